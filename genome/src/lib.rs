@@ -1,0 +1,18 @@
+//! The language sg-ai strategies are written in.
+//!
+//! A [`Strategy`] is a value: rules, a risk plan and filters. This crate builds, reads, prints,
+//! compares and varies strategies. It never sees a candle, does no I/O, has no clock, and takes
+//! every bit of randomness as an argument; what a series is worth at a candle is the engine's affair.
+
+mod number;
+pub mod random;
+mod rule;
+mod series;
+mod strategy;
+mod timeframe;
+
+pub use number::Number;
+pub use rule::{Comparison, Condition, Operand, Rule};
+pub use series::{ConstantRange, Indicator, IndicatorKind, ParamSpec, PriceField, Scale, Series, SeriesSpec, Source};
+pub use strategy::{Distance, Filters, PartialTakeProfit, Recovery, RegimeFilter, RiskPlan, SideRules, Size, Strategy};
+pub use timeframe::Timeframe;

@@ -1,0 +1,221 @@
+//! What a rule may look at: price fields and indicators, their parameters and bounds, `@timeframe`.
+//!
+//! Names and bounds only; nothing here computes a value.
+
+use crate::{Number, Timeframe};
+
+mod table;
+pub use table::IndicatorKind;
+
+/// A field of the candle itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(missing_docs)]
+pub enum PriceField {
+    Open,
+    High,
+    Low,
+    Close,
+    /// (high + low + close) / 3
+    Typical,
+    /// Base volume.
+    Volume,
+}
+
+impl PriceField {
+    /// Every field.
+    pub const ALL: [Self; 6] = [Self::Open, Self::High, Self::Low, Self::Close, Self::Typical, Self::Volume];
+
+    /// The name in rules.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::High => "high",
+            Self::Low => "low",
+            Self::Close => "close",
+            Self::Typical => "typical",
+            Self::Volume => "volume",
+        }
+    }
+
+    /// The scale its values live on.
+    #[must_use]
+    pub const fn scale(self) -> Scale {
+        match self {
+            Self::Volume => Scale::Volume,
+            _ => Scale::Price,
+        }
+    }
+}
+
+/// What kind of quantity a series is: only series of one scale are compared by the search.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Scale {
+    /// A price.
+    Price,
+    /// A signed difference of prices.
+    PriceDifference,
+    /// A positive width in price units.
+    Range,
+    /// 0 to 100.
+    Percent,
+    /// -100 to 0.
+    NegativePercent,
+    /// A percentage of the price, signed or not.
+    PercentOfPrice,
+    /// A small positive fraction.
+    Fraction,
+    /// About 0 to 1.
+    UnitRange,
+    /// Around zero, without a fixed bound.
+    Signed,
+    /// Traded volume.
+    Volume,
+    /// A running total whose level means nothing.
+    Cumulative,
+    /// -1, 0 or 1.
+    Flag,
+    /// Hour of the day.
+    Hour,
+    /// Day of the week.
+    Weekday,
+}
+
+/// Bounds of one parameter.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ParamSpec {
+    /// The parameter's name, for messages.
+    pub name: &'static str,
+    /// Least value.
+    pub min: f64,
+    /// Greatest value.
+    pub max: f64,
+    /// Grid on which values lie, counted from zero: 1 for counts of candles.
+    pub step: f64,
+    /// The customary value, used when people leave it out.
+    pub default: f64,
+}
+
+/// Constants with which a series is usefully compared (inclusive, on a grid of `step`).
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[allow(missing_docs)]
+pub struct ConstantRange {
+    pub min: f64,
+    pub max: f64,
+    pub step: f64,
+}
+
+/// An indicator's entry in the table.
+#[derive(Clone, Copy, Debug)]
+pub struct SeriesSpec {
+    /// Which indicator.
+    pub kind: IndicatorKind,
+    /// Canonical name.
+    pub name: &'static str,
+    /// Other names that are read, in lower case.
+    pub aliases: &'static [&'static str],
+    /// Parameters, in order; at most [`Indicator::MAX_PARAMS`].
+    pub params: &'static [ParamSpec],
+    /// The scale of its values.
+    pub scale: Scale,
+    /// Constants worth comparing with; `None` where a constant means nothing across symbols.
+    pub constants: Option<ConstantRange>,
+    /// One line for people.
+    pub doc: &'static str,
+}
+
+impl IndicatorKind {
+    /// This indicator's entry in the table.
+    #[must_use]
+    pub fn spec(self) -> &'static SeriesSpec {
+        &table::SPECS[self as usize]
+    }
+
+    /// Every indicator's entry, in the order of the enum.
+    #[must_use]
+    pub fn all() -> &'static [SeriesSpec] {
+        &table::SPECS
+    }
+}
+
+/// An indicator with its parameters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Indicator {
+    kind: IndicatorKind,
+    params: [Number; Self::MAX_PARAMS],
+}
+
+impl Indicator {
+    /// Most parameters an indicator has.
+    pub const MAX_PARAMS: usize = 3;
+
+    /// An indicator with the given parameters; those left out take their customary values.
+    ///
+    /// # Errors
+    /// Too many parameters, one out of bounds or off its grid, or `fast` not below `slow`; the text says which.
+    pub fn new(kind: IndicatorKind, given: &[Number]) -> Result<Self, String> {
+        let spec = kind.spec();
+        if given.len() > spec.params.len() {
+            return Err(format!("{} takes {} parameters, not {}", spec.name, spec.params.len(), given.len()));
+        }
+        let mut params = [Number::ZERO; Self::MAX_PARAMS];
+        for (i, bound) in spec.params.iter().enumerate() {
+            let value = given.get(i).copied().unwrap_or(Number::literal(bound.default));
+            let v = value.get();
+            if v < bound.min || v > bound.max {
+                return Err(format!("{} of {} must be {} to {}, not {v}", bound.name, spec.name, bound.min, bound.max));
+            }
+            let steps = v / bound.step;
+            if (steps - steps.round()).abs() > 1e-9 {
+                return Err(format!("{} of {} must be a multiple of {}, not {v}", bound.name, spec.name, bound.step));
+            }
+            params[i] = value;
+        }
+        let named = |name| spec.params.iter().position(|p| p.name == name).map(|i| params[i]);
+        if let (Some(fast), Some(slow)) = (named("fast"), named("slow"))
+            && fast >= slow
+        {
+            return Err(format!("fast of {} must be below slow ({fast} is not below {slow})", spec.name));
+        }
+        Ok(Self { kind, params })
+    }
+
+    /// Which indicator.
+    #[must_use]
+    pub const fn kind(&self) -> IndicatorKind {
+        self.kind
+    }
+
+    /// Its parameters, all of them.
+    #[must_use]
+    pub fn params(&self) -> &[Number] {
+        &self.params[..self.kind.spec().params.len()]
+    }
+}
+
+/// Where a series' values come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(missing_docs)]
+pub enum Source {
+    Price(PriceField),
+    Indicator(Indicator),
+}
+
+impl Source {
+    /// The scale of its values.
+    #[must_use]
+    pub fn scale(&self) -> Scale {
+        match self {
+            Self::Price(field) => field.scale(),
+            Self::Indicator(indicator) => indicator.kind().spec().scale,
+        }
+    }
+}
+
+/// A source on the base timeframe (`None`) or on a higher one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(missing_docs)]
+pub struct Series {
+    pub source: Source,
+    pub timeframe: Option<Timeframe>,
+}

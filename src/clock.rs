@@ -1,0 +1,1 @@
+//! The wall clock, behind a trait. Pure modules never see it.

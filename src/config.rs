@@ -1,0 +1,1 @@
+//! Configuration: defaults, file, environment. Loaded only by `main` and `cli`.

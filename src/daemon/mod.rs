@@ -1,0 +1,1 @@
+//! Composition root, supervisor, runners and shutdown. The only place that wires everything together.

@@ -1,0 +1,99 @@
+//! What a backtest may look at: candles of several symbols, and from when on it may trade.
+
+use crate::market::{CandleSeries, Interval, MarketKind, Symbol};
+use std::sync::Arc;
+
+/// A funding payment: at `time_ms`, longs pay `rate` x notional to shorts (negative: the other way).
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[allow(missing_docs)]
+pub struct FundingRate {
+    pub time_ms: i64,
+    pub rate: f64,
+}
+
+/// One symbol's candles.
+#[derive(Clone, Debug)]
+pub struct SymbolWindow {
+    /// Which market.
+    pub market: MarketKind,
+    /// Which symbol.
+    pub symbol: Symbol,
+    /// Closed candles, warm-up included, all before the window's end.
+    pub candles: Arc<CandleSeries>,
+    /// Finer candles where the cache has them: they decide the order of stop and target inside a candle.
+    pub finer: Option<Arc<CandleSeries>>,
+    /// Funding payments in time order; empty on spot or where none are cached.
+    pub funding: Arc<[FundingRate]>,
+}
+
+/// Candles of several symbols at one interval. Coarser timeframes are resampled from them.
+#[derive(Clone, Debug)]
+pub struct Window {
+    interval: Interval,
+    from_ms: i64,
+    to_ms: i64,
+    symbols: Vec<SymbolWindow>,
+}
+
+/// Why symbols do not form a window.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum WindowError {
+    #[error("a window needs at least one symbol")]
+    NoSymbols,
+    #[error("{0} has candles of another interval than the first symbol")]
+    MixedIntervals(Symbol),
+    #[error("{0} has no candle in the window")]
+    Empty(Symbol),
+    #[error("{0} has candles that end after the window")]
+    PastEnd(Symbol),
+    #[error("{0} appears twice")]
+    Twice(Symbol),
+}
+
+impl Window {
+    /// A window in which rules are evaluated on candles that open in `[from_ms, to_ms)`; earlier
+    /// candles only warm indicators up. `to_ms` is exclusive, and no candle may close after it.
+    ///
+    /// # Errors
+    /// No symbol, mixed intervals, or a symbol without candles in the window, with candles past its end, or twice.
+    pub fn new(from_ms: i64, to_ms: i64, symbols: Vec<SymbolWindow>) -> Result<Self, WindowError> {
+        let interval = symbols.first().ok_or(WindowError::NoSymbols)?.candles.interval();
+        for (i, s) in symbols.iter().enumerate() {
+            if symbols[..i].iter().any(|other| other.symbol == s.symbol && other.market == s.market) {
+                return Err(WindowError::Twice(s.symbol.clone()));
+            }
+            if s.candles.interval() != interval {
+                return Err(WindowError::MixedIntervals(s.symbol.clone()));
+            }
+            match s.candles.last_close_time_ms() {
+                None => return Err(WindowError::Empty(s.symbol.clone())),
+                Some(close) if close >= to_ms => return Err(WindowError::PastEnd(s.symbol.clone())),
+                Some(close) if close < from_ms => return Err(WindowError::Empty(s.symbol.clone())),
+                Some(_) => {}
+            }
+        }
+        Ok(Self { interval, from_ms, to_ms, symbols })
+    }
+
+    /// Interval of the candles.
+    #[must_use]
+    pub fn interval(&self) -> Interval {
+        self.interval
+    }
+    /// First open time at which rules are evaluated.
+    #[must_use]
+    pub fn from_ms(&self) -> i64 {
+        self.from_ms
+    }
+    /// End, exclusive.
+    #[must_use]
+    pub fn to_ms(&self) -> i64 {
+        self.to_ms
+    }
+    /// The symbols, in order.
+    #[must_use]
+    pub fn symbols(&self) -> &[SymbolWindow] {
+        &self.symbols
+    }
+}

@@ -1,0 +1,20 @@
+//! sg-ai: an always-on search for trading strategies with honest gates between luck and live.
+//!
+//! Data walks one way: candles -> indicator columns -> signals -> trades -> performance -> evidence ->
+//! decision -> transition -> store -> notify. `docs/ARCHITECTURE.md` is the map; `tests/tidy.rs` holds it.
+
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod daemon;
+pub mod engine;
+pub mod evidence;
+pub mod http;
+pub mod lifecycle;
+pub mod market;
+pub mod metrics;
+pub mod notify;
+pub mod report;
+pub mod search;
+pub mod store;
+pub mod telemetry;

@@ -1,0 +1,3 @@
+//! The sg-ai command.
+
+fn main() {}

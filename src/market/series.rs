@@ -1,0 +1,207 @@
+//! Candles of one symbol and interval as columns: ascending, on the grid, each price possible.
+//!
+//! Never invents a candle: where one is missing there is a gap, and neighbours are neighbours in time order only.
+
+use super::{Candle, Interval, interval};
+
+/// A validated run of closed candles, in columns of equal length.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CandleSeries {
+    interval: Interval,
+    open_time_ms: Vec<i64>,
+    open: Vec<f64>,
+    high: Vec<f64>,
+    low: Vec<f64>,
+    close: Vec<f64>,
+    volume: Vec<f64>,
+    quote_volume: Vec<f64>,
+    trade_count: Vec<u64>,
+    taker_buy_volume: Vec<f64>,
+    taker_buy_quote_volume: Vec<f64>,
+}
+
+/// Why a row cannot follow the rows before it.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum SeriesError {
+    #[error("candle {open_time_ms} does not open on the {interval} grid")]
+    OffGrid { interval: Interval, open_time_ms: i64 },
+    #[error("candle {open_time_ms} does not come after {previous_ms}")]
+    NotAscending { open_time_ms: i64, previous_ms: i64 },
+    #[error("candle {open_time_ms} has an impossible value: {what}")]
+    Impossible { open_time_ms: i64, what: &'static str },
+}
+
+impl CandleSeries {
+    /// An empty series.
+    #[must_use]
+    pub fn new(interval: Interval) -> Self {
+        Self {
+            interval,
+            open_time_ms: Vec::new(),
+            open: Vec::new(),
+            high: Vec::new(),
+            low: Vec::new(),
+            close: Vec::new(),
+            volume: Vec::new(),
+            quote_volume: Vec::new(),
+            trade_count: Vec::new(),
+            taker_buy_volume: Vec::new(),
+            taker_buy_quote_volume: Vec::new(),
+        }
+    }
+
+    /// A series from candles in time order.
+    ///
+    /// # Errors
+    /// The first candle that is off the grid, not after its predecessor, or impossible.
+    pub fn from_candles(interval: Interval, candles: &[Candle]) -> Result<Self, SeriesError> {
+        let mut series = Self::new(interval);
+        for candle in candles {
+            series.push(candle)?;
+        }
+        Ok(series)
+    }
+
+    /// Appends a candle.
+    ///
+    /// # Errors
+    /// When the candle cannot follow; the series is unchanged then.
+    pub fn push(&mut self, candle: &Candle) -> Result<(), SeriesError> {
+        let open_time_ms = candle.open_time_ms;
+        if interval::open_time_ms(self.interval, open_time_ms) != open_time_ms {
+            return Err(SeriesError::OffGrid { interval: self.interval, open_time_ms });
+        }
+        if let Some(&previous_ms) = self.open_time_ms.last()
+            && open_time_ms <= previous_ms
+        {
+            return Err(SeriesError::NotAscending { open_time_ms, previous_ms });
+        }
+        if let Some(what) = impossible(candle) {
+            return Err(SeriesError::Impossible { open_time_ms, what });
+        }
+        self.open_time_ms.push(open_time_ms);
+        self.open.push(candle.open);
+        self.high.push(candle.high);
+        self.low.push(candle.low);
+        self.close.push(candle.close);
+        self.volume.push(candle.volume);
+        self.quote_volume.push(candle.quote_volume);
+        self.trade_count.push(candle.trade_count);
+        self.taker_buy_volume.push(candle.taker_buy_volume);
+        self.taker_buy_quote_volume.push(candle.taker_buy_quote_volume);
+        Ok(())
+    }
+
+    /// The interval.
+    #[must_use]
+    pub fn interval(&self) -> Interval {
+        self.interval
+    }
+    /// Number of candles.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.open_time_ms.len()
+    }
+    /// Whether there is no candle.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.open_time_ms.is_empty()
+    }
+    /// Open times, UTC ms.
+    #[must_use]
+    pub fn open_times_ms(&self) -> &[i64] {
+        &self.open_time_ms
+    }
+    /// Opens.
+    #[must_use]
+    pub fn opens(&self) -> &[f64] {
+        &self.open
+    }
+    /// Highs.
+    #[must_use]
+    pub fn highs(&self) -> &[f64] {
+        &self.high
+    }
+    /// Lows.
+    #[must_use]
+    pub fn lows(&self) -> &[f64] {
+        &self.low
+    }
+    /// Closes.
+    #[must_use]
+    pub fn closes(&self) -> &[f64] {
+        &self.close
+    }
+    /// Base volumes.
+    #[must_use]
+    pub fn volumes(&self) -> &[f64] {
+        &self.volume
+    }
+    /// Close time of candle `i`, UTC ms.
+    #[must_use]
+    pub fn close_time_ms(&self, i: usize) -> i64 {
+        interval::close_time_ms(self.interval, self.open_time_ms[i])
+    }
+    /// Close time of the last candle.
+    #[must_use]
+    pub fn last_close_time_ms(&self) -> Option<i64> {
+        self.len().checked_sub(1).map(|i| self.close_time_ms(i))
+    }
+    /// Candle `i`.
+    #[must_use]
+    pub fn candle(&self, i: usize) -> Candle {
+        Candle {
+            open_time_ms: self.open_time_ms[i],
+            open: self.open[i],
+            high: self.high[i],
+            low: self.low[i],
+            close: self.close[i],
+            volume: self.volume[i],
+            close_time_ms: self.close_time_ms(i),
+            quote_volume: self.quote_volume[i],
+            trade_count: self.trade_count[i],
+            taker_buy_volume: self.taker_buy_volume[i],
+            taker_buy_quote_volume: self.taker_buy_quote_volume[i],
+        }
+    }
+    /// All candles in time order.
+    pub fn candles(&self) -> impl Iterator<Item = Candle> + '_ {
+        (0..self.len()).map(|i| self.candle(i))
+    }
+    /// The candles that open in `[from_ms, to_ms)`.
+    #[must_use]
+    pub fn slice(&self, from_ms: i64, to_ms: i64) -> Self {
+        let a = self.open_time_ms.partition_point(|&t| t < from_ms);
+        let b = self.open_time_ms.partition_point(|&t| t < to_ms).max(a);
+        Self {
+            interval: self.interval,
+            open_time_ms: self.open_time_ms[a..b].to_vec(),
+            open: self.open[a..b].to_vec(),
+            high: self.high[a..b].to_vec(),
+            low: self.low[a..b].to_vec(),
+            close: self.close[a..b].to_vec(),
+            volume: self.volume[a..b].to_vec(),
+            quote_volume: self.quote_volume[a..b].to_vec(),
+            trade_count: self.trade_count[a..b].to_vec(),
+            taker_buy_volume: self.taker_buy_volume[a..b].to_vec(),
+            taker_buy_quote_volume: self.taker_buy_quote_volume[a..b].to_vec(),
+        }
+    }
+}
+
+/// What makes a candle impossible, if anything does.
+#[must_use]
+pub fn impossible(c: &Candle) -> Option<&'static str> {
+    let prices = [c.open, c.high, c.low, c.close];
+    let amounts = [c.volume, c.quote_volume, c.taker_buy_volume, c.taker_buy_quote_volume];
+    if prices.iter().any(|p| !p.is_finite() || *p <= 0.0) {
+        Some("a price that is not a positive number")
+    } else if amounts.iter().any(|v| !v.is_finite() || *v < 0.0) {
+        Some("a volume that is negative or not a number")
+    } else if c.high < c.open.max(c.close) || c.low > c.open.min(c.close) {
+        Some("open or close outside low to high")
+    } else {
+        None
+    }
+}

@@ -1,0 +1,1 @@
+//! Every metric, declared once; the doc comment is its help text.

@@ -1,0 +1,1 @@
+//! Results to one self-contained HTML file. Pure rendering: never reads the store.
