@@ -1,8 +1,35 @@
 //! Evidence in, a decision with its reasons out: the seam behind which gates are exchanged.
 
 use super::{State, Transition};
-use crate::engine::Performance;
+use crate::engine::{ExitReason, Performance, Trade};
 use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// The newest trades that a strategy closed, for limits that look at the present rather than at the whole past.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RecentTrades {
+    /// How many there are: as many as were asked for, or all where there are fewer.
+    pub trades: u32,
+    /// Sum of winning net profits / abs(sum of losing ones); `None` without a losing trade.
+    pub profit_factor: Option<f64>,
+}
+
+impl RecentTrades {
+    /// The `count` trades of a ledger that were closed last; those that the window's end closed do not count.
+    #[must_use]
+    pub fn newest(trades: &[Trade], count: usize) -> Self {
+        let mut closed: Vec<&Trade> = trades.iter().filter(|t| t.exit_reason != ExitReason::EndOfWindow).collect();
+        // Stable: trades that close together stay in order of entry.
+        closed.sort_by_key(|t| t.exit_time_ms);
+        let newest = &closed[closed.len().saturating_sub(count)..];
+        let won: f64 = newest.iter().map(|t| t.profit.max(0.0)).sum();
+        let lost: f64 = newest.iter().map(|t| t.profit.min(0.0)).sum();
+        Self {
+            trades: u32::try_from(newest.len()).unwrap_or(u32::MAX),
+            profit_factor: (lost < 0.0).then(|| won / -lost),
+        }
+    }
+}
 
 /// What a strategy did on paper since it entered shadow (or went live).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -15,10 +42,12 @@ pub struct ShadowEvidence {
     pub to_ms: i64,
     /// Trades closed by the strategy itself (not by the window's end).
     pub closed_trades: u32,
+    /// The newest of them.
+    pub recent: Option<RecentTrades>,
 }
 
 /// Everything a gate may look at.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct GateEvidence {
     /// In sample: the window the search saw.
     pub backtest: Option<Performance>,
@@ -43,6 +72,19 @@ pub struct Check {
     pub had: Option<f64>,
     /// Whether it holds.
     pub passed: bool,
+}
+
+impl fmt::Display for Check {
+    /// One line: `ok  holdout.profit_factor >= 1.3: 1.42`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mark = if self.passed { "ok " } else { "no " };
+        write!(f, "{mark} {} {}: ", self.name, self.needed)?;
+        match self.had {
+            // Three decimals for people; the stored value keeps every bit.
+            Some(value) => write!(f, "{}", (value * 1e3).round() / 1e3),
+            None => f.write_str("undefined"),
+        }
+    }
 }
 
 /// What to do.

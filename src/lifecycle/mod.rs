@@ -2,6 +2,12 @@
 
 mod decision;
 mod state;
+#[cfg(test)]
+mod tests;
+mod threshold_gate;
+mod thresholds;
 
-pub use decision::{Check, Decision, Gate, GateEvidence, ShadowEvidence, Verdict};
+pub use decision::{Check, Decision, Gate, GateEvidence, RecentTrades, ShadowEvidence, Verdict};
 pub use state::{DisableReason, IllegalTransition, State, Transition};
+pub use threshold_gate::ThresholdGate;
+pub use thresholds::{ThresholdError, Thresholds};

@@ -1,0 +1,147 @@
+//! The limits that the threshold gate compares evidence with: every key, its unit, its bounds. Decides nothing.
+
+use serde::{Deserialize, Serialize};
+
+/// Limits of [`ThresholdGate`](super::ThresholdGate). The unit is in each name; ratios are annualised by sqrt(365).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Thresholds {
+    /// Least profit factor over the backtest window (ratio).
+    pub candidate_min_profit_factor: f64,
+    /// Least trades over the backtest window (count).
+    pub candidate_min_trades: u32,
+    /// Least annual Sharpe ratio, backtest and hold-out each (ratio).
+    pub min_sharpe_ratio: f64,
+    /// Least win rate, backtest and hold-out each (percent of trades).
+    pub min_win_rate_percent: f64,
+    /// Profit factor from which the win rate is not asked for (ratio).
+    pub win_rate_waiver_profit_factor: f64,
+    /// Largest drawdown in backtest, hold-out and shadow, each by itself (percent of the running peak).
+    pub max_drawdown_percent: f64,
+    /// Least profit factor over the hold-out (ratio).
+    pub holdout_min_profit_factor: f64,
+    /// Least trades over the hold-out (count).
+    pub holdout_min_trades: u32,
+    /// Winning trades from which a profit factor that is undefined because nothing was lost counts as met (count).
+    pub lossless_min_winning_trades: u32,
+    /// Least time in shadow, in candle time (days).
+    pub shadow_min_days: f64,
+    /// Least trades that the strategy itself closed in shadow (count).
+    pub shadow_min_closed_trades: u32,
+    /// Least profit factor in shadow (ratio).
+    pub shadow_min_profit_factor: f64,
+    /// Time in shadow after which a strategy that has not passed has failed (days).
+    pub shadow_max_days: f64,
+    /// Profit factor below which a strategy fails in shadow before its time is up (ratio).
+    pub shadow_fail_profit_factor: f64,
+    /// Closed shadow trades before `shadow_fail_profit_factor` is applied (count).
+    pub shadow_fail_min_closed_trades: u32,
+    /// Drawdown since going live beyond which a strategy is demoted (percent of the running peak).
+    pub live_demote_drawdown_percent: f64,
+    /// Drawdown since going live beyond which a strategy is disabled (percent of the running peak).
+    pub live_max_drawdown_percent: f64,
+    /// How many of the newest closed trades the rolling profit factor looks at; it is not applied before (count).
+    pub live_recent_trades: u32,
+    /// Rolling profit factor below which a strategy is demoted (ratio).
+    pub live_min_recent_profit_factor: f64,
+    /// Demotions after which a broken limit disables instead of demoting (count).
+    pub max_demotions: u32,
+}
+
+impl Default for Thresholds {
+    fn default() -> Self {
+        Self {
+            candidate_min_profit_factor: 1.5,
+            candidate_min_trades: 50,
+            min_sharpe_ratio: 1.0,
+            min_win_rate_percent: 55.0,
+            win_rate_waiver_profit_factor: 2.0,
+            max_drawdown_percent: 25.0,
+            holdout_min_profit_factor: 1.3,
+            holdout_min_trades: 10,
+            lossless_min_winning_trades: 10,
+            shadow_min_days: 14.0,
+            shadow_min_closed_trades: 10,
+            shadow_min_profit_factor: 1.3,
+            shadow_max_days: 60.0,
+            shadow_fail_profit_factor: 0.8,
+            shadow_fail_min_closed_trades: 30,
+            live_demote_drawdown_percent: 15.0,
+            live_max_drawdown_percent: 25.0,
+            live_recent_trades: 40,
+            live_min_recent_profit_factor: 0.8,
+            max_demotions: 1,
+        }
+    }
+}
+
+/// A limit that makes no sense.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{key} {problem}")]
+pub struct ThresholdError {
+    /// The key at fault.
+    pub key: &'static str,
+    /// What is wrong with it, and what would be right.
+    pub problem: String,
+}
+
+impl Thresholds {
+    /// Whether every limit can be met and broken, and no two contradict each other.
+    ///
+    /// # Errors
+    /// The first key that is out of bounds or contradicts another.
+    pub fn validate(&self) -> Result<(), ThresholdError> {
+        for (key, value, min, max) in [
+            ("candidate_min_profit_factor", self.candidate_min_profit_factor, 0.0, 1e3),
+            ("min_sharpe_ratio", self.min_sharpe_ratio, -1e3, 1e3),
+            ("min_win_rate_percent", self.min_win_rate_percent, 0.0, 100.0),
+            ("win_rate_waiver_profit_factor", self.win_rate_waiver_profit_factor, 0.0, 1e3),
+            ("max_drawdown_percent", self.max_drawdown_percent, 0.0, 100.0),
+            ("holdout_min_profit_factor", self.holdout_min_profit_factor, 0.0, 1e3),
+            ("shadow_min_days", self.shadow_min_days, 0.0, 3650.0),
+            ("shadow_min_profit_factor", self.shadow_min_profit_factor, 0.0, 1e3),
+            ("shadow_max_days", self.shadow_max_days, 0.0, 3650.0),
+            ("shadow_fail_profit_factor", self.shadow_fail_profit_factor, 0.0, 1e3),
+            ("live_demote_drawdown_percent", self.live_demote_drawdown_percent, 0.0, 100.0),
+            ("live_max_drawdown_percent", self.live_max_drawdown_percent, 0.0, 100.0),
+            ("live_min_recent_profit_factor", self.live_min_recent_profit_factor, 0.0, 1e3),
+        ] {
+            // Written so that NaN is refused too.
+            if !(min..=max).contains(&value) {
+                return Err(ThresholdError { key, problem: format!("must be {min} to {max}, not {value}") });
+            }
+        }
+        for (key, value) in [
+            ("candidate_min_trades", self.candidate_min_trades),
+            ("holdout_min_trades", self.holdout_min_trades),
+            ("lossless_min_winning_trades", self.lossless_min_winning_trades),
+            ("shadow_min_closed_trades", self.shadow_min_closed_trades),
+            ("live_recent_trades", self.live_recent_trades),
+        ] {
+            if value == 0 {
+                return Err(ThresholdError { key, problem: "must be at least 1, not 0".into() });
+            }
+        }
+        for (key, value, other, least) in [
+            ("shadow_max_days", self.shadow_max_days, "shadow_min_days", self.shadow_min_days),
+            (
+                "shadow_min_profit_factor",
+                self.shadow_min_profit_factor,
+                "shadow_fail_profit_factor",
+                self.shadow_fail_profit_factor,
+            ),
+            (
+                "live_max_drawdown_percent",
+                self.live_max_drawdown_percent,
+                "live_demote_drawdown_percent",
+                self.live_demote_drawdown_percent,
+            ),
+        ] {
+            if value < least {
+                let problem = format!("is {value}, but must not be below {other}, which is {least}");
+                return Err(ThresholdError { key, problem });
+            }
+        }
+        Ok(())
+    }
+}
