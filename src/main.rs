@@ -1,3 +1,7 @@
-//! The sg-ai command.
+//! The sg-ai command. Everything is in the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    sg_ai::cli::main(std::env::args_os())
+}

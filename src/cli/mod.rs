@@ -1,1 +1,132 @@
-//! One thin file per subcommand. Parses, calls, prints; no logic of its own.
+//! The command line: one thin file per subcommand, each parses, calls and prints; no logic of its own.
+//!
+//! To add a command: a file with `pub struct XArgs` and `pub async fn run(args, ctx)`, a `mod` line, a variant of
+//! [`Command`] and its arm in [`dispatch`].
+
+pub mod config;
+mod context;
+mod error;
+pub mod output;
+
+pub use context::Context;
+pub use error::CliError;
+
+use crate::{
+    config::{Inputs, LogFormat, load},
+    telemetry,
+};
+use clap::{Args, Parser, Subcommand, error::ErrorKind};
+use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, process::ExitCode};
+
+/// Always-on evolutionary search for trading strategies, with honest gates between luck and live.
+#[derive(Debug, Parser)]
+#[command(name = "sg-ai", version, propagate_version = true, infer_subcommands = false, max_term_width = 110)]
+pub struct Cli {
+    #[command(flatten)]
+    global: GlobalArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Options that every command takes.
+#[derive(Args, Debug)]
+struct GlobalArgs {
+    /// Configuration file [default: ./sg-ai.toml or DATA_DIR/sg-ai.toml, where there is one]
+    #[arg(long, global = true, value_name = "FILE", env = "SG_CONFIG", help_heading = "Global options")]
+    config: Option<PathBuf>,
+    /// How log lines look
+    #[arg(long, global = true, value_name = "FORMAT", value_enum, help_heading = "Global options")]
+    log_format: Option<LogFormat>,
+    /// What to log: error, warn, info, debug, trace, or directives such as info,sg_ai::store=debug
+    #[arg(long, global = true, value_name = "LEVEL", help_heading = "Global options")]
+    log_level: Option<String>,
+    /// Directory for candles, the embedded Postgres and whatever else is kept
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Global options")]
+    data_dir: Option<PathBuf>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Look at the configuration
+    Config(config::ConfigArgs),
+}
+
+/// Runs the command: takes what it does to its own file.
+async fn dispatch(command: Command, ctx: &Context) -> Result<(), CliError> {
+    match command {
+        Command::Config(args) => config::run(args, ctx).await,
+    }
+}
+
+/// Parses the arguments, loads the configuration, starts logging and runs the command.
+///
+/// Ends with 0 when done, 1 when it failed, 2 on wrong usage or configuration. Errors are one line on standard error.
+#[must_use]
+pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version go to standard output; a reader that went away is no reason to fail.
+            let _ = error.print();
+            let asked_for = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+            return ExitCode::from(if asked_for { 0 } else { 2 });
+        }
+    };
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<(), CliError> {
+    let loaded = load(&inputs(&cli.global))?;
+    telemetry::init(&loaded.config.log)?;
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    // Clients are built without a provider of their own. Fails only when one is installed already, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let ctx = Context::new(loaded);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|cause| anyhow::Error::new(cause).context("cannot start the runtime"))?;
+    let done = runtime.block_on(dispatch(cli.command, &ctx));
+    // Blocking calls that outlive the command must not hold up the end of the process.
+    runtime.shutdown_background();
+    done
+}
+
+fn inputs(global: &GlobalArgs) -> Inputs {
+    // Names or values that are not Unicode cannot be ours.
+    let env: BTreeMap<String, String> =
+        std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))).collect();
+    let mut options = Vec::new();
+    let format = global.log_format.map(|format| match format {
+        LogFormat::Text => "text",
+        LogFormat::Json => "json",
+    });
+    options.extend(format.map(|text| ("--log-format", "log.format", text.to_owned())));
+    options.extend(global.log_level.iter().map(|text| ("--log-level", "log.level", text.clone())));
+    options.extend(global.data_dir.iter().map(|dir| ("--data-dir", "data_dir", dir.display().to_string())));
+    Inputs {
+        file: global.config.clone(),
+        working_dir: std::env::current_dir().unwrap_or_default(),
+        env,
+        options,
+        is_root: nix::unistd::geteuid().is_root(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

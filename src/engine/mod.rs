@@ -51,7 +51,8 @@ pub enum EvaluationError {
 }
 
 /// Settings of the engine.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct EngineConfig {
     /// Byte limit of the cache of columns and condition results, in MiB.
     pub cache_mb: usize,

@@ -1,0 +1,56 @@
+//! The one way to standard output: results only, never logs. A reader that went away is not an error.
+
+use serde::Serialize;
+use std::io::{self, Write};
+
+/// Writes one line to standard output.
+///
+/// # Errors
+/// When writing fails for another reason than a closed pipe.
+pub fn line(text: impl AsRef<str>) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    tolerate(writeln!(out, "{}", text.as_ref()).and_then(|()| out.flush()))
+}
+
+/// Writes text as it is to standard output.
+///
+/// # Errors
+/// When writing fails for another reason than a closed pipe.
+pub fn text(text: impl AsRef<str>) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    tolerate(out.write_all(text.as_ref().as_bytes()).and_then(|()| out.flush()))
+}
+
+/// Writes a value as one JSON document, indented, with a line end.
+///
+/// # Errors
+/// When it cannot be serialised, or writing fails for another reason than a closed pipe.
+pub fn json<T: Serialize + ?Sized>(value: &T) -> io::Result<()> {
+    line(serde_json::to_string_pretty(value)?)
+}
+
+/// Writes a value as one line of JSON, for streams of results.
+///
+/// # Errors
+/// When it cannot be serialised, or writing fails for another reason than a closed pipe.
+pub fn json_line<T: Serialize + ?Sized>(value: &T) -> io::Result<()> {
+    line(serde_json::to_string(value)?)
+}
+
+fn tolerate(written: io::Result<()>) -> io::Result<()> {
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_closed_pipe_is_tolerated_and_a_full_disk_is_not() {
+        assert!(tolerate(Err(io::ErrorKind::BrokenPipe.into())).is_ok());
+        assert!(tolerate(Err(io::ErrorKind::StorageFull.into())).is_err());
+    }
+}

@@ -1,0 +1,117 @@
+//! Puts the layers together and turns them into a typed configuration.
+
+use super::{Config, ConfigError, ENV_NAMES, Origin, SECRET_KEYS, Settings};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+/// What configuration is made of, passed in so that tests need no process environment.
+#[derive(Clone, Debug, Default)]
+pub struct Inputs {
+    /// The file named on the command line; it must exist.
+    pub file: Option<PathBuf>,
+    /// The working directory, where `sg-ai.toml` is looked for.
+    pub working_dir: PathBuf,
+    /// Environment variables by name.
+    pub env: BTreeMap<String, String>,
+    /// Values from the command line: (option, key, text).
+    pub options: Vec<(&'static str, &'static str, String)>,
+    /// Whether the process runs as root, which changes the default data directory.
+    pub is_root: bool,
+}
+
+/// A configuration and where it came from.
+#[derive(Clone)]
+pub struct Loaded {
+    /// The typed configuration; `data_dir` is always set.
+    pub config: Config,
+    /// Each setting with its origin.
+    pub settings: Settings,
+    /// The file that was read, if any.
+    pub file: Option<PathBuf>,
+    /// Environment variables that look meant for us but are not known.
+    pub warnings: Vec<String>,
+}
+
+impl Loaded {
+    /// Where files are kept.
+    #[must_use]
+    pub fn data_dir(&self) -> &Path {
+        self.config.data_dir.as_deref().unwrap_or(Path::new("."))
+    }
+}
+
+/// Loads the configuration: defaults, file, environment, command line, in that order.
+///
+/// # Errors
+/// The first unreadable file, unknown key or bad value, naming the key and the source.
+pub fn load(inputs: &Inputs) -> Result<Loaded, ConfigError> {
+    let mut settings = Settings::defaults()?;
+    let file = find_file(inputs);
+    if let Some(path) = &file {
+        let text =
+            std::fs::read_to_string(path).map_err(|cause| ConfigError::Unreadable { path: path.clone(), cause })?;
+        settings.overlay_toml(&text, &Origin::File(path.clone()))?;
+    }
+    settings.overlay_env(&inputs.env)?;
+    for (option, key, text) in &inputs.options {
+        settings.set_text(key, text, &Origin::CommandLine((*option).into()))?;
+    }
+    let mut config = typed(&settings)?;
+    if config.data_dir.is_none() {
+        config.data_dir = Some(default_data_dir(inputs));
+    }
+    Ok(Loaded { config, settings, file, warnings: warnings(&inputs.env) })
+}
+
+/// Where files are kept unless somebody says otherwise.
+#[must_use]
+pub fn default_data_dir(inputs: &Inputs) -> PathBuf {
+    let set = |name: &str| inputs.env.get(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    if inputs.is_root {
+        // Not below /root: the embedded Postgres runs as another user, who must be able to reach it.
+        return PathBuf::from("/var/lib/sg-ai");
+    }
+    set("XDG_DATA_HOME")
+        .map(|dir| dir.join("sg-ai"))
+        .or_else(|| set("HOME").map(|home| home.join(".local/share/sg-ai")))
+        .unwrap_or_else(|| inputs.working_dir.join("sg-ai-data"))
+}
+
+fn find_file(inputs: &Inputs) -> Option<PathBuf> {
+    if inputs.file.is_some() {
+        return inputs.file.clone();
+    }
+    let option = inputs.options.iter().find(|(_, key, _)| *key == "data_dir").map(|(_, _, dir)| PathBuf::from(dir));
+    let variable = || inputs.env.get("SG_DATA_DIR").filter(|dir| !dir.is_empty()).map(PathBuf::from);
+    let data_dir = option.or_else(variable).unwrap_or_else(|| default_data_dir(inputs));
+    [&inputs.working_dir, &data_dir].into_iter().map(|dir| dir.join("sg-ai.toml")).find(|path| path.is_file())
+}
+
+fn typed(settings: &Settings) -> Result<Config, ConfigError> {
+    let blame = |path: &str, message: String| {
+        let key = settings.keys().find(|key| path == *key || path.starts_with(&format!("{key}."))).map(str::to_owned);
+        let key = key.or_else(|| settings.keys().find(|key| path.split('[').next() == Some(*key)).map(str::to_owned));
+        let key = key.unwrap_or_else(|| path.to_owned());
+        let origin = settings.origin(&key).cloned().unwrap_or(Origin::Default);
+        let message =
+            if SECRET_KEYS.contains(&key.as_str()) { "it cannot be read (not shown)".into() } else { message };
+        ConfigError::BadValue { key, origin, message }
+    };
+    let document = toml::Value::Table(settings.to_table());
+    let config: Config = serde_path_to_error::deserialize(document).map_err(|error| {
+        let path = error.path().to_string();
+        blame(&path, error.into_inner().message().lines().collect::<Vec<_>>().join("; "))
+    })?;
+    match config.problem() {
+        Some((key, why)) => Err(blame(&key, why)),
+        None => Ok(config),
+    }
+}
+
+fn warnings(env: &BTreeMap<String, String>) -> Vec<String> {
+    let known = |name: &str| ENV_NAMES.iter().any(|(known, _)| *known == name) || name == "SG_CONFIG";
+    let ours = env.keys().filter(|name| name.starts_with("SG_") && !name.starts_with("SG__") && !known(name));
+    ours.map(|name| format!("environment variable {name} is not a setting of sg-ai and is ignored")).collect()
+}

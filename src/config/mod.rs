@@ -1,0 +1,51 @@
+//! Configuration: defaults, then a file, then the environment, then the command line.
+//!
+//! Composes the policy types that the rooms own and defines those of the daemon. Loaded only by `main` and `cli`;
+//! never read by pure modules, which are handed their values. Never prints a secret.
+
+mod load;
+mod origin;
+mod sections;
+mod settings;
+
+pub use load::{Inputs, Loaded, default_data_dir, load};
+pub use origin::{ConfigError, Origin};
+pub use sections::{DaemonConfig, HttpConfig, LogConfig, LogFormat, NotifyConfig};
+pub use settings::{DEFAULT_TOML, ENV_NAMES, SECRET_KEYS, Setting, Settings, env_name};
+
+use crate::engine::{Costs, EngineConfig};
+use serde::Deserialize;
+use std::path::PathBuf;
+
+/// Everything that can be set. `Debug` shows no secret.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where files are kept; `None` until resolved by [`load`], which always fills it.
+    #[serde(default)]
+    pub data_dir: Option<PathBuf>,
+    /// Logs.
+    pub log: LogConfig,
+    /// The backtest engine.
+    pub engine: EngineConfig,
+    /// What a trade costs.
+    pub costs: Costs,
+    /// The runners.
+    pub daemon: DaemonConfig,
+    /// Our HTTP server.
+    pub http: HttpConfig,
+    /// Discord and Slack.
+    pub notify: NotifyConfig,
+}
+
+impl Config {
+    /// The first key whose value makes no sense, by itself or beside another, and why.
+    fn problem(&self) -> Option<(String, String)> {
+        let found = self.daemon.problem().map(|(key, why)| (format!("daemon.{key}"), why));
+        let found = found.or_else(|| self.http.problem().map(|(key, why)| (format!("http.{key}"), why)));
+        found.or_else(|| self.notify.problem().map(|(key, why)| (format!("notify.{key}"), why)))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,178 @@
+//! The sections that no other room owns: log, daemon, http, notify.
+
+use crate::market::{Interval, Symbol};
+use secrecy::SecretString;
+use serde::Deserialize;
+use std::net::IpAddr;
+
+/// How a log line looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Logs.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogConfig {
+    /// How a line looks.
+    pub format: LogFormat,
+    /// A level or tracing directives.
+    pub level: String,
+}
+
+/// The runners: what they work on, how often, and how patiently.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DaemonConfig {
+    /// Symbols that strategies are searched on.
+    pub symbols: Vec<Symbol>,
+    /// Symbols that shadow and live strategies are followed on; empty means the same.
+    pub shadow_symbols: Vec<Symbol>,
+    /// Candles that strategies are searched on.
+    pub interval: Interval,
+    /// Between the starts of two search sessions, seconds.
+    pub generation_interval_s: u64,
+    /// Between two extensions of paper trading, seconds.
+    pub shadow_interval_s: u64,
+    /// Between two runs of the deployment manager, seconds.
+    pub review_interval_s: u64,
+    /// Window of a search session with its hold-out, days.
+    pub backtest_days: u32,
+    /// Last part of the window that the search never sees, days.
+    pub holdout_days: u32,
+    /// How far back candles are kept fresh for paper trading, days.
+    pub shadow_lookback_days: u32,
+    /// Generations of one session.
+    pub generations_per_session: u32,
+    /// Best strategies of a session that stand as candidates.
+    pub candidates_per_session: u32,
+    /// Attempts at a failing step before it is parked.
+    pub step_attempts: u32,
+    /// Wait before the first retry, milliseconds.
+    pub retry_min_ms: u64,
+    /// Longest wait between retries, milliseconds.
+    pub retry_max_ms: u64,
+    /// How long a parked step rests, seconds.
+    pub park_s: u64,
+    /// How long a stop may take, seconds.
+    pub shutdown_grace_s: u64,
+}
+
+/// A key (without its section) and why its value makes no sense.
+pub(super) type Problem = (&'static str, String);
+
+impl DaemonConfig {
+    /// Symbols that shadow and live strategies are followed on.
+    #[must_use]
+    pub fn followed_symbols(&self) -> &[Symbol] {
+        if self.shadow_symbols.is_empty() { &self.symbols } else { &self.shadow_symbols }
+    }
+
+    pub(super) fn problem(&self) -> Option<Problem> {
+        let zero = |key, value: u64| (value == 0).then(|| (key, "must be at least 1".to_owned()));
+        let holdout = || {
+            let why = format!("must be below daemon.backtest_days, which is {}", self.backtest_days);
+            (self.holdout_days >= self.backtest_days).then_some(("holdout_days", why))
+        };
+        let twice = || {
+            let mut seen = self.symbols.clone();
+            seen.sort();
+            let twin = seen.windows(2).find(|pair| pair[0] == pair[1])?;
+            Some(("symbols", format!("names {} twice", twin[0])))
+        };
+        let retries = || {
+            let why = format!("must not be below daemon.retry_min_ms, which is {}", self.retry_min_ms);
+            (self.retry_max_ms < self.retry_min_ms).then_some(("retry_max_ms", why))
+        };
+        (self.symbols.is_empty().then(|| ("symbols", "must name at least one symbol".to_owned())))
+            .or_else(twice)
+            .or_else(|| zero("generation_interval_s", self.generation_interval_s))
+            .or_else(|| zero("shadow_interval_s", self.shadow_interval_s))
+            .or_else(|| zero("review_interval_s", self.review_interval_s))
+            .or_else(|| zero("backtest_days", self.backtest_days.into()))
+            .or_else(|| zero("holdout_days", self.holdout_days.into()))
+            .or_else(holdout)
+            .or_else(|| zero("shadow_lookback_days", self.shadow_lookback_days.into()))
+            .or_else(|| zero("generations_per_session", self.generations_per_session.into()))
+            .or_else(|| zero("candidates_per_session", self.candidates_per_session.into()))
+            .or_else(|| zero("step_attempts", self.step_attempts.into()))
+            .or_else(|| zero("retry_min_ms", self.retry_min_ms))
+            .or_else(retries)
+            .or_else(|| zero("park_s", self.park_s))
+    }
+}
+
+/// Our HTTP server.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HttpConfig {
+    /// Address to listen on.
+    pub listen_address: IpAddr,
+    /// Port to listen on; 0 picks a free one.
+    pub port: u16,
+    /// Longest time for one answer, milliseconds.
+    pub request_timeout_ms: u64,
+    /// Longest wait for the database in a health answer, milliseconds.
+    pub health_timeout_ms: u64,
+    /// Largest request body, KiB.
+    pub max_body_kb: usize,
+}
+
+impl HttpConfig {
+    pub(super) fn problem(&self) -> Option<Problem> {
+        let zero = |key, value: u64| (value == 0).then(|| (key, "must be at least 1".to_owned()));
+        zero("request_timeout_ms", self.request_timeout_ms)
+            .or_else(|| zero("health_timeout_ms", self.health_timeout_ms))
+    }
+}
+
+/// Discord and Slack.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NotifyConfig {
+    /// Discord webhook.
+    #[serde(default)]
+    pub discord_webhook_url: Option<SecretString>,
+    /// Slack webhook.
+    #[serde(default)]
+    pub slack_webhook_url: Option<SecretString>,
+    /// Hour of the daily summary, UTC, 0 to 23.
+    pub daily_summary_hour_utc: u32,
+    /// Between two looks into the outbox, milliseconds.
+    pub poll_interval_ms: u64,
+    /// Longest time for one delivery, milliseconds.
+    pub request_timeout_ms: u64,
+    /// Attempts at a delivery before it becomes a dead letter.
+    pub max_attempts: u32,
+    /// Wait before the first retry, milliseconds.
+    pub retry_min_ms: u64,
+    /// Longest wait between two attempts, seconds.
+    pub retry_max_s: u64,
+}
+
+impl NotifyConfig {
+    pub(super) fn problem(&self) -> Option<Problem> {
+        use secrecy::ExposeSecret;
+        let zero = |key, value: u64| (value == 0).then(|| (key, "must be at least 1".to_owned()));
+        let webhook = |key, url: &Option<SecretString>| {
+            let url = url.as_ref()?.expose_secret();
+            let valid = url::Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
+            (!valid).then(|| (key, String::new()))
+        };
+        let hour = (self.daily_summary_hour_utc > 23)
+            .then(|| ("daily_summary_hour_utc", format!("must be 0 to 23, not {}", self.daily_summary_hour_utc)));
+        webhook("discord_webhook_url", &self.discord_webhook_url)
+            .or_else(|| webhook("slack_webhook_url", &self.slack_webhook_url))
+            .or(hour)
+            .or_else(|| zero("poll_interval_ms", self.poll_interval_ms))
+            .or_else(|| zero("request_timeout_ms", self.request_timeout_ms))
+            .or_else(|| zero("max_attempts", self.max_attempts.into()))
+            .or_else(|| zero("retry_min_ms", self.retry_min_ms))
+            .or_else(|| zero("retry_max_s", self.retry_max_s))
+    }
+}

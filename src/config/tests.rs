@@ -1,0 +1,172 @@
+//! The layers, their order, and what is said when one is wrong.
+
+use super::*;
+use std::{collections::BTreeMap, fs};
+
+fn env(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+fn with_env(pairs: &[(&str, &str)]) -> Result<Loaded, ConfigError> {
+    load(&Inputs { env: env(pairs), working_dir: "/nonexistent".into(), ..Inputs::default() })
+}
+
+fn with_file(text: &str) -> (String, Result<Loaded, ConfigError>) {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("mine.toml");
+    fs::write(&file, text).unwrap();
+    let loaded = load(&Inputs { file: Some(file.clone()), working_dir: dir.path().into(), ..Inputs::default() });
+    (file.display().to_string(), loaded)
+}
+
+#[test]
+fn the_built_in_defaults_are_complete_and_agree_with_the_rooms() {
+    let config = with_env(&[]).unwrap().config;
+    assert_eq!(config.engine, crate::engine::EngineConfig::default());
+    assert_eq!(config.costs, crate::engine::Costs::default());
+    assert_eq!(config.daemon.generation_interval_s, 3600);
+    assert_eq!(config.daemon.shadow_interval_s, 900);
+    assert_eq!(config.daemon.followed_symbols(), config.daemon.symbols);
+    assert!(config.notify.discord_webhook_url.is_none());
+}
+
+#[test]
+fn every_key_is_set_by_its_general_variable() {
+    let defaults = Settings::defaults().unwrap();
+    for key in defaults.keys() {
+        let mut settings = Settings::defaults().unwrap();
+        let shown = settings.shown_json(key).unwrap();
+        // The default again, as text: what matters is that the variable reaches its key.
+        let text = match &shown {
+            serde_json::Value::String(text) => text.clone(),
+            serde_json::Value::Null => "/x".into(),
+            serde_json::Value::Array(_) => "A,B".into(),
+            serde_json::Value::Object(_) => settings.shown(key).unwrap(),
+            other => other.to_string(),
+        };
+        let name = env_name(key);
+        settings.overlay_env(&env(&[(&name, &text)])).unwrap();
+        assert_eq!(settings.origin(key), Some(&Origin::Environment(name)), "{key}");
+    }
+}
+
+#[test]
+fn later_layers_win() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("sg-ai.toml"), "[http]\nport = 1\nmax_body_kb = 7\n[log]\nlevel = \"warn\"\n").unwrap();
+    let mut inputs = Inputs { working_dir: dir.path().into(), ..Inputs::default() };
+    let loaded = load(&inputs).unwrap();
+    assert_eq!((loaded.config.http.port, loaded.config.http.max_body_kb), (1, 7));
+    assert_eq!(loaded.file, Some(dir.path().join("sg-ai.toml")));
+
+    inputs.env = env(&[("SG__HTTP__PORT", "2"), ("SG_LOG_LEVEL", "debug")]);
+    inputs.options = vec![("--log-level", "log.level", "trace".into())];
+    let loaded = load(&inputs).unwrap();
+    assert_eq!((loaded.config.http.port, loaded.config.log.level.as_str()), (2, "trace"));
+    assert_eq!(loaded.settings.origin("log.level"), Some(&Origin::CommandLine("--log-level".into())));
+}
+
+#[test]
+fn a_file_in_the_data_directory_is_found() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("sg-ai.toml"), "http.port = 3\n").unwrap();
+    let set = env(&[("SG_DATA_DIR", dir.path().to_str().unwrap())]);
+    let loaded = load(&Inputs { env: set, working_dir: "/nonexistent".into(), ..Inputs::default() }).unwrap();
+    assert_eq!((loaded.config.http.port, loaded.data_dir()), (3, dir.path()));
+}
+
+#[test]
+fn errors_name_the_key_the_source_and_the_nearest_key() {
+    let say = |result: Result<Loaded, ConfigError>| result.err().unwrap().to_string();
+    let (file, wrong) = with_file("[daemon]\ngeneration_intervall_s = 5\n");
+    let expected =
+        format!("unknown key daemon.generation_intervall_s in {file}; did you mean daemon.generation_interval_s?");
+    assert_eq!(say(wrong), expected);
+
+    let (file, wrong) = with_file("[htpp]\nport = 5\n");
+    assert_eq!(say(wrong), format!("unknown key htpp.port in {file}; did you mean http.port?"));
+
+    let (file, wrong) = with_file("[http]\nport = \"x\"\n");
+    assert_eq!(say(wrong), format!("bad value for http.port in {file}: expected a whole number, got text: \"x\""));
+
+    let (file, wrong) = with_file("[http]\nport = 70000\n");
+    assert!(say(wrong).starts_with(&format!("bad value for http.port in {file}: invalid value: integer `70000`")));
+
+    let (file, wrong) = with_file("a = 1\nb = = 2\n");
+    assert!(say(wrong).starts_with(&format!("{file}, line 2: ")));
+
+    let unknown = say(with_env(&[("SG__HTTP__PROT", "1")]));
+    assert_eq!(
+        unknown,
+        "unknown key SG__HTTP__PROT in environment variable SG__HTTP__PROT; did you mean SG__HTTP__PORT?"
+    );
+
+    let bad = say(with_env(&[("SG_GENERATION_INTERVAL", "soon")]));
+    let expected = "bad value for daemon.generation_interval_s in environment variable SG_GENERATION_INTERVAL: \
+                    expected a whole number, got text: \"soon\"";
+    assert_eq!(bad, expected);
+
+    let bad = say(with_env(&[("SG_BACKTEST_SYMBOLS", "BTCUSDT,no symbol")]));
+    let start =
+        "bad value for daemon.symbols in environment variable SG_BACKTEST_SYMBOLS: \"no symbol\" is not a symbol";
+    assert!(bad.starts_with(start), "{bad}");
+
+    let bad = say(with_env(&[("SG_BACKTEST_DAYS", "20")]));
+    assert_eq!(
+        bad,
+        "bad value for daemon.holdout_days in the built-in defaults: must be below daemon.backtest_days, which is 20"
+    );
+
+    let missing = load(&Inputs { file: Some("/nonexistent/x.toml".into()), ..Inputs::default() });
+    assert_eq!(say(missing), "cannot read the configuration file /nonexistent/x.toml");
+}
+
+#[test]
+fn a_far_off_key_gets_no_suggestion() {
+    let (file, wrong) = with_file("zzz = 1\n");
+    assert_eq!(wrong.err().unwrap().to_string(), format!("unknown key zzz in {file}"));
+}
+
+#[test]
+fn tables_that_are_one_value_are_replaced_as_a_whole() {
+    let (_, loaded) = with_file("[costs]\nslippage = { model = \"atr\", fraction = 0.1 }\n");
+    assert_eq!(loaded.unwrap().config.costs.slippage, crate::engine::Slippage::Atr { fraction: 0.1 });
+    let loaded = with_env(&[("SG__COSTS__SLIPPAGE", "{model = \"square_root\", coefficient = 0.2}")]).unwrap();
+    assert_eq!(loaded.config.costs.slippage, crate::engine::Slippage::SquareRoot { coefficient: 0.2 });
+    let (file, wrong) = with_file("[costs]\nslippage = { model = \"magic\" }\n");
+    let said = wrong.err().unwrap().to_string();
+    assert!(said.starts_with(&format!("bad value for costs.slippage in {file}: ")), "{said}");
+}
+
+#[test]
+fn empty_variables_count_as_not_set_and_unknown_ones_are_mentioned() {
+    let loaded = with_env(&[("SG__HTTP__PORT", ""), ("SG_POPULATON_SIZE", "5"), ("PATH", "/bin")]).unwrap();
+    assert_eq!(loaded.config.http.port, 8080);
+    assert_eq!(loaded.warnings, ["environment variable SG_POPULATON_SIZE is not a setting of sg-ai and is ignored"]);
+}
+
+#[test]
+fn secrets_are_neither_shown_nor_repeated_in_errors() {
+    let hook = "https://discord.example/api/webhooks/1/s3cr3t";
+    let loaded = with_env(&[("DISCORD_WEBHOOK_URL", hook)]).unwrap();
+    assert_eq!(loaded.settings.shown("notify.discord_webhook_url").unwrap(), "\"***\"");
+    assert_eq!(loaded.settings.shown_json("notify.discord_webhook_url").unwrap(), "***");
+    assert!(!format!("{:?}", loaded.config).contains("s3cr3t"));
+
+    let bad = with_env(&[("SLACK_WEBHOOK_URL", "s3cr3t")]).err().unwrap().to_string();
+    assert!(bad.contains("SLACK_WEBHOOK_URL") && !bad.contains("s3cr3t"), "{bad}");
+    let (_, wrong) = with_file("[notify]\nslack_webhook_url = [\"s3cr3t\"]\n");
+    let bad = wrong.err().unwrap().to_string();
+    assert!(bad.contains("notify.slack_webhook_url") && !bad.contains("s3cr3t"), "{bad}");
+}
+
+#[test]
+fn the_data_directory_follows_customs() {
+    let dir = |pairs: &[(&str, &str)], is_root| {
+        default_data_dir(&Inputs { env: env(pairs), working_dir: "/w".into(), is_root, ..Inputs::default() })
+    };
+    assert_eq!(dir(&[("HOME", "/h"), ("XDG_DATA_HOME", "/x")], false), PathBuf::from("/x/sg-ai"));
+    assert_eq!(dir(&[("HOME", "/h")], false), PathBuf::from("/h/.local/share/sg-ai"));
+    assert_eq!(dir(&[("HOME", "")], false), PathBuf::from("/w/sg-ai-data"));
+    assert_eq!(dir(&[("HOME", "/root")], true), PathBuf::from("/var/lib/sg-ai"));
+}
