@@ -2,7 +2,9 @@
 //!
 //! Never decides whether a result is good. `rayon` is used only by [`Engine::evaluate`].
 
+pub mod columns;
 mod costs;
+pub mod indicator;
 mod ledger;
 mod performance;
 mod window;

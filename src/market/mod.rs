@@ -5,6 +5,7 @@
 
 pub mod candle;
 pub mod interval;
+pub mod resample;
 pub mod series;
 pub mod symbol;
 

@@ -1,0 +1,75 @@
+//! What a series of the language is worth at each candle of a strategy's base timeframe.
+//!
+//! A series on a higher timeframe is computed on that timeframe's candles and then read at each base candle's close:
+//! the value of the last higher candle closed by then. Never looks at a candle that was not closed yet.
+
+use super::indicator::{self, Column};
+use crate::market::{
+    CandleSeries,
+    resample::{ResampleError, resample},
+};
+use genome::{PriceField, Series, Source};
+
+/// What identifies a column of one symbol's candles: its source and the timeframe it is computed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ColumnKey {
+    /// The series; a timeframe of `None` means the base timeframe.
+    pub series: Series,
+}
+
+/// The column of `series` over the candles of `base`.
+///
+/// `finest` are the candles that `base` and all higher timeframes are made of; they may be `base` itself.
+///
+/// # Errors
+/// When the candles of the series' timeframe cannot be made of `finest`.
+pub fn compute_column(series: &Series, base: &CandleSeries, finest: &CandleSeries) -> Result<Column, ResampleError> {
+    match series.timeframe {
+        Some(timeframe) if timeframe != base.interval() => {
+            let higher = resample(finest, timeframe)?;
+            Ok(project(&source_column(&series.source, &higher), &higher, base))
+        }
+        _ => Ok(source_column(&series.source, base)),
+    }
+}
+
+/// The column of a source over the very candles given.
+#[must_use]
+pub fn source_column(source: &Source, candles: &CandleSeries) -> Column {
+    match source {
+        Source::Indicator(indicator) => indicator::compute(indicator, candles),
+        Source::Price(field) => Column::new(match field {
+            PriceField::Open => candles.opens().to_vec(),
+            PriceField::High => candles.highs().to_vec(),
+            PriceField::Low => candles.lows().to_vec(),
+            PriceField::Close => candles.closes().to_vec(),
+            PriceField::Volume => candles.volumes().to_vec(),
+            PriceField::Typical => indicator::typical_prices(candles),
+        }),
+    }
+}
+
+/// Carries a column of `higher`'s candles over to `base`'s: at each base candle the value of the last higher candle
+/// that closes no later than it; undefined before the first.
+///
+/// # Panics
+/// If `column` does not belong to `higher`, that is, has another length.
+#[must_use]
+pub fn project(column: &Column, higher: &CandleSeries, base: &CandleSeries) -> Column {
+    assert_eq!(column.len(), higher.len(), "a column has a value for each candle of its timeline");
+    let mut closed = 0;
+    let mut next_close_ms = close_or_never(higher, 0);
+    let values = (0..base.len()).map(|i| {
+        let now_ms = base.close_time_ms(i);
+        while next_close_ms <= now_ms {
+            closed += 1;
+            next_close_ms = close_or_never(higher, closed);
+        }
+        if closed == 0 { f64::NAN } else { column.values()[closed - 1] }
+    });
+    Column::new(values.collect())
+}
+
+fn close_or_never(candles: &CandleSeries, i: usize) -> i64 {
+    if i < candles.len() { candles.close_time_ms(i) } else { i64::MAX }
+}

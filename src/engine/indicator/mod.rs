@@ -1,0 +1,84 @@
+//! What each indicator of the language is worth at each candle.
+//!
+//! One small file an indicator or close family, which states formula, source and the index of the first defined
+//! value; where TA-Lib has the indicator, seeds are TA-Lib's. All of them hold to this:
+//!
+//! - The value at candle i depends on candles 0 to i alone, and has the same bits whether or not later ones exist.
+//! - A value costs O(1), whatever the period, unless its file says otherwise.
+//! - Where there is nothing to divide by, the value is undefined or what the file says; never infinite. Prices so far
+//!   apart that a sum overflows give undefined values.
+//! - Candles are neighbours in time order; a gap is not filled and has no width.
+//!
+//! Nothing here knows rules, trades or higher timeframes.
+
+mod bollinger;
+mod column;
+mod directional;
+mod donchian;
+mod ema;
+mod macd;
+mod moving_average;
+mod rolling;
+mod rsi;
+mod stochastic;
+mod true_range;
+
+pub use column::Column;
+
+use crate::market::CandleSeries;
+use genome::{Indicator, IndicatorKind as Kind};
+
+/// The indicator's value at each candle.
+///
+/// Any number of candles is fine: where there are too few, every value is undefined.
+#[must_use]
+pub fn compute(indicator: &Indicator, candles: &CandleSeries) -> Column {
+    let number = |i: usize| indicator.params()[i].get();
+    // Periods lie on a grid of 1, so rounding only removes what is left of reading decimals.
+    let bars = |i: usize| number(i).round() as usize;
+    let closes = candles.closes();
+    match indicator.kind() {
+        Kind::Sma => moving_average::sma(closes, bars(0)),
+        Kind::Ema => ema::ema(closes, bars(0)),
+        Kind::Wma => moving_average::wma(closes, bars(0)),
+        Kind::Hma => moving_average::hma(closes, bars(0)),
+        Kind::Rsi => rsi::rsi(closes, bars(0)),
+        Kind::Macd => macd::line(closes, bars(0), bars(1)),
+        Kind::MacdSignal => macd::signal(closes, bars(0), bars(1), bars(2)),
+        Kind::MacdHistogram => macd::histogram(closes, bars(0), bars(1), bars(2)),
+        Kind::BollingerUpper => bollinger::bollinger(closes, bars(0), number(1), bollinger::Line::Upper),
+        Kind::BollingerMiddle => moving_average::sma(closes, bars(0)),
+        Kind::BollingerLower => bollinger::bollinger(closes, bars(0), number(1), bollinger::Line::Lower),
+        Kind::BollingerWidth => bollinger::bollinger(closes, bars(0), number(1), bollinger::Line::Width),
+        Kind::BollingerPercentB => bollinger::bollinger(closes, bars(0), number(1), bollinger::Line::PercentB),
+        Kind::StandardDeviation => bollinger::standard_deviation(closes, bars(0)),
+        Kind::Atr => true_range::atr(candles, bars(0)),
+        Kind::Natr => true_range::natr(candles, bars(0)),
+        Kind::Adx => directional::adx(candles, bars(0)),
+        Kind::PlusDi => directional::indicator(candles, bars(0), directional::Line::PlusDi),
+        Kind::MinusDi => directional::indicator(candles, bars(0), directional::Line::MinusDi),
+        Kind::StochasticK => stochastic::k(candles, bars(0), bars(1)),
+        Kind::StochasticD => stochastic::d(candles, bars(0), bars(1), bars(2)),
+        Kind::WilliamsR => stochastic::williams_r(candles, bars(0)),
+        Kind::DonchianUpper => donchian::upper(candles, bars(0)),
+        Kind::DonchianMiddle => donchian::channel_middle(candles, bars(0)),
+        Kind::DonchianLower => donchian::lower(candles, bars(0)),
+        // The other kinds follow; until then they are undefined everywhere, and conditions on them false.
+        _ => Column::new(undefined(candles.len())),
+    }
+}
+
+/// (high + low + close) / 3 of each candle.
+pub(super) fn typical_prices(candles: &CandleSeries) -> Vec<f64> {
+    let highs_lows = candles.highs().iter().zip(candles.lows());
+    highs_lows.zip(candles.closes()).map(|((high, low), close)| (high + low + close) / 3.0).collect()
+}
+
+fn undefined(len: usize) -> Vec<f64> {
+    vec![f64::NAN; len]
+}
+
+#[inline]
+fn middle(high: f64, low: f64) -> f64 {
+    (high + low) / 2.0
+}
