@@ -3,13 +3,7 @@
 use crate::market::{CandleSeries, Interval, MarketKind, Symbol};
 use std::sync::Arc;
 
-/// A funding payment: at `time_ms`, longs pay `rate` x notional to shorts (negative: the other way).
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[allow(missing_docs)]
-pub struct FundingRate {
-    pub time_ms: i64,
-    pub rate: f64,
-}
+pub use crate::market::FundingRate;
 
 /// One symbol's candles.
 #[derive(Clone, Debug)]

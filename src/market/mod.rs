@@ -1,15 +1,22 @@
 //! Candles as values, and where they come from.
 //!
-//! `candle`, `interval`, `series`, `resample` and `quality` are pure; the rest does I/O. Nothing here
-//! knows strategies, and a missing candle is a gap: recorded, reported, never invented.
+//! `candle`, `funding`, `interval`, `series`, `symbol`, `resample` and `quality` are pure; the rest does I/O. Nothing
+//! here knows strategies, and a missing candle is a gap: recorded, reported, never invented.
 
+pub mod cache;
 pub mod candle;
+pub mod exchange;
+pub mod funding;
 pub mod interval;
+pub mod quality;
 pub mod resample;
 pub mod series;
 pub mod symbol;
 
+pub use cache::{CandleCache, Provenance};
 pub use candle::Candle;
+pub use exchange::{Exchange, ExchangeError, ExchangeInfo};
+pub use funding::FundingRate;
 pub use interval::Interval;
 pub use series::CandleSeries;
 pub use symbol::{MarketKind, Symbol};

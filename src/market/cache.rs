@@ -1,0 +1,464 @@
+//! Candles and funding payments on disk: a Parquet file per market, symbol, interval and month.
+//!
+//! Layout: `MARKET/SYMBOL/INTERVAL/YYYY-MM.parquet`, beside it `YYYY-MM.json` with the month's history, and
+//! `um/SYMBOL/funding/YYYY-MM.parquet`. Months are UTC, by open time; the monthly interval is spelled `1mo` as in
+//! Binance's dumps, since `1M` and `1m` are one name on some file systems. Writes are atomic, and one writer at a time
+//! works on a symbol and interval, across processes. Never fetches anything, never invents a candle, never reads a
+//! clock.
+
+mod file;
+mod manifest;
+mod storage;
+
+pub use manifest::{Coverage, Facts, Manifest, MergeReport, Provenance, content_sha256};
+
+use super::{CandleSeries, FundingRate, Interval, MarketKind, Symbol, interval};
+use bytes::Bytes;
+use chrono::DateTime;
+use futures::{StreamExt, TryStreamExt, stream};
+use manifest::{FundingFacts, History, HistoryLine};
+use std::path::{Path, PathBuf};
+use storage::Storage;
+
+/// Long enough for the footer of a month with hundreds of gaps; a longer one is asked for again.
+const TAIL_BYTES: u64 = 32 * 1024;
+/// Months decoded at once: a few cores' worth, so that memory stays bounded.
+const DECODE_AT_ONCE: usize = 4;
+const FUNDING_DIR: &str = "funding";
+
+/// Why the cache could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum CacheError {
+    #[error("the candle directory {path} cannot be opened: {source}", path = path.display())]
+    Open { path: PathBuf, source: std::io::Error },
+    #[error("{path}: {source}")]
+    Store { path: String, source: object_store::Error },
+    #[error("the lock {path} cannot be taken: {source}", path = path.display())]
+    Lock { path: PathBuf, source: std::io::Error },
+    #[error("{path} is damaged: {what}; import or download that month again, which sets the damaged file aside")]
+    Damaged { path: String, what: String },
+    #[error("{open_time_ms} is no time of a calendar month")]
+    Time { open_time_ms: i64 },
+    #[error("a background task failed: {0}")]
+    Task(String),
+}
+
+/// The candle cache. Cheap to clone; clones share everything.
+#[derive(Clone, Debug)]
+pub struct CandleCache {
+    storage: Storage,
+}
+
+impl CandleCache {
+    /// Opens the cache in a directory, which is made when it is not there.
+    ///
+    /// # Errors
+    /// When the directory cannot be made or entered.
+    pub fn open(dir: &Path) -> Result<Self, CacheError> {
+        Ok(Self { storage: Storage::open(dir)? })
+    }
+
+    /// The directory.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        self.storage.root()
+    }
+
+    /// Candles that open in `[from_ms, to_ms)`.
+    ///
+    /// Only what is stored comes back: gaps stay gaps, and nothing stored gives an empty series. An interval that is
+    /// not stored is built from the finest stored interval that covers the range best.
+    ///
+    /// # Errors
+    /// When a month cannot be read.
+    pub async fn load(
+        &self,
+        market: MarketKind,
+        symbol: &Symbol,
+        interval: Interval,
+        from_ms: i64,
+        to_ms: i64,
+    ) -> Result<CandleSeries, CacheError> {
+        self.load_stored(market, symbol, interval, from_ms, to_ms).await
+    }
+
+    /// [`load`](Self::load), without building what is not stored.
+    ///
+    /// # Errors
+    /// When a month cannot be read.
+    pub async fn load_stored(
+        &self,
+        market: MarketKind,
+        symbol: &Symbol,
+        interval: Interval,
+        from_ms: i64,
+        to_ms: i64,
+    ) -> Result<CandleSeries, CacheError> {
+        let dir = candle_dir(market, symbol, interval);
+        let months = self.months_in(&dir, from_ms, to_ms).await?;
+        let decoded = stream::iter(months.into_iter().map(|month| {
+            let path = format!("{dir}/{month}.parquet");
+            async move {
+                match self.storage.get(&path).await? {
+                    Some(bytes) => decode(path, bytes, interval).await,
+                    None => Ok(CandleSeries::new(interval)),
+                }
+            }
+        }));
+        let mut all = CandleSeries::new(interval);
+        let mut parts = std::pin::pin!(decoded.buffered(DECODE_AT_ONCE));
+        while let Some(part) = parts.try_next().await? {
+            for candle in part.candles().filter(|c| (from_ms..to_ms).contains(&c.open_time_ms)) {
+                all.push(&candle).map_err(|e| CacheError::Damaged { path: dir.clone(), what: e.to_string() })?;
+            }
+        }
+        Ok(all)
+    }
+
+    /// Adds candles; where one is stored for the same time, the new one takes its place. Nothing is written when
+    /// nothing changes. Safe against other writers, in this process and others, and against being killed or dropped
+    /// at any moment: each month is the old one or the new one.
+    ///
+    /// # Errors
+    /// When a month cannot be written; months before it may have been.
+    pub async fn merge(
+        &self,
+        market: MarketKind,
+        symbol: &Symbol,
+        series: &CandleSeries,
+        provenance: &Provenance,
+    ) -> Result<MergeReport, CacheError> {
+        let months = split_by_month(series)?;
+        let (cache, symbol, provenance) = (self.clone(), symbol.clone(), provenance.clone());
+        let interval = series.interval();
+        // A task of its own: a caller that goes away must not free the lock while a write is under way.
+        let merging = tokio::spawn(async move {
+            let dir = candle_dir(market, &symbol, interval);
+            let _lock = cache.storage.lock(&dir).await?;
+            let mut total = MergeReport::default();
+            for (month, part) in months {
+                total += cache.merge_month(market, &symbol, &month, part, &provenance).await?;
+            }
+            Ok(total)
+        });
+        merging.await.map_err(|e| CacheError::Task(e.to_string()))?
+    }
+
+    async fn merge_month(
+        &self,
+        market: MarketKind,
+        symbol: &Symbol,
+        month: &str,
+        new: CandleSeries,
+        provenance: &Provenance,
+    ) -> Result<MergeReport, CacheError> {
+        let interval = new.interval();
+        let dir = candle_dir(market, symbol, interval);
+        let path = format!("{dir}/{month}.parquet");
+        let mut damaged = 0;
+        let old = match self.storage.get(&path).await? {
+            None => CandleSeries::new(interval),
+            Some(bytes) => match decode(path.clone(), bytes, interval).await {
+                Ok(series) => series,
+                Err(CacheError::Damaged { .. }) => {
+                    self.storage.rename(&path, &format!("{path}.damaged")).await?;
+                    damaged = 1;
+                    CandleSeries::new(interval)
+                }
+                Err(e) => return Err(e),
+            },
+        };
+        let (merged, mut report) = merge_series(&old, &new).map_err(|what| damage(&path, what))?;
+        report.damaged = damaged;
+        if report.added + report.replaced == 0 {
+            return Ok(report);
+        }
+        let Some(facts) = Facts::of(market, symbol, month, &merged) else { return Ok(report) };
+        let history_path = format!("{dir}/{month}.json");
+        let mut history = self.history(&history_path).await?;
+        history.push(HistoryLine {
+            content_sha256: facts.content_sha256.clone(),
+            provenance: provenance.clone(),
+            added: report.added,
+            replaced: report.replaced,
+        });
+        let text = serde_json::to_vec_pretty(&history).map_err(|e| damage(&history_path, e))?;
+        let bytes = blocking(move || file::encode(&merged, &facts)).await?.map_err(|e| damage(&path, e))?;
+        self.storage.put(&history_path, text).await?;
+        self.storage.put(&path, bytes).await?;
+        Ok(report)
+    }
+
+    /// A history that does not parse is begun anew: it only tells where candles came from.
+    async fn history(&self, path: &str) -> Result<History, CacheError> {
+        let bytes = self.storage.get(path).await?;
+        Ok(bytes.and_then(|b| serde_json::from_slice(&b).ok()).unwrap_or_default())
+    }
+
+    /// What is stored, sorted by market, symbol and interval. No candle is decoded.
+    ///
+    /// # Errors
+    /// When the directory cannot be read. A single unreadable month is part of the answer instead.
+    pub async fn coverage(&self) -> Result<Vec<Coverage>, CacheError> {
+        let mut all = Vec::new();
+        for market in [MarketKind::Spot, MarketKind::Um] {
+            for symbol in self.storage.list(&market.to_string()).await?.0 {
+                let Ok(symbol) = symbol.parse::<Symbol>() else { continue };
+                for interval in self.stored_intervals(market, &symbol).await? {
+                    all.extend(self.coverage_of(market, &symbol, interval).await?);
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    /// What is stored of one symbol and interval; `None` when nothing readable is.
+    ///
+    /// # Errors
+    /// When the directory cannot be read.
+    pub async fn coverage_of(
+        &self,
+        market: MarketKind,
+        symbol: &Symbol,
+        interval: Interval,
+    ) -> Result<Option<Coverage>, CacheError> {
+        let dir = candle_dir(market, symbol, interval);
+        let (mut months, mut damaged) = (Vec::new(), Vec::new());
+        for month in self.months_in(&dir, i64::MIN, i64::MAX).await? {
+            match self.facts(&dir, &month).await {
+                Ok(Some(facts)) => {
+                    let history = self.history(&format!("{dir}/{month}.json")).await?;
+                    let provenance = history.provenance_of(&facts.content_sha256);
+                    months.push(Manifest { facts, provenance });
+                }
+                Ok(None) => {}
+                Err(e @ CacheError::Damaged { .. }) => damaged.push(e.to_string()),
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(Coverage::of(months, damaged))
+    }
+
+    /// Close time of the newest stored candle, UTC ms.
+    ///
+    /// # Errors
+    /// When the newest month cannot be read.
+    pub async fn newest_close_ms(
+        &self,
+        market: MarketKind,
+        symbol: &Symbol,
+        interval: Interval,
+    ) -> Result<Option<i64>, CacheError> {
+        let dir = candle_dir(market, symbol, interval);
+        let Some(month) = self.months_in(&dir, i64::MIN, i64::MAX).await?.pop() else { return Ok(None) };
+        let facts = self.facts(&dir, &month).await?;
+        Ok(facts.map(|f| interval::close_time_ms(interval, f.last_open_ms)))
+    }
+
+    /// Intervals of which something is stored, from short to long.
+    ///
+    /// # Errors
+    /// When the directory cannot be read.
+    pub async fn stored_intervals(&self, market: MarketKind, symbol: &Symbol) -> Result<Vec<Interval>, CacheError> {
+        let (dirs, _) = self.storage.list(&format!("{market}/{symbol}")).await?;
+        let mut intervals: Vec<Interval> = dirs.iter().filter_map(|name| name.parse().ok()).collect();
+        intervals.sort();
+        Ok(intervals)
+    }
+
+    async fn facts(&self, dir: &str, month: &str) -> Result<Option<Facts>, CacheError> {
+        let path = format!("{dir}/{month}.parquet");
+        let mut want = TAIL_BYTES;
+        loop {
+            let Some((tail, size)) = self.storage.tail(&path, want).await? else { return Ok(None) };
+            match file::candle_facts(tail, size) {
+                Ok(facts) => return Ok(Some(facts)),
+                Err((_, Some(longer))) if longer > want => want = longer,
+                Err((e, _)) => return Err(damage(&path, e)),
+            }
+        }
+    }
+
+    /// Stored months of `dir` that may hold something in `[from_ms, to_ms)`, in time order.
+    async fn months_in(&self, dir: &str, from_ms: i64, to_ms: i64) -> Result<Vec<String>, CacheError> {
+        // Out of the calendar's range means unbounded.
+        let from = month_of(from_ms).unwrap_or_default();
+        let to = month_of(to_ms.saturating_sub(1)).unwrap_or_else(|| "9999-99".to_owned());
+        let (_, files) = self.storage.list(dir).await?;
+        let months = files.iter().filter_map(|name| name.strip_suffix(".parquet"));
+        Ok(months.filter(|m| is_month(m) && **m >= *from && **m <= *to).map(str::to_owned).collect())
+    }
+
+    /// Adds funding payments of a `um` symbol, as [`merge`](Self::merge) does candles.
+    ///
+    /// # Errors
+    /// When a month cannot be read or written.
+    pub async fn merge_funding(&self, symbol: &Symbol, rates: &[FundingRate]) -> Result<MergeReport, CacheError> {
+        let mut months: Vec<(String, Vec<FundingRate>)> = Vec::new();
+        for rate in rates {
+            let month = month_of(rate.time_ms).ok_or(CacheError::Time { open_time_ms: rate.time_ms })?;
+            match months.last_mut() {
+                Some((last, part)) if *last == month => part.push(*rate),
+                _ => months.push((month, vec![*rate])),
+            }
+        }
+        let (cache, symbol) = (self.clone(), symbol.clone());
+        let merging = tokio::spawn(async move {
+            let dir = funding_dir(&symbol);
+            let _lock = cache.storage.lock(&dir).await?;
+            let mut total = MergeReport::default();
+            for (month, new) in months {
+                total += cache.merge_funding_month(&symbol, &dir, &month, &new).await?;
+            }
+            Ok(total)
+        });
+        merging.await.map_err(|e| CacheError::Task(e.to_string()))?
+    }
+
+    async fn merge_funding_month(
+        &self,
+        symbol: &Symbol,
+        dir: &str,
+        month: &str,
+        new: &[FundingRate],
+    ) -> Result<MergeReport, CacheError> {
+        let path = format!("{dir}/{month}.parquet");
+        let mut report = MergeReport::default();
+        let mut rates = match self.storage.get(&path).await? {
+            None => Vec::new(),
+            Some(bytes) => match file::decode_funding(bytes) {
+                Ok(rates) => rates,
+                Err(_) => {
+                    self.storage.rename(&path, &format!("{path}.damaged")).await?;
+                    report.damaged = 1;
+                    Vec::new()
+                }
+            },
+        };
+        for rate in new {
+            match rates.binary_search_by_key(&rate.time_ms, |r| r.time_ms) {
+                Ok(i) if rates[i] == *rate => report.unchanged += 1,
+                Ok(i) => {
+                    rates[i] = *rate;
+                    report.replaced += 1;
+                }
+                Err(i) => {
+                    rates.insert(i, *rate);
+                    report.added += 1;
+                }
+            }
+        }
+        if report.added + report.replaced > 0
+            && let Some(facts) = FundingFacts::of(symbol, month, &rates)
+        {
+            let bytes = file::encode_funding(&rates, &facts).map_err(|e| damage(&path, e))?;
+            self.storage.put(&path, bytes).await?;
+        }
+        Ok(report)
+    }
+
+    /// Funding payments of a `um` symbol in `[from_ms, to_ms)`, in time order.
+    ///
+    /// # Errors
+    /// When a month cannot be read.
+    pub async fn load_funding(
+        &self,
+        symbol: &Symbol,
+        from_ms: i64,
+        to_ms: i64,
+    ) -> Result<Vec<FundingRate>, CacheError> {
+        let dir = funding_dir(symbol);
+        let mut all = Vec::new();
+        for month in self.months_in(&dir, from_ms, to_ms).await? {
+            let path = format!("{dir}/{month}.parquet");
+            if let Some(bytes) = self.storage.get(&path).await? {
+                all.extend(file::decode_funding(bytes).map_err(|e| damage(&path, e))?);
+            }
+        }
+        all.retain(|r| (from_ms..to_ms).contains(&r.time_ms));
+        Ok(all)
+    }
+}
+
+async fn decode(path: String, bytes: Bytes, interval: Interval) -> Result<CandleSeries, CacheError> {
+    // A panic of the Parquet reader on a damaged file is damage like any other.
+    match tokio::task::spawn_blocking(move || file::decode(bytes, interval)).await {
+        Ok(decoded) => decoded.map_err(|e| damage(&path, e)),
+        Err(e) if e.is_panic() => Err(damage(&path, "its structure is broken")),
+        Err(e) => Err(CacheError::Task(e.to_string())),
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, CacheError> {
+    tokio::task::spawn_blocking(work).await.map_err(|e| CacheError::Task(e.to_string()))
+}
+
+fn damage(path: &str, what: impl std::fmt::Display) -> CacheError {
+    CacheError::Damaged { path: path.to_owned(), what: what.to_string() }
+}
+
+/// Both series as one; where both have a candle, the new one counts.
+fn merge_series(old: &CandleSeries, new: &CandleSeries) -> Result<(CandleSeries, MergeReport), String> {
+    let mut merged = CandleSeries::new(old.interval());
+    let mut report = MergeReport::default();
+    let (mut i, mut j) = (0, 0);
+    let (old_times, new_times) = (old.open_times_ms(), new.open_times_ms());
+    while i < old.len() || j < new.len() {
+        let old_time = old_times.get(i).copied().unwrap_or(i64::MAX);
+        let new_time = new_times.get(j).copied().unwrap_or(i64::MAX);
+        let candle = if old_time < new_time {
+            old.candle(i)
+        } else {
+            let candle = new.candle(j);
+            if old_time > new_time {
+                report.added += 1;
+            } else if old.candle(i) == candle {
+                report.unchanged += 1;
+            } else {
+                report.replaced += 1;
+            }
+            candle
+        };
+        i += usize::from(old_time <= new_time);
+        j += usize::from(new_time <= old_time);
+        merged.push(&candle).map_err(|e| e.to_string())?;
+    }
+    Ok((merged, report))
+}
+
+/// The series cut at month boundaries, in time order.
+fn split_by_month(series: &CandleSeries) -> Result<Vec<(String, CandleSeries)>, CacheError> {
+    let times = series.open_times_ms();
+    let mut months = Vec::new();
+    let mut start = 0;
+    while start < times.len() {
+        let open_time_ms = times[start];
+        let month = month_of(open_time_ms).ok_or(CacheError::Time { open_time_ms })?;
+        let next_ms = interval::next_open_time_ms(Interval::Mo1, interval::open_time_ms(Interval::Mo1, open_time_ms));
+        months.push((month, series.slice(open_time_ms, next_ms)));
+        start = times.partition_point(|&t| t < next_ms);
+    }
+    Ok(months)
+}
+
+/// `YYYY-MM` of a time; `None` outside the years 1970 to 9999.
+fn month_of(time_ms: i64) -> Option<String> {
+    const YEAR_10000_MS: i64 = 253_402_300_800_000;
+    let time = DateTime::from_timestamp_millis(time_ms).filter(|_| (0..YEAR_10000_MS).contains(&time_ms))?;
+    Some(time.format("%Y-%m").to_string())
+}
+
+fn is_month(name: &str) -> bool {
+    let bytes = name.as_bytes();
+    bytes.len() == 7 && bytes.iter().enumerate().all(|(i, b)| if i == 4 { *b == b'-' } else { b.is_ascii_digit() })
+}
+
+fn candle_dir(market: MarketKind, symbol: &Symbol, interval: Interval) -> String {
+    let name = if interval == Interval::Mo1 { "1mo" } else { interval.name() };
+    format!("{market}/{symbol}/{name}")
+}
+
+fn funding_dir(symbol: &Symbol) -> String {
+    format!("{}/{symbol}/{FUNDING_DIR}", MarketKind::Um)
+}

@@ -1,0 +1,225 @@
+//! What is known about a stored month without decoding it, and where it came from. Pure.
+
+use crate::market::quality::{self, Gap};
+use crate::market::{CandleSeries, FundingRate, Interval, MarketKind, Symbol};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// Facts about the candles of one stored month. They follow from the candles alone.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Facts {
+    /// Which market.
+    pub market: MarketKind,
+    /// Which symbol.
+    pub symbol: Symbol,
+    /// Which interval.
+    pub interval: Interval,
+    /// `YYYY-MM`, UTC, of the open times.
+    pub month: String,
+    /// Candles.
+    pub rows: u64,
+    /// Open time of the first candle, UTC ms.
+    pub first_open_ms: i64,
+    /// Open time of the last candle, UTC ms.
+    pub last_open_ms: i64,
+    /// Holes between first and last.
+    pub gaps: Vec<Gap>,
+    /// Candles without volume.
+    pub zero_volumes: u64,
+    /// Hash of the candles, see [`content_sha256`].
+    pub content_sha256: String,
+}
+
+impl Facts {
+    /// The facts about a month's candles; `None` when there are none.
+    #[must_use]
+    pub fn of(market: MarketKind, symbol: &Symbol, month: &str, series: &CandleSeries) -> Option<Self> {
+        let (first, last) = (series.open_times_ms().first()?, series.open_times_ms().last()?);
+        Some(Self {
+            market,
+            symbol: symbol.clone(),
+            interval: series.interval(),
+            month: month.to_owned(),
+            rows: series.len() as u64,
+            first_open_ms: *first,
+            last_open_ms: *last,
+            gaps: quality::gaps(series),
+            zero_volumes: series.volumes().iter().filter(|v| **v == 0.0).count() as u64,
+            content_sha256: content_sha256(series),
+        })
+    }
+}
+
+/// Facts about the funding payments of one stored month.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct FundingFacts {
+    pub(super) symbol: Symbol,
+    pub(super) month: String,
+    pub(super) rows: u64,
+    pub(super) first_ms: i64,
+    pub(super) last_ms: i64,
+}
+
+impl FundingFacts {
+    pub(super) fn of(symbol: &Symbol, month: &str, rates: &[FundingRate]) -> Option<Self> {
+        let (first_ms, last_ms) = (rates.first()?.time_ms, rates.last()?.time_ms);
+        Some(Self { symbol: symbol.clone(), month: month.to_owned(), rows: rates.len() as u64, first_ms, last_ms })
+    }
+}
+
+/// Where candles came from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Provenance {
+    /// A dump's file name, or the host of a REST answer.
+    pub source: String,
+    /// When they were fetched or imported, UTC ms.
+    pub fetched_at_ms: i64,
+}
+
+/// A stored month: what it holds and, where that was recorded, the last thing that changed it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Manifest {
+    /// What it holds.
+    #[serde(flatten)]
+    pub facts: Facts,
+    /// What changed it last; `None` when the record is missing.
+    pub provenance: Option<Provenance>,
+}
+
+/// A line of a month's history: what was merged, and the content that came of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct HistoryLine {
+    pub(super) content_sha256: String,
+    #[serde(flatten)]
+    pub(super) provenance: Provenance,
+    pub(super) added: u64,
+    pub(super) replaced: u64,
+}
+
+/// How many lines of history a month keeps: enough to see how it came about, small enough to rewrite each time.
+const MAX_HISTORY: usize = 32;
+
+/// A month's history, kept beside it.
+///
+/// It is written before the month itself: whichever write a crash cuts off, the line that carries the hash of the
+/// stored content is the one that tells where that content came from.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct History {
+    pub(super) merges: Vec<HistoryLine>,
+}
+
+impl History {
+    pub(super) fn push(&mut self, line: HistoryLine) {
+        // A line whose content never came to be is overtaken by the next attempt.
+        if self.merges.last().is_some_and(|last| last.content_sha256 == line.content_sha256) {
+            self.merges.pop();
+        }
+        self.merges.push(line);
+        let excess = self.merges.len().saturating_sub(MAX_HISTORY);
+        self.merges.drain(..excess);
+    }
+
+    pub(super) fn provenance_of(&self, content_sha256: &str) -> Option<Provenance> {
+        self.merges.iter().rev().find(|l| l.content_sha256 == content_sha256).map(|l| l.provenance.clone())
+    }
+}
+
+/// What a merge changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MergeReport {
+    /// Candles that were not there before.
+    pub added: u64,
+    /// Candles that were there with other values.
+    pub replaced: u64,
+    /// Candles that were there already, the same.
+    pub unchanged: u64,
+    /// Stored months that could not be read; they were set aside as `.damaged` and written anew.
+    pub damaged: u64,
+}
+
+impl std::ops::AddAssign for MergeReport {
+    fn add_assign(&mut self, other: Self) {
+        self.added += other.added;
+        self.replaced += other.replaced;
+        self.unchanged += other.unchanged;
+        self.damaged += other.damaged;
+    }
+}
+
+/// What the cache holds of one symbol and interval.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Coverage {
+    /// Which market.
+    pub market: MarketKind,
+    /// Which symbol.
+    pub symbol: Symbol,
+    /// Which interval.
+    pub interval: Interval,
+    /// Candles.
+    pub rows: u64,
+    /// Open time of the first candle, UTC ms.
+    pub first_open_ms: i64,
+    /// Open time of the last candle, UTC ms.
+    pub last_open_ms: i64,
+    /// Holes between first and last, those between months too.
+    pub gaps: Vec<Gap>,
+    /// Candles without volume.
+    pub zero_volumes: u64,
+    /// Stored months in time order.
+    pub months: Vec<Manifest>,
+    /// Months that are there but cannot be read, and why.
+    pub damaged: Vec<String>,
+}
+
+impl Coverage {
+    /// The coverage that readable months, in time order, add up to; `None` without one.
+    pub(super) fn of(months: Vec<Manifest>, damaged: Vec<String>) -> Option<Self> {
+        let (first, last) = (&months.first()?.facts, &months.last()?.facts);
+        let (market, symbol, interval) = (first.market, first.symbol.clone(), first.interval);
+        let (first_open_ms, last_open_ms) = (first.first_open_ms, last.last_open_ms);
+        let mut gaps = Vec::new();
+        let mut previous: Option<i64> = None;
+        for Manifest { facts, .. } in &months {
+            gaps.extend(previous.and_then(|ms| quality::gap_between(interval, ms, facts.first_open_ms)));
+            gaps.extend(&facts.gaps);
+            previous = Some(facts.last_open_ms);
+        }
+        let rows = months.iter().map(|m| m.facts.rows).sum();
+        let zero_volumes = months.iter().map(|m| m.facts.zero_volumes).sum();
+        Some(Self { market, symbol, interval, rows, first_open_ms, last_open_ms, gaps, zero_volumes, months, damaged })
+    }
+
+    /// Missing candles between first and last.
+    #[must_use]
+    pub fn missing(&self) -> u64 {
+        self.gaps.iter().map(|g| g.missing).sum()
+    }
+}
+
+/// SHA-256, as hex, of exactly these candles: interval name, then each candle's open time, prices, volumes and counts
+/// in Binance's order, as little-endian 64-bit values. Two series have one hash only if they are equal to the bit.
+#[must_use]
+pub fn content_sha256(series: &CandleSeries) -> String {
+    let mut hash = Sha256::new();
+    hash.update(series.interval().name().as_bytes());
+    let mut row = [0_u8; 80];
+    for c in series.candles() {
+        let words = [
+            c.open_time_ms.to_le_bytes(),
+            c.open.to_le_bytes(),
+            c.high.to_le_bytes(),
+            c.low.to_le_bytes(),
+            c.close.to_le_bytes(),
+            c.volume.to_le_bytes(),
+            c.quote_volume.to_le_bytes(),
+            c.trade_count.to_le_bytes(),
+            c.taker_buy_volume.to_le_bytes(),
+            c.taker_buy_quote_volume.to_le_bytes(),
+        ];
+        for (to, word) in row.chunks_exact_mut(8).zip(words) {
+            to.copy_from_slice(&word);
+        }
+        hash.update(row);
+    }
+    hex::encode(hash.finalize())
+}

@@ -1,0 +1,131 @@
+//! Objects by path: atomic writes, tails, listings, and one writer at a time. Knows nothing of candles.
+
+use super::CacheError;
+use bytes::Bytes;
+use object_store::local::LocalFileSystem;
+use object_store::path::Path as ObjectPath;
+use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt};
+use std::fs::{File, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Holds the lock files. Hidden, so that it is no market.
+const LOCK_DIR: &str = ".locks";
+
+/// The place where objects live: today a local directory.
+#[derive(Clone, Debug)]
+pub(super) struct Storage {
+    store: Arc<dyn ObjectStore>,
+    root: PathBuf,
+}
+
+/// Holds an advisory lock until dropped; the operating system drops it with the process.
+pub(super) struct Lock {
+    _file: File,
+}
+
+impl Storage {
+    /// Opens a directory, made if it is not there.
+    pub(super) fn open(root: &Path) -> Result<Self, CacheError> {
+        let failed = |source| CacheError::Open { path: root.to_owned(), source };
+        std::fs::create_dir_all(root).map_err(failed)?;
+        let root = root.canonicalize().map_err(failed)?;
+        // With fsync a write that was reported survives a power cut, as it would on S3.
+        let store = LocalFileSystem::new_with_prefix(&root)
+            .map_err(|source| CacheError::Store { path: root.display().to_string(), source })?
+            .with_fsync(true);
+        Ok(Self { store: Arc::new(store), root })
+    }
+
+    /// Where it is.
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The whole object; `None` when there is none.
+    pub(super) async fn get(&self, path: &str) -> Result<Option<Bytes>, CacheError> {
+        match self.store.get(&ObjectPath::from(path)).await {
+            Ok(found) => Ok(Some(found.bytes().await.map_err(at(path))?)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(e) => Err(at(path)(e)),
+        }
+    }
+
+    /// The last `n` bytes and the whole length; `None` when there is no such object.
+    pub(super) async fn tail(&self, path: &str, n: u64) -> Result<Option<(Bytes, u64)>, CacheError> {
+        let options = GetOptions { range: Some(GetRange::Suffix(n)), ..GetOptions::default() };
+        match self.store.get_opts(&ObjectPath::from(path), options).await {
+            Ok(found) => {
+                let size = found.meta.size;
+                Ok(Some((found.bytes().await.map_err(at(path))?, size)))
+            }
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(e) => Err(at(path)(e)),
+        }
+    }
+
+    /// Writes an object whole: readers, and whoever looks after a crash, see the old one or the new one.
+    pub(super) async fn put(&self, path: &str, bytes: Vec<u8>) -> Result<(), CacheError> {
+        self.store.put(&ObjectPath::from(path), bytes.into()).await.map(|_| ()).map_err(at(path))
+    }
+
+    /// Gives an object another name, over what had that name.
+    pub(super) async fn rename(&self, from: &str, to: &str) -> Result<(), CacheError> {
+        self.store.rename(&ObjectPath::from(from), &ObjectPath::from(to)).await.map_err(at(from))
+    }
+
+    /// Names right under `dir`, sorted: directories, then objects.
+    pub(super) async fn list(&self, dir: &str) -> Result<(Vec<String>, Vec<String>), CacheError> {
+        let prefix = (!dir.is_empty()).then(|| ObjectPath::from(dir));
+        let found = match self.store.list_with_delimiter(prefix.as_ref()).await {
+            Ok(found) => found,
+            Err(object_store::Error::NotFound { .. }) => return Ok((Vec::new(), Vec::new())),
+            Err(e) => return Err(at(dir)(e)),
+        };
+        let mut dirs: Vec<_> = found.common_prefixes.iter().filter_map(|p| Some(p.filename()?.to_owned())).collect();
+        let mut files: Vec<_> = found.objects.iter().filter_map(|o| Some(o.location.filename()?.to_owned())).collect();
+        dirs.sort();
+        files.sort();
+        Ok((dirs, files))
+    }
+
+    /// Waits until this is the only writer under `dir`, in this process and all others, and removes what a writer
+    /// that was killed left half written there.
+    pub(super) async fn lock(&self, dir: &str) -> Result<Lock, CacheError> {
+        let lock_path = self.root.join(LOCK_DIR).join(dir.replace('/', "-"));
+        let data_dir = self.root.join(dir);
+        let failed_path = lock_path.clone();
+        let locked = tokio::task::spawn_blocking(move || -> std::io::Result<Lock> {
+            if let Some(parent) = lock_path.parent() {
+                std::fs::create_dir_all(parent)?;
+            }
+            let file = OpenOptions::new().write(true).create(true).truncate(false).open(&lock_path)?;
+            file.lock()?;
+            remove_half_written(&data_dir);
+            Ok(Lock { _file: file })
+        });
+        let failed = |source| CacheError::Lock { path: failed_path, source };
+        locked.await.map_err(|e| CacheError::Task(e.to_string()))?.map_err(failed)
+    }
+}
+
+/// The local store writes to `NAME#N` and renames; under the lock, such a name is nobody's any more.
+fn remove_half_written(dir: &Path) {
+    let Ok(entries) = std::fs::read_dir(dir) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let half_written = name
+            .to_str()
+            .and_then(|n| n.rsplit_once('#'))
+            .is_some_and(|(_, id)| !id.is_empty() && id.bytes().all(|b| b.is_ascii_digit()));
+        if half_written {
+            // Left behind it only takes space; the next writer tries again.
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
+fn at(path: &str) -> impl Fn(object_store::Error) -> CacheError {
+    let path = path.to_owned();
+    move |source| CacheError::Store { path: path.clone(), source }
+}

@@ -1,0 +1,7 @@
+//! The market room: the cache, dumps, REST and the feed through their public interfaces.
+
+// Helpers outside of test functions fail a test by panicking, as the tests themselves do.
+#![allow(clippy::unwrap_used)]
+
+mod cache;
+mod support;

@@ -1,0 +1,46 @@
+//! Candles to test with.
+
+use sg_ai::market::{Candle, CandleSeries, Interval, Provenance, Symbol, interval};
+
+/// 2024-04-01T00:00:00Z.
+pub(crate) const APRIL_MS: i64 = 1_711_929_600_000;
+pub(crate) const QUARTER_MS: i64 = 900_000;
+
+pub(crate) fn symbol(name: &str) -> Symbol {
+    name.parse().unwrap()
+}
+
+pub(crate) fn provenance(source: &str) -> Provenance {
+    Provenance { source: source.to_owned(), fetched_at_ms: APRIL_MS }
+}
+
+/// A candle whose values follow from its time and `salt`.
+pub(crate) fn candle(interval: Interval, open_time_ms: i64, salt: u64) -> Candle {
+    let wave = ((open_time_ms / 60_000) as f64 * 0.37 + salt as f64).sin();
+    let open = 100.0 + wave;
+    let close = 100.0 + wave * 0.5;
+    Candle {
+        open_time_ms,
+        open,
+        high: open.max(close) + 0.25,
+        low: open.min(close) - 0.25,
+        close,
+        volume: 10.0 + wave,
+        close_time_ms: interval::close_time_ms(interval, open_time_ms),
+        quote_volume: 1_000.0 + wave,
+        trade_count: 7 + salt,
+        taker_buy_volume: 4.0,
+        taker_buy_quote_volume: 400.0,
+    }
+}
+
+/// `n` candles in a row from `from_ms`.
+pub(crate) fn run(interval: Interval, from_ms: i64, n: usize, salt: u64) -> CandleSeries {
+    let mut series = CandleSeries::new(interval);
+    let mut time = interval::open_time_ms(interval, from_ms);
+    for _ in 0..n {
+        series.push(&candle(interval, time, salt)).unwrap();
+        time = interval::next_open_time_ms(interval, time);
+    }
+    series
+}
