@@ -1,7 +1,10 @@
 //! What a backtest may look at: candles of several symbols, and from when on it may trade.
+//!
+//! Never loads candles and never changes them.
 
 use crate::market::{CandleSeries, Interval, MarketKind, Symbol};
-use std::sync::Arc;
+use sha2::{Digest, Sha256};
+use std::sync::{Arc, OnceLock};
 
 pub use crate::market::FundingRate;
 
@@ -27,6 +30,7 @@ pub struct Window {
     from_ms: i64,
     to_ms: i64,
     symbols: Vec<SymbolWindow>,
+    data_version: Arc<OnceLock<String>>,
 }
 
 /// Why symbols do not form a window.
@@ -67,7 +71,7 @@ impl Window {
                 Some(_) => {}
             }
         }
-        Ok(Self { interval, from_ms, to_ms, symbols })
+        Ok(Self { interval, from_ms, to_ms, symbols, data_version: Arc::default() })
     }
 
     /// Interval of the candles.
@@ -89,5 +93,48 @@ impl Window {
     #[must_use]
     pub fn symbols(&self) -> &[SymbolWindow] {
         &self.symbols
+    }
+
+    /// SHA-256, in hex, of exactly the data that a backtest in this window can look at: for each symbol in order its
+    /// market, name, and every candle's open time, open, high, low, close and volume, finer candles and funding
+    /// included. Where the window begins and ends is not data. Computed once.
+    #[must_use]
+    pub fn data_version(&self) -> String {
+        let compute = || {
+            let mut hasher = Sha256::new();
+            for s in &self.symbols {
+                for name in [s.market.to_string().as_str(), s.symbol.as_str()] {
+                    hasher.update((name.len() as u64).to_le_bytes());
+                    hasher.update(name);
+                }
+                hash_candles(&mut hasher, &s.candles);
+                hasher.update([u8::from(s.finer.is_some())]);
+                if let Some(finer) = &s.finer {
+                    hash_candles(&mut hasher, finer);
+                }
+                hasher.update((s.funding.len() as u64).to_le_bytes());
+                for due in s.funding.iter() {
+                    hasher.update(due.time_ms.to_le_bytes());
+                    hasher.update(due.rate.to_le_bytes());
+                }
+            }
+            hex::encode(hasher.finalize())
+        };
+        self.data_version.get_or_init(compute).clone()
+    }
+}
+
+fn hash_candles(hasher: &mut Sha256, candles: &CandleSeries) {
+    let name = candles.interval().name();
+    hasher.update((name.len() as u64).to_le_bytes());
+    hasher.update(name);
+    hasher.update((candles.len() as u64).to_le_bytes());
+    for time_ms in candles.open_times_ms() {
+        hasher.update(time_ms.to_le_bytes());
+    }
+    for column in [candles.opens(), candles.highs(), candles.lows(), candles.closes(), candles.volumes()] {
+        for value in column {
+            hasher.update(value.to_le_bytes());
+        }
     }
 }
