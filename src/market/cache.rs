@@ -12,6 +12,7 @@ mod storage;
 
 pub use manifest::{Coverage, Facts, Manifest, MergeReport, Provenance, content_sha256};
 
+use super::resample::{can_resample, resample};
 use super::{CandleSeries, FundingRate, Interval, MarketKind, Symbol, interval};
 use bytes::Bytes;
 use chrono::DateTime;
@@ -24,6 +25,8 @@ use storage::Storage;
 const TAIL_BYTES: u64 = 32 * 1024;
 /// Months decoded at once: a few cores' worth, so that memory stays bounded.
 const DECODE_AT_ONCE: usize = 4;
+/// 10000-01-01: later times are no months, and bounds beyond it mean unbounded.
+const YEAR_10000_MS: i64 = 253_402_300_800_000;
 const FUNDING_DIR: &str = "funding";
 
 /// Why the cache could not do what was asked.
@@ -67,8 +70,9 @@ impl CandleCache {
 
     /// Candles that open in `[from_ms, to_ms)`.
     ///
-    /// Only what is stored comes back: gaps stay gaps, and nothing stored gives an empty series. An interval that is
-    /// not stored is built from the finest stored interval that covers the range best.
+    /// Only what is stored comes back: gaps stay gaps, and nothing stored gives an empty series. An interval of which
+    /// nothing at all is stored is resampled from the finer one that covers the range best (the finest, when several
+    /// cover it equally); its candles are whole ones only.
     ///
     /// # Errors
     /// When a month cannot be read.
@@ -80,7 +84,46 @@ impl CandleCache {
         from_ms: i64,
         to_ms: i64,
     ) -> Result<CandleSeries, CacheError> {
-        self.load_stored(market, symbol, interval, from_ms, to_ms).await
+        let stored = self.stored_intervals(market, symbol).await?;
+        if stored.contains(&interval) {
+            return self.load_stored(market, symbol, interval, from_ms, to_ms).await;
+        }
+        let (from, to) = (from_ms.clamp(0, YEAR_10000_MS), to_ms.clamp(0, YEAR_10000_MS));
+        let first_ms = interval::open_time_ms(interval, from);
+        let end_ms = interval::next_open_time_ms(interval, interval::open_time_ms(interval, to));
+        let mut best: Option<(i64, Interval)> = None;
+        for finer in stored.into_iter().filter(|finer| *finer < interval && can_resample(*finer, interval)) {
+            let covered_ms = self.covered_ms(market, symbol, finer, first_ms, end_ms).await?;
+            if best.is_none_or(|(most, _)| covered_ms > most) {
+                best = Some((covered_ms, finer));
+            }
+        }
+        let Some((_, finer)) = best else { return Ok(CandleSeries::new(interval)) };
+        let fine = self.load_stored(market, symbol, finer, first_ms, end_ms).await?;
+        let coarse = blocking(move || resample(&fine, interval)).await?;
+        let dir = candle_dir(market, symbol, finer);
+        Ok(coarse.map_err(|e| damage(&dir, e))?.slice(from_ms, to_ms))
+    }
+
+    /// How much of `[from_ms, to_ms)` stored candles cover, in ms.
+    async fn covered_ms(
+        &self,
+        market: MarketKind,
+        symbol: &Symbol,
+        interval: Interval,
+        from_ms: i64,
+        to_ms: i64,
+    ) -> Result<i64, CacheError> {
+        let dir = candle_dir(market, symbol, interval);
+        let mut covered_ms = 0;
+        for month in self.months_in(&dir, from_ms, to_ms).await? {
+            let Some(facts) = self.facts(&dir, &month).await? else { continue };
+            let end_ms = interval::next_open_time_ms(interval, facts.last_open_ms);
+            covered_ms += (end_ms.min(to_ms) - facts.first_open_ms.max(from_ms)).max(0);
+            let holes = facts.gaps.iter().map(|g| (g.to_ms.min(to_ms) - g.from_ms.max(from_ms)).max(0));
+            covered_ms -= holes.sum::<i64>();
+        }
+        Ok(covered_ms)
     }
 
     /// [`load`](Self::load), without building what is not stored.
@@ -444,7 +487,6 @@ fn split_by_month(series: &CandleSeries) -> Result<Vec<(String, CandleSeries)>, 
 
 /// `YYYY-MM` of a time; `None` outside the years 1970 to 9999.
 fn month_of(time_ms: i64) -> Option<String> {
-    const YEAR_10000_MS: i64 = 253_402_300_800_000;
     let time = DateTime::from_timestamp_millis(time_ms).filter(|_| (0..YEAR_10000_MS).contains(&time_ms))?;
     Some(time.format("%Y-%m").to_string())
 }

@@ -5,6 +5,7 @@
 
 pub mod cache;
 pub mod candle;
+pub mod dumps;
 pub mod exchange;
 pub mod funding;
 pub mod interval;

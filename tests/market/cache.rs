@@ -1,6 +1,7 @@
 use crate::support::{APRIL_MS, QUARTER_MS, candle, provenance, run, symbol};
 use proptest::prelude::*;
 use sg_ai::market::cache::{CacheError, CandleCache, content_sha256};
+use sg_ai::market::resample::resample;
 use sg_ai::market::{CandleSeries, FundingRate, Interval, MarketKind};
 use std::path::Path;
 use std::process::Command;
@@ -132,6 +133,28 @@ async fn what_a_killed_writer_left_half_written_is_never_seen_and_goes_away() {
     assert_eq!(cache.coverage().await.unwrap()[0].months.len(), 1);
     cache.merge(SPOT, &btc, &run(M15, APRIL_MS, 11, 1), &provenance("x")).await.unwrap();
     assert!(!half.exists());
+}
+
+#[tokio::test]
+async fn an_interval_that_is_not_stored_is_built_from_the_finer_one_that_covers_most() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = CandleCache::open(dir.path()).unwrap();
+    let btc = symbol("BTCUSDT");
+    let quarters = run(M15, APRIL_MS, 100, 1);
+    let minutes = run(Interval::M1, APRIL_MS, 600, 1);
+    for series in [&quarters, &minutes] {
+        cache.merge(SPOT, &btc, series, &provenance("x")).await.unwrap();
+    }
+    let load = |from, to| cache.load(SPOT, &btc, Interval::H1, from, to);
+    let hours = load(i64::MIN, i64::MAX).await.unwrap();
+    assert_eq!(hours, resample(&quarters, Interval::H1).unwrap());
+    assert_eq!(hours.len(), 25);
+    let (two, four) = (APRIL_MS + 8 * QUARTER_MS, APRIL_MS + 16 * QUARTER_MS);
+    let finest = resample(&minutes, Interval::H1).unwrap().slice(two, four);
+    assert_eq!(load(two, four).await.unwrap(), finest, "both cover it: the finest counts");
+    assert_eq!(load(two + 1, four + 1).await.unwrap().open_times_ms(), [two + 4 * QUARTER_MS, four]);
+    assert!(cache.load(SPOT, &symbol("NOUSDT"), Interval::H1, two, four).await.unwrap().is_empty());
+    assert!(cache.load(SPOT, &btc, Interval::M3, two, four).await.unwrap().len() == 40);
 }
 
 #[tokio::test]

@@ -4,4 +4,5 @@
 #![allow(clippy::unwrap_used)]
 
 mod cache;
+mod dumps;
 mod support;

@@ -1,0 +1,324 @@
+//! One dump archive: its name, its checksum, the CSV inside. Bytes in, candles out; bounded in memory and time.
+
+use crate::market::{Candle, CandleSeries, Interval, MarketKind, Symbol, interval};
+use chrono::{Datelike, Months, NaiveDate};
+use sha2::{Digest, Sha256};
+use std::io::{Cursor, Read};
+use std::path::Path;
+
+/// The largest archive read. A month of minutes has about 2 MiB.
+const MAX_ARCHIVE_BYTES: u64 = 64 << 20;
+/// The most that an archive may unfold to. A month of minutes has about 6 MiB.
+const MAX_CSV_BYTES: u64 = 64 << 20;
+/// Refused rows described one by one; beyond that they are only counted.
+const MAX_REFUSED_SHOWN: usize = 20;
+/// Above this share of refused rows the whole file is refused: it is damaged, or not what its name says.
+const MAX_REFUSED_FRACTION: f64 = 0.05;
+/// Columns of a kline row; the last one is unused, and some writers leave it out.
+const COLUMNS: std::ops::RangeInclusive<usize> = 11..=12;
+
+/// Why a whole file is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum DumpError {
+    #[error("its name is not SYMBOL-INTERVAL-YYYY-MM.zip or SYMBOL-INTERVAL-YYYY-MM-DD.zip")]
+    Name,
+    #[error("its path names neither spot nor um; say which with --market")]
+    NoMarket,
+    #[error("its path says {found}, --market says {asked}")]
+    OtherMarket { found: MarketKind, asked: MarketKind },
+    #[error("its path says {0}: prices nobody traded at, not candles")]
+    NotTraded(String),
+    #[error("it cannot be read: {0}")]
+    Read(String),
+    #[error("it has more than {0} bytes, more than any dump")]
+    TooLarge(u64),
+    #[error("its checksum file is not one: it begins {0:?}")]
+    ChecksumFile(String),
+    #[error("its SHA-256 is {found}, its checksum file says {expected}; fetch it again")]
+    Checksum { found: String, expected: String },
+    #[error("it is an HTML page, not an archive; fetch it again")]
+    Html,
+    #[error("it is no whole zip archive: {0}; fetch it again")]
+    Zip(String),
+    #[error("it holds {0} files, not one CSV")]
+    NotOneFile(usize),
+    #[error("it unfolds to more than {0} bytes, more than any dump")]
+    Bomb(u64),
+    #[error("its rows have {columns} columns{hint}; candles have 12")]
+    OtherProduct { columns: usize, hint: &'static str },
+    #[error("it holds no candle")]
+    Empty,
+    #[error("{refused} of {rows} rows are bad, too many to trust the others; the first, line {line}: {why}")]
+    TooManyBadRows { refused: u64, rows: u64, line: u64, why: String },
+    #[error("the reader failed: {0}")]
+    Reader(String),
+}
+
+/// What a dump's name says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DumpName {
+    /// Which symbol.
+    pub symbol: Symbol,
+    /// Which interval.
+    pub interval: Interval,
+    /// First day covered, UTC.
+    pub first_day: NaiveDate,
+    /// Whether it covers one day instead of a month.
+    pub daily: bool,
+}
+
+impl DumpName {
+    /// Reads `SYMBOL-INTERVAL-YYYY-MM.zip` or `SYMBOL-INTERVAL-YYYY-MM-DD.zip`.
+    #[must_use]
+    pub fn parse(file_name: &str) -> Option<Self> {
+        let stem = file_name.strip_suffix(".zip")?;
+        let parts: Vec<&str> = stem.split('-').collect();
+        let (symbol, interval, year, month, day) = match parts[..] {
+            [symbol, interval, year, month] => (symbol, interval, year, month, None),
+            [symbol, interval, year, month, day] => (symbol, interval, year, month, Some(day)),
+            _ => return None,
+        };
+        let number = |text: &str, digits: usize| -> Option<u32> {
+            (text.len() == digits && text.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse().ok())?
+        };
+        let year = i32::try_from(number(year, 4)?).ok()?;
+        let first_day = NaiveDate::from_ymd_opt(year, number(month, 2)?, day.map_or(Some(1), |d| number(d, 2))?)?;
+        let (symbol, interval) = (symbol.parse().ok()?, interval.parse().ok()?);
+        Some(Self { symbol, interval, first_day, daily: day.is_some() })
+    }
+
+    /// [`parse`](Self::parse) of a path's last part.
+    #[must_use]
+    pub fn of_path(path: &Path) -> Option<Self> {
+        Self::parse(path.file_name()?.to_str()?)
+    }
+
+    /// The file name.
+    #[must_use]
+    pub fn file_name(&self) -> String {
+        let interval = if self.interval == Interval::Mo1 { "1mo" } else { self.interval.name() };
+        let date = self.first_day.format(if self.daily { "%Y-%m-%d" } else { "%Y-%m" });
+        format!("{}-{interval}-{date}.zip", self.symbol)
+    }
+
+    /// Open times that belong into the file: from the first, up to and without the second, UTC ms.
+    #[must_use]
+    pub fn range_ms(&self) -> (i64, i64) {
+        let start = |day: NaiveDate| day.and_time(chrono::NaiveTime::MIN).and_utc().timestamp_millis();
+        let next = if self.daily {
+            self.first_day.succ_opt()
+        } else {
+            self.first_day.with_day(1).and_then(|day| day.checked_add_months(Months::new(1)))
+        };
+        (start(self.first_day), next.map_or(i64::MAX, start))
+    }
+}
+
+/// A row that was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// Line in the CSV, from 1.
+    pub line: u64,
+    /// Why.
+    pub why: String,
+}
+
+/// The outcome of reading a dump's rows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rows {
+    /// The good candles.
+    pub series: CandleSeries,
+    /// Rows read, without a header.
+    pub rows: u64,
+    /// The first of the refused rows.
+    pub refused: Vec<Refused>,
+    /// How many rows were refused.
+    pub refused_count: u64,
+}
+
+pub(super) fn read_bounded(path: &Path) -> Result<Vec<u8>, DumpError> {
+    let failed = |e: std::io::Error| DumpError::Read(e.to_string());
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(failed)?;
+    file.take(MAX_ARCHIVE_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > MAX_ARCHIVE_BYTES { Err(DumpError::TooLarge(MAX_ARCHIVE_BYTES)) } else { Ok(bytes) }
+}
+
+/// Compares an archive with its `.CHECKSUM` file (`sha256  name`).
+///
+/// # Errors
+/// When they differ, or the checksum file is none.
+pub fn verify_checksum(archive: &[u8], checksum_file: &[u8]) -> Result<(), DumpError> {
+    let text = String::from_utf8_lossy(checksum_file);
+    let expected = text.split_whitespace().next().unwrap_or_default().to_ascii_lowercase();
+    if expected.len() != 64 || !expected.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return Err(DumpError::ChecksumFile(text.chars().take(40).collect()));
+    }
+    let found = hex::encode(Sha256::digest(archive));
+    if found == expected { Ok(()) } else { Err(DumpError::Checksum { found, expected }) }
+}
+
+/// The candles of an archive.
+///
+/// # Errors
+/// When the archive is none, or its content cannot be trusted as a whole.
+pub fn read_archive(bytes: &[u8], name: &DumpName) -> Result<Rows, DumpError> {
+    if looks_like_html(bytes) {
+        return Err(DumpError::Html);
+    }
+    let broken = |e: zip::result::ZipError| DumpError::Zip(e.to_string());
+    let mut archive = zip::ZipArchive::new(Cursor::new(bytes)).map_err(broken)?;
+    if archive.len() != 1 {
+        return Err(DumpError::NotOneFile(archive.len()));
+    }
+    let file = archive.by_index(0).map_err(broken)?;
+    let mut csv = Vec::new();
+    // The size that the archive states is only its word: reading stops at the bound by itself.
+    file.take(MAX_CSV_BYTES + 1).read_to_end(&mut csv).map_err(|e| DumpError::Zip(e.to_string()))?;
+    if csv.len() as u64 > MAX_CSV_BYTES {
+        return Err(DumpError::Bomb(MAX_CSV_BYTES));
+    }
+    read_csv(&csv, name)
+}
+
+fn looks_like_html(bytes: &[u8]) -> bool {
+    bytes.iter().find(|b| !b.is_ascii_whitespace()) == Some(&b'<')
+}
+
+/// The candles of a CSV, with or without a header line, times in ms or us.
+///
+/// # Errors
+/// When the rows are not candles, when there is none, or when too many are bad.
+pub fn read_csv(csv: &[u8], name: &DumpName) -> Result<Rows, DumpError> {
+    if looks_like_html(csv) {
+        return Err(DumpError::Html);
+    }
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).quoting(false).from_reader(csv);
+    let mut out = Rows { series: CandleSeries::new(name.interval), rows: 0, refused: Vec::new(), refused_count: 0 };
+    let (from_ms, to_ms) = name.range_ms();
+    let mut record = csv::ByteRecord::new();
+    let mut is_first = true;
+    loop {
+        match reader.read_byte_record(&mut record) {
+            Ok(true) => {}
+            Ok(false) => break,
+            Err(e) => return Err(DumpError::Reader(e.to_string())),
+        }
+        if std::mem::take(&mut is_first) {
+            check_product(&record)?;
+            if is_header(&record) {
+                continue;
+            }
+        }
+        out.rows += 1;
+        let line = record.position().map_or(0, csv::Position::line);
+        let pushed = parse_row(&record, name.interval).and_then(|candle| {
+            if (from_ms..to_ms).contains(&candle.open_time_ms) {
+                out.series.push(&candle).map_err(|e| e.to_string())
+            } else {
+                Err(format!("it opens at {}, outside of what the file's name says", candle.open_time_ms))
+            }
+        });
+        if let Err(why) = pushed {
+            out.refused_count += 1;
+            if out.refused.len() < MAX_REFUSED_SHOWN {
+                out.refused.push(Refused { line, why });
+            }
+        }
+    }
+    if let Some(first) = out.refused.first()
+        && (out.series.is_empty() || out.refused_count as f64 > MAX_REFUSED_FRACTION * out.rows as f64)
+    {
+        let (line, why) = (first.line, first.why.clone());
+        return Err(DumpError::TooManyBadRows { refused: out.refused_count, rows: out.rows, line, why });
+    }
+    if out.series.is_empty() { Err(DumpError::Empty) } else { Ok(out) }
+}
+
+/// Whether a line names columns: it begins with a letter (after a byte order mark, if there is one).
+fn is_header(first: &csv::ByteRecord) -> bool {
+    let field = first.get(0).unwrap_or_default();
+    field.strip_prefix(b"\xef\xbb\xbf").unwrap_or(field).first().is_some_and(u8::is_ascii_alphabetic)
+}
+
+/// Other products have other numbers of columns; their first row tells.
+fn check_product(first: &csv::ByteRecord) -> Result<(), DumpError> {
+    let columns = first.len();
+    if COLUMNS.contains(&columns) {
+        return Ok(());
+    }
+    let hint = match columns {
+        6 | 7 => ", as trades have",
+        8 => ", as aggregated trades have",
+        5 => ", as book depth has",
+        3 => ", as funding rates have",
+        _ => "",
+    };
+    Err(DumpError::OtherProduct { columns, hint })
+}
+
+fn parse_row(record: &csv::ByteRecord, interval: Interval) -> Result<Candle, String> {
+    if !COLUMNS.contains(&record.len()) {
+        return Err(format!("{} columns instead of 12", record.len()));
+    }
+    let text = |i: usize, name: &str| -> Result<&str, String> {
+        std::str::from_utf8(&record[i]).map(str::trim).map_err(|_| format!("{name} is not text"))
+    };
+    let number = |i: usize, name: &str| -> Result<f64, String> {
+        let text = text(i, name)?;
+        text.parse().map_err(|_| format!("{name} {text:?} is not a number"))
+    };
+    let time = |i: usize, name: &str| -> Result<i64, String> {
+        let text = text(i, name)?;
+        text.parse().map_err(|_| format!("{name} {text:?} is not a time"))
+    };
+    let open_time_ms = open_ms(time(0, "open time")?)?;
+    // Binance ends a candle early when trading halts, never late: a later end is another interval's.
+    let close_time_ms = close_ms(time(6, "close time")?)?;
+    let expected = interval::close_time_ms(interval, open_time_ms);
+    if close_time_ms < open_time_ms || close_time_ms > expected {
+        return Err(format!("it closes at {close_time_ms}, not at {expected} as candles of {interval} do"));
+    }
+    let count = text(8, "trade count")?;
+    Ok(Candle {
+        open_time_ms,
+        open: number(1, "open")?,
+        high: number(2, "high")?,
+        low: number(3, "low")?,
+        close: number(4, "close")?,
+        volume: number(5, "volume")?,
+        close_time_ms: expected,
+        quote_volume: number(7, "quote volume")?,
+        trade_count: count.parse().map_err(|_| format!("trade count {count:?} is not a count"))?,
+        taker_buy_volume: number(9, "taker buy volume")?,
+        taker_buy_quote_volume: number(10, "taker buy quote volume")?,
+    })
+}
+
+/// From here on a number is microseconds: in ms it would be the year 5138, in us it is 1973.
+const FIRST_US: i64 = 100_000_000_000_000;
+/// From here on a number is nanoseconds.
+const FIRST_NS: i64 = 100_000_000_000_000_000;
+/// Below it, a number is seconds (or a time before 1973, when there was no exchange).
+const FIRST_MS: i64 = 100_000_000_000;
+
+/// A time that may be in ms or us, as `(ticks per ms)`; other units are a mistake.
+fn ticks_per_ms(time: i64) -> Result<i64, String> {
+    match time {
+        FIRST_MS..FIRST_US => Ok(1),
+        FIRST_US..FIRST_NS => Ok(1_000),
+        _ => Err(format!("{time} is a time neither in milliseconds nor in microseconds")),
+    }
+}
+
+fn open_ms(time: i64) -> Result<i64, String> {
+    let ticks = ticks_per_ms(time)?;
+    if time % ticks == 0 { Ok(time / ticks) } else { Err(format!("{time} is not on a millisecond")) }
+}
+
+/// A candle closes one unit before the next one opens, whatever the unit is.
+fn close_ms(time: i64) -> Result<i64, String> {
+    let ticks = ticks_per_ms(time)?;
+    Ok((time + 1) / ticks - 1)
+}
