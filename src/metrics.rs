@@ -1,1 +1,335 @@
 //! Every metric, declared once; the doc comment is its help text.
+//!
+//! Two kinds. *Measured* ones (counters and histograms) live in this process and start at zero. *Mirrored* ones state
+//! what the database holds: they are written at each scrape from what was read, so they survive restarts and agree
+//! between processes; what is undefined is left out. Label values are constants or bounded by configuration; nothing
+//! here grows with the number of strategies or generations.
+
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use std::{fmt::Write, sync::OnceLock, time::Duration};
+
+/// What Prometheus is told a metric is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Kind {
+    Counter,
+    Gauge,
+    Histogram,
+    /// A gauge whose name other systems rely on although it ends in `_total`, which linters allow to counters only.
+    Untyped,
+}
+
+/// A declaration.
+#[derive(Clone, Copy, Debug)]
+pub struct Metric {
+    /// Name as scraped.
+    pub name: &'static str,
+    /// Type as scraped.
+    pub kind: Kind,
+    /// Help text, from the doc comment.
+    pub help: &'static str,
+    /// Label names, in order.
+    pub labels: &'static [&'static str],
+    /// Whether it is written from the database at each scrape.
+    pub mirrored: bool,
+}
+
+macro_rules! declare {
+    (@mirrored Mirrored) => { true };
+    (@mirrored $measured:ident) => { false };
+    ($( $(#[doc = $help:literal])+ $type:ident $constant:ident = $name:literal [$($label:literal),*] ($kind:ident); )+) => {
+        $( $(#[doc = $help])+ pub const $constant: $type = $type(Metric {
+            name: $name, kind: Kind::$kind, help: concat!($($help),+), labels: &[$($label),*],
+            mirrored: declare!(@mirrored $type),
+        }); )+
+        /// Every metric.
+        pub const ALL: &[Metric] = &[$($constant.0),+];
+    };
+}
+
+/// Counts events of this process.
+#[derive(Clone, Copy, Debug)]
+pub struct Counter(Metric);
+/// Counts events of this process by one label.
+#[derive(Clone, Copy, Debug)]
+pub struct CounterBy(Metric);
+/// Times of this process.
+#[derive(Clone, Copy, Debug)]
+pub struct Timer(Metric);
+/// Times of this process by one label.
+#[derive(Clone, Copy, Debug)]
+pub struct TimerBy(Metric);
+/// Written at each scrape from what the database holds.
+#[derive(Clone, Copy, Debug)]
+pub struct Mirrored(Metric);
+
+declare! {
+    /// Activations of a loop of the daemon that failed.
+    CounterBy STEP_FAILURES_TOTAL = "sg_ai_step_failures_total" ["step"] (Counter);
+    /// Time of one activation of a loop of the daemon.
+    TimerBy STEP_SECONDS = "sg_ai_step_seconds" ["step"] (Histogram);
+    /// Time of one generation of the search, from breeding to its commit.
+    Timer GENERATION_SECONDS = "sg_ai_generation_seconds" [] (Histogram);
+    /// Backtests done by the search in this process.
+    Counter BACKTESTS_TOTAL = "sg_ai_backtests_total" [] (Counter);
+    /// Backtests of the search that failed in this process.
+    Counter BACKTEST_FAILURES_TOTAL = "sg_ai_backtest_failures_total" [] (Counter);
+    /// Time of one extension of paper trading, all strategies together.
+    Timer SHADOW_PASS_SECONDS = "sg_ai_shadow_pass_seconds" [] (Histogram);
+    /// Time of one database transaction, by name.
+    TimerBy QUERY_SECONDS = "sg_ai_query_seconds" ["transaction"] (Histogram);
+    /// Database transactions that were not committed, by name.
+    CounterBy QUERY_FAILURES_TOTAL = "sg_ai_query_failures_total" ["transaction"] (Counter);
+    /// Time of one request to the exchange, retries apart.
+    Timer EXCHANGE_REQUEST_SECONDS = "sg_ai_exchange_request_seconds" [] (Histogram);
+    /// Requests to the exchange that failed: by rate limit, server error, transport or unreadable answer.
+    Counter EXCHANGE_FAILURES_TOTAL = "sg_ai_exchange_failures_total" [] (Counter);
+    /// Time of one HTTP answer of ours, by route.
+    TimerBy HTTP_REQUEST_SECONDS = "sg_ai_http_request_seconds" ["route"] (Histogram);
+    /// HTTP answers of ours by class of status: 2xx, 4xx, 5xx.
+    CounterBy HTTP_RESPONSES_TOTAL = "sg_ai_http_responses_total" ["class"] (Counter);
+    /// Attempts at delivering a notification, by outcome: delivered, retried, given_up.
+    CounterBy DELIVERIES_TOTAL = "sg_ai_deliveries_total" ["outcome"] (Counter);
+    /// Refreshes of the mirrored metrics that failed, because the database did not answer in time.
+    Counter MIRROR_FAILURES_TOTAL = "sg_ai_mirror_failures_total" [] (Counter);
+
+    /// Version of the running program; always 1.
+    Mirrored BUILD_INFO = "sg_ai_build_info" ["version"] (Gauge);
+    /// Whether the database answered at this scrape: 1 or 0.
+    Mirrored DATABASE_UP = "sg_ai_database_up" [] (Gauge);
+    /// Best fitness (0 to 100) of the latest generation of each island; generation is always "latest".
+    Mirrored GENERATION_FITNESS = "sg_ai_generation_fitness" ["generation", "island"] (Gauge);
+    /// Strategies in each state.
+    Mirrored STRATEGIES_TOTAL = "sg_ai_strategies_total" ["status"] (Untyped);
+    /// Profit factor over all closed paper trades of the strategies now in shadow; absent while none lost.
+    Mirrored SHADOW_PF = "sg_ai_shadow_pf" [] (Gauge);
+    /// Share of winning trades among the closed paper trades of the strategies now in shadow.
+    Mirrored SHADOW_WIN_RATE = "sg_ai_shadow_win_rate" [] (Gauge);
+    /// Closed paper trades of the strategies now in shadow.
+    Mirrored SHADOW_TRADES = "sg_ai_shadow_trades" [] (Gauge);
+    /// Promotions ever made, by the state that was reached: shadow or live.
+    Mirrored PROMOTIONS_TOTAL = "sg_ai_promotions_total" ["status"] (Counter);
+    /// Demotions from live ever made.
+    Mirrored DEMOTIONS_TOTAL = "sg_ai_demotions_total" [] (Counter);
+    /// Strategies ever disabled, by reason.
+    Mirrored DISABLED_TOTAL = "sg_ai_disabled_total" ["reason"] (Counter);
+    /// When the latest generation was stored, seconds since the Unix epoch.
+    Mirrored LAST_GENERATION_TIMESTAMP = "sg_ai_last_generation_timestamp" [] (Gauge);
+    /// Generations ever finished.
+    Mirrored GENERATIONS_TOTAL = "sg_ai_generations_total" [] (Counter);
+    /// Strategies ever evaluated by a search.
+    Mirrored EVALUATIONS_TOTAL = "sg_ai_evaluations_total" [] (Counter);
+    /// Dead letters that nobody dealt with.
+    Mirrored DEAD_LETTERS = "sg_ai_dead_letters" [] (Gauge);
+    /// Notifications waiting to be delivered.
+    Mirrored OUTBOX_PENDING = "sg_ai_outbox_pending" [] (Gauge);
+    /// Notifications given up.
+    Mirrored OUTBOX_DEAD = "sg_ai_outbox_dead" [] (Gauge);
+    /// Age of the newest closed candle of a feed: behind exchange time when refreshed, plus the time since.
+    Mirrored DATA_AGE_SECONDS = "sg_ai_data_age_seconds" ["symbol"] (Gauge);
+    /// Candles known to be missing in a feed.
+    Mirrored DATA_GAPS = "sg_ai_data_gaps" ["symbol"] (Gauge);
+    /// When a runner last succeeded, seconds since the Unix epoch.
+    Mirrored RUNNER_LAST_SUCCESS_TIMESTAMP_SECONDS = "sg_ai_runner_last_success_timestamp_seconds" ["runner"] (Gauge);
+    /// Failures in a row of a runner.
+    Mirrored RUNNER_CONSECUTIVE_FAILURES = "sg_ai_runner_consecutive_failures" ["runner"] (Gauge);
+}
+
+/// Upper bounds of histogram buckets, seconds: from a query to a long session.
+const BUCKETS_S: &[f64] = &[0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0];
+
+/// Constant label values of counters that start at zero.
+const STARTING: &[(CounterBy, &[&str])] =
+    &[(DELIVERIES_TOTAL, &["delivered", "retried", "given_up"]), (HTTP_RESPONSES_TOTAL, &["2xx", "4xx", "5xx"])];
+
+impl Counter {
+    /// Counts one.
+    pub fn increment(&self) {
+        self.add(1);
+    }
+
+    /// Counts several.
+    pub fn add(&self, count: u64) {
+        ::metrics::counter!(self.0.name).increment(count);
+    }
+}
+
+impl CounterBy {
+    /// Counts one.
+    pub fn increment(&self, label: &'static str) {
+        ::metrics::counter!(self.0.name, self.0.labels[0] => label).increment(1);
+    }
+}
+
+impl Timer {
+    /// Records how long something took.
+    pub fn record(&self, took: Duration) {
+        ::metrics::histogram!(self.0.name).record(took);
+    }
+}
+
+impl TimerBy {
+    /// Records how long something took.
+    pub fn record(&self, label: &'static str, took: Duration) {
+        ::metrics::histogram!(self.0.name, self.0.labels[0] => label).record(took);
+    }
+}
+
+impl Mirrored {
+    /// The declaration.
+    #[must_use]
+    pub const fn metric(&self) -> &Metric {
+        &self.0
+    }
+}
+
+/// Renders the measured metrics of this process.
+#[derive(Clone)]
+pub struct Measured {
+    handle: PrometheusHandle,
+}
+
+/// Starts measuring, once for the process; later calls give the same.
+///
+/// What is measured before the first call is lost, so the composition root calls this first.
+pub fn measured() -> &'static Measured {
+    static MEASURED: OnceLock<Measured> = OnceLock::new();
+    MEASURED.get_or_init(|| {
+        let builder = PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".into()), BUCKETS_S);
+        let recorder = builder.expect("the list of buckets is not empty").build_recorder();
+        let measured = Measured { handle: recorder.handle() };
+        if ::metrics::set_global_recorder(recorder).is_err() {
+            tracing::error!("somebody else records metrics: ours stay empty");
+        }
+        for metric in ALL.iter().filter(|metric| !metric.mirrored) {
+            match (metric.kind, metric.labels) {
+                (Kind::Counter, labels) => {
+                    ::metrics::describe_counter!(metric.name, metric.help.trim());
+                    if labels.is_empty() {
+                        ::metrics::counter!(metric.name).absolute(0);
+                    }
+                }
+                (Kind::Histogram, labels) => {
+                    ::metrics::describe_histogram!(metric.name, metric.help.trim());
+                    if labels.is_empty() {
+                        // Registered, so that it is there with a count of zero.
+                        let _ = ::metrics::histogram!(metric.name);
+                    }
+                }
+                _ => {}
+            }
+        }
+        for (counter, values) in STARTING {
+            for value in *values {
+                ::metrics::counter!(counter.0.name, counter.0.labels[0] => *value).absolute(0);
+            }
+        }
+        measured
+    })
+}
+
+impl Measured {
+    /// In Prometheus's text format.
+    #[must_use]
+    pub fn render(&self) -> String {
+        self.handle.render()
+    }
+
+    /// Folds recorded times into their histograms; without a scrape they would pile up.
+    pub fn upkeep(&self) {
+        self.handle.run_upkeep();
+    }
+}
+
+/// Writes mirrored metrics in Prometheus's text format, all samples of one metric together.
+#[derive(Debug, Default)]
+pub struct Exposition(String);
+
+impl Exposition {
+    /// Writes the samples of a metric, if there are any: label values in the declared order, and a value.
+    pub fn write<'a, const N: usize>(
+        &mut self,
+        mirrored: &Mirrored,
+        samples: impl IntoIterator<Item = ([&'a str; N], f64)>,
+    ) {
+        let metric = mirrored.metric();
+        debug_assert_eq!(metric.labels.len(), N, "{}: a value for each label", metric.name);
+        let kind = match metric.kind {
+            Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
+            Kind::Histogram => "histogram",
+            Kind::Untyped => "untyped",
+        };
+        let mut head = Some(format!("# HELP {0} {1}\n# TYPE {0} {kind}\n", metric.name, metric.help.trim()));
+        for (values, value) in samples {
+            if !value.is_finite() {
+                continue;
+            }
+            self.0.push_str(&head.take().unwrap_or_default());
+            let labels: Vec<String> =
+                metric.labels.iter().zip(values).map(|(name, text)| format!("{name}=\"{}\"", escape(text))).collect();
+            let braces = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
+            // Writing to a string does not fail.
+            let _ = writeln!(self.0, "{}{braces} {value}", metric.name);
+        }
+    }
+
+    /// What was written.
+    #[must_use]
+    pub fn finish(self) -> String {
+        self.0
+    }
+}
+
+fn escape(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn names_are_unique_prefixed_and_explained() {
+        let names: BTreeSet<_> = ALL.iter().map(|metric| metric.name).collect();
+        assert_eq!(names.len(), ALL.len());
+        for metric in ALL {
+            assert!(metric.name.starts_with("sg_ai_"), "{}", metric.name);
+            assert!(metric.help.trim().ends_with('.'), "{}", metric.name);
+            let counts = matches!(metric.kind, Kind::Counter | Kind::Untyped);
+            assert_eq!(metric.name.ends_with("_total"), counts, "{}", metric.name);
+            assert!(metric.kind != Kind::Histogram || metric.name.ends_with("_seconds"), "{}", metric.name);
+        }
+    }
+
+    #[test]
+    fn measured_metrics_start_at_zero_and_have_their_help() {
+        let text = measured().render();
+        for line in [
+            "sg_ai_backtests_total 0",
+            "sg_ai_deliveries_total{outcome=\"given_up\"} 0",
+            "sg_ai_generation_seconds_count 0",
+            "# HELP sg_ai_backtests_total Backtests done by the search in this process.",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+        }
+        assert!(!text.contains("sg_ai_promotions_total"));
+    }
+
+    #[test]
+    fn mirrored_metrics_are_written_once_with_labels_escaped_and_without_undefined_values() {
+        let mut text = Exposition::default();
+        text.write(&STRATEGIES_TOTAL, [(["live"], 2.0), (["shadow"], 0.0)]);
+        text.write(&SHADOW_PF, [([], f64::NAN)]);
+        text.write(&BUILD_INFO, [(["a\"b\\c"], 1.0)]);
+        let expected = "# HELP sg_ai_strategies_total Strategies in each state.\n\
+                        # TYPE sg_ai_strategies_total untyped\n\
+                        sg_ai_strategies_total{status=\"live\"} 2\n\
+                        sg_ai_strategies_total{status=\"shadow\"} 0\n\
+                        # HELP sg_ai_build_info Version of the running program; always 1.\n\
+                        # TYPE sg_ai_build_info gauge\n\
+                        sg_ai_build_info{version=\"a\\\"b\\\\c\"} 1\n";
+        assert_eq!(text.finish(), expected);
+    }
+}

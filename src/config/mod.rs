@@ -13,7 +13,10 @@ pub use origin::{ConfigError, Origin};
 pub use sections::{DaemonConfig, HttpConfig, LogConfig, LogFormat, NotifyConfig};
 pub use settings::{DEFAULT_TOML, ENV_NAMES, SECRET_KEYS, Setting, Settings, env_name};
 
-use crate::engine::{Costs, EngineConfig};
+use crate::{
+    engine::{Costs, EngineConfig},
+    lifecycle::Thresholds,
+};
 use serde::Deserialize;
 use std::path::PathBuf;
 
@@ -30,6 +33,8 @@ pub struct Config {
     pub engine: EngineConfig,
     /// What a trade costs.
     pub costs: Costs,
+    /// Limits between the states.
+    pub lifecycle: Thresholds,
     /// The runners.
     pub daemon: DaemonConfig,
     /// Our HTTP server.
@@ -41,7 +46,8 @@ pub struct Config {
 impl Config {
     /// The first key whose value makes no sense, by itself or beside another, and why.
     fn problem(&self) -> Option<(String, String)> {
-        let found = self.daemon.problem().map(|(key, why)| (format!("daemon.{key}"), why));
+        let limits = self.lifecycle.validate().err().map(|e| (format!("lifecycle.{}", e.key), e.problem));
+        let found = limits.or_else(|| self.daemon.problem().map(|(key, why)| (format!("daemon.{key}"), why)));
         let found = found.or_else(|| self.http.problem().map(|(key, why)| (format!("http.{key}"), why)));
         found.or_else(|| self.notify.problem().map(|(key, why)| (format!("notify.{key}"), why)))
     }

@@ -47,8 +47,6 @@ pub struct DaemonConfig {
     pub holdout_days: u32,
     /// How far back candles are kept fresh for paper trading, days.
     pub shadow_lookback_days: u32,
-    /// Generations of one session.
-    pub generations_per_session: u32,
     /// Best strategies of a session that stand as candidates.
     pub candidates_per_session: u32,
     /// Attempts at a failing step before it is parked.
@@ -98,7 +96,6 @@ impl DaemonConfig {
             .or_else(|| zero("holdout_days", self.holdout_days.into()))
             .or_else(holdout)
             .or_else(|| zero("shadow_lookback_days", self.shadow_lookback_days.into()))
-            .or_else(|| zero("generations_per_session", self.generations_per_session.into()))
             .or_else(|| zero("candidates_per_session", self.candidates_per_session.into()))
             .or_else(|| zero("step_attempts", self.step_attempts.into()))
             .or_else(|| zero("retry_min_ms", self.retry_min_ms))

@@ -24,6 +24,7 @@ fn the_built_in_defaults_are_complete_and_agree_with_the_rooms() {
     let config = with_env(&[]).unwrap().config;
     assert_eq!(config.engine, crate::engine::EngineConfig::default());
     assert_eq!(config.costs, crate::engine::Costs::default());
+    assert_eq!(config.lifecycle, crate::lifecycle::Thresholds::default());
     assert_eq!(config.daemon.generation_interval_s, 3600);
     assert_eq!(config.daemon.shadow_interval_s, 900);
     assert_eq!(config.daemon.followed_symbols(), config.daemon.symbols);

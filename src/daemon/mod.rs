@@ -1,1 +1,4 @@
 //! Composition root, supervisor, runners and shutdown. The only place that wires everything together.
+
+pub mod stopper;
+pub mod supervisor;
