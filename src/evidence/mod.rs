@@ -1,1 +1,12 @@
-//! What a ledger proves. Pure: ledgers, returns and seeds in, statistics out; never decides, never stores.
+//! What results prove: pure statistics, one question a file, each with formula, assumptions and source.
+//!
+//! Never decides, never backtests, never looks at a clock. An undefined value is `None`, never NaN.
+
+pub mod betting;
+pub mod confidence;
+pub mod drift;
+pub mod multiplicity;
+pub mod null_market;
+pub mod sharpe;
+#[cfg(test)]
+mod vectors;
