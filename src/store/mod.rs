@@ -1,1 +1,144 @@
-//! Postgres: one named transaction entry, a file per table group, the outbox and the embedded server. Never decides.
+//! Postgres: one named transaction entry, a file per table group, the outbox and the embedded server.
+//!
+//! Every write is idempotent, so that it may be retried; writes of runners check a fencing token. The
+//! store never decides, never computes inside a transaction, and knows nothing of networks but Postgres.
+
+mod audit;
+mod config;
+mod dead_letters;
+mod error;
+mod lease;
+mod migrations;
+mod outbox;
+mod overview;
+mod paper;
+mod sessions;
+mod status;
+mod strategies;
+mod transaction;
+mod transitions;
+
+pub use audit::{AuditBreak, AuditHead, AuditReport};
+pub use config::{ConnectOptions, StoreConfig};
+pub use dead_letters::{DeadLetter, DeadLetterKind, DeadLetterStatus, NewDeadLetter};
+pub use error::StoreError;
+pub use lease::{Lease, LeaseToken};
+pub use migrations::{MigrationReport, SCHEMA_VERSION};
+pub use outbox::{ClaimedEvent, Delivery, NewEvent, OutboxDepth};
+pub use overview::{GenerationRow, Overview, TrialTotals};
+pub use paper::{ActivePaperRun, PaperPass, PaperRun, PassOutcome};
+pub use sessions::{
+    CandidateRecord, FailedBacktest, FinishReport, GenerationRecord, NewSession, RecordOutcome, ResumableSession,
+    Session, SessionStatus, WindowStat,
+};
+pub use status::{FeedStatus, RunnerStatus};
+pub use strategies::{
+    Lineage, NewStrategy, Page, StatRow, StatSource, Strategy, StrategyDetail, StrategyFilter, TradeRow,
+};
+pub use transaction::{TransactionObserver, Tx};
+pub use transitions::{Deployment, NewPaperRun, TransitionOutcome, TransitionRecord, TransitionRow};
+
+use secrecy::ExposeSecret;
+use std::{sync::Arc, time::Duration};
+use tokio_postgres::NoTls;
+
+/// A handle on the database. Clones share one pool.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    pool: deadpool_postgres::Pool,
+    options: ConnectOptions,
+    statement_timeout_s: u64,
+    audit_key: audit::ChainKey,
+    observer: Option<Box<TransactionObserver>>,
+}
+
+impl Store {
+    /// A store on the server that `options` names. Connects, to say early when it is not there.
+    ///
+    /// # Errors
+    /// [`StoreError::Unreachable`] with what the server or the network said.
+    pub async fn connect(options: &ConnectOptions, config: &StoreConfig) -> Result<Self, StoreError> {
+        Self::connect_observed(options, config, None).await
+    }
+
+    /// Like [`Store::connect`], telling `observer` of each transaction.
+    ///
+    /// # Errors
+    /// As [`Store::connect`].
+    pub async fn connect_observed(
+        options: &ConnectOptions,
+        config: &StoreConfig,
+        observer: Option<Box<TransactionObserver>>,
+    ) -> Result<Self, StoreError> {
+        let pg = options.for_session("sg-ai", config.statement_timeout_s);
+        let manager = deadpool_postgres::Manager::from_config(
+            pg,
+            NoTls,
+            deadpool_postgres::ManagerConfig { recycling_method: deadpool_postgres::RecyclingMethod::Fast },
+        );
+        let pool = deadpool_postgres::Pool::builder(manager)
+            .max_size(config.pool_size.max(1))
+            .runtime(deadpool_postgres::Runtime::Tokio1)
+            .wait_timeout(Some(Duration::from_secs(30)))
+            .create_timeout(Some(Duration::from_secs(15)))
+            .build()
+            .map_err(|error| StoreError::Config(error.to_string()))?;
+        let store = Self {
+            inner: Arc::new(Inner {
+                pool,
+                options: options.clone(),
+                statement_timeout_s: config.statement_timeout_s,
+                audit_key: audit::ChainKey::new(config.audit_key.as_ref().map(ExposeSecret::expose_secret)),
+                observer,
+            }),
+        };
+        store.ping().await?;
+        Ok(store)
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        let client = self.inner.pool.get().await?;
+        client.simple_query("select 1").await?;
+        Ok(())
+    }
+
+    /// Where the server is; shows no password.
+    #[must_use]
+    pub fn target(&self) -> String {
+        self.inner.options.to_string()
+    }
+
+    /// Closes the pool: connections in use end when they are given back.
+    pub fn close(&self) {
+        self.inner.pool.close();
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Store({})", self.inner.options)
+    }
+}
+
+/// A count as Postgres holds it.
+fn count(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// A count as we hold it; the schema keeps it from being negative.
+fn uncount(value: i64) -> u64 {
+    u64::try_from(value).unwrap_or_default()
+}
+
+/// Postgres text holds no NUL.
+fn clean(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}

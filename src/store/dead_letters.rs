@@ -1,0 +1,190 @@
+//! Dead letters: what failed, kept with its error until somebody looks. Retries nothing itself.
+
+use super::{Page, Store, StoreError, Tx, audit, clean, uncount};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+/// What failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum DeadLetterKind {
+    Backtest,
+    Step,
+    Notification,
+}
+
+/// Where a dead letter stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeadLetterStatus {
+    /// Nobody did anything about it.
+    Open,
+    /// It was tried again; it is open again if it fails again.
+    Retried,
+    /// Done with.
+    Resolved,
+}
+
+macro_rules! names {
+    ($type:ty, $what:literal, $($variant:ident = $name:literal),+) => {
+        impl $type {
+            /// The name in Postgres and JSON.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name),+ }
+            }
+        }
+        impl std::str::FromStr for $type {
+            type Err = String;
+            fn from_str(text: &str) -> Result<Self, String> {
+                match text {
+                    $($name => Ok(Self::$variant),)+
+                    _ => Err(format!(concat!("unknown ", $what, " {:?}; expected one of: ", $($name, " "),+), text)),
+                }
+            }
+        }
+    };
+}
+pub(super) use names;
+names!(DeadLetterKind, "kind of dead letter", Backtest = "backtest", Step = "step", Notification = "notification");
+names!(DeadLetterStatus, "status of a dead letter", Open = "open", Retried = "retried", Resolved = "resolved");
+
+/// What to store.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewDeadLetter {
+    /// What failed.
+    pub kind: DeadLetterKind,
+    /// A genome hash, a step's name: what makes the same failure the same row.
+    pub subject: String,
+    /// What went wrong.
+    pub error: String,
+    /// The genome, for backtests.
+    pub genome: Option<Value>,
+    /// Whatever a retry needs.
+    pub context: Value,
+}
+
+/// A stored dead letter.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct DeadLetter {
+    pub id: i64,
+    pub kind: DeadLetterKind,
+    pub subject: String,
+    /// The newest error.
+    pub error: String,
+    pub genome: Option<Value>,
+    pub context: Value,
+    /// How often it failed.
+    pub occurrences: u64,
+    /// How often it was tried again.
+    pub retries: u32,
+    pub status: DeadLetterStatus,
+    pub first_seen_at: DateTime<Utc>,
+    pub last_seen_at: DateTime<Utc>,
+}
+
+const COLUMNS: &str =
+    "id, kind, subject, error, genome, context, occurrences, retries, status, first_seen_at, last_seen_at";
+
+fn read(row: &tokio_postgres::Row) -> Result<DeadLetter, StoreError> {
+    Ok(DeadLetter {
+        id: row.try_get(0)?,
+        kind: row.try_get::<_, &str>(1)?.parse().map_err(StoreError::decode)?,
+        subject: row.try_get(2)?,
+        error: row.try_get(3)?,
+        genome: row.try_get(4)?,
+        context: row.try_get(5)?,
+        occurrences: uncount(row.try_get(6)?),
+        retries: u32::try_from(row.try_get::<_, i32>(7)?).unwrap_or_default(),
+        status: row.try_get::<_, &str>(8)?.parse().map_err(StoreError::decode)?,
+        first_seen_at: row.try_get(9)?,
+        last_seen_at: row.try_get(10)?,
+    })
+}
+
+/// Stores a failure inside the caller's transaction; the row's id.
+pub(super) async fn add(tx: &Tx, letter: &NewDeadLetter) -> Result<i64, StoreError> {
+    let sql = "insert into dead_letters as d (kind, subject, error, genome, context) values ($1, $2, $3, $4, $5)
+        on conflict (kind, subject) do update set error = excluded.error, genome = excluded.genome,
+            context = excluded.context, occurrences = d.occurrences + 1, status = 'open', last_seen_at = now()
+        returning id";
+    let (subject, error) = (clean(&letter.subject), clean(&letter.error));
+    let row = tx.row(sql, &[&letter.kind.name(), &subject, &error, &letter.genome, &letter.context]).await?;
+    Ok(row.try_get(0)?)
+}
+
+impl Store {
+    /// Stores a failure, or counts it once more; the row's id. (If the connection breaks at the commit,
+    /// one failure may be counted twice.)
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn add_dead_letter(&self, letter: &NewDeadLetter) -> Result<i64, StoreError> {
+        self.transaction("add_dead_letter", |tx| async move { add(&tx, letter).await }).await
+    }
+
+    /// Dead letters of a status (all when `None`), newest first.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn dead_letters(
+        &self,
+        status: Option<DeadLetterStatus>,
+        page: Page,
+    ) -> Result<Vec<DeadLetter>, StoreError> {
+        let status = status.map(DeadLetterStatus::name);
+        self.transaction("dead_letters", |tx| async move {
+            let tx = &tx;
+            let sql = format!(
+                "select {COLUMNS} from dead_letters where $1::text is null or status = $1
+             order by last_seen_at desc, id desc limit $2 offset $3"
+            );
+            tx.rows(&sql, &[&status, &page.limit(), &page.offset()]).await?.iter().map(read).collect()
+        })
+        .await
+    }
+
+    /// One dead letter.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when there is none with this id.
+    pub async fn dead_letter(&self, id: i64) -> Result<DeadLetter, StoreError> {
+        self.transaction("dead_letter", |tx| async move {
+            let tx = &tx;
+            let sql = format!("select {COLUMNS} from dead_letters where id = $1");
+            let row = tx.row_opt(&sql, &[&id]).await?;
+            read(&row.ok_or_else(|| StoreError::not_found("dead letter", id))?)
+        })
+        .await
+    }
+
+    /// Sets the status of a dead letter, with an audit entry; marking it retried counts the retry.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when there is none with this id.
+    pub async fn mark_dead_letter(&self, id: i64, status: DeadLetterStatus, actor: &str) -> Result<(), StoreError> {
+        self.transaction("mark_dead_letter", |tx| async move {
+            let tx = &tx;
+            let row = tx.row_opt("select status from dead_letters where id = $1 for update", &[&id]).await?;
+            let before: String = row.ok_or_else(|| StoreError::not_found("dead letter", id))?.try_get(0)?;
+            let retried = i32::from(status == DeadLetterStatus::Retried);
+            let sql = "update dead_letters set status = $2, retries = retries + $3 where id = $1";
+            tx.execute(sql, &[&id, &status.name(), &retried]).await?;
+            let entry = audit::AuditEntry {
+                event: "dead_letter_changed",
+                entity_type: "dead_letter",
+                entity_id: &id.to_string(),
+                actor,
+                before: Some(json!({ "status": before })),
+                after: Some(json!({ "status": status })),
+                metadata: json!({}),
+                correlation_id: None,
+            };
+            audit::append(tx, &self.inner.audit_key, &entry).await
+        })
+        .await
+    }
+}

@@ -1,0 +1,83 @@
+//! The schema, embedded. A landed migration is never edited; the next one changes it.
+
+use super::{Store, StoreError, error::error_chain};
+use refinery::{Migration, Runner};
+
+/// Every file of `migrations/`, in order. A test compares this list with the folder.
+const MIGRATIONS: [(&str, &str); 5] = [
+    ("V1__search", include_str!("../../migrations/V1__search.sql")),
+    ("V2__strategies", include_str!("../../migrations/V2__strategies.sql")),
+    ("V3__lifecycle", include_str!("../../migrations/V3__lifecycle.sql")),
+    ("V4__audit", include_str!("../../migrations/V4__audit.sql")),
+    ("V5__operations", include_str!("../../migrations/V5__operations.sql")),
+];
+
+/// The newest schema version that this program knows.
+pub const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
+
+/// Session-level advisory lock of whoever migrates: "sg-ai mig" as bytes.
+const MIGRATION_LOCK: i64 = 0x73672d6169206d69;
+
+/// What a migration did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct MigrationReport {
+    /// Version before; 0 for an empty database.
+    pub from: i64,
+    /// Version now.
+    pub to: i64,
+}
+
+impl Store {
+    /// Brings the schema up to date. Any number of processes may do so at once.
+    ///
+    /// # Errors
+    /// [`StoreError::NewerSchema`] when a newer program was here, [`StoreError::Migration`] when a step
+    /// fails or a landed one differs from ours.
+    pub async fn migrate(&self) -> Result<MigrationReport, StoreError> {
+        // A connection of its own: it is closed at the end, and the lock with it, whatever happens.
+        let options = self.inner.options.for_session("sg-ai migrate", 0);
+        let (mut client, connection) = options.connect(tokio_postgres::NoTls).await?;
+        let connection = tokio::spawn(connection);
+        let result = migrate(&mut client).await;
+        drop(client);
+        // The server frees the lock when it sees the end; waiting keeps the order of events plain.
+        let _ = connection.await;
+        result
+    }
+
+    /// Version of the schema; 0 for an empty database.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn schema_version(&self) -> Result<i64, StoreError> {
+        let client = self.inner.pool.get().await?;
+        found_version(&client).await
+    }
+}
+
+async fn migrate(client: &mut tokio_postgres::Client) -> Result<MigrationReport, StoreError> {
+    // Waiting for another migrator takes as long as it takes.
+    client.batch_execute("set lock_timeout = 0").await?;
+    client.execute("select pg_advisory_lock($1)", &[&MIGRATION_LOCK]).await?;
+    let from = found_version(client).await?;
+    if from > SCHEMA_VERSION {
+        return Err(StoreError::NewerSchema { found: from, known: SCHEMA_VERSION });
+    }
+    let migrations = MIGRATIONS
+        .iter()
+        .map(|(name, sql)| Migration::unapplied(name, sql))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| StoreError::Migration(error_chain(&error)))?;
+    Runner::new(&migrations).run_async(client).await.map_err(|error| StoreError::Migration(error_chain(&error)))?;
+    client.execute("select ensure_audit_partition(now())", &[]).await?;
+    Ok(MigrationReport { from, to: SCHEMA_VERSION })
+}
+
+async fn found_version(client: &tokio_postgres::Client) -> Result<i64, StoreError> {
+    let exists: bool = client.query_one("select to_regclass('refinery_schema_history') is not null", &[]).await?.get(0);
+    if !exists {
+        return Ok(0);
+    }
+    let row = client.query_one("select coalesce(max(version), 0)::bigint from refinery_schema_history", &[]).await?;
+    Ok(row.get(0))
+}

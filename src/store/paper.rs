@@ -1,0 +1,320 @@
+//! Paper trading: runs of shadow and live strategies, their passes and closed trades. Trades nothing itself.
+
+use super::{LeaseToken, Page, StatSource, Store, StoreError, Strategy, TradeRow, TransitionRecord, Tx, strategies};
+use crate::engine::{DailyEquity, ExitReason, Performance, Side, Trade};
+use crate::lifecycle::State;
+use chrono::{DateTime, Utc};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+use tokio_postgres::{Row, types::Json};
+use uuid::Uuid;
+
+/// Paper trading of a strategy in one phase.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct PaperRun {
+    pub id: Uuid,
+    pub strategy_id: Uuid,
+    /// [`State::Shadow`] or [`State::Live`].
+    pub phase: State,
+    /// First candle that indicators warm up on, UTC ms. Fixed, so that a replay has the same bits.
+    pub warmup_from_ms: i64,
+    /// First candle counted, UTC ms.
+    pub from_ms: i64,
+    /// End of the last candle counted (exclusive), UTC ms; `from_ms` before the first pass.
+    pub to_ms: i64,
+    /// What a replay needs.
+    pub config: Value,
+    /// Over `[from_ms, to_ms)`; `None` before the first pass.
+    pub performance: Option<Performance>,
+    /// Trades that the strategy closed itself.
+    pub closed_trades: u32,
+    /// Positions open at `to_ms`, a JSON array.
+    pub open_positions: Value,
+    pub daily_equity: Vec<DailyEquity>,
+    pub opened_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+    /// `None` while it goes on.
+    pub ended_at: Option<DateTime<Utc>>,
+}
+
+/// A run that goes on, with its strategy.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct ActivePaperRun {
+    pub run: PaperRun,
+    pub strategy: Strategy,
+    /// How often the strategy was demoted from live.
+    pub demotions: u32,
+}
+
+/// What a pass over new candles found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PaperPass {
+    /// Which run.
+    pub run_id: Uuid,
+    /// End of the last candle counted (exclusive), UTC ms.
+    pub to_ms: i64,
+    /// Over the whole run so far.
+    pub performance: Performance,
+    /// All trades that the strategy closed itself, so far.
+    pub closed_trades: u32,
+    /// Positions open now, a JSON array.
+    pub open_positions: Value,
+    /// Closed trades of the run; those stored already are left alone.
+    pub trades: Vec<Trade>,
+    /// Of the run so far.
+    pub daily_equity: Vec<DailyEquity>,
+}
+
+/// What recording a pass did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PassOutcome {
+    /// The run reaches further now.
+    Recorded,
+    /// The run reached as far already: nothing was changed.
+    AlreadyThere,
+    /// The run has ended meanwhile: nothing was changed.
+    Ended,
+}
+
+const COLUMNS: &str = "r.id, r.strategy_id, r.phase, r.warmup_from_ms, r.from_ms, r.to_ms, r.config, r.performance, \
+     r.closed_trades, r.open_positions, r.daily_equity, r.opened_at, r.updated_at, r.ended_at";
+
+/// Reads a run from the columns from `at` on.
+fn read(row: &Row, at: usize) -> Result<PaperRun, StoreError> {
+    Ok(PaperRun {
+        id: row.try_get(at)?,
+        strategy_id: row.try_get(at + 1)?,
+        phase: strategies::parse(row, at + 2)?,
+        warmup_from_ms: row.try_get(at + 3)?,
+        from_ms: row.try_get(at + 4)?,
+        to_ms: row.try_get(at + 5)?,
+        config: row.try_get(at + 6)?,
+        performance: row.try_get::<_, Option<Json<Performance>>>(at + 7)?.map(|json| json.0),
+        closed_trades: u32::try_from(row.try_get::<_, i32>(at + 8)?).unwrap_or_default(),
+        open_positions: row.try_get(at + 9)?,
+        daily_equity: row.try_get::<_, Json<Vec<DailyEquity>>>(at + 10)?.0,
+        opened_at: row.try_get(at + 11)?,
+        updated_at: row.try_get(at + 12)?,
+        ended_at: row.try_get(at + 13)?,
+    })
+}
+
+/// Ends the open run of a strategy that moves, and begins the next one.
+pub(super) async fn switch_run(tx: &Tx, record: &TransitionRecord) -> Result<(), StoreError> {
+    let sql = "update paper_runs set ended_at = now() where strategy_id = $1 and ended_at is null";
+    tx.execute(sql, &[&record.strategy_id]).await?;
+    let Some(run) = &record.run else { return Ok(()) };
+    let sql = "insert into paper_runs (id, strategy_id, phase, warmup_from_ms, from_ms, to_ms, config)
+        values ($1, $2, $3, $4, $5, $5, $6)";
+    let phase = record.transition.to().name();
+    let params: super::transaction::Params<'_> =
+        &[&Uuid::now_v7(), &record.strategy_id, &phase, &run.warmup_from_ms, &record.at_market_ms, &run.config];
+    tx.execute(sql, params).await.map(drop)
+}
+
+pub(super) async fn of_strategy(tx: &Tx, id: Uuid) -> Result<Vec<PaperRun>, StoreError> {
+    let sql = format!("select {COLUMNS} from paper_runs r where r.strategy_id = $1 order by r.opened_at, r.id");
+    tx.rows(&sql, &[&id]).await?.iter().map(|row| read(row, 0)).collect()
+}
+
+impl Store {
+    /// Runs that go on, of strategies in these states, oldest first.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn paper_runs(&self, states: &[State]) -> Result<Vec<ActivePaperRun>, StoreError> {
+        let states = &states.iter().map(|state| state.name()).collect::<Vec<_>>();
+        self.transaction("paper_runs", |tx| async move {
+            let tx = &tx;
+            let sql = format!(
+                "select {}, {COLUMNS},
+                 (select count(*) from transitions t where t.strategy_id = s.id and t.kind = 'demote')
+             from paper_runs r join strategies s on s.id = r.strategy_id
+             where r.ended_at is null and s.state = any($1) order by r.opened_at, r.id",
+                strategies::COLUMNS
+            );
+            tx.rows(&sql, &[states])
+                .await?
+                .iter()
+                .map(|row| {
+                    Ok(ActivePaperRun {
+                        strategy: strategies::read(row)?,
+                        run: read(row, strategies::COLUMN_COUNT)?,
+                        demotions: u32::try_from(row.try_get::<_, i64>(strategies::COLUMN_COUNT + 14)?)
+                            .unwrap_or(u32::MAX),
+                    })
+                })
+                .collect()
+        })
+        .await
+    }
+
+    /// Stores what a pass found. A run only ever reaches further; a repeated or late pass changes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`], [`StoreError::NotFound`], [`StoreError::Constraint`] for impossible numbers.
+    pub async fn record_paper_pass(&self, lease: &LeaseToken, pass: &PaperPass) -> Result<PassOutcome, StoreError> {
+        let columns = &TradeColumns::new(&pass.trades)?;
+        let closed = i32::try_from(pass.closed_trades).unwrap_or(i32::MAX);
+        self.transaction("record_paper_pass", |tx| async move {
+            let tx = &tx;
+            lease.verify(tx).await?;
+            let sql = "select strategy_id, phase, from_ms, to_ms, ended_at is not null from paper_runs
+                where id = $1 for update";
+            let row = tx.row_opt(sql, &[&pass.run_id]).await?;
+            let row = row.ok_or_else(|| StoreError::not_found("paper run", pass.run_id))?;
+            if row.try_get::<_, bool>(4)? {
+                return Ok(PassOutcome::Ended);
+            }
+            if pass.to_ms <= row.try_get::<_, i64>(3)? {
+                return Ok(PassOutcome::AlreadyThere);
+            }
+            let strategy_id: Uuid = row.try_get(0)?;
+            let source: StatSource = strategies::parse(&row, 1)?;
+            let sql = "update paper_runs set to_ms = $2, performance = $3, closed_trades = $4, open_positions = $5,
+                    daily_equity = $6, updated_at = now() where id = $1";
+            let (performance, equity) = (Json(&pass.performance), Json(&pass.daily_equity));
+            let params: super::transaction::Params<'_> =
+                &[&pass.run_id, &pass.to_ms, &performance, &closed, &pass.open_positions, &equity];
+            tx.execute(sql, params).await?;
+            columns.insert(tx, pass.run_id, strategy_id).await?;
+            let window = (row.try_get(2)?, pass.to_ms);
+            strategies::put_stat(tx, strategy_id, source, window, None, &pass.performance).await?;
+            Ok(PassOutcome::Recorded)
+        })
+        .await
+    }
+
+    /// Closed paper trades of a strategy, those that ended last first.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn paper_trades(&self, strategy_id: Uuid, page: Page) -> Result<Vec<TradeRow>, StoreError> {
+        self.transaction("paper_trades", |tx| async move {
+            let tx = &tx;
+            let sql = "select run_id, symbol, side, entry_time_ms, entry_price::double precision, exit_time_ms,
+                    exit_price::double precision, quantity::double precision, profit::double precision,
+                    return_fraction::double precision, fees::double precision, slippage::double precision,
+                    funding::double precision, risk::double precision, exit_reason, bars
+                from paper_trades where strategy_id = $1 order by exit_time_ms desc, id desc limit $2 offset $3";
+            tx.rows(sql, &[&strategy_id, &page.limit(), &page.offset()]).await?.iter().map(read_trade).collect()
+        })
+        .await
+    }
+}
+
+/// Trades as columns, so that any number of them is one statement.
+#[derive(Default)]
+struct TradeColumns {
+    symbols: Vec<String>,
+    sides: Vec<String>,
+    times: [Vec<i64>; 2],
+    /// Entry price, exit price, quantity, profit, return, fees, slippage, funding.
+    numbers: [Vec<f64>; 8],
+    risks: Vec<Option<f64>>,
+    exit_reasons: Vec<String>,
+    bars: Vec<i32>,
+}
+
+impl TradeColumns {
+    fn new(trades: &[Trade]) -> Result<Self, StoreError> {
+        let mut columns = Self::default();
+        for trade in trades {
+            columns.symbols.push(trade.symbol.to_string());
+            columns.sides.push(word(&trade.side)?);
+            columns.times[0].push(trade.entry_time_ms);
+            columns.times[1].push(trade.exit_time_ms);
+            let numbers = [
+                trade.entry_price,
+                trade.exit_price,
+                trade.quantity,
+                trade.profit,
+                trade.return_fraction,
+                trade.fees,
+                trade.slippage,
+                trade.funding,
+            ];
+            for (column, number) in columns.numbers.iter_mut().zip(numbers) {
+                column.push(number);
+            }
+            columns.risks.push(trade.risk);
+            columns.exit_reasons.push(word(&trade.exit_reason)?);
+            columns.bars.push(i32::try_from(trade.bars).unwrap_or(i32::MAX));
+        }
+        Ok(columns)
+    }
+
+    async fn insert(&self, tx: &Tx, run_id: Uuid, strategy_id: Uuid) -> Result<(), StoreError> {
+        if self.symbols.is_empty() {
+            return Ok(());
+        }
+        let sql =
+            "insert into paper_trades (run_id, strategy_id, symbol, side, entry_time_ms, exit_time_ms, entry_price,
+                exit_price, quantity, profit, return_fraction, fees, slippage, funding, risk, exit_reason, bars)
+            select $1, $2, t.* from unnest($3::text[], $4::text[], $5::bigint[], $6::bigint[],
+                $7::double precision[], $8::double precision[], $9::double precision[], $10::double precision[],
+                $11::double precision[], $12::double precision[], $13::double precision[], $14::double precision[],
+                $15::double precision[], $16::text[], $17::integer[]) as t
+            on conflict (run_id, symbol, entry_time_ms, side) do nothing";
+        let (times, numbers) = (&self.times, &self.numbers);
+        tx.execute(
+            sql,
+            &[
+                &run_id,
+                &strategy_id,
+                &self.symbols,
+                &self.sides,
+                &times[0],
+                &times[1],
+                &numbers[0],
+                &numbers[1],
+                &numbers[2],
+                &numbers[3],
+                &numbers[4],
+                &numbers[5],
+                &numbers[6],
+                &numbers[7],
+                &self.risks,
+                &self.exit_reasons,
+                &self.bars,
+            ],
+        )
+        .await
+        .map(drop)
+    }
+}
+
+fn read_trade(row: &Row) -> Result<TradeRow, StoreError> {
+    let trade = Trade {
+        symbol: strategies::parse(row, 1)?,
+        side: from_word::<Side>(row.try_get(2)?)?,
+        entry_time_ms: row.try_get(3)?,
+        entry_price: row.try_get(4)?,
+        exit_time_ms: row.try_get(5)?,
+        exit_price: row.try_get(6)?,
+        quantity: row.try_get(7)?,
+        profit: row.try_get(8)?,
+        return_fraction: row.try_get(9)?,
+        fees: row.try_get(10)?,
+        slippage: row.try_get(11)?,
+        funding: row.try_get(12)?,
+        risk: row.try_get(13)?,
+        exit_reason: from_word::<ExitReason>(row.try_get(14)?)?,
+        bars: u32::try_from(row.try_get::<_, i32>(15)?).unwrap_or_default(),
+    };
+    Ok(TradeRow { run_id: row.try_get(0)?, trade })
+}
+
+/// The JSON name of a value that is a word, such as `stop_loss`.
+fn word(value: &impl Serialize) -> Result<String, StoreError> {
+    match serde_json::to_value(value) {
+        Ok(Value::String(word)) => Ok(word),
+        other => Err(StoreError::Invalid(format!("not a word: {other:?}"))),
+    }
+}
+
+fn from_word<T: DeserializeOwned>(word: String) -> Result<T, StoreError> {
+    serde_json::from_value(Value::String(word)).map_err(|error| StoreError::decode(error.to_string()))
+}

@@ -1,0 +1,465 @@
+//! Strategies, their lineage, their statistics by source and their paper trades: what is known of each.
+//!
+//! A strategy's state changes only through a transition; its genome never.
+
+use super::{
+    Deployment, PaperRun, Store, StoreError, TransitionRow, Tx, audit, dead_letters::names, paper, transitions,
+};
+use crate::engine::{Performance, Trade};
+use crate::lifecycle::{DisableReason, State};
+use crate::market::{MarketKind, Symbol};
+use chrono::{DateTime, Utc};
+use genome::Timeframe;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::str::FromStr;
+use tokio_postgres::{Row, types::Json};
+use uuid::Uuid;
+
+/// A strategy to store, as a candidate.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewStrategy {
+    /// UUID v7, made by the caller.
+    pub id: Uuid,
+    /// For people.
+    pub name: String,
+    /// JSON form, an object.
+    pub genome: Value,
+    /// Canonical text.
+    pub canonical: String,
+    /// SHA-256 of the canonical form, hex: the identity.
+    pub genome_hash: String,
+    /// `evolved`, `manual`, ...
+    pub kind: String,
+    /// Semantic version.
+    pub version: String,
+    /// Hashes of the parents; the store finds the ids of those that are stored.
+    pub parent_hashes: Vec<String>,
+    /// Generation of the search that made it; 0 for none.
+    pub generation: u32,
+    /// Island of the search.
+    pub island: Option<String>,
+    /// Session of the search.
+    pub session_id: Option<Uuid>,
+    /// What it trades.
+    pub symbols: Vec<Symbol>,
+    /// Where.
+    pub market: MarketKind,
+    /// Base timeframe.
+    pub timeframe: Timeframe,
+    /// End of the candles that search and gate have seen, UTC ms.
+    pub seen_until_ms: Option<i64>,
+    /// `search`, `operator`, ...
+    pub created_by: String,
+}
+
+/// A stored strategy.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct Strategy {
+    pub id: Uuid,
+    pub name: String,
+    pub genome: Value,
+    pub canonical: String,
+    pub genome_hash: String,
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub version: String,
+    /// Parents that are stored.
+    pub parent_ids: Vec<Uuid>,
+    /// All parents.
+    pub parent_hashes: Vec<String>,
+    pub generation: u32,
+    pub island: Option<String>,
+    pub session_id: Option<Uuid>,
+    pub symbols: Vec<Symbol>,
+    pub market: MarketKind,
+    pub timeframe: Timeframe,
+    pub seen_until_ms: Option<i64>,
+    pub state: State,
+    pub disable_reason: Option<DisableReason>,
+    pub created_by: String,
+    pub created_at: DateTime<Utc>,
+    pub state_changed_at: DateTime<Utc>,
+}
+
+/// Columns of a [`Strategy`], of the table called `s`, in the order of [`read`].
+pub(super) const COLUMNS: &str = "s.id, s.name, s.genome, s.canonical, s.genome_hash, s.type, s.version, s.parent_ids, \
+     s.parent_hashes, s.generation, s.island, s.session_id, s.symbols, s.market, s.timeframe, s.seen_until_ms, s.state, \
+     s.disable_reason, s.created_by, s.created_at, s.state_changed_at";
+/// How many they are.
+pub(super) const COLUMN_COUNT: usize = 21;
+
+/// Reads the first [`COLUMN_COUNT`] columns.
+pub(super) fn read(row: &Row) -> Result<Strategy, StoreError> {
+    Ok(Strategy {
+        id: row.try_get(0)?,
+        name: row.try_get(1)?,
+        genome: row.try_get(2)?,
+        canonical: row.try_get(3)?,
+        genome_hash: row.try_get(4)?,
+        kind: row.try_get(5)?,
+        version: row.try_get(6)?,
+        parent_ids: row.try_get(7)?,
+        parent_hashes: row.try_get(8)?,
+        generation: u32::try_from(row.try_get::<_, i32>(9)?).unwrap_or_default(),
+        island: row.try_get(10)?,
+        session_id: row.try_get(11)?,
+        symbols: symbols(row.try_get(12)?)?,
+        market: parse(row, 13)?,
+        timeframe: parse(row, 14)?,
+        seen_until_ms: row.try_get(15)?,
+        state: parse(row, 16)?,
+        disable_reason: row.try_get::<_, Option<&str>>(17)?.map(reason).transpose()?,
+        created_by: row.try_get(18)?,
+        created_at: row.try_get(19)?,
+        state_changed_at: row.try_get(20)?,
+    })
+}
+
+pub(super) fn parse<T: FromStr<Err = String>>(row: &Row, at: usize) -> Result<T, StoreError> {
+    row.try_get::<_, &str>(at)?.parse().map_err(StoreError::decode)
+}
+
+pub(super) fn symbols(names: Vec<String>) -> Result<Vec<Symbol>, StoreError> {
+    names.into_iter().map(Symbol::try_from).collect::<Result<_, _>>().map_err(StoreError::decode)
+}
+
+pub(super) fn reason(text: &str) -> Result<DisableReason, StoreError> {
+    DisableReason::ALL
+        .into_iter()
+        .find(|reason| reason.name() == text)
+        .ok_or_else(|| StoreError::decode(format!("unknown disable reason {text:?}")))
+}
+
+/// What a performance was measured on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum StatSource {
+    Backtest,
+    Holdout,
+    Shadow,
+    Live,
+}
+names!(
+    StatSource,
+    "source of statistics",
+    Backtest = "backtest",
+    Holdout = "holdout",
+    Shadow = "shadow",
+    Live = "live"
+);
+
+/// Performance of a strategy by one source.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct StatRow {
+    pub strategy_id: Uuid,
+    pub source: StatSource,
+    pub window_from_ms: i64,
+    pub window_to_ms: i64,
+    pub data_version: Option<String>,
+    pub performance: Performance,
+    pub calculated_at: DateTime<Utc>,
+}
+
+/// Which strategies to list.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct StrategyFilter {
+    /// In one of these states; any when empty.
+    pub states: Vec<State>,
+    /// Of this island.
+    pub island: Option<String>,
+    /// Of this session.
+    pub session_id: Option<Uuid>,
+}
+
+/// Which part of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Page {
+    pub limit: u32,
+    pub offset: u64,
+}
+
+impl Page {
+    /// The first `limit` rows.
+    #[must_use]
+    pub const fn first(limit: u32) -> Self {
+        Self { limit, offset: 0 }
+    }
+
+    pub(super) fn limit(self) -> i64 {
+        i64::from(self.limit)
+    }
+
+    pub(super) fn offset(self) -> i64 {
+        super::count(self.offset)
+    }
+}
+
+/// Everything stored about one strategy.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct StrategyDetail {
+    pub strategy: Strategy,
+    pub stats: Vec<StatRow>,
+    /// Oldest first.
+    pub transitions: Vec<TransitionRow>,
+    /// Oldest first.
+    pub deployments: Vec<Deployment>,
+    /// Oldest first.
+    pub paper_runs: Vec<PaperRun>,
+}
+
+/// An ancestor.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct Lineage {
+    /// 1 for a parent, 2 for its parents, ...
+    pub depth: u32,
+    pub id: Uuid,
+    pub name: String,
+    pub genome_hash: String,
+    pub generation: u32,
+    pub state: State,
+}
+
+/// A closed paper trade.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct TradeRow {
+    pub run_id: Uuid,
+    pub trade: Trade,
+}
+
+/// Stores a strategy as a candidate, with its audit entry; `false` when its genome is stored already.
+pub(super) async fn insert(tx: &Tx, key: &audit::ChainKey, strategy: &NewStrategy) -> Result<bool, StoreError> {
+    let symbols: Vec<&str> = strategy.symbols.iter().map(Symbol::as_str).collect();
+    let generation = i32::try_from(strategy.generation).unwrap_or(i32::MAX);
+    let (market, timeframe) = (strategy.market.to_string(), strategy.timeframe.to_string());
+    let sql = "insert into strategies (id, name, genome, canonical, genome_hash, type, version, parent_hashes,
+            parent_ids, generation, island, session_id, symbols, market, timeframe, seen_until_ms, created_by)
+        values ($1, $2, $3, $4, $5, $6, $7, $8,
+            (select coalesce(array_agg(p.id order by array_position($8, p.genome_hash)), '{}')
+             from strategies p where p.genome_hash = any($8)),
+            $9, $10, $11, $12, $13, $14, $15, $16)
+        on conflict (genome_hash) do nothing";
+    let inserted = tx
+        .execute(
+            sql,
+            &[
+                &strategy.id,
+                &strategy.name,
+                &strategy.genome,
+                &strategy.canonical,
+                &strategy.genome_hash,
+                &strategy.kind,
+                &strategy.version,
+                &strategy.parent_hashes,
+                &generation,
+                &strategy.island,
+                &strategy.session_id,
+                &symbols,
+                &market,
+                &timeframe,
+                &strategy.seen_until_ms,
+                &strategy.created_by,
+            ],
+        )
+        .await?;
+    if inserted == 0 {
+        return Ok(false);
+    }
+    let entry = audit::AuditEntry {
+        event: "strategy_created",
+        entity_type: "strategy",
+        entity_id: &strategy.id.to_string(),
+        actor: &strategy.created_by,
+        before: None,
+        after: Some(json!({ "state": State::Candidate, "genome_hash": strategy.genome_hash })),
+        metadata: json!({ "name": strategy.name, "session_id": strategy.session_id }),
+        correlation_id: strategy.session_id,
+    };
+    audit::append(tx, key, &entry).await?;
+    Ok(true)
+}
+
+/// Stores a performance; a row of the same source and window start is replaced, unless it reaches further.
+pub(super) async fn put_stat(
+    tx: &Tx,
+    strategy_id: Uuid,
+    source: StatSource,
+    (from_ms, to_ms): (i64, i64),
+    data_version: Option<&str>,
+    performance: &Performance,
+) -> Result<(), StoreError> {
+    let sql = "insert into strategy_stats as s
+            (strategy_id, source, window_from_ms, window_to_ms, data_version, performance)
+        values ($1, $2, $3, $4, $5, $6)
+        on conflict (strategy_id, source, window_from_ms) do update set window_to_ms = excluded.window_to_ms,
+            data_version = excluded.data_version, performance = excluded.performance, calculated_at = now()
+        where excluded.window_to_ms >= s.window_to_ms";
+    let params: super::transaction::Params<'_> =
+        &[&strategy_id, &source.name(), &from_ms, &to_ms, &data_version, &Json(performance)];
+    tx.execute(sql, params).await.map(drop)
+}
+
+fn read_stat(row: &Row) -> Result<StatRow, StoreError> {
+    Ok(StatRow {
+        strategy_id: row.try_get(0)?,
+        source: parse(row, 1)?,
+        window_from_ms: row.try_get(2)?,
+        window_to_ms: row.try_get(3)?,
+        data_version: row.try_get(4)?,
+        performance: row.try_get::<_, Json<Performance>>(5)?.0,
+        calculated_at: row.try_get(6)?,
+    })
+}
+
+impl Store {
+    /// Stores a strategy that no search made, as a candidate; `false` when its genome is stored already.
+    ///
+    /// # Errors
+    /// When the database does not answer or refuses the row.
+    pub async fn add_strategy(&self, strategy: &NewStrategy) -> Result<bool, StoreError> {
+        self.transaction("add_strategy", |tx| async move { insert(&tx, &self.inner.audit_key, strategy).await }).await
+    }
+
+    /// The strategy with this id, name, or unique prefix (4 characters or more) of id or genome hash.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`], or [`StoreError::Ambiguous`] when several fit.
+    pub async fn find_strategy(&self, selector: &str) -> Result<Strategy, StoreError> {
+        self.transaction("find_strategy", |tx| async move { find(&tx, selector).await }).await
+    }
+
+    /// Everything about the strategy that [`Store::find_strategy`] finds.
+    ///
+    /// # Errors
+    /// As [`Store::find_strategy`].
+    pub async fn strategy(&self, selector: &str) -> Result<StrategyDetail, StoreError> {
+        self.transaction("strategy", |tx| async move {
+            let tx = &tx;
+            let strategy = find(tx, selector).await?;
+            let id = strategy.id;
+            let sql =
+                "select strategy_id, source, window_from_ms, window_to_ms, data_version, performance, calculated_at
+                from strategy_stats where strategy_id = $1 order by window_from_ms, id";
+            let stats = tx.rows(sql, &[&id]).await?.iter().map(read_stat).collect::<Result<_, _>>()?;
+            Ok(StrategyDetail {
+                strategy,
+                stats,
+                transitions: transitions::of_strategy(tx, id).await?,
+                deployments: transitions::deployments_of(tx, id).await?,
+                paper_runs: paper::of_strategy(tx, id).await?,
+            })
+        })
+        .await
+    }
+
+    /// Strategies, those whose state changed last first.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn strategies(&self, filter: &StrategyFilter, page: Page) -> Result<Vec<Strategy>, StoreError> {
+        let states = &filter.states.iter().map(|state| state.name()).collect::<Vec<_>>();
+        self.transaction("strategies", |tx| async move {
+            let tx = &tx;
+            let sql = format!(
+                "select {COLUMNS} from strategies s
+             where (cardinality($1::text[]) = 0 or s.state = any($1)) and ($2::text is null or s.island = $2)
+                 and ($3::uuid is null or s.session_id = $3)
+             order by s.state_changed_at desc, s.id desc limit $4 offset $5"
+            );
+            let params: super::transaction::Params<'_> =
+                &[states, &filter.island, &filter.session_id, &page.limit(), &page.offset()];
+            tx.rows(&sql, params).await?.iter().map(read).collect()
+        })
+        .await
+    }
+
+    /// Newest performance by source of each of these strategies.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn latest_stats(&self, ids: &[Uuid]) -> Result<Vec<StatRow>, StoreError> {
+        self.transaction("latest_stats", |tx| async move {
+            let tx = &tx;
+            let sql = "select distinct on (strategy_id, source) strategy_id, source, window_from_ms, window_to_ms,
+                    data_version, performance, calculated_at
+                from strategy_stats where strategy_id = any($1) order by strategy_id, source, window_from_ms desc";
+            tx.rows(sql, &[&ids]).await?.iter().map(read_stat).collect()
+        })
+        .await
+    }
+
+    /// Stored ancestors up to `depth` steps back, nearest first.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn lineage(&self, id: Uuid, depth: u32) -> Result<Vec<Lineage>, StoreError> {
+        let depth = i32::try_from(depth).unwrap_or(i32::MAX);
+        self.transaction("lineage", |tx| async move {
+            let tx = &tx;
+            let sql = "with recursive line (depth, id) as (
+                    select 1, unnest(parent_ids) from strategies where id = $1
+                    union
+                    select l.depth + 1, unnest(s.parent_ids) from line l join strategies s on s.id = l.id
+                    where l.depth < $2
+                )
+                select min(l.depth), s.id, s.name, s.genome_hash, s.generation, s.state
+                from line l join strategies s on s.id = l.id where l.depth <= $2
+                group by s.id order by 1, s.created_at, s.id";
+            tx.rows(sql, &[&id, &depth])
+                .await?
+                .iter()
+                .map(|row| {
+                    Ok(Lineage {
+                        depth: u32::try_from(row.try_get::<_, i32>(0)?).unwrap_or_default(),
+                        id: row.try_get(1)?,
+                        name: row.try_get(2)?,
+                        genome_hash: row.try_get(3)?,
+                        generation: u32::try_from(row.try_get::<_, i32>(4)?).unwrap_or_default(),
+                        state: parse(row, 5)?,
+                    })
+                })
+                .collect()
+        })
+        .await
+    }
+
+    /// Which of these genomes are stored already.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn known_hashes(&self, hashes: &[String]) -> Result<Vec<String>, StoreError> {
+        self.transaction("known_hashes", |tx| async move {
+            let tx = &tx;
+            let sql = "select genome_hash from strategies where genome_hash = any($1) order by genome_hash";
+            tx.rows(sql, &[&hashes]).await?.iter().map(|row| Ok(row.try_get(0)?)).collect()
+        })
+        .await
+    }
+}
+
+async fn find(tx: &Tx, selector: &str) -> Result<Strategy, StoreError> {
+    let exact = format!("select {COLUMNS} from strategies s where s.id = $1");
+    if let Ok(id) = Uuid::parse_str(selector)
+        && let Some(row) = tx.row_opt(&exact, &[&id]).await?
+    {
+        return read(&row);
+    }
+    let is_prefix = selector.len() >= 4 && selector.chars().all(|c| c.is_ascii_hexdigit() || c == '-');
+    // Only hexadecimal digits and hyphens get here: nothing that LIKE would take for a wildcard.
+    let pattern = is_prefix.then(|| format!("{}%", selector.to_ascii_lowercase()));
+    let sql = format!(
+        "select {COLUMNS} from strategies s where s.name = $1 or s.id::text like $2 or s.genome_hash like $2 limit 2"
+    );
+    match tx.rows(&sql, &[&selector, &pattern]).await?.as_slice() {
+        [] => Err(StoreError::not_found("strategy", selector)),
+        [row] => read(row),
+        _ => Err(StoreError::Ambiguous { what: "strategy", id: selector.to_owned() }),
+    }
+}

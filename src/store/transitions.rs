@@ -1,0 +1,344 @@
+//! Transitions: the one way in which a strategy's state changes, with everything that belongs to it.
+//!
+//! State, transition row, paper run, deployment, audit entry and notifications are one transaction.
+//! Whether a transition is right is not asked here.
+
+use super::{LeaseToken, NewEvent, Page, Store, StoreError, Tx, audit, outbox, paper, strategies};
+use crate::lifecycle::{Decision, DisableReason, State, Transition, Verdict};
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::{Value, json};
+use tokio_postgres::{Row, types::Json};
+use uuid::Uuid;
+
+/// The paper run that begins with a transition into shadow or live.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewPaperRun {
+    /// First candle that indicators warm up on, UTC ms; at most the transition's market time.
+    pub warmup_from_ms: i64,
+    /// What a replay needs: costs, capital, ... An object.
+    pub config: Value,
+}
+
+/// A transition to apply.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TransitionRecord {
+    /// UUID v7, made by the caller: applying the same one twice changes nothing.
+    pub id: Uuid,
+    /// Whose.
+    pub strategy_id: Uuid,
+    /// From where to where.
+    pub transition: Transition,
+    /// One sentence for people.
+    pub summary: String,
+    /// The gate's decision; `None` for an operator's.
+    pub decision: Option<Decision>,
+    /// What it rests on, as JSON.
+    pub evidence: Value,
+    /// Name of the policy; `None` for an operator's decision.
+    pub policy: Option<String>,
+    /// `gate`, `manager`, `operator NAME`, ...
+    pub actor: String,
+    /// Market time of the decision, UTC ms: a paper run that begins counts candles from here on.
+    pub at_market_ms: i64,
+    /// Needed when it enters shadow or live, refused otherwise.
+    pub run: Option<NewPaperRun>,
+    /// To be notified of it.
+    pub events: Vec<NewEvent>,
+}
+
+impl TransitionRecord {
+    /// The record of a gate's decision to move; `None` when it holds.
+    #[must_use]
+    pub fn from_decision(
+        strategy_id: Uuid,
+        policy: &str,
+        decision: Decision,
+        evidence: Value,
+        actor: &str,
+        at_market_ms: i64,
+    ) -> Option<Self> {
+        let Verdict::Move(transition) = decision.verdict else { return None };
+        Some(Self {
+            id: Uuid::now_v7(),
+            strategy_id,
+            transition,
+            summary: decision.summary.clone(),
+            decision: Some(decision),
+            evidence,
+            policy: Some(policy.to_owned()),
+            actor: actor.to_owned(),
+            at_market_ms,
+            run: None,
+            events: Vec::new(),
+        })
+    }
+}
+
+/// What applying did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TransitionOutcome {
+    /// The strategy moved.
+    Applied,
+    /// This very transition was applied before.
+    AlreadyApplied,
+}
+
+/// A stored transition.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct TransitionRow {
+    pub id: Uuid,
+    /// In the order in which they happened.
+    pub seq: i64,
+    pub strategy_id: Uuid,
+    pub strategy_name: String,
+    pub from: State,
+    pub to: State,
+    /// `enter_shadow`, `go_live`, `demote`, `disable`, `revive`.
+    pub kind: String,
+    pub reason: Option<DisableReason>,
+    pub summary: String,
+    pub decision: Option<Decision>,
+    pub evidence: Option<Value>,
+    pub policy: Option<String>,
+    pub actor: String,
+    pub at_market_ms: i64,
+    pub created_at: DateTime<Utc>,
+}
+
+/// A live strategy's deployment.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct Deployment {
+    pub id: Uuid,
+    pub strategy_id: Uuid,
+    /// `initial`, `growth`, `full`.
+    pub phase: String,
+    /// `active`, `paused`, `deactivated`.
+    pub status: String,
+    /// Percent of capital.
+    pub allocation_pct: f64,
+    pub started_market_ms: i64,
+    pub ended_market_ms: Option<i64>,
+    pub started_at: DateTime<Utc>,
+    pub ended_at: Option<DateTime<Utc>>,
+    pub reason: Option<String>,
+}
+
+/// Name of a transition in Postgres, metrics and JSON.
+const fn kind(transition: Transition) -> &'static str {
+    match transition {
+        Transition::EnterShadow => "enter_shadow",
+        Transition::GoLive => "go_live",
+        Transition::Demote => "demote",
+        Transition::Disable { .. } => "disable",
+        Transition::Revive => "revive",
+    }
+}
+
+/// Applies a transition inside the caller's transaction.
+pub(super) async fn apply(
+    tx: &Tx,
+    key: &audit::ChainKey,
+    record: &TransitionRecord,
+) -> Result<TransitionOutcome, StoreError> {
+    let (from, to) = (record.transition.from(), record.transition.to());
+    if matches!(to, State::Shadow | State::Live) != record.run.is_some() {
+        return Err(StoreError::Invalid(format!(
+            "a transition to {to} {} a new paper run",
+            if record.run.is_some() { "cannot have" } else { "needs" }
+        )));
+    }
+    let current = tx.row_opt("select state from strategies where id = $1 for update", &[&record.strategy_id]).await?;
+    let current: State = match current {
+        Some(row) => strategies::parse(&row, 0)?,
+        None => return Err(StoreError::not_found("strategy", record.strategy_id)),
+    };
+    // Asked under the row's lock: a retry sees what its first try committed.
+    if tx.row_opt("select 1 from transitions where id = $1", &[&record.id]).await?.is_some() {
+        return Ok(TransitionOutcome::AlreadyApplied);
+    }
+    if current != from {
+        return Err(StoreError::Conflict(format!(
+            "strategy {} is {current}, not {from}: its state changed meanwhile",
+            record.strategy_id
+        )));
+    }
+    let reason = match record.transition {
+        Transition::Disable { reason, .. } => Some(reason.name()),
+        _ => None,
+    };
+    tx.execute(
+        "update strategies set state = $2, disable_reason = $3, state_changed_at = now() where id = $1",
+        &[&record.strategy_id, &to.name(), &reason],
+    )
+    .await?;
+    tx.execute(
+        "insert into transitions (id, strategy_id, from_state, to_state, kind, reason, summary, decision, evidence,
+             policy, actor, at_market_ms)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+        &[
+            &record.id,
+            &record.strategy_id,
+            &from.name(),
+            &to.name(),
+            &kind(record.transition),
+            &reason,
+            &record.summary,
+            &record.decision.as_ref().map(Json),
+            &record.evidence,
+            &record.policy,
+            &record.actor,
+            &record.at_market_ms,
+        ],
+    )
+    .await?;
+    paper::switch_run(tx, record).await?;
+    switch_deployment(tx, record).await?;
+    for event in &record.events {
+        outbox::enqueue(tx, event).await?;
+    }
+    let entry = audit::AuditEntry {
+        event: "strategy_transition",
+        entity_type: "strategy",
+        entity_id: &record.strategy_id.to_string(),
+        actor: &record.actor,
+        before: Some(json!({ "state": from })),
+        after: Some(json!({ "state": to, "disable_reason": reason })),
+        metadata: json!({
+            "transition_id": record.id,
+            "summary": record.summary,
+            "policy": record.policy,
+            "at_market_ms": record.at_market_ms,
+            "decision": record.decision,
+        }),
+        correlation_id: Some(record.id),
+    };
+    audit::append(tx, key, &entry).await?;
+    Ok(TransitionOutcome::Applied)
+}
+
+/// Ends the deployment of what leaves live, begins that of what goes live.
+async fn switch_deployment(tx: &Tx, record: &TransitionRecord) -> Result<(), StoreError> {
+    if record.transition.from() == State::Live {
+        let sql = "update deployments set status = 'deactivated', ended_at = now(),
+                ended_market_ms = greatest($2, started_market_ms), reason = $3
+            where strategy_id = $1 and status <> 'deactivated'";
+        tx.execute(sql, &[&record.strategy_id, &record.at_market_ms, &record.summary]).await?;
+    }
+    if record.transition.to() == State::Live {
+        let sql = "insert into deployments (id, strategy_id, promoted_by, started_market_ms) values ($1, $2, $3, $4)";
+        tx.execute(sql, &[&Uuid::now_v7(), &record.strategy_id, &record.actor, &record.at_market_ms]).await?;
+    }
+    Ok(())
+}
+
+const COLUMNS: &str = "t.id, t.seq, t.strategy_id, s.name, t.from_state, t.to_state, t.kind, t.reason, t.summary, \
+     t.decision, t.evidence, t.policy, t.actor, t.at_market_ms, t.created_at";
+
+fn read(row: &Row) -> Result<TransitionRow, StoreError> {
+    Ok(TransitionRow {
+        id: row.try_get(0)?,
+        seq: row.try_get(1)?,
+        strategy_id: row.try_get(2)?,
+        strategy_name: row.try_get(3)?,
+        from: strategies::parse(row, 4)?,
+        to: strategies::parse(row, 5)?,
+        kind: row.try_get(6)?,
+        reason: row.try_get::<_, Option<&str>>(7)?.map(strategies::reason).transpose()?,
+        summary: row.try_get(8)?,
+        decision: row.try_get::<_, Option<Json<Decision>>>(9)?.map(|json| json.0),
+        evidence: row.try_get(10)?,
+        policy: row.try_get(11)?,
+        actor: row.try_get(12)?,
+        at_market_ms: row.try_get(13)?,
+        created_at: row.try_get(14)?,
+    })
+}
+
+pub(super) async fn of_strategy(tx: &Tx, id: Uuid) -> Result<Vec<TransitionRow>, StoreError> {
+    let sql = format!(
+        "select {COLUMNS} from transitions t join strategies s on s.id = t.strategy_id
+         where t.strategy_id = $1 order by t.seq"
+    );
+    tx.rows(&sql, &[&id]).await?.iter().map(read).collect()
+}
+
+pub(super) async fn deployments_of(tx: &Tx, id: Uuid) -> Result<Vec<Deployment>, StoreError> {
+    let sql = "select id, strategy_id, phase, status, allocation_pct::double precision, started_market_ms,
+            ended_market_ms, started_at, ended_at, reason
+        from deployments where strategy_id = $1 order by started_at, id";
+    tx.rows(sql, &[&id])
+        .await?
+        .iter()
+        .map(|row| {
+            Ok(Deployment {
+                id: row.try_get(0)?,
+                strategy_id: row.try_get(1)?,
+                phase: row.try_get(2)?,
+                status: row.try_get(3)?,
+                allocation_pct: row.try_get(4)?,
+                started_market_ms: row.try_get(5)?,
+                ended_market_ms: row.try_get(6)?,
+                started_at: row.try_get(7)?,
+                ended_at: row.try_get(8)?,
+                reason: row.try_get(9)?,
+            })
+        })
+        .collect()
+}
+
+impl Store {
+    /// Moves a strategy, with all that belongs to it, or not at all. Runners show their lease; operators have none.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when the strategy is no longer in the state that it should leave,
+    /// [`StoreError::LeaseLost`], [`StoreError::NotFound`].
+    pub async fn apply_transition(
+        &self,
+        record: &TransitionRecord,
+        lease: Option<&LeaseToken>,
+    ) -> Result<TransitionOutcome, StoreError> {
+        self.transaction("apply_transition", |tx| async move {
+            let tx = &tx;
+            if let Some(lease) = lease {
+                lease.verify(tx).await?;
+            }
+            apply(tx, &self.inner.audit_key, record).await
+        })
+        .await
+    }
+
+    /// Transitions of all strategies, newest first.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn recent_transitions(&self, page: Page) -> Result<Vec<TransitionRow>, StoreError> {
+        self.transaction("recent_transitions", |tx| async move {
+            let tx = &tx;
+            let sql = format!(
+                "select {COLUMNS} from transitions t join strategies s on s.id = t.strategy_id
+             order by t.seq desc limit $1 offset $2"
+            );
+            tx.rows(&sql, &[&page.limit(), &page.offset()]).await?.iter().map(read).collect()
+        })
+        .await
+    }
+
+    /// Transitions after `seq`, oldest first: to follow what happens.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn transitions_after(&self, seq: i64, limit: u32) -> Result<Vec<TransitionRow>, StoreError> {
+        self.transaction("transitions_after", |tx| async move {
+            let tx = &tx;
+            let sql = format!(
+                "select {COLUMNS} from transitions t join strategies s on s.id = t.strategy_id
+             where t.seq > $1 order by t.seq limit $2"
+            );
+            tx.rows(&sql, &[&seq, &i64::from(limit)]).await?.iter().map(read).collect()
+        })
+        .await
+    }
+}
