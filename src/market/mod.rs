@@ -12,6 +12,7 @@ pub mod interval;
 pub mod quality;
 pub mod resample;
 pub mod series;
+pub mod simulated;
 pub mod symbol;
 
 pub use cache::{CandleCache, Provenance};
