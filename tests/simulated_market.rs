@@ -16,7 +16,7 @@ const DAY_MS: i64 = 86_400_000;
 const START_MS: i64 = 1_704_067_200_000;
 
 fn symbol(name: &str) -> Symbol {
-    name.parse().unwrap()
+    name.parse().expect("a symbol")
 }
 
 fn symbols(names: &[&str]) -> Vec<Symbol> {
@@ -28,7 +28,7 @@ fn noise(seed: u64, names: &[&str]) -> MarketSpec {
 }
 
 fn candles(market: &SimulatedMarket, name: &str, interval: Interval, days: i64) -> CandleSeries {
-    market.candles(&symbol(name), interval, START_MS, START_MS + days * DAY_MS).unwrap()
+    market.candles(&symbol(name), interval, START_MS, START_MS + days * DAY_MS).expect("candles of a symbol it has")
 }
 
 fn returns(series: &CandleSeries) -> Vec<f64> {
@@ -223,7 +223,7 @@ fn positions(kind: EdgeKind, s: &CandleSeries) -> Vec<f64> {
                 let m = mean(closes);
                 let sd = mean(&closes.iter().map(|c| (c - m).powi(2)).collect::<Vec<_>>()).sqrt();
                 let z = (closes[closes.len() - 1] - m) / sd;
-                if z < -deviations { 1.0 } else { f64::from(u8::from(z > deviations)) * -1.0 }
+                if z < -deviations { 1.0 } else { -f64::from(u8::from(z > deviations)) }
             }
             EdgeKind::Momentum { lookback, .. } if i > lookback as usize => {
                 let before = i - 1 - lookback as usize..i - 1;
@@ -231,7 +231,7 @@ fn positions(kind: EdgeKind, s: &CandleSeries) -> Vec<f64> {
                 if s.highs()[before.clone()].iter().all(|h| close > *h) {
                     1.0
                 } else {
-                    f64::from(u8::from(s.lows()[before].iter().all(|l| close < *l))) * -1.0
+                    -f64::from(u8::from(s.lows()[before].iter().all(|l| close < *l)))
                 }
             }
             EdgeKind::VolumeSpike { lookback, multiple, .. } if i > lookback as usize => {
