@@ -38,7 +38,8 @@ pub(super) fn standard_deviation(closes: &[f64], n: usize) -> Column {
     Column::new(deviations(closes, n))
 }
 
-fn deviations(values: &[f64], n: usize) -> Vec<f64> {
+/// Population standard deviation of the last `n` values, NaN before index n - 1.
+pub(super) fn deviations(values: &[f64], n: usize) -> Vec<f64> {
     let mut out = undefined(values.len());
     let divisor = n as f64;
     rolling::squared_deviations(values, n, |i, squares| out[i] = (squares / divisor).sqrt());

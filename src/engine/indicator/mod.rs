@@ -12,21 +12,40 @@
 //! Nothing here knows rules, trades or higher timeframes.
 
 mod bollinger;
+mod calendar;
+mod cci;
+mod choppiness;
 mod column;
 mod directional;
 mod donchian;
 mod ema;
+mod ichimoku;
+mod keltner;
+mod linear_regression;
 mod macd;
+mod money_flow;
 mod moving_average;
+mod order_block;
+mod parabolic_sar;
+mod rate_of_change;
+mod regime;
 mod rolling;
 mod rsi;
 mod stochastic;
+mod supertrend;
+mod swing;
 mod true_range;
+mod volatility;
+mod volume;
+mod vwap;
+mod wyckoff;
 
 pub use column::Column;
+pub use regime::{CHOPPY_CHOPPINESS, TRENDING_ADX};
 
 use crate::market::CandleSeries;
 use genome::{Indicator, IndicatorKind as Kind};
+use order_block::{Border, Impulse};
 
 /// The indicator's value at each candle.
 ///
@@ -37,6 +56,7 @@ pub fn compute(indicator: &Indicator, candles: &CandleSeries) -> Column {
     // Periods lie on a grid of 1, so rounding only removes what is left of reading decimals.
     let bars = |i: usize| number(i).round() as usize;
     let closes = candles.closes();
+    let block = |impulse, border| order_block::order_block(candles, bars(0), number(1), impulse, border);
     match indicator.kind() {
         Kind::Sma => moving_average::sma(closes, bars(0)),
         Kind::Ema => ema::ema(closes, bars(0)),
@@ -63,8 +83,39 @@ pub fn compute(indicator: &Indicator, candles: &CandleSeries) -> Column {
         Kind::DonchianUpper => donchian::upper(candles, bars(0)),
         Kind::DonchianMiddle => donchian::channel_middle(candles, bars(0)),
         Kind::DonchianLower => donchian::lower(candles, bars(0)),
-        // The other kinds follow; until then they are undefined everywhere, and conditions on them false.
-        _ => Column::new(undefined(candles.len())),
+        Kind::Vwap => vwap::rolling_vwap(candles, bars(0)),
+        Kind::SessionVwap => vwap::session_vwap(candles),
+        Kind::Cci => cci::cci(candles, bars(0)),
+        Kind::Mfi => money_flow::mfi(candles, bars(0)),
+        Kind::Obv => money_flow::obv(candles),
+        Kind::Roc => rate_of_change::roc(closes, bars(0)),
+        Kind::KeltnerUpper => keltner::band(candles, bars(0), bars(1), number(2)),
+        Kind::KeltnerMiddle => ema::ema(closes, bars(0)),
+        Kind::KeltnerLower => keltner::band(candles, bars(0), bars(1), -number(2)),
+        Kind::Supertrend => supertrend::line(candles, bars(0), number(1)),
+        Kind::SupertrendDirection => supertrend::direction(candles, bars(0), number(1)),
+        Kind::IchimokuConversion | Kind::IchimokuBase => ichimoku::range_middle(candles, bars(0)),
+        Kind::IchimokuSpanA => ichimoku::span_a(candles, bars(0), bars(1), bars(2)),
+        Kind::IchimokuSpanB => ichimoku::span_b(candles, bars(0), bars(1)),
+        Kind::IchimokuLagging => ichimoku::lagging(candles, bars(0)),
+        Kind::SwingResistance => swing::resistance(candles, bars(0)),
+        Kind::SwingSupport => swing::support(candles, bars(0)),
+        Kind::BullishOrderBlockHigh => block(Impulse::Bullish, Border::High),
+        Kind::BullishOrderBlockLow => block(Impulse::Bullish, Border::Low),
+        Kind::BearishOrderBlockHigh => block(Impulse::Bearish, Border::High),
+        Kind::BearishOrderBlockLow => block(Impulse::Bearish, Border::Low),
+        Kind::WyckoffSpring => wyckoff::spring(candles, bars(0)),
+        Kind::WyckoffUpthrust => wyckoff::upthrust(candles, bars(0)),
+        Kind::ParabolicSar => parabolic_sar::parabolic_sar(candles, number(0), number(1)),
+        Kind::LinregSlope => linear_regression::slope(closes, bars(0)),
+        Kind::RealizedVolatility => volatility::realized_volatility(closes, bars(0)),
+        Kind::VolatilityPercentile => volatility::percentile(closes, bars(0), bars(1)),
+        Kind::VolumeZscore => volume::zscore(candles.volumes(), bars(0)),
+        Kind::VolumeSma => volume::volume_sma(candles.volumes(), bars(0)),
+        Kind::Choppiness => choppiness::choppiness(candles, bars(0)),
+        Kind::Regime => regime::regime(candles, bars(0)),
+        Kind::HourOfDay => calendar::hour_of_day(candles),
+        Kind::DayOfWeek => calendar::day_of_week(candles),
     }
 }
 

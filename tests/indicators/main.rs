@@ -1,0 +1,10 @@
+//! Indicator columns against TA-Lib, a second library, their plain definitions, and the promise that no value looks
+//! ahead. Higher timeframes and resampling, too. Needs no file but its own; others are used where they exist.
+
+// Helpers of tests may unwrap as tests do; clippy knows only the functions that are marked as tests.
+#![allow(clippy::unwrap_used)]
+
+mod candles;
+mod definitions;
+mod look_ahead;
+mod vectors;
