@@ -5,6 +5,7 @@
 
 pub mod cache;
 pub mod candle;
+pub mod config;
 pub mod dumps;
 pub mod exchange;
 pub mod funding;
@@ -17,6 +18,7 @@ pub mod symbol;
 
 pub use cache::{CandleCache, Provenance};
 pub use candle::Candle;
+pub use config::MarketConfig;
 pub use exchange::{Exchange, ExchangeError, ExchangeInfo};
 pub use funding::FundingRate;
 pub use interval::Interval;

@@ -1,0 +1,103 @@
+//! Funding payments in the cache, month by month like candles.
+
+use super::manifest::FundingFacts;
+use super::{CacheError, CandleCache, MergeReport, damage, file, month_of};
+use crate::market::{FundingRate, MarketKind, Symbol};
+
+const FUNDING_DIR: &str = "funding";
+
+impl CandleCache {
+    /// Adds funding payments of a `um` symbol, as [`merge`](Self::merge) does candles.
+    ///
+    /// # Errors
+    /// When a month cannot be read or written.
+    pub async fn merge_funding(&self, symbol: &Symbol, rates: &[FundingRate]) -> Result<MergeReport, CacheError> {
+        let mut months: Vec<(String, Vec<FundingRate>)> = Vec::new();
+        for rate in rates {
+            let month = month_of(rate.time_ms).ok_or(CacheError::Time { open_time_ms: rate.time_ms })?;
+            match months.last_mut() {
+                Some((last, part)) if *last == month => part.push(*rate),
+                _ => months.push((month, vec![*rate])),
+            }
+        }
+        let (cache, symbol) = (self.clone(), symbol.clone());
+        let merging = tokio::spawn(async move {
+            let dir = funding_dir(&symbol);
+            let _lock = cache.storage.lock(&dir).await?;
+            let mut total = MergeReport::default();
+            for (month, new) in months {
+                total += cache.merge_funding_month(&symbol, &dir, &month, &new).await?;
+            }
+            Ok(total)
+        });
+        merging.await.map_err(|e| CacheError::Task(e.to_string()))?
+    }
+
+    async fn merge_funding_month(
+        &self,
+        symbol: &Symbol,
+        dir: &str,
+        month: &str,
+        new: &[FundingRate],
+    ) -> Result<MergeReport, CacheError> {
+        let path = format!("{dir}/{month}.parquet");
+        let mut report = MergeReport::default();
+        let mut rates = match self.storage.get(&path).await? {
+            None => Vec::new(),
+            Some(bytes) => match file::decode_funding(bytes) {
+                Ok(rates) => rates,
+                Err(_) => {
+                    self.storage.rename(&path, &format!("{path}.damaged")).await?;
+                    report.damaged = 1;
+                    Vec::new()
+                }
+            },
+        };
+        for rate in new {
+            match rates.binary_search_by_key(&rate.time_ms, |r| r.time_ms) {
+                Ok(i) if rates[i] == *rate => report.unchanged += 1,
+                Ok(i) => {
+                    rates[i] = *rate;
+                    report.replaced += 1;
+                }
+                Err(i) => {
+                    rates.insert(i, *rate);
+                    report.added += 1;
+                }
+            }
+        }
+        if report.added + report.replaced > 0
+            && let Some(facts) = FundingFacts::of(symbol, month, &rates)
+        {
+            let bytes = file::encode_funding(&rates, &facts).map_err(|e| damage(&path, e))?;
+            self.storage.put(&path, bytes).await?;
+        }
+        Ok(report)
+    }
+
+    /// Funding payments of a `um` symbol in `[from_ms, to_ms)`, in time order.
+    ///
+    /// # Errors
+    /// When a month cannot be read.
+    pub async fn load_funding(
+        &self,
+        symbol: &Symbol,
+        from_ms: i64,
+        to_ms: i64,
+    ) -> Result<Vec<FundingRate>, CacheError> {
+        let dir = funding_dir(symbol);
+        let mut all = Vec::new();
+        for month in self.months_in(&dir, from_ms, to_ms).await? {
+            let path = format!("{dir}/{month}.parquet");
+            if let Some(bytes) = self.storage.get(&path).await? {
+                all.extend(file::decode_funding(bytes).map_err(|e| damage(&path, e))?);
+            }
+        }
+        all.retain(|r| (from_ms..to_ms).contains(&r.time_ms));
+        Ok(all)
+    }
+}
+
+fn funding_dir(symbol: &Symbol) -> String {
+    format!("{}/{symbol}/{FUNDING_DIR}", MarketKind::Um)
+}
