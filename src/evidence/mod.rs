@@ -3,10 +3,15 @@
 //! Never decides, never backtests, never looks at a clock. An undefined value is `None`, never NaN.
 
 pub mod betting;
+pub mod bootstrap;
 pub mod confidence;
 pub mod drift;
+pub mod monte_carlo;
 pub mod multiplicity;
 pub mod null_market;
+pub mod overfitting;
+pub mod regime;
 pub mod sharpe;
 #[cfg(test)]
 mod vectors;
+pub mod walk_forward;

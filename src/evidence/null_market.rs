@@ -118,9 +118,13 @@ pub fn coins(n: usize, rng: &mut impl Rng) -> Vec<bool> {
 /// its p-value by the maximum statistic, so all strategies of one search may be tested at once.
 #[must_use]
 pub fn rank_p_value(statistic: f64, null_champions: &[f64]) -> f64 {
-    // Written so that a statistic that is not a number counts as the worst.
-    let as_good = null_champions.iter().filter(|&&null| !(null < statistic)).count();
+    let as_good = null_champions.iter().filter(|&&null| is_as_good(null, statistic)).count();
     (1 + as_good) as f64 / (1 + null_champions.len()) as f64
+}
+
+/// Where either is not a number, the null is as good: nothing is proven by what is undefined.
+fn is_as_good(null: f64, statistic: f64) -> bool {
+    null >= statistic || null.is_nan() || statistic.is_nan()
 }
 
 /// Besag and Clifford's sequential p-value: stops once `enough` nulls were as good, for then the rest cannot
@@ -144,7 +148,7 @@ impl SequentialP {
     pub fn observe(&mut self, null_champion: f64) {
         if !self.stopped() {
             self.nulls += 1;
-            self.as_good += u64::from(!(null_champion < self.statistic));
+            self.as_good += u64::from(is_as_good(null_champion, self.statistic));
         }
     }
 
