@@ -101,18 +101,14 @@ declare! {
     Mirrored GENERATION_FITNESS = "sg_ai_generation_fitness" ["generation", "island"] (Gauge);
     /// Strategies in each state.
     Mirrored STRATEGIES_TOTAL = "sg_ai_strategies_total" ["status"] (Untyped);
-    /// Profit factor over all closed paper trades of the strategies now in shadow; absent while none lost.
+    /// Median profit factor of the strategies now in shadow; absent while none has one.
     Mirrored SHADOW_PF = "sg_ai_shadow_pf" [] (Gauge);
-    /// Share of winning trades among the closed paper trades of the strategies now in shadow.
-    Mirrored SHADOW_WIN_RATE = "sg_ai_shadow_win_rate" [] (Gauge);
-    /// Closed paper trades of the strategies now in shadow.
-    Mirrored SHADOW_TRADES = "sg_ai_shadow_trades" [] (Gauge);
     /// Promotions ever made, by the state that was reached: shadow or live.
     Mirrored PROMOTIONS_TOTAL = "sg_ai_promotions_total" ["status"] (Counter);
     /// Demotions from live ever made.
     Mirrored DEMOTIONS_TOTAL = "sg_ai_demotions_total" [] (Counter);
-    /// Strategies ever disabled, by reason.
-    Mirrored DISABLED_TOTAL = "sg_ai_disabled_total" ["reason"] (Counter);
+    /// Disablings ever made.
+    Mirrored DISABLINGS_TOTAL = "sg_ai_disablings_total" [] (Counter);
     /// When the latest generation was stored, seconds since the Unix epoch.
     Mirrored LAST_GENERATION_TIMESTAMP = "sg_ai_last_generation_timestamp" [] (Gauge);
     /// Generations ever finished.
@@ -131,6 +127,8 @@ declare! {
     Mirrored DATA_GAPS = "sg_ai_data_gaps" ["symbol"] (Gauge);
     /// When a runner last succeeded, seconds since the Unix epoch.
     Mirrored RUNNER_LAST_SUCCESS_TIMESTAMP_SECONDS = "sg_ai_runner_last_success_timestamp_seconds" ["runner"] (Gauge);
+    /// Time since the last sign of life of a runner.
+    Mirrored RUNNER_HEARTBEAT_AGE_SECONDS = "sg_ai_runner_heartbeat_age_seconds" ["runner"] (Gauge);
     /// Failures in a row of a runner.
     Mirrored RUNNER_CONSECUTIVE_FAILURES = "sg_ai_runner_consecutive_failures" ["runner"] (Gauge);
 }

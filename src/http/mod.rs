@@ -1,1 +1,220 @@
 //! Routes and wire types. Reads the store and leaves commands in it; never calls the daemon.
+
+mod exposition;
+mod health;
+mod problem;
+mod snapshot;
+mod stats;
+#[cfg(test)]
+mod tests;
+
+pub use health::{Check, Checks, Health, Limits, Status, assess};
+pub use problem::Problem;
+pub use snapshot::{CONTINUOUS_RUNNER, Feed, Island, Readings, Runner, SHADOW_RUNNER, Snapshot, Trials};
+pub use stats::{FeedStats, IslandStats, OutboxStats, RunnerStats, Stats};
+
+use crate::{
+    clock::Clock,
+    config::HttpConfig,
+    metrics::{self, Measured},
+};
+use axum::{
+    Json, Router,
+    extract::{MatchedPath, Request, State},
+    http::{Method, StatusCode, Uri, header},
+    middleware::{Next, from_fn},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use snapshot::Reader;
+use std::{
+    io,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+use tower_http::{catch_panic::CatchPanicLayer, limit::RequestBodyLimitLayer, timeout::TimeoutLayer};
+
+/// Every route that is ours: label values of the metrics, and what the documents list.
+pub const ROUTES: &[&str] = &[
+    "/health",
+    "/metrics",
+    "/sg-ai/health",
+    "/sg-ai/health/live",
+    "/sg-ai/health/database",
+    "/sg-ai/health/candles",
+    "/sg-ai/health/generations",
+    "/sg-ai/health/shadow",
+    "/sg-ai/stats",
+];
+
+/// Between two foldings of measured times, which would pile up without a scrape.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// What the routes share.
+struct Shared {
+    reader: Reader,
+    limits: Limits,
+    clock: Arc<dyn Clock>,
+    started_ms: i64,
+    measured: &'static Measured,
+}
+
+impl Shared {
+    async fn health(&self) -> Health {
+        let read = self.reader.read().await;
+        assess(&read, self.limits, self.started_ms, self.clock.now_ms())
+    }
+}
+
+/// The routes over a source of readings.
+pub fn router(readings: Arc<dyn Readings>, config: &HttpConfig, limits: Limits, clock: Arc<dyn Clock>) -> Router {
+    let limit = Duration::from_millis(config.health_timeout_ms);
+    let started_ms = clock.now_ms();
+    let reader = Reader::new(readings, limit);
+    let shared = Arc::new(Shared { reader, limits, clock, started_ms, measured: metrics::measured() });
+    let late = TimeoutLayer::with_status_code(
+        StatusCode::SERVICE_UNAVAILABLE,
+        Duration::from_millis(config.request_timeout_ms),
+    );
+    Router::new()
+        .route("/health", get(live))
+        .route("/metrics", get(scrape))
+        .route("/sg-ai/health", get(health))
+        .route("/sg-ai/health/live", get(live))
+        .route("/sg-ai/health/database", get(async |State(s): Shared_| check(s.health().await.checks.database)))
+        .route("/sg-ai/health/candles", get(async |State(s): Shared_| check(s.health().await.checks.candles)))
+        .route("/sg-ai/health/generations", get(async |State(s): Shared_| check(s.health().await.checks.generations)))
+        .route("/sg-ai/health/shadow", get(async |State(s): Shared_| check(s.health().await.checks.shadow)))
+        .route("/sg-ai/stats", get(stats))
+        .fallback(not_found)
+        .method_not_allowed_fallback(not_allowed)
+        .layer(late)
+        .layer(RequestBodyLimitLayer::new(config.max_body_kb * 1024))
+        .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "this is a defect of ours; the log says more")
+                .into_response()
+        }))
+        .layer(from_fn(measure))
+        .with_state(shared)
+}
+
+type Shared_ = State<Arc<Shared>>;
+
+/// A server that listens.
+pub struct Server {
+    address: SocketAddr,
+    task: JoinHandle<()>,
+    upkeep: JoinHandle<()>,
+}
+
+impl Server {
+    /// Listens on the configured address and serves until `stop` is cancelled.
+    ///
+    /// # Errors
+    /// When the address cannot be listened on; the text names it.
+    pub async fn start(config: &HttpConfig, app: Router, stop: CancellationToken) -> io::Result<Self> {
+        let wanted = SocketAddr::new(config.listen_address, config.port);
+        let listener = TcpListener::bind(wanted).await;
+        let listener =
+            listener.map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {wanted}: {error}")))?;
+        let address = listener.local_addr()?;
+        let task = tokio::spawn(async move {
+            let served = axum::serve(listener, app).with_graceful_shutdown(stop.cancelled_owned()).await;
+            if let Err(error) = served {
+                tracing::error!(%error, "the HTTP server ended");
+            }
+        });
+        let upkeep = tokio::spawn(async {
+            loop {
+                tokio::time::sleep(UPKEEP).await;
+                metrics::measured().upkeep();
+            }
+        });
+        tracing::info!(%address, "listening");
+        Ok(Self { address, task, upkeep })
+    }
+
+    /// The address in use, with the port that was picked if 0 was asked for.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Waits up to `grace` for answers under way after `stop` was cancelled, then drops them.
+    pub async fn drain(mut self, grace: Duration) {
+        self.upkeep.abort();
+        if tokio::time::timeout(grace, &mut self.task).await.is_err() {
+            self.task.abort();
+        }
+    }
+}
+
+async fn live() -> Response {
+    // The process answers: that is all that is asked.
+    let body = serde_json::json!({ "status": Status::Healthy, "version": env!("CARGO_PKG_VERSION") });
+    uncached(StatusCode::OK, body)
+}
+
+async fn health(State(shared): Shared_) -> Response {
+    let health = shared.health().await;
+    uncached(status_code(health.status), health)
+}
+
+fn check(check: Check) -> Response {
+    uncached(status_code(check.status), check)
+}
+
+/// Only what does not do its work is unavailable; late is still serving.
+fn status_code(status: Status) -> StatusCode {
+    match status {
+        Status::Healthy | Status::Degraded => StatusCode::OK,
+        Status::Unknown | Status::Unhealthy => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
+
+fn uncached(status: StatusCode, body: impl serde::Serialize) -> Response {
+    (status, [(header::CACHE_CONTROL, "no-store")], Json(body)).into_response()
+}
+
+async fn stats(State(shared): Shared_) -> Response {
+    match shared.reader.read().await {
+        Ok(snapshot) => uncached(StatusCode::OK, Stats::from(snapshot)),
+        Err(why) => Problem::new(StatusCode::SERVICE_UNAVAILABLE, format!("the database: {why}")).into_response(),
+    }
+}
+
+async fn scrape(State(shared): Shared_) -> Response {
+    let read = shared.reader.read().await;
+    if read.is_err() {
+        metrics::MIRROR_FAILURES_TOTAL.increment();
+    }
+    let mirrored = exposition::render(read.as_ref().ok(), shared.clock.now_ms());
+    let headers =
+        [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8"), (header::CACHE_CONTROL, "no-store")];
+    (headers, shared.measured.render() + &mirrored).into_response()
+}
+
+async fn not_found(uri: Uri) -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, format!("there is no {}; there are {}", uri.path(), ROUTES.join(", ")))
+}
+
+async fn not_allowed(method: Method, uri: Uri) -> Problem {
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, format!("{} does not take {method}; it takes GET", uri.path()))
+}
+
+async fn measure(request: Request, next: Next) -> Response {
+    let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    let route = path.and_then(|path| ROUTES.iter().find(|route| **route == path)).copied().unwrap_or("other");
+    let started = Instant::now();
+    let response = next.run(request).await;
+    metrics::HTTP_REQUEST_SECONDS.record(route, started.elapsed());
+    metrics::HTTP_RESPONSES_TOTAL.increment(match response.status().as_u16() {
+        500.. => "5xx",
+        400.. => "4xx",
+        _ => "2xx",
+    });
+    response
+}

@@ -1,0 +1,51 @@
+//! A snapshot as mirrored metrics: what the database holds, in Prometheus's text format. Pure.
+
+use super::snapshot::{Snapshot, age_s};
+use crate::{lifecycle::State, metrics as m, metrics::Exposition};
+
+/// Writes the mirrored metrics; without a snapshot only that the database is down.
+#[must_use]
+pub(super) fn render(snapshot: Option<&Snapshot>, now_ms: i64) -> String {
+    let mut out = Exposition::default();
+    out.write(&m::BUILD_INFO, [([env!("CARGO_PKG_VERSION")], 1.0)]);
+    out.write(&m::DATABASE_UP, [([], if snapshot.is_some() { 1.0 } else { 0.0 })]);
+    let Some(s) = snapshot else { return out.finish() };
+
+    let count = |map: &std::collections::BTreeMap<String, u64>, key: &str| map.get(key).copied().unwrap_or(0) as f64;
+    let in_state = |state: State| ([state.name()], s.strategies.get(&state).copied().unwrap_or(0) as f64);
+    out.write(&m::STRATEGIES_TOTAL, State::ALL.map(in_state));
+    let promotions = [("shadow", "enter_shadow"), ("live", "go_live")];
+    out.write(&m::PROMOTIONS_TOTAL, promotions.map(|(status, kind)| ([status], count(&s.transitions, kind))));
+    out.write(&m::DEMOTIONS_TOTAL, [([], count(&s.transitions, "demote"))]);
+    out.write(&m::DISABLINGS_TOTAL, [([], count(&s.transitions, "disable"))]);
+    out.write(&m::SHADOW_PF, s.shadow_profit_factor.map(|factor| ([], factor)));
+
+    let fitness = |i: &'_ super::snapshot::Island| i.best_fitness.unwrap_or(f64::NAN);
+    out.write(&m::GENERATION_FITNESS, s.islands.iter().map(|i| (["latest", i.name.as_str()], fitness(i))));
+    out.write(&m::LAST_GENERATION_TIMESTAMP, s.last_generation_ms.map(|at| ([], at as f64 / 1000.0)));
+    out.write(&m::GENERATIONS_TOTAL, [([], s.trials.generations as f64)]);
+    out.write(&m::EVALUATIONS_TOTAL, [([], s.trials.evaluations as f64)]);
+
+    out.write(&m::DEAD_LETTERS, [([], s.open_dead_letters as f64)]);
+    out.write(&m::OUTBOX_PENDING, [([], s.outbox_pending as f64)]);
+    out.write(&m::OUTBOX_DEAD, [([], s.outbox_dead as f64)]);
+
+    let feed_age = |f: &'_ super::snapshot::Feed| f.behind_s().unwrap_or(0.0) + f.refresh_age_s(now_ms);
+    let mut feeds: Vec<_> = s.feeds.iter().collect();
+    // One series a symbol: of several intervals the finest.
+    feeds.sort_by(|a, b| (&a.name, a.interval_ms).cmp(&(&b.name, b.interval_ms)));
+    feeds.dedup_by(|later, earlier| later.name == earlier.name);
+    out.write(&m::DATA_AGE_SECONDS, feeds.iter().map(|f| ([f.name.as_str()], feed_age(f))));
+    out.write(&m::DATA_GAPS, feeds.iter().map(|f| ([f.name.as_str()], f.gaps as f64)));
+
+    let success = |at: i64| at as f64 / 1000.0;
+    let succeeded = s.runners.iter().filter_map(|r| Some(([r.name.as_str()], success(r.last_success_ms?))));
+    out.write(&m::RUNNER_LAST_SUCCESS_TIMESTAMP_SECONDS, succeeded);
+    let failures = s.runners.iter().map(|r| ([r.name.as_str()], f64::from(r.consecutive_failures)));
+    out.write(&m::RUNNER_CONSECUTIVE_FAILURES, failures);
+    out.write(
+        &m::RUNNER_HEARTBEAT_AGE_SECONDS,
+        s.runners.iter().map(|r| ([r.name.as_str()], age_s(now_ms, r.heartbeat_ms))),
+    );
+    out.finish()
+}

@@ -1,0 +1,166 @@
+//! What HTTP reads: one snapshot of the whole, and the seam through which it comes.
+//!
+//! Holds no history and no strategy by itself; only numbers that fit on a page.
+
+use crate::lifecycle::State;
+use async_trait::async_trait;
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::sync::Mutex;
+
+/// Name of the runner that searches, in the store's runner status.
+pub const CONTINUOUS_RUNNER: &str = "continuous";
+/// Name of the runner that extends paper trading, in the store's runner status.
+pub const SHADOW_RUNNER: &str = "shadow";
+
+/// The state of everything in numbers, at one moment.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Snapshot {
+    /// Strategies now in each state.
+    pub strategies: BTreeMap<State, u64>,
+    /// Strategies that ever were in each state.
+    pub reached: BTreeMap<State, u64>,
+    /// Transitions ever, by kind: `enter_shadow`, `go_live`, `demote`, `disable`, `revive`.
+    pub transitions: BTreeMap<String, u64>,
+    /// Strategies now disabled, by reason.
+    pub disabled: BTreeMap<String, u64>,
+    /// The latest generation of each island.
+    pub islands: Vec<Island>,
+    /// When the newest generation of all was stored, UTC ms.
+    pub last_generation_ms: Option<i64>,
+    /// Sessions, generations, evaluations and failed backtests ever.
+    pub trials: Trials,
+    /// Median profit factor of the strategies now in shadow.
+    pub shadow_profit_factor: Option<f64>,
+    /// Dead letters that nobody dealt with.
+    pub open_dead_letters: u64,
+    /// Notifications not delivered yet.
+    pub outbox_pending: u64,
+    /// Notifications given up.
+    pub outbox_dead: u64,
+    /// Where each feed of candles stands.
+    pub feeds: Vec<Feed>,
+    /// Where each runner stands.
+    pub runners: Vec<Runner>,
+}
+
+/// The latest generation of one island.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs)]
+pub struct Island {
+    pub name: String,
+    pub session: u64,
+    pub generation: u32,
+    /// 0 to 100.
+    pub best_fitness: Option<f64>,
+    /// UTC ms.
+    pub stored_ms: i64,
+}
+
+/// Counts of the search, ever.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Trials {
+    pub sessions: u64,
+    pub generations: u64,
+    pub evaluations: u64,
+    pub failures: u64,
+}
+
+/// Where a feed of candles stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Feed {
+    /// Symbol, with the market in front unless it is spot: `BTCUSDT`, `um:BTCUSDT`.
+    pub name: String,
+    /// Interval, such as `15m`.
+    pub interval: String,
+    /// Length of one candle, ms.
+    pub interval_ms: i64,
+    /// Close time of the newest closed candle, UTC ms of the exchange.
+    pub newest_close_ms: Option<i64>,
+    /// The exchange's time at the last refresh, UTC ms; `None` when it was not noted.
+    pub exchange_time_ms: Option<i64>,
+    /// Wall time of the last refresh, UTC ms.
+    pub refreshed_ms: i64,
+    /// Missing candles known of.
+    pub gaps: u64,
+    /// What went wrong at the last refresh, if it failed.
+    pub error: Option<String>,
+}
+
+impl Feed {
+    /// How far the newest candle was behind the exchange at the last refresh, seconds.
+    #[must_use]
+    pub fn behind_s(&self) -> Option<f64> {
+        let behind = self.exchange_time_ms?.saturating_sub(self.newest_close_ms?);
+        Some(behind.max(0) as f64 / 1000.0)
+    }
+
+    /// Wall time since the last refresh, seconds.
+    #[must_use]
+    pub fn refresh_age_s(&self, now_ms: i64) -> f64 {
+        age_s(now_ms, self.refreshed_ms)
+    }
+}
+
+/// Where a runner stands. Times are wall times, UTC ms.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs)]
+pub struct Runner {
+    pub name: String,
+    pub last_success_ms: Option<i64>,
+    pub last_error: Option<String>,
+    pub consecutive_failures: u32,
+    pub heartbeat_ms: i64,
+}
+
+/// Wall time between two moments in ms, seconds, never negative.
+pub(super) fn age_s(now_ms: i64, then_ms: i64) -> f64 {
+    now_ms.saturating_sub(then_ms).max(0) as f64 / 1000.0
+}
+
+/// Where snapshots come from. The store implements it.
+#[async_trait]
+pub trait Readings: Send + Sync + 'static {
+    /// A fresh snapshot.
+    ///
+    /// # Errors
+    /// One line saying why the database did not answer; it holds no secret.
+    async fn snapshot(&self) -> Result<Snapshot, String>;
+}
+
+/// Reads snapshots within a time limit, and shares each among those who ask at the same moment.
+pub(super) struct Reader {
+    readings: Arc<dyn Readings>,
+    limit: Duration,
+    newest: Mutex<Option<(Instant, Snapshot)>>,
+}
+
+/// How long a snapshot is handed out before another is read: many scrapers must not cost as many reads.
+const SHARED_FOR: Duration = Duration::from_millis(250);
+
+impl Reader {
+    pub(super) fn new(readings: Arc<dyn Readings>, limit: Duration) -> Self {
+        Self { readings, limit, newest: Mutex::new(None) }
+    }
+
+    /// A snapshot, or why there is none. Waiting for another reader counts towards the limit.
+    pub(super) async fn read(&self) -> Result<Snapshot, String> {
+        let read = async {
+            let mut newest = self.newest.lock().await;
+            if let Some((at, snapshot)) = &*newest
+                && at.elapsed() < SHARED_FOR
+            {
+                return Ok(snapshot.clone());
+            }
+            let snapshot = self.readings.snapshot().await?;
+            *newest = Some((Instant::now(), snapshot.clone()));
+            Ok(snapshot)
+        };
+        let late = || format!("no answer within {} ms", self.limit.as_millis());
+        tokio::time::timeout(self.limit, read).await.unwrap_or_else(|_| Err(late()))
+    }
+}

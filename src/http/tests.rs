@@ -1,0 +1,214 @@
+//! The routes over a real socket, with readings that answer, fail, hang or panic.
+
+use super::*;
+use crate::{clock::ManualClock, lifecycle};
+use async_trait::async_trait;
+use std::{io::Write, process::Stdio};
+
+const NOW: i64 = 1_764_449_100_000;
+
+enum Fake {
+    Good,
+    Refuses,
+    Hangs,
+    Panics,
+}
+
+#[async_trait]
+impl Readings for Fake {
+    async fn snapshot(&self) -> Result<Snapshot, String> {
+        match self {
+            Self::Good => Ok(full()),
+            Self::Refuses => Err("the database is unreachable: connection refused".into()),
+            Self::Hangs => std::future::pending().await,
+            Self::Panics => panic!("a defect"),
+        }
+    }
+}
+
+fn full() -> Snapshot {
+    let feed = |name: &str, interval: &str, interval_ms| Feed {
+        name: name.into(),
+        interval: interval.into(),
+        interval_ms,
+        newest_close_ms: Some(NOW - 61_000),
+        exchange_time_ms: Some(NOW - 1_000),
+        refreshed_ms: NOW - 1_000,
+        gaps: 3,
+        error: None,
+    };
+    let runner = |name: &str| Runner {
+        name: name.into(),
+        last_success_ms: Some(NOW - 2_000),
+        last_error: None,
+        consecutive_failures: 0,
+        heartbeat_ms: NOW - 500,
+    };
+    let island = |name: &str, best_fitness| Island {
+        name: name.into(),
+        session: 4,
+        generation: 9,
+        best_fitness,
+        stored_ms: NOW - 5_000,
+    };
+    Snapshot {
+        strategies: [(lifecycle::State::Shadow, 5), (lifecycle::State::Live, 2)].into(),
+        reached: [(lifecycle::State::Candidate, 40), (lifecycle::State::Live, 3)].into(),
+        transitions: [("enter_shadow".to_owned(), 12), ("go_live".to_owned(), 3), ("demote".to_owned(), 1)].into(),
+        disabled: [("failed".to_owned(), 7)].into(),
+        islands: vec![island("main", Some(71.5)), island("other", None)],
+        last_generation_ms: Some(NOW - 5_000),
+        trials: Trials { sessions: 4, generations: 40, evaluations: 20_000, failures: 2 },
+        shadow_profit_factor: Some(1.25),
+        open_dead_letters: 2,
+        outbox_pending: 1,
+        outbox_dead: 0,
+        feeds: vec![feed("BTCUSDT", "1h", 3_600_000), feed("BTCUSDT", "15m", 900_000), feed("ETHUSDT", "15m", 900_000)],
+        runners: vec![runner(CONTINUOUS_RUNNER), runner(SHADOW_RUNNER)],
+    }
+}
+
+struct Running {
+    base: String,
+    stop: CancellationToken,
+    server: Server,
+}
+
+async fn start(readings: Fake) -> Running {
+    let config = HttpConfig {
+        listen_address: [127, 0, 0, 1].into(),
+        port: 0,
+        request_timeout_ms: 10_000,
+        health_timeout_ms: 50,
+        max_body_kb: 1,
+    };
+    let limits = Limits { generation_interval_s: 3600, shadow_interval_s: 900 };
+    let app = router(Arc::new(readings), &config, limits, Arc::new(ManualClock::at(NOW)));
+    let stop = CancellationToken::new();
+    let server = Server::start(&config, app, stop.clone()).await.unwrap();
+    Running { base: format!("http://{}", server.address()), stop, server }
+}
+
+impl Running {
+    async fn get(&self, path: &str) -> (u16, String) {
+        let response = client().get(format!("{}{path}", self.base)).send().await.unwrap();
+        (response.status().as_u16(), response.text().await.unwrap())
+    }
+
+    async fn json(&self, path: &str) -> (u16, serde_json::Value) {
+        let (status, text) = self.get(path).await;
+        (status, serde_json::from_str(&text).unwrap())
+    }
+}
+
+fn client() -> reqwest::Client {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::new()
+}
+
+#[tokio::test]
+async fn a_healthy_daemon_says_so_in_every_route() {
+    let running = start(Fake::Good).await;
+    let (status, health) = running.json("/sg-ai/health").await;
+    assert_eq!((status, &health["status"]), (200, &"healthy".into()), "{health}");
+    assert_eq!(health["last_generation"], "2025-11-29T20:44:55Z");
+    for route in ROUTES {
+        assert_eq!(running.get(route).await.0, 200, "{route}");
+    }
+    let (_, check) = running.json("/sg-ai/health/candles").await;
+    assert_eq!((&check["status"], &check["age_s"]), (&"healthy".into(), &61.0.into()));
+}
+
+#[tokio::test]
+async fn stats_have_their_own_form() {
+    let running = start(Fake::Good).await;
+    insta::assert_json_snapshot!(running.json("/sg-ai/stats").await.1);
+}
+
+#[tokio::test]
+async fn without_a_database_health_is_503_while_the_process_lives() {
+    for (readings, why) in [(Fake::Refuses, "connection refused"), (Fake::Hangs, "no answer within 50 ms")] {
+        let running = start(readings).await;
+        let (status, health) = running.json("/sg-ai/health").await;
+        assert_eq!((status, &health["status"]), (503, &"unhealthy".into()));
+        assert!(health["checks"]["database"]["detail"].as_str().unwrap().contains(why), "{health}");
+        assert_eq!(running.get("/sg-ai/health/database").await.0, 503);
+        assert_eq!(running.get("/sg-ai/health/shadow").await.0, 503);
+        assert_eq!(running.get("/sg-ai/health/live").await.0, 200);
+        assert_eq!(running.get("/sg-ai/stats").await.0, 503);
+        let (status, metrics) = running.get("/metrics").await;
+        assert_eq!(status, 200);
+        assert!(metrics.contains("sg_ai_database_up 0\n"));
+    }
+}
+
+#[tokio::test]
+async fn wrong_requests_get_problems() {
+    let running = start(Fake::Good).await;
+    let (status, problem) = running.json("/nothing").await;
+    assert_eq!((status, &problem["status"], &problem["title"]), (404, &404.into(), &"Not Found".into()));
+    assert!(problem["detail"].as_str().unwrap().contains("/sg-ai/health"));
+
+    let post = client().post(format!("{}/sg-ai/stats", running.base)).send().await.unwrap();
+    assert_eq!(post.status(), 405);
+    assert_eq!(post.headers()["content-type"], "application/problem+json");
+
+    let large = client().post(format!("{}/sg-ai/stats", running.base)).body(vec![b'x'; 2048]).send().await.unwrap();
+    assert_eq!(large.status(), 413);
+}
+
+#[tokio::test]
+async fn a_defect_is_one_answer_and_not_the_end() {
+    let running = start(Fake::Panics).await;
+    let (status, problem) = running.json("/sg-ai/health").await;
+    assert_eq!((status, &problem["title"]), (500, &"Internal Server Error".into()));
+    assert_eq!(running.get("/health").await.0, 200);
+}
+
+#[tokio::test]
+async fn it_stops_when_asked_and_names_an_address_it_cannot_have() {
+    let running = start(Fake::Good).await;
+    assert_eq!(running.get("/health").await.0, 200);
+    let address = running.server.address();
+    let taken = HttpConfig {
+        listen_address: address.ip(),
+        port: address.port(),
+        request_timeout_ms: 1,
+        health_timeout_ms: 1,
+        max_body_kb: 1,
+    };
+    let error = Server::start(&taken, Router::new(), CancellationToken::new()).await.err().unwrap();
+    assert!(error.to_string().starts_with(&format!("cannot listen on {address}")), "{error}");
+
+    running.stop.cancel();
+    running.server.drain(Duration::from_secs(10)).await;
+    assert!(client().get(format!("{}/health", running.base)).send().await.is_err());
+}
+
+#[test]
+fn mirrored_metrics_are_exactly_these() {
+    let text = exposition::render(Some(&full()), NOW);
+    insta::assert_snapshot!(text.replace(env!("CARGO_PKG_VERSION"), "VERSION"));
+}
+
+#[tokio::test]
+async fn promtool_has_no_complaint() {
+    let text = start(Fake::Good).await.get("/metrics").await.1;
+    for metric in metrics::ALL.iter().filter(|metric| metric.mirrored) {
+        assert!(text.contains(&format!("# TYPE {} ", metric.name)), "{} is not exposed", metric.name);
+    }
+    let spawned = std::process::Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let Ok(mut promtool) = spawned else {
+        println!("skipped: promtool is not installed");
+        return;
+    };
+    promtool.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let output = promtool.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.trim().is_empty(), "{said}\n{text}");
+}
