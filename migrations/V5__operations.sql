@@ -43,6 +43,8 @@ create table feed_status (
     symbol text not null,
     interval text not null,
     newest_close_ms bigint,
+    -- What time it was at the exchange at the last refresh: market time may run faster than the wall clock.
+    exchange_time_ms bigint,
     gaps bigint not null default 0 check (gaps >= 0),
     error text,
     refreshed_at timestamptz not null default now(),

@@ -59,9 +59,11 @@ pub fn load(inputs: &Inputs) -> Result<Loaded, ConfigError> {
         settings.set_text(key, text, &Origin::CommandLine((*option).into()))?;
     }
     let mut config = typed(&settings)?;
-    if config.data_dir.is_none() {
-        config.data_dir = Some(default_data_dir(inputs));
+    let data_dir = config.data_dir.take().unwrap_or_else(|| default_data_dir(inputs));
+    if !settings.is_set("store.data_dir") {
+        config.store.data_dir = data_dir.join("postgres");
     }
+    config.data_dir = Some(data_dir);
     Ok(Loaded { config, settings, file, warnings: warnings(&inputs.env) })
 }
 

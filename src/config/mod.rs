@@ -16,6 +16,7 @@ pub use settings::{DEFAULT_TOML, ENV_NAMES, SECRET_KEYS, Setting, Settings, env_
 use crate::{
     engine::{Costs, EngineConfig},
     lifecycle::Thresholds,
+    store::StoreConfig,
 };
 use serde::Deserialize;
 use std::path::PathBuf;
@@ -29,6 +30,8 @@ pub struct Config {
     pub data_dir: Option<PathBuf>,
     /// Logs.
     pub log: LogConfig,
+    /// Postgres; `data_dir` of the private server is always resolved by [`load`].
+    pub store: StoreConfig,
     /// The backtest engine.
     pub engine: EngineConfig,
     /// What a trade costs.

@@ -10,7 +10,8 @@ use toml::{Table, Value};
 pub const DEFAULT_TOML: &str = include_str!("../../config/default.toml");
 
 /// Keys whose values are never shown.
-pub const SECRET_KEYS: &[&str] = &["notify.discord_webhook_url", "notify.slack_webhook_url"];
+pub const SECRET_KEYS: &[&str] =
+    &["store.database_url", "store.audit_key", "notify.discord_webhook_url", "notify.slack_webhook_url"];
 
 /// Keys whose value is a table as a whole, because its fields depend on one of them.
 const TABLE_KEYS: &[&str] = &["costs.slippage"];
@@ -18,6 +19,9 @@ const TABLE_KEYS: &[&str] = &["costs.slippage"];
 /// Environment variables with a name of their own, and the keys they set.
 pub const ENV_NAMES: &[(&str, &str)] = &[
     ("SG_DATA_DIR", "data_dir"),
+    ("DATABASE_URL", "store.database_url"),
+    ("SG_POSTGRES_BIN", "store.postgres_bin"),
+    ("SG_AUDIT_KEY", "store.audit_key"),
     ("SG_LOG_FORMAT", "log.format"),
     ("SG_LOG_LEVEL", "log.level"),
     ("SG_BACKTEST_DAYS", "daemon.backtest_days"),
@@ -80,12 +84,17 @@ impl Settings {
         self.0.get(key).map(|setting| &setting.origin)
     }
 
+    /// Whether a key has a value: an empty text is none.
+    #[must_use]
+    pub fn is_set(&self, key: &str) -> bool {
+        self.0.get(key).is_some_and(|setting| !is_empty(&setting.value))
+    }
+
     /// The value of a key as TOML for people: secrets that are set appear as `"***"`.
     #[must_use]
     pub fn shown(&self, key: &str) -> Option<String> {
         let value = &self.0.get(key)?.value;
-        let set = !matches!(value, Value::String(text) if text.is_empty());
-        Some(if SECRET_KEYS.contains(&key) && set { "\"***\"".into() } else { value.to_string() })
+        Some(if SECRET_KEYS.contains(&key) && !is_empty(value) { "\"***\"".into() } else { value.to_string() })
     }
 
     /// The value as JSON for machines: secrets that are set appear as `"***"`, what is not set as `null`.
@@ -93,7 +102,7 @@ impl Settings {
     pub fn shown_json(&self, key: &str) -> Option<serde_json::Value> {
         let value = &self.0.get(key)?.value;
         Some(match value {
-            Value::String(text) if text.is_empty() => serde_json::Value::Null,
+            empty if is_empty(empty) => serde_json::Value::Null,
             _ if SECRET_KEYS.contains(&key) => "***".into(),
             other => serde_json::to_value(other).unwrap_or_default(),
         })
@@ -185,7 +194,7 @@ impl Settings {
     pub(super) fn to_table(&self) -> Table {
         let mut root = Table::new();
         for (key, setting) in &self.0 {
-            if matches!(&setting.value, Value::String(text) if text.is_empty()) {
+            if is_empty(&setting.value) {
                 continue;
             }
             let mut parts = key.split('.').peekable();
@@ -202,6 +211,10 @@ impl Settings {
         }
         root
     }
+}
+
+fn is_empty(value: &Value) -> bool {
+    matches!(value, Value::String(text) if text.is_empty())
 }
 
 fn kind(value: &Value) -> &'static str {

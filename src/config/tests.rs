@@ -24,6 +24,10 @@ fn the_built_in_defaults_are_complete_and_agree_with_the_rooms() {
     let config = with_env(&[]).unwrap().config;
     assert_eq!(config.engine, crate::engine::EngineConfig::default());
     assert_eq!(config.costs, crate::engine::Costs::default());
+    let (store, default) = (&config.store, crate::store::StoreConfig::default());
+    assert_eq!((store.pool_size, store.statement_timeout_s), (default.pool_size, default.statement_timeout_s));
+    assert_eq!(store.data_dir, PathBuf::from("/nonexistent/sg-ai-data/postgres"));
+    assert!(store.database_url.is_none() && store.postgres_bin.is_none() && store.audit_key.is_none());
     assert_eq!(config.lifecycle, crate::lifecycle::Thresholds::default());
     assert_eq!(config.daemon.generation_interval_s, 3600);
     assert_eq!(config.daemon.shadow_interval_s, 900);
@@ -152,6 +156,9 @@ fn secrets_are_neither_shown_nor_repeated_in_errors() {
     let loaded = with_env(&[("DISCORD_WEBHOOK_URL", hook)]).unwrap();
     assert_eq!(loaded.settings.shown("notify.discord_webhook_url").unwrap(), "\"***\"");
     assert_eq!(loaded.settings.shown_json("notify.discord_webhook_url").unwrap(), "***");
+    assert!(!format!("{:?}", loaded.config).contains("s3cr3t"));
+    let loaded = with_env(&[("DATABASE_URL", "postgresql://me:s3cr3t@db/x"), ("SG_AUDIT_KEY", "s3cr3t")]).unwrap();
+    assert!(loaded.settings.keys().all(|key| !loaded.settings.shown(key).unwrap().contains("s3cr3t")));
     assert!(!format!("{:?}", loaded.config).contains("s3cr3t"));
 
     let bad = with_env(&[("SLACK_WEBHOOK_URL", "s3cr3t")]).err().unwrap().to_string();

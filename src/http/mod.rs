@@ -5,6 +5,7 @@ mod health;
 mod problem;
 mod snapshot;
 mod stats;
+mod store_readings;
 #[cfg(test)]
 mod tests;
 

@@ -17,6 +17,8 @@ pub struct FeedStatus {
     pub interval: Timeframe,
     /// Close time of the newest closed candle, UTC ms.
     pub newest_close_ms: Option<i64>,
+    /// The exchange's time at the last refresh, UTC ms: the newest close is late against this, not the wall clock.
+    pub exchange_time_ms: Option<i64>,
     /// Missing candles known of.
     pub gaps: u64,
     /// What went wrong at the last refresh, if it failed.
@@ -55,14 +57,15 @@ impl Store {
         let error = &feed.error.as_deref().map(clean);
         self.transaction("record_feed", |tx| async move {
             let tx = &tx;
-            let sql = "insert into feed_status as f (market, symbol, interval, newest_close_ms, gaps, error)
-                values ($1, $2, $3, $4, $5, $6)
+            let sql = "insert into feed_status as f (market, symbol, interval, newest_close_ms, exchange_time_ms, gaps, error)
+                values ($1, $2, $3, $4, $5, $6, $7)
                 on conflict (market, symbol, interval) do update set
-                    newest_close_ms = greatest(f.newest_close_ms, excluded.newest_close_ms), gaps = excluded.gaps,
+                    newest_close_ms = greatest(f.newest_close_ms, excluded.newest_close_ms),
+                    exchange_time_ms = coalesce(excluded.exchange_time_ms, f.exchange_time_ms), gaps = excluded.gaps,
                     error = excluded.error, refreshed_at = now()";
             let (market, interval) = (feed.market.to_string(), feed.interval.to_string());
             let params: super::transaction::Params<'_> =
-                &[&market, &feed.symbol.as_str(), &interval, &feed.newest_close_ms, &count(feed.gaps), error];
+                &[&market, &feed.symbol.as_str(), &interval, &feed.newest_close_ms, &feed.exchange_time_ms, &count(feed.gaps), error];
             tx.execute(sql, params).await.map(drop)
         })
         .await
@@ -75,7 +78,8 @@ impl Store {
     pub async fn feeds(&self) -> Result<Vec<FeedStatus>, StoreError> {
         self.transaction("feeds", |tx| async move {
             let tx = &tx;
-            let sql = "select market, symbol, interval, newest_close_ms, gaps, error, refreshed_at
+            let sql = "select market, symbol, interval, newest_close_ms, exchange_time_ms, gaps, error,
+                refreshed_at
                 from feed_status order by market, symbol, interval";
             tx.rows(sql, &[])
                 .await?
@@ -86,9 +90,10 @@ impl Store {
                         symbol: row.try_get::<_, &str>(1)?.parse().map_err(StoreError::decode)?,
                         interval: row.try_get::<_, &str>(2)?.parse::<Timeframe>().map_err(StoreError::decode)?,
                         newest_close_ms: row.try_get(3)?,
-                        gaps: uncount(row.try_get(4)?),
-                        error: row.try_get(5)?,
-                        refreshed_at: row.try_get(6)?,
+                        exchange_time_ms: row.try_get(4)?,
+                        gaps: uncount(row.try_get(5)?),
+                        error: row.try_get(6)?,
+                        refreshed_at: row.try_get(7)?,
                     })
                 })
                 .collect()

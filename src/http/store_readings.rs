@@ -1,0 +1,97 @@
+//! Snapshots from the store: three short reads at once.
+
+use super::snapshot::{Feed, Island, Readings, Runner, Snapshot, Trials};
+use crate::{
+    market::MarketKind,
+    store::{FeedStatus, GenerationRow, RunnerStatus, Store},
+};
+use async_trait::async_trait;
+
+/// A calendar month has no fixed length.
+const LONGEST_MONTH_MS: i64 = 31 * 86_400_000;
+
+#[async_trait]
+impl Readings for Store {
+    async fn snapshot(&self) -> Result<Snapshot, String> {
+        let read = tokio::try_join!(self.overview(), self.feeds(), self.runners());
+        let (overview, feeds, runners) = read.map_err(|error| error.to_string())?;
+        let newest = overview.last_generations.iter().map(|row| row.created_at.timestamp_millis()).max();
+        Ok(Snapshot {
+            last_generation_ms: newest,
+            shadow_profit_factor: median(overview.shadow_profit_factors.into_values().collect()),
+            strategies: overview.strategies,
+            reached: overview.reached,
+            transitions: overview.transitions,
+            disabled: overview.disabled,
+            islands: overview.last_generations.into_iter().map(island).collect(),
+            trials: Trials {
+                sessions: overview.trials.sessions,
+                generations: overview.trials.generations,
+                evaluations: overview.trials.evaluations,
+                failures: overview.trials.failures,
+            },
+            open_dead_letters: overview.open_dead_letters,
+            outbox_pending: overview.outbox.pending,
+            outbox_dead: overview.outbox.dead,
+            feeds: feeds.into_iter().map(feed).collect(),
+            runners: runners.into_iter().map(runner).collect(),
+        })
+    }
+}
+
+fn island(row: GenerationRow) -> Island {
+    Island {
+        name: row.island,
+        session: row.session_number,
+        generation: row.number,
+        best_fitness: row.best_fitness,
+        stored_ms: row.created_at.timestamp_millis(),
+    }
+}
+
+fn feed(status: FeedStatus) -> Feed {
+    let name = match status.market {
+        MarketKind::Spot => status.symbol.to_string(),
+        MarketKind::Um => format!("um:{}", status.symbol),
+    };
+    Feed {
+        name,
+        interval: status.interval.to_string(),
+        interval_ms: status.interval.fixed_ms().unwrap_or(LONGEST_MONTH_MS),
+        newest_close_ms: status.newest_close_ms,
+        exchange_time_ms: status.exchange_time_ms,
+        refreshed_ms: status.refreshed_at.timestamp_millis(),
+        gaps: status.gaps,
+        error: status.error,
+    }
+}
+
+fn runner(status: RunnerStatus) -> Runner {
+    Runner {
+        name: status.name,
+        last_success_ms: status.last_succeeded_at.map(|at| at.timestamp_millis()),
+        last_error: status.last_error,
+        consecutive_failures: status.consecutive_failures,
+        heartbeat_ms: status.heartbeat_at.timestamp_millis(),
+    }
+}
+
+/// The middle value, or the mean of the two in the middle; `None` for none.
+fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    let upper = *values.get(values.len() / 2)?;
+    let lower = if values.len() % 2 == 0 { values[values.len() / 2 - 1] } else { upper };
+    Some((lower + upper) / 2.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::median;
+
+    #[test]
+    fn the_median_is_the_middle() {
+        assert_eq!(median(vec![]), None);
+        assert_eq!(median(vec![3.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(median(vec![4.0, 1.0]), Some(2.5));
+    }
+}
