@@ -2,5 +2,7 @@
 // Helpers outside test functions may fail a test, and say when one is skipped.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
+mod execution;
+mod performance;
 mod reference;
 mod support;
