@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod execution;
+mod golden;
 mod performance;
 mod reference;
 mod support;
