@@ -68,6 +68,9 @@ pub enum StoreError {
     /// Settings of the store are wrong.
     #[error("{0}")]
     Config(String),
+    /// The private server does not run.
+    #[error("{0}")]
+    Embedded(String),
     /// A row that this program cannot read.
     #[error("{operation}: unreadable row: {message}")]
     Decode {

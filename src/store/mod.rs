@@ -6,6 +6,7 @@
 mod audit;
 mod config;
 mod dead_letters;
+pub mod embedded;
 mod error;
 mod lease;
 mod migrations;

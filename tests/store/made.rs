@@ -1,0 +1,183 @@
+//! Made-up sessions, strategies and decisions, and waiting for what happens by itself.
+
+use serde_json::json;
+use sg_ai::{
+    engine::{ExitReason, MonthlyReturn, Performance, Side, Trade},
+    lifecycle::{Check, Decision, DisableReason, State, Transition, Verdict},
+    market::{Interval, MarketKind},
+    store::{
+        CandidateRecord, GenerationRecord, LeaseToken, NewEvent, NewPaperRun, NewSession, NewStrategy, Store,
+        TransitionRecord, WindowStat,
+    },
+};
+use std::time::Duration;
+use uuid::Uuid;
+
+pub(crate) const DAY_MS: i64 = 86_400_000;
+/// End of the made session's window.
+pub(crate) const T1: i64 = 1_700_006_400_000;
+
+pub(crate) fn session(island: &str, number: u64) -> NewSession {
+    NewSession {
+        island: island.to_owned(),
+        number,
+        seed: genome::random::Seed(u64::MAX - number),
+        config: json!({ "population": 100, "mutation": 0.1 }),
+        symbols: vec!["BTCUSDT".parse().unwrap(), "ETHUSDT".parse().unwrap()],
+        market: MarketKind::Spot,
+        timeframe: Interval::M15,
+        window_from_ms: T1 - 90 * DAY_MS,
+        holdout_from_ms: T1 - 30 * DAY_MS,
+        window_to_ms: T1,
+        data_version: "made-1".to_owned(),
+        code_version: "0.1.0".to_owned(),
+    }
+}
+
+pub(crate) fn generation(number: u32) -> GenerationRecord {
+    GenerationRecord {
+        number,
+        best_fitness: Some(60.5 + f64::from(number)),
+        median_fitness: Some(12.25),
+        mean_fitness: None,
+        evaluations: 100,
+        distinct: 90,
+        archive_size: 10,
+        duration_ms: 1234,
+        detail: json!({ "niches": 7 }),
+    }
+}
+
+/// A strategy whose genome is the number `n`.
+pub(crate) fn strategy(n: u32) -> NewStrategy {
+    NewStrategy {
+        id: Uuid::now_v7(),
+        name: format!("made-{n}"),
+        genome: json!({ "n": n }),
+        canonical: format!("long entry close > {n}"),
+        genome_hash: hash(n),
+        kind: "evolved".to_owned(),
+        version: "1.0.0".to_owned(),
+        parent_hashes: Vec::new(),
+        generation: n,
+        island: Some("main".to_owned()),
+        session_id: None,
+        symbols: vec!["BTCUSDT".parse().unwrap()],
+        market: MarketKind::Spot,
+        timeframe: Interval::M15,
+        seen_until_ms: Some(T1),
+        created_by: "search".to_owned(),
+    }
+}
+
+pub(crate) fn hash(n: u32) -> String {
+    format!("{n:064x}")
+}
+
+pub(crate) fn performance(profit_factor: Option<f64>) -> Performance {
+    Performance {
+        total_return: Some(0.1 + 0.2),
+        total_return_pct: Some(30.000000000000004),
+        sharpe_ratio: Some(1.75),
+        max_drawdown: Some(-0.125),
+        profit_factor,
+        win_rate: Some(0.6),
+        total_trades: 64,
+        days: 60,
+        fees: 12.5,
+        monthly_returns: vec![MonthlyReturn { month: "2024-04".to_owned(), return_fraction: 0.031 }],
+        ..Performance::default()
+    }
+}
+
+pub(crate) fn decision(transition: Transition) -> Decision {
+    let check = Check {
+        name: "holdout.profit_factor".to_owned(),
+        needed: ">= 1.5".to_owned(),
+        had: Some(1.7),
+        passed: transition.to() != State::Disabled,
+    };
+    Decision { verdict: Verdict::Move(transition), summary: "because".to_owned(), checks: vec![check] }
+}
+
+pub(crate) fn transition(strategy_id: Uuid, transition: Transition, at_market_ms: i64) -> TransitionRecord {
+    let evidence = json!({ "profit_factor": 1.7 });
+    let mut record =
+        TransitionRecord::from_decision(strategy_id, "made/1", decision(transition), evidence, "gate", at_market_ms)
+            .unwrap();
+    if matches!(transition.to(), State::Shadow | State::Live) {
+        let config = json!({ "fee": 0.0004 });
+        record.run = Some(NewPaperRun { warmup_from_ms: at_market_ms - 10 * DAY_MS, config });
+    }
+    record.events = vec![NewEvent {
+        key: format!("transition:{}", record.id),
+        kind: "transition".to_owned(),
+        channel: "discord".to_owned(),
+        payload: json!({ "to": transition.to() }),
+    }];
+    record
+}
+
+pub(crate) const REJECT: Transition = Transition::Disable { from: State::Candidate, reason: DisableReason::Rejected };
+
+pub(crate) fn candidate(n: u32, session_id: Uuid, decided: Option<Transition>) -> CandidateRecord {
+    let strategy = NewStrategy { session_id: Some(session_id), ..strategy(n) };
+    let stat = |from_ms, to_ms, pf| Some(WindowStat { from_ms, to_ms, performance: performance(pf) });
+    CandidateRecord {
+        transition: decided.map(|decided| transition(strategy.id, decided, T1)),
+        strategy,
+        backtest: stat(T1 - 90 * DAY_MS, T1 - 30 * DAY_MS, Some(1.9)),
+        holdout: stat(T1 - 30 * DAY_MS, T1, None),
+        parameters: json!({ "fee": 0.0004 }),
+    }
+}
+
+/// A strategy in shadow since [`T1`], without a session.
+pub(crate) async fn in_shadow(store: &Store, n: u32) -> Uuid {
+    let strategy = strategy(n);
+    assert!(store.add_strategy(&strategy).await.unwrap());
+    store.apply_transition(&transition(strategy.id, Transition::EnterShadow, T1), None).await.unwrap();
+    strategy.id
+}
+
+pub(crate) async fn lease(store: &Store) -> (sg_ai::store::Lease, LeaseToken) {
+    let lease = store.try_acquire_lease("work").await.unwrap().expect("nobody else is here");
+    let token = lease.token();
+    (lease, token)
+}
+
+pub(crate) fn trade(entry_time_ms: i64, profit: f64) -> Trade {
+    Trade {
+        symbol: "BTCUSDT".parse().unwrap(),
+        side: Side::Short,
+        entry_time_ms,
+        entry_price: 100.1,
+        exit_time_ms: entry_time_ms + 3_600_000,
+        exit_price: 99.9,
+        quantity: 0.3,
+        profit,
+        return_fraction: profit / 30.0,
+        fees: 0.02,
+        slippage: 0.0,
+        funding: -0.001,
+        risk: None,
+        exit_reason: ExitReason::StopLoss,
+        bars: 4,
+    }
+}
+
+/// Asks again and again for up to 20 seconds.
+pub(crate) async fn eventually<F: Future<Output = bool>>(ask: impl Fn() -> F) -> bool {
+    eventually_mut(async || ask().await).await
+}
+
+/// Asks again and again for up to 20 seconds.
+pub(crate) async fn eventually_mut(mut ask: impl AsyncFnMut() -> bool) -> bool {
+    for _ in 0..400 {
+        if ask().await {
+            return true;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    false
+}
