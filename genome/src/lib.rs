@@ -4,15 +4,24 @@
 //! compares and varies strategies. It never sees a candle, does no I/O, has no clock, and takes
 //! every bit of randomness as an argument; what a series is worth at a candle is the engine's affair.
 
+pub mod bounds;
+mod canonical;
+mod hash;
+mod json;
 mod number;
 pub mod random;
 mod rule;
 mod series;
 mod strategy;
+mod text;
 mod timeframe;
 
+pub use canonical::InvalidStrategy;
+pub use hash::{ParseHashError, StrategyHash};
+pub use json::{FileError, StrategyFile};
 pub use number::Number;
 pub use rule::{Comparison, Condition, Operand, Rule};
 pub use series::{ConstantRange, Indicator, IndicatorKind, ParamSpec, PriceField, Scale, Series, SeriesSpec, Source};
 pub use strategy::{Distance, Filters, PartialTakeProfit, Recovery, RegimeFilter, RiskPlan, SideRules, Size, Strategy};
+pub use text::{MAX_TEXT_BYTES, ParseError, ParseProblem};
 pub use timeframe::Timeframe;

@@ -14,6 +14,25 @@ pub enum Comparison {
     CrossesAbove,
 }
 
+impl Comparison {
+    /// The comparison that says the same with the two sides exchanged.
+    #[must_use]
+    pub const fn flipped(self) -> Self {
+        match self {
+            Self::Below => Self::Above,
+            Self::Above => Self::Below,
+            Self::CrossesBelow => Self::CrossesAbove,
+            Self::CrossesAbove => Self::CrossesBelow,
+        }
+    }
+
+    /// Whether it looks at the candle before, too.
+    #[must_use]
+    pub const fn is_cross(self) -> bool {
+        matches!(self, Self::CrossesBelow | Self::CrossesAbove)
+    }
+}
+
 /// The right side of a condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Operand {

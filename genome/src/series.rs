@@ -96,6 +96,39 @@ pub struct ParamSpec {
     pub default: f64,
 }
 
+impl ParamSpec {
+    /// The value, if it lies on the grid (as near as its decimal writing can say), exactly on it.
+    fn on_grid(&self, value: f64) -> Option<Number> {
+        let steps = value / self.step;
+        ((steps - steps.round()).abs() <= 1e-9).then(|| grid_number(steps.round(), self.step))
+    }
+
+    /// The value of the grid nearest to `value`, within bounds.
+    #[must_use]
+    pub fn nearest(&self, value: f64) -> Number {
+        nearest_on_grid(value, self.min, self.max, self.step)
+    }
+}
+
+impl ConstantRange {
+    /// The value of the grid nearest to `value`, within the range.
+    #[must_use]
+    pub fn nearest(&self, value: f64) -> Number {
+        nearest_on_grid(value, self.min, self.max, self.step)
+    }
+}
+
+/// `steps` x `step`, rounded once: steps are whole or one over a whole number, so 3 x 0.1 is 0.3.
+fn grid_number(steps: f64, step: f64) -> Number {
+    let value = if step < 1.0 { steps / (1.0 / step).round() } else { steps * step };
+    Number::new(value).unwrap_or(Number::ZERO)
+}
+
+fn nearest_on_grid(value: f64, min: f64, max: f64, step: f64) -> Number {
+    let (first, last) = ((min / step).round(), (max / step).round());
+    grid_number((value / step).round().clamp(first, last), step)
+}
+
 /// Constants with which a series is usefully compared (inclusive, on a grid of `step`).
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[allow(missing_docs)]
@@ -129,6 +162,12 @@ impl IndicatorKind {
     #[must_use]
     pub fn spec(self) -> &'static SeriesSpec {
         &table::SPECS[self as usize]
+    }
+
+    /// The indicator of this name or alias, both in lower case.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        table::SPECS.iter().find(|s| s.name == name || s.aliases.contains(&name)).map(|s| s.kind)
     }
 
     /// Every indicator's entry, in the order of the enum.
@@ -165,11 +204,9 @@ impl Indicator {
             if v < bound.min || v > bound.max {
                 return Err(format!("{} of {} must be {} to {}, not {v}", bound.name, spec.name, bound.min, bound.max));
             }
-            let steps = v / bound.step;
-            if (steps - steps.round()).abs() > 1e-9 {
-                return Err(format!("{} of {} must be a multiple of {}, not {v}", bound.name, spec.name, bound.step));
-            }
-            params[i] = value;
+            params[i] = bound.on_grid(v).ok_or_else(|| {
+                format!("{} of {} must be a multiple of {}, not {v}", bound.name, spec.name, bound.step)
+            })?;
         }
         let named = |name| spec.params.iter().position(|p| p.name == name).map(|i| params[i]);
         if let (Some(fast), Some(slow)) = (named("fast"), named("slow"))

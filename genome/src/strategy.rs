@@ -95,6 +95,22 @@ pub enum RegimeFilter {
     Choppy,
 }
 
+impl RegimeFilter {
+    /// Every filter.
+    pub const ALL: [Self; 4] = [Self::Any, Self::Trending, Self::Ranging, Self::Choppy];
+
+    /// The name in texts and JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Any => "any",
+            Self::Trending => "trending",
+            Self::Ranging => "ranging",
+            Self::Choppy => "choppy",
+        }
+    }
+}
+
 /// What must hold beside the entry rule. Filters hold entries back; they never close a position.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Filters {

@@ -89,6 +89,17 @@ impl Timeframe {
             Self::Mo1 => return None,
         })
     }
+
+    /// Whether candles of `longer` are made of whole candles of this interval: same or higher, and aligned.
+    #[must_use]
+    pub fn is_multiple(self, longer: Self) -> bool {
+        match (self.fixed_ms(), longer.fixed_ms()) {
+            (Some(short), Some(long)) => long % short == 0,
+            // Months begin at midnight, so that only days and their parts fill them.
+            (Some(_), None) => self <= Self::D1,
+            (None, _) => self == longer,
+        }
+    }
 }
 
 impl fmt::Display for Timeframe {

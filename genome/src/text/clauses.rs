@@ -1,0 +1,277 @@
+//! A whole strategy: clauses separated by `;` or ends of lines.
+
+use super::error::ParseError;
+use super::lexer::Kind;
+use super::parser::{Parser, keyword, nearest};
+use super::percent;
+use crate::{
+    Distance, Filters, Number, PartialTakeProfit, Recovery, RegimeFilter, RiskPlan, Rule, SideRules, Size, Strategy,
+    Timeframe,
+};
+
+/// Clauses by canonical name, with the other names that are read.
+const CLAUSES: [(&str, &[&str]); 14] = [
+    ("long", &["long"]),
+    ("short", &["short"]),
+    ("exit", &["exit"]),
+    ("stop", &["stop", "stop_loss"]),
+    ("target", &["target", "take_profit"]),
+    ("trail", &["trail", "trailing_stop"]),
+    ("break-even", &["break_even", "breakeven"]),
+    ("time-exit", &["time_exit", "time_exit_bars"]),
+    ("partial", &["partial", "partial_take_profit"]),
+    ("recovery", &["recovery"]),
+    ("size", &["size"]),
+    ("risk", &["risk"]),
+    ("leverage", &["leverage"]),
+    ("regime", &["regime"]),
+];
+const CONFIDENCE: &[&str] = &["confidence", "min_confidence"];
+
+/// A strategy as written, before it is checked and made canonical, and where its parts stand.
+pub(super) struct Written {
+    pub(super) strategy: Strategy,
+    /// Field of the strategy, first and last byte.
+    pub(super) spans: Vec<(&'static str, usize, usize)>,
+}
+
+#[derive(Default)]
+struct Draft {
+    timeframe: Option<Timeframe>,
+    long: Option<SideRules>,
+    short: Option<SideRules>,
+    last_is_short: Option<bool>,
+    size: Option<Size>,
+    leverage: Option<Number>,
+    risk: RiskPlan,
+    filters: Filters,
+    spans: Vec<(&'static str, usize, usize)>,
+}
+
+/// Reads all clauses.
+pub(super) fn strategy(parser: &mut Parser<'_>) -> Result<Written, ParseError> {
+    let mut draft = Draft::default();
+    loop {
+        while parser.eat(Kind::Separator) {}
+        if parser.peek().kind == Kind::End {
+            break;
+        }
+        clause(parser, &mut draft)?;
+        // `exit when` may follow its side without a separator.
+        if !matches!(parser.peek().kind, Kind::Separator | Kind::End) && !parser.sees(&["exit"]) {
+            return Err(parser.unexpected(&after(&draft)));
+        }
+    }
+    let Some(timeframe) = draft.timeframe else {
+        return Err(parser.unexpected(&["a timeframe such as `15m`"]));
+    };
+    if draft.long.is_none() && draft.short.is_none() {
+        return Err(parser.unexpected(&["`long when ...`", "`short when ...`"]));
+    }
+    let mut risk = draft.risk;
+    risk.size = draft.size.unwrap_or(risk.size);
+    risk.leverage = draft.leverage.unwrap_or(risk.leverage);
+    let strategy = Strategy { timeframe, long: draft.long, short: draft.short, risk, filters: draft.filters };
+    Ok(Written { strategy, spans: draft.spans })
+}
+
+/// What may follow the clause just read.
+fn after(draft: &Draft) -> Vec<&'static str> {
+    match draft.spans.last() {
+        Some(("long.entry" | "short.entry", ..)) => vec!["`and`", "`or`", "`exit when`", "`;`", "the end"],
+        Some(("long.exit" | "short.exit", ..)) => vec!["`and`", "`or`", "`;`", "the end"],
+        _ => vec!["`;`", "the end"],
+    }
+}
+
+fn clause(parser: &mut Parser<'_>, draft: &mut Draft) -> Result<(), ParseError> {
+    let token = parser.peek();
+    if token.kind == Kind::Number || parser.sees(&["timeframe"]) {
+        parser.eat_word(&["timeframe"]);
+        let timeframe = parser.timeframe()?;
+        return once(parser, draft, "timeframe", token.start, |draft| &mut draft.timeframe, timeframe);
+    }
+    if token.kind != Kind::Word {
+        return Err(expected_clause(parser));
+    }
+    let word = keyword(parser.text(token));
+    if CONFIDENCE.contains(&word.as_str()) {
+        parser.next();
+        let value = fraction(parser)?;
+        return once(parser, draft, "filters.min_confidence", token.start, |d| &mut d.filters.min_confidence, value);
+    }
+    let Some((name, _)) = CLAUSES.iter().find(|(_, names)| names.contains(&word.as_str())) else {
+        return Err(expected_clause(parser));
+    };
+    parser.next();
+    let start = token.start;
+    match *name {
+        side @ ("long" | "short") => {
+            parser.expect_word(&["when"], "`when`")?;
+            let is_short = side == "short";
+            draft.last_is_short = Some(is_short);
+            let rules = SideRules { entry: parser.rule()?, exit: None };
+            let field = if is_short { "short.entry" } else { "long.entry" };
+            once(parser, draft, field, start, |d| if is_short { &mut d.short } else { &mut d.long }, rules)
+        }
+        "exit" => exit(parser, draft, start),
+        "stop" => {
+            let value = distance(parser)?;
+            once(parser, draft, "risk.stop_loss", start, |d| &mut d.risk.stop_loss, value)
+        }
+        "target" => {
+            let value = distance(parser)?;
+            once(parser, draft, "risk.take_profit", start, |d| &mut d.risk.take_profit, value)
+        }
+        "trail" => {
+            let value = distance(parser)?;
+            once(parser, draft, "risk.trailing_stop", start, |d| &mut d.risk.trailing_stop, value)
+        }
+        "break-even" => {
+            let value = distance(parser)?;
+            once(parser, draft, "risk.break_even", start, |d| &mut d.risk.break_even, value)
+        }
+        "time-exit" => {
+            let value = count(parser)?;
+            parser.eat_word(&["bars", "candles"]);
+            once(parser, draft, "risk.time_exit_bars", start, |d| &mut d.risk.time_exit_bars, value)
+        }
+        "partial" => {
+            let fraction = fraction(parser)?;
+            parser.expect_word(&["at"], "`at`")?;
+            let value = PartialTakeProfit { at: distance(parser)?, fraction };
+            once(parser, draft, "risk.partial_take_profit", start, |d| &mut d.risk.partial_take_profit, value)
+        }
+        "recovery" => {
+            let multiplier = parser.number()?;
+            parser.eat_word(&["x"]);
+            parser.expect_word(&["up"], "`up to`")?;
+            parser.expect_word(&["to"], "`to`")?;
+            let value = Recovery { multiplier, max_steps: count(parser)? };
+            once(parser, draft, "risk.recovery", start, |d| &mut d.risk.recovery, value)
+        }
+        "size" => {
+            let value = Size::Fraction(fraction(parser)?);
+            once(parser, draft, "risk.size", start, |d| &mut d.size, value)
+        }
+        "risk" => {
+            let value = Size::Risk(fraction(parser)?);
+            once(parser, draft, "risk.size", start, |d| &mut d.size, value)
+        }
+        "leverage" => {
+            let value = parser.number()?;
+            parser.eat_word(&["x"]);
+            once(parser, draft, "risk.leverage", start, |d| &mut d.leverage, value)
+        }
+        _ => regime(parser, draft, start),
+    }
+}
+
+fn exit(parser: &mut Parser<'_>, draft: &mut Draft, start: usize) -> Result<(), ParseError> {
+    parser.expect_word(&["when"], "`when`")?;
+    let rule = parser.rule()?;
+    let end = parser.last_end();
+    let (field, side) = match draft.last_is_short {
+        Some(true) => ("short.exit", &mut draft.short),
+        Some(false) => ("long.exit", &mut draft.long),
+        None => ("", &mut draft.long),
+    };
+    let slot: Option<&mut Option<Rule>> = side.as_mut().map(|s| &mut s.exit);
+    match slot {
+        None => Err(parser.invalid(start, end, "`exit when` belongs after `long when` or `short when`")),
+        Some(Some(_)) => Err(parser.invalid(start, end, format!("{field} is given twice"))),
+        Some(slot) => {
+            *slot = Some(rule);
+            draft.spans.push((field, start, end));
+            Ok(())
+        }
+    }
+}
+
+fn regime(parser: &mut Parser<'_>, draft: &mut Draft, start: usize) -> Result<(), ParseError> {
+    let token = parser.peek();
+    let names = RegimeFilter::ALL.map(RegimeFilter::name);
+    let word = keyword(parser.text(token));
+    let Some(value) = RegimeFilter::ALL.into_iter().find(|r| r.name() == word) else {
+        let near = nearest(&word, names.into_iter()).map(str::to_owned);
+        return Err(parser.unexpected_at(token, &names, near));
+    };
+    parser.next();
+    let field = "filters.regime";
+    if draft.spans.iter().any(|(given, ..)| *given == field) {
+        return Err(parser.invalid(start, parser.last_end(), format!("{field} is given twice")));
+    }
+    draft.filters.regime = value;
+    draft.spans.push((field, start, parser.last_end()));
+    Ok(())
+}
+
+fn once<T>(
+    parser: &Parser<'_>,
+    draft: &mut Draft,
+    field: &'static str,
+    start: usize,
+    slot: impl Fn(&mut Draft) -> &mut Option<T>,
+    value: T,
+) -> Result<(), ParseError> {
+    let end = parser.last_end();
+    if slot(draft).replace(value).is_some() {
+        return Err(parser.invalid(start, end, format!("{field} is given twice")));
+    }
+    draft.spans.push((field, start, end));
+    Ok(())
+}
+
+fn expected_clause(parser: &Parser<'_>) -> ParseError {
+    let token = parser.peek();
+    let mut expected = vec!["a timeframe".to_owned()];
+    expected.extend(CLAUSES.iter().map(|(name, _)| format!("`{name}`")));
+    expected.push("`confidence`".to_owned());
+    let expected: Vec<&str> = expected.iter().map(String::as_str).collect();
+    let names = CLAUSES.iter().map(|(name, _)| *name).chain(["confidence", "timeframe"]);
+    let word = parser.text(token).to_ascii_lowercase();
+    let near = if token.kind == Kind::Word { nearest(&word, names) } else { None };
+    parser.unexpected_at(token, &expected, near.map(str::to_owned))
+}
+
+/// `1.51%` or `3 atr(14)`; `3 atr` takes the customary period.
+pub(super) fn distance(parser: &mut Parser<'_>) -> Result<Distance, ParseError> {
+    let start = parser.peek();
+    if start.kind != Kind::Number {
+        return Err(parser.unexpected(&["a distance such as `1.5%`", "`3 atr(14)`"]));
+    }
+    let number = parser.number()?;
+    if parser.eat(Kind::Percent) {
+        return Ok(Distance::Percent(number));
+    }
+    if !parser.eat_word(&["atr"]) {
+        return Err(parser.unexpected(&["`%`", "`atr`"]));
+    }
+    let mut period = crate::IndicatorKind::Atr.spec().params[0].default as u32;
+    if parser.eat(Kind::Open) {
+        period = count(parser)?;
+        parser.expect(Kind::Close, "`)`")?;
+    }
+    Ok(Distance::Atr { multiple: number, period })
+}
+
+fn count(parser: &mut Parser<'_>) -> Result<u32, ParseError> {
+    let token = parser.peek();
+    if token.kind != Kind::Number {
+        return Err(parser.unexpected(&["a whole number"]));
+    }
+    let number = parser.number()?;
+    let count = number.as_bars().and_then(|n| u32::try_from(n).ok());
+    count.ok_or_else(|| parser.invalid(token.start, token.end, "a whole number of candles or steps is expected"))
+}
+
+/// `60%` or `0.6`.
+fn fraction(parser: &mut Parser<'_>) -> Result<Number, ParseError> {
+    let token = parser.peek();
+    let plain = parser.number()?;
+    if !parser.eat(Kind::Percent) {
+        return Ok(plain);
+    }
+    percent::to_fraction(parser.text(token))
+        .ok_or_else(|| parser.invalid(token.start, token.end, crate::bounds::NUMBER_TEXT))
+}
