@@ -7,6 +7,7 @@ pub mod config;
 mod context;
 mod error;
 pub mod output;
+pub mod simulate_exchange;
 
 pub use context::Context;
 pub use error::CliError;
@@ -50,12 +51,15 @@ struct GlobalArgs {
 enum Command {
     /// Look at the configuration
     Config(config::ConfigArgs),
+    /// Serve a simulated Binance over HTTP
+    SimulateExchange(simulate_exchange::SimulateArgs),
 }
 
 /// Runs the command: takes what it does to its own file.
 async fn dispatch(command: Command, ctx: &Context) -> Result<(), CliError> {
     match command {
         Command::Config(args) => config::run(args, ctx).await,
+        Command::SimulateExchange(args) => simulate_exchange::run(args, ctx).await,
     }
 }
 

@@ -149,6 +149,37 @@ impl EdgeSpec {
     }
 }
 
+impl FromStr for EdgeSpec {
+    type Err = SpecError;
+    /// `KIND:SYMBOL[+SYMBOL...]:SHARPE[:FROM[:TO[:DECAY_DAYS[:RESIDUAL]]]]`, on 15m candles; FROM and TO are dates
+    /// (`2025-01-31`, 00:00 UTC), an empty one leaves that side open.
+    fn from_str(text: &str) -> Result<Self, SpecError> {
+        let wrong = |why: String| SpecError::EdgeText { text: text.to_owned(), why };
+        let parts: Vec<&str> = text.split(':').collect();
+        let (&[kind, symbols, sharpe], rest) = parts.split_at(parts.len().min(3)) else {
+            return Err(wrong("it has fewer than three parts".to_owned()));
+        };
+        if rest.len() > 4 {
+            return Err(wrong("it has more than seven parts".to_owned()));
+        }
+        let number =
+            |name: &str, text: &str| text.parse::<f64>().map_err(|_| wrong(format!("{name} {text:?} is not a number")));
+        let date = |text: &str| {
+            let date = chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d");
+            let date = date.map_err(|_| wrong(format!("{text:?} is not a date such as 2025-01-31")))?;
+            Ok(date.and_time(chrono::NaiveTime::MIN).and_utc().timestamp_millis())
+        };
+        let part = |i: usize| rest.get(i).copied().filter(|text| !text.is_empty());
+        let symbols = symbols.split('+').map(str::parse).collect::<Result<Vec<Symbol>, _>>().map_err(wrong)?;
+        let mut edge = Self::lasting(kind.parse().map_err(wrong)?, symbols, number("Sharpe ratio", sharpe)?);
+        edge.start_ms = part(0).map_or(Ok(0), date)?;
+        edge.end_ms = part(1).map(date).transpose()?;
+        edge.decay_ms = (part(2).map_or(Ok(0.0), |days| number("decay", days))? * 86_400_000.0) as i64;
+        edge.residual = part(3).map_or(Ok(0.0), |left| number("residual", left))?;
+        Ok(edge)
+    }
+}
+
 fn counts(lookback: u32, hold: u32) -> Result<(), SpecError> {
     within("an edge's lookback", f64::from(lookback), 2.0, 1_000.0, "2 to 1000")?;
     within("an edge's hold", f64::from(hold), 1.0, 1_000.0, "1 to 1000")

@@ -189,10 +189,7 @@ impl PathModel {
         let symbols = self.symbols.iter().map(|s| {
             let mut rng = s.seed.stream("initial", 0);
             SymbolState {
-                price: {
-                    let scale = 10f64.powi(decimals(&s.spec, s.spec.initial_price));
-                    (s.spec.initial_price * scale).round() / scale
-                },
+                price: s.spec.on_grid(s.spec.initial_price),
                 slow: v.slow_sd * normal(&mut rng),
                 fast: v.fast_sd * normal(&mut rng),
                 volume: VOLUME_SD * normal(&mut rng),
@@ -309,7 +306,7 @@ impl PathModel {
             sum += next;
             price = next;
         }
-        let grid = 10f64.powi(decimals(&model.spec, price.max(1e-6)));
+        let grid = 10f64.powi(model.spec.decimals_at(price.max(1e-6)) as i32);
         let close = ((price * grid + 1.0 - uniform(rng)).floor() / grid).max(1.0 / grid);
         let high = ((high * grid).round() / grid).max(open).max(close);
         let low = ((low * grid).round() / grid).max(1.0 / grid).min(open).min(close);
@@ -393,13 +390,4 @@ impl Tails {
         let Some(law) = &self.chi_squared else { return 1.0 };
         ((self.degrees - 2.0) / law.sample(rng).max(1e-9)).sqrt()
     }
-}
-
-/// Decimals of the grid at a price: the symbol's own, or more where the price has fallen below 1,000 ticks.
-fn decimals(spec: &SymbolSpec, price: f64) -> i32 {
-    let mut decimals = spec.price_decimals as i32;
-    while decimals < 8 && price * 10f64.powi(decimals) < 1_000.0 {
-        decimals += 1;
-    }
-    decimals
 }

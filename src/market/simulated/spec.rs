@@ -41,6 +41,21 @@ impl SymbolSpec {
         };
         Self { symbol: symbol.clone(), initial_price, annual_volatility, price_decimals, volume_decimals, daily_volume }
     }
+
+    /// Decimals of the grid at a price: the symbol's own, or more where the price has fallen below 1,000 ticks.
+    pub(super) fn decimals_at(&self, price: f64) -> u32 {
+        let mut decimals = self.price_decimals;
+        while decimals < 8 && price * 10f64.powi(decimals as i32) < 1_000.0 {
+            decimals += 1;
+        }
+        decimals
+    }
+
+    /// The nearest price on the grid.
+    pub(super) fn on_grid(&self, price: f64) -> f64 {
+        let grid = 10f64.powi(self.decimals_at(price) as i32);
+        ((price * grid).round() / grid).max(1.0 / grid)
+    }
 }
 
 /// How volatility moves: log-volatility is a sum of three AR(1) processes, one of them common to all symbols.
@@ -125,7 +140,9 @@ pub enum SpecError {
     EdgeSymbol(Symbol),
     #[error("an edge acts on {edge} candles; expected one of {base} (the base) to 1d")]
     EdgeInterval { edge: Interval, base: Interval },
-    #[error("edge {text:?} is not understood: {why}; expected KIND:SYMBOL[+SYMBOL...]:SHARPE[:FROM[:TO]]")]
+    #[error(
+        "edge {text:?} is not understood: {why}; expected KIND:SYMBOL[+SYMBOL...]:SHARPE[:FROM[:TO[:DECAY_DAYS[:RESIDUAL]]]]"
+    )]
     EdgeText { text: String, why: String },
 }
 
