@@ -3,11 +3,13 @@
 //! To add a command: a file with `pub struct XArgs` and `pub async fn run(args, ctx)`, a `mod` line, a variant of
 //! [`Command`] and its arm in [`dispatch`].
 
+pub mod backtest;
 pub mod config;
 mod context;
 mod error;
 pub mod output;
 pub mod simulate_exchange;
+pub mod window;
 
 pub use context::Context;
 pub use error::CliError;
@@ -49,6 +51,8 @@ struct GlobalArgs {
 /// What to do.
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Backtest one strategy over cached candles
+    Backtest(backtest::BacktestArgs),
     /// Look at the configuration
     Config(config::ConfigArgs),
     /// Serve a simulated Binance over HTTP
@@ -58,6 +62,7 @@ enum Command {
 /// Runs the command: takes what it does to its own file.
 async fn dispatch(command: Command, ctx: &Context) -> Result<(), CliError> {
     match command {
+        Command::Backtest(args) => backtest::run(args, ctx).await,
         Command::Config(args) => config::run(args, ctx).await,
         Command::SimulateExchange(args) => simulate_exchange::run(args, ctx).await,
     }

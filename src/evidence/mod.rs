@@ -13,5 +13,5 @@ pub mod overfitting;
 pub mod regime;
 pub mod sharpe;
 #[cfg(test)]
-mod vectors;
+pub(crate) mod vectors;
 pub mod walk_forward;

@@ -1,0 +1,188 @@
+//! `sg-ai backtest`: one strategy over cached candles, its performance and its trades.
+
+use super::{
+    CliError, Context, output,
+    window::{WindowArgs, WindowNames},
+};
+use crate::{
+    engine::{Engine, Outcome, Performance, Trade, Wanted},
+    market::Symbol,
+};
+use anyhow::Context as _;
+use clap::Args;
+use genome::{StrategyFile, StrategyHash};
+use serde::Serialize;
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+/// Longer files are no strategies.
+const MAX_FILE_BYTES: u64 = 1 << 20;
+
+/// Backtest one strategy
+#[derive(Args, Debug)]
+pub struct BacktestArgs {
+    /// Strategy: a JSON, TOML or text file; - for standard input
+    #[arg(long, value_name = "FILE")]
+    strategy: PathBuf,
+    #[command(flatten)]
+    window: WindowArgs,
+    /// Print one JSON object instead of lines
+    #[arg(long)]
+    json: bool,
+    /// Write every trade to this file as CSV; - for standard output
+    #[arg(long, value_name = "FILE")]
+    trades: Option<PathBuf>,
+}
+
+/// What is printed as JSON.
+#[derive(Serialize)]
+struct Report<'a> {
+    name: Option<&'a str>,
+    hash: StrategyHash,
+    strategy: String,
+    window: WindowNames,
+    performance: &'a Performance,
+    symbols: Vec<SymbolReport<'a>>,
+}
+
+#[derive(Serialize)]
+struct SymbolReport<'a> {
+    symbol: &'a Symbol,
+    performance: &'a Performance,
+}
+
+/// Runs `sg-ai backtest`.
+///
+/// # Errors
+/// When the strategy or the options are wrong, candles are missing, or a file cannot be read or written.
+pub async fn run(args: BacktestArgs, ctx: &Context) -> Result<(), CliError> {
+    let stdout = Path::new("-");
+    if args.json && args.trades.as_deref() == Some(stdout) {
+        return Err(CliError::Usage("--json and --trades - both want standard output".into()));
+    }
+    let shown = args.strategy.display();
+    let text = read(&args.strategy).with_context(|| format!("cannot read the strategy {shown}"))?;
+    let file = StrategyFile::parse(&text).map_err(|e| CliError::Usage(format!("{shown}: {e}")))?;
+    let window = args.window.load(ctx).await?;
+    let costs = args.window.costs(ctx);
+    let (engine, strategy) = (Engine::new(ctx.config().engine.clone()), file.strategy.clone());
+    let outcome = tokio::task::spawn_blocking(move || {
+        engine.evaluate(&[strategy], &window, &costs, Wanted { ledger: true, per_symbol: true }).pop()
+    });
+    let outcome = outcome.await.context("the backtest broke off")?.context("the engine gave no result")?;
+    let outcome = outcome.map_err(|e| CliError::Usage(format!("{shown}: {e}")))?;
+
+    let trades = outcome.ledger.as_ref().map(|l| l.trades.as_slice()).unwrap_or_default();
+    if let Some(path) = &args.trades {
+        let written = if path == stdout {
+            trades_csv(trades).and_then(|csv| output::text(csv).map_err(Into::into))
+        } else {
+            trades_csv(trades).and_then(|csv| std::fs::write(path, csv).map_err(Into::into))
+        };
+        written.with_context(|| format!("cannot write trades to {}", path.display()))?;
+    }
+    let report = Report {
+        name: file.name.as_deref(),
+        hash: file.strategy.hash(),
+        strategy: file.strategy.to_string(),
+        window: args.window.names(&costs),
+        performance: &outcome.performance,
+        symbols: symbols(&args.window, &outcome),
+    };
+    if args.json {
+        output::json(&report).context("standard output")?;
+    } else if args.trades.as_deref() != Some(stdout) {
+        output::text(lines(&report)).context("standard output")?;
+    }
+    Ok(())
+}
+
+fn symbols<'a>(window: &'a WindowArgs, outcome: &'a Outcome) -> Vec<SymbolReport<'a>> {
+    let pairs = window.symbols().iter().zip(&outcome.per_symbol);
+    pairs.map(|(symbol, performance)| SymbolReport { symbol, performance }).collect()
+}
+
+fn read(path: &Path) -> anyhow::Result<String> {
+    let mut text = String::new();
+    let source: Box<dyn io::Read> =
+        if path == Path::new("-") { Box::new(io::stdin()) } else { Box::new(std::fs::File::open(path)?) };
+    io::Read::read_to_string(&mut io::Read::take(source, MAX_FILE_BYTES + 1), &mut text)?;
+    anyhow::ensure!(text.len() as u64 <= MAX_FILE_BYTES, "it is longer than {MAX_FILE_BYTES} bytes");
+    Ok(text)
+}
+
+/// Every trade, times as UTC ms; numbers in the shortest form that reads back to the same bits.
+fn trades_csv(trades: &[Trade]) -> anyhow::Result<String> {
+    let mut csv = csv::Writer::from_writer(Vec::new());
+    // Written by itself, so that a file without trades has a header, too.
+    csv.write_record([
+        "symbol",
+        "side",
+        "entry_time_ms",
+        "entry_price",
+        "exit_time_ms",
+        "exit_price",
+        "quantity",
+        "profit",
+        "return_fraction",
+        "fees",
+        "slippage",
+        "funding",
+        "risk",
+        "exit_reason",
+        "bars",
+    ])?;
+    for t in trades {
+        csv.serialize((
+            (&t.symbol, t.side, t.entry_time_ms, t.entry_price, t.exit_time_ms, t.exit_price, t.quantity, t.profit),
+            (t.return_fraction, t.fees, t.slippage, t.funding, t.risk, t.exit_reason, t.bars),
+        ))?;
+    }
+    Ok(String::from_utf8(csv.into_inner().context("trades")?)?)
+}
+
+fn lines(report: &Report<'_>) -> String {
+    let mut text = report.strategy.trim_end().to_owned();
+    text.push_str(&format!("\n# {}\n\n", report.hash));
+    text.push_str(&performance_lines(report.performance));
+    if report.symbols.len() > 1 {
+        text.push('\n');
+        for s in &report.symbols {
+            let p = s.performance;
+            let (total, factor) = (percent(p.total_return), number(p.profit_factor));
+            let symbol = s.symbol.as_str();
+            text.push_str(&format!(
+                "{symbol:<12} return {total:>9}  profit factor {factor:>7}  trades {}\n",
+                p.total_trades
+            ));
+        }
+    }
+    text
+}
+
+/// The figures that people look at first, a line each.
+pub(super) fn performance_lines(p: &Performance) -> String {
+    let rows = [
+        ("return", percent(p.total_return)),
+        ("sharpe ratio", number(p.sharpe_ratio)),
+        ("t-statistic", number(p.t_statistic)),
+        ("profit factor", number(p.profit_factor)),
+        ("max drawdown", percent(p.max_drawdown)),
+        ("win rate", percent(p.win_rate)),
+        ("trades", p.total_trades.to_string()),
+        ("mean duration", p.avg_trade_duration_hours.map_or("undefined".into(), |h| format!("{h:.1} h"))),
+        ("exposure", percent(p.exposure)),
+        ("fees", format!("{:.2}", p.fees)),
+    ];
+    rows.iter().map(|(name, value)| format!("{name:<14} {value:>12}\n")).collect()
+}
+
+pub(super) fn number(value: Option<f64>) -> String {
+    value.map_or_else(|| "undefined".to_owned(), |v| format!("{v:.2}"))
+}
+
+pub(super) fn percent(fraction: Option<f64>) -> String {
+    fraction.map_or_else(|| "undefined".to_owned(), |v| format!("{:.2} %", 100.0 * v))
+}

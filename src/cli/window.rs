@@ -1,0 +1,209 @@
+//! Options that name candles and costs, and the window they come to. Reads the cache, fetches nothing.
+
+use super::{CliError, Context};
+use crate::{
+    engine::{Costs, Slippage, SymbolWindow, Window},
+    market::{CandleCache, CandleSeries, Interval, MarketKind, Symbol, interval},
+};
+use anyhow::Context as _;
+use chrono::{DateTime, NaiveDate, SecondsFormat};
+use clap::Args;
+use serde::Serialize;
+use std::sync::Arc;
+
+const DAY_MS: i64 = 86_400_000;
+
+/// Which candles, and what trading costs.
+#[derive(Args, Clone, Debug)]
+pub struct WindowArgs {
+    /// Symbols, separated by commas
+    #[arg(long, value_name = "SYMBOLS", value_delimiter = ',', required = true)]
+    symbols: Vec<Symbol>,
+    /// Candles: 1m 3m 5m 15m 30m 1h 2h 4h 6h 8h 12h 1d
+    #[arg(long, value_name = "INTERVAL", default_value = "15m")]
+    interval: Interval,
+    /// First candle that may be traded: a date (UTC midnight) or a time such as 2024-04-01T12:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = time_ms)]
+    from: i64,
+    /// End, exclusive: a date (UTC midnight) or a time
+    #[arg(long, value_name = "TIME", value_parser = time_ms)]
+    to: i64,
+    /// Market: spot or um
+    #[arg(long, value_name = "MARKET", default_value = "spot")]
+    market: MarketKind,
+    /// Days before --from whose candles warm indicators up
+    #[arg(long, value_name = "DAYS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(0..=3650))]
+    warm_up_days: u32,
+    /// Fee as a fraction of notional, each side [default: costs.fee_fraction]
+    #[arg(long, value_name = "FRACTION", value_parser = fraction)]
+    fee: Option<f64>,
+    /// Fixed slippage in basis points of the price [default: costs.slippage]
+    #[arg(long, value_name = "BPS", value_parser = basis_points)]
+    slippage_bps: Option<f64>,
+}
+
+/// The window as results name it.
+#[derive(Clone, Debug, Serialize)]
+pub struct WindowNames {
+    market: MarketKind,
+    symbols: Vec<Symbol>,
+    interval: Interval,
+    from: String,
+    to: String,
+    fee_fraction: f64,
+    slippage: Slippage,
+}
+
+impl WindowArgs {
+    /// Interval of the candles.
+    #[must_use]
+    pub const fn interval(&self) -> Interval {
+        self.interval
+    }
+
+    /// The symbols, in order.
+    #[must_use]
+    pub fn symbols(&self) -> &[Symbol] {
+        &self.symbols
+    }
+
+    /// Costs: those of the configuration where no option says otherwise.
+    #[must_use]
+    pub fn costs(&self, ctx: &Context) -> Costs {
+        let set = &ctx.config().costs;
+        Costs {
+            fee_fraction: self.fee.unwrap_or(set.fee_fraction),
+            slippage: self.slippage_bps.map_or(set.slippage, |bps| Slippage::Fixed { bps }),
+            ..*set
+        }
+    }
+
+    /// What to call the window in results.
+    #[must_use]
+    pub fn names(&self, costs: &Costs) -> WindowNames {
+        WindowNames {
+            market: self.market,
+            symbols: self.symbols.clone(),
+            interval: self.interval,
+            from: iso(self.from),
+            to: iso(self.to),
+            fee_fraction: costs.fee_fraction,
+            slippage: costs.slippage,
+        }
+    }
+
+    /// The window, from cached candles.
+    ///
+    /// # Errors
+    /// When the options contradict each other, or the cache lacks what they ask for.
+    pub async fn load(&self, ctx: &Context) -> Result<Window, CliError> {
+        if self.from >= self.to {
+            return Err(CliError::Usage("--from must be before --to".into()));
+        }
+        let dir = ctx.data_dir().join("candles");
+        let cache = CandleCache::open(&dir).context("candle cache")?;
+        let first_ms = self.from.saturating_sub(i64::from(self.warm_up_days) * DAY_MS);
+        let mut symbols = Vec::with_capacity(self.symbols.len());
+        for symbol in &self.symbols {
+            let load = |interval| cache.load(self.market, symbol, interval, first_ms, self.to);
+            let candles = load(self.interval).await.context("candle cache")?;
+            let whole = whole_until(candles, self.to);
+            self.warn_of_holes(symbol, &whole);
+            let stored = cache.stored_intervals(self.market, symbol).await.context("candle cache")?;
+            let finer = match stored.into_iter().find(|finer| *finer < self.interval) {
+                Some(finer) => Some(Arc::new(whole_until(load(finer).await.context("candle cache")?, self.to))),
+                None => None,
+            };
+            let funding = match self.market {
+                MarketKind::Um => cache.load_funding(symbol, first_ms, self.to).await.context("candle cache")?,
+                MarketKind::Spot => Vec::new(),
+            };
+            symbols.push(SymbolWindow {
+                market: self.market,
+                symbol: symbol.clone(),
+                candles: Arc::new(whole),
+                finer: finer.filter(|candles| !candles.is_empty()),
+                funding: funding.into(),
+            });
+        }
+        let window = Window::new(self.from, self.to, symbols).with_context(|| {
+            format!(
+                "the cache in {} cannot give {} {} candles for these dates; `sg-ai data import DIR` adds dumps",
+                dir.display(),
+                self.market,
+                self.interval
+            )
+        })?;
+        Ok(window)
+    }
+
+    /// Says so when candles are missing inside the window, for a result that rests on less than was asked for.
+    fn warn_of_holes(&self, symbol: &Symbol, candles: &CandleSeries) {
+        let traded = candles.slice(self.from, self.to);
+        let Some(length_ms) = self.interval.fixed_ms() else { return };
+        let first_ms = interval::open_time_ms(self.interval, self.from + length_ms - 1);
+        let expected = (self.to - first_ms) / length_ms;
+        let missing = expected - traded.len() as i64;
+        if missing > 0 && !traded.is_empty() {
+            tracing::warn!("{symbol}: {missing} of {expected} candles are missing in the window");
+        }
+    }
+}
+
+/// The candles that close before `to_ms`.
+fn whole_until(candles: CandleSeries, to_ms: i64) -> CandleSeries {
+    match candles.last_close_time_ms() {
+        Some(close_ms) if close_ms >= to_ms => {
+            let last_ms = interval::open_time_ms(candles.interval(), to_ms);
+            candles.slice(i64::MIN, last_ms)
+        }
+        _ => candles,
+    }
+}
+
+/// `2024-04-01T00:00:00Z`.
+fn iso(time_ms: i64) -> String {
+    DateTime::from_timestamp_millis(time_ms).map_or_else(String::new, |t| t.to_rfc3339_opts(SecondsFormat::Secs, true))
+}
+
+fn time_ms(text: &str) -> Result<i64, String> {
+    if let Ok(day) = text.parse::<NaiveDate>() {
+        return Ok(day.and_time(chrono::NaiveTime::MIN).and_utc().timestamp_millis());
+    }
+    let time = DateTime::parse_from_rfc3339(text);
+    time.map(|t| t.timestamp_millis())
+        .map_err(|_| "expected a date such as 2024-04-01 or a time such as 2024-04-01T12:00:00Z".into())
+}
+
+fn fraction(text: &str) -> Result<f64, String> {
+    within(text, 0.0, 0.1, "a fraction such as 0.0004")
+}
+
+fn basis_points(text: &str) -> Result<f64, String> {
+    within(text, 0.0, 1000.0, "basis points such as 2")
+}
+
+fn within(text: &str, min: f64, max: f64, what: &str) -> Result<f64, String> {
+    let value: f64 = text.parse().map_err(|_| format!("expected {what}"))?;
+    if (min..=max).contains(&value) { Ok(value) } else { Err(format!("must be {min} to {max}")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times() {
+        assert_eq!(time_ms("2024-04-01"), Ok(1_711_929_600_000));
+        assert_eq!(time_ms("2024-04-01T12:00:00Z"), Ok(1_711_972_800_000));
+        assert_eq!(iso(1_711_972_800_000), "2024-04-01T12:00:00Z");
+        assert!(time_ms("01.04.2024").unwrap_err().contains("2024-04-01"));
+    }
+
+    #[test]
+    fn costs_are_bounded() {
+        assert_eq!(fraction("0.0004"), Ok(0.0004));
+        assert!(fraction("4").is_err() && fraction("-0.1").is_err() && fraction("NaN").is_err());
+        assert!(basis_points("x").unwrap_err().contains("basis points"));
+    }
+}

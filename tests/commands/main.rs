@@ -1,0 +1,4 @@
+//! Commands that work on cached candles, run as the binary that people run.
+
+mod backtest;
+mod support;
