@@ -11,7 +11,7 @@ mod funding;
 mod manifest;
 mod storage;
 
-pub use manifest::{Coverage, Facts, Manifest, MergeReport, Provenance, content_sha256};
+pub use manifest::{Coverage, Facts, Manifest, MergeReport, Provenance, content_sha256, holes};
 
 use super::resample::{can_resample, resample};
 use super::{CandleSeries, Interval, MarketKind, Symbol, interval};
@@ -281,6 +281,29 @@ impl CandleCache {
             }
         }
         Ok(Coverage::of(months, damaged))
+    }
+
+    /// Facts about each readable stored month of a symbol and interval, in time order; a damaged month counts as not
+    /// stored.
+    ///
+    /// # Errors
+    /// When the directory cannot be read.
+    pub async fn stored_months(
+        &self,
+        market: MarketKind,
+        symbol: &Symbol,
+        interval: Interval,
+    ) -> Result<Vec<Facts>, CacheError> {
+        let dir = candle_dir(market, symbol, interval);
+        let mut all = Vec::new();
+        for month in self.months_in(&dir, i64::MIN, i64::MAX).await? {
+            match self.facts(&dir, &month).await {
+                Ok(facts) => all.extend(facts),
+                Err(CacheError::Damaged { .. }) => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(all)
     }
 
     /// Close time of the newest stored candle, UTC ms.

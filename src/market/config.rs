@@ -134,7 +134,7 @@ impl MarketConfig {
         between("breaker_failures", f64::from(self.breaker_failures), 1.0, 1_000.0)?;
         between("breaker_cool_off_s", self.breaker_cool_off_s as f64, 1.0, 3_600.0)?;
         between("requests_at_once", self.requests_at_once as f64, 1.0, 64.0)?;
-        between("reread_candles", f64::from(self.reread_candles), 0.0, 500.0)?;
+        between("reread_candles", f64::from(self.reread_candles), 1.0, 500.0)?;
         between("quality.max_missing_fraction", self.quality.max_missing_fraction, 0.0, 1.0)?;
         between("quality.max_zero_volume_fraction", self.quality.max_zero_volume_fraction, 0.0, 1.0)?;
         between("quality.jump_fraction", self.quality.jump_fraction, 0.0, 1e6)?;

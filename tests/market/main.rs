@@ -5,4 +5,6 @@
 
 mod cache;
 mod dumps;
+mod feed;
+mod rest;
 mod support;

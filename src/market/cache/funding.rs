@@ -75,6 +75,31 @@ impl CandleCache {
         Ok(report)
     }
 
+    /// Time of the newest stored payment, UTC ms.
+    ///
+    /// # Errors
+    /// When the newest month cannot be read.
+    pub async fn newest_funding_ms(&self, symbol: &Symbol) -> Result<Option<i64>, CacheError> {
+        let months = self.months_in(&funding_dir(symbol), i64::MIN, i64::MAX).await?;
+        Ok(self.funding_month(symbol, months.last()).await?.last().map(|r| r.time_ms))
+    }
+
+    /// Time of the oldest stored payment, UTC ms.
+    ///
+    /// # Errors
+    /// When the oldest month cannot be read.
+    pub async fn oldest_funding_ms(&self, symbol: &Symbol) -> Result<Option<i64>, CacheError> {
+        let months = self.months_in(&funding_dir(symbol), i64::MIN, i64::MAX).await?;
+        Ok(self.funding_month(symbol, months.first()).await?.first().map(|r| r.time_ms))
+    }
+
+    async fn funding_month(&self, symbol: &Symbol, month: Option<&String>) -> Result<Vec<FundingRate>, CacheError> {
+        let Some(month) = month else { return Ok(Vec::new()) };
+        let path = format!("{}/{month}.parquet", funding_dir(symbol));
+        let Some(bytes) = self.storage.get(&path).await? else { return Ok(Vec::new()) };
+        file::decode_funding(bytes).map_err(|e| damage(&path, e))
+    }
+
     /// Funding payments of a `um` symbol in `[from_ms, to_ms)`, in time order.
     ///
     /// # Errors
@@ -88,10 +113,7 @@ impl CandleCache {
         let dir = funding_dir(symbol);
         let mut all = Vec::new();
         for month in self.months_in(&dir, from_ms, to_ms).await? {
-            let path = format!("{dir}/{month}.parquet");
-            if let Some(bytes) = self.storage.get(&path).await? {
-                all.extend(file::decode_funding(bytes).map_err(|e| damage(&path, e))?);
-            }
+            all.extend(self.funding_month(symbol, Some(&month)).await?);
         }
         all.retain(|r| (from_ms..to_ms).contains(&r.time_ms));
         Ok(all)

@@ -177,13 +177,7 @@ impl Coverage {
         let (first, last) = (&months.first()?.facts, &months.last()?.facts);
         let (market, symbol, interval) = (first.market, first.symbol.clone(), first.interval);
         let (first_open_ms, last_open_ms) = (first.first_open_ms, last.last_open_ms);
-        let mut gaps = Vec::new();
-        let mut previous: Option<i64> = None;
-        for Manifest { facts, .. } in &months {
-            gaps.extend(previous.and_then(|ms| quality::gap_between(interval, ms, facts.first_open_ms)));
-            gaps.extend(&facts.gaps);
-            previous = Some(facts.last_open_ms);
-        }
+        let gaps = holes(interval, months.iter().map(|m| &m.facts));
         let rows = months.iter().map(|m| m.facts.rows).sum();
         let zero_volumes = months.iter().map(|m| m.facts.zero_volumes).sum();
         Some(Self { market, symbol, interval, rows, first_open_ms, last_open_ms, gaps, zero_volumes, months, damaged })
@@ -194,6 +188,19 @@ impl Coverage {
     pub fn missing(&self) -> u64 {
         self.gaps.iter().map(|g| g.missing).sum()
     }
+}
+
+/// The holes inside months and between them; the months in time order.
+#[must_use]
+pub fn holes<'a>(interval: Interval, months: impl IntoIterator<Item = &'a Facts>) -> Vec<Gap> {
+    let mut gaps = Vec::new();
+    let mut previous: Option<i64> = None;
+    for facts in months {
+        gaps.extend(previous.and_then(|ms| quality::gap_between(interval, ms, facts.first_open_ms)));
+        gaps.extend(&facts.gaps);
+        previous = Some(facts.last_open_ms);
+    }
+    gaps
 }
 
 /// SHA-256, as hex, of exactly these candles: interval name, then each candle's open time, prices, volumes and counts
