@@ -1,8 +1,8 @@
 //! Strategies as JSON and TOML, and the reader of strategy files, which takes the text form as well.
 
 use crate::{
-    Distance, Filters, InvalidStrategy, MAX_TEXT_BYTES, Number, ParseError, PartialTakeProfit, Recovery, RegimeFilter,
-    RiskPlan, Rule, SideRules, Size, Strategy, Timeframe,
+    Distance, Filters, IndicatorKind, InvalidStrategy, MAX_TEXT_BYTES, Number, ParseError, PartialTakeProfit, Recovery,
+    RegimeFilter, RiskPlan, Rule, SideRules, Size, Strategy, Timeframe,
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
@@ -285,6 +285,21 @@ macro_rules! as_text {
 as_text!(Rule);
 as_text!(Distance);
 as_text!(RegimeFilter);
+as_text!(IndicatorKind);
+
+impl std::fmt::Display for IndicatorKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.spec().name)
+    }
+}
+
+impl std::str::FromStr for IndicatorKind {
+    type Err = String;
+    /// By name or alias, without regard to case.
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::named(&text.to_ascii_lowercase()).ok_or_else(|| format!("unknown indicator {text:?}"))
+    }
+}
 
 impl std::str::FromStr for RegimeFilter {
     type Err = String;

@@ -83,6 +83,19 @@ impl Rule {
         }
     }
 
+    /// Calls `visit` on every condition, left to right.
+    pub(crate) fn for_each_condition_mut(&mut self, visit: &mut impl FnMut(&mut Condition)) {
+        match self {
+            Self::Condition(condition) => visit(condition),
+            Self::And(rules) | Self::Or(rules) => {
+                for rule in rules {
+                    rule.for_each_condition_mut(visit);
+                }
+            }
+            Self::Not(rule) => rule.for_each_condition_mut(visit),
+        }
+    }
+
     /// Number of conditions.
     #[must_use]
     pub fn conditions(&self) -> usize {

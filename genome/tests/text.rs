@@ -98,11 +98,11 @@ fn percentages_are_exact() {
 
 /// What the error says in one line.
 fn rule_error(text: &str) -> String {
-    text.parse::<Rule>().unwrap_err().headline()
+    text.parse::<Rule>().expect_err(text).headline()
 }
 
 fn strategy_error(text: &str) -> String {
-    text.parse::<Strategy>().unwrap_err().headline()
+    text.parse::<Strategy>().expect_err(text).headline()
 }
 
 #[test]

@@ -31,7 +31,7 @@ pub struct ParseError {
     /// What was wrong.
     pub problem: ParseProblem,
     /// The part of the line that is shown, and where in it the carets stand.
-    excerpt: Excerpt,
+    excerpt: Box<Excerpt>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,11 +61,11 @@ impl ParseError {
             .collect();
         let cut_left = if skip > 0 { "..." } else { "" };
         let caret = column - 1 - skip + cut_left.len();
-        let excerpt = Excerpt {
+        let excerpt = Box::new(Excerpt {
             text: format!("{cut_left}{}", shown.trim_end()),
             caret,
             width: width.min((SHOWN + cut_left.len()).saturating_sub(caret).max(1)),
-        };
+        });
         Self { line, column, problem, excerpt }
     }
 
@@ -105,7 +105,7 @@ fn floor_boundary(text: &str, at: usize) -> usize {
 
 impl fmt::Display for ParseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Excerpt { text, caret, width } = &self.excerpt;
+        let Excerpt { text, caret, width } = &*self.excerpt;
         write!(f, "{}\n  {text}\n  {:caret$}{}", self.headline(), "", "^".repeat(*width))
     }
 }
