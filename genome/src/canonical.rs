@@ -5,8 +5,8 @@
 //! series. What a strategy says is not changed, candles where a series is undefined included.
 
 use crate::{
-    Comparison, Condition, Distance, Number, Operand, PartialTakeProfit, Recovery, RiskPlan, Rule, Series, SideRules,
-    Size, Strategy, Timeframe, bounds,
+    Comparison, Condition, Distance, Number, Operand, PartialTakeProfit, PriceField, Recovery, RiskPlan, Rule, Series,
+    SideRules, Size, Source, Strategy, Timeframe, bounds,
 };
 use std::cmp::Ordering;
 
@@ -131,7 +131,7 @@ fn canonical_condition(condition: &Condition, base: Timeframe) -> Result<Conditi
         Operand::Constant(_) => Ok(Condition { left, ..*condition }),
         Operand::Series(right) => {
             let right = canonical_series(right, base)?;
-            match left.cmp(&right) {
+            match reading_order(left).cmp(&reading_order(right)) {
                 Ordering::Equal => Err(format!("{left} is compared with itself")),
                 Ordering::Less => Ok(Condition { left, right: Operand::Series(right), ..*condition }),
                 Ordering::Greater => {
@@ -141,6 +141,11 @@ fn canonical_condition(condition: &Condition, base: Timeframe) -> Result<Conditi
             }
         }
     }
+}
+
+/// The close comes first, as people write it: `close > open`.
+fn reading_order(series: Series) -> (bool, Series) {
+    (series.source != Source::Price(PriceField::Close), series)
 }
 
 fn canonical_series(series: Series, base: Timeframe) -> Result<Series, String> {

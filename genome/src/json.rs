@@ -53,16 +53,20 @@ impl StrategyFile {
         let text = text.trim_start_matches('\u{feff}');
         let wire: Wire = if text.trim_start().starts_with('{') {
             let mut reader = serde_json::Deserializer::from_str(text);
-            let wire = serde_path_to_error::deserialize(&mut reader).map_err(document)?;
+            let wire = serde_path_to_error::deserialize(&mut reader).map_err(|e| document(&e))?;
             let end = reader.end();
             end.map_err(|e| FileError::Document { path: String::new(), problem: e.to_string() })?;
             wire
         } else if looks_like_toml(text) {
+            // A broken document: the error's own text shows the place. A wrong value: the path does.
             let reader = toml::Deserializer::parse(text).map_err(|e| FileError::Document {
                 path: String::new(),
                 problem: e.to_string().trim_end().to_owned(),
             })?;
-            serde_path_to_error::deserialize(reader).map_err(document)?
+            serde_path_to_error::deserialize(reader).map_err(|e| FileError::Document {
+                path: e.path().to_string(),
+                problem: e.inner().message().to_owned(),
+            })?
         } else {
             return Ok(Self { name: None, strategy: text.parse()? });
         };
@@ -70,10 +74,10 @@ impl StrategyFile {
     }
 }
 
-fn document<E: std::fmt::Display>(error: serde_path_to_error::Error<E>) -> FileError {
+fn document(error: &serde_path_to_error::Error<serde_json::Error>) -> FileError {
     let path = error.path().to_string();
     let path = if path == "." { String::new() } else { path };
-    FileError::Document { path, problem: error.into_inner().to_string().trim_end().to_owned() }
+    FileError::Document { path, problem: error.inner().to_string() }
 }
 
 /// Whether a line sets a key or opens a table, which no line of the text form does.
