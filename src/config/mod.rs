@@ -16,6 +16,7 @@ pub use settings::{DEFAULT_TOML, ENV_NAMES, SECRET_KEYS, Setting, Settings, env_
 use crate::{
     engine::{Costs, EngineConfig},
     lifecycle::Thresholds,
+    market::MarketConfig,
     store::StoreConfig,
 };
 use serde::Deserialize;
@@ -32,6 +33,8 @@ pub struct Config {
     pub log: LogConfig,
     /// Postgres; `data_dir` of the private server is always resolved by [`load`].
     pub store: StoreConfig,
+    /// Where candles come from.
+    pub market: MarketConfig,
     /// The backtest engine.
     pub engine: EngineConfig,
     /// What a trade costs.
@@ -50,7 +53,8 @@ impl Config {
     /// The first key whose value makes no sense, by itself or beside another, and why.
     fn problem(&self) -> Option<(String, String)> {
         let limits = self.lifecycle.validate().err().map(|e| (format!("lifecycle.{}", e.key), e.problem));
-        let found = limits.or_else(|| self.daemon.problem().map(|(key, why)| (format!("daemon.{key}"), why)));
+        let market = || self.market.validate().err().map(|(key, why)| (format!("market.{key}"), why));
+        let found = limits.or_else(market).or_else(|| self.daemon.problem().map(|(key, why)| (format!("daemon.{key}"), why)));
         let found = found.or_else(|| self.http.problem().map(|(key, why)| (format!("http.{key}"), why)));
         found.or_else(|| self.notify.problem().map(|(key, why)| (format!("notify.{key}"), why)))
     }

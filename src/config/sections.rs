@@ -146,8 +146,8 @@ pub struct NotifyConfig {
     pub request_timeout_ms: u64,
     /// Attempts at a delivery before it becomes a dead letter.
     pub max_attempts: u32,
-    /// Wait before the first retry, milliseconds.
-    pub retry_min_ms: u64,
+    /// Wait before the first retry, seconds.
+    pub retry_min_s: u64,
     /// Longest wait between two attempts, seconds.
     pub retry_max_s: u64,
 }
@@ -169,7 +169,7 @@ impl NotifyConfig {
             .or_else(|| zero("poll_interval_ms", self.poll_interval_ms))
             .or_else(|| zero("request_timeout_ms", self.request_timeout_ms))
             .or_else(|| zero("max_attempts", self.max_attempts.into()))
-            .or_else(|| zero("retry_min_ms", self.retry_min_ms))
+            .or_else(|| zero("retry_min_s", self.retry_min_s))
             .or_else(|| zero("retry_max_s", self.retry_max_s))
     }
 }

@@ -10,8 +10,14 @@ use toml::{Table, Value};
 pub const DEFAULT_TOML: &str = include_str!("../../config/default.toml");
 
 /// Keys whose values are never shown.
-pub const SECRET_KEYS: &[&str] =
-    &["store.database_url", "store.audit_key", "notify.discord_webhook_url", "notify.slack_webhook_url"];
+pub const SECRET_KEYS: &[&str] = &[
+    "store.database_url",
+    "store.audit_key",
+    "market.api_key",
+    "market.api_secret",
+    "notify.discord_webhook_url",
+    "notify.slack_webhook_url",
+];
 
 /// Keys whose value is a table as a whole, because its fields depend on one of them.
 const TABLE_KEYS: &[&str] = &["costs.slippage"];
@@ -22,6 +28,8 @@ pub const ENV_NAMES: &[(&str, &str)] = &[
     ("DATABASE_URL", "store.database_url"),
     ("SG_POSTGRES_BIN", "store.postgres_bin"),
     ("SG_AUDIT_KEY", "store.audit_key"),
+    ("BINANCE_API_KEY", "market.api_key"),
+    ("BINANCE_API_SECRET", "market.api_secret"),
     ("SG_LOG_FORMAT", "log.format"),
     ("SG_LOG_LEVEL", "log.level"),
     ("SG_BACKTEST_DAYS", "daemon.backtest_days"),

@@ -24,6 +24,8 @@ fn the_built_in_defaults_are_complete_and_agree_with_the_rooms() {
     let config = with_env(&[]).unwrap().config;
     assert_eq!(config.engine, crate::engine::EngineConfig::default());
     assert_eq!(config.costs, crate::engine::Costs::default());
+    let json = |market: &crate::market::MarketConfig| serde_json::to_value(market).unwrap();
+    assert_eq!(json(&config.market), json(&crate::market::MarketConfig::default()));
     let (store, default) = (&config.store, crate::store::StoreConfig::default());
     assert_eq!((store.pool_size, store.statement_timeout_s), (default.pool_size, default.statement_timeout_s));
     assert_eq!(store.data_dir, PathBuf::from("/nonexistent/sg-ai-data/postgres"));

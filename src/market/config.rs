@@ -71,6 +71,9 @@ pub struct MarketConfig {
     /// An API key to send along. Candles need none. Sent over https only.
     #[serde(skip_serializing)]
     pub api_key: Option<SecretString>,
+    /// The secret that belongs to the key: taken so that it is never shown, and not used, for nothing here is signed.
+    #[serde(skip_serializing)]
+    pub api_secret: Option<SecretString>,
     /// How long one request may take, seconds.
     pub timeout_s: f64,
     /// The share of the exchange's request weight that is used at most; others at this address need some, too.
@@ -102,6 +105,7 @@ impl Default for MarketConfig {
             dump_host: None,
             proxy: None,
             api_key: None,
+            api_secret: None,
             timeout_s: 10.0,
             weight_share: 0.5,
             max_wait_s: 90,
