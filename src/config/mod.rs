@@ -54,7 +54,8 @@ impl Config {
     fn problem(&self) -> Option<(String, String)> {
         let limits = self.lifecycle.validate().err().map(|e| (format!("lifecycle.{}", e.key), e.problem));
         let market = || self.market.validate().err().map(|(key, why)| (format!("market.{key}"), why));
-        let found = limits.or_else(market).or_else(|| self.daemon.problem().map(|(key, why)| (format!("daemon.{key}"), why)));
+        let found =
+            limits.or_else(market).or_else(|| self.daemon.problem().map(|(key, why)| (format!("daemon.{key}"), why)));
         let found = found.or_else(|| self.http.problem().map(|(key, why)| (format!("http.{key}"), why)));
         found.or_else(|| self.notify.problem().map(|(key, why)| (format!("notify.{key}"), why)))
     }
