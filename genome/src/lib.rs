@@ -17,6 +17,7 @@ mod strategy;
 mod text;
 mod timeframe;
 pub mod variation;
+mod words;
 
 pub use canonical::InvalidStrategy;
 pub use hash::{ParseHashError, StrategyHash};
@@ -28,3 +29,4 @@ pub use series::{ConstantRange, Indicator, IndicatorKind, ParamSpec, PriceField,
 pub use strategy::{Distance, Filters, PartialTakeProfit, Recovery, RegimeFilter, RiskPlan, SideRules, Size, Strategy};
 pub use text::{MAX_TEXT_BYTES, ParseError, ParseProblem};
 pub use timeframe::Timeframe;
+pub use words::describe;
