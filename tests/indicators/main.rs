@@ -6,5 +6,10 @@
 
 mod candles;
 mod definitions;
+mod edges;
+mod golden;
 mod look_ahead;
+mod resampling;
+mod second_opinion;
+mod timeframes;
 mod vectors;
