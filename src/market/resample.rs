@@ -34,8 +34,8 @@ pub fn can_resample(from: Interval, to: Interval) -> bool {
 /// - The last candle is dropped unless the last finer candle closes at its end or after it.
 /// - To the same interval, the series comes back as it is.
 ///
-/// Resampling in two steps gives the same candles, but can lack the last one where finer candles are missing right
-/// before its end; so resample from the finest candles there are.
+/// Resampling in two steps gives the same candles, but can lack the first or the last one where finer candles are
+/// missing next to it; so resample from the finest candles there are.
 ///
 /// # Errors
 /// When the borders of the two intervals do not meet (`3m` to `5m`, `3d` to `1w`, `1w` to `1M`), or volumes add up

@@ -430,7 +430,9 @@ fn tolerance(scale: Scale, candles: &[Candle], expected: f64) -> f64 {
     let size = match scale {
         Scale::Price | Scale::PriceDifference | Scale::Range => price,
         Scale::Volume | Scale::Cumulative => volume,
-        Scale::Percent | Scale::NegativePercent | Scale::PercentOfPrice | Scale::Signed => 100.0,
+        Scale::Percent | Scale::NegativePercent | Scale::PercentOfPrice => 100.0,
+        // A deviation as small as a price's grid magnifies what rounding does to the price.
+        Scale::Signed => 1e4,
         Scale::Fraction | Scale::UnitRange => 1.0,
         Scale::Flag | Scale::Hour | Scale::Weekday => return 0.0,
     };
@@ -455,7 +457,7 @@ fn assert_as_defined(indicator: &Indicator, candles: &[Candle]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn every_indicator_is_what_it_is_defined_to_be(

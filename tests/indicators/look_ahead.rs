@@ -45,7 +45,7 @@ fn flavours() -> impl Strategy<Value = Flavour> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn no_indicator_looks_ahead(seed: u64, flavour in flavours(), len in 0usize..260, cut in 0.0f64..=1.0) {

@@ -7,7 +7,7 @@ use sg_ai::engine::columns::{compute_column, source_column};
 use sg_ai::market::{Interval, interval, resample::resample};
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Takes only the candles known when the base candle is, resamples those, and keeps what closed by then.
     #[test]

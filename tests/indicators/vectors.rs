@@ -11,7 +11,7 @@ fn vectors(path: &str) -> Option<serde_json::Value> {
     match std::fs::read_to_string(&path) {
         Ok(text) => Some(serde_json::from_str(&text).unwrap()),
         Err(_) => {
-            println!("skipped: {} is not there", path.display());
+            eprintln!("skipped: {} is not there", path.display());
             None
         }
     }

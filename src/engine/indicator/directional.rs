@@ -78,7 +78,7 @@ impl Movement {
     #[inline]
     fn index(self, close: f64) -> Option<f64> {
         let total = self.plus + self.minus;
-        (!self.stands_still(close) && total > 0.0).then(|| 100.0 * (self.plus - self.minus).abs() / total)
+        (!self.stands_still(close) && total > 0.0).then(|| 100.0 * ((self.plus - self.minus).abs() / total))
     }
 }
 
