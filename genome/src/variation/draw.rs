@@ -23,10 +23,12 @@ pub(super) fn customary(kind: IndicatorKind) -> Indicator {
     Indicator::new(kind, &[]).expect("the table's customary parameters are within their own bounds (tested)")
 }
 
-/// Log-uniform from a third of the customary value to five times it, within bounds and look-back.
+/// Log-uniform around the customary value, within bounds and look-back: counts of candles from a third of it
+/// to five times it, multiples and the like (a band six deviations wide is never touched) from half to twice.
 fn param(spec: &ParamSpec, bars: f64, rng: &mut impl Rng) -> Number {
-    let least = (spec.default / 3.0).max(spec.min);
-    let most = (spec.default * 5.0).min(spec.max).min(limit(spec, bars)).max(least);
+    let (down, up) = if spec.step >= 1.0 { (3.0, 5.0) } else { (2.0, 2.0) };
+    let least = (spec.default / down).max(spec.min);
+    let most = (spec.default * up).min(spec.max).min(limit(spec, bars)).max(least);
     let value = least * (most / least).powf(rng.random::<f64>());
     spec.nearest(value)
 }

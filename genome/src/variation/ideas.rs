@@ -283,6 +283,10 @@ impl Maker<'_> {
     fn raised(&self, series: Series, rng: &mut impl Rng) -> Series {
         let Some(timeframe) = draw::higher(self.config, self.base, rng) else { return series };
         let crate::Source::Indicator(indicator) = series.source else { return series };
+        if indicator.params().is_empty() {
+            // A running total or a session's average says the same on every timeframe.
+            return series;
+        }
         let bars = draw::bars(self.config, timeframe);
         let indicator = draw::indicator(indicator.kind(), bars, rng);
         Series { source: crate::Source::Indicator(indicator), timeframe: Some(timeframe) }
