@@ -8,6 +8,7 @@ pub mod config;
 mod context;
 mod error;
 pub mod output;
+pub mod search;
 pub mod simulate_exchange;
 pub mod window;
 
@@ -55,6 +56,8 @@ enum Command {
     Backtest(backtest::BacktestArgs),
     /// Look at the configuration
     Config(config::ConfigArgs),
+    /// Search for strategies over cached candles
+    Search(search::SearchArgs),
     /// Serve a simulated Binance over HTTP
     SimulateExchange(simulate_exchange::SimulateArgs),
 }
@@ -64,6 +67,7 @@ async fn dispatch(command: Command, ctx: &Context) -> Result<(), CliError> {
     match command {
         Command::Backtest(args) => backtest::run(args, ctx).await,
         Command::Config(args) => config::run(args, ctx).await,
+        Command::Search(args) => search::run(args, ctx).await,
         Command::SimulateExchange(args) => simulate_exchange::run(args, ctx).await,
     }
 }

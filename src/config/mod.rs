@@ -17,6 +17,7 @@ use crate::{
     engine::{Costs, EngineConfig},
     lifecycle::Thresholds,
     market::MarketConfig,
+    search::SearchConfig,
     store::StoreConfig,
 };
 use serde::Deserialize;
@@ -41,6 +42,8 @@ pub struct Config {
     pub costs: Costs,
     /// Limits between the states.
     pub lifecycle: Thresholds,
+    /// The search.
+    pub search: SearchConfig,
     /// The runners.
     pub daemon: DaemonConfig,
     /// Our HTTP server.
@@ -54,8 +57,9 @@ impl Config {
     fn problem(&self) -> Option<(String, String)> {
         let limits = self.lifecycle.validate().err().map(|e| (format!("lifecycle.{}", e.key), e.problem));
         let market = || self.market.validate().err().map(|(key, why)| (format!("market.{key}"), why));
-        let found =
-            limits.or_else(market).or_else(|| self.daemon.problem().map(|(key, why)| (format!("daemon.{key}"), why)));
+        let search = || self.search.validate().err().map(|e| (format!("search.{}", e.key), e.problem));
+        let found = limits.or_else(market).or_else(search);
+        let found = found.or_else(|| self.daemon.problem().map(|(key, why)| (format!("daemon.{key}"), why)));
         let found = found.or_else(|| self.http.problem().map(|(key, why)| (format!("http.{key}"), why)));
         found.or_else(|| self.notify.problem().map(|(key, why)| (format!("notify.{key}"), why)))
     }

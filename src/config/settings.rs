@@ -20,7 +20,7 @@ pub const SECRET_KEYS: &[&str] = &[
 ];
 
 /// Keys whose value is a table as a whole, because its fields depend on one of them.
-const TABLE_KEYS: &[&str] = &["costs.slippage"];
+const TABLE_KEYS: &[&str] = &["costs.slippage", "search.selection"];
 
 /// Environment variables with a name of their own, and the keys they set.
 pub const ENV_NAMES: &[(&str, &str)] = &[
@@ -32,6 +32,7 @@ pub const ENV_NAMES: &[(&str, &str)] = &[
     ("BINANCE_API_SECRET", "market.api_secret"),
     ("SG_LOG_FORMAT", "log.format"),
     ("SG_LOG_LEVEL", "log.level"),
+    ("SG_POPULATION_SIZE", "search.population_size"),
     ("SG_BACKTEST_DAYS", "daemon.backtest_days"),
     ("SG_BACKTEST_SYMBOLS", "daemon.symbols"),
     ("SG_CANDIDATE_MIN_PF", "lifecycle.candidate_min_profit_factor"),

@@ -2,11 +2,18 @@
 //!
 //! Never decides promotion, never stores, never reads a clock.
 
-use crate::engine::{EvaluationError, Outcome};
-use genome::Strategy;
+mod breed;
+mod config;
+mod evaluator;
+pub mod fitness;
+mod generation;
+pub mod selection;
+mod state;
+#[cfg(test)]
+mod tests;
 
-/// Evaluates strategies on whatever the search may look at, and on nothing else.
-pub trait Evaluator: Sync {
-    /// One result a strategy, in order.
-    fn evaluate(&self, population: &[Strategy]) -> Vec<Result<Outcome, EvaluationError>>;
-}
+pub use config::{SearchConfig, SearchConfigError, Selection};
+pub use evaluator::{Evaluator, WindowEvaluator};
+pub use fitness::Components;
+pub use generation::{Failure, GenerationReport, Step, Stopped, advance, champions, start};
+pub use state::{Counters, Individual, Measured, Origin, SearchState, Summary};

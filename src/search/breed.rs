@@ -1,0 +1,141 @@
+//! Who has children, and what they look like. Never evaluates.
+
+use super::selection::{Contestant, epsilons, lexicase, tournament};
+use super::{Individual, Origin, SearchConfig, SearchState, Selection};
+use genome::random::Seed;
+use genome::{Strategy, StrategyHash, variation};
+use rand::{Rng, RngExt};
+use std::collections::HashSet;
+
+/// Changes tried for one slot before a random strategy takes it; as many again for that.
+const ATTEMPTS: u64 = 8;
+
+/// Steps of refinements, as fractions of the number that is moved.
+const STEPS: [f64; 3] = [0.05, 0.15, 0.4];
+
+/// What one slot of the next generation is made from: indices into the population.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Plan {
+    Random,
+    Refine(usize),
+    Cross(usize, usize),
+    Mutate(usize),
+}
+
+/// A plan a slot, newcomers first, then refinements of the elites in turn, then crossovers, then mutations.
+pub(super) fn select(config: &SearchConfig, state: &SearchState) -> Vec<Plan> {
+    let population = &state.population;
+    let slots = config.population_size;
+    if population.is_empty() {
+        return vec![Plan::Random; slots];
+    }
+    let contestants: Vec<Contestant<'_>> = population
+        .iter()
+        .map(|i| Contestant { fitness: i.fitness(), cases: i.measured.as_ref().map_or(&[], |m| &m.cases) })
+        .collect();
+    let epsilons = epsilons(&contestants);
+    let choose = |rng: &mut _| match config.selection {
+        Selection::Tournament { size } => tournament(&contestants, size, rng),
+        Selection::Lexicase { sample } => lexicase(&contestants, sample, &epsilons, rng),
+    };
+    let seed = generation_seed(state);
+    let share = |fraction: f64| (fraction * slots as f64).round() as usize;
+    let random = share(config.immigrants_fraction).min(slots);
+    let refined = (random + share(config.refinement_fraction)).min(slots);
+    let crossed = (refined + share(config.crossover_fraction)).min(slots);
+    let elites = config.elites.min(population.len());
+    (0..slots)
+        .map(|slot| {
+            let rng = &mut seed.stream("select", slot as u64);
+            // The population is not empty, so there is always somebody; index 0 only satisfies the type.
+            let mut parent = || choose(rng).unwrap_or(0);
+            match slot {
+                s if s < random => Plan::Random,
+                s if s < refined => Plan::Refine((s - random) % elites),
+                s if s < crossed => Plan::Cross(parent(), parent()),
+                _ => Plan::Mutate(parent()),
+            }
+        })
+        .collect()
+}
+
+/// The next generation's newcomers, no two alike and none evaluated before; and how many proposals were.
+///
+/// A slot stays empty when neither its plan nor a random strategy is new: then the space is exhausted.
+pub(super) fn vary(config: &SearchConfig, state: &SearchState, plans: &[Plan]) -> (Vec<Individual>, u64) {
+    let seed = generation_seed(state);
+    let born = state.generation + 1;
+    let (mut newcomers, mut proposed, mut duplicates) = (Vec::new(), HashSet::new(), 0);
+    for (slot, &plan) in plans.iter().enumerate() {
+        let slot_seed = seed.child("vary", slot as u64);
+        for attempt in 0..2 * ATTEMPTS {
+            let plan = if attempt < ATTEMPTS { plan } else { Plan::Random };
+            let mut rng = slot_seed.stream("attempt", attempt);
+            let newcomer = make(config, &state.population, plan, born, &mut rng);
+            if state.remembered.contains(&newcomer.hash) || !proposed.insert(newcomer.hash) {
+                duplicates += 1;
+                continue;
+            }
+            newcomers.push(newcomer);
+            break;
+        }
+    }
+    (newcomers, duplicates)
+}
+
+/// `count` different random strategies, beside those `known`.
+pub(super) fn random_newcomers(
+    config: &SearchConfig,
+    seed: Seed,
+    count: usize,
+    known: &mut HashSet<StrategyHash>,
+) -> Vec<Individual> {
+    let mut newcomers = Vec::with_capacity(count);
+    for slot in 0..count {
+        for attempt in 0..ATTEMPTS {
+            let mut rng = seed.child("random", slot as u64).stream("attempt", attempt);
+            let newcomer = make(config, &[], Plan::Random, 1, &mut rng);
+            if known.insert(newcomer.hash) {
+                newcomers.push(newcomer);
+                break;
+            }
+        }
+    }
+    newcomers
+}
+
+fn make(config: &SearchConfig, population: &[Individual], plan: Plan, born: u32, rng: &mut impl Rng) -> Individual {
+    let how = &config.variation;
+    let (strategy, origin, parents) = match plan {
+        Plan::Random => (variation::random(how, rng), Origin::Random, Vec::new()),
+        Plan::Refine(i) => {
+            let parent = &population[i];
+            let strategy = neighbour(&parent.strategy, rng);
+            (strategy, Origin::Refinement, vec![parent.hash])
+        }
+        Plan::Cross(i, j) => {
+            let (a, b) = (&population[i], &population[j]);
+            let strategy = variation::crossover(&a.strategy, &b.strategy, how, rng);
+            (strategy, Origin::Crossover, vec![a.hash, b.hash])
+        }
+        Plan::Mutate(i) => {
+            let parent = &population[i];
+            (variation::mutate(&parent.strategy, how, rng), Origin::Mutation, vec![parent.hash])
+        }
+    };
+    Individual::newcomer(strategy, origin, parents, born)
+}
+
+/// The strategy with one of its numbers moved, by a small or a large step; itself where it has none.
+fn neighbour(strategy: &Strategy, rng: &mut impl Rng) -> Strategy {
+    let step = STEPS[rng.random_range(0..STEPS.len())];
+    let mut near = variation::neighbours(strategy, step);
+    if near.is_empty() {
+        return strategy.clone();
+    }
+    near.swap_remove(rng.random_range(0..near.len()))
+}
+
+fn generation_seed(state: &SearchState) -> Seed {
+    state.seed.child("generation", u64::from(state.generation))
+}

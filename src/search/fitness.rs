@@ -1,0 +1,147 @@
+//! Fitness: 0 to 100, a sum of documented parts. Judges one outcome; never compares two.
+//!
+//! | part | weight | 0 at | 100 at |
+//! |---|---|---|---|
+//! | significance | 0.40 | t far below 0 | t far above 6: logistic in Student's t of daily net returns, 50 at t = 3 |
+//! | profit factor | 0.15 | 1 | 3 |
+//! | drawdown | 0.10 | 40 % | none |
+//! | consistency | 0.15 | no block of days with a gain | a gain in every block |
+//! | breadth | 0.05 | no symbol with a gain | a gain on every symbol |
+//! | trades | 0.10 | none | four times the least number of trades |
+//! | simplicity | 0.05 | the largest strategy | the smallest |
+//!
+//! A part that rests on an undefined value is 0, and with too few trades the whole is 0. Significance carries most
+//! because it is the one part whose luck shrinks with the length of the window; it never quite reaches 0 or 100, so
+//! that the search sees which of two losers loses less. The others keep apart what one number hides.
+
+use crate::engine::Outcome;
+use serde::{Deserialize, Serialize};
+
+/// Each part of a fitness, 0 to 100.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Components {
+    /// 100 / (1 + exp(-(t - 3) / 2)), t = mean / std x sqrt(days) of daily net returns.
+    pub significance: f64,
+    /// 100 x (profit factor - 1) / 2, within 0 to 100.
+    pub profit_factor: f64,
+    /// 100 x (1 - drawdown / 0.4), within 0 to 100.
+    pub drawdown: f64,
+    /// 100 x share of the time blocks that ended with a gain.
+    pub consistency: f64,
+    /// 100 x share of the symbols that ended with a gain.
+    pub breadth: f64,
+    /// 100 x trades / (4 x least number of trades), at most 100.
+    pub trades: f64,
+    /// 100 x (1 - complexity / most complexity), at least 0.
+    pub simplicity: f64,
+}
+
+impl Components {
+    /// Name and weight of each part, in order; the weights sum to 1.
+    pub const WEIGHTS: [(&'static str, f64); 7] = [
+        ("significance", 0.40),
+        ("profit_factor", 0.15),
+        ("drawdown", 0.10),
+        ("consistency", 0.15),
+        ("breadth", 0.05),
+        ("trades", 0.10),
+        ("simplicity", 0.05),
+    ];
+
+    /// The parts in the order of [`Components::WEIGHTS`].
+    #[must_use]
+    pub const fn values(&self) -> [f64; 7] {
+        [
+            self.significance,
+            self.profit_factor,
+            self.drawdown,
+            self.consistency,
+            self.breadth,
+            self.trades,
+            self.simplicity,
+        ]
+    }
+
+    /// Weight x value of each part: what it adds to the fitness.
+    #[must_use]
+    pub fn points(&self) -> [f64; 7] {
+        let mut points = self.values();
+        for (point, (_, weight)) in points.iter_mut().zip(Self::WEIGHTS) {
+            *point *= weight;
+        }
+        points
+    }
+
+    /// The points added up in order: the fitness, 0 to 100.
+    #[must_use]
+    pub fn fitness(&self) -> f64 {
+        self.points().iter().sum()
+    }
+}
+
+/// What a strategy must have for a fitness above 0, and how large it may be.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Yardstick {
+    /// Trades below which the fitness is 0.
+    pub min_trades: u32,
+    /// Complexity at which simplicity is 0.
+    pub max_complexity: f64,
+}
+
+impl Yardstick {
+    /// The parts of an outcome's fitness; `None` with too few trades. `blocks` are returns by block of days.
+    #[must_use]
+    pub fn measure(&self, outcome: &Outcome, blocks: &[f64], complexity: f64) -> Option<Components> {
+        let p = &outcome.performance;
+        if p.total_trades < self.min_trades.max(1) {
+            return None;
+        }
+        let share = |gains: usize, of: usize| if of == 0 { 0.0 } else { 100.0 * gains as f64 / of as f64 };
+        let gained = |r: Option<f64>| r.is_some_and(|r| r > 0.0);
+        let symbols = match outcome.per_symbol.len() {
+            0 => share(usize::from(gained(p.total_return)), 1),
+            n => share(outcome.per_symbol.iter().filter(|s| gained(s.total_return)).count(), n),
+        };
+        let target = 4.0 * f64::from(self.min_trades.max(1));
+        Some(Components {
+            significance: p.t_statistic.map_or(0.0, |t| 100.0 / (1.0 + (-(t - 3.0) / 2.0).exp())),
+            profit_factor: p.profit_factor.map_or(0.0, |f| percent((f - 1.0) / 2.0)),
+            drawdown: p.max_drawdown.map_or(0.0, |d| percent(1.0 + d / 0.4)),
+            consistency: share(blocks.iter().filter(|&&r| r > 0.0).count(), blocks.len()),
+            breadth: symbols,
+            trades: percent(f64::from(p.total_trades) / target),
+            simplicity: percent(1.0 - complexity / self.max_complexity),
+        })
+    }
+}
+
+/// A fraction as 0 to 100, cut at both ends. Not a number becomes 0: nothing that is undefined scores.
+fn percent(fraction: f64) -> f64 {
+    if fraction.is_nan() { 0.0 } else { 100.0 * fraction.clamp(0.0, 1.0) }
+}
+
+/// Sums of daily returns over blocks of nearly equal length, 10 days or more each, 12 at most.
+///
+/// Fewer than 20 days are one block: halves of so little say nothing apart.
+#[must_use]
+pub fn time_blocks(daily_returns: &[f64]) -> Vec<f64> {
+    let days = daily_returns.len();
+    let count = (days / 10).clamp(1, 12);
+    (0..count).map(|b| daily_returns[b * days / count..(b + 1) * days / count].iter().sum()).collect()
+}
+
+/// What a strategy is compared on, case by case: each time block's return in units of its own daily
+/// deviation (so that size does not matter), then each symbol's t. `None` where undefined.
+#[must_use]
+pub fn cases(outcome: &Outcome, blocks: &[f64]) -> Vec<Option<f64>> {
+    let r = &outcome.daily_returns;
+    let n = r.len() as f64;
+    let mean = r.iter().sum::<f64>() / n;
+    let deviation = (r.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (n - 1.0)).sqrt();
+    let unit = deviation * (n / blocks.len().max(1) as f64).sqrt();
+    // Also false for NaN, which fewer than two days give.
+    let defined = unit > 0.0;
+    let by_time = blocks.iter().map(|b| defined.then(|| b / unit));
+    by_time.chain(outcome.per_symbol.iter().map(|p| p.t_statistic)).collect()
+}

@@ -1,0 +1,377 @@
+//! A search against a toy market whose best strategies are known: it finds them, repeats itself, resumes, stays varied.
+
+use super::*;
+use crate::engine::{EvaluationError, Outcome, Performance};
+use genome::{Comparison, IndicatorKind, Operand, Source, Strategy, random::Seed};
+use std::{
+    cell::Cell,
+    collections::HashSet,
+    sync::atomic::{AtomicUsize, Ordering},
+};
+
+/// Rewards a long entry with `rsi(n) < c` for c near 30, the more the nearer; the rest follows from the hash.
+#[derive(Default)]
+struct Toy {
+    evaluated: AtomicUsize,
+    fails: bool,
+}
+
+fn closeness(strategy: &Strategy) -> f64 {
+    let mut best: f64 = 0.0;
+    if let Some(long) = &strategy.long {
+        long.entry.for_each_condition(&mut |c| {
+            let is_rsi = matches!(c.left.source, Source::Indicator(i) if i.kind() == IndicatorKind::Rsi);
+            if let (true, Comparison::Below, Operand::Constant(level)) = (is_rsi, c.comparison, c.right) {
+                best = best.max(1.0 - (level.get() - 30.0).abs() / 70.0);
+            }
+        });
+    }
+    best
+}
+
+fn noise(strategy: &Strategy) -> f64 {
+    f64::from(strategy.hash().as_bytes()[0]) / 255.0
+}
+
+impl Toy {
+    fn one(&self, strategy: &Strategy) -> Result<Outcome, EvaluationError> {
+        self.evaluated.fetch_add(1, Ordering::Relaxed);
+        let noise = noise(strategy);
+        if self.fails && noise < 0.1 {
+            return Err(EvaluationError::Panicked("toy".into()));
+        }
+        let t = -2.0 + 8.0 * closeness(strategy) + noise;
+        let daily_returns: Vec<f64> =
+            (0..60).map(|day| 0.001 * t + if day % 2 == 0 { 0.01 } else { -0.01 + 0.002 * noise }).collect();
+        let total: f64 = daily_returns.iter().sum();
+        let performance = Performance {
+            total_return: Some(total),
+            sharpe_ratio: Some(t),
+            t_statistic: Some(t),
+            max_drawdown: Some(-0.1),
+            profit_factor: Some(1.0 + t / 8.0),
+            win_rate: Some(0.5),
+            total_trades: 40 + (60.0 * noise) as u32,
+            ..Performance::default()
+        };
+        let per_symbol = vec![performance.clone(), Performance { t_statistic: None, ..performance.clone() }];
+        // Coarse on purpose: twins turn up.
+        let trades_digest = (t * 1e3) as i64 as u64;
+        Ok(Outcome { performance, per_symbol, daily_returns, trades_digest, ledger: None })
+    }
+}
+
+impl Evaluator for Toy {
+    fn evaluate(&self, population: &[Strategy]) -> Vec<Result<Outcome, EvaluationError>> {
+        population.iter().map(|s| self.one(s)).collect()
+    }
+}
+
+fn config() -> SearchConfig {
+    SearchConfig { population_size: 60, generations: 12, niche_capacity: 8, archive_size: 30, ..Default::default() }
+}
+
+const GO: &dyn Fn(Step) -> bool = &|_| false;
+
+fn run(
+    config: &SearchConfig,
+    mut state: SearchState,
+    toy: &Toy,
+    generations: u32,
+) -> (SearchState, Vec<GenerationReport>) {
+    let mut reports = Vec::new();
+    for _ in 0..generations {
+        let (next, report) = advance(config, state, toy, GO).unwrap();
+        state = next;
+        reports.push(report);
+    }
+    (state, reports)
+}
+
+fn json(state: &SearchState) -> String {
+    serde_json::to_string(state).unwrap()
+}
+
+#[test]
+fn resuming_anywhere_equals_never_stopping() {
+    let (config, toy) = (config(), Toy::default());
+    let (whole, _) = run(&config, start(&config, Seed(7), Vec::new()), &toy, 8);
+    for stopped_after in 0..8 {
+        let (before, _) = run(&config, start(&config, Seed(7), Vec::new()), &toy, stopped_after);
+        let stored = json(&before);
+        let read: SearchState = serde_json::from_str(&stored).unwrap();
+        assert_eq!(read, before);
+        let (after, _) = run(&config, read, &toy, 8 - stopped_after);
+        assert_eq!(json(&after), json(&whole), "stopped after {stopped_after}");
+    }
+}
+
+#[test]
+fn a_killed_generation_is_as_if_it_never_began() {
+    let (config, toy) = (config(), Toy::default());
+    let (state, _) = run(&config, start(&config, Seed(7), Vec::new()), &toy, 2);
+    let whole = advance(&config, state.clone(), &toy, GO).unwrap().0;
+    let steps = [Step::Select, Step::Vary, Step::Evaluate, Step::Score, Step::Replace, Step::Archive];
+    for at in steps {
+        assert_eq!(advance(&config, state.clone(), &toy, &|step| step == at).unwrap_err(), Stopped(at));
+        assert_eq!(advance(&config, state.clone(), &toy, GO).unwrap().0, whole);
+    }
+    let seen = Cell::new(Vec::new());
+    let watch = |step| {
+        let mut so_far = seen.take();
+        so_far.push(step);
+        seen.set(so_far);
+        false
+    };
+    advance(&config, state, &toy, &watch).unwrap();
+    assert_eq!(seen.take(), steps, "each step is announced, in order");
+}
+
+#[test]
+fn another_seed_is_another_search() {
+    let config = config();
+    let of = |seed| run(&config, start(&config, Seed(seed), Vec::new()), &Toy::default(), 2).0.population;
+    assert_eq!(of(1), of(1));
+    assert_ne!(of(1), of(2));
+}
+
+#[test]
+fn nothing_is_evaluated_twice_and_nothing_kept_twice() {
+    let (config, toy) = (config(), Toy::default());
+    let mut state = start(&config, Seed(3), Vec::new());
+    let mut born = HashSet::new();
+    for _ in 0..12 {
+        state = advance(&config, state, &toy, GO).unwrap().0;
+        let newcomers = state.population.iter().filter(|i| i.born == state.generation);
+        assert!(newcomers.map(|i| i.hash).all(|hash| born.insert(hash)));
+        let hashes: HashSet<_> = state.population.iter().map(|i| i.hash).collect();
+        let digests: HashSet<_> = state.population.iter().map(|i| i.measured.as_ref().unwrap().trades_digest).collect();
+        assert_eq!((hashes.len(), digests.len()), (state.population.len(), state.population.len()));
+    }
+    assert_eq!(state.counters.evaluations, toy.evaluated.into_inner() as u64);
+    assert!(state.counters.twins_dropped > 0, "the toy market has twins");
+}
+
+#[test]
+fn finds_what_there_is_to_find() {
+    let (config, toy) = (config(), Toy::default());
+    let (state, reports) = run(&config, start(&config, Seed(11), Vec::new()), &toy, config.generations);
+    let best = &champions(&state, 1)[0];
+    assert!(closeness(&best.strategy) > 0.95, "{} {:?}", best.strategy, best.measured);
+    let fitness: Vec<f64> = reports.iter().map(|r| r.best_fitness.unwrap()).collect();
+    assert!(fitness.is_sorted(), "the best is never lost: {fitness:?}");
+    assert!(state.is_finished(&config));
+}
+
+#[test]
+fn stays_varied() {
+    let config = config();
+    let (state, reports) = run(&config, start(&config, Seed(5), Vec::new()), &Toy::default(), 12);
+    let last = reports.last().unwrap();
+    assert!(last.niches >= 6, "{last:?}");
+    assert!(state.archive.len() >= 6, "{last:?}");
+    let chosen = champions(&state, 6);
+    let niches: HashSet<_> = chosen.iter().map(|i| genome::Niche::of(&i.strategy)).collect();
+    assert_eq!(niches.len(), 6);
+    assert!(chosen.is_sorted_by(|a, b| a.fitness() >= b.fitness()));
+}
+
+#[test]
+fn failures_are_reported_and_score_nothing() {
+    let (config, toy) = (config(), Toy { fails: true, ..Toy::default() });
+    let (state, reports) = run(&config, start(&config, Seed(5), Vec::new()), &toy, 3);
+    let failures: Vec<_> = reports.iter().flat_map(|r| &r.failures).collect();
+    assert!(!failures.is_empty());
+    assert_eq!(state.counters.failures, failures.len() as u64);
+    for failure in failures {
+        assert!(noise(&failure.strategy) < 0.1 && failure.hash == failure.strategy.hash());
+        assert!(state.population.iter().chain(&state.archive).all(|i| i.hash != failure.hash));
+    }
+}
+
+#[test]
+fn immigrants_are_evaluated_first_and_once() {
+    let config = config();
+    let (former, _) = run(&config, start(&config, Seed(5), Vec::new()), &Toy::default(), 2);
+    let mut brought: Vec<Strategy> = former.archive.iter().map(|i| i.strategy.clone()).collect();
+    brought.push(brought[0].clone());
+    let state = start(&config, Seed(6), brought.clone());
+    assert_eq!(state.population.len(), 60);
+    for (i, strategy) in brought[..brought.len() - 1].iter().enumerate() {
+        assert_eq!((&state.population[i].strategy, state.population[i].origin), (strategy, Origin::Immigrant));
+    }
+    assert_eq!(state.population.iter().filter(|i| i.origin == Origin::Immigrant).count(), former.archive.len());
+}
+
+#[test]
+fn with_nothing_worth_keeping_it_goes_on_at_random() {
+    let config = SearchConfig { min_trades: 1000, ..config() };
+    let (state, reports) = run(&config, start(&config, Seed(5), Vec::new()), &Toy::default(), 3);
+    assert_eq!((state.population.len(), reports[2].best_fitness), (0, None));
+    assert_eq!(champions(&state, 3), []);
+    assert!(state.counters.evaluations > 120);
+}
+
+#[test]
+fn lineage_leads_to_parents_that_were_evaluated() {
+    let (config, toy) = (config(), Toy::default());
+    let (mut state, mut known) = (start(&config, Seed(5), Vec::new()), HashSet::new());
+    for _ in 0..4 {
+        known.extend(state.population.iter().map(|i| i.hash));
+        state = advance(&config, state, &toy, GO).unwrap().0;
+        for child in state.population.iter().filter(|i| i.born == state.generation) {
+            let expected = match child.origin {
+                Origin::Random | Origin::Immigrant => 0,
+                Origin::Mutation | Origin::Refinement => 1,
+                Origin::Crossover => 2,
+            };
+            assert_eq!(child.parents.len(), expected);
+            assert!(child.parents.iter().all(|p| known.contains(p)));
+        }
+    }
+}
+
+#[test]
+fn settings_are_checked_by_name() {
+    let problem = |change: fn(&mut SearchConfig)| {
+        let mut config = SearchConfig::default();
+        change(&mut config);
+        config.validate().unwrap_err().to_string()
+    };
+    assert_eq!(SearchConfig::default().validate(), Ok(()));
+    assert_eq!(problem(|c| c.population_size = 1), "population_size must be 2 to 100000, not 1");
+    assert_eq!(problem(|c| c.elites = 501), "elites must be 1 to 500, not 501");
+    assert_eq!(problem(|c| c.crossover_fraction = f64::NAN), "crossover_fraction must be 0 to 1, not NaN");
+    assert_eq!(
+        problem(|c| c.selection = Selection::Tournament { size: 0 }),
+        "selection.size must be 1 to 10000, not 0"
+    );
+    assert!(problem(|c| c.immigrants_fraction = 0.9).contains("must sum to at most 1"));
+    assert!(serde_json::from_str::<SearchConfig>(r#"{"populaton_size": 5}"#).is_err());
+    assert_eq!(serde_json::from_str::<SearchConfig>("{}").unwrap(), SearchConfig::default());
+}
+
+mod fitness_parts {
+    use super::*;
+    use crate::search::fitness::{Yardstick, cases, time_blocks};
+
+    const YARDSTICK: Yardstick = Yardstick { min_trades: 10, max_complexity: 20.0 };
+
+    fn outcome(performance: Performance) -> Outcome {
+        Outcome { performance, per_symbol: Vec::new(), daily_returns: Vec::new(), trades_digest: 0, ledger: None }
+    }
+
+    #[test]
+    fn weights_sum_to_one() {
+        let sum: f64 = Components::WEIGHTS.iter().map(|(_, w)| w).sum();
+        assert!((sum - 1.0).abs() < 1e-15);
+        let all = Components {
+            significance: 100.0,
+            profit_factor: 100.0,
+            drawdown: 100.0,
+            consistency: 100.0,
+            breadth: 100.0,
+            trades: 100.0,
+            simplicity: 100.0,
+        };
+        assert!((all.fitness() - 100.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn golden() {
+        let p = Performance {
+            total_return: Some(0.2),
+            t_statistic: Some(3.0),
+            profit_factor: Some(2.0),
+            max_drawdown: Some(-0.1),
+            total_trades: 20,
+            ..Performance::default()
+        };
+        let found = YARDSTICK.measure(&outcome(p), &[0.1, -0.1, 0.2, 0.1], 5.0).unwrap();
+        assert_eq!(found.values(), [50.0, 50.0, 75.0, 75.0, 100.0, 50.0, 75.0]);
+        assert_eq!(found.fitness(), found.points().iter().sum::<f64>());
+        assert!((found.fitness() - 60.0).abs() < 1e-12, "{}", found.fitness());
+    }
+
+    #[test]
+    fn undefined_scores_nothing() {
+        let bare = Performance { total_trades: 10, ..Performance::default() };
+        let found = YARDSTICK.measure(&outcome(bare.clone()), &[], 50.0).unwrap();
+        assert_eq!(found.values(), [0.0, 0.0, 0.0, 0.0, 0.0, 25.0, 0.0]);
+        assert_eq!(YARDSTICK.measure(&outcome(Performance { total_trades: 9, ..bare }), &[], 1.0), None);
+    }
+
+    #[test]
+    fn blocks_cover_every_day_once() {
+        assert_eq!(time_blocks(&[1.0; 9]), [9.0]);
+        assert_eq!(time_blocks(&[1.0; 25]), [12.0, 13.0]);
+        assert_eq!(time_blocks(&[1.0; 365]).len(), 12);
+        assert_eq!(time_blocks(&[1.0; 365]).iter().sum::<f64>(), 365.0);
+        assert_eq!(time_blocks(&[]), [0.0]);
+    }
+
+    #[test]
+    fn cases_do_not_know_size() {
+        let with = |scale: f64| {
+            let daily_returns: Vec<f64> = (0..40).map(|d| scale * (f64::from(d % 5) - 1.5)).collect();
+            let outcome = Outcome { daily_returns, ..outcome(Performance::default()) };
+            cases(&outcome, &time_blocks(&outcome.daily_returns))
+        };
+        assert_eq!(with(1.0).len(), 4);
+        for (small, large) in with(0.001).into_iter().zip(with(0.1)) {
+            assert!((small.unwrap() - large.unwrap()).abs() < 1e-9);
+        }
+        assert_eq!(with(0.0), [None; 4]);
+    }
+}
+
+mod operators {
+    use super::*;
+    use crate::evidence::vectors::{assert_all_close, indices, load, rows};
+    use crate::search::selection::{Contestant, epsilons, lexicase, lexicase_pool, tournament};
+
+    fn contestants(results: &[Vec<Option<f64>>]) -> Vec<Contestant<'_>> {
+        results.iter().enumerate().map(|(i, cases)| Contestant { fitness: i as f64, cases }).collect()
+    }
+
+    #[test]
+    fn lexicase_agrees_with_the_reference() {
+        let Some(v) = load("17_evolution/operators") else { return };
+        let results: Vec<Vec<Option<f64>>> =
+            rows(&v["inputs"]["E"]).into_iter().map(|row| row.into_iter().map(Some).collect()).collect();
+        let all = contestants(&results);
+        let eps = epsilons(&all);
+        assert_all_close(&eps, &v["outputs"]["eps"]);
+        let orders = v["inputs"]["case_orders"].as_array().unwrap();
+        for (order, expected) in orders.iter().zip(v["outputs"]["lexicase_semi_dynamic"].as_array().unwrap()) {
+            let left = lexicase_pool(&all, (0..results.len()).collect(), &indices(order), &eps);
+            assert_eq!(left, indices(&expected[0]));
+        }
+    }
+
+    #[test]
+    fn whoever_is_undefined_everywhere_is_not_chosen() {
+        let results = vec![vec![None, None], vec![Some(1.0), None], vec![None, None]];
+        let all = contestants(&results);
+        let eps = epsilons(&all);
+        for slot in 0..50 {
+            let mut rng = Seed(1).stream("test", slot);
+            if let Some(chosen) = lexicase(&all, 64, &eps, &mut rng) {
+                assert_eq!(chosen, 1);
+            }
+        }
+        assert_eq!(lexicase(&[], 4, &[], &mut Seed(1).stream("test", 0)), None);
+        assert_eq!(tournament(&[], 4, &mut Seed(1).stream("test", 0)), None);
+    }
+
+    #[test]
+    fn a_specialist_is_chosen_too() {
+        let results = vec![vec![Some(5.0), Some(5.0)], vec![Some(0.0), Some(9.0)], vec![Some(1.0), Some(1.0)]];
+        let all = contestants(&results);
+        let mut chosen: HashSet<usize> = HashSet::new();
+        for slot in 0..50 {
+            chosen.extend(lexicase(&all, 32, &[0.1, 0.1], &mut Seed(1).stream("test", slot)));
+        }
+        assert_eq!(chosen, HashSet::from([0, 1]));
+    }
+}
