@@ -6,6 +6,7 @@
 pub mod backtest;
 pub mod config;
 mod context;
+pub mod data;
 mod error;
 pub mod output;
 pub mod search;
@@ -58,6 +59,8 @@ enum Command {
     Config(config::ConfigArgs),
     /// Search for strategies over cached candles
     Search(search::SearchArgs),
+    /// Import, download, list and check candles
+    Data(data::DataArgs),
     /// Serve a simulated Binance over HTTP
     SimulateExchange(simulate_exchange::SimulateArgs),
 }
@@ -68,6 +71,7 @@ async fn dispatch(command: Command, ctx: &Context) -> Result<(), CliError> {
         Command::Backtest(args) => backtest::run(args, ctx).await,
         Command::Config(args) => config::run(args, ctx).await,
         Command::Search(args) => search::run(args, ctx).await,
+        Command::Data(args) => data::run(args, ctx).await,
         Command::SimulateExchange(args) => simulate_exchange::run(args, ctx).await,
     }
 }

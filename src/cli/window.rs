@@ -3,7 +3,7 @@
 use super::{CliError, Context};
 use crate::{
     engine::{Costs, Slippage, SymbolWindow, Window},
-    market::{CandleCache, CandleSeries, Interval, MarketKind, Symbol, interval},
+    market::{CandleSeries, Interval, MarketKind, Symbol, interval},
 };
 use anyhow::Context as _;
 use chrono::{DateTime, NaiveDate, SecondsFormat};
@@ -100,8 +100,7 @@ impl WindowArgs {
         if self.from >= self.to {
             return Err(CliError::Usage("--from must be before --to".into()));
         }
-        let dir = ctx.data_dir().join("candles");
-        let cache = CandleCache::open(&dir).context("candle cache")?;
+        let cache = super::data::cache(ctx)?;
         let first_ms = self.from.saturating_sub(i64::from(self.warm_up_days) * DAY_MS);
         let mut symbols = Vec::with_capacity(self.symbols.len());
         for symbol in &self.symbols {
@@ -129,7 +128,7 @@ impl WindowArgs {
         let window = Window::new(self.from, self.to, symbols).with_context(|| {
             format!(
                 "the cache in {} cannot give {} {} candles for these dates; `sg-ai data import DIR` adds dumps",
-                dir.display(),
+                cache.dir().display(),
                 self.market,
                 self.interval
             )
@@ -166,7 +165,7 @@ fn iso(time_ms: i64) -> String {
     DateTime::from_timestamp_millis(time_ms).map_or_else(String::new, |t| t.to_rfc3339_opts(SecondsFormat::Secs, true))
 }
 
-fn time_ms(text: &str) -> Result<i64, String> {
+pub(super) fn time_ms(text: &str) -> Result<i64, String> {
     if let Ok(day) = text.parse::<NaiveDate>() {
         return Ok(day.and_time(chrono::NaiveTime::MIN).and_utc().timestamp_millis());
     }

@@ -256,7 +256,7 @@ impl CandleCache {
         Ok(all)
     }
 
-    /// What is stored of one symbol and interval; `None` when nothing readable is.
+    /// What is stored of one symbol and interval; `None` when nothing is.
     ///
     /// # Errors
     /// When the directory cannot be read.
@@ -280,7 +280,7 @@ impl CandleCache {
                 Err(e) => return Err(e),
             }
         }
-        Ok(Coverage::of(months, damaged))
+        Ok(Coverage::of((market, symbol, interval), months, damaged))
     }
 
     /// Facts about each readable stored month of a symbol and interval, in time order; a damaged month counts as not

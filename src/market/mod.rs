@@ -17,6 +17,7 @@ pub mod resample;
 pub mod series;
 pub mod simulated;
 pub mod symbol;
+pub mod verify;
 
 pub use binance::Binance;
 pub use cache::{CandleCache, Provenance};

@@ -1,7 +1,7 @@
 //! What is wrong with a run of candles, and how bad it is. Pure: rows in, report out; never repairs anything.
 //!
 //! Severity rule: rows that contradict themselves or the grid (duplicate, disorder, off-grid, impossible, wrong time
-//! unit) are **errors**; so are missing candles once they exceed [`QualityPolicy::max_missing_fraction`] of the
+//! unit) and stored months that are damaged are **errors**; so are missing candles once they exceed [`QualityPolicy::max_missing_fraction`] of the
 //! expected ones. Single gaps, stale runs and jumps are **warnings**: markets do that, rarely. Zero volumes are
 //! **notes**, and a warning above [`QualityPolicy::max_zero_volume_fraction`]. A window with an error is not evidence.
 
@@ -35,6 +35,8 @@ pub enum Severity {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FindingKind {
+    /// A stored month that cannot be read, or is not what was stored.
+    Damaged,
     /// Missing candles.
     Gap,
     /// The missing candles together are too many.

@@ -157,10 +157,10 @@ pub struct Coverage {
     pub interval: Interval,
     /// Candles.
     pub rows: u64,
-    /// Open time of the first candle, UTC ms.
-    pub first_open_ms: i64,
-    /// Open time of the last candle, UTC ms.
-    pub last_open_ms: i64,
+    /// Open time of the first readable candle, UTC ms.
+    pub first_open_ms: Option<i64>,
+    /// Open time of the last readable candle, UTC ms.
+    pub last_open_ms: Option<i64>,
     /// Holes between first and last, those between months too.
     pub gaps: Vec<Gap>,
     /// Candles without volume.
@@ -172,15 +172,28 @@ pub struct Coverage {
 }
 
 impl Coverage {
-    /// The coverage that readable months, in time order, add up to; `None` without one.
-    pub(super) fn of(months: Vec<Manifest>, damaged: Vec<String>) -> Option<Self> {
-        let (first, last) = (&months.first()?.facts, &months.last()?.facts);
-        let (market, symbol, interval) = (first.market, first.symbol.clone(), first.interval);
-        let (first_open_ms, last_open_ms) = (first.first_open_ms, last.last_open_ms);
+    /// The coverage that readable months, in time order, add up to; `None` when nothing is stored.
+    pub(super) fn of(
+        (market, symbol, interval): (MarketKind, &Symbol, Interval),
+        months: Vec<Manifest>,
+        damaged: Vec<String>,
+    ) -> Option<Self> {
+        if months.is_empty() && damaged.is_empty() {
+            return None;
+        }
         let gaps = holes(interval, months.iter().map(|m| &m.facts));
-        let rows = months.iter().map(|m| m.facts.rows).sum();
-        let zero_volumes = months.iter().map(|m| m.facts.zero_volumes).sum();
-        Some(Self { market, symbol, interval, rows, first_open_ms, last_open_ms, gaps, zero_volumes, months, damaged })
+        Some(Self {
+            market,
+            symbol: symbol.clone(),
+            interval,
+            rows: months.iter().map(|m| m.facts.rows).sum(),
+            first_open_ms: months.first().map(|m| m.facts.first_open_ms),
+            last_open_ms: months.last().map(|m| m.facts.last_open_ms),
+            gaps,
+            zero_volumes: months.iter().map(|m| m.facts.zero_volumes).sum(),
+            months,
+            damaged,
+        })
     }
 
     /// Missing candles between first and last.

@@ -1,0 +1,71 @@
+//! `sg-ai data verify`: is what is cached sound.
+
+use super::super::{CliError, Context, output};
+use super::{Selection, cache, minute, progress};
+use crate::market::quality::Severity;
+use crate::market::verify::{SeriesCheck, verify};
+use anyhow::{Context as _, anyhow};
+use clap::Args;
+
+/// Findings shown for one series as text; JSON has all.
+const MAX_SHOWN: usize = 20;
+
+/// Check what is cached
+#[derive(Args, Debug)]
+pub(super) struct VerifyArgs {
+    #[command(flatten)]
+    selection: Selection,
+    /// Print JSON, with every finding
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(args: VerifyArgs, ctx: &Context) -> Result<(), CliError> {
+    let cache = cache(ctx)?;
+    let policy = &ctx.config().market.quality;
+    let coverage = args.selection.coverage(&cache).await?;
+    let bar = progress(coverage.len());
+    let mut checks = Vec::with_capacity(coverage.len());
+    for series in &coverage {
+        bar.set_message(format!("{} {} {}", series.market, series.symbol, series.interval));
+        checks.push(verify(&cache, series, policy).await.context("candle cache")?);
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    if args.json { output::json(&checks) } else { output::text(lines(&checks)) }.context("standard output")?;
+    match checks.iter().filter(|c| !c.fit_for_evidence).count() {
+        0 => Ok(()),
+        unfit => Err(CliError::Failed(anyhow!("{unfit} of {} series are not fit for evidence", checks.len()))),
+    }
+}
+
+fn lines(checks: &[SeriesCheck]) -> String {
+    let mut text = String::new();
+    for check in checks {
+        let verdict = match check.report.worst() {
+            None => "sound",
+            Some(Severity::Note) => "sound, with notes",
+            Some(Severity::Warning) => "usable, with warnings",
+            Some(Severity::Error) => "not fit for evidence",
+        };
+        let (rows, expected) = (check.report.candles, check.report.expected);
+        let (market, symbol, interval) = (check.market, &check.symbol, check.interval);
+        text.push_str(&format!("{market} {symbol} {interval}: {rows} of {expected} candles, {verdict}\n"));
+        for finding in check.report.findings.iter().take(MAX_SHOWN) {
+            let severity = match finding.severity {
+                Severity::Note => "note",
+                Severity::Warning => "warning",
+                Severity::Error => "error",
+            };
+            text.push_str(&format!("  {severity:<7} {}  {}\n", minute(finding.from_ms), finding.detail));
+        }
+        let more = check.report.findings.len().saturating_sub(MAX_SHOWN);
+        if more > 0 {
+            text.push_str(&format!("  and {more} more; --json shows all\n"));
+        }
+    }
+    if checks.is_empty() {
+        text.push_str("nothing of that is cached\n");
+    }
+    text
+}

@@ -1,0 +1,71 @@
+//! Checks what the cache holds: each month readable and unchanged, each series sound. Reads only, repairs nothing.
+
+use super::cache::{CacheError, CandleCache, Coverage};
+use super::quality::{Finding, FindingKind, QualityPolicy, QualityReport, Severity, check_series};
+use super::{CandleSeries, Interval, MarketKind, Symbol, interval};
+use serde::Serialize;
+
+/// One symbol and interval, checked.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SeriesCheck {
+    /// Which market.
+    pub market: MarketKind,
+    /// Which symbol.
+    pub symbol: Symbol,
+    /// Which interval.
+    pub interval: Interval,
+    /// Open time of the first candle, UTC ms.
+    pub first_open_ms: Option<i64>,
+    /// Open time of the last candle, UTC ms.
+    pub last_open_ms: Option<i64>,
+    /// Whether the candles may count as evidence.
+    pub fit_for_evidence: bool,
+    /// What was found.
+    #[serde(flatten)]
+    pub report: QualityReport,
+}
+
+/// Checks one stored series whole.
+///
+/// # Errors
+/// When the storage cannot be read. What is wrong with stored candles is part of the answer instead.
+pub async fn verify(
+    cache: &CandleCache,
+    coverage: &Coverage,
+    policy: &QualityPolicy,
+) -> Result<SeriesCheck, CacheError> {
+    let Coverage { market, symbol, interval, .. } = coverage;
+    let mut series = CandleSeries::new(*interval);
+    let mut damaged = Vec::new();
+    for month in &coverage.months {
+        let facts = &month.facts;
+        let end_ms = interval::next_open_time_ms(*interval, facts.last_open_ms);
+        match cache.load_stored(*market, symbol, *interval, facts.first_open_ms, end_ms).await {
+            // Each month begins after the one before it ends, so nothing is refused here.
+            Ok(part) => part.candles().for_each(|candle| drop(series.push(&candle))),
+            Err(CacheError::Damaged { path, what }) => {
+                let (from_ms, to_ms) = (facts.first_open_ms, facts.last_open_ms);
+                damaged.push(damage(from_ms, to_ms, facts.rows, format!("{path}: {what}")));
+            }
+            Err(e) => return Err(e),
+        }
+    }
+    damaged.extend(coverage.damaged.iter().map(|what| damage(0, 0, 0, what.clone())));
+    let policy = *policy;
+    let checked = tokio::task::spawn_blocking(move || check_series(&series, &policy));
+    let mut report = checked.await.map_err(|e| CacheError::Task(e.to_string()))?;
+    report.findings.splice(0..0, damaged);
+    Ok(SeriesCheck {
+        market: *market,
+        symbol: symbol.clone(),
+        interval: *interval,
+        first_open_ms: coverage.first_open_ms,
+        last_open_ms: coverage.last_open_ms,
+        fit_for_evidence: report.fit_for_evidence(),
+        report,
+    })
+}
+
+fn damage(from_ms: i64, to_ms: i64, candles: u64, detail: String) -> Finding {
+    Finding { kind: FindingKind::Damaged, severity: Severity::Error, from_ms, to_ms, candles, detail }
+}
