@@ -3,6 +3,12 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod audit;
+mod embedded;
 mod leases;
 mod made;
 mod migrations;
+mod operations;
+mod paper;
+mod sessions;
+mod transitions;

@@ -137,9 +137,7 @@ impl EmbeddedServer {
     /// The same as a URL, for `psql` and other programs.
     #[must_use]
     pub fn url(&self) -> String {
-        let folder: String =
-            url::form_urlencoded::byte_serialize(self.cluster.socket.as_os_str().as_encoded_bytes()).collect();
-        format!("postgresql://{SUPERUSER}@/{DATABASE}?host={folder}")
+        url_of(&self.cluster)
     }
 
     /// Its process, while this process owns it and it runs.
@@ -178,6 +176,23 @@ impl Drop for EmbeddedServer {
             let _ = keeper.join();
         }
     }
+}
+
+/// The URL of the private server that a configuration describes, whether it runs or not.
+///
+/// # Errors
+/// When there is no such server yet, or its folder is no good.
+pub fn url(config: &EmbeddedConfig) -> Result<String, EmbeddedError> {
+    let missing = || std::io::Error::new(std::io::ErrorKind::NotFound, "there is no private server yet");
+    if !config.data_dir.join("cluster").is_dir() {
+        return Err(EmbeddedError::io("find", &config.data_dir)(missing()));
+    }
+    Ok(url_of(&Cluster::prepare(config)?))
+}
+
+fn url_of(cluster: &Cluster) -> String {
+    let folder: String = url::form_urlencoded::byte_serialize(cluster.socket.as_os_str().as_encoded_bytes()).collect();
+    format!("postgresql://{SUPERUSER}@/{DATABASE}?host={folder}")
 }
 
 /// A store with whatever it stands on: a server of ours, or the operator's.

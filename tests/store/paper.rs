@@ -1,0 +1,91 @@
+//! Paper trading: passes only ever reach further, and are counted once.
+
+use crate::{made, support};
+use serde_json::json;
+use sg_ai::{
+    engine::DailyEquity,
+    lifecycle::{State, Transition},
+    store::{Page, PaperPass, PassOutcome, StatSource, StoreError},
+};
+use uuid::Uuid;
+
+fn pass(run_id: Uuid, days: i64) -> PaperPass {
+    let to_ms = made::T1 + days * made::DAY_MS;
+    PaperPass {
+        run_id,
+        to_ms,
+        performance: made::performance(Some(1.0 + days as f64 / 8.0)),
+        closed_trades: days as u32,
+        open_positions: json!([{ "symbol": "BTCUSDT", "days": days }]),
+        trades: (0..days).map(|day| made::trade(made::T1 + day * made::DAY_MS, day as f64 - 0.1)).collect(),
+        daily_equity: (0..=days)
+            .map(|day| DailyEquity { time_ms: made::T1 + day * made::DAY_MS, equity: 10_000.1 + day as f64 })
+            .collect(),
+    }
+}
+
+#[tokio::test]
+async fn a_pass_is_recorded_once_and_never_goes_back() {
+    let (_database, store) = support::database().await;
+    let (_lease, token) = made::lease(&store).await;
+    let id = made::in_shadow(&store, 1).await;
+    let runs = store.paper_runs(&[State::Shadow, State::Live]).await.unwrap();
+    assert_eq!((runs.len(), runs[0].strategy.id, runs[0].demotions), (1, id, 0));
+    let run = &runs[0].run;
+    assert_eq!((run.to_ms, &run.performance, run.closed_trades), (made::T1, &None, 0));
+    assert_eq!(run.config, json!({ "fee": 0.0004 }));
+    assert!(store.overview().await.unwrap().shadow_profit_factors.is_empty());
+
+    assert_eq!(store.record_paper_pass(&token, &pass(run.id, 3)).await.unwrap(), PassOutcome::Recorded);
+    assert_eq!(store.record_paper_pass(&token, &pass(run.id, 3)).await.unwrap(), PassOutcome::AlreadyThere);
+    assert_eq!(store.record_paper_pass(&token, &pass(run.id, 2)).await.unwrap(), PassOutcome::AlreadyThere);
+    assert_eq!(store.record_paper_pass(&token, &pass(run.id, 5)).await.unwrap(), PassOutcome::Recorded);
+
+    let now = store.paper_runs(&[State::Shadow]).await.unwrap().remove(0).run;
+    let expected = pass(run.id, 5);
+    assert_eq!(now.performance, Some(expected.performance.clone()));
+    assert_eq!((now.to_ms, now.closed_trades), (expected.to_ms, 5));
+    assert_eq!((&now.daily_equity, &now.open_positions), (&expected.daily_equity, &expected.open_positions));
+    let trades = store.paper_trades(id, Page::first(100)).await.unwrap();
+    let stored: Vec<_> = trades.iter().rev().map(|row| row.trade.clone()).collect();
+    assert_eq!(stored, expected.trades, "to the bit, each once");
+    let stats = store.latest_stats(&[id]).await.unwrap();
+    assert_eq!(stats.len(), 1);
+    assert_eq!((stats[0].source, stats[0].window_to_ms), (StatSource::Shadow, expected.to_ms));
+    assert_eq!(store.overview().await.unwrap().shadow_profit_factors[&id], 1.625);
+}
+
+#[tokio::test]
+async fn an_ended_run_is_left_alone() {
+    let (_database, store) = support::database().await;
+    let (_lease, token) = made::lease(&store).await;
+    let id = made::in_shadow(&store, 1).await;
+    let run = store.paper_runs(&[State::Shadow]).await.unwrap().remove(0).run.id;
+    store.record_paper_pass(&token, &pass(run, 14)).await.unwrap();
+    let at = made::T1 + 14 * made::DAY_MS;
+    store.apply_transition(&made::transition(id, Transition::GoLive, at), Some(&token)).await.unwrap();
+    assert_eq!(store.record_paper_pass(&token, &pass(run, 15)).await.unwrap(), PassOutcome::Ended);
+    let runs = store.paper_runs(&[State::Shadow, State::Live]).await.unwrap();
+    assert_eq!((runs.len(), runs[0].run.phase, runs[0].run.from_ms), (1, State::Live, at));
+    assert_eq!(store.paper_trades(id, Page::first(100)).await.unwrap().len(), 14);
+    assert_eq!(store.paper_runs(&[State::Shadow]).await.unwrap(), []);
+    let unknown = store.record_paper_pass(&token, &pass(Uuid::nil(), 1)).await;
+    assert!(matches!(unknown, Err(StoreError::NotFound { what: "paper run", .. })));
+}
+
+#[tokio::test]
+async fn a_trade_that_cannot_be_undoes_the_whole_pass() {
+    let (_database, store) = support::database().await;
+    let (_lease, token) = made::lease(&store).await;
+    let id = made::in_shadow(&store, 1).await;
+    let run = store.paper_runs(&[State::Shadow]).await.unwrap().remove(0).run.id;
+    let mut bad = pass(run, 2);
+    bad.trades[1].profit = f64::NAN;
+    let error = store.record_paper_pass(&token, &bad).await.unwrap_err();
+    assert!(matches!(error, StoreError::Constraint { .. }), "{error}");
+    bad = pass(run, 2);
+    bad.trades[0].exit_time_ms = bad.trades[0].entry_time_ms - 1;
+    assert!(matches!(store.record_paper_pass(&token, &bad).await, Err(StoreError::Constraint { .. })));
+    assert_eq!(store.paper_trades(id, Page::first(9)).await.unwrap(), []);
+    assert_eq!(store.paper_runs(&[State::Shadow]).await.unwrap()[0].run.to_ms, made::T1);
+}
