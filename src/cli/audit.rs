@@ -46,8 +46,6 @@ pub async fn run(args: AuditArgs, ctx: &Context) -> Result<(), CliError> {
     }
     match report.first_bad {
         None => Ok(()),
-        Some(bad) => {
-            Err(anyhow::anyhow!("the audit trail does not hold: entry {} {}", bad.id, bad.problem).into())
-        }
+        Some(bad) => Err(anyhow::anyhow!("the audit trail does not hold: entry {} {}", bad.id, bad.problem).into()),
     }
 }

@@ -3,12 +3,15 @@
 //! To add a command: a file with `pub struct XArgs` and `pub async fn run(args, ctx)`, a `mod` line, a variant of
 //! [`Command`] and its arm in [`dispatch`].
 
+pub mod audit;
 pub mod backtest;
 pub mod config;
 mod context;
 pub mod data;
 mod error;
+pub mod migrate;
 pub mod output;
+pub mod postgres;
 pub mod search;
 pub mod simulate_exchange;
 pub mod window;
@@ -53,6 +56,8 @@ struct GlobalArgs {
 /// What to do.
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Look into the audit trail
+    Audit(audit::AuditArgs),
     /// Backtest one strategy over cached candles
     Backtest(backtest::BacktestArgs),
     /// Look at the configuration
@@ -61,6 +66,10 @@ enum Command {
     Search(search::SearchArgs),
     /// Import, download, list and check candles
     Data(data::DataArgs),
+    /// Bring the schema of the database up to date
+    Migrate(migrate::MigrateArgs),
+    /// Install, start or find the private PostgreSQL server
+    Postgres(postgres::PostgresArgs),
     /// Serve a simulated Binance over HTTP
     SimulateExchange(simulate_exchange::SimulateArgs),
 }
@@ -68,10 +77,13 @@ enum Command {
 /// Runs the command: takes what it does to its own file.
 async fn dispatch(command: Command, ctx: &Context) -> Result<(), CliError> {
     match command {
+        Command::Audit(args) => audit::run(args, ctx).await,
         Command::Backtest(args) => backtest::run(args, ctx).await,
         Command::Config(args) => config::run(args, ctx).await,
         Command::Search(args) => search::run(args, ctx).await,
         Command::Data(args) => data::run(args, ctx).await,
+        Command::Migrate(args) => migrate::run(args, ctx).await,
+        Command::Postgres(args) => postgres::run(args, ctx).await,
         Command::SimulateExchange(args) => simulate_exchange::run(args, ctx).await,
     }
 }

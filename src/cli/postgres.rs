@@ -32,9 +32,8 @@ pub async fn run(args: PostgresArgs, ctx: &Context) -> Result<(), CliError> {
     match args.command {
         PostgresCommand::Install => {
             let cache = config.cache_dir;
-            let installed = tokio::task::spawn_blocking(move || {
-                embedded::install(&cache, &mut |line| tracing::info!("{line}"))
-            });
+            let installed =
+                tokio::task::spawn_blocking(move || embedded::install(&cache, &mut |line| tracing::info!("{line}")));
             let programs = installed.await.context("install")?.context("postgres")?;
             output::line(programs.bin.display().to_string()).context("standard output")?;
         }

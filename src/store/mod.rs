@@ -13,6 +13,7 @@ mod migrations;
 mod outbox;
 mod overview;
 mod paper;
+mod session_end;
 mod sessions;
 mod status;
 mod strategies;
@@ -28,9 +29,9 @@ pub use migrations::{MigrationReport, SCHEMA_VERSION};
 pub use outbox::{ClaimedEvent, Delivery, NewEvent, OutboxDepth};
 pub use overview::{GenerationRow, Overview, TrialTotals};
 pub use paper::{ActivePaperRun, PaperPass, PaperRun, PassOutcome};
+pub use session_end::{CandidateRecord, FinishReport, WindowStat};
 pub use sessions::{
-    CandidateRecord, FailedBacktest, FinishReport, GenerationRecord, NewSession, RecordOutcome, ResumableSession,
-    Session, SessionStatus, WindowStat,
+    FailedBacktest, GenerationRecord, NewSession, RecordOutcome, ResumableSession, Session, SessionStatus,
 };
 pub use status::{FeedStatus, RunnerStatus};
 pub use strategies::{

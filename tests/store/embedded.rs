@@ -157,8 +157,7 @@ async fn what_unfinished_starts_left_is_in_nobodys_way() {
     assert_eq!(embedded::url(&config).unwrap(), server.url());
     drop(server);
     assert!(!cluster.join("postmaster.pid").exists(), "dropping stops it");
-    fs::remove_dir_all(&config.data_dir).unwrap();
-    fs::create_dir(&config.data_dir).unwrap();
+    fs::remove_dir_all(&cluster).unwrap();
     fs::create_dir(config.data_dir.join("cluster.unfinished")).unwrap();
     let server = EmbeddedServer::start(config.clone()).await.unwrap();
     server.stop().await;

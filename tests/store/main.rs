@@ -1,5 +1,8 @@
 //! The store against a real server: what it keeps, what it refuses, and what survives kills.
 
+// A failed assumption of a test is a failed test.
+#![allow(clippy::unwrap_used)]
+
 #[path = "../support/mod.rs"]
 mod support;
 

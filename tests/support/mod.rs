@@ -4,6 +4,8 @@
 
 // Each test binary uses a part of it.
 #![allow(dead_code)]
+// A failed assumption of a test is a failed test.
+#![allow(clippy::unwrap_used)]
 
 use secrecy::SecretString;
 use sg_ai::store::{

@@ -9,7 +9,7 @@ use nix::{sys::signal::kill, unistd::Pid};
 use std::{
     fs::{self, File, TryLockError},
     os::unix::process::CommandExt,
-    process::{Child, Stdio},
+    process::{Child, ExitStatus, Stdio},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         mpsc::{Receiver, RecvTimeoutError},
@@ -66,10 +66,12 @@ fn own(
 ) -> Result<(), EmbeddedError> {
     let path = cluster.root.join("owner.lock");
     let file = File::options().create(true).append(true).open(&path).map_err(EmbeddedError::io("open", &path))?;
+    let mut was_up = false;
     loop {
         match file.try_lock() {
             Ok(()) => break,
-            Err(TryLockError::WouldBlock) => {}
+            // Another daemon has it up.
+            Err(TryLockError::WouldBlock) => was_up = true,
             Err(TryLockError::Error(error)) => return Err(EmbeddedError::io("lock", &path)(error)),
         }
         if told_to_stop(stop_rx, TICK) {
@@ -78,24 +80,23 @@ fn own(
     }
     // The lock is held until this function ends.
     lock(status).owner = true;
-    let programs = programs::locate(config.postgres_bin.as_deref(), &config.cache_dir, cluster.version()?)?;
-    cluster.initialise(&programs)?;
-    cluster.reclaim()?;
     let mut pause = TICK;
     loop {
         let started = Instant::now();
-        let mut child = spawn(config, cluster, &programs)?;
-        lock(status).pid = Some(child.id());
-        let exit = loop {
-            if told_to_stop(stop_rx, TICK) {
-                stop_child(&mut child);
-                return Ok(());
+        let outcome = match start(config, cluster) {
+            Ok(mut child) => {
+                was_up = true;
+                lock(status).pid = Some(child.id());
+                match watch(&mut child, stop_rx) {
+                    None => return Ok(()),
+                    Some(exit) => format!("{exit}; its log ends with: {}", cluster.log_tail()),
+                }
             }
-            if let Ok(Some(exit)) = child.try_wait() {
-                break exit;
-            }
+            Err(error) if was_up => error.to_string(),
+            // Nobody relies on it yet: whoever starts it hears why.
+            Err(error) => return Err(error),
         };
-        tracing::warn!(%exit, log = %cluster.log_tail(), "the private PostgreSQL server died and is started again");
+        tracing::warn!(reason = outcome, "the private PostgreSQL server died and is started again");
         {
             let mut status = lock(status);
             status.pid = None;
@@ -106,7 +107,27 @@ fn own(
         if told_to_stop(stop_rx, pause) {
             return Ok(());
         }
-        cluster.reclaim()?;
+    }
+}
+
+/// Starts the server on what is there, whatever state its last one left it in.
+fn start(config: &EmbeddedConfig, cluster: &Cluster) -> Result<Child, EmbeddedError> {
+    let programs = programs::locate(config.postgres_bin.as_deref(), &config.cache_dir, cluster.version()?)?;
+    cluster.initialise(&programs)?;
+    cluster.reclaim()?;
+    spawn(config, cluster, &programs)
+}
+
+/// Waits until the server dies, or stops it when told to (`None`).
+fn watch(child: &mut Child, stop_rx: &Receiver<()>) -> Option<ExitStatus> {
+    loop {
+        if told_to_stop(stop_rx, TICK) {
+            stop_child(child);
+            return None;
+        }
+        if let Ok(Some(exit)) = child.try_wait() {
+            return Some(exit);
+        }
     }
 }
 

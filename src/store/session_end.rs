@@ -1,0 +1,152 @@
+//! How a search session ends: its best are stored with what was measured and decided, or it is given up.
+
+use super::{
+    LeaseToken, NewStrategy, Session, SessionStatus, StatSource, Store, StoreError, TransitionRecord, Tx,
+    sessions::{lock, must_run},
+    strategies, transitions,
+};
+use crate::engine::Performance;
+use crate::lifecycle::State;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokio_postgres::types::Json;
+use uuid::Uuid;
+
+/// Performance in a window.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs)]
+pub struct WindowStat {
+    pub from_ms: i64,
+    pub to_ms: i64,
+    pub performance: Performance,
+}
+
+/// One of the best of a session, with what was measured and decided.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CandidateRecord {
+    /// The strategy.
+    pub strategy: NewStrategy,
+    /// Over what the search saw.
+    pub backtest: Option<WindowStat>,
+    /// Over the hold-out.
+    pub holdout: Option<WindowStat>,
+    /// Costs, capital, ...: `backtest_results.parameters`.
+    pub parameters: Value,
+    /// The gate's decision; `None` leaves it a candidate.
+    pub transition: Option<TransitionRecord>,
+}
+
+/// How a session ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FinishReport {
+    /// Strategies stored.
+    pub stored: u32,
+    /// Strategies that were stored before, and were left alone.
+    pub rediscovered: u32,
+    /// Of the stored ones, how many are in shadow now.
+    pub to_shadow: u32,
+    /// Of the stored ones, how many are disabled now.
+    pub disabled: u32,
+}
+
+impl Store {
+    /// Ends a session: stores its best strategies with their statistics, and applies what the gate decided.
+    ///
+    /// A genome that is stored already is left alone. Finishing twice gives the first report again.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`]; [`StoreError::Conflict`] when the session was abandoned.
+    pub async fn finish_session(
+        &self,
+        lease: &LeaseToken,
+        session_id: Uuid,
+        candidates: &[CandidateRecord],
+    ) -> Result<FinishReport, StoreError> {
+        // Parents before children, so that lineage finds their ids.
+        let mut ordered: Vec<&CandidateRecord> = candidates.iter().collect();
+        ordered.sort_by_key(|candidate| candidate.strategy.generation);
+        let ordered = &ordered;
+        self.transaction("finish_session", |tx| async move {
+            let tx = &tx;
+            lease.verify(tx).await?;
+            let session = lock(tx, session_id).await?;
+            if let Some(report) = session.report {
+                return Ok(report);
+            }
+            must_run(&session)?;
+            let mut report = FinishReport::default();
+            for candidate in ordered {
+                if !strategies::insert(tx, &self.inner.audit_key, &candidate.strategy).await? {
+                    report.rediscovered += 1;
+                    continue;
+                }
+                report.stored += 1;
+                self.store_evidence(tx, &session, candidate).await?;
+                if let Some(transition) = &candidate.transition {
+                    if transition.strategy_id != candidate.strategy.id {
+                        return Err(StoreError::Invalid("a candidate's transition names another strategy".to_owned()));
+                    }
+                    transitions::apply(tx, &self.inner.audit_key, transition).await?;
+                    report.to_shadow += u32::from(transition.transition.to() == State::Shadow);
+                    report.disabled += u32::from(transition.transition.to() == State::Disabled);
+                }
+            }
+            let sql =
+                "update search_sessions set status = 'finished', report = $2, ended_at = now(), updated_at = now()
+                where id = $1";
+            tx.execute(sql, &[&session_id, &Json(&report)]).await?;
+            tx.execute("delete from search_states where session_id = $1", &[&session_id]).await?;
+            self.audit_session(tx, "session_finished", &session, json!({ "report": report })).await?;
+            Ok(report)
+        })
+        .await
+    }
+
+    /// Gives a running session up. Abandoning twice changes nothing more.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`]; [`StoreError::Conflict`] when it was finished.
+    pub async fn abandon_session(&self, lease: &LeaseToken, session_id: Uuid, reason: &str) -> Result<(), StoreError> {
+        self.transaction("abandon_session", |tx| async move {
+            let tx = &tx;
+            lease.verify(tx).await?;
+            let session = lock(tx, session_id).await?;
+            if session.status == SessionStatus::Abandoned {
+                return Ok(());
+            }
+            must_run(&session)?;
+            let sql =
+                "update search_sessions set status = 'abandoned', reason = $2, ended_at = now(), updated_at = now()
+                where id = $1";
+            tx.execute(sql, &[&session_id, &reason]).await?;
+            tx.execute("delete from search_states where session_id = $1", &[&session_id]).await?;
+            self.audit_session(tx, "session_abandoned", &session, json!({ "reason": reason })).await
+        })
+        .await
+    }
+
+    async fn store_evidence(&self, tx: &Tx, session: &Session, candidate: &CandidateRecord) -> Result<(), StoreError> {
+        let id = candidate.strategy.id;
+        let sources = [(StatSource::Backtest, &candidate.backtest), (StatSource::Holdout, &candidate.holdout)];
+        for (source, stat) in sources {
+            let Some(stat) = stat else { continue };
+            let window = (stat.from_ms, stat.to_ms);
+            let version = Some(session.spec.data_version.as_str());
+            strategies::put_stat(tx, id, source, window, version, &stat.performance).await?;
+            let sql =
+                "insert into backtest_results (strategy_id, backtest_id, metrics, parameters, period_start, period_end)
+                values ($1, $2, $3, $4, $5, $6)";
+            let backtest_id = format!("{}:{}", session.id, source.name());
+            let (start, end) = (time(stat.from_ms), time(stat.to_ms));
+            let params: super::transaction::Params<'_> =
+                &[&id, &backtest_id, &Json(&stat.performance), &candidate.parameters, &start, &end];
+            tx.execute(sql, params).await?;
+        }
+        Ok(())
+    }
+}
+
+fn time(ms: i64) -> Option<DateTime<Utc>> {
+    DateTime::from_timestamp_millis(ms)
+}
