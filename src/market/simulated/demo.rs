@@ -17,25 +17,26 @@ const HISTORY_DAYS: i64 = 180;
 const DECAY_AFTER_DAYS: i64 = 35;
 const DECAY_DAYS: i64 = 5;
 
-/// Four symbols on 15m candles. BTCUSDT and SOLUSDT revert to their mean after closes outside
-/// `bollinger(20, 2)`; from day 35 that edge dies, and by day 40 it has turned against those who trade it.
-/// ETHUSDT and ARBUSDT rise from 13:00 to 17:00 UTC and fall from 01:00 to 05:00, for ever.
+/// Four symbols on 15m candles. BTCUSDT, SOLUSDT and ARBUSDT revert to their mean after closes outside
+/// `bollinger(20, 2.2)`; from day 35 that edge dies, and by day 40 it has turned against those who trade it.
+/// BTCUSDT and ETHUSDT rise from 13:00 to 17:00 UTC and fall from 01:00 to 05:00, for ever.
 ///
 /// The clock runs a simulated day in two wall seconds.
 #[must_use]
 pub fn demo_market(seed: u64) -> ExchangeConfig {
     let symbols: Vec<Symbol> =
         ["BTCUSDT", "ETHUSDT", "SOLUSDT", "ARBUSDT"].iter().filter_map(|name| name.parse().ok()).collect();
-    let some = |wanted: [usize; 2]| wanted.iter().filter_map(|i| symbols.get(*i).cloned()).collect();
+    let some = |wanted: &[usize]| wanted.iter().filter_map(|i| symbols.get(*i).cloned()).collect();
     let mut market = MarketSpec::noise(Seed(seed), NOW_MS - HISTORY_DAYS * DAY_MS, &symbols);
+    let reversion = EdgeKind::MeanReversion { lookback: 20, deviations: 2.2, hold: 16 };
     market.edges = vec![
         EdgeSpec {
             end_ms: Some(NOW_MS + DECAY_AFTER_DAYS * DAY_MS),
             decay_ms: DECAY_DAYS * DAY_MS,
             residual: -0.7,
-            ..EdgeSpec::lasting(EdgeKind::MeanReversion { lookback: 20, deviations: 2.0, hold: 12 }, some([0, 2]), 22.0)
+            ..EdgeSpec::lasting(reversion, some(&[0, 2, 3]), 26.0)
         },
-        EdgeSpec::lasting(EdgeKind::TimeOfDay { hour: 13, hours: 4 }, some([1, 3]), 14.0),
+        EdgeSpec::lasting(EdgeKind::TimeOfDay { hour: 13, hours: 4 }, some(&[0, 1]), 18.0),
     ];
     ExchangeConfig { speed: 43_200.0, ..ExchangeConfig::new(market, NOW_MS) }
 }

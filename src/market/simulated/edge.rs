@@ -86,8 +86,9 @@ pub struct EdgeSpec {
     /// Symbols that have it.
     pub symbols: Vec<Symbol>,
     /// True annual Sharpe ratio of the natural strategy on one symbol, before costs, at constant notional,
-    /// from daily returns x sqrt(365), while the edge is at full strength. Above about 15 the days' own
-    /// spread in signals makes the ratio that can be measured fall short of it.
+    /// from daily returns x sqrt(365), while the edge is at full strength. What 80 years measure is within a
+    /// twentieth of it, but for momentum, whose signals cluster: 3.7, 5.5 and 8.8 for 4, 6 and 10. Far above 10
+    /// the days' own spread in signals makes what can be measured fall short for every kind.
     pub sharpe: f64,
     /// First millisecond with the edge.
     pub start_ms: i64,

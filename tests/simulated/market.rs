@@ -276,7 +276,6 @@ fn an_edge_is_as_strong_as_stated() {
         let market = SimulatedMarket::new(spec).unwrap();
         let series = candles(&market, "ETHUSDT", Interval::M15, 12 * 365);
         let sharpe = annual_sharpe(&earned(kind, &series));
-        println!("{name}: {sharpe}");
         assert!((sharpe - 6.0).abs() < 0.9, "{name}: {sharpe}");
         // Both sides are mirrored, so holding gains nothing.
         let t = t_statistic(&returns(&series));
@@ -310,7 +309,6 @@ fn an_edge_starts_decays_and_turns_when_told_and_only_on_its_symbols() {
         [part(0, 2), part(2, 4), part(5, 7)]
     };
     let [before, during, after] = sharpes("ETHUSDT");
-    println!("{before} {during} {after}");
     assert!(before.abs() < 3.0 && during > 5.0 && after < -5.0, "{before} {during} {after}");
     assert!(sharpes("BTCUSDT").iter().all(|s| s.abs() < 3.0));
     // What the edge starts later cannot change what came before.
