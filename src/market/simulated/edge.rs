@@ -86,9 +86,10 @@ pub struct EdgeSpec {
     /// Symbols that have it.
     pub symbols: Vec<Symbol>,
     /// True annual Sharpe ratio of the natural strategy on one symbol, before costs, at constant notional,
-    /// from daily returns x sqrt(365), while the edge is at full strength. What 80 years measure is within a
-    /// twentieth of it, but for momentum, whose signals cluster: 3.7, 5.5 and 8.8 for 4, 6 and 10. Far above 10
-    /// the days' own spread in signals makes what can be measured fall short for every kind.
+    /// from daily returns x sqrt(365), while the edge is at full strength. Measured over 80 years
+    /// (standard error 0.11) for 4, 6 and 10: time of day 3.9, 5.8, 9.6; volume spike 4.2, 6.2, 9.8; momentum,
+    /// whose signals cluster, 3.7, 5.5, 8.8; mean reversion 3.9 for 4. Far above 10 the days' own spread in signals
+    /// makes what can be measured fall short for every kind.
     pub sharpe: f64,
     /// First millisecond with the edge.
     pub start_ms: i64,
