@@ -246,8 +246,11 @@ impl Feed {
                     break;
                 }
             };
-            // Still open, or not asked for.
-            rows.retain(|c| c.close_time_ms < now_ms && (from_ms..=range.to_ms).contains(&c.open_time_ms));
+            // Not asked for, or still open: by the calendar, whatever close time the row claims.
+            rows.retain(|c| {
+                (from_ms..=range.to_ms).contains(&c.open_time_ms)
+                    && interval::close_time_ms(*interval, c.open_time_ms) < now_ms
+            });
             let Some(newest_ms) = rows.iter().map(|c| c.open_time_ms).max() else { break };
             for row in &rows {
                 match series.push(row) {

@@ -1,13 +1,11 @@
-use crate::support::{APRIL_MS, QUARTER_MS, run, symbol};
+use crate::support::{APRIL_MS, QUARTER_MS, csv_of, put, run, symbol, zip_of};
 use proptest::prelude::*;
 use sg_ai::market::cache::CandleCache;
 use sg_ai::market::dumps::{
     DumpError, DumpName, ImportOptions, ImportReport, find_archives, import, read_archive, read_csv,
 };
 use sg_ai::market::{CandleSeries, Interval, MarketKind};
-use sha2::{Digest, Sha256};
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 const NAME: &str = "BTCUSDT-15m-2024-04.zip";
 
@@ -15,47 +13,8 @@ fn name() -> DumpName {
     DumpName::parse(NAME).unwrap()
 }
 
-/// Rows as in a dump; `ticks` per ms.
-fn csv_of(series: &CandleSeries, ticks: i64) -> String {
-    let row = |c: sg_ai::market::Candle| {
-        format!(
-            "{},{},{},{},{},{},{},{},{},{},{},0\n",
-            c.open_time_ms * ticks,
-            c.open,
-            c.high,
-            c.low,
-            c.close,
-            c.volume,
-            (c.close_time_ms + 1) * ticks - 1,
-            c.quote_volume,
-            c.trade_count,
-            c.taker_buy_volume,
-            c.taker_buy_quote_volume
-        )
-    };
-    series.candles().map(row).collect()
-}
-
-fn zip_of(csv: &[u8]) -> Vec<u8> {
-    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
-    zip.start_file("x.csv", zip::write::SimpleFileOptions::default()).unwrap();
-    zip.write_all(csv).unwrap();
-    zip.finish().unwrap().into_inner()
-}
-
 fn month() -> CandleSeries {
     run(Interval::M15, APRIL_MS, 2_880, 1)
-}
-
-/// Puts a file and its checksum file into a dump tree.
-fn put(root: &Path, market: &str, file: &str, bytes: &[u8]) -> PathBuf {
-    let dir = root.join(market);
-    std::fs::create_dir_all(&dir).unwrap();
-    let path = dir.join(file);
-    std::fs::write(&path, bytes).unwrap();
-    let line = format!("{}  {file}\n", hex::encode(Sha256::digest(bytes)));
-    std::fs::write(dir.join(format!("{file}.CHECKSUM")), line).unwrap();
-    path
 }
 
 async fn import_tree(root: &Path, cache: &CandleCache, market: Option<MarketKind>) -> ImportReport {

@@ -4,7 +4,9 @@
 #![allow(clippy::unwrap_used)]
 
 mod cache;
+mod command;
 mod dumps;
 mod feed;
+mod quality;
 mod rest;
 mod support;

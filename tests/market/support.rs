@@ -1,6 +1,9 @@
 //! Candles to test with.
 
 use sg_ai::market::{Candle, CandleSeries, Interval, Provenance, Symbol, interval};
+use sha2::{Digest, Sha256};
+use std::io::Write;
+use std::path::{Path, PathBuf};
 
 /// 2024-04-01T00:00:00Z.
 pub(crate) const APRIL_MS: i64 = 1_711_929_600_000;
@@ -43,4 +46,43 @@ pub(crate) fn run(interval: Interval, from_ms: i64, n: usize, salt: u64) -> Cand
         time = interval::next_open_time_ms(interval, time);
     }
     series
+}
+
+/// Rows as in a dump; `ticks` per ms.
+pub(crate) fn csv_of(series: &CandleSeries, ticks: i64) -> String {
+    let row = |c: Candle| {
+        format!(
+            "{},{},{},{},{},{},{},{},{},{},{},0\n",
+            c.open_time_ms * ticks,
+            c.open,
+            c.high,
+            c.low,
+            c.close,
+            c.volume,
+            (c.close_time_ms + 1) * ticks - 1,
+            c.quote_volume,
+            c.trade_count,
+            c.taker_buy_volume,
+            c.taker_buy_quote_volume
+        )
+    };
+    series.candles().map(row).collect()
+}
+
+pub(crate) fn zip_of(csv: &[u8]) -> Vec<u8> {
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    zip.start_file("x.csv", zip::write::SimpleFileOptions::default()).unwrap();
+    zip.write_all(csv).unwrap();
+    zip.finish().unwrap().into_inner()
+}
+
+/// Puts a file and its checksum file into a dump tree.
+pub(crate) fn put(root: &Path, market: &str, file: &str, bytes: &[u8]) -> PathBuf {
+    let dir = root.join(market);
+    std::fs::create_dir_all(&dir).unwrap();
+    let path = dir.join(file);
+    std::fs::write(&path, bytes).unwrap();
+    let line = format!("{}  {file}\n", hex::encode(Sha256::digest(bytes)));
+    std::fs::write(dir.join(format!("{file}.CHECKSUM")), line).unwrap();
+    path
 }

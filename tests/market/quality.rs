@@ -1,0 +1,141 @@
+use crate::support::{APRIL_MS, QUARTER_MS, candle, provenance, run, symbol};
+use proptest::prelude::*;
+use sg_ai::market::cache::CandleCache;
+use sg_ai::market::quality::{FindingKind, QualityPolicy, Severity, check_rows, check_series, gaps};
+use sg_ai::market::verify::verify;
+use sg_ai::market::{Candle, CandleSeries, Interval, MarketKind};
+
+const M15: Interval = Interval::M15;
+
+fn rows() -> Vec<Candle> {
+    run(M15, APRIL_MS, 2_000, 1).candles().collect()
+}
+
+fn found(rows: &[Candle]) -> Vec<(FindingKind, Severity)> {
+    let report = check_rows(M15, rows, &QualityPolicy::default());
+    assert_eq!(report.fit_for_evidence(), report.findings.iter().all(|f| f.severity < Severity::Error));
+    report.findings.iter().map(|f| (f.kind, f.severity)).collect()
+}
+
+#[test]
+fn sound_candles_have_no_findings() {
+    assert_eq!(found(&rows()), []);
+    assert_eq!(found(&[]), []);
+    let report = check_series(&run(M15, APRIL_MS, 10, 1), &QualityPolicy::default());
+    assert_eq!((report.candles, report.expected, report.missing, report.worst()), (10, 10, 0, None));
+}
+
+/// What is done to sound candles, and what must be found then.
+type Case = (fn(&mut Vec<Candle>), &'static [(FindingKind, Severity)]);
+
+#[test]
+fn each_kind_of_damage_is_found_as_what_it_is() {
+    use FindingKind as K;
+    use Severity::{Error, Note, Warning};
+    let damaged = |damage: fn(&mut Vec<Candle>)| {
+        let mut rows = rows();
+        damage(&mut rows);
+        found(&rows)
+    };
+    let cases: [Case; 11] = [
+        (|r| drop(r.drain(100..110)), &[(K::Gap, Warning)]),
+        (|r| drop(r.drain(100..200)), &[(K::Incomplete, Error), (K::Gap, Warning)]),
+        (|r| r.insert(7, r[6]), &[(K::Duplicate, Error)]),
+        (|r| r.swap(50, 51), &[(K::Gap, Warning), (K::Disorder, Error)]),
+        (|r| r[9].open_time_ms += 7_000, &[(K::Gap, Warning), (K::OffGrid, Error)]),
+        (|r| r[9].open_time_ms *= 1_000, &[(K::Gap, Warning), (K::TimeUnit, Error)]),
+        (|r| r[9].open_time_ms /= 1_000, &[(K::TimeUnit, Error), (K::Gap, Warning)]),
+        (|r| r[9].high = r[9].low - 1.0, &[(K::Gap, Warning), (K::Impossible, Error)]),
+        (|r| r[9].volume = 0.0, &[(K::ZeroVolume, Note)]),
+        (
+            |r| {
+                for c in &mut r[500..600] {
+                    (c.open, c.high, c.low, c.close) = (100.0, 100.0, 100.0, 100.0);
+                }
+            },
+            &[(K::StaleRun, Warning)],
+        ),
+        (
+            |r| {
+                for c in &mut r[1_000..] {
+                    (c.open, c.high, c.low, c.close) = (c.open * 10.0, c.high * 10.0, c.low * 10.0, c.close * 10.0);
+                }
+            },
+            &[(K::Jump, Warning)],
+        ),
+    ];
+    for (i, (damage, expected)) in cases.into_iter().enumerate() {
+        assert_eq!(damaged(damage), expected, "case {i}");
+    }
+}
+
+#[test]
+fn thresholds_decide_between_note_and_warning() {
+    let mut rows = rows();
+    rows.iter_mut().step_by(10).for_each(|c| c.volume = 0.0);
+    assert_eq!(found(&rows), [(FindingKind::ZeroVolume, Severity::Warning)]);
+}
+
+#[test]
+fn months_are_counted_by_the_calendar() {
+    let all = run(Interval::Mo1, APRIL_MS, 24, 1);
+    let kept: Vec<Candle> = all.candles().enumerate().filter(|(i, _)| !(3..8).contains(i)).map(|(_, c)| c).collect();
+    let series = CandleSeries::from_candles(Interval::Mo1, &kept).unwrap();
+    assert_eq!(gaps(&series).iter().map(|g| g.missing).collect::<Vec<_>>(), [5]);
+}
+
+#[tokio::test]
+async fn stored_damage_is_found_and_the_rest_checked() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = CandleCache::open(dir.path()).unwrap();
+    let series = run(M15, APRIL_MS, 9_000, 1);
+    cache.merge(MarketKind::Um, &symbol("XUSDT"), &series, &provenance("x")).await.unwrap();
+    let policy = QualityPolicy::default();
+    let check = async || verify(&cache, &cache.coverage().await.unwrap()[0], &policy).await.unwrap();
+    assert!(check().await.fit_for_evidence);
+
+    // One bit of a price: only the hash over the content can tell.
+    let path = dir.path().join("um/XUSDT/15m/2024-05.parquet");
+    let whole = std::fs::read(&path).unwrap();
+    let mut flipped = whole.clone();
+    flipped[whole.len() / 2] ^= 1;
+    for bytes in [flipped, whole[..whole.len() - 100].to_vec(), b"<html>".to_vec(), Vec::new()] {
+        std::fs::write(&path, bytes).unwrap();
+        let found = check().await;
+        assert!(!found.fit_for_evidence);
+        assert_eq!(found.report.findings[0].kind, FindingKind::Damaged);
+        assert!(found.report.findings[0].detail.contains("2024-05.parquet"), "{}", found.report.findings[0].detail);
+        assert_eq!(found.report.candles, 9_000 - 2_976, "the other months are still checked");
+    }
+    std::fs::write(&path, whole).unwrap();
+    assert!(check().await.fit_for_evidence);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    /// What is taken out is what is reported missing, and nothing else.
+    #[test]
+    fn missing_candles_add_up(keep in prop::collection::vec(any::<bool>(), 2..200)) {
+        let mut kept = Vec::new();
+        for (i, keep) in keep.iter().enumerate() {
+            if *keep {
+                kept.push(candle(M15, APRIL_MS + i as i64 * QUARTER_MS, 1));
+            }
+        }
+        let report = check_rows(M15, &kept, &QualityPolicy::default());
+        let span = kept.last().zip(kept.first()).map_or(0, |(b, a)| (b.open_time_ms - a.open_time_ms) / QUARTER_MS + 1);
+        prop_assert_eq!(report.expected, span as u64);
+        prop_assert_eq!(report.missing, span as u64 - kept.len() as u64);
+    }
+
+    #[test]
+    fn no_row_panics_the_check(times in prop::collection::vec(any::<i64>(), 0..20), price in any::<f64>()) {
+        for interval in Interval::ALL {
+            let row = |t: &i64| Candle { open_time_ms: *t, close: price, volume: price, ..candle(M15, APRIL_MS, 1) };
+            let rows: Vec<Candle> = times.iter().map(row).collect();
+            let report = check_rows(interval, &rows, &QualityPolicy::default());
+            prop_assert!(rows.is_empty() || report.candles == rows.len() as u64);
+        }
+    }
+}
