@@ -9,6 +9,7 @@ pub mod config;
 mod context;
 pub mod data;
 mod error;
+pub mod health;
 pub mod migrate;
 pub mod output;
 pub mod postgres;
@@ -23,7 +24,7 @@ use crate::{
     config::{Inputs, LogFormat, load},
     telemetry,
 };
-use clap::{Args, Parser, Subcommand, error::ErrorKind};
+use clap::{Args, CommandFactory, Parser, Subcommand, error::ErrorKind};
 use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, process::ExitCode};
 
 /// Always-on evolutionary search for trading strategies, with honest gates between luck and live.
@@ -70,6 +71,8 @@ enum Command {
     Migrate(migrate::MigrateArgs),
     /// Install, start or find the private PostgreSQL server
     Postgres(postgres::PostgresArgs),
+    /// Ask a running daemon how it is
+    Health(health::HealthArgs),
     /// Serve a simulated Binance over HTTP
     SimulateExchange(simulate_exchange::SimulateArgs),
 }
@@ -84,8 +87,15 @@ async fn dispatch(command: Command, ctx: &Context) -> Result<(), CliError> {
         Command::Data(args) => data::run(args, ctx).await,
         Command::Migrate(args) => migrate::run(args, ctx).await,
         Command::Postgres(args) => postgres::run(args, ctx).await,
+        Command::Health(args) => health::run(args, ctx).await,
         Command::SimulateExchange(args) => simulate_exchange::run(args, ctx).await,
     }
+}
+
+/// The whole command line as data: names of commands and options, for completions, manuals and tests.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// Parses the arguments, loads the configuration, starts logging and runs the command.
@@ -152,10 +162,9 @@ fn inputs(global: &GlobalArgs) -> Inputs {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
+        command().debug_assert();
     }
 }

@@ -1,6 +1,6 @@
 //! The sections that no other room owns: log, daemon, http, notify.
 
-use crate::market::{Interval, Symbol};
+use crate::market::{Interval, MarketKind, Symbol};
 use secrecy::SecretString;
 use serde::Deserialize;
 use std::net::IpAddr;
@@ -33,6 +33,8 @@ pub struct DaemonConfig {
     pub symbols: Vec<Symbol>,
     /// Symbols that shadow and live strategies are followed on; empty means the same.
     pub shadow_symbols: Vec<Symbol>,
+    /// Market of these symbols.
+    pub market: MarketKind,
     /// Candles that strategies are searched on.
     pub interval: Interval,
     /// Between the starts of two search sessions, seconds.
@@ -45,10 +47,14 @@ pub struct DaemonConfig {
     pub backtest_days: u32,
     /// Last part of the window that the search never sees, days.
     pub holdout_days: u32,
+    /// Candles before a window on which indicators warm up, days.
+    pub warmup_days: u32,
     /// How far back candles are kept fresh for paper trading, days.
     pub shadow_lookback_days: u32,
     /// Best strategies of a session that stand as candidates.
     pub candidates_per_session: u32,
+    /// Root of all randomness.
+    pub seed: u64,
     /// Attempts at a failing step before it is parked.
     pub step_attempts: u32,
     /// Wait before the first retry, milliseconds.

@@ -1,3 +1,5 @@
+//! The candle cache: what is written is read, and nothing else.
+
 use crate::support::{APRIL_MS, QUARTER_MS, candle, provenance, run, symbol};
 use proptest::prelude::*;
 use sg_ai::market::cache::{CacheError, CandleCache, content_sha256};

@@ -1,3 +1,5 @@
+//! Dump archives: names, checksums, both time units, and what is wrong with some.
+
 use crate::support::{APRIL_MS, QUARTER_MS, csv_of, put, run, symbol, zip_of};
 use proptest::prelude::*;
 use sg_ai::market::cache::CandleCache;

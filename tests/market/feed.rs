@@ -1,3 +1,5 @@
+//! The feed: fetching what is missing, and nothing that is not closed.
+
 use crate::support::{APRIL_MS, QUARTER_MS, candle, symbol};
 use async_trait::async_trait;
 use sg_ai::market::cache::CandleCache;

@@ -1,3 +1,5 @@
+//! Quality checks: what is found in spoilt candles, and nothing in good ones.
+
 use crate::support::{APRIL_MS, QUARTER_MS, candle, provenance, run, symbol};
 use proptest::prelude::*;
 use sg_ai::market::cache::CandleCache;

@@ -1,3 +1,5 @@
+//! Binance's REST service against servers that answer, refuse, stumble and lie.
+
 use crate::support::{APRIL_MS, QUARTER_MS, candle, symbol};
 use axum::Router;
 use axum::body::Body;
