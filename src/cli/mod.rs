@@ -8,20 +8,23 @@ pub mod backtest;
 pub mod config;
 mod context;
 pub mod data;
+pub mod demo;
 mod error;
 pub mod health;
 pub mod migrate;
 pub mod output;
 pub mod postgres;
+pub mod run;
 pub mod search;
 pub mod simulate_exchange;
+pub mod strategies;
 pub mod window;
 
 pub use context::Context;
 pub use error::CliError;
 
 use crate::{
-    config::{Inputs, LogFormat, load},
+    config::{Inputs, LogFormat, Origin, load},
     telemetry,
 };
 use clap::{Args, CommandFactory, Parser, Subcommand, error::ErrorKind};
@@ -63,6 +66,12 @@ enum Command {
     Backtest(backtest::BacktestArgs),
     /// Look at the configuration
     Config(config::ConfigArgs),
+    /// Run the continuous runner: search
+    Continuous,
+    /// Watch it all happen on a simulated market, offline
+    Demo(demo::DemoArgs),
+    /// Run the daemon: both runners and HTTP
+    Run,
     /// Search for strategies over cached candles
     Search(search::SearchArgs),
     /// Import, download, list and check candles
@@ -73,8 +82,12 @@ enum Command {
     Postgres(postgres::PostgresArgs),
     /// Ask a running daemon how it is
     Health(health::HealthArgs),
+    /// Run the shadow runner: paper trading, and the deployment manager
+    Shadow,
     /// Serve a simulated Binance over HTTP
     SimulateExchange(simulate_exchange::SimulateArgs),
+    /// Look at stored strategies, add, disable or revive one
+    Strategies(strategies::StrategiesArgs),
 }
 
 /// Runs the command: takes what it does to its own file.
@@ -83,12 +96,17 @@ async fn dispatch(command: Command, ctx: &Context) -> Result<(), CliError> {
         Command::Audit(args) => audit::run(args, ctx).await,
         Command::Backtest(args) => backtest::run(args, ctx).await,
         Command::Config(args) => config::run(args, ctx).await,
+        Command::Continuous => run::run(run::Half::Continuous, ctx).await,
+        Command::Demo(args) => demo::run(args, ctx).await,
+        Command::Run => run::run(run::Half::Both, ctx).await,
         Command::Search(args) => search::run(args, ctx).await,
         Command::Data(args) => data::run(args, ctx).await,
         Command::Migrate(args) => migrate::run(args, ctx).await,
         Command::Postgres(args) => postgres::run(args, ctx).await,
         Command::Health(args) => health::run(args, ctx).await,
+        Command::Shadow => run::run(run::Half::Shadow, ctx).await,
         Command::SimulateExchange(args) => simulate_exchange::run(args, ctx).await,
+        Command::Strategies(args) => strategies::run(args, ctx).await,
     }
 }
 
@@ -122,7 +140,11 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<(), CliError> {
-    let loaded = load(&inputs(&cli.global))?;
+    let mut loaded = load(&inputs(&cli.global))?;
+    if matches!(cli.command, Command::Demo(_)) && loaded.settings.origin("log.level") == Some(&Origin::Default) {
+        // Its own view tells what happens; logs are for what goes wrong.
+        loaded.config.log.level = "warn".to_owned();
+    }
     telemetry::init(&loaded.config.log)?;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");

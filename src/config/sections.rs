@@ -49,7 +49,7 @@ pub struct DaemonConfig {
     pub holdout_days: u32,
     /// Candles before a window on which indicators warm up, days.
     pub warmup_days: u32,
-    /// How far back candles are kept fresh for paper trading, days.
+    /// Least warm-up of paper trading, days.
     pub shadow_lookback_days: u32,
     /// Best strategies of a session that stand as candidates.
     pub candidates_per_session: u32,
@@ -71,10 +71,10 @@ pub struct DaemonConfig {
 pub(super) type Problem = (&'static str, String);
 
 impl DaemonConfig {
-    /// Symbols that shadow and live strategies are followed on.
+    /// Symbols that a strategy searched on `searched` is followed on.
     #[must_use]
-    pub fn followed_symbols(&self) -> &[Symbol] {
-        if self.shadow_symbols.is_empty() { &self.symbols } else { &self.shadow_symbols }
+    pub fn followed_symbols<'a>(&'a self, searched: &'a [Symbol]) -> &'a [Symbol] {
+        if self.shadow_symbols.is_empty() { searched } else { &self.shadow_symbols }
     }
 
     pub(super) fn problem(&self) -> Option<Problem> {

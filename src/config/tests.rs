@@ -34,7 +34,7 @@ fn the_built_in_defaults_are_complete_and_agree_with_the_rooms() {
     assert_eq!(config.search, crate::search::SearchConfig::default());
     assert_eq!(config.daemon.generation_interval_s, 3600);
     assert_eq!(config.daemon.shadow_interval_s, 900);
-    assert_eq!(config.daemon.followed_symbols(), config.daemon.symbols);
+    assert_eq!(config.daemon.followed_symbols(&config.daemon.symbols), config.daemon.symbols);
     assert!(config.notify.discord_webhook_url.is_none());
 }
 

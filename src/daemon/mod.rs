@@ -1,5 +1,22 @@
 //! Composition root, supervisor, runners and shutdown. The only place that wires everything together.
+//!
+//! Decides nothing about strategies and computes nothing itself: it asks the pure rooms and stores what they say.
 
+mod app;
+mod candles;
+mod continuous;
+mod core;
+mod database;
+mod demo;
+mod judge;
+mod messages;
 pub mod notifier;
+mod paper;
+mod runners;
+mod schedule;
 pub mod stopper;
 pub mod supervisor;
+
+pub use app::{Plan, run};
+pub use database::Database;
+pub use demo::{DemoOptions, DemoStatus, DemoSummary, DemoView, demo};

@@ -1,0 +1,223 @@
+//! `sg-ai demo`: the whole product on a simulated market, offline, before your eyes.
+
+use super::{CliError, Context, output};
+use crate::daemon::{DemoOptions, DemoStatus, DemoSummary, DemoView, demo};
+use crate::lifecycle::State;
+use crate::store::{GenerationRow, TransitionRow};
+use clap::Args;
+use comfy_table::{Table, presets};
+use crossterm::{cursor, execute, terminal};
+use std::io::{self, IsTerminal, Write};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// Watch strategies be born, shadowed, promoted and disabled on a simulated market.
+#[derive(Args, Debug)]
+pub struct DemoArgs {
+    /// End by itself after so long: 180s, 3m, 1h [default: until Ctrl-C]
+    #[arg(long = "for", value_name = "TIME", value_parser = duration)]
+    duration: Option<Duration>,
+    /// Names the market and the search: one seed, one story
+    #[arg(long, default_value_t = 7)]
+    seed: u64,
+    /// Real time that one simulated day takes: 500ms, 3s
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "2s")]
+    day: Duration,
+    /// Port of the HTTP server; 0 picks a free one and prints it
+    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    http_port: u16,
+    /// Print the summary as JSON, an object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the demo.
+///
+/// # Errors
+/// When Postgres cannot be started, or the port is taken.
+pub async fn run(args: DemoArgs, ctx: &Context) -> Result<(), CliError> {
+    let options = DemoOptions { seed: args.seed, duration: args.duration, day: args.day };
+    let mut config = ctx.config().clone();
+    config.http.port = args.http_port;
+    let mut view: Box<dyn DemoView> =
+        if io::stderr().is_terminal() { Box::new(TableView::default()) } else { Box::new(LineView::default()) };
+    let summary = demo(config, ctx.data_dir(), &ctx.clock, options, view.as_mut()).await?;
+    if args.json {
+        output::json(&summary).map_err(anyhow::Error::from)?;
+    } else {
+        output::text(sentences(&summary)).map_err(anyhow::Error::from)?;
+    }
+    Ok(())
+}
+
+/// `90`, `90s`, `500ms`, `3m`, `1h`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit_s = match &text[digits.len()..] {
+        "" | "s" => 1.0,
+        "ms" => 0.001,
+        "m" => 60.0,
+        "h" => 3_600.0,
+        other => return Err(format!("unknown unit {other:?}; expected ms, s, m or h, as in 180s")),
+    };
+    let seconds =
+        digits.parse::<f64>().map_err(|_| format!("{text:?} is not a time; expected one such as 180s"))? * unit_s;
+    if !(0.001..=1e8).contains(&seconds) {
+        return Err(format!("{text:?} is out of range; expected 1ms to 27000h"));
+    }
+    Ok(Duration::from_secs_f64(seconds))
+}
+
+/// What happened to a strategy, in a line.
+fn news(row: &TransitionRow) -> String {
+    let day = chrono::DateTime::from_timestamp_millis(row.at_market_ms).map(|t| t.format("%Y-%m-%d %H:%M").to_string());
+    let reason = row.reason.map(|r| format!(" ({})", r.name())).unwrap_or_default();
+    format!(
+        "{}  {:<24} {} -> {}{reason}: {}",
+        day.unwrap_or_default(),
+        row.strategy_name,
+        row.from,
+        row.to,
+        row.summary
+    )
+}
+
+fn fitness(generations: &[GenerationRow]) -> String {
+    generations.first().map_or_else(
+        || "first generation under way".to_owned(),
+        |g| {
+            format!(
+                "session {} generation {}, best fitness {:.1}",
+                g.session_number,
+                g.number + 1,
+                g.best_fitness.unwrap_or(0.0)
+            )
+        },
+    )
+}
+
+/// Plain lines, for pipes and logs.
+#[derive(Default)]
+struct LineView {
+    last: String,
+}
+
+impl DemoView for LineView {
+    fn started(&mut self, http: SocketAddr, options: &DemoOptions) {
+        eprintln!("{}", greeting(http, options));
+    }
+    fn status(&mut self, status: &DemoStatus) {
+        for row in status.news.iter().filter(|row| worth_a_line(row)) {
+            eprintln!("{}", news(row));
+        }
+        let o = &status.overview;
+        let counts: Vec<String> = o.strategies.iter().map(|(state, n)| format!("{n} {state}")).collect();
+        let line = format!("{}; {}", fitness(&o.last_generations), counts.join(", "));
+        if line != self.last {
+            eprintln!("day {:>5.1}  {line}", status.simulated_days);
+            self.last = line;
+        }
+    }
+}
+
+/// Rejections come by the dozen; the counts tell of them.
+fn worth_a_line(row: &TransitionRow) -> bool {
+    !(row.from == State::Candidate && row.to == State::Disabled)
+}
+
+/// A table that is drawn over itself.
+#[derive(Default)]
+struct TableView {
+    drawn_lines: u16,
+    recent: Vec<String>,
+    greeting: String,
+}
+
+/// Newest moves kept on the screen.
+const RECENT: usize = 12;
+
+impl DemoView for TableView {
+    fn started(&mut self, http: SocketAddr, options: &DemoOptions) {
+        self.greeting = greeting(http, options);
+    }
+    fn status(&mut self, status: &DemoStatus) {
+        self.recent.extend(status.news.iter().filter(|row| worth_a_line(row)).map(news));
+        let surplus = self.recent.len().saturating_sub(RECENT);
+        self.recent.drain(..surplus);
+        let o = &status.overview;
+        let mut table = Table::new();
+        table.load_style(presets::UTF8_BORDERS_ONLY);
+        table.set_header(["state", "now", "ever"]);
+        for state in State::ALL {
+            let n =
+                |counts: &std::collections::BTreeMap<State, u64>| counts.get(&state).copied().unwrap_or(0).to_string();
+            table.add_row([state.name().to_owned(), n(&o.strategies), n(&o.reached)]);
+        }
+        let head = format!(
+            "{}\nsimulated day {:.1}, {} s; {}; {} backtests",
+            self.greeting,
+            status.simulated_days,
+            status.elapsed.as_secs(),
+            fitness(&o.last_generations),
+            o.trials.evaluations
+        );
+        let text = format!("{head}\n{table}\n{}\n", self.recent.join("\n"));
+        let width = usize::from(terminal::size().map_or(100, |(w, _)| w)).max(20);
+        let lines: Vec<String> = text.lines().map(|line| line.chars().take(width - 1).collect()).collect();
+        let mut out = io::stderr().lock();
+        if self.drawn_lines > 0 {
+            // A terminal that cannot be drawn on is no reason to end the demo.
+            let _ = execute!(
+                out,
+                cursor::MoveUp(self.drawn_lines),
+                cursor::MoveToColumn(0),
+                terminal::Clear(terminal::ClearType::FromCursorDown)
+            );
+        }
+        let _ = writeln!(out, "{}", lines.join("\n"));
+        self.drawn_lines = u16::try_from(lines.len()).unwrap_or(u16::MAX);
+    }
+}
+
+fn greeting(http: SocketAddr, options: &DemoOptions) -> String {
+    format!(
+        "SIMULATED market, seed {}: a day takes {:.1} s. Nothing here says anything about real money.\nhttp://{http}/sg-ai/stats  http://{http}/sg-ai/health  http://{http}/metrics",
+        options.seed,
+        options.day.as_secs_f64()
+    )
+}
+
+fn sentences(summary: &DemoSummary) -> String {
+    let reached = |state| summary.reached.get(&state).copied().unwrap_or(0);
+    format!(
+        "The market was simulated (seed {}): {:.1} days of it in {:.0} s.\n{} generations, {} backtests.\n\
+         {} strategies became candidates, {} reached shadow, {} reached live, {} were disabled; {} moves in all.\n",
+        summary.seed,
+        summary.simulated_days,
+        summary.seconds,
+        summary.generations,
+        summary.evaluations,
+        reached(State::Candidate),
+        reached(State::Shadow),
+        reached(State::Live),
+        reached(State::Disabled),
+        summary.transitions
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::duration;
+    use std::time::Duration;
+
+    #[test]
+    fn durations_have_units_and_bounds() {
+        assert_eq!(duration("180s"), Ok(Duration::from_secs(180)));
+        assert_eq!(duration("3m"), Ok(Duration::from_secs(180)));
+        assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
+        assert_eq!(duration("2"), Ok(Duration::from_secs(2)));
+        for wrong in ["", "s", "3 days", "-1s", "nan", "1e99"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+}

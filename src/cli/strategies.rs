@@ -1,0 +1,222 @@
+//! `sg-ai strategies`: look at stored strategies, add one, disable or revive one.
+
+use super::{CliError, Context, output};
+use crate::daemon::Database;
+use crate::lifecycle::{Decision, DisableReason, State, Transition};
+use crate::store::{NewStrategy, Page, Store, Strategy, StrategyDetail, StrategyFilter, TransitionRecord};
+use anyhow::Context as _;
+use clap::{Args, Subcommand};
+use comfy_table::{Table, presets};
+use genome::StrategyFile;
+use serde_json::json;
+use std::path::{Path, PathBuf};
+use uuid::Uuid;
+
+/// Look at stored strategies and decide about them.
+#[derive(Args, Debug)]
+pub struct StrategiesArgs {
+    #[command(subcommand)]
+    command: StrategiesCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum StrategiesCommand {
+    /// List strategies, those that changed state last first
+    List {
+        /// Only in these states
+        #[arg(long, value_delimiter = ',', value_name = "STATE,...")]
+        state: Vec<State>,
+        /// At most so many
+        #[arg(long, default_value_t = 50)]
+        limit: u32,
+        /// Leave out so many first
+        #[arg(long, default_value_t = 0)]
+        offset: u64,
+        /// Print JSON, an array
+        #[arg(long)]
+        json: bool,
+    },
+    /// Tell everything about one strategy: rules, figures, every decision with its reasons
+    Show {
+        /// Id, name, or the first characters of id or genome hash
+        strategy: String,
+        /// Print JSON, an object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Disable a strategy
+    Disable {
+        /// Id, name, or the first characters of id or genome hash
+        strategy: String,
+        /// Why, for the record
+        #[arg(long, value_name = "TEXT")]
+        why: String,
+    },
+    /// Make a disabled strategy a candidate again
+    Revive {
+        /// Id, name, or the first characters of id or genome hash
+        strategy: String,
+        /// Why, for the record
+        #[arg(long, value_name = "TEXT")]
+        why: String,
+    },
+    /// Store a strategy from a file as a candidate
+    Add {
+        /// File with the strategy, in text, JSON or TOML form
+        file: PathBuf,
+        /// Its name; without it the name in the file
+        #[arg(long)]
+        name: Option<String>,
+    },
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When the database does not answer, or there is no such strategy, or it cannot make that move.
+pub async fn run(args: StrategiesArgs, ctx: &Context) -> Result<(), CliError> {
+    let opened = Database::open(ctx.config()).await?;
+    let done = dispatch(args.command, &opened.store, ctx).await;
+    opened.close().await;
+    Ok(done?)
+}
+
+async fn dispatch(command: StrategiesCommand, store: &Store, ctx: &Context) -> anyhow::Result<()> {
+    match command {
+        StrategiesCommand::List { state, limit, offset, json } => {
+            let filter = StrategyFilter { states: state, ..StrategyFilter::default() };
+            let found = store.strategies(&filter, Page { limit, offset }).await?;
+            if json { output::json(&found)? } else { output::line(table(&found))? }
+        }
+        StrategiesCommand::Show { strategy, json } => {
+            let detail = store.strategy(&strategy).await?;
+            if json { output::json(&detail)? } else { output::line(page(&detail)?)? }
+        }
+        StrategiesCommand::Disable { strategy, why } => {
+            operator_move(store, ctx, &strategy, State::Disabled, why).await?
+        }
+        StrategiesCommand::Revive { strategy, why } => {
+            operator_move(store, ctx, &strategy, State::Candidate, why).await?
+        }
+        StrategiesCommand::Add { file, name } => add(store, ctx, &file, name).await?,
+    }
+    Ok(())
+}
+
+/// An operator's decision, applied like any other: guarded, audited, with its reason.
+async fn operator_move(store: &Store, ctx: &Context, selector: &str, to: State, why: String) -> anyhow::Result<()> {
+    let strategy = store.find_strategy(selector).await?;
+    let transition = Transition::between(strategy.state, to, DisableReason::Operator)?;
+    let record = TransitionRecord {
+        id: Uuid::now_v7(),
+        strategy_id: strategy.id,
+        transition,
+        summary: why,
+        decision: None,
+        evidence: json!({}),
+        policy: None,
+        actor: format!("operator {}", user()),
+        at_market_ms: ctx.clock.now_ms(),
+        run: None,
+        events: Vec::new(),
+    };
+    store.apply_transition(&record, None).await?;
+    Ok(output::line(format!("{} is {to} now", strategy.name))?)
+}
+
+async fn add(store: &Store, ctx: &Context, path: &Path, name: Option<String>) -> anyhow::Result<()> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let file = StrategyFile::parse(&text).with_context(|| format!("{} is not a strategy", path.display()))?;
+    let hash = file.strategy.hash().to_string();
+    let settings = &ctx.config().daemon;
+    let new = NewStrategy {
+        id: Uuid::now_v7(),
+        name: name.or(file.name).unwrap_or_else(|| format!("manual-{}", &hash[..8])),
+        genome: serde_json::to_value(&file.strategy)?,
+        canonical: file.strategy.to_string(),
+        genome_hash: hash.clone(),
+        kind: "manual".to_owned(),
+        version: "1.0.0".to_owned(),
+        parent_hashes: Vec::new(),
+        generation: 0,
+        island: None,
+        session_id: None,
+        symbols: settings.symbols.clone(),
+        market: settings.market,
+        timeframe: file.strategy.timeframe,
+        seen_until_ms: None,
+        created_by: format!("operator {}", user()),
+    };
+    anyhow::ensure!(store.add_strategy(&new).await?, "a strategy with this genome ({hash}) is stored already");
+    Ok(output::line(format!("{} is stored as {} ({})", new.name, new.id, State::Candidate))?)
+}
+
+/// Who sits at the keyboard, as far as the system knows.
+fn user() -> String {
+    let known = nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten();
+    known.map_or_else(|| "unknown".to_owned(), |user| user.name)
+}
+
+fn table(strategies: &[Strategy]) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.set_header(["name", "state", "since", "timeframe", "symbols", "rules"]);
+    for s in strategies {
+        let symbols: Vec<&str> = s.symbols.iter().map(crate::market::Symbol::as_str).collect();
+        let state = s.disable_reason.map_or_else(|| s.state.to_string(), |r| format!("{} ({})", s.state, r.name()));
+        let since = s.state_changed_at.format("%Y-%m-%d %H:%M").to_string();
+        table.add_row([s.name.clone(), state, since, s.timeframe.to_string(), symbols.join(" "), s.canonical.clone()]);
+    }
+    table.to_string()
+}
+
+/// The whole life of a strategy, for people.
+fn page(detail: &StrategyDetail) -> anyhow::Result<String> {
+    let s = &detail.strategy;
+    let strategy: genome::Strategy =
+        serde_json::from_value(s.genome.clone()).context("the stored genome does not read")?;
+    let mut text = format!(
+        "{}  ({})\nid       {}\ngenome   {}\nmade by  {}, generation {}{}\nparents  {}\n\n{}\n\n{}\n",
+        s.name,
+        s.state,
+        s.id,
+        s.genome_hash,
+        s.created_by,
+        s.generation,
+        s.island.as_ref().map(|i| format!(", island {i}")).unwrap_or_default(),
+        if s.parent_hashes.is_empty() { "none".to_owned() } else { s.parent_hashes.join(", ") },
+        s.canonical,
+        genome::describe(&strategy),
+    );
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.set_header(["source", "from", "to", "trades", "profit factor", "Sharpe", "win rate", "drawdown", "return"]);
+    let number = |v: Option<f64>| v.map_or_else(|| "-".to_owned(), |v| format!("{v:.3}"));
+    for stat in &detail.stats {
+        let p = &stat.performance;
+        table.add_row([
+            stat.source.name().to_owned(),
+            date(stat.window_from_ms),
+            date(stat.window_to_ms),
+            p.total_trades.to_string(),
+            number(p.profit_factor),
+            number(p.sharpe_ratio),
+            number(p.win_rate),
+            number(p.max_drawdown),
+            number(p.total_return),
+        ]);
+    }
+    text.push_str(&format!("\n{table}\n"));
+    for t in &detail.transitions {
+        text.push_str(&format!("\n{}  {} -> {} by {}: {}\n", date(t.at_market_ms), t.from, t.to, t.actor, t.summary));
+        for check in t.decision.iter().flat_map(|d: &Decision| &d.checks) {
+            text.push_str(&format!("    {check}\n"));
+        }
+    }
+    Ok(text)
+}
+
+fn date(time_ms: i64) -> String {
+    chrono::DateTime::from_timestamp_millis(time_ms)
+        .map_or_else(|| time_ms.to_string(), |t| t.format("%Y-%m-%d %H:%M").to_string())
+}

@@ -1,0 +1,191 @@
+//! The composition root: builds store, candles, engine, gate, HTTP and runners, runs them, and takes them down.
+
+use super::continuous::ContinuousRunner;
+use super::core::Core;
+use super::database::Database;
+use super::messages::report_trouble;
+use super::notifier::{OutboxLoop, SummaryLoop};
+use super::paper::PaperRunner;
+use super::runners::{Continuous, Shadow};
+use super::schedule::Missed;
+use super::stopper::Stopper;
+use super::supervisor::{Event, Patience, Supervisor};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::engine::Engine;
+use crate::http;
+use crate::lifecycle::ThresholdGate;
+use crate::market::{Binance, CandleCache, Feed};
+use crate::metrics;
+use crate::notify::Channel;
+use crate::store::Store;
+use anyhow::Context as _;
+use genome::random::Seed;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Time kept of the grace for HTTP, connections and the private server.
+const TAKE_DOWN: Duration = Duration::from_secs(2);
+
+/// What a process does.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Searches.
+    pub continuous: bool,
+    /// Extends paper trading and decides.
+    pub shadow: bool,
+    /// Name of the island whose sessions it runs.
+    pub island: String,
+    /// What becomes of sessions that fell due while nobody was there.
+    pub(super) missed: Missed,
+    /// Wall time between looks at whether a session is due and at new candles; from the settings without it.
+    pub(super) tick: Option<Duration>,
+}
+
+impl Plan {
+    /// The given runners on the configured schedule.
+    #[must_use]
+    pub fn new(continuous: bool, shadow: bool) -> Self {
+        Self { continuous, shadow, island: "main".to_owned(), missed: Missed::Skip, tick: None }
+    }
+}
+
+/// A daemon that runs.
+pub(super) struct App {
+    database: Database,
+    supervisor: Supervisor,
+    http: http::Server,
+    grace: Duration,
+}
+
+impl App {
+    /// Builds everything and starts it.
+    ///
+    /// # Errors
+    /// When something that nothing works without cannot be had: database, data directory, HTTP port.
+    pub(super) async fn start(
+        config: &Config,
+        data_dir: &Path,
+        clock: &Arc<dyn Clock>,
+        plan: Plan,
+        stopper: &Stopper,
+    ) -> anyhow::Result<Self> {
+        metrics::measured();
+        std::fs::create_dir_all(data_dir)
+            .with_context(|| format!("cannot make the data directory {}", data_dir.display()))?;
+        let database = Database::open(config).await?;
+        match Self::assemble(config, data_dir, clock, plan, stopper, &database.store).await {
+            Ok((supervisor, http)) => {
+                let grace = Duration::from_secs(config.daemon.shutdown_grace_s);
+                Ok(Self { database, supervisor, http, grace })
+            }
+            Err(error) => {
+                database.close().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn assemble(
+        config: &Config,
+        data_dir: &Path,
+        clock: &Arc<dyn Clock>,
+        plan: Plan,
+        stopper: &Stopper,
+        store: &Store,
+    ) -> anyhow::Result<(Supervisor, http::Server)> {
+        let stop = stopper.token();
+        let cache = CandleCache::open(&data_dir.join("candles"))?;
+        let exchange = Arc::new(Binance::new(&config.market)?);
+        let threads = rayon::ThreadPoolBuilder::new().thread_name(|i| format!("compute-{i}")).build()?;
+        let core = Arc::new(Core {
+            settings: config.daemon.clone(),
+            search: config.search.clone(),
+            costs: config.costs,
+            initial_capital: config.engine.initial_capital,
+            market: config.daemon.market,
+            recent_trades: config.lifecycle.live_recent_trades as usize,
+            channels: Channel::configured(&config.notify),
+            seed: Seed(config.daemon.seed),
+            store: store.clone(),
+            feed: Feed::new(exchange, cache.clone(), &config.market),
+            cache,
+            engine: Arc::new(Engine::new(config.engine.clone())),
+            threads,
+            gate: Arc::new(ThresholdGate::new(config.lifecycle.clone())?),
+            stop: stop.clone(),
+        });
+        let readings = Arc::new(store.clone());
+        let router = http::router(readings, &config.http, http::Limits::from(&config.daemon), Arc::clone(clock));
+        let http = http::Server::start(&config.http, router, stop.clone()).await?;
+
+        let patience = Patience::from(&config.daemon);
+        let mut supervisor = Supervisor::new(stop, patience, trouble_reporter(&core, clock));
+        let period = |seconds| plan.tick.unwrap_or(Duration::from_secs(seconds));
+        if plan.continuous {
+            let runner = ContinuousRunner::new(Arc::clone(&core), plan.island, plan.missed);
+            supervisor.spawn(Continuous {
+                core: Arc::clone(&core),
+                runner,
+                period: period(config.daemon.generation_interval_s),
+            });
+        }
+        if plan.shadow {
+            let runner = PaperRunner::new(Arc::clone(&core));
+            supervisor.spawn(Shadow {
+                core: Arc::clone(&core),
+                runner,
+                period: period(config.daemon.shadow_interval_s),
+            });
+        }
+        if !core.channels.is_empty() {
+            supervisor.spawn(OutboxLoop::new(store.clone(), &config.notify)?);
+            supervisor.spawn(SummaryLoop::new(store.clone(), &config.notify, Arc::clone(clock)));
+        }
+        Ok((supervisor, http))
+    }
+
+    /// Where HTTP answers.
+    pub(super) fn http(&self) -> SocketAddr {
+        self.http.address()
+    }
+
+    /// The store, for whoever watches.
+    pub(super) fn store(&self) -> Store {
+        self.database.store.clone()
+    }
+
+    /// Waits until it is told to stop, then takes everything down within the grace.
+    pub(super) async fn finish(self) {
+        let dropped = self.supervisor.drain(self.grace.saturating_sub(TAKE_DOWN)).await;
+        if !dropped.is_empty() {
+            tracing::warn!(?dropped, "some work was abandoned; what it had finished is stored");
+        }
+        self.http.drain(Duration::from_millis(500)).await;
+        self.database.close().await;
+        tracing::info!("stopped");
+    }
+}
+
+/// Runs the daemon until SIGTERM or SIGINT.
+///
+/// # Errors
+/// When something that nothing works without cannot be had: database, data directory, HTTP port.
+pub async fn run(config: &Config, data_dir: &Path, clock: &Arc<dyn Clock>, plan: Plan) -> anyhow::Result<()> {
+    let stopper = Stopper::new();
+    let _signals = stopper.listen()?;
+    let app = App::start(config, data_dir, clock, plan, &stopper).await?;
+    app.finish().await;
+    Ok(())
+}
+
+/// A parked loop becomes a dead letter and a notification, stored by a task of its own.
+fn trouble_reporter(core: &Arc<Core>, clock: &Arc<dyn Clock>) -> impl Fn(&Event) + Send + Sync + 'static {
+    let (core, clock) = (Arc::clone(core), Arc::clone(clock));
+    move |event| {
+        let (core, event, now_ms) = (Arc::clone(&core), event.clone(), clock.now_ms());
+        tokio::spawn(async move { report_trouble(&core, &event, now_ms).await });
+    }
+}

@@ -1,0 +1,134 @@
+//! Windows of closed candles for the runners: refreshed where the exchange answers, cached where it does not.
+//!
+//! Never decides what to do with them.
+
+use super::core::Core;
+use crate::engine::{SymbolWindow, Window};
+use crate::market::{CandleSeries, Interval, MarketKind, Symbol, interval};
+use crate::store::FeedStatus;
+use anyhow::Context as _;
+use chrono::DateTime;
+use std::sync::Arc;
+
+/// One day, ms.
+pub(super) const DAY_MS: i64 = 86_400_000;
+
+/// Which candles a window is made of.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct WindowSpec {
+    pub(super) market: MarketKind,
+    pub(super) symbols: Vec<Symbol>,
+    pub(super) interval: Interval,
+    /// First candle loaded; indicators warm up from here.
+    pub(super) warmup_from_ms: i64,
+    /// End, exclusive.
+    pub(super) to_ms: i64,
+}
+
+/// Candles loaded once, from which windows of several ranges are cut.
+#[derive(Clone, Debug)]
+pub(super) struct Loaded {
+    spec: WindowSpec,
+    series: Vec<(Symbol, CandleSeries)>,
+}
+
+impl Loaded {
+    /// Reads the spec's candles from the cache.
+    ///
+    /// # Errors
+    /// When the cache cannot be read or a symbol has no candle there at all.
+    pub(super) async fn read(core: &Core, spec: WindowSpec) -> anyhow::Result<Self> {
+        let mut series = Vec::with_capacity(spec.symbols.len());
+        for symbol in &spec.symbols {
+            let candles = core
+                .cache
+                .load(spec.market, symbol, spec.interval, spec.warmup_from_ms, spec.to_ms)
+                .await
+                .with_context(|| format!("cannot load {} {symbol} {} candles", spec.market, spec.interval))?;
+            series.push((symbol.clone(), candles));
+        }
+        Ok(Self { spec, series })
+    }
+
+    /// The window of candles that open in `[from_ms, to_ms)`, with everything before as warm-up.
+    ///
+    /// # Errors
+    /// When a symbol has no candle in that range.
+    pub(super) fn window(&self, from_ms: i64, to_ms: i64) -> anyhow::Result<Window> {
+        let symbols = self
+            .series
+            .iter()
+            .map(|(symbol, candles)| SymbolWindow {
+                market: self.spec.market,
+                symbol: symbol.clone(),
+                candles: Arc::new(candles.slice(self.spec.warmup_from_ms, to_ms)),
+                finer: None,
+                funding: Arc::from([]),
+            })
+            .collect();
+        Window::new(from_ms, to_ms, symbols).map_err(Into::into)
+    }
+}
+
+/// The exchange's time, UTC ms; where it does not answer, the newest candle in the cache stands for it.
+///
+/// # Errors
+/// When the exchange does not answer and nothing is cached either.
+pub(super) async fn market_now_ms(
+    core: &Core,
+    market: MarketKind,
+    symbols: &[Symbol],
+    candles: Interval,
+) -> anyhow::Result<i64> {
+    let error = match core.feed.exchange().server_time_ms(market).await {
+        Ok(now_ms) => return Ok(now_ms),
+        Err(error) => error,
+    };
+    let mut newest_ms = None;
+    for symbol in symbols {
+        newest_ms = newest_ms.max(core.cache.newest_close_ms(market, symbol, candles).await?);
+    }
+    newest_ms.with_context(|| format!("the exchange does not tell its time ({error}) and there are no cached candles"))
+}
+
+/// Brings the cache up to the newest closed candle of each symbol and returns the newest time that all of them
+/// have reached: the end of the candle up to which everything is known, on the interval's grid.
+///
+/// A symbol that the exchange does not answer for counts as far as its cached candles go.
+///
+/// # Errors
+/// When a symbol has no candle at all: there is nothing to work on.
+pub(super) async fn refresh(
+    core: &Core,
+    market: MarketKind,
+    symbols: &[Symbol],
+    candles: Interval,
+    from_ms: i64,
+) -> anyhow::Result<i64> {
+    let exchange_time_ms = core.feed.exchange().server_time_ms(market).await.ok();
+    let report = core.feed.refresh(market, symbols, candles, from_ms).await;
+    let mut newest_ms = i64::MAX;
+    for row in &report {
+        let status = FeedStatus {
+            market,
+            symbol: row.symbol.clone(),
+            interval: candles,
+            newest_close_ms: row.newest_close_ms,
+            exchange_time_ms,
+            gaps: row.gaps.len() as u64,
+            error: row.error.clone(),
+            // The store sets it.
+            refreshed_at: DateTime::UNIX_EPOCH,
+        };
+        core.store.record_feed(&status).await?;
+        if let Some(error) = &row.error {
+            tracing::warn!(symbol = %row.symbol, error, "no fresh candles; going on with cached ones");
+        }
+        let close_ms = row.newest_close_ms.with_context(|| {
+            let why = row.error.as_deref().unwrap_or("the exchange has none");
+            format!("there are no {candles} candles of {} to work on: {why}", row.symbol)
+        })?;
+        newest_ms = newest_ms.min(close_ms + 1);
+    }
+    Ok(interval::open_time_ms(candles, newest_ms))
+}

@@ -1,0 +1,94 @@
+//! What every runner works with: built once by the composition root, shared by all.
+
+use super::candles::DAY_MS;
+use crate::config::DaemonConfig;
+use crate::engine::{Costs, Engine};
+use crate::lifecycle::Gate;
+use crate::market::{CandleCache, Feed, MarketKind};
+use crate::notify::Channel;
+use crate::search::SearchConfig;
+use crate::store::{Lease, LeaseToken, Store};
+use anyhow::Context as _;
+use genome::random::Seed;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+/// What an activation did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Did {
+    /// Its work.
+    Work,
+    /// Nothing was due.
+    Nothing,
+    /// Another process holds the lease and does the work.
+    StoodBy,
+    /// It was told to stop; what was finished is stored, the rest will be done again.
+    Stopped,
+}
+
+impl Did {
+    /// The name in logs and in the store.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Work => "worked",
+            Self::Nothing => "nothing due",
+            Self::StoodBy => "standing by: another process does this work",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+/// The parts.
+pub(super) struct Core {
+    pub(super) settings: DaemonConfig,
+    pub(super) search: SearchConfig,
+    pub(super) costs: Costs,
+    pub(super) initial_capital: f64,
+    pub(super) market: MarketKind,
+    /// Closed trades that count as recent in live evidence.
+    pub(super) recent_trades: usize,
+    /// Who is told of events.
+    pub(super) channels: Vec<Channel>,
+    pub(super) seed: Seed,
+    pub(super) store: Store,
+    pub(super) cache: CandleCache,
+    pub(super) feed: Feed,
+    pub(super) engine: Arc<Engine>,
+    pub(super) threads: rayon::ThreadPool,
+    pub(super) gate: Arc<dyn Gate>,
+    pub(super) stop: CancellationToken,
+}
+
+impl Core {
+    /// Candles before a window on which indicators warm up, ms.
+    pub(super) fn warmup_ms(&self) -> i64 {
+        i64::from(self.settings.warmup_days.max(self.settings.shadow_lookback_days)) * DAY_MS
+    }
+
+    /// Makes sure that `lease` is held: keeps it, or tries to take it. False while another process has it.
+    pub(super) async fn hold(&self, lease: &mut Option<Lease>, name: &str) -> anyhow::Result<bool> {
+        if let Some(held) = lease
+            && held.check().await.is_ok()
+        {
+            return Ok(true);
+        }
+        *lease = None;
+        *lease =
+            self.store.try_acquire_lease(name).await.with_context(|| format!("cannot ask for the lease {name:?}"))?;
+        Ok(lease.is_some())
+    }
+
+    /// Runs pure computation on the worker threads, off the async ones.
+    pub(super) async fn compute<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> anyhow::Result<T> {
+        let core = Arc::clone(self);
+        tokio::task::spawn_blocking(move || core.threads.install(work)).await.context("a computation panicked")
+    }
+}
+
+/// The token of a lease that is held.
+pub(super) fn token(lease: Option<&Lease>) -> anyhow::Result<LeaseToken> {
+    lease.map(Lease::token).context("the lease was lost")
+}

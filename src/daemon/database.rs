@@ -1,0 +1,52 @@
+//! The database that a command works on: the external server that was named, or the private one.
+
+use crate::config::Config;
+use crate::metrics;
+use crate::store::{ConnectOptions, Store, StoreConfig, embedded};
+use std::time::Duration;
+
+/// An open store, and the private server under it, if it has one.
+pub struct Database {
+    /// The store, its schema up to date.
+    pub store: Store,
+    server: embedded::Database,
+}
+
+impl Database {
+    /// Opens the configured database and brings its schema up to date.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or started, or its schema is newer than this program.
+    pub async fn open(config: &Config) -> anyhow::Result<Self> {
+        let settings = &config.store;
+        let server = embedded::Database::open(settings).await?;
+        match Self::prepare(settings, &server.options).await {
+            Ok(store) => Ok(Self { store, server }),
+            Err(error) => {
+                server.close().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn prepare(settings: &StoreConfig, options: &ConnectOptions) -> anyhow::Result<Store> {
+        let observe = |name: &'static str, took: Duration, committed: bool| {
+            metrics::QUERY_SECONDS.record(name, took);
+            if !committed {
+                metrics::QUERY_FAILURES_TOTAL.increment(name);
+            }
+        };
+        let store = Store::connect_observed(options, settings, Some(Box::new(observe))).await?;
+        let report = store.migrate().await?;
+        if report.from < report.to {
+            tracing::info!(database = store.target(), from = report.from, to = report.to, "schema brought up to date");
+        }
+        Ok(store)
+    }
+
+    /// Closes the connections, then stops the private server, if it is ours.
+    pub async fn close(self) {
+        self.store.close();
+        self.server.close().await;
+    }
+}

@@ -1,0 +1,184 @@
+//! The demo: the whole product on a simulated exchange, offline, in minutes.
+//!
+//! The same runners, gates, store and HTTP as in earnest; only the market is simulated, and runs faster than real
+//! time. Sessions and reviews lie on a grid of market time, so one seed tells one story whatever the machine's speed;
+//! a slower machine gets less far in it. Says plainly that the market is simulated.
+
+use super::app::{App, Plan};
+use super::schedule::Missed;
+use super::stopper::Stopper;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::lifecycle::State;
+use crate::market::config::Source;
+use crate::market::simulated::{SimulatedExchange, demo_market};
+use crate::store::{Overview, TransitionRow};
+use anyhow::Context as _;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What the demo is asked to do.
+#[derive(Clone, Copy, Debug)]
+pub struct DemoOptions {
+    /// Names the market and every random stream of the search.
+    pub seed: u64,
+    /// Ends by itself after this long; until a signal without it.
+    pub duration: Option<Duration>,
+    /// Wall time of one simulated day.
+    pub day: Duration,
+}
+
+/// What the demo did.
+#[derive(Clone, Debug, Serialize)]
+pub struct DemoSummary {
+    /// Always true: nothing here says anything about a real market.
+    pub simulated: bool,
+    /// Names the story.
+    pub seed: u64,
+    /// How many strategies ever reached each state.
+    pub reached: BTreeMap<State, u64>,
+    /// How many are in each state at the end.
+    pub strategies: BTreeMap<State, u64>,
+    /// Generations bred.
+    pub generations: u64,
+    /// Strategies backtested by the search.
+    pub evaluations: u64,
+    /// Moves from state to state.
+    pub transitions: u64,
+    /// The same by kind.
+    pub transitions_by_kind: BTreeMap<String, u64>,
+    /// Days that went by in the simulated market.
+    pub simulated_days: f64,
+    /// How long it ran.
+    pub seconds: f64,
+}
+
+/// What the terminal shows of a demo under way.
+#[derive(Clone, Debug)]
+pub struct DemoStatus {
+    /// Days since the demo's market time began.
+    pub simulated_days: f64,
+    /// Wall time since the demo began.
+    pub elapsed: Duration,
+    /// Everything in numbers.
+    pub overview: Overview,
+    /// Transitions since the last status, oldest first.
+    pub news: Vec<TransitionRow>,
+}
+
+/// Whoever shows what happens.
+pub trait DemoView: Send {
+    /// Everything runs; HTTP answers at `http`.
+    fn started(&mut self, http: SocketAddr, options: &DemoOptions);
+    /// About once a second.
+    fn status(&mut self, status: &DemoStatus);
+}
+
+/// Between two looks at what happened.
+const LOOK: Duration = Duration::from_millis(500);
+/// Between two activations of the runners: simulated hours go by in this time.
+const TICK: Duration = Duration::from_millis(250);
+/// Simulated time between two search sessions.
+const SESSION_INTERVAL_S: u64 = 7 * 86_400;
+
+/// Simulated time between two reviews of every shadow and live strategy.
+const REVIEW_INTERVAL_S: u64 = 6 * 3_600;
+
+/// Runs the demo until its time is up, or a signal.
+///
+/// # Errors
+/// When Postgres or the simulated exchange cannot be started, or the HTTP port is taken.
+pub async fn demo(
+    mut config: Config,
+    data_dir: &Path,
+    clock: &Arc<dyn Clock>,
+    options: DemoOptions,
+    view: &mut dyn DemoView,
+) -> anyhow::Result<DemoSummary> {
+    let stopper = Stopper::new();
+    let _signals = stopper.listen()?;
+    std::fs::create_dir_all(data_dir)
+        .with_context(|| format!("cannot make the data directory {}", data_dir.display()))?;
+    // Candles and the private database of a simulated market never mix with real ones.
+    let home =
+        tempfile::Builder::new().prefix("demo-").tempdir_in(data_dir).context("cannot make the demo's directory")?;
+
+    let mut market = demo_market(options.seed);
+    let start_ms = market.now_ms;
+    // Time stands still until everything runs: the first session sees the same candles on every machine.
+    market.speed = 0.0;
+    let exchange = SimulatedExchange::start(market).await?;
+    configure(&mut config, &options, &exchange, home.path())?;
+
+    let plan = Plan {
+        continuous: true,
+        shadow: true,
+        island: "demo".to_owned(),
+        missed: Missed::CatchUp { first_ms: start_ms },
+        tick: Some(TICK),
+    };
+    let began = Instant::now();
+    let app = App::start(&config, home.path(), clock, plan, &stopper).await?;
+    exchange.clock().set_speed(86_400.0 / options.day.as_secs_f64());
+    view.started(app.http(), &options);
+    let store = app.store();
+    let days = |now_ms: i64| (now_ms - start_ms) as f64 / 86_400_000.0;
+    let mut seen = 0;
+    while !stopper.is_stopping() && options.duration.is_none_or(|d| began.elapsed() < d) {
+        tokio::select! {
+            () = stopper.stopped() => {}
+            () = tokio::time::sleep(LOOK) => {}
+        }
+        // A look that fails shows nothing; the runners report their own trouble.
+        if let (Ok(overview), Ok(news)) = (store.overview().await, store.transitions_after(seen, 1_000).await) {
+            seen = news.last().map_or(seen, |row| row.seq);
+            let simulated_days = days(exchange.clock().now_ms());
+            view.status(&DemoStatus { simulated_days, elapsed: began.elapsed(), overview, news });
+        }
+    }
+    let simulated_days = days(exchange.clock().now_ms());
+    let overview = store.overview().await.context("cannot read what the demo did")?;
+    stopper.stop();
+    app.finish().await;
+    exchange.stop().await;
+    Ok(DemoSummary {
+        simulated: true,
+        seed: options.seed,
+        reached: overview.reached,
+        strategies: overview.strategies,
+        generations: overview.trials.generations,
+        evaluations: overview.trials.evaluations,
+        transitions: overview.transitions.values().sum(),
+        transitions_by_kind: overview.transitions,
+        simulated_days,
+        seconds: began.elapsed().as_secs_f64(),
+    })
+}
+
+/// The product's settings, but for what makes minutes out of months.
+fn configure(
+    config: &mut Config,
+    options: &DemoOptions,
+    exchange: &SimulatedExchange,
+    home: &Path,
+) -> anyhow::Result<()> {
+    config.market.source = Source::try_from(exchange.base_url()).map_err(anyhow::Error::msg)?;
+    config.market.spot_host = None;
+    config.market.um_host = None;
+    config.store.data_dir = home.join("postgres");
+    config.daemon.seed = options.seed;
+    config.daemon.symbols = exchange.market().spec().symbols.iter().map(|s| s.symbol.clone()).collect();
+    config.daemon.shadow_symbols = Vec::new();
+    config.daemon.generation_interval_s = SESSION_INTERVAL_S;
+    config.search.population_size = config.search.population_size.min(300);
+    config.search.generations = config.search.generations.min(8);
+    // Months go by in minutes: hourly reviews would cost more than they show.
+    config.daemon.review_interval_s = REVIEW_INTERVAL_S;
+    // A decayed edge shows within weeks of market time, not after months.
+    config.lifecycle.live_recent_trades = 20;
+    Ok(())
+}

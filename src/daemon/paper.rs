@@ -1,0 +1,262 @@
+//! The shadow runner and the deployment manager: paper trading of every shadow and live strategy, and what follows.
+//!
+//! An activation extends each run to the newest closed candle. Wherever it passes a point of the review grid (in
+//! candle time) the gate decides on the evidence as of that point, so a daemon that was down or runs behind takes
+//! the same decisions at the same market times as one that never stopped. Sends no order; feeds nothing back
+//! into the search.
+
+use super::candles::{Loaded, WindowSpec, refresh};
+use super::core::{Core, Did, token};
+use super::messages::announce;
+use super::schedule::grid_points;
+use crate::engine::{Costs, ExitReason, Ledger, Outcome, Wanted};
+use crate::lifecycle::{GateEvidence, RecentTrades, ShadowEvidence, State, Verdict};
+use crate::market::{Interval, MarketKind, Symbol};
+use crate::store::{ActivePaperRun, Lease, NewPaperRun, PaperPass, StatRow, StatSource, TransitionRecord};
+use anyhow::Context as _;
+use genome::Strategy;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// What a replay of a paper run needs beside its times; stored with the run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct RunConfig {
+    pub(super) market: MarketKind,
+    pub(super) symbols: Vec<Symbol>,
+    pub(super) interval: Interval,
+    pub(super) costs: Costs,
+    pub(super) initial_capital: f64,
+    pub(super) code_version: String,
+}
+
+/// Runs whose candles are the same.
+struct Group {
+    config: RunConfig,
+    warmup_from_ms: i64,
+    from_ms: i64,
+    to_ms: i64,
+    runs: Vec<ActivePaperRun>,
+}
+
+/// Extends paper trading and decides.
+pub(super) struct PaperRunner {
+    core: Arc<Core>,
+    lease: Option<Lease>,
+}
+
+impl PaperRunner {
+    pub(super) fn new(core: Arc<Core>) -> Self {
+        Self { core, lease: None }
+    }
+
+    /// Brings every run up to the newest closed candle.
+    ///
+    /// # Errors
+    /// The first failure, after all other runs had their turn.
+    pub(super) async fn activate(&mut self) -> anyhow::Result<Did> {
+        if !self.core.hold(&mut self.lease, "paper").await? {
+            return Ok(Did::StoodBy);
+        }
+        let mut newest_by_feed = BTreeMap::new();
+        let mut failed: BTreeSet<uuid::Uuid> = BTreeSet::new();
+        let mut first_error = None;
+        let mut did = Did::Nothing;
+        // A strategy that moves begins a new run at a time that may lie before the newest candle: go round again.
+        loop {
+            let runs = self.core.store.paper_runs(&[State::Shadow, State::Live]).await?;
+            let runs: Vec<_> = runs.into_iter().filter(|r| !failed.contains(&r.run.id)).collect();
+            let mut progressed = false;
+            for group in groups(runs)? {
+                if self.core.stop.is_cancelled() {
+                    return Ok(Did::Stopped);
+                }
+                let feed = (group.config.market, group.config.symbols.clone(), group.config.interval);
+                let newest_ms = match newest_by_feed.get(&feed) {
+                    Some(&newest_ms) => newest_ms,
+                    None => {
+                        let (market, symbols, candles) = &feed;
+                        let newest_ms = refresh(&self.core, *market, symbols, *candles, group.warmup_from_ms).await?;
+                        newest_by_feed.insert(feed, newest_ms);
+                        newest_ms
+                    }
+                };
+                if newest_ms <= group.to_ms {
+                    continue;
+                }
+                let ids: Vec<_> = group.runs.iter().map(|r| r.run.id).collect();
+                match self.extend(group, newest_ms).await {
+                    Ok(Did::Stopped) => return Ok(Did::Stopped),
+                    Ok(_) => {
+                        progressed = true;
+                        did = Did::Work;
+                    }
+                    Err(error) => {
+                        failed.extend(ids);
+                        first_error.get_or_insert(error);
+                    }
+                }
+            }
+            if !progressed {
+                break;
+            }
+        }
+        first_error.map_or(Ok(did), Err)
+    }
+
+    /// Takes a group's runs from review point to review point up to `newest_ms`.
+    async fn extend(&self, mut group: Group, newest_ms: i64) -> anyhow::Result<Did> {
+        let spec = WindowSpec {
+            market: group.config.market,
+            symbols: group.config.symbols.clone(),
+            interval: group.config.interval,
+            warmup_from_ms: group.warmup_from_ms,
+            to_ms: newest_ms,
+        };
+        let loaded = Loaded::read(&self.core, spec).await?;
+        let ids: Vec<_> = group.runs.iter().map(|r| r.strategy.id).collect();
+        let stats = self.core.store.latest_stats(&ids).await?;
+        let review_ms = i64::try_from(self.core.settings.review_interval_s).unwrap_or(i64::MAX / 2_000) * 1_000;
+        let reviews: Vec<i64> = grid_points(group.to_ms, newest_ms, review_ms).collect();
+        let last = (reviews.last() != Some(&newest_ms)).then_some(newest_ms);
+        for to_ms in reviews.iter().copied().chain(last) {
+            if self.core.stop.is_cancelled() {
+                return Ok(Did::Stopped);
+            }
+            if group.runs.is_empty() {
+                break;
+            }
+            let review = Some(to_ms) != last;
+            let outcomes = self.evaluate(&group, &loaded, to_ms).await?;
+            let mut staying = Vec::with_capacity(group.runs.len());
+            for (run, outcome) in std::mem::take(&mut group.runs).into_iter().zip(outcomes) {
+                // Between reviews only the newest point is stored; on the way there nothing needs to be.
+                let moved = review && self.review(&run, &outcome, &stats, to_ms).await?;
+                if moved {
+                    continue;
+                }
+                if to_ms == newest_ms {
+                    self.record(&run, &outcome, to_ms).await?;
+                }
+                staying.push(run);
+            }
+            group.runs = staying;
+        }
+        Ok(Did::Work)
+    }
+
+    /// Backtests the group's strategies from the run's start to `to_ms`: the same function as everywhere.
+    async fn evaluate(&self, group: &Group, loaded: &Loaded, to_ms: i64) -> anyhow::Result<Vec<Outcome>> {
+        let window = loaded.window(group.from_ms, to_ms)?;
+        let strategies = group
+            .runs
+            .iter()
+            .map(|r| {
+                serde_json::from_value::<Strategy>(r.strategy.genome.clone())
+                    .with_context(|| format!("the stored genome of strategy {} does not read", r.strategy.id))
+            })
+            .collect::<anyhow::Result<Vec<_>>>()?;
+        let engine = Arc::clone(&self.core.engine);
+        let costs = group.config.costs;
+        let wanted = Wanted { ledger: true, per_symbol: false };
+        let outcomes = self.core.compute(move || engine.evaluate(&strategies, &window, &costs, wanted)).await?;
+        let names = group.runs.iter().map(|r| r.strategy.id);
+        names
+            .zip(outcomes)
+            .map(|(id, outcome)| outcome.with_context(|| format!("strategy {id} cannot be paper-traded")))
+            .collect()
+    }
+
+    /// Lets the gate decide on what was known at `at_ms`; whether the strategy moved.
+    async fn review(
+        &self,
+        run: &ActivePaperRun,
+        outcome: &Outcome,
+        stats: &[StatRow],
+        at_ms: i64,
+    ) -> anyhow::Result<bool> {
+        let paper = paper_evidence(run, outcome, at_ms, self.core.recent_trades);
+        let stat = |source| {
+            stats.iter().find(|s| s.strategy_id == run.strategy.id && s.source == source).map(|s| s.performance.clone())
+        };
+        let is_live = run.run.phase == State::Live;
+        let evidence = GateEvidence {
+            backtest: stat(StatSource::Backtest),
+            holdout: stat(StatSource::Holdout),
+            shadow: (!is_live).then(|| paper.clone()),
+            live: is_live.then_some(paper),
+            demotions: run.demotions,
+        };
+        let decision = self.core.gate.decide(run.run.phase, &evidence);
+        let Verdict::Move(transition) = decision.verdict else { return Ok(false) };
+        // The pass goes first: it is what the decision rests on, and storing it twice changes nothing.
+        self.record(run, outcome, at_ms).await?;
+        let evidence = serde_json::to_value(&evidence)?;
+        let id = run.strategy.id;
+        let mut record =
+            TransitionRecord::from_decision(id, self.core.gate.name(), decision, evidence, "deployment manager", at_ms)
+                .context("a decision to move makes a record")?;
+        if matches!(transition.to(), State::Shadow | State::Live) {
+            record.run =
+                Some(NewPaperRun { warmup_from_ms: at_ms - self.core.warmup_ms(), config: run.run.config.clone() });
+        }
+        announce(&self.core, &mut record, &run.strategy.name, &run.strategy.canonical);
+        tracing::info!(
+            strategy = run.strategy.name,
+            from = %transition.from(),
+            to = %transition.to(),
+            at_market_ms = at_ms,
+            reason = record.summary,
+            "strategy moves"
+        );
+        self.core.store.apply_transition(&record, Some(&token(self.lease.as_ref())?)).await?;
+        Ok(true)
+    }
+
+    async fn record(&self, run: &ActivePaperRun, outcome: &Outcome, to_ms: i64) -> anyhow::Result<()> {
+        let ledger = outcome.ledger.clone().unwrap_or_default();
+        let (open, trades) =
+            ledger.trades.into_iter().partition::<Vec<_>, _>(|t| t.exit_reason == ExitReason::EndOfWindow);
+        let pass = PaperPass {
+            run_id: run.run.id,
+            to_ms,
+            performance: outcome.performance.clone(),
+            closed_trades: u32::try_from(trades.len()).unwrap_or(u32::MAX),
+            open_positions: serde_json::to_value(open)?,
+            trades,
+            daily_equity: ledger.daily_equity,
+        };
+        self.core.store.record_paper_pass(&token(self.lease.as_ref())?, &pass).await?;
+        Ok(())
+    }
+}
+
+/// Runs with the same candles together, in a fixed order.
+fn groups(runs: Vec<ActivePaperRun>) -> anyhow::Result<Vec<Group>> {
+    let mut groups: Vec<Group> = Vec::new();
+    for run in runs {
+        let config: RunConfig = serde_json::from_value(run.run.config.clone())
+            .with_context(|| format!("the stored settings of paper run {} do not read", run.run.id))?;
+        let (warmup_from_ms, from_ms, to_ms) = (run.run.warmup_from_ms, run.run.from_ms, run.run.to_ms);
+        let same = |g: &Group| {
+            (g.warmup_from_ms, g.from_ms, g.to_ms) == (warmup_from_ms, from_ms, to_ms) && g.config == config
+        };
+        match groups.iter().position(same) {
+            Some(i) => groups[i].runs.push(run),
+            None => groups.push(Group { config, warmup_from_ms, from_ms, to_ms, runs: vec![run] }),
+        }
+    }
+    Ok(groups)
+}
+
+fn paper_evidence(run: &ActivePaperRun, outcome: &Outcome, to_ms: i64, recent_trades: usize) -> ShadowEvidence {
+    let trades = outcome.ledger.as_ref().map_or(&[][..], |l: &Ledger| &l.trades);
+    let closed = trades.iter().filter(|t| t.exit_reason != ExitReason::EndOfWindow).count();
+    ShadowEvidence {
+        performance: outcome.performance.clone(),
+        from_ms: run.run.from_ms,
+        to_ms,
+        closed_trades: u32::try_from(closed).unwrap_or(u32::MAX),
+        recent: Some(RecentTrades::newest(trades, recent_trades)),
+    }
+}

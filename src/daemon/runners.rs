@@ -1,0 +1,78 @@
+//! The runners as loops of the supervisor, with their doings noted in the store for health and stats.
+
+use super::continuous::ContinuousRunner;
+use super::core::{Core, Did};
+use super::paper::PaperRunner;
+use super::supervisor::Activation;
+use crate::metrics;
+use async_trait::async_trait;
+use serde_json::json;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
+
+/// Notes the beginning and the end of an activation. The note is not the work: failing to note fails nothing.
+async fn noted(
+    core: &Core,
+    name: &'static str,
+    work: impl Future<Output = anyhow::Result<Did>>,
+) -> anyhow::Result<Did> {
+    if let Err(error) = core.store.runner_started(name).await {
+        tracing::warn!(runner = name, %error, "cannot note the start");
+    }
+    let outcome = work.await;
+    let failure = outcome.as_ref().err().map(|error| format!("{error:#}"));
+    let detail = json!({ "did": outcome.as_ref().ok().map(|did| did.name()) });
+    if !matches!(outcome, Ok(Did::StoodBy))
+        && let Err(error) = core.store.runner_finished(name, failure.as_deref(), &detail).await
+    {
+        tracing::warn!(runner = name, %error, "cannot note the end");
+    }
+    outcome
+}
+
+/// The continuous runner as a loop.
+pub(super) struct Continuous {
+    pub(super) core: Arc<Core>,
+    pub(super) runner: ContinuousRunner,
+    pub(super) period: Duration,
+}
+
+#[async_trait]
+impl Activation for Continuous {
+    fn name(&self) -> &'static str {
+        "continuous"
+    }
+    fn period(&self) -> Duration {
+        self.period
+    }
+    async fn run(&mut self, _: &CancellationToken) -> anyhow::Result<()> {
+        // Sessions that fell due one after the other are run one after the other.
+        while noted(&self.core, "continuous", self.runner.activate()).await? == Did::Work {}
+        Ok(())
+    }
+}
+
+/// The shadow runner and the deployment manager as a loop.
+pub(super) struct Shadow {
+    pub(super) core: Arc<Core>,
+    pub(super) runner: PaperRunner,
+    pub(super) period: Duration,
+}
+
+#[async_trait]
+impl Activation for Shadow {
+    fn name(&self) -> &'static str {
+        "shadow"
+    }
+    fn period(&self) -> Duration {
+        self.period
+    }
+    async fn run(&mut self, _: &CancellationToken) -> anyhow::Result<()> {
+        let began = Instant::now();
+        if noted(&self.core, "shadow", self.runner.activate()).await? == Did::Work {
+            metrics::SHADOW_PASS_SECONDS.record(began.elapsed());
+        }
+        Ok(())
+    }
+}
