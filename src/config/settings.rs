@@ -19,8 +19,14 @@ pub const SECRET_KEYS: &[&str] = &[
     "notify.slack_webhook_url",
 ];
 
-/// Keys whose value is a table as a whole, because its fields depend on one of them.
-const TABLE_KEYS: &[&str] = &["costs.slippage", "search.selection"];
+/// Keys whose value is a table as a whole: its fields depend on one of them, or make sense only together.
+const TABLE_KEYS: &[&str] = &[
+    "costs.slippage",
+    "search.selection",
+    "search.variation.stop_percent",
+    "search.variation.target_percent",
+    "search.variation.atr_multiple",
+];
 
 /// Environment variables with a name of their own, and the keys they set.
 pub const ENV_NAMES: &[(&str, &str)] = &[
@@ -157,9 +163,14 @@ impl Settings {
         let parsed = match self.0.get(key).map(|setting| &setting.value) {
             None => return Err(self.unknown(key, origin)),
             Some(Value::String(_)) => Some(Value::String(text.into())),
-            Some(Value::Array(_)) if !text.starts_with('[') => {
+            Some(Value::Array(old)) if !text.starts_with('[') => {
+                let whole = matches!(old.first(), Some(Value::Integer(_)));
+                let read = |item: &str| match item.parse() {
+                    Ok(number) if whole => Value::Integer(number),
+                    _ => Value::String(item.into()),
+                };
                 let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
-                Some(Value::Array(items.map(|item| Value::String(item.into())).collect()))
+                Some(Value::Array(items.map(read).collect()))
             }
             Some(Value::Float(_)) => text.parse().ok().map(Value::Float),
             Some(Value::Integer(_)) => text.parse().ok().map(Value::Integer),

@@ -15,6 +15,7 @@ pub use host::HostStatus;
 
 use super::exchange::{Exchange, ExchangeError, ExchangeInfo};
 use super::{Candle, FundingRate, Interval, MarketConfig, MarketKind, Symbol};
+use crate::metrics;
 use answer::Asked;
 use async_trait::async_trait;
 use backon::{ExponentialBuilder, Retryable};
@@ -180,6 +181,7 @@ impl Binance {
         // Never closed; were it, the gate of the host would still hold.
         let _slot = self.shared.under_way.acquire().await.ok();
         let permit = host.admit(request.weight).await?;
+        let sent = Instant::now();
         let (told, outcome) = match self.send(market, request, asked).await {
             Err(e) => (None, Err(e)),
             Ok((status, headers, body)) => {
@@ -189,6 +191,10 @@ impl Binance {
             }
         };
         permit.settle(told, outcome.as_ref().map(|_| ()));
+        metrics::EXCHANGE_REQUEST_SECONDS.record(sent.elapsed());
+        if outcome.is_err() {
+            metrics::EXCHANGE_FAILURES_TOTAL.increment();
+        }
         outcome
     }
 
