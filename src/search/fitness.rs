@@ -2,7 +2,7 @@
 //!
 //! | part | weight | 0 at | 100 at |
 //! |---|---|---|---|
-//! | significance | 0.40 | t far below 0 | t far above 6: logistic in Student's t of daily net returns, 50 at t = 3 |
+//! | significance | 0.40 | t far below 0 | t far above 6: logistic in the sober t of daily net returns, 50 at t = 3 |
 //! | profit factor | 0.15 | 1 | 3 |
 //! | drawdown | 0.10 | 40 % | none |
 //! | consistency | 0.15 | no block of days with a gain | a gain in every block |
@@ -13,15 +13,21 @@
 //! A part that rests on an undefined value is 0, and with too few trades the whole is 0. Significance carries most
 //! because it is the one part whose luck shrinks with the length of the window; it never quite reaches 0 or 100, so
 //! that the search sees which of two losers loses less. The others keep apart what one number hides.
+//!
+//! **Sober t.** A near target and a far stop win almost every trade until the stop is hit; in a window without such a
+//! loss Student's t is enormous, and the best of ten thousand strategies is the one whose losses happened not to come.
+//! So the t is taken as if the full loss had come 9 times at least: the strategy's full losses that are missing
+//! from 9 are added as days, each losing what a trade risks. Nine, because a loss that is expected 9.2 times stays
+//! away with a chance of 1 in 10,000. Who already took 9 full losses is judged by what happened alone.
 
-use crate::engine::Outcome;
+use crate::engine::{Ledger, Outcome};
 use serde::{Deserialize, Serialize};
 
 /// Each part of a fitness, 0 to 100.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Components {
-    /// 100 / (1 + exp(-(t - 3) / 2)), t = mean / std x sqrt(days) of daily net returns.
+    /// 100 / (1 + exp(-(t - 3) / 2)), t the sober t of daily net returns.
     pub significance: f64,
     /// 100 x (profit factor - 1) / 2, within 0 to 100.
     pub profit_factor: f64,
@@ -80,6 +86,59 @@ impl Components {
     }
 }
 
+/// Full losses that a strategy is judged with at least.
+const FULL_LOSSES: u32 = 9;
+/// A trade that loses this share of what it risked took its full loss; slippage and trailing make it less than all.
+const FULL_LOSS_SHARE: f64 = 0.8;
+
+/// What a strategy's trades put at stake.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Stake {
+    /// Mean over trades of what the initial stop would have lost (all of it without a stop), as a fraction of the
+    /// equity at the start.
+    pub fraction: f64,
+    /// Trades that took their full loss.
+    pub full_losses: u32,
+}
+
+impl Stake {
+    /// Of the trades of a ledger; `None` without any.
+    #[must_use]
+    pub fn of(ledger: &Ledger) -> Option<Self> {
+        let equity = ledger.daily_equity.first()?.equity;
+        let risks = ledger.trades.iter().map(|t| (t.risk.unwrap_or(t.quantity * t.entry_price), t.profit));
+        let full = risks.clone().filter(|(risk, profit)| *profit <= -FULL_LOSS_SHARE * risk).count();
+        let fraction = risks.map(|(risk, _)| risk).sum::<f64>() / ledger.trades.len() as f64 / equity;
+        let full_losses = u32::try_from(full).unwrap_or(u32::MAX);
+        (fraction.is_finite() && fraction > 0.0).then_some(Self { fraction, full_losses })
+    }
+}
+
+/// Daily returns with the full losses that did not come.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sober {
+    /// Standard deviation (ddof 1).
+    pub deviation: f64,
+    /// mean / deviation x sqrt(days).
+    pub t: f64,
+}
+
+impl Sober {
+    /// `None` for fewer than two days, or without variance. Without a stake nothing is added.
+    #[must_use]
+    pub fn of(daily_returns: &[f64], stake: Option<Stake>) -> Option<Self> {
+        let stake = stake.unwrap_or(Stake { fraction: 0.0, full_losses: FULL_LOSSES });
+        let missing = f64::from(FULL_LOSSES.saturating_sub(stake.full_losses));
+        let days = daily_returns.len() as f64 + missing;
+        let mean = (daily_returns.iter().sum::<f64>() - missing * stake.fraction) / days;
+        let squares: f64 = daily_returns.iter().map(|r| (r - mean).powi(2)).sum();
+        let squares = squares + missing * (stake.fraction + mean).powi(2);
+        let deviation = (squares / (days - 1.0)).sqrt();
+        let t = mean / deviation * days.sqrt();
+        (deviation > 0.0 && t.is_finite()).then_some(Self { deviation, t })
+    }
+}
+
 /// What a strategy must have for a fitness above 0, and how large it may be.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Yardstick {
@@ -92,7 +151,13 @@ pub struct Yardstick {
 impl Yardstick {
     /// The parts of an outcome's fitness; `None` with too few trades. `blocks` are returns by block of days.
     #[must_use]
-    pub fn measure(&self, outcome: &Outcome, blocks: &[f64], complexity: f64) -> Option<Components> {
+    pub fn measure(
+        &self,
+        outcome: &Outcome,
+        sober: Option<Sober>,
+        blocks: &[f64],
+        complexity: f64,
+    ) -> Option<Components> {
         let p = &outcome.performance;
         if p.total_trades < self.min_trades.max(1) {
             return None;
@@ -105,7 +170,7 @@ impl Yardstick {
         };
         let target = 4.0 * f64::from(self.min_trades.max(1));
         Some(Components {
-            significance: p.t_statistic.map_or(0.0, |t| 100.0 / (1.0 + (-(t - 3.0) / 2.0).exp())),
+            significance: sober.map_or(0.0, |s| 100.0 / (1.0 + (-(s.t - 3.0) / 2.0).exp())),
             profit_factor: p.profit_factor.map_or(0.0, |f| percent((f - 1.0) / 2.0)),
             drawdown: p.max_drawdown.map_or(0.0, |d| percent(1.0 + d / 0.4)),
             consistency: share(blocks.iter().filter(|&&r| r > 0.0).count(), blocks.len()),
@@ -131,17 +196,14 @@ pub fn time_blocks(daily_returns: &[f64]) -> Vec<f64> {
     (0..count).map(|b| daily_returns[b * days / count..(b + 1) * days / count].iter().sum()).collect()
 }
 
-/// What a strategy is compared on, case by case: each time block's return in units of its own daily
-/// deviation (so that size does not matter), then each symbol's t. `None` where undefined.
+/// What a strategy is compared on, case by case: each time block's return, then each symbol's, in units of the
+/// sober daily deviation and the square root of the days (so that size does not matter). `None` where undefined.
 #[must_use]
-pub fn cases(outcome: &Outcome, blocks: &[f64]) -> Vec<Option<f64>> {
-    let r = &outcome.daily_returns;
-    let n = r.len() as f64;
-    let mean = r.iter().sum::<f64>() / n;
-    let deviation = (r.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (n - 1.0)).sqrt();
-    let unit = deviation * (n / blocks.len().max(1) as f64).sqrt();
-    // Also false for NaN, which fewer than two days give.
-    let defined = unit > 0.0;
-    let by_time = blocks.iter().map(|b| defined.then(|| b / unit));
-    by_time.chain(outcome.per_symbol.iter().map(|p| p.t_statistic)).collect()
+pub fn cases(outcome: &Outcome, sober: Option<Sober>, blocks: &[f64]) -> Vec<Option<f64>> {
+    let days = outcome.daily_returns.len() as f64;
+    let unit = sober.map(|s| s.deviation * days.sqrt());
+    let in_units = |value: Option<f64>, parts: usize| Some(value? * (parts.max(1) as f64).sqrt() / unit?);
+    let by_time = blocks.iter().map(|b| in_units(Some(*b), blocks.len()));
+    let symbols = &outcome.per_symbol;
+    by_time.chain(symbols.iter().map(|p| in_units(p.total_return, symbols.len()))).collect()
 }

@@ -253,7 +253,7 @@ fn settings_are_checked_by_name() {
 
 mod fitness_parts {
     use super::*;
-    use crate::search::fitness::{Yardstick, cases, time_blocks};
+    use crate::search::fitness::{Sober, Stake, Yardstick, cases, time_blocks};
 
     const YARDSTICK: Yardstick = Yardstick { min_trades: 10, max_complexity: 20.0 };
 
@@ -281,13 +281,13 @@ mod fitness_parts {
     fn golden() {
         let p = Performance {
             total_return: Some(0.2),
-            t_statistic: Some(3.0),
             profit_factor: Some(2.0),
             max_drawdown: Some(-0.1),
             total_trades: 20,
             ..Performance::default()
         };
-        let found = YARDSTICK.measure(&outcome(p), &[0.1, -0.1, 0.2, 0.1], 5.0).unwrap();
+        let sober = Some(Sober { deviation: 0.01, t: 3.0 });
+        let found = YARDSTICK.measure(&outcome(p), sober, &[0.1, -0.1, 0.2, 0.1], 5.0).unwrap();
         assert_eq!(found.values(), [50.0, 50.0, 75.0, 75.0, 100.0, 50.0, 75.0]);
         assert_eq!(found.fitness(), found.points().iter().sum::<f64>());
         assert!((found.fitness() - 60.0).abs() < 1e-12, "{}", found.fitness());
@@ -296,9 +296,23 @@ mod fitness_parts {
     #[test]
     fn undefined_scores_nothing() {
         let bare = Performance { total_trades: 10, ..Performance::default() };
-        let found = YARDSTICK.measure(&outcome(bare.clone()), &[], 50.0).unwrap();
+        let found = YARDSTICK.measure(&outcome(bare.clone()), None, &[], 50.0).unwrap();
         assert_eq!(found.values(), [0.0, 0.0, 0.0, 0.0, 0.0, 25.0, 0.0]);
-        assert_eq!(YARDSTICK.measure(&outcome(Performance { total_trades: 9, ..bare }), &[], 1.0), None);
+        assert_eq!(YARDSTICK.measure(&outcome(Performance { total_trades: 9, ..bare }), None, &[], 1.0), None);
+    }
+
+    #[test]
+    fn full_losses_that_did_not_come_are_counted_in() {
+        let returns: Vec<f64> = (0..60).map(|day| 0.002 + 0.001 * f64::from(day % 3)).collect();
+        let with = |full_losses| Sober::of(&returns, Some(Stake { fraction: 0.02, full_losses })).unwrap().t;
+        let plain = Sober::of(&returns, None).unwrap();
+        let mean = returns.iter().sum::<f64>() / 60.0;
+        let variance = returns.iter().map(|r| (r - mean).powi(2)).sum::<f64>() / 59.0;
+        assert!((plain.t - mean / variance.sqrt() * 60_f64.sqrt()).abs() < 1e-9);
+        assert!((with(9) - plain.t).abs() < 1e-9 && (with(100) - plain.t).abs() < 1e-9);
+        assert!(with(0) < with(5) && with(5) < with(8) && with(8) < plain.t);
+        assert!(with(0) < 1.0 && plain.t > 20.0, "{} {}", with(0), plain.t);
+        assert_eq!((Sober::of(&[], None), Sober::of(&[0.0; 9], None)), (None, None));
     }
 
     #[test]
@@ -315,7 +329,8 @@ mod fitness_parts {
         let with = |scale: f64| {
             let daily_returns: Vec<f64> = (0..40).map(|d| scale * (f64::from(d % 5) - 1.5)).collect();
             let outcome = Outcome { daily_returns, ..outcome(Performance::default()) };
-            cases(&outcome, &time_blocks(&outcome.daily_returns))
+            let sober = Sober::of(&outcome.daily_returns, None);
+            cases(&outcome, sober, &time_blocks(&outcome.daily_returns))
         };
         assert_eq!(with(1.0).len(), 4);
         for (small, large) in with(0.001).into_iter().zip(with(0.1)) {
