@@ -151,7 +151,7 @@ fn lists_are_separated_by_commas_and_keep_their_type() {
     let set = [("SG__SEARCH__VARIATION__TIME_EXIT_BARS", "8, 96"), ("SHADOW_SYMBOLS", "btc/usdt, ETHUSDT,")];
     let config = with_env(&set).unwrap().config;
     assert_eq!(config.search.variation.time_exit_bars, (8, 96));
-    assert_eq!(config.daemon.followed_symbols(), ["BTCUSDT".parse().unwrap(), "ETHUSDT".parse().unwrap()]);
+    assert_eq!(config.daemon.shadow_symbols, ["BTCUSDT".parse().unwrap(), "ETHUSDT".parse().unwrap()]);
     let wrong = with_env(&[("SG__SEARCH__VARIATION__TIME_EXIT_BARS", "8,soon")]).err().unwrap().to_string();
     assert!(wrong.contains("search.variation.time_exit_bars in environment variable SG__SEARCH__"), "{wrong}");
 }

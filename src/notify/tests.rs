@@ -74,17 +74,18 @@ impl Memory {
     }
 }
 
-/// How a receiver answers; the last answer is repeated.
-type Script = Vec<(u16, Option<&'static str>)>;
+/// A status and what `Retry-After` says; 0 never answers.
+type Answer = (u16, Option<&'static str>);
 
 #[derive(Clone)]
 struct Receiver {
-    script: Arc<Mutex<VecDeque<(u16, Option<&'static str>)>>>,
+    /// The last answer is repeated.
+    script: Arc<Mutex<VecDeque<Answer>>>,
     seen: Arc<Mutex<Vec<Value>>>,
     url: String,
 }
 
-async fn receiver(script: Script) -> Receiver {
+async fn receiver(script: Vec<Answer>) -> Receiver {
     async fn answer(State(receiver): State<Receiver>, Json(body): Json<Value>) -> (StatusCode, HeaderMap) {
         let (status, retry_after) = {
             let mut script = receiver.script.lock().unwrap();
