@@ -103,6 +103,9 @@ struct LineView {
 }
 
 impl DemoView for LineView {
+    fn say(&mut self, line: &str) {
+        eprintln!("{line}");
+    }
     fn started(&mut self, http: SocketAddr, options: &DemoOptions) {
         eprintln!("{}", greeting(http, options));
     }
@@ -137,6 +140,9 @@ struct TableView {
 const RECENT: usize = 12;
 
 impl DemoView for TableView {
+    fn say(&mut self, line: &str) {
+        eprintln!("{line}");
+    }
     fn started(&mut self, http: SocketAddr, options: &DemoOptions) {
         self.greeting = greeting(http, options);
     }

@@ -42,13 +42,15 @@ pub struct Plan {
     pub(super) missed: Missed,
     /// Wall time between looks at whether a session is due and at new candles; from the settings without it.
     pub(super) tick: Option<Duration>,
+    /// Name of the database to make when the configured one holds data: for what must not mix with it.
+    pub(super) own_database: Option<String>,
 }
 
 impl Plan {
     /// The given runners on the configured schedule.
     #[must_use]
     pub fn new(continuous: bool, shadow: bool) -> Self {
-        Self { continuous, shadow, island: "main".to_owned(), missed: Missed::Skip, tick: None }
+        Self { continuous, shadow, island: "main".to_owned(), missed: Missed::Skip, tick: None, own_database: None }
     }
 }
 
@@ -75,7 +77,10 @@ impl App {
         metrics::measured();
         std::fs::create_dir_all(data_dir)
             .with_context(|| format!("cannot make the data directory {}", data_dir.display()))?;
-        let database = Database::open(config).await?;
+        let database = match &plan.own_database {
+            Some(name) => Database::open_empty(config, name).await?,
+            None => Database::open(config).await?,
+        };
         match Self::assemble(config, data_dir, clock, plan, stopper, &database.store).await {
             Ok((supervisor, http)) => {
                 let grace = Duration::from_secs(config.daemon.shutdown_grace_s);
@@ -102,7 +107,7 @@ impl App {
         let threads = rayon::ThreadPoolBuilder::new().thread_name(|i| format!("compute-{i}")).build()?;
         let core = Arc::new(Core {
             settings: config.daemon.clone(),
-            search: config.search.clone(),
+            search: config.search.clone().for_interval(config.daemon.interval),
             costs: config.costs,
             initial_capital: config.engine.initial_capital,
             market: config.daemon.market,

@@ -29,6 +29,26 @@ impl Database {
         }
     }
 
+    /// Opens the configured database for a demo: where it holds data already, an empty one beside it on the same server.
+    ///
+    /// # Errors
+    /// As [`Database::open`], or when the server does not let us make a database.
+    pub async fn open_empty(config: &Config, name: &str) -> anyhow::Result<Self> {
+        let opened = Self::open(config).await?;
+        let overview = opened.store.overview().await?;
+        if overview.trials.sessions == 0 && overview.strategies.values().all(|&n| n == 0) {
+            return Ok(opened);
+        }
+        tracing::warn!(
+            database = opened.store.target(),
+            beside = name,
+            "the database holds data: the demo takes one of its own beside it"
+        );
+        opened.store.close();
+        let options = opened.server.options.create_database(name).await?;
+        Ok(Self { store: Self::prepare(&config.store, &options).await?, server: opened.server })
+    }
+
     async fn prepare(settings: &StoreConfig, options: &ConnectOptions) -> anyhow::Result<Store> {
         let observe = |name: &'static str, took: Duration, committed: bool| {
             metrics::QUERY_SECONDS.record(name, took);

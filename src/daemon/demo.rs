@@ -12,7 +12,8 @@ use crate::config::Config;
 use crate::lifecycle::State;
 use crate::market::config::Source;
 use crate::market::simulated::{SimulatedExchange, demo_market};
-use crate::store::{Overview, TransitionRow};
+use crate::store::embedded::{self, EmbeddedConfig, EmbeddedError};
+use crate::store::{Overview, StoreConfig, TransitionRow};
 use anyhow::Context as _;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -72,6 +73,8 @@ pub struct DemoStatus {
 
 /// Whoever shows what happens.
 pub trait DemoView: Send {
+    /// Something that takes a while is being prepared.
+    fn say(&mut self, line: &str);
     /// Everything runs; HTTP answers at `http`.
     fn started(&mut self, http: SocketAddr, options: &DemoOptions);
     /// About once a second.
@@ -120,7 +123,11 @@ pub async fn demo(
         island: "demo".to_owned(),
         missed: Missed::CatchUp { first_ms: start_ms },
         tick: Some(TICK),
+        own_database: Some(format!("sg_ai_demo_{}", clock.now_ms())),
     };
+    if config.store.database_url.is_none() {
+        ensure_postgres(&config.store, view).await?;
+    }
     let began = Instant::now();
     let app = App::start(&config, home.path(), clock, plan, &stopper).await?;
     exchange.clock().set_speed(86_400.0 / options.day.as_secs_f64());
@@ -157,6 +164,28 @@ pub async fn demo(
         simulated_days,
         seconds: began.elapsed().as_secs_f64(),
     })
+}
+
+/// Installs PostgreSQL's programs where none are found: the demo is a newcomer's first command.
+async fn ensure_postgres(config: &StoreConfig, view: &mut dyn DemoView) -> anyhow::Result<()> {
+    let server = EmbeddedConfig::new(config);
+    match embedded::locate(server.postgres_bin.as_deref(), &server.cache_dir, None) {
+        Err(EmbeddedError::NoPrograms { looked, .. }) => {
+            view.say(&format!("no PostgreSQL found ({looked}): installing one, once"))
+        }
+        // Anything else is told by the start itself.
+        _ => return Ok(()),
+    }
+    let (told, mut lines) = tokio::sync::mpsc::unbounded_channel::<String>();
+    let installing = tokio::task::spawn_blocking(move || {
+        // Nobody listens any more only when the demo is over.
+        embedded::install(&server.cache_dir, &mut |line| drop(told.send(line.to_owned())))
+    });
+    while let Some(line) = lines.recv().await {
+        view.say(&line);
+    }
+    installing.await.context("the installation panicked")?.context("cannot install PostgreSQL")?;
+    Ok(())
 }
 
 /// The product's settings, but for what makes minutes out of months.

@@ -72,6 +72,21 @@ impl ConnectOptions {
         self
     }
 
+    /// Makes an empty database on the same server.
+    ///
+    /// # Errors
+    /// When the server cannot be reached, or refuses.
+    pub async fn create_database(&self, name: &str) -> Result<Self, StoreError> {
+        let (client, connection) = self.for_session("sg-ai", 60).connect(tokio_postgres::NoTls).await?;
+        let connection = tokio::spawn(connection);
+        let quoted = name.replace('"', "\"\"");
+        client.batch_execute(&format!("create database \"{quoted}\"")).await?;
+        drop(client);
+        // The driver ends by itself once the client is gone; its last word changes nothing.
+        let _ = connection.await;
+        Ok(self.clone().with_database(name))
+    }
+
     /// The connection settings with this project's limits and names.
     pub(super) fn for_session(&self, application: &str, statement_timeout_s: u64) -> tokio_postgres::Config {
         let mut pg = self.pg.clone();
