@@ -17,152 +17,244 @@
 //! leverage above 1, and shorts. A trailing stop stands from the fill, its distance is fixed there, and it follows
 //! the best close. A sleeve without equity trades no more.
 //!
-//! Never looks at a candle after the one at hand.
+//! Candles at which none of this can change anything are not visited: after each visited candle the next one is
+//! where a signal, a time or funding is due, or where a low or high reaches a price at which something may happen.
+//!
+//! Never lets a candle after the one at hand change what happens at it.
 
 use super::{
-    Costs, ExitReason, FundingRate, Side, Trade,
-    position::{Account, FillCandle},
-    signal::{Atrs, Signals},
+    Costs, ExitReason, Side,
+    frame::Frame,
+    ledger::ClosedTrade,
+    plan::AtrNumbers,
+    position::{Account, FillCandle, PlanAtrs},
+    signal::{Signals, is_set, next_set},
 };
-use crate::market::{CandleSeries, Symbol};
+use crate::market::CandleSeries;
 use genome::RiskPlan;
 
-/// One symbol's market as a sleeve trades in it.
-#[derive(Clone, Copy)]
-pub(super) struct Market<'a> {
-    pub symbol: &'a Symbol,
-    /// Candles of the base timeframe, warm-up included.
-    pub candles: &'a CandleSeries,
-    /// Index of the first candle in the window.
-    pub first: usize,
-    /// Candles finer than the base timeframe, where there are any.
-    pub finer: Option<&'a CandleSeries>,
-    pub funding: &'a [FundingRate],
+/// ATR columns of a plan: values where it looks at them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Atrs<'a> {
+    columns: [Option<&'a [f64]>; 5],
+    slippage: Option<&'a [f64]>,
+}
+
+impl<'a> Atrs<'a> {
+    pub(super) fn new(numbers: &AtrNumbers, column: impl Fn(u32) -> &'a [f64]) -> Self {
+        let AtrNumbers { stop_loss, take_profit, trailing_stop, break_even, partial_take_profit, slippage } = *numbers;
+        let columns = [stop_loss, take_profit, trailing_stop, break_even, partial_take_profit];
+        Self { columns: columns.map(|number| number.map(&column)), slippage: slippage.map(&column) }
+    }
+
+    fn at(&self, i: usize) -> PlanAtrs {
+        let [stop_loss, take_profit, trailing_stop, break_even, partial_take_profit] =
+            self.columns.map(|column| column.map_or(f64::NAN, |values| values[i]));
+        PlanAtrs { stop_loss, take_profit, trailing_stop, break_even, partial_take_profit }
+    }
+
+    /// ATR for slippage of a fill in candle `i`, which is not the first: that of the close before.
+    fn before(&self, i: usize) -> f64 {
+        self.slippage.map_or(f64::NAN, |values| values[i - 1])
+    }
+}
+
+/// From the close of candle `candle` on, until the next one: what a sleeve holds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Holding {
+    pub candle: usize,
+    pub cash: f64,
+    /// Negative when short.
+    pub units: f64,
+}
+
+impl Holding {
+    /// Equity at a price.
+    pub(super) fn equity(&self, price: f64) -> f64 {
+        if self.units == 0.0 { self.cash } else { (self.cash + self.units * price).max(0.0) }
+    }
 }
 
 /// What one sleeve did.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Debug, Default)]
 pub(super) struct SleeveRun {
     /// Closed trades in order.
-    pub trades: Vec<Trade>,
-    /// Equity at the close of each candle in the window; the last one after the closing of what was open.
-    pub equity: Vec<f64>,
+    pub trades: Vec<ClosedTrade>,
+    /// Ascending in candles, from the first candle of the window on; empty without candles.
+    pub holdings: Vec<Holding>,
+    /// What was there at the end, everything closed.
+    pub last_equity: f64,
 }
 
-/// Trades `signals` on one market with a sleeve of `capital`.
+/// Trades `signals` in one frame with a sleeve of `capital`.
 pub(super) fn simulate(
     plan: &RiskPlan,
     costs: &Costs,
-    market: Market<'_>,
+    frame: &Frame<'_>,
     signals: &Signals,
-    atrs: &Atrs,
+    atrs: Atrs<'_>,
     capital: f64,
 ) -> SleeveRun {
-    let candles = market.candles;
-    let mut account = Account::new(plan, costs, market.symbol, capital);
-    let mut equity = Vec::with_capacity(candles.len().saturating_sub(market.first));
-    let mut funding = market.funding;
-    for i in market.first..candles.len() {
+    let n = frame.candles.len();
+    let mut sleeve = Sleeve { frame, plan, signals, atrs, account: Account::new(plan, costs, capital), settled: 0 };
+    let mut holdings = Vec::new();
+    if frame.first < n {
+        holdings.push(Holding { candle: frame.first, cash: capital, units: 0.0 });
+    }
+    // The first candle of the window has no candle before it whose signals could fill.
+    let mut next = frame.first + 1;
+    while let Some(i) = sleeve.next_event(next) {
+        sleeve.visit(i);
+        let (cash, units) = sleeve.account.holdings();
+        let before = holdings.last().map(|h: &Holding| (h.cash, h.units));
+        if before != Some((cash, units)) {
+            holdings.push(Holding { candle: i, cash, units });
+        }
+        next = i + 1;
+    }
+    let (last_equity, _) = sleeve.account.holdings();
+    SleeveRun { trades: sleeve.account.trades, holdings, last_equity }
+}
+
+/// A sleeve on its way through the candles.
+struct Sleeve<'a> {
+    frame: &'a Frame<'a>,
+    plan: &'a RiskPlan,
+    signals: &'a Signals,
+    atrs: Atrs<'a>,
+    account: Account<'a>,
+    /// Funding payments settled (or passed by) so far.
+    settled: usize,
+}
+
+impl Sleeve<'_> {
+    /// First candle at or after `next` at which something may happen.
+    fn next_event(&self, next: usize) -> Option<usize> {
+        let n = self.frame.candles.len();
+        if next >= n {
+            return None;
+        }
+        let Some(p) = self.account.position.as_ref() else {
+            if self.account.bankrupt() {
+                return None;
+            }
+            let long = next_set(&self.signals.enter_long, next - 1);
+            let short = next_set(&self.signals.enter_short, next - 1);
+            let signal = long.into_iter().chain(short).min()?;
+            return (signal + 1 < n).then_some(signal + 1);
+        };
+        // What is open at the last candle is closed there.
+        let mut bound = n - 1;
+        if let Some(signal) = next_set(self.exits(p.side), next - 1) {
+            bound = bound.min(signal + 1);
+        }
+        if let Some(limit) = self.plan.time_exit_bars {
+            bound = bound.min((p.entry_index + limit as usize).max(next));
+        }
+        if let Some(due) = self.frame.funding.get(self.settled) {
+            bound = bound.min(self.frame.candle_of_funding(due.time_ms).max(next));
+        }
+        let (floor, ceiling) = self.account.quiet_range();
+        Some(self.frame.first_touch(next, bound, floor, ceiling))
+    }
+
+    fn exits(&self, side: Side) -> &[u64] {
+        match side {
+            Side::Long => &self.signals.exit_long,
+            Side::Short => &self.signals.exit_short,
+        }
+    }
+
+    /// Everything that happens at candle `i`, in order.
+    fn visit(&mut self, i: usize) {
+        let candles = &*self.frame.candles;
         let (open_time_ms, close_time_ms) = (candles.open_times_ms()[i], candles.close_time_ms(i));
         let (open, close) = (candles.opens()[i], candles.closes()[i]);
-        let volume = candles.volumes()[i];
-        let at_open = FillCandle { time_ms: open_time_ms, volume, atr: atrs.before(i) };
+        let at_open = FillCandle { time_ms: open_time_ms, volume: candles.volumes()[i], atr: self.atrs.before(i) };
         let at_close = FillCandle { time_ms: close_time_ms, ..at_open };
-        let mut settle = |until_ms: i64, account: &mut Account<'_>| {
-            while let Some((due, rest)) = funding.split_first()
-                && due.time_ms <= until_ms
-            {
-                account.pay_funding(due.rate, open);
-                funding = rest;
-            }
-        };
+        let signal = i - 1;
 
-        settle(open_time_ms, &mut account);
-        // The first candle of the window has no candle before it whose signals could fill.
-        let signalled = (i > market.first).then(|| i - 1);
-        let held_side = account.position.as_ref().map(|p| p.side);
-        if let (Some(side), Some(s)) = (held_side, signalled) {
-            leave_at_open(&mut account, plan, i, open, at_open, exit_signal(signals, side, s));
+        self.settle_funding(open_time_ms, open);
+        let held_side = self.account.position.as_ref().map(|p| p.side);
+        if let Some(side) = held_side {
+            self.leave_at_open(i, open, at_open, is_set(self.exits(side), signal));
         }
-        let ended_side = if account.position.is_none() { held_side } else { None };
-        if let Some(s) = signalled
-            && account.position.is_none()
-            && !account.bankrupt()
-        {
-            let side = match (signals.enter_long[s], signals.enter_short[s]) {
-                (true, _) => Some(Side::Long),
-                (_, true) => Some(Side::Short),
-                _ => None,
+        if self.account.position.is_none() && !self.account.bankrupt() {
+            let side = if is_set(&self.signals.enter_long, signal) {
+                Some(Side::Long)
+            } else if is_set(&self.signals.enter_short, signal) {
+                Some(Side::Short)
+            } else {
+                None
             };
             if let Some(side) = side
-                && ended_side != Some(side)
+                && held_side != Some(side)
             {
-                account.enter(side, i, open, at_open, &atrs.at(s));
+                self.account.enter(side, i, open, at_open, &self.atrs.at(signal));
                 // Slippage can put a fill, and the levels that stand from it, beyond the open.
-                leave_at_open(&mut account, plan, i, open, at_open, false);
+                self.leave_at_open(i, open, at_open, false);
             }
         }
 
-        settle(close_time_ms, &mut account);
-        test_levels(&mut account, &market, i, at_close);
-        account.candle_closed(close);
+        self.settle_funding(close_time_ms, open);
+        self.test_levels(i, at_close);
+        self.account.candle_closed(close);
         if i + 1 == candles.len()
-            && let Some(entry) = account.position.as_ref().map(|p| p.entry_index)
+            && let Some(entry) = self.account.position.as_ref().map(|p| p.entry_index)
         {
-            account.close(close, ExitReason::EndOfWindow, at_close, i + 1 - entry);
+            self.account.close(close, ExitReason::EndOfWindow, at_close, i + 1 - entry);
         }
-        equity.push(account.equity(close));
     }
-    SleeveRun { trades: account.trades, equity }
-}
 
-fn exit_signal(signals: &Signals, side: Side, i: usize) -> bool {
-    match side {
-        Side::Long => signals.exit_long[i],
-        Side::Short => signals.exit_short[i],
-    }
-}
-
-/// Ends the position at the open if a rule, the clock or a level past the open says so.
-fn leave_at_open(account: &mut Account<'_>, plan: &RiskPlan, i: usize, open: f64, at: FillCandle, by_rule: bool) {
-    let Some(p) = account.position.as_ref() else { return };
-    let bars = i - p.entry_index;
-    let open_m = p.side.sign() * open;
-    if by_rule {
-        account.close(open, ExitReason::Rule, at, bars);
-    } else if plan.time_exit_bars.is_some_and(|limit| bars >= limit as usize) {
-        account.close(open, ExitReason::TimeExit, at, bars);
-    } else if open_m <= p.stop_m {
-        account.stop_out(Some(open), at, bars);
-    } else if open_m >= p.target_m {
-        account.close(open, ExitReason::TakeProfit, at, bars);
-    } else if open_m >= p.partial_m {
-        account.take_partial(open);
-    }
-}
-
-/// Tests the candle's low and high against the levels that its open did not pass.
-fn test_levels(account: &mut Account<'_>, market: &Market<'_>, i: usize, at: FillCandle) {
-    let Some(p) = account.position.as_ref() else { return };
-    let bars = i + 1 - p.entry_index;
-    let (low_m, high_m) = mirrored(market.candles, i, p.side);
-    let stop_touched = low_m <= p.stop_m;
-    if stop_touched
-        && high_m >= p.target_m.min(p.partial_m)
-        && let Some(finer) = market.finer
-    {
-        let times = finer.open_times_ms();
-        let from = times.partition_point(|&t| t < market.candles.open_times_ms()[i]);
-        let to = times.partition_point(|&t| t <= market.candles.close_time_ms(i));
-        for k in from..to {
-            let Some(p) = account.position.as_ref() else { return };
-            let (low_m, high_m) = mirrored(finer, k, p.side);
-            touch(account, low_m, high_m, at, bars);
+    fn settle_funding(&mut self, until_ms: i64, price: f64) {
+        while let Some(due) = self.frame.funding.get(self.settled)
+            && due.time_ms <= until_ms
+        {
+            self.account.pay_funding(due.rate, price);
+            self.settled += 1;
         }
-        // Finer candles with gaps may not show the touch that the candle saw.
     }
-    if account.position.is_some() {
-        touch(account, low_m, high_m, at, bars);
+
+    /// Ends the position at the open if a rule, the clock or a level past the open says so.
+    fn leave_at_open(&mut self, i: usize, open: f64, at: FillCandle, by_rule: bool) {
+        let account = &mut self.account;
+        let Some(p) = account.position.as_ref() else { return };
+        let bars = i - p.entry_index;
+        let open_m = p.side.sign() * open;
+        if by_rule {
+            account.close(open, ExitReason::Rule, at, bars);
+        } else if self.plan.time_exit_bars.is_some_and(|limit| bars >= limit as usize) {
+            account.close(open, ExitReason::TimeExit, at, bars);
+        } else if open_m <= p.stop_m {
+            account.stop_out(Some(open), at, bars);
+        } else if open_m >= p.target_m {
+            account.close(open, ExitReason::TakeProfit, at, bars);
+        } else if open_m >= p.partial_m {
+            account.take_partial(open);
+        }
+    }
+
+    /// Tests the candle's low and high against the levels that its open did not pass.
+    fn test_levels(&mut self, i: usize, at: FillCandle) {
+        let candles = &*self.frame.candles;
+        let Some(p) = self.account.position.as_ref() else { return };
+        let bars = i + 1 - p.entry_index;
+        let (low_m, high_m) = mirrored(candles, i, p.side);
+        if low_m <= p.stop_m
+            && high_m >= p.target_m.min(p.partial_m)
+            && let Some(finer) = self.frame.finer
+        {
+            let times = finer.open_times_ms();
+            let from = times.partition_point(|&t| t < candles.open_times_ms()[i]);
+            let to = times.partition_point(|&t| t <= candles.close_time_ms(i));
+            for k in from..to {
+                let Some(p) = self.account.position.as_ref() else { return };
+                let (low_m, high_m) = mirrored(finer, k, p.side);
+                touch(&mut self.account, low_m, high_m, at, bars);
+            }
+            // Finer candles with gaps may not show the touch that the candle saw.
+        }
+        touch(&mut self.account, low_m, high_m, at, bars);
     }
 }
 

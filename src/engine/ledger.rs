@@ -86,6 +86,49 @@ pub struct Trade {
     pub bars: u32,
 }
 
+/// A closed trade as the engine keeps it: without its symbol, which its sleeve knows.
+#[derive(Clone, Debug)]
+#[allow(missing_docs)]
+pub(super) struct ClosedTrade {
+    pub side: Side,
+    pub entry_time_ms: i64,
+    pub entry_price: f64,
+    pub exit_time_ms: i64,
+    pub exit_price: f64,
+    pub quantity: f64,
+    pub profit: f64,
+    pub return_fraction: f64,
+    pub fees: f64,
+    pub slippage: f64,
+    pub funding: f64,
+    pub risk: Option<f64>,
+    pub exit_reason: ExitReason,
+    pub bars: u32,
+}
+
+impl ClosedTrade {
+    /// The trade as the world sees it.
+    pub(super) fn with_symbol(&self, symbol: &Symbol) -> Trade {
+        Trade {
+            symbol: symbol.clone(),
+            side: self.side,
+            entry_time_ms: self.entry_time_ms,
+            entry_price: self.entry_price,
+            exit_time_ms: self.exit_time_ms,
+            exit_price: self.exit_price,
+            quantity: self.quantity,
+            profit: self.profit,
+            return_fraction: self.return_fraction,
+            fees: self.fees,
+            slippage: self.slippage,
+            funding: self.funding,
+            risk: self.risk,
+            exit_reason: self.exit_reason,
+            bars: self.bars,
+        }
+    }
+}
+
 /// Equity at a 00:00 UTC, before anything fills at that time; at the window's start; or at its end.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs)]
@@ -102,71 +145,17 @@ pub struct Ledger {
     pub daily_equity: Vec<DailyEquity>,
 }
 
-/// Equity over time in steps: from each time on (UTC ms, when a candle has closed) it is the value beside it.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Curve {
-    /// When the window begins, and what there was then.
-    pub start: (i64, f64),
-    /// Ascending in time.
-    pub steps: Vec<(i64, f64)>,
-}
-
-impl Curve {
-    /// The sum of sleeves, each carried forward over candles that it lacks and others have.
-    pub(super) fn sum(start_ms: i64, sleeves: &[&Self]) -> Self {
-        let mut times: Vec<i64> = sleeves.iter().flat_map(|s| s.steps.iter().map(|step| step.0)).collect();
-        times.sort_unstable();
-        times.dedup();
-        let mut latest: Vec<f64> = sleeves.iter().map(|s| s.start.1).collect();
-        let mut next = vec![0; sleeves.len()];
-        let start = (start_ms, latest.iter().sum());
-        let steps = times.into_iter().map(|time_ms| {
-            for (s, sleeve) in sleeves.iter().enumerate() {
-                if let Some(&(t, equity)) = sleeve.steps.get(next[s])
-                    && t == time_ms
-                {
-                    latest[s] = equity;
-                    next[s] += 1;
-                }
-            }
-            (time_ms, latest.iter().sum())
-        });
-        Self { start, steps: steps.collect() }
-    }
-
-    /// Equity at the window's start, at each 00:00 UTC after it, and at `to_ms`.
-    pub(super) fn daily(&self, to_ms: i64) -> Vec<DailyEquity> {
-        let (from_ms, mut equity) = self.start;
-        let mut daily = vec![DailyEquity { time_ms: from_ms, equity }];
-        let mut steps = self.steps.iter().peekable();
-        let mut time_ms = from_ms;
-        while time_ms < to_ms {
-            time_ms = (time_ms.div_euclid(DAY_MS) * DAY_MS + DAY_MS).min(to_ms);
-            while let Some(step) = steps.next_if(|step| step.0 <= time_ms) {
-                equity = step.1;
-            }
-            daily.push(DailyEquity { time_ms, equity });
-        }
-        daily
-    }
-
-    /// Equity at the end.
-    pub(super) fn last(&self) -> f64 {
-        self.steps.last().map_or(self.start.1, |step| step.1)
-    }
-}
-
 /// A day, in milliseconds.
 pub(super) const DAY_MS: i64 = 86_400_000;
 
-/// Digest of trades: equal for equal sides, times and prices in equal order. Not cryptographic.
+/// Digest of words in order. Not cryptographic.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Digest(u64);
 
 impl Digest {
-    /// A digest of nothing.
-    pub(super) fn new() -> Self {
-        Self(0x9E37_79B9_7F4A_7C15)
+    /// A digest of nothing; another for each seed.
+    pub(super) fn new(seed: u64) -> Self {
+        Self(0x9E37_79B9_7F4A_7C15_u64.wrapping_mul(seed | 1).wrapping_add(seed))
     }
 
     /// Trades that follow are of this symbol.
@@ -177,15 +166,16 @@ impl Digest {
     }
 
     /// Adds a trade.
-    pub(super) fn trade(&mut self, side: Side, times_ms: [i64; 2], prices: [f64; 2]) {
-        self.word(side as u64);
-        for word in times_ms.map(i64::cast_unsigned).into_iter().chain(prices.map(f64::to_bits)) {
-            self.word(word);
-        }
+    pub(super) fn trade(&mut self, t: &ClosedTrade) {
+        self.word(t.side as u64);
+        self.word(t.entry_time_ms.cast_unsigned());
+        self.word(t.exit_time_ms.cast_unsigned());
+        self.word(t.entry_price.to_bits());
+        self.word(t.exit_price.to_bits());
     }
 
     /// Folds a word in: the two halves of a 128-bit product, so that every bit of the word moves every bit.
-    fn word(&mut self, word: u64) {
+    pub(super) fn word(&mut self, word: u64) {
         let product = u128::from(self.0 ^ word ^ 0xD6E8_FEB8_6659_FD93) * 0xA076_1D64_78BD_642F_u128;
         self.0 = (product as u64) ^ ((product >> 64) as u64).wrapping_add(self.0.rotate_left(23));
     }

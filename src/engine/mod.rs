@@ -1,15 +1,27 @@
 //! Candles and strategies in, ledgers and performance out. Pure: no I/O, no clock, no randomness.
 //!
-//! Never decides whether a result is good. `rayon` is used only by [`Engine::evaluate`].
+//! How a population is evaluated, phase by phase: strategies are compiled to plans over numbered tests (`plan`); tests
+//! that no earlier population has left in the cache become bit sets, symbol by symbol (`conditions`); then each
+//! strategy's signals are word operations on them (`signal`), its trades are found by going from event to event
+//! (`execution`), and its equity is read off what it held (`equity`, `performance`).
+//!
+//! Never decides whether a result is good. `rayon` is used only under [`Engine::evaluate`].
 
+mod cache;
 pub mod columns;
+mod conditions;
 mod costs;
+mod equity;
 mod execution;
+mod frame;
 pub mod indicator;
 mod ledger;
 pub mod performance;
+mod plan;
+mod population;
 mod position;
 mod signal;
+mod simd;
 mod window;
 
 pub use costs::{Costs, MAX_SLIPPAGE_FRACTION, Slippage};
@@ -17,14 +29,13 @@ pub use ledger::{DailyEquity, ExitReason, Ledger, Side, Trade};
 pub use performance::{MonthlyReturn, Performance};
 pub use window::{FundingRate, SymbolWindow, Window, WindowError};
 
-use crate::market::{CandleSeries, resample};
-use execution::Market;
+use crate::market::resample;
 use genome::Strategy;
-use ledger::{Curve, Digest};
+use population::{Memory, Prepared};
 use rayon::prelude::*;
 use std::{
-    borrow::Cow,
     panic::{AssertUnwindSafe, catch_unwind},
+    sync::Mutex,
 };
 
 /// What to return beside the total performance.
@@ -34,6 +45,8 @@ pub struct Wanted {
     pub ledger: bool,
     /// Performance of each symbol's sleeve alone.
     pub per_symbol: bool,
+    /// Total return and trade counts alone: every other statistic, the daily returns too, is left out.
+    pub summary_only: bool,
 }
 
 /// What one strategy did in one window.
@@ -96,13 +109,15 @@ impl Default for EngineConfig {
 #[derive(Debug)]
 pub struct Engine {
     config: EngineConfig,
+    memory: Mutex<Memory>,
 }
 
 impl Engine {
     /// An engine with an empty cache.
     #[must_use]
     pub fn new(config: EngineConfig) -> Self {
-        Self { config }
+        let memory = Mutex::new(Memory::new(config.cache_mb));
+        Self { config, memory }
     }
 
     /// Backtests each strategy over the window, in parallel on the current rayon pool.
@@ -117,7 +132,12 @@ impl Engine {
         costs: &Costs,
         wanted: Wanted,
     ) -> Vec<Result<Outcome, EvaluationError>> {
-        population.par_iter().map(|strategy| guarded(|| self.outcome(strategy, window, costs, wanted))).collect()
+        let prepared = Prepared::new(population, window, costs, &self.memory);
+        let timelines = prepared.timelines();
+        (0..population.len())
+            .into_par_iter()
+            .map(|k| guarded(|| prepared.outcome(k, &timelines, self.config.initial_capital, wanted)))
+            .collect()
     }
 
     /// Trades and equity, candle by candle, of one strategy's sleeve on the window's symbol number `symbol`.
@@ -131,94 +151,12 @@ impl Engine {
         symbol: usize,
         costs: &Costs,
     ) -> Result<SymbolRun, EvaluationError> {
-        guarded(|| {
-            let run = self.run_symbol(strategy, window, symbol, costs)?;
-            let equity = run.curve.steps.iter().map(|&(time_ms, equity)| DailyEquity { time_ms, equity }).collect();
-            Ok(SymbolRun { trades: run.trades, equity })
-        })
-    }
-
-    fn outcome(
-        &self,
-        strategy: &Strategy,
-        window: &Window,
-        costs: &Costs,
-        wanted: Wanted,
-    ) -> Result<Outcome, EvaluationError> {
-        let symbols = window.symbols().len();
-        let runs: Vec<SleeveRun> =
-            (0..symbols).map(|s| self.run_symbol(strategy, window, s, costs)).collect::<Result<_, _>>()?;
-        let performance_of = |curve: &Curve, trades: &[&Trade], candles: usize| {
-            Performance::of(&performance::Account { curve, to_ms: window.to_ms(), trades, candles })
-        };
-        let mut digest = Digest::new();
-        for run in &runs {
-            digest.symbol(&window.symbols()[run.symbol].symbol);
-            for t in &run.trades {
-                digest.trade(t.side, [t.entry_time_ms, t.exit_time_ms], [t.entry_price, t.exit_price]);
-            }
+        if symbol >= window.symbols().len() {
+            return Err(EvaluationError::Invalid(format!("the window has no symbol number {symbol}")));
         }
-        let per_symbol = if wanted.per_symbol {
-            let one = |run: &SleeveRun| {
-                performance_of(&run.curve, &run.trades.iter().collect::<Vec<_>>(), run.curve.steps.len()).0
-            };
-            runs.iter().map(one).collect()
-        } else {
-            Vec::new()
-        };
-        let candles = runs.iter().map(|run| run.curve.steps.len()).sum();
-        let curves: Vec<&Curve> = runs.iter().map(|run| &run.curve).collect();
-        let total = Curve::sum(window.from_ms(), &curves);
-        // Symbols are in the window's order, and the sort is stable.
-        let mut trades: Vec<&Trade> = runs.iter().flat_map(|run| &run.trades).collect();
-        trades.sort_by_key(|t| t.entry_time_ms);
-        let (performance, daily_returns, daily_equity) = performance_of(&total, &trades, candles);
-        let ledger = wanted.ledger.then(|| Ledger { trades: trades.into_iter().cloned().collect(), daily_equity });
-        Ok(Outcome { performance, per_symbol, daily_returns, trades_digest: digest.value(), ledger })
+        let prepared = Prepared::new(std::slice::from_ref(strategy), window, costs, &self.memory);
+        guarded(|| prepared.symbol_run(0, symbol, self.config.initial_capital))
     }
-
-    fn run_symbol(
-        &self,
-        strategy: &Strategy,
-        window: &Window,
-        symbol: usize,
-        costs: &Costs,
-    ) -> Result<SleeveRun, EvaluationError> {
-        let symbols = window.symbols();
-        let data = symbols
-            .get(symbol)
-            .ok_or_else(|| EvaluationError::Invalid(format!("the window has no symbol number {symbol}")))?;
-        if strategy.timeframe < window.interval() {
-            return Err(EvaluationError::TimeframeTooFine { strategy: strategy.timeframe, window: window.interval() });
-        }
-        let base: Cow<'_, CandleSeries> = if strategy.timeframe == window.interval() {
-            Cow::Borrowed(&data.candles)
-        } else {
-            Cow::Owned(resample::resample(&data.candles, strategy.timeframe)?)
-        };
-        let finer = [data.finer.as_ref(), Some(&data.candles)]
-            .into_iter()
-            .flatten()
-            .map(AsRef::as_ref)
-            .find(|candles| candles.interval() < strategy.timeframe);
-        let first = base.open_times_ms().partition_point(|&t| t < window.from_ms());
-        let market = Market { symbol: &data.symbol, candles: &base, first, finer, funding: &data.funding };
-        let capital = self.config.initial_capital / symbols.len() as f64;
-        let mut columns = signal::Columns::new(&base, &data.candles);
-        let atrs = signal::Atrs::new(strategy, &costs.slippage, &mut columns)?;
-        let signals = signal::Signals::new(strategy, first, &atrs, &mut columns)?;
-        let run = execution::simulate(&strategy.risk, costs, market, &signals, &atrs, capital);
-        let closes_ms = (first..base.len()).map(|i| base.close_time_ms(i) + 1);
-        let curve = Curve { start: (window.from_ms(), capital), steps: closes_ms.zip(run.equity).collect() };
-        Ok(SleeveRun { symbol, trades: run.trades, curve })
-    }
-}
-
-/// One sleeve's trades and equity.
-struct SleeveRun {
-    symbol: usize,
-    trades: Vec<Trade>,
-    curve: Curve,
 }
 
 /// Turns a panic into an error of the strategy that caused it.

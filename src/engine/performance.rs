@@ -7,10 +7,9 @@
 //! that grows only adds days); it is in the total return, the drawdown and the last month nevertheless.
 
 use super::{
-    ExitReason, Trade,
-    ledger::{Curve, DAY_MS, DailyEquity},
+    ExitReason,
+    ledger::{ClosedTrade, DAY_MS, DailyEquity},
 };
-use chrono::{DateTime, Datelike};
 use serde::{Deserialize, Serialize};
 
 /// Return of one calendar month.
@@ -78,35 +77,35 @@ const DAYS_A_YEAR: f64 = 365.0;
 
 /// What performance is computed from.
 pub(super) struct Account<'a> {
-    /// Equity over the window.
-    pub curve: &'a Curve,
-    /// End of the window, exclusive, UTC ms.
-    pub to_ms: i64,
-    /// Closed trades.
-    pub trades: &'a [&'a Trade],
+    /// Equity at the window's start and at its end, everything closed.
+    pub first_equity: f64,
+    pub last_equity: f64,
+    /// Equity at the window's start, at each 00:00 UTC after it, and at its end.
+    pub daily: &'a [DailyEquity],
+    /// Calendar months: name, and the numbers of the days at which each begins and ends.
+    pub months: &'a [(String, usize, usize)],
+    /// As [`max_drawdown`].
+    pub max_drawdown: f64,
+    /// Closed trades, symbol by symbol.
+    pub trades: &'a [&'a [ClosedTrade]],
     /// Candles of the base timeframe in the window, of all symbols.
     pub candles: usize,
 }
 
 impl Performance {
-    /// The performance, the daily returns and the daily equity it comes from.
-    pub(super) fn of(account: &Account<'_>) -> (Self, Vec<f64>, Vec<DailyEquity>) {
-        let Account { curve, to_ms, trades, candles } = *account;
-        let daily = curve.daily(to_ms);
-        let returns = daily_returns(&daily);
-        let (first, last) = (curve.start.1, curve.last());
-        let total_return = finite(last / first - 1.0);
-        let elapsed_days = (to_ms - curve.start.0) as f64 / DAY_MS as f64;
-        let cagr = if returns.len() < 2 { None } else { cagr(first, last, elapsed_days) };
-        let max_drawdown = max_drawdown(first, curve.steps.iter().map(|step| step.1));
-        let profits: Vec<f64> = trades.iter().map(|t| t.profit).collect();
-        let hours: Vec<f64> = trades.iter().map(|t| (t.exit_time_ms - t.entry_time_ms) as f64 / 3.6e6).collect();
-        let trade_returns: Vec<f64> = trades.iter().map(|t| t.return_fraction).collect();
-        let held: u64 = trades.iter().map(|t| u64::from(t.bars)).sum();
-        let by_window_end = trades.iter().filter(|t| t.exit_reason == ExitReason::EndOfWindow).count();
+    /// The performance and the daily returns.
+    pub(super) fn of(account: &Account<'_>) -> (Self, Vec<f64>) {
+        let trades = || account.trades.iter().copied().flatten();
+        let returns = daily_returns(account.daily);
+        let (first, last) = (account.first_equity, account.last_equity);
+        let elapsed_ms = account.daily.last().map_or(0, |d| d.time_ms) - account.daily.first().map_or(0, |d| d.time_ms);
+        let cagr = if returns.len() < 2 { None } else { cagr(first, last, elapsed_ms as f64 / DAY_MS as f64) };
+        let max_drawdown = finite(account.max_drawdown);
+        let profits: Vec<f64> = trades().map(|t| t.profit).collect();
+        let hours: Vec<f64> = trades().map(|t| (t.exit_time_ms - t.entry_time_ms) as f64 / 3.6e6).collect();
+        let trade_returns: Vec<f64> = trades().map(|t| t.return_fraction).collect();
+        let held: u64 = trades().map(|t| u64::from(t.bars)).sum();
         let performance = Self {
-            total_return,
-            total_return_pct: total_return.and_then(|r| finite(100.0 * r)),
             cagr,
             sharpe_ratio: sharpe_ratio(&returns),
             sortino_ratio: sortino_ratio(&returns),
@@ -114,20 +113,32 @@ impl Performance {
             calmar_ratio: cagr.zip(max_drawdown).and_then(|(cagr, drawdown)| finite(cagr / drawdown.abs())),
             profit_factor: profit_factor(&profits),
             win_rate: win_rate(&profits),
-            total_trades: count(trades.len()),
-            end_of_window_trades: count(by_window_end),
             avg_trade_duration_hours: mean(&hours),
             expectancy: mean(&trade_returns),
             sqn: t_statistic(&profits),
-            exposure: if candles == 0 { None } else { finite(held as f64 / candles as f64) },
+            exposure: if account.candles == 0 { None } else { finite(held as f64 / account.candles as f64) },
             t_statistic: t_statistic(&returns),
             days: count(returns.len()),
-            fees: trades.iter().map(|t| t.fees).sum(),
-            slippage: trades.iter().map(|t| t.slippage).sum(),
-            funding: trades.iter().map(|t| t.funding).sum(),
-            monthly_returns: monthly_returns(&daily),
+            fees: trades().map(|t| t.fees).sum(),
+            slippage: trades().map(|t| t.slippage).sum(),
+            funding: trades().map(|t| t.funding).sum(),
+            monthly_returns: monthly_returns(account.daily, account.months),
+            ..Self::summary(first, last, account.trades)
         };
-        (performance, returns, daily)
+        (performance, returns)
+    }
+
+    /// Total return and trade counts alone.
+    pub(super) fn summary(first_equity: f64, last_equity: f64, trades: &[&[ClosedTrade]]) -> Self {
+        let total_return = finite(last_equity / first_equity - 1.0);
+        let trades = || trades.iter().copied().flatten();
+        Self {
+            total_return,
+            total_return_pct: total_return.and_then(|r| finite(100.0 * r)),
+            total_trades: count(trades().count()),
+            end_of_window_trades: count(trades().filter(|t| t.exit_reason == ExitReason::EndOfWindow).count()),
+            ..Self::default()
+        }
     }
 }
 
@@ -151,22 +162,12 @@ fn daily_returns(daily: &[DailyEquity]) -> Vec<f64> {
 }
 
 /// Returns of calendar months, the parts of months at the window's ends included.
-fn monthly_returns(daily: &[DailyEquity]) -> Vec<MonthlyReturn> {
-    let month = |time_ms: i64| DateTime::from_timestamp_millis(time_ms).map(|t| (t.year(), t.month()));
-    let mut months = Vec::new();
-    let mut start = 0;
-    for i in 1..daily.len() {
-        // A month ends at the 00:00 that begins another, or with the last point.
-        let last = i + 1 == daily.len();
-        if last || month(daily[i].time_ms) != month(daily[start].time_ms) {
-            let (a, b) = (daily[start], daily[i]);
-            if let (Some((year, number)), Some(r)) = (month(a.time_ms), finite(b.equity / a.equity - 1.0)) {
-                months.push(MonthlyReturn { month: format!("{year:04}-{number:02}"), return_fraction: r });
-            }
-            start = i;
-        }
-    }
-    months
+fn monthly_returns(daily: &[DailyEquity], months: &[(String, usize, usize)]) -> Vec<MonthlyReturn> {
+    let of = |(month, begin, end): &(String, usize, usize)| {
+        let return_fraction = finite(daily[*end].equity / daily[*begin].equity - 1.0)?;
+        Some(MonthlyReturn { month: month.clone(), return_fraction })
+    };
+    months.iter().filter_map(of).collect()
 }
 
 /// Mean; `None` of nothing.

@@ -5,8 +5,7 @@
 //! A short is a long in a mirrored market: prices times -1, low and high exchanged. Negation is exact in
 //! floating point, so one set of rules serves both sides. Names ending in `_m` hold mirrored prices.
 
-use super::{Costs, ExitReason, Side, Trade, costs};
-use crate::market::Symbol;
+use super::{Costs, ExitReason, Side, costs, ledger::ClosedTrade};
 use genome::{Distance, RiskPlan, Size};
 
 /// The candle a fill happens in, as far as fills look at it.
@@ -76,17 +75,16 @@ pub(super) struct Position {
 pub(super) struct Account<'a> {
     plan: &'a RiskPlan,
     costs: &'a Costs,
-    symbol: &'a Symbol,
     /// Quote units; negative while a leveraged long has borrowed them, above equity while a short has sold.
     cash: f64,
     losses_in_a_row: u32,
     pub position: Option<Position>,
-    pub trades: Vec<Trade>,
+    pub trades: Vec<ClosedTrade>,
 }
 
 impl<'a> Account<'a> {
-    pub(super) fn new(plan: &'a RiskPlan, costs: &'a Costs, symbol: &'a Symbol, capital: f64) -> Self {
-        Self { plan, costs, symbol, cash: capital, losses_in_a_row: 0, position: None, trades: Vec::new() }
+    pub(super) fn new(plan: &'a RiskPlan, costs: &'a Costs, capital: f64) -> Self {
+        Self { plan, costs, cash: capital, losses_in_a_row: 0, position: None, trades: Vec::new() }
     }
 
     /// Whether everything is lost: the sleeve trades no more.
@@ -94,9 +92,9 @@ impl<'a> Account<'a> {
         self.position.is_none() && self.cash <= 0.0
     }
 
-    /// Equity at `price`, never below zero.
-    pub(super) fn equity(&self, price: f64) -> f64 {
-        self.position.as_ref().map_or(self.cash, |p| (self.cash + p.sign * p.units * price).max(0.0))
+    /// Cash, and units held (negative when short): equity is their sum at a price, but never below zero.
+    pub(super) fn holdings(&self) -> (f64, f64) {
+        (self.cash, self.position.as_ref().map_or(0.0, |p| p.sign * p.units))
     }
 
     /// Units to buy or sell at `price`, whose stop stands at `stop`.
@@ -241,8 +239,7 @@ impl<'a> Account<'a> {
             self.losses_in_a_row = 0;
         }
         let in_parts = p.exit_notional > 0.0;
-        self.trades.push(Trade {
-            symbol: self.symbol.clone(),
+        self.trades.push(ClosedTrade {
             side: p.side,
             entry_time_ms: p.entry_time_ms,
             entry_price: p.entry_price,
@@ -267,6 +264,23 @@ impl<'a> Account<'a> {
         p.funding += payment;
         self.cash -= payment;
         self.settle_stop();
+    }
+
+    /// Prices between which a whole candle leaves the position as it is: its low is above the first, its high below
+    /// the second. Outside of them something may happen.
+    pub(super) fn quiet_range(&self) -> (f64, f64) {
+        let Some(p) = self.position.as_ref() else { return (f64::NEG_INFINITY, f64::INFINITY) };
+        let mut best_m = p.target_m.min(p.partial_m);
+        if p.break_even_m == f64::NEG_INFINITY {
+            best_m = best_m.min(p.break_even_trigger_m);
+        }
+        if p.trailing_distance < f64::INFINITY {
+            best_m = best_m.min(p.best_close_m);
+        }
+        match p.side {
+            Side::Long => (p.stop_m, best_m),
+            Side::Short => (-best_m, -p.stop_m),
+        }
     }
 
     /// Moves break-even and trailing stop after a candle has closed at `close`.

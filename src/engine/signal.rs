@@ -1,242 +1,177 @@
-//! Rules to signals: at which candles a strategy asks to enter or to leave.
+//! Rules to signals: word operations on the bit sets of tests, 64 candles at a time.
 //!
-//! Knows nothing of positions, prices of fills or costs. A signal at candle i is what was known at i's close;
-//! it can fill at the open of i + 1 at the earliest.
+//! A signal at candle i is what was known at i's close; it can fill at the open of i + 1 at the earliest. Knows
+//! nothing of positions, prices of fills or costs.
 
-use super::{EvaluationError, Slippage, columns::compute_column, indicator::Column, position::PlanAtrs};
-use crate::market::CandleSeries;
-use genome::{
-    Comparison, Condition, Distance, Indicator, IndicatorKind, Number, Operand, RegimeFilter, Rule, Series, SideRules,
-    Source, Strategy,
+use super::{
+    conditions::Bits,
+    plan::{Node, Plan, SidePlan},
 };
-use std::collections::BTreeMap;
 
-/// Entry and exit signals, one of each for every base candle.
-#[derive(Clone, Debug)]
+/// Entry and exit signals, a bit for every candle.
+#[derive(Debug, Default)]
 pub(super) struct Signals {
-    pub enter_long: Vec<bool>,
-    pub enter_short: Vec<bool>,
-    pub exit_long: Vec<bool>,
-    pub exit_short: Vec<bool>,
+    pub enter_long: Vec<u64>,
+    pub enter_short: Vec<u64>,
+    /// Empty where there is no exit rule.
+    pub exit_long: Vec<u64>,
+    /// Empty where there is no exit rule.
+    pub exit_short: Vec<u64>,
 }
 
-/// The candles a strategy looks at on one symbol, and the columns computed over them so far.
-pub(super) struct Columns<'a> {
-    base: &'a CandleSeries,
-    finest: &'a CandleSeries,
-    computed: BTreeMap<Series, Column>,
+/// Whether the bit of candle `i` is set.
+pub(super) fn is_set(words: &[u64], i: usize) -> bool {
+    words.get(i / 64).is_some_and(|word| word >> (i % 64) & 1 != 0)
 }
 
-impl<'a> Columns<'a> {
-    pub(super) fn new(base: &'a CandleSeries, finest: &'a CandleSeries) -> Self {
-        Self { base, finest, computed: BTreeMap::new() }
+/// First set bit at or after `from`.
+pub(super) fn next_set(words: &[u64], from: usize) -> Option<usize> {
+    let mut w = from / 64;
+    let mut word = words.get(w)? & (u64::MAX << (from % 64));
+    while word == 0 {
+        w += 1;
+        word = *words.get(w)?;
     }
-
-    fn values(&mut self, series: &Series) -> Result<&[f64], EvaluationError> {
-        if !self.computed.contains_key(series) {
-            self.computed.insert(*series, compute_column(series, self.base, self.finest)?);
-        }
-        Ok(self.computed[series].values())
-    }
-
-    fn column(&mut self, series: &Series) -> Result<Vec<f64>, EvaluationError> {
-        self.values(series).map(<[f64]>::to_vec)
-    }
-}
-
-/// ATR(period) on the base timeframe.
-fn atr(period: u32) -> Result<Series, EvaluationError> {
-    let params = [Number::int(i32::try_from(period).unwrap_or(i32::MAX))];
-    let indicator = Indicator::new(IndicatorKind::Atr, &params).map_err(EvaluationError::Invalid)?;
-    Ok(Series { source: Source::Indicator(indicator), timeframe: None })
-}
-
-/// ATR columns that the risk plan and the slippage model look at; empty where they do not.
-pub(super) struct Atrs {
-    stop_loss: Vec<f64>,
-    take_profit: Vec<f64>,
-    trailing_stop: Vec<f64>,
-    break_even: Vec<f64>,
-    partial_take_profit: Vec<f64>,
-    slippage: Vec<f64>,
-}
-
-impl Atrs {
-    pub(super) fn new(
-        strategy: &Strategy,
-        slippage: &Slippage,
-        columns: &mut Columns<'_>,
-    ) -> Result<Self, EvaluationError> {
-        let risk = &strategy.risk;
-        let mut of = |distance: Option<Distance>| match distance {
-            Some(Distance::Atr { period, .. }) => columns.column(&atr(period)?),
-            _ => Ok(Vec::new()),
-        };
-        Ok(Self {
-            stop_loss: of(risk.stop_loss)?,
-            take_profit: of(risk.take_profit)?,
-            trailing_stop: of(risk.trailing_stop)?,
-            break_even: of(risk.break_even)?,
-            partial_take_profit: of(risk.partial_take_profit.map(|p| p.at))?,
-            slippage: match slippage {
-                Slippage::Atr { .. } => columns.column(&atr(Slippage::ATR_PERIOD)?)?,
-                _ => Vec::new(),
-            },
-        })
-    }
-
-    /// The plan's ATRs at candle `i`; NaN for those that nothing looks at.
-    pub(super) fn at(&self, i: usize) -> PlanAtrs {
-        let value = |column: &[f64]| column.get(i).copied().unwrap_or(f64::NAN);
-        PlanAtrs {
-            stop_loss: value(&self.stop_loss),
-            take_profit: value(&self.take_profit),
-            trailing_stop: value(&self.trailing_stop),
-            break_even: value(&self.break_even),
-            partial_take_profit: value(&self.partial_take_profit),
-        }
-    }
-
-    /// ATR for slippage of a fill in candle `i`: that of the close before.
-    pub(super) fn before(&self, i: usize) -> f64 {
-        i.checked_sub(1).and_then(|i| self.slippage.get(i)).copied().unwrap_or(f64::NAN)
-    }
-
-    /// Whether every ATR that an entry signalled at `i` needs is defined.
-    fn defined(&self, i: usize) -> bool {
-        [
-            &self.stop_loss,
-            &self.take_profit,
-            &self.trailing_stop,
-            &self.break_even,
-            &self.partial_take_profit,
-            &self.slippage,
-        ]
-        .into_iter()
-        .all(|column| column.get(i).is_none_or(|v| !v.is_nan()))
-    }
+    Some(64 * w + word.trailing_zeros() as usize)
 }
 
 impl Signals {
-    /// Evaluates the strategy's rules at each candle from `first` on; before it nothing signals.
-    pub(super) fn new(
-        strategy: &Strategy,
-        first: usize,
-        atrs: &Atrs,
-        columns: &mut Columns<'_>,
-    ) -> Result<Self, EvaluationError> {
-        let n = columns.base.len();
-        let allowed = regime_allows(strategy.filters.regime, n, columns)?;
-        let least = strategy.filters.min_confidence.map(Number::get);
-        let mut entry = |side: Option<&SideRules>| -> Result<Vec<bool>, EvaluationError> {
-            let Some(rules) = side else { return Ok(vec![false; n]) };
-            let mut signals = holds(&rules.entry, false, n, columns)?;
-            if let Some(least) = least {
-                let share = confidence(&rules.entry, n, columns)?;
-                for (signal, share) in signals.iter_mut().zip(share) {
-                    *signal &= share >= least;
+    /// Computes the signals of a plan over `n` candles, entries from candle `first` on, from its vocabulary's bits.
+    /// Reuses the memory of the signals before.
+    pub(super) fn compute(&mut self, plan: &Plan, bits: &[Bits], first: usize, n: usize) {
+        let words = n.div_ceil(64);
+        enter(&mut self.enter_long, plan.long.as_ref(), bits, words);
+        enter(&mut self.enter_short, plan.short.as_ref(), bits, words);
+        leave(&mut self.exit_long, plan.long.as_ref(), bits, words);
+        leave(&mut self.exit_short, plan.short.as_ref(), bits, words);
+        for &guard in &plan.guards {
+            and(&mut self.enter_long, &bits[guard as usize]);
+            and(&mut self.enter_short, &bits[guard as usize]);
+        }
+        for (w, (long, short)) in self.enter_long.iter_mut().zip(&mut self.enter_short).enumerate() {
+            let in_window = match first.saturating_sub(64 * w) {
+                0 => u64::MAX,
+                before @ 1..64 => u64::MAX << before,
+                _ => 0,
+            };
+            // When both sides signal, neither enters.
+            let one = (*long ^ *short) & in_window;
+            *long &= one;
+            *short &= one;
+        }
+        // A rule without conditions holds everywhere, but not past the last candle.
+        if !n.is_multiple_of(64) {
+            let last = (1 << (n % 64)) - 1;
+            for signals in [&mut self.enter_long, &mut self.enter_short, &mut self.exit_long, &mut self.exit_short] {
+                if let Some(word) = signals.get_mut(words - 1) {
+                    *word &= last;
                 }
             }
-            Ok(signals)
+        }
+    }
+}
+
+fn enter(out: &mut Vec<u64>, side: Option<&SidePlan>, bits: &[Bits], words: usize) {
+    out.clear();
+    out.resize(words, 0);
+    let Some(side) = side else { return };
+    evaluate(&side.entry, bits, out);
+    if let Some((tests, needed)) = &side.confidence {
+        for (w, out) in out.iter_mut().enumerate() {
+            *out &= at_least(tests.iter().map(|&test| bits[test as usize][w]), *needed);
+        }
+    }
+}
+
+fn leave(out: &mut Vec<u64>, side: Option<&SidePlan>, bits: &[Bits], words: usize) {
+    out.clear();
+    if let Some(exit) = side.and_then(|side| side.exit.as_ref()) {
+        out.resize(words, 0);
+        evaluate(exit, bits, out);
+    }
+}
+
+fn and(out: &mut [u64], bits: &[u64]) {
+    for (out, bits) in out.iter_mut().zip(bits) {
+        *out &= bits;
+    }
+}
+
+/// Writes where `node` holds.
+fn evaluate(node: &Node, bits: &[Bits], out: &mut [u64]) {
+    match node {
+        Node::Test(test) => out.copy_from_slice(&bits[*test as usize]),
+        Node::All(nodes) => {
+            out.fill(u64::MAX);
+            combine(nodes, bits, out, |out, word| *out &= word);
+        }
+        Node::Any(nodes) => {
+            out.fill(0);
+            combine(nodes, bits, out, |out, word| *out |= word);
+        }
+    }
+}
+
+fn combine(nodes: &[Node], bits: &[Bits], out: &mut [u64], join: impl Fn(&mut u64, u64)) {
+    let mut inner = Vec::new();
+    for node in nodes {
+        let words = if let Node::Test(test) = node {
+            &bits[*test as usize][..]
+        } else {
+            inner.resize(out.len(), 0);
+            evaluate(node, bits, &mut inner);
+            &inner
         };
-        let (mut enter_long, mut enter_short) = (entry(strategy.long.as_ref())?, entry(strategy.short.as_ref())?);
-        for i in 0..n {
-            let may = i >= first && allowed[i] && atrs.defined(i) && !(enter_long[i] && enter_short[i]);
-            enter_long[i] &= may;
-            enter_short[i] &= may;
-        }
-        let mut exit = |side: Option<&SideRules>| match side.and_then(|s| s.exit.as_ref()) {
-            Some(rule) => holds(rule, false, n, columns),
-            None => Ok(vec![false; n]),
-        };
-        Ok(Self {
-            enter_long,
-            enter_short,
-            exit_long: exit(strategy.long.as_ref())?,
-            exit_short: exit(strategy.short.as_ref())?,
-        })
-    }
-}
-
-/// Whether `rule` (or its negation, pushed down to the conditions) holds at each candle.
-fn holds(rule: &Rule, negated: bool, n: usize, columns: &mut Columns<'_>) -> Result<Vec<bool>, EvaluationError> {
-    match rule {
-        Rule::Condition(condition) => condition_holds(condition, negated, n, columns),
-        Rule::Not(rule) => holds(rule, !negated, n, columns),
-        Rule::And(rules) | Rule::Or(rules) => {
-            let all = matches!(rule, Rule::And(_)) != negated;
-            let mut result = vec![all; n];
-            for rule in rules {
-                for (out, v) in result.iter_mut().zip(holds(rule, negated, n, columns)?) {
-                    *out = if all { *out && v } else { *out || v };
-                }
-            }
-            Ok(result)
+        for (out, &word) in out.iter_mut().zip(words) {
+            join(out, word);
         }
     }
 }
 
-/// Share of the rule's conditions, `not` pushed down to them, that hold at each candle.
-fn confidence(rule: &Rule, n: usize, columns: &mut Columns<'_>) -> Result<Vec<f64>, EvaluationError> {
-    fn count(rule: &Rule, negated: bool, held: &mut [u32], columns: &mut Columns<'_>) -> Result<(), EvaluationError> {
-        match rule {
-            Rule::Condition(condition) => {
-                let n = held.len();
-                for (held, v) in held.iter_mut().zip(condition_holds(condition, negated, n, columns)?) {
-                    *held += u32::from(v);
-                }
-                Ok(())
-            }
-            Rule::Not(rule) => count(rule, !negated, held, columns),
-            Rule::And(rules) | Rule::Or(rules) => rules.iter().try_for_each(|rule| count(rule, negated, held, columns)),
+/// Bits at which at least `needed` of at most 31 words are set: a counter of five bits beside each candle.
+fn at_least(words: impl Iterator<Item = u64>, needed: usize) -> u64 {
+    let mut count = [0_u64; 5];
+    for word in words {
+        let mut carry = word;
+        for bit in &mut count {
+            (*bit, carry) = (*bit ^ carry, *bit & carry);
         }
     }
-    let mut held = vec![0; n];
-    count(rule, false, &mut held, columns)?;
-    let total = rule.conditions() as f64;
-    Ok(held.into_iter().map(|held| f64::from(held) / total).collect())
+    // Compared from the highest bit down: above as soon as a bit is set that `needed` lacks.
+    let (mut above, mut equal) = (0, u64::MAX);
+    for (k, &bit) in count.iter().enumerate().rev() {
+        if needed >> k & 1 == 0 {
+            above |= equal & bit;
+            equal &= !bit;
+        } else {
+            equal &= bit;
+        }
+    }
+    if needed >> count.len() == 0 { above | equal } else { 0 }
 }
 
-/// Whether a condition holds at each candle: never where a value it looks at is undefined, negated or not.
-fn condition_holds(
-    condition: &Condition,
-    negated: bool,
-    n: usize,
-    columns: &mut Columns<'_>,
-) -> Result<Vec<bool>, EvaluationError> {
-    let left = columns.column(&condition.left)?;
-    let right = match condition.right {
-        Operand::Constant(constant) => vec![constant.get(); n],
-        Operand::Series(series) => columns.column(&series)?,
-    };
-    let at = |i: usize| -> Option<bool> {
-        let defined = |i: usize| (!left[i].is_nan() && !right[i].is_nan()).then_some((left[i], right[i]));
-        let (a, b) = defined(i)?;
-        Some(match condition.comparison {
-            Comparison::Below => a < b,
-            Comparison::Above => a > b,
-            Comparison::CrossesBelow => {
-                let (before_a, before_b) = defined(i.checked_sub(1)?)?;
-                a < b && before_a >= before_b
-            }
-            Comparison::CrossesAbove => {
-                let (before_a, before_b) = defined(i.checked_sub(1)?)?;
-                a > b && before_a <= before_b
-            }
-        })
-    };
-    Ok((0..n).map(|i| at(i).is_some_and(|holds| holds != negated)).collect())
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Whether the market's regime at each candle is the one that the filter asks for.
-fn regime_allows(filter: RegimeFilter, n: usize, columns: &mut Columns<'_>) -> Result<Vec<bool>, EvaluationError> {
-    let wanted = match filter {
-        RegimeFilter::Any => return Ok(vec![true; n]),
-        RegimeFilter::Trending => 1.0,
-        RegimeFilter::Ranging => 0.0,
-        RegimeFilter::Choppy => -1.0,
-    };
-    let regime = Indicator::new(IndicatorKind::Regime, &[]).map_err(EvaluationError::Invalid)?;
-    let series = Series { source: Source::Indicator(regime), timeframe: None };
-    Ok(columns.values(&series)?.iter().map(|&v| v == wanted).collect())
+    #[test]
+    fn the_next_set_bit_is_found_across_words() {
+        let words = [1 << 5, 0, 1 << 63];
+        assert_eq!((next_set(&words, 0), next_set(&words, 5), next_set(&words, 6)), (Some(5), Some(5), Some(191)));
+        assert_eq!((next_set(&words, 192), next_set(&[], 0)), (None, None));
+        assert!(is_set(&words, 191) && !is_set(&words, 190) && !is_set(&words, 1000));
+    }
+
+    #[test]
+    fn counters_count() {
+        let words: Vec<u64> = (0..16_u64).map(|k| u64::MAX << (4 * k)).collect();
+        for needed in 0..=17 {
+            let bits = at_least(words.iter().copied(), needed);
+            for candle in 0..64 {
+                let held = words.iter().filter(|w| **w >> candle & 1 != 0).count();
+                assert_eq!(bits >> candle & 1 != 0, held >= needed, "{needed} at {candle}");
+            }
+        }
+        assert_eq!(at_least(words.into_iter(), 33), 0);
+    }
 }

@@ -2,6 +2,7 @@
 //!
 //! Never loads candles and never changes them.
 
+use super::ledger::Digest as Fold;
 use crate::market::{CandleSeries, Interval, MarketKind, Symbol};
 use sha2::{Digest, Sha256};
 use std::sync::{Arc, OnceLock};
@@ -31,6 +32,7 @@ pub struct Window {
     to_ms: i64,
     symbols: Vec<SymbolWindow>,
     data_version: Arc<OnceLock<String>>,
+    identities: Arc<OnceLock<Vec<u128>>>,
 }
 
 /// Why symbols do not form a window.
@@ -71,7 +73,7 @@ impl Window {
                 Some(_) => {}
             }
         }
-        Ok(Self { interval, from_ms, to_ms, symbols, data_version: Arc::default() })
+        Ok(Self { interval, from_ms, to_ms, symbols, data_version: Arc::default(), identities: Arc::default() })
     }
 
     /// Interval of the candles.
@@ -93,6 +95,12 @@ impl Window {
     #[must_use]
     pub fn symbols(&self) -> &[SymbolWindow] {
         &self.symbols
+    }
+
+    /// A number for the candles of each symbol, by which what was computed over them is found again. Equal for equal
+    /// candles, wherever they are kept. Computed once.
+    pub(super) fn identities(&self) -> &[u128] {
+        self.identities.get_or_init(|| self.symbols.iter().map(|s| identity(&s.candles)).collect())
     }
 
     /// SHA-256, in hex, of exactly the data that a backtest in this window can look at: for each symbol in order its
@@ -137,4 +145,20 @@ fn hash_candles(hasher: &mut Sha256, candles: &CandleSeries) {
             hasher.update(value.to_le_bytes());
         }
     }
+}
+
+/// Two digests with different beginnings, of everything that a column can look at.
+fn identity(candles: &CandleSeries) -> u128 {
+    let mut halves = [Fold::new(1), Fold::new(2)];
+    let mut word = |word: u64| halves.iter_mut().for_each(|half| half.word(word));
+    word(candles.interval() as u64);
+    for &time_ms in candles.open_times_ms() {
+        word(time_ms.cast_unsigned());
+    }
+    for column in [candles.opens(), candles.highs(), candles.lows(), candles.closes(), candles.volumes()] {
+        for value in column {
+            word(value.to_bits());
+        }
+    }
+    u128::from(halves[0].value()) << 64 | u128::from(halves[1].value())
 }

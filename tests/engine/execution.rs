@@ -23,7 +23,7 @@ const FREE: Costs =
 
 fn outcome(strategy: &Strategy, symbols: Vec<SymbolWindow>, costs: &Costs) -> Outcome {
     let engine = Engine::new(EngineConfig { initial_capital: 1000.0, ..EngineConfig::default() });
-    let wanted = Wanted { ledger: true, per_symbol: true };
+    let wanted = Wanted { ledger: true, per_symbol: true, ..Wanted::default() };
     engine.evaluate(std::slice::from_ref(strategy), &window(symbols), costs, wanted).remove(0).unwrap()
 }
 

@@ -48,7 +48,7 @@ fn check(candles: CandleSeries, trades: &str) {
     let costs = Costs { slippage: Slippage::Fixed { bps: 5.0 }, ..Costs::default() };
     let engine = Engine::new(EngineConfig { initial_capital: 10_000.0, ..EngineConfig::default() });
     let w = window(vec![symbol_window("BTCUSDT", candles)]);
-    let wanted = Wanted { ledger: true, per_symbol: false };
+    let wanted = Wanted { ledger: true, ..Wanted::default() };
     let outcome = engine.evaluate(&[strategy()], &w, &costs, wanted).remove(0).unwrap();
     let ours = outcome.ledger.unwrap().trades;
     let expected = golden(trades);

@@ -38,7 +38,7 @@ fn results_equal_the_reference() {
         &population,
         &window,
         &Costs::default(),
-        Wanted { per_symbol: true, ledger: false },
+        Wanted { per_symbol: true, ..Wanted::default() },
     );
     let expected: BTreeMap<(usize, String), (u32, f64)> = rows(&bench.join("reference_small_100.csv"))
         .iter()

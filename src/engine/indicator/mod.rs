@@ -21,6 +21,7 @@ mod donchian;
 mod ema;
 mod ichimoku;
 mod keltner;
+pub(super) mod lanes;
 mod linear_regression;
 mod macd;
 mod money_flow;

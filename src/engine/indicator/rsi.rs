@@ -18,24 +18,31 @@ pub(super) fn strength(gain: f64, loss: f64) -> f64 {
     if gain + loss > 0.0 { (100.0 * gain / (gain + loss)).min(100.0) } else { 50.0 }
 }
 
+/// Writes the index of all `closes` and returns the average gain and loss after the last.
+pub(super) fn rsi_into(closes: &[f64], n: usize, out: &mut [f64]) -> (f64, f64) {
+    let (mut gain, mut loss) = (0.0, 0.0);
+    if n == 0 || closes.len() <= n {
+        return (gain, loss);
+    }
+    let period = n as f64;
+    for pair in closes[..=n].windows(2) {
+        let change = pair[1] - pair[0];
+        gain += change.max(0.0);
+        loss += (-change).max(0.0);
+    }
+    (gain, loss) = (gain / period, loss / period);
+    out[n] = strength(gain, loss);
+    for (out, pair) in out[n + 1..].iter_mut().zip(closes[n..].windows(2)) {
+        let change = pair[1] - pair[0];
+        gain = wilder_step(gain, change.max(0.0), period);
+        loss = wilder_step(loss, (-change).max(0.0), period);
+        *out = strength(gain, loss);
+    }
+    (gain, loss)
+}
+
 pub(super) fn rsi(closes: &[f64], n: usize) -> Column {
     let mut out = undefined(closes.len());
-    if n > 0 && closes.len() > n {
-        let period = n as f64;
-        let (mut gain, mut loss) = (0.0, 0.0);
-        for pair in closes[..=n].windows(2) {
-            let change = pair[1] - pair[0];
-            gain += change.max(0.0);
-            loss += (-change).max(0.0);
-        }
-        (gain, loss) = (gain / period, loss / period);
-        out[n] = strength(gain, loss);
-        for (out, pair) in out[n + 1..].iter_mut().zip(closes[n..].windows(2)) {
-            let change = pair[1] - pair[0];
-            gain = wilder_step(gain, change.max(0.0), period);
-            loss = wilder_step(loss, (-change).max(0.0), period);
-            *out = strength(gain, loss);
-        }
-    }
+    rsi_into(closes, n, &mut out);
     Column::new(out)
 }

@@ -1,0 +1,222 @@
+//! The few loops that want the processor's widest vectors, chosen when the program runs.
+//!
+//! The binary is built for any x86-64; what the processor at hand can do more is asked once. Every path gives the
+//! same bits: comparisons are exact, and arithmetic is neither fused nor reordered.
+//!
+//! This is the only file of the crate with `unsafe` in it: calls of functions compiled for features that were just
+//! detected, and vector loads from arrays of the vector's length.
+// The two reasons are stated above; each use says why it holds.
+#![allow(unsafe_code)]
+
+/// A comparison of two values; false where either is NaN.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Predicate {
+    Above,
+    Below,
+    AtLeast,
+    AtMost,
+    /// Neither is NaN.
+    Ordered,
+}
+
+/// What values are compared with.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Right<'a> {
+    Values(&'a [f64]),
+    Constant(f64),
+}
+
+/// Compares `a` with `b` value for value: bit k of word w is the result at 64 w + k; bits past the end are zero.
+///
+/// # Panics
+/// If the lengths do not belong together.
+pub(super) fn compare(predicate: Predicate, a: &[f64], b: Right<'_>, out: &mut [u64]) {
+    assert_eq!(out.len(), a.len().div_ceil(64), "a bit for each value");
+    if let Right::Values(b) = b {
+        assert_eq!(a.len(), b.len(), "a value to compare with each value");
+    }
+    #[cfg(target_arch = "x86_64")]
+    {
+        if is_x86_feature_detected!("avx512f") {
+            // SAFETY: the processor has AVX-512F.
+            return unsafe { x86::compare_512(predicate, a, b, out) };
+        }
+        if is_x86_feature_detected!("avx2") {
+            // SAFETY: the processor has AVX2.
+            return unsafe { x86::compare_256(predicate, a, b, out) };
+        }
+    }
+    compare_words(predicate, a, b, out);
+}
+
+/// The comparison in plain words: any processor, and the tails of the vector versions.
+fn compare_words(predicate: Predicate, a: &[f64], b: Right<'_>, out: &mut [u64]) {
+    let holds = |a: f64, b: f64| match predicate {
+        Predicate::Above => a > b,
+        Predicate::Below => a < b,
+        Predicate::AtLeast => a >= b,
+        Predicate::AtMost => a <= b,
+        Predicate::Ordered => !a.is_nan() && !b.is_nan(),
+    };
+    for (w, out) in out.iter_mut().enumerate() {
+        let range = 64 * w..a.len().min(64 * w + 64);
+        let bit = |k: usize| match b {
+            Right::Values(b) => holds(a[k], b[k]),
+            Right::Constant(b) => holds(a[k], b),
+        };
+        *out = range.clone().fold(0, |word, k| word | u64::from(bit(k)) << (k - range.start));
+    }
+}
+
+/// Runs `work`, which must inline, compiled for the widest vectors that the processor has.
+#[inline]
+pub(super) fn widest<R>(work: impl FnOnce() -> R) -> R {
+    #[cfg(target_arch = "x86_64")]
+    {
+        if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vl") {
+            // SAFETY: the processor has these features.
+            return unsafe { x86::with_512(work) };
+        }
+        if is_x86_feature_detected!("avx2") {
+            // SAFETY: the processor has AVX2.
+            return unsafe { x86::with_256(work) };
+        }
+    }
+    work()
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use super::{Predicate, Right, compare_words};
+    use std::arch::x86_64::{
+        _CMP_GE_OQ, _CMP_GT_OQ, _CMP_LE_OQ, _CMP_LT_OQ, _CMP_ORD_Q, _mm256_cmp_pd, _mm256_loadu_pd, _mm256_movemask_pd,
+        _mm256_set1_pd, _mm512_cmp_pd_mask, _mm512_loadu_pd, _mm512_set1_pd,
+    };
+
+    #[target_feature(enable = "avx512f,avx512vl")]
+    pub(super) fn with_512<R>(work: impl FnOnce() -> R) -> R {
+        work()
+    }
+
+    #[target_feature(enable = "avx2")]
+    pub(super) fn with_256<R>(work: impl FnOnce() -> R) -> R {
+        work()
+    }
+
+    #[target_feature(enable = "avx512f")]
+    pub(super) fn compare_512(predicate: Predicate, a: &[f64], b: Right<'_>, out: &mut [u64]) {
+        match predicate {
+            Predicate::Above => words_512::<_CMP_GT_OQ>(a, b, out),
+            Predicate::Below => words_512::<_CMP_LT_OQ>(a, b, out),
+            Predicate::AtLeast => words_512::<_CMP_GE_OQ>(a, b, out),
+            Predicate::AtMost => words_512::<_CMP_LE_OQ>(a, b, out),
+            Predicate::Ordered => words_512::<_CMP_ORD_Q>(a, b, out),
+        }
+        let whole = a.len() / 64;
+        tail(predicate, a, b, out, whole);
+    }
+
+    #[target_feature(enable = "avx512f")]
+    fn words_512<const OP: i32>(a: &[f64], b: Right<'_>, out: &mut [u64]) {
+        let (a, _) = a.as_chunks::<64>();
+        match b {
+            Right::Constant(b) => {
+                let b = _mm512_set1_pd(b);
+                for (out, a) in out.iter_mut().zip(a) {
+                    let mut word = 0;
+                    for (k, a) in a.as_chunks::<8>().0.iter().enumerate() {
+                        // SAFETY: eight values are there to load.
+                        let a = unsafe { _mm512_loadu_pd(a.as_ptr()) };
+                        word |= u64::from(_mm512_cmp_pd_mask::<OP>(a, b)) << (8 * k);
+                    }
+                    *out = word;
+                }
+            }
+            Right::Values(b) => {
+                for ((out, a), b) in out.iter_mut().zip(a).zip(b.as_chunks::<64>().0) {
+                    let mut word = 0;
+                    for (k, (a, b)) in a.as_chunks::<8>().0.iter().zip(b.as_chunks::<8>().0).enumerate() {
+                        // SAFETY: eight values are there to load, twice.
+                        let (a, b) = unsafe { (_mm512_loadu_pd(a.as_ptr()), _mm512_loadu_pd(b.as_ptr())) };
+                        word |= u64::from(_mm512_cmp_pd_mask::<OP>(a, b)) << (8 * k);
+                    }
+                    *out = word;
+                }
+            }
+        }
+    }
+
+    #[target_feature(enable = "avx2")]
+    pub(super) fn compare_256(predicate: Predicate, a: &[f64], b: Right<'_>, out: &mut [u64]) {
+        match predicate {
+            Predicate::Above => words_256::<_CMP_GT_OQ>(a, b, out),
+            Predicate::Below => words_256::<_CMP_LT_OQ>(a, b, out),
+            Predicate::AtLeast => words_256::<_CMP_GE_OQ>(a, b, out),
+            Predicate::AtMost => words_256::<_CMP_LE_OQ>(a, b, out),
+            Predicate::Ordered => words_256::<_CMP_ORD_Q>(a, b, out),
+        }
+        let whole = a.len() / 64;
+        tail(predicate, a, b, out, whole);
+    }
+
+    #[target_feature(enable = "avx2")]
+    fn words_256<const OP: i32>(a: &[f64], b: Right<'_>, out: &mut [u64]) {
+        let (a, _) = a.as_chunks::<64>();
+        for (w, (out, a)) in out.iter_mut().zip(a).enumerate() {
+            let mut word = 0;
+            for (k, a) in a.as_chunks::<4>().0.iter().enumerate() {
+                // SAFETY: four values are there to load.
+                let left = unsafe { _mm256_loadu_pd(a.as_ptr()) };
+                let right = match b {
+                    Right::Constant(b) => _mm256_set1_pd(b),
+                    // SAFETY: the slice is four values long.
+                    Right::Values(b) => unsafe { _mm256_loadu_pd(b[64 * w + 4 * k..][..4].as_ptr()) },
+                };
+                let bits = _mm256_movemask_pd(_mm256_cmp_pd::<OP>(left, right));
+                word |= u64::from(bits.cast_unsigned()) << (4 * k);
+            }
+            *out = word;
+        }
+    }
+
+    fn tail(predicate: Predicate, a: &[f64], b: Right<'_>, out: &mut [u64], whole: usize) {
+        let b = match b {
+            Right::Values(b) => Right::Values(&b[64 * whole..]),
+            constant @ Right::Constant(_) => constant,
+        };
+        compare_words(predicate, &a[64 * whole..], b, &mut out[whole..]);
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[test]
+        fn every_width_gives_the_same_bits() {
+            let value = |k: usize| [1.0, 2.0, f64::NAN, -0.0, 0.0, 3.0, 2.0][(k * k + k / 3) % 7];
+            for n in [0, 1, 63, 64, 65, 130, 256, 257] {
+                let a: Vec<f64> = (0..n).map(value).collect();
+                let b: Vec<f64> = (0..n).map(|k| value(k + 5)).collect();
+                for right in [Right::Values(&b), Right::Constant(2.0), Right::Constant(0.0)] {
+                    for predicate in
+                        [Predicate::Above, Predicate::Below, Predicate::AtLeast, Predicate::AtMost, Predicate::Ordered]
+                    {
+                        let mut plain = vec![0; n.div_ceil(64)];
+                        compare_words(predicate, &a, right, &mut plain);
+                        let mut wide = vec![u64::MAX; plain.len()];
+                        if is_x86_feature_detected!("avx512f") {
+                            // SAFETY: the processor has AVX-512F.
+                            unsafe { compare_512(predicate, &a, right, &mut wide) };
+                            assert_eq!(wide, plain);
+                        }
+                        if is_x86_feature_detected!("avx2") {
+                            // SAFETY: the processor has AVX2.
+                            unsafe { compare_256(predicate, &a, right, &mut wide) };
+                            assert_eq!(wide, plain);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,302 @@
+//! One sleeve's money and its open position: what a fill, a funding payment or a candle's close does to them.
+//!
+//! Never looks at candles by itself and never decides when something happens; `execution` does.
+//!
+//! A short is a long in a mirrored market: prices times -1, low and high exchanged. Negation is exact in
+//! floating point, so one set of rules serves both sides. Names ending in `_m` hold mirrored prices.
+
+use genome::{Distance, RiskPlan, Size};
+use sg_ai::{
+    engine::{Costs, ExitReason, Side, Trade},
+    market::Symbol,
+};
+
+/// The candle a fill happens in, as far as fills look at it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FillCandle {
+    /// When the fill is booked, UTC ms.
+    pub time_ms: i64,
+    /// Base volume of the candle.
+    pub volume: f64,
+    /// ATR for slippage, at the close before the candle.
+    pub atr: f64,
+}
+
+/// ATRs at the signal candle's close, one for each distance of the plan that asks for one (NaN for the rest).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PlanAtrs {
+    pub stop_loss: f64,
+    pub take_profit: f64,
+    pub trailing_stop: f64,
+    pub break_even: f64,
+    pub partial_take_profit: f64,
+}
+
+/// The price moved by `fraction` against the trader.
+fn slipped(price: f64, fraction: f64, order: Side) -> f64 {
+    match order {
+        Side::Long => price * (1.0 + fraction),
+        Side::Short => price * (1.0 - fraction),
+    }
+}
+
+/// A price `distance` away from `fill`, upwards for `direction` 1 and downwards for -1.
+fn level(fill: f64, direction: f64, distance: Distance, atr: f64) -> f64 {
+    match distance {
+        Distance::Percent(percent) => fill * (1.0 + direction * (percent.get() / 100.0)),
+        Distance::Atr { multiple, .. } => fill + direction * (multiple.get() * atr),
+    }
+}
+
+/// An open position. Levels that are off stand at infinity, where no price reaches them.
+#[derive(Clone, Debug)]
+pub(crate) struct Position {
+    pub side: Side,
+    sign: f64,
+    pub entry_index: usize,
+    entry_time_ms: i64,
+    entry_price: f64,
+    entry_units: f64,
+    units: f64,
+    equity_before: f64,
+    fees: f64,
+    slippage: f64,
+    funding: f64,
+    risk: Option<f64>,
+    stop_loss_m: f64,
+    break_even_m: f64,
+    break_even_trigger_m: f64,
+    trailing_m: f64,
+    trailing_distance: f64,
+    best_close_m: f64,
+    liquidation_m: f64,
+    /// Take-profit, mirrored.
+    pub target_m: f64,
+    /// Partial take-profit, mirrored; infinite once it has filled.
+    pub partial_m: f64,
+    /// Sum of units x price over the parts already taken off.
+    exit_notional: f64,
+    /// The level that ends the position first, mirrored, and why it would.
+    pub stop_m: f64,
+    stop_reason: ExitReason,
+}
+
+/// A sleeve of equity that one strategy trades on one symbol.
+#[derive(Clone, Debug)]
+pub(crate) struct Account<'a> {
+    plan: &'a RiskPlan,
+    costs: &'a Costs,
+    symbol: &'a Symbol,
+    /// Quote units; negative while a leveraged long has borrowed them, above equity while a short has sold.
+    cash: f64,
+    losses_in_a_row: u32,
+    pub position: Option<Position>,
+    pub trades: Vec<Trade>,
+}
+
+impl<'a> Account<'a> {
+    pub(crate) fn new(plan: &'a RiskPlan, costs: &'a Costs, symbol: &'a Symbol, capital: f64) -> Self {
+        Self { plan, costs, symbol, cash: capital, losses_in_a_row: 0, position: None, trades: Vec::new() }
+    }
+
+    /// Whether everything is lost: the sleeve trades no more.
+    pub(crate) fn bankrupt(&self) -> bool {
+        self.position.is_none() && self.cash <= 0.0
+    }
+
+    /// Equity at `price`, never below zero.
+    pub(crate) fn equity(&self, price: f64) -> f64 {
+        self.position.as_ref().map_or(self.cash, |p| (self.cash + p.sign * p.units * price).max(0.0))
+    }
+
+    /// Units to buy or sell at `price`, whose stop stands at `stop`.
+    fn units(&self, price: f64, stop: Option<f64>) -> f64 {
+        let full = self.cash / (price * (1.0 + self.costs.fee_fraction));
+        let wanted = match self.plan.size {
+            Size::Fraction(fraction) => fraction.get() * full,
+            // Without a stop the whole price is at risk.
+            Size::Risk(risk) => self.cash * risk.get() / stop.map_or(price, |stop| (price - stop).abs()),
+        };
+        let mut scale = 1.0;
+        if let Some(recovery) = self.plan.recovery {
+            for _ in 0..self.losses_in_a_row.min(recovery.max_steps) {
+                scale *= recovery.multiplier.get();
+            }
+        }
+        (wanted * scale).min(self.plan.leverage.get() * full)
+    }
+
+    /// Enters at the open of candle `index`. Does nothing if no units can be had.
+    pub(crate) fn enter(&mut self, side: Side, index: usize, open: f64, candle: FillCandle, atrs: &PlanAtrs) {
+        let sign = side.sign();
+        let plan = self.plan;
+        let stop_at = |fill: f64| plan.stop_loss.map(|d| level(fill, -sign, d, atrs.stop_loss));
+        // The model's size of the fill is that at the open; the price it leads to then sets the true size.
+        let estimate = self.units(open, stop_at(open));
+        let moved = self.costs.slippage.fraction(open, estimate, candle.atr, candle.volume);
+        let fill = slipped(open, moved, side);
+        let units = self.units(fill, stop_at(fill));
+        if !(units > 0.0 && units.is_finite()) {
+            return;
+        }
+        let fee = self.costs.fee_fraction * units * fill;
+        let equity_before = self.cash;
+        self.cash -= sign * units * fill + fee;
+
+        let above = |d: Option<Distance>, atr| d.map_or(f64::INFINITY, |d| sign * level(fill, sign, d, atr));
+        let stop_loss_m = stop_at(fill).map_or(f64::NEG_INFINITY, |stop| sign * stop);
+        let trailing_distance = plan.trailing_stop.map(|d| (fill - level(fill, -sign, d, atrs.trailing_stop)).abs());
+        let mut position = Position {
+            side,
+            sign,
+            entry_index: index,
+            entry_time_ms: candle.time_ms,
+            entry_price: fill,
+            entry_units: units,
+            units,
+            equity_before,
+            fees: fee,
+            slippage: (fill - open).abs() * units,
+            funding: 0.0,
+            risk: None,
+            stop_loss_m,
+            break_even_m: f64::NEG_INFINITY,
+            break_even_trigger_m: above(plan.break_even, atrs.break_even),
+            trailing_m: trailing_distance.map_or(f64::NEG_INFINITY, |d| sign * fill - d),
+            trailing_distance: trailing_distance.unwrap_or(f64::INFINITY),
+            best_close_m: sign * fill,
+            liquidation_m: f64::NEG_INFINITY,
+            target_m: above(plan.take_profit, atrs.take_profit),
+            partial_m: above(plan.partial_take_profit.map(|p| p.at), atrs.partial_take_profit),
+            exit_notional: 0.0,
+            stop_m: f64::NEG_INFINITY,
+            stop_reason: ExitReason::StopLoss,
+        };
+        let initial_stop_m = position.stop_loss_m.max(position.trailing_m);
+        if initial_stop_m > f64::NEG_INFINITY {
+            let stop = (sign * initial_stop_m).max(0.0);
+            let moved = self.costs.slippage.fraction(stop, units, candle.atr, candle.volume);
+            let exit = slipped(stop, moved, side.opposite());
+            let loss = sign * units * (fill - exit) + fee + self.costs.fee_fraction * units * exit;
+            position.risk = (loss > 0.0 && loss.is_finite()).then_some(loss);
+        }
+        self.position = Some(position);
+        self.settle_stop();
+    }
+
+    /// Recomputes which level ends the position first. On equal levels the earlier in this list gives the reason.
+    fn settle_stop(&mut self) {
+        let (cash, margin) = (self.cash, self.costs.maintenance_margin_fraction);
+        let Some(p) = self.position.as_mut() else { return };
+        // Equity = margin x notional: cash + sign x units x price = margin x units x price.
+        p.liquidation_m = -cash / (p.units * (1.0 - p.sign * margin));
+        (p.stop_m, p.stop_reason) = (p.stop_loss_m, ExitReason::StopLoss);
+        for (level_m, reason) in [
+            (p.break_even_m, ExitReason::BreakEven),
+            (p.trailing_m, ExitReason::TrailingStop),
+            (p.liquidation_m, ExitReason::Liquidation),
+        ] {
+            if level_m > p.stop_m {
+                (p.stop_m, p.stop_reason) = (level_m, reason);
+            }
+        }
+    }
+
+    /// Books `units` of the position as sold (long) or bought back (short) at `price`.
+    fn reduce(&mut self, units: f64, price: f64, market: Option<FillCandle>) -> f64 {
+        let Some(p) = self.position.as_mut() else { return price };
+        let fill = market.map_or(price, |candle| {
+            let moved = self.costs.slippage.fraction(price, units, candle.atr, candle.volume);
+            slipped(price, moved, p.side.opposite())
+        });
+        let fee = self.costs.fee_fraction * units * fill;
+        self.cash += p.sign * units * fill - fee;
+        p.fees += fee;
+        p.slippage += (fill - price).abs() * units;
+        p.units -= units;
+        fill
+    }
+
+    /// Takes the planned part off at `price`, once.
+    pub(crate) fn take_partial(&mut self, price: f64) {
+        let (Some(p), Some(partial)) = (self.position.as_ref(), self.plan.partial_take_profit) else { return };
+        let units = partial.fraction.get() * p.units;
+        self.reduce(units, price, None);
+        if let Some(p) = self.position.as_mut() {
+            p.exit_notional += units * price;
+            p.partial_m = f64::INFINITY;
+        }
+        self.settle_stop();
+    }
+
+    /// Closes the position at its stop level, or at `price` where the candle opened past it.
+    pub(crate) fn stop_out(&mut self, price: Option<f64>, candle: FillCandle, bars: usize) {
+        let Some(p) = self.position.as_ref() else { return };
+        self.close(price.unwrap_or(p.sign * p.stop_m), p.stop_reason, candle, bars);
+    }
+
+    /// Closes what is left of the position at `price`, which slippage moves unless it is a take-profit.
+    pub(crate) fn close(&mut self, price: f64, reason: ExitReason, candle: FillCandle, bars: usize) {
+        let Some(units) = self.position.as_ref().map(|p| p.units) else { return };
+        // Liquidation of a position whose collateral covers its whole loss stands below zero, where no price is.
+        let price = price.max(0.0);
+        let fill = self.reduce(units, price, (reason != ExitReason::TakeProfit).then_some(candle));
+        let Some(p) = self.position.take() else { return };
+        // A sleeve loses what it holds and no more.
+        self.cash = self.cash.max(0.0);
+        let profit = self.cash - p.equity_before;
+        if profit < 0.0 {
+            self.losses_in_a_row += 1;
+        } else if profit > 0.0 {
+            self.losses_in_a_row = 0;
+        }
+        let in_parts = p.exit_notional > 0.0;
+        self.trades.push(Trade {
+            symbol: self.symbol.clone(),
+            side: p.side,
+            entry_time_ms: p.entry_time_ms,
+            entry_price: p.entry_price,
+            exit_time_ms: candle.time_ms,
+            exit_price: if in_parts { (p.exit_notional + units * fill) / p.entry_units } else { fill },
+            quantity: p.entry_units,
+            profit,
+            return_fraction: profit / (p.entry_units * p.entry_price),
+            fees: p.fees,
+            slippage: p.slippage,
+            funding: p.funding,
+            risk: p.risk,
+            exit_reason: reason,
+            bars: u32::try_from(bars).unwrap_or(u32::MAX),
+        });
+    }
+
+    /// Pays (or receives) funding at `rate` of the notional at `price`.
+    pub(crate) fn pay_funding(&mut self, rate: f64, price: f64) {
+        let Some(p) = self.position.as_mut() else { return };
+        let payment = p.sign * rate * p.units * price;
+        p.funding += payment;
+        self.cash -= payment;
+        self.settle_stop();
+    }
+
+    /// Moves break-even and trailing stop after a candle has closed at `close`.
+    pub(crate) fn candle_closed(&mut self, close: f64) {
+        let Some(p) = self.position.as_mut() else { return };
+        let close_m = p.sign * close;
+        let mut moved = false;
+        if close_m >= p.break_even_trigger_m && p.break_even_m == f64::NEG_INFINITY {
+            p.break_even_m = p.sign * p.entry_price;
+            moved = true;
+        }
+        if close_m > p.best_close_m {
+            p.best_close_m = close_m;
+            if p.trailing_distance < f64::INFINITY {
+                p.trailing_m = close_m - p.trailing_distance;
+                moved = true;
+            }
+        }
+        if moved {
+            self.settle_stop();
+        }
+    }
+}
