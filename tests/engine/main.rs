@@ -2,8 +2,12 @@
 // Helpers outside test functions may fail a test, and say when one is skipped.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
+mod agreement;
 mod execution;
 mod golden;
 mod performance;
 mod reference;
 mod support;
+
+#[path = "../plain/mod.rs"]
+mod plain;

@@ -1,0 +1,191 @@
+//! The reference workload on the engine: bar-evaluations a second, one core and more, cold and warm cache, with and
+//! without full performance; and how the time grows with candles and strategies.
+//!
+//! `cargo bench --bench kernel`. Candles and parameter sets come from `../shared/bench` where it exists (or from
+//! `SG_BENCH_DIR`), else synthetic ones of the same size stand in. `SG_BENCH_RUNS` (7) runs are made of each; the
+//! median of wall time counts, and the median of processor time stands beside it.
+// It prints a table, and a bench without its input has nothing better to do than to stop.
+#![allow(clippy::print_stdout, clippy::unwrap_used)]
+
+use genome::{Strategy, Timeframe};
+use sg_ai::{
+    engine::{Costs, Engine, EngineConfig, SymbolWindow, Wanted, Window},
+    market::{Candle, CandleSeries, MarketKind, interval},
+};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Instant,
+};
+
+const SYMBOLS: [&str; 3] = ["BTCUSDT", "ETHUSDT", "SOLUSDT"];
+const START_MS: i64 = 1_704_067_200_000;
+
+fn main() {
+    let folder = std::env::var_os("SG_BENCH_DIR")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/bench"), PathBuf::from);
+    let folder = folder.join("params.csv").exists().then_some(folder);
+    println!("candles: {}", folder.as_ref().map_or("synthetic".to_owned(), |f| f.display().to_string()));
+    let population = population(folder.as_deref());
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    println!(
+        "{:<34}{:>8}{:>12}{:>12}{:>14}{:>14}",
+        "", "threads", "wall ms", "cpu ms", "M bars/s wall", "M bars/s cpu"
+    );
+    for (name, candles) in [("small", 8_640), ("large", 70_080)] {
+        let window = window(folder.as_deref(), name, candles);
+        for threads in [1, cores] {
+            for (what, summary_only, warm) in [
+                ("cold, trades and return", true, false),
+                ("cold, full performance", false, false),
+                ("warm, trades and return", true, true),
+                ("warm, full performance", false, true),
+            ] {
+                measure(&format!("{name}, {what}"), &population, &window, threads, summary_only, warm);
+            }
+        }
+        println!();
+    }
+    let window = window(folder.as_deref(), "small", 8_640);
+    for strategies in [1, 10, 100, 1000] {
+        measure(&format!("small, cold, {strategies} strategies"), &population[..strategies], &window, 1, true, false);
+    }
+}
+
+fn measure(name: &str, population: &[Strategy], window: &Window, threads: usize, summary_only: bool, warm: bool) {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+    let runs = std::env::var("SG_BENCH_RUNS").ok().and_then(|n| n.parse().ok()).unwrap_or(7);
+    let config = EngineConfig { cache_mb: 1024, ..EngineConfig::default() };
+    let wanted = Wanted { per_symbol: summary_only, summary_only, ledger: false };
+    let costs = Costs::default();
+    let kept = Engine::new(config.clone());
+    if warm {
+        pool.install(|| kept.evaluate(population, window, &costs, wanted));
+    }
+    let (mut wall, mut cpu) = (Vec::new(), Vec::new());
+    for _ in 0..runs {
+        let fresh = Engine::new(config.clone());
+        let engine = if warm { &kept } else { &fresh };
+        // A window of its own: what a window remembers of its candles is computed anew, too.
+        let window = Window::new(window.from_ms(), window.to_ms(), window.symbols().to_vec()).unwrap();
+        let (start, cpu_before) = (Instant::now(), cpu_ms());
+        let outcomes = pool.install(|| engine.evaluate(population, &window, &costs, wanted));
+        wall.push(start.elapsed().as_secs_f64() * 1e3);
+        cpu.push(cpu_ms() - cpu_before);
+        assert!(outcomes.iter().all(Result::is_ok));
+    }
+    let median = |values: &mut Vec<f64>| {
+        values.sort_by(f64::total_cmp);
+        values[values.len() / 2]
+    };
+    let (wall, cpu) = (median(&mut wall), median(&mut cpu));
+    let bars: usize = window.symbols().iter().map(|s| s.candles.len()).sum::<usize>() * population.len();
+    let rate = |ms: f64| bars as f64 / ms / 1e3;
+    println!("{name:<34}{threads:>8}{wall:>12.2}{cpu:>12.2}{:>14.0}{:>14.0}", rate(wall), rate(cpu));
+}
+
+/// Processor time of all threads of this process so far; zero where the system does not tell.
+fn cpu_ms() -> f64 {
+    let of_thread = |entry: std::io::Result<std::fs::DirEntry>| -> Option<f64> {
+        let text = std::fs::read_to_string(entry.ok()?.path().join("schedstat")).ok()?;
+        text.split(' ').next()?.parse::<f64>().ok()
+    };
+    std::fs::read_dir("/proc/self/task").map_or(0.0, |tasks| tasks.filter_map(of_thread).sum::<f64>() / 1e6)
+}
+
+fn population(folder: Option<&Path>) -> Vec<Strategy> {
+    let rows: Vec<[f64; 6]> = match folder {
+        Some(folder) => csv::Reader::from_path(folder.join("params.csv"))
+            .unwrap()
+            .records()
+            .map(|row| std::array::from_fn(|i| row.as_ref().unwrap()[i].parse().unwrap()))
+            .collect(),
+        None => (0..1000_u32)
+            .map(|k| {
+                let part = |seed: u32, n: u32| f64::from((k.wrapping_mul(2_654_435_761).rotate_left(seed) >> 8) % n);
+                let fast = 5.0 + part(3, 46);
+                let slow = fast + 1.0 + part(7, 150);
+                [
+                    fast,
+                    slow,
+                    5.0 + part(11, 26),
+                    40.0 + part(13, 41),
+                    0.5 + part(17, 45) / 10.0,
+                    0.5 + part(19, 95) / 10.0,
+                ]
+            })
+            .collect(),
+    };
+    let strategy = |[fast, slow, rsi, threshold, stop, target]: [f64; 6]| {
+        let text = format!(
+            r#"{{"name": "reference", "timeframe": "15m",
+                "long": {{"entry": "ema({fast}) crosses above ema({slow}) and rsi({rsi}) < {threshold}",
+                          "exit": "ema({fast}) crosses below ema({slow})"}},
+                "risk": {{"size_fraction": 1.0, "stop_loss": "{stop}%", "take_profit": "{target}%"}}}}"#
+        );
+        genome::StrategyFile::parse(&text).unwrap().strategy
+    };
+    rows.into_iter().map(strategy).collect()
+}
+
+fn window(folder: Option<&Path>, name: &str, candles: usize) -> Window {
+    let symbol = |symbol: &str| SymbolWindow {
+        market: MarketKind::Spot,
+        symbol: symbol.parse().unwrap(),
+        candles: Arc::new(match folder {
+            Some(folder) => read(&folder.join(format!("{symbol}-15m-{name}.zip"))),
+            None => synthetic(symbol.len() as u64 + u64::from(symbol.as_bytes()[0]), candles),
+        }),
+        finer: None,
+        funding: Arc::new([]),
+    };
+    let symbols = SYMBOLS.map(symbol);
+    let from_ms = symbols[0].candles.open_times_ms()[0];
+    let to_ms = symbols[0].candles.last_close_time_ms().unwrap() + 1;
+    Window::new(from_ms, to_ms, symbols.into()).unwrap()
+}
+
+fn candle(open_time_ms: i64, [open, high, low, close, volume]: [f64; 5]) -> Candle {
+    Candle {
+        open_time_ms,
+        open,
+        high,
+        low,
+        close,
+        volume,
+        close_time_ms: interval::close_time_ms(Timeframe::M15, open_time_ms),
+        quote_volume: 0.0,
+        trade_count: 0,
+        taker_buy_volume: 0.0,
+        taker_buy_quote_volume: 0.0,
+    }
+}
+
+fn read(path: &Path) -> CandleSeries {
+    let mut archive = zip::ZipArchive::new(std::fs::File::open(path).unwrap()).unwrap();
+    let file = archive.by_index(0).unwrap();
+    let mut series = CandleSeries::new(Timeframe::M15);
+    for row in csv::ReaderBuilder::new().has_headers(false).from_reader(file).records() {
+        let row = row.unwrap();
+        let values = std::array::from_fn(|i| row[i + 1].parse().unwrap());
+        series.push(&candle(row[0].parse().unwrap(), values)).unwrap();
+    }
+    series
+}
+
+/// A seeded random walk with four steps a candle.
+fn synthetic(seed: u64, n: usize) -> CandleSeries {
+    let (mut state, mut price) = (seed, 100.0_f64);
+    let mut series = CandleSeries::new(Timeframe::M15);
+    for k in 0..n {
+        let open = price;
+        let (mut high, mut low) = (open, open);
+        for _ in 0..4 {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            price *= 1.0 + 0.003 * ((state >> 11) as f64 / (1_u64 << 53) as f64 - 0.5);
+            (high, low) = (high.max(price), low.min(price));
+        }
+        series.push(&candle(START_MS + 900_000 * k as i64, [open, high, low, price, 1.0])).unwrap();
+    }
+    series
+}
