@@ -3,7 +3,8 @@
 //!
 //! `cargo bench --bench kernel`. Candles and parameter sets come from `../shared/bench` where it exists (or from
 //! `SG_BENCH_DIR`), else synthetic ones of the same size stand in. `SG_BENCH_RUNS` (7) runs are made of each; the
-//! median of wall time counts, and the median of processor time stands beside it.
+//! median of wall time counts, and the median of processor time stands beside it. `SG_BENCH_ONLY` keeps the rows whose
+//! name holds it.
 // It prints a table, and a bench without its input has nothing better to do than to stop.
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
@@ -53,6 +54,9 @@ fn main() {
 }
 
 fn measure(name: &str, population: &[Strategy], window: &Window, threads: usize, summary_only: bool, warm: bool) {
+    if std::env::var("SG_BENCH_ONLY").is_ok_and(|only| !name.contains(&only)) {
+        return;
+    }
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
     let runs = std::env::var("SG_BENCH_RUNS").ok().and_then(|n| n.parse().ok()).unwrap_or(7);
     let config = EngineConfig { cache_mb: 1024, ..EngineConfig::default() };

@@ -69,7 +69,9 @@ pub async fn run(args: BacktestArgs, ctx: &Context) -> Result<(), CliError> {
     let costs = args.window.costs(ctx);
     let (engine, strategy) = (Engine::new(ctx.config().engine.clone()), file.strategy.clone());
     let outcome = tokio::task::spawn_blocking(move || {
-        engine.evaluate(&[strategy], &window, &costs, Wanted { ledger: true, per_symbol: true }).pop()
+        engine
+            .evaluate(&[strategy], &window, &costs, Wanted { ledger: true, per_symbol: true, ..Wanted::default() })
+            .pop()
     });
     let outcome = outcome.await.context("the backtest broke off")?.context("the engine gave no result")?;
     let outcome = outcome.map_err(|e| CliError::Usage(format!("{shown}: {e}")))?;

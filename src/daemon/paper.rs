@@ -158,7 +158,7 @@ impl PaperRunner {
             .collect::<anyhow::Result<Vec<_>>>()?;
         let engine = Arc::clone(&self.core.engine);
         let costs = group.config.costs;
-        let wanted = Wanted { ledger: true, per_symbol: false };
+        let wanted = Wanted { ledger: true, ..Wanted::default() };
         let outcomes = self.core.compute(move || engine.evaluate(&strategies, &window, &costs, wanted)).await?;
         let names = group.runs.iter().map(|r| r.strategy.id);
         names

@@ -138,9 +138,7 @@ impl Sleeve<'_> {
             if self.account.bankrupt() {
                 return None;
             }
-            let long = next_set(&self.signals.enter_long, next - 1);
-            let short = next_set(&self.signals.enter_short, next - 1);
-            let signal = long.into_iter().chain(short).min()?;
+            let signal = next_set(&self.signals.enter, next - 1)?;
             return (signal + 1 < n).then_some(signal + 1);
         };
         // What is open at the last candle is closed there.

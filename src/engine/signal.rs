@@ -13,6 +13,8 @@ use super::{
 pub(super) struct Signals {
     pub enter_long: Vec<u64>,
     pub enter_short: Vec<u64>,
+    /// Either of them.
+    pub enter: Vec<u64>,
     /// Empty where there is no exit rule.
     pub exit_long: Vec<u64>,
     /// Empty where there is no exit rule.
@@ -48,6 +50,7 @@ impl Signals {
             and(&mut self.enter_long, &bits[guard as usize]);
             and(&mut self.enter_short, &bits[guard as usize]);
         }
+        self.enter.clear();
         for (w, (long, short)) in self.enter_long.iter_mut().zip(&mut self.enter_short).enumerate() {
             let in_window = match first.saturating_sub(64 * w) {
                 0 => u64::MAX,
@@ -55,18 +58,12 @@ impl Signals {
                 _ => 0,
             };
             // When both sides signal, neither enters.
-            let one = (*long ^ *short) & in_window;
+            // A rule without conditions holds everywhere, but not past the last candle.
+            let candles = (n - 64 * w).min(64);
+            let one = (*long ^ *short) & in_window & (u64::MAX >> (64 - candles));
             *long &= one;
             *short &= one;
-        }
-        // A rule without conditions holds everywhere, but not past the last candle.
-        if !n.is_multiple_of(64) {
-            let last = (1 << (n % 64)) - 1;
-            for signals in [&mut self.enter_long, &mut self.enter_short, &mut self.exit_long, &mut self.exit_short] {
-                if let Some(word) = signals.get_mut(words - 1) {
-                    *word &= last;
-                }
-            }
+            self.enter.push(one);
         }
     }
 }
