@@ -3,6 +3,7 @@
 //! Never changes a result: what is not here is computed anew. Locked only while a population is planned, not while
 //! it is evaluated.
 
+use foldhash::fast::FixedState;
 use std::{collections::HashMap, hash::Hash};
 
 /// Something that knows how much memory it holds.
@@ -17,12 +18,12 @@ pub(super) struct Cache<K, V> {
     limit_bytes: usize,
     bytes: usize,
     round: u64,
-    entries: HashMap<K, (u64, V)>,
+    entries: HashMap<K, (u64, V), FixedState>,
 }
 
 impl<K: Hash + Eq, V: Weighed + Clone> Cache<K, V> {
     pub(super) fn new(limit_bytes: usize) -> Self {
-        Self { limit_bytes, bytes: 0, round: 0, entries: HashMap::new() }
+        Self { limit_bytes, bytes: 0, round: 0, entries: HashMap::default() }
     }
 
     /// Begins a round of use: what is looked up from now on is newer than what was before.

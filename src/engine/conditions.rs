@@ -202,10 +202,17 @@ struct Pair<'a> {
 /// One test's words so far.
 struct Answer {
     relation: Relation,
-    words: Vec<u64>,
+    words: Bits,
     /// Of the last candle of the tile before: whether both sides were defined, and whether the relation after a
     /// crossing held.
     before: Masks,
+}
+
+impl Answer {
+    fn out(&mut self, first_word: usize, words: usize) -> &mut [u64] {
+        let all = Arc::get_mut(&mut self.words).expect("nobody shares the words before they are complete");
+        &mut all[first_word..first_word + words]
+    }
 }
 
 /// For a word of candles: both sides defined; left above (or below) right.
@@ -234,7 +241,7 @@ fn evaluate(frame: &Frame<'_>, part: &[usize], tests: &[Test], columns: &Columns
                 };
                 let answer = |&k: &usize| Answer {
                     relation: tests[k].relation,
-                    words: vec![0; words],
+                    words: std::iter::repeat_n(0, words).collect(),
                     before: Masks::default(),
                 };
                 Ok(Pair { left: column(&left)?, right, right_column, tests: chunk.iter().map(answer).collect() })
@@ -251,7 +258,7 @@ fn evaluate(frame: &Frame<'_>, part: &[usize], tests: &[Test], columns: &Columns
     pairs
         .into_iter()
         .flat_map(|(tests, pair)| match pair {
-            Ok(pair) => pair.tests.into_iter().map(|test| Ok(test.words.into())).collect(),
+            Ok(pair) => pair.tests.into_iter().map(|test| Ok(test.words)).collect::<Vec<_>>(),
             Err(error) => vec![Err(error); tests],
         })
         .collect()
@@ -270,7 +277,7 @@ impl Pair<'_> {
         if let [test] = self.tests.as_mut_slice()
             && let Some(predicate) = test.relation.predicate()
         {
-            return compare(predicate, left, right, &mut test.words[first_word..first_word + words]);
+            return compare(predicate, left, right, test.out(first_word, words));
         }
         let mut defined = [u64::MAX; TILE_WORDS];
         if candles.start < defined_from {
@@ -289,12 +296,13 @@ impl Pair<'_> {
         }
         for test in &mut self.tests {
             let after = if test.relation.looks_above() { &above } else { &below };
-            let out = &mut test.words[first_word..first_word + words];
-            for ((out, &defined), &after) in out.iter_mut().zip(&defined).zip(after) {
+            let (relation, mut before) = (test.relation, test.before);
+            for ((out, &defined), &after) in test.out(first_word, words).iter_mut().zip(&defined).zip(after) {
                 let now = Masks { defined, after };
-                *out = test.relation.holds(now, test.before);
-                test.before = now;
+                *out = relation.holds(now, before);
+                before = now;
             }
+            test.before = before;
         }
     }
 }

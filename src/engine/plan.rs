@@ -4,6 +4,7 @@
 
 use super::{EvaluationError, Slippage};
 use crate::market::{Interval, resample};
+use foldhash::fast::FixedState;
 use genome::{
     Comparison, Condition, Distance, Indicator, IndicatorKind, Number, Operand, RegimeFilter, Rule, Series, SideRules,
     Source, Strategy, Timeframe,
@@ -81,7 +82,7 @@ pub(super) struct Plan {
 pub(super) struct Vocabulary {
     pub timeframe: Timeframe,
     pub tests: Vec<Test>,
-    test_numbers: HashMap<Test, u32>,
+    test_numbers: HashMap<Test, u32, FixedState>,
     pub atrs: Vec<Series>,
 }
 
@@ -108,7 +109,7 @@ impl Planner {
         let known = self.vocabularies.iter().position(|v| v.timeframe == timeframe);
         let number = known.unwrap_or_else(|| {
             let (tests, atrs) = (Vec::new(), Vec::new());
-            self.vocabularies.push(Vocabulary { timeframe, tests, test_numbers: HashMap::new(), atrs });
+            self.vocabularies.push(Vocabulary { timeframe, tests, test_numbers: HashMap::default(), atrs });
             self.vocabularies.len() - 1
         });
         let mut guards = self.regime(number, strategy.filters.regime)?;

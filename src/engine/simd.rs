@@ -124,10 +124,10 @@ mod x86 {
                 let b = _mm512_set1_pd(b);
                 for (out, a) in out.iter_mut().zip(a) {
                     let mut word = 0;
-                    for (k, a) in a.as_chunks::<8>().0.iter().enumerate() {
+                    for a in a.as_chunks::<8>().0.iter().rev() {
                         // SAFETY: eight values are there to load.
                         let a = unsafe { _mm512_loadu_pd(a.as_ptr()) };
-                        word |= u64::from(_mm512_cmp_pd_mask::<OP>(a, b)) << (8 * k);
+                        word = word << 8 | u64::from(_mm512_cmp_pd_mask::<OP>(a, b));
                     }
                     *out = word;
                 }
@@ -135,10 +135,10 @@ mod x86 {
             Right::Values(b) => {
                 for ((out, a), b) in out.iter_mut().zip(a).zip(b.as_chunks::<64>().0) {
                     let mut word = 0;
-                    for (k, (a, b)) in a.as_chunks::<8>().0.iter().zip(b.as_chunks::<8>().0).enumerate() {
+                    for (a, b) in a.as_chunks::<8>().0.iter().zip(b.as_chunks::<8>().0).rev() {
                         // SAFETY: eight values are there to load, twice.
                         let (a, b) = unsafe { (_mm512_loadu_pd(a.as_ptr()), _mm512_loadu_pd(b.as_ptr())) };
-                        word |= u64::from(_mm512_cmp_pd_mask::<OP>(a, b)) << (8 * k);
+                        word = word << 8 | u64::from(_mm512_cmp_pd_mask::<OP>(a, b));
                     }
                     *out = word;
                 }
