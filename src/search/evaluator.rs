@@ -22,6 +22,11 @@ pub struct WindowEvaluator<'a> {
 
 impl Evaluator for WindowEvaluator<'_> {
     fn evaluate(&self, population: &[Strategy]) -> Vec<Result<Outcome, EvaluationError>> {
-        self.engine.evaluate(population, self.window, self.costs, Wanted { ledger: true, per_symbol: true })
+        self.engine.evaluate(
+            population,
+            self.window,
+            self.costs,
+            Wanted { ledger: true, per_symbol: true, ..Wanted::default() },
+        )
     }
 }
