@@ -11,7 +11,7 @@ use super::{
     guarded,
     indicator::{Column, lanes},
     plan::{Relation, Test},
-    simd::{Predicate, Right, compare},
+    simd::{Predicate, Right, above_and_below, compare},
 };
 use crate::market::{CandleSeries, resample};
 use genome::{IndicatorKind, Operand, Series, Source, Timeframe};
@@ -284,11 +284,12 @@ impl Pair<'_> {
             compare(Predicate::Ordered, left, right, &mut defined[..words]);
         }
         let (mut above, mut below) = ([0; TILE_WORDS], [0; TILE_WORDS]);
-        if self.tests.iter().any(|t| t.relation.looks_above()) {
-            compare(Predicate::Above, left, right, &mut above[..words]);
-        }
-        if self.tests.iter().any(|t| !t.relation.looks_above()) {
-            compare(Predicate::Below, left, right, &mut below[..words]);
+        let looks_above = self.tests.iter().any(|t| t.relation.looks_above());
+        let looks_below = self.tests.iter().any(|t| !t.relation.looks_above());
+        match (looks_above, looks_below) {
+            (true, true) => above_and_below(left, right, &mut above[..words], &mut below[..words]),
+            (true, false) => compare(Predicate::Above, left, right, &mut above[..words]),
+            _ => compare(Predicate::Below, left, right, &mut below[..words]),
         }
         // Candles past the end are no candles.
         if !candles.len().is_multiple_of(64) {

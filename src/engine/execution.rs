@@ -27,7 +27,7 @@ use super::{
     frame::Frame,
     ledger::ClosedTrade,
     plan::AtrNumbers,
-    position::{Account, FillCandle, PlanAtrs},
+    position::{Account, FillCandle, PlanAtrs, USUAL_TRADES},
     signal::{Signals, is_set, next_set},
 };
 use crate::market::CandleSeries;
@@ -97,7 +97,7 @@ pub(super) fn simulate(
 ) -> SleeveRun {
     let n = frame.candles.len();
     let mut sleeve = Sleeve { frame, plan, signals, atrs, account: Account::new(plan, costs, capital), settled: 0 };
-    let mut holdings = Vec::new();
+    let mut holdings = Vec::with_capacity(2 * USUAL_TRADES);
     if frame.first < n {
         holdings.push(Holding { candle: frame.first, cash: capital, units: 0.0 });
     }

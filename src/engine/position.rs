@@ -29,6 +29,9 @@ pub(super) struct PlanAtrs {
     pub partial_take_profit: f64,
 }
 
+/// Room for trades that is had at once; more is had when needed.
+pub(super) const USUAL_TRADES: usize = 64;
+
 /// A price `distance` away from `fill`, upwards for `direction` 1 and downwards for -1.
 fn level(fill: f64, direction: f64, distance: Distance, atr: f64) -> f64 {
     match distance {
@@ -84,7 +87,14 @@ pub(super) struct Account<'a> {
 
 impl<'a> Account<'a> {
     pub(super) fn new(plan: &'a RiskPlan, costs: &'a Costs, capital: f64) -> Self {
-        Self { plan, costs, cash: capital, losses_in_a_row: 0, position: None, trades: Vec::new() }
+        Self {
+            plan,
+            costs,
+            cash: capital,
+            losses_in_a_row: 0,
+            position: None,
+            trades: Vec::with_capacity(USUAL_TRADES),
+        }
     }
 
     /// Whether everything is lost: the sleeve trades no more.

@@ -49,6 +49,24 @@ pub(super) fn compare(predicate: Predicate, a: &[f64], b: Right<'_>, out: &mut [
     compare_words(predicate, a, b, out);
 }
 
+/// Where `a` is above and where it is below `b`, in one pass; otherwise as [`compare`].
+///
+/// # Panics
+/// If the lengths do not belong together.
+pub(super) fn above_and_below(a: &[f64], b: Right<'_>, above: &mut [u64], below: &mut [u64]) {
+    #[cfg(target_arch = "x86_64")]
+    if let Right::Values(b) = b
+        && is_x86_feature_detected!("avx512f")
+    {
+        assert_eq!((above.len(), below.len()), (a.len().div_ceil(64), a.len().div_ceil(64)), "a bit for each value");
+        assert_eq!(a.len(), b.len(), "a value to compare with each value");
+        // SAFETY: the processor has AVX-512F.
+        return unsafe { x86::above_and_below_512(a, b, above, below) };
+    }
+    compare(Predicate::Above, a, b, above);
+    compare(Predicate::Below, a, b, below);
+}
+
 /// The comparison in plain words: any processor, and the tails of the vector versions.
 fn compare_words(predicate: Predicate, a: &[f64], b: Right<'_>, out: &mut [u64]) {
     let holds = |a: f64, b: f64| match predicate {
@@ -146,6 +164,24 @@ mod x86 {
         }
     }
 
+    #[target_feature(enable = "avx512f")]
+    pub(super) fn above_and_below_512(a: &[f64], b: &[f64], above: &mut [u64], below: &mut [u64]) {
+        let sides = a.as_chunks::<64>().0.iter().zip(b.as_chunks::<64>().0);
+        for ((above, below), (a, b)) in above.iter_mut().zip(below.iter_mut()).zip(sides) {
+            let (mut greater, mut less) = (0, 0);
+            for (a, b) in a.as_chunks::<8>().0.iter().zip(b.as_chunks::<8>().0).rev() {
+                // SAFETY: eight values are there to load, twice.
+                let (a, b) = unsafe { (_mm512_loadu_pd(a.as_ptr()), _mm512_loadu_pd(b.as_ptr())) };
+                greater = greater << 8 | u64::from(_mm512_cmp_pd_mask::<_CMP_GT_OQ>(a, b));
+                less = less << 8 | u64::from(_mm512_cmp_pd_mask::<_CMP_LT_OQ>(a, b));
+            }
+            (*above, *below) = (greater, less);
+        }
+        let whole = a.len() / 64;
+        tail(Predicate::Above, a, Right::Values(b), above, whole);
+        tail(Predicate::Below, a, Right::Values(b), below, whole);
+    }
+
     #[target_feature(enable = "avx2")]
     pub(super) fn compare_256(predicate: Predicate, a: &[f64], b: Right<'_>, out: &mut [u64]) {
         match predicate {
@@ -189,7 +225,7 @@ mod x86 {
 
     #[cfg(test)]
     mod tests {
-        use super::*;
+        use super::{super::above_and_below, *};
 
         #[test]
         fn every_width_gives_the_same_bits() {
@@ -197,6 +233,12 @@ mod x86 {
             for n in [0, 1, 63, 64, 65, 130, 256, 257] {
                 let a: Vec<f64> = (0..n).map(value).collect();
                 let b: Vec<f64> = (0..n).map(|k| value(k + 5)).collect();
+                let (mut above, mut below) = (vec![0; n.div_ceil(64)], vec![0; n.div_ceil(64)]);
+                above_and_below(&a, Right::Values(&b), &mut above, &mut below);
+                let (mut plain_above, mut plain_below) = (above.clone(), below.clone());
+                compare_words(Predicate::Above, &a, Right::Values(&b), &mut plain_above);
+                compare_words(Predicate::Below, &a, Right::Values(&b), &mut plain_below);
+                assert_eq!((above, below), (plain_above, plain_below));
                 for right in [Right::Values(&b), Right::Constant(2.0), Right::Constant(0.0)] {
                     for predicate in
                         [Predicate::Above, Predicate::Below, Predicate::AtLeast, Predicate::AtMost, Predicate::Ordered]

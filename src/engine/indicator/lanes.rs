@@ -1,7 +1,7 @@
 //! EMA and RSI of many periods at once, a period a vector lane: a recurrence cannot use a vector along time, but
 //! thirty-two of them can share one. Bit for bit what [`super::compute`] gives for each alone.
 
-use super::{Column, ema, rsi, undefined};
+use super::{Column, ema, rsi};
 use crate::engine::simd::widest;
 
 /// Periods computed together; enough vectors in flight to hide the latency of a step.
@@ -13,17 +13,17 @@ type Row = [f64; LANES];
 
 /// EMA of `closes` for at most [`LANES`] periods.
 pub(in crate::engine) fn ema(closes: &[f64], periods: &[usize]) -> Vec<Column> {
-    let mut columns: Vec<Vec<f64>> = periods.iter().map(|_| undefined(closes.len())).collect();
     // Until the longest period has its seed, each lane runs alone.
     let start = periods.iter().copied().max().unwrap_or(0).min(closes.len());
+    let mut columns: Vec<Vec<f64>> = periods.iter().map(|_| begun(start, closes.len())).collect();
     let (mut average, mut alpha) = ([0.0; LANES], [0.0; LANES]);
     for (lane, &n) in periods.iter().enumerate() {
-        ema::ema_into(&closes[..start], n, &mut columns[lane][..start]);
+        ema::ema_into(&closes[..start], n, &mut columns[lane]);
         alpha[lane] = ema::alpha(n);
         average[lane] = start.checked_sub(1).map_or(0.0, |last| columns[lane][last]);
     }
     widest(|| {
-        run(&closes[start..], start, &mut columns, |close, row: &mut Row| {
+        run(&closes[start..], &mut columns, |close, row: &mut Row| {
             for k in 0..LANES {
                 average[k] = ema::step(average[k], close, alpha[k]);
             }
@@ -35,16 +35,16 @@ pub(in crate::engine) fn ema(closes: &[f64], periods: &[usize]) -> Vec<Column> {
 
 /// RSI of `closes` for at most [`LANES`] periods.
 pub(in crate::engine) fn rsi(closes: &[f64], periods: &[usize]) -> Vec<Column> {
-    let mut columns: Vec<Vec<f64>> = periods.iter().map(|_| undefined(closes.len())).collect();
     let start = (periods.iter().copied().max().unwrap_or(0) + 1).min(closes.len());
+    let mut columns: Vec<Vec<f64>> = periods.iter().map(|_| begun(start, closes.len())).collect();
     let (mut gain, mut loss, mut period) = ([0.0; LANES], [0.0; LANES], [1.0; LANES]);
     for (lane, &n) in periods.iter().enumerate() {
-        (gain[lane], loss[lane]) = rsi::rsi_into(&closes[..start], n, &mut columns[lane][..start]);
+        (gain[lane], loss[lane]) = rsi::rsi_into(&closes[..start], n, &mut columns[lane]);
         period[lane] = n as f64;
     }
     let mut previous = start.checked_sub(1).map_or(0.0, |last| closes[last]);
     widest(|| {
-        run(&closes[start..], start, &mut columns, |close, row: &mut Row| {
+        run(&closes[start..], &mut columns, |close, row: &mut Row| {
             let change = close - previous;
             previous = close;
             let (rise, fall) = (change.max(0.0), (-change).max(0.0));
@@ -58,18 +58,23 @@ pub(in crate::engine) fn rsi(closes: &[f64], periods: &[usize]) -> Vec<Column> {
     columns.into_iter().map(Column::new).collect()
 }
 
-/// Steps all lanes through `values`, whose first stands at index `start` of the columns.
+/// A column of which the first `start` values are there, undefined as yet, and `len` will be.
+fn begun(start: usize, len: usize) -> Vec<f64> {
+    let mut column = Vec::with_capacity(len);
+    column.resize(start, f64::NAN);
+    column
+}
+
+/// Steps all lanes through `values` and appends what they give to the columns.
 #[inline(always)]
-fn run(values: &[f64], start: usize, columns: &mut [Vec<f64>], mut step: impl FnMut(f64, &mut Row)) {
+fn run(values: &[f64], columns: &mut [Vec<f64>], mut step: impl FnMut(f64, &mut Row)) {
     let mut block = [[0.0; LANES]; BLOCK];
-    for (b, values) in values.chunks(BLOCK).enumerate() {
+    for values in values.chunks(BLOCK) {
         for (row, &value) in block.iter_mut().zip(values) {
             step(value, row);
         }
         for (lane, column) in columns.iter_mut().enumerate() {
-            for (out, row) in column[start + b * BLOCK..].iter_mut().zip(&block[..values.len()]) {
-                *out = row[lane];
-            }
+            column.extend(block[..values.len()].iter().map(|row| row[lane]));
         }
     }
 }
