@@ -26,6 +26,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Between two looks at whether a search session is due: often, so that a session starts when it should.
+const LOOK: Duration = Duration::from_secs(20);
 /// Time kept of the grace for HTTP, connections and the private server.
 const TAKE_DOWN: Duration = Duration::from_secs(2);
 
@@ -128,13 +130,13 @@ impl App {
 
         let patience = Patience::from(&config.daemon);
         let mut supervisor = Supervisor::new(stop, patience, trouble_reporter(&core, clock));
-        let period = |seconds| plan.tick.unwrap_or(Duration::from_secs(seconds));
+        let seconds = Duration::from_secs;
         if plan.continuous {
             let runner = ContinuousRunner::new(Arc::clone(&core), plan.island, plan.missed);
             supervisor.spawn(Continuous {
                 core: Arc::clone(&core),
                 runner,
-                period: period(config.daemon.generation_interval_s),
+                period: plan.tick.unwrap_or(LOOK.min(seconds(config.daemon.generation_interval_s))),
             });
         }
         if plan.shadow {
@@ -142,7 +144,7 @@ impl App {
             supervisor.spawn(Shadow {
                 core: Arc::clone(&core),
                 runner,
-                period: period(config.daemon.shadow_interval_s),
+                period: plan.tick.unwrap_or(seconds(config.daemon.shadow_interval_s)),
             });
         }
         if !core.channels.is_empty() {

@@ -8,6 +8,7 @@ use super::candles::{DAY_MS, Loaded, WindowSpec, market_now_ms, refresh};
 use super::core::{Core, Did, token};
 use super::judge;
 use super::schedule::{Missed, session_due_ms};
+use crate::market::interval;
 use crate::metrics;
 use crate::search::{self, GenerationReport, SearchState, WindowEvaluator};
 use crate::store::{
@@ -78,15 +79,18 @@ impl ContinuousRunner {
         let core = &self.core;
         let settings = &core.settings;
         let span_ms = i64::from(settings.backtest_days) * DAY_MS;
+        let last = core.store.last_finished_session(&self.island).await?;
+        let last_ms = last.map(|s| s.spec.window_to_ms);
+        let interval_ms = i64::try_from(settings.generation_interval_s).unwrap_or(i64::MAX / 2_000) * 1_000;
+        let due_ms = |newest_ms| session_due_ms(newest_ms, last_ms, interval_ms, self.missed);
         let now_ms = market_now_ms(core, core.market, &settings.symbols, settings.interval).await?;
+        // The time alone tells when nothing can be due: no candle is asked for in vain.
+        if due_ms(interval::open_time_ms(settings.interval, now_ms)).is_none() {
+            return Ok(Did::Nothing);
+        }
         let from_ms = now_ms - span_ms - core.warmup_ms();
         let newest_ms = refresh(core, core.market, &settings.symbols, settings.interval, from_ms).await?;
-        let last = core.store.last_finished_session(&self.island).await?;
-        let interval_ms = i64::try_from(settings.generation_interval_s).unwrap_or(i64::MAX / 2_000) * 1_000;
-        let last_ms = last.map(|s| s.spec.window_to_ms);
-        let Some(to_ms) = session_due_ms(newest_ms, last_ms, interval_ms, self.missed) else {
-            return Ok(Did::Nothing);
-        };
+        let Some(to_ms) = due_ms(newest_ms) else { return Ok(Did::Nothing) };
         let number = core.store.next_session_number(&self.island).await?;
         let mut spec = NewSession {
             island: self.island.clone(),
