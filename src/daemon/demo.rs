@@ -203,8 +203,9 @@ fn configure(
     config.daemon.symbols = exchange.market().spec().symbols.iter().map(|s| s.symbol.clone()).collect();
     config.daemon.shadow_symbols = Vec::new();
     config.daemon.generation_interval_s = SESSION_INTERVAL_S;
+    config.daemon.candidates_per_session = 5;
     config.search.population_size = config.search.population_size.min(300);
-    config.search.generations = config.search.generations.min(8);
+    config.search.generations = config.search.generations.min(6);
     // Months go by in minutes: hourly reviews would cost more than they show.
     config.daemon.review_interval_s = REVIEW_INTERVAL_S;
     // A decayed edge shows within weeks of market time, not after months.

@@ -5,7 +5,7 @@
 //! the same decisions at the same market times as one that never stopped. Sends no order; feeds nothing back
 //! into the search.
 
-use super::candles::{Loaded, WindowSpec, refresh};
+use super::candles::{DAY_MS, Loaded, WindowSpec, refresh};
 use super::core::{Core, Did, token};
 use super::messages::announce;
 use super::schedule::grid_points;
@@ -18,6 +18,9 @@ use genome::Strategy;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+
+/// How far a run that is behind is taken at once, ms.
+const STRIDE_MS: i64 = 7 * DAY_MS;
 
 /// What a replay of a paper run needs beside its times; stored with the run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -67,6 +70,8 @@ impl PaperRunner {
             let runs = self.core.store.paper_runs(&[State::Shadow, State::Live]).await?;
             let runs: Vec<_> = runs.into_iter().filter(|r| !failed.contains(&r.run.id)).collect();
             let mut progressed = false;
+            // All runs go forward together, so that what happens is told in about the order in which it happened.
+            let horizon_ms = runs.iter().map(|r| r.run.to_ms).min().unwrap_or_default() + STRIDE_MS;
             for group in groups(runs)? {
                 if self.core.stop.is_cancelled() {
                     return Ok(Did::Stopped);
@@ -81,6 +86,7 @@ impl PaperRunner {
                         newest_ms
                     }
                 };
+                let newest_ms = newest_ms.min(horizon_ms);
                 if newest_ms <= group.to_ms {
                     continue;
                 }
