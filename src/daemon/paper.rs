@@ -33,6 +33,9 @@ pub(super) struct RunConfig {
     pub(super) code_version: String,
 }
 
+/// Candles that are refreshed together.
+type FeedKey = (MarketKind, Vec<Symbol>, Interval);
+
 /// Runs whose candles are the same.
 struct Group {
     config: RunConfig,
@@ -76,27 +79,15 @@ impl PaperRunner {
                 if self.core.stop.is_cancelled() {
                     return Ok(Did::Stopped);
                 }
-                let feed = (group.config.market, group.config.symbols.clone(), group.config.interval);
-                let newest_ms = match newest_by_feed.get(&feed) {
-                    Some(&newest_ms) => newest_ms,
-                    None => {
-                        let (market, symbols, candles) = &feed;
-                        let newest_ms = refresh(&self.core, *market, symbols, *candles, group.warmup_from_ms).await?;
-                        newest_by_feed.insert(feed, newest_ms);
-                        newest_ms
-                    }
-                };
-                let newest_ms = newest_ms.min(horizon_ms);
-                if newest_ms <= group.to_ms {
-                    continue;
-                }
                 let ids: Vec<_> = group.runs.iter().map(|r| r.run.id).collect();
-                match self.extend(group, newest_ms).await {
+                match self.advance(group, horizon_ms, &mut newest_by_feed).await {
                     Ok(Did::Stopped) => return Ok(Did::Stopped),
-                    Ok(_) => {
+                    Ok(Did::Work) => {
                         progressed = true;
                         did = Did::Work;
                     }
+                    Ok(_) => {}
+                    // One group's trouble is not the others'.
                     Err(error) => {
                         failed.extend(ids);
                         first_error.get_or_insert(error);
@@ -108,6 +99,27 @@ impl PaperRunner {
             }
         }
         first_error.map_or(Ok(did), Err)
+    }
+
+    /// Brings a group up to its newest candle, but not past `horizon_ms`.
+    async fn advance(
+        &self,
+        group: Group,
+        horizon_ms: i64,
+        newest_by_feed: &mut BTreeMap<FeedKey, i64>,
+    ) -> anyhow::Result<Did> {
+        let feed = (group.config.market, group.config.symbols.clone(), group.config.interval);
+        let newest_ms = match newest_by_feed.get(&feed) {
+            Some(&newest_ms) => newest_ms,
+            None => {
+                let (market, symbols, candles) = &feed;
+                let newest_ms = refresh(&self.core, *market, symbols, *candles, group.warmup_from_ms).await?;
+                newest_by_feed.insert(feed, newest_ms);
+                newest_ms
+            }
+        };
+        let newest_ms = newest_ms.min(horizon_ms);
+        if newest_ms <= group.to_ms { Ok(Did::Nothing) } else { self.extend(group, newest_ms).await }
     }
 
     /// Takes a group's runs from review point to review point up to `newest_ms`.
