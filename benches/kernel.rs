@@ -51,6 +51,16 @@ fn main() {
     for strategies in [1, 10, 100, 1000] {
         measure(&format!("small, cold, {strategies} strategies"), &population[..strategies], &window, 1, true, false);
     }
+    if let Some(peak) = peak_memory_mib() {
+        println!("\npeak memory of the whole run: {peak:.0} MiB");
+    }
+}
+
+/// Most memory this process has held; `None` where the system does not tell.
+fn peak_memory_mib() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.trim().strip_suffix("kB")?.trim().parse::<f64>().ok()? / 1024.0)
 }
 
 fn measure(name: &str, population: &[Strategy], window: &Window, threads: usize, summary_only: bool, warm: bool) {
@@ -59,7 +69,7 @@ fn measure(name: &str, population: &[Strategy], window: &Window, threads: usize,
     }
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
     let runs = std::env::var("SG_BENCH_RUNS").ok().and_then(|n| n.parse().ok()).unwrap_or(7);
-    let config = EngineConfig { cache_mb: 1024, ..EngineConfig::default() };
+    let config = EngineConfig::default();
     let wanted = Wanted { per_symbol: summary_only, summary_only, ledger: false };
     let costs = Costs::default();
     let kept = Engine::new(config.clone());

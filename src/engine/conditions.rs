@@ -11,7 +11,7 @@ use super::{
     guarded,
     indicator::{Column, lanes},
     plan::{Relation, Test},
-    simd::{Predicate, Right, above_and_below, compare},
+    simd::{Predicate, Right, above_and_below, compare, widest},
 };
 use crate::market::{CandleSeries, resample};
 use genome::{IndicatorKind, Operand, Series, Source, Timeframe};
@@ -49,7 +49,7 @@ pub(super) struct Held {
 impl Held {
     fn new(column: Column) -> Arc<Self> {
         let first = column.first_defined();
-        let holes = column.values()[first..].iter().fold(false, |any, v| any | v.is_nan());
+        let holes = widest(|| column.values()[first..].iter().fold(false, |any, v| any | v.is_nan()));
         let defined_from = if holes { column.len() } else { first };
         Arc::new(Self { column, defined_from })
     }
@@ -90,13 +90,21 @@ fn higher(frame: &Frame<'_>, series: &Series) -> Option<Timeframe> {
     series.timeframe.filter(|t| *t != frame.candles.interval())
 }
 
+/// Whether many periods of it are computed at once.
+fn in_lanes(series: &Series) -> bool {
+    match series.source {
+        Source::Indicator(i) => matches!(i.kind(), IndicatorKind::Ema | IndicatorKind::Rsi),
+        Source::Price(_) => false,
+    }
+}
+
 /// Series that are computed together: of one timeframe, and of one kind where that kind can.
 fn jobs(frame: &Frame<'_>, wanted: &BTreeSet<Series>) -> Vec<Vec<Series>> {
     let mut together: BTreeMap<(Option<Timeframe>, IndicatorKind), Vec<Series>> = BTreeMap::new();
     let mut jobs = Vec::new();
     for series in wanted {
         match series.source {
-            Source::Indicator(i) if matches!(i.kind(), IndicatorKind::Ema | IndicatorKind::Rsi) => {
+            Source::Indicator(i) if in_lanes(series) => {
                 together.entry((higher(frame, series), i.kind())).or_default().push(*series);
             }
             _ => jobs.push(vec![*series]),
@@ -146,7 +154,7 @@ pub(super) fn series_of(test: &Test) -> impl Iterator<Item = Series> {
 }
 
 /// Computes the bit sets of `tests` over one frame. Columns in `known` are not
-/// computed again; `keep` gets those that are.
+/// computed again; `keep` gets those worth keeping.
 pub(super) fn compute_bits(
     frame: &Frame<'_>,
     tests: &[Test],
@@ -178,15 +186,16 @@ pub(super) fn compute_bits(
             }
             None => true,
         });
-        let new = compute_columns(frame, &series);
-        columns.extend(new.iter().map(|(series, column)| (*series, column.clone())));
+        columns.extend(compute_columns(frame, &series));
         let chunk = group.len().div_ceil(4 * rayon::current_num_threads()).max(1);
         let computed: Vec<Vec<Computed<Bits>>> =
             group.par_chunks(chunk).map(|part| evaluate(frame, part, tests, &columns)).collect();
         for (&k, bits) in group.iter().zip(computed.into_iter().flatten()) {
             results[k] = Some(bits);
         }
-        keep(new);
+        // Columns that cost no more to compute than to read are not worth their memory.
+        columns.retain(|series, _| !in_lanes(series) && !matches!(series.source, Source::Price(_)));
+        keep(columns);
     }
     results.into_iter().map(|bits| bits.expect("every test is in a group")).collect()
 }

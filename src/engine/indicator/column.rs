@@ -12,6 +12,8 @@ pub struct Column {
 
 impl Column {
     /// A column of the given values; what is not finite becomes undefined.
+    // Inlined, so that a caller compiled for wide vectors has its two passes in them.
+    #[inline(always)]
     #[must_use]
     pub fn new(mut values: Vec<f64>) -> Self {
         for value in &mut values {

@@ -30,7 +30,7 @@ pub(in crate::engine) fn ema(closes: &[f64], periods: &[usize]) -> Vec<Column> {
             *row = average;
         });
     });
-    columns.into_iter().map(Column::new).collect()
+    widest(|| columns.into_iter().map(Column::new).collect())
 }
 
 /// RSI of `closes` for at most [`LANES`] periods.
@@ -55,7 +55,7 @@ pub(in crate::engine) fn rsi(closes: &[f64], periods: &[usize]) -> Vec<Column> {
             }
         });
     });
-    columns.into_iter().map(Column::new).collect()
+    widest(|| columns.into_iter().map(Column::new).collect())
 }
 
 /// A column of which the first `start` values are there, undefined as yet, and `len` will be.
