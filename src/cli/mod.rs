@@ -8,12 +8,15 @@ pub mod backtest;
 pub mod config;
 mod context;
 pub mod data;
+pub mod dead_letters;
 pub mod demo;
 mod error;
 pub mod health;
 pub mod migrate;
 pub mod output;
 pub mod postgres;
+pub mod report;
+pub mod reproduce;
 pub mod run;
 pub mod search;
 pub mod simulate_exchange;
@@ -68,8 +71,14 @@ enum Command {
     Config(config::ConfigArgs),
     /// Run the continuous runner: search
     Continuous,
+    /// Look at what failed, and try it again
+    DeadLetters(dead_letters::DeadLettersArgs),
     /// Watch it all happen on a simulated market, offline
     Demo(demo::DemoArgs),
+    /// Write a report about a strategy: one HTML file
+    Report(report::ReportArgs),
+    /// Compute the stored results of a strategy once more, and say whether they are the same to the bit
+    Reproduce(reproduce::ReproduceArgs),
     /// Run the daemon: both runners and HTTP
     Run,
     /// Search for strategies over cached candles
@@ -97,7 +106,10 @@ async fn dispatch(command: Command, ctx: &Context) -> Result<(), CliError> {
         Command::Backtest(args) => backtest::run(args, ctx).await,
         Command::Config(args) => config::run(args, ctx).await,
         Command::Continuous => run::run(run::Half::Continuous, ctx).await,
+        Command::DeadLetters(args) => dead_letters::run(args, ctx).await,
         Command::Demo(args) => demo::run(args, ctx).await,
+        Command::Report(args) => report::run(args, ctx).await,
+        Command::Reproduce(args) => reproduce::run(args, ctx).await,
         Command::Run => run::run(run::Half::Both, ctx).await,
         Command::Search(args) => search::run(args, ctx).await,
         Command::Data(args) => data::run(args, ctx).await,

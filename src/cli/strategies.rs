@@ -152,7 +152,7 @@ async fn add(store: &Store, ctx: &Context, path: &Path, name: Option<String>) ->
 }
 
 /// Who sits at the keyboard, as far as the system knows.
-fn user() -> String {
+pub(super) fn user() -> String {
     let known = nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten();
     known.map_or_else(|| "unknown".to_owned(), |user| user.name)
 }
@@ -173,8 +173,7 @@ fn table(strategies: &[Strategy]) -> String {
 /// The whole life of a strategy, for people.
 fn page(detail: &StrategyDetail) -> anyhow::Result<String> {
     let s = &detail.strategy;
-    let strategy: genome::Strategy =
-        serde_json::from_value(s.genome.clone()).context("the stored genome does not read")?;
+    let strategy = genome_of(s)?;
     let mut text = format!(
         "{}  ({})\nid       {}\ngenome   {}\nmade by  {}, generation {}{}\nparents  {}\n\n{}\n\n{}\n",
         s.name,
@@ -216,7 +215,12 @@ fn page(detail: &StrategyDetail) -> anyhow::Result<String> {
     Ok(text)
 }
 
-fn date(time_ms: i64) -> String {
+/// What a stored strategy is made of.
+pub(super) fn genome_of(stored: &Strategy) -> anyhow::Result<genome::Strategy> {
+    serde_json::from_value(stored.genome.clone()).context("the stored genome does not read")
+}
+
+pub(super) fn date(time_ms: i64) -> String {
     chrono::DateTime::from_timestamp_millis(time_ms)
         .map_or_else(|| time_ms.to_string(), |t| t.format("%Y-%m-%d %H:%M").to_string())
 }

@@ -4,7 +4,7 @@
 
 use super::core::Core;
 use crate::engine::{SymbolWindow, Window};
-use crate::market::{CandleSeries, Interval, MarketKind, Symbol, interval};
+use crate::market::{CandleCache, CandleSeries, Interval, MarketKind, Symbol, interval};
 use crate::store::FeedStatus;
 use anyhow::Context as _;
 use chrono::DateTime;
@@ -37,11 +37,10 @@ impl Loaded {
     ///
     /// # Errors
     /// When the cache cannot be read or a symbol has no candle there at all.
-    pub(super) async fn read(core: &Core, spec: WindowSpec) -> anyhow::Result<Self> {
+    pub(super) async fn read(cache: &CandleCache, spec: WindowSpec) -> anyhow::Result<Self> {
         let mut series = Vec::with_capacity(spec.symbols.len());
         for symbol in &spec.symbols {
-            let candles = core
-                .cache
+            let candles = cache
                 .load(spec.market, symbol, spec.interval, spec.warmup_from_ms, spec.to_ms)
                 .await
                 .with_context(|| format!("cannot load {} {symbol} {} candles", spec.market, spec.interval))?;

@@ -122,7 +122,7 @@ impl ContinuousRunner {
             warmup_from_ms: spec.window_from_ms - self.core.warmup_ms(),
             to_ms: spec.window_to_ms,
         };
-        Loaded::read(&self.core, window).await
+        Loaded::read(&self.core.cache, window).await
     }
 
     /// A session begins with the best of the one before it: all of them, whatever the hold-out said of each, so
@@ -200,6 +200,9 @@ impl ContinuousRunner {
                         "symbols": session.spec.symbols,
                         "market": session.spec.market,
                         "interval": session.spec.timeframe,
+                        "costs": self.core.costs,
+                        "initial_capital": self.core.initial_capital,
+                        "code_version": session.spec.code_version,
                         "warmup_from_ms": session.spec.window_from_ms - self.core.warmup_ms(),
                         "from_ms": session.spec.window_from_ms,
                         "to_ms": session.spec.holdout_from_ms,

@@ -5,7 +5,7 @@
 use super::candles::Loaded;
 use super::core::Core;
 use super::messages::announce;
-use super::paper::RunConfig;
+use super::replay::{Recipe, RunConfig};
 use crate::engine::Wanted;
 use crate::lifecycle::{GateEvidence, State};
 use crate::search::{self, Individual, SearchState};
@@ -87,6 +87,14 @@ fn record(
     };
     let decision = core.gate.decide(State::Candidate, &evidence);
     let at_ms = spec.window_to_ms;
+    let config = RunConfig {
+        market: spec.market,
+        symbols: spec.symbols.clone(),
+        interval: spec.timeframe,
+        costs: core.costs,
+        initial_capital: core.initial_capital,
+        code_version: spec.code_version.clone(),
+    };
     let mut transition = TransitionRecord::from_decision(
         strategy.id,
         core.gate.name(),
@@ -97,26 +105,22 @@ fn record(
     );
     if let Some(record) = &mut transition {
         if record.transition.to() == State::Shadow {
-            let config = RunConfig {
-                market: spec.market,
-                symbols: core.settings.followed_symbols(&spec.symbols).to_vec(),
-                interval: spec.timeframe,
-                costs: core.costs,
-                initial_capital: core.initial_capital,
-                code_version: spec.code_version.clone(),
-            };
+            let symbols = core.settings.followed_symbols(&spec.symbols).to_vec();
+            let config = RunConfig { symbols, ..config.clone() };
             let warmup_from_ms = at_ms - core.warmup_ms();
             record.run = Some(NewPaperRun { warmup_from_ms, config: serde_json::to_value(&config)? });
         }
         announce(core, record, &strategy.name, &strategy.canonical);
     }
-    let parameters = json!({
-        "costs": core.costs,
-        "initial_capital": core.initial_capital,
-        "warmup_from_ms": spec.window_from_ms - core.warmup_ms(),
+    let warmup_from_ms = spec.window_from_ms - core.warmup_ms();
+    let mut parameters = serde_json::to_value(&Recipe { config, warmup_from_ms, data_to_ms: Some(spec.window_to_ms) })?;
+    let search = json!({
         "fitness": champion.measured.as_ref().map(|m| m.fitness),
         "components": champion.measured.as_ref().and_then(|m| m.components),
         "seed": spec.seed,
     });
+    if let (Some(to), serde_json::Value::Object(from)) = (parameters.as_object_mut(), search) {
+        to.extend(from);
+    }
     Ok(CandidateRecord { strategy, backtest, holdout, parameters, transition })
 }

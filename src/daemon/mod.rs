@@ -12,6 +12,7 @@ mod judge;
 mod messages;
 pub mod notifier;
 mod paper;
+pub mod replay;
 mod runners;
 mod schedule;
 pub mod stopper;

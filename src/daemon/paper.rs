@@ -8,30 +8,19 @@
 use super::candles::{DAY_MS, Loaded, WindowSpec, refresh};
 use super::core::{Core, Did, token};
 use super::messages::announce;
+use super::replay::RunConfig;
 use super::schedule::grid_points;
-use crate::engine::{Costs, ExitReason, Ledger, Outcome, Wanted};
+use crate::engine::{ExitReason, Ledger, Outcome, Wanted, Window};
 use crate::lifecycle::{GateEvidence, RecentTrades, ShadowEvidence, State, Verdict};
 use crate::market::{Interval, MarketKind, Symbol};
 use crate::store::{ActivePaperRun, Lease, NewPaperRun, PaperPass, StatRow, StatSource, TransitionRecord};
 use anyhow::Context as _;
 use genome::Strategy;
-use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// How far a run that is behind is taken at once, ms.
 const STRIDE_MS: i64 = 7 * DAY_MS;
-
-/// What a replay of a paper run needs beside its times; stored with the run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct RunConfig {
-    pub(super) market: MarketKind,
-    pub(super) symbols: Vec<Symbol>,
-    pub(super) interval: Interval,
-    pub(super) costs: Costs,
-    pub(super) initial_capital: f64,
-    pub(super) code_version: String,
-}
 
 /// Candles that are refreshed together.
 type FeedKey = (MarketKind, Vec<Symbol>, Interval);
@@ -131,7 +120,7 @@ impl PaperRunner {
             warmup_from_ms: group.warmup_from_ms,
             to_ms: newest_ms,
         };
-        let loaded = Loaded::read(&self.core, spec).await?;
+        let loaded = Loaded::read(&self.core.cache, spec).await?;
         let ids: Vec<_> = group.runs.iter().map(|r| r.strategy.id).collect();
         let stats = self.core.store.latest_stats(&ids).await?;
         let review_ms = i64::try_from(self.core.settings.review_interval_s).unwrap_or(i64::MAX / 2_000) * 1_000;
@@ -145,16 +134,17 @@ impl PaperRunner {
                 break;
             }
             let review = Some(to_ms) != last;
-            let outcomes = self.evaluate(&group, &loaded, to_ms).await?;
+            let window = loaded.window(group.from_ms, to_ms)?;
+            let outcomes = self.evaluate(&group, &window).await?;
             let mut staying = Vec::with_capacity(group.runs.len());
             for (run, outcome) in std::mem::take(&mut group.runs).into_iter().zip(outcomes) {
                 // Between reviews only the newest point is stored; on the way there nothing needs to be.
-                let moved = review && self.review(&run, &outcome, &stats, to_ms).await?;
+                let moved = review && self.review(&run, &outcome, &stats, &window).await?;
                 if moved {
                     continue;
                 }
                 if to_ms == newest_ms {
-                    self.record(&run, &outcome, to_ms).await?;
+                    self.record(&run, &outcome, &window).await?;
                 }
                 staying.push(run);
             }
@@ -163,9 +153,8 @@ impl PaperRunner {
         Ok(Did::Work)
     }
 
-    /// Backtests the group's strategies from the run's start to `to_ms`: the same function as everywhere.
-    async fn evaluate(&self, group: &Group, loaded: &Loaded, to_ms: i64) -> anyhow::Result<Vec<Outcome>> {
-        let window = loaded.window(group.from_ms, to_ms)?;
+    /// Backtests the group's strategies over the run so far: the same function as everywhere.
+    async fn evaluate(&self, group: &Group, window: &Window) -> anyhow::Result<Vec<Outcome>> {
         let strategies = group
             .runs
             .iter()
@@ -174,7 +163,7 @@ impl PaperRunner {
                     .with_context(|| format!("the stored genome of strategy {} does not read", r.strategy.id))
             })
             .collect::<anyhow::Result<Vec<_>>>()?;
-        let engine = Arc::clone(&self.core.engine);
+        let (engine, window) = (Arc::clone(&self.core.engine), window.clone());
         let costs = group.config.costs;
         let wanted = Wanted { ledger: true, ..Wanted::default() };
         let outcomes = self.core.compute(move || engine.evaluate(&strategies, &window, &costs, wanted)).await?;
@@ -185,14 +174,15 @@ impl PaperRunner {
             .collect()
     }
 
-    /// Lets the gate decide on what was known at `at_ms`; whether the strategy moved.
+    /// Lets the gate decide on what was known at the window's end; whether the strategy moved.
     async fn review(
         &self,
         run: &ActivePaperRun,
         outcome: &Outcome,
         stats: &[StatRow],
-        at_ms: i64,
+        window: &Window,
     ) -> anyhow::Result<bool> {
+        let at_ms = window.to_ms();
         let paper = paper_evidence(run, outcome, at_ms, self.core.recent_trades);
         let stat = |source| {
             stats.iter().find(|s| s.strategy_id == run.strategy.id && s.source == source).map(|s| s.performance.clone())
@@ -208,7 +198,7 @@ impl PaperRunner {
         let decision = self.core.gate.decide(run.run.phase, &evidence);
         let Verdict::Move(transition) = decision.verdict else { return Ok(false) };
         // The pass goes first: it is what the decision rests on, and storing it twice changes nothing.
-        self.record(run, outcome, at_ms).await?;
+        self.record(run, outcome, window).await?;
         let evidence = serde_json::to_value(&evidence)?;
         let id = run.strategy.id;
         let mut record =
@@ -231,13 +221,14 @@ impl PaperRunner {
         Ok(true)
     }
 
-    async fn record(&self, run: &ActivePaperRun, outcome: &Outcome, to_ms: i64) -> anyhow::Result<()> {
+    async fn record(&self, run: &ActivePaperRun, outcome: &Outcome, window: &Window) -> anyhow::Result<()> {
         let ledger = outcome.ledger.clone().unwrap_or_default();
         let (open, trades) =
             ledger.trades.into_iter().partition::<Vec<_>, _>(|t| t.exit_reason == ExitReason::EndOfWindow);
         let pass = PaperPass {
             run_id: run.run.id,
-            to_ms,
+            to_ms: window.to_ms(),
+            data_version: Some(window.data_version()),
             performance: outcome.performance.clone(),
             closed_trades: u32::try_from(trades.len()).unwrap_or(u32::MAX),
             open_positions: serde_json::to_value(open)?,

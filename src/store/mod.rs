@@ -13,6 +13,7 @@ mod migrations;
 mod outbox;
 mod overview;
 mod paper;
+mod results;
 mod session_end;
 mod sessions;
 mod status;
@@ -29,6 +30,7 @@ pub use migrations::{MigrationReport, SCHEMA_VERSION};
 pub use outbox::{ClaimedEvent, Delivery, NewEvent, OutboxDepth};
 pub use overview::{GenerationRow, Overview, TrialTotals};
 pub use paper::{ActivePaperRun, PaperPass, PaperRun, PassOutcome};
+pub use results::BacktestRow;
 pub use session_end::{CandidateRecord, FinishReport, WindowStat};
 pub use sessions::{
     FailedBacktest, GenerationRecord, NewSession, RecordOutcome, ResumableSession, Session, SessionStatus,

@@ -55,6 +55,8 @@ pub struct PaperPass {
     pub run_id: Uuid,
     /// End of the last candle counted (exclusive), UTC ms.
     pub to_ms: i64,
+    /// Names the content of the candles that it rests on, warm-up included.
+    pub data_version: Option<String>,
     /// Over the whole run so far.
     pub performance: Performance,
     /// All trades that the strategy closed itself, so far.
@@ -181,7 +183,8 @@ impl Store {
             tx.execute(sql, params).await?;
             columns.insert(tx, pass.run_id, strategy_id).await?;
             let window = (row.try_get(2)?, pass.to_ms);
-            strategies::put_stat(tx, strategy_id, source, window, None, &pass.performance).await?;
+            let version = pass.data_version.as_deref();
+            strategies::put_stat(tx, strategy_id, source, window, version, &pass.performance).await?;
             Ok(PassOutcome::Recorded)
         })
         .await

@@ -14,6 +14,7 @@ fn pass(run_id: Uuid, days: i64) -> PaperPass {
     PaperPass {
         run_id,
         to_ms,
+        data_version: Some("made".to_owned()),
         performance: made::performance(Some(1.0 + days as f64 / 8.0)),
         closed_trades: days as u32,
         open_positions: json!([{ "symbol": "BTCUSDT", "days": days }]),

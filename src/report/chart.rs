@@ -1,0 +1,245 @@
+//! Inline SVG: curves over time with the parts marked, and bars. Colours come from the page's style sheet.
+
+use super::{
+    Part,
+    curve::Stretch,
+    format::{date, number},
+};
+use maud::{Markup, html};
+use std::fmt::Write;
+
+const WIDTH: f64 = 960.0;
+const LEFT: f64 = 64.0;
+const RIGHT: f64 = 20.0;
+const BOTTOM: f64 = 22.0;
+/// Room above the plot, for names.
+const TOP: f64 = 20.0;
+const DAY_MS: f64 = 86_400_000.0;
+
+/// From data to the drawing: linear both ways.
+struct Axes {
+    height: f64,
+    x: (f64, f64),
+    y: (f64, f64),
+}
+
+impl Axes {
+    fn x(&self, value: f64) -> f64 {
+        LEFT + (value - self.x.0) / (self.x.1 - self.x.0) * (WIDTH - LEFT - RIGHT)
+    }
+    fn y(&self, value: f64) -> f64 {
+        let bottom = self.height - BOTTOM;
+        bottom - (value - self.y.0) / (self.y.1 - self.y.0) * (bottom - TOP)
+    }
+}
+
+/// Which curve of a stretch.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Curve {
+    Gain,
+    Drawdown,
+}
+
+impl Curve {
+    fn points(self, stretch: &Stretch) -> &[(f64, f64)] {
+        match self {
+            Self::Gain => &stretch.gain,
+            Self::Drawdown => &stretch.drawdown,
+        }
+    }
+}
+
+/// A curve over time, each part in its colour.
+pub(super) fn over_time(stretches: &[Stretch], curve: Curve, height: f64, label: &str) -> Markup {
+    let points = || stretches.iter().flat_map(|s| curve.points(s));
+    let x = range(points().map(|p| p.0));
+    let (low, high) = range(points().map(|p| p.1).chain([0.0]));
+    let step = nice_step((high - low) / 4.0);
+    let y = ((low / step).floor() * step, if high > 0.0 { (high / step).ceil() * step } else { 0.0 });
+    let axes = Axes { height, x, y };
+    let bottom = height - BOTTOM;
+    html! {
+        svg viewBox=(format!("0 0 {WIDTH} {height}")) role="img" aria-label=(label) {
+            @for s in stretches {
+                @let from = axes.x(s.gain.first().map_or(0.0, |p| p.0));
+                @let to = axes.x(s.gain.last().map_or(0.0, |p| p.0));
+                rect class=(format!("band {}", class(s.part))) x=(px(from)) y=(px(TOP)) width=(px((to - from).max(0.0)))
+                    height=(px(bottom - TOP)) {}
+                @if curve == Curve::Gain && to - from > 9.0 * s.part.name().len() as f64 {
+                    text class=(format!("name {}", class(s.part))) x=(px(from + 4.0)) y=(px(TOP - 6.0)) { (s.part.name()) }
+                }
+            }
+            @for value in ticks(y, step) {
+                @let at = px(axes.y(value));
+                line class=(if value == 0.0 { "zero" } else { "grid" }) x1=(px(LEFT)) x2=(px(WIDTH - RIGHT)) y1=(at) y2=(at) {}
+                text class="tick end" x=(px(LEFT - 6.0)) y=(at) dy="0.32em" { (tick_percent(value, step)) }
+            }
+            @for time_ms in days(x) {
+                @let at = axes.x(time_ms);
+                line class="grid" x1=(px(at)) x2=(px(at)) y1=(px(bottom)) y2=(px(bottom + 4.0)) {}
+                text class="tick middle" x=(px(at)) y=(px(height - 4.0)) { (date(time_ms as i64)) }
+            }
+            @for s in stretches {
+                @let line = path(&axes, curve.points(s));
+                @if curve == Curve::Drawdown {
+                    path class=(format!("area {}", class(s.part))) d=(area(&axes, curve.points(s), &line)) {}
+                }
+                path class=(format!("line {}", class(s.part))) d=(line) {}
+            }
+        }
+    }
+}
+
+/// Bars of how often a return fell into each range. The ranges have one width, and 0 is a border.
+pub(super) fn histogram(returns: &[f64], label: &str) -> Markup {
+    let height = 200.0;
+    let mut sorted = returns.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let at = |share: f64| sorted.get((share * sorted.len() as f64) as usize).or(sorted.last()).copied().unwrap_or(0.0);
+    // The rare extremes go to the outermost bars: otherwise they leave all others no room.
+    let (low, high) = (at(0.005).min(0.0), at(0.995).max(0.0));
+    let width = nice_step((high - low).max(1e-6) / 40.0);
+    let (first, last) = ((low / width).floor() as i64, ((high / width).ceil() as i64).max(1));
+    let mut bins = vec![0_u32; usize::try_from(last - first).unwrap_or(1).max(1)];
+    for value in returns {
+        let bin = ((value / width).floor() as i64).clamp(first, last - 1) - first;
+        bins[usize::try_from(bin).unwrap_or(0)] += 1;
+    }
+    let most = f64::from(bins.iter().copied().max().unwrap_or(0).max(1));
+    let step = nice_step(most / 4.0).max(1.0);
+    let x = (first as f64 * width, last as f64 * width);
+    let axes = Axes { height, x, y: (0.0, (most / step).ceil() * step) };
+    let tick = nice_step((x.1 - x.0) / 8.0);
+    html! {
+        svg viewBox=(format!("0 0 {WIDTH} {height}")) role="img" aria-label=(label) {
+            @for value in ticks(axes.y, step) {
+                @let at = px(axes.y(value));
+                line class=(if value == 0.0 { "zero" } else { "grid" }) x1=(px(LEFT)) x2=(px(WIDTH - RIGHT)) y1=(at) y2=(at) {}
+                text class="tick end" x=(px(LEFT - 6.0)) y=(at) dy="0.32em" { (number(value, 0)) }
+            }
+            @for (i, &count) in bins.iter().enumerate().filter(|(_, count)| **count > 0) {
+                @let from = (first + i as i64) as f64 * width;
+                rect class=(if from < 0.0 { "loss" } else { "gain" }) x=(px(axes.x(from) + 0.5)) y=(px(axes.y(f64::from(count))))
+                    width=(px((axes.x(from + width) - axes.x(from) - 1.0).max(0.5)))
+                    height=(px(axes.y(0.0) - axes.y(f64::from(count)))) {
+                    title { (count) " trades from " (tick_percent(from, width)) " to " (tick_percent(from + width, width)) }
+                }
+            }
+            @for value in ticks(((x.0 / tick).ceil() * tick, x.1), tick) {
+                text class="tick middle" x=(px(axes.x(value))) y=(px(height - 4.0)) { (tick_percent(value, tick)) }
+            }
+        }
+    }
+}
+
+pub(super) const fn class(part: Part) -> &'static str {
+    match part {
+        Part::Backtest => "backtest",
+        Part::Holdout => "holdout",
+        Part::Shadow => "shadow",
+        Part::Live => "live",
+    }
+}
+
+/// A length in the drawing: a tenth is finer than eyes.
+fn px(value: f64) -> String {
+    format!("{value:.1}")
+}
+
+fn path(axes: &Axes, points: &[(f64, f64)]) -> String {
+    let mut path = String::with_capacity(points.len() * 12);
+    for (i, (x, y)) in points.iter().enumerate() {
+        // Writing to a string cannot fail.
+        let _ = write!(path, "{}{:.1} {:.1}", if i == 0 { 'M' } else { 'L' }, axes.x(*x), axes.y(*y));
+    }
+    path
+}
+
+fn area(axes: &Axes, points: &[(f64, f64)], line: &str) -> String {
+    let (first, last) = (points.first().map_or(0.0, |p| p.0), points.last().map_or(0.0, |p| p.0));
+    let zero = axes.y(0.0);
+    format!("{line}L{:.1} {zero:.1}L{:.1} {zero:.1}Z", axes.x(last), axes.x(first))
+}
+
+/// Lowest and highest, never the same.
+fn range(values: impl Iterator<Item = f64>) -> (f64, f64) {
+    let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
+    if low.is_finite() && high > low {
+        (low, high)
+    } else if low.is_finite() {
+        (low - 0.005, high + 0.005)
+    } else {
+        (0.0, 1.0)
+    }
+}
+
+/// The next of 1, 2 or 5 times a power of ten.
+fn nice_step(least: f64) -> f64 {
+    let power = 10_f64.powf(least.max(1e-9).log10().floor());
+    [1.0, 2.0, 5.0].into_iter().map(|n| n * power).find(|step| *step >= least * (1.0 - 1e-9)).unwrap_or(10.0 * power)
+}
+
+fn ticks((from, to): (f64, f64), step: f64) -> impl Iterator<Item = f64> {
+    let count = ((to - from) / step + 1e-6).floor().clamp(0.0, 100.0) as u32;
+    // A tick that is not quite zero for rounding is zero.
+    let exact = move |value: f64| if value.abs() < step * 1e-6 { 0.0 } else { value };
+    (0..=count).map(move |i| exact(from + f64::from(i) * step))
+}
+
+/// Midnights, a good distance apart.
+fn days((from_ms, to_ms): (f64, f64)) -> impl Iterator<Item = f64> {
+    let least = (to_ms - from_ms) / DAY_MS / 8.0;
+    let step = [1.0, 2.0, 7.0, 14.0, 28.0, 91.0, 182.0].into_iter().find(|days| *days >= least);
+    let step_ms = step.unwrap_or((least / 365.0).ceil() * 365.0) * DAY_MS;
+    // Half a label's width from the edges.
+    let margin_ms = (to_ms - from_ms) * 0.03;
+    let first = ((from_ms + margin_ms) / step_ms).ceil() * step_ms;
+    (0..12).map(move |i| first + f64::from(i) * step_ms).take_while(move |t| *t <= to_ms - margin_ms)
+}
+
+/// A fraction as a percentage, with as many decimals as the step needs.
+fn tick_percent(value: f64, step: f64) -> String {
+    let decimals = (-(100.0 * step).log10()).ceil().clamp(0.0, 6.0) as usize;
+    number(100.0 * value, decimals) + " %"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_are_round() {
+        for (least, step) in [(0.03, 0.05), (0.05, 0.05), (0.06, 0.1), (17.0, 20.0), (1.0, 1.0)] {
+            assert!((nice_step(least) - step).abs() < 1e-12, "{least}: {}", nice_step(least));
+        }
+        assert_eq!(ticks((-0.2, 0.2), 0.1).count(), 5);
+        assert!(ticks((-0.3, 0.3), 0.1).any(|t| t == 0.0));
+        assert_eq!(tick_percent(0.005, 0.005), "0.5 %");
+        assert_eq!(tick_percent(-0.2, 0.1), "-20 %");
+    }
+
+    #[test]
+    fn every_return_is_in_a_bar() {
+        let text = histogram(&[-0.5, -0.01, 0.0, 0.01, 0.012, 7.0], "returns").into_string();
+        let counted: u32 =
+            text.split("<title>").skip(1).map(|rest| rest.split(' ').next().unwrap().parse::<u32>().unwrap()).sum();
+        assert_eq!(counted, 6, "{text}");
+        // Nothing to draw is no reason to fail.
+        assert!(histogram(&[], "returns").into_string().contains("svg"));
+        assert!(histogram(&[0.0], "returns").into_string().contains("1 trades from 0"));
+    }
+
+    #[test]
+    fn a_flat_curve_is_drawn() {
+        let day = |d: f64| d * DAY_MS;
+        let flat = Stretch {
+            part: Part::Live,
+            gain: vec![(day(1.0), 0.0), (day(2.0), 0.0)],
+            drawdown: vec![(day(1.0), 0.0), (day(2.0), 0.0)],
+        };
+        for curve in [Curve::Gain, Curve::Drawdown] {
+            let text = over_time(std::slice::from_ref(&flat), curve, 200.0, "flat").into_string();
+            assert!(text.contains("line live") && !text.contains("NaN") && !text.contains("inf"), "{text}");
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Periods chained to one curve: what came of one unit that was in the strategy from the first day on.
+//!
+//! Each period began with its own capital; here each begins with what the one before left.
+
+use super::{Part, Period};
+
+/// Most points drawn of one period: more than a screen has pixels is of no use.
+const MAX_POINTS: usize = 1_000;
+
+/// The curve of one period.
+pub(super) struct Stretch {
+    pub(super) part: Part,
+    /// Time in UTC ms, gain since the very beginning as a fraction.
+    pub(super) gain: Vec<(f64, f64)>,
+    /// Time in UTC ms, distance from the highest value so far as a fraction: never positive.
+    pub(super) drawdown: Vec<(f64, f64)>,
+}
+
+/// Every period whose daily equity is known.
+pub(super) fn chain(periods: &[Period]) -> Vec<Stretch> {
+    let (mut level, mut peak) = (1.0_f64, 1.0_f64);
+    let mut stretches = Vec::new();
+    for period in periods {
+        let Some(first) = period.daily_equity.first().filter(|first| first.equity > 0.0) else { continue };
+        if period.daily_equity.len() < 2 {
+            continue;
+        }
+        let (mut gain, mut drawdown) = (Vec::new(), Vec::new());
+        let start = level;
+        for point in &period.daily_equity {
+            level = start * point.equity / first.equity;
+            peak = peak.max(level);
+            gain.push((point.time_ms as f64, level - 1.0));
+            drawdown.push((point.time_ms as f64, level / peak - 1.0));
+        }
+        let part = period.part;
+        stretches.push(Stretch { part, gain: thin(&gain), drawdown: thin(&drawdown) });
+    }
+    stretches
+}
+
+/// At most [`MAX_POINTS`], first and last, lowest and highest of each stretch among them.
+fn thin(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    if points.len() <= MAX_POINTS {
+        return points.to_vec();
+    }
+    let chunk = points.len().div_ceil(MAX_POINTS / 4);
+    let mut kept = Vec::with_capacity(MAX_POINTS);
+    for part in points.chunks(chunk) {
+        let last = part.len() - 1;
+        let by = |a: &usize, b: &usize| part[*a].1.total_cmp(&part[*b].1);
+        let mut wanted = vec![0, last];
+        wanted.extend((0..=last).min_by(by));
+        wanted.extend((0..=last).max_by(by));
+        wanted.sort_unstable();
+        wanted.dedup();
+        kept.extend(wanted.into_iter().map(|i| part[i]));
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thinning_keeps_ends_and_extremes() {
+        let mut points: Vec<(f64, f64)> = (0..10_000).map(|i| (f64::from(i), f64::from(i % 7))).collect();
+        points[5_003].1 = 99.0;
+        points[5_004].1 = -99.0;
+        let thinned = thin(&points);
+        assert!(thinned.len() <= MAX_POINTS, "{}", thinned.len());
+        assert!(thinned.is_sorted_by(|a, b| a.0 < b.0));
+        for wanted in [points[0], points[9_999], (5_003.0, 99.0), (5_004.0, -99.0)] {
+            assert!(thinned.contains(&wanted));
+        }
+    }
+}

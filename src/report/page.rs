@@ -1,0 +1,260 @@
+//! The page: what a reader asks first comes first.
+
+use super::{
+    Move, Part, Period, Setup, StrategyReport, chart,
+    curve::{self, Stretch},
+    format::{self, UNDEFINED},
+    months, trades,
+};
+use crate::engine::Performance;
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+const STYLE: &str = include_str!("style.css");
+const FILTER: &str = include_str!("filter.js");
+
+pub(super) fn page(report: &StrategyReport) -> Markup {
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                title { (report.name) " – sg-ai strategy report" }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                (head(report))
+                (rules(report))
+                (figures(&report.periods))
+                (curves(&curve::chain(&report.periods)))
+                (monthly(&report.periods))
+                (distribution(&report.periods))
+                (gates(&report.moves))
+                (lineage(report))
+                (setup(report))
+                @if report.periods.iter().any(|p| !p.trades.is_empty()) {
+                    h2 { "Trades" }
+                    (trades::section(&report.periods))
+                    script { (PreEscaped(FILTER)) }
+                }
+            }
+        }
+    }
+}
+
+fn head(report: &StrategyReport) -> Markup {
+    let reason = report.disable_reason.map(|r| format!(" ({})", r.name())).unwrap_or_default();
+    let symbols: Vec<&str> = report.symbols.iter().map(crate::market::Symbol::as_str).collect();
+    html! {
+        header {
+            h1 { (report.name) }
+            span class=(format!("state {}", report.state.name())) { (report.state) (reason) }
+        }
+        p.soft {
+            (symbols.join(", ")) " · " (report.market) " · " (report.timeframe) " candles · report of "
+            (format::time(report.made_at_ms)) " UTC"
+        }
+        p.soft {
+            "Every result is on paper and net of fees, slippage and funding. The search chose this strategy on its backtest, "
+            "among many: only what came after says anything about it."
+        }
+    }
+}
+
+fn rules(report: &StrategyReport) -> Markup {
+    html! {
+        h2 { "Rules" }
+        @for line in report.words.lines() { p { (line) } }
+        pre { (report.rules) }
+    }
+}
+
+/// A heading for each period, numbered where there are several of one part.
+fn names(periods: &[Period]) -> Vec<String> {
+    let mut seen = [0_u32; Part::ALL.len()];
+    let name = |period: &Period| {
+        let n = &mut seen[period.part as usize];
+        *n += 1;
+        if *n == 1 { period.part.name().to_owned() } else { format!("{} {n}", period.part.name()) }
+    };
+    periods.iter().map(name).collect()
+}
+
+/// What one row of the figures shows.
+type Figure = fn(&Performance) -> String;
+
+const FIGURES: &[(&str, Figure)] = &[
+    ("Total return", |p| format::percent(p.total_return)),
+    ("Annual growth", |p| format::percent(p.cagr)),
+    ("Sharpe ratio", |p| format::ratio(p.sharpe_ratio)),
+    ("Sortino ratio", |p| format::ratio(p.sortino_ratio)),
+    ("Calmar ratio", |p| format::ratio(p.calmar_ratio)),
+    ("t-statistic", |p| format::ratio(p.t_statistic)),
+    ("Largest drawdown", |p| format::percent(p.max_drawdown)),
+    ("Profit factor", |p| format::ratio(p.profit_factor)),
+    ("Win rate", |p| format::percent(p.win_rate)),
+    ("Trades", |p| format::number(f64::from(p.total_trades), 0)),
+    ("… closed by the period's end", |p| format::number(f64::from(p.end_of_window_trades), 0)),
+    ("Mean duration", |p| format::hours(p.avg_trade_duration_hours)),
+    ("Mean return of a trade", |p| format::percent(p.expectancy)),
+    ("System quality number", |p| format::ratio(p.sqn)),
+    ("Time in a position", |p| format::percent(p.exposure)),
+    ("Days", |p| format::number(f64::from(p.days), 0)),
+    ("Fees", |p| format::number(p.fees, 2)),
+    ("Slippage", |p| format::number(p.slippage, 2)),
+    ("Funding", |p| format::number(p.funding, 2)),
+];
+
+fn figures(periods: &[Period]) -> Markup {
+    let names = names(periods);
+    html! {
+        h2 { "Figures" }
+        @if periods.is_empty() { p.soft { "Nothing has been measured yet." } }
+        @else {
+            div.scroll { table {
+                thead {
+                    tr { th { "" } @for (p, name) in periods.iter().zip(&names) {
+                        th { span class=(format!("dot {}", chart::class(p.part))) { (name) } }
+                    } }
+                    tr { th { "" } @for p in periods { th.dates { (format::date(p.from_ms)) br; "to " (format::date(p.to_ms)) } } }
+                }
+                tbody {
+                    @for (name, figure) in FIGURES {
+                        tr { th { (name) } @for p in periods { td { (p.performance.as_ref().map_or(UNDEFINED.to_owned(), figure)) } } }
+                    }
+                }
+            } }
+            p.soft {
+                "Ratios are annualised by √365 from daily returns. Fees, slippage and funding are in quote units, each "
+                "period on its own initial capital. – is undefined."
+            }
+            @for (p, name) in periods.iter().zip(&names) {
+                @if let Some(note) = &p.note { p.soft { b { (name) } ": " (note) "." } }
+            }
+        }
+    }
+}
+
+fn curves(stretches: &[Stretch]) -> Markup {
+    html! {
+        @if !stretches.is_empty() {
+            h2 { "Equity" }
+            figure {
+                (chart::over_time(stretches, chart::Curve::Gain, 320.0, "Gain since the first day, by part"))
+                figcaption { "Gain since the first day, at 00:00 UTC of each day; each part goes on from where the one before ended." }
+            }
+            h3 { "Drawdown" }
+            figure {
+                (chart::over_time(stretches, chart::Curve::Drawdown, 180.0, "Distance from the highest value so far"))
+                figcaption { "Distance from the highest daily value so far. The largest drawdown among the figures is of every candle, and may be deeper." }
+            }
+        }
+    }
+}
+
+fn monthly(periods: &[Period]) -> Markup {
+    let by_month = months::by_month(periods);
+    html! {
+        @if !by_month.is_empty() {
+            h2 { "Monthly returns" }
+            (months::table(&by_month))
+            p.soft { "Percent. First and last month may be incomplete; a month of two parts is the product of both." }
+        }
+    }
+}
+
+fn distribution(periods: &[Period]) -> Markup {
+    let returns: Vec<f64> = periods.iter().flat_map(|p| &p.trades).map(|t| t.return_fraction).collect();
+    html! {
+        @if !returns.is_empty() {
+            h2 { "Distribution of trades" }
+            figure {
+                (chart::histogram(&returns, "How many trades had which return"))
+                figcaption {
+                    (format::number(returns.len() as f64, 0)) " trades by net return on what was put in. "
+                    "The outermost bars hold everything beyond them."
+                }
+            }
+        }
+    }
+}
+
+fn gates(moves: &[Move]) -> Markup {
+    html! {
+        h2 { "Decisions" }
+        @if moves.is_empty() { p.soft { "Nothing has been decided yet." } }
+        @for m in moves {
+            div.gate {
+                h3 { (format::time(m.at_ms)) ": " (m.from) " → " (m.to) }
+                p { (m.summary) }
+                p.soft { "By " (m.actor) @if let Some(policy) = &m.policy { ", policy " (policy) } }
+                @if !m.checks.is_empty() {
+                    div.scroll { table.words {
+                        thead { tr { th { "requirement" } th { "needed" } th.figure { "had" } th { "" } } }
+                        tbody { @for check in &m.checks { tr {
+                            th { (check.name) } td { (check.needed) }
+                            td.figure { (check.had.map_or(UNDEFINED.to_owned(), format::measured)) }
+                            @if check.passed { td.yes { "passed" } } @else { td.no { "not passed" } }
+                        } } }
+                    } }
+                }
+            }
+        }
+    }
+}
+
+fn lineage(report: &StrategyReport) -> Markup {
+    html! {
+        h2 { "Origin" }
+        dl {
+            dt { "Made by" } dd {
+                (report.created_by)
+                @if report.generation > 0 { ", generation " (report.generation) }
+                @if let Some(island) = &report.island { ", island " (island) }
+            }
+            dt { "Stored" } dd { (format::time(report.created_at_ms)) " UTC" }
+            dt { "Id" } dd { code { (report.id) } }
+            dt { "Genome" } dd { code { (report.genome_hash) } }
+            @if let Some(session) = &report.session { dt { "Session" } dd { code { (session) } } }
+        }
+        @if report.ancestors.is_empty() { p.soft { "No stored ancestors." } }
+        @else {
+            div.scroll { table.words {
+                thead { tr { th { "ancestor" } th.figure { "steps back" } th.figure { "generation" } th { "state" } th { "genome" } } }
+                tbody { @for a in &report.ancestors { tr {
+                    th { (a.name) } td.figure { (a.depth) } td.figure { (a.generation) } td { (a.state) }
+                    td { code { (format::short(&a.genome_hash)) } }
+                } } }
+            } }
+        }
+    }
+}
+
+fn setup(report: &StrategyReport) -> Markup {
+    let names = names(&report.periods);
+    html! {
+        h2 { "Set-up, and how to reproduce it" }
+        @for (period, name) in report.periods.iter().zip(&names) {
+            @if let Some(s) = &period.setup { h3 { (name) } (period_setup(period, s)) }
+        }
+        p { "The same figures, to the bit, on the machine that has the candles:" }
+        pre { "sg-ai reproduce " (report.id) "\nsg-ai strategies show " (report.id) }
+        p.soft { "Made by sg-ai " (report.made_by) "." }
+    }
+}
+
+fn period_setup(period: &Period, s: &Setup) -> Markup {
+    let symbols: Vec<&str> = s.symbols.iter().map(crate::market::Symbol::as_str).collect();
+    // Costs are plain numbers, which always have a JSON form.
+    let costs = serde_json::to_string(&s.costs).unwrap_or_default();
+    html! {
+        dl {
+            dt { "Candles" } dd { (symbols.join(", ")) ", " (s.market) ", " (s.interval) }
+            dt { "Window" } dd { (format::time(period.from_ms)) " to " (format::time(period.to_ms)) ", warm-up from " (format::time(s.warmup_from_ms)) }
+            dt { "Capital" } dd { (format::number(s.initial_capital, 2)) }
+            dt { "Costs" } dd { code { (costs) } }
+            dt { "Data version" } dd { @if let Some(version) = &s.data_version { code { (version) } } @else { "not stored" } }
+            dt { "Code version" } dd { (s.code_version) }
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! The report as a reader has it: figures are there, nothing is fetched, nothing breaks out, nothing is too big.
+
+use super::*;
+use crate::engine::{ExitReason, MonthlyReturn, Side};
+
+const DAY_MS: i64 = 86_400_000;
+/// 2024-01-01.
+const T0: i64 = 1_704_067_200_000;
+
+fn performance() -> Performance {
+    Performance {
+        total_return: Some(0.123_45),
+        sharpe_ratio: Some(1.754),
+        max_drawdown: Some(-0.0876),
+        profit_factor: None,
+        win_rate: Some(0.575),
+        total_trades: 1_234,
+        monthly_returns: vec![
+            MonthlyReturn { month: "2024-01".to_owned(), return_fraction: 0.1 },
+            MonthlyReturn { month: "2024-02".to_owned(), return_fraction: -0.05 },
+        ],
+        ..Performance::default()
+    }
+}
+
+fn trade(i: i64) -> Trade {
+    let price = 40_000.0 + (i % 977) as f64 * 13.37;
+    Trade {
+        symbol: "BTCUSDT".parse().unwrap(),
+        side: if i % 2 == 0 { Side::Long } else { Side::Short },
+        entry_time_ms: T0 + i * 3_600_000,
+        entry_price: price,
+        exit_time_ms: T0 + i * 3_600_000 + 2_700_000,
+        exit_price: price * 1.01,
+        quantity: 0.123_456,
+        profit: (i % 11) as f64 * 7.77 - 30.0,
+        return_fraction: (i % 11) as f64 * 0.001 - 0.004,
+        fees: 1.0,
+        slippage: 0.5,
+        funding: 0.0,
+        risk: None,
+        exit_reason: ExitReason::TrailingStop,
+        bars: 3,
+    }
+}
+
+fn period(part: Part, from_day: i64, days: i64, trades: i64) -> Period {
+    let equity =
+        |day: i64| DailyEquity { time_ms: T0 + (from_day + day) * DAY_MS, equity: 10_000.0 + 25.0 * day as f64 };
+    Period {
+        part,
+        from_ms: T0 + from_day * DAY_MS,
+        to_ms: T0 + (from_day + days) * DAY_MS,
+        performance: Some(performance()),
+        daily_equity: (0..=days).map(equity).collect(),
+        trades: (0..trades).map(trade).collect(),
+        setup: Some(Setup {
+            market: MarketKind::Spot,
+            symbols: vec!["BTCUSDT".parse().unwrap()],
+            interval: Interval::M15,
+            costs: Costs::default(),
+            initial_capital: 10_000.0,
+            warmup_from_ms: T0 - 60 * DAY_MS,
+            data_version: Some("feedface".to_owned()),
+            code_version: "0.1.0".to_owned(),
+        }),
+        note: None,
+    }
+}
+
+fn report() -> StrategyReport {
+    StrategyReport {
+        name: "reversion-1a2b3c4d".to_owned(),
+        id: "0190-id".to_owned(),
+        genome_hash: "ab".repeat(32),
+        state: State::Live,
+        disable_reason: None,
+        rules: "long entry rsi(14) < 30".to_owned(),
+        words: "Decides at the close of every 15m candle.\nBuys when RSI is low.".to_owned(),
+        market: MarketKind::Spot,
+        symbols: vec!["BTCUSDT".parse().unwrap(), "ETHUSDT".parse().unwrap()],
+        timeframe: Interval::M15,
+        created_by: "search".to_owned(),
+        created_at_ms: T0,
+        generation: 5,
+        island: Some("main".to_owned()),
+        session: None,
+        ancestors: vec![Ancestor {
+            depth: 1,
+            name: "parent-77".to_owned(),
+            genome_hash: "cd".repeat(32),
+            generation: 4,
+            state: State::Disabled,
+        }],
+        periods: vec![
+            period(Part::Backtest, 0, 60, 40),
+            period(Part::Holdout, 60, 30, 20),
+            period(Part::Shadow, 90, 20, 9),
+        ],
+        moves: vec![Move {
+            at_ms: T0 + 90 * DAY_MS,
+            from: State::Candidate,
+            to: State::Shadow,
+            actor: "candidate gate".to_owned(),
+            policy: Some("threshold/1".to_owned()),
+            summary: "passed every requirement".to_owned(),
+            checks: vec![Check {
+                name: "holdout.profit_factor".to_owned(),
+                needed: ">= 1.3".to_owned(),
+                had: Some(1.4567),
+                passed: true,
+            }],
+        }],
+        made_at_ms: T0 + 111 * DAY_MS,
+        made_by: "0.1.0".to_owned(),
+    }
+}
+
+#[test]
+fn what_went_in_comes_out() {
+    let html = render(&report());
+    for wanted in [
+        "reversion-1a2b3c4d",
+        "long entry rsi(14) &lt; 30",
+        "Buys when RSI is low.",
+        "12.35 %",
+        "1.75",
+        "-8.76 %",
+        "57.50 %",
+        "1,234",
+        "–",
+        "holdout.profit_factor",
+        "&gt;= 1.3",
+        "1.457",
+        "passed every requirement",
+        "parent-77",
+        "feedface",
+        "sg-ai reproduce 0190-id",
+        "trailing stop",
+        "All 69 trades",
+        "2024-01-01",
+        "prefers-color-scheme: dark",
+    ] {
+        assert!(html.contains(wanted), "{wanted} is missing");
+    }
+    // January of three periods: 1.1^3 - 1.
+    assert!(html.contains(">33.1<"));
+    // Each part is drawn as itself.
+    for part in ["line backtest", "line holdout", "line shadow"] {
+        assert_eq!(html.matches(&format!("class=\"{part}\"")).count(), 2, "{part}");
+    }
+    assert!(!html.contains("line live"));
+}
+
+#[test]
+fn the_curve_goes_on_where_the_part_before_ended() {
+    let chained = curve::chain(&report().periods);
+    let ends: Vec<f64> = chained.iter().map(|s| s.gain.last().unwrap().1).collect();
+    let expected = [1.15, 1.15 * 1.075, 1.15 * 1.075 * 1.05];
+    for (end, expected) in ends.iter().zip(expected) {
+        assert!((end - (expected - 1.0)).abs() < 1e-12, "{ends:?}");
+    }
+}
+
+#[test]
+fn nothing_is_fetched() {
+    let html = render(&report());
+    for forbidden in ["http://", "https://", "src=", "href=", "@import", "url("] {
+        assert!(!html.contains(forbidden), "{forbidden}");
+    }
+}
+
+#[test]
+fn hostile_names_stay_text() {
+    let hostile = "</title><script>alert(1)</script>\"'&";
+    let mut report = report();
+    report.name = hostile.to_owned();
+    report.rules = hostile.to_owned();
+    report.words = hostile.to_owned();
+    report.created_by = hostile.to_owned();
+    report.ancestors[0].name = hostile.to_owned();
+    report.moves[0].summary = hostile.to_owned();
+    report.moves[0].checks[0].name = hostile.to_owned();
+    report.periods[0].note = Some(hostile.to_owned());
+    let html = render(&report);
+    assert!(!html.contains("alert(1)</script>") && !html.contains("<script>alert"));
+    assert_eq!(html.matches("</script>").count(), 1);
+    assert!(!html.contains("</title><script>"));
+}
+
+#[test]
+fn ten_thousand_trades_stay_below_two_megabytes() {
+    let mut report = report();
+    report.periods = vec![period(Part::Backtest, 0, 4_000, 9_000), period(Part::Live, 4_000, 1_000, 1_000)];
+    let html = render(&report);
+    assert!(html.len() < 2_000_000, "{} bytes", html.len());
+    assert!(html.matches("<tr class=").count() == 10_000);
+}
+
+#[test]
+fn a_strategy_without_a_past_has_a_page() {
+    let mut report = report();
+    report.periods.clear();
+    report.moves.clear();
+    report.ancestors.clear();
+    let html = render(&report);
+    assert!(html.contains("Nothing has been measured yet") && html.contains("Nothing has been decided yet"));
+    assert!(!html.contains("<svg") && !html.contains("<script"));
+}
