@@ -167,6 +167,8 @@ impl ContinuousRunner {
             return Ok(Did::Stopped);
         }
         let candidates = judge::candidates(core, &session, &state, &loaded).await?;
+        let waiting = judge::waiting(core, &session, &loaded).await?;
+        core.store.judge_waiting(&self.token()?, session.id, &waiting).await?;
         let report = core.store.finish_session(&self.token()?, session.id, &candidates).await?;
         tracing::info!(
             session = session.spec.number,

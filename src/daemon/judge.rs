@@ -6,60 +6,141 @@ use super::candles::Loaded;
 use super::core::Core;
 use super::messages::announce;
 use super::replay::{Recipe, RunConfig};
-use crate::engine::Wanted;
+use crate::engine::{EvaluationError, Outcome, Wanted};
 use crate::lifecycle::{GateEvidence, State};
 use crate::search::{self, Individual, SearchState};
-use crate::store::{CandidateRecord, NewPaperRun, NewStrategy, Session, TransitionRecord, WindowStat};
+use crate::store::{
+    CandidateRecord, NewPaperRun, NewSession, NewStrategy, Page, Session, StrategyFilter, TransitionRecord,
+    WaitingRecord, WindowStat,
+};
 use genome::{Niche, Strategy};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::sync::Arc;
 use uuid::Uuid;
 
 /// The session's best as candidates with what the gate says of each, best first.
 ///
 /// # Errors
-/// When the hold-out's candles are not there. A candidate that cannot be evaluated is rejected, not an error.
+/// When the hold-out's candles are not there. A candidate that cannot be evaluated is held, not an error.
 pub(super) async fn candidates(
     core: &Arc<Core>,
     session: &Session,
     state: &SearchState,
     loaded: &Loaded,
 ) -> anyhow::Result<Vec<CandidateRecord>> {
-    let spec = &session.spec;
     let champions = search::champions(state, core.settings.candidates_per_session as usize);
-    let strategies: Vec<Strategy> = champions.iter().map(|c| c.strategy.clone()).collect();
-    let searched = loaded.window(spec.window_from_ms, spec.holdout_from_ms)?;
-    let holdout = loaded.window(spec.holdout_from_ms, spec.window_to_ms)?;
-    let (engine, costs) = (Arc::clone(&core.engine), core.costs);
-    let (backtests, holdouts) = core
-        .compute(move || {
-            let wanted = Wanted::default();
-            (
-                engine.evaluate(&strategies, &searched, &costs, wanted),
-                engine.evaluate(&strategies, &holdout, &costs, wanted),
-            )
-        })
-        .await?;
-    let results = backtests.into_iter().zip(holdouts);
-    champions
-        .iter()
-        .zip(results)
-        .map(|(champion, (backtest, holdout))| {
-            let stat = |from_ms, to_ms, performance| WindowStat { from_ms, to_ms, performance };
-            let backtest = backtest.ok().map(|o| stat(spec.window_from_ms, spec.holdout_from_ms, o.performance));
-            let holdout = holdout.ok().map(|o| stat(spec.holdout_from_ms, spec.window_to_ms, o.performance));
-            record(core, session, champion, backtest, holdout)
-        })
-        .collect()
+    let strategies = champions.iter().map(|c| c.strategy.clone()).collect();
+    let measured = measure(core, &session.spec, strategies, loaded).await?;
+    champions.iter().zip(measured).map(|(champion, stats)| record(core, session, champion, stats)).collect()
 }
 
-fn record(
-    core: &Core,
+/// Strategies that wait as candidates (added or revived by an operator) on the session's symbols, judged alike.
+///
+/// # Errors
+/// When the store does not answer, or a stored genome does not read.
+pub(super) async fn waiting(
+    core: &Arc<Core>,
     session: &Session,
-    champion: &Individual,
-    backtest: Option<WindowStat>,
-    holdout: Option<WindowStat>,
-) -> anyhow::Result<CandidateRecord> {
+    loaded: &Loaded,
+) -> anyhow::Result<Vec<WaitingRecord>> {
+    let spec = &session.spec;
+    let filter = StrategyFilter { states: vec![State::Candidate], ..StrategyFilter::default() };
+    let mut found = core.store.strategies(&filter, Page::first(1_000)).await?;
+    found.retain(|s| s.symbols == spec.symbols && s.market == spec.market);
+    found.sort_by_key(|s| s.id);
+    let read = |s: &crate::store::Strategy| serde_json::from_value::<Strategy>(s.genome.clone());
+    let strategies = found.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    let measured = measure(core, spec, strategies, loaded).await?;
+    let judge = |(strategy, stats): (&crate::store::Strategy, Stats)| {
+        let transition = decide(core, spec, strategy.id, (&strategy.name, &strategy.canonical), &stats)?;
+        let parameters = parameters(core, spec, None)?;
+        Ok(WaitingRecord { strategy_id: strategy.id, backtest: stats.0, holdout: stats.1, parameters, transition })
+    };
+    found.iter().zip(measured).map(judge).collect()
+}
+
+/// Backtest and hold-out; `None` where the strategy could not be evaluated.
+type Stats = (Option<WindowStat>, Option<WindowStat>);
+
+/// Each strategy over what the search saw and over what it did not.
+async fn measure(
+    core: &Arc<Core>,
+    spec: &NewSession,
+    strategies: Vec<Strategy>,
+    loaded: &Loaded,
+) -> anyhow::Result<Vec<Stats>> {
+    let (from_ms, split_ms, to_ms) = (spec.window_from_ms, spec.holdout_from_ms, spec.window_to_ms);
+    let searched = loaded.window(from_ms, split_ms)?;
+    let holdout = loaded.window(split_ms, to_ms)?;
+    let (engine, costs) = (Arc::clone(&core.engine), core.costs);
+    let evaluated = core
+        .compute(move || {
+            let on = |window| engine.evaluate(&strategies, window, &costs, Wanted::default());
+            on(&searched).into_iter().zip(on(&holdout)).collect::<Vec<_>>()
+        })
+        .await?;
+    let stat = |from_ms, to_ms, outcome: Outcome| WindowStat { from_ms, to_ms, performance: outcome.performance };
+    let stats = |(backtest, holdout): (Result<Outcome, EvaluationError>, _)| {
+        let holdout: Result<Outcome, EvaluationError> = holdout;
+        (backtest.ok().map(|o| stat(from_ms, split_ms, o)), holdout.ok().map(|o| stat(split_ms, to_ms, o)))
+    };
+    Ok(evaluated.into_iter().map(stats).collect())
+}
+
+/// What the gate says, as the transition that follows from it, if one does.
+fn decide(
+    core: &Core,
+    spec: &NewSession,
+    id: Uuid,
+    (name, text): (&str, &str),
+    (backtest, holdout): &Stats,
+) -> anyhow::Result<Option<TransitionRecord>> {
+    let evidence = GateEvidence {
+        backtest: backtest.as_ref().map(|s| s.performance.clone()),
+        holdout: holdout.as_ref().map(|s| s.performance.clone()),
+        ..GateEvidence::default()
+    };
+    let decision = core.gate.decide(State::Candidate, &evidence);
+    let (at_ms, json) = (spec.window_to_ms, serde_json::to_value(&evidence)?);
+    let made = TransitionRecord::from_decision(id, core.gate.name(), decision, json, "candidate gate", at_ms);
+    let Some(mut record) = made else { return Ok(None) };
+    if record.transition.to() == State::Shadow {
+        let symbols = core.settings.followed_symbols(&spec.symbols).to_vec();
+        let config = RunConfig { symbols, ..config(core, spec) };
+        let warmup_from_ms = at_ms - core.warmup_ms();
+        record.run = Some(NewPaperRun { warmup_from_ms, config: serde_json::to_value(&config)? });
+    }
+    announce(core, &mut record, name, text);
+    Ok(Some(record))
+}
+
+/// What the session's backtests were run with.
+fn config(core: &Core, spec: &NewSession) -> RunConfig {
+    RunConfig {
+        market: spec.market,
+        symbols: spec.symbols.clone(),
+        interval: spec.timeframe,
+        costs: core.costs,
+        initial_capital: core.initial_capital,
+        code_version: spec.code_version.clone(),
+    }
+}
+
+/// What a replay needs, and what the search thought of it.
+fn parameters(core: &Core, spec: &NewSession, champion: Option<&Individual>) -> anyhow::Result<Value> {
+    let warmup_from_ms = spec.window_from_ms - core.warmup_ms();
+    let recipe = Recipe { config: config(core, spec), warmup_from_ms, data_to_ms: Some(spec.window_to_ms) };
+    let mut parameters = serde_json::to_value(&recipe)?;
+    if let (Some(map), Some(champion)) = (parameters.as_object_mut(), champion) {
+        let measured = champion.measured.as_ref();
+        map.insert("fitness".to_owned(), json!(measured.map(|m| m.fitness)));
+        map.insert("components".to_owned(), json!(measured.and_then(|m| m.components)));
+        map.insert("seed".to_owned(), json!(spec.seed));
+    }
+    Ok(parameters)
+}
+
+fn record(core: &Core, session: &Session, champion: &Individual, stats: Stats) -> anyhow::Result<CandidateRecord> {
     let spec = &session.spec;
     let hash = champion.hash.to_string();
     let strategy = NewStrategy {
@@ -80,47 +161,7 @@ fn record(
         seen_until_ms: Some(spec.window_to_ms),
         created_by: "search".to_owned(),
     };
-    let evidence = GateEvidence {
-        backtest: backtest.as_ref().map(|s| s.performance.clone()),
-        holdout: holdout.as_ref().map(|s| s.performance.clone()),
-        ..GateEvidence::default()
-    };
-    let decision = core.gate.decide(State::Candidate, &evidence);
-    let at_ms = spec.window_to_ms;
-    let config = RunConfig {
-        market: spec.market,
-        symbols: spec.symbols.clone(),
-        interval: spec.timeframe,
-        costs: core.costs,
-        initial_capital: core.initial_capital,
-        code_version: spec.code_version.clone(),
-    };
-    let mut transition = TransitionRecord::from_decision(
-        strategy.id,
-        core.gate.name(),
-        decision,
-        serde_json::to_value(&evidence)?,
-        "candidate gate",
-        at_ms,
-    );
-    if let Some(record) = &mut transition {
-        if record.transition.to() == State::Shadow {
-            let symbols = core.settings.followed_symbols(&spec.symbols).to_vec();
-            let config = RunConfig { symbols, ..config.clone() };
-            let warmup_from_ms = at_ms - core.warmup_ms();
-            record.run = Some(NewPaperRun { warmup_from_ms, config: serde_json::to_value(&config)? });
-        }
-        announce(core, record, &strategy.name, &strategy.canonical);
-    }
-    let warmup_from_ms = spec.window_from_ms - core.warmup_ms();
-    let mut parameters = serde_json::to_value(&Recipe { config, warmup_from_ms, data_to_ms: Some(spec.window_to_ms) })?;
-    let search = json!({
-        "fitness": champion.measured.as_ref().map(|m| m.fitness),
-        "components": champion.measured.as_ref().and_then(|m| m.components),
-        "seed": spec.seed,
-    });
-    if let (Some(to), serde_json::Value::Object(from)) = (parameters.as_object_mut(), search) {
-        to.extend(from);
-    }
-    Ok(CandidateRecord { strategy, backtest, holdout, parameters, transition })
+    let transition = decide(core, spec, strategy.id, (&strategy.name, &strategy.canonical), &stats)?;
+    let parameters = parameters(core, spec, Some(champion))?;
+    Ok(CandidateRecord { strategy, backtest: stats.0, holdout: stats.1, parameters, transition })
 }

@@ -37,6 +37,21 @@ pub struct CandidateRecord {
     pub transition: Option<TransitionRecord>,
 }
 
+/// A stored strategy that waited as a candidate (added or revived by an operator), with what was measured and decided.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WaitingRecord {
+    /// The strategy.
+    pub strategy_id: Uuid,
+    /// Over the window before the hold-out.
+    pub backtest: Option<WindowStat>,
+    /// Over the hold-out.
+    pub holdout: Option<WindowStat>,
+    /// Costs, capital, ...: `backtest_results.parameters`.
+    pub parameters: Value,
+    /// The gate's decision; `None` leaves it a candidate.
+    pub transition: Option<TransitionRecord>,
+}
+
 /// How a session ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FinishReport {
@@ -82,7 +97,8 @@ impl Store {
                     continue;
                 }
                 report.stored += 1;
-                self.store_evidence(tx, &session, candidate).await?;
+                let stats = (&candidate.backtest, &candidate.holdout);
+                self.store_evidence(tx, &session, candidate.strategy.id, stats, &candidate.parameters).await?;
                 if let Some(transition) = &candidate.transition {
                     if transition.strategy_id != candidate.strategy.id {
                         return Err(StoreError::Invalid("a candidate's transition names another strategy".to_owned()));
@@ -99,6 +115,36 @@ impl Store {
             tx.execute("delete from search_states where session_id = $1", &[&session_id]).await?;
             self.audit_session(tx, "session_finished", &session, json!({ "report": report })).await?;
             Ok(report)
+        })
+        .await
+    }
+
+    /// Stores what a session's end says of strategies that waited as candidates. One that moved meanwhile is left alone.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`], [`StoreError::NotFound`].
+    pub async fn judge_waiting(
+        &self,
+        lease: &LeaseToken,
+        session_id: Uuid,
+        waiting: &[WaitingRecord],
+    ) -> Result<(), StoreError> {
+        self.transaction("judge_waiting", |tx| async move {
+            let tx = &tx;
+            lease.verify(tx).await?;
+            let session = lock(tx, session_id).await?;
+            for record in waiting {
+                let sql = "select 1 from strategies where id = $1 and state = 'candidate' for update";
+                if tx.row_opt(sql, &[&record.strategy_id]).await?.is_none() {
+                    continue;
+                }
+                let stats = (&record.backtest, &record.holdout);
+                self.store_evidence(tx, &session, record.strategy_id, stats, &record.parameters).await?;
+                if let Some(transition) = &record.transition {
+                    transitions::apply(tx, &self.inner.audit_key, transition).await?;
+                }
+            }
+            Ok(())
         })
         .await
     }
@@ -126,9 +172,15 @@ impl Store {
         .await
     }
 
-    async fn store_evidence(&self, tx: &Tx, session: &Session, candidate: &CandidateRecord) -> Result<(), StoreError> {
-        let id = candidate.strategy.id;
-        let sources = [(StatSource::Backtest, &candidate.backtest), (StatSource::Holdout, &candidate.holdout)];
+    async fn store_evidence(
+        &self,
+        tx: &Tx,
+        session: &Session,
+        id: Uuid,
+        (backtest, holdout): (&Option<WindowStat>, &Option<WindowStat>),
+        parameters: &Value,
+    ) -> Result<(), StoreError> {
+        let sources = [(StatSource::Backtest, backtest), (StatSource::Holdout, holdout)];
         for (source, stat) in sources {
             let Some(stat) = stat else { continue };
             let window = (stat.from_ms, stat.to_ms);
@@ -140,7 +192,7 @@ impl Store {
             let backtest_id = format!("{}:{}", session.id, source.name());
             let (start, end) = (time(stat.from_ms), time(stat.to_ms));
             let params: super::transaction::Params<'_> =
-                &[&id, &backtest_id, &Json(&stat.performance), &candidate.parameters, &start, &end];
+                &[&id, &backtest_id, &Json(&stat.performance), parameters, &start, &end];
             tx.execute(sql, params).await?;
         }
         Ok(())
