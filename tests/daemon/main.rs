@@ -1,0 +1,18 @@
+//! The daemon as its operators run it: the built binary, a real server, an exchange and webhooks on loopback.
+//!
+//! Nothing here looks inside the process. What happened is read from Postgres, HTTP, logs and the webhooks.
+
+// A failed assumption of a test is a failed test.
+#![allow(clippy::unwrap_used)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod books;
+mod demo;
+mod interrupted;
+mod kills;
+mod operators;
+mod process;
+mod stage;
+mod webhooks;
