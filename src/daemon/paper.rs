@@ -54,40 +54,59 @@ impl PaperRunner {
             return Ok(Did::StoodBy);
         }
         let mut newest_by_feed = BTreeMap::new();
-        let mut failed: BTreeSet<uuid::Uuid> = BTreeSet::new();
+        // Runs that are as far as they can be now: up to their newest candle, or in trouble.
+        let mut settled: BTreeSet<uuid::Uuid> = BTreeSet::new();
         let mut first_error = None;
         let mut did = Did::Nothing;
         // A strategy that moves begins a new run at a time that may lie before the newest candle: go round again.
         loop {
             let runs = self.core.store.paper_runs(&[State::Shadow, State::Live]).await?;
-            let runs: Vec<_> = runs.into_iter().filter(|r| !failed.contains(&r.run.id)).collect();
-            let mut progressed = false;
+            let runs: Vec<_> = runs.into_iter().filter(|r| !settled.contains(&r.run.id)).collect();
             // All runs go forward together, so that what happens is told in about the order in which it happened.
-            let horizon_ms = runs.iter().map(|r| r.run.to_ms).min().unwrap_or_default() + STRIDE_MS;
+            // A run that waits for candles is no longer among them: the others must not wait for it.
+            let Some(horizon_ms) = runs.iter().map(|r| r.run.to_ms + STRIDE_MS).min() else { break };
             for group in groups(runs)? {
                 if self.core.stop.is_cancelled() {
                     return Ok(Did::Stopped);
                 }
-                let ids: Vec<_> = group.runs.iter().map(|r| r.run.id).collect();
+                let (ids, to_ms) = (group.runs.iter().map(|r| r.run.id).collect::<Vec<_>>(), group.to_ms);
                 match self.advance(group, horizon_ms, &mut newest_by_feed).await {
                     Ok(Did::Stopped) => return Ok(Did::Stopped),
-                    Ok(Did::Work) => {
-                        progressed = true;
-                        did = Did::Work;
-                    }
-                    Ok(_) => {}
+                    Ok(Did::Work) => did = Did::Work,
+                    // Some are merely ahead of the others.
+                    Ok(_) if to_ms >= horizon_ms => {}
+                    Ok(_) => settled.extend(ids),
                     // One group's trouble is not the others'.
                     Err(error) => {
-                        failed.extend(ids);
+                        settled.extend(ids);
                         first_error.get_or_insert(error);
                     }
                 }
             }
-            if !progressed {
-                break;
-            }
+        }
+        if let Err(error) = self.keep_fresh(&newest_by_feed).await {
+            first_error.get_or_insert(error);
         }
         first_error.map_or(Ok(did), Err)
+    }
+
+    /// Refreshes the candles that are searched on, where no run did: between two sessions nobody else does, and
+    /// whoever asks how fresh they are is not to be told that they are late.
+    async fn keep_fresh(&self, refreshed: &BTreeMap<FeedKey, i64>) -> anyhow::Result<()> {
+        let (core, settings) = (&self.core, &self.core.settings);
+        if refreshed.contains_key(&(core.market, settings.symbols.clone(), settings.interval)) {
+            return Ok(());
+        }
+        let mut from_ms = i64::MAX;
+        for symbol in &settings.symbols {
+            // What was never fetched is for the first session to fetch.
+            let Some(newest_ms) = core.cache.newest_close_ms(core.market, symbol, settings.interval).await? else {
+                return Ok(());
+            };
+            from_ms = from_ms.min(newest_ms);
+        }
+        refresh(core, core.market, &settings.symbols, settings.interval, from_ms).await?;
+        Ok(())
     }
 
     /// Brings a group up to its newest candle, but not past `horizon_ms`.
@@ -197,8 +216,6 @@ impl PaperRunner {
         };
         let decision = self.core.gate.decide(run.run.phase, &evidence);
         let Verdict::Move(transition) = decision.verdict else { return Ok(false) };
-        // The pass goes first: it is what the decision rests on, and storing it twice changes nothing.
-        self.record(run, outcome, window).await?;
         let evidence = serde_json::to_value(&evidence)?;
         let id = run.strategy.id;
         let mut record =
@@ -217,27 +234,32 @@ impl PaperRunner {
             reason = record.summary,
             "strategy moves"
         );
-        self.core.store.apply_transition(&record, Some(&token(self.lease.as_ref())?)).await?;
+        let token = token(self.lease.as_ref())?;
+        self.core.store.record_pass_and_move(&token, &pass(run, outcome, window)?, &record).await?;
         Ok(true)
     }
 
     async fn record(&self, run: &ActivePaperRun, outcome: &Outcome, window: &Window) -> anyhow::Result<()> {
-        let ledger = outcome.ledger.clone().unwrap_or_default();
-        let (open, trades) =
-            ledger.trades.into_iter().partition::<Vec<_>, _>(|t| t.exit_reason == ExitReason::EndOfWindow);
-        let pass = PaperPass {
-            run_id: run.run.id,
-            to_ms: window.to_ms(),
-            data_version: Some(window.data_version()),
-            performance: outcome.performance.clone(),
-            closed_trades: u32::try_from(trades.len()).unwrap_or(u32::MAX),
-            open_positions: serde_json::to_value(open)?,
-            trades,
-            daily_equity: ledger.daily_equity,
-        };
-        self.core.store.record_paper_pass(&token(self.lease.as_ref())?, &pass).await?;
+        let token = token(self.lease.as_ref())?;
+        self.core.store.record_paper_pass(&token, &pass(run, outcome, window)?).await?;
         Ok(())
     }
+}
+
+/// What the store is told of a run up to the end of a window.
+fn pass(run: &ActivePaperRun, outcome: &Outcome, window: &Window) -> anyhow::Result<PaperPass> {
+    let ledger = outcome.ledger.clone().unwrap_or_default();
+    let (open, trades) = ledger.trades.into_iter().partition::<Vec<_>, _>(|t| t.exit_reason == ExitReason::EndOfWindow);
+    Ok(PaperPass {
+        run_id: run.run.id,
+        to_ms: window.to_ms(),
+        data_version: Some(window.data_version()),
+        performance: outcome.performance.clone(),
+        closed_trades: u32::try_from(trades.len()).unwrap_or(u32::MAX),
+        open_positions: serde_json::to_value(open)?,
+        trades,
+        daily_equity: ledger.daily_equity,
+    })
 }
 
 /// Runs with the same candles together, in a fixed order.

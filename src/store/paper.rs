@@ -1,6 +1,9 @@
 //! Paper trading: runs of shadow and live strategies, their passes and closed trades. Trades nothing itself.
 
-use super::{LeaseToken, Page, StatSource, Store, StoreError, Strategy, TradeRow, TransitionRecord, Tx, strategies};
+use super::{
+    LeaseToken, Page, StatSource, Store, StoreError, Strategy, TradeRow, TransitionOutcome, TransitionRecord, Tx,
+    strategies, transitions,
+};
 use crate::engine::{DailyEquity, ExitReason, Performance, Side, Trade};
 use crate::lifecycle::State;
 use chrono::{DateTime, Utc};
@@ -121,6 +124,33 @@ pub(super) async fn of_strategy(tx: &Tx, id: Uuid) -> Result<Vec<PaperRun>, Stor
     tx.rows(&sql, &[&id]).await?.iter().map(|row| read(row, 0)).collect()
 }
 
+async fn put_pass(tx: &Tx, pass: &PaperPass, columns: &TradeColumns) -> Result<PassOutcome, StoreError> {
+    let closed = i32::try_from(pass.closed_trades).unwrap_or(i32::MAX);
+    let sql = "select strategy_id, phase, from_ms, to_ms, ended_at is not null from paper_runs
+        where id = $1 for update";
+    let row = tx.row_opt(sql, &[&pass.run_id]).await?;
+    let row = row.ok_or_else(|| StoreError::not_found("paper run", pass.run_id))?;
+    if row.try_get::<_, bool>(4)? {
+        return Ok(PassOutcome::Ended);
+    }
+    if pass.to_ms <= row.try_get::<_, i64>(3)? {
+        return Ok(PassOutcome::AlreadyThere);
+    }
+    let strategy_id: Uuid = row.try_get(0)?;
+    let source: StatSource = strategies::parse(&row, 1)?;
+    let sql = "update paper_runs set to_ms = $2, performance = $3, closed_trades = $4, open_positions = $5,
+            daily_equity = $6, updated_at = now() where id = $1";
+    let (performance, equity) = (Json(&pass.performance), Json(&pass.daily_equity));
+    let params: super::transaction::Params<'_> =
+        &[&pass.run_id, &pass.to_ms, &performance, &closed, &pass.open_positions, &equity];
+    tx.execute(sql, params).await?;
+    columns.insert(tx, pass.run_id, strategy_id).await?;
+    let window = (row.try_get(2)?, pass.to_ms);
+    let version = pass.data_version.as_deref();
+    strategies::put_stat(tx, strategy_id, source, window, version, &pass.performance).await?;
+    Ok(PassOutcome::Recorded)
+}
+
 impl Store {
     /// Runs that go on, of strategies in these states, oldest first.
     ///
@@ -159,33 +189,31 @@ impl Store {
     /// [`StoreError::LeaseLost`], [`StoreError::NotFound`], [`StoreError::Constraint`] for impossible numbers.
     pub async fn record_paper_pass(&self, lease: &LeaseToken, pass: &PaperPass) -> Result<PassOutcome, StoreError> {
         let columns = &TradeColumns::new(&pass.trades)?;
-        let closed = i32::try_from(pass.closed_trades).unwrap_or(i32::MAX);
         self.transaction("record_paper_pass", |tx| async move {
             let tx = &tx;
             lease.verify(tx).await?;
-            let sql = "select strategy_id, phase, from_ms, to_ms, ended_at is not null from paper_runs
-                where id = $1 for update";
-            let row = tx.row_opt(sql, &[&pass.run_id]).await?;
-            let row = row.ok_or_else(|| StoreError::not_found("paper run", pass.run_id))?;
-            if row.try_get::<_, bool>(4)? {
-                return Ok(PassOutcome::Ended);
-            }
-            if pass.to_ms <= row.try_get::<_, i64>(3)? {
-                return Ok(PassOutcome::AlreadyThere);
-            }
-            let strategy_id: Uuid = row.try_get(0)?;
-            let source: StatSource = strategies::parse(&row, 1)?;
-            let sql = "update paper_runs set to_ms = $2, performance = $3, closed_trades = $4, open_positions = $5,
-                    daily_equity = $6, updated_at = now() where id = $1";
-            let (performance, equity) = (Json(&pass.performance), Json(&pass.daily_equity));
-            let params: super::transaction::Params<'_> =
-                &[&pass.run_id, &pass.to_ms, &performance, &closed, &pass.open_positions, &equity];
-            tx.execute(sql, params).await?;
-            columns.insert(tx, pass.run_id, strategy_id).await?;
-            let window = (row.try_get(2)?, pass.to_ms);
-            let version = pass.data_version.as_deref();
-            strategies::put_stat(tx, strategy_id, source, window, version, &pass.performance).await?;
-            Ok(PassOutcome::Recorded)
+            put_pass(tx, pass, columns).await
+        })
+        .await
+    }
+
+    /// Stores a pass together with the move that was decided on it, or neither: with the pass alone, a process that
+    /// died then would find the run beyond the time of the decision and never take it.
+    ///
+    /// # Errors
+    /// Those of [`record_paper_pass`](Self::record_paper_pass) and [`apply_transition`](Self::apply_transition).
+    pub async fn record_pass_and_move(
+        &self,
+        lease: &LeaseToken,
+        pass: &PaperPass,
+        record: &TransitionRecord,
+    ) -> Result<TransitionOutcome, StoreError> {
+        let columns = &TradeColumns::new(&pass.trades)?;
+        self.transaction("record_pass_and_move", |tx| async move {
+            let tx = &tx;
+            lease.verify(tx).await?;
+            put_pass(tx, pass, columns).await?;
+            transitions::apply(tx, &self.inner.audit_key, record).await
         })
         .await
     }

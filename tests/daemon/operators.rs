@@ -132,14 +132,14 @@ async fn an_outage_of_the_database_is_told_and_survived() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_exchange_it_goes_on_with_the_candles_it_has() {
     let mut stage = Stage::new(16, 0.0).await;
-    let mut daemon = stage.daemon("continuous");
+    let mut daemon = stage.daemon("run");
     daemon.logged("search session finished").await;
     daemon.stop().await;
 
     stage.exchange.add_fault(FaultSpec::always(FaultKind::Status503));
     let another = support::empty_database().await;
     stage.set("DATABASE_URL", secrecy::ExposeSecret::expose_secret(&another.url));
-    let mut daemon = stage.daemon("continuous");
+    let mut daemon = stage.daemon("run");
     let url = daemon.url().await;
     daemon.logged("search session finished").await;
     let (status, answer) = health(&url).await;
@@ -184,6 +184,15 @@ async fn it_stops_in_the_middle_of_a_generation_and_goes_on_from_there() {
 #[tokio::test(flavor = "multi_thread")]
 async fn it_stops_in_the_middle_of_a_long_pass_of_paper_trading_and_goes_on_from_there() {
     let mut stage = Stage::new(18, DAY_PER_SECOND / 4.0).await;
+    // What is in shadow stays there.
+    for (name, value) in [
+        ("SG_SHADOW_MIN_DAYS", "399"),
+        ("SG__LIFECYCLE__SHADOW_MAX_DAYS", "400"),
+        ("SG__LIFECYCLE__SHADOW_FAIL_PROFIT_FACTOR", "0"),
+        ("MAX_DRAWDOWN_PERCENT", "100"),
+    ] {
+        stage.set(name, value);
+    }
     let mut daemon = stage.daemon("run");
     let mut client = until_work(&mut daemon, &stage).await;
     daemon.stop().await;
@@ -192,8 +201,6 @@ async fn it_stops_in_the_middle_of_a_long_pass_of_paper_trading_and_goes_on_from
     // A daemon that comes back after months, and reviews each quarter of an hour of them.
     stage.exchange.clock().advance(120 * 86_400_000);
     stage.set("SG__DAEMON__REVIEW_INTERVAL_S", "900");
-    stage.set("SG__LIFECYCLE__SHADOW_MAX_DAYS", "400");
-    stage.set("SG_SHADOW_MIN_DAYS", "399");
     let daemon = stage.daemon("shadow");
     until_under_way(&client, "shadow").await;
     daemon.stop().await;

@@ -5,7 +5,7 @@ use serde_json::json;
 use sg_ai::{
     engine::DailyEquity,
     lifecycle::{State, Transition},
-    store::{Page, PaperPass, PassOutcome, StatSource, StoreError},
+    store::{Page, PaperPass, PassOutcome, StatSource, StoreError, TransitionOutcome},
 };
 use uuid::Uuid;
 
@@ -72,6 +72,29 @@ async fn an_ended_run_is_left_alone() {
     assert_eq!(store.paper_runs(&[State::Shadow]).await.unwrap(), []);
     let unknown = store.record_paper_pass(&token, &pass(Uuid::nil(), 1)).await;
     assert!(matches!(unknown, Err(StoreError::NotFound { what: "paper run", .. })));
+}
+
+#[tokio::test]
+async fn a_pass_and_the_move_decided_on_it_are_stored_together_or_not_at_all() {
+    let (_database, store) = support::database().await;
+    let (_lease, token) = made::lease(&store).await;
+    let id = made::in_shadow(&store, 1).await;
+    let run = store.paper_runs(&[State::Shadow]).await.unwrap().remove(0).run.id;
+    let at = made::T1 + 14 * made::DAY_MS;
+    // A move that cannot be, as when an operator moved the strategy meanwhile.
+    let demotion = made::transition(id, Transition::Demote, at);
+    let error = store.record_pass_and_move(&token, &pass(run, 14), &demotion).await.unwrap_err();
+    assert!(matches!(error, StoreError::Conflict(_)), "{error}");
+    assert_eq!(store.paper_runs(&[State::Shadow]).await.unwrap()[0].run.to_ms, made::T1);
+    assert_eq!(store.paper_trades(id, Page::first(99)).await.unwrap(), []);
+
+    let promotion = made::transition(id, Transition::GoLive, at);
+    for outcome in [TransitionOutcome::Applied, TransitionOutcome::AlreadyApplied] {
+        assert_eq!(store.record_pass_and_move(&token, &pass(run, 14), &promotion).await.unwrap(), outcome);
+        let runs = store.paper_runs(&[State::Shadow, State::Live]).await.unwrap();
+        assert_eq!((runs.len(), runs[0].run.phase, runs[0].run.from_ms), (1, State::Live, at));
+        assert_eq!(store.paper_trades(id, Page::first(99)).await.unwrap().len(), 14);
+    }
 }
 
 #[tokio::test]
