@@ -1,0 +1,309 @@
+//! What is stored of a strategy, over a real database: reproduced to the bit, reported, and tried again.
+
+// A failed assumption of a test is a failed test.
+#![allow(clippy::unwrap_used)]
+
+#[path = "support/mod.rs"]
+mod support;
+
+use genome::{StrategyFile, random::Seed};
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
+use sg_ai::{
+    daemon::replay::{Recipe, RunConfig},
+    engine::{Costs, Engine, EngineConfig, ExitReason, Outcome, SymbolWindow, Wanted, Window},
+    lifecycle::{Check, Decision, Transition, Verdict},
+    market::{
+        CandleCache, Interval, MarketKind, Symbol,
+        cache::Provenance,
+        simulated::{MarketSpec, SimulatedMarket},
+    },
+    store::{
+        CandidateRecord, DeadLetterKind, NewDeadLetter, NewPaperRun, NewSession, NewStrategy, PaperPass, Store,
+        TransitionRecord, WindowStat,
+    },
+};
+use std::{process::Output, sync::Arc};
+use support::{TestDatabase, database};
+use tempfile::TempDir;
+use uuid::Uuid;
+
+/// 2024-01-01.
+const START_MS: i64 = 1_704_067_200_000;
+const DAY_MS: i64 = 86_400_000;
+const fn day(n: i64) -> i64 {
+    START_MS + n * DAY_MS
+}
+
+const CROSS: &str = r#"{"name": "cross", "timeframe": "15m",
+    "long": {"entry": "ema(5) crosses above ema(30)", "exit": "ema(5) crosses below ema(30)"},
+    "risk": {"stop_loss": "2%"}}"#;
+
+/// A data directory with candles of 50 days, a database, and the binary on both.
+struct Place {
+    dir: TempDir,
+    cache: CandleCache,
+    market: SimulatedMarket,
+    database: TestDatabase,
+    store: Store,
+    symbol: Symbol,
+}
+
+impl Place {
+    async fn new() -> Self {
+        let (database, store) = database().await;
+        let symbol: Symbol = "BTCUSDT".parse().unwrap();
+        let spec = MarketSpec::noise(Seed(3), START_MS, std::slice::from_ref(&symbol));
+        let market = SimulatedMarket::new(spec).unwrap();
+        let dir = TempDir::new().unwrap();
+        let cache = CandleCache::open(&dir.path().join("candles")).unwrap();
+        let place = Self { dir, cache, market, database, store, symbol };
+        place.merge(1.0).await;
+        place
+    }
+
+    /// Puts the market's candles into the cache, the last one with another close.
+    async fn merge(&self, factor: f64) {
+        let series = self.market.candles(&self.symbol, Interval::M15, START_MS, day(50)).unwrap();
+        let mut candles: Vec<_> = series.candles().collect();
+        let last = candles.last_mut().unwrap();
+        last.close *= factor;
+        last.high = last.high.max(last.close);
+        let changed = sg_ai::market::CandleSeries::from_candles(Interval::M15, &candles).unwrap();
+        let provenance = Provenance { source: "simulated".into(), fetched_at_ms: START_MS };
+        self.cache.merge(MarketKind::Spot, &self.symbol, &changed, &provenance).await.unwrap();
+    }
+
+    fn config(&self) -> RunConfig {
+        RunConfig {
+            market: MarketKind::Spot,
+            symbols: vec![self.symbol.clone()],
+            interval: Interval::M15,
+            costs: Costs::default(),
+            initial_capital: 7_000.0,
+            code_version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
+
+    async fn window(&self, from_ms: i64, to_ms: i64) -> Window {
+        let candles = self.cache.load(MarketKind::Spot, &self.symbol, Interval::M15, START_MS, to_ms).await.unwrap();
+        let symbol = SymbolWindow {
+            market: MarketKind::Spot,
+            symbol: self.symbol.clone(),
+            candles: Arc::new(candles),
+            finer: None,
+            funding: Arc::from([]),
+        };
+        Window::new(from_ms, to_ms, vec![symbol]).unwrap()
+    }
+
+    async fn outcome(&self, from_ms: i64, to_ms: i64) -> Outcome {
+        let engine = Engine::new(EngineConfig { initial_capital: 7_000.0, ..EngineConfig::default() });
+        let strategy = StrategyFile::parse(CROSS).unwrap().strategy;
+        let wanted = Wanted { ledger: true, ..Wanted::default() };
+        let window = self.window(from_ms, to_ms).await;
+        engine.evaluate(&[strategy], &window, &Costs::default(), wanted).pop().unwrap().unwrap()
+    }
+
+    /// Stores the strategy as the daemon does: searched on days 10 to 30, held out to day 40, in shadow to day 50.
+    async fn store_story(&self) -> Uuid {
+        let lease = self.store.try_acquire_lease("work").await.unwrap().unwrap();
+        let token = lease.token();
+        let spec = NewSession {
+            island: "main".to_owned(),
+            number: 1,
+            seed: Seed(1),
+            config: json!({}),
+            symbols: vec![self.symbol.clone()],
+            market: MarketKind::Spot,
+            timeframe: Interval::M15,
+            window_from_ms: day(10),
+            holdout_from_ms: day(30),
+            window_to_ms: day(40),
+            data_version: self.window(day(10), day(40)).await.data_version(),
+            code_version: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        let session = self.store.open_session(&token, &spec).await.unwrap();
+        let genome = StrategyFile::parse(CROSS).unwrap().strategy;
+        let strategy = NewStrategy {
+            id: Uuid::now_v7(),
+            name: "<b>cross</b>".to_owned(),
+            genome: serde_json::to_value(&genome).unwrap(),
+            canonical: genome.to_string(),
+            genome_hash: genome.hash().to_string(),
+            kind: "evolved".to_owned(),
+            version: "1.0.0".to_owned(),
+            parent_hashes: Vec::new(),
+            generation: 3,
+            island: Some("main".to_owned()),
+            session_id: Some(session.id),
+            symbols: vec![self.symbol.clone()],
+            market: MarketKind::Spot,
+            timeframe: Interval::M15,
+            seen_until_ms: Some(day(40)),
+            created_by: "search".to_owned(),
+        };
+        let id = strategy.id;
+        let check = Check { name: "holdout.trades".into(), needed: ">= 1".into(), had: Some(7.0), passed: true };
+        let decision = Decision {
+            verdict: Verdict::Move(Transition::EnterShadow),
+            summary: "meets every requirement".to_owned(),
+            checks: vec![check],
+        };
+        let mut transition =
+            TransitionRecord::from_decision(id, "made/1", decision, json!({}), "gate", day(40)).unwrap();
+        let config = serde_json::to_value(self.config()).unwrap();
+        transition.run = Some(NewPaperRun { warmup_from_ms: START_MS, config });
+        let recipe = Recipe { config: self.config(), warmup_from_ms: START_MS, data_to_ms: Some(day(40)) };
+        let stat = async |from_ms, to_ms| {
+            Some(WindowStat { from_ms, to_ms, performance: self.outcome(from_ms, to_ms).await.performance })
+        };
+        let candidate = CandidateRecord {
+            strategy,
+            backtest: stat(day(10), day(30)).await,
+            holdout: stat(day(30), day(40)).await,
+            parameters: serde_json::to_value(&recipe).unwrap(),
+            transition: Some(transition),
+        };
+        self.store.finish_session(&token, session.id, &[candidate]).await.unwrap();
+        let run = self.store.strategy(&id.to_string()).await.unwrap().paper_runs[0].id;
+        let outcome = self.outcome(day(40), day(50)).await;
+        let ledger = outcome.ledger.unwrap();
+        let closed: Vec<_> = ledger.trades.into_iter().filter(|t| t.exit_reason != ExitReason::EndOfWindow).collect();
+        let pass = PaperPass {
+            run_id: run,
+            to_ms: day(50),
+            data_version: Some(self.window(day(40), day(50)).await.data_version()),
+            performance: outcome.performance,
+            closed_trades: u32::try_from(closed.len()).unwrap(),
+            open_positions: json!([]),
+            trades: closed,
+            daily_equity: ledger.daily_equity,
+        };
+        self.store.record_paper_pass(&token, &pass).await.unwrap();
+        id
+    }
+
+    async fn run(&self, args: &[&str]) -> Output {
+        tokio::process::Command::new(env!("CARGO_BIN_EXE_sg-ai"))
+            .args(args)
+            .current_dir(self.dir.path())
+            .env_clear()
+            .env("SG_DATA_DIR", self.dir.path())
+            .env("DATABASE_URL", self.database.url.expose_secret())
+            .output()
+            .await
+            .unwrap()
+    }
+
+    /// Exit code, and standard output as JSON.
+    async fn json(&self, args: &[&str]) -> (Option<i32>, Value) {
+        let output = self.run(args).await;
+        let printed = serde_json::from_slice(&output.stdout);
+        (output.status.code(), printed.unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&output.stderr))))
+    }
+}
+
+fn verdicts(report: &Value) -> Vec<(&str, &str)> {
+    let sources = report["sources"].as_array().unwrap().iter();
+    sources.map(|s| (s["source"].as_str().unwrap(), s["verdict"].as_str().unwrap())).collect()
+}
+
+#[tokio::test]
+async fn stored_results_are_reproduced_or_it_is_said_why_not() {
+    let place = Place::new().await;
+    let id = place.store_story().await.to_string();
+    let (code, report) = place.json(&["reproduce", &id, "--json"]).await;
+    let same = "identical";
+    assert_eq!(verdicts(&report), [("backtest", same), ("holdout", same), ("shadow", same)], "{report:#}");
+    assert_eq!((code, &report["identical"]), (Some(0), &json!(true)));
+
+    // A candle of the shadow run is revised: its result is another one, and those before it are not touched.
+    place.merge(1.05).await;
+    let (code, report) = place.json(&["reproduce", &id, "--json"]).await;
+    assert_eq!(verdicts(&report), [("backtest", same), ("holdout", same), ("shadow", "differs")], "{report:#}");
+    assert_eq!((code, &report["identical"]), (Some(1), &json!(false)));
+    let shadow = &report["sources"][2];
+    assert_eq!(shadow["differences"][0]["what"], "data_version");
+    assert!(shadow["why"].as_str().unwrap().contains("cached candles"), "{shadow}");
+
+    std::fs::remove_dir_all(place.dir.path().join("candles")).unwrap();
+    let output = place.run(&["reproduce", &id]).await;
+    let (text, error) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(text.matches("COULD NOT BE COMPUTED: the cache in").count(), 3, "{text}");
+    assert!(output.status.code() == Some(1) && error.contains("3 of 3 stored results"), "{error}");
+}
+
+#[tokio::test]
+async fn a_report_has_the_figures_of_the_store() {
+    let place = Place::new().await;
+    let id = place.store_story().await.to_string();
+    let (code, told) = place.json(&["report", &id, "--json"]).await;
+    assert_eq!((code, &told["path"]), (Some(0), &json!("report-_b_cross__b_.html")));
+    let html = std::fs::read_to_string(place.dir.path().join("report-_b_cross__b_.html")).unwrap();
+    assert!(html.contains("&lt;b&gt;cross") && !html.contains("<b>cross"));
+    let detail = place.store.strategy(&id).await.unwrap();
+    assert_eq!(detail.stats.len(), 3);
+    for stat in &detail.stats {
+        let p = &stat.performance;
+        for figure in [
+            format!("<td>{}</td>", p.total_trades),
+            format!("<td>{:.2} %</td>", 100.0 * p.total_return.unwrap()),
+            format!("<td>{:.2}</td>", p.sharpe_ratio.unwrap()),
+            format!("<td>{:.2} %</td>", 100.0 * p.max_drawdown.unwrap()),
+        ] {
+            assert!(html.contains(&figure), "{}: {figure}", stat.source.name());
+        }
+        assert!(html.contains(stat.data_version.as_deref().unwrap()));
+    }
+    let trades: u32 = detail.stats.iter().map(|s| s.performance.total_trades).sum();
+    assert_eq!(html.matches("<tr class=").count(), trades as usize);
+    assert!(!html.contains("do not match"));
+
+    // Without candles the paper run's curve is the stored one, and the rest says what is missing.
+    std::fs::remove_dir_all(place.dir.path().join("candles")).unwrap();
+    let (_, report) = place.json(&["report", &id, "--format", "json", "--out", "-"]).await;
+    let periods = report["periods"].as_array().unwrap();
+    let note = |i: usize| periods[i]["note"].as_str().unwrap();
+    assert!(note(0).starts_with("no curve") && note(2).starts_with("curve and trades are those stored"), "{report:#}");
+    assert_eq!(periods[2]["daily_equity"].as_array().unwrap().len(), 11);
+    let closed = detail.paper_runs[0].closed_trades as usize;
+    assert_eq!(periods[2]["trades"].as_array().unwrap().len(), closed);
+}
+
+#[tokio::test]
+async fn failed_backtests_are_tried_again() {
+    let place = Place::new().await;
+    let recipe = Recipe { config: place.config(), warmup_from_ms: START_MS, data_to_ms: None };
+    let mut context = serde_json::to_value(&recipe).unwrap();
+    context["from_ms"] = day(10).into();
+    context["to_ms"] = day(30).into();
+    let letter = |subject: &str, strategy: &str| NewDeadLetter {
+        kind: DeadLetterKind::Backtest,
+        subject: subject.to_owned(),
+        error: "evaluation panicked".to_owned(),
+        genome: Some(serde_json::to_value(StrategyFile::parse(strategy).unwrap().strategy).unwrap()),
+        context: context.clone(),
+    };
+    let good = place.store.add_dead_letter(&letter("good", CROSS)).await.unwrap().to_string();
+    // Candles of 15 minutes cannot be made into those of 5.
+    let bad = letter("bad", &CROSS.replace("15m", "5m"));
+    let bad = place.store.add_dead_letter(&bad).await.unwrap().to_string();
+    assert_eq!(place.json(&["dead-letters", "list", "--json"]).await.1.as_array().unwrap().len(), 2);
+
+    let (code, told) = place.json(&["dead-letters", "retry", &good, "--json"]).await;
+    let expected = place.outcome(day(10), day(30)).await.performance;
+    assert_eq!((code, &told["resolved"]), (Some(0), &json!(true)));
+    assert_eq!(told["performance"], serde_json::to_value(&expected).unwrap());
+
+    let output = place.run(&["dead-letters", "retry", &bad]).await;
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(1) && error.contains("5m"), "{error}");
+    let (_, open) = place.json(&["dead-letters", "list", "--json"]).await;
+    let open = open.as_array().unwrap();
+    assert_eq!(open.len(), 1, "{open:?}");
+    let fields = ["subject", "status", "occurrences", "retries"].map(|field| open[0][field].clone());
+    assert_eq!(fields, [json!("bad"), json!("open"), json!(2), json!(1)]);
+    assert!(open[0]["error"].as_str().unwrap().contains("5m"), "{open:?}");
+    assert!(place.store.verify_audit_chain().await.unwrap().first_bad.is_none());
+}
