@@ -65,6 +65,7 @@ async fn list(store: &Store, all: bool, page: Page, json: bool) -> anyhow::Resul
     if !all {
         // One that was being tried again when the process ended is not done with either.
         letters.extend(store.dead_letters(Some(DeadLetterStatus::Retried), page).await?);
+        letters.truncate(page.limit as usize);
     }
     if json {
         output::json(&letters)?;

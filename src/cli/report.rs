@@ -153,7 +153,7 @@ fn period(run: StoredRun, replayed: Result<Replayed, String>, stored_trades: &[T
         Ok(Replayed { outcome, .. }) => {
             let same = run.performance.as_ref() == Some(&outcome.performance);
             let note = (!same).then(|| {
-                "curve and trades were computed from today's candles and do not match the stored figures; \
+                "curve and trades are computed anew, and not to the bit what the stored figures rest on; \
                  sg-ai reproduce says why"
                     .to_owned()
             });

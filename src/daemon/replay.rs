@@ -235,7 +235,10 @@ pub async fn compare(cache: &CandleCache, strategy: &Strategy, run: &StoredRun) 
     } else if run.data_version.is_none() {
         "which candles it was computed from is not stored: they may have changed since".to_owned()
     } else {
-        format!("same candles, same version {this}: one of the two results is wrong, which is a bug")
+        format!(
+            "same candles, same version {this}: either it was built from other sources then, or one of the two results \
+             is wrong, which is a bug"
+        )
     };
     of(Verdict::Differs, differences, Some(why))
 }
