@@ -55,9 +55,7 @@ pub fn load(inputs: &Inputs) -> Result<Loaded, ConfigError> {
         settings.overlay_toml(&text, &Origin::File(path.clone()))?;
     }
     settings.overlay_env(&inputs.env)?;
-    for (option, key, text) in &inputs.options {
-        settings.set_text(key, text, &Origin::CommandLine((*option).into()))?;
-    }
+    settings.overlay_options(&inputs.options)?;
     let mut config = typed(&settings)?;
     let data_dir = config.data_dir.take().unwrap_or_else(|| default_data_dir(inputs));
     if !settings.is_set("store.data_dir") {
@@ -93,19 +91,16 @@ fn find_file(inputs: &Inputs) -> Option<PathBuf> {
 
 fn typed(settings: &Settings) -> Result<Config, ConfigError> {
     let blame = |path: &str, message: String| {
-        let key = settings.keys().find(|key| path == *key || path.starts_with(&format!("{key}."))).map(str::to_owned);
-        let key = key.or_else(|| settings.keys().find(|key| path.split('[').next() == Some(*key)).map(str::to_owned));
-        let key = key.unwrap_or_else(|| path.to_owned());
+        // The path may go on into the value: a field of a table, an item of a list.
+        let holds =
+            |key: &&str| path.strip_prefix(*key).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']));
+        let key = settings.keys().find(holds).unwrap_or(path).to_owned();
         let origin = settings.origin(&key).cloned().unwrap_or(Origin::Default);
         let message =
             if SECRET_KEYS.contains(&key.as_str()) { "it cannot be read (not shown)".into() } else { message };
         ConfigError::BadValue { key, origin, message }
     };
-    let document = toml::Value::Table(settings.to_table());
-    let config: Config = serde_path_to_error::deserialize(document).map_err(|error| {
-        let path = error.path().to_string();
-        blame(&path, error.into_inner().message().lines().collect::<Vec<_>>().join("; "))
-    })?;
+    let config: Config = settings.typed().map_err(|(path, message)| blame(&path, message))?;
     match config.problem() {
         Some((key, why)) => Err(blame(&key, why)),
         None => Ok(config),

@@ -11,7 +11,7 @@ mod settings;
 pub use load::{Inputs, Loaded, default_data_dir, load};
 pub use origin::{ConfigError, Origin};
 pub use sections::{DaemonConfig, HttpConfig, LogConfig, LogFormat, NotifyConfig};
-pub use settings::{DEFAULT_TOML, ENV_NAMES, SECRET_KEYS, Setting, Settings, env_name};
+pub use settings::{DEFAULT_TOML, ENV_NAMES, SECRET_KEYS, Settings, env_name};
 
 use crate::{
     engine::{Costs, EngineConfig},

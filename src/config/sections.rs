@@ -2,8 +2,13 @@
 
 use crate::market::{Interval, MarketKind, Symbol};
 use secrecy::SecretString;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::IntoDeserializer};
 use std::net::IpAddr;
+
+/// Reads a choice through serde's own reader, whose error lists what may be chosen.
+fn choice<'de, D: Deserializer<'de>, T: Deserialize<'de>>(reader: D) -> Result<T, D::Error> {
+    T::deserialize(String::deserialize(reader)?.into_deserializer())
+}
 
 /// How a log line looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
@@ -20,6 +25,7 @@ pub enum LogFormat {
 #[serde(deny_unknown_fields)]
 pub struct LogConfig {
     /// How a line looks.
+    #[serde(deserialize_with = "choice")]
     pub format: LogFormat,
     /// A level or tracing directives.
     pub level: String,
@@ -34,6 +40,7 @@ pub struct DaemonConfig {
     /// Symbols that shadow and live strategies are followed on; empty means the same.
     pub shadow_symbols: Vec<Symbol>,
     /// Market of these symbols.
+    #[serde(deserialize_with = "choice")]
     pub market: MarketKind,
     /// Candles that strategies are searched on.
     pub interval: Interval,

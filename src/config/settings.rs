@@ -1,10 +1,12 @@
-//! Single settings with where each came from: the layer below the typed configuration.
+//! The settings by key: what may be set, by which names, and the layers laid over each other.
 //!
-//! `config/default.toml` is the list of keys and their types; nothing is known that is not in it.
+//! `config/default.toml` is the list of keys and their types; nothing is known that is not in it. The `config` crate
+//! merges the layers, remembers who set what and reads the typed configuration; nothing here merges by itself.
 
 use super::{ConfigError, Origin};
-use std::collections::BTreeMap;
-use toml::{Table, Value};
+use config::{Map, Source, Value, ValueKind};
+use serde::{Deserialize, de::DeserializeOwned};
+use std::{collections::BTreeMap, fmt};
 
 /// The defaults, with every key and its unit.
 pub const DEFAULT_TOML: &str = include_str!("../../config/default.toml");
@@ -62,17 +64,37 @@ pub fn env_name(key: &str) -> String {
     format!("SG__{}", key.replace('.', "__").to_ascii_uppercase())
 }
 
-/// One value and who set it.
-#[derive(Clone, PartialEq)]
-pub struct Setting {
-    value: Value,
-    /// Who set it.
-    pub origin: Origin,
+/// Values by key from one source, each with its origin.
+#[derive(Clone)]
+struct Layer(Map<String, Value>);
+
+impl fmt::Debug for Layer {
+    /// Keys alone: a value may be a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+impl Source for Layer {
+    fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn collect(&self) -> Result<Map<String, Value>, config::ConfigError> {
+        Ok(self.0.clone())
+    }
 }
 
 /// All settings by key. Values of secrets leave it only into the typed configuration.
 #[derive(Clone)]
-pub struct Settings(BTreeMap<String, Setting>);
+pub struct Settings {
+    /// Every key with its default, which says its type.
+    known: BTreeMap<String, ValueKind>,
+    /// The layers so far. What is not set is an empty text, so that a later layer can unset it.
+    merged: config::Config,
+    /// Origins by their text, which is what `merged` remembers.
+    origins: BTreeMap<String, Origin>,
+}
 
 impl Settings {
     /// The built-in defaults.
@@ -80,46 +102,43 @@ impl Settings {
     /// # Errors
     /// When the built-in file is not TOML, which a test rules out.
     pub fn defaults() -> Result<Self, ConfigError> {
-        let table = parse(DEFAULT_TOML, &Origin::Default)?;
-        let mut found = BTreeMap::new();
-        flatten("", table, &mut |key, value| {
-            found.insert(key, Setting { value, origin: Origin::Default });
-        });
-        Ok(Self(found))
+        let given = parse(DEFAULT_TOML, &Origin::Default)?;
+        let mut found = Self { known: given.clone(), merged: config::Config::default(), origins: BTreeMap::new() };
+        found.lay(given.into_iter().map(|(key, kind)| (key, kind, Origin::Default)))?;
+        Ok(found)
     }
 
     /// Every key, in order.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
+        self.known.keys().map(String::as_str)
     }
 
     /// Who set a key.
     #[must_use]
     pub fn origin(&self, key: &str) -> Option<&Origin> {
-        self.0.get(key).map(|setting| &setting.origin)
+        self.origins.get(origin_text(self.value(key)?)?)
     }
 
     /// Whether a key has a value: an empty text is none.
     #[must_use]
     pub fn is_set(&self, key: &str) -> bool {
-        self.0.get(key).is_some_and(|setting| !is_empty(&setting.value))
+        self.value(key).is_some_and(|value| !is_empty(&value.kind))
     }
 
     /// The value of a key as TOML for people: secrets that are set appear as `"***"`.
     #[must_use]
     pub fn shown(&self, key: &str) -> Option<String> {
-        let value = &self.0.get(key)?.value;
-        Some(if SECRET_KEYS.contains(&key) && !is_empty(value) { "\"***\"".into() } else { value.to_string() })
+        let hidden = SECRET_KEYS.contains(&key) && self.is_set(key);
+        Some(if hidden { "\"***\"".into() } else { as_toml(self.value(key)?.clone()) })
     }
 
     /// The value as JSON for machines: secrets that are set appear as `"***"`, what is not set as `null`.
     #[must_use]
     pub fn shown_json(&self, key: &str) -> Option<serde_json::Value> {
-        let value = &self.0.get(key)?.value;
-        Some(match value {
-            empty if is_empty(empty) => serde_json::Value::Null,
+        Some(match self.value(key)? {
+            value if is_empty(&value.kind) => serde_json::Value::Null,
             _ if SECRET_KEYS.contains(&key) => "***".into(),
-            other => serde_json::to_value(other).unwrap_or_default(),
+            value => serde_json::Value::deserialize(value.clone()).unwrap_or_default(),
         })
     }
 
@@ -128,9 +147,7 @@ impl Settings {
     /// # Errors
     /// When it is not TOML, names an unknown key or gives a value of the wrong type.
     pub fn overlay_toml(&mut self, text: &str, origin: &Origin) -> Result<(), ConfigError> {
-        let mut given = Vec::new();
-        flatten("", parse(text, origin)?, &mut |key, value| given.push((key, value)));
-        given.into_iter().try_for_each(|(key, value)| self.set(&key, value, origin))
+        self.lay(parse(text, origin)?.into_iter().map(|(key, kind)| (key, kind, origin.clone())))
     }
 
     /// Lays environment variables over what is there; empty ones count as not set.
@@ -138,64 +155,105 @@ impl Settings {
     /// # Errors
     /// When a variable of the form `SG__...` names no key, or a value cannot be read.
     pub fn overlay_env(&mut self, env: &BTreeMap<String, String>) -> Result<(), ConfigError> {
+        let mut given = Vec::new();
         for (name, text) in env.iter().filter(|(_, text)| !text.is_empty()) {
             let origin = Origin::Environment(name.clone());
-            if let Some((_, key)) = ENV_NAMES.iter().find(|(known, _)| known == name) {
-                self.set_text(key, text, &origin)?;
-            } else if let Some(rest) = name.strip_prefix("SG__") {
-                let key = rest.replace("__", ".").to_ascii_lowercase();
-                if !self.0.contains_key(&key) {
-                    let nearest = self.nearest(&key).map(|near| env_name(&near));
-                    return Err(ConfigError::UnknownKey { key: name.clone(), origin, nearest });
-                }
-                self.set_text(&key, text, &origin)?;
-            }
+            let key = match (ENV_NAMES.iter().find(|(known, _)| known == name), name.strip_prefix("SG__")) {
+                (Some((_, key)), _) => (*key).to_owned(),
+                (None, Some(rest)) => rest.replace("__", ".").to_ascii_lowercase(),
+                (None, None) => continue,
+            };
+            let Some(known) = self.known.get(&key) else {
+                let nearest = self.nearest(&key).map(|near| env_name(&near));
+                return Err(ConfigError::UnknownKey { key: name.clone(), origin, nearest });
+            };
+            given.push((key, from_text(known, text), origin));
         }
-        Ok(())
+        self.lay(given)
     }
 
-    /// Sets one key from text, read as the type that its default has; lists are separated by commas.
+    /// Lays values of the command line over what is there: (option, key, text).
     ///
     /// # Errors
-    /// When the key is unknown or the text cannot be read.
-    pub fn set_text(&mut self, key: &str, text: &str, origin: &Origin) -> Result<(), ConfigError> {
-        let text = text.trim();
-        let parsed = match self.0.get(key).map(|setting| &setting.value) {
-            None => return Err(self.unknown(key, origin)),
-            Some(Value::String(_)) => Some(Value::String(text.into())),
-            Some(Value::Array(old)) if !text.starts_with('[') => {
-                let whole = matches!(old.first(), Some(Value::Integer(_)));
-                let read = |item: &str| match item.parse() {
-                    Ok(number) if whole => Value::Integer(number),
-                    _ => Value::String(item.into()),
-                };
-                let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
-                Some(Value::Array(items.map(read).collect()))
-            }
-            Some(Value::Float(_)) => text.parse().ok().map(Value::Float),
-            Some(Value::Integer(_)) => text.parse().ok().map(Value::Integer),
-            Some(_) => format!("v = {text}").parse::<Table>().ok().and_then(|mut table| table.remove("v")),
-        };
-        self.set(key, parsed.unwrap_or_else(|| Value::String(text.into())), origin)
+    /// When a key is unknown or a text cannot be read.
+    pub fn overlay_options(&mut self, options: &[(&'static str, &'static str, String)]) -> Result<(), ConfigError> {
+        let given = options.iter().map(|(option, key, text)| {
+            let kind = self.known.get(*key).map_or_else(|| text.as_str().into(), |known| from_text(known, text));
+            ((*key).to_owned(), kind, Origin::CommandLine((*option).into()))
+        });
+        self.lay(given.collect::<Vec<_>>())
     }
 
-    fn set(&mut self, key: &str, value: Value, origin: &Origin) -> Result<(), ConfigError> {
-        let Some(old) = self.0.get(key) else { return Err(self.unknown(key, origin)) };
-        let value = match (&old.value, value) {
-            (Value::Float(_), Value::Integer(whole)) => Value::Float(whole as f64),
-            (_, other) => other,
-        };
-        if old.value.type_str() != value.type_str() {
-            let shown = if SECRET_KEYS.contains(&key) { String::new() } else { format!(": {value}") };
-            let message = format!("expected {}, got {}{shown}", kind(&old.value), kind(&value));
-            return Err(ConfigError::BadValue { key: key.into(), origin: origin.clone(), message });
+    fn lay(&mut self, given: impl IntoIterator<Item = (String, ValueKind, Origin)>) -> Result<(), ConfigError> {
+        let (mut room, mut values) = (Map::new(), Map::new());
+        for (key, kind, origin) in given {
+            let Some(known) = self.known.get(&key) else {
+                return Err(ConfigError::UnknownKey { nearest: self.nearest(&key), key, origin });
+            };
+            let source = origin.to_string();
+            let value = fit(known, kind, &source).map_err(|(expected, got)| {
+                let shown = if SECRET_KEYS.contains(&key.as_str()) { None } else { Some(as_toml(got.clone().into())) };
+                let shown = shown.map(|text| format!(": {text}")).unwrap_or_default();
+                let message = format!("expected {expected}, got {}{shown}", type_name(&got));
+                ConfigError::BadValue { key: key.clone(), origin: origin.clone(), message }
+            })?;
+            if matches!(value.kind, ValueKind::Table(_)) {
+                room.insert(key.clone(), ValueKind::Nil.into());
+            }
+            values.insert(key, value);
+            self.origins.insert(source, origin);
         }
-        self.0.insert(key.into(), Setting { value, origin: origin.clone() });
+        // Tables are merged by field: one that is a value as a whole needs its predecessor out of the way first.
+        let layers = config::Config::builder().add_source(self.merged.clone());
+        self.merged = layers
+            .add_source(Layer(room))
+            .add_source(Layer(values))
+            .build()
+            .expect("values in memory at known keys can always be collected");
         Ok(())
     }
 
-    fn unknown(&self, key: &str, origin: &Origin) -> ConfigError {
-        ConfigError::UnknownKey { key: key.into(), origin: origin.clone(), nearest: self.nearest(key) }
+    /// The typed configuration, or the path and the reason of the first value that does not fit.
+    pub(super) fn typed<T: DeserializeOwned>(&self) -> Result<T, (String, String)> {
+        use config::ConfigError::{At, NotFound, Type};
+        if let Some(wrong) = self.wrong_item() {
+            return Err(wrong);
+        }
+        let mut set = self.merged.clone();
+        drop_empty(&mut set.cache);
+        set.try_deserialize().map_err(|error| match error {
+            At { error, key, .. } => (key.unwrap_or_default(), error.to_string()),
+            // Types were compared before: what is left is a number out of range.
+            Type { unexpected, expected, key, .. } => {
+                let got = unexpected.to_string().replace("64-bit ", "").replace("unsigned ", "");
+                (key.unwrap_or_default(), format!("invalid value: {got}, expected {expected}"))
+            }
+            NotFound(key) => {
+                let why = format!("missing field `{}`", key.rsplit('.').next().unwrap_or_default());
+                (key, why)
+            }
+            other => (String::new(), other.to_string()),
+        })
+    }
+
+    /// The first list with an item of another type than those of its default.
+    fn wrong_item(&self) -> Option<(String, String)> {
+        self.known.iter().find_map(|(key, known)| match (known, &self.value(key)?.kind) {
+            (ValueKind::Array(known), ValueKind::Array(items)) => {
+                let expected = type_name(&known.first()?.kind);
+                let item = items.iter().find(|item| type_name(&item.kind) != expected)?;
+                let got = format!("{}: {}", type_name(&item.kind), as_toml(item.clone()));
+                Some((key.clone(), format!("expected {expected}, got {got}")))
+            }
+            _ => None,
+        })
+    }
+
+    fn value(&self, key: &str) -> Option<&Value> {
+        key.split('.').try_fold(&self.merged.cache, |value, part| match &value.kind {
+            ValueKind::Table(table) => table.get(part),
+            _ => None,
+        })
     }
 
     /// The valid key most like this one, unless none is.
@@ -209,61 +267,106 @@ impl Settings {
         let best = self.keys().map(|known| (likeness(&known), known)).max_by(|a, b| a.0.total_cmp(&b.0))?;
         (best.0 >= 0.6).then(|| best.1.to_owned())
     }
+}
 
-    /// The settings as one document, those that are not set left out.
-    pub(super) fn to_table(&self) -> Table {
-        let mut root = Table::new();
-        for (key, setting) in &self.0 {
-            if is_empty(&setting.value) {
-                continue;
-            }
-            let mut parts = key.split('.').peekable();
-            let mut table = &mut root;
-            while let Some(part) = parts.next() {
-                if parts.peek().is_none() {
-                    table.insert(part.into(), setting.value.clone());
-                    break;
-                }
-                let inner = table.entry(part).or_insert_with(|| Value::Table(Table::new()));
-                let Value::Table(inner) = inner else { break };
-                table = inner;
-            }
+/// Who set a value; a table, whose fields have one source, does not remember it by itself.
+fn origin_text(value: &Value) -> Option<&str> {
+    let field = || match &value.kind {
+        ValueKind::Table(table) => table.values().find_map(origin_text),
+        _ => None,
+    };
+    value.origin().or_else(field)
+}
+
+fn is_empty(kind: &ValueKind) -> bool {
+    matches!(kind, ValueKind::String(text) if text.is_empty())
+}
+
+/// Leaves out what is not set.
+fn drop_empty(value: &mut Value) {
+    if let ValueKind::Table(table) = &mut value.kind {
+        table.retain(|_, inner| {
+            drop_empty(inner);
+            !is_empty(&inner.kind)
+        });
+    }
+}
+
+/// The value, if its type is that of the default; else what was expected and what was there instead.
+/// The crate alone would take 4.6 for 5 and "yes" for 1.
+fn fit(known: &ValueKind, given: ValueKind, source: &String) -> Result<Value, (&'static str, ValueKind)> {
+    let kind = match (known, given) {
+        (ValueKind::Float(_), ValueKind::I64(whole)) => ValueKind::Float(whole as f64),
+        (ValueKind::Table(known), ValueKind::Table(given)) if !given.is_empty() => {
+            let field = |(name, value): (String, Value)| {
+                let known = known.get(&name).unwrap_or(&value).kind.clone();
+                Ok((name, fit(&known, value.kind, source)?))
+            };
+            ValueKind::Table(given.into_iter().map(field).collect::<Result<_, _>>()?)
         }
-        root
+        (ValueKind::Table(_), given @ ValueKind::Table(_)) => return Err(("a table with its fields", given)),
+        (known, given) if type_name(known) == type_name(&given) => given,
+        (known, given) => return Err((type_name(known), given)),
+    };
+    Ok(Value::new(Some(source), kind))
+}
+
+/// Text of the environment or the command line, read as the type of the default; lists are separated by commas.
+/// What cannot be read stays text, which [`fit`] refuses.
+fn from_text(known: &ValueKind, text: &str) -> ValueKind {
+    let text = text.trim();
+    let read = match known {
+        ValueKind::String(_) => None,
+        ValueKind::Array(known) if !text.starts_with('[') => {
+            let item = |item| known.first().map_or_else(|| ValueKind::from(item), |known| from_text(&known.kind, item));
+            let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+            Some(items.map(item).collect::<Vec<_>>().into())
+        }
+        ValueKind::Float(_) => text.parse().ok().map(ValueKind::Float),
+        ValueKind::I64(_) => text.parse().ok().map(ValueKind::I64),
+        _ => {
+            let document = toml::from_str::<Map<String, Value>>(&format!("v = {text}"));
+            document.ok().and_then(|mut table| table.remove("v")).map(|value| value.kind)
+        }
+    };
+    read.unwrap_or_else(|| text.into())
+}
+
+fn type_name(kind: &ValueKind) -> &'static str {
+    match kind {
+        ValueKind::String(_) => "text",
+        ValueKind::I64(_) | ValueKind::I128(_) | ValueKind::U64(_) | ValueKind::U128(_) => "a whole number",
+        ValueKind::Float(_) => "a number",
+        ValueKind::Boolean(_) => "true or false",
+        ValueKind::Array(_) => "a list",
+        ValueKind::Table(_) => "a table",
+        ValueKind::Nil => "nothing",
     }
 }
 
-fn is_empty(value: &Value) -> bool {
-    matches!(value, Value::String(text) if text.is_empty())
+fn as_toml(value: Value) -> String {
+    toml::Value::deserialize(value).map(|value| value.to_string()).unwrap_or_default()
 }
 
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::String(_) => "text",
-        Value::Integer(_) => "a whole number",
-        Value::Float(_) => "a number",
-        Value::Boolean(_) => "true or false",
-        Value::Array(_) => "a list",
-        Value::Table(_) => "a table",
-        Value::Datetime(_) => "a date",
-    }
-}
-
-fn parse(text: &str, origin: &Origin) -> Result<Table, ConfigError> {
-    text.parse().map_err(|error: toml::de::Error| {
+/// The values of a document by key, in the order of the keys, so that the same error always comes first.
+fn parse(text: &str, origin: &Origin) -> Result<BTreeMap<String, ValueKind>, ConfigError> {
+    let document: Map<String, Value> = toml::from_str(text).map_err(|error: toml::de::Error| {
         let at = error.span().map_or(0, |span| span.start).min(text.len());
         let line = text.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count() + 1;
         let message = error.message().lines().collect::<Vec<_>>().join("; ");
         ConfigError::Syntax { origin: origin.clone(), line, message }
-    })
+    })?;
+    let mut found = BTreeMap::new();
+    flatten("", document, &mut found);
+    Ok(found)
 }
 
-fn flatten(prefix: &str, table: Table, found: &mut impl FnMut(String, Value)) {
+fn flatten(prefix: &str, table: Map<String, Value>, found: &mut BTreeMap<String, ValueKind>) {
     for (name, value) in table {
         let key = if prefix.is_empty() { name } else { format!("{prefix}.{name}") };
-        match value {
-            Value::Table(inner) if !TABLE_KEYS.contains(&key.as_str()) => flatten(&key, inner, found),
-            other => found(key, other),
+        match value.kind {
+            ValueKind::Table(inner) if !TABLE_KEYS.contains(&key.as_str()) => flatten(&key, inner, found),
+            other => drop(found.insert(key, other)),
         }
     }
 }
