@@ -220,6 +220,37 @@ fn dashboards_and_rules_name_declared_metrics() {
 }
 
 #[test]
+fn every_alert_is_in_the_runbook_and_leads_there_and_nothing_else_is() {
+    let (rules, runbook) = (text("dashboards/rules.yml"), text("docs/RUNBOOK.md"));
+    let mut alerts = BTreeSet::new();
+    for rule in rules.split("- alert: ").skip(1) {
+        let alert = rule.lines().next().unwrap();
+        let link = format!("runbook: docs/RUNBOOK.md#{}", alert.to_ascii_lowercase());
+        assert!(rule.lines().any(|line| line.trim() == link), "{alert} lacks {link}");
+        alerts.insert(alert);
+    }
+    let mut described = BTreeSet::new();
+    for section in runbook.split("\n## ").skip(1) {
+        let alert = section.lines().next().unwrap();
+        for part in ["**Means:** ", "**Look:** ", "**Do:** "] {
+            assert!(section.contains(&format!("\n{part}")), "{alert} lacks {part}");
+        }
+        described.insert(alert);
+    }
+    assert_eq!(described, alerts);
+    let defaults = config::Settings::defaults().unwrap();
+    let sections: BTreeSet<&str> =
+        defaults.keys().filter_map(|key| key.split_once('.')).map(|(name, _)| name).collect();
+    for code in runbook.split('`').skip(1).step_by(2) {
+        if code.split_once('.').is_some_and(|(section, _)| sections.contains(section)) {
+            assert!(defaults.origin(code).is_some(), "the runbook names the setting {code}");
+        } else if code.starts_with("/") {
+            assert!(http::ROUTES.contains(&code), "the runbook names {code}");
+        }
+    }
+}
+
+#[test]
 fn promtool_accepts_rules_their_tests_and_the_scrape_configuration() {
     if Command::new("promtool").arg("--version").output().is_err() {
         println!("skipped: promtool is not installed");
@@ -286,7 +317,7 @@ fn the_names_that_others_rely_on_are_settings() {
 #[test]
 fn documents_name_commands_that_exist() {
     let mut checked = 0;
-    for path in ["README.md", "docs/ARCHITECTURE.md", "docs/OPERATIONS.md"] {
+    for path in ["README.md", "docs/ARCHITECTURE.md", "docs/OPERATIONS.md", "docs/RUNBOOK.md"] {
         let document = text(path);
         let (mut block, mut commands) = (false, Vec::new());
         for line in document.lines() {
