@@ -1,8 +1,9 @@
 //! `sg-ai strategies`: look at stored strategies, add one, disable or revive one.
 
 use super::{CliError, Context, output};
-use crate::daemon::Database;
+use crate::daemon::{Database, announce};
 use crate::lifecycle::{Decision, DisableReason, State, Transition};
+use crate::notify::Channel;
 use crate::store::{NewStrategy, Page, Store, Strategy, StrategyDetail, StrategyFilter, TransitionRecord};
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
@@ -107,7 +108,7 @@ async fn dispatch(command: StrategiesCommand, store: &Store, ctx: &Context) -> a
 async fn operator_move(store: &Store, ctx: &Context, selector: &str, to: State, why: String) -> anyhow::Result<()> {
     let strategy = store.find_strategy(selector).await?;
     let transition = Transition::between(strategy.state, to, DisableReason::Operator)?;
-    let record = TransitionRecord {
+    let mut record = TransitionRecord {
         id: Uuid::now_v7(),
         strategy_id: strategy.id,
         transition,
@@ -120,6 +121,7 @@ async fn operator_move(store: &Store, ctx: &Context, selector: &str, to: State, 
         run: None,
         events: Vec::new(),
     };
+    announce(&Channel::configured(&ctx.config().notify), &mut record, &strategy.name, &strategy.canonical);
     store.apply_transition(&record, None).await?;
     Ok(output::line(format!("{} is {to} now", strategy.name))?)
 }

@@ -120,6 +120,7 @@ impl App {
             feed: Feed::new(exchange, cache.clone(), &config.market),
             cache,
             engine: Arc::new(Engine::new(config.engine.clone())),
+            engine_config: config.engine.clone(),
             threads,
             gate: Arc::new(ThresholdGate::new(config.lifecycle.clone())?),
             stop: stop.clone(),

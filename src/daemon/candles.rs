@@ -3,8 +3,9 @@
 //! Never decides what to do with them.
 
 use super::core::Core;
-use crate::engine::{SymbolWindow, Window};
-use crate::market::{CandleCache, CandleSeries, Interval, MarketKind, Symbol, interval};
+use crate::engine::{SymbolWindow, Window, WindowError};
+use crate::market::cache::CacheError;
+use crate::market::{CandleCache, CandleSeries, FundingRate, Interval, MarketKind, Symbol, interval};
 use crate::store::FeedStatus;
 use anyhow::Context as _;
 use chrono::DateTime;
@@ -29,7 +30,18 @@ pub(super) struct WindowSpec {
 #[derive(Clone, Debug)]
 pub(super) struct Loaded {
     spec: WindowSpec,
-    series: Vec<(Symbol, CandleSeries)>,
+    symbols: Vec<LoadedSymbol>,
+}
+
+/// What is known of one symbol.
+#[derive(Clone, Debug)]
+struct LoadedSymbol {
+    symbol: Symbol,
+    candles: CandleSeries,
+    /// Finer candles, where some are stored: they decide the order of stop and target inside a candle.
+    finer: Option<CandleSeries>,
+    /// Funding payments in time order; none on spot.
+    funding: Vec<FundingRate>,
 }
 
 impl Loaded {
@@ -38,34 +50,45 @@ impl Loaded {
     /// # Errors
     /// When the cache cannot be read or a symbol has no candle there at all.
     pub(super) async fn read(cache: &CandleCache, spec: WindowSpec) -> anyhow::Result<Self> {
-        let mut series = Vec::with_capacity(spec.symbols.len());
+        let mut symbols = Vec::with_capacity(spec.symbols.len());
         for symbol in &spec.symbols {
-            let candles = cache
-                .load(spec.market, symbol, spec.interval, spec.warmup_from_ms, spec.to_ms)
-                .await
-                .with_context(|| format!("cannot load {} {symbol} {} candles", spec.market, spec.interval))?;
-            series.push((symbol.clone(), candles));
+            let loaded = Self::read_symbol(cache, &spec, symbol).await;
+            symbols.push(
+                loaded.with_context(|| format!("cannot load {} {symbol} {} candles", spec.market, spec.interval))?,
+            );
         }
-        Ok(Self { spec, series })
+        Ok(Self { spec, symbols })
+    }
+
+    async fn read_symbol(cache: &CandleCache, spec: &WindowSpec, symbol: &Symbol) -> Result<LoadedSymbol, CacheError> {
+        let load = |interval| cache.load(spec.market, symbol, interval, spec.warmup_from_ms, spec.to_ms);
+        let candles = load(spec.interval).await?;
+        let stored = cache.stored_intervals(spec.market, symbol).await?;
+        let finer = match stored.into_iter().find(|&finer| finer < spec.interval) {
+            Some(finer) => Some(load(finer).await?).filter(|candles| !candles.is_empty()),
+            None => None,
+        };
+        let funding = match spec.market {
+            MarketKind::Um => cache.load_funding(symbol, spec.warmup_from_ms, spec.to_ms).await?,
+            MarketKind::Spot => Vec::new(),
+        };
+        Ok(LoadedSymbol { symbol: symbol.clone(), candles, finer, funding })
     }
 
     /// The window of candles that open in `[from_ms, to_ms)`, with everything before as warm-up.
     ///
     /// # Errors
     /// When a symbol has no candle in that range.
-    pub(super) fn window(&self, from_ms: i64, to_ms: i64) -> anyhow::Result<Window> {
-        let symbols = self
-            .series
-            .iter()
-            .map(|(symbol, candles)| SymbolWindow {
-                market: self.spec.market,
-                symbol: symbol.clone(),
-                candles: Arc::new(candles.slice(self.spec.warmup_from_ms, to_ms)),
-                finer: None,
-                funding: Arc::from([]),
-            })
-            .collect();
-        Window::new(from_ms, to_ms, symbols).map_err(Into::into)
+    pub(super) fn window(&self, from_ms: i64, to_ms: i64) -> Result<Window, WindowError> {
+        let first_ms = self.spec.warmup_from_ms;
+        let cut = |s: &LoadedSymbol| SymbolWindow {
+            market: self.spec.market,
+            symbol: s.symbol.clone(),
+            candles: Arc::new(s.candles.slice(first_ms, to_ms)),
+            finer: s.finer.as_ref().map(|finer| Arc::new(finer.slice(first_ms, to_ms))).filter(|f| !f.is_empty()),
+            funding: s.funding.iter().copied().filter(|f| f.time_ms < to_ms).collect(),
+        };
+        Window::new(from_ms, to_ms, self.symbols.iter().map(cut).collect())
     }
 }
 
@@ -106,6 +129,13 @@ pub(super) async fn refresh(
 ) -> anyhow::Result<i64> {
     let exchange_time_ms = core.feed.exchange().server_time_ms(market).await.ok();
     let report = core.feed.refresh(market, symbols, candles, from_ms).await;
+    if market == MarketKind::Um {
+        for row in core.feed.refresh_funding(symbols, from_ms).await {
+            if let Some(error) = &row.error {
+                tracing::warn!(symbol = %row.symbol, error, "no fresh funding rates; going on with cached ones");
+            }
+        }
+    }
     let mut newest_ms = i64::MAX;
     for row in &report {
         let status = FeedStatus {

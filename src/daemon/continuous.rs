@@ -11,10 +11,7 @@ use super::schedule::{Missed, session_due_ms};
 use crate::market::interval;
 use crate::metrics;
 use crate::search::{self, GenerationReport, SearchState, WindowEvaluator};
-use crate::store::{
-    FailedBacktest, GenerationRecord, Lease, LeaseToken, NewSession, Page, ResumableSession, Session, StrategyFilter,
-};
-use anyhow::Context as _;
+use crate::store::{FailedBacktest, GenerationRecord, Lease, LeaseToken, NewSession, ResumableSession, Session};
 use genome::Strategy;
 use serde_json::json;
 use std::sync::Arc;
@@ -55,15 +52,27 @@ impl ContinuousRunner {
     async fn resume(&self, unfinished: ResumableSession) -> anyhow::Result<Did> {
         let session = unfinished.session;
         let spec = &session.spec;
+        // Another machine may have begun it, or the cache may be gone. What cannot be refreshed shows below.
+        let from_ms = spec.window_from_ms - self.core.warmup_ms();
+        if let Err(error) = refresh(&self.core, spec.market, &spec.symbols, spec.timeframe, from_ms).await {
+            tracing::warn!(session = spec.number, error = format!("{error:#}"), "candles of an unfinished session");
+        }
         let loaded = self.load(spec).await?;
-        if loaded.window(spec.window_from_ms, spec.window_to_ms)?.data_version() != spec.data_version {
-            let reason = "the candles of its window have changed since it began";
-            tracing::warn!(session = spec.number, island = self.island, "search session abandoned: {reason}");
-            self.core.store.abandon_session(&self.token()?, session.id, reason).await?;
-            return Ok(Did::Work);
+        let version = loaded.window(spec.window_from_ms, spec.window_to_ms).map(|window| window.data_version());
+        if version.as_ref() != Ok(&spec.data_version) {
+            return self.abandon(&session, "the candles of its window are no longer those that it began on").await;
+        }
+        if spec.config != self.settings()? {
+            return self.abandon(&session, "the settings have changed since it began").await;
         }
         let state = match unfinished.state {
-            Some(bytes) => serde_json::from_slice(&bytes).context("the stored search state does not read")?,
+            Some(bytes) => match serde_json::from_slice(&bytes) {
+                Ok(state) => state,
+                Err(error) => {
+                    let reason = format!("its stored state does not read: {error}");
+                    return self.abandon(&session, &reason).await;
+                }
+            },
             None => self.first_state(&session).await?,
         };
         tracing::info!(
@@ -73,6 +82,24 @@ impl ContinuousRunner {
             "search session resumed"
         );
         self.run(session, state, loaded).await
+    }
+
+    /// Gives a session up that cannot be gone on with; the next one begins when it is due.
+    async fn abandon(&self, session: &Session, reason: &str) -> anyhow::Result<Did> {
+        tracing::warn!(session = session.spec.number, island = self.island, "search session abandoned: {reason}");
+        self.core.store.abandon_session(&self.token()?, session.id, reason).await?;
+        Ok(Did::Work)
+    }
+
+    /// Everything that a session's results rest on, beside its candles and its seed.
+    fn settings(&self) -> anyhow::Result<serde_json::Value> {
+        let core = &self.core;
+        Ok(json!({
+            "search": core.search,
+            "costs": core.costs,
+            "initial_capital": core.initial_capital,
+            "warmup_ms": core.warmup_ms(),
+        }))
     }
 
     async fn open_if_due(&self) -> anyhow::Result<Did> {
@@ -96,7 +123,7 @@ impl ContinuousRunner {
             island: self.island.clone(),
             number,
             seed: core.seed.child(&self.island, number),
-            config: serde_json::to_value(&core.search)?,
+            config: self.settings()?,
             symbols: settings.symbols.clone(),
             market: core.market,
             timeframe: settings.interval,
@@ -130,12 +157,9 @@ impl ContinuousRunner {
     async fn first_state(&self, session: &Session) -> anyhow::Result<SearchState> {
         let mut immigrants = Vec::new();
         if let Some(last) = self.core.store.last_finished_session(&self.island).await? {
-            let filter = StrategyFilter { session_id: Some(last.id), ..StrategyFilter::default() };
-            let mut former = self.core.store.strategies(&filter, Page::first(1_000)).await?;
-            // A fixed order: the list comes in the order of what happened to them since.
-            former.sort_by(|a, b| a.genome_hash.cmp(&b.genome_hash));
-            for strategy in former {
-                immigrants.push(serde_json::from_value::<Strategy>(strategy.genome)?);
+            for hash in last.report.map(|report| report.champions).unwrap_or_default() {
+                let former = self.core.store.find_strategy(&hash).await?;
+                immigrants.push(serde_json::from_value::<Strategy>(former.genome)?);
             }
         }
         Ok(search::start(&self.core.search, session.spec.seed, immigrants))

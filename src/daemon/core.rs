@@ -2,7 +2,7 @@
 
 use super::candles::DAY_MS;
 use crate::config::DaemonConfig;
-use crate::engine::{Costs, Engine};
+use crate::engine::{Costs, Engine, EngineConfig};
 use crate::lifecycle::Gate;
 use crate::market::{CandleCache, Feed, MarketKind};
 use crate::notify::Channel;
@@ -54,6 +54,7 @@ pub(super) struct Core {
     pub(super) cache: CandleCache,
     pub(super) feed: Feed,
     pub(super) engine: Arc<Engine>,
+    pub(super) engine_config: EngineConfig,
     pub(super) threads: rayon::ThreadPool,
     pub(super) gate: Arc<dyn Gate>,
     pub(super) stop: CancellationToken,
@@ -63,6 +64,14 @@ impl Core {
     /// Candles before a window on which indicators warm up, ms.
     pub(super) fn warmup_ms(&self) -> i64 {
         i64::from(self.settings.warmup_days.max(self.settings.shadow_lookback_days)) * DAY_MS
+    }
+
+    /// The engine, or one for runs that began with another capital than is configured now.
+    pub(super) fn engine_with(&self, initial_capital: f64) -> Arc<Engine> {
+        if initial_capital.to_bits() == self.initial_capital.to_bits() {
+            return Arc::clone(&self.engine);
+        }
+        Arc::new(Engine::new(EngineConfig { initial_capital, ..self.engine_config.clone() }))
     }
 
     /// Makes sure that `lease` is held: keeps it, or tries to take it. False while another process has it.

@@ -37,7 +37,7 @@ pub(super) async fn candidates(
 /// Strategies that wait as candidates (added or revived by an operator) on the session's symbols, judged alike.
 ///
 /// # Errors
-/// When the store does not answer, or a stored genome does not read.
+/// When the store does not answer, or the hold-out's candles are not there.
 pub(super) async fn waiting(
     core: &Arc<Core>,
     session: &Session,
@@ -48,8 +48,17 @@ pub(super) async fn waiting(
     let mut found = core.store.strategies(&filter, Page::first(1_000)).await?;
     found.retain(|s| s.symbols == spec.symbols && s.market == spec.market);
     found.sort_by_key(|s| s.id);
-    let read = |s: &crate::store::Strategy| serde_json::from_value::<Strategy>(s.genome.clone());
-    let strategies = found.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    let mut strategies = Vec::with_capacity(found.len());
+    found.retain(|s| match serde_json::from_value::<Strategy>(s.genome.clone()) {
+        Ok(strategy) => {
+            strategies.push(strategy);
+            true
+        }
+        Err(error) => {
+            tracing::error!(strategy = %s.id, %error, "the stored genome does not read: the strategy stays a candidate");
+            false
+        }
+    });
     let measured = measure(core, spec, strategies, loaded).await?;
     let judge = |(strategy, stats): (&crate::store::Strategy, Stats)| {
         let transition = decide(core, spec, strategy.id, (&strategy.name, &strategy.canonical), &stats)?;
@@ -110,7 +119,7 @@ fn decide(
         let warmup_from_ms = at_ms - core.warmup_ms();
         record.run = Some(NewPaperRun { warmup_from_ms, config: serde_json::to_value(&config)? });
     }
-    announce(core, &mut record, name, text);
+    announce(&core.channels, &mut record, name, text);
     Ok(Some(record))
 }
 

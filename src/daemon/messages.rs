@@ -3,16 +3,16 @@
 use super::core::Core;
 use super::notifier::trouble_events;
 use super::supervisor::Event;
-use crate::notify::Notice;
+use crate::notify::{Channel, Notice};
 use crate::store::{DeadLetterKind, NewDeadLetter, StoreError, TransitionRecord};
 use serde_json::json;
 
 /// Gives a transition the messages that it brings, so that both are stored together.
-pub(super) fn announce(core: &Core, record: &mut TransitionRecord, name: &str, text: &str) {
+pub fn announce(channels: &[Channel], record: &mut TransitionRecord, name: &str, text: &str) {
     if let Some(notice) = Notice::of_transition(record, name, text) {
         // A strategy makes one move at one market time: the key names the event for ever.
         let key = format!("{}:{}:{}", notice.kind(), record.strategy_id, record.at_market_ms);
-        record.events = notice.events(&key, &core.channels);
+        record.events = notice.events(&key, channels);
     }
 }
 

@@ -21,3 +21,4 @@ pub mod supervisor;
 pub use app::{Plan, run};
 pub use database::Database;
 pub use demo::{DemoOptions, DemoStatus, DemoSummary, DemoView, demo};
+pub use messages::announce;

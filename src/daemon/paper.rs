@@ -10,14 +10,15 @@ use super::core::{Core, Did, token};
 use super::messages::announce;
 use super::replay::RunConfig;
 use super::schedule::grid_points;
-use crate::engine::{ExitReason, Ledger, Outcome, Wanted, Window};
+use crate::engine::{ExitReason, Ledger, Outcome, Wanted, Window, WindowError};
 use crate::lifecycle::{GateEvidence, RecentTrades, ShadowEvidence, State, Verdict};
-use crate::market::{Interval, MarketKind, Symbol};
+use crate::market::{Interval, MarketKind, Symbol, interval};
 use crate::store::{ActivePaperRun, Lease, NewPaperRun, PaperPass, StatRow, StatSource, TransitionRecord};
 use anyhow::Context as _;
 use genome::Strategy;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use uuid::Uuid;
 
 /// How far a run that is behind is taken at once, ms.
 const STRIDE_MS: i64 = 7 * DAY_MS;
@@ -65,12 +66,13 @@ impl PaperRunner {
             // All runs go forward together, so that what happens is told in about the order in which it happened.
             // A run that waits for candles is no longer among them: the others must not wait for it.
             let Some(horizon_ms) = runs.iter().map(|r| r.run.to_ms + STRIDE_MS).min() else { break };
-            for group in groups(runs)? {
+            let (groups, mut failed) = groups(runs);
+            for group in groups {
                 if self.core.stop.is_cancelled() {
                     return Ok(Did::Stopped);
                 }
                 let (ids, to_ms) = (group.runs.iter().map(|r| r.run.id).collect::<Vec<_>>(), group.to_ms);
-                match self.advance(group, horizon_ms, &mut newest_by_feed).await {
+                match self.advance(group, horizon_ms, &mut newest_by_feed, &mut failed).await {
                     Ok(Did::Stopped) => return Ok(Did::Stopped),
                     Ok(Did::Work) => did = Did::Work,
                     // Some are merely ahead of the others.
@@ -82,6 +84,11 @@ impl PaperRunner {
                         first_error.get_or_insert(error);
                     }
                 }
+            }
+            // One run's trouble is not the others': it is told of, and tried again at the next activation.
+            for (run_id, error) in failed {
+                settled.insert(run_id);
+                first_error.get_or_insert(error);
             }
         }
         if let Err(error) = self.keep_fresh(&newest_by_feed).await {
@@ -115,6 +122,7 @@ impl PaperRunner {
         group: Group,
         horizon_ms: i64,
         newest_by_feed: &mut BTreeMap<FeedKey, i64>,
+        failed: &mut Vec<(Uuid, anyhow::Error)>,
     ) -> anyhow::Result<Did> {
         let feed = (group.config.market, group.config.symbols.clone(), group.config.interval);
         let newest_ms = match newest_by_feed.get(&feed) {
@@ -127,11 +135,16 @@ impl PaperRunner {
             }
         };
         let newest_ms = newest_ms.min(horizon_ms);
-        if newest_ms <= group.to_ms { Ok(Did::Nothing) } else { self.extend(group, newest_ms).await }
+        if newest_ms <= group.to_ms { Ok(Did::Nothing) } else { self.extend(group, newest_ms, failed).await }
     }
 
-    /// Takes a group's runs from review point to review point up to `newest_ms`.
-    async fn extend(&self, mut group: Group, newest_ms: i64) -> anyhow::Result<Did> {
+    /// Takes a group's runs from review point to review point up to `newest_ms`; adds those that cannot go on to `failed`.
+    async fn extend(
+        &self,
+        mut group: Group,
+        newest_ms: i64,
+        failed: &mut Vec<(Uuid, anyhow::Error)>,
+    ) -> anyhow::Result<Did> {
         let spec = WindowSpec {
             market: group.config.market,
             symbols: group.config.symbols.clone(),
@@ -143,8 +156,13 @@ impl PaperRunner {
         let ids: Vec<_> = group.runs.iter().map(|r| r.strategy.id).collect();
         let stats = self.core.store.latest_stats(&ids).await?;
         let review_ms = i64::try_from(self.core.settings.review_interval_s).unwrap_or(i64::MAX / 2_000) * 1_000;
-        let reviews: Vec<i64> = grid_points(group.to_ms, newest_ms, review_ms).collect();
+        // Decisions rest on closed candles: a point inside a candle counts as the candle's open.
+        let on_candles = |point_ms| interval::open_time_ms(group.config.interval, point_ms);
+        let mut reviews: Vec<i64> = grid_points(group.to_ms, newest_ms, review_ms).map(on_candles).collect();
+        reviews.dedup();
+        reviews.retain(|&point_ms| point_ms > group.to_ms);
         let last = (reviews.last() != Some(&newest_ms)).then_some(newest_ms);
+        let mut did = Did::Nothing;
         for to_ms in reviews.iter().copied().chain(last) {
             if self.core.stop.is_cancelled() {
                 return Ok(Did::Stopped);
@@ -153,10 +171,22 @@ impl PaperRunner {
                 break;
             }
             let review = Some(to_ms) != last;
-            let window = loaded.window(group.from_ms, to_ms)?;
+            let window = match loaded.window(group.from_ms, to_ms) {
+                // A symbol has no candle yet since the run began: nothing is known at this point.
+                Err(WindowError::Empty(_)) => continue,
+                window => window?,
+            };
+            did = Did::Work;
             let outcomes = self.evaluate(&group, &window).await?;
             let mut staying = Vec::with_capacity(group.runs.len());
             for (run, outcome) in std::mem::take(&mut group.runs).into_iter().zip(outcomes) {
+                let outcome = match outcome {
+                    Ok(outcome) => outcome,
+                    Err(error) => {
+                        failed.push((run.run.id, error));
+                        continue;
+                    }
+                };
                 // Between reviews only the newest point is stored; on the way there nothing needs to be.
                 let moved = review && self.review(&run, &outcome, &stats, &window).await?;
                 if moved {
@@ -169,28 +199,26 @@ impl PaperRunner {
             }
             group.runs = staying;
         }
-        Ok(Did::Work)
+        Ok(did)
     }
 
     /// Backtests the group's strategies over the run so far: the same function as everywhere.
-    async fn evaluate(&self, group: &Group, window: &Window) -> anyhow::Result<Vec<Outcome>> {
-        let strategies = group
-            .runs
-            .iter()
-            .map(|r| {
-                serde_json::from_value::<Strategy>(r.strategy.genome.clone())
-                    .with_context(|| format!("the stored genome of strategy {} does not read", r.strategy.id))
-            })
-            .collect::<anyhow::Result<Vec<_>>>()?;
-        let (engine, window) = (Arc::clone(&self.core.engine), window.clone());
-        let costs = group.config.costs;
+    async fn evaluate(&self, group: &Group, window: &Window) -> anyhow::Result<Vec<anyhow::Result<Outcome>>> {
+        let read = |r: &ActivePaperRun| serde_json::from_value::<Strategy>(r.strategy.genome.clone());
+        let genomes: Vec<_> = group.runs.iter().map(read).collect();
+        let strategies: Vec<Strategy> = genomes.iter().flatten().cloned().collect();
+        let engine = self.core.engine_with(group.config.initial_capital);
+        let (window, costs) = (window.clone(), group.config.costs);
         let wanted = Wanted { ledger: true, ..Wanted::default() };
         let outcomes = self.core.compute(move || engine.evaluate(&strategies, &window, &costs, wanted)).await?;
-        let names = group.runs.iter().map(|r| r.strategy.id);
-        names
-            .zip(outcomes)
-            .map(|(id, outcome)| outcome.with_context(|| format!("strategy {id} cannot be paper-traded")))
-            .collect()
+        let mut outcomes = outcomes.into_iter();
+        let each = group.runs.iter().zip(genomes).map(|(run, genome)| {
+            let id = run.strategy.id;
+            genome.with_context(|| format!("the stored genome of strategy {id} does not read"))?;
+            let outcome = outcomes.next().with_context(|| format!("strategy {id} was not evaluated"))?;
+            outcome.with_context(|| format!("strategy {id} cannot be paper-traded"))
+        });
+        Ok(each.collect())
     }
 
     /// Lets the gate decide on what was known at the window's end; whether the strategy moved.
@@ -225,7 +253,7 @@ impl PaperRunner {
             record.run =
                 Some(NewPaperRun { warmup_from_ms: at_ms - self.core.warmup_ms(), config: run.run.config.clone() });
         }
-        announce(&self.core, &mut record, &run.strategy.name, &run.strategy.canonical);
+        announce(&self.core.channels, &mut record, &run.strategy.name, &run.strategy.canonical);
         tracing::info!(
             strategy = run.strategy.name,
             from = %transition.from(),
@@ -262,12 +290,20 @@ fn pass(run: &ActivePaperRun, outcome: &Outcome, window: &Window) -> anyhow::Res
     })
 }
 
-/// Runs with the same candles together, in a fixed order.
-fn groups(runs: Vec<ActivePaperRun>) -> anyhow::Result<Vec<Group>> {
+/// Runs with the same candles together, in a fixed order, and those whose stored settings do not read.
+fn groups(runs: Vec<ActivePaperRun>) -> (Vec<Group>, Vec<(Uuid, anyhow::Error)>) {
+    let mut failed = Vec::new();
     let mut groups: Vec<Group> = Vec::new();
     for run in runs {
-        let config: RunConfig = serde_json::from_value(run.run.config.clone())
-            .with_context(|| format!("the stored settings of paper run {} do not read", run.run.id))?;
+        let read = serde_json::from_value::<RunConfig>(run.run.config.clone());
+        let config = match read.with_context(|| format!("the stored settings of paper run {} do not read", run.run.id))
+        {
+            Ok(config) => config,
+            Err(error) => {
+                failed.push((run.run.id, error));
+                continue;
+            }
+        };
         let (warmup_from_ms, from_ms, to_ms) = (run.run.warmup_from_ms, run.run.from_ms, run.run.to_ms);
         let same = |g: &Group| {
             (g.warmup_from_ms, g.from_ms, g.to_ms) == (warmup_from_ms, from_ms, to_ms) && g.config == config
@@ -277,7 +313,7 @@ fn groups(runs: Vec<ActivePaperRun>) -> anyhow::Result<Vec<Group>> {
             None => groups.push(Group { config, warmup_from_ms, from_ms, to_ms, runs: vec![run] }),
         }
     }
-    Ok(groups)
+    (groups, failed)
 }
 
 fn paper_evidence(run: &ActivePaperRun, outcome: &Outcome, to_ms: i64, recent_trades: usize) -> ShadowEvidence {

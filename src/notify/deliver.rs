@@ -140,7 +140,7 @@ impl Deliverer {
         let (mut round, mut busy) = (Round::default(), BTreeSet::new());
         for event in events {
             if let Some((_, wait_s)) = busy.iter().find(|(channel, _)| *channel == event.event.channel) {
-                outbox.failed(&event, "the channel asked to wait", Delivery::RetryIn(*wait_s)).await?;
+                outbox.failed(&event, "the channel asked to wait", Delivery::Defer(*wait_s)).await?;
                 round.retried += 1;
                 continue;
             }

@@ -243,7 +243,9 @@ fn archive(old: Vec<Individual>, ranked: &[Individual], size: usize) -> Vec<Indi
     let (mut niches, mut digests) = (HashSet::new(), HashSet::new());
     all.retain(|i| {
         let digest = i.measured.as_ref().map(|m| m.trades_digest);
-        niches.insert(Niche::of(&i.strategy)) && digests.insert(digest)
+        let niche = Niche::of(&i.strategy);
+        // A twin of what is kept does not take its niche's place.
+        !niches.contains(&niche) && digests.insert(digest) && niches.insert(niche)
     });
     all.truncate(size);
     all

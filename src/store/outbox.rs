@@ -35,6 +35,8 @@ pub struct ClaimedEvent {
 pub enum Delivery {
     /// Try again after so many seconds.
     RetryIn(u64),
+    /// It was not tried: the same attempt again after so many seconds.
+    Defer(u64),
     /// Never again; it stays in the table as dead.
     GiveUp,
 }
@@ -129,17 +131,19 @@ impl Store {
     /// When the database does not answer.
     pub async fn mark_failed(&self, event: &ClaimedEvent, error: &str, then: Delivery) -> Result<(), StoreError> {
         let error = &clean(error);
-        let (status, wait_s) = match then {
-            Delivery::RetryIn(seconds) => ("pending", seconds),
-            Delivery::GiveUp => ("dead", 0),
+        let (status, wait_s, attempts) = match then {
+            Delivery::RetryIn(seconds) => ("pending", seconds, event.attempt),
+            Delivery::Defer(seconds) => ("pending", seconds, event.attempt.saturating_sub(1)),
+            Delivery::GiveUp => ("dead", 0, event.attempt),
         };
+        let attempts = i32::try_from(attempts).unwrap_or(i32::MAX);
         let attempt = i32::try_from(event.attempt).unwrap_or(i32::MAX);
         self.transaction("mark_failed", |tx| async move {
             let tx = &tx;
-            let sql = "update outbox set status = $3, last_error = $4, claimed_until = null,
+            let sql = "update outbox set status = $3, last_error = $4, claimed_until = null, attempts = $6,
                 next_attempt_at = now() + make_interval(secs => $5::double precision)
                 where id = $1 and attempts = $2 and status = 'pending'";
-            tx.execute(sql, &[&event.id, &attempt, &status, error, &(wait_s as f64)]).await.map(drop)
+            tx.execute(sql, &[&event.id, &attempt, &status, error, &(wait_s as f64), &attempts]).await.map(drop)
         })
         .await
     }

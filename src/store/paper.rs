@@ -66,7 +66,7 @@ pub struct PaperPass {
     pub closed_trades: u32,
     /// Positions open now, a JSON array.
     pub open_positions: Value,
-    /// Closed trades of the run; those stored already are left alone.
+    /// All closed trades of the run: what is stored becomes exactly these.
     pub trades: Vec<Trade>,
     /// Of the run so far.
     pub daily_equity: Vec<DailyEquity>,
@@ -144,6 +144,7 @@ async fn put_pass(tx: &Tx, pass: &PaperPass, columns: &TradeColumns) -> Result<P
     let params: super::transaction::Params<'_> =
         &[&pass.run_id, &pass.to_ms, &performance, &closed, &pass.open_positions, &equity];
     tx.execute(sql, params).await?;
+    columns.remove_others(tx, pass.run_id).await?;
     columns.insert(tx, pass.run_id, strategy_id).await?;
     let window = (row.try_get(2)?, pass.to_ms);
     let version = pass.data_version.as_deref();
@@ -277,6 +278,14 @@ impl TradeColumns {
         Ok(columns)
     }
 
+    /// Removes trades that a revised or late candle has undone: the rows are what the performance rests on.
+    async fn remove_others(&self, tx: &Tx, run_id: Uuid) -> Result<(), StoreError> {
+        let sql = "delete from paper_trades p where p.run_id = $1 and not exists (
+            select from unnest($2::text[], $3::text[], $4::bigint[]) as t (symbol, side, entry_time_ms)
+            where t.symbol = p.symbol and t.side = p.side and t.entry_time_ms = p.entry_time_ms)";
+        tx.execute(sql, &[&run_id, &self.symbols, &self.sides, &self.times[0]]).await.map(drop)
+    }
+
     async fn insert(&self, tx: &Tx, run_id: Uuid, strategy_id: Uuid) -> Result<(), StoreError> {
         if self.symbols.is_empty() {
             return Ok(());
@@ -288,7 +297,11 @@ impl TradeColumns {
                 $7::double precision[], $8::double precision[], $9::double precision[], $10::double precision[],
                 $11::double precision[], $12::double precision[], $13::double precision[], $14::double precision[],
                 $15::double precision[], $16::text[], $17::integer[]) as t
-            on conflict (run_id, symbol, entry_time_ms, side) do nothing";
+            on conflict (run_id, symbol, entry_time_ms, side) do update set exit_time_ms = excluded.exit_time_ms,
+                entry_price = excluded.entry_price, exit_price = excluded.exit_price, quantity = excluded.quantity,
+                profit = excluded.profit, return_fraction = excluded.return_fraction, fees = excluded.fees,
+                slippage = excluded.slippage, funding = excluded.funding, risk = excluded.risk,
+                exit_reason = excluded.exit_reason, bars = excluded.bars";
         let (times, numbers) = (&self.times, &self.numbers);
         tx.execute(
             sql,

@@ -63,6 +63,9 @@ pub struct FinishReport {
     pub to_shadow: u32,
     /// Of the stored ones, how many are disabled now.
     pub disabled: u32,
+    /// Genome hashes of all of them, best first: what the next session begins with.
+    #[serde(default)]
+    pub champions: Vec<String>,
 }
 
 impl Store {
@@ -90,7 +93,8 @@ impl Store {
                 return Ok(report);
             }
             must_run(&session)?;
-            let mut report = FinishReport::default();
+            let champions = candidates.iter().map(|c| c.strategy.genome_hash.clone()).collect();
+            let mut report = FinishReport { champions, ..FinishReport::default() };
             for candidate in ordered {
                 if !strategies::insert(tx, &self.inner.audit_key, &candidate.strategy).await? {
                     report.rediscovered += 1;

@@ -5,8 +5,7 @@ use serde_json::json;
 use sg_ai::{
     lifecycle::{State, Transition},
     store::{
-        DeadLetterStatus, FailedBacktest, FinishReport, Page, RecordOutcome, SessionStatus, StatSource, StoreError,
-        StrategyFilter,
+        DeadLetterStatus, FailedBacktest, Page, RecordOutcome, SessionStatus, StatSource, StoreError, StrategyFilter,
     },
 };
 
@@ -119,7 +118,8 @@ async fn finishing_stores_candidates_with_what_was_decided() {
         made::candidate(2, id, Some(Transition::EnterShadow)),
     ];
     let report = store.finish_session(&token, id, &candidates).await.unwrap();
-    assert_eq!(report, FinishReport { stored: 3, rediscovered: 1, to_shadow: 1, disabled: 1 });
+    assert_eq!((report.stored, report.rediscovered, report.to_shadow, report.disabled), (3, 1, 1, 1));
+    assert_eq!(report.champions.len(), 4);
     assert_eq!(store.finish_session(&token, id, &candidates).await.unwrap(), report, "finishing twice");
     assert_eq!(store.unfinished_session("main").await.unwrap(), None);
     let finished = store.last_finished_session("main").await.unwrap().unwrap();
