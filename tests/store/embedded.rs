@@ -158,7 +158,7 @@ async fn what_unfinished_starts_left_is_in_nobodys_way() {
     drop(server);
     assert!(!cluster.join("postmaster.pid").exists(), "dropping stops it");
     fs::remove_dir_all(&cluster).unwrap();
-    fs::create_dir(config.data_dir.join("cluster.unfinished")).unwrap();
+    fs::create_dir_all(config.data_dir.join("cluster.unfinished")).unwrap();
     let server = EmbeddedServer::start(config.clone()).await.unwrap();
     server.stop().await;
     fs::remove_dir_all(&config.data_dir).unwrap();
