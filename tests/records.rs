@@ -19,8 +19,8 @@ use sg_ai::{
         simulated::{MarketSpec, SimulatedMarket},
     },
     store::{
-        CandidateRecord, DeadLetterKind, NewDeadLetter, NewPaperRun, NewSession, NewStrategy, PaperPass, Store,
-        TransitionRecord, WindowStat,
+        CandidateRecord, DeadLetterKind, Judgement, NewDeadLetter, NewPaperRun, NewSession, NewStrategy, PaperPass,
+        Store, TransitionRecord, WindowStat,
     },
 };
 use std::{process::Output, sync::Arc};
@@ -158,14 +158,14 @@ impl Place {
         let stat = async |from_ms, to_ms| {
             Some(WindowStat { from_ms, to_ms, performance: self.outcome(from_ms, to_ms).await.performance })
         };
-        let candidate = CandidateRecord {
-            strategy,
+        let judgement = Judgement {
             backtest: stat(day(10), day(30)).await,
             holdout: stat(day(30), day(40)).await,
             parameters: serde_json::to_value(&recipe).unwrap(),
             transition: Some(transition),
         };
-        self.store.finish_session(&token, session.id, &[candidate]).await.unwrap();
+        let candidate = CandidateRecord { strategy, judgement };
+        self.store.finish_session(&token, session.id, &[candidate], &[]).await.unwrap();
         let run = self.store.strategy(&id.to_string()).await.unwrap().paper_runs[0].id;
         let outcome = self.outcome(day(40), day(50)).await;
         let ledger = outcome.ledger.unwrap();

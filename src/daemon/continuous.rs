@@ -192,8 +192,7 @@ impl ContinuousRunner {
         }
         let candidates = judge::candidates(core, &session, &state, &loaded).await?;
         let waiting = judge::waiting(core, &session, &loaded).await?;
-        core.store.judge_waiting(&self.token()?, session.id, &waiting).await?;
-        let report = core.store.finish_session(&self.token()?, session.id, &candidates).await?;
+        let report = core.store.finish_session(&self.token()?, session.id, &candidates, &waiting).await?;
         tracing::info!(
             session = session.spec.number,
             island = self.island,

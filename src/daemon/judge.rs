@@ -10,7 +10,7 @@ use crate::engine::{EvaluationError, Outcome, Wanted};
 use crate::lifecycle::{GateEvidence, State};
 use crate::search::{self, Individual, SearchState};
 use crate::store::{
-    CandidateRecord, NewPaperRun, NewSession, NewStrategy, Page, Session, StrategyFilter, TransitionRecord,
+    CandidateRecord, Judgement, NewPaperRun, NewSession, NewStrategy, Page, Session, StrategyFilter, TransitionRecord,
     WaitingRecord, WindowStat,
 };
 use genome::{Niche, Strategy};
@@ -61,9 +61,9 @@ pub(super) async fn waiting(
     });
     let measured = measure(core, spec, strategies, loaded).await?;
     let judge = |(strategy, stats): (&crate::store::Strategy, Stats)| {
-        let transition = decide(core, spec, strategy.id, (&strategy.name, &strategy.canonical), &stats)?;
-        let parameters = parameters(core, spec, None)?;
-        Ok(WaitingRecord { strategy_id: strategy.id, backtest: stats.0, holdout: stats.1, parameters, transition })
+        let names = (strategy.name.as_str(), strategy.canonical.as_str());
+        let judgement = judgement(core, spec, strategy.id, names, stats, None)?;
+        Ok(WaitingRecord { strategy_id: strategy.id, judgement })
     };
     found.iter().zip(measured).map(judge).collect()
 }
@@ -94,6 +94,20 @@ async fn measure(
         (backtest.ok().map(|o| stat(from_ms, split_ms, o)), holdout.ok().map(|o| stat(split_ms, to_ms, o)))
     };
     Ok(evaluated.into_iter().map(stats).collect())
+}
+
+/// What was measured of a strategy, with what the gate says of it.
+fn judgement(
+    core: &Core,
+    spec: &NewSession,
+    id: Uuid,
+    names: (&str, &str),
+    stats: Stats,
+    champion: Option<&Individual>,
+) -> anyhow::Result<Judgement> {
+    let transition = decide(core, spec, id, names, &stats)?;
+    let parameters = parameters(core, spec, champion)?;
+    Ok(Judgement { backtest: stats.0, holdout: stats.1, parameters, transition })
 }
 
 /// What the gate says, as the transition that follows from it, if one does.
@@ -170,7 +184,7 @@ fn record(core: &Core, session: &Session, champion: &Individual, stats: Stats) -
         seen_until_ms: Some(spec.window_to_ms),
         created_by: "search".to_owned(),
     };
-    let transition = decide(core, spec, strategy.id, (&strategy.name, &strategy.canonical), &stats)?;
-    let parameters = parameters(core, spec, Some(champion))?;
-    Ok(CandidateRecord { strategy, backtest: stats.0, holdout: stats.1, parameters, transition })
+    let names = (strategy.name.as_str(), strategy.canonical.as_str());
+    let judgement = judgement(core, spec, strategy.id, names, stats, Some(champion))?;
+    Ok(CandidateRecord { strategy, judgement })
 }

@@ -31,7 +31,7 @@ pub use outbox::{ClaimedEvent, Delivery, NewEvent, OutboxDepth};
 pub use overview::{GenerationRow, Overview, TrialTotals};
 pub use paper::{ActivePaperRun, PaperPass, PaperRun, PassOutcome};
 pub use results::BacktestRow;
-pub use session_end::{CandidateRecord, FinishReport, WaitingRecord, WindowStat};
+pub use session_end::{CandidateRecord, FinishReport, Judgement, WaitingRecord, WindowStat};
 pub use sessions::{
     FailedBacktest, GenerationRecord, NewSession, RecordOutcome, ResumableSession, Session, SessionStatus,
 };

@@ -22,11 +22,9 @@ pub struct WindowStat {
     pub performance: Performance,
 }
 
-/// One of the best of a session, with what was measured and decided.
-#[derive(Clone, Debug, PartialEq)]
-pub struct CandidateRecord {
-    /// The strategy.
-    pub strategy: NewStrategy,
+/// What a session's end measured of a strategy, and what was decided.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Judgement {
     /// Over what the search saw.
     pub backtest: Option<WindowStat>,
     /// Over the hold-out.
@@ -37,19 +35,22 @@ pub struct CandidateRecord {
     pub transition: Option<TransitionRecord>,
 }
 
-/// A stored strategy that waited as a candidate (added or revived by an operator), with what was measured and decided.
+/// One of the best of a session.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CandidateRecord {
+    /// The strategy.
+    pub strategy: NewStrategy,
+    /// What is known of it.
+    pub judgement: Judgement,
+}
+
+/// A stored strategy that waited as a candidate: added or revived by an operator.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WaitingRecord {
     /// The strategy.
     pub strategy_id: Uuid,
-    /// Over the window before the hold-out.
-    pub backtest: Option<WindowStat>,
-    /// Over the hold-out.
-    pub holdout: Option<WindowStat>,
-    /// Costs, capital, ...: `backtest_results.parameters`.
-    pub parameters: Value,
-    /// The gate's decision; `None` leaves it a candidate.
-    pub transition: Option<TransitionRecord>,
+    /// What is known of it.
+    pub judgement: Judgement,
 }
 
 /// How a session ended.
@@ -69,17 +70,21 @@ pub struct FinishReport {
 }
 
 impl Store {
-    /// Ends a session: stores its best strategies with their statistics, and applies what the gate decided.
+    /// Ends a session: stores its best strategies and what is known of those that waited as candidates, and applies
+    /// what the gate decided.
     ///
-    /// A genome that is stored already is left alone. Finishing twice gives the first report again.
+    /// A genome that is stored already is left alone, and so is a waiting strategy that moved meanwhile. Finishing
+    /// twice gives the first report again.
     ///
     /// # Errors
-    /// [`StoreError::LeaseLost`]; [`StoreError::Conflict`] when the session was abandoned.
+    /// [`StoreError::LeaseLost`]; [`StoreError::Conflict`] when the session was abandoned; [`StoreError::Invalid`]
+    /// when a transition names another strategy.
     pub async fn finish_session(
         &self,
         lease: &LeaseToken,
         session_id: Uuid,
         candidates: &[CandidateRecord],
+        waiting: &[WaitingRecord],
     ) -> Result<FinishReport, StoreError> {
         // Parents before children, so that lineage finds their ids.
         let mut ordered: Vec<&CandidateRecord> = candidates.iter().collect();
@@ -95,19 +100,20 @@ impl Store {
             must_run(&session)?;
             let champions = candidates.iter().map(|c| c.strategy.genome_hash.clone()).collect();
             let mut report = FinishReport { champions, ..FinishReport::default() };
+            for record in waiting {
+                let sql = "select 1 from strategies where id = $1 and state = 'candidate' for update";
+                if tx.row_opt(sql, &[&record.strategy_id]).await?.is_some() {
+                    self.store_judgement(tx, &session, record.strategy_id, &record.judgement).await?;
+                }
+            }
             for candidate in ordered {
                 if !strategies::insert(tx, &self.inner.audit_key, &candidate.strategy).await? {
                     report.rediscovered += 1;
                     continue;
                 }
                 report.stored += 1;
-                let stats = (&candidate.backtest, &candidate.holdout);
-                self.store_evidence(tx, &session, candidate.strategy.id, stats, &candidate.parameters).await?;
-                if let Some(transition) = &candidate.transition {
-                    if transition.strategy_id != candidate.strategy.id {
-                        return Err(StoreError::Invalid("a candidate's transition names another strategy".to_owned()));
-                    }
-                    transitions::apply(tx, &self.inner.audit_key, transition).await?;
+                self.store_judgement(tx, &session, candidate.strategy.id, &candidate.judgement).await?;
+                if let Some(transition) = &candidate.judgement.transition {
                     report.to_shadow += u32::from(transition.transition.to() == State::Shadow);
                     report.disabled += u32::from(transition.transition.to() == State::Disabled);
                 }
@@ -119,36 +125,6 @@ impl Store {
             tx.execute("delete from search_states where session_id = $1", &[&session_id]).await?;
             self.audit_session(tx, "session_finished", &session, json!({ "report": report })).await?;
             Ok(report)
-        })
-        .await
-    }
-
-    /// Stores what a session's end says of strategies that waited as candidates. One that moved meanwhile is left alone.
-    ///
-    /// # Errors
-    /// [`StoreError::LeaseLost`], [`StoreError::NotFound`].
-    pub async fn judge_waiting(
-        &self,
-        lease: &LeaseToken,
-        session_id: Uuid,
-        waiting: &[WaitingRecord],
-    ) -> Result<(), StoreError> {
-        self.transaction("judge_waiting", |tx| async move {
-            let tx = &tx;
-            lease.verify(tx).await?;
-            let session = lock(tx, session_id).await?;
-            for record in waiting {
-                let sql = "select 1 from strategies where id = $1 and state = 'candidate' for update";
-                if tx.row_opt(sql, &[&record.strategy_id]).await?.is_none() {
-                    continue;
-                }
-                let stats = (&record.backtest, &record.holdout);
-                self.store_evidence(tx, &session, record.strategy_id, stats, &record.parameters).await?;
-                if let Some(transition) = &record.transition {
-                    transitions::apply(tx, &self.inner.audit_key, transition).await?;
-                }
-            }
-            Ok(())
         })
         .await
     }
@@ -176,15 +152,15 @@ impl Store {
         .await
     }
 
-    async fn store_evidence(
+    /// Stores what was measured of a strategy, and moves it where that was decided.
+    async fn store_judgement(
         &self,
         tx: &Tx,
         session: &Session,
         id: Uuid,
-        (backtest, holdout): (&Option<WindowStat>, &Option<WindowStat>),
-        parameters: &Value,
+        judgement: &Judgement,
     ) -> Result<(), StoreError> {
-        let sources = [(StatSource::Backtest, backtest), (StatSource::Holdout, holdout)];
+        let sources = [(StatSource::Backtest, &judgement.backtest), (StatSource::Holdout, &judgement.holdout)];
         for (source, stat) in sources {
             let Some(stat) = stat else { continue };
             let window = (stat.from_ms, stat.to_ms);
@@ -196,10 +172,14 @@ impl Store {
             let backtest_id = format!("{}:{}", session.id, source.name());
             let (start, end) = (time(stat.from_ms), time(stat.to_ms));
             let params: super::transaction::Params<'_> =
-                &[&id, &backtest_id, &Json(&stat.performance), parameters, &start, &end];
+                &[&id, &backtest_id, &Json(&stat.performance), &judgement.parameters, &start, &end];
             tx.execute(sql, params).await?;
         }
-        Ok(())
+        let Some(transition) = &judgement.transition else { return Ok(()) };
+        if transition.strategy_id != id {
+            return Err(StoreError::Invalid("a judgement's transition names another strategy".to_owned()));
+        }
+        transitions::apply(tx, &self.inner.audit_key, transition).await.map(drop)
     }
 }
 

@@ -6,8 +6,8 @@ use sg_ai::{
     lifecycle::{Check, Decision, DisableReason, State, Transition, Verdict},
     market::{Interval, MarketKind},
     store::{
-        CandidateRecord, GenerationRecord, LeaseToken, NewEvent, NewPaperRun, NewSession, NewStrategy, Store,
-        TransitionRecord, WindowStat,
+        CandidateRecord, GenerationRecord, Judgement, LeaseToken, NewEvent, NewPaperRun, NewSession, NewStrategy,
+        Store, TransitionRecord, WindowStat,
     },
 };
 use std::time::Duration;
@@ -122,13 +122,16 @@ pub(crate) const REJECT: Transition = Transition::Disable { from: State::Candida
 
 pub(crate) fn candidate(n: u32, session_id: Uuid, decided: Option<Transition>) -> CandidateRecord {
     let strategy = NewStrategy { session_id: Some(session_id), ..strategy(n) };
+    CandidateRecord { judgement: judgement(strategy.id, decided), strategy }
+}
+
+pub(crate) fn judgement(strategy_id: Uuid, decided: Option<Transition>) -> Judgement {
     let stat = |from_ms, to_ms, pf| Some(WindowStat { from_ms, to_ms, performance: performance(pf) });
-    CandidateRecord {
-        transition: decided.map(|decided| transition(strategy.id, decided, T1)),
-        strategy,
+    Judgement {
         backtest: stat(T1 - 90 * DAY_MS, T1 - 30 * DAY_MS, Some(1.9)),
         holdout: stat(T1 - 30 * DAY_MS, T1, None),
         parameters: json!({ "fee": 0.0004 }),
+        transition: decided.map(|decided| transition(strategy_id, decided, T1)),
     }
 }
 

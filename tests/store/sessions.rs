@@ -5,7 +5,8 @@ use serde_json::json;
 use sg_ai::{
     lifecycle::{State, Transition},
     store::{
-        DeadLetterStatus, FailedBacktest, Page, RecordOutcome, SessionStatus, StatSource, StoreError, StrategyFilter,
+        DeadLetterStatus, FailedBacktest, NewStrategy, Page, RecordOutcome, SessionStatus, StatSource, StoreError,
+        StrategyFilter, WaitingRecord,
     },
 };
 
@@ -117,10 +118,10 @@ async fn finishing_stores_candidates_with_what_was_decided() {
         made::candidate(2, id, None),
         made::candidate(2, id, Some(Transition::EnterShadow)),
     ];
-    let report = store.finish_session(&token, id, &candidates).await.unwrap();
+    let report = store.finish_session(&token, id, &candidates, &[]).await.unwrap();
     assert_eq!((report.stored, report.rediscovered, report.to_shadow, report.disabled), (3, 1, 1, 1));
     assert_eq!(report.champions.len(), 4);
-    assert_eq!(store.finish_session(&token, id, &candidates).await.unwrap(), report, "finishing twice");
+    assert_eq!(store.finish_session(&token, id, &candidates, &[]).await.unwrap(), report, "finishing twice");
     assert_eq!(store.unfinished_session("main").await.unwrap(), None);
     let finished = store.last_finished_session("main").await.unwrap().unwrap();
     assert_eq!((finished.id, finished.report), (id, Some(report)));
@@ -172,9 +173,9 @@ async fn a_session_that_cannot_be_finished_as_a_whole_is_not_finished_at_all() {
     let (_lease, token) = made::lease(&store).await;
     let id = store.open_session(&token, &made::session("main", 1)).await.unwrap().id;
     let mut broken = made::candidate(2, id, Some(Transition::EnterShadow));
-    broken.transition.as_mut().unwrap().run = None;
+    broken.judgement.transition.as_mut().unwrap().run = None;
     let candidates = [made::candidate(1, id, Some(made::REJECT)), broken];
-    let error = store.finish_session(&token, id, &candidates).await.unwrap_err();
+    let error = store.finish_session(&token, id, &candidates, &[]).await.unwrap_err();
     assert!(matches!(&error, StoreError::Invalid(text) if text.contains("needs a new paper run")), "{error}");
     assert_eq!(store.strategies(&StrategyFilter::default(), Page::first(9)).await.unwrap(), []);
     assert_eq!(store.outbox_depth().await.unwrap().pending, 0);
@@ -188,9 +189,53 @@ async fn an_abandoned_session_makes_room() {
     let id = store.open_session(&token, &made::session("main", 1)).await.unwrap().id;
     store.abandon_session(&token, id, "the window is stale").await.unwrap();
     store.abandon_session(&token, id, "twice").await.unwrap();
-    assert!(matches!(store.finish_session(&token, id, &[]).await, Err(StoreError::Conflict(_))));
+    assert!(matches!(store.finish_session(&token, id, &[], &[]).await, Err(StoreError::Conflict(_))));
     assert_eq!(store.last_finished_session("main").await.unwrap(), None);
     store.open_session(&token, &made::session("main", 2)).await.unwrap();
-    let unknown = store.finish_session(&token, uuid::Uuid::nil(), &[]).await;
+    let unknown = store.finish_session(&token, uuid::Uuid::nil(), &[], &[]).await;
     assert!(matches!(unknown, Err(StoreError::NotFound { what: "session", .. })));
+}
+
+#[tokio::test]
+async fn strategies_that_waited_are_judged_with_the_session_or_not_at_all() {
+    let (_database, store) = support::database().await;
+    let (_lease, token) = made::lease(&store).await;
+    let id = store.open_session(&token, &made::session("main", 1)).await.unwrap().id;
+    let waiting = |n: u32| made::strategy(n);
+    let [passes, stays, moved, fails] = [waiting(11), waiting(12), waiting(13), waiting(14)];
+    for strategy in [&passes, &stays, &moved, &fails] {
+        store.add_strategy(strategy).await.unwrap();
+    }
+    store.apply_transition(&made::transition(moved.id, made::REJECT, made::T1), None).await.unwrap();
+    let record = |strategy: &NewStrategy, decided| WaitingRecord {
+        strategy_id: strategy.id,
+        judgement: made::judgement(strategy.id, decided),
+    };
+    // One whose decision cannot be applied undoes the judgements before it and leaves the session running.
+    let mut broken = record(&fails, Some(Transition::EnterShadow));
+    broken.judgement.transition.as_mut().unwrap().strategy_id = stays.id;
+    let enter = || record(&passes, Some(Transition::EnterShadow));
+    let error = store.finish_session(&token, id, &[], &[enter(), broken]).await.unwrap_err();
+    assert!(matches!(&error, StoreError::Invalid(text) if text.contains("another strategy")), "{error}");
+    assert_eq!(store.find_strategy("made-11").await.unwrap().state, State::Candidate);
+    assert_eq!(store.strategy("made-11").await.unwrap().stats, []);
+    assert!(store.unfinished_session("main").await.unwrap().is_some());
+
+    let all = [
+        enter(),
+        record(&stays, None),
+        record(&moved, Some(Transition::EnterShadow)),
+        record(&fails, Some(made::REJECT)),
+    ];
+    let report = store.finish_session(&token, id, &[], &all).await.unwrap();
+    assert_eq!((report.stored, report.to_shadow), (0, 0), "what the session itself found");
+    let mut found = Vec::new();
+    for name in ["made-11", "made-12", "made-13", "made-14"] {
+        let detail = store.strategy(name).await.unwrap();
+        found.push((detail.strategy.state, detail.stats.len(), detail.paper_runs.len()));
+    }
+    let expected = [(State::Shadow, 2, 1), (State::Candidate, 2, 0), (State::Disabled, 0, 0), (State::Disabled, 2, 0)];
+    assert_eq!(found, expected, "one that moved meanwhile is left alone");
+    assert_eq!(store.finish_session(&token, id, &[], &all).await.unwrap(), report, "finishing twice");
+    assert_eq!(store.strategy("made-12").await.unwrap().stats.len(), 2);
 }
