@@ -1,4 +1,6 @@
-//! `sg-ai backtest`: one strategy over cached candles, its performance and its trades.
+//! `sg-ai backtest`: one strategy over cached candles, its performance and its trades; or a file of strategies.
+
+mod batch;
 
 use super::{
     CliError, Context, output,
@@ -20,12 +22,24 @@ use std::{
 /// Longer files are no strategies.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
-/// Backtest one strategy
+/// Backtest one strategy, or a file of strategies
 #[derive(Args, Debug)]
 pub struct BacktestArgs {
     /// Strategy: a JSON, TOML or text file; - for standard input
-    #[arg(long, value_name = "FILE")]
-    strategy: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "batch")]
+    strategy: Option<PathBuf>,
+    /// Strategies: a file with one a line, JSON or text form; prints a JSON line each and a summary; - for standard input
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["strategy", "json", "trades"])]
+    batch: Option<PathBuf>,
+    /// With --batch: a line for each symbol of each strategy
+    #[arg(long, requires = "batch")]
+    per_symbol: bool,
+    /// With --batch: total return and trade counts alone, which is faster
+    #[arg(long, requires = "batch")]
+    summary_only: bool,
+    /// With --batch: threads to compute on [default: one for each processor]
+    #[arg(long, value_name = "N", requires = "batch", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
     #[command(flatten)]
     window: WindowArgs,
     /// Print one JSON object instead of lines
@@ -62,8 +76,17 @@ pub async fn run(args: BacktestArgs, ctx: &Context) -> Result<(), CliError> {
     if args.json && args.trades.as_deref() == Some(stdout) {
         return Err(CliError::Usage("--json and --trades - both want standard output".into()));
     }
-    let shown = args.strategy.display();
-    let text = read(&args.strategy).with_context(|| format!("cannot read the strategy {shown}"))?;
+    if let Some(path) = &args.batch {
+        let threads =
+            args.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
+        let options = batch::Options { per_symbol: args.per_symbol, summary_only: args.summary_only, threads };
+        return batch::run(path, &args.window, options, ctx).await;
+    }
+    let Some(path) = &args.strategy else {
+        return Err(CliError::Usage("--strategy or --batch is required".into()));
+    };
+    let shown = path.display();
+    let text = read(path).with_context(|| format!("cannot read the strategy {shown}"))?;
     let file = StrategyFile::parse(&text).map_err(|e| CliError::Usage(format!("{shown}: {e}")))?;
     let window = args.window.load(ctx).await?;
     let costs = args.window.costs(ctx);

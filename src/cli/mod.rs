@@ -65,7 +65,7 @@ struct GlobalArgs {
 enum Command {
     /// Look into the audit trail
     Audit(audit::AuditArgs),
-    /// Backtest one strategy over cached candles
+    /// Backtest one strategy, or a file of strategies, over cached candles
     Backtest(backtest::BacktestArgs),
     /// Look at the configuration
     Config(config::ConfigArgs),

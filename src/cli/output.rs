@@ -17,8 +17,16 @@ pub fn line(text: impl AsRef<str>) -> io::Result<()> {
 /// # Errors
 /// When writing fails for another reason than a closed pipe.
 pub fn text(text: impl AsRef<str>) -> io::Result<()> {
+    bytes(text.as_ref().as_bytes())
+}
+
+/// Writes bytes, which are text, as they are to standard output.
+///
+/// # Errors
+/// When writing fails for another reason than a closed pipe.
+pub fn bytes(bytes: &[u8]) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    tolerate(out.write_all(text.as_ref().as_bytes()).and_then(|()| out.flush()))
+    tolerate(out.write_all(bytes).and_then(|()| out.flush()))
 }
 
 /// Writes a value as one JSON document, indented, with a line end.

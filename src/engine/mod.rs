@@ -22,11 +22,13 @@ mod population;
 mod position;
 mod signal;
 mod simd;
+mod stake;
 mod window;
 
 pub use costs::{Costs, MAX_SLIPPAGE_FRACTION, Slippage};
 pub use ledger::{DailyEquity, ExitReason, Ledger, Side, Trade};
 pub use performance::{MonthlyReturn, Performance};
+pub use stake::Stake;
 pub use window::{FundingRate, SymbolWindow, Window, WindowError};
 
 use crate::market::resample;
@@ -45,7 +47,8 @@ pub struct Wanted {
     pub ledger: bool,
     /// Performance of each symbol's sleeve alone.
     pub per_symbol: bool,
-    /// Total return and trade counts alone: every other statistic, the daily returns too, is left out.
+    /// Total return and trade counts alone: every other statistic, the daily returns and the
+    /// stake too, is left out.
     pub summary_only: bool,
 }
 
@@ -58,6 +61,8 @@ pub struct Outcome {
     pub per_symbol: Vec<Performance>,
     /// Daily net returns of total equity, day by day (definitions, section 3); days without trades included.
     pub daily_returns: Vec<f64>,
+    /// What the trades put at stake; `None` without trades.
+    pub stake: Option<Stake>,
     /// Digest of all trades (symbol, side, times, prices): two strategies with one digest traded alike.
     pub trades_digest: u64,
     /// Trades and daily equity, if asked for.

@@ -14,6 +14,7 @@ use super::{
     performance,
     plan::{Plan, Planner, Test, Vocabulary},
     signal::Signals,
+    stake::Stake,
 };
 use genome::{Series, Strategy, Timeframe};
 use rayon::prelude::*;
@@ -182,7 +183,8 @@ impl<'a> Prepared<'a> {
             }
             Ledger { trades: self.in_order(market, &trades), daily_equity }
         });
-        Ok(Outcome { performance, per_symbol, daily_returns, trades_digest: digest.value(), ledger })
+        let stake = if wanted.summary_only { None } else { Stake::of(&trades, first) };
+        Ok(Outcome { performance, per_symbol, daily_returns, stake, trades_digest: digest.value(), ledger })
     }
 
     /// All trades in order of entry; at one time in order of the symbols.

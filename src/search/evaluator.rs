@@ -5,7 +5,7 @@ use genome::Strategy;
 
 /// Evaluates strategies on whatever the search may look at, and on nothing else.
 pub trait Evaluator: Sync {
-    /// One result a strategy, in order. With the ledger the fitness knows what the trades put at stake.
+    /// One result a strategy, in order.
     fn evaluate(&self, population: &[Strategy]) -> Vec<Result<Outcome, EvaluationError>>;
 }
 
@@ -22,11 +22,6 @@ pub struct WindowEvaluator<'a> {
 
 impl Evaluator for WindowEvaluator<'_> {
     fn evaluate(&self, population: &[Strategy]) -> Vec<Result<Outcome, EvaluationError>> {
-        self.engine.evaluate(
-            population,
-            self.window,
-            self.costs,
-            Wanted { ledger: true, per_symbol: true, ..Wanted::default() },
-        )
+        self.engine.evaluate(population, self.window, self.costs, Wanted { per_symbol: true, ..Wanted::default() })
     }
 }

@@ -20,7 +20,7 @@
 //! from 9 are added as days, each losing what a trade risks. Nine, because a loss that is expected 9.2 times stays
 //! away with a chance of 1 in 10,000. Who already took 9 full losses is judged by what happened alone.
 
-use crate::engine::{Ledger, Outcome};
+use crate::engine::{Outcome, Stake};
 use serde::{Deserialize, Serialize};
 
 /// Each part of a fitness, 0 to 100.
@@ -88,32 +88,6 @@ impl Components {
 
 /// Full losses that a strategy is judged with at least.
 const FULL_LOSSES: u32 = 9;
-/// A trade that loses this share of what it risked took its full loss; slippage and trailing make it less than all.
-const FULL_LOSS_SHARE: f64 = 0.8;
-
-/// What a strategy's trades put at stake.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Stake {
-    /// Mean over trades of what the initial stop would have lost (all of it without a stop), as a fraction of the
-    /// equity at the start.
-    pub fraction: f64,
-    /// Trades that took their full loss.
-    pub full_losses: u32,
-}
-
-impl Stake {
-    /// Of the trades of a ledger; `None` without any.
-    #[must_use]
-    pub fn of(ledger: &Ledger) -> Option<Self> {
-        let equity = ledger.daily_equity.first()?.equity;
-        let risks = ledger.trades.iter().map(|t| (t.risk.unwrap_or(t.quantity * t.entry_price), t.profit));
-        let full = risks.clone().filter(|(risk, profit)| *profit <= -FULL_LOSS_SHARE * risk).count();
-        let fraction = risks.map(|(risk, _)| risk).sum::<f64>() / ledger.trades.len() as f64 / equity;
-        let full_losses = u32::try_from(full).unwrap_or(u32::MAX);
-        (fraction.is_finite() && fraction > 0.0).then_some(Self { fraction, full_losses })
-    }
-}
-
 /// Daily returns with the full losses that did not come.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sober {

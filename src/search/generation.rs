@@ -7,7 +7,7 @@
 //! strategies that trade alike only the best stays.
 
 use super::breed::{self, Plan};
-use super::fitness::{Sober, Stake, Yardstick, cases, time_blocks};
+use super::fitness::{Sober, Yardstick, cases, time_blocks};
 use super::{Evaluator, Individual, Measured, Origin, SearchConfig, SearchState, Summary};
 use crate::engine::{EvaluationError, Outcome};
 use genome::{Niche, Strategy, StrategyHash, random::Seed, variation::complexity};
@@ -124,7 +124,7 @@ pub fn advance(
     let mut outcomes = Vec::with_capacity(strategies.len());
     for chunk in strategies.chunks(CHUNK) {
         enter(Step::Evaluate)?;
-        outcomes.extend(evaluator.evaluate(chunk).into_iter().map(|result| result.map(Reading::of)));
+        outcomes.extend(evaluator.evaluate(chunk));
     }
 
     enter(Step::Score)?;
@@ -155,31 +155,18 @@ pub fn advance(
     Ok((state, report))
 }
 
-/// What is kept of an outcome until it is scored: not its trades, which would take up most of the memory.
-struct Reading {
-    outcome: Outcome,
-    stake: Option<Stake>,
-}
-
-impl Reading {
-    fn of(mut outcome: Outcome) -> Self {
-        let stake = outcome.ledger.take().and_then(|ledger| Stake::of(&ledger));
-        Self { outcome, stake }
-    }
-}
-
 /// Fitness for whoever was evaluated; the others apart.
 fn score(
     config: &SearchConfig,
     newcomers: Vec<Individual>,
-    readings: Vec<Result<Reading, EvaluationError>>,
+    outcomes: Vec<Result<Outcome, EvaluationError>>,
 ) -> (Vec<Individual>, Vec<Failure>) {
     let yardstick = Yardstick { min_trades: config.min_trades, max_complexity: config.complexity_limit };
     let (mut measured, mut failures) = (Vec::new(), Vec::new());
-    for (mut newcomer, reading) in newcomers.into_iter().zip(readings) {
-        match reading {
-            Ok(Reading { outcome, stake }) => {
-                let sober = Sober::of(&outcome.daily_returns, stake);
+    for (mut newcomer, outcome) in newcomers.into_iter().zip(outcomes) {
+        match outcome {
+            Ok(outcome) => {
+                let sober = Sober::of(&outcome.daily_returns, outcome.stake);
                 let blocks = time_blocks(&outcome.daily_returns);
                 let components = yardstick.measure(&outcome, sober, &blocks, f64::from(complexity(&newcomer.strategy)));
                 newcomer.measured = Some(Measured {

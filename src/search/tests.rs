@@ -57,7 +57,7 @@ impl Toy {
         let per_symbol = vec![performance.clone(), Performance { t_statistic: None, ..performance.clone() }];
         // Coarse on purpose: twins turn up.
         let trades_digest = (t * 1e3) as i64 as u64;
-        Ok(Outcome { performance, per_symbol, daily_returns, trades_digest, ledger: None })
+        Ok(Outcome { performance, per_symbol, daily_returns, stake: None, trades_digest, ledger: None })
     }
 }
 
@@ -253,12 +253,22 @@ fn settings_are_checked_by_name() {
 
 mod fitness_parts {
     use super::*;
-    use crate::search::fitness::{Sober, Stake, Yardstick, cases, time_blocks};
+    use crate::{
+        engine::Stake,
+        search::fitness::{Sober, Yardstick, cases, time_blocks},
+    };
 
     const YARDSTICK: Yardstick = Yardstick { min_trades: 10, max_complexity: 20.0 };
 
     fn outcome(performance: Performance) -> Outcome {
-        Outcome { performance, per_symbol: Vec::new(), daily_returns: Vec::new(), trades_digest: 0, ledger: None }
+        Outcome {
+            performance,
+            per_symbol: Vec::new(),
+            daily_returns: Vec::new(),
+            stake: None,
+            trades_digest: 0,
+            ledger: None,
+        }
     }
 
     #[test]

@@ -220,6 +220,12 @@ fn assert_agrees(outcome: &Outcome, strategy: &Strategy, window: &Window, costs:
     assert_same_equity(&ledger.daily_equity, &daily(&curve, start, window), &context);
     let drawdown = performance::max_drawdown(start, curve.iter().map(|e| e.equity));
     assert_eq!(outcome.performance.max_drawdown.map(f64::to_bits), drawdown.map(f64::to_bits), "{}", context());
+    // Of the ledger, as its documentation says it.
+    let risks: Vec<f64> = trades.iter().map(|t| t.risk.unwrap_or(t.quantity * t.entry_price)).collect();
+    let full = trades.iter().zip(&risks).filter(|(t, risk)| t.profit <= -0.8 * **risk).count();
+    let stake = (!trades.is_empty()).then(|| (risks.iter().sum::<f64>() / trades.len() as f64 / start, full as u32));
+    let ours = outcome.stake.map(|s| (s.fraction.to_bits(), s.full_losses));
+    assert_eq!(ours, stake.map(|(fraction, full)| (fraction.to_bits(), full)), "{}", context());
     let text = format!("{outcome:?}");
     assert!(!text.contains("NaN") && !text.contains("inf"), "{text}\n{}", context());
 }

@@ -1,0 +1,205 @@
+//! `sg-ai backtest --batch`: a whole population over one window, a strategy a line in, a JSON line out.
+//!
+//! Never stops at a line that it cannot use: that line's answer says what is wrong, and the others are evaluated.
+
+use super::super::{CliError, Context, output, window::WindowArgs};
+use crate::{
+    engine::{Engine, EvaluationError, Outcome, Performance, Wanted},
+    market::{CandleSeries, Symbol},
+};
+use anyhow::Context as _;
+use genome::{MAX_TEXT_BYTES, Strategy, StrategyFile};
+use serde::Serialize;
+use std::{
+    fs::File,
+    io::{self, BufRead, BufReader, Read},
+    path::Path,
+    time::Instant,
+};
+
+/// How a batch is run and printed.
+pub(super) struct Options {
+    pub per_symbol: bool,
+    pub summary_only: bool,
+    pub threads: usize,
+}
+
+/// A line that holds a strategy, or wants to.
+struct Entry {
+    line: usize,
+    name: String,
+    /// Its place among the strategies, or what is wrong with the line.
+    strategy: Result<usize, String>,
+}
+
+/// The answer to a strategy, or to a strategy on one symbol.
+#[derive(Serialize)]
+struct Answer<'a> {
+    name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    symbol: Option<&'a Symbol>,
+    performance: &'a Performance,
+}
+
+/// The answer to a line that cannot be used.
+#[derive(Serialize)]
+struct Refusal<'a> {
+    line: usize,
+    name: &'a str,
+    error: &'a str,
+}
+
+/// What it took.
+#[derive(Serialize)]
+struct Summary {
+    /// Strategies evaluated.
+    strategies: usize,
+    symbols: usize,
+    /// Candles of a symbol in the window; of the symbol that has most where they differ.
+    candles: usize,
+    /// Strategies x candles of all symbols.
+    bar_evaluations: u64,
+    /// From candles and strategies in memory to performance in memory: reading, parsing and printing are not in it.
+    seconds: f64,
+    bar_evaluations_per_second: f64,
+    /// Most memory that the process has held; null where the system does not tell.
+    peak_memory_bytes: Option<u64>,
+    /// Lines that could not be used, and strategies that could not be evaluated.
+    errors: usize,
+    threads: usize,
+}
+
+#[derive(Serialize)]
+struct Closing {
+    summary: Summary,
+}
+
+/// Evaluates the strategies of a file and prints a JSON line for each, then the summary.
+pub(super) async fn run(path: &Path, window: &WindowArgs, options: Options, ctx: &Context) -> Result<(), CliError> {
+    let mut strategies = Vec::new();
+    let mut entries =
+        read(path, &mut strategies).with_context(|| format!("cannot read strategies from {}", path.display()))?;
+    if entries.is_empty() {
+        return Err(CliError::Usage(format!("{}: there is no strategy in it", path.display())));
+    }
+    let (loaded, costs) = (window.load(ctx).await?, window.costs(ctx));
+    let wanted = Wanted { per_symbol: options.per_symbol, summary_only: options.summary_only, ledger: false };
+    let engine = Engine::new(ctx.config().engine.clone());
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(options.threads).build().context("threads")?;
+    let threads = pool.current_num_threads();
+    let evaluate = move || {
+        let start = Instant::now();
+        let outcomes = pool.install(|| engine.evaluate(&strategies, &loaded, &costs, wanted));
+        (outcomes, start.elapsed().as_secs_f64(), loaded)
+    };
+    let (outcomes, seconds, loaded) = tokio::task::spawn_blocking(evaluate).await.context("the backtest broke off")?;
+
+    let traded = |candles: &CandleSeries| {
+        candles.len() - candles.open_times_ms().partition_point(|&open_ms| open_ms < loaded.from_ms())
+    };
+    let candles: Vec<usize> = loaded.symbols().iter().map(|s| traded(&s.candles)).collect();
+    let bar_evaluations = candles.iter().map(|&n| n as u64).sum::<u64>() * outcomes.len() as u64;
+    print(&mut entries, &outcomes, window.symbols(), options.per_symbol).context("standard output")?;
+    let failed: Vec<String> = entries.iter().filter(|e| e.strategy.is_err()).map(|e| e.line.to_string()).collect();
+    let summary = Summary {
+        strategies: outcomes.len(),
+        symbols: candles.len(),
+        candles: candles.iter().copied().max().unwrap_or(0),
+        bar_evaluations,
+        seconds,
+        bar_evaluations_per_second: bar_evaluations as f64 / seconds.max(1e-9),
+        peak_memory_bytes: peak_memory_bytes(),
+        errors: failed.len(),
+        threads,
+    };
+    output::json_line(&Closing { summary }).context("standard output")?;
+    if failed.is_empty() {
+        return Ok(());
+    }
+    let (shown, more) = (failed[..failed.len().min(10)].join(", "), if failed.len() > 10 { ", ..." } else { "" });
+    Err(anyhow::anyhow!("{}: {} of {} lines failed: {shown}{more}", path.display(), failed.len(), entries.len()).into())
+}
+
+/// The lines of a file, blank ones and comments left out; strategies apart.
+fn read(path: &Path, strategies: &mut Vec<Strategy>) -> io::Result<Vec<Entry>> {
+    let source: Box<dyn Read> =
+        if path == Path::new("-") { Box::new(io::stdin()) } else { Box::new(File::open(path)?) };
+    let mut source = BufReader::new(source);
+    let (mut entries, mut bytes) = (Vec::new(), Vec::new());
+    for line in 1.. {
+        bytes.clear();
+        // One more byte than is read tells a line that is too long; the rest of it is skipped.
+        if source.by_ref().take(MAX_TEXT_BYTES as u64 + 2).read_until(b'\n', &mut bytes)? == 0 {
+            break;
+        }
+        if bytes.len() > MAX_TEXT_BYTES && !bytes.ends_with(b"\n") {
+            source.skip_until(b'\n')?;
+        }
+        let text = String::from_utf8_lossy(&bytes);
+        let text = text.trim();
+        if text.is_empty() || text.starts_with('#') {
+            continue;
+        }
+        let unnamed = || format!("line {line}");
+        entries.push(match StrategyFile::parse(text) {
+            Ok(file) => {
+                strategies.push(file.strategy);
+                Entry { line, name: file.name.unwrap_or_else(unnamed), strategy: Ok(strategies.len() - 1) }
+            }
+            Err(error) => Entry { line, name: unnamed(), strategy: Err(error.to_string()) },
+        });
+    }
+    Ok(entries)
+}
+
+/// Prints the answers in the order of the lines. An entry whose evaluation failed keeps the error.
+fn print(
+    entries: &mut [Entry],
+    outcomes: &[Result<Outcome, EvaluationError>],
+    symbols: &[Symbol],
+    per_symbol: bool,
+) -> io::Result<()> {
+    /// Written at once.
+    const BLOCK_BYTES: usize = 1 << 16;
+    let mut block = Vec::with_capacity(2 * BLOCK_BYTES);
+    for entry in entries {
+        let outcome = entry
+            .strategy
+            .as_ref()
+            .map_err(String::clone)
+            .and_then(|&k| outcomes[k].as_ref().map_err(ToString::to_string));
+        let name = entry.name.as_str();
+        match outcome {
+            Ok(outcome) if per_symbol => {
+                for (symbol, performance) in symbols.iter().zip(&outcome.per_symbol) {
+                    json_line(&mut block, &Answer { name, symbol: Some(symbol), performance })?;
+                }
+            }
+            Ok(outcome) => {
+                json_line(&mut block, &Answer { name, symbol: None, performance: &outcome.performance })?;
+            }
+            Err(error) => {
+                json_line(&mut block, &Refusal { line: entry.line, name, error: &error })?;
+                entry.strategy = Err(error);
+            }
+        }
+        if block.len() > BLOCK_BYTES {
+            output::bytes(&block)?;
+            block.clear();
+        }
+    }
+    output::bytes(&block)
+}
+
+fn json_line(block: &mut Vec<u8>, value: &impl Serialize) -> io::Result<()> {
+    serde_json::to_writer(&mut *block, value)?;
+    block.push(b'\n');
+    Ok(())
+}
+
+/// The most memory that this process has held at once, as Linux tells it.
+fn peak_memory_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
+}
