@@ -156,13 +156,16 @@ impl Place {
         transition.run = Some(NewPaperRun { warmup_from_ms: START_MS, config });
         let recipe = Recipe { config: self.config(), warmup_from_ms: START_MS, data_to_ms: Some(day(40)) };
         let stat = async |from_ms, to_ms| {
-            Some(WindowStat { from_ms, to_ms, performance: self.outcome(from_ms, to_ms).await.performance })
+            let outcome = self.outcome(from_ms, to_ms).await;
+            let trades = outcome.ledger.unwrap().trades;
+            Some(WindowStat { from_ms, to_ms, performance: outcome.performance, trades })
         };
         let judgement = Judgement {
             backtest: stat(day(10), day(30)).await,
             holdout: stat(day(30), day(40)).await,
             parameters: serde_json::to_value(&recipe).unwrap(),
             transition: Some(transition),
+            ..Judgement::default()
         };
         let candidate = CandidateRecord { strategy, judgement };
         self.store.finish_session(&token, session.id, &[candidate], &[]).await.unwrap();

@@ -7,15 +7,16 @@ use super::core::Core;
 use super::messages::announce;
 use super::replay::{Recipe, RunConfig};
 use crate::engine::{EvaluationError, Outcome, Wanted};
-use crate::lifecycle::{GateEvidence, State};
-use crate::search::{self, Individual, SearchState};
+use crate::lifecycle::{Decision, GateEvidence, State, Verdict};
+use crate::search::{self, Components, Individual, SearchState};
 use crate::store::{
-    CandidateRecord, Judgement, NewPaperRun, NewSession, NewStrategy, Page, Session, StrategyFilter, TransitionRecord,
-    WaitingRecord, WindowStat,
+    CandidateRecord, Judgement, NewPaperRun, NewScore, NewSession, NewStrategy, Page, ScorePart, Session,
+    StrategyFilter, TransitionRecord, WaitingRecord, WindowStat,
 };
 use genome::{Niche, Strategy};
 use serde_json::{Value, json};
 use std::sync::Arc;
+use std::time::Instant;
 use uuid::Uuid;
 
 /// The session's best as candidates with what the gate says of each, best first.
@@ -31,7 +32,7 @@ pub(super) async fn candidates(
     let champions = search::champions(state, core.settings.candidates_per_session as usize);
     let strategies = champions.iter().map(|c| c.strategy.clone()).collect();
     let measured = measure(core, &session.spec, strategies, loaded).await?;
-    champions.iter().zip(measured).map(|(champion, stats)| record(core, session, champion, stats)).collect()
+    champions.iter().zip(measured).map(|(champion, measured)| record(core, session, champion, measured)).collect()
 }
 
 /// Strategies that wait as candidates (added or revived by an operator) on the session's symbols, judged alike.
@@ -60,16 +61,21 @@ pub(super) async fn waiting(
         }
     });
     let measured = measure(core, spec, strategies, loaded).await?;
-    let judge = |(strategy, stats): (&crate::store::Strategy, Stats)| {
+    let judge = |(strategy, measured): (&crate::store::Strategy, Measured)| {
         let names = (strategy.name.as_str(), strategy.canonical.as_str());
-        let judgement = judgement(core, spec, strategy.id, names, stats, None)?;
+        let judgement = judgement(core, spec, strategy.id, names, measured, None)?;
         Ok(WaitingRecord { strategy_id: strategy.id, judgement })
     };
     found.iter().zip(measured).map(judge).collect()
 }
 
-/// Backtest and hold-out; `None` where the strategy could not be evaluated.
-type Stats = (Option<WindowStat>, Option<WindowStat>);
+/// What backtest and hold-out came to; `None` where the strategy could not be evaluated.
+struct Measured {
+    backtest: Option<WindowStat>,
+    holdout: Option<WindowStat>,
+    failure: Option<String>,
+    execution_time_ms: u64,
+}
 
 /// Each strategy over what the search saw and over what it did not.
 async fn measure(
@@ -77,23 +83,38 @@ async fn measure(
     spec: &NewSession,
     strategies: Vec<Strategy>,
     loaded: &Loaded,
-) -> anyhow::Result<Vec<Stats>> {
+) -> anyhow::Result<Vec<Measured>> {
     let (from_ms, split_ms, to_ms) = (spec.window_from_ms, spec.holdout_from_ms, spec.window_to_ms);
     let searched = loaded.window(from_ms, split_ms)?;
     let holdout = loaded.window(split_ms, to_ms)?;
     let (engine, costs) = (Arc::clone(&core.engine), core.costs);
+    let (began, how_many) = (Instant::now(), strategies.len().max(1));
     let evaluated = core
         .compute(move || {
-            let on = |window| engine.evaluate(&strategies, window, &costs, Wanted::default());
+            let wanted = Wanted { ledger: true, ..Wanted::default() };
+            let on = |window| engine.evaluate(&strategies, window, &costs, wanted);
             on(&searched).into_iter().zip(on(&holdout)).collect::<Vec<_>>()
         })
         .await?;
-    let stat = |from_ms, to_ms, outcome: Outcome| WindowStat { from_ms, to_ms, performance: outcome.performance };
-    let stats = |(backtest, holdout): (Result<Outcome, EvaluationError>, _)| {
-        let holdout: Result<Outcome, EvaluationError> = holdout;
-        (backtest.ok().map(|o| stat(from_ms, split_ms, o)), holdout.ok().map(|o| stat(split_ms, to_ms, o)))
+    // They are evaluated together: to each its share.
+    let execution_time_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX) / how_many as u64;
+    let stat = |from_ms, to_ms, outcome: Outcome| WindowStat {
+        from_ms,
+        to_ms,
+        performance: outcome.performance,
+        trades: outcome.ledger.unwrap_or_default().trades,
     };
-    Ok(evaluated.into_iter().map(stats).collect())
+    type Evaluated = Result<Outcome, EvaluationError>;
+    let measured = |(backtest, holdout): (Evaluated, Evaluated)| {
+        let failure = backtest.as_ref().err().or(holdout.as_ref().err()).map(ToString::to_string);
+        Measured {
+            backtest: backtest.ok().map(|o| stat(from_ms, split_ms, o)),
+            holdout: holdout.ok().map(|o| stat(split_ms, to_ms, o)),
+            failure,
+            execution_time_ms,
+        }
+    };
+    Ok(evaluated.into_iter().map(measured).collect())
 }
 
 /// What was measured of a strategy, with what the gate says of it.
@@ -102,29 +123,49 @@ fn judgement(
     spec: &NewSession,
     id: Uuid,
     names: (&str, &str),
-    stats: Stats,
+    measured: Measured,
     champion: Option<&Individual>,
 ) -> anyhow::Result<Judgement> {
-    let transition = decide(core, spec, id, names, &stats)?;
-    let parameters = parameters(core, spec, champion)?;
-    Ok(Judgement { backtest: stats.0, holdout: stats.1, parameters, transition })
+    let evidence = GateEvidence {
+        backtest: measured.backtest.as_ref().map(|s| s.performance.clone()),
+        holdout: measured.holdout.as_ref().map(|s| s.performance.clone()),
+        ..GateEvidence::default()
+    };
+    let decision = core.gate.decide(State::Candidate, &evidence);
+    let score = champion.and_then(|champion| score(champion, &decision));
+    Ok(Judgement {
+        backtest: measured.backtest,
+        holdout: measured.holdout,
+        parameters: parameters(core, spec, champion)?,
+        failure: measured.failure,
+        execution_time_ms: measured.execution_time_ms,
+        score,
+        transition: transition(core, spec, id, names, decision, &evidence)?,
+    })
 }
 
-/// What the gate says, as the transition that follows from it, if one does.
-fn decide(
+/// The search's fitness as a score, with what the gate missed; `None` where the fitness has no parts.
+fn score(champion: &Individual, decision: &Decision) -> Option<NewScore> {
+    let components = champion.measured.as_ref()?.components?;
+    let parts = Components::WEIGHTS.iter().zip(components.values());
+    let missed = decision.checks.iter().filter(|check| !check.passed);
+    Some(NewScore {
+        components: parts.map(|(&(name, weight), score)| (name.to_owned(), ScorePart { score, weight })).collect(),
+        promotion_eligible: matches!(decision.verdict, Verdict::Move(to) if to.to() == State::Shadow),
+        warnings: missed.map(ToString::to_string).collect(),
+    })
+}
+
+/// The transition that follows from a decision, if one does.
+fn transition(
     core: &Core,
     spec: &NewSession,
     id: Uuid,
     (name, text): (&str, &str),
-    (backtest, holdout): &Stats,
+    decision: Decision,
+    evidence: &GateEvidence,
 ) -> anyhow::Result<Option<TransitionRecord>> {
-    let evidence = GateEvidence {
-        backtest: backtest.as_ref().map(|s| s.performance.clone()),
-        holdout: holdout.as_ref().map(|s| s.performance.clone()),
-        ..GateEvidence::default()
-    };
-    let decision = core.gate.decide(State::Candidate, &evidence);
-    let (at_ms, json) = (spec.window_to_ms, serde_json::to_value(&evidence)?);
+    let (at_ms, json) = (spec.window_to_ms, serde_json::to_value(evidence)?);
     let made = TransitionRecord::from_decision(id, core.gate.name(), decision, json, "candidate gate", at_ms);
     let Some(mut record) = made else { return Ok(None) };
     if record.transition.to() == State::Shadow {
@@ -163,7 +204,12 @@ fn parameters(core: &Core, spec: &NewSession, champion: Option<&Individual>) -> 
     Ok(parameters)
 }
 
-fn record(core: &Core, session: &Session, champion: &Individual, stats: Stats) -> anyhow::Result<CandidateRecord> {
+fn record(
+    core: &Core,
+    session: &Session,
+    champion: &Individual,
+    measured: Measured,
+) -> anyhow::Result<CandidateRecord> {
     let spec = &session.spec;
     let hash = champion.hash.to_string();
     let strategy = NewStrategy {
@@ -185,6 +231,6 @@ fn record(core: &Core, session: &Session, champion: &Individual, stats: Stats) -
         created_by: "search".to_owned(),
     };
     let names = (strategy.name.as_str(), strategy.canonical.as_str());
-    let judgement = judgement(core, spec, strategy.id, names, stats, Some(champion))?;
+    let judgement = judgement(core, spec, strategy.id, names, measured, Some(champion))?;
     Ok(CandidateRecord { strategy, judgement })
 }

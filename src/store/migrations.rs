@@ -4,16 +4,28 @@ use super::{Store, StoreError, error::error_chain};
 use refinery::{Migration, Runner};
 
 /// Every file of `migrations/`, in order. A test compares this list with the folder.
-const MIGRATIONS: [(&str, &str); 5] = [
+const MIGRATIONS: &[(&str, &str)] = &[
     ("V1__search", include_str!("../../migrations/V1__search.sql")),
     ("V2__strategies", include_str!("../../migrations/V2__strategies.sql")),
     ("V3__lifecycle", include_str!("../../migrations/V3__lifecycle.sql")),
     ("V4__audit", include_str!("../../migrations/V4__audit.sql")),
     ("V5__operations", include_str!("../../migrations/V5__operations.sql")),
+    ("V13__runs", include_str!("../../migrations/V13__runs.sql")),
+    ("V14__deployments", include_str!("../../migrations/V14__deployments.sql")),
 ];
 
 /// The newest schema version that this program knows.
-pub const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
+pub const SCHEMA_VERSION: i64 = version(MIGRATIONS[MIGRATIONS.len() - 1].0);
+
+/// The number in `V22__service`. There are gaps between numbers: each part of the program has a range.
+const fn version(name: &str) -> i64 {
+    let (bytes, mut at, mut found) = (name.as_bytes(), 1, 0);
+    while bytes[at].is_ascii_digit() {
+        found = 10 * found + (bytes[at] - b'0') as i64;
+        at += 1;
+    }
+    found
+}
 
 /// Session-level advisory lock of whoever migrates: "sg-ai mig" as bytes.
 const MIGRATION_LOCK: i64 = 0x73672d6169206d69;

@@ -6,6 +6,8 @@
 mod audit;
 mod config;
 mod dead_letters;
+mod deployments;
+mod drift;
 pub mod embedded;
 mod error;
 mod lease;
@@ -13,24 +15,33 @@ mod migrations;
 mod outbox;
 mod overview;
 mod paper;
+mod regimes;
 mod results;
+mod runs;
+mod scores;
 mod session_end;
 mod sessions;
 mod status;
 mod strategies;
 mod transaction;
 mod transitions;
+mod views;
 
 pub use audit::{AuditBreak, AuditHead, AuditReport};
 pub use config::{ConnectOptions, StoreConfig};
 pub use dead_letters::{DeadLetter, DeadLetterKind, DeadLetterStatus, NewDeadLetter};
+pub use deployments::{Deployment, DeploymentChange, DeploymentStatus, PerformanceDay, Phase, RiskLimits};
+pub use drift::{AlertOutcome, DriftAlert, DriftReading, DriftType, RecommendedAction, Severity};
 pub use error::StoreError;
 pub use lease::{Lease, LeaseToken};
 pub use migrations::{MigrationReport, SCHEMA_VERSION};
 pub use outbox::{ClaimedEvent, Delivery, NewEvent, OutboxDepth};
 pub use overview::{GenerationRow, Overview, TrialTotals};
 pub use paper::{ActivePaperRun, PaperPass, PaperRun, PassOutcome};
-pub use results::BacktestRow;
+pub use regimes::{MarketRegime, NewRegime, RegimeName};
+pub use results::{BacktestRow, NewResult};
+pub use runs::{BacktestRun, NewRun, NewWindow, OptimizationRun, RunStatus, RunTrade, Segment, WalkForwardWindow};
+pub use scores::{NewScore, Score, ScorePart};
 pub use session_end::{CandidateRecord, FinishReport, Judgement, WaitingRecord, WindowStat};
 pub use sessions::{
     FailedBacktest, GenerationRecord, NewSession, RecordOutcome, ResumableSession, Session, SessionStatus,
@@ -40,7 +51,8 @@ pub use strategies::{
     Lineage, NewStrategy, Page, StatRow, StatSource, Strategy, StrategyDetail, StrategyFilter, TradeRow,
 };
 pub use transaction::{TransactionObserver, Tx};
-pub use transitions::{Deployment, NewPaperRun, TransitionOutcome, TransitionRecord, TransitionRow};
+pub use transitions::{NewPaperRun, TransitionOutcome, TransitionRecord, TransitionRow};
+pub use views::{MATERIALIZED_VIEWS, PortfolioDay, ProvenStrategy, StrategySummary};
 
 use secrecy::ExposeSecret;
 use std::{sync::Arc, time::Duration};

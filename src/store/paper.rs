@@ -352,13 +352,13 @@ fn read_trade(row: &Row) -> Result<TradeRow, StoreError> {
 }
 
 /// The JSON name of a value that is a word, such as `stop_loss`.
-fn word(value: &impl Serialize) -> Result<String, StoreError> {
+pub(super) fn word(value: &impl Serialize) -> Result<String, StoreError> {
     match serde_json::to_value(value) {
         Ok(Value::String(word)) => Ok(word),
         other => Err(StoreError::Invalid(format!("not a word: {other:?}"))),
     }
 }
 
-fn from_word<T: DeserializeOwned>(word: String) -> Result<T, StoreError> {
+pub(super) fn from_word<T: DeserializeOwned>(word: String) -> Result<T, StoreError> {
     serde_json::from_value(Value::String(word)).map_err(|error| StoreError::decode(error.to_string()))
 }

@@ -1,10 +1,10 @@
 //! Backtest results: one row a strategy and window, in the form that other systems read. Judges nothing.
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, Tx};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
-use tokio_postgres::Row;
+use tokio_postgres::{Row, types::Type};
 use uuid::Uuid;
 
 /// A stored backtest.
@@ -23,6 +23,41 @@ pub struct BacktestRow {
     pub period_end: Option<DateTime<Utc>>,
     pub created_at: DateTime<Utc>,
 }
+
+/// A backtest to store.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs)]
+pub struct NewResult {
+    pub strategy_id: Uuid,
+    /// At most 100 characters.
+    pub backtest_id: Option<String>,
+    /// A performance, as JSON.
+    pub metrics: Value,
+    /// Costs, capital, symbols, ...: what a replay needs.
+    pub parameters: Value,
+    pub period_start: Option<DateTime<Utc>>,
+    pub period_end: Option<DateTime<Utc>>,
+}
+
+/// Stores results, all in one statement.
+pub(super) async fn copy(tx: &Tx, results: &[NewResult]) -> Result<(), StoreError> {
+    if results.is_empty() {
+        return Ok(());
+    }
+    let sql = "copy backtest_results (strategy_id, backtest_id, metrics, parameters, period_start, period_end)
+        from stdin binary";
+    let types = [Type::UUID, Type::VARCHAR, Type::JSONB, Type::JSONB, Type::TIMESTAMPTZ, Type::TIMESTAMPTZ];
+    let mut copy = tx.copy_in(sql, &types).await?;
+    for r in results {
+        let row: super::transaction::Params<'_> =
+            &[&r.strategy_id, &r.backtest_id, &r.metrics, &r.parameters, &r.period_start, &r.period_end];
+        copy.as_mut().write(row).await?;
+    }
+    copy.as_mut().finish().await?;
+    Ok(())
+}
+
+const COLUMNS: &str = "id, strategy_id, backtest_id, metrics, parameters, period_start, period_end, created_at";
 
 fn read(row: &Row) -> Result<BacktestRow, StoreError> {
     Ok(BacktestRow {
@@ -45,10 +80,29 @@ impl Store {
     pub async fn backtest_results(&self, strategy_id: Uuid) -> Result<Vec<BacktestRow>, StoreError> {
         self.transaction("backtest_results", |tx| async move {
             let tx = &tx;
-            let sql = "select id, strategy_id, backtest_id, metrics, parameters, period_start, period_end, created_at
-                from backtest_results where strategy_id = $1 order by id";
-            tx.rows(sql, &[&strategy_id]).await?.iter().map(read).collect()
+            let sql = format!("select {COLUMNS} from backtest_results where strategy_id = $1 order by id");
+            tx.rows(&sql, &[&strategy_id]).await?.iter().map(read).collect()
         })
         .await
+    }
+
+    /// The newest backtests of all strategies, newest first: what there is to learn from.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn recent_results(&self, limit: u32) -> Result<Vec<BacktestRow>, StoreError> {
+        self.transaction("recent_results", |tx| async move {
+            let sql = format!("select {COLUMNS} from backtest_results order by created_at desc limit $1");
+            tx.rows(&sql, &[&i64::from(limit)]).await?.iter().map(read).collect()
+        })
+        .await
+    }
+
+    /// Stores backtests of strategies that are stored, any number at once.
+    ///
+    /// # Errors
+    /// [`StoreError::Constraint`] when a strategy is not stored.
+    pub async fn record_results(&self, results: &[NewResult]) -> Result<(), StoreError> {
+        self.transaction("record_results", |tx| async move { copy(&tx, results).await }).await
     }
 }

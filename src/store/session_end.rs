@@ -1,13 +1,14 @@
 //! How a search session ends: its best are stored with what was measured and decided, or it is given up.
 
 use super::{
-    LeaseToken, NewStrategy, Session, SessionStatus, StatSource, Store, StoreError, TransitionRecord, Tx,
+    LeaseToken, NewResult, NewRun, NewScore, NewStrategy, NewWindow, RunTrade, Segment, Session, SessionStatus,
+    StatSource, Store, StoreError, TransitionRecord, Tx, results, runs, scores,
     sessions::{lock, must_run},
     strategies, transitions,
 };
-use crate::engine::Performance;
+use crate::engine::{Performance, Trade};
 use crate::lifecycle::State;
-use chrono::{DateTime, Utc};
+use chrono::DateTime;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio_postgres::types::Json;
@@ -20,6 +21,8 @@ pub struct WindowStat {
     pub from_ms: i64,
     pub to_ms: i64,
     pub performance: Performance,
+    /// In order of entry.
+    pub trades: Vec<Trade>,
 }
 
 /// What a session's end measured of a strategy, and what was decided.
@@ -31,6 +34,12 @@ pub struct Judgement {
     pub holdout: Option<WindowStat>,
     /// Costs, capital, ...: `backtest_results.parameters`.
     pub parameters: Value,
+    /// Why one of the two is missing.
+    pub failure: Option<String>,
+    /// Wall time that measuring took, ms.
+    pub execution_time_ms: u64,
+    /// What the search thought of it; `None` where no search did.
+    pub score: Option<NewScore>,
     /// The gate's decision; `None` leaves it a candidate.
     pub transition: Option<TransitionRecord>,
 }
@@ -100,10 +109,12 @@ impl Store {
             must_run(&session)?;
             let champions = candidates.iter().map(|c| c.strategy.genome_hash.clone()).collect();
             let mut report = FinishReport { champions, ..FinishReport::default() };
+            // Rows of which there are many are gathered and go in together.
+            let mut rows = Rows::default();
             for record in waiting {
                 let sql = "select 1 from strategies where id = $1 and state = 'candidate' for update";
                 if tx.row_opt(sql, &[&record.strategy_id]).await?.is_some() {
-                    self.store_judgement(tx, &session, record.strategy_id, &record.judgement).await?;
+                    self.store_judgement(tx, &session, record.strategy_id, &record.judgement, &mut rows).await?;
                 }
             }
             for candidate in ordered {
@@ -112,12 +123,15 @@ impl Store {
                     continue;
                 }
                 report.stored += 1;
-                self.store_judgement(tx, &session, candidate.strategy.id, &candidate.judgement).await?;
+                self.store_judgement(tx, &session, candidate.strategy.id, &candidate.judgement, &mut rows).await?;
                 if let Some(transition) = &candidate.judgement.transition {
                     report.to_shadow += u32::from(transition.transition.to() == State::Shadow);
                     report.disabled += u32::from(transition.transition.to() == State::Disabled);
                 }
             }
+            results::copy(tx, &rows.results).await?;
+            runs::insert(tx, &rows.runs).await?;
+            runs::note_optimization(tx, session_id, report.champions.first().map(String::as_str), None).await?;
             let sql =
                 "update search_sessions set status = 'finished', report = $2, ended_at = now(), updated_at = now()
                 where id = $1";
@@ -146,19 +160,21 @@ impl Store {
                 "update search_sessions set status = 'abandoned', reason = $2, ended_at = now(), updated_at = now()
                 where id = $1";
             tx.execute(sql, &[&session_id, &reason]).await?;
+            runs::note_optimization(tx, session_id, None, Some(reason)).await?;
             tx.execute("delete from search_states where session_id = $1", &[&session_id]).await?;
             self.audit_session(tx, "session_abandoned", &session, json!({ "reason": reason })).await
         })
         .await
     }
 
-    /// Stores what was measured of a strategy, and moves it where that was decided.
+    /// Stores what was measured of a strategy but for what goes into `rows`, and moves it where that was decided.
     async fn store_judgement(
         &self,
         tx: &Tx,
         session: &Session,
         id: Uuid,
         judgement: &Judgement,
+        rows: &mut Rows,
     ) -> Result<(), StoreError> {
         let sources = [(StatSource::Backtest, &judgement.backtest), (StatSource::Holdout, &judgement.holdout)];
         for (source, stat) in sources {
@@ -166,15 +182,20 @@ impl Store {
             let window = (stat.from_ms, stat.to_ms);
             let version = Some(session.spec.data_version.as_str());
             strategies::put_stat(tx, id, source, window, version, &stat.performance).await?;
-            let sql =
-                "insert into backtest_results (strategy_id, backtest_id, metrics, parameters, period_start, period_end)
-                values ($1, $2, $3, $4, $5, $6)";
-            let backtest_id = format!("{}:{}", session.id, source.name());
-            let (start, end) = (time(stat.from_ms), time(stat.to_ms));
-            let params: super::transaction::Params<'_> =
-                &[&id, &backtest_id, &Json(&stat.performance), &judgement.parameters, &start, &end];
-            tx.execute(sql, params).await?;
+            rows.results.push(NewResult {
+                strategy_id: id,
+                backtest_id: Some(format!("{}:{}", session.id, source.name())),
+                metrics: as_json(&stat.performance)?,
+                parameters: judgement.parameters.clone(),
+                period_start: DateTime::from_timestamp_millis(stat.from_ms),
+                period_end: DateTime::from_timestamp_millis(stat.to_ms),
+            });
         }
+        let run = run(session, id, judgement)?;
+        if let Some(score) = &judgement.score {
+            scores::insert(tx, id, score, &[run.id]).await?;
+        }
+        rows.runs.push(run);
         let Some(transition) = &judgement.transition else { return Ok(()) };
         if transition.strategy_id != id {
             return Err(StoreError::Invalid("a judgement's transition names another strategy".to_owned()));
@@ -183,6 +204,56 @@ impl Store {
     }
 }
 
-fn time(ms: i64) -> Option<DateTime<Utc>> {
-    DateTime::from_timestamp_millis(ms)
+/// Rows that are written together at the end.
+#[derive(Default)]
+struct Rows {
+    results: Vec<NewResult>,
+    runs: Vec<NewRun>,
+}
+
+/// The run that a judgement rests on: one window, found on what the search saw and tried on what it did not.
+fn run(session: &Session, strategy_id: Uuid, judgement: &Judgement) -> Result<NewRun, StoreError> {
+    let spec = &session.spec;
+    let mut trades = Vec::new();
+    for (segment, stat) in [(Segment::Train, &judgement.backtest), (Segment::Test, &judgement.holdout)] {
+        for trade in stat.iter().flat_map(|stat| &stat.trades) {
+            let timeframe = spec.timeframe.to_string();
+            trades.push(RunTrade { window_index: 0, segment, timeframe, trade: trade.clone() });
+        }
+    }
+    let (outcome, windows) = match (&judgement.backtest, &judgement.holdout) {
+        (Some(train), Some(test)) => {
+            let (train_metrics, test_metrics) = (as_json(&train.performance)?, as_json(&test.performance)?);
+            let results = json!({ "backtest": train_metrics, "holdout": test_metrics });
+            let window = NewWindow {
+                train_from_ms: train.from_ms,
+                train_to_ms: train.to_ms,
+                test_from_ms: test.from_ms,
+                test_to_ms: test.to_ms,
+                train_metrics,
+                test_metrics,
+            };
+            (Ok(results), vec![window])
+        }
+        _ => (Err(judgement.failure.clone().unwrap_or_else(|| "it could not be evaluated".to_owned())), Vec::new()),
+    };
+    Ok(NewRun {
+        id: Uuid::now_v7(),
+        strategy_id,
+        session_id: Some(session.id),
+        config: judgement.parameters.clone(),
+        dataset_checksum: spec.data_version.clone(),
+        from_ms: spec.window_from_ms,
+        to_ms: spec.window_to_ms,
+        code_version: spec.code_version.clone(),
+        seed: spec.seed,
+        execution_time_ms: judgement.execution_time_ms,
+        outcome,
+        windows,
+        trades,
+    })
+}
+
+fn as_json(performance: &Performance) -> Result<Value, StoreError> {
+    serde_json::to_value(performance).map_err(|error| StoreError::Invalid(error.to_string()))
 }

@@ -3,7 +3,8 @@
 //! A strategy's state changes only through a transition; its genome never.
 
 use super::{
-    Deployment, PaperRun, Store, StoreError, TransitionRow, Tx, audit, dead_letters::names, paper, transitions,
+    Deployment, PaperRun, Store, StoreError, TransitionRow, Tx, audit, dead_letters::names, deployments, paper,
+    transitions,
 };
 use crate::engine::{Performance, Trade};
 use crate::lifecycle::{DisableReason, State};
@@ -352,7 +353,7 @@ impl Store {
                 strategy,
                 stats,
                 transitions: transitions::of_strategy(tx, id).await?,
-                deployments: transitions::deployments_of(tx, id).await?,
+                deployments: deployments::of_strategy(tx, id).await?,
                 paper_runs: paper::of_strategy(tx, id).await?,
             })
         })

@@ -2,13 +2,18 @@
 
 use super::{Store, StoreError};
 use std::{
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
 };
-use tokio_postgres::{Row, types::ToSql};
+use tokio_postgres::{
+    Row,
+    binary_copy::BinaryCopyInWriter,
+    types::{ToSql, Type},
+};
 
 /// How often a transaction is tried before its error is handed back.
 const MAX_ATTEMPTS: u32 = 5;
@@ -68,6 +73,13 @@ impl Tx {
     pub(super) async fn execute(&self, sql: &str, params: Params<'_>) -> Result<u64, StoreError> {
         let statement = self.client().prepare_cached(sql).await?;
         Ok(self.client().execute(&statement, params).await?)
+    }
+
+    /// Begins a `copy ... from stdin binary`; rows of these types are written to what is returned, then it is finished.
+    pub(super) async fn copy_in(&self, sql: &str, types: &[Type]) -> Result<Pin<Box<BinaryCopyInWriter>>, StoreError> {
+        let statement = self.client().prepare_cached(sql).await?;
+        let sink = self.client().copy_in(&statement).await?;
+        Ok(Box::pin(BinaryCopyInWriter::new(sink, types)))
     }
 }
 

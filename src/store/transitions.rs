@@ -107,25 +107,6 @@ pub struct TransitionRow {
     pub created_at: DateTime<Utc>,
 }
 
-/// A live strategy's deployment.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[allow(missing_docs)]
-pub struct Deployment {
-    pub id: Uuid,
-    pub strategy_id: Uuid,
-    /// `initial`, `growth`, `full`.
-    pub phase: String,
-    /// `active`, `paused`, `deactivated`.
-    pub status: String,
-    /// Percent of capital.
-    pub allocation_pct: f64,
-    pub started_market_ms: i64,
-    pub ended_market_ms: Option<i64>,
-    pub started_at: DateTime<Utc>,
-    pub ended_at: Option<DateTime<Utc>>,
-    pub reason: Option<String>,
-}
-
 /// Name of a transition in Postgres, metrics and JSON.
 const fn kind(transition: Transition) -> &'static str {
     match transition {
@@ -222,14 +203,18 @@ pub(super) async fn apply(
 /// Ends the deployment of what leaves live, begins that of what goes live.
 async fn switch_deployment(tx: &Tx, record: &TransitionRecord) -> Result<(), StoreError> {
     if record.transition.from() == State::Live {
-        let sql = "update deployments set status = 'deactivated', ended_at = now(),
+        let sql = "update deployments set status = 'deactivated', ended_at = now(), paused_until = null,
                 ended_market_ms = greatest($2, started_market_ms), reason = $3
             where strategy_id = $1 and status <> 'deactivated'";
         tx.execute(sql, &[&record.strategy_id, &record.at_market_ms, &record.summary]).await?;
     }
     if record.transition.to() == State::Live {
-        let sql = "insert into deployments (id, strategy_id, promoted_by, started_market_ms) values ($1, $2, $3, $4)";
-        tx.execute(sql, &[&Uuid::now_v7(), &record.strategy_id, &record.actor, &record.at_market_ms]).await?;
+        let sql =
+            "insert into deployments (id, strategy_id, promoted_by, started_market_ms, promotion_score, total_capital)
+            values ($1, $2, $3, $4, (select overall from strategy_scores where strategy_id = $2 and is_latest),
+                coalesce(($5::jsonb ->> 'initial_capital')::numeric, 10000))";
+        let config = record.run.as_ref().map(|run| &run.config);
+        tx.execute(sql, &[&Uuid::now_v7(), &record.strategy_id, &record.actor, &record.at_market_ms, &config]).await?;
     }
     Ok(())
 }
@@ -263,30 +248,6 @@ pub(super) async fn of_strategy(tx: &Tx, id: Uuid) -> Result<Vec<TransitionRow>,
          where t.strategy_id = $1 order by t.seq"
     );
     tx.rows(&sql, &[&id]).await?.iter().map(read).collect()
-}
-
-pub(super) async fn deployments_of(tx: &Tx, id: Uuid) -> Result<Vec<Deployment>, StoreError> {
-    let sql = "select id, strategy_id, phase, status, allocation_pct::double precision, started_market_ms,
-            ended_market_ms, started_at, ended_at, reason
-        from deployments where strategy_id = $1 order by started_at, id";
-    tx.rows(sql, &[&id])
-        .await?
-        .iter()
-        .map(|row| {
-            Ok(Deployment {
-                id: row.try_get(0)?,
-                strategy_id: row.try_get(1)?,
-                phase: row.try_get(2)?,
-                status: row.try_get(3)?,
-                allocation_pct: row.try_get(4)?,
-                started_market_ms: row.try_get(5)?,
-                ended_market_ms: row.try_get(6)?,
-                started_at: row.try_get(7)?,
-                ended_at: row.try_get(8)?,
-                reason: row.try_get(9)?,
-            })
-        })
-        .collect()
 }
 
 impl Store {

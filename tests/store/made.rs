@@ -6,8 +6,8 @@ use sg_ai::{
     lifecycle::{Check, Decision, DisableReason, State, Transition, Verdict},
     market::{Interval, MarketKind},
     store::{
-        CandidateRecord, GenerationRecord, Judgement, LeaseToken, NewEvent, NewPaperRun, NewSession, NewStrategy,
-        Store, TransitionRecord, WindowStat,
+        CandidateRecord, GenerationRecord, Judgement, LeaseToken, NewEvent, NewPaperRun, NewScore, NewSession,
+        NewStrategy, ScorePart, Store, TransitionRecord, WindowStat,
     },
 };
 use std::time::Duration;
@@ -29,7 +29,7 @@ pub(crate) fn session(island: &str, number: u64) -> NewSession {
         window_from_ms: T1 - 90 * DAY_MS,
         holdout_from_ms: T1 - 30 * DAY_MS,
         window_to_ms: T1,
-        data_version: "made-1".to_owned(),
+        data_version: hash(0xda7a),
         code_version: "0.1.0".to_owned(),
     }
 }
@@ -126,12 +126,29 @@ pub(crate) fn candidate(n: u32, session_id: Uuid, decided: Option<Transition>) -
 }
 
 pub(crate) fn judgement(strategy_id: Uuid, decided: Option<Transition>) -> Judgement {
-    let stat = |from_ms, to_ms, pf| Some(WindowStat { from_ms, to_ms, performance: performance(pf) });
+    let stat = |from_ms, to_ms, pf| {
+        Some(WindowStat { from_ms, to_ms, performance: performance(pf), trades: vec![trade(from_ms, 1.5)] })
+    };
     Judgement {
         backtest: stat(T1 - 90 * DAY_MS, T1 - 30 * DAY_MS, Some(1.9)),
         holdout: stat(T1 - 30 * DAY_MS, T1, None),
         parameters: json!({ "fee": 0.0004 }),
+        failure: None,
+        execution_time_ms: 250,
+        score: Some(score(70.0)),
         transition: decided.map(|decided| transition(strategy_id, decided, T1)),
+    }
+}
+
+/// A score of so much.
+pub(crate) fn score(overall: f64) -> NewScore {
+    let part = |score, weight| ScorePart { score, weight };
+    NewScore {
+        components: [("significance", part(overall - 10.0, 0.6)), ("drawdown", part(overall + 15.0, 0.4))]
+            .map(|(name, part)| (name.to_owned(), part))
+            .into(),
+        promotion_eligible: true,
+        warnings: vec!["few trades".to_owned()],
     }
 }
 

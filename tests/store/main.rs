@@ -7,11 +7,13 @@
 mod support;
 
 mod audit;
+mod deployments;
 mod embedded;
 mod leases;
 mod made;
 mod migrations;
 mod operations;
 mod paper;
+mod runs;
 mod sessions;
 mod transitions;

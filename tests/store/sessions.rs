@@ -151,7 +151,7 @@ async fn finishing_stores_candidates_with_what_was_decided() {
         [StatSource::Backtest, StatSource::Holdout]
     );
     assert_eq!(detail.stats[0].performance, made::performance(Some(1.9)), "to the bit");
-    assert_eq!(detail.stats[0].data_version.as_deref(), Some("made-1"));
+    assert_eq!(detail.stats[0].data_version.as_deref(), Some(made::hash(0xda7a).as_str()));
     assert_eq!(detail.transitions[0].decision, Some(made::decision(Transition::EnterShadow)));
     assert_eq!(detail.transitions[0].policy.as_deref(), Some("made/1"));
     assert_eq!((detail.paper_runs.len(), detail.paper_runs[0].from_ms), (1, made::T1));

@@ -49,7 +49,7 @@ async fn a_whole_life_leaves_every_trace() {
     );
     assert_eq!(detail.paper_runs[0].warmup_from_ms, day(-10));
     let deployments: Vec<_> =
-        detail.deployments.iter().map(|d| (d.status.as_str(), d.started_market_ms, d.ended_market_ms)).collect();
+        detail.deployments.iter().map(|d| (d.status.name(), d.started_market_ms, d.ended_market_ms)).collect();
     assert_eq!(deployments, [("deactivated", day(14), Some(day(20))), ("deactivated", day(40), Some(day(41)))]);
     assert_eq!(store.outbox_depth().await.unwrap().pending, 7, "one event a transition, in spite of the retries");
     let report = store.verify_audit_chain().await.unwrap();

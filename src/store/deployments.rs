@@ -1,0 +1,294 @@
+//! Deployments of live strategies and their days. How large one is and when it grows is decided elsewhere.
+
+use super::{LeaseToken, Store, StoreError, Tx, audit, dead_letters::names, strategies, transaction::Params};
+use chrono::{DateTime, NaiveDate, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tokio_postgres::{Row, types::Json};
+use uuid::Uuid;
+
+/// How far a deployment has grown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum Phase {
+    Initial,
+    Growth,
+    Full,
+}
+names!(Phase, "phase of a deployment", Initial = "initial", Growth = "growth", Full = "full");
+
+/// Whether a deployment trades.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum DeploymentStatus {
+    Active,
+    Paused,
+    Deactivated,
+}
+names!(DeploymentStatus, "status of a deployment", Active = "active", Paused = "paused", Deactivated = "deactivated");
+
+/// What a deployment may lose at most.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RiskLimits {
+    /// Largest position, percent of the deployment's capital.
+    pub max_position_pct: f64,
+    /// Largest loss of a day, percent.
+    pub max_daily_loss_pct: f64,
+    /// Largest drawdown, percent.
+    pub max_drawdown_pct: f64,
+    /// Largest leverage, ratio.
+    pub max_leverage: f64,
+}
+
+impl Default for RiskLimits {
+    /// As the schema has them.
+    fn default() -> Self {
+        Self { max_position_pct: 100.0, max_daily_loss_pct: 10.0, max_drawdown_pct: 25.0, max_leverage: 10.0 }
+    }
+}
+
+/// A live strategy's deployment.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct Deployment {
+    pub id: Uuid,
+    pub strategy_id: Uuid,
+    pub phase: Phase,
+    pub status: DeploymentStatus,
+    /// Percent of capital.
+    pub allocation_pct: f64,
+    pub risk_limits: RiskLimits,
+    /// Overall score when it was promoted.
+    pub promotion_score: Option<f64>,
+    /// Capital that the allocation is a share of, quote units.
+    pub total_capital: f64,
+    pub promoted_by: String,
+    pub started_market_ms: i64,
+    pub ended_market_ms: Option<i64>,
+    pub started_at: DateTime<Utc>,
+    pub ended_at: Option<DateTime<Utc>>,
+    pub paused_until: Option<DateTime<Utc>>,
+    pub reason: Option<String>,
+}
+
+/// What a deployment that goes on becomes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeploymentChange {
+    /// The same or the next one.
+    pub phase: Phase,
+    /// 0.01 to 100 percent of capital.
+    pub allocation_pct: f64,
+    /// Paused, until then if that is known; `None` while it trades.
+    pub paused: Option<Option<DateTime<Utc>>>,
+    /// Its limits.
+    pub risk_limits: RiskLimits,
+    /// Why, for people.
+    pub reason: String,
+    /// Who decided.
+    pub actor: String,
+}
+
+/// A deployment's day. Returns are fractions.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PerformanceDay {
+    /// UTC, market time.
+    pub day: NaiveDate,
+    /// Allocation on that day, percent.
+    pub allocation_pct: f64,
+    /// Of the day.
+    pub daily_return: f64,
+    /// Since the deployment began: (1 + that of the day before) x (1 + daily return) - 1.
+    pub cumulative_return: f64,
+    /// Of the last 30 days, annualised by sqrt(365).
+    pub rolling_sharpe_30d: Option<f64>,
+    /// Equity at the day's end / running peak - 1: 0 or negative.
+    pub drawdown: f64,
+    /// Winning trades / trades.
+    pub win_rate: Option<f64>,
+    /// Closed since the deployment began.
+    pub trades: u32,
+    /// Standard deviation of the last 30 daily returns, annualised by sqrt(365).
+    pub volatility: Option<f64>,
+    /// Daily return of holding the strategy's symbols in equal parts.
+    pub benchmark_return: Option<f64>,
+}
+
+const COLUMNS: &str = "id, strategy_id, phase, status, allocation_pct::double precision, risk_limits, \
+     promotion_score::double precision, total_capital::double precision, promoted_by, started_market_ms, \
+     ended_market_ms, started_at, ended_at, paused_until, reason";
+
+fn read(row: &Row) -> Result<Deployment, StoreError> {
+    Ok(Deployment {
+        id: row.try_get(0)?,
+        strategy_id: row.try_get(1)?,
+        phase: strategies::parse(row, 2)?,
+        status: strategies::parse(row, 3)?,
+        allocation_pct: row.try_get(4)?,
+        risk_limits: row.try_get::<_, Json<RiskLimits>>(5)?.0,
+        promotion_score: row.try_get(6)?,
+        total_capital: row.try_get(7)?,
+        promoted_by: row.try_get(8)?,
+        started_market_ms: row.try_get(9)?,
+        ended_market_ms: row.try_get(10)?,
+        started_at: row.try_get(11)?,
+        ended_at: row.try_get(12)?,
+        paused_until: row.try_get(13)?,
+        reason: row.try_get(14)?,
+    })
+}
+
+pub(super) async fn of_strategy(tx: &Tx, id: Uuid) -> Result<Vec<Deployment>, StoreError> {
+    let sql = format!("select {COLUMNS} from deployments where strategy_id = $1 order by started_at, id");
+    tx.rows(&sql, &[&id]).await?.iter().map(read).collect()
+}
+
+impl Store {
+    /// Deployments that have not ended, oldest first.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn open_deployments(&self) -> Result<Vec<Deployment>, StoreError> {
+        self.transaction("open_deployments", |tx| async move {
+            let tx = &tx;
+            let sql =
+                format!("select {COLUMNS} from deployments where status <> 'deactivated' order by started_at, id");
+            tx.rows(&sql, &[]).await?.iter().map(read).collect()
+        })
+        .await
+    }
+
+    /// Changes a deployment that goes on, with an audit entry; whether anything was different.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`], [`StoreError::LeaseLost`], [`StoreError::Conflict`] when it has ended,
+    /// [`StoreError::Constraint`] when a phase is left out or a number is out of range.
+    pub async fn change_deployment(
+        &self,
+        lease: Option<&LeaseToken>,
+        id: Uuid,
+        change: &DeploymentChange,
+    ) -> Result<bool, StoreError> {
+        self.transaction("change_deployment", |tx| async move {
+            let tx = &tx;
+            if let Some(lease) = lease {
+                lease.verify(tx).await?;
+            }
+            let row =
+                tx.row_opt(&format!("select {COLUMNS} from deployments where id = $1 for update"), &[&id]).await?;
+            let before = read(&row.ok_or_else(|| StoreError::not_found("deployment", id))?)?;
+            if before.status == DeploymentStatus::Deactivated {
+                return Err(StoreError::Conflict(format!("deployment {id} has ended")));
+            }
+            let status = if change.paused.is_some() { DeploymentStatus::Paused } else { DeploymentStatus::Active };
+            let until = change.paused.flatten();
+            let sql = format!(
+                "update deployments set phase = $2, allocation_pct = $3::double precision::numeric(5, 2), status = $4,
+                     paused_until = $5, risk_limits = $6, reason = $7
+                 where id = $1 and (phase, allocation_pct, status, paused_until, risk_limits) is distinct from
+                     ($2, $3::double precision::numeric(5, 2), $4, $5::timestamptz, $6::jsonb)
+                 returning {COLUMNS}"
+            );
+            let (allocation, limits) = (change.allocation_pct, Json(change.risk_limits));
+            let params: Params<'_> =
+                &[&id, &change.phase.name(), &allocation, &status.name(), &until, &limits, &change.reason];
+            let Some(row) = tx.row_opt(&sql, params).await? else { return Ok(false) };
+            let after = read(&row)?;
+            let state = |d: &Deployment| {
+                json!({ "phase": d.phase, "status": d.status, "allocation_pct": d.allocation_pct,
+                    "paused_until": d.paused_until, "risk_limits": d.risk_limits })
+            };
+            let entry = audit::AuditEntry {
+                event: "deployment_changed",
+                entity_type: "deployment",
+                entity_id: &id.to_string(),
+                actor: &change.actor,
+                before: Some(state(&before)),
+                after: Some(state(&after)),
+                metadata: json!({ "reason": change.reason, "strategy_id": after.strategy_id }),
+                correlation_id: Some(after.strategy_id),
+            };
+            audit::append(tx, &self.inner.audit_key, &entry).await?;
+            Ok(true)
+        })
+        .await
+    }
+
+    /// Stores days of a deployment, over what is stored of the same days.
+    ///
+    /// # Errors
+    /// [`StoreError::Constraint`] when a cumulative return does not follow from the daily ones.
+    pub async fn record_performance_days(
+        &self,
+        deployment_id: Uuid,
+        days: &[PerformanceDay],
+    ) -> Result<(), StoreError> {
+        self.transaction("record_performance_days", |tx| async move {
+            let tx = &tx;
+            for d in days {
+                let sql = "insert into performance_metrics (deployment_id, day, allocation_pct, daily_return,
+                        cumulative_return, rolling_sharpe_30d, drawdown, win_rate, trades, volatility, benchmark_return)
+                    values ($1, $2, $3::double precision::numeric(5, 2), $4::double precision, $5::double precision,
+                        $6::double precision, $7::double precision, $8::double precision, $9, $10::double precision,
+                        $11::double precision)
+                    on conflict (deployment_id, day) do update set allocation_pct = excluded.allocation_pct,
+                        daily_return = excluded.daily_return, cumulative_return = excluded.cumulative_return,
+                        rolling_sharpe_30d = excluded.rolling_sharpe_30d, drawdown = excluded.drawdown,
+                        win_rate = excluded.win_rate, trades = excluded.trades, volatility = excluded.volatility,
+                        benchmark_return = excluded.benchmark_return";
+                let params: Params<'_> = &[
+                    &deployment_id,
+                    &d.day,
+                    &d.allocation_pct,
+                    &d.daily_return,
+                    &d.cumulative_return,
+                    &d.rolling_sharpe_30d,
+                    &d.drawdown,
+                    &d.win_rate,
+                    &i32::try_from(d.trades).unwrap_or(i32::MAX),
+                    &d.volatility,
+                    &d.benchmark_return,
+                ];
+                tx.execute(sql, params).await?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Days of a deployment, oldest first.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn performance_days(&self, deployment_id: Uuid) -> Result<Vec<PerformanceDay>, StoreError> {
+        self.transaction("performance_days", |tx| async move {
+            let tx = &tx;
+            let sql = "select day, allocation_pct::double precision, daily_return::double precision,
+                    cumulative_return::double precision, rolling_sharpe_30d::double precision,
+                    drawdown::double precision, win_rate::double precision, trades, volatility::double precision,
+                    benchmark_return::double precision
+                from performance_metrics where deployment_id = $1 order by day";
+            tx.rows(sql, &[&deployment_id])
+                .await?
+                .iter()
+                .map(|row| {
+                    Ok(PerformanceDay {
+                        day: row.try_get(0)?,
+                        allocation_pct: row.try_get(1)?,
+                        daily_return: row.try_get(2)?,
+                        cumulative_return: row.try_get(3)?,
+                        rolling_sharpe_30d: row.try_get(4)?,
+                        drawdown: row.try_get(5)?,
+                        win_rate: row.try_get(6)?,
+                        trades: u32::try_from(row.try_get::<_, i32>(7)?).unwrap_or_default(),
+                        volatility: row.try_get(8)?,
+                        benchmark_return: row.try_get(9)?,
+                    })
+                })
+                .collect()
+        })
+        .await
+    }
+}
