@@ -310,3 +310,110 @@ async fn failed_backtests_are_tried_again() {
     assert!(open[0]["error"].as_str().unwrap().contains("5m"), "{open:?}");
     assert!(place.store.verify_audit_chain().await.unwrap().first_bad.is_none());
 }
+
+/// Standard output and error of a run, with its exit code.
+fn told(output: &Output) -> (Option<i32>, String) {
+    let text =
+        [&output.stdout[..], &output.stderr[..]].map(|bytes| String::from_utf8_lossy(bytes).into_owned()).concat();
+    (output.status.code(), text)
+}
+
+#[tokio::test]
+async fn an_operator_verifies_the_trail_and_learns_which_entry_is_bad() {
+    let place = Place::new().await;
+    place.store_story().await;
+    let (code, report) = place.json(&["audit", "verify", "--json"]).await;
+    assert_eq!((code, &report["first_bad"], &report["anchors"]), (Some(0), &Value::Null, &json!(0)));
+    let entries = report["entries"].as_u64().unwrap();
+    let head = String::from_utf8(place.run(&["audit", "anchor"]).await.stdout).unwrap();
+    let (code, text) = told(&place.run(&["audit", "verify", "--head", head.trim()]).await);
+    assert_eq!((code, text.contains("2 anchors fit")), (Some(0), true), "{text}");
+    // The tail is cut off, and the head moved back to where it ends now.
+    let sql = format!(
+        "set session_replication_role = replica; delete from audit_logs where id = {entries};
+         update audit_head set (last_id, last_hash) = (select id, hash from audit_logs order by id desc limit 1)"
+    );
+    place.database.client().await.batch_execute(&sql).await.unwrap();
+    let (code, text) = told(&place.run(&["audit", "verify"]).await);
+    let bad = format!("entry {entries} is missing: the trail is cut off");
+    assert_eq!((code, text.contains(&bad)), (Some(1), true), "{text}");
+    let (code, text) = told(&place.run(&["audit", "verify", "--anchors", "none.jsonl"]).await);
+    assert_eq!(code, Some(0), "without the notes nothing is seen: {text}");
+    let sql = "set session_replication_role = replica; update audit_logs set actor = 'me' where id = 2";
+    place.database.client().await.batch_execute(sql).await.unwrap();
+    let (code, text) = told(&place.run(&["audit", "verify"]).await);
+    assert_eq!((code, text.contains("entry 2 was changed")), (Some(1), true), "{text}");
+    let (code, _) = told(&place.run(&["audit", "verify", "--head", "7"]).await);
+    assert_eq!(code, Some(2), "no head at all");
+}
+
+#[tokio::test]
+async fn genomes_are_sealed_by_command_and_everything_goes_on() {
+    let place = Place::new().await;
+    let id = place.store_story().await.to_string();
+    let sealed = async |args: &[&str]| {
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_sg-ai"));
+        command.args(args).current_dir(place.dir.path()).env_clear().env("SG_DATA_DIR", place.dir.path());
+        command.env("DATABASE_URL", place.database.url.expose_secret()).env("SG_GENOME_KEY", "ab".repeat(32));
+        told(&command.output().await.unwrap())
+    };
+    let (code, text) = sealed(&["keys", "rotate"]).await;
+    assert_eq!((code, text.contains("1 strategies, 0 dead letters")), (Some(0), true), "{text}");
+    let (code, text) = sealed(&["keys", "list"]).await;
+    assert_eq!((code, text.contains("(as configured)")), (Some(0), true), "{text}");
+    let (code, text) = sealed(&["strategies", "show", &id]).await;
+    assert_eq!((code, text.contains("ema(5) crosses above ema(30)")), (Some(0), true), "{text}");
+    let (code, text) = sealed(&["reproduce", &id]).await;
+    assert_eq!(code, Some(0), "{text}");
+    let (code, text) = told(&place.run(&["strategies", "show", &id]).await);
+    assert_eq!((code, text.contains("store.genome_key")), (Some(1), true), "without the key: {text}");
+}
+
+#[tokio::test]
+async fn an_export_with_pseudonyms_tells_figures_and_nothing_else() {
+    let place = Place::new().await;
+    let id = place.store_story().await.to_string();
+    let (code, counts) = place.json(&["export", "out", "--pseudonymise", "--json"]).await;
+    assert_eq!((code, &counts["strategies"], &counts["backtest_results"]), (Some(0), &json!(1), &json!(2)), "{counts}");
+    let read =
+        |table: &str| std::fs::read_to_string(place.dir.path().join("out").join(format!("{table}.jsonl"))).unwrap();
+    let rows =
+        |table: &str| -> Vec<Value> { read(table).lines().map(|line| serde_json::from_str(line).unwrap()).collect() };
+    let strategy = rows("strategies").remove(0);
+    for row in rows("strategy_stats").iter().chain(&rows("backtest_trades")).take(3) {
+        let whose = row.get("strategy_id").unwrap_or(&strategy["id"]);
+        assert_eq!(whose, &strategy["id"], "they join");
+    }
+    assert_eq!(rows("backtest_trades").len() as u64, counts["backtest_trades"].as_u64().unwrap());
+    let detail = place.store.strategy(&id).await.unwrap();
+    let everything: String = counts.as_object().unwrap().keys().map(|table| read(table)).collect();
+    for told in [id.as_str(), &detail.strategy.genome_hash, "crosses", "<b>cross</b>", "every requirement"] {
+        assert!(!everything.contains(told), "{told}");
+    }
+    let stat = &rows("strategy_stats")[0];
+    assert_eq!(stat["performance"]["total_trades"], detail.stats[0].performance.total_trades);
+    let (code, _) = place.json(&["export", "plain", "--tables", "strategies", "--json"]).await;
+    assert_eq!(code, Some(0));
+    assert!(std::fs::read_to_string(place.dir.path().join("plain/strategies.jsonl")).unwrap().contains(&id));
+    let (code, text) = told(&place.run(&["export", "x", "--tables", "outbox"]).await);
+    assert_eq!((code, text.contains("is not exported")), (Some(1), true), "{text}");
+}
+
+#[tokio::test]
+async fn the_archive_is_listed_and_nothing_young_goes_there() {
+    let place = Place::new().await;
+    place.store_story().await;
+    let (code, moved) = place.json(&["archive", "run", "--json"]).await;
+    assert_eq!((code, moved), (Some(0), json!([])));
+    let sql = "set session_replication_role = replica;
+        update backtest_results set created_at = created_at - interval '3 years'";
+    place.database.client().await.batch_execute(sql).await.unwrap();
+    let (code, moved) = place.json(&["archive", "run", "--json"]).await;
+    assert_eq!((code, moved.as_array().map(Vec::len), &moved[0]["rows"]), (Some(0), Some(1), &json!(2)));
+    let (code, text) = told(&place.run(&["archive", "verify"]).await);
+    assert_eq!((code, text.contains("1 archives are as they were written")), (Some(0), true), "{text}");
+    let (code, text) = told(&place.run(&["archive", "restore", moved[0]["id"].as_str().unwrap()]).await);
+    assert_eq!((code, text.contains("2 rows of backtest_results are back")), (Some(0), true), "{text}");
+    let (_, listed) = place.json(&["archive", "list", "--json"]).await;
+    assert_eq!(listed[0]["dropped_at"], Value::Null);
+}

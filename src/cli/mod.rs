@@ -3,6 +3,7 @@
 //! To add a command: a file with `pub struct XArgs` and `pub async fn run(args, ctx)`, a `mod` line, a variant of
 //! [`Command`] and its arm in [`dispatch`].
 
+pub mod archive;
 pub mod audit;
 pub mod backtest;
 pub mod config;
@@ -11,7 +12,9 @@ pub mod data;
 pub mod dead_letters;
 pub mod demo;
 mod error;
+pub mod export;
 pub mod health;
+pub mod keys;
 pub mod migrate;
 pub mod output;
 pub mod postgres;
@@ -63,6 +66,8 @@ struct GlobalArgs {
 /// What to do.
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Look after old rows: what left the database for files, and how it comes back
+    Archive(archive::ArchiveArgs),
     /// Look into the audit trail
     Audit(audit::AuditArgs),
     /// Backtest one strategy, or a file of strategies, over cached candles
@@ -91,6 +96,10 @@ enum Command {
     Postgres(postgres::PostgresArgs),
     /// Ask a running daemon how it is
     Health(health::HealthArgs),
+    /// Write tables as JSON lines, pseudonymised if so asked
+    Export(export::ExportArgs),
+    /// Look after the keys of sealed genomes
+    Keys(keys::KeysArgs),
     /// Run the shadow runner: paper trading, and the deployment manager
     Shadow,
     /// Serve a simulated Binance over HTTP
@@ -102,7 +111,10 @@ enum Command {
 /// Runs the command: takes what it does to its own file.
 async fn dispatch(command: Command, ctx: &Context) -> Result<(), CliError> {
     match command {
+        Command::Archive(args) => archive::run(args, ctx).await,
         Command::Audit(args) => audit::run(args, ctx).await,
+        Command::Export(args) => export::run(args, ctx).await,
+        Command::Keys(args) => keys::run(args, ctx).await,
         Command::Backtest(args) => backtest::run(args, ctx).await,
         Command::Config(args) => config::run(args, ctx).await,
         Command::Continuous => run::run(run::Half::Continuous, ctx).await,

@@ -61,6 +61,8 @@ impl Config {
         let found = limits.or_else(market).or_else(search);
         let found = found.or_else(|| self.daemon.problem().map(|(key, why)| (format!("daemon.{key}"), why)));
         let found = found.or_else(|| self.http.problem().map(|(key, why)| (format!("http.{key}"), why)));
+        let found =
+            found.or_else(|| self.store.retention.problem().map(|(key, why)| (format!("store.retention.{key}"), why)));
         found.or_else(|| self.notify.problem().map(|(key, why)| (format!("notify.{key}"), why)))
     }
 }

@@ -15,6 +15,8 @@ pub const DEFAULT_TOML: &str = include_str!("../../config/default.toml");
 pub const SECRET_KEYS: &[&str] = &[
     "store.database_url",
     "store.audit_key",
+    "store.genome_key",
+    "store.genome_former_keys",
     "market.api_key",
     "market.api_secret",
     "notify.discord_webhook_url",
@@ -36,6 +38,7 @@ pub const ENV_NAMES: &[(&str, &str)] = &[
     ("DATABASE_URL", "store.database_url"),
     ("SG_POSTGRES_BIN", "store.postgres_bin"),
     ("SG_AUDIT_KEY", "store.audit_key"),
+    ("SG_GENOME_KEY", "store.genome_key"),
     ("BINANCE_API_KEY", "market.api_key"),
     ("BINANCE_API_SECRET", "market.api_secret"),
     ("SG_LOG_FORMAT", "log.format"),

@@ -1,5 +1,6 @@
 //! The composition root: builds store, candles, engine, gate, HTTP and runners, runs them, and takes them down.
 
+use super::anchors::AnchorLoop;
 use super::continuous::ContinuousRunner;
 use super::core::Core;
 use super::database::Database;
@@ -18,7 +19,7 @@ use crate::lifecycle::ThresholdGate;
 use crate::market::{Binance, CandleCache, Feed};
 use crate::metrics;
 use crate::notify::Channel;
-use crate::store::Store;
+use crate::store::{AnchorFile, Store};
 use anyhow::Context as _;
 use genome::random::Seed;
 use std::net::SocketAddr;
@@ -148,6 +149,8 @@ impl App {
                 period: plan.tick.unwrap_or(seconds(config.daemon.shadow_interval_s)),
             });
         }
+        let file = AnchorFile::in_dir(data_dir);
+        supervisor.spawn(AnchorLoop { store: store.clone(), file, clock: Arc::clone(clock) });
         if !core.channels.is_empty() {
             supervisor.spawn(OutboxLoop::new(store.clone(), &config.notify)?);
             supervisor.spawn(SummaryLoop::new(store.clone(), &config.notify, Arc::clone(clock)));

@@ -58,6 +58,14 @@ impl Database {
         };
         let store = Store::connect_observed(options, settings, Some(Box::new(observe))).await?;
         let report = store.migrate().await?;
+        let missing = store.missing_roles().await?;
+        if report.from < report.to && !missing.is_empty() {
+            tracing::warn!(
+                roles = missing.join(", "),
+                "the database lacks roles, and this user may not make them: create them by hand (create role NAME nologin), \
+                 then run sg-ai migrate"
+            );
+        }
         if report.from < report.to {
             tracing::info!(database = store.target(), from = report.from, to = report.to, "schema brought up to date");
         }

@@ -2,7 +2,9 @@
 //!
 //! Decides nothing about strategies and computes nothing itself: it asks the pure rooms and stores what they say.
 
+mod anchors;
 mod app;
+mod archive;
 mod candles;
 mod continuous;
 mod core;
@@ -19,6 +21,7 @@ pub mod stopper;
 pub mod supervisor;
 
 pub use app::{Plan, run};
+pub use archive::archive_store;
 pub use database::Database;
 pub use demo::{DemoOptions, DemoStatus, DemoSummary, DemoView, demo};
 pub use messages::announce;

@@ -3,12 +3,13 @@
 //! An entry's hash covers its content and the hash before it: SHA-256, or HMAC-SHA-256 with a key. The
 //! JSON is hashed as Postgres prints it, since that is what a verifier reads back.
 
-use super::{Store, StoreError, Tx, uncount};
+use super::{AuditAnchor, Store, StoreError, Tx, uncount};
 use chrono::{DateTime, Utc};
 use hmac::{Hmac, KeyInit, Mac};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 /// Entries read at a time while verifying.
@@ -73,8 +74,12 @@ pub struct AuditBreak {
 pub struct AuditReport {
     /// Entries that hold, from the first on.
     pub entries: u64,
-    /// Of them, hashed without a key.
+    /// Entries before them that went to the archive, as an entry of the trail says.
+    pub archived: u64,
+    /// Of those that hold, hashed without a key.
     pub unkeyed: u64,
+    /// Notes of the head from outside the database that fit.
+    pub anchors: u64,
     /// The head as the database has it.
     pub head: AuditHead,
     /// The first bad entry; `None` when the whole chain holds.
@@ -176,6 +181,11 @@ struct Verifier<'k> {
     prev_hash: Vec<u8>,
     unkeyed: u64,
     keyed_seen: bool,
+    /// Notes from outside by the number of their entry, those not met yet.
+    anchors: BTreeMap<u64, Vec<&'k AuditAnchor>>,
+    anchors_met: u64,
+    /// Last archived entry and its hash, hex, as entries of the trail say.
+    attested: BTreeSet<(i64, String)>,
 }
 
 impl Verifier<'_> {
@@ -216,12 +226,29 @@ impl Verifier<'_> {
         if hash != self.key.hash(&content.bytes(prev_hash), keyed) {
             return broken(id, "was changed: its hash does not fit its content".to_owned());
         }
+        for anchor in self.anchors.remove(&uncount(id)).unwrap_or_default() {
+            if anchor.hash != hex::encode(hash) {
+                return broken(id, format!("is not the entry of that number that was there on {}", anchor.at));
+            }
+            self.anchors_met += 1;
+        }
+        if texts[0] == Some("data_changed") {
+            let said: Option<ArchivedTrail> = texts[6].and_then(|text| serde_json::from_str(text).ok());
+            self.attested.extend(said.map(|said| (said.audit_last_id, said.audit_last_hash)));
+        }
         self.keyed_seen |= keyed;
         self.unkeyed += u64::from(!keyed);
         self.next_id += 1;
         self.prev_hash = hash.to_vec();
         Ok(None)
     }
+}
+
+/// What an entry says of a part of the trail that went to the archive.
+#[derive(Deserialize)]
+struct ArchivedTrail {
+    audit_last_id: i64,
+    audit_last_hash: String,
 }
 
 impl Store {
@@ -238,18 +265,37 @@ impl Store {
     /// # Errors
     /// When the database does not answer; a bad trail is not an error but a report.
     pub async fn verify_audit_chain(&self) -> Result<AuditReport, StoreError> {
+        self.verify_audit_chain_against(&[]).await
+    }
+
+    /// The same, held against notes of the head that were kept outside the database: with them, a tail that was cut off
+    /// and a trail that was written anew are seen whatever was done to the tables.
+    ///
+    /// # Errors
+    /// As [`Store::verify_audit_chain`].
+    pub async fn verify_audit_chain_against(&self, anchors: &[AuditAnchor]) -> Result<AuditReport, StoreError> {
         self.transaction("verify_audit_chain", |tx| async move {
             let tx = &tx;
             // One snapshot: entries that are appended meanwhile are not looked at.
             tx.execute("set transaction isolation level repeatable read, read only", &[]).await?;
             tx.execute("set local statement_timeout = 0", &[]).await?;
             let head = head(tx).await?;
+            let base = tx.row("select last_id, last_hash from audit_base", &[]).await?;
+            let (base_id, base_hash): (i64, Vec<u8>) = (base.try_get(0)?, base.try_get(1)?);
+            let archived = (base_id, hex::encode(&base_hash));
+            let mut noted: BTreeMap<u64, Vec<&AuditAnchor>> = BTreeMap::new();
+            for anchor in anchors.iter().filter(|anchor| anchor.last_id > uncount(base_id)) {
+                noted.entry(anchor.last_id).or_default().push(anchor);
+            }
             let mut verifier = Verifier {
                 key: &self.inner.audit_key,
-                next_id: 1,
-                prev_hash: vec![0; 32],
+                next_id: base_id + 1,
+                prev_hash: base_hash,
                 unkeyed: 0,
                 keyed_seen: false,
+                anchors: noted,
+                anchors_met: 0,
+                attested: BTreeSet::new(),
             };
             let mut first_bad = None;
             let (mut after_id, mut after_time) = (i64::MIN, DateTime::UNIX_EPOCH);
@@ -274,19 +320,43 @@ impl Store {
                     None => break,
                 }
             }
-            let entries = uncount(verifier.next_id - 1);
-            if first_bad.is_none() && (head.last_id != entries || head.hash != hex::encode(&verifier.prev_hash)) {
-                let problem = if head.last_id > entries {
-                    format!("is missing: the trail is cut off, its head is entry {}", head.last_id)
-                } else {
-                    format!("does not fit the head, which is entry {}", head.last_id)
-                };
-                first_bad =
-                    Some(AuditBreak { id: if head.last_id > entries { entries + 1 } else { entries }, problem });
+            if first_bad.is_none() {
+                first_bad = verifier.end(&head);
             }
-            Ok(AuditReport { entries, unkeyed: verifier.unkeyed, head, first_bad })
+            if first_bad.is_none() && base_id > 0 && !verifier.attested.contains(&archived) {
+                let problem = "is missing: no entry of the trail says that it and those before it went to the archive";
+                first_bad = Some(AuditBreak { id: uncount(base_id), problem: problem.to_owned() });
+            }
+            Ok(AuditReport {
+                entries: uncount(verifier.next_id - 1 - base_id),
+                archived: uncount(base_id),
+                unkeyed: verifier.unkeyed,
+                anchors: verifier.anchors_met,
+                head,
+                first_bad,
+            })
         })
         .await
+    }
+}
+
+impl Verifier<'_> {
+    /// What is wrong with the end, after all entries were found good.
+    fn end(&self, head: &AuditHead) -> Option<AuditBreak> {
+        let last = uncount(self.next_id - 1);
+        let cut = |problem: String| Some(AuditBreak { id: last + 1, problem });
+        if let Some((id, anchors)) = self.anchors.last_key_value() {
+            let at = anchors.first().map(|anchor| anchor.at.to_string()).unwrap_or_default();
+            return cut(format!("is missing: the trail is cut off, entry {id} was there on {at}"));
+        }
+        if head.last_id > last {
+            return cut(format!("is missing: the trail is cut off, its head is entry {}", head.last_id));
+        }
+        let fits = head.last_id == last && head.hash == hex::encode(&self.prev_hash);
+        (!fits).then(|| AuditBreak {
+            id: last,
+            problem: format!("does not fit the head, which is entry {}", head.last_id),
+        })
     }
 }
 

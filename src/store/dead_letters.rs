@@ -1,6 +1,6 @@
 //! Dead letters: what failed, kept with its error until somebody looks. Retries nothing itself.
 
-use super::{Page, Store, StoreError, Tx, audit, clean, uncount};
+use super::{Page, Store, StoreError, Tx, audit, clean, seal, uncount};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -89,13 +89,16 @@ pub struct DeadLetter {
 const COLUMNS: &str =
     "id, kind, subject, error, genome, context, occurrences, retries, status, first_seen_at, last_seen_at";
 
-fn read(row: &tokio_postgres::Row) -> Result<DeadLetter, StoreError> {
+fn read(tx: &Tx, row: &tokio_postgres::Row) -> Result<DeadLetter, StoreError> {
+    let subject: String = row.try_get(2)?;
+    let genome: Option<Value> = row.try_get(4)?;
+    let genome = genome.map(|genome| tx.keys().open_json(genome, &seal::letter_of(&subject))).transpose()?;
     Ok(DeadLetter {
         id: row.try_get(0)?,
         kind: row.try_get::<_, &str>(1)?.parse().map_err(StoreError::decode)?,
-        subject: row.try_get(2)?,
+        subject,
         error: row.try_get(3)?,
-        genome: row.try_get(4)?,
+        genome,
         context: row.try_get(5)?,
         occurrences: uncount(row.try_get(6)?),
         retries: u32::try_from(row.try_get::<_, i32>(7)?).unwrap_or_default(),
@@ -112,7 +115,9 @@ pub(super) async fn add(tx: &Tx, letter: &NewDeadLetter) -> Result<i64, StoreErr
             context = excluded.context, occurrences = d.occurrences + 1, status = 'open', last_seen_at = now()
         returning id";
     let (subject, error) = (clean(&letter.subject), clean(&letter.error));
-    let row = tx.row(sql, &[&letter.kind.name(), &subject, &error, &letter.genome, &letter.context]).await?;
+    let seal = |genome| tx.keys().seal_json(genome, &seal::letter_of(&subject));
+    let genome = letter.genome.as_ref().map(seal).transpose()?;
+    let row = tx.row(sql, &[&letter.kind.name(), &subject, &error, &genome, &letter.context]).await?;
     Ok(row.try_get(0)?)
 }
 
@@ -142,7 +147,7 @@ impl Store {
                 "select {COLUMNS} from dead_letters where $1::text is null or status = $1
              order by last_seen_at desc, id desc limit $2 offset $3"
             );
-            tx.rows(&sql, &[&status, &page.limit(), &page.offset()]).await?.iter().map(read).collect()
+            tx.rows(&sql, &[&status, &page.limit(), &page.offset()]).await?.iter().map(|row| read(tx, row)).collect()
         })
         .await
     }
@@ -156,7 +161,7 @@ impl Store {
             let tx = &tx;
             let sql = format!("select {COLUMNS} from dead_letters where id = $1");
             let row = tx.row_opt(&sql, &[&id]).await?;
-            read(&row.ok_or_else(|| StoreError::not_found("dead letter", id))?)
+            read(tx, &row.ok_or_else(|| StoreError::not_found("dead letter", id))?)
         })
         .await
     }

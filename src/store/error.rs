@@ -68,6 +68,9 @@ pub enum StoreError {
     /// Settings of the store are wrong.
     #[error("{0}")]
     Config(String),
+    /// A file of old rows that cannot be written, read or trusted.
+    #[error("archive: {0}")]
+    Archive(String),
     /// The private server does not run.
     #[error("{0}")]
     Embedded(String),

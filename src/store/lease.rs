@@ -92,7 +92,7 @@ impl Store {
     pub async fn try_acquire_lease(&self, name: &str) -> Result<Option<Lease>, StoreError> {
         let application = format!("sg-ai lease {name}");
         let options = self.inner.options.for_session(&application, self.inner.statement_timeout_s);
-        let (client, connection) = options.connect(tokio_postgres::NoTls).await?;
+        let (client, connection) = options.connect(self.inner.options.tls.clone()).await?;
         // The driver's error is seen by the next use of the client.
         let connection = tokio::spawn(async move {
             let _ = connection.await;

@@ -12,6 +12,8 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("V5__operations", include_str!("../../migrations/V5__operations.sql")),
     ("V13__runs", include_str!("../../migrations/V13__runs.sql")),
     ("V14__deployments", include_str!("../../migrations/V14__deployments.sql")),
+    ("V15__rights", include_str!("../../migrations/V15__rights.sql")),
+    ("V16__retention", include_str!("../../migrations/V16__retention.sql")),
 ];
 
 /// The newest schema version that this program knows.
@@ -48,13 +50,26 @@ impl Store {
     pub async fn migrate(&self) -> Result<MigrationReport, StoreError> {
         // A connection of its own: it is closed at the end, and the lock with it, whatever happens.
         let options = self.inner.options.for_session("sg-ai migrate", 0);
-        let (mut client, connection) = options.connect(tokio_postgres::NoTls).await?;
+        let (mut client, connection) = options.connect(self.inner.options.tls.clone()).await?;
         let connection = tokio::spawn(connection);
         let result = migrate(&mut client).await;
         drop(client);
         // The server frees the lock when it sees the end; waiting keeps the order of events plain.
         let _ = connection.await;
         result
+    }
+
+    /// Those of our roles that the server does not have: whoever migrated may not make roles.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn missing_roles(&self) -> Result<Vec<String>, StoreError> {
+        self.transaction("missing_roles", |tx| async move {
+            let sql = "select name from unnest(array['sg_ai_writer', 'sg_ai_reader', 'sg_ai_auditor']) name
+                where not exists (select from pg_roles where rolname = name)";
+            tx.rows(sql, &[]).await?.iter().map(|row| Ok(row.try_get(0)?)).collect()
+        })
+        .await
     }
 
     /// Version of the schema; 0 for an empty database.
@@ -75,6 +90,18 @@ async fn migrate(client: &mut tokio_postgres::Client) -> Result<MigrationReport,
     if from > SCHEMA_VERSION {
         return Err(StoreError::NewerSchema { found: from, known: SCHEMA_VERSION });
     }
+    // Whoever merely writes finds the schema as it must be, or learns who has to change it.
+    let sql = "select coalesce((select pg_has_role(current_user, relowner, 'usage') from pg_class
+        where oid = to_regclass('strategies')), true)";
+    if !client.query_one(sql, &[]).await?.get::<_, bool>(0) {
+        return if from == SCHEMA_VERSION {
+            Ok(MigrationReport { from, to: from })
+        } else {
+            Err(StoreError::Migration(format!(
+                "it has version {from}, not {SCHEMA_VERSION}, and is not this user's: run `sg-ai migrate` as its owner"
+            )))
+        };
+    }
     let migrations = MIGRATIONS
         .iter()
         .map(|(name, sql)| Migration::unapplied(name, sql))
@@ -82,6 +109,7 @@ async fn migrate(client: &mut tokio_postgres::Client) -> Result<MigrationReport,
         .map_err(|error| StoreError::Migration(error_chain(&error)))?;
     Runner::new(&migrations).run_async(client).await.map_err(|error| StoreError::Migration(error_chain(&error)))?;
     client.execute("select ensure_audit_partition(now())", &[]).await?;
+    client.execute("select grant_rights()", &[]).await?;
     Ok(MigrationReport { from, to: SCHEMA_VERSION })
 }
 

@@ -1,8 +1,11 @@
 //! Postgres: one named transaction entry, a file per table group, the outbox and the embedded server.
 //!
 //! Every write is idempotent, so that it may be retried; writes of runners check a fencing token. The
-//! store never decides, never computes inside a transaction, and knows nothing of networks but Postgres.
+//! store never decides, never computes inside a transaction, and knows nothing of networks but Postgres and the
+//! object store that it is handed for what is old.
 
+mod anchors;
+mod archive;
 mod audit;
 mod config;
 mod dead_letters;
@@ -10,6 +13,7 @@ mod deployments;
 mod drift;
 pub mod embedded;
 mod error;
+mod export;
 mod lease;
 mod migrations;
 mod outbox;
@@ -19,20 +23,25 @@ mod regimes;
 mod results;
 mod runs;
 mod scores;
+mod seal;
 mod session_end;
 mod sessions;
 mod status;
 mod strategies;
+mod tls;
 mod transaction;
 mod transitions;
 mod views;
 
+pub use anchors::{AnchorFile, AuditAnchor};
+pub use archive::Archive;
 pub use audit::{AuditBreak, AuditHead, AuditReport};
-pub use config::{ConnectOptions, StoreConfig};
+pub use config::{ConnectOptions, RetentionConfig, StoreConfig};
 pub use dead_letters::{DeadLetter, DeadLetterKind, DeadLetterStatus, NewDeadLetter};
 pub use deployments::{Deployment, DeploymentChange, DeploymentStatus, PerformanceDay, Phase, RiskLimits};
 pub use drift::{AlertOutcome, DriftAlert, DriftReading, DriftType, RecommendedAction, Severity};
 pub use error::StoreError;
+pub use export::{EXPORTED, Pseudonyms};
 pub use lease::{Lease, LeaseToken};
 pub use migrations::{MigrationReport, SCHEMA_VERSION};
 pub use outbox::{ClaimedEvent, Delivery, NewEvent, OutboxDepth};
@@ -42,6 +51,7 @@ pub use regimes::{MarketRegime, NewRegime, RegimeName};
 pub use results::{BacktestRow, NewResult};
 pub use runs::{BacktestRun, NewRun, NewWindow, OptimizationRun, RunStatus, RunTrade, Segment, WalkForwardWindow};
 pub use scores::{NewScore, Score, ScorePart};
+pub use seal::RotationReport;
 pub use session_end::{CandidateRecord, FinishReport, Judgement, WaitingRecord, WindowStat};
 pub use sessions::{
     FailedBacktest, GenerationRecord, NewSession, RecordOutcome, ResumableSession, Session, SessionStatus,
@@ -50,13 +60,13 @@ pub use status::{FeedStatus, RunnerStatus};
 pub use strategies::{
     Lineage, NewStrategy, Page, StatRow, StatSource, Strategy, StrategyDetail, StrategyFilter, TradeRow,
 };
+pub use tls::TlsMode;
 pub use transaction::{TransactionObserver, Tx};
 pub use transitions::{NewPaperRun, TransitionOutcome, TransitionRecord, TransitionRow};
 pub use views::{MATERIALIZED_VIEWS, PortfolioDay, ProvenStrategy, StrategySummary};
 
 use secrecy::ExposeSecret;
 use std::{sync::Arc, time::Duration};
-use tokio_postgres::NoTls;
 
 /// A handle on the database. Clones share one pool.
 #[derive(Clone)]
@@ -69,6 +79,7 @@ struct Inner {
     options: ConnectOptions,
     statement_timeout_s: u64,
     audit_key: audit::ChainKey,
+    keys: Arc<seal::Keyring>,
     observer: Option<Box<TransactionObserver>>,
 }
 
@@ -93,7 +104,7 @@ impl Store {
         let pg = options.for_session("sg-ai", config.statement_timeout_s);
         let manager = deadpool_postgres::Manager::from_config(
             pg,
-            NoTls,
+            options.tls.clone(),
             deadpool_postgres::ManagerConfig { recycling_method: deadpool_postgres::RecyclingMethod::Fast },
         );
         let pool = deadpool_postgres::Pool::builder(manager)
@@ -103,12 +114,14 @@ impl Store {
             .create_timeout(Some(Duration::from_secs(15)))
             .build()
             .map_err(|error| StoreError::Config(error.to_string()))?;
+        let keys = seal::Keyring::new(config.genome_key.as_ref(), &config.genome_former_keys)?;
         let store = Self {
             inner: Arc::new(Inner {
                 pool,
                 options: options.clone(),
                 statement_timeout_s: config.statement_timeout_s,
                 audit_key: audit::ChainKey::new(config.audit_key.as_ref().map(ExposeSecret::expose_secret)),
+                keys: Arc::new(keys),
                 observer,
             }),
         };

@@ -173,7 +173,7 @@ impl Store {
                 .iter()
                 .map(|row| {
                     Ok(ActivePaperRun {
-                        strategy: strategies::read(row)?,
+                        strategy: strategies::read(tx, row)?,
                         run: read(row, strategies::COLUMN_COUNT)?,
                         demotions: u32::try_from(row.try_get::<_, i64>(strategies::COLUMN_COUNT + 14)?)
                             .unwrap_or(u32::MAX),

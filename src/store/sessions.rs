@@ -2,7 +2,7 @@
 
 use super::{
     DeadLetterKind, FinishReport, LeaseToken, NewDeadLetter, Store, StoreError, Tx, audit, count, dead_letters,
-    dead_letters::names, strategies,
+    dead_letters::names, seal, strategies,
 };
 use crate::market::{MarketKind, Symbol};
 use chrono::{DateTime, Utc};
@@ -251,7 +251,10 @@ impl Store {
                  where e.island = $1 and e.status = 'running'"
             );
             let row = tx.row_opt(&sql, &[&island]).await?;
-            row.map(|row| Ok(ResumableSession { session: read(&row)?, state: row.try_get(18)? })).transpose()
+            let Some(row) = row else { return Ok(None) };
+            let (session, state): (Session, Option<Vec<u8>>) = (read(&row)?, row.try_get(18)?);
+            let open = |state| tx.keys().open_bytes(state, &seal::state_of(session.id));
+            Ok(Some(ResumableSession { state: state.map(open).transpose()?, session }))
         })
         .await
     }
@@ -324,6 +327,7 @@ impl Store {
             let sql = "insert into search_states (session_id, generation, state) values ($1, $2, $3)
                 on conflict (session_id) do update set generation = excluded.generation, state = excluded.state,
                     saved_at = now()";
+            let state = tx.keys().seal_bytes(state, &seal::state_of(session_id))?;
             tx.execute(sql, &[&session_id, &number, &state]).await?;
             let sql = "update search_sessions set last_generation = $2, updated_at = now() where id = $1";
             tx.execute(sql, &[&session_id, &number]).await?;

@@ -3,7 +3,7 @@
 //! A strategy's state changes only through a transition; its genome never.
 
 use super::{
-    Deployment, PaperRun, Store, StoreError, TransitionRow, Tx, audit, dead_letters::names, deployments, paper,
+    Deployment, PaperRun, Store, StoreError, TransitionRow, Tx, audit, dead_letters::names, deployments, paper, seal,
     transitions,
 };
 use crate::engine::{Performance, Trade};
@@ -92,13 +92,14 @@ pub(super) const COLUMNS: &str = "s.id, s.name, s.genome, s.canonical, s.genome_
 pub(super) const COLUMN_COUNT: usize = 21;
 
 /// Reads the first [`COLUMN_COUNT`] columns.
-pub(super) fn read(row: &Row) -> Result<Strategy, StoreError> {
+pub(super) fn read(tx: &Tx, row: &Row) -> Result<Strategy, StoreError> {
+    let (keys, genome_hash): (_, String) = (tx.keys(), row.try_get(4)?);
     Ok(Strategy {
         id: row.try_get(0)?,
         name: row.try_get(1)?,
-        genome: row.try_get(2)?,
-        canonical: row.try_get(3)?,
-        genome_hash: row.try_get(4)?,
+        genome: keys.open_json(row.try_get(2)?, &seal::genome_of(&genome_hash))?,
+        canonical: keys.open_text(row.try_get(3)?, &seal::text_of(&genome_hash))?,
+        genome_hash,
         kind: row.try_get(5)?,
         version: row.try_get(6)?,
         parent_ids: row.try_get(7)?,
@@ -247,15 +248,18 @@ pub(super) async fn insert(tx: &Tx, key: &audit::ChainKey, strategy: &NewStrateg
              from strategies p where p.genome_hash = any($8)),
             $9, $10, $11, $12, $13, $14, $15, $16)
         on conflict (genome_hash) do nothing";
+    let hash = &strategy.genome_hash;
+    let genome = tx.keys().seal_json(&strategy.genome, &seal::genome_of(hash))?;
+    let canonical = tx.keys().seal_text(&strategy.canonical, &seal::text_of(hash))?;
     let inserted = tx
         .execute(
             sql,
             &[
                 &strategy.id,
                 &strategy.name,
-                &strategy.genome,
-                &strategy.canonical,
-                &strategy.genome_hash,
+                &genome,
+                &canonical,
+                hash,
                 &strategy.kind,
                 &strategy.version,
                 &strategy.parent_hashes,
@@ -376,7 +380,7 @@ impl Store {
             );
             let params: super::transaction::Params<'_> =
                 &[states, &filter.island, &filter.session_id, &page.limit(), &page.offset()];
-            tx.rows(&sql, params).await?.iter().map(read).collect()
+            tx.rows(&sql, params).await?.iter().map(|row| read(tx, row)).collect()
         })
         .await
     }
@@ -450,7 +454,7 @@ async fn find(tx: &Tx, selector: &str) -> Result<Strategy, StoreError> {
     if let Ok(id) = Uuid::parse_str(selector)
         && let Some(row) = tx.row_opt(&exact, &[&id]).await?
     {
-        return read(&row);
+        return read(tx, &row);
     }
     let is_prefix = selector.len() >= 4 && selector.chars().all(|c| c.is_ascii_hexdigit() || c == '-');
     // Only hexadecimal digits and hyphens get here: nothing that LIKE would take for a wildcard.
@@ -460,7 +464,7 @@ async fn find(tx: &Tx, selector: &str) -> Result<Strategy, StoreError> {
     );
     match tx.rows(&sql, &[&selector, &pattern]).await?.as_slice() {
         [] => Err(StoreError::not_found("strategy", selector)),
-        [row] => read(row),
+        [row] => read(tx, row),
         _ => Err(StoreError::Ambiguous { what: "strategy", id: selector.to_owned() }),
     }
 }

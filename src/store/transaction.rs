@@ -1,6 +1,7 @@
 //! The one way to speak to the database: named, short transactions. Never holds one open across computation.
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, seal::Keyring};
+use bytes::Bytes;
 use std::{
     pin::Pin,
     sync::{
@@ -10,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio_postgres::{
-    Row,
+    CopyInSink, Row, RowStream,
     binary_copy::BinaryCopyInWriter,
     types::{ToSql, Type},
 };
@@ -28,6 +29,7 @@ pub struct Tx {
     /// `None` only while being dropped.
     client: Option<deadpool_postgres::Object>,
     open: AtomicBool,
+    keys: Arc<Keyring>,
 }
 
 /// Parameters of a statement.
@@ -40,7 +42,7 @@ impl Tx {
 
     async fn begin(store: &Store) -> Result<Arc<Self>, StoreError> {
         let client = store.inner.pool.get().await?;
-        let tx = Self { client: Some(client), open: AtomicBool::new(true) };
+        let tx = Self { client: Some(client), open: AtomicBool::new(true), keys: Arc::clone(&store.inner.keys) };
         tx.client().batch_execute("begin").await?;
         Ok(Arc::new(tx))
     }
@@ -73,6 +75,22 @@ impl Tx {
     pub(super) async fn execute(&self, sql: &str, params: Params<'_>) -> Result<u64, StoreError> {
         let statement = self.client().prepare_cached(sql).await?;
         Ok(self.client().execute(&statement, params).await?)
+    }
+
+    /// The keys of sealed genomes.
+    pub(super) fn keys(&self) -> &Keyring {
+        &self.keys
+    }
+
+    /// Rows one after the other, without holding all of them.
+    pub(super) async fn stream(&self, sql: &str, params: Params<'_>) -> Result<RowStream, StoreError> {
+        let statement = self.client().prepare_cached(sql).await?;
+        Ok(self.client().query_raw(&statement, params.iter().copied()).await?)
+    }
+
+    /// Begins a `copy ... from stdin` in text form.
+    pub(super) async fn copy_text_in(&self, sql: &str) -> Result<CopyInSink<Bytes>, StoreError> {
+        Ok(self.client().copy_in(sql).await?)
     }
 
     /// Begins a `copy ... from stdin binary`; rows of these types are written to what is returned, then it is finished.
@@ -127,6 +145,18 @@ impl Store {
                 result => return result.map_err(|error| error.named(name)),
             }
         }
+    }
+
+    /// Runs `work` in one transaction, once, whatever becomes of it: for what must not be done twice.
+    pub(super) async fn once<T, F>(
+        &self,
+        name: &'static str,
+        work: impl Fn(Arc<Tx>) -> F + Send + Sync,
+    ) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, StoreError>> + Send,
+    {
+        self.attempt(&work).await.map_err(|error| error.named(name))
     }
 
     async fn attempt<T, F>(&self, work: &(impl Fn(Arc<Tx>) -> F + Send + Sync)) -> Result<T, StoreError>

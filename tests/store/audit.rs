@@ -1,7 +1,7 @@
 //! The audit trail: appended by everybody in turn, changed by nobody unseen.
 
 use crate::{made, support};
-use sg_ai::store::{DeadLetterKind, DeadLetterStatus, NewDeadLetter, Store, StoreConfig};
+use sg_ai::store::{AnchorFile, DeadLetterKind, DeadLetterStatus, NewDeadLetter, Store, StoreConfig};
 use tokio_postgres::Client;
 
 /// Ten entries.
@@ -77,6 +77,39 @@ async fn every_kind_of_tampering_is_found_at_its_first_entry() {
         let found = found.unwrap_or_else(|| panic!("{what}: not found"));
         assert_eq!(found.id, first_bad, "{what}: {found:?}");
         assert!(found.problem.contains(problem), "{what}: {found:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_consistent_in_itself_is_found_by_a_note_from_outside() {
+    let cut = "delete from audit_logs where id > 7;
+        update audit_head set (last_id, last_hash) = (select id, hash from audit_logs where id = 7)";
+    let emptied =
+        "delete from audit_logs; update audit_head set last_id = 0, last_hash = decode(repeat('00', 32), 'hex')";
+    for (what, sql, written_anew, first_bad, problem) in [
+        ("cut off, head and all", cut, false, 8, "entry 10 was there on"),
+        ("emptied, head and all", emptied, false, 1, "entry 10 was there on"),
+        ("written anew", emptied, true, 10, "is not the entry of that number"),
+    ] {
+        let (database, store) = filled().await;
+        let dir = tempfile::tempdir().unwrap();
+        let file = AnchorFile::in_dir(dir.path());
+        let now = chrono::Utc::now();
+        assert!(file.note(&store.audit_head().await.unwrap(), now).unwrap());
+        let anchors = file.read().unwrap();
+        let report = store.verify_audit_chain_against(&anchors).await.unwrap();
+        assert_eq!((report.anchors, report.first_bad), (1, None));
+        let client = database.client().await;
+        tamper(&client, sql).await;
+        if written_anew {
+            let client = database.client().await;
+            support::chain::fill(&client, (0..12).map(|n| now.timestamp_micros() + n)).await;
+        }
+        let found = store.verify_audit_chain().await.unwrap().first_bad;
+        assert_eq!(found, None, "{what}: the tables alone tell nothing");
+        let found = store.verify_audit_chain_against(&anchors).await.unwrap().first_bad;
+        let found = found.unwrap_or_else(|| panic!("{what}: not found"));
+        assert_eq!((found.id, found.problem.contains(problem)), (first_bad, true), "{what}: {found:?}");
     }
 }
 

@@ -6,14 +6,18 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod archive;
 mod audit;
 mod deployments;
 mod embedded;
+mod encrypted;
 mod leases;
 mod made;
 mod migrations;
 mod operations;
 mod paper;
+mod rights;
 mod runs;
+mod sealed;
 mod sessions;
 mod transitions;

@@ -9,7 +9,7 @@ use sg_ai::{
 };
 use uuid::Uuid;
 
-fn pass(run_id: Uuid, days: i64) -> PaperPass {
+pub(crate) fn pass(run_id: Uuid, days: i64) -> PaperPass {
     let to_ms = made::T1 + days * made::DAY_MS;
     PaperPass {
         run_id,

@@ -7,6 +7,8 @@
 // A failed assumption of a test is a failed test.
 #![allow(clippy::unwrap_used)]
 
+pub(crate) mod chain;
+
 use secrecy::SecretString;
 use sg_ai::store::{
     ConnectOptions, Store, StoreConfig,
@@ -85,12 +87,17 @@ async fn start() -> EmbeddedServer {
 
 /// A private server of a test's own, in a folder below one that is swept up later.
 pub(crate) async fn server(place: impl Fn(&Path) -> PathBuf) -> EmbeddedServer {
+    server_with(place, &[]).await
+}
+
+/// The same with settings of its own.
+pub(crate) async fn server_with(place: impl Fn(&Path) -> PathBuf, settings: &[(String, String)]) -> EmbeddedServer {
     let mut config = EmbeddedConfig {
         data_dir: place(&scratch()),
         postgres_bin: env::var_os("SG_POSTGRES_BIN").map(PathBuf::from),
         cache_dir: embedded::default_cache_dir(),
         // Tests survive no power cut; a test of its own kills the server under the real settings.
-        settings: vec![("fsync".to_owned(), "off".to_owned())],
+        settings: [("fsync".to_owned(), "off".to_owned())].into_iter().chain(settings.iter().cloned()).collect(),
     };
     loop {
         match EmbeddedServer::start(config.clone()).await {

@@ -210,8 +210,8 @@ impl Database {
     /// # Errors
     /// When the URL is wrong or the private server does not come up.
     pub async fn open(config: &StoreConfig) -> Result<Self, StoreError> {
-        if let Some(url) = &config.database_url {
-            return Ok(Self { server: None, options: ConnectOptions::from_url(url)? });
+        if let Some(options) = ConnectOptions::from_config(config)? {
+            return Ok(Self { server: None, options });
         }
         let server = EmbeddedServer::start(EmbeddedConfig::new(config)).await?;
         Ok(Self { options: server.connect_options(), server: Some(server) })

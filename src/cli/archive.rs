@@ -1,0 +1,101 @@
+//! `sg-ai archive`: what left the database for Parquet files, and how it comes back. Decides nothing.
+
+use super::{CliError, Context, output, strategies::user};
+use crate::daemon::{Database, archive_store};
+use crate::store::{Archive, Store};
+use anyhow::Context as _;
+use chrono::DateTime;
+use clap::{Args, Subcommand};
+use comfy_table::{Table, presets};
+use object_store::ObjectStore;
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// Look after rows that are old.
+#[derive(Args, Debug)]
+pub struct ArchiveArgs {
+    #[command(subcommand)]
+    command: ArchiveCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum ArchiveCommand {
+    /// List the archives
+    List {
+        /// Print JSON, an array
+        #[arg(long)]
+        json: bool,
+    },
+    /// Move what is older than it is kept to the archive now, as the daemon does each day
+    Run {
+        /// Print JSON, an array
+        #[arg(long)]
+        json: bool,
+    },
+    /// Read the files of all archives and say whether they are what was written
+    Verify,
+    /// Bring the rows of an archive back for 30 days
+    Restore {
+        /// Id of the archive
+        archive: Uuid,
+    },
+}
+
+/// Runs `sg-ai archive`.
+///
+/// # Errors
+/// When the database does not answer, or a file is missing or not what was written.
+pub async fn run(args: ArchiveArgs, ctx: &Context) -> Result<(), CliError> {
+    let opened = Database::open(ctx.config()).await?;
+    let done = dispatch(args.command, &opened.store, ctx).await;
+    opened.close().await;
+    Ok(done?)
+}
+
+async fn dispatch(command: ArchiveCommand, store: &Store, ctx: &Context) -> anyhow::Result<()> {
+    let objects: Arc<dyn ObjectStore> = archive_store(ctx.config(), ctx.data_dir())?;
+    let actor = format!("operator {}", user());
+    match command {
+        ArchiveCommand::List { json } => told(&store.archives().await?, json)?,
+        ArchiveCommand::Run { json } => {
+            let now =
+                DateTime::from_timestamp_millis(ctx.clock.now_ms()).context("the clock is outside the calendar")?;
+            let retention = &ctx.config().store.retention;
+            told(&store.archive_old(objects.as_ref(), retention, now, &actor).await?, json)?;
+        }
+        ArchiveCommand::Verify => {
+            let archives = store.archives().await?;
+            for archive in &archives {
+                store.verify_archive(objects.as_ref(), archive.id).await?;
+            }
+            output::line(format!("{} archives are as they were written", archives.len()))?;
+        }
+        ArchiveCommand::Restore { archive } => {
+            let restored = store.restore_archive(objects.as_ref(), archive, &actor).await?;
+            output::line(format!("{} rows of {} are back", restored.rows, restored.table))?;
+        }
+    }
+    Ok(())
+}
+
+fn told(archives: &[Archive], json: bool) -> anyhow::Result<()> {
+    if json {
+        return Ok(output::json(&archives)?);
+    }
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.set_header(["id", "table", "month", "rows", "bytes", "where", "file"]);
+    for a in archives {
+        let place = if a.dropped_at.is_some() { "archive" } else { "database and archive" };
+        table.add_row([
+            a.id.to_string(),
+            a.table.clone(),
+            a.from.format("%Y-%m").to_string(),
+            a.rows.to_string(),
+            a.bytes.to_string(),
+            place.to_owned(),
+            a.path.clone(),
+        ]);
+    }
+    Ok(output::line(table.to_string())?)
+}
