@@ -15,7 +15,7 @@ pub use settings::{DEFAULT_TOML, ENV_NAMES, SECRET_KEYS, Settings, env_name};
 
 use crate::{
     engine::{Costs, EngineConfig},
-    lifecycle::Thresholds,
+    lifecycle::{StayingConfig, Thresholds},
     market::MarketConfig,
     search::SearchConfig,
     store::StoreConfig,
@@ -42,6 +42,8 @@ pub struct Config {
     pub costs: Costs,
     /// Limits between the states.
     pub lifecycle: Thresholds,
+    /// Detectors of an edge that has gone.
+    pub staying: StayingConfig,
     /// The search.
     pub search: SearchConfig,
     /// The runners.
@@ -58,7 +60,8 @@ impl Config {
         let limits = self.lifecycle.validate().err().map(|e| (format!("lifecycle.{}", e.key), e.problem));
         let market = || self.market.validate().err().map(|(key, why)| (format!("market.{key}"), why));
         let search = || self.search.validate().err().map(|e| (format!("search.{}", e.key), e.problem));
-        let found = limits.or_else(market).or_else(search);
+        let staying = || self.staying.validate().err().map(|(key, why)| (format!("staying.{key}"), why));
+        let found = limits.or_else(staying).or_else(market).or_else(search);
         let found = found.or_else(|| self.daemon.problem().map(|(key, why)| (format!("daemon.{key}"), why)));
         let found = found.or_else(|| self.http.problem().map(|(key, why)| (format!("http.{key}"), why)));
         let found =

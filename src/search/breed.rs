@@ -5,6 +5,7 @@ use super::{Individual, Origin, SearchConfig, SearchState, Selection};
 use genome::random::Seed;
 use genome::{Strategy, StrategyHash, variation};
 use rand::{Rng, RngExt};
+use rand_chacha::ChaCha8Rng;
 use std::collections::HashSet;
 
 /// Changes tried for one slot before a random strategy takes it; as many again for that.
@@ -13,7 +14,7 @@ const ATTEMPTS: u64 = 8;
 /// Steps of refinements, as fractions of the number that is moved.
 const STEPS: [f64; 3] = [0.05, 0.15, 0.4];
 
-/// What one slot of the next generation is made from: indices into the population.
+/// What one slot of the next generation is made from: indices into the [`pool`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Plan {
     Random,
@@ -34,9 +35,15 @@ pub(super) fn select(config: &SearchConfig, state: &SearchState) -> Vec<Plan> {
         .map(|i| Contestant { fitness: i.fitness(), cases: i.measured.as_ref().map_or(&[], |m| &m.cases) })
         .collect();
     let epsilons = epsilons(&contestants);
-    let choose = |rng: &mut _| match config.selection {
-        Selection::Tournament { size } => tournament(&contestants, size, rng),
-        Selection::Lexicase { sample } => lexicase(&contestants, sample, &epsilons, rng),
+    let archived = state.archive.len();
+    let choose = |rng: &mut ChaCha8Rng| {
+        if archived > 0 && config.archive_parents_fraction > 0.0 && rng.random_bool(config.archive_parents_fraction) {
+            return Some(population.len() + rng.random_range(0..archived));
+        }
+        match config.selection {
+            Selection::Tournament { size } => tournament(&contestants, size, rng),
+            Selection::Lexicase { sample } => lexicase(&contestants, sample, &epsilons, rng),
+        }
     };
     let seed = generation_seed(state);
     let share = |fraction: f64| (fraction * slots as f64).round() as usize;
@@ -59,19 +66,25 @@ pub(super) fn select(config: &SearchConfig, state: &SearchState) -> Vec<Plan> {
         .collect()
 }
 
+/// Who may be a parent: the population, then the archive.
+fn pool(state: &SearchState) -> Vec<&Individual> {
+    state.population.iter().chain(&state.archive).collect()
+}
+
 /// The next generation's newcomers, no two alike and none evaluated before; and how many proposals were.
 ///
 /// A slot stays empty when neither its plan nor a random strategy is new: then the space is exhausted.
 pub(super) fn vary(config: &SearchConfig, state: &SearchState, plans: &[Plan]) -> (Vec<Individual>, u64) {
     let seed = generation_seed(state);
     let born = state.generation + 1;
+    let pool = pool(state);
     let (mut newcomers, mut proposed, mut duplicates) = (Vec::new(), HashSet::new(), 0);
     for (slot, &plan) in plans.iter().enumerate() {
         let slot_seed = seed.child("vary", slot as u64);
         for attempt in 0..2 * ATTEMPTS {
             let plan = if attempt < ATTEMPTS { plan } else { Plan::Random };
             let mut rng = slot_seed.stream("attempt", attempt);
-            let newcomer = make(config, &state.population, plan, born, &mut rng);
+            let newcomer = make(config, &pool, plan, born, &mut rng);
             if state.remembered.contains(&newcomer.hash) || !proposed.insert(newcomer.hash) {
                 duplicates += 1;
                 continue;
@@ -104,22 +117,22 @@ pub(super) fn random_newcomers(
     newcomers
 }
 
-fn make(config: &SearchConfig, population: &[Individual], plan: Plan, born: u32, rng: &mut impl Rng) -> Individual {
+fn make(config: &SearchConfig, pool: &[&Individual], plan: Plan, born: u32, rng: &mut impl Rng) -> Individual {
     let how = &config.variation;
     let (strategy, origin, parents) = match plan {
         Plan::Random => (variation::random(how, rng), Origin::Random, Vec::new()),
         Plan::Refine(i) => {
-            let parent = &population[i];
+            let parent = pool[i];
             let strategy = neighbour(&parent.strategy, rng);
             (strategy, Origin::Refinement, vec![parent.hash])
         }
         Plan::Cross(i, j) => {
-            let (a, b) = (&population[i], &population[j]);
+            let (a, b) = (pool[i], pool[j]);
             let strategy = variation::crossover(&a.strategy, &b.strategy, how, rng);
             (strategy, Origin::Crossover, vec![a.hash, b.hash])
         }
         Plan::Mutate(i) => {
-            let parent = &population[i];
+            let parent = pool[i];
             (variation::mutate(&parent.strategy, how, rng), Origin::Mutation, vec![parent.hash])
         }
     };

@@ -37,10 +37,14 @@ pub struct SearchConfig {
     pub crossover_fraction: f64,
     /// How parents are chosen.
     pub selection: Selection,
+    /// Share of parents that come from the archive instead, each of its cells as likely as any other (fraction).
+    pub archive_parents_fraction: f64,
     /// Strategies of one niche that stay while other niches have any to offer (count).
     pub niche_capacity: usize,
-    /// Best strategies of different niches that are remembered for good (count).
+    /// Best strategies of different kinds that are remembered for good (count).
     pub archive_size: usize,
+    /// Most that the daily returns of two strategies in the archive may be correlated; 1 lets anything in.
+    pub archive_max_correlation: f64,
     /// Trades in the window below which the fitness is 0 (count).
     pub min_trades: u32,
     /// Complexity at which a strategy gets nothing for simplicity (as the genome counts it).
@@ -61,8 +65,10 @@ impl Default for SearchConfig {
             refinement_fraction: 0.15,
             crossover_fraction: 0.35,
             selection: Selection::Lexicase { sample: 24 },
+            archive_parents_fraction: 0.0,
             niche_capacity: 20,
             archive_size: 200,
+            archive_max_correlation: 0.8,
             min_trades: 50,
             complexity_limit: 30.0,
             remembered_hashes: 200_000,
@@ -121,6 +127,8 @@ impl SearchConfig {
             ("immigrants_fraction", self.immigrants_fraction, 1.0),
             ("refinement_fraction", self.refinement_fraction, 1.0),
             ("crossover_fraction", self.crossover_fraction, 1.0),
+            ("archive_parents_fraction", self.archive_parents_fraction, 1.0),
+            ("archive_max_correlation", self.archive_max_correlation, 1.0),
             ("complexity_limit", self.complexity_limit, 1e6),
         ] {
             // Written so that NaN is refused too.

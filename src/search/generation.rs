@@ -6,6 +6,7 @@
 //! kept where it is meant: a niche may hold `niche_capacity` strategies while others have any to offer, and among
 //! strategies that trade alike only the best stays.
 
+use super::archive::{self, Profile};
 use super::breed::{self, Plan};
 use super::fitness::{Sober, Yardstick, cases, time_blocks};
 use super::{Evaluator, Individual, Measured, Origin, SearchConfig, SearchState, Summary};
@@ -148,8 +149,12 @@ pub fn advance(
     state.counters.twins_dropped += twins_dropped;
 
     enter(Step::Archive)?;
-    state.archive = archive(std::mem::take(&mut state.archive), &contenders, config.archive_size);
+    state.archive = archive::updated(config, std::mem::take(&mut state.archive), &contenders);
     state.population = survivors(config, contenders);
+    // Only the archive compares returns; in the population they would be most of the stored state.
+    for measured in state.population.iter_mut().filter_map(|i| i.measured.as_mut()) {
+        measured.profile = None;
+    }
 
     let report = report(&state, evaluations, duplicates_skipped, twins_dropped, failures);
     Ok((state, report))
@@ -175,6 +180,7 @@ fn score(
                     summary: Summary::of(&outcome.performance),
                     cases: cases(&outcome, sober, &blocks),
                     trades_digest: outcome.trades_digest,
+                    profile: Profile::of(&outcome.daily_returns),
                 });
                 measured.push(newcomer);
             }
@@ -187,7 +193,7 @@ fn score(
 }
 
 /// Best first. Equals in order of hash, so that nothing depends on the order of arrival.
-fn rank(individuals: &mut [Individual]) {
+pub(super) fn rank(individuals: &mut [Individual]) {
     individuals.sort_by(|a, b| b.fitness().total_cmp(&a.fitness()).then_with(|| a.hash.cmp(&b.hash)));
 }
 
@@ -220,22 +226,6 @@ fn survivors(config: &SearchConfig, ranked: Vec<Individual>) -> Vec<Individual> 
     rank(&mut kept);
     kept.truncate(config.population_size);
     kept
-}
-
-/// The best of each niche, old and new, best first.
-fn archive(old: Vec<Individual>, ranked: &[Individual], size: usize) -> Vec<Individual> {
-    let mut all = old;
-    all.extend_from_slice(ranked);
-    rank(&mut all);
-    let (mut niches, mut digests) = (HashSet::new(), HashSet::new());
-    all.retain(|i| {
-        let digest = i.measured.as_ref().map(|m| m.trades_digest);
-        let niche = Niche::of(&i.strategy);
-        // A twin of what is kept does not take its niche's place.
-        !niches.contains(&niche) && digests.insert(digest) && niches.insert(niche)
-    });
-    all.truncate(size);
-    all
 }
 
 fn report(

@@ -2,6 +2,7 @@
 //!
 //! Never decides promotion, never stores, never reads a clock.
 
+mod archive;
 mod breed;
 mod config;
 mod evaluator;
@@ -12,6 +13,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+pub use archive::{Cell, Profile, holders};
 pub use config::{SearchConfig, SearchConfigError, Selection};
 pub use evaluator::{Evaluator, WindowEvaluator};
 pub use fitness::Components;

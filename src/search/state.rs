@@ -1,6 +1,6 @@
 //! Everything a search is made of between two generations: what is stored, and resumed from to the bit.
 
-use super::{Components, SearchConfig};
+use super::{Components, Profile, SearchConfig};
 use crate::engine::Performance;
 use genome::{Strategy, StrategyHash, random::Seed};
 use serde::{Deserialize, Serialize};
@@ -48,6 +48,8 @@ pub struct Summary {
     pub profit_factor: Option<f64>,
     pub win_rate: Option<f64>,
     pub total_trades: u32,
+    pub avg_trade_duration_hours: Option<f64>,
+    pub days: u32,
 }
 
 impl Summary {
@@ -60,6 +62,8 @@ impl Summary {
             profit_factor: p.profit_factor,
             win_rate: p.win_rate,
             total_trades: p.total_trades,
+            avg_trade_duration_hours: p.avg_trade_duration_hours,
+            days: p.days,
         }
     }
 }
@@ -78,6 +82,9 @@ pub struct Measured {
     pub cases: Vec<Option<f64>>,
     /// Strategies with one digest traded alike.
     pub trades_digest: u64,
+    /// Daily returns for comparison; kept for newcomers and in the archive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<Profile>,
 }
 
 /// A strategy in a search.
@@ -200,7 +207,7 @@ pub struct SearchState {
     pub generation: u32,
     /// Best first. At generation 0 those that are to be evaluated first; later all are evaluated.
     pub population: Vec<Individual>,
-    /// The best of each niche ever seen, best first.
+    /// The best of each kind ever seen, best first.
     pub archive: Vec<Individual>,
     /// Counts since the start.
     pub counters: Counters,

@@ -41,8 +41,11 @@ impl Toy {
             return Err(EvaluationError::Panicked("toy".into()));
         }
         let t = -2.0 + 8.0 * closeness(strategy) + noise;
+        // Ups and downs in pairs, in an order of its own: the sums of blocks do not know it, correlations do.
+        let bits = strategy.hash();
+        let up = |day: usize| (bits.as_bytes()[day / 2 % 32] & 1 == 0) == day.is_multiple_of(2);
         let daily_returns: Vec<f64> =
-            (0..60).map(|day| 0.001 * t + if day % 2 == 0 { 0.01 } else { -0.01 + 0.002 * noise }).collect();
+            (0..60).map(|day| 0.001 * t + if up(day) { 0.01 } else { -0.01 + 0.002 * noise }).collect();
         let total: f64 = daily_returns.iter().sum();
         let performance = Performance {
             total_return: Some(total),
@@ -173,7 +176,27 @@ fn stays_varied() {
     let chosen = champions(&state, 6);
     let niches: HashSet<_> = chosen.iter().map(|i| genome::Niche::of(&i.strategy)).collect();
     assert_eq!(niches.len(), 6);
+    let cells: HashSet<_> = state.archive.iter().map(|i| crate::search::Cell::of(i).unwrap()).collect();
+    assert_eq!(cells.len(), state.archive.len(), "one a cell");
+    let profiles: Vec<_> = state.archive.iter().map(|i| i.measured.clone().unwrap().profile.unwrap()).collect();
+    for (i, one) in profiles.iter().enumerate() {
+        assert!(profiles[..i].iter().all(|other| one.correlation(other).unwrap() <= config.archive_max_correlation));
+    }
+    assert!(state.population.iter().all(|i| i.measured.as_ref().unwrap().profile.is_none()));
     assert!(chosen.is_sorted_by(|a, b| a.fitness() >= b.fitness()));
+}
+
+#[test]
+fn parents_may_come_from_the_archive() {
+    let config = SearchConfig { archive_parents_fraction: 1.0, ..config() };
+    let (state, _) = run(&config, start(&config, Seed(5), Vec::new()), &Toy::default(), 6);
+    let archived: HashSet<_> = state.archive.iter().map(|i| i.hash).collect();
+    let elites: HashSet<_> = state.population[..config.elites].iter().map(|i| i.hash).collect();
+    let (after, _) = run(&config, state, &Toy::default(), 1);
+    let born = after.population.iter().filter(|i| i.born == after.generation && !i.parents.is_empty());
+    let of = |origin| born.clone().filter(move |i| i.origin == origin).flat_map(|i| i.parents.clone());
+    assert!(of(Origin::Mutation).count() > 0 && of(Origin::Mutation).all(|p| archived.contains(&p)));
+    assert!(of(Origin::Refinement).all(|p| elites.contains(&p)));
 }
 
 #[test]

@@ -1,0 +1,337 @@
+//! Which way of searching finds edges that hold? Searches on simulated markets with a planted edge, each scheme with
+//! the same number of evaluations, and what the champions earn in the three years after, which no search saw.
+//!
+//! `cargo bench --bench generalisation`. A line a market and scheme is printed as it is done (and may be kept: a run
+//! that is stopped is a run on fewer markets), the table at the end. Schemes are compared market by market.
+//! `SG_BENCH_MARKETS` (40), `SG_BENCH_FROM` (0, the first market), `SG_BENCH_EVALUATIONS` (3000 a search),
+//! `SG_BENCH_SHARPE` (7, the true annual Sharpe ratio of the edge on one symbol before costs), `SG_BENCH_ONLY` (keeps
+//! the schemes whose name holds it), `SG_BENCH_SEED` (1).
+// It prints a table, and a bench that cannot go on has nothing better to do than to stop.
+#![allow(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used)]
+
+use genome::{Strategy, Timeframe, random::Seed};
+use sg_ai::{
+    engine::{Costs, Engine, EngineConfig, SymbolWindow, Wanted, Window},
+    market::{
+        MarketKind, Symbol,
+        simulated::{EdgeKind, EdgeSpec, MarketSpec, SimulatedMarket},
+    },
+    search::{self, Individual, SearchConfig, SearchState, Selection, WindowEvaluator},
+};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
+
+const DAY_MS: i64 = 86_400_000;
+const START_MS: i64 = 1_672_531_200_000;
+const WARM_UP_DAYS: i64 = 60;
+const SEARCH_DAYS: i64 = 180;
+const LATER_DAYS: i64 = 3 * 365;
+const SYMBOLS: [&str; 3] = ["BTCUSDT", "ETHUSDT", "SOLUSDT"];
+const KINDS: [&str; 4] = ["mean_reversion", "momentum", "volume_spike", "time_of_day"];
+/// What the others are compared with: the search as it was before it was measured, lexicase within niches.
+const BASELINE: &str = "stopped after 20 generations";
+/// Stopping rules: its champions on the way.
+const STOPS: [(u32, &str); 4] = [
+    (5, "stopped after 5 generations"),
+    (10, "stopped after 10 generations"),
+    (20, BASELINE),
+    (40, "stopped after 40 generations"),
+];
+
+/// How one scheme spends its evaluations.
+#[derive(Clone)]
+enum Way {
+    /// One population.
+    One,
+    /// One population, its champion at this generation; those of [`STOPS`] are one search.
+    Stopped(u32),
+    /// As many populations of their own, each with its share of the evaluations.
+    Islands(usize),
+    /// A population a symbol; the champions meet on all symbols.
+    SymbolIslands,
+    /// One population that sees all but the last quarter of the window; of its champions by generation the one that
+    /// does best there.
+    Validated,
+}
+
+struct Scheme {
+    name: &'static str,
+    way: Way,
+    config: SearchConfig,
+    /// Multiple of the evaluations that the others get.
+    budget: f64,
+}
+
+/// Population 150 at 3,000 evaluations: a twentieth of the budget.
+fn schemes(evaluations: usize) -> Vec<Scheme> {
+    let base = SearchConfig {
+        population_size: evaluations / 20,
+        generations: 20,
+        selection: Selection::Lexicase { sample: 24 },
+        archive_parents_fraction: 0.0,
+        immigrants_fraction: 0.15,
+        refinement_fraction: 0.15,
+        crossover_fraction: 0.35,
+        min_trades: 30,
+        niche_capacity: 20,
+        ..SearchConfig::default()
+    };
+    let everybody = base.population_size;
+    let tournament = Selection::Tournament { size: 5 };
+    let scheme = |name, way, config| Scheme { name, way, config, budget: 1.0 };
+    let shaped = |generations: u32| SearchConfig {
+        population_size: evaluations / generations as usize,
+        elites: base.elites.min(evaluations / generations as usize / 2),
+        generations,
+        ..base.clone()
+    };
+    let with = |change: &dyn Fn(&mut SearchConfig)| {
+        let mut config = base.clone();
+        change(&mut config);
+        config
+    };
+    let mut all: Vec<Scheme> = STOPS
+        .into_iter()
+        .map(|(generations, name)| Scheme {
+            name,
+            way: Way::Stopped(generations),
+            config: SearchConfig { generations: STOPS[STOPS.len() - 1].0, ..base.clone() },
+            budget: f64::from(generations) / 20.0,
+        })
+        .collect();
+    all.extend([
+        scheme("lexicase, no niches", Way::One, with(&|c| c.niche_capacity = everybody)),
+        scheme("tournament, niches", Way::One, with(&|c| c.selection = tournament)),
+        scheme("tournament, no niches", Way::One, with(&|c| (c.selection, c.niche_capacity) = (tournament, everybody))),
+        scheme("half of the parents from the archive", Way::One, with(&|c| c.archive_parents_fraction = 0.5)),
+        scheme("all parents from the archive (MAP-Elites)", Way::One, with(&|c| c.archive_parents_fraction = 1.0)),
+        scheme("4 islands", Way::Islands(4), shaped(20)),
+        scheme("an island a symbol", Way::SymbolIslands, shaped(20)),
+        scheme("no new blood", Way::One, with(&|c| c.immigrants_fraction = 0.0)),
+        scheme("40 % new blood", Way::One, with(&|c| c.immigrants_fraction = 0.4)),
+        scheme("no refinement", Way::One, with(&|c| c.refinement_fraction = 0.0)),
+        scheme("40 % refinement", Way::One, with(&|c| c.refinement_fraction = 0.4)),
+        scheme("60 generations of a third", Way::One, shaped(60)),
+        scheme("5 generations of four times", Way::One, shaped(5)),
+        scheme("chosen on the last quarter", Way::Validated, base.clone()),
+        scheme(
+            "random",
+            Way::One,
+            with(&|c| (c.immigrants_fraction, c.refinement_fraction, c.crossover_fraction) = (1.0, 0.0, 0.0)),
+        ),
+    ]);
+    all
+}
+
+struct Market {
+    kind: &'static str,
+    searched: Window,
+    /// The first three quarters of it, and the last.
+    parts: [Window; 2],
+    by_symbol: Vec<Window>,
+    later: Window,
+    seed: Seed,
+}
+
+impl Market {
+    fn new(number: u64, root: Seed, sharpe: f64) -> Self {
+        let seed = root.child("market", number);
+        let kind = KINDS[number as usize % KINDS.len()];
+        let symbols: Vec<Symbol> = SYMBOLS.iter().map(|s| s.parse().unwrap()).collect();
+        let mut spec = MarketSpec::noise(seed, START_MS, &symbols);
+        let edge: EdgeKind = kind.parse().unwrap();
+        spec.edges.push(EdgeSpec::lasting(edge, symbols.clone(), sharpe));
+        let market = SimulatedMarket::new(spec).unwrap();
+        let window = |symbols: &[Symbol], from_day: i64, to_day: i64| {
+            let (from_ms, to_ms) = (START_MS + from_day * DAY_MS, START_MS + to_day * DAY_MS);
+            let of = |symbol: &Symbol| SymbolWindow {
+                market: MarketKind::Spot,
+                symbol: symbol.clone(),
+                candles: Arc::new(
+                    market.candles(symbol, Timeframe::M15, from_ms - WARM_UP_DAYS * DAY_MS, to_ms).unwrap(),
+                ),
+                finer: None,
+                funding: Arc::from([]),
+            };
+            Window::new(from_ms, to_ms, symbols.iter().map(of).collect()).unwrap()
+        };
+        let (from, split) = (WARM_UP_DAYS, WARM_UP_DAYS + SEARCH_DAYS * 3 / 4);
+        let to = WARM_UP_DAYS + SEARCH_DAYS;
+        Self {
+            kind,
+            searched: window(&symbols, from, to),
+            parts: [window(&symbols, from, split), window(&symbols, split, to)],
+            by_symbol: symbols.iter().map(|s| window(std::slice::from_ref(s), from, to)).collect(),
+            later: window(&symbols, to, to + LATER_DAYS),
+            seed,
+        }
+    }
+}
+
+/// Searches until the settings say so; `each` sees the state after every generation.
+fn evolve(
+    config: &SearchConfig,
+    engine: &Engine,
+    window: &Window,
+    seed: Seed,
+    immigrants: Vec<Strategy>,
+    mut each: impl FnMut(&SearchState),
+) -> SearchState {
+    let costs = Costs::default();
+    let evaluator = WindowEvaluator { engine, window, costs: &costs };
+    let mut state = search::start(config, seed, immigrants);
+    while !state.is_finished(config) {
+        (state, _) = search::advance(config, state, &evaluator, &|_| false).unwrap();
+        each(&state);
+    }
+    state
+}
+
+fn best(state: &SearchState) -> Option<Individual> {
+    search::champions(state, 1).pop()
+}
+
+/// `stops` keeps the champions of the search that several schemes share.
+fn champion(
+    scheme: &Scheme,
+    market: &Market,
+    engine: &Engine,
+    stops: &mut Vec<Option<Individual>>,
+) -> Option<Individual> {
+    let config = &scheme.config;
+    let nothing = |_: &SearchState| {};
+    match scheme.way {
+        Way::One => best(&evolve(config, engine, &market.searched, market.seed, Vec::new(), nothing)),
+        Way::Stopped(generations) => {
+            if stops.is_empty() {
+                evolve(config, engine, &market.searched, market.seed, Vec::new(), |state| stops.push(best(state)));
+            }
+            stops[generations as usize - 1].clone()
+        }
+        Way::Islands(count) => {
+            let size = config.population_size / count;
+            let config = SearchConfig { population_size: size, elites: config.elites.min(size / 4), ..config.clone() };
+            let island = |i: usize| {
+                let seed = market.seed.child("island", i as u64);
+                best(&evolve(&config, engine, &market.searched, seed, Vec::new(), nothing))
+            };
+            (0..count).filter_map(island).reduce(|a, b| if b.fitness() > a.fitness() { b } else { a })
+        }
+        Way::SymbolIslands => {
+            let size = config.population_size / market.by_symbol.len();
+            let min_trades = (config.min_trades / market.by_symbol.len() as u32).max(1);
+            let island = SearchConfig {
+                population_size: size,
+                elites: config.elites.min(size / 4),
+                min_trades,
+                ..config.clone()
+            };
+            let champions: Vec<Strategy> = market
+                .by_symbol
+                .iter()
+                .enumerate()
+                .flat_map(|(i, window)| {
+                    let seed = market.seed.child("island", i as u64);
+                    search::champions(&evolve(&island, engine, window, seed, Vec::new(), nothing), 5)
+                })
+                .map(|c| c.strategy)
+                .collect();
+            let size = champions.len().max(2);
+            let met = SearchConfig { population_size: size, generations: 1, elites: 1, ..config.clone() };
+            best(&evolve(&met, engine, &market.searched, market.seed, champions, nothing))
+        }
+        Way::Validated => {
+            let mut champions: Vec<Individual> = Vec::new();
+            let [first, last] = &market.parts;
+            evolve(config, engine, first, market.seed, Vec::new(), |state| champions.extend(best(state)));
+            let strategies: Vec<Strategy> = champions.iter().map(|c| c.strategy.clone()).collect();
+            let outcomes = engine.evaluate(&strategies, last, &Costs::default(), Wanted::default());
+            let judged = champions.into_iter().zip(outcomes).filter_map(|(champion, outcome)| {
+                Some((champion, outcome.ok()?.performance.t_statistic.unwrap_or(f64::NEG_INFINITY)))
+            });
+            // The last of equals: the longest search.
+            judged.reduce(|a, b| if b.1 >= a.1 { b } else { a }).map(|(champion, _)| champion)
+        }
+    }
+}
+
+/// What a champion turned out to be worth.
+#[derive(Clone, Copy)]
+struct Worth {
+    /// Annual Sharpe ratio in the years after, after costs; 0 where nothing was traded or nothing was found.
+    sharpe: f64,
+    /// The same in the window that was searched.
+    promised: f64,
+}
+
+fn measured(name: &str, default: f64) -> f64 {
+    std::env::var(name).ok().map_or(default, |text| text.parse().unwrap())
+}
+
+fn main() {
+    let (markets, from) = (measured("SG_BENCH_MARKETS", 40.0) as u64, measured("SG_BENCH_FROM", 0.0) as u64);
+    let (evaluations, sharpe) = (measured("SG_BENCH_EVALUATIONS", 3000.0) as usize, measured("SG_BENCH_SHARPE", 7.0));
+    let root = Seed(measured("SG_BENCH_SEED", 1.0) as u64);
+    let only = std::env::var("SG_BENCH_ONLY").unwrap_or_default();
+    let schemes: Vec<Scheme> = schemes(evaluations).into_iter().filter(|s| s.name.contains(&only)).collect();
+    for scheme in &schemes {
+        scheme.config.validate().unwrap();
+    }
+    println!("market,kind,scheme,seconds,promised_sharpe,later_sharpe");
+    let mut results: BTreeMap<usize, Vec<Worth>> = BTreeMap::new();
+    for number in from..from + markets {
+        let market = Market::new(number, root, sharpe);
+        let engine = Engine::new(EngineConfig { cache_mb: 128, ..EngineConfig::default() });
+        let mut stops = Vec::new();
+        for (i, scheme) in schemes.iter().enumerate() {
+            let began = Instant::now();
+            let champion = champion(scheme, &market, &engine, &mut stops);
+            let seconds = began.elapsed().as_secs_f64();
+            let earned = |window: &Window| {
+                let strategy = champion.as_ref()?.strategy.clone();
+                let outcome = engine.evaluate(&[strategy], window, &Costs::default(), Wanted::default()).pop()?;
+                outcome.ok()?.performance.sharpe_ratio
+            };
+            let worth = Worth {
+                sharpe: earned(&market.later).unwrap_or_default(),
+                promised: earned(&market.searched).unwrap_or_default(),
+            };
+            println!(
+                "{number},{},\"{}\",{seconds:.1},{:.3},{:.3}",
+                market.kind, scheme.name, worth.promised, worth.sharpe
+            );
+            results.entry(i).or_default().push(worth);
+        }
+    }
+    table(&schemes, &results);
+}
+
+fn mean_and_error(values: &[f64]) -> (f64, f64) {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0);
+    (mean, (variance / n).sqrt())
+}
+
+fn table(schemes: &[Scheme], results: &BTreeMap<usize, Vec<Worth>>) {
+    let later = |i: usize| results[&i].iter().map(|w| w.sharpe).collect::<Vec<_>>();
+    let baseline = schemes.iter().position(|s| s.name == BASELINE).map(later);
+    println!("\n| scheme | evaluations | promised | three years after | against the first | above 1 |");
+    println!("|---|---|---|---|---|---|");
+    for (i, scheme) in schemes.iter().enumerate() {
+        let values = later(i);
+        let (mean, error) = mean_and_error(&values);
+        let (promised, _) = mean_and_error(&results[&i].iter().map(|w| w.promised).collect::<Vec<_>>());
+        let against = baseline.as_ref().map_or_else(String::new, |baseline| {
+            let differences: Vec<f64> = values.iter().zip(baseline).map(|(a, b)| a - b).collect();
+            let (mean, error) = mean_and_error(&differences);
+            format!("{mean:+.2} ± {error:.2}")
+        });
+        let above = values.iter().filter(|v| **v > 1.0).count();
+        println!(
+            "| {} | x {} | {promised:.2} | {mean:.2} ± {error:.2} | {against} | {above} of {} |",
+            scheme.name,
+            scheme.budget,
+            values.len()
+        );
+    }
+}
