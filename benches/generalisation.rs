@@ -9,9 +9,9 @@
 // It prints a table, and a bench that cannot go on has nothing better to do than to stop.
 #![allow(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used)]
 
-use genome::{Strategy, Timeframe, random::Seed};
+use genome::{Strategy, Timeframe, random::Seed, variation::neighbours};
 use sg_ai::{
-    engine::{Costs, Engine, EngineConfig, SymbolWindow, Wanted, Window},
+    engine::{Costs, Engine, EngineConfig, Outcome, SymbolWindow, Wanted, Window},
     market::{
         MarketKind, Symbol,
         simulated::{EdgeKind, EdgeSpec, MarketSpec, SimulatedMarket},
@@ -30,20 +30,25 @@ const KINDS: [&str; 4] = ["mean_reversion", "momentum", "volume_spike", "time_of
 /// What the others are compared with: the search as it was before it was measured, lexicase within niches.
 const BASELINE: &str = "stopped after 20 generations";
 /// Stopping rules: its champions on the way.
-const STOPS: [(u32, &str); 4] = [
-    (5, "stopped after 5 generations"),
-    (10, "stopped after 10 generations"),
-    (20, BASELINE),
-    (40, "stopped after 40 generations"),
+const STOPS: [(u32, Pick, &str); 6] = [
+    (5, Pick::Fitness, "stopped after 5 generations"),
+    (10, Pick::Fitness, "stopped after 10 generations"),
+    (20, Pick::Fitness, BASELINE),
+    (40, Pick::Fitness, "stopped after 40 generations"),
+    (20, Pick::T, "champion by t alone"),
+    (20, Pick::Neighbourhood, "champion by its neighbourhood"),
 ];
+
+/// Generations of the search that is looked at on its way.
+const LONGEST: u32 = 40;
 
 /// How one scheme spends its evaluations.
 #[derive(Clone)]
 enum Way {
     /// One population.
     One,
-    /// One population, its champion at this generation; those of [`STOPS`] are one search.
-    Stopped(u32),
+    /// One population, its champion at this generation; all of this kind are one search.
+    Stopped(u32, Pick),
     /// As many populations of their own, each with its share of the evaluations.
     Islands(usize),
     /// A population a symbol; the champions meet on all symbols.
@@ -52,6 +57,21 @@ enum Way {
     /// does best there.
     Validated,
 }
+
+/// Which of a search's best is its champion.
+#[derive(Clone, Copy)]
+enum Pick {
+    /// The fittest.
+    Fitness,
+    /// Of the [`FINALISTS`] fittest kinds, the one with the highest t-statistic.
+    T,
+    /// Of these, the one whose neighbours (its numbers moved by 15 %) have the highest mean t-statistic.
+    Neighbourhood,
+}
+
+const FINALISTS: usize = 30;
+/// Neighbours looked at, evenly spread over all there are.
+const NEIGHBOURS: usize = 16;
 
 struct Scheme {
     name: &'static str,
@@ -91,14 +111,16 @@ fn schemes(evaluations: usize) -> Vec<Scheme> {
     };
     let mut all: Vec<Scheme> = STOPS
         .into_iter()
-        .map(|(generations, name)| Scheme {
+        .map(|(generations, pick, name)| Scheme {
             name,
-            way: Way::Stopped(generations),
-            config: SearchConfig { generations: STOPS[STOPS.len() - 1].0, ..base.clone() },
+            way: Way::Stopped(generations, pick),
+            config: SearchConfig { generations: LONGEST, ..base.clone() },
             budget: f64::from(generations) / 20.0,
         })
         .collect();
     all.extend([
+        scheme("at most 2 conditions a rule", Way::One, with(&|c| c.variation.max_conditions = 2)),
+        scheme("at least 150 trades", Way::One, with(&|c| c.min_trades = 150)),
         scheme("lexicase, no niches", Way::One, with(&|c| c.niche_capacity = everybody)),
         scheme("tournament, niches", Way::One, with(&|c| c.selection = tournament)),
         scheme("tournament, no niches", Way::One, with(&|c| (c.selection, c.niche_capacity) = (tournament, everybody))),
@@ -190,22 +212,36 @@ fn best(state: &SearchState) -> Option<Individual> {
     search::champions(state, 1).pop()
 }
 
-/// `stops` keeps the champions of the search that several schemes share.
-fn champion(
-    scheme: &Scheme,
-    market: &Market,
-    engine: &Engine,
-    stops: &mut Vec<Option<Individual>>,
-) -> Option<Individual> {
+/// `stops` keeps the finalists by generation of the search that several schemes share.
+fn champion(scheme: &Scheme, market: &Market, engine: &Engine, stops: &mut Vec<Vec<Individual>>) -> Option<Individual> {
     let config = &scheme.config;
     let nothing = |_: &SearchState| {};
     match scheme.way {
         Way::One => best(&evolve(config, engine, &market.searched, market.seed, Vec::new(), nothing)),
-        Way::Stopped(generations) => {
+        Way::Stopped(generations, pick) => {
             if stops.is_empty() {
-                evolve(config, engine, &market.searched, market.seed, Vec::new(), |state| stops.push(best(state)));
+                evolve(config, engine, &market.searched, market.seed, Vec::new(), |state| {
+                    stops.push(search::champions(state, FINALISTS));
+                });
             }
-            stops[generations as usize - 1].clone()
+            let finalists = &stops[generations as usize - 1];
+            let t = |population: &[Strategy]| -> f64 {
+                let outcomes = engine.evaluate(population, &market.searched, &Costs::default(), Wanted::default());
+                let t = |o: Result<Outcome, _>| o.ok().and_then(|o| o.performance.t_statistic).unwrap_or_default();
+                let count = population.len().max(1) as f64;
+                outcomes.into_iter().map(t).sum::<f64>() / count
+            };
+            let score = |individual: &Individual| match pick {
+                Pick::Fitness => individual.fitness(),
+                Pick::T => t(std::slice::from_ref(&individual.strategy)),
+                Pick::Neighbourhood => {
+                    let all = neighbours(&individual.strategy, 0.15);
+                    let step = all.len().div_ceil(NEIGHBOURS).max(1);
+                    t(&all.into_iter().step_by(step).collect::<Vec<_>>())
+                }
+            };
+            let scored = finalists.iter().map(|f| (score(f), f));
+            scored.reduce(|a, b| if b.0 > a.0 { b } else { a }).map(|(_, f)| f.clone())
         }
         Way::Islands(count) => {
             let size = config.population_size / count;

@@ -2,16 +2,21 @@
 //!
 //! Never decides, never backtests, never looks at a clock. An undefined value is `None`, never NaN.
 
+pub mod adaptive_window;
 pub mod betting;
 pub mod bootstrap;
 pub mod confidence;
+pub mod cross_validation;
 pub mod drift;
+pub mod effective_trials;
 pub mod monte_carlo;
 pub mod multiplicity;
 pub mod null_market;
 pub mod overfitting;
+pub mod reality_check;
 pub mod regime;
 pub mod sharpe;
+pub mod thresholdout;
 #[cfg(test)]
 pub(crate) mod vectors;
 pub mod walk_forward;

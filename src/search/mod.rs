@@ -8,6 +8,7 @@ mod config;
 mod evaluator;
 pub mod fitness;
 mod generation;
+pub mod pareto;
 pub mod selection;
 mod state;
 #[cfg(test)]
