@@ -38,21 +38,23 @@ pub fn crowding(points: &[Vec<f64>], fronts: &[usize]) -> Vec<Option<f64>> {
     for number in 0..=fronts.iter().copied().max().unwrap_or(0) {
         let members: Vec<usize> = (0..points.len()).filter(|&i| fronts[i] == number).collect();
         let Some(&any) = members.first() else { continue };
-        let aims = points[any].len();
-        for aim in 0..aims {
-            let mut order = members.clone();
-            order.sort_by(|&a, &b| points[a][aim].total_cmp(&points[b][aim]));
-            let (first, last) = (order[0], order[order.len() - 1]);
-            let extent = points[last][aim] - points[first][aim];
-            distances[first] = None;
-            distances[last] = None;
-            for around in order.windows(3).filter(|_| extent > 0.0) {
-                let gap = (points[around[2]][aim] - points[around[0]][aim]) / extent;
-                distances[around[1]] = distances[around[1]].map(|d| d + gap);
-            }
-        }
+        (0..points[any].len()).for_each(|aim| spread(points, &members, aim, &mut distances));
     }
     distances
+}
+
+/// Adds one aim's share to the distances of a front.
+fn spread(points: &[Vec<f64>], members: &[usize], aim: usize, distances: &mut [Option<f64>]) {
+    let mut order = members.to_vec();
+    order.sort_by(|&a, &b| points[a][aim].total_cmp(&points[b][aim]));
+    let (first, last) = (order[0], order[order.len() - 1]);
+    let extent = points[last][aim] - points[first][aim];
+    distances[first] = None;
+    distances[last] = None;
+    for around in order.windows(3).filter(|_| extent > 0.0) {
+        let gap = (points[around[2]][aim] - points[around[0]][aim]) / extent;
+        distances[around[1]] = distances[around[1]].map(|d| d + gap);
+    }
 }
 
 #[cfg(test)]
