@@ -129,7 +129,8 @@ fn symbols<'a>(window: &'a WindowArgs, outcome: &'a Outcome) -> Vec<SymbolReport
     pairs.map(|(symbol, performance)| SymbolReport { symbol, performance }).collect()
 }
 
-fn read(path: &Path) -> anyhow::Result<String> {
+/// A file, or standard input, as far as it is no longer than a strategy can be.
+pub(super) fn read(path: &Path) -> anyhow::Result<String> {
     let mut text = String::new();
     let source: Box<dyn io::Read> =
         if path == Path::new("-") { Box::new(io::stdin()) } else { Box::new(std::fs::File::open(path)?) };

@@ -18,6 +18,7 @@ pub mod keys;
 pub mod migrate;
 pub mod output;
 pub mod postgres;
+pub mod prove;
 pub mod report;
 pub mod reproduce;
 pub mod run;
@@ -80,6 +81,8 @@ enum Command {
     DeadLetters(dead_letters::DeadLettersArgs),
     /// Watch it all happen on a simulated market, offline
     Demo(demo::DemoArgs),
+    /// Tell what is known about a strategy beyond its backtest
+    Prove(prove::ProveArgs),
     /// Write a report about a strategy: one HTML file
     Report(report::ReportArgs),
     /// Compute the stored results of a strategy once more, and say whether they are the same to the bit
@@ -120,6 +123,7 @@ async fn dispatch(command: Command, ctx: &Context) -> Result<(), CliError> {
         Command::Continuous => run::run(run::Half::Continuous, ctx).await,
         Command::DeadLetters(args) => dead_letters::run(args, ctx).await,
         Command::Demo(args) => demo::run(args, ctx).await,
+        Command::Prove(args) => prove::run(args, ctx).await,
         Command::Report(args) => report::run(args, ctx).await,
         Command::Reproduce(args) => reproduce::run(args, ctx).await,
         Command::Run => run::run(run::Half::Both, ctx).await,

@@ -67,6 +67,12 @@ impl WindowArgs {
         &self.symbols
     }
 
+    /// The same dates and candles for other symbols.
+    #[must_use]
+    pub fn with_symbols(&self, symbols: Vec<Symbol>) -> Self {
+        Self { symbols, ..self.clone() }
+    }
+
     /// Costs: those of the configuration where no option says otherwise.
     #[must_use]
     pub fn costs(&self, ctx: &Context) -> Costs {

@@ -3,5 +3,6 @@
 #![allow(clippy::unwrap_used)]
 
 mod backtest;
+mod prove;
 mod search;
 mod support;

@@ -1,0 +1,86 @@
+//! Findings of material with an edge, without one, and of nothing.
+
+use super::*;
+
+fn config() -> DossierConfig {
+    DossierConfig { paths: 400, ..DossierConfig::default() }
+}
+
+fn run(drift: f64, label: u64) -> Run {
+    let mut rng = Seed(4).stream("days", label);
+    let daily_returns: Vec<f64> = (0..300).map(|_| drift + if rng.random_bool(0.5) { 0.01 } else { -0.01 }).collect();
+    let sharpe = SharpeRatio::of(&daily_returns).unwrap();
+    Run {
+        trades_by_day: vec![1; 300],
+        t: Some(sharpe.ratio * 300_f64.sqrt()),
+        total_return: Some(daily_returns.iter().map(|r| 1.0 + r).product::<f64>() - 1.0),
+        daily_returns,
+    }
+}
+
+fn material(drift: f64) -> Material {
+    let base = run(drift, 0);
+    Material {
+        trade_returns: base.daily_returns.clone(),
+        trials: Some(10_000),
+        neighbours: (1..9).map(|i| run(drift, i)).collect(),
+        noisy: (10..15).map(|i| run(drift, i)).collect(),
+        stressed: vec![("fee_x2".to_owned(), run(drift - 0.001, 20))],
+        elsewhere: vec![("XRPUSDT".to_owned(), run(drift, 21))],
+        regimes: (0..300).map(|i| [None, Some(Volatility::Low), Some(Volatility::High)][i % 3]).collect(),
+        base,
+    }
+}
+
+fn figure(dossier: &Dossier, finding: &str, figure: &str) -> Option<f64> {
+    let finding = dossier.findings.iter().find(|f| f.name == finding).unwrap();
+    finding.figures.iter().find(|f| f.name == figure).unwrap().value
+}
+
+#[test]
+fn an_edge_shows_in_every_finding_and_none_in_none() {
+    let (edge, luck) = (dossier(&material(0.003), &config(), Seed(1)), dossier(&material(-0.001), &config(), Seed(1)));
+    for d in [&edge, &luck] {
+        assert_eq!((d.days, d.findings.len()), (300, 12));
+        assert!(d.findings.iter().all(|f| f.sentence.ends_with('.')), "{d:?}");
+    }
+    // (300 - 180) / 60 folds.
+    assert_eq!(figure(&edge, "walk_forward_rolling", "folds"), Some(2.0));
+    assert!(figure(&edge, "walk_forward_anchored", "efficiency").is_some_and(|e| e > 0.3));
+    assert!(figure(&edge, "monte_carlo_bootstrap", "loss_probability").is_some_and(|p| p < 0.05));
+    assert!(figure(&luck, "monte_carlo_bootstrap", "loss_probability").is_some_and(|p| p > 0.4));
+    assert!(figure(&edge, "sharpe_ratio", "probabilistic_sharpe").is_some_and(|p| p > 0.99));
+    let deflated = figure(&edge, "sharpe_ratio", "deflated_sharpe").unwrap();
+    assert!(deflated < figure(&edge, "sharpe_ratio", "probabilistic_sharpe").unwrap());
+    assert_eq!(figure(&luck, "sharpe_ratio", "minimum_track_record_days"), None);
+    assert!(figure(&edge, "parameter_neighbourhood", "t_kept_fraction").is_some_and(|k| k > 0.5));
+    assert_eq!(figure(&edge, "parameter_neighbourhood", "profitable_fraction"), Some(1.0));
+    assert_eq!(figure(&edge, "regimes", "low_days"), Some(100.0));
+    assert!(figure(&edge, "skipped_trades", "profitable_fraction").is_some_and(|p| p > 0.95));
+}
+
+#[test]
+fn the_bands_are_in_order_and_the_same_each_time() {
+    let (one, two) = (dossier(&material(0.001), &config(), Seed(2)), dossier(&material(0.001), &config(), Seed(2)));
+    assert_eq!(one, two);
+    let threads = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+    assert_eq!(threads.install(|| dossier(&material(0.001), &config(), Seed(2))), one);
+    for name in ["monte_carlo_shuffle", "monte_carlo_bootstrap"] {
+        let at = |p| figure(&one, name, &format!("max_drawdown_{p}_fraction")).unwrap();
+        assert!(at(90) <= at(95) && at(95) <= at(99) && at(99) < 1.0, "{name}");
+    }
+    let stored = serde_json::to_string(&one).unwrap();
+    assert_eq!(serde_json::from_str::<Dossier>(&stored).unwrap().findings.len(), 12);
+}
+
+#[test]
+fn nothing_is_known_of_nothing() {
+    let empty = dossier(&Material::default(), &config(), Seed(1));
+    assert_eq!(empty.findings.len(), 12);
+    let counts = ["folds", "runs", "max_drawdown_fraction", "low_days", "middle_days", "high_days"];
+    for f in &empty.findings {
+        for figure in f.figures.iter().filter(|figure| !counts.contains(&figure.name.as_str())) {
+            assert_eq!(figure.value, None, "{} {}", f.name, figure.name);
+        }
+    }
+}
