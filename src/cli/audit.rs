@@ -79,7 +79,12 @@ async fn dispatch(command: AuditCommand, store: &Store, ctx: &Context) -> anyhow
             let now =
                 DateTime::from_timestamp_millis(ctx.clock.now_ms()).context("the clock is outside the calendar")?;
             file.note(&head, now).with_context(|| format!("anchors in {}", file.path().display()))?;
-            Ok(if json { output::json(&head)? } else { output::line(format!("{}:{}", head.last_id, head.hash))? })
+            if json {
+                output::json(&head)?
+            } else {
+                output::line(format!("{}:{}", head.last_id, head.hash))?
+            }
+            Ok(())
         }
     }
 }

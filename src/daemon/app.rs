@@ -1,6 +1,7 @@
 //! The composition root: builds store, candles, engine, gate, HTTP and runners, runs them, and takes them down.
 
 use super::anchors::AnchorLoop;
+use super::archive::UpkeepLoop;
 use super::continuous::ContinuousRunner;
 use super::core::Core;
 use super::database::Database;
@@ -149,6 +150,7 @@ impl App {
                 period: plan.tick.unwrap_or(seconds(config.daemon.shadow_interval_s)),
             });
         }
+        supervisor.spawn(UpkeepLoop::new(store.clone(), config, data_dir, Arc::clone(clock))?);
         let file = AnchorFile::in_dir(data_dir);
         supervisor.spawn(AnchorLoop { store: store.clone(), file, clock: Arc::clone(clock) });
         if !core.channels.is_empty() {

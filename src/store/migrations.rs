@@ -14,6 +14,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("V14__deployments", include_str!("../../migrations/V14__deployments.sql")),
     ("V15__rights", include_str!("../../migrations/V15__rights.sql")),
     ("V16__retention", include_str!("../../migrations/V16__retention.sql")),
+    ("V17__reads", include_str!("../../migrations/V17__reads.sql")),
 ];
 
 /// The newest schema version that this program knows.

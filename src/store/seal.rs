@@ -53,6 +53,9 @@ struct Sealed<'a> {
     cipher: Vec<u8>,
 }
 
+/// Key name, nonce and ciphertext.
+type Fresh<'k> = (&'k str, Vec<u8>, Vec<u8>);
+
 impl Keyring {
     pub(super) fn new(current: Option<&SecretString>, former: &[SecretString]) -> Result<Self, StoreError> {
         Ok(Self {
@@ -66,8 +69,8 @@ impl Keyring {
         self.current.as_ref().map(|key| key.id.as_str())
     }
 
-    /// Key name, nonce and ciphertext; `None` without a key.
-    fn seal(&self, plain: &[u8], what: &str) -> Result<Option<(&str, Vec<u8>, Vec<u8>)>, StoreError> {
+    /// Sealed anew; `None` without a key.
+    fn seal(&self, plain: &[u8], what: &str) -> Result<Option<Fresh<'_>>, StoreError> {
         let Some(key) = &self.current else { return Ok(None) };
         let nonce = Nonce::generate();
         let payload = Payload { msg: plain, aad: what.as_bytes() };

@@ -131,6 +131,22 @@ const RULES: &[(&str, &str)] = &[
          and (select count(*) from strategy_stats where strategy_id = s.id and source in ('backtest', 'holdout')) <> 2",
     ),
     (
+        "what the search found has its run, with the trades that its figures count",
+        "select s.id::text from strategies s left join backtest_runs r on r.strategy_id = s.id and r.session_id = s.session_id
+         where s.created_by = 'search' and (r.id is null or (r.status = 'completed'
+             and ((select count(*) from backtest_trades t where t.run_id = r.id and segment = 'train')
+                     <> (r.results #>> '{backtest,total_trades}')::int
+                 or (select count(*) from backtest_trades t where t.run_id = r.id and segment = 'test')
+                     <> (r.results #>> '{holdout,total_trades}')::int
+                 or (select count(*) from walk_forward_windows w where w.run_id = r.id) <> r.window_count)))",
+    ),
+    (
+        "the newest score of a strategy is one, and a session that ended is an optimisation",
+        "select s.id::text from search_sessions s where s.status <> 'running'
+             and (select count(*) from optimization_runs where session_id = s.id) <> 1
+         union all select strategy_id::text from strategy_scores group by 1 having count(*) filter (where is_latest) <> 1",
+    ),
+    (
         "each transition is in the audit trail once",
         "select t.id::text from transitions t
          where (select count(*) from audit_logs where correlation_id = t.id and event_type = 'strategy_transition') <> 1",
