@@ -1,5 +1,6 @@
 //! The reference workload on the engine: bar-evaluations a second, one core and more, cold and warm cache, with and
-//! without full performance; and how the time grows with candles and strategies.
+//! without full performance; a population that shares most of its rules; conditions alone, and trades dense and sparse;
+//! how the time grows with candles and strategies; and what memory gives, to compare with.
 //!
 //! `cargo bench --bench kernel`. Candles and parameter sets come from `../shared/bench` where it exists (or from
 //! `SG_BENCH_DIR`), else synthetic ones of the same size stand in. `SG_BENCH_RUNS` (7) runs are made of each; the
@@ -27,7 +28,7 @@ fn main() {
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/bench"), PathBuf::from);
     let folder = folder.join("params.csv").exists().then_some(folder);
     println!("candles: {}", folder.as_ref().map_or("synthetic".to_owned(), |f| f.display().to_string()));
-    let population = population(folder.as_deref());
+    let population = population_of(Timeframe::M15, folder.as_deref());
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     println!(
         "{:<34}{:>8}{:>12}{:>12}{:>14}{:>14}",
@@ -51,9 +52,80 @@ fn main() {
     for strategies in [1, 10, 100, 1000] {
         measure(&format!("small, cold, {strategies} strategies"), &population[..strategies], &window, 1, true, false);
     }
-    if let Some(peak) = peak_memory_mib() {
-        println!("\npeak memory of the whole run: {peak:.0} MiB");
+    println!();
+    let related = related();
+    for threads in [1, cores] {
+        measure("small, cold, shared rules", &related, &window, threads, true, false);
+        measure("small, warm, shared rules", &related, &window, threads, true, true);
+        measure("small, warm, shared rules, full", &related, &window, threads, false, true);
     }
+    println!();
+    let with_stops = |entry: &str, exit: &str| -> Vec<Strategy> {
+        (0..200).map(|k| strategy(Timeframe::M15, entry, exit, 0.5 + f64::from(k) / 50.0, 5.0)).collect()
+    };
+    let never: Vec<Strategy> = (0..1000)
+        .map(|k| strategy(Timeframe::M15, &format!("rsi({}) < -{k}", 2 + k % 190), "obv > 0", 1.0, 1.0))
+        .collect();
+    measure("small, cold, 1000 conditions alone", &never, &window, 1, true, false);
+    let dense = with_stops("close crosses above sma(3)", "close crosses below sma(3)");
+    let sparse = with_stops("rsi(14) crosses above 20", "rsi(14) > 80");
+    measure("small, warm, trades dense", &dense, &window, 1, true, true);
+    measure("small, warm, trades sparse", &sparse, &window, 1, true, true);
+    println!();
+    for (name, timeframe, candles) in [
+        ("90 days of 15m", Timeframe::M15, 8_640),
+        ("2 years of 15m", Timeframe::M15, 70_080),
+        ("2 years of 1m", Timeframe::M1, 1_051_200),
+    ] {
+        let window = synthetic_window(timeframe, candles);
+        let population: Vec<Strategy> = population_of(timeframe, None).into_iter().take(100).collect();
+        measure(&format!("{name}, cold, 100 strategies"), &population, &window, 1, true, false);
+    }
+    println!(
+        "\nreading memory, one thread: {:.1} GB/s from 512 MiB, {:.1} GB/s from 256 KiB",
+        bandwidth(512 << 20),
+        bandwidth(256 << 10)
+    );
+    if let Some(peak) = peak_memory_mib() {
+        println!("peak memory of the whole run: {peak:.0} MiB");
+    }
+}
+
+/// Gigabytes a second of summing up an array of that many bytes again and again.
+fn bandwidth(bytes: usize) -> f64 {
+    let values = vec![1_u64; bytes / 8];
+    let rounds = ((2_usize << 30) / bytes).max(1);
+    let start = Instant::now();
+    for _ in 0..rounds {
+        let sum = std::hint::black_box(&values).iter().fold(0_u64, |sum, v| sum.wrapping_add(*v));
+        std::hint::black_box(sum);
+    }
+    (rounds * bytes) as f64 / start.elapsed().as_secs_f64() / 1e9
+}
+
+/// A population as a search breeds it: a thousand strategies made of few rules.
+fn related() -> Vec<Strategy> {
+    let crosses = |k: u32, way: &str| format!("ema({}) crosses {way} ema({})", 5 + 3 * (k % 8), 40 + 20 * (k % 5));
+    let also = |k: u32| match k % 4 {
+        0 => format!("rsi({}) < {}", 7 + k % 3 * 7, 55 + 5 * (k % 4)),
+        1 => format!("close > sma({})", 50 * (1 + k % 4)),
+        2 => format!("adx(14) > {}", 15 + 5 * (k % 3)),
+        _ => format!("volume_zscore({}) > 0", 20 * (1 + k % 2)),
+    };
+    let one = |k: u32| {
+        let entry = format!("{} and {} and {}", crosses(k % 40, "above"), also(k / 7), also(k / 3 + 1));
+        strategy(Timeframe::M15, &entry, &crosses(k % 40, "below"), 1.0 + f64::from(k % 5), 2.0 + f64::from(k % 7))
+    };
+    (0..1000).map(one).collect()
+}
+
+/// Long only, the whole sleeve, stop and target in percent.
+fn strategy(timeframe: Timeframe, entry: &str, exit: &str, stop: f64, target: f64) -> Strategy {
+    let text = format!(
+        r#"{{"timeframe": "{timeframe}", "long": {{"entry": "{entry}", "exit": "{exit}"}},
+            "risk": {{"size_fraction": 1.0, "stop_loss": "{stop:.2}%", "take_profit": "{target:.2}%"}}}}"#
+    );
+    genome::StrategyFile::parse(&text).unwrap().strategy
 }
 
 /// Most memory this process has held; `None` where the system does not tell.
@@ -107,7 +179,7 @@ fn cpu_ms() -> f64 {
     std::fs::read_dir("/proc/self/task").map_or(0.0, |tasks| tasks.filter_map(of_thread).sum::<f64>() / 1e6)
 }
 
-fn population(folder: Option<&Path>) -> Vec<Strategy> {
+fn population_of(timeframe: Timeframe, folder: Option<&Path>) -> Vec<Strategy> {
     let rows: Vec<[f64; 6]> = match folder {
         Some(folder) => csv::Reader::from_path(folder.join("params.csv"))
             .unwrap()
@@ -131,13 +203,8 @@ fn population(folder: Option<&Path>) -> Vec<Strategy> {
             .collect(),
     };
     let strategy = |[fast, slow, rsi, threshold, stop, target]: [f64; 6]| {
-        let text = format!(
-            r#"{{"name": "reference", "timeframe": "15m",
-                "long": {{"entry": "ema({fast}) crosses above ema({slow}) and rsi({rsi}) < {threshold}",
-                          "exit": "ema({fast}) crosses below ema({slow})"}},
-                "risk": {{"size_fraction": 1.0, "stop_loss": "{stop}%", "take_profit": "{target}%"}}}}"#
-        );
-        genome::StrategyFile::parse(&text).unwrap().strategy
+        let entry = format!("ema({fast}) crosses above ema({slow}) and rsi({rsi}) < {threshold}");
+        strategy(timeframe, &entry, &format!("ema({fast}) crosses below ema({slow})"), stop, target)
     };
     rows.into_iter().map(strategy).collect()
 }
@@ -148,7 +215,7 @@ fn window(folder: Option<&Path>, name: &str, candles: usize) -> Window {
         symbol: symbol.parse().unwrap(),
         candles: Arc::new(match folder {
             Some(folder) => read(&folder.join(format!("{symbol}-15m-{name}.zip"))),
-            None => synthetic(symbol.len() as u64 + u64::from(symbol.as_bytes()[0]), candles),
+            None => synthetic(u64::from(symbol.as_bytes()[0]), Timeframe::M15, candles),
         }),
         finer: None,
         funding: Arc::new([]),
@@ -159,7 +226,20 @@ fn window(folder: Option<&Path>, name: &str, candles: usize) -> Window {
     Window::new(from_ms, to_ms, symbols.into()).unwrap()
 }
 
-fn candle(open_time_ms: i64, [open, high, low, close, volume]: [f64; 5]) -> Candle {
+fn synthetic_window(timeframe: Timeframe, candles: usize) -> Window {
+    let symbol = |symbol: &str| SymbolWindow {
+        market: MarketKind::Spot,
+        symbol: symbol.parse().unwrap(),
+        candles: Arc::new(synthetic(u64::from(symbol.as_bytes()[0]), timeframe, candles)),
+        finer: None,
+        funding: Arc::new([]),
+    };
+    let symbols = SYMBOLS.map(symbol);
+    let to_ms = symbols[0].candles.last_close_time_ms().unwrap() + 1;
+    Window::new(START_MS, to_ms, symbols.into()).unwrap()
+}
+
+fn candle(timeframe: Timeframe, open_time_ms: i64, [open, high, low, close, volume]: [f64; 5]) -> Candle {
     Candle {
         open_time_ms,
         open,
@@ -167,7 +247,7 @@ fn candle(open_time_ms: i64, [open, high, low, close, volume]: [f64; 5]) -> Cand
         low,
         close,
         volume,
-        close_time_ms: interval::close_time_ms(Timeframe::M15, open_time_ms),
+        close_time_ms: interval::close_time_ms(timeframe, open_time_ms),
         quote_volume: 0.0,
         trade_count: 0,
         taker_buy_volume: 0.0,
@@ -182,15 +262,16 @@ fn read(path: &Path) -> CandleSeries {
     for row in csv::ReaderBuilder::new().has_headers(false).from_reader(file).records() {
         let row = row.unwrap();
         let values = std::array::from_fn(|i| row[i + 1].parse().unwrap());
-        series.push(&candle(row[0].parse().unwrap(), values)).unwrap();
+        series.push(&candle(Timeframe::M15, row[0].parse().unwrap(), values)).unwrap();
     }
     series
 }
 
 /// A seeded random walk with four steps a candle.
-fn synthetic(seed: u64, n: usize) -> CandleSeries {
+fn synthetic(seed: u64, timeframe: Timeframe, n: usize) -> CandleSeries {
     let (mut state, mut price) = (seed, 100.0_f64);
-    let mut series = CandleSeries::new(Timeframe::M15);
+    let step_ms = interval::next_open_time_ms(timeframe, START_MS) - START_MS;
+    let mut series = CandleSeries::new(timeframe);
     for k in 0..n {
         let open = price;
         let (mut high, mut low) = (open, open);
@@ -199,7 +280,7 @@ fn synthetic(seed: u64, n: usize) -> CandleSeries {
             price *= 1.0 + 0.003 * ((state >> 11) as f64 / (1_u64 << 53) as f64 - 0.5);
             (high, low) = (high.max(price), low.min(price));
         }
-        series.push(&candle(START_MS + 900_000 * k as i64, [open, high, low, price, 1.0])).unwrap();
+        series.push(&candle(timeframe, START_MS + step_ms * k as i64, [open, high, low, price, 1.0])).unwrap();
     }
     series
 }

@@ -4,6 +4,7 @@
 //! it is evaluated.
 
 use foldhash::fast::FixedState;
+use genome::Timeframe;
 use std::{collections::HashMap, hash::Hash};
 
 /// Something that knows how much memory it holds.
@@ -12,13 +13,24 @@ pub(super) trait Weighed {
     fn bytes(&self) -> usize;
 }
 
-/// Values by key; when they outgrow the limit, those that were not used for longest leave.
+/// Where something was computed: the identity of a symbol's candles, and the base timeframe.
+pub(super) type Place = (u128, Timeframe);
+
+/// Values by key and place; when they outgrow the limit, those that were not used for longest leave.
 #[derive(Debug)]
 pub(super) struct Cache<K, V> {
     limit_bytes: usize,
     bytes: usize,
     round: u64,
-    entries: HashMap<K, (u64, V), FixedState>,
+    /// A key is looked up once for all symbols of a window.
+    entries: HashMap<K, Vec<Slot<V>>, FixedState>,
+}
+
+#[derive(Debug)]
+struct Slot<V> {
+    place: Place,
+    used: u64,
+    value: V,
 }
 
 impl<K: Hash + Eq, V: Weighed + Clone> Cache<K, V> {
@@ -31,21 +43,34 @@ impl<K: Hash + Eq, V: Weighed + Clone> Cache<K, V> {
         self.round += 1;
     }
 
-    pub(super) fn get(&mut self, key: &K) -> Option<V> {
-        let (used, value) = self.entries.get_mut(key)?;
-        *used = self.round;
-        Some(value.clone())
+    pub(super) fn get(&mut self, key: &K, place: Place) -> Option<V> {
+        let mut found = None;
+        self.get_all(key, &[place], |_, value| found = Some(value));
+        found
+    }
+
+    /// Hands out what there is of a key, with the number of its place among `places`.
+    pub(super) fn get_all(&mut self, key: &K, places: &[Place], mut found: impl FnMut(usize, V)) {
+        for slot in self.entries.get_mut(key).into_iter().flatten() {
+            if let Some(number) = places.iter().position(|place| *place == slot.place) {
+                slot.used = self.round;
+                found(number, slot.value.clone());
+            }
+        }
     }
 
     /// Keeps a value, if it fits at all.
-    pub(super) fn insert(&mut self, key: K, value: V) {
+    pub(super) fn insert(&mut self, key: K, place: Place, value: V) {
         let bytes = value.bytes();
         if bytes > self.limit_bytes {
             return;
         }
         self.bytes += bytes;
-        if let Some((_, old)) = self.entries.insert(key, (self.round, value)) {
-            self.bytes -= old.bytes();
+        let slot = Slot { place, used: self.round, value };
+        let slots = self.entries.entry(key).or_default();
+        match slots.iter_mut().find(|other| other.place == place) {
+            Some(old) => self.bytes -= std::mem::replace(old, slot).value.bytes(),
+            None => slots.push(slot),
         }
         if self.bytes > self.limit_bytes {
             self.evict();
@@ -54,7 +79,8 @@ impl<K: Hash + Eq, V: Weighed + Clone> Cache<K, V> {
 
     /// Drops the least recently used until a quarter of the limit is free, so that eviction is rare.
     fn evict(&mut self) {
-        let mut by_age: Vec<(u64, usize)> = self.entries.values().map(|(used, v)| (*used, v.bytes())).collect();
+        let slots = self.entries.values().flatten();
+        let mut by_age: Vec<(u64, usize)> = slots.map(|slot| (slot.used, slot.value.bytes())).collect();
         by_age.sort_unstable();
         let (mut left, mut oldest_kept) = (self.bytes, 0);
         for (used, bytes) in by_age {
@@ -65,8 +91,11 @@ impl<K: Hash + Eq, V: Weighed + Clone> Cache<K, V> {
             oldest_kept = used + 1;
         }
         // A round leaves whole: its values are of one age.
-        self.entries.retain(|_, (used, _)| *used >= oldest_kept);
-        self.bytes = self.entries.values().map(|(_, v)| v.bytes()).sum();
+        self.entries.retain(|_, slots| {
+            slots.retain(|slot| slot.used >= oldest_kept);
+            !slots.is_empty()
+        });
+        self.bytes = self.entries.values().flatten().map(|slot| slot.value.bytes()).sum();
     }
 
     /// Bytes held.
@@ -89,19 +118,32 @@ mod tests {
     #[test]
     fn the_limit_holds_and_the_least_recently_used_leave_first() {
         let mut cache = Cache::new(100);
+        let at = (7, Timeframe::M15);
         for key in 0..4 {
             cache.begin_round();
-            cache.insert(key, 25);
+            cache.insert(key, at, 25);
         }
         cache.begin_round();
-        assert_eq!(cache.get(&0), Some(25));
-        cache.insert(4, 25);
+        assert_eq!(cache.get(&0, at), Some(25));
+        cache.insert(4, at, 25);
         assert!(cache.bytes() <= 100);
-        assert_eq!((cache.get(&0), cache.get(&1), cache.get(&4)), (Some(25), None, Some(25)));
-        cache.insert(5, 101);
-        assert_eq!(cache.get(&5), None, "larger than the whole limit");
-        cache.insert(4, 10);
-        let held = [0, 2, 3, 4].iter().filter_map(|k| cache.get(k)).sum::<u32>();
+        assert_eq!((cache.get(&0, at), cache.get(&1, at), cache.get(&4, at)), (Some(25), None, Some(25)));
+        cache.insert(5, at, 101);
+        assert_eq!(cache.get(&5, at), None, "larger than the whole limit");
+        cache.insert(4, at, 10);
+        let held = [0, 2, 3, 4].iter().filter_map(|k| cache.get(k, at)).sum::<u32>();
         assert_eq!(cache.bytes(), held as usize);
+    }
+
+    #[test]
+    fn places_are_kept_apart() {
+        let mut cache = Cache::new(100);
+        let places = [(7, Timeframe::M15), (7, Timeframe::H1), (8, Timeframe::M15)];
+        cache.insert("a", places[0], 1);
+        cache.insert("a", places[2], 3);
+        let mut found = [None; 3];
+        cache.get_all(&"a", &places, |number, value| found[number] = Some(value));
+        assert_eq!(found, [Some(1), None, Some(3)]);
+        cache.get_all(&"b", &places, |_, _| panic!("there is none"));
     }
 }

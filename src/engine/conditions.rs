@@ -9,28 +9,34 @@ use super::{
     columns::source_column,
     frame::Frame,
     guarded,
-    indicator::{Column, lanes},
+    indicator::{
+        Column,
+        lanes::{LANES, Stream},
+    },
     plan::{Relation, Test},
     simd::{Predicate, Right, above_and_below, compare, widest},
 };
 use crate::market::{CandleSeries, resample};
-use genome::{IndicatorKind, Operand, Series, Source, Timeframe};
+use foldhash::fast::FixedState;
+use genome::{IndicatorKind, Operand, PriceField, Series, Source, Timeframe};
 use rayon::prelude::*;
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry},
     ops::Range,
     sync::Arc,
 };
 
 /// Outcome of a test at each candle.
-pub(super) type Bits = Arc<[u64]>;
+pub(super) type Bits = Arc<Vec<u64>>;
 /// A column or bit set, or why it could not be computed.
 pub(super) type Computed<T> = Result<T, EvaluationError>;
 
-/// Words of a tile: 512 candles, 4 KiB a column.
-const TILE_WORDS: usize = 8;
+/// Bytes of columns in a tile: they stay in the second-level cache while all tests look at them.
+const TILE_BYTES: usize = 1 << 20;
+/// Most words of a tile.
+const MAX_TILE_WORDS: usize = 16;
 /// Most bytes of columns that are alive at once for one symbol, beside those that the caller keeps.
-const GROUP_BYTES: usize = 64 << 20;
+const GROUP_BYTES: usize = 32 << 20;
 
 impl Weighed for Bits {
     fn bytes(&self) -> usize {
@@ -64,25 +70,28 @@ impl Weighed for Arc<Held> {
 /// Columns by series.
 pub(super) type Columns = BTreeMap<Series, Computed<Arc<Held>>>;
 
-/// Computes columns of one frame in parallel: EMA and RSI of one timeframe many periods at once, the rest singly.
+/// Computes columns of one frame in parallel.
 pub(super) fn compute_columns(frame: &Frame<'_>, wanted: &BTreeSet<Series>) -> Columns {
     let timeframes: BTreeSet<Timeframe> = wanted.iter().filter_map(|s| higher(frame, s)).collect();
     let timeframes: Vec<Timeframe> = timeframes.into_iter().collect();
     let resampled: Vec<Computed<CandleSeries>> =
         timeframes.par_iter().map(|&timeframe| guarded(|| Ok(resample::resample(frame.finest, timeframe)?))).collect();
     let candles: BTreeMap<Timeframe, Computed<CandleSeries>> = timeframes.into_iter().zip(resampled).collect();
-    jobs(frame, wanted)
-        .into_par_iter()
-        .flat_map_iter(|job| {
-            let Some(timeframe) = higher(frame, &job[0]) else { return run_job(&job, &frame.candles, None) };
-            match &candles[&timeframe] {
-                Ok(higher) => run_job(&job, higher, Some(&frame.candles)),
-                Err(error) => job.iter().map(|series| (*series, Err(error.clone()))).collect(),
-            }
+    let compute = |series: &Series| {
+        guarded(|| {
+            let column = match higher(frame, series) {
+                None => source_column(&series.source, &frame.candles),
+                Some(timeframe) => {
+                    let higher = candles[&timeframe].as_ref().map_err(Clone::clone)?;
+                    super::columns::project(&source_column(&series.source, higher), higher, &frame.candles)
+                }
+            };
+            Ok(Held::new(column))
         })
-        .collect::<Vec<_>>()
-        .into_iter()
-        .collect()
+    };
+    let wanted: Vec<Series> = wanted.iter().copied().collect();
+    let computed: Vec<Computed<Arc<Held>>> = wanted.par_iter().map(compute).collect();
+    wanted.into_iter().zip(computed).collect()
 }
 
 /// The timeframe a series is computed on, where it is not the base timeframe.
@@ -90,57 +99,29 @@ fn higher(frame: &Frame<'_>, series: &Series) -> Option<Timeframe> {
     series.timeframe.filter(|t| *t != frame.candles.interval())
 }
 
-/// Whether many periods of it are computed at once.
-fn in_lanes(series: &Series) -> bool {
+/// How the values of a series come about, tile by tile.
+enum Way {
+    /// They are candles' own.
+    Price(PriceField),
+    /// Many periods at once, while tests look at them.
+    Ema(usize),
+    Rsi(usize),
+    /// A column computed before.
+    Column,
+}
+
+fn way(frame: &Frame<'_>, series: &Series) -> Way {
+    if higher(frame, series).is_some() {
+        return Way::Column;
+    }
     match series.source {
-        Source::Indicator(i) => matches!(i.kind(), IndicatorKind::Ema | IndicatorKind::Rsi),
-        Source::Price(_) => false,
-    }
-}
-
-/// Series that are computed together: of one timeframe, and of one kind where that kind can.
-fn jobs(frame: &Frame<'_>, wanted: &BTreeSet<Series>) -> Vec<Vec<Series>> {
-    let mut together: BTreeMap<(Option<Timeframe>, IndicatorKind), Vec<Series>> = BTreeMap::new();
-    let mut jobs = Vec::new();
-    for series in wanted {
-        match series.source {
-            Source::Indicator(i) if in_lanes(series) => {
-                together.entry((higher(frame, series), i.kind())).or_default().push(*series);
-            }
-            _ => jobs.push(vec![*series]),
-        }
-    }
-    for series in together.into_values() {
-        jobs.extend(series.chunks(lanes::LANES).map(<[Series]>::to_vec));
-    }
-    jobs
-}
-
-fn run_job(job: &[Series], candles: &CandleSeries, base: Option<&CandleSeries>) -> Vec<(Series, Computed<Arc<Held>>)> {
-    let computed = guarded(|| {
-        let columns = match job[0].source {
-            Source::Indicator(i) if job.len() > 1 => {
-                let period = |series: &Series| match series.source {
-                    Source::Indicator(i) => i.params()[0].get().round() as usize,
-                    Source::Price(_) => 0,
-                };
-                let periods: Vec<usize> = job.iter().map(period).collect();
-                match i.kind() {
-                    IndicatorKind::Ema => lanes::ema(candles.closes(), &periods),
-                    _ => lanes::rsi(candles.closes(), &periods),
-                }
-            }
-            _ => job.iter().map(|series| source_column(&series.source, candles)).collect(),
-        };
-        let project = |column: Column| match base {
-            Some(base) => super::columns::project(&column, candles, base),
-            None => column,
-        };
-        Ok(columns.into_iter().map(|column| Held::new(project(column))).collect::<Vec<_>>())
-    });
-    match computed {
-        Ok(columns) => job.iter().copied().zip(columns.into_iter().map(Ok)).collect(),
-        Err(error) => job.iter().map(|series| (*series, Err(error.clone()))).collect(),
+        Source::Price(PriceField::Typical) => Way::Column,
+        Source::Price(field) => Way::Price(field),
+        Source::Indicator(i) => match (i.kind(), i.params()) {
+            (IndicatorKind::Ema, [n]) => Way::Ema(n.get().round() as usize),
+            (IndicatorKind::Rsi, [n]) => Way::Rsi(n.get().round() as usize),
+            _ => Way::Column,
+        },
     }
 }
 
@@ -153,75 +134,49 @@ pub(super) fn series_of(test: &Test) -> impl Iterator<Item = Series> {
     std::iter::once(test.left).chain(right)
 }
 
-/// Computes the bit sets of `tests` over one frame. Columns in `known` are not
-/// computed again; `keep` gets those worth keeping.
+/// Computes the bit sets of `tests`, which are in order, over one frame. Columns in `known` are not computed again;
+/// `keep` gets those that were.
 pub(super) fn compute_bits(
     frame: &Frame<'_>,
     tests: &[Test],
     known: &BTreeMap<Series, Arc<Held>>,
-    mut keep: impl FnMut(Columns),
+    keep: impl Fn(Columns),
 ) -> Vec<Computed<Bits>> {
-    let mut order: Vec<usize> = (0..tests.len()).collect();
-    order.sort_unstable_by_key(|&k| tests[k]);
     let most_columns = (GROUP_BYTES / (8 * frame.candles.len()).max(1)).max(2);
-    let mut results: Vec<Option<Computed<Bits>>> = vec![None; tests.len()];
-    let mut rest = order.as_slice();
+    // A few parts a thread even out; each computes the averages it looks at by itself.
+    let parts = match rayon::current_num_threads() {
+        1 => 1,
+        threads => 2 * threads,
+    };
+    let mut results = Vec::with_capacity(tests.len());
+    let mut rest = tests;
     while !rest.is_empty() {
-        let mut series = BTreeSet::new();
+        let (mut missing, mut columns) = (BTreeSet::new(), Columns::new());
         let mut taken = 0;
-        while let Some(&k) = rest.get(taken) {
-            series.extend(series_of(&tests[k]));
-            if series.len() > most_columns && taken > 0 {
+        while let Some(test) = rest.get(taken) {
+            for series in series_of(test).filter(|s| matches!(way(frame, s), Way::Column)) {
+                match known.get(&series) {
+                    Some(column) => drop(columns.insert(series, Ok(Arc::clone(column)))),
+                    None => drop(missing.insert(series)),
+                }
+            }
+            if missing.len() > most_columns && taken > 0 {
                 break;
             }
             taken += 1;
         }
         let (group, after) = rest.split_at(taken);
         rest = after;
-        let mut columns = Columns::new();
-        series.retain(|s| match known.get(s) {
-            Some(column) => {
-                columns.insert(*s, Ok(Arc::clone(column)));
-                false
-            }
-            None => true,
-        });
-        columns.extend(compute_columns(frame, &series));
-        let chunk = group.len().div_ceil(4 * rayon::current_num_threads()).max(1);
-        let computed: Vec<Vec<Computed<Bits>>> =
-            group.par_chunks(chunk).map(|part| evaluate(frame, part, tests, &columns)).collect();
-        for (&k, bits) in group.iter().zip(computed.into_iter().flatten()) {
-            results[k] = Some(bits);
+        if !missing.is_empty() {
+            let computed = compute_columns(frame, &missing);
+            columns.extend(computed.iter().map(|(series, column)| (*series, column.clone())));
+            keep(computed);
         }
-        // Columns that cost no more to compute than to read are not worth their memory.
-        columns.retain(|series, _| !in_lanes(series) && !matches!(series.source, Source::Price(_)));
-        keep(columns);
+        let computed: Vec<Vec<Computed<Bits>>> =
+            group.par_chunks(group.len().div_ceil(parts)).map(|part| evaluate(frame, part, &columns)).collect();
+        results.extend(computed.into_iter().flatten());
     }
-    results.into_iter().map(|bits| bits.expect("every test is in a group")).collect()
-}
-
-/// Tests of one pair of sides on their way.
-struct Pair<'a> {
-    left: &'a Held,
-    right: Operand,
-    right_column: Option<&'a Held>,
-    tests: Vec<Answer>,
-}
-
-/// One test's words so far.
-struct Answer {
-    relation: Relation,
-    words: Bits,
-    /// Of the last candle of the tile before: whether both sides were defined, and whether the relation after a
-    /// crossing held.
-    before: Masks,
-}
-
-impl Answer {
-    fn out(&mut self, first_word: usize, words: usize) -> &mut [u64] {
-        let all = Arc::get_mut(&mut self.words).expect("nobody shares the words before they are complete");
-        &mut all[first_word..first_word + words]
-    }
+    results
 }
 
 /// For a word of candles: both sides defined; left above (or below) right.
@@ -231,89 +186,250 @@ struct Masks {
     after: u64,
 }
 
-fn evaluate(frame: &Frame<'_>, part: &[usize], tests: &[Test], columns: &Columns) -> Vec<Computed<Bits>> {
+/// Values of a series at the candles of a tile; from candle `defined_from` of the frame on all are defined.
+#[derive(Clone, Copy)]
+struct View<'a> {
+    values: &'a [f64],
+    defined_from: usize,
+}
+
+/// Where the values of a series are found.
+#[derive(Clone, Copy)]
+enum Place<'a> {
+    Whole(View<'a>),
+    Lane { stream: usize, lane: usize },
+}
+
+/// Everything that a part's tests look at.
+struct Sources<'a> {
+    closes: &'a [f64],
+    numbers: HashMap<Series, Computed<usize>, FixedState>,
+    places: Vec<Place<'a>>,
+    streams: Vec<Stream>,
+    /// Lane after lane the values of a tile, on a cache line's border; and where the first of each stream begins.
+    tile: Vec<f64>,
+    begins: Vec<usize>,
+    stride: usize,
+}
+
+impl<'a> Sources<'a> {
+    fn new(frame: &'a Frame<'_>, part: &[Test], columns: &'a Columns) -> Self {
+        let candles = &*frame.candles;
+        let (mut numbers, mut places, mut streams) = (HashMap::default(), Vec::new(), Vec::new());
+        let (mut ema, mut rsi) = (Vec::new(), Vec::new());
+        for series in part.iter().flat_map(series_of) {
+            let Entry::Vacant(entry) = numbers.entry(series) else { continue };
+            let whole = |values| Place::Whole(View { values, defined_from: 0 });
+            let place = match way(frame, &series) {
+                Way::Price(field) => Ok(whole(prices(candles, field))),
+                Way::Ema(n) => {
+                    ema.push((n, places.len()));
+                    Ok(whole(&[]))
+                }
+                Way::Rsi(n) => {
+                    rsi.push((n, places.len()));
+                    Ok(whole(&[]))
+                }
+                Way::Column => match &columns[&series] {
+                    Ok(held) => {
+                        let (values, defined_from) = (held.column.values(), held.defined_from);
+                        Ok(Place::Whole(View { values, defined_from }))
+                    }
+                    Err(error) => Err(error.clone()),
+                },
+            };
+            entry.insert(place.map(|place| {
+                places.push(place);
+                places.len() - 1
+            }));
+        }
+        let mut add = |wanted: Vec<(usize, usize)>, stream: fn(&[usize]) -> Stream| {
+            for wanted in wanted.chunks(LANES) {
+                let periods: Vec<usize> = wanted.iter().map(|(n, _)| *n).collect();
+                for (lane, (_, place)) in wanted.iter().enumerate() {
+                    places[*place] = Place::Lane { stream: streams.len(), lane };
+                }
+                streams.push(stream(&periods));
+            }
+        };
+        add(ema, Stream::ema);
+        add(rsi, Stream::rsi);
+        let words = (TILE_BYTES / (512 * places.len()).max(1)).clamp(2, MAX_TILE_WORDS);
+        let stride = 64 * words.min(candles.len().div_ceil(64)).max(1);
+        let lanes: usize = streams.iter().map(Stream::len).sum();
+        let tile = vec![0.0; lanes * stride + 8];
+        let border = tile.as_ptr().align_offset(64).min(8);
+        let begins = streams
+            .iter()
+            .scan(border, |next, stream| Some(std::mem::replace(next, *next + stream.len() * stride)))
+            .collect();
+        Self { closes: candles.closes(), numbers, places, streams, tile, begins, stride }
+    }
+
+    fn number(&self, series: &Series) -> Computed<usize> {
+        self.numbers[series].clone()
+    }
+
+    /// Computes what is computed tile by tile.
+    fn advance(&mut self, until: usize) {
+        for (stream, &begin) in self.streams.iter_mut().zip(&self.begins) {
+            stream.advance(self.closes, until, &mut self.tile[begin..], self.stride);
+        }
+    }
+
+    /// The values at the candles last gone through, source by source.
+    fn views(&self, candles: &Range<usize>) -> Vec<View<'_>> {
+        let mut views = Vec::with_capacity(self.places.len());
+        for place in &self.places {
+            views.push(match *place {
+                Place::Whole(whole) => View { values: &whole.values[candles.clone()], ..whole },
+                Place::Lane { stream, lane } => View {
+                    values: &self.tile[self.begins[stream] + lane * self.stride..][..candles.len()],
+                    defined_from: self.streams[stream].defined_from(lane).unwrap_or(usize::MAX),
+                },
+            });
+        }
+        views
+    }
+}
+
+fn prices(candles: &CandleSeries, field: PriceField) -> &[f64] {
+    match field {
+        PriceField::Open => candles.opens(),
+        PriceField::High => candles.highs(),
+        PriceField::Low => candles.lows(),
+        PriceField::Close | PriceField::Typical => candles.closes(),
+        PriceField::Volume => candles.volumes(),
+    }
+}
+
+/// Tests of one pair of sides on their way.
+struct Pair {
+    left: usize,
+    right: RightSide,
+    tests: Vec<Answer>,
+}
+
+#[derive(Clone, Copy)]
+enum RightSide {
+    Source(usize),
+    Constant(f64),
+}
+
+/// One test's words so far.
+struct Answer {
+    relation: Relation,
+    words: Vec<u64>,
+    /// Of the last candle of the tile before: whether both sides were defined, and whether the relation after a
+    /// crossing held.
+    before: Masks,
+}
+
+fn evaluate(frame: &Frame<'_>, part: &[Test], columns: &Columns) -> Vec<Computed<Bits>> {
     let n = frame.candles.len();
-    let words = n.div_ceil(64);
-    let column = |series: &Series| match &columns[series] {
-        Ok(column) => Ok(&**column),
-        Err(error) => Err(error.clone()),
-    };
-    let same_pair = |a: &&usize, b: &&usize| (tests[**a].left, tests[**a].right) == (tests[**b].left, tests[**b].right);
-    let mut pairs: Vec<(usize, Computed<Pair<'_>>)> = part
-        .chunk_by(|a, b| same_pair(&a, &b))
+    let mut sources = Sources::new(frame, part, columns);
+    let mut pairs: Vec<(usize, Computed<Pair>)> = part
+        .chunk_by(|a, b| (a.left, a.right) == (b.left, b.right))
         .map(|chunk| {
-            let Test { left, right, .. } = tests[chunk[0]];
+            let Test { left, right, .. } = chunk[0];
             let pair = || {
-                let right_column = match &right {
-                    Operand::Series(series) => Some(column(series)?),
-                    Operand::Constant(_) => None,
+                let right = match right {
+                    Operand::Series(series) => RightSide::Source(sources.number(&series)?),
+                    Operand::Constant(constant) => RightSide::Constant(constant.get()),
                 };
-                let answer = |&k: &usize| Answer {
-                    relation: tests[k].relation,
-                    words: std::iter::repeat_n(0, words).collect(),
+                let answer = |test: &Test| Answer {
+                    relation: test.relation,
+                    words: Vec::with_capacity(n.div_ceil(64)),
                     before: Masks::default(),
                 };
-                Ok(Pair { left: column(&left)?, right, right_column, tests: chunk.iter().map(answer).collect() })
+                Ok(Pair { left: sources.number(&left)?, right, tests: chunk.iter().map(answer).collect() })
             };
             (chunk.len(), pair())
         })
         .collect();
-    for first_word in (0..words).step_by(TILE_WORDS) {
-        let candles = 64 * first_word..n.min(64 * (first_word + TILE_WORDS));
+    for start in (0..n).step_by(sources.stride) {
+        let candles = start..n.min(start + sources.stride);
+        sources.advance(candles.end);
+        let views = sources.views(&candles);
         for pair in pairs.iter_mut().filter_map(|(_, pair)| pair.as_mut().ok()) {
-            pair.tile(first_word, candles.clone());
+            pair.tile(&views, &candles);
         }
     }
     pairs
         .into_iter()
         .flat_map(|(tests, pair)| match pair {
-            Ok(pair) => pair.tests.into_iter().map(|test| Ok(test.words)).collect::<Vec<_>>(),
+            Ok(pair) => pair.tests.into_iter().map(|test| Ok(Arc::new(test.words))).collect::<Vec<_>>(),
             Err(error) => vec![Err(error); tests],
         })
         .collect()
 }
 
-impl Pair<'_> {
-    fn tile(&mut self, first_word: usize, candles: Range<usize>) {
+impl Pair {
+    fn tile(&mut self, views: &[View<'_>], candles: &Range<usize>) {
         let words = candles.len().div_ceil(64);
-        let defined_from = self.left.defined_from.max(self.right_column.map_or(0, |c| c.defined_from));
-        let left = &self.left.column.values()[candles.clone()];
-        let right = match (self.right_column, self.right) {
-            (Some(held), _) => Right::Values(&held.column.values()[candles.clone()]),
-            (None, Operand::Constant(constant)) => Right::Constant(constant.get()),
-            (None, Operand::Series(_)) => return,
+        let left = views[self.left];
+        let (right, mut defined_from) = match self.right {
+            RightSide::Source(number) => {
+                let right = views[number];
+                (Right::Values(right.values), right.defined_from)
+            }
+            RightSide::Constant(constant) => (Right::Constant(constant), 0),
         };
+        defined_from = defined_from.max(left.defined_from);
+        let (mut above, mut below) = ([0; MAX_TILE_WORDS], [0; MAX_TILE_WORDS]);
+        let (above, below) = (&mut above[..words], &mut below[..words]);
         if let [test] = self.tests.as_mut_slice()
             && let Some(predicate) = test.relation.predicate()
         {
-            return compare(predicate, left, right, test.out(first_word, words));
+            compare(predicate, left.values, right, above);
+            return test.words.extend_from_slice(above);
         }
-        let mut defined = [u64::MAX; TILE_WORDS];
+        let mut defined = [u64::MAX; MAX_TILE_WORDS];
+        let defined = &mut defined[..words];
         if candles.start < defined_from {
-            compare(Predicate::Ordered, left, right, &mut defined[..words]);
+            compare(Predicate::Ordered, left.values, right, defined);
         }
-        let (mut above, mut below) = ([0; TILE_WORDS], [0; TILE_WORDS]);
         let looks_above = self.tests.iter().any(|t| t.relation.looks_above());
         let looks_below = self.tests.iter().any(|t| !t.relation.looks_above());
         match (looks_above, looks_below) {
-            (true, true) => above_and_below(left, right, &mut above[..words], &mut below[..words]),
-            (true, false) => compare(Predicate::Above, left, right, &mut above[..words]),
-            _ => compare(Predicate::Below, left, right, &mut below[..words]),
+            (true, true) => above_and_below(left.values, right, above, below),
+            (true, false) => compare(Predicate::Above, left.values, right, above),
+            _ => compare(Predicate::Below, left.values, right, below),
         }
         // Candles past the end are no candles.
         if !candles.len().is_multiple_of(64) {
             defined[words - 1] &= (1 << (candles.len() % 64)) - 1;
         }
         for test in &mut self.tests {
-            let after = if test.relation.looks_above() { &above } else { &below };
-            let (relation, mut before) = (test.relation, test.before);
-            for ((out, &defined), &after) in test.out(first_word, words).iter_mut().zip(&defined).zip(after) {
-                let now = Masks { defined, after };
-                *out = relation.holds(now, before);
-                before = now;
-            }
-            test.before = before;
+            let after = if test.relation.looks_above() { &*above } else { &*below };
+            test.add(defined, after);
         }
+    }
+}
+
+impl Answer {
+    /// Adds a tile's words.
+    fn add(&mut self, defined: &[u64], after: &[u64]) {
+        // Each candle's neighbour before it: the word moved up by one, the last of the word before moved in.
+        let earlier = |now: u64, before: u64| now << 1 | before >> 63;
+        let masks = defined.iter().zip(after).map(|(&defined, &after)| Masks { defined, after });
+        let mut before = self.before;
+        let mut crossing = |now: Masks| {
+            let defined = now.defined & earlier(now.defined, before.defined);
+            let crossing = now.after & defined & !earlier(now.after, before.after);
+            before = now;
+            (defined, crossing)
+        };
+        match self.relation {
+            Relation::Above | Relation::Below => self.words.extend_from_slice(after),
+            Relation::AtMost | Relation::AtLeast => self.words.extend(masks.map(|now| now.defined & !now.after)),
+            Relation::CrossesAbove | Relation::CrossesBelow => self.words.extend(masks.map(|now| crossing(now).1)),
+            Relation::NotCrossesAbove | Relation::NotCrossesBelow => self.words.extend(masks.map(|now| {
+                let (defined, crossing) = crossing(now);
+                defined & !crossing
+            })),
+        }
+        self.before = before;
     }
 }
 
@@ -332,23 +448,5 @@ impl Relation {
     /// Whether it is made of "above", not of "below".
     fn looks_above(self) -> bool {
         matches!(self, Self::Above | Self::AtMost | Self::CrossesAbove | Self::NotCrossesAbove)
-    }
-
-    /// The relation at each candle of a word, whose masks are `now`, after a word with masks `before`.
-    fn holds(self, now: Masks, before: Masks) -> u64 {
-        // Each candle's neighbour before it: the word moved up by one, the last of the word before moved in.
-        let earlier = |now: u64, before: u64| now << 1 | before >> 63;
-        match self {
-            Self::Above | Self::Below => now.after,
-            Self::AtMost | Self::AtLeast => now.defined & !now.after,
-            _ => {
-                let defined_before = earlier(now.defined, before.defined);
-                let crossing = now.after & defined_before & !earlier(now.after, before.after);
-                match self {
-                    Self::CrossesAbove | Self::CrossesBelow => crossing,
-                    _ => now.defined & defined_before & !crossing,
-                }
-            }
-        }
     }
 }

@@ -31,6 +31,8 @@ pub(super) struct Timeline<'a> {
 #[derive(Debug)]
 struct Closes<'a> {
     closes: Cow<'a, [f64]>,
+    /// Lowest and highest close of each [`CHUNK`] of steps.
+    extremes: Vec<(f64, f64)>,
     /// Index of the first candle in the window.
     first: usize,
     /// Step of each candle in the window; `None` where they are the same.
@@ -50,7 +52,8 @@ impl<'a> Timeline<'a> {
         let closes = |f: &'a Frame<'_>| {
             let own = &f.candles.closes()[f.first..];
             if aligned {
-                return Closes { closes: Cow::Borrowed(own), first: f.first, step_of: None };
+                let extremes = extremes(own);
+                return Closes { closes: Cow::Borrowed(own), extremes, first: f.first, step_of: None };
             }
             // Before its first candle a sleeve holds nothing, and no close is looked at.
             let (mut carried, mut step_of) = (Vec::with_capacity(times.len()), Vec::with_capacity(own.len()));
@@ -63,7 +66,8 @@ impl<'a> Timeline<'a> {
                 }
                 carried.push(last);
             }
-            Closes { closes: Cow::Owned(carried), first: f.first, step_of: Some(step_of) }
+            let extremes = extremes(&carried);
+            Closes { closes: Cow::Owned(carried), extremes, first: f.first, step_of: Some(step_of) }
         };
         let symbols = frames.iter().map(closes).collect();
         // A step has closed by a time if the next candle may open then.
@@ -83,6 +87,11 @@ impl<'a> Timeline<'a> {
         let candles = frames.iter().map(|f| f.candles.len() - f.first).collect();
         Self { steps: times.len(), symbols, days, months, candles }
     }
+}
+
+fn extremes(closes: &[f64]) -> Vec<(f64, f64)> {
+    let of = |closes: &[f64]| closes.iter().fold((f64::INFINITY, 0.0), |(low, high), c| (c.min(low), c.max(high)));
+    widest(|| closes.chunks(CHUNK).map(of).collect())
 }
 
 /// Months by name with the numbers of their first and last day; the parts of months at the ends included.
@@ -187,6 +196,12 @@ impl Drawdown {
         self.peak = self.peak.max(equity);
         self.worst = self.worst.min(equity / self.peak - 1.0);
     }
+
+    /// Whether equities from `low` to `high` change nothing.
+    #[inline(always)]
+    fn knows(&self, low: f64, high: f64) -> bool {
+        high <= self.peak && low / self.peak - 1.0 >= self.worst
+    }
 }
 
 /// Lanes of a vector that comparisons go through.
@@ -194,13 +209,32 @@ const LANES: usize = 8;
 /// Closes looked at together.
 const CHUNK: usize = 64;
 
+/// Least and most that the sleeves can be worth at the steps of a chunk. Every operation keeps the order of what it
+/// is given, rounding included, so no step's equity lies outside.
+#[inline(always)]
+fn bounds(readers: &[Reader<'_>], chunk: usize) -> (f64, f64) {
+    let (mut least, mut most) = (0.0, 0.0);
+    for reader in readers {
+        let (low, high) = reader.closes.extremes[chunk];
+        let (at_low, at_high) = (reader.now.equity(low), reader.now.equity(high));
+        least += at_low.min(at_high);
+        most += at_low.max(at_high);
+    }
+    (least, most)
+}
+
 /// Sees the equity at the steps from `start` to `end`, over which nothing but prices changes.
 #[inline(always)]
 fn stretch(readers: &[Reader<'_>], start: usize, end: usize, drawdown: &mut Drawdown) {
     let mut buffer = [0.0_f64; CHUNK];
     let mut start = start;
     while start < end {
-        let n = CHUNK.min(end - start);
+        let n = (CHUNK - start % CHUNK).min(end - start);
+        let (least, most) = bounds(readers, start / CHUNK);
+        if drawdown.knows(least, most) {
+            start += n;
+            continue;
+        }
         let equity = &mut buffer[..n];
         equity.fill(0.0);
         for reader in readers {

@@ -24,19 +24,20 @@
 
 use super::{
     Costs, ExitReason, Side,
-    frame::Frame,
+    frame::{Frame, Row},
     ledger::ClosedTrade,
     plan::AtrNumbers,
-    position::{Account, FillCandle, PlanAtrs, USUAL_TRADES},
-    signal::{Signals, is_set, next_set},
+    position::{Account, FillCandle, PlanAtrs},
+    signal::{Signals, is_set, next_set, set_bits},
 };
-use crate::market::CandleSeries;
 use genome::RiskPlan;
 
 /// ATR columns of a plan: values where it looks at them.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Atrs<'a> {
     columns: [Option<&'a [f64]>; 5],
+    /// Whether any of them is there.
+    any: bool,
     slippage: Option<&'a [f64]>,
 }
 
@@ -44,10 +45,14 @@ impl<'a> Atrs<'a> {
     pub(super) fn new(numbers: &AtrNumbers, column: impl Fn(u32) -> &'a [f64]) -> Self {
         let AtrNumbers { stop_loss, take_profit, trailing_stop, break_even, partial_take_profit, slippage } = *numbers;
         let columns = [stop_loss, take_profit, trailing_stop, break_even, partial_take_profit];
-        Self { columns: columns.map(|number| number.map(&column)), slippage: slippage.map(&column) }
+        let any = columns.iter().any(Option::is_some);
+        Self { columns: columns.map(|number| number.map(&column)), any, slippage: slippage.map(&column) }
     }
 
     fn at(&self, i: usize) -> PlanAtrs {
+        if !self.any {
+            return PlanAtrs::NONE;
+        }
         let [stop_loss, take_profit, trailing_stop, break_even, partial_take_profit] =
             self.columns.map(|column| column.map_or(f64::NAN, |values| values[i]));
         PlanAtrs { stop_loss, take_profit, trailing_stop, break_even, partial_take_profit }
@@ -75,8 +80,11 @@ impl Holding {
     }
 }
 
+/// Entries whose candles are fetched ahead.
+const EXPECTED_FILLS: usize = 96;
+
 /// What one sleeve did.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct SleeveRun {
     /// Closed trades in order.
     pub trades: Vec<ClosedTrade>,
@@ -86,7 +94,7 @@ pub(super) struct SleeveRun {
     pub last_equity: f64,
 }
 
-/// Trades `signals` in one frame with a sleeve of `capital`.
+/// Trades `signals` in one frame with a sleeve of `capital`. Reuses the memory of the run before.
 pub(super) fn simulate(
     plan: &RiskPlan,
     costs: &Costs,
@@ -94,10 +102,19 @@ pub(super) fn simulate(
     signals: &Signals,
     atrs: Atrs<'_>,
     capital: f64,
-) -> SleeveRun {
+    run: &mut SleeveRun,
+) {
     let n = frame.candles.len();
-    let mut sleeve = Sleeve { frame, plan, signals, atrs, account: Account::new(plan, costs, capital), settled: 0 };
-    let mut holdings = Vec::with_capacity(2 * USUAL_TRADES);
+    // Rules signal long before they are acted on: memory may fetch in the meantime.
+    for signal in set_bits(signals.enter()).take(EXPECTED_FILLS) {
+        frame.expect_fill(signal);
+    }
+    let mut trades = std::mem::take(&mut run.trades);
+    trades.clear();
+    let account = Account::new(plan, costs, capital, trades);
+    let mut sleeve = Sleeve { frame, plan, signals, atrs, account, settled: 0 };
+    let holdings = &mut run.holdings;
+    holdings.clear();
     if frame.first < n {
         holdings.push(Holding { candle: frame.first, cash: capital, units: 0.0 });
     }
@@ -112,8 +129,8 @@ pub(super) fn simulate(
         }
         next = i + 1;
     }
-    let (last_equity, _) = sleeve.account.holdings();
-    SleeveRun { trades: sleeve.account.trades, holdings, last_equity }
+    (run.last_equity, _) = sleeve.account.holdings();
+    run.trades = sleeve.account.trades;
 }
 
 /// A sleeve on its way through the candles.
@@ -138,7 +155,7 @@ impl Sleeve<'_> {
             if self.account.bankrupt() {
                 return None;
             }
-            let signal = next_set(&self.signals.enter, next - 1)?;
+            let signal = next_set(self.signals.enter(), next - 1)?;
             return (signal + 1 < n).then_some(signal + 1);
         };
         // What is open at the last candle is closed there.
@@ -165,10 +182,9 @@ impl Sleeve<'_> {
 
     /// Everything that happens at candle `i`, in order.
     fn visit(&mut self, i: usize) {
-        let candles = &*self.frame.candles;
-        let (open_time_ms, close_time_ms) = (candles.open_times_ms()[i], candles.close_time_ms(i));
-        let (open, close) = (candles.opens()[i], candles.closes()[i]);
-        let at_open = FillCandle { time_ms: open_time_ms, volume: candles.volumes()[i], atr: self.atrs.before(i) };
+        let row = &self.frame.rows[i];
+        let Row { open_time_ms, close_time_ms, open, close, volume, .. } = *row;
+        let at_open = FillCandle { time_ms: open_time_ms, volume, atr: self.atrs.before(i) };
         let at_close = FillCandle { time_ms: close_time_ms, ..at_open };
         let signal = i - 1;
 
@@ -195,9 +211,9 @@ impl Sleeve<'_> {
         }
 
         self.settle_funding(close_time_ms, open);
-        self.test_levels(i, at_close);
+        self.test_levels(row, i, at_close);
         self.account.candle_closed(close);
-        if i + 1 == candles.len()
+        if i + 1 == self.frame.rows.len()
             && let Some(entry) = self.account.position.as_ref().map(|p| p.entry_index)
         {
             self.account.close(close, ExitReason::EndOfWindow, at_close, i + 1 - entry);
@@ -233,21 +249,20 @@ impl Sleeve<'_> {
     }
 
     /// Tests the candle's low and high against the levels that its open did not pass.
-    fn test_levels(&mut self, i: usize, at: FillCandle) {
-        let candles = &*self.frame.candles;
+    fn test_levels(&mut self, row: &Row, i: usize, at: FillCandle) {
         let Some(p) = self.account.position.as_ref() else { return };
         let bars = i + 1 - p.entry_index;
-        let (low_m, high_m) = mirrored(candles, i, p.side);
+        let (low_m, high_m) = mirrored(row.low, row.high, p.side);
         if low_m <= p.stop_m
             && high_m >= p.target_m.min(p.partial_m)
             && let Some(finer) = self.frame.finer
         {
             let times = finer.open_times_ms();
-            let from = times.partition_point(|&t| t < candles.open_times_ms()[i]);
-            let to = times.partition_point(|&t| t <= candles.close_time_ms(i));
+            let from = times.partition_point(|&t| t < row.open_time_ms);
+            let to = times.partition_point(|&t| t <= row.close_time_ms);
             for k in from..to {
                 let Some(p) = self.account.position.as_ref() else { return };
-                let (low_m, high_m) = mirrored(finer, k, p.side);
+                let (low_m, high_m) = mirrored(finer.lows()[k], finer.highs()[k], p.side);
                 touch(&mut self.account, low_m, high_m, at, bars);
             }
             // Finer candles with gaps may not show the touch that the candle saw.
@@ -256,10 +271,10 @@ impl Sleeve<'_> {
     }
 }
 
-fn mirrored(candles: &CandleSeries, i: usize, side: Side) -> (f64, f64) {
+fn mirrored(low: f64, high: f64, side: Side) -> (f64, f64) {
     match side {
-        Side::Long => (candles.lows()[i], candles.highs()[i]),
-        Side::Short => (-candles.highs()[i], -candles.lows()[i]),
+        Side::Long => (low, high),
+        Side::Short => (-high, -low),
     }
 }
 

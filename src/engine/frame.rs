@@ -2,20 +2,28 @@
 //!
 //! Computes nothing that a rule sees.
 
-use super::{EvaluationError, FundingRate, SymbolWindow};
+use super::{
+    EvaluationError, FundingRate, SymbolWindow,
+    simd::{first_outside, prefetch},
+};
 use crate::market::{CandleSeries, Symbol, resample};
 use genome::Timeframe;
 use std::sync::Arc;
 
-/// Candles in a block, and in a block of blocks.
+/// Candles in a block.
 const BLOCK: usize = 16;
-const LARGE: usize = 256;
 
-/// Lowest low and highest high of a run of candles.
+/// A candle on one cache line: an event looks at several of its fields.
 #[derive(Clone, Copy, Debug)]
-struct Extremes {
-    low: f64,
-    high: f64,
+#[repr(align(64))]
+pub(super) struct Row {
+    pub open_time_ms: i64,
+    pub close_time_ms: i64,
+    pub open: f64,
+    pub high: f64,
+    pub low: f64,
+    pub close: f64,
+    pub volume: f64,
 }
 
 /// A symbol's market on a base timeframe.
@@ -24,6 +32,8 @@ pub(super) struct Frame<'a> {
     pub symbol: &'a Symbol,
     /// Candles of the base timeframe, warm-up included.
     pub candles: Arc<CandleSeries>,
+    /// The same candles, one by one.
+    pub rows: Vec<Row>,
     /// The candles of the data window, of which all timeframes are made.
     pub finest: &'a CandleSeries,
     /// Index of the first candle in the window.
@@ -31,8 +41,9 @@ pub(super) struct Frame<'a> {
     /// Candles finer than the base timeframe, where there are any.
     pub finer: Option<&'a CandleSeries>,
     pub funding: &'a [FundingRate],
-    blocks: Vec<Extremes>,
-    large_blocks: Vec<Extremes>,
+    /// Lowest low and highest high of each block.
+    block_lows: Vec<f64>,
+    block_highs: Vec<f64>,
 }
 
 impl<'a> Frame<'a> {
@@ -48,46 +59,57 @@ impl<'a> Frame<'a> {
             .map(AsRef::as_ref)
             .find(|candles| candles.interval() < timeframe);
         let first = candles.open_times_ms().partition_point(|&t| t < from_ms);
-        let extremes = |low: &[f64], high: &[f64]| Extremes {
-            low: low.iter().copied().fold(f64::INFINITY, f64::min),
-            high: high.iter().copied().fold(f64::NEG_INFINITY, f64::max),
-        };
-        let lows_highs = candles.lows().chunks(BLOCK).zip(candles.highs().chunks(BLOCK));
-        let blocks: Vec<Extremes> = lows_highs.map(|(low, high)| extremes(low, high)).collect();
-        let large_blocks = blocks
-            .chunks(LARGE / BLOCK)
-            .map(|part| Extremes {
-                low: part.iter().map(|e| e.low).fold(f64::INFINITY, f64::min),
-                high: part.iter().map(|e| e.high).fold(f64::NEG_INFINITY, f64::max),
-            })
-            .collect();
+        let rows = (0..candles.len()).map(|i| Row {
+            open_time_ms: candles.open_times_ms()[i],
+            close_time_ms: candles.close_time_ms(i),
+            open: candles.opens()[i],
+            high: candles.highs()[i],
+            low: candles.lows()[i],
+            close: candles.closes()[i],
+            volume: candles.volumes()[i],
+        });
+        let rows = rows.collect();
+        let lowest = |lows: &[f64]| lows.iter().copied().fold(f64::INFINITY, f64::min);
+        let highest = |highs: &[f64]| highs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let block_lows = candles.lows().chunks(BLOCK).map(lowest).collect();
+        let block_highs = candles.highs().chunks(BLOCK).map(highest).collect();
         let (symbol, funding, finest) = (&data.symbol, &*data.funding, &*data.candles);
-        Ok(Self { symbol, candles, finest, first, finer, funding, blocks, large_blocks })
+        Ok(Self { symbol, candles, rows, finest, first, finer, funding, block_lows, block_highs })
     }
 
     /// First candle in `[from, to)` whose low is at or below `floor` or whose high is at or above `ceiling`; `to`
     /// where there is none.
     pub(super) fn first_touch(&self, from: usize, to: usize, floor: f64, ceiling: f64) -> usize {
-        let (lows, highs) = (&self.candles.lows()[..to], &self.candles.highs()[..to]);
-        let reaches = |e: &Extremes| e.low <= floor || e.high >= ceiling;
-        let mut i = from;
-        while i < to {
-            if i.is_multiple_of(BLOCK) {
-                if i.is_multiple_of(LARGE) && !reaches(&self.large_blocks[i / LARGE]) {
-                    i += LARGE;
-                    continue;
-                }
-                if !reaches(&self.blocks[i / BLOCK]) {
-                    i += BLOCK;
-                    continue;
-                }
-            }
-            if lows[i] <= floor || highs[i] >= ceiling {
-                return i;
-            }
-            i += 1;
+        let (lows, highs) = (self.candles.lows(), self.candles.highs());
+        let outside =
+            |from: usize, to: usize| first_outside(&lows[from..to], &highs[from..to], floor, ceiling).map(|k| from + k);
+        let border = from.next_multiple_of(BLOCK).min(to);
+        if let Some(touch) = outside(from, border) {
+            return touch;
         }
-        to
+        if border >= to {
+            return to;
+        }
+        let (first, end) = (border / BLOCK, to.div_ceil(BLOCK));
+        match first_outside(&self.block_lows[first..end], &self.block_highs[first..end], floor, ceiling) {
+            // Only the last block reaches past `to`, and may be touched there.
+            Some(block) => {
+                let start = (first + block) * BLOCK;
+                outside(start, to.min(start + BLOCK)).unwrap_or(to)
+            }
+            None => to,
+        }
+    }
+
+    /// Asks for what a fill at the open after candle `signal` looks at.
+    pub(super) fn expect_fill(&self, signal: usize) {
+        if let Some(row) = self.rows.get(signal + 1) {
+            prefetch(row);
+        }
+        if let (Some(low), Some(high)) = (self.candles.lows().get(signal + 2), self.candles.highs().get(signal + 2)) {
+            prefetch(low);
+            prefetch(high);
+        }
     }
 
     /// First candle at which funding due at `time_ms` is settled: the one it falls into, or the first after the gap.

@@ -33,12 +33,15 @@ pub use window::{FundingRate, SymbolWindow, Window, WindowError};
 
 use crate::market::resample;
 use genome::Strategy;
-use population::{Memory, Prepared};
+use population::{Memory, Prepared, Scratch};
 use rayon::prelude::*;
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Mutex,
 };
+
+/// Strategies whose sleeves on one symbol are simulated one after another, before those on the next symbol.
+const STRATEGIES_TOGETHER: usize = 32;
 
 /// What to return beside the total performance.
 #[derive(Clone, Copy, Debug, Default)]
@@ -139,10 +142,16 @@ impl Engine {
     ) -> Vec<Result<Outcome, EvaluationError>> {
         let prepared = Prepared::new(population, window, costs, &self.memory);
         let timelines = prepared.timelines();
-        (0..population.len())
-            .into_par_iter()
-            .map(|k| guarded(|| prepared.outcome(k, &timelines, self.config.initial_capital, wanted)))
-            .collect()
+        let capital = self.config.initial_capital;
+        let together = (population.len() / (8 * rayon::current_num_threads())).clamp(1, STRATEGIES_TOGETHER);
+        let parts = (0..population.len().div_ceil(together)).into_par_iter();
+        let outcomes: Vec<Vec<_>> = parts
+            .map_init(Scratch::default, |scratch, part| {
+                let strategies = part * together..population.len().min((part + 1) * together);
+                prepared.outcomes(strategies, &timelines, capital, wanted, scratch)
+            })
+            .collect();
+        outcomes.into_iter().flatten().collect()
     }
 
     /// Trades and equity, candle by candle, of one strategy's sleeve on the window's symbol number `symbol`.

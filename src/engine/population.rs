@@ -4,7 +4,7 @@
 
 use super::{
     Costs, DailyEquity, EvaluationError, Ledger, Outcome, Performance, SymbolRun, Trade, Wanted, Window,
-    cache::Cache,
+    cache::{Cache, Place},
     conditions::{Bits, Held, compute_bits, compute_columns, series_of},
     equity::{self, Sleeve, Timeline},
     execution::{Atrs, SleeveRun, simulate},
@@ -16,21 +16,19 @@ use super::{
     signal::Signals,
     stake::Stake,
 };
-use genome::{Series, Strategy, Timeframe};
+use genome::{Series, Strategy};
 use rayon::prelude::*;
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ops::Range,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
-
-/// Where something was computed: the identity of a symbol's candles, and the base timeframe.
-type Place = (u128, Timeframe);
 
 /// What populations leave for later ones.
 #[derive(Debug)]
 pub(super) struct Memory {
-    bits: Cache<(Place, Test), Bits>,
-    columns: Cache<(Place, Series), Arc<Held>>,
+    bits: Cache<Test, Bits>,
+    columns: Cache<Series, Arc<Held>>,
 }
 
 impl Memory {
@@ -44,6 +42,14 @@ impl Memory {
 fn lock(memory: &Mutex<Memory>) -> MutexGuard<'_, Memory> {
     // What is in the memory is whole even if a thread panicked beside it.
     memory.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Memory that a thread uses for one strategy after another.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    signals: Signals,
+    /// By strategy and symbol.
+    runs: Vec<SleeveRun>,
 }
 
 /// A population with all that its strategies look at.
@@ -107,39 +113,74 @@ impl<'a> Prepared<'a> {
         Ok((plan, market))
     }
 
+    /// What strategy `k` did on one symbol.
     fn run(
         &self,
         k: usize,
-        plan: &Plan,
-        market: &Market<'_>,
         symbol: usize,
         signals: &mut Signals,
         capital: f64,
-    ) -> SleeveRun {
+        run: &mut SleeveRun,
+    ) -> Result<(), EvaluationError> {
+        let (plan, market) = self.planned(k)?;
         let frame = &market.frames[symbol];
         signals.compute(plan, &market.bits[symbol], frame.first, frame.candles.len());
         let atrs = Atrs::new(&plan.atrs, |number| market.atrs[symbol][number as usize].column.values());
-        simulate(&self.population[k].risk, self.costs, frame, signals, atrs, capital)
+        simulate(&self.population[k].risk, self.costs, frame, signals, atrs, capital, run);
+        Ok(())
     }
 
-    /// What strategy `k` did.
-    pub(super) fn outcome(
+    /// What the strategies of a range did, one after another in `scratch`. Those that cannot be evaluated harm no
+    /// others.
+    pub(super) fn outcomes(
         &self,
-        k: usize,
+        strategies: Range<usize>,
         timelines: &[Option<Timeline<'_>>],
         initial_capital: f64,
+        wanted: Wanted,
+        scratch: &mut Scratch,
+    ) -> Vec<Result<Outcome, EvaluationError>> {
+        let symbols = self.window.symbols().len();
+        let capital = initial_capital / symbols as f64;
+        let Scratch { signals, runs } = scratch;
+        runs.resize_with(strategies.len() * symbols, SleeveRun::default);
+        let mut failed: Vec<Option<EvaluationError>> = vec![None; strategies.len()];
+        let sleeve = |k: usize, s: usize, signals: &mut Signals, run: &mut SleeveRun| {
+            guarded(|| self.run(k, s, signals, capital, run))
+        };
+        // A large population keeps all threads busy by itself.
+        if self.population.len() < 4 * rayon::current_num_threads() {
+            for (k, runs) in strategies.clone().zip(runs.chunks_mut(symbols)) {
+                let run = |(s, run)| sleeve(k, s, &mut Signals::default(), run);
+                failed[k - strategies.start] = runs.par_iter_mut().enumerate().map(run).find_map_first(Result::err);
+            }
+        } else {
+            // Symbol by symbol, so that a symbol's candles stay in the cache.
+            for s in 0..symbols {
+                for (j, failed) in failed.iter_mut().enumerate().filter(|(_, failed)| failed.is_none()) {
+                    *failed = sleeve(strategies.start + j, s, signals, &mut runs[j * symbols + s]).err();
+                }
+            }
+        }
+        let runs = runs.chunks(symbols);
+        let outcome = |((k, failed), runs): ((usize, Option<EvaluationError>), &[SleeveRun])| match failed {
+            Some(error) => Err(error),
+            None => guarded(|| self.outcome(k, runs, timelines, capital, wanted)),
+        };
+        strategies.zip(failed).zip(runs).map(outcome).collect()
+    }
+
+    /// What strategy `k` did, whose sleeves did `runs`.
+    fn outcome(
+        &self,
+        k: usize,
+        runs: &[SleeveRun],
+        timelines: &[Option<Timeline<'_>>],
+        capital: f64,
         wanted: Wanted,
     ) -> Result<Outcome, EvaluationError> {
         let (plan, market) = self.planned(k)?;
         let symbols = market.frames.len();
-        let capital = initial_capital / symbols as f64;
-        // A large population keeps all threads busy by itself.
-        let together = if self.population.len() < 4 * rayon::current_num_threads() { 1 } else { symbols };
-        let runs: Vec<SleeveRun> = (0..symbols)
-            .into_par_iter()
-            .with_min_len(together)
-            .map_init(Signals::default, |signals, s| self.run(k, plan, market, s, signals, capital))
-            .collect();
         let mut digest = Digest::new(0);
         for (run, frame) in runs.iter().zip(&market.frames) {
             digest.symbol(frame.symbol);
@@ -204,10 +245,11 @@ impl<'a> Prepared<'a> {
         symbol: usize,
         initial_capital: f64,
     ) -> Result<SymbolRun, EvaluationError> {
-        let (plan, market) = self.planned(k)?;
+        let (_, market) = self.planned(k)?;
         let frame = &market.frames[symbol];
         let capital = initial_capital / market.frames.len() as f64;
-        let run = self.run(k, plan, market, symbol, &mut Signals::default(), capital);
+        let mut run = SleeveRun::default();
+        self.run(k, symbol, &mut Signals::default(), capital, &mut run)?;
         let mut holdings = run.holdings.iter().peekable();
         let mut held = None;
         let equity = (frame.first..frame.candles.len()).map(|i| {
@@ -229,63 +271,78 @@ impl<'a> Market<'a> {
             .par_iter()
             .map(|data| Frame::new(data, window.from_ms(), vocabulary.timeframe))
             .collect::<Result<_, _>>()?;
-        let mut market = Self { frames, bits: Vec::new(), atrs: Vec::new(), failed: BTreeMap::new() };
-        for (frame, &identity) in market.frames.iter().zip(window.identities()) {
-            let place = (identity, vocabulary.timeframe);
-            market.bits.push(bits(frame, place, vocabulary, memory, &mut market.failed));
-            market.atrs.push(atrs(frame, place, vocabulary, memory)?);
-        }
-        Ok(market)
+        let places: Vec<Place> = window.identities().iter().map(|&identity| (identity, vocabulary.timeframe)).collect();
+        let (bits, failed) = bits(&frames, &places, vocabulary, memory);
+        let atrs = frames.iter().zip(&places).map(|(frame, &place)| atrs(frame, place, vocabulary, memory));
+        let atrs = atrs.collect::<Result<_, _>>()?;
+        Ok(Self { frames, bits, atrs, failed })
     }
 }
 
-/// The bit sets of a vocabulary's tests: from memory, or computed and left there.
+/// The bit sets of a vocabulary's tests, by symbol: from memory, or computed and left there. And the tests that could
+/// not be computed on some symbol.
 fn bits(
-    frame: &Frame<'_>,
-    place: Place,
+    frames: &[Frame<'_>],
+    places: &[Place],
     vocabulary: &Vocabulary,
     memory: &Mutex<Memory>,
-    failed: &mut BTreeMap<u32, EvaluationError>,
-) -> Vec<Bits> {
-    let nothing: Bits = Arc::new([]);
-    let (mut bits, mut missing, mut tests) = (Vec::new(), Vec::new(), Vec::new());
-    let mut columns: BTreeMap<Series, Arc<Held>> = BTreeMap::new();
+) -> (Vec<Vec<Bits>>, BTreeMap<u32, EvaluationError>) {
+    let tests = &vocabulary.tests;
+    let mut found: Vec<Vec<Option<Bits>>> = vec![vec![None; tests.len()]; frames.len()];
     {
         let mut memory = lock(memory);
-        for (number, test) in vocabulary.tests.iter().enumerate() {
-            bits.push(memory.bits.get(&(place, *test)).unwrap_or_else(|| {
-                missing.push(number);
-                tests.push(*test);
-                Arc::clone(&nothing)
-            }));
-        }
-        for series in tests.iter().flat_map(series_of) {
-            if let Some(column) = memory.columns.get(&(place, series)) {
-                columns.insert(series, column);
-            }
+        for (number, test) in tests.iter().enumerate() {
+            memory.bits.get_all(test, places, |symbol, bits| found[symbol][number] = Some(bits));
         }
     }
-    let computed = compute_bits(frame, &tests, &columns, |new| {
-        let mut memory = lock(memory);
-        for (series, column) in new {
-            if let Ok(column) = column {
-                memory.columns.insert((place, series), column);
+    // In one order for all symbols, so that tests of one column are neighbours.
+    let mut order: Vec<u32> = Vec::new();
+    if found.iter().flatten().any(Option::is_none) {
+        order.extend(0..u32::try_from(tests.len()).unwrap_or(u32::MAX));
+        order.sort_unstable_by_key(|&number| &tests[number as usize]);
+    }
+    let compute = |symbol: usize| {
+        let missing = |number: &&u32| found[symbol][**number as usize].is_none();
+        let numbers: Vec<u32> = order.iter().filter(missing).copied().collect();
+        let tests: Vec<Test> = numbers.iter().map(|&number| tests[number as usize]).collect();
+        let mut columns: BTreeMap<Series, Arc<Held>> = BTreeMap::new();
+        {
+            let mut memory = lock(memory);
+            for series in tests.iter().flat_map(series_of) {
+                if let Some(column) = memory.columns.get(&series, places[symbol]) {
+                    columns.insert(series, column);
+                }
             }
         }
-    });
+        let computed = compute_bits(&frames[symbol], &tests, &columns, |new| {
+            let mut memory = lock(memory);
+            for (series, column) in new {
+                if let Ok(column) = column {
+                    memory.columns.insert(series, places[symbol], column);
+                }
+            }
+        });
+        numbers.into_iter().zip(computed).collect()
+    };
+    let computed: Vec<Vec<(u32, Result<Bits, EvaluationError>)>> =
+        (0..frames.len()).into_par_iter().with_max_len(1).map(compute).collect();
+    let mut failed = BTreeMap::new();
     let mut memory = lock(memory);
-    for (number, computed) in missing.into_iter().zip(computed) {
-        match computed {
-            Ok(computed) => {
-                memory.bits.insert((place, vocabulary.tests[number]), Arc::clone(&computed));
-                bits[number] = computed;
-            }
-            Err(error) => {
-                failed.insert(u32::try_from(number).unwrap_or(u32::MAX), error);
+    for ((computed, found), &place) in computed.into_iter().zip(&mut found).zip(places) {
+        for (number, computed) in computed {
+            match computed {
+                Ok(bits) => {
+                    memory.bits.insert(tests[number as usize], place, Arc::clone(&bits));
+                    found[number as usize] = Some(bits);
+                }
+                Err(error) => drop(failed.insert(number, error)),
             }
         }
     }
-    bits
+    let nothing: Bits = Arc::default();
+    let whole =
+        |found: Vec<Option<Bits>>| found.into_iter().map(|bits| bits.unwrap_or_else(|| Arc::clone(&nothing))).collect();
+    (found.into_iter().map(whole).collect(), failed)
 }
 
 /// The ATR columns that risk plans and slippage look at.
@@ -298,7 +355,7 @@ fn atrs(
     let mut known: BTreeMap<Series, Arc<Held>> = BTreeMap::new();
     {
         let mut memory = lock(memory);
-        known.extend(vocabulary.atrs.iter().filter_map(|s| Some((*s, memory.columns.get(&(place, *s))?))));
+        known.extend(vocabulary.atrs.iter().filter_map(|s| Some((*s, memory.columns.get(s, place)?))));
     }
     let missing: BTreeSet<Series> = vocabulary.atrs.iter().copied().filter(|s| !known.contains_key(s)).collect();
     for (series, column) in compute_columns(frame, &missing) {

@@ -29,8 +29,16 @@ pub(super) struct PlanAtrs {
     pub partial_take_profit: f64,
 }
 
-/// Room for trades that is had at once; more is had when needed.
-pub(super) const USUAL_TRADES: usize = 64;
+impl PlanAtrs {
+    /// Of a plan that asks for none.
+    pub(super) const NONE: Self = Self {
+        stop_loss: f64::NAN,
+        take_profit: f64::NAN,
+        trailing_stop: f64::NAN,
+        break_even: f64::NAN,
+        partial_take_profit: f64::NAN,
+    };
+}
 
 /// A price `distance` away from `fill`, upwards for `direction` 1 and downwards for -1.
 fn level(fill: f64, direction: f64, distance: Distance, atr: f64) -> f64 {
@@ -86,15 +94,9 @@ pub(super) struct Account<'a> {
 }
 
 impl<'a> Account<'a> {
-    pub(super) fn new(plan: &'a RiskPlan, costs: &'a Costs, capital: f64) -> Self {
-        Self {
-            plan,
-            costs,
-            cash: capital,
-            losses_in_a_row: 0,
-            position: None,
-            trades: Vec::with_capacity(USUAL_TRADES),
-        }
+    /// `trades` is empty: memory for those to come.
+    pub(super) fn new(plan: &'a RiskPlan, costs: &'a Costs, capital: f64, trades: Vec<ClosedTrade>) -> Self {
+        Self { plan, costs, cash: capital, losses_in_a_row: 0, position: None, trades }
     }
 
     /// Whether everything is lost: the sleeve trades no more.
@@ -130,10 +132,15 @@ impl<'a> Account<'a> {
         let plan = self.plan;
         let stop_at = |fill: f64| plan.stop_loss.map(|d| level(fill, -sign, d, atrs.stop_loss));
         // The model's size of the fill is that at the open; the price it leads to then sets the true size.
-        let estimate = self.units(open, stop_at(open));
+        let stop_at_open = stop_at(open);
+        let estimate = self.units(open, stop_at_open);
         let moved = self.costs.slippage.fraction(open, estimate, candle.atr, candle.volume);
-        let fill = costs::slipped(open, moved, side);
-        let units = self.units(fill, stop_at(fill));
+        let (mut fill, mut stop, mut units) = (open, stop_at_open, estimate);
+        if moved != 0.0 {
+            fill = costs::slipped(open, moved, side);
+            stop = stop_at(fill);
+            units = self.units(fill, stop);
+        }
         if !(units > 0.0 && units.is_finite()) {
             return;
         }
@@ -142,7 +149,7 @@ impl<'a> Account<'a> {
         self.cash -= sign * units * fill + fee;
 
         let above = |d: Option<Distance>, atr| d.map_or(f64::INFINITY, |d| sign * level(fill, sign, d, atr));
-        let stop_loss_m = stop_at(fill).map_or(f64::NEG_INFINITY, |stop| sign * stop);
+        let stop_loss_m = stop.map_or(f64::NEG_INFINITY, |stop| sign * stop);
         let trailing_distance = plan.trailing_stop.map(|d| (fill - level(fill, -sign, d, atrs.trailing_stop)).abs());
         let mut position = Position {
             side,
@@ -187,7 +194,12 @@ impl<'a> Account<'a> {
         let (cash, margin) = (self.cash, self.costs.maintenance_margin_fraction);
         let Some(p) = self.position.as_mut() else { return };
         // Equity = margin x notional: cash + sign x units x price = margin x units x price.
-        p.liquidation_m = -cash / (p.units * (1.0 - p.sign * margin));
+        // A long that owes nothing has nothing to be liquidated for: its level is not above zero, where no price is.
+        p.liquidation_m = if p.sign * cash >= 0.0 && p.sign > 0.0 {
+            f64::NEG_INFINITY
+        } else {
+            -cash / (p.units * (1.0 - p.sign * margin))
+        };
         (p.stop_m, p.stop_reason) = (p.stop_loss_m, ExitReason::StopLoss);
         for (level_m, reason) in [
             (p.break_even_m, ExitReason::BreakEven),

@@ -11,10 +11,12 @@ use super::{
 /// Entry and exit signals, a bit for every candle.
 #[derive(Debug, Default)]
 pub(super) struct Signals {
+    /// Empty where there is no such side.
     pub enter_long: Vec<u64>,
+    /// Empty where there is no such side.
     pub enter_short: Vec<u64>,
-    /// Either of them.
-    pub enter: Vec<u64>,
+    /// Either of them, where there are both.
+    either: Vec<u64>,
     /// Empty where there is no exit rule.
     pub exit_long: Vec<u64>,
     /// Empty where there is no exit rule.
@@ -37,42 +39,74 @@ pub(super) fn next_set(words: &[u64], from: usize) -> Option<usize> {
     Some(64 * w + word.trailing_zeros() as usize)
 }
 
+/// Set bits in order.
+pub(super) fn set_bits(words: &[u64]) -> impl Iterator<Item = usize> {
+    words.iter().enumerate().flat_map(|(w, &word)| {
+        let mut rest = word;
+        std::iter::from_fn(move || {
+            let bit = (rest != 0).then(|| 64 * w + rest.trailing_zeros() as usize)?;
+            rest &= rest - 1;
+            Some(bit)
+        })
+    })
+}
+
 impl Signals {
     /// Computes the signals of a plan over `n` candles, entries from candle `first` on, from its vocabulary's bits.
     /// Reuses the memory of the signals before.
     pub(super) fn compute(&mut self, plan: &Plan, bits: &[Bits], first: usize, n: usize) {
         let words = n.div_ceil(64);
-        enter(&mut self.enter_long, plan.long.as_ref(), bits, words);
-        enter(&mut self.enter_short, plan.short.as_ref(), bits, words);
+        let entries = [(&mut self.enter_long, &plan.long), (&mut self.enter_short, &plan.short)];
+        for (out, side) in entries {
+            enter(out, side.as_ref(), bits, words);
+            for &guard in &plan.guards {
+                and(out, &bits[guard as usize]);
+            }
+            clip(out, first, n);
+        }
         leave(&mut self.exit_long, plan.long.as_ref(), bits, words);
         leave(&mut self.exit_short, plan.short.as_ref(), bits, words);
-        for &guard in &plan.guards {
-            and(&mut self.enter_long, &bits[guard as usize]);
-            and(&mut self.enter_short, &bits[guard as usize]);
-        }
-        self.enter.clear();
-        for (w, (long, short)) in self.enter_long.iter_mut().zip(&mut self.enter_short).enumerate() {
-            let in_window = match first.saturating_sub(64 * w) {
-                0 => u64::MAX,
-                before @ 1..64 => u64::MAX << before,
-                _ => 0,
-            };
+        self.either.clear();
+        if plan.long.is_some() && plan.short.is_some() {
             // When both sides signal, neither enters.
-            // A rule without conditions holds everywhere, but not past the last candle.
-            let candles = (n - 64 * w).min(64);
-            let one = (*long ^ *short) & in_window & (u64::MAX >> (64 - candles));
-            *long &= one;
-            *short &= one;
-            self.enter.push(one);
+            self.either.extend(self.enter_long.iter_mut().zip(&mut self.enter_short).map(|(long, short)| {
+                let one = *long ^ *short;
+                *long &= one;
+                *short &= one;
+                one
+            }));
         }
+    }
+
+    /// Entries of either side.
+    pub(super) fn enter(&self) -> &[u64] {
+        match (self.enter_long.is_empty(), self.enter_short.is_empty()) {
+            (_, true) => &self.enter_long,
+            (true, _) => &self.enter_short,
+            _ => &self.either,
+        }
+    }
+}
+
+/// Leaves the bits of candles from `first` on and before `n`: a rule without conditions holds everywhere, but not
+/// past the last candle.
+fn clip(words: &mut [u64], first: usize, n: usize) {
+    let before = (first / 64).min(words.len());
+    words[..before].fill(0);
+    if let Some(word) = words.get_mut(before) {
+        *word &= u64::MAX << (first % 64);
+    }
+    if !n.is_multiple_of(64)
+        && let Some(word) = words.last_mut()
+    {
+        *word &= (1 << (n % 64)) - 1;
     }
 }
 
 fn enter(out: &mut Vec<u64>, side: Option<&SidePlan>, bits: &[Bits], words: usize) {
     out.clear();
-    out.resize(words, 0);
     let Some(side) = side else { return };
-    evaluate(&side.entry, bits, out);
+    evaluate(&side.entry, bits, words, out);
     if let Some((tests, needed)) = &side.confidence {
         for (w, out) in out.iter_mut().enumerate() {
             *out &= at_least(tests.iter().map(|&test| bits[test as usize][w]), *needed);
@@ -83,8 +117,7 @@ fn enter(out: &mut Vec<u64>, side: Option<&SidePlan>, bits: &[Bits], words: usiz
 fn leave(out: &mut Vec<u64>, side: Option<&SidePlan>, bits: &[Bits], words: usize) {
     out.clear();
     if let Some(exit) = side.and_then(|side| side.exit.as_ref()) {
-        out.resize(words, 0);
-        evaluate(exit, bits, out);
+        evaluate(exit, bits, words, out);
     }
 }
 
@@ -94,33 +127,32 @@ fn and(out: &mut [u64], bits: &[u64]) {
     }
 }
 
-/// Writes where `node` holds.
-fn evaluate(node: &Node, bits: &[Bits], out: &mut [u64]) {
-    match node {
-        Node::Test(test) => out.copy_from_slice(&bits[*test as usize]),
-        Node::All(nodes) => {
-            out.fill(u64::MAX);
-            combine(nodes, bits, out, |out, word| *out &= word);
-        }
-        Node::Any(nodes) => {
-            out.fill(0);
-            combine(nodes, bits, out, |out, word| *out |= word);
-        }
+fn or(out: &mut [u64], bits: &[u64]) {
+    for (out, bits) in out.iter_mut().zip(bits) {
+        *out |= bits;
     }
 }
 
-fn combine(nodes: &[Node], bits: &[Bits], out: &mut [u64], join: impl Fn(&mut u64, u64)) {
+/// Writes where `node` holds to `out`, which is empty.
+fn evaluate(node: &Node, bits: &[Bits], words: usize, out: &mut Vec<u64>) {
+    let (nodes, all) = match node {
+        Node::Test(test) => return out.extend_from_slice(&bits[*test as usize]),
+        Node::All(nodes) => (nodes, true),
+        Node::Any(nodes) => (nodes, false),
+    };
+    let join: fn(&mut [u64], &[u64]) = if all { and } else { or };
+    let Some((first, rest)) = nodes.split_first() else {
+        return out.resize(words, if all { u64::MAX } else { 0 });
+    };
+    evaluate(first, bits, words, out);
     let mut inner = Vec::new();
-    for node in nodes {
-        let words = if let Node::Test(test) = node {
-            &bits[*test as usize][..]
+    for node in rest {
+        if let Node::Test(test) = node {
+            join(out, &bits[*test as usize]);
         } else {
-            inner.resize(out.len(), 0);
-            evaluate(node, bits, &mut inner);
-            &inner
-        };
-        for (out, &word) in out.iter_mut().zip(words) {
-            join(out, word);
+            inner.clear();
+            evaluate(node, bits, words, &mut inner);
+            join(out, &inner);
         }
     }
 }

@@ -150,15 +150,13 @@ fn hash_candles(hasher: &mut Sha256, candles: &CandleSeries) {
 /// Two digests with different beginnings, of everything that a column can look at.
 fn identity(candles: &CandleSeries) -> u128 {
     let mut halves = [Fold::new(1), Fold::new(2)];
-    let mut word = |word: u64| halves.iter_mut().for_each(|half| half.word(word));
-    word(candles.interval() as u64);
-    for &time_ms in candles.open_times_ms() {
-        word(time_ms.cast_unsigned());
-    }
-    for column in [candles.opens(), candles.highs(), candles.lows(), candles.closes(), candles.volumes()] {
-        for value in column {
-            word(value.to_bits());
-        }
+    let mut pair = |a: u64, b: u64| halves.iter_mut().for_each(|half| half.pair(a, b));
+    pair(candles.interval() as u64, candles.len() as u64);
+    let (opens, highs, lows) = (candles.opens(), candles.highs(), candles.lows());
+    for (i, time_ms) in candles.open_times_ms().iter().enumerate() {
+        pair(time_ms.cast_unsigned(), candles.volumes()[i].to_bits());
+        pair(opens[i].to_bits(), candles.closes()[i].to_bits());
+        pair(highs[i].to_bits(), lows[i].to_bits());
     }
     u128::from(halves[0].value()) << 64 | u128::from(halves[1].value())
 }

@@ -32,7 +32,7 @@ fn chance(rng: &mut impl Rng, p: f64) -> bool {
 }
 
 /// A strategy from the search's own generator, with what it draws seldom or never added.
-fn strategy(rng: &mut impl Rng) -> Strategy {
+pub(crate) fn strategy(rng: &mut impl Rng) -> Strategy {
     let config = VariationConfig {
         timeframes: vec![Timeframe::M15, Timeframe::M15, Timeframe::M15, Timeframe::M30, Timeframe::H1, Timeframe::H4],
         max_lookback_days: 1,
@@ -93,7 +93,7 @@ fn strategy(rng: &mut impl Rng) -> Strategy {
 }
 
 /// Candles that can do anything that a market can.
-fn candles(rng: &mut impl Rng, interval: Timeframe, from: usize, to: usize, gaps: f64) -> Vec<Candle> {
+pub(crate) fn candles(rng: &mut impl Rng, interval: Timeframe, from: usize, to: usize, gaps: f64) -> Vec<Candle> {
     let step_ms = interval.fixed_ms().unwrap();
     let (mut price, constant) = (100.0_f64, chance(rng, 0.05));
     let wild = if chance(rng, 0.1) { 0.2 } else { 0.004 };
@@ -120,7 +120,7 @@ fn candles(rng: &mut impl Rng, interval: Timeframe, from: usize, to: usize, gaps
     series
 }
 
-fn series(interval: Timeframe, candles: &[Candle]) -> Arc<CandleSeries> {
+pub(crate) fn series(interval: Timeframe, candles: &[Candle]) -> Arc<CandleSeries> {
     Arc::new(CandleSeries::from_candles(interval, candles).unwrap())
 }
 
@@ -164,7 +164,7 @@ fn costs(rng: &mut impl Rng) -> Costs {
 }
 
 /// Everything of a trade, floating point numbers as bits.
-fn trade_bits(t: &Trade) -> String {
+pub(crate) fn trade_bits(t: &Trade) -> String {
     let numbers = [
         t.entry_price,
         t.exit_price,
@@ -205,7 +205,7 @@ fn daily(curve: &[DailyEquity], start: f64, window: &Window) -> Vec<DailyEquity>
     times.map(|time_ms| DailyEquity { time_ms, equity: at(time_ms) }).collect()
 }
 
-fn assert_agrees(outcome: &Outcome, strategy: &Strategy, window: &Window, costs: &Costs) {
+pub(crate) fn assert_agrees(outcome: &Outcome, strategy: &Strategy, window: &Window, costs: &Costs) {
     let context = || format!("{strategy:#?}\n{costs:?}");
     let runs: Vec<SymbolRun> = (0..window.symbols().len())
         .map(|s| plain::simulate_symbol(strategy, window, s, costs, CAPITAL).unwrap())

@@ -5,7 +5,9 @@
 mod agreement;
 mod execution;
 mod golden;
+mod look_ahead;
 mod performance;
+mod real;
 mod reference;
 mod support;
 

@@ -3,9 +3,8 @@
 //!
 //! It takes indicator columns from the engine: those are checked against vectors of their own.
 
-mod execution;
-mod position;
 mod signal;
+mod trader;
 
 use genome::Strategy;
 use sg_ai::{
@@ -37,12 +36,12 @@ pub(crate) fn simulate_symbol(
         .map(AsRef::as_ref)
         .find(|candles| candles.interval() < strategy.timeframe);
     let first = base.open_times_ms().partition_point(|&t| t < window.from_ms());
-    let market = execution::Market { symbol: &data.symbol, candles: &base, first, finer, funding: &data.funding };
+    let market = trader::Market { symbol: &data.symbol, candles: &base, first, finer, funding: &data.funding };
     let mut columns = signal::Columns::new(&base, &data.candles);
     let atrs = signal::Atrs::new(strategy, &costs.slippage, &mut columns)?;
     let signals = signal::Signals::new(strategy, first, &atrs, &mut columns)?;
     let capital = initial_capital / window.symbols().len() as f64;
-    let run = execution::simulate(&strategy.risk, costs, market, &signals, &atrs, capital);
+    let run = trader::trade(&strategy.risk, costs, market, &signals, &atrs, capital);
     let times = (first..base.len()).map(|i| base.close_time_ms(i) + 1);
     let equity = times.zip(run.equity).map(|(time_ms, equity)| DailyEquity { time_ms, equity }).collect();
     Ok(SymbolRun { trades: run.trades, equity })

@@ -3,7 +3,6 @@
 //! Knows nothing of positions, prices of fills or costs. A signal at candle i is what was known at i's close;
 //! it can fill at the open of i + 1 at the earliest.
 
-use super::position::PlanAtrs;
 use genome::{
     Comparison, Condition, Distance, Indicator, IndicatorKind, Number, Operand, RegimeFilter, Rule, Series, SideRules,
     Source, Strategy,
@@ -52,6 +51,15 @@ fn atr(period: u32) -> Result<Series, EvaluationError> {
     let params = [Number::int(i32::try_from(period).unwrap_or(i32::MAX))];
     let indicator = Indicator::new(IndicatorKind::Atr, &params).map_err(EvaluationError::Invalid)?;
     Ok(Series { source: Source::Indicator(indicator), timeframe: None })
+}
+
+/// ATRs at one candle, one for each distance of the plan that asks for one (NaN for the rest).
+pub(crate) struct PlanAtrs {
+    pub stop_loss: f64,
+    pub take_profit: f64,
+    pub trailing_stop: f64,
+    pub break_even: f64,
+    pub partial_take_profit: f64,
 }
 
 /// ATR columns that the risk plan and the slippage model look at; empty where they do not.

@@ -62,6 +62,8 @@ struct Summary {
     /// From candles and strategies in memory to performance in memory: reading, parsing and printing are not in it.
     seconds: f64,
     bar_evaluations_per_second: f64,
+    /// Processor time of all threads in these seconds: what is left of them on a busy machine. Null as below.
+    cpu_seconds: Option<f64>,
     /// Most memory that the process has held; null where the system does not tell.
     peak_memory_bytes: Option<u64>,
     /// Lines that could not be used, and strategies that could not be evaluated.
@@ -88,11 +90,13 @@ pub(super) async fn run(path: &Path, window: &WindowArgs, options: Options, ctx:
     let pool = rayon::ThreadPoolBuilder::new().num_threads(options.threads).build().context("threads")?;
     let threads = pool.current_num_threads();
     let evaluate = move || {
-        let start = Instant::now();
+        let (start, cpu_before) = (Instant::now(), cpu_seconds());
         let outcomes = pool.install(|| engine.evaluate(&strategies, &loaded, &costs, wanted));
-        (outcomes, start.elapsed().as_secs_f64(), loaded)
+        let seconds = start.elapsed().as_secs_f64();
+        (outcomes, seconds, cpu_seconds().zip(cpu_before).map(|(after, before)| after - before), loaded)
     };
-    let (outcomes, seconds, loaded) = tokio::task::spawn_blocking(evaluate).await.context("the backtest broke off")?;
+    let (outcomes, seconds, cpu_seconds, loaded) =
+        tokio::task::spawn_blocking(evaluate).await.context("the backtest broke off")?;
 
     let traded = |candles: &CandleSeries| {
         candles.len() - candles.open_times_ms().partition_point(|&open_ms| open_ms < loaded.from_ms())
@@ -108,6 +112,7 @@ pub(super) async fn run(path: &Path, window: &WindowArgs, options: Options, ctx:
         bar_evaluations,
         seconds,
         bar_evaluations_per_second: bar_evaluations as f64 / seconds.max(1e-9),
+        cpu_seconds,
         peak_memory_bytes: peak_memory_bytes(),
         errors: failed.len(),
         threads,
@@ -195,6 +200,16 @@ fn json_line(block: &mut Vec<u8>, value: &impl Serialize) -> io::Result<()> {
     serde_json::to_writer(&mut *block, value)?;
     block.push(b'\n');
     Ok(())
+}
+
+/// Processor time of all threads of this process so far, as Linux tells it.
+fn cpu_seconds() -> Option<f64> {
+    let of_thread = |entry: io::Result<std::fs::DirEntry>| -> Option<f64> {
+        let text = std::fs::read_to_string(entry.ok()?.path().join("schedstat")).ok()?;
+        text.split(' ').next()?.parse::<f64>().ok()
+    };
+    let threads = std::fs::read_dir("/proc/self/task").ok()?;
+    Some(threads.map(of_thread).sum::<Option<f64>>()? / 1e9)
 }
 
 /// The most memory that this process has held at once, as Linux tells it.

@@ -1,8 +1,10 @@
 //! EMA and RSI of many periods at once, a period a vector lane: a recurrence cannot use a vector along time, but
 //! thirty-two of them can share one. Bit for bit what [`super::compute`] gives for each alone.
+//!
+//! They go through the candles a stretch at a time, so that no column need ever be in memory as a whole.
 
-use super::{Column, ema, rsi};
-use crate::engine::simd::widest;
+use super::{ema, rsi};
+use crate::engine::simd::{spread, widest};
 
 /// Periods computed together; enough vectors in flight to hide the latency of a step.
 pub(in crate::engine) const LANES: usize = 32;
@@ -11,71 +13,161 @@ const BLOCK: usize = 32;
 
 type Row = [f64; LANES];
 
-/// EMA of `closes` for at most [`LANES`] periods.
-pub(in crate::engine) fn ema(closes: &[f64], periods: &[usize]) -> Vec<Column> {
-    // Until the longest period has its seed, each lane runs alone.
-    let start = periods.iter().copied().max().unwrap_or(0).min(closes.len());
-    let mut columns: Vec<Vec<f64>> = periods.iter().map(|_| begun(start, closes.len())).collect();
-    let (mut average, mut alpha) = ([0.0; LANES], [0.0; LANES]);
-    for (lane, &n) in periods.iter().enumerate() {
-        ema::ema_into(&closes[..start], n, &mut columns[lane]);
-        alpha[lane] = ema::alpha(n);
-        average[lane] = start.checked_sub(1).map_or(0.0, |last| columns[lane][last]);
+/// At most [`LANES`] averages of one kind on their way through the closes.
+#[derive(Debug)]
+pub(in crate::engine) struct Stream {
+    periods: Vec<usize>,
+    /// Candles seen.
+    seen: usize,
+    state: State,
+}
+
+// A handful of them live at a time, for as long as a population is looked at.
+#[allow(clippy::large_enum_variant)]
+#[derive(Debug)]
+enum State {
+    /// While an average has no seed yet it holds the sum of the values so far.
+    Ema { average: Row, alpha: Row },
+    /// Averages of rises and falls, before their seeds the sums.
+    Rsi { gain: Row, loss: Row, period: Row },
+}
+
+impl Stream {
+    /// EMA of at most [`LANES`] periods, all at least 1.
+    pub(in crate::engine) fn ema(periods: &[usize]) -> Self {
+        let mut alpha = [0.0; LANES];
+        for (alpha, &n) in alpha.iter_mut().zip(periods) {
+            *alpha = ema::alpha(n);
+        }
+        Self { periods: periods.to_vec(), seen: 0, state: State::Ema { average: [0.0; LANES], alpha } }
     }
-    widest(|| {
-        run(&closes[start..], &mut columns, |close, row: &mut Row| {
-            for k in 0..LANES {
-                average[k] = ema::step(average[k], close, alpha[k]);
-            }
-            *row = average;
-        });
-    });
-    widest(|| columns.into_iter().map(Column::new).collect())
-}
 
-/// RSI of `closes` for at most [`LANES`] periods.
-pub(in crate::engine) fn rsi(closes: &[f64], periods: &[usize]) -> Vec<Column> {
-    let start = (periods.iter().copied().max().unwrap_or(0) + 1).min(closes.len());
-    let mut columns: Vec<Vec<f64>> = periods.iter().map(|_| begun(start, closes.len())).collect();
-    let (mut gain, mut loss, mut period) = ([0.0; LANES], [0.0; LANES], [1.0; LANES]);
-    for (lane, &n) in periods.iter().enumerate() {
-        (gain[lane], loss[lane]) = rsi::rsi_into(&closes[..start], n, &mut columns[lane]);
-        period[lane] = n as f64;
+    /// RSI of at most [`LANES`] periods, all at least 1.
+    pub(in crate::engine) fn rsi(periods: &[usize]) -> Self {
+        let mut period = [1.0; LANES];
+        for (period, &n) in period.iter_mut().zip(periods) {
+            *period = n as f64;
+        }
+        let state = State::Rsi { gain: [0.0; LANES], loss: [0.0; LANES], period };
+        Self { periods: periods.to_vec(), seen: 0, state }
     }
-    let mut previous = start.checked_sub(1).map_or(0.0, |last| closes[last]);
-    widest(|| {
-        run(&closes[start..], &mut columns, |close, row: &mut Row| {
-            let change = close - previous;
-            previous = close;
-            let (rise, fall) = (change.max(0.0), (-change).max(0.0));
-            for k in 0..LANES {
-                gain[k] = rsi::wilder_step(gain[k], rise, period[k]);
-                loss[k] = rsi::wilder_step(loss[k], fall, period[k]);
-                row[k] = rsi::strength(gain[k], loss[k]);
+
+    /// Number of lanes.
+    pub(in crate::engine) fn len(&self) -> usize {
+        self.periods.len()
+    }
+
+    /// The candle from which on the values of a lane are defined; `None` where only looking at them tells.
+    pub(in crate::engine) fn defined_from(&self, lane: usize) -> Option<usize> {
+        match &self.state {
+            // A sum that overflowed stays so.
+            State::Ema { average, .. } => average[lane].is_finite().then(|| self.periods[lane] - 1),
+            State::Rsi { .. } => Some(self.periods[lane]),
+        }
+    }
+
+    /// Goes on through `closes` (all of them) up to candle `until`, exclusive. Values of lane k at the candles gone
+    /// through are written to `out` from `k * stride` on, NaN where undefined.
+    pub(in crate::engine) fn advance(&mut self, closes: &[f64], until: usize, out: &mut [f64], stride: usize) {
+        let first = self.seen;
+        let longest = self.periods.iter().copied().max().unwrap_or(0);
+        // Until the longest period has its seed, lane by lane and candle by candle.
+        let warm_until = until.min(first.max(longest + 1));
+        for i in first..warm_until {
+            for k in 0..self.periods.len() {
+                out[k * stride + i - first] = self.warm(closes, i, k);
             }
-        });
-    });
-    widest(|| columns.into_iter().map(Column::new).collect())
+        }
+        let rest = &closes[warm_until..until];
+        let out_from = warm_until - first;
+        match &mut self.state {
+            State::Ema { average, alpha } => widest(|| {
+                let (mut now, alpha) = (*average, *alpha);
+                run(rest, self.periods.len(), out, out_from, stride, |close, row: &mut Row| {
+                    for k in 0..LANES {
+                        now[k] = ema::step(now[k], close, alpha[k]);
+                    }
+                    *row = now;
+                });
+                *average = now;
+            }),
+            State::Rsi { gain, loss, period } => widest(|| {
+                let (mut gains, mut losses, period) = (*gain, *loss, *period);
+                let mut previous = if warm_until > 0 { closes[warm_until - 1] } else { 0.0 };
+                run(rest, self.periods.len(), out, out_from, stride, |close, row: &mut Row| {
+                    let change = close - previous;
+                    previous = close;
+                    let (rise, fall) = (change.max(0.0), (-change).max(0.0));
+                    for k in 0..LANES {
+                        gains[k] = rsi::wilder_step(gains[k], rise, period[k]);
+                        losses[k] = rsi::wilder_step(losses[k], fall, period[k]);
+                        row[k] = rsi::strength(gains[k], losses[k]);
+                    }
+                });
+                (*gain, *loss) = (gains, losses);
+            }),
+        }
+        self.seen = until;
+        for k in (0..self.periods.len()).filter(|&k| self.defined_from(k).is_none()) {
+            for value in &mut out[k * stride..][..until - first] {
+                *value = if value.is_finite() { *value } else { f64::NAN };
+            }
+        }
+    }
+
+    /// One lane at one candle, wherever its seed lies.
+    fn warm(&mut self, closes: &[f64], i: usize, lane: usize) -> f64 {
+        let n = self.periods[lane];
+        match &mut self.state {
+            State::Ema { average, alpha } => {
+                let average = &mut average[lane];
+                if i >= n {
+                    *average = ema::step(*average, closes[i], alpha[lane]);
+                    return *average;
+                }
+                *average += closes[i];
+                if i + 1 < n {
+                    return f64::NAN;
+                }
+                *average /= n as f64;
+                *average
+            }
+            State::Rsi { gain, loss, period } => {
+                let Some(before) = i.checked_sub(1) else { return f64::NAN };
+                let (gain, loss, period) = (&mut gain[lane], &mut loss[lane], period[lane]);
+                let change = closes[i] - closes[before];
+                let (rise, fall) = (change.max(0.0), (-change).max(0.0));
+                if i > n {
+                    (*gain, *loss) = (rsi::wilder_step(*gain, rise, period), rsi::wilder_step(*loss, fall, period));
+                    return rsi::strength(*gain, *loss);
+                }
+                (*gain, *loss) = (*gain + rise, *loss + fall);
+                if i < n {
+                    return f64::NAN;
+                }
+                (*gain, *loss) = (*gain / period, *loss / period);
+                rsi::strength(*gain, *loss)
+            }
+        }
+    }
 }
 
-/// A column of which the first `start` values are there, undefined as yet, and `len` will be.
-fn begun(start: usize, len: usize) -> Vec<f64> {
-    let mut column = Vec::with_capacity(len);
-    column.resize(start, f64::NAN);
-    column
-}
-
-/// Steps all lanes through `values` and appends what they give to the columns.
+/// Steps all lanes through `values` and writes what they give column by column.
 #[inline(always)]
-fn run(values: &[f64], columns: &mut [Vec<f64>], mut step: impl FnMut(f64, &mut Row)) {
+fn run(
+    values: &[f64],
+    lanes: usize,
+    out: &mut [f64],
+    out_from: usize,
+    stride: usize,
+    mut step: impl FnMut(f64, &mut Row),
+) {
     let mut block = [[0.0; LANES]; BLOCK];
-    for values in values.chunks(BLOCK) {
+    for (b, values) in values.chunks(BLOCK).enumerate() {
         for (row, &value) in block.iter_mut().zip(values) {
             step(value, row);
         }
-        for (lane, column) in columns.iter_mut().enumerate() {
-            column.extend(block[..values.len()].iter().map(|row| row[lane]));
-        }
+        spread(&block[..values.len()], lanes, &mut out[out_from + b * BLOCK..], stride);
     }
 }
 
@@ -92,15 +184,38 @@ mod tests {
                 price
             })
             .collect();
-        let bits = |c: &Column| c.values().iter().map(|v| v.to_bits()).collect::<Vec<_>>();
-        for n in [0, 1, 2, 31, 64, 400] {
-            let closes = &closes[..n];
-            let periods: Vec<usize> = (0..LANES).map(|k| 2 + 7 * k).collect();
-            for (column, &period) in ema(closes, &periods).iter().zip(&periods) {
-                assert_eq!(bits(column), bits(&ema::ema(closes, period)), "ema({period}) of {n}");
-            }
-            for (column, &period) in rsi(closes, &periods[..9]).iter().zip(&periods) {
-                assert_eq!(bits(column), bits(&rsi::rsi(closes, period)), "rsi({period}) of {n}");
+        let mut overflowing = closes.clone();
+        overflowing[40..80].fill(1e308);
+        let bits = |v: &[f64]| v.iter().map(|v| if v.is_nan() { u64::MAX } else { v.to_bits() }).collect::<Vec<_>>();
+        let periods: Vec<usize> = (0..LANES).map(|k| 1 + 7 * k).collect();
+        for closes in [&closes, &overflowing] {
+            for (n, stretch) in [(0, 1), (1, 1), (2, 2), (31, 7), (64, 64), (300, 37), (400, 64), (400, 400)] {
+                for lanes in [1, 9, LANES] {
+                    let periods = &periods[..lanes];
+                    let mut streams = [Stream::ema(periods), Stream::rsi(periods)];
+                    let mut columns = [vec![Vec::new(); lanes], vec![Vec::new(); lanes]];
+                    for from in (0..n).step_by(stretch) {
+                        let until = n.min(from + stretch);
+                        for (stream, columns) in streams.iter_mut().zip(&mut columns) {
+                            let mut out = vec![7.0; lanes * stretch];
+                            stream.advance(&closes[..n], until, &mut out, stretch);
+                            for (k, column) in columns.iter_mut().enumerate() {
+                                column.extend_from_slice(&out[k * stretch..][..until - from]);
+                            }
+                        }
+                    }
+                    for (k, &period) in periods.iter().enumerate() {
+                        let single = [ema::ema(&closes[..n], period), rsi::rsi(&closes[..n], period)];
+                        for (columns, single) in columns.iter().zip(&single) {
+                            assert_eq!(bits(&columns[k]), bits(single.values()), "period {period} of {n}");
+                        }
+                    }
+                    for (stream, column) in streams.iter().zip(0..) {
+                        let first = if column == 0 { periods[0] - 1 } else { periods[0] };
+                        let known = stream.defined_from(0);
+                        assert!(known == Some(first) || (known.is_none() && closes == &overflowing));
+                    }
+                }
             }
         }
     }
