@@ -43,6 +43,8 @@ const PURE: &[&str] = &[
     "src/market/resample.rs",
     "src/market/quality.rs",
     "src/market/symbol.rs",
+    "src/market/agreement.rs",
+    "src/market/verdict.rs",
 ];
 
 /// Token sequences that pure modules must not have.

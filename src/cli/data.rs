@@ -1,8 +1,11 @@
 //! `sg-ai data`: what is in the candle cache, and how it gets there.
 
+mod affected;
 mod download;
 mod import;
 mod list;
+mod progress;
+mod snapshot;
 mod verify;
 
 use super::{CliError, Context};
@@ -21,13 +24,21 @@ pub struct DataArgs {
 
 #[derive(Debug, Subcommand)]
 enum DataCommand {
-    /// Import Binance dump archives (SYMBOL-INTERVAL-YYYY-MM[-DD].zip) from a directory
+    /// Import Binance dump archives (SYMBOL-INTERVAL-YYYY-MM[-DD].zip), or other programs' files, from a directory
     Import(import::ImportArgs),
     /// Download closed candles (and funding payments) that the cache lacks; an interrupted download goes on
     Download(download::DownloadArgs),
     /// Show what is cached
     List(list::ListArgs),
-    /// Check what is cached: damage, gaps, impossible values, stale runs, jumps
+    /// Freeze what is cached under a name: a manifest of contents, no copy
+    Snapshot(snapshot::SnapshotArgs),
+    /// Tell what differs between two snapshots, or since one, candle by candle
+    Diff(snapshot::DiffArgs),
+    /// Tell which strategies, backtests, sessions and deployments rest on candles that were revised since
+    Affected(affected::AffectedArgs),
+    /// Remove former contents that no snapshot needs, and old snapshots; keep the cache within a budget
+    Prune(snapshot::PruneArgs),
+    /// Check what is cached: damage, gaps, impossible values, stale runs, jumps, intervals that disagree
     Verify(verify::VerifyArgs),
 }
 
@@ -40,6 +51,10 @@ pub async fn run(args: DataArgs, ctx: &Context) -> Result<(), CliError> {
         DataCommand::Import(args) => import::run(args, ctx).await,
         DataCommand::Download(args) => download::run(args, ctx).await,
         DataCommand::List(args) => list::run(args, ctx).await,
+        DataCommand::Snapshot(args) => snapshot::take(args, ctx).await,
+        DataCommand::Diff(args) => snapshot::diff(args, ctx).await,
+        DataCommand::Affected(args) => affected::run(args, ctx).await,
+        DataCommand::Prune(args) => snapshot::prune(args, ctx).await,
         DataCommand::Verify(args) => verify::run(args, ctx).await,
     }
 }
@@ -50,7 +65,7 @@ pub async fn run(args: DataArgs, ctx: &Context) -> Result<(), CliError> {
 /// When it cannot be opened.
 pub(super) fn cache(ctx: &Context) -> Result<CandleCache, CliError> {
     let dir = ctx.data_dir().join("candles");
-    Ok(CandleCache::open(&dir).context("candle cache")?)
+    Ok(CandleCache::open_configured(&dir, &ctx.config().market).context("candle cache")?)
 }
 
 /// Which stored series; everything where nothing is said.

@@ -50,7 +50,7 @@ pub struct SimulateArgs {
     #[arg(long = "edge", value_name = "KIND:SYMBOL[+SYMBOL...]:SHARPE[:FROM[:TO[:DECAY_DAYS[:RESIDUAL]]]]")]
     edges: Vec<EdgeSpec>,
     /// Let something go wrong: too_many_requests, banned, status_500, status_502, status_503, hang, html, truncated,
-    /// empty, gap, late or revised. May be given more than once
+    /// empty, gap, late, revised, reissued or checksum. May be given more than once
     #[arg(long = "fault", value_name = "KIND[:PROBABILITY[:KEY=VALUE,...]]")]
     faults: Vec<FaultSpec>,
     /// Request weight allowed in a minute on both markets [default: 6000 spot, 2400 um]

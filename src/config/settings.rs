@@ -19,6 +19,8 @@ pub const SECRET_KEYS: &[&str] = &[
     "store.genome_former_keys",
     "market.api_key",
     "market.api_secret",
+    "market.s3_access_key_id",
+    "market.s3_secret_access_key",
     "notify.discord_webhook_url",
     "notify.slack_webhook_url",
 ];

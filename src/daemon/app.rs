@@ -8,6 +8,7 @@ use super::database::Database;
 use super::messages::report_trouble;
 use super::notifier::{OutboxLoop, SummaryLoop};
 use super::paper::PaperRunner;
+use super::revisions::Revisions;
 use super::runners::{Continuous, Shadow};
 use super::schedule::Missed;
 use super::stopper::Stopper;
@@ -17,12 +18,15 @@ use crate::config::Config;
 use crate::engine::Engine;
 use crate::http;
 use crate::lifecycle::ThresholdGate;
-use crate::market::{Binance, CandleCache, Feed};
+use crate::market::download::Downloader;
+use crate::market::stream::{Follow, Tail};
+use crate::market::{Binance, CandleCache, Exchange, Feed};
 use crate::metrics;
 use crate::notify::Channel;
 use crate::store::{AnchorFile, Store};
 use anyhow::Context as _;
 use genome::random::Seed;
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -106,8 +110,9 @@ impl App {
         store: &Store,
     ) -> anyhow::Result<(Supervisor, http::Server)> {
         let stop = stopper.token();
-        let cache = CandleCache::open(&data_dir.join("candles"))?;
-        let exchange = Arc::new(Binance::new(&config.market)?);
+        let cache = CandleCache::open_configured(&data_dir.join("candles"), &config.market)?;
+        let client = Binance::new(&config.market)?;
+        let exchange: Arc<dyn Exchange> = Arc::new(client.clone());
         let threads = rayon::ThreadPoolBuilder::new().thread_name(|i| format!("compute-{i}")).build()?;
         let core = Arc::new(Core {
             settings: config.daemon.clone(),
@@ -119,11 +124,13 @@ impl App {
             channels: Channel::configured(&config.notify),
             seed: Seed(config.daemon.seed),
             store: store.clone(),
-            feed: Feed::new(exchange, cache.clone(), &config.market),
+            feed: Feed::new(Arc::clone(&exchange), cache.clone(), &config.market),
+            downloader: Downloader::new(client, cache.clone(), &config.market),
             cache,
             engine: Arc::new(Engine::new(config.engine.clone())),
             engine_config: config.engine.clone(),
             threads,
+            quality: config.market.quality,
             gate: Arc::new(ThresholdGate::new(config.lifecycle.clone())?),
             stop: stop.clone(),
         });
@@ -153,6 +160,19 @@ impl App {
         supervisor.spawn(UpkeepLoop::new(store.clone(), config, data_dir, Arc::clone(clock))?);
         let file = AnchorFile::in_dir(data_dir);
         supervisor.spawn(AnchorLoop { store: store.clone(), file, clock: Arc::clone(clock) });
+        if plan.shadow && config.market.stream {
+            let symbols: BTreeSet<_> =
+                core.settings.symbols.iter().chain(&core.settings.shadow_symbols).cloned().collect();
+            let (market, interval) = (core.market, core.settings.interval);
+            let follow = Follow { market, symbols: symbols.into_iter().collect(), interval };
+            let feed = Arc::new(Feed::new(exchange, core.cache.clone(), &config.market));
+            let (tail, stop) = (Tail::new(&config.market, follow, feed), core.stop.clone());
+            tokio::spawn(async move { tail.run(&stop).await });
+        }
+        if plan.shadow {
+            let period = plan.tick.unwrap_or(seconds(config.daemon.shadow_interval_s));
+            supervisor.spawn(Revisions::new(Arc::clone(&core), period));
+        }
         if !core.channels.is_empty() {
             supervisor.spawn(OutboxLoop::new(store.clone(), &config.notify)?);
             supervisor.spawn(SummaryLoop::new(store.clone(), &config.notify, Arc::clone(clock)));

@@ -5,7 +5,11 @@
 use super::core::Core;
 use crate::engine::{SymbolWindow, Window, WindowError};
 use crate::market::cache::CacheError;
-use crate::market::{CandleCache, CandleSeries, FundingRate, Interval, MarketKind, Symbol, interval};
+use crate::market::quality::QualityPolicy;
+use crate::market::{
+    CandleCache, CandleSeries, DataVerdict, FundingRate, Interval, Judged, MarketKind, Symbol, fit_for_evidence,
+    interval,
+};
 use crate::store::FeedStatus;
 use anyhow::Context as _;
 use chrono::DateTime;
@@ -90,6 +94,13 @@ impl Loaded {
         };
         Window::new(from_ms, to_ms, self.symbols.iter().map(cut).collect())
     }
+
+    /// Whether the candles of `[from_ms, to_ms)` may count as evidence, and why not. Warm-up is not judged.
+    pub(super) fn fit_for_evidence(&self, from_ms: i64, to_ms: i64, policy: &QualityPolicy) -> DataVerdict {
+        let judged =
+            self.symbols.iter().map(|s| Judged { symbol: &s.symbol, candles: &s.candles, finer: s.finer.as_ref() });
+        fit_for_evidence(self.spec.market, self.spec.interval, (from_ms, to_ms), judged, policy)
+    }
 }
 
 /// The exchange's time, UTC ms; where it does not answer, the newest candle in the cache stands for it.
@@ -128,6 +139,7 @@ pub(super) async fn refresh(
     from_ms: i64,
 ) -> anyhow::Result<i64> {
     let exchange_time_ms = core.feed.exchange().server_time_ms(market).await.ok();
+    core.downloader.bring_bulk(market, symbols, candles, from_ms).await;
     let report = core.feed.refresh(market, symbols, candles, from_ms).await;
     if market == MarketKind::Um {
         for row in core.feed.refresh_funding(symbols, from_ms).await {

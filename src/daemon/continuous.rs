@@ -135,6 +135,9 @@ impl ContinuousRunner {
         };
         let loaded = self.load(&spec).await?;
         spec.data_version = loaded.window(spec.window_from_ms, spec.window_to_ms)?.data_version();
+        let verdict = loaded.fit_for_evidence(spec.window_from_ms, spec.window_to_ms, &core.quality);
+        core.store.record_data_verdict(&spec.data_version, &verdict).await?;
+        anyhow::ensure!(verdict.fit, "the candles of its window are not fit for evidence: {}", verdict.reason);
         let session = core.store.open_session(&self.token()?, &spec).await?;
         tracing::info!(session = number, island = self.island, window_to_ms = to_ms, "search session opened");
         let state = self.first_state(&session).await?;

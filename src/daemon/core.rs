@@ -4,6 +4,8 @@ use super::candles::DAY_MS;
 use crate::config::DaemonConfig;
 use crate::engine::{Costs, Engine, EngineConfig};
 use crate::lifecycle::Gate;
+use crate::market::download::Downloader;
+use crate::market::quality::QualityPolicy;
 use crate::market::{CandleCache, Feed, MarketKind};
 use crate::notify::Channel;
 use crate::search::SearchConfig;
@@ -53,9 +55,13 @@ pub(super) struct Core {
     pub(super) store: Store,
     pub(super) cache: CandleCache,
     pub(super) feed: Feed,
+    /// Brings by archives what is missing in bulk.
+    pub(super) downloader: Downloader,
     pub(super) engine: Arc<Engine>,
     pub(super) engine_config: EngineConfig,
     pub(super) threads: rayon::ThreadPool,
+    /// When candles are good enough to be evidence.
+    pub(super) quality: QualityPolicy,
     pub(super) gate: Arc<dyn Gate>,
     pub(super) stop: CancellationToken,
 }

@@ -15,6 +15,8 @@ mod messages;
 pub mod notifier;
 mod paper;
 pub mod replay;
+pub mod rescore;
+pub mod revisions;
 mod runners;
 mod schedule;
 pub mod stopper;

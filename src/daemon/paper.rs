@@ -316,7 +316,13 @@ fn groups(runs: Vec<ActivePaperRun>) -> (Vec<Group>, Vec<(Uuid, anyhow::Error)>)
     (groups, failed)
 }
 
-fn paper_evidence(run: &ActivePaperRun, outcome: &Outcome, to_ms: i64, recent_trades: usize) -> ShadowEvidence {
+/// What the gate is told of a paper run up to `to_ms`.
+pub(super) fn paper_evidence(
+    run: &ActivePaperRun,
+    outcome: &Outcome,
+    to_ms: i64,
+    recent_trades: usize,
+) -> ShadowEvidence {
     let trades = outcome.ledger.as_ref().map_or(&[][..], |l: &Ledger| &l.trades);
     let closed = trades.iter().filter(|t| t.exit_reason != ExitReason::EndOfWindow).count();
     ShadowEvidence {

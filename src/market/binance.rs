@@ -7,6 +7,7 @@
 
 mod answer;
 mod breaker;
+mod files;
 mod host;
 mod ledger;
 mod wire;
@@ -59,6 +60,9 @@ struct Shared {
     client: reqwest::Client,
     spot: Market,
     um: Market,
+    /// Address of the dump archives, and its gate.
+    dumps: Url,
+    dump_host: Arc<Host>,
     under_way: Semaphore,
     config: MarketConfig,
 }
@@ -98,17 +102,18 @@ impl Binance {
         // Fails only when one is installed already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let (spot, um) = (config.rest_host(MarketKind::Spot), config.rest_host(MarketKind::Um));
+        let dumps = config.dump_host();
         let mut builder = reqwest::Client::builder()
             .user_agent(USER_AGENT)
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .connect_timeout(config.timeout())
-            .default_headers(key_header(config, &[&spot, &um])?);
+            .default_headers(key_header(config, &[&spot, &um, &dumps])?);
         if let Some(proxy) = &config.proxy {
             let proxy = reqwest::Proxy::all(proxy.as_str());
             builder = builder.proxy(proxy.map_err(|e| BinanceError::Config { key: "proxy", why: e.to_string() })?);
         }
-        if config.proxy.is_none() && spot.scheme() == "http" && um.scheme() == "http" {
+        if config.proxy.is_none() && [&spot, &um, &dumps].iter().all(|url| url.scheme() == "http") {
             // A simulated exchange works on a machine without CA certificates, too.
             builder = builder.tls_certs_only([]);
         }
@@ -119,11 +124,18 @@ impl Binance {
         } else {
             Arc::new(Host::new(host_name(&um), config))
         };
+        let dump_host = if host_name(&dumps) == spot_host.name {
+            Arc::clone(&spot_host)
+        } else {
+            Arc::new(Host::new(host_name(&dumps), config))
+        };
         let market = |kind, base, host| Market { kind, base, host, limits_due: Mutex::new(None) };
         let shared = Shared {
             client,
             spot: market(MarketKind::Spot, spot, spot_host),
             um: market(MarketKind::Um, um, um_host),
+            dumps,
+            dump_host,
             under_way: Semaphore::new(config.requests_at_once),
             config: config.clone(),
         };
@@ -133,12 +145,14 @@ impl Binance {
     /// How each host stands.
     #[must_use]
     pub fn hosts(&self) -> Vec<HostStatus> {
-        let Shared { spot, um, .. } = &*self.shared;
-        let mut all = vec![spot.host.status()];
-        if !Arc::ptr_eq(&spot.host, &um.host) {
-            all.push(um.host.status());
+        let Shared { spot, um, dump_host, .. } = &*self.shared;
+        let mut hosts: Vec<&Arc<Host>> = Vec::new();
+        for host in [&spot.host, &um.host, dump_host] {
+            if !hosts.iter().any(|known| Arc::ptr_eq(known, host)) {
+                hosts.push(host);
+            }
         }
-        all
+        hosts.into_iter().map(|host| host.status()).collect()
     }
 
     fn market(&self, kind: MarketKind) -> &Market {

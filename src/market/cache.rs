@@ -6,26 +6,28 @@
 //! works on a symbol and interval, across processes. Never fetches anything, never invents a candle, never reads a
 //! clock.
 
+mod evict;
 mod file;
 mod funding;
 mod manifest;
+mod read;
 mod storage;
+mod superseded;
 
-pub use manifest::{Coverage, Facts, Manifest, MergeReport, Provenance, content_sha256, holes};
+pub use evict::Evicted;
+pub use manifest::{Archive, Coverage, Facts, Manifest, MergeReport, Provenance, content_sha256, holes};
 
-use super::resample::{can_resample, resample};
-use super::{CandleSeries, Interval, MarketKind, Symbol, interval};
+pub use superseded::Superseded;
+
+use super::{CandleSeries, Interval, MarketConfig, MarketKind, Symbol, interval};
 use bytes::Bytes;
 use chrono::DateTime;
-use futures::{StreamExt, TryStreamExt, stream};
 use manifest::{History, HistoryLine};
 use std::path::{Path, PathBuf};
 use storage::Storage;
 
 /// Long enough for the footer of a month with hundreds of gaps; a longer one is asked for again.
 const TAIL_BYTES: u64 = 32 * 1024;
-/// Months decoded at once: a few cores' worth, so that memory stays bounded.
-const DECODE_AT_ONCE: usize = 4;
 /// 10000-01-01: later times are no months, and bounds beyond it mean unbounded.
 const YEAR_10000_MS: i64 = 253_402_300_800_000;
 
@@ -35,6 +37,8 @@ const YEAR_10000_MS: i64 = 253_402_300_800_000;
 pub enum CacheError {
     #[error("the candle directory {path} cannot be opened: {source}", path = path.display())]
     Open { path: PathBuf, source: std::io::Error },
+    #[error("market.cache_url {url}: {what}")]
+    Bucket { url: String, what: String },
     #[error("{path}: {source}")]
     Store { path: String, source: object_store::Error },
     #[error("the lock {path} cannot be taken: {source}", path = path.display())]
@@ -62,101 +66,22 @@ impl CandleCache {
         Ok(Self { storage: Storage::open(dir)? })
     }
 
+    /// Opens the cache where the settings say: in the bucket of `cache_url`, or in `dir`, which keeps the locks of
+    /// both.
+    ///
+    /// # Errors
+    /// When the directory cannot be made or entered, or the bucket's settings make no sense.
+    pub fn open_configured(dir: &Path, config: &MarketConfig) -> Result<Self, CacheError> {
+        match &config.cache_url {
+            Some(url) => Ok(Self { storage: Storage::open_s3(dir, url, config)? }),
+            None => Self::open(dir),
+        }
+    }
+
     /// The directory.
     #[must_use]
     pub fn dir(&self) -> &Path {
         self.storage.root()
-    }
-
-    /// Candles that open in `[from_ms, to_ms)`.
-    ///
-    /// Only what is stored comes back: gaps stay gaps, and nothing stored gives an empty series. An interval of which
-    /// nothing at all is stored is resampled from the finer one that covers the range best (the finest, when several
-    /// cover it equally); its candles are whole ones only.
-    ///
-    /// # Errors
-    /// When a month cannot be read.
-    pub async fn load(
-        &self,
-        market: MarketKind,
-        symbol: &Symbol,
-        interval: Interval,
-        from_ms: i64,
-        to_ms: i64,
-    ) -> Result<CandleSeries, CacheError> {
-        let stored = self.stored_intervals(market, symbol).await?;
-        if stored.contains(&interval) {
-            return self.load_stored(market, symbol, interval, from_ms, to_ms).await;
-        }
-        let (from, to) = (from_ms.clamp(0, YEAR_10000_MS), to_ms.clamp(0, YEAR_10000_MS));
-        let first_ms = interval::open_time_ms(interval, from);
-        let end_ms = interval::next_open_time_ms(interval, interval::open_time_ms(interval, to));
-        let mut best: Option<(i64, Interval)> = None;
-        for finer in stored.into_iter().filter(|finer| *finer < interval && can_resample(*finer, interval)) {
-            let covered_ms = self.covered_ms(market, symbol, finer, first_ms, end_ms).await?;
-            if best.is_none_or(|(most, _)| covered_ms > most) {
-                best = Some((covered_ms, finer));
-            }
-        }
-        let Some((_, finer)) = best else { return Ok(CandleSeries::new(interval)) };
-        let fine = self.load_stored(market, symbol, finer, first_ms, end_ms).await?;
-        let coarse = blocking(move || resample(&fine, interval)).await?;
-        let dir = candle_dir(market, symbol, finer);
-        Ok(coarse.map_err(|e| damage(&dir, e))?.slice(from_ms, to_ms))
-    }
-
-    /// How much of `[from_ms, to_ms)` stored candles cover, in ms.
-    async fn covered_ms(
-        &self,
-        market: MarketKind,
-        symbol: &Symbol,
-        interval: Interval,
-        from_ms: i64,
-        to_ms: i64,
-    ) -> Result<i64, CacheError> {
-        let dir = candle_dir(market, symbol, interval);
-        let mut covered_ms = 0;
-        for month in self.months_in(&dir, from_ms, to_ms).await? {
-            let Some(facts) = self.facts(&dir, &month).await? else { continue };
-            let end_ms = interval::next_open_time_ms(interval, facts.last_open_ms);
-            covered_ms += (end_ms.min(to_ms) - facts.first_open_ms.max(from_ms)).max(0);
-            let holes = facts.gaps.iter().map(|g| (g.to_ms.min(to_ms) - g.from_ms.max(from_ms)).max(0));
-            covered_ms -= holes.sum::<i64>();
-        }
-        Ok(covered_ms)
-    }
-
-    /// [`load`](Self::load), without building what is not stored.
-    ///
-    /// # Errors
-    /// When a month cannot be read.
-    pub async fn load_stored(
-        &self,
-        market: MarketKind,
-        symbol: &Symbol,
-        interval: Interval,
-        from_ms: i64,
-        to_ms: i64,
-    ) -> Result<CandleSeries, CacheError> {
-        let dir = candle_dir(market, symbol, interval);
-        let months = self.months_in(&dir, from_ms, to_ms).await?;
-        let decoded = stream::iter(months.into_iter().map(|month| {
-            let path = format!("{dir}/{month}.parquet");
-            async move {
-                match self.storage.get(&path).await? {
-                    Some(bytes) => decode(path, bytes, interval).await,
-                    None => Ok(CandleSeries::new(interval)),
-                }
-            }
-        }));
-        let mut all = CandleSeries::new(interval);
-        let mut parts = std::pin::pin!(decoded.buffered(DECODE_AT_ONCE));
-        while let Some(part) = parts.try_next().await? {
-            for candle in part.candles().filter(|c| (from_ms..to_ms).contains(&c.open_time_ms)) {
-                all.push(&candle).map_err(|e| CacheError::Damaged { path: dir.clone(), what: e.to_string() })?;
-            }
-        }
-        Ok(all)
     }
 
     /// Adds candles; where one is stored for the same time, the new one takes its place. Nothing is written when
@@ -172,8 +97,42 @@ impl CandleCache {
         series: &CandleSeries,
         provenance: &Provenance,
     ) -> Result<MergeReport, CacheError> {
+        let origin = Origin { provenance: provenance.clone(), archive_sha256: None, fetched: false };
+        self.merge_from(market, symbol, series, origin).await
+    }
+
+    /// [`merge`](Self::merge) of candles that their host can give again, which lets them be evicted. Of a dump archive
+    /// the SHA-256 (hex) is kept with the month: so that it need not be fetched again, and is seen to have changed.
+    ///
+    /// # Errors
+    /// As for [`merge`](Self::merge).
+    pub async fn merge_fetched(
+        &self,
+        market: MarketKind,
+        symbol: &Symbol,
+        series: &CandleSeries,
+        provenance: &Provenance,
+        archive_sha256: Option<&str>,
+    ) -> Result<MergeReport, CacheError> {
+        let archive_sha256 = archive_sha256.map(str::to_owned);
+        self.merge_from(
+            market,
+            symbol,
+            series,
+            Origin { provenance: provenance.clone(), archive_sha256, fetched: true },
+        )
+        .await
+    }
+
+    async fn merge_from(
+        &self,
+        market: MarketKind,
+        symbol: &Symbol,
+        series: &CandleSeries,
+        origin: Origin,
+    ) -> Result<MergeReport, CacheError> {
         let months = split_by_month(series)?;
-        let (cache, symbol, provenance) = (self.clone(), symbol.clone(), provenance.clone());
+        let (cache, symbol) = (self.clone(), symbol.clone());
         let interval = series.interval();
         // A task of its own: a caller that goes away must not free the lock while a write is under way.
         let merging = tokio::spawn(async move {
@@ -181,7 +140,7 @@ impl CandleCache {
             let _lock = cache.storage.lock(&dir).await?;
             let mut total = MergeReport::default();
             for (month, part) in months {
-                total += cache.merge_month(market, &symbol, &month, part, &provenance).await?;
+                total += cache.merge_month(market, &symbol, &month, part, &origin).await?;
             }
             Ok(total)
         });
@@ -194,7 +153,7 @@ impl CandleCache {
         symbol: &Symbol,
         month: &str,
         new: CandleSeries,
-        provenance: &Provenance,
+        origin: &Origin,
     ) -> Result<MergeReport, CacheError> {
         let interval = new.interval();
         let dir = candle_dir(market, symbol, interval);
@@ -214,19 +173,31 @@ impl CandleCache {
         };
         let (merged, mut report) = merge_series(&old, &new).map_err(|what| damage(&path, what))?;
         report.damaged = damaged;
-        if report.added + report.replaced == 0 {
+        let history_path = format!("{dir}/{month}.json");
+        let mut history = self.history(&history_path).await?;
+        let is_known = |sha256: &String| history.archives().iter().any(|known| known.sha256 == *sha256);
+        let changed = report.added + report.replaced > 0;
+        if !changed && origin.archive_sha256.as_ref().is_none_or(is_known) {
             return Ok(report);
         }
         let Some(facts) = Facts::of(market, symbol, month, &merged) else { return Ok(report) };
-        let history_path = format!("{dir}/{month}.json");
-        let mut history = self.history(&history_path).await?;
+        history.fetched = origin.fetched && (history.fetched || old.is_empty());
         history.push(HistoryLine {
             content_sha256: facts.content_sha256.clone(),
-            provenance: provenance.clone(),
+            provenance: origin.provenance.clone(),
+            archive_sha256: origin.archive_sha256.clone(),
             added: report.added,
             replaced: report.replaced,
         });
         let text = serde_json::to_vec_pretty(&history).map_err(|e| damage(&history_path, e))?;
+        if !changed {
+            // The same candles, known from an archive now.
+            self.storage.put(&history_path, text).await?;
+            return Ok(report);
+        }
+        if report.replaced > 0 {
+            self.keep_superseded(&dir, month, &path, &old).await?;
+        }
         let bytes = blocking(move || file::encode(&merged, &facts)).await?.map_err(|e| damage(&path, e))?;
         self.storage.put(&history_path, text).await?;
         self.storage.put(&path, bytes).await?;
@@ -273,7 +244,7 @@ impl CandleCache {
                 Ok(Some(facts)) => {
                     let history = self.history(&format!("{dir}/{month}.json")).await?;
                     let provenance = history.provenance_of(&facts.content_sha256);
-                    months.push(Manifest { facts, provenance });
+                    months.push(Manifest { facts, provenance, archives: history.archives() });
                 }
                 Ok(None) => {}
                 Err(e @ CacheError::Damaged { .. }) => damaged.push(e.to_string()),
@@ -355,6 +326,14 @@ impl CandleCache {
         let months = files.iter().filter_map(|name| name.strip_suffix(".parquet"));
         Ok(months.filter(|m| is_month(m) && **m >= *from && **m <= *to).map(str::to_owned).collect())
     }
+}
+
+/// Where merged candles come from.
+struct Origin {
+    provenance: Provenance,
+    archive_sha256: Option<String>,
+    /// Whether their host can give them again.
+    fetched: bool,
 }
 
 async fn decode(path: String, bytes: Bytes, interval: Interval) -> Result<CandleSeries, CacheError> {

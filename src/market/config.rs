@@ -4,6 +4,7 @@ use super::MarketKind;
 use super::quality::QualityPolicy;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 use std::time::Duration;
 use url::Url;
 
@@ -11,6 +12,8 @@ use url::Url;
 const BINANCE_SPOT: &str = "https://api.binance.com";
 const BINANCE_UM: &str = "https://fapi.binance.com";
 const BINANCE_DUMPS: &str = "https://data.binance.vision";
+const BINANCE_SPOT_STREAM: &str = "https://stream.binance.com:9443";
+const BINANCE_UM_STREAM: &str = "https://fstream.binance.com";
 
 /// Where candles come from.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +46,17 @@ impl From<Source> for String {
             Source::Simulated(url) => url.to_string(),
         }
     }
+}
+
+/// Bucket and prefix of `s3://BUCKET[/PREFIX]`.
+pub(super) fn s3_location(text: &str) -> Result<(String, String), String> {
+    let rest = text.strip_prefix("s3://").ok_or_else(|| format!("{text:?} is no s3://BUCKET[/PREFIX]"))?;
+    let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+    let prefix = prefix.trim_matches('/');
+    if bucket.is_empty() {
+        return Err(format!("{text:?} names no bucket"));
+    }
+    Ok((bucket.to_owned(), prefix.to_owned()))
 }
 
 fn web_url(text: &str) -> Result<Url, String> {
@@ -92,6 +106,26 @@ pub struct MarketConfig {
     pub requests_at_once: usize,
     /// Newest candles read again on each refresh: exchanges revise them now and then.
     pub reread_candles: u32,
+    /// Where the candle cache is: `s3://BUCKET[/PREFIX]`, or nothing for the data directory.
+    pub cache_url: Option<String>,
+    /// Address of the S3 service, where it is not Amazon's.
+    pub s3_endpoint: Option<Url>,
+    /// Region of the bucket.
+    pub s3_region: String,
+    /// Key of the S3 service; without one, requests are not signed.
+    #[serde(skip_serializing)]
+    pub s3_access_key_id: Option<SecretString>,
+    /// The secret that belongs to it.
+    #[serde(skip_serializing)]
+    pub s3_secret_access_key: Option<SecretString>,
+    /// Above so many MB months that can be fetched again are evicted, the oldest first; 0: never.
+    pub cache_budget_mb: u64,
+    /// Whether closed candles are told by WebSocket as well; polling goes on and fills what was missed.
+    pub stream: bool,
+    /// Address of the WebSocket service, in place of what `source` says.
+    pub stream_host: Option<Url>,
+    /// A TOML file with tables that say how other programs' files are read, by name.
+    pub mapping_file: Option<PathBuf>,
     /// When candles are good enough to be evidence.
     pub quality: QualityPolicy,
 }
@@ -115,6 +149,15 @@ impl Default for MarketConfig {
             breaker_cool_off_s: 30,
             requests_at_once: 4,
             reread_candles: 3,
+            cache_url: None,
+            s3_endpoint: None,
+            s3_region: "us-east-1".to_owned(),
+            s3_access_key_id: None,
+            s3_secret_access_key: None,
+            cache_budget_mb: 0,
+            stream: false,
+            stream_host: None,
+            mapping_file: None,
             quality: QualityPolicy::default(),
         }
     }
@@ -144,6 +187,21 @@ impl MarketConfig {
         between("quality.jump_fraction", self.quality.jump_fraction, 0.0, 1e6)?;
         between("quality.jump_median_multiple", self.quality.jump_median_multiple, 0.0, 1e6)?;
         between("quality.open_gap_fraction", self.quality.open_gap_fraction, 0.0, 1e6)?;
+        between("quality.max_disagreeing_fraction", self.quality.max_disagreeing_fraction, 0.0, 1.0)?;
+        if let Some(url) = &self.cache_url {
+            s3_location(url).map_err(|why| ("cache_url", why))?;
+        }
+        if self.s3_access_key_id.is_some() != self.s3_secret_access_key.is_some() {
+            return Err(("s3_access_key_id", "it needs s3_secret_access_key, and the other way round".to_owned()));
+        }
+        if let Some(url) = &self.s3_endpoint {
+            web_url(url.as_str()).map_err(|why| ("s3_endpoint", why))?;
+        }
+        if let Some(url) = &self.stream_host
+            && !matches!(url.scheme(), "ws" | "wss")
+        {
+            return Err(("stream_host", format!("{url} is no ws or wss address")));
+        }
         for (key, url) in [("spot_host", &self.spot_host), ("um_host", &self.um_host), ("dump_host", &self.dump_host)] {
             if let Some(url) = url {
                 web_url(url.as_str()).map_err(|why| (key, why))?;
@@ -166,6 +224,26 @@ impl MarketConfig {
     #[must_use]
     pub fn dump_host(&self) -> Url {
         self.host(self.dump_host.as_ref(), BINANCE_DUMPS)
+    }
+
+    /// Address of a market's WebSocket service: that of the REST service, where it is a simulated one.
+    #[must_use]
+    pub fn stream_url(&self, market: MarketKind) -> Url {
+        if let Some(url) = &self.stream_host {
+            return url.clone();
+        }
+        let binance = match market {
+            MarketKind::Spot => BINANCE_SPOT_STREAM,
+            MarketKind::Um => BINANCE_UM_STREAM,
+        };
+        let mut url = match &self.source {
+            Source::Simulated(url) => url.clone(),
+            Source::Binance => Url::parse(binance).expect("the built-in addresses parse"),
+        };
+        let scheme = if url.scheme() == "http" { "ws" } else { "wss" };
+        // Between web schemes this cannot fail; were it to, connecting would say so.
+        let _ = url.set_scheme(scheme);
+        url
     }
 
     fn host(&self, own: Option<&Url>, binance: &str) -> Url {

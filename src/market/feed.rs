@@ -284,7 +284,7 @@ impl Feed {
         let full = std::mem::replace(series, CandleSeries::new(*interval));
         if !full.is_empty() {
             let provenance = Provenance { source: self.source.clone(), fetched_at_ms: now_ms };
-            *merged += self.cache.merge(*market, symbol, &full, &provenance).await?;
+            *merged += self.cache.merge_fetched(*market, symbol, &full, &provenance, None).await?;
         }
         Ok(())
     }

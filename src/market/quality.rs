@@ -1,9 +1,11 @@
 //! What is wrong with a run of candles, and how bad it is. Pure: rows in, report out; never repairs anything.
 //!
 //! Severity rule: rows that contradict themselves or the grid (duplicate, disorder, off-grid, impossible, wrong time
-//! unit) and stored months that are damaged are **errors**; so are missing candles once they exceed [`QualityPolicy::max_missing_fraction`] of the
-//! expected ones. Single gaps, stale runs and jumps are **warnings**: markets do that, rarely. Zero volumes are
-//! **notes**, and a warning above [`QualityPolicy::max_zero_volume_fraction`]. A window with an error is not evidence.
+//! unit) and stored months that are damaged are **errors**; so are missing candles once they exceed
+//! [`QualityPolicy::max_missing_fraction`] of the expected ones. Single gaps, stale runs and jumps are **warnings**: markets do that, rarely. Zero volumes are
+//! **notes**, and a warning above [`QualityPolicy::max_zero_volume_fraction`]. Where two intervals of a symbol are stored,
+//! candles that disagree are **warnings**, and an error above [`QualityPolicy::max_disagreeing_fraction`]
+//! ([`agreement`](super::agreement)). A window with an error is not evidence ([`verdict`](super::verdict)).
 
 use super::{Candle, CandleSeries, Interval, interval, series::impossible};
 use serde::{Deserialize, Serialize};
@@ -57,10 +59,12 @@ pub enum FindingKind {
     StaleRun,
     /// A move far beyond what this symbol does, or an open far from the last close.
     Jump,
+    /// Another stored interval of the symbol says something else.
+    Disagreement,
 }
 
 /// One finding about a stretch of candles.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Finding {
     /// What.
     pub kind: FindingKind,
@@ -92,6 +96,8 @@ pub struct QualityPolicy {
     pub jump_median_multiple: f64,
     /// An open this far (as a fraction) from the last close, without a gap between, is a jump.
     pub open_gap_fraction: f64,
+    /// Candles of two stored intervals that disagree are an error above this share of those compared.
+    pub max_disagreeing_fraction: f64,
 }
 
 impl Default for QualityPolicy {
@@ -103,6 +109,7 @@ impl Default for QualityPolicy {
             jump_fraction: 0.10,
             jump_median_multiple: 40.0,
             open_gap_fraction: 0.03,
+            max_disagreeing_fraction: 0.001,
         }
     }
 }

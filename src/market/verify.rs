@@ -1,7 +1,9 @@
 //! Checks what the cache holds: each month readable and unchanged, each series sound. Reads only, repairs nothing.
 
+use super::agreement::Agreement;
 use super::cache::{CacheError, CandleCache, Coverage};
 use super::quality::{Finding, FindingKind, QualityPolicy, QualityReport, Severity, check_series};
+use super::resample::can_resample;
 use super::{CandleSeries, Interval, MarketKind, Symbol, interval};
 use serde::Serialize;
 
@@ -51,10 +53,11 @@ pub async fn verify(
         }
     }
     damaged.extend(coverage.damaged.iter().map(|what| damage(0, 0, 0, what.clone())));
-    let policy = *policy;
-    let checked = tokio::task::spawn_blocking(move || check_series(&series, &policy));
+    let limits = *policy;
+    let checked = tokio::task::spawn_blocking(move || check_series(&series, &limits));
     let mut report = checked.await.map_err(|e| CacheError::Task(e.to_string()))?;
     report.findings.splice(0..0, damaged);
+    report.findings.extend(disagreements(cache, coverage, policy).await?);
     Ok(SeriesCheck {
         market: *market,
         symbol: symbol.clone(),
@@ -64,6 +67,32 @@ pub async fn verify(
         fit_for_evidence: report.fit_for_evidence(),
         report,
     })
+}
+
+/// Holds each month against the finest interval of the same symbol that is stored.
+async fn disagreements(
+    cache: &CandleCache,
+    coverage: &Coverage,
+    policy: &QualityPolicy,
+) -> Result<Vec<Finding>, CacheError> {
+    let Coverage { market, symbol, interval, .. } = coverage;
+    let stored = cache.stored_intervals(*market, symbol).await?;
+    let Some(finest) = stored.into_iter().find(|finer| finer < interval && can_resample(*finer, *interval)) else {
+        return Ok(Vec::new());
+    };
+    let mut agreement = Agreement::default();
+    for month in &coverage.months {
+        let (from_ms, last_ms) = (month.facts.first_open_ms, month.facts.last_open_ms);
+        let to_ms = interval::next_open_time_ms(*interval, last_ms);
+        let load = |interval| cache.load_stored(*market, symbol, interval, from_ms, to_ms);
+        match (load(finest).await, load(*interval).await) {
+            (Ok(fine), Ok(coarse)) => agreement.add(&fine, &coarse),
+            // Told of where the month itself is checked.
+            (Err(CacheError::Damaged { .. }), _) | (_, Err(CacheError::Damaged { .. })) => {}
+            (Err(e), _) | (_, Err(e)) => return Err(e),
+        }
+    }
+    Ok(agreement.findings(policy))
 }
 
 fn damage(from_ms: i64, to_ms: i64, candles: u64, detail: String) -> Finding {

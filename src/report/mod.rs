@@ -7,9 +7,12 @@ mod curve;
 mod format;
 mod months;
 mod page;
+mod quality;
 #[cfg(test)]
 mod tests;
 mod trades;
+
+pub use quality::{DataQuality, SeriesQuality, quality_section, render_quality};
 
 use crate::engine::{Costs, DailyEquity, Performance, Trade};
 use crate::lifecycle::{Check, DisableReason, State};

@@ -10,6 +10,8 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("V3__lifecycle", include_str!("../../migrations/V3__lifecycle.sql")),
     ("V4__audit", include_str!("../../migrations/V4__audit.sql")),
     ("V5__operations", include_str!("../../migrations/V5__operations.sql")),
+    ("V10__data_verdicts", include_str!("../../migrations/V10__data_verdicts.sql")),
+    ("V11__data_revisions", include_str!("../../migrations/V11__data_revisions.sql")),
     ("V13__runs", include_str!("../../migrations/V13__runs.sql")),
     ("V14__deployments", include_str!("../../migrations/V14__deployments.sql")),
     ("V15__rights", include_str!("../../migrations/V15__rights.sql")),

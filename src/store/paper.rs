@@ -125,6 +125,20 @@ pub(super) async fn of_strategy(tx: &Tx, id: Uuid) -> Result<Vec<PaperRun>, Stor
 }
 
 async fn put_pass(tx: &Tx, pass: &PaperPass, columns: &TradeColumns) -> Result<PassOutcome, StoreError> {
+    write_pass(tx, pass, columns, false).await
+}
+
+/// Stores a run anew up to where it is already: its candles were revised.
+pub(super) async fn correct_pass(tx: &Tx, pass: &PaperPass, columns: &TradeColumns) -> Result<PassOutcome, StoreError> {
+    write_pass(tx, pass, columns, true).await
+}
+
+async fn write_pass(
+    tx: &Tx,
+    pass: &PaperPass,
+    columns: &TradeColumns,
+    may_repeat: bool,
+) -> Result<PassOutcome, StoreError> {
     let closed = i32::try_from(pass.closed_trades).unwrap_or(i32::MAX);
     let sql = "select strategy_id, phase, from_ms, to_ms, ended_at is not null from paper_runs
         where id = $1 for update";
@@ -133,7 +147,8 @@ async fn put_pass(tx: &Tx, pass: &PaperPass, columns: &TradeColumns) -> Result<P
     if row.try_get::<_, bool>(4)? {
         return Ok(PassOutcome::Ended);
     }
-    if pass.to_ms <= row.try_get::<_, i64>(3)? {
+    let reached_ms = row.try_get::<_, i64>(3)?;
+    if pass.to_ms < reached_ms || (pass.to_ms == reached_ms && !may_repeat) {
         return Ok(PassOutcome::AlreadyThere);
     }
     let strategy_id: Uuid = row.try_get(0)?;
@@ -239,7 +254,7 @@ impl Store {
 
 /// Trades as columns, so that any number of them is one statement.
 #[derive(Default)]
-struct TradeColumns {
+pub(super) struct TradeColumns {
     symbols: Vec<String>,
     sides: Vec<String>,
     times: [Vec<i64>; 2],
@@ -251,7 +266,7 @@ struct TradeColumns {
 }
 
 impl TradeColumns {
-    fn new(trades: &[Trade]) -> Result<Self, StoreError> {
+    pub(super) fn new(trades: &[Trade]) -> Result<Self, StoreError> {
         let mut columns = Self::default();
         for trade in trades {
             columns.symbols.push(trade.symbol.to_string());

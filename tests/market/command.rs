@@ -33,7 +33,9 @@ fn import_list_and_verify_tell_what_there_is_and_what_is_wrong() {
     let listed = json(&sg_ai(dir.path(), &["list", "--json", "--market", "spot"]));
     assert_eq!((&listed[0]["symbol"], &listed[0]["rows"]), (&"BTCUSDT".into(), &2_880.into()));
     assert_eq!(listed[0]["months"][0]["provenance"]["source"], "BTCUSDT-15m-2024-04.zip");
-    assert_eq!(sg_ai(dir.path(), &["verify"]).status.code(), Some(0));
+    assert_eq!(sg_ai(dir.path(), &["verify", "--html", "data.html"]).status.code(), Some(0));
+    let page = std::fs::read_to_string(dir.path().join("data.html")).unwrap();
+    assert!(page.contains("spot BTCUSDT 15m") && page.contains("2880 of 2880"), "{page}");
 
     std::fs::write(dir.path().join("data/candles/spot/BTCUSDT/15m/2024-04.parquet"), "gone").unwrap();
     let verified = sg_ai(dir.path(), &["verify", "--json"]);

@@ -3,10 +3,15 @@
 // Helpers outside of test functions fail a test by panicking, as the tests themselves do.
 #![allow(clippy::unwrap_used)]
 
+mod bucket;
 mod cache;
 mod command;
+mod damage;
+mod download;
 mod dumps;
 mod feed;
+mod foreign;
 mod quality;
 mod rest;
+mod stream;
 mod support;

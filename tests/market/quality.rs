@@ -2,10 +2,11 @@
 
 use crate::support::{APRIL_MS, QUARTER_MS, candle, provenance, run, symbol};
 use proptest::prelude::*;
+use sg_ai::market::agreement::Agreement;
 use sg_ai::market::cache::CandleCache;
 use sg_ai::market::quality::{FindingKind, QualityPolicy, Severity, check_rows, check_series, gaps};
 use sg_ai::market::verify::verify;
-use sg_ai::market::{Candle, CandleSeries, Interval, MarketKind};
+use sg_ai::market::{Candle, CandleSeries, Interval, Judged, MarketKind, fit_for_evidence};
 
 const M15: Interval = Interval::M15;
 
@@ -140,4 +141,88 @@ proptest! {
             prop_assert!(rows.is_empty() || report.candles == rows.len() as u64);
         }
     }
+}
+
+/// The window's verdict for one symbol's candles.
+fn verdict(rows: &[Candle], (from_ms, to_ms): (i64, i64)) -> sg_ai::market::DataVerdict {
+    let series = CandleSeries::from_candles(M15, rows).unwrap();
+    let symbol = symbol("BTCUSDT");
+    let judged = Judged { symbol: &symbol, candles: &series, finer: None };
+    fit_for_evidence(MarketKind::Spot, M15, (from_ms, to_ms), [judged], &QualityPolicy::default())
+}
+
+#[test]
+fn a_window_is_judged_with_its_ends_and_says_why() {
+    let rows = rows();
+    let end_ms = APRIL_MS + 2_000 * QUARTER_MS;
+    let sound = verdict(&rows, (APRIL_MS, end_ms));
+    assert_eq!((sound.fit, sound.reason.as_str()), (true, "2000 of 2000 candles, no error, 0 warnings"));
+
+    let late = verdict(&rows, (APRIL_MS - 100 * QUARTER_MS, end_ms));
+    assert!(!late.fit);
+    assert_eq!(
+        late.reason, "spot BTCUSDT 15m: 100 of 2100 candles are missing",
+        "what is missing before the first counts"
+    );
+    let early = verdict(&rows, (APRIL_MS, end_ms + 100 * QUARTER_MS));
+    assert_eq!((early.fit, early.symbols[0].missing), (false, 100), "and after the last");
+    assert!(verdict(&rows, (APRIL_MS - 30 * QUARTER_MS, end_ms)).fit, "a few do not spoil it");
+    assert!(verdict(&rows[..100], (APRIL_MS, APRIL_MS + 100 * QUARTER_MS + 5)).fit, "ends off the grid");
+
+    let nothing = verdict(&[], (APRIL_MS, end_ms));
+    assert_eq!((nothing.fit, nothing.symbols[0].expected), (false, 2_000));
+    let none = fit_for_evidence(MarketKind::Spot, M15, (APRIL_MS, end_ms), [], &QualityPolicy::default());
+    assert!(!none.fit, "no symbol is no evidence");
+}
+
+#[test]
+fn a_verdict_survives_its_json() {
+    let rows = rows();
+    let judged = verdict(&rows[..1_000], (APRIL_MS, APRIL_MS + 2_000 * QUARTER_MS));
+    let text = serde_json::to_string(&judged).unwrap();
+    assert_eq!(serde_json::from_str::<sg_ai::market::DataVerdict>(&text).unwrap(), judged);
+}
+
+#[test]
+fn intervals_that_tell_another_story_are_found() {
+    let fine = run(Interval::M1, APRIL_MS, 15 * 400, 1);
+    let coarse = sg_ai::market::resample::resample(&fine, M15).unwrap();
+    let policy = QualityPolicy { max_disagreeing_fraction: 0.01, ..QualityPolicy::default() };
+    let compare = |damage: &dyn Fn(&mut Vec<Candle>)| {
+        let mut rows: Vec<Candle> = coarse.candles().collect();
+        damage(&mut rows);
+        let mut agreement = Agreement::default();
+        agreement.add(&fine, &CandleSeries::from_candles(M15, &rows).unwrap());
+        (agreement.compared, agreement.disagreeing, agreement.findings(&policy))
+    };
+    assert_eq!(compare(&|_| {}), (400, 0, vec![]));
+    let (_, one, findings) = compare(&|rows| rows[7].high += 1.0);
+    assert_eq!((one, findings.len(), findings[0].severity), (1, 1, Severity::Warning));
+    assert_eq!(findings[0].from_ms, APRIL_MS + 7 * QUARTER_MS);
+    assert!(findings[0].detail.contains("high"), "{}", findings[0].detail);
+    let (_, many, findings) = compare(&|rows| rows[..5].iter_mut().for_each(|c| c.volume *= 1.1));
+    assert_eq!(many, 5);
+    assert_eq!(findings.last().map(|f| (f.kind, f.severity)), Some((FindingKind::Disagreement, Severity::Error)));
+    let (compared, none, _) = compare(&|rows| drop(rows.drain(..10)));
+    assert_eq!((compared, none), (390, 0), "what is missing cannot disagree");
+}
+
+#[tokio::test]
+async fn stored_intervals_are_held_against_each_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = CandleCache::open(dir.path()).unwrap();
+    let btc = symbol("BTCUSDT");
+    let fine = run(Interval::M1, APRIL_MS, 60 * 24 * 40, 1);
+    let mut hours: Vec<Candle> = sg_ai::market::resample::resample(&fine, Interval::H1).unwrap().candles().collect();
+    hours[800].close = hours[800].low;
+    let hours = CandleSeries::from_candles(Interval::H1, &hours).unwrap();
+    for series in [&fine, &hours] {
+        cache.merge(MarketKind::Spot, &btc, series, &provenance("x")).await.unwrap();
+    }
+    let coverage = cache.coverage_of(MarketKind::Spot, &btc, Interval::H1).await.unwrap().unwrap();
+    let check = verify(&cache, &coverage, &QualityPolicy::default()).await.unwrap();
+    let found: Vec<_> = check.report.findings.iter().map(|f| (f.kind, f.severity, f.from_ms)).collect();
+    let at_ms = APRIL_MS + 800 * 3_600_000;
+    assert!(found.contains(&(FindingKind::Disagreement, Severity::Warning, at_ms)), "{found:?}");
+    assert!(!check.fit_for_evidence, "one of 960 is more than a thousandth");
 }

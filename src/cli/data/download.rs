@@ -1,14 +1,15 @@
-//! `sg-ai data download`: what the cache lacks, from the exchange.
+//! `sg-ai data download`: what the cache lacks, from archives and from the exchange.
 
 use super::super::window::time_ms;
 use super::super::{CliError, Context, output};
-use super::{cache, minute, progress};
-use crate::market::feed::{Feed, FundingFreshness, SymbolFreshness};
-use crate::market::{Binance, Interval, MarketKind, Symbol};
+use super::progress::Bars;
+use super::{cache, minute};
+use crate::market::download::{Cost, Downloader, SeriesPlan, SeriesReport, Wanted};
+use crate::market::feed::FundingFreshness;
+use crate::market::{Binance, CandleCache, Exchange, ExchangeError, Interval, MarketKind, Symbol};
 use anyhow::{Context as _, anyhow};
 use clap::Args;
 use serde::Serialize;
-use std::sync::Arc;
 
 /// Download what the cache lacks
 #[derive(Args, Debug)]
@@ -16,6 +17,12 @@ pub(super) struct DownloadArgs {
     /// Symbols, separated by commas [default: daemon.symbols]
     #[arg(long, value_name = "SYMBOLS", value_delimiter = ',')]
     symbols: Vec<Symbol>,
+    /// In place of --symbols: the N symbols now traded with the largest quote volume of the last day
+    #[arg(long, value_name = "N", conflicts_with = "symbols")]
+    top: Option<usize>,
+    /// Which quote asset --top looks at
+    #[arg(long, value_name = "ASSET", default_value = "USDT", requires = "top")]
+    quote: String,
     /// Market: spot or um; um brings funding payments, too
     #[arg(long, value_name = "MARKET", default_value = "spot")]
     market: MarketKind,
@@ -24,10 +31,29 @@ pub(super) struct DownloadArgs {
     intervals: Vec<Interval>,
     /// First candle: a date (UTC midnight) or a time such as 2024-04-01T12:00:00Z
     #[arg(long, value_name = "TIME", value_parser = time_ms)]
-    from: i64,
+    #[arg(required_unless_present_any = ["max_available", "update_only"])]
+    from: Option<i64>,
     /// End, exclusive [default: the newest closed candle]
     #[arg(long, value_name = "TIME", value_parser = time_ms)]
     to: Option<i64>,
+    /// From the first candle that the exchange has
+    #[arg(long, conflicts_with = "from")]
+    max_available: bool,
+    /// Only what came after the newest candle of each series that is cached already [default: all of them]
+    #[arg(long, conflicts_with_all = ["from", "max_available", "top"])]
+    update_only: bool,
+    /// Series fetched at the same time [default: market.requests_at_once]
+    #[arg(long, value_name = "N")]
+    parallel: Option<usize>,
+    /// Go on where an interrupted download stopped. This is what always happens; the option is for those who say so
+    #[arg(long)]
+    resume: bool,
+    /// Compare archives merged before with the checksums published now, and fetch again those that were reissued
+    #[arg(long)]
+    recheck: bool,
+    /// Only say what would be fetched: files, requests, weight, bytes, time
+    #[arg(long)]
+    dry_run: bool,
     /// Print one JSON object instead of lines
     #[arg(long)]
     json: bool,
@@ -39,64 +65,196 @@ struct Report {
     market: MarketKind,
     candles: Vec<SeriesReport>,
     funding: Vec<FundingFreshness>,
+    /// Symbols of which nothing could be planned, and why.
+    refused: Vec<Refused>,
 }
 
 #[derive(Debug, Serialize)]
-struct SeriesReport {
-    interval: Interval,
+struct Refused {
+    symbol: Symbol,
+    error: String,
+}
+
+/// What a download would fetch.
+#[derive(Debug, Serialize)]
+struct DryRun<'a> {
+    market: MarketKind,
     #[serde(flatten)]
-    freshness: SymbolFreshness,
+    cost: Cost,
+    series: &'a [SeriesPlan],
+    refused: Vec<Refused>,
 }
 
 pub(super) async fn run(args: DownloadArgs, ctx: &Context) -> Result<(), CliError> {
     let config = ctx.config();
-    if args.to.is_some_and(|to| to <= args.from) {
+    if args.to.zip(args.from).is_some_and(|(to, from)| to <= from) {
         return Err(CliError::Usage("--from must be before --to".into()));
     }
-    let symbols = if args.symbols.is_empty() { config.daemon.symbols.clone() } else { args.symbols };
-    let intervals = if args.intervals.is_empty() { vec![config.daemon.interval] } else { args.intervals };
-    let exchange = Binance::new(&config.market).map_err(CliError::usage)?;
-    let feed = Feed::new(Arc::new(exchange), cache(ctx)?, &config.market);
-
-    let bar = progress(symbols.len() * intervals.len());
-    let mut candles = Vec::new();
-    for &interval in &intervals {
-        for symbol in &symbols {
-            bar.set_message(format!("{symbol} {interval}"));
-            let (one, to) = (std::slice::from_ref(symbol), args.to.unwrap_or(i64::MAX));
-            let brought = feed.refresh_until(args.market, one, interval, args.from, to).await;
-            candles.extend(brought.into_iter().map(|freshness| SeriesReport { interval, freshness }));
-            bar.inc(1);
-        }
+    if args.parallel == Some(0) || args.top == Some(0) {
+        return Err(CliError::Usage("--parallel and --top must be at least 1".into()));
     }
+    let client = Binance::new(&config.market).map_err(CliError::usage)?;
+    let cache = cache(ctx)?;
+    let downloader = Downloader::new(client.clone(), cache.clone(), &config.market);
+    let intervals = if args.intervals.is_empty() { vec![config.daemon.interval] } else { args.intervals.clone() };
+    let symbols = match args.top {
+        Some(n) => top(&client, args.market, n, &args.quote).await.context("the largest symbols")?,
+        None if args.symbols.is_empty() => config.daemon.symbols.clone(),
+        None => args.symbols.clone(),
+    };
+    let (wanted, refused) = if args.update_only {
+        (updates(&cache, &args).await?, Vec::new())
+    } else {
+        wanted(&downloader, &args, &symbols, &intervals).await?
+    };
+    let plans = downloader.plan(args.market, &wanted).await.context("the exchange")?;
+    if args.dry_run {
+        let page = client.max_klines(args.market);
+        // A page of the largest size, at its price.
+        let weight = if args.market == MarketKind::Spot { 2 } else { 10 };
+        let cost = Cost::of(&plans, page, weight, client.weight_budget(args.market));
+        let dry = DryRun { market: args.market, cost, series: &plans, refused };
+        return Ok(
+            if args.json { output::json(&dry) } else { output::text(dry_lines(&dry)) }.context("standard output")?
+        );
+    }
+    let bars = Bars::new(&plans);
+    let parallel = args.parallel.unwrap_or(config.market.requests_at_once);
+    let candles = downloader.run(args.market, &plans, parallel, args.recheck, &|step| bars.advance(&step)).await;
+    bars.finish();
     let funding = match args.market {
-        MarketKind::Um => feed.refresh_funding(&symbols, args.from).await,
+        MarketKind::Um => funding(&downloader, &wanted).await,
         MarketKind::Spot => Vec::new(),
     };
-    bar.finish_and_clear();
-    let report = Report { market: args.market, candles, funding };
+    let report = Report { market: args.market, candles, funding, refused };
     if args.json { output::json(&report) } else { output::text(lines(&report)) }.context("standard output")?;
-    let failed = report.candles.iter().filter(|s| s.freshness.error.is_some()).count()
-        + report.funding.iter().filter(|s| s.error.is_some()).count();
+    let failed = report.candles.iter().filter(|s| s.error.is_some()).count()
+        + report.funding.iter().filter(|s| s.error.is_some()).count()
+        + report.refused.len();
     match failed {
         0 => Ok(()),
         n => Err(CliError::Failed(anyhow!("{n} series are incomplete; the same command goes on where it stopped"))),
     }
 }
 
+/// The symbols of a quote asset that are traded now, the largest first.
+async fn top(client: &Binance, market: MarketKind, n: usize, quote: &str) -> Result<Vec<Symbol>, ExchangeError> {
+    let info = client.exchange_info(market).await?;
+    let volumes = client.quote_volumes(market).await?;
+    let fits = |symbol: &Symbol| {
+        info.symbol(symbol).is_some_and(|s| s.status == "TRADING" && s.quote_asset.eq_ignore_ascii_case(quote))
+    };
+    Ok(volumes.into_iter().map(|(symbol, _)| symbol).filter(fits).take(n).collect())
+}
+
+/// What the arguments ask for; symbols whose first candle cannot be had are refused, and stop no other.
+async fn wanted(
+    downloader: &Downloader,
+    args: &DownloadArgs,
+    symbols: &[Symbol],
+    intervals: &[Interval],
+) -> Result<(Vec<Wanted>, Vec<Refused>), CliError> {
+    let (mut wanted, mut refused) = (Vec::new(), Vec::new());
+    let to_ms = args.to.unwrap_or(i64::MAX);
+    for symbol in symbols {
+        for &interval in intervals {
+            let from_ms = match args.from {
+                Some(from_ms) => from_ms,
+                None => match downloader.first_open_ms(args.market, symbol, interval).await {
+                    Ok(first_ms) => first_ms.unwrap_or(to_ms),
+                    Err(error) => {
+                        refused.push(Refused { symbol: symbol.clone(), error: error.to_string() });
+                        break;
+                    }
+                },
+            };
+            wanted.push(Wanted { symbol: symbol.clone(), interval, from_ms, to_ms });
+        }
+    }
+    Ok((wanted, refused))
+}
+
+/// What is cached already, from its newest candle on.
+async fn updates(cache: &CandleCache, args: &DownloadArgs) -> Result<Vec<Wanted>, CliError> {
+    let mut all = cache.coverage().await.context("candle cache")?;
+    all.retain(|c| {
+        c.market == args.market
+            && (args.symbols.is_empty() || args.symbols.contains(&c.symbol))
+            && (args.intervals.is_empty() || args.intervals.contains(&c.interval))
+    });
+    let to_ms = args.to.unwrap_or(i64::MAX);
+    let of = |c: crate::market::cache::Coverage| {
+        c.last_open_ms.map(|from_ms| Wanted { symbol: c.symbol, interval: c.interval, from_ms, to_ms })
+    };
+    Ok(all.into_iter().filter_map(of).collect())
+}
+
+/// Funding payments of each symbol, from the earliest start that is wanted of it.
+async fn funding(downloader: &Downloader, wanted: &[Wanted]) -> Vec<FundingFreshness> {
+    let mut starts: std::collections::BTreeMap<Symbol, i64> = std::collections::BTreeMap::new();
+    for w in wanted {
+        let start = starts.entry(w.symbol.clone()).or_insert(w.from_ms);
+        *start = (*start).min(w.from_ms);
+    }
+    let mut all = Vec::new();
+    for (symbol, from_ms) in starts {
+        all.extend(downloader.feed().refresh_funding(std::slice::from_ref(&symbol), from_ms).await);
+    }
+    all
+}
+
+fn dry_lines(dry: &DryRun<'_>) -> String {
+    let mut text = String::new();
+    for plan in dry.series {
+        let w = &plan.wanted;
+        let (files, known) = (plan.archives.len(), plan.known.len());
+        text.push_str(&format!(
+            "{} {} {}: {} candles missing from {} to {}: {files} archives, {} candles by REST; {known} archives are merged\n",
+            dry.market,
+            w.symbol,
+            w.interval,
+            plan.missing,
+            minute(w.from_ms),
+            minute(w.to_ms),
+            plan.from_rest
+        ));
+    }
+    for Refused { symbol, error } in &dry.refused {
+        text.push_str(&format!("{} {symbol}: {error}\n", dry.market));
+    }
+    let c = &dry.cost;
+    text.push_str(&format!(
+        "would fetch {} candles: {} archives, {} requests of weight {} (about {:.0} s at the allowed rate), about {:.1} MB\n",
+        c.candles,
+        c.files,
+        c.requests,
+        c.weight,
+        c.weight_s,
+        c.bytes as f64 / 1e6
+    ));
+    text
+}
+
 fn lines(report: &Report) -> String {
     let mut text = String::new();
     let newest = |ms: Option<i64>| ms.map_or_else(|| "nothing".to_owned(), |ms| minute(ms + 1));
     let error = |e: &Option<String>| e.as_ref().map(|e| format!("; {e}")).unwrap_or_default();
-    for SeriesReport { interval, freshness: s } in &report.candles {
-        let missing: u64 = s.gaps.iter().map(|g| g.missing).sum();
-        let (symbol, added, replaced) = (&s.symbol, s.added, s.replaced);
+    for s in &report.candles {
+        let (symbol, interval, added, replaced) = (&s.symbol, s.interval, s.merge.added, s.merge.replaced);
         text.push_str(&format!(
-            "{} {symbol} {interval}: {added} new, {replaced} replaced, {missing} missing, up to {}{}\n",
+            "{} {symbol} {interval}: {added} new, {replaced} replaced, {} missing, {} archives, up to {}{}\n",
             report.market,
+            s.missing,
+            s.archives,
             newest(s.newest_close_ms),
             error(&s.error)
         ));
+        for name in &s.reissued {
+            text.push_str(&format!("  {name} was reissued; sg-ai data affected says what rests on it\n"));
+        }
+        for problem in &s.problems {
+            text.push_str(&format!("  {problem}\n"));
+        }
     }
     for s in &report.funding {
         let (symbol, added) = (&s.symbol, s.added);
@@ -106,6 +264,9 @@ fn lines(report: &Report) -> String {
             newest(s.newest_ms),
             error(&s.error)
         ));
+    }
+    for Refused { symbol, error } in &report.refused {
+        text.push_str(&format!("{} {symbol}: {error}\n", report.market));
     }
     text
 }

@@ -1,40 +1,65 @@
-//! `sg-ai data import`: dump archives into the cache.
+//! `sg-ai data import`: dump archives, and other programs' files, into the cache.
 
 use super::super::{CliError, Context, output};
 use super::{cache, progress};
-use crate::market::MarketKind;
-use crate::market::dumps::{ImportError, ImportOptions, ImportReport, find_archives, import};
+use crate::market::dumps::{FileReport, ImportError, ImportOptions, ImportReport, find_archives, import};
+use crate::market::foreign::{ForeignOptions, Mapping, find_files, import_foreign};
+use crate::market::{Interval, MarketKind, Symbol};
 use anyhow::{Context as _, anyhow};
 use clap::Args;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// Import Binance dump archives
+/// Import Binance dump archives, or other programs' files
 #[derive(Args, Debug)]
 pub(super) struct ImportArgs {
     /// Directory, searched with all below it, or one archive
     #[arg(value_name = "PATH")]
     path: PathBuf,
-    /// Market of archives whose path names neither spot nor um
+    /// Market of archives whose path names neither spot nor um; with --mapping, in place of the mapping's
     #[arg(long, value_name = "MARKET")]
     market: Option<MarketKind>,
+    /// Read other programs' files: mt5, freqtrade_feather, freqtrade_json, or one of market.mapping_file
+    #[arg(long, value_name = "NAME")]
+    mapping: Option<String>,
+    /// Symbol of files whose name does not say
+    #[arg(long, value_name = "SYMBOL", requires = "mapping")]
+    symbol: Option<Symbol>,
+    /// Interval of files whose name does not say
+    #[arg(long, value_name = "INTERVAL", requires = "mapping")]
+    interval: Option<Interval>,
     /// Print the whole report as JSON
     #[arg(long)]
     json: bool,
 }
 
 pub(super) async fn run(args: ImportArgs, ctx: &Context) -> Result<(), CliError> {
-    let archives = find_archives(&args.path).map_err(|e| match e {
+    let nothing = |e| match e {
         e @ ImportError::NothingFound { .. } => CliError::usage(e),
         e => CliError::Failed(e.into()),
-    })?;
-    let options = ImportOptions { market: args.market, now_ms: ctx.clock.now_ms() };
+    };
+    let mapping = args.mapping.as_ref().map(|name| mapping(name, ctx)).transpose()?;
+    let files = match &mapping {
+        Some(mapping) => find_files(&args.path, mapping),
+        None => find_archives(&args.path),
+    };
+    let files = files.map_err(nothing)?;
+    let now_ms = ctx.clock.now_ms();
     let cache = cache(ctx)?;
-    let bar = progress(archives.len());
-    let report = import(&cache, &archives, options, |file| {
+    let bar = progress(files.len());
+    let on_file = |file: &FileReport| {
         bar.set_message(file.path.rsplit('/').next().unwrap_or_default().to_owned());
         bar.inc(1);
-    });
-    let report = report.await.context("import");
+    };
+    let report = match &mapping {
+        Some(mapping) => {
+            let (market, symbol, interval) = (args.market, args.symbol, args.interval);
+            let options = ForeignOptions { market, symbol, interval, now_ms };
+            import_foreign(&cache, &files, mapping, &options, on_file).await
+        }
+        None => import(&cache, &files, ImportOptions { market: args.market, now_ms }, on_file).await,
+    };
+    let report = report.context("import");
     bar.finish_and_clear();
     let report = report?;
     if args.json { output::json(&report) } else { output::text(lines(&report)) }.context("standard output")?;
@@ -43,6 +68,22 @@ pub(super) async fn run(args: ImportArgs, ctx: &Context) -> Result<(), CliError>
         return Err(CliError::Failed(anyhow!("{files} files and {rows} rows were refused; the rest is imported")));
     }
     Ok(())
+}
+
+/// A mapping of the configuration, or a built-in one.
+fn mapping(name: &str, ctx: &Context) -> Result<Mapping, CliError> {
+    let mut known = Mapping::built_in();
+    if let Some(path) = &ctx.config().market.mapping_file {
+        let said =
+            |why: &dyn std::fmt::Display| CliError::Usage(format!("market.mapping_file {}: {why}", path.display()));
+        let text = std::fs::read_to_string(path).map_err(|e| said(&e))?;
+        let own: BTreeMap<String, Mapping> = toml::from_str(&text).map_err(|e| said(&e))?;
+        known.extend(own);
+    }
+    known.get(name).cloned().ok_or_else(|| {
+        let names: Vec<&str> = known.keys().map(String::as_str).collect();
+        CliError::Usage(format!("there is no mapping {name:?}; there are {}", names.join(", ")))
+    })
 }
 
 fn lines(report: &ImportReport) -> String {

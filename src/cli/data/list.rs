@@ -3,6 +3,7 @@
 use super::super::{CliError, Context, output};
 use super::{Selection, cache, minute};
 use crate::market::cache::Coverage;
+use crate::market::snapshot;
 use anyhow::Context as _;
 use clap::Args;
 use comfy_table::{CellAlignment, Table, presets::NOTHING};
@@ -12,6 +13,9 @@ use comfy_table::{CellAlignment, Table, presets::NOTHING};
 pub(super) struct ListArgs {
     #[command(flatten)]
     selection: Selection,
+    /// Show snapshots instead
+    #[arg(long)]
+    snapshots: bool,
     /// Print JSON, with every month
     #[arg(long)]
     json: bool,
@@ -19,6 +23,16 @@ pub(super) struct ListArgs {
 
 pub(super) async fn run(args: ListArgs, ctx: &Context) -> Result<(), CliError> {
     let cache = cache(ctx)?;
+    if args.snapshots {
+        let all = snapshot::all(&cache).await.map_err(super::snapshot::refused)?;
+        let current = snapshot::current(&cache).await.context("candle cache")?;
+        let written = if args.json {
+            output::json(&serde_json::json!({ "current": current, "snapshots": all }))
+        } else {
+            output::line(super::snapshot::table(&all, current.as_deref()))
+        };
+        return Ok(written.context("standard output")?);
+    }
     let all = args.selection.coverage(&cache).await?;
     let written = if args.json {
         output::json(&all)

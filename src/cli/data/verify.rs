@@ -4,6 +4,7 @@ use super::super::{CliError, Context, output};
 use super::{Selection, cache, minute, progress};
 use crate::market::quality::Severity;
 use crate::market::verify::{SeriesCheck, verify};
+use crate::report::{DataQuality, render_quality};
 use anyhow::{Context as _, anyhow};
 use clap::Args;
 
@@ -15,6 +16,9 @@ const MAX_SHOWN: usize = 20;
 pub(super) struct VerifyArgs {
     #[command(flatten)]
     selection: Selection,
+    /// Write the report as one HTML file, too
+    #[arg(long, value_name = "FILE")]
+    html: Option<std::path::PathBuf>,
     /// Print JSON, with every finding
     #[arg(long)]
     json: bool,
@@ -32,6 +36,10 @@ pub(super) async fn run(args: VerifyArgs, ctx: &Context) -> Result<(), CliError>
         bar.inc(1);
     }
     bar.finish_and_clear();
+    if let Some(path) = &args.html {
+        let page = render_quality(&DataQuality::from(&checks[..]), ctx.clock.now_ms());
+        std::fs::write(path, page).with_context(|| format!("cannot write {}", path.display()))?;
+    }
     if args.json { output::json(&checks) } else { output::text(lines(&checks)) }.context("standard output")?;
     match checks.iter().filter(|c| !c.fit_for_evidence).count() {
         0 => Ok(()),

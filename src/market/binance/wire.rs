@@ -46,6 +46,28 @@ pub(super) fn server_time_ms(body: &[u8]) -> Result<i64, String> {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
+struct Ticker {
+    symbol: String,
+    quote_volume: Value,
+}
+
+/// Symbols with the quote volume of their last day, the largest first. Symbols whose names cannot be ours are left out.
+pub(super) fn quote_volumes(body: &[u8]) -> Result<Vec<(crate::market::Symbol, f64)>, String> {
+    let tickers: Vec<Ticker> = serde_json::from_slice(body).map_err(|e| format!("no volumes ({e})"))?;
+    let read = |ticker: Ticker| {
+        let volume = match &ticker.quote_volume {
+            Value::String(text) => text.parse().ok(),
+            other => other.as_f64(),
+        };
+        Some((ticker.symbol.parse().ok()?, volume.filter(|v: &f64| v.is_finite())?))
+    };
+    let mut all: Vec<(crate::market::Symbol, f64)> = tickers.into_iter().filter_map(read).collect();
+    all.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    Ok(all)
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Info {
     server_time: i64,
     rate_limits: Vec<binance::model::RateLimit>,

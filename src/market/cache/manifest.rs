@@ -84,6 +84,17 @@ pub struct Manifest {
     pub facts: Facts,
     /// What changed it last; `None` when the record is missing.
     pub provenance: Option<Provenance>,
+    /// Dump archives that went into it, oldest first, as far as its history reaches back.
+    pub archives: Vec<Archive>,
+}
+
+/// A dump archive that was merged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Archive {
+    /// Its file name.
+    pub name: String,
+    /// SHA-256 of its bytes, hex.
+    pub sha256: String,
 }
 
 /// A line of a month's history: what was merged, and the content that came of it.
@@ -92,6 +103,9 @@ pub(super) struct HistoryLine {
     pub(super) content_sha256: String,
     #[serde(flatten)]
     pub(super) provenance: Provenance,
+    /// Hash of the dump archive, where it was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) archive_sha256: Option<String>,
     pub(super) added: u64,
     pub(super) replaced: u64,
 }
@@ -106,17 +120,41 @@ const MAX_HISTORY: usize = 32;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct History {
     pub(super) merges: Vec<HistoryLine>,
+    /// Whether all of it came from a host that has it still: such a month may be evicted.
+    #[serde(default)]
+    pub(super) fetched: bool,
 }
 
 impl History {
+    pub(super) fn can_be_fetched(&self) -> bool {
+        self.fetched && !self.merges.is_empty()
+    }
+
+    /// The archives in it, each name with its newest content.
+    pub(super) fn archives(&self) -> Vec<Archive> {
+        let mut found: Vec<Archive> = Vec::new();
+        for line in &self.merges {
+            let Some(sha256) = line.archive_sha256.clone() else { continue };
+            found.retain(|archive| archive.name != line.provenance.source);
+            found.push(Archive { name: line.provenance.source.clone(), sha256 });
+        }
+        found
+    }
+
     pub(super) fn push(&mut self, line: HistoryLine) {
         // A line whose content never came to be is overtaken by the next attempt.
-        if self.merges.last().is_some_and(|last| last.content_sha256 == line.content_sha256) {
+        let same = |last: &HistoryLine| {
+            last.content_sha256 == line.content_sha256 && last.archive_sha256.is_some() == line.archive_sha256.is_some()
+        };
+        if self.merges.last().is_some_and(same) {
             self.merges.pop();
         }
         self.merges.push(line);
-        let excess = self.merges.len().saturating_sub(MAX_HISTORY);
-        self.merges.drain(..excess);
+        // The oldest lines go first, and those that name archives last: they tell what need not be fetched again.
+        while self.merges.len() > MAX_HISTORY {
+            let plain = self.merges.iter().position(|l| l.archive_sha256.is_none());
+            self.merges.remove(plain.filter(|at| at + 1 < self.merges.len()).unwrap_or(0));
+        }
     }
 
     pub(super) fn provenance_of(&self, content_sha256: &str) -> Option<Provenance> {

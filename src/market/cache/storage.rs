@@ -1,10 +1,15 @@
 //! Objects by path: atomic writes, tails, listings, and one writer at a time. Knows nothing of candles.
 
 use super::CacheError;
+use crate::market::config::{MarketConfig, s3_location};
 use bytes::Bytes;
+use futures::TryStreamExt;
+use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as ObjectPath;
+use object_store::prefix::PrefixStore;
 use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt};
+use secrecy::ExposeSecret;
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,11 +17,13 @@ use std::sync::Arc;
 /// Holds the lock files. Hidden, so that it is no market.
 const LOCK_DIR: &str = ".locks";
 
-/// The place where objects live: today a local directory.
+/// The place where objects live: a local directory, or a bucket. Locks are local files in both cases: they hold
+/// between the processes of one machine.
 #[derive(Clone, Debug)]
 pub(super) struct Storage {
     store: Arc<dyn ObjectStore>,
     root: PathBuf,
+    is_local: bool,
 }
 
 /// Holds an advisory lock until dropped; the operating system drops it with the process.
@@ -34,7 +41,31 @@ impl Storage {
         let store = LocalFileSystem::new_with_prefix(&root)
             .map_err(|source| CacheError::Store { path: root.display().to_string(), source })?
             .with_fsync(true);
-        Ok(Self { store: Arc::new(store), root })
+        Ok(Self { store: Arc::new(store), root, is_local: true })
+    }
+
+    /// Opens a bucket, with the locks in a local directory. Asks nothing of the service yet.
+    pub(super) fn open_s3(lock_root: &Path, url: &str, config: &MarketConfig) -> Result<Self, CacheError> {
+        let failed = |source| CacheError::Open { path: lock_root.to_owned(), source };
+        std::fs::create_dir_all(lock_root).map_err(failed)?;
+        let root = lock_root.canonicalize().map_err(failed)?;
+        let wrong = |what: String| CacheError::Bucket { url: url.to_owned(), what };
+        let (bucket, prefix) = s3_location(url).map_err(wrong)?;
+        let mut builder = AmazonS3Builder::new().with_bucket_name(bucket).with_region(&config.s3_region);
+        if let Some(endpoint) = &config.s3_endpoint {
+            builder = builder
+                .with_endpoint(endpoint.as_str().trim_end_matches('/'))
+                .with_allow_http(endpoint.scheme() == "http");
+        }
+        builder = match (&config.s3_access_key_id, &config.s3_secret_access_key) {
+            (Some(id), Some(secret)) => {
+                builder.with_access_key_id(id.expose_secret()).with_secret_access_key(secret.expose_secret())
+            }
+            _ => builder.with_skip_signature(true),
+        };
+        // Not every compatible service deletes many at once, and nothing here does.
+        let store = builder.with_disable_bulk_delete(true).build().map_err(|e| wrong(e.to_string()))?;
+        Ok(Self { store: Arc::new(PrefixStore::new(store, prefix)), root, is_local: false })
     }
 
     /// Where it is.
@@ -74,6 +105,15 @@ impl Storage {
         self.store.rename(&ObjectPath::from(from), &ObjectPath::from(to)).await.map_err(at(from))
     }
 
+    /// Removes an object; whether it was there.
+    pub(super) async fn delete(&self, path: &str) -> Result<bool, CacheError> {
+        match self.store.delete(&ObjectPath::from(path)).await {
+            Ok(()) => Ok(true),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(e) => Err(at(path)(e)),
+        }
+    }
+
     /// Names right under `dir`, sorted: directories, then objects.
     pub(super) async fn list(&self, dir: &str) -> Result<(Vec<String>, Vec<String>), CacheError> {
         let prefix = (!dir.is_empty()).then(|| ObjectPath::from(dir));
@@ -89,11 +129,22 @@ impl Storage {
         Ok((dirs, files))
     }
 
+    /// Every object below `dir` (everything when it is empty), with its size.
+    pub(super) async fn sizes(&self, dir: &str) -> Result<Vec<(String, u64)>, CacheError> {
+        let prefix = (!dir.is_empty()).then(|| ObjectPath::from(dir));
+        let all = self.store.list(prefix.as_ref()).map_ok(|meta| (meta.location.to_string(), meta.size));
+        match all.try_collect().await {
+            Ok(found) => Ok(found),
+            Err(object_store::Error::NotFound { .. }) => Ok(Vec::new()),
+            Err(e) => Err(at(dir)(e)),
+        }
+    }
+
     /// Waits until this is the only writer under `dir`, in this process and all others, and removes what a writer
     /// that was killed left half written there.
     pub(super) async fn lock(&self, dir: &str) -> Result<Lock, CacheError> {
         let lock_path = self.root.join(LOCK_DIR).join(dir.replace('/', "-"));
-        let data_dir = self.root.join(dir);
+        let (data_dir, is_local) = (self.root.join(dir), self.is_local);
         let failed_path = lock_path.clone();
         let locked = tokio::task::spawn_blocking(move || -> std::io::Result<Lock> {
             if let Some(parent) = lock_path.parent() {
@@ -101,7 +152,9 @@ impl Storage {
             }
             let file = OpenOptions::new().write(true).create(true).truncate(false).open(&lock_path)?;
             file.lock()?;
-            remove_half_written(&data_dir);
+            if is_local {
+                remove_half_written(&data_dir);
+            }
             Ok(Lock { _file: file })
         });
         let failed = |source| CacheError::Lock { path: failed_path, source };

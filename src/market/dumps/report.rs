@@ -123,7 +123,7 @@ pub struct ImportReport {
 }
 
 impl ImportReport {
-    pub(super) fn push(&mut self, file: FileReport) {
+    pub(in crate::market) fn push(&mut self, file: FileReport) {
         if file.imported {
             self.files_imported += 1;
         } else {

@@ -7,12 +7,12 @@ use super::generator::{MarketError, SimulatedMarket};
 use super::in_process::assets;
 use super::query::{ApiError, FundingRequest, KlinesRequest, Params};
 use super::spec::SymbolSpec;
-use crate::market::{Candle, MarketKind, Symbol, interval};
+use crate::market::{Candle, Interval, MarketKind, Symbol, interval};
 use serde_json::{Value, json};
 use std::fmt::Write;
 
 /// Longest month: windows of this length hold at least one candle of any interval.
-const MONTH_MS: i64 = 31 * 86_400_000;
+pub(super) const MONTH_MS: i64 = 31 * 86_400_000;
 
 impl From<MarketError> for ApiError {
     fn from(error: MarketError) -> Self {
@@ -67,19 +67,23 @@ pub(super) fn klines(
     Ok(kline_rows(kind, spec, &rows))
 }
 
-fn symbol_spec<'a>(market: &'a SimulatedMarket, symbol: &Symbol) -> Result<&'a SymbolSpec, ApiError> {
+pub(super) fn symbol_spec<'a>(market: &'a SimulatedMarket, symbol: &Symbol) -> Result<&'a SymbolSpec, ApiError> {
     market.spec().symbols.iter().find(|s| s.symbol == *symbol).ok_or_else(ApiError::invalid_symbol)
 }
 
-/// Spot writes eight decimals everywhere; USD-M writes those of tick and step, and five for quote volumes.
+/// Decimals of prices, volumes and quote volumes: eight everywhere on spot; on USD-M those of tick and step, and five.
+pub(super) fn decimals(kind: MarketKind, spec: &SymbolSpec, c: &Candle) -> (usize, usize, usize) {
+    match kind {
+        MarketKind::Spot => (8, 8, 8),
+        MarketKind::Um => (spec.decimals_at(c.low) as usize, spec.volume_decimals as usize, 5),
+    }
+}
+
 fn kline_rows(kind: MarketKind, spec: &SymbolSpec, rows: &[Candle]) -> String {
     let mut body = String::with_capacity(rows.len() * 180 + 2);
     body.push('[');
     for (i, c) in rows.iter().enumerate() {
-        let (price, volume, quote) = match kind {
-            MarketKind::Spot => (8, 8, 8),
-            MarketKind::Um => (spec.decimals_at(c.low) as usize, spec.volume_decimals as usize, 5),
-        };
+        let (price, volume, quote) = decimals(kind, spec, c);
         let comma = if i == 0 { "" } else { "," };
         let written = write!(
             body,
@@ -130,6 +134,22 @@ pub(super) fn funding(market: &SimulatedMarket, request: &FundingRequest, now_ms
         rows.drain(..rows.len().saturating_sub(request.limit));
     }
     Ok(Value::Array(rows.into_iter().map(|(_, row)| row).collect()).to_string())
+}
+
+/// The last 24 hours of every symbol, as far as anybody here reads it.
+pub(super) fn tickers(market: &SimulatedMarket, now_ms: i64) -> Result<String, ApiError> {
+    const DAY_MS: i64 = 86_400_000;
+    let mut rows = Vec::new();
+    for spec in &market.spec().symbols {
+        let hours = market.seen(&spec.symbol, Interval::H1, (now_ms - DAY_MS, now_ms), now_ms, |_, c| Some(c))?;
+        let (base, quote) = hours.iter().fold((0.0, 0.0), |(b, q), c| (b + c.volume, q + c.quote_volume));
+        rows.push(json!({
+            "symbol": spec.symbol.as_str(), "lastPrice": hours.last().map_or(String::new(), |c| format!("{:.8}", c.close)),
+            "volume": format!("{base:.8}"), "quoteVolume": format!("{quote:.8}"),
+            "openTime": now_ms - DAY_MS, "closeTime": now_ms,
+        }));
+    }
+    Ok(Value::Array(rows).to_string())
 }
 
 /// exchangeInfo; spot honours `symbol` and `symbols`, USD-M ignores them.

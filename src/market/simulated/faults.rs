@@ -41,9 +41,14 @@ pub enum FaultKind {
     Late,
     /// A quarter of an hour with wrong values, corrected `delay_ms` simulated ms after its end (1 h if not given).
     Revised,
+    /// A quarter of an hour with other values from the moment on that this fault is there, in REST and archives alike:
+    /// what an exchange does that issues a month anew.
+    Reissued,
+    /// An archive's checksum file that is not the archive's.
+    Checksum,
 }
 
-const NAMES: [(&str, FaultKind); 12] = [
+const NAMES: [(&str, FaultKind); 14] = [
     ("too_many_requests", FaultKind::TooManyRequests),
     ("banned", FaultKind::Banned),
     ("status_500", FaultKind::Status500),
@@ -56,6 +61,8 @@ const NAMES: [(&str, FaultKind); 12] = [
     ("gap", FaultKind::Gap),
     ("late", FaultKind::Late),
     ("revised", FaultKind::Revised),
+    ("reissued", FaultKind::Reissued),
+    ("checksum", FaultKind::Checksum),
 ];
 
 impl fmt::Display for FaultKind {
@@ -66,7 +73,7 @@ impl fmt::Display for FaultKind {
 
 impl FaultKind {
     fn is_of_candles(self) -> bool {
-        matches!(self, Self::Gap | Self::Late | Self::Revised)
+        matches!(self, Self::Gap | Self::Late | Self::Revised | Self::Reissued)
     }
 }
 
@@ -82,7 +89,8 @@ pub struct FaultSpec {
     /// Strikes only this symbol.
     #[serde(default)]
     pub symbol: Option<Symbol>,
-    /// Strikes only requests for this endpoint: `klines`, `time`, `exchangeInfo`, `fundingRate`, `ping`.
+    /// Strikes only requests for this endpoint: `klines`, `time`, `exchangeInfo`, `fundingRate`,
+    /// `ticker`, `ping`, `dump`, `checksum`.
     #[serde(default)]
     pub endpoint: Option<String>,
     /// Strikes from this simulated time on (candles: those that open then), UTC ms.
@@ -263,21 +271,24 @@ impl CandleFaults {
             match spec.kind {
                 FaultKind::Gap => return None,
                 FaultKind::Late if now_ms < until_ms(1_800_000) => return None,
-                FaultKind::Revised if now_ms < until_ms(3_600_000) => {
-                    // Half a percent either way at most, and a tenth of the volume missing.
-                    let off = 1.0 + 0.01 * (fraction(draw.child("size", 0)) - 0.5);
-                    shown.close = self.symbol.on_grid(shown.close * off);
-                    shown.high = shown.high.max(shown.close);
-                    shown.low = shown.low.min(shown.close);
-                    shown.volume -= shown.volume / 10;
-                    shown.quote -= shown.quote / 10;
-                    shown.taker -= shown.taker / 10;
-                    shown.taker_quote -= shown.taker_quote / 10;
-                }
+                FaultKind::Revised if now_ms < until_ms(3_600_000) => self.spoil(&mut shown, draw),
+                FaultKind::Reissued => self.spoil(&mut shown, draw),
                 _ => {}
             }
         }
         Some(shown)
+    }
+
+    /// Half a percent either way at most, and a tenth of the volume missing.
+    fn spoil(&self, shown: &mut BaseCandle, draw: Seed) {
+        let off = 1.0 + 0.01 * (fraction(draw.child("size", 0)) - 0.5);
+        shown.close = self.symbol.on_grid(shown.close * off);
+        shown.high = shown.high.max(shown.close);
+        shown.low = shown.low.min(shown.close);
+        shown.volume -= shown.volume / 10;
+        shown.quote -= shown.quote / 10;
+        shown.taker -= shown.taker / 10;
+        shown.taker_quote -= shown.taker_quote / 10;
     }
 }
 

@@ -54,16 +54,44 @@ pub(super) struct WeightCounter {
     refused: u32,
     banned_until_ms: i64,
     bans: u32,
+    peak: u32,
+    refusals: u64,
+}
+
+/// What was asked of a market so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct WeightUse {
+    /// Weight allowed in a minute.
+    pub limit: u32,
+    /// The most weight that was used in one minute.
+    pub peak: u32,
+    /// Requests refused for their weight (429 and 418).
+    pub refusals: u64,
 }
 
 impl WeightCounter {
     pub(super) fn new(limit: u32, spec: &LimitSpec) -> Self {
         let LimitSpec { refusals_before_ban, ban_ms, .. } = *spec;
-        Self { limit, refusals_before_ban, ban_ms, minute: 0, used: 0, refused: 0, banned_until_ms: 0, bans: 0 }
+        Self {
+            limit,
+            refusals_before_ban,
+            ban_ms,
+            minute: 0,
+            used: 0,
+            refused: 0,
+            banned_until_ms: 0,
+            bans: 0,
+            peak: 0,
+            refusals: 0,
+        }
     }
 
     pub(super) fn limit(&self) -> u32 {
         self.limit
+    }
+
+    pub(super) fn total(&self) -> WeightUse {
+        WeightUse { limit: self.limit, peak: self.peak, refusals: self.refusals }
     }
 
     /// Counts a request of `weight` at wall time `now_ms`. Refused ones count, too.
@@ -73,6 +101,13 @@ impl WeightCounter {
             (self.minute, self.used, self.refused) = (minute, 0, 0);
         }
         self.used = self.used.saturating_add(weight);
+        self.peak = self.peak.max(self.used);
+        let (used, verdict) = self.judge(now_ms, minute);
+        self.refusals += u64::from(verdict != Verdict::Served);
+        (used, verdict)
+    }
+
+    fn judge(&mut self, now_ms: i64, minute: i64) -> (u32, Verdict) {
         if now_ms < self.banned_until_ms {
             return (self.used, self.banned(now_ms));
         }

@@ -168,6 +168,7 @@ pub(super) enum Endpoint {
     ExchangeInfo,
     Klines,
     FundingRate,
+    Tickers,
 }
 
 impl Endpoint {
@@ -178,6 +179,7 @@ impl Endpoint {
             Self::ExchangeInfo => "exchangeInfo",
             Self::Klines => "klines",
             Self::FundingRate => "fundingRate",
+            Self::Tickers => "ticker",
         }
     }
 
@@ -193,6 +195,8 @@ impl Endpoint {
             },
             (Self::ExchangeInfo, MarketKind::Spot) => 20,
             (Self::FundingRate, _) => 0,
+            (Self::Tickers, MarketKind::Spot) => 80,
+            (Self::Tickers, MarketKind::Um) => 40,
             _ => 1,
         }
     }

@@ -2,24 +2,26 @@
 //!
 //! Routes under `/sim/` steer the simulation (status, clock, faults); they cost no weight and are never faulty.
 
+mod files;
+mod steer;
+mod stream;
+
 use super::answer;
 use super::clock::{MonotonicClock, SimulatedClock};
 use super::faults::{FaultKind, FaultSpec, Faults};
 use super::generator::SimulatedMarket;
-use super::limits::{LimitSpec, Verdict, WeightCounter};
+use super::limits::{LimitSpec, Verdict, WeightCounter, WeightUse};
 use super::query::{ApiError, Endpoint, FundingRequest, KlinesRequest, Params};
 use super::spec::{MarketSpec, SpecError};
 use crate::clock::Clock;
 use crate::market::MarketKind;
 use axum::{
-    Json, Router,
+    Router,
     body::Body,
     extract::{RawQuery, State},
     http::{HeaderName, Response, StatusCode, Uri, header},
     routing::get,
 };
-use serde::Deserialize;
-use serde_json::{Value, json};
 use std::{
     net::SocketAddr,
     sync::{
@@ -30,8 +32,6 @@ use std::{
 };
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-
-const DAY_MS: f64 = 86_400_000.0;
 
 /// What to simulate and where to serve it.
 #[derive(Clone, Debug, PartialEq)]
@@ -174,6 +174,12 @@ impl SimulatedExchange {
         self.shared.requests.load(Ordering::Relaxed)
     }
 
+    /// What was asked of a market so far, by weight.
+    #[must_use]
+    pub fn weight(&self, market: MarketKind) -> WeightUse {
+        lock(if market == MarketKind::Spot { &self.shared.spot } else { &self.shared.um }).total()
+    }
+
     /// Adds a fault.
     pub fn add_fault(&self, fault: FaultSpec) {
         lock(&self.shared.faults).add(fault);
@@ -210,12 +216,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 type Answer = Response<Body>;
 
 fn router(shared: Arc<Shared>) -> Router {
-    use Endpoint::{ExchangeInfo, FundingRate, Klines, Ping, Time};
+    use Endpoint::{ExchangeInfo, FundingRate, Klines, Ping, Tickers, Time};
     let routes = [
         ("/api/v3/ping", MarketKind::Spot, Ping),
         ("/api/v3/time", MarketKind::Spot, Time),
         ("/api/v3/exchangeInfo", MarketKind::Spot, ExchangeInfo),
         ("/api/v3/klines", MarketKind::Spot, Klines),
+        ("/api/v3/ticker/24hr", MarketKind::Spot, Tickers),
+        ("/fapi/v1/ticker/24hr", MarketKind::Um, Tickers),
         ("/fapi/v1/ping", MarketKind::Um, Ping),
         ("/fapi/v1/time", MarketKind::Um, Time),
         ("/fapi/v1/exchangeInfo", MarketKind::Um, ExchangeInfo),
@@ -230,9 +238,11 @@ fn router(shared: Arc<Shared>) -> Router {
         router = router.route(path, get(handler));
     }
     router
-        .route("/sim/status", get(status))
-        .route("/sim/clock", axum::routing::post(set_clock))
-        .route("/sim/faults", get(list_faults).post(add_fault).delete(clear_faults))
+        .route("/data/{*path}", get(files::serve))
+        .route("/stream", get(stream::serve))
+        .route("/sim/status", get(steer::status))
+        .route("/sim/clock", axum::routing::post(steer::set_clock))
+        .route("/sim/faults", get(steer::list_faults).post(steer::add_fault).delete(steer::clear_faults))
         .fallback(unknown_path)
         .with_state(shared)
 }
@@ -296,7 +306,12 @@ async fn strike(shared: &Shared, fault: &FaultSpec, used: &Used, limit: u32) -> 
         }
         FaultKind::Html => html(StatusCode::OK, "Just a moment..."),
         FaultKind::Empty => used.json(StatusCode::OK, String::new()),
-        FaultKind::Truncated | FaultKind::Gap | FaultKind::Late | FaultKind::Revised => return None,
+        FaultKind::Truncated
+        | FaultKind::Checksum
+        | FaultKind::Gap
+        | FaultKind::Late
+        | FaultKind::Revised
+        | FaultKind::Reissued => return None,
     })
 }
 
@@ -312,6 +327,10 @@ async fn body(
         Endpoint::Ping => Ok("{}".to_owned()),
         Endpoint::Time => Ok(format!("{{\"serverTime\":{now_ms}}}")),
         Endpoint::ExchangeInfo => answer::exchange_info(&shared.market, kind, &params, limit, now_ms),
+        Endpoint::Tickers => {
+            let market = Arc::clone(&shared.market);
+            blocking(move || answer::tickers(&market, now_ms)).await
+        }
         Endpoint::Klines => {
             let request = KlinesRequest::parse(kind, &params)?;
             let symbol = shared.market.spec().symbols.iter().find(|s| s.symbol == request.symbol);
@@ -402,53 +421,4 @@ fn respond(
 async fn unknown_path(uri: Uri) -> Answer {
     let error = ApiError::new(-5000, format!("Path {}, Method GET is invalid", uri.path()));
     respond(StatusCode::NOT_FOUND, "application/json;charset=UTF-8", [], error.body())
-}
-
-async fn status(State(shared): State<Arc<Shared>>) -> Json<Value> {
-    let spec = shared.market.spec();
-    let symbols: Vec<&str> = spec.symbols.iter().map(|s| s.symbol.as_str()).collect();
-    Json(json!({
-        "seed": spec.seed.0, "start_ms": spec.start_ms, "base": spec.base.name(), "symbols": symbols,
-        "edges": spec.edges, "now_ms": shared.clock.now_ms(), "speed": shared.clock.speed(),
-        "requests": shared.requests.load(Ordering::Relaxed),
-    }))
-}
-
-/// What `/sim/clock` takes; whatever is left out stays.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ClockChange {
-    /// Simulated seconds in a wall second.
-    speed: Option<f64>,
-    /// Wall seconds in a simulated day: another way to say the speed.
-    day_seconds: Option<f64>,
-    /// Jump ahead.
-    advance_ms: Option<i64>,
-}
-
-async fn set_clock(State(shared): State<Arc<Shared>>, Json(change): Json<ClockChange>) -> Json<Value> {
-    let by_day = change.day_seconds.filter(|s| *s > 0.0).map(|seconds| DAY_MS / 1_000.0 / seconds);
-    if let Some(speed) = change.speed.or(by_day) {
-        shared.clock.set_speed(speed);
-    }
-    if let Some(by_ms) = change.advance_ms {
-        shared.clock.advance(by_ms);
-    }
-    Json(json!({ "now_ms": shared.clock.now_ms(), "speed": shared.clock.speed() }))
-}
-
-async fn list_faults(State(shared): State<Arc<Shared>>) -> Json<Value> {
-    let faults = lock(&shared.faults);
-    let list = faults.list().iter().map(|(fault, struck)| json!({ "fault": fault, "struck": struck }));
-    Json(Value::Array(list.collect()))
-}
-
-async fn add_fault(State(shared): State<Arc<Shared>>, Json(fault): Json<FaultSpec>) -> StatusCode {
-    lock(&shared.faults).add(fault);
-    StatusCode::CREATED
-}
-
-async fn clear_faults(State(shared): State<Arc<Shared>>) -> StatusCode {
-    lock(&shared.faults).clear();
-    StatusCode::NO_CONTENT
 }

@@ -1,0 +1,181 @@
+//! `sg-ai data snapshot`, `diff` and `prune`: what the cache held, by content.
+
+use super::super::{CliError, Context, output};
+use super::{cache, minute};
+use crate::market::CandleCache;
+use crate::market::snapshot::{self, MonthChange, MonthDiff, NOW, Pruned, Snapshot, SnapshotError};
+use anyhow::Context as _;
+use clap::Args;
+use comfy_table::{CellAlignment, Table, presets::NOTHING};
+use serde::Serialize;
+
+/// Revised candles shown for one month as text; JSON has all.
+const MAX_SHOWN: usize = 10;
+
+/// Freeze what is cached under a name
+#[derive(Args, Debug)]
+pub(super) struct SnapshotArgs {
+    /// Name [default: vN_YYYY_MM_DD by today's date]
+    name: Option<String>,
+    /// Print JSON, with every month
+    #[arg(long)]
+    json: bool,
+}
+
+/// Tell what differs between two snapshots, or since one
+#[derive(Args, Debug)]
+pub(super) struct DiffArgs {
+    /// The older one: a name, or current
+    #[arg(default_value = "current")]
+    a: String,
+    /// The newer one: a name, or cache for what is stored now
+    #[arg(default_value = NOW)]
+    b: String,
+    /// Print JSON, with every revised candle
+    #[arg(long)]
+    json: bool,
+}
+
+/// Remove what no snapshot needs
+#[derive(Args, Debug)]
+pub(super) struct PruneArgs {
+    /// Keep only the newest N snapshots (the current one always stays) [default: all]
+    #[arg(long, value_name = "N")]
+    keep: Option<usize>,
+    /// Remove stored months, oldest first, until the candles take at most so many MB: only what can be fetched again
+    /// [default: market.cache_budget_mb, where it is set]
+    #[arg(long, value_name = "MB")]
+    budget_mb: Option<u64>,
+    /// Only say what would be removed
+    #[arg(long)]
+    dry_run: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Errors of snapshots: a wrong name is a wrong request.
+pub(super) fn refused(error: SnapshotError) -> CliError {
+    match error {
+        SnapshotError::Unknown(_) | SnapshotError::Name(_) | SnapshotError::Taken(_) => CliError::usage(error),
+        other => CliError::Failed(other.into()),
+    }
+}
+
+/// A snapshot, or what is stored now.
+pub(super) async fn named(cache: &CandleCache, name: &str, now_ms: i64) -> Result<Snapshot, CliError> {
+    let found = if name == NOW { snapshot::of_cache(cache, now_ms).await } else { snapshot::find(cache, name).await };
+    found.map_err(refused)
+}
+
+pub(super) async fn take(args: SnapshotArgs, ctx: &Context) -> Result<(), CliError> {
+    let cache = cache(ctx)?;
+    let taken = snapshot::take(&cache, args.name.as_deref(), ctx.clock.now_ms()).await.map_err(refused)?;
+    let written = if args.json {
+        output::json(&taken)
+    } else {
+        let (series, rows, version) = (taken.series.len(), taken.rows(), &taken.version[..16]);
+        output::line(format!("{}: {series} series, {rows} candles, version {version}", taken.name))
+    };
+    Ok(written.context("standard output")?)
+}
+
+pub(super) async fn diff(args: DiffArgs, ctx: &Context) -> Result<(), CliError> {
+    let cache = cache(ctx)?;
+    let now_ms = ctx.clock.now_ms();
+    let (a, b) = (named(&cache, &args.a, now_ms).await?, named(&cache, &args.b, now_ms).await?);
+    let found = snapshot::diff(&cache, &a, &b).await.map_err(refused)?;
+    let written = if args.json {
+        output::json(&found)
+    } else if found.is_empty() {
+        output::line(format!("{} and {} hold the same candles", a.name, b.name))
+    } else {
+        output::text(lines(&found))
+    };
+    Ok(written.context("standard output")?)
+}
+
+fn lines(found: &[MonthDiff]) -> String {
+    let mut text = String::new();
+    for d in found {
+        text.push_str(&format!("{} {} {} {}: ", d.market, d.symbol, d.interval, d.month));
+        match &d.change {
+            MonthChange::Added => text.push_str("new\n"),
+            MonthChange::Removed => text.push_str("gone\n"),
+            MonthChange::Grown { candles } => text.push_str(&format!("{candles} candles more\n")),
+            MonthChange::Unknown => text.push_str("differs, but its former content is no longer kept\n"),
+            MonthChange::Revised { candles, added } => {
+                text.push_str(&format!("{} candles revised, {added} more\n", candles.len()));
+                for r in candles.iter().take(MAX_SHOWN) {
+                    let now = r.new.map_or("gone".to_owned(), |c| ohlcv(&c));
+                    text.push_str(&format!("  {}  {} -> {now}\n", minute(r.open_time_ms), ohlcv(&r.old)));
+                }
+                if candles.len() > MAX_SHOWN {
+                    text.push_str(&format!("  and {} more; --json shows all\n", candles.len() - MAX_SHOWN));
+                }
+            }
+        }
+    }
+    text
+}
+
+fn ohlcv(c: &crate::market::Candle) -> String {
+    format!("o {} h {} l {} c {} v {}", c.open, c.high, c.low, c.close, c.volume)
+}
+
+/// What pruning removed.
+#[derive(Serialize)]
+struct PruneReport {
+    #[serde(flatten)]
+    pruned: Pruned,
+    evicted: Vec<String>,
+    evicted_bytes: u64,
+    dry_run: bool,
+}
+
+pub(super) async fn prune(args: PruneArgs, ctx: &Context) -> Result<(), CliError> {
+    let cache = cache(ctx)?;
+    let pruned = snapshot::prune(&cache, args.keep, args.dry_run).await.map_err(refused)?;
+    let budget_mb = args.budget_mb.unwrap_or(ctx.config().market.cache_budget_mb);
+    let mut report = PruneReport { pruned, evicted: Vec::new(), evicted_bytes: 0, dry_run: args.dry_run };
+    if budget_mb > 0 {
+        let evicted = cache.evict(budget_mb << 20, i64::MAX, args.dry_run).await.context("candle cache")?;
+        report.evicted_bytes = evicted.iter().map(|e| e.bytes).sum();
+        report.evicted = evicted.into_iter().map(|e| e.path).collect();
+    }
+    let written = if args.json {
+        output::json(&report)
+    } else {
+        let verb = if report.dry_run { "would remove" } else { "removed" };
+        let (snapshots, contents) = (report.pruned.snapshots.len(), report.pruned.contents.len());
+        let (months, mb) = (report.evicted.len(), report.evicted_bytes as f64 / 1e6);
+        output::line(format!(
+            "{verb} {snapshots} snapshots, {contents} former contents of months, {months} months ({mb:.1} MB)"
+        ))
+    };
+    Ok(written.context("standard output")?)
+}
+
+/// Snapshots as a table, the current one marked.
+pub(super) fn table(all: &[Snapshot], current: Option<&str>) -> String {
+    let mut table = Table::new();
+    table.load_style(NOTHING).set_header(["snapshot", "taken", "series", "candles", "version", ""]);
+    for s in all {
+        let mark = if Some(s.name.as_str()) == current { "current" } else { "" };
+        let (series, rows) = (s.series.len().to_string(), s.rows().to_string());
+        table.add_row([
+            s.name.as_str(),
+            &minute(s.taken_at_ms),
+            &series,
+            &rows,
+            &s.version[..s.version.len().min(16)],
+            mark,
+        ]);
+    }
+    for i in [2, 3] {
+        if let Some(column) = table.column_mut(i) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table.trim_fmt()
+}

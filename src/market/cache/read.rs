@@ -1,0 +1,134 @@
+//! Reading candles back: whole ranges, intervals built from finer ones, and long ranges month by month.
+
+use super::{CacheError, CandleCache, YEAR_10000_MS, blocking, candle_dir, damage, decode};
+use crate::market::resample::{can_resample, resample};
+use crate::market::{CandleSeries, Interval, MarketKind, Symbol, interval};
+use futures::{StreamExt, TryStreamExt, stream};
+
+/// Months decoded at once: a few cores' worth, so that memory stays bounded.
+const DECODE_AT_ONCE: usize = 4;
+
+impl CandleCache {
+    /// Candles that open in `[from_ms, to_ms)`.
+    ///
+    /// Only what is stored comes back: gaps stay gaps, and nothing stored gives an empty series. An interval of which
+    /// nothing at all is stored is resampled from the finer one that covers the range best (the finest, when several
+    /// cover it equally); its candles are whole ones only.
+    ///
+    /// # Errors
+    /// When a month cannot be read.
+    pub async fn load(
+        &self,
+        market: MarketKind,
+        symbol: &Symbol,
+        interval: Interval,
+        from_ms: i64,
+        to_ms: i64,
+    ) -> Result<CandleSeries, CacheError> {
+        let stored = self.stored_intervals(market, symbol).await?;
+        if stored.contains(&interval) {
+            return self.load_stored(market, symbol, interval, from_ms, to_ms).await;
+        }
+        let (from, to) = (from_ms.clamp(0, YEAR_10000_MS), to_ms.clamp(0, YEAR_10000_MS));
+        let first_ms = interval::open_time_ms(interval, from);
+        let end_ms = interval::next_open_time_ms(interval, interval::open_time_ms(interval, to));
+        let mut best: Option<(i64, Interval)> = None;
+        for finer in stored.into_iter().filter(|finer| *finer < interval && can_resample(*finer, interval)) {
+            let covered_ms = self.covered_ms(market, symbol, finer, first_ms, end_ms).await?;
+            if best.is_none_or(|(most, _)| covered_ms > most) {
+                best = Some((covered_ms, finer));
+            }
+        }
+        let Some((_, finer)) = best else { return Ok(CandleSeries::new(interval)) };
+        let fine = self.load_stored(market, symbol, finer, first_ms, end_ms).await?;
+        let coarse = blocking(move || resample(&fine, interval)).await?;
+        let dir = candle_dir(market, symbol, finer);
+        Ok(coarse.map_err(|e| damage(&dir, e))?.slice(from_ms, to_ms))
+    }
+
+    /// How much of `[from_ms, to_ms)` stored candles cover, in ms.
+    async fn covered_ms(
+        &self,
+        market: MarketKind,
+        symbol: &Symbol,
+        interval: Interval,
+        from_ms: i64,
+        to_ms: i64,
+    ) -> Result<i64, CacheError> {
+        let dir = candle_dir(market, symbol, interval);
+        let mut covered_ms = 0;
+        for month in self.months_in(&dir, from_ms, to_ms).await? {
+            let Some(facts) = self.facts(&dir, &month).await? else { continue };
+            let end_ms = interval::next_open_time_ms(interval, facts.last_open_ms);
+            covered_ms += (end_ms.min(to_ms) - facts.first_open_ms.max(from_ms)).max(0);
+            let holes = facts.gaps.iter().map(|g| (g.to_ms.min(to_ms) - g.from_ms.max(from_ms)).max(0));
+            covered_ms -= holes.sum::<i64>();
+        }
+        Ok(covered_ms)
+    }
+
+    /// [`load`](Self::load), without building what is not stored.
+    ///
+    /// # Errors
+    /// When a month cannot be read.
+    pub async fn load_stored(
+        &self,
+        market: MarketKind,
+        symbol: &Symbol,
+        interval: Interval,
+        from_ms: i64,
+        to_ms: i64,
+    ) -> Result<CandleSeries, CacheError> {
+        let dir = candle_dir(market, symbol, interval);
+        let months = self.months_in(&dir, from_ms, to_ms).await?;
+        let decoded = stream::iter(months.into_iter().map(|month| {
+            let path = format!("{dir}/{month}.parquet");
+            async move {
+                match self.storage.get(&path).await? {
+                    Some(bytes) => decode(path, bytes, interval).await,
+                    None => Ok(CandleSeries::new(interval)),
+                }
+            }
+        }));
+        let mut all = CandleSeries::new(interval);
+        let mut parts = std::pin::pin!(decoded.buffered(DECODE_AT_ONCE));
+        while let Some(part) = parts.try_next().await? {
+            for candle in part.candles().filter(|c| (from_ms..to_ms).contains(&c.open_time_ms)) {
+                all.push(&candle).map_err(|e| CacheError::Damaged { path: dir.clone(), what: e.to_string() })?;
+            }
+        }
+        Ok(all)
+    }
+
+    /// [`load_stored`](Self::load_stored) month by month, for ranges that are not to be in memory at once: at most one
+    /// month (of minutes: about 4 MB) is decoded ahead.
+    pub fn months(
+        &self,
+        market: MarketKind,
+        symbol: &Symbol,
+        interval: Interval,
+        from_ms: i64,
+        to_ms: i64,
+    ) -> impl futures::Stream<Item = Result<CandleSeries, CacheError>> + Send + 'static {
+        let (cache, symbol) = (self.clone(), symbol.clone());
+        let dir = candle_dir(market, &symbol, interval);
+        let names = async move { cache.months_in(&dir, from_ms, to_ms).await.map(|months| (cache, months)) };
+        stream::once(names).flat_map(move |listed| {
+            let symbol = symbol.clone();
+            match listed {
+                Err(e) => stream::iter([Err(e)]).boxed(),
+                Ok((cache, months)) => stream::iter(months)
+                    .then(move |month| {
+                        let (cache, symbol) = (cache.clone(), symbol.clone());
+                        async move {
+                            let whole = cache.load_month(market, &symbol, interval, &month).await?;
+                            let is_inside = whole.open_times_ms().first().is_some_and(|t| *t >= from_ms)
+                                && whole.open_times_ms().last().is_some_and(|t| *t < to_ms);
+                            Ok(if is_inside { whole } else { whole.slice(from_ms, to_ms) })
+                        }
+                    })
+                    .boxed(),
+            }
+        })
+    }
+}
