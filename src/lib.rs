@@ -14,6 +14,7 @@ pub mod lifecycle;
 pub mod market;
 pub mod metrics;
 pub mod notify;
+pub mod protocol;
 pub mod report;
 pub mod search;
 pub mod store;

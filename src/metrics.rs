@@ -115,6 +115,20 @@ declare! {
     Mirrored GENERATIONS_TOTAL = "sg_ai_generations_total" [] (Counter);
     /// Strategies ever evaluated by a search.
     Mirrored EVALUATIONS_TOTAL = "sg_ai_evaluations_total" [] (Counter);
+    /// Search sessions that ended, on the real market and on null markets (placebo).
+    Mirrored PROTOCOL_SESSIONS_TOTAL = "sg_ai_protocol_sessions_total" ["market"] (Counter);
+    /// Sessions whose search beat its null searches.
+    Mirrored PROTOCOL_SELECTED_TOTAL = "sg_ai_protocol_selected_total" ["market"] (Counter);
+    /// Sessions with a strategy that entered shadow.
+    Mirrored PROTOCOL_ENTERED_TOTAL = "sg_ai_protocol_entered_total" ["market"] (Counter);
+    /// Strategies that went live; of the placebo market, that would have.
+    Mirrored PROTOCOL_PROMOTED_TOTAL = "sg_ai_protocol_promoted_total" ["market"] (Counter);
+    /// Backtests of null searches ever.
+    Mirrored NULL_EVALUATIONS_TOTAL = "sg_ai_null_evaluations_total" [] (Counter);
+    /// Chance that real sessions get through as much more often than placebo ones as they did; absent while none did.
+    Mirrored PLACEBO_P_VALUE = "sg_ai_placebo_p_value" [] (Gauge);
+    /// Whether promotions are frozen, because real and placebo cannot be told apart: 1 or 0.
+    Mirrored PROMOTIONS_FROZEN = "sg_ai_promotions_frozen" [] (Gauge);
     /// Dead letters that nobody dealt with.
     Mirrored DEAD_LETTERS = "sg_ai_dead_letters" [] (Gauge);
     /// Notifications waiting to be delivered.

@@ -6,6 +6,7 @@
 pub mod archive;
 pub mod audit;
 pub mod backtest;
+pub mod calibrate;
 pub mod config;
 mod context;
 pub mod data;
@@ -73,6 +74,8 @@ enum Command {
     Audit(audit::AuditArgs),
     /// Backtest one strategy, or a file of strategies, over cached candles
     Backtest(backtest::BacktestArgs),
+    /// Measure how often the protocol promotes, on simulated markets of which all is known
+    Calibrate(calibrate::CalibrateArgs),
     /// Look at the configuration
     Config(config::ConfigArgs),
     /// Run the continuous runner: search
@@ -119,6 +122,7 @@ async fn dispatch(command: Command, ctx: &Context) -> Result<(), CliError> {
         Command::Export(args) => export::run(args, ctx).await,
         Command::Keys(args) => keys::run(args, ctx).await,
         Command::Backtest(args) => backtest::run(args, ctx).await,
+        Command::Calibrate(args) => calibrate::run(args, ctx).await,
         Command::Config(args) => config::run(args, ctx).await,
         Command::Continuous => run::run(run::Half::Continuous, ctx).await,
         Command::DeadLetters(args) => dead_letters::run(args, ctx).await,

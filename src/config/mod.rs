@@ -17,6 +17,7 @@ use crate::{
     engine::{Costs, EngineConfig},
     lifecycle::{StayingConfig, Thresholds},
     market::MarketConfig,
+    protocol::ProtocolConfig,
     search::SearchConfig,
     store::StoreConfig,
 };
@@ -44,6 +45,8 @@ pub struct Config {
     pub lifecycle: Thresholds,
     /// Detectors of an edge that has gone.
     pub staying: StayingConfig,
+    /// Null searches, the online procedure, the placebo island.
+    pub protocol: ProtocolConfig,
     /// The search.
     pub search: SearchConfig,
     /// The runners.
@@ -61,7 +64,8 @@ impl Config {
         let market = || self.market.validate().err().map(|(key, why)| (format!("market.{key}"), why));
         let search = || self.search.validate().err().map(|e| (format!("search.{}", e.key), e.problem));
         let staying = || self.staying.validate().err().map(|(key, why)| (format!("staying.{key}"), why));
-        let found = limits.or_else(staying).or_else(market).or_else(search);
+        let protocol = || self.protocol.validate().err().map(|e| (format!("protocol.{}", e.key), e.problem));
+        let found = limits.or_else(staying).or_else(market).or_else(protocol).or_else(search);
         let found = found.or_else(|| self.daemon.problem().map(|(key, why)| (format!("daemon.{key}"), why)));
         let found = found.or_else(|| self.http.problem().map(|(key, why)| (format!("http.{key}"), why)));
         let found =

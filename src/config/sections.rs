@@ -50,9 +50,9 @@ pub struct DaemonConfig {
     pub shadow_interval_s: u64,
     /// Between two runs of the deployment manager, seconds.
     pub review_interval_s: u64,
-    /// Window of a search session with its hold-out, days.
+    /// Candles that a search session looks at, days.
     pub backtest_days: u32,
-    /// Last part of the window that the search never sees, days.
+    /// Candles after them that no search sees, days.
     pub holdout_days: u32,
     /// Candles before a window on which indicators warm up, days.
     pub warmup_days: u32,
@@ -86,10 +86,6 @@ impl DaemonConfig {
 
     pub(super) fn problem(&self) -> Option<Problem> {
         let zero = |key, value: u64| (value == 0).then(|| (key, "must be at least 1".to_owned()));
-        let holdout = || {
-            let why = format!("must be below daemon.backtest_days, which is {}", self.backtest_days);
-            (self.holdout_days >= self.backtest_days).then_some(("holdout_days", why))
-        };
         let twice = || {
             let mut seen = self.symbols.clone();
             seen.sort();
@@ -107,7 +103,6 @@ impl DaemonConfig {
             .or_else(|| zero("review_interval_s", self.review_interval_s))
             .or_else(|| zero("backtest_days", self.backtest_days.into()))
             .or_else(|| zero("holdout_days", self.holdout_days.into()))
-            .or_else(holdout)
             .or_else(|| zero("shadow_lookback_days", self.shadow_lookback_days.into()))
             .or_else(|| zero("candidates_per_session", self.candidates_per_session.into()))
             .or_else(|| zero("step_attempts", self.step_attempts.into()))

@@ -16,7 +16,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::engine::Engine;
 use crate::http;
-use crate::lifecycle::ThresholdGate;
+use crate::lifecycle;
 use crate::market::{Binance, CandleCache, Feed};
 use crate::metrics;
 use crate::notify::Channel;
@@ -115,7 +115,8 @@ impl App {
             costs: config.costs,
             initial_capital: config.engine.initial_capital,
             market: config.daemon.market,
-            recent_trades: config.lifecycle.live_recent_trades as usize,
+            protocol: config.protocol.clone(),
+            limits: config.lifecycle.clone(),
             channels: Channel::configured(&config.notify),
             seed: Seed(config.daemon.seed),
             store: store.clone(),
@@ -124,7 +125,7 @@ impl App {
             engine: Arc::new(Engine::new(config.engine.clone())),
             engine_config: config.engine.clone(),
             threads,
-            gate: Arc::new(ThresholdGate::new(config.lifecycle.clone())?),
+            gate: lifecycle::gate(&config.lifecycle)?,
             stop: stop.clone(),
         });
         let readings = Arc::new(store.clone());

@@ -6,6 +6,7 @@ use super::core::Core;
 use crate::engine::{SymbolWindow, Window, WindowError};
 use crate::market::cache::CacheError;
 use crate::market::{CandleCache, CandleSeries, FundingRate, Interval, MarketKind, Symbol, interval};
+use crate::protocol::Split;
 use crate::store::FeedStatus;
 use anyhow::Context as _;
 use chrono::DateTime;
@@ -89,6 +90,19 @@ impl Loaded {
             funding: s.funding.iter().copied().filter(|f| f.time_ms < to_ms).collect(),
         };
         Window::new(from_ms, to_ms, self.symbols.iter().map(cut).collect())
+    }
+
+    /// The candles of a session in two: what its search may look at, and what it may not.
+    ///
+    /// # Errors
+    /// When a symbol has no candle in either.
+    pub(super) fn split(&self, from_ms: i64, split_ms: i64, to_ms: i64) -> Result<Split, WindowError> {
+        Split::cut(|from, to| self.window(from, to), from_ms, split_ms, to_ms)
+    }
+
+    /// Whether every symbol has candles from `from_ms` on.
+    pub(super) fn reaches_back_to(&self, from_ms: i64) -> bool {
+        self.symbols.iter().all(|s| s.candles.open_times_ms().first().is_some_and(|first| *first <= from_ms))
     }
 }
 

@@ -3,9 +3,10 @@
 use super::candles::DAY_MS;
 use crate::config::DaemonConfig;
 use crate::engine::{Costs, Engine, EngineConfig};
-use crate::lifecycle::Gate;
+use crate::lifecycle::{Gate, Thresholds};
 use crate::market::{CandleCache, Feed, MarketKind};
 use crate::notify::Channel;
+use crate::protocol::{Plan, ProtocolConfig};
 use crate::search::SearchConfig;
 use crate::store::{Lease, LeaseToken, Store};
 use anyhow::Context as _;
@@ -42,11 +43,12 @@ impl Did {
 pub(super) struct Core {
     pub(super) settings: DaemonConfig,
     pub(super) search: SearchConfig,
+    pub(super) protocol: ProtocolConfig,
+    /// Limits of the gates.
+    pub(super) limits: Thresholds,
     pub(super) costs: Costs,
     pub(super) initial_capital: f64,
     pub(super) market: MarketKind,
-    /// Closed trades that count as recent in live evidence.
-    pub(super) recent_trades: usize,
     /// Who is told of events.
     pub(super) channels: Vec<Channel>,
     pub(super) seed: Seed,
@@ -64,6 +66,17 @@ impl Core {
     /// Candles before a window on which indicators warm up, ms.
     pub(super) fn warmup_ms(&self) -> i64 {
         i64::from(self.settings.warmup_days.max(self.settings.shadow_lookback_days)) * DAY_MS
+    }
+
+    /// What a session is told.
+    pub(super) fn plan(&self) -> Plan<'_> {
+        let candidates = self.settings.candidates_per_session as usize;
+        Plan { search: &self.search, protocol: &self.protocol, candidates }
+    }
+
+    /// Closed trades that count as recent in live evidence.
+    pub(super) fn recent_trades(&self) -> usize {
+        self.limits.live_recent_trades as usize
     }
 
     /// The engine, or one for runs that began with another capital than is configured now.

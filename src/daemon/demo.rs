@@ -204,6 +204,8 @@ fn configure(
     config.daemon.shadow_symbols = Vec::new();
     config.daemon.generation_interval_s = SESSION_INTERVAL_S;
     config.daemon.candidates_per_session = 5;
+    // The simulated market's history is no longer; its edges are strong enough to show in it.
+    config.daemon.holdout_days = 30;
     config.search.population_size = config.search.population_size.min(300);
     config.search.generations = config.search.generations.min(6);
     // Months go by in minutes: hourly reviews would cost more than they show.

@@ -14,6 +14,7 @@ mod judge;
 mod messages;
 pub mod notifier;
 mod paper;
+mod placebo;
 pub mod replay;
 mod runners;
 mod schedule;

@@ -26,7 +26,7 @@ mod stake;
 mod window;
 
 pub use costs::{Costs, MAX_SLIPPAGE_FRACTION, Slippage};
-pub use ledger::{DailyEquity, ExitReason, Ledger, Side, Trade};
+pub use ledger::{DailyEquity, ExitReason, Holding, Ledger, Side, Trade};
 pub use performance::{MonthlyReturn, Performance};
 pub use stake::Stake;
 pub use window::{FundingRate, SymbolWindow, Window, WindowError};

@@ -222,7 +222,8 @@ impl<'a> Prepared<'a> {
             if wanted.summary_only {
                 daily_equity = equity::daily(&sleeves, timeline);
             }
-            Ledger { trades: self.in_order(market, &trades), daily_equity }
+            let holdings = runs.iter().zip(&market.frames).map(|(run, frame)| run.told(frame)).collect();
+            Ledger { trades: self.in_order(market, &trades), daily_equity, holdings }
         });
         let stake = if wanted.summary_only { None } else { Stake::of(&trades, first) };
         Ok(Outcome { performance, per_symbol, daily_returns, stake, trades_digest: digest.value(), ledger })

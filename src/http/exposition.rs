@@ -26,6 +26,15 @@ pub(super) fn render(snapshot: Option<&Snapshot>, now_ms: i64) -> String {
     out.write(&m::GENERATIONS_TOTAL, [([], s.trials.generations as f64)]);
     out.write(&m::EVALUATIONS_TOTAL, [([], s.trials.evaluations as f64)]);
 
+    let markets = [("real", s.protocol.real), ("placebo", s.protocol.placebo)];
+    out.write(&m::PROTOCOL_SESSIONS_TOTAL, markets.map(|(market, p)| ([market], p.sessions as f64)));
+    out.write(&m::PROTOCOL_SELECTED_TOTAL, markets.map(|(market, p)| ([market], p.selected as f64)));
+    out.write(&m::PROTOCOL_ENTERED_TOTAL, markets.map(|(market, p)| ([market], p.entered as f64)));
+    out.write(&m::PROTOCOL_PROMOTED_TOTAL, markets.map(|(market, p)| ([market], p.promoted as f64)));
+    out.write(&m::NULL_EVALUATIONS_TOTAL, [([], s.protocol.null_evaluations as f64)]);
+    out.write(&m::PLACEBO_P_VALUE, s.protocol.p_value.map(|p| ([], p)));
+    out.write(&m::PROMOTIONS_FROZEN, [([], f64::from(u8::from(s.protocol.frozen)))]);
+
     out.write(&m::DEAD_LETTERS, [([], s.open_dead_letters as f64)]);
     out.write(&m::OUTBOX_PENDING, [([], s.outbox_pending as f64)]);
     out.write(&m::OUTBOX_DEAD, [([], s.outbox_dead as f64)]);

@@ -40,6 +40,7 @@ pub struct Checks {
     pub candles: Check,
     pub generations: Check,
     pub shadow: Check,
+    pub promotions: Check,
 }
 
 /// The whole answer of `GET /sg-ai/health`.
@@ -85,7 +86,8 @@ pub fn assess(read: &Result<Snapshot, String>, limits: Limits, started_ms: i64, 
             let unknown =
                 || Check { status: Status::Unknown, detail: "the database did not answer".into(), age_s: None };
             let database = Check { status: Status::Unhealthy, detail: why.clone(), age_s: None };
-            Checks { process, database, candles: unknown(), generations: unknown(), shadow: unknown() }
+            let (candles, generations, shadow, promotions) = (unknown(), unknown(), unknown(), unknown());
+            Checks { process, database, candles, generations, shadow, promotions }
         }
         Ok(snapshot) => Checks {
             process,
@@ -93,10 +95,11 @@ pub fn assess(read: &Result<Snapshot, String>, limits: Limits, started_ms: i64, 
             candles: candles(snapshot, limits, uptime_s, now_ms),
             generations: generations(snapshot, limits, uptime_s, now_ms),
             shadow: shadow(snapshot, limits, uptime_s, now_ms),
+            promotions: promotions(snapshot),
         },
     };
     let all = [&checks.process, &checks.database, &checks.candles, &checks.generations, &checks.shadow];
-    let status = all.into_iter().map(|check| check.status).max().unwrap_or(Status::Unknown);
+    let status = all.into_iter().chain([&checks.promotions]).map(|check| check.status).max().unwrap_or(Status::Unknown);
     let last_generation = read.as_ref().ok().and_then(|snapshot| snapshot.last_generation_ms).and_then(rfc3339);
     Health { status, last_generation, version: env!("CARGO_PKG_VERSION"), uptime_s, checks }
 }
@@ -165,6 +168,21 @@ fn shadow(snapshot: &Snapshot, limits: Limits, uptime_s: f64, now_ms: i64) -> Ch
         None => "paper trading was never extended yet".into(),
     };
     with_runner(Check { status, detail, age_s: age }, snapshot, SHADOW_RUNNER)
+}
+
+/// Frozen promotions are for a person to look at: the daemon does its work, and its work says that there is nothing.
+fn promotions(snapshot: &Snapshot) -> Check {
+    let (real, placebo) = (snapshot.protocol.real, snapshot.protocol.placebo);
+    let counts = format!(
+        "{} of {} real and {} of {} placebo sessions got through",
+        real.entered, real.sessions, placebo.entered, placebo.sessions
+    );
+    if snapshot.protocol.frozen {
+        let detail = format!("frozen: real and placebo cannot be told apart ({counts})");
+        Check { status: Status::Degraded, detail, age_s: None }
+    } else {
+        Check { status: Status::Healthy, detail: format!("open ({counts})"), age_s: None }
+    }
 }
 
 /// A runner that fails makes its check degraded at least, and its error says why.

@@ -11,8 +11,10 @@ mod tests;
 
 pub use health::{Check, Checks, Health, Limits, Status, assess};
 pub use problem::Problem;
-pub use snapshot::{CONTINUOUS_RUNNER, Feed, Island, Readings, Runner, SHADOW_RUNNER, Snapshot, Trials};
-pub use stats::{FeedStats, IslandStats, OutboxStats, RunnerStats, Stats};
+pub use snapshot::{
+    CONTINUOUS_RUNNER, Feed, Island, Passed, Protocol, Readings, Runner, SHADOW_RUNNER, Snapshot, Trials,
+};
+pub use stats::{FeedStats, IslandStats, OutboxStats, PassedStats, ProtocolStats, RunnerStats, Stats};
 
 use crate::{
     clock::Clock,
@@ -48,6 +50,7 @@ pub const ROUTES: &[&str] = &[
     "/sg-ai/health/candles",
     "/sg-ai/health/generations",
     "/sg-ai/health/shadow",
+    "/sg-ai/health/promotions",
     "/sg-ai/stats",
 ];
 
@@ -89,6 +92,7 @@ pub fn router(readings: Arc<dyn Readings>, config: &HttpConfig, limits: Limits, 
         .route("/sg-ai/health/candles", get(async |State(s): Shared_| check(s.health().await.checks.candles)))
         .route("/sg-ai/health/generations", get(async |State(s): Shared_| check(s.health().await.checks.generations)))
         .route("/sg-ai/health/shadow", get(async |State(s): Shared_| check(s.health().await.checks.shadow)))
+        .route("/sg-ai/health/promotions", get(async |State(s): Shared_| check(s.health().await.checks.promotions)))
         .route("/sg-ai/stats", get(stats))
         .fallback(not_found)
         .method_not_allowed_fallback(not_allowed)

@@ -41,6 +41,8 @@ pub struct Snapshot {
     pub outbox_pending: u64,
     /// Notifications given up.
     pub outbox_dead: u64,
+    /// Real sessions beside those of the placebo island.
+    pub protocol: Protocol,
     /// Where each feed of candles stands.
     pub feeds: Vec<Feed>,
     /// Where each runner stands.
@@ -68,6 +70,36 @@ pub struct Trials {
     pub generations: u64,
     pub evaluations: u64,
     pub failures: u64,
+}
+
+/// Real sessions beside those of the placebo island, which searches null markets through the same code and gates.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Protocol {
+    /// Sessions on the real market.
+    pub real: Passed,
+    /// Sessions on null markets.
+    pub placebo: Passed,
+    /// Null searches made for p-values, ever.
+    pub null_searches: u64,
+    /// Their backtests.
+    pub null_evaluations: u64,
+    /// P-value of real sessions getting through no more often than placebo ones; `None` while nothing got through.
+    pub p_value: Option<f64>,
+    /// Whether promotions are frozen, because the two cannot be told apart.
+    pub frozen: bool,
+}
+
+/// How far sessions of one kind got.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Passed {
+    /// Sessions that ended.
+    pub sessions: u64,
+    /// Of them, those whose search beat its null searches.
+    pub selected: u64,
+    /// Of them, those with a strategy that entered shadow.
+    pub entered: u64,
+    /// Strategies that went live.
+    pub promoted: u64,
 }
 
 /// Where a feed of candles stands.

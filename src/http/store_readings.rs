@@ -1,9 +1,10 @@
 //! Snapshots from the store: three short reads at once.
 
-use super::snapshot::{Feed, Island, Readings, Runner, Snapshot, Trials};
+use super::snapshot::{Feed, Island, Passed, Protocol, Readings, Runner, Snapshot, Trials};
 use crate::{
+    evidence::placebo::PlaceboComparison,
     market::MarketKind,
-    store::{FeedStatus, GenerationRow, RunnerStatus, Store},
+    store::{FeedStatus, GenerationRow, ProtocolTotals, RunnerStatus, Store},
 };
 use async_trait::async_trait;
 
@@ -16,7 +17,9 @@ impl Readings for Store {
         let read = tokio::try_join!(self.overview(), self.feeds(), self.runners());
         let (overview, feeds, runners) = read.map_err(|error| error.to_string())?;
         let newest = overview.last_generations.iter().map(|row| row.created_at.timestamp_millis()).max();
+        let promoted = overview.transitions.get("go_live").copied().unwrap_or(0);
         Ok(Snapshot {
+            protocol: protocol(overview.protocol, promoted),
             last_generation_ms: newest,
             shadow_profit_factor: median(overview.shadow_profit_factors.into_values().collect()),
             strategies: overview.strategies,
@@ -36,6 +39,25 @@ impl Readings for Store {
             feeds: feeds.into_iter().map(feed).collect(),
             runners: runners.into_iter().map(runner).collect(),
         })
+    }
+}
+
+fn protocol(totals: ProtocolTotals, promoted: u64) -> Protocol {
+    let t = totals;
+    let compared = PlaceboComparison::of(t.real_sessions, t.real_passed, t.placebo_sessions, t.placebo_passed);
+    let placebo = Passed {
+        sessions: t.placebo_sessions,
+        selected: t.placebo_selected,
+        entered: t.placebo_passed,
+        promoted: t.placebo_promoted,
+    };
+    Protocol {
+        real: Passed { sessions: t.real_sessions, selected: t.real_selected, entered: t.real_passed, promoted },
+        placebo,
+        null_searches: t.null_searches,
+        null_evaluations: t.null_evaluations,
+        p_value: compared.p_value,
+        frozen: compared.frozen,
     }
 }
 

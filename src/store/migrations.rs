@@ -10,6 +10,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("V3__lifecycle", include_str!("../../migrations/V3__lifecycle.sql")),
     ("V4__audit", include_str!("../../migrations/V4__audit.sql")),
     ("V5__operations", include_str!("../../migrations/V5__operations.sql")),
+    ("V6__protocol", include_str!("../../migrations/V6__protocol.sql")),
     ("V13__runs", include_str!("../../migrations/V13__runs.sql")),
     ("V14__deployments", include_str!("../../migrations/V14__deployments.sql")),
     ("V15__rights", include_str!("../../migrations/V15__rights.sql")),

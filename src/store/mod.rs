@@ -19,6 +19,7 @@ mod migrations;
 mod outbox;
 mod overview;
 mod paper;
+mod protocol;
 mod regimes;
 mod results;
 mod runs;
@@ -47,6 +48,9 @@ pub use migrations::{MigrationReport, SCHEMA_VERSION};
 pub use outbox::{ClaimedEvent, Delivery, NewEvent, OutboxDepth};
 pub use overview::{GenerationRow, Overview, TrialTotals};
 pub use paper::{ActivePaperRun, PaperPass, PaperRun, PassOutcome};
+pub use protocol::{
+    PlaceboRecord, ProtocolSessionRow, ProtocolTotals, SearchedRecord, SessionNumbers, StandingRecord, TrialCounts,
+};
 pub use regimes::{MarketRegime, NewRegime, RegimeName};
 pub use results::{BacktestRow, NewResult};
 pub use runs::{BacktestRun, NewRun, NewWindow, OptimizationRun, RunStatus, RunTrade, Segment, WalkForwardWindow};

@@ -1,6 +1,6 @@
 //! What operators ask about the whole: counts, totals and the newest generations, read in one snapshot each.
 
-use super::{OutboxDepth, Page, Store, StoreError, Tx, outbox, strategies, uncount};
+use super::{OutboxDepth, Page, ProtocolTotals, Store, StoreError, Tx, outbox, protocol, strategies, uncount};
 use crate::lifecycle::State;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -64,6 +64,8 @@ pub struct Overview {
     pub open_dead_letters: u64,
     /// What waits to be sent.
     pub outbox: OutboxDepth,
+    /// Real and placebo sessions.
+    pub protocol: ProtocolTotals,
 }
 
 const GENERATION: &str = "g.session_id, e.island, e.number, g.number, g.best_fitness, g.median_fitness, \
@@ -156,6 +158,7 @@ impl Store {
                     .collect::<Result<_, StoreError>>()?,
                 open_dead_letters: uncount(tx.row(dead, &[]).await?.try_get(0)?),
                 outbox: outbox::depth(tx).await?,
+                protocol: protocol::totals(tx).await?,
             })
         })
         .await

@@ -62,6 +62,30 @@ const RULES: &[(&str, &str)] = &[
          where (l.generations, l.evaluations, l.distinct_strategies, l.failures) is distinct from (g.n, g.e, g.d, g.f)",
     ),
     (
+        "sessions are numbered by the online procedure without gaps, finished ones once each",
+        "select session_number::text from (select session_number, row_number() over (order by session_number) r
+             from protocol_sessions where not placebo) n where session_number <> r
+         union all select id::text from search_sessions s where status = 'finished'
+             and not exists (select from protocol_sessions where session_id = s.id and not placebo
+                 and candidates is not null)
+         union all select 'counts ' || sessions from online_procedure
+             where sessions <> (select count(*) from protocol_sessions where not placebo)",
+    ),
+    (
+        "a strategy that the gate let into shadow stands somewhere, and had not seen its hold-out",
+        "select s.id::text from strategies s left join strategy_standings t on t.strategy_id = s.id
+             join search_sessions e on e.id = s.session_id
+         where s.created_by = 'search' and exists (select from transitions where strategy_id = s.id
+                 and kind = 'enter_shadow') and (t.level is null or t.level <= 0
+             or t.seen_until_ms <> e.holdout_from_ms or s.seen_until_ms <> e.holdout_from_ms)",
+    ),
+    (
+        "a placebo session follows a real one that was numbered",
+        "select p.session_id::text from protocol_sessions p where placebo and not exists (
+             select from protocol_sessions r where r.session_id = p.session_id and not r.placebo
+                 and r.session_number = p.session_number)",
+    ),
+    (
         "a live strategy has one active deployment, any other none",
         "select s.id::text || ' ' || s.state || ' ' || count(d.id) from strategies s
          left join deployments d on d.strategy_id = s.id and d.status = 'active'
