@@ -11,10 +11,13 @@ mod context;
 pub mod data;
 pub mod dead_letters;
 pub mod demo;
+pub mod deployments;
+pub mod drift;
 mod error;
 pub mod export;
 pub mod health;
 pub mod keys;
+mod life;
 pub mod migrate;
 pub mod output;
 pub mod postgres;
@@ -83,9 +86,13 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Tell what is known about a strategy beyond its backtest
     Prove(prove::ProveArgs),
+    /// Look at deployments of live strategies, pause and resume them
+    Deployments(deployments::DeploymentsArgs),
+    /// Look at drift alerts and acknowledge them
+    Drift(drift::DriftArgs),
     /// Write a report about a strategy: one HTML file
     Report(report::ReportArgs),
-    /// Compute the stored results of a strategy once more, and say whether they are the same to the bit
+    /// Compute the stored results of a strategy or a session once more, and say whether they are the same to the bit
     Reproduce(reproduce::ReproduceArgs),
     /// Run the daemon: both runners and HTTP
     Run,
@@ -124,6 +131,8 @@ async fn dispatch(command: Command, ctx: &Context) -> Result<(), CliError> {
         Command::DeadLetters(args) => dead_letters::run(args, ctx).await,
         Command::Demo(args) => demo::run(args, ctx).await,
         Command::Prove(args) => prove::run(args, ctx).await,
+        Command::Deployments(args) => deployments::run(args, ctx).await,
+        Command::Drift(args) => drift::run(args, ctx).await,
         Command::Report(args) => report::run(args, ctx).await,
         Command::Reproduce(args) => reproduce::run(args, ctx).await,
         Command::Run => run::run(run::Half::Both, ctx).await,

@@ -2,9 +2,9 @@
 
 use super::{CliError, Context, output};
 use crate::daemon::{Database, announce};
-use crate::lifecycle::{Decision, DisableReason, State, Transition};
+use crate::lifecycle::{DisableReason, State, Transition};
 use crate::notify::Channel;
-use crate::store::{NewStrategy, Page, Store, Strategy, StrategyDetail, StrategyFilter, TransitionRecord};
+use crate::store::{NewStrategy, Page, Store, Strategy, StrategyFilter, TransitionRecord};
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use comfy_table::{Table, presets};
@@ -37,7 +37,7 @@ enum StrategiesCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Tell everything about one strategy: rules, figures, every decision with its reasons
+    /// Tell the whole life of one strategy: lineage, rules in words, figures, gates, deployments, drift, audit entries
     Show {
         /// Id, name, or the first characters of id or genome hash
         strategy: String,
@@ -90,8 +90,7 @@ async fn dispatch(command: StrategiesCommand, store: &Store, ctx: &Context) -> a
             if json { output::json(&found)? } else { output::line(table(&found))? }
         }
         StrategiesCommand::Show { strategy, json } => {
-            let detail = store.strategy(&strategy).await?;
-            if json { output::json(&detail)? } else { output::line(page(&detail)?)? }
+            super::life::show(store, &strategy, json).await?;
         }
         StrategiesCommand::Disable { strategy, why } => {
             operator_move(store, ctx, &strategy, State::Disabled, why).await?
@@ -170,51 +169,6 @@ fn table(strategies: &[Strategy]) -> String {
         table.add_row([s.name.clone(), state, since, s.timeframe.to_string(), symbols.join(" "), s.canonical.clone()]);
     }
     table.to_string()
-}
-
-/// The whole life of a strategy, for people.
-fn page(detail: &StrategyDetail) -> anyhow::Result<String> {
-    let s = &detail.strategy;
-    let strategy = genome_of(s)?;
-    let mut text = format!(
-        "{}  ({})\nid       {}\ngenome   {}\nmade by  {}, generation {}{}\nparents  {}\n\n{}\n\n{}\n",
-        s.name,
-        s.state,
-        s.id,
-        s.genome_hash,
-        s.created_by,
-        s.generation,
-        s.island.as_ref().map(|i| format!(", island {i}")).unwrap_or_default(),
-        if s.parent_hashes.is_empty() { "none".to_owned() } else { s.parent_hashes.join(", ") },
-        s.canonical,
-        genome::describe(&strategy),
-    );
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
-    table.set_header(["source", "from", "to", "trades", "profit factor", "Sharpe", "win rate", "drawdown", "return"]);
-    let number = |v: Option<f64>| v.map_or_else(|| "-".to_owned(), |v| format!("{v:.3}"));
-    for stat in &detail.stats {
-        let p = &stat.performance;
-        table.add_row([
-            stat.source.name().to_owned(),
-            date(stat.window_from_ms),
-            date(stat.window_to_ms),
-            p.total_trades.to_string(),
-            number(p.profit_factor),
-            number(p.sharpe_ratio),
-            number(p.win_rate),
-            number(p.max_drawdown),
-            number(p.total_return),
-        ]);
-    }
-    text.push_str(&format!("\n{table}\n"));
-    for t in &detail.transitions {
-        text.push_str(&format!("\n{}  {} -> {} by {}: {}\n", date(t.at_market_ms), t.from, t.to, t.actor, t.summary));
-        for check in t.decision.iter().flat_map(|d: &Decision| &d.checks) {
-            text.push_str(&format!("    {check}\n"));
-        }
-    }
-    Ok(text)
 }
 
 /// What a stored strategy is made of.

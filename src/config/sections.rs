@@ -117,6 +117,26 @@ impl DaemonConfig {
     }
 }
 
+/// The daily review.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReviewConfig {
+    /// Hour of market time from which a day's review is due, UTC, 0 to 23.
+    pub hour_utc: u32,
+    /// Strategies that it generates and tests; 0 for none.
+    pub batch_size: u32,
+    /// Between two verifications of the audit trail, seconds.
+    pub audit_interval_s: u64,
+}
+
+impl ReviewConfig {
+    pub(super) fn problem(&self) -> Option<Problem> {
+        (self.hour_utc > 23)
+            .then(|| ("hour_utc", format!("must be 0 to 23, not {}", self.hour_utc)))
+            .or_else(|| (self.audit_interval_s == 0).then(|| ("audit_interval_s", "must be at least 1".to_owned())))
+    }
+}
+
 /// Our HTTP server.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -151,8 +171,6 @@ pub struct NotifyConfig {
     /// Slack webhook.
     #[serde(default)]
     pub slack_webhook_url: Option<SecretString>,
-    /// Hour of the daily summary, UTC, 0 to 23.
-    pub daily_summary_hour_utc: u32,
     /// Between two looks into the outbox, milliseconds.
     pub poll_interval_ms: u64,
     /// Longest time for one delivery, milliseconds.
@@ -174,11 +192,8 @@ impl NotifyConfig {
             let valid = url::Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
             (!valid).then(|| (key, String::new()))
         };
-        let hour = (self.daily_summary_hour_utc > 23)
-            .then(|| ("daily_summary_hour_utc", format!("must be 0 to 23, not {}", self.daily_summary_hour_utc)));
         webhook("discord_webhook_url", &self.discord_webhook_url)
             .or_else(|| webhook("slack_webhook_url", &self.slack_webhook_url))
-            .or(hour)
             .or_else(|| zero("poll_interval_ms", self.poll_interval_ms))
             .or_else(|| zero("request_timeout_ms", self.request_timeout_ms))
             .or_else(|| zero("max_attempts", self.max_attempts.into()))

@@ -1,17 +1,20 @@
 //! The composition root: builds store, candles, engine, gate, HTTP and runners, runs them, and takes them down.
 
 use super::anchors::AnchorLoop;
-use super::archive::UpkeepLoop;
+use super::archive::archive_store;
 use super::continuous::ContinuousRunner;
 use super::core::Core;
 use super::database::Database;
+use super::deployments::{DeploymentManager, Deployments, Rules};
 use super::messages::report_trouble;
-use super::notifier::{OutboxLoop, SummaryLoop};
+use super::notifier::OutboxLoop;
 use super::paper::PaperRunner;
+use super::review::{Kept, Review, ReviewRunner};
 use super::runners::{Continuous, Shadow};
 use super::schedule::Missed;
 use super::stopper::Stopper;
 use super::supervisor::{Event, Patience, Supervisor};
+use super::upkeep::{AuditWatch, Gauges};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::engine::Engine;
@@ -44,6 +47,8 @@ pub struct Plan {
     pub island: String,
     /// What becomes of sessions that fell due while nobody was there.
     pub(super) missed: Missed,
+    /// Reviews each day.
+    pub(super) reviews: bool,
     /// Wall time between looks at whether a session is due and at new candles; from the settings without it.
     pub(super) tick: Option<Duration>,
     /// Name of the database to make when the configured one holds data: for what must not mix with it.
@@ -54,7 +59,8 @@ impl Plan {
     /// The given runners on the configured schedule.
     #[must_use]
     pub fn new(continuous: bool, shadow: bool) -> Self {
-        Self { continuous, shadow, island: "main".to_owned(), missed: Missed::Skip, tick: None, own_database: None }
+        let island = "main".to_owned();
+        Self { continuous, shadow, island, missed: Missed::Skip, reviews: continuous, tick: None, own_database: None }
     }
 }
 
@@ -119,11 +125,11 @@ impl App {
             channels: Channel::configured(&config.notify),
             seed: Seed(config.daemon.seed),
             store: store.clone(),
-            feed: Feed::new(exchange, cache.clone(), &config.market),
+            feed: Arc::new(Feed::new(exchange, cache.clone(), &config.market)),
             cache,
             engine: Arc::new(Engine::new(config.engine.clone())),
             engine_config: config.engine.clone(),
-            threads,
+            threads: Arc::new(threads),
             gate: Arc::new(ThresholdGate::new(config.lifecycle.clone())?),
             stop: stop.clone(),
         });
@@ -150,13 +156,32 @@ impl App {
                 period: plan.tick.unwrap_or(seconds(config.daemon.shadow_interval_s)),
             });
         }
-        supervisor.spawn(UpkeepLoop::new(store.clone(), config, data_dir, Arc::clone(clock))?);
         let file = AnchorFile::in_dir(data_dir);
         supervisor.spawn(AnchorLoop { store: store.clone(), file, clock: Arc::clone(clock) });
         if !core.channels.is_empty() {
             supervisor.spawn(OutboxLoop::new(store.clone(), &config.notify)?);
-            supervisor.spawn(SummaryLoop::new(store.clone(), &config.notify, Arc::clone(clock)));
         }
+        if plan.shadow {
+            supervisor.spawn(Deployments {
+                core: Arc::clone(&core),
+                manager: DeploymentManager::new(Arc::clone(&core), Rules::of(config)),
+                period: plan.tick.unwrap_or(seconds(config.daemon.shadow_interval_s)),
+            });
+        }
+        if plan.reviews {
+            let kept = Kept { archive: archive_store(config, data_dir)?, retention: config.store.retention };
+            supervisor.spawn(Review {
+                core: Arc::clone(&core),
+                runner: ReviewRunner::new(&core, config.review.clone(), kept, Arc::clone(clock)),
+                period: plan.tick.unwrap_or(LOOK),
+            });
+        }
+        supervisor.spawn(Gauges { core: Arc::clone(&core), data_dir: data_dir.to_owned() });
+        supervisor.spawn(AuditWatch {
+            core: Arc::clone(&core),
+            anchors: AnchorFile::in_dir(data_dir),
+            period: seconds(config.review.audit_interval_s),
+        });
         Ok((supervisor, http))
     }
 

@@ -8,6 +8,7 @@ use super::candles::{DAY_MS, Loaded, WindowSpec, market_now_ms, refresh};
 use super::core::{Core, Did, token};
 use super::judge;
 use super::schedule::{Missed, session_due_ms};
+use super::timed::Timed;
 use crate::market::interval;
 use crate::metrics;
 use crate::search::{self, GenerationReport, SearchState, WindowEvaluator};
@@ -131,7 +132,7 @@ impl ContinuousRunner {
             holdout_from_ms: to_ms - i64::from(settings.holdout_days) * DAY_MS,
             window_to_ms: to_ms,
             data_version: String::new(),
-            code_version: env!("CARGO_PKG_VERSION").to_owned(),
+            code_version: crate::CODE_VERSION.to_owned(),
         };
         let loaded = self.load(&spec).await?;
         spec.data_version = loaded.window(spec.window_from_ms, spec.window_to_ms)?.data_version();
@@ -176,7 +177,7 @@ impl ContinuousRunner {
             let (config, stop, before) = (core.search.clone(), core.stop.clone(), state);
             let advanced = core
                 .compute(move || {
-                    let evaluator = WindowEvaluator { engine: &engine, window: &window, costs: &costs };
+                    let evaluator = Timed(WindowEvaluator { engine: &engine, window: &window, costs: &costs });
                     search::advance(&config, before, &evaluator, &|_| stop.is_cancelled())
                 })
                 .await?;

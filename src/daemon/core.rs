@@ -11,6 +11,7 @@ use crate::store::{Lease, LeaseToken, Store};
 use anyhow::Context as _;
 use genome::random::Seed;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// What an activation did.
@@ -39,6 +40,7 @@ impl Did {
 }
 
 /// The parts.
+#[derive(Clone)]
 pub(super) struct Core {
     pub(super) settings: DaemonConfig,
     pub(super) search: SearchConfig,
@@ -52,10 +54,10 @@ pub(super) struct Core {
     pub(super) seed: Seed,
     pub(super) store: Store,
     pub(super) cache: CandleCache,
-    pub(super) feed: Feed,
+    pub(super) feed: Arc<Feed>,
     pub(super) engine: Arc<Engine>,
     pub(super) engine_config: EngineConfig,
-    pub(super) threads: rayon::ThreadPool,
+    pub(super) threads: Arc<rayon::ThreadPool>,
     pub(super) gate: Arc<dyn Gate>,
     pub(super) stop: CancellationToken,
 }
@@ -85,6 +87,14 @@ impl Core {
         *lease =
             self.store.try_acquire_lease(name).await.with_context(|| format!("cannot ask for the lease {name:?}"))?;
         Ok(lease.is_some())
+    }
+
+    /// Waits, but not beyond a stop; whether there was one.
+    pub(super) async fn wait(&self, time: Duration) -> bool {
+        tokio::select! {
+            () = self.stop.cancelled() => true,
+            () = tokio::time::sleep(time) => false,
+        }
     }
 
     /// Runs pure computation on the worker threads, off the async ones.

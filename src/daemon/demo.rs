@@ -122,6 +122,8 @@ pub async fn demo(
         shadow: true,
         island: "demo".to_owned(),
         missed: Missed::CatchUp { first_ms: start_ms },
+        // A day goes by in a second: nobody wants a summary of each.
+        reviews: false,
         tick: Some(TICK),
         own_database: Some(format!("sg_ai_demo_{}", clock.now_ms())),
     };

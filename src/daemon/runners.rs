@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 /// Notes the beginning and the end of an activation. The note is not the work: failing to note fails nothing.
-async fn noted(
+pub(super) async fn noted(
     core: &Core,
     name: &'static str,
     work: impl Future<Output = anyhow::Result<Did>>,

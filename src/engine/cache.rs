@@ -18,12 +18,14 @@ pub(super) struct Cache<K, V> {
     limit_bytes: usize,
     bytes: usize,
     round: u64,
+    hits: u64,
+    misses: u64,
     entries: HashMap<K, (u64, V), FixedState>,
 }
 
 impl<K: Hash + Eq, V: Weighed + Clone> Cache<K, V> {
     pub(super) fn new(limit_bytes: usize) -> Self {
-        Self { limit_bytes, bytes: 0, round: 0, entries: HashMap::default() }
+        Self { limit_bytes, bytes: 0, round: 0, hits: 0, misses: 0, entries: HashMap::default() }
     }
 
     /// Begins a round of use: what is looked up from now on is newer than what was before.
@@ -32,7 +34,11 @@ impl<K: Hash + Eq, V: Weighed + Clone> Cache<K, V> {
     }
 
     pub(super) fn get(&mut self, key: &K) -> Option<V> {
-        let (used, value) = self.entries.get_mut(key)?;
+        let Some((used, value)) = self.entries.get_mut(key) else {
+            self.misses += 1;
+            return None;
+        };
+        self.hits += 1;
         *used = self.round;
         Some(value.clone())
     }
@@ -70,9 +76,13 @@ impl<K: Hash + Eq, V: Weighed + Clone> Cache<K, V> {
     }
 
     /// Bytes held.
-    #[cfg(test)]
-    fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Look-ups that found something, and those that did not.
+    pub(super) fn lookups(&self) -> (u64, u64) {
+        (self.hits, self.misses)
     }
 }
 
@@ -103,5 +113,7 @@ mod tests {
         cache.insert(4, 10);
         let held = [0, 2, 3, 4].iter().filter_map(|k| cache.get(k)).sum::<u32>();
         assert_eq!(cache.bytes(), held as usize);
+        let (hits, misses) = cache.lookups();
+        assert!(hits >= 3 && misses >= 2 && hits + misses == 9, "{hits} {misses}");
     }
 }

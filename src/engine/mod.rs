@@ -110,6 +110,17 @@ impl Default for EngineConfig {
     }
 }
 
+/// What the engine's cache of columns and condition results holds, and how often that was of use since it was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CacheUse {
+    /// Bytes held.
+    pub bytes: usize,
+    /// Look-ups that found something.
+    pub hits: u64,
+    /// Look-ups that found nothing.
+    pub misses: u64,
+}
+
 /// Evaluates populations. Shared by reference between threads; results do not depend on their number.
 #[derive(Debug)]
 pub struct Engine {
@@ -123,6 +134,12 @@ impl Engine {
     pub fn new(config: EngineConfig) -> Self {
         let memory = Mutex::new(Memory::new(config.cache_mb));
         Self { config, memory }
+    }
+
+    /// What the cache holds now. Waits for a population that is being planned.
+    #[must_use]
+    pub fn cache_use(&self) -> CacheUse {
+        population::lock(&self.memory).in_use()
     }
 
     /// Backtests each strategy over the window, in parallel on the current rayon pool.

@@ -19,6 +19,7 @@ pub mod reality_check;
 pub mod regime;
 pub mod sharpe;
 pub mod thresholdout;
+pub mod track;
 #[cfg(test)]
 pub(crate) mod vectors;
 pub mod walk_forward;

@@ -62,7 +62,8 @@ pub struct Health {
 pub struct Limits {
     /// Between two search sessions, seconds.
     pub generation_interval_s: u64,
-    /// Between two extensions of paper trading, which also refresh the candles, seconds.
+    /// Between two extensions of paper trading, which also refresh the candles, seconds. Where paper trading never ran
+    /// the search refreshes them, once in its own interval.
     pub shadow_interval_s: u64,
 }
 
@@ -114,7 +115,8 @@ fn lateness(age_s: Option<f64>, period_s: f64, uptime_s: f64) -> Status {
 }
 
 fn candles(snapshot: &Snapshot, limits: Limits, uptime_s: f64, now_ms: i64) -> Check {
-    let period_s = limits.shadow_interval_s as f64;
+    let by_shadow = runner(snapshot, SHADOW_RUNNER).is_some();
+    let period_s = if by_shadow { limits.shadow_interval_s } else { limits.generation_interval_s } as f64;
     let mut worst = Check { status: Status::Healthy, detail: String::new(), age_s: None };
     for feed in &snapshot.feeds {
         let (behind_s, refresh_age_s) = (feed.behind_s(), feed.refresh_age_s(now_ms));
@@ -270,7 +272,9 @@ mod tests {
         let old = Ok(Snapshot { last_generation_ms: Some(LONG_AGO), ..good() });
         let health = assess(&old, LIMITS, NOW - 10_000, NOW);
         assert_eq!((health.status, health.checks.generations.age_s), (Status::Healthy, Some(2_592_000.0)));
-        assert_eq!(assess(&empty, LIMITS, NOW - 1_900_000, NOW).checks.candles.status, Status::Degraded);
+        assert_eq!(assess(&empty, LIMITS, NOW - 7_300_000, NOW).checks.candles.status, Status::Degraded);
+        let with_shadow = Ok(Snapshot { runners: vec![runner("shadow", 100)], ..Snapshot::default() });
+        assert_eq!(assess(&with_shadow, LIMITS, NOW - 1_900_000, NOW).checks.candles.status, Status::Degraded);
     }
 
     #[test]
@@ -285,6 +289,21 @@ mod tests {
         assert!(failing.checks.candles.detail.ends_with(": HTTP 418"), "{failing:?}");
         let unknown_lag = judge(|s| s.feeds[0].exchange_time_ms = None);
         assert_eq!(unknown_lag.checks.candles.status, Status::Healthy);
+    }
+
+    #[test]
+    fn without_a_shadow_runner_the_search_refreshes_the_candles() {
+        let refreshed = |s_ago: i64| {
+            judge(|s| {
+                s.runners.remove(1);
+                s.feeds[0].refreshed_ms = NOW - s_ago * 1000;
+            })
+            .checks
+            .candles
+            .status
+        };
+        let found = [7_100, 7_300, 14_500].map(refreshed);
+        assert_eq!(found, [Status::Healthy, Status::Degraded, Status::Unhealthy]);
     }
 
     #[test]

@@ -11,7 +11,9 @@ mod tests;
 
 pub use health::{Check, Checks, Health, Limits, Status, assess};
 pub use problem::Problem;
-pub use snapshot::{CONTINUOUS_RUNNER, Feed, Island, Readings, Runner, SHADOW_RUNNER, Snapshot, Trials};
+pub use snapshot::{
+    AUDIT_RUNNER, Audit, CONTINUOUS_RUNNER, Deployment, Feed, Island, Readings, Runner, SHADOW_RUNNER, Snapshot, Trials,
+};
 pub use stats::{FeedStats, IslandStats, OutboxStats, RunnerStats, Stats};
 
 use crate::{

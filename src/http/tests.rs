@@ -65,6 +65,18 @@ fn full() -> Snapshot {
         outbox_dead: 0,
         feeds: vec![feed("BTCUSDT", "1h", 3_600_000), feed("BTCUSDT", "15m", 900_000), feed("ETHUSDT", "15m", 900_000)],
         runners: vec![runner(CONTINUOUS_RUNNER), runner(SHADOW_RUNNER)],
+        drift_alerts: [2, 1],
+        deployments: vec![
+            Deployment { strategy: "breakout-1".into(), total_return: Some(0.031) },
+            Deployment { strategy: "new".into(), total_return: None },
+        ],
+        allocated: 0.045,
+        shadow_win_rate: Some(0.58),
+        shadow_trades: 87,
+        queues: [("backtests", 0), ("candidates", 4), ("notifications", 1)].into(),
+        regimes: vec![("BTCUSDT".into(), 1), ("um:ETHUSDT".into(), 3)],
+        last_review_ms: Some(NOW - 3_600_000),
+        audit: Some(Audit { holds: true, verified_ms: NOW - 60_000 }),
     }
 }
 

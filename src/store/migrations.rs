@@ -15,6 +15,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("V15__rights", include_str!("../../migrations/V15__rights.sql")),
     ("V16__retention", include_str!("../../migrations/V16__retention.sql")),
     ("V17__reads", include_str!("../../migrations/V17__reads.sql")),
+    ("V18__daily_reviews", include_str!("../../migrations/V18__daily_reviews.sql")),
 ];
 
 /// The newest schema version that this program knows.

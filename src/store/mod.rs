@@ -7,6 +7,7 @@
 mod anchors;
 mod archive;
 mod audit;
+mod audit_entries;
 mod config;
 mod dead_letters;
 mod deployments;
@@ -14,6 +15,7 @@ mod drift;
 pub mod embedded;
 mod error;
 mod export;
+mod eyes;
 mod lease;
 mod migrations;
 mod outbox;
@@ -21,10 +23,12 @@ mod overview;
 mod paper;
 mod regimes;
 mod results;
+mod reviews;
 mod runs;
 mod scores;
 mod seal;
 mod session_end;
+mod session_replay;
 mod sessions;
 mod status;
 mod strategies;
@@ -36,19 +40,22 @@ mod views;
 pub use anchors::{AnchorFile, AuditAnchor};
 pub use archive::Archive;
 pub use audit::{AuditBreak, AuditHead, AuditReport};
+pub use audit_entries::AuditRow;
 pub use config::{ConnectOptions, RetentionConfig, StoreConfig};
 pub use dead_letters::{DeadLetter, DeadLetterKind, DeadLetterStatus, NewDeadLetter};
-pub use deployments::{Deployment, DeploymentChange, DeploymentStatus, PerformanceDay, Phase, RiskLimits};
-pub use drift::{AlertOutcome, DriftAlert, DriftReading, DriftType, RecommendedAction, Severity};
+pub use deployments::{Deployment, DeploymentChange, PerformanceDay};
+pub use drift::{AlertOutcome, DriftAlert, DriftReading};
 pub use error::StoreError;
 pub use export::{EXPORTED, Pseudonyms};
+pub use eyes::{DeploymentLine, Eyes};
 pub use lease::{Lease, LeaseToken};
 pub use migrations::{MigrationReport, SCHEMA_VERSION};
 pub use outbox::{ClaimedEvent, Delivery, NewEvent, OutboxDepth};
 pub use overview::{GenerationRow, Overview, TrialTotals};
 pub use paper::{ActivePaperRun, PaperPass, PaperRun, PassOutcome};
-pub use regimes::{MarketRegime, NewRegime, RegimeName};
+pub use regimes::{MarketRegime, NewRegime};
 pub use results::{BacktestRow, NewResult};
+pub use reviews::DailyReview;
 pub use runs::{BacktestRun, NewRun, NewWindow, OptimizationRun, RunStatus, RunTrade, Segment, WalkForwardWindow};
 pub use scores::{NewScore, Score, ScorePart};
 pub use seal::RotationReport;
@@ -64,6 +71,13 @@ pub use tls::TlsMode;
 pub use transaction::{TransactionObserver, Tx};
 pub use transitions::{NewPaperRun, TransitionOutcome, TransitionRecord, TransitionRow};
 pub use views::{MATERIALIZED_VIEWS, PortfolioDay, ProvenStrategy, StrategySummary};
+
+// What these rooms decide is what the tables hold.
+pub use crate::evidence::regime::Regime as RegimeName;
+pub use crate::lifecycle::{
+    DeploymentStatus, DriftAction as RecommendedAction, DriftKind as DriftType, DriftSeverity as Severity, Phase,
+    RiskLimits,
+};
 
 use secrecy::ExposeSecret;
 use std::{sync::Arc, time::Duration};

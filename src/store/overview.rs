@@ -66,11 +66,11 @@ pub struct Overview {
     pub outbox: OutboxDepth,
 }
 
-const GENERATION: &str = "g.session_id, e.island, e.number, g.number, g.best_fitness, g.median_fitness, \
+pub(super) const GENERATION: &str = "g.session_id, e.island, e.number, g.number, g.best_fitness, g.median_fitness, \
      g.mean_fitness, g.evaluations, g.distinct_strategies, g.failures, g.archive_size, g.duration_ms, g.detail, \
      g.created_at";
 
-fn read_generation(row: &Row) -> Result<GenerationRow, StoreError> {
+pub(super) fn read_generation(row: &Row) -> Result<GenerationRow, StoreError> {
     Ok(GenerationRow {
         session_id: row.try_get(0)?,
         island: row.try_get(1)?,

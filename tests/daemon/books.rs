@@ -62,10 +62,27 @@ const RULES: &[(&str, &str)] = &[
          where (l.generations, l.evaluations, l.distinct_strategies, l.failures) is distinct from (g.n, g.e, g.d, g.f)",
     ),
     (
-        "a live strategy has one active deployment, any other none",
+        "a live strategy has one deployment that goes on, any other none",
         "select s.id::text || ' ' || s.state || ' ' || count(d.id) from strategies s
-         left join deployments d on d.strategy_id = s.id and d.status = 'active'
+         left join deployments d on d.strategy_id = s.id and d.status <> 'deactivated'
          group by s.id having count(d.id) <> (s.state = 'live')::int",
+    ),
+    (
+        "active deployments together stay within the limit, each within the most of its phase",
+        "select phase || ' ' || allocation_pct from deployments where status = 'active'
+             and allocation_pct > case phase when 'initial' then 2 when 'growth' then 5 else 10 end
+         union all select 'sum ' || sum(allocation_pct) from deployments where status = 'active'
+             having sum(allocation_pct) > 50",
+    ),
+    (
+        "a deployment that has grown, or is paused, was changed on record",
+        "select d.id::text from deployments d where (d.phase <> 'initial' or d.status = 'paused')
+             and not exists (select from audit_logs where event_type = 'deployment_changed' and entity_id = d.id::text)",
+    ),
+    (
+        "an open drift alert belongs to a deployment that goes on, or that has just ended",
+        "select a.id::text from drift_alerts a join deployments d on d.id = a.deployment_id
+         where a.closed_at is null and d.ended_at < now() - interval '1 hour'",
     ),
     (
         "there is a deployment for each time that a strategy went live",

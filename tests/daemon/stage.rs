@@ -41,6 +41,8 @@ const SETTINGS: &[(&str, &str)] = &[
     ("SG__SEARCH__MIN_TRADES", "10"),
     ("SG__SEARCH__VARIATION__TIMEFRAMES", "15m,30m"),
     ("SG__SEARCH__VARIATION__MAX_LOOKBACK_DAYS", "5"),
+    // A day goes by in seconds: a batch each would be all that is done.
+    ("SG__REVIEW__BATCH_SIZE", "0"),
     ("SG_CANDIDATE_MIN_PF", "1.1"),
     ("SG_CANDIDATE_MIN_TRADES", "5"),
     ("SG__LIFECYCLE__HOLDOUT_MIN_PROFIT_FACTOR", "1.05"),

@@ -16,6 +16,7 @@ mod made;
 mod migrations;
 mod operations;
 mod paper;
+mod reviews;
 mod rights;
 mod runs;
 mod sealed;
