@@ -11,7 +11,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::Value;
 use sg_ai::{
     clock::SystemClock,
-    config::{HttpConfig, NotifyConfig},
+    config::NotifyConfig,
     http::{self, Server},
     market::MarketKind,
     notify::{Channel, Deliverer, Notice, Round, Trouble, enqueue_daily_summary},
@@ -147,17 +147,13 @@ async fn http_says_what_the_database_holds_and_that_it_is_gone() {
     store.runner_finished(http::SHADOW_RUNNER, None, &Value::Null).await.unwrap();
     store_events(&store, 1).await;
 
-    let config = HttpConfig {
-        listen_address: [127, 0, 0, 1].into(),
-        port: 0,
-        request_timeout_ms: 10_000,
-        health_timeout_ms: 5_000,
-        max_body_kb: 1,
-    };
+    let mut config = sg_ai::config::load(&sg_ai::config::Inputs::default()).unwrap().config.http;
+    // The machine may be busy.
+    config.health_timeout_ms = 5_000;
     let limits = http::Limits { generation_interval_s: 3600, shadow_interval_s: 900 };
-    let app = http::router(Arc::new(store.clone()), &config, limits, Arc::new(SystemClock));
+    let app = http::router(Arc::new(store.clone()), None, &config, limits, Arc::new(SystemClock));
     let stop = CancellationToken::new();
-    let server = Server::start(&config, app, stop.clone()).await.unwrap();
+    let server = Server::start(&config, 0, app, stop.clone()).await.unwrap();
     let get = async |path: &str| {
         let response = reqwest::get(format!("http://{}{path}", server.address())).await.unwrap();
         (response.status().as_u16(), response.text().await.unwrap())

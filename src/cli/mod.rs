@@ -6,6 +6,7 @@
 pub mod archive;
 pub mod audit;
 pub mod backtest;
+pub mod completions;
 pub mod config;
 mod context;
 pub mod data;
@@ -75,6 +76,8 @@ enum Command {
     Backtest(backtest::BacktestArgs),
     /// Look at the configuration
     Config(config::ConfigArgs),
+    /// Print what a shell needs to complete commands and options
+    Completions(completions::CompletionsArgs),
     /// Run the continuous runner: search
     Continuous,
     /// Look at what failed, and try it again
@@ -83,7 +86,9 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Tell what is known about a strategy beyond its backtest
     Prove(prove::ProveArgs),
-    /// Write a report about a strategy: one HTML file
+    /// Print the manual page
+    Man(completions::ManArgs),
+    /// Write a report about a strategy, backtest, search or generation: one file
     Report(report::ReportArgs),
     /// Compute the stored results of a strategy once more, and say whether they are the same to the bit
     Reproduce(reproduce::ReproduceArgs),
@@ -120,6 +125,8 @@ async fn dispatch(command: Command, ctx: &Context) -> Result<(), CliError> {
         Command::Keys(args) => keys::run(args, ctx).await,
         Command::Backtest(args) => backtest::run(args, ctx).await,
         Command::Config(args) => config::run(args, ctx).await,
+        Command::Completions(args) => completions::completions(&args),
+        Command::Man(args) => completions::man(&args),
         Command::Continuous => run::run(run::Half::Continuous, ctx).await,
         Command::DeadLetters(args) => dead_letters::run(args, ctx).await,
         Command::Demo(args) => demo::run(args, ctx).await,

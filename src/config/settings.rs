@@ -19,6 +19,7 @@ pub const SECRET_KEYS: &[&str] = &[
     "store.genome_former_keys",
     "market.api_key",
     "market.api_secret",
+    "http.action_token",
     "notify.discord_webhook_url",
     "notify.slack_webhook_url",
 ];
@@ -57,6 +58,7 @@ pub const ENV_NAMES: &[(&str, &str)] = &[
     ("SHADOW_TEST_INTERVAL", "daemon.shadow_interval_s"),
     ("SHADOW_LOOKBACK_DAYS", "daemon.shadow_lookback_days"),
     ("SHADOW_SYMBOLS", "daemon.shadow_symbols"),
+    ("SG_ACTION_TOKEN", "http.action_token"),
     ("DISCORD_WEBHOOK_URL", "notify.discord_webhook_url"),
     ("SLACK_WEBHOOK_URL", "notify.slack_webhook_url"),
 ];

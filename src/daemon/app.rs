@@ -2,6 +2,7 @@
 
 use super::anchors::AnchorLoop;
 use super::archive::UpkeepLoop;
+use super::commands::Commands;
 use super::continuous::ContinuousRunner;
 use super::core::Core;
 use super::database::Database;
@@ -10,6 +11,7 @@ use super::notifier::{OutboxLoop, SummaryLoop};
 use super::paper::PaperRunner;
 use super::runners::{Continuous, Shadow};
 use super::schedule::Missed;
+use super::service::Answers;
 use super::stopper::Stopper;
 use super::supervisor::{Event, Patience, Supervisor};
 use crate::clock::Clock;
@@ -48,13 +50,23 @@ pub struct Plan {
     pub(super) tick: Option<Duration>,
     /// Name of the database to make when the configured one holds data: for what must not mix with it.
     pub(super) own_database: Option<String>,
+    /// Settings as they may be shown: key, value, who set it.
+    pub settings: Vec<(String, serde_json::Value, String)>,
 }
 
 impl Plan {
     /// The given runners on the configured schedule.
     #[must_use]
     pub fn new(continuous: bool, shadow: bool) -> Self {
-        Self { continuous, shadow, island: "main".to_owned(), missed: Missed::Skip, tick: None, own_database: None }
+        Self {
+            continuous,
+            shadow,
+            island: "main".to_owned(),
+            missed: Missed::Skip,
+            tick: None,
+            own_database: None,
+            settings: Vec::new(),
+        }
     }
 }
 
@@ -63,6 +75,8 @@ pub(super) struct App {
     database: Database,
     supervisor: Supervisor,
     http: http::Server,
+    /// Where existing clients of the service look for it, unless the port is taken.
+    service: Option<http::Server>,
     grace: Duration,
 }
 
@@ -86,9 +100,9 @@ impl App {
             None => Database::open(config).await?,
         };
         match Self::assemble(config, data_dir, clock, plan, stopper, &database.store).await {
-            Ok((supervisor, http)) => {
+            Ok((supervisor, http, service)) => {
                 let grace = Duration::from_secs(config.daemon.shutdown_grace_s);
-                Ok(Self { database, supervisor, http, grace })
+                Ok(Self { database, supervisor, http, service, grace })
             }
             Err(error) => {
                 database.close().await;
@@ -104,7 +118,7 @@ impl App {
         plan: Plan,
         stopper: &Stopper,
         store: &Store,
-    ) -> anyhow::Result<(Supervisor, http::Server)> {
+    ) -> anyhow::Result<(Supervisor, http::Server, Option<http::Server>)> {
         let stop = stopper.token();
         let cache = CandleCache::open(&data_dir.join("candles"))?;
         let exchange = Arc::new(Binance::new(&config.market)?);
@@ -128,8 +142,23 @@ impl App {
             stop: stop.clone(),
         });
         let readings = Arc::new(store.clone());
-        let router = http::router(readings, &config.http, http::Limits::from(&config.daemon), Arc::clone(clock));
-        let http = http::Server::start(&config.http, router, stop.clone()).await?;
+        let service = http::Service {
+            store: store.clone(),
+            backtests: Arc::new(Answers::new(Arc::clone(&core), plan.settings.clone())),
+            initial_capital: config.engine.initial_capital,
+            stop: stop.clone(),
+        };
+        let limits = http::Limits::from(&config.daemon);
+        let router = http::router(readings, Some(service), &config.http, limits, Arc::clone(clock));
+        let http = http::Server::start(&config.http, config.http.port, router.clone(), stop.clone()).await?;
+        let service = match http::Server::start(&config.http, config.http.service_port, router, stop.clone()).await {
+            Ok(server) => Some(server),
+            // Another daemon of this machine may serve it there; searching and paper trading do not depend on it.
+            Err(error) => {
+                tracing::warn!(%error, setting = "http.service_port", "the service is served on {} alone", http.address());
+                None
+            }
+        };
 
         let patience = Patience::from(&config.daemon);
         let mut supervisor = Supervisor::new(stop, patience, trouble_reporter(&core, clock));
@@ -153,16 +182,22 @@ impl App {
         supervisor.spawn(UpkeepLoop::new(store.clone(), config, data_dir, Arc::clone(clock))?);
         let file = AnchorFile::in_dir(data_dir);
         supervisor.spawn(AnchorLoop { store: store.clone(), file, clock: Arc::clone(clock) });
+        supervisor.spawn(Commands::new(Arc::clone(&core)));
         if !core.channels.is_empty() {
             supervisor.spawn(OutboxLoop::new(store.clone(), &config.notify)?);
             supervisor.spawn(SummaryLoop::new(store.clone(), &config.notify, Arc::clone(clock)));
         }
-        Ok((supervisor, http))
+        Ok((supervisor, http, service))
     }
 
     /// Where HTTP answers.
     pub(super) fn http(&self) -> SocketAddr {
         self.http.address()
+    }
+
+    /// Where clients of the service look for it, unless the port is taken.
+    pub(super) fn service(&self) -> Option<SocketAddr> {
+        self.service.as_ref().map(http::Server::address)
     }
 
     /// The store, for whoever watches.
@@ -176,7 +211,13 @@ impl App {
         if !dropped.is_empty() {
             tracing::warn!(?dropped, "some work was abandoned; what it had finished is stored");
         }
-        self.http.drain(Duration::from_millis(500)).await;
+        let grace = Duration::from_millis(500);
+        let service = async {
+            if let Some(service) = self.service {
+                service.drain(grace).await;
+            }
+        };
+        tokio::join!(self.http.drain(grace), service);
         self.database.close().await;
         tracing::info!("stopped");
     }

@@ -75,6 +75,11 @@ impl Loaded {
         Ok(LoadedSymbol { symbol: symbol.clone(), candles, finer, funding })
     }
 
+    /// Close time of the newest candle that all symbols have, UTC ms; `None` where one has none.
+    pub(super) fn newest_close_ms(&self) -> Option<i64> {
+        self.symbols.iter().map(|s| s.candles.last_close_time_ms()).min().flatten()
+    }
+
     /// The window of candles that open in `[from_ms, to_ms)`, with everything before as warm-up.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use crate::engine::{EvaluationError, Outcome, Wanted};
 use crate::lifecycle::{Decision, GateEvidence, State, Verdict};
 use crate::search::{self, Components, Individual, SearchState};
 use crate::store::{
-    CandidateRecord, Judgement, NewPaperRun, NewScore, NewSession, NewStrategy, Page, ScorePart, Session,
+    CandidateRecord, Judgement, NewPaperRun, NewScore, NewSession, NewStrategy, Page, SERVICE_KIND, ScorePart, Session,
     StrategyFilter, TransitionRecord, WaitingRecord, WindowStat,
 };
 use genome::{Niche, Strategy};
@@ -47,7 +47,8 @@ pub(super) async fn waiting(
     let spec = &session.spec;
     let filter = StrategyFilter { states: vec![State::Candidate], ..StrategyFilter::default() };
     let mut found = core.store.strategies(&filter, Page::first(1_000)).await?;
-    found.retain(|s| s.symbols == spec.symbols && s.market == spec.market);
+    // What a client of the service posted is judged when an operator says so: a stranger spends no trials.
+    found.retain(|s| s.symbols == spec.symbols && s.market == spec.market && s.kind != SERVICE_KIND);
     found.sort_by_key(|s| s.id);
     let mut strategies = Vec::with_capacity(found.len());
     found.retain(|s| match serde_json::from_value::<Strategy>(s.genome.clone()) {

@@ -6,6 +6,7 @@ mod anchors;
 mod app;
 mod archive;
 mod candles;
+mod commands;
 mod continuous;
 mod core;
 mod database;
@@ -17,6 +18,7 @@ mod paper;
 pub mod replay;
 mod runners;
 mod schedule;
+mod service;
 pub mod stopper;
 pub mod supervisor;
 

@@ -17,6 +17,18 @@ async fn noted(
     name: &'static str,
     work: impl Future<Output = anyhow::Result<Did>>,
 ) -> anyhow::Result<Did> {
+    // Where it cannot be told whether it rests, it goes on: an operator can stop the process.
+    match core.store.pauses().await {
+        Ok(pauses) if pauses.iter().any(|pause| pause.runner == name) => {
+            if let Err(error) =
+                core.store.runner_heartbeat(name, Some(&json!({ "did": "resting: paused by an operator" }))).await
+            {
+                tracing::warn!(runner = name, %error, "cannot note that it rests");
+            }
+            return Ok(Did::Nothing);
+        }
+        _ => {}
+    }
     if let Err(error) = core.store.runner_started(name).await {
         tracing::warn!(runner = name, %error, "cannot note the start");
     }

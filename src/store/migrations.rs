@@ -15,6 +15,8 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("V15__rights", include_str!("../../migrations/V15__rights.sql")),
     ("V16__retention", include_str!("../../migrations/V16__retention.sql")),
     ("V17__reads", include_str!("../../migrations/V17__reads.sql")),
+    ("V22__service", include_str!("../../migrations/V22__service.sql")),
+    ("V23__operators", include_str!("../../migrations/V23__operators.sql")),
 ];
 
 /// The newest schema version that this program knows.

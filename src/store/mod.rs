@@ -7,6 +7,7 @@
 mod anchors;
 mod archive;
 mod audit;
+mod commands;
 mod config;
 mod dead_letters;
 mod deployments;
@@ -15,6 +16,7 @@ pub mod embedded;
 mod error;
 mod export;
 mod lease;
+mod listing;
 mod migrations;
 mod outbox;
 mod overview;
@@ -24,6 +26,7 @@ mod results;
 mod runs;
 mod scores;
 mod seal;
+mod service;
 mod session_end;
 mod sessions;
 mod status;
@@ -36,6 +39,7 @@ mod views;
 pub use anchors::{AnchorFile, AuditAnchor};
 pub use archive::Archive;
 pub use audit::{AuditBreak, AuditHead, AuditReport};
+pub use commands::{Command, CommandKind, Pause, Request};
 pub use config::{ConnectOptions, RetentionConfig, StoreConfig};
 pub use dead_letters::{DeadLetter, DeadLetterKind, DeadLetterStatus, NewDeadLetter};
 pub use deployments::{Deployment, DeploymentChange, DeploymentStatus, PerformanceDay, Phase, RiskLimits};
@@ -43,6 +47,7 @@ pub use drift::{AlertOutcome, DriftAlert, DriftReading, DriftType, RecommendedAc
 pub use error::StoreError;
 pub use export::{EXPORTED, Pseudonyms};
 pub use lease::{Lease, LeaseToken};
+pub use listing::{AuditRow, ListedStrategy, LiveRow, SessionRow, StrategyQuery, StrategySort};
 pub use migrations::{MigrationReport, SCHEMA_VERSION};
 pub use outbox::{ClaimedEvent, Delivery, NewEvent, OutboxDepth};
 pub use overview::{GenerationRow, Overview, TrialTotals};
@@ -52,6 +57,7 @@ pub use results::{BacktestRow, NewResult};
 pub use runs::{BacktestRun, NewRun, NewWindow, OptimizationRun, RunStatus, RunTrade, Segment, WalkForwardWindow};
 pub use scores::{NewScore, Score, ScorePart};
 pub use seal::RotationReport;
+pub use service::{NewServiceBacktest, SERVICE_KIND, ServiceBacktest};
 pub use session_end::{CandidateRecord, FinishReport, Judgement, WaitingRecord, WindowStat};
 pub use sessions::{
     FailedBacktest, GenerationRecord, NewSession, RecordOutcome, ResumableSession, Session, SessionStatus,

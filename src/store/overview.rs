@@ -89,6 +89,15 @@ fn read_generation(row: &Row) -> Result<GenerationRow, StoreError> {
     })
 }
 
+/// Generations of a session, oldest first.
+pub(super) async fn generations_of(tx: &Tx, session_id: Uuid) -> Result<Vec<GenerationRow>, StoreError> {
+    let sql = format!(
+        "select {GENERATION} from generations g join search_sessions e on e.id = g.session_id
+         where e.id = $1 order by g.number"
+    );
+    tx.rows(&sql, &[&session_id]).await?.iter().map(read_generation).collect()
+}
+
 async fn counts(tx: &Tx, sql: &str) -> Result<BTreeMap<String, u64>, StoreError> {
     tx.rows(sql, &[]).await?.iter().map(|row| Ok((row.try_get(0)?, uncount(row.try_get(1)?)))).collect()
 }

@@ -14,5 +14,6 @@ mod interrupted;
 mod kills;
 mod operators;
 mod process;
+mod service;
 mod stage;
 mod webhooks;

@@ -25,6 +25,7 @@ const HISTORY_DAYS: i64 = 46;
 const SETTINGS: &[(&str, &str)] = &[
     ("SG_LOG_FORMAT", "json"),
     ("SG__HTTP__PORT", "0"),
+    ("SG__HTTP__SERVICE_PORT", "0"),
     ("SG_BACKTEST_SYMBOLS", "BTCUSDT,ETHUSDT"),
     ("SG_BACKTEST_DAYS", "30"),
     ("SG__DAEMON__HOLDOUT_DAYS", "10"),
