@@ -14,7 +14,11 @@ pub mod lifecycle;
 pub mod market;
 pub mod metrics;
 pub mod notify;
+pub mod protocol;
 pub mod report;
 pub mod search;
 pub mod store;
 pub mod telemetry;
+
+/// Version of the program and a hash of the sources that it was built from: what results are stored with.
+pub const CODE_VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "+", env!("SG_AI_SOURCES"));

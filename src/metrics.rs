@@ -59,6 +59,12 @@ pub struct Timer(Metric);
 /// Times of this process by one label.
 #[derive(Clone, Copy, Debug)]
 pub struct TimerBy(Metric);
+/// A level of this process, by one label or none.
+#[derive(Clone, Copy, Debug)]
+pub struct Level(Metric);
+/// Counts events of this process that something else counts already.
+#[derive(Clone, Copy, Debug)]
+pub struct Count(Metric);
 /// Written at each scrape from what the database holds.
 #[derive(Clone, Copy, Debug)]
 pub struct Mirrored(Metric);
@@ -70,6 +76,18 @@ declare! {
     TimerBy STEP_SECONDS = "sg_ai_step_seconds" ["step"] (Histogram);
     /// Time of one generation of the search, from breeding to its commit.
     Timer GENERATION_SECONDS = "sg_ai_generation_seconds" [] (Histogram);
+    /// Time of a generation over its backtests, one observation a generation.
+    Timer BACKTEST_SECONDS = "sg_ai_backtest_seconds" [] (Histogram);
+    /// Memory that the cache of indicator columns and condition results holds.
+    Level CACHE_BYTES = "sg_ai_cache_bytes" [] (Gauge);
+    /// Look-ups in that cache that found something.
+    Count CACHE_HITS_TOTAL = "sg_ai_cache_hits_total" [] (Counter);
+    /// Look-ups in that cache that found nothing.
+    Count CACHE_MISSES_TOTAL = "sg_ai_cache_misses_total" [] (Counter);
+    /// Free space of the file system that a directory lies on.
+    Level DISK_FREE_BYTES = "sg_ai_disk_free_bytes" ["directory"] (Gauge);
+    /// Size of the file system that a directory lies on.
+    Level DISK_SIZE_BYTES = "sg_ai_disk_size_bytes" ["directory"] (Gauge);
     /// Backtests done by the search in this process.
     Counter BACKTESTS_TOTAL = "sg_ai_backtests_total" [] (Counter);
     /// Backtests of the search that failed in this process.
@@ -115,6 +133,20 @@ declare! {
     Mirrored GENERATIONS_TOTAL = "sg_ai_generations_total" [] (Counter);
     /// Strategies ever evaluated by a search.
     Mirrored EVALUATIONS_TOTAL = "sg_ai_evaluations_total" [] (Counter);
+    /// Search sessions that ended, on the real market and on null markets (placebo).
+    Mirrored PROTOCOL_SESSIONS_TOTAL = "sg_ai_protocol_sessions_total" ["market"] (Counter);
+    /// Sessions whose search beat its null searches.
+    Mirrored PROTOCOL_SELECTED_TOTAL = "sg_ai_protocol_selected_total" ["market"] (Counter);
+    /// Sessions with a strategy that entered shadow.
+    Mirrored PROTOCOL_ENTERED_TOTAL = "sg_ai_protocol_entered_total" ["market"] (Counter);
+    /// Strategies that went live; of the placebo market, that would have.
+    Mirrored PROTOCOL_PROMOTED_TOTAL = "sg_ai_protocol_promoted_total" ["market"] (Counter);
+    /// Backtests of null searches ever.
+    Mirrored NULL_EVALUATIONS_TOTAL = "sg_ai_null_evaluations_total" [] (Counter);
+    /// Chance that real sessions get through as much more often than placebo ones as they did; absent while none did.
+    Mirrored PLACEBO_P_VALUE = "sg_ai_placebo_p_value" [] (Gauge);
+    /// Whether promotions are frozen, because real and placebo cannot be told apart: 1 or 0.
+    Mirrored PROMOTIONS_FROZEN = "sg_ai_promotions_frozen" [] (Gauge);
     /// Dead letters that nobody dealt with.
     Mirrored DEAD_LETTERS = "sg_ai_dead_letters" [] (Gauge);
     /// Notifications waiting to be delivered.
@@ -123,6 +155,30 @@ declare! {
     Mirrored OUTBOX_DEAD = "sg_ai_outbox_dead" [] (Gauge);
     /// Age of the newest closed candle of a feed: behind exchange time when refreshed, plus the time since.
     Mirrored DATA_AGE_SECONDS = "sg_ai_data_age_seconds" ["symbol"] (Gauge);
+    /// The exchange's own time as of the newest refresh of a feed, seconds since the Unix epoch.
+    Mirrored EXCHANGE_TIMESTAMP_SECONDS = "sg_ai_exchange_timestamp_seconds" [] (Gauge);
+    /// Time since any feed was last refreshed with success.
+    Mirrored FEED_REFRESH_AGE_SECONDS = "sg_ai_feed_refresh_age_seconds" [] (Gauge);
+    /// What waits, by queue: candidates for a judgement, backtests for a worker, notifications for delivery.
+    Mirrored QUEUE_DEPTH = "sg_ai_queue_depth" ["queue"] (Gauge);
+    /// Open drift alerts of live deployments by severity.
+    Mirrored DRIFT_ALERTS = "sg_ai_drift_alerts" ["severity"] (Gauge);
+    /// Return since going live, a fraction, of the twenty largest deployments, by strategy.
+    Mirrored LIVE_PROFIT_RATIO = "sg_ai_live_profit_ratio" ["deployment"] (Gauge);
+    /// Share of the capital that all active deployments have, a fraction.
+    Mirrored ALLOCATED_RATIO = "sg_ai_allocated_ratio" [] (Gauge);
+    /// Median win rate, a fraction, of the strategies now in shadow; absent while none has one.
+    Mirrored SHADOW_WIN_RATE = "sg_ai_shadow_win_rate" [] (Gauge);
+    /// Trades closed by the strategies now in shadow.
+    Mirrored SHADOW_TRADES = "sg_ai_shadow_trades" [] (Gauge);
+    /// Regime of an asset: 0 low volatility, 1 normal, 2 high volatility, 3 extreme.
+    Mirrored MARKET_REGIME = "sg_ai_market_regime" ["symbol"] (Gauge);
+    /// When a daily review was last finished, seconds since the Unix epoch.
+    Mirrored LAST_REVIEW_TIMESTAMP_SECONDS = "sg_ai_last_review_timestamp_seconds" [] (Gauge);
+    /// Whether the audit trail held when it was last verified: 1 or 0.
+    Mirrored AUDIT_CHAIN_VALID = "sg_ai_audit_chain_valid" [] (Gauge);
+    /// When the audit trail was last verified, seconds since the Unix epoch.
+    Mirrored AUDIT_VERIFIED_TIMESTAMP_SECONDS = "sg_ai_audit_verified_timestamp_seconds" [] (Gauge);
     /// Candles known to be missing in a feed.
     Mirrored DATA_GAPS = "sg_ai_data_gaps" ["symbol"] (Gauge);
     /// When a runner last succeeded, seconds since the Unix epoch.
@@ -137,8 +193,16 @@ declare! {
 const BUCKETS_S: &[f64] = &[0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0];
 
 /// Constant label values of counters that start at zero.
-const STARTING: &[(CounterBy, &[&str])] =
-    &[(DELIVERIES_TOTAL, &["delivered", "retried", "given_up"]), (HTTP_RESPONSES_TOTAL, &["2xx", "4xx", "5xx"])];
+const STARTING: &[(CounterBy, &[&str])] = &[
+    (DELIVERIES_TOTAL, &["delivered", "retried", "given_up"]),
+    (HTTP_RESPONSES_TOTAL, &["2xx", "4xx", "5xx"]),
+    (
+        STEP_FAILURES_TOTAL,
+        &["continuous", "shadow", "deployments", "review", "outbox", "audit", "audit-anchor", "gauges"],
+    ),
+    // Of so many transactions the two that every scrape makes.
+    (QUERY_FAILURES_TOTAL, &["overview", "eyes"]),
+];
 
 impl Counter {
     /// Counts one.
@@ -170,6 +234,23 @@ impl TimerBy {
     /// Records how long something took.
     pub fn record(&self, label: &'static str, took: Duration) {
         ::metrics::histogram!(self.0.name, self.0.labels[0] => label).record(took);
+    }
+}
+
+impl Level {
+    /// Sets it; `label` is the value of its label, if it has one.
+    pub fn set(&self, label: Option<&'static str>, value: f64) {
+        match (label, self.0.labels.first()) {
+            (Some(label), Some(name)) => ::metrics::gauge!(self.0.name, *name => label).set(value),
+            _ => ::metrics::gauge!(self.0.name).set(value),
+        }
+    }
+}
+
+impl Count {
+    /// Sets it to what was counted elsewhere, which never falls.
+    pub fn set(&self, count: u64) {
+        ::metrics::counter!(self.0.name).absolute(count);
     }
 }
 
@@ -214,6 +295,7 @@ pub fn measured() -> &'static Measured {
                         let _ = ::metrics::histogram!(metric.name);
                     }
                 }
+                (Kind::Gauge, _) => ::metrics::describe_gauge!(metric.name, metric.help.trim()),
                 _ => {}
             }
         }

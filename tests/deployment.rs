@@ -251,6 +251,18 @@ fn every_alert_is_in_the_runbook_and_leads_there_and_nothing_else_is() {
 }
 
 #[test]
+fn every_rule_is_tested_both_quiet_and_firing() {
+    let (rules, tests) = (text("dashboards/rules.yml"), text("dashboards/rules_test.yml"));
+    for rule in rules.split("- alert: ").skip(1) {
+        let alert = rule.lines().next().unwrap();
+        let cases: Vec<&str> =
+            tests.split("alertname: ").skip(1).filter(|case| case.lines().next() == Some(alert)).collect();
+        let quiet = cases.iter().filter(|case| case.lines().nth(1).unwrap().trim() == "exp_alerts: []").count();
+        assert!(quiet > 0 && quiet < cases.len(), "{alert}: {quiet} of {} cases are quiet", cases.len());
+    }
+}
+
+#[test]
 fn promtool_accepts_rules_their_tests_and_the_scrape_configuration() {
     if Command::new("promtool").arg("--version").output().is_err() {
         println!("skipped: promtool is not installed");

@@ -11,7 +11,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::Value;
 use sg_ai::{
     clock::SystemClock,
-    config::{HttpConfig, NotifyConfig},
+    config::NotifyConfig,
     http::{self, Server},
     market::MarketKind,
     notify::{Channel, Deliverer, Notice, Round, Trouble, enqueue_daily_summary},
@@ -47,7 +47,6 @@ fn deliverer(url: &str, max_attempts: u32) -> Deliverer {
     let config = NotifyConfig {
         discord_webhook_url: url.clone(),
         slack_webhook_url: url,
-        daily_summary_hour_utc: 3,
         poll_interval_ms: 1,
         request_timeout_ms: 5_000,
         max_attempts,
@@ -71,7 +70,7 @@ async fn store_events(store: &Store, count: u32) {
 async fn drain(deliverer: &Deliverer, store: &Store) -> u32 {
     let mut delivered = 0;
     loop {
-        let round = deliverer.deliver_once(store).await.unwrap();
+        let round = deliverer.deliver_once(store, &CancellationToken::new()).await.unwrap();
         delivered += round.delivered;
         if round == Round::default() {
             return delivered;
@@ -107,7 +106,7 @@ async fn what_is_given_up_becomes_a_dead_letter_without_the_address() {
     let (_database, store) = database().await;
     store_events(&store, 1).await;
     let (url, seen) = webhook(400).await;
-    let round = deliverer(&url, 3).deliver_once(&store).await.unwrap();
+    let round = deliverer(&url, 3).deliver_once(&store, &CancellationToken::new()).await.unwrap();
     assert_eq!((round.given_up, seen.lock().unwrap().len()), (2, 2));
     let letters = store.dead_letters(None, Page::first(10)).await.unwrap();
     assert_eq!(letters.len(), 2);
@@ -123,8 +122,9 @@ async fn a_day_has_one_summary() {
     let (_database, store) = database().await;
     let now: DateTime<Utc> = "2025-11-30T03:00:00Z".parse().unwrap();
     let day = NaiveDate::from_ymd_opt(2025, 11, 29).unwrap();
-    assert!(enqueue_daily_summary(&store, &Channel::ALL, day, now).await.unwrap());
-    assert!(!enqueue_daily_summary(&store, &Channel::ALL, day, now).await.unwrap());
+    let lines = vec!["500 generated".to_owned()];
+    assert!(enqueue_daily_summary(&store, &Channel::ALL, day, now, lines.clone()).await.unwrap());
+    assert!(!enqueue_daily_summary(&store, &Channel::ALL, day, now, lines).await.unwrap());
     let claimed = store.claim_outbox(10, 60).await.unwrap();
     assert_eq!(claimed.len(), 2);
     assert_eq!(claimed[0].event.key, "daily_summary:2025-11-29");
@@ -147,17 +147,13 @@ async fn http_says_what_the_database_holds_and_that_it_is_gone() {
     store.runner_finished(http::SHADOW_RUNNER, None, &Value::Null).await.unwrap();
     store_events(&store, 1).await;
 
-    let config = HttpConfig {
-        listen_address: [127, 0, 0, 1].into(),
-        port: 0,
-        request_timeout_ms: 10_000,
-        health_timeout_ms: 5_000,
-        max_body_kb: 1,
-    };
+    let mut config = sg_ai::config::load(&sg_ai::config::Inputs::default()).unwrap().config.http;
+    // The machine may be busy.
+    config.health_timeout_ms = 5_000;
     let limits = http::Limits { generation_interval_s: 3600, shadow_interval_s: 900 };
-    let app = http::router(Arc::new(store.clone()), &config, limits, Arc::new(SystemClock));
+    let app = http::router(Arc::new(store.clone()), None, &config, limits, Arc::new(SystemClock));
     let stop = CancellationToken::new();
-    let server = Server::start(&config, app, stop.clone()).await.unwrap();
+    let server = Server::start(&config, 0, app, stop.clone()).await.unwrap();
     let get = async |path: &str| {
         let response = reqwest::get(format!("http://{}{path}", server.address())).await.unwrap();
         (response.status().as_u16(), response.text().await.unwrap())

@@ -164,6 +164,7 @@ impl Place {
             backtest: stat(day(10), day(30)).await,
             holdout: stat(day(30), day(40)).await,
             parameters: serde_json::to_value(&recipe).unwrap(),
+            standing: None,
             transition: Some(transition),
             ..Judgement::default()
         };

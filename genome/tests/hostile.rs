@@ -101,6 +101,24 @@ proptest! {
         let end = (at + drop).min(text.len());
         read_all(&format!("{}{with}{}", &text[..at], &text[end..]));
     }
+
+    #[test]
+    fn a_file_with_raw_bytes_in_it(
+        json: bool, edits in proptest::collection::vec((any::<usize>(), 0_usize..6, any::<Vec<u8>>()), 1..6),
+    ) {
+        const JSON: &str = r#"{"version": 1, "name": "x", "timeframe": "15m",
+            "long": {"entry": "ema(48) crosses above ema(133) and rsi(22) < 71", "exit": "not close > sma(20)@4h"},
+            "short": {"entry": "close < bollinger_lower(20, 2)@1h"},
+            "risk": {"size_fraction": 0.5, "stop_loss": "1.51%", "take_profit": "3 atr(14)", "time_exit_bars": 48}}"#;
+        const TOML: &str = "timeframe = \"1h\"\n[long]\nentry = \"rsi(14) < 30\"\n[risk]\nleverage = 2\n";
+        let mut bytes = if json { JSON } else { TOML }.as_bytes().to_vec();
+        for (at, drop, insert) in edits {
+            let at = at % (bytes.len() + 1);
+            let end = (at + drop).min(bytes.len());
+            bytes.splice(at..end, insert.into_iter().take(8));
+        }
+        read_all(&String::from_utf8_lossy(&bytes));
+    }
 }
 
 #[test]

@@ -22,6 +22,16 @@ enum ConfigCommand {
     },
 }
 
+/// Every setting as it may be shown: key, value, who set it.
+pub(super) fn shown(ctx: &Context) -> Vec<(String, serde_json::Value, String)> {
+    let settings = &ctx.loaded.settings;
+    let row = |key: &str| {
+        let origin = settings.origin(key).map(ToString::to_string).unwrap_or_default();
+        (key.to_owned(), settings.shown_json(key).unwrap_or_default(), origin)
+    };
+    settings.keys().map(row).collect()
+}
+
 /// Runs `sg-ai config`.
 ///
 /// # Errors

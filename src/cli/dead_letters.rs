@@ -6,7 +6,6 @@ use crate::daemon::replay::{Recipe, replay};
 use crate::store::{DeadLetter, DeadLetterKind, DeadLetterStatus, NewDeadLetter, Page, Store};
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
-use comfy_table::{Table, presets};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -78,8 +77,7 @@ async fn list(store: &Store, all: bool, page: Page, json: bool) -> anyhow::Resul
 }
 
 fn table(letters: &[DeadLetter]) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    let mut table = output::table();
     table.set_header(["id", "kind", "what", "status", "failed", "retries", "last", "error"]);
     for letter in letters {
         let what: String = letter.subject.chars().take(16).collect();

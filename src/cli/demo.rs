@@ -26,6 +26,9 @@ pub struct DemoArgs {
     /// Port of the HTTP server; 0 picks a free one and prints it
     #[arg(long, value_name = "PORT", default_value_t = 0)]
     http_port: u16,
+    /// Port on which clients of the strategy and backtest service look for it; 0 picks a free one and prints it
+    #[arg(long, value_name = "PORT", default_value_t = 8001)]
+    service_port: u16,
     /// Print the summary as JSON, an object
     #[arg(long)]
     json: bool,
@@ -36,9 +39,11 @@ pub struct DemoArgs {
 /// # Errors
 /// When Postgres cannot be started, or the port is taken.
 pub async fn run(args: DemoArgs, ctx: &Context) -> Result<(), CliError> {
-    let options = DemoOptions { seed: args.seed, duration: args.duration, day: args.day };
+    let options =
+        DemoOptions { seed: args.seed, duration: args.duration, day: args.day, settings: super::config::shown(ctx) };
     let mut config = ctx.config().clone();
     config.http.port = args.http_port;
+    config.http.service_port = args.service_port;
     let mut view: Box<dyn DemoView> =
         if io::stderr().is_terminal() { Box::new(TableView::default()) } else { Box::new(LineView::default()) };
     let summary = demo(config, ctx.data_dir(), &ctx.clock, options, view.as_mut()).await?;
@@ -106,8 +111,8 @@ impl DemoView for LineView {
     fn say(&mut self, line: &str) {
         eprintln!("{line}");
     }
-    fn started(&mut self, http: SocketAddr, options: &DemoOptions) {
-        eprintln!("{}", greeting(http, options));
+    fn started(&mut self, http: SocketAddr, service: Option<SocketAddr>, options: &DemoOptions) {
+        eprintln!("{}", greeting(http, service, options));
     }
     fn status(&mut self, status: &DemoStatus) {
         for row in status.news.iter().filter(|row| worth_a_line(row)) {
@@ -143,8 +148,8 @@ impl DemoView for TableView {
     fn say(&mut self, line: &str) {
         eprintln!("{line}");
     }
-    fn started(&mut self, http: SocketAddr, options: &DemoOptions) {
-        self.greeting = greeting(http, options);
+    fn started(&mut self, http: SocketAddr, service: Option<SocketAddr>, options: &DemoOptions) {
+        self.greeting = greeting(http, service, options);
     }
     fn status(&mut self, status: &DemoStatus) {
         self.recent.extend(status.news.iter().filter(|row| worth_a_line(row)).map(news));
@@ -185,9 +190,11 @@ impl DemoView for TableView {
     }
 }
 
-fn greeting(http: SocketAddr, options: &DemoOptions) -> String {
+fn greeting(http: SocketAddr, service: Option<SocketAddr>, options: &DemoOptions) -> String {
+    let service = service.map(|at| format!("  http://{at}/strategies (POST)")).unwrap_or_default();
     format!(
-        "SIMULATED market, seed {}: a day takes {:.1} s. Nothing here says anything about real money.\nhttp://{http}/sg-ai/stats  http://{http}/sg-ai/health  http://{http}/metrics",
+        "SIMULATED market, seed {}: a day takes {:.1} s. Nothing here says anything about real money.\n\
+         Dashboard http://{http}/  also http://{http}/sg-ai/stats /sg-ai/health /metrics{service}",
         options.seed,
         options.day.as_secs_f64()
     )

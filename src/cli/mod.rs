@@ -6,15 +6,20 @@
 pub mod archive;
 pub mod audit;
 pub mod backtest;
+pub mod calibrate;
+pub mod completions;
 pub mod config;
 mod context;
 pub mod data;
 pub mod dead_letters;
 pub mod demo;
+pub mod deployments;
+pub mod drift;
 mod error;
 pub mod export;
 pub mod health;
 pub mod keys;
+mod life;
 pub mod migrate;
 pub mod output;
 pub mod postgres;
@@ -73,8 +78,12 @@ enum Command {
     Audit(audit::AuditArgs),
     /// Backtest one strategy, or a file of strategies, over cached candles
     Backtest(backtest::BacktestArgs),
+    /// Measure how often the protocol promotes, on simulated markets of which all is known
+    Calibrate(calibrate::CalibrateArgs),
     /// Look at the configuration
     Config(config::ConfigArgs),
+    /// Print what a shell needs to complete commands and options
+    Completions(completions::CompletionsArgs),
     /// Run the continuous runner: search
     Continuous,
     /// Look at what failed, and try it again
@@ -83,9 +92,15 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Tell what is known about a strategy beyond its backtest
     Prove(prove::ProveArgs),
-    /// Write a report about a strategy: one HTML file
+    /// Look at deployments of live strategies, pause and resume them
+    Deployments(deployments::DeploymentsArgs),
+    /// Look at drift alerts and acknowledge them
+    Drift(drift::DriftArgs),
+    /// Print the manual page
+    Man(completions::ManArgs),
+    /// Write a report about a strategy, backtest, search or generation: one file
     Report(report::ReportArgs),
-    /// Compute the stored results of a strategy once more, and say whether they are the same to the bit
+    /// Compute the stored results of a strategy or a session once more, and say whether they are the same to the bit
     Reproduce(reproduce::ReproduceArgs),
     /// Run the daemon: both runners and HTTP
     Run,
@@ -119,11 +134,16 @@ async fn dispatch(command: Command, ctx: &Context) -> Result<(), CliError> {
         Command::Export(args) => export::run(args, ctx).await,
         Command::Keys(args) => keys::run(args, ctx).await,
         Command::Backtest(args) => backtest::run(args, ctx).await,
+        Command::Calibrate(args) => calibrate::run(args, ctx).await,
         Command::Config(args) => config::run(args, ctx).await,
+        Command::Completions(args) => completions::completions(&args),
+        Command::Man(args) => completions::man(&args),
         Command::Continuous => run::run(run::Half::Continuous, ctx).await,
         Command::DeadLetters(args) => dead_letters::run(args, ctx).await,
         Command::Demo(args) => demo::run(args, ctx).await,
         Command::Prove(args) => prove::run(args, ctx).await,
+        Command::Deployments(args) => deployments::run(args, ctx).await,
+        Command::Drift(args) => drift::run(args, ctx).await,
         Command::Report(args) => report::run(args, ctx).await,
         Command::Reproduce(args) => reproduce::run(args, ctx).await,
         Command::Run => run::run(run::Half::Both, ctx).await,

@@ -1,12 +1,16 @@
-//! `sg-ai report`: a strategy's whole story as one HTML file.
+//! `sg-ai report`: a strategy, backtest, search or generation as one file.
 
 use super::{CliError, Context, data, output};
 use crate::daemon::Database;
 use crate::daemon::replay::{Recipe, Replayed, StoredRun, replay, stored_runs};
 use crate::engine::Trade;
 use crate::market::CandleCache;
-use crate::report::{Ancestor, Move, Part, Period, Setup, StrategyReport, render};
-use crate::store::{BacktestRow, Lineage, Page, StatSource, Store, StrategyDetail, TradeRow};
+use crate::market::quality::{self, QualityPolicy};
+use crate::report::{
+    self, Ancestor, CandleQuality, GenerationLine, Move, Part, Period, SearchReport, Setup, StrategyLine,
+    StrategyReport, render,
+};
+use crate::store::{BacktestRow, Lineage, Page, StatSource, Store, StrategyDetail, StrategyQuery, TradeRow};
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use serde_json::json;
@@ -17,15 +21,17 @@ const LINEAGE_DEPTH: u32 = 5;
 /// Most stored trades that are read where candles are missing to compute them again.
 const MAX_STORED_TRADES: u32 = 100_000;
 
-/// Write a report about a strategy
+/// Write a report about a strategy, a backtest of the service, a search session or a generation
 #[derive(Args, Debug)]
 pub struct ReportArgs {
-    /// Id, name, or the first characters of id or genome hash
-    strategy: String,
-    /// Where to write it; - for standard output [default: report-NAME.html or report-NAME.json]
+    /// A strategy (number, id, name, or the first characters of id or genome hash), backtest:NUMBER,
+    /// search:ISLAND/NUMBER, generation:ISLAND/NUMBER/GENERATION
+    #[arg(value_name = "ID")]
+    what: String,
+    /// Where to write it; - for standard output [default: report-NAME.FORMAT]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// One self-contained HTML file, or the same as JSON
+    /// One self-contained HTML file, Markdown, everything as JSON, or the trades (generations) as CSV
     #[arg(long, value_enum, default_value_t = Format::Html)]
     format: Format,
     /// Print one JSON object about the file instead of its path
@@ -36,33 +42,156 @@ pub struct ReportArgs {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {
     Html,
+    Md,
     Json,
+    Csv,
 }
 
 /// Runs `sg-ai report`.
 ///
 /// # Errors
-/// When there is no such strategy, the database does not answer, or the file cannot be written.
+/// When there is no such thing, the database does not answer, or the file cannot be written.
 pub async fn run(args: ReportArgs, ctx: &Context) -> Result<(), CliError> {
+    let wait = super::output::waiting("reading and computing");
     let opened = Database::open(ctx.config()).await?;
-    let stored = read(&opened.store, &args.strategy).await;
-    opened.close().await;
-    let report = build(stored?, &data::cache(ctx)?, ctx.clock.now_ms()).await?;
-    let (text, ending) = match args.format {
-        Format::Html => (render(&report), "html"),
-        Format::Json => (serde_json::to_string_pretty(&report).context("report")? + "\n", "json"),
+    let now_ms = ctx.clock.now_ms();
+    let made = match args.what.split_once(':') {
+        Some(("backtest", number)) => backtest(&opened.store, number, args.format, now_ms).await,
+        Some((kind @ ("search" | "generation"), name)) => {
+            search(&opened.store, kind == "generation", name, args.format, now_ms).await
+        }
+        _ => strategy(&opened.store, &args.what, ctx, args.format).await,
     };
-    let path = args.out.unwrap_or_else(|| PathBuf::from(format!("report-{}.{ending}", file_name(&report.name))));
+    opened.close().await;
+    wait.finish_and_clear();
+    let (name, text) = made?;
+    let ending = match args.format {
+        Format::Html => "html",
+        Format::Md => "md",
+        Format::Json => "json",
+        Format::Csv => "csv",
+    };
+    let path = args.out.unwrap_or_else(|| PathBuf::from(format!("report-{}.{ending}", file_name(&name))));
     if path.as_os_str() == "-" {
         return Ok(output::text(text).context("standard output")?);
     }
     std::fs::write(&path, &text).with_context(|| format!("cannot write {}", path.display()))?;
     let printed = if args.json {
-        output::json(&json!({ "path": path, "bytes": text.len(), "strategy_id": report.id }))
+        output::json(&json!({ "path": path, "bytes": text.len(), "of": name }))
     } else {
         output::line(path.display().to_string())
     };
     Ok(printed.context("standard output")?)
+}
+
+fn written(report: &StrategyReport, format: Format) -> anyhow::Result<String> {
+    Ok(match format {
+        Format::Html => render(report),
+        Format::Md => report::markdown(report),
+        Format::Csv => report::csv(report),
+        Format::Json => report::json(report)? + "\n",
+    })
+}
+
+async fn strategy(store: &Store, selector: &str, ctx: &Context, format: Format) -> anyhow::Result<(String, String)> {
+    let cache = data::cache(ctx).map_err(|error| anyhow::anyhow!("{error}"))?;
+    let report = build(read(store, selector).await?, &cache, ctx.clock.now_ms()).await?;
+    Ok((report.name.clone(), written(&report, format)?))
+}
+
+async fn backtest(store: &Store, number: &str, format: Format, now_ms: i64) -> anyhow::Result<(String, String)> {
+    let number = number.parse().context("backtest: takes a number, as in backtest:12")?;
+    let report = crate::http::backtest_report_of(&store.service_backtest(number).await?, now_ms);
+    Ok((format!("backtest-{number}"), written(&report, format)?))
+}
+
+/// `ISLAND/NUMBER` or, of a generation, `ISLAND/NUMBER/GENERATION`.
+async fn search(store: &Store, one: bool, name: &str, format: Format, now_ms: i64) -> anyhow::Result<(String, String)> {
+    let wrong =
+        || anyhow::anyhow!("search:ISLAND/NUMBER or generation:ISLAND/NUMBER/GENERATION is expected, not {name:?}");
+    let (name, generation) = if one {
+        let (rest, generation) = name.rsplit_once('/').ok_or_else(wrong)?;
+        (rest, Some(generation.parse::<u32>().map_err(|_| wrong())?))
+    } else {
+        (name, None)
+    };
+    let (island, number) = name.rsplit_once('/').ok_or_else(wrong)?;
+    let number: i64 = number.parse().map_err(|_| wrong())?;
+    let (session, config, generations) = store.session_story(island, number).await?;
+    let stored = StrategyQuery { session_id: Some(session.id), ..StrategyQuery::default() };
+    let (strategies, _) = store.list_strategies(&stored, Page::first(10_000)).await?;
+    let ids: Vec<_> = strategies.iter().map(|row| row.strategy.id).collect();
+    let stats = store.latest_stats(&ids).await?;
+    let stat = |id, source| stats.iter().find(|s| s.strategy_id == id && s.source == source).map(|s| &s.performance);
+    let mut lines: Vec<StrategyLine> = strategies
+        .iter()
+        .map(|row| {
+            let s = &row.strategy;
+            let (inside, outside) = (stat(s.id, StatSource::Backtest), stat(s.id, StatSource::Holdout));
+            StrategyLine {
+                number: s.number,
+                name: s.name.clone(),
+                state: s.state.to_string(),
+                generation: s.generation,
+                backtest_return: inside.and_then(|p| p.total_return),
+                backtest_sharpe: inside.and_then(|p| p.sharpe_ratio),
+                holdout_return: outside.and_then(|p| p.total_return),
+                holdout_sharpe: outside.and_then(|p| p.sharpe_ratio),
+                holdout_trades: outside.map(|p| p.total_trades),
+            }
+        })
+        .collect();
+    let of = |line: &StrategyLine| line.holdout_sharpe.unwrap_or(f64::NEG_INFINITY);
+    lines.sort_by(|a, b| of(b).total_cmp(&of(a)).then(a.number.cmp(&b.number)));
+    let mut generations: Vec<GenerationLine> = generations
+        .into_iter()
+        .map(|g| GenerationLine {
+            number: g.number + 1,
+            best_fitness: g.best_fitness,
+            median_fitness: g.median_fitness,
+            mean_fitness: g.mean_fitness,
+            evaluations: g.evaluations,
+            distinct: g.distinct,
+            failures: g.failures,
+            archive_size: g.archive_size,
+            niches: g.detail["niches"].as_u64(),
+            duration_ms: g.duration_ms,
+            stored_at_ms: g.created_at.timestamp_millis(),
+        })
+        .collect();
+    if let Some(wanted) = generation {
+        generations.retain(|g| g.number == wanted);
+        anyhow::ensure!(!generations.is_empty(), "session {number} of island {island} has no generation {wanted}");
+        lines.retain(|line| line.generation == wanted);
+    }
+    let report = SearchReport {
+        id: session.id.to_string(),
+        island: session.island,
+        number: u64::try_from(session.number).unwrap_or_default(),
+        status: session.status,
+        symbols: session.symbols,
+        timeframe: session.timeframe,
+        window_from_ms: session.window_from_ms,
+        holdout_from_ms: session.holdout_from_ms,
+        window_to_ms: session.window_to_ms,
+        data_version: session.data_version,
+        code_version: session.code_version,
+        seed: session.seed,
+        config,
+        generations,
+        strategies: lines,
+        made_at_ms: now_ms,
+        made_by: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    let text = match format {
+        Format::Html => report::search_html(&report),
+        Format::Md => report::search_markdown(&report),
+        Format::Csv => report::search_csv(&report),
+        Format::Json => report::search_json(&report)? + "\n",
+    };
+    let name =
+        generation.map_or_else(|| format!("search-{island}-{number}"), |g| format!("generation-{island}-{number}-{g}"));
+    Ok((name, text))
 }
 
 /// A name as a part of a file name: nothing that a shell or a file system takes for something else.
@@ -101,6 +230,7 @@ async fn build(stored: Stored, cache: &CandleCache, now_ms: i64) -> anyhow::Resu
         };
         periods.push(period(run, replayed, &stored.trades));
     }
+    let quality = data_quality(cache, &periods).await;
     let moves = stored.detail.transitions.iter().map(|t| Move {
         at_ms: t.at_market_ms,
         from: t.from,
@@ -136,9 +266,42 @@ async fn build(stored: Stored, cache: &CandleCache, now_ms: i64) -> anyhow::Resu
         ancestors: ancestors.collect(),
         moves: moves.collect(),
         periods,
+        quality,
         made_at_ms: now_ms,
         made_by: env!("CARGO_PKG_VERSION").to_owned(),
     })
+}
+
+/// What is wrong with the cached candles of the whole story; what is not cached is left out.
+async fn data_quality(cache: &CandleCache, periods: &[Period]) -> Vec<CandleQuality> {
+    let from_ms = periods.iter().map(|p| p.from_ms).min();
+    let to_ms = periods.iter().map(|p| p.to_ms).max();
+    let (Some(from_ms), Some(to_ms)) = (from_ms, to_ms) else { return Vec::new() };
+    let mut series: Vec<_> = periods
+        .iter()
+        .filter_map(|p| p.setup.as_ref())
+        .flat_map(|s| s.symbols.iter().map(|symbol| (s.market, symbol.clone(), s.interval)))
+        .collect();
+    series.sort();
+    series.dedup();
+    let mut found = Vec::new();
+    for (market, symbol, interval) in series {
+        let Ok(candles) = cache.load(market, &symbol, interval, from_ms, to_ms).await else { continue };
+        let report = quality::check_series(&candles, &QualityPolicy::default());
+        let word = |value: serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+        found.push(CandleQuality {
+            symbol,
+            interval,
+            expected: report.expected,
+            present: candles.len() as u64,
+            findings: report
+                .findings
+                .iter()
+                .map(|f| [word(json!(f.kind)), word(json!(f.severity)), f.detail.clone()])
+                .collect(),
+        });
+    }
+    found
 }
 
 /// Figures as they are stored; curve and trades as the candles give them, and what is stored where they are missing.

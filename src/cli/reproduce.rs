@@ -1,8 +1,10 @@
-//! `sg-ai reproduce`: computes what is stored of a strategy once more, and says whether it is the same to the bit.
+//! `sg-ai reproduce`: computes what is stored of a strategy or of a search session once more, and says whether it is the
+//! same to the bit.
 
 use super::{CliError, Context, data, output};
 use crate::daemon::Database;
 use crate::daemon::replay::{Comparison, Verdict, compare, stored_runs};
+use crate::daemon::replay_session::{SessionComparison, compare_session};
 use crate::store::{BacktestRow, Store, StrategyDetail};
 use anyhow::Context as _;
 use clap::Args;
@@ -12,8 +14,9 @@ use uuid::Uuid;
 /// Compute stored results once more
 #[derive(Args, Debug)]
 pub struct ReproduceArgs {
-    /// Id, name, or the first characters of id or genome hash
-    strategy: String,
+    /// A strategy (id, name, or the first characters of id or genome hash): its backtest, hold-out, shadow and live
+    /// periods. Or a search session (ISLAND/NUMBER): its generations; ISLAND/NUMBER/GENERATION: up to that one, from 0
+    what: String,
     /// Print one JSON object instead of lines
     #[arg(long)]
     json: bool,
@@ -36,8 +39,11 @@ struct Report<'a> {
 /// # Errors
 /// When something is not the same, or could not be computed; when there is no such strategy.
 pub async fn run(args: ReproduceArgs, ctx: &Context) -> Result<(), CliError> {
+    if args.what.contains('/') {
+        return session(&args, ctx).await;
+    }
     let opened = Database::open(ctx.config()).await?;
-    let read = read(&opened.store, &args.strategy).await;
+    let read = read(&opened.store, &args.what).await;
     opened.close().await;
     let (detail, backtests) = read?;
     let strategy = super::strategies::genome_of(&detail.strategy)?;
@@ -51,7 +57,7 @@ pub async fn run(args: ReproduceArgs, ctx: &Context) -> Result<(), CliError> {
         id: detail.strategy.id,
         name: &detail.strategy.name,
         genome_hash: &detail.strategy.genome_hash,
-        code_version: env!("CARGO_PKG_VERSION"),
+        code_version: crate::CODE_VERSION,
         identical: bad == 0,
         sources: &compared,
     };
@@ -69,6 +75,67 @@ pub async fn run(args: ReproduceArgs, ctx: &Context) -> Result<(), CliError> {
     }
 }
 
+/// Breeds a session again.
+async fn session(args: &ReproduceArgs, ctx: &Context) -> Result<(), CliError> {
+    let (selector, last) = generation(&args.what);
+    let cache = data::cache(ctx)?;
+    let opened = Database::open(ctx.config()).await?;
+    let compared = async {
+        let session = opened.store.session(&selector).await?;
+        compare_session(&opened.store, &cache, &session, last).await
+    };
+    let compared = compared.await;
+    opened.close().await;
+    let compared = compared?;
+    if args.json {
+        output::json(&compared).context("standard output")?;
+    } else {
+        output::text(session_lines(&compared)).context("standard output")?;
+    }
+    match compared.verdict {
+        Verdict::Identical | Verdict::Nothing => Ok(()),
+        _ => Err(anyhow::anyhow!("session {} was not reproduced", compared.session).into()),
+    }
+}
+
+/// `main/12/5` is generation 5 of session `main/12`; islands may have slashes in their names, numbers not.
+fn generation(what: &str) -> (String, Option<u32>) {
+    let parts: Vec<&str> = what.rsplitn(3, '/').collect();
+    match parts.as_slice() {
+        [last, number, island] if number.parse::<u64>().is_ok() => match last.parse() {
+            Ok(last) => (format!("{island}/{number}"), Some(last)),
+            Err(_) => (what.to_owned(), None),
+        },
+        _ => (what.to_owned(), None),
+    }
+}
+
+fn session_lines(compared: &SessionComparison) -> String {
+    let why = compared.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+    let mut text = format!("session {}  {}{why}\n", compared.session, words(compared.verdict));
+    for g in &compared.generations {
+        text.push_str(&format!("generation {:<5} {}\n", g.generation, words(g.verdict)));
+        for d in &g.differences {
+            text.push_str(&format!(
+                "          {}: stored {}, now {}\n",
+                d.what,
+                brief(&d.stored),
+                brief(&d.recomputed)
+            ));
+        }
+    }
+    text
+}
+
+const fn words(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Identical => "identical to the bit",
+        Verdict::Differs => "DIFFERS",
+        Verdict::Impossible => "COULD NOT BE COMPUTED",
+        Verdict::Nothing => "nothing to compare",
+    }
+}
+
 /// Everything that is stored of a strategy.
 pub(super) async fn read(store: &Store, selector: &str) -> anyhow::Result<(StrategyDetail, Vec<BacktestRow>)> {
     let detail = store.strategy(selector).await?;
@@ -82,12 +149,7 @@ fn lines(report: &Report<'_>) -> String {
         text.push_str("nothing has been measured yet\n");
     }
     for c in report.sources {
-        let verdict = match c.verdict {
-            Verdict::Identical => "identical to the bit",
-            Verdict::Differs => "DIFFERS",
-            Verdict::Impossible => "COULD NOT BE COMPUTED",
-            Verdict::Nothing => "nothing to compare",
-        };
+        let verdict = words(c.verdict);
         let why = c.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
         let (from, to) = (super::strategies::date(c.from_ms), super::strategies::date(c.to_ms));
         text.push_str(&format!("{:<9} {from} to {to}  {verdict}{why}\n", c.source.name()));
@@ -108,5 +170,18 @@ fn brief(value: &serde_json::Value) -> String {
     match value {
         serde_json::Value::Array(items) => format!("{} values", items.len()),
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::generation;
+
+    #[test]
+    fn a_generation_is_the_third_part() {
+        assert_eq!(generation("main/12"), ("main/12".to_owned(), None));
+        assert_eq!(generation("main/12/5"), ("main/12".to_owned(), Some(5)));
+        assert_eq!(generation("a/b/12"), ("a/b/12".to_owned(), None));
+        assert_eq!(generation("a/b/12/0"), ("a/b/12".to_owned(), Some(0)));
     }
 }

@@ -19,10 +19,11 @@ pub enum Half {
 /// # Errors
 /// When something that nothing works without cannot be had: the database, the data directory, the HTTP port.
 pub async fn run(half: Half, ctx: &Context) -> Result<(), CliError> {
-    let plan = match half {
+    let mut plan = match half {
         Half::Both => Plan::new(true, true),
         Half::Continuous => Plan::new(true, false),
         Half::Shadow => Plan::new(false, true),
     };
+    plan.settings = super::config::shown(ctx);
     Ok(daemon::run(ctx.config(), ctx.data_dir(), &ctx.clock, plan).await?)
 }

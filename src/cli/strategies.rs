@@ -2,12 +2,11 @@
 
 use super::{CliError, Context, output};
 use crate::daemon::{Database, announce};
-use crate::lifecycle::{Decision, DisableReason, State, Transition};
+use crate::lifecycle::{DisableReason, State, Transition};
 use crate::notify::Channel;
-use crate::store::{NewStrategy, Page, Store, Strategy, StrategyDetail, StrategyFilter, TransitionRecord};
+use crate::store::{NewStrategy, Page, Store, Strategy, StrategyFilter, TransitionRecord};
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
-use comfy_table::{Table, presets};
 use genome::StrategyFile;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -37,7 +36,7 @@ enum StrategiesCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Tell everything about one strategy: rules, figures, every decision with its reasons
+    /// Tell the whole life of one strategy: lineage, rules in words, figures, gates, deployments, drift, audit entries
     Show {
         /// Id, name, or the first characters of id or genome hash
         strategy: String,
@@ -52,6 +51,9 @@ enum StrategiesCommand {
         /// Why, for the record
         #[arg(long, value_name = "TEXT")]
         why: String,
+        /// Print JSON, an object
+        #[arg(long)]
+        json: bool,
     },
     /// Make a disabled strategy a candidate again
     Revive {
@@ -60,6 +62,9 @@ enum StrategiesCommand {
         /// Why, for the record
         #[arg(long, value_name = "TEXT")]
         why: String,
+        /// Print JSON, an object
+        #[arg(long)]
+        json: bool,
     },
     /// Store a strategy from a file as a candidate
     Add {
@@ -68,6 +73,9 @@ enum StrategiesCommand {
         /// Its name; without it the name in the file
         #[arg(long)]
         name: Option<String>,
+        /// Print JSON, an object
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -90,22 +98,28 @@ async fn dispatch(command: StrategiesCommand, store: &Store, ctx: &Context) -> a
             if json { output::json(&found)? } else { output::line(table(&found))? }
         }
         StrategiesCommand::Show { strategy, json } => {
-            let detail = store.strategy(&strategy).await?;
-            if json { output::json(&detail)? } else { output::line(page(&detail)?)? }
+            super::life::show(store, &strategy, json).await?;
         }
-        StrategiesCommand::Disable { strategy, why } => {
-            operator_move(store, ctx, &strategy, State::Disabled, why).await?
+        StrategiesCommand::Disable { strategy, why, json } => {
+            operator_move(store, ctx, &strategy, State::Disabled, why, json).await?
         }
-        StrategiesCommand::Revive { strategy, why } => {
-            operator_move(store, ctx, &strategy, State::Candidate, why).await?
+        StrategiesCommand::Revive { strategy, why, json } => {
+            operator_move(store, ctx, &strategy, State::Candidate, why, json).await?
         }
-        StrategiesCommand::Add { file, name } => add(store, ctx, &file, name).await?,
+        StrategiesCommand::Add { file, name, json } => add(store, ctx, &file, name, json).await?,
     }
     Ok(())
 }
 
 /// An operator's decision, applied like any other: guarded, audited, with its reason.
-async fn operator_move(store: &Store, ctx: &Context, selector: &str, to: State, why: String) -> anyhow::Result<()> {
+async fn operator_move(
+    store: &Store,
+    ctx: &Context,
+    selector: &str,
+    to: State,
+    why: String,
+    json: bool,
+) -> anyhow::Result<()> {
     let strategy = store.find_strategy(selector).await?;
     let transition = Transition::between(strategy.state, to, DisableReason::Operator)?;
     let mut record = TransitionRecord {
@@ -123,10 +137,15 @@ async fn operator_move(store: &Store, ctx: &Context, selector: &str, to: State, 
     };
     announce(&Channel::configured(&ctx.config().notify), &mut record, &strategy.name, &strategy.canonical);
     store.apply_transition(&record, None).await?;
+    if json {
+        return Ok(output::json(
+            &json!({ "id": strategy.id, "name": strategy.name, "from": strategy.state, "to": to }),
+        )?);
+    }
     Ok(output::line(format!("{} is {to} now", strategy.name))?)
 }
 
-async fn add(store: &Store, ctx: &Context, path: &Path, name: Option<String>) -> anyhow::Result<()> {
+async fn add(store: &Store, ctx: &Context, path: &Path, name: Option<String>, json: bool) -> anyhow::Result<()> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let file = StrategyFile::parse(&text).with_context(|| format!("{} is not a strategy", path.display()))?;
     let hash = file.strategy.hash().to_string();
@@ -150,6 +169,9 @@ async fn add(store: &Store, ctx: &Context, path: &Path, name: Option<String>) ->
         created_by: format!("operator {}", user()),
     };
     anyhow::ensure!(store.add_strategy(&new).await?, "a strategy with this genome ({hash}) is stored already");
+    if json {
+        return Ok(output::json(&json!({ "id": new.id, "name": new.name, "state": State::Candidate }))?);
+    }
     Ok(output::line(format!("{} is stored as {} ({})", new.name, new.id, State::Candidate))?)
 }
 
@@ -160,61 +182,23 @@ pub(super) fn user() -> String {
 }
 
 fn table(strategies: &[Strategy]) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
-    table.set_header(["name", "state", "since", "timeframe", "symbols", "rules"]);
+    let mut table = output::table();
+    table.set_header(["no.", "name", "state", "since", "timeframe", "symbols", "rules"]);
     for s in strategies {
         let symbols: Vec<&str> = s.symbols.iter().map(crate::market::Symbol::as_str).collect();
         let state = s.disable_reason.map_or_else(|| s.state.to_string(), |r| format!("{} ({})", s.state, r.name()));
         let since = s.state_changed_at.format("%Y-%m-%d %H:%M").to_string();
-        table.add_row([s.name.clone(), state, since, s.timeframe.to_string(), symbols.join(" "), s.canonical.clone()]);
-    }
-    table.to_string()
-}
-
-/// The whole life of a strategy, for people.
-fn page(detail: &StrategyDetail) -> anyhow::Result<String> {
-    let s = &detail.strategy;
-    let strategy = genome_of(s)?;
-    let mut text = format!(
-        "{}  ({})\nid       {}\ngenome   {}\nmade by  {}, generation {}{}\nparents  {}\n\n{}\n\n{}\n",
-        s.name,
-        s.state,
-        s.id,
-        s.genome_hash,
-        s.created_by,
-        s.generation,
-        s.island.as_ref().map(|i| format!(", island {i}")).unwrap_or_default(),
-        if s.parent_hashes.is_empty() { "none".to_owned() } else { s.parent_hashes.join(", ") },
-        s.canonical,
-        genome::describe(&strategy),
-    );
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
-    table.set_header(["source", "from", "to", "trades", "profit factor", "Sharpe", "win rate", "drawdown", "return"]);
-    let number = |v: Option<f64>| v.map_or_else(|| "-".to_owned(), |v| format!("{v:.3}"));
-    for stat in &detail.stats {
-        let p = &stat.performance;
         table.add_row([
-            stat.source.name().to_owned(),
-            date(stat.window_from_ms),
-            date(stat.window_to_ms),
-            p.total_trades.to_string(),
-            number(p.profit_factor),
-            number(p.sharpe_ratio),
-            number(p.win_rate),
-            number(p.max_drawdown),
-            number(p.total_return),
+            s.number.to_string(),
+            s.name.clone(),
+            state,
+            since,
+            s.timeframe.to_string(),
+            symbols.join(" "),
+            s.canonical.clone(),
         ]);
     }
-    text.push_str(&format!("\n{table}\n"));
-    for t in &detail.transitions {
-        text.push_str(&format!("\n{}  {} -> {} by {}: {}\n", date(t.at_market_ms), t.from, t.to, t.actor, t.summary));
-        for check in t.decision.iter().flat_map(|d: &Decision| &d.checks) {
-            text.push_str(&format!("    {check}\n"));
-        }
-    }
-    Ok(text)
+    table.to_string()
 }
 
 /// What a stored strategy is made of.

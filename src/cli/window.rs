@@ -2,6 +2,7 @@
 
 use super::{CliError, Context};
 use crate::{
+    daemon::load_symbol,
     engine::{Costs, Slippage, SymbolWindow, Window},
     market::{CandleSeries, Interval, MarketKind, Symbol, interval},
 };
@@ -110,25 +111,15 @@ impl WindowArgs {
         let first_ms = self.from.saturating_sub(i64::from(self.warm_up_days) * DAY_MS);
         let mut symbols = Vec::with_capacity(self.symbols.len());
         for symbol in &self.symbols {
-            let load = |interval| cache.load(self.market, symbol, interval, first_ms, self.to);
-            let candles = load(self.interval).await.context("candle cache")?;
-            let whole = whole_until(candles, self.to);
-            self.warn_of_holes(symbol, &whole);
-            let stored = cache.stored_intervals(self.market, symbol).await.context("candle cache")?;
-            let finer = match stored.into_iter().find(|finer| *finer < self.interval) {
-                Some(finer) => Some(Arc::new(whole_until(load(finer).await.context("candle cache")?, self.to))),
-                None => None,
-            };
-            let funding = match self.market {
-                MarketKind::Um => cache.load_funding(symbol, first_ms, self.to).await.context("candle cache")?,
-                MarketKind::Spot => Vec::new(),
-            };
+            let span = (first_ms, self.to);
+            let loaded = load_symbol(&cache, self.market, symbol, self.interval, span).await.context("candle cache")?;
+            self.warn_of_holes(symbol, &loaded.candles);
             symbols.push(SymbolWindow {
                 market: self.market,
-                symbol: symbol.clone(),
-                candles: Arc::new(whole),
-                finer: finer.filter(|candles| !candles.is_empty()),
-                funding: funding.into(),
+                symbol: loaded.symbol,
+                candles: Arc::new(loaded.candles),
+                finer: loaded.finer.map(Arc::new),
+                funding: loaded.funding.into(),
             });
         }
         let window = Window::new(self.from, self.to, symbols).with_context(|| {
@@ -152,17 +143,6 @@ impl WindowArgs {
         if missing > 0 && !traded.is_empty() {
             tracing::warn!("{symbol}: {missing} of {expected} candles are missing in the window");
         }
-    }
-}
-
-/// The candles that close before `to_ms`.
-fn whole_until(candles: CandleSeries, to_ms: i64) -> CandleSeries {
-    match candles.last_close_time_ms() {
-        Some(close_ms) if close_ms >= to_ms => {
-            let last_ms = interval::open_time_ms(candles.interval(), to_ms);
-            candles.slice(i64::MIN, last_ms)
-        }
-        _ => candles,
     }
 }
 

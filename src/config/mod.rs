@@ -10,13 +10,15 @@ mod settings;
 
 pub use load::{Inputs, Loaded, default_data_dir, load};
 pub use origin::{ConfigError, Origin};
-pub use sections::{DaemonConfig, HttpConfig, LogConfig, LogFormat, NotifyConfig};
+pub use sections::{DaemonConfig, HttpConfig, LogConfig, LogFormat, NotifyConfig, ReviewConfig};
 pub use settings::{DEFAULT_TOML, ENV_NAMES, SECRET_KEYS, Settings, env_name};
 
 use crate::{
     engine::{Costs, EngineConfig},
-    lifecycle::{StayingConfig, Thresholds},
+    evidence::regime::RegimeConfig,
+    lifecycle::{AllocationPolicy, DriftConfig, StayingConfig, Thresholds},
     market::MarketConfig,
+    protocol::ProtocolConfig,
     search::SearchConfig,
     store::StoreConfig,
 };
@@ -42,6 +44,16 @@ pub struct Config {
     pub costs: Costs,
     /// Limits between the states.
     pub lifecycle: Thresholds,
+    /// Null searches, the online procedure, the placebo island.
+    pub protocol: ProtocolConfig,
+    /// How much of the capital each live strategy gets.
+    pub deployment: AllocationPolicy,
+    /// When a live strategy counts as drifted.
+    pub drift: DriftConfig,
+    /// How regimes of assets are told apart.
+    pub regime: RegimeConfig,
+    /// The daily review.
+    pub review: ReviewConfig,
     /// Detectors of an edge that has gone.
     pub staying: StayingConfig,
     /// The search.
@@ -60,8 +72,16 @@ impl Config {
         let limits = self.lifecycle.validate().err().map(|e| (format!("lifecycle.{}", e.key), e.problem));
         let market = || self.market.validate().err().map(|(key, why)| (format!("market.{key}"), why));
         let search = || self.search.validate().err().map(|e| (format!("search.{}", e.key), e.problem));
-        let staying = || self.staying.validate().err().map(|(key, why)| (format!("staying.{key}"), why));
-        let found = limits.or_else(staying).or_else(market).or_else(search);
+        let protocol = || self.protocol.validate().err().map(|e| (format!("protocol.{}", e.key), e.problem));
+        let named = |section: &str, found: Result<(), (&str, String)>| {
+            found.err().map(|(key, why)| (format!("{section}.{key}"), why))
+        };
+        let found = limits.or_else(market).or_else(protocol).or_else(search);
+        let found = found.or_else(|| named("staying", self.staying.validate()));
+        let found = found.or_else(|| named("deployment", self.deployment.validate()));
+        let found = found.or_else(|| named("drift", self.drift.validate()));
+        let found = found.or_else(|| named("regime", self.regime.validate()));
+        let found = found.or_else(|| self.review.problem().map(|(key, why)| (format!("review.{key}"), why)));
         let found = found.or_else(|| self.daemon.problem().map(|(key, why)| (format!("daemon.{key}"), why)));
         let found = found.or_else(|| self.http.problem().map(|(key, why)| (format!("http.{key}"), why)));
         let found =

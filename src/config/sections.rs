@@ -50,9 +50,9 @@ pub struct DaemonConfig {
     pub shadow_interval_s: u64,
     /// Between two runs of the deployment manager, seconds.
     pub review_interval_s: u64,
-    /// Window of a search session with its hold-out, days.
+    /// Candles that a search session looks at, days.
     pub backtest_days: u32,
-    /// Last part of the window that the search never sees, days.
+    /// Candles after them that no search sees, days.
     pub holdout_days: u32,
     /// Candles before a window on which indicators warm up, days.
     pub warmup_days: u32,
@@ -86,10 +86,6 @@ impl DaemonConfig {
 
     pub(super) fn problem(&self) -> Option<Problem> {
         let zero = |key, value: u64| (value == 0).then(|| (key, "must be at least 1".to_owned()));
-        let holdout = || {
-            let why = format!("must be below daemon.backtest_days, which is {}", self.backtest_days);
-            (self.holdout_days >= self.backtest_days).then_some(("holdout_days", why))
-        };
         let twice = || {
             let mut seen = self.symbols.clone();
             seen.sort();
@@ -107,13 +103,32 @@ impl DaemonConfig {
             .or_else(|| zero("review_interval_s", self.review_interval_s))
             .or_else(|| zero("backtest_days", self.backtest_days.into()))
             .or_else(|| zero("holdout_days", self.holdout_days.into()))
-            .or_else(holdout)
             .or_else(|| zero("shadow_lookback_days", self.shadow_lookback_days.into()))
             .or_else(|| zero("candidates_per_session", self.candidates_per_session.into()))
             .or_else(|| zero("step_attempts", self.step_attempts.into()))
             .or_else(|| zero("retry_min_ms", self.retry_min_ms))
             .or_else(retries)
             .or_else(|| zero("park_s", self.park_s))
+    }
+}
+
+/// The daily review.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReviewConfig {
+    /// Hour of market time from which a day's review is due, UTC, 0 to 23.
+    pub hour_utc: u32,
+    /// Strategies that it generates and tests; 0 for none.
+    pub batch_size: u32,
+    /// Between two verifications of the audit trail, seconds.
+    pub audit_interval_s: u64,
+}
+
+impl ReviewConfig {
+    pub(super) fn problem(&self) -> Option<Problem> {
+        (self.hour_utc > 23)
+            .then(|| ("hour_utc", format!("must be 0 to 23, not {}", self.hour_utc)))
+            .or_else(|| (self.audit_interval_s == 0).then(|| ("audit_interval_s", "must be at least 1".to_owned())))
     }
 }
 
@@ -131,13 +146,36 @@ pub struct HttpConfig {
     pub health_timeout_ms: u64,
     /// Largest request body, KiB.
     pub max_body_kb: usize,
+    /// Port on which existing clients of the service look for it; 0 picks a free one.
+    pub service_port: u16,
+    /// Most rows in one answer.
+    pub max_page_size: u32,
+    /// Backtests that run at once for clients.
+    pub max_backtests: u32,
+    /// Most candles in the window of a client's backtest.
+    pub max_backtest_candles: u32,
+    /// Longest time for a client's backtest, the fetching of its candles included, seconds.
+    pub backtest_timeout_s: u64,
+    /// Who shows it may act; without one nobody may.
+    #[serde(default)]
+    pub action_token: Option<SecretString>,
 }
 
 impl HttpConfig {
     pub(super) fn problem(&self) -> Option<Problem> {
         let zero = |key, value: u64| (value == 0).then(|| (key, "must be at least 1".to_owned()));
+        let token = || {
+            use secrecy::ExposeSecret;
+            let short = self.action_token.as_ref().is_some_and(|token| token.expose_secret().len() < 16);
+            short.then(|| ("action_token", "must have at least 16 characters".to_owned()))
+        };
         zero("request_timeout_ms", self.request_timeout_ms)
             .or_else(|| zero("health_timeout_ms", self.health_timeout_ms))
+            .or_else(|| zero("max_page_size", self.max_page_size.into()))
+            .or_else(|| zero("max_backtests", self.max_backtests.into()))
+            .or_else(|| zero("max_backtest_candles", self.max_backtest_candles.into()))
+            .or_else(|| zero("backtest_timeout_s", self.backtest_timeout_s))
+            .or_else(token)
     }
 }
 
@@ -151,8 +189,6 @@ pub struct NotifyConfig {
     /// Slack webhook.
     #[serde(default)]
     pub slack_webhook_url: Option<SecretString>,
-    /// Hour of the daily summary, UTC, 0 to 23.
-    pub daily_summary_hour_utc: u32,
     /// Between two looks into the outbox, milliseconds.
     pub poll_interval_ms: u64,
     /// Longest time for one delivery, milliseconds.
@@ -174,11 +210,8 @@ impl NotifyConfig {
             let valid = url::Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
             (!valid).then(|| (key, String::new()))
         };
-        let hour = (self.daily_summary_hour_utc > 23)
-            .then(|| ("daily_summary_hour_utc", format!("must be 0 to 23, not {}", self.daily_summary_hour_utc)));
         webhook("discord_webhook_url", &self.discord_webhook_url)
             .or_else(|| webhook("slack_webhook_url", &self.slack_webhook_url))
-            .or(hour)
             .or_else(|| zero("poll_interval_ms", self.poll_interval_ms))
             .or_else(|| zero("request_timeout_ms", self.request_timeout_ms))
             .or_else(|| zero("max_attempts", self.max_attempts.into()))

@@ -21,6 +21,7 @@ pub const SECRET_KEYS: &[&str] = &[
     "market.api_secret",
     "market.s3_access_key_id",
     "market.s3_secret_access_key",
+    "http.action_token",
     "notify.discord_webhook_url",
     "notify.slack_webhook_url",
 ];
@@ -59,6 +60,7 @@ pub const ENV_NAMES: &[(&str, &str)] = &[
     ("SHADOW_TEST_INTERVAL", "daemon.shadow_interval_s"),
     ("SHADOW_LOOKBACK_DAYS", "daemon.shadow_lookback_days"),
     ("SHADOW_SYMBOLS", "daemon.shadow_symbols"),
+    ("SG_ACTION_TOKEN", "http.action_token"),
     ("DISCORD_WEBHOOK_URL", "notify.discord_webhook_url"),
     ("SLACK_WEBHOOK_URL", "notify.slack_webhook_url"),
 ];

@@ -120,11 +120,12 @@ fn errors_name_the_key_the_source_and_the_nearest_key() {
         "bad value for daemon.symbols in environment variable SG_BACKTEST_SYMBOLS: \"no symbol\" is not a symbol";
     assert!(bad.starts_with(start), "{bad}");
 
-    let bad = say(with_env(&[("SG_BACKTEST_DAYS", "20")]));
-    assert_eq!(
-        bad,
-        "bad value for daemon.holdout_days in the built-in defaults: must be below daemon.backtest_days, which is 20"
-    );
+    let bad = say(with_env(&[("SG_BACKTEST_DAYS", "0")]));
+    assert_eq!(bad, "bad value for daemon.backtest_days in environment variable SG_BACKTEST_DAYS: must be at least 1");
+    let bad = say(with_env(&[("SG__LIFECYCLE__POLICY", "hope")]));
+    assert!(bad.contains("lifecycle.policy") && bad.contains("hope"), "{bad}");
+    let bad = say(with_env(&[("SG__PROTOCOL__NULL_EXCEEDANCES", "20")]));
+    assert!(bad.contains("protocol.null_exceedances") && bad.contains("must be 1 to 19, not 20"), "{bad}");
 
     let missing = load(&Inputs { file: Some("/nonexistent/x.toml".into()), ..Inputs::default() });
     assert_eq!(say(missing), "cannot read the configuration file /nonexistent/x.toml");

@@ -1,23 +1,28 @@
 //! The composition root: builds store, candles, engine, gate, HTTP and runners, runs them, and takes them down.
 
 use super::anchors::AnchorLoop;
-use super::archive::UpkeepLoop;
+use super::archive::archive_store;
+use super::commands::Commands;
 use super::continuous::ContinuousRunner;
 use super::core::Core;
 use super::database::Database;
+use super::deployments::{DeploymentManager, Deployments, Rules};
 use super::messages::report_trouble;
-use super::notifier::{OutboxLoop, SummaryLoop};
+use super::notifier::OutboxLoop;
 use super::paper::PaperRunner;
+use super::review::{Kept, Review, ReviewRunner};
 use super::revisions::Revisions;
 use super::runners::{Continuous, Shadow};
 use super::schedule::Missed;
+use super::service::Answers;
 use super::stopper::Stopper;
 use super::supervisor::{Event, Patience, Supervisor};
+use super::upkeep::{AuditWatch, Gauges};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::engine::Engine;
 use crate::http;
-use crate::lifecycle::ThresholdGate;
+use crate::lifecycle;
 use crate::market::download::Downloader;
 use crate::market::stream::{Follow, Tail};
 use crate::market::{Binance, CandleCache, Exchange, Feed};
@@ -48,17 +53,30 @@ pub struct Plan {
     pub island: String,
     /// What becomes of sessions that fell due while nobody was there.
     pub(super) missed: Missed,
+    /// Reviews each day.
+    pub(super) reviews: bool,
     /// Wall time between looks at whether a session is due and at new candles; from the settings without it.
     pub(super) tick: Option<Duration>,
     /// Name of the database to make when the configured one holds data: for what must not mix with it.
     pub(super) own_database: Option<String>,
+    /// Settings as they may be shown: key, value, who set it.
+    pub settings: Vec<(String, serde_json::Value, String)>,
 }
 
 impl Plan {
     /// The given runners on the configured schedule.
     #[must_use]
     pub fn new(continuous: bool, shadow: bool) -> Self {
-        Self { continuous, shadow, island: "main".to_owned(), missed: Missed::Skip, tick: None, own_database: None }
+        Self {
+            continuous,
+            shadow,
+            island: "main".to_owned(),
+            missed: Missed::Skip,
+            reviews: continuous,
+            tick: None,
+            own_database: None,
+            settings: Vec::new(),
+        }
     }
 }
 
@@ -67,6 +85,8 @@ pub(super) struct App {
     database: Database,
     supervisor: Supervisor,
     http: http::Server,
+    /// Where existing clients of the service look for it, unless the port is taken.
+    service: Option<http::Server>,
     grace: Duration,
 }
 
@@ -90,9 +110,9 @@ impl App {
             None => Database::open(config).await?,
         };
         match Self::assemble(config, data_dir, clock, plan, stopper, &database.store).await {
-            Ok((supervisor, http)) => {
+            Ok((supervisor, http, service)) => {
                 let grace = Duration::from_secs(config.daemon.shutdown_grace_s);
-                Ok(Self { database, supervisor, http, grace })
+                Ok(Self { database, supervisor, http, service, grace })
             }
             Err(error) => {
                 database.close().await;
@@ -108,7 +128,7 @@ impl App {
         plan: Plan,
         stopper: &Stopper,
         store: &Store,
-    ) -> anyhow::Result<(Supervisor, http::Server)> {
+    ) -> anyhow::Result<(Supervisor, http::Server, Option<http::Server>)> {
         let stop = stopper.token();
         let cache = CandleCache::open_configured(&data_dir.join("candles"), &config.market)?;
         let client = Binance::new(&config.market)?;
@@ -120,23 +140,39 @@ impl App {
             costs: config.costs,
             initial_capital: config.engine.initial_capital,
             market: config.daemon.market,
-            recent_trades: config.lifecycle.live_recent_trades as usize,
+            protocol: config.protocol.clone(),
+            limits: config.lifecycle.clone(),
             channels: Channel::configured(&config.notify),
             seed: Seed(config.daemon.seed),
             store: store.clone(),
-            feed: Feed::new(Arc::clone(&exchange), cache.clone(), &config.market),
-            downloader: Downloader::new(client, cache.clone(), &config.market),
+            feed: Arc::new(Feed::new(Arc::clone(&exchange), cache.clone(), &config.market)),
+            downloader: Arc::new(Downloader::new(client, cache.clone(), &config.market)),
             cache,
             engine: Arc::new(Engine::new(config.engine.clone())),
             engine_config: config.engine.clone(),
-            threads,
+            threads: Arc::new(threads),
+            gate: lifecycle::gate(&config.lifecycle)?,
             quality: config.market.quality,
-            gate: Arc::new(ThresholdGate::new(config.lifecycle.clone())?),
             stop: stop.clone(),
         });
         let readings = Arc::new(store.clone());
-        let router = http::router(readings, &config.http, http::Limits::from(&config.daemon), Arc::clone(clock));
-        let http = http::Server::start(&config.http, router, stop.clone()).await?;
+        let service = http::Service {
+            store: store.clone(),
+            backtests: Arc::new(Answers::new(Arc::clone(&core), plan.settings.clone())),
+            initial_capital: config.engine.initial_capital,
+            stop: stop.clone(),
+        };
+        let limits = http::Limits::from(&config.daemon);
+        let router = http::router(readings, Some(service), &config.http, limits, Arc::clone(clock));
+        let http = http::Server::start(&config.http, config.http.port, router.clone(), stop.clone()).await?;
+        let service = match http::Server::start(&config.http, config.http.service_port, router, stop.clone()).await {
+            Ok(server) => Some(server),
+            // Another daemon of this machine may serve it there; searching and paper trading do not depend on it.
+            Err(error) => {
+                tracing::warn!(%error, setting = "http.service_port", "the service is served on {} alone", http.address());
+                None
+            }
+        };
 
         let patience = Patience::from(&config.daemon);
         let mut supervisor = Supervisor::new(stop, patience, trouble_reporter(&core, clock));
@@ -157,7 +193,6 @@ impl App {
                 period: plan.tick.unwrap_or(seconds(config.daemon.shadow_interval_s)),
             });
         }
-        supervisor.spawn(UpkeepLoop::new(store.clone(), config, data_dir, Arc::clone(clock))?);
         let file = AnchorFile::in_dir(data_dir);
         supervisor.spawn(AnchorLoop { store: store.clone(), file, clock: Arc::clone(clock) });
         if plan.shadow && config.market.stream {
@@ -165,24 +200,49 @@ impl App {
                 core.settings.symbols.iter().chain(&core.settings.shadow_symbols).cloned().collect();
             let (market, interval) = (core.market, core.settings.interval);
             let follow = Follow { market, symbols: symbols.into_iter().collect(), interval };
-            let feed = Arc::new(Feed::new(exchange, core.cache.clone(), &config.market));
-            let (tail, stop) = (Tail::new(&config.market, follow, feed), core.stop.clone());
+            let (tail, stop) = (Tail::new(&config.market, follow, Arc::clone(&core.feed)), core.stop.clone());
             tokio::spawn(async move { tail.run(&stop).await });
         }
         if plan.shadow {
             let period = plan.tick.unwrap_or(seconds(config.daemon.shadow_interval_s));
             supervisor.spawn(Revisions::new(Arc::clone(&core), period));
         }
+        supervisor.spawn(Commands::new(Arc::clone(&core)));
         if !core.channels.is_empty() {
             supervisor.spawn(OutboxLoop::new(store.clone(), &config.notify)?);
-            supervisor.spawn(SummaryLoop::new(store.clone(), &config.notify, Arc::clone(clock)));
         }
-        Ok((supervisor, http))
+        if plan.shadow {
+            supervisor.spawn(Deployments {
+                core: Arc::clone(&core),
+                manager: DeploymentManager::new(Arc::clone(&core), Rules::of(config)),
+                period: plan.tick.unwrap_or(seconds(config.daemon.shadow_interval_s)),
+            });
+        }
+        if plan.reviews {
+            let kept = Kept { archive: archive_store(config, data_dir)?, retention: config.store.retention };
+            supervisor.spawn(Review {
+                core: Arc::clone(&core),
+                runner: ReviewRunner::new(&core, config.review.clone(), kept, Arc::clone(clock)),
+                period: plan.tick.unwrap_or(LOOK),
+            });
+        }
+        supervisor.spawn(Gauges { core: Arc::clone(&core), data_dir: data_dir.to_owned() });
+        supervisor.spawn(AuditWatch {
+            core: Arc::clone(&core),
+            anchors: AnchorFile::in_dir(data_dir),
+            period: seconds(config.review.audit_interval_s),
+        });
+        Ok((supervisor, http, service))
     }
 
     /// Where HTTP answers.
     pub(super) fn http(&self) -> SocketAddr {
         self.http.address()
+    }
+
+    /// Where clients of the service look for it, unless the port is taken.
+    pub(super) fn service(&self) -> Option<SocketAddr> {
+        self.service.as_ref().map(http::Server::address)
     }
 
     /// The store, for whoever watches.
@@ -196,7 +256,13 @@ impl App {
         if !dropped.is_empty() {
             tracing::warn!(?dropped, "some work was abandoned; what it had finished is stored");
         }
-        self.http.drain(Duration::from_millis(500)).await;
+        let grace = Duration::from_millis(500);
+        let service = async {
+            if let Some(service) = self.service {
+                service.drain(grace).await;
+            }
+        };
+        tokio::join!(self.http.drain(grace), service);
         self.database.close().await;
         tracing::info!("stopped");
     }

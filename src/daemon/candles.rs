@@ -10,6 +10,7 @@ use crate::market::{
     CandleCache, CandleSeries, DataVerdict, FundingRate, Interval, Judged, MarketKind, Symbol, fit_for_evidence,
     interval,
 };
+use crate::protocol::Split;
 use crate::store::FeedStatus;
 use anyhow::Context as _;
 use chrono::DateTime;
@@ -37,15 +38,53 @@ pub(super) struct Loaded {
     symbols: Vec<LoadedSymbol>,
 }
 
-/// What is known of one symbol.
+/// What the cache holds of one symbol in a stretch of time.
 #[derive(Clone, Debug)]
-struct LoadedSymbol {
-    symbol: Symbol,
-    candles: CandleSeries,
+pub struct LoadedSymbol {
+    /// Which symbol.
+    pub symbol: Symbol,
+    /// Its candles that close in time.
+    pub candles: CandleSeries,
     /// Finer candles, where some are stored: they decide the order of stop and target inside a candle.
-    finer: Option<CandleSeries>,
+    pub finer: Option<CandleSeries>,
     /// Funding payments in time order; none on spot.
-    funding: Vec<FundingRate>,
+    pub funding: Vec<FundingRate>,
+}
+
+/// Loads what the cache holds of a symbol: candles that open from `from_ms` on and close before `to_ms`.
+///
+/// # Errors
+/// When the cache cannot be read.
+pub async fn load_symbol(
+    cache: &CandleCache,
+    market: MarketKind,
+    symbol: &Symbol,
+    candles: Interval,
+    (from_ms, to_ms): (i64, i64),
+) -> Result<LoadedSymbol, CacheError> {
+    let load = async |interval| {
+        Ok::<_, CacheError>(whole_until(cache.load(market, symbol, interval, from_ms, to_ms).await?, to_ms))
+    };
+    let stored = cache.stored_intervals(market, symbol).await?;
+    let finer = match stored.into_iter().find(|&finer| finer < candles) {
+        Some(finer) => Some(load(finer).await?).filter(|candles| !candles.is_empty()),
+        None => None,
+    };
+    let funding = match market {
+        MarketKind::Um => cache.load_funding(symbol, from_ms, to_ms).await?,
+        MarketKind::Spot => Vec::new(),
+    };
+    Ok(LoadedSymbol { symbol: symbol.clone(), candles: load(candles).await?, finer, funding })
+}
+
+/// The candles that close before `to_ms`.
+fn whole_until(candles: CandleSeries, to_ms: i64) -> CandleSeries {
+    match candles.last_close_time_ms() {
+        Some(close_ms) if close_ms >= to_ms => {
+            candles.slice(i64::MIN, interval::open_time_ms(candles.interval(), to_ms))
+        }
+        _ => candles,
+    }
 }
 
 impl Loaded {
@@ -56,7 +95,8 @@ impl Loaded {
     pub(super) async fn read(cache: &CandleCache, spec: WindowSpec) -> anyhow::Result<Self> {
         let mut symbols = Vec::with_capacity(spec.symbols.len());
         for symbol in &spec.symbols {
-            let loaded = Self::read_symbol(cache, &spec, symbol).await;
+            let span = (spec.warmup_from_ms, spec.to_ms);
+            let loaded = load_symbol(cache, spec.market, symbol, spec.interval, span).await;
             symbols.push(
                 loaded.with_context(|| format!("cannot load {} {symbol} {} candles", spec.market, spec.interval))?,
             );
@@ -64,19 +104,9 @@ impl Loaded {
         Ok(Self { spec, symbols })
     }
 
-    async fn read_symbol(cache: &CandleCache, spec: &WindowSpec, symbol: &Symbol) -> Result<LoadedSymbol, CacheError> {
-        let load = |interval| cache.load(spec.market, symbol, interval, spec.warmup_from_ms, spec.to_ms);
-        let candles = load(spec.interval).await?;
-        let stored = cache.stored_intervals(spec.market, symbol).await?;
-        let finer = match stored.into_iter().find(|&finer| finer < spec.interval) {
-            Some(finer) => Some(load(finer).await?).filter(|candles| !candles.is_empty()),
-            None => None,
-        };
-        let funding = match spec.market {
-            MarketKind::Um => cache.load_funding(symbol, spec.warmup_from_ms, spec.to_ms).await?,
-            MarketKind::Spot => Vec::new(),
-        };
-        Ok(LoadedSymbol { symbol: symbol.clone(), candles, finer, funding })
+    /// Close time of the newest candle that all symbols have, UTC ms; `None` where one has none.
+    pub(super) fn newest_close_ms(&self) -> Option<i64> {
+        self.symbols.iter().map(|s| s.candles.last_close_time_ms()).min().flatten()
     }
 
     /// The window of candles that open in `[from_ms, to_ms)`, with everything before as warm-up.
@@ -93,6 +123,19 @@ impl Loaded {
             funding: s.funding.iter().copied().filter(|f| f.time_ms < to_ms).collect(),
         };
         Window::new(from_ms, to_ms, self.symbols.iter().map(cut).collect())
+    }
+
+    /// The candles of a session in two: what its search may look at, and what it may not.
+    ///
+    /// # Errors
+    /// When a symbol has no candle in either.
+    pub(super) fn split(&self, from_ms: i64, split_ms: i64, to_ms: i64) -> Result<Split, WindowError> {
+        Split::cut(|from, to| self.window(from, to), from_ms, split_ms, to_ms)
+    }
+
+    /// Whether every symbol has candles from `from_ms` on.
+    pub(super) fn reaches_back_to(&self, from_ms: i64) -> bool {
+        self.symbols.iter().all(|s| s.candles.open_times_ms().first().is_some_and(|first| *first <= from_ms))
     }
 
     /// Whether the candles of `[from_ms, to_ms)` may count as evidence, and why not. Warm-up is not judged.
@@ -138,7 +181,6 @@ pub(super) async fn refresh(
     candles: Interval,
     from_ms: i64,
 ) -> anyhow::Result<i64> {
-    let exchange_time_ms = core.feed.exchange().server_time_ms(market).await.ok();
     core.downloader.bring_bulk(market, symbols, candles, from_ms).await;
     let report = core.feed.refresh(market, symbols, candles, from_ms).await;
     if market == MarketKind::Um {
@@ -155,7 +197,7 @@ pub(super) async fn refresh(
             symbol: row.symbol.clone(),
             interval: candles,
             newest_close_ms: row.newest_close_ms,
-            exchange_time_ms,
+            exchange_time_ms: row.exchange_time_ms,
             gaps: row.gaps.len() as u64,
             error: row.error.clone(),
             // The store sets it.

@@ -1,17 +1,22 @@
 //! The continuous runner: one search session after another, each on the newest closed candles.
 //!
 //! An activation is idempotent: it goes on with an unfinished session, or opens one when one is due, or does
-//! nothing. After each generation everything is stored, so a killed runner repeats at most one generation.
+//! nothing. After each generation and each null search everything is stored, so a killed runner repeats at most one.
 //! Never looks at paper trading: nothing from after the window flows back into the search.
 
 use super::candles::{DAY_MS, Loaded, WindowSpec, market_now_ms, refresh};
 use super::core::{Core, Did, token};
 use super::judge;
+use super::placebo;
 use super::schedule::{Missed, session_due_ms};
 use crate::market::interval;
 use crate::metrics;
-use crate::search::{self, GenerationReport, SearchState, WindowEvaluator};
-use crate::store::{FailedBacktest, GenerationRecord, Lease, LeaseToken, NewSession, ResumableSession, Session};
+use crate::protocol::{Advanced, Immigrant, SeenUntil, Session as Searching, SessionState, Split};
+use crate::search::{Counters, GenerationReport};
+use crate::store::{
+    FailedBacktest, GenerationRecord, Lease, LeaseToken, NewSession, ResumableSession, SearchedRecord, Session,
+    TrialCounts,
+};
 use genome::Strategy;
 use serde_json::json;
 use std::sync::Arc;
@@ -40,7 +45,10 @@ impl ContinuousRunner {
         }
         match self.core.store.unfinished_session(&self.island).await? {
             Some(unfinished) => self.resume(unfinished).await,
-            None => self.open_if_due().await,
+            None => match placebo::run_if_due(&self.core, &self.token()?, &self.island).await? {
+                Did::Nothing => self.open_if_due().await,
+                did => Ok(did),
+            },
         }
     }
 
@@ -73,12 +81,13 @@ impl ContinuousRunner {
                     return self.abandon(&session, &reason).await;
                 }
             },
-            None => self.first_state(&session).await?,
+            None => self.first_state(&session, &loaded).await?,
         };
         tracing::info!(
             session = spec.number,
             island = self.island,
-            generation = state.generation,
+            generation = state.generation(),
+            null_searches = state.null_searches(),
             "search session resumed"
         );
         self.run(session, state, loaded).await
@@ -96,6 +105,8 @@ impl ContinuousRunner {
         let core = &self.core;
         Ok(json!({
             "search": core.search,
+            "protocol": core.protocol,
+            "candidates": core.settings.candidates_per_session,
             "costs": core.costs,
             "initial_capital": core.initial_capital,
             "warmup_ms": core.warmup_ms(),
@@ -105,7 +116,8 @@ impl ContinuousRunner {
     async fn open_if_due(&self) -> anyhow::Result<Did> {
         let core = &self.core;
         let settings = &core.settings;
-        let span_ms = i64::from(settings.backtest_days) * DAY_MS;
+        // The hold-out comes on top of what the search sees: a longer one costs the search nothing.
+        let span_ms = i64::from(settings.backtest_days + settings.holdout_days) * DAY_MS;
         let last = core.store.last_finished_session(&self.island).await?;
         let last_ms = last.map(|s| s.spec.window_to_ms);
         let interval_ms = i64::try_from(settings.generation_interval_s).unwrap_or(i64::MAX / 2_000) * 1_000;
@@ -131,7 +143,7 @@ impl ContinuousRunner {
             holdout_from_ms: to_ms - i64::from(settings.holdout_days) * DAY_MS,
             window_to_ms: to_ms,
             data_version: String::new(),
-            code_version: env!("CARGO_PKG_VERSION").to_owned(),
+            code_version: crate::CODE_VERSION.to_owned(),
         };
         let loaded = self.load(&spec).await?;
         spec.data_version = loaded.window(spec.window_from_ms, spec.window_to_ms)?.data_version();
@@ -140,8 +152,12 @@ impl ContinuousRunner {
         anyhow::ensure!(verdict.fit, "the candles of its window are not fit for evidence: {}", verdict.reason);
         let session = core.store.open_session(&self.token()?, &spec).await?;
         tracing::info!(session = number, island = self.island, window_to_ms = to_ms, "search session opened");
-        let state = self.first_state(&session).await?;
+        let state = self.first_state(&session, &loaded).await?;
         self.run(session, state, loaded).await
+    }
+
+    fn split(spec: &NewSession, loaded: &Loaded) -> anyhow::Result<Split> {
+        Ok(loaded.split(spec.window_from_ms, spec.holdout_from_ms, spec.window_to_ms)?)
     }
 
     async fn load(&self, spec: &NewSession) -> anyhow::Result<Loaded> {
@@ -157,49 +173,78 @@ impl ContinuousRunner {
 
     /// A session begins with the best of the one before it: all of them, whatever the hold-out said of each, so
     /// that nothing of the hold-out flows back.
-    async fn first_state(&self, session: &Session) -> anyhow::Result<SearchState> {
+    async fn first_state(&self, session: &Session, loaded: &Loaded) -> anyhow::Result<SessionState> {
         let mut immigrants = Vec::new();
         if let Some(last) = self.core.store.last_finished_session(&self.island).await? {
             for hash in last.report.map(|report| report.champions).unwrap_or_default() {
                 let former = self.core.store.find_strategy(&hash).await?;
-                immigrants.push(serde_json::from_value::<Strategy>(former.genome)?);
+                // One that does not say what shaped it was shaped by no more than the session before saw.
+                let seen = SeenUntil::stated(former.seen_until_ms.unwrap_or(last.spec.holdout_from_ms));
+                immigrants.push(Immigrant { strategy: serde_json::from_value::<Strategy>(former.genome)?, seen });
             }
         }
-        Ok(search::start(&self.core.search, session.spec.seed, immigrants))
+        let split = Self::split(&session.spec, loaded)?;
+        // Whoever has seen part of the hold-out would bring it into the search.
+        immigrants.retain(|immigrant| immigrant.seen <= split.searchable.seen_until());
+        Ok(SessionState::begin(self.core.plan(), session.spec.seed, immigrants, &split.searchable))
     }
 
-    /// Breeds generation after generation, then lets the gate judge the best.
-    async fn run(&self, session: Session, mut state: SearchState, loaded: Loaded) -> anyhow::Result<Did> {
+    /// Breeds generation after generation, then searches null markets, then lets the gate judge the best.
+    async fn run(&self, session: Session, mut state: SessionState, loaded: Loaded) -> anyhow::Result<Did> {
         let core = &self.core;
-        // What the search may look at ends where the hold-out begins.
-        let window = Arc::new(loaded.window(session.spec.window_from_ms, session.spec.holdout_from_ms)?);
-        while !state.is_finished(&core.search) {
+        let split = Arc::new(Self::split(&session.spec, &loaded)?);
+        while !state.is_finished() {
             let began = Instant::now();
-            let (engine, window, costs) = (Arc::clone(&core.engine), Arc::clone(&window), core.costs);
-            let (config, stop, before) = (core.search.clone(), core.stop.clone(), state);
+            let (shared, split, before) = (Arc::clone(core), Arc::clone(&split), state);
             let advanced = core
                 .compute(move || {
-                    let evaluator = WindowEvaluator { engine: &engine, window: &window, costs: &costs };
-                    search::advance(&config, before, &evaluator, &|_| stop.is_cancelled())
+                    let stop = |_| shared.stop.is_cancelled();
+                    let searchable = &split.searchable;
+                    let mut searching = Searching::new(shared.plan(), searchable, &shared.engine, &shared.costs);
+                    let nulls = before.null_searches();
+                    let (mut state, mut advanced) = searching.advance(before, &stop)?;
+                    // A null search is gone on with to its end: its market is made once.
+                    while matches!(advanced, Advanced::Null(..)) && state.null_searches() == nulls {
+                        (state, advanced) = searching.advance(state, &stop)?;
+                    }
+                    Ok::<_, crate::search::Stopped>((state, advanced))
                 })
                 .await?;
-            let Ok((after, report)) = advanced else {
-                tracing::info!(session = session.spec.number, "search stopped; this generation will be done again");
+            let Ok((after, advanced)) = advanced else {
+                tracing::info!(session = session.spec.number, "search stopped; what was under way will be done again");
                 return Ok(Did::Stopped);
             };
             state = after;
-            self.record(&session, &state, &report, began.elapsed()).await?;
+            match advanced {
+                Advanced::Search(report) => self.record(&session, &state, &report, began.elapsed()).await?,
+                Advanced::Compared(_) | Advanced::Null(..) | Advanced::Finished => {
+                    self.record_searching(&session, &state).await?;
+                }
+            }
         }
         if core.stop.is_cancelled() {
             return Ok(Did::Stopped);
         }
-        let candidates = judge::candidates(core, &session, &state, &loaded).await?;
-        let waiting = judge::waiting(core, &session, &loaded).await?;
+        let spec = &session.spec;
+        let searched = state.searched(&core.protocol);
+        let record = SearchedRecord {
+            session_id: session.id,
+            island: self.island.clone(),
+            at_market_ms: spec.window_to_ms,
+            p_value: searched.p_value,
+            null_searches: searched.null_searches.into(),
+            as_good: searched.as_good.into(),
+            selected: searched.p_value <= core.limits.max_p_value,
+        };
+        let numbers = core.store.number_session(&self.token()?, &record).await?;
+        let (candidates, waiting) = judge::all(core, &session, &state, (&split, numbers)).await?;
         let report = core.store.finish_session(&self.token()?, session.id, &candidates, &waiting).await?;
         tracing::info!(
-            session = session.spec.number,
+            session = spec.number,
             island = self.island,
-            evaluations = state.counters.evaluations,
+            evaluations = state.real_counters().evaluations,
+            null_searches = searched.null_searches,
+            p_value = searched.p_value,
             stored = report.stored,
             rediscovered = report.rediscovered,
             to_shadow = report.to_shadow,
@@ -208,10 +253,26 @@ impl ContinuousRunner {
         Ok(Did::Work)
     }
 
+    /// Stores what lies between two null searches.
+    async fn record_searching(&self, session: &Session, state: &SessionState) -> anyhow::Result<()> {
+        let bytes = serde_json::to_vec(state)?;
+        let counts = |c: Counters| TrialCounts {
+            evaluations: c.evaluations,
+            distinct: c.evaluations.saturating_sub(c.twins_dropped),
+            t_count: c.t_count,
+            t_sum: c.t_sum,
+            t_sum_of_squares: c.t_sum_of_squares,
+        };
+        let trials = (counts(state.real_counters()), counts(state.null_counters()), state.null_searches() as u64);
+        self.core.store.record_searching(&self.token()?, session.id, &bytes, trials).await?;
+        tracing::debug!(session = session.spec.number, null_searches = state.null_searches(), "null search finished");
+        Ok(())
+    }
+
     async fn record(
         &self,
         session: &Session,
-        state: &SearchState,
+        state: &SessionState,
         report: &GenerationReport,
         took: Duration,
     ) -> anyhow::Result<()> {
@@ -253,6 +314,9 @@ impl ContinuousRunner {
         let bytes = serde_json::to_vec(state)?;
         self.core.store.record_generation(&self.token()?, session.id, &record, &bytes, &failures).await?;
         metrics::GENERATION_SECONDS.record(took);
+        if let Some(each) = u32::try_from(evaluations).ok().and_then(|count| took.checked_div(count)) {
+            metrics::BACKTEST_SECONDS.record(each);
+        }
         metrics::BACKTESTS_TOTAL.add(evaluations);
         metrics::BACKTEST_FAILURES_TOTAL.add(failures.len() as u64);
         tracing::info!(

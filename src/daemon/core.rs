@@ -3,16 +3,18 @@
 use super::candles::DAY_MS;
 use crate::config::DaemonConfig;
 use crate::engine::{Costs, Engine, EngineConfig};
-use crate::lifecycle::Gate;
+use crate::lifecycle::{Gate, Thresholds};
 use crate::market::download::Downloader;
 use crate::market::quality::QualityPolicy;
 use crate::market::{CandleCache, Feed, MarketKind};
 use crate::notify::Channel;
+use crate::protocol::{Plan, ProtocolConfig};
 use crate::search::SearchConfig;
 use crate::store::{Lease, LeaseToken, Store};
 use anyhow::Context as _;
 use genome::random::Seed;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// What an activation did.
@@ -41,25 +43,27 @@ impl Did {
 }
 
 /// The parts.
+#[derive(Clone)]
 pub(super) struct Core {
     pub(super) settings: DaemonConfig,
     pub(super) search: SearchConfig,
+    pub(super) protocol: ProtocolConfig,
+    /// Limits of the gates.
+    pub(super) limits: Thresholds,
     pub(super) costs: Costs,
     pub(super) initial_capital: f64,
     pub(super) market: MarketKind,
-    /// Closed trades that count as recent in live evidence.
-    pub(super) recent_trades: usize,
     /// Who is told of events.
     pub(super) channels: Vec<Channel>,
     pub(super) seed: Seed,
     pub(super) store: Store,
     pub(super) cache: CandleCache,
-    pub(super) feed: Feed,
+    pub(super) feed: Arc<Feed>,
     /// Brings by archives what is missing in bulk.
-    pub(super) downloader: Downloader,
+    pub(super) downloader: Arc<Downloader>,
     pub(super) engine: Arc<Engine>,
     pub(super) engine_config: EngineConfig,
-    pub(super) threads: rayon::ThreadPool,
+    pub(super) threads: Arc<rayon::ThreadPool>,
     /// When candles are good enough to be evidence.
     pub(super) quality: QualityPolicy,
     pub(super) gate: Arc<dyn Gate>,
@@ -70,6 +74,17 @@ impl Core {
     /// Candles before a window on which indicators warm up, ms.
     pub(super) fn warmup_ms(&self) -> i64 {
         i64::from(self.settings.warmup_days.max(self.settings.shadow_lookback_days)) * DAY_MS
+    }
+
+    /// What a session is told.
+    pub(super) fn plan(&self) -> Plan<'_> {
+        let candidates = self.settings.candidates_per_session as usize;
+        Plan { search: &self.search, protocol: &self.protocol, candidates }
+    }
+
+    /// Closed trades that count as recent in live evidence.
+    pub(super) fn recent_trades(&self) -> usize {
+        self.limits.live_recent_trades as usize
     }
 
     /// The engine, or one for runs that began with another capital than is configured now.
@@ -91,6 +106,14 @@ impl Core {
         *lease =
             self.store.try_acquire_lease(name).await.with_context(|| format!("cannot ask for the lease {name:?}"))?;
         Ok(lease.is_some())
+    }
+
+    /// Waits, but not beyond a stop; whether there was one.
+    pub(super) async fn wait(&self, time: Duration) -> bool {
+        tokio::select! {
+            () = self.stop.cancelled() => true,
+            () = tokio::time::sleep(time) => false,
+        }
     }
 
     /// Runs pure computation on the worker threads, off the async ones.

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// What the demo is asked to do.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct DemoOptions {
     /// Names the market and every random stream of the search.
     pub seed: u64,
@@ -31,6 +31,8 @@ pub struct DemoOptions {
     pub duration: Option<Duration>,
     /// Wall time of one simulated day.
     pub day: Duration,
+    /// Settings as they may be shown: key, value, who set it.
+    pub settings: Vec<(String, serde_json::Value, String)>,
 }
 
 /// What the demo did.
@@ -75,8 +77,8 @@ pub struct DemoStatus {
 pub trait DemoView: Send {
     /// Something that takes a while is being prepared.
     fn say(&mut self, line: &str);
-    /// Everything runs; HTTP answers at `http`.
-    fn started(&mut self, http: SocketAddr, options: &DemoOptions);
+    /// Everything runs; HTTP answers at `http`, and at `service`, where clients of the service look for it.
+    fn started(&mut self, http: SocketAddr, service: Option<SocketAddr>, options: &DemoOptions);
     /// About once a second.
     fn status(&mut self, status: &DemoStatus);
 }
@@ -122,8 +124,11 @@ pub async fn demo(
         shadow: true,
         island: "demo".to_owned(),
         missed: Missed::CatchUp { first_ms: start_ms },
+        // A day goes by in a second: nobody wants a summary of each.
+        reviews: false,
         tick: Some(TICK),
         own_database: Some(format!("sg_ai_demo_{}", clock.now_ms())),
+        settings: options.settings.clone(),
     };
     if config.store.database_url.is_none() {
         ensure_postgres(&config.store, view).await?;
@@ -131,7 +136,7 @@ pub async fn demo(
     let began = Instant::now();
     let app = App::start(&config, home.path(), clock, plan, &stopper).await?;
     exchange.clock().set_speed(86_400.0 / options.day.as_secs_f64());
-    view.started(app.http(), &options);
+    view.started(app.http(), app.service(), &options);
     let store = app.store();
     let days = |now_ms: i64| (now_ms - start_ms) as f64 / 86_400_000.0;
     let mut seen = 0;
@@ -204,6 +209,8 @@ fn configure(
     config.daemon.shadow_symbols = Vec::new();
     config.daemon.generation_interval_s = SESSION_INTERVAL_S;
     config.daemon.candidates_per_session = 5;
+    // The simulated market's history is no longer; its edges are strong enough to show in it.
+    config.daemon.holdout_days = 30;
     config.search.population_size = config.search.population_size.min(300);
     config.search.generations = config.search.generations.min(6);
     // Months go by in minutes: hourly reviews would cost more than they show.

@@ -2,16 +2,16 @@
 //!
 //! Everything is decided before anything is stored; the store then takes it in one transaction.
 
-use super::candles::Loaded;
 use super::core::Core;
 use super::messages::announce;
 use super::replay::{Recipe, RunConfig};
-use crate::engine::{EvaluationError, Outcome, Wanted};
+use crate::engine::{Performance, Trade};
 use crate::lifecycle::{Decision, GateEvidence, State, Verdict};
-use crate::search::{self, Components, Individual, SearchState};
+use crate::protocol::{self, Candidate, Numbers, SeenUntil, SessionState, Split};
+use crate::search::{Components, Individual};
 use crate::store::{
-    CandidateRecord, Judgement, NewPaperRun, NewScore, NewSession, NewStrategy, Page, ScorePart, Session,
-    StrategyFilter, TransitionRecord, WaitingRecord, WindowStat,
+    CandidateRecord, Judgement, NewPaperRun, NewScore, NewSession, NewStrategy, Page, SERVICE_KIND, ScorePart, Session,
+    SessionNumbers, StandingRecord, StrategyFilter, TransitionRecord, WaitingRecord, WindowStat,
 };
 use genome::{Niche, Strategy};
 use serde_json::{Value, json};
@@ -19,127 +19,125 @@ use std::sync::Arc;
 use std::time::Instant;
 use uuid::Uuid;
 
-/// The session's best as candidates with what the gate says of each, best first.
+/// What a session's end takes in: its best, and the strategies that waited as candidates.
+type Judged = (Vec<CandidateRecord>, Vec<WaitingRecord>);
+
+/// The session's best as candidates, best first, and strategies that wait (added or revived by an operator) on its
+/// symbols, with what the hold-out proved of each and what the gate says.
 ///
 /// # Errors
-/// When the hold-out's candles are not there. A candidate that cannot be evaluated is held, not an error.
-pub(super) async fn candidates(
+/// When the store does not answer. A strategy that cannot be evaluated is held, not an error.
+pub(super) async fn all(
     core: &Arc<Core>,
     session: &Session,
-    state: &SearchState,
-    loaded: &Loaded,
-) -> anyhow::Result<Vec<CandidateRecord>> {
-    let champions = search::champions(state, core.settings.candidates_per_session as usize);
-    let strategies = champions.iter().map(|c| c.strategy.clone()).collect();
-    let measured = measure(core, &session.spec, strategies, loaded).await?;
-    champions.iter().zip(measured).map(|(champion, measured)| record(core, session, champion, measured)).collect()
+    state: &SessionState,
+    (split, numbers): (&Arc<Split>, SessionNumbers),
+) -> anyhow::Result<Judged> {
+    let found = state.candidates(core.plan());
+    let waiting = waiting(core, session, split).await?;
+    let mut asked: Vec<_> = found.iter().map(Into::into).collect();
+    asked.extend(waiting.iter().map(|(_, strategy, seen)| (strategy.clone(), None, 0, *seen)));
+    let most = core.plan().candidates + waiting.len();
+    let (shared, split) = (Arc::clone(core), Arc::clone(split));
+    let (began, how_many) = (Instant::now(), asked.len().max(1));
+    let judged = core
+        .compute(move || protocol::judge(&asked, (&split.searchable, &split.unseen), &shared.engine, &shared.costs))
+        .await?;
+    // They are evaluated together: to each its share.
+    let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX) / how_many as u64;
+    let numbers = Numbers { session: numbers.session, selected: numbers.selected, promotions: numbers.promotions };
+    let levelled = judged.into_iter().enumerate().map(|(rank, judged)| {
+        let mut judged: protocol::Judged = judged?;
+        let p_value = judged.standing.p_value;
+        judged.standing.level =
+            protocol::level(core.protocol.alpha, numbers, core.limits.max_p_value, p_value, rank, most);
+        Ok(judged)
+    });
+    let levelled: Vec<Outcome> = levelled.collect();
+    let (of_found, of_waiting) = levelled.split_at(found.len());
+    let candidates =
+        found.iter().zip(of_found).map(|(candidate, outcome)| record(core, session, candidate, (outcome, took_ms)));
+    let held = waiting.iter().zip(of_waiting).map(|((stored, ..), outcome)| {
+        let names = (stored.name.as_str(), stored.canonical.as_str());
+        let judgement = judgement(core, &session.spec, (stored.id, names), (outcome, took_ms), None)?;
+        Ok(WaitingRecord { strategy_id: stored.id, judgement })
+    });
+    Ok((candidates.collect::<anyhow::Result<_>>()?, held.collect::<anyhow::Result<_>>()?))
 }
 
-/// Strategies that wait as candidates (added or revived by an operator) on the session's symbols, judged alike.
-///
-/// # Errors
-/// When the store does not answer, or the hold-out's candles are not there.
-pub(super) async fn waiting(
+/// Strategies that wait as candidates on the session's symbols. Whoever adds one without saying what it has seen
+/// states that it was not fitted to the hold-out.
+async fn waiting(
     core: &Arc<Core>,
     session: &Session,
-    loaded: &Loaded,
-) -> anyhow::Result<Vec<WaitingRecord>> {
+    split: &Split,
+) -> anyhow::Result<Vec<(crate::store::Strategy, Strategy, SeenUntil)>> {
     let spec = &session.spec;
     let filter = StrategyFilter { states: vec![State::Candidate], ..StrategyFilter::default() };
     let mut found = core.store.strategies(&filter, Page::first(1_000)).await?;
-    found.retain(|s| s.symbols == spec.symbols && s.market == spec.market);
+    // What a client of the service posted is judged when an operator says so: a stranger spends no trials.
+    found.retain(|s| s.symbols == spec.symbols && s.market == spec.market && s.kind != SERVICE_KIND);
     found.sort_by_key(|s| s.id);
-    let mut strategies = Vec::with_capacity(found.len());
-    found.retain(|s| match serde_json::from_value::<Strategy>(s.genome.clone()) {
+    let read = |stored: crate::store::Strategy| match serde_json::from_value::<Strategy>(stored.genome.clone()) {
         Ok(strategy) => {
-            strategies.push(strategy);
-            true
+            let seen = stored.seen_until_ms.map_or(split.searchable.seen_until(), SeenUntil::stated);
+            Some((stored, strategy, seen.join(split.searchable.seen_until())))
         }
         Err(error) => {
-            tracing::error!(strategy = %s.id, %error, "the stored genome does not read: the strategy stays a candidate");
-            false
-        }
-    });
-    let measured = measure(core, spec, strategies, loaded).await?;
-    let judge = |(strategy, measured): (&crate::store::Strategy, Measured)| {
-        let names = (strategy.name.as_str(), strategy.canonical.as_str());
-        let judgement = judgement(core, spec, strategy.id, names, measured, None)?;
-        Ok(WaitingRecord { strategy_id: strategy.id, judgement })
-    };
-    found.iter().zip(measured).map(judge).collect()
-}
-
-/// What backtest and hold-out came to; `None` where the strategy could not be evaluated.
-struct Measured {
-    backtest: Option<WindowStat>,
-    holdout: Option<WindowStat>,
-    failure: Option<String>,
-    execution_time_ms: u64,
-}
-
-/// Each strategy over what the search saw and over what it did not.
-async fn measure(
-    core: &Arc<Core>,
-    spec: &NewSession,
-    strategies: Vec<Strategy>,
-    loaded: &Loaded,
-) -> anyhow::Result<Vec<Measured>> {
-    let (from_ms, split_ms, to_ms) = (spec.window_from_ms, spec.holdout_from_ms, spec.window_to_ms);
-    let searched = loaded.window(from_ms, split_ms)?;
-    let holdout = loaded.window(split_ms, to_ms)?;
-    let (engine, costs) = (Arc::clone(&core.engine), core.costs);
-    let (began, how_many) = (Instant::now(), strategies.len().max(1));
-    let evaluated = core
-        .compute(move || {
-            let wanted = Wanted { ledger: true, ..Wanted::default() };
-            let on = |window| engine.evaluate(&strategies, window, &costs, wanted);
-            on(&searched).into_iter().zip(on(&holdout)).collect::<Vec<_>>()
-        })
-        .await?;
-    // They are evaluated together: to each its share.
-    let execution_time_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX) / how_many as u64;
-    let stat = |from_ms, to_ms, outcome: Outcome| WindowStat {
-        from_ms,
-        to_ms,
-        performance: outcome.performance,
-        trades: outcome.ledger.unwrap_or_default().trades,
-    };
-    type Evaluated = Result<Outcome, EvaluationError>;
-    let measured = |(backtest, holdout): (Evaluated, Evaluated)| {
-        let failure = backtest.as_ref().err().or(holdout.as_ref().err()).map(ToString::to_string);
-        Measured {
-            backtest: backtest.ok().map(|o| stat(from_ms, split_ms, o)),
-            holdout: holdout.ok().map(|o| stat(split_ms, to_ms, o)),
-            failure,
-            execution_time_ms,
+            let id = stored.id;
+            tracing::error!(strategy = %id, %error, "the stored genome does not read: the strategy stays a candidate");
+            None
         }
     };
-    Ok(evaluated.into_iter().map(measured).collect())
+    Ok(found.into_iter().filter_map(read).collect())
 }
 
-/// What was measured of a strategy, with what the gate says of it.
+/// What was measured of a strategy, or why nothing could be.
+type Outcome = Result<protocol::Judged, String>;
+
+/// What the store is told of a strategy: figures, what was proved, and the transition that follows, if one does.
 fn judgement(
     core: &Core,
     spec: &NewSession,
-    id: Uuid,
-    names: (&str, &str),
-    measured: Measured,
+    (id, names): (Uuid, (&str, &str)),
+    (outcome, execution_time_ms): (&Outcome, u64),
     champion: Option<&Individual>,
 ) -> anyhow::Result<Judgement> {
+    let judged = outcome.as_ref().ok();
     let evidence = GateEvidence {
-        backtest: measured.backtest.as_ref().map(|s| s.performance.clone()),
-        holdout: measured.holdout.as_ref().map(|s| s.performance.clone()),
+        backtest: judged.map(|j| j.backtest.clone()),
+        holdout: judged.map(|j| j.holdout.clone()),
+        protocol: judged.map(|j| j.standing.evidence()),
         ..GateEvidence::default()
     };
     let decision = core.gate.decide(State::Candidate, &evidence);
     let score = champion.and_then(|champion| score(champion, &decision));
+    let (from_ms, split_ms, to_ms) = (spec.window_from_ms, spec.holdout_from_ms, spec.window_to_ms);
+    let stat = |from_ms, to_ms, p: &Performance, trades: &[Trade]| WindowStat {
+        from_ms,
+        to_ms,
+        performance: p.clone(),
+        trades: trades.to_vec(),
+    };
+    let standing = judged.map(|j| {
+        let s = &j.standing;
+        Ok::<_, anyhow::Error>(StandingRecord {
+            p_value: s.p_value,
+            null_searches: s.null_searches.into(),
+            level: s.level,
+            seen_until_ms: s.seen_until_ms,
+            holdout_log_e: s.holdout.log_excess,
+            standing: serde_json::to_value(s)?,
+        })
+    });
     Ok(Judgement {
-        backtest: measured.backtest,
-        holdout: measured.holdout,
+        backtest: judged.map(|j| stat(from_ms, split_ms, &j.backtest, &j.backtest_trades)),
+        holdout: judged.map(|j| stat(split_ms, to_ms, &j.holdout, &j.holdout_trades)),
         parameters: parameters(core, spec, champion)?,
-        failure: measured.failure,
-        execution_time_ms: measured.execution_time_ms,
+        failure: outcome.as_ref().err().cloned(),
+        execution_time_ms,
         score,
+        standing: standing.transpose()?,
         transition: transition(core, spec, id, names, decision, &evidence)?,
     })
 }
@@ -207,10 +205,10 @@ fn parameters(core: &Core, spec: &NewSession, champion: Option<&Individual>) -> 
 fn record(
     core: &Core,
     session: &Session,
-    champion: &Individual,
-    measured: Measured,
+    candidate: &Candidate,
+    measured: (&Outcome, u64),
 ) -> anyhow::Result<CandidateRecord> {
-    let spec = &session.spec;
+    let (spec, champion) = (&session.spec, &candidate.individual);
     let hash = champion.hash.to_string();
     let strategy = NewStrategy {
         id: Uuid::now_v7(),
@@ -227,10 +225,10 @@ fn record(
         symbols: spec.symbols.clone(),
         market: spec.market,
         timeframe: champion.strategy.timeframe,
-        seen_until_ms: Some(spec.window_to_ms),
+        seen_until_ms: Some(candidate.seen.ms()),
         created_by: "search".to_owned(),
     };
     let names = (strategy.name.as_str(), strategy.canonical.as_str());
-    let judgement = judgement(core, spec, strategy.id, names, measured, Some(champion))?;
+    let judgement = judgement(core, spec, (strategy.id, names), measured, Some(champion))?;
     Ok(CandidateRecord { strategy, judgement })
 }

@@ -1,16 +1,14 @@
-//! The loops that send notices: the outbox at short intervals, the summary once a day. Decides nothing, waits for nobody.
+//! The loop that sends notices: the outbox at short intervals. Decides nothing, waits for nobody.
 
 use super::supervisor::{Activation, Event};
 use crate::{
-    clock::Clock,
     config::NotifyConfig,
-    notify::{Channel, Deliverer, DelivererError, Notice, Round, Trouble, due_day, enqueue_daily_summary},
+    notify::{Channel, Deliverer, DelivererError, Notice, Round, Trouble},
     store::{NewEvent, Store},
 };
 use anyhow::Context;
 use async_trait::async_trait;
-use chrono::{DateTime, NaiveDate};
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// Delivers what waits in the outbox.
@@ -44,51 +42,11 @@ impl Activation for OutboxLoop {
     async fn run(&mut self, stop: &CancellationToken) -> anyhow::Result<()> {
         // Until nothing more is delivered, so that a burst does not wait for the next period.
         while !stop.is_cancelled() {
-            let Round { delivered, .. } = self.deliverer.deliver_once(&self.store).await.context("outbox")?;
+            let Round { delivered, .. } = self.deliverer.deliver_once(&self.store, stop).await.context("outbox")?;
             if delivered == 0 {
                 break;
             }
         }
-        Ok(())
-    }
-}
-
-/// Stores the daily summary once its hour has come.
-pub struct SummaryLoop {
-    store: Store,
-    channels: Vec<Channel>,
-    hour_utc: u32,
-    clock: Arc<dyn Clock>,
-    done: Option<NaiveDate>,
-}
-
-impl SummaryLoop {
-    /// A loop for the configured webhooks.
-    #[must_use]
-    pub fn new(store: Store, config: &NotifyConfig, clock: Arc<dyn Clock>) -> Self {
-        let hour_utc = config.daily_summary_hour_utc;
-        Self { store, channels: Channel::configured(config), hour_utc, clock, done: None }
-    }
-}
-
-#[async_trait]
-impl Activation for SummaryLoop {
-    fn name(&self) -> &'static str {
-        "summary"
-    }
-
-    fn period(&self) -> Duration {
-        Duration::from_secs(60)
-    }
-
-    async fn run(&mut self, _: &CancellationToken) -> anyhow::Result<()> {
-        let now = DateTime::from_timestamp_millis(self.clock.now_ms()).context("the clock is outside the calendar")?;
-        let Some(day) = due_day(now, self.hour_utc) else { return Ok(()) };
-        if self.channels.is_empty() || self.done == Some(day) {
-            return Ok(());
-        }
-        enqueue_daily_summary(&self.store, &self.channels, day, now).await.context("daily summary")?;
-        self.done = Some(day);
         Ok(())
     }
 }

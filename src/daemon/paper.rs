@@ -8,12 +8,16 @@
 use super::candles::{DAY_MS, Loaded, WindowSpec, refresh};
 use super::core::{Core, Did, token};
 use super::messages::announce;
+use super::placebo;
 use super::replay::RunConfig;
 use super::schedule::grid_points;
-use crate::engine::{ExitReason, Ledger, Outcome, Wanted, Window, WindowError};
-use crate::lifecycle::{GateEvidence, RecentTrades, ShadowEvidence, State, Verdict};
+use crate::engine::{ExitReason, Outcome, Wanted, Window, WindowError};
+use crate::lifecycle::{GateEvidence, ProtocolEvidence, ShadowEvidence, State, Verdict};
 use crate::market::{Interval, MarketKind, Symbol, interval};
-use crate::store::{ActivePaperRun, Lease, NewPaperRun, PaperPass, StatRow, StatSource, TransitionRecord};
+use crate::protocol::Standing;
+use crate::store::{
+    ActivePaperRun, Lease, NewPaperRun, PaperPass, ProtocolSessionRow, StatRow, StatSource, TransitionRecord,
+};
 use anyhow::Context as _;
 use genome::Strategy;
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,6 +26,8 @@ use uuid::Uuid;
 
 /// How far a run that is behind is taken at once, ms.
 const STRIDE_MS: i64 = 7 * DAY_MS;
+/// Newest sessions of each kind, real and placebo, that are compared.
+const COMPARED_SESSIONS: u32 = 10_000;
 
 /// Candles that are refreshed together.
 type FeedKey = (MarketKind, Vec<Symbol>, Interval);
@@ -33,6 +39,22 @@ struct Group {
     from_ms: i64,
     to_ms: i64,
     runs: Vec<ActivePaperRun>,
+}
+
+/// What is known when a group's runs are reviewed.
+struct Known {
+    stats: Vec<StatRow>,
+    standings: BTreeMap<Uuid, Standing>,
+    /// Real and placebo sessions.
+    sessions: Vec<ProtocolSessionRow>,
+}
+
+impl Known {
+    /// What the evidence protocol knows of a strategy in shadow at a window's end.
+    fn protocol(&self, id: Uuid, outcome: &Outcome, window: &Window) -> Option<ProtocolEvidence> {
+        let (standing, ledger) = (self.standings.get(&id)?, outcome.ledger.as_ref()?);
+        Some(standing.with(ledger, window))
+    }
 }
 
 /// Extends paper trading and decides.
@@ -154,7 +176,11 @@ impl PaperRunner {
         };
         let loaded = Loaded::read(&self.core.cache, spec).await?;
         let ids: Vec<_> = group.runs.iter().map(|r| r.strategy.id).collect();
-        let stats = self.core.store.latest_stats(&ids).await?;
+        let known = Known {
+            stats: self.core.store.latest_stats(&ids).await?,
+            standings: self.standings(&ids).await?,
+            sessions: self.core.store.protocol_sessions(COMPARED_SESSIONS).await?,
+        };
         let review_ms = i64::try_from(self.core.settings.review_interval_s).unwrap_or(i64::MAX / 2_000) * 1_000;
         // Decisions rest on closed candles: a point inside a candle counts as the candle's open.
         let on_candles = |point_ms| interval::open_time_ms(group.config.interval, point_ms);
@@ -188,7 +214,7 @@ impl PaperRunner {
                     }
                 };
                 // Between reviews only the newest point is stored; on the way there nothing needs to be.
-                let moved = review && self.review(&run, &outcome, &stats, &window).await?;
+                let moved = review && self.review(&run, &outcome, &known, &window).await?;
                 if moved {
                     continue;
                 }
@@ -200,6 +226,16 @@ impl PaperRunner {
             group.runs = staying;
         }
         Ok(did)
+    }
+
+    /// What was proved of the strategies before they entered shadow.
+    async fn standings(&self, ids: &[Uuid]) -> anyhow::Result<BTreeMap<Uuid, Standing>> {
+        let mut standings = BTreeMap::new();
+        for (id, stored) in self.core.store.standings(ids).await? {
+            let read = serde_json::from_value(stored);
+            standings.insert(id, read.with_context(|| format!("where strategy {id} stands does not read"))?);
+        }
+        Ok(standings)
     }
 
     /// Backtests the group's strategies over the run so far: the same function as everywhere.
@@ -226,13 +262,17 @@ impl PaperRunner {
         &self,
         run: &ActivePaperRun,
         outcome: &Outcome,
-        stats: &[StatRow],
+        known: &Known,
         window: &Window,
     ) -> anyhow::Result<bool> {
         let at_ms = window.to_ms();
-        let paper = paper_evidence(run, outcome, at_ms, self.core.recent_trades);
+        let paper = ShadowEvidence::of(outcome, run.run.from_ms, at_ms, self.core.recent_trades());
         let stat = |source| {
-            stats.iter().find(|s| s.strategy_id == run.strategy.id && s.source == source).map(|s| s.performance.clone())
+            known
+                .stats
+                .iter()
+                .find(|s| s.strategy_id == run.strategy.id && s.source == source)
+                .map(|s| s.performance.clone())
         };
         let is_live = run.run.phase == State::Live;
         let evidence = GateEvidence {
@@ -241,6 +281,8 @@ impl PaperRunner {
             shadow: (!is_live).then(|| paper.clone()),
             live: is_live.then_some(paper),
             demotions: run.demotions,
+            protocol: (!is_live).then(|| known.protocol(run.strategy.id, outcome, window)).flatten(),
+            placebo: if is_live { None } else { placebo::comparison(&known.sessions, at_ms) },
         };
         let decision = self.core.gate.decide(run.run.phase, &evidence);
         let Verdict::Move(transition) = decision.verdict else { return Ok(false) };
@@ -314,22 +356,4 @@ fn groups(runs: Vec<ActivePaperRun>) -> (Vec<Group>, Vec<(Uuid, anyhow::Error)>)
         }
     }
     (groups, failed)
-}
-
-/// What the gate is told of a paper run up to `to_ms`.
-pub(super) fn paper_evidence(
-    run: &ActivePaperRun,
-    outcome: &Outcome,
-    to_ms: i64,
-    recent_trades: usize,
-) -> ShadowEvidence {
-    let trades = outcome.ledger.as_ref().map_or(&[][..], |l: &Ledger| &l.trades);
-    let closed = trades.iter().filter(|t| t.exit_reason != ExitReason::EndOfWindow).count();
-    ShadowEvidence {
-        performance: outcome.performance.clone(),
-        from_ms: run.run.from_ms,
-        to_ms,
-        closed_trades: u32::try_from(closed).unwrap_or(u32::MAX),
-        recent: Some(RecentTrades::newest(trades, recent_trades)),
-    }
 }

@@ -227,18 +227,17 @@ pub async fn compare(cache: &CandleCache, strategy: &Strategy, run: &StoredRun) 
     if differences.is_empty() {
         return of(Verdict::Identical, differences, None);
     }
-    let (then, this) = (&recipe.config.code_version, env!("CARGO_PKG_VERSION"));
+    let (then, this) = (&recipe.config.code_version, crate::CODE_VERSION);
     let why = if differences.iter().any(|d| d.what == "data_version") {
         "the cached candles are not those that it was computed from".to_owned()
     } else if then != this {
-        format!("version {then} computed it, and this is version {this}")
+        let same_number = then.split('+').next() == this.split('+').next();
+        let built = if same_number { ", built from other sources" } else { "" };
+        format!("version {then} computed it, and this is version {this}{built}")
     } else if run.data_version.is_none() {
         "which candles it was computed from is not stored: they may have changed since".to_owned()
     } else {
-        format!(
-            "same candles, same version {this}: either it was built from other sources then, or one of the two results \
-             is wrong, which is a bug"
-        )
+        format!("same candles, same sources ({this}): one of the two results is wrong, which is a bug")
     };
     of(Verdict::Differs, differences, Some(why))
 }

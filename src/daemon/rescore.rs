@@ -4,11 +4,10 @@
 //! what is affected.
 
 use super::messages::announce;
-use super::paper::paper_evidence;
 use super::replay::{Recipe, StoredRun, replay};
 use super::revisions::{Affected, AffectedStrategy};
 use crate::engine::{ExitReason, Outcome};
-use crate::lifecycle::{Gate, GateEvidence, State, Verdict};
+use crate::lifecycle::{Gate, GateEvidence, ShadowEvidence, State, Verdict};
 use crate::market::CandleCache;
 use crate::notify::Channel;
 use crate::store::{
@@ -171,7 +170,7 @@ impl Rescorer<'_> {
             new.or_else(|| detail.stats.iter().rev().find(|s| s.source == source).map(|s| s.performance.clone()))
         };
         let at_ms = active.run.to_ms;
-        let paper = paper_evidence(active, outcome, at_ms, self.recent_trades);
+        let paper = ShadowEvidence::of(outcome, active.run.from_ms, at_ms, self.recent_trades);
         let is_live = state == State::Live;
         // What a gate asks for beyond these stays unknown here, and it holds for want of it.
         #[allow(clippy::needless_update)]

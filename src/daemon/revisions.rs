@@ -306,7 +306,7 @@ impl Revisions {
             store: &core.store,
             gate: core.gate.as_ref(),
             channels: &core.channels,
-            recent_trades: core.recent_trades,
+            recent_trades: core.recent_trades(),
             warmup_ms: core.warmup_ms(),
         };
         rescorer.rescore(&token(lease.as_ref())?, &open, &affected).await?;

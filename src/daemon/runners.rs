@@ -12,11 +12,23 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 /// Notes the beginning and the end of an activation. The note is not the work: failing to note fails nothing.
-async fn noted(
+pub(super) async fn noted(
     core: &Core,
     name: &'static str,
     work: impl Future<Output = anyhow::Result<Did>>,
 ) -> anyhow::Result<Did> {
+    // Where it cannot be told whether it rests, it goes on: an operator can stop the process.
+    match core.store.pauses().await {
+        Ok(pauses) if pauses.iter().any(|pause| pause.runner == name) => {
+            if let Err(error) =
+                core.store.runner_heartbeat(name, Some(&json!({ "did": "resting: paused by an operator" }))).await
+            {
+                tracing::warn!(runner = name, %error, "cannot note that it rests");
+            }
+            return Ok(Did::Nothing);
+        }
+        _ => {}
+    }
     if let Err(error) = core.store.runner_started(name).await {
         tracing::warn!(runner = name, %error, "cannot note the start");
     }

@@ -22,6 +22,8 @@ pub(super) struct Cache<K, V> {
     limit_bytes: usize,
     bytes: usize,
     round: u64,
+    hits: u64,
+    misses: u64,
     /// A key is looked up once for all symbols of a window.
     entries: HashMap<K, Vec<Slot<V>>, FixedState>,
 }
@@ -35,7 +37,7 @@ struct Slot<V> {
 
 impl<K: Hash + Eq, V: Weighed + Clone> Cache<K, V> {
     pub(super) fn new(limit_bytes: usize) -> Self {
-        Self { limit_bytes, bytes: 0, round: 0, entries: HashMap::default() }
+        Self { limit_bytes, bytes: 0, round: 0, hits: 0, misses: 0, entries: HashMap::default() }
     }
 
     /// Begins a round of use: what is looked up from now on is newer than what was before.
@@ -51,12 +53,16 @@ impl<K: Hash + Eq, V: Weighed + Clone> Cache<K, V> {
 
     /// Hands out what there is of a key, with the number of its place among `places`.
     pub(super) fn get_all(&mut self, key: &K, places: &[Place], mut found: impl FnMut(usize, V)) {
+        let mut hits = 0;
         for slot in self.entries.get_mut(key).into_iter().flatten() {
             if let Some(number) = places.iter().position(|place| *place == slot.place) {
                 slot.used = self.round;
+                hits += 1;
                 found(number, slot.value.clone());
             }
         }
+        self.hits += hits;
+        self.misses += (places.len() as u64).saturating_sub(hits);
     }
 
     /// Keeps a value, if it fits at all.
@@ -99,9 +105,13 @@ impl<K: Hash + Eq, V: Weighed + Clone> Cache<K, V> {
     }
 
     /// Bytes held.
-    #[cfg(test)]
-    fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Look-ups that found something, and those that did not.
+    pub(super) fn lookups(&self) -> (u64, u64) {
+        (self.hits, self.misses)
     }
 }
 
@@ -133,6 +143,8 @@ mod tests {
         cache.insert(4, at, 10);
         let held = [0, 2, 3, 4].iter().filter_map(|k| cache.get(k, at)).sum::<u32>();
         assert_eq!(cache.bytes(), held as usize);
+        let (hits, misses) = cache.lookups();
+        assert!(hits >= 3 && misses >= 2 && hits + misses == 9, "{hits} {misses}");
     }
 
     #[test]

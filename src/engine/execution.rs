@@ -25,7 +25,7 @@
 use super::{
     Costs, ExitReason, Side,
     frame::{Frame, Row},
-    ledger::ClosedTrade,
+    ledger::{self, ClosedTrade},
     plan::AtrNumbers,
     position::{Account, FillCandle, PlanAtrs},
     signal::{Signals, is_set, next_set, set_bits},
@@ -92,6 +92,17 @@ pub(super) struct SleeveRun {
     pub holdings: Vec<Holding>,
     /// What was there at the end, everything closed.
     pub last_equity: f64,
+}
+
+impl SleeveRun {
+    /// The holdings as the world sees them.
+    pub(super) fn told(&self, frame: &Frame<'_>) -> Vec<ledger::Holding> {
+        let told = |h: &Holding| {
+            let from_ms = frame.candles.close_time_ms(h.candle) + 1;
+            ledger::Holding { from_ms, cash: h.cash, units: h.units }
+        };
+        self.holdings.iter().map(told).collect()
+    }
 }
 
 /// Trades `signals` in one frame with a sleeve of `capital`. Reuses the memory of the run before.

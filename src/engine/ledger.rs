@@ -137,12 +137,26 @@ pub struct DailyEquity {
     pub equity: f64,
 }
 
+/// What a sleeve holds from `from_ms` on, until the next holding.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Holding {
+    /// The close of the candle in which it came about, as the next candle's open time, UTC ms.
+    pub from_ms: i64,
+    /// Quote units; below what the sleeve began with while long.
+    pub cash: f64,
+    /// Units of the symbol, negative when short: equity at a price is cash + units x price, at least 0.
+    pub units: f64,
+}
+
 /// Trades in order of entry (then symbol order), and daily equity from the window's start.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub struct Ledger {
     pub trades: Vec<Trade>,
     pub daily_equity: Vec<DailyEquity>,
+    /// By symbol, in the window's order: what was held from when on, the first from the window's start.
+    #[serde(default)]
+    pub holdings: Vec<Vec<Holding>>,
 }
 
 /// A day, in milliseconds.

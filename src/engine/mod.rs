@@ -26,7 +26,7 @@ mod stake;
 mod window;
 
 pub use costs::{Costs, MAX_SLIPPAGE_FRACTION, Slippage};
-pub use ledger::{DailyEquity, ExitReason, Ledger, Side, Trade};
+pub use ledger::{DailyEquity, ExitReason, Holding, Ledger, Side, Trade};
 pub use performance::{MonthlyReturn, Performance};
 pub use stake::Stake;
 pub use window::{FundingRate, SymbolWindow, Window, WindowError};
@@ -113,6 +113,17 @@ impl Default for EngineConfig {
     }
 }
 
+/// What the engine's cache of columns and condition results holds, and how often that was of use since it was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CacheUse {
+    /// Bytes held.
+    pub bytes: usize,
+    /// Look-ups that found something.
+    pub hits: u64,
+    /// Look-ups that found nothing.
+    pub misses: u64,
+}
+
 /// Evaluates populations. Shared by reference between threads; results do not depend on their number.
 #[derive(Debug)]
 pub struct Engine {
@@ -126,6 +137,12 @@ impl Engine {
     pub fn new(config: EngineConfig) -> Self {
         let memory = Mutex::new(Memory::new(config.cache_mb));
         Self { config, memory }
+    }
+
+    /// What the cache holds now. Waits for a population that is being planned.
+    #[must_use]
+    pub fn cache_use(&self) -> CacheUse {
+        population::lock(&self.memory).in_use()
     }
 
     /// Backtests each strategy over the window, in parallel on the current rayon pool.

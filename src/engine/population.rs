@@ -39,7 +39,19 @@ impl Memory {
     }
 }
 
-fn lock(memory: &Mutex<Memory>) -> MutexGuard<'_, Memory> {
+impl Memory {
+    /// What it holds, and how often that was of use.
+    pub(super) fn in_use(&self) -> super::CacheUse {
+        let ((bit_hits, bit_misses), (column_hits, column_misses)) = (self.bits.lookups(), self.columns.lookups());
+        super::CacheUse {
+            bytes: self.bits.bytes() + self.columns.bytes(),
+            hits: bit_hits + column_hits,
+            misses: bit_misses + column_misses,
+        }
+    }
+}
+
+pub(super) fn lock(memory: &Mutex<Memory>) -> MutexGuard<'_, Memory> {
     // What is in the memory is whole even if a thread panicked beside it.
     memory.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -222,7 +234,8 @@ impl<'a> Prepared<'a> {
             if wanted.summary_only {
                 daily_equity = equity::daily(&sleeves, timeline);
             }
-            Ledger { trades: self.in_order(market, &trades), daily_equity }
+            let holdings = runs.iter().zip(&market.frames).map(|(run, frame)| run.told(frame)).collect();
+            Ledger { trades: self.in_order(market, &trades), daily_equity, holdings }
         });
         let stake = if wanted.summary_only { None } else { Stake::of(&trades, first) };
         Ok(Outcome { performance, per_symbol, daily_returns, stake, trades_digest: digest.value(), ledger })

@@ -4,21 +4,26 @@
 
 pub mod adaptive_window;
 pub mod betting;
+pub mod binomial;
 pub mod bootstrap;
 pub mod confidence;
 pub mod cross_validation;
 pub mod dossier;
 pub mod drift;
 pub mod effective_trials;
+pub mod marked;
 pub mod monte_carlo;
 pub mod multiplicity;
 pub mod noise;
 pub mod null_market;
 pub mod overfitting;
+pub mod placebo;
 pub mod reality_check;
 pub mod regime;
 pub mod sharpe;
 pub mod thresholdout;
+pub mod track;
 #[cfg(test)]
 pub(crate) mod vectors;
 pub mod walk_forward;
+pub mod wealth;

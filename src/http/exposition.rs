@@ -26,6 +26,15 @@ pub(super) fn render(snapshot: Option<&Snapshot>, now_ms: i64) -> String {
     out.write(&m::GENERATIONS_TOTAL, [([], s.trials.generations as f64)]);
     out.write(&m::EVALUATIONS_TOTAL, [([], s.trials.evaluations as f64)]);
 
+    let markets = [("real", s.protocol.real), ("placebo", s.protocol.placebo)];
+    out.write(&m::PROTOCOL_SESSIONS_TOTAL, markets.map(|(market, p)| ([market], p.sessions as f64)));
+    out.write(&m::PROTOCOL_SELECTED_TOTAL, markets.map(|(market, p)| ([market], p.selected as f64)));
+    out.write(&m::PROTOCOL_ENTERED_TOTAL, markets.map(|(market, p)| ([market], p.entered as f64)));
+    out.write(&m::PROTOCOL_PROMOTED_TOTAL, markets.map(|(market, p)| ([market], p.promoted as f64)));
+    out.write(&m::NULL_EVALUATIONS_TOTAL, [([], s.protocol.null_evaluations as f64)]);
+    out.write(&m::PLACEBO_P_VALUE, s.protocol.p_value.map(|p| ([], p)));
+    out.write(&m::PROMOTIONS_FROZEN, [([], f64::from(u8::from(s.protocol.frozen)))]);
+
     out.write(&m::DEAD_LETTERS, [([], s.open_dead_letters as f64)]);
     out.write(&m::OUTBOX_PENDING, [([], s.outbox_pending as f64)]);
     out.write(&m::OUTBOX_DEAD, [([], s.outbox_dead as f64)]);
@@ -37,6 +46,23 @@ pub(super) fn render(snapshot: Option<&Snapshot>, now_ms: i64) -> String {
     feeds.dedup_by(|later, earlier| later.name == earlier.name);
     out.write(&m::DATA_AGE_SECONDS, feeds.iter().map(|f| ([f.name.as_str()], feed_age(f))));
     out.write(&m::DATA_GAPS, feeds.iter().map(|f| ([f.name.as_str()], f.gaps as f64)));
+
+    let severities = ["warning", "critical"];
+    out.write(&m::DRIFT_ALERTS, severities.iter().zip(s.drift_alerts).map(|(name, n)| ([*name], n as f64)));
+    let profit = |d: &'_ super::snapshot::Deployment| d.total_return.unwrap_or(f64::NAN);
+    out.write(&m::LIVE_PROFIT_RATIO, s.deployments.iter().map(|d| ([d.strategy.as_str()], profit(d))));
+    out.write(&m::ALLOCATED_RATIO, [([], s.allocated)]);
+    out.write(&m::SHADOW_WIN_RATE, s.shadow_win_rate.map(|rate| ([], rate)));
+    out.write(&m::SHADOW_TRADES, [([], s.shadow_trades as f64)]);
+    out.write(&m::QUEUE_DEPTH, s.queues.iter().map(|(name, n)| ([*name], *n as f64)));
+    out.write(&m::MARKET_REGIME, s.regimes.iter().map(|(asset, place)| ([asset.as_str()], f64::from(*place))));
+    out.write(&m::LAST_REVIEW_TIMESTAMP_SECONDS, s.last_review_ms.map(|at| ([], at as f64 / 1000.0)));
+    out.write(&m::AUDIT_CHAIN_VALID, s.audit.map(|a| ([], if a.holds { 1.0 } else { 0.0 })));
+    out.write(&m::AUDIT_VERIFIED_TIMESTAMP_SECONDS, s.audit.map(|a| ([], a.verified_ms as f64 / 1000.0)));
+    let exchange = s.feeds.iter().filter_map(|f| f.exchange_time_ms).max();
+    out.write(&m::EXCHANGE_TIMESTAMP_SECONDS, exchange.map(|at| ([], at as f64 / 1000.0)));
+    let refreshed = s.feeds.iter().map(|f| f.refresh_age_s(now_ms)).min_by(f64::total_cmp);
+    out.write(&m::FEED_REFRESH_AGE_SECONDS, refreshed.map(|age| ([], age)));
 
     let success = |at: i64| at as f64 / 1000.0;
     let succeeded = s.runners.iter().filter_map(|r| Some(([r.name.as_str()], success(r.last_success_ms?))));

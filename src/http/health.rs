@@ -40,6 +40,7 @@ pub struct Checks {
     pub candles: Check,
     pub generations: Check,
     pub shadow: Check,
+    pub promotions: Check,
 }
 
 /// The whole answer of `GET /sg-ai/health`.
@@ -62,7 +63,8 @@ pub struct Health {
 pub struct Limits {
     /// Between two search sessions, seconds.
     pub generation_interval_s: u64,
-    /// Between two extensions of paper trading, which also refresh the candles, seconds.
+    /// Between two extensions of paper trading, which also refresh the candles, seconds. Where paper trading never ran
+    /// the search refreshes them, once in its own interval.
     pub shadow_interval_s: u64,
 }
 
@@ -85,7 +87,8 @@ pub fn assess(read: &Result<Snapshot, String>, limits: Limits, started_ms: i64, 
             let unknown =
                 || Check { status: Status::Unknown, detail: "the database did not answer".into(), age_s: None };
             let database = Check { status: Status::Unhealthy, detail: why.clone(), age_s: None };
-            Checks { process, database, candles: unknown(), generations: unknown(), shadow: unknown() }
+            let (candles, generations, shadow, promotions) = (unknown(), unknown(), unknown(), unknown());
+            Checks { process, database, candles, generations, shadow, promotions }
         }
         Ok(snapshot) => Checks {
             process,
@@ -93,10 +96,11 @@ pub fn assess(read: &Result<Snapshot, String>, limits: Limits, started_ms: i64, 
             candles: candles(snapshot, limits, uptime_s, now_ms),
             generations: generations(snapshot, limits, uptime_s, now_ms),
             shadow: shadow(snapshot, limits, uptime_s, now_ms),
+            promotions: promotions(snapshot),
         },
     };
     let all = [&checks.process, &checks.database, &checks.candles, &checks.generations, &checks.shadow];
-    let status = all.into_iter().map(|check| check.status).max().unwrap_or(Status::Unknown);
+    let status = all.into_iter().chain([&checks.promotions]).map(|check| check.status).max().unwrap_or(Status::Unknown);
     let last_generation = read.as_ref().ok().and_then(|snapshot| snapshot.last_generation_ms).and_then(rfc3339);
     Health { status, last_generation, version: env!("CARGO_PKG_VERSION"), uptime_s, checks }
 }
@@ -114,7 +118,8 @@ fn lateness(age_s: Option<f64>, period_s: f64, uptime_s: f64) -> Status {
 }
 
 fn candles(snapshot: &Snapshot, limits: Limits, uptime_s: f64, now_ms: i64) -> Check {
-    let period_s = limits.shadow_interval_s as f64;
+    let by_shadow = runner(snapshot, SHADOW_RUNNER).is_some();
+    let period_s = if by_shadow { limits.shadow_interval_s } else { limits.generation_interval_s } as f64;
     let mut worst = Check { status: Status::Healthy, detail: String::new(), age_s: None };
     for feed in &snapshot.feeds {
         let (behind_s, refresh_age_s) = (feed.behind_s(), feed.refresh_age_s(now_ms));
@@ -165,6 +170,21 @@ fn shadow(snapshot: &Snapshot, limits: Limits, uptime_s: f64, now_ms: i64) -> Ch
         None => "paper trading was never extended yet".into(),
     };
     with_runner(Check { status, detail, age_s: age }, snapshot, SHADOW_RUNNER)
+}
+
+/// Frozen promotions are for a person to look at: the daemon does its work, and its work says that there is nothing.
+fn promotions(snapshot: &Snapshot) -> Check {
+    let (real, placebo) = (snapshot.protocol.real, snapshot.protocol.placebo);
+    let counts = format!(
+        "{} of {} real and {} of {} placebo sessions got through",
+        real.entered, real.sessions, placebo.entered, placebo.sessions
+    );
+    if snapshot.protocol.frozen {
+        let detail = format!("frozen: real and placebo cannot be told apart ({counts})");
+        Check { status: Status::Degraded, detail, age_s: None }
+    } else {
+        Check { status: Status::Healthy, detail: format!("open ({counts})"), age_s: None }
+    }
 }
 
 /// A runner that fails makes its check degraded at least, and its error says why.
@@ -270,7 +290,9 @@ mod tests {
         let old = Ok(Snapshot { last_generation_ms: Some(LONG_AGO), ..good() });
         let health = assess(&old, LIMITS, NOW - 10_000, NOW);
         assert_eq!((health.status, health.checks.generations.age_s), (Status::Healthy, Some(2_592_000.0)));
-        assert_eq!(assess(&empty, LIMITS, NOW - 1_900_000, NOW).checks.candles.status, Status::Degraded);
+        assert_eq!(assess(&empty, LIMITS, NOW - 7_300_000, NOW).checks.candles.status, Status::Degraded);
+        let with_shadow = Ok(Snapshot { runners: vec![runner("shadow", 100)], ..Snapshot::default() });
+        assert_eq!(assess(&with_shadow, LIMITS, NOW - 1_900_000, NOW).checks.candles.status, Status::Degraded);
     }
 
     #[test]
@@ -285,6 +307,21 @@ mod tests {
         assert!(failing.checks.candles.detail.ends_with(": HTTP 418"), "{failing:?}");
         let unknown_lag = judge(|s| s.feeds[0].exchange_time_ms = None);
         assert_eq!(unknown_lag.checks.candles.status, Status::Healthy);
+    }
+
+    #[test]
+    fn without_a_shadow_runner_the_search_refreshes_the_candles() {
+        let refreshed = |s_ago: i64| {
+            judge(|s| {
+                s.runners.remove(1);
+                s.feeds[0].refreshed_ms = NOW - s_ago * 1000;
+            })
+            .checks
+            .candles
+            .status
+        };
+        let found = [7_100, 7_300, 14_500].map(refreshed);
+        assert_eq!(found, [Status::Healthy, Status::Degraded, Status::Unhealthy]);
     }
 
     #[test]

@@ -1,23 +1,41 @@
 //! Routes and wire types. Reads the store and leaves commands in it; never calls the daemon.
 
+mod actions;
+mod api;
+mod backtests;
+mod dashboard;
+mod events;
 mod exposition;
+mod extract;
 mod health;
 mod problem;
+mod read;
+mod records;
+mod rules;
+mod service;
+mod shelf;
 mod snapshot;
 mod stats;
 mod store_readings;
 #[cfg(test)]
 mod tests;
+mod wire;
 
+pub use backtests::{BacktestDone, BacktestOrder, Backtests, Coverage, Refusal, Stretch};
 pub use health::{Check, Checks, Health, Limits, Status, assess};
 pub use problem::Problem;
-pub use snapshot::{CONTINUOUS_RUNNER, Feed, Island, Readings, Runner, SHADOW_RUNNER, Snapshot, Trials};
-pub use stats::{FeedStats, IslandStats, OutboxStats, RunnerStats, Stats};
+pub use service::report_of as backtest_report_of;
+pub use snapshot::{
+    AUDIT_RUNNER, Audit, CONTINUOUS_RUNNER, Deployment, Feed, Island, Passed, Protocol, Readings, Runner,
+    SHADOW_RUNNER, Snapshot, Trials,
+};
+pub use stats::{FeedStats, IslandStats, OutboxStats, PassedStats, ProtocolStats, RunnerStats, Stats};
 
 use crate::{
     clock::Clock,
     config::HttpConfig,
     metrics::{self, Measured},
+    store::Store,
 };
 use axum::{
     Json, Router,
@@ -48,7 +66,39 @@ pub const ROUTES: &[&str] = &[
     "/sg-ai/health/candles",
     "/sg-ai/health/generations",
     "/sg-ai/health/shadow",
+    "/sg-ai/health/promotions",
     "/sg-ai/stats",
+    "/openapi.json",
+    "/strategies",
+    "/backtest",
+    "/backtest/{id}/metrics",
+    "/backtest/{id}/equity",
+    "/backtest/{id}/trades",
+    "/backtest/{id}/report",
+    "/api/overview",
+    "/api/strategies",
+    "/api/strategies/{id}",
+    "/api/strategies/{id}/curves",
+    "/api/strategies/{id}/candles",
+    "/api/strategies/{id}/{action}",
+    "/api/generations",
+    "/api/sessions",
+    "/api/deployments",
+    "/api/regimes",
+    "/api/drift-alerts",
+    "/api/drift-alerts/{id}/acknowledge",
+    "/api/data",
+    "/api/runners",
+    "/api/runners/{name}/{action}",
+    "/api/audit",
+    "/api/dead-letters",
+    "/api/dead-letters/{id}/retry",
+    "/api/settings",
+    "/api/commands/{id}",
+    "/api/token",
+    "/api/events",
+    "/",
+    "/assets/{*path}",
 ];
 
 /// Between two foldings of measured times, which would pile up without a scrape.
@@ -56,7 +106,7 @@ const UPKEEP: Duration = Duration::from_secs(5);
 
 /// What the routes share.
 struct Shared {
-    reader: Reader,
+    reader: Arc<Reader>,
     limits: Limits,
     clock: Arc<dyn Clock>,
     started_ms: i64,
@@ -70,18 +120,54 @@ impl Shared {
     }
 }
 
-/// The routes over a source of readings.
-pub fn router(readings: Arc<dyn Readings>, config: &HttpConfig, limits: Limits, clock: Arc<dyn Clock>) -> Router {
+/// What the service, the read API and the dashboard need beside readings.
+pub struct Service {
+    /// Everything that is stored.
+    pub store: Store,
+    /// Candles and the engine.
+    pub backtests: Arc<dyn Backtests>,
+    /// Capital of a backtest that names none, quote units.
+    pub initial_capital: f64,
+    /// Ends streams without an end.
+    pub stop: CancellationToken,
+}
+
+/// The routes: health, stats and metrics over a source of readings, and the service where there is one.
+pub fn router(
+    readings: Arc<dyn Readings>,
+    service: Option<Service>,
+    config: &HttpConfig,
+    limits: Limits,
+    clock: Arc<dyn Clock>,
+) -> Router {
     let limit = Duration::from_millis(config.health_timeout_ms);
     let started_ms = clock.now_ms();
-    let reader = Reader::new(readings, limit);
+    let reader = Arc::new(Reader::new(readings, limit));
+    let api = service.map(|s| {
+        let api = api::Api {
+            store: s.store,
+            backtests: s.backtests,
+            clock: Arc::clone(&clock),
+            limits: api::ApiLimits::new(config),
+            initial_capital: s.initial_capital,
+            slots: tokio::sync::Semaphore::new(config.max_backtests as usize),
+            reader: Arc::clone(&reader),
+            health_limits: limits,
+            started_ms,
+            action_token: config.action_token.clone(),
+            events: events::Events::new(),
+            stop: s.stop,
+        };
+        api::router(Arc::new(api), config)
+    });
     let shared = Arc::new(Shared { reader, limits, clock, started_ms, measured: metrics::measured() });
     let late = TimeoutLayer::with_status_code(
         StatusCode::SERVICE_UNAVAILABLE,
         Duration::from_millis(config.request_timeout_ms),
     );
+    // Without a service, its health is still asked for.
+    let api = api.unwrap_or_else(|| Router::new().route("/health", get(live)));
     Router::new()
-        .route("/health", get(live))
         .route("/metrics", get(scrape))
         .route("/sg-ai/health", get(health))
         .route("/sg-ai/health/live", get(live))
@@ -89,17 +175,19 @@ pub fn router(readings: Arc<dyn Readings>, config: &HttpConfig, limits: Limits, 
         .route("/sg-ai/health/candles", get(async |State(s): Shared_| check(s.health().await.checks.candles)))
         .route("/sg-ai/health/generations", get(async |State(s): Shared_| check(s.health().await.checks.generations)))
         .route("/sg-ai/health/shadow", get(async |State(s): Shared_| check(s.health().await.checks.shadow)))
+        .route("/sg-ai/health/promotions", get(async |State(s): Shared_| check(s.health().await.checks.promotions)))
         .route("/sg-ai/stats", get(stats))
+        .layer(late)
+        .with_state(shared)
+        .merge(api)
         .fallback(not_found)
         .method_not_allowed_fallback(not_allowed)
-        .layer(late)
         .layer(RequestBodyLimitLayer::new(config.max_body_kb * 1024))
         .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
             Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "this is a defect of ours; the log says more")
                 .into_response()
         }))
         .layer(from_fn(measure))
-        .with_state(shared)
 }
 
 type Shared_ = State<Arc<Shared>>;
@@ -112,17 +200,18 @@ pub struct Server {
 }
 
 impl Server {
-    /// Listens on the configured address and serves until `stop` is cancelled.
+    /// Listens on the configured address and this port, and serves until `stop` is cancelled.
     ///
     /// # Errors
     /// When the address cannot be listened on; the text names it.
-    pub async fn start(config: &HttpConfig, app: Router, stop: CancellationToken) -> io::Result<Self> {
-        let wanted = SocketAddr::new(config.listen_address, config.port);
+    pub async fn start(config: &HttpConfig, port: u16, app: Router, stop: CancellationToken) -> io::Result<Self> {
+        let wanted = SocketAddr::new(config.listen_address, port);
         let listener = TcpListener::bind(wanted).await;
         let listener =
             listener.map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {wanted}: {error}")))?;
         let address = listener.local_addr()?;
         let task = tokio::spawn(async move {
+            let app = app.into_make_service_with_connect_info::<SocketAddr>();
             let served = axum::serve(listener, app).with_graceful_shutdown(stop.cancelled_owned()).await;
             if let Err(error) = served {
                 tracing::error!(%error, "the HTTP server ended");
@@ -153,10 +242,21 @@ impl Server {
     }
 }
 
+/// A process that answers.
+#[derive(serde::Serialize, utoipa::ToSchema)]
+struct Alive {
+    /// Always `healthy`.
+    status: &'static str,
+    version: &'static str,
+}
+
+/// Whether the process answers
+#[utoipa::path(get, path = "/health", tag = "health", responses(
+    (status = 200, description = "It does", body = inline(Alive)),
+))]
 async fn live() -> Response {
     // The process answers: that is all that is asked.
-    let body = serde_json::json!({ "status": Status::Healthy, "version": env!("CARGO_PKG_VERSION") });
-    uncached(StatusCode::OK, body)
+    uncached(StatusCode::OK, Alive { status: "healthy", version: env!("CARGO_PKG_VERSION") })
 }
 
 async fn health(State(shared): Shared_) -> Response {
@@ -203,14 +303,33 @@ async fn not_found(uri: Uri) -> Problem {
 }
 
 async fn not_allowed(method: Method, uri: Uri) -> Problem {
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, format!("{} does not take {method}; it takes GET", uri.path()))
+    let takes = if matches!(uri.path(), "/strategies" | "/backtest") { "POST" } else { "GET" };
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, format!("{} does not take {method}; it takes {takes}", uri.path()))
+}
+
+/// What a layer refused in its own words, or without any, as a problem.
+fn explained(response: Response) -> Response {
+    let status = response.status();
+    let is_problem =
+        response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/problem+json");
+    // A failing check of health is an answer.
+    let is_answer = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
+    if is_problem || is_answer || !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    let detail = match status {
+        StatusCode::PAYLOAD_TOO_LARGE => "the body is larger than http.max_body_kb allows",
+        StatusCode::SERVICE_UNAVAILABLE => "it took longer than the settings allow",
+        _ => "the request cannot be answered",
+    };
+    Problem::new(status, detail).into_response()
 }
 
 async fn measure(request: Request, next: Next) -> Response {
     let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
     let route = path.and_then(|path| ROUTES.iter().find(|route| **route == path)).copied().unwrap_or("other");
     let started = Instant::now();
-    let response = next.run(request).await;
+    let response = explained(next.run(request).await);
     metrics::HTTP_REQUEST_SECONDS.record(route, started.elapsed());
     metrics::HTTP_RESPONSES_TOTAL.increment(match response.status().as_u16() {
         500.. => "5xx",

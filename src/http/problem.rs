@@ -1,5 +1,6 @@
 //! Errors on the wire: `application/problem+json` (RFC 9457). Never repeats internals or secrets.
 
+use crate::store::StoreError;
 use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
@@ -7,7 +8,7 @@ use axum::{
 use serde::Serialize;
 
 /// An error as clients see it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct Problem {
     /// Short, the same for every case of its kind.
     pub title: &'static str,
@@ -27,12 +28,39 @@ impl Problem {
         let title = status.canonical_reason().unwrap_or("Error");
         Self { title, status: status.as_u16(), detail: detail.into(), field: None }
     }
+
+    /// A request that could be read and cannot be done, because of this field.
+    #[must_use]
+    pub fn field(field: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { field: Some(field.into()), ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail) }
+    }
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let headers = [(header::CONTENT_TYPE, "application/problem+json"), (header::CACHE_CONTROL, "no-store")];
-        (status, headers, serde_json::to_string(&self).unwrap_or_default()).into_response()
+        let mut response = (status, headers, serde_json::to_string(&self).unwrap_or_default()).into_response();
+        if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
+            response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("2"));
+        }
+        response
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        let status = match &error {
+            StoreError::NotFound { .. } => StatusCode::NOT_FOUND,
+            StoreError::Ambiguous { .. } | StoreError::Conflict(_) => StatusCode::CONFLICT,
+            StoreError::Unreachable(_) | StoreError::Timeout(_) => StatusCode::SERVICE_UNAVAILABLE,
+            StoreError::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            _ => {
+                // What the database said is for the log: it may quote what it holds.
+                tracing::error!(%error, "the store could not answer a request");
+                return Self::new(StatusCode::INTERNAL_SERVER_ERROR, "this is a defect of ours; the log says more");
+            }
+        };
+        Self::new(status, error.to_string())
     }
 }

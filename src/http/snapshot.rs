@@ -15,6 +15,8 @@ use tokio::sync::Mutex;
 pub const CONTINUOUS_RUNNER: &str = "continuous";
 /// Name of the runner that extends paper trading, in the store's runner status.
 pub const SHADOW_RUNNER: &str = "shadow";
+/// Name of the runner that verifies the audit trail; its detail has the key `holds`.
+pub const AUDIT_RUNNER: &str = "audit";
 
 /// The state of everything in numbers, at one moment.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -41,10 +43,48 @@ pub struct Snapshot {
     pub outbox_pending: u64,
     /// Notifications given up.
     pub outbox_dead: u64,
+    /// Real sessions beside those of the placebo island.
+    pub protocol: Protocol,
     /// Where each feed of candles stands.
     pub feeds: Vec<Feed>,
     /// Where each runner stands.
     pub runners: Vec<Runner>,
+    /// Open drift alerts: warnings and critical ones.
+    pub drift_alerts: [u64; 2],
+    /// The largest live deployments: a bounded number of them.
+    pub deployments: Vec<Deployment>,
+    /// Share of capital that all active deployments have (fraction).
+    pub allocated: f64,
+    /// Median win rate of the strategies now in shadow (fraction).
+    pub shadow_win_rate: Option<f64>,
+    /// Trades that these have closed.
+    pub shadow_trades: u64,
+    /// What waits, by queue.
+    pub queues: BTreeMap<&'static str, u64>,
+    /// Regime of each asset, 0 (low volatility) to 3 (extreme).
+    pub regimes: Vec<(String, u8)>,
+    /// When a daily review was last finished, wall time, UTC ms.
+    pub last_review_ms: Option<i64>,
+    /// What the last verification of the audit trail said; `None` before the first.
+    pub audit: Option<Audit>,
+}
+
+/// A live deployment in a line.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Deployment {
+    /// Name of the strategy.
+    pub strategy: String,
+    /// Return of the live run so far (fraction).
+    pub total_return: Option<f64>,
+}
+
+/// The last verification of the audit trail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Audit {
+    /// Whether the whole chain holds.
+    pub holds: bool,
+    /// Wall time, UTC ms.
+    pub verified_ms: i64,
 }
 
 /// The latest generation of one island.
@@ -68,6 +108,36 @@ pub struct Trials {
     pub generations: u64,
     pub evaluations: u64,
     pub failures: u64,
+}
+
+/// Real sessions beside those of the placebo island, which searches null markets through the same code and gates.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Protocol {
+    /// Sessions on the real market.
+    pub real: Passed,
+    /// Sessions on null markets.
+    pub placebo: Passed,
+    /// Null searches made for p-values, ever.
+    pub null_searches: u64,
+    /// Their backtests.
+    pub null_evaluations: u64,
+    /// P-value of real sessions getting through no more often than placebo ones; `None` while nothing got through.
+    pub p_value: Option<f64>,
+    /// Whether promotions are frozen, because the two cannot be told apart.
+    pub frozen: bool,
+}
+
+/// How far sessions of one kind got.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Passed {
+    /// Sessions that ended.
+    pub sessions: u64,
+    /// Of them, those whose search beat its null searches.
+    pub selected: u64,
+    /// Of them, those with a strategy that entered shadow.
+    pub entered: u64,
+    /// Strategies that went live.
+    pub promoted: u64,
 }
 
 /// Where a feed of candles stands.

@@ -1,6 +1,6 @@
 //! `GET /sg-ai/stats`: the snapshot in numbers, in its own wire form.
 
-use super::snapshot::Snapshot;
+use super::snapshot::{Passed, Snapshot};
 use crate::{clock::rfc3339, lifecycle::State};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -30,6 +30,8 @@ pub struct Stats {
     pub islands: Vec<IslandStats>,
     /// Median profit factor in shadow; null while undefined.
     pub shadow_profit_factor: Option<f64>,
+    /// Real sessions beside those of the placebo island.
+    pub protocol: ProtocolStats,
     /// Dead letters that nobody dealt with.
     pub open_dead_letters: u64,
     /// Notifications waiting and given up.
@@ -49,6 +51,35 @@ pub struct IslandStats {
     pub generation: u32,
     pub best_fitness: Option<f64>,
     pub stored_at: Option<String>,
+}
+
+/// Real sessions beside sessions on null markets, through the same code and gates.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct ProtocolStats {
+    pub real: PassedStats,
+    pub placebo: PassedStats,
+    pub null_searches: u64,
+    pub null_evaluations: u64,
+    /// Small when real sessions get through more often than placebo ones; null while nothing got through.
+    pub p_value: Option<f64>,
+    pub promotions_frozen: bool,
+}
+
+/// How far sessions of one kind got.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct PassedStats {
+    pub sessions: u64,
+    pub beat_null_searches: u64,
+    pub entered_shadow: u64,
+    pub promoted: u64,
+}
+
+impl From<Passed> for PassedStats {
+    fn from(p: Passed) -> Self {
+        Self { sessions: p.sessions, beat_null_searches: p.selected, entered_shadow: p.entered, promoted: p.promoted }
+    }
 }
 
 /// Notifications.
@@ -123,6 +154,14 @@ impl From<Snapshot> for Stats {
             last_generation: s.last_generation_ms.and_then(rfc3339),
             islands: islands.collect(),
             shadow_profit_factor: s.shadow_profit_factor,
+            protocol: ProtocolStats {
+                real: s.protocol.real.into(),
+                placebo: s.protocol.placebo.into(),
+                null_searches: s.protocol.null_searches,
+                null_evaluations: s.protocol.null_evaluations,
+                p_value: s.protocol.p_value,
+                promotions_frozen: s.protocol.frozen,
+            },
             open_dead_letters: s.open_dead_letters,
             outbox: OutboxStats { pending: s.outbox_pending, dead: s.outbox_dead },
             feeds: feeds.collect(),

@@ -1,9 +1,12 @@
-//! Snapshots from the store: three short reads at once.
+//! Snapshots from the store: four short reads at once.
 
-use super::snapshot::{Feed, Island, Readings, Runner, Snapshot, Trials};
+use super::snapshot::{
+    AUDIT_RUNNER, Audit, Deployment, Feed, Island, Passed, Protocol, Readings, Runner, Snapshot, Trials,
+};
 use crate::{
+    evidence::{placebo::PlaceboComparison, regime::Regime},
     market::MarketKind,
-    store::{FeedStatus, GenerationRow, RunnerStatus, Store},
+    store::{FeedStatus, GenerationRow, ProtocolTotals, RunnerStatus, Store},
 };
 use async_trait::async_trait;
 
@@ -13,10 +16,35 @@ const LONGEST_MONTH_MS: i64 = 31 * 86_400_000;
 #[async_trait]
 impl Readings for Store {
     async fn snapshot(&self) -> Result<Snapshot, String> {
-        let read = tokio::try_join!(self.overview(), self.feeds(), self.runners());
-        let (overview, feeds, runners) = read.map_err(|error| error.to_string())?;
+        let read = tokio::try_join!(self.overview(), self.feeds(), self.runners(), self.eyes());
+        let (overview, feeds, runners, eyes) = read.map_err(|error| error.to_string())?;
         let newest = overview.last_generations.iter().map(|row| row.created_at.timestamp_millis()).max();
+        let promoted = overview.transitions.get("go_live").copied().unwrap_or(0);
+        let regime = |(asset, name): (String, String)| {
+            let place = Regime::ALL.iter().position(|regime| regime.name() == name)?;
+            Some((asset, u8::try_from(place).ok()?))
+        };
+        let open = |severity: &str| eyes.open_drift_alerts.get(severity).copied().unwrap_or(0);
         Ok(Snapshot {
+            protocol: protocol(overview.protocol, promoted),
+            drift_alerts: [open("warning"), open("critical")],
+            deployments: eyes
+                .deployments
+                .into_iter()
+                .map(|d| Deployment { strategy: d.strategy, total_return: d.total_return })
+                .collect(),
+            allocated: eyes.allocated_pct / 100.0,
+            shadow_win_rate: median(eyes.shadow_win_rates),
+            shadow_trades: eyes.shadow_trades,
+            queues: [
+                ("backtests", eyes.backtests_waiting),
+                ("candidates", eyes.candidates_waiting),
+                ("notifications", overview.outbox.pending),
+            ]
+            .into(),
+            regimes: eyes.regimes.into_iter().filter_map(regime).collect(),
+            last_review_ms: eyes.last_review_at.map(|at| at.timestamp_millis()),
+            audit: runners.iter().find(|r| r.name == AUDIT_RUNNER).and_then(audit),
             last_generation_ms: newest,
             shadow_profit_factor: median(overview.shadow_profit_factors.into_values().collect()),
             strategies: overview.strategies,
@@ -36,6 +64,25 @@ impl Readings for Store {
             feeds: feeds.into_iter().map(feed).collect(),
             runners: runners.into_iter().map(runner).collect(),
         })
+    }
+}
+
+fn protocol(totals: ProtocolTotals, promoted: u64) -> Protocol {
+    let t = totals;
+    let compared = PlaceboComparison::of(t.real_sessions, t.real_passed, t.placebo_sessions, t.placebo_passed);
+    let placebo = Passed {
+        sessions: t.placebo_sessions,
+        selected: t.placebo_selected,
+        entered: t.placebo_passed,
+        promoted: t.placebo_promoted,
+    };
+    Protocol {
+        real: Passed { sessions: t.real_sessions, selected: t.real_selected, entered: t.real_passed, promoted },
+        placebo,
+        null_searches: t.null_searches,
+        null_evaluations: t.null_evaluations,
+        p_value: compared.p_value,
+        frozen: compared.frozen,
     }
 }
 
@@ -64,6 +111,13 @@ fn feed(status: FeedStatus) -> Feed {
         gaps: status.gaps,
         error: status.error,
     }
+}
+
+fn audit(status: &RunnerStatus) -> Option<Audit> {
+    Some(Audit {
+        holds: status.detail.get("holds")?.as_bool()?,
+        verified_ms: status.last_succeeded_at?.timestamp_millis(),
+    })
 }
 
 fn runner(status: RunnerStatus) -> Runner {

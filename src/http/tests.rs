@@ -60,11 +60,31 @@ fn full() -> Snapshot {
         last_generation_ms: Some(NOW - 5_000),
         trials: Trials { sessions: 4, generations: 40, evaluations: 20_000, failures: 2 },
         shadow_profit_factor: Some(1.25),
+        protocol: Protocol {
+            real: Passed { sessions: 100, selected: 9, entered: 4, promoted: 3 },
+            placebo: Passed { sessions: 50, selected: 2, entered: 1, promoted: 0 },
+            null_searches: 500,
+            null_evaluations: 100_000,
+            p_value: Some(0.5),
+            frozen: false,
+        },
         open_dead_letters: 2,
         outbox_pending: 1,
         outbox_dead: 0,
         feeds: vec![feed("BTCUSDT", "1h", 3_600_000), feed("BTCUSDT", "15m", 900_000), feed("ETHUSDT", "15m", 900_000)],
         runners: vec![runner(CONTINUOUS_RUNNER), runner(SHADOW_RUNNER)],
+        drift_alerts: [2, 1],
+        deployments: vec![
+            Deployment { strategy: "breakout-1".into(), total_return: Some(0.031) },
+            Deployment { strategy: "new".into(), total_return: None },
+        ],
+        allocated: 0.045,
+        shadow_win_rate: Some(0.58),
+        shadow_trades: 87,
+        queues: [("backtests", 0), ("candidates", 4), ("notifications", 1)].into(),
+        regimes: vec![("BTCUSDT".into(), 1), ("um:ETHUSDT".into(), 3)],
+        last_review_ms: Some(NOW - 3_600_000),
+        audit: Some(Audit { holds: true, verified_ms: NOW - 60_000 }),
     }
 }
 
@@ -74,6 +94,10 @@ struct Running {
     server: Server,
 }
 
+fn defaults() -> HttpConfig {
+    crate::config::load(&crate::config::Inputs::default()).unwrap().config.http
+}
+
 async fn start(readings: Fake) -> Running {
     let config = HttpConfig {
         listen_address: [127, 0, 0, 1].into(),
@@ -81,11 +105,12 @@ async fn start(readings: Fake) -> Running {
         request_timeout_ms: 10_000,
         health_timeout_ms: 50,
         max_body_kb: 1,
+        ..defaults()
     };
     let limits = Limits { generation_interval_s: 3600, shadow_interval_s: 900 };
-    let app = router(Arc::new(readings), &config, limits, Arc::new(ManualClock::at(NOW)));
+    let app = router(Arc::new(readings), None, &config, limits, Arc::new(ManualClock::at(NOW)));
     let stop = CancellationToken::new();
-    let server = Server::start(&config, app, stop.clone()).await.unwrap();
+    let server = Server::start(&config, 0, app, stop.clone()).await.unwrap();
     Running { base: format!("http://{}", server.address()), stop, server }
 }
 
@@ -112,7 +137,7 @@ async fn a_healthy_daemon_says_so_in_every_route() {
     let (status, health) = running.json("/sg-ai/health").await;
     assert_eq!((status, &health["status"]), (200, &"healthy".into()), "{health}");
     assert_eq!(health["last_generation"], "2025-11-29T20:44:55Z");
-    for route in ROUTES {
+    for route in ROUTES.iter().filter(|route| route.starts_with("/sg-ai/") || ["/health", "/metrics"].contains(route)) {
         assert_eq!(running.get(route).await.0, 200, "{route}");
     }
     let (_, check) = running.json("/sg-ai/health/candles").await;
@@ -170,14 +195,8 @@ async fn it_stops_when_asked_and_names_an_address_it_cannot_have() {
     let running = start(Fake::Good).await;
     assert_eq!(running.get("/health").await.0, 200);
     let address = running.server.address();
-    let taken = HttpConfig {
-        listen_address: address.ip(),
-        port: address.port(),
-        request_timeout_ms: 1,
-        health_timeout_ms: 1,
-        max_body_kb: 1,
-    };
-    let error = Server::start(&taken, Router::new(), CancellationToken::new()).await.err().unwrap();
+    let taken = HttpConfig { listen_address: address.ip(), ..defaults() };
+    let error = Server::start(&taken, address.port(), Router::new(), CancellationToken::new()).await.err().unwrap();
     assert!(error.to_string().starts_with(&format!("cannot listen on {address}")), "{error}");
 
     running.stop.cancel();

@@ -1,7 +1,8 @@
 //! Evidence in, a decision with its reasons out: the seam behind which gates are exchanged.
 
 use super::{State, Transition};
-use crate::engine::{ExitReason, Performance, Trade};
+use crate::engine::{ExitReason, Outcome, Performance, Trade};
+use crate::evidence::placebo::PlaceboComparison;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -46,6 +47,49 @@ pub struct ShadowEvidence {
     pub recent: Option<RecentTrades>,
 }
 
+impl ShadowEvidence {
+    /// Of a run that began at `from_ms` and is known up to `to_ms`; the ledger must be there. `recent_trades` is how
+    /// many of the newest closed trades are looked at by themselves.
+    #[must_use]
+    pub fn of(outcome: &Outcome, from_ms: i64, to_ms: i64, recent_trades: usize) -> Self {
+        let trades = outcome.ledger.as_ref().map_or(&[][..], |l| &l.trades);
+        let closed = trades.iter().filter(|t| t.exit_reason != ExitReason::EndOfWindow).count();
+        Self {
+            performance: outcome.performance.clone(),
+            from_ms,
+            to_ms,
+            closed_trades: u32::try_from(closed).unwrap_or(u32::MAX),
+            recent: Some(RecentTrades::newest(trades, recent_trades)),
+        }
+    }
+}
+
+/// E-values of one stretch of time, as natural logarithms; `None` once every bet lost everything (E = 0).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct EValues {
+    /// On results in excess of what the strategy's mean exposure would have earned: what counts.
+    pub log_excess: Option<f64>,
+    /// On plain results, for people.
+    pub log_plain: Option<f64>,
+}
+
+/// What the evidence protocol knows of a strategy.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ProtocolEvidence {
+    /// Of its search against searches of null markets, by maximum statistic; `None` where nobody searched.
+    pub p_value: Option<f64>,
+    /// Null searches that the p-value rests on.
+    pub null_searches: u32,
+    /// Over the hold-out.
+    pub holdout: Option<EValues>,
+    /// Over the shadow (or live) run alone.
+    pub shadow: Option<EValues>,
+    /// Over hold-out and shadow as one process.
+    pub total: Option<EValues>,
+    /// What the online procedure lets this strategy use up, fraction; the bar is 1 / level.
+    pub level: Option<f64>,
+}
+
 /// Everything a gate may look at.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct GateEvidence {
@@ -59,6 +103,12 @@ pub struct GateEvidence {
     pub live: Option<ShadowEvidence>,
     /// How often it was demoted from live before.
     pub demotions: u32,
+    /// What the evidence protocol knows; `None` where it was not asked.
+    #[serde(default)]
+    pub protocol: Option<ProtocolEvidence>,
+    /// How real sessions compare with those on null markets; `None` without a placebo island.
+    #[serde(default)]
+    pub placebo: Option<PlaceboComparison>,
 }
 
 /// One requirement: what it needed, what there was.

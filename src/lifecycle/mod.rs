@@ -1,6 +1,11 @@
 //! (state, evidence, policy) -> decision with reasons. Pure: never runs a backtest, never writes, no clock.
 
+mod allocation;
+#[cfg(test)]
+mod allocation_tests;
 mod decision;
+mod drift;
+mod protocol_gate;
 mod state;
 mod staying;
 #[cfg(test)]
@@ -8,8 +13,31 @@ mod tests;
 mod threshold_gate;
 mod thresholds;
 
-pub use decision::{Check, Decision, Gate, GateEvidence, RecentTrades, ShadowEvidence, Verdict};
+pub use allocation::{
+    AllocationPlan, AllocationPolicy, DeploymentFacts, DeploymentStatus, Phase, PlannedDeployment, RiskLimits, plan,
+};
+pub use decision::{
+    Check, Decision, EValues, Gate, GateEvidence, ProtocolEvidence, RecentTrades, ShadowEvidence, Verdict,
+};
+pub use drift::{
+    DriftAction, DriftConfig, DriftKind, DriftReading, DriftSeverity, Expectation, Observation,
+    readings as drift_readings,
+};
+pub use protocol_gate::ProtocolGate;
 pub use state::{DisableReason, IllegalTransition, State, Transition};
 pub use staying::{DetectorReading, StayingConfig, StayingDetectors, StayingLevel, StayingVerdict, staying};
 pub use threshold_gate::ThresholdGate;
-pub use thresholds::{ThresholdError, Thresholds};
+pub use thresholds::{Policy, ThresholdError, Thresholds};
+
+use std::sync::Arc;
+
+/// The gate that `thresholds.policy` names.
+///
+/// # Errors
+/// The first limit that makes no sense.
+pub fn gate(thresholds: &Thresholds) -> Result<Arc<dyn Gate>, ThresholdError> {
+    Ok(match thresholds.policy {
+        Policy::Protocol => Arc::new(ProtocolGate::new(thresholds.clone())?),
+        Policy::Thresholds => Arc::new(ThresholdGate::new(thresholds.clone())?),
+    })
+}

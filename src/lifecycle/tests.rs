@@ -247,7 +247,14 @@ fn evidence() -> impl Strategy<Value = GateEvidence> {
     let some = proptest::option::weighted::<BoxedStrategy<Performance>>;
     let paper = || proptest::option::weighted(0.9, on_paper());
     (some(0.9, performance().boxed()), some(0.9, performance().boxed()), paper(), paper(), 0_u32..4).prop_map(
-        |(backtest, holdout, shadow, live, demotions)| GateEvidence { backtest, holdout, shadow, live, demotions },
+        |(backtest, holdout, shadow, live, demotions)| GateEvidence {
+            backtest,
+            holdout,
+            shadow,
+            live,
+            demotions,
+            ..GateEvidence::default()
+        },
     )
 }
 
@@ -317,5 +324,104 @@ proptest! {
             }
         }
         prop_assert!(rank(gate().decide(State::Candidate, &evidence).verdict) <= 1);
+    }
+}
+
+mod protocol_gate {
+    use super::*;
+    use crate::evidence::placebo::PlaceboComparison;
+    use crate::lifecycle::{EValues, ProtocolEvidence, ProtocolGate};
+
+    fn e(value: f64) -> Option<EValues> {
+        Some(EValues { log_excess: Some(value.ln()), log_plain: Some(0.0) })
+    }
+
+    fn known(p: Option<f64>, holdout: f64, shadow: f64, level: f64) -> Option<ProtocolEvidence> {
+        Some(ProtocolEvidence {
+            p_value: p,
+            null_searches: 19,
+            holdout: e(holdout),
+            shadow: e(shadow),
+            total: e(holdout * shadow),
+            level: Some(level),
+        })
+    }
+
+    fn gate() -> ProtocolGate {
+        ProtocolGate::new(Thresholds::default()).unwrap()
+    }
+
+    fn decide(state: State, evidence: &GateEvidence) -> (Verdict, Vec<String>) {
+        let decision = gate().decide(state, evidence);
+        (decision.verdict, decision.checks.iter().filter(|c| !c.passed).map(|c| c.name.clone()).collect())
+    }
+
+    #[test]
+    fn a_candidate_needs_its_null_searches_or_a_hold_out_that_stands_alone() {
+        let with = |protocol| GateEvidence { protocol, ..candidate() };
+        let enter = Verdict::Move(Transition::EnterShadow);
+        assert_eq!(decide(State::Candidate, &with(known(Some(0.05), 1.5, 1.0, 0.1))).0, enter);
+        assert_eq!(decide(State::Candidate, &with(known(Some(0.5), 25.0, 1.0, 0.1))).0, enter);
+        assert_eq!(decide(State::Candidate, &with(known(None, 25.0, 1.0, 0.1))).0, enter);
+        let (verdict, failed) = decide(State::Candidate, &with(known(Some(0.06), 19.0, 1.0, 0.1)));
+        assert_eq!((verdict != enter, failed), (true, vec!["search.p_value".to_owned()]));
+        let (_, failed) = decide(State::Candidate, &with(known(Some(0.05), 0.9, 1.0, 0.1)));
+        assert_eq!(failed, ["holdout.e_value"]);
+        assert_eq!(decide(State::Candidate, &with(None)).0, Verdict::Hold);
+    }
+
+    #[test]
+    fn live_needs_the_bar_of_the_online_procedure_and_shadow_by_itself() {
+        let with = |protocol| GateEvidence { protocol, ..in_shadow(14, 10, 1.4) };
+        // The first way up has four fifths of the level: a bar of 1 / (0.8 x 0.1) = 12.5.
+        let live = Verdict::Move(Transition::GoLive);
+        assert_eq!(decide(State::Shadow, &with(known(None, 2.0, 6.3, 0.1))).0, live);
+        assert_eq!(
+            decide(State::Shadow, &with(known(None, 2.0, 6.2, 0.1))),
+            (Verdict::Hold, vec!["protocol.e_value".into()])
+        );
+        assert_eq!(
+            decide(State::Shadow, &with(known(None, 9.0, 4.9, 0.1))),
+            (Verdict::Hold, vec!["shadow.e_value".into()])
+        );
+        assert_eq!(decide(State::Shadow, &with(known(None, 9.0, 9.0, 0.0))).0, Verdict::Hold);
+        let mut lost = known(None, 9.0, 9.0, 0.1).unwrap();
+        lost.total = Some(EValues::default());
+        assert_eq!(decide(State::Shadow, &with(Some(lost))).0, Verdict::Hold);
+        let expired = GateEvidence { protocol: known(None, 9.0, 2.0, 0.1), ..in_shadow(60, 10, 1.4) };
+        let failed = Transition::Disable { from: State::Shadow, reason: DisableReason::Failed };
+        assert_eq!(decide(State::Shadow, &expired).0, Verdict::Move(failed));
+        assert_eq!(decide(State::Shadow, &with(None)).0, Verdict::Hold);
+    }
+
+    #[test]
+    fn a_profit_factor_is_waived_by_evidence_but_never_a_loss() {
+        let with =
+            |shadow, factor| GateEvidence { protocol: known(None, 9.0, shadow, 0.1), ..in_shadow(14, 10, factor) };
+        assert_eq!(decide(State::Shadow, &with(9.9, 1.2)), (Verdict::Hold, vec!["shadow.profit_factor".into()]));
+        assert_eq!(decide(State::Shadow, &with(10.0, 1.2)).0, Verdict::Move(Transition::GoLive));
+        assert_eq!(decide(State::Shadow, &with(1e6, 0.99)), (Verdict::Hold, vec!["shadow.profit_factor".into()]));
+    }
+
+    #[test]
+    fn after_a_demotion_only_what_came_since_counts() {
+        let again =
+            |shadow| GateEvidence { protocol: known(None, 1e6, shadow, 0.1), demotions: 1, ..in_shadow(14, 10, 1.4) };
+        // A fifth of the level: a bar of 50.
+        assert_eq!(decide(State::Shadow, &again(49.0)), (Verdict::Hold, vec!["protocol.e_value".into()]));
+        assert_eq!(decide(State::Shadow, &again(51.0)).0, Verdict::Move(Transition::GoLive));
+    }
+
+    #[test]
+    fn promotions_freeze_while_real_and_placebo_cannot_be_told_apart() {
+        let with = |placebo| GateEvidence {
+            protocol: known(None, 1e3, 1e3, 0.1),
+            placebo: Some(placebo),
+            ..in_shadow(14, 10, 1.4)
+        };
+        let frozen = with(PlaceboComparison::of(100, 3, 100, 3));
+        assert_eq!(decide(State::Shadow, &frozen), (Verdict::Hold, vec!["placebo.p_value".into()]));
+        let apart = with(PlaceboComparison::of(100, 50, 100, 3));
+        assert_eq!(decide(State::Shadow, &apart).0, Verdict::Move(Transition::GoLive));
     }
 }

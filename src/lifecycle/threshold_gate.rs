@@ -63,7 +63,7 @@ impl ThresholdGate {
         ]
     }
 
-    fn profit_factor(&self, name: String, p: &Performance, least: f64) -> Check {
+    pub(super) fn profit_factor(&self, name: String, p: &Performance, least: f64) -> Check {
         let needed = format!(">= {least}, or no loss in {} wins", self.thresholds.lossless_min_winning_trades);
         Check { name, needed, had: p.profit_factor, passed: self.profit_factor_reaches(p, least) }
     }
@@ -207,31 +207,31 @@ impl Gate for ThresholdGate {
     }
 }
 
-fn hold(summary: &str, checks: Vec<Check>) -> Decision {
+pub(super) fn hold(summary: &str, checks: Vec<Check>) -> Decision {
     Decision { verdict: Verdict::Hold, summary: summary.into(), checks }
 }
 
-fn go(transition: Transition, summary: &str, checks: Vec<Check>) -> Decision {
+pub(super) fn go(transition: Transition, summary: &str, checks: Vec<Check>) -> Decision {
     Decision { verdict: Verdict::Move(transition), summary: summary.into(), checks }
 }
 
-fn missing(name: &str) -> Check {
+pub(super) fn missing(name: &str) -> Check {
     Check { name: name.into(), needed: "measured".into(), had: None, passed: false }
 }
 
-fn at_least(name: impl Into<String>, least: f64, had: Option<f64>) -> Check {
+pub(super) fn at_least(name: impl Into<String>, least: f64, had: Option<f64>) -> Check {
     let passed = had.is_some_and(|value| value >= least);
     Check { name: name.into(), needed: format!(">= {least}"), had, passed }
 }
 
-fn drawdown(name: impl Into<String>, most_percent: f64, p: &Performance) -> Check {
+pub(super) fn drawdown(name: impl Into<String>, most_percent: f64, p: &Performance) -> Check {
     let had = drawdown_percent(p);
     let passed = had.is_some_and(|value| value <= most_percent);
     Check { name: name.into(), needed: format!("<= {most_percent}"), had, passed }
 }
 
 /// Drawdown as a positive percentage.
-fn drawdown_percent(p: &Performance) -> Option<f64> {
+pub(super) fn drawdown_percent(p: &Performance) -> Option<f64> {
     p.max_drawdown.map(|d| -100.0 * d + 0.0)
 }
 

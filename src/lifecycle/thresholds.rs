@@ -1,11 +1,35 @@
-//! The limits that the threshold gate compares evidence with: every key, its unit, its bounds. Decides nothing.
+//! The limits that the gates compare evidence with: every key, its unit, its bounds. Decides nothing.
 
 use serde::{Deserialize, Serialize};
 
-/// Limits of [`ThresholdGate`](super::ThresholdGate). The unit is in each name; ratios are annualised by sqrt(365).
+/// Which gate decides.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Policy {
+    /// [`ProtocolGate`](super::ProtocolGate): evidence that luck cannot fake.
+    #[default]
+    Protocol,
+    /// [`ThresholdGate`](super::ThresholdGate): fixed limits on profit factor and its like, which luck passes often.
+    Thresholds,
+}
+
+/// Limits of [`ProtocolGate`](super::ProtocolGate) and [`ThresholdGate`](super::ThresholdGate). The unit is in each
+/// name; ratios are annualised by sqrt(365).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Thresholds {
+    /// Which gate decides.
+    pub policy: Policy,
+    /// Largest p-value of a search against null searches for its candidates to enter shadow (protocol; fraction).
+    pub max_p_value: f64,
+    /// E-value over the hold-out from which no such p-value is needed (protocol; ratio).
+    pub lone_holdout_e_value: f64,
+    /// Least e-value over the hold-out (protocol; ratio).
+    pub holdout_min_e_value: f64,
+    /// Least e-value over the shadow run alone (protocol; ratio).
+    pub shadow_min_e_value: f64,
+    /// E-value over the shadow run alone from which a profit factor above 1 does (protocol; ratio).
+    pub shadow_waiver_e_value: f64,
     /// Least profit factor over the backtest window (ratio).
     pub candidate_min_profit_factor: f64,
     /// Least trades over the backtest window (count).
@@ -51,6 +75,12 @@ pub struct Thresholds {
 impl Default for Thresholds {
     fn default() -> Self {
         Self {
+            policy: Policy::Protocol,
+            max_p_value: 0.05,
+            lone_holdout_e_value: 20.0,
+            holdout_min_e_value: 1.0,
+            shadow_min_e_value: 5.0,
+            shadow_waiver_e_value: 10.0,
             candidate_min_profit_factor: 1.5,
             candidate_min_trades: 50,
             min_sharpe_ratio: 1.0,
@@ -92,6 +122,11 @@ impl Thresholds {
     /// The first key that is out of bounds or contradicts another.
     pub fn validate(&self) -> Result<(), ThresholdError> {
         for (key, value, min, max) in [
+            ("max_p_value", self.max_p_value, 0.0, 1.0),
+            ("lone_holdout_e_value", self.lone_holdout_e_value, 1.0, 1e9),
+            ("holdout_min_e_value", self.holdout_min_e_value, 0.0, 1e9),
+            ("shadow_min_e_value", self.shadow_min_e_value, 0.0, 1e9),
+            ("shadow_waiver_e_value", self.shadow_waiver_e_value, 0.0, 1e9),
             ("candidate_min_profit_factor", self.candidate_min_profit_factor, 0.0, 1e3),
             ("min_sharpe_ratio", self.min_sharpe_ratio, -1e3, 1e3),
             ("min_win_rate_percent", self.min_win_rate_percent, 0.0, 100.0),

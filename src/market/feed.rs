@@ -33,6 +33,8 @@ pub struct SymbolFreshness {
     pub replaced: u64,
     /// Holes from the asked start on.
     pub gaps: Vec<Gap>,
+    /// The exchange's time at this refresh, UTC ms; `None` when it did not tell.
+    pub exchange_time_ms: Option<i64>,
     /// What went wrong, if something did. The cached candles are usable nevertheless.
     pub error: Option<String>,
 }
@@ -131,12 +133,14 @@ impl Feed {
         let now = self.exchange.server_time_ms(market).await;
         let each = symbols.iter().map(|symbol| {
             let now = now.clone();
+            let told_ms = now.as_ref().ok().copied();
             async move {
                 let done = match now {
                     Ok(now_ms) => self.refresh_symbol(market, symbol, interval, from_ms, to_ms, now_ms).await,
                     Err(e) => (MergeReport::default(), Some(e.into())),
                 };
-                self.freshness(market, symbol, interval, from_ms, done).await
+                let fresh = self.freshness(market, symbol, interval, from_ms, done).await;
+                SymbolFreshness { exchange_time_ms: told_ms, ..fresh }
             }
         });
         stream::iter(each.collect::<Vec<_>>()).buffered(self.at_once).collect().await
@@ -165,6 +169,7 @@ impl Feed {
             added: merged.added,
             replaced: merged.replaced,
             gaps,
+            exchange_time_ms: None,
             error: error.map(|e| e.to_string()),
         }
     }

@@ -19,6 +19,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
+use tokio_util::sync::CancellationToken;
 
 /// The part of the store that delivery needs.
 #[async_trait]
@@ -129,16 +130,21 @@ impl Deliverer {
         })
     }
 
-    /// Claims what is due, once, and delivers it. Call it again while it delivers anything.
+    /// Claims what is due, once, and delivers it. Call it again while it delivers anything. When `stop` is cancelled
+    /// between two events, the rest is given back untried.
     ///
     /// # Errors
     /// When the database does not answer; claims then run out by themselves and the events are delivered later.
-    pub async fn deliver_once(&self, outbox: &dyn Outbox) -> Result<Round, StoreError> {
+    pub async fn deliver_once(&self, outbox: &dyn Outbox, stop: &CancellationToken) -> Result<Round, StoreError> {
         // Long enough that no claim runs out while its event is being posted.
         let claim_s = u64::from(BATCH) * self.timeout.as_secs().max(1) + 60;
         let events = outbox.claim(BATCH, u32::try_from(claim_s).unwrap_or(u32::MAX)).await?;
         let (mut round, mut busy) = (Round::default(), BTreeSet::new());
         for event in events {
+            if stop.is_cancelled() {
+                outbox.failed(&event, "not tried: the daemon stops", Delivery::Defer(0)).await?;
+                continue;
+            }
             if let Some((_, wait_s)) = busy.iter().find(|(channel, _)| *channel == event.event.channel) {
                 outbox.failed(&event, "the channel asked to wait", Delivery::Defer(*wait_s)).await?;
                 round.retried += 1;

@@ -8,9 +8,9 @@ mod summary;
 mod tests;
 
 pub use deliver::{Deliverer, DelivererError, Outbox, Round};
-pub use notice::{Day, Moved, Notice, Trouble};
+pub use notice::{Day, Drifted, Moved, Notice, Trouble};
 pub use render::render;
-pub use summary::{due_day, enqueue_daily_summary};
+pub use summary::enqueue_daily_summary;
 
 use crate::config::NotifyConfig;
 use std::{fmt, str::FromStr};

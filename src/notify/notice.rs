@@ -20,6 +20,8 @@ pub enum Notice {
     Disabled(Moved),
     /// Something keeps failing.
     SystemError(Trouble),
+    /// A live strategy does not do what was expected of it.
+    Drift(Drifted),
     /// What a day brought.
     DailySummary(Day),
 }
@@ -62,6 +64,30 @@ pub struct Trouble {
     pub at_ms: i64,
 }
 
+/// A drift alert that was opened, or that has become critical.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Drifted {
+    /// Id of the strategy.
+    pub strategy_id: String,
+    /// Its name.
+    pub name: String,
+    /// Number of the alert, for `sg-ai drift acknowledge`.
+    pub alert: i64,
+    /// `sharpe`, `return`, `drawdown`, `winrate` or `volatility`.
+    pub figure: String,
+    /// `warning` or `critical`.
+    pub severity: String,
+    /// What backtest and shadow let expect.
+    pub expected: f64,
+    /// What there was.
+    pub observed: f64,
+    /// `monitor`, `reduce_allocation` or `deactivate`.
+    pub action: String,
+    /// Market time of the reading, UTC ms.
+    pub market_time_ms: i64,
+}
+
 /// A day in numbers.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -80,6 +106,15 @@ pub struct Day {
     pub evaluations: u64,
     /// Dead letters that nobody dealt with.
     pub open_dead_letters: u64,
+    /// Open drift alerts.
+    #[serde(default)]
+    pub open_drift_alerts: u64,
+    /// Percent of the capital that live strategies have.
+    #[serde(default)]
+    pub allocated_pct: f64,
+    /// What the daily review found, a line each.
+    #[serde(default)]
+    pub review: Vec<String>,
     /// Number and hash of the newest audit entry: a copy outside the database, against which a cut-off tail shows.
     pub audit_head: Option<String>,
 }
@@ -121,6 +156,7 @@ impl Notice {
             Self::Demotion(_) => "demotion",
             Self::Disabled(_) => "disabled",
             Self::SystemError(_) => "system_error",
+            Self::Drift(_) => "drift",
             Self::DailySummary(_) => "daily_summary",
         }
     }

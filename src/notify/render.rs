@@ -3,7 +3,7 @@
 //! Texts are cut to the limits of each service and cannot mention anybody. Each body carries the key of its event, so
 //! that a repeated delivery can be recognised.
 
-use super::{Channel, Day, Moved, Notice, Trouble};
+use super::{Channel, Day, Drifted, Moved, Notice, Trouble};
 use crate::{
     clock::rfc3339,
     lifecycle::{Check, State},
@@ -42,6 +42,7 @@ fn card(notice: &Notice) -> Card {
         Notice::Demotion(moved) => strategy_card("Demoted to shadow", AMBER, moved),
         Notice::Disabled(moved) => strategy_card("Disabled", RED, moved),
         Notice::SystemError(trouble) => trouble_card(trouble),
+        Notice::Drift(drifted) => drift_card(drifted),
         Notice::DailySummary(day) => day_card(day),
     }
 }
@@ -79,6 +80,24 @@ fn trouble_card(trouble: &Trouble) -> Card {
     }
 }
 
+fn drift_card(drifted: &Drifted) -> Card {
+    let fields = vec![
+        ("Expected", number(drifted.expected)),
+        ("Observed", number(drifted.observed)),
+        ("Recommended", drifted.action.replace('_', " ")),
+        ("Alert", drifted.alert.to_string()),
+        ("Strategy", drifted.strategy_id.clone()),
+    ];
+    Card {
+        title: format!("Drift, {}: {}", drifted.severity, drifted.name),
+        body: format!("Live, its {} is not what backtest and shadow let expect.", drifted.figure),
+        fields,
+        code: None,
+        color: if drifted.severity == "critical" { RED } else { AMBER },
+        time: rfc3339(drifted.market_time_ms),
+    }
+}
+
 fn day_card(day: &Day) -> Card {
     let state = |state: State| day.strategies.get(&state).copied().unwrap_or(0);
     let moves = |kind: &str| day.transitions.get(kind).copied().unwrap_or(0);
@@ -102,7 +121,12 @@ fn day_card(day: &Day) -> Card {
         ("Generations", day.generations.to_string()),
         ("Evaluations", day.evaluations.to_string()),
         ("Open dead letters", day.open_dead_letters.to_string()),
+        ("Open drift alerts", day.open_drift_alerts.to_string()),
+        ("Capital at work", format!("{} %", number(day.allocated_pct))),
     ];
+    if !day.review.is_empty() {
+        fields.push(("Daily review", day.review.join("\n")));
+    }
     fields.extend(day.audit_head.clone().map(|head| ("Audit head", head)));
     Card { title: format!("Daily summary {}", day.date), body, fields, code: None, color: BLUE, time: None }
 }
@@ -231,9 +255,24 @@ mod tests {
             generations: 240,
             evaluations: 120_000,
             open_dead_letters: 0,
+            open_drift_alerts: 1,
+            allocated_pct: 6.5,
+            review: vec!["500 generated and tested, 7 stored, 1 to shadow".into()],
             audit_head: Some("9f2c".into()),
         };
+        let drifted = Drifted {
+            strategy_id: "0193".into(),
+            name: "breakout-3f9a".into(),
+            alert: 12,
+            figure: "drawdown".into(),
+            severity: "critical".into(),
+            expected: -0.06,
+            observed: -0.131,
+            action: "deactivate".into(),
+            market_time_ms: 1_764_449_100_000,
+        };
         vec![
+            Notice::Drift(drifted),
             Notice::Promotion(moved()),
             Notice::Demotion(demoted),
             Notice::Disabled(disabled),

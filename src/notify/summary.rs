@@ -2,19 +2,14 @@
 
 use super::{Channel, Day, Notice};
 use crate::store::{Page, Store, StoreError};
-use chrono::{DateTime, Days, Duration, NaiveDate, Timelike, Utc};
+use chrono::{DateTime, Duration, NaiveDate, Utc};
 use std::collections::BTreeMap;
 
 /// Transitions of a day that are looked at, newest first; more than a daemon can make.
 const MOST_TRANSITIONS: u32 = 10_000;
 
-/// The day whose summary is due: yesterday, once the hour has come; `None` before.
-#[must_use]
-pub fn due_day(now: DateTime<Utc>, hour_utc: u32) -> Option<NaiveDate> {
-    if now.hour() < hour_utc { None } else { now.date_naive().checked_sub_days(Days::new(1)) }
-}
-
-/// Stores the summary of `day` for each channel; whether it is new. Doing so again changes nothing.
+/// Stores the summary of `day` for each channel; whether it is new. Doing so again changes nothing. `review` is what
+/// the daily review found, a line each.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -23,8 +18,9 @@ pub async fn enqueue_daily_summary(
     channels: &[Channel],
     day: NaiveDate,
     now: DateTime<Utc>,
+    review: Vec<String>,
 ) -> Result<bool, StoreError> {
-    let overview = store.overview().await?;
+    let (overview, eyes) = (store.overview().await?, store.eyes().await?);
     let since = now - Duration::hours(24);
     let mut transitions = BTreeMap::new();
     for row in store.recent_transitions(Page::first(MOST_TRANSITIONS)).await? {
@@ -42,6 +38,9 @@ pub async fn enqueue_daily_summary(
         generations: overview.trials.generations,
         evaluations: overview.trials.evaluations,
         open_dead_letters: overview.open_dead_letters,
+        open_drift_alerts: eyes.open_drift_alerts.values().sum(),
+        allocated_pct: eyes.allocated_pct,
+        review,
         audit_head: (head.last_id > 0).then(|| format!("{} {}", head.last_id, head.hash)),
     };
     let key = day.key();
@@ -50,18 +49,4 @@ pub async fn enqueue_daily_summary(
         new |= store.enqueue_event(&event).await?;
     }
     Ok(new)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_summary_is_due_from_its_hour_on_and_is_about_yesterday() {
-        let at = |text: &str| DateTime::parse_from_rfc3339(text).unwrap().to_utc();
-        assert_eq!(due_day(at("2025-12-01T02:59:59Z"), 3), None);
-        assert_eq!(due_day(at("2025-12-01T03:00:00Z"), 3), NaiveDate::from_ymd_opt(2025, 11, 30));
-        assert_eq!(due_day(at("2025-12-01T23:59:59Z"), 3), NaiveDate::from_ymd_opt(2025, 11, 30));
-        assert_eq!(due_day(at("2025-12-01T00:00:00Z"), 0), NaiveDate::from_ymd_opt(2025, 11, 30));
-    }
 }

@@ -14,6 +14,7 @@ use std::{
     collections::{BTreeMap, VecDeque},
     sync::{Arc, Mutex},
 };
+use tokio_util::sync::CancellationToken;
 
 /// An outbox in memory. Waits are noted, not waited for: a retried event is due again at once.
 #[derive(Default)]
@@ -23,6 +24,8 @@ struct Memory {
     failed: Mutex<Vec<(i64, String, Delivery)>>,
     /// How many marks fail before one succeeds.
     stumbles: Mutex<u32>,
+    /// Cancelled by the first delivery, if it is to be.
+    stop_at_first: Option<CancellationToken>,
 }
 
 #[async_trait]
@@ -41,6 +44,7 @@ impl Outbox for Memory {
             return Err(StoreError::Unreachable("just now".into()));
         }
         self.delivered.lock().unwrap().push(event.id);
+        self.stop_at_first.iter().for_each(CancellationToken::cancel);
         Ok(())
     }
 
@@ -106,13 +110,17 @@ async fn receiver(script: Vec<Answer>) -> Receiver {
     receiver
 }
 
+/// Nobody asks to stop.
+fn going() -> CancellationToken {
+    CancellationToken::new()
+}
+
 fn deliverer(url: &str) -> Deliverer {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let url = (!url.is_empty()).then(|| url.to_owned().into());
     let config = NotifyConfig {
         discord_webhook_url: url.clone(),
         slack_webhook_url: url,
-        daily_summary_hour_utc: 3,
         poll_interval_ms: 1,
         request_timeout_ms: 200,
         max_attempts: 4,
@@ -127,12 +135,24 @@ async fn events_arrive_once_with_their_keys() {
     let receiver = receiver(vec![(204, None)]).await;
     let memory = Memory::with(12, Channel::Discord);
     let deliverer = deliverer(&receiver.url);
-    assert_eq!(deliverer.deliver_once(&memory).await.unwrap(), Round { delivered: 10, ..Round::default() });
-    assert_eq!(deliverer.deliver_once(&memory).await.unwrap(), Round { delivered: 2, ..Round::default() });
-    assert_eq!(deliverer.deliver_once(&memory).await.unwrap(), Round::default());
+    assert_eq!(deliverer.deliver_once(&memory, &going()).await.unwrap(), Round { delivered: 10, ..Round::default() });
+    assert_eq!(deliverer.deliver_once(&memory, &going()).await.unwrap(), Round { delivered: 2, ..Round::default() });
+    assert_eq!(deliverer.deliver_once(&memory, &going()).await.unwrap(), Round::default());
     let footer = |body: &Value| body["embeds"][0]["footer"]["text"].as_str().unwrap().to_owned();
     let keys: Vec<_> = receiver.seen.lock().unwrap().iter().map(footer).collect();
     assert_eq!(keys, (1..=12).map(|id| format!("event key:{id}")).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_stop_between_two_events_gives_the_rest_back_untried() {
+    let receiver = receiver(vec![(204, None)]).await;
+    let stop = CancellationToken::new();
+    let memory = Memory { stop_at_first: Some(stop.clone()), ..Memory::with(3, Channel::Discord) };
+    let round = deliverer(&receiver.url).deliver_once(&memory, &stop).await.unwrap();
+    assert_eq!(round, Round { delivered: 1, ..Round::default() });
+    assert_eq!((receiver.seen.lock().unwrap().len(), memory.due.lock().unwrap().len()), (1, 2));
+    let untried: Vec<_> = memory.failures().into_iter().map(|(id, _, then)| (id, then)).collect();
+    assert_eq!(untried, [(2, Delivery::Defer(0)), (3, Delivery::Defer(0))]);
 }
 
 #[tokio::test]
@@ -141,12 +161,12 @@ async fn server_errors_back_off_and_then_become_a_dead_letter() {
     let memory = Memory::with(1, Channel::Slack);
     let deliverer = deliverer(&receiver.url);
     for _ in 0..4 {
-        deliverer.deliver_once(&memory).await.unwrap();
+        deliverer.deliver_once(&memory, &going()).await.unwrap();
     }
     let failed = |then| (1, "HTTP 500".to_owned(), then);
     let waits = [Delivery::RetryIn(2), Delivery::RetryIn(4), Delivery::RetryIn(5), Delivery::GiveUp];
     assert_eq!(memory.failures(), waits.map(failed));
-    assert_eq!(deliverer.deliver_once(&memory).await.unwrap(), Round::default());
+    assert_eq!(deliverer.deliver_once(&memory, &going()).await.unwrap(), Round::default());
 }
 
 #[tokio::test]
@@ -154,8 +174,8 @@ async fn a_server_that_recovers_gets_the_event() {
     let receiver = receiver(vec![(502, None), (200, None)]).await;
     let memory = Memory::with(1, Channel::Slack);
     let deliverer = deliverer(&receiver.url);
-    assert_eq!(deliverer.deliver_once(&memory).await.unwrap(), Round { retried: 1, ..Round::default() });
-    assert_eq!(deliverer.deliver_once(&memory).await.unwrap(), Round { delivered: 1, ..Round::default() });
+    assert_eq!(deliverer.deliver_once(&memory, &going()).await.unwrap(), Round { retried: 1, ..Round::default() });
+    assert_eq!(deliverer.deliver_once(&memory, &going()).await.unwrap(), Round { delivered: 1, ..Round::default() });
     assert_eq!(*memory.delivered.lock().unwrap(), [1]);
 }
 
@@ -165,7 +185,7 @@ async fn being_asked_to_wait_holds_the_whole_channel_and_uses_up_no_attempts() {
     let memory = Memory::with(3, Channel::Discord);
     let deliverer = deliverer(&receiver.url);
     for _ in 0..6 {
-        assert_eq!(deliverer.deliver_once(&memory).await.unwrap(), Round { retried: 3, ..Round::default() });
+        assert_eq!(deliverer.deliver_once(&memory, &going()).await.unwrap(), Round { retried: 3, ..Round::default() });
     }
     // One request a round: the others of the channel did not even try.
     assert_eq!(receiver.seen.lock().unwrap().len(), 6);
@@ -177,7 +197,7 @@ async fn being_asked_to_wait_holds_the_whole_channel_and_uses_up_no_attempts() {
 async fn a_receiver_that_never_answers_is_given_up_in_time() {
     let receiver = receiver(vec![(0, None)]).await;
     let memory = Memory::with(1, Channel::Slack);
-    deliverer(&receiver.url).deliver_once(&memory).await.unwrap();
+    deliverer(&receiver.url).deliver_once(&memory, &going()).await.unwrap();
     assert_eq!(memory.failures(), [(1, "timed out".into(), Delivery::RetryIn(2))]);
 }
 
@@ -185,7 +205,7 @@ async fn a_receiver_that_never_answers_is_given_up_in_time() {
 async fn a_body_that_is_refused_is_not_sent_again() {
     let receiver = receiver(vec![(400, None)]).await;
     let memory = Memory::with(1, Channel::Discord);
-    deliverer(&receiver.url).deliver_once(&memory).await.unwrap();
+    deliverer(&receiver.url).deliver_once(&memory, &going()).await.unwrap();
     assert_eq!(memory.failures(), [(1, "HTTP 400".into(), Delivery::GiveUp)]);
 }
 
@@ -196,7 +216,7 @@ async fn errors_never_show_the_webhook() {
     let url = format!("http://{}/hook/s3cr3t", listener.local_addr().unwrap());
     drop(listener);
     let memory = Memory::with(1, Channel::Slack);
-    deliverer(&url).deliver_once(&memory).await.unwrap();
+    deliverer(&url).deliver_once(&memory, &going()).await.unwrap();
     let (_, error, then) = memory.failures().remove(0);
     assert!(!error.contains("s3cr3t") && !error.contains("127.0.0.1"), "{error}");
     assert_eq!(then, Delivery::RetryIn(2));
@@ -207,7 +227,7 @@ async fn a_database_that_stumbles_does_not_make_an_event_arrive_twice() {
     let receiver = receiver(vec![(200, None)]).await;
     let memory = Memory::with(1, Channel::Slack);
     *memory.stumbles.lock().unwrap() = 2;
-    let round = deliverer(&receiver.url).deliver_once(&memory).await.unwrap();
+    let round = deliverer(&receiver.url).deliver_once(&memory, &going()).await.unwrap();
     assert_eq!((round.delivered, receiver.seen.lock().unwrap().len()), (1, 1));
 }
 
@@ -218,7 +238,7 @@ async fn what_cannot_be_sent_says_why() {
         |channel: &str, payload| NewEvent { key: "k".into(), kind: "x".into(), channel: channel.into(), payload };
     memory.push(2, event("pigeon", Value::Null));
     memory.push(3, event("slack", serde_json::json!({ "notice": "gossip" })));
-    deliverer("").deliver_once(&memory).await.unwrap();
+    deliverer("").deliver_once(&memory, &going()).await.unwrap();
     let failures: BTreeMap<_, _> = memory.failures().into_iter().map(|(id, error, then)| (id, (error, then))).collect();
     assert_eq!(failures[&1], ("no webhook is configured for slack".into(), Delivery::RetryIn(2)));
     assert_eq!(failures[&2].1, Delivery::GiveUp);
@@ -230,7 +250,6 @@ fn events_are_stored_for_configured_channels_only() {
     let config = NotifyConfig {
         discord_webhook_url: None,
         slack_webhook_url: Some("https://hooks.example/x".to_owned().into()),
-        daily_summary_hour_utc: 3,
         poll_interval_ms: 1,
         request_timeout_ms: 1,
         max_attempts: 1,

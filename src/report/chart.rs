@@ -132,6 +132,67 @@ pub(super) fn histogram(returns: &[f64], label: &str) -> Markup {
     }
 }
 
+/// A fan: bands between the outermost and the inner lines, and the line in the middle.
+pub(super) fn fan(days: &[usize], gains: &[Vec<f64>], label: &str) -> Markup {
+    let height = 280.0;
+    let line = |i: usize| -> Vec<(f64, f64)> {
+        gains
+            .get(i)
+            .map(|values| days.iter().map(|d| *d as f64).zip(values.iter().copied()).collect())
+            .unwrap_or_default()
+    };
+    let lines: Vec<Vec<(f64, f64)>> = (0..gains.len()).map(line).collect();
+    let (low, high) = range(gains.iter().flatten().copied().chain([0.0]));
+    let step = nice_step((high - low) / 4.0);
+    let y = ((low / step).floor() * step, (high / step).ceil() * step);
+    let axes = Axes { height, x: range(days.iter().map(|d| *d as f64)), y };
+    let band = |low: &[(f64, f64)], high: &[(f64, f64)]| {
+        let back: Vec<(f64, f64)> = low.iter().rev().copied().collect();
+        format!("{}{}Z", path(&axes, high), path(&axes, &back).replacen('M', "L", 1))
+    };
+    html! {
+        svg viewBox=(format!("0 0 {WIDTH} {height}")) role="img" aria-label=(label) {
+            @for value in ticks(y, step) {
+                @let at = px(axes.y(value));
+                line class=(if value == 0.0 { "zero" } else { "grid" }) x1=(px(LEFT)) x2=(px(WIDTH - RIGHT)) y1=(at) y2=(at) {}
+                text class="tick end" x=(px(LEFT - 6.0)) y=(at) dy="0.32em" { (tick_percent(value, step)) }
+            }
+            @let tick = nice_step((axes.x.1 - axes.x.0) / 8.0).max(1.0);
+            @for value in ticks((0.0, axes.x.1), tick) {
+                text class="tick middle" x=(px(axes.x(value))) y=(px(height - 4.0)) { "day " (number(value, 0)) }
+            }
+            @if let [lowest, lower, middle, upper, highest] = lines.as_slice() {
+                path class="area fan" d=(band(lowest, highest)) {}
+                path class="area fan" d=(band(lower, upper)) {}
+                path class="line fan" d=(path(&axes, middle)) {}
+            }
+        }
+    }
+}
+
+/// Lines over a number, from 0 up, each with the class of its colour.
+pub(super) fn by_number(lines: &[(&str, Vec<(f64, f64)>)], label: &str) -> Markup {
+    let height = 240.0;
+    let points = || lines.iter().flat_map(|(_, points)| points);
+    let (_, high) = range(points().map(|p| p.1).chain([0.0]));
+    let step = nice_step(high / 4.0);
+    let axes = Axes { height, x: range(points().map(|p| p.0)), y: (0.0, (high / step).ceil() * step) };
+    let tick = nice_step((axes.x.1 - axes.x.0) / 10.0).max(1.0);
+    html! {
+        svg viewBox=(format!("0 0 {WIDTH} {height}")) role="img" aria-label=(label) {
+            @for value in ticks(axes.y, step) {
+                @let at = px(axes.y(value));
+                line class="grid" x1=(px(LEFT)) x2=(px(WIDTH - RIGHT)) y1=(at) y2=(at) {}
+                text class="tick end" x=(px(LEFT - 6.0)) y=(at) dy="0.32em" { (number(value, 0)) }
+            }
+            @for value in ticks(((axes.x.0 / tick).ceil() * tick, axes.x.1), tick) {
+                text class="tick middle" x=(px(axes.x(value))) y=(px(height - 4.0)) { (number(value, 0)) }
+            }
+            @for (class, points) in lines { path class=(format!("line {class}")) d=(path(&axes, points)) {} }
+        }
+    }
+}
+
 pub(super) const fn class(part: Part) -> &'static str {
     match part {
         Part::Backtest => "backtest",

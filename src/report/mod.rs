@@ -6,18 +6,23 @@ mod chart;
 mod curve;
 mod format;
 mod months;
+mod outlook;
 mod page;
 mod quality;
+mod search;
 #[cfg(test)]
 mod tests;
+mod text;
 mod trades;
 
 pub use quality::{DataQuality, SeriesQuality, quality_section, render_quality};
+pub use search::{GenerationLine, SearchReport, StrategyLine, search_csv, search_html, search_json, search_markdown};
 
 use crate::engine::{Costs, DailyEquity, Performance, Trade};
 use crate::lifecycle::{Check, DisableReason, State};
 use crate::market::{Interval, MarketKind, Symbol};
-use serde::Serialize;
+use genome::random::Seed;
+use serde::{Deserialize, Serialize};
 
 /// What a period was measured on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -50,7 +55,7 @@ impl Part {
 }
 
 /// How a period was computed.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub struct Setup {
     pub market: MarketKind,
@@ -158,14 +163,69 @@ pub struct StrategyReport {
     pub periods: Vec<Period>,
     /// Oldest first.
     pub moves: Vec<Move>,
+    /// Of the candles that its figures rest on; empty where they were not looked at.
+    pub quality: Vec<CandleQuality>,
     /// When the report was made, UTC ms.
     pub made_at_ms: i64,
     /// Version of the program that made it.
     pub made_by: String,
 }
 
+/// Whether the candles of a series are fit to be evidence.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct CandleQuality {
+    pub symbol: Symbol,
+    pub interval: Interval,
+    pub expected: u64,
+    pub present: u64,
+    /// Kind, severity and words of each finding.
+    pub findings: Vec<[String; 3]>,
+}
+
+impl StrategyReport {
+    /// A stream of its own for each strategy, and the same each time.
+    fn seed(&self) -> Seed {
+        let digits: String = self.genome_hash.chars().take(16).collect();
+        Seed(u64::from_str_radix(&digits, 16).unwrap_or_default())
+    }
+}
+
+/// A heading for each period, numbered where there are several of one part.
+fn names(periods: &[Period]) -> Vec<String> {
+    let mut seen = [0_u32; Part::ALL.len()];
+    let name = |period: &Period| {
+        let n = &mut seen[period.part as usize];
+        *n += 1;
+        if *n == 1 { period.part.name().to_owned() } else { format!("{} {n}", period.part.name()) }
+    };
+    periods.iter().map(name).collect()
+}
+
 /// The report as one HTML file.
 #[must_use]
 pub fn render(report: &StrategyReport) -> String {
-    page::page(report).into_string()
+    page::page(report, &outlook::of(&report.periods, report.seed())).into_string()
+}
+
+/// The report as Markdown.
+#[must_use]
+pub fn markdown(report: &StrategyReport) -> String {
+    text::markdown(report, &outlook::of(&report.periods, report.seed()))
+}
+
+/// Every trade of the report as CSV.
+#[must_use]
+pub fn csv(report: &StrategyReport) -> String {
+    text::csv(report)
+}
+
+/// The report as JSON, with what was computed from it.
+///
+/// # Errors
+/// Never for a report whose numbers are numbers.
+pub fn json(report: &StrategyReport) -> serde_json::Result<String> {
+    let mut value = serde_json::to_value(report)?;
+    value["outlook"] = serde_json::to_value(outlook::of(&report.periods, report.seed()))?;
+    serde_json::to_string_pretty(&value)
 }

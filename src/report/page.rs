@@ -1,10 +1,12 @@
 //! The page: what a reader asks first comes first.
 
 use super::{
-    Move, Part, Period, Setup, StrategyReport, chart,
+    Move, Period, Setup, StrategyReport, chart,
     curve::{self, Stretch},
     format::{self, UNDEFINED},
-    months, trades,
+    months, names,
+    outlook::Outlook,
+    trades,
 };
 use crate::engine::Performance;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -12,7 +14,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 const STYLE: &str = include_str!("style.css");
 const FILTER: &str = include_str!("filter.js");
 
-pub(super) fn page(report: &StrategyReport) -> Markup {
+pub(super) fn page(report: &StrategyReport, outlook: &Outlook) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -29,8 +31,11 @@ pub(super) fn page(report: &StrategyReport) -> Markup {
                 (curves(&curve::chain(&report.periods)))
                 (monthly(&report.periods))
                 (distribution(&report.periods))
+                (windows(outlook))
+                (fan(outlook))
                 (gates(&report.moves))
                 (lineage(report))
+                (quality(report))
                 (setup(report))
                 @if report.periods.iter().any(|p| !p.trades.is_empty()) {
                     h2 { "Trades" }
@@ -69,21 +74,10 @@ fn rules(report: &StrategyReport) -> Markup {
     }
 }
 
-/// A heading for each period, numbered where there are several of one part.
-fn names(periods: &[Period]) -> Vec<String> {
-    let mut seen = [0_u32; Part::ALL.len()];
-    let name = |period: &Period| {
-        let n = &mut seen[period.part as usize];
-        *n += 1;
-        if *n == 1 { period.part.name().to_owned() } else { format!("{} {n}", period.part.name()) }
-    };
-    periods.iter().map(name).collect()
-}
-
 /// What one row of the figures shows.
-type Figure = fn(&Performance) -> String;
+pub(super) type Figure = fn(&Performance) -> String;
 
-const FIGURES: &[(&str, Figure)] = &[
+pub(super) const FIGURES: &[(&str, Figure)] = &[
     ("Total return", |p| format::percent(p.total_return)),
     ("Annual growth", |p| format::percent(p.cagr)),
     ("Sharpe ratio", |p| format::ratio(p.sharpe_ratio)),
@@ -175,6 +169,71 @@ fn distribution(periods: &[Period]) -> Markup {
                     "The outermost bars hold everything beyond them."
                 }
             }
+        }
+    }
+}
+
+fn windows(outlook: &Outlook) -> Markup {
+    html! {
+        @if !outlook.windows.is_empty() {
+            h2 { "Windows, one after the other" }
+            div.scroll { table {
+                thead { tr { th { "part" } th { "from" } th { "to" } th { "return" } th { "Sharpe ratio" } th { "drawdown" } th { "trades" } } }
+                tbody { @for w in &outlook.windows { tr {
+                    td { span class=(format!("dot {}", chart::class(w.part))) { (w.part.name()) } }
+                    td { (format::date(w.from_ms)) } td { (format::date(w.to_ms)) }
+                    td class=(if w.total_return < 0.0 { "no" } else { "yes" }) { (format::percent(Some(w.total_return))) }
+                    td { (format::ratio(w.sharpe_ratio)) } td { (format::percent(Some(w.max_drawdown))) } td { (w.trades) }
+                } } }
+            } }
+            p.soft {
+                "Windows of 30 days; the rules are the same in all of them. Walk-forward efficiency (profit a day after the search over "
+                "profit a day in it): " b { (format::ratio(outlook.walk_forward_efficiency)) } ". Drawdowns are of daily values."
+            }
+        }
+    }
+}
+
+fn fan(outlook: &Outlook) -> Markup {
+    html! {
+        @if let Some(fan) = &outlook.fan {
+            h2 { "What another order of the days might have brought" }
+            figure {
+                (chart::fan(&fan.days, &fan.gains, "Gain by days: 5, 25, 50, 75 and 95 % of paths end below each line"))
+                figcaption {
+                    (format::number(fan.paths as f64, 0)) " paths of " (outlook.days) " daily returns "
+                    @if outlook.in_sample { "in sample, for want of others, " } @else { "after the search " }
+                    "in blocks of about " (format::number(fan.block_days, 0)) " days. Outer band: 5 to 95 % of paths; inner: 25 to 75 %. "
+                    (format::percent(Some(fan.loss_probability))) " of paths end with a loss. Largest drawdown: "
+                    (format::percent(Some(fan.drawdowns[1]))) " in the middle, " (format::percent(Some(fan.drawdowns[2]))) " for one in twenty."
+                }
+            }
+        }
+        @if outlook.probabilistic_sharpe.is_some() {
+            p {
+                "Chance that the true Sharpe ratio is above zero, by its standard error alone: "
+                b { (format::percent(outlook.probabilistic_sharpe)) } ". "
+                @if let Some(days) = outlook.minimum_track_record_days {
+                    "To be 95 % sure, " (format::number(days.ceil(), 0)) " days like these are needed; there are " (outlook.days) ". "
+                }
+                span.soft { "Neither counts that this strategy is the best of many." }
+            }
+        }
+    }
+}
+
+fn quality(report: &StrategyReport) -> Markup {
+    html! {
+        @if !report.quality.is_empty() {
+            h2 { "Data quality" }
+            div.scroll { table.words {
+                thead { tr { th { "candles" } th.figure { "present" } th.figure { "expected" } th { "findings" } } }
+                tbody { @for q in &report.quality { tr {
+                    th { (q.symbol) " " (q.interval) } td.figure { (format::number(q.present as f64, 0)) } td.figure { (format::number(q.expected as f64, 0)) }
+                    td { @if q.findings.is_empty() { "none" } @for [kind, severity, detail] in q.findings.iter().take(8) { div { b { (severity) } " " (kind) ": " (detail) } }
+                        @if q.findings.len() > 8 { div.soft { "and " (q.findings.len() - 8) " more" } } }
+                } } }
+            } }
         }
     }
 }

@@ -111,6 +111,7 @@ fn report() -> StrategyReport {
                 passed: true,
             }],
         }],
+        quality: Vec::new(),
         made_at_ms: T0 + 111 * DAY_MS,
         made_by: "0.1.0".to_owned(),
     }

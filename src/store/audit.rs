@@ -117,6 +117,16 @@ impl Content<'_> {
 
 /// Appends an entry inside the caller's transaction. Others who append wait until that ends: do it late.
 pub(super) async fn append(tx: &Tx, key: &ChainKey, entry: &AuditEntry<'_>) -> Result<(), StoreError> {
+    append_from(tx, key, entry, None).await
+}
+
+/// [`append`] for what was asked for from an address, of which a keyed hash is kept.
+pub(super) async fn append_from(
+    tx: &Tx,
+    key: &ChainKey,
+    entry: &AuditEntry<'_>,
+    ip_hash: Option<&str>,
+) -> Result<(), StoreError> {
     let head = tx
         .row(
             "select last_id, last_hash, clock_timestamp(), $1::jsonb::text, $2::jsonb::text, $3::jsonb::text
@@ -142,7 +152,7 @@ pub(super) async fn append(tx: &Tx, key: &ChainKey, entry: &AuditEntry<'_>) -> R
             after,
             Some(metadata),
             correlation.as_deref(),
-            None,
+            ip_hash,
             None,
             key.id(),
         ],
@@ -151,8 +161,8 @@ pub(super) async fn append(tx: &Tx, key: &ChainKey, entry: &AuditEntry<'_>) -> R
     tx.execute("select ensure_audit_partition($1)", &[&created_at]).await?;
     tx.execute(
         "insert into audit_logs (id, created_at, event_type, entity_type, entity_id, actor, before_state, after_state,
-             metadata, correlation_id, key_id, prev_hash, hash)
-         values ($1, $2, $3::text::audit_event, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+             metadata, correlation_id, key_id, prev_hash, hash, ip_hash)
+         values ($1, $2, $3::text::audit_event, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
         &[
             &id,
             &created_at,
@@ -167,6 +177,7 @@ pub(super) async fn append(tx: &Tx, key: &ChainKey, entry: &AuditEntry<'_>) -> R
             &key.id(),
             &prev_hash,
             &hash.as_slice(),
+            &ip_hash,
         ],
     )
     .await?;

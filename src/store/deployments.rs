@@ -1,54 +1,12 @@
 //! Deployments of live strategies and their days. How large one is and when it grows is decided elsewhere.
 
-use super::{LeaseToken, Store, StoreError, Tx, audit, dead_letters::names, strategies, transaction::Params};
+use super::{LeaseToken, Store, StoreError, Tx, audit, strategies, transaction::Params};
+use crate::lifecycle::{DeploymentStatus, Phase, RiskLimits};
 use chrono::{DateTime, NaiveDate, Utc};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::json;
 use tokio_postgres::{Row, types::Json};
 use uuid::Uuid;
-
-/// How far a deployment has grown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[allow(missing_docs)]
-pub enum Phase {
-    Initial,
-    Growth,
-    Full,
-}
-names!(Phase, "phase of a deployment", Initial = "initial", Growth = "growth", Full = "full");
-
-/// Whether a deployment trades.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[allow(missing_docs)]
-pub enum DeploymentStatus {
-    Active,
-    Paused,
-    Deactivated,
-}
-names!(DeploymentStatus, "status of a deployment", Active = "active", Paused = "paused", Deactivated = "deactivated");
-
-/// What a deployment may lose at most.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RiskLimits {
-    /// Largest position, percent of the deployment's capital.
-    pub max_position_pct: f64,
-    /// Largest loss of a day, percent.
-    pub max_daily_loss_pct: f64,
-    /// Largest drawdown, percent.
-    pub max_drawdown_pct: f64,
-    /// Largest leverage, ratio.
-    pub max_leverage: f64,
-}
-
-impl Default for RiskLimits {
-    /// As the schema has them.
-    fn default() -> Self {
-        Self { max_position_pct: 100.0, max_daily_loss_pct: 10.0, max_drawdown_pct: 25.0, max_leverage: 10.0 }
-    }
-}
 
 /// A live strategy's deployment.
 #[derive(Clone, Debug, PartialEq, Serialize)]

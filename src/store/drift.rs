@@ -1,69 +1,13 @@
 //! Drift alerts: a deployment that does not do what was expected of it. Opened, escalated, acknowledged, closed; judges
 //! nothing itself.
 
-use super::{Page, Store, StoreError, Tx, audit, dead_letters::names, strategies, transaction::Params};
+use super::{Page, Store, StoreError, Tx, audit, strategies, transaction::Params};
+use crate::lifecycle::{DriftAction, DriftKind, DriftSeverity};
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Value, json};
 use tokio_postgres::Row;
 use uuid::Uuid;
-
-/// What drifted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[allow(missing_docs)]
-pub enum DriftType {
-    Sharpe,
-    Return,
-    Drawdown,
-    Winrate,
-    Volatility,
-}
-names!(
-    DriftType,
-    "type of drift",
-    Sharpe = "sharpe",
-    Return = "return",
-    Drawdown = "drawdown",
-    Winrate = "winrate",
-    Volatility = "volatility"
-);
-
-impl DriftType {
-    /// How far `observed` is on the wrong side of `expected`: above for volatility, below for the others (a drawdown
-    /// is a negative fraction). Negative where it is on the right side.
-    #[must_use]
-    pub fn shortfall(self, expected: f64, observed: f64) -> f64 {
-        if self == Self::Volatility { observed - expected } else { expected - observed }
-    }
-}
-
-/// How bad it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[allow(missing_docs)]
-pub enum Severity {
-    Warning,
-    Critical,
-}
-names!(Severity, "severity", Warning = "warning", Critical = "critical");
-
-/// What ought to be done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[allow(missing_docs)]
-pub enum RecommendedAction {
-    Monitor,
-    ReduceAllocation,
-    Deactivate,
-}
-names!(
-    RecommendedAction,
-    "recommended action",
-    Monitor = "monitor",
-    ReduceAllocation = "reduce_allocation",
-    Deactivate = "deactivate"
-);
 
 /// A reading that is worth an alert.
 #[derive(Clone, Debug, PartialEq)]
@@ -73,7 +17,7 @@ pub struct DriftReading {
     /// Of which strategy.
     pub strategy_id: Uuid,
     /// What drifted.
-    pub drift: DriftType,
+    pub drift: DriftKind,
     /// From backtest and shadow.
     pub expected: f64,
     /// Live.
@@ -83,7 +27,7 @@ pub struct DriftReading {
     /// Shortfall from which it is critical; above `warning_at`.
     pub critical_at: f64,
     /// What ought to be done.
-    pub recommended_action: RecommendedAction,
+    pub recommended_action: DriftAction,
     /// What else it rests on, an object.
     pub detail: Value,
     /// Market time, UTC ms.
@@ -98,15 +42,15 @@ pub struct DriftAlert {
     pub deployment_id: Uuid,
     pub strategy_id: Uuid,
     #[serde(rename = "type")]
-    pub drift: DriftType,
-    pub severity: Severity,
+    pub drift: DriftKind,
+    pub severity: DriftSeverity,
     pub expected: f64,
     pub observed: f64,
     /// Observed - expected.
     pub delta: f64,
     pub warning_at: f64,
     pub critical_at: f64,
-    pub recommended_action: RecommendedAction,
+    pub recommended_action: DriftAction,
     pub detail: Value,
     pub opened_at: DateTime<Utc>,
     pub at_market_ms: i64,
@@ -165,11 +109,11 @@ fn read(row: &Row) -> Result<DriftAlert, StoreError> {
 /// it closes: what came down to a warning is told by its numbers' being left as they were at their worst.
 async fn take(tx: &Tx, reading: &DriftReading) -> Result<AlertOutcome, StoreError> {
     let shortfall = reading.drift.shortfall(reading.expected, reading.observed);
-    let severity = if shortfall >= reading.critical_at { Severity::Critical } else { Severity::Warning };
+    let severity = if shortfall >= reading.critical_at { DriftSeverity::Critical } else { DriftSeverity::Warning };
     let sql = "select id, severity from drift_alerts
         where deployment_id = $1 and type = $2 and closed_at is null for update";
     let open = tx.row_opt(sql, &[&reading.deployment_id, &reading.drift.name()]).await?;
-    let open: Option<(i64, Severity)> =
+    let open: Option<(i64, DriftSeverity)> =
         open.map(|row| Ok::<_, StoreError>((row.try_get(0)?, strategies::parse(&row, 1)?))).transpose()?;
     if shortfall < reading.warning_at {
         let Some((id, _)) = open else { return Ok(AlertOutcome::Calm) };
@@ -199,7 +143,7 @@ async fn take(tx: &Tx, reading: &DriftReading) -> Result<AlertOutcome, StoreErro
         ];
         return Ok(AlertOutcome::Opened(tx.row(sql, params).await?.try_get(0)?));
     };
-    if before == Severity::Critical && severity == Severity::Warning {
+    if before == DriftSeverity::Critical && severity == DriftSeverity::Warning {
         return Ok(AlertOutcome::Updated(id));
     }
     let sql = "update drift_alerts set severity = $2, expected = $3::double precision, observed = $4::double precision,

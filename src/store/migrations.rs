@@ -10,6 +10,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("V3__lifecycle", include_str!("../../migrations/V3__lifecycle.sql")),
     ("V4__audit", include_str!("../../migrations/V4__audit.sql")),
     ("V5__operations", include_str!("../../migrations/V5__operations.sql")),
+    ("V6__protocol", include_str!("../../migrations/V6__protocol.sql")),
     ("V10__data_verdicts", include_str!("../../migrations/V10__data_verdicts.sql")),
     ("V11__data_revisions", include_str!("../../migrations/V11__data_revisions.sql")),
     ("V13__runs", include_str!("../../migrations/V13__runs.sql")),
@@ -17,6 +18,9 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("V15__rights", include_str!("../../migrations/V15__rights.sql")),
     ("V16__retention", include_str!("../../migrations/V16__retention.sql")),
     ("V17__reads", include_str!("../../migrations/V17__reads.sql")),
+    ("V18__daily_reviews", include_str!("../../migrations/V18__daily_reviews.sql")),
+    ("V22__service", include_str!("../../migrations/V22__service.sql")),
+    ("V23__operators", include_str!("../../migrations/V23__operators.sql")),
 ];
 
 /// The newest schema version that this program knows.

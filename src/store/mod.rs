@@ -7,6 +7,8 @@
 mod anchors;
 mod archive;
 mod audit;
+mod audit_entries;
+mod commands;
 mod config;
 mod data;
 mod dead_letters;
@@ -15,18 +17,24 @@ mod drift;
 pub mod embedded;
 mod error;
 mod export;
+mod eyes;
 mod lease;
+mod listing;
 mod migrations;
 mod outbox;
 mod overview;
 mod paper;
+mod protocol;
 mod regimes;
 mod results;
+mod reviews;
 mod revisions;
 mod runs;
 mod scores;
 mod seal;
+mod service;
 mod session_end;
+mod session_replay;
 mod sessions;
 mod status;
 mod strategies;
@@ -38,24 +46,33 @@ mod views;
 pub use anchors::{AnchorFile, AuditAnchor};
 pub use archive::Archive;
 pub use audit::{AuditBreak, AuditHead, AuditReport};
+pub use audit_entries::AuditRow;
+pub use commands::{Command, CommandKind, Pause, Request};
 pub use config::{ConnectOptions, RetentionConfig, StoreConfig};
 pub use data::DataVerdictRow;
 pub use dead_letters::{DeadLetter, DeadLetterKind, DeadLetterStatus, NewDeadLetter};
-pub use deployments::{Deployment, DeploymentChange, DeploymentStatus, PerformanceDay, Phase, RiskLimits};
-pub use drift::{AlertOutcome, DriftAlert, DriftReading, DriftType, RecommendedAction, Severity};
+pub use deployments::{Deployment, DeploymentChange, PerformanceDay};
+pub use drift::{AlertOutcome, DriftAlert, DriftReading};
 pub use error::StoreError;
 pub use export::{EXPORTED, Pseudonyms};
+pub use eyes::{DeploymentLine, Eyes};
 pub use lease::{Lease, LeaseToken};
+pub use listing::{ListedStrategy, LiveRow, SessionRow, StrategyQuery, StrategySort};
 pub use migrations::{MigrationReport, SCHEMA_VERSION};
 pub use outbox::{ClaimedEvent, Delivery, NewEvent, OutboxDepth};
 pub use overview::{GenerationRow, Overview, TrialTotals};
 pub use paper::{ActivePaperRun, PaperPass, PaperRun, PassOutcome};
-pub use regimes::{MarketRegime, NewRegime, RegimeName};
+pub use protocol::{
+    PlaceboRecord, ProtocolSessionRow, ProtocolTotals, SearchedRecord, SessionNumbers, StandingRecord, TrialCounts,
+};
+pub use regimes::{MarketRegime, NewRegime};
 pub use results::{BacktestRow, NewResult};
+pub use reviews::DailyReview;
 pub use revisions::{NewRevision, Rescore, Rescored, RevisionRow, SessionUse};
 pub use runs::{BacktestRun, NewRun, NewWindow, OptimizationRun, RunStatus, RunTrade, Segment, WalkForwardWindow};
 pub use scores::{NewScore, Score, ScorePart};
 pub use seal::RotationReport;
+pub use service::{NewServiceBacktest, SERVICE_KIND, ServiceBacktest};
 pub use session_end::{CandidateRecord, FinishReport, Judgement, WaitingRecord, WindowStat};
 pub use sessions::{
     FailedBacktest, GenerationRecord, NewSession, RecordOutcome, ResumableSession, Session, SessionStatus,
@@ -68,6 +85,13 @@ pub use tls::TlsMode;
 pub use transaction::{TransactionObserver, Tx};
 pub use transitions::{NewPaperRun, TransitionOutcome, TransitionRecord, TransitionRow};
 pub use views::{MATERIALIZED_VIEWS, PortfolioDay, ProvenStrategy, StrategySummary};
+
+// What these rooms decide is what the tables hold.
+pub use crate::evidence::regime::Regime as RegimeName;
+pub use crate::lifecycle::{
+    DeploymentStatus, DriftAction as RecommendedAction, DriftKind as DriftType, DriftSeverity as Severity, Phase,
+    RiskLimits,
+};
 
 use secrecy::ExposeSecret;
 use std::{sync::Arc, time::Duration};

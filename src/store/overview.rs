@@ -1,6 +1,6 @@
 //! What operators ask about the whole: counts, totals and the newest generations, read in one snapshot each.
 
-use super::{OutboxDepth, Page, Store, StoreError, Tx, outbox, strategies, uncount};
+use super::{OutboxDepth, Page, ProtocolTotals, Store, StoreError, Tx, outbox, protocol, strategies, uncount};
 use crate::lifecycle::State;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -64,13 +64,15 @@ pub struct Overview {
     pub open_dead_letters: u64,
     /// What waits to be sent.
     pub outbox: OutboxDepth,
+    /// Real and placebo sessions.
+    pub protocol: ProtocolTotals,
 }
 
-const GENERATION: &str = "g.session_id, e.island, e.number, g.number, g.best_fitness, g.median_fitness, \
+pub(super) const GENERATION: &str = "g.session_id, e.island, e.number, g.number, g.best_fitness, g.median_fitness, \
      g.mean_fitness, g.evaluations, g.distinct_strategies, g.failures, g.archive_size, g.duration_ms, g.detail, \
      g.created_at";
 
-fn read_generation(row: &Row) -> Result<GenerationRow, StoreError> {
+pub(super) fn read_generation(row: &Row) -> Result<GenerationRow, StoreError> {
     Ok(GenerationRow {
         session_id: row.try_get(0)?,
         island: row.try_get(1)?,
@@ -87,6 +89,15 @@ fn read_generation(row: &Row) -> Result<GenerationRow, StoreError> {
         detail: row.try_get(12)?,
         created_at: row.try_get(13)?,
     })
+}
+
+/// Generations of a session, oldest first.
+pub(super) async fn generations_of(tx: &Tx, session_id: Uuid) -> Result<Vec<GenerationRow>, StoreError> {
+    let sql = format!(
+        "select {GENERATION} from generations g join search_sessions e on e.id = g.session_id
+         where e.id = $1 order by g.number"
+    );
+    tx.rows(&sql, &[&session_id]).await?.iter().map(read_generation).collect()
 }
 
 async fn counts(tx: &Tx, sql: &str) -> Result<BTreeMap<String, u64>, StoreError> {
@@ -156,6 +167,7 @@ impl Store {
                     .collect::<Result<_, StoreError>>()?,
                 open_dead_letters: uncount(tx.row(dead, &[]).await?.try_get(0)?),
                 outbox: outbox::depth(tx).await?,
+                protocol: protocol::totals(tx).await?,
             })
         })
         .await

@@ -1,45 +1,11 @@
 //! Market regimes by asset, in market time. Measures nothing.
 
-use super::{Store, StoreError, dead_letters::names, strategies, transaction::Params};
+use super::{Store, StoreError, strategies, transaction::Params};
+use crate::evidence::regime::Regime;
 use crate::market::{MarketKind, Symbol};
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tokio_postgres::Row;
-
-/// How rough a market is, by the percentile of its realised volatility among its own past.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RegimeName {
-    /// Below the 25th percentile.
-    LowVolatility,
-    /// Below the 75th.
-    Normal,
-    /// Below the 95th.
-    HighVolatility,
-    /// Above.
-    Extreme,
-}
-names!(
-    RegimeName,
-    "regime",
-    LowVolatility = "low_volatility",
-    Normal = "normal",
-    HighVolatility = "high_volatility",
-    Extreme = "extreme"
-);
-
-impl RegimeName {
-    /// Of a percentile, 0 to 100.
-    #[must_use]
-    pub fn of(percentile: f64) -> Self {
-        match percentile {
-            p if p < 25.0 => Self::LowVolatility,
-            p if p < 75.0 => Self::Normal,
-            p if p < 95.0 => Self::HighVolatility,
-            _ => Self::Extreme,
-        }
-    }
-}
 
 /// A reading to store.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,10 +28,10 @@ pub struct NewRegime {
 pub struct MarketRegime {
     pub market: MarketKind,
     pub asset: Symbol,
-    pub regime: RegimeName,
+    pub regime: Regime,
     pub volatility_percentile: f64,
     pub realised_volatility: f64,
-    pub previous_regime: Option<RegimeName>,
+    pub previous_regime: Option<Regime>,
     pub effective_from_ms: i64,
     /// `None` for the newest one.
     pub effective_until_ms: Option<i64>,
@@ -104,7 +70,7 @@ impl Store {
                 select $1, $2, $3, $4::double precision, $5::double precision, $6
                 where not exists (select from market_regimes
                     where market = $1 and asset = $2 and effective_from_ms >= $6)";
-            let regime = RegimeName::of(new.volatility_percentile).name();
+            let regime = Regime::of(new.volatility_percentile).name();
             let (market, asset) = (new.market.to_string(), new.asset.as_str());
             let params: Params<'_> = &[
                 &market,

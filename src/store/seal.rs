@@ -54,7 +54,7 @@ struct Sealed<'a> {
 }
 
 /// Key name, nonce and ciphertext.
-type Fresh<'k> = (&'k str, Vec<u8>, Vec<u8>);
+type Parts<'a> = (&'a str, Vec<u8>, Vec<u8>);
 
 impl Keyring {
     pub(super) fn new(current: Option<&SecretString>, former: &[SecretString]) -> Result<Self, StoreError> {
@@ -69,8 +69,8 @@ impl Keyring {
         self.current.as_ref().map(|key| key.id.as_str())
     }
 
-    /// Sealed anew; `None` without a key.
-    fn seal(&self, plain: &[u8], what: &str) -> Result<Option<Fresh<'_>>, StoreError> {
+    /// `None` without a key.
+    fn seal(&self, plain: &[u8], what: &str) -> Result<Option<Parts<'_>>, StoreError> {
         let Some(key) = &self.current else { return Ok(None) };
         let nonce = Nonce::generate();
         let payload = Payload { msg: plain, aad: what.as_bytes() };

@@ -2,7 +2,7 @@
 
 use super::{
     LeaseToken, NewResult, NewRun, NewScore, NewStrategy, NewWindow, RunTrade, Segment, Session, SessionStatus,
-    StatSource, Store, StoreError, TransitionRecord, Tx, results, runs, scores,
+    StandingRecord, StatSource, Store, StoreError, TransitionRecord, Tx, protocol, results, runs, scores,
     sessions::{lock, must_run},
     strategies, transitions,
 };
@@ -40,6 +40,8 @@ pub struct Judgement {
     pub execution_time_ms: u64,
     /// What the search thought of it; `None` where no search did.
     pub score: Option<NewScore>,
+    /// What was proved; `None` where nothing could be.
+    pub standing: Option<StandingRecord>,
     /// The gate's decision; `None` leaves it a candidate.
     pub transition: Option<TransitionRecord>,
 }
@@ -111,6 +113,10 @@ impl Store {
             let mut report = FinishReport { champions, ..FinishReport::default() };
             // Rows of which there are many are gathered and go in together.
             let mut rows = Rows::default();
+            let judged = candidates.iter().map(|c| &c.judgement).chain(waiting.iter().map(|w| &w.judgement));
+            let entered = judged.clone().filter_map(|j| j.transition.as_ref());
+            let entered = entered.filter(|t| t.transition.to() == State::Shadow).count() as u64;
+            protocol::end_session(tx, session_id, judged.count() as u64, entered).await?;
             for record in waiting {
                 let sql = "select 1 from strategies where id = $1 and state = 'candidate' for update";
                 if tx.row_opt(sql, &[&record.strategy_id]).await?.is_some() {
@@ -196,6 +202,9 @@ impl Store {
             scores::insert(tx, id, score, &[run.id]).await?;
         }
         rows.runs.push(run);
+        if let Some(standing) = &judgement.standing {
+            protocol::put_standing(tx, session.id, id, standing).await?;
+        }
         let Some(transition) = &judgement.transition else { return Ok(()) };
         if transition.strategy_id != id {
             return Err(StoreError::Invalid("a judgement's transition names another strategy".to_owned()));

@@ -121,11 +121,11 @@ pub enum RecordOutcome {
     AlreadyRecorded,
 }
 
-const COLUMNS: &str = "e.id, e.island, e.number, e.seed, e.config, e.symbols, e.market, e.timeframe, e.window_from_ms, \
+pub(super) const COLUMNS: &str = "e.id, e.island, e.number, e.seed, e.config, e.symbols, e.market, e.timeframe, e.window_from_ms, \
      e.holdout_from_ms, e.window_to_ms, e.data_version, e.code_version, e.status, e.last_generation, e.report, \
      e.started_at, e.ended_at";
 
-fn read(row: &Row) -> Result<Session, StoreError> {
+pub(super) fn read(row: &Row) -> Result<Session, StoreError> {
     let seed = row.try_get::<_, &str>(3)?.parse().map_err(|_| StoreError::decode("a seed that is no number"))?;
     Ok(Session {
         id: row.try_get(0)?,

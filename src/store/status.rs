@@ -23,7 +23,7 @@ pub struct FeedStatus {
     pub gaps: u64,
     /// What went wrong at the last refresh, if it failed.
     pub error: Option<String>,
-    /// Wall time of the last refresh; set by the store.
+    /// Wall time of the last refresh that succeeded (of the first attempt until one does); set by the store.
     pub refreshed_at: DateTime<Utc>,
 }
 
@@ -49,7 +49,7 @@ pub struct RunnerStatus {
 }
 
 impl Store {
-    /// Notes where a feed stands (`refreshed_at` is set to now). The newest close never goes back.
+    /// Notes where a feed stands (`refreshed_at` is set to now, unless it failed). The newest close never goes back.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -62,7 +62,8 @@ impl Store {
                 on conflict (market, symbol, interval) do update set
                     newest_close_ms = greatest(f.newest_close_ms, excluded.newest_close_ms),
                     exchange_time_ms = coalesce(excluded.exchange_time_ms, f.exchange_time_ms), gaps = excluded.gaps,
-                    error = excluded.error, refreshed_at = now()";
+                    error = excluded.error,
+                    refreshed_at = case when excluded.error is null then now() else f.refreshed_at end";
             let (market, interval) = (feed.market.to_string(), feed.interval.to_string());
             let params: super::transaction::Params<'_> =
                 &[&market, &feed.symbol.as_str(), &interval, &feed.newest_close_ms, &feed.exchange_time_ms, &count(feed.gaps), error];

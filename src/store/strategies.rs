@@ -59,6 +59,8 @@ pub struct NewStrategy {
 #[allow(missing_docs)]
 pub struct Strategy {
     pub id: Uuid,
+    /// A number that clients hold on to.
+    pub number: i64,
     pub name: String,
     pub genome: Value,
     pub canonical: String,
@@ -82,14 +84,16 @@ pub struct Strategy {
     pub created_by: String,
     pub created_at: DateTime<Utc>,
     pub state_changed_at: DateTime<Utc>,
+    /// Kind of idea, as [`genome::Niche`] names it; `None` for what was stored before families were.
+    pub family: Option<String>,
 }
 
 /// Columns of a [`Strategy`], of the table called `s`, in the order of [`read`].
 pub(super) const COLUMNS: &str = "s.id, s.name, s.genome, s.canonical, s.genome_hash, s.type, s.version, s.parent_ids, \
      s.parent_hashes, s.generation, s.island, s.session_id, s.symbols, s.market, s.timeframe, s.seen_until_ms, s.state, \
-     s.disable_reason, s.created_by, s.created_at, s.state_changed_at";
+     s.disable_reason, s.created_by, s.created_at, s.state_changed_at, s.number, s.family";
 /// How many they are.
-pub(super) const COLUMN_COUNT: usize = 21;
+pub(super) const COLUMN_COUNT: usize = 23;
 
 /// Reads the first [`COLUMN_COUNT`] columns.
 pub(super) fn read(tx: &Tx, row: &Row) -> Result<Strategy, StoreError> {
@@ -116,6 +120,8 @@ pub(super) fn read(tx: &Tx, row: &Row) -> Result<Strategy, StoreError> {
         created_by: row.try_get(18)?,
         created_at: row.try_get(19)?,
         state_changed_at: row.try_get(20)?,
+        number: row.try_get(21)?,
+        family: row.try_get(22)?,
     })
 }
 
@@ -222,8 +228,12 @@ pub struct Lineage {
     /// 1 for a parent, 2 for its parents, ...
     pub depth: u32,
     pub id: Uuid,
+    /// A number that clients hold on to.
+    pub number: i64,
     pub name: String,
     pub genome_hash: String,
+    /// Parents that are stored.
+    pub parent_ids: Vec<Uuid>,
     pub generation: u32,
     pub state: State,
 }
@@ -242,15 +252,16 @@ pub(super) async fn insert(tx: &Tx, key: &audit::ChainKey, strategy: &NewStrateg
     let generation = i32::try_from(strategy.generation).unwrap_or(i32::MAX);
     let (market, timeframe) = (strategy.market.to_string(), strategy.timeframe.to_string());
     let sql = "insert into strategies (id, name, genome, canonical, genome_hash, type, version, parent_hashes,
-            parent_ids, generation, island, session_id, symbols, market, timeframe, seen_until_ms, created_by)
+            parent_ids, generation, island, session_id, symbols, market, timeframe, seen_until_ms, created_by, family)
         values ($1, $2, $3, $4, $5, $6, $7, $8,
             (select coalesce(array_agg(p.id order by array_position($8, p.genome_hash)), '{}')
              from strategies p where p.genome_hash = any($8)),
-            $9, $10, $11, $12, $13, $14, $15, $16)
+            $9, $10, $11, $12, $13, $14, $15, $16, $17)
         on conflict (genome_hash) do nothing";
     let hash = &strategy.genome_hash;
     let genome = tx.keys().seal_json(&strategy.genome, &seal::genome_of(hash))?;
     let canonical = tx.keys().seal_text(&strategy.canonical, &seal::text_of(hash))?;
+    let family = family(&strategy.genome);
     let inserted = tx
         .execute(
             sql,
@@ -271,6 +282,7 @@ pub(super) async fn insert(tx: &Tx, key: &audit::ChainKey, strategy: &NewStrateg
                 &timeframe,
                 &strategy.seen_until_ms,
                 &strategy.created_by,
+                &family,
             ],
         )
         .await?;
@@ -289,6 +301,12 @@ pub(super) async fn insert(tx: &Tx, key: &audit::ChainKey, strategy: &NewStrateg
     };
     audit::append(tx, key, &entry).await?;
     Ok(true)
+}
+
+/// The kind of idea of a genome that reads, for lists.
+fn family(genome: &Value) -> Option<String> {
+    let strategy = genome::Strategy::deserialize(genome).ok()?;
+    Some(genome::Niche::of(&strategy).family.to_string())
 }
 
 /// Stores a performance; a row of the same source and window start is replaced, unless it reaches further.
@@ -332,7 +350,7 @@ impl Store {
         self.transaction("add_strategy", |tx| async move { insert(&tx, &self.inner.audit_key, strategy).await }).await
     }
 
-    /// The strategy with this id, name, or unique prefix (4 characters or more) of id or genome hash.
+    /// The strategy with this id, number, name, or unique prefix (4 characters or more) of id or genome hash.
     ///
     /// # Errors
     /// [`StoreError::NotFound`], or [`StoreError::Ambiguous`] when several fit.
@@ -414,7 +432,7 @@ impl Store {
                     select l.depth + 1, unnest(s.parent_ids) from line l join strategies s on s.id = l.id
                     where l.depth < $2
                 )
-                select min(l.depth), s.id, s.name, s.genome_hash, s.generation, s.state
+                select min(l.depth), s.id, s.name, s.genome_hash, s.generation, s.state, s.number, s.parent_ids
                 from line l join strategies s on s.id = l.id where l.depth <= $2
                 group by s.id order by 1, s.created_at, s.id";
             tx.rows(sql, &[&id, &depth])
@@ -428,6 +446,8 @@ impl Store {
                         genome_hash: row.try_get(3)?,
                         generation: u32::try_from(row.try_get::<_, i32>(4)?).unwrap_or_default(),
                         state: parse(row, 5)?,
+                        number: row.try_get(6)?,
+                        parent_ids: row.try_get(7)?,
                     })
                 })
                 .collect()
@@ -455,6 +475,12 @@ async fn find(tx: &Tx, selector: &str) -> Result<Strategy, StoreError> {
         && let Some(row) = tx.row_opt(&exact, &[&id]).await?
     {
         return read(tx, &row);
+    }
+    if let Ok(number) = selector.parse::<i64>() {
+        let sql = format!("select {COLUMNS} from strategies s where s.number = $1");
+        if let Some(row) = tx.row_opt(&sql, &[&number]).await? {
+            return read(tx, &row);
+        }
     }
     let is_prefix = selector.len() >= 4 && selector.chars().all(|c| c.is_ascii_hexdigit() || c == '-');
     // Only hexadecimal digits and hyphens get here: nothing that LIKE would take for a wildcard.

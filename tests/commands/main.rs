@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod backtest;
+mod calibrate;
 mod prove;
 mod search;
 mod support;

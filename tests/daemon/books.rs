@@ -62,10 +62,51 @@ const RULES: &[(&str, &str)] = &[
          where (l.generations, l.evaluations, l.distinct_strategies, l.failures) is distinct from (g.n, g.e, g.d, g.f)",
     ),
     (
-        "a live strategy has one active deployment, any other none",
+        "sessions are numbered by the online procedure without gaps, finished ones once each",
+        "select session_number::text from (select session_number, row_number() over (order by session_number) r
+             from protocol_sessions where not placebo) n where session_number <> r
+         union all select id::text from search_sessions s where status = 'finished'
+             and not exists (select from protocol_sessions where session_id = s.id and not placebo
+                 and candidates is not null)
+         union all select 'counts ' || sessions from online_procedure
+             where sessions <> (select count(*) from protocol_sessions where not placebo)",
+    ),
+    (
+        "a strategy that the gate let into shadow stands somewhere, and had not seen its hold-out",
+        "select s.id::text from strategies s left join strategy_standings t on t.strategy_id = s.id
+             join search_sessions e on e.id = s.session_id
+         where s.created_by = 'search' and exists (select from transitions where strategy_id = s.id
+                 and kind = 'enter_shadow') and (t.level is null or t.level <= 0
+             or t.seen_until_ms <> e.holdout_from_ms or s.seen_until_ms <> e.holdout_from_ms)",
+    ),
+    (
+        "a placebo session follows a real one that was numbered",
+        "select p.session_id::text from protocol_sessions p where placebo and not exists (
+             select from protocol_sessions r where r.session_id = p.session_id and not r.placebo
+                 and r.session_number = p.session_number)",
+    ),
+    (
+        "a live strategy has one deployment that goes on, any other none",
         "select s.id::text || ' ' || s.state || ' ' || count(d.id) from strategies s
-         left join deployments d on d.strategy_id = s.id and d.status = 'active'
+         left join deployments d on d.strategy_id = s.id and d.status <> 'deactivated'
          group by s.id having count(d.id) <> (s.state = 'live')::int",
+    ),
+    (
+        "active deployments together stay within the limit, each within the most of its phase",
+        "select phase || ' ' || allocation_pct from deployments where status = 'active'
+             and allocation_pct > case phase when 'initial' then 2 when 'growth' then 5 else 10 end
+         union all select 'sum ' || sum(allocation_pct) from deployments where status = 'active'
+             having sum(allocation_pct) > 50",
+    ),
+    (
+        "a deployment that has grown, or is paused, was changed on record",
+        "select d.id::text from deployments d where (d.phase <> 'initial' or d.status = 'paused')
+             and not exists (select from audit_logs where event_type = 'deployment_changed' and entity_id = d.id::text)",
+    ),
+    (
+        "an open drift alert belongs to a deployment that goes on, or that has just ended",
+        "select a.id::text from drift_alerts a join deployments d on d.id = a.deployment_id
+         where a.closed_at is null and d.ended_at < now() - interval '1 hour'",
     ),
     (
         "there is a deployment for each time that a strategy went live",

@@ -64,6 +64,8 @@ async fn first_session(kills: u32) -> Found {
     let mut stage = Stage::new(13, 0.0).await;
     stage.set("SG__SEARCH__GENERATIONS", "6");
     stage.set("SG_POPULATION_SIZE", "60");
+    // All null searches are made, so that there is a middle of them.
+    stage.set("SG__PROTOCOL__NULL_EXCEEDANCES", "19");
     let mut daemon = stage.daemon("continuous");
     daemon.logged("listening").await;
     let mut client = stage.client().await;
@@ -75,6 +77,17 @@ async fn first_session(kills: u32) -> Found {
         daemon.kill();
         let running = "select count(*) from search_sessions where status = 'running'";
         assert_eq!(books::count(&client, running).await, 1, "killed too late to interrupt anything");
+        books::check(&mut client).await;
+        daemon = stage.daemon("continuous");
+        daemon.logged("search session resumed").await;
+    }
+    if kills > 0 {
+        // And once in the middle of the null searches.
+        let nulls = "select coalesce(max(null_searches), 0) from trial_ledger";
+        wait_for("a null search", async || (books::count(&client, nulls).await > 0).then_some(())).await;
+        daemon.kill();
+        let running = "select count(*) from search_sessions where status = 'running'";
+        assert_eq!(books::count(&client, running).await, 1, "killed too late to interrupt null searches");
         books::check(&mut client).await;
         daemon = stage.daemon("continuous");
         daemon.logged("search session resumed").await;

@@ -14,5 +14,7 @@ mod interrupted;
 mod kills;
 mod operators;
 mod process;
+mod review;
+mod service;
 mod stage;
 mod webhooks;

@@ -24,6 +24,8 @@ const METRICS: &[&str] = &[
     "sg_ai_promotions_total",
     "sg_ai_demotions_total",
     "sg_ai_last_generation_timestamp",
+    "sg_ai_protocol_sessions_total",
+    "sg_ai_promotions_frozen",
 ];
 
 async fn get(url: &str, path: &str) -> (u16, String) {
@@ -82,6 +84,17 @@ async fn health_numbers_and_metrics_tell_of_the_work() {
     let told = states.values().map(|n| n.as_i64().unwrap()).sum::<i64>();
     assert!((1..=stored).contains(&told), "{stats}, {stored} stored");
 
+    wait_for("the placebo island stands beside the real sessions", async || {
+        let stats: Value = serde_json::from_str(&get(&url, "/sg-ai/stats").await.1).unwrap();
+        let protocol = &stats["protocol"];
+        let real = protocol["real"]["sessions"].as_u64().unwrap();
+        assert!(protocol["real"]["beat_null_searches"].as_u64().unwrap() <= real, "{stats}");
+        (protocol["placebo"]["sessions"].as_u64() > Some(0) && protocol["null_evaluations"].as_u64() > Some(0))
+            .then_some(())
+    })
+    .await;
+    let (status, promotions) = get(&url, "/sg-ai/health/promotions").await;
+    assert!(status == 200 && promotions.contains("placebo sessions got through"), "{promotions}");
     wait_for("every promised metric is scraped", async || {
         let (status, text) = get(&url, "/metrics").await;
         assert_eq!(status, 200);

@@ -136,6 +136,7 @@ pub(crate) fn judgement(strategy_id: Uuid, decided: Option<Transition>) -> Judge
         failure: None,
         execution_time_ms: 250,
         score: Some(score(70.0)),
+        standing: None,
         transition: decided.map(|decided| transition(strategy_id, decided, T1)),
     }
 }

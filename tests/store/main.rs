@@ -16,6 +16,8 @@ mod made;
 mod migrations;
 mod operations;
 mod paper;
+mod protocol;
+mod reviews;
 mod rights;
 mod runs;
 mod sealed;

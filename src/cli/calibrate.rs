@@ -1,0 +1,347 @@
+//! `sg-ai calibrate`: how often the shipped protocol promotes, on simulated markets of which all is known.
+
+use super::{CliError, Context, output};
+use crate::{
+    engine::{Engine, EngineConfig},
+    lifecycle::{self, Gate},
+    protocol::{
+        Days, Plan,
+        calibration::{Calibration, Job, Kind, Row, Tried, rows},
+    },
+    search::SearchConfig,
+};
+use anyhow::Context as _;
+use clap::{Args, ValueEnum};
+use genome::random::Seed;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use std::{
+    fs::{File, OpenOptions},
+    io::{BufRead, BufReader, Write},
+    path::{Path, PathBuf},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+/// Kinds of markets as the command line names them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum MarketName {
+    Noise,
+    NoiseFreeOfCosts,
+    MeanReversion,
+    Momentum,
+    Dying,
+    All,
+}
+
+impl MarketName {
+    fn kinds(self) -> Vec<Kind> {
+        match self {
+            Self::Noise => vec![Kind::Noise],
+            Self::NoiseFreeOfCosts => vec![Kind::NoiseFreeOfCosts],
+            Self::MeanReversion => vec![Kind::MeanReversion],
+            Self::Momentum => vec![Kind::Momentum],
+            Self::Dying => vec![Kind::Dying],
+            Self::All => Kind::ALL.to_vec(),
+        }
+    }
+}
+
+/// Measure how often the protocol promotes on simulated markets: false promotions on noise, power where there is an edge
+#[derive(Args, Debug)]
+pub struct CalibrateArgs {
+    /// What the markets have to be found; dying edges are gone once a strategy enters shadow
+    #[arg(long, value_name = "KIND", value_enum, default_value = "all")]
+    market: MarketName,
+    /// True annual Sharpe ratios of the edges' natural strategies on one symbol before costs, separated by commas;
+    /// dying edges have the largest
+    #[arg(long, value_name = "RATIOS", value_delimiter = ',', default_value = "3.5,7,10")]
+    sharpe: Vec<f64>,
+    /// Markets of each kind and strength
+    #[arg(long, value_name = "COUNT", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
+    markets: u64,
+    /// Names the markets and every random number
+    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    seed: u64,
+    /// Threads, a market each; the results do not depend on them [default: one a processor]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+    /// Strategies in a generation [default: search.population_size]
+    #[arg(long, value_name = "COUNT")]
+    population: Option<usize>,
+    /// Generations of each search [default: search.generations]
+    #[arg(long, value_name = "COUNT")]
+    generations: Option<u32>,
+    /// Days that the search sees [default: daemon.backtest_days]
+    #[arg(long, value_name = "DAYS")]
+    search_days: Option<u32>,
+    /// Days of hold-out after them [default: daemon.holdout_days]
+    #[arg(long, value_name = "DAYS")]
+    holdout_days: Option<u32>,
+    /// Days after a promotion's shadow period, in which the edge is dead, for which it is watched
+    #[arg(long, value_name = "DAYS", default_value_t = 90)]
+    decay_days: u32,
+    /// Hours of candle time between two reviews in shadow and live
+    #[arg(long, value_name = "HOURS", default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..=720))]
+    review_hours: u32,
+    /// Sessions on each market, a day apart, each beginning with the best of the one before
+    #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    sessions: u32,
+    /// File to which each finished market is added, and from which a run that was broken off goes on
+    #[arg(long, value_name = "FILE")]
+    resume: Option<PathBuf>,
+    /// Print JSON: an object a kind and strength
+    #[arg(long)]
+    json: bool,
+}
+
+/// A line of the file to resume from.
+#[derive(Serialize, Deserialize)]
+struct Line {
+    /// Digest of everything that the results rest on.
+    settings: String,
+    #[serde(flatten)]
+    tried: Tried,
+}
+
+/// Runs `sg-ai calibrate`.
+///
+/// # Errors
+/// When the options are wrong, or the file to resume from cannot be read or written.
+pub async fn run(args: CalibrateArgs, ctx: &Context) -> Result<(), CliError> {
+    let config = ctx.config();
+    let mut search = config.search.for_interval(config.daemon.interval);
+    search.population_size = args.population.unwrap_or(search.population_size);
+    search.generations = args.generations.unwrap_or(search.generations);
+    search.elites = search.elites.min(search.population_size);
+    search.remembered_hashes = search.remembered_hashes.max(search.population_size);
+    search.validate().map_err(|e| CliError::Usage(format!("search.{e}")))?;
+    if let Some(wrong) = args.sharpe.iter().find(|s| !(0.0..=100.0).contains(*s)) {
+        return Err(CliError::Usage(format!("--sharpe must be 0 to 100, not {wrong}")));
+    }
+    let gate = lifecycle::gate(&config.lifecycle).context("the gate's limits")?;
+    let thresholds = &config.lifecycle;
+    let days = Days {
+        search: args.search_days.unwrap_or(config.daemon.backtest_days).max(1),
+        holdout: args.holdout_days.unwrap_or(config.daemon.holdout_days).max(1),
+        shadow: thresholds.shadow_max_days.ceil() as u32,
+        live: args.decay_days,
+    };
+    let settings = settings(&args, ctx, &search, days);
+    let done = args.resume.as_deref().map(|path| read(path, &settings)).transpose()?.unwrap_or_default();
+    let jobs: Vec<Job> = jobs(&args).into_iter().filter(|job| !done.iter().any(|t| t.job == *job)).collect();
+    let file = args.resume.as_deref().map(append).transpose()?;
+    let work = Work {
+        threads: usize::from(args.threads.unwrap_or(0)),
+        jobs,
+        done,
+        file: Mutex::new(file),
+        settings,
+        engine: config.engine.clone(),
+    };
+    let (symbols, costs, protocol) = (config.daemon.symbols.clone(), config.costs, config.protocol.clone());
+    let candidates = config.daemon.candidates_per_session as usize;
+    let (interval, warmup_days) = (config.daemon.interval, config.daemon.warmup_days);
+    let (max_p_value, recent_trades) = (thresholds.max_p_value, thresholds.live_recent_trades as usize);
+    let all = move || {
+        let gate: &dyn Gate = &*gate;
+        let session = Plan { search: &search, protocol: &protocol, candidates };
+        work.run(&Calibration {
+            seed: Seed(args.seed),
+            symbols: &symbols,
+            interval,
+            session,
+            costs: &costs,
+            gate,
+            max_p_value,
+            days,
+            warmup_days,
+            review_ms: i64::from(args.review_hours) * 3_600_000,
+            recent_trades,
+            sessions: args.sessions,
+        })
+    };
+    let tried = tokio::task::spawn_blocking(all).await.context("the calibration broke off")??;
+    let rows = rows(&tried);
+    if args.json {
+        output::json(&rows).context("standard output")?;
+    } else {
+        output::text(table(&rows)).context("standard output")?;
+    }
+    Ok(())
+}
+
+/// Everything that the results rest on, as a digest.
+fn settings(args: &CalibrateArgs, ctx: &Context, search: &SearchConfig, days: Days) -> String {
+    let config = ctx.config();
+    let all = json!({
+        "seed": args.seed, "search": search, "days": days, "protocol": config.protocol, "costs": config.costs,
+        "lifecycle": config.lifecycle, "symbols": config.daemon.symbols, "interval": config.daemon.interval,
+        "warmup_days": config.daemon.warmup_days, "candidates": config.daemon.candidates_per_session,
+        "capital": config.engine.initial_capital, "review_hours": args.review_hours, "sessions": args.sessions,
+        "version": env!("CARGO_PKG_VERSION"),
+    });
+    hex::encode(&Sha256::digest(all.to_string())[..16])
+}
+
+fn jobs(args: &CalibrateArgs) -> Vec<Job> {
+    let strongest = args.sharpe.iter().copied().fold(0.0, f64::max);
+    let mut jobs = Vec::new();
+    for kind in args.market.kinds() {
+        let strengths = match kind {
+            Kind::Noise | Kind::NoiseFreeOfCosts => vec![0.0],
+            Kind::Dying => vec![strongest],
+            Kind::MeanReversion | Kind::Momentum => args.sharpe.clone(),
+        };
+        for sharpe in strengths {
+            jobs.extend((0..args.markets).map(|number| Job { kind, sharpe, number }));
+        }
+    }
+    jobs
+}
+
+/// The markets that were finished with the same settings.
+fn read(path: &Path, settings: &str) -> Result<Vec<Tried>, CliError> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(CliError::Usage(format!("cannot read {}: {error}", path.display()))),
+    };
+    let mut found = Vec::new();
+    for line in BufReader::new(file).lines() {
+        let line = line.with_context(|| format!("cannot read {}", path.display()))?;
+        // A line that was being written when the run was broken off does not read: its market is tried again.
+        if let Ok(line) = serde_json::from_str::<Line>(&line)
+            && line.settings == settings
+        {
+            found.push(line.tried);
+        }
+    }
+    Ok(found)
+}
+
+fn append(path: &Path) -> Result<File, CliError> {
+    let mut file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)
+        .map_err(|error| CliError::Usage(format!("cannot write {}: {error}", path.display())))?;
+    // Ends a line that was broken off, so that the next one is whole.
+    file.write_all(b"\n").with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(file)
+}
+
+/// What is to be tried, and where results go.
+struct Work {
+    threads: usize,
+    jobs: Vec<Job>,
+    done: Vec<Tried>,
+    file: Mutex<Option<File>>,
+    settings: String,
+    engine: EngineConfig,
+}
+
+impl Work {
+    /// Tries all markets, each on one thread.
+    fn run(self, calibration: &Calibration<'_>) -> anyhow::Result<Vec<Tried>> {
+        let available = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = if self.threads == 0 { available } else { self.threads };
+        let bar = ProgressBar::new((self.jobs.len() + self.done.len()) as u64).with_position(self.done.len() as u64);
+        // The template is a constant that parses; a plain bar would do as well.
+        if let Ok(style) =
+            ProgressStyle::with_template("{bar:30} market {pos}/{len} {elapsed_precise}, {eta} left {msg}")
+        {
+            bar.set_style(style);
+        }
+        bar.tick();
+        let (next, failed) = (AtomicUsize::new(0), Mutex::new(None));
+        let found = Mutex::new(self.done.clone());
+        std::thread::scope(|scope| -> anyhow::Result<()> {
+            for _ in 0..threads.min(self.jobs.len()) {
+                // A pool of one thread: what the engine spreads stays on this market's thread.
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().context("cannot start threads")?;
+                let (bar, next, failed, found, work) = (&bar, &next, &failed, &found, &self);
+                scope.spawn(move || {
+                    let cache_mb = (work.engine.cache_mb / threads).max(16);
+                    let engine = Engine::new(EngineConfig { cache_mb, ..work.engine.clone() });
+                    while let Some(&job) = work.jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        let tried = pool.install(|| calibration.run(job, &engine, &|| false));
+                        let stored = tried.map_err(anyhow::Error::from).and_then(|tried| {
+                            work.store(&tried)?;
+                            Ok(tried)
+                        });
+                        match stored {
+                            Ok(tried) => found.lock().unwrap_or_else(PoisonError::into_inner).push(tried),
+                            Err(error) => {
+                                failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+                                return;
+                            }
+                        }
+                        let live = found
+                            .lock()
+                            .unwrap_or_else(PoisonError::into_inner)
+                            .iter()
+                            .filter(|t| t.promoted > 0)
+                            .count();
+                        bar.set_message(format!("{live} with a live strategy"));
+                        bar.inc(1);
+                    }
+                });
+            }
+            Ok(())
+        })?;
+        bar.finish_and_clear();
+        match failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            Some(error) => Err(error),
+            None => {
+                let mut found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+                found.sort_by_key(|t| (t.job.kind, t.job.sharpe.to_bits(), t.job.number));
+                Ok(found)
+            }
+        }
+    }
+
+    fn store(&self, tried: &Tried) -> anyhow::Result<()> {
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(file) = file.as_mut() else { return Ok(()) };
+        let line = Line { settings: self.settings.clone(), tried: tried.clone() };
+        let mut text = serde_json::to_string(&line)?;
+        text.push('\n');
+        file.write_all(text.as_bytes()).context("cannot write the file to resume from")
+    }
+}
+
+fn table(rows: &[Row]) -> String {
+    let mut text = format!(
+        "{:<20} {:>6} {:>7} {:>8} {:>7} {:>15} {:>8} {:>8} {:>6} {:>9}\n",
+        "kind", "sharpe", "markets", "promoted", "rate %", "95 % interval", "days to", "entered", "nulls", "days to"
+    );
+    text.push_str(&format!("{:>75} {:>8} {:>6} {:>9}\n", "live", "shadow", "each", "demotion"));
+    let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |v| format!("{v:.1}"));
+    for row in rows {
+        let interval = format!("{:.1} - {:.1}", 100.0 * row.ci95.0, 100.0 * row.ci95.1);
+        let left = if row.watched == 0 {
+            "-".to_owned()
+        } else {
+            format!("{} ({}/{})", number(row.median_days_to_demotion), row.left, row.watched)
+        };
+        text.push_str(&format!(
+            "{:<20} {:>6} {:>7} {:>8} {:>7.1} {:>15} {:>8} {:>8} {:>6.1} {:>9}\n",
+            row.kind.name(),
+            number(row.sharpe),
+            row.markets,
+            row.promoted,
+            100.0 * row.rate,
+            interval,
+            number(row.median_days_to_live),
+            row.entered,
+            row.null_searches,
+            left
+        ));
+    }
+    text
+}

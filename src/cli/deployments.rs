@@ -1,0 +1,152 @@
+//! `sg-ai deployments`: how much of the capital live strategies have, on paper; pausing and resuming one.
+
+use super::{CliError, Context, output, window::time_ms};
+use crate::daemon::Database;
+use crate::lifecycle::DeploymentStatus;
+use crate::store::{Deployment, DeploymentChange, Store};
+use anyhow::Context as _;
+use chrono::{DateTime, Utc};
+use clap::{Args, Subcommand};
+use comfy_table::{Table, presets};
+use serde::Serialize;
+
+/// Look at deployments of live strategies, pause and resume them
+#[derive(Args, Debug)]
+pub struct DeploymentsArgs {
+    #[command(subcommand)]
+    command: DeploymentsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum DeploymentsCommand {
+    /// List deployments that go on, oldest first
+    List {
+        /// Print JSON, an array
+        #[arg(long)]
+        json: bool,
+    },
+    /// Pause the deployment of a live strategy: it keeps its phase and is followed on, with nothing at work
+    Pause {
+        /// Id, name, or the first characters of id or genome hash of the strategy
+        strategy: String,
+        /// Market time at which it goes on by itself: a date (UTC midnight) or a time such as 2025-04-01T12:00:00Z;
+        /// without it when it is resumed
+        #[arg(long, value_name = "TIME", value_parser = time_ms)]
+        until: Option<i64>,
+        /// Why, for the record
+        #[arg(long, value_name = "TEXT")]
+        why: String,
+        /// Print JSON, an object
+        #[arg(long)]
+        json: bool,
+    },
+    /// End a pause: the deployment manager gives it its share at its next look
+    Resume {
+        /// Id, name, or the first characters of id or genome hash of the strategy
+        strategy: String,
+        /// Why, for the record
+        #[arg(long, value_name = "TEXT")]
+        why: String,
+        /// Print JSON, an object
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// A deployment with the name of its strategy.
+#[derive(Serialize)]
+struct Named {
+    strategy: String,
+    #[serde(flatten)]
+    deployment: Deployment,
+}
+
+/// Runs `sg-ai deployments`.
+///
+/// # Errors
+/// When the database does not answer, or there is no such strategy or none with a deployment that goes on.
+pub async fn run(args: DeploymentsArgs, ctx: &Context) -> Result<(), CliError> {
+    let opened = Database::open(ctx.config()).await?;
+    let done = dispatch(args.command, &opened.store).await;
+    opened.close().await;
+    Ok(done?)
+}
+
+async fn dispatch(command: DeploymentsCommand, store: &Store) -> anyhow::Result<()> {
+    match command {
+        DeploymentsCommand::List { json } => {
+            let mut found = Vec::new();
+            for deployment in store.open_deployments().await? {
+                let strategy = store.find_strategy(&deployment.strategy_id.to_string()).await?.name;
+                found.push(Named { strategy, deployment });
+            }
+            if json {
+                output::json(&found)?;
+            } else if found.is_empty() {
+                output::line("nothing is live")?;
+            } else {
+                output::line(table(found.iter().map(|n| (n.strategy.as_str(), &n.deployment))))?;
+            }
+        }
+        DeploymentsCommand::Pause { strategy, until, why, json } => {
+            let until =
+                until.map(|ms| DateTime::<Utc>::from_timestamp_millis(ms).context("a time outside the calendar"));
+            change(store, &strategy, Some(until.transpose()?), why, json).await?;
+        }
+        DeploymentsCommand::Resume { strategy, why, json } => change(store, &strategy, None, why, json).await?,
+    }
+    Ok(())
+}
+
+async fn change(
+    store: &Store,
+    selector: &str,
+    paused: Option<Option<DateTime<Utc>>>,
+    why: String,
+    json: bool,
+) -> anyhow::Result<()> {
+    let strategy = store.find_strategy(selector).await?;
+    let open = store.open_deployments().await?;
+    let found = open.into_iter().find(|d| d.strategy_id == strategy.id);
+    let found = found.with_context(|| format!("{} is {} and has no deployment", strategy.name, strategy.state))?;
+    let change = DeploymentChange {
+        phase: found.phase,
+        allocation_pct: found.allocation_pct,
+        paused,
+        risk_limits: found.risk_limits,
+        reason: why,
+        actor: format!("operator {}", super::strategies::user()),
+    };
+    let changed = store.change_deployment(None, found.id, &change).await?;
+    let status = if paused.is_some() { DeploymentStatus::Paused } else { DeploymentStatus::Active };
+    if json {
+        let told = serde_json::json!({
+            "deployment_id": found.id, "strategy_id": strategy.id, "status": status, "changed": changed,
+        });
+        output::json(&told)?;
+    } else {
+        let already = if changed { "" } else { " already" };
+        output::line(format!("the deployment of {} is {}{already}", strategy.name, status.name()))?;
+    }
+    Ok(())
+}
+
+/// Deployments as rows for people.
+pub(super) fn table<'a>(deployments: impl Iterator<Item = (&'a str, &'a Deployment)>) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.set_header(["strategy", "phase", "status", "% of capital", "since", "ended", "why"]);
+    for (strategy, d) in deployments {
+        let until = d.paused_until.map(|t| format!(" until {}", t.format("%Y-%m-%d %H:%M"))).unwrap_or_default();
+        table.add_row([
+            strategy.to_owned(),
+            d.phase.name().to_owned(),
+            format!("{}{until}", d.status.name()),
+            format!("{:.2}", d.allocation_pct),
+            super::strategies::date(d.started_market_ms),
+            d.ended_market_ms.map(super::strategies::date).unwrap_or_default(),
+            d.reason.clone().unwrap_or_default(),
+        ]);
+    }
+    table.to_string()
+}

@@ -1,0 +1,217 @@
+//! The whole life of a strategy on one page: where it came from, what it does, what it was tested on, why it moved, how
+//! much it was given, how it drifted, and who touched it. For people, or as JSON.
+
+use super::{deployments, drift, output, strategies::date, strategies::genome_of};
+use crate::store::{AuditRow, DriftAlert, Lineage, PerformanceDay, Store, StrategyDetail};
+use comfy_table::{Table, presets};
+use serde::Serialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// Generations of ancestors that are told of.
+const ANCESTORS: u32 = 10;
+/// Audit entries that are told of, the newest.
+const AUDIT_ENTRIES: u32 = 500;
+/// Days of a deployment that people are shown; JSON has all.
+const SHOWN_DAYS: usize = 7;
+
+/// Everything that is stored of a strategy.
+#[derive(Serialize)]
+struct Life {
+    #[serde(flatten)]
+    detail: StrategyDetail,
+    /// The rules in words.
+    words: String,
+    /// Ancestors, nearest first.
+    lineage: Vec<Lineage>,
+    /// Days of each deployment, in the order of the deployments.
+    performance_days: Vec<Vec<PerformanceDay>>,
+    drift_alerts: Vec<DriftAlert>,
+    audit: Vec<AuditRow>,
+}
+
+/// Prints it.
+pub(super) async fn show(store: &Store, selector: &str, json: bool) -> anyhow::Result<()> {
+    let detail = store.strategy(selector).await?;
+    let id = detail.strategy.id;
+    let mut performance_days = Vec::with_capacity(detail.deployments.len());
+    for deployment in &detail.deployments {
+        performance_days.push(store.performance_days(deployment.id).await?);
+    }
+    let life = Life {
+        words: genome::describe(&genome_of(&detail.strategy)?).to_string(),
+        lineage: store.lineage(id, ANCESTORS).await?,
+        performance_days,
+        drift_alerts: store.drift_alerts_of(id).await?,
+        audit: store.audit_of_strategy(id, AUDIT_ENTRIES).await?,
+        detail,
+    };
+    if json {
+        output::json(&life)?;
+    } else {
+        output::line(page(&life))?;
+    }
+    Ok(())
+}
+
+fn page(life: &Life) -> String {
+    let parts = [head(life), lineage(life), figures(life), moves(life), money(life), drifts(life), audit(life)];
+    let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    parts.join("\n\n")
+}
+
+fn head(life: &Life) -> String {
+    let s = &life.detail.strategy;
+    let state = s.disable_reason.map_or_else(|| s.state.to_string(), |r| format!("{}, {}", s.state, r.name()));
+    let symbols: Vec<&str> = s.symbols.iter().map(crate::market::Symbol::as_str).collect();
+    let seen = s.seen_until_ms.map(|ms| format!("\nseen     candles up to {} by the search and its gate", date(ms)));
+    format!(
+        "{}  ({state})\nid       {}\ngenome   {}\nversion  {}\ntrades   {} {} {}\nmade by  {}, generation {}{}, {}{}\n\n{}\n\n{}",
+        s.name,
+        s.id,
+        s.genome_hash,
+        s.version,
+        s.market,
+        symbols.join(" "),
+        s.timeframe,
+        s.created_by,
+        s.generation,
+        s.island.as_ref().map(|i| format!(", island {i}")).unwrap_or_default(),
+        s.created_at.format("%Y-%m-%d %H:%M"),
+        seen.unwrap_or_default(),
+        s.canonical,
+        life.words,
+    )
+}
+
+fn lineage(life: &Life) -> String {
+    let s = &life.detail.strategy;
+    let mut text = "LINEAGE".to_owned();
+    if s.parent_hashes.is_empty() {
+        text.push_str("\nno parents: it was drawn at random or written by hand");
+    }
+    for hash in &s.parent_hashes {
+        let stored = life.lineage.iter().any(|l| l.depth == 1 && l.genome_hash == *hash);
+        if !stored {
+            text.push_str(&format!("\n1  {hash}  (not stored: it was no session's best)"));
+        }
+    }
+    for l in &life.lineage {
+        text.push_str(&format!(
+            "\n{}  {}  {}  generation {}, {}",
+            l.depth, l.genome_hash, l.name, l.generation, l.state
+        ));
+    }
+    text
+}
+
+fn figures(life: &Life) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.set_header(["source", "from", "to", "trades", "profit factor", "Sharpe", "win rate", "drawdown", "return"]);
+    let number = |v: Option<f64>| v.map_or_else(|| "-".to_owned(), |v| format!("{v:.3}"));
+    for stat in &life.detail.stats {
+        let p = &stat.performance;
+        table.add_row([
+            stat.source.name().to_owned(),
+            date(stat.window_from_ms),
+            date(stat.window_to_ms),
+            p.total_trades.to_string(),
+            number(p.profit_factor),
+            number(p.sharpe_ratio),
+            number(p.win_rate),
+            number(p.max_drawdown),
+            number(p.total_return),
+        ]);
+    }
+    format!("FIGURES\n{table}")
+}
+
+fn moves(life: &Life) -> String {
+    let mut text = "GATES".to_owned();
+    if life.detail.transitions.is_empty() {
+        text.push_str("\nno gate has decided yet");
+    }
+    for t in &life.detail.transitions {
+        text.push_str(&format!("\n{}  {} -> {} by {}: {}", date(t.at_market_ms), t.from, t.to, t.actor, t.summary));
+        for check in t.decision.iter().flat_map(|d| &d.checks) {
+            text.push_str(&format!("\n    {check}"));
+        }
+    }
+    text
+}
+
+fn money(life: &Life) -> String {
+    let found = &life.detail.deployments;
+    if found.is_empty() {
+        return String::new();
+    }
+    let name = life.detail.strategy.name.as_str();
+    let mut text = format!("DEPLOYMENTS\n{}", deployments::table(found.iter().map(|d| (name, d))));
+    if let Some(days) = life.performance_days.last().filter(|days| !days.is_empty()) {
+        let mut table = Table::new();
+        table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+        table.set_header([
+            "day",
+            "% of capital",
+            "return",
+            "since live",
+            "benchmark",
+            "drawdown",
+            "Sharpe 30 d",
+            "trades",
+        ]);
+        let percent = |v: f64| format!("{:.2} %", 100.0 * v);
+        let maybe = |v: Option<f64>, show: &dyn Fn(f64) -> String| v.map_or_else(|| "-".to_owned(), show);
+        for d in &days[days.len().saturating_sub(SHOWN_DAYS)..] {
+            table.add_row([
+                d.day.to_string(),
+                format!("{:.2}", d.allocation_pct),
+                percent(d.daily_return),
+                percent(d.cumulative_return),
+                maybe(d.benchmark_return, &percent),
+                percent(d.drawdown),
+                maybe(d.rolling_sharpe_30d, &|v| format!("{v:.2}")),
+                d.trades.to_string(),
+            ]);
+        }
+        text.push_str(&format!("\n{table}"));
+    }
+    text
+}
+
+fn drifts(life: &Life) -> String {
+    if life.drift_alerts.is_empty() {
+        return String::new();
+    }
+    let names = BTreeMap::from([(life.detail.strategy.id, life.detail.strategy.name.clone())]);
+    format!("DRIFT\n{}", drift::table(&life.drift_alerts, &names))
+}
+
+fn audit(life: &Life) -> String {
+    let mut text = "AUDIT".to_owned();
+    for entry in &life.audit {
+        let what = [&entry.metadata["summary"], &entry.metadata["reason"]].into_iter().find_map(Value::as_str);
+        let after = entry.after.as_ref().map(brief).unwrap_or_default();
+        text.push_str(&format!(
+            "\n{}  #{}  {}  {} by {}{}{}",
+            entry.at.format("%Y-%m-%d %H:%M:%S"),
+            entry.id,
+            &entry.hash[..12],
+            entry.event.replace('_', " "),
+            entry.actor,
+            if after.is_empty() { String::new() } else { format!(": {after}") },
+            what.map(|what| format!(" ({what})")).unwrap_or_default(),
+        ));
+    }
+    text
+}
+
+/// `state live, disable_reason -`: the plain values of an object.
+fn brief(value: &Value) -> String {
+    let Some(map) = value.as_object() else { return value.to_string() };
+    let plain = map.iter().filter(|(_, v)| !v.is_object() && !v.is_array() && !v.is_null());
+    let words: Vec<String> =
+        plain.map(|(k, v)| format!("{k} {}", v.as_str().map_or_else(|| v.to_string(), str::to_owned))).collect();
+    words.join(", ")
+}

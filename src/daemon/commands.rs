@@ -1,0 +1,161 @@
+//! Obeys what operators left in the store: moves strategies, runs failed backtests again. Decides nothing.
+
+use super::candles::market_now_ms;
+use super::core::Core;
+use super::messages::announce;
+use super::replay::{Recipe, RunConfig, replay};
+use super::supervisor::Activation;
+use crate::lifecycle::{DisableReason, State, Transition};
+use crate::store::{
+    Command, CommandKind, DeadLetter, DeadLetterKind, DeadLetterStatus, Lease, NewDeadLetter, NewPaperRun, Store,
+    TransitionRecord,
+};
+use anyhow::Context as _;
+use async_trait::async_trait;
+use serde::Deserialize;
+use serde_json::json;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// Between two looks: an operator who acts waits for it.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// The loop that obeys.
+pub(super) struct Commands {
+    core: Arc<Core>,
+    lease: Option<Lease>,
+}
+
+impl Commands {
+    pub(super) fn new(core: Arc<Core>) -> Self {
+        Self { core, lease: None }
+    }
+
+    async fn obey(&self, command: &Command) -> anyhow::Result<String> {
+        match command.kind {
+            CommandKind::Retry => {
+                let id = command.target.parse().context("the number of a dead letter is no number")?;
+                retry(&self.core, id, &command.actor).await
+            }
+            CommandKind::Disable | CommandKind::Revive | CommandKind::Approve => self.move_strategy(command).await,
+        }
+    }
+
+    async fn move_strategy(&self, command: &Command) -> anyhow::Result<String> {
+        let core = &self.core;
+        let strategy = core.store.find_strategy(&command.target).await?;
+        let to = match (command.kind, strategy.state) {
+            (CommandKind::Disable, _) => State::Disabled,
+            (CommandKind::Approve, State::Candidate) => State::Shadow,
+            (CommandKind::Approve, State::Shadow) => State::Live,
+            (CommandKind::Approve, state) => anyhow::bail!("a strategy that is {state} cannot be approved"),
+            _ => State::Candidate,
+        };
+        let transition = Transition::between(strategy.state, to, DisableReason::Operator)?;
+        let followed = core.settings.followed_symbols(&strategy.symbols).to_vec();
+        let interval = core.settings.interval;
+        let at_ms = market_now_ms(core, strategy.market, &strategy.symbols, interval).await?;
+        let at_ms = crate::market::interval::open_time_ms(interval, at_ms);
+        // A run goes on with the settings that it began with; the first one begins with those of now.
+        let detail = core.store.strategy(&strategy.id.to_string()).await?;
+        let config = match detail.paper_runs.last().filter(|_| strategy.state == State::Shadow) {
+            Some(run) => run.config.clone(),
+            None => serde_json::to_value(RunConfig {
+                market: strategy.market,
+                symbols: followed,
+                interval,
+                costs: core.costs,
+                initial_capital: core.initial_capital,
+                code_version: env!("CARGO_PKG_VERSION").to_owned(),
+            })?,
+        };
+        let runs = matches!(to, State::Shadow | State::Live);
+        let mut record = TransitionRecord {
+            id: Uuid::now_v7(),
+            strategy_id: strategy.id,
+            transition,
+            summary: command.why.clone(),
+            decision: None,
+            evidence: json!({ "command_id": command.id }),
+            policy: None,
+            actor: command.actor.clone(),
+            at_market_ms: at_ms,
+            run: runs.then(|| NewPaperRun { warmup_from_ms: at_ms - core.warmup_ms(), config }),
+            events: Vec::new(),
+        };
+        announce(&core.channels, &mut record, &strategy.name, &strategy.canonical);
+        core.store.apply_transition(&record, None).await?;
+        Ok(format!("{} is {to} now", strategy.name))
+    }
+}
+
+#[async_trait]
+impl Activation for Commands {
+    fn name(&self) -> &'static str {
+        "commands"
+    }
+    fn period(&self) -> Duration {
+        LOOK
+    }
+    async fn run(&mut self, _: &CancellationToken) -> anyhow::Result<()> {
+        let waiting = self.core.store.pending_commands().await?;
+        if waiting.is_empty() || !self.core.hold(&mut self.lease, "commands").await? {
+            return Ok(());
+        }
+        for command in &waiting {
+            let (done, outcome) = match self.obey(command).await {
+                Ok(outcome) => (true, outcome),
+                Err(error) => (false, format!("{error:#}")),
+            };
+            tracing::info!(command = command.id, actor = command.actor, done, outcome, "operator's command");
+            self.core.store.finish_command(command.id, done, &outcome).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Which backtest failed: what the search stores with it.
+#[derive(Deserialize)]
+struct Failed {
+    #[serde(flatten)]
+    recipe: Recipe,
+    from_ms: i64,
+    to_ms: i64,
+}
+
+/// Runs the failed backtest of a dead letter again: it is resolved if it succeeds, and stays open otherwise.
+async fn retry(core: &Core, id: i64, actor: &str) -> anyhow::Result<String> {
+    let store: &Store = &core.store;
+    let letter: DeadLetter = store.dead_letter(id).await?;
+    anyhow::ensure!(
+        letter.kind == DeadLetterKind::Backtest,
+        "dead letter {id} is a {}: only backtests can be tried again from here",
+        letter.kind.name()
+    );
+    store.mark_dead_letter(id, DeadLetterStatus::Retried, actor).await?;
+    let again = async {
+        let genome = letter.genome.clone().context("no genome is stored with it")?;
+        let strategy = serde_json::from_value(genome).context("the stored genome does not read")?;
+        let failed = Failed::deserialize(&letter.context).context("what is stored of the backtest does not do")?;
+        replay(&core.cache, &strategy, &failed.recipe, (failed.from_ms, failed.to_ms)).await
+    };
+    match again.await {
+        Ok(_) => {
+            store.mark_dead_letter(id, DeadLetterStatus::Resolved, actor).await?;
+            Ok(format!("dead letter {id} is resolved"))
+        }
+        Err(error) => {
+            let failed = NewDeadLetter {
+                kind: letter.kind,
+                subject: letter.subject,
+                error: format!("{error:#}"),
+                genome: letter.genome,
+                context: letter.context,
+            };
+            store.add_dead_letter(&failed).await?;
+            Err(error.context(format!("dead letter {id} failed again and stays open")))
+        }
+    }
+}

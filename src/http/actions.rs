@@ -1,0 +1,233 @@
+//! What operators may do: only with the bearer token of the settings, never without one, always with an audit entry.
+//!
+//! Decides and moves nothing: a command is left in the store and the daemon obeys.
+
+use super::{
+    Problem,
+    api::Api,
+    extract::{At, Body},
+    read::{Answer, form},
+};
+use crate::store::{CommandKind, Request};
+use axum::{
+    Json,
+    extract::{ConnectInfo, FromRequestParts, Path, State},
+    http::{StatusCode, header, request::Parts},
+};
+use hmac::{Hmac, KeyInit, Mac};
+use secrecy::ExposeSecret;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use sha2::Sha256;
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+use subtle::ConstantTimeEq;
+use utoipa::{IntoResponses, ToSchema};
+
+type Api_ = State<Arc<Api>>;
+
+/// How acting fails.
+#[derive(IntoResponses)]
+// The document is made of them; nobody makes one.
+#[allow(dead_code)]
+pub(super) enum Refusals {
+    /// It was done
+    #[response(status = 200)]
+    Done(#[to_schema] Outcome),
+    /// It waits for the daemon
+    #[response(status = 202)]
+    Waits(#[to_schema] Outcome),
+    /// The request is not JSON
+    #[response(status = 400, content_type = "application/problem+json")]
+    Bad(#[to_schema] Problem),
+    /// No token, or a wrong one
+    #[response(status = 401, content_type = "application/problem+json")]
+    Stranger(#[to_schema] Problem),
+    /// Nobody may act: no token is set
+    #[response(status = 403, content_type = "application/problem+json")]
+    Off(#[to_schema] Problem),
+    /// There is none
+    #[response(status = 404, content_type = "application/problem+json")]
+    None(#[to_schema] Problem),
+    /// It cannot be done now
+    #[response(status = 409, content_type = "application/problem+json")]
+    Cannot(#[to_schema] Problem),
+    /// The body is too large
+    #[response(status = 413, content_type = "application/problem+json")]
+    Large(#[to_schema] Problem),
+    /// The body is not sent as JSON
+    #[response(status = 415, content_type = "application/problem+json")]
+    Kind(#[to_schema] Problem),
+    /// A field is wrong; it is named
+    #[response(status = 422, content_type = "application/problem+json")]
+    Wrong(#[to_schema] Problem),
+    /// The database does not answer
+    #[response(status = 503, content_type = "application/problem+json")]
+    Late(#[to_schema] Problem),
+}
+
+/// Why it is done, and by whom, for the record.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Reason {
+    /// Why.
+    #[schema(min_length = 1, max_length = 500, example = "spreads have widened")]
+    why: String,
+    /// Who, beside that the token was shown.
+    #[serde(default)]
+    #[schema(max_length = 64, example = "alice")]
+    by: Option<String>,
+}
+
+/// What became of it.
+#[derive(ToSchema)]
+// Stands for the answer's form in the document.
+#[allow(dead_code)]
+pub(super) struct Outcome {
+    /// Number of the command, where one was left.
+    command_id: Option<i64>,
+    /// Null while it waits.
+    done: Option<bool>,
+    /// In a line.
+    outcome: Option<String>,
+}
+
+/// Somebody who showed the token, and a keyed hash of the address.
+pub(super) struct Operator {
+    ip_hash: Option<String>,
+}
+
+impl FromRequestParts<Arc<Api>> for Operator {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Problem> {
+        let Some(token) = &api.action_token else {
+            return Err(Problem::new(StatusCode::FORBIDDEN, "nobody may act: http.action_token is not set"));
+        };
+        let token = token.expose_secret().as_bytes();
+        let shown = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let shown = shown.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
+        if !bool::from(shown.as_bytes().ct_eq(token)) {
+            return Err(Problem::new(StatusCode::UNAUTHORIZED, "the bearer token of http.action_token is needed"));
+        }
+        let address = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        let ip_hash = address.and_then(|ConnectInfo(address)| {
+            // Keyed: there are so few addresses that a plain hash is no secret.
+            let mac = Hmac::<Sha256>::new_from_slice(token).ok()?;
+            Some(hex::encode(mac.chain_update(address.ip().to_string()).finalize().into_bytes()))
+        });
+        Ok(Self { ip_hash })
+    }
+}
+
+impl Operator {
+    fn request(self, reason: Reason) -> Result<Request, Problem> {
+        let why = reason.why.trim().to_owned();
+        if why.is_empty() || why.chars().count() > 500 || why.contains('\0') {
+            return Err(Problem::field("why", "1 to 500 characters are expected"));
+        }
+        let by = reason.by.unwrap_or_default().trim().to_owned();
+        if by.chars().count() > 64 || by.chars().any(char::is_control) {
+            return Err(Problem::field("by", "at most 64 characters are expected"));
+        }
+        let actor = if by.is_empty() { "operator over HTTP".to_owned() } else { format!("operator {by} over HTTP") };
+        Ok(Request { actor, ip_hash: self.ip_hash, why })
+    }
+}
+
+/// How long an action waits for the daemon to obey before it answers that it waits.
+const PATIENCE: Duration = Duration::from_secs(6);
+const LOOK: Duration = Duration::from_millis(100);
+
+async fn obeyed(api: &Api, id: i64) -> Result<(StatusCode, Json<Value>), Problem> {
+    let until = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        let command = api.store.command(id).await?;
+        let outcome = json!({ "command_id": id, "done": command.done, "outcome": command.outcome });
+        match command.done {
+            Some(true) => return Ok((StatusCode::OK, Json(outcome))),
+            Some(false) => return Err(Problem::new(StatusCode::CONFLICT, command.outcome.unwrap_or_default())),
+            None if tokio::time::Instant::now() > until => return Ok((StatusCode::ACCEPTED, Json(outcome))),
+            None => tokio::time::sleep(LOOK).await,
+        }
+    }
+}
+
+type Acted = Result<(StatusCode, Json<Value>), Problem>;
+
+/// Disable, revive or approve a strategy
+///
+/// Approving lets it go one state further (candidate to shadow, shadow to live) without the gate.
+#[utoipa::path(post, path = "/api/strategies/{id}/{action}", tag = "actions", request_body = Reason, security(("token" = [])),
+    params(("id" = String, Path, description = "Number, id, name, or the first characters of id or genome hash"),
+        ("action" = String, Path, description = "disable, revive or approve")), responses(Refusals))]
+pub(super) async fn strategy_action(
+    State(api): Api_,
+    operator: Operator,
+    Path((id, action)): Path<(String, String)>,
+    Body(reason): Body<Reason>,
+) -> Acted {
+    let kind = match action.as_str() {
+        "disable" => CommandKind::Disable,
+        "revive" => CommandKind::Revive,
+        "approve" => CommandKind::Approve,
+        _ => return Err(Problem::new(StatusCode::NOT_FOUND, "there are disable, revive and approve")),
+    };
+    let request = operator.request(reason)?;
+    let strategy = api.store.find_strategy(&id.replace('\0', "")).await?;
+    let command = api.store.leave_command(kind, &strategy.id.to_string(), &request).await?;
+    obeyed(&api, command).await
+}
+
+/// Let a runner rest, or go on
+#[utoipa::path(post, path = "/api/runners/{name}/{action}", tag = "actions", request_body = Reason, security(("token" = [])),
+    params(("name" = String, Path, description = "continuous or shadow"), ("action" = String, Path, description = "pause or resume")),
+    responses(Refusals))]
+pub(super) async fn runner_action(
+    State(api): Api_,
+    operator: Operator,
+    Path((name, action)): Path<(String, String)>,
+    Body(reason): Body<Reason>,
+) -> Acted {
+    let paused = match (name.as_str(), action.as_str()) {
+        ("continuous" | "shadow", "pause") => true,
+        ("continuous" | "shadow", "resume") => false,
+        _ => return Err(Problem::new(StatusCode::NOT_FOUND, "there are continuous and shadow, pause and resume")),
+    };
+    let request = operator.request(reason)?;
+    api.store.pause_runner(&name, paused, &request).await?;
+    let outcome = if paused { "it rests when what it does now is done" } else { "it goes on" };
+    Ok((StatusCode::OK, Json(json!({ "command_id": null, "done": true, "outcome": format!("{name}: {outcome}") }))))
+}
+
+/// Run the failed backtest of a dead letter again
+#[utoipa::path(post, path = "/api/dead-letters/{id}/retry", tag = "actions", request_body = Reason, security(("token" = [])),
+    params(("id" = i64, Path, description = "Its number")), responses(Refusals))]
+pub(super) async fn retry(State(api): Api_, operator: Operator, At(id): At<i64>, Body(reason): Body<Reason>) -> Acted {
+    let request = operator.request(reason)?;
+    api.store.dead_letter(id).await?;
+    let command = api.store.leave_command(CommandKind::Retry, &id.to_string(), &request).await?;
+    obeyed(&api, command).await
+}
+
+/// Acknowledge a drift alert
+#[utoipa::path(post, path = "/api/drift-alerts/{id}/acknowledge", tag = "actions", request_body = Reason, security(("token" = [])),
+    params(("id" = i64, Path, description = "Its number")), responses(Refusals))]
+pub(super) async fn acknowledge(
+    State(api): Api_,
+    operator: Operator,
+    At(id): At<i64>,
+    Body(reason): Body<Reason>,
+) -> Acted {
+    let request = operator.request(reason)?;
+    api.store.note_action("acknowledge", ("drift_alert", &id.to_string()), &request).await?;
+    api.store.acknowledge_alert(id, &request.actor, Some(&request.why)).await?;
+    Ok((
+        StatusCode::OK,
+        Json(json!({ "command_id": null, "done": true, "outcome": format!("alert {id} is acknowledged") })),
+    ))
+}
+
+/// Whether the token is right
+#[utoipa::path(get, path = "/api/token", tag = "actions", security(("token" = [])), responses(Refusals))]
+pub(super) async fn token(_: Operator) -> Answer {
+    Ok(Json(form(json!({ "done": true, "outcome": "the token is right" }))))
+}

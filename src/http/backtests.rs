@@ -1,0 +1,130 @@
+//! What the service needs from whoever has candles and an engine: the composition root implements it.
+
+use crate::engine::{DailyEquity, Performance, Trade};
+use crate::market::{CandleSeries, MarketKind, Symbol};
+use crate::store::Strategy as StoredStrategy;
+use async_trait::async_trait;
+use genome::{Strategy, Timeframe};
+use serde_json::Value;
+
+/// A backtest to run.
+#[derive(Clone, Debug)]
+pub struct BacktestOrder {
+    /// What to test.
+    pub strategy: Strategy,
+    /// On which symbol.
+    pub symbol: Symbol,
+    /// First candle that may be traded, UTC ms.
+    pub from_ms: i64,
+    /// End, exclusive, UTC ms.
+    pub to_ms: i64,
+    /// Capital at the start, quote units.
+    pub initial_capital: f64,
+}
+
+/// What came of it.
+#[derive(Clone, Debug)]
+pub struct BacktestDone {
+    /// What a replay needs, an object.
+    pub parameters: Value,
+    /// First candle that may be traded, UTC ms.
+    pub from_ms: i64,
+    /// End, exclusive, UTC ms: not after the newest closed candle.
+    pub to_ms: i64,
+    /// Names the candles.
+    pub data_version: String,
+    /// Candles in the window.
+    pub candles: u64,
+    /// Candles of the window that are missing.
+    pub missing_candles: u64,
+    /// What came out.
+    pub performance: Performance,
+    /// Equity at each 00:00 UTC, start and end included.
+    pub daily_equity: Vec<DailyEquity>,
+    /// In order of entry.
+    pub trades: Vec<Trade>,
+}
+
+/// A stretch of a strategy's life with its curve and trades: stored ones, or computed again from cached candles.
+#[derive(Clone, Debug)]
+pub struct Stretch {
+    /// `backtest`, `holdout`, `shadow` or `live`.
+    pub source: &'static str,
+    /// First candle traded, UTC ms.
+    pub from_ms: i64,
+    /// End, exclusive, UTC ms.
+    pub to_ms: i64,
+    /// Equity at each 00:00 UTC; empty where it is not known.
+    pub daily_equity: Vec<DailyEquity>,
+    /// In order of entry.
+    pub trades: Vec<Trade>,
+    /// What a reader should know, such as why there is no curve.
+    pub note: Option<String>,
+}
+
+/// What is cached of one symbol and interval.
+#[derive(Clone, Debug)]
+#[allow(missing_docs)]
+pub struct Coverage {
+    pub market: String,
+    pub symbol: String,
+    pub interval: String,
+    pub candles: u64,
+    /// Month, candles there, candles expected between the first and the last one of the month, content hash.
+    pub months: Vec<(String, u64, u64, String)>,
+    /// Months that cannot be read.
+    pub damaged: Vec<String>,
+}
+
+/// Why it could not be done.
+#[derive(Clone, Debug)]
+pub enum Refusal {
+    /// The request is wrong: field, and why.
+    Field(&'static str, String),
+    /// What this field names is not there: field, and why.
+    Missing(&'static str, String),
+    /// It may work later.
+    Busy(String),
+    /// It failed; one line that may be shown.
+    Failed(String),
+}
+
+/// Candles and the engine.
+#[async_trait]
+pub trait Backtests: Send + Sync + 'static {
+    /// The timeframe, market and symbols of strategies that name none.
+    fn customary(&self) -> (Timeframe, MarketKind, Vec<Symbol>);
+
+    /// Fetches the candles that are missing and runs a backtest.
+    ///
+    /// # Errors
+    /// When there are no candles, or the strategy cannot be evaluated.
+    async fn run(&self, order: BacktestOrder) -> Result<BacktestDone, Refusal>;
+
+    /// Backtest, hold-out and paper runs of a stored strategy, in order of their windows.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    async fn stretches(&self, strategy: &StoredStrategy) -> Result<Vec<Stretch>, Refusal>;
+
+    /// Cached candles that open in `[from_ms, to_ms)`; nothing is fetched.
+    ///
+    /// # Errors
+    /// When the cache cannot be read.
+    async fn candles(
+        &self,
+        symbol: &Symbol,
+        interval: Timeframe,
+        from_ms: i64,
+        to_ms: i64,
+    ) -> Result<CandleSeries, Refusal>;
+
+    /// What is cached.
+    ///
+    /// # Errors
+    /// When the cache cannot be read.
+    async fn coverage(&self) -> Result<Vec<Coverage>, Refusal>;
+
+    /// The settings, in the order of their keys, without secrets: key, value, who set it.
+    fn settings(&self) -> Vec<(String, Value, String)>;
+}

@@ -1,0 +1,113 @@
+//! What happens now, as server-sent events: one look at the store a second, however many listen; none while nobody does.
+
+use super::api::Api;
+use crate::store::Page;
+use axum::{
+    extract::State,
+    response::sse::{Event, KeepAlive, Sse},
+};
+use futures::{Stream, StreamExt};
+use serde_json::{Value, json};
+use std::{
+    convert::Infallible,
+    sync::{Arc, Weak},
+    time::Duration,
+};
+use tokio::sync::broadcast;
+
+/// Between two looks.
+const LOOK: Duration = Duration::from_secs(1);
+/// Events that a slow listener may be behind before it misses some; it is told to read everything again.
+const BEHIND: usize = 256;
+
+/// An event on its way to everybody who listens.
+#[derive(Clone, Debug)]
+pub(super) struct Happened {
+    kind: &'static str,
+    data: Arc<str>,
+}
+
+/// Who looks, and to whom it is told.
+pub(super) struct Events {
+    told: broadcast::Sender<Happened>,
+}
+
+impl Events {
+    pub(super) fn new() -> Self {
+        Self { told: broadcast::channel(BEHIND).0 }
+    }
+
+    /// Looks for as long as the API lives.
+    pub(super) fn watch(api: &Arc<Api>) {
+        let api = Arc::downgrade(api);
+        tokio::spawn(async move { look(&api).await });
+    }
+}
+
+async fn look(api: &Weak<Api>) {
+    let (mut seen, mut generation, mut numbers) = (None, None, Value::Null);
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let Some(api) = api.upgrade() else { return };
+        let told = &api.events.told;
+        if told.receiver_count() == 0 {
+            // Who listens later reads everything first.
+            seen = None;
+            continue;
+        }
+        let tell = |kind, data: Value| drop(told.send(Happened { kind, data: data.to_string().into() }));
+        let after = match seen {
+            Some(after) => after,
+            None => match api.store.recent_transitions(Page::first(1)).await {
+                Ok(newest) => newest.first().map_or(0, |t| t.seq),
+                Err(_) => continue,
+            },
+        };
+        seen = Some(after);
+        if let Ok(news) = api.store.transitions_after(after, 200).await {
+            for t in news {
+                seen = Some(t.seq);
+                tell(
+                    "transition",
+                    json!({
+                        "seq": t.seq, "strategy": t.strategy_name, "strategy_uuid": t.strategy_id, "from": t.from,
+                        "to": t.to, "summary": t.summary, "actor": t.actor, "at_ms": t.at_market_ms, "at": t.created_at,
+                    }),
+                );
+            }
+        }
+        if let Ok(newest) = api.store.recent_generations(Page::first(1)).await
+            && let Some(g) = newest.first()
+            && generation != Some((g.session_id, g.number))
+        {
+            generation = Some((g.session_id, g.number));
+            tell("generation", json!(g));
+        }
+        // A daemon in trouble says nothing here; its health says why.
+        if let Ok(snapshot) = api.reader.read().await {
+            let now = json!(super::Stats::from(snapshot));
+            if now != numbers {
+                tell("stats", now.clone());
+                numbers = now;
+            }
+        }
+    }
+}
+
+/// What happens now, as server-sent events: transition, generation, stats; `behind` says that some were missed
+#[utoipa::path(get, path = "/api/events", tag = "read",
+    responses((status = 200, description = "Events without an end", content_type = "text/event-stream", body = String)))]
+pub(super) async fn events(State(api): State<Arc<Api>>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+    let listening = api.events.told.subscribe();
+    let stream = futures::stream::unfold(listening, async |mut listening| {
+        let event = match listening.recv().await {
+            Ok(happened) => Event::default().event(happened.kind).data(&*happened.data),
+            Err(broadcast::error::RecvError::Lagged(_)) => Event::default().event("behind").data("{}"),
+            Err(broadcast::error::RecvError::Closed) => return None,
+        };
+        Some((Ok(event), listening))
+    });
+    // A stream without an end must not hold up the end of the daemon.
+    let stream = stream.take_until(api.stop.clone().cancelled_owned());
+    Sse::new(stream).keep_alive(KeepAlive::new().interval(Duration::from_secs(15)))
+}

@@ -1,0 +1,127 @@
+//! What comes in with a request, read so that a wrong one is answered with a problem that names the field.
+
+use super::Problem;
+use axum::{
+    extract::{FromRequest, FromRequestParts, Json, Path, Query, Request, rejection::JsonRejection},
+    http::{StatusCode, request::Parts},
+};
+use serde::de::DeserializeOwned;
+
+/// A JSON body.
+pub(super) struct Body<T>(pub(super) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
+    type Rejection = Problem;
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        match Json::<T>::from_request(request, state).await {
+            Ok(Json(value)) => Ok(Self(value)),
+            Err(rejection) => Err(refused_body(&rejection)),
+        }
+    }
+}
+
+fn refused_body(rejection: &JsonRejection) -> Problem {
+    let text = rejection.body_text();
+    match rejection {
+        JsonRejection::JsonDataError(_) => {
+            let (field, detail) = field_of(said(&text));
+            Problem { field, ..Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail) }
+        }
+        JsonRejection::JsonSyntaxError(_) => {
+            Problem::new(StatusCode::BAD_REQUEST, format!("the body is not JSON: {}", said(&text)))
+        }
+        JsonRejection::MissingJsonContentType(_) => {
+            Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body must be JSON, sent as application/json")
+        }
+        _ if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than http.max_body_kb allows")
+        }
+        _ => Problem::new(rejection.status(), text),
+    }
+}
+
+/// What is said after the library's own preamble.
+fn said(text: &str) -> &str {
+    ["target type: ", "as JSON: ", "query string: "]
+        .iter()
+        .find_map(|lead| text.split_once(lead).map(|(_, rest)| rest))
+        .unwrap_or(text)
+}
+
+/// The field at fault and what is wrong with it, from `risk.size: invalid type ...` or ``missing field `name` ``.
+fn field_of(said: &str) -> (Option<String>, String) {
+    let is_path =
+        |path: &str| !path.is_empty() && path.chars().all(|c| c.is_ascii_alphanumeric() || "_.[]".contains(c));
+    let (path, problem) = match said.split_once(": ") {
+        Some((path, problem)) if is_path(path) => (Some(path), problem),
+        _ => (None, said),
+    };
+    let named = ["missing field `", "unknown field `"].iter().find_map(|lead| problem.split_once(lead));
+    let named = named.and_then(|(_, rest)| rest.split_once('`')).map(|(name, _)| name);
+    // Where serde names the field inside the place that the path leads to.
+    let field = match (path, named) {
+        (Some(path), Some(name)) if !path.ends_with(name) => Some(format!("{path}.{name}")),
+        (Some(path), _) => Some(path.to_owned()),
+        (None, name) => name.map(str::to_owned),
+    };
+    // A place in the text of the body is of no use to who sees the field's name.
+    let problem = problem.split(" at line ").next().unwrap_or(problem).to_owned();
+    (field, problem)
+}
+
+/// Parameters of the query.
+pub(super) struct Params<T>(pub(super) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match Query::<T>::from_request_parts(parts, state).await {
+            Ok(Query(value)) => Ok(Self(value)),
+            Err(rejection) => {
+                let text = rejection.body_text();
+                let (field, detail) = field_of(said(&text));
+                Err(Problem { field, ..Problem::new(StatusCode::BAD_REQUEST, detail) })
+            }
+        }
+    }
+}
+
+/// The one parameter of a path.
+pub(super) struct At<T>(pub(super) T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for At<T> {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match Path::<T>::from_request_parts(parts, state).await {
+            Ok(Path(value)) => Ok(Self(value)),
+            Err(rejection) => Err(Problem {
+                field: Some("id".to_owned()),
+                ..Problem::new(StatusCode::BAD_REQUEST, rejection.body_text())
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::field_of;
+
+    #[test]
+    fn the_field_is_found_in_what_the_reader_says() {
+        let of = |said| {
+            let (field, problem) = field_of(said);
+            (field.unwrap_or_default(), problem)
+        };
+        assert_eq!(of("missing field `name` at line 1 column 2"), ("name".into(), "missing field `name`".into()));
+        assert_eq!(
+            of("entry_rules[1]: invalid type: integer `3`, expected a string at line 1 column 9"),
+            ("entry_rules[1]".into(), "invalid type: integer `3`, expected a string".into())
+        );
+        assert_eq!(
+            of("risk_management.stop: unknown field `stop`, expected one of `a` at line 1 column 2").0,
+            "risk_management.stop"
+        );
+        assert_eq!(of("risk_management: missing field `stop`").0, "risk_management.stop");
+        assert_eq!(of("limit: invalid digit found in string").0, "limit");
+    }
+}

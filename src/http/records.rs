@@ -1,0 +1,138 @@
+//! Lists of what happened and what there is: generations, sessions, data, runners, audit, dead letters, settings.
+
+use super::{
+    api::Api,
+    extract::{At, Params},
+    read::{Answer, Failures, form, short},
+    service::PageParams,
+};
+use axum::{Json, extract::State};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use utoipa::IntoParams;
+
+type Api_ = State<Arc<Api>>;
+
+/// Generations of all islands, newest first
+#[utoipa::path(get, path = "/api/generations", tag = "read", params(PageParams),
+    responses((status = 200, description = "The page", body = Value), Failures))]
+pub(super) async fn generations(State(api): Api_, Params(page): Params<PageParams>) -> Answer {
+    Ok(Json(json!({ "items": form(api.store.recent_generations(api.page(page)?).await?) })))
+}
+
+/// Search sessions, newest first
+#[utoipa::path(get, path = "/api/sessions", tag = "read", params(PageParams),
+    responses((status = 200, description = "The page", body = Value), Failures))]
+pub(super) async fn sessions(State(api): Api_, Params(page): Params<PageParams>) -> Answer {
+    Ok(Json(json!({ "items": form(api.store.sessions(api.page(page)?).await?) })))
+}
+
+/// Deployments: what is live, and how much it may use
+#[utoipa::path(get, path = "/api/deployments", tag = "read",
+    responses((status = 200, description = "Live strategies with their deployments", body = Value), Failures))]
+pub(super) async fn deployments(State(api): Api_) -> Answer {
+    let open = form(api.store.open_deployments().await?);
+    Ok(Json(json!({ "items": open, "live": form(api.store.live_strategies().await?) })))
+}
+
+/// Market regimes that hold now
+#[utoipa::path(get, path = "/api/regimes", tag = "read",
+    responses((status = 200, description = "The regime of each asset", body = Value), Failures))]
+pub(super) async fn regimes(State(api): Api_) -> Answer {
+    Ok(Json(json!({ "items": form(api.store.current_regimes().await?) })))
+}
+
+/// Which alerts.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct AlertParams {
+    /// Those that are closed, too.
+    all: Option<bool>,
+    /// At most so many; `http.max_page_size` is the most.
+    #[param(minimum = 1)]
+    limit: Option<u32>,
+    /// Leave out so many first.
+    #[param(minimum = 0, maximum = 1_000_000_000)]
+    offset: Option<u32>,
+}
+
+/// Drift alerts, newest first
+#[utoipa::path(get, path = "/api/drift-alerts", tag = "read", params(AlertParams),
+    responses((status = 200, description = "The page", body = Value), Failures))]
+pub(super) async fn drift_alerts(State(api): Api_, Params(p): Params<AlertParams>) -> Answer {
+    let page = api.page(PageParams { limit: p.limit, offset: p.offset })?;
+    Ok(Json(json!({ "items": form(api.store.drift_alerts(!p.all.unwrap_or(false), page).await?) })))
+}
+
+/// What candles are cached, month by month, with what names their content
+#[utoipa::path(get, path = "/api/data", tag = "read",
+    responses((status = 200, description = "Coverage by symbol and interval", body = Value), Failures))]
+pub(super) async fn data(State(api): Api_) -> Answer {
+    let coverage = api.backtests.coverage().await?;
+    let items = coverage.into_iter().map(|c| {
+        let months = c.months.into_iter().map(|(month, candles, expected, hash)| {
+            json!({ "month": month, "candles": candles, "expected": expected, "content_sha256": hash })
+        });
+        json!({
+            "market": c.market, "symbol": c.symbol, "interval": c.interval, "candles": c.candles,
+            "months": months.collect::<Vec<_>>(), "damaged": c.damaged,
+        })
+    });
+    let feeds = form(api.store.feeds().await?);
+    Ok(Json(json!({ "items": items.collect::<Vec<_>>(), "feeds": feeds })))
+}
+
+/// Runners, and those that rest because an operator said so
+#[utoipa::path(get, path = "/api/runners", tag = "read",
+    responses((status = 200, description = "Runners", body = Value), Failures))]
+pub(super) async fn runners(State(api): Api_) -> Answer {
+    Ok(Json(json!({ "items": form(api.store.runners().await?), "pauses": form(api.store.pauses().await?) })))
+}
+
+/// Which entries.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct AuditParams {
+    /// About this thing, such as the id of a strategy.
+    #[param(max_length = 200)]
+    entity: Option<String>,
+    /// At most so many; `http.max_page_size` is the most.
+    #[param(minimum = 1)]
+    limit: Option<u32>,
+    /// Leave out so many first.
+    #[param(minimum = 0, maximum = 1_000_000_000)]
+    offset: Option<u32>,
+}
+
+/// Entries of the audit trail, newest first
+#[utoipa::path(get, path = "/api/audit", tag = "read", params(AuditParams),
+    responses((status = 200, description = "The page", body = Value), Failures))]
+pub(super) async fn audit(State(api): Api_, Params(p): Params<AuditParams>) -> Answer {
+    let page = api.page(PageParams { limit: p.limit, offset: p.offset })?;
+    let entity = short("entity", p.entity)?;
+    Ok(Json(json!({ "items": form(api.store.audit_entries(entity.as_deref(), page).await?) })))
+}
+
+/// Dead letters, newest first
+#[utoipa::path(get, path = "/api/dead-letters", tag = "read", params(PageParams),
+    responses((status = 200, description = "The page", body = Value), Failures))]
+pub(super) async fn dead_letters(State(api): Api_, Params(page): Params<PageParams>) -> Answer {
+    Ok(Json(json!({ "items": form(api.store.dead_letters(None, api.page(page)?).await?) })))
+}
+
+/// Every setting and who set it; secrets are hidden
+#[utoipa::path(get, path = "/api/settings", tag = "read",
+    responses((status = 200, description = "The settings", body = Value)))]
+pub(super) async fn settings(State(api): Api_) -> Json<Value> {
+    let rows = api.backtests.settings().into_iter();
+    let rows = rows.map(|(key, value, origin)| json!({ "key": key, "value": value, "origin": origin }));
+    Json(json!({ "items": rows.collect::<Vec<_>>() }))
+}
+
+/// A command that an operator left, and what became of it
+#[utoipa::path(get, path = "/api/commands/{id}", tag = "read", params(("id" = i64, Path, description = "Its number")),
+    responses((status = 200, description = "The command", body = Value), Failures))]
+pub(super) async fn command(State(api): Api_, At(id): At<i64>) -> Answer {
+    Ok(Json(form(api.store.command(id).await?)))
+}

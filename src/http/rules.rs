@@ -1,0 +1,208 @@
+//! A strategy as clients of the service write it, and the strategy that it stands for. Pure.
+//!
+//! Entry rules are joined by `and`, exit rules by `or`. Names are read without regard to case; an indicator without
+//! its parameters takes the customary ones.
+
+use super::Problem;
+use genome::{Distance, Filters, Number, RiskPlan, Rule, SideRules, Size, Strategy, Timeframe};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+/// What `default_entry` stands for.
+const DEFAULT_ENTRY: &str = "ema(12) crosses above ema(26)";
+/// What `default_exit` stands for.
+const DEFAULT_EXIT: &str = "ema(12) crosses below ema(26)";
+
+/// A strategy to store.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StrategyRequest {
+    /// For people.
+    #[schema(min_length = 1, max_length = 200, example = "dip")]
+    pub(super) name: String,
+    /// Conditions that must all hold at a candle's close to buy at the next open, such as `RSI < 30`, or
+    /// `default_entry`.
+    #[schema(min_items = 1, max_items = 16, example = json!(["RSI < 30", "MACD_histogram > 0", "close > resistance"]))]
+    pub(super) entry_rules: Vec<String>,
+    /// Conditions of which one is enough to sell at the next open; `stop_loss_hit` and `take_profit_hit` stand for
+    /// the levels of `risk_management`, `default_exit` for the mirror image of `default_entry`.
+    #[serde(default)]
+    #[schema(max_items = 16, example = json!(["stop_loss_hit", "take_profit_hit", "RSI > 70"]))]
+    pub(super) exit_rules: Vec<String>,
+    /// How much is put in, and where it ends.
+    #[serde(default)]
+    pub(super) risk_management: RiskRequest,
+    /// Candles that rules are evaluated on, such as `15m`; those that the daemon searches on where it is left out.
+    #[serde(default)]
+    #[schema(example = "15m")]
+    pub(super) timeframe: Option<String>,
+}
+
+/// How much is put in, and where it ends. All are fractions: 0.02 is 2 %.
+#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RiskRequest {
+    /// Share of the capital in a position; all of it where it is left out.
+    #[serde(default)]
+    #[schema(minimum = 0.01, maximum = 1.0, example = 0.1)]
+    pub(super) position_size: Option<f64>,
+    /// Distance of the stop-loss below the fill.
+    #[serde(default)]
+    #[schema(minimum = 0.0005, maximum = 0.9, example = 0.02)]
+    pub(super) stop_loss_pct: Option<f64>,
+    /// Distance of the target above the fill.
+    #[serde(default)]
+    #[schema(minimum = 0.0005, maximum = 0.9, example = 0.06)]
+    pub(super) take_profit_pct: Option<f64>,
+}
+
+impl StrategyRequest {
+    /// The canonical strategy, on `timeframe` where the request names none, and what its author should know.
+    pub(super) fn strategy(&self, timeframe: Timeframe) -> Result<(Strategy, Vec<String>), Problem> {
+        let length = self.name.chars().count();
+        if self.name.trim().is_empty() || length > 200 || self.name.contains('\0') {
+            return Err(Problem::field("name", "a name has 1 to 200 characters"));
+        }
+        let timeframe = match &self.timeframe {
+            None => timeframe,
+            Some(text) => text.parse().map_err(|why: String| Problem::field("timeframe", why))?,
+        };
+        let mut entries = Vec::new();
+        for (i, text) in self.entry_rules.iter().enumerate() {
+            let text = if is_word(text, "default_entry") { DEFAULT_ENTRY } else { text };
+            entries.push(rule("entry_rules", i, text)?);
+        }
+        let Some(entry) = joined(entries, Rule::And) else {
+            return Err(Problem::field(
+                "entry_rules",
+                "at least one rule is needed, such as RSI < 30, or default_entry",
+            ));
+        };
+        let (mut exits, mut warnings) = (Vec::new(), Vec::new());
+        let risk = &self.risk_management;
+        let levels = [
+            ("stop_loss_hit", "stop_loss_pct", risk.stop_loss_pct),
+            ("take_profit_hit", "take_profit_pct", risk.take_profit_pct),
+        ];
+        for (i, text) in self.exit_rules.iter().enumerate() {
+            if let Some((word, key, level)) = levels.iter().find(|(word, ..)| is_word(text, word)) {
+                if level.is_none() {
+                    warnings.push(format!("exit_rules[{i}]: {word} never happens without risk_management.{key}"));
+                }
+                continue;
+            }
+            let text = if is_word(text, "default_exit") { DEFAULT_EXIT } else { text };
+            exits.push(rule("exit_rules", i, text)?);
+        }
+        let risk = self.risk_management.plan()?;
+        let long = Some(SideRules { entry, exit: joined(exits, Rule::Or) });
+        let strategy = Strategy { timeframe, long, short: None, risk, filters: Filters::default() };
+        let strategy = strategy.canonical().map_err(|invalid| {
+            let field = match invalid.field.as_str() {
+                field if field.starts_with("long.entry") => "entry_rules",
+                field if field.starts_with("long.exit") => "exit_rules",
+                field if field.starts_with("risk.size") => "risk_management.position_size",
+                field if field.starts_with("risk.stop_loss") => "risk_management.stop_loss_pct",
+                field if field.starts_with("risk.take_profit") => "risk_management.take_profit_pct",
+                _ => "timeframe",
+            };
+            Problem::field(field, invalid.problem)
+        })?;
+        Ok((strategy, warnings))
+    }
+}
+
+impl RiskRequest {
+    fn plan(&self) -> Result<RiskPlan, Problem> {
+        let usual = RiskPlan::default();
+        let within = |key: &str, value: f64, (min, max): (f64, f64)| {
+            let field = format!("risk_management.{key}");
+            let fits = value.is_finite() && (min..=max).contains(&value);
+            let why = || format!("a fraction from {min} to {max} is expected (0.02 is 2 %), not {value}");
+            if fits { Ok(value) } else { Err(Problem::field(field, why())) }
+        };
+        let number = |key: &str, value: f64| {
+            let why = || Problem::field(format!("risk_management.{key}"), "a number is expected");
+            Number::new(value).ok_or_else(why)
+        };
+        let distance = |key: &str, value: Option<f64>, bounds| {
+            let Some(value) = value else { return Ok(None) };
+            // Ten digits: 7 % is not to become 7.000000000000001 %.
+            let percent = (within(key, value, bounds)? * 1e12).round() / 1e10;
+            Ok::<_, Problem>(Some(Distance::Percent(number(key, percent)?)))
+        };
+        let size = match self.position_size {
+            None => usual.size,
+            Some(size) => Size::Fraction(number("position_size", within("position_size", size, (0.01, 1.0))?)?),
+        };
+        Ok(RiskPlan {
+            size,
+            stop_loss: distance("stop_loss_pct", self.stop_loss_pct, (0.0005, 0.9))?,
+            take_profit: distance("take_profit_pct", self.take_profit_pct, (0.0005, 0.9))?,
+            ..usual
+        })
+    }
+}
+
+fn is_word(text: &str, word: &str) -> bool {
+    text.trim().eq_ignore_ascii_case(word)
+}
+
+fn rule(list: &str, i: usize, text: &str) -> Result<Rule, Problem> {
+    text.parse().map_err(|error: genome::ParseError| Problem::field(format!("{list}[{i}]"), error.headline()))
+}
+
+fn joined(mut rules: Vec<Rule>, join: fn(Vec<Rule>) -> Rule) -> Option<Rule> {
+    match rules.len() {
+        0 => None,
+        1 => rules.pop(),
+        _ => Some(join(rules)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_warnings(json: &str) -> Result<(Strategy, Vec<String>), Problem> {
+        serde_json::from_str::<StrategyRequest>(json).unwrap().strategy("15m".parse().unwrap())
+    }
+
+    fn request(json: &str) -> Result<Strategy, Problem> {
+        with_warnings(json).map(|(strategy, _)| strategy)
+    }
+
+    #[test]
+    fn what_people_write_is_what_the_language_says() {
+        let written = request(
+            r#"{"name": "dip", "entry_rules": ["RSI < 30", "MACD_histogram > 0", "close > resistance"],
+                "exit_rules": ["stop_loss_hit", "TAKE_PROFIT_HIT", "RSI > 70"],
+                "risk_management": {"position_size": 0.1, "stop_loss_pct": 0.02, "take_profit_pct": 0.07}}"#,
+        );
+        let meant: Strategy = "15m; long when rsi(14) < 30 and macd_histogram(12, 26, 9) > 0 and close > \
+             swing_resistance(5); exit when rsi(14) > 70; stop 2%; target 7%; size 0.1"
+            .parse()
+            .unwrap();
+        assert_eq!(written.unwrap(), meant);
+        let customary = request(r#"{"name": "x", "entry_rules": ["Default_Entry"], "exit_rules": ["default_exit"]}"#);
+        let meant: Strategy = format!("15m; long when {DEFAULT_ENTRY}; exit when {DEFAULT_EXIT}").parse().unwrap();
+        assert_eq!(customary.unwrap(), meant);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_by_its_field() {
+        let field = |json: &str| request(json).unwrap_err().field.unwrap();
+        assert_eq!(field(r#"{"name": " ", "entry_rules": ["rsi < 30"]}"#), "name");
+        assert_eq!(field(r#"{"name": "x", "entry_rules": []}"#), "entry_rules");
+        assert_eq!(field(r#"{"name": "x", "entry_rules": ["rsi < 30", "rsj > 1"]}"#), "entry_rules[1]");
+        let exits = r#"{"name": "x", "entry_rules": ["rsi < 30"], "exit_rules": ["rsi > 70", "stop_loss_hit"]}"#;
+        let warnings = with_warnings(exits).unwrap().1;
+        assert_eq!(warnings, ["exit_rules[1]: stop_loss_hit never happens without risk_management.stop_loss_pct"]);
+        assert_eq!(field(r#"{"name": "x", "entry_rules": ["rsi < 30"], "timeframe": "7m"}"#), "timeframe");
+        for (key, value) in [("position_size", "1.5"), ("stop_loss_pct", "2"), ("take_profit_pct", "0")] {
+            let json =
+                format!(r#"{{"name": "x", "entry_rules": ["rsi < 30"], "risk_management": {{"{key}": {value}}}}}"#);
+            assert_eq!(field(&json), format!("risk_management.{key}"));
+        }
+    }
+}

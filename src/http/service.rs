@@ -1,0 +1,384 @@
+//! The strategy and backtest service: paths, fields and statuses that existing clients expect.
+
+use super::{
+    Problem,
+    api::Api,
+    backtests::{BacktestOrder, Refusal},
+    extract::{At, Body, Params},
+    rules::StrategyRequest,
+    wire::{EquityPoint, Metrics, TradeView, equity_points, time_ms},
+};
+use crate::market::Symbol;
+use crate::report::{Part, Period, StrategyReport};
+use crate::store::{NewServiceBacktest, NewStrategy, SERVICE_KIND, ServiceBacktest};
+use axum::{
+    Json,
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::{Deserialize, Serialize};
+use std::{sync::Arc, time::Instant};
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+type Api_ = State<Arc<Api>>;
+
+/// A stored strategy.
+#[derive(Serialize, ToSchema)]
+pub(super) struct StrategyStored {
+    /// What `POST /backtest` takes.
+    strategy_id: i64,
+    /// Its identity in the store.
+    uuid: Uuid,
+    /// As it is stored: another one where the same rules were stored before.
+    name: String,
+    /// False where the same rules were stored before.
+    created: bool,
+    /// `candidate` for what is new.
+    #[schema(value_type = String)]
+    state: crate::lifecycle::State,
+    /// In the language's canonical form.
+    rules: String,
+    /// In sentences.
+    description: String,
+    /// What its author should know, such as an exit that never happens.
+    warnings: Vec<String>,
+}
+
+/// Store a strategy
+///
+/// Rules that are stored already are found again: the answer names the stored strategy. What is posted here trades on
+/// paper only when an operator approves it.
+#[utoipa::path(post, path = "/strategies", tag = "service", request_body = StrategyRequest, responses(
+    (status = 201, description = "It is stored", body = StrategyStored),
+    (status = 400, description = "The body is not JSON", body = Problem, content_type = "application/problem+json"),
+    (status = 413, description = "The body is too large", body = Problem, content_type = "application/problem+json"),
+    (status = 415, description = "The body is not sent as JSON", body = Problem, content_type = "application/problem+json"),
+    (status = 422, description = "A field is wrong; it is named", body = Problem, content_type = "application/problem+json"),
+    (status = 503, description = "The database does not answer", body = Problem, content_type = "application/problem+json"),
+))]
+pub(super) async fn post_strategy(State(api): Api_, Body(request): Body<StrategyRequest>) -> Result<Response, Problem> {
+    let (timeframe, market, symbols) = api.backtests.customary();
+    let (strategy, warnings) = request.strategy(timeframe)?;
+    let genome = serde_json::to_value(&strategy).unwrap_or_default();
+    let new = NewStrategy {
+        id: Uuid::now_v7(),
+        name: request.name.trim().to_owned(),
+        genome,
+        canonical: strategy.to_string(),
+        genome_hash: strategy.hash().to_string(),
+        kind: SERVICE_KIND.to_owned(),
+        version: "1.0.0".to_owned(),
+        parent_hashes: Vec::new(),
+        generation: 0,
+        island: None,
+        session_id: None,
+        symbols,
+        market,
+        timeframe: strategy.timeframe,
+        seen_until_ms: None,
+        created_by: "service".to_owned(),
+    };
+    let (stored, created) = api.store.put_strategy(&new).await?;
+    let answer = StrategyStored {
+        strategy_id: stored.number,
+        uuid: stored.id,
+        name: stored.name,
+        created,
+        state: stored.state,
+        rules: stored.canonical,
+        description: genome::describe(&strategy),
+        warnings,
+    };
+    Ok((StatusCode::CREATED, Json(answer)).into_response())
+}
+
+/// A backtest to run.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BacktestRequest {
+    /// As `POST /strategies` answered.
+    #[schema(minimum = 1, example = 1)]
+    strategy_id: i64,
+    /// Such as `BTCUSDT` or `BTC/USDT`.
+    #[schema(min_length = 1, max_length = 40, example = "BTCUSDT")]
+    symbol: String,
+    /// First day (00:00 UTC) or moment traded.
+    #[schema(example = "2024-01-01")]
+    start_date: String,
+    /// End, exclusive: a day (00:00 UTC) or a moment.
+    #[schema(example = "2024-03-01")]
+    end_date: String,
+    /// Quote units; that of the settings where it is left out.
+    #[serde(default)]
+    #[schema(minimum = 1.0, maximum = 1e12, example = 10000.0)]
+    initial_capital: Option<f64>,
+}
+
+/// A finished backtest.
+#[derive(Serialize, ToSchema)]
+pub(super) struct BacktestAnswer {
+    /// What the other paths take.
+    backtest_id: i64,
+    strategy_id: i64,
+    /// Always `completed`: what could not be run is a problem.
+    status: &'static str,
+    symbol: String,
+    start_date: Option<String>,
+    /// Not after the newest closed candle.
+    end_date: Option<String>,
+    initial_capital: Option<f64>,
+    final_capital: Option<f64>,
+    /// Names the candles that it rests on.
+    data_version: String,
+    /// Candles in the window.
+    candles: u64,
+    /// Candles of the window that are missing.
+    missing_candles: u64,
+    duration_ms: u64,
+    metrics: Metrics,
+}
+
+impl From<&ServiceBacktest> for BacktestAnswer {
+    fn from(stored: &ServiceBacktest) -> Self {
+        let b = &stored.backtest;
+        let text = |key: &str| b.parameters[key][0].as_str().unwrap_or_default().to_owned();
+        Self {
+            backtest_id: stored.id,
+            strategy_id: stored.strategy.number,
+            status: "completed",
+            symbol: text("symbols"),
+            start_date: crate::clock::rfc3339(b.from_ms),
+            end_date: crate::clock::rfc3339(b.to_ms),
+            initial_capital: b.parameters["initial_capital"].as_f64(),
+            final_capital: b.daily_equity.last().map(|point| point.equity),
+            data_version: b.data_version.clone(),
+            candles: b.candles,
+            missing_candles: b.missing_candles,
+            duration_ms: b.duration_ms,
+            metrics: Metrics::from(&b.performance),
+        }
+    }
+}
+
+/// Run a backtest
+///
+/// Candles that are missing are fetched first. It is answered when it is done.
+#[utoipa::path(post, path = "/backtest", tag = "service", request_body = BacktestRequest, responses(
+    (status = 200, description = "It ran", body = BacktestAnswer),
+    (status = 400, description = "The body is not JSON", body = Problem, content_type = "application/problem+json"),
+    (status = 404, description = "There is no such strategy, or there are no candles for it; the field is named", body = Problem, content_type = "application/problem+json"),
+    (status = 413, description = "The body is too large", body = Problem, content_type = "application/problem+json"),
+    (status = 415, description = "The body is not sent as JSON", body = Problem, content_type = "application/problem+json"),
+    (status = 422, description = "A field is wrong; it is named", body = Problem, content_type = "application/problem+json"),
+    (status = 429, description = "Too many backtests run", body = Problem, content_type = "application/problem+json"),
+    (status = 503, description = "Database or exchange do not answer", body = Problem, content_type = "application/problem+json"),
+))]
+pub(super) async fn post_backtest(
+    State(api): Api_,
+    Body(request): Body<BacktestRequest>,
+) -> Result<Json<BacktestAnswer>, Problem> {
+    let symbol: Symbol = request.symbol.parse().map_err(|why: String| Problem::field("symbol", why))?;
+    let from_ms = time_ms(&request.start_date).map_err(|why| Problem::field("start_date", why))?;
+    let to_ms = time_ms(&request.end_date).map_err(|why| Problem::field("end_date", why))?;
+    if from_ms >= to_ms {
+        return Err(Problem::field("end_date", "it must be after start_date"));
+    }
+    let initial_capital = request.initial_capital.unwrap_or(api.initial_capital);
+    if !(1.0..=1e12).contains(&initial_capital) {
+        return Err(Problem::field("initial_capital", "1 to 1e12 quote units are expected"));
+    }
+    let stored = api.store.strategy_by_number(request.strategy_id).await.map_err(|error| {
+        let field = matches!(error, crate::store::StoreError::NotFound { .. }).then(|| "strategy_id".to_owned());
+        Problem { field, ..Problem::from(error) }
+    })?;
+    let strategy = serde_json::from_value::<genome::Strategy>(stored.genome.clone());
+    let strategy = strategy.map_err(|_| Problem::field("strategy_id", "its stored genome does not read"))?;
+    let candles = (to_ms - from_ms) / strategy.timeframe.fixed_ms().unwrap_or(30 * 86_400_000);
+    if candles > api.limits.max_backtest_candles {
+        let most = api.limits.max_backtest_candles;
+        return Err(Problem::field(
+            "end_date",
+            format!("{candles} candles of {} are asked for; {most} are the most", strategy.timeframe),
+        ));
+    }
+    let waiting = tokio::time::timeout(api.limits.backtest_wait, api.slots.acquire()).await;
+    let Ok(Ok(_slot)) = waiting else {
+        return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "as many backtests run as http.max_backtests allows"));
+    };
+    let began = Instant::now();
+    let order = BacktestOrder { strategy, symbol, from_ms, to_ms, initial_capital };
+    let done = api.backtests.run(order).await.map_err(Problem::from)?;
+    let new = NewServiceBacktest {
+        strategy_id: stored.id,
+        from_ms: done.from_ms,
+        to_ms: done.to_ms,
+        parameters: done.parameters,
+        data_version: done.data_version,
+        candles: done.candles,
+        missing_candles: done.missing_candles,
+        performance: done.performance,
+        daily_equity: done.daily_equity,
+        trades: done.trades,
+        duration_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+    };
+    let id = api.store.put_service_backtest(&new).await?;
+    let stored = ServiceBacktest { id, backtest: new, strategy: stored, created_at: chrono::DateTime::UNIX_EPOCH };
+    Ok(Json(BacktestAnswer::from(&stored)))
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Field(field, why) => Self::field(field, why),
+            Refusal::Missing(field, why) => {
+                Self { field: Some(field.to_owned()), ..Self::new(StatusCode::NOT_FOUND, why) }
+            }
+            Refusal::Busy(why) => Self::new(StatusCode::SERVICE_UNAVAILABLE, why),
+            Refusal::Failed(why) => {
+                tracing::error!(why, "a request failed");
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, why)
+            }
+        }
+    }
+}
+
+/// The figures of a backtest, beside what it was.
+#[derive(Serialize, ToSchema)]
+pub(super) struct MetricsAnswer {
+    backtest_id: i64,
+    strategy_id: i64,
+    #[serde(flatten)]
+    metrics: Metrics,
+}
+
+/// Figures of a backtest
+#[utoipa::path(get, path = "/backtest/{id}/metrics", tag = "service", params(("id" = i64, Path, description = "Its number")), responses(
+    (status = 200, description = "Its figures", body = MetricsAnswer),
+    (status = 400, description = "The number is none", body = Problem, content_type = "application/problem+json"),
+    (status = 404, description = "There is no such backtest", body = Problem, content_type = "application/problem+json"),
+    (status = 503, description = "The database does not answer", body = Problem, content_type = "application/problem+json"),
+))]
+pub(super) async fn backtest_metrics(State(api): Api_, At(id): At<i64>) -> Result<Json<MetricsAnswer>, Problem> {
+    let stored = api.store.service_backtest(id).await?;
+    let metrics = Metrics::from(&stored.backtest.performance);
+    Ok(Json(MetricsAnswer { backtest_id: id, strategy_id: stored.strategy.number, metrics }))
+}
+
+/// The curve of a backtest.
+#[derive(Serialize, ToSchema)]
+pub(super) struct EquityAnswer {
+    backtest_id: i64,
+    equity: Vec<EquityPoint>,
+}
+
+/// Equity of a backtest, day by day
+#[utoipa::path(get, path = "/backtest/{id}/equity", tag = "service", params(("id" = i64, Path, description = "Its number")), responses(
+    (status = 200, description = "Its equity", body = EquityAnswer),
+    (status = 400, description = "The number is none", body = Problem, content_type = "application/problem+json"),
+    (status = 404, description = "There is no such backtest", body = Problem, content_type = "application/problem+json"),
+    (status = 503, description = "The database does not answer", body = Problem, content_type = "application/problem+json"),
+))]
+pub(super) async fn backtest_equity(State(api): Api_, At(id): At<i64>) -> Result<Json<EquityAnswer>, Problem> {
+    let stored = api.store.service_backtest(id).await?;
+    Ok(Json(EquityAnswer { backtest_id: id, equity: equity_points(&stored.backtest.daily_equity) }))
+}
+
+/// Which part of a list.
+#[derive(Clone, Copy, Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct PageParams {
+    /// At most so many; `http.max_page_size` is the most.
+    #[param(minimum = 1, example = 100)]
+    pub(super) limit: Option<u32>,
+    /// Leave out so many first.
+    #[param(minimum = 0, maximum = 1_000_000_000)]
+    pub(super) offset: Option<u32>,
+}
+
+/// Trades of a backtest.
+#[derive(Serialize, ToSchema)]
+pub(super) struct TradesAnswer {
+    backtest_id: i64,
+    /// How many there are in all.
+    total: usize,
+    /// In order of entry.
+    trades: Vec<TradeView>,
+}
+
+/// Trades of a backtest
+#[utoipa::path(get, path = "/backtest/{id}/trades", tag = "service", params(("id" = i64, Path, description = "Its number"), PageParams), responses(
+    (status = 200, description = "Its trades", body = TradesAnswer),
+    (status = 400, description = "A parameter is wrong; it is named", body = Problem, content_type = "application/problem+json"),
+    (status = 404, description = "There is no such backtest", body = Problem, content_type = "application/problem+json"),
+    (status = 503, description = "The database does not answer", body = Problem, content_type = "application/problem+json"),
+))]
+pub(super) async fn backtest_trades(
+    State(api): Api_,
+    At(id): At<i64>,
+    Params(page): Params<PageParams>,
+) -> Result<Json<TradesAnswer>, Problem> {
+    let page = api.page(page)?;
+    let stored = api.store.service_backtest(id).await?;
+    let all = &stored.backtest.trades;
+    let wanted = all.iter().skip(usize::try_from(page.offset).unwrap_or(usize::MAX)).take(page.limit as usize);
+    Ok(Json(TradesAnswer { backtest_id: id, total: all.len(), trades: wanted.map(TradeView::from).collect() }))
+}
+
+/// A report of a backtest: one HTML page
+#[utoipa::path(get, path = "/backtest/{id}/report", tag = "service", params(("id" = i64, Path, description = "Its number")), responses(
+    (status = 200, description = "The page", content_type = "text/html", body = String),
+    (status = 400, description = "The number is none", body = Problem, content_type = "application/problem+json"),
+    (status = 404, description = "There is no such backtest", body = Problem, content_type = "application/problem+json"),
+    (status = 503, description = "The database does not answer", body = Problem, content_type = "application/problem+json"),
+))]
+pub(super) async fn backtest_report(State(api): Api_, At(id): At<i64>) -> Result<Response, Problem> {
+    let stored = api.store.service_backtest(id).await?;
+    let report = report_of(&stored, api.clock.now_ms());
+    // Everything in it is in it: nothing is to be fetched, whatever stands in a name.
+    let policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
+    let headers = [(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CONTENT_SECURITY_POLICY, policy)];
+    Ok((headers, crate::report::render(&report)).into_response())
+}
+
+/// What the report of a backtest of the service tells.
+#[must_use]
+pub fn report_of(stored: &ServiceBacktest, now_ms: i64) -> StrategyReport {
+    let (s, b) = (&stored.strategy, &stored.backtest);
+    let symbols: Vec<Symbol> = serde_json::from_value(b.parameters["symbols"].clone()).unwrap_or_default();
+    StrategyReport {
+        name: format!("{}: backtest {}", s.name, stored.id),
+        id: s.id.to_string(),
+        genome_hash: s.genome_hash.clone(),
+        state: s.state,
+        disable_reason: s.disable_reason,
+        rules: s.canonical.clone(),
+        words: serde_json::from_value(s.genome.clone()).map(|strategy| genome::describe(&strategy)).unwrap_or_default(),
+        market: s.market,
+        symbols,
+        timeframe: s.timeframe,
+        created_by: s.created_by.clone(),
+        created_at_ms: s.created_at.timestamp_millis(),
+        generation: s.generation,
+        island: s.island.clone(),
+        session: s.session_id.map(|id| id.to_string()),
+        ancestors: Vec::new(),
+        moves: Vec::new(),
+        periods: vec![Period {
+            part: Part::Backtest,
+            from_ms: b.from_ms,
+            to_ms: b.to_ms,
+            performance: Some(b.performance.clone()),
+            daily_equity: b.daily_equity.clone(),
+            trades: b.trades.clone(),
+            setup: serde_json::from_value(b.parameters.clone()).ok().map(|setup: crate::report::Setup| {
+                crate::report::Setup { data_version: Some(b.data_version.clone()), ..setup }
+            }),
+            note: None,
+        }],
+        quality: Vec::new(),
+        made_at_ms: now_ms,
+        made_by: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}

@@ -1,0 +1,315 @@
+//! How often the protocol promotes: on simulated markets of which it is known what there is to find.
+//!
+//! A market is made, [`trial`] is run on it, and what became of it is counted. Never writes a file, never prints.
+
+use super::{Days, Immigrant, Numbers, Plan, Trial, TrialError, TrialPlan, trial};
+use crate::engine::{Costs, Engine, Slippage, SymbolWindow, Window, WindowError};
+use crate::evidence::binomial::clopper_pearson;
+use crate::lifecycle::Gate;
+use crate::market::simulated::{EdgeKind, EdgeSpec, MarketSpec, SimulatedMarket, SpecError};
+use crate::market::{Interval, MarketKind, Symbol};
+use genome::random::Seed;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+const DAY_MS: i64 = 86_400_000;
+/// 2024-01-01, where every market begins.
+const START_MS: i64 = 1_704_067_200_000;
+
+/// What a market has to be found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// Nothing, and trading costs.
+    Noise,
+    /// Nothing, and trading is free.
+    NoiseFreeOfCosts,
+    /// Prices that come back to their mean.
+    MeanReversion,
+    /// Prices that go on where they broke out.
+    Momentum,
+    /// One of the two, in turn, that is gone once a strategy enters shadow.
+    Dying,
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 5] = [Self::Noise, Self::NoiseFreeOfCosts, Self::MeanReversion, Self::Momentum, Self::Dying];
+
+    /// The name on the command line and in JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Noise => "noise",
+            Self::NoiseFreeOfCosts => "noise-free-of-costs",
+            Self::MeanReversion => "mean-reversion",
+            Self::Momentum => "momentum",
+            Self::Dying => "dying",
+        }
+    }
+
+    /// Whether it has an edge, whose strength matters.
+    #[must_use]
+    pub const fn has_edge(self) -> bool {
+        matches!(self, Self::MeanReversion | Self::Momentum | Self::Dying)
+    }
+}
+
+/// One market to try.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Job {
+    /// What it has.
+    pub kind: Kind,
+    /// True annual Sharpe ratio of the edge's natural strategy on one symbol, before costs; 0 without an edge.
+    pub sharpe: f64,
+    /// Which market of its kind and strength, from 0.
+    pub number: u64,
+}
+
+/// How markets are made and tried.
+#[derive(Clone, Copy)]
+#[allow(missing_docs)]
+pub struct Calibration<'a> {
+    pub seed: Seed,
+    pub symbols: &'a [Symbol],
+    pub interval: Interval,
+    pub session: Plan<'a>,
+    pub costs: &'a Costs,
+    pub gate: &'a dyn Gate,
+    pub max_p_value: f64,
+    pub days: Days,
+    pub warmup_days: u32,
+    pub review_ms: i64,
+    pub recent_trades: usize,
+    /// Sessions one after the other on each market, a day apart, each beginning with the best of the one before.
+    pub sessions: u32,
+}
+
+/// What became of one market.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Tried {
+    pub job: Job,
+    pub sessions: u32,
+    /// Sessions whose search beat its null searches.
+    pub selected: u32,
+    /// Sessions with a strategy that entered shadow.
+    pub entered: u32,
+    /// Strategies that went live.
+    pub promoted: u32,
+    pub p_value: f64,
+    pub null_searches: u32,
+    pub evaluations: u64,
+    pub null_evaluations: u64,
+    pub best_holdout_log_e: Option<f64>,
+    pub best_total_log_e: Option<f64>,
+    pub live_after_days: Option<f64>,
+    pub watched: bool,
+    pub left_after_days: Option<f64>,
+}
+
+/// Why a market could not be tried.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum CalibrationError {
+    #[error(transparent)]
+    Market(#[from] SpecError),
+    #[error(transparent)]
+    Trial(#[from] TrialError),
+}
+
+impl Calibration<'_> {
+    /// Makes the job's market and tries it.
+    ///
+    /// # Errors
+    /// When the market cannot be made, or `stop` says so.
+    pub fn run(&self, job: Job, engine: &Engine, stop: &dyn Fn() -> bool) -> Result<Tried, CalibrationError> {
+        let days = self.days;
+        let split_ms = START_MS + i64::from(self.warmup_days + days.search) * DAY_MS;
+        let shadow_ms = split_ms + i64::from(days.holdout) * DAY_MS;
+        let seed = self.seed.child(job.kind.name(), job.number);
+        let mut spec = MarketSpec::noise(seed, START_MS, self.symbols);
+        let ends_ms = match job.kind {
+            Kind::Dying => shadow_ms,
+            _ => shadow_ms + i64::from(days.shadow) * DAY_MS,
+        };
+        if let Some(kind) = edge(job) {
+            let lasting = EdgeSpec::lasting(kind, self.symbols.to_vec(), job.sharpe);
+            spec.edges = vec![EdgeSpec { interval: self.interval, end_ms: Some(ends_ms), ..lasting }];
+        }
+        let market = SimulatedMarket::new(spec)?;
+        let free = Costs { fee_fraction: 0.0, slippage: Slippage::Fixed { bps: 0.0 }, ..*self.costs };
+        let costs = if job.kind == Kind::NoiseFreeOfCosts { &free } else { self.costs };
+        let live = if job.kind.has_edge() && job.kind != Kind::Dying { days.live } else { 0 };
+        let plan = TrialPlan {
+            session: self.session,
+            costs,
+            gate: self.gate,
+            max_p_value: self.max_p_value,
+            numbers: Numbers::FIRST,
+            days: Days { live, ..days },
+            review_ms: self.review_ms,
+            recent_trades: self.recent_trades,
+        };
+        let cut = |from_ms: i64, to_ms: i64| self.cut(&market, from_ms, to_ms);
+        let mut tried: Option<Tried> = None;
+        let (mut numbers, mut immigrants, mut live_at) = (Numbers::FIRST, Vec::new(), Vec::new());
+        for session in 0..self.sessions.max(1) {
+            let split_ms = split_ms + i64::from(session) * DAY_MS;
+            let begins_ms = split_ms + i64::from(days.holdout) * DAY_MS;
+            numbers.promotions = live_at.iter().filter(|at| **at <= begins_ms).count() as u64;
+            let plan = TrialPlan { numbers, ..plan };
+            let seed = seed.child("session", u64::from(session));
+            let found = trial(&plan, engine, &cut, split_ms, seed, std::mem::take(&mut immigrants), stop)?;
+            let after = found.live_after_days.map(|days| begins_ms + (days * DAY_MS as f64) as i64);
+            live_at.extend(after.into_iter().flat_map(|at| vec![at; found.promoted as usize]));
+            let selected = found.searched.p_value <= self.max_p_value;
+            numbers.session += 1;
+            numbers.selected += u64::from(selected);
+            let carried = found.champions.iter();
+            immigrants = carried.map(|(s, seen)| Immigrant { strategy: s.clone(), seen: *seen }).collect();
+            match &mut tried {
+                Some(tried) => tried.add(&found, selected),
+                None => tried = Some(Tried::new(job, &found, selected)),
+            }
+        }
+        // There was at least one session.
+        tried.ok_or(CalibrationError::Trial(TrialError::Stopped))
+    }
+
+    fn cut(&self, market: &SimulatedMarket, from_ms: i64, to_ms: i64) -> Result<Window, WindowError> {
+        let first_ms = from_ms - i64::from(self.warmup_days) * DAY_MS;
+        let one = |symbol: &Symbol| {
+            // The market's own symbols, at its own interval, within a century: nothing is refused.
+            let candles = market.candles(symbol, self.interval, first_ms, to_ms);
+            let candles = candles.unwrap_or_else(|_| crate::market::CandleSeries::new(self.interval));
+            SymbolWindow {
+                market: MarketKind::Spot,
+                symbol: symbol.clone(),
+                candles: Arc::new(candles),
+                finer: None,
+                funding: Arc::from([]),
+            }
+        };
+        Window::new(from_ms, to_ms, self.symbols.iter().map(one).collect())
+    }
+}
+
+fn edge(job: Job) -> Option<EdgeKind> {
+    let reversion = EdgeKind::MeanReversion { lookback: 20, deviations: 2.0, hold: 12 };
+    let momentum = EdgeKind::Momentum { lookback: 48, hold: 16 };
+    match job.kind {
+        Kind::Noise | Kind::NoiseFreeOfCosts => None,
+        Kind::MeanReversion => Some(reversion),
+        Kind::Momentum => Some(momentum),
+        Kind::Dying => Some(if job.number.is_multiple_of(2) { reversion } else { momentum }),
+    }
+}
+
+impl Tried {
+    fn new(job: Job, trial: &Trial, selected: bool) -> Self {
+        Self {
+            job,
+            sessions: 1,
+            selected: u32::from(selected),
+            entered: u32::from(trial.entered > 0),
+            promoted: trial.promoted,
+            p_value: trial.searched.p_value,
+            null_searches: trial.searched.null_searches,
+            evaluations: trial.evaluations,
+            null_evaluations: trial.null_evaluations,
+            best_holdout_log_e: trial.best_holdout_log_e,
+            best_total_log_e: trial.best_total_log_e,
+            live_after_days: trial.live_after_days,
+            watched: trial.watched,
+            left_after_days: trial.left_after_days,
+        }
+    }
+
+    fn add(&mut self, trial: &Trial, selected: bool) {
+        let most = |a: Option<f64>, b: Option<f64>| a.into_iter().chain(b).reduce(f64::max);
+        self.sessions += 1;
+        self.selected += u32::from(selected);
+        self.entered += u32::from(trial.entered > 0);
+        self.promoted += trial.promoted;
+        self.p_value = self.p_value.min(trial.searched.p_value);
+        self.null_searches += trial.searched.null_searches;
+        self.evaluations += trial.evaluations;
+        self.null_evaluations += trial.null_evaluations;
+        self.best_holdout_log_e = most(self.best_holdout_log_e, trial.best_holdout_log_e);
+        self.best_total_log_e = most(self.best_total_log_e, trial.best_total_log_e);
+        self.live_after_days = self.live_after_days.or(trial.live_after_days);
+    }
+}
+
+/// What became of all markets of one kind and strength.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct Row {
+    pub kind: Kind,
+    /// Of the edge; null without one.
+    pub sharpe: Option<f64>,
+    pub markets: u64,
+    /// Markets with at least one live promotion.
+    pub promoted: u64,
+    pub rate: f64,
+    /// Exact interval of the rate (Clopper-Pearson, 95 %).
+    pub ci95: (f64, f64),
+    /// From the beginning of shadow, among promoted markets.
+    pub median_days_to_live: Option<f64>,
+    /// Sessions in all.
+    pub sessions: u64,
+    /// Sessions whose search beat its null searches.
+    pub selected: u64,
+    /// Sessions with a strategy that entered shadow.
+    pub entered: u64,
+    /// Null searches a session, mean.
+    pub null_searches: f64,
+    /// Backtests in all, null searches included.
+    pub evaluations: u64,
+    /// Live strategies that were watched after their edge had died.
+    pub watched: u64,
+    /// Of them, those that were demoted or disabled while they were watched.
+    pub left: u64,
+    /// From the edge's death, among those; negative when it was before.
+    pub median_days_to_demotion: Option<f64>,
+}
+
+/// A row for each kind and strength, in order of kind, then strength.
+#[must_use]
+pub fn rows(tried: &[Tried]) -> Vec<Row> {
+    let mut keys: Vec<(Kind, f64)> = tried.iter().map(|t| (t.job.kind, t.job.sharpe)).collect();
+    keys.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));
+    keys.dedup();
+    let row = |(kind, sharpe): (Kind, f64)| {
+        let of: Vec<&Tried> = tried.iter().filter(|t| t.job.kind == kind && t.job.sharpe == sharpe).collect();
+        let markets = of.len() as u64;
+        let promoted = of.iter().filter(|t| t.promoted > 0).count() as u64;
+        let sum = |value: fn(&Tried) -> u64| of.iter().map(|t| value(t)).sum::<u64>();
+        let sessions = sum(|t| u64::from(t.sessions));
+        Row {
+            kind,
+            sharpe: kind.has_edge().then_some(sharpe),
+            markets,
+            promoted,
+            rate: promoted as f64 / markets as f64,
+            ci95: clopper_pearson(promoted, markets, 0.95).unwrap_or((0.0, 1.0)),
+            median_days_to_live: median(of.iter().filter_map(|t| t.live_after_days).collect()),
+            sessions,
+            selected: sum(|t| u64::from(t.selected)),
+            entered: sum(|t| u64::from(t.entered)),
+            null_searches: sum(|t| u64::from(t.null_searches)) as f64 / sessions as f64,
+            evaluations: sum(|t| t.evaluations + t.null_evaluations),
+            watched: of.iter().filter(|t| t.watched).count() as u64,
+            left: of.iter().filter(|t| t.left_after_days.is_some()).count() as u64,
+            median_days_to_demotion: median(of.iter().filter_map(|t| t.left_after_days).collect()),
+        }
+    };
+    keys.into_iter().map(row).collect()
+}
+
+fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    let n = values.len();
+    if n == 0 { None } else { Some((values[n / 2] + values[(n - 1) / 2]) / 2.0) }
+}

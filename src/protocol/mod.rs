@@ -1,0 +1,32 @@
+//! The evidence protocol as one pure flow: search, null searches, hold-out, shadow, decisions.
+//!
+//! ```text
+//! Searchable --search--> champions --null searches--> p-values --+
+//!                                                                |-> Standing --shadow ledger--> GateEvidence -> gate
+//! Unseen ----------------------------hold-out e-process----------+
+//! ```
+//!
+//! The daemon, `sg-ai calibrate` and the placebo island run this very code. Time is split once: a search is given a
+//! [`Searchable`], which nobody but [`Split::cut`] can make and which ends where the split is; what comes after is
+//! [`Unseen`], which gives its candles only to whoever states what was seen before.
+//!
+//! Never reads a clock, never stores, never fetches a candle.
+
+pub mod calibration;
+mod config;
+mod null;
+mod online;
+mod session;
+mod standing;
+#[cfg(test)]
+mod tests;
+mod timeline;
+mod trial;
+
+pub use config::{ProtocolConfig, ProtocolConfigError};
+pub use null::null_window;
+pub use online::{Numbers, gamma, level};
+pub use session::{Advanced, Candidate, Immigrant, Plan, SearchedP, Session, SessionState};
+pub use standing::{Book, Judged, Standing, judge};
+pub use timeline::{Searchable, SeenBefore, SeenUntil, Split, Unseen};
+pub use trial::{Days, Trial, TrialError, TrialPlan, trial};

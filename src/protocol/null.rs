@@ -1,0 +1,82 @@
+//! Null markets from the candles that a search looked at: the same volatility or the same candles, and nothing to find.
+//!
+//! What happens to a candle is drawn from the seed and the candle's time, so all symbols are flipped and shuffled
+//! alike (their correlation stays), and windows that overlap have the same null candles where they do.
+
+use crate::engine::{SymbolWindow, Window, WindowError};
+use crate::evidence::null_market::Bars;
+use crate::market::{Candle, CandleSeries};
+use genome::random::Seed;
+use std::sync::Arc;
+
+/// The null market number `number`: even ones are mirrored (volatility keeps its clusters, drift goes), odd ones
+/// shuffled (drift stays, clusters go). Volumes go with their candles. Without finer candles, which have no null.
+///
+/// # Errors
+/// Those of a window; not with a window's own candles.
+pub fn null_window(window: &Window, seed: Seed, number: u64) -> Result<Window, WindowError> {
+    let null = |s: &SymbolWindow| {
+        let candles = if number.is_multiple_of(2) { mirrored(&s.candles, seed) } else { shuffled(&s.candles, seed) };
+        SymbolWindow { candles: Arc::new(candles), finer: None, ..s.clone() }
+    };
+    Window::new(window.from_ms(), window.to_ms(), window.symbols().iter().map(null).collect())
+}
+
+/// A number drawn from the seed and a time.
+fn draw(seed: Seed, label: &str, time_ms: i64) -> u64 {
+    seed.child(label, time_ms.cast_unsigned()).0
+}
+
+/// Candles whose moves go up where they went down, in a random half of all times.
+pub(super) fn mirrored(candles: &CandleSeries, seed: Seed) -> CandleSeries {
+    let times = candles.open_times_ms().get(1..).unwrap_or_default();
+    let flipped: Vec<bool> = times.iter().map(|&t| draw(seed, "mirror", t) & 1 == 1).collect();
+    let order: Vec<usize> = (0..candles.len()).collect();
+    bars(candles).mirrored_by(&flipped).map_or_else(|| candles.clone(), |bars| series(candles, &bars, &order))
+}
+
+/// Candles in a random order, what happens inside them and the gaps before them apart.
+fn shuffled(candles: &CandleSeries, seed: Seed) -> CandleSeries {
+    let times = candles.open_times_ms().get(1..).unwrap_or_default();
+    let order = |label: &str| {
+        let mut order: Vec<usize> = (0..times.len()).collect();
+        order.sort_by_cached_key(|&i| (draw(seed, label, times[i]), i));
+        order
+    };
+    let (within, gaps) = (order("within"), order("gaps"));
+    // A candle's volume belongs to what happened inside it.
+    let volumes: Vec<usize> = std::iter::once(0).chain(within.iter().map(|i| i + 1)).collect();
+    bars(candles).shuffled_by(&within, &gaps).map_or_else(|| candles.clone(), |bars| series(candles, &bars, &volumes))
+}
+
+fn bars(candles: &CandleSeries) -> Bars {
+    Bars {
+        open: candles.opens().to_vec(),
+        high: candles.highs().to_vec(),
+        low: candles.lows().to_vec(),
+        close: candles.closes().to_vec(),
+    }
+}
+
+/// New prices at the old times, with the volumes of the candles named by `volumes`.
+fn series(old: &CandleSeries, bars: &Bars, volumes: &[usize]) -> CandleSeries {
+    let mut new = CandleSeries::new(old.interval());
+    for (i, &volume) in volumes.iter().enumerate() {
+        let (open, close) = (bars.open[i], bars.close[i]);
+        let from = old.candle(volume);
+        let candle = Candle {
+            open_time_ms: old.open_times_ms()[i],
+            close_time_ms: old.close_time_ms(i),
+            open,
+            // Logarithms round: a high that was the open's price stays no lower than it.
+            high: bars.high[i].max(open).max(close),
+            low: bars.low[i].min(open).min(close),
+            close,
+            ..from
+        };
+        // In order and possible by construction; one that is not would be left out.
+        let pushed = new.push(&candle);
+        debug_assert_eq!(pushed, Ok(()));
+    }
+    new
+}

@@ -1,0 +1,332 @@
+//! A search session: the search, then searches of null markets until it is known whether there is anything to find.
+//!
+//! Goes forward one generation at a time, whichever search it belongs to; between two its whole state can be stored
+//! and resumed to the bit. Never sees anything but a [`Searchable`].
+//!
+//! **What the p-value is of.** It compares what a search of given size finds here with what the same search finds on
+//! null markets, so the search that counts begins with random strategies and looks at the candles that null markets
+//! have. A session that begins with the best of earlier sessions, or that has finer candles, or whose null searches are
+//! smaller than its own, makes a second search of theirs for it: champions bred for weeks on nearly the same candles
+//! would beat every null search, noise or not. Null searches stop once enough were as good (Besag and Clifford).
+
+use super::null::null_window;
+use super::{ProtocolConfig, Searchable, SeenUntil};
+use crate::engine::{Costs, Engine, Window, WindowError};
+use crate::evidence::null_market::SequentialP;
+use crate::search::{self, Counters, GenerationReport, Individual, SearchConfig, SearchState, Step, Stopped};
+use genome::{Strategy, random::Seed};
+use serde::{Deserialize, Serialize};
+
+/// What a session is told.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan<'a> {
+    /// Settings of each search.
+    pub search: &'a SearchConfig,
+    /// How many null searches.
+    pub protocol: &'a ProtocolConfig,
+    /// Best strategies that stand as candidates (count).
+    pub candidates: usize,
+}
+
+/// A strategy that a session begins with, and what shaped it.
+#[derive(Clone, Debug)]
+#[allow(missing_docs)]
+pub struct Immigrant {
+    pub strategy: Strategy,
+    pub seen: SeenUntil,
+}
+
+/// Which search is under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Stage {
+    Search,
+    Compared,
+    Null,
+    Done,
+}
+
+/// Everything between two generations of a session.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SessionState {
+    seed: Seed,
+    stage: Stage,
+    /// Whether the p-value needs a search of its own.
+    compared_apart: bool,
+    seen: SeenUntil,
+    /// The search under way; `None` when the next one is yet to begin.
+    search: Option<SearchState>,
+    /// The best of the session's search, best first, once it is finished.
+    found: Vec<Individual>,
+    /// The best statistic of the search that is compared.
+    statistic: Option<f64>,
+    /// The best statistic of each null search so far.
+    nulls: Vec<Option<f64>>,
+    real: Counters,
+    null: Counters,
+}
+
+/// What a generation belonged to.
+#[derive(Clone, Debug)]
+pub enum Advanced {
+    /// The session's search.
+    Search(GenerationReport),
+    /// The search that null searches are compared with.
+    Compared(GenerationReport),
+    /// Null search number (from 0).
+    Null(u32, GenerationReport),
+    /// Nothing is left to do.
+    Finished,
+}
+
+/// What the searches say of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SearchedP {
+    /// Of the session; 1 when nothing was found.
+    pub p_value: f64,
+    /// Null searches made.
+    pub null_searches: u32,
+    /// Of them, as good as the real one.
+    pub as_good: u32,
+}
+
+/// One of the best of a session.
+#[derive(Clone, Debug)]
+#[allow(missing_docs)]
+pub struct Candidate {
+    pub individual: Individual,
+    /// By maximum statistic; at least the session's.
+    pub p_value: f64,
+    pub null_searches: u32,
+    pub seen: SeenUntil,
+}
+
+impl SessionState {
+    /// A session at its beginning.
+    #[must_use]
+    pub fn begin(plan: Plan<'_>, seed: Seed, immigrants: Vec<Immigrant>, market: &Searchable) -> Self {
+        let finer = market.window().symbols().iter().any(|s| s.finer.is_some());
+        let smaller = plan.protocol.null_search_fraction < 1.0;
+        let compared_apart = smaller || finer || !immigrants.is_empty();
+        let seen = immigrants.iter().fold(market.seen_until(), |seen, i| seen.join(i.seen));
+        let strategies = immigrants.into_iter().map(|i| i.strategy).collect();
+        Self {
+            seed,
+            stage: Stage::Search,
+            compared_apart,
+            seen,
+            search: Some(search::start(plan.search, seed, strategies)),
+            found: Vec::new(),
+            statistic: None,
+            nulls: Vec::new(),
+            real: Counters::default(),
+            null: Counters::default(),
+        }
+    }
+
+    /// Whether nothing is left to do.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.stage == Stage::Done
+    }
+
+    /// Generations of the session's own search so far; of null searches none.
+    #[must_use]
+    pub fn generation(&self) -> Option<u32> {
+        if self.stage == Stage::Search { self.search.as_ref().map(|s| s.generation) } else { None }
+    }
+
+    /// Null searches finished.
+    #[must_use]
+    pub fn null_searches(&self) -> usize {
+        self.nulls.len()
+    }
+
+    /// Evaluations on the real candles, of finished searches and of the one under way.
+    #[must_use]
+    pub fn real_counters(&self) -> Counters {
+        let under_way = self.search.as_ref().filter(|_| self.stage != Stage::Null);
+        under_way.map_or(self.real, |s| added(self.real, s.counters))
+    }
+
+    /// Evaluations on null markets, likewise.
+    #[must_use]
+    pub fn null_counters(&self) -> Counters {
+        let under_way = self.search.as_ref().filter(|_| self.stage == Stage::Null);
+        under_way.map_or(self.null, |s| added(self.null, s.counters))
+    }
+
+    fn sequential(&self, enough: u32) -> Option<SequentialP> {
+        let mut p = SequentialP::new(self.statistic?, enough.into())?;
+        // A null market on which nothing was found is not as good as one on which something was.
+        self.nulls.iter().for_each(|null| p.observe(null.unwrap_or(f64::NEG_INFINITY)));
+        Some(p)
+    }
+
+    /// What the searches say, once the session is finished.
+    #[must_use]
+    pub fn searched(&self, protocol: &ProtocolConfig) -> SearchedP {
+        let as_good = self.statistic.map_or(0, |real| self.nulls.iter().flatten().filter(|n| **n >= real).count());
+        SearchedP {
+            p_value: self.sequential(protocol.null_exceedances).map_or(1.0, |p| p.p_value()),
+            null_searches: self.nulls.len() as u32,
+            as_good: as_good as u32,
+        }
+    }
+
+    /// The session's best, best first; empty before it is finished.
+    #[must_use]
+    pub fn candidates(&self, plan: Plan<'_>) -> Vec<Candidate> {
+        if !self.is_finished() {
+            return Vec::new();
+        }
+        let session = self.searched(plan.protocol);
+        let one = |individual: &Individual| {
+            let own = statistic(individual);
+            let as_good = self.nulls.iter().filter(|null| own.is_none_or(|own| null.is_some_and(|n| n >= own))).count();
+            let p_value = (1 + as_good) as f64 / (1 + self.nulls.len()) as f64;
+            Candidate {
+                individual: individual.clone(),
+                p_value: p_value.max(session.p_value),
+                null_searches: session.null_searches,
+                seen: self.seen,
+            }
+        };
+        self.found.iter().map(one).collect()
+    }
+}
+
+/// What strategies are compared by across markets: the part of the fitness that grows with the sober t of daily net
+/// returns and with nothing else.
+fn statistic(individual: &Individual) -> Option<f64> {
+    Some(individual.measured.as_ref()?.components?.significance)
+}
+
+fn best_statistic(found: &[Individual]) -> Option<f64> {
+    found.iter().filter_map(statistic).reduce(f64::max)
+}
+
+fn added(a: Counters, b: Counters) -> Counters {
+    Counters {
+        evaluations: a.evaluations + b.evaluations,
+        failures: a.failures + b.failures,
+        duplicates_skipped: a.duplicates_skipped + b.duplicates_skipped,
+        twins_dropped: a.twins_dropped + b.twins_dropped,
+        t_count: a.t_count + b.t_count,
+        t_sum: a.t_sum + b.t_sum,
+        t_sum_of_squares: a.t_sum_of_squares + b.t_sum_of_squares,
+        t_max: a.t_max.into_iter().chain(b.t_max).reduce(f64::max),
+    }
+}
+
+/// A session on its market. What it keeps beside the state only saves work.
+#[derive(Debug)]
+pub struct Session<'a> {
+    plan: Plan<'a>,
+    /// Settings of the searches that are compared.
+    compared: SearchConfig,
+    market: &'a Searchable,
+    engine: &'a Engine,
+    costs: &'a Costs,
+    /// The market of a search that is compared, and of which one.
+    other: Option<(Option<u32>, Window)>,
+}
+
+impl<'a> Session<'a> {
+    /// Ready to go on with any state of this session.
+    #[must_use]
+    pub fn new(plan: Plan<'a>, market: &'a Searchable, engine: &'a Engine, costs: &'a Costs) -> Self {
+        Self { plan, compared: plan.protocol.compared(plan.search), market, engine, costs, other: None }
+    }
+
+    /// One generation more.
+    ///
+    /// # Errors
+    /// When `stop` says so; the state from before is what to go on from.
+    pub fn advance(
+        &mut self,
+        mut state: SessionState,
+        stop: &dyn Fn(Step) -> bool,
+    ) -> Result<(SessionState, Advanced), Stopped> {
+        let number = state.nulls.len() as u32;
+        let seed = match state.stage {
+            Stage::Search => state.seed,
+            Stage::Compared => state.seed.child("compared", 0),
+            Stage::Null => state.seed.child("null", u64::from(number)),
+            Stage::Done => return Ok((state, Advanced::Finished)),
+        };
+        if state.stage != Stage::Search {
+            let null = (state.stage == Stage::Null).then_some(number);
+            self.prepare(state.seed, null);
+        }
+        let config = if state.stage == Stage::Search { self.plan.search } else { &self.compared };
+        let before = state.search.take().unwrap_or_else(|| search::start(config, seed, Vec::new()));
+        let (after, report) = match state.stage {
+            Stage::Search => search::advance(config, before, &self.market.evaluator(self.engine, self.costs), stop)?,
+            _ => {
+                let (engine, costs) = (self.engine, self.costs);
+                let window = self.other.as_ref().map_or(self.market.window(), |(_, window)| window);
+                search::advance(config, before, &search::WindowEvaluator { engine, window, costs }, stop)?
+            }
+        };
+        let advanced = match state.stage {
+            Stage::Search => Advanced::Search(report),
+            Stage::Compared => Advanced::Compared(report),
+            Stage::Null | Stage::Done => Advanced::Null(number, report),
+        };
+        if after.is_finished(config) {
+            self.conclude(&mut state, &after);
+        } else {
+            state.search = Some(after);
+        }
+        Ok((state, advanced))
+    }
+
+    /// Makes the candles of a null market, or those of the real one without finer ones.
+    fn prepare(&mut self, seed: Seed, null: Option<u32>) {
+        if self.other.as_ref().is_some_and(|(which, _)| *which == null) {
+            return;
+        }
+        let real = self.market.window();
+        let made: Result<Window, WindowError> = match null {
+            Some(number) => {
+                let seed = seed.child("null market", u64::from(number));
+                null_window(real, seed, u64::from(number))
+            }
+            None => {
+                let plain = real.symbols().iter().map(|s| crate::engine::SymbolWindow { finer: None, ..s.clone() });
+                Window::new(real.from_ms(), real.to_ms(), plain.collect())
+            }
+        };
+        // The same times and symbols as a window that exists: nothing about it can be refused.
+        self.other = made.ok().map(|window| (null, window));
+    }
+
+    /// A search has ended: what becomes of it, and what comes next.
+    fn conclude(&self, state: &mut SessionState, search: &SearchState) {
+        let found = search::champions(search, self.plan.candidates);
+        let best = best_statistic(&found);
+        let counters = if state.stage == Stage::Null { &mut state.null } else { &mut state.real };
+        *counters = added(*counters, search.counters);
+        match state.stage {
+            Stage::Search => {
+                state.found = found;
+                state.statistic = best;
+                state.stage = if state.compared_apart { Stage::Compared } else { Stage::Null };
+            }
+            Stage::Compared => {
+                state.statistic = best;
+                state.stage = Stage::Null;
+            }
+            Stage::Null | Stage::Done => state.nulls.push(best),
+        }
+        let protocol = self.plan.protocol;
+        let sequential = state.sequential(protocol.null_exceedances);
+        let hopeless = sequential.is_none_or(|p| p.stopped());
+        let enough = state.nulls.len() >= protocol.null_searches as usize;
+        if state.stage == Stage::Null && (state.found.is_empty() || hopeless || enough) {
+            state.stage = Stage::Done;
+        }
+    }
+}

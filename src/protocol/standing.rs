@@ -1,0 +1,178 @@
+//! Where a strategy stands: what its search proved, what its hold-out proved, and the capital that shadow goes on with.
+//!
+//! Stored with the strategy when its session ends and never changed after: shadow is computed anew from its ledger.
+
+use super::{Candidate, Searchable, SeenUntil, Unseen};
+use crate::engine::{Costs, Engine, Ledger, Performance, Trade, Wanted, Window};
+use crate::evidence::marked::Marked;
+use crate::evidence::wealth::{Bets, Wealth};
+use crate::lifecycle::{EValues, ProtocolEvidence};
+use crate::market::{Interval, Symbol};
+use genome::Strategy;
+use serde::{Deserialize, Serialize};
+
+/// The bets on a strategy and what they have come to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Book {
+    timeframe: Interval,
+    /// Mean exposure to each symbol over the search window, notional over risk.
+    exposure: Vec<(Symbol, f64)>,
+    excess: Wealth,
+    plain: Wealth,
+}
+
+impl Book {
+    /// Bets that the search window's ledger suggests; nothing won or lost yet.
+    #[must_use]
+    pub fn open(strategy: &Strategy, ledger: &Ledger, window: &Window) -> Self {
+        let timeframe = strategy.timeframe;
+        let marked = Marked::new(ledger, window, timeframe);
+        let exposure = marked.mean_exposure();
+        let steps = marked.steps(&exposure);
+        let suggested = |value: fn(&crate::evidence::marked::Step) -> f64| {
+            Wealth::new(Bets::suggested_by(&steps.iter().map(value).collect::<Vec<_>>()))
+        };
+        let names = window.symbols().iter().map(|s| s.symbol.clone());
+        Self {
+            timeframe,
+            excess: suggested(|s| s.excess_r),
+            plain: suggested(|s| s.result_r),
+            exposure: names.zip(exposure).collect(),
+        }
+    }
+
+    /// Takes a ledger in that follows what was seen so far. Symbols that were not searched have no exposure to take
+    /// away.
+    pub fn observe(&mut self, ledger: &Ledger, window: &Window) {
+        let of = |symbol: &Symbol| self.exposure.iter().find(|(name, _)| name == symbol).map_or(0.0, |(_, e)| *e);
+        let exposure: Vec<f64> = window.symbols().iter().map(|s| of(&s.symbol)).collect();
+        let steps = Marked::new(ledger, window, self.timeframe).steps(&exposure);
+        self.excess.observe(steps.iter().map(|s| s.excess_r));
+        self.plain.observe(steps.iter().map(|s| s.result_r));
+    }
+
+    /// What they have come to.
+    #[must_use]
+    pub fn values(&self) -> EValues {
+        EValues { log_excess: self.excess.log_e(), log_plain: self.plain.log_e() }
+    }
+}
+
+/// What is known of a strategy when its session ends.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Standing {
+    /// By maximum statistic over null searches; `None` where nobody searched.
+    pub p_value: Option<f64>,
+    /// Null searches that it rests on.
+    pub null_searches: u32,
+    /// What shaped it.
+    pub seen_until_ms: i64,
+    /// What the online procedure lets it use up, fraction.
+    pub level: f64,
+    /// Over the hold-out.
+    pub holdout: EValues,
+    /// After the hold-out.
+    pub book: Book,
+}
+
+impl Standing {
+    /// For the candidate gate.
+    #[must_use]
+    pub fn evidence(&self) -> ProtocolEvidence {
+        ProtocolEvidence {
+            p_value: self.p_value,
+            null_searches: self.null_searches,
+            holdout: Some(self.holdout),
+            shadow: None,
+            total: Some(self.holdout),
+            level: Some(self.level),
+        }
+    }
+
+    /// For the gate of shadow, with the ledger of the run so far. `window` begins where shadow began.
+    ///
+    /// The e-value of shadow alone is that of hold-out and shadow over that of the hold-out: bets whose weights are
+    /// what the hold-out left them, which was known when shadow began. They have learned how much to bet.
+    #[must_use]
+    pub fn with(&self, ledger: &Ledger, window: &Window) -> ProtocolEvidence {
+        let mut book = self.book.clone();
+        book.observe(ledger, window);
+        let total = book.values();
+        let since = |total: Option<f64>, before: Option<f64>| total.zip(before).map(|(total, before)| total - before);
+        let shadow = EValues {
+            log_excess: since(total.log_excess, self.holdout.log_excess),
+            log_plain: since(total.log_plain, self.holdout.log_plain),
+        };
+        ProtocolEvidence { shadow: Some(shadow), total: Some(total), ..self.evidence() }
+    }
+}
+
+/// A strategy measured on both sides of the split.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Judged {
+    /// Over what the search saw.
+    pub backtest: Performance,
+    /// Over the hold-out.
+    pub holdout: Performance,
+    /// Trades over what the search saw, in order of entry.
+    pub backtest_trades: Vec<Trade>,
+    /// Trades over the hold-out.
+    pub holdout_trades: Vec<Trade>,
+    /// What was proved; without a level, which the online procedure has yet to give.
+    pub standing: Standing,
+}
+
+/// Measures strategies on what the search saw and on what it did not; or says why one cannot be evaluated: it fails,
+/// or it has seen the hold-out.
+#[must_use]
+pub fn judge(
+    candidates: &[(Strategy, Option<f64>, u32, SeenUntil)],
+    (searchable, unseen): (&Searchable, &Unseen),
+    engine: &Engine,
+    costs: &Costs,
+) -> Vec<Result<Judged, String>> {
+    let strategies: Vec<Strategy> = candidates.iter().map(|(strategy, ..)| strategy.clone()).collect();
+    let seen = candidates.iter().map(|c| c.3).max().unwrap_or(searchable.seen_until());
+    let wanted = Wanted { ledger: true, ..Wanted::default() };
+    let on = |window: &Window| engine.evaluate(&strategies, window, costs, wanted);
+    let searched = on(searchable.window());
+    // Whoever has seen too much is left out below; the others are evaluated together.
+    let open = unseen.evidence(seen).or_else(|_| unseen.evidence(searchable.seen_until()));
+    let window = match open {
+        Ok(window) => window,
+        Err(seen) => return vec![Err(seen.to_string()); candidates.len()],
+    };
+    let measured = searched.into_iter().zip(on(window)).zip(candidates);
+    measured
+        .map(|((backtest, holdout), (strategy, p_value, null_searches, seen))| {
+            unseen.evidence(*seen).map_err(|seen| seen.to_string())?;
+            let (backtest, holdout) = (backtest.map_err(|e| e.to_string())?, holdout.map_err(|e| e.to_string())?);
+            let (before, after) = (backtest.ledger.unwrap_or_default(), holdout.ledger.unwrap_or_default());
+            let mut book = Book::open(strategy, &before, searchable.window());
+            book.observe(&after, window);
+            let standing = Standing {
+                p_value: *p_value,
+                null_searches: *null_searches,
+                seen_until_ms: seen.ms(),
+                level: 0.0,
+                holdout: book.values(),
+                book,
+            };
+            Ok(Judged {
+                backtest: backtest.performance,
+                holdout: holdout.performance,
+                backtest_trades: before.trades,
+                holdout_trades: after.trades,
+                standing,
+            })
+        })
+        .collect()
+}
+
+impl From<&Candidate> for (Strategy, Option<f64>, u32, SeenUntil) {
+    fn from(c: &Candidate) -> Self {
+        (c.individual.strategy.clone(), Some(c.p_value), c.null_searches, c.seen)
+    }
+}

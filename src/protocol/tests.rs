@@ -1,0 +1,229 @@
+//! The protocol on small simulated markets: nothing leaks, nothing depends on where it was stopped.
+
+use super::calibration::{Calibration, Job, Kind, rows};
+use super::*;
+use crate::engine::{Costs, Engine, EngineConfig, SymbolWindow, Window, WindowError};
+use crate::lifecycle::{ProtocolGate, Thresholds};
+use crate::market::simulated::{EdgeKind, EdgeSpec, MarketSpec, SimulatedMarket};
+use crate::market::{Interval, MarketKind, Symbol};
+use crate::search::{SearchConfig, Step};
+use genome::random::Seed;
+use std::cell::Cell;
+use std::sync::Arc;
+
+const DAY_MS: i64 = 86_400_000;
+const START_MS: i64 = 1_704_067_200_000;
+const FROM_MS: i64 = START_MS + 5 * DAY_MS;
+const SPLIT_MS: i64 = FROM_MS + 20 * DAY_MS;
+const TO_MS: i64 = SPLIT_MS + 10 * DAY_MS;
+
+fn symbols() -> Vec<Symbol> {
+    vec!["BTCUSDT".parse().unwrap(), "ETHUSDT".parse().unwrap()]
+}
+
+fn search() -> SearchConfig {
+    let mut config = SearchConfig { population_size: 24, generations: 3, min_trades: 10, ..SearchConfig::default() };
+    config.variation.timeframes = vec![Interval::M15, Interval::M30];
+    config.variation.max_lookback_days = 3;
+    config
+}
+
+fn protocol(null_searches: u32) -> ProtocolConfig {
+    ProtocolConfig { null_searches, null_exceedances: null_searches, ..ProtocolConfig::default() }
+}
+
+fn market(seed: u64, sharpe: f64) -> SimulatedMarket {
+    let mut spec = MarketSpec::noise(Seed(seed), START_MS, &symbols());
+    let reversion = EdgeKind::MeanReversion { lookback: 20, deviations: 2.0, hold: 12 };
+    spec.edges = vec![EdgeSpec::lasting(reversion, symbols(), sharpe)];
+    SimulatedMarket::new(spec).unwrap()
+}
+
+/// The candles of `before` up to `seam_ms`, of `after` from then on.
+fn cut(before: &SimulatedMarket, after: &SimulatedMarket, seam_ms: i64, from_ms: i64, to_ms: i64) -> Window {
+    let one = |symbol: &Symbol| {
+        let mut candles = before.candles(symbol, Interval::M15, START_MS, to_ms.min(seam_ms)).unwrap();
+        let later = after.candles(symbol, Interval::M15, seam_ms, to_ms).unwrap();
+        later.candles().for_each(|candle| candles.push(&candle).unwrap());
+        SymbolWindow {
+            market: MarketKind::Spot,
+            symbol: symbol.clone(),
+            candles: Arc::new(candles),
+            finer: None,
+            funding: Arc::from([]),
+        }
+    };
+    Window::new(from_ms, to_ms, symbols().iter().map(one).collect()).unwrap()
+}
+
+fn split(world: &SimulatedMarket, future: &SimulatedMarket, split_ms: i64, to_ms: i64) -> Split {
+    // The seam between the worlds never moves, whatever is cut.
+    let cut = |from_ms, to_ms| Ok::<_, WindowError>(cut(world, future, SPLIT_MS, from_ms, to_ms));
+    Split::cut(cut, FROM_MS, split_ms, to_ms).unwrap()
+}
+
+/// Runs a session to its end, storing and reading its state wherever `interrupt` says so.
+fn finish(split: &Split, protocol: &ProtocolConfig, interrupt: impl Fn(usize) -> bool) -> (SessionState, usize) {
+    let (search, costs, engine) = (search(), Costs::default(), Engine::new(EngineConfig::default()));
+    let plan = Plan { search: &search, protocol, candidates: 4 };
+    let mut state = SessionState::begin(plan, Seed(3), Vec::new(), &split.searchable);
+    let mut session = Session::new(plan, &split.searchable, &engine, &costs);
+    let mut steps = 0;
+    while !state.is_finished() {
+        if interrupt(steps) {
+            // Killed in the middle of what comes next, and begun anew from what was stored.
+            let stored = serde_json::to_vec(&state).unwrap();
+            let asked = Cell::new(0);
+            let stop = |_: Step| {
+                asked.set(asked.get() + 1);
+                asked.get() > 3
+            };
+            assert!(session.advance(state, &stop).is_err());
+            state = serde_json::from_slice(&stored).unwrap();
+            session = Session::new(plan, &split.searchable, &engine, &costs);
+        }
+        (state, _) = session.advance(state, &|_| false).unwrap();
+        steps += 1;
+    }
+    (state, steps)
+}
+
+fn found(split: &Split, protocol: &ProtocolConfig) -> Vec<String> {
+    let search = search();
+    let plan = Plan { search: &search, protocol, candidates: 4 };
+    let (state, _) = finish(split, protocol, |_| false);
+    state.candidates(plan).iter().map(|c| format!("{} {} {:?}", c.individual.hash, c.p_value, c.seen)).collect()
+}
+
+#[test]
+fn nothing_after_the_split_reaches_what_is_found() {
+    let (world, other) = (market(1, 30.0), market(2, 0.0));
+    let protocol = protocol(2);
+    let one = found(&split(&world, &world, SPLIT_MS, TO_MS), &protocol);
+    let another = found(&split(&world, &other, SPLIT_MS, TO_MS), &protocol);
+    assert!(!one.is_empty());
+    assert_eq!(one, another, "the same past, another future");
+
+    // A leak is planted: the search is handed the hold-out, too. The same comparison shows it.
+    let leaked = |future| found(&split(&world, future, TO_MS - DAY_MS, TO_MS), &protocol);
+    assert_ne!(leaked(&world), leaked(&other), "the comparison does not see a leak");
+}
+
+#[test]
+fn what_was_seen_is_no_evidence() {
+    let world = market(1, 30.0);
+    let honest = split(&world, &world, SPLIT_MS, TO_MS);
+    let leaky = split(&world, &world, TO_MS - DAY_MS, TO_MS);
+    assert!(honest.unseen.evidence(honest.searchable.seen_until()).is_ok());
+    let refused = honest.unseen.evidence(leaky.searchable.seen_until());
+    assert_eq!(refused.unwrap_err(), SeenBefore { seen_ms: TO_MS - DAY_MS, from_ms: SPLIT_MS });
+
+    let (search, protocol, engine, costs) =
+        (search(), protocol(1), Engine::new(EngineConfig::default()), Costs::default());
+    let plan = Plan { search: &search, protocol: &protocol, candidates: 4 };
+    let candidates = finish(&leaky, &protocol, |_| false).0.candidates(plan);
+    let asked: Vec<_> = candidates.iter().map(Into::into).collect();
+    assert!(!asked.is_empty());
+    // Bred on part of the hold-out: not judged on it.
+    let judged = judge(&asked, (&honest.searchable, &honest.unseen), &engine, &costs);
+    assert!(judged.iter().all(Result::is_err));
+    let judged = judge(&asked, (&leaky.searchable, &leaky.unseen), &engine, &costs);
+    assert!(judged.iter().all(Result::is_ok));
+    // What an ancestor has seen, its descendants have seen.
+    let immigrant =
+        Immigrant { strategy: candidates[0].individual.strategy.clone(), seen: leaky.searchable.seen_until() };
+    let state = SessionState::begin(plan, Seed(1), vec![immigrant], &honest.searchable);
+    let text = serde_json::to_value(&state).unwrap();
+    assert_eq!(text["seen"], TO_MS - DAY_MS);
+}
+
+#[test]
+fn a_session_that_is_killed_at_any_moment_ends_with_the_same_bits() {
+    let world = market(1, 8.0);
+    let split = split(&world, &world, SPLIT_MS, TO_MS);
+    let protocol = protocol(3);
+    let (whole, steps) = finish(&split, &protocol, |_| false);
+    // The search, the one that is compared, and at least one null search.
+    assert!(steps >= 3 + 2 + 2, "{steps}");
+    assert!(whole.null_counters().evaluations > 0 && whole.real_counters().evaluations > 72);
+    let (interrupted, _) = finish(&split, &protocol, |_| true);
+    assert_eq!(serde_json::to_string(&interrupted).unwrap(), serde_json::to_string(&whole).unwrap());
+}
+
+#[test]
+fn null_markets_keep_what_they_should() {
+    let world = market(1, 0.0);
+    let real = cut(&world, &world, SPLIT_MS, FROM_MS, SPLIT_MS);
+    let closes = |w: &Window, s: usize| w.symbols()[s].candles.closes().to_vec();
+    let moves = |c: &[f64]| c.windows(2).map(|w| (w[1] / w[0]).ln()).collect::<Vec<f64>>();
+    let mirrored = null_window(&real, Seed(5), 0).unwrap();
+    let shuffled = null_window(&real, Seed(5), 1).unwrap();
+    let flips = |s: usize| -> Vec<bool> {
+        let (a, b) = (moves(&closes(&real, s)), moves(&closes(&mirrored, s)));
+        assert!(a.iter().zip(&b).all(|(a, b)| (a.abs() - b.abs()).abs() < 1e-9), "volatility stays candle by candle");
+        a.iter().zip(&b).map(|(a, b)| a.abs() > 1e-9 && (a + b).abs() < 1e-9).collect()
+    };
+    let (first, second) = (flips(0), flips(1));
+    let differ = first.iter().zip(&second).filter(|(a, b)| a != b).count();
+    assert!(differ < first.len() / 50, "flips are common to the symbols: {differ} of {}", first.len());
+    let share = first.iter().filter(|f| **f).count() as f64 / first.len() as f64;
+    assert!((0.45..0.55).contains(&share), "{share}");
+    let sorted = |mut v: Vec<f64>| {
+        v.sort_by(f64::total_cmp);
+        v
+    };
+    let volumes = |w: &Window| sorted(w.symbols()[0].candles.volumes().to_vec());
+    assert_eq!(volumes(&shuffled), volumes(&real), "every candle is there once");
+    let (begin, end) = (closes(&real, 0), closes(&shuffled, 0));
+    assert!((begin.last().unwrap() / end.last().unwrap() - 1.0).abs() < 1e-9, "a shuffle ends where the market ended");
+    assert_ne!(begin, end);
+    // Windows that overlap have the same null candles.
+    let shorter = cut(&world, &world, SPLIT_MS, FROM_MS, SPLIT_MS - 3 * DAY_MS);
+    let part = closes(&null_window(&shorter, Seed(5), 0).unwrap(), 0);
+    assert_eq!(part, closes(&mirrored, 0)[..part.len()]);
+}
+
+fn calibration<'a>(plan: Plan<'a>, symbols: &'a [Symbol], costs: &'a Costs, gate: &'a ProtocolGate) -> Calibration<'a> {
+    Calibration {
+        seed: Seed(7),
+        symbols,
+        interval: Interval::M15,
+        session: plan,
+        costs,
+        gate,
+        max_p_value: 0.1,
+        days: Days { search: 25, holdout: 15, shadow: 20, live: 10 },
+        warmup_days: 5,
+        review_ms: 2 * DAY_MS,
+        recent_trades: 20,
+        sessions: 1,
+    }
+}
+
+#[test]
+fn a_strong_edge_goes_live_and_noise_does_not() {
+    let limits = Thresholds {
+        max_p_value: 0.1,
+        candidate_min_trades: 10,
+        shadow_max_days: 20.0,
+        live_recent_trades: 20,
+        ..Thresholds::default()
+    };
+    let (search, protocol) = (search(), ProtocolConfig { null_searches: 9, ..ProtocolConfig::default() });
+    let (symbols, costs, gate) = (symbols(), Costs::default(), ProtocolGate::new(limits).unwrap());
+    let plan = Plan { search: &search, protocol: &protocol, candidates: 4 };
+    let calibration = calibration(plan, &symbols, &costs, &gate);
+    let engine = Engine::new(EngineConfig::default());
+    let run = |kind, sharpe, number| calibration.run(Job { kind, sharpe, number }, &engine, &|| false).unwrap();
+    let strong: Vec<_> = (0..2).map(|number| run(Kind::MeanReversion, 40.0, number)).collect();
+    let noise: Vec<_> = (0..2).map(|number| run(Kind::Noise, 0.0, number)).collect();
+    let table = rows(&[strong.clone(), noise.clone()].concat());
+    assert_eq!((table[0].kind, table[0].markets, table[0].promoted), (Kind::Noise, 2, 0), "{noise:?}");
+    assert_eq!((table[1].kind, table[1].sharpe), (Kind::MeanReversion, Some(40.0)));
+    assert!(table[1].promoted >= 1 && table[1].median_days_to_live.is_some_and(|d| d >= 14.0), "{strong:?}");
+    assert_eq!(run(Kind::Noise, 0.0, 0), noise[0], "the same seed, the same life");
+    assert!(matches!(
+        calibration.run(Job { kind: Kind::Noise, sharpe: 0.0, number: 9 }, &engine, &|| true),
+        Err(calibration::CalibrationError::Trial(TrialError::Stopped))
+    ));
+}

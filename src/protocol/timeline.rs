@@ -1,0 +1,123 @@
+//! Time, split once: what a search may look at, and what it may not.
+//!
+//! Holds the split in types. A [`Searchable`] is made by [`Split::cut`] alone and ends at the split; the candles of an
+//! [`Unseen`] are handed out only against a [`SeenUntil`] that ends before them.
+
+use crate::engine::{Costs, Engine, Window, WindowError};
+use crate::search::WindowEvaluator;
+use serde::{Deserialize, Serialize};
+
+/// End of the newest candle that anything which shaped a strategy has seen: its own search window, those of its
+/// ancestors, of an archive, of a learner. UTC ms, exclusive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SeenUntil(i64);
+
+impl SeenUntil {
+    /// Whoever states it is believed: it comes from a store, or from an operator.
+    #[must_use]
+    pub const fn stated(ms: i64) -> Self {
+        Self(ms)
+    }
+
+    /// What was seen by either.
+    #[must_use]
+    pub fn join(self, other: Self) -> Self {
+        self.max(other)
+    }
+
+    /// UTC ms.
+    #[must_use]
+    pub const fn ms(self) -> i64 {
+        self.0
+    }
+}
+
+/// Candles that a search may look at.
+#[derive(Clone, Debug)]
+pub struct Searchable {
+    window: Window,
+}
+
+impl Searchable {
+    /// What somebody who looked at all of it has seen.
+    #[must_use]
+    pub fn seen_until(&self) -> SeenUntil {
+        SeenUntil(self.window.to_ms())
+    }
+
+    /// The candles: for whoever is shaped by them, and for reports.
+    #[must_use]
+    pub fn window(&self) -> &Window {
+        &self.window
+    }
+
+    /// Backtests on it.
+    pub(super) fn evaluator<'a>(&'a self, engine: &'a Engine, costs: &'a Costs) -> WindowEvaluator<'a> {
+        WindowEvaluator { engine, window: &self.window, costs }
+    }
+}
+
+/// Candles that no search may look at.
+#[derive(Clone, Debug)]
+pub struct Unseen {
+    window: Window,
+}
+
+/// Somebody has seen what was to be evidence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("candles up to {seen_ms} ms shaped it, so those from {from_ms} ms on prove nothing")]
+#[allow(missing_docs)]
+pub struct SeenBefore {
+    pub seen_ms: i64,
+    pub from_ms: i64,
+}
+
+impl Unseen {
+    /// The candles, for evidence about what has seen no more than `seen`.
+    ///
+    /// # Errors
+    /// [`SeenBefore`] when some of them were seen.
+    pub fn evidence(&self, seen: SeenUntil) -> Result<&Window, SeenBefore> {
+        let from_ms = self.window.from_ms();
+        if seen.0 > from_ms { Err(SeenBefore { seen_ms: seen.0, from_ms }) } else { Ok(&self.window) }
+    }
+
+    /// End, UTC ms, exclusive.
+    #[must_use]
+    pub fn to_ms(&self) -> i64 {
+        self.window.to_ms()
+    }
+}
+
+/// A stretch of time in two.
+#[derive(Clone, Debug)]
+pub struct Split {
+    /// Before the split.
+    pub searchable: Searchable,
+    /// From the split on.
+    pub unseen: Unseen,
+}
+
+impl Split {
+    /// Cuts `[from_ms, split_ms)` and `[split_ms, to_ms)` out of candles. `cut` gives the window of a range, with
+    /// everything before it as warm-up.
+    ///
+    /// # Errors
+    /// Those of `cut`.
+    pub fn cut(
+        cut: impl Fn(i64, i64) -> Result<Window, WindowError>,
+        from_ms: i64,
+        split_ms: i64,
+        to_ms: i64,
+    ) -> Result<Self, WindowError> {
+        let searchable = cut(from_ms, split_ms)?;
+        // `Window::new` refuses candles that end after the window; this holds whatever `cut` is.
+        let symbols = searchable.symbols().iter();
+        let late = symbols.clone().find(|s| s.candles.last_close_time_ms().is_some_and(|close| close >= split_ms));
+        if let Some(late) = late {
+            return Err(WindowError::PastEnd(late.symbol.clone()));
+        }
+        Ok(Self { searchable: Searchable { window: searchable }, unseen: Unseen { window: cut(split_ms, to_ms)? } })
+    }
+}

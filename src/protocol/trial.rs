@@ -1,0 +1,226 @@
+//! A whole life on candles that are all there: session, hold-out, shadow, going live, decay. For calibration on
+//! simulated markets and for the placebo island.
+//!
+//! Every step is the one that the daemon takes: sessions by [`Session`], the hold-out by [`judge`], decisions by the
+//! gate on evidence made by [`Standing`]. Looks at the future of its candles only where the daemon would, once it has
+//! come.
+
+use super::{Immigrant, Numbers, Plan, SearchedP, SeenBefore, SeenUntil, Session, SessionState, Split, judge, level};
+use crate::engine::{Costs, Engine, EvaluationError, Outcome, Wanted, Window, WindowError};
+use crate::lifecycle::{EValues, Gate, GateEvidence, ShadowEvidence, State, Transition, Verdict};
+use crate::search::Stopped;
+use genome::{Strategy, random::Seed};
+use serde::{Deserialize, Serialize};
+
+const DAY_MS: i64 = 86_400_000;
+
+/// How long each stretch of a trial is, days of candle time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Days {
+    pub search: u32,
+    pub holdout: u32,
+    /// Longest time in shadow.
+    pub shadow: u32,
+    /// How long the first live strategy is watched after the shadow period; 0 to stop when it is live.
+    pub live: u32,
+}
+
+/// What a trial is told.
+#[derive(Clone, Copy)]
+pub struct TrialPlan<'a> {
+    /// The session.
+    pub session: Plan<'a>,
+    /// What trading costs.
+    pub costs: &'a Costs,
+    /// Who decides.
+    pub gate: &'a dyn Gate,
+    /// P-value up to which a search counts as having beaten its null searches.
+    pub max_p_value: f64,
+    /// Where the online procedure stands.
+    pub numbers: Numbers,
+    /// How long.
+    pub days: Days,
+    /// Between two reviews, ms of candle time.
+    pub review_ms: i64,
+    /// Closed trades that count as recent.
+    pub recent_trades: usize,
+}
+
+/// What became of the session's candidates.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Trial {
+    /// Of the session.
+    pub searched: SearchedP,
+    /// Backtests of the session's own searches.
+    pub evaluations: u64,
+    /// Backtests of its null searches.
+    pub null_evaluations: u64,
+    /// Candidates.
+    pub candidates: u32,
+    /// Of them, those that entered shadow.
+    pub entered: u32,
+    /// Largest ln E over the hold-out of any candidate.
+    pub best_holdout_log_e: Option<f64>,
+    /// Largest ln E over hold-out and shadow of any that entered shadow.
+    pub best_total_log_e: Option<f64>,
+    /// Days in shadow of the first that went live.
+    pub live_after_days: Option<f64>,
+    /// Strategies that went live.
+    pub promoted: u32,
+    /// Days from the end of the shadow period until the first live strategy was live no more; `None` when none was
+    /// live or it still was at the end.
+    pub left_after_days: Option<f64>,
+    /// Whether a live strategy was watched after the shadow period.
+    pub watched: bool,
+    /// The candidates and what shaped them: what a later session may begin with.
+    pub champions: Vec<(Strategy, SeenUntil)>,
+}
+
+/// Why a trial came to nothing.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum TrialError {
+    #[error("the trial was stopped")]
+    Stopped,
+    #[error(transparent)]
+    Window(#[from] WindowError),
+    #[error(transparent)]
+    Seen(#[from] SeenBefore),
+    #[error(transparent)]
+    Evaluation(#[from] EvaluationError),
+}
+
+impl From<Stopped> for TrialError {
+    fn from(_: Stopped) -> Self {
+        Self::Stopped
+    }
+}
+
+/// Runs a session whose search window ends at `split_ms`, and the life of what it found. `cut` gives the candles that
+/// open in a range, with warm-up before it.
+///
+/// # Errors
+/// When `stop` says so, or candles are missing.
+pub fn trial(
+    plan: &TrialPlan<'_>,
+    engine: &Engine,
+    cut: &(dyn Fn(i64, i64) -> Result<Window, WindowError> + Sync),
+    split_ms: i64,
+    seed: Seed,
+    immigrants: Vec<Immigrant>,
+    stop: &dyn Fn() -> bool,
+) -> Result<Trial, TrialError> {
+    let days = plan.days;
+    let end_ms = split_ms + i64::from(days.holdout) * DAY_MS;
+    let split = Split::cut(cut, split_ms - i64::from(days.search) * DAY_MS, split_ms, end_ms)?;
+    let mut state = SessionState::begin(plan.session, seed, immigrants, &split.searchable);
+    let mut session = Session::new(plan.session, &split.searchable, engine, plan.costs);
+    while !state.is_finished() {
+        (state, _) = session.advance(state, &|_| stop())?;
+    }
+    let searched = state.searched(plan.session.protocol);
+    let candidates = state.candidates(plan.session);
+    let champions = candidates.iter().map(|c| (c.individual.strategy.clone(), c.seen)).collect();
+    let asked: Vec<_> = candidates.iter().map(Into::into).collect();
+    let judged = judge(&asked, (&split.searchable, &split.unseen), engine, plan.costs);
+    let mut trial = Trial {
+        searched,
+        evaluations: state.real_counters().evaluations,
+        null_evaluations: state.null_counters().evaluations,
+        candidates: candidates.len() as u32,
+        entered: 0,
+        best_holdout_log_e: None,
+        best_total_log_e: None,
+        live_after_days: None,
+        promoted: 0,
+        left_after_days: None,
+        watched: false,
+        champions,
+    };
+    let mut shadows = Vec::new();
+    for (rank, (candidate, judged)) in candidates.iter().zip(judged).enumerate() {
+        let Ok(mut judged) = judged else { continue };
+        let most = plan.session.candidates;
+        let alpha = plan.session.protocol.alpha;
+        judged.standing.level = level(alpha, plan.numbers, plan.max_p_value, judged.standing.p_value, rank, most);
+        raise(&mut trial.best_holdout_log_e, judged.standing.holdout);
+        let evidence = GateEvidence {
+            backtest: Some(judged.backtest.clone()),
+            holdout: Some(judged.holdout.clone()),
+            protocol: Some(judged.standing.evidence()),
+            ..GateEvidence::default()
+        };
+        if plan.gate.decide(State::Candidate, &evidence).verdict == Verdict::Move(Transition::EnterShadow) {
+            trial.entered += 1;
+            shadows.push((candidate.individual.strategy.clone(), evidence, judged.standing));
+        }
+    }
+    let mut live: Option<(Strategy, GateEvidence, i64)> = None;
+    let last_ms = end_ms + i64::from(days.shadow) * DAY_MS;
+    let mut at_ms = end_ms;
+    while !shadows.is_empty() && at_ms < last_ms {
+        at_ms = (at_ms + plan.review_ms.max(1)).min(last_ms);
+        if stop() {
+            return Err(TrialError::Stopped);
+        }
+        let window = cut(end_ms, at_ms)?;
+        let strategies: Vec<Strategy> = shadows.iter().map(|(s, ..)| s.clone()).collect();
+        let outcomes = evaluate(engine, &strategies, &window, plan.costs)?;
+        let mut staying = Vec::new();
+        for ((strategy, before, standing), outcome) in std::mem::take(&mut shadows).into_iter().zip(outcomes) {
+            let protocol = outcome.ledger.as_ref().map(|ledger| standing.with(ledger, &window));
+            if let Some(total) = protocol.as_ref().and_then(|p| p.total) {
+                raise(&mut trial.best_total_log_e, total);
+            }
+            let shadow = ShadowEvidence::of(&outcome, end_ms, at_ms, plan.recent_trades);
+            let evidence = GateEvidence { shadow: Some(shadow), protocol, ..before.clone() };
+            match plan.gate.decide(State::Shadow, &evidence).verdict {
+                Verdict::Hold => staying.push((strategy, before, standing)),
+                Verdict::Move(Transition::GoLive) => {
+                    trial.promoted += 1;
+                    trial.live_after_days.get_or_insert((at_ms - end_ms) as f64 / DAY_MS as f64);
+                    live.get_or_insert((strategy, before, at_ms));
+                }
+                Verdict::Move(_) => {}
+            }
+        }
+        shadows = staying;
+    }
+    let watch_ms = i64::from(days.live) * DAY_MS;
+    if let (Some((strategy, before, from_ms)), true) = (live, watch_ms > 0) {
+        trial.watched = true;
+        let mut at_ms = from_ms;
+        while at_ms < last_ms + watch_ms {
+            at_ms = (at_ms + plan.review_ms.max(1)).min(last_ms + watch_ms);
+            if stop() {
+                return Err(TrialError::Stopped);
+            }
+            let window = cut(from_ms, at_ms)?;
+            let outcome = evaluate(engine, std::slice::from_ref(&strategy), &window, plan.costs)?.remove(0);
+            let run = ShadowEvidence::of(&outcome, from_ms, at_ms, plan.recent_trades);
+            let evidence = GateEvidence { live: Some(run), ..before.clone() };
+            if plan.gate.decide(State::Live, &evidence).verdict != Verdict::Hold {
+                trial.left_after_days = Some((at_ms - last_ms) as f64 / DAY_MS as f64);
+                break;
+            }
+        }
+    }
+    Ok(trial)
+}
+
+fn evaluate(
+    engine: &Engine,
+    strategies: &[Strategy],
+    window: &Window,
+    costs: &Costs,
+) -> Result<Vec<Outcome>, TrialError> {
+    let wanted = Wanted { ledger: true, ..Wanted::default() };
+    let outcomes: Result<Vec<Outcome>, EvaluationError> =
+        engine.evaluate(strategies, window, costs, wanted).into_iter().collect();
+    Ok(outcomes?)
+}
+
+fn raise(most: &mut Option<f64>, values: EValues) {
+    *most = most.iter().copied().chain(values.log_excess).reduce(f64::max);
+}

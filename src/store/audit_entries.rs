@@ -1,0 +1,70 @@
+//! Entries of the audit trail about given things. Reads; the chain itself is kept and verified elsewhere.
+
+use super::{Store, StoreError, uncount};
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::Value;
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+/// An entry of the audit trail.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct AuditRow {
+    /// Number in the chain, from 1.
+    pub id: u64,
+    pub at: DateTime<Utc>,
+    /// `strategy_transition`, `deployment_changed`, ...
+    pub event: String,
+    /// `strategy`, `deployment`, ...
+    pub entity_type: String,
+    pub entity_id: String,
+    pub actor: String,
+    pub before: Option<Value>,
+    pub after: Option<Value>,
+    pub metadata: Value,
+    pub ip_hash: Option<String>,
+    /// SHA-256 (or HMAC) of the entry, hex.
+    pub hash: String,
+}
+
+/// From the columns id, created_at, event_type, entity_type, entity_id, actor, before_state, after_state, metadata,
+/// ip_hash, hash.
+pub(super) fn read(row: &Row) -> Result<AuditRow, StoreError> {
+    Ok(AuditRow {
+        id: uncount(row.try_get(0)?),
+        at: row.try_get(1)?,
+        event: row.try_get(2)?,
+        entity_type: row.try_get(3)?,
+        entity_id: row.try_get(4)?,
+        actor: row.try_get(5)?,
+        before: row.try_get(6)?,
+        after: row.try_get(7)?,
+        metadata: row.try_get(8)?,
+        ip_hash: row.try_get(9)?,
+        hash: hex::encode(row.try_get::<_, &[u8]>(10)?),
+    })
+}
+
+impl Store {
+    /// The newest entries about a strategy and whatever belongs to it (its deployments, its alerts), oldest first.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn audit_of_strategy(&self, strategy_id: Uuid, limit: u32) -> Result<Vec<AuditRow>, StoreError> {
+        self.transaction("audit_of_strategy", |tx| async move {
+            let tx = &tx;
+            let sql =
+                "select id, created_at, event_type::text, entity_type, entity_id, actor, before_state, after_state,
+                    metadata, ip_hash, hash
+                from audit_logs where (entity_type, entity_id) in (
+                    select 'strategy', $1::uuid::text
+                    union all select 'deployment', d.id::text from deployments d where d.strategy_id = $1
+                    union all select 'drift_alert', a.id::text from drift_alerts a where a.strategy_id = $1)
+                order by id desc limit $2";
+            let found = tx.rows(sql, &[&strategy_id, &i64::from(limit)]).await?;
+            found.iter().rev().map(read).collect()
+        })
+        .await
+    }
+}

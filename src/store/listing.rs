@@ -1,0 +1,335 @@
+//! Lists for people who look: strategies with their figures, audit entries, sessions. Pages, filters, sorts; no more.
+
+use super::audit_entries::{self, AuditRow};
+use super::{GenerationRow, Page, StatSource, Store, StoreError, Strategy, Tx, overview, strategies, uncount};
+use crate::engine::Performance;
+use crate::lifecycle::State;
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::Value;
+use tokio_postgres::{Row, types::Json};
+use uuid::Uuid;
+
+/// By what strategies are sorted. Figures that are undefined come last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum StrategySort {
+    #[default]
+    Changed,
+    Created,
+    Number,
+    Name,
+    TotalReturn,
+    SharpeRatio,
+    ProfitFactor,
+    MaxDrawdown,
+    WinRate,
+    Trades,
+}
+
+impl StrategySort {
+    const fn column(self) -> &'static str {
+        match self {
+            Self::Changed => "s.state_changed_at",
+            Self::Created => "s.created_at",
+            Self::Number => "s.number",
+            Self::Name => "s.name",
+            Self::TotalReturn => "f.total_return",
+            Self::SharpeRatio => "f.sharpe_ratio",
+            Self::ProfitFactor => "f.profit_factor",
+            Self::MaxDrawdown => "f.max_drawdown",
+            Self::WinRate => "f.win_rate",
+            Self::Trades => "f.total_trades",
+        }
+    }
+}
+
+/// Which strategies to list, and how.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct StrategyQuery {
+    /// In one of these states; any when empty.
+    pub states: Vec<State>,
+    /// That trade this symbol.
+    pub symbol: Option<String>,
+    /// On these candles.
+    pub timeframe: Option<String>,
+    /// Of this kind of idea.
+    pub family: Option<String>,
+    /// Of this island.
+    pub island: Option<String>,
+    /// Of this session.
+    pub session_id: Option<Uuid>,
+    /// Whose name or rules hold this text, without regard to case.
+    pub text: Option<String>,
+    /// Whose figures; the newest of all where nothing is said.
+    pub source: Option<StatSource>,
+    /// By what.
+    pub sort: StrategySort,
+    /// Smallest first.
+    pub ascending: bool,
+}
+
+/// A strategy in a list.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ListedStrategy {
+    /// As it is stored.
+    pub strategy: Strategy,
+    /// What its figures were measured on.
+    pub source: Option<StatSource>,
+    /// Its figures.
+    pub performance: Option<Performance>,
+}
+
+/// A search session in a list.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct SessionRow {
+    pub id: Uuid,
+    pub island: String,
+    pub number: i64,
+    pub status: String,
+    pub symbols: Vec<String>,
+    pub timeframe: String,
+    pub window_from_ms: i64,
+    pub holdout_from_ms: i64,
+    pub window_to_ms: i64,
+    pub data_version: String,
+    pub code_version: String,
+    pub seed: String,
+    pub report: Option<Value>,
+    pub reason: Option<String>,
+    pub started_at: DateTime<Utc>,
+    pub ended_at: Option<DateTime<Utc>>,
+    pub evaluations: i64,
+}
+
+/// What a live strategy has made on paper since it went live.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct LiveRow {
+    pub number: i64,
+    pub name: String,
+    pub since_ms: i64,
+    pub to_ms: i64,
+    pub total_return: Option<f64>,
+    pub max_drawdown: Option<f64>,
+    pub trades: Option<i32>,
+    /// Of the newest deployment.
+    pub phase: Option<String>,
+    pub status: Option<String>,
+    pub allocation_pct: Option<f64>,
+}
+
+/// The text with everything that LIKE takes for a wildcard escaped, between wildcards.
+fn containing(text: &str) -> String {
+    let escaped: String =
+        text.chars().flat_map(|c| matches!(c, '%' | '_' | '\\').then_some('\\').into_iter().chain([c])).collect();
+    format!("%{escaped}%")
+}
+
+fn listed(tx: &Tx, row: &Row) -> Result<ListedStrategy, StoreError> {
+    let at = strategies::COLUMN_COUNT;
+    let source = row.try_get::<_, Option<&str>>(at)?.map(str::parse).transpose().map_err(StoreError::decode)?;
+    let performance = row.try_get::<_, Option<Json<Performance>>>(at + 1)?.map(|json| json.0);
+    Ok(ListedStrategy { strategy: strategies::read(tx, row)?, source, performance })
+}
+
+const SESSION: &str = "e.id, e.island, e.number, e.status, e.symbols, e.timeframe, e.window_from_ms, \
+     e.holdout_from_ms, e.window_to_ms, e.data_version, e.code_version, e.seed, e.report, e.reason, e.started_at, \
+     e.ended_at, coalesce(l.evaluations, 0)";
+
+fn read_session(row: &Row) -> Result<SessionRow, StoreError> {
+    Ok(SessionRow {
+        id: row.try_get(0)?,
+        island: row.try_get(1)?,
+        number: row.try_get(2)?,
+        status: row.try_get(3)?,
+        symbols: row.try_get(4)?,
+        timeframe: row.try_get(5)?,
+        window_from_ms: row.try_get(6)?,
+        holdout_from_ms: row.try_get(7)?,
+        window_to_ms: row.try_get(8)?,
+        data_version: row.try_get(9)?,
+        code_version: row.try_get(10)?,
+        seed: row.try_get(11)?,
+        report: row.try_get(12)?,
+        reason: row.try_get(13)?,
+        started_at: row.try_get(14)?,
+        ended_at: row.try_get(15)?,
+        evaluations: row.try_get(16)?,
+    })
+}
+
+impl Store {
+    /// Strategies with their figures, and how many there are in all.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn list_strategies(
+        &self,
+        query: &StrategyQuery,
+        page: Page,
+    ) -> Result<(Vec<ListedStrategy>, u64), StoreError> {
+        let states = &query.states.iter().map(|state| state.name()).collect::<Vec<_>>();
+        let text = &query.text.as_deref().map(containing);
+        let source = &query.source.map(StatSource::name);
+        let order = if query.ascending { "asc" } else { "desc" };
+        self.transaction("list_strategies", |tx| async move {
+            let tx = &tx;
+            let wanted =
+                "(cardinality($1::text[]) = 0 or s.state = any($1)) and ($2::text is null or $2 = any(s.symbols))
+                and ($3::text is null or s.timeframe = $3) and ($4::text is null or s.family = $4)
+                and ($5::text is null or s.island = $5) and ($6::uuid is null or s.session_id = $6)
+                and ($7::text is null or s.name ilike $7 or s.canonical ilike $7)";
+            let sql = format!(
+                "select {}, f.source, f.performance from strategies s
+                 left join lateral (select * from strategy_stats t where t.strategy_id = s.id
+                     and ($8::text is null or t.source = $8) order by t.window_to_ms desc, t.id desc limit 1) f on true
+                 where {wanted} order by {} {order} nulls last, s.id {order} limit $9 offset $10",
+                strategies::COLUMNS,
+                query.sort.column()
+            );
+            let q = query;
+            let (limit, offset) = (page.limit(), page.offset());
+            let params: super::transaction::Params<'_> =
+                &[states, &q.symbol, &q.timeframe, &q.family, &q.island, &q.session_id, text, source, &limit, &offset];
+            let rows = tx.rows(&sql, params).await?.iter().map(|row| listed(tx, row)).collect::<Result<Vec<_>, _>>()?;
+            let sql = format!("select count(*) from strategies s where {wanted}");
+            let total = uncount(tx.row(&sql, &params[..7]).await?.try_get(0)?);
+            Ok((rows, total))
+        })
+        .await
+    }
+
+    /// Symbols, timeframes, families and islands of the stored strategies, each sorted: what lists filter by.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn strategy_facets(&self) -> Result<[Vec<String>; 4], StoreError> {
+        self.transaction("strategy_facets", |tx| async move {
+            let sql = "select array(select distinct unnest(symbols) from strategies order by 1),
+                array(select distinct timeframe from strategies order by 1),
+                array(select distinct family from strategies where family is not null order by 1),
+                array(select distinct island from strategies where island is not null order by 1)";
+            let row = tx.row(sql, &[]).await?;
+            Ok([row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?])
+        })
+        .await
+    }
+
+    /// Stored children of a strategy, oldest first.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn children(&self, id: Uuid, page: Page) -> Result<Vec<Strategy>, StoreError> {
+        self.transaction("children", |tx| async move {
+            let sql = format!(
+                "select {} from strategies s where s.parent_ids @> array[$1::uuid]
+                 order by s.created_at, s.id limit $2 offset $3",
+                strategies::COLUMNS
+            );
+            tx.rows(&sql, &[&id, &page.limit(), &page.offset()])
+                .await?
+                .iter()
+                .map(|row| strategies::read(&tx, row))
+                .collect()
+        })
+        .await
+    }
+
+    /// Entries of the audit trail, newest first; of one thing where its id is given.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn audit_entries(&self, entity_id: Option<&str>, page: Page) -> Result<Vec<AuditRow>, StoreError> {
+        self.transaction("audit_entries", |tx| async move {
+            let sql =
+                "select id, created_at, event_type::text, entity_type, entity_id, actor, before_state, after_state,
+                    metadata, ip_hash, hash from audit_logs
+                where $1::text is null or entity_id = $1 order by id desc limit $2 offset $3";
+            tx.rows(sql, &[&entity_id, &page.limit(), &page.offset()]).await?.iter().map(audit_entries::read).collect()
+        })
+        .await
+    }
+
+    /// A session with its settings and all its generations, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    pub async fn session_story(
+        &self,
+        island: &str,
+        number: i64,
+    ) -> Result<(SessionRow, Value, Vec<GenerationRow>), StoreError> {
+        self.transaction("session_story", |tx| async move {
+            let sql = format!(
+                "select {SESSION}, e.config from search_sessions e
+                left join trial_ledger l on l.session_id = e.id where e.island = $1 and e.number = $2"
+            );
+            let row = tx.row_opt(&sql, &[&island, &number]).await?;
+            let row = row.ok_or_else(|| StoreError::not_found("session", format!("{island}/{number}")))?;
+            let session = read_session(&row)?;
+            let generations = overview::generations_of(&tx, session.id).await?;
+            Ok((session, row.try_get(17)?, generations))
+        })
+        .await
+    }
+
+    /// Search sessions, newest first.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn sessions(&self, page: Page) -> Result<Vec<SessionRow>, StoreError> {
+        self.transaction("sessions", |tx| async move {
+            let sql = format!(
+                "select {SESSION} from search_sessions e left join trial_ledger l on l.session_id = e.id
+                order by e.started_at desc, e.id desc limit $1 offset $2"
+            );
+            tx.rows(&sql, &[&page.limit(), &page.offset()]).await?.iter().map(read_session).collect()
+        })
+        .await
+    }
+
+    /// Live strategies with what they made on paper since they went live, and their deployments.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn live_strategies(&self) -> Result<Vec<LiveRow>, StoreError> {
+        self.transaction("live_strategies", |tx| async move {
+            let sql =
+                "select s.number, s.name, r.from_ms, r.to_ms, (r.performance ->> 'total_return')::double precision,
+                    (r.performance ->> 'max_drawdown')::double precision, (r.performance ->> 'total_trades')::integer,
+                    d.phase, d.status, d.allocation_pct::double precision
+                from strategies s join paper_runs r on r.strategy_id = s.id and r.ended_at is null and r.phase = 'live'
+                left join lateral (select * from deployments d where d.strategy_id = s.id
+                    order by d.started_at desc limit 1) d on true
+                where s.state = 'live' order by s.number";
+            let read = |row: &Row| {
+                Ok(LiveRow {
+                    number: row.try_get(0)?,
+                    name: row.try_get(1)?,
+                    since_ms: row.try_get(2)?,
+                    to_ms: row.try_get(3)?,
+                    total_return: row.try_get(4)?,
+                    max_drawdown: row.try_get(5)?,
+                    trades: row.try_get(6)?,
+                    phase: row.try_get(7)?,
+                    status: row.try_get(8)?,
+                    allocation_pct: row.try_get(9)?,
+                })
+            };
+            tx.rows(sql, &[]).await?.iter().map(read).collect()
+        })
+        .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::containing;
+
+    #[test]
+    fn wildcards_of_a_reader_are_text() {
+        assert_eq!(containing("a%b_c\\"), "%a\\%b\\_c\\\\%");
+    }
+}

@@ -1,0 +1,380 @@
+//! What the evidence protocol stores: null searches, the online procedure's counts, standings, the placebo island.
+//!
+//! Counts only go up: a session is numbered once, whatever was killed when and whoever asks. Proves nothing itself.
+
+use super::{LeaseToken, Store, StoreError, Tx, count, sessions, uncount};
+use serde::Serialize;
+use serde_json::Value;
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+/// Trials of one kind in a session.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[allow(missing_docs)]
+pub struct TrialCounts {
+    pub evaluations: u64,
+    /// Of them, that did not trade like a better one of their generation.
+    pub distinct: u64,
+    /// Evaluations with a defined t-statistic, the sum of these, and of their squares.
+    pub t_count: u64,
+    pub t_sum: f64,
+    pub t_sum_of_squares: f64,
+}
+
+/// What the searches of a session said.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs)]
+pub struct SearchedRecord {
+    pub session_id: Uuid,
+    pub island: String,
+    /// End of the hold-out, UTC ms.
+    pub at_market_ms: i64,
+    pub p_value: f64,
+    pub null_searches: u64,
+    pub as_good: u64,
+    /// Whether the search beat its null searches.
+    pub selected: bool,
+}
+
+/// A session's numbers in the online procedure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionNumbers {
+    /// Among all sessions, from 1.
+    pub session: u64,
+    /// Among those whose search beat its null searches, from 1; that of the next such one otherwise.
+    pub selected: u64,
+    /// Promotions to live before it.
+    pub promotions: u64,
+}
+
+/// What was proved of a strategy when its session ended.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs)]
+pub struct StandingRecord {
+    pub p_value: Option<f64>,
+    pub null_searches: u64,
+    pub level: f64,
+    pub seen_until_ms: i64,
+    /// ln of the e-value over the hold-out; `None` for an e-value of 0.
+    pub holdout_log_e: Option<f64>,
+    /// All of it, an object.
+    pub standing: Value,
+}
+
+/// A session of the placebo island.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs)]
+pub struct PlaceboRecord {
+    /// The real session after which it ran.
+    pub session_id: Uuid,
+    pub island: String,
+    pub at_market_ms: i64,
+    pub numbers: SessionNumbers,
+    pub p_value: f64,
+    pub null_searches: u64,
+    pub as_good: u64,
+    pub candidates: u64,
+    pub entered: u64,
+    pub promoted: u64,
+    pub detail: Value,
+}
+
+/// How a session ended, real or placebo.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct ProtocolSessionRow {
+    pub session_id: Uuid,
+    pub placebo: bool,
+    pub island: String,
+    pub at_market_ms: i64,
+    pub session_number: u64,
+    pub p_value: f64,
+    pub null_searches: u64,
+    pub as_good: u64,
+    pub candidates: u64,
+    /// Strategies that entered shadow.
+    pub entered: u64,
+    /// Null strategies that went live; of real sessions 0.
+    pub promoted: u64,
+}
+
+/// Real and placebo sessions in numbers, over all time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[allow(missing_docs)]
+pub struct ProtocolTotals {
+    /// Sessions that ended.
+    pub real_sessions: u64,
+    /// Of them, with a search that beat its null searches.
+    pub real_selected: u64,
+    /// Of them, with a strategy that entered shadow.
+    pub real_passed: u64,
+    pub placebo_sessions: u64,
+    pub placebo_selected: u64,
+    pub placebo_passed: u64,
+    /// Null strategies that went live.
+    pub placebo_promoted: u64,
+    /// Null searches ever, and their backtests.
+    pub null_searches: u64,
+    pub null_evaluations: u64,
+}
+
+const COLUMNS: &str = "session_id, placebo, island, at_market_ms, session_number, p_value::double precision, \
+     null_searches, as_good, candidates, entered, promoted";
+
+fn read(row: &Row) -> Result<ProtocolSessionRow, StoreError> {
+    let known = |at| Ok::<_, StoreError>(row.try_get::<_, Option<i64>>(at)?.map_or(0, uncount));
+    Ok(ProtocolSessionRow {
+        session_id: row.try_get(0)?,
+        placebo: row.try_get(1)?,
+        island: row.try_get(2)?,
+        at_market_ms: row.try_get(3)?,
+        session_number: uncount(row.try_get(4)?),
+        p_value: row.try_get(5)?,
+        null_searches: uncount(row.try_get(6)?),
+        as_good: uncount(row.try_get(7)?),
+        candidates: known(8)?,
+        entered: known(9)?,
+        promoted: known(10)?,
+    })
+}
+
+/// Stores where a strategy stands; one that stands already keeps what it has.
+pub(super) async fn put_standing(
+    tx: &Tx,
+    session_id: Uuid,
+    strategy_id: Uuid,
+    s: &StandingRecord,
+) -> Result<(), StoreError> {
+    let sql = "insert into strategy_standings (strategy_id, session_id, p_value, null_searches, level, seen_until_ms,
+            holdout_log_e, standing)
+        values ($1, $2, $3::double precision, $4, $5::double precision, $6, $7::double precision, $8)
+        on conflict (strategy_id) do update set session_id = excluded.session_id, p_value = excluded.p_value,
+            null_searches = excluded.null_searches, level = excluded.level, seen_until_ms = excluded.seen_until_ms,
+            holdout_log_e = excluded.holdout_log_e, standing = excluded.standing, created_at = now()";
+    let params: super::transaction::Params<'_> = &[
+        &strategy_id,
+        &session_id,
+        &s.p_value,
+        &count(s.null_searches),
+        &s.level,
+        &s.seen_until_ms,
+        &s.holdout_log_e,
+        &s.standing,
+    ];
+    tx.execute(sql, params).await.map(drop)
+}
+
+/// Notes what became of a session's candidates.
+pub(super) async fn end_session(tx: &Tx, session_id: Uuid, candidates: u64, entered: u64) -> Result<(), StoreError> {
+    let sql = "update protocol_sessions set candidates = $2, entered = $3 where session_id = $1 and not placebo";
+    tx.execute(sql, &[&session_id, &count(candidates), &count(entered)]).await.map(drop)
+}
+
+impl Store {
+    /// Stores the state of a session between two of its null searches, and how often luck was tried so far: what was
+    /// counted before is replaced, so doing it twice counts once.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`]; [`StoreError::Conflict`] when the session has ended.
+    pub async fn record_searching(
+        &self,
+        lease: &LeaseToken,
+        session_id: Uuid,
+        state: &[u8],
+        (real, null, null_searches): (TrialCounts, TrialCounts, u64),
+    ) -> Result<(), StoreError> {
+        self.transaction("record_searching", |tx| async move {
+            let tx = &tx;
+            lease.verify(tx).await?;
+            let session = sessions::lock(tx, session_id).await?;
+            sessions::must_run(&session)?;
+            let sql = "update search_states set state = $2, saved_at = now() where session_id = $1";
+            tx.execute(sql, &[&session_id, &state]).await?;
+            // What the session's own generations counted is not counted again: the rest is the compared search.
+            let sql = "update trial_ledger set t_count = $2, t_sum = $3::double precision,
+                    t_sum_of_squares = $4::double precision, compared_evaluations = greatest($5 - evaluations, 0),
+                    null_searches = $6, null_evaluations = $7, null_distinct = $8, null_t_count = $9,
+                    null_t_sum = $10::double precision, null_t_sum_of_squares = $11::double precision,
+                    updated_at = now()
+                where session_id = $1";
+            let params: super::transaction::Params<'_> = &[
+                &session_id,
+                &count(real.t_count),
+                &real.t_sum,
+                &real.t_sum_of_squares,
+                &count(real.evaluations),
+                &count(null_searches),
+                &count(null.evaluations),
+                &count(null.distinct),
+                &count(null.t_count),
+                &null.t_sum,
+                &null.t_sum_of_squares,
+            ];
+            tx.execute(sql, params).await.map(drop)
+        })
+        .await
+    }
+
+    /// Numbers a session in the online procedure: once, whoever asks how often.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`].
+    pub async fn number_session(
+        &self,
+        lease: &LeaseToken,
+        searched: &SearchedRecord,
+    ) -> Result<SessionNumbers, StoreError> {
+        self.transaction("number_session", |tx| async move {
+            let tx = &tx;
+            lease.verify(tx).await?;
+            // Whoever numbers another session waits here, so no number is given twice.
+            let sql = "select sessions, selected from online_procedure for update";
+            let row = tx.row(sql, &[]).await?;
+            let (sessions, selected): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
+            let sql = "select session_number, selected_number, promotions from protocol_sessions
+                where session_id = $1 and not placebo";
+            if let Some(row) = tx.row_opt(sql, &[&searched.session_id]).await? {
+                return Ok(SessionNumbers {
+                    session: uncount(row.try_get(0)?),
+                    selected: uncount(row.try_get(1)?),
+                    promotions: uncount(row.try_get(2)?),
+                });
+            }
+            // As of the session's market time, so that a late daemon counts what a punctual one counts.
+            let sql = "select count(*) from transitions where kind = 'go_live' and at_market_ms <= $1";
+            let promotions: i64 = tx.row(sql, &[&searched.at_market_ms]).await?.try_get(0)?;
+            let (session, own) = (sessions + 1, selected + 1);
+            let sql = "insert into protocol_sessions (session_id, placebo, island, at_market_ms, session_number,
+                    selected_number, promotions, p_value, null_searches, as_good)
+                values ($1, false, $2, $3, $4, $5, $6, $7::double precision, $8, $9)";
+            let params: super::transaction::Params<'_> = &[
+                &searched.session_id,
+                &searched.island,
+                &searched.at_market_ms,
+                &session,
+                &own,
+                &promotions,
+                &searched.p_value,
+                &count(searched.null_searches),
+                &count(searched.as_good),
+            ];
+            tx.execute(sql, params).await?;
+            let sql = "update online_procedure set sessions = $1, selected = $2";
+            tx.execute(sql, &[&session, &(selected + i64::from(searched.selected))]).await?;
+            Ok(SessionNumbers { session: uncount(session), selected: uncount(own), promotions: uncount(promotions) })
+        })
+        .await
+    }
+
+    /// Numbers that a session was given, and whether the placebo island had its own after it; `None` before it ended.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn session_numbers(&self, session_id: Uuid) -> Result<Option<(SessionNumbers, bool)>, StoreError> {
+        self.transaction("session_numbers", |tx| async move {
+            let tx = &tx;
+            let sql = "select session_number, selected_number, promotions,
+                    exists (select from protocol_sessions p where p.session_id = r.session_id and p.placebo)
+                from protocol_sessions r where session_id = $1 and not placebo";
+            let row = tx.row_opt(sql, &[&session_id]).await?;
+            row.map(|row| {
+                let (session, selected) = (uncount(row.try_get(0)?), uncount(row.try_get(1)?));
+                Ok((SessionNumbers { session, selected, promotions: uncount(row.try_get(2)?) }, row.try_get(3)?))
+            })
+            .transpose()
+        })
+        .await
+    }
+
+    /// Where strategies stand: id and what was stored of each that stands anywhere.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn standings(&self, strategies: &[Uuid]) -> Result<Vec<(Uuid, Value)>, StoreError> {
+        self.transaction("standings", |tx| async move {
+            let tx = &tx;
+            let sql = "select strategy_id, standing from strategy_standings where strategy_id = any($1)
+                order by strategy_id";
+            tx.rows(sql, &[&strategies]).await?.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+        })
+        .await
+    }
+
+    /// Stores a session of the placebo island; one that is there already stays as it is.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`].
+    pub async fn record_placebo(&self, lease: &LeaseToken, placebo: &PlaceboRecord) -> Result<(), StoreError> {
+        self.transaction("record_placebo", |tx| async move {
+            let tx = &tx;
+            lease.verify(tx).await?;
+            let sql = "insert into protocol_sessions (session_id, placebo, island, at_market_ms, session_number,
+                    selected_number, promotions, p_value, null_searches, as_good, candidates, entered, promoted,
+                    detail)
+                values ($1, true, $2, $3, $4, $5, $6, $7::double precision, $8, $9, $10, $11, $12, $13)
+                on conflict (session_id, placebo) do nothing";
+            let params: super::transaction::Params<'_> = &[
+                &placebo.session_id,
+                &placebo.island,
+                &placebo.at_market_ms,
+                &count(placebo.numbers.session),
+                &count(placebo.numbers.selected),
+                &count(placebo.numbers.promotions),
+                &placebo.p_value,
+                &count(placebo.null_searches),
+                &count(placebo.as_good),
+                &count(placebo.candidates),
+                &count(placebo.entered),
+                &count(placebo.promoted),
+                &placebo.detail,
+            ];
+            tx.execute(sql, params).await.map(drop)
+        })
+        .await
+    }
+
+    /// Sessions that ended, real and placebo, the newest in market time first, at most `limit` of each kind.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn protocol_sessions(&self, limit: u32) -> Result<Vec<ProtocolSessionRow>, StoreError> {
+        self.transaction("protocol_sessions", |tx| async move {
+            let tx = &tx;
+            let sql = format!(
+                "(select {COLUMNS} from protocol_sessions where placebo and candidates is not null
+                    order by at_market_ms desc, session_number desc limit $1)
+                 union all
+                 (select {COLUMNS} from protocol_sessions where not placebo and candidates is not null
+                    order by at_market_ms desc, session_number desc limit $1)"
+            );
+            tx.rows(&sql, &[&i64::from(limit)]).await?.iter().map(read).collect()
+        })
+        .await
+    }
+}
+
+/// Real and placebo sessions in numbers.
+pub(super) async fn totals(tx: &Tx) -> Result<ProtocolTotals, StoreError> {
+    let sql = "select count(*) filter (where not placebo), count(*) filter (where placebo),
+            count(*) filter (where not placebo and entered > 0), count(*) filter (where placebo and entered > 0),
+            count(*) filter (where placebo and detail ->> 'selected' = 'true'),
+            coalesce(sum(promoted) filter (where placebo), 0)::bigint
+        from protocol_sessions where candidates is not null";
+    let row = tx.row(sql, &[]).await?;
+    let nulls = "select coalesce(sum(null_searches), 0)::bigint, coalesce(sum(null_evaluations), 0)::bigint
+        from trial_ledger";
+    let nulls = tx.row(nulls, &[]).await?;
+    let selected = tx.row("select selected from online_procedure", &[]).await?;
+    let at = |row: &Row, i| Ok::<_, StoreError>(uncount(row.try_get(i)?));
+    Ok(ProtocolTotals {
+        real_sessions: at(&row, 0)?,
+        placebo_sessions: at(&row, 1)?,
+        real_passed: at(&row, 2)?,
+        placebo_passed: at(&row, 3)?,
+        placebo_selected: at(&row, 4)?,
+        placebo_promoted: at(&row, 5)?,
+        real_selected: at(&selected, 0)?,
+        null_searches: at(&nulls, 0)?,
+        null_evaluations: at(&nulls, 1)?,
+    })
+}

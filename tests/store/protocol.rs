@@ -1,0 +1,146 @@
+//! What the evidence protocol stores: counted once, whoever asks, whatever was killed.
+
+use crate::{made, support};
+use serde_json::json;
+use sg_ai::{
+    lifecycle::Transition,
+    store::{CandidateRecord, PlaceboRecord, SearchedRecord, SessionNumbers, StandingRecord, StoreError, TrialCounts},
+};
+use uuid::Uuid;
+
+fn searched(session_id: Uuid, selected: bool) -> SearchedRecord {
+    SearchedRecord {
+        session_id,
+        island: "main".to_owned(),
+        at_market_ms: made::T1,
+        p_value: if selected { 0.05 } else { 0.5 },
+        null_searches: 19,
+        as_good: u64::from(!selected),
+        selected,
+    }
+}
+
+fn numbers(session: u64, selected: u64, promotions: u64) -> SessionNumbers {
+    SessionNumbers { session, selected, promotions }
+}
+
+#[tokio::test]
+async fn a_session_is_numbered_once_whoever_asks() {
+    let (database, store) = support::database().await;
+    let (_lease, token) = made::lease(&store).await;
+    let ids: Vec<Uuid> = (0..3).map(|_| Uuid::now_v7()).collect();
+    assert_eq!(store.number_session(&token, &searched(ids[0], true)).await.unwrap(), numbers(1, 1, 0));
+    assert_eq!(store.number_session(&token, &searched(ids[0], true)).await.unwrap(), numbers(1, 1, 0));
+    assert_eq!(store.number_session(&token, &searched(ids[1], false)).await.unwrap(), numbers(2, 2, 0));
+    // Another process, and a strategy that went live before the session's market time.
+    let id = made::in_shadow(&store, 1).await;
+    let early = made::transition(id, Transition::GoLive, made::T1);
+    store.apply_transition(&early, None).await.unwrap();
+    let other = database.store().await;
+    let third = other.number_session(&token, &searched(ids[2], true)).await.unwrap();
+    assert_eq!(third, numbers(3, 2, 1), "a session that was not selected does not count among the selected");
+    assert_eq!(store.session_numbers(ids[2]).await.unwrap(), Some((third, false)));
+    assert_eq!(store.session_numbers(Uuid::now_v7()).await.unwrap(), None);
+
+    // Several at once get different numbers.
+    let at_once = (0..8).map(|_| {
+        let (store, token) = (store.clone(), token.clone());
+        tokio::spawn(
+            async move { store.number_session(&token, &searched(Uuid::now_v7(), true)).await.unwrap().session },
+        )
+    });
+    let mut given = Vec::new();
+    for task in at_once {
+        given.push(task.await.unwrap());
+    }
+    given.sort_unstable();
+    assert_eq!(given, (4..12).collect::<Vec<u64>>());
+}
+
+#[tokio::test]
+async fn null_searches_are_counted_apart_and_once() {
+    let (database, store) = support::database().await;
+    let (_lease, token) = made::lease(&store).await;
+    let id = store.open_session(&token, &made::session("main", 1)).await.unwrap().id;
+    store.record_generation(&token, id, &made::generation(0), b"first", &[]).await.unwrap();
+    let counts = |evaluations, t_sum: f64| TrialCounts {
+        evaluations,
+        distinct: evaluations - 1,
+        t_count: evaluations,
+        t_sum,
+        t_sum_of_squares: t_sum * t_sum,
+    };
+    for _ in 0..2 {
+        let trials = (counts(130, -2.5), counts(500, 3.5), 2);
+        store.record_searching(&token, id, b"second", trials).await.unwrap();
+    }
+    let found = store.unfinished_session("main").await.unwrap().unwrap();
+    assert_eq!(found.state.unwrap(), b"second");
+    let row = database
+        .client()
+        .await
+        .query_one(
+            "select evaluations, compared_evaluations, null_searches, null_evaluations, null_distinct,
+                t_sum::double precision, null_t_sum_of_squares::double precision from trial_ledger",
+            &[],
+        )
+        .await
+        .unwrap();
+    let number = |i: usize| row.get::<_, i64>(i);
+    assert_eq!([0, 1, 2, 3, 4].map(number), [100, 30, 2, 500, 499]);
+    assert_eq!((row.get::<_, f64>(5), row.get::<_, f64>(6)), (-2.5, 12.25));
+    let totals = store.overview().await.unwrap().protocol;
+    assert_eq!((totals.null_searches, totals.null_evaluations), (2, 500));
+
+    store.abandon_session(&token, id, "made up").await.unwrap();
+    let late = store.record_searching(&token, id, b"late", (counts(1, 0.0), counts(1, 0.0), 1)).await;
+    assert!(matches!(late, Err(StoreError::Conflict(_))), "{late:?}");
+    let totals = store.overview().await.unwrap().protocol;
+    assert_eq!(totals.null_evaluations, 500, "an abandoned session's trials were trials");
+}
+
+#[tokio::test]
+async fn standings_and_placebo_sessions_are_kept() {
+    let (_database, store) = support::database().await;
+    let (_lease, token) = made::lease(&store).await;
+    let session = store.open_session(&token, &made::session("main", 1)).await.unwrap();
+    store.number_session(&token, &searched(session.id, true)).await.unwrap();
+    assert_eq!(store.protocol_sessions(10).await.unwrap(), [], "it has not ended");
+    let standing = StandingRecord {
+        p_value: Some(0.05),
+        null_searches: 19,
+        level: 0.01,
+        seen_until_ms: made::T1 - 30 * made::DAY_MS,
+        holdout_log_e: None,
+        standing: json!({ "book": [1.5, null] }),
+    };
+    let strategy = sg_ai::store::NewStrategy { session_id: Some(session.id), ..made::strategy(1) };
+    let mut judgement = made::judgement(strategy.id, Some(Transition::EnterShadow));
+    judgement.standing = Some(standing.clone());
+    let id = strategy.id;
+    store.finish_session(&token, session.id, &[CandidateRecord { strategy, judgement }], &[]).await.unwrap();
+    assert_eq!(store.standings(&[id, Uuid::now_v7()]).await.unwrap(), [(id, standing.standing)]);
+
+    let placebo = PlaceboRecord {
+        session_id: session.id,
+        island: "main".to_owned(),
+        at_market_ms: made::T1,
+        numbers: numbers(1, 1, 0),
+        p_value: 0.25,
+        null_searches: 4,
+        as_good: 1,
+        candidates: 10,
+        entered: 0,
+        promoted: 0,
+        detail: json!({ "selected": false }),
+    };
+    store.record_placebo(&token, &placebo).await.unwrap();
+    store.record_placebo(&token, &PlaceboRecord { entered: 5, ..placebo }).await.unwrap();
+    assert!(store.session_numbers(session.id).await.unwrap().unwrap().1);
+    let rows = store.protocol_sessions(10).await.unwrap();
+    let told: Vec<_> = rows.iter().map(|r| (r.placebo, r.candidates, r.entered, r.p_value)).collect();
+    assert_eq!(told, [(true, 10, 0, 0.25), (false, 1, 1, 0.05)]);
+    let totals = store.overview().await.unwrap().protocol;
+    assert_eq!((totals.real_sessions, totals.real_selected, totals.real_passed), (1, 1, 1));
+    assert_eq!((totals.placebo_sessions, totals.placebo_passed, totals.placebo_promoted), (1, 0, 0));
+}
