@@ -6,7 +6,7 @@ use super::{cache, minute};
 use crate::daemon::Database;
 use crate::daemon::rescore::{Outcomes, Rescorer};
 use crate::daemon::revisions::{Affected, Change, affected, changes, record};
-use crate::lifecycle::ThresholdGate;
+use crate::lifecycle;
 use crate::market::CandleCache;
 use crate::market::snapshot::{self, MonthChange, NOW};
 use crate::notify::Channel;
@@ -94,12 +94,12 @@ async fn look(
     let lease = lease.context("a daemon is dealing with revisions now; it scores them again by itself")?;
     let config = ctx.config();
     let open = record(store, &report.changes).await?;
-    let gate = ThresholdGate::new(config.lifecycle.clone()).map_err(CliError::usage)?;
+    let gate = lifecycle::gate(&config.lifecycle).map_err(CliError::usage)?;
     let days = i64::from(config.daemon.warmup_days.max(config.daemon.shadow_lookback_days));
     let rescorer = Rescorer {
         cache,
         store,
-        gate: &gate,
+        gate: gate.as_ref(),
         channels: &Channel::configured(&config.notify),
         recent_trades: config.lifecycle.live_recent_trades as usize,
         warmup_ms: days * 86_400_000,
