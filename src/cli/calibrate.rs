@@ -59,7 +59,13 @@ pub struct CalibrateArgs {
     market: MarketName,
     /// True annual Sharpe ratios of the edges' natural strategies on one symbol before costs, separated by commas;
     /// dying edges have the largest
-    #[arg(long, value_name = "RATIOS", value_delimiter = ',', allow_negative_numbers = true, default_value = "3.5,7,10")]
+    #[arg(
+        long,
+        value_name = "RATIOS",
+        value_delimiter = ',',
+        allow_negative_numbers = true,
+        default_value = "3.5,7,10"
+    )]
     sharpe: Vec<f64>,
     /// Markets of each kind and strength
     #[arg(long, value_name = "COUNT", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]

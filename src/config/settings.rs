@@ -126,10 +126,13 @@ impl Settings {
         self.origins.get(origin_text(self.value(key)?)?)
     }
 
-    /// Whether a key has a value: an empty text is none.
+    /// Whether a key has a value: an empty text or list is none.
     #[must_use]
     pub fn is_set(&self, key: &str) -> bool {
-        self.value(key).is_some_and(|value| !is_empty(&value.kind))
+        self.value(key).is_some_and(|value| match &value.kind {
+            ValueKind::Array(values) => !values.is_empty(),
+            kind => !is_empty(kind),
+        })
     }
 
     /// The value of a key as TOML for people: secrets that are set appear as `"***"`.
@@ -144,7 +147,7 @@ impl Settings {
     pub fn shown_json(&self, key: &str) -> Option<serde_json::Value> {
         Some(match self.value(key)? {
             value if is_empty(&value.kind) => serde_json::Value::Null,
-            _ if SECRET_KEYS.contains(&key) => "***".into(),
+            _ if SECRET_KEYS.contains(&key) && self.is_set(key) => "***".into(),
             value => serde_json::Value::deserialize(value.clone()).unwrap_or_default(),
         })
     }

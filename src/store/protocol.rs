@@ -245,8 +245,9 @@ impl Store {
             let promotions: i64 = tx.row(sql, &[&searched.at_market_ms]).await?.try_get(0)?;
             let (session, own) = (sessions + 1, selected + 1);
             let sql = "insert into protocol_sessions (session_id, placebo, island, at_market_ms, session_number,
-                    selected_number, promotions, p_value, null_searches, as_good)
-                values ($1, false, $2, $3, $4, $5, $6, $7::double precision, $8, $9)";
+                    selected_number, promotions, p_value, null_searches, as_good, detail)
+                values ($1, false, $2, $3, $4, $5, $6, $7::double precision, $8, $9,
+                    jsonb_build_object('selected', $10::boolean))";
             let params: super::transaction::Params<'_> = &[
                 &searched.session_id,
                 &searched.island,
@@ -257,6 +258,7 @@ impl Store {
                 &searched.p_value,
                 &count(searched.null_searches),
                 &count(searched.as_good),
+                &searched.selected,
             ];
             tx.execute(sql, params).await?;
             let sql = "update online_procedure set sessions = $1, selected = $2";
@@ -358,13 +360,13 @@ pub(super) async fn totals(tx: &Tx) -> Result<ProtocolTotals, StoreError> {
     let sql = "select count(*) filter (where not placebo), count(*) filter (where placebo),
             count(*) filter (where not placebo and entered > 0), count(*) filter (where placebo and entered > 0),
             count(*) filter (where placebo and detail ->> 'selected' = 'true'),
+            count(*) filter (where not placebo and detail ->> 'selected' = 'true'),
             coalesce(sum(promoted) filter (where placebo), 0)::bigint
         from protocol_sessions where candidates is not null";
     let row = tx.row(sql, &[]).await?;
     let nulls = "select coalesce(sum(null_searches), 0)::bigint, coalesce(sum(null_evaluations), 0)::bigint
         from trial_ledger";
     let nulls = tx.row(nulls, &[]).await?;
-    let selected = tx.row("select selected from online_procedure", &[]).await?;
     let at = |row: &Row, i| Ok::<_, StoreError>(uncount(row.try_get(i)?));
     Ok(ProtocolTotals {
         real_sessions: at(&row, 0)?,
@@ -372,8 +374,8 @@ pub(super) async fn totals(tx: &Tx) -> Result<ProtocolTotals, StoreError> {
         real_passed: at(&row, 2)?,
         placebo_passed: at(&row, 3)?,
         placebo_selected: at(&row, 4)?,
-        placebo_promoted: at(&row, 5)?,
-        real_selected: at(&selected, 0)?,
+        placebo_promoted: at(&row, 6)?,
+        real_selected: at(&row, 5)?,
         null_searches: at(&nulls, 0)?,
         null_evaluations: at(&nulls, 1)?,
     })

@@ -48,6 +48,8 @@ fn named_metrics() -> BTreeSet<String> {
 async fn days_are_reviewed_once_and_live_strategies_are_looked_after() {
     let mut stage = Stage::new(19, DAY_PER_SECOND / 2.0).await;
     stage.set("SG__REVIEW__BATCH_SIZE", "20");
+    // The gate that lets a strategy live within the test's time.
+    stage.set("SG__LIFECYCLE__POLICY", "thresholds");
     let mut daemon = stage.daemon("run");
     daemon.logged("listening").await;
     let mut client = stage.client().await;
