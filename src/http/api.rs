@@ -160,7 +160,7 @@ fn with_limits(document: &utoipa::openapi::OpenApi, config: &HttpConfig) -> Valu
     let mut value = serde_json::to_value(document).unwrap_or_default();
     let paths = value["paths"].as_object_mut().into_iter().flat_map(|paths| paths.values_mut());
     let operations = paths.flat_map(|path| path.as_object_mut().into_iter().flat_map(|path| path.values_mut()));
-    for parameter in operations.filter_map(|operation| operation["parameters"].as_array_mut()).flatten() {
+    for parameter in operations.filter_map(|operation| operation.get_mut("parameters")?.as_array_mut()).flatten() {
         if parameter["name"] == "limit" {
             parameter["schema"]["maximum"] = config.max_page_size.into();
         }

@@ -207,5 +207,9 @@ async fn without_a_token_in_the_settings_nobody_acts() {
     for path in ["/strategies", "/backtest", "/backtest/{id}/metrics", "/api/strategies", "/api/events"] {
         assert!(document["paths"].get(path).is_some(), "{path}");
     }
+    for operation in document["paths"].as_object().unwrap().values().flat_map(|path| path.as_object().unwrap().values())
+    {
+        assert!(operation.get("parameters").is_none_or(Value::is_array), "{operation}");
+    }
     daemon.stop().await;
 }
