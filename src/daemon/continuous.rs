@@ -130,6 +130,12 @@ impl ContinuousRunner {
         let from_ms = now_ms - span_ms - core.warmup_ms();
         let newest_ms = refresh(core, core.market, &settings.symbols, settings.interval, from_ms).await?;
         let Some(to_ms) = due_ms(newest_ms) else { return Ok(Did::Nothing) };
+        // The window may end before now, so its warm-up may begin before what was asked for: without this, candles that
+        // come into the cache later would make it another window.
+        let first_ms = to_ms - span_ms - core.warmup_ms();
+        if first_ms < from_ms {
+            refresh(core, core.market, &settings.symbols, settings.interval, first_ms).await?;
+        }
         let number = core.store.next_session_number(&self.island).await?;
         let mut spec = NewSession {
             island: self.island.clone(),
