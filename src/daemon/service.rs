@@ -4,10 +4,12 @@
 
 use super::candles::{Loaded, WindowSpec};
 use super::core::Core;
+use super::proof::prepare;
 use super::replay::{Recipe, RunConfig, replay, stored_runs};
 use crate::engine::{Ledger, Wanted};
 use crate::http::{BacktestDone, BacktestOrder, Backtests, Coverage, Refusal, Stretch};
 use crate::market::{CandleSeries, MarketKind, Symbol, interval};
+use crate::report::Proven;
 use crate::store::{Page, Strategy};
 use async_trait::async_trait;
 use genome::Timeframe;
@@ -151,6 +153,18 @@ impl Backtests for Answers {
             });
         }
         Ok(stretches)
+    }
+
+    async fn proven(&self, strategy: &Strategy) -> Result<Proven, Refusal> {
+        let store = &self.core.store;
+        let detail = store.strategy(&strategy.id.to_string()).await.map_err(failed)?;
+        let backtests = store.backtest_results(strategy.id).await.map_err(failed)?;
+        let trials = store.trial_totals().await.map_err(failed)?.evaluations;
+        let genome: genome::Strategy = serde_json::from_value(strategy.genome.clone()).map_err(failed)?;
+        let missing = |error: anyhow::Error| Refusal::Missing("id", format!("{error:#}"));
+        let runs = stored_runs(&detail, &backtests);
+        let prepared = prepare(&self.core.cache, &genome, &runs, Some(trials)).await.map_err(missing)?;
+        self.core.compute(move || prepared.told()).await.map_err(failed)?.map_err(failed)
     }
 
     async fn candles(

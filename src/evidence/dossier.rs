@@ -4,9 +4,9 @@
 //! Whoever asks runs the backtests (neighbours, noisy candles, other costs, other symbols) and hands in what came of
 //! them; nothing here backtests.
 
+mod bootstrapped;
 mod material;
 
-use super::bootstrap::{block_length, stationary_indices};
 use super::monte_carlo::{PathResult, Resampling, path, quantile};
 use super::overfitting::overfitting;
 use super::regime::Volatility;
@@ -17,6 +17,7 @@ use rand::RngExt;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+pub use bootstrapped::{FAN_QUANTILES, Fan};
 pub use material::{Material, Run, trade_returns, volatility_by_day};
 
 /// Settings: the customary ones by default.
@@ -53,6 +54,19 @@ impl Default for DossierConfig {
     }
 }
 
+impl DossierConfig {
+    /// The customary settings with walk-forward windows that fit into so many days: half of them in sample, a sixth
+    /// out of sample, where there is no room for two customary ones.
+    #[must_use]
+    pub fn fitting(days: usize) -> Self {
+        let usual = Self::default();
+        if days >= usual.inside_days + 2 * usual.outside_days {
+            return usual;
+        }
+        Self { inside_days: days / 2, outside_days: days / 6, ..usual }
+    }
+}
+
 /// A number with its name. The unit is in the name; `None` where it is undefined.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs)]
@@ -72,6 +86,34 @@ pub struct Finding {
     pub figures: Vec<Figure>,
 }
 
+/// A window of the rolling walk-forward. Days are counted from the first, ends exclusive.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WalkForwardWindow {
+    /// First day in sample.
+    pub from_day: usize,
+    /// First day out of sample.
+    pub split_day: usize,
+    /// End.
+    pub end_day: usize,
+    /// Which neighbour was chosen in sample, from 1; `None` for the strategy itself.
+    pub neighbour: Option<usize>,
+    /// Sum of its daily returns in sample.
+    pub inside_return_fraction: f64,
+    /// The same out of sample.
+    pub outside_return_fraction: f64,
+}
+
+impl WalkForwardWindow {
+    fn fold(&self) -> Fold {
+        Fold {
+            in_sample_profit: self.inside_return_fraction,
+            in_sample_days: (self.split_day - self.from_day) as f64,
+            out_of_sample_profit: self.outside_return_fraction,
+            out_of_sample_days: (self.end_day - self.split_day) as f64,
+        }
+    }
+}
+
 /// All findings, in a fixed order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Dossier {
@@ -79,16 +121,22 @@ pub struct Dossier {
     pub days: usize,
     /// One a question.
     pub findings: Vec<Finding>,
+    /// Windows of the rolling walk-forward, in order of time.
+    pub windows: Vec<WalkForwardWindow>,
+    /// Where days like these may lead; `None` where there are too few.
+    pub fan: Option<Fan>,
 }
 
 /// The findings. The same arguments give the same bits at any number of threads.
 #[must_use]
 pub fn dossier(material: &Material, config: &DossierConfig, seed: Seed) -> Dossier {
+    let (windows, rolling) = walk_forward(material, config, Anchor::Rolling);
+    let (bootstrap, fan) = bootstrapped::bootstrapped(material, config, seed);
     let findings = vec![
-        walk_forward(material, config, Anchor::Rolling),
-        walk_forward(material, config, Anchor::Anchored),
+        rolling,
+        walk_forward(material, config, Anchor::Anchored).1,
         shuffled(material, config, seed),
-        bootstrapped(material, config, seed),
+        bootstrap,
         skipped(material, config, seed),
         noise(material),
         stress(material),
@@ -98,7 +146,7 @@ pub fn dossier(material: &Material, config: &DossierConfig, seed: Seed) -> Dossi
         elsewhere(material),
         regimes(material),
     ];
-    Dossier { days: material.base.daily_returns.len(), findings }
+    Dossier { days: material.base.daily_returns.len(), findings, windows, fan }
 }
 
 fn finding(name: &str, sentence: String, figures: &[(&str, Option<f64>)]) -> Finding {
@@ -118,7 +166,7 @@ fn sum(returns: &[f64]) -> f64 {
 }
 
 /// On each fold the variant (the strategy or a neighbour) that earned most in sample is traded out of sample.
-fn walk_forward(m: &Material, config: &DossierConfig, anchor: Anchor) -> Finding {
+fn walk_forward(m: &Material, config: &DossierConfig, anchor: Anchor) -> (Vec<WalkForwardWindow>, Finding) {
     let name = match anchor {
         Anchor::Rolling => "walk_forward_rolling",
         Anchor::Anchored => "walk_forward_anchored",
@@ -127,20 +175,24 @@ fn walk_forward(m: &Material, config: &DossierConfig, anchor: Anchor) -> Finding
     let variants: Vec<&Run> = std::iter::once(&m.base).chain(&m.neighbours).collect();
     let mut found = Vec::new();
     for ([from, split], [_, end]) in folds(days, config.inside_days, config.outside_days, anchor) {
-        let trades = |run: &&Run| run.trades_by_day.get(from..split).map_or(0, |d| d.iter().sum::<u32>());
-        let usable = variants.iter().filter(|run| trades(run) >= config.min_inside_trades);
-        let usable = usable.filter(|run| run.daily_returns.len() == days);
+        let trades = |run: &Run| run.trades_by_day.get(from..split).map_or(0, |d| d.iter().sum::<u32>());
+        let usable = variants.iter().copied().enumerate().filter(|(_, run)| trades(run) >= config.min_inside_trades);
+        let usable = usable.filter(|(_, run)| run.daily_returns.len() == days);
         let inside = |run: &Run| sum(&run.daily_returns[from..split]);
         // The first of equals, so that nothing but the strategy's own result can replace it.
-        let Some(best) = usable.copied().reduce(|a, b| if inside(b) > inside(a) { b } else { a }) else { continue };
-        found.push(Fold {
-            in_sample_profit: inside(best),
-            in_sample_days: (split - from) as f64,
-            out_of_sample_profit: sum(&best.daily_returns[split..end]),
-            out_of_sample_days: (end - split) as f64,
+        let best = usable.reduce(|a, b| if inside(b.1) > inside(a.1) { b } else { a });
+        let Some((place, best)) = best else { continue };
+        found.push(WalkForwardWindow {
+            from_day: from,
+            split_day: split,
+            end_day: end,
+            neighbour: (place > 0).then_some(place),
+            inside_return_fraction: inside(best),
+            outside_return_fraction: sum(&best.daily_returns[split..end]),
         });
     }
-    let (ratio, won) = (efficiency(&found), profitable_folds(&found));
+    let all: Vec<Fold> = found.iter().map(WalkForwardWindow::fold).collect();
+    let (ratio, won) = (efficiency(&all), profitable_folds(&all));
     let sentence = match (found.len(), ratio) {
         (0, _) => format!(
             "No fold: a walk-forward needs {} days and {} trades in sample and {days} days are there.",
@@ -158,10 +210,11 @@ fn walk_forward(m: &Material, config: &DossierConfig, anchor: Anchor) -> Finding
         ),
     };
     let figures = [("folds", Some(found.len() as f64)), ("efficiency", ratio), ("profitable_folds_fraction", won)];
-    finding(name, sentence, &figures)
+    let finding = finding(name, sentence, &figures);
+    (found, finding)
 }
 
-fn paths(config: &DossierConfig, draw: impl Fn(u64) -> PathResult + Send + Sync) -> Vec<PathResult> {
+fn paths<T: Send>(config: &DossierConfig, draw: impl Fn(u64) -> T + Send + Sync) -> Vec<T> {
     (0..config.paths).into_par_iter().map(draw).collect()
 }
 
@@ -191,50 +244,6 @@ fn shuffled(m: &Material, config: &DossierConfig, seed: Seed) -> Finding {
         ("max_drawdown_99_fraction", at(0.99)),
     ];
     finding("monte_carlo_shuffle", sentence, &figures)
-}
-
-fn bootstrapped(m: &Material, config: &DossierConfig, seed: Seed) -> Finding {
-    let daily = &m.base.daily_returns;
-    let length = block_length(daily).map(|l| l.ceil().max(1.0));
-    let drawn = length.map_or_else(Vec::new, |length| {
-        paths(config, |i| {
-            let indices = stationary_indices(daily.len(), length, &mut seed.stream("bootstrap", i));
-            PathResult::of(indices.into_iter().map(|i| daily[i]), 1.0)
-        })
-    });
-    let returns: Vec<f64> = drawn.iter().map(|p| p.final_equity - 1.0).collect();
-    let falls: Vec<f64> = drawn.iter().map(|p| p.max_drawdown).collect();
-    let share = |hits: usize| (!drawn.is_empty()).then(|| hits as f64 / drawn.len() as f64);
-    let ruin = share(drawn.iter().filter(|p| p.lowest_equity <= 1.0 - config.ruin_fraction).count());
-    let loss = share(returns.iter().filter(|r| **r < 0.0).count());
-    let sentence = match (quantile(&returns, 0.05), quantile(&returns, 0.95), loss, ruin) {
-        (Some(low), Some(high), Some(loss), Some(ruin)) => format!(
-            "Days like these drawn in blocks, as many again: 90 % of the paths end between {} and {}, {} end with a \
-             loss, and {} lose {} of the capital on the way. It takes the days for typical, which a search's pick is not.",
-            percent(low),
-            percent(high),
-            percent(loss),
-            percent(ruin),
-            percent(config.ruin_fraction)
-        ),
-        _ => "Too few days, or none that differ, to be drawn from.".to_owned(),
-    };
-    let figures = [
-        ("block_length_days", length),
-        ("return_1_fraction", quantile(&returns, 0.01)),
-        ("return_5_fraction", quantile(&returns, 0.05)),
-        ("return_10_fraction", quantile(&returns, 0.1)),
-        ("return_50_fraction", quantile(&returns, 0.5)),
-        ("return_90_fraction", quantile(&returns, 0.9)),
-        ("return_95_fraction", quantile(&returns, 0.95)),
-        ("return_99_fraction", quantile(&returns, 0.99)),
-        ("max_drawdown_90_fraction", quantile(&falls, 0.9)),
-        ("max_drawdown_95_fraction", quantile(&falls, 0.95)),
-        ("max_drawdown_99_fraction", quantile(&falls, 0.99)),
-        ("loss_probability", loss),
-        ("ruin_probability", ruin),
-    ];
-    finding("monte_carlo_bootstrap", sentence, &figures)
 }
 
 fn skipped(m: &Material, config: &DossierConfig, seed: Seed) -> Finding {

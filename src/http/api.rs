@@ -19,7 +19,7 @@ use axum::{Json, Router, http::StatusCode, middleware::from_fn_with_state, routi
 use secrecy::SecretString;
 use serde_json::Value;
 use std::{sync::Arc, time::Duration};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 use tower_http::{compression::CompressionLayer, timeout::TimeoutLayer};
 use utoipa::{
@@ -72,6 +72,13 @@ impl ApiLimits {
 }
 
 impl Api {
+    /// The right to run a backtest, once it is free.
+    pub(super) async fn slot(&self) -> Result<SemaphorePermit<'_>, Problem> {
+        let waiting = tokio::time::timeout(self.limits.backtest_wait, self.slots.acquire()).await;
+        let full = || Problem::new(StatusCode::TOO_MANY_REQUESTS, "as many backtests run as http.max_backtests allows");
+        waiting.ok().and_then(Result::ok).ok_or_else(full)
+    }
+
     /// The page that is asked for, within limits.
     pub(super) fn page(&self, params: PageParams) -> Result<Page, Problem> {
         let most = self.limits.max_page_size;
@@ -109,6 +116,7 @@ pub(super) fn router(api: Arc<Api>, config: &HttpConfig) -> Router {
     Events::watch(&api);
     let limit = |time| TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, time);
     let quick = Duration::from_millis(config.request_timeout_ms);
+    let shelf = Arc::new(Shelf::default());
     let backtest = OpenApiRouter::new()
         .routes(routes!(service::post_backtest))
         .layer(limit(Duration::from_secs(config.backtest_timeout_s)));
@@ -124,6 +132,7 @@ pub(super) fn router(api: Arc<Api>, config: &HttpConfig) -> Router {
         .routes(routes!(actions::acknowledge))
         .routes(routes!(actions::token))
         .routes(routes!(records::command))
+        .layer(from_fn_with_state(Arc::clone(&shelf), shelf::forgetting))
         .layer(limit(quick))
         .layer(CompressionLayer::new());
     // Compressed before it is put on the shelf: once for everybody.
@@ -135,6 +144,8 @@ pub(super) fn router(api: Arc<Api>, config: &HttpConfig) -> Router {
         .routes(routes!(read::candles))
         .routes(routes!(records::generations))
         .routes(routes!(records::sessions))
+        .routes(routes!(records::scores))
+        .routes(routes!(records::protocol))
         .routes(routes!(records::deployments))
         .routes(routes!(records::regimes))
         .routes(routes!(records::drift_alerts))
@@ -144,9 +155,14 @@ pub(super) fn router(api: Arc<Api>, config: &HttpConfig) -> Router {
         .routes(routes!(records::dead_letters))
         .routes(routes!(records::settings))
         .layer(CompressionLayer::new())
-        .layer(from_fn_with_state(Arc::new(Shelf::default()), shelf::shared))
+        .layer(from_fn_with_state(Arc::clone(&shelf), shelf::shared))
         .layer(limit(quick));
-    let all = OpenApiRouter::with_openapi(Document::openapi()).merge(backtest).merge(stored).merge(read);
+    let computed = OpenApiRouter::new()
+        .routes(routes!(read::dossier))
+        .layer(CompressionLayer::new())
+        .layer(from_fn_with_state(shelf, shelf::shared))
+        .layer(limit(Duration::from_secs(config.backtest_timeout_s)));
+    let all = OpenApiRouter::with_openapi(Document::openapi()).merge(backtest).merge(stored).merge(read).merge(computed);
     let (router, mut document) = all.routes(routes!(events::events)).routes(routes!(super::live)).split_for_parts();
     let bearer = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
     document.components.get_or_insert_default().add_security_scheme("token", bearer);

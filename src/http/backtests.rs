@@ -2,6 +2,7 @@
 
 use crate::engine::{DailyEquity, Performance, Trade};
 use crate::market::{CandleSeries, MarketKind, Symbol};
+use crate::report::Proven;
 use crate::store::Strategy as StoredStrategy;
 use async_trait::async_trait;
 use genome::{Strategy, Timeframe};
@@ -106,6 +107,12 @@ pub trait Backtests: Send + Sync + 'static {
     /// # Errors
     /// When the store does not answer.
     async fn stretches(&self, strategy: &StoredStrategy) -> Result<Vec<Stretch>, Refusal>;
+
+    /// What is known of a stored strategy beyond its backtest, computed from cached candles; takes its time.
+    ///
+    /// # Errors
+    /// [`Refusal::Missing`] where nothing was measured yet or the candles are not cached.
+    async fn proven(&self, strategy: &StoredStrategy) -> Result<Proven, Refusal>;
 
     /// Cached candles that open in `[from_ms, to_ms)`; nothing is fetched.
     ///

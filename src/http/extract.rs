@@ -5,7 +5,11 @@ use axum::{
     extract::{FromRequest, FromRequestParts, Json, Path, Query, Request, rejection::JsonRejection},
     http::{StatusCode, request::Parts},
 };
-use serde::de::DeserializeOwned;
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, MapAccess, Visitor, value::MapAccessDeserializer},
+};
+use std::{fmt, marker::PhantomData};
 
 /// A JSON body.
 pub(super) struct Body<T>(pub(super) T);
@@ -13,11 +17,35 @@ pub(super) struct Body<T>(pub(super) T);
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = Problem;
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        match Json::<T>::from_request(request, state).await {
-            Ok(Json(value)) => Ok(Self(value)),
+        match Json::<Object<T>>::from_request(request, state).await {
+            Ok(Json(Object(value))) => Ok(Self(value)),
             Err(rejection) => Err(refused_body(&rejection)),
         }
     }
+}
+
+/// What is written as an object: serde alone would take a list of the values for it, too.
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        object(deserializer).map(Object)
+    }
+}
+
+/// Reads a struct from an object and from nothing else.
+pub(super) fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+    struct Fields<T>(PhantomData<T>);
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Fields<T> {
+        type Value = T;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+            T::deserialize(MapAccessDeserializer::new(map))
+        }
+    }
+    deserializer.deserialize_map(Fields(PhantomData))
 }
 
 fn refused_body(rejection: &JsonRejection) -> Problem {
@@ -104,7 +132,19 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for At<T> {
 
 #[cfg(test)]
 mod tests {
-    use super::field_of;
+    use super::{Object, field_of};
+
+    #[test]
+    fn a_list_is_no_object() {
+        #[derive(Debug, serde::Deserialize)]
+        struct Two {
+            first: u8,
+            second: u8,
+        }
+        let read = |text| serde_json::from_str::<Object<Two>>(text).map(|Object(two)| (two.first, two.second));
+        assert_eq!(read(r#"{"first": 1, "second": 2}"#).unwrap(), (1, 2));
+        assert!(read("[1, 2]").unwrap_err().to_string().contains("expected an object"));
+    }
 
     #[test]
     fn the_field_is_found_in_what_the_reader_says() {

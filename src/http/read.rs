@@ -49,55 +49,12 @@ fn wrong(field: &str, why: impl Into<String>) -> Problem {
     Problem { field: Some(field.to_owned()), ..Problem::new(StatusCode::BAD_REQUEST, why) }
 }
 
-/// By what strategies are sorted.
-#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-enum SortBy {
-    Changed,
-    Created,
-    Number,
-    Name,
-    TotalReturn,
-    SharpeRatio,
-    ProfitFactor,
-    MaxDrawdown,
-    WinRate,
-    Trades,
-}
-
-impl From<SortBy> for StrategySort {
-    fn from(by: SortBy) -> Self {
-        match by {
-            SortBy::Changed => Self::Changed,
-            SortBy::Created => Self::Created,
-            SortBy::Number => Self::Number,
-            SortBy::Name => Self::Name,
-            SortBy::TotalReturn => Self::TotalReturn,
-            SortBy::SharpeRatio => Self::SharpeRatio,
-            SortBy::ProfitFactor => Self::ProfitFactor,
-            SortBy::MaxDrawdown => Self::MaxDrawdown,
-            SortBy::WinRate => Self::WinRate,
-            SortBy::Trades => Self::Trades,
-        }
-    }
-}
-
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum Order {
     Asc,
     #[default]
     Desc,
-}
-
-/// What figures were measured on.
-#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-enum Measured {
-    Backtest,
-    Holdout,
-    Shadow,
-    Live,
 }
 
 /// Which strategies, in which order.
@@ -127,10 +84,10 @@ pub(super) struct StrategiesParams {
     q: Option<String>,
     /// Whose figures; the newest where it is left out.
     #[param(inline)]
-    source: Option<Measured>,
+    source: Option<StatSource>,
     /// By what; by the newest change of state where it is left out.
     #[param(inline)]
-    sort: Option<SortBy>,
+    sort: Option<StrategySort>,
     /// Smallest or greatest first.
     #[param(inline)]
     order: Option<Order>,
@@ -239,12 +196,6 @@ pub(super) async fn strategies(
         Ok(timeframe) if timeframe.name() == text => Ok(text),
         _ => Err(wrong("timeframe", "an interval such as 15m is expected")),
     };
-    let source = |measured| match measured {
-        Measured::Backtest => StatSource::Backtest,
-        Measured::Holdout => StatSource::Holdout,
-        Measured::Shadow => StatSource::Shadow,
-        Measured::Live => StatSource::Live,
-    };
     let query = StrategyQuery {
         states: states.collect::<Result<_, _>>()?,
         symbol: symbol(p.symbol.as_deref())?.map(|symbol| symbol.to_string()),
@@ -253,8 +204,8 @@ pub(super) async fn strategies(
         island: short("island", p.island)?,
         session_id: None,
         text: short("q", p.q)?,
-        source: p.source.map(source),
-        sort: p.sort.map(StrategySort::from).unwrap_or_default(),
+        source: p.source,
+        sort: p.sort.unwrap_or_default(),
         ascending: p.order.unwrap_or_default() == Order::Asc,
     };
     let page = api.page(PageParams { limit: p.limit, offset: p.offset })?;
@@ -283,6 +234,7 @@ pub(super) async fn strategy(State(api): Api_, At(id): At<String>) -> Answer {
     let lineage = api.store.lineage(found.id, LINEAGE_DEPTH).await?;
     let children = api.store.children(found.id, Page::first(50)).await?;
     let backtests = api.store.service_backtests_of(found.id, Page::first(50)).await?;
+    let score = api.store.scores(found.id).await?.into_iter().next();
     let words = serde_json::from_value(found.genome.clone()).map(|s| genome::describe(&s)).unwrap_or_default();
     let stats = detail.stats.iter().map(|stat| {
         json!({
@@ -300,6 +252,7 @@ pub(super) async fn strategy(State(api): Api_, At(id): At<String>) -> Answer {
     Ok(Json(json!({
         "strategy": found,
         "words": words,
+        "score": score,
         "stats": stats.collect::<Vec<_>>(),
         "transitions": detail.transitions,
         "deployments": detail.deployments,
@@ -326,6 +279,19 @@ pub(super) async fn curves(State(api): Api_, At(id): At<String>) -> Answer {
         })
     });
     Ok(Json(json!({ "parts": parts.collect::<Vec<_>>() })))
+}
+
+/// What is known of a strategy beyond its backtest: walk-forward, other orders of its days, higher costs, neighbours
+///
+/// Computed from cached candles when somebody asks; counts as a backtest among those that may run at once.
+#[utoipa::path(get, path = "/api/strategies/{id}/dossier", tag = "read",
+    params(("id" = String, Path, description = "Number, id, name, or the first characters of id or genome hash")),
+    responses((status = 200, description = "Findings, a sentence and figures each", body = Value), Failures,
+        (status = 429, description = "Too many backtests run", body = Problem, content_type = "application/problem+json")))]
+pub(super) async fn dossier(State(api): Api_, At(id): At<String>) -> Answer {
+    let found = find(&api, &id).await?;
+    let _slot = api.slot().await?;
+    Ok(Json(form(api.backtests.proven(&found).await?)))
 }
 
 /// Which candles.

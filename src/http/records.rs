@@ -28,6 +28,21 @@ pub(super) async fn sessions(State(api): Api_, Params(page): Params<PageParams>)
     Ok(Json(json!({ "items": form(api.store.sessions(api.page(page)?).await?) })))
 }
 
+/// Newest scores of strategies with their parts, best first
+#[utoipa::path(get, path = "/api/scores", tag = "read", params(PageParams),
+    responses((status = 200, description = "The page", body = Value), Failures))]
+pub(super) async fn scores(State(api): Api_, Params(page): Params<PageParams>) -> Answer {
+    Ok(Json(json!({ "items": form(api.store.ranking(api.page(page)?).await?) })))
+}
+
+/// Sessions that ended, real ones and those of the placebo island, newest first
+#[utoipa::path(get, path = "/api/protocol", tag = "read", params(PageParams),
+    responses((status = 200, description = "At most so many of each kind", body = Value), Failures))]
+pub(super) async fn protocol(State(api): Api_, Params(page): Params<PageParams>) -> Answer {
+    let page = api.page(page)?;
+    Ok(Json(json!({ "items": form(api.store.protocol_sessions(page.limit).await?) })))
+}
+
 /// Deployments: what is live, and how much it may use
 #[utoipa::path(get, path = "/api/deployments", tag = "read",
     responses((status = 200, description = "Live strategies with their deployments", body = Value), Failures))]

@@ -13,6 +13,14 @@ const DEFAULT_ENTRY: &str = "ema(12) crosses above ema(26)";
 /// What `default_exit` stands for.
 const DEFAULT_EXIT: &str = "ema(12) crosses below ema(26)";
 
+/// A condition in the language, such as `RSI < 30`.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[schema(min_length = 1, max_length = 2000, example = "RSI < 30")]
+pub(super) struct RuleText(String);
+
+/// Characters of a rule at most.
+const LONGEST_RULE: usize = 2_000;
+
 /// A strategy to store.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -23,18 +31,18 @@ pub(super) struct StrategyRequest {
     /// Conditions that must all hold at a candle's close to buy at the next open, such as `RSI < 30`, or
     /// `default_entry`.
     #[schema(min_items = 1, max_items = 16, example = json!(["RSI < 30", "MACD_histogram > 0", "close > resistance"]))]
-    pub(super) entry_rules: Vec<String>,
+    pub(super) entry_rules: Vec<RuleText>,
     /// Conditions of which one is enough to sell at the next open; `stop_loss_hit` and `take_profit_hit` stand for
     /// the levels of `risk_management`, `default_exit` for the mirror image of `default_entry`.
     #[serde(default)]
     #[schema(max_items = 16, example = json!(["stop_loss_hit", "take_profit_hit", "RSI > 70"]))]
-    pub(super) exit_rules: Vec<String>,
+    pub(super) exit_rules: Vec<RuleText>,
     /// How much is put in, and where it ends.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "super::extract::object")]
     pub(super) risk_management: RiskRequest,
     /// Candles that rules are evaluated on, such as `15m`; those that the daemon searches on where it is left out.
     #[serde(default)]
-    #[schema(example = "15m")]
+    #[schema(pattern = r"^(1m|3m|5m|15m|30m|1h|2h|4h|6h|8h|12h|1d|3d|1w|1M)$", example = "15m")]
     pub(super) timeframe: Option<String>,
 }
 
@@ -68,7 +76,7 @@ impl StrategyRequest {
             Some(text) => text.parse().map_err(|why: String| Problem::field("timeframe", why))?,
         };
         let mut entries = Vec::new();
-        for (i, text) in self.entry_rules.iter().enumerate() {
+        for (i, RuleText(text)) in self.entry_rules.iter().enumerate() {
             let text = if is_word(text, "default_entry") { DEFAULT_ENTRY } else { text };
             entries.push(rule("entry_rules", i, text)?);
         }
@@ -84,7 +92,7 @@ impl StrategyRequest {
             ("stop_loss_hit", "stop_loss_pct", risk.stop_loss_pct),
             ("take_profit_hit", "take_profit_pct", risk.take_profit_pct),
         ];
-        for (i, text) in self.exit_rules.iter().enumerate() {
+        for (i, RuleText(text)) in self.exit_rules.iter().enumerate() {
             if let Some((word, key, level)) = levels.iter().find(|(word, ..)| is_word(text, word)) {
                 if level.is_none() {
                     warnings.push(format!("exit_rules[{i}]: {word} never happens without risk_management.{key}"));
@@ -149,6 +157,9 @@ fn is_word(text: &str, word: &str) -> bool {
 }
 
 fn rule(list: &str, i: usize, text: &str) -> Result<Rule, Problem> {
+    if text.chars().count() > LONGEST_RULE {
+        return Err(Problem::field(format!("{list}[{i}]"), format!("a rule has at most {LONGEST_RULE} characters")));
+    }
     text.parse().map_err(|error: genome::ParseError| Problem::field(format!("{list}[{i}]"), error.headline()))
 }
 

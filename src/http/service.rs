@@ -102,7 +102,7 @@ pub(super) struct BacktestRequest {
     #[schema(minimum = 1, example = 1)]
     strategy_id: i64,
     /// Such as `BTCUSDT` or `BTC/USDT`.
-    #[schema(min_length = 1, max_length = 40, example = "BTCUSDT")]
+    #[schema(pattern = r"^[A-Za-z0-9_]{1,10}[/-]?[A-Za-z0-9_]{1,10}(:[A-Za-z0-9_]{1,10})?$", example = "BTCUSDT")]
     symbol: String,
     /// First day (00:00 UTC) or moment traded.
     #[schema(example = "2024-01-01")]
@@ -179,7 +179,7 @@ pub(super) async fn post_backtest(
     State(api): Api_,
     Body(request): Body<BacktestRequest>,
 ) -> Result<Json<BacktestAnswer>, Problem> {
-    let symbol: Symbol = request.symbol.parse().map_err(|why: String| Problem::field("symbol", why))?;
+    let symbol = symbol(&request.symbol)?;
     let from_ms = time_ms(&request.start_date).map_err(|why| Problem::field("start_date", why))?;
     let to_ms = time_ms(&request.end_date).map_err(|why| Problem::field("end_date", why))?;
     if from_ms >= to_ms {
@@ -203,10 +203,7 @@ pub(super) async fn post_backtest(
             format!("{candles} candles of {} are asked for; {most} are the most", strategy.timeframe),
         ));
     }
-    let waiting = tokio::time::timeout(api.limits.backtest_wait, api.slots.acquire()).await;
-    let Ok(Ok(_slot)) = waiting else {
-        return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "as many backtests run as http.max_backtests allows"));
-    };
+    let _slot = api.slot().await?;
     let began = Instant::now();
     let order = BacktestOrder { strategy, symbol, from_ms, to_ms, initial_capital };
     let done = api.backtests.run(order).await.map_err(Problem::from)?;
@@ -226,6 +223,21 @@ pub(super) async fn post_backtest(
     let id = api.store.put_service_backtest(&new).await?;
     let stored = ServiceBacktest { id, backtest: new, strategy: stored, created_at: chrono::DateTime::UNIX_EPOCH };
     Ok(Json(BacktestAnswer::from(&stored)))
+}
+
+/// A symbol in the forms that the document tells of.
+fn symbol(text: &str) -> Result<Symbol, Problem> {
+    let word = |text: &str, most| {
+        (1..=most).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+    };
+    let (pair, settled) = text.split_once(':').map_or((text, None), |(pair, settled)| (pair, Some(settled)));
+    let is_pair = match pair.split_once(['/', '-']) {
+        Some((base, quote)) => word(base, 10) && word(quote, 10),
+        None => pair.len() > 1 && word(pair, 20),
+    };
+    let fits = is_pair && settled.is_none_or(|settled| word(settled, 10));
+    let why = || format!("{text:?} is not a symbol; expected a name such as BTCUSDT or BTC/USDT");
+    text.parse().ok().filter(|_| fits).ok_or_else(|| Problem::field("symbol", why()))
 }
 
 impl From<Refusal> for Problem {
@@ -336,10 +348,13 @@ pub(super) async fn backtest_trades(
 pub(super) async fn backtest_report(State(api): Api_, At(id): At<i64>) -> Result<Response, Problem> {
     let stored = api.store.service_backtest(id).await?;
     let report = report_of(&stored, api.clock.now_ms());
+    // Thousands of paths are drawn for it: nothing for a thread that others wait for.
+    let page = tokio::task::spawn_blocking(move || crate::report::render(&report)).await;
+    let page = page.map_err(|_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the report could not be made"))?;
     // Everything in it is in it: nothing is to be fetched, whatever stands in a name.
     let policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
     let headers = [(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CONTENT_SECURITY_POLICY, policy)];
-    Ok((headers, crate::report::render(&report)).into_response())
+    Ok((headers, page).into_response())
 }
 
 /// What the report of a backtest of the service tells.
@@ -378,6 +393,7 @@ pub fn report_of(stored: &ServiceBacktest, now_ms: i64) -> StrategyReport {
             note: None,
         }],
         quality: Vec::new(),
+        proven: None,
         made_at_ms: now_ms,
         made_by: env!("CARGO_PKG_VERSION").to_owned(),
     }

@@ -38,6 +38,16 @@ impl Shelf {
     }
 }
 
+/// Whoever changed something sees it at once: nothing that was put there before is handed out any more.
+pub(super) async fn forgetting(State(shelf): State<Arc<Shelf>>, request: Request, next: Next) -> Response {
+    let changes = request.method() != Method::GET;
+    let response = next.run(request).await;
+    if changes && response.status().is_success() {
+        shelf.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+    response
+}
+
 /// Serves a GET from the shelf, or puts its answer there; others that ask for the same wait for it.
 pub(super) async fn shared(State(shelf): State<Arc<Shelf>>, request: Request, next: Next) -> Response {
     if request.method() != Method::GET {
@@ -45,7 +55,7 @@ pub(super) async fn shared(State(shelf): State<Arc<Shelf>>, request: Request, ne
     }
     let accepts = request.headers().get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok());
     let path = request.uri().path();
-    let fresh = if path.ends_with("/curves") || path.ends_with("/candles") { COMPUTED_FOR } else { SHARED_FOR };
+    let fresh = if ["/curves", "/candles", "/dossier"].iter().any(|end| path.ends_with(end)) { COMPUTED_FOR } else { SHARED_FOR };
     let key = (accepts.is_some_and(|encodings| encodings.contains("gzip")), request.uri().to_string());
     let slot = shelf.slot(key);
     let mut kept = slot.lock().await;

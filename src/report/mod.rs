@@ -6,22 +6,23 @@ mod chart;
 mod curve;
 mod format;
 mod months;
-mod outlook;
 mod page;
+mod proof;
 mod quality;
 mod search;
 #[cfg(test)]
 mod tests;
 mod text;
 mod trades;
+mod windows;
 
+pub use proof::Proven;
 pub use quality::{DataQuality, SeriesQuality, quality_section, render_quality};
 pub use search::{GenerationLine, SearchReport, StrategyLine, search_csv, search_html, search_json, search_markdown};
 
 use crate::engine::{Costs, DailyEquity, Performance, Trade};
 use crate::lifecycle::{Check, DisableReason, State};
 use crate::market::{Interval, MarketKind, Symbol};
-use genome::random::Seed;
 use serde::{Deserialize, Serialize};
 
 /// What a period was measured on.
@@ -165,6 +166,8 @@ pub struct StrategyReport {
     pub moves: Vec<Move>,
     /// Of the candles that its figures rest on; empty where they were not looked at.
     pub quality: Vec<CandleQuality>,
+    /// What is known beyond the backtest; told of what is stored where it is `None`.
+    pub proven: Option<Proven>,
     /// When the report was made, UTC ms.
     pub made_at_ms: i64,
     /// Version of the program that made it.
@@ -184,10 +187,10 @@ pub struct CandleQuality {
 }
 
 impl StrategyReport {
-    /// A stream of its own for each strategy, and the same each time.
-    fn seed(&self) -> Seed {
-        let digits: String = self.genome_hash.chars().take(16).collect();
-        Seed(u64::from_str_radix(&digits, 16).unwrap_or_default())
+    /// With what can be told of stored days where nobody proved anything.
+    fn told(&self) -> Option<Proven> {
+        let of_stored = || Proven::of_periods(&self.periods, Proven::seed(&self.genome_hash));
+        self.proven.clone().or_else(of_stored)
     }
 }
 
@@ -205,13 +208,13 @@ fn names(periods: &[Period]) -> Vec<String> {
 /// The report as one HTML file.
 #[must_use]
 pub fn render(report: &StrategyReport) -> String {
-    page::page(report, &outlook::of(&report.periods, report.seed())).into_string()
+    page::page(report, report.told().as_ref()).into_string()
 }
 
 /// The report as Markdown.
 #[must_use]
 pub fn markdown(report: &StrategyReport) -> String {
-    text::markdown(report, &outlook::of(&report.periods, report.seed()))
+    text::markdown(report, report.told().as_ref())
 }
 
 /// Every trade of the report as CSV.
@@ -226,6 +229,7 @@ pub fn csv(report: &StrategyReport) -> String {
 /// Never for a report whose numbers are numbers.
 pub fn json(report: &StrategyReport) -> serde_json::Result<String> {
     let mut value = serde_json::to_value(report)?;
-    value["outlook"] = serde_json::to_value(outlook::of(&report.periods, report.seed()))?;
+    value["windows"] = serde_json::to_value(windows::of(&report.periods))?;
+    value["proven"] = serde_json::to_value(report.told())?;
     serde_json::to_string_pretty(&value)
 }

@@ -5,8 +5,9 @@ use super::{
     curve::{self, Stretch},
     format::{self, UNDEFINED},
     months, names,
-    outlook::Outlook,
+    proof::{self, Proven},
     trades,
+    windows::{self, Window},
 };
 use crate::engine::Performance;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -14,7 +15,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 const STYLE: &str = include_str!("style.css");
 const FILTER: &str = include_str!("filter.js");
 
-pub(super) fn page(report: &StrategyReport, outlook: &Outlook) -> Markup {
+pub(super) fn page(report: &StrategyReport, proven: Option<&Proven>) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -31,8 +32,8 @@ pub(super) fn page(report: &StrategyReport, outlook: &Outlook) -> Markup {
                 (curves(&curve::chain(&report.periods)))
                 (monthly(&report.periods))
                 (distribution(&report.periods))
-                (windows(outlook))
-                (fan(outlook))
+                (one_after_the_other(&windows::of(&report.periods)))
+                (proof::section(proven))
                 (gates(&report.moves))
                 (lineage(report))
                 (quality(report))
@@ -173,51 +174,20 @@ fn distribution(periods: &[Period]) -> Markup {
     }
 }
 
-fn windows(outlook: &Outlook) -> Markup {
+fn one_after_the_other(windows: &[Window]) -> Markup {
     html! {
-        @if !outlook.windows.is_empty() {
+        @if !windows.is_empty() {
             h2 { "Windows, one after the other" }
             div.scroll { table {
                 thead { tr { th { "part" } th { "from" } th { "to" } th { "return" } th { "Sharpe ratio" } th { "drawdown" } th { "trades" } } }
-                tbody { @for w in &outlook.windows { tr {
+                tbody { @for w in windows { tr {
                     td { span class=(format!("dot {}", chart::class(w.part))) { (w.part.name()) } }
                     td { (format::date(w.from_ms)) } td { (format::date(w.to_ms)) }
                     td class=(if w.total_return < 0.0 { "no" } else { "yes" }) { (format::percent(Some(w.total_return))) }
                     td { (format::ratio(w.sharpe_ratio)) } td { (format::percent(Some(w.max_drawdown))) } td { (w.trades) }
                 } } }
             } }
-            p.soft {
-                "Windows of 30 days; the rules are the same in all of them. Walk-forward efficiency (profit a day after the search over "
-                "profit a day in it): " b { (format::ratio(outlook.walk_forward_efficiency)) } ". Drawdowns are of daily values."
-            }
-        }
-    }
-}
-
-fn fan(outlook: &Outlook) -> Markup {
-    html! {
-        @if let Some(fan) = &outlook.fan {
-            h2 { "What another order of the days might have brought" }
-            figure {
-                (chart::fan(&fan.days, &fan.gains, "Gain by days: 5, 25, 50, 75 and 95 % of paths end below each line"))
-                figcaption {
-                    (format::number(fan.paths as f64, 0)) " paths of " (outlook.days) " daily returns "
-                    @if outlook.in_sample { "in sample, for want of others, " } @else { "after the search " }
-                    "in blocks of about " (format::number(fan.block_days, 0)) " days. Outer band: 5 to 95 % of paths; inner: 25 to 75 %. "
-                    (format::percent(Some(fan.loss_probability))) " of paths end with a loss. Largest drawdown: "
-                    (format::percent(Some(fan.drawdowns[1]))) " in the middle, " (format::percent(Some(fan.drawdowns[2]))) " for one in twenty."
-                }
-            }
-        }
-        @if outlook.probabilistic_sharpe.is_some() {
-            p {
-                "Chance that the true Sharpe ratio is above zero, by its standard error alone: "
-                b { (format::percent(outlook.probabilistic_sharpe)) } ". "
-                @if let Some(days) = outlook.minimum_track_record_days {
-                    "To be 95 % sure, " (format::number(days.ceil(), 0)) " days like these are needed; there are " (outlook.days) ". "
-                }
-                span.soft { "Neither counts that this strategy is the best of many." }
-            }
+            p.soft { "Windows of 30 days; the rules are the same in all of them. Drawdowns are of daily values." }
         }
     }
 }

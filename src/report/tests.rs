@@ -112,6 +112,7 @@ fn report() -> StrategyReport {
             }],
         }],
         quality: Vec::new(),
+        proven: None,
         made_at_ms: T0 + 111 * DAY_MS,
         made_by: "0.1.0".to_owned(),
     }
@@ -207,4 +208,25 @@ fn a_strategy_without_a_past_has_a_page() {
     let html = render(&report);
     assert!(html.contains("Nothing has been measured yet") && html.contains("Nothing has been decided yet"));
     assert!(!html.contains("<svg") && !html.contains("<script"));
+}
+
+#[test]
+fn what_is_known_beyond_the_backtest_is_told_the_same_in_every_form() {
+    let report = report();
+    let proven: serde_json::Value = serde_json::from_str::<serde_json::Value>(&json(&report).unwrap()).unwrap()["proven"].take();
+    let (html, markdown) = (render(&report), markdown(&report));
+    // Hold-out and shadow, 50 days: the search chose by the backtest alone.
+    assert_eq!((&proven["days"], &proven["unseen"], &proven["backtested"]), (&50.into(), &true.into(), &false.into()));
+    let findings = proven["findings"].as_array().unwrap();
+    assert_eq!(findings.len(), 12);
+    for finding in findings {
+        let sentence = finding["sentence"].as_str().unwrap();
+        assert!(html.contains(sentence) && markdown.contains(sentence), "{sentence}");
+    }
+    assert!(html.contains("none of which the search saw") && html.contains("What days like these may lead to"));
+    assert_eq!(proven["fan"]["gains"].as_array().unwrap().len(), 5);
+
+    let mut in_sample = report;
+    in_sample.periods.truncate(1);
+    assert!(render(&in_sample).contains("which the search chose by"));
 }

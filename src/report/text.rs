@@ -1,6 +1,11 @@
 //! A strategy's report as Markdown and as CSV: the same numbers for other readers.
 
-use super::{StrategyReport, format, names, outlook::Outlook, page::FIGURES};
+use super::{
+    StrategyReport, format, names,
+    page::FIGURES,
+    proof::{self, Proven},
+    windows,
+};
 use std::fmt::Write;
 
 /// A cell of a Markdown table: no character of its own may end it.
@@ -19,7 +24,7 @@ fn heads(out: &mut String, heads: &[&str]) {
 }
 
 /// The whole report as Markdown.
-pub(super) fn markdown(report: &StrategyReport, outlook: &Outlook) -> String {
+pub(super) fn markdown(report: &StrategyReport, proven: Option<&Proven>) -> String {
     let mut out = String::new();
     let reason = report.disable_reason.map(|r| format!(" ({})", r.name())).unwrap_or_default();
     let _ = writeln!(out, "# {}\n", cell(&report.name));
@@ -47,10 +52,11 @@ pub(super) fn markdown(report: &StrategyReport, outlook: &Outlook) -> String {
             }
         }
     }
-    if !outlook.windows.is_empty() {
+    let windows = windows::of(&report.periods);
+    if !windows.is_empty() {
         let _ = writeln!(out, "\n## Windows\n");
         heads(&mut out, &["part", "from", "to", "return", "Sharpe ratio", "drawdown", "trades"]);
-        for w in &outlook.windows {
+        for w in &windows {
             row(
                 &mut out,
                 [
@@ -64,7 +70,9 @@ pub(super) fn markdown(report: &StrategyReport, outlook: &Outlook) -> String {
                 ],
             );
         }
-        let _ = writeln!(out, "\nWalk-forward efficiency: {}.", format::ratio(outlook.walk_forward_efficiency));
+    }
+    if let Some(proven) = proven {
+        proof::markdown(&mut out, proven, cell);
     }
     if !report.moves.is_empty() {
         let _ = writeln!(out, "\n## Decisions");

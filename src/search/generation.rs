@@ -13,7 +13,7 @@ use super::{Evaluator, Individual, Measured, Origin, SearchConfig, SearchState, 
 use crate::engine::{EvaluationError, Outcome};
 use genome::{Niche, Strategy, StrategyHash, random::Seed, variation::complexity};
 use serde::{Deserialize, Serialize};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Strategies handed to the evaluator at once: often enough to be stopped in time, seldom enough to keep every
 /// processor busy.
@@ -68,6 +68,8 @@ pub struct GenerationReport {
     pub population: usize,
     /// Niches among them.
     pub niches: usize,
+    /// How many of each kind of idea on each timeframe (`trend/15m`) there are: in the population, in the archive.
+    pub kinds: BTreeMap<String, [usize; 2]>,
     /// Strategies in the archive.
     pub archive: usize,
     /// Best fitness in the population, 0 to 100; `None` when it is empty.
@@ -239,6 +241,12 @@ fn report(
     let n = population.len();
     let fitness = |place: usize| population.get(place).map(Individual::fitness);
     let niches: HashSet<Niche> = population.iter().map(|i| Niche::of(&i.strategy)).collect();
+    let mut kinds = BTreeMap::<String, [usize; 2]>::new();
+    for (place, individuals) in [population, &state.archive].into_iter().enumerate() {
+        for niche in individuals.iter().map(|i| Niche::of(&i.strategy)) {
+            kinds.entry(format!("{}/{}", niche.family, niche.timeframe)).or_default()[place] += 1;
+        }
+    }
     GenerationReport {
         generation: state.generation,
         evaluations,
@@ -246,6 +254,7 @@ fn report(
         twins_dropped,
         population: n,
         niches: niches.len(),
+        kinds,
         archive: state.archive.len(),
         best_fitness: fitness(0),
         median_fitness: fitness(n / 2).zip(fitness(n.saturating_sub(1) / 2)).map(|(a, b)| (a + b) / 2.0),

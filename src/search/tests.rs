@@ -172,6 +172,8 @@ fn stays_varied() {
     let (state, reports) = run(&config, start(&config, Seed(5), Vec::new()), &Toy::default(), 12);
     let last = reports.last().unwrap();
     assert!(last.niches >= 6, "{last:?}");
+    let kinds = |place: usize| last.kinds.values().map(|counts| counts[place]).sum::<usize>();
+    assert_eq!((kinds(0), kinds(1)), (last.population, last.archive), "{last:?}");
     assert!(state.archive.len() >= 6, "{last:?}");
     let chosen = champions(&state, 6);
     let niches: HashSet<_> = chosen.iter().map(|i| genome::Niche::of(&i.strategy)).collect();

@@ -5,13 +5,15 @@ use super::{GenerationRow, Page, StatSource, Store, StoreError, Strategy, Tx, ov
 use crate::engine::Performance;
 use crate::lifecycle::State;
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio_postgres::{Row, types::Json};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 /// By what strategies are sorted. Figures that are undefined come last.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
 #[allow(missing_docs)]
 pub enum StrategySort {
     #[default]

@@ -70,7 +70,7 @@ pub use results::{BacktestRow, NewResult};
 pub use reviews::DailyReview;
 pub use revisions::{NewRevision, Rescore, Rescored, RevisionRow, SessionUse};
 pub use runs::{BacktestRun, NewRun, NewWindow, OptimizationRun, RunStatus, RunTrade, Segment, WalkForwardWindow};
-pub use scores::{NewScore, Score, ScorePart};
+pub use scores::{NewScore, RankedScore, Score, ScorePart};
 pub use seal::RotationReport;
 pub use service::{NewServiceBacktest, SERVICE_KIND, ServiceBacktest};
 pub use session_end::{CandidateRecord, FinishReport, Judgement, WaitingRecord, WindowStat};
@@ -87,7 +87,6 @@ pub use transitions::{NewPaperRun, TransitionOutcome, TransitionRecord, Transiti
 pub use views::{MATERIALIZED_VIEWS, PortfolioDay, ProvenStrategy, StrategySummary};
 
 // What these rooms decide is what the tables hold.
-pub use crate::evidence::regime::Regime as RegimeName;
 pub use crate::lifecycle::{
     DeploymentStatus, DriftAction as RecommendedAction, DriftKind as DriftType, DriftSeverity as Severity, Phase,
     RiskLimits,

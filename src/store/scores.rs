@@ -1,6 +1,7 @@
 //! Scores: the judgement of a strategy as one number with its parts, and where that stands among all. Scores nothing.
 
-use super::{Page, Store, StoreError, Tx, transaction::Params};
+use super::{Page, Store, StoreError, Tx, strategies, transaction::Params};
+use crate::lifecycle::State;
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -53,6 +54,17 @@ pub struct Score {
     pub is_latest: bool,
     pub calculated_at: DateTime<Utc>,
     pub effective_date: NaiveDate,
+}
+
+/// A newest score, and whose it is.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct RankedScore {
+    pub number: i64,
+    pub name: String,
+    pub state: State,
+    #[serde(flatten)]
+    pub score: Score,
 }
 
 /// Stores a score: from now on the strategy's newest.
@@ -116,14 +128,20 @@ impl Store {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn ranking(&self, page: Page) -> Result<Vec<Score>, StoreError> {
+    pub async fn ranking(&self, page: Page) -> Result<Vec<RankedScore>, StoreError> {
         self.transaction("ranking", |tx| async move {
             let tx = &tx;
             let sql = format!(
-                "select {COLUMNS} from strategy_scores where is_latest
-                 order by strategy_scores.overall desc, strategy_id limit $1 offset $2"
+                "select t.*, s.number, s.name, s.state from (
+                    select {COLUMNS} from strategy_scores where is_latest
+                    order by strategy_scores.overall desc, strategy_id limit $1 offset $2
+                 ) t join strategies s on s.id = t.strategy_id order by t.overall desc, t.strategy_id"
             );
-            tx.rows(&sql, &[&page.limit(), &page.offset()]).await?.iter().map(read).collect()
+            let ranked = |row: &Row| {
+                let (number, name) = (row.try_get(12)?, row.try_get(13)?);
+                Ok(RankedScore { number, name, state: strategies::parse(row, 14)?, score: read(row)? })
+            };
+            tx.rows(&sql, &[&page.limit(), &page.offset()]).await?.iter().map(ranked).collect()
         })
         .await
     }

@@ -141,7 +141,7 @@ pub(super) fn reason(text: &str) -> Result<DisableReason, StoreError> {
 }
 
 /// What a performance was measured on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs)]
 pub enum StatSource {

@@ -9,8 +9,10 @@
 mod support;
 
 mod books;
+mod browser;
 mod demo;
 mod interrupted;
+mod json;
 mod kills;
 mod operators;
 mod process;

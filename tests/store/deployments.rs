@@ -4,11 +4,12 @@ use crate::{made, support};
 use chrono::NaiveDate;
 use serde_json::json;
 use sg_ai::{
+    evidence::regime::Regime,
     lifecycle::{State, Transition},
     market::{MarketKind, Symbol},
     store::{
         AlertOutcome, DeploymentChange, DeploymentStatus, DriftReading, DriftType, NewRegime, Page, PerformanceDay,
-        Phase, RecommendedAction, RegimeName, RiskLimits, Severity, Store, StoreError,
+        Phase, RecommendedAction, RiskLimits, Severity, Store, StoreError,
     },
 };
 use uuid::Uuid;
@@ -167,10 +168,10 @@ async fn regimes_follow_each_other() {
     assert_eq!(
         told,
         [
-            (RegimeName::HighVolatility, Some(RegimeName::Extreme), None),
-            (RegimeName::Extreme, Some(RegimeName::Normal), until(3)),
-            (RegimeName::Normal, Some(RegimeName::LowVolatility), until(2)),
-            (RegimeName::LowVolatility, None, until(1)),
+            (Regime::HighVolatility, Some(Regime::Extreme), None),
+            (Regime::Extreme, Some(Regime::Normal), until(3)),
+            (Regime::Normal, Some(Regime::LowVolatility), until(2)),
+            (Regime::LowVolatility, None, until(1)),
         ]
     );
     assert_eq!(store.current_regimes().await.unwrap(), found[..1]);

@@ -115,7 +115,9 @@ async fn the_end_of_a_session_leaves_runs_trades_scores_and_an_optimisation() {
     );
     assert_eq!((&score.backtest_run_ids[..], &score.warnings[..]), (&[run.id][..], &["few trades".to_owned()][..]));
     let ranking = store.ranking(Page::first(9)).await.unwrap();
-    let ranking: Vec<_> = ranking.iter().map(|s| (s.strategy_id, s.grade.as_str(), s.percentile)).collect();
+    assert_eq!(ranking[0].name, store.strategy(&of(0).to_string()).await.unwrap().strategy.name);
+    let ranking: Vec<_> =
+        ranking.iter().map(|s| (s.score.strategy_id, s.score.grade.as_str(), s.score.percentile)).collect();
     assert_eq!(ranking, [(of(0), "A", 50.0), (of(2), "B", 25.0)]);
     // A newer score takes the place of the one before, which stays.
     store.record_score(of(2), &made::score(85.0), &[]).await.unwrap();

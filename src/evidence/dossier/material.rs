@@ -1,6 +1,6 @@
 //! What findings are made from: backtests, reduced to what is asked of them. Never runs one.
 
-use crate::engine::{Ledger, Outcome};
+use crate::engine::{DailyEquity, Ledger, Outcome, Trade, performance::t_statistic};
 use crate::evidence::regime::{Volatility, trailing_percentile};
 use crate::market::CandleSeries;
 
@@ -36,10 +36,33 @@ impl Run {
             total_return: outcome.performance.total_return,
         }
     }
+
+    /// Of stretches that are stored, one after the other, each by its equity at each 00:00 UTC and its trades:
+    /// where nothing can be backtested again.
+    #[must_use]
+    pub fn of_stretches<'a>(stretches: impl IntoIterator<Item = (&'a [DailyEquity], &'a [Trade])>) -> Self {
+        let (mut daily_returns, mut trades_by_day, mut growth) = (Vec::new(), Vec::new(), 1.0);
+        for (equity, trades) in stretches {
+            for pair in equity.windows(2).filter(|pair| pair[0].equity > 0.0) {
+                let result = pair[1].equity / pair[0].equity - 1.0;
+                let entered = trades.iter().filter(|t| (pair[0].time_ms..pair[1].time_ms).contains(&t.entry_time_ms));
+                growth *= 1.0 + result;
+                // What is left of a last day is no daily return.
+                if day_of(pair[1].time_ms) * DAY_MS == pair[1].time_ms {
+                    daily_returns.push(result);
+                    trades_by_day.push(u32::try_from(entered.count()).unwrap_or(u32::MAX));
+                }
+            }
+        }
+        let total_return = (!daily_returns.is_empty()).then_some(growth - 1.0);
+        Self { t: t_statistic(&daily_returns), daily_returns, trades_by_day, total_return }
+    }
 }
 
+const DAY_MS: i64 = 86_400_000;
+
 fn day_of(time_ms: i64) -> i64 {
-    time_ms.div_euclid(86_400_000)
+    time_ms.div_euclid(DAY_MS)
 }
 
 /// Net profit of each trade as a fraction of the equity at the last midnight before it was closed.

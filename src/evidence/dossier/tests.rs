@@ -84,3 +84,46 @@ fn nothing_is_known_of_nothing() {
         }
     }
 }
+
+#[test]
+fn the_fan_is_ordered_and_ends_where_the_finding_says() {
+    let found = dossier(&material(0.001), &config(), Seed(3));
+    let fan = found.fan.as_ref().unwrap();
+    assert_eq!((fan.days.first(), fan.days.last(), fan.paths), (Some(&0), Some(&300), 400));
+    for cut in 0..fan.days.len() {
+        assert!(fan.gains.windows(2).all(|pair| pair[0][cut] <= pair[1][cut]), "cut {cut}");
+    }
+    for (line, name) in [(0, "return_5_fraction"), (2, "return_50_fraction"), (4, "return_95_fraction")] {
+        let end = fan.gains[line].last().copied().unwrap();
+        let told = figure(&found, "monte_carlo_bootstrap", name).unwrap();
+        assert!((end - told).abs() < 1e-12, "{name}: {end} and {told}");
+    }
+    assert!(dossier(&Material::default(), &config(), Seed(3)).fan.is_none());
+}
+
+#[test]
+fn windows_are_told_one_by_one() {
+    let found = dossier(&material(0.003), &config(), Seed(1));
+    let days: Vec<_> = found.windows.iter().map(|w| (w.from_day, w.split_day, w.end_day)).collect();
+    assert_eq!(days, [(0, 180, 240), (60, 240, 300)]);
+    let m = material(0.003);
+    for w in &found.windows {
+        let chosen = w.neighbour.map_or(&m.base, |i| &m.neighbours[i - 1]);
+        assert_eq!(w.outside_return_fraction, sum(&chosen.daily_returns[w.split_day..w.end_day]));
+    }
+    // Few days get windows that fit, many the customary ones.
+    let (few, many) = (DossierConfig::fitting(60), DossierConfig::fitting(300));
+    assert_eq!((few.inside_days, few.outside_days, many), (30, 10, DossierConfig::default()));
+}
+
+#[test]
+fn stored_stretches_make_a_run() {
+    use crate::engine::DailyEquity;
+    let day = |day: i64, equity| DailyEquity { time_ms: day * 86_400_000, equity };
+    let (first, second) = ([day(0, 100.0), day(1, 110.0), day(2, 99.0)], [day(2, 10.0), day(3, 12.0)]);
+    let run = Run::of_stretches([(&first[..], &[][..]), (&second[..], &[][..])]);
+    let wanted = [0.1, -0.1, 0.2];
+    assert!(run.daily_returns.iter().zip(wanted).all(|(r, w)| (r - w).abs() < 1e-12), "{run:?}");
+    assert_eq!((run.daily_returns.len(), run.trades_by_day), (3, vec![0; 3]));
+    assert!((run.total_return.unwrap() - (0.99 * 1.2 - 1.0)).abs() < 1e-12);
+}

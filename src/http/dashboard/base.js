@@ -77,10 +77,18 @@ export function ago(value) {
 export const state = (name, reason) => h("span", { class: "state " + name }, reason ? `${name} (${reason})` : name);
 export const cell = (text, kind = "") => h("td", { class: ("n " + kind).trim() }, text);
 
+export function label(row, heads) {
+  heads.forEach((head, i) => { if (row.children[i]) row.children[i].dataset.label ??= head.replace("#", ""); });
+  return row;
+}
+
 export function table(heads, rows, empty = "nothing yet") {
   if (!rows.length) return h("p", { class: "soft" }, empty);
   const head = heads.map((head) => h("th", { scope: "col", class: head.startsWith("#") ? "n" : "" }, head.replace("#", "")));
-  return h("div", { class: "scroll" }, h("table", {}, h("thead", {}, h("tr", {}, head)), h("tbody", {}, rows)));
+  // Where there is no room for many columns, a row is a card whose cells carry their headings.
+  const many = heads.length > 5;
+  if (many) for (const row of rows) label(row, heads);
+  return h("div", { class: "scroll" }, h("table", { class: many ? "cards" : null }, h("thead", {}, h("tr", {}, head)), h("tbody", {}, rows)));
 }
 
 export function toast(text) {

@@ -39,15 +39,19 @@ function when(seconds, step) {
   return step >= 86400 * 28 ? text.slice(0, 7) : step >= 86400 ? text.slice(5, 10) : text.slice(11, 16);
 }
 
+// Steps of an axis that counts.
+const WHOLE = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000];
+
 /** Lines over time (seconds) or number; series: {name, color, data, fill?, width?, dash?}. */
-export function lines(xs, series, { height = 240, form = (v) => number(v, 1), overTime = true, range, xname = "" } = {}) {
+export function lines(xs, series, { height = 240, form = (v) => number(v, 1), overTime = true, range, xname = "", bands } = {}) {
   const host = h("div", { class: "chart" });
   let data = [xs, ...series.map((s) => s.data)];
   const chart = keep(host, (width) => new uPlot({
     width, height, tzDate: (ts) => new Date(new Date(ts * 1000).getTime() + new Date(ts * 1000).getTimezoneOffset() * 60000),
     cursor: { drag: { x: true, y: false }, focus: { prox: 16 } },
     scales: { x: { time: overTime }, y: range ? { range } : {} },
-    axes: [axis(null, overTime ? { values: (_, all, __, ___, step) => all.map((s) => when(s, step)), space: 64 } : {}), axis(form, { size: 62 })],
+    bands: bands?.map(([upper, lower, name]) => ({ series: [upper, lower], fill: color(name) + "26" })),
+    axes: [axis(null, overTime ? { values: (_, all, __, ___, step) => all.map((s) => when(s, step)), space: 64 } : { incrs: WHOLE }), axis(form, { size: 62 })],
     series: [{ label: overTime ? "UTC" : xname, value: (_, v) => (v === null || v === undefined ? "–" : overTime ? utc(v).toISOString().slice(0, 16).replace("T", " ") : String(v)) },
       ...series.map((s) => ({ label: s.name, stroke: color(s.color), width: s.width ?? 1.6, dash: s.dash, fill: s.fill ? color(s.color) + "2e" : undefined, spanGaps: false, points: { show: s.points ?? xs.length < 40, size: 4 }, value: (_, v) => (v === null || v === undefined ? "–" : form(v)) }))],
   }, data, host));
@@ -107,6 +111,13 @@ export function histogram(values, form) {
       label, stroke: color(c), fill: color(c) + "99", paths: uPlot.paths.bars({ size: [0.9] }), points: { show: false }, value: (_, v) => (v === null ? "–" : number(v)), is }))],
   }, [xs, xs.map((x, i) => (x < 0 ? counts[i] : null)), xs.map((x, i) => (x >= 0 ? counts[i] : null))], host));
   return host;
+}
+
+/** Where days like those that were may lead: quantiles of simulated paths by day. */
+export function fan({ days, gains }) {
+  const names = ["5 %", "25 %", "median", "75 %", "95 %"];
+  const series = gains.map((data, i) => ({ name: names[i], color: "holdout", data, width: i === 2 ? 2 : 1, dash: i === 2 ? undefined : [4, 3], points: false }));
+  return lines(days, series, { height: 240, overTime: false, xname: "day", form: (v) => percent(v, 0), bands: [[5, 1, "holdout"], [4, 2, "holdout"]] });
 }
 
 /** Monthly returns, a row a year. */

@@ -27,11 +27,11 @@ export async function page({ signal }) {
   const [all, regimes] = await Promise.all([read("/api/data", {}, signal), read("/api/regimes", {}, signal)]);
   const feeds = all.feeds.map((f) => {
     const behind = f.exchange_time_ms && f.newest_close_ms ? Math.max(0, f.exchange_time_ms - f.newest_close_ms) / 60000 : null;
-    return h("tr", {}, h("td", {}, `${f.market === "spot" ? "" : f.market + ":"}${f.symbol}`), h("td", {}, f.interval), h("td", { class: "when" }, time(f.newest_close_ms)), cell(behind === null ? "–" : number(behind, 0) + " min"), cell(number(f.gaps), f.gaps ? "warn" : ""), h("td", { class: "when" }, time(f.refreshed_at)), h("td", { class: f.error ? "error" : "soft" }, f.error ?? "none"));
+    return h("tr", {}, h("td", {}, `${f.market === "spot" ? "" : f.market + ":"}${f.symbol}`), h("td", {}, f.interval), h("td", { class: "when" }, time(f.newest_close_ms)), cell(behind === null ? "–" : number(behind, 0) + " min"), cell(number(f.gaps), f.gaps ? "warn" : ""), h("td", { class: "when" }, time(f.refreshed_at)), h("td", { class: "wide " + (f.error ? "error" : "soft") }, f.error ?? "none"));
   });
   const totals = all.items.map((i) => {
     const missing = i.months.reduce((sum, m) => sum + m.expected - m.candles, 0);
-    return h("tr", {}, h("td", {}, `${i.market} ${i.symbol}`), h("td", {}, i.interval), cell(number(i.candles)), cell(number(missing), missing ? "warn" : ""), cell(percent(missing / (i.candles + missing || 1), 2)), h("td", {}, h("code", {}, (i.months.at(-1)?.content_sha256 ?? "").slice(0, 12))), h("td", { class: i.damaged.length ? "error" : "soft" }, i.damaged.length ? i.damaged.join("; ") : "none"));
+    return h("tr", {}, h("td", {}, `${i.market} ${i.symbol}`), h("td", {}, i.interval), cell(number(i.candles)), cell(number(missing), missing ? "warn" : ""), cell(percent(missing / (i.candles + missing || 1), 2)), h("td", {}, h("code", {}, (i.months.at(-1)?.content_sha256 ?? "").slice(0, 12))), h("td", { class: "wide " + (i.damaged.length ? "error" : "soft") }, i.damaged.length ? i.damaged.join("; ") : "none"));
   });
   const regimeRows = regimes.items.map((r) => h("tr", {}, h("td", {}, `${r.market === "spot" ? "" : r.market + ":"}${r.asset}`), h("td", { class: r.regime === "extreme" ? "down" : r.regime === "high_volatility" ? "warn" : "" }, r.regime.replaceAll("_", " ")), cell(number(r.volatility_percentile, 0)), cell(percent(r.realised_volatility, 0)), h("td", {}, r.previous_regime ? r.previous_regime.replaceAll("_", " ") : "–"), h("td", { class: "when" }, time(r.effective_from_ms))));
   return {

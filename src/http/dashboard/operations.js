@@ -1,6 +1,6 @@
 // Runners, alerts, dead letters, the audit trail and the settings: what an operator needs.
 
-import { h, card, read, number, time, ago, table, cell, ask } from "./base.js";
+import { h, card, read, number, time, ago, table, label, cell, ask } from "./base.js";
 
 const LIMIT = 50;
 
@@ -15,18 +15,18 @@ export async function page({ params, signal }) {
   const runnerRows = runners.items.map((r) => {
     const pause = rests.get(r.name);
     const button = may && ["continuous", "shadow"].includes(r.name) && h("button", { type: "button", onclick: () => ask(pause ? `Resume ${r.name}` : `Pause ${r.name}`, `/api/runners/${r.name}/${pause ? "resume" : "pause"}`, again) }, pause ? "Resume …" : "Pause …");
-    return h("tr", {}, h("td", {}, r.name), h("td", { class: pause ? "warn" : "" }, pause ? `rests: ${pause.why} (${pause.actor})` : r.detail?.did ?? "–"), h("td", { class: "when" }, ago(r.last_succeeded_at)), cell(number(r.consecutive_failures), r.consecutive_failures ? "down" : ""), h("td", { class: r.last_error ? "error" : "soft" }, r.last_error ?? "none"), h("td", {}, button || ""));
+    return h("tr", {}, h("td", {}, r.name), h("td", { class: "wide" + (pause ? " warn" : "") }, pause ? `rests: ${pause.why} (${pause.actor})` : r.detail?.did ?? "–"), h("td", { class: "when" }, ago(r.last_succeeded_at)), cell(number(r.consecutive_failures), r.consecutive_failures ? "down" : ""), h("td", { class: "wide " + (r.last_error ? "error" : "soft") }, r.last_error ?? "none"), h("td", {}, button || ""));
   });
-  const letterRows = letters.items.map((l) => h("tr", {}, cell(l.id), h("td", {}, l.kind), h("td", {}, h("code", { title: l.subject }, l.subject.slice(0, 16))), h("td", { class: l.status === "open" ? "warn" : "" }, l.status), cell(number(l.occurrences)), h("td", { class: "when" }, time(l.last_seen_at)), h("td", {}, l.error),
+  const letterRows = letters.items.map((l) => h("tr", {}, cell(l.id), h("td", {}, l.kind), h("td", {}, h("code", { title: l.subject }, l.subject.slice(0, 16))), h("td", { class: l.status === "open" ? "warn" : "" }, l.status), cell(number(l.occurrences)), h("td", { class: "when" }, time(l.last_seen_at)), h("td", { class: "wide" }, l.error),
     h("td", {}, may && l.kind === "backtest" && l.status !== "resolved" ? h("button", { type: "button", onclick: () => ask(`Retry dead letter ${l.id}`, `/api/dead-letters/${l.id}/retry`, again) }, "Retry …") : "")));
-  const auditRow = (e) => h("tr", {}, cell(e.id), h("td", { class: "when" }, time(e.at)), h("td", {}, e.event.replaceAll("_", " ")), h("td", {}, e.entity_type === "strategy" ? h("a", { href: "#/strategy/" + e.entity_id }, e.entity_type) : e.entity_type), h("td", {}, e.actor), h("td", {}, e.metadata?.summary ?? e.metadata?.why ?? e.metadata?.name ?? ""), h("td", {}, h("code", { title: e.hash }, e.hash.slice(0, 10))));
+  const auditRow = (e) => h("tr", {}, cell(e.id), h("td", { class: "when" }, time(e.at)), h("td", {}, e.event.replaceAll("_", " ")), h("td", {}, e.entity_type === "strategy" ? h("a", { href: "#/strategy/" + e.entity_id }, e.entity_type) : e.entity_type), h("td", {}, e.actor), h("td", { class: "wide" }, e.metadata?.summary ?? e.metadata?.why ?? e.metadata?.name ?? ""), h("td", {}, h("code", { title: e.hash }, e.hash.slice(0, 10))));
   const auditHeads = ["#no.", "at (UTC)", "event", "about", "who", "what", "hash"];
   const auditTable = table(auditHeads, audit.items.map(auditRow), "No entry.");
   let offset = audit.items.length;
   const more = h("button", { type: "button", disabled: offset < LIMIT, onclick: async () => {
     const next = await read("/api/audit", { limit: LIMIT, offset, entity });
     offset += next.items.length;
-    auditTable.querySelector("tbody").append(...next.items.map(auditRow));
+    auditTable.querySelector("tbody").append(...next.items.map((e) => label(auditRow(e), auditHeads)));
     more.disabled = next.items.length < LIMIT;
   } }, "Earlier entries");
   const rows = settings.items.map((s) => h("tr", {}, h("td", {}, h("code", {}, s.key)), h("td", {}, h("code", {}, s.value === null ? "not set" : typeof s.value === "string" ? s.value : JSON.stringify(s.value))), h("td", { class: "small soft" }, s.origin)));

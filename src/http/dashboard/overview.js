@@ -28,6 +28,17 @@ function health(checks) {
   return table(["part", "how it is"], rows);
 }
 
+/** Real sessions beside sessions on markets in which there is nothing to find, through the same code and gates. */
+function placebo(p) {
+  const row = (name, of) => h("tr", {}, h("th", { scope: "row" }, name), cell(number(of(p.real))), cell(number(of(p.placebo))));
+  const share = (of) => (of.sessions ? of.entered_shadow / of.sessions : null);
+  const verdict = p.promotions_frozen ? h("p", { class: "down" }, "Promotions are frozen: sessions on null markets get through as often as real ones.")
+    : h("p", { class: "small soft" }, p.p_value === null ? "Nothing got through yet, so that nothing can be compared." : `If nothing real were found, real sessions would get through this much more often with probability ${number(p.p_value, 3)}.`);
+  return [table(["", "#real", "#null"], [row("sessions", (x) => x.sessions), row("beat their null searches", (x) => x.beat_null_searches), row("with a strategy in shadow", (x) => x.entered_shadow),
+    h("tr", {}, h("th", { scope: "row" }, "share of sessions"), cell(percent(share(p.real), 0)), cell(percent(share(p.placebo), 0))), row("strategies promoted to live", (x) => x.promoted)]), verdict,
+    h("p", { class: "small soft" }, `${short(p.null_searches)} null searches with ${short(p.null_evaluations)} backtests in all.`)];
+}
+
 export const newsLine = (t) => h("li", {}, h("span", { class: "when" }, time(t.at_ms) + " "), h("a", { href: "#/strategy/" + t.strategy_uuid }, t.strategy), " ", state(t.from), " → ", state(t.to), h("div", { class: "small soft" }, t.summary));
 
 function fitness(generations) {
@@ -52,17 +63,18 @@ export async function page({ signal }) {
   const live = all.live.map((s) => h("tr", {}, h("td", {}, h("a", { href: "#/strategy/" + s.number }, s.name)), h("td", {}, s.phase ?? "–"), cell(s.allocation_pct === null ? "–" : number(s.allocation_pct, 1) + " %"),
     cell(percent(s.total_return), sign(s.total_return)), cell(percent(s.max_drawdown)), cell(number(s.trades)), cell(day(s.since_ms))));
   const status = all.health.status;
+  const compared = card("", "Real sessions beside null ones", placebo(all.stats.protocol));
   return {
     title: "Overview",
     content: [
       h("h1", {}, "Overview ", h("span", { class: "dot " + status }, h("span", { class: "small soft" }, status))),
       h("div", { class: "grid" }, top,
         card("w8", "Fitness by generation", chart, latest), card("w4", "Health", health(all.health.checks)),
-        card("w6", "Live on paper", table(["strategy", "phase", "#allocation", "#return", "#drawdown", "#trades", "#since"], live, "Nothing is live.")),
+        h("div", { class: "w6 stack" }, card("", "Live on paper", table(["strategy", "phase", "#allocation", "#return", "#drawdown", "#trades", "#since"], live, "Nothing is live.")), compared),
         card("w6", "What happened last", feed)),
     ],
     live: {
-      stats: (stats) => top.replaceChildren(...tiles(stats, generations)),
+      stats: (stats) => { top.replaceChildren(...tiles(stats, generations)); compared.replaceChildren(h("h2", {}, "Real sessions beside null ones"), ...placebo(stats.protocol)); },
       generation: (g) => { generations.unshift(g); chart.add(g); tell(g); },
       transition: (t) => { feed.querySelector(".soft:only-child")?.remove(); feed.prepend(newsLine(t)); while (feed.children.length > 60) feed.lastChild.remove(); },
     },

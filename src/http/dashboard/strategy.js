@@ -1,7 +1,8 @@
 // One strategy: what it does, what it did in and out of sample, why it is where it is.
 
 import { h, card, read, number, percent, ratio, sign, time, day, state, cell, table, ask, price } from "./base.js";
-import { equity, chained, months, histogram, candles, NAMES } from "./charts.js";
+import { equity, chained, months, histogram, candles, fan, NAMES } from "./charts.js";
+import { part } from "./evolution.js";
 
 const FIGURES = [
   ["Total return", (m) => percent(m.total_return), (m) => sign(m.total_return)], ["Annual growth", (m) => percent(m.cagr)], ["Sharpe ratio", (m) => ratio(m.sharpe_ratio)], ["Sortino ratio", (m) => ratio(m.sortino_ratio)],
@@ -24,6 +25,40 @@ function gates(transitions) {
       h("p", {}, t.summary), h("p", { class: "small soft" }, "By " + t.actor + (t.policy ? ", policy " + t.policy : "")),
       checks.length ? h("details", { open: t === transitions[transitions.length - 1] }, h("summary", { class: "small" }, `${checks.length} requirements`), table(["requirement", "needed", "#had", ""], checks)) : null);
   });
+}
+
+function scored(score) {
+  if (!score) return h("p", { class: "soft" }, "It was not scored.");
+  return [h("p", {}, h("b", { class: "grade" }, score.grade), ` ${number(score.overall, 1)} of 100, above ${number(score.percentile, 0)} % of all that were scored`, h("span", { class: "small soft" }, `, on ${day(score.calculated_at)}`)),
+    h("div", { class: "parts" }, Object.entries(score.components).map(part)),
+    score.warnings.length ? h("details", {}, h("summary", { class: "small" }, `${score.warnings.length} requirements of the gate that it missed then`), h("ul", { class: "small" }, score.warnings.map((w) => h("li", {}, w)))) : null].filter(Boolean);
+}
+
+/** What is known beyond the backtest, computed when somebody asks. */
+function beyond(path, signal) {
+  const place = h("div", { "aria-live": "polite" });
+  const told = (d) => {
+    const days = `Of the ${number(d.days)} days from ${day(d.from_ms)} to ${day(d.to_ms)}, ${d.unseen ? "none of which the search saw" : "which the search chose by"}. None of this is a gate: after a search each of it can be fooled, and it says how.`;
+    const figure = (f) => `${f.name.replaceAll("_", " ")} ${number(f.value, 3)}`;
+    const rows = d.findings.map((f) => h("tr", {}, h("th", { scope: "row" }, f.name.replaceAll("_", " ")), h("td", {}, f.sentence, h("details", {}, h("summary", { class: "small soft" }, "figures"), h("p", { class: "small soft" }, f.figures.map(figure).join(" · "))))));
+    const date = (n) => day(d.from_ms + n * 86400000);
+    const windows = d.windows.map((w) => h("tr", {}, h("td", {}, `${date(w.from_day)} to ${date(w.split_day)}`), h("td", {}, `${date(w.split_day)} to ${date(w.end_day)}`), h("td", {}, w.neighbour === null ? "the strategy itself" : `neighbour ${w.neighbour}`), cell(percent(w.inside_return_fraction), sign(w.inside_return_fraction)), cell(percent(w.outside_return_fraction), sign(w.outside_return_fraction))));
+    place.replaceChildren(h("p", { class: "soft" }, days), h("div", { class: "scroll" }, h("table", { class: "findings" }, h("tbody", {}, rows))),
+      h("h3", {}, "Walk-forward windows"), table(["in sample", "out of sample", "chosen", "#in sample", "#out of it"], windows, "There are too few days or trades for one."),
+      ...(d.fan ? [h("h3", {}, `Where days like these may lead: ${number(d.fan.paths)} paths`), fan(d.fan)] : []));
+  };
+  const go = h("button", { type: "button", onclick: async () => {
+    go.disabled = true;
+    go.textContent = "Computing …";
+    try { told(await read(path + "/dossier", {}, signal)); } catch (error) {
+      if (error.name === "AbortError") return;
+      place.replaceChildren(h("p", { class: "error", role: "alert" }, error.message), go);
+      go.disabled = false;
+      go.textContent = "Try again";
+    }
+  } }, "Compute it now");
+  place.append(h("p", { class: "soft" }, "Walk-forward, other orders of its days, noise, higher costs, its neighbours, other symbols, regimes: a sentence each, from the cached candles."), go);
+  return place;
 }
 
 function tree(all) {
@@ -98,7 +133,8 @@ export async function page({ argument, signal }) {
         card("w6", "Monthly returns, percent", monthly), card("w6", "Distribution of trades", spread),
         card("", "Trades on candles", pick, place, told, h("p", { class: "small soft" }, "Charts by ", h("a", { href: "https://www.tradingview.com/", rel: "noopener noreferrer", target: "_blank" }, "TradingView"), " Lightweight Charts™, © 2026 TradingView, Inc.")),
         card("", "Trades", trades),
-        card("w6", "Evidence and every gate", gates(all.transitions)), card("w6", "Lineage", tree(all)),
+        card("", "What is known beyond the backtest", beyond(path, signal)),
+        card("w6", "Evidence and every gate", gates(all.transitions)), h("div", { class: "w6 stack" }, card("", "Score", scored(all.score)), card("", "Lineage", tree(all))),
         card("w6", "Deployments", table(["phase", "status", "#allocation", "#from", "#to"], deployments, "It was never live.")),
         card("w6", "Identity and reports", h("dl", {}, h("dt", {}, "Id"), h("dd", {}, h("code", {}, s.id)), h("dt", {}, "Genome"), h("dd", {}, h("code", {}, s.genome_hash)), h("dt", {}, "Stored"), h("dd", {}, time(s.created_at)),
           h("dt", {}, "Audit"), h("dd", {}, h("a", { href: "#/operations?entity=" + s.id }, "its entries"))), backtests.length ? h("ul", {}, backtests) : null, h("p", { class: "small soft" }, "The whole story as a file: ", h("code", {}, "sg-ai report " + s.number)))),
