@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
 """What readers cost: many people with the dashboard open, while the search runs.
 
-    benches/readers.py http://127.0.0.1:8080 --pid DAEMON [--readers 200] [--window 60] [--rounds 3] [--every 10]
+    benches/readers.py http://127.0.0.1:8080 --pid DAEMON [--postgres POSTMASTER] [--readers 200] [--window 60]
+        [--rounds 3] [--every 10]
 
 Each reader does what the dashboard does: listens to the events, and opens a page now and then (once in --every seconds
 on average), for which it asks for what that page asks for. Windows with and without readers take turns, so that
 whatever else the machine does falls on both. Told of each window: requests, errors, latencies as the reader sees them,
-how much the search did in it, and the processor time of daemon and of this program. Standard library only.
+how much the search did in it, and who used how much processor time: the threads that compute, the other threads of the
+daemon, Postgres, this program. On a machine that does other things, what the latter three use more with readers than
+without tells better what readers cost than the search's own rate does. Standard library only.
 """
 
 import argparse
@@ -87,16 +90,40 @@ async def read(host, port, every_s, until, tally):
         page = random.choice(PAGES)
         # As a browser does: all that a page needs at once, over at most six connections.
         await asyncio.gather(*(get(host, port, path, tally, c) for path, c in zip(page, connections)))
-        await asyncio.sleep(random.uniform(0.5, 1.5) * every_s)
+        await asyncio.sleep(min(random.uniform(0.5, 1.5) * every_s, max(0.0, until - time.monotonic())))
     listening.cancel()
     for _, writer in connections:
         if writer:
             writer.close()
 
 
-def cpu_s(pid):
-    fields = open(f"/proc/{pid}/stat").read().rsplit(") ", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+def ticks(path):
+    """Name and processor time, seconds; none where it has ended."""
+    try:
+        head, fields = open(path).read().rsplit(") ", 1)
+    except OSError:
+        return "", 0.0
+    fields = fields.split()
+    return head.split("(", 1)[1], (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def children(pid):
+    for entry in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if int(open(f"/proc/{entry}/stat").read().rsplit(") ", 1)[1].split()[1]) == pid:
+                yield entry
+        except OSError:
+            pass
+
+
+def cpu_s(args):
+    """Processor time so far: threads that compute, the daemon's other threads, Postgres, this program."""
+    threads = [ticks(f"/proc/{args.pid}/task/{task}/stat") for task in os.listdir(f"/proc/{args.pid}/task")]
+    compute = sum(time_s for name, time_s in threads if name.startswith("compute"))
+    # Ended threads count in the whole.
+    whole = ticks(f"/proc/{args.pid}/stat")[1]
+    postgres = sum(ticks(f"/proc/{child}/stat")[1] for child in children(args.postgres)) if args.postgres else 0.0
+    return {"compute": compute, "other_threads": whole - compute, "postgres": postgres, "reader": time.process_time()}
 
 
 def did(base):
@@ -117,17 +144,16 @@ async def window(args, readers):
     url = urlsplit(args.base)
     tally = Tally()
     began, (_, first) = await change(args.base)
-    daemon, own, until = cpu_s(args.pid), time.process_time(), began + args.window
+    before, until = cpu_s(args), began + args.window
     if readers:
         await asyncio.gather(*(read(url.hostname, url.port, args.every, until, tally) for _ in range(readers)))
     else:
         await asyncio.sleep(args.window)
-    daemon, own = cpu_s(args.pid) - daemon, time.process_time() - own
     ended, (_, last) = await change(args.base)
-    took = ended - began
+    after, took = cpu_s(args), ended - began
     told = {"readers": readers, "seconds": round(took, 1), "backtests_per_s": round((last - first) / took, 1),
-            "daemon_cpu_s_per_s": round(daemon / took, 3), "reader_cpu_s_per_s": round(own / took, 3),
-            "backtests_per_daemon_cpu_s": round((last - first) / daemon, 1)}
+            "backtests_per_compute_cpu_s": round((last - first) / (after["compute"] - before["compute"]), 1),
+            **{name + "_cpu_s_per_s": round((after[name] - before[name]) / took, 4) for name in after}}
     if tally.latencies_s:
         sorted_ms = sorted(1000 * s for s in tally.latencies_s)
         at = lambda q: round(sorted_ms[min(len(sorted_ms) - 1, int(q * len(sorted_ms)))], 1)
@@ -142,6 +168,7 @@ async def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("base")
     parser.add_argument("--pid", type=int, required=True, help="of the daemon, whose processor time is told")
+    parser.add_argument("--postgres", type=int, help="its postmaster, whose children's processor time is told")
     parser.add_argument("--readers", type=int, default=200)
     parser.add_argument("--window", type=float, default=60, help="seconds")
     parser.add_argument("--rounds", type=int, default=3)
@@ -152,10 +179,13 @@ async def main():
         without.append(await window(args, 0))
         with_readers.append(await window(args, args.readers))
     mean = lambda rows, key: statistics.mean(row[key] for row in rows)
-    loss = lambda key: round(100 * (1 - mean(with_readers, key) / mean(without, key)), 1)
-    print(json.dumps({"search_loses_pct": loss("backtests_per_s"),
-                      "search_loses_per_daemon_cpu_s_pct": loss("backtests_per_daemon_cpu_s"),
-                      "errors": sum(sum(row["errors"].values()) for row in with_readers)}))
+    more = {name: mean(with_readers, name) - mean(without, name)
+            for name in ("other_threads_cpu_s_per_s", "postgres_cpu_s_per_s", "reader_cpu_s_per_s")}
+    print(json.dumps({
+        "search_loses_pct": round(100 * (1 - mean(with_readers, "backtests_per_s") / mean(without, "backtests_per_s")), 1),
+        "more_cpu_s_per_s_with_readers": {name: round(value, 4) for name, value in more.items()},
+        "share_of_all_processors_pct": round(100 * sum(more.values()) / os.cpu_count(), 2),
+        "errors": sum(sum(row["errors"].values()) for row in with_readers)}))
 
 
 asyncio.run(main())

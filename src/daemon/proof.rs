@@ -133,7 +133,8 @@ pub async fn prepare(
         warmup_from_ms: from_ms - (recipe_from_ms - recipe.warmup_from_ms).max(0),
         to_ms,
     };
-    let load = async |symbols| Ok::<_, anyhow::Error>(Loaded::read(cache, spec(symbols)).await?.window(from_ms, to_ms)?);
+    let load =
+        async |symbols| Ok::<_, anyhow::Error>(Loaded::read(cache, spec(symbols)).await?.window(from_ms, to_ms)?);
     let window = load(config.symbols.clone()).await.context("the candles of its days are not cached")?;
     let others = cache.coverage().await?.into_iter();
     let others = others.filter(|c| (c.market, c.interval) == (config.market, config.interval)).map(|c| c.symbol);

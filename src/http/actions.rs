@@ -70,11 +70,11 @@ pub(super) enum Refusals {
 #[serde(deny_unknown_fields)]
 pub(super) struct Reason {
     /// Why.
-    #[schema(min_length = 1, max_length = 500, example = "spreads have widened")]
+    #[schema(min_length = 1, max_length = 500, pattern = r"^[^\x00]*\S[^\x00]*$", example = "spreads have widened")]
     why: String,
     /// Who, beside that the token was shown.
     #[serde(default)]
-    #[schema(max_length = 64, example = "alice")]
+    #[schema(max_length = 64, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$", example = "alice")]
     by: Option<String>,
 }
 
@@ -120,14 +120,14 @@ impl FromRequestParts<Arc<Api>> for Operator {
 
 impl Operator {
     fn request(self, reason: Reason) -> Result<Request, Problem> {
-        let why = reason.why.trim().to_owned();
-        if why.is_empty() || why.chars().count() > 500 || why.contains('\0') {
-            return Err(Problem::field("why", "1 to 500 characters are expected"));
+        let (why, by) = (reason.why, reason.by.unwrap_or_default());
+        if why.trim().is_empty() || why.chars().count() > 500 || why.contains('\0') {
+            return Err(Problem::field("why", "1 to 500 characters are expected, not all of them spaces"));
         }
-        let by = reason.by.unwrap_or_default().trim().to_owned();
         if by.chars().count() > 64 || by.chars().any(char::is_control) {
-            return Err(Problem::field("by", "at most 64 characters are expected"));
+            return Err(Problem::field("by", "at most 64 characters and no control characters are expected"));
         }
+        let (why, by) = (why.trim().to_owned(), by.trim());
         let actor = if by.is_empty() { "operator over HTTP".to_owned() } else { format!("operator {by} over HTTP") };
         Ok(Request { actor, ip_hash: self.ip_hash, why })
     }

@@ -162,7 +162,8 @@ pub(super) fn router(api: Arc<Api>, config: &HttpConfig) -> Router {
         .layer(CompressionLayer::new())
         .layer(from_fn_with_state(shelf, shelf::shared))
         .layer(limit(Duration::from_secs(config.backtest_timeout_s)));
-    let all = OpenApiRouter::with_openapi(Document::openapi()).merge(backtest).merge(stored).merge(read).merge(computed);
+    let all =
+        OpenApiRouter::with_openapi(Document::openapi()).merge(backtest).merge(stored).merge(read).merge(computed);
     let (router, mut document) = all.routes(routes!(events::events)).routes(routes!(super::live)).split_for_parts();
     let bearer = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
     document.components.get_or_insert_default().add_security_scheme("token", bearer);

@@ -26,7 +26,7 @@ const LONGEST_RULE: usize = 2_000;
 #[serde(deny_unknown_fields)]
 pub(super) struct StrategyRequest {
     /// For people.
-    #[schema(min_length = 1, max_length = 200, example = "dip")]
+    #[schema(min_length = 1, max_length = 200, pattern = r"^[^\x00]*\S[^\x00]*$", example = "dip")]
     pub(super) name: String,
     /// Conditions that must all hold at a candle's close to buy at the next open, such as `RSI < 30`, or
     /// `default_entry`.

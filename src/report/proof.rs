@@ -3,9 +3,7 @@
 
 use super::{Part, Period, chart, format};
 use crate::engine::{DailyEquity, Ledger, Trade};
-use crate::evidence::dossier::{
-    Dossier, DossierConfig, FAN_QUANTILES, Figure, Material, Run, dossier, trade_returns,
-};
+use crate::evidence::dossier::{Dossier, DossierConfig, FAN_QUANTILES, Figure, Material, Run, dossier, trade_returns};
 use genome::random::Seed;
 use maud::{Markup, html};
 use serde::Serialize;
@@ -76,11 +74,15 @@ impl Proven {
     /// Which days, in a sentence.
     fn days(&self) -> String {
         format!(
-            "Of the {} days from {} to {}, {}.{}",
+            "Of the {} days from {} to {}, {}{}",
             self.dossier.days,
             format::date(self.from_ms),
             format::date(self.to_ms),
-            if self.unseen { "none of which the search saw" } else { "which the search chose by" },
+            if self.unseen {
+                "none of which the search saw."
+            } else {
+                "those of its backtest: where a search chose by them, they say little."
+            },
             if self.backtested { "" } else { " Made of what is stored: nothing was backtested for it." }
         )
     }
@@ -149,7 +151,8 @@ pub(super) fn markdown(out: &mut String, proven: &Proven, cell: fn(&str) -> Stri
         let _ = writeln!(out, "- **{}**: {}", f.name.replace('_', " "), f.sentence);
     }
     if !proven.dossier.windows.is_empty() {
-        let _ = writeln!(out, "\n### Walk-forward windows\n\n| {} |\n|{}", WINDOW_HEADS.join(" | "), " --- |".repeat(5));
+        let _ =
+            writeln!(out, "\n### Walk-forward windows\n\n| {} |\n|{}", WINDOW_HEADS.join(" | "), " --- |".repeat(5));
         for row in proven.windows() {
             let _ = writeln!(out, "| {} |", row.map(|text| cell(&text)).join(" | "));
         }

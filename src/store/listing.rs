@@ -30,18 +30,19 @@ pub enum StrategySort {
 }
 
 impl StrategySort {
-    const fn column(self) -> &'static str {
+    /// Its column, and whether that is of the figures.
+    const fn column(self) -> (&'static str, bool) {
         match self {
-            Self::Changed => "s.state_changed_at",
-            Self::Created => "s.created_at",
-            Self::Number => "s.number",
-            Self::Name => "s.name",
-            Self::TotalReturn => "f.total_return",
-            Self::SharpeRatio => "f.sharpe_ratio",
-            Self::ProfitFactor => "f.profit_factor",
-            Self::MaxDrawdown => "f.max_drawdown",
-            Self::WinRate => "f.win_rate",
-            Self::Trades => "f.total_trades",
+            Self::Changed => ("state_changed_at", false),
+            Self::Created => ("created_at", false),
+            Self::Number => ("number", false),
+            Self::Name => ("name", false),
+            Self::TotalReturn => ("total_return", true),
+            Self::SharpeRatio => ("sharpe_ratio", true),
+            Self::ProfitFactor => ("profit_factor", true),
+            Self::MaxDrawdown => ("max_drawdown", true),
+            Self::WinRate => ("win_rate", true),
+            Self::Trades => ("total_trades", true),
         }
     }
 }
@@ -183,13 +184,21 @@ impl Store {
                 and ($3::text is null or s.timeframe = $3) and ($4::text is null or s.family = $4)
                 and ($5::text is null or s.island = $5) and ($6::uuid is null or s.session_id = $6)
                 and ($7::text is null or s.name ilike $7 or s.canonical ilike $7)";
+            let (column, of_figures) = query.sort.column();
+            let newest = "from strategy_stats t where t.strategy_id = s.id and ($8::text is null or t.source = $8)
+                order by t.window_to_ms desc, t.id desc limit 1";
+            // The page first, and what is wide only for it: there may be ten thousand others.
+            let (figures, by) = if of_figures {
+                (format!("left join lateral (select t.id, t.{column} {newest}) f on true"), format!("f.{column}"))
+            } else {
+                (String::new(), format!("s.{column}"))
+            };
+            let order = format!("order by {by} {order} nulls last, s.id {order}");
+            let page_of = format!("select s.id from strategies s {figures} where {wanted} {order} limit $9 offset $10");
             let sql = format!(
-                "select {}, f.source, f.performance from strategies s
-                 left join lateral (select * from strategy_stats t where t.strategy_id = s.id
-                     and ($8::text is null or t.source = $8) order by t.window_to_ms desc, t.id desc limit 1) f on true
-                 where {wanted} order by {} {order} nulls last, s.id {order} limit $9 offset $10",
+                "select {}, f.source, f.performance from strategies s join ({page_of}) p on p.id = s.id
+                 left join lateral (select t.* {newest}) f on true {order}",
                 strategies::COLUMNS,
-                query.sort.column()
             );
             let q = query;
             let (limit, offset) = (page.limit(), page.offset());

@@ -35,7 +35,13 @@ impl Page {
         let programs = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"];
         let mut browser = programs.iter().find_map(|program| {
             Command::new(program)
-                .args(["--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--remote-debugging-port=0"])
+                .args([
+                    "--headless=new",
+                    "--no-sandbox",
+                    "--disable-gpu",
+                    "--no-first-run",
+                    "--remote-debugging-port=0",
+                ])
                 .arg(format!("--user-data-dir={}", home.path().display()))
                 .arg("about:blank")
                 .stdin(Stdio::null())
@@ -82,7 +88,8 @@ impl Page {
         }
         self.socket.send(Message::text(message.to_string())).await.unwrap();
         loop {
-            let told = tokio::time::timeout(Duration::from_secs(60), self.socket.next()).await.expect("the browser answers");
+            let told =
+                tokio::time::timeout(Duration::from_secs(60), self.socket.next()).await.expect("the browser answers");
             let Ok(told) = serde_json::from_str::<Value>(told.unwrap().unwrap().to_text().unwrap_or_default()) else {
                 continue;
             };
@@ -93,8 +100,12 @@ impl Page {
             let event = &told["params"];
             match told["method"].as_str().unwrap_or_default() {
                 "Runtime.exceptionThrown" => self.complaints.push(event["exceptionDetails"].to_string()),
-                "Runtime.consoleAPICalled" if event["type"] == "error" => self.complaints.push(event["args"].to_string()),
-                "Log.entryAdded" if event["entry"]["level"] == "error" => self.complaints.push(event["entry"].to_string()),
+                "Runtime.consoleAPICalled" if event["type"] == "error" => {
+                    self.complaints.push(event["args"].to_string())
+                }
+                "Log.entryAdded" if event["entry"]["level"] == "error" => {
+                    self.complaints.push(event["entry"].to_string())
+                }
                 "Network.requestWillBeSent" => {
                     self.asked.push(event["request"]["url"].as_str().unwrap_or_default().to_owned());
                 }
@@ -136,7 +147,8 @@ impl Page {
 
     /// Presses a button of the page and fills in the dialog that asks for a reason.
     async fn act(&mut self, button: &str, why: &str, token: &str) {
-        let find = format!("[...document.querySelectorAll('main button')].find((b) => b.textContent.startsWith('{button}'))");
+        let find =
+            format!("[...document.querySelectorAll('main button')].find((b) => b.textContent.startsWith('{button}'))");
         self.until(&format!("{find} !== undefined")).await;
         self.evaluate(&format!(
             "{find}.click();
@@ -175,7 +187,8 @@ async fn the_dashboard_loads_navigates_acts_and_is_told_live() {
     let mut daemon = stage.daemon("shadow");
     let base = daemon.url().await;
     let http = reqwest::Client::new();
-    let strategy = json!({ "name": "to look at", "entry_rules": ["RSI < 30"], "risk_management": { "stop_loss_pct": 0.02 } });
+    let strategy =
+        json!({ "name": "to look at", "entry_rules": ["RSI < 30"], "risk_management": { "stop_loss_pct": 0.02 } });
     let stored = http.post(format!("{base}/strategies")).json(&strategy).send().await.unwrap();
     let id = stored.json::<Value>().await.unwrap()["strategy_id"].as_i64().unwrap();
 
@@ -213,16 +226,23 @@ async fn the_dashboard_loads_navigates_acts_and_is_told_live() {
         let name = "document.activeElement.name || document.activeElement.textContent";
         reached.push(page.evaluate(name).await.as_str().unwrap_or_default().to_owned());
     }
-    for wanted in ["Overview", "Strategies", "Evolution", "Data", "Operations", "Theme", "q", "state", "Sharpe", "to look at"] {
+    for wanted in
+        ["Overview", "Strategies", "Evolution", "Data", "Operations", "Theme", "q", "state", "Sharpe", "to look at"]
+    {
         assert!(reached.iter().any(|name| name == wanted), "{wanted} is not among {reached:?}");
     }
     page.evaluate("document.querySelector('table.cards a').focus(); true").await;
     page.press("Enter").await;
     page.titled("to look at").await;
     // It was never measured: there is nothing to compute from, and the page says so.
-    page.evaluate("[...document.querySelectorAll('main button')].find((b) => b.textContent === 'Compute it now').click(); true")
-        .await;
-    page.until("document.querySelector('main [role=alert]')?.textContent.includes('nothing has been measured') ?? false").await;
+    page.evaluate(
+        "[...document.querySelectorAll('main button')].find((b) => b.textContent === 'Compute it now').click(); true",
+    )
+    .await;
+    page.until(
+        "document.querySelector('main [role=alert]')?.textContent.includes('nothing has been measured') ?? false",
+    )
+    .await;
     // That answer, a 404, is what the browser logs as an error.
     assert!(page.complaints.iter().all(|c| c.contains("404")), "{:?}", page.complaints);
     page.complaints.clear();

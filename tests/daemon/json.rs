@@ -48,8 +48,7 @@ async fn every_command_that_prints_results_prints_json() {
         let args: Vec<&str> = words.split(' ').chain(["--json"]).collect();
         let output = stage.command(&args).output().unwrap();
         // What is printed is JSON whether it went well or not; standard error is for people.
-        serde_json::from_slice::<Value>(&output.stdout)
-            .unwrap_or_else(|error| panic!("{words}: {error}: {output:?}"))
+        serde_json::from_slice::<Value>(&output.stdout).unwrap_or_else(|error| panic!("{words}: {error}: {output:?}"))
     };
     let window = "--symbols BTCUSDT --from 2024-12-10 --to 2024-12-24";
     run("migrate");

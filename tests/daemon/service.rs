@@ -157,7 +157,24 @@ async fn clients_store_backtest_read_and_operators_act() {
     // The read API tells what is stored.
     let (status, page) = client.get("/api/strategies?q=dip&sort=name&order=asc&limit=10").await;
     assert_eq!((status, &page["total"], &page["items"][0]["strategy_id"]), (200, &json!(1), &json!(id)), "{page}");
+    for sort in ["changed", "created", "number", "total_return", "sharpe_ratio", "trades"] {
+        for source in ["", "&source=holdout"] {
+            let (status, page) = client.get(&format!("/api/strategies?sort={sort}{source}")).await;
+            assert_eq!((status, &page["items"][0]["strategy_id"]), (200, &json!(id)), "{sort}{source}: {page}");
+        }
+    }
     assert_eq!(client.get("/api/strategies?limit=100000").await.1["field"], "limit");
+    let (_, problem) = client.get("/api/strategies?sort=luck").await;
+    assert_eq!(problem["field"], "sort", "{problem}");
+    for (path, key) in [("/api/scores", "items"), ("/api/protocol", "items")] {
+        assert!(client.get(path).await.1[key].is_array(), "{path}");
+    }
+    // What was never measured has no dossier, which is no defect of ours.
+    let (status, problem) = client.get(&format!("/api/strategies/{id}/dossier")).await;
+    assert_eq!((status, &problem["field"]), (404, &json!("id")), "{problem}");
+    let list = json!({"name": "x", "entry_rules": ["rsi < 30"], "risk_management": [0.1, 0.02]});
+    let (status, problem) = client.post("/strategies", &list, None).await;
+    assert_eq!((status, &problem["field"]), (422, &json!("risk_management")), "{problem}");
     assert_eq!(client.get("/api/strategies?state=asleep").await.1["field"], "state");
 
     // Actions need the token, are obeyed, and leave their traces.

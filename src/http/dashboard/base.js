@@ -49,14 +49,17 @@ export function h(tag, attributes = {}, ...children) {
 export const card = (width, title, ...children) => h("section", { class: "card " + width }, title && h("h2", {}, title), ...children);
 
 const plain = (digits) => new Intl.NumberFormat("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+// Made once: making one costs a hundred times as much as using it.
 const forms = [0, 1, 2, 3, 4].map(plain);
+const compact = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
+const significant = new Intl.NumberFormat("en", { maximumSignificantDigits: 6 });
 const isNumber = (v) => typeof v === "number" && Number.isFinite(v);
 export const number = (v, digits = 0) => (isNumber(v) ? forms[digits].format(Object.is(v, -0) ? 0 : v) : UNDEFINED);
 export const ratio = (v) => number(v, 2);
 export const percent = (v, digits = 1) => (isNumber(v) ? number(100 * v, digits) + " %" : UNDEFINED);
-export const short = (v) => (isNumber(v) ? new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 }).format(v) : UNDEFINED);
+export const short = (v) => (isNumber(v) ? compact.format(v) : UNDEFINED);
 export const sign = (v) => (!isNumber(v) || v === 0 ? "" : v > 0 ? "up" : "down");
-export const price = (v) => (isNumber(v) ? new Intl.NumberFormat("en", { maximumSignificantDigits: 6 }).format(v) : UNDEFINED);
+export const price = (v) => (isNumber(v) ? significant.format(v) : UNDEFINED);
 
 /** `2025-01-31 12:45`, UTC. */
 export function time(value) {

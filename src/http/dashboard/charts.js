@@ -153,6 +153,10 @@ function candleLibrary() {
   return library;
 }
 
+// Entries and exits drawn at once, and those with their returns in words.
+const MOST_MARKERS = 600;
+const WORDED_MARKERS = 120;
+
 /** Candles with entries and exits; zooms and pans by wheel, drag and touch. */
 export async function candles(host, data, trades) {
   const lib = await candleLibrary();
@@ -166,19 +170,40 @@ export async function candles(host, data, trades) {
     markers.push({ time: at(t.exit_time), position: long ? "aboveBar" : "belowBar", shape: "circle", color: t.profit > 0 ? "gain" : "loss", text: percent(t.return_fraction) });
   }
   markers.sort((a, b) => a.time - b.time);
+  const before = (time) => { let [low, high] = [0, markers.length]; while (low < high) { const mid = (low + high) >> 1; if (markers[mid].time < time) low = mid + 1; else high = mid; } return low; };
   keep(host, () => {
     const chart = lib.createChart(host, {
       autoSize: true,
       layout: { background: { color: "transparent" }, textColor: color("soft"), attributionLogo: false, fontFamily: "system-ui, sans-serif" },
       grid: { vertLines: { color: color("rule") }, horzLines: { color: color("rule") } },
-      timeScale: { timeVisible: true, borderColor: color("rule"), minBarSpacing: 0.001 }, rightPriceScale: { borderColor: color("rule") },
+      // Candles narrower than a pixel are drawn as one: a hundred thousand at once would stutter.
+      timeScale: { timeVisible: true, borderColor: color("rule"), minBarSpacing: 0.001, enableConflation: true, precomputeConflationOnInit: true, fixLeftEdge: true, fixRightEdge: true },
+      rightPriceScale: { borderColor: color("rule") },
       localization: { priceFormatter: price },
     });
     const series = chart.addSeries(lib.CandlestickSeries, { upColor: color("gain"), downColor: color("loss"), wickUpColor: color("gain"), wickDownColor: color("loss"), borderVisible: false });
     series.setData(rows);
-    lib.createSeriesMarkers(series, markers.map((m) => ({ ...m, color: color(m.color) })));
+    const shown = lib.createSeriesMarkers(series, []);
+    let [waiting, last] = [false, null];
+    // Only the trades in view, with words where there is room for them; none where they would hide everything.
+    const mark = () => {
+      waiting = false;
+      const range = chart.timeScale().getVisibleLogicalRange();
+      if (!range) return;
+      const row = (i) => rows[Math.min(rows.length - 1, Math.max(0, Math.round(i)))].time;
+      const [from, to] = [before(row(range.from - 1)), before(row(range.to + 1) + 1)];
+      const many = to - from > MOST_MARKERS;
+      const key = many ? "many" : `${from} ${to}`;
+      if (key === last) return;
+      last = key;
+      const words = to - from <= WORDED_MARKERS;
+      shown.setMarkers(many ? [] : markers.slice(from, to).map((m) => ({ ...m, color: color(m.color), text: words ? m.text : "" })));
+      host.dataset.hidden = many ? "Zoom in to see the trades." : "";
+    };
+    chart.timeScale().subscribeVisibleLogicalRangeChange(() => { if (!waiting) { waiting = true; requestAnimationFrame(mark); } });
     // The end first, at a width at which candles can be told apart; zooming out shows all.
-    chart.timeScale().setVisibleLogicalRange({ from: Math.max(0, rows.length - 300), to: rows.length + 5 });
+    chart.timeScale().setVisibleLogicalRange({ from: Math.max(0, rows.length - 300), to: rows.length - 1 });
+    mark();
     host.chart = chart;
     return { destroy: () => chart.remove() };
   });

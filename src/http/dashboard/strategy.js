@@ -38,7 +38,7 @@ function scored(score) {
 function beyond(path, signal) {
   const place = h("div", { "aria-live": "polite" });
   const told = (d) => {
-    const days = `Of the ${number(d.days)} days from ${day(d.from_ms)} to ${day(d.to_ms)}, ${d.unseen ? "none of which the search saw" : "which the search chose by"}. None of this is a gate: after a search each of it can be fooled, and it says how.`;
+    const days = `Of the ${number(d.days)} days from ${day(d.from_ms)} to ${day(d.to_ms)}, ${d.unseen ? "none of which the search saw" : "those of its backtest: where a search chose by them, they say little"}. None of this is a gate: after a search each of it can be fooled, and it says how.`;
     const figure = (f) => `${f.name.replaceAll("_", " ")} ${number(f.value, 3)}`;
     const rows = d.findings.map((f) => h("tr", {}, h("th", { scope: "row" }, f.name.replaceAll("_", " ")), h("td", {}, f.sentence, h("details", {}, h("summary", { class: "small soft" }, "figures"), h("p", { class: "small soft" }, f.figures.map(figure).join(" · "))))));
     const date = (n) => day(d.from_ms + n * 86400000);
