@@ -153,9 +153,9 @@ function candleLibrary() {
   return library;
 }
 
-// Entries and exits drawn at once, and those with their returns in words.
-const MOST_MARKERS = 600;
-const WORDED_MARKERS = 120;
+// Pixels that an entry or exit takes at least, and one with its return in words.
+const MARKER_PX = 2;
+const WORDED_PX = 11;
 
 /** Candles with entries and exits; zooms and pans by wheel, drag and touch. */
 export async function candles(host, data, trades) {
@@ -192,11 +192,11 @@ export async function candles(host, data, trades) {
       if (!range) return;
       const row = (i) => rows[Math.min(rows.length - 1, Math.max(0, Math.round(i)))].time;
       const [from, to] = [before(row(range.from - 1)), before(row(range.to + 1) + 1)];
-      const many = to - from > MOST_MARKERS;
+      const many = (to - from) * MARKER_PX > host.clientWidth;
       const key = many ? "many" : `${from} ${to}`;
       if (key === last) return;
       last = key;
-      const words = to - from <= WORDED_MARKERS;
+      const words = (to - from) * WORDED_PX <= host.clientWidth;
       shown.setMarkers(many ? [] : markers.slice(from, to).map((m) => ({ ...m, color: color(m.color), text: words ? m.text : "" })));
       host.dataset.hidden = many ? "Zoom in to see the trades." : "";
     };
