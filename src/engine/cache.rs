@@ -67,16 +67,23 @@ impl<K: Hash + Eq, V: Weighed + Clone> Cache<K, V> {
 
     /// Keeps a value, if it fits at all.
     pub(super) fn insert(&mut self, key: K, place: Place, value: V) {
-        let bytes = value.bytes();
-        if bytes > self.limit_bytes {
-            return;
-        }
-        self.bytes += bytes;
-        let slot = Slot { place, used: self.round, value };
-        let slots = self.entries.entry(key).or_default();
-        match slots.iter_mut().find(|other| other.place == place) {
-            Some(old) => self.bytes -= std::mem::replace(old, slot).value.bytes(),
-            None => slots.push(slot),
+        self.insert_all(key, std::iter::once((place, value)));
+    }
+
+    /// Keeps the values of a key, those that fit at all.
+    pub(super) fn insert_all(&mut self, key: K, values: impl ExactSizeIterator<Item = (Place, V)>) {
+        let slots = self.entries.entry(key).or_insert_with(|| Vec::with_capacity(values.len()));
+        for (place, value) in values {
+            let bytes = value.bytes();
+            if bytes > self.limit_bytes {
+                continue;
+            }
+            self.bytes += bytes;
+            let slot = Slot { place, used: self.round, value };
+            match slots.iter_mut().find(|other| other.place == place) {
+                Some(old) => self.bytes -= std::mem::replace(old, slot).value.bytes(),
+                None => slots.push(slot),
+            }
         }
         if self.bytes > self.limit_bytes {
             self.evict();

@@ -1,4 +1,4 @@
-//! Tests to bit sets: whether each test of a population holds at each candle, 64 candles a word.
+//! Tests to outcomes: at which candles each test of a population holds.
 //!
 //! Knows nothing of rules or trades. Work goes symbol by symbol and in groups of tests whose columns fit a budget,
 //! tile of candles by tile, so that the columns of a tile stay in the cache while many tests look at them.
@@ -7,28 +7,27 @@ use super::{
     EvaluationError,
     cache::Weighed,
     columns::source_column,
+    events::{Collector, Events},
     frame::Frame,
     guarded,
     indicator::{
         Column,
         lanes::{LANES, Stream},
     },
-    plan::{Relation, Test},
-    simd::{Predicate, Right, above_and_below, compare, widest},
+    plan::{self, Key, Relation, Vocabulary},
+    simd::{Predicate, Right, above_and_below, compare},
 };
 use crate::market::{CandleSeries, resample};
-use foldhash::fast::FixedState;
-use genome::{IndicatorKind, Operand, PriceField, Series, Source, Timeframe};
+use genome::{IndicatorKind, PriceField, Series, Source, Timeframe};
 use rayon::prelude::*;
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry},
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
     ops::Range,
     sync::Arc,
 };
 
-/// Outcome of a test at each candle.
-pub(super) type Bits = Arc<Vec<u64>>;
-/// A column or bit set, or why it could not be computed.
+/// A column or a test's outcome, or why it could not be computed.
 pub(super) type Computed<T> = Result<T, EvaluationError>;
 
 /// Bytes of columns in a tile: they stay in the second-level cache while all tests look at them.
@@ -37,12 +36,6 @@ const TILE_BYTES: usize = 1 << 20;
 const MAX_TILE_WORDS: usize = 16;
 /// Most bytes of columns that are alive at once for one symbol, beside those that the caller keeps.
 const GROUP_BYTES: usize = 32 << 20;
-
-impl Weighed for Bits {
-    fn bytes(&self) -> usize {
-        size_of_val::<[u64]>(self)
-    }
-}
 
 /// A column with what comparisons want to know of it.
 #[derive(Debug)]
@@ -55,7 +48,7 @@ pub(super) struct Held {
 impl Held {
     fn new(column: Column) -> Arc<Self> {
         let first = column.first_defined();
-        let holes = widest(|| column.values()[first..].iter().fold(false, |any, v| any | v.is_nan()));
+        let holes = column.values()[first..].iter().fold(false, |any, v| any | v.is_nan());
         let defined_from = if holes { column.len() } else { first };
         Arc::new(Self { column, defined_from })
     }
@@ -69,6 +62,11 @@ impl Weighed for Arc<Held> {
 
 /// Columns by series.
 pub(super) type Columns = BTreeMap<Series, Computed<Arc<Held>>>;
+
+thread_local! {
+    /// The tile that the thread used last: memory once touched is not touched anew for each symbol.
+    static TILE: RefCell<Vec<f64>> = const { RefCell::new(Vec::new()) };
+}
 
 /// Computes columns of one frame in parallel.
 pub(super) fn compute_columns(frame: &Frame<'_>, wanted: &BTreeSet<Series>) -> Columns {
@@ -100,6 +98,7 @@ fn higher(frame: &Frame<'_>, series: &Series) -> Option<Timeframe> {
 }
 
 /// How the values of a series come about, tile by tile.
+#[derive(Clone, Copy)]
 enum Way {
     /// They are candles' own.
     Price(PriceField),
@@ -125,23 +124,30 @@ fn way(frame: &Frame<'_>, series: &Series) -> Way {
     }
 }
 
-/// The series a test looks at.
-pub(super) fn series_of(test: &Test) -> impl Iterator<Item = Series> {
-    let right = match test.right {
-        Operand::Series(series) => Some(series),
-        Operand::Constant(_) => None,
-    };
-    std::iter::once(test.left).chain(right)
+/// The series of a vocabulary, by number, that are computed as whole columns before tests look at them.
+pub(super) fn whole_columns(frame: &Frame<'_>, vocabulary: &Vocabulary) -> Vec<bool> {
+    vocabulary.series.iter().map(|series| matches!(way(frame, series), Way::Column)).collect()
 }
 
-/// Computes the bit sets of `tests`, which are in order, over one frame. Columns in `known` are not computed again;
+/// The series a test looks at, by number.
+pub(super) fn series_of(key: Key) -> impl Iterator<Item = usize> {
+    let right = match key.right {
+        plan::Right::Series(series) => Some(series as usize),
+        plan::Right::Constant(_) => None,
+    };
+    std::iter::once(key.left as usize).chain(right)
+}
+
+/// Computes the outcomes of `tests`, which are in order, over one frame. Columns in `known` are not computed again;
 /// `keep` gets those that were.
-pub(super) fn compute_bits(
+pub(super) fn compute_tests(
     frame: &Frame<'_>,
-    tests: &[Test],
+    vocabulary: &Vocabulary,
+    tests: &[Key],
     known: &BTreeMap<Series, Arc<Held>>,
     keep: impl Fn(Columns),
-) -> Vec<Computed<Bits>> {
+) -> Vec<Computed<Events>> {
+    let whole = whole_columns(frame, vocabulary);
     let most_columns = (GROUP_BYTES / (8 * frame.candles.len()).max(1)).max(2);
     // A few parts a thread even out; each computes the averages it looks at by itself.
     let parts = match rayon::current_num_threads() {
@@ -154,7 +160,7 @@ pub(super) fn compute_bits(
         let (mut missing, mut columns) = (BTreeSet::new(), Columns::new());
         let mut taken = 0;
         while let Some(test) = rest.get(taken) {
-            for series in series_of(test).filter(|s| matches!(way(frame, s), Way::Column)) {
+            for series in series_of(*test).filter(|s| whole[*s]).map(|s| vocabulary.series[s]) {
                 match known.get(&series) {
                     Some(column) => drop(columns.insert(series, Ok(Arc::clone(column)))),
                     None => drop(missing.insert(series)),
@@ -172,8 +178,10 @@ pub(super) fn compute_bits(
             columns.extend(computed.iter().map(|(series, column)| (*series, column.clone())));
             keep(computed);
         }
-        let computed: Vec<Vec<Computed<Bits>>> =
-            group.par_chunks(group.len().div_ceil(parts)).map(|part| evaluate(frame, part, &columns)).collect();
+        let computed: Vec<Vec<Computed<Events>>> = group
+            .par_chunks(group.len().div_ceil(parts))
+            .map(|part| evaluate(frame, vocabulary, part, &columns))
+            .collect();
         results.extend(computed.into_iter().flatten());
     }
     results
@@ -203,7 +211,8 @@ enum Place<'a> {
 /// Everything that a part's tests look at.
 struct Sources<'a> {
     closes: &'a [f64],
-    numbers: HashMap<Series, Computed<usize>, FixedState>,
+    /// Places by number of the series; `None` for those that the part does not look at.
+    numbers: Vec<Option<Computed<usize>>>,
     places: Vec<Place<'a>>,
     streams: Vec<Stream>,
     /// Lane after lane the values of a tile, on a cache line's border; and where the first of each stream begins.
@@ -213,14 +222,18 @@ struct Sources<'a> {
 }
 
 impl<'a> Sources<'a> {
-    fn new(frame: &'a Frame<'_>, part: &[Test], columns: &'a Columns) -> Self {
+    fn new(frame: &'a Frame<'_>, vocabulary: &Vocabulary, part: &[Key], columns: &'a Columns) -> Self {
         let candles = &*frame.candles;
-        let (mut numbers, mut places, mut streams) = (HashMap::default(), Vec::new(), Vec::new());
+        let mut numbers = vec![None; vocabulary.series.len()];
+        let (mut places, mut streams) = (Vec::new(), Vec::new());
         let (mut ema, mut rsi) = (Vec::new(), Vec::new());
-        for series in part.iter().flat_map(series_of) {
-            let Entry::Vacant(entry) = numbers.entry(series) else { continue };
+        for number in part.iter().copied().flat_map(series_of) {
+            if numbers[number].is_some() {
+                continue;
+            }
+            let series = &vocabulary.series[number];
             let whole = |values| Place::Whole(View { values, defined_from: 0 });
-            let place = match way(frame, &series) {
+            let place = match way(frame, series) {
                 Way::Price(field) => Ok(whole(prices(candles, field))),
                 Way::Ema(n) => {
                     ema.push((n, places.len()));
@@ -230,7 +243,7 @@ impl<'a> Sources<'a> {
                     rsi.push((n, places.len()));
                     Ok(whole(&[]))
                 }
-                Way::Column => match &columns[&series] {
+                Way::Column => match &columns[series] {
                     Ok(held) => {
                         let (values, defined_from) = (held.column.values(), held.defined_from);
                         Ok(Place::Whole(View { values, defined_from }))
@@ -238,7 +251,7 @@ impl<'a> Sources<'a> {
                     Err(error) => Err(error.clone()),
                 },
             };
-            entry.insert(place.map(|place| {
+            numbers[number] = Some(place.map(|place| {
                 places.push(place);
                 places.len() - 1
             }));
@@ -257,7 +270,8 @@ impl<'a> Sources<'a> {
         let words = (TILE_BYTES / (512 * places.len()).max(1)).clamp(2, MAX_TILE_WORDS);
         let stride = 64 * words.min(candles.len().div_ceil(64)).max(1);
         let lanes: usize = streams.iter().map(Stream::len).sum();
-        let tile = vec![0.0; lanes * stride + 8];
+        let mut tile = TILE.take();
+        tile.resize(tile.len().max(lanes * stride + 8), 0.0);
         let border = tile.as_ptr().align_offset(64).min(8);
         let begins = streams
             .iter()
@@ -266,8 +280,11 @@ impl<'a> Sources<'a> {
         Self { closes: candles.closes(), numbers, places, streams, tile, begins, stride }
     }
 
-    fn number(&self, series: &Series) -> Computed<usize> {
-        self.numbers[series].clone()
+    /// The place of a series that the part looks at.
+    fn place(&self, series: u32) -> Computed<usize> {
+        self.numbers[series as usize]
+            .clone()
+            .unwrap_or_else(|| Err(EvaluationError::Invalid("a series is missing".into())))
     }
 
     /// Computes what is computed tile by tile.
@@ -303,11 +320,12 @@ fn prices(candles: &CandleSeries, field: PriceField) -> &[f64] {
     }
 }
 
-/// Tests of one pair of sides on their way.
+/// What tests have in common that are neighbours: their sides.
 struct Pair {
     left: usize,
     right: RightSide,
-    tests: Vec<Answer>,
+    looks_above: bool,
+    looks_below: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -316,56 +334,84 @@ enum RightSide {
     Constant(f64),
 }
 
-/// One test's words so far.
+/// One test's outcome so far.
 struct Answer {
     relation: Relation,
-    words: Vec<u64>,
+    outcome: Collector,
     /// Of the last candle of the tile before: whether both sides were defined, and whether the relation after a
     /// crossing held.
     before: Masks,
 }
 
-fn evaluate(frame: &Frame<'_>, part: &[Test], columns: &Columns) -> Vec<Computed<Bits>> {
+/// Words of a tile.
+type Words = [u64; MAX_TILE_WORDS];
+
+/// What is known of a pair in a tile, and room for a test's words.
+#[derive(Default)]
+struct Room {
+    above: Words,
+    below: Words,
+    defined: Words,
+    outcome: Words,
+}
+
+fn evaluate(frame: &Frame<'_>, vocabulary: &Vocabulary, part: &[Key], columns: &Columns) -> Vec<Computed<Events>> {
     let n = frame.candles.len();
-    let mut sources = Sources::new(frame, part, columns);
-    let mut pairs: Vec<(usize, Computed<Pair>)> = part
+    let mut sources = Sources::new(frame, vocabulary, part, columns);
+    let words = n.div_ceil(64);
+    let mut answers: Vec<Answer> = part.iter().map(|test| Answer::new(test.relation, words)).collect();
+    let pairs: Vec<(usize, Computed<Pair>)> = part
         .chunk_by(|a, b| (a.left, a.right) == (b.left, b.right))
-        .map(|chunk| {
-            let Test { left, right, .. } = chunk[0];
-            let pair = || {
-                let right = match right {
-                    Operand::Series(series) => RightSide::Source(sources.number(&series)?),
-                    Operand::Constant(constant) => RightSide::Constant(constant.get()),
-                };
-                let answer = |test: &Test| Answer {
-                    relation: test.relation,
-                    words: Vec::with_capacity(n.div_ceil(64)),
-                    before: Masks::default(),
-                };
-                Ok(Pair { left: sources.number(&left)?, right, tests: chunk.iter().map(answer).collect() })
-            };
-            (chunk.len(), pair())
-        })
+        .map(|tests| (tests.len(), Pair::new(tests, &sources)))
         .collect();
+    let mut room = Room::default();
     for start in (0..n).step_by(sources.stride) {
         let candles = start..n.min(start + sources.stride);
         sources.advance(candles.end);
         let views = sources.views(&candles);
-        for pair in pairs.iter_mut().filter_map(|(_, pair)| pair.as_mut().ok()) {
-            pair.tile(&views, &candles);
+        let mut rest = answers.as_mut_slice();
+        for (tests, pair) in &pairs {
+            let (own, after) = rest.split_at_mut(*tests);
+            rest = after;
+            if let Ok(pair) = pair {
+                pair.tile(own, &views, &candles, &mut room);
+            }
         }
     }
-    pairs
-        .into_iter()
-        .flat_map(|(tests, pair)| match pair {
-            Ok(pair) => pair.tests.into_iter().map(|test| Ok(Arc::new(test.words))).collect::<Vec<_>>(),
-            Err(error) => vec![Err(error); tests],
-        })
-        .collect()
+    TILE.set(sources.tile);
+    let mut outcomes = Vec::with_capacity(part.len());
+    let mut answers = answers.into_iter();
+    for (tests, pair) in pairs {
+        let error = pair.err();
+        let own = answers.by_ref().take(tests);
+        outcomes.extend(own.map(|answer| error.clone().map_or_else(|| Ok(answer.outcome.finish()), Err)));
+    }
+    outcomes
+}
+
+impl Answer {
+    fn new(relation: Relation, words: usize) -> Self {
+        let seldom = matches!(relation, Relation::CrossesAbove | Relation::CrossesBelow);
+        Self { relation, outcome: Collector::new(words, seldom), before: Masks::default() }
+    }
 }
 
 impl Pair {
-    fn tile(&mut self, views: &[View<'_>], candles: &Range<usize>) {
+    /// Of tests that have their sides in common.
+    fn new(tests: &[Key], sources: &Sources<'_>) -> Computed<Self> {
+        let right = match tests[0].right {
+            plan::Right::Series(series) => RightSide::Source(sources.place(series)?),
+            plan::Right::Constant(constant) => RightSide::Constant(constant.get()),
+        };
+        Ok(Self {
+            left: sources.place(tests[0].left)?,
+            right,
+            looks_above: tests.iter().any(|t| t.relation.looks_above()),
+            looks_below: tests.iter().any(|t| !t.relation.looks_above()),
+        })
+    }
+
+    fn tile(&self, tests: &mut [Answer], views: &[View<'_>], candles: &Range<usize>, room: &mut Room) {
         let words = candles.len().div_ceil(64);
         let left = views[self.left];
         let (right, mut defined_from) = match self.right {
@@ -375,23 +421,20 @@ impl Pair {
             }
             RightSide::Constant(constant) => (Right::Constant(constant), 0),
         };
-        defined_from = defined_from.max(left.defined_from);
-        let (mut above, mut below) = ([0; MAX_TILE_WORDS], [0; MAX_TILE_WORDS]);
-        let (above, below) = (&mut above[..words], &mut below[..words]);
-        if let [test] = self.tests.as_mut_slice()
+        let Room { above, below, defined, outcome } = room;
+        if let [test] = tests
             && let Some(predicate) = test.relation.predicate()
         {
-            compare(predicate, left.values, right, above);
-            return test.words.extend_from_slice(above);
+            return test.outcome.add(words, outcome, |out| compare(predicate, left.values, right, out));
         }
-        let mut defined = [u64::MAX; MAX_TILE_WORDS];
-        let defined = &mut defined[..words];
+        let (above, below, defined) = (&mut above[..words], &mut below[..words], &mut defined[..words]);
+        defined_from = defined_from.max(left.defined_from);
         if candles.start < defined_from {
             compare(Predicate::Ordered, left.values, right, defined);
+        } else {
+            defined.fill(u64::MAX);
         }
-        let looks_above = self.tests.iter().any(|t| t.relation.looks_above());
-        let looks_below = self.tests.iter().any(|t| !t.relation.looks_above());
-        match (looks_above, looks_below) {
+        match (self.looks_above, self.looks_below) {
             (true, true) => above_and_below(left.values, right, above, below),
             (true, false) => compare(Predicate::Above, left.values, right, above),
             _ => compare(Predicate::Below, left.values, right, below),
@@ -400,36 +443,40 @@ impl Pair {
         if !candles.len().is_multiple_of(64) {
             defined[words - 1] &= (1 << (candles.len() % 64)) - 1;
         }
-        for test in &mut self.tests {
+        for test in tests {
             let after = if test.relation.looks_above() { &*above } else { &*below };
-            test.add(defined, after);
+            let (relation, before) = (test.relation, &mut test.before);
+            test.outcome.add(words, outcome, |out| *before = relation.outcome(defined, after, *before, out));
         }
     }
 }
 
-impl Answer {
-    /// Adds a tile's words.
-    fn add(&mut self, defined: &[u64], after: &[u64]) {
+impl Relation {
+    /// Writes the words of a tile to `out`: from where both sides are defined, and where what the relation looks at
+    /// holds. Returns what the next tile must know of this one, as `before` was known of the one before.
+    fn outcome(self, defined: &[u64], after: &[u64], before: Masks, out: &mut [u64]) -> Masks {
         // Each candle's neighbour before it: the word moved up by one, the last of the word before moved in.
         let earlier = |now: u64, before: u64| now << 1 | before >> 63;
-        let masks = defined.iter().zip(after).map(|(&defined, &after)| Masks { defined, after });
-        let mut before = self.before;
-        let mut crossing = |now: Masks| {
-            let defined = now.defined & earlier(now.defined, before.defined);
-            let crossing = now.after & defined & !earlier(now.after, before.after);
-            before = now;
-            (defined, crossing)
+        let masks = out.iter_mut().zip(defined.iter().zip(after));
+        let mut before = before;
+        let mut crossing = |defined: u64, after: u64| {
+            let both = defined & earlier(defined, before.defined);
+            let crossing = after & both & !earlier(after, before.after);
+            before = Masks { defined, after };
+            (both, crossing)
         };
-        match self.relation {
-            Relation::Above | Relation::Below => self.words.extend_from_slice(after),
-            Relation::AtMost | Relation::AtLeast => self.words.extend(masks.map(|now| now.defined & !now.after)),
-            Relation::CrossesAbove | Relation::CrossesBelow => self.words.extend(masks.map(|now| crossing(now).1)),
-            Relation::NotCrossesAbove | Relation::NotCrossesBelow => self.words.extend(masks.map(|now| {
-                let (defined, crossing) = crossing(now);
-                defined & !crossing
-            })),
+        match self {
+            Self::Above | Self::Below => masks.for_each(|(out, (_, &after))| *out = after),
+            Self::AtMost | Self::AtLeast => masks.for_each(|(out, (&defined, &after))| *out = defined & !after),
+            Self::CrossesAbove | Self::CrossesBelow => {
+                masks.for_each(|(out, (&defined, &after))| *out = crossing(defined, after).1);
+            }
+            Self::NotCrossesAbove | Self::NotCrossesBelow => masks.for_each(|(out, (&defined, &after))| {
+                let (both, crossing) = crossing(defined, after);
+                *out = both & !crossing;
+            }),
         }
-        self.before = before;
+        before
     }
 }
 

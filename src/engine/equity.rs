@@ -7,7 +7,7 @@ use super::{
     execution::Holding,
     frame::Frame,
     ledger::{DAY_MS, DailyEquity},
-    simd::widest,
+    simd::{Wide, widest},
 };
 use chrono::{DateTime, Datelike};
 use std::borrow::Cow;
@@ -91,7 +91,7 @@ impl<'a> Timeline<'a> {
 
 fn extremes(closes: &[f64]) -> Vec<(f64, f64)> {
     let of = |closes: &[f64]| closes.iter().fold((f64::INFINITY, 0.0), |(low, high), c| (c.min(low), c.max(high)));
-    widest(|| closes.chunks(CHUNK).map(of).collect())
+    closes.chunks(CHUNK).map(of).collect()
 }
 
 /// Months by name with the numbers of their first and last day; the parts of months at the ends included.
@@ -125,21 +125,52 @@ struct Reader<'a> {
     /// What is held, and the number of the holding that comes next.
     now: Holding,
     next: usize,
+    /// The same, before the last chunk was passed.
+    mark: (Holding, usize),
 }
 
 impl<'a> Reader<'a> {
     fn new(sleeve: &Sleeve<'a>, timeline: &'a Timeline<'_>) -> Self {
         let now = Holding { candle: 0, cash: sleeve.capital, units: 0.0 };
-        Self { closes: &timeline.symbols[sleeve.symbol], holdings: sleeve.holdings, now, next: 0 }
+        Self { closes: &timeline.symbols[sleeve.symbol], holdings: sleeve.holdings, now, next: 0, mark: (now, 0) }
     }
 
     /// Step at which the next holding begins.
+    #[inline(always)]
     fn next_step(&self) -> Option<usize> {
         let candle = self.holdings.get(self.next)?.candle - self.closes.first;
         Some(self.closes.step_of.as_ref().map_or(candle, |steps| steps[candle]))
     }
 
+    /// Moves past the steps from `start`, where a chunk begins, to `end`; returns the least and the most that the
+    /// sleeve can be worth at them: what it holds at any of them at the lowest and highest close of the chunk. Every
+    /// operation keeps the order of what it is given, rounding included, so no step's equity lies outside.
+    #[inline(always)]
+    fn pass(&mut self, start: usize, end: usize) -> (f64, f64) {
+        self.mark = (self.now, self.next);
+        let (lowest, highest) = self.closes.extremes[start / CHUNK];
+        let worth = |held: &Holding| {
+            let (at_low, at_high) = (held.equity(lowest), held.equity(highest));
+            (at_low.min(at_high), at_low.max(at_high))
+        };
+        let (mut least, mut most) = worth(&self.now);
+        while self.next_step().is_some_and(|next| next < end) {
+            self.now = self.holdings[self.next];
+            self.next += 1;
+            let (low, high) = worth(&self.now);
+            (least, most) = (least.min(low), most.max(high));
+        }
+        (least, most)
+    }
+
+    /// Moves back to where the last chunk began.
+    #[inline(always)]
+    fn back(&mut self) {
+        (self.now, self.next) = self.mark;
+    }
+
     /// Moves to what is held at `step`.
+    #[inline(always)]
     fn advance(&mut self, step: usize) {
         while self.next_step().is_some_and(|next| next <= step) {
             self.now = self.holdings[self.next];
@@ -150,39 +181,100 @@ impl<'a> Reader<'a> {
 
 /// Equity of all sleeves at the days of the timeline.
 pub(super) fn daily(sleeves: &[Sleeve<'_>], timeline: &Timeline<'_>) -> Vec<DailyEquity> {
-    let mut readers: Vec<Reader<'_>> = sleeves.iter().map(|sleeve| Reader::new(sleeve, timeline)).collect();
-    let day = |&(time_ms, closed): &(i64, usize)| {
-        let equity = readers.iter_mut().map(|reader| {
-            let Some(step) = closed.checked_sub(1) else { return reader.now.cash };
-            reader.advance(step);
-            reader.now.equity(reader.closes.closes[step])
-        });
-        DailyEquity { time_ms, equity: equity.sum() }
-    };
-    timeline.days.iter().map(day).collect()
+    let mut days: Vec<DailyEquity> =
+        timeline.days.iter().map(|&(time_ms, _)| DailyEquity { time_ms, equity: 0.0 }).collect();
+    for sleeve in sleeves {
+        let mut reader = Reader::new(sleeve, timeline);
+        for (day, &(_, closed)) in days.iter_mut().zip(&timeline.days) {
+            day.equity += match closed.checked_sub(1) {
+                Some(step) => {
+                    reader.advance(step);
+                    reader.now.equity(reader.closes.closes[step])
+                }
+                None => reader.now.cash,
+            };
+        }
+    }
+    days
 }
 
 /// Most negative equity / running peak - 1 of all sleeves together, on candle closes; what they begin with is a peak.
 pub(super) fn max_drawdown(sleeves: &[Sleeve<'_>], timeline: &Timeline<'_>) -> f64 {
     let mut readers: Vec<Reader<'_>> = sleeves.iter().map(|sleeve| Reader::new(sleeve, timeline)).collect();
     let mut drawdown = Drawdown { peak: sleeves.iter().map(|s| s.capital).sum(), worst: 0.0 };
-    widest(|| {
-        let mut step = 0;
-        while step < timeline.steps {
-            let mut end = timeline.steps;
-            for reader in &mut readers {
-                reader.advance(step);
-                end = end.min(reader.next_step().unwrap_or(end));
-            }
-            if readers.iter().all(|reader| reader.now.units == 0.0) {
-                drawdown.see(readers.iter().map(|reader| reader.now.cash).sum());
-            } else {
-                stretch(&readers, step, end, &mut drawdown);
-            }
-            step = end;
-        }
-    });
+    widest(Walk { readers: &mut readers, steps: timeline.steps, drawdown: &mut drawdown });
     drawdown.worst
+}
+
+/// All sleeves' way through the timeline.
+struct Walk<'a, 'b> {
+    readers: &'a mut [Reader<'b>],
+    steps: usize,
+    drawdown: &'a mut Drawdown,
+}
+
+impl Wide for Walk<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        for start in (0..self.steps).step_by(CHUNK) {
+            let end = self.steps.min(start + CHUNK);
+            let (mut least, mut most) = (0.0, 0.0);
+            for reader in &mut *self.readers {
+                let (low, high) = reader.pass(start, end);
+                (least, most) = (least + low, most + high);
+            }
+            if !self.drawdown.knows(least, most) {
+                closely(self.readers, start, end, self.drawdown);
+            }
+        }
+    }
+}
+
+/// Sees the equity at each step of a chunk that the readers have passed.
+#[inline(always)]
+fn closely(readers: &mut [Reader<'_>], start: usize, end: usize, drawdown: &mut Drawdown) {
+    let mut equity = [0.0_f64; CHUNK];
+    for reader in readers {
+        reader.back();
+        let mut step = start;
+        while step < end {
+            reader.advance(step);
+            let until = reader.next_step().map_or(end, |next| next.min(end));
+            let (cash, units) = (reader.now.cash, reader.now.units);
+            let part = &mut equity[step - start..until - start];
+            if units == 0.0 {
+                for e in part {
+                    *e += cash;
+                }
+            } else {
+                for (e, close) in part.iter_mut().zip(&reader.closes.closes[step..until]) {
+                    let value = cash + units * close;
+                    *e += if value > 0.0 { value } else { 0.0 };
+                }
+            }
+            step = until;
+        }
+    }
+    // Steps that a last chunk lacks change nothing.
+    let last = equity[end - start - 1];
+    equity[end - start..].fill(last);
+    let (mut low, mut high) = ([f64::INFINITY; LANES], [0.0_f64; LANES]);
+    for part in equity.as_chunks::<LANES>().0 {
+        for k in 0..LANES {
+            low[k] = if part[k] < low[k] { part[k] } else { low[k] };
+            high[k] = if part[k] > high[k] { part[k] } else { high[k] };
+        }
+    }
+    if high.iter().all(|&high| high <= drawdown.peak) {
+        // No new peak: the lowest equity falls deepest, since division and rounding keep the order.
+        drawdown.see(low.iter().copied().fold(f64::INFINITY, f64::min));
+    } else {
+        for &e in &equity {
+            drawdown.see(e);
+        }
+    }
 }
 
 struct Drawdown {
@@ -208,63 +300,3 @@ impl Drawdown {
 const LANES: usize = 8;
 /// Closes looked at together.
 const CHUNK: usize = 64;
-
-/// Least and most that the sleeves can be worth at the steps of a chunk. Every operation keeps the order of what it
-/// is given, rounding included, so no step's equity lies outside.
-#[inline(always)]
-fn bounds(readers: &[Reader<'_>], chunk: usize) -> (f64, f64) {
-    let (mut least, mut most) = (0.0, 0.0);
-    for reader in readers {
-        let (low, high) = reader.closes.extremes[chunk];
-        let (at_low, at_high) = (reader.now.equity(low), reader.now.equity(high));
-        least += at_low.min(at_high);
-        most += at_low.max(at_high);
-    }
-    (least, most)
-}
-
-/// Sees the equity at the steps from `start` to `end`, over which nothing but prices changes.
-#[inline(always)]
-fn stretch(readers: &[Reader<'_>], start: usize, end: usize, drawdown: &mut Drawdown) {
-    let mut buffer = [0.0_f64; CHUNK];
-    let mut start = start;
-    while start < end {
-        let n = (CHUNK - start % CHUNK).min(end - start);
-        let (least, most) = bounds(readers, start / CHUNK);
-        if drawdown.knows(least, most) {
-            start += n;
-            continue;
-        }
-        let equity = &mut buffer[..n];
-        equity.fill(0.0);
-        for reader in readers {
-            let (cash, units) = (reader.now.cash, reader.now.units);
-            if units == 0.0 {
-                for e in &mut *equity {
-                    *e += cash;
-                }
-            } else {
-                for (e, close) in equity.iter_mut().zip(&reader.closes.closes[start..start + n]) {
-                    let value = cash + units * close;
-                    *e += if value > 0.0 { value } else { 0.0 };
-                }
-            }
-        }
-        let (mut low, mut high) = ([f64::INFINITY; LANES], [0.0_f64; LANES]);
-        for part in equity.chunks(LANES) {
-            for ((low, high), &e) in low.iter_mut().zip(&mut high).zip(part) {
-                *low = if e < *low { e } else { *low };
-                *high = if e > *high { e } else { *high };
-            }
-        }
-        if high.iter().all(|&high| high <= drawdown.peak) {
-            // No new peak: the lowest equity falls deepest, since division and rounding keep the order.
-            drawdown.see(low.iter().copied().fold(f64::INFINITY, f64::min));
-        } else {
-            for &e in &*equity {
-                drawdown.see(e);
-            }
-        }
-        start += n;
-    }
-}

@@ -23,12 +23,13 @@
 //! Never lets a candle after the one at hand change what happens at it.
 
 use super::{
-    Costs, ExitReason, Side,
+    Costs, ExitReason, Side, Slippage,
+    events::Cursor,
     frame::{Frame, Row},
-    ledger::{self, ClosedTrade},
+    ledger::{self, ClosedTrade, Digest},
     plan::AtrNumbers,
-    position::{Account, FillCandle, PlanAtrs},
-    signal::{Signals, is_set, next_set, set_bits},
+    position::{Account, FillCandle, PlanAtrs, Tally},
+    signal::Signals,
 };
 use genome::RiskPlan;
 
@@ -75,6 +76,7 @@ pub(super) struct Holding {
 
 impl Holding {
     /// Equity at a price.
+    #[inline(always)]
     pub(super) fn equity(&self, price: f64) -> f64 {
         if self.units == 0.0 { self.cash } else { (self.cash + self.units * price).max(0.0) }
     }
@@ -86,10 +88,11 @@ const EXPECTED_FILLS: usize = 96;
 /// What one sleeve did.
 #[derive(Clone, Debug, Default)]
 pub(super) struct SleeveRun {
-    /// Closed trades in order.
+    /// Closed trades in order, if they are kept.
     pub trades: Vec<ClosedTrade>,
-    /// Ascending in candles, from the first candle of the window on; empty without candles.
+    /// Ascending in candles, from the first candle of the window on; empty without candles, or if they are not kept.
     pub holdings: Vec<Holding>,
+    pub tally: Tally,
     /// What was there at the end, everything closed.
     pub last_equity: f64,
 }
@@ -105,42 +108,73 @@ impl SleeveRun {
     }
 }
 
-/// Trades `signals` in one frame with a sleeve of `capital`. Reuses the memory of the run before.
+/// What a sleeve begins with, and what is kept of what it does.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Beginning {
+    pub capital: f64,
+    /// To which its trades are added.
+    pub digest: Digest,
+    /// Whether trades and holdings are kept, not counted alone.
+    pub keep: bool,
+}
+
+/// Trades `signals` in one frame with a sleeve. Reuses the memory of the run before.
 pub(super) fn simulate(
     plan: &RiskPlan,
     costs: &Costs,
     frame: &Frame<'_>,
-    signals: &Signals,
+    signals: Signals<'_>,
     atrs: Atrs<'_>,
-    capital: f64,
+    beginning: Beginning,
     run: &mut SleeveRun,
 ) {
     let n = frame.candles.len();
     // Rules signal long before they are acted on: memory may fetch in the meantime.
-    for signal in set_bits(signals.enter()).take(EXPECTED_FILLS) {
-        frame.expect_fill(signal);
+    for entries in [signals.enter_long, signals.enter_short] {
+        entries.first(frame.first, EXPECTED_FILLS, |signal| frame.expect_fill(signal));
     }
     let mut trades = std::mem::take(&mut run.trades);
     trades.clear();
-    let account = Account::new(plan, costs, capital, trades);
-    let mut sleeve = Sleeve { frame, plan, signals, atrs, account, settled: 0 };
+    let Beginning { capital, digest, keep } = beginning;
+    let account = Account::new(plan, costs, capital, trades, digest, keep);
+    let follows_closes = account.follows_closes();
+    let needs_volume = matches!(costs.slippage, Slippage::SquareRoot { .. });
+    let [enter_long, enter_short] = [signals.enter_long, signals.enter_short].map(Cursor::new);
+    let [exit_long, exit_short] = [signals.exit_long, signals.exit_short].map(Cursor::new);
+    let mut sleeve = Sleeve {
+        frame,
+        plan,
+        enter_long,
+        enter_short,
+        exit_long,
+        exit_short,
+        atrs,
+        account,
+        settled: 0,
+        follows_closes,
+        needs_volume,
+    };
     let holdings = &mut run.holdings;
     holdings.clear();
-    if frame.first < n {
+    if keep && frame.first < n {
         holdings.push(Holding { candle: frame.first, cash: capital, units: 0.0 });
     }
     // The first candle of the window has no candle before it whose signals could fill.
     let mut next = frame.first + 1;
     while let Some(i) = sleeve.next_event(next) {
         sleeve.visit(i);
+        next = i + 1;
+        if !keep {
+            continue;
+        }
         let (cash, units) = sleeve.account.holdings();
         let before = holdings.last().map(|h: &Holding| (h.cash, h.units));
         if before != Some((cash, units)) {
             holdings.push(Holding { candle: i, cash, units });
         }
-        next = i + 1;
     }
     (run.last_equity, _) = sleeve.account.holdings();
+    run.tally = sleeve.account.tally;
     run.trades = sleeve.account.trades;
 }
 
@@ -148,34 +182,42 @@ pub(super) fn simulate(
 struct Sleeve<'a> {
     frame: &'a Frame<'a>,
     plan: &'a RiskPlan,
-    signals: &'a Signals,
+    enter_long: Cursor<'a>,
+    enter_short: Cursor<'a>,
+    exit_long: Cursor<'a>,
+    exit_short: Cursor<'a>,
     atrs: Atrs<'a>,
     account: Account<'a>,
     /// Funding payments settled (or passed by) so far.
     settled: usize,
+    /// Whether closes move stops.
+    follows_closes: bool,
+    /// Whether slippage looks at volumes.
+    needs_volume: bool,
 }
 
-impl Sleeve<'_> {
+impl<'a> Sleeve<'a> {
     /// First candle at or after `next` at which something may happen.
-    fn next_event(&self, next: usize) -> Option<usize> {
+    fn next_event(&mut self, next: usize) -> Option<usize> {
         let n = self.frame.candles.len();
         if next >= n {
             return None;
         }
-        let Some(p) = self.account.position.as_ref() else {
+        let Some(p) = self.account.position() else {
             if self.account.bankrupt() {
                 return None;
             }
-            let signal = next_set(self.signals.enter(), next - 1)?;
+            let signal = self.next_entry(next - 1)?;
             return (signal + 1 < n).then_some(signal + 1);
         };
+        let (side, entry_index) = (p.side, p.entry_index);
         // What is open at the last candle is closed there.
         let mut bound = n - 1;
-        if let Some(signal) = next_set(self.exits(p.side), next - 1) {
+        if let Some(signal) = self.exits(side).next(next - 1) {
             bound = bound.min(signal + 1);
         }
         if let Some(limit) = self.plan.time_exit_bars {
-            bound = bound.min((p.entry_index + limit as usize).max(next));
+            bound = bound.min((entry_index + limit as usize).max(next));
         }
         if let Some(due) = self.frame.funding.get(self.settled) {
             bound = bound.min(self.frame.candle_of_funding(due.time_ms).max(next));
@@ -184,33 +226,46 @@ impl Sleeve<'_> {
         Some(self.frame.first_touch(next, bound, floor, ceiling))
     }
 
-    fn exits(&self, side: Side) -> &[u64] {
+    /// First candle at or after `from` at which one side signals an entry and the other does not.
+    fn next_entry(&mut self, from: usize) -> Option<usize> {
+        let mut from = from;
+        loop {
+            match (self.enter_long.next(from), self.enter_short.next(from)) {
+                (Some(long), Some(short)) if long == short => from = long + 1,
+                (Some(long), Some(short)) => return Some(long.min(short)),
+                (long, short) => return long.or(short),
+            }
+        }
+    }
+
+    fn exits(&mut self, side: Side) -> &mut Cursor<'a> {
         match side {
-            Side::Long => &self.signals.exit_long,
-            Side::Short => &self.signals.exit_short,
+            Side::Long => &mut self.exit_long,
+            Side::Short => &mut self.exit_short,
         }
     }
 
     /// Everything that happens at candle `i`, in order.
     fn visit(&mut self, i: usize) {
         let row = &self.frame.rows[i];
-        let Row { open_time_ms, close_time_ms, open, close, volume, .. } = *row;
+        let Row { open, close, .. } = *row;
+        let (open_time_ms, close_time_ms) = (self.frame.open_time_ms(i), self.frame.close_time_ms(i));
+        let volume = if self.needs_volume { self.frame.candles.volumes()[i] } else { f64::NAN };
         let at_open = FillCandle { time_ms: open_time_ms, volume, atr: self.atrs.before(i) };
         let at_close = FillCandle { time_ms: close_time_ms, ..at_open };
         let signal = i - 1;
 
         self.settle_funding(open_time_ms, open);
-        let held_side = self.account.position.as_ref().map(|p| p.side);
+        let held_side = self.account.position().map(|p| p.side);
         if let Some(side) = held_side {
-            self.leave_at_open(i, open, at_open, is_set(self.exits(side), signal));
+            let by_rule = self.exits(side).holds(signal);
+            self.leave_at_open(i, open, at_open, by_rule);
         }
-        if self.account.position.is_none() && !self.account.bankrupt() {
-            let side = if is_set(&self.signals.enter_long, signal) {
-                Some(Side::Long)
-            } else if is_set(&self.signals.enter_short, signal) {
-                Some(Side::Short)
-            } else {
-                None
+        if self.account.position().is_none() && !self.account.bankrupt() {
+            let side = match (self.enter_long.holds(signal), self.enter_short.holds(signal)) {
+                (true, false) => Some(Side::Long),
+                (false, true) => Some(Side::Short),
+                _ => None,
             };
             if let Some(side) = side
                 && held_side != Some(side)
@@ -223,9 +278,11 @@ impl Sleeve<'_> {
 
         self.settle_funding(close_time_ms, open);
         self.test_levels(row, i, at_close);
-        self.account.candle_closed(close);
+        if self.follows_closes {
+            self.account.candle_closed(close);
+        }
         if i + 1 == self.frame.rows.len()
-            && let Some(entry) = self.account.position.as_ref().map(|p| p.entry_index)
+            && let Some(entry) = self.account.position().map(|p| p.entry_index)
         {
             self.account.close(close, ExitReason::EndOfWindow, at_close, i + 1 - entry);
         }
@@ -243,7 +300,7 @@ impl Sleeve<'_> {
     /// Ends the position at the open if a rule, the clock or a level past the open says so.
     fn leave_at_open(&mut self, i: usize, open: f64, at: FillCandle, by_rule: bool) {
         let account = &mut self.account;
-        let Some(p) = account.position.as_ref() else { return };
+        let Some(p) = account.position() else { return };
         let bars = i - p.entry_index;
         let open_m = p.side.sign() * open;
         if by_rule {
@@ -261,7 +318,7 @@ impl Sleeve<'_> {
 
     /// Tests the candle's low and high against the levels that its open did not pass.
     fn test_levels(&mut self, row: &Row, i: usize, at: FillCandle) {
-        let Some(p) = self.account.position.as_ref() else { return };
+        let Some(p) = self.account.position() else { return };
         let bars = i + 1 - p.entry_index;
         let (low_m, high_m) = mirrored(row.low, row.high, p.side);
         if low_m <= p.stop_m
@@ -269,10 +326,10 @@ impl Sleeve<'_> {
             && let Some(finer) = self.frame.finer
         {
             let times = finer.open_times_ms();
-            let from = times.partition_point(|&t| t < row.open_time_ms);
-            let to = times.partition_point(|&t| t <= row.close_time_ms);
+            let from = times.partition_point(|&t| t < self.frame.open_time_ms(i));
+            let to = times.partition_point(|&t| t <= self.frame.close_time_ms(i));
             for k in from..to {
-                let Some(p) = self.account.position.as_ref() else { return };
+                let Some(p) = self.account.position() else { return };
                 let (low_m, high_m) = mirrored(finer.lows()[k], finer.highs()[k], p.side);
                 touch(&mut self.account, low_m, high_m, at, bars);
             }
@@ -291,7 +348,7 @@ fn mirrored(low: f64, high: f64, side: Side) -> (f64, f64) {
 
 /// What a candle from `low_m` to `high_m` does to the position: the stop first, then the nearer target, the farther.
 fn touch(account: &mut Account<'_>, low_m: f64, high_m: f64, at: FillCandle, bars: usize) {
-    let Some(p) = account.position.as_ref() else { return };
+    let Some(p) = account.position() else { return };
     let (sign, target_m, partial_m) = (p.side.sign(), p.target_m, p.partial_m);
     if low_m <= p.stop_m {
         account.stop_out(None, at, bars);

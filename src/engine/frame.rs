@@ -4,26 +4,20 @@
 
 use super::{
     EvaluationError, FundingRate, SymbolWindow,
-    simd::{first_outside, prefetch},
+    simd::{BLOCK, Reach, prefetch},
 };
 use crate::market::{CandleSeries, Symbol, resample};
 use genome::Timeframe;
 use std::sync::Arc;
 
-/// Candles in a block.
-const BLOCK: usize = 16;
-
-/// A candle on one cache line: an event looks at several of its fields.
+/// Prices of a candle on one cache line: an event looks at several of them.
 #[derive(Clone, Copy, Debug)]
-#[repr(align(64))]
+#[repr(align(32))]
 pub(super) struct Row {
-    pub open_time_ms: i64,
-    pub close_time_ms: i64,
     pub open: f64,
     pub high: f64,
     pub low: f64,
     pub close: f64,
-    pub volume: f64,
 }
 
 /// A symbol's market on a base timeframe.
@@ -44,6 +38,8 @@ pub(super) struct Frame<'a> {
     /// Lowest low and highest high of each block.
     block_lows: Vec<f64>,
     block_highs: Vec<f64>,
+    /// Length of a candle, where all are alike.
+    step_ms: Option<i64>,
 }
 
 impl<'a> Frame<'a> {
@@ -60,13 +56,10 @@ impl<'a> Frame<'a> {
             .find(|candles| candles.interval() < timeframe);
         let first = candles.open_times_ms().partition_point(|&t| t < from_ms);
         let rows = (0..candles.len()).map(|i| Row {
-            open_time_ms: candles.open_times_ms()[i],
-            close_time_ms: candles.close_time_ms(i),
             open: candles.opens()[i],
             high: candles.highs()[i],
             low: candles.lows()[i],
             close: candles.closes()[i],
-            volume: candles.volumes()[i],
         });
         let rows = rows.collect();
         let lowest = |lows: &[f64]| lows.iter().copied().fold(f64::INFINITY, f64::min);
@@ -74,37 +67,41 @@ impl<'a> Frame<'a> {
         let block_lows = candles.lows().chunks(BLOCK).map(lowest).collect();
         let block_highs = candles.highs().chunks(BLOCK).map(highest).collect();
         let (symbol, funding, finest) = (&data.symbol, &*data.funding, &*data.candles);
-        Ok(Self { symbol, candles, rows, finest, first, finer, funding, block_lows, block_highs })
+        let step_ms = timeframe.fixed_ms();
+        Ok(Self { symbol, candles, rows, finest, first, finer, funding, block_lows, block_highs, step_ms })
+    }
+
+    /// Open time of candle `i`.
+    #[inline(always)]
+    pub(super) fn open_time_ms(&self, i: usize) -> i64 {
+        self.candles.open_times_ms()[i]
+    }
+
+    /// Close time of candle `i`.
+    #[inline(always)]
+    pub(super) fn close_time_ms(&self, i: usize) -> i64 {
+        match self.step_ms {
+            Some(step_ms) => self.open_time_ms(i) + step_ms - 1,
+            None => self.candles.close_time_ms(i),
+        }
     }
 
     /// First candle in `[from, to)` whose low is at or below `floor` or whose high is at or above `ceiling`; `to`
     /// where there is none.
+    #[inline(always)]
     pub(super) fn first_touch(&self, from: usize, to: usize, floor: f64, ceiling: f64) -> usize {
-        let (lows, highs) = (self.candles.lows(), self.candles.highs());
-        let outside =
-            |from: usize, to: usize| first_outside(&lows[from..to], &highs[from..to], floor, ceiling).map(|k| from + k);
-        let border = from.next_multiple_of(BLOCK).min(to);
-        if let Some(touch) = outside(from, border) {
-            return touch;
-        }
-        if border >= to {
-            return to;
-        }
-        let (first, end) = (border / BLOCK, to.div_ceil(BLOCK));
-        match first_outside(&self.block_lows[first..end], &self.block_highs[first..end], floor, ceiling) {
-            // Only the last block reaches past `to`, and may be touched there.
-            Some(block) => {
-                let start = (first + block) * BLOCK;
-                outside(start, to.min(start + BLOCK)).unwrap_or(to)
-            }
-            None => to,
-        }
+        let (block_lows, block_highs) = (self.block_lows.as_slice(), self.block_highs.as_slice());
+        let reach = Reach { lows: self.candles.lows(), highs: self.candles.highs(), block_lows, block_highs };
+        reach.first_touch(from, to, floor, ceiling)
     }
 
     /// Asks for what a fill at the open after candle `signal` looks at.
     pub(super) fn expect_fill(&self, signal: usize) {
         if let Some(row) = self.rows.get(signal + 1) {
             prefetch(row);
+        }
+        if let Some(time_ms) = self.candles.open_times_ms().get(signal + 1) {
+            prefetch(time_ms);
         }
         if let (Some(low), Some(high)) = (self.candles.lows().get(signal + 2), self.candles.highs().get(signal + 2)) {
             prefetch(low);

@@ -179,10 +179,11 @@ impl Digest {
         }
     }
 
-    /// Adds a trade.
-    pub(super) fn trade(&mut self, t: &ClosedTrade) {
-        self.pair(t.entry_time_ms.cast_unsigned() << 1 | t.side as u64, t.exit_time_ms.cast_unsigned());
-        self.pair(t.entry_price.to_bits(), t.exit_price.to_bits());
+    /// Adds a trade: its side, and when and at which prices it began and ended.
+    pub(super) fn trade(&mut self, side: Side, times_ms: [i64; 2], prices: [f64; 2]) {
+        let ([entry_ms, exit_ms], [entry, exit]) = (times_ms, prices);
+        self.pair(entry_ms.cast_unsigned() << 1 | side as u64, exit_ms.cast_unsigned());
+        self.pair(entry.to_bits(), exit.to_bits());
     }
 
     /// Folds two words in at once: the halves of the product of the two, each mixed with the digest or a constant.

@@ -1,9 +1,10 @@
 //! Candles and strategies in, ledgers and performance out. Pure: no I/O, no clock, no randomness.
 //!
 //! How a population is evaluated, phase by phase: strategies are compiled to plans over numbered tests (`plan`); tests
-//! that no earlier population has left in the cache become bit sets, symbol by symbol (`conditions`); then each
-//! strategy's signals are word operations on them (`signal`), its trades are found by going from event to event
-//! (`execution`), and its equity is read off what it held (`equity`, `performance`).
+//! that no earlier population has left in the cache become lists of candles or bit sets (`events`), symbol by symbol
+//! (`conditions`); then each strategy's signals are filters of the lists and word operations on the bits (`signal`),
+//! its trades are found by going from event to event (`execution`), and its equity is read off what it held (`equity`,
+//! `performance`).
 //!
 //! Never decides whether a result is good. `rayon` is used only under [`Engine::evaluate`].
 
@@ -12,6 +13,7 @@ pub mod columns;
 mod conditions;
 mod costs;
 mod equity;
+mod events;
 mod execution;
 mod frame;
 pub mod indicator;
@@ -161,14 +163,14 @@ impl Engine {
         let timelines = prepared.timelines();
         let capital = self.config.initial_capital;
         let together = (population.len() / (8 * rayon::current_num_threads())).clamp(1, STRATEGIES_TOGETHER);
-        let parts = (0..population.len().div_ceil(together)).into_par_iter();
-        let outcomes: Vec<Vec<_>> = parts
-            .map_init(Scratch::default, |scratch, part| {
-                let strategies = part * together..population.len().min((part + 1) * together);
-                prepared.outcomes(strategies, &timelines, capital, wanted, scratch)
-            })
-            .collect();
-        outcomes.into_iter().flatten().collect()
+        let mut outcomes: Vec<Option<Result<Outcome, EvaluationError>>> = Vec::new();
+        outcomes.resize_with(population.len(), || None);
+        outcomes.par_chunks_mut(together).enumerate().for_each_init(Scratch::default, |scratch, (part, outcomes)| {
+            let strategies = part * together..part * together + outcomes.len();
+            prepared
+                .outcomes(strategies, &timelines, capital, wanted, scratch, |j, outcome| outcomes[j] = Some(outcome));
+        });
+        outcomes.into_iter().map(|outcome| outcome.expect("each part writes an outcome for each strategy")).collect()
     }
 
     /// Trades and equity, candle by candle, of one strategy's sleeve on the window's symbol number `symbol`.

@@ -6,10 +6,7 @@
 //! counts the rest of that day as its first. A last day that is not complete gives no daily return (so that a window
 //! that grows only adds days); it is in the total return, the drawdown and the last month nevertheless.
 
-use super::{
-    ExitReason,
-    ledger::{ClosedTrade, DAY_MS, DailyEquity},
-};
+use super::ledger::{ClosedTrade, DAY_MS, DailyEquity};
 use serde::{Deserialize, Serialize};
 
 /// Return of one calendar month.
@@ -93,50 +90,62 @@ pub(super) struct Account<'a> {
 }
 
 impl Performance {
-    /// The performance and the daily returns.
-    pub(super) fn of(account: &Account<'_>) -> (Self, Vec<f64>) {
+    /// The performance, over its summary, and the daily returns.
+    pub(super) fn of(account: &Account<'_>, summary: Self) -> (Self, Vec<f64>) {
         let trades = || account.trades.iter().copied().flatten();
         let returns = daily_returns(account.daily);
         let (first, last) = (account.first_equity, account.last_equity);
         let elapsed_ms = account.daily.last().map_or(0, |d| d.time_ms) - account.daily.first().map_or(0, |d| d.time_ms);
         let cagr = if returns.len() < 2 { None } else { cagr(first, last, elapsed_ms as f64 / DAY_MS as f64) };
         let max_drawdown = finite(account.max_drawdown);
+        let n = trades().count();
+        let mean_of = |sum: f64| if n == 0 { None } else { finite(sum / n as f64) };
         let profits: Vec<f64> = trades().map(|t| t.profit).collect();
-        let hours: Vec<f64> = trades().map(|t| (t.exit_time_ms - t.entry_time_ms) as f64 / 3.6e6).collect();
-        let trade_returns: Vec<f64> = trades().map(|t| t.return_fraction).collect();
-        let held: u64 = trades().map(|t| u64::from(t.bars)).sum();
+        // One pass, in which no sum waits for another. Sums of nothing are what the standard library makes them.
+        let nothing: f64 = std::iter::empty::<f64>().sum();
+        let mut sums = [nothing; 5];
+        let mut held = 0_u64;
+        for t in trades() {
+            let hours = (t.exit_time_ms - t.entry_time_ms) as f64 / 3.6e6;
+            for (sum, value) in sums.iter_mut().zip([hours, t.return_fraction, t.fees, t.slippage, t.funding]) {
+                *sum += value;
+            }
+            held += u64::from(t.bars);
+        }
+        let [hours, trade_returns, fees, slippage, funding] = sums;
+        let daily = mean_and_deviation(&returns);
+        let ratio = |scale: f64| daily.and_then(|(mean, deviation)| finite(mean / deviation * scale));
         let performance = Self {
             cagr,
-            sharpe_ratio: sharpe_ratio(&returns),
+            sharpe_ratio: ratio(DAYS_A_YEAR.sqrt()),
             sortino_ratio: sortino_ratio(&returns),
             max_drawdown,
             calmar_ratio: cagr.zip(max_drawdown).and_then(|(cagr, drawdown)| finite(cagr / drawdown.abs())),
             profit_factor: profit_factor(&profits),
             win_rate: win_rate(&profits),
-            avg_trade_duration_hours: mean(&hours),
-            expectancy: mean(&trade_returns),
+            avg_trade_duration_hours: mean_of(hours),
+            expectancy: mean_of(trade_returns),
             sqn: t_statistic(&profits),
             exposure: if account.candles == 0 { None } else { finite(held as f64 / account.candles as f64) },
-            t_statistic: t_statistic(&returns),
+            t_statistic: ratio((returns.len() as f64).sqrt()),
             days: count(returns.len()),
-            fees: trades().map(|t| t.fees).sum(),
-            slippage: trades().map(|t| t.slippage).sum(),
-            funding: trades().map(|t| t.funding).sum(),
+            fees,
+            slippage,
+            funding,
             monthly_returns: monthly_returns(account.daily, account.months),
-            ..Self::summary(first, last, account.trades)
+            ..summary
         };
         (performance, returns)
     }
 
     /// Total return and trade counts alone.
-    pub(super) fn summary(first_equity: f64, last_equity: f64, trades: &[&[ClosedTrade]]) -> Self {
+    pub(super) fn summary(first_equity: f64, last_equity: f64, total_trades: u32, end_of_window_trades: u32) -> Self {
         let total_return = finite(last_equity / first_equity - 1.0);
-        let trades = || trades.iter().copied().flatten();
         Self {
             total_return,
             total_return_pct: total_return.and_then(|r| finite(100.0 * r)),
-            total_trades: count(trades().count()),
-            end_of_window_trades: count(trades().filter(|t| t.exit_reason == ExitReason::EndOfWindow).count()),
+            total_trades,
+            end_of_window_trades,
             ..Self::default()
         }
     }

@@ -82,8 +82,67 @@ pub(super) struct Plan {
 pub(super) struct Vocabulary {
     pub timeframe: Timeframe,
     pub tests: Vec<Test>,
-    test_numbers: HashMap<Test, u32, FixedState>,
+    /// The tests once more, by the numbers of their series.
+    pub keys: Vec<Key>,
+    pub series: Vec<Series>,
+    test_numbers: HashMap<Key, u32, FixedState>,
+    series_numbers: HashMap<Series, u32, FixedState>,
     pub atrs: Vec<Series>,
+}
+
+/// A test of a vocabulary by the numbers of its series.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Key {
+    pub left: u32,
+    pub right: Right,
+    pub relation: Relation,
+}
+
+impl Key {
+    /// In this order tests of one pair of sides are neighbours. By the right series first: rules compare few fast
+    /// averages with many slow ones, so that parts of the order have the fewest series in common.
+    pub(super) fn order(self) -> (bool, u32, Right, Relation) {
+        match self.right {
+            Right::Series(right) => (false, right, Right::Series(self.left), self.relation),
+            constant @ Right::Constant(_) => (true, self.left, constant, self.relation),
+        }
+    }
+}
+
+/// The right side of a [`Key`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Right {
+    Series(u32),
+    Constant(Number),
+}
+
+impl Vocabulary {
+    fn new(timeframe: Timeframe) -> Self {
+        let (test_numbers, series_numbers) = (HashMap::default(), HashMap::default());
+        let (tests, keys, series, atrs) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { timeframe, tests, keys, series, test_numbers, series_numbers, atrs }
+    }
+
+    fn series(&mut self, series: Series) -> u32 {
+        *self.series_numbers.entry(series).or_insert_with(|| {
+            self.series.push(series);
+            index(self.series.len() - 1)
+        })
+    }
+
+    fn test(&mut self, test: Test) -> u32 {
+        let left = self.series(test.left);
+        let right = match test.right {
+            Operand::Series(right) => Right::Series(self.series(right)),
+            Operand::Constant(constant) => Right::Constant(constant),
+        };
+        let key = Key { left, right, relation: test.relation };
+        *self.test_numbers.entry(key).or_insert_with(|| {
+            self.tests.push(test);
+            self.keys.push(key);
+            index(self.tests.len() - 1)
+        })
+    }
 }
 
 /// The vocabularies of a population.
@@ -108,8 +167,7 @@ impl Planner {
         self.check_timeframe(timeframe)?;
         let known = self.vocabularies.iter().position(|v| v.timeframe == timeframe);
         let number = known.unwrap_or_else(|| {
-            let (tests, atrs) = (Vec::new(), Vec::new());
-            self.vocabularies.push(Vocabulary { timeframe, tests, test_numbers: HashMap::default(), atrs });
+            self.vocabularies.push(Vocabulary::new(timeframe));
             self.vocabularies.len() - 1
         });
         let mut guards = self.regime(number, strategy.filters.regime)?;
@@ -152,11 +210,7 @@ impl Planner {
         for timeframe in timeframes.into_iter().flatten() {
             self.check_timeframe(timeframe)?;
         }
-        let Vocabulary { tests, test_numbers, .. } = &mut self.vocabularies[vocabulary];
-        Ok(*test_numbers.entry(test).or_insert_with(|| {
-            tests.push(test);
-            index(tests.len() - 1)
-        }))
+        Ok(self.vocabularies[vocabulary].test(test))
     }
 
     /// The number of ATR(period) on the base timeframe; guards entries where it is undefined.

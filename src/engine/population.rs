@@ -5,15 +5,17 @@
 use super::{
     Costs, DailyEquity, EvaluationError, Ledger, Outcome, Performance, SymbolRun, Trade, Wanted, Window,
     cache::{Cache, Place},
-    conditions::{Bits, Held, compute_bits, compute_columns, series_of},
+    conditions::{Held, compute_columns, compute_tests, series_of, whole_columns},
     equity::{self, Sleeve, Timeline},
-    execution::{Atrs, SleeveRun, simulate},
+    events::Events,
+    execution::{Atrs, Beginning, SleeveRun, simulate},
     frame::Frame,
     guarded,
     ledger::{ClosedTrade, Digest},
     performance,
-    plan::{Plan, Planner, Test, Vocabulary},
-    signal::Signals,
+    plan::{Key, Plan, Planner, Test, Vocabulary},
+    position::Tally,
+    signal::Rooms,
     stake::Stake,
 };
 use genome::{Series, Strategy};
@@ -27,7 +29,7 @@ use std::{
 /// What populations leave for later ones.
 #[derive(Debug)]
 pub(super) struct Memory {
-    bits: Cache<Test, Bits>,
+    bits: Cache<Test, Events>,
     columns: Cache<Series, Arc<Held>>,
 }
 
@@ -59,7 +61,7 @@ pub(super) fn lock(memory: &Mutex<Memory>) -> MutexGuard<'_, Memory> {
 /// Memory that a thread uses for one strategy after another.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
-    signals: Signals,
+    rooms: Rooms,
     /// By strategy and symbol.
     runs: Vec<SleeveRun>,
 }
@@ -79,7 +81,7 @@ struct Market<'a> {
     /// By symbol.
     frames: Vec<Frame<'a>>,
     /// By symbol and number of the test.
-    bits: Vec<Vec<Bits>>,
+    bits: Vec<Vec<Events>>,
     /// By symbol and number of the ATR.
     atrs: Vec<Vec<Arc<Held>>>,
     /// Tests that could not be computed on some symbol.
@@ -130,20 +132,20 @@ impl<'a> Prepared<'a> {
         &self,
         k: usize,
         symbol: usize,
-        signals: &mut Signals,
-        capital: f64,
+        rooms: &mut Rooms,
+        beginning: Beginning,
         run: &mut SleeveRun,
     ) -> Result<(), EvaluationError> {
         let (plan, market) = self.planned(k)?;
         let frame = &market.frames[symbol];
-        signals.compute(plan, &market.bits[symbol], frame.first, frame.candles.len());
+        let signals = rooms.signals(plan, &market.bits[symbol], frame.candles.len());
         let atrs = Atrs::new(&plan.atrs, |number| market.atrs[symbol][number as usize].column.values());
-        simulate(&self.population[k].risk, self.costs, frame, signals, atrs, capital, run);
+        simulate(&self.population[k].risk, self.costs, frame, signals, atrs, beginning, run);
         Ok(())
     }
 
-    /// What the strategies of a range did, one after another in `scratch`. Those that cannot be evaluated harm no
-    /// others.
+    /// Tells what the strategies of a range did, one after another in `scratch`, by their numbers in it. Those that
+    /// cannot be evaluated harm no others.
     pub(super) fn outcomes(
         &self,
         strategies: Range<usize>,
@@ -151,35 +153,57 @@ impl<'a> Prepared<'a> {
         initial_capital: f64,
         wanted: Wanted,
         scratch: &mut Scratch,
-    ) -> Vec<Result<Outcome, EvaluationError>> {
+        mut tell: impl FnMut(usize, Result<Outcome, EvaluationError>),
+    ) {
         let symbols = self.window.symbols().len();
         let capital = initial_capital / symbols as f64;
-        let Scratch { signals, runs } = scratch;
+        let Scratch { rooms, runs } = scratch;
         runs.resize_with(strategies.len() * symbols, SleeveRun::default);
         let mut failed: Vec<Option<EvaluationError>> = vec![None; strategies.len()];
-        let sleeve = |k: usize, s: usize, signals: &mut Signals, run: &mut SleeveRun| {
-            guarded(|| self.run(k, s, signals, capital, run))
+        // A large population keeps all threads busy by itself; of a small one each symbol is a thread's.
+        let apart = self.population.len() < 4 * rayon::current_num_threads();
+        let keep = !wanted.summary_only || wanted.ledger || apart;
+        let sleeve = |k: usize, s: usize, mut digest: Digest, rooms: &mut Rooms, run: &mut SleeveRun| {
+            digest.symbol(&self.window.symbols()[s].symbol);
+            guarded(|| self.run(k, s, rooms, Beginning { capital, digest, keep }, run))
         };
-        // A large population keeps all threads busy by itself.
-        if self.population.len() < 4 * rayon::current_num_threads() {
+        if apart {
             for (k, runs) in strategies.clone().zip(runs.chunks_mut(symbols)) {
-                let run = |(s, run)| sleeve(k, s, &mut Signals::default(), run);
+                let run = |(s, run)| sleeve(k, s, Digest::new(0), &mut Rooms::default(), run);
                 failed[k - strategies.start] = runs.par_iter_mut().enumerate().map(run).find_map_first(Result::err);
+                self.chain(runs);
             }
         } else {
             // Symbol by symbol, so that a symbol's candles stay in the cache.
             for s in 0..symbols {
                 for (j, failed) in failed.iter_mut().enumerate().filter(|(_, failed)| failed.is_none()) {
-                    *failed = sleeve(strategies.start + j, s, signals, &mut runs[j * symbols + s]).err();
+                    let (before, runs) = runs[j * symbols..].split_at_mut(s);
+                    let digest = before.last().map_or(Digest::new(0), |run| run.tally.digest);
+                    *failed = sleeve(strategies.start + j, s, digest, rooms, &mut runs[0]).err();
                 }
             }
         }
-        let runs = runs.chunks(symbols);
-        let outcome = |((k, failed), runs): ((usize, Option<EvaluationError>), &[SleeveRun])| match failed {
-            Some(error) => Err(error),
-            None => guarded(|| self.outcome(k, runs, timelines, capital, wanted)),
-        };
-        strategies.zip(failed).zip(runs).map(outcome).collect()
+        for (j, (failed, runs)) in failed.into_iter().zip(runs.chunks(symbols)).enumerate() {
+            tell(
+                j,
+                match failed {
+                    Some(error) => Err(error),
+                    None => guarded(|| self.outcome(strategies.start + j, runs, timelines, capital, wanted)),
+                },
+            );
+        }
+    }
+
+    /// Digests of sleeves that were simulated apart, each going on from the one before.
+    fn chain(&self, runs: &mut [SleeveRun]) {
+        let mut digest = Digest::new(0);
+        for (run, data) in runs.iter_mut().zip(self.window.symbols()) {
+            digest.symbol(&data.symbol);
+            for t in &run.trades {
+                digest.trade(t.side, [t.entry_time_ms, t.exit_time_ms], [t.entry_price, t.exit_price]);
+            }
+            run.tally.digest = digest;
+        }
     }
 
     /// What strategy `k` did, whose sleeves did `runs`.
@@ -193,11 +217,7 @@ impl<'a> Prepared<'a> {
     ) -> Result<Outcome, EvaluationError> {
         let (plan, market) = self.planned(k)?;
         let symbols = market.frames.len();
-        let mut digest = Digest::new(0);
-        for (run, frame) in runs.iter().zip(&market.frames) {
-            digest.symbol(frame.symbol);
-            run.trades.iter().for_each(|trade| digest.trade(trade));
-        }
+        let digest = runs.last().map_or(Digest::new(0), |run| run.tally.digest);
         let trades: Vec<&[ClosedTrade]> = runs.iter().map(|run| run.trades.as_slice()).collect();
         let first: f64 = runs.iter().map(|_| capital).sum();
         let last: f64 = runs.iter().map(|run| run.last_equity).sum();
@@ -206,10 +226,14 @@ impl<'a> Prepared<'a> {
         let timeline = timelines[plan.vocabulary]
             .as_ref()
             .ok_or_else(|| EvaluationError::Invalid("its timeframe has no candles".to_owned()))?;
-        let performance = |sleeves: &[Sleeve<'_>], trades: &[&[ClosedTrade]], first: f64, last: f64| {
+        let performance = |of: Range<usize>, first: f64, last: f64| {
+            let counted = |count: fn(&Tally) -> u32| runs[of.clone()].iter().map(|run| count(&run.tally)).sum();
+            let (total_trades, end_of_window_trades) = (counted(|t| t.trades), counted(|t| t.end_of_window_trades));
+            let summary = Performance::summary(first, last, total_trades, end_of_window_trades);
             if wanted.summary_only {
-                return (Performance::summary(first, last, trades), Vec::new(), Vec::new());
+                return (summary, Vec::new(), Vec::new());
             }
+            let (sleeves, trades) = (&sleeves[of.clone()], &trades[of.clone()]);
             let daily = equity::daily(sleeves, timeline);
             let account = performance::Account {
                 first_equity: first,
@@ -220,16 +244,16 @@ impl<'a> Prepared<'a> {
                 trades,
                 candles: sleeves.iter().map(|s| timeline.candles[s.symbol]).sum(),
             };
-            let (performance, returns) = Performance::of(&account);
+            let (performance, returns) = Performance::of(&account, summary);
             (performance, returns, daily)
         };
         let per_symbol = if wanted.per_symbol {
-            let one = |s: usize| performance(&sleeves[s..=s], &trades[s..=s], capital, runs[s].last_equity).0;
+            let one = |s: usize| performance(s..s + 1, capital, runs[s].last_equity).0;
             (0..symbols).map(one).collect()
         } else {
             Vec::new()
         };
-        let (performance, daily_returns, mut daily_equity) = performance(&sleeves, &trades, first, last);
+        let (performance, daily_returns, mut daily_equity) = performance(0..symbols, first, last);
         let ledger = wanted.ledger.then(|| {
             if wanted.summary_only {
                 daily_equity = equity::daily(&sleeves, timeline);
@@ -262,7 +286,8 @@ impl<'a> Prepared<'a> {
         let frame = &market.frames[symbol];
         let capital = initial_capital / market.frames.len() as f64;
         let mut run = SleeveRun::default();
-        self.run(k, symbol, &mut Signals::default(), capital, &mut run)?;
+        let beginning = Beginning { capital, digest: Digest::new(0), keep: true };
+        self.run(k, symbol, &mut Rooms::default(), beginning, &mut run)?;
         let mut holdings = run.holdings.iter().peekable();
         let mut held = None;
         let equity = (frame.first..frame.candles.len()).map(|i| {
@@ -285,49 +310,51 @@ impl<'a> Market<'a> {
             .map(|data| Frame::new(data, window.from_ms(), vocabulary.timeframe))
             .collect::<Result<_, _>>()?;
         let places: Vec<Place> = window.identities().iter().map(|&identity| (identity, vocabulary.timeframe)).collect();
-        let (bits, failed) = bits(&frames, &places, vocabulary, memory);
+        let (bits, failed) = tested(&frames, &places, vocabulary, memory);
         let atrs = frames.iter().zip(&places).map(|(frame, &place)| atrs(frame, place, vocabulary, memory));
         let atrs = atrs.collect::<Result<_, _>>()?;
         Ok(Self { frames, bits, atrs, failed })
     }
 }
 
-/// The bit sets of a vocabulary's tests, by symbol: from memory, or computed and left there. And the tests that could
+/// The outcomes of a vocabulary's tests, by symbol: from memory, or computed and left there. And the tests that could
 /// not be computed on some symbol.
-fn bits(
+fn tested(
     frames: &[Frame<'_>],
     places: &[Place],
     vocabulary: &Vocabulary,
     memory: &Mutex<Memory>,
-) -> (Vec<Vec<Bits>>, BTreeMap<u32, EvaluationError>) {
-    let tests = &vocabulary.tests;
-    let mut found: Vec<Vec<Option<Bits>>> = vec![vec![None; tests.len()]; frames.len()];
+) -> (Vec<Vec<Events>>, BTreeMap<u32, EvaluationError>) {
+    let (tests, keys) = (&vocabulary.tests, &vocabulary.keys);
+    let mut found: Vec<Vec<Option<Events>>> = vec![vec![None; tests.len()]; frames.len()];
     {
         let mut memory = lock(memory);
         for (number, test) in tests.iter().enumerate() {
-            memory.bits.get_all(test, places, |symbol, bits| found[symbol][number] = Some(bits));
+            memory.bits.get_all(test, places, |symbol, events| found[symbol][number] = Some(events));
         }
     }
     // In one order for all symbols, so that tests of one column are neighbours.
     let mut order: Vec<u32> = Vec::new();
     if found.iter().flatten().any(Option::is_none) {
         order.extend(0..u32::try_from(tests.len()).unwrap_or(u32::MAX));
-        order.sort_unstable_by_key(|&number| &tests[number as usize]);
+        order.sort_unstable_by_key(|&number| keys[number as usize].order());
     }
-    let compute = |symbol: usize| {
+    let compute = |symbol: usize| -> Vec<(u32, Result<Events, EvaluationError>)> {
         let missing = |number: &&u32| found[symbol][**number as usize].is_none();
         let numbers: Vec<u32> = order.iter().filter(missing).copied().collect();
-        let tests: Vec<Test> = numbers.iter().map(|&number| tests[number as usize]).collect();
+        let tests: Vec<Key> = numbers.iter().map(|&number| keys[number as usize]).collect();
+        let whole = whole_columns(&frames[symbol], vocabulary);
+        let wanted: BTreeSet<usize> = tests.iter().copied().flat_map(series_of).filter(|s| whole[*s]).collect();
         let mut columns: BTreeMap<Series, Arc<Held>> = BTreeMap::new();
-        {
+        if !wanted.is_empty() {
             let mut memory = lock(memory);
-            for series in tests.iter().flat_map(series_of) {
+            for series in wanted.into_iter().map(|s| vocabulary.series[s]) {
                 if let Some(column) = memory.columns.get(&series, places[symbol]) {
                     columns.insert(series, column);
                 }
             }
         }
-        let computed = compute_bits(&frames[symbol], &tests, &columns, |new| {
+        let computed = compute_tests(&frames[symbol], vocabulary, &tests, &columns, |new| {
             let mut memory = lock(memory);
             for (series, column) in new {
                 if let Ok(column) = column {
@@ -337,24 +364,29 @@ fn bits(
         });
         numbers.into_iter().zip(computed).collect()
     };
-    let computed: Vec<Vec<(u32, Result<Bits, EvaluationError>)>> =
+    let computed: Vec<Vec<(u32, Result<Events, EvaluationError>)>> =
         (0..frames.len()).into_par_iter().with_max_len(1).map(compute).collect();
     let mut failed = BTreeMap::new();
     let mut memory = lock(memory);
-    for ((computed, found), &place) in computed.into_iter().zip(&mut found).zip(places) {
-        for (number, computed) in computed {
-            match computed {
-                Ok(bits) => {
-                    memory.bits.insert(tests[number as usize], place, Arc::clone(&bits));
-                    found[number as usize] = Some(bits);
+    // All are in one order, so that a test's outcomes on all symbols are met at once.
+    let mut computed: Vec<_> = computed.into_iter().map(|computed| computed.into_iter().peekable()).collect();
+    let mut new: Vec<(Place, Events)> = Vec::new();
+    for &number in &order {
+        for ((computed, found), &place) in computed.iter_mut().zip(&mut found).zip(places) {
+            match computed.next_if(|(k, _)| *k == number) {
+                Some((_, Ok(events))) => {
+                    new.push((place, events.clone()));
+                    found[number as usize] = Some(events);
                 }
-                Err(error) => drop(failed.insert(number, error)),
+                Some((_, Err(error))) => drop(failed.insert(number, error)),
+                None => {}
             }
         }
+        if !new.is_empty() {
+            memory.bits.insert_all(tests[number as usize], new.drain(..));
+        }
     }
-    let nothing: Bits = Arc::default();
-    let whole =
-        |found: Vec<Option<Bits>>| found.into_iter().map(|bits| bits.unwrap_or_else(|| Arc::clone(&nothing))).collect();
+    let whole = |found: Vec<Option<Events>>| found.into_iter().map(Option::unwrap_or_default).collect();
     (found.into_iter().map(whole).collect(), failed)
 }
 

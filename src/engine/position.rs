@@ -5,7 +5,10 @@
 //! A short is a long in a mirrored market: prices times -1, low and high exchanged. Negation is exact in
 //! floating point, so one set of rules serves both sides. Names ending in `_m` hold mirrored prices.
 
-use super::{Costs, ExitReason, Side, costs, ledger::ClosedTrade};
+use super::{
+    Costs, ExitReason, Side, Slippage, costs,
+    ledger::{ClosedTrade, Digest},
+};
 use genome::{Distance, RiskPlan, Size};
 
 /// The candle a fill happens in, as far as fills look at it.
@@ -40,11 +43,54 @@ impl PlanAtrs {
     };
 }
 
-/// A price `distance` away from `fill`, upwards for `direction` 1 and downwards for -1.
-fn level(fill: f64, direction: f64, distance: Distance, atr: f64) -> f64 {
-    match distance {
-        Distance::Percent(percent) => fill * (1.0 + direction * (percent.get() / 100.0)),
-        Distance::Atr { multiple, .. } => fill + direction * (multiple.get() * atr),
+/// A distance from the fill, prepared.
+#[derive(Clone, Copy, Debug)]
+enum Away {
+    Fraction(f64),
+    Atrs(f64),
+}
+
+impl Away {
+    fn new(distance: Distance) -> Self {
+        match distance {
+            Distance::Percent(percent) => Self::Fraction(percent.get() / 100.0),
+            Distance::Atr { multiple, .. } => Self::Atrs(multiple.get()),
+        }
+    }
+
+    /// The price this far from `fill`, upwards for `direction` 1 and downwards for -1.
+    #[inline(always)]
+    fn level(self, fill: f64, direction: f64, atr: f64) -> f64 {
+        match self {
+            Self::Fraction(fraction) => fill * (1.0 + direction * fraction),
+            Self::Atrs(multiple) => fill + direction * (multiple * atr),
+        }
+    }
+}
+
+/// The distances of a plan, prepared.
+#[derive(Clone, Copy, Debug)]
+struct Distances {
+    stop_loss: Option<Away>,
+    take_profit: Option<Away>,
+    trailing_stop: Option<Away>,
+    break_even: Option<Away>,
+    partial_take_profit: Option<Away>,
+}
+
+/// What a sleeve's trades come to, whether or not they are kept.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tally {
+    /// Of all trades so far.
+    pub digest: Digest,
+    pub trades: u32,
+    /// Of them, those closed by the window's end.
+    pub end_of_window_trades: u32,
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        Self { digest: Digest::new(0), trades: 0, end_of_window_trades: 0 }
     }
 }
 
@@ -81,32 +127,123 @@ pub(super) struct Position {
     stop_reason: ExitReason,
 }
 
+impl Position {
+    /// What stands where no position is.
+    const NONE: Self = Self {
+        side: Side::Long,
+        sign: 1.0,
+        entry_index: 0,
+        entry_time_ms: 0,
+        entry_price: 0.0,
+        entry_units: 0.0,
+        units: 0.0,
+        equity_before: 0.0,
+        fees: 0.0,
+        slippage: 0.0,
+        funding: 0.0,
+        risk: None,
+        stop_loss_m: f64::NEG_INFINITY,
+        break_even_m: f64::NEG_INFINITY,
+        break_even_trigger_m: f64::INFINITY,
+        trailing_m: f64::NEG_INFINITY,
+        trailing_distance: f64::INFINITY,
+        best_close_m: f64::INFINITY,
+        liquidation_m: f64::NEG_INFINITY,
+        target_m: f64::INFINITY,
+        partial_m: f64::INFINITY,
+        exit_notional: 0.0,
+        stop_m: f64::NEG_INFINITY,
+        stop_reason: ExitReason::StopLoss,
+    };
+}
+
 /// A sleeve of equity that one strategy trades on one symbol.
 #[derive(Clone, Debug)]
 pub(super) struct Account<'a> {
     plan: &'a RiskPlan,
     costs: &'a Costs,
+    distances: Distances,
+    /// Where fills move by the same fraction always.
+    fixed_slippage: Option<f64>,
     /// Quote units; negative while a leveraged long has borrowed them, above equity while a short has sold.
     cash: f64,
     losses_in_a_row: u32,
-    pub position: Option<Position>,
+    /// It stays in its place from trade to trade; `open` tells whether it counts.
+    held: Position,
+    open: bool,
+    pub tally: Tally,
+    /// Closed trades, if they are kept.
     pub trades: Vec<ClosedTrade>,
+    keep: bool,
 }
 
 impl<'a> Account<'a> {
-    /// `trades` is empty: memory for those to come.
-    pub(super) fn new(plan: &'a RiskPlan, costs: &'a Costs, capital: f64, trades: Vec<ClosedTrade>) -> Self {
-        Self { plan, costs, cash: capital, losses_in_a_row: 0, position: None, trades }
+    /// `trades` is empty: memory for those to come. Without `keep` they are counted alone.
+    pub(super) fn new(
+        plan: &'a RiskPlan,
+        costs: &'a Costs,
+        capital: f64,
+        trades: Vec<ClosedTrade>,
+        digest: Digest,
+        keep: bool,
+    ) -> Self {
+        let distances = Distances {
+            stop_loss: plan.stop_loss.map(Away::new),
+            take_profit: plan.take_profit.map(Away::new),
+            trailing_stop: plan.trailing_stop.map(Away::new),
+            break_even: plan.break_even.map(Away::new),
+            partial_take_profit: plan.partial_take_profit.map(|p| Away::new(p.at)),
+        };
+        let fixed_slippage =
+            matches!(costs.slippage, Slippage::Fixed { .. }).then(|| costs.slippage.fraction(1.0, 1.0, 1.0, 1.0));
+        Self {
+            plan,
+            costs,
+            distances,
+            fixed_slippage,
+            cash: capital,
+            losses_in_a_row: 0,
+            held: Position::NONE,
+            open: false,
+            tally: Tally { digest, ..Tally::default() },
+            trades,
+            keep,
+        }
+    }
+
+    /// The open position.
+    #[inline(always)]
+    pub(super) fn position(&self) -> Option<&Position> {
+        self.open.then_some(&self.held)
+    }
+
+    #[inline(always)]
+    fn position_mut(&mut self) -> Option<&mut Position> {
+        self.open.then_some(&mut self.held)
+    }
+
+    /// Whether the plan moves stops at closes.
+    pub(super) fn follows_closes(&self) -> bool {
+        self.distances.trailing_stop.is_some() || self.distances.break_even.is_some()
+    }
+
+    /// How far a fill of `units` at `price` moves, as a fraction.
+    #[inline(always)]
+    fn slippage(&self, price: f64, units: f64, candle: FillCandle) -> f64 {
+        match self.fixed_slippage {
+            Some(fraction) => fraction,
+            None => self.costs.slippage.fraction(price, units, candle.atr, candle.volume),
+        }
     }
 
     /// Whether everything is lost: the sleeve trades no more.
     pub(super) fn bankrupt(&self) -> bool {
-        self.position.is_none() && self.cash <= 0.0
+        !self.open && self.cash <= 0.0
     }
 
     /// Cash, and units held (negative when short): equity is their sum at a price, but never below zero.
     pub(super) fn holdings(&self) -> (f64, f64) {
-        (self.cash, self.position.as_ref().map_or(0.0, |p| p.sign * p.units))
+        (self.cash, self.position().map_or(0.0, |p| p.sign * p.units))
     }
 
     /// Units to buy or sell at `price`, whose stop stands at `stop`.
@@ -129,12 +266,12 @@ impl<'a> Account<'a> {
     /// Enters at the open of candle `index`. Does nothing if no units can be had.
     pub(super) fn enter(&mut self, side: Side, index: usize, open: f64, candle: FillCandle, atrs: &PlanAtrs) {
         let sign = side.sign();
-        let plan = self.plan;
-        let stop_at = |fill: f64| plan.stop_loss.map(|d| level(fill, -sign, d, atrs.stop_loss));
+        let plan = self.distances;
+        let stop_at = |fill: f64| plan.stop_loss.map(|d| d.level(fill, -sign, atrs.stop_loss));
         // The model's size of the fill is that at the open; the price it leads to then sets the true size.
         let stop_at_open = stop_at(open);
         let estimate = self.units(open, stop_at_open);
-        let moved = self.costs.slippage.fraction(open, estimate, candle.atr, candle.volume);
+        let moved = self.slippage(open, estimate, candle);
         let (mut fill, mut stop, mut units) = (open, stop_at_open, estimate);
         if moved != 0.0 {
             fill = costs::slipped(open, moved, side);
@@ -148,10 +285,11 @@ impl<'a> Account<'a> {
         let equity_before = self.cash;
         self.cash -= sign * units * fill + fee;
 
-        let above = |d: Option<Distance>, atr| d.map_or(f64::INFINITY, |d| sign * level(fill, sign, d, atr));
+        let above = |d: Option<Away>, atr| d.map_or(f64::INFINITY, |d| sign * d.level(fill, sign, atr));
         let stop_loss_m = stop.map_or(f64::NEG_INFINITY, |stop| sign * stop);
-        let trailing_distance = plan.trailing_stop.map(|d| (fill - level(fill, -sign, d, atrs.trailing_stop)).abs());
-        let mut position = Position {
+        let trailing_distance = plan.trailing_stop.map(|d| (fill - d.level(fill, -sign, atrs.trailing_stop)).abs());
+        self.open = true;
+        self.held = Position {
             side,
             sign,
             entry_index: index,
@@ -172,27 +310,35 @@ impl<'a> Account<'a> {
             best_close_m: sign * fill,
             liquidation_m: f64::NEG_INFINITY,
             target_m: above(plan.take_profit, atrs.take_profit),
-            partial_m: above(plan.partial_take_profit.map(|p| p.at), atrs.partial_take_profit),
+            partial_m: above(plan.partial_take_profit, atrs.partial_take_profit),
             exit_notional: 0.0,
             stop_m: f64::NEG_INFINITY,
             stop_reason: ExitReason::StopLoss,
         };
-        let initial_stop_m = position.stop_loss_m.max(position.trailing_m);
-        if initial_stop_m > f64::NEG_INFINITY {
-            let stop = (sign * initial_stop_m).max(0.0);
-            let moved = self.costs.slippage.fraction(stop, units, candle.atr, candle.volume);
-            let exit = costs::slipped(stop, moved, side.opposite());
-            let loss = sign * units * (fill - exit) + fee + self.costs.fee_fraction * units * exit;
-            position.risk = (loss > 0.0 && loss.is_finite()).then_some(loss);
+        if self.keep {
+            self.held.risk = self.risk(candle);
         }
-        self.position = Some(position);
         self.settle_stop();
+    }
+
+    /// What the stops that stand from the fill would lose.
+    fn risk(&self, candle: FillCandle) -> Option<f64> {
+        let p = &self.held;
+        let initial_stop_m = p.stop_loss_m.max(p.trailing_m);
+        if initial_stop_m == f64::NEG_INFINITY {
+            return None;
+        }
+        let stop = (p.sign * initial_stop_m).max(0.0);
+        let moved = self.slippage(stop, p.units, candle);
+        let exit = costs::slipped(stop, moved, p.side.opposite());
+        let loss = p.sign * p.units * (p.entry_price - exit) + p.fees + self.costs.fee_fraction * p.units * exit;
+        (loss > 0.0 && loss.is_finite()).then_some(loss)
     }
 
     /// Recomputes which level ends the position first. On equal levels the earlier in this list gives the reason.
     fn settle_stop(&mut self) {
         let (cash, margin) = (self.cash, self.costs.maintenance_margin_fraction);
-        let Some(p) = self.position.as_mut() else { return };
+        let Some(p) = self.position_mut() else { return };
         // Equity = margin x notional: cash + sign x units x price = margin x units x price.
         // A long that owes nothing has nothing to be liquidated for: its level is not above zero, where no price is.
         p.liquidation_m = if p.sign * cash >= 0.0 && p.sign > 0.0 {
@@ -214,11 +360,9 @@ impl<'a> Account<'a> {
 
     /// Books `units` of the position as sold (long) or bought back (short) at `price`.
     fn reduce(&mut self, units: f64, price: f64, market: Option<FillCandle>) -> f64 {
-        let Some(p) = self.position.as_mut() else { return price };
-        let fill = market.map_or(price, |candle| {
-            let moved = self.costs.slippage.fraction(price, units, candle.atr, candle.volume);
-            costs::slipped(price, moved, p.side.opposite())
-        });
+        let side = self.held.side.opposite();
+        let fill = market.map_or(price, |candle| costs::slipped(price, self.slippage(price, units, candle), side));
+        let p = &mut self.held;
         let fee = self.costs.fee_fraction * units * fill;
         self.cash += p.sign * units * fill - fee;
         p.fees += fee;
@@ -229,10 +373,10 @@ impl<'a> Account<'a> {
 
     /// Takes the planned part off at `price`, once.
     pub(super) fn take_partial(&mut self, price: f64) {
-        let (Some(p), Some(partial)) = (self.position.as_ref(), self.plan.partial_take_profit) else { return };
+        let (Some(p), Some(partial)) = (self.position(), self.plan.partial_take_profit) else { return };
         let units = partial.fraction.get() * p.units;
         self.reduce(units, price, None);
-        if let Some(p) = self.position.as_mut() {
+        if let Some(p) = self.position_mut() {
             p.exit_notional += units * price;
             p.partial_m = f64::INFINITY;
         }
@@ -241,19 +385,20 @@ impl<'a> Account<'a> {
 
     /// Closes the position at its stop level, or at `price` where the candle opened past it.
     pub(super) fn stop_out(&mut self, price: Option<f64>, candle: FillCandle, bars: usize) {
-        let Some(p) = self.position.as_ref() else { return };
+        let Some(p) = self.position() else { return };
         self.close(price.unwrap_or(p.sign * p.stop_m), p.stop_reason, candle, bars);
     }
 
     /// Closes what is left of the position at `price`, which slippage moves unless it is a take-profit.
     pub(super) fn close(&mut self, price: f64, reason: ExitReason, candle: FillCandle, bars: usize) {
-        let Some(units) = self.position.as_ref().map(|p| p.units) else { return };
+        let Some(units) = self.position().map(|p| p.units) else { return };
         // Liquidation of a position whose collateral covers its whole loss stands below zero, where no price is.
         let price = price.max(0.0);
         let fill = self.reduce(units, price, (reason != ExitReason::TakeProfit).then_some(candle));
-        let Some(p) = self.position.take() else { return };
+        self.open = false;
         // A sleeve loses what it holds and no more.
         self.cash = self.cash.max(0.0);
+        let p = &self.held;
         let profit = self.cash - p.equity_before;
         if profit < 0.0 {
             self.losses_in_a_row += 1;
@@ -261,12 +406,19 @@ impl<'a> Account<'a> {
             self.losses_in_a_row = 0;
         }
         let in_parts = p.exit_notional > 0.0;
+        let exit_price = if in_parts { (p.exit_notional + units * fill) / p.entry_units } else { fill };
+        self.tally.trades += 1;
+        self.tally.end_of_window_trades += u32::from(reason == ExitReason::EndOfWindow);
+        self.tally.digest.trade(p.side, [p.entry_time_ms, candle.time_ms], [p.entry_price, exit_price]);
+        if !self.keep {
+            return;
+        }
         self.trades.push(ClosedTrade {
             side: p.side,
             entry_time_ms: p.entry_time_ms,
             entry_price: p.entry_price,
             exit_time_ms: candle.time_ms,
-            exit_price: if in_parts { (p.exit_notional + units * fill) / p.entry_units } else { fill },
+            exit_price,
             quantity: p.entry_units,
             profit,
             return_fraction: profit / (p.entry_units * p.entry_price),
@@ -281,7 +433,7 @@ impl<'a> Account<'a> {
 
     /// Pays (or receives) funding at `rate` of the notional at `price`.
     pub(super) fn pay_funding(&mut self, rate: f64, price: f64) {
-        let Some(p) = self.position.as_mut() else { return };
+        let Some(p) = self.position_mut() else { return };
         let payment = p.sign * rate * p.units * price;
         p.funding += payment;
         self.cash -= payment;
@@ -291,7 +443,7 @@ impl<'a> Account<'a> {
     /// Prices between which a whole candle leaves the position as it is: its low is above the first, its high below
     /// the second. Outside of them something may happen.
     pub(super) fn quiet_range(&self) -> (f64, f64) {
-        let Some(p) = self.position.as_ref() else { return (f64::NEG_INFINITY, f64::INFINITY) };
+        let Some(p) = self.position() else { return (f64::NEG_INFINITY, f64::INFINITY) };
         let mut best_m = p.target_m.min(p.partial_m);
         if p.break_even_m == f64::NEG_INFINITY {
             best_m = best_m.min(p.break_even_trigger_m);
@@ -307,7 +459,7 @@ impl<'a> Account<'a> {
 
     /// Moves break-even and trailing stop after a candle has closed at `close`.
     pub(super) fn candle_closed(&mut self, close: f64) {
-        let Some(p) = self.position.as_mut() else { return };
+        let Some(p) = self.position_mut() else { return };
         let close_m = p.sign * close;
         let mut moved = false;
         if close_m >= p.break_even_trigger_m && p.break_even_m == f64::NEG_INFINITY {

@@ -1,160 +1,201 @@
-//! Rules to signals: word operations on the bit sets of tests, 64 candles at a time.
+//! Rules to signals: lists of candles filtered and joined, or word operations on bits, 64 candles at a time.
 //!
 //! A signal at candle i is what was known at i's close; it can fill at the open of i + 1 at the earliest. Knows
 //! nothing of positions, prices of fills or costs.
 
 use super::{
-    conditions::Bits,
+    events::{Events, Set},
     plan::{Node, Plan, SidePlan},
 };
 
-/// Entry and exit signals, a bit for every candle.
+/// Entry and exit signals of a strategy on one symbol.
+///
+/// Candles past the last one mean nothing. Where both sides signal an entry, neither enters.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Signals<'a> {
+    /// Empty where there is no such side.
+    pub enter_long: Set<'a>,
+    /// Empty where there is no such side.
+    pub enter_short: Set<'a>,
+    /// Empty where there is no exit rule.
+    pub exit_long: Set<'a>,
+    /// Empty where there is no exit rule.
+    pub exit_short: Set<'a>,
+}
+
+/// Memory for what rules are made into, used for one strategy after another.
 #[derive(Debug, Default)]
-pub(super) struct Signals {
-    /// Empty where there is no such side.
-    pub enter_long: Vec<u64>,
-    /// Empty where there is no such side.
-    pub enter_short: Vec<u64>,
-    /// Either of them, where there are both.
-    either: Vec<u64>,
-    /// Empty where there is no exit rule.
-    pub exit_long: Vec<u64>,
-    /// Empty where there is no exit rule.
-    pub exit_short: Vec<u64>,
+pub(super) struct Rooms {
+    sides: [[Room; 2]; 2],
 }
 
-/// Whether the bit of candle `i` is set.
-pub(super) fn is_set(words: &[u64], i: usize) -> bool {
-    words.get(i / 64).is_some_and(|word| word >> (i % 64) & 1 != 0)
+/// Memory for one set.
+#[derive(Debug, Default)]
+struct Room {
+    few: Vec<u32>,
+    words: Vec<u64>,
 }
 
-/// First set bit at or after `from`.
-pub(super) fn next_set(words: &[u64], from: usize) -> Option<usize> {
-    let mut w = from / 64;
-    let mut word = words.get(w)? & (u64::MAX << (from % 64));
-    while word == 0 {
-        w += 1;
-        word = *words.get(w)?;
-    }
-    Some(64 * w + word.trailing_zeros() as usize)
-}
-
-/// Set bits in order.
-pub(super) fn set_bits(words: &[u64]) -> impl Iterator<Item = usize> {
-    words.iter().enumerate().flat_map(|(w, &word)| {
-        let mut rest = word;
-        std::iter::from_fn(move || {
-            let bit = (rest != 0).then(|| 64 * w + rest.trailing_zeros() as usize)?;
-            rest &= rest - 1;
-            Some(bit)
-        })
-    })
-}
-
-impl Signals {
-    /// Computes the signals of a plan over `n` candles, entries from candle `first` on, from its vocabulary's bits.
-    /// Reuses the memory of the signals before.
-    pub(super) fn compute(&mut self, plan: &Plan, bits: &[Bits], first: usize, n: usize) {
+impl Rooms {
+    /// The signals of a plan over `n` candles, from the outcomes of its vocabulary's tests.
+    pub(super) fn signals<'a>(&'a mut self, plan: &Plan, tests: &'a [Events], n: usize) -> Signals<'a> {
         let words = n.div_ceil(64);
-        let entries = [(&mut self.enter_long, &plan.long), (&mut self.enter_short, &plan.short)];
-        for (out, side) in entries {
-            enter(out, side.as_ref(), bits, words);
-            for &guard in &plan.guards {
-                and(out, &bits[guard as usize]);
+        let [[enter_long, exit_long], [enter_short, exit_short]] = &mut self.sides;
+        let (long, short) = (plan.long.as_ref(), plan.short.as_ref());
+        Signals {
+            enter_long: enter(enter_long, long, &plan.guards, tests, words),
+            enter_short: enter(enter_short, short, &plan.guards, tests, words),
+            exit_long: leave(exit_long, long, tests, words),
+            exit_short: leave(exit_short, short, tests, words),
+        }
+    }
+}
+
+/// How a room holds a set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Few,
+    Words,
+}
+
+impl Room {
+    fn set(&self, form: Form) -> Set<'_> {
+        match form {
+            Form::Few => Set::Few(&self.few),
+            Form::Words => Set::Words(&self.words),
+        }
+    }
+
+    fn copy(&mut self, set: Set<'_>) -> Form {
+        match set {
+            Set::Few(few) => {
+                self.few.clear();
+                self.few.extend_from_slice(few);
+                Form::Few
             }
-            clip(out, first, n);
-        }
-        leave(&mut self.exit_long, plan.long.as_ref(), bits, words);
-        leave(&mut self.exit_short, plan.short.as_ref(), bits, words);
-        self.either.clear();
-        if plan.long.is_some() && plan.short.is_some() {
-            // When both sides signal, neither enters.
-            self.either.extend(self.enter_long.iter_mut().zip(&mut self.enter_short).map(|(long, short)| {
-                let one = *long ^ *short;
-                *long &= one;
-                *short &= one;
-                one
-            }));
+            Set::Words(words) => {
+                self.words.clear();
+                self.words.extend_from_slice(words);
+                Form::Words
+            }
         }
     }
 
-    /// Entries of either side.
-    pub(super) fn enter(&self) -> &[u64] {
-        match (self.enter_long.is_empty(), self.enter_short.is_empty()) {
-            (_, true) => &self.enter_long,
-            (true, _) => &self.enter_short,
-            _ => &self.either,
+    /// Leaves what is in `set`, too.
+    fn keep(&mut self, form: Form, set: Set<'_>) {
+        match form {
+            Form::Few => set.retain(&mut self.few),
+            Form::Words => set.and(&mut self.words),
         }
     }
-}
 
-/// Leaves the bits of candles from `first` on and before `n`: a rule without conditions holds everywhere, but not
-/// past the last candle.
-fn clip(words: &mut [u64], first: usize, n: usize) {
-    let before = (first / 64).min(words.len());
-    words[..before].fill(0);
-    if let Some(word) = words.get_mut(before) {
-        *word &= u64::MAX << (first % 64);
-    }
-    if !n.is_multiple_of(64)
-        && let Some(word) = words.last_mut()
-    {
-        *word &= (1 << (n % 64)) - 1;
-    }
-}
-
-fn enter(out: &mut Vec<u64>, side: Option<&SidePlan>, bits: &[Bits], words: usize) {
-    out.clear();
-    let Some(side) = side else { return };
-    evaluate(&side.entry, bits, words, out);
-    if let Some((tests, needed)) = &side.confidence {
-        for (w, out) in out.iter_mut().enumerate() {
-            *out &= at_least(tests.iter().map(|&test| bits[test as usize][w]), *needed);
+    /// Leaves the candles at which at least `needed` of `among` hold.
+    fn keep_at_least(&mut self, form: Form, among: &[Set<'_>], needed: usize) {
+        match form {
+            Form::Few => self.few.retain(|&candle| among.iter().filter(|set| set.holds(candle)).count() >= needed),
+            Form::Words => {
+                let bits = |set: &Set<'_>| {
+                    let mut bits = Vec::new();
+                    set.write(self.words.len(), &mut bits);
+                    bits
+                };
+                let bits: Vec<Vec<u64>> = among.iter().map(bits).collect();
+                for (w, out) in self.words.iter_mut().enumerate() {
+                    *out &= at_least(bits.iter().map(|bits| bits[w]), needed);
+                }
+            }
         }
     }
 }
 
-fn leave(out: &mut Vec<u64>, side: Option<&SidePlan>, bits: &[Bits], words: usize) {
-    out.clear();
-    if let Some(exit) = side.and_then(|side| side.exit.as_ref()) {
-        evaluate(exit, bits, words, out);
+fn enter<'a>(
+    room: &'a mut Room,
+    side: Option<&SidePlan>,
+    guards: &[u32],
+    tests: &'a [Events],
+    words: usize,
+) -> Set<'a> {
+    let Some(side) = side else { return Set::NONE };
+    if guards.is_empty() && side.confidence.is_none() {
+        return evaluate(&side.entry, tests, words, room);
+    }
+    let form = write(&side.entry, tests, words, room);
+    if let Some((among, needed)) = &side.confidence {
+        let among: Vec<Set<'_>> = among.iter().map(|&test| tests[test as usize].set()).collect();
+        room.keep_at_least(form, &among, *needed);
+    }
+    for &guard in guards {
+        room.keep(form, tests[guard as usize].set());
+    }
+    room.set(form)
+}
+
+fn leave<'a>(room: &'a mut Room, side: Option<&SidePlan>, tests: &'a [Events], words: usize) -> Set<'a> {
+    side.and_then(|side| side.exit.as_ref()).map_or(Set::NONE, |exit| evaluate(exit, tests, words, room))
+}
+
+/// Where `node` holds: a test's own outcome, or what is made of several in `room`.
+fn evaluate<'a>(node: &Node, tests: &'a [Events], words: usize, room: &'a mut Room) -> Set<'a> {
+    if let Node::Test(test) = node {
+        return tests[*test as usize].set();
+    }
+    let form = write(node, tests, words, room);
+    room.set(form)
+}
+
+/// Writes where `node` holds to `room`.
+fn write(node: &Node, tests: &[Events], words: usize, room: &mut Room) -> Form {
+    match node {
+        Node::Test(test) => room.copy(tests[*test as usize].set()),
+        Node::All(nodes) => all(nodes, tests, words, room),
+        Node::Any(nodes) => any(nodes, tests, words, room),
     }
 }
 
-fn and(out: &mut [u64], bits: &[u64]) {
-    for (out, bits) in out.iter_mut().zip(bits) {
-        *out &= bits;
+/// Candles of a test that has a list of them.
+fn listed<'a>(node: &Node, tests: &'a [Events]) -> Option<&'a [u32]> {
+    match node {
+        Node::Test(test) => match tests[*test as usize].set() {
+            Set::Few(few) => Some(few),
+            Set::Words(_) => None,
+        },
+        _ => None,
     }
 }
 
-fn or(out: &mut [u64], bits: &[u64]) {
-    for (out, bits) in out.iter_mut().zip(bits) {
-        *out |= bits;
-    }
-}
-
-/// Writes where `node` holds to `out`, which is empty.
-fn evaluate(node: &Node, bits: &[Bits], words: usize, out: &mut Vec<u64>) {
-    let (nodes, all) = match node {
-        Node::Test(test) => return out.extend_from_slice(&bits[*test as usize]),
-        Node::All(nodes) => (nodes, true),
-        Node::Any(nodes) => (nodes, false),
+fn all(nodes: &[Node], tests: &[Events], words: usize, room: &mut Room) -> Form {
+    // From the shortest list on nothing but its candles is looked at.
+    let lists = nodes.iter().enumerate().filter_map(|(k, node)| Some((listed(node, tests)?.len(), k)));
+    let first = lists.min().map_or(0, |(_, k)| k);
+    let Some(node) = nodes.get(first) else {
+        room.words.clear();
+        room.words.resize(words, u64::MAX);
+        return Form::Words;
     };
-    let join: fn(&mut [u64], &[u64]) = if all { and } else { or };
-    let Some((first, rest)) = nodes.split_first() else {
-        return out.resize(words, if all { u64::MAX } else { 0 });
-    };
-    evaluate(first, bits, words, out);
-    let mut inner = Vec::new();
-    for node in rest {
-        if let Node::Test(test) = node {
-            join(out, &bits[*test as usize]);
-        } else {
-            inner.clear();
-            evaluate(node, bits, words, &mut inner);
-            join(out, &inner);
-        }
+    let form = write(node, tests, words, room);
+    let mut inner = Room::default();
+    for (_, node) in nodes.iter().enumerate().filter(|(k, _)| *k != first) {
+        room.keep(form, evaluate(node, tests, words, &mut inner));
     }
+    form
+}
+
+fn any(nodes: &[Node], tests: &[Events], words: usize, room: &mut Room) -> Form {
+    let listed_candles: Option<usize> = nodes.iter().map(|node| Some(listed(node, tests)?.len())).sum();
+    if listed_candles.is_some_and(|candles| candles <= words) {
+        room.few.clear();
+        room.few.extend(nodes.iter().filter_map(|node| listed(node, tests)).flatten());
+        room.few.sort_unstable();
+        room.few.dedup();
+        return Form::Few;
+    }
+    room.words.clear();
+    room.words.resize(words, 0);
+    let mut inner = Room::default();
+    for node in nodes {
+        evaluate(node, tests, words, &mut inner).or(&mut room.words);
+    }
+    Form::Words
 }
 
 /// Bits at which at least `needed` of at most 31 words are set: a counter of five bits beside each candle.
@@ -183,12 +224,61 @@ fn at_least(words: impl Iterator<Item = u64>, needed: usize) -> u64 {
 mod tests {
     use super::*;
 
+    type Holds = fn(bool, bool, bool) -> bool;
+
+    /// Every combination of three tests, as lists and as bits, against candle by candle.
     #[test]
-    fn the_next_set_bit_is_found_across_words() {
-        let words = [1 << 5, 0, 1 << 63];
-        assert_eq!((next_set(&words, 0), next_set(&words, 5), next_set(&words, 6)), (Some(5), Some(5), Some(191)));
-        assert_eq!((next_set(&words, 192), next_set(&[], 0)), (None, None));
-        assert!(is_set(&words, 191) && !is_set(&words, 190) && !is_set(&words, 1000));
+    fn rules_hold_where_their_tests_say() {
+        const WORDS: usize = 3;
+        let outcomes = [[1_u64 << 3 | 1 << 63, 1, 1 << 9], [u64::MAX, 5, 0], [1 << 3, u64::MAX << 60, 1 << 9 | 1]];
+        let list = |words: &[u64; WORDS]| -> Vec<u32> {
+            (0..192).filter(|c| words[*c as usize / 64] >> (c % 64) & 1 != 0).collect()
+        };
+        for forms in 0..8 {
+            let tests: Vec<Events> = outcomes
+                .iter()
+                .enumerate()
+                .map(|(k, words)| match forms >> k & 1 {
+                    0 => Events::Words(words.to_vec().into()),
+                    _ => Events::Few(list(words).into()),
+                })
+                .collect();
+            let [a, b, c] = [Node::Test(0), Node::Test(1), Node::Test(2)];
+            let (all, any) = (
+                |nodes: &[&Node]| Node::All(nodes.iter().copied().cloned().collect()),
+                |nodes: &[&Node]| Node::Any(nodes.iter().copied().cloned().collect()),
+            );
+            let rules: Vec<(Node, Holds)> = vec![
+                (a.clone(), |a, _, _| a),
+                (all(&[&a, &b]), |a, b, _| a && b),
+                (any(&[&a, &b, &c]), |a, b, c| a || b || c),
+                (all(&[&b, &any(&[&a, &c])]), |a, b, c| b && (a || c)),
+                (any(&[&all(&[&a, &b]), &all(&[&c, &b])]), |a, b, c| b && (a || c)),
+                (all(&[]), |_, _, _| true),
+                (any(&[]), |_, _, _| false),
+            ];
+            for (node, holds) in rules {
+                for (guards, confidence) in [
+                    (vec![], None),
+                    (vec![1], None),
+                    (vec![], Some((vec![0, 1, 2], 2))),
+                    (vec![2], Some((vec![0, 1], 1))),
+                ] {
+                    let mut room = Room { few: vec![7; 9], words: vec![u64::MAX; 9] };
+                    let side = SidePlan { entry: node.clone(), confidence: confidence.clone(), exit: None };
+                    let set = enter(&mut room, Some(&side), &guards, &tests, WORDS);
+                    for candle in 0..192_u32 {
+                        let of = |k: usize| outcomes[k][candle as usize / 64] >> (candle % 64) & 1 != 0;
+                        let expected = holds(of(0), of(1), of(2))
+                            && guards.iter().all(|g| of(*g as usize))
+                            && confidence.as_ref().is_none_or(|(among, needed)| {
+                                among.iter().filter(|k| of(**k as usize)).count() >= *needed
+                            });
+                        assert_eq!(set.holds(candle), expected, "{node:?} at {candle}, forms {forms}");
+                    }
+                }
+            }
+        }
     }
 
     #[test]

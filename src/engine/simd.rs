@@ -67,19 +67,58 @@ pub(super) fn above_and_below(a: &[f64], b: Right<'_>, above: &mut [u64], below:
     compare(Predicate::Below, a, b, below);
 }
 
-/// First candle whose low is at or below `floor` or whose high is at or above `ceiling`.
-///
-/// # Panics
-/// If there are not as many highs as lows.
-#[inline]
-pub(super) fn first_outside(lows: &[f64], highs: &[f64], floor: f64, ceiling: f64) -> Option<usize> {
-    assert_eq!(lows.len(), highs.len(), "a high for each low");
-    #[cfg(target_arch = "x86_64")]
-    if is_x86_feature_detected!("avx512f") {
-        // SAFETY: the processor has AVX-512F.
-        return unsafe { x86::first_outside_512(lows, highs, floor, ceiling) };
+/// Candles in a block of a [`Reach`].
+pub(super) const BLOCK: usize = 16;
+
+/// Where prices reach: lows and highs of candles, and the lowest low and the highest high of each [`BLOCK`] of them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reach<'a> {
+    pub lows: &'a [f64],
+    pub highs: &'a [f64],
+    pub block_lows: &'a [f64],
+    pub block_highs: &'a [f64],
+}
+
+impl Reach<'_> {
+    /// First candle in `[from, to)` whose low is at or below `floor` or whose high is at or above `ceiling`; `to`
+    /// where there is none.
+    ///
+    /// # Panics
+    /// If `to` is past the last candle, or the parts do not belong together.
+    #[inline(always)]
+    pub(super) fn first_touch(self, from: usize, to: usize, floor: f64, ceiling: f64) -> usize {
+        assert!(to <= self.lows.len() && self.highs.len() == self.lows.len(), "a high for each low");
+        let blocks = self.lows.len().div_ceil(BLOCK);
+        assert!(self.block_lows.len() == blocks && self.block_highs.len() == blocks, "a block for each sixteen");
+        if from >= to {
+            return to;
+        }
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx512f") {
+            // SAFETY: the processor has AVX-512F; the lengths were just compared.
+            return unsafe { x86::first_touch_512(self, from, to, floor, ceiling) };
+        }
+        self.first_touch_plain(from, to, floor, ceiling)
     }
-    lows.iter().zip(highs).position(|(low, high)| *low <= floor || *high >= ceiling)
+
+    /// As [`Reach::first_touch`], on any processor.
+    fn first_touch_plain(self, from: usize, to: usize, floor: f64, ceiling: f64) -> usize {
+        let first = |lows: &[f64], highs: &[f64]| {
+            lows.iter().zip(highs).position(|(low, high)| *low <= floor || *high >= ceiling)
+        };
+        let candles = |from: usize, to: usize| Some(from + first(&self.lows[from..to], &self.highs[from..to])?);
+        let border = from.next_multiple_of(BLOCK).min(to);
+        if let Some(touch) = candles(from, border) {
+            return touch;
+        }
+        let (begin, end) = (border / BLOCK, to.div_ceil(BLOCK));
+        if border >= to {
+            return to;
+        }
+        // Only the last block reaches past `to`, and may be touched there.
+        let block = first(&self.block_lows[begin..end], &self.block_highs[begin..end]);
+        block.and_then(|block| candles((begin + block) * BLOCK, to.min((begin + block + 1) * BLOCK))).unwrap_or(to)
+    }
 }
 
 /// Asks for the cache line that a value begins on, soon to be looked at. Changes nothing but the time it takes.
@@ -131,9 +170,19 @@ fn compare_words(predicate: Predicate, a: &[f64], b: Right<'_>, out: &mut [u64])
     }
 }
 
-/// Runs `work`, which must inline, compiled for the widest vectors that the processor has.
+/// Work worth the widest vectors. Not a closure: whether one inlines, and so is compiled for them, is the compiler's
+/// guess.
+pub(super) trait Wide {
+    /// What it gives.
+    type Output;
+
+    /// Does it; `#[inline(always)]`, with all that it calls in its loops.
+    fn run(self) -> Self::Output;
+}
+
+/// Runs `work` compiled for the widest vectors that the processor has.
 #[inline]
-pub(super) fn widest<R>(work: impl FnOnce() -> R) -> R {
+pub(super) fn widest<W: Wide>(work: W) -> W::Output {
     #[cfg(target_arch = "x86_64")]
     {
         if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vl") {
@@ -145,12 +194,12 @@ pub(super) fn widest<R>(work: impl FnOnce() -> R) -> R {
             return unsafe { x86::with_256(work) };
         }
     }
-    work()
+    work.run()
 }
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::{Predicate, Right, compare_words, spread_lanes};
+    use super::{BLOCK, Predicate, Reach, Right, Wide, compare_words, spread_lanes};
     use std::arch::x86_64::{
         __m512d, _CMP_GE_OQ, _CMP_GT_OQ, _CMP_LE_OQ, _CMP_LT_OQ, _CMP_ORD_Q, _mm256_cmp_pd, _mm256_loadu_pd,
         _mm256_movemask_pd, _mm256_set1_pd, _mm512_cmp_pd_mask, _mm512_loadu_pd, _mm512_mask_cmp_pd_mask,
@@ -159,37 +208,63 @@ mod x86 {
     };
 
     #[target_feature(enable = "avx512f,avx512vl")]
-    pub(super) fn with_512<R>(work: impl FnOnce() -> R) -> R {
-        work()
+    pub(super) fn with_512<W: Wide>(work: W) -> W::Output {
+        work.run()
     }
 
     #[target_feature(enable = "avx2")]
-    pub(super) fn with_256<R>(work: impl FnOnce() -> R) -> R {
-        work()
+    pub(super) fn with_256<W: Wide>(work: W) -> W::Output {
+        work.run()
     }
 
+    /// As [`Reach::first_touch`], of parts that belong together, `from` below `to` and `to` not past the last candle.
+    ///
+    /// # Safety
+    /// All of that, and the processor has AVX-512F.
     #[target_feature(enable = "avx512f")]
-    pub(super) fn first_outside_512(lows: &[f64], highs: &[f64], floor: f64, ceiling: f64) -> Option<usize> {
+    #[inline]
+    pub(super) unsafe fn first_touch_512(reach: Reach<'_>, from: usize, to: usize, floor: f64, ceiling: f64) -> usize {
         let (floor, ceiling) = (_mm512_set1_pd(floor), _mm512_set1_pd(ceiling));
-        let (whole_lows, rest_lows) = lows.as_chunks::<8>();
-        let (whole_highs, rest_highs) = highs.as_chunks::<8>();
-        for (k, (lows, highs)) in whole_lows.iter().zip(whole_highs).enumerate() {
-            // SAFETY: eight values are there to load, twice.
-            let (lows, highs) = unsafe { (_mm512_loadu_pd(lows.as_ptr()), _mm512_loadu_pd(highs.as_ptr())) };
-            let below = _mm512_cmp_pd_mask::<_CMP_LE_OQ>(lows, floor);
-            let outside = below | _mm512_cmp_pd_mask::<_CMP_GE_OQ>(highs, ceiling);
-            if outside != 0 {
-                return Some(8 * k + outside.trailing_zeros() as usize);
-            }
-        }
-        let rest = (1_u8 << rest_lows.len()) - 1;
-        // SAFETY: only values that are there are loaded, twice.
-        let (lows, highs) = unsafe {
-            (_mm512_maskz_loadu_pd(rest, rest_lows.as_ptr()), _mm512_maskz_loadu_pd(rest, rest_highs.as_ptr()))
+        // Which of eight neighbours from number `at` on are outside, of those that `among` names.
+        let outside = |lows: &[f64], highs: &[f64], at: usize, among: u8| {
+            // SAFETY: only values that `among` names are loaded, and these are there.
+            let (lows, highs) = unsafe {
+                let (lows, highs) = (lows.as_ptr().wrapping_add(at), highs.as_ptr().wrapping_add(at));
+                (_mm512_maskz_loadu_pd(among, lows), _mm512_maskz_loadu_pd(among, highs))
+            };
+            let below = _mm512_mask_cmp_pd_mask::<_CMP_LE_OQ>(among, lows, floor);
+            below | _mm512_mask_cmp_pd_mask::<_CMP_GE_OQ>(among, highs, ceiling)
         };
-        let below = _mm512_mask_cmp_pd_mask::<_CMP_LE_OQ>(rest, lows, floor);
-        let outside = below | _mm512_mask_cmp_pd_mask::<_CMP_GE_OQ>(rest, highs, ceiling);
-        (outside != 0).then(|| 8 * whole_lows.len() + outside.trailing_zeros() as usize)
+        // Of the 16 candles of a block those from `from` on and before `to`.
+        let in_block = |start: usize| {
+            let after = u32::MAX << from.saturating_sub(start).min(BLOCK);
+            let wanted = after & ((1_u32 << (to - start).min(BLOCK)) - 1);
+            let low_half = outside(reach.lows, reach.highs, start, wanted as u8);
+            let high_half = outside(reach.lows, reach.highs, start + 8, (wanted >> 8) as u8);
+            u32::from(low_half) | u32::from(high_half) << 8
+        };
+        // Two blocks at once: many touches are near, and a branch that cannot be guessed costs more than a look.
+        let start = from / BLOCK * BLOCK;
+        let mut touched = in_block(start);
+        if start + BLOCK < to {
+            touched |= in_block(start + BLOCK) << BLOCK;
+        }
+        if touched != 0 {
+            return start + touched.trailing_zeros() as usize;
+        }
+        let (mut block, end) = (start / BLOCK + 2, to.div_ceil(BLOCK));
+        while block < end {
+            let among = u8::MAX >> (8 - (end - block).min(8));
+            let blocks = outside(reach.block_lows, reach.block_highs, block, among);
+            if blocks != 0 {
+                // Only the last block reaches past `to`, and may be touched there.
+                let start = BLOCK * (block + blocks.trailing_zeros() as usize);
+                let touched = in_block(start);
+                return if touched == 0 { to } else { start + touched.trailing_zeros() as usize };
+            }
+            block += 8;
+        }
+        to
     }
 
     /// As [`super::spread`], for a number of rows and of lanes a row that eight divides.
@@ -342,22 +417,32 @@ mod x86 {
     #[cfg(test)]
     mod tests {
         use super::{
-            super::{above_and_below, first_outside, spread},
+            super::{above_and_below, spread},
             *,
         };
 
         #[test]
-        fn the_first_outside_is_found() {
-            for n in [0, 1, 7, 8, 9, 31, 40] {
-                let (lows, highs) = (vec![10.0; n], vec![20.0; n]);
-                assert_eq!(first_outside(&lows, &highs, 9.9, 20.1), None);
-                for k in 0..n {
-                    let (mut lows, mut highs) = (lows.clone(), highs.clone());
-                    lows[k] = 9.0;
-                    assert_eq!(first_outside(&lows, &highs, 9.0, 20.1), Some(k));
-                    highs[k / 2] = 21.0;
-                    assert_eq!(first_outside(&lows, &highs, 9.0, 21.0), Some(k / 2));
-                    assert_eq!(first_outside(&lows, &highs, f64::NEG_INFINITY, f64::INFINITY), None);
+        fn the_first_touch_is_found() {
+            let value = |k: usize| (k.wrapping_mul(2_654_435_761) >> 7) % 97;
+            for n in [1, 15, 16, 17, 32, 33, 100, 300] {
+                let lows: Vec<f64> = (0..n).map(|k| 100.0 - value(k) as f64).collect();
+                let highs: Vec<f64> = (0..n).map(|k| 200.0 + value(k + 7) as f64).collect();
+                let lowest = |c: &[f64]| c.iter().copied().fold(f64::INFINITY, f64::min);
+                let highest = |c: &[f64]| c.iter().copied().fold(0.0, f64::max);
+                let block_lows: Vec<f64> = lows.chunks(BLOCK).map(lowest).collect();
+                let block_highs: Vec<f64> = highs.chunks(BLOCK).map(highest).collect();
+                let reach = Reach { lows: &lows, highs: &highs, block_lows: &block_lows, block_highs: &block_highs };
+                for from in 0..=n {
+                    for to in from..=n {
+                        for (floor, ceiling) in
+                            [(4.0, 296.0), (10.0, f64::INFINITY), (f64::NEG_INFINITY, 270.0), (1.0, 299.0)]
+                        {
+                            let candle = (from..to).find(|&k| lows[k] <= floor || highs[k] >= ceiling);
+                            let expected = candle.unwrap_or(to);
+                            assert_eq!(reach.first_touch(from, to, floor, ceiling), expected, "{from} to {to} of {n}");
+                            assert_eq!(reach.first_touch_plain(from, to, floor, ceiling), expected);
+                        }
+                    }
                 }
             }
         }

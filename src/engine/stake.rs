@@ -21,18 +21,20 @@ pub struct Stake {
 impl Stake {
     /// Of trades symbol by symbol, each symbol's in order of entry; `None` without any.
     pub(super) fn of(trades: &[&[ClosedTrade]], first_equity: f64) -> Option<Self> {
-        let mut rest: Vec<&[ClosedTrade]> = trades.to_vec();
         let (mut risked, mut count, mut full_losses) = (0.0, 0_u32, 0);
+        let time_ms = |trades: &[ClosedTrade], k: usize| trades.get(k).map_or(i64::MAX, |trade| trade.entry_time_ms);
+        // The next trade of each symbol: when, and its number.
+        let mut next: Vec<(i64, usize)> = trades.iter().map(|trades| (time_ms(trades, 0), 0)).collect();
         // Added up in order of entry, at one time in order of the symbols: the ledger's order gives the same bits.
-        while let Some(next) =
-            (0..rest.len()).filter(|&s| !rest[s].is_empty()).min_by_key(|&s| rest[s][0].entry_time_ms)
-        {
-            let (trade, after) = (&rest[next][0], &rest[next][1..]);
+        for _ in 0..trades.iter().map(|trades| trades.len()).sum() {
+            let earlier = |first: usize, s: usize| if next[s].0 < next[first].0 { s } else { first };
+            let s = (1..next.len()).fold(0, earlier);
+            let trade = &trades[s][next[s].1];
+            next[s] = (time_ms(trades[s], next[s].1 + 1), next[s].1 + 1);
             let risk = trade.risk.unwrap_or(trade.quantity * trade.entry_price);
             risked += risk;
             count += 1;
             full_losses += u32::from(trade.profit <= -FULL_LOSS_SHARE * risk);
-            rest[next] = after;
         }
         let fraction = risked / f64::from(count) / first_equity;
         (fraction.is_finite() && fraction > 0.0).then_some(Self { fraction, full_losses })

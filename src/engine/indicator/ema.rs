@@ -12,7 +12,7 @@ pub(super) fn alpha(n: usize) -> f64 {
 }
 
 /// The average after one more value.
-#[inline]
+#[inline(always)]
 pub(super) fn step(average: f64, value: f64, alpha: f64) -> f64 {
     average + alpha * (value - average)
 }

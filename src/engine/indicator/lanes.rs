@@ -4,7 +4,7 @@
 //! They go through the candles a stretch at a time, so that no column need ever be in memory as a whole.
 
 use super::{ema, rsi};
-use crate::engine::simd::{spread, widest};
+use crate::engine::simd::{Wide, spread, widest};
 
 /// Periods computed together; enough vectors in flight to hide the latency of a step.
 pub(in crate::engine) const LANES: usize = 32;
@@ -80,32 +80,13 @@ impl Stream {
         }
         let rest = &closes[warm_until..until];
         let out_from = warm_until - first;
+        let to = Columns { out, from: out_from, lanes: self.periods.len(), stride };
         match &mut self.state {
-            State::Ema { average, alpha } => widest(|| {
-                let (mut now, alpha) = (*average, *alpha);
-                run(rest, self.periods.len(), out, out_from, stride, |close, row: &mut Row| {
-                    for k in 0..LANES {
-                        now[k] = ema::step(now[k], close, alpha[k]);
-                    }
-                    *row = now;
-                });
-                *average = now;
-            }),
-            State::Rsi { gain, loss, period } => widest(|| {
-                let (mut gains, mut losses, period) = (*gain, *loss, *period);
-                let mut previous = if warm_until > 0 { closes[warm_until - 1] } else { 0.0 };
-                run(rest, self.periods.len(), out, out_from, stride, |close, row: &mut Row| {
-                    let change = close - previous;
-                    previous = close;
-                    let (rise, fall) = (change.max(0.0), (-change).max(0.0));
-                    for k in 0..LANES {
-                        gains[k] = rsi::wilder_step(gains[k], rise, period[k]);
-                        losses[k] = rsi::wilder_step(losses[k], fall, period[k]);
-                        row[k] = rsi::strength(gains[k], losses[k]);
-                    }
-                });
-                (*gain, *loss) = (gains, losses);
-            }),
+            State::Ema { average, alpha } => widest(EmaRun { values: rest, average, alpha, to }),
+            State::Rsi { gain, loss, period } => {
+                let previous = if warm_until > 0 { closes[warm_until - 1] } else { 0.0 };
+                widest(RsiRun { values: rest, previous, gain, loss, period, to });
+            }
         }
         self.seen = until;
         for k in (0..self.periods.len()).filter(|&k| self.defined_from(k).is_none()) {
@@ -152,22 +133,81 @@ impl Stream {
     }
 }
 
-/// Steps all lanes through `values` and writes what they give column by column.
-#[inline(always)]
-fn run(
-    values: &[f64],
+/// Where values go, column by column.
+struct Columns<'a> {
+    out: &'a mut [f64],
+    from: usize,
     lanes: usize,
-    out: &mut [f64],
-    out_from: usize,
     stride: usize,
-    mut step: impl FnMut(f64, &mut Row),
-) {
-    let mut block = [[0.0; LANES]; BLOCK];
-    for (b, values) in values.chunks(BLOCK).enumerate() {
-        for (row, &value) in block.iter_mut().zip(values) {
-            step(value, row);
+}
+
+impl Columns<'_> {
+    /// Writes block number `block`, lane by lane.
+    #[inline(always)]
+    fn write(&mut self, block: usize, rows: &[Row]) {
+        spread(rows, self.lanes, &mut self.out[self.from + block * BLOCK..], self.stride);
+    }
+}
+
+struct EmaRun<'a> {
+    values: &'a [f64],
+    average: &'a mut Row,
+    alpha: &'a Row,
+    to: Columns<'a>,
+}
+
+impl Wide for EmaRun<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(mut self) {
+        let (mut now, alpha) = (*self.average, *self.alpha);
+        let mut rows = [[0.0; LANES]; BLOCK];
+        for (b, values) in self.values.chunks(BLOCK).enumerate() {
+            for (row, &value) in rows.iter_mut().zip(values) {
+                for k in 0..LANES {
+                    now[k] = ema::step(now[k], value, alpha[k]);
+                }
+                *row = now;
+            }
+            self.to.write(b, &rows[..values.len()]);
         }
-        spread(&block[..values.len()], lanes, &mut out[out_from + b * BLOCK..], stride);
+        *self.average = now;
+    }
+}
+
+struct RsiRun<'a> {
+    values: &'a [f64],
+    /// The value before them.
+    previous: f64,
+    gain: &'a mut Row,
+    loss: &'a mut Row,
+    period: &'a Row,
+    to: Columns<'a>,
+}
+
+impl Wide for RsiRun<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(mut self) {
+        let (mut gains, mut losses, period) = (*self.gain, *self.loss, *self.period);
+        let mut previous = self.previous;
+        let mut rows = [[0.0; LANES]; BLOCK];
+        for (b, values) in self.values.chunks(BLOCK).enumerate() {
+            for (row, &value) in rows.iter_mut().zip(values) {
+                let change = value - previous;
+                previous = value;
+                let (rise, fall) = (change.max(0.0), (-change).max(0.0));
+                for k in 0..LANES {
+                    gains[k] = rsi::wilder_step(gains[k], rise, period[k]);
+                    losses[k] = rsi::wilder_step(losses[k], fall, period[k]);
+                    row[k] = rsi::strength(gains[k], losses[k]);
+                }
+            }
+            self.to.write(b, &rows[..values.len()]);
+        }
+        (*self.gain, *self.loss) = (gains, losses);
     }
 }
 

@@ -7,13 +7,13 @@
 use super::{Column, undefined};
 
 /// Wilder's average after one more value.
-#[inline]
+#[inline(always)]
 pub(super) fn wilder_step(average: f64, value: f64, n: f64) -> f64 {
     (average * (n - 1.0) + value) / n
 }
 
 /// The index for average gain and loss. The bound takes off what rounding can add to 100.
-#[inline]
+#[inline(always)]
 pub(super) fn strength(gain: f64, loss: f64) -> f64 {
     if gain + loss > 0.0 { (100.0 * gain / (gain + loss)).min(100.0) } else { 50.0 }
 }

@@ -1,0 +1,312 @@
+//! At which candles something holds: a list of them where they are few, else a bit for each, 64 candles a word.
+//!
+//! A crossing holds seldom. Its list is a tenth of its bits, and what looks at it goes from candle to candle instead of
+//! word to word. Knows nothing of rules or trades.
+
+use super::cache::Weighed;
+use std::sync::Arc;
+
+/// Candles at which a test holds, shared.
+#[derive(Clone, Debug)]
+pub(super) enum Events {
+    /// Ascending.
+    Few(Arc<[u32]>),
+    /// Bit k of word w is candle 64 w + k. Bits past the last candle mean nothing.
+    Words(Arc<Vec<u64>>),
+}
+
+/// [`Events`], or what was made of them.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Set<'a> {
+    Few(&'a [u32]),
+    Words(&'a [u64]),
+}
+
+impl Default for Events {
+    fn default() -> Self {
+        Self::Few(Arc::default())
+    }
+}
+
+impl Weighed for Events {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Few(few) => size_of_val::<[u32]>(few),
+            Self::Words(words) => 8 * words.capacity(),
+        }
+    }
+}
+
+impl Events {
+    pub(super) fn set(&self) -> Set<'_> {
+        match self {
+            Self::Few(few) => Set::Few(few),
+            Self::Words(words) => Set::Words(words),
+        }
+    }
+}
+
+impl<'a> Set<'a> {
+    /// No candle.
+    pub(super) const NONE: Self = Self::Few(&[]);
+
+    /// Whether `candle` is among them.
+    pub(super) fn holds(self, candle: u32) -> bool {
+        match self {
+            Self::Few(few) => few.binary_search(&candle).is_ok(),
+            Self::Words(words) => is_set(words, candle as usize),
+        }
+    }
+
+    /// Leaves those of `few` that are in this set, too.
+    pub(super) fn retain(self, few: &mut Vec<u32>) {
+        let mut kept = 0;
+        // Each is written, and the next one over it where it does not count: no branch to be guessed.
+        let mut keep = |few: &mut [u32], k: usize, holds: bool| {
+            few[kept] = few[k];
+            kept += usize::from(holds);
+        };
+        match self {
+            Self::Words(words) => {
+                for k in 0..few.len() {
+                    let candle = few[k] as usize;
+                    keep(few, k, is_set(words, candle));
+                }
+            }
+            Self::Few(others) => {
+                let mut at = 0;
+                for k in 0..few.len() {
+                    while others.get(at).is_some_and(|other| *other < few[k]) {
+                        at += 1;
+                    }
+                    let holds = others.get(at) == Some(&few[k]);
+                    keep(few, k, holds);
+                }
+            }
+        }
+        few.truncate(kept);
+    }
+
+    /// Clears the bits of `out` that are not in this set.
+    pub(super) fn and(self, out: &mut [u64]) {
+        match self {
+            Self::Words(words) => out.iter_mut().zip(words).for_each(|(out, word)| *out &= word),
+            Self::Few(few) => {
+                let mut rest = few;
+                for (w, out) in (0_u32..).zip(out) {
+                    let mut mask = 0;
+                    while let Some((&candle, after)) = rest.split_first()
+                        && candle / 64 == w
+                    {
+                        mask |= 1_u64 << (candle % 64);
+                        rest = after;
+                    }
+                    *out &= mask;
+                }
+            }
+        }
+    }
+
+    /// Sets the bits of `out` that are in this set.
+    pub(super) fn or(self, out: &mut [u64]) {
+        match self {
+            Self::Words(words) => out.iter_mut().zip(words).for_each(|(out, word)| *out |= word),
+            Self::Few(few) => few.iter().for_each(|&candle| out[candle as usize / 64] |= 1 << (candle % 64)),
+        }
+    }
+
+    /// The set as bits.
+    pub(super) fn write(self, words: usize, out: &mut Vec<u64>) {
+        out.clear();
+        match self {
+            Self::Words(own) => out.extend_from_slice(own),
+            Self::Few(_) => {
+                out.resize(words, 0);
+                self.or(out);
+            }
+        }
+    }
+
+    /// Calls `see` with the first `most` candles from `from` on.
+    pub(super) fn first(self, from: usize, most: usize, mut see: impl FnMut(usize)) {
+        let mut cursor = Cursor::new(self);
+        let mut from = from;
+        for _ in 0..most {
+            let Some(candle) = cursor.next(from) else { return };
+            see(candle);
+            from = candle + 1;
+        }
+    }
+}
+
+fn is_set(words: &[u64], candle: usize) -> bool {
+    words.get(candle / 64).is_some_and(|word| word >> (candle % 64) & 1 != 0)
+}
+
+/// Reads a set in order: what is asked for never goes back.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cursor<'a> {
+    set: Set<'a>,
+    /// Number of the first listed candle that was not passed.
+    at: usize,
+}
+
+impl<'a> Cursor<'a> {
+    pub(super) fn new(set: Set<'a>) -> Self {
+        Self { set, at: 0 }
+    }
+
+    /// The first candle of the set at or after `from`.
+    #[inline(always)]
+    pub(super) fn next(&mut self, from: usize) -> Option<usize> {
+        match self.set {
+            Set::Few(few) => loop {
+                let candle = *few.get(self.at)? as usize;
+                if candle >= from {
+                    return Some(candle);
+                }
+                self.at += 1;
+            },
+            Set::Words(words) => {
+                let mut w = from / 64;
+                let mut word = words.get(w)? & (u64::MAX << (from % 64));
+                while word == 0 {
+                    w += 1;
+                    word = *words.get(w)?;
+                }
+                Some(64 * w + word.trailing_zeros() as usize)
+            }
+        }
+    }
+
+    /// Whether `candle` is in the set.
+    #[inline(always)]
+    pub(super) fn holds(&mut self, candle: usize) -> bool {
+        match self.set {
+            Set::Few(_) => self.next(candle) == Some(candle),
+            Set::Words(words) => is_set(words, candle),
+        }
+    }
+}
+
+/// Gathers the words of a test, tile after tile, as a list for as long as that is smaller.
+#[derive(Debug)]
+pub(super) struct Collector {
+    /// Words of a whole column, and of them those listed.
+    total: usize,
+    seen: usize,
+    few: Vec<u32>,
+    /// Once it is not a list.
+    words: Option<Vec<u64>>,
+}
+
+impl Collector {
+    /// For a column of `total` words; `seldom` tells that a list is worth trying.
+    pub(super) fn new(total: usize, seldom: bool) -> Self {
+        let (few, words) =
+            if seldom { (Vec::with_capacity(total / 2), None) } else { (Vec::new(), Some(Vec::with_capacity(total))) };
+        Self { total, seen: 0, few, words }
+    }
+
+    /// Adds the next `words` words, in which no bit is set past the last candle: `write` gets room for them.
+    #[inline(always)]
+    pub(super) fn add(&mut self, words: usize, scratch: &mut [u64], write: impl FnOnce(&mut [u64])) {
+        if let Some(bits) = &mut self.words {
+            let seen = bits.len();
+            bits.resize(seen + words, 0);
+            write(&mut bits[seen..]);
+            return;
+        }
+        let scratch = &mut scratch[..words];
+        write(scratch);
+        self.list(scratch);
+        self.seen += words;
+        // Two listed candles take as much as one word.
+        if self.few.len() > self.total {
+            let mut bits = Vec::with_capacity(self.total);
+            Set::Few(&self.few).write(self.seen, &mut bits);
+            self.words = Some(bits);
+        }
+    }
+
+    #[inline(always)]
+    fn list(&mut self, words: &[u64]) {
+        let mut listed = self.few.len();
+        // A place for one of each word; what is past the count means nothing.
+        self.few.resize(listed + words.len() + 8, 0);
+        for (w, &word) in words.iter().enumerate() {
+            let base = 64 * (self.seen + w) as u32;
+            let mut rest = word;
+            // The first, there or not, without a branch; a second one is rare.
+            self.few[listed] = base + (rest.trailing_zeros() & 63);
+            listed += usize::from(rest != 0);
+            rest &= rest.wrapping_sub(1);
+            while rest != 0 {
+                if self.few.len() <= listed + words.len() {
+                    self.few.resize(listed + words.len() + 64, 0);
+                }
+                self.few[listed] = base + rest.trailing_zeros();
+                listed += 1;
+                rest &= rest - 1;
+            }
+        }
+        self.few.truncate(listed);
+    }
+
+    pub(super) fn finish(self) -> Events {
+        match self.words {
+            Some(words) => Events::Words(words.into()),
+            None => Events::Few(self.few.as_slice().into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn collected(words: &[u64], tile: usize) -> Events {
+        let mut collector = Collector::new(words.len(), true);
+        for tile in words.chunks(tile) {
+            collector.add(tile.len(), &mut [0; 8], |out| out.copy_from_slice(tile));
+        }
+        collector.finish()
+    }
+
+    fn candles(set: Set<'_>) -> Vec<usize> {
+        let mut found = Vec::new();
+        set.first(0, usize::MAX, |candle| found.push(candle));
+        found
+    }
+
+    #[test]
+    fn lists_and_bits_say_the_same() {
+        let seldom = [1 << 5 | 1 << 63, 0, 0, 1, 1 << 40, 0, 0, 0];
+        let often = [u64::MAX, 0, 3, 0, 1 << 9, 0, 0, 1];
+        for words in [seldom, often] {
+            let events = collected(&words, 3);
+            let list: Vec<usize> = (0..512).filter(|c| words[c / 64] >> (c % 64) & 1 != 0).collect();
+            assert_eq!(matches!(events, Events::Few(_)), words == seldom);
+            assert_eq!(candles(events.set()), list);
+            let short: Vec<u32> = list.iter().map(|&c| c as u32).collect();
+            for set in [events.set(), Set::Few(&short), Set::Words(&words)] {
+                assert_eq!(candles(set), list);
+                let mut bits = Vec::new();
+                set.write(8, &mut bits);
+                assert_eq!(bits, words);
+                assert!((0..512).all(|c| set.holds(c) == list.contains(&(c as usize))));
+                let mut bits = vec![0xFF00_0000_0000_00FF; 8];
+                set.and(&mut bits);
+                assert!(bits.iter().zip(&words).all(|(a, b)| *a == b & 0xFF00_0000_0000_00FF));
+                let mut some: Vec<u32> = (0..512).step_by(5).collect();
+                set.retain(&mut some);
+                assert_eq!(some, short.iter().copied().filter(|c| c % 5 == 0).collect::<Vec<_>>());
+                let mut cursor = Cursor::new(set);
+                for from in (0..600).step_by(7) {
+                    assert_eq!(cursor.next(from), list.iter().copied().find(|c| *c >= from));
+                    assert_eq!(cursor.holds(from + 2), list.contains(&(from + 2)));
+                }
+            }
+        }
+    }
+}
