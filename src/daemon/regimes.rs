@@ -28,8 +28,9 @@ impl RegimeWatch {
 
     /// Notes what is new of every asset; how many regimes that were.
     pub(super) async fn record(&mut self, core: &Arc<Core>) -> anyhow::Result<usize> {
-        let mut symbols: Vec<Symbol> = core.settings.symbols.clone();
-        symbols.extend(core.settings.shadow_symbols.iter().cloned());
+        let mut symbols: Vec<Symbol> = core.settings.shadow_symbols.clone();
+        let searched = core.searched().into_iter().filter(|(_, interval)| *interval == core.settings.interval);
+        symbols.extend(searched.flat_map(|(symbols, _)| symbols));
         symbols.sort();
         symbols.dedup();
         let mut newest = Vec::with_capacity(symbols.len());
@@ -93,36 +94,13 @@ fn news(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::market::Candle;
+    use crate::evidence::regime::hourly;
 
     #[test]
     fn regimes_are_noted_each_day_and_on_change() {
         let config = RegimeConfig { window_hours: 24, history_days: 30, min_history_days: 10 };
         // Thirty days of equal moves, then from noon on ten times as large ones.
-        let hours = 31 * 24;
-        let mut close = 100.0_f64;
-        let candles: Vec<Candle> = (0..hours)
-            .map(|hour| {
-                let size = if hour >= 30 * 24 + 12 { 0.01 } else { 0.001 };
-                let open = close;
-                close *= if hour % 2 == 0 { 1.0 + size } else { 1.0 / (1.0 + size) };
-                let open_time_ms = hour * HOUR_MS;
-                Candle {
-                    open_time_ms,
-                    open,
-                    high: open.max(close),
-                    low: open.min(close),
-                    close,
-                    volume: 1.0,
-                    close_time_ms: open_time_ms + HOUR_MS - 1,
-                    quote_volume: close,
-                    trade_count: 1,
-                    taker_buy_volume: 0.5,
-                    taker_buy_quote_volume: 0.5 * close,
-                }
-            })
-            .collect();
-        let candles = CandleSeries::from_candles("1h".parse().unwrap(), &candles).unwrap();
+        let candles = hourly(31 * 24, |hour| if hour >= 30 * 24 + 12 { 0.01 } else { 0.001 });
         let found = news(&candles, 28 * DAY_MS + HOUR_MS, 31 * DAY_MS, Some(Regime::Normal), &config);
         let hours: Vec<i64> = found.iter().map(|(at_ms, _)| at_ms / HOUR_MS).collect();
         // Midnights, and the first hour after the larger moves began.

@@ -181,11 +181,35 @@ pub fn classify(candles: &CandleSeries, at_ms: i64, config: &RegimeConfig) -> Op
     Some(RegimeReading { regime, realised_volatility, percentile })
 }
 
+/// Hourly candles from 1970 on whose moves are as large as told, up and down in turn.
+#[cfg(test)]
+pub(crate) fn hourly(hours: i64, size: impl Fn(i64) -> f64) -> CandleSeries {
+    let mut close = 100.0_f64;
+    let candle = |hour: i64| {
+        let open = close;
+        close *= if hour % 2 == 0 { 1.0 + size(hour) } else { 1.0 / (1.0 + size(hour)) };
+        let open_time_ms = hour * HOUR_MS;
+        crate::market::Candle {
+            open_time_ms,
+            open,
+            high: open.max(close),
+            low: open.min(close),
+            close,
+            volume: 1.0,
+            close_time_ms: open_time_ms + HOUR_MS - 1,
+            quote_volume: close,
+            trade_count: 1,
+            taker_buy_volume: 0.5,
+            taker_buy_quote_volume: 0.5 * close,
+        }
+    };
+    CandleSeries::from_candles("1h".parse().unwrap(), &(0..hours).map(candle).collect::<Vec<_>>()).unwrap()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::evidence::vectors::{assert_close, indices, load, numbers};
-    use crate::market::Candle;
     use serde_json::json;
 
     #[test]
@@ -222,30 +246,8 @@ mod tests {
         RegimeConfig { window_hours: 24, history_days: 40, min_history_days: 20 }
     }
 
-    /// Hourly candles whose moves on each day are as large as told, up and down in turn.
     fn market(moves: &[f64]) -> CandleSeries {
-        let mut close = 100.0_f64;
-        let candles: Vec<Candle> = (0..moves.len() * 24)
-            .map(|hour| {
-                let open = close;
-                close *= if hour % 2 == 0 { 1.0 + moves[hour / 24] } else { 1.0 / (1.0 + moves[hour / 24]) };
-                let open_time_ms = hour as i64 * HOUR_MS;
-                Candle {
-                    open_time_ms,
-                    open,
-                    high: open.max(close),
-                    low: open.min(close),
-                    close,
-                    volume: 1.0,
-                    close_time_ms: open_time_ms + HOUR_MS - 1,
-                    quote_volume: close,
-                    trade_count: 1,
-                    taker_buy_volume: 0.5,
-                    taker_buy_quote_volume: 0.5 * close,
-                }
-            })
-            .collect();
-        CandleSeries::from_candles("1h".parse().unwrap(), &candles).unwrap()
+        hourly(moves.len() as i64 * 24, |hour| moves[hour as usize / 24])
     }
 
     fn moves(days: usize, last: f64) -> Vec<f64> {
