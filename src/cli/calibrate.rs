@@ -1,12 +1,12 @@
 //! `sg-ai calibrate`: how often the shipped protocol promotes, on simulated markets of which all is known.
 
-use super::{CliError, Context, output};
+use super::{CliError, Context, output, size::SizeArgs};
 use crate::{
     engine::{Engine, EngineConfig},
     lifecycle::{self, Gate},
     protocol::{
         Days, Plan,
-        calibration::{Calibration, Job, Kind, Row, Tried, rows},
+        calibration::{Calibration, Job, Kind, Row, Strengths, Tried, rows},
     },
     search::SearchConfig,
 };
@@ -57,8 +57,8 @@ pub struct CalibrateArgs {
     /// What the markets have to be found; dying edges are gone once a strategy enters shadow
     #[arg(long, value_name = "KIND", value_enum, default_value = "all")]
     market: MarketName,
-    /// True annual Sharpe ratios of the edges' natural strategies on one symbol before costs, separated by commas;
-    /// dying edges have the largest
+    /// True annual Sharpe ratios that the edges give whoever knows them, after costs, on all symbols together,
+    /// separated by commas; dying edges have the largest
     #[arg(
         long,
         value_name = "RATIOS",
@@ -76,18 +76,8 @@ pub struct CalibrateArgs {
     /// Threads, a market each; the results do not depend on them [default: one a processor]
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
-    /// Strategies in a generation [default: search.population_size]
-    #[arg(long, value_name = "COUNT")]
-    population: Option<usize>,
-    /// Generations of each search [default: search.generations]
-    #[arg(long, value_name = "COUNT")]
-    generations: Option<u32>,
-    /// Days that the search sees [default: daemon.backtest_days]
-    #[arg(long, value_name = "DAYS")]
-    search_days: Option<u32>,
-    /// Days of hold-out after them [default: daemon.holdout_days]
-    #[arg(long, value_name = "DAYS")]
-    holdout_days: Option<u32>,
+    #[command(flatten)]
+    size: SizeArgs,
     /// Days after a promotion's shadow period, in which the edge is dead, for which it is watched
     #[arg(long, value_name = "DAYS", default_value_t = 90)]
     decay_days: u32,
@@ -120,23 +110,13 @@ struct Line {
 /// When the options are wrong, or the file to resume from cannot be read or written.
 pub async fn run(args: CalibrateArgs, ctx: &Context) -> Result<(), CliError> {
     let config = ctx.config();
-    let mut search = config.search.for_interval(config.daemon.interval);
-    search.population_size = args.population.unwrap_or(search.population_size);
-    search.generations = args.generations.unwrap_or(search.generations);
-    search.elites = search.elites.min(search.population_size);
-    search.remembered_hashes = search.remembered_hashes.max(search.population_size);
-    search.validate().map_err(|e| CliError::Usage(format!("search.{e}")))?;
+    let search = args.size.search(config, config.daemon.interval)?;
     if let Some(wrong) = args.sharpe.iter().find(|s| !(0.0..=100.0).contains(*s)) {
         return Err(CliError::Usage(format!("--sharpe must be 0 to 100, not {wrong}")));
     }
     let gate = lifecycle::gate(&config.lifecycle).context("the gate's limits")?;
     let thresholds = &config.lifecycle;
-    let days = Days {
-        search: args.search_days.unwrap_or(config.daemon.backtest_days).max(1),
-        holdout: args.holdout_days.unwrap_or(config.daemon.holdout_days).max(1),
-        shadow: thresholds.shadow_max_days.ceil() as u32,
-        live: args.decay_days,
-    };
+    let days = args.size.days(config, args.decay_days);
     let settings = settings(&args, ctx, &search, days);
     let done = args.resume.as_deref().map(|path| read(path, &settings)).transpose()?.unwrap_or_default();
     let jobs: Vec<Job> = jobs(&args).into_iter().filter(|job| !done.iter().any(|t| t.job == *job)).collect();
@@ -153,8 +133,11 @@ pub async fn run(args: CalibrateArgs, ctx: &Context) -> Result<(), CliError> {
     let candidates = config.daemon.candidates_per_session as usize;
     let (interval, warmup_days) = (config.daemon.interval, config.daemon.warmup_days);
     let (max_p_value, recent_trades) = (thresholds.max_p_value, thresholds.live_recent_trades as usize);
+    let staying = config.staying.clone();
     let all = move || {
         let gate: &dyn Gate = &*gate;
+        let engine = Engine::new(work.engine.clone());
+        let strengths = Strengths::of(&work.jobs, &symbols, interval, &costs, &engine)?;
         let session = Plan { search: &search, protocol: &protocol, candidates };
         work.run(&Calibration {
             seed: Seed(args.seed),
@@ -163,6 +146,8 @@ pub async fn run(args: CalibrateArgs, ctx: &Context) -> Result<(), CliError> {
             session,
             costs: &costs,
             gate,
+            staying: &staying,
+            strengths: &strengths,
             max_p_value,
             days,
             warmup_days,
@@ -186,7 +171,8 @@ fn settings(args: &CalibrateArgs, ctx: &Context, search: &SearchConfig, days: Da
     let config = ctx.config();
     let all = json!({
         "seed": args.seed, "search": search, "days": days, "protocol": config.protocol, "costs": config.costs,
-        "lifecycle": config.lifecycle, "symbols": config.daemon.symbols, "interval": config.daemon.interval,
+        "lifecycle": config.lifecycle, "staying": config.staying,
+        "sharpe": "after costs", "symbols": config.daemon.symbols, "interval": config.daemon.interval,
         "warmup_days": config.daemon.warmup_days, "candidates": config.daemon.candidates_per_session,
         "capital": config.engine.initial_capital, "review_hours": args.review_hours, "sessions": args.sessions,
         "version": env!("CARGO_PKG_VERSION"),
@@ -323,10 +309,20 @@ impl Work {
 
 fn table(rows: &[Row]) -> String {
     let mut text = format!(
-        "{:<20} {:>6} {:>7} {:>8} {:>7} {:>15} {:>8} {:>8} {:>6} {:>9}\n",
-        "kind", "sharpe", "markets", "promoted", "rate %", "95 % interval", "days to", "entered", "nulls", "days to"
+        "{:<20} {:>6} {:>7} {:>7} {:>8} {:>7} {:>15} {:>8} {:>8} {:>6} {:>9}\n",
+        "kind",
+        "sharpe",
+        "planted",
+        "markets",
+        "promoted",
+        "rate %",
+        "95 % interval",
+        "days to",
+        "entered",
+        "nulls",
+        "days to"
     );
-    text.push_str(&format!("{:>75} {:>8} {:>6} {:>9}\n", "live", "shadow", "each", "demotion"));
+    text.push_str(&format!("{:>83} {:>8} {:>6} {:>9}\n", "live", "shadow", "each", "demotion"));
     let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |v| format!("{v:.1}"));
     for row in rows {
         let interval = format!("{:.1} - {:.1}", 100.0 * row.ci95.0, 100.0 * row.ci95.1);
@@ -336,9 +332,10 @@ fn table(rows: &[Row]) -> String {
             format!("{} ({}/{})", number(row.median_days_to_demotion), row.left, row.watched)
         };
         text.push_str(&format!(
-            "{:<20} {:>6} {:>7} {:>8} {:>7.1} {:>15} {:>8} {:>8} {:>6.1} {:>9}\n",
+            "{:<20} {:>6} {:>7} {:>7} {:>8} {:>7.1} {:>15} {:>8} {:>8} {:>6.1} {:>9}\n",
             row.kind.name(),
             number(row.sharpe),
+            number(row.planted_sharpe),
             row.markets,
             row.promoted,
             100.0 * row.rate,

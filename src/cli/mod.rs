@@ -24,11 +24,13 @@ pub mod migrate;
 pub mod output;
 pub mod postgres;
 pub mod prove;
+pub mod rehearse;
 pub mod report;
 pub mod reproduce;
 pub mod run;
 pub mod search;
 pub mod simulate_exchange;
+pub mod size;
 pub mod strategies;
 pub mod window;
 
@@ -98,6 +100,8 @@ enum Command {
     Drift(drift::DriftArgs),
     /// Print the manual page
     Man(completions::ManArgs),
+    /// Tell what the protocol would have made of cached candles, beside null markets of them
+    Rehearse(rehearse::RehearseArgs),
     /// Write a report about a strategy, backtest, search or generation: one file
     Report(report::ReportArgs),
     /// Compute the stored results of a strategy or a session once more, and say whether they are the same to the bit
@@ -144,6 +148,7 @@ async fn dispatch(command: Command, ctx: &Context) -> Result<(), CliError> {
         Command::Prove(args) => prove::run(args, ctx).await,
         Command::Deployments(args) => deployments::run(args, ctx).await,
         Command::Drift(args) => drift::run(args, ctx).await,
+        Command::Rehearse(args) => rehearse::run(args, ctx).await,
         Command::Report(args) => report::run(args, ctx).await,
         Command::Reproduce(args) => reproduce::run(args, ctx).await,
         Command::Run => run::run(run::Half::Both, ctx).await,

@@ -3,11 +3,13 @@
 //! Composes the policy types that the rooms own and defines those of the daemon. Loaded only by `main` and `cli`;
 //! never read by pure modules, which are handed their values. Never prints a secret.
 
+mod islands;
 mod load;
 mod origin;
 mod sections;
 mod settings;
 
+pub use islands::IslandConfig;
 pub use load::{Inputs, Loaded, default_data_dir, load};
 pub use origin::{ConfigError, Origin};
 pub use sections::{DaemonConfig, HttpConfig, LogConfig, LogFormat, NotifyConfig, ReviewConfig};

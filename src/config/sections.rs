@@ -1,5 +1,6 @@
 //! The sections that no other room owns: log, daemon, http, notify.
 
+use super::IslandConfig;
 use crate::market::{Interval, MarketKind, Symbol};
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer, de::IntoDeserializer};
@@ -44,6 +45,8 @@ pub struct DaemonConfig {
     pub market: MarketKind,
     /// Candles that strategies are searched on.
     pub interval: Interval,
+    /// Islands of the search; empty means one, `main`, on the symbols and candles above.
+    pub islands: Vec<IslandConfig>,
     /// Between the starts of two search sessions, seconds.
     pub generation_interval_s: u64,
     /// Between two extensions of paper trading, seconds.
@@ -92,12 +95,17 @@ impl DaemonConfig {
             let twin = seen.windows(2).find(|pair| pair[0] == pair[1])?;
             Some(("symbols", format!("names {} twice", twin[0])))
         };
+        let islands = || {
+            let name = super::islands::twin(&self.islands)?;
+            Some(("islands", format!("names the island {name:?} twice")))
+        };
         let retries = || {
             let why = format!("must not be below daemon.retry_min_ms, which is {}", self.retry_min_ms);
             (self.retry_max_ms < self.retry_min_ms).then_some(("retry_max_ms", why))
         };
         (self.symbols.is_empty().then(|| ("symbols", "must name at least one symbol".to_owned())))
             .or_else(twice)
+            .or_else(islands)
             .or_else(|| zero("generation_interval_s", self.generation_interval_s))
             .or_else(|| zero("shadow_interval_s", self.shadow_interval_s))
             .or_else(|| zero("review_interval_s", self.review_interval_s))

@@ -193,3 +193,28 @@ fn the_data_directory_follows_customs() {
     assert_eq!(dir(&[("HOME", "")], false), PathBuf::from("/w/sg-ai-data"));
     assert_eq!(dir(&[("HOME", "/root")], true), PathBuf::from("/var/lib/sg-ai"));
 }
+
+#[test]
+fn islands_are_read_and_refused_with_the_reason() {
+    let of = |text: &str| with_env(&[("SG__DAEMON__ISLANDS", text)]).map(|loaded| loaded.config.daemon.islands);
+    let found = of("majors:BTCUSDT+ETHUSDT,hourly:SOLUSDT:1h:42").unwrap();
+    assert_eq!(
+        (found[0].name.as_str(), found[0].symbols.len(), found[0].interval, found[0].seed),
+        ("majors", 2, None, None)
+    );
+    assert_eq!((found[1].interval, found[1].seed), (Some(crate::market::Interval::H1), Some(42)));
+    assert_eq!(of("").unwrap(), []);
+    for (text, why) in [
+        ("majors", "no symbols"),
+        ("review:BTCUSDT", "taken"),
+        ("Majors:BTCUSDT", "a-z"),
+        ("a:BTCUSDT+BTCUSDT", "twice"),
+        ("a:BTCUSDT:7m", "7m"),
+        ("a:BTCUSDT:1h:x", "seed"),
+        ("a:BTCUSDT:1h:1:1", "four parts"),
+        ("a:BTCUSDT,a:ETHUSDT", "twice"),
+    ] {
+        let error = of(text).unwrap_err().to_string();
+        assert!(error.contains(why) && error.contains("islands"), "{text}: {error}");
+    }
+}

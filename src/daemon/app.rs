@@ -49,8 +49,8 @@ pub struct Plan {
     pub continuous: bool,
     /// Extends paper trading and decides.
     pub shadow: bool,
-    /// Name of the island whose sessions it runs.
-    pub island: String,
+    /// Name of the island that searches where the settings name none.
+    pub(super) island: String,
     /// What becomes of sessions that fell due while nobody was there.
     pub(super) missed: Missed,
     /// Reviews each day.
@@ -142,6 +142,7 @@ impl App {
             market: config.daemon.market,
             protocol: config.protocol.clone(),
             limits: config.lifecycle.clone(),
+            staying: config.staying.clone(),
             channels: Channel::configured(&config.notify),
             seed: Seed(config.daemon.seed),
             store: store.clone(),
@@ -178,10 +179,9 @@ impl App {
         let mut supervisor = Supervisor::new(stop, patience, trouble_reporter(&core, clock));
         let seconds = Duration::from_secs;
         if plan.continuous {
-            let runner = ContinuousRunner::new(Arc::clone(&core), plan.island, plan.missed);
             supervisor.spawn(Continuous {
                 core: Arc::clone(&core),
-                runner,
+                islands: islands(&core, plan.island, plan.missed),
                 period: plan.tick.unwrap_or(LOOK.min(seconds(config.daemon.generation_interval_s))),
             });
         }
@@ -196,9 +196,11 @@ impl App {
         let file = AnchorFile::in_dir(data_dir);
         supervisor.spawn(AnchorLoop { store: store.clone(), file, clock: Arc::clone(clock) });
         if plan.shadow && config.market.stream {
-            let symbols: BTreeSet<_> =
-                core.settings.symbols.iter().chain(&core.settings.shadow_symbols).cloned().collect();
             let (market, interval) = (core.market, core.settings.interval);
+            // Islands on other candles poll.
+            let searched =
+                core.searched().into_iter().filter(|(_, on)| *on == interval).flat_map(|(symbols, _)| symbols);
+            let symbols: BTreeSet<_> = searched.chain(core.settings.shadow_symbols.iter().cloned()).collect();
             let follow = Follow { market, symbols: symbols.into_iter().collect(), interval };
             let (tail, stop) = (Tail::new(&config.market, follow, Arc::clone(&core.feed)), core.stop.clone());
             tokio::spawn(async move { tail.run(&stop).await });
@@ -278,6 +280,16 @@ pub async fn run(config: &Config, data_dir: &Path, clock: &Arc<dyn Clock>, plan:
     let app = App::start(config, data_dir, clock, plan, &stopper).await?;
     app.finish().await;
     Ok(())
+}
+
+/// A runner for each island of the search.
+fn islands(core: &Arc<Core>, main: String, missed: Missed) -> Vec<ContinuousRunner> {
+    let islands = &core.settings.islands;
+    if islands.is_empty() {
+        return vec![ContinuousRunner::new(Arc::clone(core), main, missed)];
+    }
+    let runner = |island| ContinuousRunner::new(Arc::new(core.for_island(island)), island.name.clone(), missed);
+    islands.iter().map(runner).collect()
 }
 
 /// A parked loop becomes a dead letter and a notification, stored by a task of its own.

@@ -1,12 +1,12 @@
 //! What every runner works with: built once by the composition root, shared by all.
 
 use super::candles::DAY_MS;
-use crate::config::DaemonConfig;
+use crate::config::{DaemonConfig, IslandConfig};
 use crate::engine::{Costs, Engine, EngineConfig};
-use crate::lifecycle::{Gate, Thresholds};
+use crate::lifecycle::{Gate, StayingConfig, Thresholds};
 use crate::market::download::Downloader;
 use crate::market::quality::QualityPolicy;
-use crate::market::{CandleCache, Feed, MarketKind};
+use crate::market::{CandleCache, Feed, Interval, MarketKind, Symbol};
 use crate::notify::Channel;
 use crate::protocol::{Plan, ProtocolConfig};
 use crate::search::SearchConfig;
@@ -50,6 +50,8 @@ pub(super) struct Core {
     pub(super) protocol: ProtocolConfig,
     /// Limits of the gates.
     pub(super) limits: Thresholds,
+    /// Detectors of an edge that has gone.
+    pub(super) staying: StayingConfig,
     pub(super) costs: Costs,
     pub(super) initial_capital: f64,
     pub(super) market: MarketKind,
@@ -71,6 +73,29 @@ pub(super) struct Core {
 }
 
 impl Core {
+    /// The same parts for one island of the search.
+    pub(super) fn for_island(&self, island: &IslandConfig) -> Self {
+        let mut core = self.clone();
+        core.settings.symbols.clone_from(&island.symbols);
+        core.settings.interval = island.interval.unwrap_or(self.settings.interval);
+        core.search = self.search.for_interval(core.settings.interval);
+        core.seed = island.seed.map_or(self.seed, Seed);
+        core
+    }
+
+    /// Symbols and candles that are searched on, each set once.
+    pub(super) fn searched(&self) -> Vec<(Vec<Symbol>, Interval)> {
+        let settings = &self.settings;
+        let mut feeds = vec![(settings.symbols.clone(), settings.interval)];
+        for island in &settings.islands {
+            let feed = (island.symbols.clone(), island.interval.unwrap_or(settings.interval));
+            if !feeds.contains(&feed) {
+                feeds.push(feed);
+            }
+        }
+        feeds
+    }
+
     /// Candles before a window on which indicators warm up, ms.
     pub(super) fn warmup_ms(&self) -> i64 {
         i64::from(self.settings.warmup_days.max(self.settings.shadow_lookback_days)) * DAY_MS

@@ -210,6 +210,7 @@ fn configure(
     config.daemon.generation_interval_s = SESSION_INTERVAL_S;
     config.daemon.candidates_per_session = 5;
     // The simulated market's history is no longer; its edges are strong enough to show in it.
+    config.daemon.backtest_days = 90;
     config.daemon.holdout_days = 30;
     config.search.population_size = config.search.population_size.min(300);
     config.search.generations = config.search.generations.min(6);

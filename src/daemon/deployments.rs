@@ -8,6 +8,7 @@ use super::candles::DAY_MS;
 use super::core::{Core, Did, token};
 use super::regimes::RegimeWatch;
 use super::replay::RunConfig;
+use super::staying::StayingWatch;
 use super::supervisor::Activation;
 use crate::config::Config;
 use crate::engine::{DailyEquity, Trade};
@@ -15,7 +16,7 @@ use crate::evidence::regime::RegimeConfig;
 use crate::evidence::track::{self, DayFigures};
 use crate::lifecycle::{
     AllocationPlan, AllocationPolicy, DeploymentFacts, DeploymentStatus, DriftConfig, DriftReading, DriftSeverity,
-    Expectation, Observation, State, StayingConfig, StayingDetectors, StayingVerdict, drift_readings, plan,
+    Expectation, Observation, State, StayingVerdict, drift_readings, plan,
 };
 use crate::notify::{Drifted, Notice};
 use crate::store::{
@@ -26,7 +27,6 @@ use anyhow::Context as _;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde_json::json;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -43,17 +43,11 @@ pub(super) struct Rules {
     allocation: AllocationPolicy,
     drift: DriftConfig,
     regime: RegimeConfig,
-    staying: StayingConfig,
 }
 
 impl Rules {
     pub(super) fn of(config: &Config) -> Self {
-        Self {
-            allocation: config.deployment.clone(),
-            drift: config.drift.clone(),
-            regime: config.regime.clone(),
-            staying: config.staying.clone(),
-        }
+        Self { allocation: config.deployment.clone(), drift: config.drift.clone(), regime: config.regime.clone() }
     }
 }
 
@@ -78,15 +72,14 @@ pub(super) struct DeploymentManager {
     lease: Option<Lease>,
     /// The last point looked at, market time, UTC ms.
     done_ms: Option<i64>,
-    /// Dear to calibrate, and the same as long as the expected trades are.
-    detectors: BTreeMap<Uuid, (Vec<u64>, StayingDetectors)>,
+    staying: StayingWatch,
     regimes: RegimeWatch,
 }
 
 impl DeploymentManager {
     pub(super) fn new(core: Arc<Core>, rules: Rules) -> Self {
         let regimes = RegimeWatch::new(rules.regime.clone());
-        Self { core, rules, lease: None, done_ms: None, detectors: BTreeMap::new(), regimes }
+        Self { core, rules, lease: None, done_ms: None, staying: StayingWatch::default(), regimes }
     }
 
     /// Looks at everything once, if there is a new point to look at.
@@ -110,6 +103,7 @@ impl DeploymentManager {
         if self.done_ms.is_some_and(|done_ms| at_ms <= done_ms) {
             return Ok(did);
         }
+        self.staying.keep(|run_id| runs.iter().any(|r| r.run.id == run_id));
         let mut live = Vec::with_capacity(runs.len());
         for run in runs {
             if self.core.stop.is_cancelled() {
@@ -118,7 +112,6 @@ impl DeploymentManager {
             let name = run.strategy.name.clone();
             live.extend(self.look(run, at_ms).await.with_context(|| format!("live strategy {name}"))?);
         }
-        self.detectors.retain(|id, _| live.iter().any(|l| l.detail.strategy.id == *id));
         for one in &live {
             self.record_days(one).await.with_context(|| format!("daily figures of {}", one.detail.strategy.name))?;
             self.record_drift(one, at_ms).await.with_context(|| format!("drift of {}", one.detail.strategy.name))?;
@@ -169,11 +162,10 @@ impl DeploymentManager {
         let trades = of_run(run.run.id, at_ms);
         let days = track::days(&equity, &trades);
         let before = detail.paper_runs.iter().filter(|r| r.phase == State::Shadow && r.ended_at.is_some());
-        let (mut shadow_days, mut expected_r) = (Vec::new(), Vec::new());
+        let mut shadow_days = Vec::new();
         for shadow in before {
             let found = track::days(&shadow.daily_equity, &[]);
             shadow_days.extend(found.iter().map(|d| (d.day_ms, d.daily_return)));
-            expected_r.extend(results_in_risk(&of_run(shadow.id, i64::MAX)));
         }
         shadow_days.sort_by_key(|d| d.0);
         shadow_days.dedup_by_key(|d| d.0);
@@ -182,29 +174,9 @@ impl DeploymentManager {
             profits: trades.iter().map(|t| t.profit).collect(),
             max_drawdown: days.iter().map(|d| d.drawdown).min_by(f64::total_cmp),
         };
-        let staying = self.staying(id, expected_r, &trades).await?;
+        let staying = self.staying.verdict(&self.core, (id, run.run.id), &trades).await?;
         let leverage = genome.risk.leverage.get();
         Ok(Some(Live { deployment, detail, config, days, trades, observed, staying, leverage, shadow_days }))
-    }
-
-    /// What the detectors say; calibrated anew only where the expected trades are not those of before.
-    async fn staying(
-        &mut self,
-        id: Uuid,
-        expected_r: Vec<f64>,
-        live: &[Trade],
-    ) -> anyhow::Result<Option<StayingVerdict>> {
-        let live_r = results_in_risk(live);
-        if live_r.is_empty() {
-            return Ok(None);
-        }
-        let key: Vec<u64> = expected_r.iter().map(|r| r.to_bits()).collect();
-        if self.detectors.get(&id).is_none_or(|(of, _)| *of != key) {
-            let (config, seed) = (self.rules.staying.clone(), self.core.seed.child("staying", id.as_u128() as u64));
-            let found = self.core.compute(move || StayingDetectors::calibrate(&expected_r, &config, seed)).await?;
-            self.detectors.insert(id, (key, found));
-        }
-        Ok(self.detectors.get(&id).map(|(_, detectors)| detectors.judge(&live_r)))
     }
 
     /// Stores the finished days that are new, or that revised candles have changed.
@@ -398,11 +370,6 @@ impl DeploymentManager {
         }
         Ok(())
     }
-}
-
-/// Results in units of risk, in order of exit, where the risk is known.
-fn results_in_risk(trades: &[Trade]) -> Vec<f64> {
-    trades.iter().filter_map(|t| t.risk.filter(|risk| *risk > 0.0).map(|risk| t.profit / risk)).collect()
 }
 
 /// The manager as a loop of the supervisor.

@@ -27,6 +27,7 @@ pub mod revisions;
 mod runners;
 mod schedule;
 mod service;
+mod staying;
 pub mod stopper;
 pub mod supervisor;
 mod upkeep;

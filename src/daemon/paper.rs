@@ -11,6 +11,7 @@ use super::messages::announce;
 use super::placebo;
 use super::replay::RunConfig;
 use super::schedule::grid_points;
+use super::staying::StayingWatch;
 use crate::engine::{ExitReason, Outcome, Wanted, Window, WindowError};
 use crate::lifecycle::{GateEvidence, ProtocolEvidence, ShadowEvidence, State, Verdict};
 use crate::market::{Interval, MarketKind, Symbol, interval};
@@ -61,11 +62,12 @@ impl Known {
 pub(super) struct PaperRunner {
     core: Arc<Core>,
     lease: Option<Lease>,
+    staying: StayingWatch,
 }
 
 impl PaperRunner {
     pub(super) fn new(core: Arc<Core>) -> Self {
-        Self { core, lease: None }
+        Self { core, lease: None, staying: StayingWatch::default() }
     }
 
     /// Brings every run up to the newest closed candle.
@@ -84,6 +86,7 @@ impl PaperRunner {
         // A strategy that moves begins a new run at a time that may lie before the newest candle: go round again.
         loop {
             let runs = self.core.store.paper_runs(&[State::Shadow, State::Live]).await?;
+            self.staying.keep(|run_id| runs.iter().any(|r| r.run.id == run_id && r.run.phase == State::Live));
             let runs: Vec<_> = runs.into_iter().filter(|r| !settled.contains(&r.run.id)).collect();
             // All runs go forward together, so that what happens is told in about the order in which it happened.
             // A run that waits for candles is no longer among them: the others must not wait for it.
@@ -122,25 +125,28 @@ impl PaperRunner {
     /// Refreshes the candles that are searched on, where no run did: between two sessions nobody else does, and
     /// whoever asks how fresh they are is not to be told that they are late.
     async fn keep_fresh(&self, refreshed: &BTreeMap<FeedKey, i64>) -> anyhow::Result<()> {
-        let (core, settings) = (&self.core, &self.core.settings);
-        if refreshed.contains_key(&(core.market, settings.symbols.clone(), settings.interval)) {
-            return Ok(());
-        }
-        let mut from_ms = i64::MAX;
-        for symbol in &settings.symbols {
+        let core = &self.core;
+        for (symbols, interval) in core.searched() {
+            let feed = (core.market, symbols, interval);
+            if refreshed.contains_key(&feed) {
+                continue;
+            }
+            let mut from_ms = Some(i64::MAX);
+            for symbol in &feed.1 {
+                let newest_ms = core.cache.newest_close_ms(core.market, symbol, interval).await?;
+                from_ms = from_ms.zip(newest_ms).map(|(a, b)| a.min(b));
+            }
             // What was never fetched is for the first session to fetch.
-            let Some(newest_ms) = core.cache.newest_close_ms(core.market, symbol, settings.interval).await? else {
-                return Ok(());
-            };
-            from_ms = from_ms.min(newest_ms);
+            if let Some(from_ms) = from_ms {
+                refresh(core, core.market, &feed.1, interval, from_ms).await?;
+            }
         }
-        refresh(core, core.market, &settings.symbols, settings.interval, from_ms).await?;
         Ok(())
     }
 
     /// Brings a group up to its newest candle, but not past `horizon_ms`.
     async fn advance(
-        &self,
+        &mut self,
         group: Group,
         horizon_ms: i64,
         newest_by_feed: &mut BTreeMap<FeedKey, i64>,
@@ -162,7 +168,7 @@ impl PaperRunner {
 
     /// Takes a group's runs from review point to review point up to `newest_ms`; adds those that cannot go on to `failed`.
     async fn extend(
-        &self,
+        &mut self,
         mut group: Group,
         newest_ms: i64,
         failed: &mut Vec<(Uuid, anyhow::Error)>,
@@ -259,7 +265,7 @@ impl PaperRunner {
 
     /// Lets the gate decide on what was known at the window's end; whether the strategy moved.
     async fn review(
-        &self,
+        &mut self,
         run: &ActivePaperRun,
         outcome: &Outcome,
         known: &Known,
@@ -275,6 +281,12 @@ impl PaperRunner {
                 .map(|s| s.performance.clone())
         };
         let is_live = run.run.phase == State::Live;
+        let staying = if is_live {
+            let trades = outcome.ledger.as_ref().map_or(&[][..], |ledger| &ledger.trades);
+            self.staying.verdict(&self.core, (run.strategy.id, run.run.id), trades).await?
+        } else {
+            None
+        };
         let evidence = GateEvidence {
             backtest: stat(StatSource::Backtest),
             holdout: stat(StatSource::Holdout),
@@ -282,6 +294,7 @@ impl PaperRunner {
             live: is_live.then_some(paper),
             demotions: run.demotions,
             protocol: (!is_live).then(|| known.protocol(run.strategy.id, outcome, window)).flatten(),
+            staying,
             placebo: if is_live { None } else { placebo::comparison(&known.sessions, at_ms) },
         };
         let decision = self.core.gate.decide(run.run.phase, &evidence);

@@ -69,6 +69,7 @@ async fn run(core: &Arc<Core>, last: &Session, numbers: Numbers) -> anyhow::Resu
                 session: shared.plan(),
                 costs: &shared.costs,
                 gate: &*shared.gate,
+                staying: &shared.staying,
                 max_p_value: shared.limits.max_p_value,
                 numbers,
                 days,

@@ -43,10 +43,10 @@ pub(super) async fn noted(
     outcome
 }
 
-/// The continuous runner as a loop.
+/// The continuous runner as a loop: the islands' sessions, one after the other.
 pub(super) struct Continuous {
     pub(super) core: Arc<Core>,
-    pub(super) runner: ContinuousRunner,
+    pub(super) islands: Vec<ContinuousRunner>,
     pub(super) period: Duration,
 }
 
@@ -60,9 +60,23 @@ impl Activation for Continuous {
     }
     async fn run(&mut self, _: &CancellationToken) -> anyhow::Result<()> {
         // Sessions that fell due one after the other are run one after the other.
-        while noted(&self.core, "continuous", self.runner.activate()).await? == Did::Work {}
+        while noted(&self.core, "continuous", each(&mut self.islands)).await? == Did::Work {}
         Ok(())
     }
+}
+
+/// Lets every island do what is due; one island's trouble is not the others'.
+async fn each(islands: &mut [ContinuousRunner]) -> anyhow::Result<Did> {
+    let (mut all, mut failed) = (None, None);
+    for island in islands {
+        match island.activate().await {
+            Ok(Did::Stopped) => return Ok(Did::Stopped),
+            Ok(Did::Work) => all = Some(Did::Work),
+            Ok(did) => _ = all.get_or_insert(did),
+            Err(error) => _ = failed.get_or_insert(error),
+        }
+    }
+    failed.map_or(Ok(all.unwrap_or(Did::Nothing)), Err)
 }
 
 /// The shadow runner and the deployment manager as a loop.

@@ -1,6 +1,6 @@
 //! Evidence in, a decision with its reasons out: the seam behind which gates are exchanged.
 
-use super::{State, Transition};
+use super::{State, StayingVerdict, Transition};
 use crate::engine::{ExitReason, Outcome, Performance, Trade};
 use crate::evidence::placebo::PlaceboComparison;
 use serde::{Deserialize, Serialize};
@@ -106,6 +106,9 @@ pub struct GateEvidence {
     /// What the evidence protocol knows; `None` where it was not asked.
     #[serde(default)]
     pub protocol: Option<ProtocolEvidence>,
+    /// What the detectors of an edge that has gone say of a live strategy; `None` before its first live trade.
+    #[serde(default)]
+    pub staying: Option<StayingVerdict>,
     /// How real sessions compare with those on null markets; `None` without a placebo island.
     #[serde(default)]
     pub placebo: Option<PlaceboComparison>,

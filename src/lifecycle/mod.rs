@@ -25,7 +25,9 @@ pub use drift::{
 };
 pub use protocol_gate::ProtocolGate;
 pub use state::{DisableReason, IllegalTransition, State, Transition};
-pub use staying::{DetectorReading, StayingConfig, StayingDetectors, StayingLevel, StayingVerdict, staying};
+pub use staying::{
+    DetectorReading, StayingConfig, StayingDetectors, StayingLevel, StayingVerdict, results_in_risk, staying,
+};
 pub use threshold_gate::ThresholdGate;
 pub use thresholds::{Policy, ThresholdError, Thresholds};
 

@@ -3,8 +3,8 @@
 //! | move | needs |
 //! |---|---|
 //! | candidate -> shadow | the search beat the searches of null markets (p), or the hold-out alone says enough; a hold-out e-value that does not speak against it; enough trades; drawdown |
-//! | shadow -> live | e-value of hold-out and shadow together above the bar of the online procedure; shadow alone above its own; days, closed trades, profit factor, drawdown; real results told apart from placebo |
-//! | live -> shadow, disabled | an alarm of the detectors calibrated for the strategy; the limits of the threshold gate |
+//! | shadow -> live | e-value of hold-out and shadow together above the bar of the online procedure; shadow alone above its own, which is higher where the hold-out promises more; days, closed trades, profit factor, drawdown; real results told apart from placebo |
+//! | live -> shadow, disabled | an alarm of the detectors calibrated for the strategy; the limits on drawdown |
 //!
 //! The bar is 1 / level: the level is what the online procedure lets this strategy use up of the error that the
 //! daemon may make in its whole life. A demoted strategy has to earn its way back on new trades alone, at a fifth of
@@ -12,10 +12,10 @@
 //!
 //! Evidence that is not there yet holds the strategy where it is.
 
-use super::threshold_gate::{at_least, drawdown, drawdown_percent, go, hold, missing};
+use super::threshold_gate::{at_least, drawdown, go, hold, missing};
 use super::{
-    Check, Decision, DisableReason, EValues, Gate, GateEvidence, ProtocolEvidence, State, ThresholdError,
-    ThresholdGate, Thresholds, Transition,
+    Check, Decision, DetectorReading, DisableReason, EValues, Gate, GateEvidence, ProtocolEvidence, ShadowEvidence,
+    State, StayingLevel, ThresholdError, ThresholdGate, Thresholds, Transition, Verdict,
 };
 use crate::evidence::placebo::PlaceboComparison;
 
@@ -82,33 +82,25 @@ impl ProtocolGate {
             return hold("waits for its first shadow candle", vec![missing("shadow")]);
         };
         let t = self.thresholds();
-        let (p, days) = (&shadow.performance, shadow.days());
-        let trades = f64::from(shadow.closed_trades);
-        let mut requirements = vec![bar(evidence.protocol.as_ref(), evidence.demotions)];
+        let [days, trades, mut profits, drawdown] = self.limits.shadow_limits(shadow);
         let alone = evidence.protocol.as_ref().and_then(|e| e_value(e.shadow.as_ref()));
-        requirements.push(at_least("shadow.e_value", t.shadow_min_e_value, alone));
-        requirements.push(at_least("shadow.days", t.shadow_min_days, Some(days)));
-        requirements.push(at_least("shadow.closed_trades", f64::from(t.shadow_min_closed_trades), Some(trades)));
-        let mut profits = self.limits.profit_factor("shadow.profit_factor".into(), p, t.shadow_min_profit_factor);
         // A profit factor has no scale of its own: many small gains prove more than few large ones.
-        let waived = alone.is_some_and(|e| e >= t.shadow_waiver_e_value) && p.profit_factor.is_some_and(|f| f > 1.0);
+        let gained = shadow.performance.profit_factor.is_some_and(|f| f > 1.0);
         profits.needed = format!("{}, or > 1 with a shadow e-value >= {}", profits.needed, t.shadow_waiver_e_value);
-        profits.passed |= waived;
-        requirements.push(profits);
-        requirements.push(drawdown("shadow.max_drawdown_percent", t.max_drawdown_percent, p));
-        if let Some(comparison) = &evidence.placebo {
-            requirements.push(told_apart(comparison));
-        }
-        let passed = requirements.iter().all(|c| c.passed);
-        let broken = drawdown_percent(p).is_some_and(|d| d > t.max_drawdown_percent);
-        let expired = days >= t.shadow_max_days && !passed;
-        let mut checks = requirements;
-        checks.push(Check {
-            name: "shadow.days_left".into(),
-            needed: format!("> 0 of {} days, or all of the above", t.shadow_max_days),
-            had: Some(t.shadow_max_days - days),
-            passed: !expired,
-        });
+        profits.passed |= gained && alone.is_some_and(|e| e >= t.shadow_waiver_e_value);
+        let mut checks = vec![
+            bar(evidence.protocol.as_ref(), evidence.demotions),
+            at_least("shadow.e_value", self.needed_in_shadow(evidence), alone),
+            days,
+            trades,
+            profits,
+            drawdown,
+        ];
+        checks.extend(evidence.placebo.as_ref().map(told_apart));
+        let passed = checks.iter().all(|c| c.passed);
+        let broken = self.limits.is_broken(shadow);
+        let expired = shadow.days() >= t.shadow_max_days && !passed;
+        checks.push(self.limits.days_left(shadow.days(), !expired));
         let failed = |why: &str, checks| {
             go(Transition::Disable { from: State::Shadow, reason: DisableReason::Failed }, why, checks)
         };
@@ -122,6 +114,34 @@ impl ProtocolGate {
             hold("stays in shadow until its edge is proven", checks)
         }
     }
+
+    /// The e-value that shadow has to show by itself. Whose hold-out promises much has to show much: an edge that died
+    /// at promotion is told from one that lives by what it no longer earns.
+    fn needed_in_shadow(&self, evidence: &GateEvidence) -> f64 {
+        let t = self.thresholds();
+        let proved = evidence.protocol.as_ref().and_then(|p| p.holdout).and_then(|values| values.log_excess);
+        let days = evidence.holdout.as_ref().map(|p| f64::from(p.days)).filter(|days| *days > 0.0);
+        let promised = proved.zip(days).map_or(0.0, |(log, days)| log / days * t.shadow_max_days);
+        t.shadow_min_e_value.max((t.shadow_promise_fraction * promised).min(MAX_LOG).exp())
+    }
+
+    /// The limits on drawdown first: what breaks one is no longer a question of detectors. A profit factor over few
+    /// trades is left out: sooner or later every healthy strategy has 40 trades that look bad.
+    fn live(&self, evidence: &GateEvidence) -> Decision {
+        let live = evidence.live.clone().map(|live| ShadowEvidence { recent: None, ..live });
+        let mut decision = self.limits.decide(State::Live, &GateEvidence { live, ..evidence.clone() });
+        decision.checks.retain(|check| check.had.is_some());
+        let Some(staying) = &evidence.staying else { return decision };
+        decision.checks.extend(staying.readings.iter().map(alarm));
+        if decision.verdict != Verdict::Hold || staying.level != StayingLevel::Alarm {
+            return decision;
+        }
+        if evidence.demotions >= self.thresholds().max_demotions {
+            let disable = Transition::Disable { from: State::Live, reason: DisableReason::Deactivated };
+            return go(disable, "shows again after its last chance that its edge has gone", decision.checks);
+        }
+        go(Transition::Demote, "shows by its own trades that its edge has gone", decision.checks)
+    }
 }
 
 impl Gate for ProtocolGate {
@@ -133,8 +153,18 @@ impl Gate for ProtocolGate {
         match state {
             State::Candidate => self.candidate(evidence),
             State::Shadow => self.shadow(evidence),
-            State::Live | State::Disabled => self.limits.decide(state, evidence),
+            State::Live => self.live(evidence),
+            State::Disabled => self.limits.decide(state, evidence),
         }
+    }
+}
+
+fn alarm(reading: &DetectorReading) -> Check {
+    Check {
+        name: format!("staying.{}", reading.detector),
+        needed: format!("no alarm, which is above {:.2}", reading.bar),
+        had: Some(reading.statistic),
+        passed: reading.level != StayingLevel::Alarm,
     }
 }
 

@@ -13,6 +13,7 @@
 //!
 //! Decides nothing: a gate demotes on an alarm, a warning halves the allocation.
 
+use crate::engine::{ExitReason, Trade};
 use crate::evidence::{
     bootstrap::{block_length, stationary_indices},
     drift::{Cusum, EDetector, Restart},
@@ -118,6 +119,14 @@ impl StayingLevel {
             Self::Alarm => "alarm",
         }
     }
+}
+
+/// Results of closed trades in units of their risk, in order of entry; those whose risk is not known are left out.
+#[must_use]
+pub fn results_in_risk(trades: &[Trade]) -> Vec<f64> {
+    let mut closed: Vec<&Trade> = trades.iter().filter(|t| t.exit_reason != ExitReason::EndOfWindow).collect();
+    closed.sort_by_key(|t| t.entry_time_ms);
+    closed.iter().filter_map(|t| t.risk.filter(|risk| *risk > 0.0).map(|risk| t.profit / risk)).collect()
 }
 
 /// What one detector says.

@@ -330,7 +330,7 @@ proptest! {
 mod protocol_gate {
     use super::*;
     use crate::evidence::placebo::PlaceboComparison;
-    use crate::lifecycle::{EValues, ProtocolEvidence, ProtocolGate};
+    use crate::lifecycle::{DetectorReading, EValues, ProtocolEvidence, ProtocolGate, StayingLevel, StayingVerdict};
 
     fn e(value: f64) -> Option<EValues> {
         Some(EValues { log_excess: Some(value.ln()), log_plain: Some(0.0) })
@@ -381,7 +381,7 @@ mod protocol_gate {
             (Verdict::Hold, vec!["protocol.e_value".into()])
         );
         assert_eq!(
-            decide(State::Shadow, &with(known(None, 9.0, 4.9, 0.1))),
+            decide(State::Shadow, &with(known(None, 9.0, 5.9, 0.1))),
             (Verdict::Hold, vec!["shadow.e_value".into()])
         );
         assert_eq!(decide(State::Shadow, &with(known(None, 9.0, 9.0, 0.0))).0, Verdict::Hold);
@@ -410,6 +410,44 @@ mod protocol_gate {
         // A fifth of the level: a bar of 50.
         assert_eq!(decide(State::Shadow, &again(49.0)), (Verdict::Hold, vec!["protocol.e_value".into()]));
         assert_eq!(decide(State::Shadow, &again(51.0)).0, Verdict::Move(Transition::GoLive));
+    }
+
+    #[test]
+    fn whose_hold_out_promises_much_has_to_show_much() {
+        // E = 1e6 in 60 days of hold-out promises as much in 60 days of shadow: half of its logarithm is 6.9.
+        let holdout = Performance { days: 60, ..at_the_limit(80, 1.4) };
+        let with = |shadow| GateEvidence {
+            holdout: Some(holdout.clone()),
+            protocol: known(None, 1e6, shadow, 0.1),
+            ..in_shadow(20, 10, 1.4)
+        };
+        let needed = 1e6_f64.powf(0.5);
+        assert_eq!(decide(State::Shadow, &with(needed * 0.99)), (Verdict::Hold, vec!["shadow.e_value".into()]));
+        assert_eq!(decide(State::Shadow, &with(needed * 1.01)).0, Verdict::Move(Transition::GoLive));
+    }
+
+    #[test]
+    fn an_alarm_of_the_detectors_demotes_and_then_disables() {
+        let reading = |level| DetectorReading {
+            detector: "cusum".into(),
+            statistic: 30.0,
+            bar: 20.0,
+            false_alarm_rate: Some(0.04),
+            level,
+        };
+        let live = |level, demotions| GateEvidence {
+            staying: Some(StayingVerdict { level, readings: vec![reading(level)] }),
+            ..while_live(-0.02, None, demotions)
+        };
+        let demoted = (Verdict::Move(Transition::Demote), vec!["staying.cusum".to_owned()]);
+        assert_eq!(decide(State::Live, &live(StayingLevel::Alarm, 0)), demoted);
+        let disable = Transition::Disable { from: State::Live, reason: DisableReason::Deactivated };
+        let last = Thresholds::default().max_demotions;
+        assert_eq!(decide(State::Live, &live(StayingLevel::Alarm, last)).0, Verdict::Move(disable));
+        assert_eq!(decide(State::Live, &live(StayingLevel::Warning, 0)), (Verdict::Hold, vec![]));
+        // A broken limit decides as it would without them.
+        let fallen = GateEvidence { staying: live(StayingLevel::Alarm, 0).staying, ..while_live(-0.9, None, 0) };
+        assert_eq!(decide(State::Live, &fallen).0, Verdict::Move(disable));
     }
 
     #[test]

@@ -91,37 +91,52 @@ impl ThresholdGate {
         }
     }
 
+    /// Days, closed trades, profit factor and drawdown in shadow against their limits, in this order.
+    pub(super) fn shadow_limits(&self, shadow: &ShadowEvidence) -> [Check; 4] {
+        let (t, p) = (&self.thresholds, &shadow.performance);
+        let trades = f64::from(shadow.closed_trades);
+        [
+            at_least("shadow.days", t.shadow_min_days, Some(shadow.days())),
+            at_least("shadow.closed_trades", f64::from(t.shadow_min_closed_trades), Some(trades)),
+            self.profit_factor("shadow.profit_factor".into(), p, t.shadow_min_profit_factor),
+            drawdown("shadow.max_drawdown_percent", t.max_drawdown_percent, p),
+        ]
+    }
+
+    /// Whether a shadow run lost more than any may.
+    pub(super) fn is_broken(&self, shadow: &ShadowEvidence) -> bool {
+        drawdown_percent(&shadow.performance).is_some_and(|d| d > self.thresholds.max_drawdown_percent)
+    }
+
+    pub(super) fn days_left(&self, days: f64, passed: bool) -> Check {
+        let most = self.thresholds.shadow_max_days;
+        Check {
+            name: "shadow.days_left".into(),
+            needed: format!("> 0 of {most} days, or all of the above"),
+            had: Some(most - days),
+            passed,
+        }
+    }
+
     fn shadow(&self, evidence: &GateEvidence) -> Decision {
         let Some(shadow) = &evidence.shadow else {
             return hold("waits for its first shadow candle", vec![missing("shadow")]);
         };
         let t = &self.thresholds;
         let (p, days) = (&shadow.performance, shadow.days());
-        let trades = f64::from(shadow.closed_trades);
-        let requirements = vec![
-            at_least("shadow.days", t.shadow_min_days, Some(days)),
-            at_least("shadow.closed_trades", f64::from(t.shadow_min_closed_trades), Some(trades)),
-            self.profit_factor("shadow.profit_factor".into(), p, t.shadow_min_profit_factor),
-            drawdown("shadow.max_drawdown_percent", t.max_drawdown_percent, p),
-        ];
-        let passed = requirements.iter().all(|c| c.passed);
-        let broken = drawdown_percent(p).is_some_and(|d| d > t.max_drawdown_percent);
+        let mut checks = self.shadow_limits(shadow).to_vec();
+        let passed = checks.iter().all(|c| c.passed);
+        let broken = self.is_broken(shadow);
         let enough = shadow.closed_trades >= t.shadow_fail_min_closed_trades;
         let hopeless = enough && p.profit_factor.is_some_and(|f| f < t.shadow_fail_profit_factor);
         let expired = days >= t.shadow_max_days && !passed;
-        let mut checks = requirements;
         checks.push(Check {
             name: "shadow.profit_factor_floor".into(),
             needed: format!(">= {} from {} trades", t.shadow_fail_profit_factor, t.shadow_fail_min_closed_trades),
             had: p.profit_factor,
             passed: !hopeless,
         });
-        checks.push(Check {
-            name: "shadow.days_left".into(),
-            needed: format!("> 0 of {} days, or all of the above", t.shadow_max_days),
-            had: Some(t.shadow_max_days - days),
-            passed: !expired,
-        });
+        checks.push(self.days_left(days, !expired));
         let failed = |why: &str, checks| {
             go(Transition::Disable { from: State::Shadow, reason: DisableReason::Failed }, why, checks)
         };

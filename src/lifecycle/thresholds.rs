@@ -28,6 +28,9 @@ pub struct Thresholds {
     pub holdout_min_e_value: f64,
     /// Least e-value over the shadow run alone (protocol; ratio).
     pub shadow_min_e_value: f64,
+    /// Share of what the hold-out promises for a whole shadow period (the growth of ln E) that shadow alone has to show,
+    /// where that is more than `shadow_min_e_value` (fraction).
+    pub shadow_promise_fraction: f64,
     /// E-value over the shadow run alone from which a profit factor above 1 does (protocol; ratio).
     pub shadow_waiver_e_value: f64,
     /// Least profit factor over the backtest window (ratio).
@@ -79,7 +82,8 @@ impl Default for Thresholds {
             max_p_value: 0.05,
             lone_holdout_e_value: 20.0,
             holdout_min_e_value: 1.0,
-            shadow_min_e_value: 5.0,
+            shadow_min_e_value: 6.0,
+            shadow_promise_fraction: 0.5,
             shadow_waiver_e_value: 10.0,
             candidate_min_profit_factor: 1.5,
             candidate_min_trades: 50,
@@ -126,6 +130,7 @@ impl Thresholds {
             ("lone_holdout_e_value", self.lone_holdout_e_value, 1.0, 1e9),
             ("holdout_min_e_value", self.holdout_min_e_value, 0.0, 1e9),
             ("shadow_min_e_value", self.shadow_min_e_value, 0.0, 1e9),
+            ("shadow_promise_fraction", self.shadow_promise_fraction, 0.0, 1.0),
             ("shadow_waiver_e_value", self.shadow_waiver_e_value, 0.0, 1e9),
             ("candidate_min_profit_factor", self.candidate_min_profit_factor, 0.0, 1e3),
             ("min_sharpe_ratio", self.min_sharpe_ratio, -1e3, 1e3),

@@ -2,14 +2,16 @@
 //!
 //! A market is made, [`trial`] is run on it, and what became of it is counted. Never writes a file, never prints.
 
-use super::{Days, Immigrant, Numbers, Plan, Trial, TrialError, TrialPlan, trial};
+use super::strength::{Planting, StrengthError};
+use super::{Days, Numbers, Plan, Program, Trial, TrialError, TrialPlan, rehearse};
 use crate::engine::{Costs, Engine, Slippage, SymbolWindow, Window, WindowError};
 use crate::evidence::binomial::clopper_pearson;
-use crate::lifecycle::Gate;
+use crate::lifecycle::{Gate, StayingConfig};
 use crate::market::simulated::{EdgeKind, EdgeSpec, MarketSpec, SimulatedMarket, SpecError};
 use crate::market::{Interval, MarketKind, Symbol};
 use genome::random::Seed;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 const DAY_MS: i64 = 86_400_000;
@@ -60,7 +62,8 @@ impl Kind {
 pub struct Job {
     /// What it has.
     pub kind: Kind,
-    /// True annual Sharpe ratio of the edge's natural strategy on one symbol, before costs; 0 without an edge.
+    /// True annual Sharpe ratio that the edge gives whoever knows it, after costs, on all symbols together; 0 without
+    /// an edge.
     pub sharpe: f64,
     /// Which market of its kind and strength, from 0.
     pub number: u64,
@@ -76,6 +79,9 @@ pub struct Calibration<'a> {
     pub session: Plan<'a>,
     pub costs: &'a Costs,
     pub gate: &'a dyn Gate,
+    pub staying: &'a StayingConfig,
+    /// How strongly the jobs' edges are planted.
+    pub strengths: &'a Strengths,
     pub max_p_value: f64,
     pub days: Days,
     pub warmup_days: u32,
@@ -85,11 +91,46 @@ pub struct Calibration<'a> {
     pub sessions: u32,
 }
 
+/// How strongly edges are planted: see [`Planting::strength`].
+#[derive(Clone, Debug, Default)]
+pub struct Strengths(BTreeMap<(&'static str, u64), f64>);
+
+impl Strengths {
+    /// Of the edges of all jobs.
+    ///
+    /// # Errors
+    /// When an edge cannot be planted as strongly as a job asks.
+    pub fn of(
+        jobs: &[Job],
+        symbols: &[Symbol],
+        interval: Interval,
+        costs: &Costs,
+        engine: &Engine,
+    ) -> Result<Self, StrengthError> {
+        let mut found = BTreeMap::new();
+        for job in jobs {
+            let Some(kind) = edge(*job) else { continue };
+            let key = (kind.name(), job.sharpe.to_bits());
+            if !found.contains_key(&key) {
+                let planting = Planting { kind, symbols, interval, costs };
+                found.insert(key, planting.strength(job.sharpe, engine)?);
+            }
+        }
+        Ok(Self(found))
+    }
+
+    fn get(&self, kind: EdgeKind, sharpe: f64) -> f64 {
+        self.0.get(&(kind.name(), sharpe.to_bits())).copied().unwrap_or(sharpe)
+    }
+}
+
 /// What became of one market.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub struct Tried {
     pub job: Job,
+    /// Strength of the planted edge: the Sharpe ratio of its natural strategy on one symbol before costs.
+    pub planted: f64,
     pub sessions: u32,
     /// Sessions whose search beat its null searches.
     pub selected: u32,
@@ -133,8 +174,9 @@ impl Calibration<'_> {
             Kind::Dying => shadow_ms,
             _ => shadow_ms + i64::from(days.shadow) * DAY_MS,
         };
+        let planted = edge(job).map_or(0.0, |kind| self.strengths.get(kind, job.sharpe));
         if let Some(kind) = edge(job) {
-            let lasting = EdgeSpec::lasting(kind, self.symbols.to_vec(), job.sharpe);
+            let lasting = EdgeSpec::lasting(kind, self.symbols.to_vec(), planted);
             spec.edges = vec![EdgeSpec { interval: self.interval, end_ms: Some(ends_ms), ..lasting }];
         }
         let market = SimulatedMarket::new(spec)?;
@@ -145,6 +187,7 @@ impl Calibration<'_> {
             session: self.session,
             costs,
             gate: self.gate,
+            staying: self.staying,
             max_p_value: self.max_p_value,
             numbers: Numbers::FIRST,
             days: Days { live, ..days },
@@ -152,25 +195,15 @@ impl Calibration<'_> {
             recent_trades: self.recent_trades,
         };
         let cut = |from_ms: i64, to_ms: i64| self.cut(&market, from_ms, to_ms);
+        let splits: Vec<i64> = (0..self.sessions.max(1)).map(|n| split_ms + i64::from(n) * DAY_MS).collect();
+        let program = Program { splits_ms: &splits, until_ms: i64::MAX, placebo: false, seed };
+        let found = rehearse(&plan, engine, &cut, program, stop, &mut |_| {})?;
         let mut tried: Option<Tried> = None;
-        let (mut numbers, mut immigrants, mut live_at) = (Numbers::FIRST, Vec::new(), Vec::new());
-        for session in 0..self.sessions.max(1) {
-            let split_ms = split_ms + i64::from(session) * DAY_MS;
-            let begins_ms = split_ms + i64::from(days.holdout) * DAY_MS;
-            numbers.promotions = live_at.iter().filter(|at| **at <= begins_ms).count() as u64;
-            let plan = TrialPlan { numbers, ..plan };
-            let seed = seed.child("session", u64::from(session));
-            let found = trial(&plan, engine, &cut, split_ms, seed, std::mem::take(&mut immigrants), stop)?;
-            let after = found.live_after_days.map(|days| begins_ms + (days * DAY_MS as f64) as i64);
-            live_at.extend(after.into_iter().flat_map(|at| vec![at; found.promoted as usize]));
-            let selected = found.searched.p_value <= self.max_p_value;
-            numbers.session += 1;
-            numbers.selected += u64::from(selected);
-            let carried = found.champions.iter();
-            immigrants = carried.map(|(s, seen)| Immigrant { strategy: s.clone(), seen: *seen }).collect();
+        for session in found {
+            let selected = session.trial.searched.p_value <= self.max_p_value;
             match &mut tried {
-                Some(tried) => tried.add(&found, selected),
-                None => tried = Some(Tried::new(job, &found, selected)),
+                Some(tried) => tried.add(&session.trial, selected),
+                None => tried = Some(Tried::new((job, planted), &session.trial, selected)),
             }
         }
         // There was at least one session.
@@ -207,9 +240,10 @@ fn edge(job: Job) -> Option<EdgeKind> {
 }
 
 impl Tried {
-    fn new(job: Job, trial: &Trial, selected: bool) -> Self {
+    fn new((job, planted): (Job, f64), trial: &Trial, selected: bool) -> Self {
         Self {
             job,
+            planted,
             sessions: 1,
             selected: u32::from(selected),
             entered: u32::from(trial.entered > 0),
@@ -247,8 +281,10 @@ impl Tried {
 #[allow(missing_docs)]
 pub struct Row {
     pub kind: Kind,
-    /// Of the edge; null without one.
+    /// That the edge gives whoever knows it, after costs; null without an edge.
     pub sharpe: Option<f64>,
+    /// Mean strength of the planted edges: of their natural strategy on one symbol before costs.
+    pub planted_sharpe: Option<f64>,
     pub markets: u64,
     /// Markets with at least one live promotion.
     pub promoted: u64,
@@ -290,6 +326,7 @@ pub fn rows(tried: &[Tried]) -> Vec<Row> {
         Row {
             kind,
             sharpe: kind.has_edge().then_some(sharpe),
+            planted_sharpe: kind.has_edge().then(|| of.iter().map(|t| t.planted).sum::<f64>() / markets as f64),
             markets,
             promoted,
             rate: promoted as f64 / markets as f64,

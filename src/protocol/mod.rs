@@ -16,8 +16,10 @@ pub mod calibration;
 mod config;
 mod null;
 mod online;
+mod rehearsal;
 mod session;
 mod standing;
+pub mod strength;
 #[cfg(test)]
 mod tests;
 mod timeline;
@@ -26,6 +28,7 @@ mod trial;
 pub use config::{ProtocolConfig, ProtocolConfigError};
 pub use null::null_window;
 pub use online::{Numbers, gamma, level};
+pub use rehearsal::{Cut, Program, Rehearsed, rehearse};
 pub use session::{Advanced, Candidate, Immigrant, Plan, SearchedP, Session, SessionState};
 pub use standing::{Book, Judged, Standing, judge};
 pub use timeline::{Searchable, SeenBefore, SeenUntil, Split, Unseen};

@@ -1,9 +1,9 @@
 //! The protocol on small simulated markets: nothing leaks, nothing depends on where it was stopped.
 
-use super::calibration::{Calibration, Job, Kind, rows};
+use super::calibration::{Calibration, Job, Kind, Strengths, rows};
 use super::*;
 use crate::engine::{Costs, Engine, EngineConfig, SymbolWindow, Window, WindowError};
-use crate::lifecycle::{ProtocolGate, Thresholds};
+use crate::lifecycle::{ProtocolGate, StayingConfig, Thresholds};
 use crate::market::simulated::{EdgeKind, EdgeSpec, MarketSpec, SimulatedMarket};
 use crate::market::{Interval, MarketKind, Symbol};
 use crate::search::{SearchConfig, Step};
@@ -183,7 +183,13 @@ fn null_markets_keep_what_they_should() {
     assert_eq!(part, closes(&mirrored, 0)[..part.len()]);
 }
 
-fn calibration<'a>(plan: Plan<'a>, symbols: &'a [Symbol], costs: &'a Costs, gate: &'a ProtocolGate) -> Calibration<'a> {
+fn calibration<'a>(
+    plan: Plan<'a>,
+    symbols: &'a [Symbol],
+    costs: &'a Costs,
+    gate: &'a ProtocolGate,
+    (strengths, staying): &'a (Strengths, StayingConfig),
+) -> Calibration<'a> {
     Calibration {
         seed: Seed(7),
         symbols,
@@ -191,6 +197,8 @@ fn calibration<'a>(plan: Plan<'a>, symbols: &'a [Symbol], costs: &'a Costs, gate
         session: plan,
         costs,
         gate,
+        staying,
+        strengths,
         max_p_value: 0.1,
         days: Days { search: 25, holdout: 15, shadow: 20, live: 10 },
         warmup_days: 5,
@@ -212,7 +220,9 @@ fn a_strong_edge_goes_live_and_noise_does_not() {
     let (search, protocol) = (search(), ProtocolConfig { null_searches: 9, ..ProtocolConfig::default() });
     let (symbols, costs, gate) = (symbols(), Costs::default(), ProtocolGate::new(limits).unwrap());
     let plan = Plan { search: &search, protocol: &protocol, candidates: 4 };
-    let calibration = calibration(plan, &symbols, &costs, &gate);
+    // Without a measured one, an edge is planted as strongly as is asked.
+    let others = (Strengths::default(), StayingConfig::default());
+    let calibration = calibration(plan, &symbols, &costs, &gate, &others);
     let engine = Engine::new(EngineConfig::default());
     let run = |kind, sharpe, number| calibration.run(Job { kind, sharpe, number }, &engine, &|| false).unwrap();
     let strong: Vec<_> = (0..2).map(|number| run(Kind::MeanReversion, 40.0, number)).collect();

@@ -5,12 +5,18 @@
 //! gate on evidence made by [`Standing`]. Looks at the future of its candles only where the daemon would, once it has
 //! come.
 
-use super::{Immigrant, Numbers, Plan, SearchedP, SeenBefore, SeenUntil, Session, SessionState, Split, judge, level};
+use super::{
+    Immigrant, Numbers, Plan, SearchedP, SeenBefore, SeenUntil, Session, SessionState, Split, Standing, judge, level,
+};
 use crate::engine::{Costs, Engine, EvaluationError, Outcome, Wanted, Window, WindowError};
-use crate::lifecycle::{EValues, Gate, GateEvidence, ShadowEvidence, State, Transition, Verdict};
+use crate::lifecycle::{
+    Decision, EValues, Gate, GateEvidence, ShadowEvidence, State, StayingConfig, StayingDetectors, Transition, Verdict,
+    results_in_risk,
+};
 use crate::search::Stopped;
 use genome::{Strategy, random::Seed};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 const DAY_MS: i64 = 86_400_000;
 
@@ -35,6 +41,8 @@ pub struct TrialPlan<'a> {
     pub costs: &'a Costs,
     /// Who decides.
     pub gate: &'a dyn Gate,
+    /// Detectors of an edge that has gone.
+    pub staying: &'a StayingConfig,
     /// P-value up to which a search counts as having beaten its null searches.
     pub max_p_value: f64,
     /// Where the online procedure stands.
@@ -48,7 +56,7 @@ pub struct TrialPlan<'a> {
 }
 
 /// What became of the session's candidates.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Trial {
     /// Of the session.
     pub searched: SearchedP,
@@ -73,8 +81,33 @@ pub struct Trial {
     pub left_after_days: Option<f64>,
     /// Whether a live strategy was watched after the shadow period.
     pub watched: bool,
+    /// How many candidates missed which requirement when the gate last looked at them.
+    pub missed: BTreeMap<String, u32>,
     /// The candidates and what shaped them: what a later session may begin with.
     pub champions: Vec<(Strategy, SeenUntil)>,
+}
+
+/// A candidate that entered shadow.
+struct InShadow {
+    strategy: Strategy,
+    evidence: GateEvidence,
+    standing: Standing,
+    /// Results of its hold-out in units of risk.
+    expected_r: Vec<f64>,
+    /// What it missed at the last review.
+    missed: Vec<String>,
+}
+
+fn missed(decision: &Decision) -> Vec<String> {
+    decision.checks.iter().filter(|check| !check.passed).map(|check| check.name.clone()).collect()
+}
+
+impl Trial {
+    fn note(&mut self, missed: Vec<String>) {
+        for name in missed {
+            *self.missed.entry(name).or_default() += 1;
+        }
+    }
 }
 
 /// Why a trial came to nothing.
@@ -136,9 +169,10 @@ pub fn trial(
         promoted: 0,
         left_after_days: None,
         watched: false,
+        missed: BTreeMap::new(),
         champions,
     };
-    let mut shadows = Vec::new();
+    let mut shadows: Vec<InShadow> = Vec::new();
     for (rank, (candidate, judged)) in candidates.iter().zip(judged).enumerate() {
         let Ok(mut judged) = judged else { continue };
         let most = plan.session.candidates;
@@ -151,12 +185,21 @@ pub fn trial(
             protocol: Some(judged.standing.evidence()),
             ..GateEvidence::default()
         };
-        if plan.gate.decide(State::Candidate, &evidence).verdict == Verdict::Move(Transition::EnterShadow) {
-            trial.entered += 1;
-            shadows.push((candidate.individual.strategy.clone(), evidence, judged.standing));
+        let decision = plan.gate.decide(State::Candidate, &evidence);
+        if decision.verdict != Verdict::Move(Transition::EnterShadow) {
+            trial.note(missed(&decision));
+            continue;
         }
+        trial.entered += 1;
+        shadows.push(InShadow {
+            strategy: candidate.individual.strategy.clone(),
+            evidence,
+            standing: judged.standing,
+            expected_r: results_in_risk(&judged.holdout_trades),
+            missed: Vec::new(),
+        });
     }
-    let mut live: Option<(Strategy, GateEvidence, i64)> = None;
+    let mut live: Option<(Strategy, GateEvidence, Vec<f64>, i64)> = None;
     let last_ms = end_ms + i64::from(days.shadow) * DAY_MS;
     let mut at_ms = end_ms;
     while !shadows.is_empty() && at_ms < last_ms {
@@ -165,31 +208,39 @@ pub fn trial(
             return Err(TrialError::Stopped);
         }
         let window = cut(end_ms, at_ms)?;
-        let strategies: Vec<Strategy> = shadows.iter().map(|(s, ..)| s.clone()).collect();
+        let strategies: Vec<Strategy> = shadows.iter().map(|s| s.strategy.clone()).collect();
         let outcomes = evaluate(engine, &strategies, &window, plan.costs)?;
         let mut staying = Vec::new();
-        for ((strategy, before, standing), outcome) in std::mem::take(&mut shadows).into_iter().zip(outcomes) {
-            let protocol = outcome.ledger.as_ref().map(|ledger| standing.with(ledger, &window));
+        for (mut one, outcome) in std::mem::take(&mut shadows).into_iter().zip(outcomes) {
+            let protocol = outcome.ledger.as_ref().map(|ledger| one.standing.with(ledger, &window));
             if let Some(total) = protocol.as_ref().and_then(|p| p.total) {
                 raise(&mut trial.best_total_log_e, total);
             }
             let shadow = ShadowEvidence::of(&outcome, end_ms, at_ms, plan.recent_trades);
-            let evidence = GateEvidence { shadow: Some(shadow), protocol, ..before.clone() };
-            match plan.gate.decide(State::Shadow, &evidence).verdict {
-                Verdict::Hold => staying.push((strategy, before, standing)),
+            let evidence = GateEvidence { shadow: Some(shadow), protocol, ..one.evidence.clone() };
+            let decision = plan.gate.decide(State::Shadow, &evidence);
+            match decision.verdict {
+                Verdict::Hold => {
+                    one.missed = missed(&decision);
+                    staying.push(one);
+                }
                 Verdict::Move(Transition::GoLive) => {
                     trial.promoted += 1;
                     trial.live_after_days.get_or_insert((at_ms - end_ms) as f64 / DAY_MS as f64);
-                    live.get_or_insert((strategy, before, at_ms));
+                    let shadow_r = outcome.ledger.map(|ledger| results_in_risk(&ledger.trades)).unwrap_or_default();
+                    let expected_r = [one.expected_r, shadow_r].concat();
+                    live.get_or_insert((one.strategy, one.evidence, expected_r, at_ms));
                 }
-                Verdict::Move(_) => {}
+                Verdict::Move(_) => trial.note(missed(&decision)),
             }
         }
         shadows = staying;
     }
+    shadows.into_iter().for_each(|one| trial.note(one.missed));
     let watch_ms = i64::from(days.live) * DAY_MS;
-    if let (Some((strategy, before, from_ms)), true) = (live, watch_ms > 0) {
+    if let (Some((strategy, before, expected_r, from_ms)), true) = (live, watch_ms > 0) {
         trial.watched = true;
+        let detectors = StayingDetectors::calibrate(&expected_r, plan.staying, seed.child("staying", 0));
         let mut at_ms = from_ms;
         while at_ms < last_ms + watch_ms {
             at_ms = (at_ms + plan.review_ms.max(1)).min(last_ms + watch_ms);
@@ -199,7 +250,9 @@ pub fn trial(
             let window = cut(from_ms, at_ms)?;
             let outcome = evaluate(engine, std::slice::from_ref(&strategy), &window, plan.costs)?.remove(0);
             let run = ShadowEvidence::of(&outcome, from_ms, at_ms, plan.recent_trades);
-            let evidence = GateEvidence { live: Some(run), ..before.clone() };
+            let live_r = outcome.ledger.map(|ledger| results_in_risk(&ledger.trades)).unwrap_or_default();
+            let staying = (!live_r.is_empty()).then(|| detectors.judge(&live_r));
+            let evidence = GateEvidence { live: Some(run), staying, ..before.clone() };
             if plan.gate.decide(State::Live, &evidence).verdict != Verdict::Hold {
                 trial.left_after_days = Some((at_ms - last_ms) as f64 / DAY_MS as f64);
                 break;

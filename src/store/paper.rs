@@ -234,6 +234,34 @@ impl Store {
         .await
     }
 
+    /// Results, in units of risk and in order of entry, of the trades on which a strategy's edge was proven: those of
+    /// its newest hold-out and of its ended shadow runs.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn proving_results(&self, strategy_id: Uuid) -> Result<Vec<f64>, StoreError> {
+        self.transaction("proving_results", |tx| async move {
+            let tx = &tx;
+            let sql = "with judged as (
+                    select r.id from backtest_runs r where r.strategy_id = $1 and r.status = 'completed'
+                        and exists (select from backtest_trades t where t.run_id = r.id and t.segment = 'test')
+                    order by r.started_at desc, r.id limit 1),
+                proving as (
+                    select entry_time_ms, symbol, profit, risk, exit_reason
+                    from backtest_trades where run_id in (select id from judged) and segment = 'test'
+                    union all
+                    select t.entry_time_ms, t.symbol, t.profit, t.risk, t.exit_reason
+                    from paper_trades t join paper_runs r on r.id = t.run_id
+                    where r.strategy_id = $1 and r.phase = 'shadow' and r.ended_at is not null)
+                select profit::double precision / risk::double precision
+                from proving where risk::double precision > 0 and exit_reason <> 'end_of_window'
+                order by entry_time_ms, symbol";
+            let rows = tx.rows(sql, &[&strategy_id]).await?;
+            rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+        })
+        .await
+    }
+
     /// Closed paper trades of a strategy, those that ended last first.
     ///
     /// # Errors

@@ -5,5 +5,6 @@
 mod backtest;
 mod calibrate;
 mod prove;
+mod rehearse;
 mod search;
 mod support;

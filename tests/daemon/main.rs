@@ -13,6 +13,7 @@ mod browser;
 mod demo;
 mod interrupted;
 mod json;
+mod islands;
 mod kills;
 mod operators;
 mod process;

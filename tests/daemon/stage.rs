@@ -43,6 +43,7 @@ const SETTINGS: &[(&str, &str)] = &[
     ("SG__LIFECYCLE__MAX_P_VALUE", "1"),
     ("SG__LIFECYCLE__HOLDOUT_MIN_E_VALUE", "0.5"),
     ("SG__LIFECYCLE__SHADOW_MIN_E_VALUE", "1"),
+    ("SG__LIFECYCLE__SHADOW_PROMISE_FRACTION", "0"),
     ("SG__SEARCH__ELITES", "6"),
     ("SG__SEARCH__MIN_TRADES", "10"),
     ("SG__SEARCH__VARIATION__TIMEFRAMES", "15m,30m"),

@@ -1,0 +1,49 @@
+//! Options for how large the sessions of a trial are.
+
+use super::CliError;
+use crate::{config::Config, market::Interval, protocol::Days, search::SearchConfig};
+use clap::Args;
+
+/// How large each session is; the configuration's where no option says otherwise.
+#[derive(Args, Clone, Debug)]
+pub struct SizeArgs {
+    /// Strategies in a generation [default: search.population_size]
+    #[arg(long, value_name = "COUNT")]
+    population: Option<usize>,
+    /// Generations of each search [default: search.generations]
+    #[arg(long, value_name = "COUNT")]
+    generations: Option<u32>,
+    /// Days that a search sees [default: daemon.backtest_days]
+    #[arg(long, value_name = "DAYS")]
+    search_days: Option<u32>,
+    /// Days of hold-out after them [default: daemon.holdout_days]
+    #[arg(long, value_name = "DAYS")]
+    holdout_days: Option<u32>,
+}
+
+impl SizeArgs {
+    /// The settings of each search on candles of `interval`.
+    ///
+    /// # Errors
+    /// When they make no sense.
+    pub fn search(&self, config: &Config, interval: Interval) -> Result<SearchConfig, CliError> {
+        let mut search = config.search.for_interval(interval);
+        search.population_size = self.population.unwrap_or(search.population_size);
+        search.generations = self.generations.unwrap_or(search.generations);
+        search.elites = search.elites.min(search.population_size);
+        search.remembered_hashes = search.remembered_hashes.max(search.population_size);
+        search.validate().map_err(|e| CliError::Usage(format!("search.{e}")))?;
+        Ok(search)
+    }
+
+    /// How long each stretch of a trial is; `live` days after shadow are watched.
+    #[must_use]
+    pub fn days(&self, config: &Config, live: u32) -> Days {
+        Days {
+            search: self.search_days.unwrap_or(config.daemon.backtest_days).max(1),
+            holdout: self.holdout_days.unwrap_or(config.daemon.holdout_days).max(1),
+            shadow: config.lifecycle.shadow_max_days.ceil() as u32,
+            live,
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Islands of the search: each with its own symbols, candles and seed.
+
+use crate::market::{Interval, Symbol};
+use serde::Deserialize;
+use std::str::FromStr;
+
+/// One island, written `NAME:SYMBOL[+SYMBOL...][:INTERVAL[:SEED]]`: `majors:BTCUSDT+ETHUSDT`, `hourly:SOLUSDT:1h:42`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct IslandConfig {
+    /// Its name in the store, in metrics and on pages.
+    pub name: String,
+    /// Symbols that its strategies are searched on.
+    pub symbols: Vec<Symbol>,
+    /// Candles that they are searched on; those of `daemon.interval` without.
+    pub interval: Option<Interval>,
+    /// Root of its randomness; that of `daemon.seed` without.
+    pub seed: Option<u64>,
+}
+
+/// Names that sessions of other kinds have.
+const TAKEN: [&str; 2] = ["review", "placebo"];
+
+impl FromStr for IslandConfig {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = |why: String| {
+            format!("{text:?} is not an island such as majors:BTCUSDT+ETHUSDT or hourly:SOLUSDT:1h:42: {why}")
+        };
+        let parts: Vec<&str> = text.trim().split(':').collect();
+        let (&[name, symbols], rest) = parts.split_at(parts.len().min(2)) else {
+            return Err(wrong("it names no symbols".to_owned()));
+        };
+        if rest.len() > 2 {
+            return Err(wrong("it has more than four parts".to_owned()));
+        }
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
+        if name.is_empty() || name.len() > 40 || !name.chars().all(plain) {
+            return Err(wrong("its name must be 1 to 40 of a-z, 0-9, - and _".to_owned()));
+        }
+        if TAKEN.contains(&name) {
+            return Err(wrong(format!("the name {name:?} is taken by the daemon itself")));
+        }
+        let symbols = symbols.split('+').map(str::parse).collect::<Result<Vec<Symbol>, _>>().map_err(wrong)?;
+        if let Some(twin) = symbols.iter().enumerate().find(|(i, s)| symbols[..*i].contains(s)) {
+            return Err(wrong(format!("it names {} twice", twin.1)));
+        }
+        let part = |i: usize| rest.get(i).copied().filter(|part| !part.is_empty());
+        let interval = part(0).map(str::parse::<Interval>).transpose().map_err(|e| wrong(e.to_string()))?;
+        let seed = |part: &str| part.parse::<u64>().map_err(|_| wrong(format!("the seed {part:?} is not a number")));
+        Ok(Self { name: name.to_owned(), symbols, interval, seed: part(1).map(seed).transpose()? })
+    }
+}
+
+impl TryFrom<String> for IslandConfig {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+/// The first name that two islands have.
+pub(super) fn twin(islands: &[IslandConfig]) -> Option<&str> {
+    islands.iter().enumerate().find(|(i, a)| islands[..*i].iter().any(|b| a.name == b.name)).map(|(_, a)| &*a.name)
+}
