@@ -288,27 +288,28 @@ mod x86 {
         spread_lanes(rows, 8 * eights..lanes, out, stride);
     }
 
-    /// Rows to columns.
+    /// Rows to columns. Written out: closures that do not inline would pass the vectors through memory.
     #[target_feature(enable = "avx512f")]
+    #[inline]
     fn transposed(r: [__m512d; 8]) -> [__m512d; 8] {
-        let low = [0, 2, 4, 6].map(|k| _mm512_unpacklo_pd(r[k], r[k + 1]));
-        let high = [0, 2, 4, 6].map(|k| _mm512_unpackhi_pd(r[k], r[k + 1]));
+        let (l01, h01) = (_mm512_unpacklo_pd(r[0], r[1]), _mm512_unpackhi_pd(r[0], r[1]));
+        let (l23, h23) = (_mm512_unpacklo_pd(r[2], r[3]), _mm512_unpackhi_pd(r[2], r[3]));
+        let (l45, h45) = (_mm512_unpacklo_pd(r[4], r[5]), _mm512_unpackhi_pd(r[4], r[5]));
+        let (l67, h67) = (_mm512_unpacklo_pd(r[6], r[7]), _mm512_unpackhi_pd(r[6], r[7]));
         // Columns 0 and 4, and 2 and 6, of the upper and of the lower four rows; then the odd ones.
-        let even = [0, 2].map(|k| {
-            (_mm512_shuffle_f64x2::<0x88>(low[k], low[k + 1]), _mm512_shuffle_f64x2::<0xDD>(low[k], low[k + 1]))
-        });
-        let odd = [0, 2].map(|k| {
-            (_mm512_shuffle_f64x2::<0x88>(high[k], high[k + 1]), _mm512_shuffle_f64x2::<0xDD>(high[k], high[k + 1]))
-        });
+        let (u04, u26) = (_mm512_shuffle_f64x2::<0x88>(l01, l23), _mm512_shuffle_f64x2::<0xDD>(l01, l23));
+        let (d04, d26) = (_mm512_shuffle_f64x2::<0x88>(l45, l67), _mm512_shuffle_f64x2::<0xDD>(l45, l67));
+        let (u15, u37) = (_mm512_shuffle_f64x2::<0x88>(h01, h23), _mm512_shuffle_f64x2::<0xDD>(h01, h23));
+        let (d15, d37) = (_mm512_shuffle_f64x2::<0x88>(h45, h67), _mm512_shuffle_f64x2::<0xDD>(h45, h67));
         [
-            _mm512_shuffle_f64x2::<0x88>(even[0].0, even[1].0),
-            _mm512_shuffle_f64x2::<0x88>(odd[0].0, odd[1].0),
-            _mm512_shuffle_f64x2::<0x88>(even[0].1, even[1].1),
-            _mm512_shuffle_f64x2::<0x88>(odd[0].1, odd[1].1),
-            _mm512_shuffle_f64x2::<0xDD>(even[0].0, even[1].0),
-            _mm512_shuffle_f64x2::<0xDD>(odd[0].0, odd[1].0),
-            _mm512_shuffle_f64x2::<0xDD>(even[0].1, even[1].1),
-            _mm512_shuffle_f64x2::<0xDD>(odd[0].1, odd[1].1),
+            _mm512_shuffle_f64x2::<0x88>(u04, d04),
+            _mm512_shuffle_f64x2::<0x88>(u15, d15),
+            _mm512_shuffle_f64x2::<0x88>(u26, d26),
+            _mm512_shuffle_f64x2::<0x88>(u37, d37),
+            _mm512_shuffle_f64x2::<0xDD>(u04, d04),
+            _mm512_shuffle_f64x2::<0xDD>(u15, d15),
+            _mm512_shuffle_f64x2::<0xDD>(u26, d26),
+            _mm512_shuffle_f64x2::<0xDD>(u37, d37),
         ]
     }
 
