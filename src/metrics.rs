@@ -84,6 +84,10 @@ declare! {
     Count CACHE_HITS_TOTAL = "sg_ai_cache_hits_total" [] (Counter);
     /// Look-ups in that cache that found nothing.
     Count CACHE_MISSES_TOTAL = "sg_ai_cache_misses_total" [] (Counter);
+    /// What the candle cache takes, where it has a budget.
+    Level CANDLE_CACHE_BYTES = "sg_ai_candle_cache_bytes" [] (Gauge);
+    /// Months and former contents of months that the candle cache's budget removed in this process.
+    Counter CANDLE_CACHE_EVICTIONS_TOTAL = "sg_ai_candle_cache_evictions_total" [] (Counter);
     /// Free space of the file system that a directory lies on.
     Level DISK_FREE_BYTES = "sg_ai_disk_free_bytes" ["directory"] (Gauge);
     /// Size of the file system that a directory lies on.
@@ -159,6 +163,12 @@ declare! {
     Mirrored EXCHANGE_TIMESTAMP_SECONDS = "sg_ai_exchange_timestamp_seconds" [] (Gauge);
     /// Time since any feed was last refreshed with success.
     Mirrored FEED_REFRESH_AGE_SECONDS = "sg_ai_feed_refresh_age_seconds" [] (Gauge);
+    /// Whether the live tail of candles is connected: 1 or 0; absent where none runs.
+    Mirrored STREAM_CONNECTED = "sg_ai_stream_connected" [] (Gauge);
+    /// When the newest candle that the live tail told closed, the exchange's time, seconds since the Unix epoch.
+    Mirrored STREAM_LAST_CANDLE_TIMESTAMP_SECONDS = "sg_ai_stream_last_candle_timestamp_seconds" [] (Gauge);
+    /// Connections of the live tail after its first one; from zero with the process that runs it.
+    Mirrored STREAM_RECONNECTS_TOTAL = "sg_ai_stream_reconnects_total" [] (Counter);
     /// What waits, by queue: candidates for a judgement, backtests for a worker, notifications for delivery.
     Mirrored QUEUE_DEPTH = "sg_ai_queue_depth" ["queue"] (Gauge);
     /// Open drift alerts of live deployments by severity.
@@ -198,7 +208,7 @@ const STARTING: &[(CounterBy, &[&str])] = &[
     (HTTP_RESPONSES_TOTAL, &["2xx", "4xx", "5xx"]),
     (
         STEP_FAILURES_TOTAL,
-        &["continuous", "shadow", "deployments", "review", "outbox", "audit", "audit-anchor", "gauges"],
+        &["continuous", "shadow", "deployments", "review", "outbox", "audit", "audit-anchor", "gauges", "cache"],
     ),
     // Of so many transactions the two that every scrape makes.
     (QUERY_FAILURES_TOTAL, &["overview", "eyes"]),

@@ -10,30 +10,21 @@ use genome::{StrategyFile, random::Seed};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use sg_ai::{
-    daemon::replay::{Recipe, RunConfig},
-    engine::{Costs, Engine, EngineConfig, ExitReason, Outcome, SymbolWindow, Wanted, Window},
-    lifecycle::{Check, Decision, Transition, Verdict},
+    daemon::replay::Recipe,
     market::{
         CandleCache, Interval, MarketKind, Symbol,
         cache::Provenance,
         simulated::{MarketSpec, SimulatedMarket},
     },
-    store::{
-        CandidateRecord, DeadLetterKind, Judgement, NewDeadLetter, NewPaperRun, NewSession, NewStrategy, PaperPass,
-        Store, TransitionRecord, WindowStat,
-    },
+    store::{DeadLetterKind, NewDeadLetter, Store},
 };
-use std::{process::Output, sync::Arc};
-use support::{TestDatabase, database};
+use std::process::Output;
+use support::{
+    TestDatabase, database,
+    story::{START_MS, Story, day},
+};
 use tempfile::TempDir;
 use uuid::Uuid;
-
-/// 2024-01-01.
-const START_MS: i64 = 1_704_067_200_000;
-const DAY_MS: i64 = 86_400_000;
-const fn day(n: i64) -> i64 {
-    START_MS + n * DAY_MS
-}
 
 const CROSS: &str = r#"{"name": "cross", "timeframe": "15m",
     "long": {"entry": "ema(5) crosses above ema(30)", "exit": "ema(5) crosses below ema(30)"},
@@ -74,117 +65,24 @@ impl Place {
         self.cache.merge(MarketKind::Spot, &self.symbol, &changed, &provenance).await.unwrap();
     }
 
-    fn config(&self) -> RunConfig {
-        RunConfig {
-            market: MarketKind::Spot,
-            symbols: vec![self.symbol.clone()],
-            interval: Interval::M15,
-            costs: Costs::default(),
-            initial_capital: 7_000.0,
-            code_version: env!("CARGO_PKG_VERSION").to_owned(),
-        }
-    }
-
-    async fn window(&self, from_ms: i64, to_ms: i64) -> Window {
-        let candles = self.cache.load(MarketKind::Spot, &self.symbol, Interval::M15, START_MS, to_ms).await.unwrap();
-        let symbol = SymbolWindow {
+    fn story(&self) -> Story<'_> {
+        Story {
+            cache: &self.cache,
+            store: &self.store,
             market: MarketKind::Spot,
             symbol: self.symbol.clone(),
-            candles: Arc::new(candles),
-            finer: None,
-            funding: Arc::from([]),
-        };
-        Window::new(from_ms, to_ms, vec![symbol]).unwrap()
-    }
-
-    async fn outcome(&self, from_ms: i64, to_ms: i64) -> Outcome {
-        let engine = Engine::new(EngineConfig { initial_capital: 7_000.0, ..EngineConfig::default() });
-        let strategy = StrategyFile::parse(CROSS).unwrap().strategy;
-        let wanted = Wanted { ledger: true, ..Wanted::default() };
-        let window = self.window(from_ms, to_ms).await;
-        engine.evaluate(&[strategy], &window, &Costs::default(), wanted).pop().unwrap().unwrap()
+            name: "<b>cross</b>",
+            island: "main",
+            genome: StrategyFile::parse(CROSS).unwrap().strategy,
+        }
     }
 
     /// Stores the strategy as the daemon does: searched on days 10 to 30, held out to day 40, in shadow to day 50.
     async fn store_story(&self) -> Uuid {
         let lease = self.store.try_acquire_lease("work").await.unwrap().unwrap();
-        let token = lease.token();
-        let spec = NewSession {
-            island: "main".to_owned(),
-            number: 1,
-            seed: Seed(1),
-            config: json!({}),
-            symbols: vec![self.symbol.clone()],
-            market: MarketKind::Spot,
-            timeframe: Interval::M15,
-            window_from_ms: day(10),
-            holdout_from_ms: day(30),
-            window_to_ms: day(40),
-            data_version: self.window(day(10), day(40)).await.data_version(),
-            code_version: env!("CARGO_PKG_VERSION").to_owned(),
-        };
-        let session = self.store.open_session(&token, &spec).await.unwrap();
-        let genome = StrategyFile::parse(CROSS).unwrap().strategy;
-        let strategy = NewStrategy {
-            id: Uuid::now_v7(),
-            name: "<b>cross</b>".to_owned(),
-            genome: serde_json::to_value(&genome).unwrap(),
-            canonical: genome.to_string(),
-            genome_hash: genome.hash().to_string(),
-            kind: "evolved".to_owned(),
-            version: "1.0.0".to_owned(),
-            parent_hashes: Vec::new(),
-            generation: 3,
-            island: Some("main".to_owned()),
-            session_id: Some(session.id),
-            symbols: vec![self.symbol.clone()],
-            market: MarketKind::Spot,
-            timeframe: Interval::M15,
-            seen_until_ms: Some(day(40)),
-            created_by: "search".to_owned(),
-        };
-        let id = strategy.id;
-        let check = Check { name: "holdout.trades".into(), needed: ">= 1".into(), had: Some(7.0), passed: true };
-        let decision = Decision {
-            verdict: Verdict::Move(Transition::EnterShadow),
-            summary: "meets every requirement".to_owned(),
-            checks: vec![check],
-        };
-        let mut transition =
-            TransitionRecord::from_decision(id, "made/1", decision, json!({}), "gate", day(40)).unwrap();
-        let config = serde_json::to_value(self.config()).unwrap();
-        transition.run = Some(NewPaperRun { warmup_from_ms: START_MS, config });
-        let recipe = Recipe { config: self.config(), warmup_from_ms: START_MS, data_to_ms: Some(day(40)) };
-        let stat = async |from_ms, to_ms| {
-            let outcome = self.outcome(from_ms, to_ms).await;
-            let trades = outcome.ledger.unwrap().trades;
-            Some(WindowStat { from_ms, to_ms, performance: outcome.performance, trades })
-        };
-        let judgement = Judgement {
-            backtest: stat(day(10), day(30)).await,
-            holdout: stat(day(30), day(40)).await,
-            parameters: serde_json::to_value(&recipe).unwrap(),
-            standing: None,
-            transition: Some(transition),
-            ..Judgement::default()
-        };
-        let candidate = CandidateRecord { strategy, judgement };
-        self.store.finish_session(&token, session.id, &[candidate], &[]).await.unwrap();
-        let run = self.store.strategy(&id.to_string()).await.unwrap().paper_runs[0].id;
-        let outcome = self.outcome(day(40), day(50)).await;
-        let ledger = outcome.ledger.unwrap();
-        let closed: Vec<_> = ledger.trades.into_iter().filter(|t| t.exit_reason != ExitReason::EndOfWindow).collect();
-        let pass = PaperPass {
-            run_id: run,
-            to_ms: day(50),
-            data_version: Some(self.window(day(40), day(50)).await.data_version()),
-            performance: outcome.performance,
-            closed_trades: u32::try_from(closed.len()).unwrap(),
-            open_positions: json!([]),
-            trades: closed,
-            daily_equity: ledger.daily_equity,
-        };
-        self.store.record_paper_pass(&token, &pass).await.unwrap();
+        let (token, story) = (lease.token(), self.story());
+        let id = story.begin(&token).await;
+        story.pass(&token, id, day(40), day(50)).await;
         id
     }
 
@@ -278,7 +176,7 @@ async fn a_report_has_the_figures_of_the_store() {
 #[tokio::test]
 async fn failed_backtests_are_tried_again() {
     let place = Place::new().await;
-    let recipe = Recipe { config: place.config(), warmup_from_ms: START_MS, data_to_ms: None };
+    let recipe = Recipe { config: place.story().config(), warmup_from_ms: START_MS, data_to_ms: None };
     let mut context = serde_json::to_value(&recipe).unwrap();
     context["from_ms"] = day(10).into();
     context["to_ms"] = day(30).into();
@@ -296,7 +194,7 @@ async fn failed_backtests_are_tried_again() {
     assert_eq!(place.json(&["dead-letters", "list", "--json"]).await.1.as_array().unwrap().len(), 2);
 
     let (code, told) = place.json(&["dead-letters", "retry", &good, "--json"]).await;
-    let expected = place.outcome(day(10), day(30)).await.performance;
+    let expected = place.story().outcome(day(10), day(30)).await.performance;
     assert_eq!((code, &told["resolved"]), (Some(0), &json!(true)));
     assert_eq!(told["performance"], serde_json::to_value(&expected).unwrap());
 
@@ -417,4 +315,46 @@ async fn the_archive_is_listed_and_nothing_young_goes_there() {
     assert_eq!((code, text.contains("2 rows of backtest_results are back")), (Some(0), true), "{text}");
     let (_, listed) = place.json(&["archive", "list", "--json"]).await;
     assert_eq!(listed[0]["dropped_at"], Value::Null);
+}
+
+#[tokio::test]
+async fn the_archive_lies_in_a_bucket_by_configuration_alone_and_comes_back() {
+    let place = Place::new().await;
+    place.store_story().await;
+    let (endpoint, objects) = support::s3::start().await;
+    let client = place.database.client().await;
+    let sql = "set session_replication_role = replica;
+        update backtest_results set created_at = created_at - interval '3 years'";
+    client.batch_execute(sql).await.unwrap();
+    let rows = async || -> Vec<String> {
+        let sql = "select b::text from backtest_results b order by 1";
+        client.query(sql, &[]).await.unwrap().iter().map(|row| row.get(0)).collect()
+    };
+    let before = rows().await;
+    let archive = async |args: &[&str]| {
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_sg-ai"));
+        command.arg("archive").args(args).current_dir(place.dir.path()).env_clear();
+        command.env("SG_DATA_DIR", place.dir.path()).env("DATABASE_URL", place.database.url.expose_secret());
+        command.env("SG__STORE__ARCHIVE_URL", "s3://bucket/our/archive").env("SG__MARKET__S3_ENDPOINT", &endpoint);
+        command.env("SG__MARKET__S3_ACCESS_KEY_ID", "key").env("SG__MARKET__S3_SECRET_ACCESS_KEY", "secret");
+        command.output().await.unwrap()
+    };
+    let moved = archive(&["run", "--json"]).await;
+    let moved: Value = serde_json::from_slice(&moved.stdout).unwrap_or_else(|_| panic!("{:?}", told(&moved)));
+    let (id, file) = (moved[0]["id"].as_str().unwrap(), moved[0]["path"].as_str().unwrap());
+    let key = format!("our/archive/{file}");
+    assert_eq!(
+        (rows().await.len(), objects.lock().unwrap().keys().cloned().collect::<Vec<_>>()),
+        (0, vec![key.clone()])
+    );
+    assert!(!place.dir.path().join("archive").exists(), "nothing beside the bucket");
+    let (code, text) = told(&archive(&["verify"]).await);
+    assert_eq!((code, text.contains("1 archives are as they were written")), (Some(0), true), "{text}");
+    let sound = objects.lock().unwrap().insert(key.clone(), "PAR1 gone".into()).unwrap();
+    let (code, text) = told(&archive(&["restore", id]).await);
+    assert_eq!((code, text.contains("has another SHA-256")), (Some(1), true), "{text}");
+    objects.lock().unwrap().insert(key, sound);
+    let (code, text) = told(&archive(&["restore", id]).await);
+    assert_eq!((code, text.contains("2 rows of backtest_results are back")), (Some(0), true), "{text}");
+    assert_eq!(rows().await, before);
 }

@@ -10,34 +10,26 @@ use genome::{StrategyFile, random::Seed};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use sg_ai::{
-    daemon::replay::{Recipe, RunConfig},
-    engine::{Costs, Engine, EngineConfig, ExitReason, Outcome, SymbolWindow, Wanted, Window},
-    lifecycle::{Check, Decision, Transition, Verdict},
+    lifecycle::Transition,
     market::{
-        CandleCache, CandleSeries, Interval, MarketKind, Symbol,
-        cache::Provenance,
-        simulated::{MarketSpec, SimulatedMarket},
+        Binance, CandleCache, CandleSeries, Feed, FundingRate, Interval, MarketConfig, MarketKind, Symbol,
+        budget::{Held, InUse, keep_within},
+        cache::{Part, Provenance},
+        simulated::{ExchangeConfig, MarketSpec, SimulatedExchange, SimulatedMarket},
         snapshot,
     },
-    store::{
-        CandidateRecord, Judgement, NewPaperRun, NewSession, NewStrategy, PaperPass, Store, TransitionRecord,
-        WindowStat,
-    },
+    store::Store,
 };
-use std::sync::Arc;
-use support::{TestDatabase, database};
+use std::{collections::BTreeSet, process::Output, sync::Arc};
+use support::{
+    TestDatabase, database,
+    story::{START_MS, Story, day},
+};
 use tempfile::TempDir;
 use uuid::Uuid;
 
-/// 2024-01-01.
-const START_MS: i64 = 1_704_067_200_000;
-const DAY_MS: i64 = 86_400_000;
 const M15: Interval = Interval::M15;
 const SPOT: MarketKind = MarketKind::Spot;
-
-const fn day(n: i64) -> i64 {
-    START_MS + n * DAY_MS
-}
 
 fn strategy(fast: u32) -> genome::Strategy {
     let text = format!(
@@ -56,15 +48,20 @@ struct Place {
 
 impl Place {
     async fn new() -> Self {
-        let (database, store) = database().await;
-        let dir = TempDir::new().unwrap();
-        let cache = CandleCache::open(&dir.path().join("candles")).unwrap();
+        let place = Self::empty().await;
         let symbols: Vec<Symbol> = ["BTCUSDT", "ETHUSDT"].map(|s| s.parse().unwrap()).to_vec();
         let market = SimulatedMarket::new(MarketSpec::noise(Seed(3), START_MS, &symbols)).unwrap();
         for symbol in &symbols {
             let series = market.candles(symbol, M15, START_MS, day(50)).unwrap();
-            cache.merge(SPOT, symbol, &series, &made()).await.unwrap();
+            place.cache.merge(SPOT, symbol, &series, &made()).await.unwrap();
         }
+        place
+    }
+
+    async fn empty() -> Self {
+        let (database, store) = database().await;
+        let dir = TempDir::new().unwrap();
+        let cache = CandleCache::open(&dir.path().join("candles")).unwrap();
         Self { dir, cache, database, store }
     }
 
@@ -79,131 +76,40 @@ impl Place {
         assert_eq!(self.cache.merge(SPOT, &btc, &revised, &made()).await.unwrap().replaced, 1);
     }
 
-    fn config(symbol: &Symbol) -> RunConfig {
-        RunConfig {
-            market: SPOT,
-            symbols: vec![symbol.clone()],
-            interval: M15,
-            costs: Costs::default(),
-            initial_capital: 7_000.0,
-            code_version: env!("CARGO_PKG_VERSION").to_owned(),
-        }
-    }
-
-    async fn window(&self, symbol: &Symbol, from_ms: i64, to_ms: i64) -> Window {
-        let candles = self.cache.load(SPOT, symbol, M15, START_MS, to_ms).await.unwrap();
-        let symbol = symbol.clone();
-        let funding = Arc::from([]);
-        let window = SymbolWindow { market: SPOT, symbol, candles: Arc::new(candles), finer: None, funding };
-        Window::new(from_ms, to_ms, vec![window]).unwrap()
-    }
-
-    async fn outcome(&self, symbol: &Symbol, fast: u32, from_ms: i64, to_ms: i64) -> Outcome {
-        let engine = Engine::new(EngineConfig { initial_capital: 7_000.0, ..EngineConfig::default() });
-        let wanted = Wanted { ledger: true, ..Wanted::default() };
-        let window = self.window(symbol, from_ms, to_ms).await;
-        engine.evaluate(&[strategy(fast)], &window, &Costs::default(), wanted).pop().unwrap().unwrap()
-    }
-
     /// Searched on days 10 to 30, held out to day 40, in shadow to `shadow_to`; where that is day 45 and `live`, then
     /// live to day 50.
     async fn story(&self, name: &str, symbol: &str, fast: u32, shadow_to: i64, live: bool) -> Uuid {
+        self.story_on(SPOT, name, symbol, fast, shadow_to, live).await
+    }
+
+    async fn story_on(
+        &self,
+        market: MarketKind,
+        name: &str,
+        symbol: &str,
+        fast: u32,
+        shadow_to: i64,
+        live: bool,
+    ) -> Uuid {
         let lease = self.store.try_acquire_lease("work").await.unwrap().unwrap();
         let token = lease.token();
         let symbol: Symbol = symbol.parse().unwrap();
-        let spec = NewSession {
-            island: name.to_owned(),
-            number: 1,
-            seed: Seed(1),
-            config: json!({ "warmup_ms": 10 * DAY_MS }),
-            symbols: vec![symbol.clone()],
-            market: SPOT,
-            timeframe: M15,
-            window_from_ms: day(10),
-            holdout_from_ms: day(30),
-            window_to_ms: day(40),
-            data_version: self.window(&symbol, day(10), day(40)).await.data_version(),
-            code_version: env!("CARGO_PKG_VERSION").to_owned(),
-        };
-        let session = self.store.open_session(&token, &spec).await.unwrap();
-        let genome = strategy(fast);
-        let id = Uuid::now_v7();
-        let new = NewStrategy {
-            id,
-            name: name.to_owned(),
-            genome: serde_json::to_value(&genome).unwrap(),
-            canonical: genome.to_string(),
-            genome_hash: genome.hash().to_string(),
-            kind: "evolved".to_owned(),
-            version: "1.0.0".to_owned(),
-            parent_hashes: Vec::new(),
-            generation: 3,
-            island: Some(name.to_owned()),
-            session_id: Some(session.id),
-            symbols: vec![symbol.clone()],
-            market: SPOT,
-            timeframe: M15,
-            seen_until_ms: Some(day(40)),
-            created_by: "search".to_owned(),
-        };
-        let recipe = Recipe { config: Self::config(&symbol), warmup_from_ms: START_MS, data_to_ms: Some(day(40)) };
-        let stat = async |from_ms, to_ms| {
-            let performance = self.outcome(&symbol, fast, from_ms, to_ms).await.performance;
-            Some(WindowStat { from_ms, to_ms, performance, trades: Vec::new() })
-        };
-        let judgement = Judgement {
-            backtest: stat(day(10), day(30)).await,
-            holdout: stat(day(30), day(40)).await,
-            parameters: serde_json::to_value(&recipe).unwrap(),
-            transition: Some(Self::moves(id, &symbol, Transition::EnterShadow, day(40))),
-            ..Judgement::default()
-        };
-        let candidate = CandidateRecord { strategy: new, judgement };
-        self.store.finish_session(&token, session.id, &[candidate], &[]).await.unwrap();
-        self.pass(id, &symbol, fast, day(40), shadow_to).await;
+        let (cache, store, genome) = (&self.cache, &self.store, strategy(fast));
+        let story = Story { cache, store, market, symbol, name, island: name, genome };
+        let id = story.begin(&token).await;
+        story.pass(&token, id, day(40), shadow_to).await;
         if live {
-            let record = Self::moves(id, &symbol, Transition::GoLive, shadow_to);
+            let record = story.moves(id, Transition::GoLive, shadow_to);
             self.store.apply_transition(&record, Some(&token)).await.unwrap();
-            self.pass(id, &symbol, fast, shadow_to, day(50)).await;
+            story.pass(&token, id, shadow_to, day(50)).await;
         }
         lease.release().await;
         id
     }
 
-    fn moves(id: Uuid, symbol: &Symbol, transition: Transition, at_ms: i64) -> TransitionRecord {
-        let check = Check { name: "made".into(), needed: ">= 1".into(), had: Some(7.0), passed: true };
-        let summary = "meets every requirement".to_owned();
-        let decision = Decision { verdict: Verdict::Move(transition), summary, checks: vec![check] };
-        let mut record = TransitionRecord::from_decision(id, "made/1", decision, json!({}), "gate", at_ms).unwrap();
-        let config = serde_json::to_value(Self::config(symbol)).unwrap();
-        record.run = Some(NewPaperRun { warmup_from_ms: START_MS, config });
-        record
-    }
-
-    async fn pass(&self, id: Uuid, symbol: &Symbol, fast: u32, from_ms: i64, to_ms: i64) {
-        let lease = self.store.try_acquire_lease("paper").await.unwrap().unwrap();
-        let detail = self.store.strategy(&id.to_string()).await.unwrap();
-        let run = detail.paper_runs.iter().find(|r| r.ended_at.is_none()).unwrap();
-        let outcome = self.outcome(symbol, fast, from_ms, to_ms).await;
-        let ledger = outcome.ledger.unwrap();
-        let closed: Vec<_> = ledger.trades.into_iter().filter(|t| t.exit_reason != ExitReason::EndOfWindow).collect();
-        let pass = PaperPass {
-            run_id: run.id,
-            to_ms,
-            data_version: Some(self.window(symbol, from_ms, to_ms).await.data_version()),
-            performance: outcome.performance,
-            closed_trades: u32::try_from(closed.len()).unwrap(),
-            open_positions: json!([]),
-            trades: closed,
-            daily_equity: ledger.daily_equity,
-        };
-        self.store.record_paper_pass(&lease.token(), &pass).await.unwrap();
-        lease.release().await;
-    }
-
-    async fn affected(&self, args: &[&str]) -> Value {
-        let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_sg-ai"))
-            .args(["data", "affected", "--json"])
+    async fn data(&self, args: &[&str]) -> Output {
+        tokio::process::Command::new(env!("CARGO_BIN_EXE_sg-ai"))
+            .arg("data")
             .args(args)
             .current_dir(self.dir.path())
             .env_clear()
@@ -211,7 +117,12 @@ impl Place {
             .env("DATABASE_URL", self.database.url.expose_secret())
             .output()
             .await
-            .unwrap();
+            .unwrap()
+    }
+
+    async fn affected(&self, args: &[&str]) -> Value {
+        let args: Vec<&str> = ["affected", "--json"].into_iter().chain(args.iter().copied()).collect();
+        let output = self.data(&args).await;
         assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
         serde_json::from_slice(&output.stdout).unwrap()
     }
@@ -297,4 +208,126 @@ async fn exactly_what_rested_on_a_revised_candle_is_listed_and_scored_again() {
     assert_eq!(listed(&report), [of("early", &all), of("live", &live), of("shadow", &all)]);
     let islands: Vec<_> = report["sessions"].as_array().unwrap().iter().map(|s| &s["island"]).collect();
     assert_eq!(islands, ["live", "shadow", "early"]);
+}
+
+#[tokio::test]
+async fn what_a_data_version_was_used_for_is_told_by_its_hash() {
+    let place = Place::new().await;
+    let id = place.story("live", "BTCUSDT", 5, day(45), true).await;
+    place.story("other", "ETHUSDT", 8, day(50), false).await;
+    let detail = place.store.strategy(&id.to_string()).await.unwrap();
+    let of = |source: &str| {
+        let stat = detail.stats.iter().find(|s| s.source.name() == source).unwrap();
+        stat.data_version.clone().unwrap()
+    };
+    let (searched, live) = (of("backtest"), of("live"));
+    let report = place.affected(&[&searched[..12]]).await;
+    let uses: Vec<_> = report["uses"].as_array().unwrap().iter().map(|u| (&u["what"], &u["name"])).collect();
+    let (backtest, holdout, session, name) = (json!("backtest"), json!("holdout"), json!("session"), json!("live"));
+    assert_eq!(uses, [(&backtest, &name), (&holdout, &name), (&session, &json!("live/1"))], "{report:#}");
+    assert_eq!((listed(&report), report["changes"].as_array().map(Vec::len)), (vec![], Some(0)));
+
+    // Day 47 is in the live run's version alone; day 20 in all of them.
+    place.revise(day(47)).await;
+    assert_eq!(listed(&place.affected(&[&searched]).await), []);
+    let report = place.affected(&[&live]).await;
+    assert_eq!(listed(&report), [("live".to_owned(), vec!["live".to_owned()])], "{report:#}");
+    assert_eq!(report["changes"][0]["part"], "15m");
+    let text = place.data(&["affected", &live[..10]]).await;
+    let text = String::from_utf8_lossy(&text.stdout).into_owned();
+    assert!(text.starts_with(&format!("data version {live}: 1 results were computed from it\n")), "{text}");
+    assert!(text.contains("1 strategies and 0 sessions rest on them"), "{text}");
+    for wrong in [vec!["affected", "0123456789abcdef"], vec!["affected", &live, "--rescore"]] {
+        assert_eq!(place.data(&wrong).await.status.code(), Some(2), "{wrong:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_revised_funding_payment_is_noticed_and_what_rested_on_it_scored_again() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let place = Place::empty().await;
+    let btc: Symbol = "BTCUSDT".parse().unwrap();
+    let market = MarketSpec::noise(Seed(3), START_MS, std::slice::from_ref(&btc));
+    let truth = SimulatedMarket::new(market.clone()).unwrap();
+    let config = ExchangeConfig { speed: 0.0, ..ExchangeConfig::new(market, day(50)) };
+    let exchange = SimulatedExchange::start(config).await.unwrap();
+    let series = truth.candles(&btc, M15, START_MS, day(50)).unwrap();
+    place.cache.merge(MarketKind::Um, &btc, &series, &made()).await.unwrap();
+    // As the exchange had it before: one payment on day 47 was another.
+    let mut former = truth.funding_rates(&btc, START_MS, day(50)).unwrap();
+    let changed = former.iter().position(|r| r.time_ms >= day(47)).unwrap();
+    former[changed] = FundingRate { rate: former[changed].rate + 0.01, ..former[changed] };
+    place.cache.merge_funding(&btc, &former).await.unwrap();
+    place.story_on(MarketKind::Um, "shadow", "BTCUSDT", 6, day(50), false).await;
+    place.story_on(MarketKind::Um, "early", "BTCUSDT", 7, day(46), false).await;
+    let before = place.figures().await;
+
+    let market = MarketConfig { source: exchange.base_url().try_into().unwrap(), ..MarketConfig::default() };
+    let feed = Feed::new(Arc::new(Binance::new(&market).unwrap()), place.cache.clone(), &market);
+    let asked = std::slice::from_ref(&btc);
+    let fresh = feed.refresh_funding(asked, START_MS, false).await.remove(0);
+    assert_eq!((fresh.replaced, fresh.error), (0, None), "the newest day alone is read again by itself");
+    let again = feed.refresh_funding(asked, START_MS, true).await.remove(0);
+    assert_eq!((again.replaced, again.error), (1, None));
+
+    let report = place.affected(&["all"]).await;
+    assert_eq!(listed(&report), [("shadow".to_owned(), vec!["shadow".to_owned()])], "{report:#}");
+    let change = &report["changes"][0];
+    assert_eq!(
+        (&change["part"], &change["payments"][0]["time_ms"]),
+        (&json!("funding"), &json!(former[changed].time_ms))
+    );
+    assert_eq!(report["untouched"], 1);
+    let done = place.affected(&["all", "--rescore"]).await;
+    assert_eq!(done["rescored"][0]["rescored"], 1, "{done:#}");
+    let after = place.figures().await;
+    let moved: Vec<&str> = before.iter().zip(&after).filter(|(a, b)| a != b).map(|(a, _)| a.0.as_str()).collect();
+    assert_eq!(moved, ["shadow"]);
+    let audit =
+        "select metadata ->> 'cause' from audit_logs where event_type = 'data_changed' and entity_type = 'strategy'";
+    let cause: String = place.database.client().await.query_one(audit, &[]).await.unwrap().get(0);
+    assert_eq!(cause, "the exchange revised 1 payments of um BTCUSDT funding 2024-02");
+    assert_eq!(place.cache.superseded().await.unwrap()[0].part, Part::Funding);
+}
+
+#[tokio::test]
+async fn the_budget_takes_neither_what_results_rest_on_nor_what_a_snapshot_holds() {
+    let place = Place::empty().await;
+    let btc: Symbol = "BTCUSDT".parse().unwrap();
+    let market = SimulatedMarket::new(MarketSpec::noise(Seed(3), START_MS, std::slice::from_ref(&btc))).unwrap();
+    // Days 0 to 50 are January and February; more follows that nobody has looked at.
+    let series = market.candles(&btc, M15, START_MS, day(150)).unwrap();
+    place.cache.merge_fetched(SPOT, &btc, &series, &made(), None).await.unwrap();
+    snapshot::take(&place.cache, Some("all"), day(150)).await.unwrap();
+    let months = async || -> Vec<String> {
+        let stored = place.cache.stored_months(SPOT, &btc, M15).await.unwrap();
+        stored.into_iter().map(|facts| facts.month).collect()
+    };
+    let whole = months().await;
+    let (nothing, none) = (InUse::default(), keep_within(&place.cache, 1, &InUse::default(), false).await.unwrap());
+    assert_eq!((none.evicted.len(), months().await), (0, whole.clone()), "a snapshot holds all of it");
+    std::fs::remove_dir_all(place.dir.path().join("candles/snapshots")).unwrap();
+
+    place.story("shadow", "BTCUSDT", 6, day(50), false).await;
+    let held = place.store.candles_in_use().await.unwrap();
+    let used = |from_ms, to_ms| Held { market: SPOT, symbol: btc.clone(), interval: M15, from_ms, to_ms };
+    assert!(held.contains(&used(START_MS, day(40))) && held.contains(&used(START_MS, day(50))), "{held:?}");
+    let in_use = InUse { held, dealt_with: BTreeSet::new() };
+    let said = keep_within(&place.cache, 1, &in_use, true).await.unwrap();
+    assert_eq!(months().await, whole, "only said");
+    let gone = keep_within(&place.cache, 1, &in_use, false).await.unwrap();
+    assert_eq!((gone.evicted.len(), &gone), (3, &said));
+    assert_eq!(months().await, ["2024-01", "2024-02"], "what the story rests on stays");
+
+    // A former content goes when its revision was dealt with, and not before.
+    place.revise(day(20)).await;
+    let again = keep_within(&place.cache, 1, &in_use, false).await.unwrap();
+    assert_eq!(again.contents, []);
+    place.affected(&["all", "--rescore"]).await;
+    let dealt_with = place.store.contents_dealt_with().await.unwrap();
+    let settled = keep_within(&place.cache, 1, &InUse { dealt_with, ..in_use }, false).await.unwrap();
+    assert_eq!((settled.contents.len(), place.cache.superseded().await.unwrap().len()), (1, 0));
+    assert_eq!(months().await, ["2024-01", "2024-02"]);
+    let rest = keep_within(&place.cache, u64::MAX, &nothing, false).await.unwrap();
+    assert_eq!((rest.evicted.len(), rest.freed_bytes), (0, 0), "within the budget nothing goes");
 }

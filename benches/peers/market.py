@@ -1,6 +1,8 @@
 """The CSV of the archives that `cargo bench --bench market` imports, read with polars and pandas.
 
-    python benches/peers/market.py [DIRECTORY]      # default: ../shared/market/spot
+    python benches/peers/market.py [DIRECTORY] [--ours]     # default: ../shared/market/spot
+
+With --ours `cargo bench --bench market` runs right after the peers, so that both stand in one run.
 
 Both read what sg-ai reads: twelve columns of unzipped CSV in memory into a table of floats and integers. Neither checks a
 row, a time or a price. Medians of 5 runs; polars with all its threads and with one (POLARS_MAX_THREADS=1).
@@ -8,6 +10,7 @@ row, a time or a price. Medians of 5 runs; polars with all its threads and with 
 import glob
 import io
 import statistics
+import subprocess
 import sys
 import time
 import zipfile
@@ -19,7 +22,8 @@ NAMES = ["t", "o", "h", "l", "c", "v", "e", "q", "n", "b", "k", "x"]
 
 
 def main():
-    root = sys.argv[1] if len(sys.argv) > 1 else "../shared/market/spot"
+    places = [a for a in sys.argv[1:] if not a.startswith("--")]
+    root = places[0] if places else "../shared/market/spot"
     files = []
     for path in sorted(glob.glob(f"{root}/**/*.zip", recursive=True)):
         with zipfile.ZipFile(path) as archive:
@@ -45,6 +49,9 @@ def main():
             times.append(time.perf_counter() - began)
         median = statistics.median(times)
         print(f"{name:<20}{1e3 * median:>10.1f} ms{rows / median / 1e6:>10.2f} M rows/s{size / median / 1e6:>8.0f} MB/s")
+    if "--ours" in sys.argv:
+        sys.stdout.flush()
+        subprocess.run(["cargo", "bench", "--bench", "market"], check=True)
 
 
 main()

@@ -116,6 +116,8 @@ async fn change(
         risk_limits: found.risk_limits,
         reason: why,
         actor: format!("operator {}", super::strategies::user()),
+        // The phase stays: it began when it began.
+        at_market_ms: found.phase_market_ms,
     };
     let changed = store.change_deployment(None, found.id, &change).await?;
     let status = if paused.is_some() { DeploymentStatus::Paused } else { DeploymentStatus::Active };

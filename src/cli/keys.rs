@@ -68,8 +68,8 @@ async fn dispatch(command: KeysCommand, store: &Store) -> anyhow::Result<()> {
             }
             let how = report.key.as_ref().map_or_else(|| "in the clear".to_owned(), |key| format!("sealed with {key}"));
             output::line(format!(
-                "everything is {how} now: {} strategies, {} dead letters and {} search states were not",
-                report.strategies, report.dead_letters, report.search_states
+                "everything is {how} now: {} strategies, {} dead letters, {} search states and {} messages were not",
+                report.strategies, report.dead_letters, report.search_states, report.messages
             ))?;
         }
     }

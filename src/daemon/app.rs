@@ -2,6 +2,7 @@
 
 use super::anchors::AnchorLoop;
 use super::archive::archive_store;
+use super::budget::CacheKeeper;
 use super::commands::Commands;
 use super::continuous::ContinuousRunner;
 use super::core::Core;
@@ -16,6 +17,7 @@ use super::runners::{Continuous, Shadow};
 use super::schedule::Missed;
 use super::service::Answers;
 use super::stopper::Stopper;
+use super::stream::StreamWatch;
 use super::supervisor::{Event, Patience, Supervisor};
 use super::upkeep::{AuditWatch, Gauges};
 use crate::clock::Clock;
@@ -202,12 +204,17 @@ impl App {
                 core.searched().into_iter().filter(|(_, on)| *on == interval).flat_map(|(symbols, _)| symbols);
             let symbols: BTreeSet<_> = searched.chain(core.settings.shadow_symbols.iter().cloned()).collect();
             let follow = Follow { market, symbols: symbols.into_iter().collect(), interval };
-            let (tail, stop) = (Tail::new(&config.market, follow, Arc::clone(&core.feed)), core.stop.clone());
-            tokio::spawn(async move { tail.run(&stop).await });
+            let tail = Tail::new(&config.market, follow, Arc::clone(&core.feed));
+            supervisor.spawn(StreamWatch::start(store.clone(), tail, core.stop.clone()));
         }
         if plan.shadow {
             let period = plan.tick.unwrap_or(seconds(config.daemon.shadow_interval_s));
             supervisor.spawn(Revisions::new(Arc::clone(&core), period));
+        }
+        if config.market.cache_budget_mb > 0 {
+            let budget_bytes = config.market.cache_budget_mb << 20;
+            let period = seconds(config.daemon.shadow_interval_s);
+            supervisor.spawn(CacheKeeper::new(Arc::clone(&core), budget_bytes, period));
         }
         supervisor.spawn(Commands::new(Arc::clone(&core)));
         if !core.channels.is_empty() {

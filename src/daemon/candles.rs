@@ -184,7 +184,7 @@ pub(super) async fn refresh(
     core.downloader.bring_bulk(market, symbols, candles, from_ms).await;
     let report = core.feed.refresh(market, symbols, candles, from_ms).await;
     if market == MarketKind::Um {
-        for row in core.feed.refresh_funding(symbols, from_ms).await {
+        for row in core.feed.refresh_funding(symbols, from_ms, false).await {
             if let Some(error) = &row.error {
                 tracing::warn!(symbol = %row.symbol, error, "no fresh funding rates; going on with cached ones");
             }

@@ -27,6 +27,7 @@ use anyhow::Context as _;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde_json::json;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -70,8 +71,10 @@ pub(super) struct DeploymentManager {
     core: Arc<Core>,
     rules: Rules,
     lease: Option<Lease>,
-    /// The last point looked at, market time, UTC ms.
-    done_ms: Option<i64>,
+    /// The last point looked at by this process, market time, UTC ms, and who was live then. A restarted one looks at it
+    /// again, and so does this one when somebody has gone live meanwhile: the total is to hold for all of them. Nobody
+    /// grows twice by that, for each deployment knows when its phase began.
+    done: Option<(i64, BTreeSet<Uuid>)>,
     staying: StayingWatch,
     regimes: RegimeWatch,
 }
@@ -79,7 +82,7 @@ pub(super) struct DeploymentManager {
 impl DeploymentManager {
     pub(super) fn new(core: Arc<Core>, rules: Rules) -> Self {
         let regimes = RegimeWatch::new(rules.regime.clone());
-        Self { core, rules, lease: None, done_ms: None, staying: StayingWatch::default(), regimes }
+        Self { core, rules, lease: None, done: None, staying: StayingWatch::default(), regimes }
     }
 
     /// Looks at everything once, if there is a new point to look at.
@@ -100,7 +103,10 @@ impl DeploymentManager {
         // But one that is in trouble does not hold up the others for long.
         let reached = runs.iter().map(|r| r.run.to_ms).filter(|to_ms| *to_ms > newest_ms - DAY_MS);
         let at_ms = reached.min().unwrap_or(newest_ms).div_euclid(step_ms) * step_ms;
-        if self.done_ms.is_some_and(|done_ms| at_ms <= done_ms) {
+        let live_now: BTreeSet<Uuid> = runs.iter().map(|r| r.strategy.id).collect();
+        let is_done =
+            |(done_ms, then): &(i64, BTreeSet<Uuid>)| at_ms < *done_ms || (at_ms == *done_ms && *then == live_now);
+        if self.done.as_ref().is_some_and(is_done) {
             return Ok(did);
         }
         self.staying.keep(|run_id| runs.iter().any(|r| r.run.id == run_id));
@@ -120,7 +126,7 @@ impl DeploymentManager {
         self.tell(&live, &alerts).await?;
         let plan = self.plan(&live, &alerts, at_ms).await?;
         self.carry_out(&token, &live, &plan).await?;
-        self.done_ms = Some(at_ms);
+        self.done = Some((at_ms, live_now));
         Ok(Did::Work)
     }
 
@@ -316,6 +322,7 @@ impl DeploymentManager {
                     deployment_id: l.deployment.id,
                     strategy: l.detail.strategy.name.clone(),
                     phase: l.deployment.phase,
+                    phase_from_ms: l.deployment.phase_market_ms,
                     status: l.deployment.status,
                     allocation_pct: l.deployment.allocation_pct,
                     paused_until_ms: l.deployment.paused_until.map(|until| until.timestamp_millis()),
@@ -350,6 +357,7 @@ impl DeploymentManager {
                 risk_limits: limits.unwrap_or_default(),
                 reason: planned.reasons.join("; "),
                 actor: "deployment manager".to_owned(),
+                at_market_ms: plan.at_ms,
             };
             match self.core.store.change_deployment(Some(token), planned.deployment_id, &change).await {
                 Ok(_) => tracing::info!(

@@ -5,6 +5,7 @@
 mod anchors;
 mod app;
 mod archive;
+pub mod budget;
 mod candles;
 mod commands;
 mod continuous;
@@ -29,6 +30,7 @@ mod schedule;
 mod service;
 mod staying;
 pub mod stopper;
+mod stream;
 pub mod supervisor;
 mod upkeep;
 

@@ -2,8 +2,8 @@
 //!
 //! An activation extends each run to the newest closed candle. Wherever it passes a point of the review grid (in
 //! candle time) the gate decides on the evidence as of that point, so a daemon that was down or runs behind takes
-//! the same decisions at the same market times as one that never stopped. Sends no order; feeds nothing back
-//! into the search.
+//! the same decisions at the same market times as one that never stopped. Candles that are not fit for evidence decide
+//! nothing: the gate is not asked, and the reason is stored. Sends no order; feeds nothing back into the search.
 
 use super::candles::{DAY_MS, Loaded, WindowSpec, refresh};
 use super::core::{Core, Did, token};
@@ -14,7 +14,7 @@ use super::schedule::grid_points;
 use super::staying::StayingWatch;
 use crate::engine::{ExitReason, Outcome, Wanted, Window, WindowError};
 use crate::lifecycle::{GateEvidence, ProtocolEvidence, ShadowEvidence, State, Verdict};
-use crate::market::{Interval, MarketKind, Symbol, interval};
+use crate::market::{DataVerdict, Interval, MarketKind, Symbol, interval};
 use crate::protocol::Standing;
 use crate::store::{
     ActivePaperRun, Lease, NewPaperRun, PaperPass, ProtocolSessionRow, StatRow, StatSource, TransitionRecord,
@@ -210,6 +210,12 @@ impl PaperRunner {
             };
             did = Did::Work;
             let outcomes = self.evaluate(&group, &window).await?;
+            let verdict = loaded.fit_for_evidence(group.from_ms, to_ms, &self.core.quality);
+            if review && !verdict.fit {
+                // No evidence: the gate is not asked, and why is kept. The next point may see the candles repaired.
+                self.core.store.record_data_verdict(&window.data_version(), &verdict).await?;
+                tracing::warn!(at_market_ms = to_ms, runs = group.runs.len(), "no review: {}", verdict.reason);
+            }
             let mut staying = Vec::with_capacity(group.runs.len());
             for (run, outcome) in std::mem::take(&mut group.runs).into_iter().zip(outcomes) {
                 let outcome = match outcome {
@@ -220,7 +226,7 @@ impl PaperRunner {
                     }
                 };
                 // Between reviews only the newest point is stored; on the way there nothing needs to be.
-                let moved = review && self.review(&run, &outcome, &known, &window).await?;
+                let moved = review && verdict.fit && self.review(&run, &outcome, &known, (&window, &verdict)).await?;
                 if moved {
                     continue;
                 }
@@ -269,7 +275,7 @@ impl PaperRunner {
         run: &ActivePaperRun,
         outcome: &Outcome,
         known: &Known,
-        window: &Window,
+        (window, verdict): (&Window, &DataVerdict),
     ) -> anyhow::Result<bool> {
         let at_ms = window.to_ms();
         let paper = ShadowEvidence::of(outcome, run.run.from_ms, at_ms, self.core.recent_trades());
@@ -317,6 +323,8 @@ impl PaperRunner {
             reason = record.summary,
             "strategy moves"
         );
+        // A move rests on these candles: that they were fit for it is kept with their version.
+        self.core.store.record_data_verdict(&window.data_version(), verdict).await?;
         let token = token(self.lease.as_ref())?;
         self.core.store.record_pass_and_move(&token, &pass(run, outcome, window)?, &record).await?;
         Ok(true)

@@ -3,12 +3,15 @@
 //! Figures, the gate's answer and the cause are stored in one transaction a strategy. Finds nothing itself: it is told
 //! what is affected.
 
+use super::candles::{Loaded, WindowSpec};
 use super::messages::announce;
-use super::replay::{Recipe, StoredRun, replay};
+use super::replay::{Recipe, RunConfig, StoredRun, replay};
 use super::revisions::{Affected, AffectedStrategy};
 use crate::engine::{ExitReason, Outcome};
 use crate::lifecycle::{Gate, GateEvidence, ShadowEvidence, State, Verdict};
-use crate::market::CandleCache;
+use crate::market::cache::Part;
+use crate::market::quality::QualityPolicy;
+use crate::market::{CandleCache, DataVerdict};
 use crate::notify::Channel;
 use crate::store::{
     ActivePaperRun, LeaseToken, NewPaperRun, PaperPass, Rescore, Rescored, RevisionRow, StatSource, Store,
@@ -33,6 +36,8 @@ pub struct Rescorer<'a> {
     pub recent_trades: usize,
     /// Candles before a window on which indicators warm up, ms.
     pub warmup_ms: i64,
+    /// When candles are good enough to be evidence.
+    pub quality: QualityPolicy,
 }
 
 /// What became of one strategy.
@@ -132,7 +137,12 @@ impl Rescorer<'_> {
                 None => self.paper_again(&genome, active).await,
             };
             if let Some(outcome) = outcome {
-                state = self.decide(&mut rescore, &affected.detail, active, &outcome)?;
+                let verdict = self.judge(active).await?;
+                if verdict.fit {
+                    state = self.decide(&mut rescore, &affected.detail, active, &outcome)?;
+                } else {
+                    rescore.decision = Some(format!("the gate was not asked: {}", verdict.reason));
+                }
             }
         }
         self.store.record_rescore(lease, &rescore).await?;
@@ -154,6 +164,21 @@ impl Rescorer<'_> {
         let recipe = Recipe { config, warmup_from_ms: active.run.warmup_from_ms, data_to_ms: None };
         let again = replay(self.cache, genome, &recipe, (active.run.from_ms, active.run.to_ms)).await;
         again.ok().map(|again| again.outcome)
+    }
+
+    /// Whether the candles of an open paper run may be evidence as they are now; kept with their version.
+    async fn judge(&self, active: &ActivePaperRun) -> anyhow::Result<DataVerdict> {
+        let config: RunConfig = serde_json::from_value(active.run.config.clone())
+            .context("the stored settings of a paper run do not read")?;
+        let (from_ms, to_ms) = (active.run.from_ms, active.run.to_ms);
+        let RunConfig { market, symbols, interval, .. } = config;
+        let spec = WindowSpec { market, symbols, interval, warmup_from_ms: active.run.warmup_from_ms, to_ms };
+        let loaded = Loaded::read(self.cache, spec).await?;
+        let verdict = loaded.fit_for_evidence(from_ms, to_ms, &self.quality);
+        if let Ok(window) = loaded.window(from_ms, to_ms) {
+            self.store.record_data_verdict(&window.data_version(), &verdict).await?;
+        }
+        Ok(verdict)
     }
 
     /// Asks the gate with the new figures; the state after.
@@ -204,7 +229,10 @@ impl Rescorer<'_> {
 fn cause(revisions: &[RevisionRow]) -> String {
     let each: Vec<String> = revisions
         .iter()
-        .map(|r| format!("{} candles of {} {} {} {}", r.candles, r.market, r.symbol, r.interval, r.month))
+        .map(|r| {
+            let what = if r.part == Part::Funding { "payments" } else { "candles" };
+            format!("{} {what} of {} {} {} {}", r.candles, r.market, r.symbol, r.part, r.month)
+        })
         .collect();
     format!("the exchange revised {}", each.join(", "))
 }

@@ -1,40 +1,77 @@
-//! Revised candles: which results rested on them, those results computed again, and the gate asked anew.
+//! Revised candles and funding payments: which results rested on them, those results computed again, and the gate asked
+//! anew.
 //!
 //! A result is affected when a revised candle lies in what it looked at (market, symbol, stored interval, time, warm-up
-//! included) and the cache no longer gives the data version that is stored with it. The figures, the gate's answer and
-//! the cause are stored in one transaction a strategy. Never fetches a candle.
+//! included), or a revised payment does, and the cache no longer gives the data version that is stored with it. The
+//! figures, the gate's answer and the cause are stored in one transaction a strategy. Once a day archives that were
+//! merged are held against their checksums, and funding is read again: that is how a reissued month shows.
 
-use super::candles::{Loaded, WindowSpec};
+use super::candles::{DAY_MS, Loaded, WindowSpec};
 use super::core::{Core, Did, token};
 use super::replay::{Recipe, StoredRun, stored_runs};
 use super::rescore::Rescorer;
 use super::supervisor::Activation;
 use crate::lifecycle::State;
-use crate::market::cache::CacheError;
+use crate::market::cache::{CacheError, Part, content_sha256, funding_sha256};
 use crate::market::resample::can_resample;
 use crate::market::snapshot::{MonthChange, Revision, compare};
-use crate::market::{CandleCache, Interval, MarketKind, Symbol};
-use crate::store::{NewRevision, RevisionRow, SessionUse, StatSource, Store, StrategyDetail};
+use crate::market::{CandleCache, FundingRate, Interval, MarketKind, Symbol};
+use crate::store::{MAX_REVISION_DETAIL, NewRevision, RevisionRow, SessionUse, StatSource, Store, StrategyDetail};
+use anyhow::Context as _;
 use async_trait::async_trait;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-/// Candles of one stored month that are not what they were.
+/// Between two looks at whether archives were reissued and funding was revised.
+const RECHECK: Duration = Duration::from_secs(86_400);
+
+/// Candles, or funding payments, of one stored month that are not what they were.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[allow(missing_docs)]
 pub struct Change {
     pub market: MarketKind,
     pub symbol: Symbol,
-    pub interval: Interval,
+    pub part: Part,
     pub month: String,
     pub old_sha256: String,
     pub new_sha256: String,
-    /// Which, in time order.
+    /// Which candles, in time order.
     pub candles: Vec<Revision>,
+    /// Which payments, in time order.
+    pub payments: Vec<PaymentRevision>,
+}
+
+/// One funding payment that is not what it was. Rates are fractions of the position's value.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct PaymentRevision {
+    /// When it is due, UTC ms.
+    pub time_ms: i64,
+    /// What it was.
+    pub old: f64,
+    /// What it is; `None` when it is gone.
+    pub new: Option<f64>,
+}
+
+impl Change {
+    /// How many candles or payments differ.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        (self.candles.len() + self.payments.len()) as u64
+    }
+
+    /// Times of what differs, in order, UTC ms.
+    pub fn times_ms(&self) -> impl DoubleEndedIterator<Item = i64> {
+        self.candles.iter().map(|r| r.open_time_ms).chain(self.payments.iter().map(|p| p.time_ms))
+    }
+
+    /// Times of the first and the last that differ, UTC ms.
+    fn range_ms(&self) -> Option<(i64, i64)> {
+        self.times_ms().next().zip(self.times_ms().next_back())
+    }
 }
 
 /// A result that rested on changed candles.
@@ -92,20 +129,50 @@ pub async fn changes(cache: &CandleCache, wanted: impl Fn(&str) -> bool) -> Resu
         if !wanted(&former.content_sha256) {
             continue;
         }
-        let Some(before) = cache.load_superseded(&former).await? else { continue };
-        let after = cache.load_month(former.market, &former.symbol, former.interval, &former.month).await?;
-        let MonthChange::Revised { candles, .. } = compare(&before, &after) else { continue };
+        let (mut candles, mut payments) = (Vec::new(), Vec::new());
+        let new_sha256 = match former.part {
+            Part::Candles(interval) => {
+                let Some(before) = cache.load_superseded(&former).await? else { continue };
+                let after = cache.load_month(former.market, &former.symbol, interval, &former.month).await?;
+                // A month that was evicted meanwhile is not one that lost its candles.
+                let MonthChange::Revised { candles: revised, .. } = compare(&before, &after) else { continue };
+                if after.is_empty() {
+                    continue;
+                }
+                candles = revised;
+                content_sha256(&after)
+            }
+            Part::Funding => {
+                let Some(before) = cache.load_superseded_funding(&former).await? else { continue };
+                let after = cache.load_funding_month(&former.symbol, &former.month).await?;
+                payments = revised_payments(&before, &after);
+                if payments.is_empty() {
+                    continue;
+                }
+                funding_sha256(&after)
+            }
+        };
+        let (market, symbol, part, month) = (former.market, former.symbol, former.part, former.month);
         found.push(Change {
-            market: former.market,
-            symbol: former.symbol,
-            interval: former.interval,
-            month: former.month,
+            market,
+            symbol,
+            part,
+            month,
             old_sha256: former.content_sha256,
-            new_sha256: crate::market::cache::content_sha256(&after),
+            new_sha256,
             candles,
+            payments,
         });
     }
     Ok(found)
+}
+
+fn revised_payments(before: &[FundingRate], after: &[FundingRate]) -> Vec<PaymentRevision> {
+    let revision = |old: &FundingRate| {
+        let new = after.binary_search_by_key(&old.time_ms, |r| r.time_ms).ok().map(|i| after[i].rate);
+        (new != Some(old.rate)).then_some(PaymentRevision { time_ms: old.time_ms, old: old.rate, new })
+    };
+    before.iter().filter_map(revision).collect()
 }
 
 /// Data versions that the cache gives now, by what they are of.
@@ -157,8 +224,14 @@ async fn looked_at(
     (from_ms, to_ms): (i64, i64),
 ) -> Result<bool, CacheError> {
     for change in changes.iter().filter(|c| c.market == market && symbols.contains(&c.symbol)) {
-        let inside = change.candles.iter().any(|r| (from_ms..to_ms).contains(&r.open_time_ms));
-        if inside && sources(cache, market, &change.symbol, interval).await?.contains(&change.interval) {
+        if !change.times_ms().any(|time_ms| (from_ms..to_ms).contains(&time_ms)) {
+            continue;
+        }
+        let used = match change.part {
+            Part::Funding => true,
+            Part::Candles(changed) => sources(cache, market, &change.symbol, interval).await?.contains(&changed),
+        };
+        if used {
             return Ok(true);
         }
     }
@@ -174,8 +247,7 @@ pub async fn affected(cache: &CandleCache, store: &Store, changes: &[Change]) ->
     let mut sessions: BTreeMap<Uuid, SessionUse> = BTreeMap::new();
     for change in changes {
         ids.extend(store.strategies_on(change.market, &change.symbol).await?);
-        let (Some(first), Some(last)) = (change.candles.first(), change.candles.last()) else { continue };
-        let range = (first.open_time_ms, last.open_time_ms);
+        let Some(range) = change.range_ms() else { continue };
         for session in store.sessions_on(change.market, &change.symbol, range).await? {
             sessions.insert(session.id, session);
         }
@@ -254,14 +326,23 @@ fn spec_of(recipe: &Recipe, to_ms: i64) -> WindowSpec {
 pub async fn record(store: &Store, changes: &[Change]) -> anyhow::Result<Vec<RevisionRow>> {
     let mut open = Vec::new();
     for change in changes.iter().cloned() {
+        let range_ms = change.range_ms().context("a revision without a candle or payment")?;
+        let most = |n: usize| n.min(MAX_REVISION_DETAIL);
+        let detail = match change.part {
+            Part::Candles(_) => serde_json::to_value(&change.candles[..most(change.candles.len())])?,
+            Part::Funding => serde_json::to_value(&change.payments[..most(change.payments.len())])?,
+        };
+        let count = change.count();
         let new = NewRevision {
             market: change.market,
             symbol: change.symbol,
-            interval: change.interval,
+            part: change.part,
             month: change.month,
             old_sha256: change.old_sha256,
             new_sha256: change.new_sha256,
-            candles: change.candles,
+            count,
+            range_ms,
+            detail,
         };
         let (row, _) = store.record_revision(&new).await?;
         open.extend(Some(row).filter(|row| row.handled_at.is_none()));
@@ -275,14 +356,40 @@ pub(super) struct Revisions {
     period: Duration,
     /// Hashes of former contents that are dealt with: they need not be read again.
     settled: BTreeSet<String>,
+    /// When archives and funding were last looked at again.
+    rechecked: Option<Instant>,
 }
 
 impl Revisions {
     pub(super) fn new(core: Arc<Core>, period: Duration) -> Self {
-        Self { core, period, settled: BTreeSet::new() }
+        Self { core, period, settled: BTreeSet::new(), rechecked: None }
+    }
+
+    /// Looks, once a day, whether what was fetched of the followed symbols is still what the exchange gives.
+    async fn recheck(&mut self) -> anyhow::Result<()> {
+        if self.rechecked.is_some_and(|at| at.elapsed() < RECHECK) {
+            return Ok(());
+        }
+        let (core, settings) = (&self.core, &self.core.settings);
+        let followed: BTreeSet<&Symbol> = settings.symbols.iter().chain(&settings.shadow_symbols).collect();
+        let symbols: Vec<Symbol> = followed.into_iter().cloned().collect();
+        core.downloader.recheck(core.market, &symbols, settings.interval).await;
+        if core.market == MarketKind::Um {
+            for symbol in &symbols {
+                let oldest_ms = core.cache.oldest_funding_ms(symbol).await?;
+                // Results are at most as old as what sessions look at, and a payment is revised soon or never.
+                let Some(newest_ms) = core.cache.newest_funding_ms(symbol).await? else { continue };
+                let span_ms = i64::from(settings.backtest_days + settings.holdout_days) * DAY_MS + core.warmup_ms();
+                let from_ms = oldest_ms.unwrap_or(newest_ms).max(newest_ms - span_ms);
+                core.feed.refresh_funding(std::slice::from_ref(symbol), from_ms, true).await;
+            }
+        }
+        self.rechecked = Some(Instant::now());
+        Ok(())
     }
 
     async fn activate(&mut self) -> anyhow::Result<Did> {
+        self.recheck().await?;
         let core = &self.core;
         let found = changes(&core.cache, |sha256| !self.settled.contains(sha256)).await?;
         if found.is_empty() {
@@ -308,6 +415,7 @@ impl Revisions {
             channels: &core.channels,
             recent_trades: core.recent_trades(),
             warmup_ms: core.warmup_ms(),
+            quality: core.quality,
         };
         rescorer.rescore(&token(lease.as_ref())?, &open, &affected).await?;
         for revision in &open {

@@ -52,7 +52,7 @@ impl Backtests for Answers {
         let fetched = core.feed.refresh_until(market, &symbols, candles, warmup_from_ms, order.to_ms).await;
         if market == MarketKind::Um {
             // Without rates the backtest has no funding, and says so by costs of zero.
-            core.feed.refresh_funding(&symbols, warmup_from_ms).await;
+            core.feed.refresh_funding(&symbols, warmup_from_ms, false).await;
         }
         let trouble = fetched.into_iter().next().and_then(|row| row.error);
         // A candle that has not closed is none, and one that closes after the end is not the window's.

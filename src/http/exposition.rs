@@ -64,6 +64,12 @@ pub(super) fn render(snapshot: Option<&Snapshot>, now_ms: i64) -> String {
     let refreshed = s.feeds.iter().map(|f| f.refresh_age_s(now_ms)).min_by(f64::total_cmp);
     out.write(&m::FEED_REFRESH_AGE_SECONDS, refreshed.map(|age| ([], age)));
 
+    let tail = s.stream.as_ref();
+    out.write(&m::STREAM_CONNECTED, tail.map(|t| ([], f64::from(u8::from(t.connected)))));
+    let told = tail.and_then(|t| t.last_candle_ms);
+    out.write(&m::STREAM_LAST_CANDLE_TIMESTAMP_SECONDS, told.map(|at| ([], at as f64 / 1000.0)));
+    out.write(&m::STREAM_RECONNECTS_TOTAL, tail.map(|t| ([], t.reconnects as f64)));
+
     let success = |at: i64| at as f64 / 1000.0;
     let succeeded = s.runners.iter().filter_map(|r| Some(([r.name.as_str()], success(r.last_success_ms?))));
     out.write(&m::RUNNER_LAST_SUCCESS_TIMESTAMP_SECONDS, succeeded);

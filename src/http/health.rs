@@ -41,6 +41,7 @@ pub struct Checks {
     pub generations: Check,
     pub shadow: Check,
     pub promotions: Check,
+    pub stream: Check,
 }
 
 /// The whole answer of `GET /sg-ai/health`.
@@ -88,7 +89,7 @@ pub fn assess(read: &Result<Snapshot, String>, limits: Limits, started_ms: i64, 
                 || Check { status: Status::Unknown, detail: "the database did not answer".into(), age_s: None };
             let database = Check { status: Status::Unhealthy, detail: why.clone(), age_s: None };
             let (candles, generations, shadow, promotions) = (unknown(), unknown(), unknown(), unknown());
-            Checks { process, database, candles, generations, shadow, promotions }
+            Checks { process, database, candles, generations, shadow, promotions, stream: unknown() }
         }
         Ok(snapshot) => Checks {
             process,
@@ -97,10 +98,16 @@ pub fn assess(read: &Result<Snapshot, String>, limits: Limits, started_ms: i64, 
             generations: generations(snapshot, limits, uptime_s, now_ms),
             shadow: shadow(snapshot, limits, uptime_s, now_ms),
             promotions: promotions(snapshot),
+            stream: stream(snapshot, limits, uptime_s, now_ms),
         },
     };
     let all = [&checks.process, &checks.database, &checks.candles, &checks.generations, &checks.shadow];
-    let status = all.into_iter().chain([&checks.promotions]).map(|check| check.status).max().unwrap_or(Status::Unknown);
+    let status = all
+        .into_iter()
+        .chain([&checks.promotions, &checks.stream])
+        .map(|check| check.status)
+        .max()
+        .unwrap_or(Status::Unknown);
     let last_generation = read.as_ref().ok().and_then(|snapshot| snapshot.last_generation_ms).and_then(rfc3339);
     Health { status, last_generation, version: env!("CARGO_PKG_VERSION"), uptime_s, checks }
 }
@@ -185,6 +192,24 @@ fn promotions(snapshot: &Snapshot) -> Check {
     } else {
         Check { status: Status::Healthy, detail: format!("open ({counts})"), age_s: None }
     }
+}
+
+/// The tail is an extra: polling goes on without it, so its trouble never makes the daemon unhealthy.
+fn stream(snapshot: &Snapshot, limits: Limits, uptime_s: f64, now_ms: i64) -> Check {
+    let Some(tail) = &snapshot.stream else {
+        return Check { status: Status::Healthy, detail: "off: candles are polled".into(), age_s: None };
+    };
+    let age = tail.last_connected_ms.map(|at| age_s(now_ms, at));
+    let status = lateness(age, limits.shadow_interval_s as f64, uptime_s).min(Status::Degraded);
+    let told = tail.last_candle_ms.and_then(rfc3339).map(|at| format!(", the newest candle closed {at}"));
+    let (told, reconnects) = (told.unwrap_or_default(), tail.reconnects);
+    let detail = if tail.connected && status == Status::Healthy {
+        format!("connected{told}, {reconnects} reconnects")
+    } else {
+        let error = tail.error.as_deref().unwrap_or("no sign of life");
+        format!("not connected: {error}; candles are polled{told}, {reconnects} reconnects")
+    };
+    Check { status, detail, age_s: age }
 }
 
 /// A runner that fails makes its check degraded at least, and its error says why.
@@ -333,6 +358,31 @@ mod tests {
         assert_eq!(health.checks.shadow.status, Status::Degraded);
         assert!(health.checks.shadow.detail.ends_with("3 failures in a row: connection refused"));
         assert_eq!(judge(|s| s.runners.clear()).checks.shadow.status, Status::Unhealthy);
+    }
+
+    #[test]
+    fn a_tail_that_is_off_or_torn_off_stops_nothing() {
+        use crate::http::snapshot::Stream;
+        let told = |connected: bool, s_ago: i64| {
+            judge(|s| {
+                s.stream = Some(Stream {
+                    connected,
+                    last_candle_ms: Some(NOW - 60_001),
+                    reconnects: 3,
+                    error: (!connected).then(|| "refused".to_owned()),
+                    last_connected_ms: Some(NOW - s_ago * 1000),
+                    heartbeat_ms: NOW,
+                });
+            })
+        };
+        assert_eq!(judge(|_| ()).checks.stream.detail, "off: candles are polled");
+        let well = told(true, 2).checks.stream;
+        assert_eq!(well.detail, "connected, the newest candle closed 2025-11-29T20:43:59Z, 3 reconnects");
+        assert_eq!(told(false, 60).status, Status::Healthy, "it is given time to come back");
+        let torn = told(false, 1_900);
+        assert_eq!((torn.status, torn.checks.stream.status), (Status::Degraded, Status::Degraded));
+        assert!(torn.checks.stream.detail.starts_with("not connected: refused; candles are polled"), "{torn:?}");
+        assert_eq!(told(false, 90_000).status, Status::Degraded, "never unhealthy");
     }
 
     #[test]

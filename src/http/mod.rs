@@ -27,9 +27,9 @@ pub use problem::Problem;
 pub use service::report_of as backtest_report_of;
 pub use snapshot::{
     AUDIT_RUNNER, Audit, CONTINUOUS_RUNNER, Deployment, Feed, Island, Passed, Protocol, Readings, Runner,
-    SHADOW_RUNNER, Snapshot, Trials,
+    SHADOW_RUNNER, STREAM_RUNNER, Snapshot, Stream, Trials,
 };
-pub use stats::{FeedStats, IslandStats, OutboxStats, PassedStats, ProtocolStats, RunnerStats, Stats};
+pub use stats::{FeedStats, IslandStats, OutboxStats, PassedStats, ProtocolStats, RunnerStats, Stats, StreamStats};
 
 use crate::{
     clock::Clock,
@@ -67,6 +67,7 @@ pub const ROUTES: &[&str] = &[
     "/sg-ai/health/generations",
     "/sg-ai/health/shadow",
     "/sg-ai/health/promotions",
+    "/sg-ai/health/stream",
     "/sg-ai/stats",
     "/openapi.json",
     "/strategies",
@@ -179,6 +180,7 @@ pub fn router(
         .route("/sg-ai/health/generations", get(async |State(s): Shared_| check(s.health().await.checks.generations)))
         .route("/sg-ai/health/shadow", get(async |State(s): Shared_| check(s.health().await.checks.shadow)))
         .route("/sg-ai/health/promotions", get(async |State(s): Shared_| check(s.health().await.checks.promotions)))
+        .route("/sg-ai/health/stream", get(async |State(s): Shared_| check(s.health().await.checks.stream)))
         .route("/sg-ai/stats", get(stats))
         .layer(late)
         .with_state(shared)

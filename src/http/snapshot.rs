@@ -18,6 +18,9 @@ pub const SHADOW_RUNNER: &str = "shadow";
 /// Name of the runner that verifies the audit trail; its detail has the key `holds`.
 pub const AUDIT_RUNNER: &str = "audit";
 
+/// Name of the live tail, in the store's runner status; its detail is a [`TailState`](crate::market::stream::TailState).
+pub const STREAM_RUNNER: &str = "stream";
+
 /// The state of everything in numbers, at one moment.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Snapshot {
@@ -47,6 +50,8 @@ pub struct Snapshot {
     pub protocol: Protocol,
     /// Where each feed of candles stands.
     pub feeds: Vec<Feed>,
+    /// Where the live tail stands; `None` where none runs.
+    pub stream: Option<Stream>,
     /// Where each runner stands.
     pub runners: Vec<Runner>,
     /// Open drift alerts: warnings and critical ones.
@@ -174,6 +179,23 @@ impl Feed {
     pub fn refresh_age_s(&self, now_ms: i64) -> f64 {
         age_s(now_ms, self.refreshed_ms)
     }
+}
+
+/// Where the live tail of candles stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stream {
+    /// Whether the exchange is listened to now.
+    pub connected: bool,
+    /// Close time of the newest candle that it told, UTC ms of the exchange.
+    pub last_candle_ms: Option<i64>,
+    /// Connections after the first, in the process that runs it.
+    pub reconnects: u64,
+    /// Why it is not connected.
+    pub error: Option<String>,
+    /// When it was last seen connected, wall time, UTC ms.
+    pub last_connected_ms: Option<i64>,
+    /// Last sign of life of the process that runs it, wall time, UTC ms.
+    pub heartbeat_ms: i64,
 }
 
 /// Where a runner stands. Times are wall times, UTC ms.

@@ -38,6 +38,8 @@ pub struct Stats {
     pub outbox: OutboxStats,
     /// Where each feed of candles stands.
     pub feeds: Vec<FeedStats>,
+    /// Where the live tail stands; null where `market.stream` is off.
+    pub stream: Option<StreamStats>,
     /// Where each runner stands.
     pub runners: Vec<RunnerStats>,
 }
@@ -103,6 +105,19 @@ pub struct FeedStats {
     pub error: Option<String>,
 }
 
+/// The live tail of candles.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct StreamStats {
+    pub connected: bool,
+    /// Close time of the newest candle that it told.
+    pub last_candle: Option<String>,
+    pub reconnects: u64,
+    pub last_connected: Option<String>,
+    pub heartbeat: Option<String>,
+    pub error: Option<String>,
+}
+
 /// A runner.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[allow(missing_docs)]
@@ -165,6 +180,14 @@ impl From<Snapshot> for Stats {
             open_dead_letters: s.open_dead_letters,
             outbox: OutboxStats { pending: s.outbox_pending, dead: s.outbox_dead },
             feeds: feeds.collect(),
+            stream: s.stream.map(|t| StreamStats {
+                connected: t.connected,
+                last_candle: t.last_candle_ms.and_then(rfc3339),
+                reconnects: t.reconnects,
+                last_connected: t.last_connected_ms.and_then(rfc3339),
+                heartbeat: rfc3339(t.heartbeat_ms),
+                error: t.error,
+            }),
             runners: runners.collect(),
         }
     }

@@ -1,11 +1,12 @@
 //! Snapshots from the store: four short reads at once.
 
 use super::snapshot::{
-    AUDIT_RUNNER, Audit, Deployment, Feed, Island, Passed, Protocol, Readings, Runner, Snapshot, Trials,
+    AUDIT_RUNNER, Audit, Deployment, Feed, Island, Passed, Protocol, Readings, Runner, STREAM_RUNNER, Snapshot, Stream,
+    Trials,
 };
 use crate::{
     evidence::{placebo::PlaceboComparison, regime::Regime},
-    market::MarketKind,
+    market::{MarketKind, stream::TailState},
     store::{FeedStatus, GenerationRow, ProtocolTotals, RunnerStatus, Store},
 };
 use async_trait::async_trait;
@@ -62,7 +63,9 @@ impl Readings for Store {
             outbox_pending: overview.outbox.pending,
             outbox_dead: overview.outbox.dead,
             feeds: feeds.into_iter().map(feed).collect(),
-            runners: runners.into_iter().map(runner).collect(),
+            stream: runners.iter().find(|r| r.name == STREAM_RUNNER).and_then(stream),
+            // The tail is told of by itself.
+            runners: runners.into_iter().filter(|r| r.name != STREAM_RUNNER).map(runner).collect(),
         })
     }
 }
@@ -117,6 +120,18 @@ fn audit(status: &RunnerStatus) -> Option<Audit> {
     Some(Audit {
         holds: status.detail.get("holds")?.as_bool()?,
         verified_ms: status.last_succeeded_at?.timestamp_millis(),
+    })
+}
+
+fn stream(status: &RunnerStatus) -> Option<Stream> {
+    let state: TailState = serde_json::from_value(status.detail.clone()).ok()?;
+    Some(Stream {
+        connected: state.connected,
+        last_candle_ms: state.last_candle_ms,
+        reconnects: state.reconnects,
+        error: state.error,
+        last_connected_ms: status.last_succeeded_at.map(|at| at.timestamp_millis()),
+        heartbeat_ms: status.heartbeat_at.timestamp_millis(),
     })
 }
 

@@ -72,6 +72,14 @@ fn full() -> Snapshot {
         outbox_pending: 1,
         outbox_dead: 0,
         feeds: vec![feed("BTCUSDT", "1h", 3_600_000), feed("BTCUSDT", "15m", 900_000), feed("ETHUSDT", "15m", 900_000)],
+        stream: Some(Stream {
+            connected: true,
+            last_candle_ms: Some(NOW - 61_000),
+            reconnects: 2,
+            error: None,
+            last_connected_ms: Some(NOW - 3_000),
+            heartbeat_ms: NOW - 3_000,
+        }),
         runners: vec![runner(CONTINUOUS_RUNNER), runner(SHADOW_RUNNER)],
         drift_alerts: [2, 1],
         deployments: vec![

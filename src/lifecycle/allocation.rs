@@ -165,6 +165,8 @@ pub struct DeploymentFacts {
     pub strategy: String,
     /// How far it has come.
     pub phase: Phase,
+    /// Market time at which that phase began, UTC ms.
+    pub phase_from_ms: i64,
     /// Active or paused; one that is deactivated is nothing to plan for.
     pub status: DeploymentStatus,
     /// What it has (percent of capital).
@@ -347,7 +349,8 @@ fn wish(facts: &DeploymentFacts, policy: &AllocationPolicy, at_ms: i64) -> Wish 
     let (checks, may_grow) = growth(facts, policy, warned);
     let mut reasons = Vec::new();
     let phase = match facts.phase.next() {
-        Some(next) if may_grow => {
+        // One phase at a point: a point that is looked at again, by a process that was restarted, is not a new one.
+        Some(next) if may_grow && facts.phase_from_ms < at_ms => {
             reasons.push(format!("grows from {} to {}", facts.phase.name(), next.name()));
             next
         }

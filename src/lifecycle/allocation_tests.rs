@@ -34,6 +34,7 @@ fn facts(number: u8, phase: Phase, days: u32, trades: u32) -> DeploymentFacts {
         deployment_id: Uuid::from_u128(u128::from(number)),
         strategy: format!("s{number}"),
         phase,
+        phase_from_ms: AT_MS - DAY_MS,
         status: DeploymentStatus::Active,
         allocation_pct: 1.0,
         paused_until_ms: None,
@@ -85,6 +86,20 @@ fn phases_are_gone_through_on_evidence() {
       3 % of 3 to 5 in phase growth
 "
     );
+}
+
+#[test]
+fn a_point_that_is_looked_at_again_brings_no_second_phase() {
+    let ready = facts(1, Phase::Initial, 90, 200);
+    let first = plan(std::slice::from_ref(&ready), &policy(), AT_MS).deployments.remove(0);
+    assert_eq!(first.phase, Phase::Growth);
+    // As a process that was restarted finds it.
+    let grown =
+        DeploymentFacts { phase: first.phase, phase_from_ms: AT_MS, allocation_pct: first.allocation_pct, ..ready };
+    let again = plan(std::slice::from_ref(&grown), &policy(), AT_MS).deployments.remove(0);
+    assert_eq!((again.phase, again.changed), (Phase::Growth, false), "{again:?}");
+    let later = plan(&[grown], &policy(), AT_MS + 3_600_000).deployments.remove(0);
+    assert_eq!(later.phase, Phase::Full);
 }
 
 #[test]

@@ -15,9 +15,10 @@ mod storage;
 mod superseded;
 
 pub use evict::Evicted;
+pub use funding::funding_sha256;
 pub use manifest::{Archive, Coverage, Facts, Manifest, MergeReport, Provenance, content_sha256, holes};
-
-pub use superseded::Superseded;
+pub use storage::bucket;
+pub use superseded::{Part, Superseded};
 
 use super::{CandleSeries, Interval, MarketConfig, MarketKind, Symbol, interval};
 use bytes::Bytes;
@@ -37,7 +38,7 @@ const YEAR_10000_MS: i64 = 253_402_300_800_000;
 pub enum CacheError {
     #[error("the candle directory {path} cannot be opened: {source}", path = path.display())]
     Open { path: PathBuf, source: std::io::Error },
-    #[error("market.cache_url {url}: {what}")]
+    #[error("the bucket {url}: {what}")]
     Bucket { url: String, what: String },
     #[error("{path}: {source}")]
     Store { path: String, source: object_store::Error },

@@ -118,7 +118,7 @@ pub struct MarketConfig {
     /// The secret that belongs to it.
     #[serde(skip_serializing)]
     pub s3_secret_access_key: Option<SecretString>,
-    /// Above so many MB months that can be fetched again are evicted, the oldest first; 0: never.
+    /// Above so many MB months that can be fetched again and that nothing rests on are evicted, the oldest first; 0: never.
     pub cache_budget_mb: u64,
     /// Whether closed candles are told by WebSocket as well; polling goes on and fills what was missed.
     pub stream: bool,
@@ -154,7 +154,7 @@ impl Default for MarketConfig {
             s3_region: "us-east-1".to_owned(),
             s3_access_key_id: None,
             s3_secret_access_key: None,
-            cache_budget_mb: 0,
+            cache_budget_mb: 20_000,
             stream: false,
             stream_host: None,
             mapping_file: None,

@@ -197,6 +197,30 @@ impl Downloader {
         }
     }
 
+    /// Holds archives that were merged against their checksums of now, and merges again those that were reissued. What
+    /// fails is only logged; the next look finds it.
+    pub async fn recheck(&self, market: MarketKind, symbols: &[Symbol], interval: Interval) {
+        let of = |symbol: &Symbol| Wanted { symbol: symbol.clone(), interval, from_ms: 0, to_ms: i64::MAX };
+        let mut wanted: Vec<Wanted> = symbols.iter().map(of).collect();
+        for wanted in &mut wanted {
+            let stored = self.stored(market, &wanted.symbol, interval).await.unwrap_or_default();
+            wanted.from_ms = stored.first().map_or(i64::MAX, |m| m.facts.first_open_ms);
+        }
+        wanted.retain(|w| w.from_ms < i64::MAX);
+        let Ok(plans) = self.plan(market, &wanted).await else { return };
+        for (i, plan) in plans.into_iter().enumerate().filter(|(_, plan)| !plan.known.is_empty()) {
+            let plan = SeriesPlan { archives: Vec::new(), ..plan };
+            let mut report = SeriesReport::empty(&plan.wanted);
+            let outcome = self.archives_of(market, i, &plan, true, &|_| {}, &mut report).await;
+            for name in &report.reissued {
+                tracing::warn!(archive = name, replaced = report.merge.replaced, "an archive was reissued");
+            }
+            for problem in outcome.err().map(|e| e.to_string()).into_iter().chain(report.problems) {
+                tracing::warn!(symbol = %plan.wanted.symbol, problem, "an archive could not be looked at again");
+            }
+        }
+    }
+
     async fn run_series(
         &self,
         market: MarketKind,

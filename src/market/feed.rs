@@ -48,6 +48,8 @@ pub struct FundingFreshness {
     pub newest_ms: Option<i64>,
     /// Payments that were not there before.
     pub added: u64,
+    /// Payments that the exchange has revised.
+    pub replaced: u64,
     /// What went wrong, if something did.
     pub error: Option<String>,
 }
@@ -309,42 +311,50 @@ impl Feed {
         ranges.push((range.from_ms, range.to_ms));
     }
 
-    /// Brings the funding payments of `um` symbols from `from_ms` on up to now.
-    pub async fn refresh_funding(&self, symbols: &[Symbol], from_ms: i64) -> Vec<FundingFreshness> {
+    /// Brings the funding payments of `um` symbols from `from_ms` on up to now; with `again` those that are cached are
+    /// read again, too, so that a revised one is noticed.
+    pub async fn refresh_funding(&self, symbols: &[Symbol], from_ms: i64, again: bool) -> Vec<FundingFreshness> {
         let now = self.exchange.server_time_ms(MarketKind::Um).await;
         let mut all = Vec::with_capacity(symbols.len());
         for symbol in symbols {
             let done = match now.clone() {
-                Ok(now_ms) => self.refresh_funding_of(symbol, from_ms, now_ms).await,
+                Ok(now_ms) => self.refresh_funding_of(symbol, from_ms, now_ms, again).await,
                 Err(e) => Err(e.into()),
             };
             let newest_ms = self.cache.newest_funding_ms(symbol).await.ok().flatten();
-            let (added, error) = done.map_or_else(|e| (0, Some(e.to_string())), |added| (added, None));
-            all.push(FundingFreshness { symbol: symbol.clone(), newest_ms, added, error });
+            let (merged, error) = done.map_or_else(|e| (MergeReport::default(), Some(e.to_string())), |m| (m, None));
+            let MergeReport { added, replaced, .. } = merged;
+            all.push(FundingFreshness { symbol: symbol.clone(), newest_ms, added, replaced, error });
         }
         all
     }
 
-    async fn refresh_funding_of(&self, symbol: &Symbol, from_ms: i64, now_ms: i64) -> Result<u64, FeedError> {
+    async fn refresh_funding_of(
+        &self,
+        symbol: &Symbol,
+        from_ms: i64,
+        now_ms: i64,
+        again: bool,
+    ) -> Result<MergeReport, FeedError> {
         let newest_ms = self.cache.newest_funding_ms(symbol).await?;
         let oldest_ms = self.cache.oldest_funding_ms(symbol).await?;
         let mut next_ms = match (oldest_ms, newest_ms) {
             // One day's tolerance: the first payment after the start need not be at it.
-            (Some(oldest), Some(newest)) if oldest <= from_ms + FUNDING_REREAD_MS => {
+            (Some(oldest), Some(newest)) if !again && oldest <= from_ms + FUNDING_REREAD_MS => {
                 from_ms.max(newest - FUNDING_REREAD_MS)
             }
             _ => from_ms,
         };
-        let mut added = 0;
+        let mut merged = MergeReport::default();
         while next_ms <= now_ms {
             let mut rates = self.exchange.funding_rates(symbol, next_ms, now_ms).await?;
             rates.retain(|r| (next_ms..=now_ms).contains(&r.time_ms) && r.rate.is_finite());
             rates.sort_by_key(|r| r.time_ms);
             let Some(last) = rates.last() else { break };
             next_ms = last.time_ms + 1;
-            added += self.cache.merge_funding(symbol, &rates).await?.added;
+            merged += self.cache.merge_funding(symbol, &rates).await?;
         }
-        Ok(added)
+        Ok(merged)
     }
 }
 

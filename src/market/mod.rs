@@ -5,6 +5,7 @@
 
 pub mod agreement;
 pub mod binance;
+pub mod budget;
 pub mod cache;
 pub mod candle;
 pub mod config;

@@ -5,7 +5,7 @@
 //! candles were replaced keep their former content until it is pruned. Layout: `snapshots/NAME.json` beside the
 //! candles, and `snapshots/current` with the name of the newest.
 
-use super::cache::{CacheError, CandleCache, Facts, Superseded, content_sha256};
+use super::cache::{CacheError, CandleCache, Facts, Part, Superseded, content_sha256};
 use super::{Candle, CandleSeries, Interval, MarketKind, Symbol, interval};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -339,13 +339,41 @@ async fn content(
         Err(CacheError::Damaged { .. }) => {}
         Err(e) => return Err(e),
     }
-    let same = |s: &&Superseded| (s.market, &s.symbol, s.interval, &s.month) == (*market, symbol, *interval, month);
+    let part_of = Part::Candles(*interval);
+    let same = |s: &&Superseded| (s.market, &s.symbol, s.part, &s.month) == (*market, symbol, part_of, month);
     for former in kept.iter().filter(same) {
         if let Some(found) = cache.load_superseded(former).await?.as_ref().and_then(part) {
             return Ok(Some(found));
         }
     }
     Ok(None)
+}
+
+/// The months that a snapshot holds.
+pub(super) fn keys(snapshot: &Snapshot) -> impl Iterator<Item = Key> {
+    by_month(snapshot).into_keys()
+}
+
+/// Whether one of the snapshots can only be told from a former content. Funding is in no snapshot.
+///
+/// # Errors
+/// When it cannot be read.
+pub(super) async fn needs(
+    cache: &CandleCache,
+    snapshots: &[Snapshot],
+    former: &Superseded,
+) -> Result<bool, CacheError> {
+    let Part::Candles(interval) = former.part else { return Ok(false) };
+    let key = (former.market, former.symbol.clone(), interval, former.month.clone());
+    let wanted: Vec<&MonthRef> = snapshots.iter().filter_map(|s| by_month(s).get(&key).copied()).collect();
+    if wanted.is_empty() {
+        return Ok(false);
+    }
+    let Some(series) = cache.load_superseded(former).await? else { return Ok(false) };
+    Ok(wanted.into_iter().any(|wanted| {
+        let end_ms = interval::next_open_time_ms(interval, wanted.last_open_ms);
+        content_sha256(&series.slice(wanted.first_open_ms, end_ms)) == wanted.content_sha256
+    }))
 }
 
 /// Removes snapshots but the newest `keep` (`None`: none is removed), and former contents that no remaining snapshot
@@ -364,15 +392,7 @@ pub async fn prune(cache: &CandleCache, keep: Option<usize>, dry_run: bool) -> R
         snapshots.retain(|s| !pruned.snapshots.contains(&s.name));
     }
     for former in cache.superseded().await? {
-        let Some(series) = cache.load_superseded(&former).await? else { continue };
-        let key = (former.market, former.symbol.clone(), former.interval, former.month.clone());
-        let needed = snapshots.iter().any(|snapshot| {
-            by_month(snapshot).get(&key).is_some_and(|wanted| {
-                let end_ms = interval::next_open_time_ms(former.interval, wanted.last_open_ms);
-                content_sha256(&series.slice(wanted.first_open_ms, end_ms)) == wanted.content_sha256
-            })
-        });
-        if !needed {
+        if !needs(cache, &snapshots, &former).await? {
             pruned.contents.push(former);
         }
     }

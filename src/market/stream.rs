@@ -7,9 +7,9 @@
 use super::cache::{CandleCache, Provenance};
 use super::{Candle, CandleSeries, Feed, Interval, MarketConfig, MarketKind, Symbol, interval};
 use futures::{SinkExt, StreamExt};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio_tungstenite::tungstenite::Message;
@@ -100,6 +100,21 @@ pub fn read_event(text: &str) -> Option<Told> {
     Some(Told { symbol: k.s.parse().ok()?, interval, candle, is_closed: k.x })
 }
 
+/// Where a tail stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TailState {
+    /// Whether the exchange is listened to now.
+    pub connected: bool,
+    /// Close time of the newest candle that was told and stored, UTC ms.
+    pub last_candle_ms: Option<i64>,
+    /// Closed candles that were told and stored.
+    pub candles: u64,
+    /// Connections after the first.
+    pub reconnects: u64,
+    /// Why the last connection ended, or could not be made; `None` while it stands.
+    pub error: Option<String>,
+}
+
 /// Follows klines into the cache.
 pub struct Tail {
     url: Url,
@@ -108,6 +123,7 @@ pub struct Tail {
     source: String,
     /// Told after each closed candle that was stored.
     stored: Arc<Notify>,
+    state: Arc<Mutex<TailState>>,
 }
 
 impl Tail {
@@ -123,7 +139,7 @@ impl Tail {
         url.set_path(&format!("{}/stream", url.path().trim_end_matches('/')));
         url.set_query(Some(&format!("streams={}", names.join("/"))));
         let source = url.host_str().unwrap_or_default().to_owned();
-        Self { url, follow, feed, source, stored: Arc::default() }
+        Self { url, follow, feed, source, stored: Arc::default(), state: Arc::default() }
     }
 
     /// Wakes whoever waits after each closed candle that was stored.
@@ -132,14 +148,29 @@ impl Tail {
         Arc::clone(&self.stored)
     }
 
+    /// Where it stands: the same for all that hold it.
+    #[must_use]
+    pub fn state(&self) -> TailWatch {
+        TailWatch(Arc::clone(&self.state))
+    }
+
+    fn note(&self, change: impl FnOnce(&mut TailState)) {
+        change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
     /// Follows until `stop`; connections that end are made anew.
     pub async fn run(&self, stop: &CancellationToken) {
-        let mut pause = FIRST_PAUSE;
+        let (mut pause, mut is_first) = (FIRST_PAUSE, true);
         while !stop.is_cancelled() {
+            if !std::mem::take(&mut is_first) {
+                self.note(|state| state.reconnects += 1);
+            }
             let heard = tokio::select! {
                 () = stop.cancelled() => return,
                 heard = self.connection() => heard,
             };
+            let why = heard.as_ref().map_or_else(|error| format!("{error:#}"), |_| "the exchange ended it".to_owned());
+            self.note(|state| (state.connected, state.error) = (false, Some(why)));
             match heard {
                 Ok(told) => {
                     tracing::info!(source = self.source, told, "the stream of candles ended; connecting again");
@@ -170,6 +201,7 @@ impl Tail {
             .max_frame_size(Some(MAX_MESSAGE_BYTES));
         let connecting = tokio_tungstenite::connect_async_with_config(self.url.as_str(), Some(limits), true);
         let (mut socket, _) = tokio::time::timeout(CONNECT_TIMEOUT, connecting).await??;
+        self.note(|state| (state.connected, state.error) = (true, None));
         // What closed before the first event can tell of it.
         self.fill().await;
         let mut told = 0;
@@ -182,8 +214,13 @@ impl Tail {
             match message {
                 Message::Text(text) => {
                     let Some(event) = read_event(text.as_str()) else { continue };
+                    let close_ms = event.candle.close_time_ms;
                     if event.is_closed && self.keep(event).await? {
                         told += 1;
+                        self.note(|state| {
+                            state.candles += 1;
+                            state.last_candle_ms = state.last_candle_ms.max(Some(close_ms));
+                        });
                         self.stored.notify_waiters();
                     }
                 }
@@ -234,5 +271,17 @@ impl Tail {
     #[must_use]
     pub fn cache(&self) -> &CandleCache {
         self.feed.cache()
+    }
+}
+
+/// Looks at where a tail stands.
+#[derive(Clone, Debug)]
+pub struct TailWatch(Arc<Mutex<TailState>>);
+
+impl TailWatch {
+    /// Where it stands now.
+    #[must_use]
+    pub fn now(&self) -> TailState {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

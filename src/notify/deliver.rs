@@ -58,7 +58,12 @@ impl Outbox for Store {
                 subject: format!("{}:{}", event.event.channel, event.event.key),
                 error: error.to_owned(),
                 genome: None,
-                context: json!({ "kind": event.event.kind, "payload": event.event.payload }),
+                // Whose it was and no rules: those are sealed where they are stored.
+                context: json!({
+                    "kind": event.event.kind,
+                    "strategy_id": event.event.payload.get("strategy_id"),
+                    "name": event.event.payload.get("name"),
+                }),
             };
             // Before the mark: a crash in between repeats the letter, which is the same row, rather than losing it.
             self.add_dead_letter(&letter).await?;

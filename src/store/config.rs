@@ -33,6 +33,8 @@ pub struct StoreConfig {
     pub genome_former_keys: Vec<SecretString>,
     /// Directory of the archive; `archive` in the data directory without.
     pub archive_dir: Option<PathBuf>,
+    /// `s3://BUCKET[/PREFIX]` of the archive, in place of a directory.
+    pub archive_url: Option<String>,
     /// How long rows stay.
     pub retention: RetentionConfig,
 }
@@ -100,6 +102,7 @@ impl Default for StoreConfig {
             genome_key: None,
             genome_former_keys: Vec::new(),
             archive_dir: None,
+            archive_url: None,
             retention: RetentionConfig::default(),
         }
     }

@@ -15,6 +15,8 @@ pub struct Deployment {
     pub id: Uuid,
     pub strategy_id: Uuid,
     pub phase: Phase,
+    /// When that phase began, market time, UTC ms.
+    pub phase_market_ms: i64,
     pub status: DeploymentStatus,
     /// Percent of capital.
     pub allocation_pct: f64,
@@ -47,6 +49,8 @@ pub struct DeploymentChange {
     pub reason: String,
     /// Who decided.
     pub actor: String,
+    /// Market time at which it was decided, UTC ms: where the phase is another one, it begins then.
+    pub at_market_ms: i64,
 }
 
 /// A deployment's day. Returns are fractions.
@@ -76,13 +80,14 @@ pub struct PerformanceDay {
 
 const COLUMNS: &str = "id, strategy_id, phase, status, allocation_pct::double precision, risk_limits, \
      promotion_score::double precision, total_capital::double precision, promoted_by, started_market_ms, \
-     ended_market_ms, started_at, ended_at, paused_until, reason";
+     ended_market_ms, started_at, ended_at, paused_until, reason, coalesce(phase_market_ms, started_market_ms)";
 
 fn read(row: &Row) -> Result<Deployment, StoreError> {
     Ok(Deployment {
         id: row.try_get(0)?,
         strategy_id: row.try_get(1)?,
         phase: strategies::parse(row, 2)?,
+        phase_market_ms: row.try_get(15)?,
         status: strategies::parse(row, 3)?,
         allocation_pct: row.try_get(4)?,
         risk_limits: row.try_get::<_, Json<RiskLimits>>(5)?.0,
@@ -144,14 +149,23 @@ impl Store {
             let until = change.paused.flatten();
             let sql = format!(
                 "update deployments set phase = $2, allocation_pct = $3::double precision::numeric(5, 2), status = $4,
-                     paused_until = $5, risk_limits = $6, reason = $7
+                     paused_until = $5, risk_limits = $6, reason = $7,
+                     phase_market_ms = case when phase = $2 then phase_market_ms else $8 end
                  where id = $1 and (phase, allocation_pct, status, paused_until, risk_limits) is distinct from
                      ($2, $3::double precision::numeric(5, 2), $4, $5::timestamptz, $6::jsonb)
                  returning {COLUMNS}"
             );
             let (allocation, limits) = (change.allocation_pct, Json(change.risk_limits));
-            let params: Params<'_> =
-                &[&id, &change.phase.name(), &allocation, &status.name(), &until, &limits, &change.reason];
+            let params: Params<'_> = &[
+                &id,
+                &change.phase.name(),
+                &allocation,
+                &status.name(),
+                &until,
+                &limits,
+                &change.reason,
+                &change.at_market_ms,
+            ];
             let Some(row) = tx.row_opt(&sql, params).await? else { return Ok(false) };
             let after = read(&row)?;
             let state = |d: &Deployment| {

@@ -21,6 +21,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("V18__daily_reviews", include_str!("../../migrations/V18__daily_reviews.sql")),
     ("V22__service", include_str!("../../migrations/V22__service.sql")),
     ("V23__operators", include_str!("../../migrations/V23__operators.sql")),
+    ("V24__phases", include_str!("../../migrations/V24__phases.sql")),
 ];
 
 /// The newest schema version that this program knows.

@@ -68,7 +68,7 @@ pub use protocol::{
 pub use regimes::{MarketRegime, NewRegime};
 pub use results::{BacktestRow, NewResult};
 pub use reviews::DailyReview;
-pub use revisions::{NewRevision, Rescore, Rescored, RevisionRow, SessionUse};
+pub use revisions::{DataVersionUse, MAX_REVISION_DETAIL, NewRevision, Rescore, Rescored, RevisionRow, SessionUse};
 pub use runs::{BacktestRun, NewRun, NewWindow, OptimizationRun, RunStatus, RunTrade, Segment, WalkForwardWindow};
 pub use scores::{NewScore, RankedScore, Score, ScorePart};
 pub use seal::RotationReport;

@@ -1,6 +1,6 @@
 //! The outbox: events are written in the transaction they are about, and delivered later. Sends nothing itself.
 
-use super::{Store, StoreError, Tx, clean, uncount};
+use super::{Store, StoreError, Tx, clean, seal, uncount};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
@@ -52,11 +52,13 @@ pub struct OutboxDepth {
     pub oldest_pending_at: Option<DateTime<Utc>>,
 }
 
-/// Stores an event inside the caller's transaction; whether it is new.
+/// Stores an event inside the caller's transaction; whether it is new. What the message is made from may hold rules, so
+/// it is sealed like them.
 pub(super) async fn enqueue(tx: &Tx, event: &NewEvent) -> Result<bool, StoreError> {
+    let payload = tx.keys().seal_json(&event.payload, &seal::message_of(&event.key, &event.channel))?;
     let sql = "insert into outbox (event_key, channel, kind, payload) values ($1, $2, $3, $4)
         on conflict (event_key, channel) do nothing";
-    Ok(tx.execute(sql, &[&event.key, &event.channel, &event.kind, &event.payload]).await? == 1)
+    Ok(tx.execute(sql, &[&event.key, &event.channel, &event.kind, &payload]).await? == 1)
 }
 
 impl Store {
@@ -92,14 +94,11 @@ impl Store {
                     .await?;
                 rows.iter()
                     .map(|row| {
+                        let (key, channel): (String, String) = (row.try_get(1)?, row.try_get(2)?);
+                        let payload = tx.keys().open_json(row.try_get(4)?, &seal::message_of(&key, &channel))?;
                         Ok(ClaimedEvent {
                             id: row.try_get(0)?,
-                            event: NewEvent {
-                                key: row.try_get(1)?,
-                                channel: row.try_get(2)?,
-                                kind: row.try_get(3)?,
-                                payload: row.try_get(4)?,
-                            },
+                            event: NewEvent { key, channel, kind: row.try_get(3)?, payload },
                             attempt: u32::try_from(row.try_get::<_, i32>(5)?).unwrap_or_default(),
                             created_at: row.try_get(6)?,
                         })

@@ -5,32 +5,37 @@ use super::{
     transitions, uncount,
 };
 use crate::engine::Performance;
-use crate::market::snapshot::Revision;
-use crate::market::{Interval, MarketKind, Symbol};
+use crate::market::cache::Part;
+use crate::market::{Interval, MarketKind, Symbol, budget::Held};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use tokio_postgres::{Row, types::Json};
 use uuid::Uuid;
 
-/// Candles kept of one revision, as they were and as they are.
-const MAX_DETAIL: usize = 1_000;
+/// Candles or payments kept of one revision, as they were and as they are.
+pub const MAX_REVISION_DETAIL: usize = 1_000;
 
-/// A stored month whose candles were replaced.
+/// A stored month whose candles, or funding payments, were replaced.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[allow(missing_docs)]
 pub struct NewRevision {
     pub market: MarketKind,
     pub symbol: Symbol,
-    pub interval: Interval,
+    pub part: Part,
     /// `YYYY-MM`.
     pub month: String,
-    /// Hash of the month's candles before.
+    /// Hash of the month before.
     pub old_sha256: String,
-    /// Hash of the month's candles when it was found.
+    /// Hash of the month when it was found.
     pub new_sha256: String,
-    /// The candles that differ, in time order; at least one.
-    pub candles: Vec<Revision>,
+    /// How many candles or payments differ; at least one.
+    pub count: u64,
+    /// Times of the first and the last of them, UTC ms.
+    pub range_ms: (i64, i64),
+    /// As they were and as they are, at most [`MAX_REVISION_DETAIL`] of them: an array.
+    pub detail: Value,
 }
 
 /// A stored revision.
@@ -40,10 +45,11 @@ pub struct RevisionRow {
     pub id: i64,
     pub market: MarketKind,
     pub symbol: Symbol,
-    pub interval: Interval,
+    pub part: Part,
     pub month: String,
     pub old_sha256: String,
     pub new_sha256: String,
+    /// Candles, or payments of funding, that differ.
     pub candles: u64,
     pub first_open_ms: i64,
     pub last_open_ms: i64,
@@ -69,6 +75,23 @@ pub struct SessionUse {
     pub data_version: String,
     /// Generations that were bred on it.
     pub generations: u64,
+}
+
+/// A result that was computed from the candles that a data version names.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct DataVersionUse {
+    /// The whole hash.
+    pub data_version: String,
+    /// `backtest`, `holdout`, `shadow`, `live`, `session`, or a backtest for a client.
+    pub what: String,
+    /// Name of the strategy; of a session `ISLAND/NUMBER`.
+    pub name: String,
+    /// First candle traded, UTC ms.
+    pub from_ms: i64,
+    /// End, exclusive, UTC ms.
+    pub to_ms: i64,
+    /// Generations that were bred on it; of sessions only.
+    pub generations: Option<u64>,
 }
 
 /// A result computed again.
@@ -119,7 +142,7 @@ fn read(row: &Row) -> Result<RevisionRow, StoreError> {
         id: row.try_get(0)?,
         market: strategies::parse(row, 1)?,
         symbol: strategies::parse(row, 2)?,
-        interval: strategies::parse(row, 3)?,
+        part: strategies::parse(row, 3)?,
         month: row.try_get(4)?,
         old_sha256: row.try_get(5)?,
         new_sha256: row.try_get(6)?,
@@ -137,12 +160,7 @@ impl Store {
     /// # Errors
     /// When the database does not answer or refuses the row.
     pub async fn record_revision(&self, new: &NewRevision) -> Result<(RevisionRow, bool), StoreError> {
-        let (Some(first), Some(last)) = (new.candles.first(), new.candles.last()) else {
-            return Err(StoreError::Invalid("a revision without a candle".to_owned()));
-        };
-        let (market, symbol, interval) = (&new.market.to_string(), &new.symbol.to_string(), &new.interval.to_string());
-        let detail = Json(&new.candles[..new.candles.len().min(MAX_DETAIL)]);
-        let detail = &detail;
+        let (market, symbol, interval) = (&new.market.to_string(), &new.symbol.to_string(), &new.part.to_string());
         self.transaction("record_revision", |tx| async move {
             let tx = &tx;
             let sql = "insert into data_revisions (market, symbol, interval, month, old_sha256, new_sha256, candles,
@@ -156,10 +174,10 @@ impl Store {
                 &new.month,
                 &new.old_sha256,
                 &new.new_sha256,
-                &count(new.candles.len() as u64),
-                &first.open_time_ms,
-                &last.open_time_ms,
-                detail,
+                &count(new.count),
+                &new.range_ms.0,
+                &new.range_ms.1,
+                &new.detail,
             ];
             let is_new = tx.execute(sql, params).await? > 0;
             let sql = format!(
@@ -199,6 +217,98 @@ impl Store {
                 "select {COLUMNS} from data_revisions where handled_at is null or not $1 order by id desc limit 1000"
             );
             tx.rows(&sql, &[&only_open]).await?.iter().map(read).collect()
+        })
+        .await
+    }
+
+    /// Former contents of months whose revision was dealt with, by hash.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn contents_dealt_with(&self) -> Result<BTreeSet<String>, StoreError> {
+        self.transaction("contents_dealt_with", |tx| async move {
+            let tx = &tx;
+            let sql =
+                "select old_sha256 from data_revisions group by old_sha256 having bool_and(handled_at is not null)";
+            tx.rows(sql, &[]).await?.iter().map(|row| Ok(row.try_get(0)?)).collect()
+        })
+        .await
+    }
+
+    /// The candles that stored results were computed from, warm-up included: of sessions, paper runs, backtests, and
+    /// backtests that clients asked for.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn candles_in_use(&self) -> Result<Vec<Held>, StoreError> {
+        self.transaction("candles_in_use", |tx| async move {
+            let tx = &tx;
+            let recipe = |parameters: &str, from: &str, end: &str| {
+                format!(
+                    "select {parameters} ->> 'market', {parameters} -> 'symbols', {parameters} ->> 'interval', {from}, {end}"
+                )
+            };
+            let warm = "(parameters ->> 'warmup_from_ms')::bigint";
+            let end = |end: &str| format!("greatest((parameters ->> 'data_to_ms')::bigint, {end})");
+            let sql = format!(
+                "select distinct market, symbol, interval, from_ms, to_ms from (
+                     select market, to_jsonb(symbols), timeframe,
+                         window_from_ms - coalesce((config ->> 'warmup_ms')::bigint, 0), window_to_ms
+                     from search_sessions
+                     union {} from paper_runs
+                     union {} from backtest_results
+                     union {} from service_backtests
+                 ) used (market, symbols, interval, from_ms, to_ms)
+                 cross join lateral jsonb_array_elements_text(
+                     case when jsonb_typeof(symbols) = 'array' then symbols else '[]' end) as symbol
+                 where market is not null and interval is not null and from_ms < to_ms",
+                recipe("config", "warmup_from_ms", "to_ms"),
+                recipe("parameters", warm, &end("(extract(epoch from period_end) * 1000)::bigint")),
+                recipe("parameters", &format!("coalesce({warm}, from_ms)"), &end("to_ms")),
+            );
+            let read = |row: &Row| -> Result<Held, StoreError> {
+                Ok(Held {
+                    market: strategies::parse(row, 0)?,
+                    symbol: strategies::parse(row, 1)?,
+                    interval: strategies::parse(row, 2)?,
+                    from_ms: row.try_get(3)?,
+                    to_ms: row.try_get(4)?,
+                })
+            };
+            tx.rows(&sql, &[]).await?.iter().map(read).collect()
+        })
+        .await
+    }
+
+    /// The results that were computed from the candles which a data version, or the first characters of one, names.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn data_version_uses(&self, prefix: &str) -> Result<Vec<DataVersionUse>, StoreError> {
+        let pattern = &format!("{prefix}%");
+        self.transaction("data_version_uses", |tx| async move {
+            let tx = &tx;
+            let sql = "select t.data_version, t.source, s.name, t.window_from_ms, t.window_to_ms, null::bigint
+                from strategy_stats t join strategies s on s.id = t.strategy_id where t.data_version like $1
+                union all
+                select b.data_version, 'backtest for a client', s.name, b.from_ms, b.to_ms, null
+                from service_backtests b join strategies s on s.id = b.strategy_id where b.data_version like $1
+                union all
+                select data_version, 'session', island || '/' || number, window_from_ms, window_to_ms,
+                    coalesce(last_generation + 1, 0)::bigint
+                from search_sessions where data_version like $1
+                order by 1, 2, 3, 4";
+            let read = |row: &Row| -> Result<DataVersionUse, StoreError> {
+                Ok(DataVersionUse {
+                    data_version: row.try_get(0)?,
+                    what: row.try_get(1)?,
+                    name: row.try_get(2)?,
+                    from_ms: row.try_get(3)?,
+                    to_ms: row.try_get(4)?,
+                    generations: row.try_get::<_, Option<i64>>(5)?.map(uncount),
+                })
+            };
+            tx.rows(sql, &[pattern]).await?.iter().map(read).collect()
         })
         .await
     }

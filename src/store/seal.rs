@@ -169,6 +169,11 @@ pub(super) fn letter_of(subject: &str) -> String {
     format!("genome of dead letter {subject}")
 }
 
+/// What the seal of a message is bound to.
+pub(super) fn message_of(key: &str, channel: &str) -> String {
+    format!("message {key} for {channel}")
+}
+
 /// What the seal of a search's state is bound to.
 pub(super) fn state_of(session_id: Uuid) -> String {
     format!("state of session {session_id}")
@@ -185,6 +190,8 @@ pub struct RotationReport {
     pub dead_letters: u64,
     /// States of running searches that were.
     pub search_states: u64,
+    /// Messages that were, delivered ones included.
+    pub messages: u64,
 }
 
 impl Store {
@@ -226,6 +233,12 @@ impl Store {
             after = last;
         }
         (report.dead_letters, report.search_states) = self.reseal_others().await?;
+        let mut after = Some(0);
+        while let Some(from) = after {
+            let (last, done) = self.reseal_messages(from, batch).await?;
+            report.messages += done;
+            after = last;
+        }
         if report != (RotationReport { key: report.key.clone(), ..RotationReport::default() }) {
             let metadata = &json!(report);
             self.transaction("note_rotation", |tx| async move {
@@ -262,6 +275,27 @@ impl Store {
                 let canonical = keys.seal_text(&canonical, &text_of(&hash))?;
                 let sql = "update strategies set genome = $2, canonical = $3 where id = $1";
                 tx.execute(sql, &[&id, &genome, &canonical]).await?;
+            }
+            let full = rows.len() >= batch.max(1) as usize;
+            let last = rows.last().filter(|_| full).map(|row| row.try_get(0)).transpose()?;
+            Ok((last, rows.len() as u64))
+        })
+        .await
+    }
+
+    /// The next messages that are not sealed with the current key: the last id, if there may be more, and how many.
+    async fn reseal_messages(&self, after: i64, batch: u32) -> Result<(Option<i64>, u64), StoreError> {
+        let keys = &self.inner.keys;
+        self.transaction("reseal_messages", |tx| async move {
+            let tx = &tx;
+            let sql = "select id, event_key, channel, payload from outbox
+                where (payload ->> 'sealed_with') is distinct from $1 and id > $2 order by id limit $3 for update";
+            let rows = tx.rows(sql, &[&keys.current_id(), &after, &i64::from(batch.max(1))]).await?;
+            for row in &rows {
+                let what = message_of(row.try_get(1)?, row.try_get(2)?);
+                let payload = keys.seal_json(&keys.open_json(row.try_get(3)?, &what)?, &what)?;
+                let sql = "update outbox set payload = $2 where id = $1";
+                tx.execute(sql, &[&row.try_get::<_, i64>(0)?, &payload]).await?;
             }
             let full = rows.len() >= batch.max(1) as usize;
             let last = rows.last().filter(|_| full).map(|row| row.try_get(0)).transpose()?;

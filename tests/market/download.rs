@@ -201,7 +201,7 @@ async fn futures_archives_have_headers_and_funding_comes_along() {
     let reports = room.downloader.run(MarketKind::Um, &plans, 2, false, &|_| {}).await;
     assert!(reports.iter().all(|r| r.missing == 0 && r.archives == 11 && r.error.is_none()), "{reports:?}");
     room.assert_complete(MarketKind::Um, Interval::H1).await;
-    let brought = room.downloader.feed().refresh_funding(&[symbol("BTCUSDT")], START_MS).await.remove(0);
+    let brought = room.downloader.feed().refresh_funding(&[symbol("BTCUSDT")], START_MS, false).await.remove(0);
     assert_eq!((brought.added, brought.error), (82 * 3 + 1, None));
 }
 
@@ -212,14 +212,17 @@ async fn the_budget_evicts_the_oldest_months_that_can_be_fetched_again() {
     let imported = crate::support::run(M15, START_MS - 300 * DAY_MS, 500, 1);
     room.cache.merge(SPOT, &symbol("OLDUSDT"), &imported, &crate::support::provenance("file.csv")).await.unwrap();
     let whole = room.cache.size_bytes().await.unwrap();
-    assert_eq!(room.cache.evict(whole, i64::MAX, false).await.unwrap(), []);
-    let named = room.cache.evict(whole / 2, i64::MAX, true).await.unwrap();
+    assert_eq!(room.cache.evict(whole, |_, _| false, false).await.unwrap(), []);
+    let named = room.cache.evict(whole / 2, |_, _| false, true).await.unwrap();
     assert_eq!(room.cache.size_bytes().await.unwrap(), whole, "only named");
-    let gone = room.cache.evict(whole / 2, i64::MAX, false).await.unwrap();
+    let gone = room.cache.evict(whole / 2, |_, _| false, false).await.unwrap();
     assert_eq!(gone, named);
     assert!(gone[0].path.ends_with("2024-11.parquet") && gone.iter().all(|e| !e.path.contains("OLDUSDT")), "{gone:?}");
     assert!(room.cache.size_bytes().await.unwrap() <= whole / 2);
-    assert!(room.cache.evict(0, START_MS, false).await.unwrap().is_empty(), "what is protected stays");
+    assert!(
+        room.cache.evict(0, |_, facts| facts.last_open_ms >= START_MS, false).await.unwrap().is_empty(),
+        "what is protected stays"
+    );
     room.download().await;
     room.assert_complete(SPOT, M15).await;
 }

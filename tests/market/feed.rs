@@ -253,12 +253,12 @@ async fn funding_is_paged_and_continued() {
         s.now_ms = payment(24).time_ms;
     });
     let btc = [symbol("BTCUSDT")];
-    let fresh = room.feed.refresh_funding(&btc, APRIL_MS).await.remove(0);
+    let fresh = room.feed.refresh_funding(&btc, APRIL_MS, false).await.remove(0);
     assert_eq!((fresh.added, fresh.newest_ms, fresh.error), (25, Some(payment(24).time_ms), None));
     room.fake.set(|s| {
         s.funding.push(payment(25));
         s.now_ms = payment(25).time_ms;
     });
-    assert_eq!(room.feed.refresh_funding(&btc, APRIL_MS).await[0].added, 1);
+    assert_eq!(room.feed.refresh_funding(&btc, APRIL_MS, false).await[0].added, 1);
     assert_eq!(room.cache.load_funding(&btc[0], 0, i64::MAX).await.unwrap().len(), 26);
 }

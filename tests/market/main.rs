@@ -13,5 +13,7 @@ mod feed;
 mod foreign;
 mod quality;
 mod rest;
+#[path = "../support/s3.rs"]
+mod s3;
 mod stream;
 mod support;

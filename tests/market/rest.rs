@@ -5,6 +5,9 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{Response, StatusCode};
+use genome::random::Seed;
+use rand::RngExt;
+use sg_ai::market::simulated::{ExchangeConfig, FaultKind, FaultSpec, LimitSpec, MarketSpec, SimulatedExchange};
 use sg_ai::market::{Binance, Candle, Exchange, ExchangeError, Interval, MarketConfig, MarketKind};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -249,6 +252,67 @@ async fn the_weight_that_others_use_counts() {
     assert!(matches!(refused, ExchangeError::RateLimited { .. }), "{refused}");
     assert_eq!(server.hits(), 1);
     assert!(binance.server_time_ms(SPOT).await.is_ok(), "a lighter one still fits");
+}
+
+/// Under more load than the share allows, from many tasks at once and with others at the same address, the exchange
+/// never counts more than the share.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_used_weight_never_passes_the_share() {
+    let market = MarketSpec::noise(Seed(5), APRIL_MS, &[symbol("BTCUSDT")]);
+    let mut simulated = ExchangeConfig::new(market, APRIL_MS + 96 * QUARTER_MS);
+    simulated.limits = LimitSpec { spot_weight_per_minute: 800, ..LimitSpec::default() };
+    for kind in [FaultKind::Html, FaultKind::Truncated, FaultKind::Status502] {
+        simulated.faults.push(FaultSpec::sometimes(kind, 0.05));
+    }
+    let exchange = SimulatedExchange::start(simulated).await.unwrap();
+    let url = exchange.base_url();
+    let patient = MarketConfig { breaker_failures: 1_000, ..config(&url) };
+    let others = Binance::new(&MarketConfig { weight_share: 1.0, ..patient.clone() }).unwrap();
+    while exchange.weight(SPOT).peak < 150 {
+        let _ = ask(&others).await;
+    }
+    // What would have to wait for the next minute fails instead, so that this takes no minute.
+    let ours = Binance::new(&MarketConfig { weight_share: 0.25, max_wait_s: 0, ..patient }).unwrap();
+    let _ = ask(&ours).await;
+    let asking = (0..600).map(|_| {
+        let ours = ours.clone();
+        tokio::spawn(async move { ask(&ours).await })
+    });
+    let answers = futures::future::join_all(asking).await;
+    let held_back = answers.iter().filter(|a| matches!(a, Ok(Err(ExchangeError::RateLimited { .. })))).count();
+    let weight = exchange.weight(SPOT);
+    // Six times the share was asked for. Should a minute end meanwhile, two shares are answered at most.
+    assert!(held_back >= 400, "{held_back}");
+    assert!(weight.peak <= 200 && weight.refusals == 0, "{weight:?}");
+    let host = &ours.hosts()[0];
+    assert!(host.weight_used <= host.weight_budget && host.weight_budget == 200, "{host:?}");
+}
+
+/// Whatever a body is, the answer is candles or an error, and never a candle that was not asked for.
+#[tokio::test]
+async fn any_bytes_are_candles_or_an_error() {
+    let (server, url) = Server::start(6_000, vec![]).await;
+    let binance = Binance::new(&MarketConfig { retries: 0, breaker_failures: 1_000, ..config(&url) }).unwrap();
+    let rows: Vec<String> = (0..3).map(|i| row(&candle(Interval::M15, APRIL_MS + i * QUARTER_MS, 1))).collect();
+    let sound = format!("[{}]", rows.join(","));
+    let mut rng = Seed(29).stream("bodies", 0);
+    for i in 0..300 {
+        let mut body = sound.clone().into_bytes();
+        for _ in 0..rng.random_range(1..6) {
+            let at = rng.random_range(0..body.len());
+            body[at] = rng.random();
+        }
+        match i % 3 {
+            0 => body.truncate(rng.random_range(0..body.len())),
+            1 => body = (0..rng.random_range(0..200)).map(|_| rng.random()).collect(),
+            _ => {}
+        }
+        server.script.lock().unwrap().push_back(Answer::Say(200, vec![], String::from_utf8_lossy(&body).into_owned()));
+        if let Ok(candles) = ask(&binance).await {
+            assert!(candles.len() <= 3 && candles.iter().all(|c| c.open.is_finite()), "{candles:?}");
+        }
+    }
+    assert!(ask(&binance).await.is_ok(), "and the next sound answer counts");
 }
 
 #[test]

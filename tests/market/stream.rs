@@ -4,7 +4,7 @@ use crate::support::symbol;
 use genome::random::Seed;
 use sg_ai::market::cache::CandleCache;
 use sg_ai::market::simulated::{ExchangeConfig, FaultKind, FaultSpec, MarketSpec, SimulatedExchange};
-use sg_ai::market::stream::{Follow, Tail, read_event};
+use sg_ai::market::stream::{Follow, Tail, TailState, read_event};
 use sg_ai::market::{Binance, Feed, Interval, MarketConfig, MarketKind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,6 +49,8 @@ async fn closed_candles_arrive_refusals_are_survived_and_gaps_are_filled() {
 
     let follow = Follow { market: MarketKind::Spot, symbols: symbols.clone(), interval: M15 };
     let tail = Tail::new(&config, follow, feed);
+    let state = tail.state();
+    assert_eq!(state.now(), TailState::default());
     let stop = CancellationToken::new();
     let until = stop.clone();
     // Closed while nobody listens: REST fills them.
@@ -82,6 +84,10 @@ async fn closed_candles_arrive_refusals_are_survived_and_gaps_are_filled() {
         caught_up("a candle that closed").await;
     }
     assert_eq!(exchange.requests(), asked, "told by the stream, not asked for");
+    let told = state.now();
+    let end_ms = sg_ai::market::interval::open_time_ms(M15, exchange.clock().now_ms());
+    assert_eq!((told.connected, told.reconnects, told.candles), (true, 2, 6), "{told:?}");
+    assert_eq!((told.last_candle_ms, told.error), (Some(end_ms - 1), None));
     stop.cancel();
     tokio::time::timeout(Duration::from_secs(30), following).await.unwrap().unwrap();
 }

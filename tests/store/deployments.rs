@@ -31,6 +31,7 @@ fn change(phase: Phase, allocation_pct: f64) -> DeploymentChange {
         risk_limits: RiskLimits::default(),
         reason: "because".to_owned(),
         actor: "deployment manager".to_owned(),
+        at_market_ms: made::T1 + 3 * made::DAY_MS,
     }
 }
 

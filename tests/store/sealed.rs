@@ -5,7 +5,7 @@ use secrecy::SecretString;
 use serde_json::json;
 use sg_ai::{
     lifecycle::{State, Transition},
-    store::{FailedBacktest, Page, RotationReport, Store, StoreConfig, StoreError, StrategyFilter},
+    store::{FailedBacktest, NewEvent, Page, RotationReport, Store, StoreConfig, StoreError, StrategyFilter},
 };
 
 fn key(n: u8) -> SecretString {
@@ -23,7 +23,7 @@ fn config(current: Option<u8>, former: &[u8]) -> StoreConfig {
 /// Whether nothing that the database holds of them tells a genome, a rule or a search's state.
 async fn tells_nothing(client: &tokio_postgres::Client) {
     let sql = "select concat(genome::text, canonical) from strategies union all select genome::text from dead_letters
-        union all select encode(state, 'escape') from search_states";
+        union all select encode(state, 'escape') from search_states union all select payload::text from outbox";
     for row in client.query(sql, &[]).await.unwrap() {
         let text: String = row.get(0);
         assert!(!text.contains("close") && !text.contains("\"n\"") && !text.contains("population"), "{text}");
@@ -43,6 +43,13 @@ async fn with_everything(store: &Store) {
     for n in 1..=7 {
         made::in_shadow(store, n).await;
     }
+    store.enqueue_event(&message()).await.unwrap();
+}
+
+/// A message that tells rules.
+fn message() -> NewEvent {
+    let (key, kind, channel) = ("promotion:1".to_owned(), "promotion".to_owned(), "slack".to_owned());
+    NewEvent { key, kind, channel, payload: json!({ "name": "made-1", "text": "long entry close > 1" }) }
 }
 
 /// What everybody who asks is told.
@@ -58,6 +65,8 @@ async fn read_everything(store: &Store) {
     assert_eq!(store.dead_letters(None, Page::first(9)).await.unwrap()[0].genome, Some(json!({ "n": 7 })));
     let unfinished = store.unfinished_session("main").await.unwrap().unwrap();
     assert_eq!(unfinished.state.as_deref(), Some(&b"population"[..]));
+    // A claim of no time: the next reader claims it again.
+    assert!(store.claim_outbox(20, 0).await.unwrap().iter().any(|claimed| claimed.event == message()));
 }
 
 #[tokio::test]
@@ -107,6 +116,8 @@ async fn keys_are_rotated_from_where_a_killed_rotation_was() {
         strategies,
         dead_letters: others,
         search_states: others,
+        // One of each transition, and the one that tells rules.
+        messages: 8 * others,
     };
     // From the clear to a first key.
     let first = database.store_with(&config(Some(1), &[])).await;

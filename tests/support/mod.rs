@@ -8,6 +8,8 @@
 #![allow(clippy::unwrap_used)]
 
 pub(crate) mod chain;
+pub(crate) mod s3;
+pub(crate) mod story;
 
 use secrecy::SecretString;
 use sg_ai::store::{

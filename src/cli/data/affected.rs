@@ -1,4 +1,5 @@
-//! `sg-ai data affected`: who rests on candles that were revised, and what it comes to when that is scored again.
+//! `sg-ai data affected`: who rests on candles or funding that were revised, and what it comes to when that is scored
+//! again.
 
 use super::super::{CliError, Context, output};
 use super::snapshot::{named, refused};
@@ -8,17 +9,20 @@ use crate::daemon::rescore::{Outcomes, Rescorer};
 use crate::daemon::revisions::{Affected, Change, affected, changes, record};
 use crate::lifecycle;
 use crate::market::CandleCache;
+use crate::market::cache::Part;
 use crate::market::snapshot::{self, MonthChange, NOW};
 use crate::notify::Channel;
-use crate::store::Store;
-use anyhow::Context as _;
+use crate::store::{DataVersionUse, Store};
+use anyhow::{Context as _, anyhow};
 use clap::Args;
 use serde::Serialize;
 
 /// Tell what rests on revised candles
 #[derive(Args, Debug)]
 pub(super) struct AffectedArgs {
-    /// Since when: a snapshot (or current), the first characters of the hash of a month's former content, or all
+    /// Since when: a snapshot (its name, its version, or current), the first characters of the hash of a month's former
+    /// content, or all. Or the data version that a backtest or a session recorded, or its first characters: then what
+    /// was computed from it is listed
     #[arg(value_name = "VERSION")]
     since: String,
     /// Compute it again and let the gate decide again; the daemon does so by itself
@@ -31,6 +35,8 @@ pub(super) struct AffectedArgs {
 
 #[derive(Serialize)]
 struct Report {
+    /// What was computed from the data version that was asked for.
+    uses: Option<Vec<DataVersionUse>>,
     changes: Vec<Change>,
     #[serde(flatten)]
     affected: Affected,
@@ -39,54 +45,108 @@ struct Report {
 
 pub(super) async fn run(args: AffectedArgs, ctx: &Context) -> Result<(), CliError> {
     let cache = cache(ctx)?;
-    let changes = changes_since(&cache, &args.since, ctx.clock.now_ms()).await?;
     let opened = Database::open(ctx.config()).await?;
-    let done = look(&args, ctx, &cache, &opened.store, changes).await;
+    let done = look(&args, ctx, &cache, &opened.store).await;
     opened.close().await;
     let report = done?;
     let written = if args.json { output::json(&report) } else { output::text(lines(&report)) };
     Ok(written.context("standard output")?)
 }
 
-async fn changes_since(cache: &CandleCache, version: &str, now_ms: i64) -> Result<Vec<Change>, CliError> {
+/// What was asked about.
+enum Since {
+    /// Candles that are not what they were.
+    Changes(Vec<Change>),
+    /// What was computed from the candles of one data version.
+    Version(Vec<DataVersionUse>),
+}
+
+/// From so many characters on a hash is recognised.
+const LEAST_HASH: usize = 6;
+
+async fn since(cache: &CandleCache, store: &Store, version: &str, now_ms: i64) -> Result<Since, CliError> {
     if version == "all" {
-        return Ok(changes(cache, |_| true).await.context("candle cache")?);
+        return Ok(Since::Changes(changes(cache, |_| true).await.context("candle cache")?));
     }
-    let is_hash = version.len() >= 8 && version.bytes().all(|b| b.is_ascii_hexdigit());
+    let is_hash = version.len() >= LEAST_HASH && version.bytes().all(|b| b.is_ascii_hexdigit());
     if is_hash {
         let found = changes(cache, |sha256| sha256.starts_with(version)).await.context("candle cache")?;
         if !found.is_empty() {
-            return Ok(found);
+            return Ok(Since::Changes(found));
+        }
+        let uses = store.data_version_uses(version).await.context("the database")?;
+        if let (Some(first), Some(last)) = (uses.first(), uses.last()) {
+            if first.data_version != last.data_version {
+                return Err(CliError::usage(anyhow!(
+                    "{version} begins several data versions, {} and {} among them: give more of it",
+                    first.data_version,
+                    last.data_version
+                )));
+            }
+            return Ok(Since::Version(uses));
         }
     }
-    let before = named(cache, version, now_ms).await?;
+    let before = match named(cache, version, now_ms).await {
+        Err(CliError::Usage(unknown)) if is_hash => {
+            let all = snapshot::all(cache).await.map_err(refused)?;
+            all.into_iter().find(|s| s.version.starts_with(version)).ok_or(CliError::Usage(unknown))?
+        }
+        found => found?,
+    };
     let after = snapshot::of_cache(cache, now_ms).await.map_err(refused)?;
     let diff = snapshot::diff(cache, &before, &after).await.map_err(refused)?;
     let change = |d: snapshot::MonthDiff| match d.change {
         MonthChange::Revised { candles, .. } => Some(Change {
             market: d.market,
             symbol: d.symbol,
-            interval: d.interval,
+            part: Part::Candles(d.interval),
             month: d.month,
             old_sha256: d.old_sha256.unwrap_or_default(),
             new_sha256: d.new_sha256.unwrap_or_default(),
             candles,
+            payments: Vec::new(),
         }),
         _ => None,
     };
     debug_assert_ne!(version, NOW);
-    Ok(diff.into_iter().filter_map(change).collect())
+    Ok(Since::Changes(diff.into_iter().filter_map(change).collect()))
 }
 
-async fn look(
-    args: &AffectedArgs,
-    ctx: &Context,
-    cache: &CandleCache,
-    store: &Store,
-    changes: Vec<Change>,
-) -> Result<Report, CliError> {
+/// What rests on one data version: of everything that was revised, what its results looked at.
+async fn of_version(cache: &CandleCache, store: &Store, uses: Vec<DataVersionUse>) -> anyhow::Result<Report> {
+    let all = changes(cache, |_| true).await?;
+    let version = uses.first().map(|u| u.data_version.clone());
+    let resting = async |changes: &[Change]| {
+        let mut found = affected(cache, store, changes).await?;
+        for strategy in &mut found.strategies {
+            strategy.runs.retain(|run| run.data_version == version);
+        }
+        found.strategies.retain(|s| !s.runs.is_empty());
+        found.sessions.retain(|s| Some(&s.data_version) == version.as_ref());
+        anyhow::Ok(found)
+    };
+    let found = resting(&all).await?;
+    let mut touching = Vec::new();
+    for change in all {
+        let touched = resting(std::slice::from_ref(&change)).await?;
+        if !touched.strategies.is_empty() || !touched.sessions.is_empty() {
+            touching.push(change);
+        }
+    }
+    Ok(Report { uses: Some(uses), changes: touching, affected: found, rescored: None })
+}
+
+async fn look(args: &AffectedArgs, ctx: &Context, cache: &CandleCache, store: &Store) -> Result<Report, CliError> {
+    let changes = match since(cache, store, &args.since, ctx.clock.now_ms()).await? {
+        Since::Version(_) if args.rescore => {
+            let why = "what was revised is scored again for all that rest on it: --rescore goes with a snapshot or all";
+            return Err(CliError::usage(anyhow!(why)));
+        }
+        Since::Version(uses) => return Ok(of_version(cache, store, uses).await?),
+        Since::Changes(changes) => changes,
+    };
     let affected = affected(cache, store, &changes).await?;
-    let mut report = Report { changes, affected, rescored: None };
+    let mut report = Report { uses: None, changes, affected, rescored: None };
     if !args.rescore {
         return Ok(report);
     }
@@ -103,6 +163,7 @@ async fn look(
         channels: &Channel::configured(&config.notify),
         recent_trades: config.lifecycle.live_recent_trades as usize,
         warmup_ms: days * 86_400_000,
+        quality: config.market.quality,
     };
     let outcomes =
         if open.is_empty() { Vec::new() } else { rescorer.rescore(&lease.token(), &open, &report.affected).await? };
@@ -116,16 +177,28 @@ async fn look(
 
 fn lines(report: &Report) -> String {
     let mut text = String::new();
+    if let Some(uses) = &report.uses {
+        let version = uses.first().map(|u| u.data_version.as_str()).unwrap_or_default();
+        text.push_str(&format!("data version {version}: {} results were computed from it\n", uses.len()));
+        for u in uses {
+            let bred = u.generations.map(|n| format!(", {n} generations")).unwrap_or_default();
+            text.push_str(&format!("  {:<8} {}, {} to {}{bred}\n", u.what, u.name, minute(u.from_ms), minute(u.to_ms)));
+        }
+    }
     if report.changes.is_empty() {
-        return "no stored candle was revised since\n".to_owned();
+        let what =
+            if report.uses.is_some() { "none of its candles was revised" } else { "no stored candle was revised" };
+        text.push_str(&format!("{what} since\n"));
+        return text;
     }
     for c in &report.changes {
-        let (n, first) = (c.candles.len(), c.candles.first().map(|r| minute(r.open_time_ms)).unwrap_or_default());
+        let (n, first) = (c.count(), c.times_ms().next().map(minute).unwrap_or_default());
+        let what = if c.part == Part::Funding { "payments" } else { "candles" };
         text.push_str(&format!(
-            "{} {} {} {}: {n} candles revised, the first {first}; former content {}\n",
+            "{} {} {} {}: {n} {what} revised, the first {first}; former content {}\n",
             c.market,
             c.symbol,
-            c.interval,
+            c.part,
             c.month,
             c.old_sha256.get(..16).unwrap_or_default()
         ));

@@ -4,6 +4,7 @@ use super::super::window::time_ms;
 use super::super::{CliError, Context, output};
 use super::progress::Bars;
 use super::{cache, minute};
+use crate::market::budget::{Freed, Held};
 use crate::market::download::{Cost, Downloader, SeriesPlan, SeriesReport, Wanted};
 use crate::market::feed::FundingFreshness;
 use crate::market::{Binance, CandleCache, Exchange, ExchangeError, Interval, MarketKind, Symbol};
@@ -48,7 +49,8 @@ pub(super) struct DownloadArgs {
     /// Go on where an interrupted download stopped. This is what always happens; the option is for those who say so
     #[arg(long)]
     resume: bool,
-    /// Compare archives merged before with the checksums published now, and fetch again those that were reissued
+    /// Compare archives merged before with the checksums published now, and fetch again those that were reissued; read
+    /// funding payments again
     #[arg(long)]
     recheck: bool,
     /// Only say what would be fetched: files, requests, weight, bytes, time
@@ -67,6 +69,8 @@ struct Report {
     funding: Vec<FundingFreshness>,
     /// Symbols of which nothing could be planned, and why.
     refused: Vec<Refused>,
+    /// What the cache's budget removed, if it was exceeded.
+    freed: Option<Freed>,
 }
 
 #[derive(Debug, Serialize)]
@@ -123,10 +127,11 @@ pub(super) async fn run(args: DownloadArgs, ctx: &Context) -> Result<(), CliErro
     let candles = downloader.run(args.market, &plans, parallel, args.recheck, &|step| bars.advance(&step)).await;
     bars.finish();
     let funding = match args.market {
-        MarketKind::Um => funding(&downloader, &wanted).await,
+        MarketKind::Um => funding(&downloader, &wanted, args.recheck).await,
         MarketKind::Spot => Vec::new(),
     };
-    let report = Report { market: args.market, candles, funding, refused };
+    let freed = keep_budget(ctx, &cache, args.market, &wanted).await;
+    let report = Report { market: args.market, candles, funding, refused, freed };
     if args.json { output::json(&report) } else { output::text(lines(&report)) }.context("standard output")?;
     let failed = report.candles.iter().filter(|s| s.error.is_some()).count()
         + report.funding.iter().filter(|s| s.error.is_some()).count()
@@ -189,8 +194,31 @@ async fn updates(cache: &CandleCache, args: &DownloadArgs) -> Result<Vec<Wanted>
     Ok(all.into_iter().filter_map(of).collect())
 }
 
+/// Brings the cache back to its budget, but never by what was just asked for. Where that fails nothing is evicted, and
+/// the download has been done nevertheless.
+async fn keep_budget(ctx: &Context, cache: &CandleCache, market: MarketKind, wanted: &[Wanted]) -> Option<Freed> {
+    let budget_bytes = ctx.config().market.cache_budget_mb << 20;
+    if budget_bytes == 0 {
+        return None;
+    }
+    let held = wanted.iter().map(|w| Held {
+        market,
+        symbol: w.symbol.clone(),
+        interval: w.interval,
+        from_ms: w.from_ms,
+        to_ms: w.to_ms,
+    });
+    match super::snapshot::within(ctx, cache, budget_bytes, &held.collect::<Vec<_>>(), false).await {
+        Ok(freed) => Some(freed).filter(|f| f.size_bytes > budget_bytes),
+        Err(error) => {
+            tracing::warn!(%error, "the candle cache is over its budget, and nothing was evicted");
+            None
+        }
+    }
+}
+
 /// Funding payments of each symbol, from the earliest start that is wanted of it.
-async fn funding(downloader: &Downloader, wanted: &[Wanted]) -> Vec<FundingFreshness> {
+async fn funding(downloader: &Downloader, wanted: &[Wanted], again: bool) -> Vec<FundingFreshness> {
     let mut starts: std::collections::BTreeMap<Symbol, i64> = std::collections::BTreeMap::new();
     for w in wanted {
         let start = starts.entry(w.symbol.clone()).or_insert(w.from_ms);
@@ -198,7 +226,7 @@ async fn funding(downloader: &Downloader, wanted: &[Wanted]) -> Vec<FundingFresh
     }
     let mut all = Vec::new();
     for (symbol, from_ms) in starts {
-        all.extend(downloader.feed().refresh_funding(std::slice::from_ref(&symbol), from_ms).await);
+        all.extend(downloader.feed().refresh_funding(std::slice::from_ref(&symbol), from_ms, again).await);
     }
     all
 }
@@ -257,12 +285,19 @@ fn lines(report: &Report) -> String {
         }
     }
     for s in &report.funding {
-        let (symbol, added) = (&s.symbol, s.added);
+        let (symbol, added, replaced) = (&s.symbol, s.added, s.replaced);
         text.push_str(&format!(
-            "{} {symbol} funding: {added} new, up to {}{}\n",
+            "{} {symbol} funding: {added} new, {replaced} replaced, up to {}{}\n",
             report.market,
             newest(s.newest_ms),
             error(&s.error)
+        ));
+    }
+    if let Some(freed) = &report.freed {
+        let (months, contents, mb) = (freed.evicted.len(), freed.contents.len(), freed.freed_bytes as f64 / 1e6);
+        let left = freed.left_bytes() as f64 / 1e6;
+        text.push_str(&format!(
+            "the cache was over its budget: {months} months and {contents} former contents removed ({mb:.1} MB), {left:.1} MB are left\n"
         ));
     }
     for Refused { symbol, error } in &report.refused {

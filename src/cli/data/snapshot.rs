@@ -2,7 +2,9 @@
 
 use super::super::{CliError, Context, output};
 use super::{cache, minute};
+use crate::daemon::{Database, budget};
 use crate::market::CandleCache;
+use crate::market::budget::{Freed, Held, InUse, keep_within};
 use crate::market::snapshot::{self, MonthChange, MonthDiff, NOW, Pruned, Snapshot, SnapshotError};
 use anyhow::Context as _;
 use clap::Args;
@@ -42,8 +44,8 @@ pub(super) struct PruneArgs {
     /// Keep only the newest N snapshots (the current one always stays) [default: all]
     #[arg(long, value_name = "N")]
     keep: Option<usize>,
-    /// Remove stored months, oldest first, until the candles take at most so many MB: only what can be fetched again
-    /// [default: market.cache_budget_mb, where it is set]
+    /// Remove stored months, oldest first, until the candles take at most so many MB: only what can be fetched again, and
+    /// neither what a snapshot holds nor what a stored result was computed from [default: market.cache_budget_mb]
     #[arg(long, value_name = "MB")]
     budget_mb: Option<u64>,
     /// Only say what would be removed
@@ -123,6 +125,26 @@ fn ohlcv(c: &crate::market::Candle) -> String {
     format!("o {} h {} l {} c {} v {}", c.open, c.high, c.low, c.close, c.volume)
 }
 
+/// Keeps the cache within a budget. The database, which knows what is in use, is asked only where something must go.
+pub(super) async fn within(
+    ctx: &Context,
+    cache: &CandleCache,
+    budget_bytes: u64,
+    asked_for: &[Held],
+    dry_run: bool,
+) -> Result<Freed, CliError> {
+    let mut in_use = InUse::default();
+    if cache.size_bytes().await.context("candle cache")? > budget_bytes {
+        let config = ctx.config();
+        let opened = Database::open(config).await?;
+        let found = budget::in_use(cache, &opened.store, config.daemon.market, &config.daemon).await;
+        opened.close().await;
+        in_use = found?;
+    }
+    in_use.held.extend_from_slice(asked_for);
+    keep_within(cache, budget_bytes, &in_use, dry_run).await.map_err(refused)
+}
+
 /// What pruning removed.
 #[derive(Serialize)]
 struct PruneReport {
@@ -139,9 +161,10 @@ pub(super) async fn prune(args: PruneArgs, ctx: &Context) -> Result<(), CliError
     let budget_mb = args.budget_mb.unwrap_or(ctx.config().market.cache_budget_mb);
     let mut report = PruneReport { pruned, evicted: Vec::new(), evicted_bytes: 0, dry_run: args.dry_run };
     if budget_mb > 0 {
-        let evicted = cache.evict(budget_mb << 20, i64::MAX, args.dry_run).await.context("candle cache")?;
-        report.evicted_bytes = evicted.iter().map(|e| e.bytes).sum();
-        report.evicted = evicted.into_iter().map(|e| e.path).collect();
+        let freed = within(ctx, &cache, budget_mb << 20, &[], args.dry_run).await?;
+        report.evicted_bytes = freed.freed_bytes;
+        report.evicted = freed.evicted.into_iter().map(|e| e.path).collect();
+        report.pruned.contents.extend(freed.contents);
     }
     let written = if args.json {
         output::json(&report)

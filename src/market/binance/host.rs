@@ -122,7 +122,10 @@ impl Host {
                 Turn::Wait(until, error) if until > deadline => return Err(error),
                 Turn::Wait(until, _) => tokio::time::sleep_until(until).await,
                 Turn::Pace(pacer, allowed) => {
-                    pace(&pacer, weight, allowed).await;
+                    // At the rate that is allowed it would be this long until so much weight is free again.
+                    let retry_after = Duration::from_secs_f64(60.0 * f64::from(weight) / f64::from(allowed.max(1)));
+                    let late = |_| ExchangeError::RateLimited { host: self.name.clone(), retry_after };
+                    tokio::time::timeout_at(deadline, pace(&pacer, weight, allowed)).await.map_err(late)?;
                     paced = true;
                 }
             }

@@ -1,11 +1,11 @@
-//! A byte budget: months that can be fetched again go, oldest first, until the rest fits.
+//! Eviction: months that can be fetched again go, oldest first, until the rest fits.
 //!
-//! Never evicts what was imported from files (nobody could bring it back), what opens at or after a time that the
-//! caller protects, or anything that is not a month of candles.
+//! Never evicts what was imported from files (nobody could bring it back), what the caller keeps, or anything that is
+//! not a month of candles. What must be kept and why is `budget`'s to say.
 
-use super::{CacheError, CandleCache, candle_dir};
-use crate::market::MarketKind;
+use super::{CacheError, CandleCache, Coverage, Facts, candle_dir};
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// A stored month and what it takes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -25,49 +25,48 @@ impl CandleCache {
         Ok(self.storage.sizes("").await?.into_iter().map(|(_, bytes)| bytes).sum())
     }
 
-    /// Removes months that can be fetched again and end before `protect_from_ms`, the oldest first, until the cache
-    /// takes at most `budget_bytes` or none is left. With `dry_run` they are only named.
+    /// Removes months that can be fetched again and that `keep` does not name, the oldest first, until the cache takes
+    /// at most `budget_bytes` or none is left. With `dry_run` they are only named.
     ///
     /// # Errors
     /// When the storage cannot be read or written.
     pub async fn evict(
         &self,
         budget_bytes: u64,
-        protect_from_ms: i64,
+        keep: impl Fn(&Coverage, &Facts) -> bool,
         dry_run: bool,
     ) -> Result<Vec<Evicted>, CacheError> {
-        let mut size = self.size_bytes().await?;
+        let sizes: BTreeMap<String, u64> = self.storage.sizes("").await?.into_iter().collect();
+        let mut size: u64 = sizes.values().sum();
         if size <= budget_bytes {
             return Ok(Vec::new());
         }
         let mut candidates = Vec::new();
-        for market in [MarketKind::Spot, MarketKind::Um] {
-            for coverage in self.coverage().await?.into_iter().filter(|c| c.market == market) {
-                let dir = candle_dir(market, &coverage.symbol, coverage.interval);
-                let sizes: std::collections::BTreeMap<String, u64> =
-                    self.storage.sizes(&dir).await?.into_iter().collect();
-                for month in coverage.months {
-                    let facts = month.facts;
-                    let path = format!("{dir}/{}.parquet", facts.month);
-                    let history = self.history(&format!("{dir}/{}.json", facts.month)).await?;
-                    let Some(&bytes) = sizes.get(&path) else { continue };
-                    if history.can_be_fetched() && facts.last_open_ms < protect_from_ms {
-                        candidates.push((facts.month, dir.clone(), Evicted { path, bytes }));
-                    }
-                }
+        for coverage in self.coverage().await? {
+            let dir = candle_dir(coverage.market, &coverage.symbol, coverage.interval);
+            for month in coverage.months.iter().filter(|m| !keep(&coverage, &m.facts)) {
+                let path = format!("{dir}/{}.parquet", month.facts.month);
+                let Some(&bytes) = sizes.get(&path) else { continue };
+                candidates.push((month.facts.clone(), dir.clone(), Evicted { path, bytes }));
             }
         }
-        candidates.sort_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));
+        candidates.sort_by(|a, b| (&a.0.month, &a.1).cmp(&(&b.0.month, &b.1)));
         let mut evicted = Vec::new();
-        for (month, dir, victim) in candidates {
+        for (facts, dir, victim) in candidates {
             if size <= budget_bytes {
                 break;
             }
+            // Under the lock the month is still what was looked at: another writer may have imported into it meanwhile.
+            let _lock = self.storage.lock(&dir).await?;
+            let history_path = format!("{dir}/{}.json", facts.month);
+            let now = self.facts(&dir, &facts.month).await?;
+            if !self.history(&history_path).await?.can_be_fetched() || now.as_ref() != Some(&facts) {
+                continue;
+            }
             if !dry_run {
-                let _lock = self.storage.lock(&dir).await?;
                 self.storage.delete(&victim.path).await?;
                 // Its history goes with it: it tells which archives need not be fetched.
-                self.storage.delete(&format!("{dir}/{month}.json")).await?;
+                self.storage.delete(&history_path).await?;
             }
             size = size.saturating_sub(victim.bytes);
             evicted.push(victim);

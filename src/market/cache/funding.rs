@@ -3,6 +3,7 @@
 use super::manifest::FundingFacts;
 use super::{CacheError, CandleCache, MergeReport, damage, file, month_of};
 use crate::market::{FundingRate, MarketKind, Symbol};
+use sha2::{Digest, Sha256};
 
 const FUNDING_DIR: &str = "funding";
 
@@ -53,6 +54,7 @@ impl CandleCache {
                 }
             },
         };
+        let old = rates.clone();
         for rate in new {
             match rates.binary_search_by_key(&rate.time_ms, |r| r.time_ms) {
                 Ok(i) if rates[i] == *rate => report.unchanged += 1,
@@ -69,6 +71,9 @@ impl CandleCache {
         if report.added + report.replaced > 0
             && let Some(facts) = FundingFacts::of(symbol, month, &rates)
         {
+            if report.replaced > 0 {
+                self.keep_superseded_funding(dir, month, &path, &old).await?;
+            }
             let bytes = file::encode_funding(&rates, &facts).map_err(|e| damage(&path, e))?;
             self.storage.put(&path, bytes).await?;
         }
@@ -91,6 +96,14 @@ impl CandleCache {
     pub async fn oldest_funding_ms(&self, symbol: &Symbol) -> Result<Option<i64>, CacheError> {
         let months = self.months_in(&funding_dir(symbol), i64::MIN, i64::MAX).await?;
         Ok(self.funding_month(symbol, months.first()).await?.first().map(|r| r.time_ms))
+    }
+
+    /// The payments that a stored month has now; none when it is not stored.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn load_funding_month(&self, symbol: &Symbol, month: &str) -> Result<Vec<FundingRate>, CacheError> {
+        self.funding_month(symbol, Some(&month.to_owned())).await
     }
 
     async fn funding_month(&self, symbol: &Symbol, month: Option<&String>) -> Result<Vec<FundingRate>, CacheError> {
@@ -120,6 +133,18 @@ impl CandleCache {
     }
 }
 
-fn funding_dir(symbol: &Symbol) -> String {
+pub(super) fn funding_dir(symbol: &Symbol) -> String {
     format!("{}/{symbol}/{FUNDING_DIR}", MarketKind::Um)
+}
+
+/// SHA-256, as hex, of exactly these payments: `funding`, then each one's time and rate as little-endian 64-bit values.
+#[must_use]
+pub fn funding_sha256(rates: &[FundingRate]) -> String {
+    let mut hash = Sha256::new();
+    hash.update(FUNDING_DIR);
+    for rate in rates {
+        hash.update(rate.time_ms.to_le_bytes());
+        hash.update(rate.rate.to_le_bytes());
+    }
+    hex::encode(hash.finalize())
 }

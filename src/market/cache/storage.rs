@@ -49,23 +49,7 @@ impl Storage {
         let failed = |source| CacheError::Open { path: lock_root.to_owned(), source };
         std::fs::create_dir_all(lock_root).map_err(failed)?;
         let root = lock_root.canonicalize().map_err(failed)?;
-        let wrong = |what: String| CacheError::Bucket { url: url.to_owned(), what };
-        let (bucket, prefix) = s3_location(url).map_err(wrong)?;
-        let mut builder = AmazonS3Builder::new().with_bucket_name(bucket).with_region(&config.s3_region);
-        if let Some(endpoint) = &config.s3_endpoint {
-            builder = builder
-                .with_endpoint(endpoint.as_str().trim_end_matches('/'))
-                .with_allow_http(endpoint.scheme() == "http");
-        }
-        builder = match (&config.s3_access_key_id, &config.s3_secret_access_key) {
-            (Some(id), Some(secret)) => {
-                builder.with_access_key_id(id.expose_secret()).with_secret_access_key(secret.expose_secret())
-            }
-            _ => builder.with_skip_signature(true),
-        };
-        // Not every compatible service deletes many at once, and nothing here does.
-        let store = builder.with_disable_bulk_delete(true).build().map_err(|e| wrong(e.to_string()))?;
-        Ok(Self { store: Arc::new(PrefixStore::new(store, prefix)), root, is_local: false })
+        Ok(Self { store: bucket(url, config)?, root, is_local: false })
     }
 
     /// Where it is.
@@ -160,6 +144,29 @@ impl Storage {
         let failed = |source| CacheError::Lock { path: failed_path, source };
         locked.await.map_err(|e| CacheError::Task(e.to_string()))?.map_err(failed)
     }
+}
+
+/// A bucket, or what lies under a prefix in one, of the S3 service that the settings name. Asks nothing of it yet.
+///
+/// # Errors
+/// When the settings make no sense.
+pub fn bucket(url: &str, config: &MarketConfig) -> Result<Arc<dyn ObjectStore>, CacheError> {
+    let wrong = |what: String| CacheError::Bucket { url: url.to_owned(), what };
+    let (bucket, prefix) = s3_location(url).map_err(wrong)?;
+    let mut builder = AmazonS3Builder::new().with_bucket_name(bucket).with_region(&config.s3_region);
+    if let Some(endpoint) = &config.s3_endpoint {
+        builder =
+            builder.with_endpoint(endpoint.as_str().trim_end_matches('/')).with_allow_http(endpoint.scheme() == "http");
+    }
+    builder = match (&config.s3_access_key_id, &config.s3_secret_access_key) {
+        (Some(id), Some(secret)) => {
+            builder.with_access_key_id(id.expose_secret()).with_secret_access_key(secret.expose_secret())
+        }
+        _ => builder.with_skip_signature(true),
+    };
+    // Not every compatible service deletes many at once, and nothing here does.
+    let store = builder.with_disable_bulk_delete(true).build().map_err(|e| wrong(e.to_string()))?;
+    Ok(Arc::new(PrefixStore::new(store, prefix)))
 }
 
 /// The local store writes to `NAME#N` and renames; under the lock, such a name is nobody's any more.

@@ -1,12 +1,47 @@
-//! Stored months whose candles were replaced: the old content stays, by its hash, until it is pruned.
+//! Stored months whose content was replaced: the old content stays, by its hash, until it is pruned or evicted.
 //!
-//! Without it nobody could say which candles of a month were revised. Months that only grew are not kept twice: what
-//! they were is still in what they are. Layout: `MARKET/SYMBOL/INTERVAL/superseded/YYYY-MM.SHA256.parquet`.
+//! Without it nobody could say which candles (or funding payments) of a month were revised. Months that only grew are
+//! not kept twice: what they were is still in what they are. Layout: `superseded/YYYY-MM.SHA256.parquet` beside the
+//! months of a symbol's interval, or of its funding.
 
-use super::{CacheError, CandleCache, candle_dir, content_sha256, decode};
-use crate::market::{CandleSeries, Interval, MarketKind, Symbol};
+use super::funding::{funding_dir, funding_sha256};
+use super::{CacheError, CandleCache, candle_dir, content_sha256, damage, decode, file};
+use crate::market::{CandleSeries, FundingRate, Interval, MarketKind, Symbol};
+use std::fmt;
+use std::str::FromStr;
 
 const SUPERSEDED: &str = "superseded";
+
+/// What of a symbol is stored month by month.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// Candles of an interval.
+    Candles(Interval),
+    /// Funding payments.
+    Funding,
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Candles(interval) => interval.fmt(f),
+            Self::Funding => f.write_str("funding"),
+        }
+    }
+}
+
+impl FromStr for Part {
+    type Err = <Interval as FromStr>::Err;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "funding" { Ok(Self::Funding) } else { text.parse().map(Self::Candles) }
+    }
+}
+
+impl serde::Serialize for Part {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
 
 /// A month's former content.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
@@ -14,11 +49,23 @@ const SUPERSEDED: &str = "superseded";
 pub struct Superseded {
     pub market: MarketKind,
     pub symbol: Symbol,
-    pub interval: Interval,
+    pub part: Part,
     /// `YYYY-MM`.
     pub month: String,
-    /// Hash of the candles that it had.
+    /// Hash of what it held.
     pub content_sha256: String,
+}
+
+impl Superseded {
+    /// Where it is, below the cache's root.
+    #[must_use]
+    pub fn path(&self) -> String {
+        let dir = match self.part {
+            Part::Candles(interval) => candle_dir(self.market, &self.symbol, interval),
+            Part::Funding => funding_dir(&self.symbol),
+        };
+        format!("{dir}/{SUPERSEDED}/{}.{}.parquet", self.month, self.content_sha256)
+    }
 }
 
 impl CandleCache {
@@ -30,10 +77,26 @@ impl CandleCache {
         path: &str,
         old: &CandleSeries,
     ) -> Result<(), CacheError> {
-        let kept = format!("{dir}/{SUPERSEDED}/{month}.{}.parquet", content_sha256(old));
+        if old.is_empty() { Ok(()) } else { self.keep_as(dir, month, path, &content_sha256(old)).await }
+    }
+
+    /// [`keep_superseded`](Self::keep_superseded) of funding payments.
+    pub(super) async fn keep_superseded_funding(
+        &self,
+        dir: &str,
+        month: &str,
+        path: &str,
+        old: &[FundingRate],
+    ) -> Result<(), CacheError> {
+        if old.is_empty() { Ok(()) } else { self.keep_as(dir, month, path, &funding_sha256(old)).await }
+    }
+
+    async fn keep_as(&self, dir: &str, month: &str, path: &str, sha256: &str) -> Result<(), CacheError> {
         match self.storage.get(path).await? {
-            Some(bytes) if !old.is_empty() => self.storage.put(&kept, bytes.to_vec()).await,
-            _ => Ok(()),
+            Some(bytes) => {
+                self.storage.put(&format!("{dir}/{SUPERSEDED}/{month}.{sha256}.parquet"), bytes.to_vec()).await
+            }
+            None => Ok(()),
         }
     }
 
@@ -46,19 +109,20 @@ impl CandleCache {
         for market in [MarketKind::Spot, MarketKind::Um] {
             for symbol in self.storage.list(&market.to_string()).await?.0 {
                 let Ok(symbol) = symbol.parse::<Symbol>() else { continue };
+                let mut dirs: Vec<(Part, String)> = Vec::new();
                 for interval in self.stored_intervals(market, &symbol).await? {
-                    let dir = format!("{}/{SUPERSEDED}", candle_dir(market, &symbol, interval));
-                    for name in self.storage.list(&dir).await?.1 {
+                    dirs.push((Part::Candles(interval), candle_dir(market, &symbol, interval)));
+                }
+                if market == MarketKind::Um {
+                    dirs.push((Part::Funding, funding_dir(&symbol)));
+                }
+                for (part, dir) in dirs {
+                    for name in self.storage.list(&format!("{dir}/{SUPERSEDED}")).await?.1 {
                         let Some((month, sha)) = name.strip_suffix(".parquet").and_then(|n| n.split_once('.')) else {
                             continue;
                         };
-                        all.push(Superseded {
-                            market,
-                            symbol: symbol.clone(),
-                            interval,
-                            month: month.to_owned(),
-                            content_sha256: sha.to_owned(),
-                        });
+                        let (symbol, month, content_sha256) = (symbol.clone(), month.to_owned(), sha.to_owned());
+                        all.push(Superseded { market, symbol, part, month, content_sha256 });
                     }
                 }
             }
@@ -67,15 +131,30 @@ impl CandleCache {
         Ok(all)
     }
 
-    /// The candles of a former content; `None` when it is not kept.
+    /// The candles of a former content; `None` when it is not kept, or is none of candles.
     ///
     /// # Errors
     /// When it cannot be read.
     pub async fn load_superseded(&self, former: &Superseded) -> Result<Option<CandleSeries>, CacheError> {
-        let path = superseded_path(former);
+        let Part::Candles(interval) = former.part else { return Ok(None) };
+        let path = former.path();
         match self.storage.get(&path).await? {
-            Some(bytes) => Ok(Some(decode(path, bytes, former.interval).await?)),
+            Some(bytes) => Ok(Some(decode(path, bytes, interval).await?)),
             None => Ok(None),
+        }
+    }
+
+    /// The funding payments of a former content; `None` when it is not kept, or is none of funding.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn load_superseded_funding(&self, former: &Superseded) -> Result<Option<Vec<FundingRate>>, CacheError> {
+        let path = former.path();
+        match self.storage.get(&path).await? {
+            Some(bytes) if former.part == Part::Funding => {
+                file::decode_funding(bytes).map(Some).map_err(|e| damage(&path, e))
+            }
+            _ => Ok(None),
         }
     }
 
@@ -84,7 +163,7 @@ impl CandleCache {
     /// # Errors
     /// When it cannot be removed.
     pub async fn remove_superseded(&self, former: &Superseded) -> Result<bool, CacheError> {
-        self.storage.delete(&superseded_path(former)).await
+        self.storage.delete(&former.path()).await
     }
 
     /// An object beside the candles; `None` when there is none.
@@ -107,6 +186,11 @@ impl CandleCache {
         Ok(self.storage.list(dir).await?.1)
     }
 
+    /// Every object with its size in bytes.
+    pub(in crate::market) async fn object_sizes(&self) -> Result<Vec<(String, u64)>, CacheError> {
+        self.storage.sizes("").await
+    }
+
     /// The candles that a stored month has now; empty when it is not stored.
     ///
     /// # Errors
@@ -124,9 +208,4 @@ impl CandleCache {
             None => Ok(CandleSeries::new(interval)),
         }
     }
-}
-
-fn superseded_path(former: &Superseded) -> String {
-    let dir = candle_dir(former.market, &former.symbol, former.interval);
-    format!("{dir}/{SUPERSEDED}/{}.{}.parquet", former.month, former.content_sha256)
 }
