@@ -5,7 +5,7 @@
 use super::core::Core;
 use crate::engine::Trade;
 use crate::lifecycle::{StayingDetectors, StayingVerdict, results_in_risk};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -28,13 +28,15 @@ impl StayingWatch {
         if live_r.is_empty() {
             return Ok(None);
         }
-        if !self.0.contains_key(&run_id) {
-            let expected_r = core.store.proving_results(strategy_id).await?;
-            let (config, seed) = (core.staying.clone(), core.seed.child("staying", strategy_id.as_u128() as u64));
-            let found = core.compute(move || StayingDetectors::calibrate(&expected_r, &config, seed)).await?;
-            self.0.insert(run_id, found);
-        }
-        Ok(self.0.get(&run_id).map(|detectors| detectors.judge(&live_r)))
+        let detectors = match self.0.entry(run_id) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => {
+                let expected_r = core.store.proving_results(strategy_id).await?;
+                let (config, seed) = (core.staying.clone(), core.seed.child("staying", strategy_id.as_u128() as u64));
+                new.insert(core.compute(move || StayingDetectors::calibrate(&expected_r, &config, seed)).await?)
+            }
+        };
+        Ok(Some(detectors.judge(&live_r)))
     }
 
     /// Forgets the runs that have ended.

@@ -11,7 +11,7 @@ use crate::market::simulated::{EdgeKind, EdgeSpec, MarketSpec, SimulatedMarket, 
 use crate::market::{Interval, MarketKind, Symbol};
 use genome::random::Seed;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 use std::sync::Arc;
 
 const DAY_MS: i64 = 86_400_000;
@@ -110,10 +110,8 @@ impl Strengths {
         let mut found = BTreeMap::new();
         for job in jobs {
             let Some(kind) = edge(*job) else { continue };
-            let key = (kind.name(), job.sharpe.to_bits());
-            if !found.contains_key(&key) {
-                let planting = Planting { kind, symbols, interval, costs };
-                found.insert(key, planting.strength(job.sharpe, engine)?);
+            if let Entry::Vacant(new) = found.entry((kind.name(), job.sharpe.to_bits())) {
+                new.insert(Planting { kind, symbols, interval, costs }.strength(job.sharpe, engine)?);
             }
         }
         Ok(Self(found))
