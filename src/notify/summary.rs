@@ -1,12 +1,8 @@
 //! The daily summary: what the last day brought, stored once a day for every channel.
 
 use super::{Channel, Day, Notice};
-use crate::store::{Page, Store, StoreError};
+use crate::store::{Store, StoreError};
 use chrono::{DateTime, Duration, NaiveDate, Utc};
-use std::collections::BTreeMap;
-
-/// Transitions of a day that are looked at, newest first; more than a daemon can make.
-const MOST_TRANSITIONS: u32 = 10_000;
 
 /// Stores the summary of `day` for each channel; whether it is new. Doing so again changes nothing. `review` is what
 /// the daily review found, a line each.
@@ -22,12 +18,7 @@ pub async fn enqueue_daily_summary(
 ) -> Result<bool, StoreError> {
     let (overview, eyes) = (store.overview().await?, store.eyes().await?);
     let since = now - Duration::hours(24);
-    let mut transitions = BTreeMap::new();
-    for row in store.recent_transitions(Page::first(MOST_TRANSITIONS)).await? {
-        if row.created_at >= since {
-            *transitions.entry(row.kind).or_insert(0) += 1;
-        }
-    }
+    let transitions = store.transitions_since(since).await?;
     let head = store.audit_head().await?;
     let fitness = overview.last_generations.iter().filter_map(|row| row.best_fitness);
     let day = Day {

@@ -8,6 +8,7 @@ use crate::lifecycle::{Decision, DisableReason, State, Transition, Verdict};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use tokio_postgres::{Row, types::Json};
 use uuid::Uuid;
 
@@ -106,6 +107,9 @@ pub struct TransitionRow {
     pub at_market_ms: i64,
     pub created_at: DateTime<Utc>,
 }
+
+/// What [`kind`] gives.
+const KINDS: [&str; 5] = ["enter_shadow", "go_live", "demote", "disable", "revive"];
 
 /// Name of a transition in Postgres, metrics and JSON.
 const fn kind(transition: Transition) -> &'static str {
@@ -283,6 +287,23 @@ impl Store {
              order by t.seq desc limit $1 offset $2"
             );
             tx.rows(&sql, &[&page.limit(), &page.offset()]).await?.iter().map(read).collect()
+        })
+        .await
+    }
+
+    /// How many transitions there were since a time, by kind; kinds without one are left out.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn transitions_since(&self, since: DateTime<Utc>) -> Result<BTreeMap<String, u64>, StoreError> {
+        self.transaction("transitions_since", |tx| async move {
+            let tx = &tx;
+            // Kind by kind, so that each is a range of its index.
+            let sql = "select k.kind, n.n from unnest($1::text[]) k (kind) cross join lateral (
+                    select count(*) as n from transitions t where t.kind = k.kind and t.created_at >= $2) n
+                where n.n > 0";
+            let rows = tx.rows(sql, &[&KINDS.as_slice(), &since]).await?;
+            rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get::<_, i64>(1)?.unsigned_abs()))).collect()
         })
         .await
     }

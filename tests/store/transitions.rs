@@ -63,6 +63,11 @@ async fn a_whole_life_leaves_every_trace() {
     assert_eq!(newest.iter().map(|row| row.kind.as_str()).collect::<Vec<_>>(), ["disable", "revive"]);
     let after = store.transitions_after(newest[1].seq, 10).await.unwrap();
     assert_eq!(after, newest[..1]);
+    let day = chrono::Duration::hours(24);
+    let counted = store.transitions_since(chrono::Utc::now() - day).await.unwrap();
+    let expected = [("demote", 1), ("disable", 2), ("enter_shadow", 1), ("go_live", 2), ("revive", 1)];
+    assert_eq!(counted, expected.map(|(kind, n)| (kind.to_owned(), n)).into());
+    assert!(store.transitions_since(chrono::Utc::now() + day).await.unwrap().is_empty());
     let overview = store.overview().await.unwrap();
     assert_eq!((overview.transitions["go_live"], overview.reached[&State::Live]), (2, 1));
 }
