@@ -67,7 +67,8 @@ fn real_sessions_stand_beside_those_on_null_markets() {
 #[test]
 fn too_few_candles_are_said() {
     let sandbox = Sandbox::with_candles(&market(2, None), 85);
-    let output = sandbox.run(&[ARGS, &["--holdout-days", "60"]].concat());
+    let longer: Vec<&str> = ARGS.iter().map(|arg| if *arg == "15" { "60" } else { arg }).collect();
+    let output = sandbox.run(&longer);
     let text = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.code() == Some(2) && text.contains("70 days of candles are too few"), "{text}");
 }
