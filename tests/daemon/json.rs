@@ -68,6 +68,8 @@ async fn every_command_that_prints_results_prints_json() {
     run(&format!("backtest --strategy cross.json {window}"));
     run(&format!("prove --strategy cross.json --paths 100 --noise-draws 1 {window}"));
     run(&format!("search --population 20 --generations 1 {window}"));
+    let session = "--sessions 1 --no-placebo --population 20 --generations 1 --search-days 6 --holdout-days 4";
+    run(&format!("rehearse --symbols BTCUSDT --from 2024-12-04 --to 2024-12-31 {session}"));
     run("strategies add cross.json");
     let listed = run("strategies list");
     let id = listed[0]["id"].as_str().unwrap().to_owned();
