@@ -33,7 +33,7 @@ fn main() -> io::Result<()> {
         take(&(content.len() as u64).to_be_bytes());
         take(&content);
     }
-    println!("cargo::rustc-env=SG_AI_SOURCES={hash:016x}");
+    println!("cargo::rustc-env=SOURCES_HASH={hash:016x}");
     Ok(())
 }
 

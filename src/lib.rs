@@ -21,4 +21,4 @@ pub mod store;
 pub mod telemetry;
 
 /// Version of the program and a hash of the sources that it was built from: what results are stored with.
-pub const CODE_VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "+", env!("SG_AI_SOURCES"));
+pub const CODE_VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "+", env!("SOURCES_HASH"));
