@@ -3,7 +3,7 @@
 use super::{CliError, Context, output, window::time_ms};
 use crate::daemon::Database;
 use crate::lifecycle::DeploymentStatus;
-use crate::store::{Deployment, DeploymentChange, Store};
+use crate::store::{Deployment, DeploymentChange, Store, total_pct};
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
@@ -67,12 +67,12 @@ struct Named {
 /// When the database does not answer, or there is no such strategy or none with a deployment that goes on.
 pub async fn run(args: DeploymentsArgs, ctx: &Context) -> Result<(), CliError> {
     let opened = Database::open(ctx.config()).await?;
-    let done = dispatch(args.command, &opened.store).await;
+    let done = dispatch(args.command, &opened.store, ctx.config().deployment.max_total_pct).await;
     opened.close().await;
     Ok(done?)
 }
 
-async fn dispatch(command: DeploymentsCommand, store: &Store) -> anyhow::Result<()> {
+async fn dispatch(command: DeploymentsCommand, store: &Store, max_total_pct: f64) -> anyhow::Result<()> {
     match command {
         DeploymentsCommand::List { json } => {
             let mut found = Vec::new();
@@ -91,33 +91,49 @@ async fn dispatch(command: DeploymentsCommand, store: &Store) -> anyhow::Result<
         DeploymentsCommand::Pause { strategy, until, why, json } => {
             let until =
                 until.map(|ms| DateTime::<Utc>::from_timestamp_millis(ms).context("a time outside the calendar"));
-            change(store, &strategy, Some(until.transpose()?), why, json).await?;
+            change(store, max_total_pct, &strategy, Some(until.transpose()?), why, json).await?;
         }
-        DeploymentsCommand::Resume { strategy, why, json } => change(store, &strategy, None, why, json).await?,
+        DeploymentsCommand::Resume { strategy, why, json } => {
+            change(store, max_total_pct, &strategy, None, why, json).await?;
+        }
     }
     Ok(())
 }
 
 async fn change(
     store: &Store,
+    max_total_pct: f64,
     selector: &str,
-    paused: Option<Option<DateTime<Utc>>>,
+    mut paused: Option<Option<DateTime<Utc>>>,
     why: String,
     json: bool,
 ) -> anyhow::Result<()> {
     let strategy = store.find_strategy(selector).await?;
     let open = store.open_deployments().await?;
-    let found = open.into_iter().find(|d| d.strategy_id == strategy.id);
+    let (found, others): (Vec<_>, Vec<_>) = open.into_iter().partition(|d| d.strategy_id == strategy.id);
+    let found = found.into_iter().next();
     let found = found.with_context(|| format!("{} is {} and has no deployment", strategy.name, strategy.state))?;
+    let mut allocation_pct = found.allocation_pct;
+    let resumes = paused.is_none();
+    if resumes {
+        // In hundredths, down. Where nothing is left it waits: the deployment manager shares anew at its next look.
+        let left = ((max_total_pct - total_pct(&others)) * 100.0 + 1e-6).floor() / 100.0;
+        if left >= 0.01 {
+            allocation_pct = allocation_pct.min(left);
+        } else {
+            paused = Some(DateTime::<Utc>::from_timestamp_millis(found.phase_market_ms));
+        }
+    }
     let change = DeploymentChange {
         phase: found.phase,
-        allocation_pct: found.allocation_pct,
+        allocation_pct,
         paused,
         risk_limits: found.risk_limits,
         reason: why,
         actor: format!("operator {}", super::strategies::user()),
         // The phase stays: it began when it began.
         at_market_ms: found.phase_market_ms,
+        max_total_pct,
     };
     let changed = store.change_deployment(None, found.id, &change).await?;
     let status = if paused.is_some() { DeploymentStatus::Paused } else { DeploymentStatus::Active };
@@ -128,7 +144,12 @@ async fn change(
         output::json(&told)?;
     } else {
         let already = if changed { "" } else { " already" };
-        output::line(format!("the deployment of {} is {}{already}", strategy.name, status.name()))?;
+        let waits = if resumes && paused.is_some() {
+            ", until the deployment manager gives it a share: the others have all of the capital for now"
+        } else {
+            ""
+        };
+        output::line(format!("the deployment of {} is {}{already}{waits}", strategy.name, status.name()))?;
     }
     Ok(())
 }

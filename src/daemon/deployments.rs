@@ -188,8 +188,7 @@ impl DeploymentManager {
     /// Stores the finished days that are new, or that revised candles have changed.
     async fn record_days(&self, live: &Live) -> anyhow::Result<()> {
         let stored = self.core.store.performance_days(live.deployment.id).await?;
-        let is_active = live.deployment.status == DeploymentStatus::Active;
-        let at_work = if is_active { live.deployment.allocation_pct } else { 0.0 };
+        let at_work = live.deployment.at_work_pct();
         let mut days = Vec::new();
         for figures in &live.days {
             let day =
@@ -345,19 +344,31 @@ impl DeploymentManager {
 
     /// Stores what the plan changes, each deployment with its audit entry in a transaction of its own.
     async fn carry_out(&self, token: &LeaseToken, live: &[Live], plan: &AllocationPlan) -> anyhow::Result<()> {
-        for planned in plan.deployments.iter().filter(|d| d.changed) {
-            let limits =
-                live.iter().find(|l| l.deployment.id == planned.deployment_id).map(|l| l.deployment.risk_limits);
+        let mut changes: Vec<_> = plan
+            .deployments
+            .iter()
+            .filter(|d| d.changed)
+            .filter_map(|planned| {
+                let now = &live.iter().find(|l| l.deployment.id == planned.deployment_id)?.deployment;
+                let will = if planned.status == DeploymentStatus::Active { planned.allocation_pct } else { 0.0 };
+                let grows = will - now.at_work_pct();
+                Some((grows, planned, now.risk_limits))
+            })
+            .collect();
+        // Who gives first: the total holds after each of them, so also for a process that is killed half way.
+        changes.sort_by(|a, b| a.0.total_cmp(&b.0));
+        for (_, planned, risk_limits) in changes {
             let until = planned.paused_until_ms.and_then(DateTime::<Utc>::from_timestamp_millis);
             let paused = planned.status == DeploymentStatus::Paused;
             let change = DeploymentChange {
                 phase: planned.phase,
                 allocation_pct: planned.allocation_pct,
                 paused: paused.then_some(until),
-                risk_limits: limits.unwrap_or_default(),
+                risk_limits,
                 reason: planned.reasons.join("; "),
                 actor: "deployment manager".to_owned(),
                 at_market_ms: plan.at_ms,
+                max_total_pct: self.rules.allocation.max_total_pct,
             };
             match self.core.store.change_deployment(Some(token), planned.deployment_id, &change).await {
                 Ok(_) => tracing::info!(
@@ -369,7 +380,7 @@ impl DeploymentManager {
                     reason = change.reason,
                     "deployment changes"
                 ),
-                // The gate has ended it meanwhile: nothing is left to change.
+                // The gate has ended it meanwhile, or an operator has resumed another: the next look sees that.
                 Err(crate::store::StoreError::Conflict(why)) => {
                     tracing::info!(strategy = planned.strategy, why, "no change")
                 }

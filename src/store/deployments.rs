@@ -34,6 +34,14 @@ pub struct Deployment {
     pub reason: Option<String>,
 }
 
+impl Deployment {
+    /// Percent of capital that is at work now: nothing while it is paused or has ended.
+    #[must_use]
+    pub fn at_work_pct(&self) -> f64 {
+        if self.status == DeploymentStatus::Active { self.allocation_pct } else { 0.0 }
+    }
+}
+
 /// What a deployment that goes on becomes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DeploymentChange {
@@ -51,6 +59,8 @@ pub struct DeploymentChange {
     pub actor: String,
     /// Market time at which it was decided, UTC ms: where the phase is another one, it begins then.
     pub at_market_ms: i64,
+    /// What all active deployments together may have, percent of capital.
+    pub max_total_pct: f64,
 }
 
 /// A deployment's day. Returns are fractions.
@@ -108,6 +118,12 @@ pub(super) async fn of_strategy(tx: &Tx, id: Uuid) -> Result<Vec<Deployment>, St
     tx.rows(&sql, &[&id]).await?.iter().map(read).collect()
 }
 
+/// What the active ones of these have together, percent of capital.
+#[must_use]
+pub fn total_pct(deployments: &[Deployment]) -> f64 {
+    deployments.iter().map(Deployment::at_work_pct).sum()
+}
+
 impl Store {
     /// Deployments that have not ended, oldest first.
     ///
@@ -126,8 +142,8 @@ impl Store {
     /// Changes a deployment that goes on, with an audit entry; whether anything was different.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`], [`StoreError::LeaseLost`], [`StoreError::Conflict`] when it has ended,
-    /// [`StoreError::Constraint`] when a phase is left out or a number is out of range.
+    /// [`StoreError::NotFound`], [`StoreError::LeaseLost`], [`StoreError::Conflict`] when it has ended or the total
+    /// would be passed, [`StoreError::Constraint`] when a phase is left out or a number is out of range.
     pub async fn change_deployment(
         &self,
         lease: Option<&LeaseToken>,
@@ -139,9 +155,13 @@ impl Store {
             if let Some(lease) = lease {
                 lease.verify(tx).await?;
             }
-            let row =
-                tx.row_opt(&format!("select {COLUMNS} from deployments where id = $1 for update"), &[&id]).await?;
-            let before = read(&row.ok_or_else(|| StoreError::not_found("deployment", id))?)?;
+            // All that go on, in one order: what they have together cannot change meanwhile.
+            let sql = format!(
+                "select {COLUMNS} from deployments where status <> 'deactivated' or id = $1 order by id for update"
+            );
+            let open = tx.rows(&sql, &[&id]).await?.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+            let (before, others): (Vec<_>, Vec<_>) = open.into_iter().partition(|d| d.id == id);
+            let before = before.into_iter().next().ok_or_else(|| StoreError::not_found("deployment", id))?;
             if before.status == DeploymentStatus::Deactivated {
                 return Err(StoreError::Conflict(format!("deployment {id} has ended")));
             }
@@ -168,6 +188,15 @@ impl Store {
             ];
             let Some(row) = tx.row_opt(&sql, params).await? else { return Ok(false) };
             let after = read(&row)?;
+            let (had, has, others) = (before.at_work_pct(), after.at_work_pct(), total_pct(&others));
+            // Less is always welcome: a limit that was lowered is reached step by step.
+            if has > had && others + has > change.max_total_pct + 1e-6 {
+                return Err(StoreError::Conflict(format!(
+                    "with {has:.2} % for it active deployments would have {:.2} % of the capital, {} % is the limit",
+                    others + has,
+                    change.max_total_pct
+                )));
+            }
             let state = |d: &Deployment| {
                 json!({ "phase": d.phase, "status": d.status, "allocation_pct": d.allocation_pct,
                     "paused_until": d.paused_until, "risk_limits": d.risk_limits })

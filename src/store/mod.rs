@@ -51,7 +51,7 @@ pub use commands::{Command, CommandKind, Pause, Request};
 pub use config::{ConnectOptions, RetentionConfig, StoreConfig};
 pub use data::DataVerdictRow;
 pub use dead_letters::{DeadLetter, DeadLetterKind, DeadLetterStatus, NewDeadLetter};
-pub use deployments::{Deployment, DeploymentChange, PerformanceDay};
+pub use deployments::{Deployment, DeploymentChange, PerformanceDay, total_pct};
 pub use drift::{AlertOutcome, DriftAlert, DriftReading};
 pub use error::StoreError;
 pub use export::{EXPORTED, Pseudonyms};

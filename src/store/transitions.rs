@@ -213,10 +213,13 @@ async fn switch_deployment(tx: &Tx, record: &TransitionRecord) -> Result<(), Sto
         tx.execute(sql, &[&record.strategy_id, &record.at_market_ms, &record.summary]).await?;
     }
     if record.transition.to() == State::Live {
-        let sql =
-            "insert into deployments (id, strategy_id, promoted_by, started_market_ms, promotion_score, total_capital)
+        // Nothing is at work before the deployment manager has given it a share: the total is to hold at any time.
+        let sql = "insert into deployments
+                (id, strategy_id, promoted_by, started_market_ms, promotion_score, total_capital, status, paused_until,
+                 reason)
             values ($1, $2, $3, $4, (select overall from strategy_scores where strategy_id = $2 and is_latest),
-                coalesce(($5::jsonb ->> 'initial_capital')::numeric, 10000))";
+                coalesce(($5::jsonb ->> 'initial_capital')::numeric, 10000), 'paused',
+                to_timestamp($4::bigint / 1000.0), 'waits for its first share of the capital')";
         let config = record.run.as_ref().map(|run| &run.config);
         tx.execute(sql, &[&Uuid::now_v7(), &record.strategy_id, &record.actor, &record.at_market_ms, &config]).await?;
     }

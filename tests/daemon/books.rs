@@ -99,8 +99,9 @@ const RULES: &[(&str, &str)] = &[
              having sum(allocation_pct) > 50",
     ),
     (
-        "a deployment that has grown, or is paused, was changed on record",
-        "select d.id::text from deployments d where (d.phase <> 'initial' or d.status = 'paused')
+        "a deployment that has grown, or no longer waits for its first share, was changed on record",
+        "select d.id::text from deployments d where (d.phase <> 'initial' or d.status = 'active' or (d.status = 'paused'
+             and d.paused_until is distinct from to_timestamp(d.started_market_ms / 1000.0)))
              and not exists (select from audit_logs where event_type = 'deployment_changed' and entity_id = d.id::text)",
     ),
     (

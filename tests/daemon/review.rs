@@ -11,7 +11,7 @@ const DAY_PER_SECOND: f64 = 86_400.0;
 const LIVE_NOW: &str =
     "select s.name from strategies s join paper_runs r on r.strategy_id = s.id and r.ended_at is null
     where s.state = 'live' and exists (select from performance_metrics p join deployments d on d.id = p.deployment_id
-        where d.strategy_id = s.id and d.status <> 'deactivated') order by 1 limit 1";
+        where d.strategy_id = s.id and d.status = 'active') order by 1 limit 1";
 
 /// Stops the market while some strategy is live with at least a day behind it, and returns its name.
 async fn stand_still_with_a_live_one(stage: &Stage, client: &Client) -> String {
@@ -128,7 +128,11 @@ async fn seen_by_operators(stage: &Stage, client: &Client, name: &str) {
     assert_eq!((&listed["status"], &listed["reason"]), (&"paused".into(), &"holiday".into()));
     assert_eq!(listed["paused_until"], until);
     let resumed = stage.json(&["deployments", "resume", name, "--why", "back", "--json"]);
-    assert_eq!(resumed["status"], "active");
+    assert_eq!(resumed["changed"], true);
+    // Active again, or waiting for its share where the others have all of it by now.
+    let listed = of(&stage.json(&["deployments", "list", "--json"]), name);
+    assert_eq!(listed["reason"], "back");
+    assert_ne!(listed["paused_until"], until);
 
     let alert: i64 = client
         .query_one(

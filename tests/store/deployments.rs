@@ -9,7 +9,7 @@ use sg_ai::{
     market::{MarketKind, Symbol},
     store::{
         AlertOutcome, DeploymentChange, DeploymentStatus, DriftReading, DriftType, NewRegime, Page, PerformanceDay,
-        Phase, RecommendedAction, RiskLimits, Severity, Store, StoreError,
+        Phase, RecommendedAction, RiskLimits, Severity, Store, StoreError, total_pct,
     },
 };
 use uuid::Uuid;
@@ -32,6 +32,7 @@ fn change(phase: Phase, allocation_pct: f64) -> DeploymentChange {
         reason: "because".to_owned(),
         actor: "deployment manager".to_owned(),
         at_market_ms: made::T1 + 3 * made::DAY_MS,
+        max_total_pct: 50.0,
     }
 }
 
@@ -57,8 +58,10 @@ async fn a_deployment_grows_phase_by_phase_and_every_change_is_audited() {
     let begun = store.open_deployments().await.unwrap().remove(0);
     assert_eq!(
         (begun.phase, begun.status, begun.promotion_score),
-        (Phase::Initial, DeploymentStatus::Active, Some(70.0))
+        (Phase::Initial, DeploymentStatus::Paused, Some(70.0)),
+        "nothing is at work before it was given a share"
     );
+    assert_eq!(begun.paused_until.map(|t| t.timestamp_millis()), Some(begun.started_market_ms));
     assert_eq!((begun.total_capital, begun.risk_limits), (10_000.0, RiskLimits::default()));
     let change_to = async |change: &DeploymentChange| store.change_deployment(None, id, change).await;
     let skipped = change_to(&change(Phase::Full, 5.0)).await.unwrap_err();
@@ -119,6 +122,26 @@ async fn a_deployment_grows_phase_by_phase_and_every_change_is_audited() {
         let error = client.execute(sql, &[]).await.expect_err(sql);
         assert_eq!(error.as_db_error().and_then(|db| db.constraint()), Some(constraint), "{sql}: {error:?}");
     }
+}
+
+#[tokio::test]
+async fn active_deployments_never_have_more_than_the_total_together() {
+    let (_database, store) = support::database().await;
+    let (_, one) = live(&store, 1).await;
+    let (_, two) = live(&store, 2).await;
+    let give = async |id, pct, max_total_pct| {
+        let change = DeploymentChange { max_total_pct, ..change(Phase::Initial, pct) };
+        store.change_deployment(None, id, &change).await
+    };
+    assert!(give(one, 30.0, 50.0).await.unwrap());
+    let error = give(two, 20.01, 50.0).await.unwrap_err();
+    assert!(matches!(&error, StoreError::Conflict(why) if why.contains("50.01 %")), "{error}");
+    assert!(give(two, 20.0, 50.0).await.unwrap());
+    assert!(give(one, 25.0, 40.0).await.unwrap(), "less is welcome though the new limit is passed still");
+    assert!(matches!(give(one, 25.01, 40.0).await, Err(StoreError::Conflict(_))));
+    assert_eq!(total_pct(&store.open_deployments().await.unwrap()), 45.0);
+    let both = tokio::join!(give(one, 27.0, 50.0), give(two, 25.0, 50.0));
+    assert!(both.0.is_ok() != both.1.is_ok(), "{both:?}");
 }
 
 #[tokio::test]
@@ -285,6 +308,7 @@ async fn views_tell_of_what_was_promoted_and_how_the_portfolio_does() {
     store.apply_transition(&made::transition(two, Transition::Demote, at), None).await.unwrap();
     let end = Transition::Disable { from: State::Live, reason: sg_ai::lifecycle::DisableReason::Deactivated };
     store.apply_transition(&made::transition(three, end, at), None).await.unwrap();
+    assert!(store.change_deployment(None, deployment, &change(Phase::Initial, 1.0)).await.unwrap());
     let proven = store.proven_strategies(Page::first(9)).await.unwrap();
     let told: Vec<_> = proven.iter().map(|p| (p.strategy_id, p.status.as_str())).collect();
     assert_eq!(told, [(three, "retired"), (two, "promoted"), (one, "active")]);
