@@ -1,114 +1,17 @@
-//! Holdings of several sleeves to one curve of equity: its drawdown on candle closes and its value day by day.
+//! Holdings of several sleeves to curves of equity, of each and of all together: what they are worth day by day, and
+//! their drawdown on candle closes.
 //!
-//! The curve itself is never written down. Between events holdings are constant, so whole stretches of closes are
+//! No curve is written down step by step. Between events holdings are constant, so whole stretches of closes are
 //! looked at with vectors; the results are those of going close by close, to the bit. Never judges anything.
 
 use super::{
+    drawdown::{self, Bounds, Curve},
     execution::Holding,
-    frame::Frame,
-    ledger::{DAY_MS, DailyEquity},
+    ledger::DailyEquity,
+    performance::Moments,
     simd::{Wide, widest},
+    timeline::{CHUNK, Closes, LANES, Lanes, Timeline},
 };
-use chrono::{DateTime, Datelike};
-use std::borrow::Cow;
-
-/// The closes of all symbols on one timeline, and the days in it.
-///
-/// A step of the timeline is a time at which a candle of any symbol closes. A symbol without a candle there keeps
-/// its last close.
-#[derive(Debug)]
-pub(super) struct Timeline<'a> {
-    steps: usize,
-    symbols: Vec<Closes<'a>>,
-    /// The window's start, each 00:00 UTC after it, and its end; and how many steps have closed by then.
-    pub days: Vec<(i64, usize)>,
-    /// Calendar months: name, and the numbers of the days at which each begins and ends.
-    pub months: Vec<(String, usize, usize)>,
-    /// Candles in the window, by symbol.
-    pub candles: Vec<usize>,
-}
-
-#[derive(Debug)]
-struct Closes<'a> {
-    closes: Cow<'a, [f64]>,
-    /// Lowest and highest close of each [`CHUNK`] of steps.
-    extremes: Vec<(f64, f64)>,
-    /// Index of the first candle in the window.
-    first: usize,
-    /// Step of each candle in the window; `None` where they are the same.
-    step_of: Option<Vec<usize>>,
-}
-
-impl<'a> Timeline<'a> {
-    pub(super) fn new(frames: &'a [Frame<'_>], from_ms: i64, to_ms: i64) -> Self {
-        let opens = |f: &'a Frame<'_>| &f.candles.open_times_ms()[f.first..];
-        let aligned = frames.windows(2).all(|pair| opens(&pair[0]) == opens(&pair[1]));
-        let mut times: Vec<i64> = frames.iter().take(1).flat_map(|f| opens(f).iter().copied()).collect();
-        if !aligned {
-            times = frames.iter().flat_map(|f| opens(f).iter().copied()).collect();
-            times.sort_unstable();
-            times.dedup();
-        }
-        let closes = |f: &'a Frame<'_>| {
-            let own = &f.candles.closes()[f.first..];
-            if aligned {
-                let extremes = extremes(own);
-                return Closes { closes: Cow::Borrowed(own), extremes, first: f.first, step_of: None };
-            }
-            // Before its first candle a sleeve holds nothing, and no close is looked at.
-            let (mut carried, mut step_of) = (Vec::with_capacity(times.len()), Vec::with_capacity(own.len()));
-            let mut candles = opens(f).iter().zip(own).peekable();
-            let mut last = 0.0;
-            for (step, &time) in times.iter().enumerate() {
-                if let Some((_, &close)) = candles.next_if(|(t, _)| **t == time) {
-                    last = close;
-                    step_of.push(step);
-                }
-                carried.push(last);
-            }
-            let extremes = extremes(&carried);
-            Closes { closes: Cow::Owned(carried), extremes, first: f.first, step_of: Some(step_of) }
-        };
-        let symbols = frames.iter().map(closes).collect();
-        // A step has closed by a time if the next candle may open then.
-        let interval = frames.first().map(|f| f.candles.interval());
-        let closed_by = |time_ms: i64| {
-            times.partition_point(|&open_ms| {
-                interval.is_some_and(|i| crate::market::interval::next_open_time_ms(i, open_ms) <= time_ms)
-            })
-        };
-        let mut days = vec![(from_ms, 0)];
-        let mut time_ms = from_ms;
-        while time_ms < to_ms {
-            time_ms = (time_ms.div_euclid(DAY_MS) * DAY_MS + DAY_MS).min(to_ms);
-            days.push((time_ms, closed_by(time_ms)));
-        }
-        let months = months(&days);
-        let candles = frames.iter().map(|f| f.candles.len() - f.first).collect();
-        Self { steps: times.len(), symbols, days, months, candles }
-    }
-}
-
-fn extremes(closes: &[f64]) -> Vec<(f64, f64)> {
-    let of = |closes: &[f64]| closes.iter().fold((f64::INFINITY, 0.0), |(low, high), c| (c.min(low), c.max(high)));
-    closes.chunks(CHUNK).map(of).collect()
-}
-
-/// Months by name with the numbers of their first and last day; the parts of months at the ends included.
-fn months(days: &[(i64, usize)]) -> Vec<(String, usize, usize)> {
-    let month = |day: usize| DateTime::from_timestamp_millis(days[day].0).map(|t| (t.year(), t.month()));
-    let (mut months, mut start) = (Vec::new(), 0);
-    for day in 1..days.len() {
-        // A month ends at the 00:00 that begins another, or with the window.
-        if day + 1 == days.len() || month(day) != month(start) {
-            if let Some((year, number)) = month(start) {
-                months.push((format!("{year:04}-{number:02}"), start, day));
-            }
-            start = day;
-        }
-    }
-    months
-}
 
 /// A sleeve: which symbol of the timeline it trades, and what it held when.
 #[derive(Clone, Copy)]
@@ -118,185 +21,357 @@ pub(super) struct Sleeve<'a> {
     pub capital: f64,
 }
 
-/// A sleeve's holdings on a timeline, read in time order.
-struct Reader<'a> {
-    closes: &'a Closes<'a>,
-    holdings: &'a [Holding],
-    /// What is held, and the number of the holding that comes next.
-    now: Holding,
-    next: usize,
-    /// The same, before the last chunk was passed.
-    mark: (Holding, usize),
-}
-
-impl<'a> Reader<'a> {
-    fn new(sleeve: &Sleeve<'a>, timeline: &'a Timeline<'_>) -> Self {
-        let now = Holding { candle: 0, cash: sleeve.capital, units: 0.0 };
-        Self { closes: &timeline.symbols[sleeve.symbol], holdings: sleeve.holdings, now, next: 0, mark: (now, 0) }
+impl<'a> Sleeve<'a> {
+    fn closes<'t>(&self, timeline: &'t Timeline<'_>) -> &'t Closes<'t> {
+        &timeline.symbols[self.symbol]
     }
 
-    /// Step at which the next holding begins.
-    #[inline(always)]
-    fn next_step(&self) -> Option<usize> {
-        let candle = self.holdings.get(self.next)?.candle - self.closes.first;
-        Some(self.closes.step_of.as_ref().map_or(candle, |steps| steps[candle]))
-    }
-
-    /// Moves past the steps from `start`, where a chunk begins, to `end`; returns the least and the most that the
-    /// sleeve can be worth at them: what it holds at any of them at the lowest and highest close of the chunk. Every
-    /// operation keeps the order of what it is given, rounding included, so no step's equity lies outside.
-    #[inline(always)]
-    fn pass(&mut self, start: usize, end: usize) -> (f64, f64) {
-        self.mark = (self.now, self.next);
-        let (lowest, highest) = self.closes.extremes[start / CHUNK];
-        let worth = |held: &Holding| {
-            let (at_low, at_high) = (held.equity(lowest), held.equity(highest));
-            (at_low.min(at_high), at_low.max(at_high))
-        };
-        let (mut least, mut most) = worth(&self.now);
-        while self.next_step().is_some_and(|next| next < end) {
-            self.now = self.holdings[self.next];
-            self.next += 1;
-            let (low, high) = worth(&self.now);
-            (least, most) = (least.min(low), most.max(high));
-        }
-        (least, most)
-    }
-
-    /// Moves back to where the last chunk began.
-    #[inline(always)]
-    fn back(&mut self) {
-        (self.now, self.next) = self.mark;
-    }
-
-    /// Moves to what is held at `step`.
-    #[inline(always)]
-    fn advance(&mut self, step: usize) {
-        while self.next_step().is_some_and(|next| next <= step) {
-            self.now = self.holdings[self.next];
-            self.next += 1;
-        }
+    /// What it begins with.
+    fn capital(&self) -> Holding {
+        Holding { candle: 0, cash: self.capital, units: 0.0 }
     }
 }
 
-/// Equity of all sleeves at the days of the timeline.
-pub(super) fn daily(sleeves: &[Sleeve<'_>], timeline: &Timeline<'_>) -> Vec<DailyEquity> {
-    let mut days: Vec<DailyEquity> =
-        timeline.days.iter().map(|&(time_ms, _)| DailyEquity { time_ms, equity: 0.0 }).collect();
-    for sleeve in sleeves {
-        let mut reader = Reader::new(sleeve, timeline);
-        for (day, &(_, closed)) in days.iter_mut().zip(&timeline.days) {
-            day.equity += match closed.checked_sub(1) {
-                Some(step) => {
-                    reader.advance(step);
-                    reader.now.equity(reader.closes.closes[step])
-                }
-                None => reader.now.cash,
-            };
-        }
+/// One strategy's curves: those of its sleeves, in order, and then that of all together. Memory that is used for one
+/// strategy after another.
+#[derive(Debug, Default)]
+pub(super) struct Curves {
+    /// By block of curves: what each of them is worth at each day, and its return of each complete day.
+    blocks: Vec<Block>,
+    /// What one sleeve and what all together are worth day by day.
+    alone: Vec<f64>,
+    together: Vec<Lanes>,
+    drawdowns: Vec<f64>,
+    /// What each sleeve holds in each chunk.
+    held: Vec<Held>,
+    bounds: Vec<Bounds>,
+    bounds_together: Bounds,
+    room: drawdown::Room,
+}
+
+/// Curves of a block.
+const SIDE_BY_SIDE: usize = 4;
+
+#[derive(Debug, Default)]
+struct Block {
+    equity: Vec<[f64; SIDE_BY_SIDE]>,
+    returns: Vec<[f64; SIDE_BY_SIDE]>,
+    moments: [Moments; SIDE_BY_SIDE],
+}
+
+impl Curves {
+    /// Reads the curves of sleeves: all together, and each alone if `each` asks for it.
+    pub(super) fn read(&mut self, sleeves: &[Sleeve<'_>], timeline: &Timeline<'_>, each: bool) {
+        widest(Reading { curves: self, sleeves, timeline, each });
     }
-    days
+
+    /// What a curve is worth at a day.
+    pub(super) fn equity(&self, curve: usize, day: usize) -> f64 {
+        self.blocks[curve / SIDE_BY_SIDE].equity[day][curve % SIDE_BY_SIDE]
+    }
+
+    /// What a curve is worth at each day.
+    pub(super) fn daily(&self, curve: usize, timeline: &Timeline<'_>) -> Vec<DailyEquity> {
+        let equity = |(day, &time_ms)| DailyEquity { time_ms, equity: self.equity(curve, day) };
+        timeline.days.iter().enumerate().map(equity).collect()
+    }
+
+    /// A curve's returns of complete days.
+    pub(super) fn returns(&self, curve: usize) -> Vec<f64> {
+        self.blocks[curve / SIDE_BY_SIDE].returns.iter().map(|returns| returns[curve % SIDE_BY_SIDE]).collect()
+    }
+
+    /// Moments of these returns.
+    pub(super) fn moments(&self, curve: usize) -> &Moments {
+        &self.blocks[curve / SIDE_BY_SIDE].moments[curve % SIDE_BY_SIDE]
+    }
+
+    /// Most negative equity / running peak - 1 of a curve, on candle closes; what it begins with is a peak.
+    pub(super) fn drawdown(&self, curve: usize) -> f64 {
+        self.drawdowns[curve]
+    }
 }
 
-/// Most negative equity / running peak - 1 of all sleeves together, on candle closes; what they begin with is a peak.
-pub(super) fn max_drawdown(sleeves: &[Sleeve<'_>], timeline: &Timeline<'_>) -> f64 {
-    let mut readers: Vec<Reader<'_>> = sleeves.iter().map(|sleeve| Reader::new(sleeve, timeline)).collect();
-    let mut drawdown = Drawdown { peak: sleeves.iter().map(|s| s.capital).sum(), worst: 0.0 };
-    widest(Walk { readers: &mut readers, steps: timeline.steps, drawdown: &mut drawdown });
-    drawdown.worst
+struct Reading<'a> {
+    curves: &'a mut Curves,
+    sleeves: &'a [Sleeve<'a>],
+    timeline: &'a Timeline<'a>,
+    each: bool,
 }
 
-/// All sleeves' way through the timeline.
-struct Walk<'a, 'b> {
-    readers: &'a mut [Reader<'b>],
-    steps: usize,
-    drawdown: &'a mut Drawdown,
-}
-
-impl Wide for Walk<'_, '_> {
+impl Wide for Reading<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run(self) {
-        for start in (0..self.steps).step_by(CHUNK) {
-            let end = self.steps.min(start + CHUNK);
-            let (mut least, mut most) = (0.0, 0.0);
-            for reader in &mut *self.readers {
-                let (low, high) = reader.pass(start, end);
-                (least, most) = (least + low, most + high);
-            }
-            if !self.drawdown.knows(least, most) {
-                closely(self.readers, start, end, self.drawdown);
-            }
-        }
+        let Self { curves, sleeves, timeline, each } = self;
+        curves.days(sleeves, timeline);
+        curves.returns_of_days(timeline.complete_days);
+        curves.falls(sleeves, timeline, each);
     }
 }
 
-/// Sees the equity at each step of a chunk that the readers have passed.
+impl Curves {
+    /// What the curves are worth at each day.
+    #[inline(always)]
+    fn days(&mut self, sleeves: &[Sleeve<'_>], timeline: &Timeline<'_>) {
+        let days = timeline.days.len();
+        let vectors = days.div_ceil(LANES);
+        self.together.clear();
+        self.together.resize(vectors, [0.0; LANES]);
+        self.blocks.resize_with((sleeves.len() + 1).div_ceil(SIDE_BY_SIDE), Block::default);
+        for (curve, sleeve) in sleeves.iter().enumerate() {
+            let closes = sleeve.closes(timeline);
+            self.alone.resize((vectors + 1) * LANES, 0.0);
+            let daily = closes.daily.as_flattened();
+            spread(
+                sleeve,
+                days,
+                |h| timeline.day_of[closes.step(h.candle)] as usize,
+                |at, held, _| {
+                    if let (Some(days), Some(closes)) = (self.alone[at..].first_chunk_mut(), daily[at..].first_chunk())
+                    {
+                        *days = worths(held, closes);
+                    }
+                },
+            );
+            let block = &mut self.blocks[curve / SIDE_BY_SIDE].equity;
+            block.resize(vectors * LANES, [0.0; SIDE_BY_SIDE]);
+            let days = self.together.iter_mut().zip(block.as_chunks_mut::<LANES>().0);
+            for ((together, days), equity) in days.zip(self.alone.as_chunks::<LANES>().0) {
+                for k in 0..LANES {
+                    together[k] += equity[k];
+                }
+                for k in 0..LANES {
+                    days[k][curve % SIDE_BY_SIDE] = equity[k];
+                }
+            }
+        }
+        let block = &mut self.blocks[sleeves.len() / SIDE_BY_SIDE].equity;
+        block.resize(vectors * LANES, [0.0; SIDE_BY_SIDE]);
+        for (day, together) in block.iter_mut().zip(self.together.as_flattened()) {
+            day[sleeves.len() % SIDE_BY_SIDE] = *together;
+        }
+    }
+
+    /// Returns of complete days, and their moments. A day that begins with nothing returns nothing.
+    #[inline(always)]
+    fn returns_of_days(&mut self, complete_days: usize) {
+        for block in &mut self.blocks {
+            block.returns.resize(complete_days, [0.0; SIDE_BY_SIDE]);
+            for (returns, days) in block.returns.iter_mut().zip(block.equity.windows(2)) {
+                for k in 0..SIDE_BY_SIDE {
+                    let (before, after) = (days[0][k], days[1][k]);
+                    let change = after / before - 1.0;
+                    returns[k] = if before > 0.0 { change } else { 0.0 };
+                }
+            }
+            block.moments = Moments::of(&block.returns);
+        }
+    }
+
+    /// The curves' drawdowns.
+    #[inline(always)]
+    fn falls(&mut self, sleeves: &[Sleeve<'_>], timeline: &Timeline<'_>, each: bool) {
+        let chunks = timeline.steps.div_ceil(CHUNK);
+        self.bounds.resize_with(sleeves.len(), Bounds::default);
+        self.held.resize_with(sleeves.len(), Held::default);
+        self.bounds_together.begin(chunks);
+        for ((sleeve, bounds), held) in sleeves.iter().zip(&mut self.bounds).zip(&mut self.held) {
+            let closes = sleeve.closes(timeline);
+            held.read(sleeve, closes, chunks);
+            bounds.of(sleeve, closes, held, chunks);
+            self.bounds_together.add(bounds);
+        }
+        self.drawdowns.clear();
+        for (s, bounds) in self.bounds.iter_mut().enumerate().filter(|_| each) {
+            let alone = Close { sleeves: &sleeves[s..=s], held: &self.held[s..=s], timeline };
+            self.drawdowns.push(drawdown::deepest(sleeves[s].capital, bounds, &mut self.room, &alone));
+        }
+        self.drawdowns.resize(sleeves.len(), 0.0);
+        let first = sleeves.iter().map(|s| s.capital).sum();
+        let together = Close { sleeves, held: &self.held, timeline };
+        self.drawdowns.push(drawdown::deepest(first, &mut self.bounds_together, &mut self.room, &together));
+    }
+}
+
+/// As [`Holding::equity`], without a branch.
 #[inline(always)]
-fn closely(readers: &mut [Reader<'_>], start: usize, end: usize, drawdown: &mut Drawdown) {
-    let mut equity = [0.0_f64; CHUNK];
-    for reader in readers {
-        reader.back();
-        let mut step = start;
-        while step < end {
-            reader.advance(step);
-            let until = reader.next_step().map_or(end, |next| next.min(end));
-            let (cash, units) = (reader.now.cash, reader.now.units);
-            let part = &mut equity[step - start..until - start];
-            if units == 0.0 {
-                for e in part {
-                    *e += cash;
+fn worth(cash: f64, units: f64, price: f64) -> f64 {
+    let value = cash + units * price;
+    let value = if value > 0.0 { value } else { 0.0 };
+    if units == 0.0 { cash } else { value }
+}
+
+/// What a holding is worth at several prices.
+#[inline(always)]
+fn worths(held: &Holding, prices: &Lanes) -> Lanes {
+    let mut worths = [0.0; LANES];
+    for k in 0..LANES {
+        worths[k] = worth(held.cash, held.units, prices[k]);
+    }
+    worths
+}
+
+/// Tells for whole vectors of places, from the one at `at` on, what a sleeve holds there last, and how many holdings
+/// had begun by then. The places of holdings ascend. A vector may reach past where a holding ends: the next one goes
+/// over it, so that most holdings are one vector without a branch, and what is past `places` means nothing.
+#[inline(always)]
+fn spread(
+    sleeve: &Sleeve<'_>,
+    places: usize,
+    place: impl Fn(&Holding) -> usize,
+    mut tell: impl FnMut(usize, &Holding, u32),
+) {
+    let (mut now, mut begun, mut at) = (sleeve.capital(), 0, 0);
+    for next in sleeve.holdings {
+        let end = place(next);
+        tell(at, &now, begun);
+        while at + LANES < end {
+            at += LANES;
+            tell(at, &now, begun);
+        }
+        (now, begun, at) = (*next, begun + 1, end);
+    }
+    while at < places {
+        tell(at, &now, begun);
+        at += LANES;
+    }
+}
+
+/// What a sleeve holds last in one chunk after another.
+#[derive(Debug, Default)]
+struct Held {
+    cash: Vec<f64>,
+    units: Vec<f64>,
+    /// How many holdings have begun by its end.
+    begun: Vec<u32>,
+}
+
+impl Held {
+    #[inline(always)]
+    fn read(&mut self, sleeve: &Sleeve<'_>, closes: &Closes<'_>, chunks: usize) {
+        let room = chunks.next_multiple_of(LANES) + LANES;
+        self.cash.resize(room, 0.0);
+        self.units.resize(room, 0.0);
+        self.begun.resize(room, 0);
+        spread(
+            sleeve,
+            chunks,
+            |h| closes.step(h.candle) / CHUNK,
+            |at, held, number| {
+                if let (Some(cash), Some(units), Some(begun)) = (
+                    self.cash[at..].first_chunk_mut::<LANES>(),
+                    self.units[at..].first_chunk_mut::<LANES>(),
+                    self.begun[at..].first_chunk_mut::<LANES>(),
+                ) {
+                    (*cash, *units, *begun) = ([held.cash; LANES], [held.units; LANES], [number; LANES]);
                 }
-            } else {
-                for (e, close) in part.iter_mut().zip(&reader.closes.closes[step..until]) {
-                    let value = cash + units * close;
-                    *e += if value > 0.0 { value } else { 0.0 };
-                }
+            },
+        );
+    }
+
+    /// How many holdings have begun before a chunk.
+    #[inline(always)]
+    fn begun_before(&self, chunk: usize) -> usize {
+        chunk.checked_sub(1).map_or(0, |before| self.begun[before] as usize)
+    }
+}
+
+impl Bounds {
+    /// Of nothing.
+    #[inline(always)]
+    fn begin(&mut self, chunks: usize) {
+        for bounds in [&mut self.least, &mut self.most] {
+            bounds.clear();
+            bounds.resize(chunks.div_ceil(LANES), [0.0; LANES]);
+        }
+    }
+
+    /// Adds those of another curve.
+    #[inline(always)]
+    fn add(&mut self, other: &Self) {
+        for (bounds, other) in [(&mut self.least, &other.least), (&mut self.most, &other.most)] {
+            for (bounds, other) in bounds.as_flattened_mut().iter_mut().zip(other.as_flattened()) {
+                *bounds += other;
             }
-            step = until;
         }
     }
-    // Steps that a last chunk lacks change nothing.
-    let last = equity[end - start - 1];
-    equity[end - start..].fill(last);
-    let (mut low, mut high) = ([f64::INFINITY; LANES], [0.0_f64; LANES]);
-    for part in equity.as_chunks::<LANES>().0 {
-        for k in 0..LANES {
-            low[k] = if part[k] < low[k] { part[k] } else { low[k] };
-            high[k] = if part[k] > high[k] { part[k] } else { high[k] };
-        }
-    }
-    if high.iter().all(|&high| high <= drawdown.peak) {
-        // No new peak: the lowest equity falls deepest, since division and rounding keep the order.
-        drawdown.see(low.iter().copied().fold(f64::INFINITY, f64::min));
-    } else {
-        for &e in &equity {
-            drawdown.see(e);
-        }
-    }
-}
 
-struct Drawdown {
-    peak: f64,
-    worst: f64,
-}
-
-impl Drawdown {
+    /// The least and the most that a sleeve can be worth in each chunk: whatever it holds at any step of it at the
+    /// lowest and at the highest close of it. `held` is what it holds last in each.
     #[inline(always)]
-    fn see(&mut self, equity: f64) {
-        self.peak = self.peak.max(equity);
-        self.worst = self.worst.min(equity / self.peak - 1.0);
-    }
-
-    /// Whether equities from `low` to `high` change nothing.
-    #[inline(always)]
-    fn knows(&self, low: f64, high: f64) -> bool {
-        high <= self.peak && low / self.peak - 1.0 >= self.worst
+    fn of(&mut self, sleeve: &Sleeve<'_>, closes: &Closes<'_>, held: &Held, chunks: usize) {
+        let vectors = chunks.div_ceil(LANES);
+        self.least.resize(vectors, [0.0; LANES]);
+        self.most.resize(vectors, [0.0; LANES]);
+        let bounds = self.least.iter_mut().zip(&mut self.most);
+        let held = held.cash.as_chunks::<LANES>().0.iter().zip(held.units.as_chunks::<LANES>().0);
+        for (((least, most), (lowest, highest)), (cash, units)) in
+            bounds.zip(closes.lowest.iter().zip(&closes.highest)).zip(held)
+        {
+            for k in 0..LANES {
+                let at_low = worth(cash[k], units[k], lowest[k]);
+                let at_high = worth(cash[k], units[k], highest[k]);
+                least[k] = if at_low < at_high { at_low } else { at_high };
+                most[k] = if at_low < at_high { at_high } else { at_low };
+            }
+        }
+        let (least, most) = (self.least.as_flattened_mut(), self.most.as_flattened_mut());
+        let (lowest, highest) = (closes.lowest.as_flattened(), closes.highest.as_flattened());
+        let mut before = sleeve.capital();
+        for next in sleeve.holdings {
+            let chunk = closes.step(next.candle) / CHUNK;
+            let at_low = worth(before.cash, before.units, lowest[chunk]);
+            let at_high = worth(before.cash, before.units, highest[chunk]);
+            let (low, high) = if at_low < at_high { (at_low, at_high) } else { (at_high, at_low) };
+            least[chunk] = if low < least[chunk] { low } else { least[chunk] };
+            most[chunk] = if high > most[chunk] { high } else { most[chunk] };
+            before = *next;
+        }
+        least[chunks..].fill(f64::INFINITY);
+        most[chunks..].fill(0.0);
     }
 }
 
-/// Lanes of a vector that comparisons go through.
-const LANES: usize = 8;
-/// Closes looked at together.
-const CHUNK: usize = 64;
+/// Sleeves together, to be looked at closely.
+struct Close<'a> {
+    sleeves: &'a [Sleeve<'a>],
+    /// What they hold last in each chunk.
+    held: &'a [Held],
+    timeline: &'a Timeline<'a>,
+}
+
+impl Curve for Close<'_> {
+    /// Alone in its movement, a sleeve that holds the same all the time reaches all bounds.
+    #[inline(always)]
+    fn reaches(&self, chunk: usize) -> bool {
+        let still = self.held.iter().all(|held| held.begun_before(chunk) == held.begun[chunk] as usize);
+        still && self.held.iter().filter(|held| held.units[chunk] != 0.0).count() < 2
+    }
+
+    #[inline(always)]
+    fn closely(&self, chunk: usize) -> [f64; CHUNK] {
+        let (start, end) = (chunk * CHUNK, self.timeline.steps.min(chunk * CHUNK + CHUNK));
+        let mut equity = [0.0_f64; CHUNK];
+        for (sleeve, held) in self.sleeves.iter().zip(self.held) {
+            let closes = sleeve.closes(self.timeline);
+            let begun = held.begun_before(chunk);
+            let mut now = begun.checked_sub(1).map_or(sleeve.capital(), |held| sleeve.holdings[held]);
+            let mut step = start;
+            let next = &sleeve.holdings[begun..held.begun[chunk] as usize];
+            for next in next.iter().map(Some).chain([None]) {
+                let until = next.map_or(end, |next| closes.step(next.candle));
+                for (equity, close) in equity[step - start..until - start].iter_mut().zip(&closes.closes[step..until]) {
+                    *equity += worth(now.cash, now.units, *close);
+                }
+                now = next.copied().unwrap_or(now);
+                step = until;
+            }
+        }
+        // Steps that a last chunk lacks change nothing.
+        let last = equity[end - start - 1];
+        equity[end - start..].fill(last);
+        equity
+    }
+}

@@ -25,11 +25,12 @@
 use super::{
     Costs, ExitReason, Side, Slippage,
     events::Cursor,
-    frame::{Frame, Row},
-    ledger::{self, ClosedTrade, Digest},
+    frame::Frame,
+    ledger,
     plan::AtrNumbers,
-    position::{Account, FillCandle, PlanAtrs, Tally},
+    position::{Account, FillCandle, PlanAtrs, Records},
     signal::Signals,
+    tally::{Keep, Tally},
 };
 use genome::RiskPlan;
 
@@ -88,8 +89,7 @@ const EXPECTED_FILLS: usize = 96;
 /// What one sleeve did.
 #[derive(Clone, Debug, Default)]
 pub(super) struct SleeveRun {
-    /// Closed trades in order, if they are kept.
-    pub trades: Vec<ClosedTrade>,
+    pub records: Records,
     /// Ascending in candles, from the first candle of the window on; empty without candles, or if they are not kept.
     pub holdings: Vec<Holding>,
     pub tally: Tally,
@@ -113,9 +113,8 @@ impl SleeveRun {
 pub(super) struct Beginning {
     pub capital: f64,
     /// To which its trades are added.
-    pub digest: Digest,
-    /// Whether trades and holdings are kept, not counted alone.
-    pub keep: bool,
+    pub tally: Tally,
+    pub keep: Keep,
 }
 
 /// Trades `signals` in one frame with a sleeve. Reuses the memory of the run before.
@@ -133,10 +132,11 @@ pub(super) fn simulate(
     for entries in [signals.enter_long, signals.enter_short] {
         entries.first(frame.first, EXPECTED_FILLS, |signal| frame.expect_fill(signal));
     }
-    let mut trades = std::mem::take(&mut run.trades);
-    trades.clear();
-    let Beginning { capital, digest, keep } = beginning;
-    let account = Account::new(plan, costs, capital, trades, digest, keep);
+    let mut records = std::mem::take(&mut run.records);
+    records.clear();
+    let Beginning { capital, tally, keep } = beginning;
+    let account = Account::new(plan, costs, capital, records, tally, keep);
+    let keep = keep != Keep::Count;
     let follows_closes = account.follows_closes();
     let needs_volume = matches!(costs.slippage, Slippage::SquareRoot { .. });
     let [enter_long, enter_short] = [signals.enter_long, signals.enter_short].map(Cursor::new);
@@ -175,7 +175,7 @@ pub(super) fn simulate(
     }
     (run.last_equity, _) = sleeve.account.holdings();
     run.tally = sleeve.account.tally;
-    run.trades = sleeve.account.trades;
+    run.records = sleeve.account.records;
 }
 
 /// A sleeve on its way through the candles.
@@ -247,10 +247,10 @@ impl<'a> Sleeve<'a> {
 
     /// Everything that happens at candle `i`, in order.
     fn visit(&mut self, i: usize) {
-        let row = &self.frame.rows[i];
-        let Row { open, close, .. } = *row;
+        let candles = &*self.frame.candles;
+        let open = candles.opens()[i];
         let (open_time_ms, close_time_ms) = (self.frame.open_time_ms(i), self.frame.close_time_ms(i));
-        let volume = if self.needs_volume { self.frame.candles.volumes()[i] } else { f64::NAN };
+        let volume = if self.needs_volume { candles.volumes()[i] } else { f64::NAN };
         let at_open = FillCandle { time_ms: open_time_ms, volume, atr: self.atrs.before(i) };
         let at_close = FillCandle { time_ms: close_time_ms, ..at_open };
         let signal = i - 1;
@@ -277,14 +277,14 @@ impl<'a> Sleeve<'a> {
         }
 
         self.settle_funding(close_time_ms, open);
-        self.test_levels(row, i, at_close);
+        self.test_levels(i, at_close);
         if self.follows_closes {
-            self.account.candle_closed(close);
+            self.account.candle_closed(candles.closes()[i]);
         }
-        if i + 1 == self.frame.rows.len()
+        if i + 1 == candles.len()
             && let Some(entry) = self.account.position().map(|p| p.entry_index)
         {
-            self.account.close(close, ExitReason::EndOfWindow, at_close, i + 1 - entry);
+            self.account.close(candles.closes()[i], ExitReason::EndOfWindow, at_close, i + 1 - entry);
         }
     }
 
@@ -317,10 +317,10 @@ impl<'a> Sleeve<'a> {
     }
 
     /// Tests the candle's low and high against the levels that its open did not pass.
-    fn test_levels(&mut self, row: &Row, i: usize, at: FillCandle) {
+    fn test_levels(&mut self, i: usize, at: FillCandle) {
         let Some(p) = self.account.position() else { return };
         let bars = i + 1 - p.entry_index;
-        let (low_m, high_m) = mirrored(row.low, row.high, p.side);
+        let (low_m, high_m) = mirrored(self.frame.candles.lows()[i], self.frame.candles.highs()[i], p.side);
         if low_m <= p.stop_m
             && high_m >= p.target_m.min(p.partial_m)
             && let Some(finer) = self.frame.finer

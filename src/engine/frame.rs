@@ -10,24 +10,12 @@ use crate::market::{CandleSeries, Symbol, resample};
 use genome::Timeframe;
 use std::sync::Arc;
 
-/// Prices of a candle on one cache line: an event looks at several of them.
-#[derive(Clone, Copy, Debug)]
-#[repr(align(32))]
-pub(super) struct Row {
-    pub open: f64,
-    pub high: f64,
-    pub low: f64,
-    pub close: f64,
-}
-
 /// A symbol's market on a base timeframe.
 #[derive(Debug)]
 pub(super) struct Frame<'a> {
     pub symbol: &'a Symbol,
     /// Candles of the base timeframe, warm-up included.
     pub candles: Arc<CandleSeries>,
-    /// The same candles, one by one.
-    pub rows: Vec<Row>,
     /// The candles of the data window, of which all timeframes are made.
     pub finest: &'a CandleSeries,
     /// Index of the first candle in the window.
@@ -40,6 +28,8 @@ pub(super) struct Frame<'a> {
     block_highs: Vec<f64>,
     /// Length of a candle, where all are alike.
     step_ms: Option<i64>,
+    /// It, and the open time of the first one, where no candle is missing: times need no memory then.
+    without_gap: Option<(i64, i64)>,
 }
 
 impl<'a> Frame<'a> {
@@ -55,26 +45,26 @@ impl<'a> Frame<'a> {
             .map(AsRef::as_ref)
             .find(|candles| candles.interval() < timeframe);
         let first = candles.open_times_ms().partition_point(|&t| t < from_ms);
-        let rows = (0..candles.len()).map(|i| Row {
-            open: candles.opens()[i],
-            high: candles.highs()[i],
-            low: candles.lows()[i],
-            close: candles.closes()[i],
-        });
-        let rows = rows.collect();
         let lowest = |lows: &[f64]| lows.iter().copied().fold(f64::INFINITY, f64::min);
         let highest = |highs: &[f64]| highs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let block_lows = candles.lows().chunks(BLOCK).map(lowest).collect();
         let block_highs = candles.highs().chunks(BLOCK).map(highest).collect();
         let (symbol, funding, finest) = (&data.symbol, &*data.funding, &*data.candles);
         let step_ms = timeframe.fixed_ms();
-        Ok(Self { symbol, candles, rows, finest, first, finer, funding, block_lows, block_highs, step_ms })
+        let times_ms = candles.open_times_ms();
+        let without_gap = step_ms.zip(times_ms.first().copied()).filter(|&(step_ms, first_ms)| {
+            (0..).zip(times_ms).all(|(i, &time_ms): (i64, _)| time_ms == first_ms + step_ms * i)
+        });
+        Ok(Self { symbol, candles, finest, first, finer, funding, block_lows, block_highs, step_ms, without_gap })
     }
 
     /// Open time of candle `i`.
     #[inline(always)]
     pub(super) fn open_time_ms(&self, i: usize) -> i64 {
-        self.candles.open_times_ms()[i]
+        match self.without_gap {
+            Some((step_ms, first_ms)) => first_ms + step_ms * i as i64,
+            None => self.candles.open_times_ms()[i],
+        }
     }
 
     /// Close time of candle `i`.
@@ -97,10 +87,12 @@ impl<'a> Frame<'a> {
 
     /// Asks for what a fill at the open after candle `signal` looks at.
     pub(super) fn expect_fill(&self, signal: usize) {
-        if let Some(row) = self.rows.get(signal + 1) {
-            prefetch(row);
+        if let Some(open) = self.candles.opens().get(signal + 1) {
+            prefetch(open);
         }
-        if let Some(time_ms) = self.candles.open_times_ms().get(signal + 1) {
+        if self.without_gap.is_none()
+            && let Some(time_ms) = self.candles.open_times_ms().get(signal + 1)
+        {
             prefetch(time_ms);
         }
         if let (Some(low), Some(high)) = (self.candles.lows().get(signal + 2), self.candles.highs().get(signal + 2)) {

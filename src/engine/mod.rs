@@ -12,6 +12,7 @@ mod cache;
 pub mod columns;
 mod conditions;
 mod costs;
+mod drawdown;
 mod equity;
 mod events;
 mod execution;
@@ -25,11 +26,13 @@ mod position;
 mod signal;
 mod simd;
 mod stake;
+mod tally;
+mod timeline;
 mod window;
 
 pub use costs::{Costs, MAX_SLIPPAGE_FRACTION, Slippage};
 pub use ledger::{DailyEquity, ExitReason, Holding, Ledger, Side, Trade};
-pub use performance::{MonthlyReturn, Performance};
+pub use performance::{CalendarMonth, MonthlyReturn, Performance};
 pub use stake::Stake;
 pub use window::{FundingRate, SymbolWindow, Window, WindowError};
 
@@ -43,7 +46,7 @@ use std::{
 };
 
 /// Strategies whose sleeves on one symbol are simulated one after another, before those on the next symbol.
-const STRATEGIES_TOGETHER: usize = 32;
+const STRATEGIES_TOGETHER: usize = 12;
 
 /// What to return beside the total performance.
 #[derive(Clone, Copy, Debug, Default)]

@@ -6,14 +6,57 @@
 //! counts the rest of that day as its first. A last day that is not complete gives no daily return (so that a window
 //! that grows only adds days); it is in the total return, the drawdown and the last month nevertheless.
 
-use super::ledger::{ClosedTrade, DAY_MS, DailyEquity};
-use serde::{Deserialize, Serialize};
+use super::{
+    ledger::DAY_MS,
+    tally::{NOTHING, Sums},
+};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use std::{fmt, str::FromStr};
+
+/// A month of the calendar, written `2024-04`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(missing_docs)]
+pub struct CalendarMonth {
+    pub year: i32,
+    /// 1 to 12.
+    pub month: u8,
+}
+
+impl fmt::Display for CalendarMonth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:04}-{:02}", self.year, self.month)
+    }
+}
+
+impl FromStr for CalendarMonth {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let read = text.rsplit_once('-').and_then(|(year, month)| Some((year.parse().ok()?, month.parse().ok()?)));
+        match read {
+            Some((year, month @ 1..=12)) => Ok(Self { year, month }),
+            _ => Err(format!("not a month such as 2024-04: {text}")),
+        }
+    }
+}
+
+impl Serialize for CalendarMonth {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for CalendarMonth {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
 
 /// Return of one calendar month.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MonthlyReturn {
-    /// `2024-04`.
-    pub month: String,
+    /// Which.
+    pub month: CalendarMonth,
     /// Equity at its end / equity at its start - 1.
     #[serde(rename = "return")]
     pub return_fraction: f64,
@@ -77,65 +120,52 @@ pub(super) struct Account<'a> {
     /// Equity at the window's start and at its end, everything closed.
     pub first_equity: f64,
     pub last_equity: f64,
-    /// Equity at the window's start, at each 00:00 UTC after it, and at its end.
-    pub daily: &'a [DailyEquity],
-    /// Calendar months: name, and the numbers of the days at which each begins and ends.
-    pub months: &'a [(String, usize, usize)],
+    /// From the window's start to its end.
+    pub elapsed_ms: i64,
+    /// Of the returns of complete days.
+    pub returns: &'a Moments,
     /// As [`max_drawdown`].
     pub max_drawdown: f64,
-    /// Closed trades, symbol by symbol.
-    pub trades: &'a [&'a [ClosedTrade]],
+    /// Closed trades: their sums, counts, and the moments of their profits.
+    pub sums: &'a Sums,
+    pub profits: Moments,
+    pub won: u32,
+    pub bars: u64,
     /// Candles of the base timeframe in the window, of all symbols.
     pub candles: usize,
+    /// By calendar month.
+    pub monthly_returns: Vec<MonthlyReturn>,
 }
 
 impl Performance {
-    /// The performance, over its summary, and the daily returns.
-    pub(super) fn of(account: &Account<'_>, summary: Self) -> (Self, Vec<f64>) {
-        let trades = || account.trades.iter().copied().flatten();
-        let returns = daily_returns(account.daily);
+    /// The performance, over its summary.
+    pub(super) fn of(account: Account<'_>, summary: Self) -> Self {
+        let Account { returns, profits, sums, candles, .. } = account;
         let (first, last) = (account.first_equity, account.last_equity);
-        let elapsed_ms = account.daily.last().map_or(0, |d| d.time_ms) - account.daily.first().map_or(0, |d| d.time_ms);
-        let cagr = if returns.len() < 2 { None } else { cagr(first, last, elapsed_ms as f64 / DAY_MS as f64) };
+        let cagr = if returns.count < 2 { None } else { cagr(first, last, account.elapsed_ms as f64 / DAY_MS as f64) };
         let max_drawdown = finite(account.max_drawdown);
-        let n = trades().count();
+        let n = profits.count;
         let mean_of = |sum: f64| if n == 0 { None } else { finite(sum / n as f64) };
-        let profits: Vec<f64> = trades().map(|t| t.profit).collect();
-        // One pass, in which no sum waits for another. Sums of nothing are what the standard library makes them.
-        let nothing: f64 = std::iter::empty::<f64>().sum();
-        let mut sums = [nothing; 5];
-        let mut held = 0_u64;
-        for t in trades() {
-            let hours = (t.exit_time_ms - t.entry_time_ms) as f64 / 3.6e6;
-            for (sum, value) in sums.iter_mut().zip([hours, t.return_fraction, t.fees, t.slippage, t.funding]) {
-                *sum += value;
-            }
-            held += u64::from(t.bars);
-        }
-        let [hours, trade_returns, fees, slippage, funding] = sums;
-        let daily = mean_and_deviation(&returns);
-        let ratio = |scale: f64| daily.and_then(|(mean, deviation)| finite(mean / deviation * scale));
-        let performance = Self {
+        Self {
             cagr,
-            sharpe_ratio: ratio(DAYS_A_YEAR.sqrt()),
-            sortino_ratio: sortino_ratio(&returns),
+            sharpe_ratio: returns.ratio(DAYS_A_YEAR.sqrt()),
+            sortino_ratio: returns.sortino_ratio(),
             max_drawdown,
             calmar_ratio: cagr.zip(max_drawdown).and_then(|(cagr, drawdown)| finite(cagr / drawdown.abs())),
-            profit_factor: profit_factor(&profits),
-            win_rate: win_rate(&profits),
-            avg_trade_duration_hours: mean_of(hours),
-            expectancy: mean_of(trade_returns),
-            sqn: t_statistic(&profits),
-            exposure: if account.candles == 0 { None } else { finite(held as f64 / account.candles as f64) },
-            t_statistic: ratio((returns.len() as f64).sqrt()),
-            days: count(returns.len()),
-            fees,
-            slippage,
-            funding,
-            monthly_returns: monthly_returns(account.daily, account.months),
+            profit_factor: share_of_losses(sums.won, sums.lost),
+            win_rate: if n == 0 { None } else { Some(f64::from(account.won) / n as f64) },
+            avg_trade_duration_hours: mean_of(sums.hours),
+            expectancy: mean_of(sums.return_fraction),
+            sqn: profits.t_statistic(),
+            exposure: if candles == 0 { None } else { finite(account.bars as f64 / candles as f64) },
+            t_statistic: returns.t_statistic(),
+            days: count(returns.count),
+            fees: sums.fees,
+            slippage: sums.slippage,
+            funding: sums.funding,
+            monthly_returns: account.monthly_returns,
             ..summary
-        };
-        (performance, returns)
+        }
     }
 
     /// Total return and trade counts alone.
@@ -160,65 +190,115 @@ fn count(n: usize) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
 }
 
-/// Returns of complete days: from each point to the next one that is a 00:00 UTC. A day that begins with nothing
-/// returns nothing.
-fn daily_returns(daily: &[DailyEquity]) -> Vec<f64> {
-    daily
-        .windows(2)
-        .filter(|pair| pair[1].time_ms % DAY_MS == 0)
-        .map(|pair| if pair[0].equity > 0.0 { pair[1].equity / pair[0].equity - 1.0 } else { 0.0 })
-        .collect()
+/// Sums of a column of values, by which they are judged.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Moments {
+    count: usize,
+    sum: f64,
+    /// Sum of squares about the mean.
+    squares: f64,
+    /// Largest absolute value.
+    largest: f64,
+    /// Sum of squares of what is below zero.
+    downside: f64,
 }
 
-/// Returns of calendar months, the parts of months at the window's ends included.
-fn monthly_returns(daily: &[DailyEquity], months: &[(String, usize, usize)]) -> Vec<MonthlyReturn> {
-    let of = |(month, begin, end): &(String, usize, usize)| {
-        let return_fraction = finite(daily[*end].equity / daily[*begin].equity - 1.0)?;
-        Some(MonthlyReturn { month: month.clone(), return_fraction })
-    };
-    months.iter().filter_map(of).collect()
+impl Moments {
+    /// Of several columns side by side: no sum waits for another's.
+    #[inline(always)]
+    pub(super) fn of<const N: usize>(rows: &[[f64; N]]) -> [Self; N] {
+        let (mut sums, mut largest, mut downside) = ([NOTHING; N], [0.0_f64; N], [NOTHING; N]);
+        for row in rows {
+            for k in 0..N {
+                let below = row[k].min(0.0);
+                sums[k] += row[k];
+                largest[k] = largest[k].max(row[k].abs());
+                downside[k] += below * below;
+            }
+        }
+        let means = sums.map(|sum| sum / rows.len() as f64);
+        let mut squares = [NOTHING; N];
+        for row in rows {
+            for k in 0..N {
+                squares[k] += (row[k] - means[k]) * (row[k] - means[k]);
+            }
+        }
+        std::array::from_fn(|k| Self {
+            count: rows.len(),
+            sum: sums[k],
+            squares: squares[k],
+            largest: largest[k],
+            downside: downside[k],
+        })
+    }
+
+    /// Of profits whose sum is known.
+    pub(super) fn of_profits(count: usize, sum: f64, profits: impl Iterator<Item = f64>) -> Self {
+        let mean = sum / count as f64;
+        let (mut squares, mut largest) = (NOTHING, 0.0_f64);
+        for profit in profits {
+            squares += (profit - mean) * (profit - mean);
+            largest = largest.max(profit.abs());
+        }
+        Self { count, sum, squares, largest, ..Self::default() }
+    }
+
+    fn of_values(values: &[f64]) -> Self {
+        let [moments] = Self::of(values.as_chunks::<1>().0);
+        moments
+    }
+
+    fn mean(&self) -> Option<f64> {
+        if self.count == 0 { None } else { finite(self.sum / self.count as f64) }
+    }
+
+    /// Standard deviation with ddof 1; `None` below two values or where it is zero but for rounding.
+    fn deviation(&self) -> Option<f64> {
+        if self.count < 2 {
+            return None;
+        }
+        let deviation = (self.squares / (self.count - 1) as f64).sqrt();
+        (deviation.is_finite() && deviation > 1e-12 * self.largest).then_some(deviation)
+    }
+
+    fn ratio(&self, scale: f64) -> Option<f64> {
+        finite(self.mean()? / self.deviation()? * scale)
+    }
+
+    fn t_statistic(&self) -> Option<f64> {
+        self.ratio((self.count as f64).sqrt())
+    }
+
+    fn sortino_ratio(&self) -> Option<f64> {
+        if self.count < 2 {
+            return None;
+        }
+        finite(self.mean()? / (self.downside / self.count as f64).sqrt() * DAYS_A_YEAR.sqrt())
+    }
 }
 
 /// Mean; `None` of nothing.
 #[must_use]
 pub fn mean(values: &[f64]) -> Option<f64> {
-    if values.is_empty() { None } else { finite(values.iter().sum::<f64>() / values.len() as f64) }
-}
-
-/// Mean and standard deviation with ddof 1; `None` below two values or where the deviation is zero but for rounding.
-fn mean_and_deviation(values: &[f64]) -> Option<(f64, f64)> {
-    let mean = mean(values)?;
-    if values.len() < 2 {
-        return None;
-    }
-    let squares: f64 = values.iter().map(|v| (v - mean) * (v - mean)).sum();
-    let deviation = (squares / (values.len() - 1) as f64).sqrt();
-    let largest = values.iter().fold(0.0_f64, |m, v| m.max(v.abs()));
-    (deviation.is_finite() && deviation > 1e-12 * largest).then_some((mean, deviation))
+    Moments::of_values(values).mean()
 }
 
 /// mean / std x sqrt(365) of daily returns; std with ddof 1.
 #[must_use]
 pub fn sharpe_ratio(daily_returns: &[f64]) -> Option<f64> {
-    let (mean, deviation) = mean_and_deviation(daily_returns)?;
-    finite(mean / deviation * DAYS_A_YEAR.sqrt())
+    Moments::of_values(daily_returns).ratio(DAYS_A_YEAR.sqrt())
 }
 
 /// mean / sqrt(sum(min(r, 0)^2) / N) x sqrt(365) of daily returns; `None` without a losing day.
 #[must_use]
 pub fn sortino_ratio(daily_returns: &[f64]) -> Option<f64> {
-    if daily_returns.len() < 2 {
-        return None;
-    }
-    let squares: f64 = daily_returns.iter().map(|r| r.min(0.0) * r.min(0.0)).sum();
-    finite(mean(daily_returns)? / (squares / daily_returns.len() as f64).sqrt() * DAYS_A_YEAR.sqrt())
+    Moments::of_values(daily_returns).sortino_ratio()
 }
 
 /// mean / std x sqrt(n): Student's t of the mean against zero; std with ddof 1.
 #[must_use]
 pub fn t_statistic(values: &[f64]) -> Option<f64> {
-    let (mean, deviation) = mean_and_deviation(values)?;
-    finite(mean / deviation * (values.len() as f64).sqrt())
+    Moments::of_values(values).t_statistic()
 }
 
 /// (last / first)^(365 / days) - 1.
@@ -243,6 +323,10 @@ pub fn max_drawdown(first: f64, equity: impl IntoIterator<Item = f64>) -> Option
 pub fn profit_factor(profits: &[f64]) -> Option<f64> {
     let won: f64 = profits.iter().filter(|p| **p > 0.0).sum();
     let lost: f64 = profits.iter().filter(|p| **p < 0.0).sum();
+    share_of_losses(won, lost)
+}
+
+fn share_of_losses(won: f64, lost: f64) -> Option<f64> {
     if lost < 0.0 { finite(won / -lost) } else { None }
 }
 
@@ -251,4 +335,20 @@ pub fn profit_factor(profits: &[f64]) -> Option<f64> {
 pub fn win_rate(profits: &[f64]) -> Option<f64> {
     let won = profits.iter().filter(|p| **p > 0.0).count();
     if profits.is_empty() { None } else { Some(won as f64 / profits.len() as f64) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_month_is_written_and_read() {
+        let month = CalendarMonth { year: 2024, month: 4 };
+        let written = serde_json::to_string(&MonthlyReturn { month, return_fraction: 0.5 }).unwrap();
+        assert_eq!(written, r#"{"month":"2024-04","return":0.5}"#);
+        assert_eq!(serde_json::from_str::<MonthlyReturn>(&written).unwrap().month, month);
+        for text in ["2024", "2024-13", "2024-0", "-", "x-04"] {
+            assert!(text.parse::<CalendarMonth>().is_err(), "{text}");
+        }
+    }
 }

@@ -6,17 +6,18 @@ use super::{
     Costs, DailyEquity, EvaluationError, Ledger, Outcome, Performance, SymbolRun, Trade, Wanted, Window,
     cache::{Cache, Place},
     conditions::{Held, compute_columns, compute_tests, series_of, whole_columns},
-    equity::{self, Sleeve, Timeline},
+    equity::{Curves, Sleeve},
     events::Events,
     execution::{Atrs, Beginning, SleeveRun, simulate},
     frame::Frame,
     guarded,
     ledger::{ClosedTrade, Digest},
-    performance,
+    performance::{self, Moments, MonthlyReturn},
     plan::{Key, Plan, Planner, Test, Vocabulary},
-    position::Tally,
     signal::Rooms,
     stake::Stake,
+    tally::{Brief, Keep, Sums, Tally},
+    timeline::Timeline,
 };
 use genome::{Series, Strategy};
 use rayon::prelude::*;
@@ -64,6 +65,7 @@ pub(super) struct Scratch {
     rooms: Rooms,
     /// By strategy and symbol.
     runs: Vec<SleeveRun>,
+    curves: Curves,
 }
 
 /// A population with all that its strategies look at.
@@ -157,19 +159,25 @@ impl<'a> Prepared<'a> {
     ) {
         let symbols = self.window.symbols().len();
         let capital = initial_capital / symbols as f64;
-        let Scratch { rooms, runs } = scratch;
+        let Scratch { rooms, runs, curves } = scratch;
         runs.resize_with(strategies.len() * symbols, SleeveRun::default);
         let mut failed: Vec<Option<EvaluationError>> = vec![None; strategies.len()];
         // A large population keeps all threads busy by itself; of a small one each symbol is a thread's.
         let apart = self.population.len() < 4 * rayon::current_num_threads();
-        let keep = !wanted.summary_only || wanted.ledger || apart;
-        let sleeve = |k: usize, s: usize, mut digest: Digest, rooms: &mut Rooms, run: &mut SleeveRun| {
-            digest.symbol(&self.window.symbols()[s].symbol);
-            guarded(|| self.run(k, s, rooms, Beginning { capital, digest, keep }, run))
+        let keep = match wanted {
+            // What sleeves simulated apart come to together is added up afterwards, of their trades.
+            _ if wanted.ledger || apart => Keep::Trades,
+            Wanted { summary_only: true, .. } => Keep::Count,
+            _ => Keep::Briefs,
+        };
+        let sleeve = |k: usize, s: usize, before: Option<&SleeveRun>, rooms: &mut Rooms, run: &mut SleeveRun| {
+            let mut tally = before.map_or(Tally::default(), |run| Tally::after(&run.tally));
+            tally.digest.symbol(&self.window.symbols()[s].symbol);
+            guarded(|| self.run(k, s, rooms, Beginning { capital, tally, keep }, run))
         };
         if apart {
             for (k, runs) in strategies.clone().zip(runs.chunks_mut(symbols)) {
-                let run = |(s, run)| sleeve(k, s, Digest::new(0), &mut Rooms::default(), run);
+                let run = |(s, run)| sleeve(k, s, None, &mut Rooms::default(), run);
                 failed[k - strategies.start] = runs.par_iter_mut().enumerate().map(run).find_map_first(Result::err);
                 self.chain(runs);
             }
@@ -178,8 +186,7 @@ impl<'a> Prepared<'a> {
             for s in 0..symbols {
                 for (j, failed) in failed.iter_mut().enumerate().filter(|(_, failed)| failed.is_none()) {
                     let (before, runs) = runs[j * symbols..].split_at_mut(s);
-                    let digest = before.last().map_or(Digest::new(0), |run| run.tally.digest);
-                    *failed = sleeve(strategies.start + j, s, digest, rooms, &mut runs[0]).err();
+                    *failed = sleeve(strategies.start + j, s, before.last(), rooms, &mut runs[0]).err();
                 }
             }
         }
@@ -188,21 +195,22 @@ impl<'a> Prepared<'a> {
                 j,
                 match failed {
                     Some(error) => Err(error),
-                    None => guarded(|| self.outcome(strategies.start + j, runs, timelines, capital, wanted)),
+                    None => guarded(|| self.outcome(strategies.start + j, runs, timelines, capital, wanted, curves)),
                 },
             );
         }
     }
 
-    /// Digests of sleeves that were simulated apart, each going on from the one before.
+    /// Tallies of sleeves that were simulated apart, each going on from the one before.
     fn chain(&self, runs: &mut [SleeveRun]) {
-        let mut digest = Digest::new(0);
+        let (mut digest, mut sums) = (Digest::new(0), Sums::default());
         for (run, data) in runs.iter_mut().zip(self.window.symbols()) {
             digest.symbol(&data.symbol);
-            for t in &run.trades {
+            for t in &run.records.trades {
                 digest.trade(t.side, [t.entry_time_ms, t.exit_time_ms], [t.entry_price, t.exit_price]);
+                sums.add(t);
             }
-            run.tally.digest = digest;
+            (run.tally.digest, run.tally.sums_so_far) = (digest, sums);
         }
     }
 
@@ -214,65 +222,66 @@ impl<'a> Prepared<'a> {
         timelines: &[Option<Timeline<'_>>],
         capital: f64,
         wanted: Wanted,
+        curves: &mut Curves,
     ) -> Result<Outcome, EvaluationError> {
         let (plan, market) = self.planned(k)?;
-        let symbols = market.frames.len();
         let digest = runs.last().map_or(Digest::new(0), |run| run.tally.digest);
-        let trades: Vec<&[ClosedTrade]> = runs.iter().map(|run| run.trades.as_slice()).collect();
         let first: f64 = runs.iter().map(|_| capital).sum();
         let last: f64 = runs.iter().map(|run| run.last_equity).sum();
-        let sleeves: Vec<Sleeve<'_>> =
-            runs.iter().enumerate().map(|(symbol, run)| Sleeve { symbol, holdings: &run.holdings, capital }).collect();
         let timeline = timelines[plan.vocabulary]
             .as_ref()
             .ok_or_else(|| EvaluationError::Invalid("its timeframe has no candles".to_owned()))?;
-        let performance = |of: Range<usize>, first: f64, last: f64| {
-            let counted = |count: fn(&Tally) -> u32| runs[of.clone()].iter().map(|run| count(&run.tally)).sum();
+        if !wanted.summary_only || wanted.ledger {
+            let runs = runs.iter().enumerate();
+            let sleeves: Vec<Sleeve<'_>> =
+                runs.map(|(symbol, run)| Sleeve { symbol, holdings: &run.holdings, capital }).collect();
+            curves.read(&sleeves, timeline, wanted.per_symbol && !wanted.summary_only);
+        }
+        let performance = |of: Range<usize>, curve: usize, sums: &Sums, first: f64, last: f64| {
+            let runs = &runs[of.clone()];
+            let counted = |count: fn(&Tally) -> u32| runs.iter().map(|run| count(&run.tally)).sum();
             let (total_trades, end_of_window_trades) = (counted(|t| t.trades), counted(|t| t.end_of_window_trades));
             let summary = Performance::summary(first, last, total_trades, end_of_window_trades);
             if wanted.summary_only {
-                return (summary, Vec::new(), Vec::new());
+                return summary;
             }
-            let (sleeves, trades) = (&sleeves[of.clone()], &trades[of.clone()]);
-            let daily = equity::daily(sleeves, timeline);
+            let profits = runs.iter().flat_map(|run| run.records.briefs.iter().map(|trade| trade.profit));
             let account = performance::Account {
                 first_equity: first,
                 last_equity: last,
-                daily: &daily,
-                months: &timeline.months,
-                max_drawdown: equity::max_drawdown(sleeves, timeline),
-                trades,
-                candles: sleeves.iter().map(|s| timeline.candles[s.symbol]).sum(),
+                elapsed_ms: timeline.elapsed_ms(),
+                returns: curves.moments(curve),
+                max_drawdown: curves.drawdown(curve),
+                sums,
+                profits: Moments::of_profits(total_trades as usize, sums.profit, profits),
+                won: counted(|t| t.won),
+                bars: runs.iter().map(|run| run.tally.bars).sum(),
+                candles: timeline.candles[of].iter().sum(),
+                monthly_returns: monthly_returns(curves, curve, timeline),
             };
-            let (performance, returns) = Performance::of(&account, summary);
-            (performance, returns, daily)
+            Performance::of(account, summary)
         };
         let per_symbol = if wanted.per_symbol {
-            let one = |s: usize| performance(s..s + 1, capital, runs[s].last_equity).0;
-            (0..symbols).map(one).collect()
+            let one =
+                |(s, run): (usize, &SleeveRun)| performance(s..s + 1, s, &run.tally.sums, capital, run.last_equity);
+            runs.iter().enumerate().map(one).collect()
         } else {
             Vec::new()
         };
-        let (performance, daily_returns, mut daily_equity) = performance(0..symbols, first, last);
-        let ledger = wanted.ledger.then(|| {
-            if wanted.summary_only {
-                daily_equity = equity::daily(&sleeves, timeline);
-            }
-            let holdings = runs.iter().zip(&market.frames).map(|(run, frame)| run.told(frame)).collect();
-            Ledger { trades: self.in_order(market, &trades), daily_equity, holdings }
+        let sums = runs.last().map_or_else(Sums::default, |run| run.tally.sums_so_far);
+        let performance = performance(0..runs.len(), runs.len(), &sums, first, last);
+        let (mut daily_returns, mut stake) = (Vec::new(), None);
+        if !wanted.summary_only {
+            daily_returns = curves.returns(runs.len());
+            let trades: Vec<&[Brief]> = runs.iter().map(|run| run.records.briefs.as_slice()).collect();
+            stake = Stake::of(&trades, runs.iter().map(|run| run.tally.full_losses).sum(), first);
+        }
+        let ledger = wanted.ledger.then(|| Ledger {
+            trades: in_order(market, runs),
+            daily_equity: curves.daily(runs.len(), timeline),
+            holdings: runs.iter().zip(&market.frames).map(|(run, frame)| run.told(frame)).collect(),
         });
-        let stake = if wanted.summary_only { None } else { Stake::of(&trades, first) };
         Ok(Outcome { performance, per_symbol, daily_returns, stake, trades_digest: digest.value(), ledger })
-    }
-
-    /// All trades in order of entry; at one time in order of the symbols.
-    fn in_order(&self, market: &Market<'_>, trades: &[&[ClosedTrade]]) -> Vec<Trade> {
-        let with_symbol = |(trades, frame): (&&[ClosedTrade], &Frame<'_>)| -> Vec<Trade> {
-            trades.iter().map(|trade| trade.with_symbol(frame.symbol)).collect()
-        };
-        let mut all: Vec<Trade> = trades.iter().zip(&market.frames).flat_map(with_symbol).collect();
-        all.sort_by_key(|trade| trade.entry_time_ms);
-        all
     }
 
     /// What strategy `k` did on one symbol, candle by candle.
@@ -286,7 +295,7 @@ impl<'a> Prepared<'a> {
         let frame = &market.frames[symbol];
         let capital = initial_capital / market.frames.len() as f64;
         let mut run = SleeveRun::default();
-        let beginning = Beginning { capital, digest: Digest::new(0), keep: true };
+        let beginning = Beginning { capital, tally: Tally::default(), keep: Keep::Trades };
         self.run(k, symbol, &mut Rooms::default(), beginning, &mut run)?;
         let mut holdings = run.holdings.iter().peekable();
         let mut held = None;
@@ -298,8 +307,29 @@ impl<'a> Prepared<'a> {
             DailyEquity { time_ms: frame.candles.close_time_ms(i) + 1, equity }
         });
         let equity = equity.collect();
-        Ok(SymbolRun { trades: run.trades.iter().map(|t| t.with_symbol(frame.symbol)).collect(), equity })
+        Ok(SymbolRun { trades: run.records.trades.iter().map(|t| t.with_symbol(frame.symbol)).collect(), equity })
     }
+}
+
+/// All trades in order of entry; at one time in order of the symbols.
+fn in_order(market: &Market<'_>, runs: &[SleeveRun]) -> Vec<Trade> {
+    let with_symbol = |(run, frame): (&SleeveRun, &Frame<'_>)| -> Vec<Trade> {
+        run.records.trades.iter().map(|trade: &ClosedTrade| trade.with_symbol(frame.symbol)).collect()
+    };
+    let mut all: Vec<Trade> = runs.iter().zip(&market.frames).flat_map(with_symbol).collect();
+    all.sort_by_key(|trade| trade.entry_time_ms);
+    all
+}
+
+/// A curve's returns of calendar months, the parts of months at the window's ends included.
+fn monthly_returns(curves: &Curves, curve: usize, timeline: &Timeline<'_>) -> Vec<MonthlyReturn> {
+    let of = |&(month, begin, end): &(_, usize, usize)| {
+        let return_fraction = curves.equity(curve, end) / curves.equity(curve, begin) - 1.0;
+        return_fraction.is_finite().then_some(MonthlyReturn { month, return_fraction })
+    };
+    let mut months = Vec::with_capacity(timeline.months.len());
+    months.extend(timeline.months.iter().filter_map(of));
+    months
 }
 
 impl<'a> Market<'a> {

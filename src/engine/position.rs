@@ -7,7 +7,8 @@
 
 use super::{
     Costs, ExitReason, Side, Slippage, costs,
-    ledger::{ClosedTrade, Digest},
+    ledger::ClosedTrade,
+    tally::{Brief, Keep, Tally},
 };
 use genome::{Distance, RiskPlan, Size};
 
@@ -76,22 +77,6 @@ struct Distances {
     trailing_stop: Option<Away>,
     break_even: Option<Away>,
     partial_take_profit: Option<Away>,
-}
-
-/// What a sleeve's trades come to, whether or not they are kept.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Tally {
-    /// Of all trades so far.
-    pub digest: Digest,
-    pub trades: u32,
-    /// Of them, those closed by the window's end.
-    pub end_of_window_trades: u32,
-}
-
-impl Default for Tally {
-    fn default() -> Self {
-        Self { digest: Digest::new(0), trades: 0, end_of_window_trades: 0 }
-    }
 }
 
 /// An open position. Levels that are off stand at infinity, where no price reaches them.
@@ -172,20 +157,34 @@ pub(super) struct Account<'a> {
     held: Position,
     open: bool,
     pub tally: Tally,
-    /// Closed trades, if they are kept.
+    pub records: Records,
+    keep: Keep,
+}
+
+/// What is kept of closed trades, in order.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Records {
+    pub briefs: Vec<Brief>,
     pub trades: Vec<ClosedTrade>,
-    keep: bool,
+}
+
+impl Records {
+    /// Forgets them, but not the memory they took.
+    pub(super) fn clear(&mut self) {
+        self.briefs.clear();
+        self.trades.clear();
+    }
 }
 
 impl<'a> Account<'a> {
-    /// `trades` is empty: memory for those to come. Without `keep` they are counted alone.
+    /// `records` are empty: memory for those to come. `tally` has no trade of this sleeve.
     pub(super) fn new(
         plan: &'a RiskPlan,
         costs: &'a Costs,
         capital: f64,
-        trades: Vec<ClosedTrade>,
-        digest: Digest,
-        keep: bool,
+        records: Records,
+        tally: Tally,
+        keep: Keep,
     ) -> Self {
         let distances = Distances {
             stop_loss: plan.stop_loss.map(Away::new),
@@ -205,8 +204,8 @@ impl<'a> Account<'a> {
             losses_in_a_row: 0,
             held: Position::NONE,
             open: false,
-            tally: Tally { digest, ..Tally::default() },
-            trades,
+            tally,
+            records,
             keep,
         }
     }
@@ -315,7 +314,7 @@ impl<'a> Account<'a> {
             stop_m: f64::NEG_INFINITY,
             stop_reason: ExitReason::StopLoss,
         };
-        if self.keep {
+        if self.keep != Keep::Count {
             self.held.risk = self.risk(candle);
         }
         self.settle_stop();
@@ -410,10 +409,10 @@ impl<'a> Account<'a> {
         self.tally.trades += 1;
         self.tally.end_of_window_trades += u32::from(reason == ExitReason::EndOfWindow);
         self.tally.digest.trade(p.side, [p.entry_time_ms, candle.time_ms], [p.entry_price, exit_price]);
-        if !self.keep {
+        if self.keep == Keep::Count {
             return;
         }
-        self.trades.push(ClosedTrade {
+        let trade = ClosedTrade {
             side: p.side,
             entry_time_ms: p.entry_time_ms,
             entry_price: p.entry_price,
@@ -428,7 +427,11 @@ impl<'a> Account<'a> {
             risk: p.risk,
             exit_reason: reason,
             bars: u32::try_from(bars).unwrap_or(u32::MAX),
-        });
+        };
+        self.records.briefs.push(self.tally.add(&trade));
+        if self.keep == Keep::Trades {
+            self.records.trades.push(trade);
+        }
     }
 
     /// Pays (or receives) funding at `rate` of the notional at `price`.

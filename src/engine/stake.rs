@@ -2,11 +2,8 @@
 //!
 //! Describes, never judges.
 
-use super::ledger::ClosedTrade;
+use super::tally::Brief;
 use serde::{Deserialize, Serialize};
-
-/// A trade that loses this share of what it risked took its full loss; slippage and trailing make it less than all.
-const FULL_LOSS_SHARE: f64 = 0.8;
 
 /// What a strategy's trades put at stake.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -20,23 +17,37 @@ pub struct Stake {
 
 impl Stake {
     /// Of trades symbol by symbol, each symbol's in order of entry; `None` without any.
-    pub(super) fn of(trades: &[&[ClosedTrade]], first_equity: f64) -> Option<Self> {
-        let (mut risked, mut count, mut full_losses) = (0.0, 0_u32, 0);
-        let time_ms = |trades: &[ClosedTrade], k: usize| trades.get(k).map_or(i64::MAX, |trade| trade.entry_time_ms);
-        // The next trade of each symbol: when, and its number.
-        let mut next: Vec<(i64, usize)> = trades.iter().map(|trades| (time_ms(trades, 0), 0)).collect();
+    pub(super) fn of(trades: &[&[Brief]], full_losses: u32, first_equity: f64) -> Option<Self> {
         // Added up in order of entry, at one time in order of the symbols: the ledger's order gives the same bits.
-        for _ in 0..trades.iter().map(|trades| trades.len()).sum() {
-            let earlier = |first: usize, s: usize| if next[s].0 < next[first].0 { s } else { first };
-            let s = (1..next.len()).fold(0, earlier);
-            let trade = &trades[s][next[s].1];
-            next[s] = (time_ms(trades[s], next[s].1 + 1), next[s].1 + 1);
-            let risk = trade.risk.unwrap_or(trade.quantity * trade.entry_price);
-            risked += risk;
-            count += 1;
-            full_losses += u32::from(trade.profit <= -FULL_LOSS_SHARE * risk);
+        let mut risked = 0.0;
+        match trades {
+            [only] => only.iter().for_each(|trade| risked += trade.risk),
+            _ => in_order(trades, |trade| risked += trade.risk),
         }
-        let fraction = risked / f64::from(count) / first_equity;
+        let count: usize = trades.iter().map(|trades| trades.len()).sum();
+        let fraction = risked / count as f64 / first_equity;
         (fraction.is_finite() && fraction > 0.0).then_some(Self { fraction, full_losses })
+    }
+}
+
+/// Goes through the trades of several symbols in order of entry, at one time in order of the symbols.
+fn in_order(trades: &[&[Brief]], mut see: impl FnMut(&Brief)) {
+    let time_ms = |trades: &[Brief]| trades.first().map_or(i64::MAX, |trade| trade.entry_time_ms);
+    // Of each symbol when the next trade begins, and those to come.
+    let mut next: Vec<(i64, &[Brief])> = trades.iter().map(|trades| (time_ms(trades), *trades)).collect();
+    loop {
+        let (mut first, mut first_ms) = (0, i64::MAX);
+        for (s, (time_ms, _)) in next.iter().enumerate() {
+            let earlier = *time_ms < first_ms;
+            first = if earlier { s } else { first };
+            first_ms = if earlier { *time_ms } else { first_ms };
+        }
+        if first_ms == i64::MAX {
+            return;
+        }
+        if let Some((trade, after)) = next[first].1.split_first() {
+            see(trade);
+            next[first] = (time_ms(after), after);
+        }
     }
 }

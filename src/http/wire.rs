@@ -69,7 +69,8 @@ pub(super) struct Monthly {
 
 impl From<&Performance> for Metrics {
     fn from(p: &Performance) -> Self {
-        let month = |m: &crate::engine::MonthlyReturn| Monthly { month: m.month.clone(), r#return: m.return_fraction };
+        let month =
+            |m: &crate::engine::MonthlyReturn| Monthly { month: m.month.to_string(), r#return: m.return_fraction };
         Self {
             sharpe_ratio: p.sharpe_ratio,
             win_rate: p.win_rate,

@@ -13,10 +13,8 @@ const NAMES: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug
 pub(super) fn by_month(periods: &[Period]) -> BTreeMap<(i32, usize), f64> {
     let mut growth: BTreeMap<(i32, usize), f64> = BTreeMap::new();
     for month in periods.iter().filter_map(|p| p.performance.as_ref()).flat_map(|p| &p.monthly_returns) {
-        let read = month.month.split_once('-').and_then(|(y, m)| Some((y.parse().ok()?, m.parse::<usize>().ok()?)));
-        if let Some((year, number @ 1..=12)) = read {
-            *growth.entry((year, number - 1)).or_insert(1.0) *= 1.0 + month.return_fraction;
-        }
+        let number = usize::from(month.month.month).saturating_sub(1);
+        *growth.entry((month.month.year, number)).or_insert(1.0) *= 1.0 + month.return_fraction;
     }
     growth.into_iter().map(|(month, growth)| (month, growth - 1.0)).collect()
 }

@@ -16,8 +16,8 @@ fn performance() -> Performance {
         win_rate: Some(0.575),
         total_trades: 1_234,
         monthly_returns: vec![
-            MonthlyReturn { month: "2024-01".to_owned(), return_fraction: 0.1 },
-            MonthlyReturn { month: "2024-02".to_owned(), return_fraction: -0.05 },
+            MonthlyReturn { month: "2024-01".parse().unwrap(), return_fraction: 0.1 },
+            MonthlyReturn { month: "2024-02".parse().unwrap(), return_fraction: -0.05 },
         ],
         ..Performance::default()
     }

@@ -17,8 +17,8 @@ use genome::{
 use rand::{Rng, RngExt};
 use sg_ai::{
     engine::{
-        Costs, DailyEquity, Engine, EngineConfig, FundingRate, Outcome, Slippage, SymbolRun, SymbolWindow, Trade,
-        Wanted, Window, performance,
+        Costs, DailyEquity, Engine, EngineConfig, FundingRate, Outcome, Performance, Slippage, SymbolRun, SymbolWindow,
+        Trade, Wanted, Window,
     },
     market::{Candle, CandleSeries, MarketKind, interval},
 };
@@ -211,15 +211,27 @@ pub(crate) fn assert_agrees(outcome: &Outcome, strategy: &Strategy, window: &Win
         .map(|s| plain::simulate_symbol(strategy, window, s, costs, CAPITAL).unwrap())
         .collect();
     let ledger = outcome.ledger.as_ref().unwrap();
-    let mut trades: Vec<Trade> = runs.iter().flat_map(|run| run.trades.clone()).collect();
+    let by_symbol: Vec<Trade> = runs.iter().flat_map(|run| run.trades.clone()).collect();
+    let mut trades = by_symbol.clone();
     trades.sort_by_key(|t| t.entry_time_ms);
     assert_same_trades(&ledger.trades, &trades, &context);
 
     let start = runs.iter().map(|_| CAPITAL / runs.len() as f64).sum();
     let curve = plain::total_equity(window, &runs, CAPITAL);
     assert_same_equity(&ledger.daily_equity, &daily(&curve, start, window), &context);
-    let drawdown = performance::max_drawdown(start, curve.iter().map(|e| e.equity));
-    assert_eq!(outcome.performance.max_drawdown.map(f64::to_bits), drawdown.map(f64::to_bits), "{}", context());
+    // Written out, a number has all its bits, the sign of a zero too.
+    let same = |ours: &Performance, plain: Performance| {
+        let (ours, plain) = (format!("{ours:#?}"), format!("{plain:#?}"));
+        assert!(ours == plain, "{ours}\nis not\n{plain}\n{}", context());
+    };
+    let days = daily(&curve, start, window);
+    let candles = runs.iter().map(|run| run.equity.len()).sum();
+    same(&outcome.performance, plain::performance::performance(&by_symbol, &days, &curve, candles));
+    assert_eq!(format!("{:?}", outcome.daily_returns), format!("{:?}", plain::performance::daily_returns(&days)));
+    for (ours, run) in outcome.per_symbol.iter().zip(&runs) {
+        let days = daily(&run.equity, CAPITAL / runs.len() as f64, window);
+        same(ours, plain::performance::performance(&run.trades, &days, &run.equity, run.equity.len()));
+    }
     // Of the ledger, as its documentation says it.
     let risks: Vec<f64> = trades.iter().map(|t| t.risk.unwrap_or(t.quantity * t.entry_price)).collect();
     let full = trades.iter().zip(&risks).filter(|(t, risk)| t.profit <= -0.8 * **risk).count();
@@ -253,6 +265,14 @@ fn the_engine_agrees_with_the_plain_backtest() {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
             let again = pool.install(|| engine.evaluate(&population, &window, &costs, wanted));
             assert_eq!(format!("{outcomes:?}"), format!("{again:?}"));
+            // What a ledger is not wanted for is the same without one; and a strategy alone, its symbols side by side.
+            let without = engine.evaluate(&population, &window, &costs, Wanted { ledger: false, ..wanted });
+            let stripped: Vec<_> = outcomes.iter().cloned().map(|o| o.map(|o| Outcome { ledger: None, ..o })).collect();
+            assert_eq!(format!("{stripped:?}"), format!("{without:?}"));
+            for (strategy, outcome) in population.iter().zip(&outcomes).take(3) {
+                let alone = engine.evaluate(std::slice::from_ref(strategy), &window, &costs, wanted);
+                assert_eq!(format!("{:?}", alone[0]), format!("{outcome:?}"));
+            }
             for strategy in &population {
                 for s in 0..window.symbols().len() {
                     let ours = engine.simulate_symbol(strategy, &window, s, &costs).unwrap();

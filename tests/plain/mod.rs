@@ -3,6 +3,7 @@
 //!
 //! It takes indicator columns from the engine: those are checked against vectors of their own.
 
+pub(crate) mod performance;
 mod signal;
 mod trader;
 

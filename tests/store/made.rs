@@ -85,7 +85,7 @@ pub(crate) fn performance(profit_factor: Option<f64>) -> Performance {
         total_trades: 64,
         days: 60,
         fees: 12.5,
-        monthly_returns: vec![MonthlyReturn { month: "2024-04".to_owned(), return_fraction: 0.031 }],
+        monthly_returns: vec![MonthlyReturn { month: "2024-04".parse().unwrap(), return_fraction: 0.031 }],
         ..Performance::default()
     }
 }
