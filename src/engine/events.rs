@@ -192,50 +192,52 @@ impl<'a> Cursor<'a> {
 /// Gathers the words of a test, tile after tile, as a list for as long as that is smaller.
 #[derive(Debug)]
 pub(super) struct Collector {
-    /// Words of a whole column, and of them those listed.
+    /// Words of a whole column, and those that were added.
     total: usize,
     seen: usize,
+    /// Candles listed, and room for more: what is past the count means nothing.
     few: Vec<u32>,
-    /// Once it is not a list.
+    listed: usize,
+    /// Once it is not a list: those of the whole column.
     words: Option<Vec<u64>>,
 }
 
 impl Collector {
     /// For a column of `total` words; `seldom` tells that a list is worth trying.
     pub(super) fn new(total: usize, seldom: bool) -> Self {
-        let (few, words) =
-            if seldom { (Vec::with_capacity(total / 2), None) } else { (Vec::new(), Some(Vec::with_capacity(total))) };
-        Self { total, seen: 0, few, words }
+        let (few, words) = if seldom { (vec![0; total / 2], None) } else { (Vec::new(), Some(vec![0; total])) };
+        Self { total, seen: 0, few, listed: 0, words }
     }
 
     /// Adds the next `words` words, in which no bit is set past the last candle: `write` gets room for them.
     #[inline(always)]
     pub(super) fn add(&mut self, words: usize, scratch: &mut [u64], write: impl FnOnce(&mut [u64])) {
+        let seen = self.seen;
+        self.seen += words;
         if let Some(bits) = &mut self.words {
-            let seen = bits.len();
-            bits.resize(seen + words, 0);
-            write(&mut bits[seen..]);
+            write(&mut bits[seen..seen + words]);
             return;
         }
         let scratch = &mut scratch[..words];
         write(scratch);
-        self.list(scratch);
-        self.seen += words;
+        self.list(seen, scratch);
         // Two listed candles take as much as one word.
-        if self.few.len() > self.total {
-            let mut bits = Vec::with_capacity(self.total);
-            Set::Few(&self.few).write(self.seen, &mut bits);
+        if self.listed > self.total {
+            let mut bits = Vec::new();
+            Set::Few(&self.few[..self.listed]).write(self.total, &mut bits);
             self.words = Some(bits);
         }
     }
 
     #[inline(always)]
-    fn list(&mut self, words: &[u64]) {
-        let mut listed = self.few.len();
-        // A place for one of each word; what is past the count means nothing.
-        self.few.resize(listed + words.len() + 8, 0);
+    fn list(&mut self, seen: usize, words: &[u64]) {
+        let mut listed = self.listed;
+        // A place for one of each word.
+        if self.few.len() <= listed + words.len() {
+            self.few.resize(listed + words.len() + 64, 0);
+        }
         for (w, &word) in words.iter().enumerate() {
-            let base = 64 * (self.seen + w) as u32;
+            let base = 64 * (seen + w) as u32;
             let mut rest = word;
             // The first, there or not, without a branch; a second one is rare.
             self.few[listed] = base + (rest.trailing_zeros() & 63);
@@ -250,13 +252,13 @@ impl Collector {
                 rest &= rest - 1;
             }
         }
-        self.few.truncate(listed);
+        self.listed = listed;
     }
 
     pub(super) fn finish(self) -> Events {
         match self.words {
             Some(words) => Events::Words(words.into()),
-            None => Events::Few(self.few.as_slice().into()),
+            None => Events::Few(self.few[..self.listed].into()),
         }
     }
 }
