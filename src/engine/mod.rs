@@ -3,8 +3,8 @@
 //! How a population is evaluated, phase by phase: strategies are compiled to plans over numbered tests (`plan`); tests
 //! that no earlier population has left in the cache become lists of candles or bit sets (`events`), symbol by symbol
 //! (`conditions`); then each strategy's signals are filters of the lists and word operations on the bits (`signal`),
-//! its trades are found by going from event to event (`execution`), and its equity is read off what it held (`equity`,
-//! `performance`).
+//! its trades are found by going from event to event (`execution`) and added up as they close (`tally`), and its equity
+//! is read off what it held (`timeline`, `equity`, `drawdown`, `performance`).
 //!
 //! Never decides whether a result is good. `rayon` is used only under [`Engine::evaluate`].
 
