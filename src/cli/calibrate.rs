@@ -132,8 +132,7 @@ pub async fn run(args: CalibrateArgs, ctx: &Context) -> Result<(), CliError> {
     let (symbols, costs, protocol) = (config.daemon.symbols.clone(), config.costs, config.protocol.clone());
     let candidates = config.daemon.candidates_per_session as usize;
     let (interval, warmup_days) = (config.daemon.interval, config.daemon.warmup_days);
-    let (max_p_value, recent_trades) = (thresholds.max_p_value, thresholds.live_recent_trades as usize);
-    let staying = config.staying.clone();
+    let (limits, staying) = (thresholds.clone(), config.staying.clone());
     let all = move || {
         let gate: &dyn Gate = &*gate;
         let engine = Engine::new(work.engine.clone());
@@ -148,11 +147,10 @@ pub async fn run(args: CalibrateArgs, ctx: &Context) -> Result<(), CliError> {
             gate,
             staying: &staying,
             strengths: &strengths,
-            max_p_value,
+            limits: &limits,
             days,
             warmup_days,
             review_ms: i64::from(args.review_hours) * 3_600_000,
-            recent_trades,
             sessions: args.sessions,
         })
     };

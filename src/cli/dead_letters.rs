@@ -1,13 +1,10 @@
 //! `sg-ai dead-letters`: look at what failed, and try a failed backtest again.
 
 use super::{CliError, Context, data, output};
-use crate::daemon::Database;
-use crate::daemon::replay::{Recipe, replay};
-use crate::store::{DeadLetter, DeadLetterKind, DeadLetterStatus, NewDeadLetter, Page, Store};
-use anyhow::Context as _;
+use crate::daemon::{Database, dead_letters};
+use crate::store::{DeadLetter, DeadLetterStatus, Page, Store};
 use clap::{Args, Subcommand};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// Look at what failed, and try it again
 #[derive(Args, Debug)]
@@ -95,56 +92,21 @@ fn table(letters: &[DeadLetter]) -> String {
     table.to_string()
 }
 
-/// Which backtest failed: what the search stores with it.
-#[derive(Deserialize)]
-struct Failed {
-    #[serde(flatten)]
-    recipe: Recipe,
-    from_ms: i64,
-    to_ms: i64,
-}
-
 async fn retry(store: &Store, ctx: &Context, id: i64, json: bool) -> anyhow::Result<()> {
-    let letter = store.dead_letter(id).await?;
-    anyhow::ensure!(
-        letter.kind == DeadLetterKind::Backtest,
-        "dead letter {id} is a {}: only backtests can be tried again from here",
-        letter.kind.name()
-    );
-    let genome = letter.genome.clone().with_context(|| format!("no genome is stored with dead letter {id}"))?;
     let actor = format!("operator {}", super::strategies::user());
-    store.mark_dead_letter(id, DeadLetterStatus::Retried, &actor).await?;
-    match again(ctx, &genome, &letter.context).await {
+    let retried = dead_letters::retry(store, &data::cache(ctx)?, id, &actor).await?;
+    match &retried {
+        Ok(performance) if json => {
+            output::json(&json!({ "id": id, "resolved": true, "performance": performance }))?;
+        }
         Ok(performance) => {
-            store.mark_dead_letter(id, DeadLetterStatus::Resolved, &actor).await?;
-            if json {
-                output::json(&json!({ "id": id, "resolved": true, "performance": performance }))?;
-            } else {
-                let lines = super::backtest::performance_lines(&performance);
-                output::text(format!("{lines}\ndead letter {id} is resolved\n"))?;
-            }
-            Ok(())
+            let lines = super::backtest::performance_lines(performance);
+            output::text(format!("{lines}\ndead letter {id} is resolved\n"))?;
         }
-        Err(error) => {
-            let failed = NewDeadLetter {
-                kind: letter.kind,
-                subject: letter.subject,
-                error: format!("{error:#}"),
-                genome: letter.genome,
-                context: letter.context,
-            };
-            store.add_dead_letter(&failed).await?;
-            if json {
-                output::json(&json!({ "id": id, "resolved": false, "error": failed.error }))?;
-            }
-            Err(error.context(format!("dead letter {id} failed again and stays open")))
+        Err(error) if json => {
+            output::json(&json!({ "id": id, "resolved": false, "error": format!("{error:#}") }))?;
         }
+        Err(_) => {}
     }
-}
-
-async fn again(ctx: &Context, genome: &Value, context: &Value) -> anyhow::Result<crate::engine::Performance> {
-    let strategy = serde_json::from_value(genome.clone()).context("the stored genome does not read")?;
-    let failed = Failed::deserialize(context).context("what is stored of the backtest does not do")?;
-    let replayed = replay(&data::cache(ctx)?, &strategy, &failed.recipe, (failed.from_ms, failed.to_ms)).await?;
-    Ok(replayed.outcome.performance)
+    retried.map(drop)
 }

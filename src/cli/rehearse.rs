@@ -78,11 +78,10 @@ pub async fn run(args: RehearseArgs, ctx: &Context) -> Result<(), CliError> {
             costs: &costs,
             gate: &*gate,
             staying: &staying,
-            max_p_value: limits.max_p_value,
+            limits: &limits,
             numbers: Numbers::FIRST,
             days,
             review_ms: DAY_MS,
-            recent_trades: limits.live_recent_trades as usize,
         };
         pool.install(|| all(&plan, &whole, &splits_ms, &args, engine_config))
     };

@@ -2,17 +2,14 @@
 
 use super::candles::market_now_ms;
 use super::core::Core;
+use super::dead_letters;
 use super::messages::announce;
-use super::replay::{Recipe, RunConfig, replay};
+use super::replay::RunConfig;
 use super::supervisor::Activation;
 use crate::lifecycle::{DisableReason, State, Transition};
-use crate::store::{
-    Command, CommandKind, DeadLetter, DeadLetterKind, DeadLetterStatus, Lease, NewDeadLetter, NewPaperRun, Store,
-    TransitionRecord,
-};
+use crate::store::{Command, CommandKind, Lease, NewPaperRun, TransitionRecord};
 use anyhow::Context as _;
 use async_trait::async_trait;
-use serde::Deserialize;
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,7 +34,10 @@ impl Commands {
         match command.kind {
             CommandKind::Retry => {
                 let id = command.target.parse().context("the number of a dead letter is no number")?;
-                retry(&self.core, id, &command.actor).await
+                match dead_letters::retry(&self.core.store, &self.core.cache, id, &command.actor).await? {
+                    Ok(_) => Ok(format!("dead letter {id} is resolved")),
+                    Err(error) => Err(error),
+                }
             }
             CommandKind::Disable | CommandKind::Revive | CommandKind::Approve => self.move_strategy(command).await,
         }
@@ -113,49 +113,5 @@ impl Activation for Commands {
             self.core.store.finish_command(command.id, done, &outcome).await?;
         }
         Ok(())
-    }
-}
-
-/// Which backtest failed: what the search stores with it.
-#[derive(Deserialize)]
-struct Failed {
-    #[serde(flatten)]
-    recipe: Recipe,
-    from_ms: i64,
-    to_ms: i64,
-}
-
-/// Runs the failed backtest of a dead letter again: it is resolved if it succeeds, and stays open otherwise.
-async fn retry(core: &Core, id: i64, actor: &str) -> anyhow::Result<String> {
-    let store: &Store = &core.store;
-    let letter: DeadLetter = store.dead_letter(id).await?;
-    anyhow::ensure!(
-        letter.kind == DeadLetterKind::Backtest,
-        "dead letter {id} is a {}: only backtests can be tried again from here",
-        letter.kind.name()
-    );
-    store.mark_dead_letter(id, DeadLetterStatus::Retried, actor).await?;
-    let again = async {
-        let genome = letter.genome.clone().context("no genome is stored with it")?;
-        let strategy = serde_json::from_value(genome).context("the stored genome does not read")?;
-        let failed = Failed::deserialize(&letter.context).context("what is stored of the backtest does not do")?;
-        replay(&core.cache, &strategy, &failed.recipe, (failed.from_ms, failed.to_ms)).await
-    };
-    match again.await {
-        Ok(_) => {
-            store.mark_dead_letter(id, DeadLetterStatus::Resolved, actor).await?;
-            Ok(format!("dead letter {id} is resolved"))
-        }
-        Err(error) => {
-            let failed = NewDeadLetter {
-                kind: letter.kind,
-                subject: letter.subject,
-                error: format!("{error:#}"),
-                genome: letter.genome,
-                context: letter.context,
-            };
-            store.add_dead_letter(&failed).await?;
-            Err(error.context(format!("dead letter {id} failed again and stays open")))
-        }
     }
 }

@@ -11,6 +11,7 @@ mod commands;
 mod continuous;
 mod core;
 mod database;
+pub mod dead_letters;
 mod demo;
 mod deployments;
 mod judge;

@@ -70,11 +70,10 @@ async fn run(core: &Arc<Core>, last: &Session, numbers: Numbers) -> anyhow::Resu
                 costs: &shared.costs,
                 gate: &*shared.gate,
                 staying: &shared.staying,
-                max_p_value: shared.limits.max_p_value,
+                limits: &shared.limits,
                 numbers,
                 days,
                 review_ms: DAY_MS,
-                recent_trades: shared.recent_trades(),
             };
             // Drawn by the time of each candle: every range of it is part of one null market.
             let cut = |from_ms, to_ms| null_window(&loaded.window(from_ms, to_ms)?, seed, 0);

@@ -218,30 +218,13 @@ impl Binance {
         request: &Request<'_>,
         asked: Asked<'_>,
     ) -> Result<(u16, HeaderMap, Vec<u8>), ExchangeError> {
-        let timeout = self.shared.config.timeout() * request.timeouts;
-        let failed = |e: reqwest::Error| {
-            let host = asked.host.to_owned();
-            if e.is_timeout() {
-                ExchangeError::Timeout { host, after: timeout }
-            } else {
-                ExchangeError::Unavailable { host, what: causes(&e.without_url()) }
-            }
-        };
         let mut url = market.base.clone();
         url.set_path(&format!("{}{}", market.base.path().trim_end_matches('/'), request.path));
         if !request.query.is_empty() {
             url.query_pairs_mut().clear().extend_pairs(&request.query);
         }
-        let mut response = self.shared.client.get(url).timeout(timeout).send().await.map_err(failed)?;
-        let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(failed)? {
-            if body.len() + chunk.len() > MAX_BODY_BYTES {
-                return Err(answer::malformed(asked, "a body without end", &body));
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok((status, headers, body))
+        let timeout = self.shared.config.timeout() * request.timeouts;
+        answer_to(self.shared.client.get(url), timeout, asked).await
     }
 
     /// Asks for the limits where they are not known or old. Without an answer the last known ones hold.
@@ -275,6 +258,32 @@ impl Binance {
         }
         Ok(info)
     }
+}
+
+/// Sends a request: status, headers and a body that has an end.
+async fn answer_to(
+    request: reqwest::RequestBuilder,
+    timeout: Duration,
+    asked: Asked<'_>,
+) -> Result<(u16, HeaderMap, Vec<u8>), ExchangeError> {
+    let failed = |e: reqwest::Error| {
+        let host = asked.host.to_owned();
+        if e.is_timeout() {
+            ExchangeError::Timeout { host, after: timeout }
+        } else {
+            ExchangeError::Unavailable { host, what: causes(&e.without_url()) }
+        }
+    };
+    let mut response = request.timeout(timeout).send().await.map_err(failed)?;
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(failed)? {
+        if body.len() + chunk.len() > MAX_BODY_BYTES {
+            return Err(answer::malformed(asked, "a body without end", &body));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok((status, headers, body))
 }
 
 #[async_trait]

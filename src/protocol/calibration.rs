@@ -6,7 +6,7 @@ use super::strength::{Planting, StrengthError};
 use super::{Days, Numbers, Plan, Program, Trial, TrialError, TrialPlan, rehearse};
 use crate::engine::{Costs, Engine, Slippage, SymbolWindow, Window, WindowError};
 use crate::evidence::binomial::clopper_pearson;
-use crate::lifecycle::{Gate, StayingConfig};
+use crate::lifecycle::{Gate, StayingConfig, Thresholds};
 use crate::market::simulated::{EdgeKind, EdgeSpec, MarketSpec, SimulatedMarket, SpecError};
 use crate::market::{Interval, MarketKind, Symbol};
 use genome::random::Seed;
@@ -82,11 +82,10 @@ pub struct Calibration<'a> {
     pub staying: &'a StayingConfig,
     /// How strongly the jobs' edges are planted.
     pub strengths: &'a Strengths,
-    pub max_p_value: f64,
+    pub limits: &'a Thresholds,
     pub days: Days,
     pub warmup_days: u32,
     pub review_ms: i64,
-    pub recent_trades: usize,
     /// Sessions one after the other on each market, a day apart, each beginning with the best of the one before.
     pub sessions: u32,
 }
@@ -117,8 +116,16 @@ impl Strengths {
         Ok(Self(found))
     }
 
-    fn get(&self, kind: EdgeKind, sharpe: f64) -> f64 {
-        self.0.get(&(kind.name(), sharpe.to_bits())).copied().unwrap_or(sharpe)
+    /// One that is known without a measurement.
+    #[cfg(test)]
+    pub(super) fn known(kind: Kind, sharpe: f64, strength: f64) -> Self {
+        let edge = edge(Job { kind, sharpe, number: 0 }).expect("a kind with an edge");
+        Self(BTreeMap::from([((edge.name(), sharpe.to_bits()), strength)]))
+    }
+
+    fn get(&self, kind: EdgeKind, sharpe: f64) -> Result<f64, CalibrationError> {
+        let found = self.0.get(&(kind.name(), sharpe.to_bits())).copied();
+        found.ok_or(CalibrationError::NotMeasured { kind, sharpe })
     }
 }
 
@@ -155,6 +162,8 @@ pub enum CalibrationError {
     Market(#[from] SpecError),
     #[error(transparent)]
     Trial(#[from] TrialError),
+    #[error("it was not measured how strongly a {kind} edge has to be planted to earn a Sharpe ratio of {sharpe}")]
+    NotMeasured { kind: EdgeKind, sharpe: f64 },
 }
 
 impl Calibration<'_> {
@@ -172,7 +181,7 @@ impl Calibration<'_> {
             Kind::Dying => shadow_ms,
             _ => shadow_ms + i64::from(days.shadow) * DAY_MS,
         };
-        let planted = edge(job).map_or(0.0, |kind| self.strengths.get(kind, job.sharpe));
+        let planted = edge(job).map(|kind| self.strengths.get(kind, job.sharpe)).transpose()?.unwrap_or(0.0);
         if let Some(kind) = edge(job) {
             let lasting = EdgeSpec::lasting(kind, self.symbols.to_vec(), planted);
             spec.edges = vec![EdgeSpec { interval: self.interval, end_ms: Some(ends_ms), ..lasting }];
@@ -186,11 +195,10 @@ impl Calibration<'_> {
             costs,
             gate: self.gate,
             staying: self.staying,
-            max_p_value: self.max_p_value,
+            limits: self.limits,
             numbers: Numbers::FIRST,
             days: Days { live, ..days },
             review_ms: self.review_ms,
-            recent_trades: self.recent_trades,
         };
         let cut = |from_ms: i64, to_ms: i64| self.cut(&market, from_ms, to_ms);
         let splits: Vec<i64> = (0..self.sessions.max(1)).map(|n| split_ms + i64::from(n) * DAY_MS).collect();
@@ -198,7 +206,7 @@ impl Calibration<'_> {
         let found = rehearse(&plan, engine, &cut, program, stop, &mut |_| {})?;
         let mut tried: Option<Tried> = None;
         for session in found {
-            let selected = session.trial.searched.p_value <= self.max_p_value;
+            let selected = session.trial.searched.p_value <= self.limits.max_p_value;
             match &mut tried {
                 Some(tried) => tried.add(&session.trial, selected),
                 None => tried = Some(Tried::new((job, planted), &session.trial, selected)),

@@ -74,7 +74,7 @@ pub fn rehearse(
         let session =
             Rehearsed { split_ms, placebo, session: numbers.session, selected: numbers.selected, trial: found };
         numbers.session += 1;
-        numbers.selected += u64::from(session.trial.searched.p_value <= plan.max_p_value);
+        numbers.selected += u64::from(session.trial.searched.p_value <= plan.limits.max_p_value);
         let carried = session.trial.champions.iter();
         immigrants = carried.map(|(s, seen)| Immigrant { strategy: s.clone(), seen: *seen }).collect();
         each(&session);

@@ -188,7 +188,7 @@ fn calibration<'a>(
     symbols: &'a [Symbol],
     costs: &'a Costs,
     gate: &'a ProtocolGate,
-    (strengths, staying): &'a (Strengths, StayingConfig),
+    (strengths, staying, limits): &'a (Strengths, StayingConfig, Thresholds),
 ) -> Calibration<'a> {
     Calibration {
         seed: Seed(7),
@@ -199,11 +199,10 @@ fn calibration<'a>(
         gate,
         staying,
         strengths,
-        max_p_value: 0.1,
+        limits,
         days: Days { search: 25, holdout: 15, shadow: 20, live: 10 },
         warmup_days: 5,
         review_ms: 2 * DAY_MS,
-        recent_trades: 20,
         sessions: 1,
     }
 }
@@ -218,10 +217,9 @@ fn a_strong_edge_goes_live_and_noise_does_not() {
         ..Thresholds::default()
     };
     let (search, protocol) = (search(), ProtocolConfig { null_searches: 9, ..ProtocolConfig::default() });
-    let (symbols, costs, gate) = (symbols(), Costs::default(), ProtocolGate::new(limits).unwrap());
+    let (symbols, costs, gate) = (symbols(), Costs::default(), ProtocolGate::new(limits.clone()).unwrap());
     let plan = Plan { search: &search, protocol: &protocol, candidates: 4 };
-    // Without a measured one, an edge is planted as strongly as is asked.
-    let others = (Strengths::default(), StayingConfig::default());
+    let others = (Strengths::known(Kind::MeanReversion, 40.0, 40.0), StayingConfig::default(), limits);
     let calibration = calibration(plan, &symbols, &costs, &gate, &others);
     let engine = Engine::new(EngineConfig::default());
     let run = |kind, sharpe, number| calibration.run(Job { kind, sharpe, number }, &engine, &|| false).unwrap();

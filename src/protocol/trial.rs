@@ -10,8 +10,8 @@ use super::{
 };
 use crate::engine::{Costs, Engine, EvaluationError, Outcome, Wanted, Window, WindowError};
 use crate::lifecycle::{
-    Decision, EValues, Gate, GateEvidence, ShadowEvidence, State, StayingConfig, StayingDetectors, Transition, Verdict,
-    results_in_risk,
+    Decision, EValues, Gate, GateEvidence, ShadowEvidence, State, StayingConfig, StayingDetectors, Thresholds,
+    Transition, Verdict, results_in_risk,
 };
 use crate::search::Stopped;
 use genome::{Strategy, random::Seed};
@@ -43,16 +43,15 @@ pub struct TrialPlan<'a> {
     pub gate: &'a dyn Gate,
     /// Detectors of an edge that has gone.
     pub staying: &'a StayingConfig,
-    /// P-value up to which a search counts as having beaten its null searches.
-    pub max_p_value: f64,
+    /// Of them: the p-value up to which a search counts as having beaten its null searches, and how many closed trades
+    /// count as recent.
+    pub limits: &'a Thresholds,
     /// Where the online procedure stands.
     pub numbers: Numbers,
     /// How long.
     pub days: Days,
     /// Between two reviews, ms of candle time.
     pub review_ms: i64,
-    /// Closed trades that count as recent.
-    pub recent_trades: usize,
 }
 
 /// What became of the session's candidates.
@@ -177,7 +176,8 @@ pub fn trial(
         let Ok(mut judged) = judged else { continue };
         let most = plan.session.candidates;
         let alpha = plan.session.protocol.alpha;
-        judged.standing.level = level(alpha, plan.numbers, plan.max_p_value, judged.standing.p_value, rank, most);
+        judged.standing.level =
+            level(alpha, plan.numbers, plan.limits.max_p_value, judged.standing.p_value, rank, most);
         raise(&mut trial.best_holdout_log_e, judged.standing.holdout);
         let evidence = GateEvidence {
             backtest: Some(judged.backtest.clone()),
@@ -216,7 +216,7 @@ pub fn trial(
             if let Some(total) = protocol.as_ref().and_then(|p| p.total) {
                 raise(&mut trial.best_total_log_e, total);
             }
-            let shadow = ShadowEvidence::of(&outcome, end_ms, at_ms, plan.recent_trades);
+            let shadow = ShadowEvidence::of(&outcome, end_ms, at_ms, plan.limits.live_recent_trades as usize);
             let evidence = GateEvidence { shadow: Some(shadow), protocol, ..one.evidence.clone() };
             let decision = plan.gate.decide(State::Shadow, &evidence);
             match decision.verdict {
@@ -249,7 +249,7 @@ pub fn trial(
             }
             let window = cut(from_ms, at_ms)?;
             let outcome = evaluate(engine, std::slice::from_ref(&strategy), &window, plan.costs)?.remove(0);
-            let run = ShadowEvidence::of(&outcome, from_ms, at_ms, plan.recent_trades);
+            let run = ShadowEvidence::of(&outcome, from_ms, at_ms, plan.limits.live_recent_trades as usize);
             let live_r = outcome.ledger.map(|ledger| results_in_risk(&ledger.trades)).unwrap_or_default();
             let staying = (!live_r.is_empty()).then(|| detectors.judge(&live_r));
             let evidence = GateEvidence { live: Some(run), staying, ..before.clone() };

@@ -4,7 +4,7 @@
 //! that it asks for. Never decides what to fetch and never reads an archive.
 
 use super::answer::{self, Asked};
-use super::{Binance, MAX_BACKOFF, MAX_BODY_BYTES, Request, causes, wire};
+use super::{Binance, MAX_BACKOFF, Request, answer_to, wire};
 use crate::market::{ExchangeError, MarketKind, Symbol};
 use crate::metrics;
 use backon::{ExponentialBuilder, Retryable};
@@ -52,27 +52,11 @@ impl Binance {
     }
 
     async fn fetch_once(&self, path: &str, asked: Asked<'_>) -> Result<Option<Vec<u8>>, ExchangeError> {
-        let timeout = self.shared.config.timeout() * TIMEOUTS;
-        let failed = |e: reqwest::Error| {
-            let host = asked.host.to_owned();
-            if e.is_timeout() {
-                ExchangeError::Timeout { host, after: timeout }
-            } else {
-                ExchangeError::Unavailable { host, what: causes(&e.without_url()) }
-            }
-        };
         let base = &self.shared.dumps;
         let mut url = base.clone();
         url.set_path(&format!("{}/{path}", base.path().trim_end_matches('/')));
-        let mut response = self.shared.client.get(url).timeout(timeout).send().await.map_err(failed)?;
-        let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(failed)? {
-            if body.len() + chunk.len() > MAX_BODY_BYTES {
-                return Err(answer::malformed(asked, "a body without end", &body));
-            }
-            body.extend_from_slice(&chunk);
-        }
+        let timeout = self.shared.config.timeout() * TIMEOUTS;
+        let (status, headers, body) = answer_to(self.shared.client.get(url), timeout, asked).await?;
         match status {
             200 if body.is_empty() => Err(answer::malformed(asked, "an empty body", &body)),
             200 if looks_like_html(&body) => Err(answer::malformed(asked, "HTML in place of a file", &body)),
