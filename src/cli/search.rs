@@ -61,7 +61,11 @@ struct Row {
     strategy: String,
     origin: Origin,
     born: u32,
+    /// What it was selected by, 0 to 100.
     fitness: f64,
+    /// For people, 0 to 100; `None` where nothing was measured.
+    score: Option<f64>,
+    /// What the score consists of.
     components: Vec<Part>,
     performance: Performance,
 }
@@ -164,6 +168,7 @@ fn row(rank: usize, champion: Individual, performance: Performance) -> Row {
         origin: champion.origin,
         born: champion.born,
         fitness: champion.fitness(),
+        score: champion.measured.as_ref().and_then(|m| m.components).map(|c| c.score()),
         components: components.unwrap_or_default(),
         performance,
     }
@@ -177,9 +182,10 @@ fn lines(report: &Report) -> String {
     for row in &report.top {
         let p = &row.performance;
         text.push_str(&format!(
-            "\n#{} fitness {:.1}  return {}  sharpe {}  profit factor {}  drawdown {}  win rate {}  trades {}\n{}\n",
+            "\n#{} fitness {:.1}  score {}  return {}  sharpe {}  profit factor {}  drawdown {}  win rate {}  trades {}\n{}\n",
             row.rank,
             row.fitness,
+            row.score.map_or_else(|| "-".to_owned(), |score| format!("{score:.1}")),
             percent(p.total_return),
             number(p.sharpe_ratio),
             number(p.profit_factor),

@@ -142,7 +142,7 @@ fn judgement(
     })
 }
 
-/// The search's fitness as a score, with what the gate missed; `None` where the fitness has no parts.
+/// The score for people, with what the gate missed; `None` where nothing was measured.
 fn score(champion: &Individual, decision: &Decision) -> Option<NewScore> {
     let components = champion.measured.as_ref()?.components?;
     let parts = Components::WEIGHTS.iter().zip(components.values());

@@ -197,8 +197,8 @@ impl SessionState {
     }
 }
 
-/// What strategies are compared by across markets: the part of the fitness that grows with the sober t of daily net
-/// returns and with nothing else.
+/// What strategies are compared by across markets: the part of the fitness that grows with the t of daily net returns, sober
+/// and shrunk for few trades, and with nothing else.
 fn statistic(individual: &Individual) -> Option<f64> {
     Some(individual.measured.as_ref()?.components?.significance)
 }

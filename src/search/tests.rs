@@ -309,7 +309,7 @@ mod fitness_parts {
             trades: 100.0,
             simplicity: 100.0,
         };
-        assert!((all.fitness() - 100.0).abs() < 1e-12);
+        assert!((all.score() - 100.0).abs() < 1e-12 && (all.fitness() - 100.0).abs() < 1e-12);
     }
 
     #[test]
@@ -321,11 +321,25 @@ mod fitness_parts {
             total_trades: 20,
             ..Performance::default()
         };
-        let sober = Some(Sober { deviation: 0.01, t: 3.0 });
+        // sqrt(20 / 320) of the t is believed.
+        let sober = Some(Sober { deviation: 0.01, t: 12.0 });
         let found = YARDSTICK.measure(&outcome(p), sober, &[0.1, -0.1, 0.2, 0.1], 5.0).unwrap();
         assert_eq!(found.values(), [50.0, 50.0, 75.0, 75.0, 100.0, 50.0, 75.0]);
-        assert_eq!(found.fitness(), found.points().iter().sum::<f64>());
-        assert!((found.fitness() - 60.0).abs() < 1e-12, "{}", found.fitness());
+        assert_eq!(found.score(), found.points().iter().sum::<f64>());
+        assert!((found.score() - 60.0).abs() < 1e-12, "{}", found.score());
+        assert!((found.fitness() - (0.95 * 50.0 + 0.05 * 75.0)).abs() < 1e-12, "{}", found.fitness());
+    }
+
+    #[test]
+    fn the_same_t_of_more_trades_is_fitter_and_a_splendid_profit_factor_is_not() {
+        let with = |total_trades, profit_factor| {
+            let p = Performance { total_trades, profit_factor: Some(profit_factor), ..Performance::default() };
+            let sober = Some(Sober { deviation: 0.01, t: 5.0 });
+            YARDSTICK.measure(&outcome(p), sober, &[0.1], 5.0).unwrap()
+        };
+        assert!(with(1_000, 1.3).fitness() > with(200, 1.3).fitness() + 10.0);
+        assert_eq!(with(200, 3.0).fitness(), with(200, 1.3).fitness());
+        assert!(with(200, 3.0).score() > with(200, 1.3).score() + 10.0);
     }
 
     #[test]

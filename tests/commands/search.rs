@@ -34,7 +34,7 @@ fn prints_the_best_and_the_same_at_any_thread_count() {
     assert!(!top.is_empty() && top.len() <= 10, "{}", top.len());
     for row in top {
         let points: f64 = row["components"].as_array().unwrap().iter().map(|c| c["points"].as_f64().unwrap()).sum();
-        assert_eq!(points, row["fitness"].as_f64().unwrap(), "components sum to the fitness");
+        assert_eq!(points, row["score"].as_f64().unwrap(), "components sum to the score");
         assert!(row["performance"]["total_trades"].as_u64().unwrap() >= 50);
         sandbox.write("again.txt", row["strategy"].as_str().unwrap());
     }
