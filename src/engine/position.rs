@@ -142,9 +142,11 @@ impl Position {
     };
 }
 
-/// A sleeve of equity that one strategy trades on one symbol.
+/// A sleeve of equity that one strategy trades on one symbol. `FULL` is false for a plan that nothing but a stop-loss, a
+/// take-profit and a rule ends, filled with a fixed slippage: code that such a plan never needs is left out of what
+/// the compiler makes for it.
 #[derive(Clone, Debug)]
-pub(super) struct Account<'a> {
+pub(super) struct Account<'a, const FULL: bool> {
     plan: &'a RiskPlan,
     costs: &'a Costs,
     distances: Distances,
@@ -176,7 +178,7 @@ impl Records {
     }
 }
 
-impl<'a> Account<'a> {
+impl<'a, const FULL: bool> Account<'a, FULL> {
     /// `records` are empty: memory for those to come. `tally` has no trade of this sleeve.
     pub(super) fn new(
         plan: &'a RiskPlan,
@@ -221,6 +223,15 @@ impl<'a> Account<'a> {
         self.open.then_some(&mut self.held)
     }
 
+    /// The distances, those known to be off at once.
+    #[inline(always)]
+    fn distances(&self) -> Distances {
+        if FULL {
+            return self.distances;
+        }
+        Distances { trailing_stop: None, break_even: None, partial_take_profit: None, ..self.distances }
+    }
+
     /// Whether the plan moves stops at closes.
     pub(super) fn follows_closes(&self) -> bool {
         self.distances.trailing_stop.is_some() || self.distances.break_even.is_some()
@@ -231,6 +242,7 @@ impl<'a> Account<'a> {
     fn slippage(&self, price: f64, units: f64, candle: FillCandle) -> f64 {
         match self.fixed_slippage {
             Some(fraction) => fraction,
+            None if !FULL => 0.0,
             None => self.costs.slippage.fraction(price, units, candle.atr, candle.volume),
         }
     }
@@ -254,7 +266,7 @@ impl<'a> Account<'a> {
             Size::Risk(risk) => self.cash * risk.get() / stop.map_or(price, |stop| (price - stop).abs()),
         };
         let mut scale = 1.0;
-        if let Some(recovery) = self.plan.recovery {
+        if FULL && let Some(recovery) = self.plan.recovery {
             for _ in 0..self.losses_in_a_row.min(recovery.max_steps) {
                 scale *= recovery.multiplier.get();
             }
@@ -263,9 +275,10 @@ impl<'a> Account<'a> {
     }
 
     /// Enters at the open of candle `index`. Does nothing if no units can be had.
+    #[inline(always)]
     pub(super) fn enter(&mut self, side: Side, index: usize, open: f64, candle: FillCandle, atrs: &PlanAtrs) {
         let sign = side.sign();
-        let plan = self.distances;
+        let plan = self.distances();
         let stop_at = |fill: f64| plan.stop_loss.map(|d| d.level(fill, -sign, atrs.stop_loss));
         // The model's size of the fill is that at the open; the price it leads to then sets the true size.
         let stop_at_open = stop_at(open);
@@ -335,6 +348,7 @@ impl<'a> Account<'a> {
     }
 
     /// Recomputes which level ends the position first. On equal levels the earlier in this list gives the reason.
+    #[inline(always)]
     fn settle_stop(&mut self) {
         let (cash, margin) = (self.cash, self.costs.maintenance_margin_fraction);
         let Some(p) = self.position_mut() else { return };
@@ -351,13 +365,14 @@ impl<'a> Account<'a> {
             (p.trailing_m, ExitReason::TrailingStop),
             (p.liquidation_m, ExitReason::Liquidation),
         ] {
-            if level_m > p.stop_m {
+            if (FULL || reason == ExitReason::Liquidation) && level_m > p.stop_m {
                 (p.stop_m, p.stop_reason) = (level_m, reason);
             }
         }
     }
 
     /// Books `units` of the position as sold (long) or bought back (short) at `price`.
+    #[inline(always)]
     fn reduce(&mut self, units: f64, price: f64, market: Option<FillCandle>) -> f64 {
         let side = self.held.side.opposite();
         let fill = market.map_or(price, |candle| costs::slipped(price, self.slippage(price, units, candle), side));
@@ -389,6 +404,7 @@ impl<'a> Account<'a> {
     }
 
     /// Closes what is left of the position at `price`, which slippage moves unless it is a take-profit.
+    #[inline(always)]
     pub(super) fn close(&mut self, price: f64, reason: ExitReason, candle: FillCandle, bars: usize) {
         let Some(units) = self.position().map(|p| p.units) else { return };
         // Liquidation of a position whose collateral covers its whole loss stands below zero, where no price is.
@@ -404,7 +420,7 @@ impl<'a> Account<'a> {
         } else if profit > 0.0 {
             self.losses_in_a_row = 0;
         }
-        let in_parts = p.exit_notional > 0.0;
+        let in_parts = FULL && p.exit_notional > 0.0;
         let exit_price = if in_parts { (p.exit_notional + units * fill) / p.entry_units } else { fill };
         self.tally.trades += 1;
         self.tally.end_of_window_trades += u32::from(reason == ExitReason::EndOfWindow);
@@ -445,13 +461,14 @@ impl<'a> Account<'a> {
 
     /// Prices between which a whole candle leaves the position as it is: its low is above the first, its high below
     /// the second. Outside of them something may happen.
+    #[inline(always)]
     pub(super) fn quiet_range(&self) -> (f64, f64) {
         let Some(p) = self.position() else { return (f64::NEG_INFINITY, f64::INFINITY) };
-        let mut best_m = p.target_m.min(p.partial_m);
-        if p.break_even_m == f64::NEG_INFINITY {
+        let mut best_m = if FULL { p.target_m.min(p.partial_m) } else { p.target_m };
+        if FULL && p.break_even_m == f64::NEG_INFINITY {
             best_m = best_m.min(p.break_even_trigger_m);
         }
-        if p.trailing_distance < f64::INFINITY {
+        if FULL && p.trailing_distance < f64::INFINITY {
             best_m = best_m.min(p.best_close_m);
         }
         match p.side {
