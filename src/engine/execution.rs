@@ -30,6 +30,7 @@ use super::{
     plan::AtrNumbers,
     position::{Account, FillCandle, PlanAtrs, Records},
     signal::Signals,
+    simd::Reach,
     tally::{Keep, Tally},
 };
 use genome::RiskPlan;
@@ -169,6 +170,8 @@ fn trade<const FULL: bool>(
     let [exit_long, exit_short] = [signals.exit_long, signals.exit_short].map(Cursor::new);
     let mut sleeve = Sleeve::<FULL> {
         frame,
+        opens: frame.candles.opens(),
+        reach: frame.reach(),
         plan,
         enter_long,
         enter_short,
@@ -207,6 +210,8 @@ fn trade<const FULL: bool>(
 /// A sleeve on its way through the candles.
 struct Sleeve<'a, const FULL: bool> {
     frame: &'a Frame<'a>,
+    opens: &'a [f64],
+    reach: Reach<'a>,
     plan: &'a RiskPlan,
     enter_long: Cursor<'a>,
     enter_short: Cursor<'a>,
@@ -226,7 +231,7 @@ impl<'a, const FULL: bool> Sleeve<'a, FULL> {
     /// First candle at or after `next` at which something may happen.
     #[inline(always)]
     fn next_event(&mut self, next: usize) -> Option<usize> {
-        let n = self.frame.candles.len();
+        let n = self.opens.len();
         if next >= n {
             return None;
         }
@@ -250,7 +255,7 @@ impl<'a, const FULL: bool> Sleeve<'a, FULL> {
             bound = bound.min(self.frame.candle_of_funding(due.time_ms).max(next));
         }
         let (floor, ceiling) = self.account.quiet_range();
-        Some(self.frame.first_touch(next, bound, floor, ceiling))
+        Some(self.reach.first_touch(next, bound, floor, ceiling))
     }
 
     /// First candle at or after `from` at which one side signals an entry and the other does not.
@@ -277,10 +282,9 @@ impl<'a, const FULL: bool> Sleeve<'a, FULL> {
     /// Everything that happens at candle `i`, in order.
     #[inline(always)]
     fn visit(&mut self, i: usize) {
-        let candles = &*self.frame.candles;
-        let open = candles.opens()[i];
+        let open = self.opens[i];
         let (open_time_ms, close_time_ms) = (self.frame.open_time_ms(i), self.frame.close_time_ms(i));
-        let volume = if self.needs_volume { candles.volumes()[i] } else { f64::NAN };
+        let volume = if self.needs_volume { self.frame.candles.volumes()[i] } else { f64::NAN };
         let at_open = FillCandle { time_ms: open_time_ms, volume, atr: if FULL { self.atrs.before(i) } else { f64::NAN } };
         let at_close = FillCandle { time_ms: close_time_ms, ..at_open };
         let signal = i - 1;
@@ -309,12 +313,12 @@ impl<'a, const FULL: bool> Sleeve<'a, FULL> {
         self.settle_funding(close_time_ms, open);
         self.test_levels(i, at_close);
         if FULL && self.follows_closes {
-            self.account.candle_closed(candles.closes()[i]);
+            self.account.candle_closed(self.frame.candles.closes()[i]);
         }
-        if i + 1 == candles.len()
+        if i + 1 == self.opens.len()
             && let Some(entry) = self.account.position().map(|p| p.entry_index)
         {
-            self.account.close(candles.closes()[i], ExitReason::EndOfWindow, at_close, i + 1 - entry);
+            self.account.close(self.frame.candles.closes()[i], ExitReason::EndOfWindow, at_close, i + 1 - entry);
         }
     }
 
@@ -354,7 +358,7 @@ impl<'a, const FULL: bool> Sleeve<'a, FULL> {
     fn test_levels(&mut self, i: usize, at: FillCandle) {
         let Some(p) = self.account.position() else { return };
         let bars = i + 1 - p.entry_index;
-        let (low_m, high_m) = mirrored(self.frame.candles.lows()[i], self.frame.candles.highs()[i], p.side);
+        let (low_m, high_m) = mirrored(self.reach.lows[i], self.reach.highs[i], p.side);
         if FULL
             && low_m <= p.stop_m
             && high_m >= p.target_m.min(p.partial_m)

@@ -76,13 +76,10 @@ impl<'a> Frame<'a> {
         }
     }
 
-    /// First candle in `[from, to)` whose low is at or below `floor` or whose high is at or above `ceiling`; `to`
-    /// where there is none.
-    #[inline(always)]
-    pub(super) fn first_touch(&self, from: usize, to: usize, floor: f64, ceiling: f64) -> usize {
+    /// Where prices reach.
+    pub(super) fn reach(&self) -> Reach<'_> {
         let (block_lows, block_highs) = (self.block_lows.as_slice(), self.block_highs.as_slice());
-        let reach = Reach { lows: self.candles.lows(), highs: self.candles.highs(), block_lows, block_highs };
-        reach.first_touch(from, to, floor, ceiling)
+        Reach { lows: self.candles.lows(), highs: self.candles.highs(), block_lows, block_highs }
     }
 
     /// Asks for what a fill at the open after candle `signal` looks at.
