@@ -52,6 +52,7 @@ impl<'a> Atrs<'a> {
         Self { columns: columns.map(|number| number.map(&column)), any, slippage: slippage.map(&column) }
     }
 
+    #[inline(always)]
     fn at(&self, i: usize) -> PlanAtrs {
         if !self.any {
             return PlanAtrs::NONE;
@@ -62,6 +63,7 @@ impl<'a> Atrs<'a> {
     }
 
     /// ATR for slippage of a fill in candle `i`, which is not the first: that of the close before.
+    #[inline(always)]
     fn before(&self, i: usize) -> f64 {
         self.slippage.map_or(f64::NAN, |values| values[i - 1])
     }
@@ -159,7 +161,7 @@ fn trade<const FULL: bool>(
     for entries in [signals.enter_long, signals.enter_short] {
         entries.first(frame.first, EXPECTED_FILLS, |signal| frame.expect_fill(signal));
     }
-    let mut records = std::mem::take(&mut run.records);
+    let SleeveRun { records, holdings, .. } = run;
     records.clear();
     let Beginning { capital, tally, keep } = beginning;
     let account = Account::<FULL>::new(plan, costs, capital, records, tally, keep);
@@ -183,7 +185,6 @@ fn trade<const FULL: bool>(
         follows_closes,
         needs_volume,
     };
-    let holdings = &mut run.holdings;
     holdings.clear();
     if keep && frame.first < n {
         holdings.push(Holding { candle: frame.first, cash: capital, units: 0.0 });
@@ -204,7 +205,6 @@ fn trade<const FULL: bool>(
     }
     (run.last_equity, _) = sleeve.account.holdings();
     run.tally = sleeve.account.tally;
-    run.records = sleeve.account.records;
 }
 
 /// A sleeve on its way through the candles.

@@ -180,6 +180,7 @@ impl Digest {
     }
 
     /// Adds a trade: its side, and when and at which prices it began and ended.
+    #[inline(always)]
     pub(super) fn trade(&mut self, side: Side, times_ms: [i64; 2], prices: [f64; 2]) {
         let ([entry_ms, exit_ms], [entry, exit]) = (times_ms, prices);
         self.pair(entry_ms.cast_unsigned() << 1 | side as u64, exit_ms.cast_unsigned());
@@ -187,6 +188,7 @@ impl Digest {
     }
 
     /// Folds two words in at once: the halves of the product of the two, each mixed with the digest or a constant.
+    #[inline(always)]
     pub(super) fn pair(&mut self, a: u64, b: u64) {
         let product = u128::from(self.0 ^ a ^ 0xD6E8_FEB8_6659_FD93) * u128::from(b ^ 0xA076_1D64_78BD_642F);
         self.0 = (product as u64) ^ ((product >> 64) as u64).wrapping_add(self.0.rotate_left(23));

@@ -145,7 +145,7 @@ impl Position {
 /// A sleeve of equity that one strategy trades on one symbol. `FULL` is false for a plan that nothing but a stop-loss, a
 /// take-profit and a rule ends, filled with a fixed slippage: code that such a plan never needs is left out of what
 /// the compiler makes for it.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Account<'a, const FULL: bool> {
     plan: &'a RiskPlan,
     costs: &'a Costs,
@@ -159,7 +159,7 @@ pub(super) struct Account<'a, const FULL: bool> {
     held: Position,
     open: bool,
     pub tally: Tally,
-    pub records: Records,
+    records: &'a mut Records,
     keep: Keep,
 }
 
@@ -179,12 +179,13 @@ impl Records {
 }
 
 impl<'a, const FULL: bool> Account<'a, FULL> {
-    /// `records` are empty: memory for those to come. `tally` has no trade of this sleeve.
+    /// `records` are empty. `tally` has no trade of this sleeve.
+    #[inline(always)]
     pub(super) fn new(
         plan: &'a RiskPlan,
         costs: &'a Costs,
         capital: f64,
-        records: Records,
+        records: &'a mut Records,
         tally: Tally,
         keep: Keep,
     ) -> Self {
@@ -233,6 +234,7 @@ impl<'a, const FULL: bool> Account<'a, FULL> {
     }
 
     /// Whether the plan moves stops at closes.
+    #[inline(always)]
     pub(super) fn follows_closes(&self) -> bool {
         self.distances.trailing_stop.is_some() || self.distances.break_even.is_some()
     }
@@ -248,16 +250,19 @@ impl<'a, const FULL: bool> Account<'a, FULL> {
     }
 
     /// Whether everything is lost: the sleeve trades no more.
+    #[inline(always)]
     pub(super) fn bankrupt(&self) -> bool {
         !self.open && self.cash <= 0.0
     }
 
     /// Cash, and units held (negative when short): equity is their sum at a price, but never below zero.
+    #[inline(always)]
     pub(super) fn holdings(&self) -> (f64, f64) {
         (self.cash, self.position().map_or(0.0, |p| p.sign * p.units))
     }
 
     /// Units to buy or sell at `price`, whose stop stands at `stop`.
+    #[inline(always)]
     fn units(&self, price: f64, stop: Option<f64>) -> f64 {
         let full = self.cash / (price * (1.0 + self.costs.fee_fraction));
         let wanted = match self.plan.size {
@@ -334,6 +339,7 @@ impl<'a, const FULL: bool> Account<'a, FULL> {
     }
 
     /// What the stops that stand from the fill would lose.
+    #[inline(always)]
     fn risk(&self, candle: FillCandle) -> Option<f64> {
         let p = &self.held;
         let initial_stop_m = p.stop_loss_m.max(p.trailing_m);
@@ -386,6 +392,7 @@ impl<'a, const FULL: bool> Account<'a, FULL> {
     }
 
     /// Takes the planned part off at `price`, once.
+    #[inline(always)]
     pub(super) fn take_partial(&mut self, price: f64) {
         let (Some(p), Some(partial)) = (self.position(), self.plan.partial_take_profit) else { return };
         let units = partial.fraction.get() * p.units;
@@ -398,6 +405,7 @@ impl<'a, const FULL: bool> Account<'a, FULL> {
     }
 
     /// Closes the position at its stop level, or at `price` where the candle opened past it.
+    #[inline(always)]
     pub(super) fn stop_out(&mut self, price: Option<f64>, candle: FillCandle, bars: usize) {
         let Some(p) = self.position() else { return };
         self.close(price.unwrap_or(p.sign * p.stop_m), p.stop_reason, candle, bars);
@@ -451,6 +459,7 @@ impl<'a, const FULL: bool> Account<'a, FULL> {
     }
 
     /// Pays (or receives) funding at `rate` of the notional at `price`.
+    #[inline(always)]
     pub(super) fn pay_funding(&mut self, rate: f64, price: f64) {
         let Some(p) = self.position_mut() else { return };
         let payment = p.sign * rate * p.units * price;
@@ -478,6 +487,7 @@ impl<'a, const FULL: bool> Account<'a, FULL> {
     }
 
     /// Moves break-even and trailing stop after a candle has closed at `close`.
+    #[inline(always)]
     pub(super) fn candle_closed(&mut self, close: f64) {
         let Some(p) = self.position_mut() else { return };
         let close_m = p.sign * close;
