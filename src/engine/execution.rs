@@ -131,8 +131,9 @@ pub(super) fn simulate(
     run: &mut SleeveRun,
 ) {
     // What most strategies and backtests need nothing of: without it a trade takes two thirds of the time.
-    let RiskPlan { trailing_stop, break_even, time_exit_bars, partial_take_profit, recovery, .. } = plan;
-    let full = trailing_stop.is_some()
+    let RiskPlan { leverage, trailing_stop, break_even, time_exit_bars, partial_take_profit, recovery, .. } = plan;
+    let full = leverage.get() > 1.0
+        || trailing_stop.is_some()
         || break_even.is_some()
         || time_exit_bars.is_some()
         || partial_take_profit.is_some()

@@ -360,7 +360,7 @@ impl<'a, const FULL: bool> Account<'a, FULL> {
         let Some(p) = self.position_mut() else { return };
         // Equity = margin x notional: cash + sign x units x price = margin x units x price.
         // A long that owes nothing has nothing to be liquidated for: its level is not above zero, where no price is.
-        p.liquidation_m = if p.sign * cash >= 0.0 && p.sign > 0.0 {
+        p.liquidation_m = if p.sign > 0.0 && (!FULL || cash >= 0.0) {
             f64::NEG_INFINITY
         } else {
             -cash / (p.units * (1.0 - p.sign * margin))
@@ -423,7 +423,9 @@ impl<'a, const FULL: bool> Account<'a, FULL> {
         self.cash = self.cash.max(0.0);
         let p = &self.held;
         let profit = self.cash - p.equity_before;
-        if profit < 0.0 {
+        if !FULL {
+            // Nobody asks how many losses there were in a row.
+        } else if profit < 0.0 {
             self.losses_in_a_row += 1;
         } else if profit > 0.0 {
             self.losses_in_a_row = 0;
