@@ -34,7 +34,7 @@ pub struct SimulateArgs {
     #[arg(long, default_value = "2025-01-01", value_name = "DATE")]
     start: chrono::NaiveDate,
     /// Days of candles before the start
-    #[arg(long, default_value_t = 180, value_name = "DAYS")]
+    #[arg(long, default_value_t = 600, value_name = "DAYS")]
     history_days: u32,
     /// Finest interval; coarser ones are made from it
     #[arg(long, default_value = "15m", value_name = "INTERVAL")]

@@ -82,7 +82,7 @@ impl Default for Thresholds {
             max_p_value: 0.05,
             lone_holdout_e_value: 20.0,
             holdout_min_e_value: 1.0,
-            shadow_min_e_value: 6.0,
+            shadow_min_e_value: 5.0,
             shadow_promise_fraction: 0.5,
             shadow_waiver_e_value: 10.0,
             candidate_min_profit_factor: 1.5,
