@@ -34,10 +34,8 @@ impl Commands {
         match command.kind {
             CommandKind::Retry => {
                 let id = command.target.parse().context("the number of a dead letter is no number")?;
-                match dead_letters::retry(&self.core.store, &self.core.cache, id, &command.actor).await? {
-                    Ok(_) => Ok(format!("dead letter {id} is resolved")),
-                    Err(error) => Err(error),
-                }
+                let again = dead_letters::retry(&self.core.store, &self.core.cache, id, &command.actor).await?;
+                again.map(|_| format!("dead letter {id} is resolved"))
             }
             CommandKind::Disable | CommandKind::Revive | CommandKind::Approve => self.move_strategy(command).await,
         }
