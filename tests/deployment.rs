@@ -303,6 +303,21 @@ fn every_setting_is_documented_with_its_default_and_variable_and_nothing_else_is
 }
 
 #[test]
+fn the_settings_that_the_readme_names_have_the_defaults_that_it_says() {
+    let (settings, readme) = (config::Settings::defaults().unwrap(), text("README.md"));
+    let mut compared = 0;
+    for (name, key) in config::ENV_NAMES {
+        let Some(row) = readme.lines().find(|line| line.starts_with(&format!("| `{name}` | `"))) else { continue };
+        let said = row.split('|').nth(2).unwrap().trim().trim_matches('`');
+        let shown = settings.shown(key).unwrap();
+        let plain: String = shown.chars().filter(|c| !"[]\" ".contains(*c)).collect();
+        assert_eq!(said, plain, "{name} in README.md");
+        compared += 1;
+    }
+    assert!(compared >= 5, "{compared} rows of the README's table were found");
+}
+
+#[test]
 fn every_key_of_the_default_file_has_a_comment_with_its_unit_or_meaning() {
     let mut commented = false;
     for line in config::DEFAULT_TOML.lines() {

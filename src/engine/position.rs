@@ -142,9 +142,9 @@ impl Position {
     };
 }
 
-/// A sleeve of equity that one strategy trades on one symbol. `FULL` is false for a plan that nothing but a stop-loss, a
-/// take-profit and a rule ends, filled with a fixed slippage: code that such a plan never needs is left out of what
-/// the compiler makes for it.
+/// A sleeve of equity that one strategy trades on one symbol. Not `FULL`: nothing but a rule, a stop-loss and a
+/// take-profit ends what the plan begins, without leverage, and fixed slippage and fees are all it pays; the code for
+/// the rest is left out.
 #[derive(Debug)]
 pub(super) struct Account<'a, const FULL: bool> {
     plan: &'a RiskPlan,
@@ -244,6 +244,7 @@ impl<'a, const FULL: bool> Account<'a, FULL> {
     fn slippage(&self, price: f64, units: f64, candle: FillCandle) -> f64 {
         match self.fixed_slippage {
             Some(fraction) => fraction,
+            // Such a plan's is fixed.
             None if !FULL => 0.0,
             None => self.costs.slippage.fraction(price, units, candle.atr, candle.volume),
         }
@@ -359,7 +360,8 @@ impl<'a, const FULL: bool> Account<'a, FULL> {
         let (cash, margin) = (self.cash, self.costs.maintenance_margin_fraction);
         let Some(p) = self.position_mut() else { return };
         // Equity = margin x notional: cash + sign x units x price = margin x units x price.
-        // A long that owes nothing has nothing to be liquidated for: its level is not above zero, where no price is.
+        // A long that owes nothing - without leverage none does - has nothing to be liquidated for: its level is not
+        // above zero, where no price is.
         p.liquidation_m = if p.sign > 0.0 && (!FULL || cash >= 0.0) {
             f64::NEG_INFINITY
         } else {
