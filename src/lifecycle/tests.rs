@@ -381,7 +381,7 @@ mod protocol_gate {
             (Verdict::Hold, vec!["protocol.e_value".into()])
         );
         assert_eq!(
-            decide(State::Shadow, &with(known(None, 9.0, 5.9, 0.1))),
+            decide(State::Shadow, &with(known(None, 9.0, 4.9, 0.1))),
             (Verdict::Hold, vec!["shadow.e_value".into()])
         );
         assert_eq!(decide(State::Shadow, &with(known(None, 9.0, 9.0, 0.0))).0, Verdict::Hold);
