@@ -24,11 +24,12 @@
 
 use super::{
     Costs, ExitReason, Side, Slippage,
+    distance::PlanAtrs,
     events::Cursor,
     frame::Frame,
     ledger,
     plan::AtrNumbers,
-    position::{Account, FillCandle, PlanAtrs, Records},
+    position::{Account, FillCandle, Records},
     signal::Signals,
     simd::Reach,
     tally::{Keep, Tally},

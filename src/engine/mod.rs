@@ -12,6 +12,7 @@ mod cache;
 pub mod columns;
 mod conditions;
 mod costs;
+mod distance;
 mod drawdown;
 mod equity;
 mod events;

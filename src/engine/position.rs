@@ -7,10 +7,11 @@
 
 use super::{
     Costs, ExitReason, Side, Slippage, costs,
+    distance::{Away, Distances, PlanAtrs},
     ledger::ClosedTrade,
     tally::{Brief, Keep, Tally},
 };
-use genome::{Distance, RiskPlan, Size};
+use genome::{RiskPlan, Size};
 
 /// The candle a fill happens in, as far as fills look at it.
 #[derive(Clone, Copy, Debug)]
@@ -21,62 +22,6 @@ pub(super) struct FillCandle {
     pub volume: f64,
     /// ATR for slippage, at the close before the candle.
     pub atr: f64,
-}
-
-/// ATRs at the signal candle's close, one for each distance of the plan that asks for one (NaN for the rest).
-#[derive(Clone, Copy, Debug)]
-pub(super) struct PlanAtrs {
-    pub stop_loss: f64,
-    pub take_profit: f64,
-    pub trailing_stop: f64,
-    pub break_even: f64,
-    pub partial_take_profit: f64,
-}
-
-impl PlanAtrs {
-    /// Of a plan that asks for none.
-    pub(super) const NONE: Self = Self {
-        stop_loss: f64::NAN,
-        take_profit: f64::NAN,
-        trailing_stop: f64::NAN,
-        break_even: f64::NAN,
-        partial_take_profit: f64::NAN,
-    };
-}
-
-/// A distance from the fill, prepared.
-#[derive(Clone, Copy, Debug)]
-enum Away {
-    Fraction(f64),
-    Atrs(f64),
-}
-
-impl Away {
-    fn new(distance: Distance) -> Self {
-        match distance {
-            Distance::Percent(percent) => Self::Fraction(percent.get() / 100.0),
-            Distance::Atr { multiple, .. } => Self::Atrs(multiple.get()),
-        }
-    }
-
-    /// The price this far from `fill`, upwards for `direction` 1 and downwards for -1.
-    #[inline(always)]
-    fn level(self, fill: f64, direction: f64, atr: f64) -> f64 {
-        match self {
-            Self::Fraction(fraction) => fill * (1.0 + direction * fraction),
-            Self::Atrs(multiple) => fill + direction * (multiple * atr),
-        }
-    }
-}
-
-/// The distances of a plan, prepared.
-#[derive(Clone, Copy, Debug)]
-struct Distances {
-    stop_loss: Option<Away>,
-    take_profit: Option<Away>,
-    trailing_stop: Option<Away>,
-    break_even: Option<Away>,
-    partial_take_profit: Option<Away>,
 }
 
 /// An open position. Levels that are off stand at infinity, where no price reaches them.
@@ -189,19 +134,12 @@ impl<'a, const FULL: bool> Account<'a, FULL> {
         tally: Tally,
         keep: Keep,
     ) -> Self {
-        let distances = Distances {
-            stop_loss: plan.stop_loss.map(Away::new),
-            take_profit: plan.take_profit.map(Away::new),
-            trailing_stop: plan.trailing_stop.map(Away::new),
-            break_even: plan.break_even.map(Away::new),
-            partial_take_profit: plan.partial_take_profit.map(|p| Away::new(p.at)),
-        };
         let fixed_slippage =
             matches!(costs.slippage, Slippage::Fixed { .. }).then(|| costs.slippage.fraction(1.0, 1.0, 1.0, 1.0));
         Self {
             plan,
             costs,
-            distances,
+            distances: Distances::new(plan),
             fixed_slippage,
             cash: capital,
             losses_in_a_row: 0,
@@ -227,10 +165,7 @@ impl<'a, const FULL: bool> Account<'a, FULL> {
     /// The distances, those known to be off at once.
     #[inline(always)]
     fn distances(&self) -> Distances {
-        if FULL {
-            return self.distances;
-        }
-        Distances { trailing_stop: None, break_even: None, partial_take_profit: None, ..self.distances }
+        if FULL { self.distances } else { self.distances.that_stand() }
     }
 
     /// Whether the plan moves stops at closes.
