@@ -84,6 +84,13 @@ async fn closed_candles_arrive_refusals_are_survived_and_gaps_are_filled() {
         caught_up("a candle that closed").await;
     }
     assert_eq!(exchange.requests(), asked, "told by the stream, not asked for");
+    // A candle is stored first and told of then.
+    let counted = async {
+        while state.now().candles < 6 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), counted).await.expect("six candles told");
     let told = state.now();
     let end_ms = sg_ai::market::interval::open_time_ms(M15, exchange.clock().now_ms());
     assert_eq!((told.connected, told.reconnects, told.candles), (true, 2, 6), "{told:?}");
