@@ -131,7 +131,7 @@ pub(super) fn simulate(
     beginning: Beginning,
     run: &mut SleeveRun,
 ) {
-    // Much that most strategies and backtests need nothing of: without it a trade takes two thirds of the time. What a
+    // Much that many strategies and backtests need nothing of: without it a trade takes two thirds of the time. What a
     // plan learns one day has to be named here.
     let RiskPlan {
         size: _,
