@@ -180,7 +180,7 @@ fn trade<const FULL: bool>(
     let Beginning { capital, tally, keep } = beginning;
     let account = Account::<FULL>::new(plan, costs, capital, records, tally, keep);
     let keep = keep != Keep::Count;
-    let follows_closes = FULL && account.follows_closes();
+    let follows_closes = account.follows_closes();
     let needs_volume = FULL && matches!(costs.slippage, Slippage::SquareRoot { .. });
     let [enter_long, enter_short] = [signals.enter_long, signals.enter_short].map(Cursor::new);
     let [exit_long, exit_short] = [signals.exit_long, signals.exit_short].map(Cursor::new);

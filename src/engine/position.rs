@@ -360,12 +360,13 @@ impl<'a, const FULL: bool> Account<'a, FULL> {
         self.cash = self.cash.max(0.0);
         let p = &self.held;
         let profit = self.cash - p.equity_before;
-        if !FULL {
-            // Nobody asks how many losses there were in a row.
-        } else if profit < 0.0 {
-            self.losses_in_a_row += 1;
-        } else if profit > 0.0 {
-            self.losses_in_a_row = 0;
+        // Only a recovery plan asks how many losses there were in a row.
+        if FULL {
+            if profit < 0.0 {
+                self.losses_in_a_row += 1;
+            } else if profit > 0.0 {
+                self.losses_in_a_row = 0;
+            }
         }
         let in_parts = FULL && p.exit_notional > 0.0;
         let exit_price = if in_parts { (p.exit_notional + units * fill) / p.entry_units } else { fill };
