@@ -1,4 +1,4 @@
-//! Gives the program a name for the sources that it was built from, so that two builds of one version can be told apart.
+//! Names the sources that can change a number, so that two builds of one version can be told apart.
 //!
 //! FNV-1a of 64 bits over paths and contents, in order of paths: enough to tell honest builds apart, no signature.
 
@@ -7,9 +7,20 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Everything that results can depend on.
-const SOURCES: &[&str] =
-    &["src", "genome/src", "migrations", "config", "Cargo.toml", "Cargo.lock", "genome/Cargo.toml"];
+/// Everything that results can depend on. Pages, logs, notices and commands cannot change a number.
+const SOURCES: &[&str] = &[
+    "genome/src",
+    "src/candles",
+    "src/engine",
+    "src/evidence",
+    "src/lifecycle",
+    "src/market",
+    "src/protocol",
+    "src/search",
+    "src/simulated",
+    "Cargo.toml",
+    "Cargo.lock",
+];
 
 fn main() -> io::Result<()> {
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default());

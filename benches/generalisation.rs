@@ -9,18 +9,14 @@
 // It prints a table, and a bench that cannot go on has nothing better to do than to stop.
 #![allow(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used)]
 
+use candles::time::DAY_MS;
+use candles::{MarketKind, Symbol};
+use engine::{Costs, Engine, EngineConfig, Outcome, SymbolWindow, Wanted, Window};
 use genome::{Strategy, Timeframe, random::Seed, variation::neighbours};
-use sg_ai::{
-    engine::{Costs, Engine, EngineConfig, Outcome, SymbolWindow, Wanted, Window},
-    market::{
-        MarketKind, Symbol,
-        simulated::{EdgeKind, EdgeSpec, MarketSpec, SimulatedMarket},
-    },
-    search::{self, Individual, SearchConfig, SearchState, Selection, WindowEvaluator},
-};
+use search::{self, Individual, SearchConfig, SearchState, Selection, WindowEvaluator};
+use simulated::{EdgeKind, EdgeSpec, MarketSpec, SimulatedMarket};
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
-const DAY_MS: i64 = 86_400_000;
 const START_MS: i64 = 1_672_531_200_000;
 const WARM_UP_DAYS: i64 = 60;
 const SEARCH_DAYS: i64 = 120;

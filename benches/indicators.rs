@@ -2,10 +2,10 @@
 //!
 //! `cargo bench --bench indicators`; a name after `--` picks one.
 
+use candles::{Candle, CandleSeries, Interval, interval, resample::resample};
 use divan::{Bencher, counter::ItemsCount};
+use engine::{columns::compute_column, indicator::compute};
 use genome::{Indicator, IndicatorKind, Series, Source, Timeframe};
-use sg_ai::engine::{columns::compute_column, indicator::compute};
-use sg_ai::market::{Candle, CandleSeries, Interval, interval, resample::resample};
 use std::sync::LazyLock;
 
 /// 2 x 365 days of 15-minute candles.

@@ -9,11 +9,9 @@
 // It prints a table, and a bench without its input has nothing better to do than to stop.
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
+use candles::{Candle, CandleSeries, MarketKind, interval};
+use engine::{Costs, Engine, EngineConfig, SymbolWindow, Wanted, Window};
 use genome::{Strategy, Timeframe};
-use sg_ai::{
-    engine::{Costs, Engine, EngineConfig, SymbolWindow, Wanted, Window},
-    market::{Candle, CandleSeries, MarketKind, interval},
-};
 use std::{
     path::{Path, PathBuf},
     sync::Arc,

@@ -5,10 +5,10 @@
 // It prints a table, and a bench without its input has nothing better to do than to stop.
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
+use candles::{Candle, CandleSeries, Interval, MarketKind, Symbol, interval};
 use futures::TryStreamExt;
-use sg_ai::market::cache::{CandleCache, Provenance};
-use sg_ai::market::dumps::{DumpName, ImportOptions, find_archives, import, read_archive, read_csv};
-use sg_ai::market::{Candle, CandleSeries, Interval, MarketKind, Symbol, interval};
+use market::cache::{CandleCache, Provenance};
+use market::dumps::{DumpName, ImportOptions, find_archives, import, read_archive, read_csv};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;

@@ -16,6 +16,7 @@ import argparse
 import asyncio
 import json
 import os
+import pathlib
 import random
 import statistics
 import time
@@ -66,7 +67,7 @@ async def get(host, port, path, tally, connection):
         status = lines[0].split(" ")[1]
         if status != "200":
             tally.error(f"{status} {path}")
-    except (OSError, asyncio.IncompleteReadError, asyncio.TimeoutError) as error:
+    except (OSError, asyncio.IncompleteReadError, TimeoutError) as error:
         tally.error(f"{type(error).__name__} {path}")
         connection[:] = [None, None]
 
@@ -100,7 +101,7 @@ async def read(host, port, every_s, until, tally):
 def ticks(path):
     """Name and processor time, seconds; none where it has ended."""
     try:
-        head, fields = open(path).read().rsplit(") ", 1)
+        head, fields = pathlib.Path(path).read_text().rsplit(") ", 1)
     except OSError:
         return "", 0.0
     fields = fields.split()
@@ -110,7 +111,7 @@ def ticks(path):
 def children(pid):
     for entry in filter(str.isdigit, os.listdir("/proc")):
         try:
-            if int(open(f"/proc/{entry}/stat").read().rsplit(") ", 1)[1].split()[1]) == pid:
+            if int(pathlib.Path(f"/proc/{entry}/stat").read_text().rsplit(") ", 1)[1].split()[1]) == pid:
                 yield entry
         except OSError:
             pass

@@ -70,8 +70,8 @@ class Stage:
         self.processes = {}
 
     def start(self, name, command, **more):
-        log = open(self.dir / f"{name}.log", "w")
-        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=self.dir, **more)
+        with open(self.dir / f"{name}.log", "w") as log:
+            process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=self.dir, **more)
         self.processes[name] = process
         return process
 

@@ -4,21 +4,8 @@
 //! decision -> transition -> store -> notify. `docs/ARCHITECTURE.md` is the map; `tests/tidy.rs` holds it.
 
 pub mod cli;
-pub mod clock;
 pub mod config;
 pub mod daemon;
-pub mod engine;
-pub mod evidence;
-pub mod http;
-pub mod lifecycle;
-pub mod market;
-pub mod metrics;
-pub mod notify;
-pub mod protocol;
-pub mod report;
-pub mod search;
-pub mod store;
-pub mod telemetry;
 
 /// Version of the program and a hash of the sources that it was built from: what results are stored with.
 pub const CODE_VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "+", env!("SOURCES_HASH"));

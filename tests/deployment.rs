@@ -5,13 +5,14 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use serde::Deserialize;
-use sg_ai::{config, http, metrics};
+use sg_ai::config;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::PathBuf,
     process::Command,
 };
+use telemetry::metrics;
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))

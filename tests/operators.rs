@@ -7,21 +7,18 @@
 mod support;
 
 use axum::{Json, Router, extract::State, http::StatusCode, routing::post};
+use candles::MarketKind;
 use chrono::{DateTime, NaiveDate, Utc};
+use clock::SystemClock;
+use http::{self, Server};
+use notify::{Channel, Deliverer, Notice, NotifyConfig, Round, Trouble, enqueue_daily_summary};
 use serde_json::Value;
-use sg_ai::{
-    clock::SystemClock,
-    config::NotifyConfig,
-    http::{self, Server},
-    market::MarketKind,
-    notify::{Channel, Deliverer, Notice, Round, Trouble, enqueue_daily_summary},
-    store::{DeadLetterKind, FeedStatus, Page, Store},
-};
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
     time::Duration,
 };
+use store::{DeadLetterKind, FeedStatus, Page, Store};
 use support::database;
 use tokio_util::sync::CancellationToken;
 

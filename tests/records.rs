@@ -6,19 +6,15 @@
 #[path = "support/mod.rs"]
 mod support;
 
+use candles::{Interval, MarketKind, Symbol};
 use genome::{StrategyFile, random::Seed};
+use market::{CandleCache, cache::Provenance};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
-use sg_ai::{
-    daemon::replay::Recipe,
-    market::{
-        CandleCache, Interval, MarketKind, Symbol,
-        cache::Provenance,
-        simulated::{MarketSpec, SimulatedMarket},
-    },
-    store::{DeadLetterKind, NewDeadLetter, Store},
-};
+use sg_ai::daemon::replay::Recipe;
+use simulated::{MarketSpec, SimulatedMarket};
 use std::process::Output;
+use store::{DeadLetterKind, NewDeadLetter, Store};
 use support::{
     TestDatabase, database,
     story::{START_MS, Story, day},
@@ -60,7 +56,7 @@ impl Place {
         let last = candles.last_mut().unwrap();
         last.close *= factor;
         last.high = last.high.max(last.close);
-        let changed = sg_ai::market::CandleSeries::from_candles(Interval::M15, &candles).unwrap();
+        let changed = candles::CandleSeries::from_candles(Interval::M15, &candles).unwrap();
         let provenance = Provenance { source: "simulated".into(), fetched_at_ms: START_MS };
         self.cache.merge(MarketKind::Spot, &self.symbol, &changed, &provenance).await.unwrap();
     }

@@ -6,21 +6,22 @@
 #[path = "support/mod.rs"]
 mod support;
 
+use candles::stored::{CandleRange, Part};
+use candles::{CandleSeries, FundingRate, Interval, MarketKind, Symbol};
 use genome::{StrategyFile, random::Seed};
+use lifecycle::Transition;
+use market::{
+    Binance, CandleCache, Feed, MarketConfig,
+    budget::{InUse, keep_within},
+    cache::Provenance,
+    simulator::{ExchangeConfig, SimulatedExchange},
+    snapshot,
+};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
-use sg_ai::{
-    lifecycle::Transition,
-    market::{
-        Binance, CandleCache, CandleSeries, Feed, FundingRate, Interval, MarketConfig, MarketKind, Symbol,
-        budget::{Held, InUse, keep_within},
-        cache::{Part, Provenance},
-        simulated::{ExchangeConfig, MarketSpec, SimulatedExchange, SimulatedMarket},
-        snapshot,
-    },
-    store::Store,
-};
+use simulated::{MarketSpec, SimulatedMarket};
 use std::{collections::BTreeSet, process::Output, sync::Arc};
+use store::Store;
 use support::{
     TestDatabase, database,
     story::{START_MS, Story, day},
@@ -310,7 +311,7 @@ async fn the_budget_takes_neither_what_results_rest_on_nor_what_a_snapshot_holds
 
     place.story("shadow", "BTCUSDT", 6, day(50), false).await;
     let held = place.store.candles_in_use().await.unwrap();
-    let used = |from_ms, to_ms| Held { market: SPOT, symbol: btc.clone(), interval: M15, from_ms, to_ms };
+    let used = |from_ms, to_ms| CandleRange { market: SPOT, symbol: btc.clone(), interval: M15, from_ms, to_ms };
     assert!(held.contains(&used(START_MS, day(40))) && held.contains(&used(START_MS, day(50))), "{held:?}");
     let in_use = InUse { held, dealt_with: BTreeSet::new() };
     let said = keep_within(&place.cache, 1, &in_use, true).await.unwrap();

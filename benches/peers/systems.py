@@ -184,7 +184,8 @@ class SgAi:
         self.batch.write_text("\n".join(lines) + "\n")
 
     def run(self, args):
-        done = subprocess.run([self.binary, *args, "--data-dir", str(self.data)], capture_output=True, text=True)
+        command = [self.binary, *args, "--data-dir", str(self.data)]
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
         if done.returncode != 0:
             raise RuntimeError(done.stderr)
         return done.stdout

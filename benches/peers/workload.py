@@ -20,9 +20,9 @@ FEE = 0.0004
 
 def rows(symbol, size):
     """CSV rows of a symbol, as strings."""
-    with zipfile.ZipFile(REFERENCE / f"{symbol}-15m-{size}.zip") as archive:
-        with archive.open(archive.namelist()[0]) as file:
-            return list(csv.reader(io.TextIOWrapper(file)))
+    archive = zipfile.ZipFile(REFERENCE / f"{symbol}-15m-{size}.zip")
+    with archive, archive.open(archive.namelist()[0]) as file:
+        return list(csv.reader(io.TextIOWrapper(file)))
 
 
 def candles(size):

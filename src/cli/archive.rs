@@ -2,7 +2,6 @@
 
 use super::{CliError, Context, output, strategies::user};
 use crate::daemon::{Database, archive_store};
-use crate::store::{Archive, Store};
 use anyhow::Context as _;
 use chrono::DateTime;
 use clap::{Args, Subcommand};
@@ -10,6 +9,7 @@ use comfy_table::{Table, presets};
 use object_store::ObjectStore;
 use serde_json::json;
 use std::sync::Arc;
+use store::{Archive, Store};
 use uuid::Uuid;
 
 /// Look after rows that are old.

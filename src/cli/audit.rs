@@ -1,11 +1,11 @@
 //! `sg-ai audit`: asks whether the audit trail holds, and notes its head outside the database. Repairs nothing.
 
 use super::{CliError, Context, output};
-use crate::store::{AnchorFile, AuditAnchor, AuditReport, Store, embedded::Database};
 use anyhow::Context as _;
 use chrono::DateTime;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
+use store::{AnchorFile, AuditAnchor, AuditReport, Store, embedded::Database};
 
 /// Look into the audit trail.
 #[derive(Args, Debug)]

@@ -6,12 +6,10 @@ use super::{
     CliError, Context, output,
     window::{WindowArgs, WindowNames},
 };
-use crate::{
-    engine::{Engine, Outcome, Performance, Trade, Wanted},
-    market::Symbol,
-};
 use anyhow::Context as _;
+use candles::Symbol;
 use clap::Args;
+use engine::{Engine, Outcome, Performance, Trade, Wanted};
 use genome::{StrategyFile, StrategyHash};
 use serde::Serialize;
 use std::{

@@ -1,19 +1,17 @@
 //! `sg-ai calibrate`: how often the shipped protocol promotes, on simulated markets of which all is known.
 
 use super::{CliError, Context, output, size::SizeArgs};
-use crate::{
-    engine::{Engine, EngineConfig},
-    lifecycle::{self, Gate},
-    protocol::{
-        Days, Plan,
-        calibration::{Calibration, Job, Kind, Row, Strengths, Tried, rows},
-    },
-    search::SearchConfig,
-};
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
+use engine::{Engine, EngineConfig};
 use genome::random::Seed;
 use indicatif::{ProgressBar, ProgressStyle};
+use lifecycle::{self, Gate};
+use protocol::{
+    Days, Plan,
+    calibration::{Calibration, Job, Kind, Row, Strengths, Tried, rows},
+};
+use search::SearchConfig;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::{Digest, Sha256};

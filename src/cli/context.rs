@@ -1,9 +1,7 @@
 //! What every command is handed: configuration, data directory, clock. Opens nothing by itself.
 
-use crate::{
-    clock::{Clock, SystemClock},
-    config::{Config, Loaded},
-};
+use crate::config::{Config, Loaded};
+use clock::{Clock, SystemClock};
 use std::{path::Path, sync::Arc};
 
 /// What every command is handed.

@@ -9,11 +9,12 @@ mod snapshot;
 mod verify;
 
 use super::{CliError, Context};
-use crate::market::cache::Coverage;
-use crate::market::{CandleCache, Interval, MarketKind, Symbol};
 use anyhow::Context as _;
+use candles::{Interval, MarketKind, Symbol};
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
+use market::CandleCache;
+use market::cache::Coverage;
 
 /// What to do with the candle cache.
 #[derive(Args, Debug)]

@@ -2,9 +2,9 @@
 
 use super::{CliError, Context, data, output};
 use crate::daemon::{Database, dead_letters};
-use crate::store::{DeadLetter, DeadLetterStatus, Page, Store};
 use clap::{Args, Subcommand};
 use serde_json::json;
+use store::{DeadLetter, DeadLetterStatus, Page, Store};
 
 /// Look at what failed, and try it again
 #[derive(Args, Debug)]

@@ -2,14 +2,14 @@
 
 use super::{CliError, Context, output};
 use crate::daemon::{DemoOptions, DemoStatus, DemoSummary, DemoView, demo};
-use crate::lifecycle::State;
-use crate::store::{GenerationRow, TransitionRow};
 use clap::Args;
 use comfy_table::{Table, presets};
 use crossterm::{cursor, execute, terminal};
+use lifecycle::State;
 use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
 use std::time::Duration;
+use store::{GenerationRow, TransitionRow};
 
 /// Watch strategies be born, shadowed, promoted and disabled on a simulated market.
 #[derive(Args, Debug)]

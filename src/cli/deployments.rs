@@ -2,13 +2,13 @@
 
 use super::{CliError, Context, output, window::time_ms};
 use crate::daemon::Database;
-use crate::lifecycle::DeploymentStatus;
-use crate::store::{Deployment, DeploymentChange, Store, total_pct};
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 use comfy_table::{Table, presets};
+use lifecycle::DeploymentStatus;
 use serde::Serialize;
+use store::{Deployment, DeploymentChange, Store, total_pct};
 
 /// Look at deployments of live strategies, pause and resume them
 #[derive(Args, Debug)]

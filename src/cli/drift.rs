@@ -2,11 +2,11 @@
 
 use super::{CliError, Context, output};
 use crate::daemon::Database;
-use crate::store::{DriftAlert, Page, Store};
 use clap::{Args, Subcommand};
 use comfy_table::{Table, presets};
 use serde_json::json;
 use std::collections::{BTreeMap, btree_map::Entry};
+use store::{DriftAlert, Page, Store};
 use uuid::Uuid;
 
 /// Look at drift alerts and acknowledge them

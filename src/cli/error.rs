@@ -1,6 +1,7 @@
 //! What a failed command says and the code it ends with.
 
-use crate::{config::ConfigError, telemetry::TelemetryError};
+use crate::config::ConfigError;
+use telemetry::logs::TelemetryError;
 
 /// Why a command did not do what it was asked to.
 #[derive(Debug, thiserror::Error)]

@@ -2,7 +2,6 @@
 
 use super::{CliError, Context, output};
 use crate::daemon::Database;
-use crate::store::{EXPORTED, Pseudonyms, Store};
 use anyhow::Context as _;
 use clap::Args;
 use serde_json::json;
@@ -12,6 +11,7 @@ use std::{
     path::PathBuf,
     sync::Mutex,
 };
+use store::{EXPORTED, Pseudonyms, Store};
 
 /// Write tables as JSON lines, a file a table.
 #[derive(Args, Debug)]

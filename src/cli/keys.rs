@@ -2,9 +2,9 @@
 
 use super::{CliError, Context, output, strategies::user};
 use crate::daemon::Database;
-use crate::store::Store;
 use clap::{Args, Subcommand};
 use serde_json::json;
+use store::Store;
 
 /// Strategies sealed anew in one transaction.
 const BATCH: u32 = 500;

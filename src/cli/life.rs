@@ -2,11 +2,11 @@
 //! much it was given, how it drifted, and who touched it. For people, or as JSON.
 
 use super::{deployments, drift, output, strategies::date, strategies::genome_of};
-use crate::store::{AuditRow, DriftAlert, Lineage, PerformanceDay, Store, StrategyDetail};
 use comfy_table::{Table, presets};
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use store::{AuditRow, DriftAlert, Lineage, PerformanceDay, Store, StrategyDetail};
 
 /// Generations of ancestors that are told of.
 const ANCESTORS: u32 = 10;
@@ -63,7 +63,7 @@ fn page(life: &Life) -> String {
 fn head(life: &Life) -> String {
     let s = &life.detail.strategy;
     let state = s.disable_reason.map_or_else(|| s.state.to_string(), |r| format!("{}, {}", s.state, r.name()));
-    let symbols: Vec<&str> = s.symbols.iter().map(crate::market::Symbol::as_str).collect();
+    let symbols: Vec<&str> = s.symbols.iter().map(candles::Symbol::as_str).collect();
     let seen = s.seen_until_ms.map(|ms| format!("\nseen     candles up to {} by the search and its gate", date(ms)));
     format!(
         "{}  ({state})\nid       {}\ngenome   {}\nversion  {}\ntrades   {} {} {}\nmade by  {}, generation {}{}, {}{}\n\n{}\n\n{}",

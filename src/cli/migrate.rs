@@ -1,9 +1,9 @@
 //! `sg-ai migrate`: brings the schema of the database up to date. The daemon does so by itself at its start.
 
 use super::{CliError, Context, output};
-use crate::store::{Store, embedded::Database};
 use anyhow::Context as _;
 use clap::Args;
+use store::{Store, embedded::Database};
 
 /// Bring the schema of the database up to date.
 #[derive(Args, Debug)]

@@ -37,12 +37,10 @@ pub mod window;
 pub use context::Context;
 pub use error::CliError;
 
-use crate::{
-    config::{Inputs, LogFormat, Origin, load},
-    telemetry,
-};
+use crate::config::{Inputs, Origin, load};
 use clap::{Args, CommandFactory, Parser, Subcommand, error::ErrorKind};
 use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, process::ExitCode};
+use telemetry::logs;
 
 /// Always-on evolutionary search for trading strategies, with honest gates between luck and live.
 #[derive(Debug, Parser)]
@@ -61,9 +59,9 @@ struct GlobalArgs {
     #[arg(long, global = true, value_name = "FILE", env = "SG_CONFIG", help_heading = "Global options")]
     config: Option<PathBuf>,
     /// How log lines look
-    #[arg(long, global = true, value_name = "FORMAT", value_enum, help_heading = "Global options")]
-    log_format: Option<LogFormat>,
-    /// What to log: error, warn, info, debug, trace, or directives such as info,sg_ai::store=debug
+    #[arg(long, global = true, value_name = "FORMAT", value_parser = ["text", "json"], help_heading = "Global options")]
+    log_format: Option<String>,
+    /// What to log: error, warn, info, debug, trace, or directives such as info,store=debug
     #[arg(long, global = true, value_name = "LEVEL", help_heading = "Global options")]
     log_level: Option<String>,
     /// Directory for candles, the embedded Postgres and whatever else is kept
@@ -198,7 +196,7 @@ fn run(cli: Cli) -> Result<(), CliError> {
         // Its own view tells what happens; logs are for what goes wrong.
         loaded.config.log.level = "warn".to_owned();
     }
-    telemetry::init(&loaded.config.log)?;
+    logs::init(&loaded.config.log)?;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
@@ -218,11 +216,7 @@ fn inputs(global: &GlobalArgs) -> Inputs {
     let env: BTreeMap<String, String> =
         std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))).collect();
     let mut options = Vec::new();
-    let format = global.log_format.map(|format| match format {
-        LogFormat::Text => "text",
-        LogFormat::Json => "json",
-    });
-    options.extend(format.map(|text| ("--log-format", "log.format", text.to_owned())));
+    options.extend(global.log_format.iter().map(|text| ("--log-format", "log.format", text.clone())));
     options.extend(global.log_level.iter().map(|text| ("--log-level", "log.level", text.clone())));
     options.extend(global.data_dir.iter().map(|dir| ("--data-dir", "data_dir", dir.display().to_string())));
     Inputs {

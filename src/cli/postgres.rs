@@ -1,10 +1,10 @@
 //! `sg-ai postgres`: the private server by hand. The daemon installs nothing and starts it by itself.
 
 use super::{CliError, Context, output};
-use crate::store::embedded::{self, EmbeddedConfig, EmbeddedServer};
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use serde_json::json;
+use store::embedded::{self, EmbeddedConfig, EmbeddedServer};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Install, start or find the private PostgreSQL server.

@@ -4,14 +4,12 @@ use super::{
     CliError, Context, output,
     window::{WindowArgs, WindowNames},
 };
-use crate::{
-    daemon::{Database, proof::Proof},
-    engine::Engine,
-    evidence::dossier::{Dossier, DossierConfig, Material, dossier},
-    market::Symbol,
-};
+use crate::daemon::{Database, proof::Proof};
 use anyhow::Context as _;
+use candles::Symbol;
 use clap::Args;
+use engine::Engine;
+use evidence::dossier::{Dossier, DossierConfig, Material, dossier};
 use genome::{Strategy, StrategyFile, StrategyHash, random::Seed};
 use serde::Serialize;
 use std::path::PathBuf;

@@ -1,21 +1,17 @@
 //! `sg-ai rehearse`: what the protocol would have made of the candles in the cache. Stores nothing, fetches nothing.
 
 use super::{CliError, Context, output, size::SizeArgs, window::WindowArgs};
-use crate::{
-    engine::{Costs, Engine, EngineConfig, SymbolWindow, Window, WindowError},
-    lifecycle,
-    protocol::{Days, Numbers, Plan, Program, Rehearsed, TrialPlan, rehearse},
-};
 use anyhow::Context as _;
+use candles::time::DAY_MS;
 use chrono::DateTime;
 use clap::Args;
+use engine::{Costs, Engine, EngineConfig, SymbolWindow, Window, WindowError};
 use genome::random::Seed;
 use indicatif::ProgressBar;
+use protocol::{Days, Numbers, Plan, Program, Rehearsed, TrialPlan, rehearse};
 use serde::Serialize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-const DAY_MS: i64 = 86_400_000;
 
 /// Tell what the protocol would have made of cached candles: sessions, hold-outs, shadow and live, beside null markets
 /// of the same candles

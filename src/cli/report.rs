@@ -4,18 +4,18 @@ use super::{CliError, Context, data, output};
 use crate::daemon::Database;
 use crate::daemon::proof::prepare;
 use crate::daemon::replay::{Recipe, Replayed, StoredRun, replay, stored_runs};
-use crate::engine::Trade;
-use crate::market::CandleCache;
-use crate::market::quality::{self, QualityPolicy};
-use crate::report::{
+use anyhow::Context as _;
+use candles::quality::{self, QualityPolicy};
+use clap::{Args, ValueEnum};
+use engine::Trade;
+use market::CandleCache;
+use report::{
     self, Ancestor, CandleQuality, GenerationLine, Move, Part, Period, SearchReport, Setup, StrategyLine,
     StrategyReport, render,
 };
-use crate::store::{BacktestRow, Lineage, Page, StatSource, Store, StrategyDetail, StrategyQuery, TradeRow};
-use anyhow::Context as _;
-use clap::{Args, ValueEnum};
 use serde_json::json;
 use std::path::PathBuf;
+use store::{BacktestRow, Lineage, Page, StatSource, Store, StrategyDetail, StrategyQuery, TradeRow};
 
 /// Steps back that the lineage goes.
 const LINEAGE_DEPTH: u32 = 5;
@@ -102,7 +102,7 @@ async fn strategy(store: &Store, selector: &str, ctx: &Context, format: Format) 
 
 async fn backtest(store: &Store, number: &str, format: Format, now_ms: i64) -> anyhow::Result<(String, String)> {
     let number = number.parse().context("backtest: takes a number, as in backtest:12")?;
-    let report = crate::http::backtest_report_of(&store.service_backtest(number).await?, now_ms);
+    let report = http::backtest_report_of(&store.service_backtest(number).await?, now_ms);
     Ok((format!("backtest-{number}"), written(&report, format)?))
 }
 

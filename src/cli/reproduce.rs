@@ -5,10 +5,10 @@ use super::{CliError, Context, data, output};
 use crate::daemon::Database;
 use crate::daemon::replay::{Comparison, Verdict, compare, stored_runs};
 use crate::daemon::replay_session::{SessionComparison, compare_session};
-use crate::store::{BacktestRow, Store, StrategyDetail};
 use anyhow::Context as _;
 use clap::Args;
 use serde::Serialize;
+use store::{BacktestRow, Store, StrategyDetail};
 use uuid::Uuid;
 
 /// Compute stored results once more

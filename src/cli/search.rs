@@ -6,14 +6,12 @@ use super::{
     output,
     window::{WindowArgs, WindowNames},
 };
-use crate::{
-    engine::{Costs, Engine, Performance, Wanted, Window},
-    search::{self, Individual, Origin, SearchConfig, SearchState, WindowEvaluator},
-};
 use anyhow::Context as _;
 use clap::Args;
+use engine::{Costs, Engine, Performance, Wanted, Window};
 use genome::{Strategy, StrategyHash, random::Seed};
 use indicatif::{ProgressBar, ProgressStyle};
+use search::{self, Individual, Origin, SearchConfig, SearchState, WindowEvaluator};
 use serde::Serialize;
 use std::time::Instant;
 

@@ -1,19 +1,15 @@
 //! `sg-ai simulate-exchange`: a simulated Binance over HTTP, until a signal ends it.
 
 use super::{CliError, Context, output};
-use crate::{
-    daemon::stopper::Stopper,
-    market::{
-        Interval, Symbol,
-        simulated::{EdgeSpec, ExchangeConfig, FaultSpec, MarketSpec, SimulatedExchange, StartError, demo_market},
-    },
-};
+use crate::daemon::stopper::Stopper;
 use anyhow::Context as _;
+use candles::time::DAY_MS;
+use candles::{Interval, Symbol};
 use clap::Args;
 use genome::random::Seed;
+use market::simulator::{ExchangeConfig, FaultSpec, SimulatedExchange, StartError, demo_market};
+use simulated::{EdgeSpec, MarketSpec};
 use std::net::SocketAddr;
-
-const DAY_MS: i64 = 86_400_000;
 
 /// Serve a simulated Binance: seeded markets, planted edges, a clock that can run fast, faults on request
 #[derive(Args, Debug)]

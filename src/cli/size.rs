@@ -1,8 +1,11 @@
 //! Options for how large the sessions of a trial are.
 
 use super::CliError;
-use crate::{config::Config, market::Interval, protocol::Days, search::SearchConfig};
+use crate::config::Config;
+use candles::Interval;
 use clap::Args;
+use protocol::Days;
+use search::SearchConfig;
 
 /// How large each session is; the configuration's where no option says otherwise.
 #[derive(Args, Clone, Debug)]

@@ -2,14 +2,14 @@
 
 use super::{CliError, Context, output};
 use crate::daemon::{Database, announce};
-use crate::lifecycle::{DisableReason, State, Transition};
-use crate::notify::Channel;
-use crate::store::{NewStrategy, Page, Store, Strategy, StrategyFilter, TransitionRecord};
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use genome::StrategyFile;
+use lifecycle::{DisableReason, State, Transition};
+use notify::Channel;
 use serde_json::json;
 use std::path::{Path, PathBuf};
+use store::{NewStrategy, Page, Store, Strategy, StrategyFilter, TransitionRecord};
 use uuid::Uuid;
 
 /// Look at stored strategies and decide about them.
@@ -185,7 +185,7 @@ fn table(strategies: &[Strategy]) -> String {
     let mut table = output::table();
     table.set_header(["no.", "name", "state", "since", "timeframe", "symbols", "rules"]);
     for s in strategies {
-        let symbols: Vec<&str> = s.symbols.iter().map(crate::market::Symbol::as_str).collect();
+        let symbols: Vec<&str> = s.symbols.iter().map(candles::Symbol::as_str).collect();
         let state = s.disable_reason.map_or_else(|| s.state.to_string(), |r| format!("{} ({})", s.state, r.name()));
         let since = s.state_changed_at.format("%Y-%m-%d %H:%M").to_string();
         table.add_row([

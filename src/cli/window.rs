@@ -1,18 +1,15 @@
 //! Options that name candles and costs, and the window they come to. Reads the cache, fetches nothing.
 
 use super::{CliError, Context};
-use crate::{
-    daemon::load_symbol,
-    engine::{Costs, Slippage, SymbolWindow, Window},
-    market::{CandleSeries, Interval, MarketKind, Symbol, interval},
-};
+use crate::daemon::load_symbol;
 use anyhow::Context as _;
+use candles::time::DAY_MS;
+use candles::{CandleSeries, Interval, MarketKind, Symbol, interval};
 use chrono::{DateTime, NaiveDate, SecondsFormat};
 use clap::Args;
+use engine::{Costs, Slippage, SymbolWindow, Window};
 use serde::Serialize;
 use std::sync::Arc;
-
-const DAY_MS: i64 = 86_400_000;
 
 /// Which candles, and what trading costs.
 #[derive(Args, Clone, Debug)]

@@ -1,6 +1,6 @@
 //! Islands of the search: each with its own symbols, candles and seed.
 
-use crate::market::{Interval, Symbol};
+use candles::{Interval, Symbol};
 use serde::Deserialize;
 use std::str::FromStr;
 

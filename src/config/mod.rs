@@ -12,20 +12,21 @@ mod settings;
 pub use islands::IslandConfig;
 pub use load::{Inputs, Loaded, default_data_dir, load};
 pub use origin::{ConfigError, Origin};
-pub use sections::{DaemonConfig, HttpConfig, LogConfig, LogFormat, NotifyConfig, ReviewConfig};
+pub use sections::{DaemonConfig, ReviewConfig};
 pub use settings::{DEFAULT_TOML, ENV_NAMES, SECRET_KEYS, Settings, env_name};
 
-use crate::{
-    engine::{Costs, EngineConfig},
-    evidence::regime::RegimeConfig,
-    lifecycle::{AllocationPolicy, DriftConfig, StayingConfig, Thresholds},
-    market::MarketConfig,
-    protocol::ProtocolConfig,
-    search::SearchConfig,
-    store::StoreConfig,
-};
+use engine::{Costs, EngineConfig};
+use evidence::regime::RegimeConfig;
+use http::HttpConfig;
+use lifecycle::{AllocationPolicy, DriftConfig, StayingConfig, Thresholds};
+use market::MarketConfig;
+use notify::NotifyConfig;
+use protocol::ProtocolConfig;
+use search::SearchConfig;
 use serde::Deserialize;
 use std::path::PathBuf;
+use store::StoreConfig;
+use telemetry::LogConfig;
 
 /// Everything that can be set. `Debug` shows no secret.
 #[derive(Clone, Debug, Deserialize)]

@@ -1,35 +1,12 @@
-//! The sections that no other room owns: log, daemon, http, notify.
+//! The sections of the daemon itself.
 
 use super::IslandConfig;
-use crate::market::{Interval, MarketKind, Symbol};
-use secrecy::SecretString;
+use candles::{Interval, MarketKind, Symbol};
 use serde::{Deserialize, Deserializer, de::IntoDeserializer};
-use std::net::IpAddr;
 
 /// Reads a choice through serde's own reader, whose error lists what may be chosen.
 fn choice<'de, D: Deserializer<'de>, T: Deserialize<'de>>(reader: D) -> Result<T, D::Error> {
     T::deserialize(String::deserialize(reader)?.into_deserializer())
-}
-
-/// How a log line looks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
-}
-
-/// Logs.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LogConfig {
-    /// How a line looks.
-    #[serde(deserialize_with = "choice")]
-    pub format: LogFormat,
-    /// A level or tracing directives.
-    pub level: String,
 }
 
 /// The runners: what they work on, how often, and how patiently.
@@ -137,93 +114,5 @@ impl ReviewConfig {
         (self.hour_utc > 23)
             .then(|| ("hour_utc", format!("must be 0 to 23, not {}", self.hour_utc)))
             .or_else(|| (self.audit_interval_s == 0).then(|| ("audit_interval_s", "must be at least 1".to_owned())))
-    }
-}
-
-/// Our HTTP server.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct HttpConfig {
-    /// Address to listen on.
-    pub listen_address: IpAddr,
-    /// Port to listen on; 0 picks a free one.
-    pub port: u16,
-    /// Longest time for one answer, milliseconds.
-    pub request_timeout_ms: u64,
-    /// Longest wait for the database in a health answer, milliseconds.
-    pub health_timeout_ms: u64,
-    /// Largest request body, KiB.
-    pub max_body_kb: usize,
-    /// Port on which existing clients of the service look for it; 0 picks a free one.
-    pub service_port: u16,
-    /// Most rows in one answer.
-    pub max_page_size: u32,
-    /// Backtests that run at once for clients.
-    pub max_backtests: u32,
-    /// Most candles in the window of a client's backtest.
-    pub max_backtest_candles: u32,
-    /// Longest time for a client's backtest, the fetching of its candles included, seconds.
-    pub backtest_timeout_s: u64,
-    /// Who shows it may act; without one nobody may.
-    #[serde(default)]
-    pub action_token: Option<SecretString>,
-}
-
-impl HttpConfig {
-    pub(super) fn problem(&self) -> Option<Problem> {
-        let zero = |key, value: u64| (value == 0).then(|| (key, "must be at least 1".to_owned()));
-        let token = || {
-            use secrecy::ExposeSecret;
-            let short = self.action_token.as_ref().is_some_and(|token| token.expose_secret().len() < 16);
-            short.then(|| ("action_token", "must have at least 16 characters".to_owned()))
-        };
-        zero("request_timeout_ms", self.request_timeout_ms)
-            .or_else(|| zero("health_timeout_ms", self.health_timeout_ms))
-            .or_else(|| zero("max_page_size", self.max_page_size.into()))
-            .or_else(|| zero("max_backtests", self.max_backtests.into()))
-            .or_else(|| zero("max_backtest_candles", self.max_backtest_candles.into()))
-            .or_else(|| zero("backtest_timeout_s", self.backtest_timeout_s))
-            .or_else(token)
-    }
-}
-
-/// Discord and Slack.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct NotifyConfig {
-    /// Discord webhook.
-    #[serde(default)]
-    pub discord_webhook_url: Option<SecretString>,
-    /// Slack webhook.
-    #[serde(default)]
-    pub slack_webhook_url: Option<SecretString>,
-    /// Between two looks into the outbox, milliseconds.
-    pub poll_interval_ms: u64,
-    /// Longest time for one delivery, milliseconds.
-    pub request_timeout_ms: u64,
-    /// Attempts at a delivery before it becomes a dead letter.
-    pub max_attempts: u32,
-    /// Wait before the first retry, seconds.
-    pub retry_min_s: u64,
-    /// Longest wait between two attempts, seconds.
-    pub retry_max_s: u64,
-}
-
-impl NotifyConfig {
-    pub(super) fn problem(&self) -> Option<Problem> {
-        use secrecy::ExposeSecret;
-        let zero = |key, value: u64| (value == 0).then(|| (key, "must be at least 1".to_owned()));
-        let webhook = |key, url: &Option<SecretString>| {
-            let url = url.as_ref()?.expose_secret();
-            let valid = url::Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
-            (!valid).then(|| (key, String::new()))
-        };
-        webhook("discord_webhook_url", &self.discord_webhook_url)
-            .or_else(|| webhook("slack_webhook_url", &self.slack_webhook_url))
-            .or_else(|| zero("poll_interval_ms", self.poll_interval_ms))
-            .or_else(|| zero("request_timeout_ms", self.request_timeout_ms))
-            .or_else(|| zero("max_attempts", self.max_attempts.into()))
-            .or_else(|| zero("retry_min_s", self.retry_min_s))
-            .or_else(|| zero("retry_max_s", self.retry_max_s))
     }
 }

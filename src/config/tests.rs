@@ -22,17 +22,17 @@ fn with_file(text: &str) -> (String, Result<Loaded, ConfigError>) {
 #[test]
 fn the_built_in_defaults_are_complete_and_agree_with_the_rooms() {
     let config = with_env(&[]).unwrap().config;
-    assert_eq!(config.engine, crate::engine::EngineConfig::default());
-    assert_eq!(config.costs, crate::engine::Costs::default());
-    let json = |market: &crate::market::MarketConfig| serde_json::to_value(market).unwrap();
-    assert_eq!(json(&config.market), json(&crate::market::MarketConfig::default()));
-    let (store, default) = (&config.store, crate::store::StoreConfig::default());
+    assert_eq!(config.engine, engine::EngineConfig::default());
+    assert_eq!(config.costs, engine::Costs::default());
+    let json = |market: &market::MarketConfig| serde_json::to_value(market).unwrap();
+    assert_eq!(json(&config.market), json(&market::MarketConfig::default()));
+    let (store, default) = (&config.store, store::StoreConfig::default());
     assert_eq!((store.pool_size, store.statement_timeout_s), (default.pool_size, default.statement_timeout_s));
     assert_eq!(store.data_dir, PathBuf::from("/nonexistent/sg-ai-data/postgres"));
     assert!(store.database_url.is_none() && store.postgres_bin.is_none() && store.audit_key.is_none());
-    assert_eq!(config.lifecycle, crate::lifecycle::Thresholds::default());
-    assert_eq!(config.staying, crate::lifecycle::StayingConfig::default());
-    assert_eq!(config.search, crate::search::SearchConfig::default());
+    assert_eq!(config.lifecycle, lifecycle::Thresholds::default());
+    assert_eq!(config.staying, lifecycle::StayingConfig::default());
+    assert_eq!(config.search, search::SearchConfig::default());
     assert_eq!(config.daemon.generation_interval_s, 3600);
     assert_eq!(config.daemon.shadow_interval_s, 900);
     assert_eq!(config.daemon.followed_symbols(&config.daemon.symbols), config.daemon.symbols);
@@ -140,9 +140,9 @@ fn a_far_off_key_gets_no_suggestion() {
 #[test]
 fn tables_that_are_one_value_are_replaced_as_a_whole() {
     let (_, loaded) = with_file("[costs]\nslippage = { model = \"atr\", fraction = 0.1 }\n");
-    assert_eq!(loaded.unwrap().config.costs.slippage, crate::engine::Slippage::Atr { fraction: 0.1 });
+    assert_eq!(loaded.unwrap().config.costs.slippage, engine::Slippage::Atr { fraction: 0.1 });
     let loaded = with_env(&[("SG__COSTS__SLIPPAGE", "{model = \"square_root\", coefficient = 0.2}")]).unwrap();
-    assert_eq!(loaded.config.costs.slippage, crate::engine::Slippage::SquareRoot { coefficient: 0.2 });
+    assert_eq!(loaded.config.costs.slippage, engine::Slippage::SquareRoot { coefficient: 0.2 });
     let (file, wrong) = with_file("[costs]\nslippage = { model = \"magic\" }\n");
     let said = wrong.err().unwrap().to_string();
     assert!(said.starts_with(&format!("bad value for costs.slippage in {file}: ")), "{said}");
@@ -202,7 +202,7 @@ fn islands_are_read_and_refused_with_the_reason() {
         (found[0].name.as_str(), found[0].symbols.len(), found[0].interval, found[0].seed),
         ("majors", 2, None, None)
     );
-    assert_eq!((found[1].interval, found[1].seed), (Some(crate::market::Interval::H1), Some(42)));
+    assert_eq!((found[1].interval, found[1].seed), (Some(candles::Interval::H1), Some(42)));
     assert_eq!(of("").unwrap(), []);
     for (text, why) in [
         ("majors", "no symbols"),

@@ -1,14 +1,12 @@
 //! The loop that notes the audit trail's head outside the database, so that a tail that is cut off is missed.
 
 use super::supervisor::Activation;
-use crate::{
-    clock::Clock,
-    store::{AnchorFile, Store},
-};
 use anyhow::Context;
 use async_trait::async_trait;
 use chrono::DateTime;
+use clock::Clock;
 use std::{sync::Arc, time::Duration};
+use store::{AnchorFile, Store};
 use tokio_util::sync::CancellationToken;
 
 /// Notes the head whenever it moved, once a minute at most.

@@ -20,24 +20,22 @@ use super::stopper::Stopper;
 use super::stream::StreamWatch;
 use super::supervisor::{Event, Patience, Supervisor};
 use super::upkeep::{AuditWatch, Gauges};
-use crate::clock::Clock;
 use crate::config::Config;
-use crate::engine::Engine;
-use crate::http;
-use crate::lifecycle;
-use crate::market::download::Downloader;
-use crate::market::stream::{Follow, Tail};
-use crate::market::{Binance, CandleCache, Exchange, Feed};
-use crate::metrics;
-use crate::notify::Channel;
-use crate::store::{AnchorFile, Store};
 use anyhow::Context as _;
+use clock::Clock;
+use engine::Engine;
 use genome::random::Seed;
+use market::download::Downloader;
+use market::stream::{Follow, Tail};
+use market::{Binance, CandleCache, Exchange, Feed};
+use notify::Channel;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use store::{AnchorFile, Store};
+use telemetry::metrics;
 
 /// Between two looks at whether a search session is due: often, so that a session starts when it should.
 const LOOK: Duration = Duration::from_secs(20);
@@ -133,7 +131,7 @@ impl App {
     ) -> anyhow::Result<(Supervisor, http::Server, Option<http::Server>)> {
         let stop = stopper.token();
         let cache = CandleCache::open_configured(&data_dir.join("candles"), &config.market)?;
-        let client = Binance::new(&config.market)?;
+        let client = Binance::observed(&config.market, Box::new(count_request))?;
         let exchange: Arc<dyn Exchange> = Arc::new(client.clone());
         let threads = rayon::ThreadPoolBuilder::new().thread_name(|i| format!("compute-{i}")).build()?;
         let core = Arc::new(Core {
@@ -165,7 +163,10 @@ impl App {
             initial_capital: config.engine.initial_capital,
             stop: stop.clone(),
         };
-        let limits = http::Limits::from(&config.daemon);
+        let limits = http::Limits {
+            generation_interval_s: config.daemon.generation_interval_s,
+            shadow_interval_s: config.daemon.shadow_interval_s,
+        };
         let router = http::router(readings, Some(service), &config.http, limits, Arc::clone(clock));
         let http = http::Server::start(&config.http, config.http.port, router.clone(), stop.clone()).await?;
         let service = match http::Server::start(&config.http, config.http.service_port, router, stop.clone()).await {
@@ -287,6 +288,14 @@ pub async fn run(config: &Config, data_dir: &Path, clock: &Arc<dyn Clock>, plan:
     let app = App::start(config, data_dir, clock, plan, &stopper).await?;
     app.finish().await;
     Ok(())
+}
+
+/// Counts a request to the exchange.
+fn count_request(took: Duration, failed: bool) {
+    metrics::EXCHANGE_REQUEST_SECONDS.record(took);
+    if failed {
+        metrics::EXCHANGE_FAILURES_TOTAL.increment();
+    }
 }
 
 /// A runner for each island of the search.

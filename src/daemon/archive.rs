@@ -1,8 +1,8 @@
 //! Where old rows go: a directory of Parquet files, or a bucket, as an object store. Moves nothing itself.
 
 use crate::config::Config;
-use crate::market::cache::bucket;
 use anyhow::Context as _;
+use market::cache::bucket;
 use object_store::{ObjectStore, local::LocalFileSystem};
 use std::{path::Path, sync::Arc};
 

@@ -3,19 +3,21 @@
 //! What stored results were computed from stays, what the next sessions and paper passes look at stays, and so does what
 //! is followed as far as it goes. Decides nothing about single months: `market::budget` does.
 
-use super::candles::DAY_MS;
 use super::core::{Core, Did};
 use super::runners::noted;
 use super::supervisor::Activation;
 use crate::config::DaemonConfig;
-use crate::market::budget::{Freed, Held, InUse, keep_within};
-use crate::market::cache::CacheError;
-use crate::market::{CandleCache, MarketKind};
-use crate::metrics;
-use crate::store::{Lease, Store};
 use async_trait::async_trait;
+use candles::MarketKind;
+use candles::stored::CandleRange;
+use candles::time::DAY_MS;
+use market::CandleCache;
+use market::budget::{Freed, InUse, keep_within};
+use market::cache::CacheError;
 use std::sync::Arc;
 use std::time::Duration;
+use store::{Lease, Store};
+use telemetry::metrics;
 use tokio_util::sync::CancellationToken;
 
 /// Windows may begin so long before what the newest candle says: a session that is gone on with, a late daemon.
@@ -37,7 +39,11 @@ pub async fn in_use(
 }
 
 /// What sessions and paper passes look at next.
-async fn followed(cache: &CandleCache, market: MarketKind, settings: &DaemonConfig) -> Result<Vec<Held>, CacheError> {
+async fn followed(
+    cache: &CandleCache,
+    market: MarketKind,
+    settings: &DaemonConfig,
+) -> Result<Vec<CandleRange>, CacheError> {
     let days = settings.backtest_days + settings.holdout_days + settings.warmup_days.max(settings.shadow_lookback_days);
     let span_ms = i64::from(days) * DAY_MS + SLACK_MS;
     let mut held = Vec::new();
@@ -48,7 +54,13 @@ async fn followed(cache: &CandleCache, market: MarketKind, settings: &DaemonConf
                 continue;
             }
             let Some(newest_ms) = cache.newest_close_ms(market, symbol, interval).await? else { continue };
-            held.push(Held { market, symbol: symbol.clone(), interval, from_ms: newest_ms - span_ms, to_ms: i64::MAX });
+            held.push(CandleRange {
+                market,
+                symbol: symbol.clone(),
+                interval,
+                from_ms: newest_ms - span_ms,
+                to_ms: i64::MAX,
+            });
         }
     }
     Ok(held)

@@ -3,21 +3,18 @@
 //! Never decides what to do with them.
 
 use super::core::Core;
-use crate::engine::{SymbolWindow, Window, WindowError};
-use crate::market::cache::CacheError;
-use crate::market::quality::QualityPolicy;
-use crate::market::{
-    CandleCache, CandleSeries, DataVerdict, FundingRate, Interval, Judged, MarketKind, Symbol, fit_for_evidence,
-    interval,
-};
-use crate::protocol::Split;
-use crate::store::FeedStatus;
 use anyhow::Context as _;
+use candles::quality::QualityPolicy;
+use candles::{
+    CandleSeries, DataVerdict, FundingRate, Interval, Judged, MarketKind, Symbol, fit_for_evidence, interval,
+};
 use chrono::DateTime;
+use engine::{SymbolWindow, Window, WindowError};
+use market::CandleCache;
+use market::cache::CacheError;
+use protocol::Split;
 use std::sync::Arc;
-
-/// One day, ms.
-pub(super) const DAY_MS: i64 = 86_400_000;
+use store::FeedStatus;
 
 /// Which candles a window is made of.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -6,13 +6,13 @@ use super::dead_letters;
 use super::messages::announce;
 use super::replay::RunConfig;
 use super::supervisor::Activation;
-use crate::lifecycle::{DisableReason, State, Transition};
-use crate::store::{Command, CommandKind, Lease, NewPaperRun, TransitionRecord};
 use anyhow::Context as _;
 use async_trait::async_trait;
+use lifecycle::{DisableReason, State, Transition};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
+use store::{Command, CommandKind, Lease, NewPaperRun, TransitionRecord};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -55,7 +55,7 @@ impl Commands {
         let followed = core.settings.followed_symbols(&strategy.symbols).to_vec();
         let interval = core.settings.interval;
         let at_ms = market_now_ms(core, strategy.market, &strategy.symbols, interval).await?;
-        let at_ms = crate::market::interval::open_time_ms(interval, at_ms);
+        let at_ms = candles::interval::open_time_ms(interval, at_ms);
         // A run goes on with the settings that it began with; the first one begins with those of now.
         let detail = core.store.strategy(&strategy.id.to_string()).await?;
         let config = match detail.paper_runs.last().filter(|_| strategy.state == State::Shadow) {

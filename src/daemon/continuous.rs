@@ -4,23 +4,24 @@
 //! nothing. After each generation and each null search everything is stored, so a killed runner repeats at most one.
 //! Never looks at paper trading: nothing from after the window flows back into the search.
 
-use super::candles::{DAY_MS, Loaded, WindowSpec, market_now_ms, refresh};
+use super::candles::{Loaded, WindowSpec, market_now_ms, refresh};
 use super::core::{Core, Did, token};
 use super::judge;
 use super::placebo;
 use super::schedule::{Missed, session_due_ms};
-use crate::market::interval;
-use crate::metrics;
-use crate::protocol::{Advanced, Immigrant, SeenUntil, Session as Searching, SessionState, Split};
-use crate::search::{Counters, GenerationReport};
-use crate::store::{
-    FailedBacktest, GenerationRecord, Lease, LeaseToken, NewSession, ResumableSession, SearchedRecord, Session,
-    TrialCounts,
-};
+use candles::interval;
+use candles::time::DAY_MS;
 use genome::Strategy;
+use protocol::{Advanced, Immigrant, SeenUntil, Session as Searching, SessionState, Split};
+use search::{Counters, GenerationReport};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use store::{
+    FailedBacktest, GenerationRecord, Lease, LeaseToken, NewSession, ResumableSession, SearchedRecord, Session,
+    TrialCounts,
+};
+use telemetry::metrics;
 
 /// Runs search sessions.
 pub(super) struct ContinuousRunner {
@@ -213,7 +214,7 @@ impl ContinuousRunner {
                     while matches!(advanced, Advanced::Null(..)) && state.null_searches() == nulls {
                         (state, advanced) = searching.advance(state, &stop)?;
                     }
-                    Ok::<_, crate::search::Stopped>((state, advanced))
+                    Ok::<_, search::Stopped>((state, advanced))
                 })
                 .await?;
             let Ok((after, advanced)) = advanced else {

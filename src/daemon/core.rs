@@ -1,20 +1,21 @@
 //! What every runner works with: built once by the composition root, shared by all.
 
-use super::candles::DAY_MS;
 use crate::config::{DaemonConfig, IslandConfig};
-use crate::engine::{Costs, Engine, EngineConfig};
-use crate::lifecycle::{Gate, StayingConfig, Thresholds};
-use crate::market::download::Downloader;
-use crate::market::quality::QualityPolicy;
-use crate::market::{CandleCache, Feed, Interval, MarketKind, Symbol};
-use crate::notify::Channel;
-use crate::protocol::{Plan, ProtocolConfig};
-use crate::search::SearchConfig;
-use crate::store::{Lease, LeaseToken, Store};
 use anyhow::Context as _;
+use candles::quality::QualityPolicy;
+use candles::time::DAY_MS;
+use candles::{Interval, MarketKind, Symbol};
+use engine::{Costs, Engine, EngineConfig};
 use genome::random::Seed;
+use lifecycle::{Gate, StayingConfig, Thresholds};
+use market::download::Downloader;
+use market::{CandleCache, Feed};
+use notify::Channel;
+use protocol::{Plan, ProtocolConfig};
+use search::SearchConfig;
 use std::sync::Arc;
 use std::time::Duration;
+use store::{Lease, LeaseToken, Store};
 use tokio_util::sync::CancellationToken;
 
 /// What an activation did.

@@ -1,9 +1,9 @@
 //! The database that a command works on: the external server that was named, or the private one.
 
 use crate::config::Config;
-use crate::metrics;
-use crate::store::{ConnectOptions, Store, StoreConfig, embedded};
 use std::time::Duration;
+use store::{ConnectOptions, Store, StoreConfig, embedded};
+use telemetry::metrics;
 
 /// An open store, and the private server under it, if it has one.
 pub struct Database {

@@ -1,11 +1,11 @@
 //! Runs the failed backtest of a dead letter again. Resolves it, or leaves it open with the new error; decides nothing.
 
 use super::replay::{Recipe, replay};
-use crate::engine::Performance;
-use crate::market::CandleCache;
-use crate::store::{DeadLetterKind, DeadLetterStatus, NewDeadLetter, Store};
 use anyhow::Context as _;
+use engine::Performance;
+use market::CandleCache;
 use serde::Deserialize;
+use store::{DeadLetterKind, DeadLetterStatus, NewDeadLetter, Store};
 
 /// Which backtest failed: what the search stores with it.
 #[derive(Deserialize)]

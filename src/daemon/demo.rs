@@ -7,20 +7,20 @@
 use super::app::{App, Plan};
 use super::schedule::Missed;
 use super::stopper::Stopper;
-use crate::clock::Clock;
 use crate::config::Config;
-use crate::lifecycle::State;
-use crate::market::config::Source;
-use crate::market::simulated::{SimulatedExchange, demo_market};
-use crate::store::embedded::{self, EmbeddedConfig, EmbeddedError};
-use crate::store::{Overview, StoreConfig, TransitionRow};
 use anyhow::Context as _;
+use clock::Clock;
+use lifecycle::State;
+use market::config::Source;
+use market::simulator::{SimulatedExchange, demo_market};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use store::embedded::{self, EmbeddedConfig, EmbeddedError};
+use store::{Overview, StoreConfig, TransitionRow};
 
 /// What the demo is asked to do.
 #[derive(Clone, Debug)]

@@ -4,32 +4,32 @@
 //! that runs behind sees what a punctual one saw. The plan is a pure function's; this carries it out, on paper: no order
 //! is ever sent. Never moves a strategy from state to state.
 
-use super::candles::DAY_MS;
 use super::core::{Core, Did, token};
 use super::regimes::RegimeWatch;
 use super::replay::RunConfig;
 use super::staying::StayingWatch;
 use super::supervisor::Activation;
 use crate::config::Config;
-use crate::engine::{DailyEquity, Trade};
-use crate::evidence::regime::RegimeConfig;
-use crate::evidence::track::{self, DayFigures};
-use crate::lifecycle::{
+use anyhow::Context as _;
+use async_trait::async_trait;
+use candles::time::DAY_MS;
+use chrono::{DateTime, Utc};
+use engine::{DailyEquity, Trade};
+use evidence::regime::RegimeConfig;
+use evidence::track::{self, DayFigures};
+use lifecycle::{
     AllocationPlan, AllocationPolicy, DeploymentFacts, DeploymentStatus, DriftConfig, DriftReading, DriftSeverity,
     Expectation, Observation, State, StayingVerdict, drift_readings, plan,
 };
-use crate::notify::{Drifted, Notice};
-use crate::store::{
-    ActivePaperRun, Deployment, DeploymentChange, DriftAlert, Lease, LeaseToken, Page, PerformanceDay, StatSource,
-    StrategyDetail,
-};
-use anyhow::Context as _;
-use async_trait::async_trait;
-use chrono::{DateTime, Utc};
+use notify::{Drifted, Notice};
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
+use store::{
+    ActivePaperRun, Deployment, DeploymentChange, DriftAlert, Lease, LeaseToken, Page, PerformanceDay, StatSource,
+    StrategyDetail,
+};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -246,7 +246,7 @@ impl DeploymentManager {
         let open: Vec<_> =
             open.iter().filter(|a| a.deployment_id == live.deployment.id && a.closed_at.is_none()).collect();
         let stat = |source| {
-            let of = |s: &&crate::store::StatRow| s.source == source;
+            let of = |s: &&store::StatRow| s.source == source;
             live.detail.stats.iter().rev().find(of).map(|s| s.performance.clone())
         };
         let expected = Expectation {
@@ -262,7 +262,7 @@ impl DeploymentManager {
             "trades": live.observed.profits.len(),
             "staying": live.staying,
         });
-        let reading = |r: DriftReading| crate::store::DriftReading {
+        let reading = |r: DriftReading| store::DriftReading {
             deployment_id: live.deployment.id,
             strategy_id: id,
             drift: r.kind,
@@ -327,7 +327,7 @@ impl DeploymentManager {
                     paused_until_ms: l.deployment.paused_until.map(|until| until.timestamp_millis()),
                     days: u32::try_from(l.days.len()).unwrap_or(u32::MAX),
                     trades: u32::try_from(l.trades.len()).unwrap_or(u32::MAX),
-                    profit_factor: crate::engine::performance::profit_factor(profits),
+                    profit_factor: engine::performance::profit_factor(profits),
                     staying: l.staying.as_ref().map(|s| s.level),
                     drift: alerts.iter().filter(of).map(|a| a.recommended_action).max(),
                     regime: rough.map(|r| r.regime).max(),
@@ -381,7 +381,7 @@ impl DeploymentManager {
                     "deployment changes"
                 ),
                 // The gate has ended it meanwhile, or an operator has resumed another: the next look sees that.
-                Err(crate::store::StoreError::Conflict(why)) => {
+                Err(store::StoreError::Conflict(why)) => {
                     tracing::info!(strategy = planned.strategy, why, "no change")
                 }
                 Err(error) => return Err(error.into()),

@@ -5,18 +5,18 @@
 use super::core::Core;
 use super::messages::announce;
 use super::replay::{Recipe, RunConfig};
-use crate::engine::{Performance, Trade};
-use crate::lifecycle::{Decision, GateEvidence, State, Verdict};
-use crate::protocol::{self, Candidate, Numbers, SeenUntil, SessionState, Split};
-use crate::search::{Components, Individual};
-use crate::store::{
-    CandidateRecord, Judgement, NewPaperRun, NewScore, NewSession, NewStrategy, Page, SERVICE_KIND, ScorePart, Session,
-    SessionNumbers, StandingRecord, StrategyFilter, TransitionRecord, WaitingRecord, WindowStat,
-};
+use engine::{Performance, Trade};
 use genome::{Niche, Strategy};
+use lifecycle::{Decision, GateEvidence, State, Verdict};
+use protocol::{self, Candidate, Numbers, SeenUntil, SessionState, Split};
+use search::{Components, Individual};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Instant;
+use store::{
+    CandidateRecord, Judgement, NewPaperRun, NewScore, NewSession, NewStrategy, Page, SERVICE_KIND, ScorePart, Session,
+    SessionNumbers, StandingRecord, StrategyFilter, TransitionRecord, WaitingRecord, WindowStat,
+};
 use uuid::Uuid;
 
 /// What a session's end takes in: its best, and the strategies that waited as candidates.
@@ -71,14 +71,14 @@ async fn waiting(
     core: &Arc<Core>,
     session: &Session,
     split: &Split,
-) -> anyhow::Result<Vec<(crate::store::Strategy, Strategy, SeenUntil)>> {
+) -> anyhow::Result<Vec<(store::Strategy, Strategy, SeenUntil)>> {
     let spec = &session.spec;
     let filter = StrategyFilter { states: vec![State::Candidate], ..StrategyFilter::default() };
     let mut found = core.store.strategies(&filter, Page::first(1_000)).await?;
     // What a client of the service posted is judged when an operator says so: a stranger spends no trials.
     found.retain(|s| s.symbols == spec.symbols && s.market == spec.market && s.kind != SERVICE_KIND);
     found.sort_by_key(|s| s.id);
-    let read = |stored: crate::store::Strategy| match serde_json::from_value::<Strategy>(stored.genome.clone()) {
+    let read = |stored: store::Strategy| match serde_json::from_value::<Strategy>(stored.genome.clone()) {
         Ok(strategy) => {
             let seen = stored.seen_until_ms.map_or(split.searchable.seen_until(), SeenUntil::stated);
             Some((stored, strategy, seen.join(split.searchable.seen_until())))

@@ -3,9 +3,9 @@
 use super::core::Core;
 use super::notifier::trouble_events;
 use super::supervisor::Event;
-use crate::notify::{Channel, Notice};
-use crate::store::{DeadLetterKind, NewDeadLetter, StoreError, TransitionRecord};
+use notify::{Channel, Notice};
 use serde_json::json;
+use store::{DeadLetterKind, NewDeadLetter, StoreError, TransitionRecord};
 
 /// Gives a transition the messages that it brings, so that both are stored together.
 pub fn announce(channels: &[Channel], record: &mut TransitionRecord, name: &str, text: &str) {

@@ -1,14 +1,11 @@
 //! The loop that sends notices: the outbox at short intervals. Decides nothing, waits for nobody.
 
 use super::supervisor::{Activation, Event};
-use crate::{
-    config::NotifyConfig,
-    notify::{Channel, Deliverer, DelivererError, Notice, Round, Trouble},
-    store::{NewEvent, Store},
-};
 use anyhow::Context;
 use async_trait::async_trait;
+use notify::{Channel, Deliverer, DelivererError, Notice, NotifyConfig, Round, Trouble};
 use std::time::Duration;
+use store::{NewEvent, Store};
 use tokio_util::sync::CancellationToken;
 
 /// Delivers what waits in the outbox.

@@ -5,24 +5,23 @@
 //! the same decisions at the same market times as one that never stopped. Candles that are not fit for evidence decide
 //! nothing: the gate is not asked, and the reason is stored. Sends no order; feeds nothing back into the search.
 
-use super::candles::{DAY_MS, Loaded, WindowSpec, refresh};
+use super::candles::{Loaded, WindowSpec, refresh};
 use super::core::{Core, Did, token};
 use super::messages::announce;
 use super::placebo;
 use super::replay::RunConfig;
 use super::schedule::grid_points;
 use super::staying::StayingWatch;
-use crate::engine::{ExitReason, Outcome, Wanted, Window, WindowError};
-use crate::lifecycle::{GateEvidence, ProtocolEvidence, ShadowEvidence, State, Verdict};
-use crate::market::{DataVerdict, Interval, MarketKind, Symbol, interval};
-use crate::protocol::Standing;
-use crate::store::{
-    ActivePaperRun, Lease, NewPaperRun, PaperPass, ProtocolSessionRow, StatRow, StatSource, TransitionRecord,
-};
 use anyhow::Context as _;
+use candles::time::DAY_MS;
+use candles::{DataVerdict, Interval, MarketKind, Symbol, interval};
+use engine::{ExitReason, Outcome, Wanted, Window, WindowError};
 use genome::Strategy;
+use lifecycle::{GateEvidence, ProtocolEvidence, ShadowEvidence, State, Verdict};
+use protocol::Standing;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use store::{ActivePaperRun, Lease, NewPaperRun, PaperPass, ProtocolSessionRow, StatRow, StatSource, TransitionRecord};
 use uuid::Uuid;
 
 /// How far a run that is behind is taken at once, ms.

@@ -3,14 +3,15 @@
 //! What gets through there is luck by construction. Its figures stand beside the real ones; when the two cannot be
 //! told apart, promotions freeze (the gate sees the comparison) and whoever is told of events is told.
 
-use super::candles::{DAY_MS, Loaded, WindowSpec, refresh};
+use super::candles::{Loaded, WindowSpec, refresh};
 use super::core::{Core, Did};
-use crate::evidence::placebo::PlaceboComparison;
-use crate::notify::{Notice, Trouble};
-use crate::protocol::{self, Days, Numbers, TrialError, TrialPlan, null_window};
-use crate::store::{LeaseToken, NewSession, PlaceboRecord, ProtocolSessionRow, Session};
+use candles::time::DAY_MS;
+use evidence::placebo::PlaceboComparison;
+use notify::{Notice, Trouble};
+use protocol::{self, Days, Numbers, TrialError, TrialPlan, null_window};
 use serde_json::json;
 use std::sync::Arc;
+use store::{LeaseToken, NewSession, PlaceboRecord, ProtocolSessionRow, Session};
 
 /// Real sessions beside placebo sessions, as of a market time; `None` while there is no placebo session.
 pub(super) fn comparison(sessions: &[ProtocolSessionRow], at_ms: i64) -> Option<PlaceboComparison> {
@@ -90,7 +91,7 @@ async fn run(core: &Arc<Core>, last: &Session, numbers: Numbers) -> anyhow::Resu
         session_id: last.id,
         island: spec.island.clone(),
         at_market_ms: spec.window_to_ms,
-        numbers: crate::store::SessionNumbers {
+        numbers: store::SessionNumbers {
             session: numbers.session,
             selected: numbers.selected,
             promotions: numbers.promotions,

@@ -4,14 +4,15 @@
 
 use super::candles::{Loaded, WindowSpec};
 use super::replay::StoredRun;
-use crate::engine::{Costs, Engine, EngineConfig, SymbolWindow, Wanted, Window};
-use crate::evidence::dossier::{DossierConfig, Material, Run, dossier, trade_returns, volatility_by_day};
-use crate::evidence::noise::noisy;
-use crate::market::CandleCache;
-use crate::report::Proven;
-use crate::store::StatSource;
 use anyhow::Context as _;
+use candles::time::DAY_MS;
+use engine::{Costs, Engine, EngineConfig, SymbolWindow, Wanted, Window};
+use evidence::dossier::{DossierConfig, Material, Run, dossier, trade_returns, volatility_by_day};
+use evidence::noise::noisy;
 use genome::{Strategy, random::Seed, variation::neighbours};
+use market::CandleCache;
+use report::Proven;
+use store::StatSource;
 
 /// How far a neighbour's number is moved, a fraction of it.
 const NEIGHBOUR_STEP: f64 = 0.1;
@@ -30,7 +31,6 @@ const DRAWS: u32 = 20;
 const MOST_ELSEWHERE: usize = 6;
 /// Days after the search from which on they are looked at alone.
 const ENOUGH_DAYS: i64 = 30;
-const DAY_MS: i64 = 86_400_000;
 
 /// What is to be run.
 pub struct Proof {

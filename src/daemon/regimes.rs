@@ -2,15 +2,15 @@
 //!
 //! Looks at whole hours only, and at candles that had closed by then. Fetches nothing.
 
-use super::candles::DAY_MS;
 use super::core::Core;
-use crate::evidence::regime::{Regime, RegimeConfig, RegimeReading, classify};
-use crate::market::{CandleSeries, Symbol};
-use crate::store::NewRegime;
+use candles::time::DAY_MS;
+use candles::time::HOUR_MS;
+use candles::{CandleSeries, Symbol};
+use evidence::regime::{Regime, RegimeConfig, RegimeReading, classify};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use store::NewRegime;
 
-const HOUR_MS: i64 = 3_600_000;
 /// Hours that are looked at in one go: whoever was away for longer is told of the newest of them.
 const MOST_HOURS: i64 = 24 * 40;
 
@@ -94,7 +94,7 @@ fn news(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evidence::regime::hourly;
+    use candles::CandleSeries;
 
     #[test]
     fn regimes_are_noted_each_day_and_on_change() {
@@ -111,5 +111,29 @@ mod tests {
             news(&candles, 30 * DAY_MS + 14 * HOUR_MS, 30 * DAY_MS + 20 * HOUR_MS, Some(Regime::Extreme), &config)
                 .is_empty()
         );
+    }
+
+    /// Hourly candles from 1970 on whose moves are as large as told, up and down in turn.
+    fn hourly(hours: i64, size: impl Fn(i64) -> f64) -> CandleSeries {
+        let mut close = 100.0_f64;
+        let candle = |hour: i64| {
+            let open = close;
+            close *= if hour % 2 == 0 { 1.0 + size(hour) } else { 1.0 / (1.0 + size(hour)) };
+            let open_time_ms = hour * HOUR_MS;
+            candles::Candle {
+                open_time_ms,
+                open,
+                high: open.max(close),
+                low: open.min(close),
+                close,
+                volume: 1.0,
+                close_time_ms: open_time_ms + HOUR_MS - 1,
+                quote_volume: close,
+                trade_count: 1,
+                taker_buy_volume: 0.5,
+                taker_buy_quote_volume: 0.5 * close,
+            }
+        };
+        CandleSeries::from_candles("1h".parse().unwrap(), &(0..hours).map(candle).collect::<Vec<_>>()).unwrap()
     }
 }

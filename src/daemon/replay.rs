@@ -3,14 +3,15 @@
 //! Fetches nothing and stores nothing.
 
 use super::candles::{Loaded, WindowSpec};
-use crate::engine::{Costs, DailyEquity, Engine, EngineConfig, Outcome, Performance, Wanted};
-use crate::lifecycle::State;
-use crate::market::{CandleCache, Interval, MarketKind, Symbol};
-use crate::store::{BacktestRow, StatSource, StrategyDetail};
 use anyhow::Context as _;
+use candles::{Interval, MarketKind, Symbol};
+use engine::{Costs, DailyEquity, Engine, EngineConfig, Outcome, Performance, Wanted};
 use genome::Strategy;
+use lifecycle::State;
+use market::CandleCache;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use store::{BacktestRow, StatSource, StrategyDetail};
 use uuid::Uuid;
 
 /// How a backtest or paper run was set up; stored with it.

@@ -4,14 +4,14 @@
 
 use super::candles::{Loaded, WindowSpec};
 use super::replay::{Difference, Verdict};
-use crate::engine::{Costs, Engine, EngineConfig};
-use crate::market::CandleCache;
-use crate::search::{self, SearchConfig, SearchState, WindowEvaluator};
-use crate::store::{GenerationRow, Session, Store};
 use anyhow::Context as _;
+use engine::{Costs, Engine, EngineConfig};
 use genome::Strategy;
+use market::CandleCache;
+use search::{self, SearchConfig, SearchState, WindowEvaluator};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use store::{GenerationRow, Session, Store};
 
 /// What a session's results rest on, as it is stored with it.
 #[derive(Deserialize)]
@@ -87,7 +87,7 @@ pub async fn compare_session(
 /// Everything that a session is bred from.
 struct Prepared {
     settings: Settings,
-    window: crate::engine::Window,
+    window: engine::Window,
     state: SearchState,
 }
 

@@ -7,19 +7,20 @@ use super::candles::{Loaded, WindowSpec};
 use super::messages::announce;
 use super::replay::{Recipe, RunConfig, StoredRun, replay};
 use super::revisions::{Affected, AffectedStrategy};
-use crate::engine::{ExitReason, Outcome};
-use crate::lifecycle::{Gate, GateEvidence, ShadowEvidence, State, Verdict};
-use crate::market::cache::Part;
-use crate::market::quality::QualityPolicy;
-use crate::market::{CandleCache, DataVerdict};
-use crate::notify::Channel;
-use crate::store::{
+use anyhow::Context as _;
+use candles::DataVerdict;
+use candles::quality::QualityPolicy;
+use candles::stored::Part;
+use engine::{ExitReason, Outcome};
+use genome::Strategy;
+use lifecycle::{Gate, GateEvidence, ShadowEvidence, State, Verdict};
+use market::CandleCache;
+use notify::Channel;
+use serde::Serialize;
+use store::{
     ActivePaperRun, LeaseToken, NewPaperRun, PaperPass, Rescore, Rescored, RevisionRow, StatSource, Store,
     StrategyDetail, TransitionRecord,
 };
-use anyhow::Context as _;
-use genome::Strategy;
-use serde::Serialize;
 use uuid::Uuid;
 
 /// What scoring again needs.

@@ -4,24 +4,24 @@
 //! Each step is noted when it is done, so that a review that was killed goes on with the next one, and a day is
 //! reviewed once however often the daemon starts. Decides about no strategy: gates do that on their own grid.
 
-use super::candles::DAY_MS;
 use super::continuous::ContinuousRunner;
 use super::core::{Core, Did, token};
 use super::schedule::Missed;
 use super::supervisor::Activation;
-use crate::clock::Clock;
 use crate::config::ReviewConfig;
-use crate::lifecycle::State;
-use crate::notify::enqueue_daily_summary;
-use crate::search::SearchConfig;
-use crate::store::{DailyReview, Lease, LeaseToken, Page, RetentionConfig};
 use anyhow::Context as _;
 use async_trait::async_trait;
+use candles::time::DAY_MS;
 use chrono::{DateTime, Days, NaiveDate};
+use clock::Clock;
+use lifecycle::State;
+use notify::enqueue_daily_summary;
 use object_store::ObjectStore;
+use search::SearchConfig;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
+use store::{DailyReview, Lease, LeaseToken, Page, RetentionConfig};
 use tokio_util::sync::CancellationToken;
 
 /// Name of the runner, and of the island whose sessions its batches are.
@@ -150,7 +150,7 @@ impl ReviewRunner {
             }
         };
         let alerts = self.core.store.drift_alerts(true, Page::first(10_000)).await?;
-        let line = |r: &crate::store::ActivePaperRun| {
+        let line = |r: &store::ActivePaperRun| {
             let p = r.run.performance.as_ref();
             json!({
                 "strategy_id": r.strategy.id,
@@ -176,7 +176,7 @@ impl ReviewRunner {
 
     async fn views(&self) -> anyhow::Result<Option<Value>> {
         self.core.store.refresh_views().await?;
-        Ok(Some(json!({ "refreshed": crate::store::MATERIALIZED_VIEWS })))
+        Ok(Some(json!({ "refreshed": store::MATERIALIZED_VIEWS })))
     }
 
     /// What is old goes to the archive, by the wall clock, which rows are stamped with.

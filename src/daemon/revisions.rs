@@ -6,23 +6,26 @@
 //! figures, the gate's answer and the cause are stored in one transaction a strategy. Once a day archives that were
 //! merged are held against their checksums, and funding is read again: that is how a reissued month shows.
 
-use super::candles::{DAY_MS, Loaded, WindowSpec};
+use super::candles::{Loaded, WindowSpec};
 use super::core::{Core, Did, token};
 use super::replay::{Recipe, StoredRun, stored_runs};
 use super::rescore::Rescorer;
 use super::supervisor::Activation;
-use crate::lifecycle::State;
-use crate::market::cache::{CacheError, Part, content_sha256, funding_sha256};
-use crate::market::resample::can_resample;
-use crate::market::snapshot::{MonthChange, Revision, compare};
-use crate::market::{CandleCache, FundingRate, Interval, MarketKind, Symbol};
-use crate::store::{MAX_REVISION_DETAIL, NewRevision, RevisionRow, SessionUse, StatSource, Store, StrategyDetail};
 use anyhow::Context as _;
 use async_trait::async_trait;
+use candles::resample::can_resample;
+use candles::stored::Part;
+use candles::time::DAY_MS;
+use candles::{FundingRate, Interval, MarketKind, Symbol};
+use lifecycle::State;
+use market::CandleCache;
+use market::cache::{CacheError, content_sha256, funding_sha256};
+use market::snapshot::{MonthChange, Revision, compare};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use store::{MAX_REVISION_DETAIL, NewRevision, RevisionRow, SessionUse, StatSource, Store, StrategyDetail};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 

@@ -4,11 +4,11 @@ use super::continuous::ContinuousRunner;
 use super::core::{Core, Did};
 use super::paper::PaperRunner;
 use super::supervisor::Activation;
-use crate::metrics;
 use async_trait::async_trait;
 use serde_json::json;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use telemetry::metrics;
 use tokio_util::sync::CancellationToken;
 
 /// Notes the beginning and the end of an activation. The note is not the work: failing to note fails nothing.

@@ -6,15 +6,15 @@ use super::candles::{Loaded, WindowSpec};
 use super::core::Core;
 use super::proof::prepare;
 use super::replay::{Recipe, RunConfig, replay, stored_runs};
-use crate::engine::{Ledger, Wanted};
-use crate::http::{BacktestDone, BacktestOrder, Backtests, Coverage, Refusal, Stretch};
-use crate::market::{CandleSeries, MarketKind, Symbol, interval};
-use crate::report::Proven;
-use crate::store::{Page, Strategy};
 use async_trait::async_trait;
+use candles::{CandleSeries, MarketKind, Symbol, interval};
+use engine::{Ledger, Wanted};
 use genome::Timeframe;
+use http::{BacktestDone, BacktestOrder, Backtests, Coverage, Refusal, Stretch};
+use report::Proven;
 use serde_json::Value;
 use std::sync::Arc;
+use store::{Page, Strategy};
 
 /// Most stored trades that are read where candles are missing to compute them again.
 const MAX_STORED_TRADES: u32 = 100_000;
@@ -179,7 +179,7 @@ impl Backtests for Answers {
 
     async fn coverage(&self) -> Result<Vec<Coverage>, Refusal> {
         let all = self.core.cache.coverage().await.map_err(failed)?;
-        let view = |c: crate::market::cache::Coverage| Coverage {
+        let view = |c: market::cache::Coverage| Coverage {
             market: c.market.to_string(),
             symbol: c.symbol.to_string(),
             interval: c.interval.to_string(),

@@ -3,8 +3,8 @@
 //! Asked by the gate's reviews and by the deployment manager; decides nothing.
 
 use super::core::Core;
-use crate::engine::Trade;
-use crate::lifecycle::{StayingDetectors, StayingVerdict, results_in_risk};
+use engine::Trade;
+use lifecycle::{StayingDetectors, StayingVerdict, results_in_risk};
 use std::collections::{BTreeMap, btree_map::Entry};
 use std::sync::Arc;
 use uuid::Uuid;

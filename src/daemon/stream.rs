@@ -3,12 +3,13 @@
 //! Polling goes on whatever becomes of it.
 
 use super::supervisor::Activation;
-use crate::http::STREAM_RUNNER;
-use crate::market::stream::{Tail, TailState, TailWatch};
-use crate::store::Store;
 use anyhow::Context as _;
 use async_trait::async_trait;
+use candles::tail::TailState;
+use http::STREAM_RUNNER;
+use market::stream::{Tail, TailWatch};
 use std::time::{Duration, Instant};
+use store::Store;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 

@@ -3,7 +3,6 @@
 //! Knows nothing of what the loops do. A panic counts as a failure; one loop's trouble never ends another's. On stop
 //! everybody is asked to finish, and what has not within the grace is dropped.
 
-use crate::metrics;
 use anyhow::anyhow;
 use async_trait::async_trait;
 use backon::{BackoffBuilder, ExponentialBuilder};
@@ -13,6 +12,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
+use telemetry::metrics;
 use tokio::{sync::Notify, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 

@@ -4,15 +4,15 @@
 
 use super::core::{Core, Did};
 use super::supervisor::Activation;
-use crate::http::AUDIT_RUNNER;
-use crate::metrics;
-use crate::store::AnchorFile;
 use anyhow::Context as _;
 use async_trait::async_trait;
+use http::AUDIT_RUNNER;
 use serde_json::json;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use store::AnchorFile;
+use telemetry::metrics;
 use tokio_util::sync::CancellationToken;
 
 /// Measures disk and cache.

@@ -4,7 +4,7 @@
 //! the value of the last higher candle closed by then. Never looks at a candle that was not closed yet.
 
 use super::indicator::{self, Column};
-use crate::market::{
+use candles::{
     CandleSeries,
     resample::{ResampleError, resample},
 };

@@ -17,7 +17,7 @@ use super::{
     plan::{self, Key, Relation, Vocabulary},
     simd::{Predicate, Right, above_and_below, compare},
 };
-use crate::market::{CandleSeries, resample};
+use candles::{CandleSeries, resample};
 use genome::{IndicatorKind, PriceField, Series, Source, Timeframe};
 use rayon::prelude::*;
 use std::{

@@ -6,7 +6,7 @@ use super::{
     EvaluationError, FundingRate, SymbolWindow,
     simd::{BLOCK, Reach, prefetch},
 };
-use crate::market::{CandleSeries, Symbol, resample};
+use candles::{CandleSeries, Symbol, resample};
 use genome::Timeframe;
 use std::sync::Arc;
 

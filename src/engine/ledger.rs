@@ -2,7 +2,7 @@
 //!
 //! Never judges what was done; `performance` computes ratios.
 
-use crate::market::Symbol;
+use candles::Symbol;
 use serde::{Deserialize, Serialize};
 
 /// Side of a position.
@@ -158,9 +158,6 @@ pub struct Ledger {
     #[serde(default)]
     pub holdings: Vec<Vec<Holding>>,
 }
-
-/// A day, in milliseconds.
-pub(super) const DAY_MS: i64 = 86_400_000;
 
 /// Digest of words in order. Not cryptographic.
 #[derive(Clone, Copy, Debug)]

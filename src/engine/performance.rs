@@ -6,10 +6,8 @@
 //! counts the rest of that day as its first. A last day that is not complete gives no daily return (so that a window
 //! that grows only adds days); it is in the total return, the drawdown and the last month nevertheless.
 
-use super::{
-    ledger::DAY_MS,
-    tally::{NOTHING, Sums},
-};
+use super::tally::{NOTHING, Sums};
+use candles::time::DAY_MS;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::{fmt, str::FromStr};
 

@@ -3,7 +3,7 @@
 //! Knows no candle: what a test's outcome is at each candle is `conditions`' affair.
 
 use super::{EvaluationError, Slippage};
-use crate::market::{Interval, resample};
+use candles::{Interval, resample};
 use foldhash::fast::FixedState;
 use genome::{
     Comparison, Condition, Distance, Indicator, IndicatorKind, Number, Operand, RegimeFilter, Rule, Series, SideRules,

@@ -417,10 +417,8 @@ mod x86 {
 
     #[cfg(test)]
     mod tests {
-        use super::{
-            super::{above_and_below, spread},
-            *,
-        };
+        use super::*;
+        use crate::simd::{above_and_below, spread};
 
         #[test]
         fn the_first_touch_is_found() {

@@ -2,7 +2,8 @@
 //!
 //! Made once for all strategies of a timeframe. Knows no strategy and holds no money.
 
-use super::{frame::Frame, ledger::DAY_MS, performance::CalendarMonth};
+use super::{frame::Frame, performance::CalendarMonth};
+use candles::time::DAY_MS;
 use chrono::{DateTime, Datelike};
 use std::borrow::Cow;
 
@@ -71,7 +72,7 @@ impl<'a> Timeline<'a> {
         let interval = frames.first().map(|f| f.candles.interval());
         let closed_by = |time_ms: i64| {
             times.partition_point(|&open_ms| {
-                interval.is_some_and(|i| crate::market::interval::next_open_time_ms(i, open_ms) <= time_ms)
+                interval.is_some_and(|i| candles::interval::next_open_time_ms(i, open_ms) <= time_ms)
             })
         };
         let (mut days, mut closed) = (vec![from_ms], vec![0]);

@@ -3,11 +3,11 @@
 //! Never loads candles and never changes them.
 
 use super::ledger::Digest as Fold;
-use crate::market::{CandleSeries, Interval, MarketKind, Symbol};
+use candles::{CandleSeries, Interval, MarketKind, Symbol};
 use sha2::{Digest, Sha256};
 use std::sync::{Arc, OnceLock};
 
-pub use crate::market::FundingRate;
+pub use candles::FundingRate;
 
 /// One symbol's candles.
 #[derive(Clone, Debug)]

@@ -148,12 +148,12 @@ fn size(row: usize) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evidence::vectors::{assert_close, indices, load, number, numbers};
+    use crate::vectors::{assert_close, indices, number, numbers, read};
     use serde_json::json;
 
     #[test]
     fn agrees_with_the_reference() {
-        let Some(v) = load("08_drift/mean_drop_at_200") else { return };
+        let v = read(include_str!("vectors/08_drift/mean_drop_at_200.json"));
         let (x, a, output) = (numbers(&v["inputs"]["x"]), &v["inputs"]["adwin"], &v["outputs"]);
         let config = AdaptiveWindowConfig {
             delta: number(&a["delta"]),

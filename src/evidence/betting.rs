@@ -145,13 +145,13 @@ impl PluginBet {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evidence::vectors::{assert_all_close, load, number, numbers};
+    use crate::vectors::{assert_all_close, number, numbers, read};
     use genome::random::Seed;
     use rand::RngExt;
 
     #[test]
     fn agrees_with_the_reference() {
-        let Some(v) = load("09_anytime/betting_eprocess") else { return };
+        let v = read(include_str!("vectors/09_anytime/betting_eprocess.json"));
         let (input, output) = (&v["inputs"], &v["outputs"]);
         let mut mixture = MixtureBet::new(&numbers(&input["lambdas"]), number(&input["cap"])).unwrap();
         let prior = &input["plugin"];

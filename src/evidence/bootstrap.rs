@@ -98,14 +98,19 @@ fn indices_from(n: usize, chance: f64, mut draw: impl FnMut() -> (f64, usize)) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evidence::vectors::{assert_close, indices, load, number, numbers, rows};
+    use crate::vectors::{assert_close, indices, number, numbers, read, rows};
     use genome::random::Seed;
 
     /// The vectors give the paper's own choice of m beside that of a well-known library, which is one lag larger.
     #[test]
     fn lengths_agree_with_the_paper() {
-        for name in ["white", "ar05", "ar09", "squared_clustered"] {
-            let Some(v) = load(&format!("06_block_bootstrap/block_length_{name}")) else { return };
+        for text in [
+            include_str!("vectors/06_block_bootstrap/block_length_white.json"),
+            include_str!("vectors/06_block_bootstrap/block_length_ar05.json"),
+            include_str!("vectors/06_block_bootstrap/block_length_ar09.json"),
+            include_str!("vectors/06_block_bootstrap/block_length_squared_clustered.json"),
+        ] {
+            let v = read(text);
             let x = numbers(&v["inputs"]["x"]);
             assert_close(block_length(&x).unwrap(), &v["outputs"]["paper_stationary"]);
             let found = flat_top(&x).unwrap();
@@ -117,7 +122,7 @@ mod tests {
 
     #[test]
     fn the_recursion_agrees_with_the_reference() {
-        let Some(v) = load("06_block_bootstrap/stationary_replay") else { return };
+        let v = read(include_str!("vectors/06_block_bootstrap/stationary_replay.json"));
         let (input, output) = (&v["inputs"], &v["outputs"]);
         let n = numbers(&input["x"]).len();
         let uniforms = rows(&input["u"]);

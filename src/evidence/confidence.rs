@@ -182,11 +182,11 @@ pub fn asymptotic_half_widths(x: &[f64], alpha: f64, best_at: f64) -> Option<Vec
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evidence::vectors::{assert_all_close, assert_close, load, number, numbers};
+    use crate::vectors::{assert_all_close, assert_close, number, numbers, read};
 
     #[test]
     fn bounded_means_agree_with_the_reference() {
-        let Some(v) = load("09_anytime/bounded_mean_cs") else { return };
+        let v = read(include_str!("vectors/09_anytime/bounded_mean_cs.json"));
         let (x, alpha) = (numbers(&v["inputs"]["x"]), number(&v["inputs"]["alpha"]));
         let intervals = empirical_bernstein(&x, alpha).unwrap();
         assert_all_close(&intervals.lower, &v["outputs"]["lower"]);
@@ -201,7 +201,7 @@ mod tests {
 
     #[test]
     fn normal_mixtures_agree_with_the_reference() {
-        let Some(v) = load("09_anytime/normal_mixture") else { return };
+        let v = read(include_str!("vectors/09_anytime/normal_mixture.json"));
         let (input, output) = (&v["inputs"], &v["outputs"]);
         let (alpha, best_at) = (number(&input["alpha"]), number(&input["v_opt"]));
         let two = NormalMixture::new(alpha, best_at).unwrap();

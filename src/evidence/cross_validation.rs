@@ -56,12 +56,12 @@ pub fn splits(ends: &[usize], groups: usize, tested: usize, embargo: usize) -> O
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evidence::vectors::{indices, load};
+    use crate::vectors::{indices, read};
     use serde_json::json;
 
     #[test]
     fn agrees_with_the_reference() {
-        let Some(v) = load("12_cpcv/n6_k2") else { return };
+        let v = read(include_str!("vectors/12_cpcv/n6_k2.json"));
         let (input, output) = (&v["inputs"], &v["outputs"]);
         let sizes = indices(&json!([input["N"], input["k"], input["embargo"]]));
         let ours = splits(&indices(&input["t1"]), sizes[0], sizes[1], sizes[2]).unwrap();

@@ -173,12 +173,12 @@ impl EDetector {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evidence::vectors::{assert_all_close, indices, load, number, numbers};
+    use crate::vectors::{assert_all_close, indices, number, numbers, read};
     use genome::random::Seed;
 
     #[test]
     fn agrees_with_the_reference() {
-        let Some(v) = load("08_drift/mean_drop_at_200") else { return };
+        let v = read(include_str!("vectors/08_drift/mean_drop_at_200.json"));
         let (input, output) = (&v["inputs"], &v["outputs"]);
         let x = numbers(&input["x"]);
 

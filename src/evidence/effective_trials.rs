@@ -97,12 +97,12 @@ pub fn clusters(correlations: &DMatrix<f64>, height: f64) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evidence::vectors::{assert_all_close, assert_close, load, rows};
+    use crate::vectors::{assert_all_close, assert_close, read, rows};
     use serde_json::json;
 
     #[test]
     fn agrees_with_the_reference() {
-        let Some(v) = load("13_effective_n/clustered_24") else { return };
+        let v = read(include_str!("vectors/13_effective_n/clustered_24.json"));
         let (by_time, output) = (rows(&v["inputs"]["X"]), &v["outputs"]);
         let columns: Vec<Vec<f64>> = (0..24).map(|j| by_time.iter().map(|row| row[j]).collect()).collect();
         let matrix = correlations(&columns).unwrap();

@@ -9,8 +9,8 @@
 //! earned there. The mean exposure is measured on candles from before (`Marked::mean_exposure` of the search
 //! window), so it is known at every step; being long all the time in a rising market leaves nothing over.
 
-use crate::engine::{Ledger, Trade, Window};
-use crate::market::{Interval, interval};
+use candles::{Interval, interval};
+use engine::{Ledger, Trade, Window};
 use serde::{Deserialize, Serialize};
 
 /// One step of a marked ledger.
@@ -46,7 +46,7 @@ impl Marked {
     /// notional as risk.
     #[must_use]
     pub fn new(ledger: &Ledger, window: &Window, timeframe: Interval) -> Self {
-        let one = |(number, holdings): (usize, &Vec<crate::engine::Holding>)| {
+        let one = |(number, holdings): (usize, &Vec<engine::Holding>)| {
             let Some(data) = window.symbols().get(number) else { return Sleeve::default() };
             let trades: Vec<&Trade> = ledger.trades.iter().filter(|t| t.symbol == data.symbol).collect();
             let (times, closes) = (data.candles.open_times_ms(), data.candles.closes());
@@ -127,8 +127,8 @@ fn risk(trade: &Trade) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::{ExitReason, Holding, Side, SymbolWindow};
-    use crate::market::{Candle, CandleSeries, MarketKind};
+    use candles::{Candle, CandleSeries, MarketKind};
+    use engine::{ExitReason, Holding, Side, SymbolWindow};
     use std::sync::Arc;
 
     const M15: i64 = 900_000;

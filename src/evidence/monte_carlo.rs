@@ -113,13 +113,13 @@ pub fn lundberg_exponent(results_r: &[f64]) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evidence::vectors::{assert_close, indices, load, number, numbers};
+    use crate::vectors::{assert_close, indices, number, numbers, read};
     use genome::random::Seed;
     use serde_json::Value;
 
     #[test]
     fn paths_agree_with_the_reference() {
-        let Some(v) = load("14_montecarlo/trades") else { return };
+        let v = read(include_str!("vectors/14_montecarlo/trades.json"));
         let (input, output) = (&v["inputs"], &v["outputs"]);
         let (r, risk) = (numbers(&input["R"]), number(&input["risk"]));
         let along = |rows: &Value| -> Vec<PathResult> {

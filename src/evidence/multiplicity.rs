@@ -146,7 +146,7 @@ impl OnlineTests {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evidence::vectors::{assert_all_close, assert_close, indices, load, number, numbers};
+    use crate::vectors::{assert_all_close, assert_close, indices, number, numbers, read};
 
     const ALL: [(Adjustment, &str); 4] = [
         (Adjustment::Bonferroni, "bonferroni"),
@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn adjusted_p_values_agree_with_the_reference() {
-        let Some(v) = load("07_multiple_testing/p_adjust") else { return };
+        let v = read(include_str!("vectors/07_multiple_testing/p_adjust.json"));
         let p = numbers(&v["inputs"]["p"]);
         for (how, key) in ALL {
             assert_all_close(&adjust(&p, how).unwrap(), &v["outputs"][key]);
@@ -166,7 +166,7 @@ mod tests {
 
     #[test]
     fn haircuts_agree_with_the_reference() {
-        let Some(v) = load("07_multiple_testing/harvey_liu") else { return };
+        let v = read(include_str!("vectors/07_multiple_testing/harvey_liu.json"));
         let input = &v["inputs"];
         let (sharpe, years) = (number(&input["sr_annual"]), number(&input["years"]));
         for (how, key) in [ALL[0], ALL[1], ALL[3]] {
@@ -180,7 +180,7 @@ mod tests {
 
     #[test]
     fn e_value_procedures_agree_with_the_reference() {
-        let Some(v) = load("07_multiple_testing/e_values") else { return };
+        let v = read(include_str!("vectors/07_multiple_testing/e_values.json"));
         let (e, alpha) = (numbers(&v["inputs"]["e"]), number(&v["inputs"]["alpha"]));
         let mut rejected = e_benjamini_hochberg(&e, alpha);
         rejected.sort_unstable();

@@ -1,6 +1,6 @@
 //! The same candles, a little different: does a result hang on exact prices? Never changes volumes or times.
 
-use crate::market::{Candle, CandleSeries};
+use candles::{Candle, CandleSeries};
 use rand::{Rng, RngExt};
 use rand_distr::StandardNormal;
 
@@ -23,7 +23,7 @@ pub fn noisy(candles: &CandleSeries, share: f64, rng: &mut impl Rng) -> Option<C
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::market::Interval;
+    use candles::Interval;
     use genome::random::Seed;
 
     fn candles() -> CandleSeries {

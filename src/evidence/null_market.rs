@@ -209,7 +209,7 @@ impl Gumbel {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evidence::vectors::{assert_all_close, assert_close, indices, load, numbers};
+    use crate::vectors::{assert_all_close, assert_close, indices, numbers, read};
     use genome::random::Seed;
     use serde_json::Value;
 
@@ -226,7 +226,7 @@ mod tests {
 
     #[test]
     fn null_markets_agree_with_the_reference() {
-        let Some(v) = load("11_permutation/bars") else { return };
+        let v = read(include_str!("vectors/11_permutation/bars.json"));
         let (input, output) = (&v["inputs"], &v["outputs"]);
         let real = bars(input);
         let (within, gaps) = (indices(&input["perm_intra"]), indices(&input["perm_gap"]));
@@ -237,7 +237,7 @@ mod tests {
 
     #[test]
     fn p_values_agree_with_the_reference() {
-        let Some(v) = load("11_permutation/search_null_p") else { return };
+        let v = read(include_str!("vectors/11_permutation/search_null_p.json"));
         let (input, output) = (&v["inputs"], &v["outputs"]);
         let (nulls, candidates) = (numbers(&input["null_best"]), numbers(&input["candidates"]));
         let ranks: Vec<f64> = candidates.iter().map(|&c| rank_p_value(c, &nulls)).collect();

@@ -181,11 +181,11 @@ fn omega(column: &[f64], mean: f64, block_length: f64) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evidence::vectors::{assert_all_close, assert_close, indices, load, number, rows};
+    use crate::vectors::{assert_all_close, assert_close, indices, number, read, rows};
 
     #[test]
     fn agrees_with_the_reference() {
-        let Some(v) = load("05_spa_stepm/eight_strategies") else { return };
+        let v = read(include_str!("vectors/05_spa_stepm/eight_strategies.json"));
         let (input, output) = (&v["inputs"], &v["outputs"]);
         let by_time = rows(&input["X"]);
         let columns: Vec<Vec<f64>> = (0..8).map(|j| by_time.iter().map(|row| row[j]).collect()).collect();

@@ -1,11 +1,9 @@
 //! Calm or rough: realised volatility against its own past. Never looks ahead: each percentile is within the
 //! trailing values, the current one included.
 
-use crate::market::CandleSeries;
+use candles::CandleSeries;
+use candles::time::{DAY_MS, HOUR_MS};
 use serde::{Deserialize, Serialize};
-
-const HOUR_MS: i64 = 3_600_000;
-const DAY_MS: i64 = 24 * HOUR_MS;
 
 /// Volatility compared with its past.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -181,40 +179,15 @@ pub fn classify(candles: &CandleSeries, at_ms: i64, config: &RegimeConfig) -> Op
     Some(RegimeReading { regime, realised_volatility, percentile })
 }
 
-/// Hourly candles from 1970 on whose moves are as large as told, up and down in turn.
-#[cfg(test)]
-pub(crate) fn hourly(hours: i64, size: impl Fn(i64) -> f64) -> CandleSeries {
-    let mut close = 100.0_f64;
-    let candle = |hour: i64| {
-        let open = close;
-        close *= if hour % 2 == 0 { 1.0 + size(hour) } else { 1.0 / (1.0 + size(hour)) };
-        let open_time_ms = hour * HOUR_MS;
-        crate::market::Candle {
-            open_time_ms,
-            open,
-            high: open.max(close),
-            low: open.min(close),
-            close,
-            volume: 1.0,
-            close_time_ms: open_time_ms + HOUR_MS - 1,
-            quote_volume: close,
-            trade_count: 1,
-            taker_buy_volume: 0.5,
-            taker_buy_quote_volume: 0.5 * close,
-        }
-    };
-    CandleSeries::from_candles("1h".parse().unwrap(), &(0..hours).map(candle).collect::<Vec<_>>()).unwrap()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evidence::vectors::{assert_close, indices, load, numbers};
+    use crate::vectors::{assert_close, indices, numbers, read};
     use serde_json::json;
 
     #[test]
     fn agrees_with_the_reference() {
-        let Some(v) = load("16_wfe_regime/regime") else { return };
+        let v = read(include_str!("vectors/16_wfe_regime/regime.json"));
         let (input, output) = (&v["inputs"], &v["outputs"]);
         let lengths = indices(&json!([input["w"], input["L"]]));
         let volatility = realised_volatility(&numbers(&input["r"]), lengths[0]);
@@ -286,5 +259,29 @@ mod tests {
         assert_eq!(classify(&market(&moves(20, 0.01)), 20 * DAY_MS, &config()), None);
         assert!(classify(&market(&moves(22, 0.01)), 22 * DAY_MS, &config()).is_some());
         assert_eq!(classify(&market(&moves(41, 0.01)), 41 * DAY_MS + 6 * HOUR_MS, &config()), None);
+    }
+
+    /// Hourly candles from 1970 on whose moves are as large as told, up and down in turn.
+    fn hourly(hours: i64, size: impl Fn(i64) -> f64) -> CandleSeries {
+        let mut close = 100.0_f64;
+        let candle = |hour: i64| {
+            let open = close;
+            close *= if hour % 2 == 0 { 1.0 + size(hour) } else { 1.0 / (1.0 + size(hour)) };
+            let open_time_ms = hour * HOUR_MS;
+            candles::Candle {
+                open_time_ms,
+                open,
+                high: open.max(close),
+                low: open.min(close),
+                close,
+                volume: 1.0,
+                close_time_ms: open_time_ms + HOUR_MS - 1,
+                quote_volume: close,
+                trade_count: 1,
+                taker_buy_volume: 0.5,
+                taker_buy_quote_volume: 0.5 * close,
+            }
+        };
+        CandleSeries::from_candles("1h".parse().unwrap(), &(0..hours).map(candle).collect::<Vec<_>>()).unwrap()
     }
 }

@@ -123,7 +123,7 @@ pub fn minimum_backtest_years(trials: f64, annual_sharpe: f64) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evidence::vectors::{assert_close, load, number, numbers};
+    use crate::vectors::{assert_close, number, numbers, read};
 
     #[test]
     fn published_examples() {
@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn published_vectors() {
-        let Some(v) = load("02_psr_dsr/psr_published") else { return };
+        let v = read(include_str!("vectors/02_psr_dsr/psr_published.json"));
         let ratio = number(&v["inputs"]["sr"]);
         let skewed = SharpeRatio { ratio, periods: 24.0, skew: -2.448, kurtosis: 10.164 };
         let normal = SharpeRatio { skew: 0.0, kurtosis: 3.0, ..skewed };
@@ -150,7 +150,7 @@ mod tests {
         assert_close(skewed.probabilistic(0.0).unwrap(), &v["outputs"]["psr"]);
         assert_close(skewed.standard_error().unwrap(), &v["outputs"]["se"]);
         assert_close(skewed.minimum_track_record(0.0, 0.95).unwrap(), &v["outputs"]["mintrl95"]);
-        let Some(v) = load("02_psr_dsr/dsr_published") else { return };
+        let v = read(include_str!("vectors/02_psr_dsr/dsr_published.json"));
         let best = SharpeRatio { ratio: 2.5 / 250_f64.sqrt(), periods: 1250.0, skew: -3.0, kurtosis: 10.0 };
         assert_close(expected_best_sharpe(100.0, 0.5 / 250.0).unwrap(), &v["outputs"]["sr0"]);
         assert_close(best.deflated(100.0, 0.5 / 250.0).unwrap(), &v["outputs"]["dsr"]);
@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn from_returns() {
-        let Some(v) = load("02_psr_dsr/seeded") else { return };
+        let v = read(include_str!("vectors/02_psr_dsr/seeded.json"));
         let (input, output) = (&v["inputs"], &v["outputs"]);
         let sharpe = SharpeRatio::of(&numbers(&input["returns"])).unwrap();
         let benchmark = number(&input["benchmark"]);
@@ -180,7 +180,7 @@ mod tests {
 
     #[test]
     fn expected_maxima_and_backtest_lengths() {
-        let Some(v) = load("03_minbtl/table") else { return };
+        let v = read(include_str!("vectors/03_minbtl/table.json"));
         for row in v["outputs"]["rows"].as_array().unwrap() {
             let n = number(&row["N"]);
             assert_close(expected_maximum(n).unwrap(), &row["emax"]);

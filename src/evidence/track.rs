@@ -3,11 +3,10 @@
 //! A day is `[00:00, 24:00)` UTC. The first may be a part of one; a last day that has not ended is left out. As
 //! everywhere: standard deviations with ddof 1, 365 days a year, risk-free 0.
 
-use crate::engine::{DailyEquity, Trade, performance};
+use candles::time::DAY_MS;
+use engine::{DailyEquity, Trade, performance};
 use serde::{Deserialize, Serialize};
 
-/// One day, ms.
-const DAY_MS: i64 = 86_400_000;
 /// Days that the rolling figures look at.
 pub const ROLLING_DAYS: usize = 30;
 
@@ -95,7 +94,7 @@ pub fn correlation(a: &[(i64, f64)], b: &[(i64, f64)], min_days: usize) -> Optio
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::{ExitReason, Side};
+    use engine::{ExitReason, Side};
 
     fn trade(exit_time_ms: i64, profit: f64) -> Trade {
         Trade {

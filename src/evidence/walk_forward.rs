@@ -62,11 +62,11 @@ pub fn folds(days: usize, inside: usize, outside: usize, anchor: Anchor) -> Vec<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evidence::vectors::{assert_close, load, numbers};
+    use crate::vectors::{assert_close, numbers, read};
 
     #[test]
     fn agrees_with_the_reference() {
-        let Some(v) = load("16_wfe_regime/wfe") else { return };
+        let v = read(include_str!("vectors/16_wfe_regime/wfe.json"));
         let column = |key| numbers(&v["inputs"][key]);
         let (profits, days) = (column("is_pnl"), column("is_days"));
         let (later, later_days) = (column("oos_pnl"), column("oos_days"));

@@ -138,7 +138,7 @@ mod tests {
     #[test]
     fn agrees_with_the_mixture_that_agrees_with_the_reference() {
         let fractions = [0.02, 0.05, 0.1, 0.2, 0.4, 0.8];
-        let mut other = crate::evidence::betting::MixtureBet::default();
+        let mut other = crate::betting::MixtureBet::default();
         let mut wealth = Wealth::new(bets(&fractions));
         let mut rng = Seed(4).stream("results", 0);
         let results: Vec<f64> = (0..4_000).map(|_| if rng.random_bool(0.55) { 1.2 } else { -1.0 }).collect();

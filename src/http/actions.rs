@@ -8,7 +8,6 @@ use super::{
     extract::{At, Body},
     read::{Answer, form},
 };
-use crate::store::{CommandKind, Request};
 use axum::{
     Json,
     extract::{ConnectInfo, FromRequestParts, Path, State},
@@ -20,6 +19,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::Sha256;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
+use store::{CommandKind, Request};
 use subtle::ConstantTimeEq;
 use utoipa::{IntoResponses, ToSchema};
 

@@ -10,15 +10,13 @@ use super::{
     shelf::{self, Shelf},
     snapshot::Reader,
 };
-use crate::{
-    clock::Clock,
-    config::HttpConfig,
-    store::{Page, Store},
-};
+use crate::HttpConfig;
 use axum::{Json, Router, http::StatusCode, middleware::from_fn_with_state, routing::get};
+use clock::Clock;
 use secrecy::SecretString;
 use serde_json::Value;
 use std::{sync::Arc, time::Duration};
+use store::{Page, Store};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 use tower_http::{compression::CompressionLayer, timeout::TimeoutLayer};

@@ -1,12 +1,12 @@
 //! What the service needs from whoever has candles and an engine: the composition root implements it.
 
-use crate::engine::{DailyEquity, Performance, Trade};
-use crate::market::{CandleSeries, MarketKind, Symbol};
-use crate::report::Proven;
-use crate::store::Strategy as StoredStrategy;
 use async_trait::async_trait;
+use candles::{CandleSeries, MarketKind, Symbol};
+use engine::{DailyEquity, Performance, Trade};
 use genome::{Strategy, Timeframe};
+use report::Proven;
 use serde_json::Value;
+use store::Strategy as StoredStrategy;
 
 /// A backtest to run.
 #[derive(Clone, Debug)]

@@ -1,7 +1,6 @@
 //! What happens now, as server-sent events: one look at the store a second, however many listen; none while nobody does.
 
 use super::api::Api;
-use crate::store::Page;
 use axum::{
     extract::State,
     response::sse::{Event, KeepAlive, Sse},
@@ -13,6 +12,7 @@ use std::{
     sync::{Arc, Weak},
     time::Duration,
 };
+use store::Page;
 use tokio::sync::broadcast;
 
 /// Between two looks.

@@ -1,7 +1,8 @@
 //! A snapshot as mirrored metrics: what the database holds, in Prometheus's text format. Pure.
 
 use super::snapshot::{Snapshot, age_s};
-use crate::{lifecycle::State, metrics as m, metrics::Exposition};
+use lifecycle::State;
+use telemetry::metrics::{self as m, Exposition};
 
 /// Writes the mirrored metrics; without a snapshot only that the database is down.
 #[must_use]

@@ -3,7 +3,7 @@
 //! Judges progress, not profit. Reads nothing itself.
 
 use super::snapshot::{Runner, SHADOW_RUNNER, Snapshot, age_s};
-use crate::{clock::rfc3339, config::DaemonConfig};
+use candles::time::rfc3339;
 use serde::Serialize;
 
 /// How one thing is.
@@ -67,12 +67,6 @@ pub struct Limits {
     /// Between two extensions of paper trading, which also refresh the candles, seconds. Where paper trading never ran
     /// the search refreshes them, once in its own interval.
     pub shadow_interval_s: u64,
-}
-
-impl From<&DaemonConfig> for Limits {
-    fn from(config: &DaemonConfig) -> Self {
-        Self { generation_interval_s: config.generation_interval_s, shadow_interval_s: config.shadow_interval_s }
-    }
 }
 
 /// Nothing is late before this, however short its period, seconds: a busy machine is not a broken one.
@@ -239,7 +233,7 @@ fn span(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::snapshot::Feed;
+    use crate::snapshot::Feed;
 
     const NOW: i64 = 1_764_449_100_000;
     const LIMITS: Limits = Limits { generation_interval_s: 3600, shadow_interval_s: 900 };
@@ -362,7 +356,7 @@ mod tests {
 
     #[test]
     fn a_tail_that_is_off_or_torn_off_stops_nothing() {
-        use crate::http::snapshot::Stream;
+        use crate::snapshot::Stream;
         let told = |connected: bool, s_ago: i64| {
             judge(|s| {
                 s.stream = Some(Stream {

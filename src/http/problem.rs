@@ -1,11 +1,11 @@
 //! Errors on the wire: `application/problem+json` (RFC 9457). Never repeats internals or secrets.
 
-use crate::store::StoreError;
 use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
+use store::StoreError;
 
 /// An error as clients see it.
 #[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]

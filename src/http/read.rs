@@ -8,13 +8,13 @@ use super::{
     service::PageParams,
     wire::{Metrics, TradeView},
 };
-use crate::lifecycle::State as Phase;
-use crate::market::Symbol;
-use crate::store::{ListedStrategy, Page, StatSource, Strategy, StrategyQuery, StrategySort};
 use axum::{Json, extract::State, http::StatusCode};
+use candles::Symbol;
+use lifecycle::State as Phase;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::sync::Arc;
+use store::{ListedStrategy, Page, StatSource, Strategy, StrategyQuery, StrategySort};
 use utoipa::{IntoParams, IntoResponses, ToSchema};
 
 type Api_ = State<Arc<Api>>;
@@ -149,7 +149,7 @@ pub(super) struct StrategyRow {
 impl From<ListedStrategy> for StrategyRow {
     fn from(row: ListedStrategy) -> Self {
         let (s, p) = (row.strategy, row.performance);
-        let figure = |of: fn(&crate::engine::Performance) -> Option<f64>| p.as_ref().and_then(of);
+        let figure = |of: fn(&engine::Performance) -> Option<f64>| p.as_ref().and_then(of);
         Self {
             total_return: figure(|p| p.total_return),
             sharpe_ratio: figure(|p| p.sharpe_ratio),
@@ -161,7 +161,7 @@ impl From<ListedStrategy> for StrategyRow {
             uuid: s.id,
             name: s.name,
             state: s.state,
-            reason: s.disable_reason.map(crate::lifecycle::DisableReason::name),
+            reason: s.disable_reason.map(lifecycle::DisableReason::name),
             changed_at: s.state_changed_at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
             symbols: s.symbols.iter().map(ToString::to_string).collect(),
             timeframe: s.timeframe.to_string(),

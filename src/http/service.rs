@@ -8,17 +8,17 @@ use super::{
     rules::StrategyRequest,
     wire::{EquityPoint, Metrics, TradeView, equity_points, time_ms},
 };
-use crate::market::Symbol;
-use crate::report::{Part, Period, StrategyReport};
-use crate::store::{NewServiceBacktest, NewStrategy, SERVICE_KIND, ServiceBacktest};
 use axum::{
     Json,
     extract::State,
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
+use candles::Symbol;
+use report::{Part, Period, StrategyReport};
 use serde::{Deserialize, Serialize};
 use std::{sync::Arc, time::Instant};
+use store::{NewServiceBacktest, NewStrategy, SERVICE_KIND, ServiceBacktest};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
@@ -37,7 +37,7 @@ pub(super) struct StrategyStored {
     created: bool,
     /// `candidate` for what is new.
     #[schema(value_type = String)]
-    state: crate::lifecycle::State,
+    state: lifecycle::State,
     /// In the language's canonical form.
     rules: String,
     /// In sentences.
@@ -149,8 +149,8 @@ impl From<&ServiceBacktest> for BacktestAnswer {
             strategy_id: stored.strategy.number,
             status: "completed",
             symbol: text("symbols"),
-            start_date: crate::clock::rfc3339(b.from_ms),
-            end_date: crate::clock::rfc3339(b.to_ms),
+            start_date: candles::time::rfc3339(b.from_ms),
+            end_date: candles::time::rfc3339(b.to_ms),
             initial_capital: b.parameters["initial_capital"].as_f64(),
             final_capital: b.daily_equity.last().map(|point| point.equity),
             data_version: b.data_version.clone(),
@@ -190,7 +190,7 @@ pub(super) async fn post_backtest(
         return Err(Problem::field("initial_capital", "1 to 1e12 quote units are expected"));
     }
     let stored = api.store.strategy_by_number(request.strategy_id).await.map_err(|error| {
-        let field = matches!(error, crate::store::StoreError::NotFound { .. }).then(|| "strategy_id".to_owned());
+        let field = matches!(error, store::StoreError::NotFound { .. }).then(|| "strategy_id".to_owned());
         Problem { field, ..Problem::from(error) }
     })?;
     let strategy = serde_json::from_value::<genome::Strategy>(stored.genome.clone());
@@ -349,7 +349,7 @@ pub(super) async fn backtest_report(State(api): Api_, At(id): At<i64>) -> Result
     let stored = api.store.service_backtest(id).await?;
     let report = report_of(&stored, api.clock.now_ms());
     // Thousands of paths are drawn for it: nothing for a thread that others wait for.
-    let page = tokio::task::spawn_blocking(move || crate::report::render(&report)).await;
+    let page = tokio::task::spawn_blocking(move || report::render(&report)).await;
     let page = page.map_err(|_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the report could not be made"))?;
     // Everything in it is in it: nothing is to be fetched, whatever stands in a name.
     let policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
@@ -387,9 +387,9 @@ pub fn report_of(stored: &ServiceBacktest, now_ms: i64) -> StrategyReport {
             performance: Some(b.performance.clone()),
             daily_equity: b.daily_equity.clone(),
             trades: b.trades.clone(),
-            setup: serde_json::from_value(b.parameters.clone()).ok().map(|setup: crate::report::Setup| {
-                crate::report::Setup { data_version: Some(b.data_version.clone()), ..setup }
-            }),
+            setup: serde_json::from_value(b.parameters.clone())
+                .ok()
+                .map(|setup: report::Setup| report::Setup { data_version: Some(b.data_version.clone()), ..setup }),
             note: None,
         }],
         quality: Vec::new(),

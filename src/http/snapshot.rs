@@ -2,8 +2,8 @@
 //!
 //! Holds no history and no strategy by itself; only numbers that fit on a page.
 
-use crate::lifecycle::State;
 use async_trait::async_trait;
+use lifecycle::State;
 use std::{
     collections::BTreeMap,
     sync::Arc,
@@ -18,7 +18,7 @@ pub const SHADOW_RUNNER: &str = "shadow";
 /// Name of the runner that verifies the audit trail; its detail has the key `holds`.
 pub const AUDIT_RUNNER: &str = "audit";
 
-/// Name of the live tail, in the store's runner status; its detail is a [`TailState`](crate::market::stream::TailState).
+/// Name of the live tail, in the store's runner status; its detail is a [`TailState`](candles::tail::TailState).
 pub const STREAM_RUNNER: &str = "stream";
 
 /// The state of everything in numbers, at one moment.

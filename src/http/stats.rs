@@ -1,7 +1,8 @@
 //! `GET /sg-ai/stats`: the snapshot in numbers, in its own wire form.
 
 use super::snapshot::{Passed, Snapshot};
-use crate::{clock::rfc3339, lifecycle::State};
+use candles::time::rfc3339;
+use lifecycle::State;
 use serde::Serialize;
 use std::collections::BTreeMap;
 

@@ -4,12 +4,11 @@ use super::snapshot::{
     AUDIT_RUNNER, Audit, Deployment, Feed, Island, Passed, Protocol, Readings, Runner, STREAM_RUNNER, Snapshot, Stream,
     Trials,
 };
-use crate::{
-    evidence::{placebo::PlaceboComparison, regime::Regime},
-    market::{MarketKind, stream::TailState},
-    store::{FeedStatus, GenerationRow, ProtocolTotals, RunnerStatus, Store},
-};
 use async_trait::async_trait;
+use candles::MarketKind;
+use candles::tail::TailState;
+use evidence::{placebo::PlaceboComparison, regime::Regime};
+use store::{FeedStatus, GenerationRow, ProtocolTotals, RunnerStatus, Store};
 
 /// A calendar month has no fixed length.
 const LONGEST_MONTH_MS: i64 = 31 * 86_400_000;

@@ -1,8 +1,8 @@
 //! The routes over a real socket, with readings that answer, fail, hang or panic.
 
 use super::*;
-use crate::{clock::ManualClock, lifecycle};
 use async_trait::async_trait;
+use clock::ManualClock;
 use std::{io::Write, process::Stdio};
 
 const NOW: i64 = 1_764_449_100_000;
@@ -102,19 +102,24 @@ struct Running {
     server: Server,
 }
 
-fn defaults() -> HttpConfig {
-    crate::config::load(&crate::config::Inputs::default()).unwrap().config.http
-}
-
-async fn start(readings: Fake) -> Running {
-    let config = HttpConfig {
+fn config() -> HttpConfig {
+    HttpConfig {
         listen_address: [127, 0, 0, 1].into(),
         port: 0,
         request_timeout_ms: 10_000,
         health_timeout_ms: 50,
         max_body_kb: 1,
-        ..defaults()
-    };
+        service_port: 0,
+        max_page_size: 1_000,
+        max_backtests: 2,
+        max_backtest_candles: 500_000,
+        backtest_timeout_s: 120,
+        action_token: None,
+    }
+}
+
+async fn start(readings: Fake) -> Running {
+    let config = config();
     let limits = Limits { generation_interval_s: 3600, shadow_interval_s: 900 };
     let app = router(Arc::new(readings), None, &config, limits, Arc::new(ManualClock::at(NOW)));
     let stop = CancellationToken::new();
@@ -203,7 +208,7 @@ async fn it_stops_when_asked_and_names_an_address_it_cannot_have() {
     let running = start(Fake::Good).await;
     assert_eq!(running.get("/health").await.0, 200);
     let address = running.server.address();
-    let taken = HttpConfig { listen_address: address.ip(), ..defaults() };
+    let taken = HttpConfig { listen_address: address.ip(), ..config() };
     let error = Server::start(&taken, address.port(), Router::new(), CancellationToken::new()).await.err().unwrap();
     assert!(error.to_string().starts_with(&format!("cannot listen on {address}")), "{error}");
 

@@ -1,8 +1,8 @@
 //! Wire forms of figures, trades and times: what clients hold on to, whatever becomes of the types inside.
 
-use crate::clock::rfc3339;
-use crate::engine::{DailyEquity, Performance, Trade};
+use candles::time::rfc3339;
 use chrono::{DateTime, NaiveDate, NaiveDateTime};
+use engine::{DailyEquity, Performance, Trade};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -69,8 +69,7 @@ pub(super) struct Monthly {
 
 impl From<&Performance> for Metrics {
     fn from(p: &Performance) -> Self {
-        let month =
-            |m: &crate::engine::MonthlyReturn| Monthly { month: m.month.to_string(), r#return: m.return_fraction };
+        let month = |m: &engine::MonthlyReturn| Monthly { month: m.month.to_string(), r#return: m.return_fraction };
         Self {
             sharpe_ratio: p.sharpe_ratio,
             win_rate: p.win_rate,
@@ -105,7 +104,7 @@ pub(super) struct TradeView {
     symbol: String,
     /// `long` or `short`.
     #[schema(value_type = String)]
-    side: crate::engine::Side,
+    side: engine::Side,
     entry_time: Option<String>,
     entry_price: f64,
     exit_time: Option<String>,
@@ -126,7 +125,7 @@ pub(super) struct TradeView {
     risk: Option<f64>,
     /// `rule`, `stop_loss`, `take_profit`, ...
     #[schema(value_type = String)]
-    exit_reason: crate::engine::ExitReason,
+    exit_reason: engine::ExitReason,
     /// Candles held.
     bars: u32,
 }

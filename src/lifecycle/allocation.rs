@@ -5,8 +5,9 @@
 
 use super::drift::named;
 use super::{Check, DriftAction, StayingLevel};
-use crate::evidence::regime::Regime;
-use crate::evidence::track::correlation;
+use candles::time::HOUR_MS;
+use evidence::regime::Regime;
+use evidence::track::correlation;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use uuid::Uuid;
@@ -249,8 +250,6 @@ impl fmt::Display for AllocationPlan {
         Ok(())
     }
 }
-
-const HOUR_MS: i64 = 3_600_000;
 
 /// What a deployment would get by itself.
 struct Wish {

@@ -1,11 +1,11 @@
 //! Plans of the deployment manager: golden ones, and what must hold for any deployments.
 
 use super::*;
-use crate::evidence::regime::Regime;
+use candles::time::DAY_MS;
+use evidence::regime::Regime;
 use proptest::prelude::*;
 use uuid::Uuid;
 
-const DAY_MS: i64 = 86_400_000;
 const AT_MS: i64 = 20_000 * DAY_MS;
 
 fn policy() -> AllocationPolicy {

@@ -1,8 +1,8 @@
 //! Evidence in, a decision with its reasons out: the seam behind which gates are exchanged.
 
 use super::{State, StayingVerdict, Transition};
-use crate::engine::{ExitReason, Outcome, Performance, Trade};
-use crate::evidence::placebo::PlaceboComparison;
+use engine::{ExitReason, Outcome, Performance, Trade};
+use evidence::placebo::PlaceboComparison;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 

@@ -14,8 +14,8 @@
 //! than expected never drifts. Assumes days (or trades) independent; Sharpe's error after Lo, The statistics of Sharpe
 //! ratios (2002).
 
-use crate::engine::{Performance, performance};
-use crate::evidence::track::deviation;
+use engine::{Performance, performance};
+use evidence::track::deviation;
 use serde::{Deserialize, Serialize};
 
 /// Which figure.

@@ -17,7 +17,7 @@ use super::{
     Check, Decision, DetectorReading, DisableReason, EValues, Gate, GateEvidence, ProtocolEvidence, ShadowEvidence,
     State, StayingLevel, ThresholdError, ThresholdGate, Thresholds, Transition, Verdict,
 };
-use crate::evidence::placebo::PlaceboComparison;
+use evidence::placebo::PlaceboComparison;
 
 /// Share of a strategy's level for its first way from shadow to live, and for every one after a demotion.
 const FIRST_SHARE: f64 = 0.8;

@@ -13,8 +13,8 @@
 //!
 //! Decides nothing: a gate demotes on an alarm, a warning halves the allocation.
 
-use crate::engine::{ExitReason, Trade};
-use crate::evidence::{
+use engine::{ExitReason, Trade};
+use evidence::{
     bootstrap::{block_length, stationary_indices},
     drift::{Cusum, EDetector, Restart},
     monte_carlo::quantile,

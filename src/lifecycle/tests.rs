@@ -1,7 +1,8 @@
 //! Decisions of the threshold gate: golden ones, boundaries, and what must hold for any evidence.
 
 use super::*;
-use crate::engine::{ExitReason, Performance, Side, Trade};
+use candles::time::DAY_MS;
+use engine::{ExitReason, Performance, Side, Trade};
 use proptest::prelude::*;
 
 fn gate() -> ThresholdGate {
@@ -28,8 +29,6 @@ fn candidate() -> GateEvidence {
         ..GateEvidence::default()
     }
 }
-
-const DAY_MS: i64 = 86_400_000;
 
 fn paper(days: i64, closed_trades: u32, performance: Performance) -> ShadowEvidence {
     ShadowEvidence { performance, from_ms: 0, to_ms: days * DAY_MS, closed_trades, recent: None }
@@ -329,8 +328,8 @@ proptest! {
 
 mod protocol_gate {
     use super::*;
-    use crate::evidence::placebo::PlaceboComparison;
-    use crate::lifecycle::{DetectorReading, EValues, ProtocolEvidence, ProtocolGate, StayingLevel, StayingVerdict};
+    use crate::{DetectorReading, EValues, ProtocolEvidence, ProtocolGate, StayingLevel, StayingVerdict};
+    use evidence::placebo::PlaceboComparison;
 
     fn e(value: f64) -> Option<EValues> {
         Some(EValues { log_excess: Some(value.ln()), log_plain: Some(0.0) })

@@ -10,7 +10,7 @@ use super::{
     Check, Decision, DisableReason, Gate, GateEvidence, ShadowEvidence, State, ThresholdError, Thresholds, Transition,
     Verdict,
 };
-use crate::engine::Performance;
+use engine::Performance;
 
 /// Moves strategies by fixed thresholds.
 #[derive(Clone, Debug)]

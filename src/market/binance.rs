@@ -14,12 +14,12 @@ mod wire;
 
 pub use host::HostStatus;
 
+use super::MarketConfig;
 use super::exchange::{Exchange, ExchangeError, ExchangeInfo};
-use super::{Candle, FundingRate, Interval, MarketConfig, MarketKind, Symbol};
-use crate::metrics;
 use answer::Asked;
 use async_trait::async_trait;
 use backon::{ExponentialBuilder, Retryable};
+use candles::{Candle, FundingRate, Interval, MarketKind, Symbol};
 use host::Host;
 use reqwest::header::{HeaderMap, HeaderValue};
 use secrecy::ExposeSecret;
@@ -49,6 +49,17 @@ pub enum BinanceError {
     Client(String),
 }
 
+/// Told of each request that was sent, retries apart: how long it took, and whether it failed.
+pub type OnRequest = Box<dyn Fn(Duration, bool) + Send + Sync>;
+
+struct RequestObserver(OnRequest);
+
+impl std::fmt::Debug for RequestObserver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("RequestObserver")
+    }
+}
+
 /// A client of Binance, or of an exchange that answers like it. Cheap to clone; clones share limits and stops.
 #[derive(Clone, Debug)]
 pub struct Binance {
@@ -65,6 +76,7 @@ struct Shared {
     dump_host: Arc<Host>,
     under_way: Semaphore,
     config: MarketConfig,
+    observer: RequestObserver,
 }
 
 #[derive(Debug)]
@@ -98,6 +110,14 @@ impl Binance {
     /// # Errors
     /// When a setting makes no sense, or the system offers no TLS.
     pub fn new(config: &MarketConfig) -> Result<Self, BinanceError> {
+        Self::observed(config, Box::new(|_, _| {}))
+    }
+
+    /// As [`Binance::new`], telling `on_request` of each request.
+    ///
+    /// # Errors
+    /// As [`Binance::new`].
+    pub fn observed(config: &MarketConfig, on_request: OnRequest) -> Result<Self, BinanceError> {
         config.validate().map_err(|(key, why)| BinanceError::Config { key, why })?;
         // Fails only when one is installed already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -138,6 +158,7 @@ impl Binance {
             dump_host,
             under_way: Semaphore::new(config.requests_at_once),
             config: config.clone(),
+            observer: RequestObserver(on_request),
         };
         Ok(Self { shared: Arc::new(shared) })
     }
@@ -205,10 +226,7 @@ impl Binance {
             }
         };
         permit.settle(told, outcome.as_ref().map(|_| ()));
-        metrics::EXCHANGE_REQUEST_SECONDS.record(sent.elapsed());
-        if outcome.is_err() {
-            metrics::EXCHANGE_FAILURES_TOTAL.increment();
-        }
+        self.shared.observer.0(sent.elapsed(), outcome.is_err());
         outcome
     }
 

@@ -6,30 +6,16 @@
 
 use super::cache::{CandleCache, Evicted, Superseded};
 use super::snapshot::{self, SnapshotError};
-use super::{Interval, MarketKind, Symbol, interval};
+use candles::stored::CandleRange;
+use candles::{MarketKind, Symbol, interval};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// Candles that something rests on, with everything finer: a window may be built from it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Held {
-    /// Which market.
-    pub market: MarketKind,
-    /// Which symbol.
-    pub symbol: Symbol,
-    /// Interval of the window.
-    pub interval: Interval,
-    /// First open time, warm-up included, UTC ms.
-    pub from_ms: i64,
-    /// End, exclusive, UTC ms.
-    pub to_ms: i64,
-}
 
 /// What must stay.
 #[derive(Clone, Debug, Default)]
 pub struct InUse {
     /// Never evicted.
-    pub held: Vec<Held>,
+    pub held: Vec<CandleRange>,
     /// Hashes of former contents that nobody needs any more to tell what was revised.
     pub dealt_with: BTreeSet<String>,
 }
@@ -88,13 +74,13 @@ pub async fn keep_within(
         freed.contents.push(content);
     }
     let in_snapshots: BTreeSet<_> = snapshots.iter().flat_map(snapshot::keys).collect();
-    let mut held: BTreeMap<(MarketKind, &Symbol), Vec<&Held>> = BTreeMap::new();
+    let mut held: BTreeMap<(MarketKind, &Symbol), Vec<&CandleRange>> = BTreeMap::new();
     for one in &in_use.held {
         held.entry((one.market, &one.symbol)).or_default().push(one);
     }
     let keep = |c: &super::cache::Coverage, facts: &super::cache::Facts| {
         let end_ms = interval::next_open_time_ms(c.interval, facts.last_open_ms);
-        let rests = |h: &&Held| c.interval <= h.interval && facts.first_open_ms < h.to_ms && end_ms > h.from_ms;
+        let rests = |h: &&CandleRange| c.interval <= h.interval && facts.first_open_ms < h.to_ms && end_ms > h.from_ms;
         in_snapshots.contains(&(c.market, c.symbol.clone(), c.interval, facts.month.clone()))
             || held.get(&(c.market, &c.symbol)).is_some_and(|all| all.iter().any(rests))
     };

@@ -18,10 +18,11 @@ pub use evict::Evicted;
 pub use funding::funding_sha256;
 pub use manifest::{Archive, Coverage, Facts, Manifest, MergeReport, Provenance, content_sha256, holes};
 pub use storage::bucket;
-pub use superseded::{Part, Superseded};
+pub use superseded::Superseded;
 
-use super::{CandleSeries, Interval, MarketConfig, MarketKind, Symbol, interval};
+use super::MarketConfig;
 use bytes::Bytes;
+use candles::{CandleSeries, Interval, MarketKind, Symbol, interval};
 use chrono::DateTime;
 use manifest::{History, HistoryLine};
 use std::path::{Path, PathBuf};

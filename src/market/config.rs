@@ -1,7 +1,7 @@
 //! Settings of the market room, with their defaults and bounds. Owned here; the configuration file composes them.
 
-use super::MarketKind;
-use super::quality::QualityPolicy;
+use candles::MarketKind;
+use candles::quality::QualityPolicy;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;

@@ -10,8 +10,9 @@ pub use plan::{Cost, SeriesPlan, Wanted, missing_in, plan};
 
 use super::cache::{CacheError, CandleCache, Manifest, MergeReport, Provenance};
 use super::dumps::{DumpError, DumpName, Rows, read_archive, verify_checksum};
-use super::quality::Gap;
-use super::{Binance, Exchange, ExchangeError, Feed, Interval, MarketConfig, MarketKind, Symbol};
+use super::{Binance, Exchange, ExchangeError, Feed, MarketConfig};
+use candles::quality::Gap;
+use candles::{Interval, MarketKind, Symbol, interval};
 use futures::{StreamExt, stream};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -243,7 +244,7 @@ impl Downloader {
                 report.gaps = super::cache::holes(*interval, stored.iter().map(|m| &m.facts));
                 report.gaps.retain(|gap| gap.to_ms > *from_ms && gap.from_ms < *to_ms);
                 let last = stored.last().map(|m| m.facts.last_open_ms);
-                report.newest_close_ms = last.map(|ms| super::interval::close_time_ms(*interval, ms));
+                report.newest_close_ms = last.map(|ms| interval::close_time_ms(*interval, ms));
             }
             Err(e) => report.error = report.error.or_else(|| Some(e.to_string())),
         }

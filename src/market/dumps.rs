@@ -10,7 +10,7 @@ pub use archive::{DumpError, DumpName, Refused, Rows, read_archive, read_csv, ve
 pub use report::{FileReport, ImportReport, Problem, Severity};
 
 use super::cache::{CacheError, CandleCache, Provenance};
-use super::{CandleSeries, MarketKind, quality};
+use candles::{CandleSeries, MarketKind, quality};
 use futures::{StreamExt, stream};
 use std::path::{Path, PathBuf};
 

@@ -2,8 +2,8 @@
 //!
 //! Never decides what to fetch (that is the feed's affair) and never hides a failure behind empty data.
 
-use super::{Candle, FundingRate, Interval, MarketKind, Symbol};
 use async_trait::async_trait;
+use candles::{Candle, FundingRate, Interval, MarketKind, Symbol};
 use std::time::Duration;
 
 /// Public market data of an exchange. No method needs credentials.

@@ -4,8 +4,9 @@
 //! usable when the exchange is away: the error is told beside it. Never invents a candle, never decides what to trade.
 
 use super::cache::{CacheError, CandleCache, Facts, MergeReport, Provenance, holes};
-use super::quality::{self, Gap};
-use super::{CandleSeries, Exchange, ExchangeError, Interval, MarketConfig, MarketKind, Symbol, interval};
+use super::{Exchange, ExchangeError, MarketConfig};
+use candles::quality::{self, Gap};
+use candles::{CandleSeries, Interval, MarketKind, Symbol, interval};
 use futures::{StreamExt, stream};
 use serde::Serialize;
 use std::collections::BTreeMap;

@@ -10,7 +10,7 @@ mod rows;
 mod text;
 
 use super::dumps::{Refused, Rows};
-use super::{CandleSeries, Interval, MarketKind, Symbol};
+use candles::{CandleSeries, Interval, MarketKind, Symbol};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;

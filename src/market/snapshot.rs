@@ -5,8 +5,9 @@
 //! candles were replaced keep their former content until it is pruned. Layout: `snapshots/NAME.json` beside the
 //! candles, and `snapshots/current` with the name of the newest.
 
-use super::cache::{CacheError, CandleCache, Facts, Part, Superseded, content_sha256};
-use super::{Candle, CandleSeries, Interval, MarketKind, Symbol, interval};
+use super::cache::{CacheError, CandleCache, Facts, Superseded, content_sha256};
+use candles::stored::Part;
+use candles::{Candle, CandleSeries, Interval, MarketKind, Symbol, interval};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};

@@ -5,9 +5,11 @@
 //! the same cache. Never invents a candle, never trusts an open one.
 
 use super::cache::{CandleCache, Provenance};
-use super::{Candle, CandleSeries, Feed, Interval, MarketConfig, MarketKind, Symbol, interval};
+use super::{Feed, MarketConfig};
+use candles::tail::TailState;
+use candles::{Candle, CandleSeries, Interval, MarketKind, Symbol, interval};
 use futures::{SinkExt, StreamExt};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -98,21 +100,6 @@ pub fn read_event(text: &str) -> Option<Told> {
         taker_buy_quote_volume: number(&k.taker_quote)?,
     };
     Some(Told { symbol: k.s.parse().ok()?, interval, candle, is_closed: k.x })
-}
-
-/// Where a tail stands.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TailState {
-    /// Whether the exchange is listened to now.
-    pub connected: bool,
-    /// Close time of the newest candle that was told and stored, UTC ms.
-    pub last_candle_ms: Option<i64>,
-    /// Closed candles that were told and stored.
-    pub candles: u64,
-    /// Connections after the first.
-    pub reconnects: u64,
-    /// Why the last connection ended, or could not be made; `None` while it stands.
-    pub error: Option<String>,
 }
 
 /// Follows klines into the cache.

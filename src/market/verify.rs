@@ -1,31 +1,11 @@
 //! Checks what the cache holds: each month readable and unchanged, each series sound. Reads only, repairs nothing.
 
-use super::agreement::Agreement;
 use super::cache::{CacheError, CandleCache, Coverage};
-use super::quality::{Finding, FindingKind, QualityPolicy, QualityReport, Severity, check_series};
-use super::resample::can_resample;
-use super::{CandleSeries, Interval, MarketKind, Symbol, interval};
-use serde::Serialize;
-
-/// One symbol and interval, checked.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct SeriesCheck {
-    /// Which market.
-    pub market: MarketKind,
-    /// Which symbol.
-    pub symbol: Symbol,
-    /// Which interval.
-    pub interval: Interval,
-    /// Open time of the first candle, UTC ms.
-    pub first_open_ms: Option<i64>,
-    /// Open time of the last candle, UTC ms.
-    pub last_open_ms: Option<i64>,
-    /// Whether the candles may count as evidence.
-    pub fit_for_evidence: bool,
-    /// What was found.
-    #[serde(flatten)]
-    pub report: QualityReport,
-}
+use candles::agreement::Agreement;
+use candles::quality::{Finding, FindingKind, QualityPolicy, Severity, check_series};
+use candles::resample::can_resample;
+use candles::stored::SeriesCheck;
+use candles::{CandleSeries, interval};
 
 /// Checks one stored series whole.
 ///

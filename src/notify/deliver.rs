@@ -5,11 +5,7 @@
 //! body makes recognisable. Webhook addresses are secrets: they appear in no error, log or dead letter.
 
 use super::{Channel, Notice, render};
-use crate::{
-    config::NotifyConfig,
-    metrics::DELIVERIES_TOTAL,
-    store::{ClaimedEvent, DeadLetterKind, Delivery, NewDeadLetter, Store, StoreError},
-};
+use crate::NotifyConfig;
 use async_trait::async_trait;
 use backon::{ExponentialBuilder, Retryable};
 use reqwest::{StatusCode, header::RETRY_AFTER, redirect};
@@ -19,6 +15,8 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
+use store::{ClaimedEvent, DeadLetterKind, Delivery, NewDeadLetter, Store, StoreError};
+use telemetry::metrics::DELIVERIES_TOTAL;
 use tokio_util::sync::CancellationToken;
 
 /// The part of the store that delivery needs.

@@ -1,12 +1,10 @@
 //! What is told to people: notices as data, stored in the outbox and rendered when they are sent.
 
 use super::Channel;
-use crate::{
-    lifecycle::{Check, DisableReason, State, Transition},
-    store::{NewEvent, TransitionRecord},
-};
+use lifecycle::{Check, DisableReason, State, Transition};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use store::{NewEvent, TransitionRecord};
 
 /// Something worth telling.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

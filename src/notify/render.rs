@@ -4,10 +4,8 @@
 //! that a repeated delivery can be recognised.
 
 use super::{Channel, Day, Drifted, Moved, Notice, Trouble};
-use crate::{
-    clock::rfc3339,
-    lifecycle::{Check, State},
-};
+use candles::time::rfc3339;
+use lifecycle::{Check, State};
 use serde_json::{Value, json};
 
 /// What both services are given, before their own form.
@@ -211,7 +209,7 @@ fn slack(card: &Card, event_key: &str) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lifecycle::DisableReason;
+    use lifecycle::DisableReason;
 
     pub(super) fn moved() -> Moved {
         let check =

@@ -1,8 +1,8 @@
 //! The daily summary: what the last day brought, stored once a day for every channel.
 
 use super::{Channel, Day, Notice};
-use crate::store::{Store, StoreError};
 use chrono::{DateTime, Duration, NaiveDate, Utc};
+use store::{Store, StoreError};
 
 /// Stores the summary of `day` for each channel; whether it is new. Doing so again changes nothing. `review` is what
 /// the daily review found, a line each.

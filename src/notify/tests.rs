@@ -1,7 +1,6 @@
 //! Delivery over real sockets: receivers that take, refuse, stumble, ask to wait, or never answer.
 
 use super::*;
-use crate::store::{ClaimedEvent, Delivery, NewEvent, StoreError};
 use async_trait::async_trait;
 use axum::{
     Json, Router,
@@ -14,6 +13,7 @@ use std::{
     collections::{BTreeMap, VecDeque},
     sync::{Arc, Mutex},
 };
+use store::{ClaimedEvent, Delivery, NewEvent, StoreError};
 use tokio_util::sync::CancellationToken;
 
 /// An outbox in memory. Waits are noted, not waited for: a retried event is due again at once.

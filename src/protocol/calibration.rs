@@ -4,17 +4,17 @@
 
 use super::strength::{Planting, StrengthError};
 use super::{Days, Numbers, Plan, Program, Trial, TrialError, TrialPlan, rehearse};
-use crate::engine::{Costs, Engine, Slippage, SymbolWindow, Window, WindowError};
-use crate::evidence::binomial::clopper_pearson;
-use crate::lifecycle::{Gate, StayingConfig, Thresholds};
-use crate::market::simulated::{EdgeKind, EdgeSpec, MarketSpec, SimulatedMarket, SpecError};
-use crate::market::{Interval, MarketKind, Symbol};
+use candles::time::DAY_MS;
+use candles::{Interval, MarketKind, Symbol};
+use engine::{Costs, Engine, Slippage, SymbolWindow, Window, WindowError};
+use evidence::binomial::clopper_pearson;
 use genome::random::Seed;
+use lifecycle::{Gate, StayingConfig, Thresholds};
 use serde::{Deserialize, Serialize};
+use simulated::{EdgeKind, EdgeSpec, MarketSpec, SimulatedMarket, SpecError};
 use std::collections::{BTreeMap, btree_map::Entry};
 use std::sync::Arc;
 
-const DAY_MS: i64 = 86_400_000;
 /// 2024-01-01, where every market begins.
 const START_MS: i64 = 1_704_067_200_000;
 
@@ -221,7 +221,7 @@ impl Calibration<'_> {
         let one = |symbol: &Symbol| {
             // The market's own symbols, at its own interval, within a century: nothing is refused.
             let candles = market.candles(symbol, self.interval, first_ms, to_ms);
-            let candles = candles.unwrap_or_else(|_| crate::market::CandleSeries::new(self.interval));
+            let candles = candles.unwrap_or_else(|_| candles::CandleSeries::new(self.interval));
             SymbolWindow {
                 market: MarketKind::Spot,
                 symbol: symbol.clone(),

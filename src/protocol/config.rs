@@ -1,6 +1,6 @@
 //! Settings of the evidence protocol: every key, its unit, its bounds. Does nothing by itself.
 
-use crate::search::SearchConfig;
+use search::SearchConfig;
 use serde::{Deserialize, Serialize};
 
 /// Settings of null searches, the online procedure and the placebo island.

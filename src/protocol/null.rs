@@ -3,9 +3,9 @@
 //! What happens to a candle is drawn from the seed and the candle's time, so all symbols are flipped and shuffled
 //! alike (their correlation stays), and windows that overlap have the same null candles where they do.
 
-use crate::engine::{SymbolWindow, Window, WindowError};
-use crate::evidence::null_market::Bars;
-use crate::market::{Candle, CandleSeries};
+use candles::{Candle, CandleSeries};
+use engine::{SymbolWindow, Window, WindowError};
+use evidence::null_market::Bars;
 use genome::random::Seed;
 use std::sync::Arc;
 

@@ -5,11 +5,10 @@
 //! stores, never fetches.
 
 use super::{Days, Immigrant, Numbers, Trial, TrialError, TrialPlan, null_window, trial};
-use crate::engine::{Engine, Window, WindowError};
+use candles::time::DAY_MS;
+use engine::{Engine, Window, WindowError};
 use genome::random::Seed;
 use serde::Serialize;
-
-const DAY_MS: i64 = 86_400_000;
 
 /// Gives the candles that open in a range, with warm-up before them.
 pub type Cut<'a> = dyn Fn(i64, i64) -> Result<Window, WindowError> + Sync + 'a;

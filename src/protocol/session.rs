@@ -11,10 +11,10 @@
 
 use super::null::null_window;
 use super::{ProtocolConfig, Searchable, SeenUntil};
-use crate::engine::{Costs, Engine, Window, WindowError};
-use crate::evidence::null_market::SequentialP;
-use crate::search::{self, Counters, GenerationReport, Individual, SearchConfig, SearchState, Step, Stopped};
+use engine::{Costs, Engine, Window, WindowError};
+use evidence::null_market::SequentialP;
 use genome::{Strategy, random::Seed};
+use search::{self, Counters, GenerationReport, Individual, SearchConfig, SearchState, Step, Stopped};
 use serde::{Deserialize, Serialize};
 
 /// What a session is told.
@@ -295,7 +295,7 @@ impl<'a> Session<'a> {
                 null_window(real, seed, u64::from(number))
             }
             None => {
-                let plain = real.symbols().iter().map(|s| crate::engine::SymbolWindow { finer: None, ..s.clone() });
+                let plain = real.symbols().iter().map(|s| engine::SymbolWindow { finer: None, ..s.clone() });
                 Window::new(real.from_ms(), real.to_ms(), plain.collect())
             }
         };

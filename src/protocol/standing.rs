@@ -3,12 +3,12 @@
 //! Stored with the strategy when its session ends and never changed after: shadow is computed anew from its ledger.
 
 use super::{Candidate, Searchable, SeenUntil, Unseen};
-use crate::engine::{Costs, Engine, Ledger, Performance, Trade, Wanted, Window};
-use crate::evidence::marked::Marked;
-use crate::evidence::wealth::{Bets, Wealth};
-use crate::lifecycle::{EValues, ProtocolEvidence};
-use crate::market::{Interval, Symbol};
+use candles::{Interval, Symbol};
+use engine::{Costs, Engine, Ledger, Performance, Trade, Wanted, Window};
+use evidence::marked::Marked;
+use evidence::wealth::{Bets, Wealth};
 use genome::Strategy;
+use lifecycle::{EValues, ProtocolEvidence};
 use serde::{Deserialize, Serialize};
 
 /// The bets on a strategy and what they have come to.
@@ -30,7 +30,7 @@ impl Book {
         let marked = Marked::new(ledger, window, timeframe);
         let exposure = marked.mean_exposure();
         let steps = marked.steps(&exposure);
-        let suggested = |value: fn(&crate::evidence::marked::Step) -> f64| {
+        let suggested = |value: fn(&evidence::marked::Step) -> f64| {
             Wealth::new(Bets::suggested_by(&steps.iter().map(value).collect::<Vec<_>>()))
         };
         let names = window.symbols().iter().map(|s| s.symbol.clone());

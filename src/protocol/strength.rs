@@ -4,13 +4,13 @@
 //! trades all symbols at once; so the strength is sought at which a strategy that knows the edge earns what was asked
 //! for, measured on many simulated years. Never looks at a market that is tried.
 
-use crate::engine::{Costs, Engine, EvaluationError, SymbolWindow, Wanted, Window, WindowError};
-use crate::market::simulated::{EdgeKind, EdgeSpec, MarketError, MarketSpec, SimulatedMarket, SpecError};
-use crate::market::{Interval, MarketKind, Symbol};
+use candles::time::DAY_MS;
+use candles::{Interval, MarketKind, Symbol};
+use engine::{Costs, Engine, EvaluationError, SymbolWindow, Wanted, Window, WindowError};
 use genome::{Strategy, random::Seed};
+use simulated::{EdgeKind, EdgeSpec, MarketError, MarketSpec, SimulatedMarket, SpecError};
 use std::sync::Arc;
 
-const DAY_MS: i64 = 86_400_000;
 /// 1980-01-01: no market that is tried begins before it ends.
 const START_MS: i64 = 315_532_800_000;
 const WARM_UP_DAYS: i64 = 30;
@@ -133,7 +133,7 @@ impl Planting<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::EngineConfig;
+    use engine::EngineConfig;
 
     #[test]
     fn costs_ask_for_a_stronger_edge() {

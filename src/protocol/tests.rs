@@ -2,16 +2,16 @@
 
 use super::calibration::{Calibration, Job, Kind, Strengths, rows};
 use super::*;
-use crate::engine::{Costs, Engine, EngineConfig, SymbolWindow, Window, WindowError};
-use crate::lifecycle::{ProtocolGate, StayingConfig, Thresholds};
-use crate::market::simulated::{EdgeKind, EdgeSpec, MarketSpec, SimulatedMarket};
-use crate::market::{Interval, MarketKind, Symbol};
-use crate::search::{SearchConfig, Step};
+use candles::time::DAY_MS;
+use candles::{Interval, MarketKind, Symbol};
+use engine::{Costs, Engine, EngineConfig, SymbolWindow, Window, WindowError};
 use genome::random::Seed;
+use lifecycle::{ProtocolGate, StayingConfig, Thresholds};
+use search::{SearchConfig, Step};
+use simulated::{EdgeKind, EdgeSpec, MarketSpec, SimulatedMarket};
 use std::cell::Cell;
 use std::sync::Arc;
 
-const DAY_MS: i64 = 86_400_000;
 const START_MS: i64 = 1_704_067_200_000;
 const FROM_MS: i64 = START_MS + 5 * DAY_MS;
 const SPLIT_MS: i64 = FROM_MS + 20 * DAY_MS;

@@ -3,8 +3,8 @@
 //! Holds the split in types. A [`Searchable`] is made by [`Split::cut`] alone and ends at the split; the candles of an
 //! [`Unseen`] are handed out only against a [`SeenUntil`] that ends before them.
 
-use crate::engine::{Costs, Engine, Window, WindowError};
-use crate::search::WindowEvaluator;
+use engine::{Costs, Engine, Window, WindowError};
+use search::WindowEvaluator;
 use serde::{Deserialize, Serialize};
 
 /// End of the newest candle that anything which shaped a strategy has seen: its own search window, those of its

@@ -8,17 +8,16 @@
 use super::{
     Immigrant, Numbers, Plan, SearchedP, SeenBefore, SeenUntil, Session, SessionState, Split, Standing, judge, level,
 };
-use crate::engine::{Costs, Engine, EvaluationError, Outcome, Wanted, Window, WindowError};
-use crate::lifecycle::{
+use candles::time::DAY_MS;
+use engine::{Costs, Engine, EvaluationError, Outcome, Wanted, Window, WindowError};
+use genome::{Strategy, random::Seed};
+use lifecycle::{
     Decision, EValues, Gate, GateEvidence, ShadowEvidence, State, StayingConfig, StayingDetectors, Thresholds,
     Transition, Verdict, results_in_risk,
 };
-use crate::search::Stopped;
-use genome::{Strategy, random::Seed};
+use search::Stopped;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-
-const DAY_MS: i64 = 86_400_000;
 
 /// How long each stretch of a trial is, days of candle time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

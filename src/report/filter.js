@@ -1,5 +1,7 @@
-const rows = [...document.getElementById("rows").rows], words = document.getElementById("words");
-const outcome = document.getElementById("outcome"), shown = document.getElementById("shown");
+const rows = [...document.getElementById("rows").rows];
+const words = document.getElementById("words");
+const outcome = document.getElementById("outcome");
+const shown = document.getElementById("shown");
 const filter = () => {
   const wanted = words.value.toLowerCase().split(/\s+/);
   const side = { "+": "g", "-": "l" }[outcome.value];
@@ -9,7 +11,7 @@ const filter = () => {
     row.hidden = (side && row.className !== side) || !wanted.every((word) => text.includes(word));
     count += row.hidden ? 0 : 1;
   }
-  shown.textContent = count + " of " + rows.length + " shown";
+  shown.textContent = `${count} of ${rows.length} shown`;
 };
 words.addEventListener("input", filter);
 outcome.addEventListener("change", filter);

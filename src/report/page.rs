@@ -9,7 +9,7 @@ use super::{
     trades,
     windows::{self, Window},
 };
-use crate::engine::Performance;
+use engine::Performance;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 const STYLE: &str = include_str!("style.css");
@@ -50,7 +50,7 @@ pub(super) fn page(report: &StrategyReport, proven: Option<&Proven>) -> Markup {
 
 fn head(report: &StrategyReport) -> Markup {
     let reason = report.disable_reason.map(|r| format!(" ({})", r.name())).unwrap_or_default();
-    let symbols: Vec<&str> = report.symbols.iter().map(crate::market::Symbol::as_str).collect();
+    let symbols: Vec<&str> = report.symbols.iter().map(candles::Symbol::as_str).collect();
     html! {
         header {
             h1 { (report.name) }
@@ -273,7 +273,7 @@ fn setup(report: &StrategyReport) -> Markup {
 }
 
 fn period_setup(period: &Period, s: &Setup) -> Markup {
-    let symbols: Vec<&str> = s.symbols.iter().map(crate::market::Symbol::as_str).collect();
+    let symbols: Vec<&str> = s.symbols.iter().map(candles::Symbol::as_str).collect();
     // Costs are plain numbers, which always have a JSON form.
     let costs = serde_json::to_string(&s.costs).unwrap_or_default();
     html! {

@@ -2,8 +2,9 @@
 //! fan of what days like these may lead to. Computed elsewhere; from what is stored where nobody did.
 
 use super::{Part, Period, chart, format};
-use crate::engine::{DailyEquity, Ledger, Trade};
-use crate::evidence::dossier::{Dossier, DossierConfig, FAN_QUANTILES, Figure, Material, Run, dossier, trade_returns};
+use candles::time::DAY_MS;
+use engine::{DailyEquity, Ledger, Trade};
+use evidence::dossier::{Dossier, DossierConfig, FAN_QUANTILES, Figure, Material, Run, dossier, trade_returns};
 use genome::random::Seed;
 use maud::{Markup, html};
 use serde::Serialize;
@@ -13,7 +14,6 @@ use std::fmt::Write;
 const PATHS: u64 = 2_000;
 /// Fewer daily returns say nothing.
 const LEAST_DAYS: usize = 20;
-const DAY_MS: i64 = 86_400_000;
 
 /// A dossier, and which days it is of.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -3,9 +3,9 @@
 //! Pure rendering: never checks a candle, never decides what is fit.
 
 use super::format;
-use crate::market::quality::{Finding, Severity};
-use crate::market::verify::SeriesCheck;
-use crate::market::{DataVerdict, Interval, MarketKind, Symbol};
+use candles::quality::{Finding, Severity};
+use candles::stored::SeriesCheck;
+use candles::{DataVerdict, Interval, MarketKind, Symbol};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use serde::Serialize;
 
@@ -44,7 +44,7 @@ pub struct DataQuality {
 
 impl From<&DataVerdict> for DataQuality {
     fn from(verdict: &DataVerdict) -> Self {
-        let of = |s: &crate::market::verdict::SymbolVerdict| SeriesQuality {
+        let of = |s: &candles::verdict::SymbolVerdict| SeriesQuality {
             market: verdict.market,
             symbol: s.symbol.clone(),
             interval: verdict.interval,

@@ -1,9 +1,9 @@
 //! The report as a reader has it: figures are there, nothing is fetched, nothing breaks out, nothing is too big.
 
 use super::*;
-use crate::engine::{ExitReason, MonthlyReturn, Side};
+use candles::time::DAY_MS;
+use engine::{ExitReason, MonthlyReturn, Side};
 
-const DAY_MS: i64 = 86_400_000;
 /// 2024-01-01.
 const T0: i64 = 1_704_067_200_000;
 

@@ -1,7 +1,7 @@
 //! Every trade as a row of a table that can be filtered.
 
 use super::{Period, format};
-use crate::engine::{ExitReason, Side, Trade};
+use engine::{ExitReason, Side, Trade};
 use maud::{Escaper, Markup, PreEscaped, html};
 use std::fmt::Write;
 

@@ -40,7 +40,7 @@ fn windows(period: &Period) -> Vec<Window> {
         let steps: Vec<f64> =
             days.windows(2).map(|pair| pair[1].equity / pair[0].equity.max(f64::MIN_POSITIVE) - 1.0).collect();
         let mut peak = 0.0_f64;
-        let fall = |deepest: f64, point: &crate::engine::DailyEquity| {
+        let fall = |deepest: f64, point: &engine::DailyEquity| {
             peak = peak.max(point.equity);
             deepest.min(point.equity / peak - 1.0)
         };
@@ -49,7 +49,7 @@ fn windows(period: &Period) -> Vec<Window> {
             from_ms: first.time_ms,
             to_ms: last.time_ms,
             total_return: last.equity / first.equity - 1.0,
-            sharpe_ratio: crate::engine::performance::sharpe_ratio(&steps),
+            sharpe_ratio: engine::performance::sharpe_ratio(&steps),
             max_drawdown: days.iter().fold(0.0, fall),
             trades: period.trades.iter().filter(|t| (first.time_ms..last.time_ms).contains(&t.exit_time_ms)).count(),
         });

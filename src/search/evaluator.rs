@@ -1,6 +1,6 @@
 //! What the search sees of the market: results, never candles.
 
-use crate::engine::{Costs, Engine, EvaluationError, Outcome, Wanted, Window};
+use engine::{Costs, Engine, EvaluationError, Outcome, Wanted, Window};
 use genome::Strategy;
 
 /// Evaluates strategies on whatever the search may look at, and on nothing else.

@@ -27,7 +27,7 @@
 //! from 9 are added as days, each losing what a trade risks. Nine, because a loss that is expected 9.2 times stays
 //! away with a chance of 1 in 10,000. Who already took 9 full losses is judged by what happened alone.
 
-use crate::engine::{Outcome, Stake};
+use engine::{Outcome, Stake};
 use serde::{Deserialize, Serialize};
 
 /// Each part of a fitness, 0 to 100.

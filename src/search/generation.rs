@@ -10,7 +10,7 @@ use super::archive::{self, Profile};
 use super::breed::{self, Plan};
 use super::fitness::{Sober, Yardstick, cases, time_blocks};
 use super::{Evaluator, Individual, Measured, Origin, SearchConfig, SearchState, Summary};
-use crate::engine::{EvaluationError, Outcome};
+use engine::{EvaluationError, Outcome};
 use genome::{Niche, Strategy, StrategyHash, random::Seed, variation::complexity};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap, HashSet};

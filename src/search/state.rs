@@ -1,7 +1,7 @@
 //! Everything a search is made of between two generations: what is stored, and resumed from to the bit.
 
 use super::{Components, Profile, SearchConfig};
-use crate::engine::Performance;
+use engine::Performance;
 use genome::{Strategy, StrategyHash, random::Seed};
 use serde::{Deserialize, Serialize};
 use std::collections::{HashSet, VecDeque};

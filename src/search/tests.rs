@@ -1,7 +1,7 @@
 //! A search against a toy market whose best strategies are known: it finds them, repeats itself, resumes, stays varied.
 
 use super::*;
-use crate::engine::{EvaluationError, Outcome, Performance};
+use engine::{EvaluationError, Outcome, Performance};
 use genome::{Comparison, IndicatorKind, Operand, Source, Strategy, random::Seed};
 use std::{
     cell::Cell,
@@ -178,7 +178,7 @@ fn stays_varied() {
     let chosen = champions(&state, 6);
     let niches: HashSet<_> = chosen.iter().map(|i| genome::Niche::of(&i.strategy)).collect();
     assert_eq!(niches.len(), 6);
-    let cells: HashSet<_> = state.archive.iter().map(|i| crate::search::Cell::of(i).unwrap()).collect();
+    let cells: HashSet<_> = state.archive.iter().map(|i| crate::Cell::of(i).unwrap()).collect();
     assert_eq!(cells.len(), state.archive.len(), "one a cell");
     let profiles: Vec<_> = state.archive.iter().map(|i| i.measured.clone().unwrap().profile.unwrap()).collect();
     for (i, one) in profiles.iter().enumerate() {
@@ -278,10 +278,8 @@ fn settings_are_checked_by_name() {
 
 mod fitness_parts {
     use super::*;
-    use crate::{
-        engine::Stake,
-        search::fitness::{Sober, Yardstick, cases, time_blocks},
-    };
+    use crate::fitness::{Sober, Yardstick, cases, time_blocks};
+    use engine::Stake;
 
     const YARDSTICK: Yardstick = Yardstick { min_trades: 10, max_complexity: 20.0 };
 
@@ -391,8 +389,8 @@ mod fitness_parts {
 
 mod operators {
     use super::*;
-    use crate::evidence::vectors::{assert_all_close, indices, load, rows};
-    use crate::search::selection::{Contestant, epsilons, lexicase, lexicase_pool, tournament};
+    use crate::selection::{Contestant, epsilons, lexicase, lexicase_pool, tournament};
+    use crate::vectors::{assert_all_close, indices, read, rows};
 
     fn contestants(results: &[Vec<Option<f64>>]) -> Vec<Contestant<'_>> {
         results.iter().enumerate().map(|(i, cases)| Contestant { fitness: i as f64, cases }).collect()
@@ -400,7 +398,7 @@ mod operators {
 
     #[test]
     fn lexicase_agrees_with_the_reference() {
-        let Some(v) = load("17_evolution/operators") else { return };
+        let v = read(include_str!("vectors/17_evolution/operators.json"));
         let results: Vec<Vec<Option<f64>>> =
             rows(&v["inputs"]["E"]).into_iter().map(|row| row.into_iter().map(Some).collect()).collect();
         let all = contestants(&results);

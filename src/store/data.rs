@@ -1,7 +1,7 @@
 //! What is known of the candles that results rest on: verdicts about windows. Judges nothing itself.
 
 use super::{Page, Store, StoreError};
-use crate::market::DataVerdict;
+use candles::DataVerdict;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use tokio_postgres::{Row, types::Json};

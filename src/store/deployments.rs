@@ -1,8 +1,8 @@
 //! Deployments of live strategies and their days. How large one is and when it grows is decided elsewhere.
 
 use super::{LeaseToken, Store, StoreError, Tx, audit, strategies, transaction::Params};
-use crate::lifecycle::{DeploymentStatus, Phase, RiskLimits};
 use chrono::{DateTime, NaiveDate, Utc};
+use lifecycle::{DeploymentStatus, Phase, RiskLimits};
 use serde::Serialize;
 use serde_json::json;
 use tokio_postgres::{Row, types::Json};

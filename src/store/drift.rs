@@ -2,8 +2,8 @@
 //! nothing itself.
 
 use super::{Page, Store, StoreError, Tx, audit, strategies, transaction::Params};
-use crate::lifecycle::{DriftAction, DriftKind, DriftSeverity};
 use chrono::{DateTime, Utc};
+use lifecycle::{DriftAction, DriftKind, DriftSeverity};
 use serde::Serialize;
 use serde_json::{Value, json};
 use tokio_postgres::Row;

@@ -2,9 +2,9 @@
 
 use super::audit_entries::{self, AuditRow};
 use super::{GenerationRow, Page, StatSource, Store, StoreError, Strategy, Tx, overview, strategies, uncount};
-use crate::engine::Performance;
-use crate::lifecycle::State;
 use chrono::{DateTime, Utc};
+use engine::Performance;
+use lifecycle::State;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio_postgres::{Row, types::Json};

@@ -1,8 +1,8 @@
 //! What operators ask about the whole: counts, totals and the newest generations, read in one snapshot each.
 
 use super::{OutboxDepth, Page, ProtocolTotals, Store, StoreError, Tx, outbox, protocol, strategies, uncount};
-use crate::lifecycle::State;
 use chrono::{DateTime, Utc};
+use lifecycle::State;
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;

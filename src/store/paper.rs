@@ -4,9 +4,9 @@ use super::{
     LeaseToken, Page, StatSource, Store, StoreError, Strategy, TradeRow, TransitionOutcome, TransitionRecord, Tx,
     strategies, transitions,
 };
-use crate::engine::{DailyEquity, ExitReason, Performance, Side, Trade};
-use crate::lifecycle::State;
 use chrono::{DateTime, Utc};
+use engine::{DailyEquity, ExitReason, Performance, Side, Trade};
+use lifecycle::State;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use tokio_postgres::{Row, types::Json};

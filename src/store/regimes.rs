@@ -1,9 +1,9 @@
 //! Market regimes by asset, in market time. Measures nothing.
 
 use super::{Store, StoreError, strategies, transaction::Params};
-use crate::evidence::regime::Regime;
-use crate::market::{MarketKind, Symbol};
+use candles::{MarketKind, Symbol};
 use chrono::{DateTime, Utc};
+use evidence::regime::Regime;
 use serde::Serialize;
 use tokio_postgres::Row;
 

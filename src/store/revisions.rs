@@ -4,10 +4,11 @@ use super::{
     LeaseToken, PaperPass, StatSource, Store, StoreError, TransitionRecord, Tx, audit, count, paper, strategies,
     transitions, uncount,
 };
-use crate::engine::Performance;
-use crate::market::cache::Part;
-use crate::market::{Interval, MarketKind, Symbol, budget::Held};
+use candles::stored::CandleRange;
+use candles::stored::Part;
+use candles::{Interval, MarketKind, Symbol};
 use chrono::{DateTime, Utc};
+use engine::Performance;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -240,7 +241,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn candles_in_use(&self) -> Result<Vec<Held>, StoreError> {
+    pub async fn candles_in_use(&self) -> Result<Vec<CandleRange>, StoreError> {
         self.transaction("candles_in_use", |tx| async move {
             let tx = &tx;
             let recipe = |parameters: &str, from: &str, end: &str| {
@@ -266,8 +267,8 @@ impl Store {
                 recipe("parameters", warm, &end("(extract(epoch from period_end) * 1000)::bigint")),
                 recipe("parameters", &format!("coalesce({warm}, from_ms)"), &end("to_ms")),
             );
-            let read = |row: &Row| -> Result<Held, StoreError> {
-                Ok(Held {
+            let read = |row: &Row| -> Result<CandleRange, StoreError> {
+                Ok(CandleRange {
                     market: strategies::parse(row, 0)?,
                     symbol: strategies::parse(row, 1)?,
                     interval: strategies::parse(row, 2)?,

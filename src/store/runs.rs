@@ -6,8 +6,8 @@ use super::{
     Page, Store, StoreError, Tx, count, dead_letters::names, paper::from_word, paper::word, strategies,
     transaction::Params, uncount,
 };
-use crate::engine::{ExitReason, Side, Trade};
 use chrono::{DateTime, Utc};
+use engine::{ExitReason, Side, Trade};
 use genome::random::Seed;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

@@ -1,8 +1,8 @@
 //! Scores: the judgement of a strategy as one number with its parts, and where that stands among all. Scores nothing.
 
 use super::{Page, Store, StoreError, Tx, strategies, transaction::Params};
-use crate::lifecycle::State;
 use chrono::{DateTime, NaiveDate, Utc};
+use lifecycle::State;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use tokio_postgres::{Row, types::Json};

@@ -1,8 +1,8 @@
 //! What the HTTP service stores: strategies that clients post, by number, and backtests with their whole ledgers.
 
 use super::{NewStrategy, Page, Store, StoreError, Strategy, Tx, count, strategies, uncount};
-use crate::engine::{DailyEquity, Performance, Trade};
 use chrono::{DateTime, Utc};
+use engine::{DailyEquity, Performance, Trade};
 use serde_json::Value;
 use tokio_postgres::{Row, types::Json};
 use uuid::Uuid;

@@ -6,9 +6,9 @@ use super::{
     sessions::{lock, must_run},
     strategies, transitions,
 };
-use crate::engine::{Performance, Trade};
-use crate::lifecycle::State;
 use chrono::DateTime;
+use engine::{Performance, Trade};
+use lifecycle::State;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio_postgres::types::Json;

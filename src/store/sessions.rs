@@ -4,7 +4,7 @@ use super::{
     DeadLetterKind, FinishReport, LeaseToken, NewDeadLetter, Store, StoreError, Tx, audit, count, dead_letters,
     dead_letters::names, seal, strategies,
 };
-use crate::market::{MarketKind, Symbol};
+use candles::{MarketKind, Symbol};
 use chrono::{DateTime, Utc};
 use genome::{Timeframe, random::Seed};
 use serde::{Deserialize, Serialize};

@@ -6,7 +6,7 @@ use genome::Timeframe;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::market::{MarketKind, Symbol};
+use candles::{MarketKind, Symbol};
 
 /// The newest candle of one feed.
 #[derive(Clone, Debug, PartialEq, Serialize)]

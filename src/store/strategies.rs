@@ -6,11 +6,11 @@ use super::{
     Deployment, PaperRun, Store, StoreError, TransitionRow, Tx, audit, dead_letters::names, deployments, paper, seal,
     transitions,
 };
-use crate::engine::{Performance, Trade};
-use crate::lifecycle::{DisableReason, State};
-use crate::market::{MarketKind, Symbol};
+use candles::{MarketKind, Symbol};
 use chrono::{DateTime, Utc};
+use engine::{Performance, Trade};
 use genome::Timeframe;
+use lifecycle::{DisableReason, State};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::str::FromStr;

@@ -4,8 +4,8 @@
 //! Whether a transition is right is not asked here.
 
 use super::{LeaseToken, NewEvent, Page, Store, StoreError, Tx, audit, outbox, paper, strategies};
-use crate::lifecycle::{Decision, DisableReason, State, Transition, Verdict};
 use chrono::{DateTime, Utc};
+use lifecycle::{Decision, DisableReason, State, Transition, Verdict};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;

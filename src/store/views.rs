@@ -1,8 +1,8 @@
 //! What is read of many tables at once: proven strategies, and the materialised views that the daemon refreshes.
 
 use super::{Page, Store, StoreError, strategies};
-use crate::lifecycle::State;
 use chrono::{DateTime, NaiveDate, Utc};
+use lifecycle::State;
 use serde::Serialize;
 use tokio_postgres::Row;
 use uuid::Uuid;

@@ -2,7 +2,7 @@
 
 use crate::support::{Sandbox, market};
 use serde_json::Value;
-use sg_ai::market::simulated::EdgeKind;
+use simulated::EdgeKind;
 
 const ARGS: &[&str] = &[
     "rehearse",

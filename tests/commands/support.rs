@@ -1,18 +1,16 @@
 //! A data directory with simulated candles, and the binary.
 
+pub(crate) use candles::time::DAY_MS;
+use candles::{Interval, MarketKind, Symbol};
 use genome::random::Seed;
+use market::{CandleCache, cache::Provenance};
 use serde_json::Value;
-use sg_ai::market::{
-    CandleCache, Interval, MarketKind, Symbol,
-    cache::Provenance,
-    simulated::{EdgeKind, EdgeSpec, MarketSpec, SimulatedMarket},
-};
+use simulated::{EdgeKind, EdgeSpec, MarketSpec, SimulatedMarket};
 use std::process::{Command, Output};
 use tempfile::TempDir;
 
 /// 2024-01-01.
 pub(crate) const START_MS: i64 = 1_704_067_200_000;
-pub(crate) const DAY_MS: i64 = 86_400_000;
 
 pub(crate) fn symbols() -> Vec<Symbol> {
     ["BTCUSDT", "ETHUSDT"].map(|s| s.parse().unwrap()).to_vec()

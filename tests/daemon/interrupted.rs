@@ -1,12 +1,11 @@
 //! A search that is killed in the middle finds what one finds that never was; paper trading decides the same.
 
 use crate::{books, process::wait_for, stage::Stage};
+use candles::time::DAY_MS;
 use genome::random::Seed;
 use rand::RngExt;
 use std::time::Duration;
 use tokio_postgres::Client;
-
-const DAY_MS: i64 = 86_400_000;
 
 /// What the first session found: everything but ids and wall times.
 const FOUND: &str = "select s.genome_hash, s.name, s.generation, s.parent_hashes::text, s.state,

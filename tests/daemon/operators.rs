@@ -6,13 +6,11 @@ use crate::{
     stage::Stage,
     support::{self, TestDatabase},
 };
+use market::simulator::{FaultKind, FaultSpec};
 use secrecy::SecretString;
 use serde_json::Value;
-use sg_ai::{
-    market::simulated::{FaultKind, FaultSpec},
-    store::embedded::EmbeddedServer,
-};
 use std::{collections::BTreeSet, time::Duration};
+use store::embedded::EmbeddedServer;
 
 const DAY_PER_SECOND: f64 = 86_400.0;
 

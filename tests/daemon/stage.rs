@@ -5,18 +5,17 @@ use crate::{
     support::{self, TestDatabase},
     webhooks::Webhooks,
 };
+use candles::Symbol;
+use candles::time::DAY_MS;
 use genome::random::Seed;
+use market::simulator::{ExchangeConfig, SimulatedExchange};
 use secrecy::ExposeSecret;
 use serde_json::Value;
-use sg_ai::market::{
-    Symbol,
-    simulated::{EdgeKind, EdgeSpec, ExchangeConfig, MarketSpec, SimulatedExchange},
-};
+use simulated::{EdgeKind, EdgeSpec, MarketSpec};
 use std::{collections::BTreeMap, process::Command};
 use tempfile::TempDir;
 use tokio_postgres::Client;
 
-const DAY_MS: i64 = 86_400_000;
 /// 2025-01-01, where the exchange's clock starts.
 pub(crate) const NOW_MS: i64 = 1_735_689_600_000;
 const HISTORY_DAYS: i64 = 46;

@@ -5,9 +5,8 @@ use crate::{
     process::wait_for,
     stage::{NOW_MS, Stage},
 };
-use sg_ai::market::simulated::{FaultKind, FaultSpec};
-
-const DAY_MS: i64 = 86_400_000;
+use candles::time::DAY_MS;
+use market::simulator::{FaultKind, FaultSpec};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn candles_full_of_holes_move_no_strategy() {

@@ -8,6 +8,11 @@ use crate::{
     plain,
     support::{START_MS, candle, compare, indicator, number, percent, price},
 };
+use candles::{Candle, CandleSeries, MarketKind, interval};
+use engine::{
+    Costs, DailyEquity, Engine, EngineConfig, FundingRate, Outcome, Performance, Slippage, SymbolRun, SymbolWindow,
+    Trade, Wanted, Window,
+};
 use genome::{
     Comparison, Distance, Filters, IndicatorKind, Operand, PartialTakeProfit, PriceField, Recovery, Rule, Size,
     Strategy, Timeframe,
@@ -15,13 +20,6 @@ use genome::{
     variation::{self, VariationConfig},
 };
 use rand::{Rng, RngExt};
-use sg_ai::{
-    engine::{
-        Costs, DailyEquity, Engine, EngineConfig, FundingRate, Outcome, Performance, Slippage, SymbolRun, SymbolWindow,
-        Trade, Wanted, Window,
-    },
-    market::{Candle, CandleSeries, MarketKind, interval},
-};
 use std::sync::Arc;
 
 const CAPITAL: f64 = 10_000.0;
@@ -364,8 +362,7 @@ fn a_longer_window_changes_nothing_but_the_open_position() {
         let mut before = run(280);
         for n in 281..300 {
             let after = run(n);
-            let still_open =
-                before.trades.last().is_some_and(|t| t.exit_reason == sg_ai::engine::ExitReason::EndOfWindow);
+            let still_open = before.trades.last().is_some_and(|t| t.exit_reason == engine::ExitReason::EndOfWindow);
             let settled = before.trades.len() - usize::from(still_open);
             closed += settled;
             let bits = |trades: &[Trade]| trades.iter().map(trade_bits).collect::<Vec<_>>();

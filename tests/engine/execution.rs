@@ -3,21 +3,19 @@
 use crate::support::{
     START_MS, candle, candles, close_is, indicator, long_only, number, percent, price, symbol_window, window,
 };
+use candles::CandleSeries;
+use candles::time::HOUR_MS;
+use engine::{
+    Costs, Engine, EngineConfig, EvaluationError, ExitReason, FundingRate, MAX_SLIPPAGE_FRACTION, Outcome, Side,
+    Slippage, SymbolWindow, Trade, Wanted,
+};
 use genome::{
     Comparison::{Above, Below},
     Distance, IndicatorKind, Number, Operand, PartialTakeProfit, PriceField, Recovery, Rule, SideRules, Size, Strategy,
     Timeframe,
 };
-use sg_ai::{
-    engine::{
-        Costs, Engine, EngineConfig, EvaluationError, ExitReason, FundingRate, MAX_SLIPPAGE_FRACTION, Outcome, Side,
-        Slippage, SymbolWindow, Trade, Wanted,
-    },
-    market::CandleSeries,
-};
 use std::sync::Arc;
 
-const HOUR_MS: i64 = 3_600_000;
 const FREE: Costs =
     Costs { fee_fraction: 0.0, slippage: Slippage::Fixed { bps: 0.0 }, maintenance_margin_fraction: 0.005 };
 

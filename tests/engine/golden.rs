@@ -2,14 +2,12 @@
 //! the engine.
 
 use crate::support::{candle, compare, indicator, number, percent, price, read_zip, shared, symbol_window, window};
+use candles::CandleSeries;
+use engine::{Costs, Engine, EngineConfig, Slippage, Wanted};
 use genome::{
     Comparison::{Above, Below, CrossesAbove, CrossesBelow},
     Distance, Filters, IndicatorKind, Operand, PriceField, RiskPlan, Rule, Series, SideRules, Size, Strategy,
     Timeframe,
-};
-use sg_ai::{
-    engine::{Costs, Engine, EngineConfig, Slippage, Wanted},
-    market::CandleSeries,
 };
 use std::path::PathBuf;
 

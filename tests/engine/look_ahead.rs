@@ -5,13 +5,11 @@ use crate::{
     agreement::{candles, series, trade_bits},
     support::{START_MS, compare, number},
 };
+use candles::{Candle, MarketKind, interval};
+use engine::{Costs, Engine, EngineConfig, SymbolWindow, Trade, Wanted, Window, columns::compute_column};
 use genome::{
     Comparison, Indicator, IndicatorKind, Operand, PriceField, Rule, Series, SideRules, Source, Strategy, Timeframe,
     random::Seed,
-};
-use sg_ai::{
-    engine::{Costs, Engine, EngineConfig, SymbolWindow, Trade, Wanted, Window, columns::compute_column},
-    market::{Candle, MarketKind, interval},
 };
 use std::sync::Arc;
 

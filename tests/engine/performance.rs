@@ -1,7 +1,7 @@
 //! Formulas against values computed elsewhere.
 
 use crate::support::shared;
-use sg_ai::engine::performance::{
+use engine::performance::{
     cagr, max_drawdown, mean, profit_factor, sharpe_ratio, sortino_ratio, t_statistic, win_rate,
 };
 

@@ -5,11 +5,9 @@ use crate::{
     agreement::{assert_agrees, strategy},
     support::{read_zip, shared},
 };
+use candles::{CandleSeries, MarketKind};
+use engine::{Costs, Engine, EngineConfig, Slippage, SymbolWindow, Wanted, Window};
 use genome::{Strategy, Timeframe, random::Seed};
-use sg_ai::{
-    engine::{Costs, Engine, EngineConfig, Slippage, SymbolWindow, Wanted, Window},
-    market::{CandleSeries, MarketKind},
-};
 use std::sync::Arc;
 
 /// Strategies tried.

@@ -6,8 +6,8 @@
 //! engine keeps cash and units, the definition multiplies equity.
 
 use crate::support::{compare, indicator, long_only, number, percent, read_zip, shared, symbol_window, window};
+use engine::{Costs, Engine, EngineConfig, Wanted};
 use genome::{Comparison, IndicatorKind, Operand, Rule, Timeframe};
-use sg_ai::engine::{Costs, Engine, EngineConfig, Wanted};
 use std::{collections::BTreeMap, path::Path};
 
 pub(crate) fn strategy(row: &csv::StringRecord) -> genome::Strategy {

@@ -1,12 +1,10 @@
 //! Candles, strategies and files for the engine's tests.
 
+use candles::{Candle, CandleSeries, Interval, MarketKind, interval};
+use engine::{SymbolWindow, Window};
 use genome::{
     Comparison, Condition, Distance, Indicator, IndicatorKind, Number, Operand, PriceField, Rule, Series, SideRules,
     Source, Strategy, Timeframe,
-};
-use sg_ai::{
-    engine::{SymbolWindow, Window},
-    market::{Candle, CandleSeries, Interval, MarketKind, interval},
 };
 use std::{
     path::{Path, PathBuf},

@@ -9,7 +9,11 @@ usage: python3 cross_with_trend.py small | btc
   small  writes small_candles.csv (a seeded random walk) and small_trades.csv
   btc    reads the Binance dumps of BTCUSDT, 2024-04 to 2024-06, in ../../../shared/market, writes btc_trades.csv
 """
-import csv, io, os, sys, zipfile
+import csv
+import io
+import os
+import sys
+import zipfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 QUARTER, HOUR = 900_000, 3_600_000
@@ -110,8 +114,10 @@ def main(which):
             side = 1 if cross_up and c[s] > trend[s] else -1 if cross_down and c[s] < trend[s] else 0
             if side and side != left:
                 entry = o[i] * (1 + slip * side)
-                pos = dict(side=side, entry=entry, time=t[i], index=i, units=0.9 * cash / (entry * (1 + fee)),
-                           stop=entry * (1 - 0.012 * side), why="stop_loss", target=entry + side * 3 * atr[s])
+                pos = {
+                    "side": side, "entry": entry, "time": t[i], "index": i, "units": 0.9 * cash / (entry * (1 + fee)),
+                    "stop": entry * (1 - 0.012 * side), "why": "stop_loss", "target": entry + side * 3 * atr[s],
+                }
         if pos:
             side = pos["side"]
             worst, best = (l[i], h[i]) if side == 1 else (h[i], l[i])

@@ -1,7 +1,7 @@
 //! Seeded candles of many characters, and indicators with random parameters.
 
+use candles::{Candle, CandleSeries, Interval, interval};
 use genome::{Indicator, IndicatorKind, Number};
-use sg_ai::market::{Candle, CandleSeries, Interval, interval};
 
 /// 2024-01-30 00:00 UTC, a Tuesday: a month and weeks end soon.
 pub(crate) const START_MS: i64 = 1_706_572_800_000;

@@ -1,10 +1,10 @@
 //! Each indicator by its plain definition, window by window, and the engine's columns against it.
 
 use super::candles::{Dice, Flavour, random_candles, random_indicator, series};
+use candles::{Candle, Interval};
+use engine::indicator::compute;
 use genome::{Indicator, IndicatorKind as Kind, Scale};
 use proptest::prelude::*;
-use sg_ai::engine::indicator::compute;
-use sg_ai::market::{Candle, Interval};
 
 type Values = Vec<Option<f64>>;
 

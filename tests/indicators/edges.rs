@@ -1,10 +1,10 @@
 //! Where values begin, how far they reach, and what they are where nothing moves, trades or exists.
 
 use super::candles::{Dice, Flavour, START_MS, indicator, random_candles, random_indicator, series};
+use candles::{Candle, CandleSeries, Interval};
+use engine::indicator::{Column, compute};
 use genome::{Indicator, IndicatorKind as Kind, Scale};
 use proptest::prelude::*;
-use sg_ai::engine::indicator::{Column, compute};
-use sg_ai::market::{Candle, CandleSeries, Interval};
 
 /// The documented index of the first defined value. For levels that wait for something to happen, the earliest.
 fn warm_up(indicator: &Indicator) -> usize {

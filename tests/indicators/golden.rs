@@ -1,9 +1,9 @@
 //! Every indicator over 60 candles of one seed, kept as text: a change of any value shows in review.
 
 use super::candles::{Flavour, indicator, random_candles, series};
+use candles::Interval;
+use engine::indicator::compute;
 use genome::IndicatorKind as Kind;
-use sg_ai::engine::indicator::compute;
-use sg_ai::market::Interval;
 use std::fmt::Write as _;
 
 #[test]

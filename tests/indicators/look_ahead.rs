@@ -2,10 +2,13 @@
 //! there keeps its bits. Incremental equals batch follows. Planted leaks show that the check catches them.
 
 use super::candles::{Dice, Flavour, indicator, random_candles, random_indicator, series};
+use candles::{Candle, CandleSeries, Interval, resample::resample};
+use engine::{
+    columns,
+    indicator::{Column, compute},
+};
 use genome::{IndicatorKind, PriceField, Series, Source, Timeframe};
 use proptest::prelude::*;
-use sg_ai::engine::{columns, indicator::Column, indicator::compute};
-use sg_ai::market::{Candle, CandleSeries, Interval, resample::resample};
 
 /// Candles with three futures after `cut`: as they are, none, and another one.
 struct Futures {

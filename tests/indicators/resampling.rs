@@ -1,12 +1,11 @@
 //! Coarser candles against their definition, and against coarser candles made in two steps.
 
 use super::candles::{Flavour, START_MS, random_candles, series};
+use candles::resample::{ResampleError, can_resample, resample};
+use candles::time::HOUR_MS;
+use candles::{Candle, CandleSeries, Interval, interval};
 use proptest::prelude::*;
-use sg_ai::market::resample::{ResampleError, can_resample, resample};
-use sg_ai::market::{Candle, CandleSeries, Interval, interval};
 use std::collections::BTreeMap;
-
-const HOUR_MS: i64 = 3_600_000;
 
 /// Groups by the coarse open time, drops an unknown beginning and an open end, and adds up.
 fn by_definition(candles: &[Candle], to: Interval) -> Vec<Candle> {

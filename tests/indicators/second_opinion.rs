@@ -1,10 +1,10 @@
 //! Against kand, an independent library, over several thousand candles.
 
 use super::candles::{Flavour, indicator, random_candles, series};
+use candles::{CandleSeries, Interval};
+use engine::indicator::compute;
 use genome::IndicatorKind as Kind;
 use kand::ohlcv;
-use sg_ai::engine::indicator::compute;
-use sg_ai::market::{CandleSeries, Interval};
 
 const LEN: usize = 5_000;
 

@@ -1,10 +1,10 @@
 //! A series on a higher timeframe against its definition: what a trader could have read at each base candle's close.
 
 use super::candles::{Flavour, START_MS, indicator, random_candles, series};
+use candles::{Interval, interval, resample::resample};
+use engine::columns::{compute_column, source_column};
 use genome::{IndicatorKind as Kind, PriceField, Series, Source, Timeframe};
 use proptest::prelude::*;
-use sg_ai::engine::columns::{compute_column, source_column};
-use sg_ai::market::{Interval, interval, resample::resample};
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]

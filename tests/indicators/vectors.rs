@@ -1,9 +1,9 @@
 //! Against TA-Lib 0.8 and the regime vectors, where the shared vectors lie beside the project.
 
 use super::candles::{START_MS, indicator, series};
+use candles::{Candle, CandleSeries, Interval};
+use engine::indicator::compute;
 use genome::IndicatorKind as Kind;
-use sg_ai::engine::indicator::compute;
-use sg_ai::market::{Candle, CandleSeries, Interval};
 use std::path::Path;
 
 fn vectors(path: &str) -> Option<serde_json::Value> {
@@ -43,7 +43,7 @@ fn candles_of(rows: impl Iterator<Item = [f64; 5]>) -> CandleSeries {
 }
 
 /// Compares where the vector is defined, `shift` candles later.
-fn assert_equal(name: &str, got: &sg_ai::engine::indicator::Column, expected: &[Option<f64>], shift: usize, tol: f64) {
+fn assert_equal(name: &str, got: &engine::indicator::Column, expected: &[Option<f64>], shift: usize, tol: f64) {
     let mut compared = 0;
     for (i, expected) in expected.iter().enumerate().filter(|(i, _)| i + shift < got.len()) {
         let Some(expected) = expected else { continue };

@@ -3,8 +3,9 @@
 use crate::s3;
 use crate::support::{APRIL_MS, provenance, run, symbol};
 use axum::body::Bytes;
-use sg_ai::market::cache::CandleCache;
-use sg_ai::market::{Interval, MarketConfig, MarketKind, snapshot};
+use candles::{Interval, MarketKind};
+use market::cache::CandleCache;
+use market::{MarketConfig, snapshot};
 
 #[tokio::test]
 async fn a_bucket_holds_what_a_directory_holds() {

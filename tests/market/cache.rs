@@ -1,10 +1,10 @@
 //! The candle cache: what is written is read, and nothing else.
 
 use crate::support::{APRIL_MS, QUARTER_MS, candle, provenance, run, symbol};
+use candles::resample::resample;
+use candles::{CandleSeries, FundingRate, Interval, MarketKind};
+use market::cache::{CacheError, CandleCache, content_sha256};
 use proptest::prelude::*;
-use sg_ai::market::cache::{CacheError, CandleCache, content_sha256};
-use sg_ai::market::resample::resample;
-use sg_ai::market::{CandleSeries, FundingRate, Interval, MarketKind};
 use std::path::Path;
 use std::process::Command;
 

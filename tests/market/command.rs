@@ -1,7 +1,7 @@
 //! `sg-ai data` as a person or a script meets it.
 
 use crate::support::{APRIL_MS, csv_of, put, run, zip_of};
-use sg_ai::market::Interval;
+use candles::Interval;
 use std::path::Path;
 use std::process::{Command, Output};
 

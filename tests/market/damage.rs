@@ -6,10 +6,11 @@
 #![allow(clippy::print_stdout)]
 
 use crate::support::{APRIL_MS, csv_of, put, run, symbol, zip_of};
-use sg_ai::market::dumps::{ImportOptions, find_archives, import};
-use sg_ai::market::quality::{FindingKind, QualityPolicy};
-use sg_ai::market::verify::verify;
-use sg_ai::market::{CandleCache, Interval, MarketKind};
+use candles::quality::{FindingKind, QualityPolicy};
+use candles::{Interval, MarketKind};
+use market::CandleCache;
+use market::dumps::{ImportOptions, find_archives, import};
+use market::verify::verify;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 

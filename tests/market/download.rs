@@ -1,19 +1,21 @@
 //! Downloads from a simulated exchange: archives and REST, faults, interruptions, limits.
 
 use crate::support::symbol;
+use candles::time::DAY_MS;
+use candles::{Interval, MarketKind};
 use genome::random::Seed;
-use sg_ai::market::cache::CandleCache;
-use sg_ai::market::download::{Downloader, SeriesPlan, SeriesReport, Wanted};
-use sg_ai::market::simulated::{ExchangeConfig, FaultKind, FaultSpec, LimitSpec, MarketSpec, SimulatedExchange};
-use sg_ai::market::snapshot::{self, MonthChange};
-use sg_ai::market::{Binance, Interval, MarketConfig, MarketKind};
+use market::cache::CandleCache;
+use market::download::{Downloader, SeriesPlan, SeriesReport, Wanted};
+use market::simulator::{ExchangeConfig, FaultKind, FaultSpec, LimitSpec, SimulatedExchange};
+use market::snapshot::{self, MonthChange};
+use market::{Binance, MarketConfig};
+use simulated::MarketSpec;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
 const SPOT: MarketKind = MarketKind::Spot;
 const M15: Interval = Interval::M15;
-const DAY_MS: i64 = 86_400_000;
 /// 2024-11-20: the archives of November and December have ms, those of January us.
 const START_MS: i64 = 1_732_060_800_000;
 /// 2025-02-10 and some minutes.
@@ -71,7 +73,7 @@ impl Room {
     async fn assert_complete(&self, market: MarketKind, interval: Interval) {
         for name in ["BTCUSDT", "ETHUSDT"] {
             let stored = self.cache.load_stored(market, &symbol(name), interval, 0, i64::MAX).await.unwrap();
-            let end_ms = sg_ai::market::interval::open_time_ms(interval, NOW_MS);
+            let end_ms = candles::interval::open_time_ms(interval, NOW_MS);
             let truth = self.exchange.market().candles(&symbol(name), interval, START_MS, end_ms).unwrap();
             assert_eq!(stored.len(), truth.len(), "{name}");
             assert_eq!((stored.opens(), stored.closes()), (truth.opens(), truth.closes()), "{name}");

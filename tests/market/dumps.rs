@@ -1,12 +1,10 @@
 //! Dump archives: names, checksums, both time units, and what is wrong with some.
 
 use crate::support::{APRIL_MS, QUARTER_MS, csv_of, put, run, symbol, zip_of};
+use candles::{CandleSeries, Interval, MarketKind};
+use market::cache::CandleCache;
+use market::dumps::{DumpError, DumpName, ImportOptions, ImportReport, find_archives, import, read_archive, read_csv};
 use proptest::prelude::*;
-use sg_ai::market::cache::CandleCache;
-use sg_ai::market::dumps::{
-    DumpError, DumpName, ImportOptions, ImportReport, find_archives, import, read_archive, read_csv,
-};
-use sg_ai::market::{CandleSeries, Interval, MarketKind};
 use std::path::Path;
 
 const NAME: &str = "BTCUSDT-15m-2024-04.zip";

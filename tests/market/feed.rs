@@ -2,11 +2,10 @@
 
 use crate::support::{APRIL_MS, QUARTER_MS, candle, symbol};
 use async_trait::async_trait;
-use sg_ai::market::cache::CandleCache;
-use sg_ai::market::feed::Feed;
-use sg_ai::market::{
-    Candle, Exchange, ExchangeError, ExchangeInfo, FundingRate, Interval, MarketConfig, MarketKind, Symbol, interval,
-};
+use candles::{Candle, FundingRate, Interval, MarketKind, Symbol, interval};
+use market::cache::CandleCache;
+use market::feed::Feed;
+use market::{Exchange, ExchangeError, ExchangeInfo, MarketConfig};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
@@ -123,7 +122,7 @@ fn room(closed: i64) -> Room {
 }
 
 impl Room {
-    async fn refresh(&self) -> sg_ai::market::feed::SymbolFreshness {
+    async fn refresh(&self) -> market::feed::SymbolFreshness {
         self.feed.refresh(UM, &[symbol("BTCUSDT")], M15, APRIL_MS).await.remove(0)
     }
 

@@ -3,11 +3,10 @@
 use crate::support::{APRIL_MS, QUARTER_MS, run};
 use arrow_array::{ArrayRef, Float64Array, RecordBatch, TimestampMillisecondArray};
 use arrow_schema::{DataType, Field, Schema, TimeUnit};
+use candles::{CandleSeries, Interval, MarketKind};
+use market::CandleCache;
+use market::foreign::{Column, ForeignError, ForeignOptions, Mapping, TimeFormat, find_files, import_foreign, read};
 use proptest::prelude::*;
-use sg_ai::market::foreign::{
-    Column, ForeignError, ForeignOptions, Mapping, TimeFormat, find_files, import_foreign, read,
-};
-use sg_ai::market::{CandleCache, CandleSeries, Interval, MarketKind};
 use std::sync::Arc;
 
 const M15: Interval = Interval::M15;
@@ -38,7 +37,7 @@ fn mt5(series: &CandleSeries, offset_ms: i64) -> String {
 fn feather(series: &CandleSeries) -> Vec<u8> {
     let rows: Vec<_> = series.candles().collect();
     let times = TimestampMillisecondArray::from_iter_values(rows.iter().map(|c| c.open_time_ms)).with_timezone("UTC");
-    let floats = |value: fn(&sg_ai::market::Candle) -> f64| -> ArrayRef {
+    let floats = |value: fn(&candles::Candle) -> f64| -> ArrayRef {
         Arc::new(Float64Array::from_iter_values(rows.iter().map(value)))
     };
     let columns: Vec<ArrayRef> = vec![
@@ -177,6 +176,6 @@ proptest! {
     #[test]
     fn rows_that_nearly_are_candles_never_panic(json in r#"\[(\[(-?[0-9]{1,20}|null|"x"|1e400|0.5)(,(-?[0-9]{1,20}|null|"7")){0,7}\],?){0,8}\]"#) {
         let _ = read(json.as_bytes(), &built_in("freqtrade_json"), M15);
-        let _ = sg_ai::market::stream::read_event(&json);
+        let _ = market::stream::read_event(&json);
     }
 }

@@ -1,12 +1,12 @@
 //! Quality checks: what is found in spoilt candles, and nothing in good ones.
 
 use crate::support::{APRIL_MS, QUARTER_MS, candle, provenance, run, symbol};
+use candles::agreement::Agreement;
+use candles::quality::{FindingKind, QualityPolicy, Severity, check_rows, check_series, gaps};
+use candles::{Candle, CandleSeries, Interval, Judged, MarketKind, fit_for_evidence};
+use market::cache::CandleCache;
+use market::verify::verify;
 use proptest::prelude::*;
-use sg_ai::market::agreement::Agreement;
-use sg_ai::market::cache::CandleCache;
-use sg_ai::market::quality::{FindingKind, QualityPolicy, Severity, check_rows, check_series, gaps};
-use sg_ai::market::verify::verify;
-use sg_ai::market::{Candle, CandleSeries, Interval, Judged, MarketKind, fit_for_evidence};
 
 const M15: Interval = Interval::M15;
 
@@ -144,7 +144,7 @@ proptest! {
 }
 
 /// The window's verdict for one symbol's candles.
-fn verdict(rows: &[Candle], (from_ms, to_ms): (i64, i64)) -> sg_ai::market::DataVerdict {
+fn verdict(rows: &[Candle], (from_ms, to_ms): (i64, i64)) -> candles::DataVerdict {
     let series = CandleSeries::from_candles(M15, rows).unwrap();
     let symbol = symbol("BTCUSDT");
     let judged = Judged { symbol: &symbol, candles: &series, finer: None };
@@ -180,13 +180,13 @@ fn a_verdict_survives_its_json() {
     let rows = rows();
     let judged = verdict(&rows[..1_000], (APRIL_MS, APRIL_MS + 2_000 * QUARTER_MS));
     let text = serde_json::to_string(&judged).unwrap();
-    assert_eq!(serde_json::from_str::<sg_ai::market::DataVerdict>(&text).unwrap(), judged);
+    assert_eq!(serde_json::from_str::<candles::DataVerdict>(&text).unwrap(), judged);
 }
 
 #[test]
 fn intervals_that_tell_another_story_are_found() {
     let fine = run(Interval::M1, APRIL_MS, 15 * 400, 1);
-    let coarse = sg_ai::market::resample::resample(&fine, M15).unwrap();
+    let coarse = candles::resample::resample(&fine, M15).unwrap();
     let policy = QualityPolicy { max_disagreeing_fraction: 0.01, ..QualityPolicy::default() };
     let compare = |damage: &dyn Fn(&mut Vec<Candle>)| {
         let mut rows: Vec<Candle> = coarse.candles().collect();
@@ -213,7 +213,7 @@ async fn stored_intervals_are_held_against_each_other() {
     let cache = CandleCache::open(dir.path()).unwrap();
     let btc = symbol("BTCUSDT");
     let fine = run(Interval::M1, APRIL_MS, 60 * 24 * 40, 1);
-    let mut hours: Vec<Candle> = sg_ai::market::resample::resample(&fine, Interval::H1).unwrap().candles().collect();
+    let mut hours: Vec<Candle> = candles::resample::resample(&fine, Interval::H1).unwrap().candles().collect();
     hours[800].close = hours[800].low;
     let hours = CandleSeries::from_candles(Interval::H1, &hours).unwrap();
     for series in [&fine, &hours] {

@@ -5,10 +5,12 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{Response, StatusCode};
+use candles::{Candle, Interval, MarketKind};
 use genome::random::Seed;
+use market::simulator::{ExchangeConfig, FaultKind, FaultSpec, LimitSpec, SimulatedExchange};
+use market::{Binance, Exchange, ExchangeError, MarketConfig};
 use rand::RngExt;
-use sg_ai::market::simulated::{ExchangeConfig, FaultKind, FaultSpec, LimitSpec, MarketSpec, SimulatedExchange};
-use sg_ai::market::{Binance, Candle, Exchange, ExchangeError, Interval, MarketConfig, MarketKind};
+use simulated::MarketSpec;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 

@@ -1,11 +1,14 @@
 //! The live tail against a simulated exchange: closed candles only, refusals, gaps.
 
 use crate::support::symbol;
+use candles::tail::TailState;
+use candles::{Interval, MarketKind};
 use genome::random::Seed;
-use sg_ai::market::cache::CandleCache;
-use sg_ai::market::simulated::{ExchangeConfig, FaultKind, FaultSpec, MarketSpec, SimulatedExchange};
-use sg_ai::market::stream::{Follow, Tail, TailState, read_event};
-use sg_ai::market::{Binance, Feed, Interval, MarketConfig, MarketKind};
+use market::cache::CandleCache;
+use market::simulator::{ExchangeConfig, FaultKind, FaultSpec, SimulatedExchange};
+use market::stream::{Follow, Tail, read_event};
+use market::{Binance, Feed, MarketConfig};
+use simulated::MarketSpec;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -57,7 +60,7 @@ async fn closed_candles_arrive_refusals_are_survived_and_gaps_are_filled() {
     exchange.clock().advance(3 * QUARTER_MS);
     let following = tokio::spawn(async move { tail.run(&until).await });
     let caught_up = async |what: &str| {
-        let end_ms = sg_ai::market::interval::open_time_ms(M15, exchange.clock().now_ms());
+        let end_ms = candles::interval::open_time_ms(M15, exchange.clock().now_ms());
         let complete = async {
             loop {
                 let mut newest = i64::MAX;
@@ -92,7 +95,7 @@ async fn closed_candles_arrive_refusals_are_survived_and_gaps_are_filled() {
     };
     tokio::time::timeout(Duration::from_secs(60), counted).await.expect("six candles told");
     let told = state.now();
-    let end_ms = sg_ai::market::interval::open_time_ms(M15, exchange.clock().now_ms());
+    let end_ms = candles::interval::open_time_ms(M15, exchange.clock().now_ms());
     assert_eq!((told.connected, told.reconnects, told.candles), (true, 2, 6), "{told:?}");
     assert_eq!((told.last_candle_ms, told.error), (Some(end_ms - 1), None));
     stop.cancel();

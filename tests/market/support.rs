@@ -1,6 +1,7 @@
 //! Candles to test with.
 
-use sg_ai::market::{Candle, CandleSeries, Interval, Provenance, Symbol, interval};
+use candles::{Candle, CandleSeries, Interval, Symbol, interval};
+use market::Provenance;
 use sha2::{Digest, Sha256};
 use std::io::Write;
 use std::path::{Path, PathBuf};

@@ -7,11 +7,9 @@ pub(crate) mod performance;
 mod signal;
 mod trader;
 
+use candles::{CandleSeries, resample};
+use engine::{Costs, DailyEquity, EvaluationError, SymbolRun, Window};
 use genome::Strategy;
-use sg_ai::{
-    engine::{Costs, DailyEquity, EvaluationError, SymbolRun, Window},
-    market::{CandleSeries, resample},
-};
 use std::borrow::Cow;
 
 /// Trades and equity, candle by candle, of one strategy's sleeve on the window's symbol number `symbol`.

@@ -1,9 +1,8 @@
 //! Performance as the definitions say it, from a list of trades and a curve of equity: each number by itself, each sum
 //! the standard library's.
 
-use sg_ai::engine::{CalendarMonth, DailyEquity, MonthlyReturn, Performance, Trade};
-
-const DAY_MS: i64 = 86_400_000;
+use candles::time::DAY_MS;
+use engine::{CalendarMonth, DailyEquity, MonthlyReturn, Performance, Trade};
 
 fn finite(value: f64) -> Option<f64> {
     value.is_finite().then_some(value)
@@ -81,7 +80,7 @@ pub(crate) fn performance(
     let won: f64 = profits.iter().filter(|p| **p > 0.0).sum();
     let lost: f64 = profits.iter().filter(|p| **p < 0.0).sum();
     let winners = profits.iter().filter(|p| **p > 0.0).count();
-    let at_end = trades.iter().filter(|t| t.exit_reason == sg_ai::engine::ExitReason::EndOfWindow).count();
+    let at_end = trades.iter().filter(|t| t.exit_reason == engine::ExitReason::EndOfWindow).count();
     let held: u32 = trades.iter().map(|t| t.bars).sum();
     Performance {
         total_return,

@@ -3,13 +3,11 @@
 //! Knows nothing of positions, prices of fills or costs. A signal at candle i is what was known at i's close;
 //! it can fill at the open of i + 1 at the earliest.
 
+use candles::CandleSeries;
+use engine::{EvaluationError, Slippage, columns::compute_column, indicator::Column};
 use genome::{
     Comparison, Condition, Distance, Indicator, IndicatorKind, Number, Operand, RegimeFilter, Rule, Series, SideRules,
     Source, Strategy,
-};
-use sg_ai::{
-    engine::{EvaluationError, Slippage, columns::compute_column, indicator::Column},
-    market::CandleSeries,
 };
 use std::collections::BTreeMap;
 

@@ -6,11 +6,9 @@
 //! computed anew from what the position is. Nothing is remembered that could be computed, nothing is skipped.
 
 use super::signal::{Atrs, Signals};
+use candles::{CandleSeries, Symbol};
+use engine::{Costs, ExitReason, FundingRate, Side, Trade};
 use genome::{Distance, RiskPlan, Size};
-use sg_ai::{
-    engine::{Costs, ExitReason, FundingRate, Side, Trade},
-    market::{CandleSeries, Symbol},
-};
 
 /// One symbol's market as a sleeve trades in it.
 #[derive(Clone, Copy)]

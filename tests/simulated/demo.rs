@@ -1,16 +1,12 @@
 //! The demo's market: hand-written rules find its edges through the real engine, and lose when one dies.
 
+use candles::time::DAY_MS;
+use candles::{Interval, MarketKind};
+use engine::{Costs, Engine, EngineConfig, Outcome, SymbolWindow, Wanted, Window};
 use genome::{Strategy, StrategyFile};
-use sg_ai::{
-    engine::{Costs, Engine, EngineConfig, Outcome, SymbolWindow, Wanted, Window},
-    market::{
-        Interval, MarketKind,
-        simulated::{SimulatedMarket, demo_market},
-    },
-};
+use market::simulator::demo_market;
+use simulated::SimulatedMarket;
 use std::sync::Arc;
-
-const DAY_MS: i64 = 86_400_000;
 
 /// The demo's market with an engine on it.
 struct Demo {

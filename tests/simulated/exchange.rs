@@ -1,21 +1,15 @@
 //! The simulated exchange over real HTTP: Binance's bodies, headers, limits and errors, and faults on request.
 
+use candles::time::{DAY_MS, MINUTE_MS};
+use candles::{Interval, MarketKind, Symbol};
+use clock::ManualClock;
 use genome::random::Seed;
+use market::simulator::{ExchangeConfig, FaultKind, FaultSpec, LimitSpec, SimulatedExchange, demo_market};
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
-use sg_ai::{
-    clock::ManualClock,
-    market::{
-        Interval, MarketKind, Symbol,
-        simulated::{
-            EdgeSpec, ExchangeConfig, FaultKind, FaultSpec, LimitSpec, MarketSpec, SimulatedExchange, demo_market,
-        },
-    },
-};
+use simulated::{EdgeSpec, MarketSpec};
 use std::{sync::Arc, time::Duration};
 
-const DAY_MS: i64 = 86_400_000;
-const MINUTE_MS: i64 = 60_000;
 /// 2024-01-01; the clock of these tests starts 20 days and 7.5 minutes later.
 const START_MS: i64 = 1_704_067_200_000;
 const NOW_MS: i64 = START_MS + 20 * DAY_MS + 450_000;

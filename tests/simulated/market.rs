@@ -1,17 +1,15 @@
 //! The simulated market: repeatable to the bit, honest without an edge, and as strong as stated with one.
 
+use candles::time::DAY_MS;
+use candles::{Candle, CandleSeries, Interval, MarketKind, Symbol, resample::resample};
 use genome::random::Seed;
-use sg_ai::market::{
-    Candle, CandleSeries, Exchange, Interval, MarketKind, Symbol,
-    resample::resample,
-    simulated::{EdgeKind, EdgeSpec, InProcessExchange, MarketSpec, SimulatedMarket, SpecError},
-};
+use market::{Exchange, simulator::InProcessExchange};
+use simulated::{EdgeKind, EdgeSpec, MarketSpec, SimulatedMarket, SpecError};
 use std::sync::{
     Arc,
     atomic::{AtomicI64, Ordering},
 };
 
-const DAY_MS: i64 = 86_400_000;
 /// 2024-01-01.
 const START_MS: i64 = 1_704_067_200_000;
 

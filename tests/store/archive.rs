@@ -1,12 +1,13 @@
 //! Retention: what is old goes to files and comes back the same; what is young, current or referred to stays.
 
-use crate::{made, support, support::chain};
-use chrono::{DateTime, TimeDelta, Utc};
-use object_store::local::LocalFileSystem;
-use sg_ai::{
-    lifecycle::Transition,
-    store::{Archive, RetentionConfig, Store, StoreError},
+use crate::{
+    made,
+    support::{self, chain},
 };
+use chrono::{DateTime, TimeDelta, Utc};
+use lifecycle::Transition;
+use object_store::local::LocalFileSystem;
+use store::{Archive, RetentionConfig, Store, StoreError};
 use tempfile::TempDir;
 use tokio_postgres::Client;
 

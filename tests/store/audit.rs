@@ -1,7 +1,7 @@
 //! The audit trail: appended by everybody in turn, changed by nobody unseen.
 
 use crate::{made, support};
-use sg_ai::store::{AnchorFile, DeadLetterKind, DeadLetterStatus, NewDeadLetter, Store, StoreConfig};
+use store::{AnchorFile, DeadLetterKind, DeadLetterStatus, NewDeadLetter, Store, StoreConfig};
 use tokio_postgres::Client;
 
 /// Ten entries.
@@ -161,7 +161,7 @@ async fn odd_numbers_and_letters_hash_as_the_database_prints_them() {
     record.summary = "naïve \u{1f980} \\ \" \n".to_owned();
     let checks = &mut record.decision.as_mut().unwrap().checks;
     for had in [-0.0, 1e300, 5e-324, 0.1 + 0.2, 1e16, 123_456_789.123_456_78] {
-        checks.push(sg_ai::lifecycle::Check { name: "x".into(), needed: "y".into(), had: Some(had), passed: false });
+        checks.push(lifecycle::Check { name: "x".into(), needed: "y".into(), had: Some(had), passed: false });
     }
     store.apply_transition(&record, None).await.unwrap();
     let letter = NewDeadLetter {

@@ -1,16 +1,14 @@
 //! Deployments, their days, regimes, drift alerts, and the views over all of it.
 
 use crate::{made, support};
+use candles::{MarketKind, Symbol};
 use chrono::NaiveDate;
+use evidence::regime::Regime;
+use lifecycle::{State, Transition};
 use serde_json::json;
-use sg_ai::{
-    evidence::regime::Regime,
-    lifecycle::{State, Transition},
-    market::{MarketKind, Symbol},
-    store::{
-        AlertOutcome, DeploymentChange, DeploymentStatus, DriftReading, DriftType, NewRegime, Page, PerformanceDay,
-        Phase, RecommendedAction, RiskLimits, Severity, Store, StoreError, total_pct,
-    },
+use store::{
+    AlertOutcome, DeploymentChange, DeploymentStatus, DriftReading, DriftType, NewRegime, Page, PerformanceDay, Phase,
+    RecommendedAction, RiskLimits, Severity, Store, StoreError, total_pct,
 };
 use uuid::Uuid;
 
@@ -306,7 +304,7 @@ async fn views_tell_of_what_was_promoted_and_how_the_portfolio_does() {
     made::in_shadow(&store, 4).await;
     let at = made::T1 + 5 * made::DAY_MS;
     store.apply_transition(&made::transition(two, Transition::Demote, at), None).await.unwrap();
-    let end = Transition::Disable { from: State::Live, reason: sg_ai::lifecycle::DisableReason::Deactivated };
+    let end = Transition::Disable { from: State::Live, reason: lifecycle::DisableReason::Deactivated };
     store.apply_transition(&made::transition(three, end, at), None).await.unwrap();
     assert!(store.change_deployment(None, deployment, &change(Phase::Initial, 1.0)).await.unwrap());
     let proven = store.proven_strategies(Page::first(9)).await.unwrap();

@@ -5,15 +5,15 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use sg_ai::store::{
-    NewEvent, Store, StoreConfig,
-    embedded::{self, EmbeddedConfig, EmbeddedError, EmbeddedServer},
-};
 use std::{
     fs,
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+};
+use store::{
+    NewEvent, Store, StoreConfig,
+    embedded::{self, EmbeddedConfig, EmbeddedError, EmbeddedServer},
 };
 
 /// A folder for one server, that the server's user can enter.

@@ -3,12 +3,12 @@
 
 use crate::support;
 use nix::unistd::{User, chown, geteuid};
-use sg_ai::store::{ConnectOptions, Store, StoreConfig, StoreError, TlsMode, embedded::EmbeddedServer};
 use std::{
     fs,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
+use store::{ConnectOptions, Store, StoreConfig, StoreError, TlsMode, embedded::EmbeddedServer};
 
 /// A server that takes only encrypted connections from the network, which is a loopback address of its own.
 struct Encrypted {

@@ -1,7 +1,7 @@
 //! Leases: one holder at a time, and nothing written by a former one.
 
 use crate::{made, support};
-use sg_ai::store::StoreError;
+use store::StoreError;
 
 #[tokio::test]
 async fn one_holder_at_a_time_across_stores() {

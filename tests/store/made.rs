@@ -1,19 +1,17 @@
 //! Made-up sessions, strategies and decisions, and waiting for what happens by itself.
 
+pub(crate) use candles::time::DAY_MS;
+use candles::{Interval, MarketKind};
+use engine::{ExitReason, MonthlyReturn, Performance, Side, Trade};
+use lifecycle::{Check, Decision, DisableReason, State, Transition, Verdict};
 use serde_json::json;
-use sg_ai::{
-    engine::{ExitReason, MonthlyReturn, Performance, Side, Trade},
-    lifecycle::{Check, Decision, DisableReason, State, Transition, Verdict},
-    market::{Interval, MarketKind},
-    store::{
-        CandidateRecord, GenerationRecord, Judgement, LeaseToken, NewEvent, NewPaperRun, NewScore, NewSession,
-        NewStrategy, ScorePart, Store, TransitionRecord, WindowStat,
-    },
-};
 use std::time::Duration;
+use store::{
+    CandidateRecord, GenerationRecord, Judgement, LeaseToken, NewEvent, NewPaperRun, NewScore, NewSession, NewStrategy,
+    ScorePart, Store, TransitionRecord, WindowStat,
+};
 use uuid::Uuid;
 
-pub(crate) const DAY_MS: i64 = 86_400_000;
 /// End of the made session's window.
 pub(crate) const T1: i64 = 1_700_006_400_000;
 
@@ -161,7 +159,7 @@ pub(crate) async fn in_shadow(store: &Store, n: u32) -> Uuid {
     strategy.id
 }
 
-pub(crate) async fn lease(store: &Store) -> (sg_ai::store::Lease, LeaseToken) {
+pub(crate) async fn lease(store: &Store) -> (store::Lease, LeaseToken) {
     let lease = store.try_acquire_lease("work").await.unwrap().expect("nobody else is here");
     let token = lease.token();
     (lease, token)

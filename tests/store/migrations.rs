@@ -1,8 +1,8 @@
 //! The schema: applied once, by whoever comes first, and never by an older program over a newer one.
 
 use crate::support;
-use sg_ai::store::{MigrationReport, SCHEMA_VERSION, StoreError};
 use std::{collections::BTreeSet, fs, path::Path};
+use store::{MigrationReport, SCHEMA_VERSION, StoreError};
 
 #[tokio::test]
 async fn migrating_twice_changes_nothing_more() {

@@ -1,18 +1,16 @@
 //! The outbox, dead letters, feeds and runners; connections that break; errors that keep secrets.
 
 use crate::{made, support};
+use candles::{Interval, MarketKind};
 use secrecy::SecretString;
 use serde_json::json;
-use sg_ai::{
-    market::{Interval, MarketKind},
-    store::{
-        ConnectOptions, DeadLetterKind, DeadLetterStatus, Delivery, FeedStatus, NewDeadLetter, NewEvent, Page, Store,
-        StoreConfig, StoreError,
-    },
-};
 use std::{
     collections::BTreeSet,
     sync::{Arc, Mutex},
+};
+use store::{
+    ConnectOptions, DeadLetterKind, DeadLetterStatus, Delivery, FeedStatus, NewDeadLetter, NewEvent, Page, Store,
+    StoreConfig, StoreError,
 };
 
 fn event(n: u32, channel: &str) -> NewEvent {

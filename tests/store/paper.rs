@@ -1,12 +1,10 @@
 //! Paper trading: passes only ever reach further, and are counted once.
 
 use crate::{made, support};
+use engine::DailyEquity;
+use lifecycle::{State, Transition};
 use serde_json::json;
-use sg_ai::{
-    engine::DailyEquity,
-    lifecycle::{State, Transition},
-    store::{Page, PaperPass, PassOutcome, StatSource, StoreError, TransitionOutcome},
-};
+use store::{Page, PaperPass, PassOutcome, StatSource, StoreError, TransitionOutcome};
 use uuid::Uuid;
 
 pub(crate) fn pass(run_id: Uuid, days: i64) -> PaperPass {

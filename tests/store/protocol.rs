@@ -1,11 +1,9 @@
 //! What the evidence protocol stores: counted once, whoever asks, whatever was killed.
 
 use crate::{made, support};
+use lifecycle::Transition;
 use serde_json::json;
-use sg_ai::{
-    lifecycle::Transition,
-    store::{CandidateRecord, PlaceboRecord, SearchedRecord, SessionNumbers, StandingRecord, StoreError, TrialCounts},
-};
+use store::{CandidateRecord, PlaceboRecord, SearchedRecord, SessionNumbers, StandingRecord, StoreError, TrialCounts};
 use uuid::Uuid;
 
 fn searched(session_id: Uuid, selected: bool) -> SearchedRecord {
@@ -114,7 +112,7 @@ async fn standings_and_placebo_sessions_are_kept() {
         holdout_log_e: None,
         standing: json!({ "book": [1.5, null] }),
     };
-    let strategy = sg_ai::store::NewStrategy { session_id: Some(session.id), ..made::strategy(1) };
+    let strategy = store::NewStrategy { session_id: Some(session.id), ..made::strategy(1) };
     let mut judgement = made::judgement(strategy.id, Some(Transition::EnterShadow));
     judgement.standing = Some(standing.clone());
     let id = strategy.id;

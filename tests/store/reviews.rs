@@ -3,7 +3,7 @@
 use crate::support;
 use chrono::NaiveDate;
 use serde_json::json;
-use sg_ai::store::{Page, StoreError};
+use store::{Page, StoreError};
 
 fn day(of_month: u32) -> NaiveDate {
     NaiveDate::from_ymd_opt(2025, 3, of_month).unwrap()

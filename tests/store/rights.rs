@@ -1,11 +1,9 @@
 //! Roles: each may do what it is for, and nothing else, whatever it tries.
 
 use crate::{made, support};
+use lifecycle::Transition;
 use secrecy::ExposeSecret;
-use sg_ai::{
-    lifecycle::Transition,
-    store::{ConnectOptions, NewResult, Page, PassOutcome, SCHEMA_VERSION, Store, StoreConfig, StoreError},
-};
+use store::{ConnectOptions, NewResult, Page, PassOutcome, SCHEMA_VERSION, Store, StoreConfig, StoreError};
 use support::TestDatabase;
 use tokio_postgres::{Client, error::SqlState};
 

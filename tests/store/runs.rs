@@ -1,11 +1,9 @@
 //! Runs, windows, trades, scores and optimisations: written with the session's end, and never what cannot be.
 
 use crate::{made, support};
+use lifecycle::Transition;
 use serde_json::{Value, json};
-use sg_ai::{
-    lifecycle::Transition,
-    store::{NewResult, NewRun, NewWindow, Page, RunStatus, RunTrade, Segment, Store, StoreError},
-};
+use store::{NewResult, NewRun, NewWindow, Page, RunStatus, RunTrade, Segment, Store, StoreError};
 use uuid::Uuid;
 
 fn run(strategy_id: Uuid) -> NewRun {

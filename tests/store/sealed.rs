@@ -1,12 +1,10 @@
 //! Genomes at rest: sealed with a key, read as if they were not, sealed anew with another.
 
 use crate::{made, support};
+use lifecycle::{State, Transition};
 use secrecy::SecretString;
 use serde_json::json;
-use sg_ai::{
-    lifecycle::{State, Transition},
-    store::{FailedBacktest, NewEvent, Page, RotationReport, Store, StoreConfig, StoreError, StrategyFilter},
-};
+use store::{FailedBacktest, NewEvent, Page, RotationReport, Store, StoreConfig, StoreError, StrategyFilter};
 
 fn key(n: u8) -> SecretString {
     hex::encode([n; 32]).into()

@@ -1,13 +1,11 @@
 //! Sessions: resumable from the last generation, finished once, and honest about rediscoveries.
 
 use crate::{made, support};
+use lifecycle::{State, Transition};
 use serde_json::json;
-use sg_ai::{
-    lifecycle::{State, Transition},
-    store::{
-        DeadLetterStatus, FailedBacktest, NewStrategy, Page, RecordOutcome, SessionStatus, StatSource, StoreError,
-        StrategyFilter, WaitingRecord,
-    },
+use store::{
+    DeadLetterStatus, FailedBacktest, NewStrategy, Page, RecordOutcome, SessionStatus, StatSource, StoreError,
+    StrategyFilter, WaitingRecord,
 };
 
 #[tokio::test]

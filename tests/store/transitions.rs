@@ -1,11 +1,9 @@
 //! Transitions: all of it or nothing, once, and only along the table.
 
 use crate::{made, support};
+use lifecycle::{DisableReason, State, Transition};
 use serde_json::json;
-use sg_ai::{
-    lifecycle::{DisableReason, State, Transition},
-    store::{Page, Store, StoreError, StrategyFilter, TransitionOutcome},
-};
+use store::{Page, Store, StoreError, StrategyFilter, TransitionOutcome};
 use uuid::Uuid;
 
 async fn state(store: &Store, id: Uuid) -> State {

@@ -12,14 +12,14 @@ pub(crate) mod s3;
 pub(crate) mod story;
 
 use secrecy::SecretString;
-use sg_ai::store::{
-    ConnectOptions, Store, StoreConfig,
-    embedded::{self, EmbeddedConfig, EmbeddedError, EmbeddedServer},
-};
 use std::{
     env, fs,
     path::{Path, PathBuf},
     sync::atomic::{AtomicU32, Ordering},
+};
+use store::{
+    ConnectOptions, Store, StoreConfig,
+    embedded::{self, EmbeddedConfig, EmbeddedError, EmbeddedServer},
 };
 use tokio::sync::OnceCell;
 use tokio_postgres::NoTls;

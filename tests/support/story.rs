@@ -1,23 +1,22 @@
 //! A strategy's life as the daemon would store it, computed from cached candles: searched, held out, in shadow, live.
 
+pub(crate) use candles::time::DAY_MS;
+use candles::{Interval, MarketKind, Symbol};
+use engine::{Costs, Engine, EngineConfig, ExitReason, Outcome, SymbolWindow, Wanted, Window};
 use genome::{Strategy, random::Seed};
+use lifecycle::{Check, Decision, Transition, Verdict};
+use market::CandleCache;
 use serde_json::json;
-use sg_ai::{
-    daemon::replay::{Recipe, RunConfig},
-    engine::{Costs, Engine, EngineConfig, ExitReason, Outcome, SymbolWindow, Wanted, Window},
-    lifecycle::{Check, Decision, Transition, Verdict},
-    market::{CandleCache, Interval, MarketKind, Symbol},
-    store::{
-        CandidateRecord, Judgement, LeaseToken, NewPaperRun, NewSession, NewStrategy, PaperPass, Store,
-        TransitionRecord, WindowStat,
-    },
-};
+use sg_ai::daemon::replay::{Recipe, RunConfig};
 use std::sync::Arc;
+use store::{
+    CandidateRecord, Judgement, LeaseToken, NewPaperRun, NewSession, NewStrategy, PaperPass, Store, TransitionRecord,
+    WindowStat,
+};
 use uuid::Uuid;
 
 /// 2024-01-01.
 pub(crate) const START_MS: i64 = 1_704_067_200_000;
-pub(crate) const DAY_MS: i64 = 86_400_000;
 const M15: Interval = Interval::M15;
 
 pub(crate) const fn day(n: i64) -> i64 {

@@ -3,11 +3,9 @@
 //! Never stops at a line that it cannot use: that line's answer says what is wrong, and the others are evaluated.
 
 use super::super::{CliError, Context, output, window::WindowArgs};
-use crate::{
-    engine::{Engine, EvaluationError, Outcome, Performance, Wanted},
-    market::{CandleSeries, Symbol},
-};
 use anyhow::Context as _;
+use candles::{CandleSeries, Symbol};
+use engine::{Engine, EvaluationError, Outcome, Performance, Wanted};
 use genome::{MAX_TEXT_BYTES, Strategy, StrategyFile};
 use serde::Serialize;
 use std::{

@@ -7,15 +7,14 @@ use super::{cache, minute};
 use crate::daemon::Database;
 use crate::daemon::rescore::{Outcomes, Rescorer};
 use crate::daemon::revisions::{Affected, Change, affected, changes, record};
-use crate::lifecycle;
-use crate::market::CandleCache;
-use crate::market::cache::Part;
-use crate::market::snapshot::{self, MonthChange, NOW};
-use crate::notify::Channel;
-use crate::store::{DataVersionUse, Store};
 use anyhow::{Context as _, anyhow};
+use candles::stored::Part;
 use clap::Args;
+use market::CandleCache;
+use market::snapshot::{self, MonthChange, NOW};
+use notify::Channel;
 use serde::Serialize;
+use store::{DataVersionUse, Store};
 
 /// Tell what rests on revised candles
 #[derive(Args, Debug)]

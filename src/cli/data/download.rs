@@ -4,12 +4,14 @@ use super::super::window::time_ms;
 use super::super::{CliError, Context, output};
 use super::progress::Bars;
 use super::{cache, minute};
-use crate::market::budget::{Freed, Held};
-use crate::market::download::{Cost, Downloader, SeriesPlan, SeriesReport, Wanted};
-use crate::market::feed::FundingFreshness;
-use crate::market::{Binance, CandleCache, Exchange, ExchangeError, Interval, MarketKind, Symbol};
 use anyhow::{Context as _, anyhow};
+use candles::stored::CandleRange;
+use candles::{Interval, MarketKind, Symbol};
 use clap::Args;
+use market::budget::Freed;
+use market::download::{Cost, Downloader, SeriesPlan, SeriesReport, Wanted};
+use market::feed::FundingFreshness;
+use market::{Binance, CandleCache, Exchange, ExchangeError};
 use serde::Serialize;
 
 /// Download what the cache lacks
@@ -188,7 +190,7 @@ async fn updates(cache: &CandleCache, args: &DownloadArgs) -> Result<Vec<Wanted>
             && (args.intervals.is_empty() || args.intervals.contains(&c.interval))
     });
     let to_ms = args.to.unwrap_or(i64::MAX);
-    let of = |c: crate::market::cache::Coverage| {
+    let of = |c: market::cache::Coverage| {
         c.last_open_ms.map(|from_ms| Wanted { symbol: c.symbol, interval: c.interval, from_ms, to_ms })
     };
     Ok(all.into_iter().filter_map(of).collect())
@@ -201,7 +203,7 @@ async fn keep_budget(ctx: &Context, cache: &CandleCache, market: MarketKind, wan
     if budget_bytes == 0 {
         return None;
     }
-    let held = wanted.iter().map(|w| Held {
+    let held = wanted.iter().map(|w| CandleRange {
         market,
         symbol: w.symbol.clone(),
         interval: w.interval,

@@ -2,11 +2,11 @@
 
 use super::super::{CliError, Context, output};
 use super::{cache, progress};
-use crate::market::dumps::{FileReport, ImportError, ImportOptions, ImportReport, find_archives, import};
-use crate::market::foreign::{ForeignOptions, Mapping, find_files, import_foreign};
-use crate::market::{Interval, MarketKind, Symbol};
 use anyhow::{Context as _, anyhow};
+use candles::{Interval, MarketKind, Symbol};
 use clap::Args;
+use market::dumps::{FileReport, ImportError, ImportOptions, ImportReport, find_archives, import};
+use market::foreign::{ForeignOptions, Mapping, find_files, import_foreign};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 

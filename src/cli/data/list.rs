@@ -2,11 +2,11 @@
 
 use super::super::{CliError, Context, output};
 use super::{Selection, cache, minute};
-use crate::market::cache::Coverage;
-use crate::market::snapshot;
 use anyhow::Context as _;
 use clap::Args;
 use comfy_table::{CellAlignment, Table, presets::NOTHING};
+use market::cache::Coverage;
+use market::snapshot;
 
 /// Show what is cached
 #[derive(Args, Debug)]

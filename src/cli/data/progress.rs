@@ -1,7 +1,7 @@
 //! Progress of a download on standard error: bars where that is a terminal, plain lines where it is not.
 
-use crate::market::download::{Progress, SeriesPlan};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use market::download::{Progress, SeriesPlan};
 use std::io::IsTerminal;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};

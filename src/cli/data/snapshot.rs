@@ -3,12 +3,13 @@
 use super::super::{CliError, Context, output};
 use super::{cache, minute};
 use crate::daemon::{Database, budget};
-use crate::market::CandleCache;
-use crate::market::budget::{Freed, Held, InUse, keep_within};
-use crate::market::snapshot::{self, MonthChange, MonthDiff, NOW, Pruned, Snapshot, SnapshotError};
 use anyhow::Context as _;
+use candles::stored::CandleRange;
 use clap::Args;
 use comfy_table::{CellAlignment, Table, presets::NOTHING};
+use market::CandleCache;
+use market::budget::{Freed, InUse, keep_within};
+use market::snapshot::{self, MonthChange, MonthDiff, NOW, Pruned, Snapshot, SnapshotError};
 use serde::Serialize;
 
 /// Revised candles shown for one month as text; JSON has all.
@@ -121,7 +122,7 @@ fn lines(found: &[MonthDiff]) -> String {
     text
 }
 
-fn ohlcv(c: &crate::market::Candle) -> String {
+fn ohlcv(c: &candles::Candle) -> String {
     format!("o {} h {} l {} c {} v {}", c.open, c.high, c.low, c.close, c.volume)
 }
 
@@ -130,7 +131,7 @@ pub(super) async fn within(
     ctx: &Context,
     cache: &CandleCache,
     budget_bytes: u64,
-    asked_for: &[Held],
+    asked_for: &[CandleRange],
     dry_run: bool,
 ) -> Result<Freed, CliError> {
     let mut in_use = InUse::default();

@@ -2,11 +2,12 @@
 
 use super::super::{CliError, Context, output};
 use super::{Selection, cache, minute, progress};
-use crate::market::quality::Severity;
-use crate::market::verify::{SeriesCheck, verify};
-use crate::report::{DataQuality, render_quality};
 use anyhow::{Context as _, anyhow};
+use candles::quality::Severity;
+use candles::stored::SeriesCheck;
 use clap::Args;
+use market::verify::verify;
+use report::{DataQuality, render_quality};
 
 /// Findings shown for one series as text; JSON has all.
 const MAX_SHOWN: usize = 20;

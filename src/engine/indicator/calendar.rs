@@ -7,9 +7,9 @@
 //! Both are defined from index 0.
 
 use super::Column;
-use crate::market::CandleSeries;
+use candles::CandleSeries;
+use candles::time::HOUR_MS;
 
-const HOUR_MS: i64 = 3_600_000;
 /// The epoch was a Thursday.
 const EPOCH_WEEKDAY: i64 = 3;
 

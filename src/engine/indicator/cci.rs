@@ -7,7 +7,7 @@
 //! short a window is faster than any tree.
 
 use super::{Column, rolling, typical_prices, undefined};
-use crate::market::CandleSeries;
+use candles::CandleSeries;
 
 pub(super) fn cci(candles: &CandleSeries, n: usize) -> Column {
     let typical = typical_prices(candles);

@@ -5,7 +5,7 @@
 //! index n.
 
 use super::{Column, rolling, true_range::true_range, undefined};
-use crate::market::CandleSeries;
+use candles::CandleSeries;
 
 pub(super) fn choppiness(candles: &CandleSeries, n: usize) -> Column {
     Column::new(choppiness_values(candles, n))

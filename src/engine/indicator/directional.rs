@@ -12,7 +12,7 @@
 //! smoothed range below 1e-12 of the close, where only rounding is left of a market that stands still.
 
 use super::{Column, rsi::wilder_step, true_range::true_range, undefined};
-use crate::market::CandleSeries;
+use candles::CandleSeries;
 
 /// Which line.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -7,7 +7,7 @@
 //! Defined from index n. TA-Lib's MAX and MIN, one candle later.
 
 use super::{Column, middle, rolling, undefined};
-use crate::market::CandleSeries;
+use candles::CandleSeries;
 
 pub(super) fn upper(candles: &CandleSeries, n: usize) -> Column {
     Column::new(highest(before_last(candles.highs()), n, candles.len()))

@@ -8,7 +8,7 @@
 //! - `ichimoku_lagging(d)` = the close d candles ago, which the lagging span is drawn over. From d.
 
 use super::{Column, middle, rolling, undefined};
-use crate::market::CandleSeries;
+use candles::CandleSeries;
 
 pub(super) fn range_middle(candles: &CandleSeries, n: usize) -> Column {
     Column::new(range_middles(candles, n))

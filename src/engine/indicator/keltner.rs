@@ -4,7 +4,7 @@
 //! `keltner_lower(n, p, k)` = m - k a. Bands are defined from index max(n - 1, p), the middle from index n - 1.
 
 use super::{Column, ema::ema_into, true_range::atr_values};
-use crate::market::CandleSeries;
+use candles::CandleSeries;
 
 /// The line `multiple` ATR above the middle; below it where negative.
 pub(super) fn band(candles: &CandleSeries, n: usize, atr_period: usize, multiple: f64) -> Column {

@@ -4,10 +4,10 @@
 //! They go through the candles a stretch at a time, so that no column need ever be in memory as a whole.
 
 use super::{ema, rsi};
-use crate::engine::simd::{Wide, spread, widest};
+use crate::simd::{Wide, spread, widest};
 
 /// Periods computed together; enough vectors in flight to hide the latency of a step.
-pub(in crate::engine) const LANES: usize = 32;
+pub(crate) const LANES: usize = 32;
 /// Candles whose values are kept lane by lane before they are written out column by column.
 const BLOCK: usize = 32;
 
@@ -15,7 +15,7 @@ type Row = [f64; LANES];
 
 /// At most [`LANES`] averages of one kind on their way through the closes.
 #[derive(Debug)]
-pub(in crate::engine) struct Stream {
+pub(crate) struct Stream {
     periods: Vec<usize>,
     /// Candles seen.
     seen: usize,
@@ -34,7 +34,7 @@ enum State {
 
 impl Stream {
     /// EMA of at most [`LANES`] periods, all at least 1.
-    pub(in crate::engine) fn ema(periods: &[usize]) -> Self {
+    pub(crate) fn ema(periods: &[usize]) -> Self {
         let mut alpha = [0.0; LANES];
         for (alpha, &n) in alpha.iter_mut().zip(periods) {
             *alpha = ema::alpha(n);
@@ -43,7 +43,7 @@ impl Stream {
     }
 
     /// RSI of at most [`LANES`] periods, all at least 1.
-    pub(in crate::engine) fn rsi(periods: &[usize]) -> Self {
+    pub(crate) fn rsi(periods: &[usize]) -> Self {
         let mut period = [1.0; LANES];
         for (period, &n) in period.iter_mut().zip(periods) {
             *period = n as f64;
@@ -53,12 +53,12 @@ impl Stream {
     }
 
     /// Number of lanes.
-    pub(in crate::engine) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.periods.len()
     }
 
     /// The candle from which on the values of a lane are defined; `None` where only looking at them tells.
-    pub(in crate::engine) fn defined_from(&self, lane: usize) -> Option<usize> {
+    pub(crate) fn defined_from(&self, lane: usize) -> Option<usize> {
         match &self.state {
             // A sum that overflowed stays so.
             State::Ema { average, .. } => average[lane].is_finite().then(|| self.periods[lane] - 1),
@@ -68,7 +68,7 @@ impl Stream {
 
     /// Goes on through `closes` (all of them) up to candle `until`, exclusive. Values of lane k at the candles gone
     /// through are written to `out` from `k * stride` on, NaN where undefined.
-    pub(in crate::engine) fn advance(&mut self, closes: &[f64], until: usize, out: &mut [f64], stride: usize) {
+    pub(crate) fn advance(&mut self, closes: &[f64], until: usize, out: &mut [f64], stride: usize) {
         let first = self.seen;
         let longest = self.periods.iter().copied().max().unwrap_or(0);
         // Until the longest period has its seed, lane by lane and candle by candle.

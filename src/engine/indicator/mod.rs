@@ -44,7 +44,7 @@ mod wyckoff;
 pub use column::Column;
 pub use regime::{CHOPPY_CHOPPINESS, TRENDING_ADX};
 
-use crate::market::CandleSeries;
+use candles::CandleSeries;
 use genome::{Indicator, IndicatorKind as Kind};
 use order_block::{Border, Impulse};
 

@@ -8,7 +8,7 @@
 //!   Its level depends on where the candles begin, so only compare it with itself.
 
 use super::{Column, rolling, typical_prices, undefined};
-use crate::market::CandleSeries;
+use candles::CandleSeries;
 
 pub(super) fn mfi(candles: &CandleSeries, n: usize) -> Column {
     let typical = typical_prices(candles);

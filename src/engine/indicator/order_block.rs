@@ -12,7 +12,7 @@
 //! known, even when the price goes through it, so that a rule can see it being crossed.
 
 use super::{Column, true_range::atr_values};
-use crate::market::CandleSeries;
+use candles::CandleSeries;
 
 /// Direction of the impulse.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -7,7 +7,7 @@
 //! Defined from index 1. As TA-Lib's SAR.
 
 use super::{Column, undefined};
-use crate::market::CandleSeries;
+use candles::CandleSeries;
 
 /// The stop of the next candle, and what moves it.
 #[derive(Clone, Copy, Debug)]

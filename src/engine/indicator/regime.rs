@@ -5,7 +5,7 @@
 //! index 2 n - 1, as ADX is.
 
 use super::{Column, choppiness::choppiness_values, directional::adx_values};
-use crate::market::CandleSeries;
+use candles::CandleSeries;
 
 /// ADX from which on a market is trending.
 pub const TRENDING_ADX: f64 = 25.0;

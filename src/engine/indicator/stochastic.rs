@@ -9,7 +9,7 @@
 //! As TA-Lib's STOCH (which holds %K back until %D is defined) and WILLR; TA-Lib gives 0 where H = L.
 
 use super::{Column, rolling, undefined};
-use crate::market::CandleSeries;
+use candles::CandleSeries;
 
 pub(super) fn k(candles: &CandleSeries, n: usize, smooth: usize) -> Column {
     Column::new(k_values(candles, n, smooth))

@@ -10,7 +10,7 @@
 //! Both are defined from index n.
 
 use super::{Column, middle, true_range::atr_values};
-use crate::market::CandleSeries;
+use candles::CandleSeries;
 
 #[derive(Clone, Copy, Debug)]
 struct State {

@@ -9,7 +9,7 @@
 //! even when the price goes past it, so that a rule can see it being crossed.
 
 use super::{Column, rolling, undefined};
-use crate::market::CandleSeries;
+use candles::CandleSeries;
 
 pub(super) fn resistance(candles: &CandleSeries, strength: usize) -> Column {
     let mut highest = undefined(candles.len());

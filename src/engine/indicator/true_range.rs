@@ -7,7 +7,7 @@
 //! Both are defined from index n. As TA-Lib's ATR and NATR.
 
 use super::{Column, rsi::wilder_step, undefined};
-use crate::market::CandleSeries;
+use candles::CandleSeries;
 
 /// True range of candle `i`, which must not be the first.
 #[inline]

@@ -8,9 +8,8 @@
 //! Computed as a running weighted mean, so that the average of equal prices is that price to the bit.
 
 use super::{Column, rolling, typical_prices, undefined};
-use crate::market::CandleSeries;
-
-const DAY_MS: i64 = 86_400_000;
+use candles::CandleSeries;
+use candles::time::DAY_MS;
 
 /// A mean and the weight behind it.
 #[derive(Clone, Copy, Debug, Default)]

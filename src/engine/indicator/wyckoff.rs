@@ -9,7 +9,7 @@
 //! Both are defined from index n. One candle decides, so they are known at its close.
 
 use super::{Column, rolling, undefined};
-use crate::market::CandleSeries;
+use candles::CandleSeries;
 
 pub(super) fn spring(candles: &CandleSeries, n: usize) -> Column {
     let (lows, closes) = (candles.lows(), candles.closes());

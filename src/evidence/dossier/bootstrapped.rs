@@ -1,8 +1,8 @@
 //! Days like those that were, drawn in blocks: where as many again may lead, as a finding and as a fan over time.
 
 use super::{DossierConfig, Finding, Material, finding, paths, percent};
-use crate::evidence::bootstrap::{block_length, stationary_indices};
-use crate::evidence::monte_carlo::{PathResult, quantile};
+use crate::bootstrap::{block_length, stationary_indices};
+use crate::monte_carlo::{PathResult, quantile};
 use genome::random::Seed;
 use serde::{Deserialize, Serialize};
 

@@ -1,8 +1,9 @@
 //! What findings are made from: backtests, reduced to what is asked of them. Never runs one.
 
-use crate::engine::{DailyEquity, Ledger, Outcome, Trade, performance::t_statistic};
-use crate::evidence::regime::{Volatility, trailing_percentile};
-use crate::market::CandleSeries;
+use crate::regime::{Volatility, trailing_percentile};
+use candles::CandleSeries;
+use candles::time::DAY_MS;
+use engine::{DailyEquity, Ledger, Outcome, Trade, performance::t_statistic};
 
 /// One backtest, as far as it is needed here.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -58,8 +59,6 @@ impl Run {
         Self { t: t_statistic(&daily_returns), daily_returns, trades_by_day, total_return }
     }
 }
-
-const DAY_MS: i64 = 86_400_000;
 
 fn day_of(time_ms: i64) -> i64 {
     time_ms.div_euclid(DAY_MS)

@@ -118,7 +118,7 @@ fn windows_are_told_one_by_one() {
 
 #[test]
 fn stored_stretches_make_a_run() {
-    use crate::engine::DailyEquity;
+    use engine::DailyEquity;
     let day = |day: i64, equity| DailyEquity { time_ms: day * 86_400_000, equity };
     let (first, second) = ([day(0, 100.0), day(1, 110.0), day(2, 99.0)], [day(2, 10.0), day(3, 12.0)]);
     let run = Run::of_stretches([(&first[..], &[][..]), (&second[..], &[][..])]);

@@ -3,24 +3,34 @@
 export const UNDEFINED = "–";
 
 export class Trouble extends Error {
-  constructor(problem, status) { super(problem.detail || "the daemon does not answer"); this.status = status; this.field = problem.field; }
+  constructor(problem, status) {
+    super(problem.detail || "the daemon does not answer");
+    this.status = status;
+    this.field = problem.field;
+  }
 }
 
 async function answer(response) {
   const text = await response.text();
   let body = {};
-  try { body = JSON.parse(text); } catch { /* told by the status */ }
+  try {
+    body = JSON.parse(text);
+  } catch {
+    /* told by the status */
+  }
   if (!response.ok) throw new Trouble(body, response.status);
   return body;
 }
 
 /** Reads a path; parameters that are empty are left out. */
 export async function read(path, params = {}, signal) {
-  const query = new URLSearchParams(Object.entries(params).filter(([, v]) => v !== undefined && v !== null && v !== ""));
+  const query = new URLSearchParams(
+    Object.entries(params).filter(([, v]) => v !== undefined && v !== null && v !== ""),
+  );
   const text = query.toString();
   let response;
   try {
-    response = await fetch(path + (text ? "?" + text : ""), { signal });
+    response = await fetch(path + (text ? `?${text}` : ""), { signal });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Trouble({ detail: "the daemon does not answer" }, 0);
@@ -29,7 +39,7 @@ export async function read(path, params = {}, signal) {
 }
 
 export async function act(path, token, reason) {
-  const headers = { "content-type": "application/json", authorization: "Bearer " + token };
+  const headers = { "content-type": "application/json", authorization: `Bearer ${token}` };
   return answer(await fetch(path, { method: "POST", headers, body: JSON.stringify(reason) }));
 }
 
@@ -46,7 +56,8 @@ export function h(tag, attributes = {}, ...children) {
   return element;
 }
 
-export const card = (width, title, ...children) => h("section", { class: "card " + width }, title && h("h2", {}, title), ...children);
+export const card = (width, title, ...children) =>
+  h("section", { class: `card ${width}` }, title && h("h2", {}, title), ...children);
 
 const plain = (digits) => new Intl.NumberFormat("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
 // Made once: making one costs a hundred times as much as using it.
@@ -56,7 +67,7 @@ const significant = new Intl.NumberFormat("en", { maximumSignificantDigits: 6 })
 const isNumber = (v) => typeof v === "number" && Number.isFinite(v);
 export const number = (v, digits = 0) => (isNumber(v) ? forms[digits].format(Object.is(v, -0) ? 0 : v) : UNDEFINED);
 export const ratio = (v) => number(v, 2);
-export const percent = (v, digits = 1) => (isNumber(v) ? number(100 * v, digits) + " %" : UNDEFINED);
+export const percent = (v, digits = 1) => (isNumber(v) ? `${number(100 * v, digits)} %` : UNDEFINED);
 export const short = (v) => (isNumber(v) ? compact.format(v) : UNDEFINED);
 export const sign = (v) => (!isNumber(v) || v === 0 ? "" : v > 0 ? "up" : "down");
 export const price = (v) => (isNumber(v) ? significant.format(v) : UNDEFINED);
@@ -72,26 +83,34 @@ export const day = (value) => time(value).slice(0, 10);
 export function ago(value) {
   if (!value) return "never";
   const s = Math.max(0, (Date.now() - new Date(value)) / 1000);
-  if (s < 90) return Math.round(s) + " s ago";
-  if (s < 5400) return Math.round(s / 60) + " min ago";
-  return s < 172800 ? Math.round(s / 3600) + " h ago" : Math.round(s / 86400) + " days ago";
+  if (s < 90) return `${Math.round(s)} s ago`;
+  if (s < 5400) return `${Math.round(s / 60)} min ago`;
+  return s < 172800 ? `${Math.round(s / 3600)} h ago` : `${Math.round(s / 86400)} days ago`;
 }
 
-export const state = (name, reason) => h("span", { class: "state " + name }, reason ? `${name} (${reason})` : name);
-export const cell = (text, kind = "") => h("td", { class: ("n " + kind).trim() }, text);
+export const state = (name, reason) => h("span", { class: `state ${name}` }, reason ? `${name} (${reason})` : name);
+export const cell = (text, kind = "") => h("td", { class: `n ${kind}`.trim() }, text);
 
 export function label(row, heads) {
-  heads.forEach((head, i) => { if (row.children[i]) row.children[i].dataset.label ??= head.replace("#", ""); });
+  heads.forEach((head, i) => {
+    if (row.children[i]) row.children[i].dataset.label ??= head.replace("#", "");
+  });
   return row;
 }
 
 export function table(heads, rows, empty = "nothing yet") {
   if (!rows.length) return h("p", { class: "soft" }, empty);
-  const head = heads.map((head) => h("th", { scope: "col", class: head.startsWith("#") ? "n" : "" }, head.replace("#", "")));
+  const head = heads.map((head) =>
+    h("th", { scope: "col", class: head.startsWith("#") ? "n" : "" }, head.replace("#", "")),
+  );
   // Where there is no room for many columns, a row is a card whose cells carry their headings.
   const many = heads.length > 5;
   if (many) for (const row of rows) label(row, heads);
-  return h("div", { class: "scroll" }, h("table", { class: many ? "cards" : null }, h("thead", {}, h("tr", {}, head)), h("tbody", {}, rows)));
+  return h(
+    "div",
+    { class: "scroll" },
+    h("table", { class: many ? "cards" : null }, h("thead", {}, h("tr", {}, head)), h("tbody", {}, rows)),
+  );
 }
 
 export function toast(text) {
@@ -106,30 +125,50 @@ export function toast(text) {
 /** Asks for reason and token, acts, and tells what came of it. */
 export function ask(title, path, done) {
   let kept = "";
-  try { kept = sessionStorage.getItem("token") ?? ""; } catch { /* nothing is kept, then */ }
+  try {
+    kept = sessionStorage.getItem("token") ?? "";
+  } catch {
+    /* nothing is kept, then */
+  }
   const why = h("textarea", { required: true, rows: 2, maxlength: 500 });
   const by = h("input", { maxlength: 64, autocomplete: "username" });
   const token = h("input", { type: "password", required: true, value: kept, autocomplete: "current-password" });
   const error = h("p", { class: "error", role: "alert" });
   const go = h("button", { class: "main", type: "submit" }, title);
-  const dialog = h("dialog", {}, h("form", {
-    onsubmit: async (event) => {
-      event.preventDefault();
-      go.disabled = true;
-      try {
-        const reason = by.value ? { why: why.value, by: by.value } : { why: why.value };
-        const outcome = await act(path, token.value, reason);
-        try { sessionStorage.setItem("token", token.value); } catch { /* asked for again */ }
-        dialog.close();
-        toast(outcome.outcome ?? "It waits for the daemon.");
-        done?.();
-      } catch (trouble) {
-        error.textContent = trouble.message;
-      }
-      go.disabled = false;
-    },
-  }, h("h2", {}, title), h("label", {}, "Why, for the record", why), h("label", {}, "Who (optional)", by), h("label", {}, "Action token (http.action_token)", token), error,
-  h("div", { class: "buttons" }, go, h("button", { type: "button", onclick: () => dialog.close() }, "Cancel"))));
+  const dialog = h(
+    "dialog",
+    {},
+    h(
+      "form",
+      {
+        onsubmit: async (event) => {
+          event.preventDefault();
+          go.disabled = true;
+          try {
+            const reason = by.value ? { why: why.value, by: by.value } : { why: why.value };
+            const outcome = await act(path, token.value, reason);
+            try {
+              sessionStorage.setItem("token", token.value);
+            } catch {
+              /* asked for again */
+            }
+            dialog.close();
+            toast(outcome.outcome ?? "It waits for the daemon.");
+            done?.();
+          } catch (trouble) {
+            error.textContent = trouble.message;
+          }
+          go.disabled = false;
+        },
+      },
+      h("h2", {}, title),
+      h("label", {}, "Why, for the record", why),
+      h("label", {}, "Who (optional)", by),
+      h("label", {}, "Action token (http.action_token)", token),
+      error,
+      h("div", { class: "buttons" }, go, h("button", { type: "button", onclick: () => dialog.close() }, "Cancel")),
+    ),
+  );
   dialog.addEventListener("close", () => dialog.remove());
   document.body.append(dialog);
   dialog.showModal();

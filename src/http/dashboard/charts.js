@@ -1,8 +1,8 @@
 // Charts in the colours of the theme, drawn again when it or the width changes.
 
-import { h, number, percent, day, price } from "./base.js";
+import { day, h, number, percent, price } from "./base.js";
 
-export const color = (name) => getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
+export const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
 const drawn = new Set();
 
@@ -11,7 +11,11 @@ function keep(host, make) {
   const chart = { host, make, now: null, width: 0 };
   const draw = () => {
     if (!host.isConnected) {
-      if (chart.width) { chart.now?.destroy(); observer.disconnect(); drawn.delete(chart); }
+      if (chart.width) {
+        chart.now?.destroy();
+        observer.disconnect();
+        drawn.delete(chart);
+      }
       return;
     }
     const width = Math.floor(host.clientWidth);
@@ -20,18 +24,30 @@ function keep(host, make) {
     chart.width = width;
     chart.now = make(width);
   };
-  chart.redraw = () => { chart.width = 0; draw(); };
+  chart.redraw = () => {
+    chart.width = 0;
+    draw();
+  };
   const observer = new ResizeObserver(draw);
   observer.observe(host);
   drawn.add(chart);
   return chart;
 }
 
-export function themeChanged() { for (const chart of [...drawn]) chart.redraw(); }
+export function themeChanged() {
+  for (const chart of [...drawn]) chart.redraw();
+}
 
 const font = "12px system-ui, sans-serif";
 function axis(values, extra = {}) {
-  return { stroke: color("soft"), font, grid: { stroke: color("rule"), width: 1 }, ticks: { stroke: color("rule"), width: 1, size: 4 }, ...(values && { values: (_, all) => all.map(values) }), ...extra };
+  return {
+    stroke: color("soft"),
+    font,
+    grid: { stroke: color("rule"), width: 1 },
+    ticks: { stroke: color("rule"), width: 1, size: 4 },
+    ...(values && { values: (_, all) => all.map(values) }),
+    ...extra,
+  };
 }
 const utc = (seconds) => new Date(seconds * 1000);
 function when(seconds, step) {
@@ -43,19 +59,63 @@ function when(seconds, step) {
 const WHOLE = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000];
 
 /** Lines over time (seconds) or number; series: {name, color, data, fill?, width?, dash?}. */
-export function lines(xs, series, { height = 240, form = (v) => number(v, 1), overTime = true, range, xname = "", bands } = {}) {
+export function lines(
+  xs,
+  series,
+  { height = 240, form = (v) => number(v, 1), overTime = true, range, xname = "", bands } = {},
+) {
   const host = h("div", { class: "chart" });
   let data = [xs, ...series.map((s) => s.data)];
-  const chart = keep(host, (width) => new uPlot({
-    width, height, tzDate: (ts) => new Date(new Date(ts * 1000).getTime() + new Date(ts * 1000).getTimezoneOffset() * 60000),
-    cursor: { drag: { x: true, y: false }, focus: { prox: 16 } },
-    scales: { x: { time: overTime }, y: range ? { range } : {} },
-    bands: bands?.map(([upper, lower, name]) => ({ series: [upper, lower], fill: color(name) + "26" })),
-    axes: [axis(null, overTime ? { values: (_, all, __, ___, step) => all.map((s) => when(s, step)), space: 64 } : { incrs: WHOLE }), axis(form, { size: 62 })],
-    series: [{ label: overTime ? "UTC" : xname, value: (_, v) => (v === null || v === undefined ? "–" : overTime ? utc(v).toISOString().slice(0, 16).replace("T", " ") : String(v)) },
-      ...series.map((s) => ({ label: s.name, stroke: color(s.color), width: s.width ?? 1.6, dash: s.dash, fill: s.fill ? color(s.color) + "2e" : undefined, spanGaps: false, points: { show: s.points ?? xs.length < 40, size: 4 }, value: (_, v) => (v === null || v === undefined ? "–" : form(v)) }))],
-  }, data, host));
-  host.update = (x, columns) => { data = [x, ...columns]; if (chart.now) chart.now.setData(data); };
+  const chart = keep(
+    host,
+    (width) =>
+      new uPlot(
+        {
+          width,
+          height,
+          tzDate: (ts) => new Date(new Date(ts * 1000).getTime() + new Date(ts * 1000).getTimezoneOffset() * 60000),
+          cursor: { drag: { x: true, y: false }, focus: { prox: 16 } },
+          scales: { x: { time: overTime }, y: range ? { range } : {} },
+          bands: bands?.map(([upper, lower, name]) => ({ series: [upper, lower], fill: `${color(name)}26` })),
+          axes: [
+            axis(
+              null,
+              overTime
+                ? { values: (_, all, __, ___, step) => all.map((s) => when(s, step)), space: 64 }
+                : { incrs: WHOLE },
+            ),
+            axis(form, { size: 62 }),
+          ],
+          series: [
+            {
+              label: overTime ? "UTC" : xname,
+              value: (_, v) =>
+                v === null || v === undefined
+                  ? "–"
+                  : overTime
+                    ? utc(v).toISOString().slice(0, 16).replace("T", " ")
+                    : String(v),
+            },
+            ...series.map((s) => ({
+              label: s.name,
+              stroke: color(s.color),
+              width: s.width ?? 1.6,
+              dash: s.dash,
+              fill: s.fill ? `${color(s.color)}2e` : undefined,
+              spanGaps: false,
+              points: { show: s.points ?? xs.length < 40, size: 4 },
+              value: (_, v) => (v === null || v === undefined ? "–" : form(v)),
+            })),
+          ],
+        },
+        data,
+        host,
+      ),
+  );
+  host.update = (x, columns) => {
+    data = [x, ...columns];
+    if (chart.now) chart.now.setData(data);
+  };
   return host;
 }
 
@@ -67,10 +127,16 @@ export function chained(parts) {
     const first = part.equity[0];
     if (!(first > 0)) continue;
     const start = level;
-    part.time_ms.forEach((t, i) => { level = start * (part.equity[i] / first); points.push({ t: t / 1000, gain: level - 1, source: part.source }); });
+    part.time_ms.forEach((t, i) => {
+      level = start * (part.equity[i] / first);
+      points.push({ t: t / 1000, gain: level - 1, source: part.source });
+    });
   }
   let peak = 0;
-  for (const point of points) { peak = Math.max(peak, 1 + point.gain); point.drawdown = (1 + point.gain) / peak - 1; }
+  for (const point of points) {
+    peak = Math.max(peak, 1 + point.gain);
+    point.drawdown = (1 + point.gain) / peak - 1;
+  }
   return points;
 }
 
@@ -81,14 +147,24 @@ export function equity(points, what, height) {
   const sorted = [];
   for (const point of points) {
     // The last point of a part and the first of the next may be of one moment.
-    if (sorted.length && sorted[sorted.length - 1].t >= point.t) { sorted[sorted.length - 1].also = point.source; continue; }
+    if (sorted.length && sorted[sorted.length - 1].t >= point.t) {
+      sorted[sorted.length - 1].also = point.source;
+      continue;
+    }
     sorted.push({ ...point });
   }
   const series = SOURCES.filter((s) => sorted.some((p) => p.source === s || p.also === s)).map((source) => ({
-    name: NAMES[source], color: source, fill: what === "drawdown", points: false,
+    name: NAMES[source],
+    color: source,
+    fill: what === "drawdown",
+    points: false,
     data: sorted.map((p) => (p.source === source || p.also === source ? p[what] : null)),
   }));
-  return lines(sorted.map((p) => p.t), series, { height, form: (v) => percent(v) });
+  return lines(
+    sorted.map((p) => p.t),
+    series,
+    { height, form: (v) => percent(v) },
+  );
 }
 
 /** Bars of how many values lie where. */
@@ -104,20 +180,61 @@ export function histogram(values, form) {
   for (const v of values) counts[Math.min(bins - 1, Math.max(0, Math.floor((v - from) / width)))] += 1;
   const xs = counts.map((_, i) => from + (i + 0.5) * width);
   const host = h("div", { class: "chart" });
-  keep(host, (w) => new uPlot({
-    width: w, height: 200, legend: { show: true }, scales: { x: { time: false, range: [from, to] } }, cursor: { drag: { x: false, y: false } },
-    axes: [axis(form), axis((v) => number(v), { size: 50 })],
-    series: [{ label: "about", value: (_, v) => (v === null ? "–" : form(v)) }, ...[["lost", "loss", (x) => x < 0], ["won", "gain", (x) => x >= 0]].map(([label, c, is]) => ({
-      label, stroke: color(c), fill: color(c) + "99", paths: uPlot.paths.bars({ size: [0.9] }), points: { show: false }, value: (_, v) => (v === null ? "–" : number(v)), is }))],
-  }, [xs, xs.map((x, i) => (x < 0 ? counts[i] : null)), xs.map((x, i) => (x >= 0 ? counts[i] : null))], host));
+  keep(
+    host,
+    (w) =>
+      new uPlot(
+        {
+          width: w,
+          height: 200,
+          legend: { show: true },
+          scales: { x: { time: false, range: [from, to] } },
+          cursor: { drag: { x: false, y: false } },
+          axes: [axis(form), axis((v) => number(v), { size: 50 })],
+          series: [
+            { label: "about", value: (_, v) => (v === null ? "–" : form(v)) },
+            ...[
+              ["lost", "loss", (x) => x < 0],
+              ["won", "gain", (x) => x >= 0],
+            ].map(([label, c, is]) => ({
+              label,
+              stroke: color(c),
+              fill: `${color(c)}99`,
+              paths: uPlot.paths.bars({ size: [0.9] }),
+              points: { show: false },
+              value: (_, v) => (v === null ? "–" : number(v)),
+              is,
+            })),
+          ],
+        },
+        [xs, xs.map((x, i) => (x < 0 ? counts[i] : null)), xs.map((x, i) => (x >= 0 ? counts[i] : null))],
+        host,
+      ),
+  );
   return host;
 }
 
 /** Where days like those that were may lead: quantiles of simulated paths by day. */
 export function fan({ days, gains }) {
   const names = ["5 %", "25 %", "median", "75 %", "95 %"];
-  const series = gains.map((data, i) => ({ name: names[i], color: "holdout", data, width: i === 2 ? 2 : 1, dash: i === 2 ? undefined : [4, 3], points: false }));
-  return lines(days, series, { height: 240, overTime: false, xname: "day", form: (v) => percent(v, 0), bands: [[5, 1, "holdout"], [4, 2, "holdout"]] });
+  const series = gains.map((data, i) => ({
+    name: names[i],
+    color: "holdout",
+    data,
+    width: i === 2 ? 2 : 1,
+    dash: i === 2 ? undefined : [4, 3],
+    points: false,
+  }));
+  return lines(days, series, {
+    height: 240,
+    overTime: false,
+    xname: "day",
+    form: (v) => percent(v, 0),
+    bands: [
+      [5, 1, "holdout"],
+      [4, 2, "holdout"],
+    ],
+  });
 }
 
 /** Monthly returns, a row a year. */
@@ -127,19 +244,42 @@ export function months(rows) {
   const years = [...new Set([...by.keys()].map((m) => m.slice(0, 4)))].sort();
   if (!years.length) return h("p", { class: "soft" }, "no month yet");
   const most = Math.max(0.05, ...[...by.values()].map(Math.abs));
-  const shade = (v) => `color-mix(in srgb, var(--${v < 0 ? "loss" : "gain"}) ${Math.round((70 * Math.abs(v)) / most)}%, transparent)`;
+  const shade = (v) =>
+    `color-mix(in srgb, var(--${v < 0 ? "loss" : "gain"}) ${Math.round((70 * Math.abs(v)) / most)}%, transparent)`;
   const names = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-  return h("div", { class: "scroll" }, h("table", { class: "heat" }, h("thead", {}, h("tr", {}, h("th"), names.map((n) => h("th", { scope: "col" }, n)), h("th", { scope: "col" }, "year"))),
-    h("tbody", {}, years.map((year) => {
-      let growth = 1;
-      const cells = names.map((_, i) => {
-        const value = by.get(`${year}-${String(i + 1).padStart(2, "0")}`);
-        if (value === undefined) return h("td", { class: "none" }, "–");
-        growth *= 1 + value;
-        return h("td", { background: shade(value) }, number(100 * value, 1));
-      });
-      return h("tr", {}, h("th", { scope: "row" }, year), cells, h("td", {}, number(100 * (growth - 1), 1)));
-    }))));
+  return h(
+    "div",
+    { class: "scroll" },
+    h(
+      "table",
+      { class: "heat" },
+      h(
+        "thead",
+        {},
+        h(
+          "tr",
+          {},
+          h("th"),
+          names.map((n) => h("th", { scope: "col" }, n)),
+          h("th", { scope: "col" }, "year"),
+        ),
+      ),
+      h(
+        "tbody",
+        {},
+        years.map((year) => {
+          let growth = 1;
+          const cells = names.map((_, i) => {
+            const value = by.get(`${year}-${String(i + 1).padStart(2, "0")}`);
+            if (value === undefined) return h("td", { class: "none" }, "–");
+            growth *= 1 + value;
+            return h("td", { background: shade(value) }, number(100 * value, 1));
+          });
+          return h("tr", {}, h("th", { scope: "row" }, year), cells, h("td", {}, number(100 * (growth - 1), 1)));
+        }),
+      ),
+    ),
+  );
 }
 
 let library = null;
@@ -147,7 +287,10 @@ function candleLibrary() {
   library ??= new Promise((resolve, reject) => {
     const script = h("script", { src: "/assets/lightweight-charts.js" });
     script.onload = () => resolve(window.LightweightCharts);
-    script.onerror = () => { library = null; reject(new Error("the chart library did not load")); };
+    script.onerror = () => {
+      library = null;
+      reject(new Error("the chart library did not load"));
+    };
     document.head.append(script);
   });
   return library;
@@ -160,28 +303,73 @@ const WORDED_PX = 11;
 /** Candles with entries and exits; zooms and pans by wheel, drag and touch. */
 export async function candles(host, data, trades) {
   const lib = await candleLibrary();
-  const rows = data.time_ms.map((t, i) => ({ time: t / 1000, open: data.open[i], high: data.high[i], low: data.low[i], close: data.close[i] }));
+  const rows = data.time_ms.map((t, i) => ({
+    time: t / 1000,
+    open: data.open[i],
+    high: data.high[i],
+    low: data.low[i],
+    close: data.close[i],
+  }));
   const length = rows.length > 1 ? rows[1].time - rows[0].time : 60;
   const markers = [];
   const at = (text) => Math.floor(new Date(text).getTime() / 1000 / length) * length;
   for (const t of trades) {
     const long = t.side === "long";
-    markers.push({ time: at(t.entry_time), position: long ? "belowBar" : "aboveBar", shape: long ? "arrowUp" : "arrowDown", color: "accent", text: "" });
-    markers.push({ time: at(t.exit_time), position: long ? "aboveBar" : "belowBar", shape: "circle", color: t.profit > 0 ? "gain" : "loss", text: percent(t.return_fraction) });
+    markers.push({
+      time: at(t.entry_time),
+      position: long ? "belowBar" : "aboveBar",
+      shape: long ? "arrowUp" : "arrowDown",
+      color: "accent",
+      text: "",
+    });
+    markers.push({
+      time: at(t.exit_time),
+      position: long ? "aboveBar" : "belowBar",
+      shape: "circle",
+      color: t.profit > 0 ? "gain" : "loss",
+      text: percent(t.return_fraction),
+    });
   }
   markers.sort((a, b) => a.time - b.time);
-  const before = (time) => { let [low, high] = [0, markers.length]; while (low < high) { const mid = (low + high) >> 1; if (markers[mid].time < time) low = mid + 1; else high = mid; } return low; };
+  const before = (time) => {
+    let [low, high] = [0, markers.length];
+    while (low < high) {
+      const mid = (low + high) >> 1;
+      if (markers[mid].time < time) low = mid + 1;
+      else high = mid;
+    }
+    return low;
+  };
   keep(host, () => {
     const chart = lib.createChart(host, {
       autoSize: true,
-      layout: { background: { color: "transparent" }, textColor: color("soft"), attributionLogo: false, fontFamily: "system-ui, sans-serif" },
+      layout: {
+        background: { color: "transparent" },
+        textColor: color("soft"),
+        attributionLogo: false,
+        fontFamily: "system-ui, sans-serif",
+      },
       grid: { vertLines: { color: color("rule") }, horzLines: { color: color("rule") } },
       // Candles narrower than a pixel are drawn as one: a hundred thousand at once would stutter.
-      timeScale: { timeVisible: true, borderColor: color("rule"), minBarSpacing: 0.001, enableConflation: true, precomputeConflationOnInit: true, fixLeftEdge: true, fixRightEdge: true },
+      timeScale: {
+        timeVisible: true,
+        borderColor: color("rule"),
+        minBarSpacing: 0.001,
+        enableConflation: true,
+        precomputeConflationOnInit: true,
+        fixLeftEdge: true,
+        fixRightEdge: true,
+      },
       rightPriceScale: { borderColor: color("rule") },
       localization: { priceFormatter: price },
     });
-    const series = chart.addSeries(lib.CandlestickSeries, { upColor: color("gain"), downColor: color("loss"), wickUpColor: color("gain"), wickDownColor: color("loss"), borderVisible: false });
+    const series = chart.addSeries(lib.CandlestickSeries, {
+      upColor: color("gain"),
+      downColor: color("loss"),
+      wickUpColor: color("gain"),
+      wickDownColor: color("loss"),
+      borderVisible: false,
+    });
     series.setData(rows);
     const shown = lib.createSeriesMarkers(series, []);
     let [waiting, last] = [false, null];
@@ -197,10 +385,17 @@ export async function candles(host, data, trades) {
       if (key === last) return;
       last = key;
       const words = (to - from) * WORDED_PX <= host.clientWidth;
-      shown.setMarkers(many ? [] : markers.slice(from, to).map((m) => ({ ...m, color: color(m.color), text: words ? m.text : "" })));
+      shown.setMarkers(
+        many ? [] : markers.slice(from, to).map((m) => ({ ...m, color: color(m.color), text: words ? m.text : "" })),
+      );
       host.dataset.hidden = many ? "Zoom in to see the trades." : "";
     };
-    chart.timeScale().subscribeVisibleLogicalRangeChange(() => { if (!waiting) { waiting = true; requestAnimationFrame(mark); } });
+    chart.timeScale().subscribeVisibleLogicalRangeChange(() => {
+      if (!waiting) {
+        waiting = true;
+        requestAnimationFrame(mark);
+      }
+    });
     // The end first, at a width at which candles can be told apart; zooming out shows all.
     chart.timeScale().setVisibleLogicalRange({ from: Math.max(0, rows.length - 300), to: rows.length - 1 });
     mark();

@@ -1,13 +1,17 @@
 // The search: fitness and diversity over generations, niches, islands, sessions.
 
-import { h, card, read, number, short, percent, ratio, time, day, table, cell, ago, state } from "./base.js";
+import { ago, card, cell, day, h, number, percent, ratio, read, short, state, table, time } from "./base.js";
 import { lines } from "./charts.js";
 
 /** One line an island over running generations. */
 function byIsland(rows, of) {
   const names = [...new Set(rows.map((g) => g.island))].sort();
   const colors = ["live", "holdout", "shadow", "backtest", "accent", "loss"];
-  return names.map((name, i) => ({ name, color: colors[i % colors.length], data: rows.map((g) => (g.island === name ? of(g) : null)) }));
+  return names.map((name, i) => ({
+    name,
+    color: colors[i % colors.length],
+    data: rows.map((g) => (g.island === name ? of(g) : null)),
+  }));
 }
 
 function charts(generations) {
@@ -15,28 +19,80 @@ function charts(generations) {
   const xs = rows.map((_, i) => i + 1);
   const many = new Set(rows.map((g) => g.island)).size > 1;
   const per = { overTime: false, xname: "generation", height: 230 };
-  const fitness = many ? byIsland(rows, (g) => g.best_fitness) : [
-    { name: "best", color: "live", data: rows.map((g) => g.best_fitness) }, { name: "mean", color: "shadow", data: rows.map((g) => g.mean_fitness) }, { name: "median", color: "holdout", data: rows.map((g) => g.median_fitness) }];
+  const fitness = many
+    ? byIsland(rows, (g) => g.best_fitness)
+    : [
+        { name: "best", color: "live", data: rows.map((g) => g.best_fitness) },
+        { name: "mean", color: "shadow", data: rows.map((g) => g.mean_fitness) },
+        { name: "median", color: "holdout", data: rows.map((g) => g.median_fitness) },
+      ];
   const seconds = (g) => (g.duration_ms > 0 ? (1000 * g.evaluations) / g.duration_ms : null);
   return [
     card("w6", "Fitness, 0 to 100", lines(xs, fitness, { ...per, form: (v) => number(v, 0) })),
-    card("w6", "Diversity: niches in the population", lines(xs, [{ name: "niches", color: "holdout", data: rows.map((g) => g.detail.niches ?? null) }, { name: "in the archive", color: "shadow", data: rows.map((g) => g.archive_size) }], { ...per, form: (v) => number(v, 0) })),
-    card("w6", "Backtests a second", lines(xs, [{ name: "backtests a second", color: "live", data: rows.map(seconds) }], { ...per, form: short })),
-    card("w6", "Share of evaluations that were new", lines(xs, [{ name: "new", color: "holdout", data: rows.map((g) => (g.evaluations ? g.distinct / g.evaluations : null)) }], { ...per, form: (v) => percent(v, 0) })),
+    card(
+      "w6",
+      "Diversity: niches in the population",
+      lines(
+        xs,
+        [
+          { name: "niches", color: "holdout", data: rows.map((g) => g.detail.niches ?? null) },
+          { name: "in the archive", color: "shadow", data: rows.map((g) => g.archive_size) },
+        ],
+        { ...per, form: (v) => number(v, 0) },
+      ),
+    ),
+    card(
+      "w6",
+      "Backtests a second",
+      lines(xs, [{ name: "backtests a second", color: "live", data: rows.map(seconds) }], { ...per, form: short }),
+    ),
+    card(
+      "w6",
+      "Share of evaluations that were new",
+      lines(
+        xs,
+        [{ name: "new", color: "holdout", data: rows.map((g) => (g.evaluations ? g.distinct / g.evaluations : null)) }],
+        { ...per, form: (v) => percent(v, 0) },
+      ),
+    ),
   ];
 }
 
 function niches(found) {
   const families = new Map();
   for (const s of found) {
-    const key = (s.family ?? "unknown") + "|" + s.timeframe;
-    const row = families.get(key) ?? { family: s.family ?? "unknown", timeframe: s.timeframe, all: 0, live: 0, shadow: 0, best: null };
+    const key = `${s.family ?? "unknown"}|${s.timeframe}`;
+    const row = families.get(key) ?? {
+      family: s.family ?? "unknown",
+      timeframe: s.timeframe,
+      all: 0,
+      live: 0,
+      shadow: 0,
+      best: null,
+    };
     row.all += 1;
     if (row[s.state] !== undefined) row[s.state] += 1;
     if (s.sharpe_ratio !== null) row.best = Math.max(row.best ?? -Infinity, s.sharpe_ratio);
     families.set(key, row);
   }
-  const rows = [...families.values()].sort((a, b) => b.all - a.all).map((r) => h("tr", {}, h("td", {}, h("a", { href: `#/strategies?family=${encodeURIComponent(r.family)}&timeframe=${r.timeframe}` }, r.family)), h("td", {}, r.timeframe), cell(number(r.all)), cell(number(r.shadow)), cell(number(r.live)), cell(ratio(r.best))));
+  const rows = [...families.values()]
+    .sort((a, b) => b.all - a.all)
+    .map((r) =>
+      h(
+        "tr",
+        {},
+        h(
+          "td",
+          {},
+          h("a", { href: `#/strategies?family=${encodeURIComponent(r.family)}&timeframe=${r.timeframe}` }, r.family),
+        ),
+        h("td", {}, r.timeframe),
+        cell(number(r.all)),
+        cell(number(r.shadow)),
+        cell(number(r.live)),
+        cell(ratio(r.best)),
+      ),
+    );
   return table(["family", "candles", "#strategies", "#shadow", "#live", "#best Sharpe"], rows);
 }
 
@@ -45,50 +101,204 @@ function nicheMap(generations) {
   const newest = new Map();
   for (const g of generations) if (!newest.has(g.island) && g.detail.kinds) newest.set(g.island, g.detail.kinds);
   const counts = new Map();
-  for (const kinds of newest.values()) for (const [key, [now, kept]] of Object.entries(kinds)) { const c = counts.get(key) ?? [0, 0]; counts.set(key, [c[0] + now, c[1] + kept]); }
+  for (const kinds of newest.values())
+    for (const [key, [now, kept]] of Object.entries(kinds)) {
+      const c = counts.get(key) ?? [0, 0];
+      counts.set(key, [c[0] + now, c[1] + kept]);
+    }
   if (!counts.size) return h("p", { class: "soft" }, "No generation tells of its niches yet.");
-  const minutes = (t) => parseInt(t) * { m: 1, h: 60, d: 1440, w: 10080, M: 43200 }[t.slice(-1)];
+  const minutes = (t) => parseInt(t, 10) * { m: 1, h: 60, d: 1440, w: 10080, M: 43200 }[t.slice(-1)];
   const families = [...new Set([...counts.keys()].map((k) => k.split("/")[0]))].sort();
   const frames = [...new Set([...counts.keys()].map((k) => k.split("/")[1]))].sort((a, b) => minutes(a) - minutes(b));
   const most = Math.max(...[...counts.values()].map(([now, kept]) => now + kept));
-  const rows = families.map((family) => h("tr", {}, h("th", { scope: "row" }, h("a", { href: "#/strategies?family=" + encodeURIComponent(family) }, family.replaceAll("_", " "))), frames.map((frame) => {
-    const [now, kept] = counts.get(`${family}/${frame}`) ?? [0, 0];
-    const title = `${family}, ${frame}: ${now} in the population, ${kept} in the archive`;
-    if (!now && !kept) return h("td", { class: "none", title }, "–");
-    return h("td", { title, background: `color-mix(in srgb, var(--holdout) ${Math.round(12 + (58 * (now + kept)) / most)}%, transparent)` }, `${now} · ${kept}`);
-  })));
-  return [h("div", { class: "scroll" }, h("table", { class: "heat" }, h("thead", {}, h("tr", {}, h("th"), frames.map((f) => h("th", { scope: "col" }, f)))), h("tbody", {}, rows))),
-    h("p", { class: "small soft" }, "Strategies in the population · in the archive, of the newest generation of each island.")];
+  const rows = families.map((family) =>
+    h(
+      "tr",
+      {},
+      h(
+        "th",
+        { scope: "row" },
+        h("a", { href: `#/strategies?family=${encodeURIComponent(family)}` }, family.replaceAll("_", " ")),
+      ),
+      frames.map((frame) => {
+        const [now, kept] = counts.get(`${family}/${frame}`) ?? [0, 0];
+        const title = `${family}, ${frame}: ${now} in the population, ${kept} in the archive`;
+        if (!now && !kept) return h("td", { class: "none", title }, "–");
+        return h(
+          "td",
+          {
+            title,
+            background: `color-mix(in srgb, var(--holdout) ${Math.round(12 + (58 * (now + kept)) / most)}%, transparent)`,
+          },
+          `${now} · ${kept}`,
+        );
+      }),
+    ),
+  );
+  return [
+    h(
+      "div",
+      { class: "scroll" },
+      h(
+        "table",
+        { class: "heat" },
+        h(
+          "thead",
+          {},
+          h(
+            "tr",
+            {},
+            h("th"),
+            frames.map((f) => h("th", { scope: "col" }, f)),
+          ),
+        ),
+        h("tbody", {}, rows),
+      ),
+    ),
+    h(
+      "p",
+      { class: "small soft" },
+      "Strategies in the population · in the archive, of the newest generation of each island.",
+    ),
+  ];
 }
 
-export const part = ([name, p]) => h("span", { class: "part", title: `${name}: ${number(p.score, 0)} of 100, weight ${percent(p.weight, 0)}` }, h("span", { class: "small soft" }, name.replaceAll("_", " ")), h("meter", { min: 0, max: 100, value: p.score }));
+export const part = ([name, p]) =>
+  h(
+    "span",
+    { class: "part", title: `${name}: ${number(p.score, 0)} of 100, weight ${percent(p.weight, 0)}` },
+    h("span", { class: "small soft" }, name.replaceAll("_", " ")),
+    h("meter", { min: 0, max: 100, value: p.score }),
+  );
 
 function ranking(scores) {
-  const rows = scores.map((s) => h("tr", {}, h("td", { class: "tight" }, h("a", { href: "#/strategy/" + s.number }, s.name)), h("td", {}, state(s.state)), h("td", {}, s.grade), cell(number(s.overall, 1)), cell(number(s.percentile, 0)), h("td", { class: "parts wide" }, Object.entries(s.components).map(part)), cell(day(s.calculated_at))));
-  return table(["strategy", "state", "grade", "#score", "#percentile", "parts", "#as of"], rows, "No strategy has a score yet.");
+  const rows = scores.map((s) =>
+    h(
+      "tr",
+      {},
+      h("td", { class: "tight" }, h("a", { href: `#/strategy/${s.number}` }, s.name)),
+      h("td", {}, state(s.state)),
+      h("td", {}, s.grade),
+      cell(number(s.overall, 1)),
+      cell(number(s.percentile, 0)),
+      h("td", { class: "parts wide" }, Object.entries(s.components).map(part)),
+      cell(day(s.calculated_at)),
+    ),
+  );
+  return table(
+    ["strategy", "state", "grade", "#score", "#percentile", "parts", "#as of"],
+    rows,
+    "No strategy has a score yet.",
+  );
 }
 
 function ended(rows) {
-  const line = (s) => h("tr", {}, h("td", { class: "tight" }, h("span", { class: "dot " + (s.placebo ? "backtest" : "live") }, h("span", {}, s.placebo ? "null" : "real"))), h("td", {}, s.island), cell(number(s.session_number)), cell(day(s.at_market_ms)), cell(number(s.p_value, 3)), cell(`${number(s.as_good)} of ${number(s.null_searches)}`), cell(number(s.candidates)), cell(number(s.entered), s.placebo && s.entered ? "warn" : ""), cell(number(s.promoted), s.placebo && s.promoted ? "down" : ""));
+  const line = (s) =>
+    h(
+      "tr",
+      {},
+      h(
+        "td",
+        { class: "tight" },
+        h("span", { class: `dot ${s.placebo ? "backtest" : "live"}` }, h("span", {}, s.placebo ? "null" : "real")),
+      ),
+      h("td", {}, s.island),
+      cell(number(s.session_number)),
+      cell(day(s.at_market_ms)),
+      cell(number(s.p_value, 3)),
+      cell(`${number(s.as_good)} of ${number(s.null_searches)}`),
+      cell(number(s.candidates)),
+      cell(number(s.entered), s.placebo && s.entered ? "warn" : ""),
+      cell(number(s.promoted), s.placebo && s.promoted ? "down" : ""),
+    );
   const sorted = [...rows].sort((a, b) => b.at_market_ms - a.at_market_ms);
-  return h("div", { class: "tall" }, table(["market", "island", "#session", "#until", "#p-value", "#nulls as good", "#candidates", "#to shadow", "#to live"], sorted.map(line), "No session has ended yet."));
+  return h(
+    "div",
+    { class: "tall" },
+    table(
+      ["market", "island", "#session", "#until", "#p-value", "#nulls as good", "#candidates", "#to shadow", "#to live"],
+      sorted.map(line),
+      "No session has ended yet.",
+    ),
+  );
 }
 
 export async function page({ signal }) {
   const [listed, sessions, all, found, scores, protocol] = await Promise.all([
-    read("/api/generations", { limit: 400 }, signal), read("/api/sessions", { limit: 40 }, signal), read("/api/overview", {}, signal), read("/api/strategies", { limit: 500, source: "holdout" }, signal),
-    read("/api/scores", { limit: 12 }, signal), read("/api/protocol", { limit: 40 }, signal),
+    read("/api/generations", { limit: 400 }, signal),
+    read("/api/sessions", { limit: 40 }, signal),
+    read("/api/overview", {}, signal),
+    read("/api/strategies", { limit: 500, source: "holdout" }, signal),
+    read("/api/scores", { limit: 12 }, signal),
+    read("/api/protocol", { limit: 40 }, signal),
   ]);
   const grid = h("div", { class: "grid" });
-  const islands = all.stats.islands.map((i) => h("tr", {}, h("td", {}, i.island), cell(number(i.session)), cell(number(i.generation + 1)), cell(number(i.best_fitness, 1)), h("td", { class: "when" }, ago(i.stored_at))));
-  const rows = sessions.items.map((s) => h("tr", {}, h("td", {}, s.island), cell(number(s.number)), h("td", {}, s.status), h("td", { class: "when" }, `${day(s.window_from_ms)} – ${day(s.window_to_ms)}`), h("td", { class: "when" }, day(s.holdout_from_ms)), cell(number(s.evaluations)),
-    cell(s.report ? number(s.report.stored) : "–"), cell(s.report ? number(s.report.to_shadow) : "–"), h("td", { class: "when" }, time(s.started_at)), h("td", {}, h("code", { title: s.data_version }, s.data_version.slice(0, 10)))));
-  const draw = () => grid.replaceChildren(...charts(listed.items),
-    card("w6", "Niches: what is bred", nicheMap(listed.items)), card("w6", "Niches of the newest 500 stored, by their hold-out", niches(found.items)),
-    card("", "Best scores", ranking(scores.items)),
-    card("w4", "Islands", table(["island", "#session", "#generation", "#best", "stored"], islands)), card("w8", "How sessions ended, real ones beside null ones", ended(protocol.items)),
-    card("", "Sessions", table(["island", "#no.", "status", "window", "hold-out from", "#backtests", "#stored", "#to shadow", "started", "candles"], rows)));
+  const islands = all.stats.islands.map((i) =>
+    h(
+      "tr",
+      {},
+      h("td", {}, i.island),
+      cell(number(i.session)),
+      cell(number(i.generation + 1)),
+      cell(number(i.best_fitness, 1)),
+      h("td", { class: "when" }, ago(i.stored_at)),
+    ),
+  );
+  const rows = sessions.items.map((s) =>
+    h(
+      "tr",
+      {},
+      h("td", {}, s.island),
+      cell(number(s.number)),
+      h("td", {}, s.status),
+      h("td", { class: "when" }, `${day(s.window_from_ms)} – ${day(s.window_to_ms)}`),
+      h("td", { class: "when" }, day(s.holdout_from_ms)),
+      cell(number(s.evaluations)),
+      cell(s.report ? number(s.report.stored) : "–"),
+      cell(s.report ? number(s.report.to_shadow) : "–"),
+      h("td", { class: "when" }, time(s.started_at)),
+      h("td", {}, h("code", { title: s.data_version }, s.data_version.slice(0, 10))),
+    ),
+  );
+  const draw = () =>
+    grid.replaceChildren(
+      ...charts(listed.items),
+      card("w6", "Niches: what is bred", nicheMap(listed.items)),
+      card("w6", "Niches of the newest 500 stored, by their hold-out", niches(found.items)),
+      card("", "Best scores", ranking(scores.items)),
+      card("w4", "Islands", table(["island", "#session", "#generation", "#best", "stored"], islands)),
+      card("w8", "How sessions ended, real ones beside null ones", ended(protocol.items)),
+      card(
+        "",
+        "Sessions",
+        table(
+          [
+            "island",
+            "#no.",
+            "status",
+            "window",
+            "hold-out from",
+            "#backtests",
+            "#stored",
+            "#to shadow",
+            "started",
+            "candles",
+          ],
+          rows,
+        ),
+      ),
+    );
   draw();
   let waiting;
-  return { title: "Evolution", content: [h("h1", {}, "Evolution"), grid], live: { generation: (g) => { listed.items.unshift(g); clearTimeout(waiting); waiting = setTimeout(draw, 1500); } } };
+  return {
+    title: "Evolution",
+    content: [h("h1", {}, "Evolution"), grid],
+    live: {
+      generation: (g) => {
+        listed.items.unshift(g);
+        clearTimeout(waiting);
+        waiting = setTimeout(draw, 1500);
+      },
+    },
+  };
 }

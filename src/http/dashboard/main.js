@@ -1,13 +1,13 @@
 // Which page is shown, what is told live, and the keys.
 
-import { h, toast, Trouble, ago } from "./base.js";
+import { ago, h, Trouble, toast } from "./base.js";
 import { themeChanged } from "./charts.js";
+import * as data from "./data.js";
+import * as evolution from "./evolution.js";
+import * as operations from "./operations.js";
 import * as overview from "./overview.js";
 import * as strategies from "./strategies.js";
 import * as strategy from "./strategy.js";
-import * as evolution from "./evolution.js";
-import * as data from "./data.js";
-import * as operations from "./operations.js";
 
 const PAGES = { "": overview, strategies, strategy, evolution, data, operations };
 const main = document.getElementById("main");
@@ -30,33 +30,56 @@ async function show() {
   live = {};
   const tab = page === overview ? "overview" : page === strategy ? "strategies" : name;
   for (const link of document.querySelectorAll("nav a")) {
-    if (link.dataset.page === tab) link.setAttribute("aria-current", "page"); else link.removeAttribute("aria-current");
+    if (link.dataset.page === tab) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
   }
   try {
     const shown = await page.page({ argument, params, signal });
     if (signal.aborted) return;
     main.replaceChildren(...shown.content);
     live = shown.live ?? {};
-    document.title = (shown.title ? shown.title + " – " : "") + "sg-ai";
+    document.title = `${shown.title ? `${shown.title} – ` : ""}sg-ai`;
     shown.ready?.();
   } catch (error) {
     if (error.name === "AbortError" || signal.aborted) return;
-    const text = error instanceof Trouble ? error.message : "This page has a defect: " + error.message;
-    main.replaceChildren(h("section", { class: "card" }, h("h1", {}, "This cannot be shown"), h("p", { class: "error", role: "alert" }, text),
-      h("button", { type: "button", onclick: show }, "Try again")));
+    const text = error instanceof Trouble ? error.message : `This page has a defect: ${error.message}`;
+    main.replaceChildren(
+      h(
+        "section",
+        { class: "card" },
+        h("h1", {}, "This cannot be shown"),
+        h("p", { class: "error", role: "alert" }, text),
+        h("button", { type: "button", onclick: show }, "Try again"),
+      ),
+    );
   }
 }
 
-addEventListener("hashchange", () => { show().then(() => { scrollTo(0, 0); main.focus({ preventScroll: true }); }); });
+addEventListener("hashchange", () => {
+  show().then(() => {
+    scrollTo(0, 0);
+    main.focus({ preventScroll: true });
+  });
+});
 show();
 
 const pulse = document.getElementById("pulse");
 let heard = null;
 function listen() {
   const source = new EventSource("/api/events");
-  const on = (kind, handle) => source.addEventListener(kind, (event) => { heard = Date.now(); handle(JSON.parse(event.data)); });
-  source.onopen = () => { pulse.className = "pulse on"; pulse.textContent = "live"; };
-  source.onerror = () => { pulse.className = "pulse off"; pulse.textContent = "no connection"; };
+  const on = (kind, handle) =>
+    source.addEventListener(kind, (event) => {
+      heard = Date.now();
+      handle(JSON.parse(event.data));
+    });
+  source.onopen = () => {
+    pulse.className = "pulse on";
+    pulse.textContent = "live";
+  };
+  source.onerror = () => {
+    pulse.className = "pulse off";
+    pulse.textContent = "no connection";
+  };
   on("transition", (t) => {
     if (t.to !== "disabled" || t.from !== "candidate") toast(`${t.strategy}: ${t.from} → ${t.to}`);
     live.transition?.(t);
@@ -66,13 +89,19 @@ function listen() {
   on("behind", () => show());
 }
 listen();
-setInterval(() => { if (heard && pulse.classList.contains("on")) pulse.title = "last event " + ago(heard); }, 5000);
+setInterval(() => {
+  if (heard && pulse.classList.contains("on")) pulse.title = `last event ${ago(heard)}`;
+}, 5000);
 
 const root = document.documentElement;
 function switchTheme() {
   const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
   root.dataset.theme = dark ? "light" : "dark";
-  try { localStorage.setItem("theme", root.dataset.theme); } catch { /* it lasts until the page is left */ }
+  try {
+    localStorage.setItem("theme", root.dataset.theme);
+  } catch {
+    /* it lasts until the page is left */
+  }
   themeChanged();
 }
 document.getElementById("theme").addEventListener("click", switchTheme);
@@ -85,6 +114,9 @@ addEventListener("keydown", (event) => {
   else if (event.key === "t") switchTheme();
   else if (event.key === "/") {
     const search = document.querySelector("input[type=search]");
-    if (search) { event.preventDefault(); search.focus(); } else location.hash = "#/strategies";
+    if (search) {
+      event.preventDefault();
+      search.focus();
+    } else location.hash = "#/strategies";
   }
 });

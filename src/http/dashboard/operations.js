@@ -1,48 +1,233 @@
 // Runners, alerts, dead letters, the audit trail and the settings: what an operator needs.
 
-import { h, card, read, number, time, ago, table, label, cell, ask } from "./base.js";
+import { ago, ask, card, cell, h, label, number, read, table, time } from "./base.js";
 
 const LIMIT = 50;
 
 export async function page({ params, signal }) {
   const entity = params.get("entity") ?? "";
   const [all, runners, letters, audit, settings, drift] = await Promise.all([
-    read("/api/overview", {}, signal), read("/api/runners", {}, signal), read("/api/dead-letters", { limit: 100 }, signal), read("/api/audit", { limit: LIMIT, entity }, signal), read("/api/settings", {}, signal), read("/api/drift-alerts", { limit: 100 }, signal),
+    read("/api/overview", {}, signal),
+    read("/api/runners", {}, signal),
+    read("/api/dead-letters", { limit: 100 }, signal),
+    read("/api/audit", { limit: LIMIT, entity }, signal),
+    read("/api/settings", {}, signal),
+    read("/api/drift-alerts", { limit: 100 }, signal),
   ]);
   const again = () => dispatchEvent(new HashChangeEvent("hashchange"));
   const may = all.may_act;
   const rests = new Map(runners.pauses.map((p) => [p.runner, p]));
   const runnerRows = runners.items.map((r) => {
     const pause = rests.get(r.name);
-    const button = may && ["continuous", "shadow"].includes(r.name) && h("button", { type: "button", onclick: () => ask(pause ? `Resume ${r.name}` : `Pause ${r.name}`, `/api/runners/${r.name}/${pause ? "resume" : "pause"}`, again) }, pause ? "Resume …" : "Pause …");
-    return h("tr", {}, h("td", {}, r.name), h("td", { class: "wide" + (pause ? " warn" : "") }, pause ? `rests: ${pause.why} (${pause.actor})` : r.detail?.did ?? "–"), h("td", { class: "when" }, ago(r.last_succeeded_at)), cell(number(r.consecutive_failures), r.consecutive_failures ? "down" : ""), h("td", { class: "wide " + (r.last_error ? "error" : "soft") }, r.last_error ?? "none"), h("td", {}, button || ""));
+    const button =
+      may &&
+      ["continuous", "shadow"].includes(r.name) &&
+      h(
+        "button",
+        {
+          type: "button",
+          onclick: () =>
+            ask(
+              pause ? `Resume ${r.name}` : `Pause ${r.name}`,
+              `/api/runners/${r.name}/${pause ? "resume" : "pause"}`,
+              again,
+            ),
+        },
+        pause ? "Resume …" : "Pause …",
+      );
+    return h(
+      "tr",
+      {},
+      h("td", {}, r.name),
+      h(
+        "td",
+        { class: `wide${pause ? " warn" : ""}` },
+        pause ? `rests: ${pause.why} (${pause.actor})` : (r.detail?.did ?? "–"),
+      ),
+      h("td", { class: "when" }, ago(r.last_succeeded_at)),
+      cell(number(r.consecutive_failures), r.consecutive_failures ? "down" : ""),
+      h("td", { class: `wide ${r.last_error ? "error" : "soft"}` }, r.last_error ?? "none"),
+      h("td", {}, button || ""),
+    );
   });
-  const letterRows = letters.items.map((l) => h("tr", {}, cell(l.id), h("td", {}, l.kind), h("td", {}, h("code", { title: l.subject }, l.subject.slice(0, 16))), h("td", { class: l.status === "open" ? "warn" : "" }, l.status), cell(number(l.occurrences)), h("td", { class: "when" }, time(l.last_seen_at)), h("td", { class: "wide" }, l.error),
-    h("td", {}, may && l.kind === "backtest" && l.status !== "resolved" ? h("button", { type: "button", onclick: () => ask(`Retry dead letter ${l.id}`, `/api/dead-letters/${l.id}/retry`, again) }, "Retry …") : "")));
-  const auditRow = (e) => h("tr", {}, cell(e.id), h("td", { class: "when" }, time(e.at)), h("td", {}, e.event.replaceAll("_", " ")), h("td", {}, e.entity_type === "strategy" ? h("a", { href: "#/strategy/" + e.entity_id }, e.entity_type) : e.entity_type), h("td", {}, e.actor), h("td", { class: "wide" }, e.metadata?.summary ?? e.metadata?.why ?? e.metadata?.name ?? ""), h("td", {}, h("code", { title: e.hash }, e.hash.slice(0, 10))));
+  const letterRows = letters.items.map((l) =>
+    h(
+      "tr",
+      {},
+      cell(l.id),
+      h("td", {}, l.kind),
+      h("td", {}, h("code", { title: l.subject }, l.subject.slice(0, 16))),
+      h("td", { class: l.status === "open" ? "warn" : "" }, l.status),
+      cell(number(l.occurrences)),
+      h("td", { class: "when" }, time(l.last_seen_at)),
+      h("td", { class: "wide" }, l.error),
+      h(
+        "td",
+        {},
+        may && l.kind === "backtest" && l.status !== "resolved"
+          ? h(
+              "button",
+              {
+                type: "button",
+                onclick: () => ask(`Retry dead letter ${l.id}`, `/api/dead-letters/${l.id}/retry`, again),
+              },
+              "Retry …",
+            )
+          : "",
+      ),
+    ),
+  );
+  const auditRow = (e) =>
+    h(
+      "tr",
+      {},
+      cell(e.id),
+      h("td", { class: "when" }, time(e.at)),
+      h("td", {}, e.event.replaceAll("_", " ")),
+      h(
+        "td",
+        {},
+        e.entity_type === "strategy" ? h("a", { href: `#/strategy/${e.entity_id}` }, e.entity_type) : e.entity_type,
+      ),
+      h("td", {}, e.actor),
+      h("td", { class: "wide" }, e.metadata?.summary ?? e.metadata?.why ?? e.metadata?.name ?? ""),
+      h("td", {}, h("code", { title: e.hash }, e.hash.slice(0, 10))),
+    );
   const auditHeads = ["#no.", "at (UTC)", "event", "about", "who", "what", "hash"];
   const auditTable = table(auditHeads, audit.items.map(auditRow), "No entry.");
   let offset = audit.items.length;
-  const more = h("button", { type: "button", disabled: offset < LIMIT, onclick: async () => {
-    const next = await read("/api/audit", { limit: LIMIT, offset, entity });
-    offset += next.items.length;
-    auditTable.querySelector("tbody").append(...next.items.map((e) => label(auditRow(e), auditHeads)));
-    more.disabled = next.items.length < LIMIT;
-  } }, "Earlier entries");
-  const rows = settings.items.map((s) => h("tr", {}, h("td", {}, h("code", {}, s.key)), h("td", {}, h("code", {}, s.value === null ? "not set" : typeof s.value === "string" ? s.value : JSON.stringify(s.value))), h("td", { class: "small soft" }, s.origin)));
-  const narrow = h("input", { type: "search", placeholder: "part of a key  ( / )", oninput: () => rows.forEach((row) => { row.hidden = !row.textContent.includes(narrow.value); }) });
-  const health = Object.entries(all.health.checks).filter(([, c]) => c.status !== "healthy").map(([name, c]) => h("tr", {}, h("td", {}, h("span", { class: "dot " + c.status }, h("span", {}, name))), h("td", {}, c.status), h("td", {}, c.detail)));
+  const more = h(
+    "button",
+    {
+      type: "button",
+      disabled: offset < LIMIT,
+      onclick: async () => {
+        const next = await read("/api/audit", { limit: LIMIT, offset, entity });
+        offset += next.items.length;
+        auditTable.querySelector("tbody").append(...next.items.map((e) => label(auditRow(e), auditHeads)));
+        more.disabled = next.items.length < LIMIT;
+      },
+    },
+    "Earlier entries",
+  );
+  const rows = settings.items.map((s) =>
+    h(
+      "tr",
+      {},
+      h("td", {}, h("code", {}, s.key)),
+      h(
+        "td",
+        {},
+        h("code", {}, s.value === null ? "not set" : typeof s.value === "string" ? s.value : JSON.stringify(s.value)),
+      ),
+      h("td", { class: "small soft" }, s.origin),
+    ),
+  );
+  const narrow = h("input", {
+    type: "search",
+    placeholder: "part of a key  ( / )",
+    oninput: () =>
+      rows.forEach((row) => {
+        row.hidden = !row.textContent.includes(narrow.value);
+      }),
+  });
+  const health = Object.entries(all.health.checks)
+    .filter(([, c]) => c.status !== "healthy")
+    .map(([name, c]) =>
+      h(
+        "tr",
+        {},
+        h("td", {}, h("span", { class: `dot ${c.status}` }, h("span", {}, name))),
+        h("td", {}, c.status),
+        h("td", {}, c.detail),
+      ),
+    );
   const alerts = [card("w6", "Alerts of health", table(["part", "how", "why"], health, "Everything is healthy."))];
-  const driftRows = drift.items.map((d) => h("tr", {}, cell(d.id), h("td", {}, h("a", { href: "#/strategy/" + d.strategy_id }, "strategy")), h("td", {}, d.type), h("td", { class: d.severity === "critical" ? "down" : "warn" }, d.severity), cell(number(d.expected, 3)), cell(number(d.observed, 3)), h("td", {}, d.recommended_action.replaceAll("_", " ")), h("td", { class: "when" }, time(d.at_market_ms)),
-    h("td", {}, d.acknowledged_by ?? (may ? h("button", { type: "button", onclick: () => ask(`Acknowledge alert ${d.id}`, `/api/drift-alerts/${d.id}/acknowledge`, again) }, "Acknowledge …") : ""))));
+  const driftRows = drift.items.map((d) =>
+    h(
+      "tr",
+      {},
+      cell(d.id),
+      h("td", {}, h("a", { href: `#/strategy/${d.strategy_id}` }, "strategy")),
+      h("td", {}, d.type),
+      h("td", { class: d.severity === "critical" ? "down" : "warn" }, d.severity),
+      cell(number(d.expected, 3)),
+      cell(number(d.observed, 3)),
+      h("td", {}, d.recommended_action.replaceAll("_", " ")),
+      h("td", { class: "when" }, time(d.at_market_ms)),
+      h(
+        "td",
+        {},
+        d.acknowledged_by ??
+          (may
+            ? h(
+                "button",
+                {
+                  type: "button",
+                  onclick: () => ask(`Acknowledge alert ${d.id}`, `/api/drift-alerts/${d.id}/acknowledge`, again),
+                },
+                "Acknowledge …",
+              )
+            : ""),
+      ),
+    ),
+  );
   return {
     title: "Operations",
-    content: [h("h1", {}, "Operations"), may ? null : h("p", { class: "soft" }, "Actions are off: http.action_token is not set."), h("div", { class: "grid" }, alerts,
-      card("w6", "Notifications", h("p", {}, `${number(all.stats.outbox.pending)} wait, ${number(all.stats.outbox.dead)} were given up.`), h("p", {}, `${number(all.stats.open_dead_letters)} dead letters are open.`)),
-      card("", "Drift of live strategies", table(["#no.", "of", "what", "how bad", "#expected", "#observed", "advice", "as of (UTC)", "acknowledged by"], driftRows, "No open alert.")),
-      card("", "Runners", table(["runner", "doing", "succeeded", "#failures in a row", "newest error", ""], runnerRows, "No runner has run yet.")),
-      card("", "Dead letters", h("div", { class: "tall" }, table(["#no.", "kind", "what", "status", "#times", "last (UTC)", "error", ""], letterRows, "Nothing ever failed."))),
-      card("", entity ? "Audit trail of one thing" : "Audit trail", entity ? h("p", {}, h("code", {}, entity), " ", h("a", { href: "#/operations" }, "all entries")) : null, auditTable, more, h("p", { class: "small soft" }, "Whether the chain holds: ", h("code", {}, "sg-ai audit verify"))),
-      card("", "Settings", narrow, h("div", { class: "tall" }, table(["setting", "value", "set by"], rows))))].filter(Boolean),
+    content: [
+      h("h1", {}, "Operations"),
+      may ? null : h("p", { class: "soft" }, "Actions are off: http.action_token is not set."),
+      h(
+        "div",
+        { class: "grid" },
+        alerts,
+        card(
+          "w6",
+          "Notifications",
+          h("p", {}, `${number(all.stats.outbox.pending)} wait, ${number(all.stats.outbox.dead)} were given up.`),
+          h("p", {}, `${number(all.stats.open_dead_letters)} dead letters are open.`),
+        ),
+        card(
+          "",
+          "Drift of live strategies",
+          table(
+            ["#no.", "of", "what", "how bad", "#expected", "#observed", "advice", "as of (UTC)", "acknowledged by"],
+            driftRows,
+            "No open alert.",
+          ),
+        ),
+        card(
+          "",
+          "Runners",
+          table(
+            ["runner", "doing", "succeeded", "#failures in a row", "newest error", ""],
+            runnerRows,
+            "No runner has run yet.",
+          ),
+        ),
+        card(
+          "",
+          "Dead letters",
+          h(
+            "div",
+            { class: "tall" },
+            table(
+              ["#no.", "kind", "what", "status", "#times", "last (UTC)", "error", ""],
+              letterRows,
+              "Nothing ever failed.",
+            ),
+          ),
+        ),
+        card(
+          "",
+          entity ? "Audit trail of one thing" : "Audit trail",
+          entity ? h("p", {}, h("code", {}, entity), " ", h("a", { href: "#/operations" }, "all entries")) : null,
+          auditTable,
+          more,
+          h("p", { class: "small soft" }, "Whether the chain holds: ", h("code", {}, "sg-ai audit verify")),
+        ),
+        card("", "Settings", narrow, h("div", { class: "tall" }, table(["setting", "value", "set by"], rows))),
+      ),
+    ].filter(Boolean),
   };
 }

@@ -1,9 +1,10 @@
 // Everything at a glance: what it does now, what it found, whether it is well.
 
-import { h, card, read, number, short, percent, sign, time, day, ago, table, cell, state } from "./base.js";
+import { ago, card, cell, day, h, number, percent, read, short, sign, state, table, time } from "./base.js";
 import { lines } from "./charts.js";
 
-const tile = (name, value, href) => h(href ? "a" : "div", { class: "tile", href }, h("b", {}, value), h("span", {}, name));
+const tile = (name, value, href) =>
+  h(href ? "a" : "div", { class: "tile", href }, h("b", {}, value), h("span", {}, name));
 
 /** Evaluations a second over the newest generations. */
 function rate(generations) {
@@ -16,67 +17,185 @@ function tiles(stats, generations) {
   const s = stats.strategies;
   const t = stats.transitions;
   return [
-    ...["candidate", "shadow", "live", "disabled"].map((name) => tile(name, short(s[name]), `#/strategies?state=${name}`)),
-    tile("promoted to shadow", short(t.enter_shadow ?? 0)), tile("promoted to live", short(t.go_live ?? 0)), tile("demoted", short(t.demote ?? 0)),
-    tile("generations", short(stats.generations), "#/evolution"), tile("backtests", short(stats.evaluations), "#/evolution"),
+    ...["candidate", "shadow", "live", "disabled"].map((name) =>
+      tile(name, short(s[name]), `#/strategies?state=${name}`),
+    ),
+    tile("promoted to shadow", short(t.enter_shadow ?? 0)),
+    tile("promoted to live", short(t.go_live ?? 0)),
+    tile("demoted", short(t.demote ?? 0)),
+    tile("generations", short(stats.generations), "#/evolution"),
+    tile("backtests", short(stats.evaluations), "#/evolution"),
     tile("backtests a second", short(rate(generations)), "#/evolution"),
   ];
 }
 
 function health(checks) {
-  const rows = Object.entries(checks).map(([name, check]) => h("tr", {}, h("th", { scope: "row" }, h("span", { class: "dot " + check.status }, h("span", {}, name))), h("td", {}, check.detail)));
+  const rows = Object.entries(checks).map(([name, check]) =>
+    h(
+      "tr",
+      {},
+      h("th", { scope: "row" }, h("span", { class: `dot ${check.status}` }, h("span", {}, name))),
+      h("td", {}, check.detail),
+    ),
+  );
   return table(["part", "how it is"], rows);
 }
 
 /** Real sessions beside sessions on markets in which there is nothing to find, through the same code and gates. */
 function placebo(p) {
-  const row = (name, of) => h("tr", {}, h("th", { scope: "row" }, name), cell(number(of(p.real))), cell(number(of(p.placebo))));
+  const row = (name, of) =>
+    h("tr", {}, h("th", { scope: "row" }, name), cell(number(of(p.real))), cell(number(of(p.placebo))));
   const share = (of) => (of.sessions ? of.entered_shadow / of.sessions : null);
-  const verdict = p.promotions_frozen ? h("p", { class: "down" }, "Promotions are frozen: sessions on null markets get through as often as real ones.")
-    : h("p", { class: "small soft" }, p.p_value === null ? "Nothing got through yet, so that nothing can be compared." : `If nothing real were found, real sessions would get through this much more often with probability ${number(p.p_value, 3)}.`);
-  return [table(["", "#real", "#null"], [row("sessions", (x) => x.sessions), row("beat their null searches", (x) => x.beat_null_searches), row("with a strategy in shadow", (x) => x.entered_shadow),
-    h("tr", {}, h("th", { scope: "row" }, "share of sessions"), cell(percent(share(p.real), 0)), cell(percent(share(p.placebo), 0))), row("strategies promoted to live", (x) => x.promoted)]), verdict,
-    h("p", { class: "small soft" }, `${short(p.null_searches)} null searches with ${short(p.null_evaluations)} backtests in all.`)];
+  const verdict = p.promotions_frozen
+    ? h("p", { class: "down" }, "Promotions are frozen: sessions on null markets get through as often as real ones.")
+    : h(
+        "p",
+        { class: "small soft" },
+        p.p_value === null
+          ? "Nothing got through yet, so that nothing can be compared."
+          : `If nothing real were found, real sessions would get through this much more often with probability ${number(p.p_value, 3)}.`,
+      );
+  return [
+    table(
+      ["", "#real", "#null"],
+      [
+        row("sessions", (x) => x.sessions),
+        row("beat their null searches", (x) => x.beat_null_searches),
+        row("with a strategy in shadow", (x) => x.entered_shadow),
+        h(
+          "tr",
+          {},
+          h("th", { scope: "row" }, "share of sessions"),
+          cell(percent(share(p.real), 0)),
+          cell(percent(share(p.placebo), 0)),
+        ),
+        row("strategies promoted to live", (x) => x.promoted),
+      ],
+    ),
+    verdict,
+    h(
+      "p",
+      { class: "small soft" },
+      `${short(p.null_searches)} null searches with ${short(p.null_evaluations)} backtests in all.`,
+    ),
+  ];
 }
 
-export const newsLine = (t) => h("li", {}, h("span", { class: "when" }, time(t.at_ms) + " "), h("a", { href: "#/strategy/" + t.strategy_uuid }, t.strategy), " ", state(t.from), " → ", state(t.to), h("div", { class: "small soft" }, t.summary));
+export const newsLine = (t) =>
+  h(
+    "li",
+    {},
+    h("span", { class: "when" }, `${time(t.at_ms)} `),
+    h("a", { href: `#/strategy/${t.strategy_uuid}` }, t.strategy),
+    " ",
+    state(t.from),
+    " → ",
+    state(t.to),
+    h("div", { class: "small soft" }, t.summary),
+  );
 
 function fitness(generations) {
   const rows = [...generations].reverse().filter((g) => g.best_fitness !== null);
   const xs = [];
-  for (const g of rows) { const at = new Date(g.created_at).getTime() / 1000; xs.push(xs.length && at <= xs[xs.length - 1] ? xs[xs.length - 1] + 0.001 : at); }
+  for (const g of rows) {
+    const at = new Date(g.created_at).getTime() / 1000;
+    xs.push(xs.length && at <= xs[xs.length - 1] ? xs[xs.length - 1] + 0.001 : at);
+  }
   const columns = () => [rows.map((g) => g.best_fitness), rows.map((g) => g.median_fitness)];
-  const chart = lines(xs, [{ name: "best", color: "live", data: columns()[0] }, { name: "median", color: "holdout", data: columns()[1] }], { height: 230, form: (v) => number(v, 0) });
-  chart.add = (g) => { if (g.best_fitness === null) return; rows.push(g); xs.push(Math.max(new Date(g.created_at).getTime() / 1000, (xs.at(-1) ?? 0) + 0.001)); chart.update(xs, columns()); };
+  const chart = lines(
+    xs,
+    [
+      { name: "best", color: "live", data: columns()[0] },
+      { name: "median", color: "holdout", data: columns()[1] },
+    ],
+    { height: 230, form: (v) => number(v, 0) },
+  );
+  chart.add = (g) => {
+    if (g.best_fitness === null) return;
+    rows.push(g);
+    xs.push(Math.max(new Date(g.created_at).getTime() / 1000, (xs.at(-1) ?? 0) + 0.001));
+    chart.update(xs, columns());
+  };
   return chart;
 }
 
 export async function page({ signal }) {
-  const [all, listed] = await Promise.all([read("/api/overview", {}, signal), read("/api/generations", { limit: 200 }, signal)]);
+  const [all, listed] = await Promise.all([
+    read("/api/overview", {}, signal),
+    read("/api/generations", { limit: 200 }, signal),
+  ]);
   const generations = listed.items;
   const top = h("div", { class: "tiles" }, tiles(all.stats, generations));
-  const feed = h("ul", { class: "feed" }, all.news.length ? all.news.map(newsLine) : h("li", { class: "soft" }, "Nothing has moved yet."));
+  const feed = h(
+    "ul",
+    { class: "feed" },
+    all.news.length ? all.news.map(newsLine) : h("li", { class: "soft" }, "Nothing has moved yet."),
+  );
   const chart = fitness(generations);
   const latest = h("p", { class: "soft small" });
-  const tell = (g) => { latest.textContent = g ? `Newest: island ${g.island}, session ${g.session_number}, generation ${g.number + 1}, ${ago(g.created_at)}` : "The first generation is under way."; };
+  const tell = (g) => {
+    latest.textContent = g
+      ? `Newest: island ${g.island}, session ${g.session_number}, generation ${g.number + 1}, ${ago(g.created_at)}`
+      : "The first generation is under way.";
+  };
   tell(generations[0]);
-  const live = all.live.map((s) => h("tr", {}, h("td", {}, h("a", { href: "#/strategy/" + s.number }, s.name)), h("td", {}, s.phase ?? "–"), cell(s.allocation_pct === null ? "–" : number(s.allocation_pct, 1) + " %"),
-    cell(percent(s.total_return), sign(s.total_return)), cell(percent(s.max_drawdown)), cell(number(s.trades)), cell(day(s.since_ms))));
+  const live = all.live.map((s) =>
+    h(
+      "tr",
+      {},
+      h("td", {}, h("a", { href: `#/strategy/${s.number}` }, s.name)),
+      h("td", {}, s.phase ?? "–"),
+      cell(s.allocation_pct === null ? "–" : `${number(s.allocation_pct, 1)} %`),
+      cell(percent(s.total_return), sign(s.total_return)),
+      cell(percent(s.max_drawdown)),
+      cell(number(s.trades)),
+      cell(day(s.since_ms)),
+    ),
+  );
   const status = all.health.status;
   const compared = card("", "Real sessions beside null ones", placebo(all.stats.protocol));
   return {
     title: "Overview",
     content: [
-      h("h1", {}, "Overview ", h("span", { class: "dot " + status }, h("span", { class: "small soft" }, status))),
-      h("div", { class: "grid" }, top,
-        card("w8", "Fitness by generation", chart, latest), card("w4", "Health", health(all.health.checks)),
-        h("div", { class: "w6 stack" }, card("", "Live on paper", table(["strategy", "phase", "#allocation", "#return", "#drawdown", "#trades", "#since"], live, "Nothing is live.")), compared),
-        card("w6", "What happened last", feed)),
+      h("h1", {}, "Overview ", h("span", { class: `dot ${status}` }, h("span", { class: "small soft" }, status))),
+      h(
+        "div",
+        { class: "grid" },
+        top,
+        card("w8", "Fitness by generation", chart, latest),
+        card("w4", "Health", health(all.health.checks)),
+        h(
+          "div",
+          { class: "w6 stack" },
+          card(
+            "",
+            "Live on paper",
+            table(
+              ["strategy", "phase", "#allocation", "#return", "#drawdown", "#trades", "#since"],
+              live,
+              "Nothing is live.",
+            ),
+          ),
+          compared,
+        ),
+        card("w6", "What happened last", feed),
+      ),
     ],
     live: {
-      stats: (stats) => { top.replaceChildren(...tiles(stats, generations)); compared.replaceChildren(h("h2", {}, "Real sessions beside null ones"), ...placebo(stats.protocol)); },
-      generation: (g) => { generations.unshift(g); chart.add(g); tell(g); },
-      transition: (t) => { feed.querySelector(".soft:only-child")?.remove(); feed.prepend(newsLine(t)); while (feed.children.length > 60) feed.lastChild.remove(); },
+      stats: (stats) => {
+        top.replaceChildren(...tiles(stats, generations));
+        compared.replaceChildren(h("h2", {}, "Real sessions beside null ones"), ...placebo(stats.protocol));
+      },
+      generation: (g) => {
+        generations.unshift(g);
+        chart.add(g);
+        tell(g);
+      },
+      transition: (t) => {
+        feed.querySelector(".soft:only-child")?.remove();
+        feed.prepend(newsLine(t));
+        while (feed.children.length > 60) feed.lastChild.remove();
+      },
     },
   };
 }

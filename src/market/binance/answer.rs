@@ -1,6 +1,7 @@
 //! What an HTTP answer of Binance means. Pure: status, headers and body in, body or typed error out.
 
-use crate::market::{ExchangeError, MarketKind};
+use crate::ExchangeError;
+use candles::MarketKind;
 use chrono::DateTime;
 use reqwest::header::HeaderMap;
 use serde::Deserialize;

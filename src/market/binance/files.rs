@@ -5,9 +5,9 @@
 
 use super::answer::{self, Asked};
 use super::{Binance, MAX_BACKOFF, Request, answer_to, wire};
-use crate::market::{ExchangeError, MarketKind, Symbol};
-use crate::metrics;
+use crate::ExchangeError;
 use backon::{ExponentialBuilder, Retryable};
+use candles::{MarketKind, Symbol};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -44,10 +44,7 @@ impl Binance {
         let sent = Instant::now();
         let outcome = self.fetch_once(path, asked).await;
         permit.settle(None, outcome.as_ref().map(|_| ()));
-        metrics::EXCHANGE_REQUEST_SECONDS.record(sent.elapsed());
-        if outcome.is_err() {
-            metrics::EXCHANGE_FAILURES_TOTAL.increment();
-        }
+        self.shared.observer.0(sent.elapsed(), outcome.is_err());
         outcome
     }
 

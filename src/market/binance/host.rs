@@ -4,7 +4,7 @@
 
 use super::breaker::Breaker;
 use super::ledger::Ledger;
-use crate::market::{ExchangeError, MarketConfig};
+use crate::{ExchangeError, MarketConfig};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

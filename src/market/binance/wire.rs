@@ -4,9 +4,9 @@
 //! each of its symbols needs fields that only spot has, and its filters are a closed list, so that one filter new at
 //! the exchange would make the whole answer unreadable. Symbols are read leniently here instead.
 
-use crate::market::exchange::{ExchangeInfo, RateLimit, SymbolInfo};
-use crate::market::{Candle, FundingRate};
+use crate::exchange::{ExchangeInfo, RateLimit, SymbolInfo};
 use binance::model::{KlineSummary, ServerTime};
+use candles::{Candle, FundingRate};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -52,7 +52,7 @@ struct Ticker {
 }
 
 /// Symbols with the quote volume of their last day, the largest first. Symbols whose names cannot be ours are left out.
-pub(super) fn quote_volumes(body: &[u8]) -> Result<Vec<(crate::market::Symbol, f64)>, String> {
+pub(super) fn quote_volumes(body: &[u8]) -> Result<Vec<(candles::Symbol, f64)>, String> {
     let tickers: Vec<Ticker> = serde_json::from_slice(body).map_err(|e| format!("no volumes ({e})"))?;
     let read = |ticker: Ticker| {
         let volume = match &ticker.quote_volume {
@@ -61,7 +61,7 @@ pub(super) fn quote_volumes(body: &[u8]) -> Result<Vec<(crate::market::Symbol, f
         };
         Some((ticker.symbol.parse().ok()?, volume.filter(|v: &f64| v.is_finite())?))
     };
-    let mut all: Vec<(crate::market::Symbol, f64)> = tickers.into_iter().filter_map(read).collect();
+    let mut all: Vec<(candles::Symbol, f64)> = tickers.into_iter().filter_map(read).collect();
     all.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
     Ok(all)
 }

@@ -4,8 +4,8 @@
 //! column and can never disagree with the candles beside them. Never touches a disk.
 
 use super::manifest::{Facts, FundingFacts, content_sha256};
-use crate::market::{Candle, CandleSeries, FundingRate, Interval};
 use bytes::Bytes;
+use candles::{Candle, CandleSeries, FundingRate, Interval};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::column::reader::ColumnReader;
 use parquet::data_type::{DoubleType, Int64Type};

@@ -2,7 +2,7 @@
 
 use super::manifest::FundingFacts;
 use super::{CacheError, CandleCache, MergeReport, damage, file, month_of};
-use crate::market::{FundingRate, MarketKind, Symbol};
+use candles::{FundingRate, MarketKind, Symbol};
 use sha2::{Digest, Sha256};
 
 const FUNDING_DIR: &str = "funding";

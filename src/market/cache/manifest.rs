@@ -1,7 +1,7 @@
 //! What is known about a stored month without decoding it, and where it came from. Pure.
 
-use crate::market::quality::{self, Gap};
-use crate::market::{CandleSeries, FundingRate, Interval, MarketKind, Symbol};
+use candles::quality::{self, Gap};
+use candles::{CandleSeries, FundingRate, Interval, MarketKind, Symbol};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 

@@ -1,8 +1,8 @@
 //! Reading candles back: whole ranges, intervals built from finer ones, and long ranges month by month.
 
 use super::{CacheError, CandleCache, YEAR_10000_MS, blocking, candle_dir, damage, decode};
-use crate::market::resample::{can_resample, resample};
-use crate::market::{CandleSeries, Interval, MarketKind, Symbol, interval};
+use candles::resample::{can_resample, resample};
+use candles::{CandleSeries, Interval, MarketKind, Symbol, interval};
 use futures::{StreamExt, TryStreamExt, stream};
 
 /// Months decoded at once: a few cores' worth, so that memory stays bounded.

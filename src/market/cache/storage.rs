@@ -1,7 +1,7 @@
 //! Objects by path: atomic writes, tails, listings, and one writer at a time. Knows nothing of candles.
 
 use super::CacheError;
-use crate::market::config::{MarketConfig, s3_location};
+use crate::config::{MarketConfig, s3_location};
 use bytes::Bytes;
 use futures::TryStreamExt;
 use object_store::aws::AmazonS3Builder;

@@ -6,42 +6,10 @@
 
 use super::funding::{funding_dir, funding_sha256};
 use super::{CacheError, CandleCache, candle_dir, content_sha256, damage, decode, file};
-use crate::market::{CandleSeries, FundingRate, Interval, MarketKind, Symbol};
-use std::fmt;
-use std::str::FromStr;
+use candles::stored::Part;
+use candles::{CandleSeries, FundingRate, Interval, MarketKind, Symbol};
 
 const SUPERSEDED: &str = "superseded";
-
-/// What of a symbol is stored month by month.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Part {
-    /// Candles of an interval.
-    Candles(Interval),
-    /// Funding payments.
-    Funding,
-}
-
-impl fmt::Display for Part {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Candles(interval) => interval.fmt(f),
-            Self::Funding => f.write_str("funding"),
-        }
-    }
-}
-
-impl FromStr for Part {
-    type Err = <Interval as FromStr>::Err;
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text == "funding" { Ok(Self::Funding) } else { text.parse().map(Self::Candles) }
-    }
-}
-
-impl serde::Serialize for Part {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
 
 /// A month's former content.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
@@ -167,27 +135,27 @@ impl CandleCache {
     }
 
     /// An object beside the candles; `None` when there is none.
-    pub(in crate::market) async fn get_object(&self, path: &str) -> Result<Option<bytes::Bytes>, CacheError> {
+    pub(crate) async fn get_object(&self, path: &str) -> Result<Option<bytes::Bytes>, CacheError> {
         self.storage.get(path).await
     }
 
     /// Writes an object beside the candles, whole or not at all.
-    pub(in crate::market) async fn put_object(&self, path: &str, bytes: Vec<u8>) -> Result<(), CacheError> {
+    pub(crate) async fn put_object(&self, path: &str, bytes: Vec<u8>) -> Result<(), CacheError> {
         self.storage.put(path, bytes).await
     }
 
     /// Removes an object beside the candles; whether it was there.
-    pub(in crate::market) async fn delete_object(&self, path: &str) -> Result<bool, CacheError> {
+    pub(crate) async fn delete_object(&self, path: &str) -> Result<bool, CacheError> {
         self.storage.delete(path).await
     }
 
     /// Names of objects right under a directory beside the candles, sorted.
-    pub(in crate::market) async fn list_objects(&self, dir: &str) -> Result<Vec<String>, CacheError> {
+    pub(crate) async fn list_objects(&self, dir: &str) -> Result<Vec<String>, CacheError> {
         Ok(self.storage.list(dir).await?.1)
     }
 
     /// Every object with its size in bytes.
-    pub(in crate::market) async fn object_sizes(&self) -> Result<Vec<(String, u64)>, CacheError> {
+    pub(crate) async fn object_sizes(&self) -> Result<Vec<(String, u64)>, CacheError> {
         self.storage.sizes("").await
     }
 

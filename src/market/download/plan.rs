@@ -5,10 +5,10 @@
 //! archive that was merged is not fetched again, whatever gaps it has: so an interrupted download goes on where it
 //! stopped, and a finished one plans nothing.
 
-use crate::market::cache::Manifest;
-use crate::market::dumps::DumpName;
-use crate::market::quality::count_between;
-use crate::market::{Interval, Symbol, interval};
+use crate::cache::Manifest;
+use crate::dumps::DumpName;
+use candles::quality::count_between;
+use candles::{Interval, Symbol, interval};
 use chrono::{DateTime, Datelike, Days, Months, NaiveDate};
 use serde::Serialize;
 

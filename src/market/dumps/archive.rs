@@ -1,6 +1,6 @@
 //! One dump archive: its name, its checksum, the CSV inside. Bytes in, candles out; bounded in memory and time.
 
-use crate::market::{Candle, CandleSeries, Interval, MarketKind, Symbol, interval};
+use candles::{Candle, CandleSeries, Interval, MarketKind, Symbol, interval};
 use chrono::{Datelike, Months, NaiveDate};
 use sha2::{Digest, Sha256};
 use std::io::{Cursor, Read};

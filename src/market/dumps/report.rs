@@ -1,12 +1,12 @@
 //! What an import did, file by file.
 
 use super::{DumpError, Opened};
-use crate::market::cache::MergeReport;
-use crate::market::quality::Gap;
-use crate::market::{Interval, MarketKind, Symbol};
+use crate::cache::MergeReport;
+use candles::quality::Gap;
+use candles::{Interval, MarketKind, Symbol};
 use serde::Serialize;
 
-pub use crate::market::quality::Severity;
+pub use candles::quality::Severity;
 
 /// Something to look at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -123,7 +123,7 @@ pub struct ImportReport {
 }
 
 impl ImportReport {
-    pub(in crate::market) fn push(&mut self, file: FileReport) {
+    pub(crate) fn push(&mut self, file: FileReport) {
         if file.imported {
             self.files_imported += 1;
         } else {

@@ -2,13 +2,13 @@
 
 use super::rows::{Collector, counted_ms, time_ms};
 use super::{Column, ForeignError, Mapping, TimeFormat};
-use crate::market::Interval;
-use crate::market::dumps::Rows;
+use crate::dumps::Rows;
 use arrow_array::types::{
     Float64Type, Int64Type, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
     TimestampSecondType,
 };
 use arrow_array::{Array, PrimitiveArray, RecordBatch, StringArray};
+use candles::Interval;
 use std::io::Cursor;
 
 pub(super) fn read(bytes: &[u8], mapping: &Mapping, interval: Interval) -> Result<Rows, ForeignError> {

@@ -1,9 +1,9 @@
 //! Other programs' files into the cache. One bad file is refused and named; the rest goes on.
 
 use super::{Format, MAX_FILE_BYTES, Mapping, read};
-use crate::market::cache::{CandleCache, Provenance};
-use crate::market::dumps::{FileReport, ImportError, ImportReport, Problem, Rows, Severity};
-use crate::market::{Interval, MarketKind, Symbol, quality};
+use crate::cache::{CandleCache, Provenance};
+use crate::dumps::{FileReport, ImportError, ImportReport, Problem, Rows, Severity};
+use candles::{Interval, MarketKind, Symbol, quality};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 

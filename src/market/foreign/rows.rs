@@ -1,8 +1,8 @@
 //! Rows of another program's file on their way to candles: times by format, order, refusals.
 
 use super::{ForeignError, Mapping, TimeFormat, nothing};
-use crate::market::dumps::{Refused, Rows};
-use crate::market::{Candle, Interval, interval};
+use crate::dumps::{Refused, Rows};
+use candles::{Candle, Interval, interval};
 use chrono::NaiveDateTime;
 
 /// More rows than any file of candles has.

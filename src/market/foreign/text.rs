@@ -2,8 +2,8 @@
 
 use super::rows::{Collector, Row, counted_ms, time_ms};
 use super::{Column, ForeignError, Mapping, TimeFormat};
-use crate::market::Interval;
-use crate::market::dumps::Rows;
+use crate::dumps::Rows;
+use candles::Interval;
 use serde_json::Value;
 
 /// Where each value of a row is.

@@ -3,7 +3,7 @@
 //! Whole numbers are 64-bit, floating ones double, everything else is the text that Postgres prints for it. The same rows
 //! always give the same bytes.
 
-use crate::store::StoreError;
+use crate::StoreError;
 use bytes::Bytes;
 use parquet::{
     basic::{Compression, ZstdLevel},

@@ -1,0 +1,23 @@
+//! Candles as values: series, intervals, resampling, quality, verdicts, and the calendar they lie in.
+//!
+//! Pure: no I/O, no clock, no randomness. Knows no strategies. A missing candle is a gap, never invented.
+
+pub mod agreement;
+pub mod candle;
+pub mod funding;
+pub mod interval;
+pub mod quality;
+pub mod resample;
+pub mod series;
+pub mod stored;
+pub mod symbol;
+pub mod tail;
+pub mod time;
+pub mod verdict;
+
+pub use candle::Candle;
+pub use funding::FundingRate;
+pub use interval::Interval;
+pub use series::CandleSeries;
+pub use symbol::{MarketKind, Symbol};
+pub use verdict::{DataVerdict, Judged, fit_for_evidence};

@@ -1,0 +1,75 @@
+//! What is said of stored candles: which part of a symbol, which range, what a check found.
+//!
+//! Values alone: stores and reads nothing.
+
+use crate::quality::QualityReport;
+use crate::{Interval, MarketKind, Symbol};
+use serde::{Serialize, Serializer};
+use std::fmt;
+use std::str::FromStr;
+
+/// What of a symbol is stored month by month.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// Candles of an interval.
+    Candles(Interval),
+    /// Funding payments.
+    Funding,
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Candles(interval) => interval.fmt(f),
+            Self::Funding => f.write_str("funding"),
+        }
+    }
+}
+
+impl FromStr for Part {
+    type Err = <Interval as FromStr>::Err;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "funding" { Ok(Self::Funding) } else { text.parse().map(Self::Candles) }
+    }
+}
+
+impl Serialize for Part {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// Candles that something rests on, with everything finer: a window may be built from it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CandleRange {
+    /// Which market.
+    pub market: MarketKind,
+    /// Which symbol.
+    pub symbol: Symbol,
+    /// Interval of the window.
+    pub interval: Interval,
+    /// First open time, warm-up included, UTC ms.
+    pub from_ms: i64,
+    /// End, exclusive, UTC ms.
+    pub to_ms: i64,
+}
+
+/// One symbol and interval, checked.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SeriesCheck {
+    /// Which market.
+    pub market: MarketKind,
+    /// Which symbol.
+    pub symbol: Symbol,
+    /// Which interval.
+    pub interval: Interval,
+    /// Open time of the first candle, UTC ms.
+    pub first_open_ms: Option<i64>,
+    /// Open time of the last candle, UTC ms.
+    pub last_open_ms: Option<i64>,
+    /// Whether the candles may count as evidence.
+    pub fit_for_evidence: bool,
+    /// What was found.
+    #[serde(flatten)]
+    pub report: QualityReport,
+}

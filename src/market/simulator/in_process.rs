@@ -1,0 +1,120 @@
+//! A simulated market as an [`Exchange`], without HTTP: for demos, calibration and tests.
+//!
+//! Time is what the caller's function says; requests always succeed and cost nothing.
+
+use crate::exchange::{RateLimit, SymbolInfo};
+use crate::{Exchange, ExchangeError, ExchangeInfo};
+use async_trait::async_trait;
+use candles::{Candle, FundingRate, Interval, MarketKind, Symbol};
+use simulated::{MarketError, SimulatedMarket};
+use std::{fmt, sync::Arc};
+
+const HOST: &str = "simulated market";
+
+/// A simulated market seen through the exchange's interface. Both markets (`spot`, `um`) trade at the same prices.
+#[derive(Clone)]
+pub struct InProcessExchange {
+    market: Arc<SimulatedMarket>,
+    now_ms: Arc<dyn Fn() -> i64 + Send + Sync>,
+}
+
+impl fmt::Debug for InProcessExchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InProcessExchange").field("now_ms", &(self.now_ms)()).finish_non_exhaustive()
+    }
+}
+
+impl InProcessExchange {
+    /// An exchange whose clock is `now_ms` (UTC ms), which should never go back.
+    pub fn new(market: Arc<SimulatedMarket>, now_ms: impl Fn() -> i64 + Send + Sync + 'static) -> Self {
+        Self { market, now_ms: Arc::new(now_ms) }
+    }
+}
+
+#[async_trait]
+impl Exchange for InProcessExchange {
+    async fn server_time_ms(&self, _market: MarketKind) -> Result<i64, ExchangeError> {
+        Ok((self.now_ms)())
+    }
+
+    async fn klines(
+        &self,
+        market: MarketKind,
+        symbol: &Symbol,
+        interval: Interval,
+        from_ms: i64,
+        to_ms: i64,
+        limit: u32,
+    ) -> Result<Vec<Candle>, ExchangeError> {
+        let limit = limit.min(self.max_klines(market)) as usize;
+        let mut candles = self
+            .market
+            .seen(symbol, interval, (from_ms, to_ms), (self.now_ms)(), |_, candle| Some(candle))
+            .map_err(|error| refused(market, error))?;
+        candles.truncate(limit);
+        Ok(candles)
+    }
+
+    fn max_klines(&self, market: MarketKind) -> u32 {
+        match market {
+            MarketKind::Spot => 1000,
+            MarketKind::Um => 1500,
+        }
+    }
+
+    async fn exchange_info(&self, market: MarketKind) -> Result<ExchangeInfo, ExchangeError> {
+        let limit = match market {
+            MarketKind::Spot => 6000,
+            MarketKind::Um => 2400,
+        };
+        let spec = self.market.spec();
+        let symbols = spec.symbols.iter().map(|s| {
+            let (base, quote) = assets(&s.symbol);
+            SymbolInfo {
+                symbol: s.symbol.clone(),
+                status: "TRADING".to_owned(),
+                base_asset: base.to_owned(),
+                quote_asset: quote.to_owned(),
+                listed_ms: Some(spec.start_ms),
+                tick_size: Some(1.0 / 10f64.powi(s.price_decimals as i32)),
+                step_size: Some(1.0 / 10f64.powi(s.volume_decimals as i32)),
+            }
+        });
+        Ok(ExchangeInfo {
+            server_time_ms: (self.now_ms)(),
+            rate_limits: vec![RateLimit { kind: "REQUEST_WEIGHT".to_owned(), interval_s: 60, limit }],
+            symbols: symbols.collect(),
+        })
+    }
+
+    async fn funding_rates(
+        &self,
+        symbol: &Symbol,
+        from_ms: i64,
+        to_ms: i64,
+    ) -> Result<Vec<FundingRate>, ExchangeError> {
+        let to_ms = to_ms.min((self.now_ms)());
+        let mut rates =
+            self.market.funding_rates(symbol, from_ms, to_ms).map_err(|error| refused(MarketKind::Um, error))?;
+        rates.truncate(1000);
+        Ok(rates)
+    }
+}
+
+/// Base and quote asset of a symbol's name.
+pub(super) fn assets(symbol: &Symbol) -> (&str, &str) {
+    let name = symbol.as_str();
+    let quote =
+        ["USDT", "USDC", "BTC", "ETH", "USD", "EUR"].into_iter().find(|q| name.len() > q.len() && name.ends_with(q));
+    quote.map_or((name, ""), |q| (&name[..name.len() - q.len()], q))
+}
+
+fn refused(market: MarketKind, error: MarketError) -> ExchangeError {
+    match error {
+        MarketError::UnknownSymbol(symbol) => ExchangeError::UnknownSymbol { market, symbol: symbol.to_string() },
+        other => {
+            let message = other.to_string();
+            ExchangeError::InvalidRequest { host: HOST.to_owned(), status: 400, code: -1120, message }
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! A strategy's whole story as one self-contained HTML file: opens offline, prints, light and dark.
+//!
+//! Pure rendering: never reads the store, never computes a performance, never judges.
+
+mod chart;
+mod curve;
+mod format;
+mod months;
+mod page;
+mod proof;
+mod quality;
+mod search;
+#[cfg(test)]
+mod tests;
+mod text;
+mod trades;
+mod windows;
+
+pub use proof::Proven;
+pub use quality::{DataQuality, SeriesQuality, quality_section, render_quality};
+pub use search::{GenerationLine, SearchReport, StrategyLine, search_csv, search_html, search_json, search_markdown};
+
+use candles::{Interval, MarketKind, Symbol};
+use engine::{Costs, DailyEquity, Performance, Trade};
+use lifecycle::{Check, DisableReason, State};
+use serde::{Deserialize, Serialize};
+
+/// What a period was measured on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// In sample: the search chose the strategy on it.
+    Backtest,
+    /// Withheld from the search.
+    Holdout,
+    /// On paper, before it was promoted.
+    Shadow,
+    /// On paper, promoted.
+    Live,
+}
+
+impl Part {
+    /// Every part.
+    pub const ALL: [Self; 4] = [Self::Backtest, Self::Holdout, Self::Shadow, Self::Live];
+
+    /// What people call it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Backtest => "backtest",
+            Self::Holdout => "hold-out",
+            Self::Shadow => "shadow",
+            Self::Live => "live",
+        }
+    }
+}
+
+/// How a period was computed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Setup {
+    pub market: MarketKind,
+    pub symbols: Vec<Symbol>,
+    pub interval: Interval,
+    pub costs: Costs,
+    /// Quote units.
+    pub initial_capital: f64,
+    /// UTC ms.
+    pub warmup_from_ms: i64,
+    /// Names the candles.
+    pub data_version: Option<String>,
+    /// Version of the program.
+    pub code_version: String,
+}
+
+/// One stretch of a strategy's life.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Period {
+    /// Which.
+    pub part: Part,
+    /// First candle traded, UTC ms.
+    pub from_ms: i64,
+    /// End, exclusive, UTC ms.
+    pub to_ms: i64,
+    /// As it is stored; `None` before the first pass.
+    pub performance: Option<Performance>,
+    /// Equity at each 00:00 UTC, start and end included; empty where it is not known.
+    pub daily_equity: Vec<DailyEquity>,
+    /// In order of entry.
+    pub trades: Vec<Trade>,
+    /// How it was computed, where that is stored.
+    pub setup: Option<Setup>,
+    /// What a reader should know: why there is no curve, or that it is not what was stored.
+    pub note: Option<String>,
+}
+
+/// A stored ancestor.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Ancestor {
+    /// 1 for a parent, 2 for its parents, ...
+    pub depth: u32,
+    /// For people.
+    pub name: String,
+    /// Its identity.
+    pub genome_hash: String,
+    /// Generation of the search that made it.
+    pub generation: u32,
+    /// Where it is in its life.
+    pub state: State,
+}
+
+/// A move from state to state, with what the gate looked at.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct Move {
+    /// Market time, UTC ms.
+    pub at_ms: i64,
+    pub from: State,
+    pub to: State,
+    pub actor: String,
+    /// Name of the policy; `None` for an operator's decision.
+    pub policy: Option<String>,
+    pub summary: String,
+    /// Every requirement: needed, had, passed. Empty for an operator's decision.
+    pub checks: Vec<Check>,
+}
+
+/// Everything a report tells.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct StrategyReport {
+    /// For people.
+    pub name: String,
+    /// In the store.
+    pub id: String,
+    /// SHA-256 of its canonical form.
+    pub genome_hash: String,
+    /// Where it is in its life.
+    pub state: State,
+    /// Why it is disabled.
+    pub disable_reason: Option<DisableReason>,
+    /// Canonical text.
+    pub rules: String,
+    /// The same in sentences.
+    pub words: String,
+    /// Which market.
+    pub market: MarketKind,
+    /// What it trades.
+    pub symbols: Vec<Symbol>,
+    /// Base timeframe.
+    pub timeframe: genome::Timeframe,
+    /// `search`, `operator NAME`, ...
+    pub created_by: String,
+    /// Wall clock, UTC ms.
+    pub created_at_ms: i64,
+    /// Generation of the search that made it; 0 for none.
+    pub generation: u32,
+    /// Island of that search.
+    pub island: Option<String>,
+    /// Session of that search.
+    pub session: Option<String>,
+    /// Nearest first.
+    pub ancestors: Vec<Ancestor>,
+    /// In order of time.
+    pub periods: Vec<Period>,
+    /// Oldest first.
+    pub moves: Vec<Move>,
+    /// Of the candles that its figures rest on; empty where they were not looked at.
+    pub quality: Vec<CandleQuality>,
+    /// What is known beyond the backtest; told of what is stored where it is `None`.
+    pub proven: Option<Proven>,
+    /// When the report was made, UTC ms.
+    pub made_at_ms: i64,
+    /// Version of the program that made it.
+    pub made_by: String,
+}
+
+/// Whether the candles of a series are fit to be evidence.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct CandleQuality {
+    pub symbol: Symbol,
+    pub interval: Interval,
+    pub expected: u64,
+    pub present: u64,
+    /// Kind, severity and words of each finding.
+    pub findings: Vec<[String; 3]>,
+}
+
+impl StrategyReport {
+    /// With what can be told of stored days where nobody proved anything.
+    fn told(&self) -> Option<Proven> {
+        let of_stored = || Proven::of_periods(&self.periods, Proven::seed(&self.genome_hash));
+        self.proven.clone().or_else(of_stored)
+    }
+}
+
+/// A heading for each period, numbered where there are several of one part.
+fn names(periods: &[Period]) -> Vec<String> {
+    let mut seen = [0_u32; Part::ALL.len()];
+    let name = |period: &Period| {
+        let n = &mut seen[period.part as usize];
+        *n += 1;
+        if *n == 1 { period.part.name().to_owned() } else { format!("{} {n}", period.part.name()) }
+    };
+    periods.iter().map(name).collect()
+}
+
+/// The report as one HTML file.
+#[must_use]
+pub fn render(report: &StrategyReport) -> String {
+    page::page(report, report.told().as_ref()).into_string()
+}
+
+/// The report as Markdown.
+#[must_use]
+pub fn markdown(report: &StrategyReport) -> String {
+    text::markdown(report, report.told().as_ref())
+}
+
+/// Every trade of the report as CSV.
+#[must_use]
+pub fn csv(report: &StrategyReport) -> String {
+    text::csv(report)
+}
+
+/// The report as JSON, with what was computed from it.
+///
+/// # Errors
+/// Never for a report whose numbers are numbers.
+pub fn json(report: &StrategyReport) -> serde_json::Result<String> {
+    let mut value = serde_json::to_value(report)?;
+    value["windows"] = serde_json::to_value(windows::of(&report.periods))?;
+    value["proven"] = serde_json::to_value(report.told())?;
+    serde_json::to_string_pretty(&value)
+}

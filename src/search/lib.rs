@@ -1,0 +1,26 @@
+//! Population -> next population, as named steps. Pure: candles are behind [`Evaluator`].
+//!
+//! Never decides promotion, never stores, never reads a clock.
+
+mod archive;
+mod breed;
+mod config;
+mod evaluator;
+pub mod fitness;
+mod generation;
+pub mod pareto;
+pub mod selection;
+mod state;
+#[cfg(test)]
+mod tests;
+// The same readers as beside the statistics.
+#[cfg(test)]
+#[path = "../evidence/vectors.rs"]
+mod vectors;
+
+pub use archive::{Cell, Profile, holders};
+pub use config::{SearchConfig, SearchConfigError, Selection};
+pub use evaluator::{Evaluator, WindowEvaluator};
+pub use fitness::Components;
+pub use generation::{Failure, GenerationReport, Step, Stopped, advance, champions, start};
+pub use state::{Counters, Individual, Measured, Origin, SearchState, Summary};

@@ -1,0 +1,296 @@
+//! Planted edges: when a symbol drifts, which way, and how strongly.
+//!
+//! An edge looks only at closed candles and at the time, as a strategy could. It never sees what is to come.
+
+use super::spec::{MarketSpec, SpecError, within};
+use candles::time::{DAY_MS, HOUR_MS};
+use candles::{Interval, Symbol};
+use serde::{Deserialize, Serialize};
+use std::{collections::VecDeque, fmt, str::FromStr};
+
+/// What makes a symbol drift. Every kind has two mirrored sides, so that no edge makes the market rise by itself.
+///
+/// The natural strategy of an edge holds the drift's direction exactly while it drifts: it enters at the open
+/// after the signal and leaves when the drift ends.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind", deny_unknown_fields)]
+pub enum EdgeKind {
+    /// After a close at least `deviations` population standard deviations below the mean of the last `lookback`
+    /// closes (that is, below `bollinger_lower(lookback, deviations)`), the price drifts up over the next
+    /// `hold` candles; above the upper band, down. A new signal starts the count again.
+    #[allow(missing_docs)]
+    MeanReversion { lookback: u32, deviations: f64, hold: u32 },
+    /// After a close above the highest high of the `lookback` candles before it (above
+    /// `donchian_upper(lookback)`), the price drifts up over the next `hold` candles; below the lowest low, down.
+    /// A new signal starts the count again.
+    #[allow(missing_docs)]
+    Momentum { lookback: u32, hold: u32 },
+    /// The price drifts up from `hour`:00 UTC for `hours` hours, and down for as long from twelve hours later.
+    #[allow(missing_docs)]
+    TimeOfDay { hour: u32, hours: u32 },
+    /// After a candle with at least `multiple` times the mean volume of the `lookback` candles before it, the
+    /// price drifts on in that candle's direction over the next `hold` candles.
+    #[allow(missing_docs)]
+    VolumeSpike { lookback: u32, multiple: f64, hold: u32 },
+}
+
+impl EdgeKind {
+    /// Name in specs.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::MeanReversion { .. } => "mean_reversion",
+            Self::Momentum { .. } => "momentum",
+            Self::TimeOfDay { .. } => "time_of_day",
+            Self::VolumeSpike { .. } => "volume_spike",
+        }
+    }
+
+    fn lookback(self) -> usize {
+        match self {
+            Self::MeanReversion { lookback, .. }
+            | Self::Momentum { lookback, .. }
+            | Self::VolumeSpike { lookback, .. } => lookback as usize,
+            Self::TimeOfDay { .. } => 0,
+        }
+    }
+}
+
+impl fmt::Display for EdgeKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for EdgeKind {
+    type Err = String;
+    /// A kind with its usual parameters.
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "mean_reversion" => Ok(Self::MeanReversion { lookback: 20, deviations: 2.0, hold: 12 }),
+            "momentum" => Ok(Self::Momentum { lookback: 48, hold: 16 }),
+            "time_of_day" => Ok(Self::TimeOfDay { hour: 13, hours: 4 }),
+            "volume_spike" => Ok(Self::VolumeSpike { lookback: 20, multiple: 2.5, hold: 12 }),
+            _ => Err(format!("unknown kind {text:?}; expected mean_reversion, momentum, time_of_day or volume_spike")),
+        }
+    }
+}
+
+/// An edge planted on some symbols for some time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EdgeSpec {
+    /// What makes the symbols drift.
+    pub kind: EdgeKind,
+    /// Interval of the candles the edge looks at.
+    pub interval: Interval,
+    /// Symbols that have it.
+    pub symbols: Vec<Symbol>,
+    /// True annual Sharpe ratio of the natural strategy on one symbol, before costs, at constant notional,
+    /// from daily returns x sqrt(365), while the edge is at full strength. Measured over 80 years
+    /// (standard error 0.11) for 4, 6 and 10: time of day 3.9, 5.8, 9.6; volume spike 4.2, 6.2, 9.8; momentum,
+    /// whose signals cluster, 3.7, 5.5, 8.8; mean reversion 3.9 for 4. Far above 10 the days' own spread in signals
+    /// makes what can be measured fall short for every kind.
+    pub sharpe: f64,
+    /// First millisecond with the edge.
+    pub start_ms: i64,
+    /// Where full strength ends; `None` for never.
+    pub end_ms: Option<i64>,
+    /// From `end_ms` on, strength moves in a straight line to `residual` over this time.
+    pub decay_ms: i64,
+    /// What remains after the decay, as a fraction of full strength: 0 is nothing, negative turns the edge
+    /// against those who trade it, as a crowded edge does.
+    pub residual: f64,
+}
+
+impl EdgeSpec {
+    /// An edge on 15m candles, at full strength for all time.
+    #[must_use]
+    pub fn lasting(kind: EdgeKind, symbols: Vec<Symbol>, sharpe: f64) -> Self {
+        Self { kind, interval: Interval::M15, symbols, sharpe, start_ms: 0, end_ms: None, decay_ms: 0, residual: 0.0 }
+    }
+
+    /// Strength at a time, as a fraction of full strength.
+    #[must_use]
+    pub fn level(&self, time_ms: i64) -> f64 {
+        match self.end_ms {
+            _ if time_ms < self.start_ms => 0.0,
+            Some(end) if time_ms >= end.saturating_add(self.decay_ms) => self.residual,
+            Some(end) if time_ms >= end => 1.0 + (self.residual - 1.0) * (time_ms - end) as f64 / self.decay_ms as f64,
+            _ => 1.0,
+        }
+    }
+
+    pub(crate) fn validate(&self, market: &MarketSpec) -> Result<(), SpecError> {
+        if let Some(unknown) = self.symbols.iter().find(|s| market.index_of(s).is_none()) {
+            return Err(SpecError::EdgeSymbol(unknown.clone()));
+        }
+        let (base, edge) = (market.base, self.interval);
+        let lengths = (base.fixed_ms(), edge.fixed_ms());
+        let fits = matches!(lengths, (Some(b), Some(e)) if e % b == 0);
+        if !fits || edge > Interval::D1 {
+            return Err(SpecError::EdgeInterval { edge, base });
+        }
+        within("an edge's sharpe", self.sharpe, 0.0, 100.0, "0 to 100")?;
+        within("an edge's decay_ms", self.decay_ms as f64, 0.0, 1e15, "0 or more")?;
+        within("an edge's residual", self.residual, -2.0, 2.0, "-2 to 2")?;
+        match self.kind {
+            EdgeKind::MeanReversion { lookback, deviations, hold } => {
+                counts(lookback, hold)?;
+                within("an edge's deviations", deviations, 0.1, 4.0, "0.1 to 4")
+            }
+            EdgeKind::Momentum { lookback, hold } => counts(lookback, hold),
+            EdgeKind::TimeOfDay { hour, hours } => {
+                within("an edge's hour", f64::from(hour), 0.0, 23.0, "0 to 23")?;
+                within("an edge's hours", f64::from(hours), 1.0, 12.0, "1 to 12")
+            }
+            EdgeKind::VolumeSpike { lookback, multiple, hold } => {
+                counts(lookback, hold)?;
+                within("an edge's multiple", multiple, 1.0, 20.0, "1 to 20")
+            }
+        }
+    }
+}
+
+impl FromStr for EdgeSpec {
+    type Err = SpecError;
+    /// `KIND:SYMBOL[+SYMBOL...]:SHARPE[:FROM[:TO[:DECAY_DAYS[:RESIDUAL]]]]`, on 15m candles; FROM and TO are dates
+    /// (`2025-01-31`, 00:00 UTC), an empty one leaves that side open.
+    fn from_str(text: &str) -> Result<Self, SpecError> {
+        let wrong = |why: String| SpecError::EdgeText { text: text.to_owned(), why };
+        let parts: Vec<&str> = text.split(':').collect();
+        let (&[kind, symbols, sharpe], rest) = parts.split_at(parts.len().min(3)) else {
+            return Err(wrong("it has fewer than three parts".to_owned()));
+        };
+        if rest.len() > 4 {
+            return Err(wrong("it has more than seven parts".to_owned()));
+        }
+        let number =
+            |name: &str, text: &str| text.parse::<f64>().map_err(|_| wrong(format!("{name} {text:?} is not a number")));
+        let date = |text: &str| {
+            let date = chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d");
+            let date = date.map_err(|_| wrong(format!("{text:?} is not a date such as 2025-01-31")))?;
+            Ok(date.and_time(chrono::NaiveTime::MIN).and_utc().timestamp_millis())
+        };
+        let part = |i: usize| rest.get(i).copied().filter(|text| !text.is_empty());
+        let symbols = symbols.split('+').map(str::parse).collect::<Result<Vec<Symbol>, _>>().map_err(wrong)?;
+        let mut edge = Self::lasting(kind.parse().map_err(wrong)?, symbols, number("Sharpe ratio", sharpe)?);
+        edge.start_ms = part(0).map_or(Ok(0), date)?;
+        edge.end_ms = part(1).map(date).transpose()?;
+        edge.decay_ms = (part(2).map_or(Ok(0.0), |days| number("decay", days))? * 86_400_000.0) as i64;
+        edge.residual = part(3).map_or(Ok(0.0), |left| number("residual", left))?;
+        Ok(edge)
+    }
+}
+
+fn counts(lookback: u32, hold: u32) -> Result<(), SpecError> {
+    within("an edge's lookback", f64::from(lookback), 2.0, 1_000.0, "2 to 1000")?;
+    within("an edge's hold", f64::from(hold), 1.0, 1_000.0, "1 to 1000")
+}
+
+/// What an edge remembers of the candles so far.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub(crate) struct EdgeState {
+    /// (high, low, close or volume) of the last candles.
+    seen: VecDeque<(f64, f64, f64)>,
+    open: f64,
+    high: f64,
+    low: f64,
+    volume: f64,
+    direction: f64,
+    remaining: u32,
+}
+
+impl EdgeState {
+    /// Direction of the drift in the candle that opens at `time_ms`: 1, 0 or -1.
+    pub(crate) fn direction(&self, kind: EdgeKind, time_ms: i64) -> f64 {
+        let EdgeKind::TimeOfDay { hour, hours } = kind else { return self.direction };
+        let now = time_ms.rem_euclid(DAY_MS) / HOUR_MS;
+        let since = |from: u32| (now - i64::from(from)).rem_euclid(24) < i64::from(hours);
+        if since(hour) {
+            1.0
+        } else if since(hour + 12) {
+            -1.0
+        } else {
+            0.0
+        }
+    }
+
+    /// Takes a base candle in; `closes` says that it ends a candle of the edge's interval.
+    pub(crate) fn observe(&mut self, kind: EdgeKind, candle: &super::path::BaseCandle, closes: bool) {
+        let lookback = kind.lookback();
+        if lookback == 0 {
+            return;
+        }
+        if self.open == 0.0 {
+            (self.open, self.high, self.low) = (candle.open, candle.high, candle.low);
+        }
+        self.high = self.high.max(candle.high);
+        self.low = self.low.min(candle.low);
+        self.volume += candle.volume as f64;
+        if !closes {
+            return;
+        }
+        let signal = self.signal(kind, candle.close, lookback);
+        let last = if matches!(kind, EdgeKind::VolumeSpike { .. }) { self.volume } else { candle.close };
+        self.seen.push_back((self.high, self.low, last));
+        if self.seen.len() > lookback {
+            self.seen.pop_front();
+        }
+        (self.open, self.volume) = (0.0, 0.0);
+        if signal != 0.0 {
+            self.direction = signal;
+            self.remaining = match kind {
+                EdgeKind::MeanReversion { hold, .. }
+                | EdgeKind::Momentum { hold, .. }
+                | EdgeKind::VolumeSpike { hold, .. } => hold,
+                EdgeKind::TimeOfDay { .. } => 0,
+            };
+        } else {
+            self.remaining = self.remaining.saturating_sub(1);
+            if self.remaining == 0 {
+                self.direction = 0.0;
+            }
+        }
+    }
+
+    /// The signal at this close: 1, 0 or -1. `seen` holds the candles before this one.
+    fn signal(&self, kind: EdgeKind, close: f64, lookback: usize) -> f64 {
+        match kind {
+            EdgeKind::MeanReversion { deviations, .. } => {
+                // The band of the last `lookback` closes, this one included: one fewer from before.
+                if self.seen.len() + 1 < lookback {
+                    return 0.0;
+                }
+                let before = self.seen.iter().skip(self.seen.len() + 1 - lookback);
+                let closes = || before.clone().map(|c| c.2).chain([close]);
+                let mean = closes().sum::<f64>() / lookback as f64;
+                let variance = closes().map(|c| (c - mean).powi(2)).sum::<f64>() / lookback as f64;
+                let band = deviations * variance.sqrt();
+                if close < mean - band {
+                    1.0
+                } else if close > mean + band {
+                    -1.0
+                } else {
+                    0.0
+                }
+            }
+            EdgeKind::Momentum { .. } if self.seen.len() == lookback => {
+                let high = self.seen.iter().map(|c| c.0).fold(f64::MIN, f64::max);
+                let low = self.seen.iter().map(|c| c.1).fold(f64::MAX, f64::min);
+                if close > high {
+                    1.0
+                } else if close < low {
+                    -1.0
+                } else {
+                    0.0
+                }
+            }
+            EdgeKind::VolumeSpike { multiple, .. } if self.seen.len() == lookback => {
+                let mean = self.seen.iter().map(|c| c.2).sum::<f64>() / lookback as f64;
+                if self.volume >= multiple * mean && close != self.open { (close - self.open).signum() } else { 0.0 }
+            }
+            _ => 0.0,
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! A simulated market: candles and funding of a seed, with planted edges.
+//!
+//! Pure: the same seed gives the same candles to the bit, whatever was asked before. For trying things out and for
+//! measuring how honest the gates are; nothing here claims that real markets behave so. Serves nothing: the simulated
+//! exchange is in `market::simulator`.
+
+mod edge;
+mod generator;
+mod path;
+mod spec;
+
+pub use edge::{EdgeKind, EdgeSpec};
+pub use generator::{MarketError, SimulatedMarket};
+pub use path::BaseCandle;
+pub use spec::{MarketSpec, SpecError, SymbolSpec, VolatilitySpec};
