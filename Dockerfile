@@ -2,7 +2,7 @@
 # Builds the one binary, and puts it into a small image that runs it as a user without rights.
 FROM rust:1.95-slim-bookworm AS build
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends gcc g++ make perl pkg-config \
+    && apt-get install --yes --no-install-recommends gcc g++ libssl-dev pkg-config \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY Cargo.toml Cargo.lock build.rs ./
@@ -11,14 +11,14 @@ COPY src src
 COPY migrations migrations
 COPY config config
 COPY benches benches
-RUN cargo build --release --locked --bin sg-ai && strip target/release/sg-ai
+RUN cargo build --profile dist --locked --bin sg-ai && strip target/dist/sg-ai
 
 FROM debian:bookworm-slim
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends ca-certificates \
+    && apt-get install --yes --no-install-recommends ca-certificates libssl3 \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --uid 10001 --home-dir /var/lib/sg-ai --create-home --shell /usr/sbin/nologin sg-ai
-COPY --from=build /src/target/release/sg-ai /usr/local/bin/sg-ai
+COPY --from=build /src/target/dist/sg-ai /usr/local/bin/sg-ai
 USER sg-ai
 ENV SG_DATA_DIR=/var/lib/sg-ai \
     SG_LOG_FORMAT=json \
