@@ -1,26 +1,33 @@
 //! The composition root: builds store, candles, engine, gate, HTTP and runners, runs them, and takes them down.
 
-use super::anchors::AnchorLoop;
-use super::archive::archive_store;
-use super::budget::CacheKeeper;
-use super::commands::Commands;
-use super::continuous::ContinuousRunner;
-use super::core::Core;
-use super::database::Database;
-use super::deployments::{DeploymentManager, Deployments, Rules};
-use super::messages::report_trouble;
-use super::notifier::OutboxLoop;
-use super::paper::PaperRunner;
-use super::review::{Kept, Review, ReviewRunner};
-use super::revisions::Revisions;
-use super::runners::{Continuous, Shadow};
-use super::schedule::Missed;
-use super::service::Answers;
-use super::stopper::Stopper;
-use super::stream::StreamWatch;
-use super::supervisor::{Event, Patience, Supervisor};
-use super::upkeep::{AuditWatch, Gauges};
+use super::answers::Answers;
+use super::loops::anchors::AnchorLoop;
+use super::loops::audit::AuditWatch;
+use super::loops::cache::CacheKeeper;
+use super::loops::commands::Commands;
+use super::loops::continuous::Continuous;
+use super::loops::deployments::Deployments;
+use super::loops::gauges::Gauges;
+use super::loops::outbox::OutboxLoop;
+use super::loops::review::Review;
+use super::loops::revisions::Revisions;
+use super::loops::shadow::Shadow;
+use super::loops::stream::StreamWatch;
+use super::runtime::stopper::Stopper;
+use super::runtime::supervisor::{Event, Patience, Supervisor};
+use super::trouble::report_trouble;
 use crate::config::Config;
+use crate::usecases::archive_store::archive_store;
+use crate::usecases::cache_budget::CacheBudget;
+use crate::usecases::core::Core;
+use crate::usecases::database::Database;
+use crate::usecases::deployments::{DeploymentManager, Rules};
+use crate::usecases::operators::OperatorCommands;
+use crate::usecases::paper::PaperRunner;
+use crate::usecases::review::{Kept, ReviewRunner};
+use crate::usecases::revision_watch::RevisionWatch;
+use crate::usecases::schedule::Missed;
+use crate::usecases::session::ContinuousRunner;
 use anyhow::Context as _;
 use clock::Clock;
 use engine::Engine;
@@ -44,29 +51,29 @@ const TAKE_DOWN: Duration = Duration::from_secs(2);
 
 /// What a process does.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub(crate) struct Plan {
     /// Searches.
-    pub continuous: bool,
+    pub(crate) continuous: bool,
     /// Extends paper trading and decides.
-    pub shadow: bool,
+    pub(crate) shadow: bool,
     /// Name of the island that searches where the settings name none.
-    pub(super) island: String,
+    pub(crate) island: String,
     /// What becomes of sessions that fell due while nobody was there.
-    pub(super) missed: Missed,
+    pub(crate) missed: Missed,
     /// Reviews each day.
-    pub(super) reviews: bool,
+    pub(crate) reviews: bool,
     /// Wall time between looks at whether a session is due and at new candles; from the settings without it.
-    pub(super) tick: Option<Duration>,
+    pub(crate) tick: Option<Duration>,
     /// Name of the database to make when the configured one holds data: for what must not mix with it.
-    pub(super) own_database: Option<String>,
+    pub(crate) own_database: Option<String>,
     /// Settings as they may be shown: key, value, who set it.
-    pub settings: Vec<(String, serde_json::Value, String)>,
+    pub(crate) settings: Vec<(String, serde_json::Value, String)>,
 }
 
 impl Plan {
     /// The given runners on the configured schedule.
     #[must_use]
-    pub fn new(continuous: bool, shadow: bool) -> Self {
+    pub(crate) fn new(continuous: bool, shadow: bool) -> Self {
         Self {
             continuous,
             shadow,
@@ -81,7 +88,7 @@ impl Plan {
 }
 
 /// A daemon that runs.
-pub(super) struct App {
+pub(crate) struct App {
     database: Database,
     supervisor: Supervisor,
     http: http::Server,
@@ -95,7 +102,7 @@ impl App {
     ///
     /// # Errors
     /// When something that nothing works without cannot be had: database, data directory, HTTP port.
-    pub(super) async fn start(
+    pub(crate) async fn start(
         config: &Config,
         data_dir: &Path,
         clock: &Arc<dyn Clock>,
@@ -210,14 +217,15 @@ impl App {
         }
         if plan.shadow {
             let period = plan.tick.unwrap_or(seconds(config.daemon.shadow_interval_s));
-            supervisor.spawn(Revisions::new(Arc::clone(&core), period));
+            supervisor.spawn(Revisions { watch: RevisionWatch::new(Arc::clone(&core)), period });
         }
         if config.market.cache_budget_mb > 0 {
             let budget_bytes = config.market.cache_budget_mb << 20;
             let period = seconds(config.daemon.shadow_interval_s);
-            supervisor.spawn(CacheKeeper::new(Arc::clone(&core), budget_bytes, period));
+            let budget = CacheBudget::new(Arc::clone(&core), budget_bytes);
+            supervisor.spawn(CacheKeeper { core: Arc::clone(&core), budget, period });
         }
-        supervisor.spawn(Commands::new(Arc::clone(&core)));
+        supervisor.spawn(Commands(OperatorCommands::new(Arc::clone(&core))));
         if !core.channels.is_empty() {
             supervisor.spawn(OutboxLoop::new(store.clone(), &config.notify)?);
         }
@@ -246,22 +254,22 @@ impl App {
     }
 
     /// Where HTTP answers.
-    pub(super) fn http(&self) -> SocketAddr {
+    pub(crate) fn http(&self) -> SocketAddr {
         self.http.address()
     }
 
     /// Where clients of the service look for it, unless the port is taken.
-    pub(super) fn service(&self) -> Option<SocketAddr> {
+    pub(crate) fn service(&self) -> Option<SocketAddr> {
         self.service.as_ref().map(http::Server::address)
     }
 
     /// The store, for whoever watches.
-    pub(super) fn store(&self) -> Store {
+    pub(crate) fn store(&self) -> Store {
         self.database.store.clone()
     }
 
     /// Waits until it is told to stop, then takes everything down within the grace.
-    pub(super) async fn finish(self) {
+    pub(crate) async fn finish(self) {
         let dropped = self.supervisor.drain(self.grace.saturating_sub(TAKE_DOWN)).await;
         if !dropped.is_empty() {
             tracing::warn!(?dropped, "some work was abandoned; what it had finished is stored");
@@ -282,7 +290,7 @@ impl App {
 ///
 /// # Errors
 /// When something that nothing works without cannot be had: database, data directory, HTTP port.
-pub async fn run(config: &Config, data_dir: &Path, clock: &Arc<dyn Clock>, plan: Plan) -> anyhow::Result<()> {
+pub(crate) async fn run(config: &Config, data_dir: &Path, clock: &Arc<dyn Clock>, plan: Plan) -> anyhow::Result<()> {
     let stopper = Stopper::new();
     let _signals = stopper.listen()?;
     let app = App::start(config, data_dir, clock, plan, &stopper).await?;

@@ -4,9 +4,10 @@
 use super::super::{CliError, Context, output};
 use super::snapshot::{named, refused};
 use super::{cache, minute};
-use crate::daemon::Database;
-use crate::daemon::rescore::{Outcomes, Rescorer};
-use crate::daemon::revisions::{Affected, Change, affected, changes, record};
+use crate::usecases::affected::{Affected, affected};
+use crate::usecases::database::Database;
+use crate::usecases::rescore::{Outcomes, Rescorer};
+use crate::usecases::revisions::{Change, changes, record};
 use anyhow::{Context as _, anyhow};
 use candles::stored::Part;
 use clap::Args;
