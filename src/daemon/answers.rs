@@ -2,7 +2,9 @@
 //!
 //! Stores nothing by itself but candles that it fetched.
 
-use crate::usecases::core::Core;
+use crate::config::DaemonConfig;
+use crate::usecases::candle_source::CandleSource;
+use crate::usecases::parts::Compute;
 use crate::usecases::proof::prepare;
 use crate::usecases::replay::{Recipe, RunConfig, replay, stored_runs};
 use crate::usecases::window::{Loaded, WindowSpec};
@@ -13,23 +15,19 @@ use genome::Timeframe;
 use http::{BacktestDone, BacktestOrder, Backtests, Coverage, Refusal, Stretch};
 use report::Proven;
 use serde_json::Value;
-use std::sync::Arc;
-use store::{Page, Strategy};
+use store::{Page, Store, Strategy};
 
 /// Most stored trades that are read where candles are missing to compute them again.
 const MAX_STORED_TRADES: u32 = 100_000;
 
 /// The part of the daemon that answers clients.
 pub(crate) struct Answers {
-    core: Arc<Core>,
+    pub(crate) candles: CandleSource,
+    pub(crate) compute: Compute,
+    pub(crate) store: Store,
+    pub(crate) settings: DaemonConfig,
     /// Key, value, who set it; no secret.
-    settings: Vec<(String, Value, String)>,
-}
-
-impl Answers {
-    pub(crate) fn new(core: Arc<Core>, settings: Vec<(String, Value, String)>) -> Self {
-        Self { core, settings }
-    }
+    pub(crate) shown_settings: Vec<(String, Value, String)>,
 }
 
 /// Trouble of ours, told in one line.
@@ -40,19 +38,19 @@ fn failed(error: impl Into<anyhow::Error>) -> Refusal {
 #[async_trait]
 impl Backtests for Answers {
     fn customary(&self) -> (Timeframe, MarketKind, Vec<Symbol>) {
-        let settings = &self.core.settings;
+        let settings = &self.settings;
         (settings.interval, settings.market, settings.symbols.clone())
     }
 
     async fn run(&self, order: BacktestOrder) -> Result<BacktestDone, Refusal> {
-        let core = &self.core;
-        let (market, symbols) = (core.market, vec![order.symbol.clone()]);
+        let CandleSource { market, cache, feed, .. } = &self.candles;
+        let (market, symbols) = (*market, vec![order.symbol.clone()]);
         let candles = order.strategy.timeframe;
-        let warmup_from_ms = order.from_ms - core.warmup_ms();
-        let fetched = core.feed.refresh_until(market, &symbols, candles, warmup_from_ms, order.to_ms).await;
+        let warmup_from_ms = order.from_ms - self.settings.warmup_ms();
+        let fetched = feed.refresh_until(market, &symbols, candles, warmup_from_ms, order.to_ms).await;
         if market == MarketKind::Um {
             // Without rates the backtest has no funding, and says so by costs of zero.
-            core.feed.refresh_funding(&symbols, warmup_from_ms, false).await;
+            feed.refresh_funding(&symbols, warmup_from_ms, false).await;
         }
         let trouble = fetched.into_iter().next().and_then(|row| row.error);
         // A candle that has not closed is none, and one that closes after the end is not the window's.
@@ -63,7 +61,7 @@ impl Backtests for Answers {
             warmup_from_ms,
             to_ms: interval::open_time_ms(candles, order.to_ms),
         };
-        let loaded = Loaded::read(&core.cache, spec.clone()).await.map_err(failed)?;
+        let loaded = Loaded::read(cache, spec.clone()).await.map_err(failed)?;
         let none = |why: String| match &trouble {
             Some(error) if error.contains("is not known on") => {
                 Refusal::Missing("symbol", format!("the exchange does not know {}", order.symbol))
@@ -91,14 +89,15 @@ impl Backtests for Answers {
             market,
             symbols,
             interval: candles,
-            costs: core.costs,
+            costs: self.compute.costs,
             initial_capital: order.initial_capital,
             code_version: env!("CARGO_PKG_VERSION").to_owned(),
         };
         let recipe = Recipe { config, warmup_from_ms, data_to_ms: Some(to_ms) };
-        let (engine, costs) = (core.engine_with(order.initial_capital), core.costs);
-        let computed = core
-            .compute(move || {
+        let (engine, costs) = (self.compute.engine_with(order.initial_capital), self.compute.costs);
+        let computed = self
+            .compute
+            .run(move || {
                 let wanted = Wanted { ledger: true, ..Wanted::default() };
                 (engine.evaluate(&[order.strategy], &window, &costs, wanted).pop(), window.data_version())
             })
@@ -121,7 +120,7 @@ impl Backtests for Answers {
     }
 
     async fn stretches(&self, strategy: &Strategy) -> Result<Vec<Stretch>, Refusal> {
-        let store = &self.core.store;
+        let store = &self.store;
         let detail = store.strategy(&strategy.id.to_string()).await.map_err(failed)?;
         let backtests = store.backtest_results(strategy.id).await.map_err(failed)?;
         let mut stored = store.paper_trades(strategy.id, Page::first(MAX_STORED_TRADES)).await.map_err(failed)?;
@@ -139,7 +138,7 @@ impl Backtests for Answers {
                 continue;
             }
             let replayed = match &run.recipe {
-                Ok(recipe) => replay(&self.core.cache, &genome, recipe, (from_ms, to_ms)).await,
+                Ok(recipe) => replay(&self.candles.cache, &genome, recipe, (from_ms, to_ms)).await,
                 Err(why) => Err(anyhow::anyhow!(why.clone())),
             };
             stretches.push(match replayed {
@@ -156,15 +155,15 @@ impl Backtests for Answers {
     }
 
     async fn proven(&self, strategy: &Strategy) -> Result<Proven, Refusal> {
-        let store = &self.core.store;
+        let store = &self.store;
         let detail = store.strategy(&strategy.id.to_string()).await.map_err(failed)?;
         let backtests = store.backtest_results(strategy.id).await.map_err(failed)?;
         let trials = store.trial_totals().await.map_err(failed)?.evaluations;
         let genome: genome::Strategy = serde_json::from_value(strategy.genome.clone()).map_err(failed)?;
         let missing = |error: anyhow::Error| Refusal::Missing("id", format!("{error:#}"));
         let runs = stored_runs(&detail, &backtests);
-        let prepared = prepare(&self.core.cache, &genome, &runs, Some(trials)).await.map_err(missing)?;
-        self.core.compute(move || prepared.told()).await.map_err(failed)?.map_err(failed)
+        let prepared = prepare(&self.candles.cache, &genome, &runs, Some(trials)).await.map_err(missing)?;
+        self.compute.run(move || prepared.told()).await.map_err(failed)?.map_err(failed)
     }
 
     async fn candles(
@@ -174,11 +173,11 @@ impl Backtests for Answers {
         from_ms: i64,
         to_ms: i64,
     ) -> Result<CandleSeries, Refusal> {
-        self.core.cache.load(self.core.market, symbol, interval, from_ms, to_ms).await.map_err(failed)
+        self.candles.cache.load(self.candles.market, symbol, interval, from_ms, to_ms).await.map_err(failed)
     }
 
     async fn coverage(&self) -> Result<Vec<Coverage>, Refusal> {
-        let all = self.core.cache.coverage().await.map_err(failed)?;
+        let all = self.candles.cache.coverage().await.map_err(failed)?;
         let view = |c: market::cache::Coverage| Coverage {
             market: c.market.to_string(),
             symbol: c.symbol.to_string(),
@@ -198,6 +197,6 @@ impl Backtests for Answers {
     }
 
     fn settings(&self) -> Vec<(String, Value, String)> {
-        self.settings.clone()
+        self.shown_settings.clone()
     }
 }

@@ -1,6 +1,6 @@
 //! The composition root: builds store, candles, engine, gate, HTTP and runners, runs them, and takes them down.
 
-use super::answers::Answers;
+use super::core::Core;
 use super::loops::anchors::AnchorLoop;
 use super::loops::audit::AuditWatch;
 use super::loops::cache::CacheKeeper;
@@ -16,26 +16,13 @@ use super::loops::stream::StreamWatch;
 use super::runtime::stopper::Stopper;
 use super::runtime::supervisor::{Event, Patience, Supervisor};
 use super::trouble::report_trouble;
-use crate::config::Config;
-use crate::usecases::archive_store::archive_store;
-use crate::usecases::cache_budget::CacheBudget;
-use crate::usecases::core::Core;
+use crate::config::{Config, DaemonConfig};
 use crate::usecases::database::Database;
-use crate::usecases::deployments::{DeploymentManager, Rules};
-use crate::usecases::operators::OperatorCommands;
-use crate::usecases::paper::PaperRunner;
-use crate::usecases::review::{Kept, ReviewRunner};
-use crate::usecases::revision_watch::RevisionWatch;
+use crate::usecases::parts::Process;
 use crate::usecases::schedule::Missed;
-use crate::usecases::session::ContinuousRunner;
 use anyhow::Context as _;
 use clock::Clock;
-use engine::Engine;
-use genome::random::Seed;
-use market::download::Downloader;
 use market::stream::{Follow, Tail};
-use market::{Binance, CandleCache, Exchange, Feed};
-use notify::Channel;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -137,36 +124,11 @@ impl App {
         store: &Store,
     ) -> anyhow::Result<(Supervisor, http::Server, Option<http::Server>)> {
         let stop = stopper.token();
-        let cache = CandleCache::open_configured(&data_dir.join("candles"), &config.market)?;
-        let client = Binance::observed(&config.market, Box::new(count_request))?;
-        let exchange: Arc<dyn Exchange> = Arc::new(client.clone());
-        let threads = rayon::ThreadPoolBuilder::new().thread_name(|i| format!("compute-{i}")).build()?;
-        let core = Arc::new(Core {
-            settings: config.daemon.clone(),
-            search: config.search.clone().for_interval(config.daemon.interval),
-            costs: config.costs,
-            initial_capital: config.engine.initial_capital,
-            market: config.daemon.market,
-            protocol: config.protocol.clone(),
-            limits: config.lifecycle.clone(),
-            staying: config.staying.clone(),
-            channels: Channel::configured(&config.notify),
-            seed: Seed(config.daemon.seed),
-            store: store.clone(),
-            feed: Arc::new(Feed::new(Arc::clone(&exchange), cache.clone(), &config.market)),
-            downloader: Arc::new(Downloader::new(client, cache.clone(), &config.market)),
-            cache,
-            engine: Arc::new(Engine::new(config.engine.clone())),
-            engine_config: config.engine.clone(),
-            threads: Arc::new(threads),
-            gate: lifecycle::gate(&config.lifecycle)?,
-            quality: config.market.quality,
-            stop: stop.clone(),
-        });
+        let core = Core::build(config, data_dir, store, stop.clone())?;
         let readings = Arc::new(store.clone());
         let service = http::Service {
             store: store.clone(),
-            backtests: Arc::new(Answers::new(Arc::clone(&core), plan.settings.clone())),
+            backtests: Arc::new(core.answers(plan.settings.clone())),
             initial_capital: config.engine.initial_capital,
             stop: stop.clone(),
         };
@@ -186,71 +148,66 @@ impl App {
         };
 
         let patience = Patience::from(&config.daemon);
-        let mut supervisor = Supervisor::new(stop, patience, trouble_reporter(&core, clock));
+        let mut supervisor = Supervisor::new(stop, patience, trouble_reporter(&core.process, clock));
+        Self::start_loops(&mut supervisor, &core, config, data_dir, clock, plan)?;
+        Ok((supervisor, http, service))
+    }
+
+    /// Starts every loop that the plan and the settings ask for.
+    fn start_loops(
+        supervisor: &mut Supervisor,
+        core: &Core,
+        config: &Config,
+        data_dir: &Path,
+        clock: &Arc<dyn Clock>,
+        plan: Plan,
+    ) -> anyhow::Result<()> {
+        let store = &core.process.store;
         let seconds = Duration::from_secs;
+        let shadow_period = plan.tick.unwrap_or(seconds(config.daemon.shadow_interval_s));
         if plan.continuous {
             supervisor.spawn(Continuous {
-                core: Arc::clone(&core),
-                islands: islands(&core, plan.island, plan.missed),
+                store: store.clone(),
+                islands: core.islands(plan.island, plan.missed),
                 period: plan.tick.unwrap_or(LOOK.min(seconds(config.daemon.generation_interval_s))),
             });
         }
         if plan.shadow {
-            let runner = PaperRunner::new(Arc::clone(&core));
-            supervisor.spawn(Shadow {
-                core: Arc::clone(&core),
-                runner,
-                period: plan.tick.unwrap_or(seconds(config.daemon.shadow_interval_s)),
-            });
+            supervisor.spawn(Shadow { store: store.clone(), runner: core.paper(), period: shadow_period });
         }
         let file = AnchorFile::in_dir(data_dir);
         supervisor.spawn(AnchorLoop { store: store.clone(), file, clock: Arc::clone(clock) });
         if plan.shadow && config.market.stream {
-            let (market, interval) = (core.market, core.settings.interval);
-            // Islands on other candles poll.
-            let searched =
-                core.searched().into_iter().filter(|(_, on)| *on == interval).flat_map(|(symbols, _)| symbols);
-            let symbols: BTreeSet<_> = searched.chain(core.settings.shadow_symbols.iter().cloned()).collect();
-            let follow = Follow { market, symbols: symbols.into_iter().collect(), interval };
-            let tail = Tail::new(&config.market, follow, Arc::clone(&core.feed));
-            supervisor.spawn(StreamWatch::start(store.clone(), tail, core.stop.clone()));
+            let tail = Tail::new(&config.market, followed(&config.daemon), Arc::clone(&core.candles.feed));
+            supervisor.spawn(StreamWatch::start(store.clone(), tail, core.process.stop.clone()));
         }
         if plan.shadow {
-            let period = plan.tick.unwrap_or(seconds(config.daemon.shadow_interval_s));
-            supervisor.spawn(Revisions { watch: RevisionWatch::new(Arc::clone(&core)), period });
+            supervisor.spawn(Revisions { watch: core.revisions(), period: shadow_period });
         }
         if config.market.cache_budget_mb > 0 {
-            let budget_bytes = config.market.cache_budget_mb << 20;
+            let budget = core.cache_budget(config.market.cache_budget_mb << 20);
             let period = seconds(config.daemon.shadow_interval_s);
-            let budget = CacheBudget::new(Arc::clone(&core), budget_bytes);
-            supervisor.spawn(CacheKeeper { core: Arc::clone(&core), budget, period });
+            supervisor.spawn(CacheKeeper { store: store.clone(), budget, period });
         }
-        supervisor.spawn(Commands(OperatorCommands::new(Arc::clone(&core))));
-        if !core.channels.is_empty() {
+        supervisor.spawn(Commands(core.operators()));
+        if !core.process.channels.is_empty() {
             supervisor.spawn(OutboxLoop::new(store.clone(), &config.notify)?);
         }
         if plan.shadow {
-            supervisor.spawn(Deployments {
-                core: Arc::clone(&core),
-                manager: DeploymentManager::new(Arc::clone(&core), Rules::of(config)),
-                period: plan.tick.unwrap_or(seconds(config.daemon.shadow_interval_s)),
-            });
+            let manager = core.deployments(config);
+            supervisor.spawn(Deployments { store: store.clone(), manager, period: shadow_period });
         }
         if plan.reviews {
-            let kept = Kept { archive: archive_store(config, data_dir)?, retention: config.store.retention };
-            supervisor.spawn(Review {
-                core: Arc::clone(&core),
-                runner: ReviewRunner::new(&core, config.review.clone(), kept, Arc::clone(clock)),
-                period: plan.tick.unwrap_or(LOOK),
-            });
+            let runner = core.review(config, data_dir, clock)?;
+            supervisor.spawn(Review { store: store.clone(), runner, period: plan.tick.unwrap_or(LOOK) });
         }
-        supervisor.spawn(Gauges { core: Arc::clone(&core), data_dir: data_dir.to_owned() });
+        supervisor.spawn(Gauges { engine: Arc::clone(&core.compute.engine), data_dir: data_dir.to_owned() });
         supervisor.spawn(AuditWatch {
-            core: Arc::clone(&core),
+            store: store.clone(),
             anchors: AnchorFile::in_dir(data_dir),
             period: seconds(config.review.audit_interval_s),
         });
-        Ok((supervisor, http, service))
+        Ok(())
     }
 
     /// Where HTTP answers.
@@ -298,29 +255,20 @@ pub(crate) async fn run(config: &Config, data_dir: &Path, clock: &Arc<dyn Clock>
     Ok(())
 }
 
-/// Counts a request to the exchange.
-fn count_request(took: Duration, failed: bool) {
-    metrics::EXCHANGE_REQUEST_SECONDS.record(took);
-    if failed {
-        metrics::EXCHANGE_FAILURES_TOTAL.increment();
-    }
-}
-
-/// A runner for each island of the search.
-fn islands(core: &Arc<Core>, main: String, missed: Missed) -> Vec<ContinuousRunner> {
-    let islands = &core.settings.islands;
-    if islands.is_empty() {
-        return vec![ContinuousRunner::new(Arc::clone(core), main, missed)];
-    }
-    let runner = |island| ContinuousRunner::new(Arc::new(core.for_island(island)), island.name.clone(), missed);
-    islands.iter().map(runner).collect()
+/// What the live tail follows.
+fn followed(settings: &DaemonConfig) -> Follow {
+    let interval = settings.interval;
+    // Islands on other candles poll.
+    let searched = settings.searched().into_iter().filter(|(_, on)| *on == interval).flat_map(|(symbols, _)| symbols);
+    let symbols: BTreeSet<_> = searched.chain(settings.shadow_symbols.iter().cloned()).collect();
+    Follow { market: settings.market, symbols: symbols.into_iter().collect(), interval }
 }
 
 /// A parked loop becomes a dead letter and a notification, stored by a task of its own.
-fn trouble_reporter(core: &Arc<Core>, clock: &Arc<dyn Clock>) -> impl Fn(&Event) + Send + Sync + 'static {
-    let (core, clock) = (Arc::clone(core), Arc::clone(clock));
+fn trouble_reporter(process: &Process, clock: &Arc<dyn Clock>) -> impl Fn(&Event) + Send + Sync + 'static {
+    let (process, clock) = (process.clone(), Arc::clone(clock));
     move |event| {
-        let (core, event, now_ms) = (Arc::clone(&core), event.clone(), clock.now_ms());
-        tokio::spawn(async move { report_trouble(&core, &event, now_ms).await });
+        let (process, event, now_ms) = (process.clone(), event.clone(), clock.now_ms());
+        tokio::spawn(async move { report_trouble(&process, &event, now_ms).await });
     }
 }

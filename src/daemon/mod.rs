@@ -4,6 +4,7 @@
 
 mod answers;
 mod app;
+mod core;
 mod demo;
 mod loops;
 mod runtime;

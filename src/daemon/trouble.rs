@@ -2,13 +2,13 @@
 //! outbox.
 
 use super::runtime::supervisor::Event;
-use crate::usecases::core::Core;
+use crate::usecases::parts::Process;
 use notify::{Channel, Notice, Trouble};
 use serde_json::json;
 use store::{DeadLetterKind, NewDeadLetter, NewEvent, StoreError};
 
 /// Notes a loop that was parked: as a dead letter, and as a message to whoever is told of events.
-pub(crate) async fn report_trouble(core: &Core, event: &Event, now_ms: i64) {
+pub(crate) async fn report_trouble(process: &Process, event: &Event, now_ms: i64) {
     let Event::Parked { name, failures, error } = event else { return };
     let letter = NewDeadLetter {
         kind: DeadLetterKind::Step,
@@ -18,9 +18,9 @@ pub(crate) async fn report_trouble(core: &Core, event: &Event, now_ms: i64) {
         context: json!({ "failures": failures }),
     };
     let stored = async {
-        core.store.add_dead_letter(&letter).await?;
-        for event in trouble_events(event, &core.channels, now_ms) {
-            core.store.enqueue_event(&event).await?;
+        process.store.add_dead_letter(&letter).await?;
+        for event in trouble_events(event, &process.channels, now_ms) {
+            process.store.enqueue_event(&event).await?;
         }
         Ok::<_, StoreError>(())
     };

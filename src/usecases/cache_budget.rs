@@ -3,7 +3,8 @@
 //! What stored results were computed from stays, what the next sessions and paper passes look at stays, and so does what
 //! is followed as far as it goes. Decides nothing about single months: `market::budget` does.
 
-use super::core::{Core, Did};
+use super::candle_source::CandleSource;
+use super::parts::{Did, Turn};
 use crate::config::DaemonConfig;
 use candles::MarketKind;
 use candles::stored::CandleRange;
@@ -11,8 +12,7 @@ use candles::time::DAY_MS;
 use market::CandleCache;
 use market::budget::{Freed, InUse, keep_within};
 use market::cache::CacheError;
-use std::sync::Arc;
-use store::{Lease, Store};
+use store::Store;
 use telemetry::metrics;
 
 /// Windows may begin so long before what the newest candle says: a session that is gone on with, a late daemon.
@@ -63,14 +63,17 @@ async fn followed(
 
 /// Keeps the cache within its budget.
 pub(crate) struct CacheBudget {
-    core: Arc<Core>,
+    candles: CandleSource,
+    store: Store,
+    settings: DaemonConfig,
     budget_bytes: u64,
-    lease: Option<Lease>,
+    turn: Turn,
 }
 
 impl CacheBudget {
-    pub(crate) fn new(core: Arc<Core>, budget_bytes: u64) -> Self {
-        Self { core, budget_bytes, lease: None }
+    pub(crate) fn new(candles: CandleSource, store: Store, settings: DaemonConfig, budget_bytes: u64) -> Self {
+        let turn = Turn::new(&store, "candle cache");
+        Self { candles, store, settings, budget_bytes, turn }
     }
 
     /// Brings the cache back to its budget, if it is over it.
@@ -78,17 +81,17 @@ impl CacheBudget {
     /// # Errors
     /// When the store does not answer or the cache cannot be read.
     pub(crate) async fn activate(&mut self) -> anyhow::Result<Did> {
-        let core = Arc::clone(&self.core);
-        let size = core.cache.size_bytes().await?;
+        let CandleSource { cache, market, .. } = &self.candles;
+        let size = cache.size_bytes().await?;
         metrics::CANDLE_CACHE_BYTES.set(None, size as f64);
         if size <= self.budget_bytes {
             return Ok(Did::Nothing);
         }
-        if !core.hold(&mut self.lease, "candle cache").await? {
+        if !self.turn.hold().await? {
             return Ok(Did::StoodBy);
         }
-        let in_use = in_use(&core.cache, &core.store, core.market, &core.settings).await?;
-        let freed = keep_within(&core.cache, self.budget_bytes, &in_use, false).await?;
+        let in_use = in_use(cache, &self.store, *market, &self.settings).await?;
+        let freed = keep_within(cache, self.budget_bytes, &in_use, false).await?;
         metrics::CANDLE_CACHE_BYTES.set(None, freed.left_bytes() as f64);
         metrics::CANDLE_CACHE_EVICTIONS_TOTAL.add((freed.evicted.len() + freed.contents.len()) as u64);
         told(&freed, self.budget_bytes);

@@ -4,7 +4,8 @@
 //! that runs behind sees what a punctual one saw. The plan is a pure function's; this carries it out, on paper: no order
 //! is ever sent. Never moves a strategy from state to state.
 
-use super::core::{Core, Did, token};
+use super::candle_source::CandleSource;
+use super::parts::{Did, Process, Turn};
 use super::regimes::RegimeWatch;
 use super::replay::RunConfig;
 use super::staying::StayingWatch;
@@ -13,7 +14,6 @@ use anyhow::Context as _;
 use candles::time::DAY_MS;
 use chrono::{DateTime, Utc};
 use engine::{DailyEquity, Trade};
-use evidence::regime::RegimeConfig;
 use evidence::track::{self, DayFigures};
 use lifecycle::{
     AllocationPlan, AllocationPolicy, DeploymentFacts, DeploymentStatus, DriftConfig, DriftReading, DriftSeverity,
@@ -22,9 +22,8 @@ use lifecycle::{
 use notify::{Drifted, Notice};
 use serde_json::json;
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use store::{
-    ActivePaperRun, Deployment, DeploymentChange, DriftAlert, Lease, LeaseToken, Page, PerformanceDay, StatSource,
+    ActivePaperRun, Deployment, DeploymentChange, DriftAlert, LeaseToken, Page, PerformanceDay, StatSource,
     StrategyDetail,
 };
 use uuid::Uuid;
@@ -39,12 +38,11 @@ const MOST_TRADES: u32 = 200_000;
 pub(crate) struct Rules {
     allocation: AllocationPolicy,
     drift: DriftConfig,
-    regime: RegimeConfig,
 }
 
 impl Rules {
     pub(crate) fn of(config: &Config) -> Self {
-        Self { allocation: config.deployment.clone(), drift: config.drift.clone(), regime: config.regime.clone() }
+        Self { allocation: config.deployment.clone(), drift: config.drift.clone() }
     }
 }
 
@@ -64,9 +62,11 @@ struct Live {
 
 /// Looks after live deployments.
 pub(crate) struct DeploymentManager {
-    core: Arc<Core>,
+    candles: CandleSource,
+    process: Process,
+    review_interval_s: u64,
     rules: Rules,
-    lease: Option<Lease>,
+    turn: Turn,
     /// The last point looked at by this process, market time, UTC ms, and who was live then. A restarted one looks at it
     /// again, and so does this one when somebody has gone live meanwhile: the total is to hold for all of them. Nobody
     /// grows twice by that, for each deployment knows when its phase began.
@@ -76,25 +76,31 @@ pub(crate) struct DeploymentManager {
 }
 
 impl DeploymentManager {
-    pub(crate) fn new(core: Arc<Core>, rules: Rules) -> Self {
-        let regimes = RegimeWatch::new(rules.regime.clone());
-        Self { core, rules, lease: None, done: None, staying: StayingWatch::default(), regimes }
+    pub(crate) fn new(
+        candles: CandleSource,
+        process: Process,
+        (staying, regimes): (StayingWatch, RegimeWatch),
+        review_interval_s: u64,
+        rules: Rules,
+    ) -> Self {
+        let turn = Turn::new(&process.store, DEPLOYMENTS);
+        Self { candles, process, review_interval_s, rules, turn, done: None, staying, regimes }
     }
 
     /// Looks at everything once, if there is a new point to look at.
     pub(crate) async fn activate(&mut self) -> anyhow::Result<Did> {
-        if !self.core.hold(&mut self.lease, DEPLOYMENTS).await? {
+        if !self.turn.hold().await? {
             return Ok(Did::StoodBy);
         }
-        let token = token(self.lease.as_ref())?;
+        let token = self.turn.token()?;
         let mut did = Did::Nothing;
-        if self.regimes.record(&self.core).await? > 0 {
+        if self.regimes.record().await? > 0 {
             did = Did::Work;
         }
         self.close_ended().await?;
-        let runs = self.core.store.paper_runs(&[State::Live]).await?;
+        let runs = self.process.store.paper_runs(&[State::Live]).await?;
         // As of what all of them have reached: what one of them will have done there is not known yet.
-        let step_ms = i64::try_from(self.core.settings.review_interval_s).unwrap_or(i64::MAX / 2_000) * 1_000;
+        let step_ms = i64::try_from(self.review_interval_s).unwrap_or(i64::MAX / 2_000) * 1_000;
         let Some(newest_ms) = runs.iter().map(|r| r.run.to_ms).max() else { return Ok(did) };
         // But one that is in trouble does not hold up the others for long.
         let reached = runs.iter().map(|r| r.run.to_ms).filter(|to_ms| *to_ms > newest_ms - DAY_MS);
@@ -108,7 +114,7 @@ impl DeploymentManager {
         self.staying.keep(|run_id| runs.iter().any(|r| r.run.id == run_id));
         let mut live = Vec::with_capacity(runs.len());
         for run in runs {
-            if self.core.stop.is_cancelled() {
+            if self.process.stop.is_cancelled() {
                 return Ok(Did::Stopped);
             }
             let name = run.strategy.name.clone();
@@ -118,7 +124,7 @@ impl DeploymentManager {
             self.record_days(one).await.with_context(|| format!("daily figures of {}", one.detail.strategy.name))?;
             self.record_drift(one, at_ms).await.with_context(|| format!("drift of {}", one.detail.strategy.name))?;
         }
-        let alerts = self.core.store.drift_alerts(true, Page::first(10_000)).await?;
+        let alerts = self.process.store.drift_alerts(true, Page::first(10_000)).await?;
         self.tell(&live, &alerts).await?;
         let plan = self.plan(&live, &alerts, at_ms).await?;
         self.carry_out(&token, &live, &plan).await?;
@@ -128,20 +134,20 @@ impl DeploymentManager {
 
     /// Closes the alerts of deployments that have ended: nothing can come of them.
     async fn close_ended(&self) -> anyhow::Result<()> {
-        let alerts = self.core.store.drift_alerts(true, Page::first(10_000)).await?;
+        let alerts = self.process.store.drift_alerts(true, Page::first(10_000)).await?;
         if alerts.is_empty() {
             return Ok(());
         }
-        let open = self.core.store.open_deployments().await?;
+        let open = self.process.store.open_deployments().await?;
         for alert in alerts.iter().filter(|a| !open.iter().any(|d| d.id == a.deployment_id)) {
-            self.core.store.close_alerts(alert.deployment_id, "the deployment has ended").await?;
+            self.process.store.close_alerts(alert.deployment_id, "the deployment has ended").await?;
         }
         Ok(())
     }
 
     /// What is known of a live strategy at `at_ms`; `None` while it has no deployment.
     async fn look(&mut self, run: ActivePaperRun, at_ms: i64) -> anyhow::Result<Option<Live>> {
-        let store = &self.core.store;
+        let store = &self.process.store;
         let id = run.strategy.id;
         let detail = store.strategy(&id.to_string()).await?;
         let open = |d: &&Deployment| d.ended_at.is_none() && d.started_market_ms <= at_ms;
@@ -176,14 +182,14 @@ impl DeploymentManager {
             profits: trades.iter().map(|t| t.profit).collect(),
             max_drawdown: days.iter().map(|d| d.drawdown).min_by(f64::total_cmp),
         };
-        let staying = self.staying.verdict(&self.core, (id, run.run.id), &trades).await?;
+        let staying = self.staying.verdict((id, run.run.id), &trades).await?;
         let leverage = genome.risk.leverage.get();
         Ok(Some(Live { deployment, detail, config, days, trades, observed, staying, leverage, shadow_days }))
     }
 
     /// Stores the finished days that are new, or that revised candles have changed.
     async fn record_days(&self, live: &Live) -> anyhow::Result<()> {
-        let stored = self.core.store.performance_days(live.deployment.id).await?;
+        let stored = self.process.store.performance_days(live.deployment.id).await?;
         let at_work = live.deployment.at_work_pct();
         let mut days = Vec::new();
         for figures in &live.days {
@@ -212,7 +218,7 @@ impl DeploymentManager {
             });
         }
         if !days.is_empty() {
-            self.core.store.record_performance_days(live.deployment.id, &days).await?;
+            self.process.store.record_performance_days(live.deployment.id, &days).await?;
         }
         Ok(())
     }
@@ -223,7 +229,7 @@ impl DeploymentManager {
         for symbol in &config.symbols {
             let length_ms = config.interval.fixed_ms().unwrap_or(DAY_MS);
             let candles =
-                self.core.cache.load(config.market, symbol, config.interval, day_ms - length_ms, to_ms).await?;
+                self.candles.cache.load(config.market, symbol, config.interval, day_ms - length_ms, to_ms).await?;
             let close_at = |time_ms: i64| {
                 let i = candles.open_times_ms().partition_point(|open| open + length_ms <= time_ms).checked_sub(1)?;
                 (candles.close_time_ms(i) + 1 > time_ms - length_ms).then(|| candles.closes()[i])
@@ -236,7 +242,7 @@ impl DeploymentManager {
 
     /// Opens, escalates, updates and closes alerts.
     async fn record_drift(&self, live: &Live, at_ms: i64) -> anyhow::Result<()> {
-        let store = &self.core.store;
+        let store = &self.process.store;
         let id = live.detail.strategy.id;
         let open = store.drift_alerts_of(id).await?;
         let open: Vec<_> =
@@ -293,15 +299,15 @@ impl DeploymentManager {
                 market_time_ms: alert.at_market_ms,
             });
             let key = format!("drift:{}:{}", alert.id, alert.severity.name());
-            for event in notice.events(&key, &self.core.channels) {
-                self.core.store.enqueue_event(&event).await?;
+            for event in notice.events(&key, &self.process.channels) {
+                self.process.store.enqueue_event(&event).await?;
             }
         }
         Ok(())
     }
 
     async fn plan(&self, live: &[Live], alerts: &[DriftAlert], at_ms: i64) -> anyhow::Result<AllocationPlan> {
-        let regimes = self.core.store.current_regimes().await?;
+        let regimes = self.process.store.current_regimes().await?;
         let facts: Vec<DeploymentFacts> = live
             .iter()
             .map(|l| {
@@ -366,7 +372,7 @@ impl DeploymentManager {
                 at_market_ms: plan.at_ms,
                 max_total_pct: self.rules.allocation.max_total_pct,
             };
-            match self.core.store.change_deployment(Some(token), planned.deployment_id, &change).await {
+            match self.process.store.change_deployment(Some(token), planned.deployment_id, &change).await {
                 Ok(_) => tracing::info!(
                     strategy = planned.strategy,
                     phase = planned.phase.name(),

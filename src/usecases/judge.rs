@@ -2,8 +2,8 @@
 //!
 //! Everything is decided before anything is stored; the store then takes it in one transaction.
 
-use super::core::Core;
 use super::messages::announce;
+use super::parts::SessionParts;
 use super::replay::{Recipe, RunConfig};
 use engine::{Performance, Trade};
 use genome::{Niche, Strategy};
@@ -28,21 +28,20 @@ type Judged = (Vec<CandidateRecord>, Vec<WaitingRecord>);
 /// # Errors
 /// When the store does not answer. A strategy that cannot be evaluated is held, not an error.
 pub(crate) async fn all(
-    core: &Arc<Core>,
+    parts: &SessionParts,
     session: &Session,
     state: &SessionState,
     (split, numbers): (&Arc<Split>, SessionNumbers),
 ) -> anyhow::Result<Judged> {
-    let found = state.candidates(core.plan());
-    let waiting = waiting(core, session, split).await?;
+    let found = state.candidates(parts.search.plan());
+    let waiting = waiting(parts, session, split).await?;
     let mut asked: Vec<_> = found.iter().map(Into::into).collect();
     asked.extend(waiting.iter().map(|(_, strategy, seen)| (strategy.clone(), None, 0, *seen)));
-    let most = core.plan().candidates + waiting.len();
-    let (shared, split) = (Arc::clone(core), Arc::clone(split));
+    let most = parts.search.plan().candidates + waiting.len();
+    let (engine, costs, split) = (Arc::clone(&parts.compute.engine), parts.compute.costs, Arc::clone(split));
     let (began, how_many) = (Instant::now(), asked.len().max(1));
-    let judged = core
-        .compute(move || protocol::judge(&asked, (&split.searchable, &split.unseen), &shared.engine, &shared.costs))
-        .await?;
+    let judged =
+        parts.compute.run(move || protocol::judge(&asked, (&split.searchable, &split.unseen), &engine, &costs)).await?;
     // They are evaluated together: to each its share.
     let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX) / how_many as u64;
     let numbers = Numbers { session: numbers.session, selected: numbers.selected, promotions: numbers.promotions };
@@ -50,16 +49,16 @@ pub(crate) async fn all(
         let mut judged: protocol::Judged = judged?;
         let p_value = judged.standing.p_value;
         judged.standing.level =
-            protocol::level(core.protocol.alpha, numbers, core.limits.max_p_value, p_value, rank, most);
+            protocol::level(parts.search.protocol.alpha, numbers, parts.gates.limits.max_p_value, p_value, rank, most);
         Ok(judged)
     });
     let levelled: Vec<Outcome> = levelled.collect();
     let (of_found, of_waiting) = levelled.split_at(found.len());
     let candidates =
-        found.iter().zip(of_found).map(|(candidate, outcome)| record(core, session, candidate, (outcome, took_ms)));
+        found.iter().zip(of_found).map(|(candidate, outcome)| record(parts, session, candidate, (outcome, took_ms)));
     let held = waiting.iter().zip(of_waiting).map(|((stored, ..), outcome)| {
         let names = (stored.name.as_str(), stored.canonical.as_str());
-        let judgement = judgement(core, &session.spec, (stored.id, names), (outcome, took_ms), None)?;
+        let judgement = judgement(parts, &session.spec, (stored.id, names), (outcome, took_ms), None)?;
         Ok(WaitingRecord { strategy_id: stored.id, judgement })
     });
     Ok((candidates.collect::<anyhow::Result<_>>()?, held.collect::<anyhow::Result<_>>()?))
@@ -68,13 +67,13 @@ pub(crate) async fn all(
 /// Strategies that wait as candidates on the session's symbols. Whoever adds one without saying what it has seen
 /// states that it was not fitted to the hold-out.
 async fn waiting(
-    core: &Arc<Core>,
+    parts: &SessionParts,
     session: &Session,
     split: &Split,
 ) -> anyhow::Result<Vec<(store::Strategy, Strategy, SeenUntil)>> {
     let spec = &session.spec;
     let filter = StrategyFilter { states: vec![State::Candidate], ..StrategyFilter::default() };
-    let mut found = core.store.strategies(&filter, Page::first(1_000)).await?;
+    let mut found = parts.process.store.strategies(&filter, Page::first(1_000)).await?;
     // What a client of the service posted is judged when an operator says so: a stranger spends no trials.
     found.retain(|s| s.symbols == spec.symbols && s.market == spec.market && s.kind != SERVICE_KIND);
     found.sort_by_key(|s| s.id);
@@ -97,7 +96,7 @@ type Outcome = Result<protocol::Judged, String>;
 
 /// What the store is told of a strategy: figures, what was proved, and the transition that follows, if one does.
 fn judgement(
-    core: &Core,
+    parts: &SessionParts,
     spec: &NewSession,
     (id, names): (Uuid, (&str, &str)),
     (outcome, execution_time_ms): (&Outcome, u64),
@@ -110,7 +109,7 @@ fn judgement(
         protocol: judged.map(|j| j.standing.evidence()),
         ..GateEvidence::default()
     };
-    let decision = core.gate.decide(State::Candidate, &evidence);
+    let decision = parts.gates.gate.decide(State::Candidate, &evidence);
     let score = champion.and_then(|champion| score(champion, &decision));
     let (from_ms, split_ms, to_ms) = (spec.window_from_ms, spec.holdout_from_ms, spec.window_to_ms);
     let stat = |from_ms, to_ms, p: &Performance, trades: &[Trade]| WindowStat {
@@ -133,12 +132,12 @@ fn judgement(
     Ok(Judgement {
         backtest: judged.map(|j| stat(from_ms, split_ms, &j.backtest, &j.backtest_trades)),
         holdout: judged.map(|j| stat(split_ms, to_ms, &j.holdout, &j.holdout_trades)),
-        parameters: parameters(core, spec, champion)?,
+        parameters: parameters(parts, spec, champion)?,
         failure: outcome.as_ref().err().cloned(),
         execution_time_ms,
         score,
         standing: standing.transpose()?,
-        transition: transition(core, spec, id, names, decision, &evidence)?,
+        transition: transition(parts, spec, id, names, decision, &evidence)?,
     })
 }
 
@@ -156,7 +155,7 @@ fn score(champion: &Individual, decision: &Decision) -> Option<NewScore> {
 
 /// The transition that follows from a decision, if one does.
 fn transition(
-    core: &Core,
+    parts: &SessionParts,
     spec: &NewSession,
     id: Uuid,
     (name, text): (&str, &str),
@@ -164,34 +163,34 @@ fn transition(
     evidence: &GateEvidence,
 ) -> anyhow::Result<Option<TransitionRecord>> {
     let (at_ms, json) = (spec.window_to_ms, serde_json::to_value(evidence)?);
-    let made = TransitionRecord::from_decision(id, core.gate.name(), decision, json, "candidate gate", at_ms);
+    let made = TransitionRecord::from_decision(id, parts.gates.gate.name(), decision, json, "candidate gate", at_ms);
     let Some(mut record) = made else { return Ok(None) };
     if record.transition.to() == State::Shadow {
-        let symbols = core.settings.followed_symbols(&spec.symbols).to_vec();
-        let config = RunConfig { symbols, ..config(core, spec) };
-        let warmup_from_ms = at_ms - core.warmup_ms();
+        let symbols = parts.search.settings.followed_symbols(&spec.symbols).to_vec();
+        let config = RunConfig { symbols, ..config(parts, spec) };
+        let warmup_from_ms = at_ms - parts.search.settings.warmup_ms();
         record.run = Some(NewPaperRun { warmup_from_ms, config: serde_json::to_value(&config)? });
     }
-    announce(&core.channels, &mut record, name, text);
+    announce(&parts.process.channels, &mut record, name, text);
     Ok(Some(record))
 }
 
 /// What the session's backtests were run with.
-fn config(core: &Core, spec: &NewSession) -> RunConfig {
+fn config(parts: &SessionParts, spec: &NewSession) -> RunConfig {
     RunConfig {
         market: spec.market,
         symbols: spec.symbols.clone(),
         interval: spec.timeframe,
-        costs: core.costs,
-        initial_capital: core.initial_capital,
+        costs: parts.compute.costs,
+        initial_capital: parts.compute.initial_capital,
         code_version: spec.code_version.clone(),
     }
 }
 
 /// What a replay needs, and what the search thought of it.
-fn parameters(core: &Core, spec: &NewSession, champion: Option<&Individual>) -> anyhow::Result<Value> {
-    let warmup_from_ms = spec.window_from_ms - core.warmup_ms();
-    let recipe = Recipe { config: config(core, spec), warmup_from_ms, data_to_ms: Some(spec.window_to_ms) };
+fn parameters(parts: &SessionParts, spec: &NewSession, champion: Option<&Individual>) -> anyhow::Result<Value> {
+    let warmup_from_ms = spec.window_from_ms - parts.search.settings.warmup_ms();
+    let recipe = Recipe { config: config(parts, spec), warmup_from_ms, data_to_ms: Some(spec.window_to_ms) };
     let mut parameters = serde_json::to_value(&recipe)?;
     if let (Some(map), Some(champion)) = (parameters.as_object_mut(), champion) {
         let measured = champion.measured.as_ref();
@@ -203,7 +202,7 @@ fn parameters(core: &Core, spec: &NewSession, champion: Option<&Individual>) -> 
 }
 
 fn record(
-    core: &Core,
+    parts: &SessionParts,
     session: &Session,
     candidate: &Candidate,
     measured: (&Outcome, u64),
@@ -229,6 +228,6 @@ fn record(
         created_by: "search".to_owned(),
     };
     let names = (strategy.name.as_str(), strategy.canonical.as_str());
-    let judgement = judgement(core, spec, (strategy.id, names), measured, Some(champion))?;
+    let judgement = judgement(parts, spec, (strategy.id, names), measured, Some(champion))?;
     Ok(CandidateRecord { strategy, judgement })
 }

@@ -5,13 +5,15 @@
 //! the same decisions at the same market times as one that never stopped. Candles that are not fit for evidence decide
 //! nothing: the gate is not asked, and the reason is stored. Sends no order; feeds nothing back into the search.
 
-use super::core::{Core, Did, token};
+use super::candle_source::CandleSource;
 use super::messages::announce;
+use super::parts::{Compute, Did, Gates, Process, Turn};
 use super::placebo;
 use super::replay::RunConfig;
 use super::schedule::grid_points;
 use super::staying::StayingWatch;
-use super::window::{Loaded, WindowSpec, refresh};
+use super::window::{Loaded, WindowSpec};
+use crate::config::DaemonConfig;
 use anyhow::Context as _;
 use candles::time::DAY_MS;
 use candles::{DataVerdict, Interval, MarketKind, Symbol, interval};
@@ -20,8 +22,7 @@ use genome::Strategy;
 use lifecycle::{GateEvidence, ProtocolEvidence, ShadowEvidence, State, Verdict};
 use protocol::Standing;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
-use store::{ActivePaperRun, Lease, NewPaperRun, PaperPass, ProtocolSessionRow, StatRow, StatSource, TransitionRecord};
+use store::{ActivePaperRun, NewPaperRun, PaperPass, ProtocolSessionRow, StatRow, StatSource, TransitionRecord};
 use uuid::Uuid;
 
 /// How far a run that is behind is taken at once, ms.
@@ -59,14 +60,25 @@ impl Known {
 
 /// Extends paper trading and decides.
 pub(crate) struct PaperRunner {
-    core: Arc<Core>,
-    lease: Option<Lease>,
+    candles: CandleSource,
+    compute: Compute,
+    gates: Gates,
+    settings: DaemonConfig,
+    process: Process,
+    turn: Turn,
     staying: StayingWatch,
 }
 
 impl PaperRunner {
-    pub(crate) fn new(core: Arc<Core>) -> Self {
-        Self { core, lease: None, staying: StayingWatch::default() }
+    pub(crate) fn new(
+        candles: CandleSource,
+        compute: Compute,
+        (gates, staying): (Gates, StayingWatch),
+        settings: DaemonConfig,
+        process: Process,
+    ) -> Self {
+        let turn = Turn::new(&process.store, "paper");
+        Self { candles, compute, gates, settings, process, turn, staying }
     }
 
     /// Brings every run up to the newest closed candle.
@@ -74,7 +86,7 @@ impl PaperRunner {
     /// # Errors
     /// The first failure, after all other runs had their turn.
     pub(crate) async fn activate(&mut self) -> anyhow::Result<Did> {
-        if !self.core.hold(&mut self.lease, "paper").await? {
+        if !self.turn.hold().await? {
             return Ok(Did::StoodBy);
         }
         let mut newest_by_feed = BTreeMap::new();
@@ -84,7 +96,7 @@ impl PaperRunner {
         let mut did = Did::Nothing;
         // A strategy that moves begins a new run at a time that may lie before the newest candle: go round again.
         loop {
-            let runs = self.core.store.paper_runs(&[State::Shadow, State::Live]).await?;
+            let runs = self.process.store.paper_runs(&[State::Shadow, State::Live]).await?;
             self.staying.keep(|run_id| runs.iter().any(|r| r.run.id == run_id && r.run.phase == State::Live));
             let runs: Vec<_> = runs.into_iter().filter(|r| !settled.contains(&r.run.id)).collect();
             // All runs go forward together, so that what happens is told in about the order in which it happened.
@@ -92,7 +104,7 @@ impl PaperRunner {
             let Some(horizon_ms) = runs.iter().map(|r| r.run.to_ms + STRIDE_MS).min() else { break };
             let (groups, mut failed) = groups(runs);
             for group in groups {
-                if self.core.stop.is_cancelled() {
+                if self.process.stop.is_cancelled() {
                     return Ok(Did::Stopped);
                 }
                 let (ids, to_ms) = (group.runs.iter().map(|r| r.run.id).collect::<Vec<_>>(), group.to_ms);
@@ -124,20 +136,20 @@ impl PaperRunner {
     /// Refreshes the candles that are searched on, where no run did: between two sessions nobody else does, and
     /// whoever asks how fresh they are is not to be told that they are late.
     async fn keep_fresh(&self, refreshed: &BTreeMap<FeedKey, i64>) -> anyhow::Result<()> {
-        let core = &self.core;
-        for (symbols, interval) in core.searched() {
-            let feed = (core.market, symbols, interval);
+        let candles = &self.candles;
+        for (symbols, interval) in self.settings.searched() {
+            let feed = (candles.market, symbols, interval);
             if refreshed.contains_key(&feed) {
                 continue;
             }
             let mut from_ms = Some(i64::MAX);
             for symbol in &feed.1 {
-                let newest_ms = core.cache.newest_close_ms(core.market, symbol, interval).await?;
+                let newest_ms = candles.cache.newest_close_ms(candles.market, symbol, interval).await?;
                 from_ms = from_ms.zip(newest_ms).map(|(a, b)| a.min(b));
             }
             // What was never fetched is for the first session to fetch.
             if let Some(from_ms) = from_ms {
-                refresh(core, core.market, &feed.1, interval, from_ms).await?;
+                candles.refresh(candles.market, &feed.1, interval, from_ms).await?;
             }
         }
         Ok(())
@@ -156,7 +168,7 @@ impl PaperRunner {
             Some(&newest_ms) => newest_ms,
             None => {
                 let (market, symbols, candles) = &feed;
-                let newest_ms = refresh(&self.core, *market, symbols, *candles, group.warmup_from_ms).await?;
+                let newest_ms = self.candles.refresh(*market, symbols, *candles, group.warmup_from_ms).await?;
                 newest_by_feed.insert(feed, newest_ms);
                 newest_ms
             }
@@ -179,14 +191,14 @@ impl PaperRunner {
             warmup_from_ms: group.warmup_from_ms,
             to_ms: newest_ms,
         };
-        let loaded = Loaded::read(&self.core.cache, spec).await?;
+        let loaded = Loaded::read(&self.candles.cache, spec).await?;
         let ids: Vec<_> = group.runs.iter().map(|r| r.strategy.id).collect();
         let known = Known {
-            stats: self.core.store.latest_stats(&ids).await?,
+            stats: self.process.store.latest_stats(&ids).await?,
             standings: self.standings(&ids).await?,
-            sessions: self.core.store.protocol_sessions(COMPARED_SESSIONS).await?,
+            sessions: self.process.store.protocol_sessions(COMPARED_SESSIONS).await?,
         };
-        let review_ms = i64::try_from(self.core.settings.review_interval_s).unwrap_or(i64::MAX / 2_000) * 1_000;
+        let review_ms = i64::try_from(self.settings.review_interval_s).unwrap_or(i64::MAX / 2_000) * 1_000;
         // Decisions rest on closed candles: a point inside a candle counts as the candle's open.
         let on_candles = |point_ms| interval::open_time_ms(group.config.interval, point_ms);
         let mut reviews: Vec<i64> = grid_points(group.to_ms, newest_ms, review_ms).map(on_candles).collect();
@@ -195,7 +207,7 @@ impl PaperRunner {
         let last = (reviews.last() != Some(&newest_ms)).then_some(newest_ms);
         let mut did = Did::Nothing;
         for to_ms in reviews.iter().copied().chain(last) {
-            if self.core.stop.is_cancelled() {
+            if self.process.stop.is_cancelled() {
                 return Ok(Did::Stopped);
             }
             if group.runs.is_empty() {
@@ -209,10 +221,10 @@ impl PaperRunner {
             };
             did = Did::Work;
             let outcomes = self.evaluate(&group, &window).await?;
-            let verdict = loaded.fit_for_evidence(group.from_ms, to_ms, &self.core.quality);
+            let verdict = loaded.fit_for_evidence(group.from_ms, to_ms, &self.candles.quality);
             if review && !verdict.fit {
                 // No evidence: the gate is not asked, and why is kept. The next point may see the candles repaired.
-                self.core.store.record_data_verdict(&window.data_version(), &verdict).await?;
+                self.process.store.record_data_verdict(&window.data_version(), &verdict).await?;
                 tracing::warn!(at_market_ms = to_ms, runs = group.runs.len(), "no review: {}", verdict.reason);
             }
             let mut staying = Vec::with_capacity(group.runs.len());
@@ -242,7 +254,7 @@ impl PaperRunner {
     /// What was proved of the strategies before they entered shadow.
     async fn standings(&self, ids: &[Uuid]) -> anyhow::Result<BTreeMap<Uuid, Standing>> {
         let mut standings = BTreeMap::new();
-        for (id, stored) in self.core.store.standings(ids).await? {
+        for (id, stored) in self.process.store.standings(ids).await? {
             let read = serde_json::from_value(stored);
             standings.insert(id, read.with_context(|| format!("where strategy {id} stands does not read"))?);
         }
@@ -254,10 +266,10 @@ impl PaperRunner {
         let read = |r: &ActivePaperRun| serde_json::from_value::<Strategy>(r.strategy.genome.clone());
         let genomes: Vec<_> = group.runs.iter().map(read).collect();
         let strategies: Vec<Strategy> = genomes.iter().flatten().cloned().collect();
-        let engine = self.core.engine_with(group.config.initial_capital);
+        let engine = self.compute.engine_with(group.config.initial_capital);
         let (window, costs) = (window.clone(), group.config.costs);
         let wanted = Wanted { ledger: true, ..Wanted::default() };
-        let outcomes = self.core.compute(move || engine.evaluate(&strategies, &window, &costs, wanted)).await?;
+        let outcomes = self.compute.run(move || engine.evaluate(&strategies, &window, &costs, wanted)).await?;
         let mut outcomes = outcomes.into_iter();
         let each = group.runs.iter().zip(genomes).map(|(run, genome)| {
             let id = run.strategy.id;
@@ -277,7 +289,7 @@ impl PaperRunner {
         (window, verdict): (&Window, &DataVerdict),
     ) -> anyhow::Result<bool> {
         let at_ms = window.to_ms();
-        let paper = ShadowEvidence::of(outcome, run.run.from_ms, at_ms, self.core.recent_trades());
+        let paper = ShadowEvidence::of(outcome, run.run.from_ms, at_ms, self.gates.recent_trades());
         let stat = |source| {
             known
                 .stats
@@ -288,7 +300,7 @@ impl PaperRunner {
         let is_live = run.run.phase == State::Live;
         let staying = if is_live {
             let trades = outcome.ledger.as_ref().map_or(&[][..], |ledger| &ledger.trades);
-            self.staying.verdict(&self.core, (run.strategy.id, run.run.id), trades).await?
+            self.staying.verdict((run.strategy.id, run.run.id), trades).await?
         } else {
             None
         };
@@ -302,18 +314,24 @@ impl PaperRunner {
             staying,
             placebo: if is_live { None } else { placebo::comparison(&known.sessions, at_ms) },
         };
-        let decision = self.core.gate.decide(run.run.phase, &evidence);
+        let decision = self.gates.gate.decide(run.run.phase, &evidence);
         let Verdict::Move(transition) = decision.verdict else { return Ok(false) };
         let evidence = serde_json::to_value(&evidence)?;
         let id = run.strategy.id;
-        let mut record =
-            TransitionRecord::from_decision(id, self.core.gate.name(), decision, evidence, "deployment manager", at_ms)
-                .context("a decision to move makes a record")?;
+        let mut record = TransitionRecord::from_decision(
+            id,
+            self.gates.gate.name(),
+            decision,
+            evidence,
+            "deployment manager",
+            at_ms,
+        )
+        .context("a decision to move makes a record")?;
         if matches!(transition.to(), State::Shadow | State::Live) {
             record.run =
-                Some(NewPaperRun { warmup_from_ms: at_ms - self.core.warmup_ms(), config: run.run.config.clone() });
+                Some(NewPaperRun { warmup_from_ms: at_ms - self.settings.warmup_ms(), config: run.run.config.clone() });
         }
-        announce(&self.core.channels, &mut record, &run.strategy.name, &run.strategy.canonical);
+        announce(&self.process.channels, &mut record, &run.strategy.name, &run.strategy.canonical);
         tracing::info!(
             strategy = run.strategy.name,
             from = %transition.from(),
@@ -323,15 +341,15 @@ impl PaperRunner {
             "strategy moves"
         );
         // A move rests on these candles: that they were fit for it is kept with their version.
-        self.core.store.record_data_verdict(&window.data_version(), verdict).await?;
-        let token = token(self.lease.as_ref())?;
-        self.core.store.record_pass_and_move(&token, &pass(run, outcome, window)?, &record).await?;
+        self.process.store.record_data_verdict(&window.data_version(), verdict).await?;
+        let token = self.turn.token()?;
+        self.process.store.record_pass_and_move(&token, &pass(run, outcome, window)?, &record).await?;
         Ok(true)
     }
 
     async fn record(&self, run: &ActivePaperRun, outcome: &Outcome, window: &Window) -> anyhow::Result<()> {
-        let token = token(self.lease.as_ref())?;
-        self.core.store.record_paper_pass(&token, &pass(run, outcome, window)?).await?;
+        let token = self.turn.token()?;
+        self.process.store.record_paper_pass(&token, &pass(run, outcome, window)?).await?;
         Ok(())
     }
 }

@@ -3,14 +3,13 @@
 //! What gets through there is luck by construction. Its figures stand beside the real ones; when the two cannot be
 //! told apart, promotions freeze (the gate sees the comparison) and whoever is told of events is told.
 
-use super::core::{Core, Did};
-use super::window::{Loaded, WindowSpec, refresh};
+use super::parts::{Did, Process, SessionParts};
+use super::window::{Loaded, WindowSpec};
 use candles::time::DAY_MS;
 use evidence::placebo::PlaceboComparison;
 use notify::{Notice, Trouble};
 use protocol::{self, Days, Numbers, TrialError, TrialPlan, null_window};
 use serde_json::json;
-use std::sync::Arc;
 use store::{LeaseToken, NewSession, PlaceboRecord, ProtocolSessionRow, Session};
 
 /// Real sessions beside placebo sessions, as of a market time; `None` while there is no placebo session.
@@ -26,16 +25,17 @@ pub(crate) fn comparison(sessions: &[ProtocolSessionRow], at_ms: i64) -> Option<
 ///
 /// # Errors
 /// Whatever failed; calling again does it from its beginning, with the same result.
-pub(crate) async fn run_if_due(core: &Arc<Core>, token: &LeaseToken, island: &str) -> anyhow::Result<Did> {
-    let every = u64::from(core.protocol.placebo_every_sessions);
-    let Some(last) = core.store.last_finished_session(island).await? else { return Ok(Did::Nothing) };
+pub(crate) async fn run_if_due(parts: &SessionParts, token: &LeaseToken, island: &str) -> anyhow::Result<Did> {
+    let every = u64::from(parts.search.protocol.placebo_every_sessions);
+    let store = &parts.process.store;
+    let Some(last) = store.last_finished_session(island).await? else { return Ok(Did::Nothing) };
     if every == 0 || !last.spec.number.is_multiple_of(every) {
         return Ok(Did::Nothing);
     }
-    let Some((numbers, false)) = core.store.session_numbers(last.id).await? else { return Ok(Did::Nothing) };
+    let Some((numbers, false)) = store.session_numbers(last.id).await? else { return Ok(Did::Nothing) };
     let numbers = Numbers { session: numbers.session, selected: numbers.selected, promotions: numbers.promotions };
-    let Some(record) = run(core, &last, numbers).await? else { return Ok(Did::Stopped) };
-    core.store.record_placebo(token, &record).await?;
+    let Some(record) = run(parts, &last, numbers).await? else { return Ok(Did::Stopped) };
+    store.record_placebo(token, &record).await?;
     tracing::info!(
         session = last.spec.number,
         island,
@@ -44,16 +44,16 @@ pub(crate) async fn run_if_due(core: &Arc<Core>, token: &LeaseToken, island: &st
         promoted = record.promoted,
         "placebo session finished"
     );
-    tell_if_frozen(core, record.at_market_ms).await?;
+    tell_if_frozen(&parts.process, record.at_market_ms).await?;
     Ok(Did::Work)
 }
 
 /// A session on the null market of the last session's candles, shifted back by a shadow period where there are candles
 /// for it; `None` when it was stopped.
-async fn run(core: &Arc<Core>, last: &Session, numbers: Numbers) -> anyhow::Result<Option<PlaceboRecord>> {
+async fn run(parts: &SessionParts, last: &Session, numbers: Numbers) -> anyhow::Result<Option<PlaceboRecord>> {
     let spec = &last.spec;
-    let shadow_days = core.limits.shadow_max_days.ceil() as u32;
-    let (loaded, shadow_days) = load(core, spec, shadow_days).await?;
+    let shadow_days = parts.gates.limits.shadow_max_days.ceil() as u32;
+    let (loaded, shadow_days) = load(parts, spec, shadow_days).await?;
     let to_days = |ms: i64| u32::try_from(ms / DAY_MS).unwrap_or(0);
     let days = Days {
         search: to_days(spec.holdout_from_ms - spec.window_from_ms),
@@ -63,30 +63,31 @@ async fn run(core: &Arc<Core>, last: &Session, numbers: Numbers) -> anyhow::Resu
     };
     let split_ms = spec.holdout_from_ms - i64::from(shadow_days) * DAY_MS;
     let seed = spec.seed.child("placebo", 0);
-    let shared = Arc::clone(core);
-    let tried = core
-        .compute(move || {
+    let SessionParts { compute, gates, search, process, .. } = parts.clone();
+    let tried = parts
+        .compute
+        .run(move || {
             let plan = TrialPlan {
-                session: shared.plan(),
-                costs: &shared.costs,
-                gate: &*shared.gate,
-                staying: &shared.staying,
-                limits: &shared.limits,
+                session: search.plan(),
+                costs: &compute.costs,
+                gate: &*gates.gate,
+                staying: &gates.staying,
+                limits: &gates.limits,
                 numbers,
                 days,
                 review_ms: DAY_MS,
             };
             // Drawn by the time of each candle: every range of it is part of one null market.
             let cut = |from_ms, to_ms| null_window(&loaded.window(from_ms, to_ms)?, seed, 0);
-            let stop = || shared.stop.is_cancelled();
-            protocol::trial(&plan, &shared.engine, &cut, split_ms, seed, Vec::new(), &stop)
+            let stop = || process.stop.is_cancelled();
+            protocol::trial(&plan, &compute.engine, &cut, split_ms, seed, Vec::new(), &stop)
         })
         .await?;
     let trial = match tried {
         Err(TrialError::Stopped) => return Ok(None),
         tried => tried?,
     };
-    let selected = trial.searched.p_value <= core.limits.max_p_value;
+    let selected = trial.searched.p_value <= parts.gates.limits.max_p_value;
     Ok(Some(PlaceboRecord {
         session_id: last.id,
         island: spec.island.clone(),
@@ -115,29 +116,30 @@ async fn run(core: &Arc<Core>, last: &Session, numbers: Numbers) -> anyhow::Resu
 }
 
 /// The session's candles, with a shadow period more before them where the exchange has them.
-async fn load(core: &Core, spec: &NewSession, shadow_days: u32) -> anyhow::Result<(Loaded, u32)> {
+async fn load(parts: &SessionParts, spec: &NewSession, shadow_days: u32) -> anyhow::Result<(Loaded, u32)> {
     let window = |extra_days: u32| WindowSpec {
         market: spec.market,
         symbols: spec.symbols.clone(),
         interval: spec.timeframe,
-        warmup_from_ms: spec.window_from_ms - core.warmup_ms() - i64::from(extra_days) * DAY_MS,
+        warmup_from_ms: spec.window_from_ms - parts.search.settings.warmup_ms() - i64::from(extra_days) * DAY_MS,
         to_ms: spec.window_to_ms,
     };
     let longer = window(shadow_days);
     // Without the exchange it goes on with what is cached.
-    if let Err(error) = refresh(core, spec.market, &spec.symbols, spec.timeframe, longer.warmup_from_ms).await {
+    let refreshed = parts.candles.refresh(spec.market, &spec.symbols, spec.timeframe, longer.warmup_from_ms).await;
+    if let Err(error) = refreshed {
         tracing::debug!(error = format!("{error:#}"), "candles of the placebo island");
     }
-    let loaded = Loaded::read(&core.cache, longer).await?;
+    let loaded = Loaded::read(&parts.candles.cache, longer).await?;
     if loaded.reaches_back_to(spec.window_from_ms - i64::from(shadow_days) * DAY_MS) {
         return Ok((loaded, shadow_days));
     }
-    Ok((Loaded::read(&core.cache, window(0)).await?, 0))
+    Ok((Loaded::read(&parts.candles.cache, window(0)).await?, 0))
 }
 
 /// Tells whoever is told of events that promotions are frozen; once a day of market time.
-async fn tell_if_frozen(core: &Core, at_ms: i64) -> anyhow::Result<()> {
-    let sessions = core.store.protocol_sessions(10_000).await?;
+async fn tell_if_frozen(process: &Process, at_ms: i64) -> anyhow::Result<()> {
+    let sessions = process.store.protocol_sessions(10_000).await?;
     let Some(c) = comparison(&sessions, at_ms).filter(|c| c.frozen) else { return Ok(()) };
     let error = format!(
         "promotions are frozen: {} of {} sessions on the real market and {} of {} on null markets got through to \
@@ -147,8 +149,8 @@ async fn tell_if_frozen(core: &Core, at_ms: i64) -> anyhow::Result<()> {
     tracing::warn!("{error}");
     let trouble = Trouble { step: "promotions".to_owned(), error, failures: 1, at_ms };
     let key = format!("promotions_frozen:{}", at_ms.div_euclid(DAY_MS));
-    for event in Notice::SystemError(trouble).events(&key, &core.channels) {
-        core.store.enqueue_event(&event).await?;
+    for event in Notice::SystemError(trouble).events(&key, &process.channels) {
+        process.store.enqueue_event(&event).await?;
     }
     Ok(())
 }

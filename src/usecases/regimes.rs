@@ -2,65 +2,78 @@
 //!
 //! Looks at whole hours only, and at candles that had closed by then. Fetches nothing.
 
-use super::core::Core;
+use super::candle_source::CandleSource;
+use super::parts::Compute;
+use crate::config::DaemonConfig;
 use candles::time::DAY_MS;
 use candles::time::HOUR_MS;
 use candles::{CandleSeries, Symbol};
 use evidence::regime::{Regime, RegimeConfig, RegimeReading, classify};
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use store::NewRegime;
+use store::{NewRegime, Store};
 
 /// Hours that are looked at in one go: whoever was away for longer is told of the newest of them.
 const MOST_HOURS: i64 = 24 * 40;
 
 /// Keeps the regimes of all assets.
 pub(crate) struct RegimeWatch {
+    candles: CandleSource,
+    compute: Compute,
+    store: Store,
+    settings: DaemonConfig,
     config: RegimeConfig,
     /// The newest hour that was looked at, by asset.
     looked_ms: BTreeMap<Symbol, i64>,
 }
 
 impl RegimeWatch {
-    pub(crate) fn new(config: RegimeConfig) -> Self {
-        Self { config, looked_ms: BTreeMap::new() }
+    pub(crate) fn new(
+        candles: CandleSource,
+        compute: Compute,
+        store: Store,
+        settings: DaemonConfig,
+        config: RegimeConfig,
+    ) -> Self {
+        Self { candles, compute, store, settings, config, looked_ms: BTreeMap::new() }
     }
 
     /// Notes what is new of every asset; how many regimes that were.
-    pub(crate) async fn record(&mut self, core: &Arc<Core>) -> anyhow::Result<usize> {
-        let mut symbols: Vec<Symbol> = core.settings.shadow_symbols.clone();
-        let searched = core.searched().into_iter().filter(|(_, interval)| *interval == core.settings.interval);
+    pub(crate) async fn record(&mut self) -> anyhow::Result<usize> {
+        let CandleSource { market, cache, .. } = &self.candles;
+        let interval = self.settings.interval;
+        let mut symbols: Vec<Symbol> = self.settings.shadow_symbols.clone();
+        let searched = self.settings.searched().into_iter().filter(|(_, on)| *on == interval);
         symbols.extend(searched.flat_map(|(symbols, _)| symbols));
         symbols.sort();
         symbols.dedup();
         let mut newest = Vec::with_capacity(symbols.len());
         for symbol in symbols {
-            let close_ms = core.cache.newest_close_ms(core.market, &symbol, core.settings.interval).await?;
+            let close_ms = cache.newest_close_ms(*market, &symbol, interval).await?;
             let hour_ms = close_ms.map(|close_ms| (close_ms + 1).div_euclid(HOUR_MS) * HOUR_MS);
             newest.extend(hour_ms.filter(|hour| self.looked_ms.get(&symbol) < Some(hour)).map(|hour| (symbol, hour)));
         }
         if newest.is_empty() {
             return Ok(0);
         }
-        let known = core.store.current_regimes().await?;
+        let known = self.store.current_regimes().await?;
         let mut noted = 0;
         for (symbol, newest_ms) in newest {
-            let last = known.iter().find(|r| r.market == core.market && r.asset == symbol);
+            let last = known.iter().find(|r| r.market == *market && r.asset == symbol);
             let oldest_ms = newest_ms - MOST_HOURS * HOUR_MS;
             let from_ms = last.map_or(newest_ms, |r| r.effective_from_ms + HOUR_MS).max(oldest_ms);
             let load_ms = from_ms - self.config.look_back_ms();
-            let candles = core.cache.load(core.market, &symbol, core.settings.interval, load_ms, newest_ms).await?;
+            let candles = cache.load(*market, &symbol, interval, load_ms, newest_ms).await?;
             let (config, before) = (self.config.clone(), last.map(|r| r.regime));
-            let found = core.compute(move || news(&candles, from_ms, newest_ms, before, &config)).await?;
+            let found = self.compute.run(move || news(&candles, from_ms, newest_ms, before, &config)).await?;
             for (at_ms, reading) in found {
                 let regime = NewRegime {
-                    market: core.market,
+                    market: *market,
                     asset: symbol.clone(),
                     volatility_percentile: reading.percentile,
                     realised_volatility: reading.realised_volatility,
                     effective_from_ms: at_ms,
                 };
-                noted += usize::from(core.store.record_regime(&regime).await?);
+                noted += usize::from(self.store.record_regime(&regime).await?);
             }
             self.looked_ms.insert(symbol, newest_ms);
         }

@@ -4,9 +4,9 @@
 //! Each step is noted when it is done, so that a review that was killed goes on with the next one, and a day is
 //! reviewed once however often the daemon starts. Decides about no strategy: gates do that on their own grid.
 
-use super::core::{Core, Did, token};
-use super::schedule::Missed;
-use super::session::ContinuousRunner;
+use super::candle_source::CandleSource;
+use super::parts::{Did, Process, Turn};
+use super::session::SessionRunner;
 use crate::config::ReviewConfig;
 use anyhow::Context as _;
 use candles::time::DAY_MS;
@@ -15,11 +15,10 @@ use clock::Clock;
 use lifecycle::State;
 use notify::enqueue_daily_summary;
 use object_store::ObjectStore;
-use search::SearchConfig;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
-use store::{DailyReview, Lease, LeaseToken, Page, RetentionConfig};
+use store::{DailyReview, LeaseToken, Page, RetentionConfig};
 
 /// Name of the runner, and of the island whose sessions its batches are.
 pub(crate) const REVIEW: &str = "review";
@@ -32,12 +31,13 @@ const LOOK: Duration = Duration::from_secs(5);
 
 /// Reviews each day once.
 pub(crate) struct ReviewRunner {
-    core: Arc<Core>,
+    candles: CandleSource,
+    process: Process,
     config: ReviewConfig,
     clock: Arc<dyn Clock>,
-    batch: Option<ContinuousRunner>,
+    batch: Option<SessionRunner>,
     kept: Kept,
-    lease: Option<Lease>,
+    turn: Turn,
 }
 
 /// For how long rows are kept, and where they go then.
@@ -47,21 +47,27 @@ pub(crate) struct Kept {
 }
 
 impl ReviewRunner {
-    pub(crate) fn new(core: &Arc<Core>, config: ReviewConfig, kept: Kept, clock: Arc<dyn Clock>) -> Self {
-        let batch = (config.batch_size > 0).then(|| batch_core(core, config.batch_size));
-        let batch = batch.map(|core| ContinuousRunner::new(core, REVIEW.to_owned(), Missed::Skip));
-        Self { core: Arc::clone(core), config, clock, batch, kept, lease: None }
+    /// Without `batch` none is generated.
+    pub(crate) fn new(
+        candles: CandleSource,
+        process: Process,
+        config: ReviewConfig,
+        (batch, kept): (Option<SessionRunner>, Kept),
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let turn = Turn::new(&process.store, "daily review");
+        Self { candles, process, config, clock, batch, kept, turn }
     }
 
     /// Reviews the newest day that is due, if it was not before.
     pub(crate) async fn activate(&mut self) -> anyhow::Result<Did> {
-        if !self.core.hold(&mut self.lease, "daily review").await? {
+        if !self.turn.hold().await? {
             return Ok(Did::StoodBy);
         }
-        let token = token(self.lease.as_ref())?;
+        let token = self.turn.token()?;
         let due_ms = due_ms(self.market_now_ms().await?, self.config.hour_utc);
         let day = date(due_ms)?;
-        let Some(review) = self.core.store.open_review(&token, day).await? else { return Ok(Did::Nothing) };
+        let Some(review) = self.process.store.open_review(&token, day).await? else { return Ok(Did::Nothing) };
         if review.status != "running" {
             return Ok(Did::Nothing);
         }
@@ -69,7 +75,7 @@ impl ReviewRunner {
             if review.steps.contains_key(step) {
                 continue;
             }
-            if self.core.stop.is_cancelled() {
+            if self.process.stop.is_cancelled() {
                 return Ok(Did::Stopped);
             }
             let found = match step {
@@ -82,7 +88,7 @@ impl ReviewRunner {
             // Nothing found is told to stop: the step is done again at the next start.
             let Some(found) = found else { return Ok(Did::Stopped) };
             let is_last = Some(&step) == STEPS.last();
-            self.core.store.note_review_step(&token, day, step, &found, is_last).await?;
+            self.process.store.note_review_step(&token, day, step, &found, is_last).await?;
             tracing::info!(%day, step, found = %found, "daily review");
         }
         Ok(Did::Work)
@@ -91,11 +97,11 @@ impl ReviewRunner {
     /// The exchange's time; where it does not answer, what it would say by the wall clock since it last did. A review
     /// must come all the more when the exchange is away.
     async fn market_now_ms(&self) -> anyhow::Result<i64> {
-        if let Ok(now_ms) = self.core.feed.exchange().server_time_ms(self.core.market).await {
+        if let Ok(now_ms) = self.candles.feed.exchange().server_time_ms(self.candles.market).await {
             return Ok(now_ms);
         }
         let wall_ms = self.clock.now_ms();
-        let told = self.core.store.feeds().await?;
+        let told = self.process.store.feeds().await?;
         let told = told.iter().filter_map(|feed| Some((feed.exchange_time_ms?, feed.refreshed_at.timestamp_millis())));
         Ok(told.max().map_or(wall_ms, |(exchange_ms, at_ms)| exchange_ms + (wall_ms - at_ms).max(0)))
     }
@@ -106,7 +112,7 @@ impl ReviewRunner {
         let began_ms = self.clock.now_ms();
         loop {
             // A session that reaches beyond the day's hour is the day's, whoever began it.
-            let last = self.core.store.last_finished_session(REVIEW).await?;
+            let last = self.process.store.last_finished_session(REVIEW).await?;
             let last = last.filter(|session| session.spec.window_to_ms >= due_ms);
             if let Some(session) = last {
                 let report = session.report;
@@ -125,7 +131,7 @@ impl ReviewRunner {
                     if self.clock.now_ms() - began_ms >= PATIENCE_MS {
                         return Ok(Some(json!({ "generated": 0, "why": "no candles came" })));
                     }
-                    if self.core.wait(LOOK).await {
+                    if self.process.wait(LOOK).await {
                         return Ok(None);
                     }
                 }
@@ -137,16 +143,16 @@ impl ReviewRunner {
     async fn strategies(&self, due_ms: i64) -> anyhow::Result<Option<Value>> {
         let began_ms = self.clock.now_ms();
         let runs = loop {
-            let runs = self.core.store.paper_runs(&[State::Shadow, State::Live]).await?;
+            let runs = self.process.store.paper_runs(&[State::Shadow, State::Live]).await?;
             let waits = runs.iter().any(|r| r.run.from_ms < due_ms && r.run.to_ms < due_ms);
             if !waits || self.clock.now_ms() - began_ms >= PATIENCE_MS {
                 break runs;
             }
-            if self.core.wait(LOOK).await {
+            if self.process.wait(LOOK).await {
                 return Ok(None);
             }
         };
-        let alerts = self.core.store.drift_alerts(true, Page::first(10_000)).await?;
+        let alerts = self.process.store.drift_alerts(true, Page::first(10_000)).await?;
         let line = |r: &store::ActivePaperRun| {
             let p = r.run.performance.as_ref();
             json!({
@@ -172,7 +178,7 @@ impl ReviewRunner {
     }
 
     async fn views(&self) -> anyhow::Result<Option<Value>> {
-        self.core.store.refresh_views().await?;
+        self.process.store.refresh_views().await?;
         Ok(Some(json!({ "refreshed": store::MATERIALIZED_VIEWS })))
     }
 
@@ -180,7 +186,7 @@ impl ReviewRunner {
     async fn retention(&self) -> anyhow::Result<Option<Value>> {
         let now = DateTime::from_timestamp_millis(self.clock.now_ms()).context("the clock is outside the calendar")?;
         let Kept { archive, retention } = &self.kept;
-        let moved = self.core.store.archive_old(archive.as_ref(), retention, now, "daily review").await?;
+        let moved = self.process.store.archive_old(archive.as_ref(), retention, now, "daily review").await?;
         let rows: u64 = moved.iter().map(|file| file.rows).sum();
         Ok(Some(json!({ "files": moved.len(), "rows": rows })))
     }
@@ -189,10 +195,10 @@ impl ReviewRunner {
         let now_ms = self.clock.now_ms();
         let now = DateTime::from_timestamp_millis(now_ms).context("the clock is outside the calendar")?;
         let about = day.checked_sub_days(Days::new(1)).context("no day is before the first")?;
-        let review = self.core.store.open_review(token, day).await?;
+        let review = self.process.store.open_review(token, day).await?;
         let lines = review.as_ref().map(lines).unwrap_or_default();
-        let new = enqueue_daily_summary(&self.core.store, &self.core.channels, about, now, lines).await?;
-        Ok(Some(json!({ "about": about, "channels": self.core.channels.len(), "new": new })))
+        let new = enqueue_daily_summary(&self.process.store, &self.process.channels, about, now, lines).await?;
+        Ok(Some(json!({ "about": about, "channels": self.process.channels.len(), "new": new })))
     }
 }
 
@@ -210,14 +216,6 @@ fn lines(review: &DailyReview) -> Vec<String> {
         lines.push(format!("{shadow} shadow and {live} live strategies reviewed{behind}"));
     }
     lines
-}
-
-/// The same parts, but for one generation of a batch, due whenever there are newer candles.
-fn batch_core(core: &Arc<Core>, batch_size: u32) -> Arc<Core> {
-    let mut batch = Core::clone(core);
-    batch.settings.generation_interval_s = 1;
-    batch.search = SearchConfig { population_size: batch_size as usize, generations: 1, ..batch.search };
-    Arc::new(batch)
 }
 
 /// The newest time at or before `now_ms` at which a review was due.

@@ -4,13 +4,14 @@
 //! reissued month shows. Decides nothing itself.
 
 use super::affected::affected;
-use super::core::{Core, Did, token};
+use super::candle_source::CandleSource;
+use super::parts::{Did, Gates, Process, Turn};
 use super::rescore::Rescorer;
 use super::revisions::{Change, changes, record};
+use crate::config::DaemonConfig;
 use candles::time::DAY_MS;
 use candles::{MarketKind, Symbol};
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Between two looks at whether archives were reissued and funding was revised.
@@ -18,7 +19,10 @@ const RECHECK: Duration = Duration::from_secs(86_400);
 
 /// Looks for revised candles and deals with them.
 pub(crate) struct RevisionWatch {
-    core: Arc<Core>,
+    candles: CandleSource,
+    gates: Gates,
+    settings: DaemonConfig,
+    process: Process,
     /// Hashes of former contents that are dealt with: they need not be read again.
     settled: BTreeSet<String>,
     /// When archives and funding were last looked at again.
@@ -26,8 +30,8 @@ pub(crate) struct RevisionWatch {
 }
 
 impl RevisionWatch {
-    pub(crate) fn new(core: Arc<Core>) -> Self {
-        Self { core, settled: BTreeSet::new(), rechecked: None }
+    pub(crate) fn new(candles: CandleSource, gates: Gates, settings: DaemonConfig, process: Process) -> Self {
+        Self { candles, gates, settings, process, settled: BTreeSet::new(), rechecked: None }
     }
 
     /// Looks, once a day, whether what was fetched of the followed symbols is still what the exchange gives.
@@ -35,18 +39,18 @@ impl RevisionWatch {
         if self.rechecked.is_some_and(|at| at.elapsed() < RECHECK) {
             return Ok(());
         }
-        let (core, settings) = (&self.core, &self.core.settings);
+        let (candles, settings) = (&self.candles, &self.settings);
         let followed: BTreeSet<&Symbol> = settings.symbols.iter().chain(&settings.shadow_symbols).collect();
         let symbols: Vec<Symbol> = followed.into_iter().cloned().collect();
-        core.downloader.recheck(core.market, &symbols, settings.interval).await;
-        if core.market == MarketKind::Um {
+        candles.downloader.recheck(candles.market, &symbols, settings.interval).await;
+        if candles.market == MarketKind::Um {
             for symbol in &symbols {
-                let oldest_ms = core.cache.oldest_funding_ms(symbol).await?;
+                let oldest_ms = candles.cache.oldest_funding_ms(symbol).await?;
                 // Results are at most as old as what sessions look at, and a payment is revised soon or never.
-                let Some(newest_ms) = core.cache.newest_funding_ms(symbol).await? else { continue };
-                let span_ms = i64::from(settings.backtest_days + settings.holdout_days) * DAY_MS + core.warmup_ms();
+                let Some(newest_ms) = candles.cache.newest_funding_ms(symbol).await? else { continue };
+                let span_ms = i64::from(settings.backtest_days + settings.holdout_days) * DAY_MS + settings.warmup_ms();
                 let from_ms = oldest_ms.unwrap_or(newest_ms).max(newest_ms - span_ms);
-                core.feed.refresh_funding(std::slice::from_ref(symbol), from_ms, true).await;
+                candles.feed.refresh_funding(std::slice::from_ref(symbol), from_ms, true).await;
             }
         }
         self.rechecked = Some(Instant::now());
@@ -59,16 +63,16 @@ impl RevisionWatch {
     /// When the store does not answer or the cache cannot be read.
     pub(crate) async fn activate(&mut self) -> anyhow::Result<Did> {
         self.recheck().await?;
-        let core = &self.core;
-        let found = changes(&core.cache, |sha256| !self.settled.contains(sha256)).await?;
+        let (cache, store) = (&self.candles.cache, &self.process.store);
+        let found = changes(cache, |sha256| !self.settled.contains(sha256)).await?;
         if found.is_empty() {
             return Ok(Did::Nothing);
         }
-        let mut lease = None;
-        if !core.hold(&mut lease, "revisions").await? {
+        let mut turn = Turn::new(store, "revisions");
+        if !turn.hold().await? {
             return Ok(Did::StoodBy);
         }
-        let open = record(&core.store, &found).await?;
+        let open = record(store, &found).await?;
         let all: Vec<String> = found.iter().map(|c| c.old_sha256.clone()).collect();
         if open.is_empty() {
             self.settled.extend(all);
@@ -76,19 +80,19 @@ impl RevisionWatch {
         }
         let hashes: BTreeSet<&str> = open.iter().map(|r| r.old_sha256.as_str()).collect();
         let found: Vec<Change> = found.into_iter().filter(|c| hashes.contains(c.old_sha256.as_str())).collect();
-        let affected = affected(&core.cache, &core.store, &found).await?;
+        let affected = affected(cache, store, &found).await?;
         let rescorer = Rescorer {
-            cache: &core.cache,
-            store: &core.store,
-            gate: core.gate.as_ref(),
-            channels: &core.channels,
-            recent_trades: core.recent_trades(),
-            warmup_ms: core.warmup_ms(),
-            quality: core.quality,
+            cache,
+            store,
+            gate: self.gates.gate.as_ref(),
+            channels: &self.process.channels,
+            recent_trades: self.gates.recent_trades(),
+            warmup_ms: self.settings.warmup_ms(),
+            quality: self.candles.quality,
         };
-        rescorer.rescore(&token(lease.as_ref())?, &open, &affected).await?;
+        rescorer.rescore(&turn.token()?, &open, &affected).await?;
         for revision in &open {
-            core.store.revision_handled(revision.id).await?;
+            store.revision_handled(revision.id).await?;
         }
         self.settled.extend(all);
         Ok(Did::Work)

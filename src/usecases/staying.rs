@@ -2,25 +2,36 @@
 //!
 //! Asked by the gate's reviews and by the deployment manager; decides nothing.
 
-use super::core::Core;
+use super::parts::Compute;
 use engine::Trade;
-use lifecycle::{StayingDetectors, StayingVerdict, results_in_risk};
+use genome::random::Seed;
+use lifecycle::{StayingConfig, StayingDetectors, StayingVerdict, results_in_risk};
 use std::collections::{BTreeMap, btree_map::Entry};
-use std::sync::Arc;
+use store::Store;
 use uuid::Uuid;
 
-/// Detectors of live strategies, by paper run: what proved a strategy is settled when it goes live.
-#[derive(Default)]
-pub(crate) struct StayingWatch(BTreeMap<Uuid, StayingDetectors>);
+/// Detectors of live strategies: what proved a strategy is settled when it goes live.
+pub(crate) struct StayingWatch {
+    store: Store,
+    compute: Compute,
+    config: StayingConfig,
+    seed: Seed,
+    /// By paper run.
+    known: BTreeMap<Uuid, StayingDetectors>,
+}
 
 impl StayingWatch {
+    /// Knows of nobody yet.
+    pub(crate) fn new(store: Store, compute: Compute, config: StayingConfig, seed: Seed) -> Self {
+        Self { store, compute, config, seed, known: BTreeMap::new() }
+    }
+
     /// What the detectors of a live strategy say of the trades of its run so far; `None` before the first.
     ///
     /// # Errors
     /// When the store does not answer.
     pub(crate) async fn verdict(
         &mut self,
-        core: &Arc<Core>,
         (strategy_id, run_id): (Uuid, Uuid),
         trades: &[Trade],
     ) -> anyhow::Result<Option<StayingVerdict>> {
@@ -28,12 +39,12 @@ impl StayingWatch {
         if live_r.is_empty() {
             return Ok(None);
         }
-        let detectors = match self.0.entry(run_id) {
+        let detectors = match self.known.entry(run_id) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(new) => {
-                let expected_r = core.store.proving_results(strategy_id).await?;
-                let (config, seed) = (core.staying.clone(), core.seed.child("staying", strategy_id.as_u128() as u64));
-                new.insert(core.compute(move || StayingDetectors::calibrate(&expected_r, &config, seed)).await?)
+                let expected_r = self.store.proving_results(strategy_id).await?;
+                let (config, seed) = (self.config.clone(), self.seed.child("staying", strategy_id.as_u128() as u64));
+                new.insert(self.compute.run(move || StayingDetectors::calibrate(&expected_r, &config, seed)).await?)
             }
         };
         Ok(Some(detectors.judge(&live_r)))
@@ -41,6 +52,6 @@ impl StayingWatch {
 
     /// Forgets the runs that have ended.
     pub(crate) fn keep(&mut self, is_live: impl Fn(Uuid) -> bool) {
-        self.0.retain(|run_id, _| is_live(*run_id));
+        self.known.retain(|run_id, _| is_live(*run_id));
     }
 }

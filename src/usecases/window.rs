@@ -1,20 +1,15 @@
-//! Windows of closed candles for the runners: refreshed where the exchange answers, cached where it does not.
-//!
-//! Never decides what to do with them.
+//! Windows of closed cached candles. Fetches nothing, and never decides what to do with them.
 
-use super::core::Core;
 use anyhow::Context as _;
 use candles::quality::QualityPolicy;
 use candles::{
     CandleSeries, DataVerdict, FundingRate, Interval, Judged, MarketKind, Symbol, fit_for_evidence, interval,
 };
-use chrono::DateTime;
 use engine::{SymbolWindow, Window, WindowError};
 use market::CandleCache;
 use market::cache::CacheError;
 use protocol::Split;
 use std::sync::Arc;
-use store::FeedStatus;
 
 /// Which candles a window is made of.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -141,74 +136,4 @@ impl Loaded {
             self.symbols.iter().map(|s| Judged { symbol: &s.symbol, candles: &s.candles, finer: s.finer.as_ref() });
         fit_for_evidence(self.spec.market, self.spec.interval, (from_ms, to_ms), judged, policy)
     }
-}
-
-/// The exchange's time, UTC ms; where it does not answer, the newest candle in the cache stands for it.
-///
-/// # Errors
-/// When the exchange does not answer and nothing is cached either.
-pub(crate) async fn market_now_ms(
-    core: &Core,
-    market: MarketKind,
-    symbols: &[Symbol],
-    candles: Interval,
-) -> anyhow::Result<i64> {
-    let error = match core.feed.exchange().server_time_ms(market).await {
-        Ok(now_ms) => return Ok(now_ms),
-        Err(error) => error,
-    };
-    let mut newest_ms = None;
-    for symbol in symbols {
-        newest_ms = newest_ms.max(core.cache.newest_close_ms(market, symbol, candles).await?);
-    }
-    newest_ms.with_context(|| format!("the exchange does not tell its time ({error}) and there are no cached candles"))
-}
-
-/// Brings the cache up to the newest closed candle of each symbol and returns the newest time that all of them
-/// have reached: the end of the candle up to which everything is known, on the interval's grid.
-///
-/// A symbol that the exchange does not answer for counts as far as its cached candles go.
-///
-/// # Errors
-/// When a symbol has no candle at all: there is nothing to work on.
-pub(crate) async fn refresh(
-    core: &Core,
-    market: MarketKind,
-    symbols: &[Symbol],
-    candles: Interval,
-    from_ms: i64,
-) -> anyhow::Result<i64> {
-    core.downloader.bring_bulk(market, symbols, candles, from_ms).await;
-    let report = core.feed.refresh(market, symbols, candles, from_ms).await;
-    if market == MarketKind::Um {
-        for row in core.feed.refresh_funding(symbols, from_ms, false).await {
-            if let Some(error) = &row.error {
-                tracing::warn!(symbol = %row.symbol, error, "no fresh funding rates; going on with cached ones");
-            }
-        }
-    }
-    let mut newest_ms = i64::MAX;
-    for row in &report {
-        let status = FeedStatus {
-            market,
-            symbol: row.symbol.clone(),
-            interval: candles,
-            newest_close_ms: row.newest_close_ms,
-            exchange_time_ms: row.exchange_time_ms,
-            gaps: row.gaps.len() as u64,
-            error: row.error.clone(),
-            // The store sets it.
-            refreshed_at: DateTime::UNIX_EPOCH,
-        };
-        core.store.record_feed(&status).await?;
-        if let Some(error) = &row.error {
-            tracing::warn!(symbol = %row.symbol, error, "no fresh candles; going on with cached ones");
-        }
-        let close_ms = row.newest_close_ms.with_context(|| {
-            let why = row.error.as_deref().unwrap_or("the exchange has none");
-            format!("there are no {candles} candles of {} to work on: {why}", row.symbol)
-        })?;
-        newest_ms = newest_ms.min(close_ms + 1);
-    }
-    Ok(interval::open_time_ms(candles, newest_ms))
 }

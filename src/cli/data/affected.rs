@@ -155,14 +155,13 @@ async fn look(args: &AffectedArgs, ctx: &Context, cache: &CandleCache, store: &S
     let config = ctx.config();
     let open = record(store, &report.changes).await?;
     let gate = lifecycle::gate(&config.lifecycle).map_err(CliError::usage)?;
-    let days = i64::from(config.daemon.warmup_days.max(config.daemon.shadow_lookback_days));
     let rescorer = Rescorer {
         cache,
         store,
         gate: gate.as_ref(),
         channels: &Channel::configured(&config.notify),
         recent_trades: config.lifecycle.live_recent_trades as usize,
-        warmup_ms: days * 86_400_000,
+        warmup_ms: config.daemon.warmup_ms(),
         quality: config.market.quality,
     };
     let outcomes =

@@ -3,15 +3,14 @@
 use super::noted::noted;
 use crate::daemon::runtime::supervisor::Activation;
 use crate::usecases::cache_budget::CacheBudget;
-use crate::usecases::core::Core;
 use async_trait::async_trait;
-use std::sync::Arc;
 use std::time::Duration;
+use store::Store;
 use tokio_util::sync::CancellationToken;
 
 /// Keeps the cache within its budget.
 pub(crate) struct CacheKeeper {
-    pub(crate) core: Arc<Core>,
+    pub(crate) store: Store,
     pub(crate) budget: CacheBudget,
     pub(crate) period: Duration,
 }
@@ -25,6 +24,6 @@ impl Activation for CacheKeeper {
         self.period
     }
     async fn run(&mut self, _: &CancellationToken) -> anyhow::Result<()> {
-        noted(&self.core, "cache", self.budget.activate()).await.map(drop)
+        noted(&self.store, "cache", self.budget.activate()).await.map(drop)
     }
 }

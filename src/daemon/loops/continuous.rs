@@ -2,17 +2,17 @@
 
 use super::noted::noted;
 use crate::daemon::runtime::supervisor::Activation;
-use crate::usecases::core::{Core, Did};
-use crate::usecases::session::ContinuousRunner;
+use crate::usecases::parts::Did;
+use crate::usecases::session::SessionRunner;
 use async_trait::async_trait;
-use std::sync::Arc;
 use std::time::Duration;
+use store::Store;
 use tokio_util::sync::CancellationToken;
 
 /// Runs the islands' sessions.
 pub(crate) struct Continuous {
-    pub(crate) core: Arc<Core>,
-    pub(crate) islands: Vec<ContinuousRunner>,
+    pub(crate) store: Store,
+    pub(crate) islands: Vec<SessionRunner>,
     pub(crate) period: Duration,
 }
 
@@ -26,13 +26,13 @@ impl Activation for Continuous {
     }
     async fn run(&mut self, _: &CancellationToken) -> anyhow::Result<()> {
         // Sessions that fell due one after the other are run one after the other.
-        while noted(&self.core, "continuous", each(&mut self.islands)).await? == Did::Work {}
+        while noted(&self.store, "continuous", each(&mut self.islands)).await? == Did::Work {}
         Ok(())
     }
 }
 
 /// Lets every island do what is due; one island's trouble is not the others'.
-async fn each(islands: &mut [ContinuousRunner]) -> anyhow::Result<Did> {
+async fn each(islands: &mut [SessionRunner]) -> anyhow::Result<Did> {
     let (mut all, mut failed) = (None, None);
     for island in islands {
         match island.activate().await {

@@ -2,16 +2,15 @@
 
 use super::noted::noted;
 use crate::daemon::runtime::supervisor::Activation;
-use crate::usecases::core::Core;
 use crate::usecases::deployments::{DEPLOYMENTS, DeploymentManager};
 use async_trait::async_trait;
-use std::sync::Arc;
 use std::time::Duration;
+use store::Store;
 use tokio_util::sync::CancellationToken;
 
 /// Looks after live deployments.
 pub(crate) struct Deployments {
-    pub(crate) core: Arc<Core>,
+    pub(crate) store: Store,
     pub(crate) manager: DeploymentManager,
     pub(crate) period: Duration,
 }
@@ -25,6 +24,6 @@ impl Activation for Deployments {
         self.period
     }
     async fn run(&mut self, _: &CancellationToken) -> anyhow::Result<()> {
-        noted(&self.core, DEPLOYMENTS, self.manager.activate()).await.map(drop)
+        noted(&self.store, DEPLOYMENTS, self.manager.activate()).await.map(drop)
     }
 }

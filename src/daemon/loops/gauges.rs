@@ -1,8 +1,8 @@
 //! The loop that measures what the process needs beside its work: room on the disk, the engine's cache. Mends nothing.
 
 use crate::daemon::runtime::supervisor::Activation;
-use crate::usecases::core::Core;
 use async_trait::async_trait;
+use engine::Engine;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 /// Measures disk and cache.
 pub(crate) struct Gauges {
-    pub(crate) core: Arc<Core>,
+    pub(crate) engine: Arc<Engine>,
     pub(crate) data_dir: PathBuf,
 }
 
@@ -28,7 +28,7 @@ impl Activation for Gauges {
         let unit = disk.fragment_size() as f64;
         metrics::DISK_FREE_BYTES.set(Some("data"), disk.blocks_available() as f64 * unit);
         metrics::DISK_SIZE_BYTES.set(Some("data"), disk.blocks() as f64 * unit);
-        let cache = self.core.engine.cache_use();
+        let cache = self.engine.cache_use();
         metrics::CACHE_BYTES.set(None, cache.bytes as f64);
         metrics::CACHE_HITS_TOTAL.set(cache.hits);
         metrics::CACHE_MISSES_TOTAL.set(cache.misses);

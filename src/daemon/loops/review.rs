@@ -2,16 +2,15 @@
 
 use super::noted::noted;
 use crate::daemon::runtime::supervisor::Activation;
-use crate::usecases::core::Core;
 use crate::usecases::review::{REVIEW, ReviewRunner};
 use async_trait::async_trait;
-use std::sync::Arc;
 use std::time::Duration;
+use store::Store;
 use tokio_util::sync::CancellationToken;
 
 /// Reviews each day once.
 pub(crate) struct Review {
-    pub(crate) core: Arc<Core>,
+    pub(crate) store: Store,
     pub(crate) runner: ReviewRunner,
     pub(crate) period: Duration,
 }
@@ -25,6 +24,6 @@ impl Activation for Review {
         self.period
     }
     async fn run(&mut self, _: &CancellationToken) -> anyhow::Result<()> {
-        noted(&self.core, REVIEW, self.runner.activate()).await.map(drop)
+        noted(&self.store, REVIEW, self.runner.activate()).await.map(drop)
     }
 }

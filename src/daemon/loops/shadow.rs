@@ -2,17 +2,17 @@
 
 use super::noted::noted;
 use crate::daemon::runtime::supervisor::Activation;
-use crate::usecases::core::{Core, Did};
 use crate::usecases::paper::PaperRunner;
+use crate::usecases::parts::Did;
 use async_trait::async_trait;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
+use store::Store;
 use telemetry::metrics;
 use tokio_util::sync::CancellationToken;
 
 /// Extends paper trading.
 pub(crate) struct Shadow {
-    pub(crate) core: Arc<Core>,
+    pub(crate) store: Store,
     pub(crate) runner: PaperRunner,
     pub(crate) period: Duration,
 }
@@ -27,7 +27,7 @@ impl Activation for Shadow {
     }
     async fn run(&mut self, _: &CancellationToken) -> anyhow::Result<()> {
         let began = Instant::now();
-        if noted(&self.core, "shadow", self.runner.activate()).await? == Did::Work {
+        if noted(&self.store, "shadow", self.runner.activate()).await? == Did::Work {
             metrics::SHADOW_PASS_SECONDS.record(began.elapsed());
         }
         Ok(())

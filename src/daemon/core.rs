@@ -1,0 +1,189 @@
+//! The parts that use-cases work with, built once from the configuration, and the use-cases made of them.
+//!
+//! Hands to each what it needs; runs none of them.
+
+use super::answers::Answers;
+use crate::config::Config;
+use crate::usecases::archive_store::archive_store;
+use crate::usecases::cache_budget::CacheBudget;
+use crate::usecases::candle_source::CandleSource;
+use crate::usecases::deployments::{DeploymentManager, Rules};
+use crate::usecases::operators::OperatorCommands;
+use crate::usecases::paper::PaperRunner;
+use crate::usecases::parts::{Compute, Gates, Process, SearchSetup, SessionParts};
+use crate::usecases::regimes::RegimeWatch;
+use crate::usecases::review::{Kept, REVIEW, ReviewRunner};
+use crate::usecases::revision_watch::RevisionWatch;
+use crate::usecases::schedule::Missed;
+use crate::usecases::session::SessionRunner;
+use crate::usecases::staying::StayingWatch;
+use clock::Clock;
+use engine::Engine;
+use genome::random::Seed;
+use market::download::Downloader;
+use market::{Binance, CandleCache, Exchange, Feed};
+use notify::Channel;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use store::Store;
+use telemetry::metrics;
+use tokio_util::sync::CancellationToken;
+
+/// The parts.
+pub(crate) struct Core {
+    pub(crate) candles: CandleSource,
+    pub(crate) compute: Compute,
+    pub(crate) gates: Gates,
+    pub(crate) search: Arc<SearchSetup>,
+    pub(crate) process: Process,
+}
+
+impl Core {
+    /// Builds them.
+    ///
+    /// # Errors
+    /// When the candle cache cannot be opened, or threads or a client for the exchange cannot be had.
+    pub(crate) fn build(
+        config: &Config,
+        data_dir: &Path,
+        store: &Store,
+        stop: CancellationToken,
+    ) -> anyhow::Result<Self> {
+        let cache = CandleCache::open_configured(&data_dir.join("candles"), &config.market)?;
+        let client = Binance::observed(&config.market, Box::new(count_request))?;
+        let exchange: Arc<dyn Exchange> = Arc::new(client.clone());
+        let threads = rayon::ThreadPoolBuilder::new().thread_name(|i| format!("compute-{i}")).build()?;
+        Ok(Self {
+            candles: CandleSource {
+                market: config.daemon.market,
+                feed: Arc::new(Feed::new(Arc::clone(&exchange), cache.clone(), &config.market)),
+                downloader: Arc::new(Downloader::new(client, cache.clone(), &config.market)),
+                cache,
+                quality: config.market.quality,
+                store: store.clone(),
+            },
+            compute: Compute {
+                engine: Arc::new(Engine::new(config.engine.clone())),
+                engine_config: config.engine.clone(),
+                costs: config.costs,
+                initial_capital: config.engine.initial_capital,
+                threads: Arc::new(threads),
+            },
+            gates: Gates {
+                gate: lifecycle::gate(&config.lifecycle)?,
+                limits: config.lifecycle.clone(),
+                staying: config.staying.clone(),
+            },
+            search: Arc::new(SearchSetup {
+                settings: config.daemon.clone(),
+                search: config.search.clone().for_interval(config.daemon.interval),
+                protocol: config.protocol.clone(),
+                seed: Seed(config.daemon.seed),
+            }),
+            process: Process { store: store.clone(), channels: Channel::configured(&config.notify), stop },
+        })
+    }
+
+    /// What answers clients over HTTP; `shown_settings` are key, value and who set it.
+    pub(crate) fn answers(&self, shown_settings: Vec<(String, serde_json::Value, String)>) -> Answers {
+        Answers {
+            candles: self.candles.clone(),
+            compute: self.compute.clone(),
+            store: self.process.store.clone(),
+            settings: self.search.settings.clone(),
+            shown_settings,
+        }
+    }
+
+    /// A runner of sessions for each island of the search; `main` is its name where the settings name none.
+    pub(crate) fn islands(&self, main: String, missed: Missed) -> Vec<SessionRunner> {
+        let islands = &self.search.settings.islands;
+        if islands.is_empty() {
+            return vec![SessionRunner::new(self.session_parts(Arc::clone(&self.search)), main, missed)];
+        }
+        let runner = |island| {
+            let parts = self.session_parts(Arc::new(self.search.for_island(island)));
+            SessionRunner::new(parts, island.name.clone(), missed)
+        };
+        islands.iter().map(runner).collect()
+    }
+
+    fn session_parts(&self, search: Arc<SearchSetup>) -> SessionParts {
+        SessionParts {
+            candles: self.candles.clone(),
+            compute: self.compute.clone(),
+            gates: self.gates.clone(),
+            search,
+            process: self.process.clone(),
+        }
+    }
+
+    fn staying(&self) -> StayingWatch {
+        let (store, compute) = (self.process.store.clone(), self.compute.clone());
+        StayingWatch::new(store, compute, self.gates.staying.clone(), self.search.seed)
+    }
+
+    /// Paper trading.
+    pub(crate) fn paper(&self) -> PaperRunner {
+        let gates = (self.gates.clone(), self.staying());
+        let settings = self.search.settings.clone();
+        PaperRunner::new(self.candles.clone(), self.compute.clone(), gates, settings, self.process.clone())
+    }
+
+    /// The deployment manager.
+    pub(crate) fn deployments(&self, config: &Config) -> DeploymentManager {
+        let settings = self.search.settings.clone();
+        let review_interval_s = settings.review_interval_s;
+        let (candles, store) = (self.candles.clone(), self.process.store.clone());
+        let regimes = RegimeWatch::new(candles.clone(), self.compute.clone(), store, settings, config.regime.clone());
+        let watches = (self.staying(), regimes);
+        DeploymentManager::new(candles, self.process.clone(), watches, review_interval_s, Rules::of(config))
+    }
+
+    /// The daily review.
+    ///
+    /// # Errors
+    /// When there is no place for what is old.
+    pub(crate) fn review(
+        &self,
+        config: &Config,
+        data_dir: &Path,
+        clock: &Arc<dyn Clock>,
+    ) -> anyhow::Result<ReviewRunner> {
+        let kept = Kept { archive: archive_store(config, data_dir)?, retention: config.store.retention };
+        let batch_size = config.review.batch_size;
+        let batch = (batch_size > 0).then(|| {
+            let parts = self.session_parts(Arc::new(self.search.for_batch(batch_size)));
+            SessionRunner::new(parts, REVIEW.to_owned(), Missed::Skip)
+        });
+        let (candles, process) = (self.candles.clone(), self.process.clone());
+        Ok(ReviewRunner::new(candles, process, config.review.clone(), (batch, kept), Arc::clone(clock)))
+    }
+
+    /// What deals with revised candles.
+    pub(crate) fn revisions(&self) -> RevisionWatch {
+        let settings = self.search.settings.clone();
+        RevisionWatch::new(self.candles.clone(), self.gates.clone(), settings, self.process.clone())
+    }
+
+    /// What keeps the candle cache within its budget.
+    pub(crate) fn cache_budget(&self, budget_bytes: u64) -> CacheBudget {
+        let (candles, store) = (self.candles.clone(), self.process.store.clone());
+        CacheBudget::new(candles, store, self.search.settings.clone(), budget_bytes)
+    }
+
+    /// What obeys operators.
+    pub(crate) fn operators(&self) -> OperatorCommands {
+        let settings = self.search.settings.clone();
+        OperatorCommands::new(self.candles.clone(), self.compute.clone(), settings, self.process.clone())
+    }
+}
+
+/// Counts a request to the exchange.
+fn count_request(took: Duration, failed: bool) {
+    metrics::EXCHANGE_REQUEST_SECONDS.record(took);
+    if failed {
+        metrics::EXCHANGE_FAILURES_TOTAL.increment();
+    }
+}
