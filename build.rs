@@ -18,6 +18,7 @@ const SOURCES: &[&str] = &[
     "src/protocol",
     "src/search",
     "src/simulated",
+    "src/usecases",
     "Cargo.toml",
     "Cargo.lock",
 ];

@@ -5,7 +5,8 @@
 
 pub mod cli;
 pub mod config;
-pub mod daemon;
+mod daemon;
+pub mod usecases;
 
 /// Version of the program and a hash of the sources that it was built from: what results are stored with.
 pub const CODE_VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "+", env!("SOURCES_HASH"));

@@ -11,7 +11,7 @@ use genome::{StrategyFile, random::Seed};
 use market::{CandleCache, cache::Provenance};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
-use sg_ai::daemon::replay::Recipe;
+use sg_ai::usecases::replay::Recipe;
 use simulated::{MarketSpec, SimulatedMarket};
 use std::process::Output;
 use store::{DeadLetterKind, NewDeadLetter, Store};

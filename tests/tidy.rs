@@ -179,7 +179,9 @@ fn check_purity(source: &Source) -> Vec<String> {
         let impure = IMPURE.iter().filter(|sequence| has(&tokens, sequence));
         found.extend(impure.map(|sequence| format!("{}: a pure module names {sequence}", source.path)));
     }
-    let may_spread = RAYON.iter().any(|path| source.path.starts_with(path)) || source.path.starts_with("src/daemon/");
+    let may_spread = RAYON.iter().any(|path| source.path.starts_with(path))
+        || source.path.starts_with("src/daemon/")
+        || source.path.starts_with("src/usecases/");
     if has(&tokens, "rayon") && !may_spread && !source.path.starts_with("src/cli/") {
         found.push(format!("{}: rayon is for search, evidence and the engine's batch entry", source.path));
     }

@@ -1,7 +1,8 @@
 //! `sg-ai archive`: what left the database for Parquet files, and how it comes back. Decides nothing.
 
 use super::{CliError, Context, output, strategies::user};
-use crate::daemon::{Database, archive_store};
+use crate::usecases::archive_store::archive_store;
+use crate::usecases::database::Database;
 use anyhow::Context as _;
 use chrono::DateTime;
 use clap::{Args, Subcommand};

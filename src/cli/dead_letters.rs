@@ -1,7 +1,8 @@
 //! `sg-ai dead-letters`: look at what failed, and try a failed backtest again.
 
 use super::{CliError, Context, data, output};
-use crate::daemon::{Database, dead_letters};
+use crate::usecases::database::Database;
+use crate::usecases::dead_letters;
 use clap::{Args, Subcommand};
 use serde_json::json;
 use store::{DeadLetter, DeadLetterStatus, Page, Store};

@@ -1,7 +1,7 @@
 //! `sg-ai deployments`: how much of the capital live strategies have, on paper; pausing and resuming one.
 
 use super::{CliError, Context, output, window::time_ms};
-use crate::daemon::Database;
+use crate::usecases::database::Database;
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};

@@ -1,7 +1,7 @@
 //! `sg-ai drift`: alerts of live strategies that do not do what was expected of them.
 
 use super::{CliError, Context, output};
-use crate::daemon::Database;
+use crate::usecases::database::Database;
 use clap::{Args, Subcommand};
 use comfy_table::{Table, presets};
 use serde_json::json;

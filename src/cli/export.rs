@@ -1,7 +1,7 @@
 //! `sg-ai export`: tables as files of JSON lines, pseudonymised if so asked. Changes nothing.
 
 use super::{CliError, Context, output};
-use crate::daemon::Database;
+use crate::usecases::database::Database;
 use anyhow::Context as _;
 use clap::Args;
 use serde_json::json;

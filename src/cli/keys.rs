@@ -1,7 +1,7 @@
 //! `sg-ai keys`: with which keys genomes are sealed, and sealing them anew. Makes and stores no key.
 
 use super::{CliError, Context, output, strategies::user};
-use crate::daemon::Database;
+use crate::usecases::database::Database;
 use clap::{Args, Subcommand};
 use serde_json::json;
 use store::Store;

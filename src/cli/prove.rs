@@ -4,7 +4,8 @@ use super::{
     CliError, Context, output,
     window::{WindowArgs, WindowNames},
 };
-use crate::daemon::{Database, proof::Proof};
+use crate::usecases::database::Database;
+use crate::usecases::proof::Proof;
 use anyhow::Context as _;
 use candles::Symbol;
 use clap::Args;

@@ -1,9 +1,9 @@
 //! `sg-ai report`: a strategy, backtest, search or generation as one file.
 
 use super::{CliError, Context, data, output};
-use crate::daemon::Database;
-use crate::daemon::proof::prepare;
-use crate::daemon::replay::{Recipe, Replayed, StoredRun, replay, stored_runs};
+use crate::usecases::database::Database;
+use crate::usecases::proof::prepare;
+use crate::usecases::replay::{Recipe, Replayed, StoredRun, replay, stored_runs};
 use anyhow::Context as _;
 use candles::quality::{self, QualityPolicy};
 use clap::{Args, ValueEnum};

@@ -2,9 +2,9 @@
 //! same to the bit.
 
 use super::{CliError, Context, data, output};
-use crate::daemon::Database;
-use crate::daemon::replay::{Comparison, Verdict, compare, stored_runs};
-use crate::daemon::replay_session::{SessionComparison, compare_session};
+use crate::usecases::database::Database;
+use crate::usecases::replay::{Comparison, Verdict, compare, stored_runs};
+use crate::usecases::replay_session::{SessionComparison, compare_session};
 use anyhow::Context as _;
 use clap::Args;
 use serde::Serialize;

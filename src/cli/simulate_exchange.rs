@@ -1,7 +1,7 @@
 //! `sg-ai simulate-exchange`: a simulated Binance over HTTP, until a signal ends it.
 
 use super::{CliError, Context, output};
-use crate::daemon::stopper::Stopper;
+use crate::daemon::Stopper;
 use anyhow::Context as _;
 use candles::time::DAY_MS;
 use candles::{Interval, Symbol};

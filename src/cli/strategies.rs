@@ -1,7 +1,8 @@
 //! `sg-ai strategies`: look at stored strategies, add one, disable or revive one.
 
 use super::{CliError, Context, output};
-use crate::daemon::{Database, announce};
+use crate::usecases::database::Database;
+use crate::usecases::messages::announce;
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use genome::StrategyFile;

@@ -1,7 +1,7 @@
 //! Options that name candles and costs, and the window they come to. Reads the cache, fetches nothing.
 
 use super::{CliError, Context};
-use crate::daemon::load_symbol;
+use crate::usecases::window::load_symbol;
 use anyhow::Context as _;
 use candles::time::DAY_MS;
 use candles::{CandleSeries, Interval, MarketKind, Symbol, interval};

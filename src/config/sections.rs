@@ -1,6 +1,7 @@
 //! The sections of the daemon itself.
 
 use super::IslandConfig;
+use candles::time::DAY_MS;
 use candles::{Interval, MarketKind, Symbol};
 use serde::{Deserialize, Deserializer, de::IntoDeserializer};
 
@@ -62,6 +63,25 @@ impl DaemonConfig {
     #[must_use]
     pub fn followed_symbols<'a>(&'a self, searched: &'a [Symbol]) -> &'a [Symbol] {
         if self.shadow_symbols.is_empty() { searched } else { &self.shadow_symbols }
+    }
+
+    /// Symbols and candles that are searched on, each set once.
+    #[must_use]
+    pub fn searched(&self) -> Vec<(Vec<Symbol>, Interval)> {
+        let mut feeds = vec![(self.symbols.clone(), self.interval)];
+        for island in &self.islands {
+            let feed = (island.symbols.clone(), island.interval.unwrap_or(self.interval));
+            if !feeds.contains(&feed) {
+                feeds.push(feed);
+            }
+        }
+        feeds
+    }
+
+    /// Candles before a window on which indicators warm up, ms.
+    #[must_use]
+    pub fn warmup_ms(&self) -> i64 {
+        i64::from(self.warmup_days.max(self.shadow_lookback_days)) * DAY_MS
     }
 
     pub(super) fn problem(&self) -> Option<Problem> {

@@ -1,158 +1,189 @@
-//! What every runner works with: built once by the composition root, shared by all.
+//! The parts that use-cases work with, built once from the configuration, and the use-cases made of them.
+//!
+//! Hands to each what it needs; runs none of them.
 
-use crate::config::{DaemonConfig, IslandConfig};
-use anyhow::Context as _;
-use candles::quality::QualityPolicy;
-use candles::time::DAY_MS;
-use candles::{Interval, MarketKind, Symbol};
-use engine::{Costs, Engine, EngineConfig};
+use super::answers::Answers;
+use crate::config::Config;
+use crate::usecases::archive_store::archive_store;
+use crate::usecases::cache_budget::CacheBudget;
+use crate::usecases::candle_source::CandleSource;
+use crate::usecases::deployments::{DeploymentManager, Rules};
+use crate::usecases::operators::OperatorCommands;
+use crate::usecases::paper::PaperRunner;
+use crate::usecases::parts::{Compute, Gates, Process, SearchSetup, SessionParts};
+use crate::usecases::regimes::RegimeWatch;
+use crate::usecases::review::{Kept, REVIEW, ReviewRunner};
+use crate::usecases::revision_watch::RevisionWatch;
+use crate::usecases::schedule::Missed;
+use crate::usecases::session::SessionRunner;
+use crate::usecases::staying::StayingWatch;
+use clock::Clock;
+use engine::Engine;
 use genome::random::Seed;
-use lifecycle::{Gate, StayingConfig, Thresholds};
 use market::download::Downloader;
-use market::{CandleCache, Feed};
+use market::{Binance, CandleCache, Exchange, Feed};
 use notify::Channel;
-use protocol::{Plan, ProtocolConfig};
-use search::SearchConfig;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use store::{Lease, LeaseToken, Store};
+use store::Store;
+use telemetry::metrics;
 use tokio_util::sync::CancellationToken;
 
-/// What an activation did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Did {
-    /// Its work.
-    Work,
-    /// Nothing was due.
-    Nothing,
-    /// Another process holds the lease and does the work.
-    StoodBy,
-    /// It was told to stop; what was finished is stored, the rest will be done again.
-    Stopped,
-}
-
-impl Did {
-    /// The name in logs and in the store.
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::Work => "worked",
-            Self::Nothing => "nothing due",
-            Self::StoodBy => "standing by: another process does this work",
-            Self::Stopped => "stopped",
-        }
-    }
-}
-
 /// The parts.
-#[derive(Clone)]
-pub(super) struct Core {
-    pub(super) settings: DaemonConfig,
-    pub(super) search: SearchConfig,
-    pub(super) protocol: ProtocolConfig,
-    /// Limits of the gates.
-    pub(super) limits: Thresholds,
-    /// Detectors of an edge that has gone.
-    pub(super) staying: StayingConfig,
-    pub(super) costs: Costs,
-    pub(super) initial_capital: f64,
-    pub(super) market: MarketKind,
-    /// Who is told of events.
-    pub(super) channels: Vec<Channel>,
-    pub(super) seed: Seed,
-    pub(super) store: Store,
-    pub(super) cache: CandleCache,
-    pub(super) feed: Arc<Feed>,
-    /// Brings by archives what is missing in bulk.
-    pub(super) downloader: Arc<Downloader>,
-    pub(super) engine: Arc<Engine>,
-    pub(super) engine_config: EngineConfig,
-    pub(super) threads: Arc<rayon::ThreadPool>,
-    /// When candles are good enough to be evidence.
-    pub(super) quality: QualityPolicy,
-    pub(super) gate: Arc<dyn Gate>,
-    pub(super) stop: CancellationToken,
+pub(crate) struct Core {
+    pub(crate) candles: CandleSource,
+    pub(crate) compute: Compute,
+    pub(crate) gates: Gates,
+    pub(crate) search: Arc<SearchSetup>,
+    pub(crate) process: Process,
 }
 
 impl Core {
-    /// The same parts for one island of the search.
-    pub(super) fn for_island(&self, island: &IslandConfig) -> Self {
-        let mut core = self.clone();
-        core.settings.symbols.clone_from(&island.symbols);
-        core.settings.interval = island.interval.unwrap_or(self.settings.interval);
-        core.search = self.search.for_interval(core.settings.interval);
-        core.seed = island.seed.map_or(self.seed, Seed);
-        core
+    /// Builds them.
+    ///
+    /// # Errors
+    /// When the candle cache cannot be opened, or threads or a client for the exchange cannot be had.
+    pub(crate) fn build(
+        config: &Config,
+        data_dir: &Path,
+        store: &Store,
+        stop: CancellationToken,
+    ) -> anyhow::Result<Self> {
+        let cache = CandleCache::open_configured(&data_dir.join("candles"), &config.market)?;
+        let client = Binance::observed(&config.market, Box::new(count_request))?;
+        let exchange: Arc<dyn Exchange> = Arc::new(client.clone());
+        let threads = rayon::ThreadPoolBuilder::new().thread_name(|i| format!("compute-{i}")).build()?;
+        Ok(Self {
+            candles: CandleSource {
+                market: config.daemon.market,
+                feed: Arc::new(Feed::new(Arc::clone(&exchange), cache.clone(), &config.market)),
+                downloader: Arc::new(Downloader::new(client, cache.clone(), &config.market)),
+                cache,
+                quality: config.market.quality,
+                store: store.clone(),
+            },
+            compute: Compute {
+                engine: Arc::new(Engine::new(config.engine.clone())),
+                engine_config: config.engine.clone(),
+                costs: config.costs,
+                initial_capital: config.engine.initial_capital,
+                threads: Arc::new(threads),
+            },
+            gates: Gates {
+                gate: lifecycle::gate(&config.lifecycle)?,
+                limits: config.lifecycle.clone(),
+                staying: config.staying.clone(),
+            },
+            search: Arc::new(SearchSetup {
+                settings: config.daemon.clone(),
+                search: config.search.clone().for_interval(config.daemon.interval),
+                protocol: config.protocol.clone(),
+                seed: Seed(config.daemon.seed),
+            }),
+            process: Process { store: store.clone(), channels: Channel::configured(&config.notify), stop },
+        })
     }
 
-    /// Symbols and candles that are searched on, each set once.
-    pub(super) fn searched(&self) -> Vec<(Vec<Symbol>, Interval)> {
-        let settings = &self.settings;
-        let mut feeds = vec![(settings.symbols.clone(), settings.interval)];
-        for island in &settings.islands {
-            let feed = (island.symbols.clone(), island.interval.unwrap_or(settings.interval));
-            if !feeds.contains(&feed) {
-                feeds.push(feed);
-            }
-        }
-        feeds
-    }
-
-    /// Candles before a window on which indicators warm up, ms.
-    pub(super) fn warmup_ms(&self) -> i64 {
-        i64::from(self.settings.warmup_days.max(self.settings.shadow_lookback_days)) * DAY_MS
-    }
-
-    /// What a session is told.
-    pub(super) fn plan(&self) -> Plan<'_> {
-        let candidates = self.settings.candidates_per_session as usize;
-        Plan { search: &self.search, protocol: &self.protocol, candidates }
-    }
-
-    /// Closed trades that count as recent in live evidence.
-    pub(super) fn recent_trades(&self) -> usize {
-        self.limits.live_recent_trades as usize
-    }
-
-    /// The engine, or one for runs that began with another capital than is configured now.
-    pub(super) fn engine_with(&self, initial_capital: f64) -> Arc<Engine> {
-        if initial_capital.to_bits() == self.initial_capital.to_bits() {
-            return Arc::clone(&self.engine);
-        }
-        Arc::new(Engine::new(EngineConfig { initial_capital, ..self.engine_config.clone() }))
-    }
-
-    /// Makes sure that `lease` is held: keeps it, or tries to take it. False while another process has it.
-    pub(super) async fn hold(&self, lease: &mut Option<Lease>, name: &str) -> anyhow::Result<bool> {
-        if let Some(held) = lease
-            && held.check().await.is_ok()
-        {
-            return Ok(true);
-        }
-        *lease = None;
-        *lease =
-            self.store.try_acquire_lease(name).await.with_context(|| format!("cannot ask for the lease {name:?}"))?;
-        Ok(lease.is_some())
-    }
-
-    /// Waits, but not beyond a stop; whether there was one.
-    pub(super) async fn wait(&self, time: Duration) -> bool {
-        tokio::select! {
-            () = self.stop.cancelled() => true,
-            () = tokio::time::sleep(time) => false,
+    /// What answers clients over HTTP; `shown_settings` are key, value and who set it.
+    pub(crate) fn answers(&self, shown_settings: Vec<(String, serde_json::Value, String)>) -> Answers {
+        Answers {
+            candles: self.candles.clone(),
+            compute: self.compute.clone(),
+            store: self.process.store.clone(),
+            settings: self.search.settings.clone(),
+            shown_settings,
         }
     }
 
-    /// Runs pure computation on the worker threads, off the async ones.
-    pub(super) async fn compute<T: Send + 'static>(
-        self: &Arc<Self>,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> anyhow::Result<T> {
-        let core = Arc::clone(self);
-        tokio::task::spawn_blocking(move || core.threads.install(work)).await.context("a computation panicked")
+    /// A runner of sessions for each island of the search; `main` is its name where the settings name none.
+    pub(crate) fn islands(&self, main: String, missed: Missed) -> Vec<SessionRunner> {
+        let islands = &self.search.settings.islands;
+        if islands.is_empty() {
+            return vec![SessionRunner::new(self.session_parts(Arc::clone(&self.search)), main, missed)];
+        }
+        let runner = |island| {
+            let parts = self.session_parts(Arc::new(self.search.for_island(island)));
+            SessionRunner::new(parts, island.name.clone(), missed)
+        };
+        islands.iter().map(runner).collect()
+    }
+
+    fn session_parts(&self, search: Arc<SearchSetup>) -> SessionParts {
+        SessionParts {
+            candles: self.candles.clone(),
+            compute: self.compute.clone(),
+            gates: self.gates.clone(),
+            search,
+            process: self.process.clone(),
+        }
+    }
+
+    fn staying(&self) -> StayingWatch {
+        let (store, compute) = (self.process.store.clone(), self.compute.clone());
+        StayingWatch::new(store, compute, self.gates.staying.clone(), self.search.seed)
+    }
+
+    /// Paper trading.
+    pub(crate) fn paper(&self) -> PaperRunner {
+        let gates = (self.gates.clone(), self.staying());
+        let settings = self.search.settings.clone();
+        PaperRunner::new(self.candles.clone(), self.compute.clone(), gates, settings, self.process.clone())
+    }
+
+    /// The deployment manager.
+    pub(crate) fn deployments(&self, config: &Config) -> DeploymentManager {
+        let settings = self.search.settings.clone();
+        let review_interval_s = settings.review_interval_s;
+        let (candles, store) = (self.candles.clone(), self.process.store.clone());
+        let regimes = RegimeWatch::new(candles.clone(), self.compute.clone(), store, settings, config.regime.clone());
+        let watches = (self.staying(), regimes);
+        DeploymentManager::new(candles, self.process.clone(), watches, review_interval_s, Rules::of(config))
+    }
+
+    /// The daily review.
+    ///
+    /// # Errors
+    /// When there is no place for what is old.
+    pub(crate) fn review(
+        &self,
+        config: &Config,
+        data_dir: &Path,
+        clock: &Arc<dyn Clock>,
+    ) -> anyhow::Result<ReviewRunner> {
+        let kept = Kept { archive: archive_store(config, data_dir)?, retention: config.store.retention };
+        let batch_size = config.review.batch_size;
+        let batch = (batch_size > 0).then(|| {
+            let parts = self.session_parts(Arc::new(self.search.for_batch(batch_size)));
+            SessionRunner::new(parts, REVIEW.to_owned(), Missed::Skip)
+        });
+        let (candles, process) = (self.candles.clone(), self.process.clone());
+        Ok(ReviewRunner::new(candles, process, config.review.clone(), (batch, kept), Arc::clone(clock)))
+    }
+
+    /// What deals with revised candles.
+    pub(crate) fn revisions(&self) -> RevisionWatch {
+        let settings = self.search.settings.clone();
+        RevisionWatch::new(self.candles.clone(), self.gates.clone(), settings, self.process.clone())
+    }
+
+    /// What keeps the candle cache within its budget.
+    pub(crate) fn cache_budget(&self, budget_bytes: u64) -> CacheBudget {
+        let (candles, store) = (self.candles.clone(), self.process.store.clone());
+        CacheBudget::new(candles, store, self.search.settings.clone(), budget_bytes)
+    }
+
+    /// What obeys operators.
+    pub(crate) fn operators(&self) -> OperatorCommands {
+        let settings = self.search.settings.clone();
+        OperatorCommands::new(self.candles.clone(), self.compute.clone(), settings, self.process.clone())
     }
 }
 
-/// The token of a lease that is held.
-pub(super) fn token(lease: Option<&Lease>) -> anyhow::Result<LeaseToken> {
-    lease.map(Lease::token).context("the lease was lost")
+/// Counts a request to the exchange.
+fn count_request(took: Duration, failed: bool) {
+    metrics::EXCHANGE_REQUEST_SECONDS.record(took);
+    if failed {
+        metrics::EXCHANGE_FAILURES_TOTAL.increment();
+    }
 }

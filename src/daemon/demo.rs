@@ -5,9 +5,9 @@
 //! a slower machine gets less far in it. Says plainly that the market is simulated.
 
 use super::app::{App, Plan};
-use super::schedule::Missed;
-use super::stopper::Stopper;
+use super::runtime::stopper::Stopper;
 use crate::config::Config;
+use crate::usecases::schedule::Missed;
 use anyhow::Context as _;
 use clock::Clock;
 use lifecycle::State;
@@ -24,57 +24,57 @@ use store::{Overview, StoreConfig, TransitionRow};
 
 /// What the demo is asked to do.
 #[derive(Clone, Debug)]
-pub struct DemoOptions {
+pub(crate) struct DemoOptions {
     /// Names the market and every random stream of the search.
-    pub seed: u64,
+    pub(crate) seed: u64,
     /// Ends by itself after this long; until a signal without it.
-    pub duration: Option<Duration>,
+    pub(crate) duration: Option<Duration>,
     /// Wall time of one simulated day.
-    pub day: Duration,
+    pub(crate) day: Duration,
     /// Settings as they may be shown: key, value, who set it.
-    pub settings: Vec<(String, serde_json::Value, String)>,
+    pub(crate) settings: Vec<(String, serde_json::Value, String)>,
 }
 
 /// What the demo did.
 #[derive(Clone, Debug, Serialize)]
-pub struct DemoSummary {
+pub(crate) struct DemoSummary {
     /// Always true: nothing here says anything about a real market.
-    pub simulated: bool,
+    pub(crate) simulated: bool,
     /// Names the story.
-    pub seed: u64,
+    pub(crate) seed: u64,
     /// How many strategies ever reached each state.
-    pub reached: BTreeMap<State, u64>,
+    pub(crate) reached: BTreeMap<State, u64>,
     /// How many are in each state at the end.
-    pub strategies: BTreeMap<State, u64>,
+    pub(crate) strategies: BTreeMap<State, u64>,
     /// Generations bred.
-    pub generations: u64,
+    pub(crate) generations: u64,
     /// Strategies backtested by the search.
-    pub evaluations: u64,
+    pub(crate) evaluations: u64,
     /// Moves from state to state.
-    pub transitions: u64,
+    pub(crate) transitions: u64,
     /// The same by kind.
-    pub transitions_by_kind: BTreeMap<String, u64>,
+    pub(crate) transitions_by_kind: BTreeMap<String, u64>,
     /// Days that went by in the simulated market.
-    pub simulated_days: f64,
+    pub(crate) simulated_days: f64,
     /// How long it ran.
-    pub seconds: f64,
+    pub(crate) seconds: f64,
 }
 
 /// What the terminal shows of a demo under way.
 #[derive(Clone, Debug)]
-pub struct DemoStatus {
+pub(crate) struct DemoStatus {
     /// Days since the demo's market time began.
-    pub simulated_days: f64,
+    pub(crate) simulated_days: f64,
     /// Wall time since the demo began.
-    pub elapsed: Duration,
+    pub(crate) elapsed: Duration,
     /// Everything in numbers.
-    pub overview: Overview,
+    pub(crate) overview: Overview,
     /// Transitions since the last status, oldest first.
-    pub news: Vec<TransitionRow>,
+    pub(crate) news: Vec<TransitionRow>,
 }
 
 /// Whoever shows what happens.
-pub trait DemoView: Send {
+pub(crate) trait DemoView: Send {
     /// Something that takes a while is being prepared.
     fn say(&mut self, line: &str);
     /// Everything runs; HTTP answers at `http`, and at `service`, where clients of the service look for it.
@@ -97,7 +97,7 @@ const REVIEW_INTERVAL_S: u64 = 6 * 3_600;
 ///
 /// # Errors
 /// When Postgres or the simulated exchange cannot be started, or the HTTP port is taken.
-pub async fn demo(
+pub(crate) async fn demo(
     mut config: Config,
     data_dir: &Path,
     clock: &Arc<dyn Clock>,

@@ -7,7 +7,7 @@ use genome::{Strategy, random::Seed};
 use lifecycle::{Check, Decision, Transition, Verdict};
 use market::CandleCache;
 use serde_json::json;
-use sg_ai::daemon::replay::{Recipe, RunConfig};
+use sg_ai::usecases::replay::{Recipe, RunConfig};
 use std::sync::Arc;
 use store::{
     CandidateRecord, Judgement, LeaseToken, NewPaperRun, NewSession, NewStrategy, PaperPass, Store, TransitionRecord,

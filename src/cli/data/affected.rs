@@ -4,9 +4,10 @@
 use super::super::{CliError, Context, output};
 use super::snapshot::{named, refused};
 use super::{cache, minute};
-use crate::daemon::Database;
-use crate::daemon::rescore::{Outcomes, Rescorer};
-use crate::daemon::revisions::{Affected, Change, affected, changes, record};
+use crate::usecases::affected::{Affected, affected};
+use crate::usecases::database::Database;
+use crate::usecases::rescore::{Outcomes, Rescorer};
+use crate::usecases::revisions::{Change, changes, record};
 use anyhow::{Context as _, anyhow};
 use candles::stored::Part;
 use clap::Args;
@@ -154,14 +155,13 @@ async fn look(args: &AffectedArgs, ctx: &Context, cache: &CandleCache, store: &S
     let config = ctx.config();
     let open = record(store, &report.changes).await?;
     let gate = lifecycle::gate(&config.lifecycle).map_err(CliError::usage)?;
-    let days = i64::from(config.daemon.warmup_days.max(config.daemon.shadow_lookback_days));
     let rescorer = Rescorer {
         cache,
         store,
         gate: gate.as_ref(),
         channels: &Channel::configured(&config.notify),
         recent_trades: config.lifecycle.live_recent_trades as usize,
-        warmup_ms: days * 86_400_000,
+        warmup_ms: config.daemon.warmup_ms(),
         quality: config.market.quality,
     };
     let outcomes =

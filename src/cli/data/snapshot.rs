@@ -2,7 +2,8 @@
 
 use super::super::{CliError, Context, output};
 use super::{cache, minute};
-use crate::daemon::{Database, budget};
+use crate::usecases::cache_budget;
+use crate::usecases::database::Database;
 use anyhow::Context as _;
 use candles::stored::CandleRange;
 use clap::Args;
@@ -138,7 +139,7 @@ pub(super) async fn within(
     if cache.size_bytes().await.context("candle cache")? > budget_bytes {
         let config = ctx.config();
         let opened = Database::open(config).await?;
-        let found = budget::in_use(cache, &opened.store, config.daemon.market, &config.daemon).await;
+        let found = cache_budget::in_use(cache, &opened.store, config.daemon.market, &config.daemon).await;
         opened.close().await;
         in_use = found?;
     }

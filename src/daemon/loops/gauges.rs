@@ -1,0 +1,37 @@
+//! The loop that measures what the process needs beside its work: room on the disk, the engine's cache. Mends nothing.
+
+use crate::daemon::runtime::supervisor::Activation;
+use async_trait::async_trait;
+use engine::Engine;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use telemetry::metrics;
+use tokio_util::sync::CancellationToken;
+
+/// Measures disk and cache.
+pub(crate) struct Gauges {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) data_dir: PathBuf,
+}
+
+#[async_trait]
+impl Activation for Gauges {
+    fn name(&self) -> &'static str {
+        "gauges"
+    }
+    fn period(&self) -> Duration {
+        Duration::from_secs(5)
+    }
+    async fn run(&mut self, _: &CancellationToken) -> anyhow::Result<()> {
+        let disk = nix::sys::statvfs::statvfs(&self.data_dir)?;
+        let unit = disk.fragment_size() as f64;
+        metrics::DISK_FREE_BYTES.set(Some("data"), disk.blocks_available() as f64 * unit);
+        metrics::DISK_SIZE_BYTES.set(Some("data"), disk.blocks() as f64 * unit);
+        let cache = self.engine.cache_use();
+        metrics::CACHE_BYTES.set(None, cache.bytes as f64);
+        metrics::CACHE_HITS_TOTAL.set(cache.hits);
+        metrics::CACHE_MISSES_TOTAL.set(cache.misses);
+        Ok(())
+    }
+}

@@ -1,0 +1,30 @@
+//! What the program does, one use-case a file: below the command line and below the daemon, and called by both.
+//!
+//! Asks the pure rooms and stores what they say. Knows neither the loops and the supervisor that call it nor the command
+//! line, and reads no configuration file.
+
+pub(crate) mod affected;
+pub(crate) mod archive_store;
+pub(crate) mod cache_budget;
+pub(crate) mod candle_source;
+pub(crate) mod database;
+pub(crate) mod dead_letters;
+pub(crate) mod deployments;
+mod judge;
+pub(crate) mod messages;
+pub(crate) mod operators;
+pub(crate) mod paper;
+pub(crate) mod parts;
+mod placebo;
+pub(crate) mod proof;
+pub(crate) mod regimes;
+pub mod replay;
+pub(crate) mod replay_session;
+pub(crate) mod rescore;
+pub(crate) mod review;
+pub(crate) mod revision_watch;
+pub(crate) mod revisions;
+pub(crate) mod schedule;
+pub(crate) mod session;
+pub(crate) mod staying;
+pub(crate) mod window;

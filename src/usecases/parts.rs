@@ -1,0 +1,181 @@
+//! What use-cases work with, by who needs what: each is handed the parts that it needs. Built once by whoever wires
+//! everything together; decides nothing.
+
+use super::candle_source::CandleSource;
+use crate::config::{DaemonConfig, IslandConfig};
+use anyhow::Context as _;
+use engine::{Costs, Engine, EngineConfig};
+use genome::random::Seed;
+use lifecycle::{Gate, StayingConfig, Thresholds};
+use notify::Channel;
+use protocol::{Plan, ProtocolConfig};
+use search::SearchConfig;
+use std::sync::Arc;
+use std::time::Duration;
+use store::{Lease, LeaseToken, Store};
+use tokio_util::sync::CancellationToken;
+
+/// What an activation did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Did {
+    /// Its work.
+    Work,
+    /// Nothing was due.
+    Nothing,
+    /// Another process holds the lease and does the work.
+    StoodBy,
+    /// It was told to stop; what was finished is stored, the rest will be done again.
+    Stopped,
+}
+
+impl Did {
+    /// The name in logs and in the store.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Work => "worked",
+            Self::Nothing => "nothing due",
+            Self::StoodBy => "standing by: another process does this work",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+/// What computes: the engine, what trading costs it, and the threads that it runs on.
+#[derive(Clone)]
+pub(crate) struct Compute {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) engine_config: EngineConfig,
+    pub(crate) costs: Costs,
+    pub(crate) initial_capital: f64,
+    pub(crate) threads: Arc<rayon::ThreadPool>,
+}
+
+impl Compute {
+    /// The engine, or one for runs that began with another capital than is configured now.
+    pub(crate) fn engine_with(&self, initial_capital: f64) -> Arc<Engine> {
+        if initial_capital.to_bits() == self.initial_capital.to_bits() {
+            return Arc::clone(&self.engine);
+        }
+        Arc::new(Engine::new(EngineConfig { initial_capital, ..self.engine_config.clone() }))
+    }
+
+    /// Runs pure computation on the worker threads, off the async ones.
+    pub(crate) async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> anyhow::Result<T> {
+        let threads = Arc::clone(&self.threads);
+        tokio::task::spawn_blocking(move || threads.install(work)).await.context("a computation panicked")
+    }
+}
+
+/// What decides on moves from state to state.
+#[derive(Clone)]
+pub(crate) struct Gates {
+    pub(crate) gate: Arc<dyn Gate>,
+    /// Limits of the gates.
+    pub(crate) limits: Thresholds,
+    /// Detectors of an edge that has gone.
+    pub(crate) staying: StayingConfig,
+}
+
+impl Gates {
+    /// Closed trades that count as recent in live evidence.
+    pub(crate) fn recent_trades(&self) -> usize {
+        self.limits.live_recent_trades as usize
+    }
+}
+
+/// What is searched, where, and from which seed.
+#[derive(Clone)]
+pub(crate) struct SearchSetup {
+    pub(crate) settings: DaemonConfig,
+    pub(crate) search: SearchConfig,
+    pub(crate) protocol: ProtocolConfig,
+    pub(crate) seed: Seed,
+}
+
+impl SearchSetup {
+    /// The same for one island of the search.
+    pub(crate) fn for_island(&self, island: &IslandConfig) -> Self {
+        let mut of_island = self.clone();
+        of_island.settings.symbols.clone_from(&island.symbols);
+        of_island.settings.interval = island.interval.unwrap_or(self.settings.interval);
+        of_island.search = self.search.for_interval(of_island.settings.interval);
+        of_island.seed = island.seed.map_or(self.seed, Seed);
+        of_island
+    }
+
+    /// The same for one generation of a batch, due whenever there are newer candles.
+    pub(crate) fn for_batch(&self, batch_size: u32) -> Self {
+        let mut batch = self.clone();
+        batch.settings.generation_interval_s = 1;
+        batch.search = SearchConfig { population_size: batch_size as usize, generations: 1, ..batch.search };
+        batch
+    }
+
+    /// What a session is told.
+    pub(crate) fn plan(&self) -> Plan<'_> {
+        let candidates = self.settings.candidates_per_session as usize;
+        Plan { search: &self.search, protocol: &self.protocol, candidates }
+    }
+}
+
+/// What ties work to this process: where it is stored, who is told, and when it ends.
+#[derive(Clone)]
+pub(crate) struct Process {
+    pub(crate) store: Store,
+    /// Who is told of events.
+    pub(crate) channels: Vec<Channel>,
+    pub(crate) stop: CancellationToken,
+}
+
+impl Process {
+    /// Waits, but not beyond a stop; whether there was one.
+    pub(crate) async fn wait(&self, time: Duration) -> bool {
+        tokio::select! {
+            () = self.stop.cancelled() => true,
+            () = tokio::time::sleep(time) => false,
+        }
+    }
+}
+
+/// What a search session takes. It walks the whole way from candles to decisions.
+#[derive(Clone)]
+pub(crate) struct SessionParts {
+    pub(crate) candles: CandleSource,
+    pub(crate) compute: Compute,
+    pub(crate) gates: Gates,
+    pub(crate) search: Arc<SearchSetup>,
+    pub(crate) process: Process,
+}
+
+/// Work that one process does at a time, by the name of its lease.
+pub(crate) struct Turn {
+    store: Store,
+    name: String,
+    lease: Option<Lease>,
+}
+
+impl Turn {
+    /// Nobody's yet.
+    pub(crate) fn new(store: &Store, name: impl Into<String>) -> Self {
+        Self { store: store.clone(), name: name.into(), lease: None }
+    }
+
+    /// Makes sure that the lease is held: keeps it, or tries to take it. False while another process has it.
+    pub(crate) async fn hold(&mut self) -> anyhow::Result<bool> {
+        if let Some(held) = &mut self.lease
+            && held.check().await.is_ok()
+        {
+            return Ok(true);
+        }
+        self.lease = None;
+        let name = &self.name;
+        self.lease =
+            self.store.try_acquire_lease(name).await.with_context(|| format!("cannot ask for the lease {name:?}"))?;
+        Ok(self.lease.is_some())
+    }
+
+    /// The token of the lease that is held.
+    pub(crate) fn token(&self) -> anyhow::Result<LeaseToken> {
+        self.lease.as_ref().map(Lease::token).context("the lease was lost")
+    }
+}

@@ -1,0 +1,156 @@
+//! The placebo island: sessions on null markets made of the real candles, through the same code and the same gates.
+//!
+//! What gets through there is luck by construction. Its figures stand beside the real ones; when the two cannot be
+//! told apart, promotions freeze (the gate sees the comparison) and whoever is told of events is told.
+
+use super::parts::{Did, Process, SessionParts};
+use super::window::{Loaded, WindowSpec};
+use candles::time::DAY_MS;
+use evidence::placebo::PlaceboComparison;
+use notify::{Notice, Trouble};
+use protocol::{self, Days, Numbers, TrialError, TrialPlan, null_window};
+use serde_json::json;
+use store::{LeaseToken, NewSession, PlaceboRecord, ProtocolSessionRow, Session};
+
+/// Real sessions beside placebo sessions, as of a market time; `None` while there is no placebo session.
+pub(crate) fn comparison(sessions: &[ProtocolSessionRow], at_ms: i64) -> Option<PlaceboComparison> {
+    let known = || sessions.iter().filter(|s| s.at_market_ms <= at_ms);
+    let count =
+        |placebo, passed: bool| known().filter(|s| s.placebo == placebo && (!passed || s.entered > 0)).count() as u64;
+    let (real, placebo) = (count(false, false), count(true, false));
+    (placebo > 0).then(|| PlaceboComparison::of(real, count(false, true), placebo, count(true, true)))
+}
+
+/// Runs the session that the placebo island owes after the island's last one.
+///
+/// # Errors
+/// Whatever failed; calling again does it from its beginning, with the same result.
+pub(crate) async fn run_if_due(parts: &SessionParts, token: &LeaseToken, island: &str) -> anyhow::Result<Did> {
+    let every = u64::from(parts.search.protocol.placebo_every_sessions);
+    let store = &parts.process.store;
+    let Some(last) = store.last_finished_session(island).await? else { return Ok(Did::Nothing) };
+    if every == 0 || !last.spec.number.is_multiple_of(every) {
+        return Ok(Did::Nothing);
+    }
+    let Some((numbers, false)) = store.session_numbers(last.id).await? else { return Ok(Did::Nothing) };
+    let numbers = Numbers { session: numbers.session, selected: numbers.selected, promotions: numbers.promotions };
+    let Some(record) = run(parts, &last, numbers).await? else { return Ok(Did::Stopped) };
+    store.record_placebo(token, &record).await?;
+    tracing::info!(
+        session = last.spec.number,
+        island,
+        p_value = record.p_value,
+        entered = record.entered,
+        promoted = record.promoted,
+        "placebo session finished"
+    );
+    tell_if_frozen(&parts.process, record.at_market_ms).await?;
+    Ok(Did::Work)
+}
+
+/// A session on the null market of the last session's candles, shifted back by a shadow period where there are candles
+/// for it; `None` when it was stopped.
+async fn run(parts: &SessionParts, last: &Session, numbers: Numbers) -> anyhow::Result<Option<PlaceboRecord>> {
+    let spec = &last.spec;
+    let shadow_days = parts.gates.limits.shadow_max_days.ceil() as u32;
+    let (loaded, shadow_days) = load(parts, spec, shadow_days).await?;
+    let to_days = |ms: i64| u32::try_from(ms / DAY_MS).unwrap_or(0);
+    let days = Days {
+        search: to_days(spec.holdout_from_ms - spec.window_from_ms),
+        holdout: to_days(spec.window_to_ms - spec.holdout_from_ms),
+        shadow: shadow_days,
+        live: 0,
+    };
+    let split_ms = spec.holdout_from_ms - i64::from(shadow_days) * DAY_MS;
+    let seed = spec.seed.child("placebo", 0);
+    let SessionParts { compute, gates, search, process, .. } = parts.clone();
+    let tried = parts
+        .compute
+        .run(move || {
+            let plan = TrialPlan {
+                session: search.plan(),
+                costs: &compute.costs,
+                gate: &*gates.gate,
+                staying: &gates.staying,
+                limits: &gates.limits,
+                numbers,
+                days,
+                review_ms: DAY_MS,
+            };
+            // Drawn by the time of each candle: every range of it is part of one null market.
+            let cut = |from_ms, to_ms| null_window(&loaded.window(from_ms, to_ms)?, seed, 0);
+            let stop = || process.stop.is_cancelled();
+            protocol::trial(&plan, &compute.engine, &cut, split_ms, seed, Vec::new(), &stop)
+        })
+        .await?;
+    let trial = match tried {
+        Err(TrialError::Stopped) => return Ok(None),
+        tried => tried?,
+    };
+    let selected = trial.searched.p_value <= parts.gates.limits.max_p_value;
+    Ok(Some(PlaceboRecord {
+        session_id: last.id,
+        island: spec.island.clone(),
+        at_market_ms: spec.window_to_ms,
+        numbers: store::SessionNumbers {
+            session: numbers.session,
+            selected: numbers.selected,
+            promotions: numbers.promotions,
+        },
+        p_value: trial.searched.p_value,
+        null_searches: trial.searched.null_searches.into(),
+        as_good: trial.searched.as_good.into(),
+        candidates: trial.candidates.into(),
+        entered: trial.entered.into(),
+        promoted: trial.promoted.into(),
+        detail: json!({
+            "selected": selected,
+            "days": days,
+            "evaluations": trial.evaluations,
+            "null_evaluations": trial.null_evaluations,
+            "best_holdout_log_e": trial.best_holdout_log_e,
+            "best_total_log_e": trial.best_total_log_e,
+            "live_after_days": trial.live_after_days,
+        }),
+    }))
+}
+
+/// The session's candles, with a shadow period more before them where the exchange has them.
+async fn load(parts: &SessionParts, spec: &NewSession, shadow_days: u32) -> anyhow::Result<(Loaded, u32)> {
+    let window = |extra_days: u32| WindowSpec {
+        market: spec.market,
+        symbols: spec.symbols.clone(),
+        interval: spec.timeframe,
+        warmup_from_ms: spec.window_from_ms - parts.search.settings.warmup_ms() - i64::from(extra_days) * DAY_MS,
+        to_ms: spec.window_to_ms,
+    };
+    let longer = window(shadow_days);
+    // Without the exchange it goes on with what is cached.
+    let refreshed = parts.candles.refresh(spec.market, &spec.symbols, spec.timeframe, longer.warmup_from_ms).await;
+    if let Err(error) = refreshed {
+        tracing::debug!(error = format!("{error:#}"), "candles of the placebo island");
+    }
+    let loaded = Loaded::read(&parts.candles.cache, longer).await?;
+    if loaded.reaches_back_to(spec.window_from_ms - i64::from(shadow_days) * DAY_MS) {
+        return Ok((loaded, shadow_days));
+    }
+    Ok((Loaded::read(&parts.candles.cache, window(0)).await?, 0))
+}
+
+/// Tells whoever is told of events that promotions are frozen; once a day of market time.
+async fn tell_if_frozen(process: &Process, at_ms: i64) -> anyhow::Result<()> {
+    let sessions = process.store.protocol_sessions(10_000).await?;
+    let Some(c) = comparison(&sessions, at_ms).filter(|c| c.frozen) else { return Ok(()) };
+    let error = format!(
+        "promotions are frozen: {} of {} sessions on the real market and {} of {} on null markets got through to \
+         shadow, which cannot be told apart",
+        c.real_passed, c.real_sessions, c.placebo_passed, c.placebo_sessions
+    );
+    tracing::warn!("{error}");
+    let trouble = Trouble { step: "promotions".to_owned(), error, failures: 1, at_ms };
+    let key = format!("promotions_frozen:{}", at_ms.div_euclid(DAY_MS));
+    for event in Notice::SystemError(trouble).events(&key, &process.channels) {
+        process.store.enqueue_event(&event).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,271 @@
+//! Stored backtests and paper runs, computed again from cached candles: for reports, and as proof of what is stored.
+//!
+//! Fetches nothing and stores nothing.
+
+use super::window::{Loaded, WindowSpec};
+use anyhow::Context as _;
+use candles::{Interval, MarketKind, Symbol};
+use engine::{Costs, DailyEquity, Engine, EngineConfig, Outcome, Performance, Wanted};
+use genome::Strategy;
+use lifecycle::State;
+use market::CandleCache;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use store::{BacktestRow, StatSource, StrategyDetail};
+use uuid::Uuid;
+
+/// How a backtest or paper run was set up; stored with it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunConfig {
+    /// Which market.
+    pub market: MarketKind,
+    /// Symbols, in order.
+    pub symbols: Vec<Symbol>,
+    /// Interval of the candles.
+    pub interval: Interval,
+    /// What trading cost.
+    pub costs: Costs,
+    /// Capital at the start, quote units.
+    pub initial_capital: f64,
+    /// Version of the program that computed it.
+    pub code_version: String,
+}
+
+/// Everything but strategy and window that makes a result the same to the bit.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Recipe {
+    /// How it was set up.
+    #[serde(flatten)]
+    pub config: RunConfig,
+    /// First candle that indicators warmed up on, UTC ms.
+    pub warmup_from_ms: i64,
+    /// End of the candles that the stored data version names, UTC ms; the window's end where nothing is said.
+    #[serde(default)]
+    pub data_to_ms: Option<i64>,
+}
+
+/// A backtest or paper run as it is stored.
+#[derive(Clone, Debug)]
+pub(crate) struct StoredRun {
+    /// What it was measured on.
+    pub(crate) source: StatSource,
+    /// Id of the paper run, if it is one.
+    pub(crate) paper_run: Option<Uuid>,
+    /// First candle traded, UTC ms.
+    pub(crate) from_ms: i64,
+    /// End, exclusive, UTC ms.
+    pub(crate) to_ms: i64,
+    /// How to compute it again, or why nobody can.
+    pub(crate) recipe: Result<Recipe, String>,
+    /// What was stored; `None` for a paper run before its first pass.
+    pub(crate) performance: Option<Performance>,
+    /// Names the candles it was computed from, where that was stored.
+    pub(crate) data_version: Option<String>,
+    /// Equity as it was stored: of paper runs only.
+    pub(crate) daily_equity: Option<Vec<DailyEquity>>,
+}
+
+/// Backtest, hold-out and paper runs of a strategy, in order of their windows.
+#[must_use]
+pub(crate) fn stored_runs(detail: &StrategyDetail, backtests: &[BacktestRow]) -> Vec<StoredRun> {
+    let tests = detail.stats.iter().filter(|s| matches!(s.source, StatSource::Backtest | StatSource::Holdout));
+    let tests = tests.map(|stat| {
+        let same = |row: &&BacktestRow| {
+            let source = row.backtest_id.as_deref().and_then(|id| id.rsplit(':').next());
+            source == Some(stat.source.name())
+                && row.period_start.map(|t| t.timestamp_millis()) == Some(stat.window_from_ms)
+        };
+        let row = backtests.iter().rev().find(same);
+        let recipe = match row {
+            None => Err("no settings are stored with it".to_owned()),
+            Some(row) => {
+                Recipe::deserialize(&row.parameters).map_err(|e| format!("its stored settings do not do: {e}"))
+            }
+        };
+        StoredRun {
+            source: stat.source,
+            paper_run: None,
+            from_ms: stat.window_from_ms,
+            to_ms: stat.window_to_ms,
+            recipe,
+            performance: Some(stat.performance.clone()),
+            data_version: stat.data_version.clone(),
+            daily_equity: None,
+        }
+    });
+    let paper = detail.paper_runs.iter().map(|run| {
+        let source = if run.phase == State::Live { StatSource::Live } else { StatSource::Shadow };
+        let config = RunConfig::deserialize(&run.config).map_err(|e| format!("its stored settings do not do: {e}"));
+        let stat = detail
+            .stats
+            .iter()
+            .find(|s| (s.source, s.window_from_ms, s.window_to_ms) == (source, run.from_ms, run.to_ms));
+        StoredRun {
+            source,
+            paper_run: Some(run.id),
+            from_ms: run.from_ms,
+            to_ms: run.to_ms,
+            recipe: config.map(|config| Recipe { config, warmup_from_ms: run.warmup_from_ms, data_to_ms: None }),
+            performance: run.performance.clone(),
+            data_version: stat.and_then(|s| s.data_version.clone()),
+            daily_equity: Some(run.daily_equity.clone()),
+        }
+    });
+    let mut runs: Vec<StoredRun> = tests.chain(paper).collect();
+    runs.sort_by_key(|run| (run.from_ms, run.to_ms));
+    runs
+}
+
+/// A result computed again.
+#[derive(Clone, Debug)]
+pub(crate) struct Replayed {
+    /// With its ledger.
+    pub(crate) outcome: Outcome,
+    /// Names the candles that were there.
+    pub(crate) data_version: String,
+}
+
+/// Computes a strategy's result on the candles that open in `[from_ms, to_ms)` once more.
+///
+/// # Errors
+/// When the candles are not cached, or the strategy cannot be evaluated.
+pub(crate) async fn replay(
+    cache: &CandleCache,
+    strategy: &Strategy,
+    recipe: &Recipe,
+    (from_ms, to_ms): (i64, i64),
+) -> anyhow::Result<Replayed> {
+    let config = &recipe.config;
+    let data_to_ms = recipe.data_to_ms.unwrap_or(to_ms).max(to_ms);
+    let spec = WindowSpec {
+        market: config.market,
+        symbols: config.symbols.clone(),
+        interval: config.interval,
+        warmup_from_ms: recipe.warmup_from_ms,
+        to_ms: data_to_ms,
+    };
+    let loaded = Loaded::read(cache, spec).await?;
+    let missing = || {
+        let names: Vec<&str> = config.symbols.iter().map(Symbol::as_str).collect();
+        format!("the cache in {} lacks {} candles of {}", cache.dir().display(), config.interval, names.join(", "))
+    };
+    let window = loaded.window(from_ms, to_ms).with_context(missing)?;
+    let whole = loaded.window(from_ms, data_to_ms).with_context(missing)?;
+    let engine = Engine::new(EngineConfig { initial_capital: config.initial_capital, ..EngineConfig::default() });
+    let (costs, strategy) = (config.costs, strategy.clone());
+    let computed = tokio::task::spawn_blocking(move || {
+        let wanted = Wanted { ledger: true, ..Wanted::default() };
+        (engine.evaluate(&[strategy], &window, &costs, wanted).pop(), whole.data_version())
+    });
+    let (outcome, data_version) = computed.await.context("the computation broke off")?;
+    Ok(Replayed { outcome: outcome.context("the engine gave no result")??, data_version })
+}
+
+/// What comparing a stored result with its replay came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Verdict {
+    /// Candles and figures are the same to the bit.
+    Identical,
+    /// Something is not the same.
+    Differs,
+    /// It could not be computed again.
+    Impossible,
+    /// There is nothing to compare yet.
+    Nothing,
+}
+
+/// One figure that is not what was stored.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct Difference {
+    /// Its name, or `data_version`.
+    pub(crate) what: String,
+    /// What the store has.
+    pub(crate) stored: Value,
+    /// What came out now.
+    pub(crate) recomputed: Value,
+}
+
+/// A stored result held against its replay.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct Comparison {
+    /// What it was measured on.
+    pub(crate) source: StatSource,
+    /// First candle traded, UTC ms.
+    pub(crate) from_ms: i64,
+    /// End, exclusive, UTC ms.
+    pub(crate) to_ms: i64,
+    /// What it came to.
+    pub(crate) verdict: Verdict,
+    /// What is not the same.
+    pub(crate) differences: Vec<Difference>,
+    /// Why, in words; `None` when nothing differs.
+    pub(crate) why: Option<String>,
+}
+
+/// Computes a stored run again and says whether it is the same to the bit, or what differs and why.
+pub(crate) async fn compare(cache: &CandleCache, strategy: &Strategy, run: &StoredRun) -> Comparison {
+    let of = |verdict, differences, why: Option<String>| Comparison {
+        source: run.source,
+        from_ms: run.from_ms,
+        to_ms: run.to_ms,
+        verdict,
+        differences,
+        why,
+    };
+    let Some(stored) = &run.performance else {
+        return of(Verdict::Nothing, Vec::new(), Some("it has not had its first pass".to_owned()));
+    };
+    let recipe = match &run.recipe {
+        Ok(recipe) => recipe,
+        Err(why) => return of(Verdict::Impossible, Vec::new(), Some(why.clone())),
+    };
+    let now = match replay(cache, strategy, recipe, (run.from_ms, run.to_ms)).await {
+        Ok(now) => now,
+        Err(error) => return of(Verdict::Impossible, Vec::new(), Some(format!("{error:#}"))),
+    };
+    let differences = differences(run, stored, &now);
+    if differences.is_empty() {
+        return of(Verdict::Identical, differences, None);
+    }
+    let (then, this) = (&recipe.config.code_version, crate::CODE_VERSION);
+    let why = if differences.iter().any(|d| d.what == "data_version") {
+        "the cached candles are not those that it was computed from".to_owned()
+    } else if then != this {
+        let same_number = then.split('+').next() == this.split('+').next();
+        let built = if same_number { ", built from other sources" } else { "" };
+        format!("version {then} computed it, and this is version {this}{built}")
+    } else if run.data_version.is_none() {
+        "which candles it was computed from is not stored: they may have changed since".to_owned()
+    } else {
+        format!("same candles, same sources ({this}): one of the two results is wrong, which is a bug")
+    };
+    of(Verdict::Differs, differences, Some(why))
+}
+
+fn differences(run: &StoredRun, stored: &Performance, now: &Replayed) -> Vec<Difference> {
+    let mut found = Vec::new();
+    let mut hold = |what: &str, stored: Value, recomputed: Value| {
+        if stored != recomputed {
+            found.push(Difference { what: what.to_owned(), stored, recomputed });
+        }
+    };
+    if let Some(version) = &run.data_version {
+        hold("data_version", version.clone().into(), now.data_version.clone().into());
+    }
+    if let (Value::Object(stored), Value::Object(recomputed)) = (as_json(stored), as_json(&now.outcome.performance)) {
+        for (what, value) in stored {
+            let other = recomputed.get(&what).cloned().unwrap_or_default();
+            hold(&what, value, other);
+        }
+    }
+    if let (Some(stored), Some(ledger)) = (&run.daily_equity, &now.outcome.ledger) {
+        hold("daily_equity", as_json(stored), as_json(&ledger.daily_equity));
+    }
+    found
+}
+
+/// As it is stored: what the store keeps of a number is what its JSON form keeps.
+fn as_json(value: &impl Serialize) -> Value {
+    serde_json::to_value(value).unwrap_or_default()
+}

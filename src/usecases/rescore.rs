@@ -1,0 +1,254 @@
+//! Results that rested on revised candles, computed again, and the gate asked anew with the new figures.
+//!
+//! Figures, the gate's answer and the cause are stored in one transaction a strategy. Finds nothing itself: it is told
+//! what is affected.
+
+use super::affected::{Affected, AffectedStrategy};
+use super::messages::announce;
+use super::replay::{Recipe, RunConfig, StoredRun, replay};
+use super::window::{Loaded, WindowSpec};
+use anyhow::Context as _;
+use candles::DataVerdict;
+use candles::quality::QualityPolicy;
+use candles::stored::Part;
+use engine::{ExitReason, Outcome};
+use genome::Strategy;
+use lifecycle::{Gate, GateEvidence, ShadowEvidence, State, Verdict};
+use market::CandleCache;
+use notify::Channel;
+use serde::Serialize;
+use store::{
+    ActivePaperRun, LeaseToken, NewPaperRun, PaperPass, Rescore, Rescored, RevisionRow, StatSource, Store,
+    StrategyDetail, TransitionRecord,
+};
+use uuid::Uuid;
+
+/// What scoring again needs.
+pub(crate) struct Rescorer<'a> {
+    /// The candles.
+    pub(crate) cache: &'a CandleCache,
+    /// Where results are.
+    pub(crate) store: &'a Store,
+    /// Who decides.
+    pub(crate) gate: &'a dyn Gate,
+    /// Who is told of moves.
+    pub(crate) channels: &'a [Channel],
+    /// Closed trades that count as recent in live evidence.
+    pub(crate) recent_trades: usize,
+    /// Candles before a window on which indicators warm up, ms.
+    pub(crate) warmup_ms: i64,
+    /// When candles are good enough to be evidence.
+    pub(crate) quality: QualityPolicy,
+}
+
+/// What became of one strategy.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Outcomes {
+    /// In the store.
+    pub(crate) id: Uuid,
+    /// For people.
+    pub(crate) name: String,
+    /// Results computed again.
+    pub(crate) rescored: u64,
+    /// Those that could not be, and why.
+    pub(crate) failed: Vec<String>,
+    /// What the gate said, where it was asked.
+    pub(crate) decision: Option<String>,
+    /// The state after.
+    pub(crate) state: State,
+}
+
+impl Rescorer<'_> {
+    /// Computes what is affected again and lets the gate decide on it, strategy by strategy.
+    ///
+    /// # Errors
+    /// When the store does not answer. A result that cannot be computed is part of the answer instead.
+    pub(crate) async fn rescore(
+        &self,
+        lease: &LeaseToken,
+        revisions: &[RevisionRow],
+        affected: &Affected,
+    ) -> anyhow::Result<Vec<Outcomes>> {
+        let ids: Vec<i64> = revisions.iter().map(|r| r.id).collect();
+        let cause = cause(revisions);
+        let active = self.store.paper_runs(&[State::Shadow, State::Live]).await?;
+        let mut all = Vec::new();
+        for strategy in &affected.strategies {
+            let run = active.iter().find(|run| run.strategy.id == strategy.id);
+            all.push(self.strategy(lease, &ids, &cause, strategy, run).await?);
+        }
+        Ok(all)
+    }
+
+    async fn strategy(
+        &self,
+        lease: &LeaseToken,
+        ids: &[i64],
+        cause: &str,
+        affected: &AffectedStrategy,
+        active: Option<&ActivePaperRun>,
+    ) -> anyhow::Result<Outcomes> {
+        let genome = serde_json::from_value::<Strategy>(affected.detail.strategy.genome.clone());
+        let genome = genome.with_context(|| format!("the stored genome of strategy {} does not read", affected.id))?;
+        let mut rescore = Rescore {
+            strategy_id: affected.id,
+            revision_ids: ids.to_vec(),
+            cause: cause.to_owned(),
+            results: Vec::new(),
+            pass: None,
+            decision: None,
+            transition: None,
+        };
+        let (mut failed, mut paper) = (Vec::new(), None);
+        for affected in &affected.runs {
+            let run = &affected.run;
+            let recipe = run.recipe.as_ref().map_err(|why| anyhow::anyhow!("{why}"))?;
+            let again = replay(self.cache, &genome, recipe, (run.from_ms, run.to_ms)).await;
+            let (new, version) = match again {
+                Ok(again) => {
+                    let performance = again.outcome.performance.clone();
+                    let is_open = active.is_some_and(|a| Some(a.run.id) == run.paper_run);
+                    if is_open {
+                        rescore.pass = Some(pass(run, &again.outcome, &again.data_version)?);
+                        paper = Some(again.outcome);
+                    }
+                    (Some(performance), Some(again.data_version))
+                }
+                Err(error) => {
+                    failed.push(format!("{} from {}: {error:#}", run.source.name(), run.from_ms));
+                    (None, None)
+                }
+            };
+            let is_test = matches!(run.source, StatSource::Backtest | StatSource::Holdout);
+            rescore.results.push(Rescored {
+                source: run.source,
+                from_ms: run.from_ms,
+                to_ms: run.to_ms,
+                old_data_version: run.data_version.clone(),
+                new_data_version: version,
+                old: run.performance.clone(),
+                new,
+                parameters: is_test.then(|| serde_json::to_value(recipe)).transpose()?,
+            });
+        }
+        let mut state = affected.state;
+        if let Some(active) = active {
+            let outcome = match paper {
+                Some(outcome) => Some(outcome),
+                None => self.paper_again(&genome, active).await,
+            };
+            if let Some(outcome) = outcome {
+                let verdict = self.judge(active).await?;
+                if verdict.fit {
+                    state = self.decide(&mut rescore, &affected.detail, active, &outcome)?;
+                } else {
+                    rescore.decision = Some(format!("the gate was not asked: {}", verdict.reason));
+                }
+            }
+        }
+        self.store.record_rescore(lease, &rescore).await?;
+        let rescored = rescore.results.iter().filter(|r| r.new.is_some()).count() as u64;
+        tracing::warn!(strategy = affected.name, rescored, decision = rescore.decision, "scored again: {cause}");
+        Ok(Outcomes {
+            id: affected.id,
+            name: affected.name.clone(),
+            rescored,
+            failed,
+            decision: rescore.decision,
+            state,
+        })
+    }
+
+    /// An open paper run that is not affected itself, for evidence beside the results that are.
+    async fn paper_again(&self, genome: &Strategy, active: &ActivePaperRun) -> Option<Outcome> {
+        let config = serde_json::from_value(active.run.config.clone()).ok()?;
+        let recipe = Recipe { config, warmup_from_ms: active.run.warmup_from_ms, data_to_ms: None };
+        let again = replay(self.cache, genome, &recipe, (active.run.from_ms, active.run.to_ms)).await;
+        again.ok().map(|again| again.outcome)
+    }
+
+    /// Whether the candles of an open paper run may be evidence as they are now; kept with their version.
+    async fn judge(&self, active: &ActivePaperRun) -> anyhow::Result<DataVerdict> {
+        let config: RunConfig = serde_json::from_value(active.run.config.clone())
+            .context("the stored settings of a paper run do not read")?;
+        let (from_ms, to_ms) = (active.run.from_ms, active.run.to_ms);
+        let RunConfig { market, symbols, interval, .. } = config;
+        let spec = WindowSpec { market, symbols, interval, warmup_from_ms: active.run.warmup_from_ms, to_ms };
+        let loaded = Loaded::read(self.cache, spec).await?;
+        let verdict = loaded.fit_for_evidence(from_ms, to_ms, &self.quality);
+        if let Ok(window) = loaded.window(from_ms, to_ms) {
+            self.store.record_data_verdict(&window.data_version(), &verdict).await?;
+        }
+        Ok(verdict)
+    }
+
+    /// Asks the gate with the new figures; the state after.
+    fn decide(
+        &self,
+        rescore: &mut Rescore,
+        detail: &StrategyDetail,
+        active: &ActivePaperRun,
+        outcome: &Outcome,
+    ) -> anyhow::Result<State> {
+        let state = active.run.phase;
+        let figures = |source: StatSource| {
+            let new = rescore.results.iter().rev().find(|r| r.source == source).and_then(|r| r.new.clone());
+            new.or_else(|| detail.stats.iter().rev().find(|s| s.source == source).map(|s| s.performance.clone()))
+        };
+        let at_ms = active.run.to_ms;
+        let paper = ShadowEvidence::of(outcome, active.run.from_ms, at_ms, self.recent_trades);
+        let is_live = state == State::Live;
+        // What a gate asks for beyond these stays unknown here, and it holds for want of it.
+        #[allow(clippy::needless_update)]
+        let evidence = GateEvidence {
+            backtest: figures(StatSource::Backtest),
+            holdout: figures(StatSource::Holdout),
+            shadow: (!is_live).then(|| paper.clone()),
+            live: is_live.then_some(paper),
+            demotions: active.demotions,
+            ..GateEvidence::default()
+        };
+        let decision = self.gate.decide(state, &evidence);
+        rescore.decision = Some(decision.summary.clone());
+        let Verdict::Move(transition) = decision.verdict else { return Ok(state) };
+        let evidence = serde_json::to_value(&evidence)?;
+        let (id, policy) = (rescore.strategy_id, self.gate.name());
+        let made = TransitionRecord::from_decision(id, policy, decision, evidence, "data revision", at_ms);
+        let mut record = made.context("a decision to move makes a record")?;
+        record.summary = format!("{} (scored again: {})", record.summary, rescore.cause);
+        if matches!(transition.to(), State::Shadow | State::Live) {
+            let config = active.run.config.clone();
+            record.run = Some(NewPaperRun { warmup_from_ms: at_ms - self.warmup_ms, config });
+        }
+        announce(self.channels, &mut record, &detail.strategy.name, &detail.strategy.canonical);
+        rescore.transition = Some(record);
+        Ok(transition.to())
+    }
+}
+
+/// Revisions in one sentence.
+fn cause(revisions: &[RevisionRow]) -> String {
+    let each: Vec<String> = revisions
+        .iter()
+        .map(|r| {
+            let what = if r.part == Part::Funding { "payments" } else { "candles" };
+            format!("{} {what} of {} {} {} {}", r.candles, r.market, r.symbol, r.part, r.month)
+        })
+        .collect();
+    format!("the exchange revised {}", each.join(", "))
+}
+
+fn pass(run: &StoredRun, outcome: &Outcome, data_version: &str) -> anyhow::Result<PaperPass> {
+    let ledger = outcome.ledger.clone().unwrap_or_default();
+    let (open, trades) = ledger.trades.into_iter().partition::<Vec<_>, _>(|t| t.exit_reason == ExitReason::EndOfWindow);
+    Ok(PaperPass {
+        run_id: run.paper_run.context("a paper run has an id")?,
+        to_ms: run.to_ms,
+        data_version: Some(data_version.to_owned()),
+        performance: outcome.performance.clone(),
+        closed_trades: u32::try_from(trades.len()).unwrap_or(u32::MAX),
+        open_positions: serde_json::to_value(open)?,
+        trades,
+        daily_equity: ledger.daily_equity,
+    })
+}

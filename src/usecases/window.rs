@@ -1,0 +1,139 @@
+//! Windows of closed cached candles. Fetches nothing, and never decides what to do with them.
+
+use anyhow::Context as _;
+use candles::quality::QualityPolicy;
+use candles::{
+    CandleSeries, DataVerdict, FundingRate, Interval, Judged, MarketKind, Symbol, fit_for_evidence, interval,
+};
+use engine::{SymbolWindow, Window, WindowError};
+use market::CandleCache;
+use market::cache::CacheError;
+use protocol::Split;
+use std::sync::Arc;
+
+/// Which candles a window is made of.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct WindowSpec {
+    pub(crate) market: MarketKind,
+    pub(crate) symbols: Vec<Symbol>,
+    pub(crate) interval: Interval,
+    /// First candle loaded; indicators warm up from here.
+    pub(crate) warmup_from_ms: i64,
+    /// End, exclusive.
+    pub(crate) to_ms: i64,
+}
+
+/// Candles loaded once, from which windows of several ranges are cut.
+#[derive(Clone, Debug)]
+pub(crate) struct Loaded {
+    spec: WindowSpec,
+    symbols: Vec<LoadedSymbol>,
+}
+
+/// What the cache holds of one symbol in a stretch of time.
+#[derive(Clone, Debug)]
+pub(crate) struct LoadedSymbol {
+    /// Which symbol.
+    pub(crate) symbol: Symbol,
+    /// Its candles that close in time.
+    pub(crate) candles: CandleSeries,
+    /// Finer candles, where some are stored: they decide the order of stop and target inside a candle.
+    pub(crate) finer: Option<CandleSeries>,
+    /// Funding payments in time order; none on spot.
+    pub(crate) funding: Vec<FundingRate>,
+}
+
+/// Loads what the cache holds of a symbol: candles that open from `from_ms` on and close before `to_ms`.
+///
+/// # Errors
+/// When the cache cannot be read.
+pub(crate) async fn load_symbol(
+    cache: &CandleCache,
+    market: MarketKind,
+    symbol: &Symbol,
+    candles: Interval,
+    (from_ms, to_ms): (i64, i64),
+) -> Result<LoadedSymbol, CacheError> {
+    let load = async |interval| {
+        Ok::<_, CacheError>(whole_until(cache.load(market, symbol, interval, from_ms, to_ms).await?, to_ms))
+    };
+    let stored = cache.stored_intervals(market, symbol).await?;
+    let finer = match stored.into_iter().find(|&finer| finer < candles) {
+        Some(finer) => Some(load(finer).await?).filter(|candles| !candles.is_empty()),
+        None => None,
+    };
+    let funding = match market {
+        MarketKind::Um => cache.load_funding(symbol, from_ms, to_ms).await?,
+        MarketKind::Spot => Vec::new(),
+    };
+    Ok(LoadedSymbol { symbol: symbol.clone(), candles: load(candles).await?, finer, funding })
+}
+
+/// The candles that close before `to_ms`.
+fn whole_until(candles: CandleSeries, to_ms: i64) -> CandleSeries {
+    match candles.last_close_time_ms() {
+        Some(close_ms) if close_ms >= to_ms => {
+            candles.slice(i64::MIN, interval::open_time_ms(candles.interval(), to_ms))
+        }
+        _ => candles,
+    }
+}
+
+impl Loaded {
+    /// Reads the spec's candles from the cache.
+    ///
+    /// # Errors
+    /// When the cache cannot be read or a symbol has no candle there at all.
+    pub(crate) async fn read(cache: &CandleCache, spec: WindowSpec) -> anyhow::Result<Self> {
+        let mut symbols = Vec::with_capacity(spec.symbols.len());
+        for symbol in &spec.symbols {
+            let span = (spec.warmup_from_ms, spec.to_ms);
+            let loaded = load_symbol(cache, spec.market, symbol, spec.interval, span).await;
+            symbols.push(
+                loaded.with_context(|| format!("cannot load {} {symbol} {} candles", spec.market, spec.interval))?,
+            );
+        }
+        Ok(Self { spec, symbols })
+    }
+
+    /// Close time of the newest candle that all symbols have, UTC ms; `None` where one has none.
+    pub(crate) fn newest_close_ms(&self) -> Option<i64> {
+        self.symbols.iter().map(|s| s.candles.last_close_time_ms()).min().flatten()
+    }
+
+    /// The window of candles that open in `[from_ms, to_ms)`, with everything before as warm-up.
+    ///
+    /// # Errors
+    /// When a symbol has no candle in that range.
+    pub(crate) fn window(&self, from_ms: i64, to_ms: i64) -> Result<Window, WindowError> {
+        let first_ms = self.spec.warmup_from_ms;
+        let cut = |s: &LoadedSymbol| SymbolWindow {
+            market: self.spec.market,
+            symbol: s.symbol.clone(),
+            candles: Arc::new(s.candles.slice(first_ms, to_ms)),
+            finer: s.finer.as_ref().map(|finer| Arc::new(finer.slice(first_ms, to_ms))).filter(|f| !f.is_empty()),
+            funding: s.funding.iter().copied().filter(|f| f.time_ms < to_ms).collect(),
+        };
+        Window::new(from_ms, to_ms, self.symbols.iter().map(cut).collect())
+    }
+
+    /// The candles of a session in two: what its search may look at, and what it may not.
+    ///
+    /// # Errors
+    /// When a symbol has no candle in either.
+    pub(crate) fn split(&self, from_ms: i64, split_ms: i64, to_ms: i64) -> Result<Split, WindowError> {
+        Split::cut(|from, to| self.window(from, to), from_ms, split_ms, to_ms)
+    }
+
+    /// Whether every symbol has candles from `from_ms` on.
+    pub(crate) fn reaches_back_to(&self, from_ms: i64) -> bool {
+        self.symbols.iter().all(|s| s.candles.open_times_ms().first().is_some_and(|first| *first <= from_ms))
+    }
+
+    /// Whether the candles of `[from_ms, to_ms)` may count as evidence, and why not. Warm-up is not judged.
+    pub(crate) fn fit_for_evidence(&self, from_ms: i64, to_ms: i64, policy: &QualityPolicy) -> DataVerdict {
+        let judged =
+            self.symbols.iter().map(|s| Judged { symbol: &s.symbol, candles: &s.candles, finer: s.finer.as_ref() });
+        fit_for_evidence(self.spec.market, self.spec.interval, (from_ms, to_ms), judged, policy)
+    }
+}
