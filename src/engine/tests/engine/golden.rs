@@ -1,7 +1,7 @@
-//! One whole strategy against trades worked out by `src/engine/tests/golden/cross_with_trend.py`, which shares no code with
-//! the engine.
+//! One whole strategy against trades worked out by `tests/golden/cross_with_trend.py`, which shares no code with the
+//! engine.
 
-use crate::support::{candle, compare, indicator, number, percent, price, read_zip, shared, symbol_window, window};
+use crate::support::{Walk, candle, compare, indicator, number, percent, price, random_walk, symbol_window, window};
 use candles::CandleSeries;
 use engine::{Costs, Engine, EngineConfig, Slippage, Wanted};
 use genome::{
@@ -9,7 +9,6 @@ use genome::{
     Distance, Filters, IndicatorKind, Operand, PriceField, RiskPlan, Rule, Series, SideRules, Size, Strategy,
     Timeframe,
 };
-use std::path::PathBuf;
 
 fn strategy() -> Strategy {
     let ema = |n: f64| indicator(IndicatorKind::Ema, &[n]);
@@ -37,9 +36,8 @@ fn strategy() -> Strategy {
     }
 }
 
-fn golden(name: &str) -> Vec<csv::StringRecord> {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
-    csv::Reader::from_path(path).unwrap().records().map(Result::unwrap).collect()
+fn rows(text: &str) -> Vec<csv::StringRecord> {
+    csv::Reader::from_reader(text.as_bytes()).records().map(Result::unwrap).collect()
 }
 
 fn check(candles: CandleSeries, trades: &str) {
@@ -49,7 +47,7 @@ fn check(candles: CandleSeries, trades: &str) {
     let wanted = Wanted { ledger: true, ..Wanted::default() };
     let outcome = engine.evaluate(&[strategy()], &w, &costs, wanted).remove(0).unwrap();
     let ours = outcome.ledger.unwrap().trades;
-    let expected = golden(trades);
+    let expected = rows(trades);
     assert_eq!(ours.len(), expected.len());
     for (k, (t, row)) in ours.iter().zip(&expected).enumerate() {
         let word = |value: serde_json::Value| value.as_str().unwrap().to_owned();
@@ -67,21 +65,18 @@ fn check(candles: CandleSeries, trades: &str) {
 #[test]
 fn small_candle_set() {
     let mut series = CandleSeries::new(Timeframe::M15);
-    for row in golden("small_candles.csv") {
+    for row in rows(include_str!("../golden/small_candles.csv")) {
         let v = |i: usize| row[i].parse::<f64>().unwrap();
         series.push(&candle(Timeframe::M15, row[0].parse().unwrap(), [v(1), v(2), v(3), v(4)], 1.0)).unwrap();
     }
-    check(series, "small_trades.csv");
+    // The walk that is made here is the one that was made there.
+    assert_eq!(series, random_walk(1_200, &Walk { seed: 7, price: 100.0, step: 0.003, wild: false }));
+    check(series, include_str!("../golden/small_trades.csv"));
 }
 
+/// 91 days at the price of Bitcoin, with leaps between candles; every reason to leave but a liquidation.
 #[test]
-fn a_quarter_of_bitcoin() {
-    let Some(folder) = shared("market/spot/15m/BTCUSDT") else { return };
-    let mut series = CandleSeries::new(Timeframe::M15);
-    for month in ["04", "05", "06"] {
-        for candle in read_zip(&folder.join(format!("BTCUSDT-15m-2024-{month}.zip")), Timeframe::M15).candles() {
-            series.push(&candle).unwrap();
-        }
-    }
-    check(series, "btc_trades.csv");
+fn a_quarter_of_a_year() {
+    let walk = Walk { seed: 16, price: 65_000.0, step: 0.002, wild: true };
+    check(random_walk(8_736, &walk), include_str!("../golden/quarter_trades.csv"));
 }

@@ -9,6 +9,6 @@ mod indicators;
 mod look_ahead;
 mod performance;
 mod plain;
-mod real;
 mod reference;
+mod simulated_market;
 mod support;

@@ -1,13 +1,11 @@
-//! Formulas against values computed elsewhere.
+//! Formulas against values computed elsewhere (`tests/vectors/README.md`).
 
-use crate::support::shared;
 use engine::performance::{
     cagr, max_drawdown, mean, profit_factor, sharpe_ratio, sortino_ratio, t_statistic, win_rate,
 };
 
-fn vector(name: &str) -> Option<serde_json::Value> {
-    let text = std::fs::read_to_string(shared(&format!("vectors/01_perf/{name}.json"))?).unwrap();
-    Some(serde_json::from_str(&text).unwrap())
+fn vector(text: &str) -> serde_json::Value {
+    serde_json::from_str(text).unwrap()
 }
 
 fn close_to(vector: &serde_json::Value, name: &str, value: Option<f64>) {
@@ -18,7 +16,7 @@ fn close_to(vector: &serde_json::Value, name: &str, value: Option<f64>) {
 
 #[test]
 fn daily_ratios() {
-    let Some(v) = vector("daily_returns") else { return };
+    let v = vector(include_str!("../vectors/01_perf/daily_returns.json"));
     let returns: Vec<f64> = serde_json::from_value(v["inputs"]["returns"].clone()).unwrap();
     let mut equity = 1.0;
     let curve: Vec<f64> = returns
@@ -39,7 +37,7 @@ fn daily_ratios() {
 
 #[test]
 fn trade_ratios() {
-    let Some(v) = vector("trades") else { return };
+    let v = vector(include_str!("../vectors/01_perf/trades.json"));
     let profits: Vec<f64> = serde_json::from_value(v["inputs"]["R"].clone()).unwrap();
     close_to(&v, "profit_factor", profit_factor(&profits));
     close_to(&v, "win_rate", win_rate(&profits));

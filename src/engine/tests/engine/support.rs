@@ -1,4 +1,4 @@
-//! Candles, strategies and files for the engine's tests.
+//! Candles and strategies for the engine's tests.
 
 use candles::{Candle, CandleSeries, Interval, MarketKind, interval};
 use engine::{SymbolWindow, Window};
@@ -6,35 +6,51 @@ use genome::{
     Comparison, Condition, Distance, Indicator, IndicatorKind, Number, Operand, PriceField, Rule, Series, SideRules,
     Source, Strategy, Timeframe,
 };
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 /// 2024-04-01T00:00:00Z.
 pub(crate) const START_MS: i64 = 1_711_929_600_000;
 
-/// A file beside the project, where it exists; says that the test is skipped where it does not.
-pub(crate) fn shared(path: &str) -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared").join(path);
-    if !path.exists() {
-        println!("skipped: {} does not exist", path.display());
-        return None;
-    }
-    Some(path)
+/// What makes a [`random_walk`].
+pub(crate) struct Walk {
+    pub(crate) seed: u64,
+    pub(crate) price: f64,
+    /// How far the steps within a candle lead, as a fraction.
+    pub(crate) step: f64,
+    /// Calm and hectic candles, and opens that leap.
+    pub(crate) wild: bool,
 }
 
-/// The candles of a dump file's zip.
-pub(crate) fn read_zip(path: &Path, interval: Interval) -> CandleSeries {
-    let mut archive = zip::ZipArchive::new(std::fs::File::open(path).unwrap()).unwrap();
-    let file = archive.by_index(0).unwrap();
-    let mut series = CandleSeries::new(interval);
-    for row in csv::ReaderBuilder::new().has_headers(false).from_reader(file).records() {
-        let row = row.unwrap();
-        let Ok(time) = row[0].parse::<i64>() else { continue };
-        let open_time_ms = if time > 100_000_000_000_000 { time / 1000 } else { time };
-        let number = |i: usize| row[i].parse::<f64>().unwrap();
-        series.push(&candle(interval, open_time_ms, [number(1), number(2), number(3), number(4)], number(5))).unwrap();
+/// Neighbouring 15-minute candles from [`START_MS`] on, prices on cents: to the bit those of
+/// `tests/golden/cross_with_trend.py`.
+pub(crate) fn random_walk(n: usize, walk: &Walk) -> CandleSeries {
+    let mut state = walk.seed;
+    let mut uniform = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 11) as f64 / (1_u64 << 53) as f64
+    };
+    let mut series = CandleSeries::new(Interval::M15);
+    let (mut price, mut time_ms) = (walk.price, START_MS);
+    for _ in 0..n {
+        let mut swing = walk.step;
+        let mut path = vec![price];
+        if walk.wild {
+            let u = uniform();
+            swing = walk.step * (0.3 + 3.0 * u * u * u);
+            if uniform() < 0.2 {
+                path = vec![price * (1.0 + 4.0 * swing * (uniform() - 0.5))];
+            }
+        }
+        for i in 0..8 {
+            path.push(path[i] * (1.0 + swing * (uniform() + uniform() + uniform() - 1.5)));
+        }
+        let path = path.into_iter().map(|p| format!("{p:.2}").parse::<f64>().unwrap());
+        let path: Vec<f64> = path.collect();
+        price = path[8];
+        let high = path.iter().copied().fold(0.0, f64::max);
+        let low = path.iter().copied().fold(f64::INFINITY, f64::min);
+        series.push(&candle(Interval::M15, time_ms, [path[0], high, low, price], 1.0)).unwrap();
+        time_ms = interval::next_open_time_ms(Interval::M15, time_ms);
     }
     series
 }

@@ -5,22 +5,21 @@
     short  in: ema(12) crosses below ema(26) and close < ema(20)@1h      out: rsi(14) < 30
     stop 1.2 %, target 3 x atr(14) at the signal, break-even after 1 %, out after 48 candles
 
-usage: python3 cross_with_trend.py small | btc
-  small  writes small_candles.csv (a seeded random walk) and small_trades.csv
-  btc    reads the Binance dumps of BTCUSDT, 2024-04 to 2024-06, in ../../../shared/market, writes btc_trades.csv
+usage: python3 cross_with_trend.py small | quarter
+  small    writes small_candles.csv (a seeded random walk) and small_trades.csv
+  quarter  walks 91 days at the price of Bitcoin, with calm and hectic candles, writes quarter_trades.csv
 """
 import csv
-import io
 import os
 import sys
-import zipfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 QUARTER, HOUR = 900_000, 3_600_000
 
 
-def random_walk(n):
-    state, price, rows = 7, 100.0, []
+def random_walk(n, seed=7, price=100.0, step=0.003, wild=False):
+    """open time, open, high, low, close on cents; a wild walk has calm and hectic candles, and opens that leap"""
+    state, rows = seed, []
 
     def uniform():
         nonlocal state
@@ -28,21 +27,17 @@ def random_walk(n):
         return (state >> 11) / 2**53
 
     for k in range(n):
-        path = [price]
+        swing, path = step, [price]
+        if wild:
+            u = uniform()
+            swing = step * (0.3 + 3 * u * u * u)
+            if uniform() < 0.2:
+                path = [price * (1 + 4 * swing * (uniform() - 0.5))]
         for _ in range(8):
-            path.append(path[-1] * (1 + 0.003 * (uniform() + uniform() + uniform() - 1.5)))
+            path.append(path[-1] * (1 + swing * (uniform() + uniform() + uniform() - 1.5)))
         path = [round(p, 2) for p in path]
         rows.append((1_711_929_600_000 + k * QUARTER, path[0], max(path), min(path), path[-1]))
         price = path[-1]
-    return rows
-
-
-def dumps():
-    folder, rows = os.path.join(HERE, "../../../shared/market/spot/15m/BTCUSDT"), []
-    for month in ("04", "05", "06"):
-        with zipfile.ZipFile(f"{folder}/BTCUSDT-15m-2024-{month}.zip") as z:
-            for r in csv.reader(io.TextIOWrapper(z.open(z.namelist()[0]))):
-                rows.append((int(r[0]), *map(float, r[1:5])))
     return rows
 
 
@@ -62,7 +57,7 @@ def wilder(x, n, start):
 
 
 def main(which):
-    rows = random_walk(1200) if which == "small" else dumps()
+    rows = random_walk(1200) if which == "small" else random_walk(8736, 16, 65_000.0, 0.002, True)
     t, o, h, l, c = (list(col) for col in zip(*rows))
     n = len(t)
     fast, slow = ema(c, 12), ema(c, 26)
@@ -143,4 +138,5 @@ def main(which):
     print(len(trades), "trades,", cash)
 
 
-main(sys.argv[1])
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,37 +1,23 @@
 //! Dump archives damaged in many ways: each is found, by the import or by the check, and named.
-//!
-//! On a month of real candles where they lie beside the checkout, else on made ones.
 
-// Tests that miss real candles say so.
-#![allow(clippy::print_stdout)]
-
-use crate::support::{APRIL_MS, csv_of, put, run, symbol, zip_of};
+use crate::support::{APRIL_MS, csv_of, put, symbol, zip_of};
 use candles::quality::{FindingKind, QualityPolicy};
+use candles::time::DAY_MS;
 use candles::{Interval, MarketKind};
+use genome::random::Seed;
 use market::CandleCache;
 use market::dumps::{ImportOptions, find_archives, import};
 use market::verify::verify;
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use simulated::{MarketSpec, SimulatedMarket};
+use std::path::PathBuf;
 
 const NAME: &str = "BTCUSDT-15m-2024-04.zip";
 
-/// Rows of a sound month.
+/// Rows of a sound month, with volatility and tails as markets have them.
 fn sound() -> Vec<Vec<String>> {
-    let real = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/market/spot/15m/BTCUSDT").join(NAME);
-    let csv = match std::fs::File::open(&real) {
-        Ok(file) => {
-            let mut csv = String::new();
-            let mut archive = zip::ZipArchive::new(file).unwrap();
-            archive.by_index(0).unwrap().read_to_string(&mut csv).unwrap();
-            csv
-        }
-        Err(_) => {
-            println!("no real candles at {}: damaging made ones", real.display());
-            csv_of(&run(Interval::M15, APRIL_MS, 2_880, 1), 1)
-        }
-    };
-    csv.lines().map(|line| line.split(',').map(str::to_owned).collect()).collect()
+    let market = SimulatedMarket::new(MarketSpec::noise(Seed(4), APRIL_MS, &[symbol("BTCUSDT")])).unwrap();
+    let month = market.candles(&symbol("BTCUSDT"), Interval::M15, APRIL_MS, APRIL_MS + 30 * DAY_MS).unwrap();
+    csv_of(&month, 1).lines().map(|line| line.split(',').map(str::to_owned).collect()).collect()
 }
 
 fn archive(rows: &[Vec<String>]) -> Vec<u8> {

@@ -1,5 +1,5 @@
 //! Indicator columns against TA-Lib, a second library, their plain definitions, and the promise that no value looks
-//! ahead. Higher timeframes and resampling, too. Needs no file but its own; others are used where they exist.
+//! ahead. Higher timeframes and resampling, too.
 
 mod candles;
 mod definitions;

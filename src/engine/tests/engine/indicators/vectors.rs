@@ -1,20 +1,12 @@
-//! Against TA-Lib 0.8 and the regime vectors, where the shared vectors lie beside the project.
+//! Against TA-Lib 0.8, and volatility against a plain program (`tests/vectors/README.md`).
 
 use super::candles::{START_MS, indicator, series};
 use candles::{Candle, CandleSeries, Interval};
 use engine::indicator::compute;
 use genome::IndicatorKind as Kind;
-use std::path::Path;
 
-fn vectors(path: &str) -> Option<serde_json::Value> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/vectors").join(path);
-    match std::fs::read_to_string(&path) {
-        Ok(text) => Some(serde_json::from_str(&text).unwrap()),
-        Err(_) => {
-            eprintln!("skipped: {} is not there", path.display());
-            None
-        }
-    }
+fn vectors(text: &str) -> serde_json::Value {
+    serde_json::from_str(text).unwrap()
 }
 
 fn numbers(value: &serde_json::Value) -> Vec<Option<f64>> {
@@ -57,7 +49,7 @@ fn assert_equal(name: &str, got: &engine::indicator::Column, expected: &[Option<
 
 #[test]
 fn ta_lib_agrees() {
-    let Some(vectors) = vectors("10_talib/ohlcv_300.json") else { return };
+    let vectors = vectors(include_str!("../../vectors/10_talib/ohlcv_300.json"));
     let column = |name: &str| numbers(&vectors["inputs"][name]).into_iter().flatten().collect::<Vec<f64>>();
     let [open, high, low, close, volume] = ["open", "high", "low", "close", "volume"].map(column);
     let candles = candles_of((0..open.len()).map(|i| [open[i], high[i], low[i], close[i], volume[i]]));
@@ -108,7 +100,7 @@ fn ta_lib_agrees() {
 
 #[test]
 fn volatility_and_its_percentile_agree() {
-    let Some(vectors) = vectors("16_wfe_regime/regime.json") else { return };
+    let vectors = vectors(include_str!("../../vectors/16_wfe_regime/regime.json"));
     let returns: Vec<f64> = numbers(&vectors["inputs"]["r"]).into_iter().flatten().collect();
     let mut close = 100.0;
     let first = [close; 5];
