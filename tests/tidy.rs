@@ -4,6 +4,11 @@
 // Helpers outside test functions may fail a test.
 #![allow(clippy::unwrap_used)]
 
+#[path = "tidy/deployment.rs"]
+mod deployment;
+#[path = "tidy/links.rs"]
+mod links;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,

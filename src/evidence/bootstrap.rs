@@ -124,7 +124,7 @@ mod tests {
     fn the_recursion_agrees_with_the_reference() {
         let v = read(include_str!("vectors/06_block_bootstrap/stationary_replay.json"));
         let (input, output) = (&v["inputs"], &v["outputs"]);
-        let n = numbers(&input["x"]).len();
+        let n = indices(&serde_json::json!([input["n"]]))[0];
         let uniforms = rows(&input["u"]);
         for (path, uniforms) in uniforms.iter().enumerate() {
             let mut draws = uniforms.iter().copied().zip(indices(&input["s"][path]));

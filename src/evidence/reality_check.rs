@@ -182,6 +182,7 @@ fn omega(column: &[f64], mean: f64, block_length: f64) -> Option<f64> {
 mod tests {
     use super::*;
     use crate::vectors::{assert_all_close, assert_close, indices, number, read, rows};
+    use serde_json::Value;
 
     #[test]
     fn agrees_with_the_reference() {
@@ -189,7 +190,10 @@ mod tests {
         let (input, output) = (&v["inputs"], &v["outputs"]);
         let by_time = rows(&input["X"]);
         let columns: Vec<Vec<f64>> = (0..8).map(|j| by_time.iter().map(|row| row[j]).collect()).collect();
-        let resamples: Vec<Vec<usize>> = input["indices"].as_array().unwrap().iter().map(indices).collect();
+        // A resample is a row of blocks, each a start and a length, and wraps around.
+        let wrapped = |block: &[usize]| (block[0]..block[0] + block[1]).map(|i| i % by_time.len()).collect::<Vec<_>>();
+        let unrolled = |row: &Value| row.as_array().unwrap().iter().flat_map(|b| wrapped(&indices(b))).collect();
+        let resamples: Vec<Vec<usize>> = input["blocks"].as_array().unwrap().iter().map(unrolled).collect();
         let found = Resampled::new(&columns, &resamples, number(&input["block"])).unwrap();
         assert_all_close(&found.means, &output["mean"]);
         assert_all_close(&found.omegas, &output["omega"]);

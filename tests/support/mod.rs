@@ -9,7 +9,6 @@
 
 pub(crate) mod chain;
 pub(crate) mod s3;
-pub(crate) mod story;
 
 use secrecy::SecretString;
 use std::{
@@ -118,6 +117,20 @@ pub(crate) async fn server_with(place: impl Fn(&Path) -> PathBuf, settings: &[(S
             Err(error) => panic!("{error}"),
         }
     }
+}
+
+/// A folder for one server, that the server's user can enter.
+pub(crate) async fn server_folder(name: &str) -> PathBuf {
+    // Started and stopped once: finds programs or installs them, and a place that can be entered.
+    let place = std::sync::Mutex::new(PathBuf::new());
+    let server = server(|scratch| {
+        let data_dir = scratch.with_extension(name);
+        place.lock().unwrap().clone_from(&data_dir);
+        data_dir
+    })
+    .await;
+    server.stop().await;
+    place.into_inner().unwrap()
 }
 
 /// A folder for this process's servers. Those of processes that have ended are removed.

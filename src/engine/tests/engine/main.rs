@@ -1,0 +1,14 @@
+//! The backtest, through its public entry: what fills when, at what price, and what comes of it; and indicators.
+// Helpers outside test functions may fail a test, and say how much was tried.
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
+mod agreement;
+mod execution;
+mod golden;
+mod indicators;
+mod look_ahead;
+mod performance;
+mod plain;
+mod reference;
+mod simulated_market;
+mod support;

@@ -1,0 +1,221 @@
+//! Dump archives: names, checksums, both time units, and what is wrong with some.
+
+use crate::support::{APRIL_MS, QUARTER_MS, csv_of, put, run, symbol, zip_of};
+use candles::{CandleSeries, Interval, MarketKind};
+use market::cache::CandleCache;
+use market::dumps::{DumpError, DumpName, ImportOptions, ImportReport, find_archives, import, read_archive, read_csv};
+use proptest::prelude::*;
+use std::path::Path;
+
+const NAME: &str = "BTCUSDT-15m-2024-04.zip";
+
+fn name() -> DumpName {
+    DumpName::parse(NAME).unwrap()
+}
+
+fn month() -> CandleSeries {
+    run(Interval::M15, APRIL_MS, 2_880, 1)
+}
+
+async fn import_tree(root: &Path, cache: &CandleCache, market: Option<MarketKind>) -> ImportReport {
+    let archives = find_archives(root).unwrap();
+    let mut heard = 0;
+    let report = import(cache, &archives, ImportOptions { market, now_ms: APRIL_MS }, |_| heard += 1).await.unwrap();
+    assert_eq!(heard, report.files.len());
+    report
+}
+
+#[test]
+fn names_say_symbol_interval_and_range() {
+    let month = DumpName::parse("1000PEPEUSDT-1mo-2024-12.zip").unwrap();
+    assert_eq!((month.symbol.as_str(), month.interval, month.daily), ("1000PEPEUSDT", Interval::Mo1, false));
+    let day = DumpName::parse("BTCUSDT_240329-1m-2024-02-29.zip").unwrap();
+    assert_eq!(day.range_ms(), (1_709_164_800_000, 1_709_251_200_000));
+    assert_eq!(day.file_name(), "BTCUSDT_240329-1m-2024-02-29.zip");
+    for other in [
+        "BTCUSDT-15m-2024-13.zip",
+        "BTCUSDT-15m-2023-02-29.zip",
+        "BTCUSDT-15x-2024-01.zip",
+        "BTCUSDT-15m.zip",
+        "BTCUSDT-aggTrades-2024-01.zip",
+        "BTCUSDT-15m-2024-04.zip.CHECKSUM",
+        "-15m-2024-04.zip",
+        "BTCUSDT-15m-+024-04.zip",
+    ] {
+        assert_eq!(DumpName::parse(other), None, "{other}");
+    }
+}
+
+#[test]
+fn both_units_with_and_without_header_give_the_same_candles() {
+    let header = "open_time,open,high,low,close,volume,close_time,quote_volume,count,taker_buy_volume,x,ignore\n";
+    for ticks in [1, 1_000] {
+        for header in ["", header, &format!("\u{feff}{header}")] {
+            let csv = format!("{header}{}", csv_of(&month(), ticks));
+            let rows = read_archive(&zip_of(csv.as_bytes()), &name()).unwrap();
+            assert_eq!((rows.series, rows.rows, rows.refused_count), (month(), 2_880, 0));
+        }
+    }
+}
+
+#[test]
+fn bad_rows_are_refused_by_line_and_the_rest_is_kept() {
+    let mut lines: Vec<String> = csv_of(&month(), 1).lines().map(str::to_owned).collect();
+    lines[9] = lines[9].replacen(',', ",x", 1);
+    lines[19] = lines[18].clone();
+    lines[29] = lines[29].replacen(&(APRIL_MS + 29 * QUARTER_MS).to_string(), "1711955700", 1);
+    lines[39] = "\"never closed, 1,2".to_owned();
+    lines[49].push_str(",1,2");
+    let rows = read_csv(lines.join("\n").as_bytes(), &name()).unwrap();
+    let refused: Vec<_> = rows.refused.iter().map(|r| r.line).collect();
+    assert_eq!(refused, [10, 20, 30, 40, 50]);
+    assert_eq!((rows.rows, rows.series.len()), (2_880, 2_875));
+    assert!(rows.refused[2].why.contains("neither in milliseconds nor in microseconds"), "{}", rows.refused[2].why);
+}
+
+#[test]
+fn what_is_no_whole_archive_of_these_candles_is_refused_with_the_reason() {
+    let good = zip_of(csv_of(&month(), 1).as_bytes());
+    let refusal = |bytes: &[u8]| read_archive(bytes, &name()).unwrap_err();
+    assert!(matches!(refusal(&good[..good.len() / 2]), DumpError::Zip(_)));
+    assert!(matches!(refusal(b""), DumpError::Zip(_)));
+    assert_eq!(refusal(b"\n<!DOCTYPE html><html>"), DumpError::Html);
+    assert_eq!(refusal(&zip_of(b"<?xml version=\"1.0\"?><Error/>")), DumpError::Html);
+    assert_eq!(refusal(&zip_of(b"")), DumpError::Empty);
+    assert_eq!(
+        refusal(&zip_of(b"1,2,3,4,5,6,true,false\n")),
+        DumpError::OtherProduct { columns: 8, hint: ", as aggregated trades have" }
+    );
+    let other_month = read_archive(&good, &DumpName::parse("BTCUSDT-15m-2024-05.zip").unwrap()).unwrap_err();
+    assert!(matches!(other_month, DumpError::TooManyBadRows { refused: 2_880, .. }), "{other_month}");
+    let other_interval = read_archive(&good, &DumpName::parse("BTCUSDT-5m-2024-04.zip").unwrap()).unwrap_err();
+    assert!(matches!(other_interval, DumpError::TooManyBadRows { .. }), "{other_interval}");
+    let bomb = zip_of(&vec![b'1'; 65 << 20]);
+    assert!(bomb.len() < 1 << 20);
+    assert!(matches!(refusal(&bomb), DumpError::Bomb(_)));
+}
+
+#[tokio::test]
+async fn a_tree_is_imported_and_what_is_wrong_with_a_file_stays_with_it() {
+    let (tree, dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let cache = CandleCache::open(dir.path()).unwrap();
+    let good = zip_of(csv_of(&month(), 1).as_bytes());
+    let root = tree.path();
+    put(root, "spot", NAME, &good);
+    let unchecked = put(root, "data/spot/a", "AUSDT-15m-2024-04.zip", &good);
+    std::fs::remove_file(unchecked.with_extension("zip.CHECKSUM")).unwrap();
+    let wrong = put(root, "spot", "BUSDT-15m-2024-04.zip", &good);
+    std::fs::write(wrong.with_extension("zip.CHECKSUM"), format!("{}  x\n", "0".repeat(64))).unwrap();
+    let html = put(root, "spot", "CUSDT-15m-2024-04.zip", &good);
+    std::fs::write(html.with_extension("zip.CHECKSUM"), "<html>").unwrap();
+    put(root, "spot", "DUSDT-15m-2024-04.zip", &good[..1_000]);
+    put(root, "um/markPriceKlines", "EUSDT-15m-2024-04.zip", &good);
+    put(root, "nowhere", "FUSDT-15m-2024-04.zip", &good);
+    put(
+        root,
+        "futures/um/monthly",
+        "GUSDT-15m-2024-04-02.zip",
+        &zip_of(csv_of(&run(Interval::M15, APRIL_MS + 96 * QUARTER_MS, 90, 1), 1_000).as_bytes()),
+    );
+    put(root, "spot", "README.zip", b"no dump");
+
+    let report = import_tree(root, &cache, None).await;
+    assert_eq!((report.files_imported, report.files_refused, report.merge.added), (3, 5, 2_880 + 2_880 + 90));
+    let said: String = report.files.iter().flat_map(|f| &f.problems).map(|p| format!("{}\n", p.what)).collect();
+    for words in [
+        "no CHECKSUM file",
+        "its checksum file says 000",
+        "its checksum file is not one",
+        "no whole zip archive",
+        "markPriceKlines",
+        "neither spot nor um",
+    ] {
+        assert!(said.contains(words), "{words:?} is not in:\n{said}");
+    }
+    assert!(report.has_errors());
+    let stored = cache.load(MarketKind::Spot, &symbol("BTCUSDT"), Interval::M15, i64::MIN, i64::MAX).await.unwrap();
+    assert_eq!(stored, month());
+    let coverage = cache.coverage_of(MarketKind::Um, &symbol("GUSDT"), Interval::M15).await.unwrap().unwrap();
+    assert_eq!(coverage.months[0].provenance.as_ref().unwrap().source, "GUSDT-15m-2024-04-02.zip");
+
+    let again = import_tree(root, &cache, None).await;
+    assert_eq!((again.merge.added, again.merge.replaced), (0, 0));
+    let told = import_tree(root, &cache, Some(MarketKind::Um)).await;
+    assert_eq!((told.files_imported, told.files_refused), (2, 6), "only the undecided file and the um one agree");
+}
+
+#[tokio::test]
+async fn a_directory_without_dumps_is_an_error() {
+    let tree = tempfile::tempdir().unwrap();
+    let error = find_archives(tree.path()).unwrap_err().to_string();
+    assert!(error.contains("holds no file named like"), "{error}");
+    assert!(find_archives(&tree.path().join("missing")).unwrap_err().to_string().contains("cannot be read"));
+}
+
+/// Excerpts of real files, as they were published: times in milliseconds, in microseconds from 2025 on, and the header
+/// and all twelve columns of futures. Every row arrives, with the numbers that it has, and nothing else.
+#[tokio::test]
+async fn real_rows_arrive_as_they_are() {
+    let excerpts = [
+        ("spot", "BTCUSDT-15m-2024-04-01.zip", include_str!("excerpts/BTCUSDT-15m-2024-04-01.csv"), 96, 1),
+        ("spot", "ARBUSDT-15m-2025-01-01.zip", include_str!("excerpts/ARBUSDT-15m-2025-01-01.csv"), 96, 1_000),
+        ("um", "LTCUSDT-1m-2026-02-01.zip", include_str!("excerpts/LTCUSDT-1m-2026-02-01.csv"), 60, 1),
+    ];
+    let (tree, dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    for (market, name, csv, ..) in excerpts {
+        put(tree.path(), market, name, &zip_of(csv.as_bytes()));
+    }
+    let cache = CandleCache::open(dir.path()).unwrap();
+    let report = import_tree(tree.path(), &cache, None).await;
+    assert_eq!((report.files_imported, report.files_refused), (3, 0));
+    for (market, name, csv, rows, ticks) in excerpts {
+        let file = report.files.iter().find(|f| f.path.ends_with(name)).unwrap();
+        assert_eq!((file.rows, &file.gaps[..], &file.problems[..]), (rows, &[][..], &[][..]), "{name}");
+        let dump = DumpName::parse(name).unwrap();
+        let series =
+            cache.load_stored(market.parse().unwrap(), &dump.symbol, dump.interval, 0, i64::MAX).await.unwrap();
+        let lines: Vec<&str> = csv.lines().filter(|line| !line.starts_with("open_time")).collect();
+        assert_eq!((series.len(), lines.len()), (rows as usize, rows as usize), "{name}");
+        for (candle, line) in series.candles().zip(lines) {
+            let field: Vec<f64> = line.split(',').map(|field| field.parse().unwrap()).collect();
+            assert_eq!(candle.open_time_ms as f64, field[0] / f64::from(ticks), "{line}");
+            assert_eq!((candle.close_time_ms + 1) as f64, (field[6] + 1.0) / f64::from(ticks), "{line}");
+            assert_eq!([candle.open, candle.high, candle.low, candle.close, candle.volume], field[1..6], "{line}");
+            let rest = [candle.taker_buy_volume, candle.taker_buy_quote_volume];
+            assert_eq!(
+                (candle.quote_volume, candle.trade_count as f64, &rest[..]),
+                (field[7], field[8], &field[9..11])
+            );
+        }
+    }
+    for coverage in cache.coverage().await.unwrap() {
+        assert_eq!((coverage.missing(), coverage.zero_volumes), (0, 0), "{} {}", coverage.symbol, coverage.interval);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn raw_bytes_never_panic_the_readers(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
+        let _ = read_csv(&bytes, &name());
+        let _ = read_archive(&bytes, &name());
+        let _ = read_archive(&zip_of(&bytes), &name());
+    }
+
+    #[test]
+    fn rows_that_nearly_are_candles_never_panic_the_reader(csv in "([0-9]{1,19}(,(-?[0-9]{1,20}|NaN|inf|1e308|)){0,13}\r?\n){0,20}") {
+        if let Ok(rows) = read_csv(csv.as_bytes(), &name()) {
+            prop_assert!(rows.series.len() as u64 + rows.refused_count == rows.rows);
+        }
+    }
+
+    #[test]
+    fn an_archive_with_damaged_bytes_never_panics(at in 0.0..1.0_f64, with in any::<u8>(), n in 1_usize..64) {
+        let mut bytes = zip_of(csv_of(&run(Interval::M15, APRIL_MS, 50, 1), 1).as_bytes());
+        let start = (at * bytes.len() as f64) as usize;
+        let end = (start + n).min(bytes.len());
+        bytes[start..end].fill(with);
+        let _ = read_archive(&bytes, &name());
+    }
+}

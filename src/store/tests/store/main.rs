@@ -1,0 +1,25 @@
+//! The store against a real server: what it keeps, what it refuses, and what survives kills.
+
+// A failed assumption of a test is a failed test.
+#![allow(clippy::unwrap_used)]
+
+#[path = "../../../../tests/support/mod.rs"]
+mod support;
+
+mod archive;
+mod audit;
+mod deployments;
+mod embedded;
+mod encrypted;
+mod leases;
+mod made;
+mod migrations;
+mod operations;
+mod paper;
+mod protocol;
+mod reviews;
+mod rights;
+mod runs;
+mod sealed;
+mod sessions;
+mod transitions;

@@ -1,0 +1,8 @@
+//! Commands that work on cached candles, run as the binary that people run.
+
+mod backtest;
+mod calibrate;
+mod prove;
+mod rehearse;
+mod search;
+mod support;

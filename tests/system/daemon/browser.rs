@@ -1,0 +1,280 @@
+//! The dashboard in a real headless browser against a real daemon: loads, navigates, acts, is told live.
+//!
+//! Speaks the browser's own debugging protocol. Skipped where there is no Chromium.
+
+use super::{process::wait_for, stage::Stage};
+use futures::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use std::{
+    io::{BufRead, BufReader},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async, tungstenite::Message};
+
+const TOKEN: &str = "a token of this test alone";
+
+/// A page of a browser of the test's own.
+struct Page {
+    browser: Child,
+    socket: WebSocketStream<MaybeTlsStream<tokio::net::TcpStream>>,
+    session: Option<String>,
+    next: u64,
+    /// What the page complained of.
+    complaints: Vec<String>,
+    /// Where it asked.
+    asked: Vec<String>,
+    received_bytes: f64,
+    _home: tempfile::TempDir,
+}
+
+impl Page {
+    /// `None` where there is no browser, or none that starts.
+    async fn open() -> Option<Self> {
+        let home = tempfile::TempDir::new().unwrap();
+        let programs = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"];
+        let mut browser = programs.iter().find_map(|program| {
+            Command::new(program)
+                .args([
+                    "--headless=new",
+                    "--no-sandbox",
+                    "--disable-gpu",
+                    "--no-first-run",
+                    "--remote-debugging-port=0",
+                ])
+                .arg(format!("--user-data-dir={}", home.path().display()))
+                .arg("about:blank")
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::piped())
+                .spawn()
+                .ok()
+        })?;
+        let lines = BufReader::new(browser.stderr.take().unwrap()).lines();
+        let (found, address) = tokio::sync::oneshot::channel();
+        std::thread::spawn(move || {
+            let mut found = Some(found);
+            for line in lines.map_while(Result::ok) {
+                if let Some((_, address)) = line.split_once("listening on ") {
+                    let _ = found.take().map(|found| found.send(address.trim().to_owned()));
+                }
+            }
+        });
+        // What is called a browser may be a stub that tells how to install one.
+        let Ok(Ok(address)) = tokio::time::timeout(Duration::from_secs(60), address).await else {
+            let _ = browser.kill();
+            let _ = browser.wait();
+            return None;
+        };
+        let socket = connect_async(address).await.unwrap().0;
+        let (complaints, asked) = (Vec::new(), Vec::new());
+        let mut page =
+            Self { browser, socket, session: None, next: 0, complaints, asked, received_bytes: 0.0, _home: home };
+        let target = page.call("Target.createTarget", json!({ "url": "about:blank" })).await;
+        let attach = json!({ "targetId": target["targetId"], "flatten": true });
+        page.session = page.call("Target.attachToTarget", attach).await["sessionId"].as_str().map(str::to_owned);
+        for domain in ["Page.enable", "Runtime.enable", "Network.enable", "Log.enable"] {
+            page.call(domain, json!({})).await;
+        }
+        Some(page)
+    }
+
+    async fn call(&mut self, method: &str, params: Value) -> Value {
+        self.next += 1;
+        let id = self.next;
+        let mut message = json!({ "id": id, "method": method, "params": params });
+        if let Some(session) = &self.session {
+            message["sessionId"] = session.clone().into();
+        }
+        self.socket.send(Message::text(message.to_string())).await.unwrap();
+        loop {
+            let told =
+                tokio::time::timeout(Duration::from_secs(60), self.socket.next()).await.expect("the browser answers");
+            let Ok(told) = serde_json::from_str::<Value>(told.unwrap().unwrap().to_text().unwrap_or_default()) else {
+                continue;
+            };
+            if told["id"] == id {
+                assert!(told["error"].is_null(), "{method}: {told}");
+                return told["result"].clone();
+            }
+            let event = &told["params"];
+            match told["method"].as_str().unwrap_or_default() {
+                "Runtime.exceptionThrown" => self.complaints.push(event["exceptionDetails"].to_string()),
+                "Runtime.consoleAPICalled" if event["type"] == "error" => {
+                    self.complaints.push(event["args"].to_string())
+                }
+                "Log.entryAdded" if event["entry"]["level"] == "error" => {
+                    self.complaints.push(event["entry"].to_string())
+                }
+                "Network.requestWillBeSent" => {
+                    self.asked.push(event["request"]["url"].as_str().unwrap_or_default().to_owned());
+                }
+                "Network.loadingFinished" => self.received_bytes += event["encodedDataLength"].as_f64().unwrap_or(0.0),
+                _ => {}
+            }
+        }
+    }
+
+    async fn evaluate(&mut self, script: &str) -> Value {
+        let params = json!({ "expression": script, "returnByValue": true, "awaitPromise": true });
+        let done = self.call("Runtime.evaluate", params).await;
+        assert!(done["exceptionDetails"].is_null(), "{script}: {done}");
+        done["result"]["value"].clone()
+    }
+
+    /// Waits until a script says true.
+    async fn until(&mut self, script: &str) {
+        wait_for(script, async || (self.evaluate(script).await == true).then_some(())).await;
+    }
+
+    async fn press(&mut self, key: &str) {
+        // Keys that are no text are told by their numbers.
+        let (code, text) = match key {
+            "Tab" => (9, ""),
+            "Enter" => (13, "\r"),
+            _ => (0, key),
+        };
+        for kind in ["keyDown", "keyUp"] {
+            let event = json!({ "type": kind, "key": key, "text": text, "windowsVirtualKeyCode": code });
+            self.call("Input.dispatchKeyEvent", event).await;
+        }
+    }
+
+    /// Waits for the page with this heading.
+    async fn titled(&mut self, title: &str) {
+        self.until(&format!("document.querySelector('h1')?.textContent.startsWith('{title}') ?? false")).await;
+    }
+
+    /// Presses a button of the page and fills in the dialog that asks for a reason.
+    async fn act(&mut self, button: &str, why: &str, token: &str) {
+        let find =
+            format!("[...document.querySelectorAll('main button')].find((b) => b.textContent.startsWith('{button}'))");
+        self.until(&format!("{find} !== undefined")).await;
+        self.evaluate(&format!(
+            "{find}.click();
+             document.querySelector('dialog textarea').value = '{why}';
+             document.querySelector('dialog input[type=password]').value = '{token}';
+             document.querySelector('dialog form').requestSubmit(); true"
+        ))
+        .await;
+    }
+
+    async fn width(&mut self, width: u32) {
+        let size = json!({ "width": width, "height": 844, "deviceScaleFactor": 1, "mobile": false });
+        self.call("Emulation.setDeviceMetricsOverride", size).await;
+    }
+}
+
+impl Drop for Page {
+    fn drop(&mut self) {
+        let _ = self.browser.kill();
+        let _ = self.browser.wait();
+    }
+}
+
+/// Pages by the key that opens them.
+const PAGES: [(&str, &str); 5] =
+    [("1", "Overview"), ("2", "Strategies"), ("3", "Evolution"), ("4", "Data"), ("5", "Operations")];
+
+#[tokio::test]
+async fn the_dashboard_loads_navigates_acts_and_is_told_live() {
+    let Some(mut page) = Page::open().await else {
+        println!("skipped: there is no Chromium that starts");
+        return;
+    };
+    let mut stage = Stage::new(5, 0.0).await;
+    stage.set("SG_ACTION_TOKEN", TOKEN);
+    let mut daemon = stage.daemon("shadow");
+    let base = daemon.url().await;
+    let http = reqwest::Client::new();
+    let strategy =
+        json!({ "name": "to look at", "entry_rules": ["RSI < 30"], "risk_management": { "stop_loss_pct": 0.02 } });
+    let stored = http.post(format!("{base}/strategies")).json(&strategy).send().await.unwrap();
+    let id = stored.json::<Value>().await.unwrap()["strategy_id"].as_i64().unwrap();
+
+    page.width(1280).await;
+    page.call("Page.navigate", json!({ "url": format!("{base}/") })).await;
+    page.titled("Overview").await;
+    page.until("document.getElementById('pulse').className === 'pulse on'").await;
+    let bytes = page.received_bytes;
+    assert!(bytes > 10_000.0 && bytes < 200_000.0, "{bytes} bytes at first");
+
+    // By keys from page to page, wide and narrow: nothing scrolls sideways, and the list of strategies fits.
+    for width in [1280, 390] {
+        page.width(width).await;
+        for (key, title) in PAGES.into_iter().rev() {
+            page.press(key).await;
+            page.titled(title).await;
+            let fits = "document.documentElement.scrollWidth <= document.documentElement.clientWidth";
+            assert_eq!(page.evaluate(fits).await, true, "{title} at {width}");
+        }
+        page.press("2").await;
+        page.until("document.querySelector('table.cards a')?.textContent === 'to look at'").await;
+        let fits = "[...document.querySelectorAll('.scroll')].every((s) => s.scrollWidth <= s.clientWidth)";
+        assert_eq!(page.evaluate(fits).await, true, "the list of strategies at {width}");
+    }
+    page.width(1280).await;
+    let before = page.evaluate("getComputedStyle(document.body).backgroundColor").await;
+    page.press("t").await;
+    assert_ne!(page.evaluate("getComputedStyle(document.body).backgroundColor").await, before, "the theme changes");
+
+    // Without a pointer: links, sorting, filters and a strategy are reached by the Tab key, and a link opens by Enter.
+    page.evaluate("document.activeElement.blur(); true").await;
+    let mut reached = Vec::new();
+    for _ in 0..30 {
+        page.press("Tab").await;
+        let name = "document.activeElement.name || document.activeElement.textContent";
+        reached.push(page.evaluate(name).await.as_str().unwrap_or_default().to_owned());
+    }
+    for wanted in
+        ["Overview", "Strategies", "Evolution", "Data", "Operations", "Theme", "q", "state", "Sharpe", "to look at"]
+    {
+        assert!(reached.iter().any(|name| name == wanted), "{wanted} is not among {reached:?}");
+    }
+    page.evaluate("document.querySelector('table.cards a').focus(); true").await;
+    page.press("Enter").await;
+    page.titled("to look at").await;
+    // It was never measured: there is nothing to compute from, and the page says so.
+    page.evaluate(
+        "[...document.querySelectorAll('main button')].find((b) => b.textContent === 'Compute it now').click(); true",
+    )
+    .await;
+    page.until(
+        "document.querySelector('main [role=alert]')?.textContent.includes('nothing has been measured') ?? false",
+    )
+    .await;
+    // That answer, a 404, is what the browser logs as an error.
+    assert!(page.complaints.iter().all(|c| c.contains("404")), "{:?}", page.complaints);
+    page.complaints.clear();
+
+    // Acts as an operator does: button, reason, token.
+    page.act("Approve", "seen in a browser", "not the token").await;
+    page.until("document.querySelector('dialog .error').textContent.includes('token')").await;
+    assert!(page.complaints.iter().all(|c| c.contains("401")), "{:?}", page.complaints);
+    page.complaints.clear();
+    page.evaluate(&format!(
+        "document.querySelector('dialog input[type=password]').value = '{TOKEN}';
+         document.querySelector('dialog form').requestSubmit(); true"
+    ))
+    .await;
+    page.until("document.querySelector('.head .state')?.textContent === 'shadow'").await;
+    page.press("5").await;
+    page.titled("Operations").await;
+    page.act("Pause", "a rest", TOKEN).await;
+    page.until("document.querySelector('main').textContent.includes('rests: a rest')").await;
+    page.act("Resume", "rested", TOKEN).await;
+    page.until("!document.querySelector('main').textContent.includes('rests: a rest')").await;
+
+    // What others do is told.
+    page.press("1").await;
+    page.until("document.querySelector('ul.feed')?.textContent.includes('seen in a browser') ?? false").await;
+    let body = json!({ "why": "done from elsewhere" });
+    let request = http.post(format!("{base}/api/strategies/{id}/disable")).bearer_auth(TOKEN).json(&body);
+    assert_eq!(request.send().await.unwrap().status(), 200);
+    page.until("document.querySelector('ul.feed').textContent.includes('done from elsewhere')").await;
+
+    assert!(page.complaints.is_empty(), "{:?}", page.complaints);
+    let left: Vec<_> = page.asked.iter().filter(|url| !url.starts_with(&base) && !url.starts_with("data:")).collect();
+    assert!(left.is_empty(), "requests left the origin: {left:?}");
+    daemon.stop().await;
+}

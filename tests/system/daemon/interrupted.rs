@@ -1,0 +1,123 @@
+//! A search that is killed in the middle finds what one finds that never was; paper trading decides the same.
+
+use super::{books, process::wait_for, stage::Stage};
+use candles::time::DAY_MS;
+use genome::random::Seed;
+use rand::RngExt;
+use std::time::Duration;
+use tokio_postgres::Client;
+
+/// What the first session found: everything but ids and wall times.
+const FOUND: &str = "select s.genome_hash, s.name, s.generation, s.parent_hashes::text, s.state,
+        (select string_agg(source || ' ' || window_from_ms || ' ' || window_to_ms || ' ' || data_version || ' '
+             || performance::text, '; ' order by source) from strategy_stats where strategy_id = s.id),
+        (select string_agg(kind || ' ' || summary || ' ' || decision::text || ' ' || evidence::text, '; ' order by seq)
+             from transitions where strategy_id = s.id)
+     from strategies s join search_sessions e on e.id = s.session_id and e.number = 1 order by s.genome_hash";
+
+/// What paper trading did: moves, runs and trades, but for ids and wall times.
+const TRADED: [&str; 3] = [
+    "select concat_ws(' ', s.genome_hash, t.kind, t.at_market_ms, t.summary, t.decision, t.evidence)
+     from transitions t join strategies s on s.id = t.strategy_id order by s.genome_hash, t.seq",
+    "select concat_ws(' ', s.genome_hash, r.phase, r.warmup_from_ms, r.from_ms, r.to_ms, r.performance,
+         r.closed_trades, r.open_positions, r.daily_equity)
+     from paper_runs r join strategies s on s.id = r.strategy_id order by s.genome_hash, r.from_ms",
+    "select concat_ws(' ', s.genome_hash, t.symbol, t.side, t.entry_time_ms, t.entry_price, t.exit_time_ms,
+         t.exit_price, t.quantity, t.profit, t.fees, t.exit_reason)
+     from paper_trades t join strategies s on s.id = t.strategy_id
+     order by s.genome_hash, t.entry_time_ms, t.symbol, t.side",
+];
+
+async fn texts(client: &Client, query: &str) -> Vec<String> {
+    client.query(query, &[]).await.unwrap().iter().map(|row| row.get(0)).collect()
+}
+
+/// Three weeks of paper trading at once, by daemons that are killed so many times.
+async fn paper_trading(stage: &Stage, client: &mut Client, kills: u64) -> Vec<Vec<String>> {
+    stage.exchange.clock().advance(21 * DAY_MS);
+    for kill in 0..kills {
+        let mut daemon = stage.daemon("shadow");
+        daemon.logged("listening").await;
+        let wait_ms = Seed(13).stream("moments of kills", kill).random_range(20..700);
+        tokio::time::sleep(Duration::from_millis(wait_ms)).await;
+        daemon.kill();
+        books::check(client).await;
+    }
+    let mut daemon = stage.daemon("shadow");
+    daemon.logged("listening").await;
+    let end_ms = stage.exchange.clock().now_ms();
+    let behind = format!("select count(*) from paper_runs where ended_at is null and to_ms < {end_ms}");
+    wait_for("all runs have come to the end", async || (books::count(client, &behind).await == 0).then_some(())).await;
+    daemon.stop().await;
+    books::check(client).await;
+    let mut did = Vec::new();
+    for query in TRADED {
+        did.push(texts(client, query).await);
+    }
+    did
+}
+
+type Found = (Vec<Vec<Option<String>>>, Vec<String>, Vec<Vec<String>>);
+
+async fn first_session(kills: u32) -> Found {
+    let mut stage = Stage::new(13, 0.0).await;
+    stage.set("SG__SEARCH__GENERATIONS", "6");
+    stage.set("SG_POPULATION_SIZE", "60");
+    // All null searches are made, so that there is a middle of them.
+    stage.set("SG__PROTOCOL__NULL_EXCEEDANCES", "19");
+    let mut daemon = stage.daemon("continuous");
+    daemon.logged("listening").await;
+    let mut client = stage.client().await;
+    let generations = "select count(*) from generations";
+    for _ in 0..kills {
+        let before = books::count(&client, generations).await;
+        wait_for("one generation more", async || (books::count(&client, generations).await > before).then_some(()))
+            .await;
+        daemon.kill();
+        let running = "select count(*) from search_sessions where status = 'running'";
+        assert_eq!(books::count(&client, running).await, 1, "killed too late to interrupt anything");
+        books::check(&mut client).await;
+        daemon = stage.daemon("continuous");
+        daemon.logged("search session resumed").await;
+    }
+    if kills > 0 {
+        // And once in the middle of the null searches.
+        let nulls = "select coalesce(max(null_searches), 0) from trial_ledger";
+        wait_for("a null search", async || (books::count(&client, nulls).await > 0).then_some(())).await;
+        daemon.kill();
+        let running = "select count(*) from search_sessions where status = 'running'";
+        assert_eq!(books::count(&client, running).await, 1, "killed too late to interrupt null searches");
+        books::check(&mut client).await;
+        daemon = stage.daemon("continuous");
+        daemon.logged("search session resumed").await;
+    }
+    daemon.logged("search session finished").await;
+    daemon.stop().await;
+    books::check(&mut client).await;
+    let rows = client.query(FOUND, &[]).await.unwrap();
+    let row_texts = |row: &tokio_postgres::Row| {
+        let born: i32 = row.get(2);
+        let mut texts = vec![Some(born.to_string())];
+        texts.extend([0, 1, 3, 4, 5, 6].map(|at| row.get::<_, Option<String>>(at)));
+        texts
+    };
+    let bred = "select concat_ws(' ', number, best_fitness, median_fitness, mean_fitness, evaluations,
+        distinct_strategies, failures, archive_size) from generations order by number";
+    let (found, bred) = (rows.iter().map(row_texts).collect(), texts(&client, bred).await);
+    let traded = paper_trading(&stage, &mut client, u64::from(kills) * 2).await;
+    (found, bred, traded)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kills_change_nothing_of_what_is_found_and_decided() {
+    let (whole, interrupted) = tokio::join!(first_session(0), first_session(3));
+    assert_eq!(whole.1.len(), 6, "{:?}", whole.1);
+    assert!(!whole.0.is_empty());
+    assert_eq!(interrupted.1, whole.1);
+    assert_eq!(interrupted.0, whole.0);
+    let moves = whole.2[0].iter().filter(|text| !text.contains(" enter_shadow ")).count();
+    assert!(moves > 0 && !whole.2[2].is_empty(), "nothing was traded, nothing decided: {:?}", whole.2[0]);
+    for (had, expected) in interrupted.2.iter().zip(&whole.2) {
+        assert_eq!(had, expected);
+    }
+}

@@ -1,0 +1,20 @@
+//! The daemon as its operators run it: the built binary, a real server, an exchange and webhooks on loopback.
+//!
+//! Nothing here looks inside the process. What happened is read from Postgres, HTTP, logs and the webhooks.
+
+use crate::support;
+
+mod books;
+mod browser;
+mod demo;
+mod interrupted;
+mod islands;
+mod json;
+mod kills;
+mod operators;
+mod process;
+mod review;
+mod service;
+mod stage;
+mod unfit;
+mod webhooks;

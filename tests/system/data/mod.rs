@@ -1,0 +1,6 @@
+//! `sg-ai data`: archives and exchanges to the cache.
+
+mod download;
+mod import;
+#[path = "../../../src/market/tests/market/support.rs"]
+mod support;
