@@ -3,8 +3,13 @@
 mod allocation;
 #[cfg(test)]
 mod allocation_tests;
+mod checks;
 mod decision;
 mod drift;
+mod gate_evidence;
+#[cfg(test)]
+mod golden_tests;
+mod protocol_checks;
 mod protocol_gate;
 mod state;
 mod staying;
@@ -16,12 +21,14 @@ mod thresholds;
 pub use allocation::{
     AllocationPlan, AllocationPolicy, DeploymentFacts, DeploymentStatus, Phase, PlannedDeployment, RiskLimits, plan,
 };
-pub use decision::{
-    Check, Decision, EValues, Gate, GateEvidence, ProtocolEvidence, RecentTrades, ShadowEvidence, Verdict,
-};
+pub use decision::{Check, Decision, Gate, Verdict};
 pub use drift::{
     DriftAction, DriftConfig, DriftKind, DriftReading, DriftSeverity, Expectation, Observation,
     readings as drift_readings,
+};
+pub use gate_evidence::{
+    CandidateEvidence, EValues, GateEvidence, LiveEvidence, PaperEvidence, ProtocolEvidence, RecentTrades,
+    ShadowEvidence, Tested,
 };
 pub use protocol_gate::ProtocolGate;
 pub use state::{DisableReason, IllegalTransition, State, Transition};

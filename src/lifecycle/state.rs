@@ -28,6 +28,12 @@ impl State {
             Self::Disabled => "disabled",
         }
     }
+
+    /// Whether a strategy in it is followed on paper.
+    #[must_use]
+    pub const fn trades_on_paper(self) -> bool {
+        matches!(self, Self::Shadow | Self::Live)
+    }
 }
 
 impl fmt::Display for State {

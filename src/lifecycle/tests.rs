@@ -22,27 +22,39 @@ fn at_the_limit(trades: u32, profit_factor: f64) -> Performance {
     }
 }
 
-fn candidate() -> GateEvidence {
-    GateEvidence {
-        backtest: Some(at_the_limit(50, 1.5)),
-        holdout: Some(at_the_limit(10, 1.3)),
-        ..GateEvidence::default()
-    }
+fn tested() -> Tested {
+    Tested { backtest: Some(at_the_limit(50, 1.5)), holdout: Some(at_the_limit(10, 1.3)) }
 }
 
-fn paper(days: i64, closed_trades: u32, performance: Performance) -> ShadowEvidence {
-    ShadowEvidence { performance, from_ms: 0, to_ms: days * DAY_MS, closed_trades, recent: None }
+fn candidate() -> CandidateEvidence {
+    CandidateEvidence { tested: tested(), protocol: None }
 }
 
-fn in_shadow(days: i64, closed: u32, profit_factor: f64) -> GateEvidence {
-    let shadow = Some(paper(days, closed, at_the_limit(closed, profit_factor)));
-    GateEvidence { shadow, ..candidate() }
+fn paper(days: i64, closed_trades: u32, performance: Performance) -> PaperEvidence {
+    PaperEvidence { performance, from_ms: 0, to_ms: days * DAY_MS, closed_trades, recent: None }
 }
 
-fn while_live(drawdown: f64, recent: Option<RecentTrades>, demotions: u32) -> GateEvidence {
+fn in_shadow(days: i64, closed: u32, profit_factor: f64) -> ShadowEvidence {
+    let run = Some(paper(days, closed, at_the_limit(closed, profit_factor)));
+    ShadowEvidence { tested: tested(), run, ..ShadowEvidence::default() }
+}
+
+fn while_live(drawdown: f64, recent: Option<RecentTrades>, demotions: u32) -> LiveEvidence {
     let performance = Performance { max_drawdown: Some(drawdown), ..at_the_limit(80, 1.4) };
-    let live = Some(ShadowEvidence { recent, ..paper(30, 80, performance) });
-    GateEvidence { live, demotions, ..in_shadow(14, 10, 1.3) }
+    let run = Some(PaperEvidence { recent, ..paper(30, 80, performance) });
+    LiveEvidence { tested: tested(), run, demotions, staying: None }
+}
+
+fn of_candidate(gate: &dyn Gate, evidence: &CandidateEvidence) -> Decision {
+    gate.decide(&GateEvidence::Candidate(evidence.clone()))
+}
+
+fn of_shadow(gate: &dyn Gate, evidence: &ShadowEvidence) -> Decision {
+    gate.decide(&GateEvidence::Shadow(evidence.clone()))
+}
+
+fn of_live(gate: &dyn Gate, evidence: &LiveEvidence) -> Decision {
+    gate.decide(&GateEvidence::Live(evidence.clone()))
 }
 
 fn disabled(from: State, reason: DisableReason) -> Verdict {
@@ -57,7 +69,7 @@ fn rendered(decision: &Decision) -> String {
 #[test]
 fn a_candidate_at_every_limit_enters_shadow() {
     assert_eq!(
-        rendered(&gate().decide(State::Candidate, &candidate())),
+        rendered(&of_candidate(&gate(), &candidate())),
         "Move(EnterShadow): meets every requirement of backtest and hold-out
 ok  backtest.total_trades >= 50: 50
 ok  backtest.profit_factor >= 1.5, or no loss in 10 wins: 1.5
@@ -88,8 +100,8 @@ fn a_candidate_is_rejected_for_any_single_miss() {
     ];
     for (name, spoil) in spoils {
         let mut evidence = candidate();
-        spoil(evidence.holdout.as_mut().unwrap());
-        let decision = gate().decide(State::Candidate, &evidence);
+        spoil(evidence.tested.holdout.as_mut().unwrap());
+        let decision = of_candidate(&gate(), &evidence);
         assert_eq!(decision.verdict, disabled(State::Candidate, DisableReason::Rejected), "{name}");
         let missed: Vec<_> = decision.checks.iter().filter(|c| !c.passed).map(|c| c.name.as_str()).collect();
         assert_eq!(missed, [format!("holdout.{name}")]);
@@ -98,8 +110,9 @@ fn a_candidate_is_rejected_for_any_single_miss() {
 
 #[test]
 fn a_candidate_that_was_not_measured_yet_waits() {
-    let evidence = GateEvidence { holdout: None, ..candidate() };
-    let decision = gate().decide(State::Candidate, &evidence);
+    let tested = Tested { holdout: None, ..tested() };
+    let evidence = CandidateEvidence { tested, ..candidate() };
+    let decision = of_candidate(&gate(), &evidence);
     assert_eq!(rendered(&decision), "Hold: waits for its backtest and its hold-out\nno  holdout measured: undefined\n");
 }
 
@@ -107,17 +120,17 @@ fn a_candidate_that_was_not_measured_yet_waits() {
 fn nothing_lost_counts_as_a_profit_factor_from_enough_wins_on() {
     let lossless = |trades| Performance { profit_factor: None, win_rate: Some(1.0), ..at_the_limit(trades, 1.0) };
     let mut evidence = candidate();
-    evidence.holdout = Some(lossless(10));
-    assert_eq!(gate().decide(State::Candidate, &evidence).verdict, Verdict::Move(Transition::EnterShadow));
-    evidence.holdout = Some(Performance { total_return: None, ..lossless(10) });
-    assert_eq!(gate().decide(State::Candidate, &evidence).verdict, disabled(State::Candidate, DisableReason::Rejected));
+    evidence.tested.holdout = Some(lossless(10));
+    assert_eq!(of_candidate(&gate(), &evidence).verdict, Verdict::Move(Transition::EnterShadow));
+    evidence.tested.holdout = Some(Performance { total_return: None, ..lossless(10) });
+    assert_eq!(of_candidate(&gate(), &evidence).verdict, disabled(State::Candidate, DisableReason::Rejected));
 }
 
 #[test]
 fn a_high_profit_factor_waives_the_win_rate() {
     let mut evidence = candidate();
-    evidence.backtest = Some(Performance { win_rate: Some(0.3), ..at_the_limit(50, 2.0) });
-    assert_eq!(gate().decide(State::Candidate, &evidence).verdict, Verdict::Move(Transition::EnterShadow));
+    evidence.tested.backtest = Some(Performance { win_rate: Some(0.3), ..at_the_limit(50, 2.0) });
+    assert_eq!(of_candidate(&gate(), &evidence).verdict, Verdict::Move(Transition::EnterShadow));
 }
 
 #[test]
@@ -135,12 +148,12 @@ fn shadow_golden_decisions() {
         (3, 30, 0.79, failed),
         (3, 30, 0.8, Verdict::Hold),
     ] {
-        let decision = gate().decide(State::Shadow, &in_shadow(days, closed, profit_factor));
+        let decision = of_shadow(&gate(), &in_shadow(days, closed, profit_factor));
         assert_eq!(decision.verdict, expected, "{days} days, {closed} trades, {profit_factor}");
     }
     let mut drawn = in_shadow(14, 10, 1.3);
-    drawn.shadow.as_mut().unwrap().performance.max_drawdown = Some(-0.2501);
-    assert_eq!(gate().decide(State::Shadow, &drawn).verdict, failed);
+    drawn.run.as_mut().unwrap().performance.max_drawdown = Some(-0.2501);
+    assert_eq!(of_shadow(&gate(), &drawn).verdict, failed);
 }
 
 #[test]
@@ -158,16 +171,16 @@ fn live_golden_decisions() {
         (-0.05, recent(40, Some(0.8)), 1, Verdict::Hold),
         (-0.05, recent(40, None), 1, Verdict::Hold),
     ] {
-        let decision = gate().decide(State::Live, &while_live(drawdown, recent.clone(), demotions));
+        let decision = of_live(&gate(), &while_live(drawdown, recent.clone(), demotions));
         assert_eq!(decision.verdict, expected, "{drawdown} {recent:?} {demotions}");
     }
-    let unmeasured = GateEvidence { live: None, ..candidate() };
-    assert_eq!(gate().decide(State::Live, &unmeasured).verdict, Verdict::Hold);
+    let unmeasured = LiveEvidence { tested: tested(), ..LiveEvidence::default() };
+    assert_eq!(of_live(&gate(), &unmeasured).verdict, Verdict::Hold);
 }
 
 #[test]
 fn only_an_operator_leaves_disabled() {
-    assert_eq!(gate().decide(State::Disabled, &while_live(-0.9, None, 9)).verdict, Verdict::Hold);
+    assert_eq!(gate().decide(&GateEvidence::Disabled).verdict, Verdict::Hold);
 }
 
 #[test]
@@ -234,27 +247,44 @@ fn performance() -> impl Strategy<Value = Performance> {
     )
 }
 
-fn on_paper() -> impl Strategy<Value = ShadowEvidence> {
+fn on_paper() -> impl Strategy<Value = PaperEvidence> {
     let recent = proptest::option::of((0_u32..80, proptest::option::of(0.0..3.0)));
-    (performance(), 0_i64..90, 0_u32..80, recent).prop_map(|(performance, days, closed, recent)| ShadowEvidence {
+    (performance(), 0_i64..90, 0_u32..80, recent).prop_map(|(performance, days, closed, recent)| PaperEvidence {
         recent: recent.map(|(trades, profit_factor)| RecentTrades { trades, profit_factor }),
         ..paper(days, closed, performance)
     })
 }
 
-fn evidence() -> impl Strategy<Value = GateEvidence> {
+/// Evidence of each state.
+fn evidence() -> impl Strategy<Value = [GateEvidence; 4]> {
     let some = proptest::option::weighted::<BoxedStrategy<Performance>>;
     let paper = || proptest::option::weighted(0.9, on_paper());
     (some(0.9, performance().boxed()), some(0.9, performance().boxed()), paper(), paper(), 0_u32..4).prop_map(
-        |(backtest, holdout, shadow, live, demotions)| GateEvidence {
-            backtest,
-            holdout,
-            shadow,
-            live,
-            demotions,
-            ..GateEvidence::default()
+        |(backtest, holdout, shadow, live, demotions)| {
+            let tested = Tested { backtest, holdout };
+            [
+                GateEvidence::Candidate(CandidateEvidence { tested: tested.clone(), protocol: None }),
+                GateEvidence::Shadow(ShadowEvidence {
+                    tested: tested.clone(),
+                    run: shadow,
+                    demotions,
+                    ..ShadowEvidence::default()
+                }),
+                GateEvidence::Live(LiveEvidence { tested, run: live, demotions, staying: None }),
+                GateEvidence::Disabled,
+            ]
         },
     )
+}
+
+/// What was measured before shadow, and since.
+fn parts(evidence: &mut GateEvidence) -> (Option<&mut Tested>, Option<&mut PaperEvidence>) {
+    match evidence {
+        GateEvidence::Candidate(e) => (Some(&mut e.tested), None),
+        GateEvidence::Shadow(e) => (Some(&mut e.tested), e.run.as_mut()),
+        GateEvidence::Live(e) => (Some(&mut e.tested), e.run.as_mut()),
+        GateEvidence::Disabled => (None, None),
+    }
 }
 
 /// How good a verdict is for the strategy.
@@ -283,8 +313,9 @@ fn better(p: &mut Performance, by: f64) {
 proptest! {
     #[test]
     fn no_move_is_illegal(evidence in evidence()) {
-        for state in State::ALL {
-            if let Verdict::Move(transition) = gate().decide(state, &evidence).verdict {
+        for (state, evidence) in State::ALL.into_iter().zip(evidence) {
+            prop_assert_eq!(evidence.state(), state);
+            if let Verdict::Move(transition) = gate().decide(&evidence).verdict {
                 prop_assert_eq!(transition.from(), state);
                 let (to, any) = (transition.to(), DisableReason::Operator);
                 prop_assert!(Transition::between(state, to, any).is_ok());
@@ -295,34 +326,36 @@ proptest! {
 
     #[test]
     fn better_evidence_never_gets_a_worse_verdict(before in evidence(), by in 0.0..2.0) {
-        let mut after = before.clone();
-        for p in [&mut after.backtest, &mut after.holdout].into_iter().flatten() {
-            better(p, by);
-            p.total_trades += 7;
-        }
-        for paper in [&mut after.shadow, &mut after.live].into_iter().flatten() {
-            better(&mut paper.performance, by);
-            if let Some(recent) = &mut paper.recent {
-                recent.profit_factor = recent.profit_factor.map(|f| f + by);
+        for before in before {
+            let mut after = before.clone();
+            let (tested, run) = parts(&mut after);
+            for p in tested.into_iter().flat_map(|t| [&mut t.backtest, &mut t.holdout]).flatten() {
+                better(p, by);
+                p.total_trades += 7;
             }
-        }
-        for state in State::ALL {
-            let (was, is) = (gate().decide(state, &before), gate().decide(state, &after));
+            if let Some(paper) = run {
+                better(&mut paper.performance, by);
+                if let Some(recent) = &mut paper.recent {
+                    recent.profit_factor = recent.profit_factor.map(|f| f + by);
+                }
+            }
+            let (was, is) = (gate().decide(&before), gate().decide(&after));
             prop_assert!(rank(is.verdict) >= rank(was.verdict), "{}{}", rendered(&was), rendered(&is));
         }
     }
 
     #[test]
     fn what_is_undefined_is_never_promoted(evidence in evidence(), which in 0..3_usize) {
-        let mut evidence = evidence;
-        for p in [&mut evidence.backtest, &mut evidence.holdout].into_iter().flatten() {
+        let [mut candidate, ..] = evidence;
+        let (tested, _) = parts(&mut candidate);
+        for p in tested.into_iter().flat_map(|t| [&mut t.backtest, &mut t.holdout]).flatten() {
             match which {
                 0 => p.sharpe_ratio = None,
                 1 => p.max_drawdown = None,
                 _ => p.total_trades = 0,
             }
         }
-        prop_assert!(rank(gate().decide(State::Candidate, &evidence).verdict) <= 1);
+        prop_assert!(rank(gate().decide(&candidate).verdict) <= 1);
     }
 }
 
@@ -350,79 +383,79 @@ mod protocol_gate {
         ProtocolGate::new(Thresholds::default()).unwrap()
     }
 
-    fn decide(state: State, evidence: &GateEvidence) -> (Verdict, Vec<String>) {
-        let decision = gate().decide(state, evidence);
+    /// The verdict and the names of the checks that failed.
+    fn seen(decision: &Decision) -> (Verdict, Vec<String>) {
         (decision.verdict, decision.checks.iter().filter(|c| !c.passed).map(|c| c.name.clone()).collect())
     }
 
     #[test]
     fn a_candidate_needs_its_null_searches_or_a_hold_out_that_stands_alone() {
-        let with = |protocol| GateEvidence { protocol, ..candidate() };
+        let with = |protocol| CandidateEvidence { protocol, ..candidate() };
         let enter = Verdict::Move(Transition::EnterShadow);
-        assert_eq!(decide(State::Candidate, &with(known(Some(0.05), 1.5, 1.0, 0.1))).0, enter);
-        assert_eq!(decide(State::Candidate, &with(known(Some(0.5), 25.0, 1.0, 0.1))).0, enter);
-        assert_eq!(decide(State::Candidate, &with(known(None, 25.0, 1.0, 0.1))).0, enter);
-        let (verdict, failed) = decide(State::Candidate, &with(known(Some(0.06), 19.0, 1.0, 0.1)));
+        assert_eq!(seen(&of_candidate(&gate(), &with(known(Some(0.05), 1.5, 1.0, 0.1)))).0, enter);
+        assert_eq!(seen(&of_candidate(&gate(), &with(known(Some(0.5), 25.0, 1.0, 0.1)))).0, enter);
+        assert_eq!(seen(&of_candidate(&gate(), &with(known(None, 25.0, 1.0, 0.1)))).0, enter);
+        let (verdict, failed) = seen(&of_candidate(&gate(), &with(known(Some(0.06), 19.0, 1.0, 0.1))));
         assert_eq!((verdict != enter, failed), (true, vec!["search.p_value".to_owned()]));
-        let (_, failed) = decide(State::Candidate, &with(known(Some(0.05), 0.9, 1.0, 0.1)));
+        let (_, failed) = seen(&of_candidate(&gate(), &with(known(Some(0.05), 0.9, 1.0, 0.1))));
         assert_eq!(failed, ["holdout.e_value"]);
-        assert_eq!(decide(State::Candidate, &with(None)).0, Verdict::Hold);
+        assert_eq!(seen(&of_candidate(&gate(), &with(None))).0, Verdict::Hold);
     }
 
     #[test]
     fn live_needs_the_bar_of_the_online_procedure_and_shadow_by_itself() {
-        let with = |protocol| GateEvidence { protocol, ..in_shadow(14, 10, 1.4) };
+        let with = |protocol| ShadowEvidence { protocol, ..in_shadow(14, 10, 1.4) };
         // The first way up has four fifths of the level: a bar of 1 / (0.8 x 0.1) = 12.5.
         let live = Verdict::Move(Transition::GoLive);
-        assert_eq!(decide(State::Shadow, &with(known(None, 2.0, 6.3, 0.1))).0, live);
+        assert_eq!(seen(&of_shadow(&gate(), &with(known(None, 2.0, 6.3, 0.1)))).0, live);
         assert_eq!(
-            decide(State::Shadow, &with(known(None, 2.0, 6.2, 0.1))),
+            seen(&of_shadow(&gate(), &with(known(None, 2.0, 6.2, 0.1)))),
             (Verdict::Hold, vec!["protocol.e_value".into()])
         );
         assert_eq!(
-            decide(State::Shadow, &with(known(None, 9.0, 4.9, 0.1))),
+            seen(&of_shadow(&gate(), &with(known(None, 9.0, 4.9, 0.1)))),
             (Verdict::Hold, vec!["shadow.e_value".into()])
         );
-        assert_eq!(decide(State::Shadow, &with(known(None, 9.0, 9.0, 0.0))).0, Verdict::Hold);
+        assert_eq!(seen(&of_shadow(&gate(), &with(known(None, 9.0, 9.0, 0.0)))).0, Verdict::Hold);
         let mut lost = known(None, 9.0, 9.0, 0.1).unwrap();
         lost.total = Some(EValues::default());
-        assert_eq!(decide(State::Shadow, &with(Some(lost))).0, Verdict::Hold);
-        let expired = GateEvidence { protocol: known(None, 9.0, 2.0, 0.1), ..in_shadow(60, 10, 1.4) };
+        assert_eq!(seen(&of_shadow(&gate(), &with(Some(lost)))).0, Verdict::Hold);
+        let expired = ShadowEvidence { protocol: known(None, 9.0, 2.0, 0.1), ..in_shadow(60, 10, 1.4) };
         let failed = Transition::Disable { from: State::Shadow, reason: DisableReason::Failed };
-        assert_eq!(decide(State::Shadow, &expired).0, Verdict::Move(failed));
-        assert_eq!(decide(State::Shadow, &with(None)).0, Verdict::Hold);
+        assert_eq!(seen(&of_shadow(&gate(), &expired)).0, Verdict::Move(failed));
+        assert_eq!(seen(&of_shadow(&gate(), &with(None))).0, Verdict::Hold);
     }
 
     #[test]
     fn a_profit_factor_is_waived_by_evidence_but_never_a_loss() {
         let with =
-            |shadow, factor| GateEvidence { protocol: known(None, 9.0, shadow, 0.1), ..in_shadow(14, 10, factor) };
-        assert_eq!(decide(State::Shadow, &with(9.9, 1.2)), (Verdict::Hold, vec!["shadow.profit_factor".into()]));
-        assert_eq!(decide(State::Shadow, &with(10.0, 1.2)).0, Verdict::Move(Transition::GoLive));
-        assert_eq!(decide(State::Shadow, &with(1e6, 0.99)), (Verdict::Hold, vec!["shadow.profit_factor".into()]));
+            |shadow, factor| ShadowEvidence { protocol: known(None, 9.0, shadow, 0.1), ..in_shadow(14, 10, factor) };
+        assert_eq!(seen(&of_shadow(&gate(), &with(9.9, 1.2))), (Verdict::Hold, vec!["shadow.profit_factor".into()]));
+        assert_eq!(seen(&of_shadow(&gate(), &with(10.0, 1.2))).0, Verdict::Move(Transition::GoLive));
+        assert_eq!(seen(&of_shadow(&gate(), &with(1e6, 0.99))), (Verdict::Hold, vec!["shadow.profit_factor".into()]));
     }
 
     #[test]
     fn after_a_demotion_only_what_came_since_counts() {
         let again =
-            |shadow| GateEvidence { protocol: known(None, 1e6, shadow, 0.1), demotions: 1, ..in_shadow(14, 10, 1.4) };
+            |shadow| ShadowEvidence { protocol: known(None, 1e6, shadow, 0.1), demotions: 1, ..in_shadow(14, 10, 1.4) };
         // A fifth of the level: a bar of 50.
-        assert_eq!(decide(State::Shadow, &again(49.0)), (Verdict::Hold, vec!["protocol.e_value".into()]));
-        assert_eq!(decide(State::Shadow, &again(51.0)).0, Verdict::Move(Transition::GoLive));
+        assert_eq!(seen(&of_shadow(&gate(), &again(49.0))), (Verdict::Hold, vec!["protocol.e_value".into()]));
+        assert_eq!(seen(&of_shadow(&gate(), &again(51.0))).0, Verdict::Move(Transition::GoLive));
     }
 
     #[test]
     fn whose_hold_out_promises_much_has_to_show_much() {
         // E = 1e6 in 60 days of hold-out promises as much in 60 days of shadow: half of its logarithm is 6.9.
         let holdout = Performance { days: 60, ..at_the_limit(80, 1.4) };
-        let with = |shadow| GateEvidence {
-            holdout: Some(holdout.clone()),
+        let with = |shadow| ShadowEvidence {
+            tested: Tested { holdout: Some(holdout.clone()), ..tested() },
             protocol: known(None, 1e6, shadow, 0.1),
             ..in_shadow(20, 10, 1.4)
         };
         let needed = 1e6_f64.powf(0.5);
-        assert_eq!(decide(State::Shadow, &with(needed * 0.99)), (Verdict::Hold, vec!["shadow.e_value".into()]));
-        assert_eq!(decide(State::Shadow, &with(needed * 1.01)).0, Verdict::Move(Transition::GoLive));
+        assert_eq!(seen(&of_shadow(&gate(), &with(needed * 0.99))), (Verdict::Hold, vec!["shadow.e_value".into()]));
+        assert_eq!(seen(&of_shadow(&gate(), &with(needed * 1.01))).0, Verdict::Move(Transition::GoLive));
     }
 
     #[test]
@@ -434,31 +467,31 @@ mod protocol_gate {
             false_alarm_rate: Some(0.04),
             level,
         };
-        let live = |level, demotions| GateEvidence {
+        let live = |level, demotions| LiveEvidence {
             staying: Some(StayingVerdict { level, readings: vec![reading(level)] }),
             ..while_live(-0.02, None, demotions)
         };
         let demoted = (Verdict::Move(Transition::Demote), vec!["staying.cusum".to_owned()]);
-        assert_eq!(decide(State::Live, &live(StayingLevel::Alarm, 0)), demoted);
+        assert_eq!(seen(&of_live(&gate(), &live(StayingLevel::Alarm, 0))), demoted);
         let disable = Transition::Disable { from: State::Live, reason: DisableReason::Deactivated };
         let last = Thresholds::default().max_demotions;
-        assert_eq!(decide(State::Live, &live(StayingLevel::Alarm, last)).0, Verdict::Move(disable));
-        assert_eq!(decide(State::Live, &live(StayingLevel::Warning, 0)), (Verdict::Hold, vec![]));
+        assert_eq!(seen(&of_live(&gate(), &live(StayingLevel::Alarm, last))).0, Verdict::Move(disable));
+        assert_eq!(seen(&of_live(&gate(), &live(StayingLevel::Warning, 0))), (Verdict::Hold, vec![]));
         // A broken limit decides as it would without them.
-        let fallen = GateEvidence { staying: live(StayingLevel::Alarm, 0).staying, ..while_live(-0.9, None, 0) };
-        assert_eq!(decide(State::Live, &fallen).0, Verdict::Move(disable));
+        let fallen = LiveEvidence { staying: live(StayingLevel::Alarm, 0).staying, ..while_live(-0.9, None, 0) };
+        assert_eq!(seen(&of_live(&gate(), &fallen)).0, Verdict::Move(disable));
     }
 
     #[test]
     fn promotions_freeze_while_real_and_placebo_cannot_be_told_apart() {
-        let with = |placebo| GateEvidence {
+        let with = |placebo| ShadowEvidence {
             protocol: known(None, 1e3, 1e3, 0.1),
             placebo: Some(placebo),
             ..in_shadow(14, 10, 1.4)
         };
         let frozen = with(PlaceboComparison::of(100, 3, 100, 3));
-        assert_eq!(decide(State::Shadow, &frozen), (Verdict::Hold, vec!["placebo.p_value".into()]));
+        assert_eq!(seen(&of_shadow(&gate(), &frozen)), (Verdict::Hold, vec!["placebo.p_value".into()]));
         let apart = with(PlaceboComparison::of(100, 50, 100, 3));
-        assert_eq!(decide(State::Shadow, &apart).0, Verdict::Move(Transition::GoLive));
+        assert_eq!(seen(&of_shadow(&gate(), &apart)).0, Verdict::Move(Transition::GoLive));
     }
 }

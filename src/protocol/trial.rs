@@ -12,8 +12,8 @@ use candles::time::DAY_MS;
 use engine::{Costs, Engine, EvaluationError, Outcome, Wanted, Window, WindowError};
 use genome::{Strategy, random::Seed};
 use lifecycle::{
-    Decision, EValues, Gate, GateEvidence, ShadowEvidence, State, StayingConfig, StayingDetectors, Thresholds,
-    Transition, Verdict, results_in_risk,
+    CandidateEvidence, Decision, EValues, Gate, GateEvidence, LiveEvidence, PaperEvidence, ShadowEvidence,
+    StayingConfig, StayingDetectors, Tested, Thresholds, Transition, Verdict, results_in_risk,
 };
 use search::Stopped;
 use serde::{Deserialize, Serialize};
@@ -88,7 +88,7 @@ pub struct Trial {
 /// A candidate that entered shadow.
 struct InShadow {
     strategy: Strategy,
-    evidence: GateEvidence,
+    tested: Tested,
     standing: Standing,
     /// Results of its hold-out in units of risk.
     expected_r: Vec<f64>,
@@ -178,13 +178,9 @@ pub fn trial(
         judged.standing.level =
             level(alpha, plan.numbers, plan.limits.max_p_value, judged.standing.p_value, rank, most);
         raise(&mut trial.best_holdout_log_e, judged.standing.holdout);
-        let evidence = GateEvidence {
-            backtest: Some(judged.backtest.clone()),
-            holdout: Some(judged.holdout.clone()),
-            protocol: Some(judged.standing.evidence()),
-            ..GateEvidence::default()
-        };
-        let decision = plan.gate.decide(State::Candidate, &evidence);
+        let tested = Tested { backtest: Some(judged.backtest), holdout: Some(judged.holdout) };
+        let evidence = CandidateEvidence { tested: tested.clone(), protocol: Some(judged.standing.evidence()) };
+        let decision = plan.gate.decide(&GateEvidence::Candidate(evidence));
         if decision.verdict != Verdict::Move(Transition::EnterShadow) {
             trial.note(missed(&decision));
             continue;
@@ -192,14 +188,15 @@ pub fn trial(
         trial.entered += 1;
         shadows.push(InShadow {
             strategy: candidate.individual.strategy.clone(),
-            evidence,
+            tested,
             standing: judged.standing,
             expected_r: results_in_risk(&judged.holdout_trades),
             missed: Vec::new(),
         });
     }
-    let mut live: Option<(Strategy, GateEvidence, Vec<f64>, i64)> = None;
+    let mut live: Option<(Strategy, Tested, Vec<f64>, i64)> = None;
     let last_ms = end_ms + i64::from(days.shadow) * DAY_MS;
+    let recent_trades = plan.limits.live_recent_trades as usize;
     let mut at_ms = end_ms;
     while !shadows.is_empty() && at_ms < last_ms {
         at_ms = (at_ms + plan.review_ms.max(1)).min(last_ms);
@@ -215,9 +212,10 @@ pub fn trial(
             if let Some(total) = protocol.as_ref().and_then(|p| p.total) {
                 raise(&mut trial.best_total_log_e, total);
             }
-            let shadow = ShadowEvidence::of(&outcome, end_ms, at_ms, plan.limits.live_recent_trades as usize);
-            let evidence = GateEvidence { shadow: Some(shadow), protocol, ..one.evidence.clone() };
-            let decision = plan.gate.decide(State::Shadow, &evidence);
+            let run = Some(PaperEvidence::of(&outcome, end_ms, at_ms, recent_trades));
+            let tested = one.tested.clone();
+            let evidence = ShadowEvidence { tested, run, demotions: 0, protocol, placebo: None };
+            let decision = plan.gate.decide(&GateEvidence::Shadow(evidence));
             match decision.verdict {
                 Verdict::Hold => {
                     one.missed = missed(&decision);
@@ -228,7 +226,7 @@ pub fn trial(
                     trial.live_after_days.get_or_insert((at_ms - end_ms) as f64 / DAY_MS as f64);
                     let shadow_r = outcome.ledger.map(|ledger| results_in_risk(&ledger.trades)).unwrap_or_default();
                     let expected_r = [one.expected_r, shadow_r].concat();
-                    live.get_or_insert((one.strategy, one.evidence, expected_r, at_ms));
+                    live.get_or_insert((one.strategy, one.tested, expected_r, at_ms));
                 }
                 Verdict::Move(_) => trial.note(missed(&decision)),
             }
@@ -237,7 +235,7 @@ pub fn trial(
     }
     shadows.into_iter().for_each(|one| trial.note(one.missed));
     let watch_ms = i64::from(days.live) * DAY_MS;
-    if let (Some((strategy, before, expected_r, from_ms)), true) = (live, watch_ms > 0) {
+    if let (Some((strategy, tested, expected_r, from_ms)), true) = (live, watch_ms > 0) {
         trial.watched = true;
         let detectors = StayingDetectors::calibrate(&expected_r, plan.staying, seed.child("staying", 0));
         let mut at_ms = from_ms;
@@ -248,11 +246,11 @@ pub fn trial(
             }
             let window = cut(from_ms, at_ms)?;
             let outcome = evaluate(engine, std::slice::from_ref(&strategy), &window, plan.costs)?.remove(0);
-            let run = ShadowEvidence::of(&outcome, from_ms, at_ms, plan.limits.live_recent_trades as usize);
+            let run = Some(PaperEvidence::of(&outcome, from_ms, at_ms, recent_trades));
             let live_r = outcome.ledger.map(|ledger| results_in_risk(&ledger.trades)).unwrap_or_default();
             let staying = (!live_r.is_empty()).then(|| detectors.judge(&live_r));
-            let evidence = GateEvidence { live: Some(run), staying, ..before.clone() };
-            if plan.gate.decide(State::Live, &evidence).verdict != Verdict::Hold {
+            let evidence = LiveEvidence { tested: tested.clone(), run, demotions: 0, staying };
+            if plan.gate.decide(&GateEvidence::Live(evidence)).verdict != Verdict::Hold {
                 trial.left_after_days = Some((at_ms - last_ms) as f64 / DAY_MS as f64);
                 break;
             }

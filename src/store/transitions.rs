@@ -129,7 +129,7 @@ pub(super) async fn apply(
     record: &TransitionRecord,
 ) -> Result<TransitionOutcome, StoreError> {
     let (from, to) = (record.transition.from(), record.transition.to());
-    if matches!(to, State::Shadow | State::Live) != record.run.is_some() {
+    if to.trades_on_paper() != record.run.is_some() {
         return Err(StoreError::Invalid(format!(
             "a transition to {to} {} a new paper run",
             if record.run.is_some() { "cannot have" } else { "needs" }

@@ -7,7 +7,7 @@ use super::parts::SessionParts;
 use super::replay::{Recipe, RunConfig};
 use engine::{Performance, Trade};
 use genome::{Niche, Strategy};
-use lifecycle::{Decision, GateEvidence, State, Verdict};
+use lifecycle::{CandidateEvidence, Decision, GateEvidence, State, Tested, Verdict};
 use protocol::{self, Candidate, Numbers, SeenUntil, SessionState, Split};
 use search::{Components, Individual};
 use serde_json::{Value, json};
@@ -103,13 +103,11 @@ fn judgement(
     champion: Option<&Individual>,
 ) -> anyhow::Result<Judgement> {
     let judged = outcome.as_ref().ok();
-    let evidence = GateEvidence {
-        backtest: judged.map(|j| j.backtest.clone()),
-        holdout: judged.map(|j| j.holdout.clone()),
+    let evidence = GateEvidence::Candidate(CandidateEvidence {
+        tested: Tested { backtest: judged.map(|j| j.backtest.clone()), holdout: judged.map(|j| j.holdout.clone()) },
         protocol: judged.map(|j| j.standing.evidence()),
-        ..GateEvidence::default()
-    };
-    let decision = parts.gates.gate.decide(State::Candidate, &evidence);
+    });
+    let decision = parts.gates.gate.decide(&evidence);
     let score = champion.and_then(|champion| score(champion, &decision));
     let (from_ms, split_ms, to_ms) = (spec.window_from_ms, spec.holdout_from_ms, spec.window_to_ms);
     let stat = |from_ms, to_ms, p: &Performance, trades: &[Trade]| WindowStat {

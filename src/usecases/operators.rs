@@ -86,7 +86,7 @@ impl OperatorCommands {
                 code_version: env!("CARGO_PKG_VERSION").to_owned(),
             })?,
         };
-        let runs = matches!(to, State::Shadow | State::Live);
+        let runs = to.trades_on_paper();
         let mut record = TransitionRecord {
             id: Uuid::now_v7(),
             strategy_id: strategy.id,

@@ -19,7 +19,7 @@ use candles::time::DAY_MS;
 use candles::{DataVerdict, Interval, MarketKind, Symbol, interval};
 use engine::{ExitReason, Outcome, Wanted, Window, WindowError};
 use genome::Strategy;
-use lifecycle::{GateEvidence, ProtocolEvidence, ShadowEvidence, State, Verdict};
+use lifecycle::{GateEvidence, LiveEvidence, PaperEvidence, ProtocolEvidence, ShadowEvidence, State, Tested, Verdict};
 use protocol::Standing;
 use std::collections::{BTreeMap, BTreeSet};
 use store::{ActivePaperRun, NewPaperRun, PaperPass, ProtocolSessionRow, StatRow, StatSource, TransitionRecord};
@@ -289,7 +289,7 @@ impl PaperRunner {
         (window, verdict): (&Window, &DataVerdict),
     ) -> anyhow::Result<bool> {
         let at_ms = window.to_ms();
-        let paper = ShadowEvidence::of(outcome, run.run.from_ms, at_ms, self.gates.recent_trades());
+        let paper = PaperEvidence::of(outcome, run.run.from_ms, at_ms, self.gates.recent_trades());
         let stat = |source| {
             known
                 .stats
@@ -297,24 +297,18 @@ impl PaperRunner {
                 .find(|s| s.strategy_id == run.strategy.id && s.source == source)
                 .map(|s| s.performance.clone())
         };
-        let is_live = run.run.phase == State::Live;
-        let staying = if is_live {
+        let tested = Tested { backtest: stat(StatSource::Backtest), holdout: stat(StatSource::Holdout) };
+        let (paper, demotions) = (Some(paper), run.demotions);
+        let evidence = if run.run.phase == State::Live {
             let trades = outcome.ledger.as_ref().map_or(&[][..], |ledger| &ledger.trades);
-            self.staying.verdict((run.strategy.id, run.run.id), trades).await?
+            let staying = self.staying.verdict((run.strategy.id, run.run.id), trades).await?;
+            GateEvidence::Live(LiveEvidence { tested, run: paper, demotions, staying })
         } else {
-            None
+            let protocol = known.protocol(run.strategy.id, outcome, window);
+            let placebo = placebo::comparison(&known.sessions, at_ms);
+            GateEvidence::Shadow(ShadowEvidence { tested, run: paper, demotions, protocol, placebo })
         };
-        let evidence = GateEvidence {
-            backtest: stat(StatSource::Backtest),
-            holdout: stat(StatSource::Holdout),
-            shadow: (!is_live).then(|| paper.clone()),
-            live: is_live.then_some(paper),
-            demotions: run.demotions,
-            protocol: (!is_live).then(|| known.protocol(run.strategy.id, outcome, window)).flatten(),
-            staying,
-            placebo: if is_live { None } else { placebo::comparison(&known.sessions, at_ms) },
-        };
-        let decision = self.gates.gate.decide(run.run.phase, &evidence);
+        let decision = self.gates.gate.decide(&evidence);
         let Verdict::Move(transition) = decision.verdict else { return Ok(false) };
         let evidence = serde_json::to_value(&evidence)?;
         let id = run.strategy.id;
@@ -327,7 +321,7 @@ impl PaperRunner {
             at_ms,
         )
         .context("a decision to move makes a record")?;
-        if matches!(transition.to(), State::Shadow | State::Live) {
+        if transition.to().trades_on_paper() {
             record.run =
                 Some(NewPaperRun { warmup_from_ms: at_ms - self.settings.warmup_ms(), config: run.run.config.clone() });
         }

@@ -13,7 +13,7 @@ use candles::quality::QualityPolicy;
 use candles::stored::Part;
 use engine::{ExitReason, Outcome};
 use genome::Strategy;
-use lifecycle::{Gate, GateEvidence, ShadowEvidence, State, Verdict};
+use lifecycle::{Gate, GateEvidence, LiveEvidence, PaperEvidence, ShadowEvidence, State, Tested, Verdict};
 use market::CandleCache;
 use notify::Channel;
 use serde::Serialize;
@@ -196,19 +196,16 @@ impl Rescorer<'_> {
             new.or_else(|| detail.stats.iter().rev().find(|s| s.source == source).map(|s| s.performance.clone()))
         };
         let at_ms = active.run.to_ms;
-        let paper = ShadowEvidence::of(outcome, active.run.from_ms, at_ms, self.recent_trades);
-        let is_live = state == State::Live;
+        let run = Some(PaperEvidence::of(outcome, active.run.from_ms, at_ms, self.recent_trades));
+        let tested = Tested { backtest: figures(StatSource::Backtest), holdout: figures(StatSource::Holdout) };
+        let demotions = active.demotions;
         // What a gate asks for beyond these stays unknown here, and it holds for want of it.
-        #[allow(clippy::needless_update)]
-        let evidence = GateEvidence {
-            backtest: figures(StatSource::Backtest),
-            holdout: figures(StatSource::Holdout),
-            shadow: (!is_live).then(|| paper.clone()),
-            live: is_live.then_some(paper),
-            demotions: active.demotions,
-            ..GateEvidence::default()
+        let evidence = if state == State::Live {
+            GateEvidence::Live(LiveEvidence { tested, run, demotions, staying: None })
+        } else {
+            GateEvidence::Shadow(ShadowEvidence { tested, run, demotions, protocol: None, placebo: None })
         };
-        let decision = self.gate.decide(state, &evidence);
+        let decision = self.gate.decide(&evidence);
         rescore.decision = Some(decision.summary.clone());
         let Verdict::Move(transition) = decision.verdict else { return Ok(state) };
         let evidence = serde_json::to_value(&evidence)?;
@@ -216,7 +213,7 @@ impl Rescorer<'_> {
         let made = TransitionRecord::from_decision(id, policy, decision, evidence, "data revision", at_ms);
         let mut record = made.context("a decision to move makes a record")?;
         record.summary = format!("{} (scored again: {})", record.summary, rescore.cause);
-        if matches!(transition.to(), State::Shadow | State::Live) {
+        if transition.to().trades_on_paper() {
             let config = active.run.config.clone();
             record.run = Some(NewPaperRun { warmup_from_ms: at_ms - self.warmup_ms, config });
         }

@@ -103,7 +103,7 @@ pub(crate) fn transition(strategy_id: Uuid, transition: Transition, at_market_ms
     let mut record =
         TransitionRecord::from_decision(strategy_id, "made/1", decision(transition), evidence, "gate", at_market_ms)
             .unwrap();
-    if matches!(transition.to(), State::Shadow | State::Live) {
+    if transition.to().trades_on_paper() {
         let config = json!({ "fee": 0.0004 });
         record.run = Some(NewPaperRun { warmup_from_ms: at_market_ms - 10 * DAY_MS, config });
     }
