@@ -2,7 +2,7 @@
 # Builds the one binary, and puts it into a small image that runs it as a user without rights.
 FROM rust:1.95-slim-bookworm AS build
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends gcc g++ make perl pkg-config \
+    && apt-get install --yes --no-install-recommends gcc g++ libssl-dev make perl pkg-config \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY Cargo.toml Cargo.lock build.rs ./

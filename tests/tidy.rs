@@ -11,6 +11,8 @@ mod crates;
 mod deployment;
 #[path = "tidy/links.rs"]
 mod links;
+#[path = "support/tools.rs"]
+mod tools;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
