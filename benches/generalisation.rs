@@ -1,8 +1,8 @@
 //! Which way of searching finds edges that hold? Searches on simulated markets with a planted edge, each scheme with
 //! the same number of evaluations, and what the champions earn in the three years after, which no search saw.
 //!
-//! `cargo bench --bench generalisation`. A line a market and scheme is printed as it is done (and may be kept: a run
-//! that is stopped is a run on fewer markets), the table at the end. Schemes are compared market by market.
+//! `cargo bench -p sg-ai-search --bench generalisation`. A line a market and scheme is printed as it is done (and may be
+//! kept: a run that is stopped is a run on fewer markets), the table at the end. Schemes are compared market by market.
 //! `SG_BENCH_MARKETS` (40), `SG_BENCH_FROM` (0, the first market), `SG_BENCH_EVALUATIONS` (2000 a search),
 //! `SG_BENCH_SHARPE` (8, the true annual Sharpe ratio of the edge on one symbol before costs), `SG_BENCH_ONLY` (keeps
 //! the schemes whose names hold one of these texts, separated by `|`), `SG_BENCH_SEED` (1).

@@ -1,6 +1,6 @@
 //! How long each indicator takes over two years of 15-minute candles, and resampling them.
 //!
-//! `cargo bench --bench indicators`; a name after `--` picks one.
+//! `cargo bench -p sg-ai-engine --bench indicators`; a name after `--` picks one.
 
 use candles::{Candle, CandleSeries, Interval, interval, resample::resample};
 use divan::{Bencher, counter::ItemsCount};

@@ -2,10 +2,10 @@
 //! without full performance; a population that shares most of its rules; conditions alone, and trades dense and sparse;
 //! how the time grows with candles and strategies; and what memory gives, to compare with.
 //!
-//! `cargo bench --bench kernel`. Candles and parameter sets come from `../shared/bench` where it exists (or from
-//! `SG_BENCH_DIR`), else synthetic ones of the same size stand in. `SG_BENCH_RUNS` (7) runs are made of each; the
-//! median of wall time counts, and the median of processor time stands beside it. `SG_BENCH_ONLY` keeps the rows whose
-//! name holds it.
+//! `cargo bench -p sg-ai-engine --bench kernel`. `SG_BENCH_DIR` names a folder with the workload's parameter sets
+//! (`params.csv`) and candles (`BTCUSDT-15m-small.zip` and so on); without it synthetic ones of the same size stand in.
+//! `SG_BENCH_RUNS` (7) runs are made of each; the median of wall time counts, and the median of processor time stands
+//! beside it. `SG_BENCH_ONLY` keeps the rows whose name holds it.
 // It prints a table, and a bench without its input has nothing better to do than to stop.
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
@@ -22,9 +22,7 @@ const SYMBOLS: [&str; 3] = ["BTCUSDT", "ETHUSDT", "SOLUSDT"];
 const START_MS: i64 = 1_704_067_200_000;
 
 fn main() {
-    let folder = std::env::var_os("SG_BENCH_DIR")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/bench"), PathBuf::from);
-    let folder = folder.join("params.csv").exists().then_some(folder);
+    let folder = std::env::var_os("SG_BENCH_DIR").map(PathBuf::from);
     println!("candles: {}", folder.as_ref().map_or("synthetic".to_owned(), |f| f.display().to_string()));
     let population = population_of(Timeframe::M15, folder.as_deref());
     let cores = std::thread::available_parallelism().map_or(1, usize::from);

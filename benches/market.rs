@@ -1,7 +1,7 @@
 //! Import and load rates: archives to candles, candles to the cache, the cache back to candles.
 //!
-//! `cargo bench --bench market`. Archives come from `../shared/market` where it exists, else made ones of the same size
-//! stand in. `benches/peers/market.py` reads the same CSV with polars and pandas.
+//! `cargo bench -p sg-ai-market --bench market`. `SG_BENCH_DIR` names a folder with archives; without it 48 are made.
+//! `benches/peers/market.py` reads the same CSV with polars and pandas.
 // It prints a table, and a bench without its input has nothing better to do than to stop.
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
@@ -20,8 +20,7 @@ const RUNS: usize = 5;
 fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let scratch = tempfile::tempdir().unwrap();
-    let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/market/spot");
-    let archives = if shared.exists() { shared } else { made_archives(scratch.path()) };
+    let archives = std::env::var_os("SG_BENCH_DIR").map_or_else(|| made_archives(scratch.path()), PathBuf::from);
     println!("archives: {}", archives.display());
     println!("{:<52}{:>10}{:>14}{:>10}", "", "ms", "M rows/s", "MB/s");
 
@@ -138,7 +137,7 @@ fn made(every: Interval, n: usize, salt: u64) -> CandleSeries {
     series
 }
 
-/// 48 archives of a month each, as the shared ones are.
+/// 48 archives of a month each.
 fn made_archives(dir: &Path) -> PathBuf {
     let root = dir.join("archives/spot");
     std::fs::create_dir_all(&root).unwrap();

@@ -1,9 +1,9 @@
 //! The record at scale: what its queries, its writes and the verification of its trail cost, in a private server.
 //!
-//! `cargo bench --bench records`. Three parts, each in a fresh database: `queries` (the statements of the store behind
-//! stats, show, learning and summary, each explained by the server as it runs), `rates` (a generation's results by the
-//! store's own path against single inserts), `audit` (honest entries, verified). `SG_BENCH_ONLY` names one of them; sizes
-//! come from `SG_BENCH_STRATEGIES`, `SG_BENCH_RESULTS`, `SG_BENCH_TRADES`, `SG_BENCH_ROWS`, `SG_BENCH_ENTRIES`. At full
+//! `cargo bench -p sg-ai-store --bench records`. Three parts, each in a fresh database: `queries` (the statements of the
+//! store behind stats, show, learning and summary, each explained by the server as it runs), `rates` (a generation's
+//! results by the store's own path against single inserts), `audit` (honest entries, verified). `SG_BENCH_ONLY` names one
+//! of them; sizes come from `SG_BENCH_STRATEGIES`, `SG_BENCH_RESULTS`, `SG_BENCH_TRADES`, `SG_BENCH_ROWS`, `SG_BENCH_ENTRIES`. At full
 //! size it takes minutes and 6 GB. `SG_BENCH_PLANS=1` prints plans. `SG_BENCH_DIR` names a folder in which what `queries`
 //! loads is kept, and found by the next run. What it found is in `docs/DATABASE.md`.
 

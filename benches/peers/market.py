@@ -1,14 +1,15 @@
-"""The CSV of the archives that `cargo bench --bench market` imports, read with polars and pandas.
+"""The CSV of the archives that `cargo bench -p sg-ai-market --bench market` imports, read with polars and pandas.
 
-    python benches/peers/market.py [DIRECTORY] [--ours]     # default: ../shared/market/spot
+    python benches/peers/market.py DIRECTORY [--ours]
 
-With --ours `cargo bench --bench market` runs right after the peers, so that both stand in one run.
+With --ours `cargo bench -p sg-ai-market --bench market` runs right after the peers, so that both stand in one run.
 
 Both read what sg-ai reads: twelve columns of unzipped CSV in memory into a table of floats and integers. Neither checks a
 row, a time or a price. Medians of 5 runs; polars with all its threads and with one (POLARS_MAX_THREADS=1).
 """
 import glob
 import io
+import os
 import statistics
 import subprocess
 import sys
@@ -23,7 +24,9 @@ NAMES = ["t", "o", "h", "l", "c", "v", "e", "q", "n", "b", "k", "x"]
 
 def main():
     places = [a for a in sys.argv[1:] if not a.startswith("--")]
-    root = places[0] if places else "../shared/market/spot"
+    if not places:
+        sys.exit("which folder of archives?")
+    root = places[0]
     files = []
     for path in sorted(glob.glob(f"{root}/**/*.zip", recursive=True)):
         with zipfile.ZipFile(path) as archive:
@@ -51,7 +54,8 @@ def main():
         print(f"{name:<20}{1e3 * median:>10.1f} ms{rows / median / 1e6:>10.2f} M rows/s{size / median / 1e6:>8.0f} MB/s")
     if "--ours" in sys.argv:
         sys.stdout.flush()
-        subprocess.run(["cargo", "bench", "--bench", "market"], check=True)
+        environment = {**os.environ, "SG_BENCH_DIR": os.path.abspath(root)}
+        subprocess.run(["cargo", "bench", "-p", "sg-ai-market", "--bench", "market"], check=True, env=environment)
 
 
 main()

@@ -1,19 +1,22 @@
 """The reference workload as arrays: candles, parameter sets, and the columns that every rule looks at.
 
-`REFERENCE` (default ../shared/bench beside the project) holds SYMBOL-15m-{small,large}.zip and params.csv.
+`SG_BENCH_DIR` names a folder with SYMBOL-15m-{small,large}.zip and params.csv.
 """
 
 import csv
 import io
 import os
 import pathlib
+import sys
 import zipfile
 
 import numba
 import numpy as np
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-REFERENCE = pathlib.Path(os.environ.get("REFERENCE", ROOT / ".." / "shared" / "bench")).resolve()
+if "SG_BENCH_DIR" not in os.environ:
+    sys.exit("SG_BENCH_DIR must name the folder of the workload")
+REFERENCE = pathlib.Path(os.environ["SG_BENCH_DIR"]).resolve()
 SYMBOLS = ["BTCUSDT", "ETHUSDT", "SOLUSDT"]
 FEE = 0.0004
 

@@ -9,6 +9,7 @@
 
 pub(crate) mod chain;
 pub(crate) mod s3;
+pub(crate) mod tools;
 
 use secrecy::SecretString;
 use std::{

@@ -1,8 +1,8 @@
 //! The dashboard in a real headless browser against a real daemon: loads, navigates, acts, is told live.
 //!
-//! Speaks the browser's own debugging protocol. Skipped where there is no Chromium.
+//! Speaks the browser's own debugging protocol, to the Chromium that there is.
 
-use super::{process::wait_for, stage::Stage};
+use super::{process::wait_for, stage::Stage, support::tools::not_checked};
 use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use std::{
@@ -179,8 +179,7 @@ const PAGES: [(&str, &str); 5] =
 #[tokio::test]
 async fn the_dashboard_loads_navigates_acts_and_is_told_live() {
     let Some(mut page) = Page::open().await else {
-        println!("skipped: there is no Chromium that starts");
-        return;
+        return not_checked("Chromium that starts", "the dashboard in a browser");
     };
     let mut stage = Stage::new(5, 0.0).await;
     stage.set("SG_ACTION_TOKEN", TOKEN);

@@ -23,3 +23,4 @@ mod runs;
 mod sealed;
 mod sessions;
 mod transitions;
+mod upgrades;

@@ -1,0 +1,147 @@
+//! Each migration on its own, on an empty database and on one that a daemon of every version before has filled.
+//!
+//! What a daemon wrote at a version is in `rows/`: a new table needs a file there.
+
+use crate::{made, support};
+use refinery::{Migration, Runner};
+use std::{collections::BTreeMap, fs, path::Path};
+use store::{MigrationReport, SCHEMA_VERSION};
+use tokio_postgres::Client;
+
+/// Version, name and text of each file in a folder, in order.
+fn files(folder: &str) -> BTreeMap<i64, (String, String)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let file = |entry: std::io::Result<fs::DirEntry>| {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        let version = name[1..].split("__").next().unwrap().parse().unwrap();
+        (version, (name, fs::read_to_string(path).unwrap()))
+    };
+    fs::read_dir(folder).unwrap().map(file).collect()
+}
+
+/// Applies the migrations one at a time; `then` looks after each.
+async fn step_by_step(client: &mut Client, mut then: impl AsyncFnMut(&Client, i64)) {
+    let mut landed = Vec::new();
+    for (version, (name, sql)) in files("../../migrations") {
+        landed.push(Migration::unapplied(&name, &sql).unwrap());
+        let report = Runner::new(&landed).run_async(client).await.unwrap_or_else(|error| panic!("{name}: {error:?}"));
+        assert_eq!(report.applied_migrations().len(), 1, "{name}");
+        then(client, version).await;
+    }
+}
+
+/// Everything that the schema is made of, but for partitions, a line each.
+async fn schema(client: &Client) -> Vec<String> {
+    let sql = "
+        with ours as (select oid, relname, relkind, relrowsecurity from pg_class
+            where relnamespace = 'public'::regnamespace and not relispartition)
+        select format('%s %s %s', relkind, relname, relrowsecurity) from ours where relkind in ('r', 'p', 'v', 'm', 'S')
+        union all select format('column %s.%s %s %s %s%s %s', attrelid::regclass, attname, format_type(atttypid, atttypmod),
+                attnotnull, attidentity, attgenerated, pg_get_expr(adbin, adrelid))
+            from pg_attribute join ours on attrelid = ours.oid
+            left join pg_attrdef d on (adrelid, adnum) = (attrelid, attnum)
+            where relkind in ('r', 'p', 'v', 'm') and attnum > 0
+        union all select format('constraint %s %s %s', conrelid::regclass, conname, pg_get_constraintdef(c.oid))
+            from pg_constraint c join ours on conrelid = ours.oid
+        union all select pg_get_indexdef(indexrelid) from pg_index join ours on indrelid = oid
+        union all select pg_get_triggerdef(t.oid) from pg_trigger t join ours on tgrelid = ours.oid where not tgisinternal
+        union all select pg_get_viewdef(oid) from ours where relkind in ('v', 'm')
+        union all select pg_get_functiondef(oid) from pg_proc where pronamespace = 'public'::regnamespace
+        union all select format('policy %s', p) from pg_policies p
+        union all select format('type %s %s', t.oid::regtype, enumlabel) from pg_type t join pg_enum on enumtypid = t.oid
+        order by 1";
+    client.query(sql, &[]).await.unwrap().iter().map(|row| row.get(0)).collect()
+}
+
+/// How many rows each table has, without those that the schema itself has put there.
+async fn rows(client: &Client) -> BTreeMap<String, i64> {
+    let sql = "select relname from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'p')
+        and not relispartition and relname not in ('refinery_schema_history', 'audit_base')";
+    let mut found = BTreeMap::new();
+    for row in client.query(sql, &[]).await.unwrap() {
+        let table: String = row.get(0);
+        let count = client.query_one(&format!("select count(*) from {table}"), &[]).await.unwrap().get(0);
+        found.insert(table, count);
+    }
+    found
+}
+
+/// The schema of a database that was migrated at once.
+async fn at_once() -> Vec<String> {
+    let (database, _store) = support::database().await;
+    schema(&database.client().await).await
+}
+
+fn assert_same(ours: &[String], expected: &[String]) {
+    for (a, b) in ours.iter().zip(expected) {
+        assert_eq!(a, b);
+    }
+    assert_eq!(ours.len(), expected.len());
+}
+
+#[tokio::test]
+async fn each_migration_applies_to_an_empty_database() {
+    let database = support::empty_database().await;
+    let store = database.store().await;
+    step_by_step(&mut database.client().await, async |_, version| {
+        assert_eq!(store.schema_version().await.unwrap(), version);
+    })
+    .await;
+    // The rights, which are given to whatever tables there are, come last.
+    assert_eq!(store.migrate().await.unwrap(), MigrationReport { from: SCHEMA_VERSION, to: SCHEMA_VERSION });
+    assert_same(&schema(&database.client().await).await, &at_once().await);
+}
+
+#[tokio::test]
+async fn each_migration_applies_to_a_filled_database_and_keeps_its_rows() {
+    let database = support::empty_database().await;
+    let (written, mut kept) = (files("tests/store/rows"), BTreeMap::new());
+    let performance = serde_json::to_string(&made::performance(Some(1.9))).unwrap();
+    let mut client = database.client().await;
+    step_by_step(&mut client, async |client, version| {
+        let there = rows(client).await;
+        for (table, count) in &kept {
+            assert_eq!(there.get(table), Some(count), "V{version} changes how many rows {table} has");
+        }
+        if let Some((name, sql)) = written.get(&version) {
+            let filled = client.batch_execute(&sql.replace("PERFORMANCE", &performance)).await;
+            filled.unwrap_or_else(|error| panic!("rows of {name}: {error:?}"));
+        }
+        if there.contains_key("audit_logs") && there["audit_logs"] == 0 {
+            // Entries of three months: the trail has partitions.
+            let months = ["2024-01-01T00:00:00Z", "2024-02-01T00:00:00Z", "2024-03-01T00:00:00Z"];
+            for month in months {
+                client.batch_execute(&format!("select ensure_audit_partition('{month}')")).await.unwrap();
+            }
+            let times_us =
+                months.map(|month| month.parse::<chrono::DateTime<chrono::Utc>>().unwrap().timestamp_micros());
+            support::chain::fill(client, times_us.into_iter()).await;
+        }
+        kept = rows(client).await;
+        let empty: Vec<&String> = kept.iter().filter(|(_, count)| **count == 0).map(|(table, _)| table).collect();
+        assert!(empty.is_empty(), "no rows for {empty:?}: add them to tests/store/rows/V{version}.sql");
+    })
+    .await;
+
+    let store = database.store().await;
+    assert_eq!(store.migrate().await.unwrap(), MigrationReport { from: SCHEMA_VERSION, to: SCHEMA_VERSION });
+    assert_eq!(rows(&client).await, kept);
+    assert_same(&schema(&client).await, &at_once().await);
+
+    // What migrations derived from what was there, and what the store makes of it.
+    let sql = "select name, family, number from strategies order by number";
+    let named: Vec<(String, Option<String>, i64)> =
+        client.query(sql, &[]).await.unwrap().iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect();
+    assert_eq!(named.iter().map(|s| s.2).collect::<Vec<_>>(), [1, 2]);
+    let family = |name: &str| named.iter().find(|s| s.0 == name).unwrap().1.clone();
+    assert_eq!((family("trend-0a1b2c3d"), family("by hand")), (Some("trend".to_owned()), None));
+    assert_eq!(store.verify_audit_chain().await.unwrap().first_bad, None);
+    let strategy = store.strategy("trend-0a1b2c3d").await.unwrap();
+    assert_eq!((strategy.transitions.len(), strategy.paper_runs.len()), (2, 1));
+    client.batch_execute("select refresh_view('strategy_performance_summary')").await.unwrap();
+    client.batch_execute("select refresh_view('portfolio_daily_performance')").await.unwrap();
+    let last = "select cumulative_return from portfolio_daily_performance order by day desc limit 1";
+    let cumulative: f64 = client.query_one(last, &[]).await.unwrap().get(0);
+    assert!((cumulative - (1.005 * 0.995 - 1.0)).abs() < 1e-12, "{cumulative}");
+}
