@@ -1,6 +1,6 @@
 //! `sg-ai archive`: what left the database for Parquet files, and how it comes back. Decides nothing.
 
-use super::{CliError, Context, output, strategies::user};
+use super::{CliError, Context, format::operator, output};
 use crate::usecases::archive_store::archive_store;
 use crate::usecases::database::Database;
 use anyhow::Context as _;
@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 /// Look after rows that are old.
 #[derive(Args, Debug)]
-pub struct ArchiveArgs {
+pub(crate) struct ArchiveArgs {
     #[command(subcommand)]
     command: ArchiveCommand,
 }
@@ -54,7 +54,7 @@ enum ArchiveCommand {
 ///
 /// # Errors
 /// When the database does not answer, or a file is missing or not what was written.
-pub async fn run(args: ArchiveArgs, ctx: &Context) -> Result<(), CliError> {
+pub(crate) async fn run(args: ArchiveArgs, ctx: &Context) -> Result<(), CliError> {
     let opened = Database::open(ctx.config()).await?;
     let done = dispatch(args.command, &opened.store, ctx).await;
     opened.close().await;
@@ -63,7 +63,7 @@ pub async fn run(args: ArchiveArgs, ctx: &Context) -> Result<(), CliError> {
 
 async fn dispatch(command: ArchiveCommand, store: &Store, ctx: &Context) -> anyhow::Result<()> {
     let objects: Arc<dyn ObjectStore> = archive_store(ctx.config(), ctx.data_dir())?;
-    let actor = format!("operator {}", user());
+    let actor = operator();
     match command {
         ArchiveCommand::List { json } => told(&store.archives().await?, json)?,
         ArchiveCommand::Run { json } => {

@@ -9,7 +9,7 @@ use store::{AnchorFile, AuditAnchor, AuditReport, Store, embedded::Database};
 
 /// Look into the audit trail.
 #[derive(Args, Debug)]
-pub struct AuditArgs {
+pub(crate) struct AuditArgs {
     #[command(subcommand)]
     command: AuditCommand,
 }
@@ -54,7 +54,7 @@ fn parse_head(text: &str) -> Result<AuditAnchor, String> {
 ///
 /// # Errors
 /// When the trail does not hold, or the database does not answer.
-pub async fn run(args: AuditArgs, ctx: &Context) -> Result<(), CliError> {
+pub(crate) async fn run(args: AuditArgs, ctx: &Context) -> Result<(), CliError> {
     let config = &ctx.config().store;
     let database = Database::open(config).await.context("database")?;
     let store = Store::connect(&database.options, config).await.context("database")?;

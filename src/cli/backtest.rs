@@ -3,7 +3,10 @@
 mod batch;
 
 use super::{
-    CliError, Context, output,
+    CliError, Context,
+    format::{number, percent, performance_lines},
+    input::strategy_file,
+    output,
     window::{WindowArgs, WindowNames},
 };
 use anyhow::Context as _;
@@ -12,17 +15,11 @@ use clap::Args;
 use engine::{Engine, Outcome, Performance, Trade, Wanted};
 use genome::{StrategyFile, StrategyHash};
 use serde::Serialize;
-use std::{
-    io,
-    path::{Path, PathBuf},
-};
-
-/// Longer files are no strategies.
-const MAX_FILE_BYTES: u64 = 1 << 20;
+use std::path::{Path, PathBuf};
 
 /// Backtest one strategy, or a file of strategies
 #[derive(Args, Debug)]
-pub struct BacktestArgs {
+pub(crate) struct BacktestArgs {
     /// Strategy: a JSON, TOML or text file; - for standard input
     #[arg(long, value_name = "FILE", required_unless_present = "batch")]
     strategy: Option<PathBuf>,
@@ -69,7 +66,7 @@ struct SymbolReport<'a> {
 ///
 /// # Errors
 /// When the strategy or the options are wrong, candles are missing, or a file cannot be read or written.
-pub async fn run(args: BacktestArgs, ctx: &Context) -> Result<(), CliError> {
+pub(crate) async fn run(args: BacktestArgs, ctx: &Context) -> Result<(), CliError> {
     let stdout = Path::new("-");
     if args.json && args.trades.as_deref() == Some(stdout) {
         return Err(CliError::Usage("--json and --trades - both want standard output".into()));
@@ -84,7 +81,7 @@ pub async fn run(args: BacktestArgs, ctx: &Context) -> Result<(), CliError> {
         return Err(CliError::Usage("--strategy or --batch is required".into()));
     };
     let shown = path.display();
-    let text = read(path).with_context(|| format!("cannot read the strategy {shown}"))?;
+    let text = strategy_file(path).with_context(|| format!("cannot read the strategy {shown}"))?;
     let file = StrategyFile::parse(&text).map_err(|e| CliError::Usage(format!("{shown}: {e}")))?;
     let window = args.window.load(ctx).await?;
     let costs = args.window.costs(ctx);
@@ -125,16 +122,6 @@ pub async fn run(args: BacktestArgs, ctx: &Context) -> Result<(), CliError> {
 fn symbols<'a>(window: &'a WindowArgs, outcome: &'a Outcome) -> Vec<SymbolReport<'a>> {
     let pairs = window.symbols().iter().zip(&outcome.per_symbol);
     pairs.map(|(symbol, performance)| SymbolReport { symbol, performance }).collect()
-}
-
-/// A file, or standard input, as far as it is no longer than a strategy can be.
-pub(super) fn read(path: &Path) -> anyhow::Result<String> {
-    let mut text = String::new();
-    let source: Box<dyn io::Read> =
-        if path == Path::new("-") { Box::new(io::stdin()) } else { Box::new(std::fs::File::open(path)?) };
-    io::Read::read_to_string(&mut io::Read::take(source, MAX_FILE_BYTES + 1), &mut text)?;
-    anyhow::ensure!(text.len() as u64 <= MAX_FILE_BYTES, "it is longer than {MAX_FILE_BYTES} bytes");
-    Ok(text)
 }
 
 /// Every trade, times as UTC ms; numbers in the shortest form that reads back to the same bits.
@@ -184,29 +171,4 @@ fn lines(report: &Report<'_>) -> String {
         }
     }
     text
-}
-
-/// The figures that people look at first, a line each.
-pub(super) fn performance_lines(p: &Performance) -> String {
-    let rows = [
-        ("return", percent(p.total_return)),
-        ("sharpe ratio", number(p.sharpe_ratio)),
-        ("t-statistic", number(p.t_statistic)),
-        ("profit factor", number(p.profit_factor)),
-        ("max drawdown", percent(p.max_drawdown)),
-        ("win rate", percent(p.win_rate)),
-        ("trades", p.total_trades.to_string()),
-        ("mean duration", p.avg_trade_duration_hours.map_or("undefined".into(), |h| format!("{h:.1} h"))),
-        ("exposure", percent(p.exposure)),
-        ("fees", format!("{:.2}", p.fees)),
-    ];
-    rows.iter().map(|(name, value)| format!("{name:<14} {value:>12}\n")).collect()
-}
-
-pub(super) fn number(value: Option<f64>) -> String {
-    value.map_or_else(|| "undefined".to_owned(), |v| format!("{v:.2}"))
-}
-
-pub(super) fn percent(fraction: Option<f64>) -> String {
-    fraction.map_or_else(|| "undefined".to_owned(), |v| format!("{:.2} %", 100.0 * v))
 }

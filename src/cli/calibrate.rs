@@ -51,7 +51,7 @@ impl MarketName {
 
 /// Measure how often the protocol promotes on simulated markets: false promotions on noise, power where there is an edge
 #[derive(Args, Debug)]
-pub struct CalibrateArgs {
+pub(crate) struct CalibrateArgs {
     /// What the markets have to be found; dying edges are gone once a strategy enters shadow
     #[arg(long, value_name = "KIND", value_enum, default_value = "all")]
     market: MarketName,
@@ -106,7 +106,7 @@ struct Line {
 ///
 /// # Errors
 /// When the options are wrong, or the file to resume from cannot be read or written.
-pub async fn run(args: CalibrateArgs, ctx: &Context) -> Result<(), CliError> {
+pub(crate) async fn run(args: CalibrateArgs, ctx: &Context) -> Result<(), CliError> {
     let config = ctx.config();
     let search = args.size.search(config, config.daemon.interval)?;
     if let Some(wrong) = args.sharpe.iter().find(|s| !(0.0..=100.0).contains(*s)) {

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 /// Print what a shell needs to complete commands and options
 #[derive(Args, Debug)]
-pub struct CompletionsArgs {
+pub(crate) struct CompletionsArgs {
     /// Which shell
     #[arg(value_enum)]
     shell: Shell,
@@ -16,7 +16,7 @@ pub struct CompletionsArgs {
 
 /// Print the manual page, or write one for each command
 #[derive(Args, Debug)]
-pub struct ManArgs {
+pub(crate) struct ManArgs {
     /// Write sg-ai.1, sg-ai-backtest.1 and so on into this directory instead
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
@@ -26,7 +26,7 @@ pub struct ManArgs {
 ///
 /// # Errors
 /// When standard output cannot be written.
-pub fn completions(args: &CompletionsArgs) -> Result<(), CliError> {
+pub(crate) fn completions(args: &CompletionsArgs) -> Result<(), CliError> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut command(), "sg-ai", &mut script);
     Ok(output::text(String::from_utf8_lossy(&script)).context("standard output")?)
@@ -36,7 +36,7 @@ pub fn completions(args: &CompletionsArgs) -> Result<(), CliError> {
 ///
 /// # Errors
 /// When a page cannot be written.
-pub fn man(args: &ManArgs) -> Result<(), CliError> {
+pub(crate) fn man(args: &ManArgs) -> Result<(), CliError> {
     let Some(dir) = &args.dir else {
         let mut page = Vec::new();
         clap_mangen::Man::new(command()).render(&mut page).context("the manual")?;

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 
 /// Look at the configuration.
 #[derive(Args, Debug)]
-pub struct ConfigArgs {
+pub(crate) struct ConfigArgs {
     #[command(subcommand)]
     command: ConfigCommand,
 }
@@ -22,21 +22,11 @@ enum ConfigCommand {
     },
 }
 
-/// Every setting as it may be shown: key, value, who set it.
-pub(super) fn shown(ctx: &Context) -> Vec<(String, serde_json::Value, String)> {
-    let settings = &ctx.loaded.settings;
-    let row = |key: &str| {
-        let origin = settings.origin(key).map(ToString::to_string).unwrap_or_default();
-        (key.to_owned(), settings.shown_json(key).unwrap_or_default(), origin)
-    };
-    settings.keys().map(row).collect()
-}
-
 /// Runs `sg-ai config`.
 ///
 /// # Errors
 /// When standard output cannot be written.
-pub async fn run(args: ConfigArgs, ctx: &Context) -> Result<(), CliError> {
+pub(crate) async fn run(args: ConfigArgs, ctx: &Context) -> Result<(), CliError> {
     let ConfigCommand::Show { json } = args.command;
     let settings = &ctx.loaded.settings;
     if json {

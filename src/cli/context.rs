@@ -1,33 +1,54 @@
-//! What every command is handed: configuration, data directory, clock. Opens nothing by itself.
+//! What every command is handed: configuration, data directory, clock. Opens nothing unasked.
 
 use crate::config::{Config, Loaded};
+use anyhow::Context as _;
 use clock::{Clock, SystemClock};
+use market::CandleCache;
 use std::{path::Path, sync::Arc};
 
 /// What every command is handed.
-pub struct Context {
+pub(crate) struct Context {
     /// Configuration with its origins.
-    pub loaded: Loaded,
+    pub(crate) loaded: Loaded,
     /// The wall clock.
-    pub clock: Arc<dyn Clock>,
+    pub(crate) clock: Arc<dyn Clock>,
 }
 
 impl Context {
     /// A context on the machine's clock.
     #[must_use]
-    pub fn new(loaded: Loaded) -> Self {
+    pub(crate) fn new(loaded: Loaded) -> Self {
         Self { loaded, clock: Arc::new(SystemClock) }
     }
 
     /// The typed configuration.
     #[must_use]
-    pub fn config(&self) -> &Config {
+    pub(crate) fn config(&self) -> &Config {
         &self.loaded.config
     }
 
     /// Where files are kept; not necessarily there yet.
     #[must_use]
-    pub fn data_dir(&self) -> &Path {
+    pub(crate) fn data_dir(&self) -> &Path {
         self.loaded.data_dir()
+    }
+
+    /// The candle cache in the data directory.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub(crate) fn cache(&self) -> anyhow::Result<CandleCache> {
+        CandleCache::open_configured(&self.data_dir().join("candles"), &self.config().market).context("candle cache")
+    }
+
+    /// Every setting as it may be shown: key, value, who set it.
+    #[must_use]
+    pub(crate) fn shown_settings(&self) -> Vec<(String, serde_json::Value, String)> {
+        let settings = &self.loaded.settings;
+        let row = |key: &str| {
+            let origin = settings.origin(key).map(ToString::to_string).unwrap_or_default();
+            (key.to_owned(), settings.shown_json(key).unwrap_or_default(), origin)
+        };
+        settings.keys().map(row).collect()
     }
 }

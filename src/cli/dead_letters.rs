@@ -1,6 +1,6 @@
 //! `sg-ai dead-letters`: look at what failed, and try a failed backtest again.
 
-use super::{CliError, Context, data, output};
+use super::{CliError, Context, format, output};
 use crate::usecases::database::Database;
 use crate::usecases::dead_letters;
 use clap::{Args, Subcommand};
@@ -9,7 +9,7 @@ use store::{DeadLetter, DeadLetterStatus, Page, Store};
 
 /// Look at what failed, and try it again
 #[derive(Args, Debug)]
-pub struct DeadLettersArgs {
+pub(crate) struct DeadLettersArgs {
     #[command(subcommand)]
     command: DeadLettersCommand,
 }
@@ -45,7 +45,7 @@ enum DeadLettersCommand {
 ///
 /// # Errors
 /// When the database does not answer, there is no such dead letter, or it failed again.
-pub async fn run(args: DeadLettersArgs, ctx: &Context) -> Result<(), CliError> {
+pub(crate) async fn run(args: DeadLettersArgs, ctx: &Context) -> Result<(), CliError> {
     let opened = Database::open(ctx.config()).await?;
     let done = match args.command {
         DeadLettersCommand::List { all, limit, offset, json } => {
@@ -94,14 +94,14 @@ fn table(letters: &[DeadLetter]) -> String {
 }
 
 async fn retry(store: &Store, ctx: &Context, id: i64, json: bool) -> anyhow::Result<()> {
-    let actor = format!("operator {}", super::strategies::user());
-    let retried = dead_letters::retry(store, &data::cache(ctx)?, id, &actor).await?;
+    let actor = format::operator();
+    let retried = dead_letters::retry(store, &ctx.cache()?, id, &actor).await?;
     match &retried {
         Ok(performance) if json => {
             output::json(&json!({ "id": id, "resolved": true, "performance": performance }))?;
         }
         Ok(performance) => {
-            let lines = super::backtest::performance_lines(performance);
+            let lines = format::performance_lines(performance);
             output::text(format!("{lines}\ndead letter {id} is resolved\n"))?;
         }
         Err(error) if json => {

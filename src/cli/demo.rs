@@ -13,7 +13,7 @@ use store::{GenerationRow, TransitionRow};
 
 /// Watch strategies be born, shadowed, promoted and disabled on a simulated market.
 #[derive(Args, Debug)]
-pub struct DemoArgs {
+pub(crate) struct DemoArgs {
     /// End by itself after so long: 180s, 3m, 1h [default: until Ctrl-C]
     #[arg(long = "for", value_name = "TIME", value_parser = duration)]
     duration: Option<Duration>,
@@ -38,9 +38,9 @@ pub struct DemoArgs {
 ///
 /// # Errors
 /// When Postgres cannot be started, or the port is taken.
-pub async fn run(args: DemoArgs, ctx: &Context) -> Result<(), CliError> {
+pub(crate) async fn run(args: DemoArgs, ctx: &Context) -> Result<(), CliError> {
     let options =
-        DemoOptions { seed: args.seed, duration: args.duration, day: args.day, settings: super::config::shown(ctx) };
+        DemoOptions { seed: args.seed, duration: args.duration, day: args.day, settings: ctx.shown_settings() };
     let mut config = ctx.config().clone();
     config.http.port = args.http_port;
     config.http.service_port = args.service_port;

@@ -1,18 +1,17 @@
 //! `sg-ai deployments`: how much of the capital live strategies have, on paper; pausing and resuming one.
 
-use super::{CliError, Context, output, window::time_ms};
+use super::{CliError, Context, format, input::time_ms, output};
 use crate::usecases::database::Database;
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
-use comfy_table::{Table, presets};
 use lifecycle::DeploymentStatus;
 use serde::Serialize;
 use store::{Deployment, DeploymentChange, Store, total_pct};
 
 /// Look at deployments of live strategies, pause and resume them
 #[derive(Args, Debug)]
-pub struct DeploymentsArgs {
+pub(crate) struct DeploymentsArgs {
     #[command(subcommand)]
     command: DeploymentsCommand,
 }
@@ -65,7 +64,7 @@ struct Named {
 ///
 /// # Errors
 /// When the database does not answer, or there is no such strategy or none with a deployment that goes on.
-pub async fn run(args: DeploymentsArgs, ctx: &Context) -> Result<(), CliError> {
+pub(crate) async fn run(args: DeploymentsArgs, ctx: &Context) -> Result<(), CliError> {
     let opened = Database::open(ctx.config()).await?;
     let done = dispatch(args.command, &opened.store, ctx.config().deployment.max_total_pct).await;
     opened.close().await;
@@ -85,7 +84,7 @@ async fn dispatch(command: DeploymentsCommand, store: &Store, max_total_pct: f64
             } else if found.is_empty() {
                 output::line("nothing is live")?;
             } else {
-                output::line(table(found.iter().map(|n| (n.strategy.as_str(), &n.deployment))))?;
+                output::line(format::deployments(found.iter().map(|n| (n.strategy.as_str(), &n.deployment))))?;
             }
         }
         DeploymentsCommand::Pause { strategy, until, why, json } => {
@@ -130,7 +129,7 @@ async fn change(
         paused,
         risk_limits: found.risk_limits,
         reason: why,
-        actor: format!("operator {}", super::strategies::user()),
+        actor: format::operator(),
         // The phase stays: it began when it began.
         at_market_ms: found.phase_market_ms,
         max_total_pct,
@@ -152,24 +151,4 @@ async fn change(
         output::line(format!("the deployment of {} is {}{already}{waits}", strategy.name, status.name()))?;
     }
     Ok(())
-}
-
-/// Deployments as rows for people.
-pub(super) fn table<'a>(deployments: impl Iterator<Item = (&'a str, &'a Deployment)>) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
-    table.set_header(["strategy", "phase", "status", "% of capital", "since", "ended", "why"]);
-    for (strategy, d) in deployments {
-        let until = d.paused_until.map(|t| format!(" until {}", t.format("%Y-%m-%d %H:%M"))).unwrap_or_default();
-        table.add_row([
-            strategy.to_owned(),
-            d.phase.name().to_owned(),
-            format!("{}{until}", d.status.name()),
-            format!("{:.2}", d.allocation_pct),
-            super::strategies::date(d.started_market_ms),
-            d.ended_market_ms.map(super::strategies::date).unwrap_or_default(),
-            d.reason.clone().unwrap_or_default(),
-        ]);
-    }
-    table.to_string()
 }

@@ -1,17 +1,15 @@
 //! `sg-ai drift`: alerts of live strategies that do not do what was expected of them.
 
-use super::{CliError, Context, output};
+use super::{CliError, Context, format, output};
 use crate::usecases::database::Database;
 use clap::{Args, Subcommand};
-use comfy_table::{Table, presets};
 use serde_json::json;
 use std::collections::{BTreeMap, btree_map::Entry};
-use store::{DriftAlert, Page, Store};
-use uuid::Uuid;
+use store::{Page, Store};
 
 /// Look at drift alerts and acknowledge them
 #[derive(Args, Debug)]
-pub struct DriftArgs {
+pub(crate) struct DriftArgs {
     #[command(subcommand)]
     command: DriftCommand,
 }
@@ -50,7 +48,7 @@ enum DriftCommand {
 ///
 /// # Errors
 /// When the database does not answer, there is no such alert, or it is closed.
-pub async fn run(args: DriftArgs, ctx: &Context) -> Result<(), CliError> {
+pub(crate) async fn run(args: DriftArgs, ctx: &Context) -> Result<(), CliError> {
     let opened = Database::open(ctx.config()).await?;
     let done = dispatch(args.command, &opened.store).await;
     opened.close().await;
@@ -72,11 +70,11 @@ async fn dispatch(command: DriftCommand, store: &Store) -> anyhow::Result<()> {
                         name.insert(store.find_strategy(&alert.strategy_id.to_string()).await?.name);
                     }
                 }
-                output::line(table(&alerts, &names))?;
+                output::line(format::drift_alerts(&alerts, &names))?;
             }
         }
         DriftCommand::Acknowledge { id, action, json } => {
-            let by = format!("operator {}", super::strategies::user());
+            let by = format::operator();
             store.acknowledge_alert(id, &by, action.as_deref()).await?;
             if json {
                 output::json(&json!({ "id": id, "acknowledged_by": by, "action_taken": action }))?;
@@ -86,43 +84,4 @@ async fn dispatch(command: DriftCommand, store: &Store) -> anyhow::Result<()> {
         }
     }
     Ok(())
-}
-
-/// Alerts as rows for people.
-pub(super) fn table(alerts: &[DriftAlert], names: &BTreeMap<Uuid, String>) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
-    table.set_header([
-        "id",
-        "strategy",
-        "type",
-        "severity",
-        "expected",
-        "observed",
-        "recommended",
-        "opened",
-        "closed",
-        "acknowledged",
-    ]);
-    for a in alerts {
-        let name = names.get(&a.strategy_id).cloned().unwrap_or_else(|| a.strategy_id.to_string());
-        let acknowledged = a.acknowledged_by.as_ref().map(|by| match &a.action_taken {
-            Some(action) => format!("{by}: {action}"),
-            None => by.clone(),
-        });
-        let time = |t: chrono::DateTime<chrono::Utc>| t.format("%Y-%m-%d %H:%M").to_string();
-        table.add_row([
-            a.id.to_string(),
-            name,
-            a.drift.name().to_owned(),
-            a.severity.name().to_owned(),
-            format!("{:.4}", a.expected),
-            format!("{:.4}", a.observed),
-            a.recommended_action.name().replace('_', " "),
-            time(a.opened_at),
-            a.closed_at.map_or_else(|| "open".to_owned(), time),
-            acknowledged.unwrap_or_default(),
-        ]);
-    }
-    table.to_string()
 }

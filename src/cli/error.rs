@@ -5,7 +5,7 @@ use telemetry::logs::TelemetryError;
 
 /// Why a command did not do what it was asked to.
 #[derive(Debug, thiserror::Error)]
-pub enum CliError {
+pub(crate) enum CliError {
     /// The request or the configuration is wrong: exit code 2.
     #[error("{0}")]
     Usage(String),
@@ -16,13 +16,13 @@ pub enum CliError {
 
 impl CliError {
     /// A wrong request, from whatever error says so; the chain of causes is kept.
-    pub fn usage(error: impl Into<anyhow::Error>) -> Self {
+    pub(crate) fn usage(error: impl Into<anyhow::Error>) -> Self {
         Self::Usage(format!("{:#}", error.into()))
     }
 
     /// The exit code of the process.
     #[must_use]
-    pub const fn exit_code(&self) -> u8 {
+    pub(crate) const fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) => 2,
             Self::Failed(_) => 1,

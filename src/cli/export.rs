@@ -15,7 +15,7 @@ use store::{EXPORTED, Pseudonyms, Store};
 
 /// Write tables as JSON lines, a file a table.
 #[derive(Args, Debug)]
-pub struct ExportArgs {
+pub(crate) struct ExportArgs {
     /// Directory for the files; made if it is not there
     directory: PathBuf,
     /// Only these tables [default: all that can be exported]
@@ -37,7 +37,7 @@ pub struct ExportArgs {
 ///
 /// # Errors
 /// When the database does not answer or a file cannot be written.
-pub async fn run(args: ExportArgs, ctx: &Context) -> Result<(), CliError> {
+pub(crate) async fn run(args: ExportArgs, ctx: &Context) -> Result<(), CliError> {
     let opened = Database::open(ctx.config()).await?;
     let done = export(args, &opened.store).await;
     opened.close().await;

@@ -11,7 +11,7 @@ use std::{
 
 /// Ask a running daemon how it is; ends with 1 when it does not do its work
 #[derive(Args, Debug)]
-pub struct HealthArgs {
+pub(crate) struct HealthArgs {
     /// Address of the daemon [default: http.listen_address and http.port of the configuration]
     #[arg(long, value_name = "URL")]
     url: Option<url::Url>,
@@ -44,7 +44,7 @@ enum CheckName {
 ///
 /// # Errors
 /// When the daemon does not answer or says that it is unhealthy.
-pub async fn run(args: HealthArgs, ctx: &Context) -> Result<(), CliError> {
+pub(crate) async fn run(args: HealthArgs, ctx: &Context) -> Result<(), CliError> {
     let http = &ctx.config().http;
     let base = match args.url {
         Some(url) => url.to_string(),

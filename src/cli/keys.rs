@@ -1,6 +1,6 @@
 //! `sg-ai keys`: with which keys genomes are sealed, and sealing them anew. Makes and stores no key.
 
-use super::{CliError, Context, output, strategies::user};
+use super::{CliError, Context, format::operator, output};
 use crate::usecases::database::Database;
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -11,7 +11,7 @@ const BATCH: u32 = 500;
 
 /// Look after the keys of sealed genomes.
 #[derive(Args, Debug)]
-pub struct KeysArgs {
+pub(crate) struct KeysArgs {
     #[command(subcommand)]
     command: KeysCommand,
 }
@@ -37,7 +37,7 @@ enum KeysCommand {
 ///
 /// # Errors
 /// When the database does not answer, or a genome needs a key that is not configured.
-pub async fn run(args: KeysArgs, ctx: &Context) -> Result<(), CliError> {
+pub(crate) async fn run(args: KeysArgs, ctx: &Context) -> Result<(), CliError> {
     let opened = Database::open(ctx.config()).await?;
     let done = dispatch(args.command, &opened.store).await;
     opened.close().await;
@@ -60,7 +60,7 @@ async fn dispatch(command: KeysCommand, store: &Store) -> anyhow::Result<()> {
             }
         }
         KeysCommand::Rotate { json } => {
-            let actor = format!("operator {}", user());
+            let actor = operator();
             let told = |done| tracing::info!(strategies = done, "sealed anew so far");
             let report = store.rotate_genome_keys(BATCH, &actor, told).await?;
             if json {

@@ -1,7 +1,8 @@
 //! The whole life of a strategy on one page: where it came from, what it does, what it was tested on, why it moved, how
 //! much it was given, how it drifted, and who touched it. For people, or as JSON.
 
-use super::{deployments, drift, output, strategies::date, strategies::genome_of};
+use super::format::{self, genome_of, minute};
+use super::output;
 use comfy_table::{Table, presets};
 use serde::Serialize;
 use serde_json::Value;
@@ -64,7 +65,7 @@ fn head(life: &Life) -> String {
     let s = &life.detail.strategy;
     let state = s.disable_reason.map_or_else(|| s.state.to_string(), |r| format!("{}, {}", s.state, r.name()));
     let symbols: Vec<&str> = s.symbols.iter().map(candles::Symbol::as_str).collect();
-    let seen = s.seen_until_ms.map(|ms| format!("\nseen     candles up to {} by the search and its gate", date(ms)));
+    let seen = s.seen_until_ms.map(|ms| format!("\nseen     candles up to {} by the search and its gate", minute(ms)));
     format!(
         "{}  ({state})\nid       {}\ngenome   {}\nversion  {}\ntrades   {} {} {}\nmade by  {}, generation {}{}, {}{}\n\n{}\n\n{}",
         s.name,
@@ -114,8 +115,8 @@ fn figures(life: &Life) -> String {
         let p = &stat.performance;
         table.add_row([
             stat.source.name().to_owned(),
-            date(stat.window_from_ms),
-            date(stat.window_to_ms),
+            minute(stat.window_from_ms),
+            minute(stat.window_to_ms),
             p.total_trades.to_string(),
             number(p.profit_factor),
             number(p.sharpe_ratio),
@@ -133,7 +134,7 @@ fn moves(life: &Life) -> String {
         text.push_str("\nno gate has decided yet");
     }
     for t in &life.detail.transitions {
-        text.push_str(&format!("\n{}  {} -> {} by {}: {}", date(t.at_market_ms), t.from, t.to, t.actor, t.summary));
+        text.push_str(&format!("\n{}  {} -> {} by {}: {}", minute(t.at_market_ms), t.from, t.to, t.actor, t.summary));
         for check in t.decision.iter().flat_map(|d| &d.checks) {
             text.push_str(&format!("\n    {check}"));
         }
@@ -147,7 +148,7 @@ fn money(life: &Life) -> String {
         return String::new();
     }
     let name = life.detail.strategy.name.as_str();
-    let mut text = format!("DEPLOYMENTS\n{}", deployments::table(found.iter().map(|d| (name, d))));
+    let mut text = format!("DEPLOYMENTS\n{}", format::deployments(found.iter().map(|d| (name, d))));
     if let Some(days) = life.performance_days.last().filter(|days| !days.is_empty()) {
         let mut table = Table::new();
         table.load_style(presets::UTF8_HORIZONTAL_ONLY);
@@ -185,7 +186,7 @@ fn drifts(life: &Life) -> String {
         return String::new();
     }
     let names = BTreeMap::from([(life.detail.strategy.id, life.detail.strategy.name.clone())]);
-    format!("DRIFT\n{}", drift::table(&life.drift_alerts, &names))
+    format!("DRIFT\n{}", format::drift_alerts(&life.drift_alerts, &names))
 }
 
 fn audit(life: &Life) -> String {

@@ -7,7 +7,7 @@ use store::{Store, embedded::Database};
 
 /// Bring the schema of the database up to date.
 #[derive(Args, Debug)]
-pub struct MigrateArgs {
+pub(crate) struct MigrateArgs {
     /// Print one JSON object instead of a line
     #[arg(long)]
     json: bool,
@@ -17,7 +17,7 @@ pub struct MigrateArgs {
 ///
 /// # Errors
 /// When the database does not answer, or its schema was made by a newer program.
-pub async fn run(args: MigrateArgs, ctx: &Context) -> Result<(), CliError> {
+pub(crate) async fn run(args: MigrateArgs, ctx: &Context) -> Result<(), CliError> {
     let config = &ctx.config().store;
     let database = Database::open(config).await.context("database")?;
     let store = Store::connect(&database.options, config).await.context("database")?;

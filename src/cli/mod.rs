@@ -1,41 +1,43 @@
 //! The command line: one thin file per subcommand, each parses, calls and prints; no logic of its own.
 //!
-//! To add a command: a file with `pub struct XArgs` and `pub async fn run(args, ctx)`, a `mod` line, a variant of
+//! To add a command: a file with `struct XArgs` and `async fn run(args, ctx)`, a `mod` line, a variant of
 //! [`Command`] and its arm in [`dispatch`].
 
-pub mod archive;
-pub mod audit;
-pub mod backtest;
-pub mod calibrate;
-pub mod completions;
-pub mod config;
+mod archive;
+mod audit;
+mod backtest;
+mod calibrate;
+mod completions;
+mod config;
 mod context;
-pub mod data;
-pub mod dead_letters;
-pub mod demo;
-pub mod deployments;
-pub mod drift;
+mod data;
+mod dead_letters;
+mod demo;
+mod deployments;
+mod drift;
 mod error;
-pub mod export;
-pub mod health;
-pub mod keys;
+mod export;
+mod format;
+mod health;
+mod input;
+mod keys;
 mod life;
-pub mod migrate;
-pub mod output;
-pub mod postgres;
-pub mod prove;
-pub mod rehearse;
-pub mod report;
-pub mod reproduce;
-pub mod run;
-pub mod search;
-pub mod simulate_exchange;
-pub mod size;
-pub mod strategies;
-pub mod window;
+mod migrate;
+mod output;
+mod postgres;
+mod prove;
+mod rehearse;
+mod report;
+mod reproduce;
+mod run;
+mod search;
+mod simulate_exchange;
+mod size;
+mod strategies;
+mod window;
 
-pub use context::Context;
-pub use error::CliError;
+pub(crate) use context::Context;
+pub(crate) use error::CliError;
 
 use crate::config::{Inputs, Origin, load};
 use clap::{Args, CommandFactory, Parser, Subcommand, error::ErrorKind};
@@ -45,7 +47,7 @@ use telemetry::logs;
 /// Always-on evolutionary search for trading strategies, with honest gates between luck and live.
 #[derive(Debug, Parser)]
 #[command(name = "sg-ai", version, propagate_version = true, infer_subcommands = false, max_term_width = 110)]
-pub struct Cli {
+struct Cli {
     #[command(flatten)]
     global: GlobalArgs,
     #[command(subcommand)]

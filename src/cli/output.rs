@@ -10,7 +10,7 @@ use std::{
 
 /// A table that fits the terminal; where there is none, its lines are as long as they are.
 #[must_use]
-pub fn table() -> Table {
+pub(crate) fn table() -> Table {
     let mut table = Table::new();
     table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
     table
@@ -18,7 +18,7 @@ pub fn table() -> Table {
 
 /// Says on standard error, where that is a terminal, that something takes a while.
 #[must_use]
-pub fn waiting(what: &'static str) -> ProgressBar {
+pub(crate) fn waiting(what: &'static str) -> ProgressBar {
     let style = ProgressStyle::with_template("{spinner} {msg} {elapsed}");
     let bar = ProgressBar::new_spinner().with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
     bar.set_message(what);
@@ -30,7 +30,7 @@ pub fn waiting(what: &'static str) -> ProgressBar {
 ///
 /// # Errors
 /// When writing fails for another reason than a closed pipe.
-pub fn line(text: impl AsRef<str>) -> io::Result<()> {
+pub(crate) fn line(text: impl AsRef<str>) -> io::Result<()> {
     let mut out = io::stdout().lock();
     tolerate(writeln!(out, "{}", text.as_ref()).and_then(|()| out.flush()))
 }
@@ -39,7 +39,7 @@ pub fn line(text: impl AsRef<str>) -> io::Result<()> {
 ///
 /// # Errors
 /// When writing fails for another reason than a closed pipe.
-pub fn text(text: impl AsRef<str>) -> io::Result<()> {
+pub(crate) fn text(text: impl AsRef<str>) -> io::Result<()> {
     bytes(text.as_ref().as_bytes())
 }
 
@@ -47,7 +47,7 @@ pub fn text(text: impl AsRef<str>) -> io::Result<()> {
 ///
 /// # Errors
 /// When writing fails for another reason than a closed pipe.
-pub fn bytes(bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn bytes(bytes: &[u8]) -> io::Result<()> {
     let mut out = io::stdout().lock();
     tolerate(out.write_all(bytes).and_then(|()| out.flush()))
 }
@@ -56,7 +56,7 @@ pub fn bytes(bytes: &[u8]) -> io::Result<()> {
 ///
 /// # Errors
 /// When it cannot be serialised, or writing fails for another reason than a closed pipe.
-pub fn json<T: Serialize + ?Sized>(value: &T) -> io::Result<()> {
+pub(crate) fn json<T: Serialize + ?Sized>(value: &T) -> io::Result<()> {
     line(serde_json::to_string_pretty(value)?)
 }
 
@@ -64,7 +64,7 @@ pub fn json<T: Serialize + ?Sized>(value: &T) -> io::Result<()> {
 ///
 /// # Errors
 /// When it cannot be serialised, or writing fails for another reason than a closed pipe.
-pub fn json_line<T: Serialize + ?Sized>(value: &T) -> io::Result<()> {
+pub(crate) fn json_line<T: Serialize + ?Sized>(value: &T) -> io::Result<()> {
     line(serde_json::to_string(value)?)
 }
 

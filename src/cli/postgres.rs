@@ -9,7 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// Install, start or find the private PostgreSQL server.
 #[derive(Args, Debug)]
-pub struct PostgresArgs {
+pub(crate) struct PostgresArgs {
     #[command(subcommand)]
     command: PostgresCommand,
 }
@@ -40,7 +40,7 @@ enum PostgresCommand {
 ///
 /// # Errors
 /// When the programs cannot be installed, or the server does not come up.
-pub async fn run(args: PostgresArgs, ctx: &Context) -> Result<(), CliError> {
+pub(crate) async fn run(args: PostgresArgs, ctx: &Context) -> Result<(), CliError> {
     let config = EmbeddedConfig::new(&ctx.config().store);
     match args.command {
         PostgresCommand::Install { json } => {

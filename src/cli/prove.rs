@@ -1,7 +1,10 @@
 //! `sg-ai prove`: what is known about one strategy beyond its backtest, a plain sentence each. Stores nothing.
 
 use super::{
-    CliError, Context, output,
+    CliError, Context,
+    format::genome_of,
+    input::strategy_file,
+    output,
     window::{WindowArgs, WindowNames},
 };
 use crate::usecases::database::Database;
@@ -17,7 +20,7 @@ use std::path::PathBuf;
 
 /// Tell what is known about a strategy beyond its backtest
 #[derive(Args, Debug)]
-pub struct ProveArgs {
+pub(crate) struct ProveArgs {
     /// Strategy: a JSON, TOML or text file; - for standard input
     #[arg(long, value_name = "FILE", required_unless_present = "id", conflicts_with = "id")]
     strategy: Option<PathBuf>,
@@ -60,7 +63,7 @@ struct Report {
 ///
 /// # Errors
 /// When the strategy or the options are wrong, candles are missing, or the database does not answer.
-pub async fn run(args: ProveArgs, ctx: &Context) -> Result<(), CliError> {
+pub(crate) async fn run(args: ProveArgs, ctx: &Context) -> Result<(), CliError> {
     let (strategy, counted) = strategy(&args, ctx).await?;
     let window = args.window.load(ctx).await?;
     let mut elsewhere = Vec::with_capacity(args.elsewhere.len());
@@ -94,7 +97,7 @@ pub async fn run(args: ProveArgs, ctx: &Context) -> Result<(), CliError> {
 async fn strategy(args: &ProveArgs, ctx: &Context) -> Result<(Strategy, Option<u64>), CliError> {
     if let Some(path) = &args.strategy {
         let shown = path.display();
-        let text = super::backtest::read(path).with_context(|| format!("cannot read the strategy {shown}"))?;
+        let text = strategy_file(path).with_context(|| format!("cannot read the strategy {shown}"))?;
         let file = StrategyFile::parse(&text).map_err(|e| CliError::Usage(format!("{shown}: {e}")))?;
         return Ok((file.strategy, None));
     }
@@ -103,7 +106,7 @@ async fn strategy(args: &ProveArgs, ctx: &Context) -> Result<(Strategy, Option<u
     let stored = opened.store.find_strategy(id).await;
     let totals = opened.store.trial_totals().await;
     opened.close().await;
-    let strategy = super::strategies::genome_of(&stored.context("the store")?)?;
+    let strategy = genome_of(&stored.context("the store")?)?;
     Ok((strategy, Some(totals.context("the store")?.evaluations)))
 }
 

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 /// Tell what the protocol would have made of cached candles: sessions, hold-outs, shadow and live, beside null markets
 /// of the same candles
 #[derive(Args, Debug)]
-pub struct RehearseArgs {
+pub(crate) struct RehearseArgs {
     #[command(flatten)]
     window: WindowArgs,
     /// Days between two sessions
@@ -55,7 +55,7 @@ struct Line<'a> {
 ///
 /// # Errors
 /// When the options are wrong, or the cache lacks the candles.
-pub async fn run(args: RehearseArgs, ctx: &Context) -> Result<(), CliError> {
+pub(crate) async fn run(args: RehearseArgs, ctx: &Context) -> Result<(), CliError> {
     let config = ctx.config();
     let search = args.size.search(config, args.window.interval())?;
     let limits = &config.lifecycle;

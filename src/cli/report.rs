@@ -1,6 +1,6 @@
 //! `sg-ai report`: a strategy, backtest, search or generation as one file.
 
-use super::{CliError, Context, data, output};
+use super::{CliError, Context, format::genome_of, output};
 use crate::usecases::database::Database;
 use crate::usecases::proof::prepare;
 use crate::usecases::replay::{Recipe, Replayed, StoredRun, replay, stored_runs};
@@ -24,7 +24,7 @@ const MAX_STORED_TRADES: u32 = 100_000;
 
 /// Write a report about a strategy, a backtest of the service, a search session or a generation
 #[derive(Args, Debug)]
-pub struct ReportArgs {
+pub(crate) struct ReportArgs {
     /// A strategy (number, id, name, or the first characters of id or genome hash), backtest:NUMBER,
     /// search:ISLAND/NUMBER, generation:ISLAND/NUMBER/GENERATION
     #[arg(value_name = "ID")]
@@ -52,7 +52,7 @@ enum Format {
 ///
 /// # Errors
 /// When there is no such thing, the database does not answer, or the file cannot be written.
-pub async fn run(args: ReportArgs, ctx: &Context) -> Result<(), CliError> {
+pub(crate) async fn run(args: ReportArgs, ctx: &Context) -> Result<(), CliError> {
     let wait = super::output::waiting("reading and computing");
     let opened = Database::open(ctx.config()).await?;
     let now_ms = ctx.clock.now_ms();
@@ -95,7 +95,7 @@ fn written(report: &StrategyReport, format: Format) -> anyhow::Result<String> {
 }
 
 async fn strategy(store: &Store, selector: &str, ctx: &Context, format: Format) -> anyhow::Result<(String, String)> {
-    let cache = data::cache(ctx).map_err(|error| anyhow::anyhow!("{error}"))?;
+    let cache = ctx.cache()?;
     let report = build(read(store, selector).await?, &cache, ctx.clock.now_ms()).await?;
     Ok((report.name.clone(), written(&report, format)?))
 }
@@ -222,7 +222,7 @@ async fn read(store: &Store, selector: &str) -> anyhow::Result<Stored> {
 
 async fn build(stored: Stored, cache: &CandleCache, now_ms: i64) -> anyhow::Result<StrategyReport> {
     let s = &stored.detail.strategy;
-    let strategy = super::strategies::genome_of(s)?;
+    let strategy = genome_of(s)?;
     let mut periods = Vec::new();
     let runs = stored_runs(&stored.detail, &stored.backtests);
     // Where candles are missing it is told of what is stored.

@@ -1,7 +1,8 @@
 //! `sg-ai reproduce`: computes what is stored of a strategy or of a search session once more, and says whether it is the
 //! same to the bit.
 
-use super::{CliError, Context, data, output};
+use super::format::{genome_of, minute};
+use super::{CliError, Context, output};
 use crate::usecases::database::Database;
 use crate::usecases::replay::{Comparison, Verdict, compare, stored_runs};
 use crate::usecases::replay_session::{SessionComparison, compare_session};
@@ -13,7 +14,7 @@ use uuid::Uuid;
 
 /// Compute stored results once more
 #[derive(Args, Debug)]
-pub struct ReproduceArgs {
+pub(crate) struct ReproduceArgs {
     /// A strategy (id, name, or the first characters of id or genome hash): its backtest, hold-out, shadow and live
     /// periods. Or a search session (ISLAND/NUMBER): its generations; ISLAND/NUMBER/GENERATION: up to that one, from 0
     what: String,
@@ -38,7 +39,7 @@ struct Report<'a> {
 ///
 /// # Errors
 /// When something is not the same, or could not be computed; when there is no such strategy.
-pub async fn run(args: ReproduceArgs, ctx: &Context) -> Result<(), CliError> {
+pub(crate) async fn run(args: ReproduceArgs, ctx: &Context) -> Result<(), CliError> {
     if args.what.contains('/') {
         return session(&args, ctx).await;
     }
@@ -46,8 +47,8 @@ pub async fn run(args: ReproduceArgs, ctx: &Context) -> Result<(), CliError> {
     let read = read(&opened.store, &args.what).await;
     opened.close().await;
     let (detail, backtests) = read?;
-    let strategy = super::strategies::genome_of(&detail.strategy)?;
-    let cache = data::cache(ctx)?;
+    let strategy = genome_of(&detail.strategy)?;
+    let cache = ctx.cache()?;
     let mut compared = Vec::new();
     for run in stored_runs(&detail, &backtests) {
         compared.push(compare(&cache, &strategy, &run).await);
@@ -78,7 +79,7 @@ pub async fn run(args: ReproduceArgs, ctx: &Context) -> Result<(), CliError> {
 /// Breeds a session again.
 async fn session(args: &ReproduceArgs, ctx: &Context) -> Result<(), CliError> {
     let (selector, last) = generation(&args.what);
-    let cache = data::cache(ctx)?;
+    let cache = ctx.cache()?;
     let opened = Database::open(ctx.config()).await?;
     let compared = async {
         let session = opened.store.session(&selector).await?;
@@ -151,7 +152,7 @@ fn lines(report: &Report<'_>) -> String {
     for c in report.sources {
         let verdict = words(c.verdict);
         let why = c.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
-        let (from, to) = (super::strategies::date(c.from_ms), super::strategies::date(c.to_ms));
+        let (from, to) = (minute(c.from_ms), minute(c.to_ms));
         text.push_str(&format!("{:<9} {from} to {to}  {verdict}{why}\n", c.source.name()));
         for d in &c.differences {
             text.push_str(&format!(

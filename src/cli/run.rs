@@ -5,7 +5,7 @@ use crate::daemon::{self, Plan};
 
 /// Which runners this process has.
 #[derive(Clone, Copy, Debug)]
-pub enum Half {
+pub(crate) enum Half {
     /// Both.
     Both,
     /// The continuous runner: search.
@@ -18,12 +18,12 @@ pub enum Half {
 ///
 /// # Errors
 /// When something that nothing works without cannot be had: the database, the data directory, the HTTP port.
-pub async fn run(half: Half, ctx: &Context) -> Result<(), CliError> {
+pub(crate) async fn run(half: Half, ctx: &Context) -> Result<(), CliError> {
     let mut plan = match half {
         Half::Both => Plan::new(true, true),
         Half::Continuous => Plan::new(true, false),
         Half::Shadow => Plan::new(false, true),
     };
-    plan.settings = super::config::shown(ctx);
+    plan.settings = ctx.shown_settings();
     Ok(daemon::run(ctx.config(), ctx.data_dir(), &ctx.clock, plan).await?)
 }

@@ -2,7 +2,7 @@
 
 use super::{
     CliError, Context,
-    backtest::{number, percent},
+    format::{number, percent},
     output,
     window::{WindowArgs, WindowNames},
 };
@@ -17,7 +17,7 @@ use std::time::Instant;
 
 /// Search for strategies
 #[derive(Args, Debug)]
-pub struct SearchArgs {
+pub(crate) struct SearchArgs {
     #[command(flatten)]
     window: WindowArgs,
     /// Strategies in a generation [default: search.population_size]
@@ -80,7 +80,7 @@ struct Part {
 ///
 /// # Errors
 /// When the options are wrong or candles are missing.
-pub async fn run(args: SearchArgs, ctx: &Context) -> Result<(), CliError> {
+pub(crate) async fn run(args: SearchArgs, ctx: &Context) -> Result<(), CliError> {
     let mut config = ctx.config().search.for_interval(args.window.interval());
     config.population_size = args.population.unwrap_or(config.population_size);
     config.generations = args.generations.unwrap_or(config.generations);

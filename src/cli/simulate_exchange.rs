@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 
 /// Serve a simulated Binance: seeded markets, planted edges, a clock that can run fast, faults on request
 #[derive(Args, Debug)]
-pub struct SimulateArgs {
+pub(crate) struct SimulateArgs {
     /// Address to listen on; port 0 picks a free one
     #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDR")]
     listen: SocketAddr,
@@ -90,7 +90,7 @@ impl SimulateArgs {
 ///
 /// # Errors
 /// A market that cannot be, or an address that cannot be listened on.
-pub async fn run(args: SimulateArgs, _ctx: &Context) -> Result<(), CliError> {
+pub(crate) async fn run(args: SimulateArgs, _ctx: &Context) -> Result<(), CliError> {
     let json = args.json;
     let config = args.into_config()?;
     let stopper = Stopper::new();

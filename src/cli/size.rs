@@ -9,7 +9,7 @@ use search::SearchConfig;
 
 /// How large each session is; the configuration's where no option says otherwise.
 #[derive(Args, Clone, Debug)]
-pub struct SizeArgs {
+pub(crate) struct SizeArgs {
     /// Strategies in a generation [default: search.population_size]
     #[arg(long, value_name = "COUNT")]
     population: Option<usize>,
@@ -29,7 +29,7 @@ impl SizeArgs {
     ///
     /// # Errors
     /// When they make no sense.
-    pub fn search(&self, config: &Config, interval: Interval) -> Result<SearchConfig, CliError> {
+    pub(crate) fn search(&self, config: &Config, interval: Interval) -> Result<SearchConfig, CliError> {
         let mut search = config.search.for_interval(interval);
         search.population_size = self.population.unwrap_or(search.population_size);
         search.generations = self.generations.unwrap_or(search.generations);
@@ -41,7 +41,7 @@ impl SizeArgs {
 
     /// How long each stretch of a trial is; `live` days after shadow are watched.
     #[must_use]
-    pub fn days(&self, config: &Config, live: u32) -> Days {
+    pub(crate) fn days(&self, config: &Config, live: u32) -> Days {
         Days {
             search: self.search_days.unwrap_or(config.daemon.backtest_days).max(1),
             holdout: self.holdout_days.unwrap_or(config.daemon.holdout_days).max(1),

@@ -1,6 +1,6 @@
 //! `sg-ai strategies`: look at stored strategies, add one, disable or revive one.
 
-use super::{CliError, Context, output};
+use super::{CliError, Context, format::operator, output};
 use crate::usecases::database::Database;
 use crate::usecases::messages::announce;
 use anyhow::Context as _;
@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 /// Look at stored strategies and decide about them.
 #[derive(Args, Debug)]
-pub struct StrategiesArgs {
+pub(crate) struct StrategiesArgs {
     #[command(subcommand)]
     command: StrategiesCommand,
 }
@@ -84,7 +84,7 @@ enum StrategiesCommand {
 ///
 /// # Errors
 /// When the database does not answer, or there is no such strategy, or it cannot make that move.
-pub async fn run(args: StrategiesArgs, ctx: &Context) -> Result<(), CliError> {
+pub(crate) async fn run(args: StrategiesArgs, ctx: &Context) -> Result<(), CliError> {
     let opened = Database::open(ctx.config()).await?;
     let done = dispatch(args.command, &opened.store, ctx).await;
     opened.close().await;
@@ -131,7 +131,7 @@ async fn operator_move(
         decision: None,
         evidence: json!({}),
         policy: None,
-        actor: format!("operator {}", user()),
+        actor: operator(),
         at_market_ms: ctx.clock.now_ms(),
         run: None,
         events: Vec::new(),
@@ -167,19 +167,13 @@ async fn add(store: &Store, ctx: &Context, path: &Path, name: Option<String>, js
         market: settings.market,
         timeframe: file.strategy.timeframe,
         seen_until_ms: None,
-        created_by: format!("operator {}", user()),
+        created_by: operator(),
     };
     anyhow::ensure!(store.add_strategy(&new).await?, "a strategy with this genome ({hash}) is stored already");
     if json {
         return Ok(output::json(&json!({ "id": new.id, "name": new.name, "state": State::Candidate }))?);
     }
     Ok(output::line(format!("{} is stored as {} ({})", new.name, new.id, State::Candidate))?)
-}
-
-/// Who sits at the keyboard, as far as the system knows.
-pub(super) fn user() -> String {
-    let known = nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten();
-    known.map_or_else(|| "unknown".to_owned(), |user| user.name)
 }
 
 fn table(strategies: &[Strategy]) -> String {
@@ -200,14 +194,4 @@ fn table(strategies: &[Strategy]) -> String {
         ]);
     }
     table.to_string()
-}
-
-/// What a stored strategy is made of.
-pub(super) fn genome_of(stored: &Strategy) -> anyhow::Result<genome::Strategy> {
-    serde_json::from_value(stored.genome.clone()).context("the stored genome does not read")
-}
-
-pub(super) fn date(time_ms: i64) -> String {
-    chrono::DateTime::from_timestamp_millis(time_ms)
-        .map_or_else(|| time_ms.to_string(), |t| t.format("%Y-%m-%d %H:%M").to_string())
 }

@@ -1,11 +1,11 @@
 //! Options that name candles and costs, and the window they come to. Reads the cache, fetches nothing.
 
-use super::{CliError, Context};
+use super::{CliError, Context, input::time_ms};
 use crate::usecases::window::load_symbol;
 use anyhow::Context as _;
 use candles::time::DAY_MS;
 use candles::{CandleSeries, Interval, MarketKind, Symbol, interval};
-use chrono::{DateTime, NaiveDate, SecondsFormat};
+use chrono::{DateTime, SecondsFormat};
 use clap::Args;
 use engine::{Costs, Slippage, SymbolWindow, Window};
 use serde::Serialize;
@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 /// Which candles, and what trading costs.
 #[derive(Args, Clone, Debug)]
-pub struct WindowArgs {
+pub(crate) struct WindowArgs {
     /// Symbols, separated by commas
     #[arg(long, value_name = "SYMBOLS", value_delimiter = ',', required = true)]
     symbols: Vec<Symbol>,
@@ -42,7 +42,7 @@ pub struct WindowArgs {
 
 /// The window as results name it.
 #[derive(Clone, Debug, Serialize)]
-pub struct WindowNames {
+pub(crate) struct WindowNames {
     market: MarketKind,
     symbols: Vec<Symbol>,
     interval: Interval,
@@ -55,25 +55,25 @@ pub struct WindowNames {
 impl WindowArgs {
     /// Interval of the candles.
     #[must_use]
-    pub const fn interval(&self) -> Interval {
+    pub(crate) const fn interval(&self) -> Interval {
         self.interval
     }
 
     /// The symbols, in order.
     #[must_use]
-    pub fn symbols(&self) -> &[Symbol] {
+    pub(crate) fn symbols(&self) -> &[Symbol] {
         &self.symbols
     }
 
     /// The same dates and candles for other symbols.
     #[must_use]
-    pub fn with_symbols(&self, symbols: Vec<Symbol>) -> Self {
+    pub(crate) fn with_symbols(&self, symbols: Vec<Symbol>) -> Self {
         Self { symbols, ..self.clone() }
     }
 
     /// Costs: those of the configuration where no option says otherwise.
     #[must_use]
-    pub fn costs(&self, ctx: &Context) -> Costs {
+    pub(crate) fn costs(&self, ctx: &Context) -> Costs {
         let set = &ctx.config().costs;
         Costs {
             fee_fraction: self.fee.unwrap_or(set.fee_fraction),
@@ -84,7 +84,7 @@ impl WindowArgs {
 
     /// What to call the window in results.
     #[must_use]
-    pub fn names(&self, costs: &Costs) -> WindowNames {
+    pub(crate) fn names(&self, costs: &Costs) -> WindowNames {
         WindowNames {
             market: self.market,
             symbols: self.symbols.clone(),
@@ -100,11 +100,11 @@ impl WindowArgs {
     ///
     /// # Errors
     /// When the options contradict each other, or the cache lacks what they ask for.
-    pub async fn load(&self, ctx: &Context) -> Result<Window, CliError> {
+    pub(crate) async fn load(&self, ctx: &Context) -> Result<Window, CliError> {
         if self.from >= self.to {
             return Err(CliError::Usage("--from must be before --to".into()));
         }
-        let cache = super::data::cache(ctx)?;
+        let cache = ctx.cache()?;
         let first_ms = self.from.saturating_sub(i64::from(self.warm_up_days) * DAY_MS);
         let mut symbols = Vec::with_capacity(self.symbols.len());
         for symbol in &self.symbols {
@@ -148,15 +148,6 @@ fn iso(time_ms: i64) -> String {
     DateTime::from_timestamp_millis(time_ms).map_or_else(String::new, |t| t.to_rfc3339_opts(SecondsFormat::Secs, true))
 }
 
-pub(super) fn time_ms(text: &str) -> Result<i64, String> {
-    if let Ok(day) = text.parse::<NaiveDate>() {
-        return Ok(day.and_time(chrono::NaiveTime::MIN).and_utc().timestamp_millis());
-    }
-    let time = DateTime::parse_from_rfc3339(text);
-    time.map(|t| t.timestamp_millis())
-        .map_err(|_| "expected a date such as 2024-04-01 or a time such as 2024-04-01T12:00:00Z".into())
-}
-
 fn fraction(text: &str) -> Result<f64, String> {
     within(text, 0.0, 0.1, "a fraction such as 0.0004")
 }
@@ -176,10 +167,7 @@ mod tests {
 
     #[test]
     fn times() {
-        assert_eq!(time_ms("2024-04-01"), Ok(1_711_929_600_000));
-        assert_eq!(time_ms("2024-04-01T12:00:00Z"), Ok(1_711_972_800_000));
         assert_eq!(iso(1_711_972_800_000), "2024-04-01T12:00:00Z");
-        assert!(time_ms("01.04.2024").unwrap_err().contains("2024-04-01"));
     }
 
     #[test]

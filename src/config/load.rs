@@ -1,6 +1,6 @@
 //! Puts the layers together and turns them into a typed configuration.
 
-use super::{Config, ConfigError, ENV_NAMES, Origin, SECRET_KEYS, Settings};
+use super::{Config, ConfigError, ENV_NAMES, Origin, Settings, settings::SECRET_KEYS};
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -67,7 +67,7 @@ pub fn load(inputs: &Inputs) -> Result<Loaded, ConfigError> {
 
 /// Where files are kept unless somebody says otherwise.
 #[must_use]
-pub fn default_data_dir(inputs: &Inputs) -> PathBuf {
+pub(super) fn default_data_dir(inputs: &Inputs) -> PathBuf {
     let set = |name: &str| inputs.env.get(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     if inputs.is_root {
         // Not below /root: the embedded Postgres runs as another user, who must be able to reach it.

@@ -10,10 +10,10 @@ mod sections;
 mod settings;
 
 pub use islands::IslandConfig;
-pub use load::{Inputs, Loaded, default_data_dir, load};
+pub use load::{Inputs, Loaded, load};
 pub use origin::{ConfigError, Origin};
 pub use sections::{DaemonConfig, ReviewConfig};
-pub use settings::{DEFAULT_TOML, ENV_NAMES, SECRET_KEYS, Settings, env_name};
+pub use settings::{DEFAULT_TOML, ENV_NAMES, Settings, env_name};
 
 use engine::{Costs, EngineConfig};
 use evidence::regime::RegimeConfig;

@@ -12,7 +12,7 @@ use std::{collections::BTreeMap, fmt};
 pub const DEFAULT_TOML: &str = include_str!("../../config/default.toml");
 
 /// Keys whose values are never shown.
-pub const SECRET_KEYS: &[&str] = &[
+pub(super) const SECRET_KEYS: &[&str] = &[
     "store.database_url",
     "store.audit_key",
     "store.genome_key",
@@ -156,7 +156,7 @@ impl Settings {
     ///
     /// # Errors
     /// When it is not TOML, names an unknown key or gives a value of the wrong type.
-    pub fn overlay_toml(&mut self, text: &str, origin: &Origin) -> Result<(), ConfigError> {
+    pub(super) fn overlay_toml(&mut self, text: &str, origin: &Origin) -> Result<(), ConfigError> {
         self.lay(parse(text, origin)?.into_iter().map(|(key, kind)| (key, kind, origin.clone())))
     }
 
@@ -164,7 +164,7 @@ impl Settings {
     ///
     /// # Errors
     /// When a variable of the form `SG__...` names no key, or a value cannot be read.
-    pub fn overlay_env(&mut self, env: &BTreeMap<String, String>) -> Result<(), ConfigError> {
+    pub(super) fn overlay_env(&mut self, env: &BTreeMap<String, String>) -> Result<(), ConfigError> {
         let mut given = Vec::new();
         for (name, text) in env.iter().filter(|(_, text)| !text.is_empty()) {
             let origin = Origin::Environment(name.clone());
@@ -186,7 +186,10 @@ impl Settings {
     ///
     /// # Errors
     /// When a key is unknown or a text cannot be read.
-    pub fn overlay_options(&mut self, options: &[(&'static str, &'static str, String)]) -> Result<(), ConfigError> {
+    pub(super) fn overlay_options(
+        &mut self,
+        options: &[(&'static str, &'static str, String)],
+    ) -> Result<(), ConfigError> {
         let given = options.iter().map(|(option, key, text)| {
             let kind = self.known.get(*key).map_or_else(|| text.as_str().into(), |known| from_text(known, text));
             ((*key).to_owned(), kind, Origin::CommandLine((*option).into()))

@@ -186,7 +186,7 @@ fn secrets_are_neither_shown_nor_repeated_in_errors() {
 #[test]
 fn the_data_directory_follows_customs() {
     let dir = |pairs: &[(&str, &str)], is_root| {
-        default_data_dir(&Inputs { env: env(pairs), working_dir: "/w".into(), is_root, ..Inputs::default() })
+        load::default_data_dir(&Inputs { env: env(pairs), working_dir: "/w".into(), is_root, ..Inputs::default() })
     };
     assert_eq!(dir(&[("HOME", "/h"), ("XDG_DATA_HOME", "/x")], false), PathBuf::from("/x/sg-ai"));
     assert_eq!(dir(&[("HOME", "/h")], false), PathBuf::from("/h/.local/share/sg-ai"));

@@ -6,7 +6,8 @@ use crate::config::DaemonConfig;
 use crate::usecases::candle_source::CandleSource;
 use crate::usecases::parts::Compute;
 use crate::usecases::proof::prepare;
-use crate::usecases::replay::{Recipe, RunConfig, replay, stored_runs};
+use crate::usecases::recipe::run_config;
+use crate::usecases::replay::{Recipe, replay, stored_runs};
 use crate::usecases::window::{Loaded, WindowSpec};
 use async_trait::async_trait;
 use candles::{CandleSeries, MarketKind, Symbol, interval};
@@ -85,14 +86,7 @@ impl Backtests for Answers {
             let first_ms = interval::open_time_ms(candles, order.from_ms + length_ms - 1);
             u64::try_from((to_ms - first_ms) / length_ms).unwrap_or_default()
         });
-        let config = RunConfig {
-            market,
-            symbols,
-            interval: candles,
-            costs: self.compute.costs,
-            initial_capital: order.initial_capital,
-            code_version: env!("CARGO_PKG_VERSION").to_owned(),
-        };
+        let config = run_config(market, symbols, candles, self.compute.costs, order.initial_capital);
         let recipe = Recipe { config, warmup_from_ms, data_to_ms: Some(to_ms) };
         let (engine, costs) = (self.compute.engine_with(order.initial_capital), self.compute.costs);
         let computed = self

@@ -3,10 +3,10 @@
 //! Decides and moves nothing: a command is left in the store and the daemon obeys.
 
 use super::{
-    Problem,
+    answer::{Answer, form},
     api::Api,
     extract::{At, Body},
-    read::{Answer, form},
+    problem::Problem,
 };
 use axum::{
     Json,

@@ -53,7 +53,7 @@ pub(super) fn router() -> Router {
 
 fn serve(name: &str, asked: &HeaderMap) -> Response {
     let Some((name, content)) = ASSETS.iter().find(|(known, _)| *known == name) else {
-        return super::Problem::new(StatusCode::NOT_FOUND, "there is no such file").into_response();
+        return super::problem::Problem::new(StatusCode::NOT_FOUND, "there is no such file").into_response();
     };
     // By content: a browser asks again after each start, and gets what changed with an update.
     let tag = format!("\"{}\"", hex::encode(&Sha256::digest(content)[..12]));

@@ -1,6 +1,6 @@
 //! What happens now, as server-sent events: one look at the store a second, however many listen; none while nobody does.
 
-use super::api::Api;
+use super::{api::Api, stats::Stats};
 use axum::{
     extract::State,
     response::sse::{Event, KeepAlive, Sse},
@@ -17,31 +17,11 @@ use tokio::sync::broadcast;
 
 /// Between two looks.
 const LOOK: Duration = Duration::from_secs(1);
-/// Events that a slow listener may be behind before it misses some; it is told to read everything again.
-const BEHIND: usize = 256;
 
-/// An event on its way to everybody who listens.
-#[derive(Clone, Debug)]
-pub(super) struct Happened {
-    kind: &'static str,
-    data: Arc<str>,
-}
-
-/// Who looks, and to whom it is told.
-pub(super) struct Events {
-    told: broadcast::Sender<Happened>,
-}
-
-impl Events {
-    pub(super) fn new() -> Self {
-        Self { told: broadcast::channel(BEHIND).0 }
-    }
-
-    /// Looks for as long as the API lives.
-    pub(super) fn watch(api: &Arc<Api>) {
-        let api = Arc::downgrade(api);
-        tokio::spawn(async move { look(&api).await });
-    }
+/// Looks for as long as the API lives.
+pub(super) fn watch(api: &Arc<Api>) {
+    let api = Arc::downgrade(api);
+    tokio::spawn(async move { look(&api).await });
 }
 
 async fn look(api: &Weak<Api>) {
@@ -49,13 +29,12 @@ async fn look(api: &Weak<Api>) {
     loop {
         tokio::time::sleep(LOOK).await;
         let Some(api) = api.upgrade() else { return };
-        let told = &api.events.told;
-        if told.receiver_count() == 0 {
+        if !api.events.has_listeners() {
             // Who listens later reads everything first.
             seen = None;
             continue;
         }
-        let tell = |kind, data: Value| drop(told.send(Happened { kind, data: data.to_string().into() }));
+        let tell = |kind, data: Value| api.events.tell(kind, data.to_string());
         let after = match seen {
             Some(after) => after,
             None => match api.store.recent_transitions(Page::first(1)).await {
@@ -85,7 +64,7 @@ async fn look(api: &Weak<Api>) {
         }
         // A daemon in trouble says nothing here; its health says why.
         if let Ok(snapshot) = api.reader.read().await {
-            let now = json!(super::Stats::from(snapshot));
+            let now = json!(Stats::from(snapshot));
             if now != numbers {
                 tell("stats", now.clone());
                 numbers = now;
@@ -98,7 +77,7 @@ async fn look(api: &Weak<Api>) {
 #[utoipa::path(get, path = "/api/events", tag = "read",
     responses((status = 200, description = "Events without an end", content_type = "text/event-stream", body = String)))]
 pub(super) async fn events(State(api): State<Arc<Api>>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
-    let listening = api.events.told.subscribe();
+    let listening = api.events.listen();
     let stream = futures::stream::unfold(listening, async |mut listening| {
         let event = match listening.recv().await {
             Ok(happened) => Event::default().event(happened.kind).data(&*happened.data),

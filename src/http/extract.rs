@@ -1,6 +1,7 @@
 //! What comes in with a request, read so that a wrong one is answered with a problem that names the field.
 
-use super::Problem;
+use super::answer::wrong;
+use super::problem::Problem;
 use axum::{
     extract::{FromRequest, FromRequestParts, Json, Path, Query, Request, rejection::JsonRejection},
     http::{StatusCode, request::Parts},
@@ -10,6 +11,7 @@ use serde::{
     de::{DeserializeOwned, MapAccess, Visitor, value::MapAccessDeserializer},
 };
 use std::{fmt, marker::PhantomData};
+use utoipa::IntoParams;
 
 /// A JSON body.
 pub(super) struct Body<T>(pub(super) T);
@@ -127,6 +129,27 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for At<T> {
                 ..Problem::new(StatusCode::BAD_REQUEST, rejection.body_text())
             }),
         }
+    }
+}
+
+/// Which part of a list.
+#[derive(Clone, Copy, Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct PageParams {
+    /// At most so many; `http.max_page_size` is the most.
+    #[param(minimum = 1, example = 100)]
+    pub(super) limit: Option<u32>,
+    /// Leave out so many first.
+    #[param(minimum = 0, maximum = 1_000_000_000)]
+    pub(super) offset: Option<u32>,
+}
+
+/// A text of at most 200 characters, as the document says.
+pub(super) fn short(field: &str, text: Option<String>) -> Result<Option<String>, Problem> {
+    match text {
+        Some(text) if text.chars().count() > 200 => Err(wrong(field, "at most 200 characters are expected")),
+        // Postgres text holds no NUL: nothing stored can be meant.
+        text => Ok(text.map(|text| text.replace('\0', "\u{fffd}"))),
     }
 }
 

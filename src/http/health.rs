@@ -2,14 +2,14 @@
 //!
 //! Judges progress, not profit. Reads nothing itself.
 
-use super::snapshot::{Runner, SHADOW_RUNNER, Snapshot, age_s};
+use super::snapshot::{CONTINUOUS_RUNNER, Runner, SHADOW_RUNNER, Snapshot, age_s};
 use candles::time::rfc3339;
 use serde::Serialize;
 
 /// How one thing is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Status {
+pub(crate) enum Status {
     /// As it should be.
     Healthy,
     /// Cannot be told, because something else is broken.
@@ -22,41 +22,41 @@ pub enum Status {
 
 /// How one thing is, and why.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Check {
+pub(crate) struct Check {
     /// How it is.
-    pub status: Status,
+    pub(crate) status: Status,
     /// Why, for people.
-    pub detail: String,
+    pub(crate) detail: String,
     /// How old its newest sign of progress is, seconds; null where there is none.
-    pub age_s: Option<f64>,
+    pub(crate) age_s: Option<f64>,
 }
 
 /// Every check, by name.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[allow(missing_docs)]
-pub struct Checks {
-    pub process: Check,
-    pub database: Check,
-    pub candles: Check,
-    pub generations: Check,
-    pub shadow: Check,
-    pub promotions: Check,
-    pub stream: Check,
+pub(crate) struct Checks {
+    pub(crate) process: Check,
+    pub(crate) database: Check,
+    pub(crate) candles: Check,
+    pub(crate) generations: Check,
+    pub(crate) shadow: Check,
+    pub(crate) promotions: Check,
+    pub(crate) stream: Check,
 }
 
 /// The whole answer of `GET /sg-ai/health`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Health {
+pub(crate) struct Health {
     /// The worst of the checks.
-    pub status: Status,
+    pub(crate) status: Status,
     /// When the newest generation was stored, `2025-11-29T20:45:00Z`; null before the first.
-    pub last_generation: Option<String>,
+    pub(crate) last_generation: Option<String>,
     /// Version of the program.
-    pub version: &'static str,
+    pub(crate) version: &'static str,
     /// Time since the process started, seconds.
-    pub uptime_s: f64,
+    pub(crate) uptime_s: f64,
     /// What the status rests on.
-    pub checks: Checks,
+    pub(crate) checks: Checks,
 }
 
 /// How long progress may take before it counts as late.
@@ -74,7 +74,7 @@ const LEAST_PATIENCE_S: f64 = 60.0;
 
 /// Judges what was read; `Err` says why nothing could be read.
 #[must_use]
-pub fn assess(read: &Result<Snapshot, String>, limits: Limits, started_ms: i64, now_ms: i64) -> Health {
+pub(crate) fn assess(read: &Result<Snapshot, String>, limits: Limits, started_ms: i64, now_ms: i64) -> Health {
     let uptime_s = age_s(now_ms, started_ms);
     let process = Check { status: Status::Healthy, detail: format!("up for {}", span(uptime_s)), age_s: None };
     let checks = match read {
@@ -159,7 +159,7 @@ fn generations(snapshot: &Snapshot, limits: Limits, uptime_s: f64, now_ms: i64) 
         Some(age_s) => format!("the newest generation is {} old", span(age_s)),
         None => "no generation was finished yet".into(),
     };
-    with_runner(Check { status, detail, age_s: age }, snapshot, super::CONTINUOUS_RUNNER)
+    with_runner(Check { status, detail, age_s: age }, snapshot, CONTINUOUS_RUNNER)
 }
 
 fn shadow(snapshot: &Snapshot, limits: Limits, uptime_s: f64, now_ms: i64) -> Check {

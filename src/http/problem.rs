@@ -9,29 +9,29 @@ use store::StoreError;
 
 /// An error as clients see it.
 #[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
-pub struct Problem {
+pub(crate) struct Problem {
     /// Short, the same for every case of its kind.
-    pub title: &'static str,
+    pub(crate) title: &'static str,
     /// The HTTP status.
-    pub status: u16,
+    pub(crate) status: u16,
     /// What was wrong in this case, and what would be right.
-    pub detail: String,
+    pub(crate) detail: String,
     /// The field of the request at fault, if one is.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub field: Option<String>,
+    pub(crate) field: Option<String>,
 }
 
 impl Problem {
     /// A problem whose title is the status's own.
     #[must_use]
-    pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+    pub(crate) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
         let title = status.canonical_reason().unwrap_or("Error");
         Self { title, status: status.as_u16(), detail: detail.into(), field: None }
     }
 
     /// A request that could be read and cannot be done, because of this field.
     #[must_use]
-    pub fn field(field: impl Into<String>, detail: impl Into<String>) -> Self {
+    pub(crate) fn field(field: impl Into<String>, detail: impl Into<String>) -> Self {
         Self { field: Some(field.into()), ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail) }
     }
 }

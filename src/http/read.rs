@@ -1,54 +1,24 @@
 //! What the daemon knows and did, for people and programs that look: read from the store, a page at a time.
 
 use super::{
-    Problem,
+    answer::{Answer, Failures, form, wrong},
     api::Api,
-    assess,
-    extract::{At, Params},
-    service::PageParams,
+    extract::{At, PageParams, Params, short},
+    health::assess,
+    problem::Problem,
+    stats::Stats,
     wire::{Metrics, TradeView},
 };
 use axum::{Json, extract::State, http::StatusCode};
 use candles::Symbol;
 use lifecycle::State as Phase;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::sync::Arc;
 use store::{ListedStrategy, Page, StatSource, Strategy, StrategyQuery, StrategySort};
-use utoipa::{IntoParams, IntoResponses, ToSchema};
+use utoipa::{IntoParams, ToSchema};
 
 type Api_ = State<Arc<Api>>;
-pub(super) type Answer = Result<Json<Value>, Problem>;
-
-/// How reading fails.
-#[derive(IntoResponses)]
-// The document is made of them; nobody makes one.
-#[allow(dead_code)]
-pub(super) enum Failures {
-    /// A parameter is wrong; it is named
-    #[response(status = 400, content_type = "application/problem+json")]
-    Bad(#[to_schema] Problem),
-    /// There is none
-    #[response(status = 404, content_type = "application/problem+json")]
-    None(#[to_schema] Problem),
-    /// More than one fits
-    #[response(status = 409, content_type = "application/problem+json")]
-    Many(#[to_schema] Problem),
-    /// The database does not answer
-    #[response(status = 503, content_type = "application/problem+json")]
-    Late(#[to_schema] Problem),
-}
-
-/// A value with its own JSON form, for answers made of several.
-pub(super) fn form(value: impl Serialize) -> Value {
-    // Stored rows have no maps with other keys than text: they always have a JSON form.
-    serde_json::to_value(value).unwrap_or_default()
-}
-
-fn wrong(field: &str, why: impl Into<String>) -> Problem {
-    Problem { field: Some(field.to_owned()), ..Problem::new(StatusCode::BAD_REQUEST, why) }
-}
-
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum Order {
@@ -97,15 +67,6 @@ pub(super) struct StrategiesParams {
     /// Leave out so many first.
     #[param(minimum = 0, maximum = 1_000_000_000)]
     offset: Option<u32>,
-}
-
-/// A text of at most 200 characters, as the document says.
-pub(super) fn short(field: &str, text: Option<String>) -> Result<Option<String>, Problem> {
-    match text {
-        Some(text) if text.chars().count() > 200 => Err(wrong(field, "at most 200 characters are expected")),
-        // Postgres text holds no NUL: nothing stored can be meant.
-        text => Ok(text.map(|text| text.replace('\0', "\u{fffd}"))),
-    }
 }
 
 /// `BTCUSDT`, exactly.
@@ -359,7 +320,7 @@ pub(super) async fn overview(State(api): Api_) -> Answer {
     });
     let facets = api.store.strategy_facets().await?;
     Ok(Json(json!({
-        "stats": super::Stats::from(snapshot),
+        "stats": Stats::from(snapshot),
         "health": health,
         "news": news.collect::<Vec<_>>(),
         "live": api.store.live_strategies().await?,

@@ -1,10 +1,9 @@
 //! Lists of what happened and what there is: generations, sessions, data, runners, audit, dead letters, settings.
 
 use super::{
+    answer::{Answer, Failures, form},
     api::Api,
-    extract::{At, Params},
-    read::{Answer, Failures, form, short},
-    service::PageParams,
+    extract::{At, PageParams, Params, short},
 };
 use axum::{Json, extract::State};
 use serde::Deserialize;

@@ -3,7 +3,7 @@
 //! Entry rules are joined by `and`, exit rules by `or`. Names are read without regard to case; an indicator without
 //! its parameters takes the customary ones.
 
-use super::Problem;
+use super::problem::Problem;
 use genome::{Distance, Filters, Number, RiskPlan, Rule, SideRules, Size, Strategy, Timeframe};
 use serde::Deserialize;
 use utoipa::ToSchema;

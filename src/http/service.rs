@@ -1,10 +1,10 @@
 //! The strategy and backtest service: paths, fields and statuses that existing clients expect.
 
 use super::{
-    Problem,
     api::Api,
     backtests::{BacktestOrder, Refusal},
-    extract::{At, Body, Params},
+    extract::{At, Body, PageParams, Params},
+    problem::Problem,
     rules::StrategyRequest,
     wire::{EquityPoint, Metrics, TradeView, equity_points, time_ms},
 };
@@ -19,7 +19,7 @@ use report::{Part, Period, StrategyReport};
 use serde::{Deserialize, Serialize};
 use std::{sync::Arc, time::Instant};
 use store::{NewServiceBacktest, NewStrategy, SERVICE_KIND, ServiceBacktest};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 type Api_ = State<Arc<Api>>;
@@ -295,18 +295,6 @@ pub(super) struct EquityAnswer {
 pub(super) async fn backtest_equity(State(api): Api_, At(id): At<i64>) -> Result<Json<EquityAnswer>, Problem> {
     let stored = api.store.service_backtest(id).await?;
     Ok(Json(EquityAnswer { backtest_id: id, equity: equity_points(&stored.backtest.daily_equity) }))
-}
-
-/// Which part of a list.
-#[derive(Clone, Copy, Debug, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub(super) struct PageParams {
-    /// At most so many; `http.max_page_size` is the most.
-    #[param(minimum = 1, example = 100)]
-    pub(super) limit: Option<u32>,
-    /// Leave out so many first.
-    #[param(minimum = 0, maximum = 1_000_000_000)]
-    pub(super) offset: Option<u32>,
 }
 
 /// Trades of a backtest.

@@ -107,7 +107,9 @@ pub(super) async fn shared(State(shelf): State<Arc<Shelf>>, request: Request, ne
             *kept = Some(answer);
             response
         }
-        Err(_) => super::Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the answer is too large").into_response(),
+        Err(_) => {
+            super::problem::Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the answer is too large").into_response()
+        }
     }
 }
 

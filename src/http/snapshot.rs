@@ -176,7 +176,7 @@ impl Feed {
 
     /// Wall time since the last refresh, seconds.
     #[must_use]
-    pub fn refresh_age_s(&self, now_ms: i64) -> f64 {
+    pub(crate) fn refresh_age_s(&self, now_ms: i64) -> f64 {
         age_s(now_ms, self.refreshed_ms)
     }
 }

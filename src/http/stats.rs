@@ -8,75 +8,75 @@ use std::collections::BTreeMap;
 
 /// The whole answer.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Stats {
+pub(crate) struct Stats {
     /// Strategies now in each state, by name.
-    pub strategies: BTreeMap<&'static str, u64>,
+    pub(crate) strategies: BTreeMap<&'static str, u64>,
     /// Strategies that ever reached each state, by name.
-    pub reached: BTreeMap<&'static str, u64>,
+    pub(crate) reached: BTreeMap<&'static str, u64>,
     /// Transitions ever, by kind.
-    pub transitions: BTreeMap<String, u64>,
+    pub(crate) transitions: BTreeMap<String, u64>,
     /// Disabled strategies, by reason.
-    pub disabled: BTreeMap<String, u64>,
+    pub(crate) disabled: BTreeMap<String, u64>,
     /// Search sessions ever.
-    pub sessions: u64,
+    pub(crate) sessions: u64,
     /// Generations ever.
-    pub generations: u64,
+    pub(crate) generations: u64,
     /// Strategies evaluated ever.
-    pub evaluations: u64,
+    pub(crate) evaluations: u64,
     /// Backtests that failed, ever.
-    pub failed_backtests: u64,
+    pub(crate) failed_backtests: u64,
     /// When the newest generation was stored.
-    pub last_generation: Option<String>,
+    pub(crate) last_generation: Option<String>,
     /// The latest generation of each island.
-    pub islands: Vec<IslandStats>,
+    pub(crate) islands: Vec<IslandStats>,
     /// Median profit factor in shadow; null while undefined.
-    pub shadow_profit_factor: Option<f64>,
+    pub(crate) shadow_profit_factor: Option<f64>,
     /// Real sessions beside those of the placebo island.
-    pub protocol: ProtocolStats,
+    pub(crate) protocol: ProtocolStats,
     /// Dead letters that nobody dealt with.
-    pub open_dead_letters: u64,
+    pub(crate) open_dead_letters: u64,
     /// Notifications waiting and given up.
-    pub outbox: OutboxStats,
+    pub(crate) outbox: OutboxStats,
     /// Where each feed of candles stands.
-    pub feeds: Vec<FeedStats>,
+    pub(crate) feeds: Vec<FeedStats>,
     /// Where the live tail stands; null where `market.stream` is off.
-    pub stream: Option<StreamStats>,
+    pub(crate) stream: Option<StreamStats>,
     /// Where each runner stands.
-    pub runners: Vec<RunnerStats>,
+    pub(crate) runners: Vec<RunnerStats>,
 }
 
 /// The latest generation of an island.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[allow(missing_docs)]
-pub struct IslandStats {
-    pub island: String,
-    pub session: u64,
-    pub generation: u32,
-    pub best_fitness: Option<f64>,
-    pub stored_at: Option<String>,
+pub(crate) struct IslandStats {
+    pub(crate) island: String,
+    pub(crate) session: u64,
+    pub(crate) generation: u32,
+    pub(crate) best_fitness: Option<f64>,
+    pub(crate) stored_at: Option<String>,
 }
 
 /// Real sessions beside sessions on null markets, through the same code and gates.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[allow(missing_docs)]
-pub struct ProtocolStats {
-    pub real: PassedStats,
-    pub placebo: PassedStats,
-    pub null_searches: u64,
-    pub null_evaluations: u64,
+pub(crate) struct ProtocolStats {
+    pub(crate) real: PassedStats,
+    pub(crate) placebo: PassedStats,
+    pub(crate) null_searches: u64,
+    pub(crate) null_evaluations: u64,
     /// Small when real sessions get through more often than placebo ones; null while nothing got through.
-    pub p_value: Option<f64>,
-    pub promotions_frozen: bool,
+    pub(crate) p_value: Option<f64>,
+    pub(crate) promotions_frozen: bool,
 }
 
 /// How far sessions of one kind got.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[allow(missing_docs)]
-pub struct PassedStats {
-    pub sessions: u64,
-    pub beat_null_searches: u64,
-    pub entered_shadow: u64,
-    pub promoted: u64,
+pub(crate) struct PassedStats {
+    pub(crate) sessions: u64,
+    pub(crate) beat_null_searches: u64,
+    pub(crate) entered_shadow: u64,
+    pub(crate) promoted: u64,
 }
 
 impl From<Passed> for PassedStats {
@@ -88,46 +88,46 @@ impl From<Passed> for PassedStats {
 /// Notifications.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[allow(missing_docs)]
-pub struct OutboxStats {
-    pub pending: u64,
-    pub dead: u64,
+pub(crate) struct OutboxStats {
+    pub(crate) pending: u64,
+    pub(crate) dead: u64,
 }
 
 /// A feed of candles.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[allow(missing_docs)]
-pub struct FeedStats {
-    pub symbol: String,
-    pub interval: String,
-    pub newest_close: Option<String>,
-    pub behind_s: Option<f64>,
-    pub refreshed_at: Option<String>,
-    pub gaps: u64,
-    pub error: Option<String>,
+pub(crate) struct FeedStats {
+    pub(crate) symbol: String,
+    pub(crate) interval: String,
+    pub(crate) newest_close: Option<String>,
+    pub(crate) behind_s: Option<f64>,
+    pub(crate) refreshed_at: Option<String>,
+    pub(crate) gaps: u64,
+    pub(crate) error: Option<String>,
 }
 
 /// The live tail of candles.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[allow(missing_docs)]
-pub struct StreamStats {
-    pub connected: bool,
+pub(crate) struct StreamStats {
+    pub(crate) connected: bool,
     /// Close time of the newest candle that it told.
-    pub last_candle: Option<String>,
-    pub reconnects: u64,
-    pub last_connected: Option<String>,
-    pub heartbeat: Option<String>,
-    pub error: Option<String>,
+    pub(crate) last_candle: Option<String>,
+    pub(crate) reconnects: u64,
+    pub(crate) last_connected: Option<String>,
+    pub(crate) heartbeat: Option<String>,
+    pub(crate) error: Option<String>,
 }
 
 /// A runner.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[allow(missing_docs)]
-pub struct RunnerStats {
-    pub name: String,
-    pub last_success: Option<String>,
-    pub heartbeat: Option<String>,
-    pub consecutive_failures: u32,
-    pub last_error: Option<String>,
+pub(crate) struct RunnerStats {
+    pub(crate) name: String,
+    pub(crate) last_success: Option<String>,
+    pub(crate) heartbeat: Option<String>,
+    pub(crate) consecutive_failures: u32,
+    pub(crate) last_error: Option<String>,
 }
 
 impl From<Snapshot> for Stats {

@@ -212,7 +212,7 @@ impl MarketConfig {
 
     /// Address of a market's REST service.
     #[must_use]
-    pub fn rest_host(&self, market: MarketKind) -> Url {
+    pub(crate) fn rest_host(&self, market: MarketKind) -> Url {
         let (own, binance) = match market {
             MarketKind::Spot => (&self.spot_host, BINANCE_SPOT),
             MarketKind::Um => (&self.um_host, BINANCE_UM),
@@ -222,13 +222,13 @@ impl MarketConfig {
 
     /// Address of the public dumps.
     #[must_use]
-    pub fn dump_host(&self) -> Url {
+    pub(crate) fn dump_host(&self) -> Url {
         self.host(self.dump_host.as_ref(), BINANCE_DUMPS)
     }
 
     /// Address of a market's WebSocket service: that of the REST service, where it is a simulated one.
     #[must_use]
-    pub fn stream_url(&self, market: MarketKind) -> Url {
+    pub(crate) fn stream_url(&self, market: MarketKind) -> Url {
         if let Some(url) = &self.stream_host {
             return url.clone();
         }

@@ -6,7 +6,9 @@
 
 mod plan;
 
-pub use plan::{Cost, SeriesPlan, Wanted, missing_in, plan};
+pub use plan::{Cost, SeriesPlan, Wanted, plan};
+
+use plan::missing_in;
 
 use super::cache::{CacheError, CandleCache, Manifest, MergeReport, Provenance};
 use super::dumps::{DumpError, DumpName, Rows, read_archive, verify_checksum};

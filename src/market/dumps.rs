@@ -6,7 +6,8 @@
 mod archive;
 mod report;
 
-pub use archive::{DumpError, DumpName, Refused, Rows, read_archive, read_csv, verify_checksum};
+pub(crate) use archive::verify_checksum;
+pub use archive::{DumpError, DumpName, Refused, Rows, read_archive, read_csv};
 pub use report::{FileReport, ImportReport, Problem, Severity};
 
 use super::cache::{CacheError, CandleCache, Provenance};

@@ -52,7 +52,7 @@ pub struct ExchangeInfo {
 impl ExchangeInfo {
     /// The request weight allowed per minute, if stated.
     #[must_use]
-    pub fn weight_per_minute(&self) -> Option<u32> {
+    pub(crate) fn weight_per_minute(&self) -> Option<u32> {
         let per_minute = |l: &&RateLimit| l.kind == "REQUEST_WEIGHT" && l.interval_s == 60;
         self.rate_limits.iter().find(per_minute).map(|l| l.limit)
     }
@@ -180,7 +180,7 @@ pub enum ExchangeError {
 impl ExchangeError {
     /// Whether the same request may succeed when repeated soon, after a backoff.
     #[must_use]
-    pub fn is_worth_a_retry(&self) -> bool {
+    pub(crate) fn is_worth_a_retry(&self) -> bool {
         match self {
             Self::RateLimited { .. } | Self::MalformedBody { .. } | Self::Unavailable { .. } | Self::Timeout { .. } => {
                 true
@@ -206,7 +206,7 @@ impl ExchangeError {
 
     /// Whether the host itself is in trouble: what the circuit breaker counts.
     #[must_use]
-    pub fn is_host_failure(&self) -> bool {
+    pub(crate) fn is_host_failure(&self) -> bool {
         matches!(self, Self::MalformedBody { .. } | Self::Unavailable { .. } | Self::Timeout { .. })
     }
 }

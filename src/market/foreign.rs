@@ -16,7 +16,6 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 pub use import::{ForeignOptions, find_files, import_foreign};
-pub use rows::MAX_ROWS;
 
 /// The largest file read: a decade of minutes as text has about 400 MB.
 pub const MAX_FILE_BYTES: u64 = 1 << 30;

@@ -3,7 +3,8 @@
 //! Everything is decided before anything is stored; the store then takes it in one transaction.
 
 use super::messages::announce;
-use super::parts::SessionParts;
+use super::parts::{Compute, SessionParts};
+use super::recipe::run_config;
 use super::replay::{Recipe, RunConfig};
 use engine::{Performance, Trade};
 use genome::{Niche, Strategy};
@@ -175,14 +176,8 @@ fn transition(
 
 /// What the session's backtests were run with.
 fn config(parts: &SessionParts, spec: &NewSession) -> RunConfig {
-    RunConfig {
-        market: spec.market,
-        symbols: spec.symbols.clone(),
-        interval: spec.timeframe,
-        costs: parts.compute.costs,
-        initial_capital: parts.compute.initial_capital,
-        code_version: spec.code_version.clone(),
-    }
+    let Compute { costs, initial_capital, .. } = parts.compute;
+    run_config(spec.market, spec.symbols.clone(), spec.timeframe, costs, initial_capital)
 }
 
 /// What a replay needs, and what the search thought of it.

@@ -17,6 +17,7 @@ pub(crate) mod paper;
 pub(crate) mod parts;
 mod placebo;
 pub(crate) mod proof;
+pub(crate) mod recipe;
 pub(crate) mod regimes;
 pub mod replay;
 pub(crate) mod replay_session;

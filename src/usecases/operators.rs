@@ -4,7 +4,7 @@ use super::candle_source::CandleSource;
 use super::dead_letters;
 use super::messages::announce;
 use super::parts::{Compute, Process, Turn};
-use super::replay::RunConfig;
+use super::recipe::{gone_on_with, run_config};
 use crate::config::DaemonConfig;
 use anyhow::Context as _;
 use lifecycle::{DisableReason, State, Transition};
@@ -76,15 +76,11 @@ impl OperatorCommands {
         // A run goes on with the settings that it began with; the first one begins with those of now.
         let detail = store.strategy(&strategy.id.to_string()).await?;
         let config = match detail.paper_runs.last().filter(|_| strategy.state == State::Shadow) {
-            Some(run) => run.config.clone(),
-            None => serde_json::to_value(RunConfig {
-                market: strategy.market,
-                symbols: followed,
-                interval,
-                costs: self.compute.costs,
-                initial_capital: self.compute.initial_capital,
-                code_version: env!("CARGO_PKG_VERSION").to_owned(),
-            })?,
+            Some(run) => gone_on_with(&run.config),
+            None => {
+                let Compute { costs, initial_capital, .. } = self.compute;
+                serde_json::to_value(run_config(strategy.market, followed, interval, costs, initial_capital))?
+            }
         };
         let runs = to.trades_on_paper();
         let mut record = TransitionRecord {

@@ -9,6 +9,7 @@ use super::candle_source::CandleSource;
 use super::messages::announce;
 use super::parts::{Compute, Did, Gates, Process, Turn};
 use super::placebo;
+use super::recipe::gone_on_with;
 use super::replay::RunConfig;
 use super::schedule::grid_points;
 use super::staying::StayingWatch;
@@ -322,8 +323,10 @@ impl PaperRunner {
         )
         .context("a decision to move makes a record")?;
         if transition.to().trades_on_paper() {
-            record.run =
-                Some(NewPaperRun { warmup_from_ms: at_ms - self.settings.warmup_ms(), config: run.run.config.clone() });
+            record.run = Some(NewPaperRun {
+                warmup_from_ms: at_ms - self.settings.warmup_ms(),
+                config: gone_on_with(&run.run.config),
+            });
         }
         announce(&self.process.channels, &mut record, &run.strategy.name, &run.strategy.canonical);
         tracing::info!(

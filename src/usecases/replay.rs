@@ -234,7 +234,9 @@ pub(crate) async fn compare(cache: &CandleCache, strategy: &Strategy, run: &Stor
     } else if then != this {
         let same_number = then.split('+').next() == this.split('+').next();
         let built = if same_number { ", built from other sources" } else { "" };
-        format!("version {then} computed it, and this is version {this}{built}")
+        // Whoever follows a paper run computes it from its beginning: the last one to do so is not noted.
+        let did = if run.paper_run.is_some() { "began" } else { "computed" };
+        format!("version {then} {did} it, and this is version {this}{built}")
     } else if run.data_version.is_none() {
         "which candles it was computed from is not stored: they may have changed since".to_owned()
     } else {

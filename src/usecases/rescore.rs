@@ -5,6 +5,7 @@
 
 use super::affected::{Affected, AffectedStrategy};
 use super::messages::announce;
+use super::recipe::{computed_again, gone_on_with};
 use super::replay::{Recipe, RunConfig, StoredRun, replay};
 use super::window::{Loaded, WindowSpec};
 use anyhow::Context as _;
@@ -128,7 +129,7 @@ impl Rescorer<'_> {
                 new_data_version: version,
                 old: run.performance.clone(),
                 new,
-                parameters: is_test.then(|| serde_json::to_value(recipe)).transpose()?,
+                parameters: is_test.then(|| serde_json::to_value(computed_again(recipe))).transpose()?,
             });
         }
         let mut state = affected.state;
@@ -214,7 +215,7 @@ impl Rescorer<'_> {
         let mut record = made.context("a decision to move makes a record")?;
         record.summary = format!("{} (scored again: {})", record.summary, rescore.cause);
         if transition.to().trades_on_paper() {
-            let config = active.run.config.clone();
+            let config = gone_on_with(&active.run.config);
             record.run = Some(NewPaperRun { warmup_from_ms: at_ms - self.warmup_ms, config });
         }
         announce(self.channels, &mut record, &detail.strategy.name, &detail.strategy.canonical);

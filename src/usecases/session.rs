@@ -51,10 +51,14 @@ impl SessionRunner {
         }
     }
 
-    /// Goes on with a session that a former process left, from its last stored generation.
+    /// Goes on with a session that a former process left, from its last stored generation. Only the build that began it
+    /// does: a session names one build for all that it computed, and what two computed nobody could compute again.
     async fn resume(&self, unfinished: ResumableSession) -> anyhow::Result<Did> {
         let session = unfinished.session;
         let spec = &session.spec;
+        if let Some(reason) = begun_by_another(&spec.code_version) {
+            return self.abandon(&session, &reason).await;
+        }
         // Another machine may have begun it, or the cache may be gone. What cannot be refreshed shows below.
         let from_ms = spec.window_from_ms - self.parts.search.settings.warmup_ms();
         let candles = &self.parts.candles;
@@ -294,7 +298,7 @@ impl SessionRunner {
                         "interval": session.spec.timeframe,
                         "costs": self.parts.compute.costs,
                         "initial_capital": self.parts.compute.initial_capital,
-                        "code_version": session.spec.code_version,
+                        "code_version": crate::CODE_VERSION,
                         "warmup_from_ms": session.spec.window_from_ms - self.parts.search.settings.warmup_ms(),
                         "from_ms": session.spec.window_from_ms,
                         "to_ms": session.spec.holdout_from_ms,
@@ -333,5 +337,25 @@ impl SessionRunner {
             "generation finished"
         );
         Ok(())
+    }
+}
+
+/// Why this build does not go on with a session that the build of that version began; `None` where it is the same.
+fn begun_by_another(code_version: &str) -> Option<String> {
+    let this = crate::CODE_VERSION;
+    (code_version != this).then(|| format!("version {code_version} began it, and this is version {this}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::begun_by_another;
+
+    #[test]
+    fn only_the_build_that_began_a_session_goes_on_with_it() {
+        assert_eq!(begun_by_another(crate::CODE_VERSION), None);
+        // The same version number, built from other sources.
+        let other = format!("{}+{:016x}", env!("CARGO_PKG_VERSION"), 1);
+        let reason = begun_by_another(&other).unwrap();
+        assert_eq!(reason, format!("version {other} began it, and this is version {}", crate::CODE_VERSION));
     }
 }

@@ -17,9 +17,9 @@ use std::{
 
 /// How a batch is run and printed.
 pub(super) struct Options {
-    pub per_symbol: bool,
-    pub summary_only: bool,
-    pub threads: usize,
+    pub(crate) per_symbol: bool,
+    pub(crate) summary_only: bool,
+    pub(crate) threads: usize,
 }
 
 /// A line that holds a strategy, or wants to.

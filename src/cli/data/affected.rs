@@ -1,9 +1,8 @@
 //! `sg-ai data affected`: who rests on candles or funding that were revised, and what it comes to when that is scored
 //! again.
 
-use super::super::{CliError, Context, output};
 use super::snapshot::{named, refused};
-use super::{cache, minute};
+use crate::cli::{CliError, Context, format::minute, output};
 use crate::usecases::affected::{Affected, affected};
 use crate::usecases::database::Database;
 use crate::usecases::rescore::{Outcomes, Rescorer};
@@ -44,7 +43,7 @@ struct Report {
 }
 
 pub(super) async fn run(args: AffectedArgs, ctx: &Context) -> Result<(), CliError> {
-    let cache = cache(ctx)?;
+    let cache = ctx.cache()?;
     let opened = Database::open(ctx.config()).await?;
     let done = look(&args, ctx, &cache, &opened.store).await;
     opened.close().await;

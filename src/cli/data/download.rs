@@ -1,9 +1,7 @@
 //! `sg-ai data download`: what the cache lacks, from archives and from the exchange.
 
-use super::super::window::time_ms;
-use super::super::{CliError, Context, output};
 use super::progress::Bars;
-use super::{cache, minute};
+use crate::cli::{CliError, Context, format::minute, input::time_ms, output};
 use anyhow::{Context as _, anyhow};
 use candles::stored::CandleRange;
 use candles::{Interval, MarketKind, Symbol};
@@ -100,7 +98,7 @@ pub(super) async fn run(args: DownloadArgs, ctx: &Context) -> Result<(), CliErro
         return Err(CliError::Usage("--parallel and --top must be at least 1".into()));
     }
     let client = Binance::new(&config.market).map_err(CliError::usage)?;
-    let cache = cache(ctx)?;
+    let cache = ctx.cache()?;
     let downloader = Downloader::new(client.clone(), cache.clone(), &config.market);
     let intervals = if args.intervals.is_empty() { vec![config.daemon.interval] } else { args.intervals.clone() };
     let symbols = match args.top {

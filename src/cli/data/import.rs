@@ -1,7 +1,7 @@
 //! `sg-ai data import`: dump archives, and other programs' files, into the cache.
 
-use super::super::{CliError, Context, output};
-use super::{cache, progress};
+use super::progress::steps_bar;
+use crate::cli::{CliError, Context, output};
 use anyhow::{Context as _, anyhow};
 use candles::{Interval, MarketKind, Symbol};
 use clap::Args;
@@ -45,8 +45,8 @@ pub(super) async fn run(args: ImportArgs, ctx: &Context) -> Result<(), CliError>
     };
     let files = files.map_err(nothing)?;
     let now_ms = ctx.clock.now_ms();
-    let cache = cache(ctx)?;
-    let bar = progress(files.len());
+    let cache = ctx.cache()?;
+    let bar = steps_bar(files.len());
     let on_file = |file: &FileReport| {
         bar.set_message(file.path.rsplit('/').next().unwrap_or_default().to_owned());
         bar.inc(1);

@@ -1,7 +1,7 @@
 //! `sg-ai data list`: what is cached.
 
-use super::super::{CliError, Context, output};
-use super::{Selection, cache, minute};
+use super::selection::Selection;
+use crate::cli::{CliError, Context, format::minute, output};
 use anyhow::Context as _;
 use clap::Args;
 use comfy_table::{CellAlignment, Table, presets::NOTHING};
@@ -22,7 +22,7 @@ pub(super) struct ListArgs {
 }
 
 pub(super) async fn run(args: ListArgs, ctx: &Context) -> Result<(), CliError> {
-    let cache = cache(ctx)?;
+    let cache = ctx.cache()?;
     if args.snapshots {
         let all = snapshot::all(&cache).await.map_err(super::snapshot::refused)?;
         let current = snapshot::current(&cache).await.context("candle cache")?;

@@ -82,3 +82,9 @@ impl Lines {
         format!("{settled} of {total} candles, {rate:.0} a second, about {left:.0} s left; {what}")
     }
 }
+
+/// A bar on standard error, drawn only where that is a terminal.
+pub(super) fn steps_bar(steps: usize) -> ProgressBar {
+    let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} {elapsed}, {eta} left  {msg}");
+    ProgressBar::new(steps as u64).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}

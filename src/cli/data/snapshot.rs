@@ -1,7 +1,6 @@
 //! `sg-ai data snapshot`, `diff` and `prune`: what the cache held, by content.
 
-use super::super::{CliError, Context, output};
-use super::{cache, minute};
+use crate::cli::{CliError, Context, format::minute, output};
 use crate::usecases::cache_budget;
 use crate::usecases::database::Database;
 use anyhow::Context as _;
@@ -73,7 +72,7 @@ pub(super) async fn named(cache: &CandleCache, name: &str, now_ms: i64) -> Resul
 }
 
 pub(super) async fn take(args: SnapshotArgs, ctx: &Context) -> Result<(), CliError> {
-    let cache = cache(ctx)?;
+    let cache = ctx.cache()?;
     let taken = snapshot::take(&cache, args.name.as_deref(), ctx.clock.now_ms()).await.map_err(refused)?;
     let written = if args.json {
         output::json(&taken)
@@ -85,7 +84,7 @@ pub(super) async fn take(args: SnapshotArgs, ctx: &Context) -> Result<(), CliErr
 }
 
 pub(super) async fn diff(args: DiffArgs, ctx: &Context) -> Result<(), CliError> {
-    let cache = cache(ctx)?;
+    let cache = ctx.cache()?;
     let now_ms = ctx.clock.now_ms();
     let (a, b) = (named(&cache, &args.a, now_ms).await?, named(&cache, &args.b, now_ms).await?);
     let found = snapshot::diff(&cache, &a, &b).await.map_err(refused)?;
@@ -158,7 +157,7 @@ struct PruneReport {
 }
 
 pub(super) async fn prune(args: PruneArgs, ctx: &Context) -> Result<(), CliError> {
-    let cache = cache(ctx)?;
+    let cache = ctx.cache()?;
     let pruned = snapshot::prune(&cache, args.keep, args.dry_run).await.map_err(refused)?;
     let budget_mb = args.budget_mb.unwrap_or(ctx.config().market.cache_budget_mb);
     let mut report = PruneReport { pruned, evicted: Vec::new(), evicted_bytes: 0, dry_run: args.dry_run };

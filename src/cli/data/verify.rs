@@ -1,7 +1,8 @@
 //! `sg-ai data verify`: is what is cached sound.
 
-use super::super::{CliError, Context, output};
-use super::{Selection, cache, minute, progress};
+use super::progress::steps_bar;
+use super::selection::Selection;
+use crate::cli::{CliError, Context, format::minute, output};
 use anyhow::{Context as _, anyhow};
 use candles::quality::Severity;
 use candles::stored::SeriesCheck;
@@ -26,10 +27,10 @@ pub(super) struct VerifyArgs {
 }
 
 pub(super) async fn run(args: VerifyArgs, ctx: &Context) -> Result<(), CliError> {
-    let cache = cache(ctx)?;
+    let cache = ctx.cache()?;
     let policy = &ctx.config().market.quality;
     let coverage = args.selection.coverage(&cache).await?;
-    let bar = progress(coverage.len());
+    let bar = steps_bar(coverage.len());
     let mut checks = Vec::with_capacity(coverage.len());
     for series in &coverage {
         bar.set_message(format!("{} {} {}", series.market, series.symbol, series.interval));

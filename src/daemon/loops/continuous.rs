@@ -5,6 +5,7 @@ use crate::daemon::runtime::supervisor::Activation;
 use crate::usecases::parts::Did;
 use crate::usecases::session::SessionRunner;
 use async_trait::async_trait;
+use http::CONTINUOUS_RUNNER;
 use std::time::Duration;
 use store::Store;
 use tokio_util::sync::CancellationToken;
@@ -19,14 +20,14 @@ pub(crate) struct Continuous {
 #[async_trait]
 impl Activation for Continuous {
     fn name(&self) -> &'static str {
-        "continuous"
+        CONTINUOUS_RUNNER
     }
     fn period(&self) -> Duration {
         self.period
     }
     async fn run(&mut self, _: &CancellationToken) -> anyhow::Result<()> {
         // Sessions that fell due one after the other are run one after the other.
-        while noted(&self.store, "continuous", each(&mut self.islands)).await? == Did::Work {}
+        while noted(&self.store, CONTINUOUS_RUNNER, each(&mut self.islands)).await? == Did::Work {}
         Ok(())
     }
 }

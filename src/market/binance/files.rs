@@ -20,7 +20,7 @@ impl Binance {
     ///
     /// # Errors
     /// When the host does not give it.
-    pub async fn dump_file(&self, path: &str) -> Result<Option<Vec<u8>>, ExchangeError> {
+    pub(crate) async fn dump_file(&self, path: &str) -> Result<Option<Vec<u8>>, ExchangeError> {
         let config = &self.shared.config;
         let backoff = ExponentialBuilder::new()
             .with_min_delay(Duration::from_millis(config.retry_delay_ms))

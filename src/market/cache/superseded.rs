@@ -130,7 +130,7 @@ impl CandleCache {
     ///
     /// # Errors
     /// When it cannot be removed.
-    pub async fn remove_superseded(&self, former: &Superseded) -> Result<bool, CacheError> {
+    pub(crate) async fn remove_superseded(&self, former: &Superseded) -> Result<bool, CacheError> {
         self.storage.delete(&former.path()).await
     }
 

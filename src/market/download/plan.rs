@@ -158,7 +158,7 @@ fn is_merged(name: &DumpName, stored: &[Manifest]) -> bool {
 
 /// Candles of `[from_ms, to_ms)` (on the grid) that no stored month has.
 #[must_use]
-pub fn missing_in(interval: Interval, stored: &[Manifest], from_ms: i64, to_ms: i64) -> u64 {
+pub(crate) fn missing_in(interval: Interval, stored: &[Manifest], from_ms: i64, to_ms: i64) -> u64 {
     let count = |from: i64, to: i64| if from < to { count_between(interval, from, to) } else { 0 };
     let from_ms = first_open_ms(interval, from_ms);
     let to_ms = first_open_ms(interval, to_ms);

@@ -149,7 +149,7 @@ pub(super) fn read_bounded(path: &Path) -> Result<Vec<u8>, DumpError> {
 ///
 /// # Errors
 /// When they differ, or the checksum file is none.
-pub fn verify_checksum(archive: &[u8], checksum_file: &[u8]) -> Result<(), DumpError> {
+pub(crate) fn verify_checksum(archive: &[u8], checksum_file: &[u8]) -> Result<(), DumpError> {
     let text = String::from_utf8_lossy(checksum_file);
     let expected = text.split_whitespace().next().unwrap_or_default().to_ascii_lowercase();
     if expected.len() != 64 || !expected.bytes().all(|b| b.is_ascii_hexdigit()) {

@@ -6,7 +6,7 @@ use candles::{Candle, Interval, interval};
 use chrono::NaiveDateTime;
 
 /// More rows than any file of candles has.
-pub const MAX_ROWS: usize = 20_000_000;
+const MAX_ROWS: usize = 20_000_000;
 /// Refused rows described one by one.
 const MAX_REFUSED_SHOWN: usize = 20;
 /// Above this share of refused rows the file is not what its mapping says.

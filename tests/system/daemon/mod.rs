@@ -17,4 +17,5 @@ mod review;
 mod service;
 mod stage;
 mod unfit;
+mod upgraded;
 mod webhooks;

@@ -1,0 +1,35 @@
+//! Which stored series a command on the candle cache is about.
+
+use crate::cli::CliError;
+use anyhow::Context as _;
+use candles::{Interval, MarketKind, Symbol};
+use clap::Args;
+use market::CandleCache;
+use market::cache::Coverage;
+
+/// Which stored series; everything where nothing is said.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Selection {
+    /// Symbols, separated by commas [default: all]
+    #[arg(long, value_name = "SYMBOLS", value_delimiter = ',')]
+    symbols: Vec<Symbol>,
+    /// Market: spot or um [default: both]
+    #[arg(long, value_name = "MARKET")]
+    market: Option<MarketKind>,
+    /// Intervals, separated by commas [default: all]
+    #[arg(long, value_name = "INTERVALS", value_delimiter = ',')]
+    intervals: Vec<Interval>,
+}
+
+impl Selection {
+    /// The stored series that are meant.
+    pub(super) async fn coverage(&self, cache: &CandleCache) -> Result<Vec<Coverage>, CliError> {
+        let mut all = cache.coverage().await.context("candle cache")?;
+        all.retain(|c| {
+            (self.symbols.is_empty() || self.symbols.contains(&c.symbol))
+                && self.market.is_none_or(|market| market == c.market)
+                && (self.intervals.is_empty() || self.intervals.contains(&c.interval))
+        });
+        Ok(all)
+    }
+}

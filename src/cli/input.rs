@@ -1,0 +1,39 @@
+//! What several commands read: times in options, and files of strategies.
+
+use chrono::{DateTime, NaiveDate};
+use std::{io, path::Path};
+
+/// Longer files are no strategies.
+const MAX_FILE_BYTES: u64 = 1 << 20;
+
+/// A date (UTC midnight) or a time, as UTC ms.
+pub(super) fn time_ms(text: &str) -> Result<i64, String> {
+    if let Ok(day) = text.parse::<NaiveDate>() {
+        return Ok(day.and_time(chrono::NaiveTime::MIN).and_utc().timestamp_millis());
+    }
+    let time = DateTime::parse_from_rfc3339(text);
+    time.map(|t| t.timestamp_millis())
+        .map_err(|_| "expected a date such as 2024-04-01 or a time such as 2024-04-01T12:00:00Z".into())
+}
+
+/// A file, or standard input, as far as it is no longer than a strategy can be.
+pub(super) fn strategy_file(path: &Path) -> anyhow::Result<String> {
+    let mut text = String::new();
+    let source: Box<dyn io::Read> =
+        if path == Path::new("-") { Box::new(io::stdin()) } else { Box::new(std::fs::File::open(path)?) };
+    io::Read::read_to_string(&mut io::Read::take(source, MAX_FILE_BYTES + 1), &mut text)?;
+    anyhow::ensure!(text.len() as u64 <= MAX_FILE_BYTES, "it is longer than {MAX_FILE_BYTES} bytes");
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::time_ms;
+
+    #[test]
+    fn times() {
+        assert_eq!(time_ms("2024-04-01"), Ok(1_711_929_600_000));
+        assert_eq!(time_ms("2024-04-01T12:00:00Z"), Ok(1_711_972_800_000));
+        assert!(time_ms("01.04.2024").unwrap_err().contains("2024-04-01"));
+    }
+}

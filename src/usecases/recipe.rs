@@ -1,0 +1,52 @@
+//! How a run that this build computes is set up, as it is stored with its results.
+//!
+//! The one place that says which build that is: what is stored never claims that another one computed it. Computes
+//! nothing.
+
+use super::replay::{Recipe, RunConfig};
+use candles::{Interval, MarketKind, Symbol};
+use engine::Costs;
+use serde_json::Value;
+
+/// The set-up of a run that this build computes.
+pub(crate) fn run_config(
+    market: MarketKind,
+    symbols: Vec<Symbol>,
+    interval: Interval,
+    costs: Costs,
+    initial_capital: f64,
+) -> RunConfig {
+    RunConfig { market, symbols, interval, costs, initial_capital, code_version: crate::CODE_VERSION.to_owned() }
+}
+
+/// The recipe of a stored result that this build has computed again, and that is stored in its place.
+pub(crate) fn computed_again(stored: &Recipe) -> Recipe {
+    let config = RunConfig { code_version: crate::CODE_VERSION.to_owned(), ..stored.config.clone() };
+    Recipe { config, ..stored.clone() }
+}
+
+/// The stored set-up of a paper run for the next one, which goes on with the same settings and which this build begins.
+pub(crate) fn gone_on_with(stored: &Value) -> Value {
+    let mut config = stored.clone();
+    if let Some(map) = config.as_object_mut() {
+        map.insert("code_version".to_owned(), crate::CODE_VERSION.into());
+    }
+    config
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_this_build_computes_says_so() {
+        let symbols = vec!["BTCUSDT".parse().unwrap()];
+        let config = run_config(MarketKind::Spot, symbols, "15m".parse().unwrap(), Costs::default(), 1e4);
+        assert_eq!(config.code_version, crate::CODE_VERSION);
+        let by_another = RunConfig { code_version: "0.0.1+1".to_owned(), ..config.clone() };
+        let stored = Recipe { config: by_another, warmup_from_ms: 1, data_to_ms: Some(2) };
+        assert_eq!(computed_again(&stored), Recipe { config: config.clone(), ..stored.clone() });
+        let next = gone_on_with(&serde_json::to_value(&stored.config).unwrap());
+        assert_eq!(next, serde_json::to_value(&config).unwrap());
+    }
+}
