@@ -3,7 +3,7 @@
 //! An entry's hash covers its content and the hash before it: SHA-256, or HMAC-SHA-256 with a key. The
 //! JSON is hashed as Postgres prints it, since that is what a verifier reads back.
 
-use super::{AuditAnchor, Store, StoreError, Tx, uncount};
+use super::{AuditAnchor, Store, StoreError, Tx, row::Named as _, uncount};
 use chrono::{DateTime, Utc};
 use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
@@ -86,6 +86,21 @@ pub struct AuditReport {
     pub first_bad: Option<AuditBreak>,
 }
 
+/// Columns whose texts an entry's hash covers, in the order in which it covers them.
+const TEXTS: [&str; 11] = [
+    "event_type",
+    "entity_type",
+    "entity_id",
+    "actor",
+    "before_state",
+    "after_state",
+    "metadata",
+    "correlation_id",
+    "ip_hash",
+    "user_agent",
+    "key_id",
+];
+
 /// Everything an entry's hash covers, beside the hash before it.
 #[derive(Default)]
 struct Content<'a> {
@@ -129,16 +144,17 @@ pub(super) async fn append_from(
 ) -> Result<(), StoreError> {
     let head = tx
         .row(
-            "select last_id, last_hash, clock_timestamp(), $1::jsonb::text, $2::jsonb::text, $3::jsonb::text
+            "select last_id, last_hash, clock_timestamp() as created_at, $1::jsonb::text as before_state,
+                 $2::jsonb::text as after_state, $3::jsonb::text as metadata
              from audit_head for update",
             &[&entry.before, &entry.after, &entry.metadata],
         )
         .await?;
-    let id = head.try_get::<_, i64>(0)? + 1;
-    let prev_hash: Vec<u8> = head.try_get(1)?;
-    let created_at: DateTime<Utc> = head.try_get(2)?;
-    let (before, after): (Option<&str>, Option<&str>) = (head.try_get(3)?, head.try_get(4)?);
-    let metadata: &str = head.try_get(5)?;
+    let id = head.try_get::<_, i64>("last_id")? + 1;
+    let prev_hash: Vec<u8> = head.try_get("last_hash")?;
+    let created_at: DateTime<Utc> = head.try_get("created_at")?;
+    let (before, after): (Option<&str>, Option<&str>) = (head.try_get("before_state")?, head.try_get("after_state")?);
+    let metadata: &str = head.try_get("metadata")?;
     let correlation = entry.correlation_id.map(|id| id.to_string());
     let content = Content {
         id,
@@ -202,7 +218,7 @@ struct Verifier<'k> {
 impl Verifier<'_> {
     /// Checks the next entry; what is wrong with it, if anything is.
     fn check(&mut self, row: &tokio_postgres::Row) -> Result<Option<AuditBreak>, StoreError> {
-        let id: i64 = row.try_get(0)?;
+        let id: i64 = row.try_get("id")?;
         let broken = |id: i64, problem: String| Ok(Some(AuditBreak { id: uncount(id), problem }));
         if id > self.next_id {
             return broken(self.next_id, format!("is missing: entry {id} follows {}", self.next_id - 1));
@@ -210,10 +226,10 @@ impl Verifier<'_> {
         if id < self.next_id {
             return broken(id, "is there twice".to_owned());
         }
-        let created_at: DateTime<Utc> = row.try_get(1)?;
+        let created_at: DateTime<Utc> = row.try_get("created_at")?;
         let mut texts = [None; 11];
-        for (at, text) in texts.iter_mut().enumerate() {
-            *text = row.try_get(2 + at)?;
+        for (text, column) in texts.iter_mut().zip(TEXTS) {
+            *text = row.try_get(column)?;
         }
         let content = Content { id, created_us: created_at.timestamp_micros(), texts };
         let keyed = texts[10].is_some();
@@ -229,8 +245,8 @@ impl Verifier<'_> {
         if self.keyed_seen && !keyed {
             return broken(id, "is hashed without the key, though earlier ones have it".to_owned());
         }
-        let prev_hash: &[u8] = row.try_get(13)?;
-        let hash: &[u8] = row.try_get(14)?;
+        let prev_hash: &[u8] = row.try_get("prev_hash")?;
+        let hash: &[u8] = row.try_get("hash")?;
         if prev_hash != self.prev_hash {
             return broken(id, "does not follow the entry before it".to_owned());
         }
@@ -292,7 +308,7 @@ impl Store {
             tx.execute("set local statement_timeout = 0", &[]).await?;
             let head = head(tx).await?;
             let base = tx.row("select last_id, last_hash from audit_base", &[]).await?;
-            let (base_id, base_hash): (i64, Vec<u8>) = (base.try_get(0)?, base.try_get(1)?);
+            let (base_id, base_hash): (i64, Vec<u8>) = (base.try_get("last_id")?, base.try_get("last_hash")?);
             let archived = (base_id, hex::encode(&base_hash));
             let mut noted: BTreeMap<u64, Vec<&AuditAnchor>> = BTreeMap::new();
             for anchor in anchors.iter().filter(|anchor| anchor.last_id > uncount(base_id)) {
@@ -327,7 +343,7 @@ impl Store {
                     }
                 }
                 match rows.last() {
-                    Some(last) => (after_id, after_time) = (last.try_get(0)?, last.try_get(1)?),
+                    Some(last) => (after_id, after_time) = (last.try_get("id")?, last.try_get("created_at")?),
                     None => break,
                 }
             }
@@ -376,5 +392,5 @@ async fn head(tx: &Tx) -> Result<AuditHead, StoreError> {
         .row_opt("select last_id, last_hash from audit_head", &[])
         .await?
         .ok_or_else(|| StoreError::not_found("audit head", "1"))?;
-    Ok(AuditHead { last_id: uncount(row.try_get(0)?), hash: hex::encode(row.try_get::<_, &[u8]>(1)?) })
+    Ok(AuditHead { last_id: row.count("last_id")?, hash: hex::encode(row.try_get::<_, &[u8]>("last_hash")?) })
 }

@@ -1,6 +1,6 @@
 //! Entries of the audit trail about given things. Reads; the chain itself is kept and verified elsewhere.
 
-use super::{Store, StoreError, uncount};
+use super::{Store, StoreError, row::Named as _};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
@@ -32,17 +32,17 @@ pub struct AuditRow {
 /// ip_hash, hash.
 pub(super) fn read(row: &Row) -> Result<AuditRow, StoreError> {
     Ok(AuditRow {
-        id: uncount(row.try_get(0)?),
-        at: row.try_get(1)?,
-        event: row.try_get(2)?,
-        entity_type: row.try_get(3)?,
-        entity_id: row.try_get(4)?,
-        actor: row.try_get(5)?,
-        before: row.try_get(6)?,
-        after: row.try_get(7)?,
-        metadata: row.try_get(8)?,
-        ip_hash: row.try_get(9)?,
-        hash: hex::encode(row.try_get::<_, &[u8]>(10)?),
+        id: row.count("id")?,
+        at: row.try_get("created_at")?,
+        event: row.try_get("event_type")?,
+        entity_type: row.try_get("entity_type")?,
+        entity_id: row.try_get("entity_id")?,
+        actor: row.try_get("actor")?,
+        before: row.try_get("before_state")?,
+        after: row.try_get("after_state")?,
+        metadata: row.try_get("metadata")?,
+        ip_hash: row.try_get("ip_hash")?,
+        hash: hex::encode(row.try_get::<_, &[u8]>("hash")?),
     })
 }
 

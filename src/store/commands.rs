@@ -1,6 +1,6 @@
 //! What operators ask for over HTTP: commands that the daemon obeys, and runners that rest. Obeys nothing itself.
 
-use super::{Store, StoreError, Tx, audit, clean, dead_letters::names};
+use super::{Store, StoreError, Tx, audit, clean, dead_letters::names, row::Named as _};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -62,16 +62,16 @@ pub struct Pause {
 const COLUMNS: &str = "id, kind, target, why, actor, status, outcome, requested_at";
 
 fn read(row: &Row) -> Result<Command, StoreError> {
-    let status: &str = row.try_get(5)?;
+    let status: &str = row.try_get("status")?;
     Ok(Command {
-        id: row.try_get(0)?,
-        kind: row.try_get::<_, &str>(1)?.parse().map_err(StoreError::decode)?,
-        target: row.try_get(2)?,
-        why: row.try_get(3)?,
-        actor: row.try_get(4)?,
+        id: row.try_get("id")?,
+        kind: row.parse("kind")?,
+        target: row.try_get("target")?,
+        why: row.try_get("why")?,
+        actor: row.try_get("actor")?,
         done: (status != "pending").then_some(status == "done"),
-        outcome: row.try_get(6)?,
-        requested_at: row.try_get(7)?,
+        outcome: row.try_get("outcome")?,
+        requested_at: row.try_get("requested_at")?,
     })
 }
 
@@ -105,7 +105,7 @@ impl Store {
         self.transaction("leave_command", |tx| async move {
             let tx = &tx;
             let sql = "insert into operator_commands (kind, target, why, actor) values ($1, $2, $3, $4) returning id";
-            let id = tx.row(sql, &[&kind.name(), &target, why, actor]).await?.try_get(0)?;
+            let id = tx.row(sql, &[&kind.name(), &target, why, actor]).await?.try_get("id")?;
             let what = if kind == CommandKind::Retry { "dead_letter" } else { "strategy" };
             self.noted(tx, kind.name(), (what, target), by).await?;
             Ok(id)
@@ -187,8 +187,8 @@ impl Store {
             let rows = tx.rows("select runner, actor, why, since from runner_pauses order by runner", &[]).await?;
             rows.iter()
                 .map(|row| {
-                    let (runner, actor) = (row.try_get(0)?, row.try_get(1)?);
-                    Ok(Pause { runner, actor, why: row.try_get(2)?, since: row.try_get(3)? })
+                    let (runner, actor) = (row.try_get("runner")?, row.try_get("actor")?);
+                    Ok(Pause { runner, actor, why: row.try_get("why")?, since: row.try_get("since")? })
                 })
                 .collect()
         })

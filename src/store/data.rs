@@ -1,6 +1,6 @@
 //! What is known of the candles that results rest on: verdicts about windows. Judges nothing itself.
 
-use super::{Page, Store, StoreError};
+use super::{Page, Store, StoreError, row::Named as _};
 use candles::DataVerdict;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -19,10 +19,10 @@ pub struct DataVerdictRow {
 
 fn read(row: &Row) -> Result<DataVerdictRow, StoreError> {
     Ok(DataVerdictRow {
-        id: row.try_get(0)?,
-        data_version: row.try_get(1)?,
-        verdict: row.try_get::<_, Json<DataVerdict>>(2)?.0,
-        checked_at: row.try_get(3)?,
+        id: row.try_get("id")?,
+        data_version: row.try_get("data_version")?,
+        verdict: row.json("detail")?,
+        checked_at: row.try_get("checked_at")?,
     })
 }
 
@@ -54,7 +54,7 @@ impl Store {
                 &verdict.reason,
                 &Json(verdict),
             ];
-            Ok(tx.row(sql, params).await?.try_get(0)?)
+            Ok(tx.row(sql, params).await?.try_get("id")?)
         })
         .await
     }

@@ -1,6 +1,6 @@
 //! Dead letters: what failed, kept with its error until somebody looks. Retries nothing itself.
 
-use super::{Page, Store, StoreError, Tx, audit, clean, seal, uncount};
+use super::{Page, Store, StoreError, Tx, audit, clean, row::Named as _, seal};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -90,21 +90,21 @@ const COLUMNS: &str =
     "id, kind, subject, error, genome, context, occurrences, retries, status, first_seen_at, last_seen_at";
 
 fn read(tx: &Tx, row: &tokio_postgres::Row) -> Result<DeadLetter, StoreError> {
-    let subject: String = row.try_get(2)?;
-    let genome: Option<Value> = row.try_get(4)?;
+    let subject: String = row.try_get("subject")?;
+    let genome: Option<Value> = row.try_get("genome")?;
     let genome = genome.map(|genome| tx.keys().open_json(genome, &seal::letter_of(&subject))).transpose()?;
     Ok(DeadLetter {
-        id: row.try_get(0)?,
-        kind: row.try_get::<_, &str>(1)?.parse().map_err(StoreError::decode)?,
+        id: row.try_get("id")?,
+        kind: row.parse("kind")?,
         subject,
-        error: row.try_get(3)?,
+        error: row.try_get("error")?,
         genome,
-        context: row.try_get(5)?,
-        occurrences: uncount(row.try_get(6)?),
-        retries: u32::try_from(row.try_get::<_, i32>(7)?).unwrap_or_default(),
-        status: row.try_get::<_, &str>(8)?.parse().map_err(StoreError::decode)?,
-        first_seen_at: row.try_get(9)?,
-        last_seen_at: row.try_get(10)?,
+        context: row.try_get("context")?,
+        occurrences: row.count("occurrences")?,
+        retries: row.small("retries")?,
+        status: row.parse("status")?,
+        first_seen_at: row.try_get("first_seen_at")?,
+        last_seen_at: row.try_get("last_seen_at")?,
     })
 }
 
@@ -118,7 +118,7 @@ pub(super) async fn add(tx: &Tx, letter: &NewDeadLetter) -> Result<i64, StoreErr
     let seal = |genome| tx.keys().seal_json(genome, &seal::letter_of(&subject));
     let genome = letter.genome.as_ref().map(seal).transpose()?;
     let row = tx.row(sql, &[&letter.kind.name(), &subject, &error, &genome, &letter.context]).await?;
-    Ok(row.try_get(0)?)
+    Ok(row.try_get("id")?)
 }
 
 impl Store {
@@ -174,7 +174,7 @@ impl Store {
         self.transaction("mark_dead_letter", |tx| async move {
             let tx = &tx;
             let row = tx.row_opt("select status from dead_letters where id = $1 for update", &[&id]).await?;
-            let before: String = row.ok_or_else(|| StoreError::not_found("dead letter", id))?.try_get(0)?;
+            let before: String = row.ok_or_else(|| StoreError::not_found("dead letter", id))?.try_get("status")?;
             let retried = i32::from(status == DeadLetterStatus::Retried);
             let sql = "update dead_letters set status = $2, retries = retries + $3 where id = $1";
             tx.execute(sql, &[&id, &status.name(), &retried]).await?;

@@ -1,6 +1,6 @@
 //! Deployments of live strategies and their days. How large one is and when it grows is decided elsewhere.
 
-use super::{LeaseToken, Store, StoreError, Tx, audit, strategies, transaction::Params};
+use super::{LeaseToken, Store, StoreError, Tx, audit, row::Named as _, transaction::Params};
 use chrono::{DateTime, NaiveDate, Utc};
 use lifecycle::{DeploymentStatus, Phase, RiskLimits};
 use serde::Serialize;
@@ -90,26 +90,27 @@ pub struct PerformanceDay {
 
 const COLUMNS: &str = "id, strategy_id, phase, status, allocation_pct::double precision, risk_limits, \
      promotion_score::double precision, total_capital::double precision, promoted_by, started_market_ms, \
-     ended_market_ms, started_at, ended_at, paused_until, reason, coalesce(phase_market_ms, started_market_ms)";
+     ended_market_ms, started_at, ended_at, paused_until, reason, \
+     coalesce(phase_market_ms, started_market_ms) as phase_market_ms";
 
 fn read(row: &Row) -> Result<Deployment, StoreError> {
     Ok(Deployment {
-        id: row.try_get(0)?,
-        strategy_id: row.try_get(1)?,
-        phase: strategies::parse(row, 2)?,
-        phase_market_ms: row.try_get(15)?,
-        status: strategies::parse(row, 3)?,
-        allocation_pct: row.try_get(4)?,
-        risk_limits: row.try_get::<_, Json<RiskLimits>>(5)?.0,
-        promotion_score: row.try_get(6)?,
-        total_capital: row.try_get(7)?,
-        promoted_by: row.try_get(8)?,
-        started_market_ms: row.try_get(9)?,
-        ended_market_ms: row.try_get(10)?,
-        started_at: row.try_get(11)?,
-        ended_at: row.try_get(12)?,
-        paused_until: row.try_get(13)?,
-        reason: row.try_get(14)?,
+        id: row.try_get("id")?,
+        strategy_id: row.try_get("strategy_id")?,
+        phase: row.parse("phase")?,
+        phase_market_ms: row.try_get("phase_market_ms")?,
+        status: row.parse("status")?,
+        allocation_pct: row.try_get("allocation_pct")?,
+        risk_limits: row.json("risk_limits")?,
+        promotion_score: row.try_get("promotion_score")?,
+        total_capital: row.try_get("total_capital")?,
+        promoted_by: row.try_get("promoted_by")?,
+        started_market_ms: row.try_get("started_market_ms")?,
+        ended_market_ms: row.try_get("ended_market_ms")?,
+        started_at: row.try_get("started_at")?,
+        ended_at: row.try_get("ended_at")?,
+        paused_until: row.try_get("paused_until")?,
+        reason: row.try_get("reason")?,
     })
 }
 
@@ -276,16 +277,16 @@ impl Store {
                 .iter()
                 .map(|row| {
                     Ok(PerformanceDay {
-                        day: row.try_get(0)?,
-                        allocation_pct: row.try_get(1)?,
-                        daily_return: row.try_get(2)?,
-                        cumulative_return: row.try_get(3)?,
-                        rolling_sharpe_30d: row.try_get(4)?,
-                        drawdown: row.try_get(5)?,
-                        win_rate: row.try_get(6)?,
-                        trades: u32::try_from(row.try_get::<_, i32>(7)?).unwrap_or_default(),
-                        volatility: row.try_get(8)?,
-                        benchmark_return: row.try_get(9)?,
+                        day: row.try_get("day")?,
+                        allocation_pct: row.try_get("allocation_pct")?,
+                        daily_return: row.try_get("daily_return")?,
+                        cumulative_return: row.try_get("cumulative_return")?,
+                        rolling_sharpe_30d: row.try_get("rolling_sharpe_30d")?,
+                        drawdown: row.try_get("drawdown")?,
+                        win_rate: row.try_get("win_rate")?,
+                        trades: row.small("trades")?,
+                        volatility: row.try_get("volatility")?,
+                        benchmark_return: row.try_get("benchmark_return")?,
                     })
                 })
                 .collect()

@@ -1,7 +1,7 @@
 //! Drift alerts: a deployment that does not do what was expected of it. Opened, escalated, acknowledged, closed; judges
 //! nothing itself.
 
-use super::{Page, Store, StoreError, Tx, audit, strategies, transaction::Params};
+use super::{Page, Store, StoreError, Tx, audit, row::Named as _, transaction::Params};
 use chrono::{DateTime, Utc};
 use lifecycle::{DriftAction, DriftKind, DriftSeverity};
 use serde::Serialize;
@@ -83,25 +83,25 @@ const COLUMNS: &str = "id, deployment_id, strategy_id, type, severity, expected:
 
 fn read(row: &Row) -> Result<DriftAlert, StoreError> {
     Ok(DriftAlert {
-        id: row.try_get(0)?,
-        deployment_id: row.try_get(1)?,
-        strategy_id: row.try_get(2)?,
-        drift: strategies::parse(row, 3)?,
-        severity: strategies::parse(row, 4)?,
-        expected: row.try_get(5)?,
-        observed: row.try_get(6)?,
-        delta: row.try_get(7)?,
-        warning_at: row.try_get(8)?,
-        critical_at: row.try_get(9)?,
-        recommended_action: strategies::parse(row, 10)?,
-        detail: row.try_get(11)?,
-        opened_at: row.try_get(12)?,
-        at_market_ms: row.try_get(13)?,
-        escalated_at: row.try_get(14)?,
-        acknowledged_by: row.try_get(15)?,
-        acknowledged_at: row.try_get(16)?,
-        action_taken: row.try_get(17)?,
-        closed_at: row.try_get(18)?,
+        id: row.try_get("id")?,
+        deployment_id: row.try_get("deployment_id")?,
+        strategy_id: row.try_get("strategy_id")?,
+        drift: row.parse("type")?,
+        severity: row.parse("severity")?,
+        expected: row.try_get("expected")?,
+        observed: row.try_get("observed")?,
+        delta: row.try_get("delta")?,
+        warning_at: row.try_get("warning_at")?,
+        critical_at: row.try_get("critical_at")?,
+        recommended_action: row.parse("recommended_action")?,
+        detail: row.try_get("detail")?,
+        opened_at: row.try_get("opened_at")?,
+        at_market_ms: row.try_get("at_market_ms")?,
+        escalated_at: row.try_get("escalated_at")?,
+        acknowledged_by: row.try_get("acknowledged_by")?,
+        acknowledged_at: row.try_get("acknowledged_at")?,
+        action_taken: row.try_get("action_taken")?,
+        closed_at: row.try_get("closed_at")?,
     })
 }
 
@@ -114,7 +114,7 @@ async fn take(tx: &Tx, reading: &DriftReading) -> Result<AlertOutcome, StoreErro
         where deployment_id = $1 and type = $2 and closed_at is null for update";
     let open = tx.row_opt(sql, &[&reading.deployment_id, &reading.drift.name()]).await?;
     let open: Option<(i64, DriftSeverity)> =
-        open.map(|row| Ok::<_, StoreError>((row.try_get(0)?, strategies::parse(&row, 1)?))).transpose()?;
+        open.map(|row| Ok::<_, StoreError>((row.try_get("id")?, row.parse("severity")?))).transpose()?;
     if shortfall < reading.warning_at {
         let Some((id, _)) = open else { return Ok(AlertOutcome::Calm) };
         let sql = "update drift_alerts set closed_at = now(), at_market_ms = $2 where id = $1";
@@ -141,7 +141,7 @@ async fn take(tx: &Tx, reading: &DriftReading) -> Result<AlertOutcome, StoreErro
             &reading.detail,
             &reading.at_market_ms,
         ];
-        return Ok(AlertOutcome::Opened(tx.row(sql, params).await?.try_get(0)?));
+        return Ok(AlertOutcome::Opened(tx.row(sql, params).await?.try_get("id")?));
     };
     if before == DriftSeverity::Critical && severity == DriftSeverity::Warning {
         return Ok(AlertOutcome::Updated(id));
@@ -188,8 +188,10 @@ impl Store {
     pub async fn acknowledge_alert(&self, id: i64, by: &str, action: Option<&str>) -> Result<(), StoreError> {
         self.transaction("acknowledge_alert", |tx| async move {
             let tx = &tx;
-            let row = tx.row_opt("select closed_at is null from drift_alerts where id = $1 for update", &[&id]).await?;
-            if !row.ok_or_else(|| StoreError::not_found("drift alert", id))?.try_get::<_, bool>(0)? {
+            let row = tx
+                .row_opt("select closed_at is null as is_open from drift_alerts where id = $1 for update", &[&id])
+                .await?;
+            if !row.ok_or_else(|| StoreError::not_found("drift alert", id))?.try_get::<_, bool>("is_open")? {
                 return Err(StoreError::Conflict(format!("drift alert {id} is closed")));
             }
             let sql = "update drift_alerts set acknowledged_by = $2, acknowledged_at = now(),

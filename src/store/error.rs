@@ -82,6 +82,16 @@ pub enum StoreError {
         /// What is wrong with it.
         message: String,
     },
+    /// A stored value that this program cannot read.
+    #[error("the stored {what} of {row} does not read: {why}")]
+    Unreadable {
+        /// `genome`, `parameters`, ...
+        what: String,
+        /// Which row it is in.
+        row: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// Whatever else the server said.
     #[error("{operation}: {message} (SQLSTATE {code})")]
     Query {
@@ -125,6 +135,10 @@ impl StoreError {
 
     pub(super) fn decode(message: impl Into<String>) -> Self {
         Self::Decode { operation: String::new(), message: message.into() }
+    }
+
+    pub(super) fn unreadable(what: &str, row: impl ToString, why: &impl ToString) -> Self {
+        Self::Unreadable { what: what.to_owned(), row: row.to_string(), why: why.to_string() }
     }
 
     pub(super) fn not_found(what: &'static str, id: impl ToString) -> Self {

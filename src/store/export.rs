@@ -140,7 +140,7 @@ impl Store {
     ) -> Result<u64, StoreError> {
         let known = EXPORTED.iter().find(|(name, _)| *name == table);
         let (name, order) = known.ok_or_else(|| StoreError::Invalid(format!("table {table:?} is not exported")))?;
-        let (sql, line) = (&format!("select to_jsonb(t) from {name} t order by {order}"), &line);
+        let (sql, line) = (&format!("select to_jsonb(t) as line from {name} t order by {order}"), &line);
         // By hand: what was handed out cannot be handed out again, so nothing is tried twice.
         self.once("export", |tx| async move {
             tx.execute("set transaction isolation level repeatable read, read only", &[]).await?;
@@ -148,7 +148,7 @@ impl Store {
             let mut rows = Box::pin(tx.stream(sql, &[]).await?);
             let mut count = 0;
             while let Some(row) = rows.try_next().await? {
-                let mut row: Value = row.try_get(0)?;
+                let mut row: Value = row.try_get("line")?;
                 if let Some(pseudonyms) = pseudonyms {
                     pseudonyms.row(&mut row);
                 }

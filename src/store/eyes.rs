@@ -1,7 +1,7 @@
 //! What monitoring asks beside the overview: live deployments, drift, queues, regimes, and when things were last done.
 //! Read in one snapshot; holds no history.
 
-use super::{Store, StoreError, Tx, uncount};
+use super::{Store, StoreError, Tx, row::Named as _};
 use chrono::{DateTime, Utc};
 use std::collections::BTreeMap;
 
@@ -58,25 +58,28 @@ impl Store {
 }
 
 async fn read(tx: &Tx) -> Result<Eyes, StoreError> {
-    let drift = "select severity, count(*) from drift_alerts where closed_at is null group by 1";
-    let deployments = "select s.name, case d.status when 'active' then d.allocation_pct::double precision else 0 end,
-            (r.performance ->> 'total_return')::double precision
+    let drift = "select severity, count(*) as n from drift_alerts where closed_at is null group by 1";
+    let deployments = "select s.name, case d.status when 'active' then d.allocation_pct::double precision else 0 end
+                as allocation_pct,
+            (r.performance ->> 'total_return')::double precision as total_return
         from deployments d join strategies s on s.id = d.strategy_id
         left join paper_runs r on r.strategy_id = d.strategy_id and r.ended_at is null and r.phase = 'live'
         where d.status <> 'deactivated' order by 2 desc, d.started_at, d.id limit $1";
     let shadow = "select coalesce(array_agg((performance ->> 'win_rate')::double precision)
-            filter (where performance ->> 'win_rate' is not null), '{}'), coalesce(sum(closed_trades), 0)::bigint
+            filter (where performance ->> 'win_rate' is not null), '{}') as win_rates,
+            coalesce(sum(closed_trades), 0)::bigint as closed_trades
         from paper_runs where ended_at is null and phase = 'shadow'";
     let numbers = "select
-        (select coalesce(sum(allocation_pct), 0)::double precision from deployments where status = 'active'),
-        (select count(*) from strategies where state = 'candidate'),
-        (select count(*) from backtest_runs where status in ('pending', 'running')),
-        (select max(finished_at) from daily_reviews where status = 'finished')";
-    let regimes = "select case market when 'spot' then asset else market || ':' || asset end, regime
+        (select coalesce(sum(allocation_pct), 0)::double precision from deployments where status = 'active')
+            as allocated_pct,
+        (select count(*) from strategies where state = 'candidate') as candidates,
+        (select count(*) from backtest_runs where status in ('pending', 'running')) as backtests,
+        (select max(finished_at) from daily_reviews where status = 'finished') as last_review_at";
+    let regimes = "select case market when 'spot' then asset else market || ':' || asset end as name, regime
         from market_regimes where effective_until_ms is null order by 1";
     let pairs = |rows: Vec<tokio_postgres::Row>| {
         rows.iter()
-            .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
+            .map(|row| Ok((row.try_get("name")?, row.try_get("regime")?)))
             .collect::<Result<Vec<(String, String)>, StoreError>>()
     };
     let shadow = tx.row(shadow, &[]).await?;
@@ -86,7 +89,7 @@ async fn read(tx: &Tx) -> Result<Eyes, StoreError> {
             .rows(drift, &[])
             .await?
             .iter()
-            .map(|row| Ok((row.try_get(0)?, uncount(row.try_get(1)?))))
+            .map(|row| Ok((row.try_get("severity")?, row.count("n")?)))
             .collect::<Result<_, StoreError>>()?,
         deployments: tx
             .rows(deployments, &[&MOST_DEPLOYMENTS])
@@ -94,18 +97,18 @@ async fn read(tx: &Tx) -> Result<Eyes, StoreError> {
             .iter()
             .map(|row| {
                 Ok(DeploymentLine {
-                    strategy: row.try_get(0)?,
-                    allocation_pct: row.try_get(1)?,
-                    total_return: row.try_get(2)?,
+                    strategy: row.try_get("name")?,
+                    allocation_pct: row.try_get("allocation_pct")?,
+                    total_return: row.try_get("total_return")?,
                 })
             })
             .collect::<Result<_, StoreError>>()?,
-        allocated_pct: numbers.try_get(0)?,
-        shadow_win_rates: shadow.try_get(0)?,
-        shadow_trades: uncount(shadow.try_get(1)?),
-        candidates_waiting: uncount(numbers.try_get(1)?),
-        backtests_waiting: uncount(numbers.try_get(2)?),
+        allocated_pct: numbers.try_get("allocated_pct")?,
+        shadow_win_rates: shadow.try_get("win_rates")?,
+        shadow_trades: shadow.count("closed_trades")?,
+        candidates_waiting: numbers.count("candidates")?,
+        backtests_waiting: numbers.count("backtests")?,
         regimes: pairs(tx.rows(regimes, &[]).await?)?,
-        last_review_at: numbers.try_get(3)?,
+        last_review_at: numbers.try_get("last_review_at")?,
     })
 }

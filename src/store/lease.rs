@@ -32,7 +32,8 @@ impl LeaseToken {
     /// Fails unless the lease is still ours; the next holder waits until this transaction has ended.
     pub(super) async fn verify(&self, tx: &Tx) -> Result<(), StoreError> {
         let sql = "select token from leases where name = $1 for share";
-        let current: Option<i64> = tx.row_opt(sql, &[&self.name()]).await?.map(|row| row.get(0));
+        let current: Option<i64> =
+            tx.row_opt(sql, &[&self.name()]).await?.map(|row| row.try_get("token")).transpose()?;
         if current == Some(self.number) {
             Ok(())
         } else {
@@ -69,7 +70,7 @@ impl Lease {
     pub async fn check(&self) -> Result<(), StoreError> {
         let row = self.client.query_opt("select token from leases where name = $1", &[&self.token.name()]).await;
         match row {
-            Ok(Some(row)) if row.get::<_, i64>(0) == self.token.number => Ok(()),
+            Ok(Some(row)) if row.try_get::<_, i64>("token").is_ok_and(|token| token == self.token.number) => Ok(()),
             _ => Err(StoreError::LeaseLost { name: self.token.name().to_owned(), token: self.token.number }),
         }
     }
@@ -97,14 +98,15 @@ impl Store {
         let connection = tokio::spawn(async move {
             let _ = connection.await;
         });
-        let locked: bool = client.query_one("select pg_try_advisory_lock($1)", &[&lock_key(name)]).await?.get(0);
+        let sql = "select pg_try_advisory_lock($1) as is_locked";
+        let locked: bool = client.query_one(sql, &[&lock_key(name)]).await?.try_get("is_locked")?;
         if !locked {
             return Ok(None);
         }
         let sql = "insert into leases as l (name, token, holder) values ($1, 1, $2)
             on conflict (name) do update set token = l.token + 1, holder = excluded.holder, acquired_at = now()
             returning token";
-        let number: i64 = client.query_one(sql, &[&name, &holder()]).await?.get(0);
+        let number: i64 = client.query_one(sql, &[&name, &holder()]).await?.try_get("token")?;
         Ok(Some(Lease { token: LeaseToken { name: name.into(), number }, client, connection }))
     }
 }

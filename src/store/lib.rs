@@ -29,6 +29,7 @@ mod regimes;
 mod results;
 mod reviews;
 mod revisions;
+mod row;
 mod runs;
 mod scores;
 mod seal;

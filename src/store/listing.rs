@@ -1,13 +1,13 @@
 //! Lists for people who look: strategies with their figures, audit entries, sessions. Pages, filters, sorts; no more.
 
 use super::audit_entries::{self, AuditRow};
-use super::{GenerationRow, Page, StatSource, Store, StoreError, Strategy, Tx, overview, strategies, uncount};
+use super::{GenerationRow, Page, StatSource, Store, StoreError, Strategy, Tx, overview, row::Named as _, strategies};
 use chrono::{DateTime, Utc};
 use engine::Performance;
 use lifecycle::State;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokio_postgres::{Row, types::Json};
+use tokio_postgres::Row;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -131,35 +131,34 @@ fn containing(text: &str) -> String {
 }
 
 fn listed(tx: &Tx, row: &Row) -> Result<ListedStrategy, StoreError> {
-    let at = strategies::COLUMN_COUNT;
-    let source = row.try_get::<_, Option<&str>>(at)?.map(str::parse).transpose().map_err(StoreError::decode)?;
-    let performance = row.try_get::<_, Option<Json<Performance>>>(at + 1)?.map(|json| json.0);
+    let source = row.parse_opt("source")?;
+    let performance = row.json_opt("performance")?;
     Ok(ListedStrategy { strategy: strategies::read(tx, row)?, source, performance })
 }
 
 const SESSION: &str = "e.id, e.island, e.number, e.status, e.symbols, e.timeframe, e.window_from_ms, \
      e.holdout_from_ms, e.window_to_ms, e.data_version, e.code_version, e.seed, e.report, e.reason, e.started_at, \
-     e.ended_at, coalesce(l.evaluations, 0)";
+     e.ended_at, coalesce(l.evaluations, 0) as evaluations";
 
 fn read_session(row: &Row) -> Result<SessionRow, StoreError> {
     Ok(SessionRow {
-        id: row.try_get(0)?,
-        island: row.try_get(1)?,
-        number: row.try_get(2)?,
-        status: row.try_get(3)?,
-        symbols: row.try_get(4)?,
-        timeframe: row.try_get(5)?,
-        window_from_ms: row.try_get(6)?,
-        holdout_from_ms: row.try_get(7)?,
-        window_to_ms: row.try_get(8)?,
-        data_version: row.try_get(9)?,
-        code_version: row.try_get(10)?,
-        seed: row.try_get(11)?,
-        report: row.try_get(12)?,
-        reason: row.try_get(13)?,
-        started_at: row.try_get(14)?,
-        ended_at: row.try_get(15)?,
-        evaluations: row.try_get(16)?,
+        id: row.try_get("id")?,
+        island: row.try_get("island")?,
+        number: row.try_get("number")?,
+        status: row.try_get("status")?,
+        symbols: row.try_get("symbols")?,
+        timeframe: row.try_get("timeframe")?,
+        window_from_ms: row.try_get("window_from_ms")?,
+        holdout_from_ms: row.try_get("holdout_from_ms")?,
+        window_to_ms: row.try_get("window_to_ms")?,
+        data_version: row.try_get("data_version")?,
+        code_version: row.try_get("code_version")?,
+        seed: row.try_get("seed")?,
+        report: row.try_get("report")?,
+        reason: row.try_get("reason")?,
+        started_at: row.try_get("started_at")?,
+        ended_at: row.try_get("ended_at")?,
+        evaluations: row.try_get("evaluations")?,
     })
 }
 
@@ -205,8 +204,8 @@ impl Store {
             let params: super::transaction::Params<'_> =
                 &[states, &q.symbol, &q.timeframe, &q.family, &q.island, &q.session_id, text, source, &limit, &offset];
             let rows = tx.rows(&sql, params).await?.iter().map(|row| listed(tx, row)).collect::<Result<Vec<_>, _>>()?;
-            let sql = format!("select count(*) from strategies s where {wanted}");
-            let total = uncount(tx.row(&sql, &params[..7]).await?.try_get(0)?);
+            let sql = format!("select count(*) as n from strategies s where {wanted}");
+            let total = tx.row(&sql, &params[..7]).await?.count("n")?;
             Ok((rows, total))
         })
         .await
@@ -218,12 +217,12 @@ impl Store {
     /// When the database does not answer.
     pub async fn strategy_facets(&self) -> Result<[Vec<String>; 4], StoreError> {
         self.transaction("strategy_facets", |tx| async move {
-            let sql = "select array(select distinct unnest(symbols) from strategies order by 1),
-                array(select distinct timeframe from strategies order by 1),
-                array(select distinct family from strategies where family is not null order by 1),
-                array(select distinct island from strategies where island is not null order by 1)";
+            let sql = "select array(select distinct unnest(symbols) from strategies order by 1) as symbols,
+                array(select distinct timeframe from strategies order by 1) as timeframes,
+                array(select distinct family from strategies where family is not null order by 1) as families,
+                array(select distinct island from strategies where island is not null order by 1) as islands";
             let row = tx.row(sql, &[]).await?;
-            Ok([row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?])
+            Ok([row.try_get("symbols")?, row.try_get("timeframes")?, row.try_get("families")?, row.try_get("islands")?])
         })
         .await
     }
@@ -281,7 +280,7 @@ impl Store {
             let row = row.ok_or_else(|| StoreError::not_found("session", format!("{island}/{number}")))?;
             let session = read_session(&row)?;
             let generations = overview::generations_of(&tx, session.id).await?;
-            Ok((session, row.try_get(17)?, generations))
+            Ok((session, row.try_get("config")?, generations))
         })
         .await
     }
@@ -307,9 +306,10 @@ impl Store {
     /// When the database does not answer.
     pub async fn live_strategies(&self) -> Result<Vec<LiveRow>, StoreError> {
         self.transaction("live_strategies", |tx| async move {
-            let sql =
-                "select s.number, s.name, r.from_ms, r.to_ms, (r.performance ->> 'total_return')::double precision,
-                    (r.performance ->> 'max_drawdown')::double precision, (r.performance ->> 'total_trades')::integer,
+            let sql = "select s.number, s.name, r.from_ms, r.to_ms,
+                    (r.performance ->> 'total_return')::double precision as total_return,
+                    (r.performance ->> 'max_drawdown')::double precision as max_drawdown,
+                    (r.performance ->> 'total_trades')::integer as total_trades,
                     d.phase, d.status, d.allocation_pct::double precision
                 from strategies s join paper_runs r on r.strategy_id = s.id and r.ended_at is null and r.phase = 'live'
                 left join lateral (select * from deployments d where d.strategy_id = s.id
@@ -317,16 +317,16 @@ impl Store {
                 where s.state = 'live' order by s.number";
             let read = |row: &Row| {
                 Ok(LiveRow {
-                    number: row.try_get(0)?,
-                    name: row.try_get(1)?,
-                    since_ms: row.try_get(2)?,
-                    to_ms: row.try_get(3)?,
-                    total_return: row.try_get(4)?,
-                    max_drawdown: row.try_get(5)?,
-                    trades: row.try_get(6)?,
-                    phase: row.try_get(7)?,
-                    status: row.try_get(8)?,
-                    allocation_pct: row.try_get(9)?,
+                    number: row.try_get("number")?,
+                    name: row.try_get("name")?,
+                    since_ms: row.try_get("from_ms")?,
+                    to_ms: row.try_get("to_ms")?,
+                    total_return: row.try_get("total_return")?,
+                    max_drawdown: row.try_get("max_drawdown")?,
+                    trades: row.try_get("total_trades")?,
+                    phase: row.try_get("phase")?,
+                    status: row.try_get("status")?,
+                    allocation_pct: row.try_get("allocation_pct")?,
                 })
             };
             tx.rows(sql, &[]).await?.iter().map(read).collect()

@@ -75,7 +75,7 @@ impl Store {
         self.transaction("missing_roles", |tx| async move {
             let sql = "select name from unnest(array['sg_ai_writer', 'sg_ai_reader', 'sg_ai_auditor']) name
                 where not exists (select from pg_roles where rolname = name)";
-            tx.rows(sql, &[]).await?.iter().map(|row| Ok(row.try_get(0)?)).collect()
+            tx.rows(sql, &[]).await?.iter().map(|row| Ok(row.try_get("name")?)).collect()
         })
         .await
     }
@@ -100,8 +100,8 @@ async fn migrate(client: &mut tokio_postgres::Client) -> Result<MigrationReport,
     }
     // Whoever merely writes finds the schema as it must be, or learns who has to change it.
     let sql = "select coalesce((select pg_has_role(current_user, relowner, 'usage') from pg_class
-        where oid = to_regclass('strategies')), true)";
-    if !client.query_one(sql, &[]).await?.get::<_, bool>(0) {
+        where oid = to_regclass('strategies')), true) as is_ours";
+    if !client.query_one(sql, &[]).await?.try_get::<_, bool>("is_ours")? {
         return if from == SCHEMA_VERSION {
             Ok(MigrationReport { from, to: from })
         } else {
@@ -122,10 +122,11 @@ async fn migrate(client: &mut tokio_postgres::Client) -> Result<MigrationReport,
 }
 
 async fn found_version(client: &tokio_postgres::Client) -> Result<i64, StoreError> {
-    let exists: bool = client.query_one("select to_regclass('refinery_schema_history') is not null", &[]).await?.get(0);
+    let sql = "select to_regclass('refinery_schema_history') is not null as is_there";
+    let exists: bool = client.query_one(sql, &[]).await?.try_get("is_there")?;
     if !exists {
         return Ok(0);
     }
-    let row = client.query_one("select coalesce(max(version), 0)::bigint from refinery_schema_history", &[]).await?;
-    Ok(row.get(0))
+    let sql = "select coalesce(max(version), 0)::bigint as version from refinery_schema_history";
+    Ok(client.query_one(sql, &[]).await?.try_get("version")?)
 }

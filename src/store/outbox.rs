@@ -1,6 +1,6 @@
 //! The outbox: events are written in the transaction they are about, and delivered later. Sends nothing itself.
 
-use super::{Store, StoreError, Tx, clean, seal, uncount};
+use super::{Store, StoreError, Tx, clean, row::Named as _, seal};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
@@ -94,13 +94,14 @@ impl Store {
                     .await?;
                 rows.iter()
                     .map(|row| {
-                        let (key, channel): (String, String) = (row.try_get(1)?, row.try_get(2)?);
-                        let payload = tx.keys().open_json(row.try_get(4)?, &seal::message_of(&key, &channel))?;
+                        let (key, channel): (String, String) = (row.try_get("event_key")?, row.try_get("channel")?);
+                        let payload =
+                            tx.keys().open_json(row.try_get("payload")?, &seal::message_of(&key, &channel))?;
                         Ok(ClaimedEvent {
-                            id: row.try_get(0)?,
-                            event: NewEvent { key, channel, kind: row.try_get(3)?, payload },
-                            attempt: u32::try_from(row.try_get::<_, i32>(5)?).unwrap_or_default(),
-                            created_at: row.try_get(6)?,
+                            id: row.try_get("id")?,
+                            event: NewEvent { key, channel, kind: row.try_get("kind")?, payload },
+                            attempt: row.small("attempts")?,
+                            created_at: row.try_get("created_at")?,
                         })
                     })
                     .collect::<Result<Vec<_>, StoreError>>()
@@ -157,12 +158,13 @@ impl Store {
 }
 
 pub(super) async fn depth(tx: &Tx) -> Result<OutboxDepth, StoreError> {
-    let sql = "select count(*) filter (where status = 'pending'), count(*) filter (where status = 'dead'),
-        min(created_at) filter (where status = 'pending') from outbox where status <> 'delivered'";
+    let sql =
+        "select count(*) filter (where status = 'pending') as pending, count(*) filter (where status = 'dead') as dead,
+        min(created_at) filter (where status = 'pending') as oldest_pending_at from outbox where status <> 'delivered'";
     let row = tx.row(sql, &[]).await?;
     Ok(OutboxDepth {
-        pending: uncount(row.try_get(0)?),
-        dead: uncount(row.try_get(1)?),
-        oldest_pending_at: row.try_get(2)?,
+        pending: row.count("pending")?,
+        dead: row.count("dead")?,
+        oldest_pending_at: row.try_get("oldest_pending_at")?,
     })
 }

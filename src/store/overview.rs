@@ -1,6 +1,6 @@
 //! What operators ask about the whole: counts, totals and the newest generations, read in one snapshot each.
 
-use super::{OutboxDepth, Page, ProtocolTotals, Store, StoreError, Tx, outbox, protocol, strategies, uncount};
+use super::{OutboxDepth, Page, ProtocolTotals, Store, StoreError, Tx, outbox, protocol, row::Named as _};
 use chrono::{DateTime, Utc};
 use lifecycle::State;
 use serde::Serialize;
@@ -68,26 +68,26 @@ pub struct Overview {
     pub protocol: ProtocolTotals,
 }
 
-pub(super) const GENERATION: &str = "g.session_id, e.island, e.number, g.number, g.best_fitness, g.median_fitness, \
-     g.mean_fitness, g.evaluations, g.distinct_strategies, g.failures, g.archive_size, g.duration_ms, g.detail, \
+pub(super) const GENERATION: &str = "g.session_id, e.island, e.number as session_number, g.number, g.best_fitness, \
+     g.median_fitness, g.mean_fitness, g.evaluations, g.distinct_strategies, g.failures, g.archive_size, g.duration_ms, g.detail, \
      g.created_at";
 
 pub(super) fn read_generation(row: &Row) -> Result<GenerationRow, StoreError> {
     Ok(GenerationRow {
-        session_id: row.try_get(0)?,
-        island: row.try_get(1)?,
-        session_number: uncount(row.try_get(2)?),
-        number: u32::try_from(row.try_get::<_, i32>(3)?).unwrap_or_default(),
-        best_fitness: row.try_get(4)?,
-        median_fitness: row.try_get(5)?,
-        mean_fitness: row.try_get(6)?,
-        evaluations: uncount(row.try_get(7)?),
-        distinct: uncount(row.try_get(8)?),
-        failures: uncount(row.try_get(9)?),
-        archive_size: uncount(row.try_get(10)?),
-        duration_ms: uncount(row.try_get(11)?),
-        detail: row.try_get(12)?,
-        created_at: row.try_get(13)?,
+        session_id: row.try_get("session_id")?,
+        island: row.try_get("island")?,
+        session_number: row.count("session_number")?,
+        number: row.small("number")?,
+        best_fitness: row.try_get("best_fitness")?,
+        median_fitness: row.try_get("median_fitness")?,
+        mean_fitness: row.try_get("mean_fitness")?,
+        evaluations: row.count("evaluations")?,
+        distinct: row.count("distinct_strategies")?,
+        failures: row.count("failures")?,
+        archive_size: row.count("archive_size")?,
+        duration_ms: row.count("duration_ms")?,
+        detail: row.try_get("detail")?,
+        created_at: row.try_get("created_at")?,
     })
 }
 
@@ -101,14 +101,14 @@ pub(super) async fn generations_of(tx: &Tx, session_id: Uuid) -> Result<Vec<Gene
 }
 
 async fn counts(tx: &Tx, sql: &str) -> Result<BTreeMap<String, u64>, StoreError> {
-    tx.rows(sql, &[]).await?.iter().map(|row| Ok((row.try_get(0)?, uncount(row.try_get(1)?)))).collect()
+    tx.rows(sql, &[]).await?.iter().map(|row| Ok((row.try_get("name")?, row.count("n")?))).collect()
 }
 
 /// Counts by state, with a zero for each state that has none.
 async fn by_state(tx: &Tx, sql: &str) -> Result<BTreeMap<State, u64>, StoreError> {
     let mut counts: BTreeMap<State, u64> = State::ALL.into_iter().map(|state| (state, 0)).collect();
     for row in tx.rows(sql, &[]).await? {
-        counts.insert(strategies::parse(&row, 0)?, uncount(row.try_get(1)?));
+        counts.insert(row.parse("state")?, row.count("n")?);
     }
     Ok(counts)
 }
@@ -123,7 +123,7 @@ impl Store {
             let tx = &tx;
             tx.execute("set transaction isolation level repeatable read, read only", &[]).await?;
             // Distinct rows straight from an index; a count of distinct values would sort them once more.
-            let reached = "select to_state, count(*) from (
+            let reached = "select to_state as state, count(*) as n from (
                     select distinct to_state, strategy_id from transitions where to_state <> 'candidate'
                 ) t group by 1";
             let last_generations = format!(
@@ -135,21 +135,22 @@ impl Store {
                      select * from generations g where g.session_id = e.id order by g.number desc limit 1
                  ) g on true order by e.island"
             );
-            let profit_factors = "select strategy_id, (performance ->> 'profit_factor')::double precision
+            let profit_factors =
+                "select strategy_id, (performance ->> 'profit_factor')::double precision as profit_factor
                 from paper_runs where ended_at is null and phase = 'shadow'
                     and performance ->> 'profit_factor' is not null";
-            let dead = "select count(*) from dead_letters where status = 'open'";
-            let strategies = by_state(tx, "select state, count(*) from strategies group by 1").await?;
+            let dead = "select count(*) as n from dead_letters where status = 'open'";
+            let strategies = by_state(tx, "select state, count(*) as n from strategies group by 1").await?;
             let mut reached = by_state(tx, reached).await?;
             // Each strategy began as one.
             reached.insert(State::Candidate, strategies.values().sum());
             Ok(Overview {
                 strategies,
                 reached,
-                transitions: counts(tx, "select kind, count(*) from transitions group by 1").await?,
+                transitions: counts(tx, "select kind as name, count(*) as n from transitions group by 1").await?,
                 disabled: counts(
                     tx,
-                    "select disable_reason, count(*) from strategies where state = 'disabled' group by 1",
+                    "select disable_reason as name, count(*) as n from strategies where state = 'disabled' group by 1",
                 )
                 .await?,
                 trials: trials(tx).await?,
@@ -163,9 +164,9 @@ impl Store {
                     .rows(profit_factors, &[])
                     .await?
                     .iter()
-                    .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
+                    .map(|row| Ok((row.try_get("strategy_id")?, row.try_get("profit_factor")?)))
                     .collect::<Result<_, StoreError>>()?,
-                open_dead_letters: uncount(tx.row(dead, &[]).await?.try_get(0)?),
+                open_dead_letters: tx.row(dead, &[]).await?.count("n")?,
                 outbox: outbox::depth(tx).await?,
                 protocol: protocol::totals(tx).await?,
             })
@@ -204,21 +205,23 @@ impl Store {
     pub async fn last_generation_at(&self) -> Result<Option<DateTime<Utc>>, StoreError> {
         self.transaction("last_generation_at", |tx| async move {
             let tx = &tx;
-            Ok(tx.row("select max(created_at) from generations", &[]).await?.try_get(0)?)
+            Ok(tx.row("select max(created_at) as newest from generations", &[]).await?.try_get("newest")?)
         })
         .await
     }
 }
 
 async fn trials(tx: &Tx) -> Result<TrialTotals, StoreError> {
-    let sql = "select count(*), coalesce(sum(generations), 0)::bigint, coalesce(sum(evaluations), 0)::bigint,
-        coalesce(sum(distinct_strategies), 0)::bigint, coalesce(sum(failures), 0)::bigint from trial_ledger";
+    let sql = "select count(*) as sessions, coalesce(sum(generations), 0)::bigint as generations,
+        coalesce(sum(evaluations), 0)::bigint as evaluations,
+        coalesce(sum(distinct_strategies), 0)::bigint as distinct_strategies,
+        coalesce(sum(failures), 0)::bigint as failures from trial_ledger";
     let row = tx.row(sql, &[]).await?;
     Ok(TrialTotals {
-        sessions: uncount(row.try_get(0)?),
-        generations: uncount(row.try_get(1)?),
-        evaluations: uncount(row.try_get(2)?),
-        distinct: uncount(row.try_get(3)?),
-        failures: uncount(row.try_get(4)?),
+        sessions: row.count("sessions")?,
+        generations: row.count("generations")?,
+        evaluations: row.count("evaluations")?,
+        distinct: row.count("distinct_strategies")?,
+        failures: row.count("failures")?,
     })
 }

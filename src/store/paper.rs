@@ -2,7 +2,7 @@
 
 use super::{
     LeaseToken, Page, StatSource, Store, StoreError, Strategy, TradeRow, TransitionOutcome, TransitionRecord, Tx,
-    strategies, transitions,
+    row::Named as _, strategies, transitions,
 };
 use chrono::{DateTime, Utc};
 use engine::{DailyEquity, ExitReason, Performance, Side, Trade};
@@ -83,26 +83,25 @@ pub enum PassOutcome {
     Ended,
 }
 
-const COLUMNS: &str = "r.id, r.strategy_id, r.phase, r.warmup_from_ms, r.from_ms, r.to_ms, r.config, r.performance, \
-     r.closed_trades, r.open_positions, r.daily_equity, r.opened_at, r.updated_at, r.ended_at";
+const COLUMNS: &str = "r.id as run_id, r.strategy_id, r.phase, r.warmup_from_ms, r.from_ms, r.to_ms, r.config, \
+     r.performance, r.closed_trades, r.open_positions, r.daily_equity, r.opened_at, r.updated_at, r.ended_at";
 
-/// Reads a run from the columns from `at` on.
-fn read(row: &Row, at: usize) -> Result<PaperRun, StoreError> {
+fn read(row: &Row) -> Result<PaperRun, StoreError> {
     Ok(PaperRun {
-        id: row.try_get(at)?,
-        strategy_id: row.try_get(at + 1)?,
-        phase: strategies::parse(row, at + 2)?,
-        warmup_from_ms: row.try_get(at + 3)?,
-        from_ms: row.try_get(at + 4)?,
-        to_ms: row.try_get(at + 5)?,
-        config: row.try_get(at + 6)?,
-        performance: row.try_get::<_, Option<Json<Performance>>>(at + 7)?.map(|json| json.0),
-        closed_trades: u32::try_from(row.try_get::<_, i32>(at + 8)?).unwrap_or_default(),
-        open_positions: row.try_get(at + 9)?,
-        daily_equity: row.try_get::<_, Json<Vec<DailyEquity>>>(at + 10)?.0,
-        opened_at: row.try_get(at + 11)?,
-        updated_at: row.try_get(at + 12)?,
-        ended_at: row.try_get(at + 13)?,
+        id: row.try_get("run_id")?,
+        strategy_id: row.try_get("strategy_id")?,
+        phase: row.parse("phase")?,
+        warmup_from_ms: row.try_get("warmup_from_ms")?,
+        from_ms: row.try_get("from_ms")?,
+        to_ms: row.try_get("to_ms")?,
+        config: row.try_get("config")?,
+        performance: row.json_opt("performance")?,
+        closed_trades: row.small("closed_trades")?,
+        open_positions: row.try_get("open_positions")?,
+        daily_equity: row.json("daily_equity")?,
+        opened_at: row.try_get("opened_at")?,
+        updated_at: row.try_get("updated_at")?,
+        ended_at: row.try_get("ended_at")?,
     })
 }
 
@@ -121,7 +120,7 @@ pub(super) async fn switch_run(tx: &Tx, record: &TransitionRecord) -> Result<(),
 
 pub(super) async fn of_strategy(tx: &Tx, id: Uuid) -> Result<Vec<PaperRun>, StoreError> {
     let sql = format!("select {COLUMNS} from paper_runs r where r.strategy_id = $1 order by r.opened_at, r.id");
-    tx.rows(&sql, &[&id]).await?.iter().map(|row| read(row, 0)).collect()
+    tx.rows(&sql, &[&id]).await?.iter().map(read).collect()
 }
 
 async fn put_pass(tx: &Tx, pass: &PaperPass, columns: &TradeColumns) -> Result<PassOutcome, StoreError> {
@@ -140,19 +139,19 @@ async fn write_pass(
     may_repeat: bool,
 ) -> Result<PassOutcome, StoreError> {
     let closed = i32::try_from(pass.closed_trades).unwrap_or(i32::MAX);
-    let sql = "select strategy_id, phase, from_ms, to_ms, ended_at is not null from paper_runs
+    let sql = "select strategy_id, phase, from_ms, to_ms, ended_at is not null as has_ended from paper_runs
         where id = $1 for update";
     let row = tx.row_opt(sql, &[&pass.run_id]).await?;
     let row = row.ok_or_else(|| StoreError::not_found("paper run", pass.run_id))?;
-    if row.try_get::<_, bool>(4)? {
+    if row.try_get::<_, bool>("has_ended")? {
         return Ok(PassOutcome::Ended);
     }
-    let reached_ms = row.try_get::<_, i64>(3)?;
+    let reached_ms = row.try_get::<_, i64>("to_ms")?;
     if pass.to_ms < reached_ms || (pass.to_ms == reached_ms && !may_repeat) {
         return Ok(PassOutcome::AlreadyThere);
     }
-    let strategy_id: Uuid = row.try_get(0)?;
-    let source: StatSource = strategies::parse(&row, 1)?;
+    let strategy_id: Uuid = row.try_get("strategy_id")?;
+    let source: StatSource = row.parse("phase")?;
     let sql = "update paper_runs set to_ms = $2, performance = $3, closed_trades = $4, open_positions = $5,
             daily_equity = $6, updated_at = now() where id = $1";
     let (performance, equity) = (Json(&pass.performance), Json(&pass.daily_equity));
@@ -161,7 +160,7 @@ async fn write_pass(
     tx.execute(sql, params).await?;
     columns.remove_others(tx, pass.run_id).await?;
     columns.insert(tx, pass.run_id, strategy_id).await?;
-    let window = (row.try_get(2)?, pass.to_ms);
+    let window = (row.try_get("from_ms")?, pass.to_ms);
     let version = pass.data_version.as_deref();
     strategies::put_stat(tx, strategy_id, source, window, version, &pass.performance).await?;
     Ok(PassOutcome::Recorded)
@@ -178,7 +177,7 @@ impl Store {
             let tx = &tx;
             let sql = format!(
                 "select {}, {COLUMNS},
-                 (select count(*) from transitions t where t.strategy_id = s.id and t.kind = 'demote')
+                 (select count(*) from transitions t where t.strategy_id = s.id and t.kind = 'demote') as demotions
              from paper_runs r join strategies s on s.id = r.strategy_id
              where r.ended_at is null and s.state = any($1) order by r.opened_at, r.id",
                 strategies::COLUMNS
@@ -189,9 +188,8 @@ impl Store {
                 .map(|row| {
                     Ok(ActivePaperRun {
                         strategy: strategies::read(tx, row)?,
-                        run: read(row, strategies::COLUMN_COUNT)?,
-                        demotions: u32::try_from(row.try_get::<_, i64>(strategies::COLUMN_COUNT + 14)?)
-                            .unwrap_or(u32::MAX),
+                        run: read(row)?,
+                        demotions: u32::try_from(row.try_get::<_, i64>("demotions")?).unwrap_or(u32::MAX),
                     })
                 })
                 .collect()
@@ -253,11 +251,11 @@ impl Store {
                     select t.entry_time_ms, t.symbol, t.profit, t.risk, t.exit_reason
                     from paper_trades t join paper_runs r on r.id = t.run_id
                     where r.strategy_id = $1 and r.phase = 'shadow' and r.ended_at is not null)
-                select profit::double precision / risk::double precision
+                select profit::double precision / risk::double precision as result
                 from proving where risk::double precision > 0 and exit_reason <> 'end_of_window'
                 order by entry_time_ms, symbol";
             let rows = tx.rows(sql, &[&strategy_id]).await?;
-            rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+            rows.iter().map(|row| Ok(row.try_get("result")?)).collect()
         })
         .await
     }
@@ -375,23 +373,23 @@ impl TradeColumns {
 
 fn read_trade(row: &Row) -> Result<TradeRow, StoreError> {
     let trade = Trade {
-        symbol: strategies::parse(row, 1)?,
-        side: from_word::<Side>(row.try_get(2)?)?,
-        entry_time_ms: row.try_get(3)?,
-        entry_price: row.try_get(4)?,
-        exit_time_ms: row.try_get(5)?,
-        exit_price: row.try_get(6)?,
-        quantity: row.try_get(7)?,
-        profit: row.try_get(8)?,
-        return_fraction: row.try_get(9)?,
-        fees: row.try_get(10)?,
-        slippage: row.try_get(11)?,
-        funding: row.try_get(12)?,
-        risk: row.try_get(13)?,
-        exit_reason: from_word::<ExitReason>(row.try_get(14)?)?,
-        bars: u32::try_from(row.try_get::<_, i32>(15)?).unwrap_or_default(),
+        symbol: row.parse("symbol")?,
+        side: from_word::<Side>(row.try_get("side")?)?,
+        entry_time_ms: row.try_get("entry_time_ms")?,
+        entry_price: row.try_get("entry_price")?,
+        exit_time_ms: row.try_get("exit_time_ms")?,
+        exit_price: row.try_get("exit_price")?,
+        quantity: row.try_get("quantity")?,
+        profit: row.try_get("profit")?,
+        return_fraction: row.try_get("return_fraction")?,
+        fees: row.try_get("fees")?,
+        slippage: row.try_get("slippage")?,
+        funding: row.try_get("funding")?,
+        risk: row.try_get("risk")?,
+        exit_reason: from_word::<ExitReason>(row.try_get("exit_reason")?)?,
+        bars: row.small("bars")?,
     };
-    Ok(TradeRow { run_id: row.try_get(0)?, trade })
+    Ok(TradeRow { run_id: row.try_get("run_id")?, trade })
 }
 
 /// The JSON name of a value that is a word, such as `stop_loss`.

@@ -2,7 +2,7 @@
 //!
 //! Counts only go up: a session is numbered once, whatever was killed when and whoever asks. Proves nothing itself.
 
-use super::{LeaseToken, Store, StoreError, Tx, count, sessions, uncount};
+use super::{LeaseToken, Store, StoreError, Tx, count, row::Named as _, sessions, uncount};
 use serde::Serialize;
 use serde_json::Value;
 use tokio_postgres::Row;
@@ -122,19 +122,18 @@ const COLUMNS: &str = "session_id, placebo, island, at_market_ms, session_number
      null_searches, as_good, candidates, entered, promoted";
 
 fn read(row: &Row) -> Result<ProtocolSessionRow, StoreError> {
-    let known = |at| Ok::<_, StoreError>(row.try_get::<_, Option<i64>>(at)?.map_or(0, uncount));
     Ok(ProtocolSessionRow {
-        session_id: row.try_get(0)?,
-        placebo: row.try_get(1)?,
-        island: row.try_get(2)?,
-        at_market_ms: row.try_get(3)?,
-        session_number: uncount(row.try_get(4)?),
-        p_value: row.try_get(5)?,
-        null_searches: uncount(row.try_get(6)?),
-        as_good: uncount(row.try_get(7)?),
-        candidates: known(8)?,
-        entered: known(9)?,
-        promoted: known(10)?,
+        session_id: row.try_get("session_id")?,
+        placebo: row.try_get("placebo")?,
+        island: row.try_get("island")?,
+        at_market_ms: row.try_get("at_market_ms")?,
+        session_number: row.count("session_number")?,
+        p_value: row.try_get("p_value")?,
+        null_searches: row.count("null_searches")?,
+        as_good: row.count("as_good")?,
+        candidates: row.count_opt("candidates")?.unwrap_or_default(),
+        entered: row.count_opt("entered")?.unwrap_or_default(),
+        promoted: row.count_opt("promoted")?.unwrap_or_default(),
     })
 }
 
@@ -230,19 +229,19 @@ impl Store {
             // Whoever numbers another session waits here, so no number is given twice.
             let sql = "select sessions, selected from online_procedure for update";
             let row = tx.row(sql, &[]).await?;
-            let (sessions, selected): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
+            let (sessions, selected): (i64, i64) = (row.try_get("sessions")?, row.try_get("selected")?);
             let sql = "select session_number, selected_number, promotions from protocol_sessions
                 where session_id = $1 and not placebo";
             if let Some(row) = tx.row_opt(sql, &[&searched.session_id]).await? {
                 return Ok(SessionNumbers {
-                    session: uncount(row.try_get(0)?),
-                    selected: uncount(row.try_get(1)?),
-                    promotions: uncount(row.try_get(2)?),
+                    session: row.count("session_number")?,
+                    selected: row.count("selected_number")?,
+                    promotions: row.count("promotions")?,
                 });
             }
             // As of the session's market time, so that a late daemon counts what a punctual one counts.
-            let sql = "select count(*) from transitions where kind = 'go_live' and at_market_ms <= $1";
-            let promotions: i64 = tx.row(sql, &[&searched.at_market_ms]).await?.try_get(0)?;
+            let sql = "select count(*) as promotions from transitions where kind = 'go_live' and at_market_ms <= $1";
+            let promotions: i64 = tx.row(sql, &[&searched.at_market_ms]).await?.try_get("promotions")?;
             let (session, own) = (sessions + 1, selected + 1);
             let sql = "insert into protocol_sessions (session_id, placebo, island, at_market_ms, session_number,
                     selected_number, promotions, p_value, null_searches, as_good, detail)
@@ -277,11 +276,15 @@ impl Store {
             let tx = &tx;
             let sql = "select session_number, selected_number, promotions,
                     exists (select from protocol_sessions p where p.session_id = r.session_id and p.placebo)
+                        as has_placebo
                 from protocol_sessions r where session_id = $1 and not placebo";
             let row = tx.row_opt(sql, &[&session_id]).await?;
             row.map(|row| {
-                let (session, selected) = (uncount(row.try_get(0)?), uncount(row.try_get(1)?));
-                Ok((SessionNumbers { session, selected, promotions: uncount(row.try_get(2)?) }, row.try_get(3)?))
+                let (session, selected) = (row.count("session_number")?, row.count("selected_number")?);
+                Ok((
+                    SessionNumbers { session, selected, promotions: row.count("promotions")? },
+                    row.try_get("has_placebo")?,
+                ))
             })
             .transpose()
         })
@@ -297,7 +300,11 @@ impl Store {
             let tx = &tx;
             let sql = "select strategy_id, standing from strategy_standings where strategy_id = any($1)
                 order by strategy_id";
-            tx.rows(sql, &[&strategies]).await?.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+            tx.rows(sql, &[&strategies])
+                .await?
+                .iter()
+                .map(|row| Ok((row.try_get("strategy_id")?, row.try_get("standing")?)))
+                .collect()
         })
         .await
     }
@@ -357,26 +364,28 @@ impl Store {
 
 /// Real and placebo sessions in numbers.
 pub(super) async fn totals(tx: &Tx) -> Result<ProtocolTotals, StoreError> {
-    let sql = "select count(*) filter (where not placebo), count(*) filter (where placebo),
-            count(*) filter (where not placebo and entered > 0), count(*) filter (where placebo and entered > 0),
-            count(*) filter (where placebo and detail ->> 'selected' = 'true'),
-            count(*) filter (where not placebo and detail ->> 'selected' = 'true'),
-            coalesce(sum(promoted) filter (where placebo), 0)::bigint
+    let sql = "select count(*) filter (where not placebo) as real_sessions,
+            count(*) filter (where placebo) as placebo_sessions,
+            count(*) filter (where not placebo and entered > 0) as real_passed,
+            count(*) filter (where placebo and entered > 0) as placebo_passed,
+            count(*) filter (where placebo and detail ->> 'selected' = 'true') as placebo_selected,
+            count(*) filter (where not placebo and detail ->> 'selected' = 'true') as real_selected,
+            coalesce(sum(promoted) filter (where placebo), 0)::bigint as placebo_promoted
         from protocol_sessions where candidates is not null";
     let row = tx.row(sql, &[]).await?;
-    let nulls = "select coalesce(sum(null_searches), 0)::bigint, coalesce(sum(null_evaluations), 0)::bigint
+    let nulls = "select coalesce(sum(null_searches), 0)::bigint as null_searches,
+            coalesce(sum(null_evaluations), 0)::bigint as null_evaluations
         from trial_ledger";
     let nulls = tx.row(nulls, &[]).await?;
-    let at = |row: &Row, i| Ok::<_, StoreError>(uncount(row.try_get(i)?));
     Ok(ProtocolTotals {
-        real_sessions: at(&row, 0)?,
-        placebo_sessions: at(&row, 1)?,
-        real_passed: at(&row, 2)?,
-        placebo_passed: at(&row, 3)?,
-        placebo_selected: at(&row, 4)?,
-        placebo_promoted: at(&row, 6)?,
-        real_selected: at(&row, 5)?,
-        null_searches: at(&nulls, 0)?,
-        null_evaluations: at(&nulls, 1)?,
+        real_sessions: row.count("real_sessions")?,
+        placebo_sessions: row.count("placebo_sessions")?,
+        real_passed: row.count("real_passed")?,
+        placebo_passed: row.count("placebo_passed")?,
+        placebo_selected: row.count("placebo_selected")?,
+        placebo_promoted: row.count("placebo_promoted")?,
+        real_selected: row.count("real_selected")?,
+        null_searches: nulls.count("null_searches")?,
+        null_evaluations: nulls.count("null_evaluations")?,
     })
 }

@@ -1,6 +1,6 @@
 //! Market regimes by asset, in market time. Measures nothing.
 
-use super::{Store, StoreError, strategies, transaction::Params};
+use super::{Store, StoreError, row::Named as _, transaction::Params};
 use candles::{MarketKind, Symbol};
 use chrono::{DateTime, Utc};
 use evidence::regime::Regime;
@@ -42,17 +42,16 @@ const COLUMNS: &str = "market, asset, regime, volatility_percentile::double prec
      realised_volatility::double precision, previous_regime, effective_from_ms, effective_until_ms, created_at";
 
 fn read(row: &Row) -> Result<MarketRegime, StoreError> {
-    let previous: Option<&str> = row.try_get(5)?;
     Ok(MarketRegime {
-        market: strategies::parse(row, 0)?,
-        asset: strategies::parse(row, 1)?,
-        regime: strategies::parse(row, 2)?,
-        volatility_percentile: row.try_get(3)?,
-        realised_volatility: row.try_get(4)?,
-        previous_regime: previous.map(str::parse).transpose().map_err(StoreError::decode)?,
-        effective_from_ms: row.try_get(6)?,
-        effective_until_ms: row.try_get(7)?,
-        created_at: row.try_get(8)?,
+        market: row.parse("market")?,
+        asset: row.parse("asset")?,
+        regime: row.parse("regime")?,
+        volatility_percentile: row.try_get("volatility_percentile")?,
+        realised_volatility: row.try_get("realised_volatility")?,
+        previous_regime: row.parse_opt("previous_regime")?,
+        effective_from_ms: row.try_get("effective_from_ms")?,
+        effective_until_ms: row.try_get("effective_until_ms")?,
+        created_at: row.try_get("created_at")?,
     })
 }
 

@@ -61,14 +61,14 @@ const COLUMNS: &str = "id, strategy_id, backtest_id, metrics, parameters, period
 
 fn read(row: &Row) -> Result<BacktestRow, StoreError> {
     Ok(BacktestRow {
-        id: row.try_get(0)?,
-        strategy_id: row.try_get(1)?,
-        backtest_id: row.try_get(2)?,
-        metrics: row.try_get(3)?,
-        parameters: row.try_get(4)?,
-        period_start: row.try_get(5)?,
-        period_end: row.try_get(6)?,
-        created_at: row.try_get(7)?,
+        id: row.try_get("id")?,
+        strategy_id: row.try_get("strategy_id")?,
+        backtest_id: row.try_get("backtest_id")?,
+        metrics: row.try_get("metrics")?,
+        parameters: row.try_get("parameters")?,
+        period_start: row.try_get("period_start")?,
+        period_end: row.try_get("period_end")?,
+        created_at: row.try_get("created_at")?,
     })
 }
 

@@ -23,13 +23,13 @@ pub struct DailyReview {
 const MOST_MISSED_DAYS: i32 = 400;
 
 fn read(row: &Row) -> Result<DailyReview, StoreError> {
-    let steps: Value = row.try_get(2)?;
+    let steps: Value = row.try_get("steps")?;
     Ok(DailyReview {
-        day: row.try_get(0)?,
-        status: row.try_get(1)?,
+        day: row.try_get("day")?,
+        status: row.try_get("status")?,
         steps: steps.as_object().cloned().unwrap_or_default(),
-        started_at: row.try_get(3)?,
-        finished_at: row.try_get(4)?,
+        started_at: row.try_get("started_at")?,
+        finished_at: row.try_get("finished_at")?,
     })
 }
 
@@ -44,7 +44,8 @@ impl Store {
         self.transaction("open_review", |tx| async move {
             let tx = &tx;
             lease.verify(tx).await?;
-            let last: Option<NaiveDate> = tx.row("select max(day) from daily_reviews", &[]).await?.try_get(0)?;
+            let sql = "select max(day) as last from daily_reviews";
+            let last: Option<NaiveDate> = tx.row(sql, &[]).await?.try_get("last")?;
             match last {
                 Some(last) if last > day => return Ok(None),
                 Some(last) if last < day => {

@@ -1,8 +1,8 @@
 //! Candles that were revised, who used them, and what came of scoring that again. Computes nothing itself.
 
 use super::{
-    LeaseToken, PaperPass, StatSource, Store, StoreError, TransitionRecord, Tx, audit, count, paper, strategies,
-    transitions, uncount,
+    LeaseToken, PaperPass, StatSource, Store, StoreError, TransitionRecord, Tx, audit, count, paper, row::Named as _,
+    strategies, transitions, uncount,
 };
 use candles::stored::CandleRange;
 use candles::stored::Part;
@@ -140,18 +140,18 @@ const COLUMNS: &str = "id, market, symbol, interval, month, old_sha256, new_sha2
 
 fn read(row: &Row) -> Result<RevisionRow, StoreError> {
     Ok(RevisionRow {
-        id: row.try_get(0)?,
-        market: strategies::parse(row, 1)?,
-        symbol: strategies::parse(row, 2)?,
-        part: strategies::parse(row, 3)?,
-        month: row.try_get(4)?,
-        old_sha256: row.try_get(5)?,
-        new_sha256: row.try_get(6)?,
-        candles: uncount(row.try_get(7)?),
-        first_open_ms: row.try_get(8)?,
-        last_open_ms: row.try_get(9)?,
-        found_at: row.try_get(10)?,
-        handled_at: row.try_get(11)?,
+        id: row.try_get("id")?,
+        market: row.parse("market")?,
+        symbol: row.parse("symbol")?,
+        part: row.parse("interval")?,
+        month: row.try_get("month")?,
+        old_sha256: row.try_get("old_sha256")?,
+        new_sha256: row.try_get("new_sha256")?,
+        candles: row.count("candles")?,
+        first_open_ms: row.try_get("first_open_ms")?,
+        last_open_ms: row.try_get("last_open_ms")?,
+        found_at: row.try_get("found_at")?,
+        handled_at: row.try_get("handled_at")?,
     })
 }
 
@@ -231,7 +231,7 @@ impl Store {
             let tx = &tx;
             let sql =
                 "select old_sha256 from data_revisions group by old_sha256 having bool_and(handled_at is not null)";
-            tx.rows(sql, &[]).await?.iter().map(|row| Ok(row.try_get(0)?)).collect()
+            tx.rows(sql, &[]).await?.iter().map(|row| Ok(row.try_get("old_sha256")?)).collect()
         })
         .await
     }
@@ -269,11 +269,11 @@ impl Store {
             );
             let read = |row: &Row| -> Result<CandleRange, StoreError> {
                 Ok(CandleRange {
-                    market: strategies::parse(row, 0)?,
-                    symbol: strategies::parse(row, 1)?,
-                    interval: strategies::parse(row, 2)?,
-                    from_ms: row.try_get(3)?,
-                    to_ms: row.try_get(4)?,
+                    market: row.parse("market")?,
+                    symbol: row.parse("symbol")?,
+                    interval: row.parse("interval")?,
+                    from_ms: row.try_get("from_ms")?,
+                    to_ms: row.try_get("to_ms")?,
                 })
             };
             tx.rows(&sql, &[]).await?.iter().map(read).collect()
@@ -289,7 +289,8 @@ impl Store {
         let pattern = &format!("{prefix}%");
         self.transaction("data_version_uses", |tx| async move {
             let tx = &tx;
-            let sql = "select t.data_version, t.source, s.name, t.window_from_ms, t.window_to_ms, null::bigint
+            let sql = "select t.data_version, t.source as what, s.name, t.window_from_ms as from_ms,
+                    t.window_to_ms as to_ms, null::bigint as generations
                 from strategy_stats t join strategies s on s.id = t.strategy_id where t.data_version like $1
                 union all
                 select b.data_version, 'backtest for a client', s.name, b.from_ms, b.to_ms, null
@@ -301,12 +302,12 @@ impl Store {
                 order by 1, 2, 3, 4";
             let read = |row: &Row| -> Result<DataVersionUse, StoreError> {
                 Ok(DataVersionUse {
-                    data_version: row.try_get(0)?,
-                    what: row.try_get(1)?,
-                    name: row.try_get(2)?,
-                    from_ms: row.try_get(3)?,
-                    to_ms: row.try_get(4)?,
-                    generations: row.try_get::<_, Option<i64>>(5)?.map(uncount),
+                    data_version: row.try_get("data_version")?,
+                    what: row.try_get("what")?,
+                    name: row.try_get("name")?,
+                    from_ms: row.try_get("from_ms")?,
+                    to_ms: row.try_get("to_ms")?,
+                    generations: row.count_opt("generations")?,
                 })
             };
             tx.rows(sql, &[pattern]).await?.iter().map(read).collect()
@@ -340,7 +341,7 @@ impl Store {
                     or exists (select 1 from backtest_results b
                         where b.strategy_id = s.id and b.parameters -> 'symbols' ? $2))
                 order by s.id";
-            tx.rows(sql, &[market, symbol]).await?.iter().map(|row| Ok(row.try_get(0)?)).collect()
+            tx.rows(sql, &[market, symbol]).await?.iter().map(|row| Ok(row.try_get("id")?)).collect()
         })
         .await
     }
@@ -359,8 +360,8 @@ impl Store {
         self.transaction("sessions_on", |tx| async move {
             let tx = &tx;
             let sql = "select id, island, number, market, symbols, timeframe, window_from_ms, window_to_ms,
-                    window_from_ms - coalesce((config ->> 'warmup_ms')::bigint, 0), data_version,
-                    coalesce(last_generation + 1, 0)::bigint
+                    window_from_ms - coalesce((config ->> 'warmup_ms')::bigint, 0) as warmup_from_ms, data_version,
+                    coalesce(last_generation + 1, 0)::bigint as generations
                 from search_sessions
                 where market = $1 and $2 = any(symbols) and window_to_ms > $3
                     and window_from_ms - coalesce((config ->> 'warmup_ms')::bigint, 0) <= $4
@@ -368,17 +369,17 @@ impl Store {
             let rows = tx.rows(sql, &[market, symbol, &from_ms, &to_ms]).await?;
             let read = |row: &Row| -> Result<SessionUse, StoreError> {
                 Ok(SessionUse {
-                    id: row.try_get(0)?,
-                    island: row.try_get(1)?,
-                    number: uncount(row.try_get(2)?),
-                    market: strategies::parse(row, 3)?,
-                    symbols: strategies::symbols(row.try_get(4)?)?,
-                    interval: strategies::parse(row, 5)?,
-                    window_from_ms: row.try_get(6)?,
-                    window_to_ms: row.try_get(7)?,
-                    warmup_from_ms: row.try_get(8)?,
-                    data_version: row.try_get(9)?,
-                    generations: uncount(row.try_get(10)?),
+                    id: row.try_get("id")?,
+                    island: row.try_get("island")?,
+                    number: row.count("number")?,
+                    market: row.parse("market")?,
+                    symbols: strategies::symbols(row.try_get("symbols")?)?,
+                    interval: row.parse("timeframe")?,
+                    window_from_ms: row.try_get("window_from_ms")?,
+                    window_to_ms: row.try_get("window_to_ms")?,
+                    warmup_from_ms: row.try_get("warmup_from_ms")?,
+                    data_version: row.try_get("data_version")?,
+                    generations: row.count("generations")?,
                 })
             };
             rows.iter().map(read).collect()
@@ -396,15 +397,15 @@ impl Store {
         self.transaction("record_rescore", |tx| async move {
             let tx = &tx;
             lease.verify(tx).await?;
-            let sql = "select count(distinct revision_id) from data_revision_uses
+            let sql = "select count(distinct revision_id) as done from data_revision_uses
                 where strategy_id = $1 and revision_id = any($2)";
-            let done: i64 = tx.row(sql, &[&rescore.strategy_id, &rescore.revision_ids]).await?.try_get(0)?;
+            let done: i64 = tx.row(sql, &[&rescore.strategy_id, &rescore.revision_ids]).await?.try_get("done")?;
             if uncount(done) == rescore.revision_ids.len() as u64 {
                 return Ok(false);
             }
             let deployment = "select id from deployments where strategy_id = $1 and status <> 'deactivated'";
             let deployment = tx.row_opt(deployment, &[&rescore.strategy_id]).await?;
-            let deployment: Option<Uuid> = deployment.map(|row| row.try_get(0)).transpose()?;
+            let deployment: Option<Uuid> = deployment.map(|row| row.try_get("id")).transpose()?;
             for result in &rescore.results {
                 put_result(tx, rescore, result, deployment).await?;
             }

@@ -3,8 +3,8 @@
 //! Rows of which there are many go in by COPY.
 
 use super::{
-    Page, Store, StoreError, Tx, count, dead_letters::names, paper::from_word, paper::word, strategies,
-    transaction::Params, uncount,
+    Page, Store, StoreError, Tx, count, dead_letters::names, paper::from_word, paper::word, row::Named as _,
+    transaction::Params,
 };
 use chrono::{DateTime, Utc};
 use engine::{ExitReason, Side, Trade};
@@ -308,37 +308,28 @@ pub(super) async fn note_optimization(
     tx.execute(sql, &[&session_id, &Uuid::now_v7(), &best_hash, &error.map(super::clean)]).await.map(drop)
 }
 
-fn seed(row: &Row, at: usize) -> Result<Seed, StoreError> {
-    let number = row.try_get::<_, &str>(at)?.parse().map_err(|_| StoreError::decode("a seed that is no number"))?;
-    Ok(Seed(number))
-}
-
-fn unsigned(row: &Row, at: usize) -> Result<u32, StoreError> {
-    Ok(u32::try_from(row.try_get::<_, i32>(at)?).unwrap_or_default())
-}
-
 const RUN_COLUMNS: &str = "id, strategy_id, session_id, status, config, dataset_checksum, from_ms, to_ms, window_count, \
      results, error_message, execution_time_ms, code_version, seed, created_at, started_at, completed_at";
 
 fn read_run(row: &Row) -> Result<BacktestRun, StoreError> {
     Ok(BacktestRun {
-        id: row.try_get(0)?,
-        strategy_id: row.try_get(1)?,
-        session_id: row.try_get(2)?,
-        status: strategies::parse(row, 3)?,
-        config: row.try_get(4)?,
-        dataset_checksum: row.try_get(5)?,
-        from_ms: row.try_get(6)?,
-        to_ms: row.try_get(7)?,
-        window_count: unsigned(row, 8)?,
-        results: row.try_get(9)?,
-        error_message: row.try_get(10)?,
-        execution_time_ms: row.try_get::<_, Option<i64>>(11)?.map(uncount),
-        code_version: row.try_get(12)?,
-        seed: seed(row, 13)?,
-        created_at: row.try_get(14)?,
-        started_at: row.try_get(15)?,
-        completed_at: row.try_get(16)?,
+        id: row.try_get("id")?,
+        strategy_id: row.try_get("strategy_id")?,
+        session_id: row.try_get("session_id")?,
+        status: row.parse("status")?,
+        config: row.try_get("config")?,
+        dataset_checksum: row.try_get("dataset_checksum")?,
+        from_ms: row.try_get("from_ms")?,
+        to_ms: row.try_get("to_ms")?,
+        window_count: row.small("window_count")?,
+        results: row.try_get("results")?,
+        error_message: row.try_get("error_message")?,
+        execution_time_ms: row.count_opt("execution_time_ms")?,
+        code_version: row.try_get("code_version")?,
+        seed: row.seed("seed")?,
+        created_at: row.try_get("created_at")?,
+        started_at: row.try_get("started_at")?,
+        completed_at: row.try_get("completed_at")?,
     })
 }
 
@@ -394,14 +385,14 @@ impl Store {
                 .iter()
                 .map(|row| {
                     Ok(WalkForwardWindow {
-                        index: unsigned(row, 0)?,
-                        train_from_ms: row.try_get(1)?,
-                        train_to_ms: row.try_get(2)?,
-                        test_from_ms: row.try_get(3)?,
-                        test_to_ms: row.try_get(4)?,
-                        train_metrics: row.try_get(5)?,
-                        test_metrics: row.try_get(6)?,
-                        degradation: row.try_get(7)?,
+                        index: row.small("index")?,
+                        train_from_ms: row.try_get("train_from_ms")?,
+                        train_to_ms: row.try_get("train_to_ms")?,
+                        test_from_ms: row.try_get("test_from_ms")?,
+                        test_to_ms: row.try_get("test_to_ms")?,
+                        train_metrics: row.try_get("train_metrics")?,
+                        test_metrics: row.try_get("test_metrics")?,
+                        degradation: row.try_get("degradation")?,
                     })
                 })
                 .collect()
@@ -443,20 +434,20 @@ impl Store {
                 .iter()
                 .map(|row| {
                     Ok(OptimizationRun {
-                        id: row.try_get(0)?,
-                        session_id: row.try_get(1)?,
-                        method: row.try_get(2)?,
-                        objective: row.try_get(3)?,
-                        parameters: row.try_get(4)?,
-                        status: row.try_get(5)?,
-                        trials: uncount(row.try_get(6)?),
-                        best_objective: row.try_get(7)?,
-                        best_strategy_id: row.try_get(8)?,
-                        error_message: row.try_get(9)?,
-                        code_version: row.try_get(10)?,
-                        seed: seed(row, 11)?,
-                        started_at: row.try_get(12)?,
-                        completed_at: row.try_get(13)?,
+                        id: row.try_get("id")?,
+                        session_id: row.try_get("session_id")?,
+                        method: row.try_get("method")?,
+                        objective: row.try_get("objective")?,
+                        parameters: row.try_get("parameters")?,
+                        status: row.try_get("status")?,
+                        trials: row.count("trials")?,
+                        best_objective: row.try_get("best_objective")?,
+                        best_strategy_id: row.try_get("best_strategy_id")?,
+                        error_message: row.try_get("error_message")?,
+                        code_version: row.try_get("code_version")?,
+                        seed: row.seed("seed")?,
+                        started_at: row.try_get("started_at")?,
+                        completed_at: row.try_get("completed_at")?,
                     })
                 })
                 .collect()
@@ -467,22 +458,22 @@ impl Store {
 
 fn read_trade(row: &Row) -> Result<RunTrade, StoreError> {
     let trade = Trade {
-        symbol: strategies::parse(row, 3)?,
-        side: from_word::<Side>(row.try_get(4)?)?,
-        entry_time_ms: row.try_get(5)?,
-        entry_price: row.try_get(6)?,
-        exit_time_ms: row.try_get(7)?,
-        exit_price: row.try_get(8)?,
-        quantity: row.try_get(9)?,
-        profit: row.try_get(10)?,
-        return_fraction: row.try_get(11)?,
-        fees: row.try_get(12)?,
-        slippage: row.try_get(13)?,
-        funding: row.try_get(14)?,
-        risk: row.try_get(15)?,
-        exit_reason: from_word::<ExitReason>(row.try_get(16)?)?,
-        bars: unsigned(row, 17)?,
+        symbol: row.parse("symbol")?,
+        side: from_word::<Side>(row.try_get("side")?)?,
+        entry_time_ms: row.try_get("entry_time_ms")?,
+        entry_price: row.try_get("entry_price")?,
+        exit_time_ms: row.try_get("exit_time_ms")?,
+        exit_price: row.try_get("exit_price")?,
+        quantity: row.try_get("quantity")?,
+        profit: row.try_get("profit")?,
+        return_fraction: row.try_get("profit_fraction")?,
+        fees: row.try_get("fees")?,
+        slippage: row.try_get("slippage")?,
+        funding: row.try_get("funding")?,
+        risk: row.try_get("risk")?,
+        exit_reason: from_word::<ExitReason>(row.try_get("exit_reason")?)?,
+        bars: row.small("bars")?,
     };
-    let (window_index, segment) = (unsigned(row, 0)?, strategies::parse(row, 1)?);
-    Ok(RunTrade { window_index, segment, timeframe: row.try_get(2)?, trade })
+    let (window_index, segment) = (row.small("window_index")?, row.parse("segment")?);
+    Ok(RunTrade { window_index, segment, timeframe: row.try_get("timeframe")?, trade })
 }

@@ -1,6 +1,6 @@
 //! Scores: the judgement of a strategy as one number with its parts, and where that stands among all. Scores nothing.
 
-use super::{Page, Store, StoreError, Tx, strategies, transaction::Params};
+use super::{Page, Store, StoreError, Tx, row::Named as _, transaction::Params};
 use chrono::{DateTime, NaiveDate, Utc};
 use lifecycle::State;
 use serde::{Deserialize, Serialize};
@@ -85,18 +85,18 @@ const COLUMNS: &str = "id, strategy_id, overall::double precision, components, p
 
 fn read(row: &Row) -> Result<Score, StoreError> {
     Ok(Score {
-        id: row.try_get(0)?,
-        strategy_id: row.try_get(1)?,
-        overall: row.try_get(2)?,
-        components: row.try_get::<_, Json<BTreeMap<String, ScorePart>>>(3)?.0,
-        percentile: row.try_get(4)?,
-        grade: row.try_get(5)?,
-        promotion_eligible: row.try_get(6)?,
-        warnings: row.try_get(7)?,
-        backtest_run_ids: row.try_get(8)?,
-        is_latest: row.try_get(9)?,
-        calculated_at: row.try_get(10)?,
-        effective_date: row.try_get(11)?,
+        id: row.try_get("id")?,
+        strategy_id: row.try_get("strategy_id")?,
+        overall: row.try_get("overall")?,
+        components: row.json("components")?,
+        percentile: row.try_get("percentile")?,
+        grade: row.try_get("grade")?,
+        promotion_eligible: row.try_get("promotion_eligible")?,
+        warnings: row.try_get("warnings")?,
+        backtest_run_ids: row.try_get("backtest_run_ids")?,
+        is_latest: row.try_get("is_latest")?,
+        calculated_at: row.try_get("calculated_at")?,
+        effective_date: row.try_get("effective_date")?,
     })
 }
 
@@ -138,8 +138,8 @@ impl Store {
                  ) t join strategies s on s.id = t.strategy_id order by t.overall desc, t.strategy_id"
             );
             let ranked = |row: &Row| {
-                let (number, name) = (row.try_get(12)?, row.try_get(13)?);
-                Ok(RankedScore { number, name, state: strategies::parse(row, 14)?, score: read(row)? })
+                let (number, name) = (row.try_get("number")?, row.try_get("name")?);
+                Ok(RankedScore { number, name, state: row.parse("state")?, score: read(row)? })
             };
             tx.rows(&sql, &[&page.limit(), &page.offset()]).await?.iter().map(ranked).collect()
         })

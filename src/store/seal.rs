@@ -3,7 +3,7 @@
 //! Each seal has a random 96-bit nonce and is bound to what it is of (associated data), so that no ciphertext can take
 //! another's place. Identity, and so every lookup, is the hash of the plain genome, which is stored in the clear.
 
-use super::{Store, StoreError, audit, uncount};
+use super::{Store, StoreError, audit, row::Named as _};
 use aes_gcm::{
     Aes256Gcm, Nonce,
     aead::{Aead, Generate, KeyInit, Payload},
@@ -201,8 +201,8 @@ impl Store {
     /// When the database does not answer.
     pub async fn genome_keys(&self) -> Result<BTreeMap<Option<String>, u64>, StoreError> {
         self.transaction("genome_keys", |tx| async move {
-            let sql = "select genome ->> 'sealed_with', count(*) from strategies group by 1";
-            tx.rows(sql, &[]).await?.iter().map(|row| Ok((row.try_get(0)?, uncount(row.try_get(1)?)))).collect()
+            let sql = "select genome ->> 'sealed_with' as key, count(*) as n from strategies group by 1";
+            tx.rows(sql, &[]).await?.iter().map(|row| Ok((row.try_get("key")?, row.count("n")?))).collect()
         })
         .await
     }
@@ -268,16 +268,16 @@ impl Store {
                 where (genome ->> 'sealed_with') is distinct from $1 and id > $2 order by id limit $3 for update";
             let rows = tx.rows(sql, &[&keys.current_id(), &after, &i64::from(batch.max(1))]).await?;
             for row in &rows {
-                let (id, hash): (Uuid, String) = (row.try_get(0)?, row.try_get(1)?);
-                let genome = keys.open_json(row.try_get(2)?, &genome_of(&hash))?;
-                let canonical = keys.open_text(row.try_get(3)?, &text_of(&hash))?;
+                let (id, hash): (Uuid, String) = (row.try_get("id")?, row.try_get("genome_hash")?);
+                let genome = keys.open_json(row.try_get("genome")?, &genome_of(&hash))?;
+                let canonical = keys.open_text(row.try_get("canonical")?, &text_of(&hash))?;
                 let genome = keys.seal_json(&genome, &genome_of(&hash))?;
                 let canonical = keys.seal_text(&canonical, &text_of(&hash))?;
                 let sql = "update strategies set genome = $2, canonical = $3 where id = $1";
                 tx.execute(sql, &[&id, &genome, &canonical]).await?;
             }
             let full = rows.len() >= batch.max(1) as usize;
-            let last = rows.last().filter(|_| full).map(|row| row.try_get(0)).transpose()?;
+            let last = rows.last().filter(|_| full).map(|row| row.try_get("id")).transpose()?;
             Ok((last, rows.len() as u64))
         })
         .await
@@ -292,13 +292,13 @@ impl Store {
                 where (payload ->> 'sealed_with') is distinct from $1 and id > $2 order by id limit $3 for update";
             let rows = tx.rows(sql, &[&keys.current_id(), &after, &i64::from(batch.max(1))]).await?;
             for row in &rows {
-                let what = message_of(row.try_get(1)?, row.try_get(2)?);
-                let payload = keys.seal_json(&keys.open_json(row.try_get(3)?, &what)?, &what)?;
+                let what = message_of(row.try_get("event_key")?, row.try_get("channel")?);
+                let payload = keys.seal_json(&keys.open_json(row.try_get("payload")?, &what)?, &what)?;
                 let sql = "update outbox set payload = $2 where id = $1";
-                tx.execute(sql, &[&row.try_get::<_, i64>(0)?, &payload]).await?;
+                tx.execute(sql, &[&row.try_get::<_, i64>("id")?, &payload]).await?;
             }
             let full = rows.len() >= batch.max(1) as usize;
-            let last = rows.last().filter(|_| full).map(|row| row.try_get(0)).transpose()?;
+            let last = rows.last().filter(|_| full).map(|row| row.try_get("id")).transpose()?;
             Ok((last, rows.len() as u64))
         })
         .await
@@ -314,10 +314,10 @@ impl Store {
                     where genome is not null and (genome ->> 'sealed_with') is distinct from $1 order by id for update";
                 let rows = tx.rows(sql, &[&keys.current_id()]).await?;
                 for row in &rows {
-                    let what = letter_of(row.try_get(1)?);
-                    let genome = keys.seal_json(&keys.open_json(row.try_get(2)?, &what)?, &what)?;
+                    let what = letter_of(row.try_get("subject")?);
+                    let genome = keys.seal_json(&keys.open_json(row.try_get("genome")?, &what)?, &what)?;
                     let sql = "update dead_letters set genome = $2 where id = $1";
-                    tx.execute(sql, &[&row.try_get::<_, i64>(0)?, &genome]).await?;
+                    tx.execute(sql, &[&row.try_get::<_, i64>("id")?, &genome]).await?;
                 }
                 Ok(rows.len() as u64)
             })
@@ -327,7 +327,7 @@ impl Store {
                 let tx = &tx;
                 let mut done = 0;
                 for row in tx.rows("select session_id, state from search_states for update", &[]).await? {
-                    let (id, stored): (Uuid, Vec<u8>) = (row.try_get(0)?, row.try_get(1)?);
+                    let (id, stored): (Uuid, Vec<u8>) = (row.try_get("session_id")?, row.try_get("state")?);
                     let sealed = stored.strip_prefix(BYTES_PREFIX).and_then(|rest| rest.get(..KEY_ID_LEN));
                     if sealed == keys.current_id().map(str::as_bytes) {
                         continue;

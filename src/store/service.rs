@@ -1,6 +1,6 @@
 //! What the HTTP service stores: strategies that clients post, by number, and backtests with their whole ledgers.
 
-use super::{NewStrategy, Page, Store, StoreError, Strategy, Tx, count, strategies, uncount};
+use super::{NewStrategy, Page, Store, StoreError, Strategy, Tx, count, row::Named as _, strategies};
 use chrono::{DateTime, Utc};
 use engine::{DailyEquity, Performance, Trade};
 use serde_json::Value;
@@ -51,29 +51,29 @@ pub struct ServiceBacktest {
 }
 
 fn read(tx: &Tx, row: &Row) -> Result<ServiceBacktest, StoreError> {
-    let at = strategies::COLUMN_COUNT;
+    let strategy = strategies::read(tx, row)?;
     Ok(ServiceBacktest {
-        strategy: strategies::read(tx, row)?,
-        id: row.try_get(at)?,
+        id: row.try_get("backtest_id")?,
         backtest: NewServiceBacktest {
-            strategy_id: row.try_get(0)?,
-            from_ms: row.try_get(at + 1)?,
-            to_ms: row.try_get(at + 2)?,
-            parameters: row.try_get(at + 3)?,
-            data_version: row.try_get(at + 4)?,
-            candles: uncount(row.try_get(at + 5)?),
-            missing_candles: uncount(row.try_get(at + 6)?),
-            performance: row.try_get::<_, Json<Performance>>(at + 7)?.0,
-            daily_equity: row.try_get::<_, Json<Vec<DailyEquity>>>(at + 8)?.0,
-            trades: row.try_get::<_, Json<Vec<Trade>>>(at + 9)?.0,
-            duration_ms: uncount(row.try_get(at + 10)?),
+            strategy_id: strategy.id,
+            from_ms: row.try_get("from_ms")?,
+            to_ms: row.try_get("to_ms")?,
+            parameters: row.try_get("parameters")?,
+            data_version: row.try_get("data_version")?,
+            candles: row.count("candles")?,
+            missing_candles: row.count("missing_candles")?,
+            performance: row.json("performance")?,
+            daily_equity: row.json("daily_equity")?,
+            trades: row.json("trades")?,
+            duration_ms: row.count("duration_ms")?,
         },
-        created_at: row.try_get(at + 11)?,
+        strategy,
+        created_at: row.try_get("backtest_created_at")?,
     })
 }
 
-const BACKTEST: &str = "b.id, b.from_ms, b.to_ms, b.parameters, b.data_version, b.candles, b.missing_candles, \
-     b.performance, b.daily_equity, b.trades, b.duration_ms, b.created_at";
+const BACKTEST: &str = "b.id as backtest_id, b.from_ms, b.to_ms, b.parameters, b.data_version, b.candles, \
+     b.missing_candles, b.performance, b.daily_equity, b.trades, b.duration_ms, b.created_at as backtest_created_at";
 
 impl Store {
     /// Stores a strategy as a candidate, or finds the one with the same genome; the stored one, and whether it is new.
@@ -127,7 +127,7 @@ impl Store {
                 &Json(&new.trades),
                 &count(new.duration_ms),
             ];
-            let id: i64 = tx.row(sql, params).await?.try_get(0)?;
+            let id: i64 = tx.row(sql, params).await?.try_get("id")?;
             let sql = "insert into backtest_results (strategy_id, backtest_id, metrics, parameters, period_start, period_end)
                 values ($1, $2, $3, $4, to_timestamp($5::double precision / 1000), to_timestamp($6::double precision / 1000))";
             let name = format!("service:{id}");
@@ -165,7 +165,7 @@ impl Store {
             let sql = "select id, from_ms, to_ms from service_backtests where strategy_id = $1
                 order by id desc limit $2 offset $3";
             let rows = tx.rows(sql, &[&id, &page.limit(), &page.offset()]).await?;
-            rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?))).collect()
+            rows.iter().map(|row| Ok((row.try_get("id")?, row.try_get("from_ms")?, row.try_get("to_ms")?))).collect()
         })
         .await
     }

@@ -2,14 +2,14 @@
 
 use super::{
     DeadLetterKind, FinishReport, LeaseToken, NewDeadLetter, Store, StoreError, Tx, audit, count, dead_letters,
-    dead_letters::names, seal, strategies,
+    dead_letters::names, row::Named as _, seal, strategies,
 };
 use candles::{MarketKind, Symbol};
 use chrono::{DateTime, Utc};
 use genome::{Timeframe, random::Seed};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tokio_postgres::{Row, types::Json};
+use tokio_postgres::Row;
 use uuid::Uuid;
 
 /// A session to open.
@@ -126,28 +126,28 @@ pub(super) const COLUMNS: &str = "e.id, e.island, e.number, e.seed, e.config, e.
      e.started_at, e.ended_at";
 
 pub(super) fn read(row: &Row) -> Result<Session, StoreError> {
-    let seed = row.try_get::<_, &str>(3)?.parse().map_err(|_| StoreError::decode("a seed that is no number"))?;
+    let seed = row.seed("seed")?;
     Ok(Session {
-        id: row.try_get(0)?,
+        id: row.try_get("id")?,
         spec: NewSession {
-            island: row.try_get(1)?,
-            number: super::uncount(row.try_get(2)?),
-            seed: Seed(seed),
-            config: row.try_get(4)?,
-            symbols: strategies::symbols(row.try_get(5)?)?,
-            market: strategies::parse(row, 6)?,
-            timeframe: strategies::parse(row, 7)?,
-            window_from_ms: row.try_get(8)?,
-            holdout_from_ms: row.try_get(9)?,
-            window_to_ms: row.try_get(10)?,
-            data_version: row.try_get(11)?,
-            code_version: row.try_get(12)?,
+            island: row.try_get("island")?,
+            number: row.count("number")?,
+            seed,
+            config: row.try_get("config")?,
+            symbols: strategies::symbols(row.try_get("symbols")?)?,
+            market: row.parse("market")?,
+            timeframe: row.parse("timeframe")?,
+            window_from_ms: row.try_get("window_from_ms")?,
+            holdout_from_ms: row.try_get("holdout_from_ms")?,
+            window_to_ms: row.try_get("window_to_ms")?,
+            data_version: row.try_get("data_version")?,
+            code_version: row.try_get("code_version")?,
         },
-        status: strategies::parse(row, 13)?,
-        last_generation: row.try_get::<_, Option<i32>>(14)?.and_then(|n| u32::try_from(n).ok()),
-        report: row.try_get::<_, Option<Json<FinishReport>>>(15)?.map(|json| json.0),
-        started_at: row.try_get(16)?,
-        ended_at: row.try_get(17)?,
+        status: row.parse("status")?,
+        last_generation: row.try_get::<_, Option<i32>>("last_generation")?.and_then(|n| u32::try_from(n).ok()),
+        report: row.json_opt("report")?,
+        started_at: row.try_get("started_at")?,
+        ended_at: row.try_get("ended_at")?,
     })
 }
 
@@ -173,8 +173,8 @@ impl Store {
     pub async fn next_session_number(&self, island: &str) -> Result<u64, StoreError> {
         self.transaction("next_session_number", |tx| async move {
             let tx = &tx;
-            let sql = "select coalesce(max(number), 0) + 1 from search_sessions where island = $1";
-            Ok(super::uncount(tx.row(sql, &[&island]).await?.try_get(0)?))
+            let sql = "select coalesce(max(number), 0) + 1 as next from search_sessions where island = $1";
+            tx.row(sql, &[&island]).await?.count("next")
         })
         .await
     }
@@ -252,7 +252,7 @@ impl Store {
             );
             let row = tx.row_opt(&sql, &[&island]).await?;
             let Some(row) = row else { return Ok(None) };
-            let (session, state): (Session, Option<Vec<u8>>) = (read(&row)?, row.try_get(18)?);
+            let (session, state): (Session, Option<Vec<u8>>) = (read(&row)?, row.try_get("state")?);
             let open = |state| tx.keys().open_bytes(state, &seal::state_of(session.id));
             Ok(Some(ResumableSession { state: state.map(open).transpose()?, session }))
         })

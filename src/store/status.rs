@@ -1,6 +1,6 @@
 //! Where feeds and runners stand, for health and stats. Overwritten, never a history.
 
-use super::{Store, StoreError, clean, count, lease::holder, uncount};
+use super::{Store, StoreError, clean, count, lease::holder, row::Named as _};
 use chrono::{DateTime, Utc};
 use genome::Timeframe;
 use serde::Serialize;
@@ -87,14 +87,14 @@ impl Store {
                 .iter()
                 .map(|row| {
                     Ok(FeedStatus {
-                        market: row.try_get::<_, &str>(0)?.parse().map_err(StoreError::decode)?,
-                        symbol: row.try_get::<_, &str>(1)?.parse().map_err(StoreError::decode)?,
-                        interval: row.try_get::<_, &str>(2)?.parse::<Timeframe>().map_err(StoreError::decode)?,
-                        newest_close_ms: row.try_get(3)?,
-                        exchange_time_ms: row.try_get(4)?,
-                        gaps: uncount(row.try_get(5)?),
-                        error: row.try_get(6)?,
-                        refreshed_at: row.try_get(7)?,
+                        market: row.parse("market")?,
+                        symbol: row.parse("symbol")?,
+                        interval: row.parse("interval")?,
+                        newest_close_ms: row.try_get("newest_close_ms")?,
+                        exchange_time_ms: row.try_get("exchange_time_ms")?,
+                        gaps: row.count("gaps")?,
+                        error: row.try_get("error")?,
+                        refreshed_at: row.try_get("refreshed_at")?,
                     })
                 })
                 .collect()
@@ -171,16 +171,16 @@ impl Store {
                 .iter()
                 .map(|row| {
                     Ok(RunnerStatus {
-                        name: row.try_get(0)?,
-                        holder: row.try_get(1)?,
-                        last_started_at: row.try_get(2)?,
-                        last_finished_at: row.try_get(3)?,
-                        last_succeeded_at: row.try_get(4)?,
-                        last_error: row.try_get(5)?,
-                        last_error_at: row.try_get(6)?,
-                        consecutive_failures: u32::try_from(row.try_get::<_, i32>(7)?).unwrap_or_default(),
-                        detail: row.try_get(8)?,
-                        heartbeat_at: row.try_get(9)?,
+                        name: row.try_get("name")?,
+                        holder: row.try_get("holder")?,
+                        last_started_at: row.try_get("last_started_at")?,
+                        last_finished_at: row.try_get("last_finished_at")?,
+                        last_succeeded_at: row.try_get("last_succeeded_at")?,
+                        last_error: row.try_get("last_error")?,
+                        last_error_at: row.try_get("last_error_at")?,
+                        consecutive_failures: row.small("consecutive_failures")?,
+                        detail: row.try_get("detail")?,
+                        heartbeat_at: row.try_get("heartbeat_at")?,
                     })
                 })
                 .collect()

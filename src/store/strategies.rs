@@ -3,8 +3,8 @@
 //! A strategy's state changes only through a transition; its genome never.
 
 use super::{
-    Deployment, PaperRun, Store, StoreError, TransitionRow, Tx, audit, dead_letters::names, deployments, paper, seal,
-    transitions,
+    Deployment, PaperRun, Store, StoreError, TransitionRow, Tx, audit, dead_letters::names, deployments, paper,
+    row::Named as _, seal, transitions,
 };
 use candles::{MarketKind, Symbol};
 use chrono::{DateTime, Utc};
@@ -13,7 +13,6 @@ use genome::Timeframe;
 use lifecycle::{DisableReason, State};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::str::FromStr;
 use tokio_postgres::{Row, types::Json};
 use uuid::Uuid;
 
@@ -88,45 +87,38 @@ pub struct Strategy {
     pub family: Option<String>,
 }
 
-/// Columns of a [`Strategy`], of the table called `s`, in the order of [`read`].
+/// Columns of a [`Strategy`], of the table called `s`.
 pub(super) const COLUMNS: &str = "s.id, s.name, s.genome, s.canonical, s.genome_hash, s.type, s.version, s.parent_ids, \
      s.parent_hashes, s.generation, s.island, s.session_id, s.symbols, s.market, s.timeframe, s.seen_until_ms, s.state, \
      s.disable_reason, s.created_by, s.created_at, s.state_changed_at, s.number, s.family";
-/// How many they are.
-pub(super) const COLUMN_COUNT: usize = 23;
 
-/// Reads the first [`COLUMN_COUNT`] columns.
 pub(super) fn read(tx: &Tx, row: &Row) -> Result<Strategy, StoreError> {
-    let (keys, genome_hash): (_, String) = (tx.keys(), row.try_get(4)?);
+    let (keys, genome_hash): (_, String) = (tx.keys(), row.try_get("genome_hash")?);
     Ok(Strategy {
-        id: row.try_get(0)?,
-        name: row.try_get(1)?,
-        genome: keys.open_json(row.try_get(2)?, &seal::genome_of(&genome_hash))?,
-        canonical: keys.open_text(row.try_get(3)?, &seal::text_of(&genome_hash))?,
+        id: row.try_get("id")?,
+        name: row.try_get("name")?,
+        genome: keys.open_json(row.try_get("genome")?, &seal::genome_of(&genome_hash))?,
+        canonical: keys.open_text(row.try_get("canonical")?, &seal::text_of(&genome_hash))?,
         genome_hash,
-        kind: row.try_get(5)?,
-        version: row.try_get(6)?,
-        parent_ids: row.try_get(7)?,
-        parent_hashes: row.try_get(8)?,
-        generation: u32::try_from(row.try_get::<_, i32>(9)?).unwrap_or_default(),
-        island: row.try_get(10)?,
-        session_id: row.try_get(11)?,
-        symbols: symbols(row.try_get(12)?)?,
-        market: parse(row, 13)?,
-        timeframe: parse(row, 14)?,
-        seen_until_ms: row.try_get(15)?,
-        state: parse(row, 16)?,
-        disable_reason: row.try_get::<_, Option<&str>>(17)?.map(reason).transpose()?,
-        created_by: row.try_get(18)?,
-        created_at: row.try_get(19)?,
-        state_changed_at: row.try_get(20)?,
-        number: row.try_get(21)?,
-        family: row.try_get(22)?,
+        kind: row.try_get("type")?,
+        version: row.try_get("version")?,
+        parent_ids: row.try_get("parent_ids")?,
+        parent_hashes: row.try_get("parent_hashes")?,
+        generation: row.small("generation")?,
+        island: row.try_get("island")?,
+        session_id: row.try_get("session_id")?,
+        symbols: symbols(row.try_get("symbols")?)?,
+        market: row.parse("market")?,
+        timeframe: row.parse("timeframe")?,
+        seen_until_ms: row.try_get("seen_until_ms")?,
+        state: row.parse("state")?,
+        disable_reason: row.try_get::<_, Option<&str>>("disable_reason")?.map(reason).transpose()?,
+        created_by: row.try_get("created_by")?,
+        created_at: row.try_get("created_at")?,
+        state_changed_at: row.try_get("state_changed_at")?,
+        number: row.try_get("number")?,
+        family: row.try_get("family")?,
     })
-}
-
-pub(super) fn parse<T: FromStr<Err = String>>(row: &Row, at: usize) -> Result<T, StoreError> {
-    row.try_get::<_, &str>(at)?.parse().map_err(StoreError::decode)
 }
 
 pub(super) fn symbols(names: Vec<String>) -> Result<Vec<Symbol>, StoreError> {
@@ -331,13 +323,13 @@ pub(super) async fn put_stat(
 
 fn read_stat(row: &Row) -> Result<StatRow, StoreError> {
     Ok(StatRow {
-        strategy_id: row.try_get(0)?,
-        source: parse(row, 1)?,
-        window_from_ms: row.try_get(2)?,
-        window_to_ms: row.try_get(3)?,
-        data_version: row.try_get(4)?,
-        performance: row.try_get::<_, Json<Performance>>(5)?.0,
-        calculated_at: row.try_get(6)?,
+        strategy_id: row.try_get("strategy_id")?,
+        source: row.parse("source")?,
+        window_from_ms: row.try_get("window_from_ms")?,
+        window_to_ms: row.try_get("window_to_ms")?,
+        data_version: row.try_get("data_version")?,
+        performance: row.json("performance")?,
+        calculated_at: row.try_get("calculated_at")?,
     })
 }
 
@@ -432,7 +424,7 @@ impl Store {
                     select l.depth + 1, unnest(s.parent_ids) from line l join strategies s on s.id = l.id
                     where l.depth < $2
                 )
-                select min(l.depth), s.id, s.name, s.genome_hash, s.generation, s.state, s.number, s.parent_ids
+                select min(l.depth) as depth, s.id, s.name, s.genome_hash, s.generation, s.state, s.number, s.parent_ids
                 from line l join strategies s on s.id = l.id where l.depth <= $2
                 group by s.id order by 1, s.created_at, s.id";
             tx.rows(sql, &[&id, &depth])
@@ -440,14 +432,14 @@ impl Store {
                 .iter()
                 .map(|row| {
                     Ok(Lineage {
-                        depth: u32::try_from(row.try_get::<_, i32>(0)?).unwrap_or_default(),
-                        id: row.try_get(1)?,
-                        name: row.try_get(2)?,
-                        genome_hash: row.try_get(3)?,
-                        generation: u32::try_from(row.try_get::<_, i32>(4)?).unwrap_or_default(),
-                        state: parse(row, 5)?,
-                        number: row.try_get(6)?,
-                        parent_ids: row.try_get(7)?,
+                        depth: row.small("depth")?,
+                        id: row.try_get("id")?,
+                        name: row.try_get("name")?,
+                        genome_hash: row.try_get("genome_hash")?,
+                        generation: row.small("generation")?,
+                        state: row.parse("state")?,
+                        number: row.try_get("number")?,
+                        parent_ids: row.try_get("parent_ids")?,
                     })
                 })
                 .collect()
@@ -463,7 +455,7 @@ impl Store {
         self.transaction("known_hashes", |tx| async move {
             let tx = &tx;
             let sql = "select genome_hash from strategies where genome_hash = any($1) order by genome_hash";
-            tx.rows(sql, &[&hashes]).await?.iter().map(|row| Ok(row.try_get(0)?)).collect()
+            tx.rows(sql, &[&hashes]).await?.iter().map(|row| Ok(row.try_get("genome_hash")?)).collect()
         })
         .await
     }

@@ -3,7 +3,7 @@
 //! State, transition row, paper run, deployment, audit entry and notifications are one transaction.
 //! Whether a transition is right is not asked here.
 
-use super::{LeaseToken, NewEvent, Page, Store, StoreError, Tx, audit, outbox, paper, strategies};
+use super::{LeaseToken, NewEvent, Page, Store, StoreError, Tx, audit, outbox, paper, row::Named as _, strategies};
 use chrono::{DateTime, Utc};
 use lifecycle::{Decision, DisableReason, State, Transition, Verdict};
 use serde::Serialize;
@@ -137,7 +137,7 @@ pub(super) async fn apply(
     }
     let current = tx.row_opt("select state from strategies where id = $1 for update", &[&record.strategy_id]).await?;
     let current: State = match current {
-        Some(row) => strategies::parse(&row, 0)?,
+        Some(row) => row.parse("state")?,
         None => return Err(StoreError::not_found("strategy", record.strategy_id)),
     };
     // Asked under the row's lock: a retry sees what its first try committed.
@@ -226,26 +226,26 @@ async fn switch_deployment(tx: &Tx, record: &TransitionRecord) -> Result<(), Sto
     Ok(())
 }
 
-const COLUMNS: &str = "t.id, t.seq, t.strategy_id, s.name, t.from_state, t.to_state, t.kind, t.reason, t.summary, \
-     t.decision, t.evidence, t.policy, t.actor, t.at_market_ms, t.created_at";
+const COLUMNS: &str = "t.id, t.seq, t.strategy_id, s.name as strategy_name, t.from_state, t.to_state, t.kind, t.reason, \
+     t.summary, t.decision, t.evidence, t.policy, t.actor, t.at_market_ms, t.created_at";
 
 fn read(row: &Row) -> Result<TransitionRow, StoreError> {
     Ok(TransitionRow {
-        id: row.try_get(0)?,
-        seq: row.try_get(1)?,
-        strategy_id: row.try_get(2)?,
-        strategy_name: row.try_get(3)?,
-        from: strategies::parse(row, 4)?,
-        to: strategies::parse(row, 5)?,
-        kind: row.try_get(6)?,
-        reason: row.try_get::<_, Option<&str>>(7)?.map(strategies::reason).transpose()?,
-        summary: row.try_get(8)?,
-        decision: row.try_get::<_, Option<Json<Decision>>>(9)?.map(|json| json.0),
-        evidence: row.try_get(10)?,
-        policy: row.try_get(11)?,
-        actor: row.try_get(12)?,
-        at_market_ms: row.try_get(13)?,
-        created_at: row.try_get(14)?,
+        id: row.try_get("id")?,
+        seq: row.try_get("seq")?,
+        strategy_id: row.try_get("strategy_id")?,
+        strategy_name: row.try_get("strategy_name")?,
+        from: row.parse("from_state")?,
+        to: row.parse("to_state")?,
+        kind: row.try_get("kind")?,
+        reason: row.try_get::<_, Option<&str>>("reason")?.map(strategies::reason).transpose()?,
+        summary: row.try_get("summary")?,
+        decision: row.json_opt("decision")?,
+        evidence: row.try_get("evidence")?,
+        policy: row.try_get("policy")?,
+        actor: row.try_get("actor")?,
+        at_market_ms: row.try_get("at_market_ms")?,
+        created_at: row.try_get("created_at")?,
     })
 }
 
@@ -306,7 +306,7 @@ impl Store {
                     select count(*) as n from transitions t where t.kind = k.kind and t.created_at >= $2) n
                 where n.n > 0";
             let rows = tx.rows(sql, &[&KINDS.as_slice(), &since]).await?;
-            rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get::<_, i64>(1)?.unsigned_abs()))).collect()
+            rows.iter().map(|row| Ok((row.try_get("kind")?, row.try_get::<_, i64>("n")?.unsigned_abs()))).collect()
         })
         .await
     }

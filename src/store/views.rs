@@ -1,6 +1,6 @@
 //! What is read of many tables at once: proven strategies, and the materialised views that the daemon refreshes.
 
-use super::{Page, Store, StoreError, strategies};
+use super::{Page, Store, StoreError, row::Named as _};
 use chrono::{DateTime, NaiveDate, Utc};
 use lifecycle::State;
 use serde::Serialize;
@@ -74,24 +74,24 @@ pub const MATERIALIZED_VIEWS: [&str; 2] = ["strategy_performance_summary", "port
 
 fn read_summary(row: &Row) -> Result<StrategySummary, StoreError> {
     Ok(StrategySummary {
-        strategy_id: row.try_get(0)?,
-        name: row.try_get(1)?,
-        state: strategies::parse(row, 2)?,
-        score: row.try_get(3)?,
-        grade: row.try_get(4)?,
-        percentile: row.try_get(5)?,
-        backtest_sharpe_ratio: row.try_get(6)?,
-        backtest_profit_factor: row.try_get(7)?,
-        holdout_sharpe_ratio: row.try_get(8)?,
-        holdout_profit_factor: row.try_get(9)?,
-        shadow_sharpe_ratio: row.try_get(10)?,
-        shadow_profit_factor: row.try_get(11)?,
-        shadow_trades: row.try_get(12)?,
-        live_sharpe_ratio: row.try_get(13)?,
-        live_profit_factor: row.try_get(14)?,
-        live_total_return: row.try_get(15)?,
-        live_max_drawdown: row.try_get(16)?,
-        live_trades: row.try_get(17)?,
+        strategy_id: row.try_get("strategy_id")?,
+        name: row.try_get("name")?,
+        state: row.parse("state")?,
+        score: row.try_get("score")?,
+        grade: row.try_get("grade")?,
+        percentile: row.try_get("percentile")?,
+        backtest_sharpe_ratio: row.try_get("backtest_sharpe_ratio")?,
+        backtest_profit_factor: row.try_get("backtest_profit_factor")?,
+        holdout_sharpe_ratio: row.try_get("holdout_sharpe_ratio")?,
+        holdout_profit_factor: row.try_get("holdout_profit_factor")?,
+        shadow_sharpe_ratio: row.try_get("shadow_sharpe_ratio")?,
+        shadow_profit_factor: row.try_get("shadow_profit_factor")?,
+        shadow_trades: row.try_get("shadow_trades")?,
+        live_sharpe_ratio: row.try_get("live_sharpe_ratio")?,
+        live_profit_factor: row.try_get("live_profit_factor")?,
+        live_total_return: row.try_get("live_total_return")?,
+        live_max_drawdown: row.try_get("live_max_drawdown")?,
+        live_trades: row.try_get("live_trades")?,
     })
 }
 
@@ -128,18 +128,18 @@ impl Store {
                 .iter()
                 .map(|row| {
                     Ok(ProvenStrategy {
-                        strategy_id: row.try_get(0)?,
-                        name: row.try_get(1)?,
-                        genome_hash: row.try_get(2)?,
-                        source: row.try_get(3)?,
-                        sharpe_ratio: row.try_get(4)?,
-                        win_rate: row.try_get(5)?,
-                        max_drawdown: row.try_get(6)?,
-                        total_return: row.try_get(7)?,
-                        num_trades: row.try_get(8)?,
-                        avg_trade_duration: row.try_get(9)?,
-                        status: row.try_get(10)?,
-                        promoted_at: row.try_get(11)?,
+                        strategy_id: row.try_get("strategy_id")?,
+                        name: row.try_get("name")?,
+                        genome_hash: row.try_get("genome_hash")?,
+                        source: row.try_get("source")?,
+                        sharpe_ratio: row.try_get("sharpe_ratio")?,
+                        win_rate: row.try_get("win_rate")?,
+                        max_drawdown: row.try_get("max_drawdown")?,
+                        total_return: row.try_get("total_return")?,
+                        num_trades: row.try_get("num_trades")?,
+                        avg_trade_duration: row.try_get("avg_trade_duration")?,
+                        status: row.try_get("status")?,
+                        promoted_at: row.try_get("promoted_at")?,
                     })
                 })
                 .collect()
@@ -181,14 +181,14 @@ impl Store {
                 .iter()
                 .map(|row| {
                     Ok(PortfolioDay {
-                        day: row.try_get(0)?,
-                        deployments: row.try_get(1)?,
-                        allocation_pct: row.try_get(2)?,
-                        daily_return: row.try_get(3)?,
-                        cumulative_return: row.try_get(4)?,
-                        benchmark_return: row.try_get(5)?,
-                        worst_drawdown: row.try_get(6)?,
-                        trades: row.try_get(7)?,
+                        day: row.try_get("day")?,
+                        deployments: row.try_get("deployments")?,
+                        allocation_pct: row.try_get("allocation_pct")?,
+                        daily_return: row.try_get("daily_return")?,
+                        cumulative_return: row.try_get("cumulative_return")?,
+                        benchmark_return: row.try_get("benchmark_return")?,
+                        worst_drawdown: row.try_get("worst_drawdown")?,
+                        trades: row.try_get("trades")?,
                     })
                 })
                 .collect()

@@ -7,7 +7,7 @@
 
 mod file;
 
-use super::{RetentionConfig, Store, StoreError, Tx, audit, count, uncount};
+use super::{RetentionConfig, Store, StoreError, Tx, audit, count, row::Named as _};
 use bytes::Bytes;
 use chrono::{DateTime, Datelike, Months, NaiveDate, NaiveTime, TimeDelta, Utc};
 use file::{Cells, Column, ContentHash, Kind, Reader, Writer};
@@ -92,17 +92,17 @@ const COLUMNS: &str = "id, table_name, from_at, to_at, rows, path, bytes, sha256
 
 fn read(row: &Row) -> Result<Archive, StoreError> {
     Ok(Archive {
-        id: row.try_get(0)?,
-        table: row.try_get(1)?,
-        from: row.try_get(2)?,
-        to: row.try_get(3)?,
-        rows: uncount(row.try_get(4)?),
-        path: row.try_get(5)?,
-        bytes: uncount(row.try_get(6)?),
-        sha256: row.try_get(7)?,
-        written_at: row.try_get(8)?,
-        dropped_at: row.try_get(9)?,
-        restored_at: row.try_get(10)?,
+        id: row.try_get("id")?,
+        table: row.try_get("table_name")?,
+        from: row.try_get("from_at")?,
+        to: row.try_get("to_at")?,
+        rows: row.count("rows")?,
+        path: row.try_get("path")?,
+        bytes: row.count("bytes")?,
+        sha256: row.try_get("sha256")?,
+        written_at: row.try_get("written_at")?,
+        dropped_at: row.try_get("dropped_at")?,
+        restored_at: row.try_get("restored_at")?,
     })
 }
 
@@ -146,8 +146,8 @@ impl Store {
     }
 
     async fn oldest(&self, kept: &Kept) -> Result<Option<DateTime<Utc>>, StoreError> {
-        let sql = &format!("select min({}) from {}", kept.time, kept.table);
-        self.transaction("oldest_row", |tx| async move { Ok(tx.row(sql, &[]).await?.try_get(0)?) }).await
+        let sql = &format!("select min({}) as oldest from {}", kept.time, kept.table);
+        self.transaction("oldest_row", |tx| async move { Ok(tx.row(sql, &[]).await?.try_get("oldest")?) }).await
     }
 
     /// Writes the rows of a month, reads them back and compares; `None` when there are none, or when they were
@@ -190,9 +190,11 @@ impl Store {
             let params: super::transaction::Params<'_> =
                 &[&id, &w.table, &w.from, &w.to, &count(w.rows), &w.path, &count(w.bytes), &w.sha256, &w.detail];
             tx.execute(sql, params).await?;
-            let row = tx.row("select id, dropped_at is not null from archives where path = $1", &[&w.path]).await?;
-            let id: Uuid = row.try_get(0)?;
-            if row.try_get(1)? {
+            let row = tx
+                .row("select id, dropped_at is not null as is_dropped from archives where path = $1", &[&w.path])
+                .await?;
+            let id: Uuid = row.try_get("id")?;
+            if row.try_get("is_dropped")? {
                 // Another process did it at the same moment.
                 return one(tx, id).await;
             }
@@ -353,11 +355,12 @@ async fn read_month(
     tx.execute("set transaction isolation level repeatable read, read only", &[]).await?;
     tx.execute("set local statement_timeout = 0", &[]).await?;
     let table = kept.table;
-    let sql = "select exists (select from archives where table_name = $1 and from_at = $2 and restored_at > $3)";
-    if tx.row(sql, &[&table, &from, &(now - RESTORED_REST)]).await?.try_get(0)? {
+    let sql = "select exists (select from archives where table_name = $1 and from_at = $2 and restored_at > $3)
+        as is_resting";
+    if tx.row(sql, &[&table, &from, &(now - RESTORED_REST)]).await?.try_get("is_resting")? {
         return Ok(None);
     }
-    let condition: String = tx.row("select archived_rows($1)", &[&table]).await?.try_get(0)?;
+    let condition: String = tx.row("select archived_rows($1) as rows", &[&table]).await?.try_get("rows")?;
     let columns = columns_of(tx, table).await?;
     let cell = |column: &Column| match column.kind {
         Kind::Integer => format!("\"{}\"::bigint", column.name),
@@ -370,6 +373,7 @@ async fn read_month(
     let fresh = || columns.iter().map(|column| Cells::new(column.kind)).collect::<Vec<_>>();
     let (mut writer, mut hash, mut total, mut group) = (Writer::new(&columns)?, ContentHash::new(), 0_u64, fresh());
     while let Some(row) = rows.try_next().await? {
+        // The one place where columns have no names of ours: the row and the group are made of the same list.
         for (i, cells) in group.iter_mut().enumerate() {
             match cells {
                 Cells::Integer(values) => values.push(row.try_get(i)?),
@@ -393,13 +397,14 @@ async fn read_month(
     let mut detail = json!({});
     if table == "audit_logs" {
         let sql = format!(
-            "select min(id) - 1, (array_agg(encode(prev_hash, 'hex') order by id))[1], max(id),
-                 (array_agg(encode(hash, 'hex') order by id desc))[1] from audit_logs where {condition}"
+            "select min(id) - 1 as before_id, (array_agg(encode(prev_hash, 'hex') order by id))[1] as before_hash,
+                 max(id) as last_id, (array_agg(encode(hash, 'hex') order by id desc))[1] as last_hash
+             from audit_logs where {condition}"
         );
         let row = tx.row(&sql, &[&from, &to]).await?;
         detail = json!({
-            "before_id": row.try_get::<_, i64>(0)?, "before_hash": row.try_get::<_, String>(1)?,
-            "last_id": row.try_get::<_, i64>(2)?, "last_hash": row.try_get::<_, String>(3)?,
+            "before_id": row.try_get::<_, i64>("before_id")?, "before_hash": row.try_get::<_, String>("before_hash")?,
+            "last_id": row.try_get::<_, i64>("last_id")?, "last_hash": row.try_get::<_, String>("last_hash")?,
         });
     }
     Ok(Some((writer.finish()?, total, hash.finish(), detail)))
@@ -407,7 +412,8 @@ async fn read_month(
 
 /// Columns that hold something of their own: not those that are computed from others.
 async fn columns_of(tx: &Tx, table: &str) -> Result<Vec<Column>, StoreError> {
-    let sql = "select a.attname::text, case when t.typtype = 'd' then t.typbasetype else t.oid end::regtype::text
+    let sql = "select a.attname::text as name,
+            case when t.typtype = 'd' then t.typbasetype else t.oid end::regtype::text as type
         from pg_attribute a join pg_type t on t.oid = a.atttypid
         where a.attrelid = $1::text::regclass and a.attnum > 0 and not a.attisdropped and a.attgenerated = ''
         order by a.attnum";
@@ -415,12 +421,12 @@ async fn columns_of(tx: &Tx, table: &str) -> Result<Vec<Column>, StoreError> {
         .await?
         .iter()
         .map(|row| {
-            let kind = match row.try_get(1)? {
+            let kind = match row.try_get("type")? {
                 "smallint" | "integer" | "bigint" => Kind::Integer,
                 "double precision" | "real" => Kind::Double,
                 _ => Kind::Text,
             };
-            Ok(Column { name: row.try_get(0)?, kind })
+            Ok(Column { name: row.try_get("name")?, kind })
         })
         .collect()
 }
