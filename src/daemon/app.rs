@@ -23,7 +23,7 @@ use super::upkeep::{AuditWatch, Gauges};
 use crate::config::Config;
 use anyhow::Context as _;
 use clock::Clock;
-use engine::Engine;
+use engine::{Engine, Terms};
 use genome::random::Seed;
 use market::download::Downloader;
 use market::stream::{Follow, Tail};
@@ -137,8 +137,7 @@ impl App {
         let core = Arc::new(Core {
             settings: config.daemon.clone(),
             search: config.search.clone().for_interval(config.daemon.interval),
-            costs: config.costs,
-            initial_capital: config.engine.initial_capital,
+            terms: Terms { initial_capital: config.engine.initial_capital, costs: config.costs },
             market: config.daemon.market,
             protocol: config.protocol.clone(),
             limits: config.lifecycle.clone(),
@@ -149,8 +148,7 @@ impl App {
             feed: Arc::new(Feed::new(Arc::clone(&exchange), cache.clone(), &config.market)),
             downloader: Arc::new(Downloader::new(client, cache.clone(), &config.market)),
             cache,
-            engine: Arc::new(Engine::new(config.engine.clone())),
-            engine_config: config.engine.clone(),
+            engine: Arc::new(Engine::new(config.engine.cache_mb)),
             threads: Arc::new(threads),
             gate: lifecycle::gate(&config.lifecycle)?,
             quality: config.market.quality,

@@ -64,8 +64,8 @@ impl Commands {
                 market: strategy.market,
                 symbols: followed,
                 interval,
-                costs: core.costs,
-                initial_capital: core.initial_capital,
+                costs: core.terms.costs,
+                initial_capital: core.terms.initial_capital,
                 code_version: env!("CARGO_PKG_VERSION").to_owned(),
             })?,
         };

@@ -108,8 +108,8 @@ impl ContinuousRunner {
             "search": core.search,
             "protocol": core.protocol,
             "candidates": core.settings.candidates_per_session,
-            "costs": core.costs,
-            "initial_capital": core.initial_capital,
+            "costs": core.terms.costs,
+            "initial_capital": core.terms.initial_capital,
             "warmup_ms": core.warmup_ms(),
         }))
     }
@@ -207,7 +207,7 @@ impl ContinuousRunner {
                 .compute(move || {
                     let stop = |_| shared.stop.is_cancelled();
                     let searchable = &split.searchable;
-                    let mut searching = Searching::new(shared.plan(), searchable, &shared.engine, &shared.costs);
+                    let mut searching = Searching::new(shared.plan(), searchable, &shared.engine, &shared.terms);
                     let nulls = before.null_searches();
                     let (mut state, mut advanced) = searching.advance(before, &stop)?;
                     // A null search is gone on with to its end: its market is made once.
@@ -296,8 +296,8 @@ impl ContinuousRunner {
                         "symbols": session.spec.symbols,
                         "market": session.spec.market,
                         "interval": session.spec.timeframe,
-                        "costs": self.core.costs,
-                        "initial_capital": self.core.initial_capital,
+                        "costs": self.core.terms.costs,
+                        "initial_capital": self.core.terms.initial_capital,
                         "code_version": session.spec.code_version,
                         "warmup_from_ms": session.spec.window_from_ms - self.core.warmup_ms(),
                         "from_ms": session.spec.window_from_ms,

@@ -5,7 +5,7 @@ use anyhow::Context as _;
 use candles::quality::QualityPolicy;
 use candles::time::DAY_MS;
 use candles::{Interval, MarketKind, Symbol};
-use engine::{Costs, Engine, EngineConfig};
+use engine::{Engine, Terms};
 use genome::random::Seed;
 use lifecycle::{Gate, StayingConfig, Thresholds};
 use market::download::Downloader;
@@ -53,8 +53,8 @@ pub(super) struct Core {
     pub(super) limits: Thresholds,
     /// Detectors of an edge that has gone.
     pub(super) staying: StayingConfig,
-    pub(super) costs: Costs,
-    pub(super) initial_capital: f64,
+    /// Capital and costs of what begins now; runs go on with those that they began with.
+    pub(super) terms: Terms,
     pub(super) market: MarketKind,
     /// Who is told of events.
     pub(super) channels: Vec<Channel>,
@@ -65,7 +65,6 @@ pub(super) struct Core {
     /// Brings by archives what is missing in bulk.
     pub(super) downloader: Arc<Downloader>,
     pub(super) engine: Arc<Engine>,
-    pub(super) engine_config: EngineConfig,
     pub(super) threads: Arc<rayon::ThreadPool>,
     /// When candles are good enough to be evidence.
     pub(super) quality: QualityPolicy,
@@ -111,14 +110,6 @@ impl Core {
     /// Closed trades that count as recent in live evidence.
     pub(super) fn recent_trades(&self) -> usize {
         self.limits.live_recent_trades as usize
-    }
-
-    /// The engine, or one for runs that began with another capital than is configured now.
-    pub(super) fn engine_with(&self, initial_capital: f64) -> Arc<Engine> {
-        if initial_capital.to_bits() == self.initial_capital.to_bits() {
-            return Arc::clone(&self.engine);
-        }
-        Arc::new(Engine::new(EngineConfig { initial_capital, ..self.engine_config.clone() }))
     }
 
     /// Makes sure that `lease` is held: keeps it, or tries to take it. False while another process has it.

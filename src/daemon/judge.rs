@@ -41,7 +41,7 @@ pub(super) async fn all(
     let (shared, split) = (Arc::clone(core), Arc::clone(split));
     let (began, how_many) = (Instant::now(), asked.len().max(1));
     let judged = core
-        .compute(move || protocol::judge(&asked, (&split.searchable, &split.unseen), &shared.engine, &shared.costs))
+        .compute(move || protocol::judge(&asked, (&split.searchable, &split.unseen), &shared.engine, &shared.terms))
         .await?;
     // They are evaluated together: to each its share.
     let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX) / how_many as u64;
@@ -180,8 +180,8 @@ fn config(core: &Core, spec: &NewSession) -> RunConfig {
         market: spec.market,
         symbols: spec.symbols.clone(),
         interval: spec.timeframe,
-        costs: core.costs,
-        initial_capital: core.initial_capital,
+        costs: core.terms.costs,
+        initial_capital: core.terms.initial_capital,
         code_version: spec.code_version.clone(),
     }
 }

@@ -68,7 +68,7 @@ async fn run(core: &Arc<Core>, last: &Session, numbers: Numbers) -> anyhow::Resu
         .compute(move || {
             let plan = TrialPlan {
                 session: shared.plan(),
-                costs: &shared.costs,
+                terms: &shared.terms,
                 gate: &*shared.gate,
                 staying: &shared.staying,
                 limits: &shared.limits,

@@ -91,16 +91,16 @@ impl Backtests for Answers {
             market,
             symbols,
             interval: candles,
-            costs: core.costs,
+            costs: core.terms.costs,
             initial_capital: order.initial_capital,
             code_version: env!("CARGO_PKG_VERSION").to_owned(),
         };
+        let (engine, terms) = (Arc::clone(&core.engine), config.terms());
         let recipe = Recipe { config, warmup_from_ms, data_to_ms: Some(to_ms) };
-        let (engine, costs) = (core.engine_with(order.initial_capital), core.costs);
         let computed = core
             .compute(move || {
                 let wanted = Wanted { ledger: true, ..Wanted::default() };
-                (engine.evaluate(&[order.strategy], &window, &costs, wanted).pop(), window.data_version())
+                (engine.evaluate(&[order.strategy], &window, &terms, wanted).pop(), window.data_version())
             })
             .await;
         let (outcome, data_version) = computed.map_err(failed)?;

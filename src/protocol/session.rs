@@ -11,7 +11,7 @@
 
 use super::null::null_window;
 use super::{ProtocolConfig, Searchable, SeenUntil};
-use engine::{Costs, Engine, Window, WindowError};
+use engine::{Engine, Terms, Window, WindowError};
 use evidence::null_market::SequentialP;
 use genome::{Strategy, random::Seed};
 use search::{self, Counters, GenerationReport, Individual, SearchConfig, SearchState, Step, Stopped};
@@ -228,7 +228,7 @@ pub struct Session<'a> {
     compared: SearchConfig,
     market: &'a Searchable,
     engine: &'a Engine,
-    costs: &'a Costs,
+    terms: &'a Terms,
     /// The market of a search that is compared, and of which one.
     other: Option<(Option<u32>, Window)>,
 }
@@ -236,8 +236,8 @@ pub struct Session<'a> {
 impl<'a> Session<'a> {
     /// Ready to go on with any state of this session.
     #[must_use]
-    pub fn new(plan: Plan<'a>, market: &'a Searchable, engine: &'a Engine, costs: &'a Costs) -> Self {
-        Self { plan, compared: plan.protocol.compared(plan.search), market, engine, costs, other: None }
+    pub fn new(plan: Plan<'a>, market: &'a Searchable, engine: &'a Engine, terms: &'a Terms) -> Self {
+        Self { plan, compared: plan.protocol.compared(plan.search), market, engine, terms, other: None }
     }
 
     /// One generation more.
@@ -263,11 +263,11 @@ impl<'a> Session<'a> {
         let config = if state.stage == Stage::Search { self.plan.search } else { &self.compared };
         let before = state.search.take().unwrap_or_else(|| search::start(config, seed, Vec::new()));
         let (after, report) = match state.stage {
-            Stage::Search => search::advance(config, before, &self.market.evaluator(self.engine, self.costs), stop)?,
+            Stage::Search => search::advance(config, before, &self.market.evaluator(self.engine, self.terms), stop)?,
             _ => {
-                let (engine, costs) = (self.engine, self.costs);
+                let (engine, terms) = (self.engine, self.terms);
                 let window = self.other.as_ref().map_or(self.market.window(), |(_, window)| window);
-                search::advance(config, before, &search::WindowEvaluator { engine, window, costs }, stop)?
+                search::advance(config, before, &search::WindowEvaluator { engine, window, terms }, stop)?
             }
         };
         let advanced = match state.stage {

@@ -6,7 +6,7 @@
 //! engine keeps cash and units, the definition multiplies equity.
 
 use crate::support::{compare, indicator, long_only, number, percent, read_zip, shared, symbol_window, window};
-use engine::{Costs, Engine, EngineConfig, Wanted};
+use engine::{Engine, Terms, Wanted};
 use genome::{Comparison, IndicatorKind, Operand, Rule, Timeframe};
 use std::{collections::BTreeMap, path::Path};
 
@@ -34,10 +34,10 @@ fn results_equal_the_reference() {
     let symbols = names.map(|s| symbol_window(s, read_zip(&bench.join(format!("{s}-15m-small.zip")), Timeframe::M15)));
     let window = window(symbols.into());
     let population: Vec<_> = rows(&bench.join("params.csv")).iter().take(100).map(strategy).collect();
-    let outcomes = Engine::new(EngineConfig::default()).evaluate(
+    let outcomes = Engine::default().evaluate(
         &population,
         &window,
-        &Costs::default(),
+        &Terms::default(),
         Wanted { per_symbol: true, ..Wanted::default() },
     );
     let expected: BTreeMap<(usize, String), (u32, f64)> = rows(&bench.join("reference_small_100.csv"))
