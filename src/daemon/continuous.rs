@@ -12,7 +12,7 @@ use super::schedule::{Missed, session_due_ms};
 use candles::interval;
 use candles::time::DAY_MS;
 use genome::Strategy;
-use protocol::{Advanced, Immigrant, SeenUntil, Session as Searching, SessionState, Split};
+use protocol::{Advanced, Immigrant, SeenUntil, Session as Searching, SessionError, SessionState, Split};
 use search::{Counters, GenerationReport};
 use serde_json::json;
 use std::sync::Arc;
@@ -214,12 +214,19 @@ impl ContinuousRunner {
                     while matches!(advanced, Advanced::Null(..)) && state.null_searches() == nulls {
                         (state, advanced) = searching.advance(state, &stop)?;
                     }
-                    Ok::<_, search::Stopped>((state, advanced))
+                    Ok::<_, SessionError>((state, advanced))
                 })
                 .await?;
-            let Ok((after, advanced)) = advanced else {
-                tracing::info!(session = session.spec.number, "search stopped; what was under way will be done again");
-                return Ok(Did::Stopped);
+            let (after, advanced) = match advanced {
+                Ok(advanced) => advanced,
+                Err(SessionError::Stopped(_)) => {
+                    tracing::info!(
+                        session = session.spec.number,
+                        "search stopped; what was under way will be done again"
+                    );
+                    return Ok(Did::Stopped);
+                }
+                Err(error) => return Err(error.into()),
             };
             state = after;
             match advanced {

@@ -6,7 +6,8 @@
 //! come.
 
 use super::{
-    Immigrant, Numbers, Plan, SearchedP, SeenBefore, SeenUntil, Session, SessionState, Split, Standing, judge, level,
+    Immigrant, Numbers, Plan, SearchedP, SeenBefore, SeenUntil, Session, SessionError, SessionState, Split, Standing,
+    judge, level,
 };
 use candles::time::DAY_MS;
 use engine::{Engine, EvaluationError, Outcome, Terms, Wanted, Window, WindowError};
@@ -15,7 +16,6 @@ use lifecycle::{
     CandidateEvidence, Decision, EValues, Gate, GateEvidence, LiveEvidence, PaperEvidence, ShadowEvidence,
     StayingConfig, StayingDetectors, Tested, Thresholds, Transition, Verdict, results_in_risk,
 };
-use search::Stopped;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -122,9 +122,12 @@ pub enum TrialError {
     Evaluation(#[from] EvaluationError),
 }
 
-impl From<Stopped> for TrialError {
-    fn from(_: Stopped) -> Self {
-        Self::Stopped
+impl From<SessionError> for TrialError {
+    fn from(error: SessionError) -> Self {
+        match error {
+            SessionError::Stopped(_) => Self::Stopped,
+            SessionError::Window(error) => Self::Window(error),
+        }
     }
 }
 
