@@ -11,7 +11,7 @@
 
 use candles::time::DAY_MS;
 use candles::{MarketKind, Symbol};
-use engine::{Costs, Engine, EngineConfig, Outcome, SymbolWindow, Wanted, Window};
+use engine::{Engine, Outcome, SymbolWindow, Terms, Wanted, Window};
 use genome::{Strategy, Timeframe, random::Seed, variation::neighbours};
 use search::{self, Individual, SearchConfig, SearchState, Selection, WindowEvaluator};
 use simulated::{EdgeKind, EdgeSpec, MarketSpec, SimulatedMarket};
@@ -194,8 +194,8 @@ fn evolve(
     immigrants: Vec<Strategy>,
     mut each: impl FnMut(&SearchState),
 ) -> SearchState {
-    let costs = Costs::default();
-    let evaluator = WindowEvaluator { engine, window, costs: &costs };
+    let terms = Terms::default();
+    let evaluator = WindowEvaluator { engine, window, terms: &terms };
     let mut state = search::start(config, seed, immigrants);
     while !state.is_finished(config) {
         (state, _) = search::advance(config, state, &evaluator, &|_| false).unwrap();
@@ -222,7 +222,7 @@ fn champion(scheme: &Scheme, market: &Market, engine: &Engine, stops: &mut Vec<V
             }
             let finalists = &stops[generations as usize - 1];
             let t = |population: &[Strategy]| -> f64 {
-                let outcomes = engine.evaluate(population, &market.searched, &Costs::default(), Wanted::default());
+                let outcomes = engine.evaluate(population, &market.searched, &Terms::default(), Wanted::default());
                 let t = |o: Result<Outcome, _>| o.ok().and_then(|o| o.performance.t_statistic).unwrap_or_default();
                 let count = population.len().max(1) as f64;
                 outcomes.into_iter().map(t).sum::<f64>() / count
@@ -276,7 +276,7 @@ fn champion(scheme: &Scheme, market: &Market, engine: &Engine, stops: &mut Vec<V
             let [first, last] = &market.parts;
             evolve(config, engine, first, market.seed, Vec::new(), |state| champions.extend(best(state)));
             let strategies: Vec<Strategy> = champions.iter().map(|c| c.strategy.clone()).collect();
-            let outcomes = engine.evaluate(&strategies, last, &Costs::default(), Wanted::default());
+            let outcomes = engine.evaluate(&strategies, last, &Terms::default(), Wanted::default());
             let judged = champions.into_iter().zip(outcomes).filter_map(|(champion, outcome)| {
                 Some((champion, outcome.ok()?.performance.t_statistic.unwrap_or(f64::NEG_INFINITY)))
             });
@@ -313,7 +313,7 @@ fn main() {
     let mut results: BTreeMap<usize, Vec<Worth>> = BTreeMap::new();
     for number in from..from + markets {
         let market = Market::new(number, root, sharpe);
-        let engine = Engine::new(EngineConfig { cache_mb: 128, ..EngineConfig::default() });
+        let engine = Engine::new(128);
         let mut stops = Vec::new();
         for (i, scheme) in schemes.iter().enumerate() {
             let began = Instant::now();
@@ -321,7 +321,7 @@ fn main() {
             let seconds = began.elapsed().as_secs_f64();
             let earned = |window: &Window| {
                 let strategy = champion.as_ref()?.strategy.clone();
-                let outcome = engine.evaluate(&[strategy], window, &Costs::default(), Wanted::default()).pop()?;
+                let outcome = engine.evaluate(&[strategy], window, &Terms::default(), Wanted::default()).pop()?;
                 outcome.ok()?.performance.sharpe_ratio
             };
             let worth = Worth {

@@ -10,7 +10,7 @@
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
 use candles::{Candle, CandleSeries, MarketKind, interval};
-use engine::{Costs, Engine, EngineConfig, SymbolWindow, Wanted, Window};
+use engine::{Engine, SymbolWindow, Terms, Wanted, Window};
 use genome::{Strategy, Timeframe};
 use std::{
     path::{Path, PathBuf},
@@ -137,21 +137,20 @@ fn measure(name: &str, population: &[Strategy], window: &Window, threads: usize,
     }
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
     let runs = std::env::var("SG_BENCH_RUNS").ok().and_then(|n| n.parse().ok()).unwrap_or(7);
-    let config = EngineConfig::default();
     let wanted = Wanted { per_symbol: summary_only, summary_only, ledger: false };
-    let costs = Costs::default();
-    let kept = Engine::new(config.clone());
+    let terms = Terms::default();
+    let kept = Engine::default();
     if warm {
-        pool.install(|| kept.evaluate(population, window, &costs, wanted));
+        pool.install(|| kept.evaluate(population, window, &terms, wanted));
     }
     let (mut wall, mut cpu) = (Vec::new(), Vec::new());
     for _ in 0..runs {
-        let fresh = Engine::new(config.clone());
+        let fresh = Engine::default();
         let engine = if warm { &kept } else { &fresh };
         // A window of its own: what a window remembers of its candles is computed anew, too.
         let window = Window::new(window.from_ms(), window.to_ms(), window.symbols().to_vec()).unwrap();
         let (start, cpu_before) = (Instant::now(), cpu_ms());
-        let outcomes = pool.install(|| engine.evaluate(population, &window, &costs, wanted));
+        let outcomes = pool.install(|| engine.evaluate(population, &window, &terms, wanted));
         wall.push(start.elapsed().as_secs_f64() * 1e3);
         cpu.push(cpu_ms() - cpu_before);
         assert!(outcomes.iter().all(Result::is_ok));

@@ -84,11 +84,11 @@ pub(crate) async fn run(args: BacktestArgs, ctx: &Context) -> Result<(), CliErro
     let text = strategy_file(path).with_context(|| format!("cannot read the strategy {shown}"))?;
     let file = StrategyFile::parse(&text).map_err(|e| CliError::Usage(format!("{shown}: {e}")))?;
     let window = args.window.load(ctx).await?;
-    let costs = args.window.costs(ctx);
-    let (engine, strategy) = (Engine::new(ctx.config().engine.clone()), file.strategy.clone());
+    let terms = args.window.terms(ctx);
+    let (engine, strategy) = (Engine::new(ctx.config().engine.cache_mb), file.strategy.clone());
     let outcome = tokio::task::spawn_blocking(move || {
         engine
-            .evaluate(&[strategy], &window, &costs, Wanted { ledger: true, per_symbol: true, ..Wanted::default() })
+            .evaluate(&[strategy], &window, &terms, Wanted { ledger: true, per_symbol: true, ..Wanted::default() })
             .pop()
     });
     let outcome = outcome.await.context("the backtest broke off")?.context("the engine gave no result")?;
@@ -107,7 +107,7 @@ pub(crate) async fn run(args: BacktestArgs, ctx: &Context) -> Result<(), CliErro
         name: file.name.as_deref(),
         hash: file.strategy.hash(),
         strategy: file.strategy.to_string(),
-        window: args.window.names(&costs),
+        window: args.window.names(&terms.costs),
         performance: &outcome.performance,
         symbols: symbols(&args.window, &outcome),
     };

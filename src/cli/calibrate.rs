@@ -3,7 +3,7 @@
 use super::{CliError, Context, output, size::SizeArgs};
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
-use engine::{Engine, EngineConfig};
+use engine::{Engine, Terms};
 use genome::random::Seed;
 use indicatif::{ProgressBar, ProgressStyle};
 use lifecycle::{self, Gate};
@@ -125,23 +125,24 @@ pub(crate) async fn run(args: CalibrateArgs, ctx: &Context) -> Result<(), CliErr
         done,
         file: Mutex::new(file),
         settings,
-        engine: config.engine.clone(),
+        cache_mb: config.engine.cache_mb,
     };
-    let (symbols, costs, protocol) = (config.daemon.symbols.clone(), config.costs, config.protocol.clone());
+    let terms = Terms { initial_capital: config.engine.initial_capital, costs: config.costs };
+    let (symbols, protocol) = (config.daemon.symbols.clone(), config.protocol.clone());
     let candidates = config.daemon.candidates_per_session as usize;
     let (interval, warmup_days) = (config.daemon.interval, config.daemon.warmup_days);
     let (limits, staying) = (thresholds.clone(), config.staying.clone());
     let all = move || {
         let gate: &dyn Gate = &*gate;
-        let engine = Engine::new(work.engine.clone());
-        let strengths = Strengths::of(&work.jobs, &symbols, interval, &costs, &engine)?;
+        let engine = Engine::new(work.cache_mb);
+        let strengths = Strengths::of(&work.jobs, &symbols, interval, &terms, &engine)?;
         let session = Plan { search: &search, protocol: &protocol, candidates };
         work.run(&Calibration {
             seed: Seed(args.seed),
             symbols: &symbols,
             interval,
             session,
-            costs: &costs,
+            terms: &terms,
             gate,
             staying: &staying,
             strengths: &strengths,
@@ -230,7 +231,7 @@ struct Work {
     done: Vec<Tried>,
     file: Mutex<Option<File>>,
     settings: String,
-    engine: EngineConfig,
+    cache_mb: usize,
 }
 
 impl Work {
@@ -254,8 +255,7 @@ impl Work {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().context("cannot start threads")?;
                 let (bar, next, failed, found, work) = (&bar, &next, &failed, &found, &self);
                 scope.spawn(move || {
-                    let cache_mb = (work.engine.cache_mb / threads).max(16);
-                    let engine = Engine::new(EngineConfig { cache_mb, ..work.engine.clone() });
+                    let engine = Engine::new((work.cache_mb / threads).max(16));
                     while let Some(&job) = work.jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
                         let tried = pool.install(|| calibration.run(job, &engine, &|| false));
                         let stored = tried.map_err(anyhow::Error::from).and_then(|tried| {

@@ -71,13 +71,13 @@ pub(crate) async fn run(args: ProveArgs, ctx: &Context) -> Result<(), CliError> 
         let one = args.window.with_symbols(vec![symbol.clone()]);
         elsewhere.push((symbol.to_string(), one.load(ctx).await?));
     }
-    let costs = args.window.costs(ctx);
-    let names = args.window.names(&costs);
+    let terms = args.window.terms(ctx);
+    let names = args.window.names(&terms.costs);
     let (hash, text) = (strategy.hash(), strategy.to_string());
     let config = DossierConfig { paths: args.paths, ..DossierConfig::default() };
     let (seed, draws, trials) = (Seed(args.seed), args.noise_draws, args.trials.or(counted));
     let proof =
-        Proof { engine: Engine::new(ctx.config().engine.clone()), strategy, window, costs, elsewhere, draws, seed };
+        Proof { engine: Engine::new(ctx.config().engine.cache_mb), strategy, window, terms, elsewhere, draws, seed };
     let work = move || {
         let material = Material { trials, ..proof.material()? };
         Some(dossier(&material, &config, seed))

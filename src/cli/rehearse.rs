@@ -5,7 +5,7 @@ use anyhow::Context as _;
 use candles::time::DAY_MS;
 use chrono::DateTime;
 use clap::Args;
-use engine::{Costs, Engine, EngineConfig, SymbolWindow, Window, WindowError};
+use engine::{Costs, Engine, SymbolWindow, Window, WindowError};
 use genome::random::Seed;
 use indicatif::ProgressBar;
 use protocol::{Days, Numbers, Plan, Program, Rehearsed, TrialPlan, rehearse};
@@ -63,7 +63,7 @@ pub(crate) async fn run(args: RehearseArgs, ctx: &Context) -> Result<(), CliErro
     let days = args.size.days(config, 0);
     let whole = args.window.load(ctx).await?;
     let splits_ms = splits(&whole, days, limits.shadow_min_days, &args).map_err(CliError::Usage)?;
-    let (costs, engine_config) = (args.window.costs(ctx), config.engine.clone());
+    let (terms, cache_mb) = (args.window.terms(ctx), config.engine.cache_mb);
     let (protocol, staying, limits) = (config.protocol.clone(), config.staying.clone(), limits.clone());
     let candidates = config.daemon.candidates_per_session as usize;
     let work = move || {
@@ -71,7 +71,7 @@ pub(crate) async fn run(args: RehearseArgs, ctx: &Context) -> Result<(), CliErro
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().context("cannot start threads")?;
         let plan = TrialPlan {
             session: Plan { search: &search, protocol: &protocol, candidates },
-            costs: &costs,
+            terms: &terms,
             gate: &*gate,
             staying: &staying,
             limits: &limits,
@@ -79,7 +79,7 @@ pub(crate) async fn run(args: RehearseArgs, ctx: &Context) -> Result<(), CliErro
             days,
             review_ms: DAY_MS,
         };
-        pool.install(|| all(&plan, &whole, &splits_ms, &args, engine_config))
+        pool.install(|| all(&plan, &whole, &splits_ms, &args, cache_mb))
     };
     tokio::task::spawn_blocking(work).await.context("the rehearsal broke off")??;
     Ok(())
@@ -112,15 +112,15 @@ fn all(
     whole: &Window,
     splits_ms: &[i64],
     args: &RehearseArgs,
-    engine_config: EngineConfig,
+    cache_mb: usize,
 ) -> anyhow::Result<()> {
-    let engine = Engine::new(engine_config);
+    let engine = Engine::new(cache_mb);
     let cut = |from_ms: i64, to_ms: i64| part(whole, from_ms, to_ms);
     let markets = if args.no_placebo { &[false][..] } else { &[false, true] };
     let bar = ProgressBar::new((splits_ms.len() * markets.len()) as u64);
     bar.enable_steady_tick(Duration::from_secs(1));
     if !args.json {
-        output::text(heading(plan.costs)).context("standard output")?;
+        output::text(heading(&plan.terms.costs)).context("standard output")?;
     }
     for &placebo in markets {
         let program = Program { splits_ms, until_ms: whole.to_ms(), placebo, seed: Seed(args.seed) };

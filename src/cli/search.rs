@@ -8,7 +8,7 @@ use super::{
 };
 use anyhow::Context as _;
 use clap::Args;
-use engine::{Costs, Engine, Performance, Wanted, Window};
+use engine::{Engine, Performance, Terms, Wanted, Window};
 use genome::{Strategy, StrategyHash, random::Seed};
 use indicatif::{ProgressBar, ProgressStyle};
 use search::{self, Individual, Origin, SearchConfig, SearchState, WindowEvaluator};
@@ -88,12 +88,12 @@ pub(crate) async fn run(args: SearchArgs, ctx: &Context) -> Result<(), CliError>
     config.remembered_hashes = config.remembered_hashes.max(config.population_size);
     config.validate().map_err(|e| CliError::Usage(format!("search.{e}")))?;
     let window = args.window.load(ctx).await?;
-    let costs = args.window.costs(ctx);
-    let names = args.window.names(&costs);
-    let engine = Engine::new(ctx.config().engine.clone());
+    let terms = args.window.terms(ctx);
+    let names = args.window.names(&terms.costs);
+    let engine = Engine::new(ctx.config().engine.cache_mb);
     let threads = usize::from(args.threads.unwrap_or(0));
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().context("cannot start threads")?;
-    let search = move || pool.install(|| evolve(&config, names, args.seed, args.top, &engine, &window, &costs));
+    let search = move || pool.install(|| evolve(&config, names, args.seed, args.top, &engine, &window, &terms));
     let report = tokio::task::spawn_blocking(search).await.context("the search broke off")?;
     if args.json {
         output::json(&report).context("standard output")?;
@@ -110,9 +110,9 @@ fn evolve(
     top: usize,
     engine: &Engine,
     window: &Window,
-    costs: &Costs,
+    terms: &Terms,
 ) -> Report {
-    let evaluator = WindowEvaluator { engine, window, costs };
+    let evaluator = WindowEvaluator { engine, window, terms };
     let bar = ProgressBar::new(u64::from(config.generations));
     // The template is a constant that parses; a plain bar would do as well.
     if let Ok(style) = ProgressStyle::with_template("{bar:30} generation {pos}/{len} {elapsed_precise} {msg}") {
@@ -141,15 +141,15 @@ fn evolve(
         generations: state.generation,
         evaluations: state.counters.evaluations,
         failures: state.counters.failures,
-        top: rows(&state, top, engine, window, costs),
+        top: rows(&state, top, engine, window, terms),
     }
 }
 
 /// The champions, evaluated once more for what the search does not keep.
-fn rows(state: &SearchState, top: usize, engine: &Engine, window: &Window, costs: &Costs) -> Vec<Row> {
+fn rows(state: &SearchState, top: usize, engine: &Engine, window: &Window, terms: &Terms) -> Vec<Row> {
     let champions = search::champions(state, top);
     let strategies: Vec<Strategy> = champions.iter().map(|c| c.strategy.clone()).collect();
-    let outcomes = engine.evaluate(&strategies, window, costs, Wanted::default());
+    let outcomes = engine.evaluate(&strategies, window, terms, Wanted::default());
     let measured = champions.into_iter().zip(outcomes).filter_map(|(c, outcome)| Some((c, outcome.ok()?)));
     measured.enumerate().map(|(i, (champion, outcome))| row(i + 1, champion, outcome.performance)).collect()
 }

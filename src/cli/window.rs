@@ -7,7 +7,7 @@ use candles::time::DAY_MS;
 use candles::{CandleSeries, Interval, MarketKind, Symbol, interval};
 use chrono::{DateTime, SecondsFormat};
 use clap::Args;
-use engine::{Costs, Slippage, SymbolWindow, Window};
+use engine::{Costs, Slippage, SymbolWindow, Terms, Window};
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -71,15 +71,16 @@ impl WindowArgs {
         Self { symbols, ..self.clone() }
     }
 
-    /// Costs: those of the configuration where no option says otherwise.
+    /// Capital and costs: those of the configuration where no option says otherwise.
     #[must_use]
-    pub(crate) fn costs(&self, ctx: &Context) -> Costs {
+    pub(crate) fn terms(&self, ctx: &Context) -> Terms {
         let set = &ctx.config().costs;
-        Costs {
+        let costs = Costs {
             fee_fraction: self.fee.unwrap_or(set.fee_fraction),
             slippage: self.slippage_bps.map_or(set.slippage, |bps| Slippage::Fixed { bps }),
             ..*set
-        }
+        };
+        Terms { initial_capital: ctx.config().engine.initial_capital, costs }
     }
 
     /// What to call the window in results.

@@ -11,11 +11,12 @@ use crate::usecases::replay::{Recipe, replay, stored_runs};
 use crate::usecases::window::{Loaded, WindowSpec};
 use async_trait::async_trait;
 use candles::{CandleSeries, MarketKind, Symbol, interval};
-use engine::{Ledger, Wanted};
+use engine::{Ledger, Terms, Wanted};
 use genome::Timeframe;
 use http::{BacktestDone, BacktestOrder, Backtests, Coverage, Refusal, Stretch};
 use report::Proven;
 use serde_json::Value;
+use std::sync::Arc;
 use store::{Page, Store, Strategy};
 
 /// Most stored trades that are read where candles are missing to compute them again.
@@ -86,14 +87,19 @@ impl Backtests for Answers {
             let first_ms = interval::open_time_ms(candles, order.from_ms + length_ms - 1);
             u64::try_from((to_ms - first_ms) / length_ms).unwrap_or_default()
         });
-        let config = run_config(market, symbols, candles, self.compute.costs, order.initial_capital);
+        let config = run_config(
+            market,
+            symbols,
+            candles,
+            Terms { initial_capital: order.initial_capital, costs: self.compute.terms.costs },
+        );
+        let (engine, terms) = (Arc::clone(&self.compute.engine), config.terms());
         let recipe = Recipe { config, warmup_from_ms, data_to_ms: Some(to_ms) };
-        let (engine, costs) = (self.compute.engine_with(order.initial_capital), self.compute.costs);
         let computed = self
             .compute
             .run(move || {
                 let wanted = Wanted { ledger: true, ..Wanted::default() };
-                (engine.evaluate(&[order.strategy], &window, &costs, wanted).pop(), window.data_version())
+                (engine.evaluate(&[order.strategy], &window, &terms, wanted).pop(), window.data_version())
             })
             .await;
         let (outcome, data_version) = computed.map_err(failed)?;

@@ -18,7 +18,7 @@ use crate::usecases::schedule::Missed;
 use crate::usecases::session::SessionRunner;
 use crate::usecases::staying::StayingWatch;
 use clock::Clock;
-use engine::Engine;
+use engine::{Engine, Terms};
 use genome::random::Seed;
 use market::download::Downloader;
 use market::{Binance, CandleCache, Exchange, Feed};
@@ -64,10 +64,8 @@ impl Core {
                 store: store.clone(),
             },
             compute: Compute {
-                engine: Arc::new(Engine::new(config.engine.clone())),
-                engine_config: config.engine.clone(),
-                costs: config.costs,
-                initial_capital: config.engine.initial_capital,
+                engine: Arc::new(Engine::new(config.engine.cache_mb)),
+                terms: Terms { initial_capital: config.engine.initial_capital, costs: config.costs },
                 threads: Arc::new(threads),
             },
             gates: Gates {

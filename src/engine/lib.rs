@@ -28,6 +28,7 @@ mod signal;
 mod simd;
 mod stake;
 mod tally;
+mod terms;
 mod timeline;
 mod window;
 
@@ -35,6 +36,7 @@ pub use costs::{Costs, MAX_SLIPPAGE_FRACTION, Slippage};
 pub use ledger::{DailyEquity, ExitReason, Holding, Ledger, Side, Trade};
 pub use performance::{CalendarMonth, MonthlyReturn, Performance};
 pub use stake::Stake;
+pub use terms::Terms;
 pub use window::{FundingRate, SymbolWindow, Window, WindowError};
 
 use candles::resample;
@@ -103,7 +105,7 @@ pub enum EvaluationError {
     Panicked(String),
 }
 
-/// Settings of the engine.
+/// Settings of an engine and of what it is asked for.
 #[derive(Clone, Debug, PartialEq, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EngineConfig {
@@ -115,7 +117,7 @@ pub struct EngineConfig {
 
 impl Default for EngineConfig {
     fn default() -> Self {
-        Self { cache_mb: 256, initial_capital: 10_000.0 }
+        Self { cache_mb: 256, initial_capital: Terms::default().initial_capital }
     }
 }
 
@@ -133,16 +135,20 @@ pub struct CacheUse {
 /// Evaluates populations. Shared by reference between threads; results do not depend on their number.
 #[derive(Debug)]
 pub struct Engine {
-    config: EngineConfig,
     memory: Mutex<Memory>,
 }
 
+impl Default for Engine {
+    fn default() -> Self {
+        Self::new(EngineConfig::default().cache_mb)
+    }
+}
+
 impl Engine {
-    /// An engine with an empty cache.
+    /// An engine with an empty cache of at most this many MiB.
     #[must_use]
-    pub fn new(config: EngineConfig) -> Self {
-        let memory = Mutex::new(Memory::new(config.cache_mb));
-        Self { config, memory }
+    pub fn new(cache_mb: usize) -> Self {
+        Self { memory: Mutex::new(Memory::new(cache_mb)) }
     }
 
     /// What the cache holds now. Waits for a population that is being planned.
@@ -160,19 +166,17 @@ impl Engine {
         &self,
         population: &[Strategy],
         window: &Window,
-        costs: &Costs,
+        terms: &Terms,
         wanted: Wanted,
     ) -> Vec<Result<Outcome, EvaluationError>> {
-        let prepared = Prepared::new(population, window, costs, &self.memory);
+        let prepared = Prepared::new(population, window, terms, &self.memory);
         let timelines = prepared.timelines();
-        let capital = self.config.initial_capital;
         let together = (population.len() / (8 * rayon::current_num_threads())).clamp(1, STRATEGIES_TOGETHER);
         let mut outcomes: Vec<Option<Result<Outcome, EvaluationError>>> = Vec::new();
         outcomes.resize_with(population.len(), || None);
         outcomes.par_chunks_mut(together).enumerate().for_each_init(Scratch::default, |scratch, (part, outcomes)| {
             let strategies = part * together..part * together + outcomes.len();
-            prepared
-                .outcomes(strategies, &timelines, capital, wanted, scratch, |j, outcome| outcomes[j] = Some(outcome));
+            prepared.outcomes(strategies, &timelines, wanted, scratch, |j, outcome| outcomes[j] = Some(outcome));
         });
         outcomes.into_iter().map(|outcome| outcome.expect("each part writes an outcome for each strategy")).collect()
     }
@@ -186,13 +190,13 @@ impl Engine {
         strategy: &Strategy,
         window: &Window,
         symbol: usize,
-        costs: &Costs,
+        terms: &Terms,
     ) -> Result<SymbolRun, EvaluationError> {
         if symbol >= window.symbols().len() {
             return Err(EvaluationError::Invalid(format!("the window has no symbol number {symbol}")));
         }
-        let prepared = Prepared::new(std::slice::from_ref(strategy), window, costs, &self.memory);
-        guarded(|| prepared.symbol_run(0, symbol, self.config.initial_capital))
+        let prepared = Prepared::new(std::slice::from_ref(strategy), window, terms, &self.memory);
+        guarded(|| prepared.symbol_run(0, symbol))
     }
 }
 

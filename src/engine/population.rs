@@ -3,7 +3,7 @@
 //! Locks only while it plans. What is evaluated afterwards is immutable and shared.
 
 use super::{
-    Costs, DailyEquity, EvaluationError, Ledger, Outcome, Performance, SymbolRun, Trade, Wanted, Window,
+    DailyEquity, EvaluationError, Ledger, Outcome, Performance, SymbolRun, Terms, Trade, Wanted, Window,
     cache::{Cache, Place},
     conditions::{Held, compute_columns, compute_tests, series_of, whole_columns},
     equity::{Curves, Sleeve},
@@ -72,7 +72,7 @@ pub(super) struct Scratch {
 pub(super) struct Prepared<'a> {
     population: &'a [Strategy],
     window: &'a Window,
-    costs: &'a Costs,
+    terms: &'a Terms,
     plans: Vec<Result<Plan, EvaluationError>>,
     /// One for each vocabulary of the plans.
     markets: Vec<Result<Market<'a>, EvaluationError>>,
@@ -94,18 +94,18 @@ impl<'a> Prepared<'a> {
     pub(super) fn new(
         population: &'a [Strategy],
         window: &'a Window,
-        costs: &'a Costs,
+        terms: &'a Terms,
         memory: &Mutex<Memory>,
     ) -> Self {
         let mut planner = Planner::new(window.interval());
-        let plans = population.iter().map(|strategy| planner.plan(strategy, &costs.slippage)).collect();
+        let plans = population.iter().map(|strategy| planner.plan(strategy, &terms.costs.slippage)).collect();
         {
             let mut memory = lock(memory);
             memory.bits.begin_round();
             memory.columns.begin_round();
         }
         let markets = planner.vocabularies.iter().map(|v| guarded(|| Market::new(v, window, memory))).collect();
-        Self { population, window, costs, plans, markets }
+        Self { population, window, terms, plans, markets }
     }
 
     /// The timeline of each vocabulary's frames.
@@ -142,7 +142,7 @@ impl<'a> Prepared<'a> {
         let frame = &market.frames[symbol];
         let signals = rooms.signals(plan, &market.bits[symbol], frame.candles.len());
         let atrs = Atrs::new(&plan.atrs, |number| market.atrs[symbol][number as usize].column.values());
-        simulate(&self.population[k].risk, self.costs, frame, signals, atrs, beginning, run);
+        simulate(&self.population[k].risk, &self.terms.costs, frame, signals, atrs, beginning, run);
         Ok(())
     }
 
@@ -152,13 +152,12 @@ impl<'a> Prepared<'a> {
         &self,
         strategies: Range<usize>,
         timelines: &[Option<Timeline<'_>>],
-        initial_capital: f64,
         wanted: Wanted,
         scratch: &mut Scratch,
         mut tell: impl FnMut(usize, Result<Outcome, EvaluationError>),
     ) {
         let symbols = self.window.symbols().len();
-        let capital = initial_capital / symbols as f64;
+        let capital = self.terms.initial_capital / symbols as f64;
         let Scratch { rooms, runs, curves } = scratch;
         runs.resize_with(strategies.len() * symbols, SleeveRun::default);
         let mut failed: Vec<Option<EvaluationError>> = vec![None; strategies.len()];
@@ -285,15 +284,10 @@ impl<'a> Prepared<'a> {
     }
 
     /// What strategy `k` did on one symbol, candle by candle.
-    pub(super) fn symbol_run(
-        &self,
-        k: usize,
-        symbol: usize,
-        initial_capital: f64,
-    ) -> Result<SymbolRun, EvaluationError> {
+    pub(super) fn symbol_run(&self, k: usize, symbol: usize) -> Result<SymbolRun, EvaluationError> {
         let (_, market) = self.planned(k)?;
         let frame = &market.frames[symbol];
-        let capital = initial_capital / market.frames.len() as f64;
+        let capital = self.terms.initial_capital / market.frames.len() as f64;
         let mut run = SleeveRun::default();
         let beginning = Beginning { capital, tally: Tally::default(), keep: Keep::Trades };
         self.run(k, symbol, &mut Rooms::default(), beginning, &mut run)?;

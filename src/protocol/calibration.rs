@@ -6,7 +6,7 @@ use super::strength::{Planting, StrengthError};
 use super::{Days, Numbers, Plan, Program, Trial, TrialError, TrialPlan, rehearse};
 use candles::time::DAY_MS;
 use candles::{Interval, MarketKind, Symbol};
-use engine::{Costs, Engine, Slippage, SymbolWindow, Window, WindowError};
+use engine::{Costs, Engine, Slippage, SymbolWindow, Terms, Window, WindowError};
 use evidence::binomial::clopper_pearson;
 use genome::random::Seed;
 use lifecycle::{Gate, StayingConfig, Thresholds};
@@ -77,7 +77,7 @@ pub struct Calibration<'a> {
     pub symbols: &'a [Symbol],
     pub interval: Interval,
     pub session: Plan<'a>,
-    pub costs: &'a Costs,
+    pub terms: &'a Terms,
     pub gate: &'a dyn Gate,
     pub staying: &'a StayingConfig,
     /// How strongly the jobs' edges are planted.
@@ -103,14 +103,14 @@ impl Strengths {
         jobs: &[Job],
         symbols: &[Symbol],
         interval: Interval,
-        costs: &Costs,
+        terms: &Terms,
         engine: &Engine,
     ) -> Result<Self, StrengthError> {
         let mut found = BTreeMap::new();
         for job in jobs {
             let Some(kind) = edge(*job) else { continue };
             if let Entry::Vacant(new) = found.entry((kind.name(), job.sharpe.to_bits())) {
-                new.insert(Planting { kind, symbols, interval, costs }.strength(job.sharpe, engine)?);
+                new.insert(Planting { kind, symbols, interval, terms }.strength(job.sharpe, engine)?);
             }
         }
         Ok(Self(found))
@@ -187,12 +187,13 @@ impl Calibration<'_> {
             spec.edges = vec![EdgeSpec { interval: self.interval, end_ms: Some(ends_ms), ..lasting }];
         }
         let market = SimulatedMarket::new(spec)?;
-        let free = Costs { fee_fraction: 0.0, slippage: Slippage::Fixed { bps: 0.0 }, ..*self.costs };
-        let costs = if job.kind == Kind::NoiseFreeOfCosts { &free } else { self.costs };
+        let free = Costs { fee_fraction: 0.0, slippage: Slippage::Fixed { bps: 0.0 }, ..self.terms.costs };
+        let free = Terms { costs: free, ..*self.terms };
+        let terms = if job.kind == Kind::NoiseFreeOfCosts { &free } else { self.terms };
         let live = if job.kind.has_edge() && job.kind != Kind::Dying { days.live } else { 0 };
         let plan = TrialPlan {
             session: self.session,
-            costs,
+            terms,
             gate: self.gate,
             staying: self.staying,
             limits: self.limits,

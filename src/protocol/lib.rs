@@ -29,7 +29,7 @@ pub use config::{ProtocolConfig, ProtocolConfigError};
 pub use null::null_window;
 pub use online::{Numbers, gamma, level};
 pub use rehearsal::{Cut, Program, Rehearsed, rehearse};
-pub use session::{Advanced, Candidate, Immigrant, Plan, SearchedP, Session, SessionState};
+pub use session::{Advanced, Candidate, Immigrant, Plan, SearchedP, Session, SessionError, SessionState};
 pub use standing::{Book, Judged, Standing, judge};
 pub use timeline::{Searchable, SeenBefore, SeenUntil, Split, Unseen};
 pub use trial::{Days, Trial, TrialError, TrialPlan, trial};

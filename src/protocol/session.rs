@@ -11,7 +11,7 @@
 
 use super::null::null_window;
 use super::{ProtocolConfig, Searchable, SeenUntil};
-use engine::{Costs, Engine, Window, WindowError};
+use engine::{Engine, Terms, Window, WindowError};
 use evidence::null_market::SequentialP;
 use genome::{Strategy, random::Seed};
 use search::{self, Counters, GenerationReport, Individual, SearchConfig, SearchState, Step, Stopped};
@@ -89,6 +89,23 @@ pub struct SearchedP {
     pub null_searches: u32,
     /// Of them, as good as the real one.
     pub as_good: u32,
+}
+
+/// Why a session does not go on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum SessionError {
+    #[error("the session was stopped")]
+    Stopped(Stopped),
+    /// Its candles are such that their null would have prices that are none.
+    #[error("there are no candles to compare its search with: {0}")]
+    Window(#[from] WindowError),
+}
+
+impl From<Stopped> for SessionError {
+    fn from(stopped: Stopped) -> Self {
+        Self::Stopped(stopped)
+    }
 }
 
 /// One of the best of a session.
@@ -228,7 +245,7 @@ pub struct Session<'a> {
     compared: SearchConfig,
     market: &'a Searchable,
     engine: &'a Engine,
-    costs: &'a Costs,
+    terms: &'a Terms,
     /// The market of a search that is compared, and of which one.
     other: Option<(Option<u32>, Window)>,
 }
@@ -236,19 +253,20 @@ pub struct Session<'a> {
 impl<'a> Session<'a> {
     /// Ready to go on with any state of this session.
     #[must_use]
-    pub fn new(plan: Plan<'a>, market: &'a Searchable, engine: &'a Engine, costs: &'a Costs) -> Self {
-        Self { plan, compared: plan.protocol.compared(plan.search), market, engine, costs, other: None }
+    pub fn new(plan: Plan<'a>, market: &'a Searchable, engine: &'a Engine, terms: &'a Terms) -> Self {
+        Self { plan, compared: plan.protocol.compared(plan.search), market, engine, terms, other: None }
     }
 
     /// One generation more.
     ///
     /// # Errors
-    /// When `stop` says so; the state from before is what to go on from.
+    /// When `stop` says so, or the candles that it is compared on cannot be made; the state from before is what to go
+    /// on from.
     pub fn advance(
         &mut self,
         mut state: SessionState,
         stop: &dyn Fn(Step) -> bool,
-    ) -> Result<(SessionState, Advanced), Stopped> {
+    ) -> Result<(SessionState, Advanced), SessionError> {
         let number = state.nulls.len() as u32;
         let seed = match state.stage {
             Stage::Search => state.seed,
@@ -256,18 +274,15 @@ impl<'a> Session<'a> {
             Stage::Null => state.seed.child("null", u64::from(number)),
             Stage::Done => return Ok((state, Advanced::Finished)),
         };
-        if state.stage != Stage::Search {
-            let null = (state.stage == Stage::Null).then_some(number);
-            self.prepare(state.seed, null);
-        }
         let config = if state.stage == Stage::Search { self.plan.search } else { &self.compared };
         let before = state.search.take().unwrap_or_else(|| search::start(config, seed, Vec::new()));
         let (after, report) = match state.stage {
-            Stage::Search => search::advance(config, before, &self.market.evaluator(self.engine, self.costs), stop)?,
+            Stage::Search => search::advance(config, before, &self.market.evaluator(self.engine, self.terms), stop)?,
             _ => {
-                let (engine, costs) = (self.engine, self.costs);
-                let window = self.other.as_ref().map_or(self.market.window(), |(_, window)| window);
-                search::advance(config, before, &search::WindowEvaluator { engine, window, costs }, stop)?
+                let (engine, terms) = (self.engine, self.terms);
+                let null = (state.stage == Stage::Null).then_some(number);
+                let window = compared_window(&mut self.other, self.market.window(), state.seed, null)?;
+                search::advance(config, before, &search::WindowEvaluator { engine, window, terms }, stop)?
             }
         };
         let advanced = match state.stage {
@@ -281,26 +296,6 @@ impl<'a> Session<'a> {
             state.search = Some(after);
         }
         Ok((state, advanced))
-    }
-
-    /// Makes the candles of a null market, or those of the real one without finer ones.
-    fn prepare(&mut self, seed: Seed, null: Option<u32>) {
-        if self.other.as_ref().is_some_and(|(which, _)| *which == null) {
-            return;
-        }
-        let real = self.market.window();
-        let made: Result<Window, WindowError> = match null {
-            Some(number) => {
-                let seed = seed.child("null market", u64::from(number));
-                null_window(real, seed, u64::from(number))
-            }
-            None => {
-                let plain = real.symbols().iter().map(|s| engine::SymbolWindow { finer: None, ..s.clone() });
-                Window::new(real.from_ms(), real.to_ms(), plain.collect())
-            }
-        };
-        // The same times and symbols as a window that exists: nothing about it can be refused.
-        self.other = made.ok().map(|window| (null, window));
     }
 
     /// A search has ended: what becomes of it, and what comes next.
@@ -329,4 +324,22 @@ impl<'a> Session<'a> {
             state.stage = Stage::Done;
         }
     }
+}
+
+/// The candles of a null market, or those of the real one without finer ones: those that are kept, or made anew.
+fn compared_window<'o>(
+    kept: &'o mut Option<(Option<u32>, Window)>,
+    real: &Window,
+    seed: Seed,
+    null: Option<u32>,
+) -> Result<&'o Window, WindowError> {
+    let window = match (kept.take(), null) {
+        (Some((which, window)), _) if which == null => window,
+        (_, Some(number)) => null_window(real, seed.child("null market", u64::from(number)), u64::from(number))?,
+        (_, None) => {
+            let plain = real.symbols().iter().map(|s| engine::SymbolWindow { finer: None, ..s.clone() });
+            Window::new(real.from_ms(), real.to_ms(), plain.collect())?
+        }
+    };
+    Ok(&kept.insert((null, window)).1)
 }

@@ -4,7 +4,7 @@
 
 use super::{Candidate, Searchable, SeenUntil, Unseen};
 use candles::{Interval, Symbol};
-use engine::{Costs, Engine, Ledger, Performance, Trade, Wanted, Window};
+use engine::{Engine, Ledger, Performance, Terms, Trade, Wanted, Window};
 use evidence::marked::Marked;
 use evidence::wealth::{Bets, Wealth};
 use genome::Strategy;
@@ -131,12 +131,12 @@ pub fn judge(
     candidates: &[(Strategy, Option<f64>, u32, SeenUntil)],
     (searchable, unseen): (&Searchable, &Unseen),
     engine: &Engine,
-    costs: &Costs,
+    terms: &Terms,
 ) -> Vec<Result<Judged, String>> {
     let strategies: Vec<Strategy> = candidates.iter().map(|(strategy, ..)| strategy.clone()).collect();
     let seen = candidates.iter().map(|c| c.3).max().unwrap_or(searchable.seen_until());
     let wanted = Wanted { ledger: true, ..Wanted::default() };
-    let on = |window: &Window| engine.evaluate(&strategies, window, costs, wanted);
+    let on = |window: &Window| engine.evaluate(&strategies, window, terms, wanted);
     let searched = on(searchable.window());
     // Whoever has seen too much is left out below; the others are evaluated together.
     let open = unseen.evidence(seen).or_else(|_| unseen.evidence(searchable.seen_until()));

@@ -6,7 +6,7 @@
 
 use candles::time::DAY_MS;
 use candles::{Interval, MarketKind, Symbol};
-use engine::{Costs, Engine, EvaluationError, SymbolWindow, Wanted, Window, WindowError};
+use engine::{Engine, EvaluationError, SymbolWindow, Terms, Wanted, Window, WindowError};
 use genome::{Strategy, random::Seed};
 use simulated::{EdgeKind, EdgeSpec, MarketError, MarketSpec, SimulatedMarket, SpecError};
 use std::sync::Arc;
@@ -66,7 +66,7 @@ pub struct Planting<'a> {
     pub kind: EdgeKind,
     pub symbols: &'a [Symbol],
     pub interval: Interval,
-    pub costs: &'a Costs,
+    pub terms: &'a Terms,
 }
 
 impl Planting<'_> {
@@ -121,7 +121,7 @@ impl Planting<'_> {
             };
             let symbols = self.symbols.iter().map(one).collect::<Result<Vec<_>, MarketError>>()?;
             let window = Window::new(from_ms, to_ms, symbols)?;
-            let outcomes = engine.evaluate(std::slice::from_ref(strategy), &window, self.costs, Wanted::default());
+            let outcomes = engine.evaluate(std::slice::from_ref(strategy), &window, self.terms, Wanted::default());
             for outcome in outcomes {
                 sum += outcome?.performance.sharpe_ratio.unwrap_or_default();
             }
@@ -133,16 +133,15 @@ impl Planting<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use engine::EngineConfig;
 
     #[test]
     fn costs_ask_for_a_stronger_edge() {
-        let engine = Engine::new(EngineConfig::default());
+        let engine = Engine::default();
         let symbols: Vec<Symbol> = vec!["BTCUSDT".parse().unwrap()];
         let kind = EdgeKind::Momentum { lookback: 48, hold: 16 };
-        let costs = Costs::default();
+        let terms = Terms::default();
         // An hour's candles: a quarter of the work.
-        let planting = Planting { kind, symbols: &symbols, interval: Interval::H1, costs: &costs };
+        let planting = Planting { kind, symbols: &symbols, interval: Interval::H1, terms: &terms };
         let strength = planting.strength(4.0, &engine).unwrap();
         assert!((4.2..12.0).contains(&strength), "{strength}");
         let strategy = knowing(kind, Interval::H1).unwrap();

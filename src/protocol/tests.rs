@@ -4,7 +4,7 @@ use super::calibration::{Calibration, Job, Kind, Strengths, rows};
 use super::*;
 use candles::time::DAY_MS;
 use candles::{Interval, MarketKind, Symbol};
-use engine::{Costs, Engine, EngineConfig, SymbolWindow, Window, WindowError};
+use engine::{Engine, SymbolWindow, Terms, Window, WindowError};
 use genome::random::Seed;
 use lifecycle::{ProtocolGate, StayingConfig, Thresholds};
 use search::{SearchConfig, Step};
@@ -64,10 +64,10 @@ fn split(world: &SimulatedMarket, future: &SimulatedMarket, split_ms: i64, to_ms
 
 /// Runs a session to its end, storing and reading its state wherever `interrupt` says so.
 fn finish(split: &Split, protocol: &ProtocolConfig, interrupt: impl Fn(usize) -> bool) -> (SessionState, usize) {
-    let (search, costs, engine) = (search(), Costs::default(), Engine::new(EngineConfig::default()));
+    let (search, terms, engine) = (search(), Terms::default(), Engine::default());
     let plan = Plan { search: &search, protocol, candidates: 4 };
     let mut state = SessionState::begin(plan, Seed(3), Vec::new(), &split.searchable);
-    let mut session = Session::new(plan, &split.searchable, &engine, &costs);
+    let mut session = Session::new(plan, &split.searchable, &engine, &terms);
     let mut steps = 0;
     while !state.is_finished() {
         if interrupt(steps) {
@@ -80,7 +80,7 @@ fn finish(split: &Split, protocol: &ProtocolConfig, interrupt: impl Fn(usize) ->
             };
             assert!(session.advance(state, &stop).is_err());
             state = serde_json::from_slice(&stored).unwrap();
-            session = Session::new(plan, &split.searchable, &engine, &costs);
+            session = Session::new(plan, &split.searchable, &engine, &terms);
         }
         (state, _) = session.advance(state, &|_| false).unwrap();
         steps += 1;
@@ -118,16 +118,15 @@ fn what_was_seen_is_no_evidence() {
     let refused = honest.unseen.evidence(leaky.searchable.seen_until());
     assert_eq!(refused.unwrap_err(), SeenBefore { seen_ms: TO_MS - DAY_MS, from_ms: SPLIT_MS });
 
-    let (search, protocol, engine, costs) =
-        (search(), protocol(1), Engine::new(EngineConfig::default()), Costs::default());
+    let (search, protocol, engine, terms) = (search(), protocol(1), Engine::default(), Terms::default());
     let plan = Plan { search: &search, protocol: &protocol, candidates: 4 };
     let candidates = finish(&leaky, &protocol, |_| false).0.candidates(plan);
     let asked: Vec<_> = candidates.iter().map(Into::into).collect();
     assert!(!asked.is_empty());
     // Bred on part of the hold-out: not judged on it.
-    let judged = judge(&asked, (&honest.searchable, &honest.unseen), &engine, &costs);
+    let judged = judge(&asked, (&honest.searchable, &honest.unseen), &engine, &terms);
     assert!(judged.iter().all(Result::is_err));
-    let judged = judge(&asked, (&leaky.searchable, &leaky.unseen), &engine, &costs);
+    let judged = judge(&asked, (&leaky.searchable, &leaky.unseen), &engine, &terms);
     assert!(judged.iter().all(Result::is_ok));
     // What an ancestor has seen, its descendants have seen.
     let immigrant =
@@ -186,7 +185,7 @@ fn null_markets_keep_what_they_should() {
 fn calibration<'a>(
     plan: Plan<'a>,
     symbols: &'a [Symbol],
-    costs: &'a Costs,
+    terms: &'a Terms,
     gate: &'a ProtocolGate,
     (strengths, staying, limits): &'a (Strengths, StayingConfig, Thresholds),
 ) -> Calibration<'a> {
@@ -195,7 +194,7 @@ fn calibration<'a>(
         symbols,
         interval: Interval::M15,
         session: plan,
-        costs,
+        terms,
         gate,
         staying,
         strengths,
@@ -217,11 +216,11 @@ fn a_strong_edge_goes_live_and_noise_does_not() {
         ..Thresholds::default()
     };
     let (search, protocol) = (search(), ProtocolConfig { null_searches: 9, ..ProtocolConfig::default() });
-    let (symbols, costs, gate) = (symbols(), Costs::default(), ProtocolGate::new(limits.clone()).unwrap());
+    let (symbols, terms, gate) = (symbols(), Terms::default(), ProtocolGate::new(limits.clone()).unwrap());
     let plan = Plan { search: &search, protocol: &protocol, candidates: 4 };
     let others = (Strengths::known(Kind::MeanReversion, 40.0, 40.0), StayingConfig::default(), limits);
-    let calibration = calibration(plan, &symbols, &costs, &gate, &others);
-    let engine = Engine::new(EngineConfig::default());
+    let calibration = calibration(plan, &symbols, &terms, &gate, &others);
+    let engine = Engine::default();
     let run = |kind, sharpe, number| calibration.run(Job { kind, sharpe, number }, &engine, &|| false).unwrap();
     let strong: Vec<_> = (0..2).map(|number| run(Kind::MeanReversion, 40.0, number)).collect();
     let noise: Vec<_> = (0..2).map(|number| run(Kind::Noise, 0.0, number)).collect();

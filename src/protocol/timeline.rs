@@ -3,7 +3,7 @@
 //! Holds the split in types. A [`Searchable`] is made by [`Split::cut`] alone and ends at the split; the candles of an
 //! [`Unseen`] are handed out only against a [`SeenUntil`] that ends before them.
 
-use engine::{Costs, Engine, Window, WindowError};
+use engine::{Engine, Terms, Window, WindowError};
 use search::WindowEvaluator;
 use serde::{Deserialize, Serialize};
 
@@ -53,8 +53,8 @@ impl Searchable {
     }
 
     /// Backtests on it.
-    pub(super) fn evaluator<'a>(&'a self, engine: &'a Engine, costs: &'a Costs) -> WindowEvaluator<'a> {
-        WindowEvaluator { engine, window: &self.window, costs }
+    pub(super) fn evaluator<'a>(&'a self, engine: &'a Engine, terms: &'a Terms) -> WindowEvaluator<'a> {
+        WindowEvaluator { engine, window: &self.window, terms }
     }
 }
 

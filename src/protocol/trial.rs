@@ -6,16 +6,16 @@
 //! come.
 
 use super::{
-    Immigrant, Numbers, Plan, SearchedP, SeenBefore, SeenUntil, Session, SessionState, Split, Standing, judge, level,
+    Immigrant, Numbers, Plan, SearchedP, SeenBefore, SeenUntil, Session, SessionError, SessionState, Split, Standing,
+    judge, level,
 };
 use candles::time::DAY_MS;
-use engine::{Costs, Engine, EvaluationError, Outcome, Wanted, Window, WindowError};
+use engine::{Engine, EvaluationError, Outcome, Terms, Wanted, Window, WindowError};
 use genome::{Strategy, random::Seed};
 use lifecycle::{
     CandidateEvidence, Decision, EValues, Gate, GateEvidence, LiveEvidence, PaperEvidence, ShadowEvidence,
     StayingConfig, StayingDetectors, Tested, Thresholds, Transition, Verdict, results_in_risk,
 };
-use search::Stopped;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -36,8 +36,8 @@ pub struct Days {
 pub struct TrialPlan<'a> {
     /// The session.
     pub session: Plan<'a>,
-    /// What trading costs.
-    pub costs: &'a Costs,
+    /// Capital, and what trading costs.
+    pub terms: &'a Terms,
     /// Who decides.
     pub gate: &'a dyn Gate,
     /// Detectors of an edge that has gone.
@@ -122,9 +122,12 @@ pub enum TrialError {
     Evaluation(#[from] EvaluationError),
 }
 
-impl From<Stopped> for TrialError {
-    fn from(_: Stopped) -> Self {
-        Self::Stopped
+impl From<SessionError> for TrialError {
+    fn from(error: SessionError) -> Self {
+        match error {
+            SessionError::Stopped(_) => Self::Stopped,
+            SessionError::Window(error) => Self::Window(error),
+        }
     }
 }
 
@@ -146,7 +149,7 @@ pub fn trial(
     let end_ms = split_ms + i64::from(days.holdout) * DAY_MS;
     let split = Split::cut(cut, split_ms - i64::from(days.search) * DAY_MS, split_ms, end_ms)?;
     let mut state = SessionState::begin(plan.session, seed, immigrants, &split.searchable);
-    let mut session = Session::new(plan.session, &split.searchable, engine, plan.costs);
+    let mut session = Session::new(plan.session, &split.searchable, engine, plan.terms);
     while !state.is_finished() {
         (state, _) = session.advance(state, &|_| stop())?;
     }
@@ -154,7 +157,7 @@ pub fn trial(
     let candidates = state.candidates(plan.session);
     let champions = candidates.iter().map(|c| (c.individual.strategy.clone(), c.seen)).collect();
     let asked: Vec<_> = candidates.iter().map(Into::into).collect();
-    let judged = judge(&asked, (&split.searchable, &split.unseen), engine, plan.costs);
+    let judged = judge(&asked, (&split.searchable, &split.unseen), engine, plan.terms);
     let mut trial = Trial {
         searched,
         evaluations: state.real_counters().evaluations,
@@ -205,7 +208,7 @@ pub fn trial(
         }
         let window = cut(end_ms, at_ms)?;
         let strategies: Vec<Strategy> = shadows.iter().map(|s| s.strategy.clone()).collect();
-        let outcomes = evaluate(engine, &strategies, &window, plan.costs)?;
+        let outcomes = evaluate(engine, &strategies, &window, plan.terms)?;
         let mut staying = Vec::new();
         for (mut one, outcome) in std::mem::take(&mut shadows).into_iter().zip(outcomes) {
             let protocol = outcome.ledger.as_ref().map(|ledger| one.standing.with(ledger, &window));
@@ -245,7 +248,7 @@ pub fn trial(
                 return Err(TrialError::Stopped);
             }
             let window = cut(from_ms, at_ms)?;
-            let outcome = evaluate(engine, std::slice::from_ref(&strategy), &window, plan.costs)?.remove(0);
+            let outcome = evaluate(engine, std::slice::from_ref(&strategy), &window, plan.terms)?.remove(0);
             let run = Some(PaperEvidence::of(&outcome, from_ms, at_ms, recent_trades));
             let live_r = outcome.ledger.map(|ledger| results_in_risk(&ledger.trades)).unwrap_or_default();
             let staying = (!live_r.is_empty()).then(|| detectors.judge(&live_r));
@@ -263,11 +266,11 @@ fn evaluate(
     engine: &Engine,
     strategies: &[Strategy],
     window: &Window,
-    costs: &Costs,
+    terms: &Terms,
 ) -> Result<Vec<Outcome>, TrialError> {
     let wanted = Wanted { ledger: true, ..Wanted::default() };
     let outcomes: Result<Vec<Outcome>, EvaluationError> =
-        engine.evaluate(strategies, window, costs, wanted).into_iter().collect();
+        engine.evaluate(strategies, window, terms, wanted).into_iter().collect();
     Ok(outcomes?)
 }
 

@@ -1,6 +1,6 @@
 //! What the search sees of the market: results, never candles.
 
-use engine::{Costs, Engine, EvaluationError, Outcome, Wanted, Window};
+use engine::{Engine, EvaluationError, Outcome, Terms, Wanted, Window};
 use genome::Strategy;
 
 /// Evaluates strategies on whatever the search may look at, and on nothing else.
@@ -16,12 +16,12 @@ pub struct WindowEvaluator<'a> {
     pub engine: &'a Engine,
     /// What the search may look at.
     pub window: &'a Window,
-    /// What trading costs.
-    pub costs: &'a Costs,
+    /// Capital and costs.
+    pub terms: &'a Terms,
 }
 
 impl Evaluator for WindowEvaluator<'_> {
     fn evaluate(&self, population: &[Strategy]) -> Vec<Result<Outcome, EvaluationError>> {
-        self.engine.evaluate(population, self.window, self.costs, Wanted { per_symbol: true, ..Wanted::default() })
+        self.engine.evaluate(population, self.window, self.terms, Wanted { per_symbol: true, ..Wanted::default() })
     }
 }

@@ -3,7 +3,7 @@
 //! Everything is decided before anything is stored; the store then takes it in one transaction.
 
 use super::messages::announce;
-use super::parts::{Compute, SessionParts};
+use super::parts::SessionParts;
 use super::recipe::run_config;
 use super::replay::{Recipe, RunConfig};
 use engine::{Performance, Trade};
@@ -39,10 +39,10 @@ pub(crate) async fn all(
     let mut asked: Vec<_> = found.iter().map(Into::into).collect();
     asked.extend(waiting.iter().map(|(_, strategy, seen)| (strategy.clone(), None, 0, *seen)));
     let most = parts.search.plan().candidates + waiting.len();
-    let (engine, costs, split) = (Arc::clone(&parts.compute.engine), parts.compute.costs, Arc::clone(split));
+    let (engine, terms, split) = (Arc::clone(&parts.compute.engine), parts.compute.terms, Arc::clone(split));
     let (began, how_many) = (Instant::now(), asked.len().max(1));
     let judged =
-        parts.compute.run(move || protocol::judge(&asked, (&split.searchable, &split.unseen), &engine, &costs)).await?;
+        parts.compute.run(move || protocol::judge(&asked, (&split.searchable, &split.unseen), &engine, &terms)).await?;
     // They are evaluated together: to each its share.
     let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX) / how_many as u64;
     let numbers = Numbers { session: numbers.session, selected: numbers.selected, promotions: numbers.promotions };
@@ -176,8 +176,7 @@ fn transition(
 
 /// What the session's backtests were run with.
 fn config(parts: &SessionParts, spec: &NewSession) -> RunConfig {
-    let Compute { costs, initial_capital, .. } = parts.compute;
-    run_config(spec.market, spec.symbols.clone(), spec.timeframe, costs, initial_capital)
+    run_config(spec.market, spec.symbols.clone(), spec.timeframe, parts.compute.terms)
 }
 
 /// What a replay needs, and what the search thought of it.

@@ -77,10 +77,7 @@ impl OperatorCommands {
         let detail = store.strategy(&strategy.id.to_string()).await?;
         let config = match detail.paper_runs.last().filter(|_| strategy.state == State::Shadow) {
             Some(run) => gone_on_with(&run.config),
-            None => {
-                let Compute { costs, initial_capital, .. } = self.compute;
-                serde_json::to_value(run_config(strategy.market, followed, interval, costs, initial_capital))?
-            }
+            None => serde_json::to_value(run_config(strategy.market, followed, interval, self.compute.terms))?,
         };
         let runs = to.trades_on_paper();
         let mut record = TransitionRecord {

@@ -23,6 +23,7 @@ use genome::Strategy;
 use lifecycle::{GateEvidence, LiveEvidence, PaperEvidence, ProtocolEvidence, ShadowEvidence, State, Tested, Verdict};
 use protocol::Standing;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use store::{ActivePaperRun, NewPaperRun, PaperPass, ProtocolSessionRow, StatRow, StatSource, TransitionRecord};
 use uuid::Uuid;
 
@@ -267,10 +268,9 @@ impl PaperRunner {
         let read = |r: &ActivePaperRun| serde_json::from_value::<Strategy>(r.strategy.genome.clone());
         let genomes: Vec<_> = group.runs.iter().map(read).collect();
         let strategies: Vec<Strategy> = genomes.iter().flatten().cloned().collect();
-        let engine = self.compute.engine_with(group.config.initial_capital);
-        let (window, costs) = (window.clone(), group.config.costs);
+        let (engine, window, terms) = (Arc::clone(&self.compute.engine), window.clone(), group.config.terms());
         let wanted = Wanted { ledger: true, ..Wanted::default() };
-        let outcomes = self.compute.run(move || engine.evaluate(&strategies, &window, &costs, wanted)).await?;
+        let outcomes = self.compute.run(move || engine.evaluate(&strategies, &window, &terms, wanted)).await?;
         let mut outcomes = outcomes.into_iter();
         let each = group.runs.iter().zip(genomes).map(|(run, genome)| {
             let id = run.strategy.id;

@@ -4,7 +4,7 @@
 use super::candle_source::CandleSource;
 use crate::config::{DaemonConfig, IslandConfig};
 use anyhow::Context as _;
-use engine::{Costs, Engine, EngineConfig};
+use engine::{Engine, Terms};
 use genome::random::Seed;
 use lifecycle::{Gate, StayingConfig, Thresholds};
 use notify::Channel;
@@ -40,25 +40,16 @@ impl Did {
     }
 }
 
-/// What computes: the engine, what trading costs it, and the threads that it runs on.
+/// What computes: the engine, the terms of what begins now, and the threads that it runs on.
 #[derive(Clone)]
 pub(crate) struct Compute {
     pub(crate) engine: Arc<Engine>,
-    pub(crate) engine_config: EngineConfig,
-    pub(crate) costs: Costs,
-    pub(crate) initial_capital: f64,
+    /// Capital and costs of what begins now; runs go on with those that they began with.
+    pub(crate) terms: Terms,
     pub(crate) threads: Arc<rayon::ThreadPool>,
 }
 
 impl Compute {
-    /// The engine, or one for runs that began with another capital than is configured now.
-    pub(crate) fn engine_with(&self, initial_capital: f64) -> Arc<Engine> {
-        if initial_capital.to_bits() == self.initial_capital.to_bits() {
-            return Arc::clone(&self.engine);
-        }
-        Arc::new(Engine::new(EngineConfig { initial_capital, ..self.engine_config.clone() }))
-    }
-
     /// Runs pure computation on the worker threads, off the async ones.
     pub(crate) async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> anyhow::Result<T> {
         let threads = Arc::clone(&self.threads);

@@ -69,7 +69,7 @@ async fn run(parts: &SessionParts, last: &Session, numbers: Numbers) -> anyhow::
         .run(move || {
             let plan = TrialPlan {
                 session: search.plan(),
-                costs: &compute.costs,
+                terms: &compute.terms,
                 gate: &*gates.gate,
                 staying: &gates.staying,
                 limits: &gates.limits,

@@ -6,7 +6,7 @@ use super::replay::StoredRun;
 use super::window::{Loaded, WindowSpec};
 use anyhow::Context as _;
 use candles::time::DAY_MS;
-use engine::{Costs, Engine, EngineConfig, SymbolWindow, Wanted, Window};
+use engine::{Costs, Engine, SymbolWindow, Terms, Wanted, Window};
 use evidence::dossier::{DossierConfig, Material, Run, dossier, trade_returns, volatility_by_day};
 use evidence::noise::noisy;
 use genome::{Strategy, random::Seed, variation::neighbours};
@@ -34,14 +34,14 @@ const ENOUGH_DAYS: i64 = 30;
 
 /// What is to be run.
 pub(crate) struct Proof {
-    /// With the capital that the strategy begins with.
+    /// What runs it.
     pub(crate) engine: Engine,
     /// Whom it is about.
     pub(crate) strategy: Strategy,
     /// On what.
     pub(crate) window: Window,
-    /// What trading costs.
-    pub(crate) costs: Costs,
+    /// Capital at its beginning, and what trading costs.
+    pub(crate) terms: Terms,
     /// Symbols that were not searched, each with its window.
     pub(crate) elsewhere: Vec<(String, Window)>,
     /// Draws of noise on the candles.
@@ -51,36 +51,36 @@ pub(crate) struct Proof {
 }
 
 impl Proof {
-    fn runs(&self, strategies: &[Strategy], window: &Window, costs: &Costs) -> Vec<Run> {
+    fn runs(&self, strategies: &[Strategy], window: &Window, terms: &Terms) -> Vec<Run> {
         let wanted = Wanted { ledger: true, ..Wanted::default() };
-        let outcomes = self.engine.evaluate(strategies, window, costs, wanted);
+        let outcomes = self.engine.evaluate(strategies, window, terms, wanted);
         outcomes.iter().flatten().map(|outcome| Run::of(outcome, window.from_ms())).collect()
     }
 
-    fn one(&self, window: &Window, costs: &Costs) -> Option<Run> {
-        self.runs(std::slice::from_ref(&self.strategy), window, costs).pop()
+    fn one(&self, window: &Window, terms: &Terms) -> Option<Run> {
+        self.runs(std::slice::from_ref(&self.strategy), window, terms).pop()
     }
 
     /// Runs it all, without a count of trials. `None` when the strategy itself cannot be evaluated.
     #[must_use]
     pub(crate) fn material(&self) -> Option<Material> {
-        let (window, costs) = (&self.window, &self.costs);
+        let (window, terms) = (&self.window, &self.terms);
         let itself = std::slice::from_ref(&self.strategy);
         let wanted = Wanted { ledger: true, ..Wanted::default() };
-        let outcome = self.engine.evaluate(itself, window, costs, wanted).pop()?.ok()?;
+        let outcome = self.engine.evaluate(itself, window, terms, wanted).pop()?.ok()?;
         let stressed = STRESSES.iter().filter_map(|(name, fee, more)| {
-            let costs = Costs { fee_fraction: costs.fee_fraction * fee + more, ..*costs };
-            Some(((*name).to_owned(), self.one(window, &costs)?))
+            let costs = Costs { fee_fraction: terms.costs.fee_fraction * fee + more, ..terms.costs };
+            Some(((*name).to_owned(), self.one(window, &Terms { costs, ..*terms })?))
         });
-        let noise = (0..self.draws).filter_map(|draw| self.one(&self.disturbed(draw)?, costs));
-        let elsewhere = self.elsewhere.iter().filter_map(|(name, w)| Some((name.clone(), self.one(w, costs)?)));
+        let noise = (0..self.draws).filter_map(|draw| self.one(&self.disturbed(draw)?, terms));
+        let elsewhere = self.elsewhere.iter().filter_map(|(name, w)| Some((name.clone(), self.one(w, terms)?)));
         let days = outcome.daily_returns.len();
         let regimes = window.symbols().first().map(|s| volatility_by_day(&s.candles, window.from_ms(), days));
         Some(Material {
             base: Run::of(&outcome, window.from_ms()),
             trade_returns: outcome.ledger.as_ref().map(trade_returns).unwrap_or_default(),
             trials: None,
-            neighbours: self.runs(&neighbours(&self.strategy, NEIGHBOUR_STEP), window, costs),
+            neighbours: self.runs(&neighbours(&self.strategy, NEIGHBOUR_STEP), window, terms),
             noisy: noise.collect(),
             stressed: stressed.collect(),
             elsewhere: elsewhere.collect(),
@@ -145,10 +145,9 @@ pub(crate) async fn prepare(
             elsewhere.push((symbol.to_string(), window));
         }
     }
-    let engine = Engine::new(EngineConfig { initial_capital: config.initial_capital, ..EngineConfig::default() });
-    let strategy = strategy.clone();
+    let (engine, strategy) = (Engine::default(), strategy.clone());
     let seed = Proven::seed(&strategy.hash().to_string());
-    let proof = Proof { engine, strategy, window, costs: config.costs, elsewhere, draws: DRAWS, seed };
+    let proof = Proof { engine, strategy, window, terms: config.terms(), elsewhere, draws: DRAWS, seed };
     Ok(Prepared { proof, unseen: unseen_ms.is_some(), trials })
 }
 

@@ -5,18 +5,19 @@
 
 use super::replay::{Recipe, RunConfig};
 use candles::{Interval, MarketKind, Symbol};
-use engine::Costs;
+use engine::Terms;
 use serde_json::Value;
 
 /// The set-up of a run that this build computes.
-pub(crate) fn run_config(
-    market: MarketKind,
-    symbols: Vec<Symbol>,
-    interval: Interval,
-    costs: Costs,
-    initial_capital: f64,
-) -> RunConfig {
-    RunConfig { market, symbols, interval, costs, initial_capital, code_version: crate::CODE_VERSION.to_owned() }
+pub(crate) fn run_config(market: MarketKind, symbols: Vec<Symbol>, interval: Interval, terms: Terms) -> RunConfig {
+    RunConfig {
+        market,
+        symbols,
+        interval,
+        costs: terms.costs,
+        initial_capital: terms.initial_capital,
+        code_version: crate::CODE_VERSION.to_owned(),
+    }
 }
 
 /// The recipe of a stored result that this build has computed again, and that is stored in its place.
@@ -41,7 +42,7 @@ mod tests {
     #[test]
     fn what_this_build_computes_says_so() {
         let symbols = vec!["BTCUSDT".parse().unwrap()];
-        let config = run_config(MarketKind::Spot, symbols, "15m".parse().unwrap(), Costs::default(), 1e4);
+        let config = run_config(MarketKind::Spot, symbols, "15m".parse().unwrap(), Terms::default());
         assert_eq!(config.code_version, crate::CODE_VERSION);
         let by_another = RunConfig { code_version: "0.0.1+1".to_owned(), ..config.clone() };
         let stored = Recipe { config: by_another, warmup_from_ms: 1, data_to_ms: Some(2) };

@@ -5,7 +5,7 @@
 use super::window::{Loaded, WindowSpec};
 use anyhow::Context as _;
 use candles::{Interval, MarketKind, Symbol};
-use engine::{Costs, DailyEquity, Engine, EngineConfig, Outcome, Performance, Wanted};
+use engine::{Costs, DailyEquity, Engine, Outcome, Performance, Terms, Wanted};
 use genome::Strategy;
 use lifecycle::State;
 use market::CandleCache;
@@ -29,6 +29,14 @@ pub struct RunConfig {
     pub initial_capital: f64,
     /// Version of the program that computed it.
     pub code_version: String,
+}
+
+impl RunConfig {
+    /// Capital and costs.
+    #[must_use]
+    pub fn terms(&self) -> Terms {
+        Terms { initial_capital: self.initial_capital, costs: self.costs }
+    }
 }
 
 /// Everything but strategy and window that makes a result the same to the bit.
@@ -151,11 +159,10 @@ pub(crate) async fn replay(
     };
     let window = loaded.window(from_ms, to_ms).with_context(missing)?;
     let whole = loaded.window(from_ms, data_to_ms).with_context(missing)?;
-    let engine = Engine::new(EngineConfig { initial_capital: config.initial_capital, ..EngineConfig::default() });
-    let (costs, strategy) = (config.costs, strategy.clone());
+    let (engine, terms, strategy) = (Engine::default(), config.terms(), strategy.clone());
     let computed = tokio::task::spawn_blocking(move || {
         let wanted = Wanted { ledger: true, ..Wanted::default() };
-        (engine.evaluate(&[strategy], &window, &costs, wanted).pop(), whole.data_version())
+        (engine.evaluate(&[strategy], &window, &terms, wanted).pop(), whole.data_version())
     });
     let (outcome, data_version) = computed.await.context("the computation broke off")?;
     Ok(Replayed { outcome: outcome.context("the engine gave no result")??, data_version })

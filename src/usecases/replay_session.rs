@@ -5,7 +5,7 @@
 use super::replay::{Difference, Verdict};
 use super::window::{Loaded, WindowSpec};
 use anyhow::Context as _;
-use engine::{Costs, Engine, EngineConfig};
+use engine::{Costs, Engine, Terms};
 use genome::Strategy;
 use market::CandleCache;
 use search::{self, SearchConfig, SearchState, WindowEvaluator};
@@ -125,9 +125,8 @@ impl Prepared {
         champions: Option<&[String]>,
     ) -> anyhow::Result<Vec<GenerationComparison>> {
         let Self { settings, window, mut state } = self;
-        let config = EngineConfig { initial_capital: settings.initial_capital, ..EngineConfig::default() };
-        let engine = Engine::new(config);
-        let evaluator = WindowEvaluator { engine: &engine, window: &window, costs: &settings.costs };
+        let terms = Terms { initial_capital: settings.initial_capital, costs: settings.costs };
+        let evaluator = WindowEvaluator { engine: &Engine::default(), window: &window, terms: &terms };
         let mut found = Vec::with_capacity(stored.len());
         for row in stored {
             let advanced = search::advance(&settings.search, state, &evaluator, &|_| false);

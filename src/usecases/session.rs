@@ -12,7 +12,7 @@ use super::window::{Loaded, WindowSpec};
 use candles::interval;
 use candles::time::DAY_MS;
 use genome::Strategy;
-use protocol::{Advanced, Immigrant, SeenUntil, Session as Searching, SessionState, Split};
+use protocol::{Advanced, Immigrant, SeenUntil, Session as Searching, SessionError, SessionState, Split};
 use search::{Counters, GenerationReport};
 use serde_json::json;
 use std::sync::Arc;
@@ -107,8 +107,8 @@ impl SessionRunner {
             "search": search.search,
             "protocol": search.protocol,
             "candidates": search.settings.candidates_per_session,
-            "costs": compute.costs,
-            "initial_capital": compute.initial_capital,
+            "costs": compute.terms.costs,
+            "initial_capital": compute.terms.initial_capital,
             "warmup_ms": search.settings.warmup_ms(),
         }))
     }
@@ -201,25 +201,32 @@ impl SessionRunner {
         let split = Arc::new(Self::split(&session.spec, &loaded)?);
         while !state.is_finished() {
             let began = Instant::now();
-            let (engine, costs, stop) = (Arc::clone(&compute.engine), compute.costs, process.stop.clone());
+            let (engine, terms, stop) = (Arc::clone(&compute.engine), compute.terms, process.stop.clone());
             let (setup, split, before) = (Arc::clone(search), Arc::clone(&split), state);
             let advanced = compute
                 .run(move || {
                     let stop = |_| stop.is_cancelled();
                     let searchable = &split.searchable;
-                    let mut searching = Searching::new(setup.plan(), searchable, &engine, &costs);
+                    let mut searching = Searching::new(setup.plan(), searchable, &engine, &terms);
                     let nulls = before.null_searches();
                     let (mut state, mut advanced) = searching.advance(before, &stop)?;
                     // A null search is gone on with to its end: its market is made once.
                     while matches!(advanced, Advanced::Null(..)) && state.null_searches() == nulls {
                         (state, advanced) = searching.advance(state, &stop)?;
                     }
-                    Ok::<_, search::Stopped>((state, advanced))
+                    Ok::<_, SessionError>((state, advanced))
                 })
                 .await?;
-            let Ok((after, advanced)) = advanced else {
-                tracing::info!(session = session.spec.number, "search stopped; what was under way will be done again");
-                return Ok(Did::Stopped);
+            let (after, advanced) = match advanced {
+                Ok(advanced) => advanced,
+                Err(SessionError::Stopped(_)) => {
+                    tracing::info!(
+                        session = session.spec.number,
+                        "search stopped; what was under way will be done again"
+                    );
+                    return Ok(Did::Stopped);
+                }
+                Err(error) => return Err(error.into()),
             };
             state = after;
             match advanced {
@@ -296,8 +303,8 @@ impl SessionRunner {
                         "symbols": session.spec.symbols,
                         "market": session.spec.market,
                         "interval": session.spec.timeframe,
-                        "costs": self.parts.compute.costs,
-                        "initial_capital": self.parts.compute.initial_capital,
+                        "costs": self.parts.compute.terms.costs,
+                        "initial_capital": self.parts.compute.terms.initial_capital,
                         "code_version": crate::CODE_VERSION,
                         "warmup_from_ms": session.spec.window_from_ms - self.parts.search.settings.warmup_ms(),
                         "from_ms": session.spec.window_from_ms,

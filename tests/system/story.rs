@@ -2,7 +2,7 @@
 
 pub(crate) use candles::time::DAY_MS;
 use candles::{Interval, MarketKind, Symbol};
-use engine::{Costs, Engine, EngineConfig, ExitReason, Outcome, SymbolWindow, Wanted, Window};
+use engine::{Costs, Engine, ExitReason, Outcome, SymbolWindow, Terms, Wanted, Window};
 use genome::{Strategy, random::Seed};
 use lifecycle::{Check, Decision, Transition, Verdict};
 use market::CandleCache;
@@ -58,10 +58,10 @@ impl Story<'_> {
     }
 
     pub(crate) async fn outcome(&self, from_ms: i64, to_ms: i64) -> Outcome {
-        let engine = Engine::new(EngineConfig { initial_capital: 7_000.0, ..EngineConfig::default() });
+        let terms = Terms { initial_capital: 7_000.0, costs: Costs::default() };
         let wanted = Wanted { ledger: true, ..Wanted::default() };
         let window = self.window(from_ms, to_ms).await;
-        engine.evaluate(std::slice::from_ref(&self.genome), &window, &Costs::default(), wanted).pop().unwrap().unwrap()
+        Engine::default().evaluate(std::slice::from_ref(&self.genome), &window, &terms, wanted).pop().unwrap().unwrap()
     }
 
     /// Searched on days 10 to 30 (warmed up from day 0), held out to day 40, then in shadow.

@@ -82,14 +82,14 @@ pub(super) async fn run(path: &Path, window: &WindowArgs, options: Options, ctx:
     if entries.is_empty() {
         return Err(CliError::Usage(format!("{}: there is no strategy in it", path.display())));
     }
-    let (loaded, costs) = (window.load(ctx).await?, window.costs(ctx));
+    let (loaded, terms) = (window.load(ctx).await?, window.terms(ctx));
     let wanted = Wanted { per_symbol: options.per_symbol, summary_only: options.summary_only, ledger: false };
-    let engine = Engine::new(ctx.config().engine.clone());
+    let engine = Engine::new(ctx.config().engine.cache_mb);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(options.threads).build().context("threads")?;
     let threads = pool.current_num_threads();
     let evaluate = move || {
         let (start, cpu_before) = (Instant::now(), cpu_seconds());
-        let outcomes = pool.install(|| engine.evaluate(&strategies, &loaded, &costs, wanted));
+        let outcomes = pool.install(|| engine.evaluate(&strategies, &loaded, &terms, wanted));
         let seconds = start.elapsed().as_secs_f64();
         (outcomes, seconds, cpu_seconds().zip(cpu_before).map(|(after, before)| after - before), loaded)
     };

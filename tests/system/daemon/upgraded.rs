@@ -1,6 +1,6 @@
 //! A daemon of another build finds a session unfinished: it does not go on with it under the first one's version.
 
-use crate::{books, process::wait_for, stage::Stage};
+use super::{books, process::wait_for, stage::Stage};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_another_build_began_is_begun_anew() {

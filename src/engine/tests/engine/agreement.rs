@@ -10,8 +10,8 @@ use crate::{
 };
 use candles::{Candle, CandleSeries, MarketKind, interval};
 use engine::{
-    Costs, DailyEquity, Engine, EngineConfig, FundingRate, Outcome, Performance, Slippage, SymbolRun, SymbolWindow,
-    Trade, Wanted, Window,
+    Costs, DailyEquity, Engine, FundingRate, Outcome, Performance, Slippage, SymbolRun, SymbolWindow, Terms, Trade,
+    Wanted, Window,
 };
 use genome::{
     Comparison, Distance, Filters, IndicatorKind, Operand, PartialTakeProfit, PriceField, Recovery, Rule, Size,
@@ -244,14 +244,15 @@ pub(crate) fn assert_agrees(outcome: &Outcome, strategy: &Strategy, window: &Win
 fn the_engine_agrees_with_the_plain_backtest() {
     let cases: usize = std::env::var("SG_AGREEMENT_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(2_000);
     // A small cache, so that what leaves it is missed, too.
-    let engine = Engine::new(EngineConfig { cache_mb: 1, initial_capital: CAPITAL });
+    let engine = Engine::new(1);
     let wanted = Wanted { ledger: true, per_symbol: true, summary_only: false };
     let (mut trades, mut traded) = (0, 0);
     for batch in 0..cases.div_ceil(BATCH) {
         let rng = &mut Seed(11).stream("agreement", batch as u64);
         let population: Vec<Strategy> = (0..BATCH).map(|_| strategy(rng)).collect();
         let (window, costs) = (window(rng), costs(rng));
-        let outcomes = engine.evaluate(&population, &window, &costs, wanted);
+        let terms = Terms { initial_capital: CAPITAL, costs };
+        let outcomes = engine.evaluate(&population, &window, &terms, wanted);
         for (strategy, outcome) in population.iter().zip(&outcomes) {
             let outcome = outcome.as_ref().unwrap();
             assert_agrees(outcome, strategy, &window, &costs);
@@ -261,19 +262,19 @@ fn the_engine_agrees_with_the_plain_backtest() {
         // Once more, now from the cache, on one thread, and symbol by symbol.
         if batch % 10 == 0 {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
-            let again = pool.install(|| engine.evaluate(&population, &window, &costs, wanted));
+            let again = pool.install(|| engine.evaluate(&population, &window, &terms, wanted));
             assert_eq!(format!("{outcomes:?}"), format!("{again:?}"));
             // What a ledger is not wanted for is the same without one; and a strategy alone, its symbols side by side.
-            let without = engine.evaluate(&population, &window, &costs, Wanted { ledger: false, ..wanted });
+            let without = engine.evaluate(&population, &window, &terms, Wanted { ledger: false, ..wanted });
             let stripped: Vec<_> = outcomes.iter().cloned().map(|o| o.map(|o| Outcome { ledger: None, ..o })).collect();
             assert_eq!(format!("{stripped:?}"), format!("{without:?}"));
             for (strategy, outcome) in population.iter().zip(&outcomes).take(3) {
-                let alone = engine.evaluate(std::slice::from_ref(strategy), &window, &costs, wanted);
+                let alone = engine.evaluate(std::slice::from_ref(strategy), &window, &terms, wanted);
                 assert_eq!(format!("{:?}", alone[0]), format!("{outcome:?}"));
             }
             for strategy in &population {
                 for s in 0..window.symbols().len() {
-                    let ours = engine.simulate_symbol(strategy, &window, s, &costs).unwrap();
+                    let ours = engine.simulate_symbol(strategy, &window, s, &terms).unwrap();
                     let plain = plain::simulate_symbol(strategy, &window, s, &costs, CAPITAL).unwrap();
                     assert_same_trades(&ours.trades, &plain.trades, &|| format!("{strategy:#?}"));
                     assert_same_equity(&ours.equity, &plain.equity, &|| format!("{strategy:#?}"));
@@ -321,15 +322,16 @@ fn one_symbol(candles: &[Candle], to_ms: i64) -> Window {
 
 #[test]
 fn no_strategy_looks_ahead_and_a_planted_leak_is_caught() {
-    let engine = Engine::new(EngineConfig { initial_capital: CAPITAL, ..EngineConfig::default() });
+    let engine = Engine::default();
     let rng = &mut Seed(12).stream("look-ahead", 0);
     let mut caught = 0;
     for _ in 0..150 {
         let (strategy, costs) = (strategy(rng), costs(rng));
+        let terms = Terms { initial_capital: CAPITAL, costs };
         let market = candles(rng, Timeframe::M15, 0, 400, 0.02);
         let to_ms = market[market.len() - 1].close_time_ms + 1;
         let honest =
-            |candles: &[Candle]| engine.simulate_symbol(&strategy, &one_symbol(candles, to_ms), 0, &costs).unwrap();
+            |candles: &[Candle]| engine.simulate_symbol(&strategy, &one_symbol(candles, to_ms), 0, &terms).unwrap();
         // The leak: every candle closes where the next one will.
         let leaky = |candles: &[Candle]| {
             let mut shifted = candles.to_vec();
@@ -349,15 +351,16 @@ fn no_strategy_looks_ahead_and_a_planted_leak_is_caught() {
 
 #[test]
 fn a_longer_window_changes_nothing_but_the_open_position() {
-    let engine = Engine::new(EngineConfig { initial_capital: CAPITAL, ..EngineConfig::default() });
+    let engine = Engine::default();
     let rng = &mut Seed(13).stream("growing", 0);
     let mut closed = 0;
     for _ in 0..60 {
         let (strategy, costs) = (strategy(rng), costs(rng));
+        let terms = Terms { initial_capital: CAPITAL, costs };
         let market = candles(rng, Timeframe::M15, 0, 330, 0.02);
         let run = |n: usize| {
             let window = one_symbol(&market[..n], market[n - 1].close_time_ms + 1);
-            engine.simulate_symbol(&strategy, &window, 0, &costs).unwrap()
+            engine.simulate_symbol(&strategy, &window, 0, &terms).unwrap()
         };
         let mut before = run(280);
         for n in 281..300 {

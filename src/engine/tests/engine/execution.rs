@@ -6,8 +6,8 @@ use crate::support::{
 use candles::CandleSeries;
 use candles::time::HOUR_MS;
 use engine::{
-    Costs, Engine, EngineConfig, EvaluationError, ExitReason, FundingRate, MAX_SLIPPAGE_FRACTION, Outcome, Side,
-    Slippage, SymbolWindow, Trade, Wanted,
+    Costs, Engine, EvaluationError, ExitReason, FundingRate, MAX_SLIPPAGE_FRACTION, Outcome, Side, Slippage,
+    SymbolWindow, Terms, Trade, Wanted,
 };
 use genome::{
     Comparison::{Above, Below},
@@ -20,9 +20,9 @@ const FREE: Costs =
     Costs { fee_fraction: 0.0, slippage: Slippage::Fixed { bps: 0.0 }, maintenance_margin_fraction: 0.005 };
 
 fn outcome(strategy: &Strategy, symbols: Vec<SymbolWindow>, costs: &Costs) -> Outcome {
-    let engine = Engine::new(EngineConfig { initial_capital: 1000.0, ..EngineConfig::default() });
+    let terms = Terms { initial_capital: 1000.0, costs: *costs };
     let wanted = Wanted { ledger: true, per_symbol: true, ..Wanted::default() };
-    engine.evaluate(std::slice::from_ref(strategy), &window(symbols), costs, wanted).remove(0).unwrap()
+    Engine::default().evaluate(std::slice::from_ref(strategy), &window(symbols), &terms, wanted).remove(0).unwrap()
 }
 
 fn trades_on(strategy: &Strategy, series: CandleSeries, costs: &Costs) -> Vec<Trade> {
@@ -366,11 +366,12 @@ fn sleeves_are_summed_and_carried_over_gaps() {
 
 #[test]
 fn a_strategy_finer_than_the_window_is_an_error_of_its_own() {
-    let engine = Engine::new(EngineConfig::default());
+    let engine = Engine::default();
     let mut fine = long_at_100();
     fine.timeframe = Timeframe::M15;
     let w = window(vec![symbol_window("BTCUSDT", candles(Timeframe::H1, &[SIGNAL]))]);
-    let results = engine.evaluate(&[fine, long_at_100()], &w, &FREE, Wanted::default());
+    let results =
+        engine.evaluate(&[fine, long_at_100()], &w, &Terms { costs: FREE, ..Terms::default() }, Wanted::default());
     let (strategy, window) = (Timeframe::M15, Timeframe::H1);
     assert_eq!(results[0], Err(EvaluationError::TimeframeTooFine { strategy, window }));
     assert!(results[1].is_ok());

@@ -3,7 +3,7 @@
 
 use crate::support::{Walk, candle, compare, indicator, number, percent, price, random_walk, symbol_window, window};
 use candles::CandleSeries;
-use engine::{Costs, Engine, EngineConfig, Slippage, Wanted};
+use engine::{Costs, Engine, Slippage, Terms, Wanted};
 use genome::{
     Comparison::{Above, Below, CrossesAbove, CrossesBelow},
     Distance, Filters, IndicatorKind, Operand, PriceField, RiskPlan, Rule, Series, SideRules, Size, Strategy,
@@ -42,10 +42,10 @@ fn rows(text: &str) -> Vec<csv::StringRecord> {
 
 fn check(candles: CandleSeries, trades: &str) {
     let costs = Costs { slippage: Slippage::Fixed { bps: 5.0 }, ..Costs::default() };
-    let engine = Engine::new(EngineConfig { initial_capital: 10_000.0, ..EngineConfig::default() });
+    let terms = Terms { initial_capital: 10_000.0, costs };
     let w = window(vec![symbol_window("BTCUSDT", candles)]);
     let wanted = Wanted { ledger: true, ..Wanted::default() };
-    let outcome = engine.evaluate(&[strategy()], &w, &costs, wanted).remove(0).unwrap();
+    let outcome = Engine::default().evaluate(&[strategy()], &w, &terms, wanted).remove(0).unwrap();
     let ours = outcome.ledger.unwrap().trades;
     let expected = rows(trades);
     assert_eq!(ours.len(), expected.len());

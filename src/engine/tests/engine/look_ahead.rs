@@ -6,7 +6,7 @@ use crate::{
     support::{START_MS, compare, number},
 };
 use candles::{Candle, MarketKind, interval};
-use engine::{Costs, Engine, EngineConfig, SymbolWindow, Trade, Wanted, Window, columns::compute_column};
+use engine::{Engine, SymbolWindow, Terms, Trade, Wanted, Window, columns::compute_column};
 use genome::{
     Comparison, Indicator, IndicatorKind, Operand, PriceField, Rule, Series, SideRules, Source, Strategy, Timeframe,
     random::Seed,
@@ -66,12 +66,12 @@ fn window(market: &[Vec<Candle>]) -> Window {
 
 /// Trades of each strategy that ended in candles closed before `known_ms`.
 fn known(population: &[Strategy], market: &[Vec<Candle>], known_ms: i64) -> Vec<Vec<String>> {
-    let engine = Engine::new(EngineConfig::default());
+    let engine = Engine::default();
     let wanted = Wanted { ledger: true, ..Wanted::default() };
     let end =
         |t: &Trade| interval::close_time_ms(Timeframe::M15, interval::open_time_ms(Timeframe::M15, t.exit_time_ms));
     engine
-        .evaluate(population, &window(market), &Costs::default(), wanted)
+        .evaluate(population, &window(market), &Terms::default(), wanted)
         .into_iter()
         .map(|outcome| {
             let trades = outcome.unwrap().ledger.unwrap().trades;

@@ -7,7 +7,7 @@
 //! engine keeps cash and units, the definition multiplies equity.
 
 use crate::support::{Walk, compare, indicator, long_only, number, percent, random_walk, symbol_window, window};
-use engine::{Costs, Engine, EngineConfig, Wanted};
+use engine::{Engine, Terms, Wanted};
 use genome::{Comparison, IndicatorKind, Operand, Rule, Timeframe};
 
 fn strategy(row: &csv::StringRecord) -> genome::Strategy {
@@ -36,10 +36,10 @@ fn results_equal_the_reference() {
     let rows: Vec<_> = csv::Reader::from_reader(reference.as_bytes()).records().map(Result::unwrap).collect();
     let population: Vec<_> = rows.iter().map(strategy).collect();
     assert_eq!(population.len(), 100);
-    let outcomes = Engine::new(EngineConfig::default()).evaluate(
+    let outcomes = Engine::default().evaluate(
         &population,
         &window,
-        &Costs::default(),
+        &Terms::default(),
         Wanted { per_symbol: true, ..Wanted::default() },
     );
     let mut compared = 0;

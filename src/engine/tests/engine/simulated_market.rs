@@ -6,7 +6,7 @@ use crate::{
     support::START_MS,
 };
 use candles::{CandleSeries, MarketKind, time::DAY_MS};
-use engine::{Costs, Engine, EngineConfig, Slippage, SymbolWindow, Wanted, Window};
+use engine::{Costs, Engine, Slippage, SymbolWindow, Terms, Wanted, Window};
 use genome::{Strategy, Timeframe, random::Seed};
 use simulated::{MarketSpec, SimulatedMarket};
 use std::sync::Arc;
@@ -45,14 +45,15 @@ fn the_engine_agrees_with_the_plain_backtest_on_a_simulated_market() {
         })
         .collect();
     let window = Window::new(FROM_MS, TO_MS, symbols).unwrap();
-    let engine = Engine::new(EngineConfig { initial_capital: 10_000.0, ..EngineConfig::default() });
+    let engine = Engine::default();
     let wanted = Wanted { ledger: true, per_symbol: true, summary_only: false };
     let rng = &mut Seed(17).stream("real", 0);
     let population: Vec<Strategy> = (0..CASES).map(|_| strategy(rng)).collect();
     let mut trades = 0;
     for slippage in [Slippage::Fixed { bps: 2.0 }, Slippage::SquareRoot { coefficient: 0.1 }] {
         let costs = Costs { slippage, ..Costs::default() };
-        for (strategy, outcome) in population.iter().zip(engine.evaluate(&population, &window, &costs, wanted)) {
+        let terms = Terms { initial_capital: 10_000.0, costs };
+        for (strategy, outcome) in population.iter().zip(engine.evaluate(&population, &window, &terms, wanted)) {
             let outcome = outcome.unwrap();
             assert_agrees(&outcome, strategy, &window, &costs);
             trades += outcome.performance.total_trades;

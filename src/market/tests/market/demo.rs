@@ -2,7 +2,7 @@
 
 use candles::time::DAY_MS;
 use candles::{Interval, MarketKind};
-use engine::{Costs, Engine, EngineConfig, Outcome, SymbolWindow, Wanted, Window};
+use engine::{Engine, Outcome, SymbolWindow, Terms, Wanted, Window};
 use genome::{Strategy, StrategyFile};
 use market::simulator::demo_market;
 use simulated::SimulatedMarket;
@@ -19,7 +19,7 @@ impl Demo {
     fn new(seed: u64) -> Self {
         let config = demo_market(seed);
         let market = SimulatedMarket::new(config.market).expect("a market that can be");
-        Self { market, now_ms: config.now_ms, engine: Engine::new(EngineConfig::default()) }
+        Self { market, now_ms: config.now_ms, engine: Engine::default() }
     }
 
     /// Trades days `[from, to)`, counted from the demo's start.
@@ -39,7 +39,7 @@ impl Demo {
         let window = Window::new(from_ms, to_ms, symbols.collect()).expect("a window");
         let strategy: Strategy = StrategyFile::parse(strategy).expect("a strategy").strategy;
         let wanted = Wanted { per_symbol: true, ..Wanted::default() };
-        let mut outcomes = self.engine.evaluate(&[strategy], &window, &Costs::default(), wanted);
+        let mut outcomes = self.engine.evaluate(&[strategy], &window, &Terms::default(), wanted);
         outcomes.remove(0).expect("an outcome")
     }
 }
