@@ -2,8 +2,8 @@
 //!
 //! Hands to each what it needs; runs none of them.
 
-use super::answers::Answers;
 use crate::config::Config;
+use crate::usecases::answers::Answers;
 use crate::usecases::archive_store::archive_store;
 use crate::usecases::cache_budget::CacheBudget;
 use crate::usecases::candle_source::CandleSource;

@@ -2,7 +2,6 @@
 //!
 //! Decides nothing about strategies and computes nothing itself: its loops call the use-cases.
 
-mod answers;
 mod app;
 mod core;
 mod demo;

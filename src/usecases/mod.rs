@@ -4,6 +4,7 @@
 //! line, and reads no configuration file.
 
 pub(crate) mod affected;
+pub(crate) mod answers;
 pub(crate) mod archive_store;
 pub(crate) mod cache_budget;
 pub(crate) mod candle_source;

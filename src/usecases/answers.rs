@@ -2,13 +2,13 @@
 //!
 //! Stores nothing by itself but candles that it fetched.
 
+use super::candle_source::CandleSource;
+use super::parts::Compute;
+use super::proof::prepare;
+use super::recipe::run_config;
+use super::replay::{Recipe, replay, stored_runs};
+use super::window::{Loaded, WindowSpec};
 use crate::config::DaemonConfig;
-use crate::usecases::candle_source::CandleSource;
-use crate::usecases::parts::Compute;
-use crate::usecases::proof::prepare;
-use crate::usecases::recipe::run_config;
-use crate::usecases::replay::{Recipe, replay, stored_runs};
-use crate::usecases::window::{Loaded, WindowSpec};
 use async_trait::async_trait;
 use candles::{CandleSeries, MarketKind, Symbol, interval};
 use engine::{Ledger, Terms, Wanted};
