@@ -2,11 +2,18 @@
 //!
 //! What a daemon wrote at a version is in `rows/`: a new table needs a file there.
 
-use crate::{made, support};
+use crate::support;
 use refinery::{Migration, Runner};
 use std::{collections::BTreeMap, fs, path::Path};
 use store::{MigrationReport, SCHEMA_VERSION};
 use tokio_postgres::Client;
+
+/// Figures as the first daemons stored them.
+const PERFORMANCE: &str = r#"{"total_return": 0.3, "total_return_pct": 30.0, "cagr": null, "sharpe_ratio": 1.75,
+    "sortino_ratio": null, "max_drawdown": -0.125, "calmar_ratio": null, "profit_factor": 1.9, "win_rate": 0.6,
+    "total_trades": 64, "end_of_window_trades": 0, "avg_trade_duration_hours": null, "expectancy": null, "sqn": null,
+    "exposure": null, "t_statistic": null, "days": 60, "fees": 12.5, "slippage": 0.0, "funding": 0.0,
+    "monthly_returns": [{"month": "2024-04", "return": 0.031}]}"#;
 
 /// Version, name and text of each file in a folder, in order.
 fn files(folder: &str) -> BTreeMap<i64, (String, String)> {
@@ -97,7 +104,6 @@ async fn each_migration_applies_to_an_empty_database() {
 async fn each_migration_applies_to_a_filled_database_and_keeps_its_rows() {
     let database = support::empty_database().await;
     let (written, mut kept) = (files("tests/store/rows"), BTreeMap::new());
-    let performance = serde_json::to_string(&made::performance(Some(1.9))).unwrap();
     let mut client = database.client().await;
     step_by_step(&mut client, async |client, version| {
         let there = rows(client).await;
@@ -105,7 +111,7 @@ async fn each_migration_applies_to_a_filled_database_and_keeps_its_rows() {
             assert_eq!(there.get(table), Some(count), "V{version} changes how many rows {table} has");
         }
         if let Some((name, sql)) = written.get(&version) {
-            let filled = client.batch_execute(&sql.replace("PERFORMANCE", &performance)).await;
+            let filled = client.batch_execute(&sql.replace("PERFORMANCE", PERFORMANCE)).await;
             filled.unwrap_or_else(|error| panic!("rows of {name}: {error:?}"));
         }
         if there.contains_key("audit_logs") && there["audit_logs"] == 0 {
@@ -138,7 +144,9 @@ async fn each_migration_applies_to_a_filled_database_and_keeps_its_rows() {
     assert_eq!((family("trend-0a1b2c3d"), family("by hand")), (Some("trend".to_owned()), None));
     assert_eq!(store.verify_audit_chain().await.unwrap().first_bad, None);
     let strategy = store.strategy("trend-0a1b2c3d").await.unwrap();
-    assert_eq!((strategy.transitions.len(), strategy.paper_runs.len()), (2, 1));
+    assert_eq!((strategy.transitions.len(), strategy.paper_runs.len(), strategy.stats.len()), (2, 1, 2));
+    let decisions = strategy.transitions.iter().map(|t| t.decision.as_ref().unwrap().checks.len());
+    assert_eq!(decisions.sum::<usize>(), 1);
     client.batch_execute("select refresh_view('strategy_performance_summary')").await.unwrap();
     client.batch_execute("select refresh_view('portfolio_daily_performance')").await.unwrap();
     let last = "select cumulative_return from portfolio_daily_performance order by day desc limit 1";

@@ -5,9 +5,11 @@ insert into transitions (id, strategy_id, from_state, to_state, kind, reason, su
     at_market_ms)
 values
     ('00000000-0000-0000-0000-000000000011', '00000000-0000-0000-0000-00000000000a', 'candidate', 'shadow',
-        'enter_shadow', null, 'good', '{}', 'made/1', 'gate', 1700006400000),
+        'enter_shadow', null, 'good', '{"verdict": {"move": "enter_shadow"}, "summary": "good", "checks": [{"name":
+        "holdout.profit_factor", "needed": ">= 1.3", "had": 1.7, "passed": true}]}', 'made/1', 'gate', 1700006400000),
     ('00000000-0000-0000-0000-000000000012', '00000000-0000-0000-0000-00000000000a', 'shadow', 'live', 'go_live', null,
-        'better', '{}', 'made/1', 'gate', 1700092800000),
+        'better', '{"verdict": {"move": "go_live"}, "summary": "better", "checks": []}', 'made/1', 'gate',
+        1700092800000),
     ('00000000-0000-0000-0000-000000000013', '00000000-0000-0000-0000-00000000000b', 'candidate', 'disabled', 'disable',
         'rejected', 'not good', null, null, 'somebody', 1700006400000);
 insert into deployments (id, strategy_id, phase, status, promoted_by, started_market_ms, ended_market_ms, ended_at,
