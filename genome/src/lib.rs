@@ -4,7 +4,7 @@
 //! compares and varies strategies. It never sees a candle, does no I/O, has no clock, and takes
 //! every bit of randomness as an argument; what a series is worth at a candle is the engine's affair.
 
-pub mod bounds;
+mod bounds;
 mod canonical;
 mod hash;
 mod json;

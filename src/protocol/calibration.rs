@@ -52,7 +52,7 @@ impl Kind {
 
     /// Whether it has an edge, whose strength matters.
     #[must_use]
-    pub const fn has_edge(self) -> bool {
+    const fn has_edge(self) -> bool {
         matches!(self, Self::MeanReversion | Self::Momentum | Self::Dying)
     }
 }

@@ -17,7 +17,7 @@ mod trades;
 mod windows;
 
 pub use proof::Proven;
-pub use quality::{DataQuality, SeriesQuality, quality_section, render_quality};
+pub use quality::{DataQuality, SeriesQuality, render_quality};
 pub use search::{GenerationLine, SearchReport, StrategyLine, search_csv, search_html, search_json, search_markdown};
 
 use candles::{Interval, MarketKind, Symbol};

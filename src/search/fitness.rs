@@ -105,17 +105,17 @@ const FEW_TRADES: f64 = 300.0;
 const FULL_LOSSES: u32 = 9;
 /// Daily returns with the full losses that did not come.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Sober {
+pub(super) struct Sober {
     /// Standard deviation (ddof 1).
-    pub deviation: f64,
+    pub(super) deviation: f64,
     /// mean / deviation x sqrt(days).
-    pub t: f64,
+    pub(super) t: f64,
 }
 
 impl Sober {
     /// `None` for fewer than two days, or without variance. Without a stake nothing is added.
     #[must_use]
-    pub fn of(daily_returns: &[f64], stake: Option<Stake>) -> Option<Self> {
+    pub(super) fn of(daily_returns: &[f64], stake: Option<Stake>) -> Option<Self> {
         let stake = stake.unwrap_or(Stake { fraction: 0.0, full_losses: FULL_LOSSES });
         let missing = f64::from(FULL_LOSSES.saturating_sub(stake.full_losses));
         let days = daily_returns.len() as f64 + missing;
@@ -130,17 +130,17 @@ impl Sober {
 
 /// What a strategy must have for a fitness above 0, and how large it may be.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Yardstick {
+pub(super) struct Yardstick {
     /// Trades below which the fitness is 0.
-    pub min_trades: u32,
+    pub(super) min_trades: u32,
     /// Complexity at which simplicity is 0.
-    pub max_complexity: f64,
+    pub(super) max_complexity: f64,
 }
 
 impl Yardstick {
     /// The parts of an outcome's fitness; `None` with too few trades. `blocks` are returns by block of days.
     #[must_use]
-    pub fn measure(
+    pub(super) fn measure(
         &self,
         outcome: &Outcome,
         sober: Option<Sober>,
@@ -181,7 +181,7 @@ fn percent(fraction: f64) -> f64 {
 ///
 /// Fewer than 20 days are one block: halves of so little say nothing apart.
 #[must_use]
-pub fn time_blocks(daily_returns: &[f64]) -> Vec<f64> {
+pub(super) fn time_blocks(daily_returns: &[f64]) -> Vec<f64> {
     let days = daily_returns.len();
     let count = (days / 10).clamp(1, 12);
     (0..count).map(|b| daily_returns[b * days / count..(b + 1) * days / count].iter().sum()).collect()
@@ -190,7 +190,7 @@ pub fn time_blocks(daily_returns: &[f64]) -> Vec<f64> {
 /// What a strategy is compared on, case by case: each time block's return, then each symbol's, in units of the
 /// sober daily deviation and the square root of the days (so that size does not matter). `None` where undefined.
 #[must_use]
-pub fn cases(outcome: &Outcome, sober: Option<Sober>, blocks: &[f64]) -> Vec<Option<f64>> {
+pub(super) fn cases(outcome: &Outcome, sober: Option<Sober>, blocks: &[f64]) -> Vec<Option<f64>> {
     let days = outcome.daily_returns.len() as f64;
     let unit = sober.map(|s| s.deviation * days.sqrt());
     let in_units = |value: Option<f64>, parts: usize| Some(value? * (parts.max(1) as f64).sqrt() / unit?);

@@ -6,10 +6,11 @@
 //! kept where it is meant: a niche may hold `niche_capacity` strategies while others have any to offer, and among
 //! strategies that trade alike only the best stays.
 
-use super::archive::{self, Profile};
+use super::archive;
 use super::breed::{self, Plan};
 use super::fitness::{Sober, Yardstick, cases, time_blocks};
-use super::{Evaluator, Individual, Measured, Origin, SearchConfig, SearchState, Summary};
+use super::state::rank;
+use super::{Evaluator, Individual, Measured, Origin, Profile, SearchConfig, SearchState, Summary};
 use engine::{EvaluationError, Outcome};
 use genome::{Niche, Strategy, StrategyHash, random::Seed, variation::complexity};
 use serde::{Deserialize, Serialize};
@@ -192,11 +193,6 @@ fn score(
         }
     }
     (measured, failures)
-}
-
-/// Best first. Equals in order of hash, so that nothing depends on the order of arrival.
-pub(super) fn rank(individuals: &mut [Individual]) {
-    individuals.sort_by(|a, b| b.fitness().total_cmp(&a.fitness()).then_with(|| a.hash.cmp(&b.hash)));
 }
 
 /// Best first, without those that scored nothing and those whose trades a better one made; and how many of the latter.

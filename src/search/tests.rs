@@ -178,7 +178,7 @@ fn stays_varied() {
     let chosen = champions(&state, 6);
     let niches: HashSet<_> = chosen.iter().map(|i| genome::Niche::of(&i.strategy)).collect();
     assert_eq!(niches.len(), 6);
-    let cells: HashSet<_> = state.archive.iter().map(|i| crate::Cell::of(i).unwrap()).collect();
+    let cells: HashSet<_> = state.archive.iter().map(|i| crate::archive::Cell::of(i).unwrap()).collect();
     assert_eq!(cells.len(), state.archive.len(), "one a cell");
     let profiles: Vec<_> = state.archive.iter().map(|i| i.measured.clone().unwrap().profile.unwrap()).collect();
     for (i, one) in profiles.iter().enumerate() {

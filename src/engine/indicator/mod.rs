@@ -42,7 +42,6 @@ mod vwap;
 mod wyckoff;
 
 pub use column::Column;
-pub use regime::{CHOPPY_CHOPPINESS, TRENDING_ADX};
 
 use candles::CandleSeries;
 use genome::{Indicator, IndicatorKind as Kind};

@@ -8,9 +8,9 @@ use super::{Column, choppiness::choppiness_values, directional::adx_values};
 use candles::CandleSeries;
 
 /// ADX from which on a market is trending.
-pub const TRENDING_ADX: f64 = 25.0;
+const TRENDING_ADX: f64 = 25.0;
 /// Choppiness from which on a market that is not trending is choppy.
-pub const CHOPPY_CHOPPINESS: f64 = 61.8;
+const CHOPPY_CHOPPINESS: f64 = 61.8;
 
 pub(super) fn regime(candles: &CandleSeries, n: usize) -> Column {
     let mut out = adx_values(candles, n);
