@@ -3,11 +3,11 @@
 use super::{CliError, Context, format::genome_of, output};
 use crate::usecases::database::Database;
 use crate::usecases::proof::prepare;
-use crate::usecases::replay::{Recipe, Replayed, StoredRun, replay, stored_runs};
+use crate::usecases::replay::{Replayed, StoredRun, replay, stored_runs};
 use anyhow::Context as _;
 use candles::quality::{self, QualityPolicy};
 use clap::{Args, ValueEnum};
-use engine::Trade;
+use engine::{Recipe, Trade};
 use market::CandleCache;
 use report::{
     self, Ancestor, CandleQuality, GenerationLine, Move, Part, Period, SearchReport, Setup, StrategyLine,
