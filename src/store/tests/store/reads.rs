@@ -320,7 +320,10 @@ async fn what_does_not_read_is_named_and_in_nobodys_way() {
     assert_eq!(again.genome.unwrap().read().unwrap(), &made::genome(7));
 
     // A figure is read with its row: there is no other way to go on.
-    client.execute("update strategy_stats set performance = '{\"days\": \"x\"}'", &[]).await.unwrap();
+    client
+        .execute("update strategy_stats set performance = performance || '{\"monthly_returns\": 1}'", &[])
+        .await
+        .unwrap();
     let error = store.latest_stats(&[good]).await.unwrap_err().to_string();
     assert!(
         error.starts_with(&format!("the stored performance of the row with strategy_id {good} does not")),
