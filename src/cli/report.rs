@@ -3,11 +3,11 @@
 use super::{CliError, Context, data, output};
 use crate::daemon::Database;
 use crate::daemon::proof::prepare;
-use crate::daemon::replay::{Recipe, Replayed, StoredRun, replay, stored_runs};
+use crate::daemon::replay::{Replayed, StoredRun, replay, stored_runs};
 use anyhow::Context as _;
 use candles::quality::{self, QualityPolicy};
 use clap::{Args, ValueEnum};
-use engine::Trade;
+use engine::{Recipe, Trade};
 use market::CandleCache;
 use report::{
     self, Ancestor, CandleQuality, GenerationLine, Move, Part, Period, SearchReport, Setup, StrategyLine,

@@ -153,7 +153,7 @@ async fn add(store: &Store, ctx: &Context, path: &Path, name: Option<String>, js
     let new = NewStrategy {
         id: Uuid::now_v7(),
         name: name.or(file.name).unwrap_or_else(|| format!("manual-{}", &hash[..8])),
-        genome: serde_json::to_value(&file.strategy)?,
+        genome: file.strategy.clone(),
         canonical: file.strategy.to_string(),
         genome_hash: hash.clone(),
         kind: "manual".to_owned(),
@@ -203,7 +203,7 @@ fn table(strategies: &[Strategy]) -> String {
 
 /// What a stored strategy is made of.
 pub(super) fn genome_of(stored: &Strategy) -> anyhow::Result<genome::Strategy> {
-    serde_json::from_value(stored.genome.clone()).context("the stored genome does not read")
+    Ok(stored.genome.read()?.clone())
 }
 
 pub(super) fn date(time_ms: i64) -> String {

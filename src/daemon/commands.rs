@@ -4,10 +4,10 @@ use super::candles::market_now_ms;
 use super::core::Core;
 use super::dead_letters;
 use super::messages::announce;
-use super::replay::RunConfig;
 use super::supervisor::Activation;
 use anyhow::Context as _;
 use async_trait::async_trait;
+use engine::RunConfig;
 use lifecycle::{DisableReason, State, Transition};
 use serde_json::json;
 use std::sync::Arc;
@@ -59,15 +59,15 @@ impl Commands {
         // A run goes on with the settings that it began with; the first one begins with those of now.
         let detail = core.store.strategy(&strategy.id.to_string()).await?;
         let config = match detail.paper_runs.last().filter(|_| strategy.state == State::Shadow) {
-            Some(run) => run.config.clone(),
-            None => serde_json::to_value(RunConfig {
+            Some(run) => run.config.read().cloned(),
+            None => Ok(RunConfig {
                 market: strategy.market,
                 symbols: followed,
                 interval,
                 costs: core.costs,
                 initial_capital: core.initial_capital,
                 code_version: env!("CARGO_PKG_VERSION").to_owned(),
-            })?,
+            }),
         };
         let runs = matches!(to, State::Shadow | State::Live);
         let mut record = TransitionRecord {
@@ -80,7 +80,10 @@ impl Commands {
             policy: None,
             actor: command.actor.clone(),
             at_market_ms: at_ms,
-            run: runs.then(|| NewPaperRun { warmup_from_ms: at_ms - core.warmup_ms(), config }),
+            run: match runs {
+                true => Some(NewPaperRun { warmup_from_ms: at_ms - core.warmup_ms(), config: config? }),
+                false => None,
+            },
             events: Vec::new(),
         };
         announce(&core.channels, &mut record, &strategy.name, &strategy.canonical);

@@ -11,7 +11,6 @@ use super::placebo;
 use super::schedule::{Missed, session_due_ms};
 use candles::interval;
 use candles::time::DAY_MS;
-use genome::Strategy;
 use protocol::{Advanced, Immigrant, SeenUntil, Session as Searching, SessionState, Split};
 use search::{Counters, GenerationReport};
 use serde_json::json;
@@ -187,7 +186,7 @@ impl ContinuousRunner {
                 let former = self.core.store.find_strategy(&hash).await?;
                 // One that does not say what shaped it was shaped by no more than the session before saw.
                 let seen = SeenUntil::stated(former.seen_until_ms.unwrap_or(last.spec.holdout_from_ms));
-                immigrants.push(Immigrant { strategy: serde_json::from_value::<Strategy>(former.genome)?, seen });
+                immigrants.push(Immigrant { strategy: former.genome.into_read()?, seen });
             }
         }
         let split = Self::split(&session.spec, loaded)?;
@@ -289,7 +288,7 @@ impl ContinuousRunner {
             .map(|failure| {
                 Ok(FailedBacktest {
                     genome_hash: failure.hash.to_string(),
-                    genome: serde_json::to_value(&failure.strategy)?,
+                    genome: failure.strategy.clone(),
                     error: failure.error.to_string(),
                     context: json!({
                         "session_id": session.id,

@@ -6,7 +6,6 @@
 
 use super::core::{Core, Did, token};
 use super::regimes::RegimeWatch;
-use super::replay::RunConfig;
 use super::staying::StayingWatch;
 use super::supervisor::Activation;
 use crate::config::Config;
@@ -14,7 +13,7 @@ use anyhow::Context as _;
 use async_trait::async_trait;
 use candles::time::DAY_MS;
 use chrono::{DateTime, Utc};
-use engine::{DailyEquity, Trade};
+use engine::{DailyEquity, RunConfig, Trade};
 use evidence::regime::RegimeConfig;
 use evidence::track::{self, DayFigures};
 use lifecycle::{
@@ -150,10 +149,8 @@ impl DeploymentManager {
         let detail = store.strategy(&id.to_string()).await?;
         let open = |d: &&Deployment| d.ended_at.is_none() && d.started_market_ms <= at_ms;
         let Some(deployment) = detail.deployments.iter().rev().find(open).cloned() else { return Ok(None) };
-        let config: RunConfig =
-            serde_json::from_value(run.run.config.clone()).context("its stored settings do not read")?;
-        let genome: genome::Strategy =
-            serde_json::from_value(run.strategy.genome.clone()).context("its stored genome does not read")?;
+        let config = run.run.config.into_read()?;
+        let leverage = run.strategy.genome.read()?.risk.leverage.get();
         let by_run = store.paper_trades(id, Page::first(MOST_TRADES)).await?;
         let of_run = |run_id: Uuid, until_ms: i64| {
             let mut trades: Vec<Trade> = by_run
@@ -181,7 +178,6 @@ impl DeploymentManager {
             max_drawdown: days.iter().map(|d| d.drawdown).min_by(f64::total_cmp),
         };
         let staying = self.staying.verdict(&self.core, (id, run.run.id), &trades).await?;
-        let leverage = genome.risk.leverage.get();
         Ok(Some(Live { deployment, detail, config, days, trades, observed, staying, leverage, shadow_days }))
     }
 

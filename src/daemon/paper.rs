@@ -9,13 +9,12 @@ use super::candles::{Loaded, WindowSpec, refresh};
 use super::core::{Core, Did, token};
 use super::messages::announce;
 use super::placebo;
-use super::replay::RunConfig;
 use super::schedule::grid_points;
 use super::staying::StayingWatch;
 use anyhow::Context as _;
 use candles::time::DAY_MS;
 use candles::{DataVerdict, Interval, MarketKind, Symbol, interval};
-use engine::{ExitReason, Outcome, Wanted, Window, WindowError};
+use engine::{ExitReason, Outcome, RunConfig, Wanted, Window, WindowError};
 use genome::Strategy;
 use lifecycle::{GateEvidence, ProtocolEvidence, ShadowEvidence, State, Verdict};
 use protocol::Standing;
@@ -241,19 +240,13 @@ impl PaperRunner {
 
     /// What was proved of the strategies before they entered shadow.
     async fn standings(&self, ids: &[Uuid]) -> anyhow::Result<BTreeMap<Uuid, Standing>> {
-        let mut standings = BTreeMap::new();
-        for (id, stored) in self.core.store.standings(ids).await? {
-            let read = serde_json::from_value(stored);
-            standings.insert(id, read.with_context(|| format!("where strategy {id} stands does not read"))?);
-        }
-        Ok(standings)
+        Ok(self.core.store.standings(ids).await?)
     }
 
     /// Backtests the group's strategies over the run so far: the same function as everywhere.
     async fn evaluate(&self, group: &Group, window: &Window) -> anyhow::Result<Vec<anyhow::Result<Outcome>>> {
-        let read = |r: &ActivePaperRun| serde_json::from_value::<Strategy>(r.strategy.genome.clone());
-        let genomes: Vec<_> = group.runs.iter().map(read).collect();
-        let strategies: Vec<Strategy> = genomes.iter().flatten().cloned().collect();
+        let genomes: Vec<_> = group.runs.iter().map(|run| run.strategy.genome.read()).collect();
+        let strategies: Vec<Strategy> = genomes.iter().flatten().copied().cloned().collect();
         let engine = self.core.engine_with(group.config.initial_capital);
         let (window, costs) = (window.clone(), group.config.costs);
         let wanted = Wanted { ledger: true, ..Wanted::default() };
@@ -261,7 +254,7 @@ impl PaperRunner {
         let mut outcomes = outcomes.into_iter();
         let each = group.runs.iter().zip(genomes).map(|(run, genome)| {
             let id = run.strategy.id;
-            genome.with_context(|| format!("the stored genome of strategy {id} does not read"))?;
+            genome?;
             let outcome = outcomes.next().with_context(|| format!("strategy {id} was not evaluated"))?;
             outcome.with_context(|| format!("strategy {id} cannot be paper-traded"))
         });
@@ -310,8 +303,8 @@ impl PaperRunner {
             TransitionRecord::from_decision(id, self.core.gate.name(), decision, evidence, "deployment manager", at_ms)
                 .context("a decision to move makes a record")?;
         if matches!(transition.to(), State::Shadow | State::Live) {
-            record.run =
-                Some(NewPaperRun { warmup_from_ms: at_ms - self.core.warmup_ms(), config: run.run.config.clone() });
+            let config = run.run.config.read()?.clone();
+            record.run = Some(NewPaperRun { warmup_from_ms: at_ms - self.core.warmup_ms(), config });
         }
         announce(&self.core.channels, &mut record, &run.strategy.name, &run.strategy.canonical);
         tracing::info!(
@@ -357,12 +350,10 @@ fn groups(runs: Vec<ActivePaperRun>) -> (Vec<Group>, Vec<(Uuid, anyhow::Error)>)
     let mut failed = Vec::new();
     let mut groups: Vec<Group> = Vec::new();
     for run in runs {
-        let read = serde_json::from_value::<RunConfig>(run.run.config.clone());
-        let config = match read.with_context(|| format!("the stored settings of paper run {} do not read", run.run.id))
-        {
-            Ok(config) => config,
+        let config = match run.run.config.read() {
+            Ok(config) => config.clone(),
             Err(error) => {
-                failed.push((run.run.id, error));
+                failed.push((run.run.id, error.into()));
                 continue;
             }
         };

@@ -8,7 +8,7 @@
 
 use super::candles::{Loaded, WindowSpec};
 use super::core::{Core, Did, token};
-use super::replay::{Recipe, StoredRun, stored_runs};
+use super::replay::{StoredRun, stored_runs};
 use super::rescore::Rescorer;
 use super::supervisor::Activation;
 use anyhow::Context as _;
@@ -17,6 +17,7 @@ use candles::resample::can_resample;
 use candles::stored::Part;
 use candles::time::DAY_MS;
 use candles::{FundingRate, Interval, MarketKind, Symbol};
+use engine::Recipe;
 use lifecycle::State;
 use market::CandleCache;
 use market::cache::{CacheError, content_sha256, funding_sha256};

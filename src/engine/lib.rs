@@ -24,6 +24,7 @@ pub mod performance;
 mod plan;
 mod population;
 mod position;
+mod recipe;
 mod signal;
 mod simd;
 mod stake;
@@ -34,6 +35,7 @@ mod window;
 pub use costs::{Costs, MAX_SLIPPAGE_FRACTION, Slippage};
 pub use ledger::{DailyEquity, ExitReason, Holding, Ledger, Side, Trade};
 pub use performance::{CalendarMonth, MonthlyReturn, Performance};
+pub use recipe::{Recipe, RunConfig};
 pub use stake::Stake;
 pub use window::{FundingRate, SymbolWindow, Window, WindowError};
 

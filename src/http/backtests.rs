@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use candles::{CandleSeries, MarketKind, Symbol};
-use engine::{DailyEquity, Performance, Trade};
+use engine::{DailyEquity, Performance, Recipe, Trade};
 use genome::{Strategy, Timeframe};
 use report::Proven;
 use serde_json::Value;
@@ -26,8 +26,8 @@ pub struct BacktestOrder {
 /// What came of it.
 #[derive(Clone, Debug)]
 pub struct BacktestDone {
-    /// What a replay needs, an object.
-    pub parameters: Value,
+    /// What a replay needs.
+    pub parameters: Recipe,
     /// First candle that may be traded, UTC ms.
     pub from_ms: i64,
     /// End, exclusive, UTC ms: not after the newest closed candle.

@@ -235,7 +235,7 @@ pub(super) async fn strategy(State(api): Api_, At(id): At<String>) -> Answer {
     let children = api.store.children(found.id, Page::first(50)).await?;
     let backtests = api.store.service_backtests_of(found.id, Page::first(50)).await?;
     let score = api.store.scores(found.id).await?.into_iter().next();
-    let words = serde_json::from_value(found.genome.clone()).map(|s| genome::describe(&s)).unwrap_or_default();
+    let words = found.genome.read().map(genome::describe).unwrap_or_default();
     let stats = detail.stats.iter().map(|stat| {
         json!({
             "source": stat.source, "from_ms": stat.window_from_ms, "to_ms": stat.window_to_ms,

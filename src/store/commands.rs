@@ -87,10 +87,10 @@ impl Store {
             event: "operator_action",
             entity_type: kind,
             entity_id: target,
-            actor: &by.actor,
+            actor: &clean(&by.actor),
             before: None,
             after: None,
-            metadata: json!({ "action": what, "why": by.why }),
+            metadata: json!({ "action": what, "why": clean(&by.why) }),
             correlation_id: None,
         };
         audit::append_from(tx, &self.inner.audit_key, &entry, by.ip_hash.as_deref()).await

@@ -1,7 +1,8 @@
 //! Dead letters: what failed, kept with its error until somebody looks. Retries nothing itself.
 
-use super::{Page, Store, StoreError, Tx, audit, clean, row::Named as _, seal};
+use super::{Page, Store, StoreError, Stored, Tx, audit, clean, row::Named as _, seal, stored::to_json};
 use chrono::{DateTime, Utc};
+use genome::Strategy;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -60,8 +61,8 @@ pub struct NewDeadLetter {
     pub subject: String,
     /// What went wrong.
     pub error: String,
-    /// The genome, for backtests.
-    pub genome: Option<Value>,
+    /// What was tested, for backtests; where nothing is said, what is stored of it stays.
+    pub genome: Option<Strategy>,
     /// Whatever a retry needs.
     pub context: Value,
 }
@@ -75,7 +76,7 @@ pub struct DeadLetter {
     pub subject: String,
     /// The newest error.
     pub error: String,
-    pub genome: Option<Value>,
+    pub genome: Option<Stored<Strategy>>,
     pub context: Value,
     /// How often it failed.
     pub occurrences: u64,
@@ -90,15 +91,16 @@ const COLUMNS: &str =
     "id, kind, subject, error, genome, context, occurrences, retries, status, first_seen_at, last_seen_at";
 
 fn read(tx: &Tx, row: &tokio_postgres::Row) -> Result<DeadLetter, StoreError> {
+    let id: i64 = row.try_get("id")?;
     let subject: String = row.try_get("subject")?;
     let genome: Option<Value> = row.try_get("genome")?;
     let genome = genome.map(|genome| tx.keys().open_json(genome, &seal::letter_of(&subject))).transpose()?;
     Ok(DeadLetter {
-        id: row.try_get("id")?,
+        id,
         kind: row.parse("kind")?,
         subject,
         error: row.try_get("error")?,
-        genome,
+        genome: genome.map(|genome| Stored::new(genome, "genome", format_args!("dead letter {id}"))),
         context: row.try_get("context")?,
         occurrences: row.count("occurrences")?,
         retries: row.small("retries")?,
@@ -111,11 +113,11 @@ fn read(tx: &Tx, row: &tokio_postgres::Row) -> Result<DeadLetter, StoreError> {
 /// Stores a failure inside the caller's transaction; the row's id.
 pub(super) async fn add(tx: &Tx, letter: &NewDeadLetter) -> Result<i64, StoreError> {
     let sql = "insert into dead_letters as d (kind, subject, error, genome, context) values ($1, $2, $3, $4, $5)
-        on conflict (kind, subject) do update set error = excluded.error, genome = excluded.genome,
-            context = excluded.context, occurrences = d.occurrences + 1, status = 'open', last_seen_at = now()
+        on conflict (kind, subject) do update set error = excluded.error,
+            genome = coalesce(excluded.genome, d.genome), context = excluded.context, occurrences = d.occurrences + 1, status = 'open', last_seen_at = now()
         returning id";
     let (subject, error) = (clean(&letter.subject), clean(&letter.error));
-    let seal = |genome| tx.keys().seal_json(genome, &seal::letter_of(&subject));
+    let seal = |genome| tx.keys().seal_json(&to_json(genome)?, &seal::letter_of(&subject));
     let genome = letter.genome.as_ref().map(seal).transpose()?;
     let row = tx.row(sql, &[&letter.kind.name(), &subject, &error, &genome, &letter.context]).await?;
     Ok(row.try_get("id")?)

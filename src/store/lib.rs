@@ -38,6 +38,7 @@ mod session_end;
 mod session_replay;
 mod sessions;
 mod status;
+mod stored;
 mod strategies;
 mod tls;
 mod transaction;
@@ -63,11 +64,9 @@ pub use migrations::{MigrationReport, SCHEMA_VERSION};
 pub use outbox::{ClaimedEvent, Delivery, NewEvent, OutboxDepth};
 pub use overview::{GenerationRow, Overview, TrialTotals};
 pub use paper::{ActivePaperRun, PaperPass, PaperRun, PassOutcome};
-pub use protocol::{
-    PlaceboRecord, ProtocolSessionRow, ProtocolTotals, SearchedRecord, SessionNumbers, StandingRecord, TrialCounts,
-};
+pub use protocol::{PlaceboRecord, ProtocolSessionRow, ProtocolTotals, SearchedRecord, SessionNumbers, TrialCounts};
 pub use regimes::{MarketRegime, NewRegime};
-pub use results::{BacktestRow, NewResult};
+pub use results::{BacktestRow, NewResult, Parameters};
 pub use reviews::DailyReview;
 pub use revisions::{DataVersionUse, MAX_REVISION_DETAIL, NewRevision, Rescore, Rescored, RevisionRow, SessionUse};
 pub use runs::{BacktestRun, NewRun, NewWindow, OptimizationRun, RunStatus, RunTrade, Segment, WalkForwardWindow};
@@ -79,6 +78,7 @@ pub use sessions::{
     FailedBacktest, GenerationRecord, NewSession, RecordOutcome, ResumableSession, Session, SessionStatus,
 };
 pub use status::{FeedStatus, RunnerStatus};
+pub use stored::Stored;
 pub use strategies::{
     Lineage, NewStrategy, Page, StatRow, StatSource, Strategy, StrategyDetail, StrategyFilter, TradeRow,
 };

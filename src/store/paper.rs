@@ -1,11 +1,11 @@
 //! Paper trading: runs of shadow and live strategies, their passes and closed trades. Trades nothing itself.
 
 use super::{
-    LeaseToken, Page, StatSource, Store, StoreError, Strategy, TradeRow, TransitionOutcome, TransitionRecord, Tx,
-    row::Named as _, strategies, transitions,
+    LeaseToken, Page, StatSource, Store, StoreError, Stored, Strategy, TradeRow, TransitionOutcome, TransitionRecord,
+    Tx, row::Named as _, strategies, transitions,
 };
 use chrono::{DateTime, Utc};
-use engine::{DailyEquity, ExitReason, Performance, Side, Trade};
+use engine::{DailyEquity, ExitReason, Performance, RunConfig, Side, Trade};
 use lifecycle::State;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -27,7 +27,7 @@ pub struct PaperRun {
     /// End of the last candle counted (exclusive), UTC ms; `from_ms` before the first pass.
     pub to_ms: i64,
     /// What a replay needs.
-    pub config: Value,
+    pub config: Stored<RunConfig>,
     /// Over `[from_ms, to_ms)`; `None` before the first pass.
     pub performance: Option<Performance>,
     /// Trades that the strategy closed itself.
@@ -87,14 +87,15 @@ const COLUMNS: &str = "r.id as run_id, r.strategy_id, r.phase, r.warmup_from_ms,
      r.performance, r.closed_trades, r.open_positions, r.daily_equity, r.opened_at, r.updated_at, r.ended_at";
 
 fn read(row: &Row) -> Result<PaperRun, StoreError> {
+    let id: Uuid = row.try_get("run_id")?;
     Ok(PaperRun {
-        id: row.try_get("run_id")?,
+        id,
         strategy_id: row.try_get("strategy_id")?,
         phase: row.parse("phase")?,
         warmup_from_ms: row.try_get("warmup_from_ms")?,
         from_ms: row.try_get("from_ms")?,
         to_ms: row.try_get("to_ms")?,
-        config: row.try_get("config")?,
+        config: Stored::new(row.try_get("config")?, "config", format_args!("paper run {id}")),
         performance: row.json_opt("performance")?,
         closed_trades: row.small("closed_trades")?,
         open_positions: row.try_get("open_positions")?,
@@ -114,7 +115,7 @@ pub(super) async fn switch_run(tx: &Tx, record: &TransitionRecord) -> Result<(),
         values ($1, $2, $3, $4, $5, $5, $6)";
     let phase = record.transition.to().name();
     let params: super::transaction::Params<'_> =
-        &[&Uuid::now_v7(), &record.strategy_id, &phase, &run.warmup_from_ms, &record.at_market_ms, &run.config];
+        &[&Uuid::now_v7(), &record.strategy_id, &phase, &run.warmup_from_ms, &record.at_market_ms, &Json(&run.config)];
     tx.execute(sql, params).await.map(drop)
 }
 

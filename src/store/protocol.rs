@@ -3,9 +3,11 @@
 //! Counts only go up: a session is numbered once, whatever was killed when and whoever asks. Proves nothing itself.
 
 use super::{LeaseToken, Store, StoreError, Tx, count, row::Named as _, sessions, uncount};
+use ::protocol::Standing;
 use serde::Serialize;
 use serde_json::Value;
-use tokio_postgres::Row;
+use std::collections::BTreeMap;
+use tokio_postgres::{Row, types::Json};
 use uuid::Uuid;
 
 /// Trials of one kind in a session.
@@ -45,20 +47,6 @@ pub struct SessionNumbers {
     pub selected: u64,
     /// Promotions to live before it.
     pub promotions: u64,
-}
-
-/// What was proved of a strategy when its session ended.
-#[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs)]
-pub struct StandingRecord {
-    pub p_value: Option<f64>,
-    pub null_searches: u64,
-    pub level: f64,
-    pub seen_until_ms: i64,
-    /// ln of the e-value over the hold-out; `None` for an e-value of 0.
-    pub holdout_log_e: Option<f64>,
-    /// All of it, an object.
-    pub standing: Value,
 }
 
 /// A session of the placebo island.
@@ -142,7 +130,7 @@ pub(super) async fn put_standing(
     tx: &Tx,
     session_id: Uuid,
     strategy_id: Uuid,
-    s: &StandingRecord,
+    standing: &Standing,
 ) -> Result<(), StoreError> {
     let sql = "insert into strategy_standings (strategy_id, session_id, p_value, null_searches, level, seen_until_ms,
             holdout_log_e, standing)
@@ -153,12 +141,12 @@ pub(super) async fn put_standing(
     let params: super::transaction::Params<'_> = &[
         &strategy_id,
         &session_id,
-        &s.p_value,
-        &count(s.null_searches),
-        &s.level,
-        &s.seen_until_ms,
-        &s.holdout_log_e,
-        &s.standing,
+        &standing.p_value,
+        &i64::from(standing.null_searches),
+        &standing.level,
+        &standing.seen_until_ms,
+        &standing.holdout.log_excess,
+        &Json(standing),
     ];
     tx.execute(sql, params).await.map(drop)
 }
@@ -291,11 +279,11 @@ impl Store {
         .await
     }
 
-    /// Where strategies stand: id and what was stored of each that stands anywhere.
+    /// Where strategies stand, of each that stands anywhere.
     ///
     /// # Errors
-    /// When the database does not answer.
-    pub async fn standings(&self, strategies: &[Uuid]) -> Result<Vec<(Uuid, Value)>, StoreError> {
+    /// When the database does not answer; [`StoreError::Unreadable`] when one of them does not read.
+    pub async fn standings(&self, strategies: &[Uuid]) -> Result<BTreeMap<Uuid, Standing>, StoreError> {
         self.transaction("standings", |tx| async move {
             let tx = &tx;
             let sql = "select strategy_id, standing from strategy_standings where strategy_id = any($1)
@@ -303,7 +291,7 @@ impl Store {
             tx.rows(sql, &[&strategies])
                 .await?
                 .iter()
-                .map(|row| Ok((row.try_get("strategy_id")?, row.try_get("standing")?)))
+                .map(|row| Ok((row.try_get("strategy_id")?, row.json("standing")?)))
                 .collect()
         })
         .await

@@ -1,10 +1,14 @@
 //! Backtest results: one row a strategy and window, in the form that other systems read. Judges nothing.
 
-use super::{Store, StoreError, Tx};
+use super::{Store, StoreError, Stored, Tx};
 use chrono::{DateTime, Utc};
+use engine::Recipe;
 use serde::Serialize;
-use serde_json::Value;
-use tokio_postgres::{Row, types::Type};
+use serde_json::{Map, Value};
+use tokio_postgres::{
+    Row,
+    types::{Json, Type},
+};
 use uuid::Uuid;
 
 /// A stored backtest.
@@ -17,11 +21,28 @@ pub struct BacktestRow {
     pub backtest_id: Option<String>,
     /// A performance, as JSON.
     pub metrics: Value,
-    /// Costs, capital, symbols, ...: what a replay needs.
-    pub parameters: Value,
+    /// What a replay needs.
+    pub parameters: Stored<Recipe>,
     pub period_start: Option<DateTime<Utc>>,
     pub period_end: Option<DateTime<Utc>>,
     pub created_at: DateTime<Utc>,
+}
+
+/// How a backtest was set up, as it is stored: one object.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Parameters {
+    /// What a replay needs.
+    #[serde(flatten)]
+    pub recipe: Recipe,
+    /// What else is worth keeping with it, such as its fitness.
+    #[serde(flatten)]
+    pub notes: Map<String, Value>,
+}
+
+impl From<Recipe> for Parameters {
+    fn from(recipe: Recipe) -> Self {
+        Self { recipe, notes: Map::new() }
+    }
 }
 
 /// A backtest to store.
@@ -33,8 +54,7 @@ pub struct NewResult {
     pub backtest_id: Option<String>,
     /// A performance, as JSON.
     pub metrics: Value,
-    /// Costs, capital, symbols, ...: what a replay needs.
-    pub parameters: Value,
+    pub parameters: Parameters,
     pub period_start: Option<DateTime<Utc>>,
     pub period_end: Option<DateTime<Utc>>,
 }
@@ -50,7 +70,7 @@ pub(super) async fn copy(tx: &Tx, results: &[NewResult]) -> Result<(), StoreErro
     let mut copy = tx.copy_in(sql, &types).await?;
     for r in results {
         let row: super::transaction::Params<'_> =
-            &[&r.strategy_id, &r.backtest_id, &r.metrics, &r.parameters, &r.period_start, &r.period_end];
+            &[&r.strategy_id, &r.backtest_id, &r.metrics, &Json(&r.parameters), &r.period_start, &r.period_end];
         copy.as_mut().write(row).await?;
     }
     copy.as_mut().finish().await?;
@@ -60,12 +80,13 @@ pub(super) async fn copy(tx: &Tx, results: &[NewResult]) -> Result<(), StoreErro
 const COLUMNS: &str = "id, strategy_id, backtest_id, metrics, parameters, period_start, period_end, created_at";
 
 fn read(row: &Row) -> Result<BacktestRow, StoreError> {
+    let id: i32 = row.try_get("id")?;
     Ok(BacktestRow {
-        id: row.try_get("id")?,
+        id,
         strategy_id: row.try_get("strategy_id")?,
         backtest_id: row.try_get("backtest_id")?,
         metrics: row.try_get("metrics")?,
-        parameters: row.try_get("parameters")?,
+        parameters: Stored::new(row.try_get("parameters")?, "parameters", format_args!("backtest result {id}")),
         period_start: row.try_get("period_start")?,
         period_end: row.try_get("period_end")?,
         created_at: row.try_get("created_at")?,

@@ -8,7 +8,7 @@ use candles::stored::CandleRange;
 use candles::stored::Part;
 use candles::{Interval, MarketKind, Symbol};
 use chrono::{DateTime, Utc};
-use engine::Performance;
+use engine::{Performance, Recipe};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -112,8 +112,8 @@ pub struct Rescored {
     pub old: Option<Performance>,
     /// As it came out now; `None` where it could not be computed.
     pub new: Option<Performance>,
-    /// Costs, capital, symbols, ...: what a replay needs. Of backtests and hold-outs only.
-    pub parameters: Option<Value>,
+    /// What a replay needs. Of backtests and hold-outs only.
+    pub parameters: Option<Recipe>,
 }
 
 /// Everything that scoring a strategy again came to: stored together or not at all.
@@ -480,7 +480,7 @@ async fn put_result(tx: &Tx, rescore: &Rescore, result: &Rescored, deployment: O
         let newest = rescore.revision_ids.iter().max().copied().unwrap_or_default();
         let backtest_id = format!("revision-{newest}:{name}");
         let (start, end) = (DateTime::from_timestamp_millis(*from_ms), DateTime::from_timestamp_millis(*to_ms));
-        tx.execute(sql, &[id, &backtest_id, &Json(performance), parameters, &start, &end]).await?;
+        tx.execute(sql, &[id, &backtest_id, &Json(performance), &Json(parameters), &start, &end]).await?;
     }
     Ok(())
 }

@@ -3,15 +3,18 @@
 //! Rows of which there are many go in by COPY.
 
 use super::{
-    Page, Store, StoreError, Tx, count, dead_letters::names, paper::from_word, paper::word, row::Named as _,
-    transaction::Params,
+    Page, Parameters, Store, StoreError, Stored, Tx, count, dead_letters::names, paper::from_word, paper::word,
+    row::Named as _, transaction::Params,
 };
 use chrono::{DateTime, Utc};
-use engine::{ExitReason, Side, Trade};
+use engine::{ExitReason, Recipe, Side, Trade};
 use genome::random::Seed;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokio_postgres::{Row, types::Type};
+use tokio_postgres::{
+    Row,
+    types::{Json, Type},
+};
 use uuid::Uuid;
 
 /// Where a run stands.
@@ -52,8 +55,8 @@ pub struct NewRun {
     pub strategy_id: Uuid,
     /// Of which search session, if of one.
     pub session_id: Option<Uuid>,
-    /// What a replay needs, an object.
-    pub config: Value,
+    /// What a replay needs.
+    pub config: Parameters,
     /// SHA-256 of the candles, hex.
     pub dataset_checksum: String,
     /// First candle traded, UTC ms.
@@ -109,7 +112,8 @@ pub struct BacktestRun {
     pub strategy_id: Uuid,
     pub session_id: Option<Uuid>,
     pub status: RunStatus,
-    pub config: Value,
+    /// What a replay needs.
+    pub config: Stored<Recipe>,
     pub dataset_checksum: String,
     pub from_ms: i64,
     pub to_ms: i64,
@@ -211,7 +215,7 @@ async fn insert_run(tx: &Tx, run: &NewRun) -> Result<bool, StoreError> {
         &run.strategy_id,
         &run.session_id,
         &status.name(),
-        &run.config,
+        &Json(&run.config),
         &run.dataset_checksum,
         &run.from_ms,
         &run.to_ms,
@@ -312,12 +316,13 @@ const RUN_COLUMNS: &str = "id, strategy_id, session_id, status, config, dataset_
      results, error_message, execution_time_ms, code_version, seed, created_at, started_at, completed_at";
 
 fn read_run(row: &Row) -> Result<BacktestRun, StoreError> {
+    let id: Uuid = row.try_get("id")?;
     Ok(BacktestRun {
-        id: row.try_get("id")?,
+        id,
         strategy_id: row.try_get("strategy_id")?,
         session_id: row.try_get("session_id")?,
         status: row.parse("status")?,
-        config: row.try_get("config")?,
+        config: Stored::new(row.try_get("config")?, "config", format_args!("backtest run {id}")),
         dataset_checksum: row.try_get("dataset_checksum")?,
         from_ms: row.try_get("from_ms")?,
         to_ms: row.try_get("to_ms")?,

@@ -1,9 +1,8 @@
 //! What the HTTP service stores: strategies that clients post, by number, and backtests with their whole ledgers.
 
-use super::{NewStrategy, Page, Store, StoreError, Strategy, Tx, count, row::Named as _, strategies};
+use super::{NewStrategy, Page, Store, StoreError, Stored, Strategy, Tx, count, row::Named as _, strategies};
 use chrono::{DateTime, Utc};
-use engine::{DailyEquity, Performance, Trade};
-use serde_json::Value;
+use engine::{DailyEquity, Performance, Recipe, Trade};
 use tokio_postgres::{Row, types::Json};
 use uuid::Uuid;
 
@@ -19,8 +18,8 @@ pub struct NewServiceBacktest {
     pub from_ms: i64,
     /// End, exclusive, UTC ms.
     pub to_ms: i64,
-    /// What a replay needs, an object.
-    pub parameters: Value,
+    /// What a replay needs.
+    pub parameters: Recipe,
     /// Names the candles.
     pub data_version: String,
     /// Candles in the window.
@@ -52,13 +51,16 @@ pub struct ServiceBacktest {
 
 fn read(tx: &Tx, row: &Row) -> Result<ServiceBacktest, StoreError> {
     let strategy = strategies::read(tx, row)?;
+    let id: i64 = row.try_get("backtest_id")?;
+    let parameters =
+        Stored::new(row.try_get("parameters")?, "parameters", format_args!("backtest {id}")).into_read()?;
     Ok(ServiceBacktest {
-        id: row.try_get("backtest_id")?,
+        id,
         backtest: NewServiceBacktest {
             strategy_id: strategy.id,
             from_ms: row.try_get("from_ms")?,
             to_ms: row.try_get("to_ms")?,
-            parameters: row.try_get("parameters")?,
+            parameters,
             data_version: row.try_get("data_version")?,
             candles: row.count("candles")?,
             missing_candles: row.count("missing_candles")?,
@@ -118,7 +120,7 @@ impl Store {
                 &new.strategy_id,
                 &new.from_ms,
                 &new.to_ms,
-                &new.parameters,
+                &Json(&new.parameters),
                 &new.data_version,
                 &count(new.candles),
                 &count(new.missing_candles),
@@ -133,7 +135,7 @@ impl Store {
             let name = format!("service:{id}");
             let (from, to) = (new.from_ms as f64, new.to_ms as f64);
             let performance = Json(&new.performance);
-            tx.execute(sql, &[&new.strategy_id, &name, &performance, &new.parameters, &from, &to]).await?;
+            tx.execute(sql, &[&new.strategy_id, &name, &performance, &Json(&new.parameters), &from, &to]).await?;
             Ok(id)
         })
         .await

@@ -1,16 +1,18 @@
 //! How a search session ends: its best are stored with what was measured and decided, or it is given up.
 
 use super::{
-    LeaseToken, NewResult, NewRun, NewScore, NewStrategy, NewWindow, RunTrade, Segment, Session, SessionStatus,
-    StandingRecord, StatSource, Store, StoreError, TransitionRecord, Tx, protocol, results, runs, scores,
+    LeaseToken, NewResult, NewRun, NewScore, NewStrategy, NewWindow, Parameters, RunTrade, Segment, Session,
+    SessionStatus, StatSource, Store, StoreError, TransitionRecord, Tx, protocol, results, runs, scores,
     sessions::{lock, must_run},
+    stored::to_json,
     strategies, transitions,
 };
+use ::protocol::Standing;
 use chrono::DateTime;
 use engine::{Performance, Trade};
 use lifecycle::State;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio_postgres::types::Json;
 use uuid::Uuid;
 
@@ -26,14 +28,14 @@ pub struct WindowStat {
 }
 
 /// What a session's end measured of a strategy, and what was decided.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Judgement {
     /// Over what the search saw.
     pub backtest: Option<WindowStat>,
     /// Over the hold-out.
     pub holdout: Option<WindowStat>,
     /// Costs, capital, ...: `backtest_results.parameters`.
-    pub parameters: Value,
+    pub parameters: Parameters,
     /// Why one of the two is missing.
     pub failure: Option<String>,
     /// Wall time that measuring took, ms.
@@ -41,9 +43,26 @@ pub struct Judgement {
     /// What the search thought of it; `None` where no search did.
     pub score: Option<NewScore>,
     /// What was proved; `None` where nothing could be.
-    pub standing: Option<StandingRecord>,
+    pub standing: Option<Standing>,
     /// The gate's decision; `None` leaves it a candidate.
     pub transition: Option<TransitionRecord>,
+}
+
+impl Judgement {
+    /// That nothing was measured and nothing decided, with this setup.
+    #[must_use]
+    pub fn nothing(parameters: Parameters) -> Self {
+        Self {
+            backtest: None,
+            holdout: None,
+            parameters,
+            failure: None,
+            execution_time_ms: 0,
+            score: None,
+            standing: None,
+            transition: None,
+        }
+    }
 }
 
 /// One of the best of a session.
@@ -191,7 +210,7 @@ impl Store {
             rows.results.push(NewResult {
                 strategy_id: id,
                 backtest_id: Some(format!("{}:{}", session.id, source.name())),
-                metrics: as_json(&stat.performance)?,
+                metrics: to_json(&stat.performance)?,
                 parameters: judgement.parameters.clone(),
                 period_start: DateTime::from_timestamp_millis(stat.from_ms),
                 period_end: DateTime::from_timestamp_millis(stat.to_ms),
@@ -232,7 +251,7 @@ fn run(session: &Session, strategy_id: Uuid, judgement: &Judgement) -> Result<Ne
     }
     let (outcome, windows) = match (&judgement.backtest, &judgement.holdout) {
         (Some(train), Some(test)) => {
-            let (train_metrics, test_metrics) = (as_json(&train.performance)?, as_json(&test.performance)?);
+            let (train_metrics, test_metrics) = (to_json(&train.performance)?, to_json(&test.performance)?);
             let results = json!({ "backtest": train_metrics, "holdout": test_metrics });
             let window = NewWindow {
                 train_from_ms: train.from_ms,
@@ -261,8 +280,4 @@ fn run(session: &Session, strategy_id: Uuid, judgement: &Judgement) -> Result<Ne
         windows,
         trades,
     })
-}
-
-fn as_json(performance: &Performance) -> Result<Value, StoreError> {
-    serde_json::to_value(performance).map_err(|error| StoreError::Invalid(error.to_string()))
 }

@@ -6,7 +6,7 @@ use super::{
 };
 use candles::{MarketKind, Symbol};
 use chrono::{DateTime, Utc};
-use genome::{Timeframe, random::Seed};
+use genome::{Strategy, Timeframe, random::Seed};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio_postgres::Row;
@@ -104,8 +104,8 @@ pub struct GenerationRecord {
 pub struct FailedBacktest {
     /// Hash of its genome.
     pub genome_hash: String,
-    /// Its JSON form.
-    pub genome: Value,
+    /// What it is.
+    pub genome: Strategy,
     /// What went wrong.
     pub error: String,
     /// What a retry needs.

@@ -3,8 +3,8 @@
 //! A strategy's state changes only through a transition; its genome never.
 
 use super::{
-    Deployment, PaperRun, Store, StoreError, TransitionRow, Tx, audit, dead_letters::names, deployments, paper,
-    row::Named as _, seal, transitions,
+    Deployment, PaperRun, Store, StoreError, Stored, TransitionRow, Tx, audit, dead_letters::names, deployments, paper,
+    row::Named as _, seal, stored::to_json, transitions,
 };
 use candles::{MarketKind, Symbol};
 use chrono::{DateTime, Utc};
@@ -12,7 +12,7 @@ use engine::{Performance, Trade};
 use genome::Timeframe;
 use lifecycle::{DisableReason, State};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio_postgres::{Row, types::Json};
 use uuid::Uuid;
 
@@ -23,8 +23,8 @@ pub struct NewStrategy {
     pub id: Uuid,
     /// For people.
     pub name: String,
-    /// JSON form, an object.
-    pub genome: Value,
+    /// What it is.
+    pub genome: genome::Strategy,
     /// Canonical text.
     pub canonical: String,
     /// SHA-256 of the canonical form, hex: the identity.
@@ -61,7 +61,7 @@ pub struct Strategy {
     /// A number that clients hold on to.
     pub number: i64,
     pub name: String,
-    pub genome: Value,
+    pub genome: Stored<genome::Strategy>,
     pub canonical: String,
     pub genome_hash: String,
     #[serde(rename = "type")]
@@ -94,10 +94,12 @@ pub(super) const COLUMNS: &str = "s.id, s.name, s.genome, s.canonical, s.genome_
 
 pub(super) fn read(tx: &Tx, row: &Row) -> Result<Strategy, StoreError> {
     let (keys, genome_hash): (_, String) = (tx.keys(), row.try_get("genome_hash")?);
+    let id: Uuid = row.try_get("id")?;
+    let genome = keys.open_json(row.try_get("genome")?, &seal::genome_of(&genome_hash))?;
     Ok(Strategy {
-        id: row.try_get("id")?,
+        id,
         name: row.try_get("name")?,
-        genome: keys.open_json(row.try_get("genome")?, &seal::genome_of(&genome_hash))?,
+        genome: Stored::new(genome, "genome", format_args!("strategy {id}")),
         canonical: keys.open_text(row.try_get("canonical")?, &seal::text_of(&genome_hash))?,
         genome_hash,
         kind: row.try_get("type")?,
@@ -251,9 +253,9 @@ pub(super) async fn insert(tx: &Tx, key: &audit::ChainKey, strategy: &NewStrateg
             $9, $10, $11, $12, $13, $14, $15, $16, $17)
         on conflict (genome_hash) do nothing";
     let hash = &strategy.genome_hash;
-    let genome = tx.keys().seal_json(&strategy.genome, &seal::genome_of(hash))?;
+    let genome = tx.keys().seal_json(&to_json(&strategy.genome)?, &seal::genome_of(hash))?;
     let canonical = tx.keys().seal_text(&strategy.canonical, &seal::text_of(hash))?;
-    let family = family(&strategy.genome);
+    let family = genome::Niche::of(&strategy.genome).family.to_string();
     let inserted = tx
         .execute(
             sql,
@@ -293,12 +295,6 @@ pub(super) async fn insert(tx: &Tx, key: &audit::ChainKey, strategy: &NewStrateg
     };
     audit::append(tx, key, &entry).await?;
     Ok(true)
-}
-
-/// The kind of idea of a genome that reads, for lists.
-fn family(genome: &Value) -> Option<String> {
-    let strategy = genome::Strategy::deserialize(genome).ok()?;
-    Some(genome::Niche::of(&strategy).family.to_string())
 }
 
 /// Stores a performance; a row of the same source and window start is replaced, unless it reaches further.

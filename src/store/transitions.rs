@@ -5,6 +5,7 @@
 
 use super::{LeaseToken, NewEvent, Page, Store, StoreError, Tx, audit, outbox, paper, row::Named as _, strategies};
 use chrono::{DateTime, Utc};
+use engine::RunConfig;
 use lifecycle::{Decision, DisableReason, State, Transition, Verdict};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -17,8 +18,8 @@ use uuid::Uuid;
 pub struct NewPaperRun {
     /// First candle that indicators warm up on, UTC ms; at most the transition's market time.
     pub warmup_from_ms: i64,
-    /// What a replay needs: costs, capital, ... An object.
-    pub config: Value,
+    /// What a replay needs: costs, capital, ...
+    pub config: RunConfig,
 }
 
 /// A transition to apply.
@@ -220,7 +221,7 @@ async fn switch_deployment(tx: &Tx, record: &TransitionRecord) -> Result<(), Sto
             values ($1, $2, $3, $4, (select overall from strategy_scores where strategy_id = $2 and is_latest),
                 coalesce(($5::jsonb ->> 'initial_capital')::numeric, 10000), 'paused',
                 to_timestamp($4::bigint / 1000.0), 'waits for its first share of the capital')";
-        let config = record.run.as_ref().map(|run| &run.config);
+        let config = record.run.as_ref().map(|run| Json(&run.config));
         tx.execute(sql, &[&Uuid::now_v7(), &record.strategy_id, &record.actor, &record.at_market_ms, &config]).await?;
     }
     Ok(())

@@ -1,9 +1,12 @@
 //! What the evidence protocol stores: counted once, whoever asks, whatever was killed.
 
 use crate::{made, support};
-use lifecycle::Transition;
+use candles::{Candle, CandleSeries, Interval, MarketKind};
+use engine::{Ledger, SymbolWindow, Window};
+use lifecycle::{EValues, Transition};
+use protocol::{Book, Standing};
 use serde_json::json;
-use store::{CandidateRecord, PlaceboRecord, SearchedRecord, SessionNumbers, StandingRecord, StoreError, TrialCounts};
+use store::{CandidateRecord, PlaceboRecord, SearchedRecord, SessionNumbers, StoreError, TrialCounts};
 use uuid::Uuid;
 
 fn searched(session_id: Uuid, selected: bool) -> SearchedRecord {
@@ -20,6 +23,27 @@ fn searched(session_id: Uuid, selected: bool) -> SearchedRecord {
 
 fn numbers(session: u64, selected: u64, promotions: u64) -> SessionNumbers {
     SessionNumbers { session, selected, promotions }
+}
+
+/// The bets on a strategy that never traded.
+fn book() -> Book {
+    let candle = Candle {
+        open_time_ms: 0,
+        open: 2.0,
+        high: 2.0,
+        low: 1.0,
+        close: 1.5,
+        volume: 1.0,
+        close_time_ms: 899_999,
+        quote_volume: 1.5,
+        trade_count: 1,
+        taker_buy_volume: 0.5,
+        taker_buy_quote_volume: 0.75,
+    };
+    let candles = CandleSeries::from_candles(Interval::M15, &[candle]).unwrap().into();
+    let symbol = "BTCUSDT".parse().unwrap();
+    let one = SymbolWindow { market: MarketKind::Spot, symbol, candles, finer: None, funding: [].into() };
+    Book::open(&made::genome(1), &Ledger::default(), &Window::new(0, 900_000, vec![one]).unwrap())
 }
 
 #[tokio::test]
@@ -104,20 +128,20 @@ async fn standings_and_placebo_sessions_are_kept() {
     let session = store.open_session(&token, &made::session("main", 1)).await.unwrap();
     store.number_session(&token, &searched(session.id, true)).await.unwrap();
     assert_eq!(store.protocol_sessions(10).await.unwrap(), [], "it has not ended");
-    let standing = StandingRecord {
+    let standing = Standing {
         p_value: Some(0.05),
         null_searches: 19,
         level: 0.01,
         seen_until_ms: made::T1 - 30 * made::DAY_MS,
-        holdout_log_e: None,
-        standing: json!({ "book": [1.5, null] }),
+        holdout: EValues { log_excess: None, log_plain: Some(0.1 + 0.2) },
+        book: book(),
     };
     let strategy = store::NewStrategy { session_id: Some(session.id), ..made::strategy(1) };
     let mut judgement = made::judgement(strategy.id, Some(Transition::EnterShadow));
     judgement.standing = Some(standing.clone());
     let id = strategy.id;
     store.finish_session(&token, session.id, &[CandidateRecord { strategy, judgement }], &[]).await.unwrap();
-    assert_eq!(store.standings(&[id, Uuid::now_v7()]).await.unwrap(), [(id, standing.standing)]);
+    assert_eq!(store.standings(&[id, Uuid::now_v7()]).await.unwrap(), [(id, standing)].into());
 
     let placebo = PlaceboRecord {
         session_id: session.id,
