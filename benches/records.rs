@@ -363,7 +363,7 @@ async fn queries(sizes: &Sizes) {
             match what {
                 "stats" => {
                     store.overview().await.unwrap();
-                    store.eyes().await.unwrap();
+                    store.monitoring_snapshot().await.unwrap();
                     store.feeds().await.unwrap();
                     store.runners().await.unwrap();
                 }
@@ -379,7 +379,7 @@ async fn queries(sizes: &Sizes) {
                 "learning" => drop(store.recent_results(1_000).await.unwrap()),
                 "summary" => {
                     store.overview().await.unwrap();
-                    store.eyes().await.unwrap();
+                    store.monitoring_snapshot().await.unwrap();
                     store.transitions_since(chrono::Utc::now() - chrono::Duration::hours(24)).await.unwrap();
                     store.audit_head().await.unwrap();
                 }

@@ -2,8 +2,8 @@
 
 use super::{CliError, Context, format::genome_of, output};
 use crate::usecases::database::Database;
-use crate::usecases::proof::prepare;
 use crate::usecases::replay::{Replayed, StoredRun, replay, stored_runs};
+use crate::usecases::robustness::prepare;
 use anyhow::Context as _;
 use candles::quality::{self, QualityPolicy};
 use clap::{Args, ValueEnum};

@@ -43,7 +43,7 @@ pub use window::{FundingRate, SymbolWindow, Window, WindowError};
 
 use candles::resample;
 use genome::Strategy;
-use population::{Memory, Prepared, Scratch};
+use population::{Memory, Prepared, ScratchBuffers};
 use rayon::prelude::*;
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -176,10 +176,13 @@ impl Engine {
         let together = (population.len() / (8 * rayon::current_num_threads())).clamp(1, STRATEGIES_TOGETHER);
         let mut outcomes: Vec<Option<Result<Outcome, EvaluationError>>> = Vec::new();
         outcomes.resize_with(population.len(), || None);
-        outcomes.par_chunks_mut(together).enumerate().for_each_init(Scratch::default, |scratch, (part, outcomes)| {
-            let strategies = part * together..part * together + outcomes.len();
-            prepared.outcomes(strategies, &timelines, wanted, scratch, |j, outcome| outcomes[j] = Some(outcome));
-        });
+        outcomes.par_chunks_mut(together).enumerate().for_each_init(
+            ScratchBuffers::default,
+            |scratch, (part, outcomes)| {
+                let strategies = part * together..part * together + outcomes.len();
+                prepared.outcomes(strategies, &timelines, wanted, scratch, |j, outcome| outcomes[j] = Some(outcome));
+            },
+        );
         outcomes.into_iter().map(|outcome| outcome.expect("each part writes an outcome for each strategy")).collect()
     }
 

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use candles::{CandleSeries, MarketKind, Symbol};
 use engine::{DailyEquity, Performance, Recipe, Trade};
 use genome::{Strategy, Timeframe};
-use report::Proven;
+use report::RobustnessSection;
 use serde_json::Value;
 use store::Strategy as StoredStrategy;
 
@@ -112,7 +112,7 @@ pub trait Backtests: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`Refusal::Missing`] where nothing was measured yet or the candles are not cached.
-    async fn proven(&self, strategy: &StoredStrategy) -> Result<Proven, Refusal>;
+    async fn proven(&self, strategy: &StoredStrategy) -> Result<RobustnessSection, Refusal>;
 
     /// Cached candles that open in `[from_ms, to_ms)`; nothing is fetched.
     ///

@@ -8,7 +8,7 @@
 
 use super::archive;
 use super::breed::{self, Plan};
-use super::fitness::{Sober, Yardstick, cases, time_blocks};
+use super::fitness::{FitnessLimits, PenalisedT, cases, time_blocks};
 use super::state::rank;
 use super::{Evaluator, Individual, Measured, Origin, Profile, SearchConfig, SearchState, Summary};
 use engine::{EvaluationError, Outcome};
@@ -169,19 +169,20 @@ fn score(
     newcomers: Vec<Individual>,
     outcomes: Vec<Result<Outcome, EvaluationError>>,
 ) -> (Vec<Individual>, Vec<Failure>) {
-    let yardstick = Yardstick { min_trades: config.min_trades, max_complexity: config.complexity_limit };
+    let limits = FitnessLimits { min_trades: config.min_trades, max_complexity: config.complexity_limit };
     let (mut measured, mut failures) = (Vec::new(), Vec::new());
     for (mut newcomer, outcome) in newcomers.into_iter().zip(outcomes) {
         match outcome {
             Ok(outcome) => {
-                let sober = Sober::of(&outcome.daily_returns, outcome.stake);
+                let penalised = PenalisedT::of(&outcome.daily_returns, outcome.stake);
                 let blocks = time_blocks(&outcome.daily_returns);
-                let components = yardstick.measure(&outcome, sober, &blocks, f64::from(complexity(&newcomer.strategy)));
+                let components =
+                    limits.measure(&outcome, penalised, &blocks, f64::from(complexity(&newcomer.strategy)));
                 newcomer.measured = Some(Measured {
                     fitness: components.map_or(0.0, |c| c.fitness()),
                     components,
                     summary: Summary::of(&outcome.performance),
-                    cases: cases(&outcome, sober, &blocks),
+                    cases: cases(&outcome, penalised, &blocks),
                     trades_digest: outcome.trades_digest,
                     profile: Profile::of(&outcome.daily_returns),
                 });

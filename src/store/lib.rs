@@ -17,10 +17,10 @@ mod drift;
 pub mod embedded;
 mod error;
 mod export;
-mod eyes;
 mod lease;
 mod listing;
 mod migrations;
+mod monitoring;
 mod outbox;
 mod overview;
 mod paper;
@@ -57,15 +57,15 @@ pub use deployments::{Deployment, DeploymentChange, PerformanceDay, total_pct};
 pub use drift::{AlertOutcome, DriftAlert, DriftReading};
 pub use error::StoreError;
 pub use export::{EXPORTED, Pseudonyms};
-pub use eyes::{DeploymentLine, Eyes};
 pub use lease::{Lease, LeaseToken};
 pub use listing::{ListedStrategy, LiveRow, SessionRow, StrategyQuery, StrategySort};
 pub use migrations::{MigrationReport, SCHEMA_VERSION};
+pub use monitoring::{DeploymentLine, MonitoringSnapshot};
 pub use outbox::{ClaimedEvent, Delivery, NewEvent, OutboxDepth};
 pub use overview::{GenerationRow, Overview, TrialTotals};
 pub use paper::{ActivePaperRun, PaperPass, PaperRun, PassOutcome};
 pub use protocol::{PlaceboRecord, ProtocolSessionRow, ProtocolTotals, SearchedRecord, SessionNumbers, TrialCounts};
-pub use regimes::{MarketRegime, NewRegime};
+pub use regimes::{NewVolatilityRegime, VolatilityRegimeRow};
 pub use results::{BacktestRow, NewResult, Parameters};
 pub use reviews::DailyReview;
 pub use revisions::{DataVersionUse, MAX_REVISION_DETAIL, NewRevision, Rescore, Rescored, RevisionRow, SessionUse};
@@ -87,7 +87,7 @@ pub use transaction::{TransactionObserver, Tx};
 pub use transitions::{NewPaperRun, TransitionOutcome, TransitionRecord, TransitionRow};
 pub use views::{MATERIALIZED_VIEWS, PortfolioDay, ProvenStrategy, StrategySummary};
 
-// What these rooms decide is what the tables hold.
+// What these crates decide is what the tables hold.
 pub use lifecycle::{
     DeploymentStatus, DriftAction as RecommendedAction, DriftKind as DriftType, DriftSeverity as Severity, Phase,
     RiskLimits,

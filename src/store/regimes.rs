@@ -3,13 +3,13 @@
 use super::{Store, StoreError, row::Named as _, transaction::Params};
 use candles::{MarketKind, Symbol};
 use chrono::{DateTime, Utc};
-use evidence::regime::Regime;
+use evidence::volatility_regime::VolatilityRegime;
 use serde::Serialize;
 use tokio_postgres::Row;
 
 /// A reading to store.
 #[derive(Clone, Debug, PartialEq)]
-pub struct NewRegime {
+pub struct NewVolatilityRegime {
     /// Of which market.
     pub market: MarketKind,
     /// Of what.
@@ -25,13 +25,13 @@ pub struct NewRegime {
 /// A stored regime.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[allow(missing_docs)]
-pub struct MarketRegime {
+pub struct VolatilityRegimeRow {
     pub market: MarketKind,
     pub asset: Symbol,
-    pub regime: Regime,
+    pub regime: VolatilityRegime,
     pub volatility_percentile: f64,
     pub realised_volatility: f64,
-    pub previous_regime: Option<Regime>,
+    pub previous_regime: Option<VolatilityRegime>,
     pub effective_from_ms: i64,
     /// `None` for the newest one.
     pub effective_until_ms: Option<i64>,
@@ -41,8 +41,8 @@ pub struct MarketRegime {
 const COLUMNS: &str = "market, asset, regime, volatility_percentile::double precision, \
      realised_volatility::double precision, previous_regime, effective_from_ms, effective_until_ms, created_at";
 
-fn read(row: &Row) -> Result<MarketRegime, StoreError> {
-    Ok(MarketRegime {
+fn read(row: &Row) -> Result<VolatilityRegimeRow, StoreError> {
+    Ok(VolatilityRegimeRow {
         market: row.parse("market")?,
         asset: row.parse("asset")?,
         regime: row.parse("regime")?,
@@ -61,7 +61,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Constraint`] for numbers that cannot be.
-    pub async fn record_regime(&self, new: &NewRegime) -> Result<bool, StoreError> {
+    pub async fn record_regime(&self, new: &NewVolatilityRegime) -> Result<bool, StoreError> {
         self.transaction("record_regime", |tx| async move {
             let tx = &tx;
             let sql = "insert into market_regimes
@@ -69,7 +69,7 @@ impl Store {
                 select $1, $2, $3, $4::double precision, $5::double precision, $6
                 where not exists (select from market_regimes
                     where market = $1 and asset = $2 and effective_from_ms >= $6)";
-            let regime = Regime::of(new.volatility_percentile).name();
+            let regime = VolatilityRegime::of(new.volatility_percentile).name();
             let (market, asset) = (new.market.to_string(), new.asset.as_str());
             let params: Params<'_> = &[
                 &market,
@@ -88,7 +88,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn current_regimes(&self) -> Result<Vec<MarketRegime>, StoreError> {
+    pub async fn current_regimes(&self) -> Result<Vec<VolatilityRegimeRow>, StoreError> {
         self.transaction("current_regimes", |tx| async move {
             let sql =
                 format!("select {COLUMNS} from market_regimes where effective_until_ms is null order by market, asset");
@@ -106,7 +106,7 @@ impl Store {
         market: MarketKind,
         asset: &Symbol,
         limit: u32,
-    ) -> Result<Vec<MarketRegime>, StoreError> {
+    ) -> Result<Vec<VolatilityRegimeRow>, StoreError> {
         self.transaction("regimes_of", |tx| async move {
             let tx = &tx;
             let sql = format!(

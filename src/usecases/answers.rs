@@ -4,9 +4,9 @@
 
 use super::candle_source::CandleSource;
 use super::parts::Compute;
-use super::proof::prepare;
 use super::recipe::run_config;
 use super::replay::{replay, stored_runs};
+use super::robustness::prepare;
 use super::window::{Loaded, WindowSpec};
 use crate::config::DaemonConfig;
 use async_trait::async_trait;
@@ -14,7 +14,7 @@ use candles::{CandleSeries, MarketKind, Symbol, interval};
 use engine::{Ledger, Recipe, Terms, Wanted};
 use genome::Timeframe;
 use http::{BacktestDone, BacktestOrder, Backtests, Coverage, Refusal, Stretch};
-use report::Proven;
+use report::RobustnessSection;
 use serde_json::Value;
 use std::sync::Arc;
 use store::{Page, Store, Strategy};
@@ -154,7 +154,7 @@ impl Backtests for Answers {
         Ok(stretches)
     }
 
-    async fn proven(&self, strategy: &Strategy) -> Result<Proven, Refusal> {
+    async fn proven(&self, strategy: &Strategy) -> Result<RobustnessSection, Refusal> {
         let store = &self.store;
         let detail = store.strategy(&strategy.id.to_string()).await.map_err(failed)?;
         let backtests = store.backtest_results(strategy.id).await.map_err(failed)?;

@@ -5,9 +5,9 @@
 //! is ever sent. Never moves a strategy from state to state.
 
 use super::candle_source::CandleSource;
+use super::edge_decay::EdgeDecayMonitor;
 use super::parts::{Did, Process, Turn};
-use super::regimes::RegimeWatch;
-use super::staying::StayingWatch;
+use super::volatility_regimes::VolatilityRegimeMonitor;
 use crate::config::Config;
 use anyhow::Context as _;
 use candles::time::DAY_MS;
@@ -16,7 +16,7 @@ use engine::{DailyEquity, RunConfig, Trade};
 use evidence::track::{self, DayFigures};
 use lifecycle::{
     AllocationPlan, AllocationPolicy, DeploymentFacts, DeploymentStatus, DriftConfig, DriftReading, DriftSeverity,
-    Expectation, Observation, State, StayingVerdict, drift_readings, plan,
+    EdgeDecayVerdict, Expectation, Observation, State, drift_readings, plan,
 };
 use notify::{Drifted, Notice};
 use serde_json::json;
@@ -54,7 +54,7 @@ struct Live {
     /// Closed by the strategy itself, in order of exit.
     trades: Vec<Trade>,
     observed: Observation,
-    staying: Option<StayingVerdict>,
+    staying: Option<EdgeDecayVerdict>,
     leverage: f64,
     shadow_days: Vec<(i64, f64)>,
 }
@@ -70,15 +70,15 @@ pub(crate) struct DeploymentManager {
     /// again, and so does this one when somebody has gone live meanwhile: the total is to hold for all of them. Nobody
     /// grows twice by that, for each deployment knows when its phase began.
     done: Option<(i64, BTreeSet<Uuid>)>,
-    staying: StayingWatch,
-    regimes: RegimeWatch,
+    staying: EdgeDecayMonitor,
+    regimes: VolatilityRegimeMonitor,
 }
 
 impl DeploymentManager {
     pub(crate) fn new(
         candles: CandleSource,
         process: Process,
-        (staying, regimes): (StayingWatch, RegimeWatch),
+        (staying, regimes): (EdgeDecayMonitor, VolatilityRegimeMonitor),
         review_interval_s: u64,
         rules: Rules,
     ) -> Self {

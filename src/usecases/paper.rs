@@ -6,12 +6,12 @@
 //! nothing: the gate is not asked, and the reason is stored. Sends no order; feeds nothing back into the search.
 
 use super::candle_source::CandleSource;
+use super::edge_decay::EdgeDecayMonitor;
 use super::messages::announce;
 use super::parts::{Compute, Did, Gates, Process, Turn};
 use super::placebo;
 use super::recipe::gone_on_with;
 use super::schedule::grid_points;
-use super::staying::StayingWatch;
 use super::window::{Loaded, WindowSpec};
 use crate::config::DaemonConfig;
 use anyhow::Context as _;
@@ -67,14 +67,14 @@ pub(crate) struct PaperRunner {
     settings: DaemonConfig,
     process: Process,
     turn: Turn,
-    staying: StayingWatch,
+    staying: EdgeDecayMonitor,
 }
 
 impl PaperRunner {
     pub(crate) fn new(
         candles: CandleSource,
         compute: Compute,
-        (gates, staying): (Gates, StayingWatch),
+        (gates, staying): (Gates, EdgeDecayMonitor),
         settings: DaemonConfig,
         process: Process,
     ) -> Self {

@@ -7,9 +7,9 @@ use lifecycle::{State, Transition};
 use serde_json::{Value, json};
 use std::sync::Mutex;
 use store::{
-    AuditRow, CandidateRecord, CommandKind, DriftReading, DriftType, EXPORTED, NewRegime, NewServiceBacktest,
-    NewStrategy, Page, Pseudonyms, RecommendedAction, Request, StatSource, Store, StoreError, Strategy, StrategyQuery,
-    StrategySort,
+    AuditRow, CandidateRecord, CommandKind, DriftReading, DriftType, EXPORTED, NewServiceBacktest, NewStrategy,
+    NewVolatilityRegime, Page, Pseudonyms, RecommendedAction, Request, StatSource, Store, StoreError, Strategy,
+    StrategyQuery, StrategySort,
 };
 use uuid::Uuid;
 
@@ -158,7 +158,7 @@ async fn what_proved_an_edge_is_told_in_units_of_risk() {
 #[tokio::test]
 async fn monitoring_sees_everything_at_once() {
     let (_database, store) = support::database().await;
-    assert_eq!(store.eyes().await.unwrap(), store::Eyes::default());
+    assert_eq!(store.monitoring_snapshot().await.unwrap(), store::MonitoringSnapshot::default());
     let id = live(&store, 1, 3).await;
     let shadow = made::in_shadow(&store, 2).await;
     let (lease, token) = made::lease(&store).await;
@@ -167,7 +167,7 @@ async fn monitoring_sees_everything_at_once() {
     lease.release().await;
     store.add_strategy(&made::strategy(3)).await.unwrap();
     for (market, percentile) in [(MarketKind::Spot, 50.0), (MarketKind::Um, 99.0)] {
-        let regime = NewRegime {
+        let regime = NewVolatilityRegime {
             market,
             asset: "BTCUSDT".parse().unwrap(),
             volatility_percentile: percentile,
@@ -191,13 +191,13 @@ async fn monitoring_sees_everything_at_once() {
     };
     store.record_drift(&[reading]).await.unwrap();
 
-    let eyes = store.eyes().await.unwrap();
-    assert_eq!(eyes.open_drift_alerts, [("warning".to_owned(), 1)].into());
-    let [line] = &eyes.deployments[..] else { panic!("one: {eyes:?}") };
+    let snapshot = store.monitoring_snapshot().await.unwrap();
+    assert_eq!(snapshot.open_drift_alerts, [("warning".to_owned(), 1)].into());
+    let [line] = &snapshot.deployments[..] else { panic!("one: {snapshot:?}") };
     assert_eq!((line.strategy.as_str(), line.allocation_pct, line.total_return), ("made-1", 0.0, Some(0.1 + 0.2)));
-    assert_eq!((eyes.allocated_pct, eyes.shadow_win_rates, eyes.shadow_trades), (0.0, vec![0.6], 4));
-    assert_eq!((eyes.candidates_waiting, eyes.backtests_waiting, eyes.last_review_at), (1, 0, None));
-    let regimes: Vec<&str> = eyes.regimes.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!((snapshot.allocated_pct, snapshot.shadow_win_rates, snapshot.shadow_trades), (0.0, vec![0.6], 4));
+    assert_eq!((snapshot.candidates_waiting, snapshot.backtests_waiting, snapshot.last_review_at), (1, 0, None));
+    let regimes: Vec<&str> = snapshot.regimes.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(regimes, ["BTCUSDT", "um:BTCUSDT"]);
 
     let [row] = &store.live_strategies().await.unwrap()[..] else { panic!("one") };

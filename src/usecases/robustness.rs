@@ -1,4 +1,4 @@
-//! The backtests that a dossier is made of: neighbours, noisy candles, higher costs, other symbols.
+//! The backtests that the robustness tests are made of: neighbours, noisy candles, higher costs, other symbols.
 //!
 //! Stores nothing, fetches nothing and judges nothing.
 
@@ -7,11 +7,13 @@ use super::window::{Loaded, WindowSpec};
 use anyhow::Context as _;
 use candles::time::DAY_MS;
 use engine::{Costs, Engine, SymbolWindow, Terms, Wanted, Window};
-use evidence::dossier::{DossierConfig, Material, Run, dossier, trade_returns, volatility_by_day};
 use evidence::noise::noisy;
+use evidence::robustness::{
+    RobustnessConfig, RobustnessInputs, Run, robustness_report, trade_returns, volatility_by_day,
+};
 use genome::{Strategy, random::Seed, variation::neighbours};
 use market::CandleCache;
-use report::Proven;
+use report::RobustnessSection;
 use store::StatSource;
 
 /// How far a neighbour's number is moved, a fraction of it.
@@ -63,7 +65,7 @@ impl Proof {
 
     /// Runs it all, without a count of trials. `None` when the strategy itself cannot be evaluated.
     #[must_use]
-    pub(crate) fn material(&self) -> Option<Material> {
+    pub(crate) fn material(&self) -> Option<RobustnessInputs> {
         let (window, terms) = (&self.window, &self.terms);
         let itself = std::slice::from_ref(&self.strategy);
         let wanted = Wanted { ledger: true, ..Wanted::default() };
@@ -76,7 +78,7 @@ impl Proof {
         let elsewhere = self.elsewhere.iter().filter_map(|(name, w)| Some((name.clone(), self.one(w, terms)?)));
         let days = outcome.daily_returns.len();
         let regimes = window.symbols().first().map(|s| volatility_by_day(&s.candles, window.from_ms(), days));
-        Some(Material {
+        Some(RobustnessInputs {
             base: Run::of(&outcome, window.from_ms()),
             trade_returns: outcome.ledger.as_ref().map(trade_returns).unwrap_or_default(),
             trials: None,
@@ -99,14 +101,14 @@ impl Proof {
     }
 }
 
-/// A stored strategy with everything that its dossier takes.
+/// A stored strategy with everything that its robustness tests take.
 pub(crate) struct Prepared {
     proof: Proof,
     unseen: bool,
     trials: Option<u64>,
 }
 
-/// Loads what the dossier of a stored strategy takes: the days that the search did not see where there are enough of
+/// Loads what the robustness tests of a stored strategy take: the days that the search did not see where there are enough of
 /// them, all its days otherwise; and the symbols in the cache that it was not searched on.
 ///
 /// # Errors
@@ -146,7 +148,7 @@ pub(crate) async fn prepare(
         }
     }
     let (engine, strategy) = (Engine::default(), strategy.clone());
-    let seed = Proven::seed(&strategy.hash().to_string());
+    let seed = RobustnessSection::seed(&strategy.hash().to_string());
     let proof = Proof { engine, strategy, window, terms: config.terms(), elsewhere, draws: DRAWS, seed };
     Ok(Prepared { proof, unseen: unseen_ms.is_some(), trials })
 }
@@ -156,19 +158,19 @@ impl Prepared {
     ///
     /// # Errors
     /// When the strategy cannot be evaluated on these candles.
-    pub(crate) fn told(self) -> anyhow::Result<Proven> {
+    pub(crate) fn told(self) -> anyhow::Result<RobustnessSection> {
         let material = self.proof.material().context("the strategy cannot be evaluated on these candles")?;
-        let material = Material { trials: self.trials, ..material };
-        let config = DossierConfig::fitting(material.base.daily_returns.len());
+        let material = RobustnessInputs { trials: self.trials, ..material };
+        let config = RobustnessConfig::fitting(material.base.daily_returns.len());
         let window = &self.proof.window;
-        Ok(Proven {
+        Ok(RobustnessSection {
             from_ms: window.from_ms(),
             to_ms: window.to_ms(),
             unseen: self.unseen,
             backtested: true,
             inside_days: config.inside_days,
             outside_days: config.outside_days,
-            dossier: dossier(&material, &config, self.proof.seed),
+            robustness: robustness_report(&material, &config, self.proof.seed),
         })
     }
 }

@@ -1,9 +1,9 @@
-//! Findings of material with an edge, without one, and of nothing.
+//! Findings of backtests with an edge, without one, and of nothing.
 
 use super::*;
 
-fn config() -> DossierConfig {
-    DossierConfig { paths: 400, ..DossierConfig::default() }
+fn config() -> RobustnessConfig {
+    RobustnessConfig { paths: 400, ..RobustnessConfig::default() }
 }
 
 fn run(drift: f64, label: u64) -> Run {
@@ -18,9 +18,9 @@ fn run(drift: f64, label: u64) -> Run {
     }
 }
 
-fn material(drift: f64) -> Material {
+fn inputs(drift: f64) -> RobustnessInputs {
     let base = run(drift, 0);
-    Material {
+    RobustnessInputs {
         trade_returns: base.daily_returns.clone(),
         trials: Some(10_000),
         neighbours: (1..9).map(|i| run(drift, i)).collect(),
@@ -32,14 +32,15 @@ fn material(drift: f64) -> Material {
     }
 }
 
-fn figure(dossier: &Dossier, finding: &str, figure: &str) -> Option<f64> {
-    let finding = dossier.findings.iter().find(|f| f.name == finding).unwrap();
+fn figure(robustness: &RobustnessReport, finding: &str, figure: &str) -> Option<f64> {
+    let finding = robustness.findings.iter().find(|f| f.name == finding).unwrap();
     finding.figures.iter().find(|f| f.name == figure).unwrap().value
 }
 
 #[test]
 fn an_edge_shows_in_every_finding_and_none_in_none() {
-    let (edge, luck) = (dossier(&material(0.003), &config(), Seed(1)), dossier(&material(-0.001), &config(), Seed(1)));
+    let (edge, luck) =
+        (robustness_report(&inputs(0.003), &config(), Seed(1)), robustness_report(&inputs(-0.001), &config(), Seed(1)));
     for d in [&edge, &luck] {
         assert_eq!((d.days, d.findings.len()), (300, 12));
         assert!(d.findings.iter().all(|f| f.sentence.ends_with('.')), "{d:?}");
@@ -61,21 +62,22 @@ fn an_edge_shows_in_every_finding_and_none_in_none() {
 
 #[test]
 fn the_bands_are_in_order_and_the_same_each_time() {
-    let (one, two) = (dossier(&material(0.001), &config(), Seed(2)), dossier(&material(0.001), &config(), Seed(2)));
+    let (one, two) =
+        (robustness_report(&inputs(0.001), &config(), Seed(2)), robustness_report(&inputs(0.001), &config(), Seed(2)));
     assert_eq!(one, two);
     let threads = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
-    assert_eq!(threads.install(|| dossier(&material(0.001), &config(), Seed(2))), one);
+    assert_eq!(threads.install(|| robustness_report(&inputs(0.001), &config(), Seed(2))), one);
     for name in ["monte_carlo_shuffle", "monte_carlo_bootstrap"] {
         let at = |p| figure(&one, name, &format!("max_drawdown_{p}_fraction")).unwrap();
         assert!(at(90) <= at(95) && at(95) <= at(99) && at(99) < 1.0, "{name}");
     }
     let stored = serde_json::to_string(&one).unwrap();
-    assert_eq!(serde_json::from_str::<Dossier>(&stored).unwrap().findings.len(), 12);
+    assert_eq!(serde_json::from_str::<RobustnessReport>(&stored).unwrap().findings.len(), 12);
 }
 
 #[test]
 fn nothing_is_known_of_nothing() {
-    let empty = dossier(&Material::default(), &config(), Seed(1));
+    let empty = robustness_report(&RobustnessInputs::default(), &config(), Seed(1));
     assert_eq!(empty.findings.len(), 12);
     let counts = ["folds", "runs", "max_drawdown_fraction", "low_days", "middle_days", "high_days"];
     for f in &empty.findings {
@@ -87,7 +89,7 @@ fn nothing_is_known_of_nothing() {
 
 #[test]
 fn the_fan_is_ordered_and_ends_where_the_finding_says() {
-    let found = dossier(&material(0.001), &config(), Seed(3));
+    let found = robustness_report(&inputs(0.001), &config(), Seed(3));
     let fan = found.fan.as_ref().unwrap();
     assert_eq!((fan.days.first(), fan.days.last(), fan.paths), (Some(&0), Some(&300), 400));
     for cut in 0..fan.days.len() {
@@ -98,22 +100,22 @@ fn the_fan_is_ordered_and_ends_where_the_finding_says() {
         let told = figure(&found, "monte_carlo_bootstrap", name).unwrap();
         assert!((end - told).abs() < 1e-12, "{name}: {end} and {told}");
     }
-    assert!(dossier(&Material::default(), &config(), Seed(3)).fan.is_none());
+    assert!(robustness_report(&RobustnessInputs::default(), &config(), Seed(3)).fan.is_none());
 }
 
 #[test]
 fn windows_are_told_one_by_one() {
-    let found = dossier(&material(0.003), &config(), Seed(1));
+    let found = robustness_report(&inputs(0.003), &config(), Seed(1));
     let days: Vec<_> = found.windows.iter().map(|w| (w.from_day, w.split_day, w.end_day)).collect();
     assert_eq!(days, [(0, 180, 240), (60, 240, 300)]);
-    let m = material(0.003);
+    let m = inputs(0.003);
     for w in &found.windows {
         let chosen = w.neighbour.map_or(&m.base, |i| &m.neighbours[i - 1]);
         assert_eq!(w.outside_return_fraction, sum(&chosen.daily_returns[w.split_day..w.end_day]));
     }
     // Few days get windows that fit, many the customary ones.
-    let (few, many) = (DossierConfig::fitting(60), DossierConfig::fitting(300));
-    assert_eq!((few.inside_days, few.outside_days, many), (30, 10, DossierConfig::default()));
+    let (few, many) = (RobustnessConfig::fitting(60), RobustnessConfig::fitting(300));
+    assert_eq!((few.inside_days, few.outside_days, many), (30, 10, RobustnessConfig::default()));
 }
 
 #[test]

@@ -5,12 +5,12 @@
 //! them; nothing here backtests.
 
 mod bootstrapped;
-mod material;
+mod inputs;
 
 use super::monte_carlo::{PathResult, Resampling, path, quantile};
 use super::overfitting::overfitting;
-use super::regime::Volatility;
 use super::sharpe::SharpeRatio;
+use super::volatility_regime::Volatility;
 use super::walk_forward::{Anchor, Fold, efficiency, folds, profitable_folds};
 use genome::random::Seed;
 use rand::RngExt;
@@ -18,12 +18,12 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 pub use bootstrapped::{FAN_QUANTILES, Fan};
-pub use material::{Material, Run, trade_returns, volatility_by_day};
+pub use inputs::{RobustnessInputs, Run, trade_returns, volatility_by_day};
 
 /// Settings: the customary ones by default.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct DossierConfig {
+pub struct RobustnessConfig {
     /// Days in sample of a walk-forward fold.
     pub inside_days: usize,
     /// Days out of sample of a fold.
@@ -40,7 +40,7 @@ pub struct DossierConfig {
     pub overfitting_blocks: usize,
 }
 
-impl Default for DossierConfig {
+impl Default for RobustnessConfig {
     fn default() -> Self {
         Self {
             inside_days: 180,
@@ -54,7 +54,7 @@ impl Default for DossierConfig {
     }
 }
 
-impl DossierConfig {
+impl RobustnessConfig {
     /// The customary settings with walk-forward windows that fit into so many days: half of them in sample, a sixth
     /// out of sample, where there is no room for two customary ones.
     #[must_use]
@@ -116,7 +116,7 @@ impl WalkForwardWindow {
 
 /// All findings, in a fixed order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Dossier {
+pub struct RobustnessReport {
     /// Days that the strategy's own run covers.
     pub days: usize,
     /// One a question.
@@ -129,24 +129,24 @@ pub struct Dossier {
 
 /// The findings. The same arguments give the same bits at any number of threads.
 #[must_use]
-pub fn dossier(material: &Material, config: &DossierConfig, seed: Seed) -> Dossier {
-    let (windows, rolling) = walk_forward(material, config, Anchor::Rolling);
-    let (bootstrap, fan) = bootstrapped::bootstrapped(material, config, seed);
+pub fn robustness_report(inputs: &RobustnessInputs, config: &RobustnessConfig, seed: Seed) -> RobustnessReport {
+    let (windows, rolling) = walk_forward(inputs, config, Anchor::Rolling);
+    let (bootstrap, fan) = bootstrapped::bootstrapped(inputs, config, seed);
     let findings = vec![
         rolling,
-        walk_forward(material, config, Anchor::Anchored).1,
-        shuffled(material, config, seed),
+        walk_forward(inputs, config, Anchor::Anchored).1,
+        shuffled(inputs, config, seed),
         bootstrap,
-        skipped(material, config, seed),
-        noise(material),
-        stress(material),
-        neighbourhood(material),
-        sharpe(material),
-        overfitted(material, config),
-        elsewhere(material),
-        regimes(material),
+        skipped(inputs, config, seed),
+        noise(inputs),
+        stress(inputs),
+        neighbourhood(inputs),
+        sharpe(inputs),
+        overfitted(inputs, config),
+        elsewhere(inputs),
+        regimes(inputs),
     ];
-    Dossier { days: material.base.daily_returns.len(), findings, windows, fan }
+    RobustnessReport { days: inputs.base.daily_returns.len(), findings, windows, fan }
 }
 
 fn finding(name: &str, sentence: String, figures: &[(&str, Option<f64>)]) -> Finding {
@@ -166,7 +166,7 @@ fn sum(returns: &[f64]) -> f64 {
 }
 
 /// On each fold the variant (the strategy or a neighbour) that earned most in sample is traded out of sample.
-fn walk_forward(m: &Material, config: &DossierConfig, anchor: Anchor) -> (Vec<WalkForwardWindow>, Finding) {
+fn walk_forward(m: &RobustnessInputs, config: &RobustnessConfig, anchor: Anchor) -> (Vec<WalkForwardWindow>, Finding) {
     let name = match anchor {
         Anchor::Rolling => "walk_forward_rolling",
         Anchor::Anchored => "walk_forward_anchored",
@@ -214,11 +214,11 @@ fn walk_forward(m: &Material, config: &DossierConfig, anchor: Anchor) -> (Vec<Wa
     (found, finding)
 }
 
-fn paths<T: Send>(config: &DossierConfig, draw: impl Fn(u64) -> T + Send + Sync) -> Vec<T> {
+fn paths<T: Send>(config: &RobustnessConfig, draw: impl Fn(u64) -> T + Send + Sync) -> Vec<T> {
     (0..config.paths).into_par_iter().map(draw).collect()
 }
 
-fn shuffled(m: &Material, config: &DossierConfig, seed: Seed) -> Finding {
+fn shuffled(m: &RobustnessInputs, config: &RobustnessConfig, seed: Seed) -> Finding {
     let trades = &m.trade_returns;
     let real = PathResult::of(trades.iter().copied(), 1.0).max_drawdown;
     let drawn = if trades.len() < 2 {
@@ -246,7 +246,7 @@ fn shuffled(m: &Material, config: &DossierConfig, seed: Seed) -> Finding {
     finding("monte_carlo_shuffle", sentence, &figures)
 }
 
-fn skipped(m: &Material, config: &DossierConfig, seed: Seed) -> Finding {
+fn skipped(m: &RobustnessInputs, config: &RobustnessConfig, seed: Seed) -> Finding {
     let total = |i: u64| {
         let mut rng = seed.stream("skip", i);
         let kept = m.trade_returns.iter().filter(|_| !rng.random_bool(config.skipped_fraction));
@@ -269,7 +269,7 @@ fn skipped(m: &Material, config: &DossierConfig, seed: Seed) -> Finding {
 }
 
 /// Median t of some runs, its share of the strategy's own, and the share of runs with a gain.
-fn survives(m: &Material, runs: &[Run]) -> (Option<f64>, Option<f64>, Option<f64>) {
+fn survives(m: &RobustnessInputs, runs: &[Run]) -> (Option<f64>, Option<f64>, Option<f64>) {
     let t: Vec<f64> = runs.iter().map(|r| r.t.unwrap_or(0.0)).collect();
     let median = quantile(&t, 0.5);
     let kept = median.zip(m.base.t.filter(|t| *t > 0.0)).map(|(median, own)| median / own);
@@ -278,7 +278,7 @@ fn survives(m: &Material, runs: &[Run]) -> (Option<f64>, Option<f64>, Option<f64
     (median, kept, share)
 }
 
-fn many(m: &Material, name: &str, what: &str, runs: &[Run]) -> Finding {
+fn many(m: &RobustnessInputs, name: &str, what: &str, runs: &[Run]) -> Finding {
     let (median, kept, gains) = survives(m, runs);
     let sentence = match (kept, gains) {
         (_, None) => format!("Nothing was tried: there is no {what}."),
@@ -302,11 +302,11 @@ fn many(m: &Material, name: &str, what: &str, runs: &[Run]) -> Finding {
     finding(name, sentence, &figures)
 }
 
-fn noise(m: &Material) -> Finding {
+fn noise(m: &RobustnessInputs) -> Finding {
     many(m, "noise_on_candles", "draws of noise on the candles", &m.noisy)
 }
 
-fn neighbourhood(m: &Material) -> Finding {
+fn neighbourhood(m: &RobustnessInputs) -> Finding {
     many(m, "parameter_neighbourhood", "neighbours with one number moved", &m.neighbours)
 }
 
@@ -321,12 +321,12 @@ fn named(name: &str, runs: &[(String, Run)], none: &str, all: impl Fn(usize, usi
     finding(name, sentence, &figures)
 }
 
-fn stress(m: &Material) -> Finding {
+fn stress(m: &RobustnessInputs) -> Finding {
     let all = |earning, of| format!("At higher costs it still earns in {earning} of {of} cases.");
     named("cost_stress", &m.stressed, "No higher costs were tried.", all)
 }
 
-fn elsewhere(m: &Material) -> Finding {
+fn elsewhere(m: &RobustnessInputs) -> Finding {
     let all = |earning, of| {
         format!(
             "On symbols that were not searched it earns on {earning} of {of}; luck alone would give about half before costs."
@@ -335,7 +335,7 @@ fn elsewhere(m: &Material) -> Finding {
     named("other_symbols", &m.elsewhere, "No symbol that was not searched was tried.", all)
 }
 
-fn sharpe(m: &Material) -> Finding {
+fn sharpe(m: &RobustnessInputs) -> Finding {
     let ratio = SharpeRatio::of(&m.base.daily_returns);
     let trials = m.trials.filter(|n| *n > 1).map(|n| n as f64);
     let likely = ratio.and_then(|r| r.probabilistic(0.0));
@@ -372,7 +372,7 @@ fn sharpe(m: &Material) -> Finding {
     finding("sharpe_ratio", sentence, &figures)
 }
 
-fn overfitted(m: &Material, config: &DossierConfig) -> Finding {
+fn overfitted(m: &RobustnessInputs, config: &RobustnessConfig) -> Finding {
     let columns: Vec<Vec<f64>> =
         std::iter::once(&m.base).chain(&m.neighbours).map(|r| r.daily_returns.clone()).collect();
     let found = overfitting(&columns, config.overfitting_blocks);
@@ -393,7 +393,7 @@ fn overfitted(m: &Material, config: &DossierConfig) -> Finding {
     finding("overfitting", sentence, &figures)
 }
 
-fn regimes(m: &Material) -> Finding {
+fn regimes(m: &RobustnessInputs) -> Finding {
     let days = m.base.daily_returns.iter().zip(&m.regimes);
     let of = |wanted: Volatility| {
         let found: Vec<f64> = days.clone().filter(|(_, v)| **v == Some(wanted)).map(|(r, _)| *r).collect();

@@ -56,14 +56,14 @@ pub fn trailing_percentile(values: &[Option<f64>], window: usize) -> Vec<Option<
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs)]
-pub enum Regime {
+pub enum VolatilityRegime {
     LowVolatility,
     Normal,
     HighVolatility,
     Extreme,
 }
 
-impl Regime {
+impl VolatilityRegime {
     /// Every regime, calmest first.
     pub const ALL: [Self; 4] = [Self::LowVolatility, Self::Normal, Self::HighVolatility, Self::Extreme];
 
@@ -91,7 +91,7 @@ impl Regime {
     }
 }
 
-impl std::str::FromStr for Regime {
+impl std::str::FromStr for VolatilityRegime {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
         let found = Self::ALL.into_iter().find(|regime| regime.name() == text);
@@ -102,7 +102,7 @@ impl std::str::FromStr for Regime {
 /// How regimes are told apart.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct RegimeConfig {
+pub struct VolatilityRegimeConfig {
     /// Span of one realised volatility (hours).
     pub window_hours: u32,
     /// Realised volatilities that the newest is ranked within, one a day, itself included (days).
@@ -111,7 +111,7 @@ pub struct RegimeConfig {
     pub min_history_days: u32,
 }
 
-impl RegimeConfig {
+impl VolatilityRegimeConfig {
     /// Whether every setting makes sense.
     ///
     /// # Errors
@@ -135,9 +135,9 @@ impl RegimeConfig {
 
 /// A regime with what it rests on.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct RegimeReading {
+pub struct VolatilityRegimeReading {
     /// What it is.
-    pub regime: Regime,
+    pub regime: VolatilityRegime,
     /// sqrt(sum of squared log returns of the window) x sqrt(365 days / window): annual (fraction).
     pub realised_volatility: f64,
     /// Its mid-rank within the last `history_days` values, one a day at this time of day, itself included (0 to 100).
@@ -147,7 +147,11 @@ pub struct RegimeReading {
 /// The regime at `at_ms`, from candles that had closed by then. `None` while too little of the past is known, or the
 /// window has fewer than four fifths of its candles.
 #[must_use]
-pub fn classify(candles: &CandleSeries, at_ms: i64, config: &RegimeConfig) -> Option<RegimeReading> {
+pub fn classify(
+    candles: &CandleSeries,
+    at_ms: i64,
+    config: &VolatilityRegimeConfig,
+) -> Option<VolatilityRegimeReading> {
     let length_ms = candles.interval().fixed_ms()?;
     let window_ms = i64::from(config.window_hours) * HOUR_MS;
     let (opens, closes) = (candles.open_times_ms(), candles.closes());
@@ -174,9 +178,9 @@ pub fn classify(candles: &CandleSeries, at_ms: i64, config: &RegimeConfig) -> Op
     let below = past.iter().filter(|v| **v < now).count();
     let equal = past.iter().filter(|v| **v == now).count();
     let percentile = 100.0 * (below as f64 + 0.5 * equal as f64) / past.len() as f64;
-    let regime = Regime::of(percentile);
+    let regime = VolatilityRegime::of(percentile);
     let realised_volatility = now * (365.0 * DAY_MS as f64 / window_ms as f64).sqrt();
-    Some(RegimeReading { regime, realised_volatility, percentile })
+    Some(VolatilityRegimeReading { regime, realised_volatility, percentile })
 }
 
 #[cfg(test)]
@@ -215,8 +219,8 @@ mod tests {
         assert_eq!(realised_volatility(&r, 0), vec![None; 60]);
     }
 
-    fn config() -> RegimeConfig {
-        RegimeConfig { window_hours: 24, history_days: 40, min_history_days: 20 }
+    fn config() -> VolatilityRegimeConfig {
+        VolatilityRegimeConfig { window_hours: 24, history_days: 40, min_history_days: 20 }
     }
 
     fn market(moves: &[f64]) -> CandleSeries {
@@ -232,10 +236,10 @@ mod tests {
     #[test]
     fn regimes_go_by_the_rank_of_the_last_day() {
         for (last, expected) in [
-            (0.0005, Regime::LowVolatility),
-            (0.0055, Regime::Normal),
-            (0.0095, Regime::HighVolatility),
-            (0.05, Regime::Extreme),
+            (0.0005, VolatilityRegime::LowVolatility),
+            (0.0055, VolatilityRegime::Normal),
+            (0.0095, VolatilityRegime::HighVolatility),
+            (0.05, VolatilityRegime::Extreme),
         ] {
             let reading = classify(&market(&moves(41, last)), 41 * DAY_MS, &config()).unwrap();
             assert_eq!(reading.regime, expected, "{reading:?}");

@@ -8,31 +8,31 @@ use crate::config::DaemonConfig;
 use candles::time::DAY_MS;
 use candles::time::HOUR_MS;
 use candles::{CandleSeries, Symbol};
-use evidence::regime::{Regime, RegimeConfig, RegimeReading, classify};
+use evidence::volatility_regime::{VolatilityRegime, VolatilityRegimeConfig, VolatilityRegimeReading, classify};
 use std::collections::BTreeMap;
-use store::{NewRegime, Store};
+use store::{NewVolatilityRegime, Store};
 
 /// Hours that are looked at in one go: whoever was away for longer is told of the newest of them.
 const MOST_HOURS: i64 = 24 * 40;
 
 /// Keeps the regimes of all assets.
-pub(crate) struct RegimeWatch {
+pub(crate) struct VolatilityRegimeMonitor {
     candles: CandleSource,
     compute: Compute,
     store: Store,
     settings: DaemonConfig,
-    config: RegimeConfig,
+    config: VolatilityRegimeConfig,
     /// The newest hour that was looked at, by asset.
     looked_ms: BTreeMap<Symbol, i64>,
 }
 
-impl RegimeWatch {
+impl VolatilityRegimeMonitor {
     pub(crate) fn new(
         candles: CandleSource,
         compute: Compute,
         store: Store,
         settings: DaemonConfig,
-        config: RegimeConfig,
+        config: VolatilityRegimeConfig,
     ) -> Self {
         Self { candles, compute, store, settings, config, looked_ms: BTreeMap::new() }
     }
@@ -66,7 +66,7 @@ impl RegimeWatch {
             let (config, before) = (self.config.clone(), last.map(|r| r.regime));
             let found = self.compute.run(move || news(&candles, from_ms, newest_ms, before, &config)).await?;
             for (at_ms, reading) in found {
-                let regime = NewRegime {
+                let regime = NewVolatilityRegime {
                     market: *market,
                     asset: symbol.clone(),
                     volatility_percentile: reading.percentile,
@@ -87,9 +87,9 @@ fn news(
     candles: &CandleSeries,
     from_ms: i64,
     to_ms: i64,
-    mut before: Option<Regime>,
-    config: &RegimeConfig,
-) -> Vec<(i64, RegimeReading)> {
+    mut before: Option<VolatilityRegime>,
+    config: &VolatilityRegimeConfig,
+) -> Vec<(i64, VolatilityRegimeReading)> {
     let mut found = Vec::new();
     let mut at_ms = from_ms;
     while at_ms <= to_ms {
@@ -111,18 +111,24 @@ mod tests {
 
     #[test]
     fn regimes_are_noted_each_day_and_on_change() {
-        let config = RegimeConfig { window_hours: 24, history_days: 30, min_history_days: 10 };
+        let config = VolatilityRegimeConfig { window_hours: 24, history_days: 30, min_history_days: 10 };
         // Thirty days of equal moves, then from noon on ten times as large ones.
         let candles = hourly(31 * 24, |hour| if hour >= 30 * 24 + 12 { 0.01 } else { 0.001 });
-        let found = news(&candles, 28 * DAY_MS + HOUR_MS, 31 * DAY_MS, Some(Regime::Normal), &config);
+        let found = news(&candles, 28 * DAY_MS + HOUR_MS, 31 * DAY_MS, Some(VolatilityRegime::Normal), &config);
         let hours: Vec<i64> = found.iter().map(|(at_ms, _)| at_ms / HOUR_MS).collect();
         // Midnights, and the first hour after the larger moves began.
         assert!(hours.contains(&(29 * 24)) && hours.contains(&(30 * 24)) && hours.contains(&(31 * 24)), "{hours:?}");
         assert!(hours.contains(&(30 * 24 + 13)), "{hours:?}");
-        assert_eq!(found.last().unwrap().1.regime, Regime::Extreme);
+        assert_eq!(found.last().unwrap().1.regime, VolatilityRegime::Extreme);
         assert!(
-            news(&candles, 30 * DAY_MS + 14 * HOUR_MS, 30 * DAY_MS + 20 * HOUR_MS, Some(Regime::Extreme), &config)
-                .is_empty()
+            news(
+                &candles,
+                30 * DAY_MS + 14 * HOUR_MS,
+                30 * DAY_MS + 20 * HOUR_MS,
+                Some(VolatilityRegime::Extreme),
+                &config
+            )
+            .is_empty()
         );
     }
 

@@ -5,24 +5,24 @@
 use super::parts::Compute;
 use engine::Trade;
 use genome::random::Seed;
-use lifecycle::{StayingConfig, StayingDetectors, StayingVerdict, results_in_risk};
+use lifecycle::{EdgeDecayConfig, EdgeDecayDetectors, EdgeDecayVerdict, results_in_risk};
 use std::collections::{BTreeMap, btree_map::Entry};
 use store::Store;
 use uuid::Uuid;
 
 /// Detectors of live strategies: what proved a strategy is settled when it goes live.
-pub(crate) struct StayingWatch {
+pub(crate) struct EdgeDecayMonitor {
     store: Store,
     compute: Compute,
-    config: StayingConfig,
+    config: EdgeDecayConfig,
     seed: Seed,
     /// By paper run.
-    known: BTreeMap<Uuid, StayingDetectors>,
+    known: BTreeMap<Uuid, EdgeDecayDetectors>,
 }
 
-impl StayingWatch {
+impl EdgeDecayMonitor {
     /// Knows of nobody yet.
-    pub(crate) fn new(store: Store, compute: Compute, config: StayingConfig, seed: Seed) -> Self {
+    pub(crate) fn new(store: Store, compute: Compute, config: EdgeDecayConfig, seed: Seed) -> Self {
         Self { store, compute, config, seed, known: BTreeMap::new() }
     }
 
@@ -34,7 +34,7 @@ impl StayingWatch {
         &mut self,
         (strategy_id, run_id): (Uuid, Uuid),
         trades: &[Trade],
-    ) -> anyhow::Result<Option<StayingVerdict>> {
+    ) -> anyhow::Result<Option<EdgeDecayVerdict>> {
         let live_r = results_in_risk(trades);
         if live_r.is_empty() {
             return Ok(None);
@@ -44,7 +44,7 @@ impl StayingWatch {
             Entry::Vacant(new) => {
                 let expected_r = self.store.proving_results(strategy_id).await?;
                 let (config, seed) = (self.config.clone(), self.seed.child("staying", strategy_id.as_u128() as u64));
-                new.insert(self.compute.run(move || StayingDetectors::calibrate(&expected_r, &config, seed)).await?)
+                new.insert(self.compute.run(move || EdgeDecayDetectors::calibrate(&expected_r, &config, seed)).await?)
             }
         };
         Ok(Some(detectors.judge(&live_r)))

@@ -1,6 +1,6 @@
 //! Days like those that were, drawn in blocks: where as many again may lead, as a finding and as a fan over time.
 
-use super::{DossierConfig, Finding, Material, finding, paths, percent};
+use super::{Finding, RobustnessConfig, RobustnessInputs, finding, paths, percent};
 use crate::bootstrap::{block_length, stationary_indices};
 use crate::monte_carlo::{PathResult, quantile};
 use genome::random::Seed;
@@ -60,7 +60,7 @@ fn fan(days: Vec<usize>, gains: &[Vec<f64>]) -> Option<Fan> {
 }
 
 /// The finding, and the same paths over time.
-pub(super) fn bootstrapped(m: &Material, config: &DossierConfig, seed: Seed) -> (Finding, Option<Fan>) {
+pub(super) fn bootstrapped(m: &RobustnessInputs, config: &RobustnessConfig, seed: Seed) -> (Finding, Option<Fan>) {
     let daily = &m.base.daily_returns;
     let length = block_length(daily).map(|l| l.ceil().max(1.0));
     let cuts = cuts(daily.len());

@@ -51,9 +51,9 @@ type Slot = Arc<tokio::sync::Mutex<Option<Kept>>>;
 
 /// The answers, by whether they are compressed and by path and query.
 #[derive(Default)]
-pub(super) struct Shelf(Mutex<HashMap<(bool, String), Slot>>);
+pub(super) struct ResponseCache(Mutex<HashMap<(bool, String), Slot>>);
 
-impl Shelf {
+impl ResponseCache {
     fn slot(&self, key: (bool, String)) -> Slot {
         let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if slots.len() >= MOST && !slots.contains_key(&key) {
@@ -64,17 +64,21 @@ impl Shelf {
 }
 
 /// Whoever changed something sees it at once: nothing that was put there before is handed out any more.
-pub(super) async fn forgetting(State(shelf): State<Arc<Shelf>>, request: Request, next: Next) -> Response {
+pub(super) async fn invalidating(
+    State(response_cache): State<Arc<ResponseCache>>,
+    request: Request,
+    next: Next,
+) -> Response {
     let changes = request.method() != Method::GET;
     let response = next.run(request).await;
     if changes && response.status().is_success() {
-        shelf.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        response_cache.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
     response
 }
 
-/// Serves a GET from the shelf, or puts its answer there; others that ask for the same wait for it.
-pub(super) async fn shared(State(shelf): State<Arc<Shelf>>, request: Request, next: Next) -> Response {
+/// Serves a GET from the response cache, or puts its answer there; others that ask for the same wait for it.
+pub(super) async fn shared(State(response_cache): State<Arc<ResponseCache>>, request: Request, next: Next) -> Response {
     if request.method() != Method::GET {
         return next.run(request).await;
     }
@@ -83,7 +87,7 @@ pub(super) async fn shared(State(shelf): State<Arc<Shelf>>, request: Request, ne
     let computed = ["/curves", "/candles", "/dossier"].iter().any(|end| path.ends_with(end));
     let key = (accepts.is_some_and(|encodings| encodings.contains("gzip")), request.uri().to_string());
     let known = request.headers().get(header::IF_NONE_MATCH).cloned();
-    let slot = shelf.slot(key);
+    let slot = response_cache.slot(key);
     let mut kept = slot.lock().await;
     if let Some(kept) = &*kept
         && Instant::now() < kept.until
@@ -133,14 +137,15 @@ mod tests {
     #[tokio::test]
     async fn one_answer_is_made_for_many_until_something_is_changed() {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let shelf = Arc::new(Shelf::default());
+        let response_cache = Arc::new(ResponseCache::default());
         let made = Arc::new(AtomicU32::new(0));
         let count = Arc::clone(&made);
         let read = Router::new()
             .route("/read", routing::get(async move || count.fetch_add(1, Ordering::SeqCst).to_string()))
-            .layer(from_fn_with_state(Arc::clone(&shelf), shared));
-        let act =
-            Router::new().route("/act", routing::post(async || "done")).layer(from_fn_with_state(shelf, forgetting));
+            .layer(from_fn_with_state(Arc::clone(&response_cache), shared));
+        let act = Router::new()
+            .route("/act", routing::post(async || "done"))
+            .layer(from_fn_with_state(response_cache, invalidating));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(async { axum::serve(listener, read.merge(act)).await });

@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 /// Settings of the detectors.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct StayingConfig {
+pub struct EdgeDecayConfig {
     /// Expected trades below which no bar is calibrated and the e-detector is alone (count).
     pub min_expected_trades: u32,
     /// Trades within which the false-alarm rates hold (count).
@@ -51,7 +51,7 @@ pub struct StayingConfig {
     pub e_detector_warning_trades: f64,
 }
 
-impl Default for StayingConfig {
+impl Default for EdgeDecayConfig {
     fn default() -> Self {
         Self {
             min_expected_trades: 20,
@@ -69,7 +69,7 @@ impl Default for StayingConfig {
     }
 }
 
-impl StayingConfig {
+impl EdgeDecayConfig {
     /// Whether every setting is within its bounds, and each warning comes before its alarm.
     ///
     /// # Errors
@@ -100,7 +100,7 @@ impl StayingConfig {
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum StayingLevel {
+pub enum EdgeDecayLevel {
     /// As expected.
     Calm,
     /// Halves the allocation, as long as it lasts.
@@ -109,7 +109,7 @@ pub enum StayingLevel {
     Alarm,
 }
 
-impl StayingLevel {
+impl EdgeDecayLevel {
     /// The name in Postgres and JSON.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -143,15 +143,15 @@ pub struct DetectorReading {
     /// number of trades between false alarms, at least.
     pub false_alarm_rate: Option<f64>,
     /// What follows.
-    pub level: StayingLevel,
+    pub level: EdgeDecayLevel,
 }
 
 /// What the detectors say together: the worst of them counts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct StayingVerdict {
+pub struct EdgeDecayVerdict {
     /// The worst level of all readings.
-    pub level: StayingLevel,
+    pub level: EdgeDecayLevel,
     /// One a detector; without enough expected trades, or where these have no edge, the e-detector's alone.
     pub readings: Vec<DetectorReading>,
 }
@@ -170,8 +170,8 @@ struct Calibrated {
 /// The detectors of one strategy with their bars. Dear to calibrate (as many draws as paths x horizon), cheap to ask:
 /// keep it for as long as the expected trades stay the same.
 #[derive(Clone, Debug, PartialEq)]
-pub struct StayingDetectors {
-    config: StayingConfig,
+pub struct EdgeDecayDetectors {
+    config: EdgeDecayConfig,
     calibrated: Option<Calibrated>,
 }
 
@@ -182,12 +182,12 @@ const LARGEST_WIN_R: f64 = 10.0;
 /// Worlds drawn for one path before the trades are taken to have no edge.
 const WORLDS: u32 = 50;
 
-impl StayingDetectors {
+impl EdgeDecayDetectors {
     /// Finds the bars. `expected_r` are the results, in units of risk and in order of entry, on which the edge was
     /// proven (those of hold-out and shadow; results that a search chose promise too much). The same arguments give
     /// the same bars.
     #[must_use]
-    pub fn calibrate(expected_r: &[f64], config: &StayingConfig, seed: Seed) -> Self {
+    pub fn calibrate(expected_r: &[f64], config: &EdgeDecayConfig, seed: Seed) -> Self {
         let enough = expected_r.len() >= config.min_expected_trades as usize;
         let usable = enough && expected_r.iter().all(|r| r.is_finite());
         let calibrated = usable.then(|| simulate(expected_r, config, seed)).flatten();
@@ -196,7 +196,7 @@ impl StayingDetectors {
 
     /// What they say of the results since the strategy went live, in units of risk and in order of entry.
     #[must_use]
-    pub fn judge(&self, live_r: &[f64]) -> StayingVerdict {
+    pub fn judge(&self, live_r: &[f64]) -> EdgeDecayVerdict {
         let c = &self.config;
         // Broken input is no reassurance: it counts as a loss beyond every bar, and stays finite when added up.
         let live_r = live_r.iter().map(|r| if r.is_finite() { *r } else { -1e290 });
@@ -220,15 +220,15 @@ impl StayingDetectors {
             found.bar = c.e_detector_alarm_trades;
             readings.push(found);
         }
-        let level = readings.iter().map(|r| r.level).max().unwrap_or(StayingLevel::Calm);
-        StayingVerdict { level, readings }
+        let level = readings.iter().map(|r| r.level).max().unwrap_or(EdgeDecayLevel::Calm);
+        EdgeDecayVerdict { level, readings }
     }
 }
 
 /// Calibrates and judges at once.
 #[must_use]
-pub fn staying(expected_r: &[f64], live_r: &[f64], config: &StayingConfig, seed: Seed) -> StayingVerdict {
-    StayingDetectors::calibrate(expected_r, config, seed).judge(live_r)
+pub fn staying(expected_r: &[f64], live_r: &[f64], config: &EdgeDecayConfig, seed: Seed) -> EdgeDecayVerdict {
+    EdgeDecayDetectors::calibrate(expected_r, config, seed).judge(live_r)
 }
 
 fn reading(
@@ -243,9 +243,9 @@ fn reading(
         most = most.max(now);
     }
     let (statistic, level) = match () {
-        () if most > alarm => (most, StayingLevel::Alarm),
-        () if now > warning => (now, StayingLevel::Warning),
-        () => (now, StayingLevel::Calm),
+        () if most > alarm => (most, EdgeDecayLevel::Alarm),
+        () if now > warning => (now, EdgeDecayLevel::Warning),
+        () => (now, EdgeDecayLevel::Calm),
     };
     DetectorReading { detector: detector.to_owned(), statistic, bar: alarm, false_alarm_rate, level }
 }
@@ -266,7 +266,7 @@ impl Fall {
 }
 
 /// The bars; `None` without variance or without an edge.
-fn simulate(expected_r: &[f64], config: &StayingConfig, seed: Seed) -> Option<Calibrated> {
+fn simulate(expected_r: &[f64], config: &EdgeDecayConfig, seed: Seed) -> Option<Calibrated> {
     let n = expected_r.len();
     let mean = expected_r.iter().sum::<f64>() / n as f64;
     let deviation = (expected_r.iter().map(|r| (r - mean).powi(2)).sum::<f64>() / (n as f64 - 1.0)).sqrt();
@@ -322,12 +322,12 @@ mod tests {
         (0..count).map(|_| if rng.random_bool(chance) { 1.3 } else { -1.0 }).collect()
     }
 
-    fn alarmed(verdict: &StayingVerdict, detector: &str) -> bool {
-        verdict.readings.iter().any(|r| r.detector == detector && r.level == StayingLevel::Alarm)
+    fn alarmed(verdict: &EdgeDecayVerdict, detector: &str) -> bool {
+        verdict.readings.iter().any(|r| r.detector == detector && r.level == EdgeDecayLevel::Alarm)
     }
 
     /// The first trade after `before` at which the detector has alarmed; `None` where it never does.
-    fn delay(detectors: &StayingDetectors, live_r: &[f64], before: usize, detector: &str) -> Option<usize> {
+    fn delay(detectors: &EdgeDecayDetectors, live_r: &[f64], before: usize, detector: &str) -> Option<usize> {
         // An alarm stands, so that the first one is found by halving.
         let stands = |n: usize| alarmed(&detectors.judge(&live_r[..n]), detector);
         stands(live_r.len()).then_some(())?;
@@ -344,13 +344,13 @@ mod tests {
     #[test]
     fn false_alarms_and_delays() {
         const STRATEGIES: u64 = 120;
-        let config = StayingConfig { paths: 300, ..StayingConfig::default() };
+        let config = EdgeDecayConfig { paths: 300, ..EdgeDecayConfig::default() };
         let names = ["cusum", "drawdown", "e_detector"];
         let (mut false_alarms, mut delays) = ([0; 3], [const { Vec::new() }; 3]);
         for strategy in 0..STRATEGIES {
             let mut rng = Seed(11).stream("strategy", strategy);
             let expected = results(150, true, &mut rng);
-            let detectors = StayingDetectors::calibrate(&expected, &config, Seed(strategy));
+            let detectors = EdgeDecayDetectors::calibrate(&expected, &config, Seed(strategy));
             let healthy = results(1000, true, &mut rng);
             let mut dying = healthy[..50].to_vec();
             dying.extend(results(2500, false, &mut rng));
@@ -373,53 +373,53 @@ mod tests {
     #[test]
     fn an_alarm_stands_and_a_warning_passes() {
         let expected: Vec<f64> = results(200, true, &mut Seed(3).stream("expected", 0));
-        let config = StayingConfig { paths: 200, ..StayingConfig::default() };
-        let detectors = StayingDetectors::calibrate(&expected, &config, Seed(1));
+        let config = EdgeDecayConfig { paths: 200, ..EdgeDecayConfig::default() };
+        let detectors = EdgeDecayDetectors::calibrate(&expected, &config, Seed(1));
         let level = |losses: usize, wins: usize| {
             let mut live = vec![-1.0; losses];
             live.extend(vec![1.3; wins]);
             detectors.judge(&live).level
         };
-        assert_eq!(level(0, 0), StayingLevel::Calm);
-        let warned = (1..400).find(|&n| level(n, 0) == StayingLevel::Warning).unwrap();
-        let alarmed = (1..400).find(|&n| level(n, 0) == StayingLevel::Alarm).unwrap();
+        assert_eq!(level(0, 0), EdgeDecayLevel::Calm);
+        let warned = (1..400).find(|&n| level(n, 0) == EdgeDecayLevel::Warning).unwrap();
+        let alarmed = (1..400).find(|&n| level(n, 0) == EdgeDecayLevel::Alarm).unwrap();
         assert!(warned < alarmed, "{warned} {alarmed}");
-        assert_eq!((level(warned, 300), level(alarmed, 300)), (StayingLevel::Calm, StayingLevel::Alarm));
+        assert_eq!((level(warned, 300), level(alarmed, 300)), (EdgeDecayLevel::Calm, EdgeDecayLevel::Alarm));
     }
 
     #[test]
     fn without_expectations_the_e_detector_is_alone() {
-        let config = StayingConfig::default();
+        let config = EdgeDecayConfig::default();
         for expected in [vec![], vec![0.4; 19], vec![-0.1; 40], vec![0.2; 40], vec![f64::NAN; 40]] {
             let verdict = staying(&expected, &[-1.0; 30], &config, Seed(1));
             let names: Vec<_> = verdict.readings.iter().map(|r| r.detector.as_str()).collect();
             assert_eq!(names, ["e_detector"], "{expected:?}");
             assert_eq!(verdict.readings[0].false_alarm_rate, None);
         }
-        assert_eq!(staying(&[], &[-1.0; 200], &config, Seed(1)).level, StayingLevel::Alarm);
+        assert_eq!(staying(&[], &[-1.0; 200], &config, Seed(1)).level, EdgeDecayLevel::Alarm);
         let broken = staying(&[], &[0.5, f64::NAN, 0.5], &config, Seed(1));
-        assert_eq!(broken.level, StayingLevel::Alarm);
+        assert_eq!(broken.level, EdgeDecayLevel::Alarm);
         assert!(broken.readings[0].statistic.is_finite());
     }
 
     #[test]
     fn the_same_bits_each_time_and_after_storage() {
         let expected = results(60, true, &mut Seed(5).stream("expected", 0));
-        let config = StayingConfig { paths: 100, ..StayingConfig::default() };
+        let config = EdgeDecayConfig { paths: 100, ..EdgeDecayConfig::default() };
         let live = results(100, false, &mut Seed(5).stream("live", 0));
         let verdict = staying(&expected, &live, &config, Seed(9));
         assert_eq!(verdict, staying(&expected, &live, &config, Seed(9)));
         let stored = serde_json::to_string(&verdict).unwrap();
-        assert_eq!(serde_json::from_str::<StayingVerdict>(&stored).unwrap(), verdict);
+        assert_eq!(serde_json::from_str::<EdgeDecayVerdict>(&stored).unwrap(), verdict);
         assert_eq!(verdict.readings.len(), 3);
     }
 
     #[test]
     fn settings_that_make_no_sense_are_refused() {
-        assert_eq!(StayingConfig::default().validate(), Ok(()));
-        let spoiled = StayingConfig { cusum_alarm_rate: 0.3, ..StayingConfig::default() };
+        assert_eq!(EdgeDecayConfig::default().validate(), Ok(()));
+        let spoiled = EdgeDecayConfig { cusum_alarm_rate: 0.3, ..EdgeDecayConfig::default() };
         assert_eq!(spoiled.validate(), Err(("cusum_alarm_rate", "must be 0 to 0.2, not 0.3".to_owned())));
-        let spoiled = StayingConfig { drawdown_warning_rate: f64::NAN, ..StayingConfig::default() };
+        let spoiled = EdgeDecayConfig { drawdown_warning_rate: f64::NAN, ..EdgeDecayConfig::default() };
         assert!(spoiled.validate().is_err());
     }
 }

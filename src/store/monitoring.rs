@@ -21,7 +21,7 @@ pub struct DeploymentLine {
 
 /// Everything monitoring asks for.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Eyes {
+pub struct MonitoringSnapshot {
     /// Open drift alerts by severity.
     pub open_drift_alerts: BTreeMap<String, u64>,
     /// The largest live deployments.
@@ -47,7 +47,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn eyes(&self) -> Result<Eyes, StoreError> {
+    pub async fn monitoring_snapshot(&self) -> Result<MonitoringSnapshot, StoreError> {
         self.transaction("eyes", |tx| async move {
             let tx = &tx;
             tx.execute("set transaction isolation level repeatable read, read only", &[]).await?;
@@ -57,7 +57,7 @@ impl Store {
     }
 }
 
-async fn read(tx: &Tx) -> Result<Eyes, StoreError> {
+async fn read(tx: &Tx) -> Result<MonitoringSnapshot, StoreError> {
     let drift = "select severity, count(*) as n from drift_alerts where closed_at is null group by 1";
     let deployments = "select s.name, case d.status when 'active' then d.allocation_pct::double precision else 0 end
                 as allocation_pct,
@@ -84,7 +84,7 @@ async fn read(tx: &Tx) -> Result<Eyes, StoreError> {
     };
     let shadow = tx.row(shadow, &[]).await?;
     let numbers = tx.row(numbers, &[]).await?;
-    Ok(Eyes {
+    Ok(MonitoringSnapshot {
         open_drift_alerts: tx
             .rows(drift, &[])
             .await?

@@ -4,20 +4,22 @@
 use super::{Part, Period, chart, format};
 use candles::time::DAY_MS;
 use engine::{DailyEquity, Ledger, Trade};
-use evidence::dossier::{Dossier, DossierConfig, FAN_QUANTILES, Figure, Material, Run, dossier, trade_returns};
+use evidence::robustness::{
+    FAN_QUANTILES, Figure, RobustnessConfig, RobustnessInputs, RobustnessReport, Run, robustness_report, trade_returns,
+};
 use genome::random::Seed;
 use maud::{Markup, html};
 use serde::Serialize;
 use std::fmt::Write;
 
-/// Paths where the dossier is made on the way.
+/// Paths of the fan that are drawn on the way.
 const PATHS: u64 = 2_000;
 /// Fewer daily returns say nothing.
 const LEAST_DAYS: usize = 20;
 
-/// A dossier, and which days it is of.
+/// A robustness report, and which days it is of.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Proven {
+pub struct RobustnessSection {
     /// First candle, UTC ms.
     pub from_ms: i64,
     /// End, exclusive, UTC ms.
@@ -32,10 +34,10 @@ pub struct Proven {
     pub outside_days: usize,
     /// What is known.
     #[serde(flatten)]
-    pub dossier: Dossier,
+    pub robustness: RobustnessReport,
 }
 
-impl Proven {
+impl RobustnessSection {
     /// A random stream of its own for each strategy, and the same each time.
     #[must_use]
     pub fn seed(genome_hash: &str) -> Seed {
@@ -58,8 +60,12 @@ impl Proven {
         let returns = |(equity, trades): (&[DailyEquity], &[Trade])| {
             trade_returns(&Ledger { trades: trades.to_vec(), daily_equity: equity.to_vec(), ..Ledger::default() })
         };
-        let config = DossierConfig { paths: PATHS, ..DossierConfig::fitting(base.daily_returns.len()) };
-        let material = Material { trade_returns: stretches.flat_map(returns).collect(), base, ..Material::default() };
+        let config = RobustnessConfig { paths: PATHS, ..RobustnessConfig::fitting(base.daily_returns.len()) };
+        let material = RobustnessInputs {
+            trade_returns: stretches.flat_map(returns).collect(),
+            base,
+            ..RobustnessInputs::default()
+        };
         Some(Self {
             from_ms: used.iter().map(|p| p.from_ms).min()?,
             to_ms: used.iter().map(|p| p.to_ms).max()?,
@@ -67,7 +73,7 @@ impl Proven {
             backtested: false,
             inside_days: config.inside_days,
             outside_days: config.outside_days,
-            dossier: dossier(&material, &config, seed),
+            robustness: robustness_report(&material, &config, seed),
         })
     }
 
@@ -75,7 +81,7 @@ impl Proven {
     fn days(&self) -> String {
         format!(
             "Of the {} days from {} to {}, {}{}",
-            self.dossier.days,
+            self.robustness.days,
             format::date(self.from_ms),
             format::date(self.to_ms),
             if self.unseen {
@@ -90,7 +96,7 @@ impl Proven {
     /// Dates of each walk-forward window, what was chosen, and what it made: as text.
     fn windows(&self) -> impl Iterator<Item = [String; 5]> {
         let date = |day: usize| format::date(self.from_ms + DAY_MS * i64::try_from(day).unwrap_or_default());
-        self.dossier.windows.iter().map(move |w| {
+        self.robustness.windows.iter().map(move |w| {
             [
                 format!("{} to {}", date(w.from_day), date(w.split_day)),
                 format!("{} to {}", date(w.split_day), date(w.end_day)),
@@ -109,34 +115,34 @@ fn figure(figure: &Figure) -> String {
     format!("{} {value}", figure.name.replace('_', " "))
 }
 
-pub(super) fn section(proven: Option<&Proven>) -> Markup {
+pub(super) fn section(proven: Option<&RobustnessSection>) -> Markup {
     let Some(proven) = proven else { return html! {} };
     html! {
         h2 { "What is known beyond the backtest" }
         p { (proven.days()) " None of this is a gate: after a search each of it can be fooled, and it says how." }
         div.scroll { table.words.findings {
-            tbody { @for f in &proven.dossier.findings { tr {
+            tbody { @for f in &proven.robustness.findings { tr {
                 th { (f.name.replace('_', " ")) }
                 td { (f.sentence) div.soft.figures { (f.figures.iter().map(figure).collect::<Vec<_>>().join(" · ")) } }
             } } }
         } }
-        @if !proven.dossier.windows.is_empty() {
+        @if !proven.robustness.windows.is_empty() {
             h3 { "Walk-forward windows" }
             div.scroll { table {
                 thead { tr { @for head in WINDOW_HEADS { th { (head) } } } }
-                tbody { @for (row, w) in proven.windows().zip(&proven.dossier.windows) { tr {
+                tbody { @for (row, w) in proven.windows().zip(&proven.robustness.windows) { tr {
                     @for text in &row[..4] { td { (text) } }
                     td class=(if w.outside_return_fraction < 0.0 { "no" } else { "yes" }) { (row[4]) }
                 } } }
             } }
             p.soft { "On each window the variant that earned most in " (proven.inside_days) " days is traded on the " (proven.outside_days) " after." }
         }
-        @if let Some(fan) = &proven.dossier.fan {
+        @if let Some(fan) = &proven.robustness.fan {
             h3 { "What days like these may lead to" }
             figure {
                 (chart::fan(&fan.days, &fan.gains, "Gain by days: 5, 25, 50, 75 and 95 % of paths end below each line"))
                 figcaption {
-                    (format::number(fan.paths as f64, 0)) " paths of " (proven.dossier.days) " daily returns drawn in blocks. "
+                    (format::number(fan.paths as f64, 0)) " paths of " (proven.robustness.days) " daily returns drawn in blocks. "
                     "Outer band: 5 to 95 % of paths; inner: 25 to 75 %."
                 }
             }
@@ -144,20 +150,20 @@ pub(super) fn section(proven: Option<&Proven>) -> Markup {
     }
 }
 
-pub(super) fn markdown(out: &mut String, proven: &Proven, cell: fn(&str) -> String) {
+pub(super) fn markdown(out: &mut String, proven: &RobustnessSection, cell: fn(&str) -> String) {
     // Writing to a string cannot fail, here and below.
     let _ = writeln!(out, "\n## What is known beyond the backtest\n\n{}\n", proven.days());
-    for f in &proven.dossier.findings {
+    for f in &proven.robustness.findings {
         let _ = writeln!(out, "- **{}**: {}", f.name.replace('_', " "), f.sentence);
     }
-    if !proven.dossier.windows.is_empty() {
+    if !proven.robustness.windows.is_empty() {
         let _ =
             writeln!(out, "\n### Walk-forward windows\n\n| {} |\n|{}", WINDOW_HEADS.join(" | "), " --- |".repeat(5));
         for row in proven.windows() {
             let _ = writeln!(out, "| {} |", row.map(|text| cell(&text)).join(" | "));
         }
     }
-    if let Some(fan) = &proven.dossier.fan {
+    if let Some(fan) = &proven.robustness.fan {
         let ends = FAN_QUANTILES.iter().zip(&fan.gains).map(|(q, line)| {
             let end = format::percent(line.last().copied());
             format!("{:.0} % of the paths end below {end}", 100.0 * q)

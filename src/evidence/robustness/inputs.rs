@@ -1,6 +1,6 @@
 //! What findings are made from: backtests, reduced to what is asked of them. Never runs one.
 
-use crate::regime::{Volatility, trailing_percentile};
+use crate::volatility_regime::{Volatility, trailing_percentile};
 use candles::CandleSeries;
 use candles::time::DAY_MS;
 use engine::{DailyEquity, Ledger, Outcome, Trade, performance::t_statistic};
@@ -104,7 +104,7 @@ pub fn volatility_by_day(candles: &CandleSeries, from_ms: i64, days: usize) -> V
 
 /// What the findings are made from. All runs but those of other symbols cover the same days.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Material {
+pub struct RobustnessInputs {
     /// The strategy itself.
     pub base: Run,
     /// Net profit of each trade as a fraction of equity, in order of entry.
