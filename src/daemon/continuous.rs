@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use store::{
     FailedBacktest, GenerationRecord, Lease, LeaseToken, NewSession, ResumableSession, SearchedRecord, Session,
-    TrialCounts,
+    TrialCounts, Trials,
 };
 use telemetry::metrics;
 
@@ -269,7 +269,11 @@ impl ContinuousRunner {
             t_sum: c.t_sum,
             t_sum_of_squares: c.t_sum_of_squares,
         };
-        let trials = (counts(state.real_counters()), counts(state.null_counters()), state.null_searches() as u64);
+        let trials = Trials {
+            real: counts(state.real_counters()),
+            null: counts(state.null_counters()),
+            null_searches: state.null_searches() as u64,
+        };
         self.core.store.record_searching(&self.token()?, session.id, &bytes, trials).await?;
         tracing::debug!(session = session.spec.number, null_searches = state.null_searches(), "null search finished");
         Ok(())

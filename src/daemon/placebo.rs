@@ -11,7 +11,7 @@ use notify::{Notice, Trouble};
 use protocol::{self, Days, Numbers, TrialError, TrialPlan, null_window};
 use serde_json::json;
 use std::sync::Arc;
-use store::{LeaseToken, NewSession, PlaceboRecord, ProtocolSessionRow, Session};
+use store::{LeaseToken, NewSession, NumberedSession, PlaceboRecord, ProtocolSessionRow, Session};
 
 /// Real sessions beside placebo sessions, as of a market time; `None` while there is no placebo session.
 pub(super) fn comparison(sessions: &[ProtocolSessionRow], at_ms: i64) -> Option<PlaceboComparison> {
@@ -32,7 +32,9 @@ pub(super) async fn run_if_due(core: &Arc<Core>, token: &LeaseToken, island: &st
     if every == 0 || !last.spec.number.is_multiple_of(every) {
         return Ok(Did::Nothing);
     }
-    let Some((numbers, false)) = core.store.session_numbers(last.id).await? else { return Ok(Did::Nothing) };
+    let Some(NumberedSession { numbers, has_placebo: false }) = core.store.session_numbers(last.id).await? else {
+        return Ok(Did::Nothing);
+    };
     let numbers = Numbers { session: numbers.session, selected: numbers.selected, promotions: numbers.promotions };
     let Some(record) = run(core, &last, numbers).await? else { return Ok(Did::Stopped) };
     core.store.record_placebo(token, &record).await?;
