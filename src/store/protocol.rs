@@ -2,7 +2,7 @@
 //!
 //! Counts only go up: a session is numbered once, whatever was killed when and whoever asks. Proves nothing itself.
 
-use super::{LeaseToken, Store, StoreError, Tx, count, row::Named as _, sessions, uncount};
+use super::{LeaseToken, Store, StoreError, Tx, count, row::Named as _, seal, sessions, uncount};
 use ::protocol::Standing;
 use serde::Serialize;
 use serde_json::Value;
@@ -204,6 +204,7 @@ impl Store {
             let session = sessions::lock(tx, session_id).await?;
             sessions::must_run(&session)?;
             let sql = "update search_states set state = $2, saved_at = now() where session_id = $1";
+            let state = tx.keys().seal_bytes(state, &seal::state_of(session_id))?;
             tx.execute(sql, &[&session_id, &state]).await?;
             // What the session's own generations counted is not counted again: the rest is the compared search.
             let sql = "update trial_ledger set t_count = $2, t_sum = $3::double precision,
