@@ -220,7 +220,7 @@ pub(super) async fn strategy(State(api): Api_, At(id): At<String>) -> Answer {
         "paper_runs": runs.collect::<Vec<_>>(),
         "lineage": lineage,
         "children": children.collect::<Vec<_>>(),
-        "backtests": backtests.into_iter().map(|(id, from, to)| json!({ "backtest_id": id, "from_ms": from, "to_ms": to })).collect::<Vec<_>>(),
+        "backtests": backtests.into_iter().map(|b| json!({ "backtest_id": b.id, "from_ms": b.from_ms, "to_ms": b.to_ms })).collect::<Vec<_>>(),
     })))
 }
 
@@ -324,7 +324,7 @@ pub(super) async fn overview(State(api): Api_) -> Answer {
         "health": health,
         "news": news.collect::<Vec<_>>(),
         "live": api.store.live_strategies().await?,
-        "facets": { "symbols": facets[0], "timeframes": facets[1], "families": facets[2], "islands": facets[3] },
+        "facets": facets,
         "may_act": api.action_token.is_some(),
     })))
 }

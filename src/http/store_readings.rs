@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use candles::MarketKind;
 use candles::tail::TailState;
 use evidence::{placebo::PlaceboComparison, volatility_regime::VolatilityRegime};
-use store::{FeedStatus, GenerationRow, ProtocolTotals, RunnerStatus, Store};
+use store::{AssetRegime, FeedStatus, GenerationRow, ProtocolTotals, RunnerStatus, Store};
 
 /// A calendar month has no fixed length.
 const LONGEST_MONTH_MS: i64 = 31 * 86_400_000;
@@ -20,8 +20,8 @@ impl Readings for Store {
         let (overview, feeds, runners, snapshot) = read.map_err(|error| error.to_string())?;
         let newest = overview.last_generations.iter().map(|row| row.created_at.timestamp_millis()).max();
         let promoted = overview.transitions.get("go_live").copied().unwrap_or(0);
-        let regime = |(asset, name): (String, String)| {
-            let place = VolatilityRegime::ALL.iter().position(|regime| regime.name() == name)?;
+        let regime = |AssetRegime { asset, regime }: AssetRegime| {
+            let place = VolatilityRegime::ALL.iter().position(|one| *one == regime)?;
             Some((asset, u8::try_from(place).ok()?))
         };
         let open = |severity: &str| snapshot.open_drift_alerts.get(severity).copied().unwrap_or(0);

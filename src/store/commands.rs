@@ -32,6 +32,15 @@ pub struct Request {
     pub why: String,
 }
 
+/// What an operator's action is about, for the record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct About<'a> {
+    /// `strategy`, `drift_alert`, ...
+    pub kind: &'static str,
+    /// Which of them.
+    pub id: &'a str,
+}
+
 /// A stored command.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[allow(missing_docs)]
@@ -76,17 +85,11 @@ fn read(row: &Row) -> Result<Command, StoreError> {
 }
 
 impl Store {
-    async fn noted(
-        &self,
-        tx: &Tx,
-        what: &str,
-        (kind, target): (&'static str, &str),
-        by: &Request,
-    ) -> Result<(), StoreError> {
+    async fn noted(&self, tx: &Tx, what: &str, about: About<'_>, by: &Request) -> Result<(), StoreError> {
         let entry = audit::AuditEntry {
             event: "operator_action",
-            entity_type: kind,
-            entity_id: target,
+            entity_type: about.kind,
+            entity_id: about.id,
             actor: &clean(&by.actor),
             before: None,
             after: None,
@@ -107,7 +110,7 @@ impl Store {
             let sql = "insert into operator_commands (kind, target, why, actor) values ($1, $2, $3, $4) returning id";
             let id = tx.row(sql, &[&kind.name(), &target, why, actor]).await?.try_get("id")?;
             let what = if kind == CommandKind::Retry { "dead_letter" } else { "strategy" };
-            self.noted(tx, kind.name(), (what, target), by).await?;
+            self.noted(tx, kind.name(), About { kind: what, id: target }, by).await?;
             Ok(id)
         })
         .await
@@ -155,7 +158,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn note_action(&self, what: &str, about: (&'static str, &str), by: &Request) -> Result<(), StoreError> {
+    pub async fn note_action(&self, what: &str, about: About<'_>, by: &Request) -> Result<(), StoreError> {
         self.transaction("note_action", |tx| async move { self.noted(&tx, what, about, by).await }).await
     }
 
@@ -173,7 +176,8 @@ impl Store {
             } else {
                 tx.execute("delete from runner_pauses where runner = $1", &[&runner]).await?;
             }
-            self.noted(tx, if paused { "pause" } else { "resume" }, ("runner", runner), by).await
+            let about = About { kind: "runner", id: runner };
+            self.noted(tx, if paused { "pause" } else { "resume" }, about, by).await
         })
         .await
     }

@@ -49,7 +49,7 @@ pub use anchors::{AnchorFile, AuditAnchor};
 pub use archive::Archive;
 pub use audit::{AuditBreak, AuditHead, AuditReport};
 pub use audit_entries::AuditRow;
-pub use commands::{Command, CommandKind, Pause, Request};
+pub use commands::{About, Command, CommandKind, Pause, Request};
 pub use config::{ConnectOptions, RetentionConfig, StoreConfig};
 pub use data::DataVerdictRow;
 pub use dead_letters::{DeadLetter, DeadLetterKind, DeadLetterStatus, NewDeadLetter};
@@ -58,13 +58,16 @@ pub use drift::{AlertOutcome, DriftAlert, DriftReading};
 pub use error::StoreError;
 pub use export::{EXPORTED, Pseudonyms};
 pub use lease::{Lease, LeaseToken};
-pub use listing::{ListedStrategy, LiveRow, SessionRow, StrategyQuery, StrategySort};
+pub use listing::{ListedStrategy, LiveRow, SessionRow, SessionStory, StrategyFacets, StrategyQuery, StrategySort};
 pub use migrations::{MigrationReport, SCHEMA_VERSION};
-pub use monitoring::{DeploymentLine, MonitoringSnapshot};
+pub use monitoring::{AssetRegime, DeploymentLine, MonitoringSnapshot};
 pub use outbox::{ClaimedEvent, Delivery, NewEvent, OutboxDepth};
 pub use overview::{GenerationRow, Overview, TrialTotals};
 pub use paper::{ActivePaperRun, PaperPass, PaperRun, PassOutcome};
-pub use protocol::{PlaceboRecord, ProtocolSessionRow, ProtocolTotals, SearchedRecord, SessionNumbers, TrialCounts};
+pub use protocol::{
+    NumberedSession, PlaceboRecord, ProtocolSessionRow, ProtocolTotals, SearchedRecord, SessionNumbers, TrialCounts,
+    Trials,
+};
 pub use regimes::{NewVolatilityRegime, VolatilityRegimeRow};
 pub use results::{BacktestRow, NewResult, Parameters};
 pub use reviews::DailyReview;
@@ -72,7 +75,7 @@ pub use revisions::{DataVersionUse, MAX_REVISION_DETAIL, NewRevision, Rescore, R
 pub use runs::{BacktestRun, NewRun, NewWindow, OptimizationRun, RunStatus, RunTrade, Segment, WalkForwardWindow};
 pub use scores::{NewScore, RankedScore, Score, ScorePart};
 pub use seal::RotationReport;
-pub use service::{NewServiceBacktest, SERVICE_KIND, ServiceBacktest};
+pub use service::{NewServiceBacktest, SERVICE_KIND, ServiceBacktest, ServiceBacktestLine};
 pub use session_end::{CandidateRecord, FinishReport, Judgement, WaitingRecord, WindowStat};
 pub use sessions::{
     FailedBacktest, GenerationRecord, NewSession, RecordOutcome, ResumableSession, Session, SessionStatus,

@@ -83,6 +83,27 @@ pub struct ListedStrategy {
     pub performance: Option<Performance>,
 }
 
+/// What lists of strategies filter by, each sorted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[allow(missing_docs)]
+pub struct StrategyFacets {
+    pub symbols: Vec<String>,
+    pub timeframes: Vec<String>,
+    pub families: Vec<String>,
+    pub islands: Vec<String>,
+}
+
+/// A search session with all its generations.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SessionStory {
+    /// As in a list.
+    pub session: SessionRow,
+    /// Everything the search was told, an object.
+    pub config: Value,
+    /// Oldest first.
+    pub generations: Vec<GenerationRow>,
+}
+
 /// A search session in a list.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[allow(missing_docs)]
@@ -215,14 +236,19 @@ impl Store {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn strategy_facets(&self) -> Result<[Vec<String>; 4], StoreError> {
+    pub async fn strategy_facets(&self) -> Result<StrategyFacets, StoreError> {
         self.transaction("strategy_facets", |tx| async move {
             let sql = "select array(select distinct unnest(symbols) from strategies order by 1) as symbols,
                 array(select distinct timeframe from strategies order by 1) as timeframes,
                 array(select distinct family from strategies where family is not null order by 1) as families,
                 array(select distinct island from strategies where island is not null order by 1) as islands";
             let row = tx.row(sql, &[]).await?;
-            Ok([row.try_get("symbols")?, row.try_get("timeframes")?, row.try_get("families")?, row.try_get("islands")?])
+            Ok(StrategyFacets {
+                symbols: row.try_get("symbols")?,
+                timeframes: row.try_get("timeframes")?,
+                families: row.try_get("families")?,
+                islands: row.try_get("islands")?,
+            })
         })
         .await
     }
@@ -266,11 +292,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::NotFound`].
-    pub async fn session_story(
-        &self,
-        island: &str,
-        number: i64,
-    ) -> Result<(SessionRow, Value, Vec<GenerationRow>), StoreError> {
+    pub async fn session_story(&self, island: &str, number: i64) -> Result<SessionStory, StoreError> {
         self.transaction("session_story", |tx| async move {
             let sql = format!(
                 "select {SESSION}, e.config from search_sessions e
@@ -280,7 +302,7 @@ impl Store {
             let row = row.ok_or_else(|| StoreError::not_found("session", format!("{island}/{number}")))?;
             let session = read_session(&row)?;
             let generations = overview::generations_of(&tx, session.id).await?;
-            Ok((session, row.try_get("config")?, generations))
+            Ok(SessionStory { session, config: row.try_get("config")?, generations })
         })
         .await
     }

@@ -3,7 +3,9 @@
 
 use super::{Store, StoreError, Tx, row::Named as _};
 use chrono::{DateTime, Utc};
+use evidence::volatility_regime::VolatilityRegime;
 use std::collections::BTreeMap;
+use tokio_postgres::Row;
 
 /// Live deployments that are told of by name at most, the largest first: a metric has no more label values.
 const MOST_DEPLOYMENTS: i64 = 20;
@@ -17,6 +19,15 @@ pub struct DeploymentLine {
     pub allocation_pct: f64,
     /// Return of the live run so far (fraction); `None` before its first pass.
     pub total_return: Option<f64>,
+}
+
+/// The regime of an asset.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AssetRegime {
+    /// Name of the asset; of another market than spot with that before it, as in `um:BTCUSDT`.
+    pub asset: String,
+    /// That it is in now.
+    pub regime: VolatilityRegime,
 }
 
 /// Everything monitoring asks for.
@@ -36,8 +47,8 @@ pub struct MonitoringSnapshot {
     pub candidates_waiting: u64,
     /// Backtest runs that wait or are under way.
     pub backtests_waiting: u64,
-    /// The regime of each asset, by name.
-    pub regimes: Vec<(String, String)>,
+    /// Of each asset, by name.
+    pub regimes: Vec<AssetRegime>,
     /// When a daily review was last finished, wall time.
     pub last_review_at: Option<DateTime<Utc>>,
 }
@@ -75,13 +86,9 @@ async fn read(tx: &Tx) -> Result<MonitoringSnapshot, StoreError> {
         (select count(*) from strategies where state = 'candidate') as candidates,
         (select count(*) from backtest_runs where status in ('pending', 'running')) as backtests,
         (select max(finished_at) from daily_reviews where status = 'finished') as last_review_at";
-    let regimes = "select case market when 'spot' then asset else market || ':' || asset end as name, regime
+    let regimes = "select case market when 'spot' then asset else market || ':' || asset end as asset_name, regime
         from market_regimes where effective_until_ms is null order by 1";
-    let pairs = |rows: Vec<tokio_postgres::Row>| {
-        rows.iter()
-            .map(|row| Ok((row.try_get("name")?, row.try_get("regime")?)))
-            .collect::<Result<Vec<(String, String)>, StoreError>>()
-    };
+    let regime = |row: &Row| Ok(AssetRegime { asset: row.try_get("asset_name")?, regime: row.parse("regime")? });
     let shadow = tx.row(shadow, &[]).await?;
     let numbers = tx.row(numbers, &[]).await?;
     Ok(MonitoringSnapshot {
@@ -108,7 +115,7 @@ async fn read(tx: &Tx) -> Result<MonitoringSnapshot, StoreError> {
         shadow_trades: shadow.count("closed_trades")?,
         candidates_waiting: numbers.count("candidates")?,
         backtests_waiting: numbers.count("backtests")?,
-        regimes: pairs(tx.rows(regimes, &[]).await?)?,
+        regimes: tx.rows(regimes, &[]).await?.iter().map(regime).collect::<Result<_, StoreError>>()?,
         last_review_at: numbers.try_get("last_review_at")?,
     })
 }

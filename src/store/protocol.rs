@@ -2,7 +2,7 @@
 //!
 //! Counts only go up: a session is numbered once, whatever was killed when and whoever asks. Proves nothing itself.
 
-use super::{LeaseToken, Store, StoreError, Tx, count, row::Named as _, sessions, uncount};
+use super::{LeaseToken, Store, StoreError, Tx, count, row::Named as _, seal, sessions, uncount};
 use ::protocol::Standing;
 use serde::Serialize;
 use serde_json::Value;
@@ -21,6 +21,17 @@ pub struct TrialCounts {
     pub t_count: u64,
     pub t_sum: f64,
     pub t_sum_of_squares: f64,
+}
+
+/// How often luck was tried in a session so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Trials {
+    /// By its own search and the one that it is compared by.
+    pub real: TrialCounts,
+    /// By its null searches.
+    pub null: TrialCounts,
+    /// How many of these there were.
+    pub null_searches: u64,
 }
 
 /// What the searches of a session said.
@@ -47,6 +58,15 @@ pub struct SessionNumbers {
     pub selected: u64,
     /// Promotions to live before it.
     pub promotions: u64,
+}
+
+/// A session that has its numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NumberedSession {
+    /// Which.
+    pub numbers: SessionNumbers,
+    /// Whether the placebo island had its own session after it.
+    pub has_placebo: bool,
 }
 
 /// A session of the placebo island.
@@ -125,6 +145,14 @@ fn read(row: &Row) -> Result<ProtocolSessionRow, StoreError> {
     })
 }
 
+fn read_numbers(row: &Row) -> Result<SessionNumbers, StoreError> {
+    Ok(SessionNumbers {
+        session: row.count("session_number")?,
+        selected: row.count("selected_number")?,
+        promotions: row.count("promotions")?,
+    })
+}
+
 /// Stores where a strategy stands; one that stands already keeps what it has.
 pub(super) async fn put_standing(
     tx: &Tx,
@@ -168,7 +196,7 @@ impl Store {
         lease: &LeaseToken,
         session_id: Uuid,
         state: &[u8],
-        (real, null, null_searches): (TrialCounts, TrialCounts, u64),
+        Trials { real, null, null_searches }: Trials,
     ) -> Result<(), StoreError> {
         self.transaction("record_searching", |tx| async move {
             let tx = &tx;
@@ -176,6 +204,7 @@ impl Store {
             let session = sessions::lock(tx, session_id).await?;
             sessions::must_run(&session)?;
             let sql = "update search_states set state = $2, saved_at = now() where session_id = $1";
+            let state = tx.keys().seal_bytes(state, &seal::state_of(session_id))?;
             tx.execute(sql, &[&session_id, &state]).await?;
             // What the session's own generations counted is not counted again: the rest is the compared search.
             let sql = "update trial_ledger set t_count = $2, t_sum = $3::double precision,
@@ -221,11 +250,7 @@ impl Store {
             let sql = "select session_number, selected_number, promotions from protocol_sessions
                 where session_id = $1 and not placebo";
             if let Some(row) = tx.row_opt(sql, &[&searched.session_id]).await? {
-                return Ok(SessionNumbers {
-                    session: row.count("session_number")?,
-                    selected: row.count("selected_number")?,
-                    promotions: row.count("promotions")?,
-                });
+                return read_numbers(&row);
             }
             // As of the session's market time, so that a late daemon counts what a punctual one counts.
             let sql = "select count(*) as promotions from transitions where kind = 'go_live' and at_market_ms <= $1";
@@ -255,11 +280,11 @@ impl Store {
         .await
     }
 
-    /// Numbers that a session was given, and whether the placebo island had its own after it; `None` before it ended.
+    /// Numbers that a session was given; `None` before it ended.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn session_numbers(&self, session_id: Uuid) -> Result<Option<(SessionNumbers, bool)>, StoreError> {
+    pub async fn session_numbers(&self, session_id: Uuid) -> Result<Option<NumberedSession>, StoreError> {
         self.transaction("session_numbers", |tx| async move {
             let tx = &tx;
             let sql = "select session_number, selected_number, promotions,
@@ -268,11 +293,7 @@ impl Store {
                 from protocol_sessions r where session_id = $1 and not placebo";
             let row = tx.row_opt(sql, &[&session_id]).await?;
             row.map(|row| {
-                let (session, selected) = (row.count("session_number")?, row.count("selected_number")?);
-                Ok((
-                    SessionNumbers { session, selected, promotions: row.count("promotions")? },
-                    row.try_get("has_placebo")?,
-                ))
+                Ok(NumberedSession { numbers: read_numbers(&row)?, has_placebo: row.try_get("has_placebo")? })
             })
             .transpose()
         })

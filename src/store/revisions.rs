@@ -33,8 +33,10 @@ pub struct NewRevision {
     pub new_sha256: String,
     /// How many candles or payments differ; at least one.
     pub count: u64,
-    /// Times of the first and the last of them, UTC ms.
-    pub range_ms: (i64, i64),
+    /// Time of the first of them, UTC ms.
+    pub first_open_ms: i64,
+    /// Time of the last one, UTC ms.
+    pub last_open_ms: i64,
     /// As they were and as they are, at most [`MAX_REVISION_DETAIL`] of them: an array.
     pub detail: Value,
 }
@@ -176,8 +178,8 @@ impl Store {
                 &new.old_sha256,
                 &new.new_sha256,
                 &count(new.count),
-                &new.range_ms.0,
-                &new.range_ms.1,
+                &new.first_open_ms,
+                &new.last_open_ms,
                 &new.detail,
             ];
             let is_new = tx.execute(sql, params).await? > 0;

@@ -49,6 +49,17 @@ pub struct ServiceBacktest {
     pub created_at: DateTime<Utc>,
 }
 
+/// A backtest of the service in a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServiceBacktestLine {
+    /// Its number.
+    pub id: i64,
+    /// First candle that might be traded, UTC ms.
+    pub from_ms: i64,
+    /// End, exclusive, UTC ms.
+    pub to_ms: i64,
+}
+
 fn read(tx: &Tx, row: &Row) -> Result<ServiceBacktest, StoreError> {
     let strategy = strategies::read(tx, row)?;
     let id: i64 = row.try_get("backtest_id")?;
@@ -158,16 +169,20 @@ impl Store {
         .await
     }
 
-    /// Numbers of the service's backtests of a strategy with their windows, newest first.
+    /// The service's backtests of a strategy, newest first.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn service_backtests_of(&self, id: Uuid, page: Page) -> Result<Vec<(i64, i64, i64)>, StoreError> {
+    pub async fn service_backtests_of(&self, id: Uuid, page: Page) -> Result<Vec<ServiceBacktestLine>, StoreError> {
         self.transaction("service_backtests_of", |tx| async move {
             let sql = "select id, from_ms, to_ms from service_backtests where strategy_id = $1
                 order by id desc limit $2 offset $3";
             let rows = tx.rows(sql, &[&id, &page.limit(), &page.offset()]).await?;
-            rows.iter().map(|row| Ok((row.try_get("id")?, row.try_get("from_ms")?, row.try_get("to_ms")?))).collect()
+            let line = |row: &Row| {
+                let (from_ms, to_ms) = (row.try_get("from_ms")?, row.try_get("to_ms")?);
+                Ok(ServiceBacktestLine { id: row.try_get("id")?, from_ms, to_ms })
+            };
+            rows.iter().map(line).collect()
         })
         .await
     }

@@ -16,7 +16,9 @@ use search::{Counters, GenerationReport};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use store::{FailedBacktest, GenerationRecord, NewSession, ResumableSession, SearchedRecord, Session, TrialCounts};
+use store::{
+    FailedBacktest, GenerationRecord, NewSession, ResumableSession, SearchedRecord, Session, TrialCounts, Trials,
+};
 use telemetry::metrics;
 
 /// Runs search sessions.
@@ -276,7 +278,11 @@ impl SessionRunner {
             t_sum: c.t_sum,
             t_sum_of_squares: c.t_sum_of_squares,
         };
-        let trials = (counts(state.real_counters()), counts(state.null_counters()), state.null_searches() as u64);
+        let trials = Trials {
+            real: counts(state.real_counters()),
+            null: counts(state.null_counters()),
+            null_searches: state.null_searches() as u64,
+        };
         self.parts.process.store.record_searching(&self.turn.token()?, session.id, &bytes, trials).await?;
         tracing::debug!(session = session.spec.number, null_searches = state.null_searches(), "null search finished");
         Ok(())

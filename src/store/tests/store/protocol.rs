@@ -6,7 +6,9 @@ use engine::{Ledger, SymbolWindow, Window};
 use lifecycle::{EValues, Transition};
 use protocol::{Book, Standing};
 use serde_json::json;
-use store::{CandidateRecord, PlaceboRecord, SearchedRecord, SessionNumbers, StoreError, TrialCounts};
+use store::{
+    CandidateRecord, NumberedSession, PlaceboRecord, SearchedRecord, SessionNumbers, StoreError, TrialCounts, Trials,
+};
 use uuid::Uuid;
 
 fn searched(session_id: Uuid, selected: bool) -> SearchedRecord {
@@ -61,7 +63,10 @@ async fn a_session_is_numbered_once_whoever_asks() {
     let other = database.store().await;
     let third = other.number_session(&token, &searched(ids[2], true)).await.unwrap();
     assert_eq!(third, numbers(3, 2, 1), "a session that was not selected does not count among the selected");
-    assert_eq!(store.session_numbers(ids[2]).await.unwrap(), Some((third, false)));
+    assert_eq!(
+        store.session_numbers(ids[2]).await.unwrap(),
+        Some(NumberedSession { numbers: third, has_placebo: false })
+    );
     assert_eq!(store.session_numbers(Uuid::now_v7()).await.unwrap(), None);
 
     // Several at once get different numbers.
@@ -93,7 +98,7 @@ async fn null_searches_are_counted_apart_and_once() {
         t_sum_of_squares: t_sum * t_sum,
     };
     for _ in 0..2 {
-        let trials = (counts(130, -2.5), counts(500, 3.5), 2);
+        let trials = Trials { real: counts(130, -2.5), null: counts(500, 3.5), null_searches: 2 };
         store.record_searching(&token, id, b"second", trials).await.unwrap();
     }
     let found = store.unfinished_session("main").await.unwrap().unwrap();
@@ -115,7 +120,8 @@ async fn null_searches_are_counted_apart_and_once() {
     assert_eq!((totals.null_searches, totals.null_evaluations), (2, 500));
 
     store.abandon_session(&token, id, "made up").await.unwrap();
-    let late = store.record_searching(&token, id, b"late", (counts(1, 0.0), counts(1, 0.0), 1)).await;
+    let trials = Trials { real: counts(1, 0.0), null: counts(1, 0.0), null_searches: 1 };
+    let late = store.record_searching(&token, id, b"late", trials).await;
     assert!(matches!(late, Err(StoreError::Conflict(_))), "{late:?}");
     let totals = store.overview().await.unwrap().protocol;
     assert_eq!(totals.null_evaluations, 500, "an abandoned session's trials were trials");
@@ -158,7 +164,7 @@ async fn standings_and_placebo_sessions_are_kept() {
     };
     store.record_placebo(&token, &placebo).await.unwrap();
     store.record_placebo(&token, &PlaceboRecord { entered: 5, ..placebo }).await.unwrap();
-    assert!(store.session_numbers(session.id).await.unwrap().unwrap().1);
+    assert!(store.session_numbers(session.id).await.unwrap().unwrap().has_placebo);
     let rows = store.protocol_sessions(10).await.unwrap();
     let told: Vec<_> = rows.iter().map(|r| (r.placebo, r.candidates, r.entered, r.p_value)).collect();
     assert_eq!(told, [(true, 10, 0, 0.25), (false, 1, 1, 0.05)]);

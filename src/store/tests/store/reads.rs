@@ -7,9 +7,9 @@ use lifecycle::{State, Transition};
 use serde_json::{Value, json};
 use std::sync::Mutex;
 use store::{
-    AuditRow, CandidateRecord, CommandKind, DriftReading, DriftType, EXPORTED, NewServiceBacktest, NewStrategy,
-    NewVolatilityRegime, Page, Pseudonyms, RecommendedAction, Request, StatSource, Store, StoreError, Strategy,
-    StrategyQuery, StrategySort,
+    About, AuditRow, CandidateRecord, CommandKind, DriftReading, DriftType, EXPORTED, NewServiceBacktest, NewStrategy,
+    NewVolatilityRegime, Page, Pseudonyms, RecommendedAction, Request, ServiceBacktestLine, SessionStory, StatSource,
+    Store, StoreError, Strategy, StrategyFacets, StrategyQuery, StrategySort,
 };
 use uuid::Uuid;
 
@@ -109,8 +109,13 @@ async fn strategies_are_listed_by_any_figure_and_filter() {
     ] {
         assert_eq!(list(nothing).await, []);
     }
-    let facets = store.strategy_facets().await.unwrap();
-    assert_eq!(facets, [vec!["BTCUSDT".to_owned()], vec!["15m".to_owned()], vec![family], vec!["main".to_owned()]]);
+    let facets = StrategyFacets {
+        symbols: vec!["BTCUSDT".to_owned()],
+        timeframes: vec!["15m".to_owned()],
+        families: vec![family],
+        islands: vec!["main".to_owned()],
+    };
+    assert_eq!(store.strategy_facets().await.unwrap(), facets);
 
     let child = NewStrategy { parent_hashes: vec![made::hash(2)], ..made::strategy(9) };
     assert!(store.add_strategy(&child).await.unwrap());
@@ -122,7 +127,7 @@ async fn strategies_are_listed_by_any_figure_and_filter() {
 async fn sessions_are_told_with_their_generations() {
     let (_database, store) = support::database().await;
     ended(&store).await;
-    let (row, config, generations) = store.session_story("main", 1).await.unwrap();
+    let SessionStory { session: row, config, generations } = store.session_story("main", 1).await.unwrap();
     assert_eq!((row.status.as_str(), row.number, row.evaluations), ("finished", 1, 100));
     assert_eq!(
         (row.seed.as_str(), row.timeframe.as_str(), row.window_to_ms),
@@ -197,7 +202,7 @@ async fn monitoring_sees_everything_at_once() {
     assert_eq!((line.strategy.as_str(), line.allocation_pct, line.total_return), ("made-1", 0.0, Some(0.1 + 0.2)));
     assert_eq!((snapshot.allocated_pct, snapshot.shadow_win_rates, snapshot.shadow_trades), (0.0, vec![0.6], 4));
     assert_eq!((snapshot.candidates_waiting, snapshot.backtests_waiting, snapshot.last_review_at), (1, 0, None));
-    let regimes: Vec<&str> = snapshot.regimes.iter().map(|(name, _)| name.as_str()).collect();
+    let regimes: Vec<&str> = snapshot.regimes.iter().map(|regime| regime.asset.as_str()).collect();
     assert_eq!(regimes, ["BTCUSDT", "um:BTCUSDT"]);
 
     let [row] = &store.live_strategies().await.unwrap()[..] else { panic!("one") };
@@ -252,7 +257,7 @@ async fn the_service_finds_its_backtests_again() {
     assert_eq!((found.id, &found.backtest, &found.strategy), (id, &new, &strategy));
     assert!(found.created_at > strategy.created_at);
     let listed = store.service_backtests_of(strategy.id, Page::first(9)).await.unwrap();
-    assert_eq!(listed, [(id, new.from_ms, new.to_ms)]);
+    assert_eq!(listed, [ServiceBacktestLine { id, from_ms: new.from_ms, to_ms: new.to_ms }]);
     let [row] = &store.backtest_results(strategy.id).await.unwrap()[..] else { panic!("one") };
     assert_eq!(
         (row.backtest_id.clone(), row.parameters.read().unwrap()),
@@ -364,7 +369,8 @@ async fn commands_wait_until_somebody_obeys_them() {
     assert!(pause.since >= left.requested_at);
     store.pause_runner("shadow", false, &by).await.unwrap();
     assert_eq!(store.pauses().await.unwrap(), []);
-    store.note_action("export", ("table", "strategies"), &Request { why: "to look".to_owned(), ..by }).await.unwrap();
+    let about = About { kind: "table", id: "strategies" };
+    store.note_action("export", about, &Request { why: "to look".to_owned(), ..by }).await.unwrap();
     let entries = store.audit_entries(Some("strategies"), Page::first(9)).await.unwrap();
     assert_eq!(
         (entries.len(), entries[0].ip_hash.is_some(), &entries[0].metadata["why"]),

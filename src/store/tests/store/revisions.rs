@@ -130,7 +130,8 @@ async fn a_revision_is_dealt_with_once() {
         old_sha256: made::hash(1),
         new_sha256: made::hash(2),
         count: 2,
-        range_ms: (made::T1 - 900_000, made::T1),
+        first_open_ms: made::T1 - 900_000,
+        last_open_ms: made::T1,
         detail: json!([]),
     };
     let (row, is_new) = store.record_revision(&new).await.unwrap();

@@ -4,7 +4,7 @@ use crate::{made, support};
 use lifecycle::{State, Transition};
 use secrecy::SecretString;
 use serde_json::json;
-use store::{FailedBacktest, NewEvent, Page, RotationReport, Store, StoreConfig, StoreError, StrategyFilter};
+use store::{FailedBacktest, NewEvent, Page, RotationReport, Store, StoreConfig, StoreError, StrategyFilter, Trials};
 
 fn key(n: u8) -> SecretString {
     hex::encode([n; 32]).into()
@@ -38,6 +38,8 @@ async fn with_everything(store: &Store) {
         context: json!({}),
     };
     store.record_generation(&token, session, &made::generation(0), b"population", &[failure]).await.unwrap();
+    // Between two null searches the state is stored by another statement.
+    store.record_searching(&token, session, b"population", Trials::default()).await.unwrap();
     for n in 1..=7 {
         made::in_shadow(store, n).await;
     }
