@@ -5,7 +5,10 @@
 //! says (`archived_rows`, `drop_archived`). Killed anywhere, the next pass goes on: a file without its row in `archives`
 //! is written again, to the same bytes and name.
 
+mod export;
 mod file;
+
+pub use export::{EXPORTED, Pseudonyms};
 
 use super::{RetentionConfig, Store, StoreError, Tx, audit, count, row::Named as _};
 use bytes::Bytes;
