@@ -14,14 +14,16 @@
 mod support;
 
 use bytes::Bytes;
+use candles::{Interval, MarketKind};
 use chrono::Utc;
+use engine::{Costs, Recipe, RunConfig};
 use futures::SinkExt;
 use lifecycle::State;
 use serde_json::json;
 use std::{fs, path::PathBuf, sync::Mutex, time::Instant};
 use store::{ConnectOptions, NewResult, Page, Store, StoreConfig, StrategyFilter, embedded::EmbeddedServer};
 use support::chain;
-use tokio_postgres::Client;
+use tokio_postgres::{Client, types::Json};
 use uuid::Uuid;
 
 /// What each query may take, ms.
@@ -107,11 +109,23 @@ fn results(strategy_id: Uuid, n: usize) -> Vec<NewResult> {
         strategy_id,
         backtest_id: Some(format!("batch:{i}")),
         metrics: metrics(i),
-        parameters: json!({ "fee": 0.0004, "capital": 10_000 }),
+        parameters: recipe().into(),
         period_start: chrono::DateTime::from_timestamp_millis(1_700_000_000_000),
         period_end: chrono::DateTime::from_timestamp_millis(1_707_000_000_000),
     };
     (0..n).map(one).collect()
+}
+
+fn recipe() -> Recipe {
+    let config = RunConfig {
+        market: MarketKind::Spot,
+        symbols: vec!["BTCUSDT".parse().unwrap()],
+        interval: Interval::M15,
+        costs: Costs::default(),
+        initial_capital: 10_000.0,
+        code_version: "0.1.0".to_owned(),
+    };
+    Recipe { config, warmup_from_ms: 1_699_000_000_000, data_to_ms: Some(1_707_000_000_000) }
 }
 
 fn metrics(i: usize) -> serde_json::Value {
@@ -148,7 +162,7 @@ async fn rates(n: usize) {
         client
             .execute(
                 &insert,
-                &[&r.strategy_id, &r.backtest_id, &r.metrics, &r.parameters, &r.period_start, &r.period_end],
+                &[&r.strategy_id, &r.backtest_id, &r.metrics, &Json(&r.parameters), &r.period_start, &r.period_end],
             )
             .await
             .unwrap()
@@ -349,7 +363,7 @@ async fn queries(sizes: &Sizes) {
             match what {
                 "stats" => {
                     store.overview().await.unwrap();
-                    store.eyes().await.unwrap();
+                    store.monitoring_snapshot().await.unwrap();
                     store.feeds().await.unwrap();
                     store.runners().await.unwrap();
                 }
@@ -365,7 +379,7 @@ async fn queries(sizes: &Sizes) {
                 "learning" => drop(store.recent_results(1_000).await.unwrap()),
                 "summary" => {
                     store.overview().await.unwrap();
-                    store.eyes().await.unwrap();
+                    store.monitoring_snapshot().await.unwrap();
                     store.transitions_since(chrono::Utc::now() - chrono::Duration::hours(24)).await.unwrap();
                     store.audit_head().await.unwrap();
                 }

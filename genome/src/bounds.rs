@@ -3,27 +3,27 @@
 use crate::Number;
 
 /// Greatest magnitude of any number in a strategy.
-pub const NUMBER: f64 = 1e12;
+pub(crate) const NUMBER: f64 = 1e12;
 /// Least magnitude of a number that is not zero.
-pub const NUMBER_LEAST: f64 = 1e-12;
+pub(crate) const NUMBER_LEAST: f64 = 1e-12;
 pub(crate) const NUMBER_TEXT: &str = "a number must be 0 or between 1e-12 and 1e12 in magnitude";
 
 /// Percent distances lie in (0, this].
-pub const PERCENT_DISTANCE: f64 = 90.0;
+pub(crate) const PERCENT_DISTANCE: f64 = 90.0;
 /// ATR multiples lie in (0, this].
-pub const ATR_MULTIPLE: f64 = 50.0;
+pub(crate) const ATR_MULTIPLE: f64 = 50.0;
 /// ATR periods, inclusive.
-pub const ATR_PERIOD: (u32, u32) = (2, 200);
+pub(crate) const ATR_PERIOD: (u32, u32) = (2, 200);
 /// Leverage, inclusive.
-pub const LEVERAGE: (f64, f64) = (1.0, 125.0);
+pub(crate) const LEVERAGE: (f64, f64) = (1.0, 125.0);
 /// A risk size lies in (0, this] of the sleeve's equity.
-pub const RISK_SIZE: f64 = 0.25;
+pub(crate) const RISK_SIZE: f64 = 0.25;
 /// Time exits, in candles, inclusive.
-pub const TIME_EXIT_BARS: (u32, u32) = (1, 100_000);
+pub(crate) const TIME_EXIT_BARS: (u32, u32) = (1, 100_000);
 /// A recovery multiplier lies in (1, this].
-pub const RECOVERY_MULTIPLIER: f64 = 3.0;
+pub(crate) const RECOVERY_MULTIPLIER: f64 = 3.0;
 /// Recovery steps, inclusive.
-pub const RECOVERY_STEPS: (u32, u32) = (1, 10);
+pub(crate) const RECOVERY_STEPS: (u32, u32) = (1, 10);
 
 /// Whether a number may stand in a strategy at all.
 pub(crate) fn is_number(number: Number) -> bool {

@@ -20,12 +20,6 @@ impl StrategyHash {
         &self.0
     }
 
-    /// A hash from its bytes.
-    #[must_use]
-    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
-        Self(bytes)
-    }
-
     /// The first 12 hex digits, for people.
     #[must_use]
     pub fn short(&self) -> String {

@@ -2,7 +2,7 @@
 
 use crate::{
     Distance, Filters, IndicatorKind, InvalidStrategy, MAX_TEXT_BYTES, Number, ParseError, PartialTakeProfit, Recovery,
-    RegimeFilter, RiskPlan, Rule, SideRules, Size, Strategy, Timeframe,
+    RiskPlan, Rule, SideRules, Size, Strategy, Timeframe, TrendRegimeFilter,
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
@@ -166,7 +166,7 @@ struct RecoveryWire {
 #[serde(deny_unknown_fields, default)]
 struct FiltersWire {
     #[serde(skip_serializing_if = "Option::is_none")]
-    regime: Option<RegimeFilter>,
+    regime: Option<TrendRegimeFilter>,
     #[serde(skip_serializing_if = "Option::is_none")]
     min_confidence: Option<Number>,
 }
@@ -246,7 +246,7 @@ impl From<StrategyFile> for Wire {
                 recovery: risk.recovery.map(|r| RecoveryWire { multiplier: r.multiplier, max_steps: r.max_steps }),
             },
             filters: FiltersWire {
-                regime: (regime != RegimeFilter::Any).then_some(regime),
+                regime: (regime != TrendRegimeFilter::Any).then_some(regime),
                 min_confidence: strategy.filters.min_confidence,
             },
         }
@@ -288,7 +288,7 @@ macro_rules! as_text {
 }
 as_text!(Rule);
 as_text!(Distance);
-as_text!(RegimeFilter);
+as_text!(TrendRegimeFilter);
 as_text!(IndicatorKind);
 
 impl std::fmt::Display for IndicatorKind {
@@ -305,7 +305,7 @@ impl std::str::FromStr for IndicatorKind {
     }
 }
 
-impl std::str::FromStr for RegimeFilter {
+impl std::str::FromStr for TrendRegimeFilter {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
         Self::ALL

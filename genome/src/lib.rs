@@ -4,7 +4,7 @@
 //! compares and varies strategies. It never sees a candle, does no I/O, has no clock, and takes
 //! every bit of randomness as an argument; what a series is worth at a candle is the engine's affair.
 
-pub mod bounds;
+mod bounds;
 mod canonical;
 mod hash;
 mod json;
@@ -26,7 +26,9 @@ pub use niche::Niche;
 pub use number::Number;
 pub use rule::{Comparison, Condition, Operand, Rule};
 pub use series::{ConstantRange, Indicator, IndicatorKind, ParamSpec, PriceField, Scale, Series, SeriesSpec, Source};
-pub use strategy::{Distance, Filters, PartialTakeProfit, Recovery, RegimeFilter, RiskPlan, SideRules, Size, Strategy};
+pub use strategy::{
+    Distance, Filters, PartialTakeProfit, Recovery, RiskPlan, SideRules, Size, Strategy, TrendRegimeFilter,
+};
 pub use text::{MAX_TEXT_BYTES, ParseError, ParseProblem};
 pub use timeframe::Timeframe;
 pub use words::describe;

@@ -43,7 +43,7 @@ impl Number {
 
     /// The value as a count of candles, if it is a whole number that fits.
     #[must_use]
-    pub fn as_bars(self) -> Option<usize> {
+    pub(crate) fn as_bars(self) -> Option<usize> {
         (self.0 >= 0.0 && self.0 <= 1e9 && self.0.fract() == 0.0).then_some(self.0 as usize)
     }
 }

@@ -28,7 +28,7 @@ impl Comparison {
 
     /// Whether it looks at the candle before, too.
     #[must_use]
-    pub const fn is_cross(self) -> bool {
+    pub(crate) const fn is_cross(self) -> bool {
         matches!(self, Self::CrossesBelow | Self::CrossesAbove)
     }
 }
@@ -66,7 +66,7 @@ pub enum Rule {
 
 impl Rule {
     /// Most conditions that one rule may hold.
-    pub const MAX_CONDITIONS: usize = 16;
+    pub(crate) const MAX_CONDITIONS: usize = 16;
     /// Deepest nesting of and / or / not that one rule may have (a lone condition has depth 1).
     pub const MAX_DEPTH: usize = 6;
 

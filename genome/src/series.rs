@@ -186,7 +186,7 @@ pub struct Indicator {
 
 impl Indicator {
     /// Most parameters an indicator has.
-    pub const MAX_PARAMS: usize = 3;
+    pub(crate) const MAX_PARAMS: usize = 3;
 
     /// An indicator with the given parameters; those left out take their customary values.
     ///

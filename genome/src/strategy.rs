@@ -87,7 +87,7 @@ impl Default for RiskPlan {
 /// Market regimes on the base timeframe; see the engine's regime indicator for the thresholds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[allow(missing_docs)]
-pub enum RegimeFilter {
+pub enum TrendRegimeFilter {
     #[default]
     Any,
     Trending,
@@ -95,7 +95,7 @@ pub enum RegimeFilter {
     Choppy,
 }
 
-impl RegimeFilter {
+impl TrendRegimeFilter {
     /// Every filter.
     pub const ALL: [Self; 4] = [Self::Any, Self::Trending, Self::Ranging, Self::Choppy];
 
@@ -115,7 +115,7 @@ impl RegimeFilter {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Filters {
     /// Regime at the signal candle.
-    pub regime: RegimeFilter,
+    pub regime: TrendRegimeFilter,
     /// Least confidence in [0, 1]: the share of the entry rule's conditions (after `not` is pushed
     /// down to them) that hold at the signal candle.
     pub min_confidence: Option<Number>,

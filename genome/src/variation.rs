@@ -58,7 +58,7 @@ pub fn complexity(strategy: &Strategy) -> u32 {
         risk.time_exit_bars.is_some(),
         risk.partial_take_profit.is_some(),
         risk.recovery.is_some(),
-        filters.regime != crate::RegimeFilter::Any,
+        filters.regime != crate::TrendRegimeFilter::Any,
         filters.min_confidence.is_some(),
     ];
     sum + parts.into_iter().map(u32::from).sum::<u32>()

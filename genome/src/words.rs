@@ -1,6 +1,8 @@
 //! Strategies in plain English, for reports and terminals. Not read back: the text form is for that.
 
-use crate::{Comparison, Condition, Distance, Operand, RegimeFilter, Rule, Series, SideRules, Size, Source, Strategy};
+use crate::{
+    Comparison, Condition, Distance, Operand, Rule, Series, SideRules, Size, Source, Strategy, TrendRegimeFilter,
+};
 use std::fmt::Write;
 
 /// Sentences that say what the strategy does, one paragraph a side and one for risk, separated by newlines.
@@ -18,7 +20,7 @@ pub fn describe(strategy: &Strategy) -> String {
     }
     out.push('\n');
     out.push_str(&risk(strategy));
-    if strategy.filters.regime != RegimeFilter::Any {
+    if strategy.filters.regime != TrendRegimeFilter::Any {
         let _ = write!(out, "\nEnters only while the market is {}.", strategy.filters.regime);
     }
     if let Some(confidence) = strategy.filters.min_confidence {

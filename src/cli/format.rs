@@ -1,6 +1,5 @@
 //! What several commands show, in words and rows for people. Prints nothing.
 
-use anyhow::Context as _;
 use comfy_table::{Table, presets};
 use engine::Performance;
 use std::collections::BTreeMap;
@@ -21,7 +20,7 @@ pub(super) fn minute(time_ms: i64) -> String {
 
 /// What a stored strategy is made of.
 pub(super) fn genome_of(stored: &Strategy) -> anyhow::Result<genome::Strategy> {
-    serde_json::from_value(stored.genome.clone()).context("the stored genome does not read")
+    Ok(stored.genome.read()?.clone())
 }
 
 /// The figures that people look at first, a line each.

@@ -8,12 +8,12 @@ use super::{
     window::{WindowArgs, WindowNames},
 };
 use crate::usecases::database::Database;
-use crate::usecases::proof::Proof;
+use crate::usecases::robustness::Proof;
 use anyhow::Context as _;
 use candles::Symbol;
 use clap::Args;
 use engine::Engine;
-use evidence::dossier::{Dossier, DossierConfig, Material, dossier};
+use evidence::robustness::{RobustnessConfig, RobustnessInputs, RobustnessReport, robustness_report};
 use genome::{Strategy, StrategyFile, StrategyHash, random::Seed};
 use serde::Serialize;
 use std::path::PathBuf;
@@ -56,7 +56,7 @@ struct Report {
     strategy: String,
     window: WindowNames,
     #[serde(flatten)]
-    dossier: Dossier,
+    robustness: RobustnessReport,
 }
 
 /// Runs `sg-ai prove`.
@@ -74,17 +74,17 @@ pub(crate) async fn run(args: ProveArgs, ctx: &Context) -> Result<(), CliError> 
     let terms = args.window.terms(ctx);
     let names = args.window.names(&terms.costs);
     let (hash, text) = (strategy.hash(), strategy.to_string());
-    let config = DossierConfig { paths: args.paths, ..DossierConfig::default() };
+    let config = RobustnessConfig { paths: args.paths, ..RobustnessConfig::default() };
     let (seed, draws, trials) = (Seed(args.seed), args.noise_draws, args.trials.or(counted));
     let proof =
         Proof { engine: Engine::new(ctx.config().engine.cache_mb), strategy, window, terms, elsewhere, draws, seed };
     let work = move || {
-        let material = Material { trials, ..proof.material()? };
-        Some(dossier(&material, &config, seed))
+        let material = RobustnessInputs { trials, ..proof.material()? };
+        Some(robustness_report(&material, &config, seed))
     };
     let found = tokio::task::spawn_blocking(work).await.context("the computation broke off")?;
-    let dossier = found.context("the strategy cannot be evaluated on these candles")?;
-    let report = Report { hash, strategy: text, window: names, dossier };
+    let robustness = found.context("the strategy cannot be evaluated on these candles")?;
+    let report = Report { hash, strategy: text, window: names, robustness };
     if args.json {
         output::json(&report).context("standard output")?;
     } else {
@@ -112,7 +112,7 @@ async fn strategy(args: &ProveArgs, ctx: &Context) -> Result<(Strategy, Option<u
 
 fn lines(report: &Report) -> String {
     let mut text = format!("{}\n# {}\n", report.strategy.trim_end(), report.hash);
-    for finding in &report.dossier.findings {
+    for finding in &report.robustness.findings {
         text.push_str(&format!("\n{}\n  {}\n", finding.name.replace('_', " "), finding.sentence));
     }
     text.push_str("\nNone of these is a gate: after a search each of them can be fooled.\n");

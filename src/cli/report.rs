@@ -2,12 +2,12 @@
 
 use super::{CliError, Context, format::genome_of, output};
 use crate::usecases::database::Database;
-use crate::usecases::proof::prepare;
-use crate::usecases::replay::{Recipe, Replayed, StoredRun, replay, stored_runs};
+use crate::usecases::replay::{Replayed, StoredRun, replay, stored_runs};
+use crate::usecases::robustness::prepare;
 use anyhow::Context as _;
 use candles::quality::{self, QualityPolicy};
 use clap::{Args, ValueEnum};
-use engine::Trade;
+use engine::{Recipe, Trade};
 use market::CandleCache;
 use report::{
     self, Ancestor, CandleQuality, GenerationLine, Move, Part, Period, SearchReport, Setup, StrategyLine,
@@ -15,7 +15,7 @@ use report::{
 };
 use serde_json::json;
 use std::path::PathBuf;
-use store::{BacktestRow, Lineage, Page, StatSource, Store, StrategyDetail, StrategyQuery, TradeRow};
+use store::{BacktestRow, Lineage, Page, SessionStory, StatSource, Store, StrategyDetail, StrategyQuery, TradeRow};
 
 /// Steps back that the lineage goes.
 const LINEAGE_DEPTH: u32 = 5;
@@ -118,7 +118,7 @@ async fn search(store: &Store, one: bool, name: &str, format: Format, now_ms: i6
     };
     let (island, number) = name.rsplit_once('/').ok_or_else(wrong)?;
     let number: i64 = number.parse().map_err(|_| wrong())?;
-    let (session, config, generations) = store.session_story(island, number).await?;
+    let SessionStory { session, config, generations } = store.session_story(island, number).await?;
     let stored = StrategyQuery { session_id: Some(session.id), ..StrategyQuery::default() };
     let (strategies, _) = store.list_strategies(&stored, Page::first(10_000)).await?;
     let ids: Vec<_> = strategies.iter().map(|row| row.strategy.id).collect();

@@ -154,7 +154,7 @@ async fn add(store: &Store, ctx: &Context, path: &Path, name: Option<String>, js
     let new = NewStrategy {
         id: Uuid::now_v7(),
         name: name.or(file.name).unwrap_or_else(|| format!("manual-{}", &hash[..8])),
-        genome: serde_json::to_value(&file.strategy)?,
+        genome: file.strategy.clone(),
         canonical: file.strategy.to_string(),
         genome_hash: hash.clone(),
         kind: "manual".to_owned(),

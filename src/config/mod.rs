@@ -1,6 +1,6 @@
 //! Configuration: defaults, then a file, then the environment, then the command line.
 //!
-//! Composes the policy types that the rooms own and defines those of the daemon. Loaded only by `main` and `cli`;
+//! Composes the policy types that the crates own and defines those of the daemon. Loaded only by `main` and `cli`;
 //! never read by pure modules, which are handed their values. Never prints a secret.
 
 mod islands;
@@ -16,9 +16,9 @@ pub use sections::{DaemonConfig, ReviewConfig};
 pub use settings::{DEFAULT_TOML, ENV_NAMES, Settings, env_name};
 
 use engine::{Costs, EngineConfig};
-use evidence::regime::RegimeConfig;
+use evidence::volatility_regime::VolatilityRegimeConfig;
 use http::HttpConfig;
-use lifecycle::{AllocationPolicy, DriftConfig, StayingConfig, Thresholds};
+use lifecycle::{AllocationPolicy, DriftConfig, EdgeDecayConfig, Thresholds};
 use market::MarketConfig;
 use notify::NotifyConfig;
 use protocol::ProtocolConfig;
@@ -54,11 +54,11 @@ pub struct Config {
     /// When a live strategy counts as drifted.
     pub drift: DriftConfig,
     /// How regimes of assets are told apart.
-    pub regime: RegimeConfig,
+    pub regime: VolatilityRegimeConfig,
     /// The daily review.
     pub review: ReviewConfig,
     /// Detectors of an edge that has gone.
-    pub staying: StayingConfig,
+    pub staying: EdgeDecayConfig,
     /// The search.
     pub search: SearchConfig,
     /// The runners.

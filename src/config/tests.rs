@@ -31,7 +31,7 @@ fn the_built_in_defaults_are_complete_and_agree_with_the_rooms() {
     assert_eq!(store.data_dir, PathBuf::from("/nonexistent/sg-ai-data/postgres"));
     assert!(store.database_url.is_none() && store.postgres_bin.is_none() && store.audit_key.is_none());
     assert_eq!(config.lifecycle, lifecycle::Thresholds::default());
-    assert_eq!(config.staying, lifecycle::StayingConfig::default());
+    assert_eq!(config.staying, lifecycle::EdgeDecayConfig::default());
     assert_eq!(config.search, search::SearchConfig::default());
     assert_eq!(config.daemon.generation_interval_s, 3600);
     assert_eq!(config.daemon.shadow_interval_s, 900);

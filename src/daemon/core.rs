@@ -8,15 +8,15 @@ use crate::usecases::archive_store::archive_store;
 use crate::usecases::cache_budget::CacheBudget;
 use crate::usecases::candle_source::CandleSource;
 use crate::usecases::deployments::{DeploymentManager, Rules};
+use crate::usecases::edge_decay::EdgeDecayMonitor;
 use crate::usecases::operators::OperatorCommands;
 use crate::usecases::paper::PaperRunner;
 use crate::usecases::parts::{Compute, Gates, Process, SearchSetup, SessionParts};
-use crate::usecases::regimes::RegimeWatch;
 use crate::usecases::review::{Kept, REVIEW, ReviewRunner};
 use crate::usecases::revision_watch::RevisionWatch;
 use crate::usecases::schedule::Missed;
 use crate::usecases::session::SessionRunner;
-use crate::usecases::staying::StayingWatch;
+use crate::usecases::volatility_regimes::VolatilityRegimeMonitor;
 use clock::Clock;
 use engine::{Engine, Terms};
 use genome::random::Seed;
@@ -117,9 +117,9 @@ impl Core {
         }
     }
 
-    fn staying(&self) -> StayingWatch {
+    fn staying(&self) -> EdgeDecayMonitor {
         let (store, compute) = (self.process.store.clone(), self.compute.clone());
-        StayingWatch::new(store, compute, self.gates.staying.clone(), self.search.seed)
+        EdgeDecayMonitor::new(store, compute, self.gates.staying.clone(), self.search.seed)
     }
 
     /// Paper trading.
@@ -134,7 +134,8 @@ impl Core {
         let settings = self.search.settings.clone();
         let review_interval_s = settings.review_interval_s;
         let (candles, store) = (self.candles.clone(), self.process.store.clone());
-        let regimes = RegimeWatch::new(candles.clone(), self.compute.clone(), store, settings, config.regime.clone());
+        let regimes =
+            VolatilityRegimeMonitor::new(candles.clone(), self.compute.clone(), store, settings, config.regime.clone());
         let watches = (self.staying(), regimes);
         DeploymentManager::new(candles, self.process.clone(), watches, review_interval_s, Rules::of(config))
     }

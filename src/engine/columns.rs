@@ -10,13 +10,6 @@ use candles::{
 };
 use genome::{PriceField, Series, Source};
 
-/// What identifies a column of one symbol's candles: its source and the timeframe it is computed on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ColumnKey {
-    /// The series; a timeframe of `None` means the base timeframe.
-    pub series: Series,
-}
-
 /// The column of `series` over the candles of `base`.
 ///
 /// `finest` are the candles that `base` and all higher timeframes are made of; they may be `base` itself.
@@ -55,7 +48,7 @@ pub fn source_column(source: &Source, candles: &CandleSeries) -> Column {
 /// # Panics
 /// If `column` does not belong to `higher`, that is, has another length.
 #[must_use]
-pub fn project(column: &Column, higher: &CandleSeries, base: &CandleSeries) -> Column {
+pub(crate) fn project(column: &Column, higher: &CandleSeries, base: &CandleSeries) -> Column {
     assert_eq!(column.len(), higher.len(), "a column has a value for each candle of its timeline");
     let mut closed = 0;
     let mut next_close_ms = close_or_never(higher, 0);

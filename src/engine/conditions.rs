@@ -346,9 +346,9 @@ struct Answer {
 /// Words of a tile.
 type Words = [u64; MAX_TILE_WORDS];
 
-/// What is known of a pair in a tile, and room for a test's words.
+/// What is known of a pair in a tile, and buffers for a test's words.
 #[derive(Default)]
-struct Room {
+struct TileBuffers {
     above: Words,
     below: Words,
     defined: Words,
@@ -364,7 +364,7 @@ fn evaluate(frame: &Frame<'_>, vocabulary: &Vocabulary, part: &[Key], columns: &
         .chunk_by(|a, b| (a.left, a.right) == (b.left, b.right))
         .map(|tests| (tests.len(), Pair::new(tests, &sources)))
         .collect();
-    let mut room = Room::default();
+    let mut buffers = TileBuffers::default();
     for start in (0..n).step_by(sources.stride) {
         let candles = start..n.min(start + sources.stride);
         sources.advance(candles.end);
@@ -374,7 +374,7 @@ fn evaluate(frame: &Frame<'_>, vocabulary: &Vocabulary, part: &[Key], columns: &
             let (own, after) = rest.split_at_mut(*tests);
             rest = after;
             if let Ok(pair) = pair {
-                pair.tile(own, &views, &candles, &mut room);
+                pair.tile(own, &views, &candles, &mut buffers);
             }
         }
     }
@@ -411,7 +411,7 @@ impl Pair {
         })
     }
 
-    fn tile(&self, tests: &mut [Answer], views: &[View<'_>], candles: &Range<usize>, room: &mut Room) {
+    fn tile(&self, tests: &mut [Answer], views: &[View<'_>], candles: &Range<usize>, buffers: &mut TileBuffers) {
         let words = candles.len().div_ceil(64);
         let left = views[self.left];
         let (right, mut defined_from) = match self.right {
@@ -421,7 +421,7 @@ impl Pair {
             }
             RightSide::Constant(constant) => (Right::Constant(constant), 0),
         };
-        let Room { above, below, defined, outcome } = room;
+        let TileBuffers { above, below, defined, outcome } = buffers;
         if let [test] = tests
             && let Some(predicate) = test.relation.predicate()
         {

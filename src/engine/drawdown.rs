@@ -25,7 +25,7 @@ pub(super) struct Bounds {
 
 /// Memory for the search.
 #[derive(Debug, Default)]
-pub(super) struct Room {
+pub(super) struct DrawdownBuffers {
     /// By chunk: the highest peak by its end, and the chunk of it, counted from one; the deepest fall that it can hold.
     peaks: Vec<Lanes>,
     peaks_at: Vec<[u32; LANES]>,
@@ -36,17 +36,17 @@ pub(super) struct Room {
 
 /// Most negative equity / running peak - 1, if not above zero; `first` is a peak. Uses the bounds up.
 #[inline(always)]
-pub(super) fn deepest(first: f64, bounds: &mut Bounds, room: &mut Room, curve: &impl Curve) -> f64 {
+pub(super) fn deepest(first: f64, bounds: &mut Bounds, buffers: &mut DrawdownBuffers, curve: &impl Curve) -> f64 {
     let vectors = bounds.least.len();
-    room.peaks.resize(vectors, [0.0; LANES]);
-    room.peaks_at.resize(vectors, [0; LANES]);
-    room.falls.resize(vectors, [0.0; LANES]);
-    room.seen.clear();
-    room.seen.resize(vectors * LANES, false);
+    buffers.peaks.resize(vectors, [0.0; LANES]);
+    buffers.peaks_at.resize(vectors, [0; LANES]);
+    buffers.falls.resize(vectors, [0.0; LANES]);
+    buffers.seen.clear();
+    buffers.seen.resize(vectors * LANES, false);
     let mut worst = 0.0_f64;
-    room.mark(first, bounds, 0);
+    buffers.mark(first, bounds, 0);
     loop {
-        let (deepest, chunk) = lowest(&room.falls);
+        let (deepest, chunk) = lowest(&buffers.falls);
         // Not "not below": where there is no peak to fall from, there is no fall.
         let falls_deeper = deepest < worst;
         if !falls_deeper {
@@ -55,25 +55,25 @@ pub(super) fn deepest(first: f64, bounds: &mut Bounds, room: &mut Room, curve: &
         // Whether the peak before it is reached, or may be lower.
         let mut peak = first;
         if let Some(before) = chunk.checked_sub(1) {
-            peak = room.peaks.as_flattened()[before];
-            if let Some(highest) = (room.peaks_at.as_flattened()[before] as usize).checked_sub(1)
-                && !room.seen[highest]
+            peak = buffers.peaks.as_flattened()[before];
+            if let Some(highest) = (buffers.peaks_at.as_flattened()[before] as usize).checked_sub(1)
+                && !buffers.seen[highest]
             {
-                room.seen[highest] = true;
+                buffers.seen[highest] = true;
                 if !curve.reaches(highest) {
                     (_, bounds.most.as_flattened_mut()[highest]) = range(&curve.closely(highest));
-                    room.mark(first, bounds, highest / LANES);
+                    buffers.mark(first, bounds, highest / LANES);
                     continue;
                 }
             }
         }
         worst = worst.min(fall(peak, &curve.closely(chunk)));
         bounds.least.as_flattened_mut()[chunk] = f64::INFINITY;
-        room.falls.as_flattened_mut()[chunk] = 0.0;
+        buffers.falls.as_flattened_mut()[chunk] = 0.0;
     }
 }
 
-impl Room {
+impl DrawdownBuffers {
     /// Marks peaks and falls from a vector of chunks on.
     #[inline(always)]
     fn mark(&mut self, first: f64, bounds: &Bounds, vector: usize) {
@@ -181,7 +181,7 @@ mod tests {
 
     #[test]
     fn the_deepest_fall_is_that_of_going_step_by_step() {
-        let (rng, mut room) = (&mut Seed(5).stream("drawdown", 0), Room::default());
+        let (rng, mut buffers) = (&mut Seed(5).stream("drawdown", 0), DrawdownBuffers::default());
         for case in 0..400 {
             let steps = rng.random_range(1..20 * CHUNK);
             // Falling, rising and neither; loose bounds and exact ones; now and then everything is lost.
@@ -201,7 +201,7 @@ mod tests {
                 bounds.most.as_flattened_mut()[chunk] = high * (1.0 + loose);
             }
             let expected = max_drawdown(100.0, curve.0.iter().copied()).unwrap();
-            let found = deepest(100.0, &mut bounds, &mut room, &curve);
+            let found = deepest(100.0, &mut bounds, &mut buffers, &curve);
             assert_eq!(found.to_bits(), expected.to_bits(), "case {case}: {found} is not {expected}");
         }
     }

@@ -46,7 +46,7 @@ pub(super) struct Curves {
     held: Vec<Held>,
     bounds: Vec<Bounds>,
     bounds_together: Bounds,
-    room: drawdown::Room,
+    buffers: drawdown::DrawdownBuffers,
 }
 
 /// Curves of a block.
@@ -186,12 +186,12 @@ impl Curves {
         self.drawdowns.clear();
         for (s, bounds) in self.bounds.iter_mut().enumerate().filter(|_| each) {
             let alone = Close { sleeves: &sleeves[s..=s], held: &self.held[s..=s], timeline };
-            self.drawdowns.push(drawdown::deepest(sleeves[s].capital, bounds, &mut self.room, &alone));
+            self.drawdowns.push(drawdown::deepest(sleeves[s].capital, bounds, &mut self.buffers, &alone));
         }
         self.drawdowns.resize(sleeves.len(), 0.0);
         let first = sleeves.iter().map(|s| s.capital).sum();
         let together = Close { sleeves, held: &self.held, timeline };
-        self.drawdowns.push(drawdown::deepest(first, &mut self.bounds_together, &mut self.room, &together));
+        self.drawdowns.push(drawdown::deepest(first, &mut self.bounds_together, &mut self.buffers, &together));
     }
 }
 
@@ -251,10 +251,10 @@ struct Held {
 impl Held {
     #[inline(always)]
     fn read(&mut self, sleeve: &Sleeve<'_>, closes: &Closes<'_>, chunks: usize) {
-        let room = chunks.next_multiple_of(LANES) + LANES;
-        self.cash.resize(room, 0.0);
-        self.units.resize(room, 0.0);
-        self.begun.resize(room, 0);
+        let buffers = chunks.next_multiple_of(LANES) + LANES;
+        self.cash.resize(buffers, 0.0);
+        self.units.resize(buffers, 0.0);
+        self.begun.resize(buffers, 0);
         spread(
             sleeve,
             chunks,

@@ -24,6 +24,7 @@ pub mod performance;
 mod plan;
 mod population;
 mod position;
+mod recipe;
 mod signal;
 mod simd;
 mod stake;
@@ -35,13 +36,14 @@ mod window;
 pub use costs::{Costs, MAX_SLIPPAGE_FRACTION, Slippage};
 pub use ledger::{DailyEquity, ExitReason, Holding, Ledger, Side, Trade};
 pub use performance::{CalendarMonth, MonthlyReturn, Performance};
+pub use recipe::{Recipe, RunConfig};
 pub use stake::Stake;
 pub use terms::Terms;
 pub use window::{FundingRate, SymbolWindow, Window, WindowError};
 
 use candles::resample;
 use genome::Strategy;
-use population::{Memory, Prepared, Scratch};
+use population::{Memory, Prepared, ScratchBuffers};
 use rayon::prelude::*;
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -174,10 +176,13 @@ impl Engine {
         let together = (population.len() / (8 * rayon::current_num_threads())).clamp(1, STRATEGIES_TOGETHER);
         let mut outcomes: Vec<Option<Result<Outcome, EvaluationError>>> = Vec::new();
         outcomes.resize_with(population.len(), || None);
-        outcomes.par_chunks_mut(together).enumerate().for_each_init(Scratch::default, |scratch, (part, outcomes)| {
-            let strategies = part * together..part * together + outcomes.len();
-            prepared.outcomes(strategies, &timelines, wanted, scratch, |j, outcome| outcomes[j] = Some(outcome));
-        });
+        outcomes.par_chunks_mut(together).enumerate().for_each_init(
+            ScratchBuffers::default,
+            |scratch, (part, outcomes)| {
+                let strategies = part * together..part * together + outcomes.len();
+                prepared.outcomes(strategies, &timelines, wanted, scratch, |j, outcome| outcomes[j] = Some(outcome));
+            },
+        );
         outcomes.into_iter().map(|outcome| outcome.expect("each part writes an outcome for each strategy")).collect()
     }
 

@@ -6,8 +6,8 @@ use super::{EvaluationError, Slippage};
 use candles::{Interval, resample};
 use foldhash::fast::FixedState;
 use genome::{
-    Comparison, Condition, Distance, Indicator, IndicatorKind, Number, Operand, RegimeFilter, Rule, Series, SideRules,
-    Source, Strategy, Timeframe,
+    Comparison, Condition, Distance, Indicator, IndicatorKind, Number, Operand, Rule, Series, SideRules, Source,
+    Strategy, Timeframe, TrendRegimeFilter,
 };
 use std::collections::HashMap;
 
@@ -228,12 +228,12 @@ impl Planner {
     }
 
     /// Tests that hold in the wanted regime: 1 trending, 0 ranging, -1 choppy.
-    fn regime(&mut self, vocabulary: usize, filter: RegimeFilter) -> Result<Vec<u32>, EvaluationError> {
+    fn regime(&mut self, vocabulary: usize, filter: TrendRegimeFilter) -> Result<Vec<u32>, EvaluationError> {
         let bounds: &[(Relation, f64)] = match filter {
-            RegimeFilter::Any => &[],
-            RegimeFilter::Trending => &[(Relation::Above, 0.5)],
-            RegimeFilter::Ranging => &[(Relation::Above, -0.5), (Relation::Below, 0.5)],
-            RegimeFilter::Choppy => &[(Relation::Below, -0.5)],
+            TrendRegimeFilter::Any => &[],
+            TrendRegimeFilter::Trending => &[(Relation::Above, 0.5)],
+            TrendRegimeFilter::Ranging => &[(Relation::Above, -0.5), (Relation::Below, 0.5)],
+            TrendRegimeFilter::Choppy => &[(Relation::Below, -0.5)],
         };
         let left = indicator(IndicatorKind::Regime, &[])?;
         let test = |&(relation, bound)| Test { left, right: Operand::Constant(Number::literal(bound)), relation };

@@ -14,7 +14,7 @@ use super::{
     ledger::{ClosedTrade, Digest},
     performance::{self, Moments, MonthlyReturn},
     plan::{Key, Plan, Planner, Test, Vocabulary},
-    signal::Rooms,
+    signal::SignalBuffers,
     stake::Stake,
     tally::{Brief, Keep, Sums, Tally},
     timeline::Timeline,
@@ -61,8 +61,8 @@ pub(super) fn lock(memory: &Mutex<Memory>) -> MutexGuard<'_, Memory> {
 
 /// Memory that a thread uses for one strategy after another.
 #[derive(Debug, Default)]
-pub(super) struct Scratch {
-    rooms: Rooms,
+pub(super) struct ScratchBuffers {
+    buffers: SignalBuffers,
     /// By strategy and symbol.
     runs: Vec<SleeveRun>,
     curves: Curves,
@@ -134,13 +134,13 @@ impl<'a> Prepared<'a> {
         &self,
         k: usize,
         symbol: usize,
-        rooms: &mut Rooms,
+        buffers: &mut SignalBuffers,
         beginning: Beginning,
         run: &mut SleeveRun,
     ) -> Result<(), EvaluationError> {
         let (plan, market) = self.planned(k)?;
         let frame = &market.frames[symbol];
-        let signals = rooms.signals(plan, &market.bits[symbol], frame.candles.len());
+        let signals = buffers.signals(plan, &market.bits[symbol], frame.candles.len());
         let atrs = Atrs::new(&plan.atrs, |number| market.atrs[symbol][number as usize].column.values());
         simulate(&self.population[k].risk, &self.terms.costs, frame, signals, atrs, beginning, run);
         Ok(())
@@ -153,12 +153,12 @@ impl<'a> Prepared<'a> {
         strategies: Range<usize>,
         timelines: &[Option<Timeline<'_>>],
         wanted: Wanted,
-        scratch: &mut Scratch,
+        scratch: &mut ScratchBuffers,
         mut tell: impl FnMut(usize, Result<Outcome, EvaluationError>),
     ) {
         let symbols = self.window.symbols().len();
         let capital = self.terms.initial_capital / symbols as f64;
-        let Scratch { rooms, runs, curves } = scratch;
+        let ScratchBuffers { buffers, runs, curves } = scratch;
         runs.resize_with(strategies.len() * symbols, SleeveRun::default);
         let mut failed: Vec<Option<EvaluationError>> = vec![None; strategies.len()];
         // A large population keeps all threads busy by itself; of a small one each symbol is a thread's.
@@ -169,14 +169,15 @@ impl<'a> Prepared<'a> {
             Wanted { summary_only: true, .. } => Keep::Count,
             _ => Keep::Briefs,
         };
-        let sleeve = |k: usize, s: usize, before: Option<&SleeveRun>, rooms: &mut Rooms, run: &mut SleeveRun| {
-            let mut tally = before.map_or(Tally::default(), |run| Tally::after(&run.tally));
-            tally.digest.symbol(&self.window.symbols()[s].symbol);
-            guarded(|| self.run(k, s, rooms, Beginning { capital, tally, keep }, run))
-        };
+        let sleeve =
+            |k: usize, s: usize, before: Option<&SleeveRun>, buffers: &mut SignalBuffers, run: &mut SleeveRun| {
+                let mut tally = before.map_or(Tally::default(), |run| Tally::after(&run.tally));
+                tally.digest.symbol(&self.window.symbols()[s].symbol);
+                guarded(|| self.run(k, s, buffers, Beginning { capital, tally, keep }, run))
+            };
         if apart {
             for (k, runs) in strategies.clone().zip(runs.chunks_mut(symbols)) {
-                let run = |(s, run)| sleeve(k, s, None, &mut Rooms::default(), run);
+                let run = |(s, run)| sleeve(k, s, None, &mut SignalBuffers::default(), run);
                 failed[k - strategies.start] = runs.par_iter_mut().enumerate().map(run).find_map_first(Result::err);
                 self.chain(runs);
             }
@@ -185,7 +186,7 @@ impl<'a> Prepared<'a> {
             for s in 0..symbols {
                 for (j, failed) in failed.iter_mut().enumerate().filter(|(_, failed)| failed.is_none()) {
                     let (before, runs) = runs[j * symbols..].split_at_mut(s);
-                    *failed = sleeve(strategies.start + j, s, before.last(), rooms, &mut runs[0]).err();
+                    *failed = sleeve(strategies.start + j, s, before.last(), buffers, &mut runs[0]).err();
                 }
             }
         }
@@ -290,7 +291,7 @@ impl<'a> Prepared<'a> {
         let capital = self.terms.initial_capital / market.frames.len() as f64;
         let mut run = SleeveRun::default();
         let beginning = Beginning { capital, tally: Tally::default(), keep: Keep::Trades };
-        self.run(k, symbol, &mut Rooms::default(), beginning, &mut run)?;
+        self.run(k, symbol, &mut SignalBuffers::default(), beginning, &mut run)?;
         let mut holdings = run.holdings.iter().peekable();
         let mut held = None;
         let equity = (frame.first..frame.candles.len()).map(|i| {

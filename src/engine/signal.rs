@@ -25,18 +25,18 @@ pub(super) struct Signals<'a> {
 
 /// Memory for what rules are made into, used for one strategy after another.
 #[derive(Debug, Default)]
-pub(super) struct Rooms {
-    sides: [[Room; 2]; 2],
+pub(super) struct SignalBuffers {
+    sides: [[SetBuffer; 2]; 2],
 }
 
 /// Memory for one set.
 #[derive(Debug, Default)]
-struct Room {
+struct SetBuffer {
     few: Vec<u32>,
     words: Vec<u64>,
 }
 
-impl Rooms {
+impl SignalBuffers {
     /// The signals of a plan over `n` candles, from the outcomes of its vocabulary's tests.
     pub(super) fn signals<'a>(&'a mut self, plan: &Plan, tests: &'a [Events], n: usize) -> Signals<'a> {
         let words = n.div_ceil(64);
@@ -51,14 +51,14 @@ impl Rooms {
     }
 }
 
-/// How a room holds a set.
+/// How a buffer holds a set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Form {
     Few,
     Words,
 }
 
-impl Room {
+impl SetBuffer {
     fn set(&self, form: Form) -> Set<'_> {
         match form {
             Form::Few => Set::Few(&self.few),
@@ -109,7 +109,7 @@ impl Room {
 }
 
 fn enter<'a>(
-    room: &'a mut Room,
+    buffer: &'a mut SetBuffer,
     side: Option<&SidePlan>,
     guards: &[u32],
     tests: &'a [Events],
@@ -117,38 +117,38 @@ fn enter<'a>(
 ) -> Set<'a> {
     let Some(side) = side else { return Set::NONE };
     if guards.is_empty() && side.confidence.is_none() {
-        return evaluate(&side.entry, tests, words, room);
+        return evaluate(&side.entry, tests, words, buffer);
     }
-    let form = write(&side.entry, tests, words, room);
+    let form = write(&side.entry, tests, words, buffer);
     if let Some((among, needed)) = &side.confidence {
         let among: Vec<Set<'_>> = among.iter().map(|&test| tests[test as usize].set()).collect();
-        room.keep_at_least(form, &among, *needed);
+        buffer.keep_at_least(form, &among, *needed);
     }
     for &guard in guards {
-        room.keep(form, tests[guard as usize].set());
+        buffer.keep(form, tests[guard as usize].set());
     }
-    room.set(form)
+    buffer.set(form)
 }
 
-fn leave<'a>(room: &'a mut Room, side: Option<&SidePlan>, tests: &'a [Events], words: usize) -> Set<'a> {
-    side.and_then(|side| side.exit.as_ref()).map_or(Set::NONE, |exit| evaluate(exit, tests, words, room))
+fn leave<'a>(buffer: &'a mut SetBuffer, side: Option<&SidePlan>, tests: &'a [Events], words: usize) -> Set<'a> {
+    side.and_then(|side| side.exit.as_ref()).map_or(Set::NONE, |exit| evaluate(exit, tests, words, buffer))
 }
 
-/// Where `node` holds: a test's own outcome, or what is made of several in `room`.
-fn evaluate<'a>(node: &Node, tests: &'a [Events], words: usize, room: &'a mut Room) -> Set<'a> {
+/// Where `node` holds: a test's own outcome, or what is made of several in `buffer`.
+fn evaluate<'a>(node: &Node, tests: &'a [Events], words: usize, buffer: &'a mut SetBuffer) -> Set<'a> {
     if let Node::Test(test) = node {
         return tests[*test as usize].set();
     }
-    let form = write(node, tests, words, room);
-    room.set(form)
+    let form = write(node, tests, words, buffer);
+    buffer.set(form)
 }
 
-/// Writes where `node` holds to `room`.
-fn write(node: &Node, tests: &[Events], words: usize, room: &mut Room) -> Form {
+/// Writes where `node` holds to `buffer`.
+fn write(node: &Node, tests: &[Events], words: usize, buffer: &mut SetBuffer) -> Form {
     match node {
-        Node::Test(test) => room.copy(tests[*test as usize].set()),
-        Node::All(nodes) => all(nodes, tests, words, room),
-        Node::Any(nodes) => any(nodes, tests, words, room),
+        Node::Test(test) => buffer.copy(tests[*test as usize].set()),
+        Node::All(nodes) => all(nodes, tests, words, buffer),
+        Node::Any(nodes) => any(nodes, tests, words, buffer),
     }
 }
 
@@ -163,37 +163,37 @@ fn listed<'a>(node: &Node, tests: &'a [Events]) -> Option<&'a [u32]> {
     }
 }
 
-fn all(nodes: &[Node], tests: &[Events], words: usize, room: &mut Room) -> Form {
+fn all(nodes: &[Node], tests: &[Events], words: usize, buffer: &mut SetBuffer) -> Form {
     // From the shortest list on nothing but its candles is looked at.
     let lists = nodes.iter().enumerate().filter_map(|(k, node)| Some((listed(node, tests)?.len(), k)));
     let first = lists.min().map_or(0, |(_, k)| k);
     let Some(node) = nodes.get(first) else {
-        room.words.clear();
-        room.words.resize(words, u64::MAX);
+        buffer.words.clear();
+        buffer.words.resize(words, u64::MAX);
         return Form::Words;
     };
-    let form = write(node, tests, words, room);
-    let mut inner = Room::default();
+    let form = write(node, tests, words, buffer);
+    let mut inner = SetBuffer::default();
     for (_, node) in nodes.iter().enumerate().filter(|(k, _)| *k != first) {
-        room.keep(form, evaluate(node, tests, words, &mut inner));
+        buffer.keep(form, evaluate(node, tests, words, &mut inner));
     }
     form
 }
 
-fn any(nodes: &[Node], tests: &[Events], words: usize, room: &mut Room) -> Form {
+fn any(nodes: &[Node], tests: &[Events], words: usize, buffer: &mut SetBuffer) -> Form {
     let listed_candles: Option<usize> = nodes.iter().map(|node| Some(listed(node, tests)?.len())).sum();
     if listed_candles.is_some_and(|candles| candles <= words) {
-        room.few.clear();
-        room.few.extend(nodes.iter().filter_map(|node| listed(node, tests)).flatten());
-        room.few.sort_unstable();
-        room.few.dedup();
+        buffer.few.clear();
+        buffer.few.extend(nodes.iter().filter_map(|node| listed(node, tests)).flatten());
+        buffer.few.sort_unstable();
+        buffer.few.dedup();
         return Form::Few;
     }
-    room.words.clear();
-    room.words.resize(words, 0);
-    let mut inner = Room::default();
+    buffer.words.clear();
+    buffer.words.resize(words, 0);
+    let mut inner = SetBuffer::default();
     for node in nodes {
-        evaluate(node, tests, words, &mut inner).or(&mut room.words);
+        evaluate(node, tests, words, &mut inner).or(&mut buffer.words);
     }
     Form::Words
 }
@@ -264,9 +264,9 @@ mod tests {
                     (vec![], Some((vec![0, 1, 2], 2))),
                     (vec![2], Some((vec![0, 1], 1))),
                 ] {
-                    let mut room = Room { few: vec![7; 9], words: vec![u64::MAX; 9] };
+                    let mut buffer = SetBuffer { few: vec![7; 9], words: vec![u64::MAX; 9] };
                     let side = SidePlan { entry: node.clone(), confidence: confidence.clone(), exit: None };
-                    let set = enter(&mut room, Some(&side), &guards, &tests, WORDS);
+                    let set = enter(&mut buffer, Some(&side), &guards, &tests, WORDS);
                     for candle in 0..192_u32 {
                         let of = |k: usize| outcomes[k][candle as usize / 64] >> (candle % 64) & 1 != 0;
                         let expected = holds(of(0), of(1), of(2))

@@ -10,7 +10,7 @@
 //! Sources: Nyholt (2004); Li and Ji (2005); Galwey (2009); clusters on sqrt((1 - rho) / 2) as in López de Prado and
 //! Lewis, Detection of false investment strategies (2019), with average linkage instead of their random one.
 
-use nalgebra::DMatrix;
+use super::eigenvalues::Symmetric;
 
 /// The heuristics side by side.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -28,7 +28,7 @@ pub struct EffectiveTrials {
 /// Correlations of columns of returns. `None` for fewer than two columns, columns of different lengths, or one
 /// without variance.
 #[must_use]
-pub fn correlations(columns: &[Vec<f64>]) -> Option<DMatrix<f64>> {
+pub fn correlations(columns: &[Vec<f64>]) -> Option<Symmetric> {
     let n = columns.first()?.len();
     if columns.len() < 2 || columns.iter().any(|c| c.len() != n) {
         return None;
@@ -40,20 +40,18 @@ pub fn correlations(columns: &[Vec<f64>]) -> Option<DMatrix<f64>> {
     };
     let units: Vec<Vec<f64>> = columns.iter().map(unit).collect::<Option<_>>()?;
     let product = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
-    Some(DMatrix::from_fn(units.len(), units.len(), |i, j| if i == j { 1.0 } else { product(&units[i], &units[j]) }))
+    Symmetric::from_fn(units.len(), |i, j| if i == j { 1.0 } else { product(&units[i], &units[j]) })
 }
 
 /// Eigenvalues of a correlation matrix, largest first, none below 0.
 #[must_use]
-pub fn eigenvalues(correlations: &DMatrix<f64>) -> Vec<f64> {
-    let mut values: Vec<f64> = correlations.symmetric_eigenvalues().iter().map(|v| v.max(0.0)).collect();
-    values.sort_by(|a, b| b.total_cmp(a));
-    values
+pub fn eigenvalues(correlations: &Symmetric) -> Vec<f64> {
+    correlations.eigenvalues().into_iter().map(|v| v.max(0.0)).collect()
 }
 
 /// The heuristics.
 #[must_use]
-pub fn effective_trials(correlations: &DMatrix<f64>) -> EffectiveTrials {
+pub fn effective_trials(correlations: &Symmetric) -> EffectiveTrials {
     let values = eigenvalues(correlations);
     let k = values.len() as f64;
     let sum: f64 = values.iter().sum();
@@ -74,9 +72,9 @@ pub fn effective_trials(correlations: &DMatrix<f64>) -> EffectiveTrials {
 
 /// Clusters by average linkage on the distance sqrt((1 - rho) / 2), none wider than `height`: their number.
 #[must_use]
-pub fn clusters(correlations: &DMatrix<f64>, height: f64) -> usize {
-    let distance = |i: usize, j: usize| (0.5 * (1.0 - correlations[(i, j)])).max(0.0).sqrt();
-    let mut members: Vec<Vec<usize>> = (0..correlations.nrows()).map(|i| vec![i]).collect();
+pub fn clusters(correlations: &Symmetric, height: f64) -> usize {
+    let distance = |i: usize, j: usize| (0.5 * (1.0 - correlations.at(i, j))).max(0.0).sqrt();
+    let mut members: Vec<Vec<usize>> = (0..correlations.rows()).map(|i| vec![i]).collect();
     let between = |a: &[usize], b: &[usize]| {
         let sum: f64 = a.iter().flat_map(|&i| b.iter().map(move |&j| distance(i, j))).sum();
         sum / (a.len() * b.len()) as f64

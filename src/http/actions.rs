@@ -19,7 +19,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::Sha256;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
-use store::{CommandKind, Request};
+use store::{About, CommandKind, Request};
 use subtle::ConstantTimeEq;
 use utoipa::{IntoResponses, ToSchema};
 
@@ -218,7 +218,8 @@ pub(super) async fn acknowledge(
     Body(reason): Body<Reason>,
 ) -> Acted {
     let request = operator.request(reason)?;
-    api.store.note_action("acknowledge", ("drift_alert", &id.to_string()), &request).await?;
+    let about = About { kind: "drift_alert", id: &id.to_string() };
+    api.store.note_action("acknowledge", about, &request).await?;
     api.store.acknowledge_alert(id, &request.actor, Some(&request.why)).await?;
     Ok((
         StatusCode::OK,

@@ -2,9 +2,9 @@
 
 use async_trait::async_trait;
 use candles::{CandleSeries, MarketKind, Symbol};
-use engine::{DailyEquity, Performance, Trade};
+use engine::{DailyEquity, Performance, Recipe, Trade};
 use genome::{Strategy, Timeframe};
-use report::Proven;
+use report::RobustnessSection;
 use serde_json::Value;
 use store::Strategy as StoredStrategy;
 
@@ -26,8 +26,8 @@ pub struct BacktestOrder {
 /// What came of it.
 #[derive(Clone, Debug)]
 pub struct BacktestDone {
-    /// What a replay needs, an object.
-    pub parameters: Value,
+    /// What a replay needs.
+    pub parameters: Recipe,
     /// First candle that may be traded, UTC ms.
     pub from_ms: i64,
     /// End, exclusive, UTC ms: not after the newest closed candle.
@@ -112,7 +112,7 @@ pub trait Backtests: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`Refusal::Missing`] where nothing was measured yet or the candles are not cached.
-    async fn proven(&self, strategy: &StoredStrategy) -> Result<Proven, Refusal>;
+    async fn proven(&self, strategy: &StoredStrategy) -> Result<RobustnessSection, Refusal>;
 
     /// Cached candles that open in `[from_ms, to_ms)`; nothing is fetched.
     ///

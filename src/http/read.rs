@@ -196,7 +196,7 @@ pub(super) async fn strategy(State(api): Api_, At(id): At<String>) -> Answer {
     let children = api.store.children(found.id, Page::first(50)).await?;
     let backtests = api.store.service_backtests_of(found.id, Page::first(50)).await?;
     let score = api.store.scores(found.id).await?.into_iter().next();
-    let words = serde_json::from_value(found.genome.clone()).map(|s| genome::describe(&s)).unwrap_or_default();
+    let words = found.genome.read().map(genome::describe).unwrap_or_default();
     let stats = detail.stats.iter().map(|stat| {
         json!({
             "source": stat.source, "from_ms": stat.window_from_ms, "to_ms": stat.window_to_ms,
@@ -220,7 +220,7 @@ pub(super) async fn strategy(State(api): Api_, At(id): At<String>) -> Answer {
         "paper_runs": runs.collect::<Vec<_>>(),
         "lineage": lineage,
         "children": children.collect::<Vec<_>>(),
-        "backtests": backtests.into_iter().map(|(id, from, to)| json!({ "backtest_id": id, "from_ms": from, "to_ms": to })).collect::<Vec<_>>(),
+        "backtests": backtests.into_iter().map(|b| json!({ "backtest_id": b.id, "from_ms": b.from_ms, "to_ms": b.to_ms })).collect::<Vec<_>>(),
     })))
 }
 
@@ -324,7 +324,7 @@ pub(super) async fn overview(State(api): Api_) -> Answer {
         "health": health,
         "news": news.collect::<Vec<_>>(),
         "live": api.store.live_strategies().await?,
-        "facets": { "symbols": facets[0], "timeframes": facets[1], "families": facets[2], "islands": facets[3] },
+        "facets": facets,
         "may_act": api.action_token.is_some(),
     })))
 }

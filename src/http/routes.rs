@@ -3,8 +3,9 @@
 use super::{
     actions,
     api::Api,
-    dashboard, events, probes, read, records, service,
-    shelf::{self, Shelf},
+    dashboard, events, probes, read, records,
+    response_cache::{self, ResponseCache},
+    service,
 };
 use crate::HttpConfig;
 use axum::{Json, Router, http::StatusCode, middleware::from_fn_with_state, routing::get};
@@ -36,7 +37,7 @@ pub(super) fn router(api: Arc<Api>, config: &HttpConfig) -> Router {
     events::watch(&api);
     let limit = |time| TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, time);
     let quick = Duration::from_millis(config.request_timeout_ms);
-    let shelf = Arc::new(Shelf::default());
+    let response_cache = Arc::new(ResponseCache::default());
     let backtest = OpenApiRouter::new()
         .routes(routes!(service::post_backtest))
         .layer(limit(Duration::from_secs(config.backtest_timeout_s)));
@@ -52,10 +53,10 @@ pub(super) fn router(api: Arc<Api>, config: &HttpConfig) -> Router {
         .routes(routes!(actions::acknowledge))
         .routes(routes!(actions::token))
         .routes(routes!(records::command))
-        .layer(from_fn_with_state(Arc::clone(&shelf), shelf::forgetting))
+        .layer(from_fn_with_state(Arc::clone(&response_cache), response_cache::invalidating))
         .layer(limit(quick))
         .layer(CompressionLayer::new());
-    // Compressed before it is put on the shelf: once for everybody.
+    // Compressed before it is put in the response cache: once for everybody.
     let read = OpenApiRouter::new()
         .routes(routes!(read::overview))
         .routes(routes!(read::strategies))
@@ -75,12 +76,12 @@ pub(super) fn router(api: Arc<Api>, config: &HttpConfig) -> Router {
         .routes(routes!(records::dead_letters))
         .routes(routes!(records::settings))
         .layer(CompressionLayer::new())
-        .layer(from_fn_with_state(Arc::clone(&shelf), shelf::shared))
+        .layer(from_fn_with_state(Arc::clone(&response_cache), response_cache::shared))
         .layer(limit(quick));
     let computed = OpenApiRouter::new()
         .routes(routes!(read::dossier))
         .layer(CompressionLayer::new())
-        .layer(from_fn_with_state(shelf, shelf::shared))
+        .layer(from_fn_with_state(response_cache, response_cache::shared))
         .layer(limit(Duration::from_secs(config.backtest_timeout_s)));
     let all =
         OpenApiRouter::with_openapi(Document::openapi()).merge(backtest).merge(stored).merge(read).merge(computed);

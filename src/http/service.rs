@@ -15,6 +15,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use candles::Symbol;
+use engine::Recipe;
 use report::{Part, Period, StrategyReport};
 use serde::{Deserialize, Serialize};
 use std::{sync::Arc, time::Instant};
@@ -61,11 +62,10 @@ pub(super) struct StrategyStored {
 pub(super) async fn post_strategy(State(api): Api_, Body(request): Body<StrategyRequest>) -> Result<Response, Problem> {
     let (timeframe, market, symbols) = api.backtests.customary();
     let (strategy, warnings) = request.strategy(timeframe)?;
-    let genome = serde_json::to_value(&strategy).unwrap_or_default();
     let new = NewStrategy {
         id: Uuid::now_v7(),
         name: request.name.trim().to_owned(),
-        genome,
+        genome: strategy.clone(),
         canonical: strategy.to_string(),
         genome_hash: strategy.hash().to_string(),
         kind: SERVICE_KIND.to_owned(),
@@ -143,15 +143,15 @@ pub(super) struct BacktestAnswer {
 impl From<&ServiceBacktest> for BacktestAnswer {
     fn from(stored: &ServiceBacktest) -> Self {
         let b = &stored.backtest;
-        let text = |key: &str| b.parameters[key][0].as_str().unwrap_or_default().to_owned();
+        let config = &b.parameters.config;
         Self {
             backtest_id: stored.id,
             strategy_id: stored.strategy.number,
             status: "completed",
-            symbol: text("symbols"),
+            symbol: config.symbols.first().map(ToString::to_string).unwrap_or_default(),
             start_date: candles::time::rfc3339(b.from_ms),
             end_date: candles::time::rfc3339(b.to_ms),
-            initial_capital: b.parameters["initial_capital"].as_f64(),
+            initial_capital: Some(config.initial_capital),
             final_capital: b.daily_equity.last().map(|point| point.equity),
             data_version: b.data_version.clone(),
             candles: b.candles,
@@ -193,7 +193,7 @@ pub(super) async fn post_backtest(
         let field = matches!(error, store::StoreError::NotFound { .. }).then(|| "strategy_id".to_owned());
         Problem { field, ..Problem::from(error) }
     })?;
-    let strategy = serde_json::from_value::<genome::Strategy>(stored.genome.clone());
+    let strategy = stored.genome.read().cloned();
     let strategy = strategy.map_err(|_| Problem::field("strategy_id", "its stored genome does not read"))?;
     let candles = (to_ms - from_ms) / strategy.timeframe.fixed_ms().unwrap_or(30 * 86_400_000);
     if candles > api.limits.max_backtest_candles {
@@ -349,7 +349,7 @@ pub(super) async fn backtest_report(State(api): Api_, At(id): At<i64>) -> Result
 #[must_use]
 pub fn report_of(stored: &ServiceBacktest, now_ms: i64) -> StrategyReport {
     let (s, b) = (&stored.strategy, &stored.backtest);
-    let symbols: Vec<Symbol> = serde_json::from_value(b.parameters["symbols"].clone()).unwrap_or_default();
+    let Recipe { config, warmup_from_ms, .. } = &b.parameters;
     StrategyReport {
         name: format!("{}: backtest {}", s.name, stored.id),
         id: s.id.to_string(),
@@ -357,9 +357,9 @@ pub fn report_of(stored: &ServiceBacktest, now_ms: i64) -> StrategyReport {
         state: s.state,
         disable_reason: s.disable_reason,
         rules: s.canonical.clone(),
-        words: serde_json::from_value(s.genome.clone()).map(|strategy| genome::describe(&strategy)).unwrap_or_default(),
+        words: s.genome.read().map(genome::describe).unwrap_or_default(),
         market: s.market,
-        symbols,
+        symbols: config.symbols.clone(),
         timeframe: s.timeframe,
         created_by: s.created_by.clone(),
         created_at_ms: s.created_at.timestamp_millis(),
@@ -375,9 +375,16 @@ pub fn report_of(stored: &ServiceBacktest, now_ms: i64) -> StrategyReport {
             performance: Some(b.performance.clone()),
             daily_equity: b.daily_equity.clone(),
             trades: b.trades.clone(),
-            setup: serde_json::from_value(b.parameters.clone())
-                .ok()
-                .map(|setup: report::Setup| report::Setup { data_version: Some(b.data_version.clone()), ..setup }),
+            setup: Some(report::Setup {
+                market: config.market,
+                symbols: config.symbols.clone(),
+                interval: config.interval,
+                costs: config.costs,
+                initial_capital: config.initial_capital,
+                warmup_from_ms: *warmup_from_ms,
+                data_version: Some(b.data_version.clone()),
+                code_version: config.code_version.clone(),
+            }),
             note: None,
         }],
         quality: Vec::new(),

@@ -66,7 +66,7 @@ pub struct Snapshot {
     pub shadow_trades: u64,
     /// What waits, by queue.
     pub queues: BTreeMap<&'static str, u64>,
-    /// Regime of each asset, 0 (low volatility) to 3 (extreme).
+    /// Volatility regime of each asset, 0 (low volatility) to 3 (extreme).
     pub regimes: Vec<(String, u8)>,
     /// When a daily review was last finished, wall time, UTC ms.
     pub last_review_ms: Option<i64>,

@@ -7,8 +7,8 @@ use super::snapshot::{
 use async_trait::async_trait;
 use candles::MarketKind;
 use candles::tail::TailState;
-use evidence::{placebo::PlaceboComparison, regime::Regime};
-use store::{FeedStatus, GenerationRow, ProtocolTotals, RunnerStatus, Store};
+use evidence::{placebo::PlaceboComparison, volatility_regime::VolatilityRegime};
+use store::{AssetRegime, FeedStatus, GenerationRow, ProtocolTotals, RunnerStatus, Store};
 
 /// A calendar month has no fixed length.
 const LONGEST_MONTH_MS: i64 = 31 * 86_400_000;
@@ -16,34 +16,34 @@ const LONGEST_MONTH_MS: i64 = 31 * 86_400_000;
 #[async_trait]
 impl Readings for Store {
     async fn snapshot(&self) -> Result<Snapshot, String> {
-        let read = tokio::try_join!(self.overview(), self.feeds(), self.runners(), self.eyes());
-        let (overview, feeds, runners, eyes) = read.map_err(|error| error.to_string())?;
+        let read = tokio::try_join!(self.overview(), self.feeds(), self.runners(), self.monitoring_snapshot());
+        let (overview, feeds, runners, snapshot) = read.map_err(|error| error.to_string())?;
         let newest = overview.last_generations.iter().map(|row| row.created_at.timestamp_millis()).max();
         let promoted = overview.transitions.get("go_live").copied().unwrap_or(0);
-        let regime = |(asset, name): (String, String)| {
-            let place = Regime::ALL.iter().position(|regime| regime.name() == name)?;
+        let regime = |AssetRegime { asset, regime }: AssetRegime| {
+            let place = VolatilityRegime::ALL.iter().position(|one| *one == regime)?;
             Some((asset, u8::try_from(place).ok()?))
         };
-        let open = |severity: &str| eyes.open_drift_alerts.get(severity).copied().unwrap_or(0);
+        let open = |severity: &str| snapshot.open_drift_alerts.get(severity).copied().unwrap_or(0);
         Ok(Snapshot {
             protocol: protocol(overview.protocol, promoted),
             drift_alerts: [open("warning"), open("critical")],
-            deployments: eyes
+            deployments: snapshot
                 .deployments
                 .into_iter()
                 .map(|d| Deployment { strategy: d.strategy, total_return: d.total_return })
                 .collect(),
-            allocated: eyes.allocated_pct / 100.0,
-            shadow_win_rate: median(eyes.shadow_win_rates),
-            shadow_trades: eyes.shadow_trades,
+            allocated: snapshot.allocated_pct / 100.0,
+            shadow_win_rate: median(snapshot.shadow_win_rates),
+            shadow_trades: snapshot.shadow_trades,
             queues: [
-                ("backtests", eyes.backtests_waiting),
-                ("candidates", eyes.candidates_waiting),
+                ("backtests", snapshot.backtests_waiting),
+                ("candidates", snapshot.candidates_waiting),
                 ("notifications", overview.outbox.pending),
             ]
             .into(),
-            regimes: eyes.regimes.into_iter().filter_map(regime).collect(),
-            last_review_ms: eyes.last_review_at.map(|at| at.timestamp_millis()),
+            regimes: snapshot.regimes.into_iter().filter_map(regime).collect(),
+            last_review_ms: snapshot.last_review_at.map(|at| at.timestamp_millis()),
             audit: runners.iter().find(|r| r.name == AUDIT_RUNNER).and_then(audit),
             last_generation_ms: newest,
             shadow_profit_factor: median(overview.shadow_profit_factors.into_values().collect()),

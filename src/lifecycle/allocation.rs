@@ -4,10 +4,10 @@
 //! Never writes; whoever carries the plan out makes no choices.
 
 use super::drift::named;
-use super::{Check, DriftAction, StayingLevel};
+use super::{Check, DriftAction, EdgeDecayLevel};
 use candles::time::HOUR_MS;
-use evidence::regime::Regime;
 use evidence::track::correlation;
+use evidence::volatility_regime::VolatilityRegime;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use uuid::Uuid;
@@ -181,11 +181,11 @@ pub struct DeploymentFacts {
     /// Of them; `None` when nothing was lost.
     pub profit_factor: Option<f64>,
     /// What the detectors say; `None` when they were not asked.
-    pub staying: Option<StayingLevel>,
+    pub staying: Option<EdgeDecayLevel>,
     /// The gravest action that an open drift alert recommends.
     pub drift: Option<DriftAction>,
     /// The roughest regime of its symbols; `None` when none is known.
-    pub regime: Option<Regime>,
+    pub regime: Option<VolatilityRegime>,
     /// Its own limits.
     pub limits: RiskLimits,
     /// Leverage that the strategy trades with (ratio).
@@ -335,16 +335,16 @@ fn wish(facts: &DeploymentFacts, policy: &AllocationPolicy, at_ms: i64) -> Wish 
         checks: Vec::new(),
         reasons: vec![reason],
     };
-    if facts.staying == Some(StayingLevel::Alarm) || facts.drift == Some(DriftAction::Deactivate) {
+    if facts.staying == Some(EdgeDecayLevel::Alarm) || facts.drift == Some(DriftAction::Deactivate) {
         return pauses("stopped: live results are far below what was expected".to_owned());
     }
-    if facts.regime == Some(Regime::Extreme) {
+    if facts.regime == Some(VolatilityRegime::Extreme) {
         return pauses("stopped: the volatility of a symbol is extreme".to_owned());
     }
     if let Some(reason) = broken_limit(facts) {
         return pauses(reason);
     }
-    let warned = facts.staying == Some(StayingLevel::Warning) || facts.drift == Some(DriftAction::ReduceAllocation);
+    let warned = facts.staying == Some(EdgeDecayLevel::Warning) || facts.drift == Some(DriftAction::ReduceAllocation);
     let (checks, may_grow) = growth(facts, policy, warned);
     let mut reasons = Vec::new();
     let phase = match facts.phase.next() {
@@ -365,7 +365,7 @@ fn wish(facts: &DeploymentFacts, policy: &AllocationPolicy, at_ms: i64) -> Wish 
         share *= policy.warning_fraction;
         reasons.push(format!("drift: {} of it is left", policy.warning_fraction));
     }
-    if facts.regime == Some(Regime::HighVolatility) && policy.high_volatility_fraction < 1.0 {
+    if facts.regime == Some(VolatilityRegime::HighVolatility) && policy.high_volatility_fraction < 1.0 {
         share *= policy.high_volatility_fraction;
         reasons.push(format!("high volatility: {} of it is left", policy.high_volatility_fraction));
     }

@@ -2,7 +2,7 @@
 
 use super::*;
 use candles::time::DAY_MS;
-use evidence::regime::Regime;
+use evidence::volatility_regime::VolatilityRegime;
 use proptest::prelude::*;
 use uuid::Uuid;
 
@@ -41,9 +41,9 @@ fn facts(number: u8, phase: Phase, days: u32, trades: u32) -> DeploymentFacts {
         days,
         trades,
         profit_factor: Some(1.4),
-        staying: Some(StayingLevel::Calm),
+        staying: Some(EdgeDecayLevel::Calm),
         drift: None,
-        regime: Some(Regime::Normal),
+        regime: Some(VolatilityRegime::Normal),
         limits: RiskLimits {
             max_position_pct: 100.0,
             max_daily_loss_pct: 10.0,
@@ -106,12 +106,16 @@ fn a_point_that_is_looked_at_again_brings_no_second_phase() {
 fn drift_regimes_and_limits_shrink_or_stop() {
     let base = |number| DeploymentFacts { allocation_pct: 10.0, ..facts(number, Phase::Full, 90, 200) };
     let deployments = [
-        DeploymentFacts { staying: Some(StayingLevel::Warning), ..base(1) },
-        DeploymentFacts { drift: Some(DriftAction::ReduceAllocation), regime: Some(Regime::HighVolatility), ..base(2) },
+        DeploymentFacts { staying: Some(EdgeDecayLevel::Warning), ..base(1) },
+        DeploymentFacts {
+            drift: Some(DriftAction::ReduceAllocation),
+            regime: Some(VolatilityRegime::HighVolatility),
+            ..base(2)
+        },
         DeploymentFacts { drift: Some(DriftAction::Monitor), ..base(3) },
-        DeploymentFacts { staying: Some(StayingLevel::Alarm), ..base(4) },
+        DeploymentFacts { staying: Some(EdgeDecayLevel::Alarm), ..base(4) },
         DeploymentFacts { drift: Some(DriftAction::Deactivate), ..base(5) },
-        DeploymentFacts { regime: Some(Regime::Extreme), ..base(6) },
+        DeploymentFacts { regime: Some(VolatilityRegime::Extreme), ..base(6) },
         DeploymentFacts { last_return: Some(-0.11), ..base(7) },
         DeploymentFacts { drawdown: Some(-0.26), ..base(8) },
         DeploymentFacts { leverage: 20.0, ..base(9) },
@@ -149,7 +153,7 @@ fn what_drifts_does_not_grow() {
     let ready = facts(1, Phase::Initial, 30, 30);
     let of = |facts: DeploymentFacts| plan(&[facts], &policy(), AT_MS).deployments[0].clone();
     assert_eq!(of(ready.clone()).phase, Phase::Growth);
-    let warned = of(DeploymentFacts { staying: Some(StayingLevel::Warning), ..ready.clone() });
+    let warned = of(DeploymentFacts { staying: Some(EdgeDecayLevel::Warning), ..ready.clone() });
     assert_eq!((warned.phase, warned.allocation_pct), (Phase::Initial, 1.0));
     let failed: Vec<_> = warned.checks.iter().filter(|c| !c.passed).map(|c| c.name.as_str()).collect();
     assert_eq!(failed, ["growth.calm"]);
@@ -168,7 +172,7 @@ fn those_that_go_together_share_what_the_largest_would_get() {
     assert_eq!(shares, [7.14, 2.85, 10.0]);
     assert_eq!(found.deployments[1].reasons[1], "shares one allocation with s1: their returns go together");
     // A paused one takes no part.
-    deployments[0].regime = Some(Regime::Extreme);
+    deployments[0].regime = Some(VolatilityRegime::Extreme);
     assert_eq!(plan(&deployments, &policy(), AT_MS).deployments[1].allocation_pct, 4.0);
     // Nor do those that are not known long enough.
     deployments[0].regime = None;
@@ -201,7 +205,7 @@ fn pauses_end_when_they_said() {
     assert_eq!((running.status, running.changed), (DeploymentStatus::Paused, false));
     let over = of(paused(Some(AT_MS)));
     assert_eq!((over.status, over.changed, over.paused_until_ms), (DeploymentStatus::Active, true, None));
-    let still_rough = of(DeploymentFacts { regime: Some(Regime::Extreme), ..paused(Some(AT_MS)) });
+    let still_rough = of(DeploymentFacts { regime: Some(VolatilityRegime::Extreme), ..paused(Some(AT_MS)) });
     assert_eq!((still_rough.status, still_rough.paused_until_ms), (DeploymentStatus::Paused, Some(AT_MS + DAY_MS)));
 }
 
@@ -222,10 +226,13 @@ fn limits_are_checked_by_name() {
 
 fn any_facts(number: u8) -> impl Strategy<Value = DeploymentFacts> {
     let phase = prop::sample::select(Phase::ALL);
-    let staying =
-        prop::option::of(prop::sample::select(vec![StayingLevel::Calm, StayingLevel::Warning, StayingLevel::Alarm]));
+    let staying = prop::option::of(prop::sample::select(vec![
+        EdgeDecayLevel::Calm,
+        EdgeDecayLevel::Warning,
+        EdgeDecayLevel::Alarm,
+    ]));
     let drift = prop::option::of(prop::sample::select(DriftAction::ALL));
-    let regime = prop::option::of(prop::sample::select(Regime::ALL.to_vec()));
+    let regime = prop::option::of(prop::sample::select(VolatilityRegime::ALL.to_vec()));
     let pause = prop::option::weighted(0.2, prop::option::of(AT_MS - 10..AT_MS + 10));
     (phase, 0_u32..120, 0_u32..200, prop::option::of(0.5..2.0), staying, drift, regime, pause, 1_u8..4).prop_map(
         move |(phase, days, trades, profit_factor, staying, drift, regime, pause, twin)| DeploymentFacts {
@@ -258,8 +265,8 @@ proptest! {
             let next = is.phase == was.phase || was.phase.next() == Some(is.phase);
             prop_assert!(next && is.status != DeploymentStatus::Deactivated);
             prop_assert!((0.01..=10.0).contains(&is.allocation_pct), "{}", found);
-            let stopped = was.staying == Some(StayingLevel::Alarm) || was.drift == Some(DriftAction::Deactivate)
-                || was.regime == Some(Regime::Extreme);
+            let stopped = was.staying == Some(EdgeDecayLevel::Alarm) || was.drift == Some(DriftAction::Deactivate)
+                || was.regime == Some(VolatilityRegime::Extreme);
             prop_assert!(!stopped || is.status == DeploymentStatus::Paused);
             prop_assert!(is.status == DeploymentStatus::Active || is.allocation_pct == was.allocation_pct);
         }

@@ -2,7 +2,7 @@
 //!
 //! Stored as one flat object that is the same for every state. Never decides.
 
-use super::{State, StayingVerdict};
+use super::{EdgeDecayVerdict, State};
 use engine::{ExitReason, Outcome, Performance, Trade};
 use evidence::placebo::PlaceboComparison;
 use serde::{Deserialize, Serialize};
@@ -141,7 +141,7 @@ pub struct LiveEvidence {
     /// How often it was demoted from live before.
     pub demotions: u32,
     /// What the detectors of an edge that has gone say; `None` before its first live trade.
-    pub staying: Option<StayingVerdict>,
+    pub staying: Option<EdgeDecayVerdict>,
 }
 
 /// Everything a gate may look at, by the state that the strategy is in.
@@ -178,7 +178,7 @@ struct Stored {
     live: Option<PaperEvidence>,
     demotions: u32,
     protocol: Option<ProtocolEvidence>,
-    staying: Option<StayingVerdict>,
+    staying: Option<EdgeDecayVerdict>,
     placebo: Option<PlaceboComparison>,
 }
 

@@ -6,13 +6,13 @@ mod allocation_tests;
 mod checks;
 mod decision;
 mod drift;
+mod edge_decay;
 mod gate_evidence;
 #[cfg(test)]
 mod golden_tests;
 mod protocol_checks;
 mod protocol_gate;
 mod state;
-mod staying;
 #[cfg(test)]
 mod tests;
 mod threshold_gate;
@@ -26,15 +26,15 @@ pub use drift::{
     DriftAction, DriftConfig, DriftKind, DriftReading, DriftSeverity, Expectation, Observation,
     readings as drift_readings,
 };
+pub use edge_decay::{
+    DetectorReading, EdgeDecayConfig, EdgeDecayDetectors, EdgeDecayLevel, EdgeDecayVerdict, results_in_risk, staying,
+};
 pub use gate_evidence::{
     CandidateEvidence, EValues, GateEvidence, LiveEvidence, PaperEvidence, ProtocolEvidence, RecentTrades,
     ShadowEvidence, Tested,
 };
 pub use protocol_gate::ProtocolGate;
 pub use state::{DisableReason, IllegalTransition, State, Transition};
-pub use staying::{
-    DetectorReading, StayingConfig, StayingDetectors, StayingLevel, StayingVerdict, results_in_risk, staying,
-};
 pub use threshold_gate::ThresholdGate;
 pub use thresholds::{Policy, ThresholdError, Thresholds};
 

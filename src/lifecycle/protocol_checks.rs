@@ -3,7 +3,8 @@
 //! Never decides; as the other [`checks`](super::checks).
 
 use super::{
-    Check, DetectorReading, EValues, PaperEvidence, ProtocolEvidence, ShadowEvidence, StayingLevel, Thresholds, checks,
+    Check, DetectorReading, EValues, EdgeDecayLevel, PaperEvidence, ProtocolEvidence, ShadowEvidence, Thresholds,
+    checks,
 };
 use evidence::placebo::PlaceboComparison;
 
@@ -88,7 +89,7 @@ pub(super) fn alarm(reading: &DetectorReading) -> Check {
         name: format!("staying.{}", reading.detector),
         needed: format!("no alarm, which is above {:.2}", reading.bar),
         had: Some(reading.statistic),
-        passed: reading.level != StayingLevel::Alarm,
+        passed: reading.level != EdgeDecayLevel::Alarm,
     }
 }
 

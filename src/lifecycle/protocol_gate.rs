@@ -13,8 +13,8 @@
 //! Evidence that is not there yet holds the strategy where it is.
 
 use super::{
-    CandidateEvidence, Decision, DisableReason, Gate, GateEvidence, LiveEvidence, ShadowEvidence, State, StayingLevel,
-    ThresholdError, Thresholds, Transition, checks, protocol_checks, threshold_gate::broken_live_limit,
+    CandidateEvidence, Decision, DisableReason, EdgeDecayLevel, Gate, GateEvidence, LiveEvidence, ShadowEvidence,
+    State, ThresholdError, Thresholds, Transition, checks, protocol_checks, threshold_gate::broken_live_limit,
 };
 
 /// Moves strategies by evidence that luck cannot fake.
@@ -103,7 +103,7 @@ impl ProtocolGate {
         }
         let readings = evidence.staying.iter().flat_map(|staying| &staying.readings);
         checks.extend(readings.map(protocol_checks::alarm));
-        let alarmed = evidence.staying.as_ref().is_some_and(|staying| staying.level == StayingLevel::Alarm);
+        let alarmed = evidence.staying.as_ref().is_some_and(|staying| staying.level == EdgeDecayLevel::Alarm);
         if let Some((transition, why)) = broken {
             Decision::go(transition, why, checks)
         } else if !alarmed {

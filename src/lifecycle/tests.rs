@@ -361,7 +361,7 @@ proptest! {
 
 mod protocol_gate {
     use super::*;
-    use crate::{DetectorReading, EValues, ProtocolEvidence, ProtocolGate, StayingLevel, StayingVerdict};
+    use crate::{DetectorReading, EValues, EdgeDecayLevel, EdgeDecayVerdict, ProtocolEvidence, ProtocolGate};
     use evidence::placebo::PlaceboComparison;
 
     fn e(value: f64) -> Option<EValues> {
@@ -468,17 +468,17 @@ mod protocol_gate {
             level,
         };
         let live = |level, demotions| LiveEvidence {
-            staying: Some(StayingVerdict { level, readings: vec![reading(level)] }),
+            staying: Some(EdgeDecayVerdict { level, readings: vec![reading(level)] }),
             ..while_live(-0.02, None, demotions)
         };
         let demoted = (Verdict::Move(Transition::Demote), vec!["staying.cusum".to_owned()]);
-        assert_eq!(seen(&of_live(&gate(), &live(StayingLevel::Alarm, 0))), demoted);
+        assert_eq!(seen(&of_live(&gate(), &live(EdgeDecayLevel::Alarm, 0))), demoted);
         let disable = Transition::Disable { from: State::Live, reason: DisableReason::Deactivated };
         let last = Thresholds::default().max_demotions;
-        assert_eq!(seen(&of_live(&gate(), &live(StayingLevel::Alarm, last))).0, Verdict::Move(disable));
-        assert_eq!(seen(&of_live(&gate(), &live(StayingLevel::Warning, 0))), (Verdict::Hold, vec![]));
+        assert_eq!(seen(&of_live(&gate(), &live(EdgeDecayLevel::Alarm, last))).0, Verdict::Move(disable));
+        assert_eq!(seen(&of_live(&gate(), &live(EdgeDecayLevel::Warning, 0))), (Verdict::Hold, vec![]));
         // A broken limit decides as it would without them.
-        let fallen = LiveEvidence { staying: live(StayingLevel::Alarm, 0).staying, ..while_live(-0.9, None, 0) };
+        let fallen = LiveEvidence { staying: live(EdgeDecayLevel::Alarm, 0).staying, ..while_live(-0.9, None, 0) };
         assert_eq!(seen(&of_live(&gate(), &fallen)).0, Verdict::Move(disable));
     }
 

@@ -1,4 +1,4 @@
-//! Settings of the market room, with their defaults and bounds. Owned here; the configuration file composes them.
+//! Settings of the market, with their defaults and bounds. Owned here; the configuration file composes them.
 
 use candles::MarketKind;
 use candles::quality::QualityPolicy;
@@ -68,7 +68,7 @@ fn web_url(text: &str) -> Result<Url, String> {
     }
 }
 
-/// Settings of the market room.
+/// Settings of the market.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MarketConfig {

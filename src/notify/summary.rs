@@ -16,7 +16,7 @@ pub async fn enqueue_daily_summary(
     now: DateTime<Utc>,
     review: Vec<String>,
 ) -> Result<bool, StoreError> {
-    let (overview, eyes) = (store.overview().await?, store.eyes().await?);
+    let (overview, snapshot) = (store.overview().await?, store.monitoring_snapshot().await?);
     let since = now - Duration::hours(24);
     let transitions = store.transitions_since(since).await?;
     let head = store.audit_head().await?;
@@ -29,8 +29,8 @@ pub async fn enqueue_daily_summary(
         generations: overview.trials.generations,
         evaluations: overview.trials.evaluations,
         open_dead_letters: overview.open_dead_letters,
-        open_drift_alerts: eyes.open_drift_alerts.values().sum(),
-        allocated_pct: eyes.allocated_pct,
+        open_drift_alerts: snapshot.open_drift_alerts.values().sum(),
+        allocated_pct: snapshot.allocated_pct,
         review,
         audit_head: (head.last_id > 0).then(|| format!("{} {}", head.last_id, head.hash)),
     };

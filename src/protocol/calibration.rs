@@ -9,7 +9,7 @@ use candles::{Interval, MarketKind, Symbol};
 use engine::{Costs, Engine, Slippage, SymbolWindow, Terms, Window, WindowError};
 use evidence::binomial::clopper_pearson;
 use genome::random::Seed;
-use lifecycle::{Gate, StayingConfig, Thresholds};
+use lifecycle::{EdgeDecayConfig, Gate, Thresholds};
 use serde::{Deserialize, Serialize};
 use simulated::{EdgeKind, EdgeSpec, MarketSpec, SimulatedMarket, SpecError};
 use std::collections::{BTreeMap, btree_map::Entry};
@@ -52,7 +52,7 @@ impl Kind {
 
     /// Whether it has an edge, whose strength matters.
     #[must_use]
-    pub const fn has_edge(self) -> bool {
+    const fn has_edge(self) -> bool {
         matches!(self, Self::MeanReversion | Self::Momentum | Self::Dying)
     }
 }
@@ -79,7 +79,7 @@ pub struct Calibration<'a> {
     pub session: Plan<'a>,
     pub terms: &'a Terms,
     pub gate: &'a dyn Gate,
-    pub staying: &'a StayingConfig,
+    pub staying: &'a EdgeDecayConfig,
     /// How strongly the jobs' edges are planted.
     pub strengths: &'a Strengths,
     pub limits: &'a Thresholds,

@@ -27,7 +27,7 @@ mod trial;
 
 pub use config::{ProtocolConfig, ProtocolConfigError};
 pub use null::null_window;
-pub use online::{Numbers, gamma, level};
+pub use online::{Numbers, level};
 pub use rehearsal::{Cut, Program, Rehearsed, rehearse};
 pub use session::{Advanced, Candidate, Immigrant, Plan, SearchedP, Session, SessionError, SessionState};
 pub use standing::{Book, Judged, Standing, judge};

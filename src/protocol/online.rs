@@ -47,7 +47,7 @@ const NORM: f64 = 2.109_743;
 
 /// 1 / (2.109743 (n + 1) ln^2 (n + 1)): sums to 1 over n = 1, 2, ..., and falls hardly faster than 1 / n.
 #[must_use]
-pub fn gamma(n: u64) -> f64 {
+fn gamma(n: u64) -> f64 {
     let m = n.max(1) as f64 + 1.0;
     1.0 / (NORM * m * m.ln().powi(2))
 }

@@ -214,7 +214,7 @@ impl SessionState {
     }
 }
 
-/// What strategies are compared by across markets: the part of the fitness that grows with the t of daily net returns, sober
+/// What strategies are compared by across markets: the part of the fitness that grows with the t of daily net returns, penalised
 /// and shrunk for few trades, and with nothing else.
 fn statistic(individual: &Individual) -> Option<f64> {
     Some(individual.measured.as_ref()?.components?.significance)

@@ -6,7 +6,7 @@ use candles::time::DAY_MS;
 use candles::{Interval, MarketKind, Symbol};
 use engine::{Engine, SymbolWindow, Terms, Window, WindowError};
 use genome::random::Seed;
-use lifecycle::{ProtocolGate, StayingConfig, Thresholds};
+use lifecycle::{EdgeDecayConfig, ProtocolGate, Thresholds};
 use search::{SearchConfig, Step};
 use simulated::{EdgeKind, EdgeSpec, MarketSpec, SimulatedMarket};
 use std::cell::Cell;
@@ -187,7 +187,7 @@ fn calibration<'a>(
     symbols: &'a [Symbol],
     terms: &'a Terms,
     gate: &'a ProtocolGate,
-    (strengths, staying, limits): &'a (Strengths, StayingConfig, Thresholds),
+    (strengths, staying, limits): &'a (Strengths, EdgeDecayConfig, Thresholds),
 ) -> Calibration<'a> {
     Calibration {
         seed: Seed(7),
@@ -218,7 +218,7 @@ fn a_strong_edge_goes_live_and_noise_does_not() {
     let (search, protocol) = (search(), ProtocolConfig { null_searches: 9, ..ProtocolConfig::default() });
     let (symbols, terms, gate) = (symbols(), Terms::default(), ProtocolGate::new(limits.clone()).unwrap());
     let plan = Plan { search: &search, protocol: &protocol, candidates: 4 };
-    let others = (Strengths::known(Kind::MeanReversion, 40.0, 40.0), StayingConfig::default(), limits);
+    let others = (Strengths::known(Kind::MeanReversion, 40.0, 40.0), EdgeDecayConfig::default(), limits);
     let calibration = calibration(plan, &symbols, &terms, &gate, &others);
     let engine = Engine::default();
     let run = |kind, sharpe, number| calibration.run(Job { kind, sharpe, number }, &engine, &|| false).unwrap();

@@ -13,8 +13,8 @@ use candles::time::DAY_MS;
 use engine::{Engine, EvaluationError, Outcome, Terms, Wanted, Window, WindowError};
 use genome::{Strategy, random::Seed};
 use lifecycle::{
-    CandidateEvidence, Decision, EValues, Gate, GateEvidence, LiveEvidence, PaperEvidence, ShadowEvidence,
-    StayingConfig, StayingDetectors, Tested, Thresholds, Transition, Verdict, results_in_risk,
+    CandidateEvidence, Decision, EValues, EdgeDecayConfig, EdgeDecayDetectors, Gate, GateEvidence, LiveEvidence,
+    PaperEvidence, ShadowEvidence, Tested, Thresholds, Transition, Verdict, results_in_risk,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -41,7 +41,7 @@ pub struct TrialPlan<'a> {
     /// Who decides.
     pub gate: &'a dyn Gate,
     /// Detectors of an edge that has gone.
-    pub staying: &'a StayingConfig,
+    pub staying: &'a EdgeDecayConfig,
     /// Of them: the p-value up to which a search counts as having beaten its null searches, and how many closed trades
     /// count as recent.
     pub limits: &'a Thresholds,
@@ -240,7 +240,7 @@ pub fn trial(
     let watch_ms = i64::from(days.live) * DAY_MS;
     if let (Some((strategy, tested, expected_r, from_ms)), true) = (live, watch_ms > 0) {
         trial.watched = true;
-        let detectors = StayingDetectors::calibrate(&expected_r, plan.staying, seed.child("staying", 0));
+        let detectors = EdgeDecayDetectors::calibrate(&expected_r, plan.staying, seed.child("staying", 0));
         let mut at_ms = from_ms;
         while at_ms < last_ms + watch_ms {
             at_ms = (at_ms + plan.review_ms.max(1)).min(last_ms + watch_ms);

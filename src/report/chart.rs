@@ -202,7 +202,7 @@ pub(super) const fn class(part: Part) -> &'static str {
     }
 }
 
-/// A length in the drawing: a tenth is finer than eyes.
+/// A length in the drawing: a tenth is finer than eyes see.
 fn px(value: f64) -> String {
     format!("{value:.1}")
 }

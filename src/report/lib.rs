@@ -7,8 +7,8 @@ mod curve;
 mod format;
 mod months;
 mod page;
-mod proof;
 mod quality;
+mod robustness;
 mod search;
 #[cfg(test)]
 mod tests;
@@ -16,8 +16,8 @@ mod text;
 mod trades;
 mod windows;
 
-pub use proof::Proven;
-pub use quality::{DataQuality, SeriesQuality, quality_section, render_quality};
+pub use quality::{DataQuality, SeriesQuality, render_quality};
+pub use robustness::RobustnessSection;
 pub use search::{GenerationLine, SearchReport, StrategyLine, search_csv, search_html, search_json, search_markdown};
 
 use candles::{Interval, MarketKind, Symbol};
@@ -167,7 +167,7 @@ pub struct StrategyReport {
     /// Of the candles that its figures rest on; empty where they were not looked at.
     pub quality: Vec<CandleQuality>,
     /// What is known beyond the backtest; told of what is stored where it is `None`.
-    pub proven: Option<Proven>,
+    pub proven: Option<RobustnessSection>,
     /// When the report was made, UTC ms.
     pub made_at_ms: i64,
     /// Version of the program that made it.
@@ -188,8 +188,8 @@ pub struct CandleQuality {
 
 impl StrategyReport {
     /// With what can be told of stored days where nobody proved anything.
-    fn told(&self) -> Option<Proven> {
-        let of_stored = || Proven::of_periods(&self.periods, Proven::seed(&self.genome_hash));
+    fn told(&self) -> Option<RobustnessSection> {
+        let of_stored = || RobustnessSection::of_periods(&self.periods, RobustnessSection::seed(&self.genome_hash));
         self.proven.clone().or_else(of_stored)
     }
 }

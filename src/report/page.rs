@@ -5,7 +5,7 @@ use super::{
     curve::{self, Stretch},
     format::{self, UNDEFINED},
     months, names,
-    proof::{self, Proven},
+    robustness::{self, RobustnessSection},
     trades,
     windows::{self, Window},
 };
@@ -15,7 +15,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 const STYLE: &str = include_str!("style.css");
 const FILTER: &str = include_str!("filter.js");
 
-pub(super) fn page(report: &StrategyReport, proven: Option<&Proven>) -> Markup {
+pub(super) fn page(report: &StrategyReport, proven: Option<&RobustnessSection>) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -33,7 +33,7 @@ pub(super) fn page(report: &StrategyReport, proven: Option<&Proven>) -> Markup {
                 (monthly(&report.periods))
                 (distribution(&report.periods))
                 (one_after_the_other(&windows::of(&report.periods)))
-                (proof::section(proven))
+                (robustness::section(proven))
                 (gates(&report.moves))
                 (lineage(report))
                 (quality(report))

@@ -82,7 +82,7 @@ impl From<&[SeriesCheck]> for DataQuality {
 
 /// The section, with its heading.
 #[must_use]
-pub fn quality_section(quality: &DataQuality) -> Markup {
+fn quality_section(quality: &DataQuality) -> Markup {
     html! {
         h2 { "Candles" }
         table {

@@ -3,7 +3,7 @@
 use super::{
     StrategyReport, format, names,
     page::FIGURES,
-    proof::{self, Proven},
+    robustness::{self, RobustnessSection},
     windows,
 };
 use std::fmt::Write;
@@ -24,7 +24,7 @@ fn heads(out: &mut String, heads: &[&str]) {
 }
 
 /// The whole report as Markdown.
-pub(super) fn markdown(report: &StrategyReport, proven: Option<&Proven>) -> String {
+pub(super) fn markdown(report: &StrategyReport, proven: Option<&RobustnessSection>) -> String {
     let mut out = String::new();
     let reason = report.disable_reason.map(|r| format!(" ({})", r.name())).unwrap_or_default();
     let _ = writeln!(out, "# {}\n", cell(&report.name));
@@ -72,7 +72,7 @@ pub(super) fn markdown(report: &StrategyReport, proven: Option<&Proven>) -> Stri
         }
     }
     if let Some(proven) = proven {
-        proof::markdown(&mut out, proven, cell);
+        robustness::markdown(&mut out, proven, cell);
     }
     if !report.moves.is_empty() {
         let _ = writeln!(out, "\n## Decisions");

@@ -7,13 +7,13 @@
 //!
 //! Source: Mouret and Clune, Illuminating search spaces by mapping elites (2015).
 
-use super::generation::rank;
-use super::{Individual, SearchConfig};
+use super::SearchConfig;
+use super::profile::Profile;
+use super::state::{Individual, rank};
 use genome::{
     Timeframe,
     niche::{Family, Niche, Sides},
 };
-use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::hash::Hash;
 
@@ -24,23 +24,23 @@ const TRADES_A_DAY: [f64; 3] = [0.5, 2.0, 6.0];
 
 /// A cell of the grid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Cell {
+pub(super) struct Cell {
     /// Kind of idea.
-    pub family: Family,
+    pub(super) family: Family,
     /// Sides traded.
-    pub sides: Sides,
+    pub(super) sides: Sides,
     /// Base timeframe.
-    pub timeframe: Timeframe,
+    pub(super) timeframe: Timeframe,
     /// Band of the mean holding time: below 2 hours, 8 hours, 36 hours, or longer.
-    pub holding: u8,
+    pub(super) holding: u8,
     /// Band of the turnover: below 0.5, 2, 6 trades a day, or more.
-    pub turnover: u8,
+    pub(super) turnover: u8,
 }
 
 impl Cell {
     /// Where a strategy belongs; `None` before it was evaluated.
     #[must_use]
-    pub fn of(individual: &Individual) -> Option<Self> {
+    pub(super) fn of(individual: &Individual) -> Option<Self> {
         let Niche { family, sides, timeframe, .. } = Niche::of(&individual.strategy);
         let summary = &individual.measured.as_ref()?.summary;
         let days = f64::from(summary.days.max(1));
@@ -58,47 +58,10 @@ fn band(value: f64, ends: &[f64]) -> u8 {
     ends.iter().take_while(|end| value >= **end).count() as u8
 }
 
-/// Daily returns less their mean, scaled to length 1: the product of two is their correlation. In single precision,
-/// which is enough to tell likeness and halves the stored state.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(from = "String", into = "String")]
-pub struct Profile(Vec<f32>);
-
-impl Profile {
-    /// Of daily returns; `None` without variance.
-    #[must_use]
-    pub fn of(daily_returns: &[f64]) -> Option<Self> {
-        let mean = daily_returns.iter().sum::<f64>() / daily_returns.len() as f64;
-        let length = daily_returns.iter().map(|r| (r - mean).powi(2)).sum::<f64>().sqrt();
-        let unit = (length > 0.0 && length.is_finite()).then_some(length)?;
-        Some(Self(daily_returns.iter().map(|r| ((r - mean) / unit) as f32).collect()))
-    }
-
-    /// Correlation of two strategies' daily returns; `None` where they cover different numbers of days.
-    #[must_use]
-    pub fn correlation(&self, other: &Self) -> Option<f64> {
-        let pairs = self.0.iter().zip(&other.0);
-        (self.0.len() == other.0.len()).then(|| pairs.map(|(a, b)| f64::from(*a) * f64::from(*b)).sum())
-    }
-}
-
-/// Eight hex digits a day: an array of numbers would take twice the room in the stored state.
-impl From<Profile> for String {
-    fn from(profile: Profile) -> Self {
-        profile.0.iter().map(|value| format!("{:08x}", value.to_bits())).collect()
-    }
-}
-impl From<String> for Profile {
-    fn from(text: String) -> Self {
-        let bits = text.as_bytes().chunks(8).filter_map(|c| u32::from_str_radix(std::str::from_utf8(c).ok()?, 16).ok());
-        Self(bits.map(f32::from_bits).collect())
-    }
-}
-
 /// Whoever is fitter holds each cell. Cells have an order, so that the result does not depend on anything else; of
 /// equals the one that was there first stays.
 #[must_use]
-pub fn holders<K: Hash + Eq + Ord + Copy>(entries: impl IntoIterator<Item = (K, f64)>) -> Vec<(K, usize)> {
+pub(super) fn holders<K: Hash + Eq + Ord + Copy>(entries: impl IntoIterator<Item = (K, f64)>) -> Vec<(K, usize)> {
     let mut best: HashMap<K, (usize, f64)> = HashMap::new();
     for (i, (cell, fitness)) in entries.into_iter().enumerate() {
         let holder = best.entry(cell).or_insert((i, fitness));
@@ -142,18 +105,6 @@ mod tests {
     #[test]
     fn bands_begin_at_their_ends() {
         assert_eq!([0.0, 1.9, 2.0, 8.0, 35.0, 36.0, 1e6].map(|h| band(h, &HOLDING_HOURS)), [0, 0, 1, 2, 2, 3, 3]);
-    }
-
-    #[test]
-    fn profiles_multiply_to_correlations() {
-        let profile = |returns: &[f64]| Profile::of(returns).unwrap();
-        let up = profile(&[0.01, 0.02, 0.03, 0.02]);
-        assert!((up.correlation(&profile(&[0.1, 0.2, 0.3, 0.2])).unwrap() - 1.0).abs() < 1e-6);
-        assert!((up.correlation(&profile(&[-0.1, -0.2, -0.3, -0.2])).unwrap() + 1.0).abs() < 1e-6);
-        assert_eq!(up.correlation(&profile(&[0.1, 0.2])), None);
-        assert_eq!((Profile::of(&[0.1, 0.1]), Profile::of(&[]), Profile::of(&[f64::NAN])), (None, None, None));
-        let stored = serde_json::to_string(&up).unwrap();
-        assert_eq!(serde_json::from_str::<Profile>(&stored).unwrap(), up);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! | part | in the fitness | in the score | 0 at | 100 at |
 //! |---|---|---|---|---|
-//! | significance | 0.95 | 0.40 | t far below 0 | t far above 6: logistic in the t of daily net returns, sober and shrunk for few trades, 50 at 3 |
+//! | significance | 0.95 | 0.40 | t far below 0 | t far above 6: logistic in the t of daily net returns, penalised for few losses and shrunk for few trades, 50 at 3 |
 //! | profit factor | | 0.15 | 1 | 3 |
 //! | drawdown | | 0.10 | 40 % | none |
 //! | consistency | | 0.15 | no block of days with a gain | a gain in every block |
@@ -21,7 +21,7 @@
 //! is one that trades seldom. The t of n trades is multiplied with sqrt(n / (n + 300)): 0.38 at 50 trades, 0.71 at 300,
 //! 0.88 at 1,000.
 //!
-//! **Sober t.** A near target and a far stop win almost every trade until the stop is hit; in a window without such a
+//! **Penalised t.** A near target and a far stop win almost every trade until the stop is hit; in a window without such a
 //! loss Student's t is enormous, and the best of ten thousand strategies is the one whose losses happened not to come.
 //! So the t is taken as if the full loss had come 9 times at least: the strategy's full losses that are missing
 //! from 9 are added as days, each losing what a trade risks. Nine, because a loss that is expected 9.2 times stays
@@ -34,7 +34,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Components {
-    /// 100 / (1 + exp(-(t - 3) / 2)), t the sober t of daily net returns times sqrt(n / (n + 300)) for n trades.
+    /// 100 / (1 + exp(-(t - 3) / 2)), t the penalised t-statistic of daily net returns times sqrt(n / (n + 300)) for n trades.
     pub significance: f64,
     /// 100 x (profit factor - 1) / 2, within 0 to 100.
     pub profit_factor: f64,
@@ -99,23 +99,23 @@ impl Components {
     }
 }
 
-/// Trades at which half of the t's square is believed.
-const FEW_TRADES: f64 = 300.0;
+/// Trades at which half of the t's square is left by the shrinkage.
+const SHRINKAGE_TRADES: f64 = 300.0;
 /// Full losses that a strategy is judged with at least.
 const FULL_LOSSES: u32 = 9;
 /// Daily returns with the full losses that did not come.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Sober {
+pub(super) struct PenalisedT {
     /// Standard deviation (ddof 1).
-    pub deviation: f64,
+    pub(super) deviation: f64,
     /// mean / deviation x sqrt(days).
-    pub t: f64,
+    pub(super) t: f64,
 }
 
-impl Sober {
+impl PenalisedT {
     /// `None` for fewer than two days, or without variance. Without a stake nothing is added.
     #[must_use]
-    pub fn of(daily_returns: &[f64], stake: Option<Stake>) -> Option<Self> {
+    pub(super) fn of(daily_returns: &[f64], stake: Option<Stake>) -> Option<Self> {
         let stake = stake.unwrap_or(Stake { fraction: 0.0, full_losses: FULL_LOSSES });
         let missing = f64::from(FULL_LOSSES.saturating_sub(stake.full_losses));
         let days = daily_returns.len() as f64 + missing;
@@ -130,20 +130,20 @@ impl Sober {
 
 /// What a strategy must have for a fitness above 0, and how large it may be.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Yardstick {
+pub(super) struct FitnessLimits {
     /// Trades below which the fitness is 0.
-    pub min_trades: u32,
+    pub(super) min_trades: u32,
     /// Complexity at which simplicity is 0.
-    pub max_complexity: f64,
+    pub(super) max_complexity: f64,
 }
 
-impl Yardstick {
+impl FitnessLimits {
     /// The parts of an outcome's fitness; `None` with too few trades. `blocks` are returns by block of days.
     #[must_use]
-    pub fn measure(
+    pub(super) fn measure(
         &self,
         outcome: &Outcome,
-        sober: Option<Sober>,
+        penalised: Option<PenalisedT>,
         blocks: &[f64],
         complexity: f64,
     ) -> Option<Components> {
@@ -159,9 +159,9 @@ impl Yardstick {
         };
         let target = 4.0 * f64::from(self.min_trades.max(1));
         let trades = f64::from(p.total_trades);
-        let believed = (trades / (trades + FEW_TRADES)).sqrt();
+        let shrinkage = (trades / (trades + SHRINKAGE_TRADES)).sqrt();
         Some(Components {
-            significance: sober.map_or(0.0, |s| 100.0 / (1.0 + (-(s.t * believed - 3.0) / 2.0).exp())),
+            significance: penalised.map_or(0.0, |s| 100.0 / (1.0 + (-(s.t * shrinkage - 3.0) / 2.0).exp())),
             profit_factor: p.profit_factor.map_or(0.0, |f| percent((f - 1.0) / 2.0)),
             drawdown: p.max_drawdown.map_or(0.0, |d| percent(1.0 + d / 0.4)),
             consistency: share(blocks.iter().filter(|&&r| r > 0.0).count(), blocks.len()),
@@ -181,18 +181,18 @@ fn percent(fraction: f64) -> f64 {
 ///
 /// Fewer than 20 days are one block: halves of so little say nothing apart.
 #[must_use]
-pub fn time_blocks(daily_returns: &[f64]) -> Vec<f64> {
+pub(super) fn time_blocks(daily_returns: &[f64]) -> Vec<f64> {
     let days = daily_returns.len();
     let count = (days / 10).clamp(1, 12);
     (0..count).map(|b| daily_returns[b * days / count..(b + 1) * days / count].iter().sum()).collect()
 }
 
 /// What a strategy is compared on, case by case: each time block's return, then each symbol's, in units of the
-/// sober daily deviation and the square root of the days (so that size does not matter). `None` where undefined.
+/// penalised daily deviation and the square root of the days (so that size does not matter). `None` where undefined.
 #[must_use]
-pub fn cases(outcome: &Outcome, sober: Option<Sober>, blocks: &[f64]) -> Vec<Option<f64>> {
+pub(super) fn cases(outcome: &Outcome, penalised: Option<PenalisedT>, blocks: &[f64]) -> Vec<Option<f64>> {
     let days = outcome.daily_returns.len() as f64;
-    let unit = sober.map(|s| s.deviation * days.sqrt());
+    let unit = penalised.map(|s| s.deviation * days.sqrt());
     let in_units = |value: Option<f64>, parts: usize| Some(value? * (parts.max(1) as f64).sqrt() / unit?);
     let by_time = blocks.iter().map(|b| in_units(Some(*b), blocks.len()));
     let symbols = &outcome.per_symbol;

@@ -6,10 +6,11 @@
 //! kept where it is meant: a niche may hold `niche_capacity` strategies while others have any to offer, and among
 //! strategies that trade alike only the best stays.
 
-use super::archive::{self, Profile};
+use super::archive;
 use super::breed::{self, Plan};
-use super::fitness::{Sober, Yardstick, cases, time_blocks};
-use super::{Evaluator, Individual, Measured, Origin, SearchConfig, SearchState, Summary};
+use super::fitness::{FitnessLimits, PenalisedT, cases, time_blocks};
+use super::state::rank;
+use super::{Evaluator, Individual, Measured, Origin, Profile, SearchConfig, SearchState, Summary};
 use engine::{EvaluationError, Outcome};
 use genome::{Niche, Strategy, StrategyHash, random::Seed, variation::complexity};
 use serde::{Deserialize, Serialize};
@@ -168,19 +169,20 @@ fn score(
     newcomers: Vec<Individual>,
     outcomes: Vec<Result<Outcome, EvaluationError>>,
 ) -> (Vec<Individual>, Vec<Failure>) {
-    let yardstick = Yardstick { min_trades: config.min_trades, max_complexity: config.complexity_limit };
+    let limits = FitnessLimits { min_trades: config.min_trades, max_complexity: config.complexity_limit };
     let (mut measured, mut failures) = (Vec::new(), Vec::new());
     for (mut newcomer, outcome) in newcomers.into_iter().zip(outcomes) {
         match outcome {
             Ok(outcome) => {
-                let sober = Sober::of(&outcome.daily_returns, outcome.stake);
+                let penalised = PenalisedT::of(&outcome.daily_returns, outcome.stake);
                 let blocks = time_blocks(&outcome.daily_returns);
-                let components = yardstick.measure(&outcome, sober, &blocks, f64::from(complexity(&newcomer.strategy)));
+                let components =
+                    limits.measure(&outcome, penalised, &blocks, f64::from(complexity(&newcomer.strategy)));
                 newcomer.measured = Some(Measured {
                     fitness: components.map_or(0.0, |c| c.fitness()),
                     components,
                     summary: Summary::of(&outcome.performance),
-                    cases: cases(&outcome, sober, &blocks),
+                    cases: cases(&outcome, penalised, &blocks),
                     trades_digest: outcome.trades_digest,
                     profile: Profile::of(&outcome.daily_returns),
                 });
@@ -192,11 +194,6 @@ fn score(
         }
     }
     (measured, failures)
-}
-
-/// Best first. Equals in order of hash, so that nothing depends on the order of arrival.
-pub(super) fn rank(individuals: &mut [Individual]) {
-    individuals.sort_by(|a, b| b.fitness().total_cmp(&a.fitness()).then_with(|| a.hash.cmp(&b.hash)));
 }
 
 /// Best first, without those that scored nothing and those whose trades a better one made; and how many of the latter.

@@ -6,10 +6,11 @@ mod archive;
 mod breed;
 mod config;
 mod evaluator;
-pub mod fitness;
+mod fitness;
 mod generation;
 pub mod pareto;
-pub mod selection;
+mod profile;
+mod selection;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -18,9 +19,9 @@ mod tests;
 #[path = "../evidence/vectors.rs"]
 mod vectors;
 
-pub use archive::{Cell, Profile, holders};
 pub use config::{SearchConfig, SearchConfigError, Selection};
 pub use evaluator::{Evaluator, WindowEvaluator};
 pub use fitness::Components;
 pub use generation::{Failure, GenerationReport, Step, Stopped, advance, champions, start};
+pub use profile::Profile;
 pub use state::{Counters, Individual, Measured, Origin, SearchState, Summary};

@@ -60,7 +60,7 @@ fn spread(points: &[Vec<f64>], members: &[usize], aim: usize, distances: &mut [O
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::holders;
+    use crate::archive::holders;
     use crate::vectors::{assert_close, indices, numbers, read, rows};
     use serde_json::json;
 

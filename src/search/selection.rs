@@ -9,16 +9,16 @@ use rand::{Rng, RngExt, seq::SliceRandom};
 
 /// Who takes part in a choice: fitness, and results case by case (all of one length, `None` undefined).
 #[derive(Clone, Copy, Debug)]
-pub struct Contestant<'a> {
+pub(super) struct Contestant<'a> {
     /// 0 to 100.
-    pub fitness: f64,
+    pub(super) fitness: f64,
     /// Results, more is better.
-    pub cases: &'a [Option<f64>],
+    pub(super) cases: &'a [Option<f64>],
 }
 
 /// The fittest of `size` drawn with replacement; of equals the first drawn. `None` when there is nobody.
 #[must_use]
-pub fn tournament(contestants: &[Contestant<'_>], size: usize, rng: &mut impl Rng) -> Option<usize> {
+pub(super) fn tournament(contestants: &[Contestant<'_>], size: usize, rng: &mut impl Rng) -> Option<usize> {
     let mut best: Option<usize> = None;
     for _ in 0..size.max(1).min(contestants.len()) {
         let drawn = rng.random_range(0..contestants.len());
@@ -31,7 +31,7 @@ pub fn tournament(contestants: &[Contestant<'_>], size: usize, rng: &mut impl Rn
 
 /// Median absolute deviation of each case over all contestants: what counts as equal in [`lexicase`].
 #[must_use]
-pub fn epsilons(contestants: &[Contestant<'_>]) -> Vec<f64> {
+pub(super) fn epsilons(contestants: &[Contestant<'_>]) -> Vec<f64> {
     let cases = contestants.first().map_or(0, |c| c.cases.len());
     (0..cases)
         .map(|case| {
@@ -56,7 +56,7 @@ fn median(values: &mut [f64]) -> f64 {
 /// pool's best stays. Epsilons are fixed for the population, the best is the current pool's ("semi-dynamic";
 /// La Cava, Spector, Danai 2016). A case undefined for everybody is skipped.
 #[must_use]
-pub fn lexicase_pool(
+pub(super) fn lexicase_pool(
     contestants: &[Contestant<'_>],
     pool: Vec<usize>,
     order: &[usize],
@@ -78,7 +78,12 @@ pub fn lexicase_pool(
 
 /// Epsilon-lexicase within `sample` contestants drawn with replacement; among those left, the fittest.
 #[must_use]
-pub fn lexicase(contestants: &[Contestant<'_>], sample: usize, epsilons: &[f64], rng: &mut impl Rng) -> Option<usize> {
+pub(super) fn lexicase(
+    contestants: &[Contestant<'_>],
+    sample: usize,
+    epsilons: &[f64],
+    rng: &mut impl Rng,
+) -> Option<usize> {
     if contestants.is_empty() {
         return None;
     }

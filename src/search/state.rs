@@ -119,6 +119,11 @@ impl Individual {
     }
 }
 
+/// Best first. Equals in order of hash, so that nothing depends on the order of arrival.
+pub(super) fn rank(individuals: &mut [Individual]) {
+    individuals.sort_by(|a, b| b.fitness().total_cmp(&a.fitness()).then_with(|| a.hash.cmp(&b.hash)));
+}
+
 /// Fingerprints of strategies that were evaluated, the newest `limit` of them.
 ///
 /// 64 bits of the hash: among a million strategies two collide with a chance of about 1 in 40 million, and all

@@ -178,7 +178,7 @@ fn stays_varied() {
     let chosen = champions(&state, 6);
     let niches: HashSet<_> = chosen.iter().map(|i| genome::Niche::of(&i.strategy)).collect();
     assert_eq!(niches.len(), 6);
-    let cells: HashSet<_> = state.archive.iter().map(|i| crate::Cell::of(i).unwrap()).collect();
+    let cells: HashSet<_> = state.archive.iter().map(|i| crate::archive::Cell::of(i).unwrap()).collect();
     assert_eq!(cells.len(), state.archive.len(), "one a cell");
     let profiles: Vec<_> = state.archive.iter().map(|i| i.measured.clone().unwrap().profile.unwrap()).collect();
     for (i, one) in profiles.iter().enumerate() {
@@ -278,10 +278,10 @@ fn settings_are_checked_by_name() {
 
 mod fitness_parts {
     use super::*;
-    use crate::fitness::{Sober, Yardstick, cases, time_blocks};
+    use crate::fitness::{FitnessLimits, PenalisedT, cases, time_blocks};
     use engine::Stake;
 
-    const YARDSTICK: Yardstick = Yardstick { min_trades: 10, max_complexity: 20.0 };
+    const LIMITS: FitnessLimits = FitnessLimits { min_trades: 10, max_complexity: 20.0 };
 
     fn outcome(performance: Performance) -> Outcome {
         Outcome {
@@ -319,9 +319,9 @@ mod fitness_parts {
             total_trades: 20,
             ..Performance::default()
         };
-        // sqrt(20 / 320) of the t is believed.
-        let sober = Some(Sober { deviation: 0.01, t: 12.0 });
-        let found = YARDSTICK.measure(&outcome(p), sober, &[0.1, -0.1, 0.2, 0.1], 5.0).unwrap();
+        // sqrt(20 / 320) of the t is left.
+        let penalised = Some(PenalisedT { deviation: 0.01, t: 12.0 });
+        let found = LIMITS.measure(&outcome(p), penalised, &[0.1, -0.1, 0.2, 0.1], 5.0).unwrap();
         assert_eq!(found.values(), [50.0, 50.0, 75.0, 75.0, 100.0, 50.0, 75.0]);
         assert_eq!(found.score(), found.points().iter().sum::<f64>());
         assert!((found.score() - 60.0).abs() < 1e-12, "{}", found.score());
@@ -332,8 +332,8 @@ mod fitness_parts {
     fn the_same_t_of_more_trades_is_fitter_and_a_splendid_profit_factor_is_not() {
         let with = |total_trades, profit_factor| {
             let p = Performance { total_trades, profit_factor: Some(profit_factor), ..Performance::default() };
-            let sober = Some(Sober { deviation: 0.01, t: 5.0 });
-            YARDSTICK.measure(&outcome(p), sober, &[0.1], 5.0).unwrap()
+            let penalised = Some(PenalisedT { deviation: 0.01, t: 5.0 });
+            LIMITS.measure(&outcome(p), penalised, &[0.1], 5.0).unwrap()
         };
         assert!(with(1_000, 1.3).fitness() > with(200, 1.3).fitness() + 10.0);
         assert_eq!(with(200, 3.0).fitness(), with(200, 1.3).fitness());
@@ -343,23 +343,23 @@ mod fitness_parts {
     #[test]
     fn undefined_scores_nothing() {
         let bare = Performance { total_trades: 10, ..Performance::default() };
-        let found = YARDSTICK.measure(&outcome(bare.clone()), None, &[], 50.0).unwrap();
+        let found = LIMITS.measure(&outcome(bare.clone()), None, &[], 50.0).unwrap();
         assert_eq!(found.values(), [0.0, 0.0, 0.0, 0.0, 0.0, 25.0, 0.0]);
-        assert_eq!(YARDSTICK.measure(&outcome(Performance { total_trades: 9, ..bare }), None, &[], 1.0), None);
+        assert_eq!(LIMITS.measure(&outcome(Performance { total_trades: 9, ..bare }), None, &[], 1.0), None);
     }
 
     #[test]
     fn full_losses_that_did_not_come_are_counted_in() {
         let returns: Vec<f64> = (0..60).map(|day| 0.002 + 0.001 * f64::from(day % 3)).collect();
-        let with = |full_losses| Sober::of(&returns, Some(Stake { fraction: 0.02, full_losses })).unwrap().t;
-        let plain = Sober::of(&returns, None).unwrap();
+        let with = |full_losses| PenalisedT::of(&returns, Some(Stake { fraction: 0.02, full_losses })).unwrap().t;
+        let plain = PenalisedT::of(&returns, None).unwrap();
         let mean = returns.iter().sum::<f64>() / 60.0;
         let variance = returns.iter().map(|r| (r - mean).powi(2)).sum::<f64>() / 59.0;
         assert!((plain.t - mean / variance.sqrt() * 60_f64.sqrt()).abs() < 1e-9);
         assert!((with(9) - plain.t).abs() < 1e-9 && (with(100) - plain.t).abs() < 1e-9);
         assert!(with(0) < with(5) && with(5) < with(8) && with(8) < plain.t);
         assert!(with(0) < 1.0 && plain.t > 20.0, "{} {}", with(0), plain.t);
-        assert_eq!((Sober::of(&[], None), Sober::of(&[0.0; 9], None)), (None, None));
+        assert_eq!((PenalisedT::of(&[], None), PenalisedT::of(&[0.0; 9], None)), (None, None));
     }
 
     #[test]
@@ -376,8 +376,8 @@ mod fitness_parts {
         let with = |scale: f64| {
             let daily_returns: Vec<f64> = (0..40).map(|d| scale * (f64::from(d % 5) - 1.5)).collect();
             let outcome = Outcome { daily_returns, ..outcome(Performance::default()) };
-            let sober = Sober::of(&outcome.daily_returns, None);
-            cases(&outcome, sober, &time_blocks(&outcome.daily_returns))
+            let penalised = PenalisedT::of(&outcome.daily_returns, None);
+            cases(&outcome, penalised, &time_blocks(&outcome.daily_returns))
         };
         assert_eq!(with(1.0).len(), 4);
         for (small, large) in with(0.001).into_iter().zip(with(0.1)) {

@@ -2,7 +2,8 @@
 //!
 //! An edge looks only at closed candles and at the time, as a strategy could. It never sees what is to come.
 
-use super::spec::{MarketSpec, SpecError, within};
+use super::base_candle::BaseCandle;
+use super::limits::{SpecError, within};
 use candles::time::{DAY_MS, HOUR_MS};
 use candles::{Interval, Symbol};
 use serde::{Deserialize, Serialize};
@@ -121,11 +122,12 @@ impl EdgeSpec {
         }
     }
 
-    pub(crate) fn validate(&self, market: &MarketSpec) -> Result<(), SpecError> {
-        if let Some(unknown) = self.symbols.iter().find(|s| market.index_of(s).is_none()) {
+    /// Checks every value, for a market of this base interval; `has` says which symbols it has.
+    pub(crate) fn validate(&self, base: Interval, has: impl Fn(&Symbol) -> bool) -> Result<(), SpecError> {
+        if let Some(unknown) = self.symbols.iter().find(|s| !has(s)) {
             return Err(SpecError::EdgeSymbol(unknown.clone()));
         }
-        let (base, edge) = (market.base, self.interval);
+        let edge = self.interval;
         let lengths = (base.fixed_ms(), edge.fixed_ms());
         let fits = matches!(lengths, (Some(b), Some(e)) if e % b == 0);
         if !fits || edge > Interval::D1 {
@@ -217,7 +219,7 @@ impl EdgeState {
     }
 
     /// Takes a base candle in; `closes` says that it ends a candle of the edge's interval.
-    pub(crate) fn observe(&mut self, kind: EdgeKind, candle: &super::path::BaseCandle, closes: bool) {
+    pub(crate) fn observe(&mut self, kind: EdgeKind, candle: &BaseCandle, closes: bool) {
         let lookback = kind.lookback();
         if lookback == 0 {
             return;

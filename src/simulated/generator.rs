@@ -3,9 +3,11 @@
 //! Days are made on demand from stored day-start states and kept in a bounded cache, so what was asked before
 //! changes the time an answer takes and nothing else. Never does I/O and never looks at a clock.
 
+use super::base_candle::{BaseCandle, QUOTE_SCALE};
 use super::edge::EdgeSpec;
-use super::path::{BaseCandle, Day, PathModel, QUOTE_SCALE, State};
-use super::spec::{MarketSpec, SpecError};
+use super::limits::SpecError;
+use super::path::{Day, PathModel, State};
+use super::spec::MarketSpec;
 use candles::time::DAY_MS;
 use candles::{Candle, CandleSeries, FundingRate, Interval, Symbol, interval};
 use genome::random::Seed;

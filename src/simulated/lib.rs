@@ -4,12 +4,15 @@
 //! measuring how honest the gates are; nothing here claims that real markets behave so. Serves nothing: the simulated
 //! exchange is in `market::simulator`.
 
+mod base_candle;
 mod edge;
 mod generator;
+mod limits;
 mod path;
 mod spec;
 
+pub use base_candle::BaseCandle;
 pub use edge::{EdgeKind, EdgeSpec};
 pub use generator::{MarketError, SimulatedMarket};
-pub use path::BaseCandle;
-pub use spec::{MarketSpec, SpecError, SymbolSpec, VolatilitySpec};
+pub use limits::SpecError;
+pub use spec::{MarketSpec, SymbolSpec, VolatilitySpec};

@@ -7,58 +7,20 @@
 //!   a continuous path would have given;
 //! - a close is put on the price grid by unbiased random rounding, and the path goes on from there.
 
-use super::edge::EdgeState;
-use super::spec::{MarketSpec, SymbolSpec};
+use super::base_candle::{BaseCandle, QUOTE_SCALE};
+use super::edge::{EdgeSpec, EdgeState};
+use super::spec::{MarketSpec, SymbolSpec, VolatilitySpec};
 use candles::time::DAY_MS;
 use genome::random::Seed;
 use rand::{Rng, RngExt};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{ChiSquared, Distribution, StandardNormal};
 
-/// Units of quote volume: millionths.
-pub(crate) const QUOTE_SCALE: f64 = 1e6;
 const YEAR_MS: f64 = 365.0 * 86_400_000.0;
 /// A step never has a standard deviation above this fraction of the price: prices stay positive.
 const MAX_STEP_DEVIATION: f64 = 0.04;
 /// Mean quote value of one trade, for trade counts.
 const TRADE_VALUE: f64 = 900.0;
-
-/// A base candle. Volumes are whole numbers of the symbol's smallest unit, so that sums are exact.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct BaseCandle {
-    /// First price, quote units.
-    pub open: f64,
-    /// Highest price.
-    pub high: f64,
-    /// Lowest price.
-    pub low: f64,
-    /// Last price.
-    pub close: f64,
-    /// Base volume, the symbol's smallest units.
-    pub volume: u64,
-    /// Quote volume, its smallest units.
-    pub quote: u64,
-    /// Number of trades.
-    pub trades: u64,
-    /// Base volume of taker buys.
-    pub taker: u64,
-    /// Quote volume of taker buys.
-    pub taker_quote: u64,
-}
-
-impl BaseCandle {
-    /// Takes in the candle that follows.
-    pub(crate) fn extend(&mut self, next: &Self) {
-        self.high = self.high.max(next.high);
-        self.low = self.low.min(next.low);
-        self.close = next.close;
-        self.volume += next.volume;
-        self.quote += next.quote;
-        self.trades += next.trades;
-        self.taker += next.taker;
-        self.taker_quote += next.taker_quote;
-    }
-}
 
 /// State at the start of a day: all that the past leaves to the future.
 #[derive(Clone, Debug, PartialEq)]
@@ -88,7 +50,7 @@ pub(crate) struct Day {
 /// A planted edge as the path uses it.
 #[derive(Clone, Debug)]
 struct PlantedEdge {
-    spec: super::edge::EdgeSpec,
+    spec: EdgeSpec,
     interval_ms: i64,
     /// Drift of one step in units of the step's current standard deviation, at full strength.
     step_drift: f64,
@@ -138,7 +100,7 @@ pub(crate) struct PathModel {
     per_day: usize,
     steps: usize,
     factor_share: f64,
-    volatility: super::spec::VolatilitySpec,
+    volatility: VolatilitySpec,
     common: Ar1,
     slow: Ar1,
     fast: Ar1,

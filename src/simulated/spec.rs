@@ -3,6 +3,7 @@
 //! Never draws a random number and never computes a price.
 
 use super::edge::EdgeSpec;
+use super::limits::{SpecError, within};
 use candles::time::DAY_MS;
 use candles::{Interval, Symbol};
 use genome::random::Seed;
@@ -121,30 +122,6 @@ pub struct MarketSpec {
     pub edges: Vec<EdgeSpec>,
 }
 
-/// Why a market cannot be made.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[allow(missing_docs)]
-pub enum SpecError {
-    #[error("a market needs at least one symbol")]
-    NoSymbols,
-    #[error("{0} appears twice")]
-    Twice(Symbol),
-    #[error("the market must start at a 00:00 UTC after 1970, not at {0} ms")]
-    Start(i64),
-    #[error("the base interval must be 1h or finer and divide the hour, not {0}")]
-    Base(Interval),
-    #[error("{what} must be {range}, not {value}")]
-    OutOfRange { what: String, range: &'static str, value: f64 },
-    #[error("an edge is planted on {0}, which the market does not have")]
-    EdgeSymbol(Symbol),
-    #[error("an edge acts on {edge} candles; expected one of {base} (the base) to 1d")]
-    EdgeInterval { edge: Interval, base: Interval },
-    #[error(
-        "edge {text:?} is not understood: {why}; expected KIND:SYMBOL[+SYMBOL...]:SHARPE[:FROM[:TO[:DECAY_DAYS[:RESIDUAL]]]]"
-    )]
-    EdgeText { text: String, why: String },
-}
-
 impl MarketSpec {
     /// A market without an edge: 15m base candles, these symbols at their usual levels.
     #[must_use]
@@ -202,14 +179,7 @@ impl MarketSpec {
             within(&format!("volume_decimals of {}", s.symbol), f64::from(s.volume_decimals), 0.0, 8.0, "0 to 8")?;
             within(&format!("daily_volume of {}", s.symbol), s.daily_volume, 1e-3, 1e11, "0.001 to 1e11")?;
         }
-        self.edges.iter().try_for_each(|edge| edge.validate(self))
-    }
-}
-
-pub(crate) fn within(what: &str, value: f64, min: f64, max: f64, range: &'static str) -> Result<(), SpecError> {
-    if value >= min && value <= max {
-        Ok(())
-    } else {
-        Err(SpecError::OutOfRange { what: what.to_owned(), range, value })
+        let has = |symbol: &Symbol| self.index_of(symbol).is_some();
+        self.edges.iter().try_for_each(|edge| edge.validate(self.base, has))
     }
 }

@@ -1,93 +1,65 @@
-//! Postgres: one named transaction entry, a file per table group, the outbox and the embedded server.
+//! Postgres: one named transaction entry, a folder per table group, the archive and the embedded server.
 //!
 //! Every write is idempotent, so that it may be retried; writes of runners check a fencing token. The
 //! store never decides, never computes inside a transaction, and knows nothing of networks but Postgres and the
 //! object store that it is handed for what is old.
 
-mod anchors;
 mod archive;
 mod audit;
-mod audit_entries;
-mod commands;
-mod config;
+mod backtests;
+mod connection;
 mod data;
-mod dead_letters;
-mod deployments;
-mod drift;
 pub mod embedded;
 mod error;
-mod export;
-mod eyes;
-mod lease;
-mod listing;
 mod migrations;
-mod outbox;
-mod overview;
+mod names;
+mod operations;
 mod paper;
-mod protocol;
-mod regimes;
-mod results;
-mod reviews;
-mod revisions;
 mod row;
-mod runs;
-mod scores;
 mod seal;
-mod service;
-mod session_end;
-mod session_replay;
-mod sessions;
-mod status;
+mod search;
+mod stored;
 mod strategies;
-mod tls;
 mod transaction;
-mod transitions;
-mod views;
 
-pub use anchors::{AnchorFile, AuditAnchor};
-pub use archive::Archive;
-pub use audit::{AuditBreak, AuditHead, AuditReport};
-pub use audit_entries::AuditRow;
-pub use commands::{Command, CommandKind, Pause, Request};
-pub use config::{ConnectOptions, RetentionConfig, StoreConfig};
-pub use data::DataVerdictRow;
-pub use dead_letters::{DeadLetter, DeadLetterKind, DeadLetterStatus, NewDeadLetter};
-pub use deployments::{Deployment, DeploymentChange, PerformanceDay, total_pct};
-pub use drift::{AlertOutcome, DriftAlert, DriftReading};
+pub use archive::{Archive, EXPORTED, Pseudonyms};
+pub use audit::{AnchorFile, AuditAnchor, AuditBreak, AuditHead, AuditReport, AuditRow};
+pub use backtests::{
+    BacktestRow, BacktestRun, NewResult, NewRun, NewServiceBacktest, NewWindow, OptimizationRun, Parameters, RunStatus,
+    RunTrade, SERVICE_KIND, Segment, ServiceBacktest, ServiceBacktestLine, WalkForwardWindow,
+};
+pub use connection::{ConnectOptions, RetentionConfig, StoreConfig, TlsMode};
+pub use data::{
+    DataVerdictRow, DataVersionUse, MAX_REVISION_DETAIL, NewRevision, Rescore, Rescored, RevisionRow, SessionUse,
+};
 pub use error::StoreError;
-pub use export::{EXPORTED, Pseudonyms};
-pub use eyes::{DeploymentLine, Eyes};
-pub use lease::{Lease, LeaseToken};
-pub use listing::{ListedStrategy, LiveRow, SessionRow, StrategyQuery, StrategySort};
 pub use migrations::{MigrationReport, SCHEMA_VERSION};
-pub use outbox::{ClaimedEvent, Delivery, NewEvent, OutboxDepth};
-pub use overview::{GenerationRow, Overview, TrialTotals};
-pub use paper::{ActivePaperRun, PaperPass, PaperRun, PassOutcome};
-pub use protocol::{
-    PlaceboRecord, ProtocolSessionRow, ProtocolTotals, SearchedRecord, SessionNumbers, StandingRecord, TrialCounts,
+pub use operations::{
+    About, AssetRegime, ClaimedEvent, Command, CommandKind, DailyReview, DeadLetter, DeadLetterKind, DeadLetterStatus,
+    Delivery, DeploymentLine, FeedStatus, Lease, LeaseToken, MonitoringSnapshot, NewDeadLetter, NewEvent, OutboxDepth,
+    Overview, Pause, Request, RunnerStatus,
 };
-pub use regimes::{MarketRegime, NewRegime};
-pub use results::{BacktestRow, NewResult};
-pub use reviews::DailyReview;
-pub use revisions::{DataVersionUse, MAX_REVISION_DETAIL, NewRevision, Rescore, Rescored, RevisionRow, SessionUse};
-pub use runs::{BacktestRun, NewRun, NewWindow, OptimizationRun, RunStatus, RunTrade, Segment, WalkForwardWindow};
-pub use scores::{NewScore, RankedScore, Score, ScorePart};
+pub use paper::{
+    ActivePaperRun, AlertOutcome, Deployment, DeploymentChange, DriftAlert, DriftReading, LiveRow, NewVolatilityRegime,
+    PaperPass, PaperRun, PassOutcome, PerformanceDay, VolatilityRegimeRow, total_pct,
+};
 pub use seal::RotationReport;
-pub use service::{NewServiceBacktest, SERVICE_KIND, ServiceBacktest};
-pub use session_end::{CandidateRecord, FinishReport, Judgement, WaitingRecord, WindowStat};
-pub use sessions::{
-    FailedBacktest, GenerationRecord, NewSession, RecordOutcome, ResumableSession, Session, SessionStatus,
+pub use search::{
+    CandidateRecord, FailedBacktest, FinishReport, GenerationRecord, GenerationRow, Judgement, NewSession,
+    NumberedSession, PlaceboRecord, ProtocolSessionRow, ProtocolTotals, RecordOutcome, ResumableSession,
+    SearchedRecord, Session, SessionNumbers, SessionRow, SessionStatus, SessionStory, TrialCounts, TrialTotals, Trials,
+    WaitingRecord, WindowStat,
 };
-pub use status::{FeedStatus, RunnerStatus};
+pub use stored::Stored;
 pub use strategies::{
-    Lineage, NewStrategy, Page, StatRow, StatSource, Strategy, StrategyDetail, StrategyFilter, TradeRow,
+    Lineage, ListedStrategy, MATERIALIZED_VIEWS, NewPaperRun, NewScore, NewStrategy, Page, PortfolioDay,
+    ProvenStrategy, RankedScore, Score, ScorePart, StatRow, StatSource, Strategy, StrategyDetail, StrategyFacets,
+    StrategyFilter, StrategyQuery, StrategySort, StrategySummary, TradeRow, TransitionOutcome, TransitionRecord,
+    TransitionRow,
 };
-pub use tls::TlsMode;
 pub use transaction::{TransactionObserver, Tx};
-pub use transitions::{NewPaperRun, TransitionOutcome, TransitionRecord, TransitionRow};
-pub use views::{MATERIALIZED_VIEWS, PortfolioDay, ProvenStrategy, StrategySummary};
 
-// What these rooms decide is what the tables hold.
+// What these crates decide is what the tables hold.
 pub use lifecycle::{
     DeploymentStatus, DriftAction as RecommendedAction, DriftKind as DriftType, DriftSeverity as Severity, Phase,
     RiskLimits,

@@ -78,10 +78,10 @@ fn unreadable(row: &Row, column: &str, error: tokio_postgres::Error) -> StoreErr
     }
 }
 
-/// The row by the first of its columns that is an id.
+/// The row by those of its columns that are ids.
 fn which(row: &Row) -> String {
     let ids = row.columns().iter().filter(|column| column.name() == "id" || column.name().ends_with("_id"));
-    let mut named = ids.filter_map(|column| {
+    let named = ids.filter_map(|column| {
         let name = column.name();
         let id = match *column.type_() {
             Type::UUID => row.try_get::<_, uuid::Uuid>(name).ok()?.to_string(),
@@ -89,7 +89,7 @@ fn which(row: &Row) -> String {
             Type::INT4 => row.try_get::<_, i32>(name).ok()?.to_string(),
             _ => return None,
         };
-        Some(format!("the row with {name} {id}"))
+        Some(format!("{name} {id}"))
     });
-    named.next().unwrap_or_else(|| "a row without an id".to_owned())
+    format!("the row with {}", named.collect::<Vec<_>>().join(", "))
 }

@@ -53,9 +53,6 @@ struct Sealed<'a> {
     cipher: Vec<u8>,
 }
 
-/// Key name, nonce and ciphertext.
-type Parts<'a> = (&'a str, Vec<u8>, Vec<u8>);
-
 impl Keyring {
     pub(super) fn new(current: Option<&SecretString>, former: &[SecretString]) -> Result<Self, StoreError> {
         Ok(Self {
@@ -70,13 +67,13 @@ impl Keyring {
     }
 
     /// `None` without a key.
-    fn seal(&self, plain: &[u8], what: &str) -> Result<Option<Parts<'_>>, StoreError> {
+    fn seal(&self, plain: &[u8], what: &str) -> Result<Option<Sealed<'_>>, StoreError> {
         let Some(key) = &self.current else { return Ok(None) };
         let nonce = Nonce::generate();
         let payload = Payload { msg: plain, aad: what.as_bytes() };
         let cipher = key.cipher.encrypt(&nonce, payload);
         let cipher = cipher.map_err(|_| StoreError::Invalid(format!("{what} cannot be sealed: it is too long")))?;
-        Ok(Some((&key.id, nonce.to_vec(), cipher)))
+        Ok(Some(Sealed { key: &key.id, nonce: nonce.to_vec(), cipher }))
     }
 
     fn open(&self, sealed: &Sealed<'_>, what: &str) -> Result<Vec<u8>, StoreError> {
@@ -99,7 +96,7 @@ impl Keyring {
     pub(super) fn seal_json(&self, value: &Value, what: &str) -> Result<Value, StoreError> {
         Ok(match self.seal(value.to_string().as_bytes(), what)? {
             None => value.clone(),
-            Some((key, nonce, cipher)) => json!({
+            Some(Sealed { key, nonce, cipher }) => json!({
                 "sealed_with": key, "cipher": "AES-256-GCM", "nonce": hex::encode(nonce), "text": hex::encode(cipher),
             }),
         })
@@ -120,7 +117,9 @@ impl Keyring {
     pub(super) fn seal_text(&self, text: &str, what: &str) -> Result<String, StoreError> {
         Ok(match self.seal(text.as_bytes(), what)? {
             None => text.to_owned(),
-            Some((key, nonce, cipher)) => format!("{TEXT_PREFIX}{key}:{}:{}", hex::encode(nonce), hex::encode(cipher)),
+            Some(Sealed { key, nonce, cipher }) => {
+                format!("{TEXT_PREFIX}{key}:{}:{}", hex::encode(nonce), hex::encode(cipher))
+            }
         })
     }
 
@@ -139,7 +138,7 @@ impl Keyring {
     pub(super) fn seal_bytes(&self, bytes: &[u8], what: &str) -> Result<Vec<u8>, StoreError> {
         Ok(match self.seal(bytes, what)? {
             None => bytes.to_vec(),
-            Some((key, nonce, cipher)) => [BYTES_PREFIX, key.as_bytes(), &nonce, &cipher].concat(),
+            Some(Sealed { key, nonce, cipher }) => [BYTES_PREFIX, key.as_bytes(), &nonce, &cipher].concat(),
         })
     }
 

@@ -4,12 +4,13 @@
 //! included), or a revised payment does, and the cache no longer gives the data version that is stored with it. Computes
 //! no result and stores nothing.
 
-use super::replay::{Recipe, StoredRun, stored_runs};
+use super::replay::{StoredRun, stored_runs};
 use super::revisions::Change;
 use super::window::{Loaded, WindowSpec};
 use candles::resample::can_resample;
 use candles::stored::Part;
 use candles::{Interval, MarketKind, Symbol};
+use engine::Recipe;
 use lifecycle::State;
 use market::CandleCache;
 use market::cache::CacheError;

@@ -4,17 +4,17 @@
 
 use super::candle_source::CandleSource;
 use super::parts::Compute;
-use super::proof::prepare;
 use super::recipe::run_config;
-use super::replay::{Recipe, replay, stored_runs};
+use super::replay::{replay, stored_runs};
+use super::robustness::prepare;
 use super::window::{Loaded, WindowSpec};
 use crate::config::DaemonConfig;
 use async_trait::async_trait;
 use candles::{CandleSeries, MarketKind, Symbol, interval};
-use engine::{Ledger, Terms, Wanted};
+use engine::{Ledger, Recipe, Terms, Wanted};
 use genome::Timeframe;
 use http::{BacktestDone, BacktestOrder, Backtests, Coverage, Refusal, Stretch};
-use report::Proven;
+use report::RobustnessSection;
 use serde_json::Value;
 use std::sync::Arc;
 use store::{Page, Store, Strategy};
@@ -107,7 +107,7 @@ impl Backtests for Answers {
         let outcome = outcome.map_err(|error| Refusal::Field("strategy_id", error.to_string()))?;
         let Ledger { daily_equity, trades, .. } = outcome.ledger.unwrap_or_default();
         Ok(BacktestDone {
-            parameters: serde_json::to_value(&recipe).map_err(failed)?,
+            parameters: recipe,
             from_ms: order.from_ms,
             to_ms,
             data_version,
@@ -125,7 +125,7 @@ impl Backtests for Answers {
         let backtests = store.backtest_results(strategy.id).await.map_err(failed)?;
         let mut stored = store.paper_trades(strategy.id, Page::first(MAX_STORED_TRADES)).await.map_err(failed)?;
         stored.sort_by(|a, b| (a.trade.entry_time_ms, &a.trade.symbol).cmp(&(b.trade.entry_time_ms, &b.trade.symbol)));
-        let genome: genome::Strategy = serde_json::from_value(strategy.genome.clone()).map_err(failed)?;
+        let genome = strategy.genome.read().map_err(failed)?;
         let mut stretches = Vec::new();
         for run in stored_runs(&detail, &backtests) {
             let source = run.source.name();
@@ -138,7 +138,7 @@ impl Backtests for Answers {
                 continue;
             }
             let replayed = match &run.recipe {
-                Ok(recipe) => replay(&self.candles.cache, &genome, recipe, (from_ms, to_ms)).await,
+                Ok(recipe) => replay(&self.candles.cache, genome, recipe, (from_ms, to_ms)).await,
                 Err(why) => Err(anyhow::anyhow!(why.clone())),
             };
             stretches.push(match replayed {
@@ -154,15 +154,15 @@ impl Backtests for Answers {
         Ok(stretches)
     }
 
-    async fn proven(&self, strategy: &Strategy) -> Result<Proven, Refusal> {
+    async fn proven(&self, strategy: &Strategy) -> Result<RobustnessSection, Refusal> {
         let store = &self.store;
         let detail = store.strategy(&strategy.id.to_string()).await.map_err(failed)?;
         let backtests = store.backtest_results(strategy.id).await.map_err(failed)?;
         let trials = store.trial_totals().await.map_err(failed)?.evaluations;
-        let genome: genome::Strategy = serde_json::from_value(strategy.genome.clone()).map_err(failed)?;
+        let genome = strategy.genome.read().map_err(failed)?;
         let missing = |error: anyhow::Error| Refusal::Missing("id", format!("{error:#}"));
         let runs = stored_runs(&detail, &backtests);
-        let prepared = prepare(&self.candles.cache, &genome, &runs, Some(trials)).await.map_err(missing)?;
+        let prepared = prepare(&self.candles.cache, genome, &runs, Some(trials)).await.map_err(missing)?;
         self.compute.run(move || prepared.told()).await.map_err(failed)?.map_err(failed)
     }
 

@@ -1,8 +1,8 @@
 //! Runs the failed backtest of a dead letter again. Resolves it, or leaves it open with the new error; decides nothing.
 
-use super::replay::{Recipe, replay};
+use super::replay::replay;
 use anyhow::Context as _;
-use engine::Performance;
+use engine::{Performance, Recipe};
 use market::CandleCache;
 use serde::Deserialize;
 use store::{DeadLetterKind, DeadLetterStatus, NewDeadLetter, Store};
@@ -33,12 +33,12 @@ pub(crate) async fn retry(
         "dead letter {id} is a {}: only backtests can be tried again",
         letter.kind.name()
     );
-    let genome = letter.genome.clone().with_context(|| format!("no genome is stored with dead letter {id}"))?;
+    let genome = letter.genome.with_context(|| format!("no genome is stored with dead letter {id}"))?;
     store.mark_dead_letter(id, DeadLetterStatus::Retried, actor).await?;
     let again = async {
-        let strategy = serde_json::from_value(genome).context("the stored genome does not read")?;
+        let strategy = genome.read()?;
         let failed = Failed::deserialize(&letter.context).context("what is stored of the backtest does not do")?;
-        replay(cache, &strategy, &failed.recipe, (failed.from_ms, failed.to_ms)).await
+        replay(cache, strategy, &failed.recipe, (failed.from_ms, failed.to_ms)).await
     };
     match again.await {
         Ok(replayed) => {
@@ -50,7 +50,8 @@ pub(crate) async fn retry(
                 kind: letter.kind,
                 subject: letter.subject,
                 error: format!("{error:#}"),
-                genome: letter.genome,
+                // What is stored of it stays.
+                genome: None,
                 context: letter.context,
             };
             store.add_dead_letter(&failed).await?;

@@ -5,19 +5,18 @@
 //! is ever sent. Never moves a strategy from state to state.
 
 use super::candle_source::CandleSource;
+use super::edge_decay::EdgeDecayMonitor;
 use super::parts::{Did, Process, Turn};
-use super::regimes::RegimeWatch;
-use super::replay::RunConfig;
-use super::staying::StayingWatch;
+use super::volatility_regimes::VolatilityRegimeMonitor;
 use crate::config::Config;
 use anyhow::Context as _;
 use candles::time::DAY_MS;
 use chrono::{DateTime, Utc};
-use engine::{DailyEquity, Trade};
+use engine::{DailyEquity, RunConfig, Trade};
 use evidence::track::{self, DayFigures};
 use lifecycle::{
     AllocationPlan, AllocationPolicy, DeploymentFacts, DeploymentStatus, DriftConfig, DriftReading, DriftSeverity,
-    Expectation, Observation, State, StayingVerdict, drift_readings, plan,
+    EdgeDecayVerdict, Expectation, Observation, State, drift_readings, plan,
 };
 use notify::{Drifted, Notice};
 use serde_json::json;
@@ -55,7 +54,7 @@ struct Live {
     /// Closed by the strategy itself, in order of exit.
     trades: Vec<Trade>,
     observed: Observation,
-    staying: Option<StayingVerdict>,
+    staying: Option<EdgeDecayVerdict>,
     leverage: f64,
     shadow_days: Vec<(i64, f64)>,
 }
@@ -71,15 +70,15 @@ pub(crate) struct DeploymentManager {
     /// again, and so does this one when somebody has gone live meanwhile: the total is to hold for all of them. Nobody
     /// grows twice by that, for each deployment knows when its phase began.
     done: Option<(i64, BTreeSet<Uuid>)>,
-    staying: StayingWatch,
-    regimes: RegimeWatch,
+    staying: EdgeDecayMonitor,
+    regimes: VolatilityRegimeMonitor,
 }
 
 impl DeploymentManager {
     pub(crate) fn new(
         candles: CandleSource,
         process: Process,
-        (staying, regimes): (StayingWatch, RegimeWatch),
+        (staying, regimes): (EdgeDecayMonitor, VolatilityRegimeMonitor),
         review_interval_s: u64,
         rules: Rules,
     ) -> Self {
@@ -152,10 +151,8 @@ impl DeploymentManager {
         let detail = store.strategy(&id.to_string()).await?;
         let open = |d: &&Deployment| d.ended_at.is_none() && d.started_market_ms <= at_ms;
         let Some(deployment) = detail.deployments.iter().rev().find(open).cloned() else { return Ok(None) };
-        let config: RunConfig =
-            serde_json::from_value(run.run.config.clone()).context("its stored settings do not read")?;
-        let genome: genome::Strategy =
-            serde_json::from_value(run.strategy.genome.clone()).context("its stored genome does not read")?;
+        let config = run.run.config.into_read()?;
+        let leverage = run.strategy.genome.read()?.risk.leverage.get();
         let by_run = store.paper_trades(id, Page::first(MOST_TRADES)).await?;
         let of_run = |run_id: Uuid, until_ms: i64| {
             let mut trades: Vec<Trade> = by_run
@@ -183,7 +180,6 @@ impl DeploymentManager {
             max_drawdown: days.iter().map(|d| d.drawdown).min_by(f64::total_cmp),
         };
         let staying = self.staying.verdict((id, run.run.id), &trades).await?;
-        let leverage = genome.risk.leverage.get();
         Ok(Some(Live { deployment, detail, config, days, trades, observed, staying, leverage, shadow_days }))
     }
 

@@ -5,18 +5,17 @@
 use super::messages::announce;
 use super::parts::SessionParts;
 use super::recipe::run_config;
-use super::replay::{Recipe, RunConfig};
-use engine::{Performance, Trade};
+use engine::{Performance, Recipe, RunConfig, Trade};
 use genome::{Niche, Strategy};
 use lifecycle::{CandidateEvidence, Decision, GateEvidence, State, Tested, Verdict};
 use protocol::{self, Candidate, Numbers, SeenUntil, SessionState, Split};
 use search::{Components, Individual};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::sync::Arc;
 use std::time::Instant;
 use store::{
-    CandidateRecord, Judgement, NewPaperRun, NewScore, NewSession, NewStrategy, Page, SERVICE_KIND, ScorePart, Session,
-    SessionNumbers, StandingRecord, StrategyFilter, TransitionRecord, WaitingRecord, WindowStat,
+    CandidateRecord, Judgement, NewPaperRun, NewScore, NewSession, NewStrategy, Page, Parameters, SERVICE_KIND,
+    ScorePart, Session, SessionNumbers, StrategyFilter, TransitionRecord, WaitingRecord, WindowStat,
 };
 use uuid::Uuid;
 
@@ -78,7 +77,7 @@ async fn waiting(
     // What a client of the service posted is judged when an operator says so: a stranger spends no trials.
     found.retain(|s| s.symbols == spec.symbols && s.market == spec.market && s.kind != SERVICE_KIND);
     found.sort_by_key(|s| s.id);
-    let read = |stored: store::Strategy| match serde_json::from_value::<Strategy>(stored.genome.clone()) {
+    let read = |stored: store::Strategy| match stored.genome.read().cloned() {
         Ok(strategy) => {
             let seen = stored.seen_until_ms.map_or(split.searchable.seen_until(), SeenUntil::stated);
             Some((stored, strategy, seen.join(split.searchable.seen_until())))
@@ -117,25 +116,14 @@ fn judgement(
         performance: p.clone(),
         trades: trades.to_vec(),
     };
-    let standing = judged.map(|j| {
-        let s = &j.standing;
-        Ok::<_, anyhow::Error>(StandingRecord {
-            p_value: s.p_value,
-            null_searches: s.null_searches.into(),
-            level: s.level,
-            seen_until_ms: s.seen_until_ms,
-            holdout_log_e: s.holdout.log_excess,
-            standing: serde_json::to_value(s)?,
-        })
-    });
     Ok(Judgement {
         backtest: judged.map(|j| stat(from_ms, split_ms, &j.backtest, &j.backtest_trades)),
         holdout: judged.map(|j| stat(split_ms, to_ms, &j.holdout, &j.holdout_trades)),
-        parameters: parameters(parts, spec, champion)?,
+        parameters: parameters(parts, spec, champion),
         failure: outcome.as_ref().err().cloned(),
         execution_time_ms,
         score,
-        standing: standing.transpose()?,
+        standing: judged.map(|j| j.standing.clone()),
         transition: transition(parts, spec, id, names, decision, &evidence)?,
     })
 }
@@ -168,7 +156,7 @@ fn transition(
         let symbols = parts.search.settings.followed_symbols(&spec.symbols).to_vec();
         let config = RunConfig { symbols, ..config(parts, spec) };
         let warmup_from_ms = at_ms - parts.search.settings.warmup_ms();
-        record.run = Some(NewPaperRun { warmup_from_ms, config: serde_json::to_value(&config)? });
+        record.run = Some(NewPaperRun { warmup_from_ms, config });
     }
     announce(&parts.process.channels, &mut record, name, text);
     Ok(Some(record))
@@ -180,17 +168,17 @@ fn config(parts: &SessionParts, spec: &NewSession) -> RunConfig {
 }
 
 /// What a replay needs, and what the search thought of it.
-fn parameters(parts: &SessionParts, spec: &NewSession, champion: Option<&Individual>) -> anyhow::Result<Value> {
+fn parameters(parts: &SessionParts, spec: &NewSession, champion: Option<&Individual>) -> Parameters {
     let warmup_from_ms = spec.window_from_ms - parts.search.settings.warmup_ms();
     let recipe = Recipe { config: config(parts, spec), warmup_from_ms, data_to_ms: Some(spec.window_to_ms) };
-    let mut parameters = serde_json::to_value(&recipe)?;
-    if let (Some(map), Some(champion)) = (parameters.as_object_mut(), champion) {
+    let mut parameters = Parameters::from(recipe);
+    if let Some(champion) = champion {
         let measured = champion.measured.as_ref();
-        map.insert("fitness".to_owned(), json!(measured.map(|m| m.fitness)));
-        map.insert("components".to_owned(), json!(measured.and_then(|m| m.components)));
-        map.insert("seed".to_owned(), json!(spec.seed));
+        parameters.notes.insert("fitness".to_owned(), json!(measured.map(|m| m.fitness)));
+        parameters.notes.insert("components".to_owned(), json!(measured.and_then(|m| m.components)));
+        parameters.notes.insert("seed".to_owned(), json!(spec.seed));
     }
-    Ok(parameters)
+    parameters
 }
 
 fn record(
@@ -204,7 +192,7 @@ fn record(
     let strategy = NewStrategy {
         id: Uuid::now_v7(),
         name: format!("{}-{}", Niche::of(&champion.strategy).family, &hash[..8]),
-        genome: serde_json::to_value(&champion.strategy)?,
+        genome: champion.strategy.clone(),
         canonical: champion.strategy.to_string(),
         genome_hash: hash,
         kind: "evolved".to_owned(),

@@ -1,6 +1,6 @@
 //! What the program does, one use-case a file: below the command line and below the daemon, and called by both.
 //!
-//! Asks the pure rooms and stores what they say. Knows neither the loops and the supervisor that call it nor the command
+//! Asks the pure crates and stores what they say. Knows neither the loops and the supervisor that call it nor the command
 //! line, and reads no configuration file.
 
 pub(crate) mod affected;
@@ -11,22 +11,22 @@ pub(crate) mod candle_source;
 pub(crate) mod database;
 pub(crate) mod dead_letters;
 pub(crate) mod deployments;
+pub(crate) mod edge_decay;
 mod judge;
 pub(crate) mod messages;
 pub(crate) mod operators;
 pub(crate) mod paper;
 pub(crate) mod parts;
 mod placebo;
-pub(crate) mod proof;
 pub(crate) mod recipe;
-pub(crate) mod regimes;
 pub mod replay;
 pub(crate) mod replay_session;
 pub(crate) mod rescore;
 pub(crate) mod review;
 pub(crate) mod revision_watch;
 pub(crate) mod revisions;
+pub(crate) mod robustness;
 pub(crate) mod schedule;
 pub(crate) mod session;
-pub(crate) mod staying;
+pub(crate) mod volatility_regimes;
 pub(crate) mod window;

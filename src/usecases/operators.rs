@@ -76,8 +76,8 @@ impl OperatorCommands {
         // A run goes on with the settings that it began with; the first one begins with those of now.
         let detail = store.strategy(&strategy.id.to_string()).await?;
         let config = match detail.paper_runs.last().filter(|_| strategy.state == State::Shadow) {
-            Some(run) => gone_on_with(&run.config),
-            None => serde_json::to_value(run_config(strategy.market, followed, interval, self.compute.terms))?,
+            Some(run) => run.config.read().map(gone_on_with),
+            None => Ok(run_config(strategy.market, followed, interval, self.compute.terms)),
         };
         let runs = to.trades_on_paper();
         let mut record = TransitionRecord {
@@ -90,7 +90,10 @@ impl OperatorCommands {
             policy: None,
             actor: command.actor.clone(),
             at_market_ms: at_ms,
-            run: runs.then(|| NewPaperRun { warmup_from_ms: at_ms - settings.warmup_ms(), config }),
+            run: match runs {
+                true => Some(NewPaperRun { warmup_from_ms: at_ms - settings.warmup_ms(), config: config? }),
+                false => None,
+            },
             events: Vec::new(),
         };
         announce(&self.process.channels, &mut record, &strategy.name, &strategy.canonical);

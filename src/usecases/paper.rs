@@ -6,19 +6,18 @@
 //! nothing: the gate is not asked, and the reason is stored. Sends no order; feeds nothing back into the search.
 
 use super::candle_source::CandleSource;
+use super::edge_decay::EdgeDecayMonitor;
 use super::messages::announce;
 use super::parts::{Compute, Did, Gates, Process, Turn};
 use super::placebo;
 use super::recipe::gone_on_with;
-use super::replay::RunConfig;
 use super::schedule::grid_points;
-use super::staying::StayingWatch;
 use super::window::{Loaded, WindowSpec};
 use crate::config::DaemonConfig;
 use anyhow::Context as _;
 use candles::time::DAY_MS;
 use candles::{DataVerdict, Interval, MarketKind, Symbol, interval};
-use engine::{ExitReason, Outcome, Wanted, Window, WindowError};
+use engine::{ExitReason, Outcome, RunConfig, Wanted, Window, WindowError};
 use genome::Strategy;
 use lifecycle::{GateEvidence, LiveEvidence, PaperEvidence, ProtocolEvidence, ShadowEvidence, State, Tested, Verdict};
 use protocol::Standing;
@@ -68,14 +67,14 @@ pub(crate) struct PaperRunner {
     settings: DaemonConfig,
     process: Process,
     turn: Turn,
-    staying: StayingWatch,
+    staying: EdgeDecayMonitor,
 }
 
 impl PaperRunner {
     pub(crate) fn new(
         candles: CandleSource,
         compute: Compute,
-        (gates, staying): (Gates, StayingWatch),
+        (gates, staying): (Gates, EdgeDecayMonitor),
         settings: DaemonConfig,
         process: Process,
     ) -> Self {
@@ -255,26 +254,20 @@ impl PaperRunner {
 
     /// What was proved of the strategies before they entered shadow.
     async fn standings(&self, ids: &[Uuid]) -> anyhow::Result<BTreeMap<Uuid, Standing>> {
-        let mut standings = BTreeMap::new();
-        for (id, stored) in self.process.store.standings(ids).await? {
-            let read = serde_json::from_value(stored);
-            standings.insert(id, read.with_context(|| format!("where strategy {id} stands does not read"))?);
-        }
-        Ok(standings)
+        Ok(self.process.store.standings(ids).await?)
     }
 
     /// Backtests the group's strategies over the run so far: the same function as everywhere.
     async fn evaluate(&self, group: &Group, window: &Window) -> anyhow::Result<Vec<anyhow::Result<Outcome>>> {
-        let read = |r: &ActivePaperRun| serde_json::from_value::<Strategy>(r.strategy.genome.clone());
-        let genomes: Vec<_> = group.runs.iter().map(read).collect();
-        let strategies: Vec<Strategy> = genomes.iter().flatten().cloned().collect();
+        let genomes: Vec<_> = group.runs.iter().map(|run| run.strategy.genome.read()).collect();
+        let strategies: Vec<Strategy> = genomes.iter().flatten().copied().cloned().collect();
         let (engine, window, terms) = (Arc::clone(&self.compute.engine), window.clone(), group.config.terms());
         let wanted = Wanted { ledger: true, ..Wanted::default() };
         let outcomes = self.compute.run(move || engine.evaluate(&strategies, &window, &terms, wanted)).await?;
         let mut outcomes = outcomes.into_iter();
         let each = group.runs.iter().zip(genomes).map(|(run, genome)| {
             let id = run.strategy.id;
-            genome.with_context(|| format!("the stored genome of strategy {id} does not read"))?;
+            genome?;
             let outcome = outcomes.next().with_context(|| format!("strategy {id} was not evaluated"))?;
             outcome.with_context(|| format!("strategy {id} cannot be paper-traded"))
         });
@@ -325,7 +318,7 @@ impl PaperRunner {
         if transition.to().trades_on_paper() {
             record.run = Some(NewPaperRun {
                 warmup_from_ms: at_ms - self.settings.warmup_ms(),
-                config: gone_on_with(&run.run.config),
+                config: gone_on_with(run.run.config.read()?),
             });
         }
         announce(&self.process.channels, &mut record, &run.strategy.name, &run.strategy.canonical);
@@ -372,12 +365,10 @@ fn groups(runs: Vec<ActivePaperRun>) -> (Vec<Group>, Vec<(Uuid, anyhow::Error)>)
     let mut failed = Vec::new();
     let mut groups: Vec<Group> = Vec::new();
     for run in runs {
-        let read = serde_json::from_value::<RunConfig>(run.run.config.clone());
-        let config = match read.with_context(|| format!("the stored settings of paper run {} do not read", run.run.id))
-        {
-            Ok(config) => config,
+        let config = match run.run.config.read() {
+            Ok(config) => config.clone(),
             Err(error) => {
-                failed.push((run.run.id, error));
+                failed.push((run.run.id, error.into()));
                 continue;
             }
         };

@@ -6,7 +6,7 @@ use crate::config::{DaemonConfig, IslandConfig};
 use anyhow::Context as _;
 use engine::{Engine, Terms};
 use genome::random::Seed;
-use lifecycle::{Gate, StayingConfig, Thresholds};
+use lifecycle::{EdgeDecayConfig, Gate, Thresholds};
 use notify::Channel;
 use protocol::{Plan, ProtocolConfig};
 use search::SearchConfig;
@@ -64,7 +64,7 @@ pub(crate) struct Gates {
     /// Limits of the gates.
     pub(crate) limits: Thresholds,
     /// Detectors of an edge that has gone.
-    pub(crate) staying: StayingConfig,
+    pub(crate) staying: EdgeDecayConfig,
 }
 
 impl Gates {

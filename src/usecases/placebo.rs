@@ -10,7 +10,7 @@ use evidence::placebo::PlaceboComparison;
 use notify::{Notice, Trouble};
 use protocol::{self, Days, Numbers, TrialError, TrialPlan, null_window};
 use serde_json::json;
-use store::{LeaseToken, NewSession, PlaceboRecord, ProtocolSessionRow, Session};
+use store::{LeaseToken, NewSession, NumberedSession, PlaceboRecord, ProtocolSessionRow, Session};
 
 /// Real sessions beside placebo sessions, as of a market time; `None` while there is no placebo session.
 pub(crate) fn comparison(sessions: &[ProtocolSessionRow], at_ms: i64) -> Option<PlaceboComparison> {
@@ -32,7 +32,9 @@ pub(crate) async fn run_if_due(parts: &SessionParts, token: &LeaseToken, island:
     if every == 0 || !last.spec.number.is_multiple_of(every) {
         return Ok(Did::Nothing);
     }
-    let Some((numbers, false)) = store.session_numbers(last.id).await? else { return Ok(Did::Nothing) };
+    let Some(NumberedSession { numbers, has_placebo: false }) = store.session_numbers(last.id).await? else {
+        return Ok(Did::Nothing);
+    };
     let numbers = Numbers { session: numbers.session, selected: numbers.selected, promotions: numbers.promotions };
     let Some(record) = run(parts, &last, numbers).await? else { return Ok(Did::Stopped) };
     store.record_placebo(token, &record).await?;

@@ -3,10 +3,8 @@
 //! The one place that says which build that is: what is stored never claims that another one computed it. Computes
 //! nothing.
 
-use super::replay::{Recipe, RunConfig};
 use candles::{Interval, MarketKind, Symbol};
-use engine::Terms;
-use serde_json::Value;
+use engine::{Recipe, RunConfig, Terms};
 
 /// The set-up of a run that this build computes.
 pub(crate) fn run_config(market: MarketKind, symbols: Vec<Symbol>, interval: Interval, terms: Terms) -> RunConfig {
@@ -26,13 +24,9 @@ pub(crate) fn computed_again(stored: &Recipe) -> Recipe {
     Recipe { config, ..stored.clone() }
 }
 
-/// The stored set-up of a paper run for the next one, which goes on with the same settings and which this build begins.
-pub(crate) fn gone_on_with(stored: &Value) -> Value {
-    let mut config = stored.clone();
-    if let Some(map) = config.as_object_mut() {
-        map.insert("code_version".to_owned(), crate::CODE_VERSION.into());
-    }
-    config
+/// The set-up of a paper run for the next one, which goes on with the same settings and which this build begins.
+pub(crate) fn gone_on_with(stored: &RunConfig) -> RunConfig {
+    RunConfig { code_version: crate::CODE_VERSION.to_owned(), ..stored.clone() }
 }
 
 #[cfg(test)]
@@ -47,7 +41,6 @@ mod tests {
         let by_another = RunConfig { code_version: "0.0.1+1".to_owned(), ..config.clone() };
         let stored = Recipe { config: by_another, warmup_from_ms: 1, data_to_ms: Some(2) };
         assert_eq!(computed_again(&stored), Recipe { config: config.clone(), ..stored.clone() });
-        let next = gone_on_with(&serde_json::to_value(&stored.config).unwrap());
-        assert_eq!(next, serde_json::to_value(&config).unwrap());
+        assert_eq!(gone_on_with(&stored.config), config);
     }
 }

@@ -4,53 +4,15 @@
 
 use super::window::{Loaded, WindowSpec};
 use anyhow::Context as _;
-use candles::{Interval, MarketKind, Symbol};
-use engine::{Costs, DailyEquity, Engine, Outcome, Performance, Terms, Wanted};
+use candles::Symbol;
+use engine::{DailyEquity, Engine, Outcome, Performance, Recipe, Wanted};
 use genome::Strategy;
 use lifecycle::State;
 use market::CandleCache;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 use store::{BacktestRow, StatSource, StrategyDetail};
 use uuid::Uuid;
-
-/// How a backtest or paper run was set up; stored with it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct RunConfig {
-    /// Which market.
-    pub market: MarketKind,
-    /// Symbols, in order.
-    pub symbols: Vec<Symbol>,
-    /// Interval of the candles.
-    pub interval: Interval,
-    /// What trading cost.
-    pub costs: Costs,
-    /// Capital at the start, quote units.
-    pub initial_capital: f64,
-    /// Version of the program that computed it.
-    pub code_version: String,
-}
-
-impl RunConfig {
-    /// Capital and costs.
-    #[must_use]
-    pub fn terms(&self) -> Terms {
-        Terms { initial_capital: self.initial_capital, costs: self.costs }
-    }
-}
-
-/// Everything but strategy and window that makes a result the same to the bit.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Recipe {
-    /// How it was set up.
-    #[serde(flatten)]
-    pub config: RunConfig,
-    /// First candle that indicators warmed up on, UTC ms.
-    pub warmup_from_ms: i64,
-    /// End of the candles that the stored data version names, UTC ms; the window's end where nothing is said.
-    #[serde(default)]
-    pub data_to_ms: Option<i64>,
-}
 
 /// A backtest or paper run as it is stored.
 #[derive(Clone, Debug)]
@@ -86,9 +48,7 @@ pub(crate) fn stored_runs(detail: &StrategyDetail, backtests: &[BacktestRow]) ->
         let row = backtests.iter().rev().find(same);
         let recipe = match row {
             None => Err("no settings are stored with it".to_owned()),
-            Some(row) => {
-                Recipe::deserialize(&row.parameters).map_err(|e| format!("its stored settings do not do: {e}"))
-            }
+            Some(row) => row.parameters.read().cloned().map_err(|e| e.to_string()),
         };
         StoredRun {
             source: stat.source,
@@ -103,7 +63,7 @@ pub(crate) fn stored_runs(detail: &StrategyDetail, backtests: &[BacktestRow]) ->
     });
     let paper = detail.paper_runs.iter().map(|run| {
         let source = if run.phase == State::Live { StatSource::Live } else { StatSource::Shadow };
-        let config = RunConfig::deserialize(&run.config).map_err(|e| format!("its stored settings do not do: {e}"));
+        let config = run.config.read().cloned().map_err(|e| e.to_string());
         let stat = detail
             .stats
             .iter()

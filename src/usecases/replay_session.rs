@@ -6,7 +6,6 @@ use super::replay::{Difference, Verdict};
 use super::window::{Loaded, WindowSpec};
 use anyhow::Context as _;
 use engine::{Costs, Engine, Terms};
-use genome::Strategy;
 use market::CandleCache;
 use search::{self, SearchConfig, SearchState, WindowEvaluator};
 use serde::{Deserialize, Serialize};
@@ -112,7 +111,7 @@ async fn prepare(store: &Store, cache: &CandleCache, session: &Session) -> anyho
     let before = store.session_before(&spec.island, spec.number).await?;
     for hash in before.and_then(|session| session.report).map(|report| report.champions).unwrap_or_default() {
         let former = store.find_strategy(&hash).await?;
-        immigrants.push(serde_json::from_value::<Strategy>(former.genome)?);
+        immigrants.push(former.genome.into_read()?);
     }
     let state = search::start(&settings.search, spec.seed, immigrants);
     Ok(Prepared { window: loaded.window(spec.window_from_ms, spec.holdout_from_ms)?, settings, state })

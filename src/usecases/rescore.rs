@@ -6,13 +6,13 @@
 use super::affected::{Affected, AffectedStrategy};
 use super::messages::announce;
 use super::recipe::{computed_again, gone_on_with};
-use super::replay::{Recipe, RunConfig, StoredRun, replay};
+use super::replay::{StoredRun, replay};
 use super::window::{Loaded, WindowSpec};
 use anyhow::Context as _;
 use candles::DataVerdict;
 use candles::quality::QualityPolicy;
 use candles::stored::Part;
-use engine::{ExitReason, Outcome};
+use engine::{ExitReason, Outcome, Recipe};
 use genome::Strategy;
 use lifecycle::{Gate, GateEvidence, LiveEvidence, PaperEvidence, ShadowEvidence, State, Tested, Verdict};
 use market::CandleCache;
@@ -89,8 +89,7 @@ impl Rescorer<'_> {
         affected: &AffectedStrategy,
         active: Option<&ActivePaperRun>,
     ) -> anyhow::Result<Outcomes> {
-        let genome = serde_json::from_value::<Strategy>(affected.detail.strategy.genome.clone());
-        let genome = genome.with_context(|| format!("the stored genome of strategy {} does not read", affected.id))?;
+        let genome = affected.detail.strategy.genome.read()?;
         let mut rescore = Rescore {
             strategy_id: affected.id,
             revision_ids: ids.to_vec(),
@@ -104,7 +103,7 @@ impl Rescorer<'_> {
         for affected in &affected.runs {
             let run = &affected.run;
             let recipe = run.recipe.as_ref().map_err(|why| anyhow::anyhow!("{why}"))?;
-            let again = replay(self.cache, &genome, recipe, (run.from_ms, run.to_ms)).await;
+            let again = replay(self.cache, genome, recipe, (run.from_ms, run.to_ms)).await;
             let (new, version) = match again {
                 Ok(again) => {
                     let performance = again.outcome.performance.clone();
@@ -129,14 +128,14 @@ impl Rescorer<'_> {
                 new_data_version: version,
                 old: run.performance.clone(),
                 new,
-                parameters: is_test.then(|| serde_json::to_value(computed_again(recipe))).transpose()?,
+                parameters: is_test.then(|| computed_again(recipe)),
             });
         }
         let mut state = affected.state;
         if let Some(active) = active {
             let outcome = match paper {
                 Some(outcome) => Some(outcome),
-                None => self.paper_again(&genome, active).await,
+                None => self.paper_again(genome, active).await,
             };
             if let Some(outcome) = outcome {
                 let verdict = self.judge(active).await?;
@@ -162,7 +161,7 @@ impl Rescorer<'_> {
 
     /// An open paper run that is not affected itself, for evidence beside the results that are.
     async fn paper_again(&self, genome: &Strategy, active: &ActivePaperRun) -> Option<Outcome> {
-        let config = serde_json::from_value(active.run.config.clone()).ok()?;
+        let config = active.run.config.read().ok()?.clone();
         let recipe = Recipe { config, warmup_from_ms: active.run.warmup_from_ms, data_to_ms: None };
         let again = replay(self.cache, genome, &recipe, (active.run.from_ms, active.run.to_ms)).await;
         again.ok().map(|again| again.outcome)
@@ -170,11 +169,15 @@ impl Rescorer<'_> {
 
     /// Whether the candles of an open paper run may be evidence as they are now; kept with their version.
     async fn judge(&self, active: &ActivePaperRun) -> anyhow::Result<DataVerdict> {
-        let config: RunConfig = serde_json::from_value(active.run.config.clone())
-            .context("the stored settings of a paper run do not read")?;
+        let config = active.run.config.read()?;
         let (from_ms, to_ms) = (active.run.from_ms, active.run.to_ms);
-        let RunConfig { market, symbols, interval, .. } = config;
-        let spec = WindowSpec { market, symbols, interval, warmup_from_ms: active.run.warmup_from_ms, to_ms };
+        let spec = WindowSpec {
+            market: config.market,
+            symbols: config.symbols.clone(),
+            interval: config.interval,
+            warmup_from_ms: active.run.warmup_from_ms,
+            to_ms,
+        };
         let loaded = Loaded::read(self.cache, spec).await?;
         let verdict = loaded.fit_for_evidence(from_ms, to_ms, &self.quality);
         if let Ok(window) = loaded.window(from_ms, to_ms) {
@@ -215,7 +218,7 @@ impl Rescorer<'_> {
         let mut record = made.context("a decision to move makes a record")?;
         record.summary = format!("{} (scored again: {})", record.summary, rescore.cause);
         if transition.to().trades_on_paper() {
-            let config = gone_on_with(&active.run.config);
+            let config = gone_on_with(active.run.config.read()?);
             record.run = Some(NewPaperRun { warmup_from_ms: at_ms - self.warmup_ms, config });
         }
         announce(self.channels, &mut record, &detail.strategy.name, &detail.strategy.canonical);

@@ -120,7 +120,7 @@ fn revised_payments(before: &[FundingRate], after: &[FundingRate]) -> Vec<Paymen
 pub(crate) async fn record(store: &Store, changes: &[Change]) -> anyhow::Result<Vec<RevisionRow>> {
     let mut open = Vec::new();
     for change in changes.iter().cloned() {
-        let range_ms = change.range_ms().context("a revision without a candle or payment")?;
+        let (first_open_ms, last_open_ms) = change.range_ms().context("a revision without a candle or payment")?;
         let most = |n: usize| n.min(MAX_REVISION_DETAIL);
         let detail = match change.part {
             Part::Candles(_) => serde_json::to_value(&change.candles[..most(change.candles.len())])?,
@@ -135,7 +135,8 @@ pub(crate) async fn record(store: &Store, changes: &[Change]) -> anyhow::Result<
             old_sha256: change.old_sha256,
             new_sha256: change.new_sha256,
             count,
-            range_ms,
+            first_open_ms,
+            last_open_ms,
             detail,
         };
         let (row, _) = store.record_revision(&new).await?;

@@ -11,13 +11,14 @@ use super::schedule::{Missed, session_due_ms};
 use super::window::{Loaded, WindowSpec};
 use candles::interval;
 use candles::time::DAY_MS;
-use genome::Strategy;
 use protocol::{Advanced, Immigrant, SeenUntil, Session as Searching, SessionError, SessionState, Split};
 use search::{Counters, GenerationReport};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use store::{FailedBacktest, GenerationRecord, NewSession, ResumableSession, SearchedRecord, Session, TrialCounts};
+use store::{
+    FailedBacktest, GenerationRecord, NewSession, ResumableSession, SearchedRecord, Session, TrialCounts, Trials,
+};
 use telemetry::metrics;
 
 /// Runs search sessions.
@@ -186,7 +187,7 @@ impl SessionRunner {
                 let former = self.parts.process.store.find_strategy(&hash).await?;
                 // One that does not say what shaped it was shaped by no more than the session before saw.
                 let seen = SeenUntil::stated(former.seen_until_ms.unwrap_or(last.spec.holdout_from_ms));
-                immigrants.push(Immigrant { strategy: serde_json::from_value::<Strategy>(former.genome)?, seen });
+                immigrants.push(Immigrant { strategy: former.genome.into_read()?, seen });
             }
         }
         let split = Self::split(&session.spec, loaded)?;
@@ -277,7 +278,11 @@ impl SessionRunner {
             t_sum: c.t_sum,
             t_sum_of_squares: c.t_sum_of_squares,
         };
-        let trials = (counts(state.real_counters()), counts(state.null_counters()), state.null_searches() as u64);
+        let trials = Trials {
+            real: counts(state.real_counters()),
+            null: counts(state.null_counters()),
+            null_searches: state.null_searches() as u64,
+        };
         self.parts.process.store.record_searching(&self.turn.token()?, session.id, &bytes, trials).await?;
         tracing::debug!(session = session.spec.number, null_searches = state.null_searches(), "null search finished");
         Ok(())
@@ -296,7 +301,7 @@ impl SessionRunner {
             .map(|failure| {
                 Ok(FailedBacktest {
                     genome_hash: failure.hash.to_string(),
-                    genome: serde_json::to_value(&failure.strategy)?,
+                    genome: failure.strategy.clone(),
                     error: failure.error.to_string(),
                     context: json!({
                         "session_id": session.id,

@@ -5,11 +5,11 @@ use crate::{
     support::{self, TestDatabase, database},
 };
 use candles::{Interval, MarketKind, Symbol};
+use engine::Recipe;
 use genome::{StrategyFile, random::Seed};
 use market::{CandleCache, cache::Provenance};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
-use sg_ai::usecases::replay::Recipe;
 use simulated::{MarketSpec, SimulatedMarket};
 use std::process::Output;
 use store::{DeadLetterKind, NewDeadLetter, Store};
@@ -174,7 +174,7 @@ async fn failed_backtests_are_tried_again() {
         kind: DeadLetterKind::Backtest,
         subject: subject.to_owned(),
         error: "evaluation panicked".to_owned(),
-        genome: Some(serde_json::to_value(StrategyFile::parse(strategy).unwrap().strategy).unwrap()),
+        genome: Some(StrategyFile::parse(strategy).unwrap().strategy),
         context: context.clone(),
     };
     let good = place.store.add_dead_letter(&letter("good", CROSS)).await.unwrap().to_string();

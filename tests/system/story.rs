@@ -2,12 +2,11 @@
 
 pub(crate) use candles::time::DAY_MS;
 use candles::{Interval, MarketKind, Symbol};
-use engine::{Costs, Engine, ExitReason, Outcome, SymbolWindow, Terms, Wanted, Window};
+use engine::{Costs, Engine, ExitReason, Outcome, Recipe, RunConfig, SymbolWindow, Terms, Wanted, Window};
 use genome::{Strategy, random::Seed};
 use lifecycle::{Check, Decision, Transition, Verdict};
 use market::CandleCache;
 use serde_json::json;
-use sg_ai::usecases::replay::{Recipe, RunConfig};
 use std::sync::Arc;
 use store::{
     CandidateRecord, Judgement, LeaseToken, NewPaperRun, NewSession, NewStrategy, PaperPass, Store, TransitionRecord,
@@ -85,7 +84,7 @@ impl Story<'_> {
         let strategy = NewStrategy {
             id,
             name: self.name.to_owned(),
-            genome: serde_json::to_value(&self.genome).unwrap(),
+            genome: self.genome.clone(),
             canonical: self.genome.to_string(),
             genome_hash: self.genome.hash().to_string(),
             kind: "evolved".to_owned(),
@@ -109,9 +108,8 @@ impl Story<'_> {
         let judgement = Judgement {
             backtest: stat(day(10), day(30)).await,
             holdout: stat(day(30), day(40)).await,
-            parameters: serde_json::to_value(&recipe).unwrap(),
             transition: Some(self.moves(id, Transition::EnterShadow, day(40))),
-            ..Judgement::default()
+            ..Judgement::nothing(recipe.into())
         };
         let candidate = CandidateRecord { strategy, judgement };
         self.store.finish_session(token, session.id, &[candidate], &[]).await.unwrap();
@@ -123,8 +121,7 @@ impl Story<'_> {
         let summary = "meets every requirement".to_owned();
         let decision = Decision { verdict: Verdict::Move(transition), summary, checks: vec![check] };
         let mut record = TransitionRecord::from_decision(id, "made/1", decision, json!({}), "gate", at_ms).unwrap();
-        let config = serde_json::to_value(self.config()).unwrap();
-        record.run = Some(NewPaperRun { warmup_from_ms: START_MS, config });
+        record.run = Some(NewPaperRun { warmup_from_ms: START_MS, config: self.config() });
         record
     }
 

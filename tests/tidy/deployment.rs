@@ -353,7 +353,11 @@ fn documents_name_commands_that_exist() {
                 commands.extend(
                     line.split(" && ")
                         .map(|part| part.trim().trim_start_matches("cargo run --release -- ").to_owned())
-                        .filter(|part| part.starts_with("sg-ai ") || line.starts_with("cargo run")),
+                        // "sg-ai -> ..." is a line of the graph of crates.
+                        .filter(|part| {
+                            part.starts_with("sg-ai ") && !part.starts_with("sg-ai -> ")
+                                || line.starts_with("cargo run")
+                        }),
                 );
             } else {
                 commands

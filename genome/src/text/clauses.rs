@@ -5,8 +5,8 @@ use super::lexer::Kind;
 use super::parser::{Parser, keyword, nearest};
 use super::percent;
 use crate::{
-    Distance, Filters, Number, PartialTakeProfit, Recovery, RegimeFilter, RiskPlan, Rule, SideRules, Size, Strategy,
-    Timeframe,
+    Distance, Filters, Number, PartialTakeProfit, Recovery, RiskPlan, Rule, SideRules, Size, Strategy, Timeframe,
+    TrendRegimeFilter,
 };
 
 /// Clauses by canonical name, with the other names that are read.
@@ -190,9 +190,9 @@ fn exit(parser: &mut Parser<'_>, draft: &mut Draft, start: usize) -> Result<(), 
 
 fn regime(parser: &mut Parser<'_>, draft: &mut Draft, start: usize) -> Result<(), ParseError> {
     let token = parser.peek();
-    let names = RegimeFilter::ALL.map(RegimeFilter::name);
+    let names = TrendRegimeFilter::ALL.map(TrendRegimeFilter::name);
     let word = keyword(parser.text(token));
-    let Some(value) = RegimeFilter::ALL.into_iter().find(|r| r.name() == word) else {
+    let Some(value) = TrendRegimeFilter::ALL.into_iter().find(|r| r.name() == word) else {
         let near = nearest(&word, names.into_iter()).map(str::to_owned);
         return Err(parser.unexpected_at(token, &names, near));
     };

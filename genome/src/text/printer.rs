@@ -2,8 +2,8 @@
 
 use super::percent;
 use crate::{
-    Comparison, Condition, Distance, Indicator, Operand, PartialTakeProfit, Recovery, RegimeFilter, RiskPlan, Rule,
-    Series, SideRules, Size, Source, Strategy,
+    Comparison, Condition, Distance, Indicator, Operand, PartialTakeProfit, Recovery, RiskPlan, Rule, Series,
+    SideRules, Size, Source, Strategy, TrendRegimeFilter,
 };
 use std::fmt::{self, Display, Formatter};
 
@@ -105,7 +105,7 @@ impl Display for Distance {
     }
 }
 
-impl Display for RegimeFilter {
+impl Display for TrendRegimeFilter {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
     }
@@ -124,7 +124,7 @@ impl Display for Strategy {
             }
         }
         risk(&self.risk, f)?;
-        if self.filters.regime != RegimeFilter::Any {
+        if self.filters.regime != TrendRegimeFilter::Any {
             write!(f, "; regime {}", self.filters.regime)?;
         }
         self.filters.min_confidence.map_or(Ok(()), |c| write!(f, "; confidence {c}"))

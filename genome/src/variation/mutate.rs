@@ -6,7 +6,7 @@ use super::{
     rule, rule_mut,
 };
 use crate::{
-    Comparison, Condition, Indicator, Number, Operand, RegimeFilter, Rule, Series, SideRules, Source, Strategy,
+    Comparison, Condition, Indicator, Number, Operand, Rule, Series, SideRules, Source, Strategy, TrendRegimeFilter,
 };
 use rand::{Rng, RngExt};
 
@@ -200,7 +200,7 @@ fn logic(draft: &mut Strategy, rng: &mut impl Rng) {
 
 fn filters(draft: &mut Strategy, rng: &mut impl Rng) {
     if chance(0.8, rng) {
-        draft.filters.regime = pick(&RegimeFilter::ALL, rng).copied().unwrap_or_default();
+        draft.filters.regime = pick(&TrendRegimeFilter::ALL, rng).copied().unwrap_or_default();
     } else {
         let tenths = rng.random_range(0..=8_u32);
         draft.filters.min_confidence = (tenths >= 4).then(|| Number::literal(f64::from(tenths) / 10.0));

@@ -1,7 +1,7 @@
 //! Random risk plans and filters, and small changes of them.
 
 use super::{Span, VariationConfig, chance, draw, pick};
-use crate::{Distance, Filters, Number, PartialTakeProfit, Recovery, RegimeFilter, RiskPlan, Size};
+use crate::{Distance, Filters, Number, PartialTakeProfit, Recovery, RiskPlan, Size, TrendRegimeFilter};
 use rand::{Rng, RngExt};
 
 const ATR_PERIODS: [u32; 4] = [7, 14, 21, 28];
@@ -29,8 +29,9 @@ pub(super) fn random(config: &VariationConfig, rng: &mut impl Rng) -> RiskPlan {
 
 /// Mostly none.
 pub(super) fn filters(rng: &mut impl Rng) -> Filters {
-    let regimes = [RegimeFilter::Trending, RegimeFilter::Ranging, RegimeFilter::Choppy];
-    let regime = if chance(0.12, rng) { pick(&regimes, rng).copied().unwrap_or_default() } else { RegimeFilter::Any };
+    let regimes = [TrendRegimeFilter::Trending, TrendRegimeFilter::Ranging, TrendRegimeFilter::Choppy];
+    let regime =
+        if chance(0.12, rng) { pick(&regimes, rng).copied().unwrap_or_default() } else { TrendRegimeFilter::Any };
     Filters { regime, min_confidence: None }
 }
 

@@ -58,7 +58,7 @@ impl Column {
 
     /// Bytes of heap memory it holds.
     #[must_use]
-    pub fn heap_bytes(&self) -> usize {
+    pub(crate) fn heap_bytes(&self) -> usize {
         self.values.capacity() * size_of::<f64>()
     }
 }

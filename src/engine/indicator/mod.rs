@@ -29,12 +29,12 @@ mod moving_average;
 mod order_block;
 mod parabolic_sar;
 mod rate_of_change;
-mod regime;
 mod rolling;
 mod rsi;
 mod stochastic;
 mod supertrend;
 mod swing;
+mod trend_regime;
 mod true_range;
 mod volatility;
 mod volume;
@@ -42,7 +42,6 @@ mod vwap;
 mod wyckoff;
 
 pub use column::Column;
-pub use regime::{CHOPPY_CHOPPINESS, TRENDING_ADX};
 
 use candles::CandleSeries;
 use genome::{Indicator, IndicatorKind as Kind};
@@ -114,7 +113,7 @@ pub fn compute(indicator: &Indicator, candles: &CandleSeries) -> Column {
         Kind::VolumeZscore => volume::zscore(candles.volumes(), bars(0)),
         Kind::VolumeSma => volume::volume_sma(candles.volumes(), bars(0)),
         Kind::Choppiness => choppiness::choppiness(candles, bars(0)),
-        Kind::Regime => regime::regime(candles, bars(0)),
+        Kind::Regime => trend_regime::regime(candles, bars(0)),
         Kind::HourOfDay => calendar::hour_of_day(candles),
         Kind::DayOfWeek => calendar::day_of_week(candles),
     }

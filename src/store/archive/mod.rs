@@ -5,7 +5,10 @@
 //! says (`archived_rows`, `drop_archived`). Killed anywhere, the next pass goes on: a file without its row in `archives`
 //! is written again, to the same bytes and name.
 
+mod export;
 mod file;
+
+pub use export::{EXPORTED, Pseudonyms};
 
 use super::{RetentionConfig, Store, StoreError, Tx, audit, count, row::Named as _};
 use bytes::Bytes;
@@ -163,7 +166,7 @@ impl Store {
         let table = kept.table;
         let read =
             self.transaction("read_month", |tx| async move { read_month(&tx, kept, from, to, now).await }).await?;
-        let Some((bytes, rows, content, detail)) = read else { return Ok(None) };
+        let Some(Month { file: bytes, rows, content, detail }) = read else { return Ok(None) };
         let sha256 = hex::encode(Sha256::digest(&bytes));
         let path = format!("{table}/{}-{}.parquet", from.format("%Y-%m"), &sha256[..12]);
         let size = bytes.len() as u64;
@@ -342,9 +345,19 @@ fn content_of(reader: &Reader) -> Result<(u64, [u8; 32]), StoreError> {
     Ok((rows, hash.finish()))
 }
 
-type Month = (Vec<u8>, u64, [u8; 32], Value);
+/// The rows of a month.
+struct Month {
+    /// As a file.
+    file: Vec<u8>,
+    /// How many they are.
+    rows: u64,
+    /// The hash of their content.
+    content: [u8; 32],
+    /// What else must be remembered.
+    detail: Value,
+}
 
-/// The rows of a month as a file, how many they are, the hash of their content, and what else must be remembered.
+/// Reads the rows of a month; `None` when there are none, or when they rest.
 async fn read_month(
     tx: &Tx,
     kept: &Kept,
@@ -407,7 +420,7 @@ async fn read_month(
             "last_id": row.try_get::<_, i64>("last_id")?, "last_hash": row.try_get::<_, String>("last_hash")?,
         });
     }
-    Ok(Some((writer.finish()?, total, hash.finish(), detail)))
+    Ok(Some(Month { file: writer.finish()?, rows: total, content: hash.finish(), detail }))
 }
 
 /// Columns that hold something of their own: not those that are computed from others.

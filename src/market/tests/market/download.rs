@@ -27,20 +27,20 @@ fn exchange_config() -> ExchangeConfig {
 }
 
 /// An exchange, a cache, and a downloader between them that does not wait long.
-struct Room {
+struct Fixture {
     exchange: SimulatedExchange,
     dir: tempfile::TempDir,
     cache: CandleCache,
     downloader: Downloader,
 }
 
-async fn room(config: ExchangeConfig) -> Room {
+async fn fixture(config: ExchangeConfig) -> Fixture {
     let exchange = SimulatedExchange::start(config).await.unwrap();
     let dir = tempfile::tempdir().unwrap();
     let cache = CandleCache::open(dir.path()).unwrap();
     let market = market_config(&exchange);
     let downloader = Downloader::new(Binance::new(&market).unwrap(), cache.clone(), &market);
-    Room { exchange, dir, cache, downloader }
+    Fixture { exchange, dir, cache, downloader }
 }
 
 fn market_config(exchange: &SimulatedExchange) -> MarketConfig {
@@ -53,7 +53,7 @@ fn market_config(exchange: &SimulatedExchange) -> MarketConfig {
     }
 }
 
-impl Room {
+impl Fixture {
     async fn plan(&self, market: MarketKind, interval: Interval, from_ms: i64) -> Vec<SeriesPlan> {
         let of = |name| Wanted { symbol: symbol(name), interval, from_ms, to_ms: i64::MAX };
         self.downloader.plan(market, &[of("BTCUSDT"), of("ETHUSDT")]).await.unwrap()
@@ -99,37 +99,37 @@ fn months(dir: &Path) -> BTreeMap<String, Vec<u8>> {
 
 #[tokio::test]
 async fn months_and_days_come_from_archives_and_the_rest_from_rest() {
-    let room = room(exchange_config()).await;
-    let plans = room.plan(SPOT, M15, START_MS).await;
+    let fixture = fixture(exchange_config()).await;
+    let plans = fixture.plan(SPOT, M15, START_MS).await;
     let names: Vec<String> = plans[0].archives.iter().map(|a| a.file_name()).collect();
     let monthly = ["BTCUSDT-15m-2024-11.zip", "BTCUSDT-15m-2024-12.zip", "BTCUSDT-15m-2025-01.zip"];
     assert_eq!(names[..3], monthly);
     assert_eq!(names[3..].len(), 8, "the days of February that are out: {names:?}");
     assert_eq!(plans[0].missing, 82 * 96);
     assert_eq!(plans[0].from_rest, 96, "yesterday is not out yet");
-    let before = room.exchange.weight(SPOT).peak;
-    let reports = room.run(&plans).await;
+    let before = fixture.exchange.weight(SPOT).peak;
+    let reports = fixture.run(&plans).await;
     for report in &reports {
         assert_eq!((report.archives, report.merge.added, report.missing), (11, 82 * 96, 0), "{report:?}");
         assert_eq!((&report.error, report.problems.len()), (&None, 0));
     }
-    room.assert_complete(SPOT, M15).await;
-    assert!(room.exchange.weight(SPOT).peak - before < 60, "archives cost no weight");
+    fixture.assert_complete(SPOT, M15).await;
+    assert!(fixture.exchange.weight(SPOT).peak - before < 60, "archives cost no weight");
 
-    let again = room.plan(SPOT, M15, START_MS).await;
+    let again = fixture.plan(SPOT, M15, START_MS).await;
     let left: Vec<_> = again.iter().map(|p| (p.archives.len(), p.missing, p.known.len())).collect();
     assert_eq!(left, [(0, 0, 3), (0, 0, 3)], "what is there is not fetched again");
 }
 
 #[tokio::test]
 async fn faulty_answers_change_nothing_of_the_result() {
-    let calm = room(exchange_config()).await;
+    let calm = fixture(exchange_config()).await;
     calm.download().await;
     let mut config = exchange_config();
     for kind in [FaultKind::Html, FaultKind::Truncated, FaultKind::Empty, FaultKind::Status500, FaultKind::Checksum] {
         config.faults.push(FaultSpec::sometimes(kind, 0.06));
     }
-    let stormy = room(config).await;
+    let stormy = fixture(config).await;
     for report in stormy.download().await {
         assert_eq!((report.missing, &report.error), (0, &None), "{report:?}");
     }
@@ -141,45 +141,45 @@ async fn an_archive_that_never_fits_its_checksum_is_named_and_its_candles_come_f
     let mut config = exchange_config();
     let january = FaultSpec { endpoint: Some("checksum".into()), ..FaultSpec::always(FaultKind::Checksum) };
     config.faults.push(FaultSpec { symbol: Some(symbol("BTCUSDT")), ..january });
-    let room = room(config).await;
-    let reports = room.download().await;
+    let fixture = fixture(config).await;
+    let reports = fixture.download().await;
     assert_eq!((reports[0].archives, reports[0].missing, &reports[0].error), (0, 0, &None));
     assert_eq!(reports[0].problems.len(), 11);
     assert!(reports[0].problems[0].contains("its SHA-256 is"), "{}", reports[0].problems[0]);
     assert_eq!(reports[1].archives, 11, "the other symbol is not concerned");
-    room.assert_complete(SPOT, M15).await;
+    fixture.assert_complete(SPOT, M15).await;
 }
 
 #[tokio::test]
 async fn what_does_not_exist_is_an_error_and_what_is_before_the_listing_a_gap() {
-    let room = room(exchange_config()).await;
+    let fixture = fixture(exchange_config()).await;
     let of = |name, from_ms| Wanted { symbol: symbol(name), interval: M15, from_ms, to_ms: i64::MAX };
     let wanted = [of("NOUSDT", START_MS), of("BTCUSDT", START_MS - 120 * DAY_MS)];
-    let plans = room.downloader.plan(SPOT, &wanted).await.unwrap();
-    let reports = room.run(&plans).await;
+    let plans = fixture.downloader.plan(SPOT, &wanted).await.unwrap();
+    let reports = fixture.run(&plans).await;
     assert!(reports[0].error.as_ref().unwrap().contains("NOUSDT is not known on spot"), "{:?}", reports[0]);
     assert_eq!((&reports[1].error, reports[1].merge.added, reports[1].missing), (&None, 82 * 96, 120 * 96));
-    assert_eq!(room.downloader.first_open_ms(SPOT, &symbol("BTCUSDT"), M15).await.unwrap(), Some(START_MS));
+    assert_eq!(fixture.downloader.first_open_ms(SPOT, &symbol("BTCUSDT"), M15).await.unwrap(), Some(START_MS));
 }
 
 #[tokio::test]
 async fn a_reissued_month_is_found_fetched_and_told_candle_by_candle() {
-    let room = room(exchange_config()).await;
-    room.download().await;
-    let before = snapshot::take(&room.cache, Some("before"), NOW_MS).await.unwrap();
+    let fixture = fixture(exchange_config()).await;
+    fixture.download().await;
+    let before = snapshot::take(&fixture.cache, Some("before"), NOW_MS).await.unwrap();
     let revised_ms = START_MS + 20 * DAY_MS;
     let fault =
         FaultSpec { from_ms: Some(revised_ms), to_ms: Some(revised_ms + 1), ..FaultSpec::always(FaultKind::Reissued) };
-    room.exchange.add_fault(FaultSpec { symbol: Some(symbol("ETHUSDT")), ..fault });
+    fixture.exchange.add_fault(FaultSpec { symbol: Some(symbol("ETHUSDT")), ..fault });
 
-    let plans = room.plan(SPOT, M15, START_MS).await;
-    let reports = room.downloader.run(SPOT, &plans, 2, true, &|_| {}).await;
+    let plans = fixture.plan(SPOT, M15, START_MS).await;
+    let reports = fixture.downloader.run(SPOT, &plans, 2, true, &|_| {}).await;
     assert_eq!(reports[0].reissued, Vec::<String>::new());
     assert_eq!(reports[1].reissued, ["ETHUSDT-15m-2024-12.zip"]);
     assert_eq!(reports[1].merge.replaced, 1);
 
-    let after = snapshot::of_cache(&room.cache, NOW_MS).await.unwrap();
-    let diff = snapshot::diff(&room.cache, &before, &after).await.unwrap();
+    let after = snapshot::of_cache(&fixture.cache, NOW_MS).await.unwrap();
+    let diff = snapshot::diff(&fixture.cache, &before, &after).await.unwrap();
     assert_eq!(diff.len(), 1);
     assert_eq!((diff[0].symbol.as_str(), diff[0].month.as_str()), ("ETHUSDT", "2024-12"));
     let MonthChange::Revised { candles, added: 0 } = &diff[0].change else { panic!("{diff:?}") };
@@ -187,56 +187,57 @@ async fn a_reissued_month_is_found_fetched_and_told_candle_by_candle() {
     assert_eq!(candles[0].old.open, candles[0].new.unwrap().open);
     assert!(candles[0].old.volume > candles[0].new.unwrap().volume);
 
-    assert_eq!(snapshot::prune(&room.cache, None, false).await.unwrap().contents.len(), 0, "the snapshot needs it");
-    snapshot::take(&room.cache, Some("after"), NOW_MS + 1).await.unwrap();
-    let pruned = snapshot::prune(&room.cache, Some(1), false).await.unwrap();
+    assert_eq!(snapshot::prune(&fixture.cache, None, false).await.unwrap().contents.len(), 0, "the snapshot needs it");
+    snapshot::take(&fixture.cache, Some("after"), NOW_MS + 1).await.unwrap();
+    let pruned = snapshot::prune(&fixture.cache, Some(1), false).await.unwrap();
     assert_eq!((pruned.snapshots, pruned.contents.len()), (vec!["before".to_owned()], 1));
-    let left = snapshot::diff(&room.cache, &before, &after).await.unwrap();
+    let left = snapshot::diff(&fixture.cache, &before, &after).await.unwrap();
     assert!(matches!(left[0].change, MonthChange::Unknown), "what is pruned cannot be told any more");
 }
 
 #[tokio::test]
 async fn futures_archives_have_headers_and_funding_comes_along() {
-    let room = room(exchange_config()).await;
-    let plans = room.plan(MarketKind::Um, Interval::H1, START_MS).await;
-    let reports = room.downloader.run(MarketKind::Um, &plans, 2, false, &|_| {}).await;
+    let fixture = fixture(exchange_config()).await;
+    let plans = fixture.plan(MarketKind::Um, Interval::H1, START_MS).await;
+    let reports = fixture.downloader.run(MarketKind::Um, &plans, 2, false, &|_| {}).await;
     assert!(reports.iter().all(|r| r.missing == 0 && r.archives == 11 && r.error.is_none()), "{reports:?}");
-    room.assert_complete(MarketKind::Um, Interval::H1).await;
-    let brought = room.downloader.feed().refresh_funding(&[symbol("BTCUSDT")], START_MS, false).await.remove(0);
+    fixture.assert_complete(MarketKind::Um, Interval::H1).await;
+    let brought = fixture.downloader.feed().refresh_funding(&[symbol("BTCUSDT")], START_MS, false).await.remove(0);
     assert_eq!((brought.added, brought.error), (82 * 3 + 1, None));
 }
 
 #[tokio::test]
 async fn the_budget_evicts_the_oldest_months_that_can_be_fetched_again() {
-    let room = room(exchange_config()).await;
-    room.download().await;
+    let fixture = fixture(exchange_config()).await;
+    fixture.download().await;
     let imported = crate::support::run(M15, START_MS - 300 * DAY_MS, 500, 1);
-    room.cache.merge(SPOT, &symbol("OLDUSDT"), &imported, &crate::support::provenance("file.csv")).await.unwrap();
-    let whole = room.cache.size_bytes().await.unwrap();
-    assert_eq!(room.cache.evict(whole, |_, _| false, false).await.unwrap(), []);
-    let named = room.cache.evict(whole / 2, |_, _| false, true).await.unwrap();
-    assert_eq!(room.cache.size_bytes().await.unwrap(), whole, "only named");
-    let gone = room.cache.evict(whole / 2, |_, _| false, false).await.unwrap();
+    fixture.cache.merge(SPOT, &symbol("OLDUSDT"), &imported, &crate::support::provenance("file.csv")).await.unwrap();
+    let whole = fixture.cache.size_bytes().await.unwrap();
+    assert_eq!(fixture.cache.evict(whole, |_, _| false, false).await.unwrap(), []);
+    let named = fixture.cache.evict(whole / 2, |_, _| false, true).await.unwrap();
+    assert_eq!(fixture.cache.size_bytes().await.unwrap(), whole, "only named");
+    let gone = fixture.cache.evict(whole / 2, |_, _| false, false).await.unwrap();
     assert_eq!(gone, named);
     assert!(gone[0].path.ends_with("2024-11.parquet") && gone.iter().all(|e| !e.path.contains("OLDUSDT")), "{gone:?}");
-    assert!(room.cache.size_bytes().await.unwrap() <= whole / 2);
+    assert!(fixture.cache.size_bytes().await.unwrap() <= whole / 2);
     assert!(
-        room.cache.evict(0, |_, facts| facts.last_open_ms >= START_MS, false).await.unwrap().is_empty(),
+        fixture.cache.evict(0, |_, facts| facts.last_open_ms >= START_MS, false).await.unwrap().is_empty(),
         "what is protected stays"
     );
-    room.download().await;
-    room.assert_complete(SPOT, M15).await;
+    fixture.download().await;
+    fixture.assert_complete(SPOT, M15).await;
 }
 
 #[tokio::test]
 async fn long_ranges_are_read_month_by_month() {
     use futures::TryStreamExt;
-    let room = room(exchange_config()).await;
-    room.download().await;
+    let fixture = fixture(exchange_config()).await;
+    fixture.download().await;
     let (from_ms, to_ms) = (START_MS + DAY_MS, START_MS + 60 * DAY_MS);
-    let parts: Vec<_> = room.cache.months(SPOT, &symbol("BTCUSDT"), M15, from_ms, to_ms).try_collect().await.unwrap();
+    let parts: Vec<_> =
+        fixture.cache.months(SPOT, &symbol("BTCUSDT"), M15, from_ms, to_ms).try_collect().await.unwrap();
     assert_eq!(parts.iter().map(|p| p.len()).collect::<Vec<_>>(), [10 * 96, 31 * 96, 18 * 96]);
-    let whole = room.cache.load_stored(SPOT, &symbol("BTCUSDT"), M15, from_ms, to_ms).await.unwrap();
+    let whole = fixture.cache.load_stored(SPOT, &symbol("BTCUSDT"), M15, from_ms, to_ms).await.unwrap();
     let streamed: Vec<_> = parts.iter().flat_map(|p| p.candles()).collect();
     assert_eq!(streamed, whole.candles().collect::<Vec<_>>());
 }

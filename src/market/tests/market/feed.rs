@@ -100,7 +100,7 @@ impl Exchange for Fake {
     }
 }
 
-struct Room {
+struct Fixture {
     fake: Arc<Fake>,
     feed: Feed,
     cache: CandleCache,
@@ -112,16 +112,16 @@ fn at(n: i64) -> i64 {
 }
 
 /// A feed on an exchange whose clock is half way into the candle after `closed` closed ones.
-fn room(closed: i64) -> Room {
+fn fixture(closed: i64) -> Fixture {
     let dir = tempfile::tempdir().unwrap();
     let cache = CandleCache::open(dir.path()).unwrap();
     let fake = Arc::new(Fake::default());
     fake.set(|s| (s.now_ms, s.listed_ms) = (at(closed) + QUARTER_MS / 2, APRIL_MS));
     let feed = Feed::new(Arc::clone(&fake) as Arc<dyn Exchange>, cache.clone(), &MarketConfig::default());
-    Room { fake, feed, cache, _dir: dir }
+    Fixture { fake, feed, cache, _dir: dir }
 }
 
-impl Room {
+impl Fixture {
     async fn refresh(&self) -> market::feed::SymbolFreshness {
         self.feed.refresh(UM, &[symbol("BTCUSDT")], M15, APRIL_MS).await.remove(0)
     }
@@ -134,67 +134,67 @@ impl Room {
 
 #[tokio::test]
 async fn only_closed_candles_arrive_and_only_missing_ones_are_asked_for() {
-    let room = room(250);
-    let first = room.refresh().await;
+    let fixture = fixture(250);
+    let first = fixture.refresh().await;
     assert_eq!((first.added, first.newest_close_ms, &first.error), (250, Some(at(250) - 1), &None));
-    assert_eq!(room.stored().await, (0..250).map(|i| candle(M15, at(i), 0)).collect::<Vec<_>>());
-    assert_eq!(room.fake.asked(), [(at(0), at(249), 100), (at(100), at(249), 100), (at(200), at(249), 51)]);
+    assert_eq!(fixture.stored().await, (0..250).map(|i| candle(M15, at(i), 0)).collect::<Vec<_>>());
+    assert_eq!(fixture.fake.asked(), [(at(0), at(249), 100), (at(100), at(249), 100), (at(200), at(249), 51)]);
 
-    let second = room.refresh().await;
+    let second = fixture.refresh().await;
     assert_eq!((second.added, second.replaced), (0, 0));
-    assert_eq!(room.fake.asked(), [(at(247), at(249), 4)], "the last few are read again");
+    assert_eq!(fixture.fake.asked(), [(at(247), at(249), 4)], "the last few are read again");
 
-    room.fake.set(|s| s.now_ms = at(252));
-    assert_eq!(room.refresh().await.added, 2, "a candle has closed when the next one opens");
-    room.fake.set(|s| s.now_ms = at(253) - 1);
-    assert_eq!(room.refresh().await.added, 0, "in its last millisecond it is still open");
+    fixture.fake.set(|s| s.now_ms = at(252));
+    assert_eq!(fixture.refresh().await.added, 2, "a candle has closed when the next one opens");
+    fixture.fake.set(|s| s.now_ms = at(253) - 1);
+    assert_eq!(fixture.refresh().await.added, 0, "in its last millisecond it is still open");
 }
 
 #[tokio::test]
 async fn revisions_and_late_candles_find_their_way() {
-    let room = room(300);
-    room.fake.set(|s| s.holes.extend([at(10), at(290)]));
-    let first = room.refresh().await;
+    let fixture = fixture(300);
+    fixture.fake.set(|s| s.holes.extend([at(10), at(290)]));
+    let first = fixture.refresh().await;
     assert_eq!(first.gaps.iter().map(|g| g.from_ms).collect::<Vec<_>>(), [at(10), at(290)]);
-    room.fake.set(|s| {
+    fixture.fake.set(|s| {
         s.revised.insert(at(299));
         s.holes.clear();
     });
-    room.fake.asked();
-    let second = room.refresh().await;
+    fixture.fake.asked();
+    let second = fixture.refresh().await;
     assert_eq!((second.added, second.replaced, second.gaps), (2, 1, vec![]));
-    assert_eq!(room.stored().await[299], candle(M15, at(299), 1));
+    assert_eq!(fixture.stored().await[299], candle(M15, at(299), 1));
 }
 
 #[tokio::test]
 async fn old_holes_are_asked_for_once_and_young_ones_each_time() {
-    let room = room(300);
-    room.fake.set(|s| s.holes.extend([at(10), at(290)]));
-    room.refresh().await;
+    let fixture = fixture(300);
+    fixture.fake.set(|s| s.holes.extend([at(10), at(290)]));
+    fixture.refresh().await;
     let of_holes = |asked: Vec<(i64, i64, u32)>| asked.into_iter().map(|a| a.0).collect::<Vec<_>>();
-    room.fake.asked();
-    room.refresh().await;
-    assert_eq!(of_holes(room.fake.asked()), [at(10), at(290), at(297)]);
-    room.refresh().await;
-    assert_eq!(of_holes(room.fake.asked()), [at(290), at(297)]);
+    fixture.fake.asked();
+    fixture.refresh().await;
+    assert_eq!(of_holes(fixture.fake.asked()), [at(10), at(290), at(297)]);
+    fixture.refresh().await;
+    assert_eq!(of_holes(fixture.fake.asked()), [at(290), at(297)]);
 }
 
 #[tokio::test]
 async fn a_start_before_the_listing_is_asked_for_once() {
-    let room = room(300);
-    let early = || async { room.feed.refresh(UM, &[symbol("BTCUSDT")], M15, at(-5_000)).await.remove(0) };
+    let fixture = fixture(300);
+    let early = || async { fixture.feed.refresh(UM, &[symbol("BTCUSDT")], M15, at(-5_000)).await.remove(0) };
     assert_eq!(early().await.added, 300);
     early().await;
-    room.fake.asked();
+    fixture.fake.asked();
     assert_eq!(early().await.error, None);
-    assert_eq!(room.fake.asked().len(), 1, "only the end");
+    assert_eq!(fixture.fake.asked().len(), 1, "only the end");
 }
 
 #[tokio::test]
 async fn one_symbol_failing_stops_no_other() {
-    let room = room(20);
+    let fixture = fixture(20);
     let symbols = [symbol("BTCUSDT"), symbol("NOUSDT"), symbol("ETHUSDT")];
-    let all = room.feed.refresh(UM, &symbols, M15, APRIL_MS).await;
+    let all = fixture.feed.refresh(UM, &symbols, M15, APRIL_MS).await;
     assert_eq!(all.iter().map(|s| s.symbol.as_str()).collect::<Vec<_>>(), ["BTCUSDT", "NOUSDT", "ETHUSDT"]);
     assert_eq!(all.iter().map(|s| s.added).collect::<Vec<_>>(), [20, 0, 20]);
     assert!(all[1].error.as_ref().unwrap().contains("NOUSDT is not known on um"));
@@ -202,33 +202,33 @@ async fn one_symbol_failing_stops_no_other() {
 
 #[tokio::test]
 async fn without_the_exchange_the_cached_candles_stay() {
-    let room = room(20);
-    room.refresh().await;
-    room.fake.set(|s| s.down = true);
-    let down = room.refresh().await;
+    let fixture = fixture(20);
+    fixture.refresh().await;
+    fixture.fake.set(|s| s.down = true);
+    let down = fixture.refresh().await;
     assert_eq!((down.added, down.newest_close_ms), (0, Some(at(20) - 1)));
     assert!(down.error.unwrap().contains("switched off"));
-    assert_eq!(room.stored().await.len(), 20);
+    assert_eq!(fixture.stored().await.len(), 20);
 }
 
 #[tokio::test]
 async fn what_came_before_a_failure_is_kept_and_the_next_refresh_goes_on_there() {
-    let room = room(250);
-    room.fake.set(|s| s.fail_after = Some(2));
-    let cut = room.refresh().await;
+    let fixture = fixture(250);
+    fixture.fake.set(|s| s.fail_after = Some(2));
+    let cut = fixture.refresh().await;
     assert_eq!(cut.added, 200);
     assert!(cut.error.is_some());
-    room.fake.set(|s| s.fail_after = None);
-    room.fake.asked();
-    assert_eq!(room.refresh().await.added, 50);
-    assert_eq!(room.fake.asked().len(), 1);
+    fixture.fake.set(|s| s.fail_after = None);
+    fixture.fake.asked();
+    assert_eq!(fixture.refresh().await.added, 50);
+    assert_eq!(fixture.fake.asked().len(), 1);
 }
 
 #[tokio::test]
 async fn an_impossible_candle_is_refused_and_named() {
-    let room = room(30);
-    room.fake.set(|s| s.impossible.extend([at(7)]));
-    let fresh = room.refresh().await;
+    let fixture = fixture(30);
+    fixture.fake.set(|s| s.impossible.extend([at(7)]));
+    let fresh = fixture.refresh().await;
     assert_eq!((fresh.added, fresh.gaps.len()), (29, 1));
     let error = fresh.error.unwrap();
     assert!(error.contains("1 candles of the exchange were refused") && error.contains(&at(7).to_string()), "{error}");
@@ -236,28 +236,28 @@ async fn an_impossible_candle_is_refused_and_named() {
 
 #[tokio::test]
 async fn a_bounded_refresh_stops_at_its_end() {
-    let room = room(250);
-    let fresh = room.feed.refresh_until(UM, &[symbol("BTCUSDT")], M15, at(10), at(20)).await.remove(0);
+    let fixture = fixture(250);
+    let fresh = fixture.feed.refresh_until(UM, &[symbol("BTCUSDT")], M15, at(10), at(20)).await.remove(0);
     assert_eq!((fresh.added, fresh.newest_close_ms), (10, Some(at(20) - 1)));
-    room.refresh().await;
-    assert_eq!(room.stored().await.len(), 250, "what lies before and after comes later");
+    fixture.refresh().await;
+    assert_eq!(fixture.stored().await.len(), 250, "what lies before and after comes later");
 }
 
 #[tokio::test]
 async fn funding_is_paged_and_continued() {
-    let room = room(250);
+    let fixture = fixture(250);
     let payment = |i: i64| FundingRate { time_ms: APRIL_MS + i * 28_800_000, rate: 1e-4 };
-    room.fake.set(|s| {
+    fixture.fake.set(|s| {
         s.funding = (0..25).map(payment).collect();
         s.now_ms = payment(24).time_ms;
     });
     let btc = [symbol("BTCUSDT")];
-    let fresh = room.feed.refresh_funding(&btc, APRIL_MS, false).await.remove(0);
+    let fresh = fixture.feed.refresh_funding(&btc, APRIL_MS, false).await.remove(0);
     assert_eq!((fresh.added, fresh.newest_ms, fresh.error), (25, Some(payment(24).time_ms), None));
-    room.fake.set(|s| {
+    fixture.fake.set(|s| {
         s.funding.push(payment(25));
         s.now_ms = payment(25).time_ms;
     });
-    assert_eq!(room.feed.refresh_funding(&btc, APRIL_MS, false).await[0].added, 1);
-    assert_eq!(room.cache.load_funding(&btc[0], 0, i64::MAX).await.unwrap().len(), 26);
+    assert_eq!(fixture.feed.refresh_funding(&btc, APRIL_MS, false).await[0].added, 1);
+    assert_eq!(fixture.cache.load_funding(&btc[0], 0, i64::MAX).await.unwrap().len(), 26);
 }

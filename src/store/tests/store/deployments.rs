@@ -3,12 +3,12 @@
 use crate::{made, support};
 use candles::{MarketKind, Symbol};
 use chrono::NaiveDate;
-use evidence::regime::Regime;
+use evidence::volatility_regime::VolatilityRegime;
 use lifecycle::{State, Transition};
 use serde_json::json;
 use store::{
-    AlertOutcome, DeploymentChange, DeploymentStatus, DriftReading, DriftType, NewRegime, Page, PerformanceDay, Phase,
-    RecommendedAction, RiskLimits, Severity, Store, StoreError, total_pct,
+    AlertOutcome, DeploymentChange, DeploymentStatus, DriftReading, DriftType, NewVolatilityRegime, Page,
+    PerformanceDay, Phase, RecommendedAction, RiskLimits, Severity, Store, StoreError, total_pct,
 };
 use uuid::Uuid;
 
@@ -172,7 +172,7 @@ async fn cumulative_returns_follow_from_daily_ones() {
 async fn regimes_follow_each_other() {
     let (database, store) = support::database().await;
     let asset: Symbol = "BTCUSDT".parse().unwrap();
-    let regime = |n: i64, percentile| NewRegime {
+    let regime = |n: i64, percentile| NewVolatilityRegime {
         market: MarketKind::Spot,
         asset: asset.clone(),
         volatility_percentile: percentile,
@@ -190,10 +190,10 @@ async fn regimes_follow_each_other() {
     assert_eq!(
         told,
         [
-            (Regime::HighVolatility, Some(Regime::Extreme), None),
-            (Regime::Extreme, Some(Regime::Normal), until(3)),
-            (Regime::Normal, Some(Regime::LowVolatility), until(2)),
-            (Regime::LowVolatility, None, until(1)),
+            (VolatilityRegime::HighVolatility, Some(VolatilityRegime::Extreme), None),
+            (VolatilityRegime::Extreme, Some(VolatilityRegime::Normal), until(3)),
+            (VolatilityRegime::Normal, Some(VolatilityRegime::LowVolatility), until(2)),
+            (VolatilityRegime::LowVolatility, None, until(1)),
         ]
     );
     assert_eq!(store.current_regimes().await.unwrap(), found[..1]);

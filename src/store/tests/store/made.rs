@@ -2,7 +2,8 @@
 
 pub(crate) use candles::time::DAY_MS;
 use candles::{Interval, MarketKind};
-use engine::{ExitReason, MonthlyReturn, Performance, Side, Trade};
+use engine::{Costs, ExitReason, MonthlyReturn, Performance, Recipe, RunConfig, Side, Trade};
+use genome::{Strategy, random::Seed};
 use lifecycle::{Check, Decision, DisableReason, State, Transition, Verdict};
 use serde_json::json;
 use std::time::Duration;
@@ -19,7 +20,7 @@ pub(crate) fn session(island: &str, number: u64) -> NewSession {
     NewSession {
         island: island.to_owned(),
         number,
-        seed: genome::random::Seed(u64::MAX - number),
+        seed: Seed(u64::MAX - number),
         config: json!({ "population": 100, "mutation": 0.1 }),
         symbols: vec!["BTCUSDT".parse().unwrap(), "ETHUSDT".parse().unwrap()],
         market: MarketKind::Spot,
@@ -46,12 +47,33 @@ pub(crate) fn generation(number: u32) -> GenerationRecord {
     }
 }
 
-/// A strategy whose genome is the number `n`.
+/// A genome of its own for each `n`.
+pub(crate) fn genome(n: u32) -> Strategy {
+    format!("15m; long when close > {}; stop 2%", n + 1).parse().unwrap()
+}
+
+/// How made backtests and paper runs are set up.
+pub(crate) fn config() -> RunConfig {
+    RunConfig {
+        market: MarketKind::Spot,
+        symbols: vec!["BTCUSDT".parse().unwrap()],
+        interval: Interval::M15,
+        costs: Costs::default(),
+        initial_capital: 10_000.0,
+        code_version: "0.1.0".to_owned(),
+    }
+}
+
+pub(crate) fn recipe() -> Recipe {
+    Recipe { config: config(), warmup_from_ms: T1 - 100 * DAY_MS, data_to_ms: Some(T1) }
+}
+
+/// A strategy whose genome is that of the number `n`.
 pub(crate) fn strategy(n: u32) -> NewStrategy {
     NewStrategy {
         id: Uuid::now_v7(),
         name: format!("made-{n}"),
-        genome: json!({ "n": n }),
+        genome: genome(n),
         canonical: format!("long entry close > {n}"),
         genome_hash: hash(n),
         kind: "evolved".to_owned(),
@@ -104,8 +126,7 @@ pub(crate) fn transition(strategy_id: Uuid, transition: Transition, at_market_ms
         TransitionRecord::from_decision(strategy_id, "made/1", decision(transition), evidence, "gate", at_market_ms)
             .unwrap();
     if transition.to().trades_on_paper() {
-        let config = json!({ "fee": 0.0004 });
-        record.run = Some(NewPaperRun { warmup_from_ms: at_market_ms - 10 * DAY_MS, config });
+        record.run = Some(NewPaperRun { warmup_from_ms: at_market_ms - 10 * DAY_MS, config: config() });
     }
     record.events = vec![NewEvent {
         key: format!("transition:{}", record.id),
@@ -130,7 +151,7 @@ pub(crate) fn judgement(strategy_id: Uuid, decided: Option<Transition>) -> Judge
     Judgement {
         backtest: stat(T1 - 90 * DAY_MS, T1 - 30 * DAY_MS, Some(1.9)),
         holdout: stat(T1 - 30 * DAY_MS, T1, None),
-        parameters: json!({ "fee": 0.0004 }),
+        parameters: recipe().into(),
         failure: None,
         execution_time_ms: 250,
         score: Some(score(70.0)),

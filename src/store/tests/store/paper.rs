@@ -32,7 +32,7 @@ async fn a_pass_is_recorded_once_and_never_goes_back() {
     assert_eq!((runs.len(), runs[0].strategy.id, runs[0].demotions), (1, id, 0));
     let run = &runs[0].run;
     assert_eq!((run.to_ms, &run.performance, run.closed_trades), (made::T1, &None, 0));
-    assert_eq!(run.config, json!({ "fee": 0.0004 }));
+    assert_eq!(run.config.read().unwrap(), &made::config());
     assert!(store.overview().await.unwrap().shadow_profit_factors.is_empty());
 
     assert_eq!(store.record_paper_pass(&token, &pass(run.id, 3)).await.unwrap(), PassOutcome::Recorded);

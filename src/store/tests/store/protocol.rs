@@ -1,9 +1,14 @@
 //! What the evidence protocol stores: counted once, whoever asks, whatever was killed.
 
 use crate::{made, support};
-use lifecycle::Transition;
+use candles::{Candle, CandleSeries, Interval, MarketKind};
+use engine::{Ledger, SymbolWindow, Window};
+use lifecycle::{EValues, Transition};
+use protocol::{Book, Standing};
 use serde_json::json;
-use store::{CandidateRecord, PlaceboRecord, SearchedRecord, SessionNumbers, StandingRecord, StoreError, TrialCounts};
+use store::{
+    CandidateRecord, NumberedSession, PlaceboRecord, SearchedRecord, SessionNumbers, StoreError, TrialCounts, Trials,
+};
 use uuid::Uuid;
 
 fn searched(session_id: Uuid, selected: bool) -> SearchedRecord {
@@ -22,6 +27,27 @@ fn numbers(session: u64, selected: u64, promotions: u64) -> SessionNumbers {
     SessionNumbers { session, selected, promotions }
 }
 
+/// The bets on a strategy that never traded.
+fn book() -> Book {
+    let candle = Candle {
+        open_time_ms: 0,
+        open: 2.0,
+        high: 2.0,
+        low: 1.0,
+        close: 1.5,
+        volume: 1.0,
+        close_time_ms: 899_999,
+        quote_volume: 1.5,
+        trade_count: 1,
+        taker_buy_volume: 0.5,
+        taker_buy_quote_volume: 0.75,
+    };
+    let candles = CandleSeries::from_candles(Interval::M15, &[candle]).unwrap().into();
+    let symbol = "BTCUSDT".parse().unwrap();
+    let one = SymbolWindow { market: MarketKind::Spot, symbol, candles, finer: None, funding: [].into() };
+    Book::open(&made::genome(1), &Ledger::default(), &Window::new(0, 900_000, vec![one]).unwrap())
+}
+
 #[tokio::test]
 async fn a_session_is_numbered_once_whoever_asks() {
     let (database, store) = support::database().await;
@@ -37,7 +63,10 @@ async fn a_session_is_numbered_once_whoever_asks() {
     let other = database.store().await;
     let third = other.number_session(&token, &searched(ids[2], true)).await.unwrap();
     assert_eq!(third, numbers(3, 2, 1), "a session that was not selected does not count among the selected");
-    assert_eq!(store.session_numbers(ids[2]).await.unwrap(), Some((third, false)));
+    assert_eq!(
+        store.session_numbers(ids[2]).await.unwrap(),
+        Some(NumberedSession { numbers: third, has_placebo: false })
+    );
     assert_eq!(store.session_numbers(Uuid::now_v7()).await.unwrap(), None);
 
     // Several at once get different numbers.
@@ -69,7 +98,7 @@ async fn null_searches_are_counted_apart_and_once() {
         t_sum_of_squares: t_sum * t_sum,
     };
     for _ in 0..2 {
-        let trials = (counts(130, -2.5), counts(500, 3.5), 2);
+        let trials = Trials { real: counts(130, -2.5), null: counts(500, 3.5), null_searches: 2 };
         store.record_searching(&token, id, b"second", trials).await.unwrap();
     }
     let found = store.unfinished_session("main").await.unwrap().unwrap();
@@ -91,7 +120,8 @@ async fn null_searches_are_counted_apart_and_once() {
     assert_eq!((totals.null_searches, totals.null_evaluations), (2, 500));
 
     store.abandon_session(&token, id, "made up").await.unwrap();
-    let late = store.record_searching(&token, id, b"late", (counts(1, 0.0), counts(1, 0.0), 1)).await;
+    let trials = Trials { real: counts(1, 0.0), null: counts(1, 0.0), null_searches: 1 };
+    let late = store.record_searching(&token, id, b"late", trials).await;
     assert!(matches!(late, Err(StoreError::Conflict(_))), "{late:?}");
     let totals = store.overview().await.unwrap().protocol;
     assert_eq!(totals.null_evaluations, 500, "an abandoned session's trials were trials");
@@ -104,20 +134,20 @@ async fn standings_and_placebo_sessions_are_kept() {
     let session = store.open_session(&token, &made::session("main", 1)).await.unwrap();
     store.number_session(&token, &searched(session.id, true)).await.unwrap();
     assert_eq!(store.protocol_sessions(10).await.unwrap(), [], "it has not ended");
-    let standing = StandingRecord {
+    let standing = Standing {
         p_value: Some(0.05),
         null_searches: 19,
         level: 0.01,
         seen_until_ms: made::T1 - 30 * made::DAY_MS,
-        holdout_log_e: None,
-        standing: json!({ "book": [1.5, null] }),
+        holdout: EValues { log_excess: None, log_plain: Some(0.1 + 0.2) },
+        book: book(),
     };
     let strategy = store::NewStrategy { session_id: Some(session.id), ..made::strategy(1) };
     let mut judgement = made::judgement(strategy.id, Some(Transition::EnterShadow));
     judgement.standing = Some(standing.clone());
     let id = strategy.id;
     store.finish_session(&token, session.id, &[CandidateRecord { strategy, judgement }], &[]).await.unwrap();
-    assert_eq!(store.standings(&[id, Uuid::now_v7()]).await.unwrap(), [(id, standing.standing)]);
+    assert_eq!(store.standings(&[id, Uuid::now_v7()]).await.unwrap(), [(id, standing)].into());
 
     let placebo = PlaceboRecord {
         session_id: session.id,
@@ -134,7 +164,7 @@ async fn standings_and_placebo_sessions_are_kept() {
     };
     store.record_placebo(&token, &placebo).await.unwrap();
     store.record_placebo(&token, &PlaceboRecord { entered: 5, ..placebo }).await.unwrap();
-    assert!(store.session_numbers(session.id).await.unwrap().unwrap().1);
+    assert!(store.session_numbers(session.id).await.unwrap().unwrap().has_placebo);
     let rows = store.protocol_sessions(10).await.unwrap();
     let told: Vec<_> = rows.iter().map(|r| (r.placebo, r.candidates, r.entered, r.p_value)).collect();
     assert_eq!(told, [(true, 10, 0, 0.25), (false, 1, 1, 0.05)]);

@@ -50,7 +50,7 @@ async fn the_daemon_works_as_a_writer_and_cannot_rewrite_history() {
         strategy_id: id,
         backtest_id: None,
         metrics: serde_json::json!({}),
-        parameters: serde_json::json!({}),
+        parameters: made::recipe().into(),
         period_start: None,
         period_end: None,
     };

@@ -25,7 +25,7 @@ fn run(strategy_id: Uuid) -> NewRun {
         id: Uuid::now_v7(),
         strategy_id,
         session_id: None,
-        config: json!({ "fee": 0.0004 }),
+        config: made::recipe().into(),
         dataset_checksum: made::hash(1),
         from_ms: 0,
         to_ms: 100,
@@ -138,7 +138,7 @@ async fn results_have_the_keys_that_other_systems_read() {
         strategy_id: id,
         backtest_id: Some(format!("batch:{n}")),
         metrics: serde_json::to_value(made::performance(None)).unwrap(),
-        parameters: json!({}),
+        parameters: made::recipe().into(),
         period_start: chrono::DateTime::from_timestamp_millis(made::T1),
         period_end: None,
     };

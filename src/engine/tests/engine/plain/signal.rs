@@ -6,8 +6,8 @@
 use candles::CandleSeries;
 use engine::{EvaluationError, Slippage, columns::compute_column, indicator::Column};
 use genome::{
-    Comparison, Condition, Distance, Indicator, IndicatorKind, Number, Operand, RegimeFilter, Rule, Series, SideRules,
-    Source, Strategy,
+    Comparison, Condition, Distance, Indicator, IndicatorKind, Number, Operand, Rule, Series, SideRules, Source,
+    Strategy, TrendRegimeFilter,
 };
 use std::collections::BTreeMap;
 
@@ -238,12 +238,12 @@ fn condition_holds(
 }
 
 /// Whether the market's regime at each candle is the one that the filter asks for.
-fn regime_allows(filter: RegimeFilter, n: usize, columns: &mut Columns<'_>) -> Result<Vec<bool>, EvaluationError> {
+fn regime_allows(filter: TrendRegimeFilter, n: usize, columns: &mut Columns<'_>) -> Result<Vec<bool>, EvaluationError> {
     let wanted = match filter {
-        RegimeFilter::Any => return Ok(vec![true; n]),
-        RegimeFilter::Trending => 1.0,
-        RegimeFilter::Ranging => 0.0,
-        RegimeFilter::Choppy => -1.0,
+        TrendRegimeFilter::Any => return Ok(vec![true; n]),
+        TrendRegimeFilter::Trending => 1.0,
+        TrendRegimeFilter::Ranging => 0.0,
+        TrendRegimeFilter::Choppy => -1.0,
     };
     let regime = Indicator::new(IndicatorKind::Regime, &[]).map_err(EvaluationError::Invalid)?;
     let series = Series { source: Source::Indicator(regime), timeframe: None };

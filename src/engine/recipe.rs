@@ -1,0 +1,76 @@
+//! How a backtest or paper run is set up: stored with its result, so that it can be computed again to the bit.
+//!
+//! Computes nothing, and knows no candles. What is stored keeps its names: an older result must read as well.
+
+use crate::{Costs, Terms};
+use candles::{Interval, MarketKind, Symbol};
+use serde::{Deserialize, Serialize};
+
+/// How a backtest or paper run was set up; stored with it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunConfig {
+    /// Which market.
+    pub market: MarketKind,
+    /// Symbols, in order.
+    pub symbols: Vec<Symbol>,
+    /// Interval of the candles.
+    pub interval: Interval,
+    /// What trading cost.
+    pub costs: Costs,
+    /// Capital at the start, quote units.
+    pub initial_capital: f64,
+    /// Version of the program that computed it.
+    pub code_version: String,
+}
+
+impl RunConfig {
+    /// Capital and costs.
+    #[must_use]
+    pub fn terms(&self) -> Terms {
+        Terms { initial_capital: self.initial_capital, costs: self.costs }
+    }
+}
+
+/// Everything but strategy and window that makes a result the same to the bit.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Recipe {
+    /// How it was set up.
+    #[serde(flatten)]
+    pub config: RunConfig,
+    /// First candle that indicators warmed up on, UTC ms.
+    pub warmup_from_ms: i64,
+    /// End of the candles that the stored data version names, UTC ms; the window's end where nothing is said.
+    #[serde(default)]
+    pub data_to_ms: Option<i64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_stored_keeps_its_names() {
+        let config = RunConfig {
+            market: MarketKind::Spot,
+            symbols: vec!["BTCUSDT".parse().unwrap()],
+            interval: Interval::M15,
+            costs: Costs::default(),
+            initial_capital: 7_000.0,
+            code_version: "0.1.0".to_owned(),
+        };
+        let recipe = Recipe { config, warmup_from_ms: 900_000, data_to_ms: None };
+        let costs = serde_json::to_string(&Costs::default()).unwrap();
+        let stored = format!(
+            r#"{{"market":"spot","symbols":["BTCUSDT"],"interval":"15m","costs":{costs},"initial_capital":7000.0,"code_version":"0.1.0","warmup_from_ms":900000,"data_to_ms":null}}"#
+        );
+        assert_eq!(serde_json::to_string(&recipe).unwrap(), stored);
+        assert_eq!(serde_json::from_str::<Recipe>(&stored).unwrap(), recipe);
+        let older = stored.replace(r#","data_to_ms":null"#, r#","fitness":61.5"#);
+        assert_eq!(
+            serde_json::from_str::<Recipe>(&older).unwrap(),
+            recipe,
+            "with no end, and with what else was noted"
+        );
+        assert!(serde_json::from_str::<Recipe>("{}").unwrap_err().to_string().contains("missing field"));
+    }
+}

@@ -1,0 +1,11 @@
+//! The audit trail: the chain of hashes, its entries for readers, and notes of its head outside the database. Decides
+//! nothing.
+
+mod anchors;
+mod chain;
+mod entries;
+
+pub use anchors::{AnchorFile, AuditAnchor};
+pub use chain::{AuditBreak, AuditHead, AuditReport};
+pub(crate) use chain::{AuditEntry, ChainKey, append, append_from};
+pub use entries::AuditRow;

@@ -1,0 +1,10 @@
+//! Backtests as they were run: runs with their trades, results as other systems read them, and those of the service.
+//! Runs nothing.
+
+pub(crate) mod results;
+pub(crate) mod runs;
+mod service;
+
+pub use results::{BacktestRow, NewResult, Parameters};
+pub use runs::{BacktestRun, NewRun, NewWindow, OptimizationRun, RunStatus, RunTrade, Segment, WalkForwardWindow};
+pub use service::{NewServiceBacktest, SERVICE_KIND, ServiceBacktest, ServiceBacktestLine};

@@ -1,0 +1,488 @@
+//! Candles that were revised, who used them, and what came of scoring that again. Computes nothing itself.
+
+use crate::{
+    LeaseToken, PaperPass, StatSource, Store, StoreError, TransitionRecord, Tx, audit, count, paper, row::Named as _,
+    strategies, strategies::transitions, uncount,
+};
+use candles::stored::CandleRange;
+use candles::stored::Part;
+use candles::{Interval, MarketKind, Symbol};
+use chrono::{DateTime, Utc};
+use engine::{Performance, Recipe};
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use tokio_postgres::{Row, types::Json};
+use uuid::Uuid;
+
+/// Candles or payments kept of one revision, as they were and as they are.
+pub const MAX_REVISION_DETAIL: usize = 1_000;
+
+/// A stored month whose candles, or funding payments, were replaced.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct NewRevision {
+    pub market: MarketKind,
+    pub symbol: Symbol,
+    pub part: Part,
+    /// `YYYY-MM`.
+    pub month: String,
+    /// Hash of the month before.
+    pub old_sha256: String,
+    /// Hash of the month when it was found.
+    pub new_sha256: String,
+    /// How many candles or payments differ; at least one.
+    pub count: u64,
+    /// Time of the first of them, UTC ms.
+    pub first_open_ms: i64,
+    /// Time of the last one, UTC ms.
+    pub last_open_ms: i64,
+    /// As they were and as they are, at most [`MAX_REVISION_DETAIL`] of them: an array.
+    pub detail: Value,
+}
+
+/// A stored revision.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct RevisionRow {
+    pub id: i64,
+    pub market: MarketKind,
+    pub symbol: Symbol,
+    pub part: Part,
+    pub month: String,
+    pub old_sha256: String,
+    pub new_sha256: String,
+    /// Candles, or payments of funding, that differ.
+    pub candles: u64,
+    pub first_open_ms: i64,
+    pub last_open_ms: i64,
+    pub found_at: DateTime<Utc>,
+    /// When everything that rested on it had been scored again.
+    pub handled_at: Option<DateTime<Utc>>,
+}
+
+/// A session that saw a symbol's candles.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct SessionUse {
+    pub id: Uuid,
+    pub island: String,
+    pub number: u64,
+    pub market: MarketKind,
+    pub symbols: Vec<Symbol>,
+    pub interval: Interval,
+    pub window_from_ms: i64,
+    pub window_to_ms: i64,
+    /// First candle that indicators warmed up on, UTC ms.
+    pub warmup_from_ms: i64,
+    pub data_version: String,
+    /// Generations that were bred on it.
+    pub generations: u64,
+}
+
+/// A result that was computed from the candles that a data version names.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct DataVersionUse {
+    /// The whole hash.
+    pub data_version: String,
+    /// `backtest`, `holdout`, `shadow`, `live`, `session`, or a backtest for a client.
+    pub what: String,
+    /// Name of the strategy; of a session `ISLAND/NUMBER`.
+    pub name: String,
+    /// First candle traded, UTC ms.
+    pub from_ms: i64,
+    /// End, exclusive, UTC ms.
+    pub to_ms: i64,
+    /// Generations that were bred on it; of sessions only.
+    pub generations: Option<u64>,
+}
+
+/// A result computed again.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rescored {
+    /// What it was measured on.
+    pub source: StatSource,
+    /// First candle traded, UTC ms.
+    pub from_ms: i64,
+    /// End, exclusive, UTC ms.
+    pub to_ms: i64,
+    /// Names the candles that it rested on.
+    pub old_data_version: Option<String>,
+    /// Names those that it rests on now.
+    pub new_data_version: Option<String>,
+    /// As it was stored.
+    pub old: Option<Performance>,
+    /// As it came out now; `None` where it could not be computed.
+    pub new: Option<Performance>,
+    /// What a replay needs. Of backtests and hold-outs only.
+    pub parameters: Option<Recipe>,
+}
+
+/// Everything that scoring a strategy again came to: stored together or not at all.
+#[derive(Clone, Debug)]
+pub struct Rescore {
+    /// Whose.
+    pub strategy_id: Uuid,
+    /// The revisions that caused it.
+    pub revision_ids: Vec<i64>,
+    /// They in words.
+    pub cause: String,
+    /// Every result that rested on them.
+    pub results: Vec<Rescored>,
+    /// The open paper run, computed again up to where it was.
+    pub pass: Option<PaperPass>,
+    /// What the gate said, where it was asked.
+    pub decision: Option<String>,
+    /// The move that follows from it, if one does.
+    pub transition: Option<TransitionRecord>,
+}
+
+const COLUMNS: &str = "id, market, symbol, interval, month, old_sha256, new_sha256, candles, first_open_ms, \
+     last_open_ms, found_at, handled_at";
+
+fn read(row: &Row) -> Result<RevisionRow, StoreError> {
+    Ok(RevisionRow {
+        id: row.try_get("id")?,
+        market: row.parse("market")?,
+        symbol: row.parse("symbol")?,
+        part: row.parse("interval")?,
+        month: row.try_get("month")?,
+        old_sha256: row.try_get("old_sha256")?,
+        new_sha256: row.try_get("new_sha256")?,
+        candles: row.count("candles")?,
+        first_open_ms: row.try_get("first_open_ms")?,
+        last_open_ms: row.try_get("last_open_ms")?,
+        found_at: row.try_get("found_at")?,
+        handled_at: row.try_get("handled_at")?,
+    })
+}
+
+impl Store {
+    /// Stores a revision, unless it is known; whether it is new, and its row.
+    ///
+    /// # Errors
+    /// When the database does not answer or refuses the row.
+    pub async fn record_revision(&self, new: &NewRevision) -> Result<(RevisionRow, bool), StoreError> {
+        let (market, symbol, interval) = (&new.market.to_string(), &new.symbol.to_string(), &new.part.to_string());
+        self.transaction("record_revision", |tx| async move {
+            let tx = &tx;
+            let sql = "insert into data_revisions (market, symbol, interval, month, old_sha256, new_sha256, candles,
+                    first_open_ms, last_open_ms, detail)
+                values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+                on conflict (market, symbol, interval, month, old_sha256) do nothing";
+            let params: crate::transaction::Params<'_> = &[
+                market,
+                symbol,
+                interval,
+                &new.month,
+                &new.old_sha256,
+                &new.new_sha256,
+                &count(new.count),
+                &new.first_open_ms,
+                &new.last_open_ms,
+                &new.detail,
+            ];
+            let is_new = tx.execute(sql, params).await? > 0;
+            let sql = format!(
+                "select {COLUMNS} from data_revisions where market = $1 and symbol = $2 and interval = $3
+                 and month = $4 and old_sha256 = $5"
+            );
+            let row = read(&tx.row(&sql, &[market, symbol, interval, &new.month, &new.old_sha256]).await?)?;
+            if is_new {
+                let entry = audit::AuditEntry {
+                    event: "data_changed",
+                    entity_type: "candles",
+                    entity_id: &format!("{market}/{symbol}/{interval}/{}", new.month),
+                    actor: "market",
+                    before: Some(json!({ "content_sha256": new.old_sha256 })),
+                    after: Some(json!({ "content_sha256": new.new_sha256 })),
+                    metadata: json!({
+                        "revision_id": row.id, "candles": row.candles,
+                        "first_open_ms": row.first_open_ms, "last_open_ms": row.last_open_ms,
+                    }),
+                    correlation_id: None,
+                };
+                audit::append(tx, &self.inner.audit_key, &entry).await?;
+            }
+            Ok((row, is_new))
+        })
+        .await
+    }
+
+    /// Revisions, newest first; only those not dealt with yet with `only_open`.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn revisions(&self, only_open: bool) -> Result<Vec<RevisionRow>, StoreError> {
+        self.transaction("revisions", |tx| async move {
+            let tx = &tx;
+            let sql = format!(
+                "select {COLUMNS} from data_revisions where handled_at is null or not $1 order by id desc limit 1000"
+            );
+            tx.rows(&sql, &[&only_open]).await?.iter().map(read).collect()
+        })
+        .await
+    }
+
+    /// Former contents of months whose revision was dealt with, by hash.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn contents_dealt_with(&self) -> Result<BTreeSet<String>, StoreError> {
+        self.transaction("contents_dealt_with", |tx| async move {
+            let tx = &tx;
+            let sql =
+                "select old_sha256 from data_revisions group by old_sha256 having bool_and(handled_at is not null)";
+            tx.rows(sql, &[]).await?.iter().map(|row| Ok(row.try_get("old_sha256")?)).collect()
+        })
+        .await
+    }
+
+    /// The candles that stored results were computed from, warm-up included: of sessions, paper runs, backtests, and
+    /// backtests that clients asked for.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn candles_in_use(&self) -> Result<Vec<CandleRange>, StoreError> {
+        self.transaction("candles_in_use", |tx| async move {
+            let tx = &tx;
+            let recipe = |parameters: &str, from: &str, end: &str| {
+                format!(
+                    "select {parameters} ->> 'market', {parameters} -> 'symbols', {parameters} ->> 'interval', {from}, {end}"
+                )
+            };
+            let warm = "(parameters ->> 'warmup_from_ms')::bigint";
+            let end = |end: &str| format!("greatest((parameters ->> 'data_to_ms')::bigint, {end})");
+            let sql = format!(
+                "select distinct market, symbol, interval, from_ms, to_ms from (
+                     select market, to_jsonb(symbols), timeframe,
+                         window_from_ms - coalesce((config ->> 'warmup_ms')::bigint, 0), window_to_ms
+                     from search_sessions
+                     union {} from paper_runs
+                     union {} from backtest_results
+                     union {} from service_backtests
+                 ) used (market, symbols, interval, from_ms, to_ms)
+                 cross join lateral jsonb_array_elements_text(
+                     case when jsonb_typeof(symbols) = 'array' then symbols else '[]' end) as symbol
+                 where market is not null and interval is not null and from_ms < to_ms",
+                recipe("config", "warmup_from_ms", "to_ms"),
+                recipe("parameters", warm, &end("(extract(epoch from period_end) * 1000)::bigint")),
+                recipe("parameters", &format!("coalesce({warm}, from_ms)"), &end("to_ms")),
+            );
+            let read = |row: &Row| -> Result<CandleRange, StoreError> {
+                Ok(CandleRange {
+                    market: row.parse("market")?,
+                    symbol: row.parse("symbol")?,
+                    interval: row.parse("interval")?,
+                    from_ms: row.try_get("from_ms")?,
+                    to_ms: row.try_get("to_ms")?,
+                })
+            };
+            tx.rows(&sql, &[]).await?.iter().map(read).collect()
+        })
+        .await
+    }
+
+    /// The results that were computed from the candles which a data version, or the first characters of one, names.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn data_version_uses(&self, prefix: &str) -> Result<Vec<DataVersionUse>, StoreError> {
+        let pattern = &format!("{prefix}%");
+        self.transaction("data_version_uses", |tx| async move {
+            let tx = &tx;
+            let sql = "select t.data_version, t.source as what, s.name, t.window_from_ms as from_ms,
+                    t.window_to_ms as to_ms, null::bigint as generations
+                from strategy_stats t join strategies s on s.id = t.strategy_id where t.data_version like $1
+                union all
+                select b.data_version, 'backtest for a client', s.name, b.from_ms, b.to_ms, null
+                from service_backtests b join strategies s on s.id = b.strategy_id where b.data_version like $1
+                union all
+                select data_version, 'session', island || '/' || number, window_from_ms, window_to_ms,
+                    coalesce(last_generation + 1, 0)::bigint
+                from search_sessions where data_version like $1
+                order by 1, 2, 3, 4";
+            let read = |row: &Row| -> Result<DataVersionUse, StoreError> {
+                Ok(DataVersionUse {
+                    data_version: row.try_get("data_version")?,
+                    what: row.try_get("what")?,
+                    name: row.try_get("name")?,
+                    from_ms: row.try_get("from_ms")?,
+                    to_ms: row.try_get("to_ms")?,
+                    generations: row.count_opt("generations")?,
+                })
+            };
+            tx.rows(sql, &[pattern]).await?.iter().map(read).collect()
+        })
+        .await
+    }
+
+    /// Notes that everything that rested on a revision was scored again.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn revision_handled(&self, id: i64) -> Result<(), StoreError> {
+        self.transaction("revision_handled", |tx| async move {
+            let tx = &tx;
+            let sql = "update data_revisions set handled_at = now() where id = $1 and handled_at is null";
+            tx.execute(sql, &[&id]).await.map(drop)
+        })
+        .await
+    }
+
+    /// Strategies of which some result was computed on candles of a symbol.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn strategies_on(&self, market: MarketKind, symbol: &Symbol) -> Result<Vec<Uuid>, StoreError> {
+        let (market, symbol) = (&market.to_string(), &symbol.to_string());
+        self.transaction("strategies_on", |tx| async move {
+            let tx = &tx;
+            let sql = "select s.id from strategies s where s.market = $1 and ($2 = any(s.symbols)
+                    or exists (select 1 from paper_runs r where r.strategy_id = s.id and r.config -> 'symbols' ? $2)
+                    or exists (select 1 from backtest_results b
+                        where b.strategy_id = s.id and b.parameters -> 'symbols' ? $2))
+                order by s.id";
+            tx.rows(sql, &[market, symbol]).await?.iter().map(|row| Ok(row.try_get("id")?)).collect()
+        })
+        .await
+    }
+
+    /// Sessions that saw candles of a symbol in `[from_ms, to_ms]`, warm-up included.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn sessions_on(
+        &self,
+        market: MarketKind,
+        symbol: &Symbol,
+        (from_ms, to_ms): (i64, i64),
+    ) -> Result<Vec<SessionUse>, StoreError> {
+        let (market, symbol) = (&market.to_string(), &symbol.to_string());
+        self.transaction("sessions_on", |tx| async move {
+            let tx = &tx;
+            let sql = "select id, island, number, market, symbols, timeframe, window_from_ms, window_to_ms,
+                    window_from_ms - coalesce((config ->> 'warmup_ms')::bigint, 0) as warmup_from_ms, data_version,
+                    coalesce(last_generation + 1, 0)::bigint as generations
+                from search_sessions
+                where market = $1 and $2 = any(symbols) and window_to_ms > $3
+                    and window_from_ms - coalesce((config ->> 'warmup_ms')::bigint, 0) <= $4
+                order by started_at, id";
+            let rows = tx.rows(sql, &[market, symbol, &from_ms, &to_ms]).await?;
+            let read = |row: &Row| -> Result<SessionUse, StoreError> {
+                Ok(SessionUse {
+                    id: row.try_get("id")?,
+                    island: row.try_get("island")?,
+                    number: row.count("number")?,
+                    market: row.parse("market")?,
+                    symbols: strategies::symbols(row.try_get("symbols")?)?,
+                    interval: row.parse("timeframe")?,
+                    window_from_ms: row.try_get("window_from_ms")?,
+                    window_to_ms: row.try_get("window_to_ms")?,
+                    warmup_from_ms: row.try_get("warmup_from_ms")?,
+                    data_version: row.try_get("data_version")?,
+                    generations: row.count("generations")?,
+                })
+            };
+            rows.iter().map(read).collect()
+        })
+        .await
+    }
+
+    /// Stores what scoring a strategy again came to, with the cause in the audit trail; `false` when that was done
+    /// before.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`]; those of [`apply_transition`](Self::apply_transition).
+    pub async fn record_rescore(&self, lease: &LeaseToken, rescore: &Rescore) -> Result<bool, StoreError> {
+        let columns = &rescore.pass.as_ref().map(|pass| paper::TradeColumns::new(&pass.trades)).transpose()?;
+        self.transaction("record_rescore", |tx| async move {
+            let tx = &tx;
+            lease.verify(tx).await?;
+            let sql = "select count(distinct revision_id) as done from data_revision_uses
+                where strategy_id = $1 and revision_id = any($2)";
+            let done: i64 = tx.row(sql, &[&rescore.strategy_id, &rescore.revision_ids]).await?.try_get("done")?;
+            if uncount(done) == rescore.revision_ids.len() as u64 {
+                return Ok(false);
+            }
+            let deployment = "select id from deployments where strategy_id = $1 and status <> 'deactivated'";
+            let deployment = tx.row_opt(deployment, &[&rescore.strategy_id]).await?;
+            let deployment: Option<Uuid> = deployment.map(|row| row.try_get("id")).transpose()?;
+            for result in &rescore.results {
+                put_result(tx, rescore, result, deployment).await?;
+            }
+            if let (Some(pass), Some(columns)) = (&rescore.pass, columns) {
+                paper::correct_pass(tx, pass, columns).await?;
+            }
+            let figures = |performance: &Option<Performance>| {
+                json!(performance.as_ref().map(|p| json!({
+                    "profit_factor": p.profit_factor, "sharpe_ratio": p.sharpe_ratio, "total_trades": p.total_trades,
+                    "total_return": p.total_return,
+                })))
+            };
+            let side = |pick: fn(&Rescored) -> &Option<Performance>, version: fn(&Rescored) -> &Option<String>| {
+                let each = rescore.results.iter().map(|r| {
+                    json!({ "source": r.source.name(), "from_ms": r.from_ms, "to_ms": r.to_ms,
+                        "data_version": version(r), "figures": figures(pick(r)) })
+                });
+                Some(Value::Array(each.collect()))
+            };
+            let entry = audit::AuditEntry {
+                event: "data_changed",
+                entity_type: "strategy",
+                entity_id: &rescore.strategy_id.to_string(),
+                actor: "market",
+                before: side(|r| &r.old, |r| &r.old_data_version),
+                after: side(|r| &r.new, |r| &r.new_data_version),
+                metadata: json!({
+                    "cause": rescore.cause, "revision_ids": rescore.revision_ids, "decision": rescore.decision,
+                    "transition_id": rescore.transition.as_ref().map(|t| t.id),
+                }),
+                correlation_id: rescore.transition.as_ref().map(|t| t.id),
+            };
+            audit::append(tx, &self.inner.audit_key, &entry).await?;
+            if let Some(transition) = &rescore.transition {
+                transitions::apply(tx, &self.inner.audit_key, transition).await?;
+            }
+            Ok(true)
+        })
+        .await
+    }
+}
+
+async fn put_result(tx: &Tx, rescore: &Rescore, result: &Rescored, deployment: Option<Uuid>) -> Result<(), StoreError> {
+    let Rescored { source, from_ms, to_ms, old_data_version, new_data_version, old, new, parameters } = result;
+    let (id, name) = (&rescore.strategy_id, &source.name());
+    let deployment = deployment.filter(|_| *source == StatSource::Live);
+    for revision in &rescore.revision_ids {
+        let sql = "insert into data_revision_uses (revision_id, strategy_id, source, window_from_ms, window_to_ms,
+                deployment_id, old_data_version, new_data_version, old_performance, new_performance, decision)
+            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) on conflict do nothing";
+        let params: crate::transaction::Params<'_> = &[
+            revision,
+            id,
+            name,
+            from_ms,
+            to_ms,
+            &deployment,
+            old_data_version,
+            new_data_version,
+            &old.as_ref().map(Json),
+            &new.as_ref().map(Json),
+            &rescore.decision,
+        ];
+        tx.execute(sql, params).await?;
+    }
+    let Some(performance) = new else { return Ok(()) };
+    strategies::put_stat(tx, *id, *source, (*from_ms, *to_ms), new_data_version.as_deref(), performance).await?;
+    if let Some(parameters) = parameters {
+        let sql =
+            "insert into backtest_results (strategy_id, backtest_id, metrics, parameters, period_start, period_end)
+            values ($1, $2, $3, $4, $5, $6)";
+        let newest = rescore.revision_ids.iter().max().copied().unwrap_or_default();
+        let backtest_id = format!("revision-{newest}:{name}");
+        let (start, end) = (DateTime::from_timestamp_millis(*from_ms), DateTime::from_timestamp_millis(*to_ms));
+        tx.execute(sql, &[id, &backtest_id, &Json(performance), &Json(parameters), &start, &end]).await?;
+    }
+    Ok(())
+}

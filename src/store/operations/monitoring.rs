@@ -1,0 +1,121 @@
+//! What monitoring asks beside the overview: live deployments, drift, queues, regimes, and when things were last done.
+//! Read in one snapshot; holds no history.
+
+use crate::{Store, StoreError, Tx, row::Named as _};
+use chrono::{DateTime, Utc};
+use evidence::volatility_regime::VolatilityRegime;
+use std::collections::BTreeMap;
+use tokio_postgres::Row;
+
+/// Live deployments that are told of by name at most, the largest first: a metric has no more label values.
+const MOST_DEPLOYMENTS: i64 = 20;
+
+/// A deployment that goes on, in a line.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeploymentLine {
+    /// Name of the strategy.
+    pub strategy: String,
+    /// Percent of capital; 0 while paused.
+    pub allocation_pct: f64,
+    /// Return of the live run so far (fraction); `None` before its first pass.
+    pub total_return: Option<f64>,
+}
+
+/// The regime of an asset.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AssetRegime {
+    /// Name of the asset; of another market than spot with that before it, as in `um:BTCUSDT`.
+    pub asset: String,
+    /// That it is in now.
+    pub regime: VolatilityRegime,
+}
+
+/// Everything monitoring asks for.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct MonitoringSnapshot {
+    /// Open drift alerts by severity.
+    pub open_drift_alerts: BTreeMap<String, u64>,
+    /// The largest live deployments.
+    pub deployments: Vec<DeploymentLine>,
+    /// Percent of capital that all active deployments have.
+    pub allocated_pct: f64,
+    /// Win rates of the open shadow runs, undefined ones left out.
+    pub shadow_win_rates: Vec<f64>,
+    /// Trades that these have closed.
+    pub shadow_trades: u64,
+    /// Strategies that wait as candidates for a session to judge them.
+    pub candidates_waiting: u64,
+    /// Backtest runs that wait or are under way.
+    pub backtests_waiting: u64,
+    /// Of each asset, by name.
+    pub regimes: Vec<AssetRegime>,
+    /// When a daily review was last finished, wall time.
+    pub last_review_at: Option<DateTime<Utc>>,
+}
+
+impl Store {
+    /// Everything monitoring asks for.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn monitoring_snapshot(&self) -> Result<MonitoringSnapshot, StoreError> {
+        self.transaction("eyes", |tx| async move {
+            let tx = &tx;
+            tx.execute("set transaction isolation level repeatable read, read only", &[]).await?;
+            read(tx).await
+        })
+        .await
+    }
+}
+
+async fn read(tx: &Tx) -> Result<MonitoringSnapshot, StoreError> {
+    let drift = "select severity, count(*) as n from drift_alerts where closed_at is null group by 1";
+    let deployments = "select s.name, case d.status when 'active' then d.allocation_pct::double precision else 0 end
+                as allocation_pct,
+            (r.performance ->> 'total_return')::double precision as total_return
+        from deployments d join strategies s on s.id = d.strategy_id
+        left join paper_runs r on r.strategy_id = d.strategy_id and r.ended_at is null and r.phase = 'live'
+        where d.status <> 'deactivated' order by 2 desc, d.started_at, d.id limit $1";
+    let shadow = "select coalesce(array_agg((performance ->> 'win_rate')::double precision)
+            filter (where performance ->> 'win_rate' is not null), '{}') as win_rates,
+            coalesce(sum(closed_trades), 0)::bigint as closed_trades
+        from paper_runs where ended_at is null and phase = 'shadow'";
+    let numbers = "select
+        (select coalesce(sum(allocation_pct), 0)::double precision from deployments where status = 'active')
+            as allocated_pct,
+        (select count(*) from strategies where state = 'candidate') as candidates,
+        (select count(*) from backtest_runs where status in ('pending', 'running')) as backtests,
+        (select max(finished_at) from daily_reviews where status = 'finished') as last_review_at";
+    let regimes = "select case market when 'spot' then asset else market || ':' || asset end as asset_name, regime
+        from market_regimes where effective_until_ms is null order by 1";
+    let regime = |row: &Row| Ok(AssetRegime { asset: row.try_get("asset_name")?, regime: row.parse("regime")? });
+    let shadow = tx.row(shadow, &[]).await?;
+    let numbers = tx.row(numbers, &[]).await?;
+    Ok(MonitoringSnapshot {
+        open_drift_alerts: tx
+            .rows(drift, &[])
+            .await?
+            .iter()
+            .map(|row| Ok((row.try_get("severity")?, row.count("n")?)))
+            .collect::<Result<_, StoreError>>()?,
+        deployments: tx
+            .rows(deployments, &[&MOST_DEPLOYMENTS])
+            .await?
+            .iter()
+            .map(|row| {
+                Ok(DeploymentLine {
+                    strategy: row.try_get("name")?,
+                    allocation_pct: row.try_get("allocation_pct")?,
+                    total_return: row.try_get("total_return")?,
+                })
+            })
+            .collect::<Result<_, StoreError>>()?,
+        allocated_pct: numbers.try_get("allocated_pct")?,
+        shadow_win_rates: shadow.try_get("win_rates")?,
+        shadow_trades: shadow.count("closed_trades")?,
+        candidates_waiting: numbers.count("candidates")?,
+        backtests_waiting: numbers.count("backtests")?,
+        regimes: tx.rows(regimes, &[]).await?.iter().map(regime).collect::<Result<_, StoreError>>()?,
+        last_review_at: numbers.try_get("last_review_at")?,
+    })
+}

@@ -1,0 +1,12 @@
+//! Paper trading: runs, deployments with their days, drift, and the regimes of markets. Trades nothing.
+
+pub(crate) mod deployments;
+mod drift;
+mod regimes;
+mod runs;
+
+pub use deployments::{Deployment, DeploymentChange, LiveRow, PerformanceDay, total_pct};
+pub use drift::{AlertOutcome, DriftAlert, DriftReading};
+pub use regimes::{NewVolatilityRegime, VolatilityRegimeRow};
+pub use runs::{ActivePaperRun, PaperPass, PaperRun, PassOutcome};
+pub(crate) use runs::{TradeColumns, correct_pass, from_word, of_strategy, switch_run, word};

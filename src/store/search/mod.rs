@@ -1,0 +1,18 @@
+//! Search sessions: their generations, how they end, and what the evidence protocol counts of them. Searches nothing.
+
+mod end;
+pub(crate) mod generations;
+mod listing;
+pub(crate) mod protocol;
+pub(crate) mod sessions;
+
+pub use end::{CandidateRecord, FinishReport, Judgement, WaitingRecord, WindowStat};
+pub use generations::{GenerationRow, TrialTotals};
+pub use listing::{SessionRow, SessionStory};
+pub use protocol::{
+    NumberedSession, PlaceboRecord, ProtocolSessionRow, ProtocolTotals, SearchedRecord, SessionNumbers, TrialCounts,
+    Trials,
+};
+pub use sessions::{
+    FailedBacktest, GenerationRecord, NewSession, RecordOutcome, ResumableSession, Session, SessionStatus,
+};

@@ -1,0 +1,400 @@
+//! What the evidence protocol stores: null searches, the online procedure's counts, standings, the placebo island.
+//!
+//! Counts only go up: a session is numbered once, whatever was killed when and whoever asks. Proves nothing itself.
+
+use crate::{LeaseToken, Store, StoreError, Tx, count, row::Named as _, seal, search::sessions, uncount};
+use ::protocol::Standing;
+use serde::Serialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use tokio_postgres::{Row, types::Json};
+use uuid::Uuid;
+
+/// Trials of one kind in a session.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[allow(missing_docs)]
+pub struct TrialCounts {
+    pub evaluations: u64,
+    /// Of them, that did not trade like a better one of their generation.
+    pub distinct: u64,
+    /// Evaluations with a defined t-statistic, the sum of these, and of their squares.
+    pub t_count: u64,
+    pub t_sum: f64,
+    pub t_sum_of_squares: f64,
+}
+
+/// How often luck was tried in a session so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Trials {
+    /// By its own search and the one that it is compared by.
+    pub real: TrialCounts,
+    /// By its null searches.
+    pub null: TrialCounts,
+    /// How many of these there were.
+    pub null_searches: u64,
+}
+
+/// What the searches of a session said.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs)]
+pub struct SearchedRecord {
+    pub session_id: Uuid,
+    pub island: String,
+    /// End of the hold-out, UTC ms.
+    pub at_market_ms: i64,
+    pub p_value: f64,
+    pub null_searches: u64,
+    pub as_good: u64,
+    /// Whether the search beat its null searches.
+    pub selected: bool,
+}
+
+/// A session's numbers in the online procedure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionNumbers {
+    /// Among all sessions, from 1.
+    pub session: u64,
+    /// Among those whose search beat its null searches, from 1; that of the next such one otherwise.
+    pub selected: u64,
+    /// Promotions to live before it.
+    pub promotions: u64,
+}
+
+/// A session that has its numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NumberedSession {
+    /// Which.
+    pub numbers: SessionNumbers,
+    /// Whether the placebo island had its own session after it.
+    pub has_placebo: bool,
+}
+
+/// A session of the placebo island.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs)]
+pub struct PlaceboRecord {
+    /// The real session after which it ran.
+    pub session_id: Uuid,
+    pub island: String,
+    pub at_market_ms: i64,
+    pub numbers: SessionNumbers,
+    pub p_value: f64,
+    pub null_searches: u64,
+    pub as_good: u64,
+    pub candidates: u64,
+    pub entered: u64,
+    pub promoted: u64,
+    pub detail: Value,
+}
+
+/// How a session ended, real or placebo.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct ProtocolSessionRow {
+    pub session_id: Uuid,
+    pub placebo: bool,
+    pub island: String,
+    pub at_market_ms: i64,
+    pub session_number: u64,
+    pub p_value: f64,
+    pub null_searches: u64,
+    pub as_good: u64,
+    pub candidates: u64,
+    /// Strategies that entered shadow.
+    pub entered: u64,
+    /// Null strategies that went live; of real sessions 0.
+    pub promoted: u64,
+}
+
+/// Real and placebo sessions in numbers, over all time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[allow(missing_docs)]
+pub struct ProtocolTotals {
+    /// Sessions that ended.
+    pub real_sessions: u64,
+    /// Of them, with a search that beat its null searches.
+    pub real_selected: u64,
+    /// Of them, with a strategy that entered shadow.
+    pub real_passed: u64,
+    pub placebo_sessions: u64,
+    pub placebo_selected: u64,
+    pub placebo_passed: u64,
+    /// Null strategies that went live.
+    pub placebo_promoted: u64,
+    /// Null searches ever, and their backtests.
+    pub null_searches: u64,
+    pub null_evaluations: u64,
+}
+
+const COLUMNS: &str = "session_id, placebo, island, at_market_ms, session_number, p_value::double precision, \
+     null_searches, as_good, candidates, entered, promoted";
+
+fn read(row: &Row) -> Result<ProtocolSessionRow, StoreError> {
+    Ok(ProtocolSessionRow {
+        session_id: row.try_get("session_id")?,
+        placebo: row.try_get("placebo")?,
+        island: row.try_get("island")?,
+        at_market_ms: row.try_get("at_market_ms")?,
+        session_number: row.count("session_number")?,
+        p_value: row.try_get("p_value")?,
+        null_searches: row.count("null_searches")?,
+        as_good: row.count("as_good")?,
+        candidates: row.count_opt("candidates")?.unwrap_or_default(),
+        entered: row.count_opt("entered")?.unwrap_or_default(),
+        promoted: row.count_opt("promoted")?.unwrap_or_default(),
+    })
+}
+
+fn read_numbers(row: &Row) -> Result<SessionNumbers, StoreError> {
+    Ok(SessionNumbers {
+        session: row.count("session_number")?,
+        selected: row.count("selected_number")?,
+        promotions: row.count("promotions")?,
+    })
+}
+
+/// Stores where a strategy stands; one that stands already keeps what it has.
+pub(crate) async fn put_standing(
+    tx: &Tx,
+    session_id: Uuid,
+    strategy_id: Uuid,
+    standing: &Standing,
+) -> Result<(), StoreError> {
+    let sql = "insert into strategy_standings (strategy_id, session_id, p_value, null_searches, level, seen_until_ms,
+            holdout_log_e, standing)
+        values ($1, $2, $3::double precision, $4, $5::double precision, $6, $7::double precision, $8)
+        on conflict (strategy_id) do update set session_id = excluded.session_id, p_value = excluded.p_value,
+            null_searches = excluded.null_searches, level = excluded.level, seen_until_ms = excluded.seen_until_ms,
+            holdout_log_e = excluded.holdout_log_e, standing = excluded.standing, created_at = now()";
+    let params: crate::transaction::Params<'_> = &[
+        &strategy_id,
+        &session_id,
+        &standing.p_value,
+        &i64::from(standing.null_searches),
+        &standing.level,
+        &standing.seen_until_ms,
+        &standing.holdout.log_excess,
+        &Json(standing),
+    ];
+    tx.execute(sql, params).await.map(drop)
+}
+
+/// Notes what became of a session's candidates.
+pub(crate) async fn end_session(tx: &Tx, session_id: Uuid, candidates: u64, entered: u64) -> Result<(), StoreError> {
+    let sql = "update protocol_sessions set candidates = $2, entered = $3 where session_id = $1 and not placebo";
+    tx.execute(sql, &[&session_id, &count(candidates), &count(entered)]).await.map(drop)
+}
+
+impl Store {
+    /// Stores the state of a session between two of its null searches, and how often luck was tried so far: what was
+    /// counted before is replaced, so doing it twice counts once.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`]; [`StoreError::Conflict`] when the session has ended.
+    pub async fn record_searching(
+        &self,
+        lease: &LeaseToken,
+        session_id: Uuid,
+        state: &[u8],
+        Trials { real, null, null_searches }: Trials,
+    ) -> Result<(), StoreError> {
+        self.transaction("record_searching", |tx| async move {
+            let tx = &tx;
+            lease.verify(tx).await?;
+            let session = sessions::lock(tx, session_id).await?;
+            sessions::must_run(&session)?;
+            let sql = "update search_states set state = $2, saved_at = now() where session_id = $1";
+            let state = tx.keys().seal_bytes(state, &seal::state_of(session_id))?;
+            tx.execute(sql, &[&session_id, &state]).await?;
+            // What the session's own generations counted is not counted again: the rest is the compared search.
+            let sql = "update trial_ledger set t_count = $2, t_sum = $3::double precision,
+                    t_sum_of_squares = $4::double precision, compared_evaluations = greatest($5 - evaluations, 0),
+                    null_searches = $6, null_evaluations = $7, null_distinct = $8, null_t_count = $9,
+                    null_t_sum = $10::double precision, null_t_sum_of_squares = $11::double precision,
+                    updated_at = now()
+                where session_id = $1";
+            let params: crate::transaction::Params<'_> = &[
+                &session_id,
+                &count(real.t_count),
+                &real.t_sum,
+                &real.t_sum_of_squares,
+                &count(real.evaluations),
+                &count(null_searches),
+                &count(null.evaluations),
+                &count(null.distinct),
+                &count(null.t_count),
+                &null.t_sum,
+                &null.t_sum_of_squares,
+            ];
+            tx.execute(sql, params).await.map(drop)
+        })
+        .await
+    }
+
+    /// Numbers a session in the online procedure: once, whoever asks how often.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`].
+    pub async fn number_session(
+        &self,
+        lease: &LeaseToken,
+        searched: &SearchedRecord,
+    ) -> Result<SessionNumbers, StoreError> {
+        self.transaction("number_session", |tx| async move {
+            let tx = &tx;
+            lease.verify(tx).await?;
+            // Whoever numbers another session waits here, so no number is given twice.
+            let sql = "select sessions, selected from online_procedure for update";
+            let row = tx.row(sql, &[]).await?;
+            let (sessions, selected): (i64, i64) = (row.try_get("sessions")?, row.try_get("selected")?);
+            let sql = "select session_number, selected_number, promotions from protocol_sessions
+                where session_id = $1 and not placebo";
+            if let Some(row) = tx.row_opt(sql, &[&searched.session_id]).await? {
+                return read_numbers(&row);
+            }
+            // As of the session's market time, so that a late daemon counts what a punctual one counts.
+            let sql = "select count(*) as promotions from transitions where kind = 'go_live' and at_market_ms <= $1";
+            let promotions: i64 = tx.row(sql, &[&searched.at_market_ms]).await?.try_get("promotions")?;
+            let (session, own) = (sessions + 1, selected + 1);
+            let sql = "insert into protocol_sessions (session_id, placebo, island, at_market_ms, session_number,
+                    selected_number, promotions, p_value, null_searches, as_good, detail)
+                values ($1, false, $2, $3, $4, $5, $6, $7::double precision, $8, $9,
+                    jsonb_build_object('selected', $10::boolean))";
+            let params: crate::transaction::Params<'_> = &[
+                &searched.session_id,
+                &searched.island,
+                &searched.at_market_ms,
+                &session,
+                &own,
+                &promotions,
+                &searched.p_value,
+                &count(searched.null_searches),
+                &count(searched.as_good),
+                &searched.selected,
+            ];
+            tx.execute(sql, params).await?;
+            let sql = "update online_procedure set sessions = $1, selected = $2";
+            tx.execute(sql, &[&session, &(selected + i64::from(searched.selected))]).await?;
+            Ok(SessionNumbers { session: uncount(session), selected: uncount(own), promotions: uncount(promotions) })
+        })
+        .await
+    }
+
+    /// Numbers that a session was given; `None` before it ended.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn session_numbers(&self, session_id: Uuid) -> Result<Option<NumberedSession>, StoreError> {
+        self.transaction("session_numbers", |tx| async move {
+            let tx = &tx;
+            let sql = "select session_number, selected_number, promotions,
+                    exists (select from protocol_sessions p where p.session_id = r.session_id and p.placebo)
+                        as has_placebo
+                from protocol_sessions r where session_id = $1 and not placebo";
+            let row = tx.row_opt(sql, &[&session_id]).await?;
+            row.map(|row| {
+                Ok(NumberedSession { numbers: read_numbers(&row)?, has_placebo: row.try_get("has_placebo")? })
+            })
+            .transpose()
+        })
+        .await
+    }
+
+    /// Where strategies stand, of each that stands anywhere.
+    ///
+    /// # Errors
+    /// When the database does not answer; [`StoreError::Unreadable`] when one of them does not read.
+    pub async fn standings(&self, strategies: &[Uuid]) -> Result<BTreeMap<Uuid, Standing>, StoreError> {
+        self.transaction("standings", |tx| async move {
+            let tx = &tx;
+            let sql = "select strategy_id, standing from strategy_standings where strategy_id = any($1)
+                order by strategy_id";
+            tx.rows(sql, &[&strategies])
+                .await?
+                .iter()
+                .map(|row| Ok((row.try_get("strategy_id")?, row.json("standing")?)))
+                .collect()
+        })
+        .await
+    }
+
+    /// Stores a session of the placebo island; one that is there already stays as it is.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`].
+    pub async fn record_placebo(&self, lease: &LeaseToken, placebo: &PlaceboRecord) -> Result<(), StoreError> {
+        self.transaction("record_placebo", |tx| async move {
+            let tx = &tx;
+            lease.verify(tx).await?;
+            let sql = "insert into protocol_sessions (session_id, placebo, island, at_market_ms, session_number,
+                    selected_number, promotions, p_value, null_searches, as_good, candidates, entered, promoted,
+                    detail)
+                values ($1, true, $2, $3, $4, $5, $6, $7::double precision, $8, $9, $10, $11, $12, $13)
+                on conflict (session_id, placebo) do nothing";
+            let params: crate::transaction::Params<'_> = &[
+                &placebo.session_id,
+                &placebo.island,
+                &placebo.at_market_ms,
+                &count(placebo.numbers.session),
+                &count(placebo.numbers.selected),
+                &count(placebo.numbers.promotions),
+                &placebo.p_value,
+                &count(placebo.null_searches),
+                &count(placebo.as_good),
+                &count(placebo.candidates),
+                &count(placebo.entered),
+                &count(placebo.promoted),
+                &placebo.detail,
+            ];
+            tx.execute(sql, params).await.map(drop)
+        })
+        .await
+    }
+
+    /// Sessions that ended, real and placebo, the newest in market time first, at most `limit` of each kind.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn protocol_sessions(&self, limit: u32) -> Result<Vec<ProtocolSessionRow>, StoreError> {
+        self.transaction("protocol_sessions", |tx| async move {
+            let tx = &tx;
+            let sql = format!(
+                "(select {COLUMNS} from protocol_sessions where placebo and candidates is not null
+                    order by at_market_ms desc, session_number desc limit $1)
+                 union all
+                 (select {COLUMNS} from protocol_sessions where not placebo and candidates is not null
+                    order by at_market_ms desc, session_number desc limit $1)"
+            );
+            tx.rows(&sql, &[&i64::from(limit)]).await?.iter().map(read).collect()
+        })
+        .await
+    }
+}
+
+/// Real and placebo sessions in numbers.
+pub(crate) async fn totals(tx: &Tx) -> Result<ProtocolTotals, StoreError> {
+    let sql = "select count(*) filter (where not placebo) as real_sessions,
+            count(*) filter (where placebo) as placebo_sessions,
+            count(*) filter (where not placebo and entered > 0) as real_passed,
+            count(*) filter (where placebo and entered > 0) as placebo_passed,
+            count(*) filter (where placebo and detail ->> 'selected' = 'true') as placebo_selected,
+            count(*) filter (where not placebo and detail ->> 'selected' = 'true') as real_selected,
+            coalesce(sum(promoted) filter (where placebo), 0)::bigint as placebo_promoted
+        from protocol_sessions where candidates is not null";
+    let row = tx.row(sql, &[]).await?;
+    let nulls = "select coalesce(sum(null_searches), 0)::bigint as null_searches,
+            coalesce(sum(null_evaluations), 0)::bigint as null_evaluations
+        from trial_ledger";
+    let nulls = tx.row(nulls, &[]).await?;
+    Ok(ProtocolTotals {
+        real_sessions: row.count("real_sessions")?,
+        placebo_sessions: row.count("placebo_sessions")?,
+        real_passed: row.count("real_passed")?,
+        placebo_passed: row.count("placebo_passed")?,
+        placebo_selected: row.count("placebo_selected")?,
+        placebo_promoted: row.count("placebo_promoted")?,
+        real_selected: row.count("real_selected")?,
+        null_searches: nulls.count("null_searches")?,
+        null_evaluations: nulls.count("null_evaluations")?,
+    })
+}

@@ -1,0 +1,205 @@
+//! Lists of strategies with their figures, and what they are filtered by. Pages, filters, sorts; no more.
+
+use crate::{Page, StatSource, Store, StoreError, Strategy, Tx, row::Named as _, strategies};
+use engine::Performance;
+use lifecycle::State;
+use serde::{Deserialize, Serialize};
+use tokio_postgres::Row;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// By what strategies are sorted. Figures that are undefined come last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum StrategySort {
+    #[default]
+    Changed,
+    Created,
+    Number,
+    Name,
+    TotalReturn,
+    SharpeRatio,
+    ProfitFactor,
+    MaxDrawdown,
+    WinRate,
+    Trades,
+}
+
+impl StrategySort {
+    /// Its column, and whether that is of the figures.
+    const fn column(self) -> (&'static str, bool) {
+        match self {
+            Self::Changed => ("state_changed_at", false),
+            Self::Created => ("created_at", false),
+            Self::Number => ("number", false),
+            Self::Name => ("name", false),
+            Self::TotalReturn => ("total_return", true),
+            Self::SharpeRatio => ("sharpe_ratio", true),
+            Self::ProfitFactor => ("profit_factor", true),
+            Self::MaxDrawdown => ("max_drawdown", true),
+            Self::WinRate => ("win_rate", true),
+            Self::Trades => ("total_trades", true),
+        }
+    }
+}
+
+/// Which strategies to list, and how.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct StrategyQuery {
+    /// In one of these states; any when empty.
+    pub states: Vec<State>,
+    /// That trade this symbol.
+    pub symbol: Option<String>,
+    /// On these candles.
+    pub timeframe: Option<String>,
+    /// Of this kind of idea.
+    pub family: Option<String>,
+    /// Of this island.
+    pub island: Option<String>,
+    /// Of this session.
+    pub session_id: Option<Uuid>,
+    /// Whose name or rules hold this text, without regard to case.
+    pub text: Option<String>,
+    /// Whose figures; the newest of all where nothing is said.
+    pub source: Option<StatSource>,
+    /// By what.
+    pub sort: StrategySort,
+    /// Smallest first.
+    pub ascending: bool,
+}
+
+/// A strategy in a list.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ListedStrategy {
+    /// As it is stored.
+    pub strategy: Strategy,
+    /// What its figures were measured on.
+    pub source: Option<StatSource>,
+    /// Its figures.
+    pub performance: Option<Performance>,
+}
+
+/// What lists of strategies filter by, each sorted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[allow(missing_docs)]
+pub struct StrategyFacets {
+    pub symbols: Vec<String>,
+    pub timeframes: Vec<String>,
+    pub families: Vec<String>,
+    pub islands: Vec<String>,
+}
+
+/// The text with everything that LIKE takes for a wildcard escaped, between wildcards.
+fn containing(text: &str) -> String {
+    let escaped: String =
+        text.chars().flat_map(|c| matches!(c, '%' | '_' | '\\').then_some('\\').into_iter().chain([c])).collect();
+    format!("%{escaped}%")
+}
+
+fn listed(tx: &Tx, row: &Row) -> Result<ListedStrategy, StoreError> {
+    let source = row.parse_opt("source")?;
+    let performance = row.json_opt("performance")?;
+    Ok(ListedStrategy { strategy: strategies::read(tx, row)?, source, performance })
+}
+
+impl Store {
+    /// Strategies with their figures, and how many there are in all.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn list_strategies(
+        &self,
+        query: &StrategyQuery,
+        page: Page,
+    ) -> Result<(Vec<ListedStrategy>, u64), StoreError> {
+        let states = &query.states.iter().map(|state| state.name()).collect::<Vec<_>>();
+        let text = &query.text.as_deref().map(containing);
+        let source = &query.source.map(StatSource::name);
+        let order = if query.ascending { "asc" } else { "desc" };
+        self.transaction("list_strategies", |tx| async move {
+            let tx = &tx;
+            let wanted =
+                "(cardinality($1::text[]) = 0 or s.state = any($1)) and ($2::text is null or $2 = any(s.symbols))
+                and ($3::text is null or s.timeframe = $3) and ($4::text is null or s.family = $4)
+                and ($5::text is null or s.island = $5) and ($6::uuid is null or s.session_id = $6)
+                and ($7::text is null or s.name ilike $7 or s.canonical ilike $7)";
+            let (column, of_figures) = query.sort.column();
+            let newest = "from strategy_stats t where t.strategy_id = s.id and ($8::text is null or t.source = $8)
+                order by t.window_to_ms desc, t.id desc limit 1";
+            // The page first, and what is wide only for it: there may be ten thousand others.
+            let (figures, by) = if of_figures {
+                (format!("left join lateral (select t.id, t.{column} {newest}) f on true"), format!("f.{column}"))
+            } else {
+                (String::new(), format!("s.{column}"))
+            };
+            let order = format!("order by {by} {order} nulls last, s.id {order}");
+            let page_of = format!("select s.id from strategies s {figures} where {wanted} {order} limit $9 offset $10");
+            let sql = format!(
+                "select {}, f.source, f.performance from strategies s join ({page_of}) p on p.id = s.id
+                 left join lateral (select t.* {newest}) f on true {order}",
+                strategies::COLUMNS,
+            );
+            let q = query;
+            let (limit, offset) = (page.limit(), page.offset());
+            let params: crate::transaction::Params<'_> =
+                &[states, &q.symbol, &q.timeframe, &q.family, &q.island, &q.session_id, text, source, &limit, &offset];
+            let rows = tx.rows(&sql, params).await?.iter().map(|row| listed(tx, row)).collect::<Result<Vec<_>, _>>()?;
+            let sql = format!("select count(*) as n from strategies s where {wanted}");
+            let total = tx.row(&sql, &params[..7]).await?.count("n")?;
+            Ok((rows, total))
+        })
+        .await
+    }
+
+    /// Symbols, timeframes, families and islands of the stored strategies, each sorted: what lists filter by.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn strategy_facets(&self) -> Result<StrategyFacets, StoreError> {
+        self.transaction("strategy_facets", |tx| async move {
+            let sql = "select array(select distinct unnest(symbols) from strategies order by 1) as symbols,
+                array(select distinct timeframe from strategies order by 1) as timeframes,
+                array(select distinct family from strategies where family is not null order by 1) as families,
+                array(select distinct island from strategies where island is not null order by 1) as islands";
+            let row = tx.row(sql, &[]).await?;
+            Ok(StrategyFacets {
+                symbols: row.try_get("symbols")?,
+                timeframes: row.try_get("timeframes")?,
+                families: row.try_get("families")?,
+                islands: row.try_get("islands")?,
+            })
+        })
+        .await
+    }
+
+    /// Stored children of a strategy, oldest first.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn children(&self, id: Uuid, page: Page) -> Result<Vec<Strategy>, StoreError> {
+        self.transaction("children", |tx| async move {
+            let sql = format!(
+                "select {} from strategies s where s.parent_ids @> array[$1::uuid]
+                 order by s.created_at, s.id limit $2 offset $3",
+                strategies::COLUMNS
+            );
+            tx.rows(&sql, &[&id, &page.limit(), &page.offset()])
+                .await?
+                .iter()
+                .map(|row| strategies::read(&tx, row))
+                .collect()
+        })
+        .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::containing;
+
+    #[test]
+    fn wildcards_of_a_reader_are_text() {
+        assert_eq!(containing("a%b_c\\"), "%a\\%b\\_c\\\\%");
+    }
+}

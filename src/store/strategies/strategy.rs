@@ -1,0 +1,484 @@
+//! Strategies, their lineage, their statistics by source and their paper trades: what is known of each.
+//!
+//! A strategy's state changes only through a transition; its genome never.
+
+use crate::{
+    Deployment, PaperRun, Store, StoreError, Stored, TransitionRow, Tx, audit, names::names, paper, paper::deployments,
+    row::Named as _, seal, stored::to_json, strategies::transitions,
+};
+use candles::{MarketKind, Symbol};
+use chrono::{DateTime, Utc};
+use engine::{Performance, Trade};
+use genome::Timeframe;
+use lifecycle::{DisableReason, State};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tokio_postgres::{Row, types::Json};
+use uuid::Uuid;
+
+/// A strategy to store, as a candidate.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewStrategy {
+    /// UUID v7, made by the caller.
+    pub id: Uuid,
+    /// For people.
+    pub name: String,
+    /// What it is.
+    pub genome: genome::Strategy,
+    /// Canonical text.
+    pub canonical: String,
+    /// SHA-256 of the canonical form, hex: the identity.
+    pub genome_hash: String,
+    /// `evolved`, `manual`, ...
+    pub kind: String,
+    /// Semantic version.
+    pub version: String,
+    /// Hashes of the parents; the store finds the ids of those that are stored.
+    pub parent_hashes: Vec<String>,
+    /// Generation of the search that made it; 0 for none.
+    pub generation: u32,
+    /// Island of the search.
+    pub island: Option<String>,
+    /// Session of the search.
+    pub session_id: Option<Uuid>,
+    /// What it trades.
+    pub symbols: Vec<Symbol>,
+    /// Where.
+    pub market: MarketKind,
+    /// Base timeframe.
+    pub timeframe: Timeframe,
+    /// End of the candles that search and gate have seen, UTC ms.
+    pub seen_until_ms: Option<i64>,
+    /// `search`, `operator`, ...
+    pub created_by: String,
+}
+
+/// A stored strategy.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct Strategy {
+    pub id: Uuid,
+    /// A number that clients hold on to.
+    pub number: i64,
+    pub name: String,
+    pub genome: Stored<genome::Strategy>,
+    pub canonical: String,
+    pub genome_hash: String,
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub version: String,
+    /// Parents that are stored.
+    pub parent_ids: Vec<Uuid>,
+    /// All parents.
+    pub parent_hashes: Vec<String>,
+    pub generation: u32,
+    pub island: Option<String>,
+    pub session_id: Option<Uuid>,
+    pub symbols: Vec<Symbol>,
+    pub market: MarketKind,
+    pub timeframe: Timeframe,
+    pub seen_until_ms: Option<i64>,
+    pub state: State,
+    pub disable_reason: Option<DisableReason>,
+    pub created_by: String,
+    pub created_at: DateTime<Utc>,
+    pub state_changed_at: DateTime<Utc>,
+    /// Kind of idea, as [`genome::Niche`] names it; `None` for what was stored before families were.
+    pub family: Option<String>,
+}
+
+/// Columns of a [`Strategy`], of the table called `s`.
+pub(crate) const COLUMNS: &str = "s.id, s.name, s.genome, s.canonical, s.genome_hash, s.type, s.version, s.parent_ids, \
+     s.parent_hashes, s.generation, s.island, s.session_id, s.symbols, s.market, s.timeframe, s.seen_until_ms, s.state, \
+     s.disable_reason, s.created_by, s.created_at, s.state_changed_at, s.number, s.family";
+
+pub(crate) fn read(tx: &Tx, row: &Row) -> Result<Strategy, StoreError> {
+    let (keys, genome_hash): (_, String) = (tx.keys(), row.try_get("genome_hash")?);
+    let id: Uuid = row.try_get("id")?;
+    let genome = keys.open_json(row.try_get("genome")?, &seal::genome_of(&genome_hash))?;
+    Ok(Strategy {
+        id,
+        name: row.try_get("name")?,
+        genome: Stored::new(genome, "genome", format_args!("strategy {id}")),
+        canonical: keys.open_text(row.try_get("canonical")?, &seal::text_of(&genome_hash))?,
+        genome_hash,
+        kind: row.try_get("type")?,
+        version: row.try_get("version")?,
+        parent_ids: row.try_get("parent_ids")?,
+        parent_hashes: row.try_get("parent_hashes")?,
+        generation: row.small("generation")?,
+        island: row.try_get("island")?,
+        session_id: row.try_get("session_id")?,
+        symbols: symbols(row.try_get("symbols")?)?,
+        market: row.parse("market")?,
+        timeframe: row.parse("timeframe")?,
+        seen_until_ms: row.try_get("seen_until_ms")?,
+        state: row.parse("state")?,
+        disable_reason: row.try_get::<_, Option<&str>>("disable_reason")?.map(reason).transpose()?,
+        created_by: row.try_get("created_by")?,
+        created_at: row.try_get("created_at")?,
+        state_changed_at: row.try_get("state_changed_at")?,
+        number: row.try_get("number")?,
+        family: row.try_get("family")?,
+    })
+}
+
+pub(crate) fn symbols(names: Vec<String>) -> Result<Vec<Symbol>, StoreError> {
+    names.into_iter().map(Symbol::try_from).collect::<Result<_, _>>().map_err(StoreError::decode)
+}
+
+pub(crate) fn reason(text: &str) -> Result<DisableReason, StoreError> {
+    DisableReason::ALL
+        .into_iter()
+        .find(|reason| reason.name() == text)
+        .ok_or_else(|| StoreError::decode(format!("unknown disable reason {text:?}")))
+}
+
+/// What a performance was measured on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum StatSource {
+    Backtest,
+    Holdout,
+    Shadow,
+    Live,
+}
+names!(
+    StatSource,
+    "source of statistics",
+    Backtest = "backtest",
+    Holdout = "holdout",
+    Shadow = "shadow",
+    Live = "live"
+);
+
+/// Performance of a strategy by one source.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct StatRow {
+    pub strategy_id: Uuid,
+    pub source: StatSource,
+    pub window_from_ms: i64,
+    pub window_to_ms: i64,
+    pub data_version: Option<String>,
+    pub performance: Performance,
+    pub calculated_at: DateTime<Utc>,
+}
+
+/// Which strategies to list.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct StrategyFilter {
+    /// In one of these states; any when empty.
+    pub states: Vec<State>,
+    /// Of this island.
+    pub island: Option<String>,
+    /// Of this session.
+    pub session_id: Option<Uuid>,
+}
+
+/// Which part of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Page {
+    pub limit: u32,
+    pub offset: u64,
+}
+
+impl Page {
+    /// The first `limit` rows.
+    #[must_use]
+    pub const fn first(limit: u32) -> Self {
+        Self { limit, offset: 0 }
+    }
+
+    pub(crate) fn limit(self) -> i64 {
+        i64::from(self.limit)
+    }
+
+    pub(crate) fn offset(self) -> i64 {
+        crate::count(self.offset)
+    }
+}
+
+/// Everything stored about one strategy.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct StrategyDetail {
+    pub strategy: Strategy,
+    pub stats: Vec<StatRow>,
+    /// Oldest first.
+    pub transitions: Vec<TransitionRow>,
+    /// Oldest first.
+    pub deployments: Vec<Deployment>,
+    /// Oldest first.
+    pub paper_runs: Vec<PaperRun>,
+}
+
+/// An ancestor.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct Lineage {
+    /// 1 for a parent, 2 for its parents, ...
+    pub depth: u32,
+    pub id: Uuid,
+    /// A number that clients hold on to.
+    pub number: i64,
+    pub name: String,
+    pub genome_hash: String,
+    /// Parents that are stored.
+    pub parent_ids: Vec<Uuid>,
+    pub generation: u32,
+    pub state: State,
+}
+
+/// A closed paper trade.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct TradeRow {
+    pub run_id: Uuid,
+    pub trade: Trade,
+}
+
+/// Stores a strategy as a candidate, with its audit entry; `false` when its genome is stored already.
+pub(crate) async fn insert(tx: &Tx, key: &audit::ChainKey, strategy: &NewStrategy) -> Result<bool, StoreError> {
+    let symbols: Vec<&str> = strategy.symbols.iter().map(Symbol::as_str).collect();
+    let generation = i32::try_from(strategy.generation).unwrap_or(i32::MAX);
+    let (market, timeframe) = (strategy.market.to_string(), strategy.timeframe.to_string());
+    let sql = "insert into strategies (id, name, genome, canonical, genome_hash, type, version, parent_hashes,
+            parent_ids, generation, island, session_id, symbols, market, timeframe, seen_until_ms, created_by, family)
+        values ($1, $2, $3, $4, $5, $6, $7, $8,
+            (select coalesce(array_agg(p.id order by array_position($8, p.genome_hash)), '{}')
+             from strategies p where p.genome_hash = any($8)),
+            $9, $10, $11, $12, $13, $14, $15, $16, $17)
+        on conflict (genome_hash) do nothing";
+    let hash = &strategy.genome_hash;
+    let genome = tx.keys().seal_json(&to_json(&strategy.genome)?, &seal::genome_of(hash))?;
+    let canonical = tx.keys().seal_text(&strategy.canonical, &seal::text_of(hash))?;
+    let family = genome::Niche::of(&strategy.genome).family.to_string();
+    let inserted = tx
+        .execute(
+            sql,
+            &[
+                &strategy.id,
+                &strategy.name,
+                &genome,
+                &canonical,
+                hash,
+                &strategy.kind,
+                &strategy.version,
+                &strategy.parent_hashes,
+                &generation,
+                &strategy.island,
+                &strategy.session_id,
+                &symbols,
+                &market,
+                &timeframe,
+                &strategy.seen_until_ms,
+                &strategy.created_by,
+                &family,
+            ],
+        )
+        .await?;
+    if inserted == 0 {
+        return Ok(false);
+    }
+    let entry = audit::AuditEntry {
+        event: "strategy_created",
+        entity_type: "strategy",
+        entity_id: &strategy.id.to_string(),
+        actor: &strategy.created_by,
+        before: None,
+        after: Some(json!({ "state": State::Candidate, "genome_hash": strategy.genome_hash })),
+        metadata: json!({ "name": strategy.name, "session_id": strategy.session_id }),
+        correlation_id: strategy.session_id,
+    };
+    audit::append(tx, key, &entry).await?;
+    Ok(true)
+}
+
+/// Stores a performance; a row of the same source and window start is replaced, unless it reaches further.
+pub(crate) async fn put_stat(
+    tx: &Tx,
+    strategy_id: Uuid,
+    source: StatSource,
+    (from_ms, to_ms): (i64, i64),
+    data_version: Option<&str>,
+    performance: &Performance,
+) -> Result<(), StoreError> {
+    let sql = "insert into strategy_stats as s
+            (strategy_id, source, window_from_ms, window_to_ms, data_version, performance)
+        values ($1, $2, $3, $4, $5, $6)
+        on conflict (strategy_id, source, window_from_ms) do update set window_to_ms = excluded.window_to_ms,
+            data_version = excluded.data_version, performance = excluded.performance, calculated_at = now()
+        where excluded.window_to_ms >= s.window_to_ms";
+    let params: crate::transaction::Params<'_> =
+        &[&strategy_id, &source.name(), &from_ms, &to_ms, &data_version, &Json(performance)];
+    tx.execute(sql, params).await.map(drop)
+}
+
+fn read_stat(row: &Row) -> Result<StatRow, StoreError> {
+    Ok(StatRow {
+        strategy_id: row.try_get("strategy_id")?,
+        source: row.parse("source")?,
+        window_from_ms: row.try_get("window_from_ms")?,
+        window_to_ms: row.try_get("window_to_ms")?,
+        data_version: row.try_get("data_version")?,
+        performance: row.json("performance")?,
+        calculated_at: row.try_get("calculated_at")?,
+    })
+}
+
+impl Store {
+    /// Stores a strategy that no search made, as a candidate; `false` when its genome is stored already.
+    ///
+    /// # Errors
+    /// When the database does not answer or refuses the row.
+    pub async fn add_strategy(&self, strategy: &NewStrategy) -> Result<bool, StoreError> {
+        self.transaction("add_strategy", |tx| async move { insert(&tx, &self.inner.audit_key, strategy).await }).await
+    }
+
+    /// The strategy with this id, number, name, or unique prefix (4 characters or more) of id or genome hash.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`], or [`StoreError::Ambiguous`] when several fit.
+    pub async fn find_strategy(&self, selector: &str) -> Result<Strategy, StoreError> {
+        self.transaction("find_strategy", |tx| async move { find(&tx, selector).await }).await
+    }
+
+    /// Everything about the strategy that [`Store::find_strategy`] finds.
+    ///
+    /// # Errors
+    /// As [`Store::find_strategy`].
+    pub async fn strategy(&self, selector: &str) -> Result<StrategyDetail, StoreError> {
+        self.transaction("strategy", |tx| async move {
+            let tx = &tx;
+            let strategy = find(tx, selector).await?;
+            let id = strategy.id;
+            let sql =
+                "select strategy_id, source, window_from_ms, window_to_ms, data_version, performance, calculated_at
+                from strategy_stats where strategy_id = $1 order by window_from_ms, id";
+            let stats = tx.rows(sql, &[&id]).await?.iter().map(read_stat).collect::<Result<_, _>>()?;
+            Ok(StrategyDetail {
+                strategy,
+                stats,
+                transitions: transitions::of_strategy(tx, id).await?,
+                deployments: deployments::of_strategy(tx, id).await?,
+                paper_runs: paper::of_strategy(tx, id).await?,
+            })
+        })
+        .await
+    }
+
+    /// Strategies, those whose state changed last first.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn strategies(&self, filter: &StrategyFilter, page: Page) -> Result<Vec<Strategy>, StoreError> {
+        let states = &filter.states.iter().map(|state| state.name()).collect::<Vec<_>>();
+        self.transaction("strategies", |tx| async move {
+            let tx = &tx;
+            let sql = format!(
+                "select {COLUMNS} from strategies s
+             where (cardinality($1::text[]) = 0 or s.state = any($1)) and ($2::text is null or s.island = $2)
+                 and ($3::uuid is null or s.session_id = $3)
+             order by s.state_changed_at desc, s.id desc limit $4 offset $5"
+            );
+            let params: crate::transaction::Params<'_> =
+                &[states, &filter.island, &filter.session_id, &page.limit(), &page.offset()];
+            tx.rows(&sql, params).await?.iter().map(|row| read(tx, row)).collect()
+        })
+        .await
+    }
+
+    /// Newest performance by source of each of these strategies.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn latest_stats(&self, ids: &[Uuid]) -> Result<Vec<StatRow>, StoreError> {
+        self.transaction("latest_stats", |tx| async move {
+            let tx = &tx;
+            let sql = "select distinct on (strategy_id, source) strategy_id, source, window_from_ms, window_to_ms,
+                    data_version, performance, calculated_at
+                from strategy_stats where strategy_id = any($1) order by strategy_id, source, window_from_ms desc";
+            tx.rows(sql, &[&ids]).await?.iter().map(read_stat).collect()
+        })
+        .await
+    }
+
+    /// Stored ancestors up to `depth` steps back, nearest first.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn lineage(&self, id: Uuid, depth: u32) -> Result<Vec<Lineage>, StoreError> {
+        let depth = i32::try_from(depth).unwrap_or(i32::MAX);
+        self.transaction("lineage", |tx| async move {
+            let tx = &tx;
+            let sql = "with recursive line (depth, id) as (
+                    select 1, unnest(parent_ids) from strategies where id = $1
+                    union
+                    select l.depth + 1, unnest(s.parent_ids) from line l join strategies s on s.id = l.id
+                    where l.depth < $2
+                )
+                select min(l.depth) as depth, s.id, s.name, s.genome_hash, s.generation, s.state, s.number, s.parent_ids
+                from line l join strategies s on s.id = l.id where l.depth <= $2
+                group by s.id order by 1, s.created_at, s.id";
+            tx.rows(sql, &[&id, &depth])
+                .await?
+                .iter()
+                .map(|row| {
+                    Ok(Lineage {
+                        depth: row.small("depth")?,
+                        id: row.try_get("id")?,
+                        name: row.try_get("name")?,
+                        genome_hash: row.try_get("genome_hash")?,
+                        generation: row.small("generation")?,
+                        state: row.parse("state")?,
+                        number: row.try_get("number")?,
+                        parent_ids: row.try_get("parent_ids")?,
+                    })
+                })
+                .collect()
+        })
+        .await
+    }
+
+    /// Which of these genomes are stored already.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn known_hashes(&self, hashes: &[String]) -> Result<Vec<String>, StoreError> {
+        self.transaction("known_hashes", |tx| async move {
+            let tx = &tx;
+            let sql = "select genome_hash from strategies where genome_hash = any($1) order by genome_hash";
+            tx.rows(sql, &[&hashes]).await?.iter().map(|row| Ok(row.try_get("genome_hash")?)).collect()
+        })
+        .await
+    }
+}
+
+async fn find(tx: &Tx, selector: &str) -> Result<Strategy, StoreError> {
+    let exact = format!("select {COLUMNS} from strategies s where s.id = $1");
+    if let Ok(id) = Uuid::parse_str(selector)
+        && let Some(row) = tx.row_opt(&exact, &[&id]).await?
+    {
+        return read(tx, &row);
+    }
+    if let Ok(number) = selector.parse::<i64>() {
+        let sql = format!("select {COLUMNS} from strategies s where s.number = $1");
+        if let Some(row) = tx.row_opt(&sql, &[&number]).await? {
+            return read(tx, &row);
+        }
+    }
+    let is_prefix = selector.len() >= 4 && selector.chars().all(|c| c.is_ascii_hexdigit() || c == '-');
+    // Only hexadecimal digits and hyphens get here: nothing that LIKE would take for a wildcard.
+    let pattern = is_prefix.then(|| format!("{}%", selector.to_ascii_lowercase()));
+    let sql = format!(
+        "select {COLUMNS} from strategies s where s.name = $1 or s.id::text like $2 or s.genome_hash like $2 limit 2"
+    );
+    match tx.rows(&sql, &[&selector, &pattern]).await?.as_slice() {
+        [] => Err(StoreError::not_found("strategy", selector)),
+        [row] => read(tx, row),
+        _ => Err(StoreError::Ambiguous { what: "strategy", id: selector.to_owned() }),
+    }
+}
