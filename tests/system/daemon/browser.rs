@@ -145,8 +145,15 @@ impl Page {
         self.until(&format!("document.querySelector('h1')?.textContent.startsWith('{title}') ?? false")).await;
     }
 
+    /// Waits until no dialog is open. What the daemon did may be told before its answer closes the dialog, and while
+    /// one is open, keys belong to it.
+    async fn without_dialog(&mut self) {
+        self.until("document.querySelector('dialog') === null").await;
+    }
+
     /// Presses a button of the page and fills in the dialog that asks for a reason.
     async fn act(&mut self, button: &str, why: &str, token: &str) {
+        self.without_dialog().await;
         let find =
             format!("[...document.querySelectorAll('main button')].find((b) => b.textContent.startsWith('{button}'))");
         self.until(&format!("{find} !== undefined")).await;
@@ -257,6 +264,7 @@ async fn the_dashboard_loads_navigates_acts_and_is_told_live() {
     ))
     .await;
     page.until("document.querySelector('.head .state')?.textContent === 'shadow'").await;
+    page.without_dialog().await;
     page.press("5").await;
     page.titled("Operations").await;
     page.act("Pause", "a rest", TOKEN).await;
@@ -265,6 +273,7 @@ async fn the_dashboard_loads_navigates_acts_and_is_told_live() {
     page.until("!document.querySelector('main').textContent.includes('rests: a rest')").await;
 
     // What others do is told.
+    page.without_dialog().await;
     page.press("1").await;
     page.until("document.querySelector('ul.feed')?.textContent.includes('seen in a browser') ?? false").await;
     let body = json!({ "why": "done from elsewhere" });
