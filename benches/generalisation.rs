@@ -191,12 +191,12 @@ fn evolve(
     engine: &Engine,
     window: &Window,
     seed: Seed,
-    immigrants: Vec<Strategy>,
+    warm_starts: Vec<Strategy>,
     mut each: impl FnMut(&SearchState),
 ) -> SearchState {
     let terms = Terms::default();
     let evaluator = WindowEvaluator { engine, window, terms: &terms };
-    let mut state = search::start(config, seed, immigrants);
+    let mut state = search::start(config, seed, warm_starts);
     while !state.is_finished(config) {
         (state, _) = search::advance(config, state, &evaluator, &|_| false).unwrap();
         each(&state);

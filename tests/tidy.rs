@@ -69,6 +69,13 @@ const IMPURE: &[&str] = &[
 /// Where work is spread over threads.
 const RAYON: &[&str] = &["src/search/", "src/evidence/", "src/engine/"];
 
+/// The root's modules, and which of them each must not know: what lies above it.
+const LAYERS: &[(&str, &[&str])] = &[
+    ("src/config/", &["usecases", "daemon", "cli"]),
+    ("src/usecases/", &["daemon", "cli"]),
+    ("src/daemon/", &["cli"]),
+];
+
 const MAX_LINES: usize = 500;
 
 /// A source file, relative to the root, with forward slashes.
@@ -194,6 +201,33 @@ fn check_purity(source: &Source) -> Vec<String> {
         || source.path.starts_with("src/usecases/");
     if has(&tokens, "rayon") && !may_spread && !source.path.starts_with("src/cli/") {
         found.push(format!("{}: rayon is for search, evidence and the engine's batch entry", source.path));
+    }
+    found
+}
+
+/// The root's modules that a source names by `crate::x` or `crate::{x, ...}`.
+fn check_layers(source: &Source) -> Vec<String> {
+    let Some((layer, above)) = LAYERS.iter().find(|(layer, _)| source.path.starts_with(layer)) else {
+        return Vec::new();
+    };
+    let tokens = tokens(&strip(&source.text));
+    let mut found = Vec::new();
+    for start in (0..tokens.len()).filter(|&i| has(&tokens[i..tokens.len().min(i + 2)], "crate ::")) {
+        let mut depth = 0_u32;
+        for pair in tokens[start + 1..].windows(2) {
+            let after_opening = matches!((depth, pair[0].as_str()), (0, "::") | (1, "{" | ","));
+            if after_opening && above.contains(&pair[1].as_str()) {
+                found.push(format!("{}: {layer} must not know {}, which is above it", source.path, pair[1]));
+            }
+            match pair[1].as_str() {
+                "{" => depth += 1,
+                "}" => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            if depth == 0 {
+                break;
+            }
+        }
     }
     found
 }
@@ -341,6 +375,11 @@ fn pure_modules_know_no_world() {
 }
 
 #[test]
+fn the_modules_of_the_root_know_only_what_is_below_them() {
+    refuse(sources().iter().flat_map(check_layers).collect());
+}
+
+#[test]
 fn habits_are_kept() {
     refuse(sources().iter().flat_map(check_habits).collect());
 }
@@ -377,6 +416,14 @@ fn planted_violations_are_found() {
     assert_eq!(of(check_purity, "src/engine/x.rs", innocent), "");
     assert!(of(check_purity, "src/lifecycle/x.rs", "use rayon::prelude::*;").contains("rayon is for"));
     assert!(of(check_purity, "genome/src/x.rs", "fn f() { rand::rng(); }").contains("rand :: rng"));
+
+    assert_eq!(
+        of(check_layers, "src/usecases/x.rs", "use crate::{config::Config, usecases::{daemon, x}, usecases::cli};"),
+        ""
+    );
+    assert!(of(check_layers, "src/usecases/x.rs", "use crate::{config::{A, B}, daemon::C};").contains("know daemon"));
+    assert!(of(check_layers, "src/usecases/x.rs", "fn f() { crate::cli::g() }").contains("know cli"));
+    assert_eq!(of(check_layers, "src/cli/x.rs", "use crate::daemon::Core;"), "");
 
     assert!(of(check_habits, "src/x.rs", &"//! X.\n".repeat(501)).contains("501 lines"));
     assert!(of(check_habits, "src/x.rs", "fn f() {}").contains("first line"));

@@ -79,7 +79,7 @@ pub(crate) struct CalibrateArgs {
     /// Days after a promotion's shadow period, in which the edge is dead, for which it is watched
     #[arg(long, value_name = "DAYS", default_value_t = 90)]
     decay_days: u32,
-    /// Hours of candle time between two reviews in shadow and live
+    /// Hours of market time between two reviews in shadow and live
     #[arg(long, value_name = "HOURS", default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..=720))]
     review_hours: u32,
     /// Sessions on each market, a day apart, each beginning with the best of the one before

@@ -8,7 +8,7 @@ use clap::Args;
 use engine::{Costs, Engine, SymbolWindow, Window, WindowError};
 use genome::random::Seed;
 use indicatif::ProgressBar;
-use protocol::{Days, Numbers, Plan, Program, Rehearsed, TrialPlan, rehearse};
+use protocol::{Days, Numbers, Plan, Program, Rehearsed, RunPlan, rehearse};
 use serde::Serialize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -69,7 +69,7 @@ pub(crate) async fn run(args: RehearseArgs, ctx: &Context) -> Result<(), CliErro
     let work = move || {
         let threads = usize::from(args.threads.unwrap_or(0));
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().context("cannot start threads")?;
-        let plan = TrialPlan {
+        let plan = RunPlan {
             session: Plan { search: &search, protocol: &protocol, candidates },
             terms: &terms,
             gate: &*gate,
@@ -108,7 +108,7 @@ fn splits(whole: &Window, days: Days, shadow_min_days: f64, args: &RehearseArgs)
 }
 
 fn all(
-    plan: &TrialPlan<'_>,
+    plan: &RunPlan<'_>,
     whole: &Window,
     splits_ms: &[i64],
     args: &RehearseArgs,

@@ -1,4 +1,4 @@
-//! Options for how large the sessions of a trial are.
+//! Options for how large the sessions of a protocol run are.
 
 use super::CliError;
 use crate::config::Config;
@@ -39,7 +39,7 @@ impl SizeArgs {
         Ok(search)
     }
 
-    /// How long each stretch of a trial is; `live` days after shadow are watched.
+    /// How long each period of a protocol run is; `live` days after shadow are watched.
     #[must_use]
     pub(crate) fn days(&self, config: &Config, live: u32) -> Days {
         Days {

@@ -43,8 +43,8 @@ impl FromStr for IslandConfig {
             return Err(wrong(format!("the name {name:?} is taken by the daemon itself")));
         }
         let symbols = symbols.split('+').map(str::parse).collect::<Result<Vec<Symbol>, _>>().map_err(wrong)?;
-        if let Some(twin) = symbols.iter().enumerate().find(|(i, s)| symbols[..*i].contains(s)) {
-            return Err(wrong(format!("it names {} twice", twin.1)));
+        if let Some(repeated) = symbols.iter().enumerate().find(|(i, s)| symbols[..*i].contains(s)) {
+            return Err(wrong(format!("it names {} twice", repeated.1)));
         }
         let part = |i: usize| rest.get(i).copied().filter(|part| !part.is_empty());
         let interval = part(0).map(str::parse::<Interval>).transpose().map_err(|e| wrong(e.to_string()))?;
@@ -62,6 +62,6 @@ impl TryFrom<String> for IslandConfig {
 }
 
 /// The first name that two islands have.
-pub(super) fn twin(islands: &[IslandConfig]) -> Option<&str> {
+pub(super) fn repeated(islands: &[IslandConfig]) -> Option<&str> {
     islands.iter().enumerate().find(|(i, a)| islands[..*i].iter().any(|b| a.name == b.name)).map(|(_, a)| &*a.name)
 }

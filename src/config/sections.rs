@@ -89,11 +89,11 @@ impl DaemonConfig {
         let twice = || {
             let mut seen = self.symbols.clone();
             seen.sort();
-            let twin = seen.windows(2).find(|pair| pair[0] == pair[1])?;
-            Some(("symbols", format!("names {} twice", twin[0])))
+            let repeated = seen.windows(2).find(|pair| pair[0] == pair[1])?;
+            Some(("symbols", format!("names {} twice", repeated[0])))
         };
         let islands = || {
-            let name = super::islands::twin(&self.islands)?;
+            let name = super::islands::repeated(&self.islands)?;
             Some(("islands", format!("names the island {name:?} twice")))
         };
         let retries = || {

@@ -1,6 +1,6 @@
 //! Has the edge gone? Detectors over a strategy's results, one after the other.
 //!
-//! A CUSUM is fast where its bar was calibrated on the strategy's own results; an e-detector is slower and holds
+//! A CUSUM is fast where its control limit was calibrated on the strategy's own results; an e-detector is slower and holds
 //! its false-alarm rate for any distribution. Page-Hinkley is kept for comparison: its customary settings are for
 //! error rates and alarm far too often on trades.
 //!
@@ -10,16 +10,16 @@
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 
-/// One-sided CUSUM for a drop: S = max(0, S + (mean - slack) - x), alarm at S above the bar.
+/// One-sided CUSUM for a drop: S = max(0, S + (mean - slack) - x), alarm at S above the control limit.
 ///
-/// Assumes a known mean while healthy; the false-alarm rate follows from the bar only by calibration.
+/// Assumes a known mean while healthy; the false-alarm rate follows from the limit only by calibration.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Cusum {
     /// Mean result while healthy less the slack: half the drop that matters.
     pub reference: f64,
     /// Alarm above it.
-    pub bar: f64,
+    pub limit: f64,
     /// The sum now.
     pub sum: f64,
 }
@@ -27,23 +27,23 @@ pub struct Cusum {
 impl Cusum {
     /// Nothing seen yet.
     #[must_use]
-    pub const fn new(healthy_mean: f64, slack: f64, bar: f64) -> Self {
-        Self { reference: healthy_mean - slack, bar, sum: 0.0 }
+    pub const fn new(healthy_mean: f64, slack: f64, limit: f64) -> Self {
+        Self { reference: healthy_mean - slack, limit, sum: 0.0 }
     }
 
     /// The next result; whether it alarms.
     pub fn observe(&mut self, x: f64) -> bool {
         self.sum = (self.sum + self.reference - x).max(0.0);
-        self.sum > self.bar
+        self.sum > self.limit
     }
 
-    /// The bar that healthy results exceed within `horizon` trades with a chance of at most `false_alarms`, found
+    /// The limit that healthy results exceed within `horizon` trades with a chance of at most `false_alarms`, found
     /// by drawing `paths` paths from `results` with replacement. `None` without results or paths.
     ///
     /// Assumes that results are independent. The mean is that of `results`: pass those that an edge was proven on,
     /// not those that it was found on.
     #[must_use]
-    pub fn calibrated_bar(
+    pub fn calibrated_limit(
         results: &[f64],
         slack: f64,
         horizon: usize,
@@ -157,7 +157,7 @@ impl EDetector {
                 Restart::ShiryaevRoberts => *value + 1.0,
                 Restart::Cusum => value.max(1.0),
             };
-            // Kept finite, so that it can be stored: far beyond any bar it makes no difference.
+            // Kept finite, so that it can be stored: far beyond any limit it makes no difference.
             *value = (stake * growth).min(f64::MAX / 1e10);
         }
         self.value()
@@ -211,23 +211,23 @@ mod tests {
             };
             let values: Vec<f64> = x.iter().map(|&x| detector.observe(x)).collect();
             assert_all_close(&values, &output[path]);
-            let bar = number(&e["threshold"]);
-            assert_eq!(values.iter().position(|&v| v >= bar).map(|i| i as u64), output[first].as_u64());
+            let threshold = number(&e["threshold"]);
+            assert_eq!(values.iter().position(|&v| v >= threshold).map(|i| i as u64), output[first].as_u64());
         }
     }
 
     #[test]
-    fn a_calibrated_bar_keeps_its_promise_on_fresh_paths() {
+    fn a_calibrated_limit_keeps_its_promise_on_fresh_paths() {
         let results: Vec<f64> = (0..200).map(|i| if i % 20 < 9 { 1.5 } else { -1.0 }).collect();
-        let bar = Cusum::calibrated_bar(&results, 0.1, 300, 0.05, 1000, &mut Seed(1).stream("bar", 0)).unwrap();
+        let limit = Cusum::calibrated_limit(&results, 0.1, 300, 0.05, 1000, &mut Seed(1).stream("bar", 0)).unwrap();
         let mean = results.iter().sum::<f64>() / 200.0;
         let alarmed = |path| {
-            let (mut rng, mut cusum) = (Seed(2).stream("fresh", path), Cusum::new(mean, 0.1, bar));
+            let (mut rng, mut cusum) = (Seed(2).stream("fresh", path), Cusum::new(mean, 0.1, limit));
             (0..300).any(|_| cusum.observe(results[rng.random_range(0..200)]))
         };
         let rate = (0..1000).filter(|&path| alarmed(path)).count();
         assert!((20..=90).contains(&rate), "{rate} of 1000, should be about 50");
-        assert_eq!(Cusum::calibrated_bar(&[], 0.1, 300, 0.05, 10, &mut Seed(1).stream("bar", 0)), None);
+        assert_eq!(Cusum::calibrated_limit(&[], 0.1, 300, 0.05, 10, &mut Seed(1).stream("bar", 0)), None);
     }
 
     #[test]

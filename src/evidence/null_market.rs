@@ -83,19 +83,19 @@ impl Bars {
         })
     }
 
-    /// The candles after the first, mirrored where `flipped`: up becomes down, high becomes low. Volatility stays
+    /// The candles after the first, sign-flipped where `flipped`: up becomes down, high becomes low. Volatility stays
     /// candle by candle. `None` when the arguments do not fit.
     ///
     /// The same flips for several symbols keep their correlation.
     #[must_use]
-    pub fn mirrored_by(&self, flipped: &[bool]) -> Option<Self> {
+    pub fn sign_flipped_by(&self, flipped: &[bool]) -> Option<Self> {
         let moves = self.moves()?;
         (flipped.len() == moves.len()).then(|| {
-            let mirrored = moves.iter().zip(flipped).map(|(&m, &flip)| match flip {
+            let sign_flipped = moves.iter().zip(flipped).map(|(&m, &flip)| match flip {
                 true => Move { gap: -m.gap, high: -m.low, low: -m.high, close: -m.close },
                 false => m,
             });
-            self.rebuilt(mirrored)
+            self.rebuilt(sign_flipped)
         })
     }
 }
@@ -232,7 +232,7 @@ mod tests {
         let (within, gaps) = (indices(&input["perm_intra"]), indices(&input["perm_gap"]));
         assert_bars(&real.shuffled_by(&within, &gaps).unwrap(), &output["shuffle"]);
         let flipped: Vec<bool> = indices(&input["flip"]).into_iter().map(|f| f == 1).collect();
-        assert_bars(&real.mirrored_by(&flipped).unwrap(), &output["sign_flip"]);
+        assert_bars(&real.sign_flipped_by(&flipped).unwrap(), &output["sign_flip"]);
     }
 
     #[test]
@@ -268,9 +268,9 @@ mod tests {
         let mut rng = Seed(1).stream("null", 0);
         let (within, gaps) = (permutation(3, &mut rng), permutation(3, &mut rng));
         let shuffled = small().shuffled_by(&within, &gaps).unwrap();
-        let mirrored = small().mirrored_by(&coins(3, &mut rng)).unwrap();
+        let sign_flipped = small().sign_flipped_by(&coins(3, &mut rng)).unwrap();
         assert!((shuffled.close[3] - 9.5).abs() < 1e-12, "a shuffle ends where the market ended");
-        for bars in [shuffled, mirrored] {
+        for bars in [shuffled, sign_flipped] {
             for i in 0..4 {
                 assert!(bars.low[i] <= bars.open[i].min(bars.close[i]) + 1e-12);
                 assert!(bars.high[i] >= bars.open[i].max(bars.close[i]) - 1e-12);
@@ -282,9 +282,9 @@ mod tests {
     fn what_does_not_fit_is_refused() {
         assert_eq!(small().shuffled_by(&[0, 1], &[0, 1, 2]), None);
         assert_eq!(small().shuffled_by(&[0, 1, 3], &[0, 1, 2]), None);
-        assert_eq!(small().mirrored_by(&[true]), None);
-        assert_eq!(Bars { low: vec![0.0; 4], ..small() }.mirrored_by(&[true; 3]), None);
-        assert_eq!(Bars::default().mirrored_by(&[]), None);
+        assert_eq!(small().sign_flipped_by(&[true]), None);
+        assert_eq!(Bars { low: vec![0.0; 4], ..small() }.sign_flipped_by(&[true; 3]), None);
+        assert_eq!(Bars::default().sign_flipped_by(&[]), None);
         assert_eq!(Gumbel::fit(&[1.0]), None);
         assert_eq!(Gumbel::fit(&[2.0, 2.0, 2.0]), None);
     }

@@ -4,10 +4,10 @@
 //! |---|---|---|
 //! | `cusum` | results lag behind half the expected mean for long enough | chance of a false alarm within the horizon |
 //! | `drawdown` | the fall from the peak, in R, is beyond the 99th percentile of its own bootstrap | the same |
-//! | `e_detector` | a Shiryaev-Roberts bet on "the mean is below 0" has grown to its bar | while the mean is at least 0, it takes as many trades as the bar says or more on average, whatever the distribution |
+//! | `e_detector` | a Shiryaev-Roberts bet on "the mean is below 0" has grown to its control limit | while the mean is at least 0, it takes as many trades as the limit says or more on average, whatever the distribution |
 //!
-//! The bars of the first two are found by simulation from the strategy's own trades. Where these are few, their mean
-//! says little: a bar that takes it for the truth alarms falsely for a third of the strategies with 80 trades, not for
+//! The control limits of the first two are found by simulation from the strategy's own trades. Where these are few, their mean
+//! says little: a limit that takes it for the truth alarms falsely for a third of the strategies with 80 trades, not for
 //! the stated 4 %. So each simulated path draws its own truth first (a resample of the trades, by blocks as long as
 //! their memory; worlds without an edge are left out, for an alarm there is none too early) and then trades in it.
 //!
@@ -27,11 +27,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EdgeDecayConfig {
-    /// Expected trades below which no bar is calibrated and the e-detector is alone (count).
+    /// Expected trades below which no control limit is calibrated and the e-detector is alone (count).
     pub min_expected_trades: u32,
     /// Trades within which the false-alarm rates hold (count).
     pub horizon_trades: u32,
-    /// Simulated paths from which bars are found (count).
+    /// Simulated paths from which control limits are found (count).
     pub paths: u32,
     /// Chance that a healthy strategy's CUSUM alarms within the horizon (fraction).
     pub cusum_alarm_rate: f64,
@@ -138,8 +138,9 @@ pub struct DetectorReading {
     /// Its value after the newest trade, or the largest one where that alarmed. In R; a plain number for `e_detector`.
     pub statistic: f64,
     /// Alarm above it (for `e_detector`: at it or above), in the same unit.
-    pub bar: f64,
-    /// Chance of a false alarm within the configured horizon; `None` for `e_detector`, whose bar is itself the mean
+    #[serde(rename = "bar")]
+    pub control_limit: f64,
+    /// Chance of a false alarm within the configured horizon; `None` for `e_detector`, whose control limit is itself the mean
     /// number of trades between false alarms, at least.
     pub false_alarm_rate: Option<f64>,
     /// What follows.
@@ -156,7 +157,7 @@ pub struct EdgeDecayVerdict {
     pub readings: Vec<DetectorReading>,
 }
 
-/// Bars of a CUSUM and a drawdown for one strategy.
+/// Control limits of a CUSUM and a drawdown for one strategy.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Calibrated {
     /// Mean result that the CUSUM asks for, R.
@@ -167,7 +168,7 @@ struct Calibrated {
     drawdown: [f64; 2],
 }
 
-/// The detectors of one strategy with their bars. Dear to calibrate (as many draws as paths x horizon), cheap to ask:
+/// The detectors of one strategy with their control limits. Dear to calibrate (as many draws as paths x horizon), cheap to ask:
 /// keep it for as long as the expected trades stay the same.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EdgeDecayDetectors {
@@ -183,9 +184,9 @@ const LARGEST_WIN_R: f64 = 10.0;
 const WORLDS: u32 = 50;
 
 impl EdgeDecayDetectors {
-    /// Finds the bars. `expected_r` are the results, in units of risk and in order of entry, on which the edge was
+    /// Finds the control limits. `expected_r` are the results, in units of risk and in order of entry, on which the edge was
     /// proven (those of hold-out and shadow; results that a search chose promise too much). The same arguments give
-    /// the same bars.
+    /// the same limits.
     #[must_use]
     pub fn calibrate(expected_r: &[f64], config: &EdgeDecayConfig, seed: Seed) -> Self {
         let enough = expected_r.len() >= config.min_expected_trades as usize;
@@ -198,7 +199,7 @@ impl EdgeDecayDetectors {
     #[must_use]
     pub fn judge(&self, live_r: &[f64]) -> EdgeDecayVerdict {
         let c = &self.config;
-        // Broken input is no reassurance: it counts as a loss beyond every bar, and stays finite when added up.
+        // Broken input is no reassurance: it counts as a loss beyond every limit, and stays finite when added up.
         let live_r = live_r.iter().map(|r| if r.is_finite() { *r } else { -1e290 });
         let mut readings = Vec::new();
         if let Some(found) = &self.calibrated {
@@ -213,11 +214,11 @@ impl EdgeDecayDetectors {
             readings.push(reading("drawdown", path, found.drawdown, Some(c.drawdown_alarm_rate)));
         }
         if let Some(mut bet) = EDetector::new(Restart::ShiryaevRoberts, 0.0, LARGEST_WIN_R, &LAMBDAS) {
-            // The promise is "at the bar or above"; the readings say "above".
-            let bars = [c.e_detector_warning_trades, c.e_detector_alarm_trades];
+            // The promise is "at the limit or above"; the readings say "above".
+            let limits = [c.e_detector_warning_trades, c.e_detector_alarm_trades];
             let path = live_r.map(|r| bet.observe(r));
-            let mut found = reading("e_detector", path, bars.map(f64::next_down), None);
-            found.bar = c.e_detector_alarm_trades;
+            let mut found = reading("e_detector", path, limits.map(f64::next_down), None);
+            found.control_limit = c.e_detector_alarm_trades;
             readings.push(found);
         }
         let level = readings.iter().map(|r| r.level).max().unwrap_or(EdgeDecayLevel::Calm);
@@ -247,7 +248,7 @@ fn reading(
         () if now > warning => (now, EdgeDecayLevel::Warning),
         () => (now, EdgeDecayLevel::Calm),
     };
-    DetectorReading { detector: detector.to_owned(), statistic, bar: alarm, false_alarm_rate, level }
+    DetectorReading { detector: detector.to_owned(), statistic, control_limit: alarm, false_alarm_rate, level }
 }
 
 /// How far the sum of results is below its highest point; the start counts as one.
@@ -265,7 +266,7 @@ impl Fall {
     }
 }
 
-/// The bars; `None` without variance or without an edge.
+/// The control limits; `None` without variance or without an edge.
 fn simulate(expected_r: &[f64], config: &EdgeDecayConfig, seed: Seed) -> Option<Calibrated> {
     let n = expected_r.len();
     let mean = expected_r.iter().sum::<f64>() / n as f64;
@@ -297,14 +298,14 @@ fn simulate(expected_r: &[f64], config: &EdgeDecayConfig, seed: Seed) -> Option<
         highest.push(worst);
         deepest.push(depth);
     }
-    let bars = |values: &[f64], rates: [f64; 2]| {
+    let limits = |values: &[f64], rates: [f64; 2]| {
         let [warning, alarm] = rates.map(|rate| quantile(values, 1.0 - rate));
         Some([warning?, alarm?])
     };
     Some(Calibrated {
         reference,
-        cusum: bars(&highest, [config.cusum_warning_rate, config.cusum_alarm_rate])?,
-        drawdown: bars(&deepest, [config.drawdown_warning_rate, config.drawdown_alarm_rate])?,
+        cusum: limits(&highest, [config.cusum_warning_rate, config.cusum_alarm_rate])?,
+        drawdown: limits(&deepest, [config.drawdown_warning_rate, config.drawdown_alarm_rate])?,
     })
 }
 

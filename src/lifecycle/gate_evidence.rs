@@ -94,7 +94,7 @@ pub struct ProtocolEvidence {
     pub shadow: Option<EValues>,
     /// Over hold-out and shadow as one process.
     pub total: Option<EValues>,
-    /// What the online procedure lets this strategy use up, fraction; the bar is 1 / level.
+    /// What the online procedure lets this strategy use up, fraction; the promotion threshold is 1 / level.
     pub level: Option<f64>,
 }
 

@@ -31,7 +31,7 @@ pub(super) fn holdout_e_value(t: &Thresholds, protocol: &ProtocolEvidence) -> Ch
 }
 
 /// E of hold-out and shadow against 1 / level; after a demotion, of the trades since alone.
-pub(super) fn bar(evidence: &ShadowEvidence) -> Check {
+pub(super) fn promotion_threshold(evidence: &ShadowEvidence) -> Check {
     let (protocol, first) = (evidence.protocol.as_ref(), evidence.demotions == 0);
     let share = if first { FIRST_SHARE } else { AGAIN_SHARE };
     let level = protocol.and_then(|e| e.level).map(|level| level * share);
@@ -87,7 +87,7 @@ pub(super) fn told_apart(comparison: &PlaceboComparison) -> Check {
 pub(super) fn alarm(reading: &DetectorReading) -> Check {
     Check {
         name: format!("staying.{}", reading.detector),
-        needed: format!("no alarm, which is above {:.2}", reading.bar),
+        needed: format!("no alarm, which is above {:.2}", reading.control_limit),
         had: Some(reading.statistic),
         passed: reading.level != EdgeDecayLevel::Alarm,
     }

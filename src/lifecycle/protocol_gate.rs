@@ -3,10 +3,10 @@
 //! | move | needs |
 //! |---|---|
 //! | candidate -> shadow | the search beat the searches of null markets (p), or the hold-out alone says enough; a hold-out e-value that does not speak against it; enough trades; drawdown |
-//! | shadow -> live | e-value of hold-out and shadow together above the bar of the online procedure; shadow alone above its own, which is higher where the hold-out promises more; days, closed trades, profit factor, drawdown; real results told apart from placebo |
+//! | shadow -> live | e-value of hold-out and shadow together above the promotion threshold of the online procedure; shadow alone above its own, which is higher where the hold-out promises more; days, closed trades, profit factor, drawdown; real results told apart from placebo |
 //! | live -> shadow, disabled | an alarm of the detectors calibrated for the strategy; the limits on drawdown |
 //!
-//! The bar is 1 / level: the level is what the online procedure lets this strategy use up of the error that the
+//! The threshold is 1 / level: the level is what the online procedure lets this strategy use up of the error that the
 //! daemon may make in its whole life. A demoted strategy has to earn its way back on new trades alone, at a fifth of
 //! its level; the first way up has the other four fifths, so that both together spend no more than the whole.
 //!
@@ -62,7 +62,7 @@ impl ProtocolGate {
         };
         let t = &self.thresholds;
         let mut checks = vec![
-            protocol_checks::bar(evidence),
+            protocol_checks::promotion_threshold(evidence),
             protocol_checks::shadow_e_value(t, evidence),
             checks::shadow_days(t, run),
             checks::shadow_closed_trades(t, run),

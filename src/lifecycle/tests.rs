@@ -403,9 +403,9 @@ mod protocol_gate {
     }
 
     #[test]
-    fn live_needs_the_bar_of_the_online_procedure_and_shadow_by_itself() {
+    fn live_needs_the_threshold_of_the_online_procedure_and_shadow_by_itself() {
         let with = |protocol| ShadowEvidence { protocol, ..in_shadow(14, 10, 1.4) };
-        // The first way up has four fifths of the level: a bar of 1 / (0.8 x 0.1) = 12.5.
+        // The first way up has four fifths of the level: a threshold of 1 / (0.8 x 0.1) = 12.5.
         let live = Verdict::Move(Transition::GoLive);
         assert_eq!(seen(&of_shadow(&gate(), &with(known(None, 2.0, 6.3, 0.1)))).0, live);
         assert_eq!(
@@ -439,7 +439,7 @@ mod protocol_gate {
     fn after_a_demotion_only_what_came_since_counts() {
         let again =
             |shadow| ShadowEvidence { protocol: known(None, 1e6, shadow, 0.1), demotions: 1, ..in_shadow(14, 10, 1.4) };
-        // A fifth of the level: a bar of 50.
+        // A fifth of the level: a threshold of 50.
         assert_eq!(seen(&of_shadow(&gate(), &again(49.0))), (Verdict::Hold, vec!["protocol.e_value".into()]));
         assert_eq!(seen(&of_shadow(&gate(), &again(51.0))).0, Verdict::Move(Transition::GoLive));
     }
@@ -463,7 +463,7 @@ mod protocol_gate {
         let reading = |level| DetectorReading {
             detector: "cusum".into(),
             statistic: 30.0,
-            bar: 20.0,
+            control_limit: 20.0,
             false_alarm_rate: Some(0.04),
             level,
         };

@@ -1,4 +1,4 @@
-//! The gate that compares evidence with fixed limits. Never looks at a clock: days are candle time.
+//! The gate that compares evidence with fixed limits. Never looks at a clock: days are market time.
 //!
 //! What an undefined value means, in one place:
 //! - A requirement on an undefined value is not met. One exception: a profit factor that is undefined because

@@ -51,7 +51,7 @@ pub struct Thresholds {
     pub holdout_min_trades: u32,
     /// Winning trades from which a profit factor that is undefined because nothing was lost counts as met (count).
     pub lossless_min_winning_trades: u32,
-    /// Least time in shadow, in candle time (days).
+    /// Least time in shadow, in market time (days).
     pub shadow_min_days: f64,
     /// Least trades that the strategy itself closed in shadow (count).
     pub shadow_min_closed_trades: u32,

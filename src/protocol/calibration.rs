@@ -1,9 +1,9 @@
 //! How often the protocol promotes: on simulated markets of which it is known what there is to find.
 //!
-//! A market is made, [`trial`] is run on it, and what became of it is counted. Never writes a file, never prints.
+//! A market is made, [`run`] is run on it, and what became of it is counted. Never writes a file, never prints.
 
 use super::strength::{Planting, StrengthError};
-use super::{Days, Numbers, Plan, Program, Trial, TrialError, TrialPlan, rehearse};
+use super::{Days, Numbers, Plan, Program, ProtocolRun, RunError, RunPlan, rehearse};
 use candles::time::DAY_MS;
 use candles::{Interval, MarketKind, Symbol};
 use engine::{Costs, Engine, Slippage, SymbolWindow, Terms, Window, WindowError};
@@ -161,7 +161,7 @@ pub enum CalibrationError {
     #[error(transparent)]
     Market(#[from] SpecError),
     #[error(transparent)]
-    Trial(#[from] TrialError),
+    Run(#[from] RunError),
     #[error("it was not measured how strongly a {kind} edge has to be planted to earn a Sharpe ratio of {sharpe}")]
     NotMeasured { kind: EdgeKind, sharpe: f64 },
 }
@@ -191,7 +191,7 @@ impl Calibration<'_> {
         let free = Terms { costs: free, ..*self.terms };
         let terms = if job.kind == Kind::NoiseFreeOfCosts { &free } else { self.terms };
         let live = if job.kind.has_edge() && job.kind != Kind::Dying { days.live } else { 0 };
-        let plan = TrialPlan {
+        let plan = RunPlan {
             session: self.session,
             terms,
             gate: self.gate,
@@ -214,7 +214,7 @@ impl Calibration<'_> {
             }
         }
         // There was at least one session.
-        tried.ok_or(CalibrationError::Trial(TrialError::Stopped))
+        tried.ok_or(CalibrationError::Run(RunError::Stopped))
     }
 
     fn cut(&self, market: &SimulatedMarket, from_ms: i64, to_ms: i64) -> Result<Window, WindowError> {
@@ -247,39 +247,39 @@ fn edge(job: Job) -> Option<EdgeKind> {
 }
 
 impl Tried {
-    fn new((job, planted): (Job, f64), trial: &Trial, selected: bool) -> Self {
+    fn new((job, planted): (Job, f64), run: &ProtocolRun, selected: bool) -> Self {
         Self {
             job,
             planted,
             sessions: 1,
             selected: u32::from(selected),
-            entered: u32::from(trial.entered > 0),
-            promoted: trial.promoted,
-            p_value: trial.searched.p_value,
-            null_searches: trial.searched.null_searches,
-            evaluations: trial.evaluations,
-            null_evaluations: trial.null_evaluations,
-            best_holdout_log_e: trial.best_holdout_log_e,
-            best_total_log_e: trial.best_total_log_e,
-            live_after_days: trial.live_after_days,
-            watched: trial.watched,
-            left_after_days: trial.left_after_days,
+            entered: u32::from(run.entered > 0),
+            promoted: run.promoted,
+            p_value: run.searched.p_value,
+            null_searches: run.searched.null_searches,
+            evaluations: run.evaluations,
+            null_evaluations: run.null_evaluations,
+            best_holdout_log_e: run.best_holdout_log_e,
+            best_total_log_e: run.best_total_log_e,
+            live_after_days: run.live_after_days,
+            watched: run.watched,
+            left_after_days: run.left_after_days,
         }
     }
 
-    fn add(&mut self, trial: &Trial, selected: bool) {
+    fn add(&mut self, run: &ProtocolRun, selected: bool) {
         let most = |a: Option<f64>, b: Option<f64>| a.into_iter().chain(b).reduce(f64::max);
         self.sessions += 1;
         self.selected += u32::from(selected);
-        self.entered += u32::from(trial.entered > 0);
-        self.promoted += trial.promoted;
-        self.p_value = self.p_value.min(trial.searched.p_value);
-        self.null_searches += trial.searched.null_searches;
-        self.evaluations += trial.evaluations;
-        self.null_evaluations += trial.null_evaluations;
-        self.best_holdout_log_e = most(self.best_holdout_log_e, trial.best_holdout_log_e);
-        self.best_total_log_e = most(self.best_total_log_e, trial.best_total_log_e);
-        self.live_after_days = self.live_after_days.or(trial.live_after_days);
+        self.entered += u32::from(run.entered > 0);
+        self.promoted += run.promoted;
+        self.p_value = self.p_value.min(run.searched.p_value);
+        self.null_searches += run.searched.null_searches;
+        self.evaluations += run.evaluations;
+        self.null_evaluations += run.null_evaluations;
+        self.best_holdout_log_e = most(self.best_holdout_log_e, run.best_holdout_log_e);
+        self.best_total_log_e = most(self.best_total_log_e, run.best_total_log_e);
+        self.live_after_days = self.live_after_days.or(run.live_after_days);
     }
 }
 

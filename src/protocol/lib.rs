@@ -17,19 +17,19 @@ mod config;
 mod null;
 mod online;
 mod rehearsal;
+mod run;
 mod session;
 mod standing;
 pub mod strength;
 #[cfg(test)]
 mod tests;
 mod timeline;
-mod trial;
 
 pub use config::{ProtocolConfig, ProtocolConfigError};
 pub use null::null_window;
 pub use online::{Numbers, level};
 pub use rehearsal::{Cut, Program, Rehearsed, rehearse};
-pub use session::{Advanced, Candidate, Immigrant, Plan, SearchedP, Session, SessionError, SessionState};
+pub use run::{Days, ProtocolRun, RunError, RunPlan, run};
+pub use session::{Advanced, Candidate, Plan, SearchedP, Session, SessionError, SessionState, WarmStart};
 pub use standing::{Book, Judged, Standing, judge};
 pub use timeline::{Searchable, SeenBefore, SeenUntil, Split, Unseen};
-pub use trial::{Days, Trial, TrialError, TrialPlan, trial};

@@ -9,14 +9,15 @@ use evidence::null_market::Bars;
 use genome::random::Seed;
 use std::sync::Arc;
 
-/// The null market number `number`: even ones are mirrored (volatility keeps its clusters, drift goes), odd ones
+/// The null market number `number`: even ones are sign-flipped (volatility keeps its clusters, drift goes), odd ones
 /// shuffled (drift stays, clusters go). Volumes go with their candles. Without finer candles, which have no null.
 ///
 /// # Errors
 /// Those of a window; not with a window's own candles.
 pub fn null_window(window: &Window, seed: Seed, number: u64) -> Result<Window, WindowError> {
     let null = |s: &SymbolWindow| {
-        let candles = if number.is_multiple_of(2) { mirrored(&s.candles, seed) } else { shuffled(&s.candles, seed) };
+        let candles =
+            if number.is_multiple_of(2) { sign_flipped(&s.candles, seed) } else { shuffled(&s.candles, seed) };
         SymbolWindow { candles: Arc::new(candles), finer: None, ..s.clone() }
     };
     Window::new(window.from_ms(), window.to_ms(), window.symbols().iter().map(null).collect())
@@ -28,11 +29,11 @@ fn draw(seed: Seed, label: &str, time_ms: i64) -> u64 {
 }
 
 /// Candles whose moves go up where they went down, in a random half of all times.
-pub(super) fn mirrored(candles: &CandleSeries, seed: Seed) -> CandleSeries {
+pub(super) fn sign_flipped(candles: &CandleSeries, seed: Seed) -> CandleSeries {
     let times = candles.open_times_ms().get(1..).unwrap_or_default();
     let flipped: Vec<bool> = times.iter().map(|&t| draw(seed, "mirror", t) & 1 == 1).collect();
     let order: Vec<usize> = (0..candles.len()).collect();
-    bars(candles).mirrored_by(&flipped).map_or_else(|| candles.clone(), |bars| series(candles, &bars, &order))
+    bars(candles).sign_flipped_by(&flipped).map_or_else(|| candles.clone(), |bars| series(candles, &bars, &order))
 }
 
 /// Candles in a random order, what happens inside them and the gaps before them apart.

@@ -1,10 +1,10 @@
 //! The protocol on candles that are all there: what a daemon would have made of them, session after session, and what
 //! it would have made of null markets of the same candles.
 //!
-//! Every session is a [`trial`]; the online procedure counts them in the order in which they would have ended. Never
+//! Every session is a [`run`]; the online procedure counts them in the order in which they would have ended. Never
 //! stores, never fetches.
 
-use super::{Days, Immigrant, Numbers, Trial, TrialError, TrialPlan, null_window, trial};
+use super::{Days, Numbers, ProtocolRun, RunError, RunPlan, WarmStart, null_window, run};
 use candles::time::DAY_MS;
 use engine::{Engine, Window, WindowError};
 use genome::random::Seed;
@@ -25,7 +25,7 @@ pub struct Rehearsed {
     /// As above.
     pub selected: u64,
     /// What became of it.
-    pub trial: Trial,
+    pub trial: ProtocolRun,
 }
 
 /// What is rehearsed.
@@ -46,28 +46,28 @@ pub struct Program<'a> {
 /// # Errors
 /// When `stop` says so, or candles are missing.
 pub fn rehearse(
-    plan: &TrialPlan<'_>,
+    plan: &RunPlan<'_>,
     engine: &Engine,
     cut: &Cut<'_>,
     program: Program<'_>,
     stop: &dyn Fn() -> bool,
     each: &mut dyn FnMut(&Rehearsed),
-) -> Result<Vec<Rehearsed>, TrialError> {
+) -> Result<Vec<Rehearsed>, RunError> {
     let Program { splits_ms, until_ms, placebo, seed } = program;
     let null_seed = seed.child("placebo", 0);
     let null = |from_ms: i64, to_ms: i64| null_window(&cut(from_ms, to_ms)?, null_seed, 0);
     let candles: &Cut<'_> = if placebo { &null } else { cut };
     let seed = if placebo { null_seed } else { seed };
-    let (mut numbers, mut immigrants, mut live_at_ms) = (Numbers::FIRST, Vec::new(), Vec::new());
+    let (mut numbers, mut warm_starts, mut live_at_ms) = (Numbers::FIRST, Vec::new(), Vec::new());
     let mut all = Vec::with_capacity(splits_ms.len());
     for (number, &split_ms) in splits_ms.iter().enumerate() {
         let begins_ms = split_ms + i64::from(plan.days.holdout) * DAY_MS;
         numbers.promotions = live_at_ms.iter().filter(|at_ms| **at_ms <= begins_ms).count() as u64;
         let left = u32::try_from((until_ms - begins_ms).max(0) / DAY_MS).unwrap_or(u32::MAX);
         let days = Days { shadow: plan.days.shadow.min(left), ..plan.days };
-        let plan = TrialPlan { numbers, days, ..*plan };
+        let plan = RunPlan { numbers, days, ..*plan };
         let seed = seed.child("session", number as u64);
-        let found = trial(&plan, engine, candles, split_ms, seed, std::mem::take(&mut immigrants), stop)?;
+        let found = run(&plan, engine, candles, split_ms, seed, std::mem::take(&mut warm_starts), stop)?;
         let first_ms = found.live_after_days.map(|days| begins_ms + (days * DAY_MS as f64) as i64);
         live_at_ms.extend(first_ms.into_iter().flat_map(|at_ms| vec![at_ms; found.promoted as usize]));
         let session =
@@ -75,7 +75,7 @@ pub fn rehearse(
         numbers.session += 1;
         numbers.selected += u64::from(session.trial.searched.p_value <= plan.limits.max_p_value);
         let carried = session.trial.champions.iter();
-        immigrants = carried.map(|(s, seen)| Immigrant { strategy: s.clone(), seen: *seen }).collect();
+        warm_starts = carried.map(|(s, seen)| WarmStart { strategy: s.clone(), seen: *seen }).collect();
         each(&session);
         all.push(session);
     }

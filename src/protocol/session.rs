@@ -31,7 +31,7 @@ pub struct Plan<'a> {
 /// A strategy that a session begins with, and what shaped it.
 #[derive(Clone, Debug)]
 #[allow(missing_docs)]
-pub struct Immigrant {
+pub struct WarmStart {
     pub strategy: Strategy,
     pub seen: SeenUntil,
 }
@@ -122,12 +122,12 @@ pub struct Candidate {
 impl SessionState {
     /// A session at its beginning.
     #[must_use]
-    pub fn begin(plan: Plan<'_>, seed: Seed, immigrants: Vec<Immigrant>, market: &Searchable) -> Self {
+    pub fn begin(plan: Plan<'_>, seed: Seed, warm_starts: Vec<WarmStart>, market: &Searchable) -> Self {
         let finer = market.window().symbols().iter().any(|s| s.finer.is_some());
         let smaller = plan.protocol.null_search_fraction < 1.0;
-        let compared_apart = smaller || finer || !immigrants.is_empty();
-        let seen = immigrants.iter().fold(market.seen_until(), |seen, i| seen.join(i.seen));
-        let strategies = immigrants.into_iter().map(|i| i.strategy).collect();
+        let compared_apart = smaller || finer || !warm_starts.is_empty();
+        let seen = warm_starts.iter().fold(market.seen_until(), |seen, i| seen.join(i.seen));
+        let strategies = warm_starts.into_iter().map(|i| i.strategy).collect();
         Self {
             seed,
             stage: Stage::Search,

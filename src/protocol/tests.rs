@@ -129,9 +129,9 @@ fn what_was_seen_is_no_evidence() {
     let judged = judge(&asked, (&leaky.searchable, &leaky.unseen), &engine, &terms);
     assert!(judged.iter().all(Result::is_ok));
     // What an ancestor has seen, its descendants have seen.
-    let immigrant =
-        Immigrant { strategy: candidates[0].individual.strategy.clone(), seen: leaky.searchable.seen_until() };
-    let state = SessionState::begin(plan, Seed(1), vec![immigrant], &honest.searchable);
+    let warm_start =
+        WarmStart { strategy: candidates[0].individual.strategy.clone(), seen: leaky.searchable.seen_until() };
+    let state = SessionState::begin(plan, Seed(1), vec![warm_start], &honest.searchable);
     let text = serde_json::to_value(&state).unwrap();
     assert_eq!(text["seen"], TO_MS - DAY_MS);
 }
@@ -155,10 +155,10 @@ fn null_markets_keep_what_they_should() {
     let real = cut(&world, &world, SPLIT_MS, FROM_MS, SPLIT_MS);
     let closes = |w: &Window, s: usize| w.symbols()[s].candles.closes().to_vec();
     let moves = |c: &[f64]| c.windows(2).map(|w| (w[1] / w[0]).ln()).collect::<Vec<f64>>();
-    let mirrored = null_window(&real, Seed(5), 0).unwrap();
+    let sign_flipped = null_window(&real, Seed(5), 0).unwrap();
     let shuffled = null_window(&real, Seed(5), 1).unwrap();
     let flips = |s: usize| -> Vec<bool> {
-        let (a, b) = (moves(&closes(&real, s)), moves(&closes(&mirrored, s)));
+        let (a, b) = (moves(&closes(&real, s)), moves(&closes(&sign_flipped, s)));
         assert!(a.iter().zip(&b).all(|(a, b)| (a.abs() - b.abs()).abs() < 1e-9), "volatility stays candle by candle");
         a.iter().zip(&b).map(|(a, b)| a.abs() > 1e-9 && (a + b).abs() < 1e-9).collect()
     };
@@ -179,7 +179,7 @@ fn null_markets_keep_what_they_should() {
     // Windows that overlap have the same null candles.
     let shorter = cut(&world, &world, SPLIT_MS, FROM_MS, SPLIT_MS - 3 * DAY_MS);
     let part = closes(&null_window(&shorter, Seed(5), 0).unwrap(), 0);
-    assert_eq!(part, closes(&mirrored, 0)[..part.len()]);
+    assert_eq!(part, closes(&sign_flipped, 0)[..part.len()]);
 }
 
 fn calibration<'a>(
@@ -231,6 +231,6 @@ fn a_strong_edge_goes_live_and_noise_does_not() {
     assert_eq!(run(Kind::Noise, 0.0, 0), noise[0], "the same seed, the same life");
     assert!(matches!(
         calibration.run(Job { kind: Kind::Noise, sharpe: 0.0, number: 9 }, &engine, &|| true),
-        Err(calibration::CalibrationError::Trial(TrialError::Stopped))
+        Err(calibration::CalibrationError::Run(RunError::Stopped))
     ));
 }

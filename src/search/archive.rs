@@ -74,7 +74,7 @@ pub(super) fn holders<K: Hash + Eq + Ord + Copy>(entries: impl IntoIterator<Item
     held
 }
 
-/// The archive after newcomers (those of `contenders` that still have their profile): the fittest of each cell, best
+/// The archive after offspring (those of `contenders` that still have their profile): the fittest of each cell, best
 /// first, each correlated at most as the settings allow with everything better.
 pub(super) fn updated(config: &SearchConfig, old: Vec<Individual>, contenders: &[Individual]) -> Vec<Individual> {
     let profile = |i: &Individual| i.measured.as_ref().and_then(|m| m.profile.clone());

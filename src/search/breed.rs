@@ -23,7 +23,7 @@ pub(super) enum Plan {
     Mutate(usize),
 }
 
-/// A plan a slot, newcomers first, then refinements of the elites in turn, then crossovers, then mutations.
+/// A plan a slot, random strategies first, then refinements of the elites in turn, then crossovers, then mutations.
 pub(super) fn select(config: &SearchConfig, state: &SearchState) -> Vec<Plan> {
     let population = &state.population;
     let slots = config.population_size;
@@ -71,50 +71,50 @@ fn pool(state: &SearchState) -> Vec<&Individual> {
     state.population.iter().chain(&state.archive).collect()
 }
 
-/// The next generation's newcomers, no two alike and none evaluated before; and how many proposals were.
+/// The next generation's offspring, no two alike and none evaluated before; and how many proposals were.
 ///
 /// A slot stays empty when neither its plan nor a random strategy is new: then the space is exhausted.
 pub(super) fn vary(config: &SearchConfig, state: &SearchState, plans: &[Plan]) -> (Vec<Individual>, u64) {
     let seed = generation_seed(state);
     let born = state.generation + 1;
     let pool = pool(state);
-    let (mut newcomers, mut proposed, mut duplicates) = (Vec::new(), HashSet::new(), 0);
+    let (mut offspring, mut proposed, mut duplicates) = (Vec::new(), HashSet::new(), 0);
     for (slot, &plan) in plans.iter().enumerate() {
         let slot_seed = seed.child("vary", slot as u64);
         for attempt in 0..2 * ATTEMPTS {
             let plan = if attempt < ATTEMPTS { plan } else { Plan::Random };
             let mut rng = slot_seed.stream("attempt", attempt);
-            let newcomer = make(config, &pool, plan, born, &mut rng);
-            if state.remembered.contains(&newcomer.hash) || !proposed.insert(newcomer.hash) {
+            let child = make(config, &pool, plan, born, &mut rng);
+            if state.remembered.contains(&child.hash) || !proposed.insert(child.hash) {
                 duplicates += 1;
                 continue;
             }
-            newcomers.push(newcomer);
+            offspring.push(child);
             break;
         }
     }
-    (newcomers, duplicates)
+    (offspring, duplicates)
 }
 
 /// `count` different random strategies, beside those `known`.
-pub(super) fn random_newcomers(
+pub(super) fn random_strategies(
     config: &SearchConfig,
     seed: Seed,
     count: usize,
     known: &mut HashSet<StrategyHash>,
 ) -> Vec<Individual> {
-    let mut newcomers = Vec::with_capacity(count);
+    let mut offspring = Vec::with_capacity(count);
     for slot in 0..count {
         for attempt in 0..ATTEMPTS {
             let mut rng = seed.child("random", slot as u64).stream("attempt", attempt);
-            let newcomer = make(config, &[], Plan::Random, 1, &mut rng);
-            if known.insert(newcomer.hash) {
-                newcomers.push(newcomer);
+            let child = make(config, &[], Plan::Random, 1, &mut rng);
+            if known.insert(child.hash) {
+                offspring.push(child);
                 break;
             }
         }
     }
-    newcomers
+    offspring
 }
 
 fn make(config: &SearchConfig, pool: &[&Individual], plan: Plan, born: u32, rng: &mut impl Rng) -> Individual {
@@ -136,7 +136,7 @@ fn make(config: &SearchConfig, pool: &[&Individual], plan: Plan, born: u32, rng:
             (variation::mutate(&parent.strategy, how, rng), Origin::Mutation, vec![parent.hash])
         }
     };
-    Individual::newcomer(strategy, origin, parents, born)
+    Individual::unmeasured(strategy, origin, parents, born)
 }
 
 /// The strategy with one of its numbers moved, by a small or a large step; itself where it has none.

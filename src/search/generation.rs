@@ -84,19 +84,19 @@ pub struct GenerationReport {
     pub failures: Vec<Failure>,
 }
 
-/// A search at generation 0. `immigrants` (a former session's archive, an operator's own) are evaluated first,
+/// A search at generation 0. `warm_starts` (a former session's archive, an operator's own) are evaluated first,
 /// as many as the population holds; random strategies fill the rest.
 #[must_use]
-pub fn start(config: &SearchConfig, seed: Seed, immigrants: Vec<Strategy>) -> SearchState {
+pub fn start(config: &SearchConfig, seed: Seed, warm_starts: Vec<Strategy>) -> SearchState {
     let mut known = HashSet::new();
-    let mut population: Vec<Individual> = immigrants
+    let mut population: Vec<Individual> = warm_starts
         .into_iter()
-        .map(|strategy| Individual::newcomer(strategy, Origin::Immigrant, Vec::new(), 1))
-        .filter(|newcomer| known.insert(newcomer.hash))
+        .map(|strategy| Individual::unmeasured(strategy, Origin::WarmStart, Vec::new(), 1))
+        .filter(|child| known.insert(child.hash))
         .take(config.population_size)
         .collect();
     let missing = config.population_size - population.len();
-    population.extend(breed::random_newcomers(config, seed, missing, &mut known));
+    population.extend(breed::random_strategies(config, seed, missing, &mut known));
     SearchState::new(seed, population)
 }
 
@@ -118,13 +118,13 @@ pub fn advance(
     let first = state.generation == 0;
     let plans: Vec<Plan> = if first { Vec::new() } else { breed::select(config, &state) };
     enter(Step::Vary)?;
-    let (newcomers, duplicates_skipped) =
+    let (offspring, duplicates_skipped) =
         if first { (std::mem::take(&mut state.population), 0) } else { breed::vary(config, &state, &plans) };
-    for newcomer in &newcomers {
-        state.remembered.insert(&newcomer.hash, config.remembered_hashes);
+    for child in &offspring {
+        state.remembered.insert(&child.hash, config.remembered_hashes);
     }
 
-    let strategies: Vec<Strategy> = newcomers.iter().map(|n| n.strategy.clone()).collect();
+    let strategies: Vec<Strategy> = offspring.iter().map(|n| n.strategy.clone()).collect();
     let mut outcomes = Vec::with_capacity(strategies.len());
     for chunk in strategies.chunks(CHUNK) {
         enter(Step::Evaluate)?;
@@ -132,8 +132,8 @@ pub fn advance(
     }
 
     enter(Step::Score)?;
-    let evaluations = newcomers.len();
-    let (measured, failures) = score(config, newcomers, outcomes);
+    let evaluations = offspring.len();
+    let (measured, failures) = score(config, offspring, outcomes);
     state.generation += 1;
     let counters = &mut state.counters;
     counters.evaluations += evaluations as u64;
@@ -148,7 +148,7 @@ pub fn advance(
 
     enter(Step::Replace)?;
     let contenders = state.population.drain(..).chain(measured).collect();
-    let (contenders, twins_dropped) = without_twins(contenders);
+    let (contenders, twins_dropped) = without_behavioural_duplicates(contenders);
     state.counters.twins_dropped += twins_dropped;
 
     enter(Step::Archive)?;
@@ -166,19 +166,18 @@ pub fn advance(
 /// Fitness for whoever was evaluated; the others apart.
 fn score(
     config: &SearchConfig,
-    newcomers: Vec<Individual>,
+    offspring: Vec<Individual>,
     outcomes: Vec<Result<Outcome, EvaluationError>>,
 ) -> (Vec<Individual>, Vec<Failure>) {
     let limits = FitnessLimits { min_trades: config.min_trades, max_complexity: config.complexity_limit };
     let (mut measured, mut failures) = (Vec::new(), Vec::new());
-    for (mut newcomer, outcome) in newcomers.into_iter().zip(outcomes) {
+    for (mut child, outcome) in offspring.into_iter().zip(outcomes) {
         match outcome {
             Ok(outcome) => {
                 let penalised = PenalisedT::of(&outcome.daily_returns, outcome.stake);
                 let blocks = time_blocks(&outcome.daily_returns);
-                let components =
-                    limits.measure(&outcome, penalised, &blocks, f64::from(complexity(&newcomer.strategy)));
-                newcomer.measured = Some(Measured {
+                let components = limits.measure(&outcome, penalised, &blocks, f64::from(complexity(&child.strategy)));
+                child.measured = Some(Measured {
                     fitness: components.map_or(0.0, |c| c.fitness()),
                     components,
                     summary: Summary::of(&outcome.performance),
@@ -186,10 +185,10 @@ fn score(
                     trades_digest: outcome.trades_digest,
                     profile: Profile::of(&outcome.daily_returns),
                 });
-                measured.push(newcomer);
+                measured.push(child);
             }
             Err(error) => {
-                failures.push(Failure { strategy: newcomer.strategy, hash: newcomer.hash, error });
+                failures.push(Failure { strategy: child.strategy, hash: child.hash, error });
             }
         }
     }
@@ -197,7 +196,7 @@ fn score(
 }
 
 /// Best first, without those that scored nothing and those whose trades a better one made; and how many of the latter.
-fn without_twins(mut contenders: Vec<Individual>) -> (Vec<Individual>, u64) {
+fn without_behavioural_duplicates(mut contenders: Vec<Individual>) -> (Vec<Individual>, u64) {
     contenders.retain(|i| i.fitness() > 0.0);
     rank(&mut contenders);
     let before = contenders.len();
@@ -264,7 +263,7 @@ fn report(
 #[must_use]
 pub fn champions(state: &SearchState, k: usize) -> Vec<Individual> {
     let mut all: Vec<Individual> = state.population.iter().chain(&state.archive).cloned().collect();
-    let (all, _) = without_twins(std::mem::take(&mut all));
+    let (all, _) = without_behavioural_duplicates(std::mem::take(&mut all));
     let mut niches = HashSet::new();
     let (mut chosen, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|i| niches.insert(Niche::of(&i.strategy)));
     let room = k.saturating_sub(chosen.len());

@@ -13,7 +13,7 @@ pub enum Origin {
     /// Made at random.
     Random,
     /// Brought from elsewhere: a former session's archive, or an operator.
-    Immigrant,
+    WarmStart,
     /// One parent, changed.
     Mutation,
     /// Two parents.
@@ -28,7 +28,7 @@ impl Origin {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Random => "random",
-            Self::Immigrant => "immigrant",
+            Self::WarmStart => "immigrant",
             Self::Mutation => "mutation",
             Self::Crossover => "crossover",
             Self::Refinement => "refinement",
@@ -82,7 +82,7 @@ pub struct Measured {
     pub cases: Vec<Option<f64>>,
     /// Strategies with one digest traded alike.
     pub trades_digest: u64,
-    /// Daily returns for comparison; kept for newcomers and in the archive.
+    /// Daily returns for comparison; kept for offspring and in the archive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile: Option<Profile>,
 }
@@ -97,7 +97,7 @@ pub struct Individual {
     pub hash: StrategyHash,
     /// Where it came from.
     pub origin: Origin,
-    /// What it was made from; empty for newcomers.
+    /// What it was made from; empty for offspring.
     pub parents: Vec<StrategyHash>,
     /// Generation in which it was first evaluated.
     pub born: u32,
@@ -108,7 +108,7 @@ pub struct Individual {
 impl Individual {
     /// A strategy that is yet to be evaluated.
     #[must_use]
-    pub fn newcomer(strategy: Strategy, origin: Origin, parents: Vec<StrategyHash>, born: u32) -> Self {
+    pub fn unmeasured(strategy: Strategy, origin: Origin, parents: Vec<StrategyHash>, born: u32) -> Self {
         Self { hash: strategy.hash(), strategy, origin, parents, born, measured: None }
     }
 

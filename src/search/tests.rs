@@ -58,7 +58,7 @@ impl Toy {
             ..Performance::default()
         };
         let per_symbol = vec![performance.clone(), Performance { t_statistic: None, ..performance.clone() }];
-        // Coarse on purpose: twins turn up.
+        // Coarse on purpose: behavioural duplicates turn up.
         let trades_digest = (t * 1e3) as i64 as u64;
         Ok(Outcome { performance, per_symbol, daily_returns, stake: None, trades_digest, ledger: None })
     }
@@ -145,14 +145,14 @@ fn nothing_is_evaluated_twice_and_nothing_kept_twice() {
     let mut born = HashSet::new();
     for _ in 0..12 {
         state = advance(&config, state, &toy, GO).unwrap().0;
-        let newcomers = state.population.iter().filter(|i| i.born == state.generation);
-        assert!(newcomers.map(|i| i.hash).all(|hash| born.insert(hash)));
+        let offspring = state.population.iter().filter(|i| i.born == state.generation);
+        assert!(offspring.map(|i| i.hash).all(|hash| born.insert(hash)));
         let hashes: HashSet<_> = state.population.iter().map(|i| i.hash).collect();
         let digests: HashSet<_> = state.population.iter().map(|i| i.measured.as_ref().unwrap().trades_digest).collect();
         assert_eq!((hashes.len(), digests.len()), (state.population.len(), state.population.len()));
     }
     assert_eq!(state.counters.evaluations, toy.evaluated.into_inner() as u64);
-    assert!(state.counters.twins_dropped > 0, "the toy market has twins");
+    assert!(state.counters.twins_dropped > 0, "the toy market has behavioural duplicates");
 }
 
 #[test]
@@ -215,7 +215,7 @@ fn failures_are_reported_and_score_nothing() {
 }
 
 #[test]
-fn immigrants_are_evaluated_first_and_once() {
+fn warm_starts_are_evaluated_first_and_once() {
     let config = config();
     let (former, _) = run(&config, start(&config, Seed(5), Vec::new()), &Toy::default(), 2);
     let mut brought: Vec<Strategy> = former.archive.iter().map(|i| i.strategy.clone()).collect();
@@ -223,9 +223,9 @@ fn immigrants_are_evaluated_first_and_once() {
     let state = start(&config, Seed(6), brought.clone());
     assert_eq!(state.population.len(), 60);
     for (i, strategy) in brought[..brought.len() - 1].iter().enumerate() {
-        assert_eq!((&state.population[i].strategy, state.population[i].origin), (strategy, Origin::Immigrant));
+        assert_eq!((&state.population[i].strategy, state.population[i].origin), (strategy, Origin::WarmStart));
     }
-    assert_eq!(state.population.iter().filter(|i| i.origin == Origin::Immigrant).count(), former.archive.len());
+    assert_eq!(state.population.iter().filter(|i| i.origin == Origin::WarmStart).count(), former.archive.len());
 }
 
 #[test]
@@ -246,7 +246,7 @@ fn lineage_leads_to_parents_that_were_evaluated() {
         state = advance(&config, state, &toy, GO).unwrap().0;
         for child in state.population.iter().filter(|i| i.born == state.generation) {
             let expected = match child.origin {
-                Origin::Random | Origin::Immigrant => 0,
+                Origin::Random | Origin::WarmStart => 0,
                 Origin::Mutation | Origin::Refinement => 1,
                 Origin::Crossover => 2,
             };

@@ -1,7 +1,7 @@
 //! The shadow runner and the deployment manager: paper trading of every shadow and live strategy, and what follows.
 //!
 //! An activation extends each run to the newest closed candle. Wherever it passes a point of the review grid (in
-//! candle time) the gate decides on the evidence as of that point, so a daemon that was down or runs behind takes
+//! market time) the gate decides on the evidence as of that point, so a daemon that was down or runs behind takes
 //! the same decisions at the same market times as one that never stopped. Candles that are not fit for evidence decide
 //! nothing: the gate is not asked, and the reason is stored. Sends no order; feeds nothing back into the search.
 

@@ -8,7 +8,7 @@ use super::window::{Loaded, WindowSpec};
 use candles::time::DAY_MS;
 use evidence::placebo::PlaceboComparison;
 use notify::{Notice, Trouble};
-use protocol::{self, Days, Numbers, TrialError, TrialPlan, null_window};
+use protocol::{self, Days, Numbers, RunError, RunPlan, null_window};
 use serde_json::json;
 use store::{LeaseToken, NewSession, NumberedSession, PlaceboRecord, ProtocolSessionRow, Session};
 
@@ -69,7 +69,7 @@ async fn run(parts: &SessionParts, last: &Session, numbers: Numbers) -> anyhow::
     let tried = parts
         .compute
         .run(move || {
-            let plan = TrialPlan {
+            let plan = RunPlan {
                 session: search.plan(),
                 terms: &compute.terms,
                 gate: &*gates.gate,
@@ -82,14 +82,14 @@ async fn run(parts: &SessionParts, last: &Session, numbers: Numbers) -> anyhow::
             // Drawn by the time of each candle: every range of it is part of one null market.
             let cut = |from_ms, to_ms| null_window(&loaded.window(from_ms, to_ms)?, seed, 0);
             let stop = || process.stop.is_cancelled();
-            protocol::trial(&plan, &compute.engine, &cut, split_ms, seed, Vec::new(), &stop)
+            protocol::run(&plan, &compute.engine, &cut, split_ms, seed, Vec::new(), &stop)
         })
         .await?;
-    let trial = match tried {
-        Err(TrialError::Stopped) => return Ok(None),
+    let run = match tried {
+        Err(RunError::Stopped) => return Ok(None),
         tried => tried?,
     };
-    let selected = trial.searched.p_value <= parts.gates.limits.max_p_value;
+    let selected = run.searched.p_value <= parts.gates.limits.max_p_value;
     Ok(Some(PlaceboRecord {
         session_id: last.id,
         island: spec.island.clone(),
@@ -99,20 +99,20 @@ async fn run(parts: &SessionParts, last: &Session, numbers: Numbers) -> anyhow::
             selected: numbers.selected,
             promotions: numbers.promotions,
         },
-        p_value: trial.searched.p_value,
-        null_searches: trial.searched.null_searches.into(),
-        as_good: trial.searched.as_good.into(),
-        candidates: trial.candidates.into(),
-        entered: trial.entered.into(),
-        promoted: trial.promoted.into(),
+        p_value: run.searched.p_value,
+        null_searches: run.searched.null_searches.into(),
+        as_good: run.searched.as_good.into(),
+        candidates: run.candidates.into(),
+        entered: run.entered.into(),
+        promoted: run.promoted.into(),
         detail: json!({
             "selected": selected,
             "days": days,
-            "evaluations": trial.evaluations,
-            "null_evaluations": trial.null_evaluations,
-            "best_holdout_log_e": trial.best_holdout_log_e,
-            "best_total_log_e": trial.best_total_log_e,
-            "live_after_days": trial.live_after_days,
+            "evaluations": run.evaluations,
+            "null_evaluations": run.null_evaluations,
+            "best_holdout_log_e": run.best_holdout_log_e,
+            "best_total_log_e": run.best_total_log_e,
+            "live_after_days": run.live_after_days,
         }),
     }))
 }

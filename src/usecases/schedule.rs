@@ -1,6 +1,6 @@
 //! When work is due, in market time. Pure arithmetic: never reads a clock.
 //!
-//! Decisions are taken on a grid of candle time, so that a daemon that was down, or a market that runs
+//! Decisions are taken on a grid of market time, so that a daemon that was down, or a market that runs
 //! faster than real time, decides exactly as one that never stopped.
 
 /// The multiples of `step_ms` in `(after_ms, until_ms]`, in order.

@@ -11,7 +11,7 @@ use super::schedule::{Missed, session_due_ms};
 use super::window::{Loaded, WindowSpec};
 use candles::interval;
 use candles::time::DAY_MS;
-use protocol::{Advanced, Immigrant, SeenUntil, Session as Searching, SessionError, SessionState, Split};
+use protocol::{Advanced, SeenUntil, Session as Searching, SessionError, SessionState, Split, WarmStart};
 use search::{Counters, GenerationReport};
 use serde_json::json;
 use std::sync::Arc;
@@ -181,19 +181,19 @@ impl SessionRunner {
     /// A session begins with the best of the one before it: all of them, whatever the hold-out said of each, so
     /// that nothing of the hold-out flows back.
     async fn first_state(&self, session: &Session, loaded: &Loaded) -> anyhow::Result<SessionState> {
-        let mut immigrants = Vec::new();
+        let mut warm_starts = Vec::new();
         if let Some(last) = self.parts.process.store.last_finished_session(&self.island).await? {
             for hash in last.report.map(|report| report.champions).unwrap_or_default() {
                 let former = self.parts.process.store.find_strategy(&hash).await?;
                 // One that does not say what shaped it was shaped by no more than the session before saw.
                 let seen = SeenUntil::stated(former.seen_until_ms.unwrap_or(last.spec.holdout_from_ms));
-                immigrants.push(Immigrant { strategy: former.genome.into_read()?, seen });
+                warm_starts.push(WarmStart { strategy: former.genome.into_read()?, seen });
             }
         }
         let split = Self::split(&session.spec, loaded)?;
         // Whoever has seen part of the hold-out would bring it into the search.
-        immigrants.retain(|immigrant| immigrant.seen <= split.searchable.seen_until());
-        Ok(SessionState::begin(self.parts.search.plan(), session.spec.seed, immigrants, &split.searchable))
+        warm_starts.retain(|warm_start| warm_start.seen <= split.searchable.seen_until());
+        Ok(SessionState::begin(self.parts.search.plan(), session.spec.seed, warm_starts, &split.searchable))
     }
 
     /// Breeds generation after generation, then searches null markets, then lets the gate judge the best.

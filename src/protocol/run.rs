@@ -6,7 +6,7 @@
 //! come.
 
 use super::{
-    Immigrant, Numbers, Plan, SearchedP, SeenBefore, SeenUntil, Session, SessionError, SessionState, Split, Standing,
+    Numbers, Plan, SearchedP, SeenBefore, SeenUntil, Session, SessionError, SessionState, Split, Standing, WarmStart,
     judge, level,
 };
 use candles::time::DAY_MS;
@@ -19,7 +19,7 @@ use lifecycle::{
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// How long each stretch of a trial is, days of candle time.
+/// How long each period of a protocol run is, days of market time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub struct Days {
@@ -31,9 +31,9 @@ pub struct Days {
     pub live: u32,
 }
 
-/// What a trial is told.
+/// What a protocol run is told.
 #[derive(Clone, Copy)]
-pub struct TrialPlan<'a> {
+pub struct RunPlan<'a> {
     /// The session.
     pub session: Plan<'a>,
     /// Capital, and what trading costs.
@@ -49,13 +49,13 @@ pub struct TrialPlan<'a> {
     pub numbers: Numbers,
     /// How long.
     pub days: Days,
-    /// Between two reviews, ms of candle time.
+    /// Between two reviews, ms of market time.
     pub review_ms: i64,
 }
 
 /// What became of the session's candidates.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Trial {
+pub struct ProtocolRun {
     /// Of the session.
     pub searched: SearchedP,
     /// Backtests of the session's own searches.
@@ -100,7 +100,7 @@ fn missed(decision: &Decision) -> Vec<String> {
     decision.checks.iter().filter(|check| !check.passed).map(|check| check.name.clone()).collect()
 }
 
-impl Trial {
+impl ProtocolRun {
     fn note(&mut self, missed: Vec<String>) {
         for name in missed {
             *self.missed.entry(name).or_default() += 1;
@@ -108,11 +108,11 @@ impl Trial {
     }
 }
 
-/// Why a trial came to nothing.
+/// Why a protocol run came to nothing.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs)]
-pub enum TrialError {
-    #[error("the trial was stopped")]
+pub enum RunError {
+    #[error("the run was stopped")]
     Stopped,
     #[error(transparent)]
     Window(#[from] WindowError),
@@ -122,7 +122,7 @@ pub enum TrialError {
     Evaluation(#[from] EvaluationError),
 }
 
-impl From<SessionError> for TrialError {
+impl From<SessionError> for RunError {
     fn from(error: SessionError) -> Self {
         match error {
             SessionError::Stopped(_) => Self::Stopped,
@@ -136,19 +136,19 @@ impl From<SessionError> for TrialError {
 ///
 /// # Errors
 /// When `stop` says so, or candles are missing.
-pub fn trial(
-    plan: &TrialPlan<'_>,
+pub fn run(
+    plan: &RunPlan<'_>,
     engine: &Engine,
     cut: &(dyn Fn(i64, i64) -> Result<Window, WindowError> + Sync),
     split_ms: i64,
     seed: Seed,
-    immigrants: Vec<Immigrant>,
+    warm_starts: Vec<WarmStart>,
     stop: &dyn Fn() -> bool,
-) -> Result<Trial, TrialError> {
+) -> Result<ProtocolRun, RunError> {
     let days = plan.days;
     let end_ms = split_ms + i64::from(days.holdout) * DAY_MS;
     let split = Split::cut(cut, split_ms - i64::from(days.search) * DAY_MS, split_ms, end_ms)?;
-    let mut state = SessionState::begin(plan.session, seed, immigrants, &split.searchable);
+    let mut state = SessionState::begin(plan.session, seed, warm_starts, &split.searchable);
     let mut session = Session::new(plan.session, &split.searchable, engine, plan.terms);
     while !state.is_finished() {
         (state, _) = session.advance(state, &|_| stop())?;
@@ -158,7 +158,7 @@ pub fn trial(
     let champions = candidates.iter().map(|c| (c.individual.strategy.clone(), c.seen)).collect();
     let asked: Vec<_> = candidates.iter().map(Into::into).collect();
     let judged = judge(&asked, (&split.searchable, &split.unseen), engine, plan.terms);
-    let mut trial = Trial {
+    let mut found = ProtocolRun {
         searched,
         evaluations: state.real_counters().evaluations,
         null_evaluations: state.null_counters().evaluations,
@@ -180,15 +180,15 @@ pub fn trial(
         let alpha = plan.session.protocol.alpha;
         judged.standing.level =
             level(alpha, plan.numbers, plan.limits.max_p_value, judged.standing.p_value, rank, most);
-        raise(&mut trial.best_holdout_log_e, judged.standing.holdout);
+        raise(&mut found.best_holdout_log_e, judged.standing.holdout);
         let tested = Tested { backtest: Some(judged.backtest), holdout: Some(judged.holdout) };
         let evidence = CandidateEvidence { tested: tested.clone(), protocol: Some(judged.standing.evidence()) };
         let decision = plan.gate.decide(&GateEvidence::Candidate(evidence));
         if decision.verdict != Verdict::Move(Transition::EnterShadow) {
-            trial.note(missed(&decision));
+            found.note(missed(&decision));
             continue;
         }
-        trial.entered += 1;
+        found.entered += 1;
         shadows.push(InShadow {
             strategy: candidate.individual.strategy.clone(),
             tested,
@@ -204,7 +204,7 @@ pub fn trial(
     while !shadows.is_empty() && at_ms < last_ms {
         at_ms = (at_ms + plan.review_ms.max(1)).min(last_ms);
         if stop() {
-            return Err(TrialError::Stopped);
+            return Err(RunError::Stopped);
         }
         let window = cut(end_ms, at_ms)?;
         let strategies: Vec<Strategy> = shadows.iter().map(|s| s.strategy.clone()).collect();
@@ -213,7 +213,7 @@ pub fn trial(
         for (mut one, outcome) in std::mem::take(&mut shadows).into_iter().zip(outcomes) {
             let protocol = outcome.ledger.as_ref().map(|ledger| one.standing.with(ledger, &window));
             if let Some(total) = protocol.as_ref().and_then(|p| p.total) {
-                raise(&mut trial.best_total_log_e, total);
+                raise(&mut found.best_total_log_e, total);
             }
             let run = Some(PaperEvidence::of(&outcome, end_ms, at_ms, recent_trades));
             let tested = one.tested.clone();
@@ -225,27 +225,27 @@ pub fn trial(
                     staying.push(one);
                 }
                 Verdict::Move(Transition::GoLive) => {
-                    trial.promoted += 1;
-                    trial.live_after_days.get_or_insert((at_ms - end_ms) as f64 / DAY_MS as f64);
+                    found.promoted += 1;
+                    found.live_after_days.get_or_insert((at_ms - end_ms) as f64 / DAY_MS as f64);
                     let shadow_r = outcome.ledger.map(|ledger| results_in_risk(&ledger.trades)).unwrap_or_default();
                     let expected_r = [one.expected_r, shadow_r].concat();
                     live.get_or_insert((one.strategy, one.tested, expected_r, at_ms));
                 }
-                Verdict::Move(_) => trial.note(missed(&decision)),
+                Verdict::Move(_) => found.note(missed(&decision)),
             }
         }
         shadows = staying;
     }
-    shadows.into_iter().for_each(|one| trial.note(one.missed));
+    shadows.into_iter().for_each(|one| found.note(one.missed));
     let watch_ms = i64::from(days.live) * DAY_MS;
     if let (Some((strategy, tested, expected_r, from_ms)), true) = (live, watch_ms > 0) {
-        trial.watched = true;
+        found.watched = true;
         let detectors = EdgeDecayDetectors::calibrate(&expected_r, plan.staying, seed.child("staying", 0));
         let mut at_ms = from_ms;
         while at_ms < last_ms + watch_ms {
             at_ms = (at_ms + plan.review_ms.max(1)).min(last_ms + watch_ms);
             if stop() {
-                return Err(TrialError::Stopped);
+                return Err(RunError::Stopped);
             }
             let window = cut(from_ms, at_ms)?;
             let outcome = evaluate(engine, std::slice::from_ref(&strategy), &window, plan.terms)?.remove(0);
@@ -254,12 +254,12 @@ pub fn trial(
             let staying = (!live_r.is_empty()).then(|| detectors.judge(&live_r));
             let evidence = LiveEvidence { tested: tested.clone(), run, demotions: 0, staying };
             if plan.gate.decide(&GateEvidence::Live(evidence)).verdict != Verdict::Hold {
-                trial.left_after_days = Some((at_ms - last_ms) as f64 / DAY_MS as f64);
+                found.left_after_days = Some((at_ms - last_ms) as f64 / DAY_MS as f64);
                 break;
             }
         }
     }
-    Ok(trial)
+    Ok(found)
 }
 
 fn evaluate(
@@ -267,7 +267,7 @@ fn evaluate(
     strategies: &[Strategy],
     window: &Window,
     terms: &Terms,
-) -> Result<Vec<Outcome>, TrialError> {
+) -> Result<Vec<Outcome>, RunError> {
     let wanted = Wanted { ledger: true, ..Wanted::default() };
     let outcomes: Result<Vec<Outcome>, EvaluationError> =
         engine.evaluate(strategies, window, terms, wanted).into_iter().collect();
