@@ -167,7 +167,7 @@ impl Market {
                 candles: Arc::new(
                     market.candles(symbol, Timeframe::M15, from_ms - WARM_UP_DAYS * DAY_MS, to_ms).unwrap(),
                 ),
-                finer: None,
+                finer: Vec::new(),
                 funding: Arc::from([]),
             };
             Window::new(from_ms, to_ms, symbols.iter().map(of).collect()).unwrap()

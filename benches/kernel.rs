@@ -212,7 +212,7 @@ fn window(folder: Option<&Path>, name: &str, candles: usize) -> Window {
             Some(folder) => read(&folder.join(format!("{symbol}-15m-{name}.zip"))),
             None => synthetic(u64::from(symbol.as_bytes()[0]), Timeframe::M15, candles),
         }),
-        finer: None,
+        finer: Vec::new(),
         funding: Arc::new([]),
     };
     let symbols = SYMBOLS.map(symbol);
@@ -226,7 +226,7 @@ fn synthetic_window(timeframe: Timeframe, candles: usize) -> Window {
         market: MarketKind::Spot,
         symbol: symbol.parse().unwrap(),
         candles: Arc::new(synthetic(u64::from(symbol.as_bytes()[0]), timeframe, candles)),
-        finer: None,
+        finer: Vec::new(),
         funding: Arc::new([]),
     };
     let symbols = SYMBOLS.map(symbol);

@@ -21,7 +21,8 @@ pub enum Distance {
 pub enum Size {
     /// Notional as a fraction of the sleeve's equity, fee included: units = fraction x equity / (price x (1 + fee)).
     Fraction(Number),
-    /// Units such that the stop loses this fraction of the sleeve's equity: equity x risk / stop distance.
+    /// Units such that the stop loses this fraction of the sleeve's equity, fees and slippage included: equity x risk /
+    /// loss of one unit.
     /// Needs a stop-loss.
     Risk(Number),
 }

@@ -4,6 +4,7 @@
 
 pub mod agreement;
 pub mod candle;
+pub mod coverage;
 pub mod funding;
 pub mod interval;
 pub mod quality;
@@ -16,6 +17,7 @@ pub mod time;
 pub mod verdict;
 
 pub use candle::Candle;
+pub use coverage::Coverage;
 pub use funding::FundingRate;
 pub use interval::Interval;
 pub use series::CandleSeries;

@@ -85,6 +85,7 @@ pub(crate) async fn run(args: BacktestArgs, ctx: &Context) -> Result<(), CliErro
     let file = StrategyFile::parse(&text).map_err(|e| CliError::Usage(format!("{shown}: {e}")))?;
     let window = args.window.load(ctx).await?;
     let terms = args.window.terms(ctx);
+    let names = args.window.names(&window, &terms.costs);
     let (engine, strategy) = (Engine::new(ctx.config().engine.cache_mb), file.strategy.clone());
     let outcome = tokio::task::spawn_blocking(move || {
         engine
@@ -107,7 +108,7 @@ pub(crate) async fn run(args: BacktestArgs, ctx: &Context) -> Result<(), CliErro
         name: file.name.as_deref(),
         hash: file.strategy.hash(),
         strategy: file.strategy.to_string(),
-        window: args.window.names(&terms.costs),
+        window: names,
         performance: &outcome.performance,
         symbols: symbols(&args.window, &outcome),
     };

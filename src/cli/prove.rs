@@ -72,7 +72,7 @@ pub(crate) async fn run(args: ProveArgs, ctx: &Context) -> Result<(), CliError> 
         elsewhere.push((symbol.to_string(), one.load(ctx).await?));
     }
     let terms = args.window.terms(ctx);
-    let names = args.window.names(&terms.costs);
+    let names = args.window.names(&window, &terms.costs);
     let (hash, text) = (strategy.hash(), strategy.to_string());
     let config = RobustnessConfig { paths: args.paths, ..RobustnessConfig::default() };
     let (seed, draws, trials) = (Seed(args.seed), args.noise_draws, args.trials.or(counted));

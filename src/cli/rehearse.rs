@@ -1,6 +1,7 @@
 //! `sg-ai rehearse`: what the protocol would have made of the candles in the cache. Stores nothing, fetches nothing.
 
 use super::{CliError, Context, output, size::SizeArgs, window::WindowArgs};
+use crate::usecases::window::finer_within;
 use anyhow::Context as _;
 use candles::time::DAY_MS;
 use chrono::DateTime;
@@ -146,7 +147,7 @@ fn all(
 fn part(whole: &Window, from_ms: i64, to_ms: i64) -> Result<Window, WindowError> {
     let cut = |s: &SymbolWindow| SymbolWindow {
         candles: Arc::new(s.candles.slice(i64::MIN, to_ms)),
-        finer: s.finer.as_ref().map(|finer| Arc::new(finer.slice(i64::MIN, to_ms))).filter(|f| !f.is_empty()),
+        finer: finer_within(s.finer.iter().map(AsRef::as_ref), i64::MIN, to_ms),
         funding: s.funding.iter().copied().filter(|f| f.time_ms < to_ms).collect(),
         ..s.clone()
     };

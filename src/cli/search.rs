@@ -89,7 +89,7 @@ pub(crate) async fn run(args: SearchArgs, ctx: &Context) -> Result<(), CliError>
     config.validate().map_err(|e| CliError::Usage(format!("search.{e}")))?;
     let window = args.window.load(ctx).await?;
     let terms = args.window.terms(ctx);
-    let names = args.window.names(&terms.costs);
+    let names = args.window.names(&window, &terms.costs);
     let engine = Engine::new(ctx.config().engine.cache_mb);
     let threads = usize::from(args.threads.unwrap_or(0));
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().context("cannot start threads")?;

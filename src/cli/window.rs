@@ -4,7 +4,7 @@ use super::{CliError, Context, input::time_ms};
 use crate::usecases::window::load_symbol;
 use anyhow::Context as _;
 use candles::time::DAY_MS;
-use candles::{CandleSeries, Interval, MarketKind, Symbol, interval};
+use candles::{CandleSeries, Coverage, Interval, MarketKind, Symbol};
 use chrono::{DateTime, SecondsFormat};
 use clap::Args;
 use engine::{Costs, Slippage, SymbolWindow, Terms, Window};
@@ -50,6 +50,16 @@ pub(crate) struct WindowNames {
     to: String,
     fee_fraction: f64,
     slippage: Slippage,
+    /// By symbol: what there is of the candles that were asked for.
+    candles: Vec<SymbolCoverage>,
+}
+
+/// One symbol's candles.
+#[derive(Clone, Debug, Serialize)]
+struct SymbolCoverage {
+    symbol: Symbol,
+    #[serde(flatten)]
+    coverage: Coverage,
 }
 
 impl WindowArgs {
@@ -85,7 +95,8 @@ impl WindowArgs {
 
     /// What to call the window in results.
     #[must_use]
-    pub(crate) fn names(&self, costs: &Costs) -> WindowNames {
+    pub(crate) fn names(&self, window: &Window, costs: &Costs) -> WindowNames {
+        let of = |s: &SymbolWindow| SymbolCoverage { symbol: s.symbol.clone(), coverage: self.coverage(&s.candles) };
         WindowNames {
             market: self.market,
             symbols: self.symbols.clone(),
@@ -94,7 +105,17 @@ impl WindowArgs {
             to: iso(self.to),
             fee_fraction: costs.fee_fraction,
             slippage: costs.slippage,
+            candles: window.symbols().iter().map(of).collect(),
         }
+    }
+
+    /// First candle that warms up, UTC ms.
+    fn first_ms(&self) -> i64 {
+        self.from.saturating_sub(i64::from(self.warm_up_days) * DAY_MS)
+    }
+
+    fn coverage(&self, candles: &CandleSeries) -> Coverage {
+        Coverage::of(candles, self.first_ms(), self.from, self.to)
     }
 
     /// The window, from cached candles.
@@ -106,17 +127,19 @@ impl WindowArgs {
             return Err(CliError::Usage("--from must be before --to".into()));
         }
         let cache = ctx.cache()?;
-        let first_ms = self.from.saturating_sub(i64::from(self.warm_up_days) * DAY_MS);
+        let first_ms = self.first_ms();
         let mut symbols = Vec::with_capacity(self.symbols.len());
         for symbol in &self.symbols {
             let span = (first_ms, self.to);
             let loaded = load_symbol(&cache, self.market, symbol, self.interval, span).await.context("candle cache")?;
-            self.warn_of_holes(symbol, &loaded.candles);
+            if let Some(missing) = self.coverage(&loaded.candles).shortfall().filter(|_| !loaded.candles.is_empty()) {
+                tracing::warn!("{symbol}: {missing}");
+            }
             symbols.push(SymbolWindow {
                 market: self.market,
                 symbol: loaded.symbol,
                 candles: Arc::new(loaded.candles),
-                finer: loaded.finer.map(Arc::new),
+                finer: loaded.finer.into_iter().map(Arc::new).collect(),
                 funding: loaded.funding.into(),
             });
         }
@@ -129,18 +152,6 @@ impl WindowArgs {
             )
         })?;
         Ok(window)
-    }
-
-    /// Says so when candles are missing inside the window, for a result that rests on less than was asked for.
-    fn warn_of_holes(&self, symbol: &Symbol, candles: &CandleSeries) {
-        let traded = candles.slice(self.from, self.to);
-        let Some(length_ms) = self.interval.fixed_ms() else { return };
-        let first_ms = interval::open_time_ms(self.interval, self.from + length_ms - 1);
-        let expected = (self.to - first_ms) / length_ms;
-        let missing = expected - traded.len() as i64;
-        if missing > 0 && !traded.is_empty() {
-            tracing::warn!("{symbol}: {missing} of {expected} candles are missing in the window");
-        }
     }
 }
 

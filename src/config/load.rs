@@ -101,7 +101,7 @@ fn typed(settings: &Settings) -> Result<Config, ConfigError> {
         ConfigError::BadValue { key, origin, message }
     };
     let config: Config = settings.typed().map_err(|(path, message)| blame(&path, message))?;
-    match config.problem() {
+    match settings.out_of_bounds().or_else(|| config.problem()) {
         Some((key, why)) => Err(blame(&key, why)),
         None => Ok(config),
     }

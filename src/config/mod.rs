@@ -3,6 +3,7 @@
 //! Composes the policy types that the crates own and defines those of the daemon. Loaded only by `main` and `cli`;
 //! never read by pure modules, which are handed their values. Never prints a secret.
 
+mod bounds;
 mod islands;
 mod load;
 mod origin;

@@ -3,7 +3,7 @@
 //! `config/default.toml` is the list of keys and their types; nothing is known that is not in it. The `config` crate
 //! merges the layers, remembers who set what and reads the typed configuration; nothing here merges by itself.
 
-use super::{ConfigError, Origin};
+use super::{ConfigError, Origin, bounds};
 use config::{Map, Source, Value, ValueKind};
 use serde::{Deserialize, de::DeserializeOwned};
 use std::{collections::BTreeMap, fmt};
@@ -262,7 +262,12 @@ impl Settings {
         })
     }
 
-    fn value(&self, key: &str) -> Option<&Value> {
+    /// The first number that is out of its bounds, and why.
+    pub(super) fn out_of_bounds(&self) -> Option<(String, String)> {
+        self.keys().find_map(|key| bounds::problem(key, self.value(key)?))
+    }
+
+    pub(super) fn value(&self, key: &str) -> Option<&Value> {
         key.split('.').try_fold(&self.merged.cache, |value, part| match &value.kind {
             ValueKind::Table(table) => table.get(part),
             _ => None,

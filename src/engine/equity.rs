@@ -12,6 +12,7 @@ use super::{
     simd::{Wide, widest},
     timeline::{CHUNK, Closes, LANES, Lanes, Timeline},
 };
+use std::ops::Range;
 
 /// A sleeve: which symbol of the timeline it trades, and what it held when.
 #[derive(Clone, Copy)]
@@ -106,7 +107,7 @@ impl Wide for Reading<'_> {
     fn run(self) {
         let Self { curves, sleeves, timeline, each } = self;
         curves.days(sleeves, timeline);
-        curves.returns_of_days(timeline.complete_days);
+        curves.returns_of_days(&timeline.complete_days);
         curves.falls(sleeves, timeline, each);
     }
 }
@@ -156,10 +157,11 @@ impl Curves {
 
     /// Returns of complete days, and their moments. A day that begins with nothing returns nothing.
     #[inline(always)]
-    fn returns_of_days(&mut self, complete_days: usize) {
+    fn returns_of_days(&mut self, complete_days: &Range<usize>) {
         for block in &mut self.blocks {
-            block.returns.resize(complete_days, [0.0; SIDE_BY_SIDE]);
-            for (returns, days) in block.returns.iter_mut().zip(block.equity.windows(2)) {
+            block.returns.resize(complete_days.len(), [0.0; SIDE_BY_SIDE]);
+            let days = block.equity.windows(2).skip(complete_days.start);
+            for (returns, days) in block.returns.iter_mut().zip(days) {
                 for k in 0..SIDE_BY_SIDE {
                     let (before, after) = (days[0][k], days[1][k]);
                     let change = after / before - 1.0;

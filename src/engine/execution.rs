@@ -8,14 +8,14 @@
 //!    one of the same side ended at this very open.
 //! 3. Funding due inside the candle is settled.
 //! 4. The candle's low and high are tested against stop and targets, on the entry candle too. When it touches both,
-//!    finer candles decide which came first where there are any; else the stop did. Finer candles decide the order
-//!    alone: the price is the level's.
+//!    the finest candles that cover it decide which came first; without any the stop did. Finer candles decide the
+//!    order alone: the price is the level's.
 //! 5. At the close, break-even and trailing stop move, for the next candle on.
 //!
 //! The stop that stands is the nearest of stop-loss, break-even, trailing stop and liquidation price. Liquidation is
 //! simulated for every position, but stands at a price that exists only where the loss can exceed the collateral:
-//! leverage above 1, and shorts. A trailing stop stands from the fill, its distance is fixed there, and it follows
-//! the best close. A sleeve without equity trades no more.
+//! leverage above 1, and shorts. A trailing stop stands from the fill and follows the best close: a
+//! percentage is of that close, ATRs are those of the fill. A sleeve without equity trades no more.
 //!
 //! Candles at which none of this can change anything are not visited: after each visited candle the next one is
 //! where a signal, a time or funding is due, or where a low or high reaches a price at which something may happen.
@@ -152,7 +152,7 @@ pub(super) fn simulate(
         || recovery.is_some()
         || !matches!(costs.slippage, Slippage::Fixed { .. })
         || !frame.funding.is_empty()
-        || frame.finer.is_some();
+        || !frame.finer.is_empty();
     if full {
         trade::<true>(plan, costs, frame, signals, atrs, beginning, run);
     } else {
@@ -377,17 +377,14 @@ impl<'a, const FULL: bool> Sleeve<'a, FULL> {
         if FULL
             && low_m <= p.stop_m
             && high_m >= p.target_m.min(p.partial_m)
-            && let Some(finer) = self.frame.finer
+            && let Some((finer, inside)) = self.frame.inside(i)
         {
-            let times = finer.open_times_ms();
-            let from = times.partition_point(|&t| t < self.frame.open_time_ms(i));
-            let to = times.partition_point(|&t| t <= self.frame.close_time_ms(i));
-            for k in from..to {
+            for k in inside {
                 let Some(p) = self.account.position() else { return };
                 let (low_m, high_m) = mirrored(finer.lows()[k], finer.highs()[k], p.side);
                 touch(&mut self.account, low_m, high_m, at, bars);
             }
-            // Finer candles with gaps may not show the touch that the candle saw.
+            // Finer candles may not show the touch that the candle saw.
         }
         touch(&mut self.account, low_m, high_m, at, bars);
     }

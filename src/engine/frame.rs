@@ -8,7 +8,7 @@ use super::{
 };
 use candles::{CandleSeries, Symbol, resample};
 use genome::Timeframe;
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 /// A symbol's market on a base timeframe.
 #[derive(Debug)]
@@ -20,8 +20,8 @@ pub(super) struct Frame<'a> {
     pub finest: &'a CandleSeries,
     /// Index of the first candle in the window.
     pub first: usize,
-    /// Candles finer than the base timeframe, where there are any.
-    pub finer: Option<&'a CandleSeries>,
+    /// Candles finer than the base timeframe, the finest first.
+    pub finer: Vec<&'a CandleSeries>,
     pub funding: &'a [FundingRate],
     /// Lowest low and highest high of each block.
     block_lows: Vec<f64>,
@@ -39,11 +39,8 @@ impl<'a> Frame<'a> {
         } else {
             Arc::new(resample::resample(&data.candles, timeframe)?)
         };
-        let finer = [data.finer.as_ref(), Some(&data.candles)]
-            .into_iter()
-            .flatten()
-            .map(AsRef::as_ref)
-            .find(|candles| candles.interval() < timeframe);
+        let stored = data.finer.iter().chain([&data.candles]).map(AsRef::as_ref);
+        let finer = stored.filter(|candles: &&CandleSeries| candles.interval() < timeframe).collect();
         let first = candles.open_times_ms().partition_point(|&t| t < from_ms);
         let lowest = |lows: &[f64]| lows.iter().copied().fold(f64::INFINITY, f64::min);
         let highest = |highs: &[f64]| highs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -96,6 +93,17 @@ impl<'a> Frame<'a> {
             prefetch(low);
             prefetch(high);
         }
+    }
+
+    /// The finest candles that cover candle `i`, and where they begin and end in their series.
+    pub(super) fn inside(&self, i: usize) -> Option<(&'a CandleSeries, Range<usize>)> {
+        let (open_ms, close_ms) = (self.open_time_ms(i), self.close_time_ms(i));
+        self.finer.iter().find_map(|finer| {
+            let times = finer.open_times_ms();
+            let inside = times.partition_point(|&t| t < open_ms)..times.partition_point(|&t| t <= close_ms);
+            let covered_ms = finer.interval().fixed_ms()? * i64::try_from(inside.len()).ok()?;
+            (covered_ms == close_ms + 1 - open_ms).then_some((*finer, inside))
+        })
     }
 
     /// First candle at which funding due at `time_ms` is settled: the one it falls into, or the first after the gap.

@@ -2,7 +2,7 @@
 //!
 //! Never judges what was done; `performance` computes ratios.
 
-use candles::Symbol;
+use candles::{Symbol, time::DAY_MS};
 use serde::{Deserialize, Serialize};
 
 /// Side of a position.
@@ -135,6 +135,16 @@ impl ClosedTrade {
 pub struct DailyEquity {
     pub time_ms: i64,
     pub equity: f64,
+}
+
+impl DailyEquity {
+    /// Return of the whole day between two neighbouring points: `None` where one of them is within a day (at the start
+    /// or the end of a window), or the first is worth nothing.
+    #[must_use]
+    pub fn day_return(before: Self, after: Self) -> Option<f64> {
+        let whole = [before, after].iter().all(|point| point.time_ms.rem_euclid(DAY_MS) == 0);
+        (whole && before.equity > 0.0).then(|| after.equity / before.equity - 1.0)
+    }
 }
 
 /// What a sleeve holds from `from_ms` on, until the next holding.

@@ -2,9 +2,9 @@
 //!
 //! Never lets a number out that is not finite: what is undefined is `None`.
 //!
-//! **Days.** A day's return is equity at 00:00 UTC over equity 24 hours before. A window that begins within a day
-//! counts the rest of that day as its first. A last day that is not complete gives no daily return (so that a window
-//! that grows only adds days); it is in the total return, the drawdown and the last month nevertheless.
+//! **Days.** A day's return is equity at 00:00 UTC over equity 24 hours before. What a window has of a day at its begin
+//! and its end gives no daily return; it is in the total return, the drawdown and its month nevertheless. A window
+//! counts from its first candle to its last one: time before and after them is not annualised.
 
 use super::tally::{NOTHING, Sums};
 use candles::time::DAY_MS;
@@ -98,7 +98,7 @@ pub struct Performance {
     pub exposure: Option<f64>,
     /// Student's t of daily net returns against zero: mean / std x sqrt(N).
     pub t_statistic: Option<f64>,
-    /// Days in the window (daily returns counted).
+    /// Whole days in the window (daily returns counted).
     pub days: u32,
     /// Fees in quote units.
     pub fees: f64,
@@ -118,7 +118,7 @@ pub(super) struct Account<'a> {
     /// Equity at the window's start and at its end, everything closed.
     pub first_equity: f64,
     pub last_equity: f64,
-    /// From the window's start to its end.
+    /// From the first candle of the window to its last one.
     pub elapsed_ms: i64,
     /// Of the returns of complete days.
     pub returns: &'a Moments,

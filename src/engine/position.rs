@@ -24,6 +24,40 @@ pub(super) struct FillCandle {
     pub atr: f64,
 }
 
+/// How far a trailing stop stays behind the best close.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Trail {
+    /// There is none.
+    Off,
+    /// A share of the best close.
+    Fraction(f64),
+    /// Price units, fixed at the fill.
+    Distance(f64),
+}
+
+impl Trail {
+    /// Of a plan's distance at a fill; `sign` is the side's.
+    #[inline(always)]
+    fn new(distance: Option<Away>, fill: f64, sign: f64, atr: f64) -> Self {
+        match distance {
+            None => Self::Off,
+            Some(Away::Fraction(fraction)) => Self::Fraction(fraction),
+            Some(atrs @ Away::Atrs(_)) => Self::Distance((fill - atrs.level(fill, -sign, atr)).abs()),
+        }
+    }
+
+    /// The mirrored level behind a best close that is mirrored, too.
+    #[inline(always)]
+    fn level_m(self, best_m: f64, sign: f64) -> f64 {
+        match self {
+            Self::Off => f64::NEG_INFINITY,
+            // Below for a long, whose prices are as they are; above for a short.
+            Self::Fraction(fraction) => best_m * (1.0 - sign * fraction),
+            Self::Distance(distance) => best_m - distance,
+        }
+    }
+}
+
 /// An open position. Levels that are off stand at infinity, where no price reaches them.
 #[derive(Clone, Debug)]
 pub(super) struct Position {
@@ -43,7 +77,7 @@ pub(super) struct Position {
     break_even_m: f64,
     break_even_trigger_m: f64,
     trailing_m: f64,
-    trailing_distance: f64,
+    trail: Trail,
     best_close_m: f64,
     liquidation_m: f64,
     /// Take-profit, mirrored.
@@ -76,7 +110,7 @@ impl Position {
         break_even_m: f64::NEG_INFINITY,
         break_even_trigger_m: f64::INFINITY,
         trailing_m: f64::NEG_INFINITY,
-        trailing_distance: f64::INFINITY,
+        trail: Trail::Off,
         best_close_m: f64::INFINITY,
         liquidation_m: f64::NEG_INFINITY,
         target_m: f64::INFINITY,
@@ -197,14 +231,19 @@ impl<'a, const FULL: bool> Account<'a, FULL> {
         (self.cash, self.position().map_or(0.0, |p| p.sign * p.units))
     }
 
-    /// Units to buy or sell at `price`, whose stop stands at `stop`.
+    /// Units to buy or sell at `price`, which leave again at `exit` if it goes wrong.
     #[inline(always)]
-    fn units(&self, price: f64, stop: Option<f64>) -> f64 {
-        let full = self.cash / (price * (1.0 + self.costs.fee_fraction));
+    fn units(&self, price: f64, exit: Option<f64>) -> f64 {
+        let fee = self.costs.fee_fraction;
+        let full = self.cash / (price * (1.0 + fee));
         let wanted = match self.plan.size {
             Size::Fraction(fraction) => fraction.get() * full,
-            // Without a stop the whole price is at risk.
-            Size::Risk(risk) => self.cash * risk.get() / stop.map_or(price, |stop| (price - stop).abs()),
+            Size::Risk(risk) => {
+                // Without a stop the whole price is at risk. A stop may lie below zero, where no price is.
+                let exit = exit.map(|exit| exit.max(0.0));
+                let loss = exit.map_or(price + fee * price, |exit| (price - exit).abs() + fee * (price + exit));
+                self.cash * risk.get() / loss
+            }
         };
         let mut scale = 1.0;
         if FULL && let Some(recovery) = self.plan.recovery {
@@ -229,7 +268,9 @@ impl<'a, const FULL: bool> Account<'a, FULL> {
         if moved != 0.0 {
             fill = costs::slipped(open, moved, side);
             stop = stop_at(fill);
-            units = self.units(fill, stop);
+            // The stop, too, fills where slippage moves it.
+            let exit = stop.map(|stop| costs::slipped(stop, self.slippage(stop, estimate, candle), side.opposite()));
+            units = self.units(fill, exit);
         }
         if !(units > 0.0 && units.is_finite()) {
             return;
@@ -240,7 +281,7 @@ impl<'a, const FULL: bool> Account<'a, FULL> {
 
         let above = |d: Option<Away>, atr| d.map_or(f64::INFINITY, |d| sign * d.level(fill, sign, atr));
         let stop_loss_m = stop.map_or(f64::NEG_INFINITY, |stop| sign * stop);
-        let trailing_distance = plan.trailing_stop.map(|d| (fill - d.level(fill, -sign, atrs.trailing_stop)).abs());
+        let trail = Trail::new(plan.trailing_stop, fill, sign, atrs.trailing_stop);
         self.open = true;
         self.held = Position {
             side,
@@ -258,8 +299,8 @@ impl<'a, const FULL: bool> Account<'a, FULL> {
             stop_loss_m,
             break_even_m: f64::NEG_INFINITY,
             break_even_trigger_m: above(plan.break_even, atrs.break_even),
-            trailing_m: trailing_distance.map_or(f64::NEG_INFINITY, |d| sign * fill - d),
-            trailing_distance: trailing_distance.unwrap_or(f64::INFINITY),
+            trailing_m: trail.level_m(sign * fill, sign),
+            trail,
             best_close_m: sign * fill,
             liquidation_m: f64::NEG_INFINITY,
             target_m: above(plan.take_profit, atrs.take_profit),
@@ -417,7 +458,7 @@ impl<'a, const FULL: bool> Account<'a, FULL> {
         if FULL && p.break_even_m == f64::NEG_INFINITY {
             best_m = best_m.min(p.break_even_trigger_m);
         }
-        if FULL && p.trailing_distance < f64::INFINITY {
+        if FULL && p.trail != Trail::Off {
             best_m = best_m.min(p.best_close_m);
         }
         match p.side {
@@ -438,8 +479,8 @@ impl<'a, const FULL: bool> Account<'a, FULL> {
         }
         if close_m > p.best_close_m {
             p.best_close_m = close_m;
-            if p.trailing_distance < f64::INFINITY {
-                p.trailing_m = close_m - p.trailing_distance;
+            if p.trail != Trail::Off {
+                p.trailing_m = p.trail.level_m(close_m, p.sign);
                 moved = true;
             }
         }

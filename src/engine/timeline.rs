@@ -3,9 +3,9 @@
 //! Made once for all strategies of a timeframe. Knows no strategy and holds no money.
 
 use super::{frame::Frame, performance::CalendarMonth};
-use candles::time::DAY_MS;
+use candles::{Interval, interval, time::DAY_MS};
 use chrono::{DateTime, Datelike};
-use std::borrow::Cow;
+use std::{borrow::Cow, ops::Range};
 
 /// Steps looked at together.
 pub(super) const CHUNK: usize = 96;
@@ -22,10 +22,10 @@ pub(super) type Lanes = [f64; LANES];
 pub(super) struct Timeline<'a> {
     pub steps: usize,
     pub symbols: Vec<Closes<'a>>,
-    /// The window's start, each 00:00 UTC after it, and its end.
+    /// The start, each 00:00 UTC after it, and the end: of the window, as far as there are candles of any symbol.
     pub days: Vec<i64>,
-    /// How many of them are followed by a 00:00 UTC: a day that is not complete comes last and gives no return.
-    pub complete_days: usize,
+    /// Which of them begin a whole day: what is left of a day at either end gives no daily return.
+    pub complete_days: Range<usize>,
     /// By step: the first of the days by which it has closed; one past the last where none is.
     pub day_of: Vec<u32>,
     /// Calendar months, with the numbers of the days at which each begins and ends.
@@ -69,12 +69,11 @@ impl<'a> Timeline<'a> {
             times.dedup();
         }
         // A step has closed by a time if the next candle may open then.
-        let interval = frames.first().map(|f| f.candles.interval());
+        let of = frames.first().map(|f| f.candles.interval());
         let closed_by = |time_ms: i64| {
-            times.partition_point(|&open_ms| {
-                interval.is_some_and(|i| candles::interval::next_open_time_ms(i, open_ms) <= time_ms)
-            })
+            times.partition_point(|&open_ms| of.is_some_and(|of| interval::next_open_time_ms(of, open_ms) <= time_ms))
         };
+        let (from_ms, to_ms) = with_candles(&times, of, from_ms, to_ms);
         let (mut days, mut closed) = (vec![from_ms], vec![0]);
         let mut time_ms = from_ms;
         while time_ms < to_ms {
@@ -82,7 +81,10 @@ impl<'a> Timeline<'a> {
             days.push(time_ms);
             closed.push(closed_by(time_ms));
         }
-        let complete_days = days.iter().skip(1).filter(|&&time_ms| time_ms % DAY_MS == 0).count();
+        let begins_at = usize::from(from_ms.rem_euclid(DAY_MS) != 0);
+        let cut_short = usize::from(time_ms.rem_euclid(DAY_MS) != 0);
+        let ends_at = (days.len() - 1).saturating_sub(cut_short);
+        let complete_days = begins_at..ends_at.max(begins_at);
         let (mut day_of, mut day) = (Vec::with_capacity(times.len()), 0);
         for step in 0..times.len() {
             while closed.get(day as usize).is_some_and(|&closed| closed <= step) {
@@ -97,8 +99,22 @@ impl<'a> Timeline<'a> {
     }
 }
 
+/// The window without candles that are missing at its ends: time without any says nothing about a strategy.
+fn with_candles(times: &[i64], of: Option<Interval>, from_ms: i64, to_ms: i64) -> (i64, i64) {
+    let (Some(&first_ms), Some(&last_ms), Some(of)) = (times.first(), times.last(), of) else {
+        return (from_ms, to_ms);
+    };
+    let next = |open_ms| interval::next_open_time_ms(of, open_ms);
+    let holding = interval::open_time_ms(of, from_ms);
+    let earliest_ms = if holding == from_ms { from_ms } else { next(holding) };
+    let from_ms = if first_ms > earliest_ms { first_ms } else { from_ms };
+    let end_ms = next(last_ms);
+    // Where the window ends within a candle, none is missing.
+    (from_ms, if next(end_ms) <= to_ms { end_ms } else { to_ms })
+}
+
 impl Timeline<'_> {
-    /// From the window's start to its end.
+    /// From the start to the end.
     pub(super) fn elapsed_ms(&self) -> i64 {
         self.days.last().zip(self.days.first()).map_or(0, |(last, first)| last - first)
     }

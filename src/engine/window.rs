@@ -18,8 +18,9 @@ pub struct SymbolWindow {
     pub symbol: Symbol,
     /// Closed candles, warm-up included, all before the window's end.
     pub candles: Arc<CandleSeries>,
-    /// Finer candles where the cache has them: they decide the order of stop and target inside a candle.
-    pub finer: Option<Arc<CandleSeries>>,
+    /// Finer candles where the cache has them, the finest first: of those that cover a candle, the finest decide the
+    /// order of stop and target inside it.
+    pub finer: Vec<Arc<CandleSeries>>,
     /// Funding payments in time order; empty on spot or where none are cached.
     pub funding: Arc<[FundingRate]>,
 }
@@ -116,8 +117,8 @@ impl Window {
                     hasher.update(name);
                 }
                 hash_candles(&mut hasher, &s.candles);
-                hasher.update([u8::from(s.finer.is_some())]);
-                if let Some(finer) = &s.finer {
+                hasher.update([u8::try_from(s.finer.len()).unwrap_or(u8::MAX)]);
+                for finer in &s.finer {
                     hash_candles(&mut hasher, finer);
                 }
                 hasher.update((s.funding.len() as u64).to_le_bytes());

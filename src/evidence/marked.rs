@@ -152,7 +152,7 @@ mod tests {
             market: MarketKind::Spot,
             symbol: "BTCUSDT".parse().unwrap(),
             candles: Arc::new(CandleSeries::from_candles(Interval::M15, &candles).unwrap()),
-            finer: None,
+            finer: Vec::new(),
             funding: Arc::from([]),
         };
         Window::new(M15, closes.len() as i64 * M15, vec![symbol]).unwrap()

@@ -18,7 +18,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 pub use bootstrapped::{FAN_QUANTILES, Fan};
-pub use inputs::{RobustnessInputs, Run, trade_returns, volatility_by_day};
+pub use inputs::{RobustnessInputs, Run, first_whole_day_ms, trade_returns, volatility_by_day};
 
 /// Settings: the customary ones by default.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

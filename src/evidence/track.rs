@@ -1,7 +1,7 @@
 //! A track record day by day, from marked-to-market equity and closed trades: what a deployment's daily figures are.
 //!
-//! A day is `[00:00, 24:00)` UTC. The first may be a part of one; a last day that has not ended is left out. As
-//! everywhere: standard deviations with ddof 1, 365 days a year, risk-free 0.
+//! A day is `[00:00, 24:00)` UTC. The first may be a part of one, and is in no rolling figure then; a last day that has
+//! not ended is left out. As everywhere: standard deviations with ddof 1, 365 days a year, risk-free 0.
 
 use candles::time::DAY_MS;
 use engine::{DailyEquity, Trade, performance};
@@ -45,7 +45,7 @@ pub fn days(equity: &[DailyEquity], trades: &[Trade]) -> Vec<DayFigures> {
         }
         peak = peak.max(now.equity);
         let daily_return = now.equity / before.equity - 1.0;
-        returns.push(daily_return);
+        returns.extend(DailyEquity::day_return(before, now));
         let rolling = &returns[returns.len().saturating_sub(ROLLING_DAYS)..];
         let profits: Vec<f64> = trades.iter().filter(|t| t.exit_time_ms < now.time_ms).map(|t| t.profit).collect();
         found.push(DayFigures {

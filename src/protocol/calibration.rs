@@ -227,7 +227,7 @@ impl Calibration<'_> {
                 market: MarketKind::Spot,
                 symbol: symbol.clone(),
                 candles: Arc::new(candles),
-                finer: None,
+                finer: Vec::new(),
                 funding: Arc::from([]),
             }
         };

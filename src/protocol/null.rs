@@ -18,7 +18,7 @@ pub fn null_window(window: &Window, seed: Seed, number: u64) -> Result<Window, W
     let null = |s: &SymbolWindow| {
         let candles =
             if number.is_multiple_of(2) { sign_flipped(&s.candles, seed) } else { shuffled(&s.candles, seed) };
-        SymbolWindow { candles: Arc::new(candles), finer: None, ..s.clone() }
+        SymbolWindow { candles: Arc::new(candles), finer: Vec::new(), ..s.clone() }
     };
     Window::new(window.from_ms(), window.to_ms(), window.symbols().iter().map(null).collect())
 }

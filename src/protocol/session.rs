@@ -123,7 +123,7 @@ impl SessionState {
     /// A session at its beginning.
     #[must_use]
     pub fn begin(plan: Plan<'_>, seed: Seed, warm_starts: Vec<WarmStart>, market: &Searchable) -> Self {
-        let finer = market.window().symbols().iter().any(|s| s.finer.is_some());
+        let finer = market.window().symbols().iter().any(|s| !s.finer.is_empty());
         let smaller = plan.protocol.null_search_fraction < 1.0;
         let compared_apart = smaller || finer || !warm_starts.is_empty();
         let seen = warm_starts.iter().fold(market.seen_until(), |seen, i| seen.join(i.seen));
@@ -337,7 +337,7 @@ fn compared_window<'o>(
         (Some((which, window)), _) if which == null => window,
         (_, Some(number)) => null_window(real, seed.child("null market", u64::from(number)), u64::from(number))?,
         (_, None) => {
-            let plain = real.symbols().iter().map(|s| engine::SymbolWindow { finer: None, ..s.clone() });
+            let plain = real.symbols().iter().map(|s| engine::SymbolWindow { finer: Vec::new(), ..s.clone() });
             Window::new(real.from_ms(), real.to_ms(), plain.collect())?
         }
     };

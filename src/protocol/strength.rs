@@ -115,7 +115,7 @@ impl Planting<'_> {
                     market: MarketKind::Spot,
                     symbol: symbol.clone(),
                     candles: Arc::new(market.candles(symbol, self.interval, from_ms - WARM_UP_DAYS * DAY_MS, to_ms)?),
-                    finer: None,
+                    finer: Vec::new(),
                     funding: Arc::from([]),
                 })
             };

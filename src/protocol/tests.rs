@@ -49,7 +49,7 @@ fn cut(before: &SimulatedMarket, after: &SimulatedMarket, seam_ms: i64, from_ms:
             market: MarketKind::Spot,
             symbol: symbol.clone(),
             candles: Arc::new(candles),
-            finer: None,
+            finer: Vec::new(),
             funding: Arc::from([]),
         }
     };

@@ -38,7 +38,7 @@ fn windows(period: &Period) -> Vec<Window> {
             break;
         }
         let steps: Vec<f64> =
-            days.windows(2).map(|pair| pair[1].equity / pair[0].equity.max(f64::MIN_POSITIVE) - 1.0).collect();
+            days.windows(2).filter_map(|pair| engine::DailyEquity::day_return(pair[0], pair[1])).collect();
         let mut peak = 0.0_f64;
         let fall = |deepest: f64, point: &engine::DailyEquity| {
             peak = peak.max(point.equity);

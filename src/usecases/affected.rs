@@ -88,7 +88,7 @@ impl Versions<'_> {
 }
 
 /// Stored intervals from which a window of `interval` is made, as `Loaded` reads them: the interval itself or the finer
-/// ones that it may be built from, and the finest, which decides the order of stop and target.
+/// ones that it may be built from, and all finer ones, which decide the order of stop and target where they cover it.
 async fn sources(
     cache: &CandleCache,
     market: MarketKind,
@@ -96,7 +96,7 @@ async fn sources(
     interval: Interval,
 ) -> Result<BTreeSet<Interval>, CacheError> {
     let stored = cache.stored_intervals(market, symbol).await?;
-    let mut used: BTreeSet<Interval> = stored.iter().copied().find(|finer| *finer < interval).into_iter().collect();
+    let mut used: BTreeSet<Interval> = stored.iter().copied().filter(|finer| *finer < interval).collect();
     if stored.contains(&interval) {
         used.insert(interval);
     } else {

@@ -175,7 +175,7 @@ impl DeploymentManager {
         shadow_days.sort_by_key(|d| d.0);
         shadow_days.dedup_by_key(|d| d.0);
         let observed = Observation {
-            daily_returns: days.iter().map(|d| d.daily_return).collect(),
+            daily_returns: equity.windows(2).filter_map(|pair| DailyEquity::day_return(pair[0], pair[1])).collect(),
             profits: trades.iter().map(|t| t.profit).collect(),
             max_drawdown: days.iter().map(|d| d.drawdown).min_by(f64::total_cmp),
         };

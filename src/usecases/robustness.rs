@@ -9,7 +9,7 @@ use candles::time::DAY_MS;
 use engine::{Costs, Engine, SymbolWindow, Terms, Wanted, Window};
 use evidence::noise::noisy;
 use evidence::robustness::{
-    RobustnessConfig, RobustnessInputs, Run, robustness_report, trade_returns, volatility_by_day,
+    RobustnessConfig, RobustnessInputs, Run, first_whole_day_ms, robustness_report, trade_returns, volatility_by_day,
 };
 use genome::{Strategy, random::Seed, variation::neighbours};
 use market::CandleCache;
@@ -77,7 +77,10 @@ impl Proof {
         let noise = (0..self.draws).filter_map(|draw| self.one(&self.disturbed(draw)?, terms));
         let elsewhere = self.elsewhere.iter().filter_map(|(name, w)| Some((name.clone(), self.one(w, terms)?)));
         let days = outcome.daily_returns.len();
-        let regimes = window.symbols().first().map(|s| volatility_by_day(&s.candles, window.from_ms(), days));
+        let regimes = window
+            .symbols()
+            .first()
+            .map(|s| volatility_by_day(&s.candles, first_whole_day_ms(&outcome, window.from_ms()), days));
         Some(RobustnessInputs {
             base: Run::of(&outcome, window.from_ms()),
             trade_returns: outcome.ledger.as_ref().map(trade_returns).unwrap_or_default(),
@@ -95,7 +98,7 @@ impl Proof {
         let seed = self.seed.child("noise", u64::from(draw));
         let symbols = self.window.symbols().iter().map(|s| {
             let candles = noisy(&s.candles, NOISE_SHARE, &mut seed.stream(s.symbol.as_str(), 0))?;
-            Some(SymbolWindow { candles: candles.into(), finer: None, ..s.clone() })
+            Some(SymbolWindow { candles: candles.into(), finer: Vec::new(), ..s.clone() })
         });
         Window::new(self.window.from_ms(), self.window.to_ms(), symbols.collect::<Option<_>>()?).ok()
     }

@@ -1,9 +1,9 @@
 //! Windows of closed cached candles. Fetches nothing, and never decides what to do with them.
 
 use anyhow::Context as _;
-use candles::quality::QualityPolicy;
+use candles::quality::{Finding, FindingKind, QualityPolicy, Severity};
 use candles::{
-    CandleSeries, DataVerdict, FundingRate, Interval, Judged, MarketKind, Symbol, fit_for_evidence, interval,
+    CandleSeries, Coverage, DataVerdict, FundingRate, Interval, Judged, MarketKind, Symbol, fit_for_evidence, interval,
 };
 use engine::{SymbolWindow, Window, WindowError};
 use market::CandleCache;
@@ -37,8 +37,8 @@ pub(crate) struct LoadedSymbol {
     pub(crate) symbol: Symbol,
     /// Its candles that close in time.
     pub(crate) candles: CandleSeries,
-    /// Finer candles, where some are stored: they decide the order of stop and target inside a candle.
-    pub(crate) finer: Option<CandleSeries>,
+    /// Finer candles as far as they cover candles, the finest first: they decide the order of stop and target.
+    pub(crate) finer: Vec<CandleSeries>,
     /// Funding payments in time order; none on spot.
     pub(crate) funding: Vec<FundingRate>,
 }
@@ -58,15 +58,42 @@ pub(crate) async fn load_symbol(
         Ok::<_, CacheError>(whole_until(cache.load(market, symbol, interval, from_ms, to_ms).await?, to_ms))
     };
     let stored = cache.stored_intervals(market, symbol).await?;
-    let finer = match stored.into_iter().find(|&finer| finer < candles) {
-        Some(finer) => Some(load(finer).await?).filter(|candles| !candles.is_empty()),
-        None => None,
-    };
+    let coarse = load(candles).await?;
+    let mut finer = Vec::new();
+    for interval in stored.into_iter().filter(|&finer| finer < candles) {
+        finer.push(covering(&load(interval).await?, &coarse));
+    }
+    finer.retain(|candles| !candles.is_empty());
     let funding = match market {
         MarketKind::Um => cache.load_funding(symbol, from_ms, to_ms).await?,
         MarketKind::Spot => Vec::new(),
     };
-    Ok(LoadedSymbol { symbol: symbol.clone(), candles: load(candles).await?, finer, funding })
+    Ok(LoadedSymbol { symbol: symbol.clone(), candles: coarse, finer, funding })
+}
+
+/// Those of `finer` that cover a whole candle of `coarse`, so that what is stored of other times changes nothing.
+fn covering(finer: &CandleSeries, coarse: &CandleSeries) -> CandleSeries {
+    let times = finer.open_times_ms();
+    let mut kept = CandleSeries::new(finer.interval());
+    let Some(length_ms) = finer.interval().fixed_ms() else { return kept };
+    for i in 0..coarse.len() {
+        let (open_ms, close_ms) = (coarse.open_times_ms()[i], coarse.close_time_ms(i));
+        let inside = times.partition_point(|&t| t < open_ms)..times.partition_point(|&t| t <= close_ms);
+        if inside.len() as i64 * length_ms == close_ms + 1 - open_ms {
+            // They are in order already, so none is refused.
+            inside.for_each(|k| drop(kept.push(&finer.candle(k))));
+        }
+    }
+    kept
+}
+
+/// What finer candles there are of a range.
+pub(crate) fn finer_within<'a>(
+    finer: impl Iterator<Item = &'a CandleSeries>,
+    from_ms: i64,
+    to_ms: i64,
+) -> Vec<Arc<CandleSeries>> {
+    finer.map(|candles| Arc::new(candles.slice(from_ms, to_ms))).filter(|candles| !candles.is_empty()).collect()
 }
 
 /// The candles that close before `to_ms`.
@@ -111,7 +138,7 @@ impl Loaded {
             market: self.spec.market,
             symbol: s.symbol.clone(),
             candles: Arc::new(s.candles.slice(first_ms, to_ms)),
-            finer: s.finer.as_ref().map(|finer| Arc::new(finer.slice(first_ms, to_ms))).filter(|f| !f.is_empty()),
+            finer: finer_within(s.finer.iter(), first_ms, to_ms),
             funding: s.funding.iter().copied().filter(|f| f.time_ms < to_ms).collect(),
         };
         Window::new(from_ms, to_ms, self.symbols.iter().map(cut).collect())
@@ -130,10 +157,35 @@ impl Loaded {
         self.symbols.iter().all(|s| s.candles.open_times_ms().first().is_some_and(|first| *first <= from_ms))
     }
 
-    /// Whether the candles of `[from_ms, to_ms)` may count as evidence, and why not. Warm-up is not judged.
+    /// Whether the candles of `[from_ms, to_ms)` may count as evidence, and why not. Of the warm-up before them it is
+    /// asked that it is there: without it indicators begin later than in the run that it is compared with.
     pub(crate) fn fit_for_evidence(&self, from_ms: i64, to_ms: i64, policy: &QualityPolicy) -> DataVerdict {
         let judged =
-            self.symbols.iter().map(|s| Judged { symbol: &s.symbol, candles: &s.candles, finer: s.finer.as_ref() });
-        fit_for_evidence(self.spec.market, self.spec.interval, (from_ms, to_ms), judged, policy)
+            self.symbols.iter().map(|s| Judged { symbol: &s.symbol, candles: &s.candles, finer: s.finer.first() });
+        let mut verdict = fit_for_evidence(self.spec.market, self.spec.interval, (from_ms, to_ms), judged, policy);
+        for (found, loaded) in verdict.symbols.iter_mut().zip(&self.symbols) {
+            let warm_up = Coverage::of(&loaded.candles, self.spec.warmup_from_ms, from_ms, to_ms);
+            let expected = warm_up.warm_up_candles + warm_up.missing_warm_up_candles;
+            let missing = warm_up.missing_warm_up_candles;
+            if missing as f64 <= policy.max_missing_fraction * expected as f64 {
+                continue;
+            }
+            let detail =
+                format!("{missing} of {expected} candles before the window, which warm indicators up, are missing");
+            if verdict.fit {
+                verdict.reason = format!("{} {} {}: {detail}", self.spec.market, found.symbol, self.spec.interval);
+            }
+            (verdict.fit, found.fit) = (false, false);
+            found.errors += 1;
+            found.findings.push(Finding {
+                kind: FindingKind::Incomplete,
+                severity: Severity::Error,
+                from_ms: self.spec.warmup_from_ms,
+                to_ms: from_ms,
+                candles: missing,
+                detail,
+            });
+        }
+        verdict
     }
 }

@@ -52,7 +52,7 @@ impl Story<'_> {
             MarketKind::Spot => Vec::new(),
             MarketKind::Um => self.cache.load_funding(&symbol, START_MS, to_ms).await.unwrap(),
         };
-        let window = SymbolWindow { market, symbol, candles, finer: None, funding: funding.into() };
+        let window = SymbolWindow { market, symbol, candles, finer: Vec::new(), funding: funding.into() };
         Window::new(from_ms, to_ms, vec![window]).unwrap()
     }
 

@@ -6,11 +6,12 @@
 //! Costs O(n) a candle, n <= 200: deviations from a mean that moves have no running sum, and a straight pass over so
 //! short a window is faster than any tree.
 
-use super::{Column, rolling, typical_prices, undefined};
+use super::{Column, rolling, ticks::Ticks, undefined};
 use candles::CandleSeries;
 
 pub(super) fn cci(candles: &CandleSeries, n: usize) -> Column {
-    let typical = typical_prices(candles);
+    // In ticks and times three: the index has no unit.
+    let typical = Ticks::of(candles).typical_sums();
     let mut out = undefined(candles.len());
     rolling::mean(&typical, n, |i, mean| {
         let deviation = absolute_deviations(&typical[i + 1 - n..=i], mean) / n as f64;

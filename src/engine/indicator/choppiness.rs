@@ -4,7 +4,7 @@
 //! / log10(n), kept within 0 (a straight line) to 100. Undefined where no candle of the n has a range. Defined from
 //! index n.
 
-use super::{Column, rolling, true_range::true_range, undefined};
+use super::{Column, rolling, ticks::Ticks, undefined};
 use candles::CandleSeries;
 
 pub(super) fn choppiness(candles: &CandleSeries, n: usize) -> Column {
@@ -13,9 +13,10 @@ pub(super) fn choppiness(candles: &CandleSeries, n: usize) -> Column {
 
 /// Choppiness values, NaN before index `n`.
 pub(super) fn choppiness_values(candles: &CandleSeries, n: usize) -> Vec<f64> {
+    let ticks = Ticks::of(candles);
     let mut out = undefined(candles.len());
-    rolling::max(candles.highs(), n, |i, high| out[i] = high);
-    rolling::min(candles.lows(), n, |i, low| out[i] -= low);
+    rolling::max(&ticks.highs, n, |i, high| out[i] = high);
+    rolling::min(&ticks.lows, n, |i, low| out[i] -= low);
     // The first candle has no true range, so its window has no value.
     if let Some(first) = out.get_mut(n - 1) {
         *first = f64::NAN;
@@ -25,7 +26,7 @@ pub(super) fn choppiness_values(candles: &CandleSeries, n: usize) -> Vec<f64> {
     rolling::fold(
         ranges,
         n,
-        |i| true_range(candles, i + 1),
+        |i| ticks.true_range(i + 1),
         |a, b| a + b,
         |i, walked| {
             let reached = out[i + 1];

@@ -11,7 +11,7 @@
 //! 0; without any directional movement DX counts as 0 in the seed and leaves the ADX as it was later. "Nothing" is a
 //! smoothed range below 1e-12 of the close, where only rounding is left of a market that stands still.
 
-use super::{Column, rsi::wilder_step, true_range::true_range, undefined};
+use super::{Column, rsi::wilder_step, ticks::Ticks, undefined};
 use candles::CandleSeries;
 
 /// Which line.
@@ -21,7 +21,7 @@ pub(super) enum Line {
     MinusDi,
 }
 
-/// Smoothed sums up to a candle.
+/// Smoothed sums up to a candle, in ticks.
 #[derive(Clone, Copy, Debug, Default)]
 struct Movement {
     plus: f64,
@@ -32,20 +32,20 @@ struct Movement {
 impl Movement {
     /// +DM, -DM and true range of candle `i`, which must not be the first.
     #[inline]
-    fn of(candles: &CandleSeries, i: usize) -> Self {
-        let up = candles.highs()[i] - candles.highs()[i - 1];
-        let down = candles.lows()[i - 1] - candles.lows()[i];
+    fn of(ticks: &Ticks, i: usize) -> Self {
+        let up = ticks.highs[i] - ticks.highs[i - 1];
+        let down = ticks.lows[i - 1] - ticks.lows[i];
         Self {
             plus: if up > down && up > 0.0 { up } else { 0.0 },
             minus: if down > up && down > 0.0 { down } else { 0.0 },
-            range: true_range(candles, i),
+            range: ticks.true_range(i),
         }
     }
 
     /// The first candle of the seed to the last.
-    fn seed(candles: &CandleSeries, n: usize) -> Self {
+    fn seed(ticks: &Ticks, n: usize) -> Self {
         (1..n).fold(Self::default(), |sum, i| {
-            let one = Self::of(candles, i);
+            let one = Self::of(ticks, i);
             Self { plus: sum.plus + one.plus, minus: sum.minus + one.minus, range: sum.range + one.range }
         })
     }
@@ -85,10 +85,11 @@ impl Movement {
 pub(super) fn indicator(candles: &CandleSeries, n: usize, line: Line) -> Column {
     let mut out = undefined(candles.len());
     if n > 0 && candles.len() > n {
-        let mut movement = Movement::seed(candles, n);
+        let ticks = Ticks::of(candles);
+        let mut movement = Movement::seed(&ticks, n);
         for (i, out) in out.iter_mut().enumerate().skip(n) {
-            movement = movement.step(Movement::of(candles, i), n as f64);
-            let (plus, minus) = movement.indicators(candles.closes()[i]);
+            movement = movement.step(Movement::of(&ticks, i), n as f64);
+            let (plus, minus) = movement.indicators(ticks.closes[i]);
             *out = if line == Line::PlusDi { plus } else { minus };
         }
     }
@@ -105,18 +106,19 @@ pub(super) fn adx_values(candles: &CandleSeries, n: usize) -> Vec<f64> {
     if n == 0 || candles.len() < 2 * n {
         return out;
     }
-    let closes = candles.closes();
+    let ticks = Ticks::of(candles);
+    let closes = &ticks.closes;
     let period = n as f64;
-    let mut movement = Movement::seed(candles, n);
+    let mut movement = Movement::seed(&ticks, n);
     let mut sum = 0.0;
     for (i, &close) in closes.iter().enumerate().take(2 * n).skip(n) {
-        movement = movement.step(Movement::of(candles, i), period);
+        movement = movement.step(Movement::of(&ticks, i), period);
         sum += movement.index(close).unwrap_or(0.0);
     }
     let mut average = sum / period;
     out[2 * n - 1] = average;
     for (i, out) in out.iter_mut().enumerate().skip(2 * n) {
-        movement = movement.step(Movement::of(candles, i), period);
+        movement = movement.step(Movement::of(&ticks, i), period);
         if let Some(index) = movement.index(closes[i]) {
             average = wilder_step(average, index, period);
         }

@@ -8,6 +8,7 @@
 //! - Where there is nothing to divide by, the value is undefined or what the file says; never infinite. Prices so far
 //!   apart that a sum overflows give undefined values.
 //! - Candles are neighbours in time order; a gap is not filled and has no width.
+//! - What compares or subtracts sums and differences of prices does it in ticks of 1e-8, where a tie is a tie.
 //!
 //! Nothing here knows rules, trades or higher timeframes.
 
@@ -34,6 +35,7 @@ mod rsi;
 mod stochastic;
 mod supertrend;
 mod swing;
+mod ticks;
 mod trend_regime;
 mod true_range;
 mod volatility;
@@ -46,6 +48,7 @@ pub use column::Column;
 use candles::CandleSeries;
 use genome::{Indicator, IndicatorKind as Kind};
 use order_block::{Border, Impulse};
+use ticks::Ticks;
 
 /// The indicator's value at each candle.
 ///
@@ -121,15 +124,15 @@ pub fn compute(indicator: &Indicator, candles: &CandleSeries) -> Column {
 
 /// (high + low + close) / 3 of each candle.
 pub(super) fn typical_prices(candles: &CandleSeries) -> Vec<f64> {
-    let highs_lows = candles.highs().iter().zip(candles.lows());
-    highs_lows.zip(candles.closes()).map(|((high, low), close)| (high + low + close) / 3.0).collect()
+    Ticks::of(candles).typical_sums().into_iter().map(|sum| sum / (3.0 * ticks::PER_UNIT)).collect()
 }
 
 fn undefined(len: usize) -> Vec<f64> {
     vec![f64::NAN; len]
 }
 
+/// (high + low) / 2, in price units.
 #[inline]
 fn middle(high: f64, low: f64) -> f64 {
-    (high + low) / 2.0
+    (ticks::ticks(high) + ticks::ticks(low)) / (2.0 * ticks::PER_UNIT)
 }

@@ -7,11 +7,12 @@
 //!   closed higher than the one before, less that of each that closed lower. Defined from index 0. As TA-Lib's OBV.
 //!   Its level depends on where the candles begin, so only compare it with itself.
 
-use super::{Column, rolling, typical_prices, undefined};
+use super::{Column, rolling, ticks::Ticks, undefined};
 use candles::CandleSeries;
 
 pub(super) fn mfi(candles: &CandleSeries, n: usize) -> Column {
-    let typical = typical_prices(candles);
+    // In ticks and times three: the index has no unit.
+    let typical = Ticks::of(candles).typical_sums();
     let volumes = candles.volumes();
     let mut out = undefined(candles.len());
     // Candle i + 1 has flow i: the first candle has none.

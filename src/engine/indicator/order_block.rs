@@ -11,7 +11,11 @@
 //! Undefined until the first block is known, at index n + 1 at the earliest. A block stands until a newer one is
 //! known, even when the price goes through it, so that a rule can see it being crossed.
 
-use super::{Column, true_range::atr_values};
+use super::{
+    Column,
+    ticks::{self, Ticks},
+    true_range::atr_ticks,
+};
 use candles::CandleSeries;
 
 /// Direction of the impulse.
@@ -29,21 +33,24 @@ pub(super) enum Border {
 }
 
 pub(super) fn order_block(candles: &CandleSeries, n: usize, multiple: f64, impulse: Impulse, border: Border) -> Column {
-    let (opens, closes) = (candles.opens(), candles.closes());
+    let ticks = Ticks::of(candles);
+    let (opens, closes) = (ticks::all(candles.opens()), &ticks.closes);
     let (highs, lows) = (candles.highs(), candles.lows());
     let borders = if border == Border::High { highs } else { lows };
     let bullish = impulse == Impulse::Bullish;
-    // How far candle i went with the impulse's direction.
+    // How far candle i went with the impulse's direction, ticks.
     let body = |i: usize| if bullish { closes[i] - opens[i] } else { opens[i] - closes[i] };
-    let breaks_out = |i: usize| if bullish { closes[i] > highs[i - 1] } else { closes[i] < lows[i - 1] };
+    let breaks_out =
+        |i: usize| if bullish { candles.closes()[i] > highs[i - 1] } else { candles.closes()[i] < lows[i - 1] };
 
-    let mut out = atr_values(candles, n);
+    let mut out = atr_ticks(&ticks, n);
     let mut range_before = f64::NAN;
     let mut last_against: Option<usize> = None;
     let mut level = f64::NAN;
     for (i, out) in out.iter_mut().enumerate() {
-        // Undefined before the ATR is, and then no comparison holds.
-        if body(i) >= multiple * range_before
+        // Undefined before the ATR is.
+        let far = !range_before.is_nan() && !ticks::above(multiple * range_before, body(i));
+        if far
             && body(i) > 0.0
             && breaks_out(i)
             && let Some(block) = last_against

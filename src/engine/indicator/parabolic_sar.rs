@@ -6,7 +6,7 @@
 //! extreme becomes the stop. The first trend is down when the second candle's low fell by more than its high rose.
 //! Defined from index 1. As TA-Lib's SAR.
 
-use super::{Column, undefined};
+use super::{Column, ticks::ticks, undefined};
 use candles::CandleSeries;
 
 /// The stop of the next candle, and what moves it.
@@ -50,7 +50,7 @@ pub(super) fn parabolic_sar(candles: &CandleSeries, step: f64, maximum: f64) -> 
     let mut out = undefined(candles.len());
     if let ([first_high, second_high, ..], [first_low, second_low, ..]) = (candles.highs(), candles.lows()) {
         let step = step.min(maximum);
-        let (rise, fall) = (second_high - first_high, first_low - second_low);
+        let (rise, fall) = (ticks(*second_high) - ticks(*first_high), ticks(*first_low) - ticks(*second_low));
         let long = !(fall > 0.0 && fall > rise);
         let (stop, extreme) = if long { (*first_low, *second_high) } else { (*first_high, *second_low) };
         let mut trend = Trend { long, stop, extreme, factor: step };

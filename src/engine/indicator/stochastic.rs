@@ -8,7 +8,7 @@
 //!
 //! As TA-Lib's STOCH (which holds %K back until %D is defined) and WILLR; TA-Lib gives 0 where H = L.
 
-use super::{Column, rolling, undefined};
+use super::{Column, rolling, ticks::Ticks, undefined};
 use candles::CandleSeries;
 
 pub(super) fn k(candles: &CandleSeries, n: usize, smooth: usize) -> Column {
@@ -42,12 +42,12 @@ fn averages_from(values: &[f64], warm: usize, n: usize) -> Vec<f64> {
 }
 
 fn fast_k(candles: &CandleSeries, n: usize) -> Vec<f64> {
+    let Ticks { highs, lows, closes } = Ticks::of(candles);
     let mut out = undefined(candles.len());
-    rolling::max(candles.highs(), n, |i, high| out[i] = high);
-    let closes = candles.closes();
-    rolling::min(candles.lows(), n, |i, low| {
+    rolling::max(&highs, n, |i, high| out[i] = high);
+    rolling::min(&lows, n, |i, low| {
         let range = out[i] - low;
-        out[i] = if range > 0.0 { 100.0 * ((closes[i] - low) / range) } else { 50.0 };
+        out[i] = if range > 0.0 { 100.0 * (closes[i] - low) / range } else { 50.0 };
     });
     out
 }

@@ -9,9 +9,14 @@
 //!
 //! Both are defined from index n.
 
-use super::{Column, middle, true_range::atr_values};
+use super::{
+    Column,
+    ticks::{PER_UNIT, Ticks, above},
+    true_range::atr_ticks,
+};
 use candles::CandleSeries;
 
+/// Bands in ticks.
 #[derive(Clone, Copy, Debug)]
 struct State {
     upper: f64,
@@ -26,14 +31,14 @@ impl State {
         let Some((before, close_before)) = previous else {
             return Self { upper, lower, up: close >= middle };
         };
-        let upper = if upper < before.upper || close_before > before.upper { upper } else { before.upper };
-        let lower = if lower > before.lower || close_before < before.lower { lower } else { before.lower };
-        let up = if before.up { close >= lower } else { close > upper };
+        let upper = if upper < before.upper || above(close_before, before.upper) { upper } else { before.upper };
+        let lower = if lower > before.lower || above(before.lower, close_before) { lower } else { before.lower };
+        let up = if before.up { !above(lower, close) } else { above(close, upper) };
         Self { upper, lower, up }
     }
 
     fn line(self) -> f64 {
-        if self.up { self.lower } else { self.upper }
+        (if self.up { self.lower } else { self.upper }) / PER_UNIT
     }
 
     fn direction(self) -> f64 {
@@ -50,12 +55,13 @@ pub(super) fn direction(candles: &CandleSeries, n: usize, multiple: f64) -> Colu
 }
 
 fn column(candles: &CandleSeries, n: usize, multiple: f64, value: impl Fn(State) -> f64) -> Column {
-    let mut out = atr_values(candles, n);
-    let (highs, lows, closes) = (candles.highs(), candles.lows(), candles.closes());
+    let ticks = Ticks::of(candles);
+    let mut out = atr_ticks(&ticks, n);
     let mut previous = None;
     for (i, out) in out.iter_mut().enumerate().skip(n) {
-        let state = State::step(previous, middle(highs[i], lows[i]), multiple * *out, closes[i]);
-        previous = Some((state, closes[i]));
+        let (middle, close) = ((ticks.highs[i] + ticks.lows[i]) / 2.0, ticks.closes[i]);
+        let state = State::step(previous, middle, multiple * *out, close);
+        previous = Some((state, close));
         *out = value(state);
     }
     Column::new(out)

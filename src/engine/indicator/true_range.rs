@@ -6,29 +6,34 @@
 //!
 //! Both are defined from index n. As TA-Lib's ATR and NATR.
 
-use super::{Column, rsi::wilder_step, undefined};
+use super::{
+    Column,
+    rsi::wilder_step,
+    ticks::{PER_UNIT, Ticks},
+    undefined,
+};
 use candles::CandleSeries;
 
-/// True range of candle `i`, which must not be the first.
-#[inline]
-pub(super) fn true_range(candles: &CandleSeries, i: usize) -> f64 {
-    let previous = candles.closes()[i - 1];
-    candles.highs()[i].max(previous) - candles.lows()[i].min(previous)
+/// ATR values in ticks, NaN before index `n`.
+pub(super) fn atr_ticks(ticks: &Ticks, n: usize) -> Vec<f64> {
+    let mut out = undefined(ticks.len());
+    if n == 0 || ticks.len() <= n {
+        return out;
+    }
+    let period = n as f64;
+    let mut average = (1..=n).fold(0.0, |sum, i| sum + ticks.true_range(i)) / period;
+    out[n] = average;
+    for (i, out) in out.iter_mut().enumerate().skip(n + 1) {
+        average = wilder_step(average, ticks.true_range(i), period);
+        *out = average;
+    }
+    out
 }
 
 /// ATR values, NaN before index `n`.
 pub(super) fn atr_values(candles: &CandleSeries, n: usize) -> Vec<f64> {
-    let mut out = undefined(candles.len());
-    if n == 0 || candles.len() <= n {
-        return out;
-    }
-    let period = n as f64;
-    let mut average = (1..=n).fold(0.0, |sum, i| sum + true_range(candles, i)) / period;
-    out[n] = average;
-    for (i, out) in out.iter_mut().enumerate().skip(n + 1) {
-        average = wilder_step(average, true_range(candles, i), period);
-        *out = average;
-    }
+    let mut out = atr_ticks(&Ticks::of(candles), n);
+    out.iter_mut().for_each(|value| *value /= PER_UNIT);
     out
 }
 

@@ -8,7 +8,7 @@
 //!
 //! Both are defined from index n. One candle decides, so they are known at its close.
 
-use super::{Column, rolling, undefined};
+use super::{Column, rolling, ticks, undefined};
 use candles::CandleSeries;
 
 pub(super) fn spring(candles: &CandleSeries, n: usize) -> Column {
@@ -16,7 +16,7 @@ pub(super) fn spring(candles: &CandleSeries, n: usize) -> Column {
     let mut out = after_mean_volume(candles, n);
     rolling::min(lows, n, |i, floor| {
         if let (Some(out), Some(&low)) = (out.get_mut(i + 1), lows.get(i + 1)) {
-            *out = flag(low < floor && closes[i + 1] > floor && candles.volumes()[i + 1] > *out);
+            *out = flag(low < floor && closes[i + 1] > floor && ticks::ticks(candles.volumes()[i + 1]) > *out);
         }
     });
     Column::new(out)
@@ -27,16 +27,16 @@ pub(super) fn upthrust(candles: &CandleSeries, n: usize) -> Column {
     let mut out = after_mean_volume(candles, n);
     rolling::max(highs, n, |i, ceiling| {
         if let (Some(out), Some(&high)) = (out.get_mut(i + 1), highs.get(i + 1)) {
-            *out = flag(high > ceiling && closes[i + 1] < ceiling && candles.volumes()[i + 1] > *out);
+            *out = flag(high > ceiling && closes[i + 1] < ceiling && ticks::ticks(candles.volumes()[i + 1]) > *out);
         }
     });
     Column::new(out)
 }
 
-/// Mean volume of the `n` candles before each.
+/// Mean volume of the `n` candles before each, in 1e-8.
 fn after_mean_volume(candles: &CandleSeries, n: usize) -> Vec<f64> {
     let mut out = undefined(candles.len());
-    rolling::mean(candles.volumes(), n, |i, mean| {
+    rolling::mean(&ticks::all(candles.volumes()), n, |i, mean| {
         if let Some(out) = out.get_mut(i + 1) {
             *out = mean;
         }

@@ -23,6 +23,7 @@ impl Run {
     #[must_use]
     pub fn of(outcome: &Outcome, from_ms: i64) -> Self {
         let mut trades_by_day = vec![0; outcome.daily_returns.len()];
+        let from_ms = first_whole_day_ms(outcome, from_ms);
         for trade in outcome.ledger.iter().flat_map(|l| &l.trades) {
             let day = day_of(trade.entry_time_ms) - day_of(from_ms);
             // Trades of a last day that is not whole are on no day that has a return.
@@ -48,8 +49,8 @@ impl Run {
                 let result = pair[1].equity / pair[0].equity - 1.0;
                 let entered = trades.iter().filter(|t| (pair[0].time_ms..pair[1].time_ms).contains(&t.entry_time_ms));
                 growth *= 1.0 + result;
-                // What is left of a last day is no daily return.
-                if day_of(pair[1].time_ms) * DAY_MS == pair[1].time_ms {
+                // Parts of days at the ends are no daily returns.
+                if DailyEquity::day_return(pair[0], pair[1]).is_some() {
                     daily_returns.push(result);
                     trades_by_day.push(u32::try_from(entered.count()).unwrap_or(u32::MAX));
                 }
@@ -62,6 +63,13 @@ impl Run {
 
 fn day_of(time_ms: i64) -> i64 {
     time_ms.div_euclid(DAY_MS)
+}
+
+/// The day of the first daily return, at 00:00 UTC, of a backtest in a window that begins at `from_ms`.
+#[must_use]
+pub fn first_whole_day_ms(outcome: &Outcome, from_ms: i64) -> i64 {
+    let points = outcome.ledger.iter().flat_map(|ledger| &ledger.daily_equity).map(|point| point.time_ms);
+    points.into_iter().find(|time_ms| time_ms.rem_euclid(DAY_MS) == 0).unwrap_or(from_ms)
 }
 
 /// Net profit of each trade as a fraction of the equity at the last midnight before it was closed.

@@ -128,12 +128,19 @@ fn window(rng: &mut impl Rng) -> Window {
     let gaps = if chance(rng, 0.5) { 0.0 } else { 0.05 };
     let symbols = ["BTCUSDT", "ETHUSDT", "SOLUSDT"][..rng.random_range(1..4)].iter().map(|name| {
         let from = if chance(rng, 0.2) { rng.random_range(0..n) } else { 0 };
-        let (finer, funding) = (chance(rng, 0.3), chance(rng, 0.3));
+        let funding = chance(rng, 0.3);
+        // Candles of both are missing here and there: then the coarser ones, or none, cover a candle.
+        let mut finer = Vec::new();
+        for (of, count, gaps) in [(Timeframe::M1, 15 * n, 0.02), (Timeframe::M5, 3 * n, 0.2)] {
+            if chance(rng, 0.3) {
+                finer.push(series(of, &candles(rng, of, 0, count, gaps)));
+            }
+        }
         SymbolWindow {
             market: MarketKind::Um,
             symbol: name.parse().unwrap(),
             candles: series(Timeframe::M15, &candles(rng, Timeframe::M15, from, n, gaps)),
-            finer: finer.then(|| series(Timeframe::M5, &candles(rng, Timeframe::M5, 0, 3 * n, 0.2))),
+            finer,
             funding: (0..if funding { n / 5 } else { 0 })
                 .map(|k| FundingRate {
                     time_ms: START_MS + k as i64 * 3_600_000 + rng.random_range(0..2) * 7,
@@ -193,10 +200,24 @@ fn assert_same_equity(ours: &[DailyEquity], plain: &[DailyEquity], context: &dyn
     assert_eq!(ours.len(), plain.len(), "{}", context());
 }
 
-/// Equity at the window's start, each midnight and the end, read off a curve.
-fn daily(curve: &[DailyEquity], start: f64, window: &Window) -> Vec<DailyEquity> {
+/// The window, less whole candles that are missing at its ends in all symbols: `total` has a value at each close.
+fn span(total: &[DailyEquity], strategy: &Strategy, window: &Window) -> (i64, i64) {
+    let length_ms = strategy.timeframe.fixed_ms().unwrap();
+    let (mut from_ms, mut to_ms) = (window.from_ms(), window.to_ms());
+    if let (Some(first), Some(last)) = (total.first(), total.last()) {
+        if first.time_ms - length_ms - from_ms >= length_ms {
+            from_ms = first.time_ms - length_ms;
+        }
+        if to_ms - last.time_ms >= length_ms {
+            to_ms = last.time_ms;
+        }
+    }
+    (from_ms, to_ms)
+}
+
+/// Equity at the start, each midnight and the end, read off a curve.
+fn daily(curve: &[DailyEquity], start: f64, (from_ms, to_ms): (i64, i64)) -> Vec<DailyEquity> {
     const DAY_MS: i64 = 86_400_000;
-    let (from_ms, to_ms) = (window.from_ms(), window.to_ms());
     let midnights = (from_ms / DAY_MS + 1..).map(|day| day * DAY_MS).take_while(|&t| t < to_ms);
     let at = |time_ms: i64| curve.iter().rev().find(|e| e.time_ms <= time_ms).map_or(start, |e| e.equity);
     let times = std::iter::once(from_ms).chain(midnights).chain(std::iter::once(to_ms));
@@ -216,18 +237,19 @@ pub(crate) fn assert_agrees(outcome: &Outcome, strategy: &Strategy, window: &Win
 
     let start = runs.iter().map(|_| CAPITAL / runs.len() as f64).sum();
     let curve = plain::total_equity(window, &runs, CAPITAL);
-    assert_same_equity(&ledger.daily_equity, &daily(&curve, start, window), &context);
+    let span = span(&curve, strategy, window);
+    assert_same_equity(&ledger.daily_equity, &daily(&curve, start, span), &context);
     // Written out, a number has all its bits, the sign of a zero too.
     let same = |ours: &Performance, plain: Performance| {
         let (ours, plain) = (format!("{ours:#?}"), format!("{plain:#?}"));
         assert!(ours == plain, "{ours}\nis not\n{plain}\n{}", context());
     };
-    let days = daily(&curve, start, window);
+    let days = daily(&curve, start, span);
     let candles = runs.iter().map(|run| run.equity.len()).sum();
     same(&outcome.performance, plain::performance::performance(&by_symbol, &days, &curve, candles));
     assert_eq!(format!("{:?}", outcome.daily_returns), format!("{:?}", plain::performance::daily_returns(&days)));
     for (ours, run) in outcome.per_symbol.iter().zip(&runs) {
-        let days = daily(&run.equity, CAPITAL / runs.len() as f64, window);
+        let days = daily(&run.equity, CAPITAL / runs.len() as f64, span);
         same(ours, plain::performance::performance(&run.trades, &days, &run.equity, run.equity.len()));
     }
     // Of the ledger, as its documentation says it.
@@ -314,7 +336,7 @@ fn one_symbol(candles: &[Candle], to_ms: i64) -> Window {
         market: MarketKind::Um,
         symbol: "BTCUSDT".parse().unwrap(),
         candles: series(Timeframe::M15, candles),
-        finer: None,
+        finer: Vec::new(),
         funding: Arc::new([]),
     };
     Window::new(START_MS, to_ms, vec![symbol]).unwrap()

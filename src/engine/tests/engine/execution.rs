@@ -7,7 +7,7 @@ use candles::CandleSeries;
 use candles::time::HOUR_MS;
 use engine::{
     Costs, Engine, EvaluationError, ExitReason, FundingRate, MAX_SLIPPAGE_FRACTION, Outcome, Side, Slippage,
-    SymbolWindow, Terms, Trade, Wanted,
+    SymbolWindow, Terms, Trade, Wanted, Window,
 };
 use genome::{
     Comparison::{Above, Below},
@@ -137,16 +137,17 @@ fn finer_candles_decide_the_order_where_there_are_any() {
             let time_ms = START_MS + HOUR_MS + k as i64 * HOUR_MS / 4;
             series.push(&candle(Timeframe::M15, time_ms, p, 1.0)).unwrap();
         }
-        let symbol = SymbolWindow { finer: Some(Arc::new(series)), ..symbol_window("BTCUSDT", hours.clone()) };
+        let symbol = SymbolWindow { finer: vec![Arc::new(series)], ..symbol_window("BTCUSDT", hours.clone()) };
         let t = outcome(&strategy, vec![symbol], &FREE).ledger.unwrap().trades;
         (t[0].exit_reason, t[0].exit_price)
     };
     let target = (ExitReason::TakeProfit, 120.0);
     let stop = (ExitReason::StopLoss, 90.0);
-    assert_eq!(reason(&[flat(100.0), [100.0, 130.0, 99.0, 99.0], [99.0, 99.0, 80.0, 85.0]]), target);
-    assert_eq!(reason(&[flat(100.0), [99.0, 99.0, 80.0, 85.0], [85.0, 130.0, 85.0, 99.0]]), stop);
-    assert_eq!(reason(&[[100.0, 130.0, 80.0, 99.0]]), stop, "a finer candle touches both");
-    assert_eq!(reason(&[flat(100.0)]), stop, "finer candles have a gap where it happened");
+    let (still, up, down) = (flat(100.0), [100.0, 130.0, 99.0, 99.0], [99.0, 99.0, 80.0, 85.0]);
+    assert_eq!(reason(&[still, up, down, flat(99.0)]), target);
+    assert_eq!(reason(&[still, [99.0, 99.0, 80.0, 85.0], [85.0, 130.0, 85.0, 99.0], flat(99.0)]), stop);
+    assert_eq!(reason(&[still, [100.0, 130.0, 80.0, 99.0], still, still]), stop, "a finer candle touches both");
+    assert_eq!(reason(&[still, up, down]), stop, "candles that do not cover the hour say nothing about it");
     // A data window finer than the strategy's timeframe decides by itself.
     let quarters = [
         [flat(100.0); 4].as_slice(),
@@ -187,15 +188,115 @@ fn when_both_sides_signal_neither_enters() {
 fn a_trailing_stop_moves_on_closed_candles_only() {
     let mut strategy = long_at_100();
     strategy.risk.trailing_stop = percent(10.0);
-    // The high of 150 does not count, the close of 120 does; 10 % of the fill behind it is 110.
+    // The high of 150 does not count, the close of 120 does; 10 % of it less is 108.
     let t = trades(
         &strategy,
         &[SIGNAL, [100.0, 150.0, 95.0, 120.0], [120.0, 121.0, 111.0, 112.0], [112.0, 113.0, 105.0, 106.0]],
     );
-    assert_eq!((t[0].exit_price, t[0].exit_reason, t[0].bars), (110.0, ExitReason::TrailingStop, 3));
+    assert_eq!((t[0].exit_price, t[0].exit_reason, t[0].bars), (108.0, ExitReason::TrailingStop, 3));
     // It stands from the fill.
     let t = trades(&strategy, &[SIGNAL, [100.0, 100.0, 85.0, 90.0]]);
     assert_eq!((t[0].exit_price, t[0].exit_reason), (90.0, ExitReason::TrailingStop));
+}
+
+#[test]
+fn a_trailing_percentage_is_a_share_of_the_best_close() {
+    // Up to three times the fill: a low of 285 is within 10 % of 300, so that the position stays until the end.
+    let mut strategy = long_at_100();
+    strategy.risk.trailing_stop = percent(10.0);
+    let t = trades(&strategy, &[SIGNAL, flat(100.0), flat(300.0), [300.0, 321.0, 285.0, 320.0]]);
+    assert_eq!((t[0].exit_price, t[0].exit_reason), (320.0, ExitReason::EndOfWindow));
+    // A short that fell to 20 leaves at 22, and not at 30.
+    let mut strategy = short_at_100();
+    strategy.risk.trailing_stop = percent(10.0);
+    let t = trades(&strategy, &[SIGNAL, flat(100.0), flat(20.0), [20.0, 25.0, 20.0, 24.0]]);
+    assert_eq!(t[0].exit_reason, ExitReason::TrailingStop);
+    assert!((t[0].exit_price - 22.0).abs() < 1e-12, "{}", t[0].exit_price);
+    // ATRs are as wide as they were at the fill, however far it goes.
+    let mut strategy = long_at_100();
+    strategy.risk.trailing_stop = Some(Distance::Atr { multiple: number(2.0), period: 2 });
+    let wide = [100.0, 102.5, 97.5, 100.0];
+    let t = trades(&strategy, &[wide, wide, wide, wide, flat(300.0), [300.0, 300.0, 285.0, 299.0]]);
+    assert_eq!((t[0].exit_reason, t[0].exit_price), (ExitReason::TrailingStop, 290.0));
+}
+
+#[test]
+fn a_risk_counts_fees_and_slippage() {
+    // 1 % of 1000 is what the stop loses, with both fees and the slippage of both fills, for both sides.
+    for slippage in [Slippage::Fixed { bps: 0.0 }, Slippage::Fixed { bps: 20.0 }] {
+        let costs = Costs { fee_fraction: 0.001, slippage, ..FREE };
+        for (mut strategy, reach) in
+            [(long_at_100(), [100.0, 100.0, 99.0, 99.2]), (short_at_100(), [100.0, 101.0, 100.0, 100.8])]
+        {
+            strategy.risk.size = Size::Risk(number(0.01));
+            strategy.risk.stop_loss = percent(0.5);
+            strategy.risk.leverage = number(5.0);
+            let t = trades_on(&strategy, candles(Timeframe::H1, &[SIGNAL, flat(100.0), reach]), &costs);
+            assert_eq!(t[0].exit_reason, ExitReason::StopLoss);
+            assert!((t[0].profit + 10.0).abs() < 1e-9, "{slippage:?}: {}", t[0].profit);
+            assert!((t[0].risk.unwrap() - 10.0).abs() < 1e-9);
+        }
+    }
+}
+
+#[test]
+fn what_is_stored_of_other_times_changes_nothing_and_the_finest_that_cover_decide() {
+    let mut strategy = long_at_100();
+    strategy.risk.stop_loss = percent(10.0);
+    strategy.risk.take_profit = percent(20.0);
+    let hours = candles(Timeframe::H1, &[SIGNAL, [100.0, 130.0, 80.0, 99.0], flat(99.0)]);
+    let of = |interval: Timeframe, from_ms: i64, prices: &[[f64; 4]]| {
+        let mut series = CandleSeries::new(interval);
+        let length_ms = interval.fixed_ms().unwrap();
+        for (k, &p) in prices.iter().enumerate() {
+            series.push(&candle(interval, from_ms + k as i64 * length_ms, p, 1.0)).unwrap();
+        }
+        Arc::new(series)
+    };
+    let reason = |finer: Vec<Arc<CandleSeries>>| {
+        let symbol = SymbolWindow { finer, ..symbol_window("BTCUSDT", hours.clone()) };
+        outcome(&strategy, vec![symbol], &FREE).ledger.unwrap().trades[0].exit_reason
+    };
+    let quarters = of(
+        Timeframe::M15,
+        START_MS + HOUR_MS,
+        &[flat(100.0), [100.0, 130.0, 99.0, 99.0], [99.0, 99.0, 80.0, 85.0], flat(99.0)],
+    );
+    assert_eq!(reason(vec![quarters.clone()]), ExitReason::TakeProfit);
+    // Five minutes of another hour, and some of this one: they do not cover it.
+    let elsewhere = of(Timeframe::M5, START_MS, &[flat(100.0); 13]);
+    assert_eq!(reason(vec![elsewhere, quarters.clone()]), ExitReason::TakeProfit);
+    // Those that cover it tell more than the quarters.
+    let mut fives = [flat(100.0); 12];
+    fives[3] = [100.0, 100.0, 80.0, 100.0];
+    fives[4] = [100.0, 130.0, 100.0, 100.0];
+    let finest = of(Timeframe::M5, START_MS + HOUR_MS, &fives);
+    assert_eq!(reason(vec![finest, quarters]), ExitReason::StopLoss);
+}
+
+#[test]
+fn parts_of_days_and_time_without_candles_are_no_days() {
+    // From 05:00 of one day to 01:00 of the third after it: two whole days.
+    let (from_ms, end_ms) = (START_MS + 5 * HOUR_MS, START_MS + 73 * HOUR_MS);
+    let mut series = CandleSeries::new(Timeframe::H1);
+    for k in 0..68 {
+        let price = 100.0 + f64::from(k % 3);
+        series.push(&candle(Timeframe::H1, from_ms + i64::from(k) * HOUR_MS, flat(price), 1.0)).unwrap();
+    }
+    let judged = |from_ms: i64, to_ms: i64| {
+        let window = Window::new(from_ms, to_ms, vec![symbol_window("BTCUSDT", series.clone())]).unwrap();
+        let terms = Terms { initial_capital: 1000.0, costs: FREE };
+        let wanted = Wanted { ledger: true, ..Wanted::default() };
+        let done = Engine::default().evaluate(&[long_at_100()], &window, &terms, wanted).remove(0).unwrap();
+        assert_eq!(done.daily_returns.len(), done.performance.days as usize);
+        done
+    };
+    let plain = judged(from_ms, end_ms);
+    assert_eq!(plain.performance.days, 2);
+    assert!(plain.performance.total_trades > 0 && plain.performance.cagr.is_some());
+    // Ten days without a candle before and after change nothing that is annualised.
+    let wide = judged(from_ms - 240 * HOUR_MS, end_ms + 240 * HOUR_MS);
+    assert_eq!(wide.performance, plain.performance);
 }
 
 #[test]
@@ -244,11 +345,13 @@ fn sizes_follow_fraction_risk_leverage_and_recovery() {
     assert_eq!(after_loss[0], plain[0]);
     assert!((after_loss[1] - 2.0 * plain[1]).abs() < 1e-12, "doubled after the loss");
 
-    // 1 % of 1000 at risk over a stop 5 away is 2 units; half a percent away it would be 20, but the sleeve buys 9.9.
+    // 1 % of 1000 at risk over a stop 5 away and fees of 1.95; of 10 % it would be 40 units nearer by, but the sleeve
+    // buys 9.9.
     strategy.risk.recovery = None;
     strategy.risk.size = Size::Risk(number(0.01));
     strategy.risk.stop_loss = percent(5.0);
-    assert!((quantities(&strategy)[0] - 2.0).abs() < 1e-12);
+    assert!((quantities(&strategy)[0] - 10.0 / 6.95).abs() < 1e-12);
+    strategy.risk.size = Size::Risk(number(0.1));
     strategy.risk.stop_loss = percent(0.5);
     assert_eq!(quantities(&strategy)[0], 1000.0 / (100.0 * 1.01));
     strategy.risk.leverage = number(2.0);

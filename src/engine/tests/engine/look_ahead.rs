@@ -56,7 +56,7 @@ fn window(market: &[Vec<Candle>]) -> Window {
         market: MarketKind::Spot,
         symbol: name.parse().unwrap(),
         candles: series(Timeframe::M15, candles),
-        finer: None,
+        finer: Vec::new(),
         funding: Arc::new([]),
     };
     let symbols: Vec<SymbolWindow> = ["BTCUSDT", "ETHUSDT", "SOLUSDT"].into_iter().zip(market).map(symbol).collect();

@@ -40,7 +40,7 @@ fn the_engine_agrees_with_the_plain_backtest_on_a_simulated_market() {
             market: MarketKind::Spot,
             symbol: symbol.clone(),
             candles: Arc::new(candles(symbol)),
-            finer: None,
+            finer: Vec::new(),
             funding: Arc::new([]),
         })
         .collect();

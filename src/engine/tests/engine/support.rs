@@ -89,7 +89,7 @@ pub(crate) fn symbol_window(symbol: &str, candles: CandleSeries) -> SymbolWindow
         market: MarketKind::Um,
         symbol: symbol.parse().unwrap(),
         candles: Arc::new(candles),
-        finer: None,
+        finer: Vec::new(),
         funding: Arc::new([]),
     }
 }

@@ -32,7 +32,7 @@ impl Demo {
                 market: MarketKind::Spot,
                 symbol: s.symbol.clone(),
                 candles: Arc::new(candles),
-                finer: None,
+                finer: Vec::new(),
                 funding: Arc::new([]),
             }
         });

@@ -44,7 +44,7 @@ fn book() -> Book {
     };
     let candles = CandleSeries::from_candles(Interval::M15, &[candle]).unwrap().into();
     let symbol = "BTCUSDT".parse().unwrap();
-    let one = SymbolWindow { market: MarketKind::Spot, symbol, candles, finer: None, funding: [].into() };
+    let one = SymbolWindow { market: MarketKind::Spot, symbol, candles, finer: Vec::new(), funding: [].into() };
     Book::open(&made::genome(1), &Ledger::default(), &Window::new(0, 900_000, vec![one]).unwrap())
 }
 

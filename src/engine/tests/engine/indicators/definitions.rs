@@ -67,6 +67,17 @@ fn typical(c: &Candle) -> f64 {
     (c.high + c.low + c.close) / 3.0
 }
 
+/// A sum of prices; of those with eight decimals at most the decimals' own, where ties are ties (`exact.rs` holds the
+/// engine to fractions).
+fn summed(prices: &[f64]) -> f64 {
+    let ticks = |x: f64| (x * 1e8).round();
+    if prices.iter().all(|&x| ticks(x) / 1e8 == x) {
+        prices.iter().map(|&x| ticks(x)).sum::<f64>() / 1e8
+    } else {
+        prices.iter().sum()
+    }
+}
+
 fn highest(window: &[Candle]) -> f64 {
     window.iter().map(|c| c.high).fold(f64::MIN, f64::max)
 }
@@ -94,8 +105,8 @@ fn atr(candles: &[Candle], n: usize) -> Values {
 
 /// +DI, -DI and DX; DX is `None` where nothing moves in a direction.
 fn directional(candles: &[Candle], n: usize) -> Vec<Option<(f64, f64, Option<f64>)>> {
-    let up = steps(candles, |before, now| now.high - before.high);
-    let down = steps(candles, |before, now| before.low - now.low);
+    let up = steps(candles, |before, now| summed(&[now.high, -before.high]));
+    let down = steps(candles, |before, now| summed(&[before.low, -now.low]));
     let plus = zip(&up, &down, |up, down| if up > down { up.max(0.0) } else { 0.0 });
     let minus = zip(&up, &down, |up, down| if down > up { down.max(0.0) } else { 0.0 });
     let ranges = true_ranges(candles);
@@ -329,7 +340,8 @@ pub(crate) fn definition(indicator: &Indicator, candles: &[Candle]) -> Values {
         }),
         Kind::Mfi => windows(candles, n(0) + 1, |w| {
             let flow = |sign: f64| {
-                let rises = |pair: &&[Candle]| sign * (typical(&pair[1]) - typical(&pair[0])) > 0.0;
+                let total = |c: &Candle| summed(&[c.high, c.low, c.close]);
+                let rises = |pair: &&[Candle]| sign * (total(&pair[1]) - total(&pair[0])) > 0.0;
                 w.windows(2).filter(rises).map(|pair| typical(&pair[1]) * pair[1].volume).sum::<f64>()
             };
             Some(share(flow(1.0), flow(-1.0)))

@@ -4,6 +4,7 @@
 mod candles;
 mod definitions;
 mod edges;
+mod exact;
 mod golden;
 mod look_ahead;
 mod resampling;

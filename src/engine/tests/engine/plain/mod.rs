@@ -29,13 +29,11 @@ pub(crate) fn simulate_symbol(
     } else {
         Cow::Owned(resample::resample(&data.candles, strategy.timeframe)?)
     };
-    let finer = [data.finer.as_ref(), Some(&data.candles)]
-        .into_iter()
-        .flatten()
-        .map(AsRef::as_ref)
-        .find(|candles| candles.interval() < strategy.timeframe);
+    let all = data.finer.iter().chain([&data.candles]).map(AsRef::as_ref);
+    let finer: Vec<&CandleSeries> =
+        all.filter(|candles: &&CandleSeries| candles.interval() < strategy.timeframe).collect();
     let first = base.open_times_ms().partition_point(|&t| t < window.from_ms());
-    let market = trader::Market { symbol: &data.symbol, candles: &base, first, finer, funding: &data.funding };
+    let market = trader::Market { symbol: &data.symbol, candles: &base, first, finer: &finer, funding: &data.funding };
     let mut columns = signal::Columns::new(&base, &data.candles);
     let atrs = signal::Atrs::new(strategy, &costs.slippage, &mut columns)?;
     let signals = signal::Signals::new(strategy, first, &atrs, &mut columns)?;

@@ -53,7 +53,7 @@ fn monthly_returns(daily: &[DailyEquity]) -> Vec<MonthlyReturn> {
 
 /// Daily returns of complete days.
 pub(crate) fn daily_returns(daily: &[DailyEquity]) -> Vec<f64> {
-    let complete = daily.windows(2).filter(|days| days[1].time_ms % DAY_MS == 0);
+    let complete = daily.windows(2).filter(|days| days.iter().all(|day| day.time_ms % DAY_MS == 0));
     complete.map(|d| if d[0].equity > 0.0 { d[1].equity / d[0].equity - 1.0 } else { 0.0 }).collect()
 }
 

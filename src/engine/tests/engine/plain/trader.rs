@@ -18,8 +18,8 @@ pub(crate) struct Market<'a> {
     pub candles: &'a CandleSeries,
     /// Index of the first candle in the window.
     pub first: usize,
-    /// Candles finer than the base timeframe, where there are any.
-    pub finer: Option<&'a CandleSeries>,
+    /// Candles finer than the base timeframe, the finest first.
+    pub finer: &'a [&'a CandleSeries],
     pub funding: &'a [FundingRate],
 }
 
@@ -52,7 +52,9 @@ struct Holding {
     part: Option<f64>,
     even_trigger: Option<f64>,
     even_reached: bool,
-    trail: Option<f64>,
+    trail: Option<Distance>,
+    /// At the fill.
+    trail_atr: f64,
     best_close: f64,
     left: f64,
     parts_notional: f64,
@@ -92,7 +94,14 @@ impl Holding {
     /// Every level against the position that stands, in the order in which they are named on a tie.
     fn stops(&self, cash: f64, margin: f64) -> Vec<(f64, ExitReason)> {
         let side = self.side;
-        let trailing = self.trail.map(|distance| self.best_close - up(side) * distance);
+        // A percentage is of the best close; ATRs are as wide as they were at the fill.
+        let trailing = self.trail.map(|distance| match distance {
+            Distance::Percent(percent) => self.best_close * (1.0 - up(side) * (percent.get() / 100.0)),
+            fixed @ Distance::Atr { .. } => {
+                let width = (self.price - away(self.price, -up(side), fixed, self.trail_atr)).abs();
+                self.best_close - up(side) * width
+            }
+        });
         // Where equity is the margin of what is held: cash + up x left x price = margin x left x price.
         let liquidation = match side {
             Side::Long => -cash / (self.left * (1.0 - margin)),
@@ -170,14 +179,24 @@ impl Trader<'_> {
         let candles = self.market.candles;
         let (low, high) = (candles.lows()[i], candles.highs()[i]);
         let mut moments = Vec::new();
-        if let (Some(h), Some(finer)) = (&self.holding, self.market.finer) {
+        if let Some(h) = &self.holding {
             let (worst, best) = if h.side == Side::Long { (low, high) } else { (high, low) };
             let stop = h.stop(self.cash, self.costs.maintenance_margin_fraction).0;
             let gains = [h.target, h.part].into_iter().flatten().any(|level| in_favour(h.side, best, level));
             if against(h.side, worst, stop) && gains {
                 let (from, to) = (candles.open_times_ms()[i], candles.close_time_ms(i));
-                let inside = (0..finer.len()).filter(|&k| (from..=to).contains(&finer.open_times_ms()[k]));
-                moments.extend(inside.map(|k| Moment::Between { low: finer.lows()[k], high: finer.highs()[k] }));
+                // Those decide that have a candle at each moment of this one, the finest of them.
+                for finer in self.market.finer {
+                    let inside: Vec<usize> =
+                        (0..finer.len()).filter(|&k| (from..=to).contains(&finer.open_times_ms()[k])).collect();
+                    let covered: i64 =
+                        inside.iter().map(|&k| finer.close_time_ms(k) + 1 - finer.open_times_ms()[k]).sum();
+                    if covered == to + 1 - from {
+                        let between = |&k: &usize| Moment::Between { low: finer.lows()[k], high: finer.highs()[k] };
+                        moments.extend(inside.iter().map(between));
+                        break;
+                    }
+                }
             }
         }
         moments.extend([Moment::Between { low, high }, Moment::Close]);
@@ -283,12 +302,20 @@ impl Trader<'_> {
         self.costs.slippage.fraction(price, units, self.atrs.before(i), self.market.candles.volumes()[i])
     }
 
-    /// Units that the plan asks for at a price whose stop stands at `stop`.
-    fn size(&self, price: f64, stop: Option<f64>) -> f64 {
-        let whole = self.cash / (price * (1.0 + self.costs.fee_fraction));
+    /// Units that the plan asks for at a price, to leave at `exit` if it goes wrong.
+    fn size(&self, price: f64, exit: Option<f64>) -> f64 {
+        let fee = self.costs.fee_fraction;
+        let whole = self.cash / (price * (1.0 + fee));
         let asked = match self.plan.size {
             Size::Fraction(fraction) => fraction.get() * whole,
-            Size::Risk(risk) => self.cash * risk.get() / stop.map_or(price, |stop| (price - stop).abs()),
+            // What one unit loses, both fees included; all of the price where nothing stops it.
+            Size::Risk(risk) => {
+                let lost = match exit.map(|exit| exit.max(0.0)) {
+                    Some(exit) => (price - exit).abs() + fee * (price + exit),
+                    None => price + fee * price,
+                };
+                self.cash * risk.get() / lost
+            }
         };
         let scale = self.plan.recovery.map_or(1.0, |recovery| {
             (0..self.losing_streak.min(recovery.max_steps)).fold(1.0, |scale, _| scale * recovery.multiplier.get())
@@ -300,10 +327,12 @@ impl Trader<'_> {
         let (plan, atrs, direction) = (self.plan, self.atrs.at(signal), up(side));
         let open = self.market.candles.opens()[i];
         let stop_at = |price: f64| plan.stop_loss.map(|d| away(price, -direction, d, atrs.stop_loss));
-        let slip = self.slip(i, open, self.size(open, stop_at(open)));
+        let estimate = self.size(open, stop_at(open));
+        let slip = self.slip(i, open, estimate);
         let price = open * (1.0 + direction * slip);
         let stop_loss = stop_at(price);
-        let quantity = self.size(price, stop_loss);
+        let exit = |stop: f64| if slip == 0.0 { stop } else { stop * (1.0 - direction * self.slip(i, stop, estimate)) };
+        let quantity = self.size(price, stop_loss.map(exit));
         if !(quantity > 0.0 && quantity.is_finite()) {
             return;
         }
@@ -311,9 +340,12 @@ impl Trader<'_> {
         let equity_before = self.cash;
         self.cash -= direction * quantity * price + fee;
         let gain = |d: Option<Distance>, atr: f64| d.map(|d| away(price, direction, d, atr));
-        let trail = plan.trailing_stop.map(|d| (price - away(price, -direction, d, atrs.trailing_stop)).abs());
+        let trailing = plan.trailing_stop.map(|d| match d {
+            Distance::Percent(percent) => price * (1.0 - direction * (percent.get() / 100.0)),
+            Distance::Atr { .. } => price - direction * (price - away(price, -direction, d, atrs.trailing_stop)).abs(),
+        });
         // What the nearer of stop-loss and trailing stop would lose, filled at its level.
-        let nearest = match (stop_loss, trail.map(|distance| price - direction * distance)) {
+        let nearest = match (stop_loss, trailing) {
             (Some(a), Some(b)) => Some(if side == Side::Long { a.max(b) } else { a.min(b) }),
             (a, b) => a.or(b),
         };
@@ -334,7 +366,8 @@ impl Trader<'_> {
             part: gain(plan.partial_take_profit.map(|p| p.at), atrs.partial_take_profit),
             even_trigger: gain(plan.break_even, atrs.break_even),
             even_reached: false,
-            trail,
+            trail: plan.trailing_stop,
+            trail_atr: atrs.trailing_stop,
             best_close: price,
             left: quantity,
             parts_notional: 0.0,
