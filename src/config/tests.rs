@@ -121,7 +121,10 @@ fn errors_name_the_key_the_source_and_the_nearest_key() {
     assert!(bad.starts_with(start), "{bad}");
 
     let bad = say(with_env(&[("SG_BACKTEST_DAYS", "0")]));
-    assert_eq!(bad, "bad value for daemon.backtest_days in environment variable SG_BACKTEST_DAYS: must be 1 to 36500, not 0");
+    assert_eq!(
+        bad,
+        "bad value for daemon.backtest_days in environment variable SG_BACKTEST_DAYS: must be 1 to 36500, not 0"
+    );
     let bad = say(with_env(&[("SG__LIFECYCLE__POLICY", "hope")]));
     assert!(bad.contains("lifecycle.policy") && bad.contains("hope"), "{bad}");
     let bad = say(with_env(&[("SG__PROTOCOL__NULL_EXCEEDANCES", "20")]));
