@@ -51,8 +51,11 @@ struct Ticker {
     quote_volume: Value,
 }
 
+/// A symbol, or a name that cannot be one here.
+pub type Listing = Result<candles::Symbol, String>;
+
 /// Symbols with the quote volume of their last day, the largest first. A name that cannot be a symbol here stays text.
-pub(super) fn quote_volumes(body: &[u8]) -> Result<Vec<(Result<candles::Symbol, String>, f64)>, String> {
+pub(super) fn quote_volumes(body: &[u8]) -> Result<Vec<(Listing, f64)>, String> {
     let tickers: Vec<Ticker> = serde_json::from_slice(body).map_err(|e| format!("no volumes ({e})"))?;
     let read = |ticker: Ticker| {
         let volume = match &ticker.quote_volume {

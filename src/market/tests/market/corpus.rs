@@ -21,7 +21,7 @@ const UNIT: f64 = 1e8;
 #[derive(Clone, Debug)]
 pub(crate) enum Expected {
     /// These candles are taken, and these lines refused.
-    Taken { series: CandleSeries, refused_lines: Vec<u64> },
+    Taken { series: Box<CandleSeries>, refused_lines: Vec<u64> },
     /// It is refused, with these words in the reason.
     Refused(&'static str),
 }
@@ -164,9 +164,9 @@ impl File {
         header.into_iter().chain(self.rows.iter().map(|row| row.text(self.ticks))).collect()
     }
 
-    fn series(&self) -> CandleSeries {
+    fn series(&self) -> Box<CandleSeries> {
         let rows: Vec<Candle> = self.rows.iter().map(|row| row.candle(self.interval)).collect();
-        CandleSeries::from_candles(self.interval, &rows).unwrap()
+        Box::new(CandleSeries::from_candles(self.interval, &rows).unwrap())
     }
 
     /// The line of a row in the file, from 1.

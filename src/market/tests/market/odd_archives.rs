@@ -51,7 +51,7 @@ async fn every_odd_archive_is_taken_or_named_with_the_reason_and_the_others_go_o
                     assert_eq!(file.rows_refused, refused_lines.len() as u64, "{what}");
                     let unverified = file.problems.iter().any(|p| p.what.contains("no CHECKSUM file"));
                     assert_eq!(unverified, odd.checksum.is_none(), "{what}");
-                    assert_eq!(&stored(&cache, odd).await, series, "{what}");
+                    assert_eq!(stored(&cache, odd).await, **series, "{what}");
                     assert_eq!(file.gaps, candles::quality::gaps(series), "{what}");
                 }
             }
