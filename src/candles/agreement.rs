@@ -82,8 +82,9 @@ impl Agreement {
     }
 }
 
-/// The first value that differs, if one does.
-fn difference(ours: &Candle, theirs: &Candle) -> Option<String> {
+/// The first value that differs, if one does: prices as numbers, volumes within a rounding of their sums.
+#[must_use]
+pub fn difference(ours: &Candle, theirs: &Candle) -> Option<String> {
     let prices = [
         ("open", theirs.open, ours.open),
         ("high", theirs.high, ours.high),

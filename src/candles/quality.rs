@@ -2,8 +2,11 @@
 //!
 //! Severity rule: rows that contradict themselves or the grid (duplicate, disorder, off-grid, impossible, wrong time
 //! unit) and stored months that are damaged are **errors**; so are missing candles once they exceed
-//! [`QualityPolicy::max_missing_fraction`] of the expected ones. Single gaps, stale runs and jumps are **warnings**: markets do that, rarely. Zero volumes are
-//! **notes**, and a warning above [`QualityPolicy::max_zero_volume_fraction`]. Where two intervals of a symbol are stored,
+//! [`QualityPolicy::max_missing_fraction`] of the expected ones. Single gaps, stale runs and jumps are **warnings**: markets
+//! do that, rarely. What no market does is an **error** ([`breaks`]): an open many times the last close (a redenomination,
+//! or a ticker given to another instrument), a high or low many times everything around it, and a candle from one to
+//! the other. Zero volumes are **notes**, and a warning above [`QualityPolicy::max_zero_volume_fraction`]. Where two
+//! intervals of a symbol are stored,
 //! candles that disagree are **warnings**, and an error above [`QualityPolicy::max_disagreeing_fraction`]
 //! ([`agreement`](super::agreement)). A window with an error is not evidence ([`verdict`](super::verdict)).
 
@@ -57,8 +60,11 @@ pub enum FindingKind {
     ZeroVolume,
     /// Many candles in a row without any movement.
     StaleRun,
-    /// A move far beyond what this symbol does, or an open far from the last close.
+    /// A move far beyond what this symbol does, or an open far from the last close; an error where it is so large that
+    /// the prices are no longer in the same unit.
     Jump,
+    /// A high or low many times everything around it.
+    Spike,
     /// Another stored interval of the symbol says something else.
     Disagreement,
 }
@@ -98,6 +104,12 @@ pub struct QualityPolicy {
     pub open_gap_fraction: f64,
     /// Candles of two stored intervals that disagree are an error above this share of those compared.
     pub max_disagreeing_fraction: f64,
+    /// An open this many times the last close, or this small a part of it, is an error.
+    pub max_open_ratio: f64,
+    /// A high this many times the opens and closes around it, or a low this small a part of them, is an error.
+    pub max_spike_ratio: f64,
+    /// A high this many times the low of the same candle is an error.
+    pub max_range_ratio: f64,
 }
 
 impl Default for QualityPolicy {
@@ -110,6 +122,9 @@ impl Default for QualityPolicy {
             jump_median_multiple: 40.0,
             open_gap_fraction: 0.03,
             max_disagreeing_fraction: 0.001,
+            max_open_ratio: 5.0,
+            max_spike_ratio: 10.0,
+            max_range_ratio: 20.0,
         }
     }
 }
@@ -206,7 +221,9 @@ pub fn check_rows(interval: Interval, rows: &[Candle], policy: &QualityPolicy) -
         findings.push(over(&sound, FindingKind::ZeroVolume, severity, zero_volumes, detail));
     }
     find_stale_runs(&sound, policy, &mut findings);
-    find_jumps(interval, &sound, policy, &mut findings);
+    let breaks = breaks_in(interval, sound.len(), |i| *sound[i], policy);
+    find_jumps(interval, &sound, policy, &breaks, &mut findings);
+    findings.extend(breaks);
     findings.sort_by_key(|f| (f.from_ms, f.kind));
     QualityReport { candles: rows.len() as u64, expected, missing, zero_volumes, findings }
 }
@@ -273,7 +290,65 @@ fn find_stale_runs(rows: &[&Candle], policy: &QualityPolicy, findings: &mut Vec<
     }
 }
 
-fn find_jumps(interval: Interval, rows: &[&Candle], policy: &QualityPolicy, findings: &mut Vec<Finding>) {
+/// Where prices stop being those of one instrument in one unit: errors, in time order.
+///
+/// A move of any size within trading is none: prices that fall by nine tenths in an hour are traded on the way. An
+/// open is where trade goes on, so it is held against the last close, with or without candles missing between. The
+/// first candle's range is not looked at: first trades on listing are far from everything.
+#[must_use]
+pub fn breaks(series: &CandleSeries, to_ms: i64, policy: &QualityPolicy) -> Vec<Finding> {
+    let n = series.open_times_ms().partition_point(|t| *t < to_ms);
+    breaks_in(series.interval(), n, |i| series.candle(i), policy)
+}
+
+fn breaks_in(interval: Interval, n: usize, row: impl Fn(usize) -> Candle, policy: &QualityPolicy) -> Vec<Finding> {
+    let mut found = Vec::new();
+    let mut error = |row: &Candle, kind, detail| found.push(at(row, kind, Severity::Error, detail));
+    for i in 0..n {
+        let (before, candle) = (i.checked_sub(1).map(&row), row(i));
+        if let Some(before) = before {
+            let times = candle.open / before.close;
+            if times >= policy.max_open_ratio || times <= 1.0 / policy.max_open_ratio {
+                let gap = gap_between(interval, before.open_time_ms, candle.open_time_ms);
+                let gap = gap.map(|g| format!(" after {} missing candles", g.missing)).unwrap_or_default();
+                let times = multiple(times);
+                let detail = format!("opens{gap} at {times} the last close: another unit of price, not a move");
+                error(&candle, FindingKind::Jump, detail);
+                continue;
+            }
+        }
+        let after = (i + 1 < n).then(|| row(i + 1).open);
+        let around = [Some(candle.open), Some(candle.close), before.map(|c| c.close), after];
+        let highest = around.into_iter().flatten().fold(f64::MIN, f64::max);
+        let lowest = around.into_iter().flatten().fold(f64::MAX, f64::min);
+        let (up, down, range) = (candle.high / highest, candle.low / lowest, candle.high / candle.low);
+        if up >= policy.max_spike_ratio {
+            let detail = format!("its high is {} every open and close around it", multiple(up));
+            error(&candle, FindingKind::Spike, detail);
+        } else if down <= 1.0 / policy.max_spike_ratio {
+            let detail = format!("its low is {} every open and close around it", multiple(down));
+            error(&candle, FindingKind::Spike, detail);
+        } else if before.is_some() && range >= policy.max_range_ratio {
+            let detail = format!("its high is {} its low: two units of price in one candle", multiple(range));
+            error(&candle, FindingKind::Jump, detail);
+        }
+    }
+    found
+}
+
+/// `100.0 times`, or `1/100.0 of`.
+fn multiple(ratio: f64) -> String {
+    if ratio >= 1.0 { format!("{ratio:.1} times") } else { format!("1/{:.1} of", 1.0 / ratio) }
+}
+
+fn find_jumps(
+    interval: Interval,
+    rows: &[&Candle],
+    policy: &QualityPolicy,
+    breaks: &[Finding],
+    findings: &mut Vec<Finding>,
+) {
+    let is_break = |row: &Candle| breaks.binary_search_by_key(&row.open_time_ms, |f| f.from_ms).is_ok();
     let mut moves: Vec<f64> = rows.windows(2).map(|p| (p[1].close / p[0].close - 1.0).abs()).collect();
     if moves.is_empty() {
         return;
@@ -285,6 +360,9 @@ fn find_jumps(interval: Interval, rows: &[&Candle], policy: &QualityPolicy, find
         let moved = pair[1].close / pair[0].close - 1.0;
         let opened = pair[1].open / pair[0].close - 1.0;
         let contiguous = interval::next_open_time_ms(interval, pair[0].open_time_ms) == pair[1].open_time_ms;
+        if is_break(pair[1]) {
+            continue;
+        }
         if moved.abs() > bound {
             let detail = format!("close moves {:+.1} % in one candle", 100.0 * moved);
             findings.push(at(pair[1], FindingKind::Jump, Severity::Warning, detail));

@@ -1,11 +1,12 @@
 //! Whether a window of candles may count as evidence, and the reason in words. Pure: candles in, verdict out.
 //!
 //! A window fails when a symbol of it has an **error** by the rule of [`quality`](super::quality), or when the window's
-//! own ends are not covered: what is missing before the first and after the last candle counts like a gap. The reason
-//! is stored beside what was decided on it. Never loads a candle and never repairs one.
+//! own ends are not covered: what is missing before the first and after the last candle counts like a gap. Of the
+//! warm-up before it only breaks count (prices in another unit): an indicator would carry them into the window. The
+//! reason is stored beside what was decided on it. Never loads a candle and never repairs one.
 
 use super::agreement::Agreement;
-use super::quality::{Finding, FindingKind, QualityPolicy, Severity, check_series, count_between};
+use super::quality::{Finding, FindingKind, QualityPolicy, Severity, breaks, check_series, count_between};
 use super::{CandleSeries, Interval, MarketKind, Symbol, interval};
 use serde::{Deserialize, Serialize};
 
@@ -61,7 +62,7 @@ pub struct DataVerdict {
 pub struct Judged<'a> {
     /// Which symbol.
     pub symbol: &'a Symbol,
-    /// Its candles; those outside of the window are not looked at.
+    /// Its candles; of those before the window only breaks are looked at, those after it not at all.
     pub candles: &'a CandleSeries,
     /// Finer ones, where some are used beside them: the two must tell the same story.
     pub finer: Option<&'a CandleSeries>,
@@ -109,7 +110,15 @@ fn judge(
 ) -> SymbolVerdict {
     let candles = judged.candles.slice(from_ms, to_ms);
     let mut report = check_series(&candles, policy);
+    // Over the warm-up, too, and over its border with the window.
+    let known: Vec<i64> = errors_at(&report.findings).collect();
+    let new = |f: &Finding| !known.contains(&f.from_ms);
+    report.findings.extend(breaks(judged.candles, to_ms, policy).into_iter().filter(new));
     if let Some(finer) = judged.finer {
+        // A coarse candle can hide one: it opens before and closes after.
+        let known: Vec<i64> = errors_at(&report.findings).collect();
+        let new = |f: &Finding| !known.contains(&interval::open_time_ms(interval, f.from_ms));
+        report.findings.extend(breaks(finer, to_ms, policy).into_iter().filter(new));
         let mut agreement = Agreement::default();
         agreement.add(&finer.slice(from_ms, to_ms), &candles);
         report.findings.extend(agreement.findings(policy));
@@ -148,6 +157,10 @@ fn judge(
         notes,
         findings,
     }
+}
+
+fn errors_at(findings: &[Finding]) -> impl Iterator<Item = i64> + '_ {
+    findings.iter().filter(|f| f.severity == Severity::Error).map(|f| f.from_ms)
 }
 
 /// The first time on the grid that is not before `time_ms`.

@@ -41,6 +41,14 @@ impl Context {
         CandleCache::open_configured(&self.data_dir().join("candles"), &self.config().market).context("candle cache")
     }
 
+    /// The candle cache for commands that only read it: where there is none, none is made.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub(crate) fn cache_to_read(&self) -> anyhow::Result<CandleCache> {
+        CandleCache::open_to_read(&self.data_dir().join("candles"), &self.config().market).context("candle cache")
+    }
+
     /// Every setting as it may be shown: key, value, who set it.
     #[must_use]
     pub(crate) fn shown_settings(&self) -> Vec<(String, serde_json::Value, String)> {

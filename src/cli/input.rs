@@ -1,7 +1,8 @@
 //! What several commands read: times in options, and files of strategies.
 
+use super::CliError;
 use chrono::{DateTime, NaiveDate};
-use std::{io, path::Path};
+use std::{fmt::Display, io, path::Path};
 
 /// Longer files are no strategies.
 const MAX_FILE_BYTES: u64 = 1 << 20;
@@ -18,17 +19,32 @@ pub(super) fn time_ms(text: &str) -> Result<i64, String> {
 
 /// A file, or standard input, as far as it is no longer than a strategy can be.
 pub(super) fn strategy_file(path: &Path) -> anyhow::Result<String> {
-    let mut text = String::new();
+    let mut bytes = Vec::new();
     let source: Box<dyn io::Read> =
         if path == Path::new("-") { Box::new(io::stdin()) } else { Box::new(std::fs::File::open(path)?) };
-    io::Read::read_to_string(&mut io::Read::take(source, MAX_FILE_BYTES + 1), &mut text)?;
-    anyhow::ensure!(text.len() as u64 <= MAX_FILE_BYTES, "it is longer than {MAX_FILE_BYTES} bytes");
-    Ok(text)
+    io::Read::read_to_end(&mut io::Read::take(source, MAX_FILE_BYTES + 1), &mut bytes)?;
+    anyhow::ensure!(bytes.len() as u64 <= MAX_FILE_BYTES, "it is longer than {MAX_FILE_BYTES} bytes");
+    Ok(market::text::decode(&bytes)?.into_owned())
+}
+
+/// Refuses a list that names one thing twice.
+pub(super) fn distinct<T: PartialEq + Display>(option: &str, named: &[T]) -> Result<(), CliError> {
+    match named.iter().enumerate().find(|(i, one)| named[..*i].contains(one)) {
+        Some((_, twice)) => Err(CliError::Usage(format!("{option} names {twice} twice"))),
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::time_ms;
+    use super::{distinct, time_ms};
+
+    #[test]
+    fn a_list_that_names_one_twice_is_a_wrong_request() {
+        assert!(distinct("--symbols", &["A", "B"]).is_ok());
+        let error = distinct("--symbols", &["A", "B", "A"]).unwrap_err();
+        assert_eq!((error.to_string().as_str(), error.exit_code()), ("--symbols names A twice", 2));
+    }
 
     #[test]
     fn times() {

@@ -3,7 +3,7 @@
 use super::{
     CliError, Context,
     format::genome_of,
-    input::strategy_file,
+    input::{distinct, strategy_file},
     output,
     window::{WindowArgs, WindowNames},
 };
@@ -66,6 +66,7 @@ struct Report {
 pub(crate) async fn run(args: ProveArgs, ctx: &Context) -> Result<(), CliError> {
     let (strategy, counted) = strategy(&args, ctx).await?;
     let window = args.window.load(ctx).await?;
+    distinct("--elsewhere", &args.elsewhere)?;
     let mut elsewhere = Vec::with_capacity(args.elsewhere.len());
     for symbol in &args.elsewhere {
         let one = args.window.with_symbols(vec![symbol.clone()]);

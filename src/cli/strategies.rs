@@ -1,6 +1,6 @@
 //! `sg-ai strategies`: look at stored strategies, add one, disable or revive one.
 
-use super::{CliError, Context, format::operator, output};
+use super::{CliError, Context, format::operator, input::strategy_file, output};
 use crate::usecases::database::Database;
 use crate::usecases::messages::announce;
 use anyhow::Context as _;
@@ -147,7 +147,7 @@ async fn operator_move(
 }
 
 async fn add(store: &Store, ctx: &Context, path: &Path, name: Option<String>, json: bool) -> anyhow::Result<()> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text = strategy_file(path).with_context(|| format!("cannot read {}", path.display()))?;
     let file = StrategyFile::parse(&text).with_context(|| format!("{} is not a strategy", path.display()))?;
     let hash = file.strategy.hash().to_string();
     let settings = &ctx.config().daemon;

@@ -1,8 +1,12 @@
 //! Options that name candles and costs, and the window they come to. Reads the cache, fetches nothing.
 
-use super::{CliError, Context, input::time_ms};
+use super::{
+    CliError, Context,
+    input::{distinct, time_ms},
+};
 use crate::usecases::window::load_symbol;
 use anyhow::Context as _;
+use candles::quality::{self, QualityPolicy};
 use candles::time::DAY_MS;
 use candles::{CandleSeries, Coverage, Interval, MarketKind, Symbol};
 use chrono::{DateTime, SecondsFormat};
@@ -10,6 +14,9 @@ use clap::Args;
 use engine::{Costs, Slippage, SymbolWindow, Terms, Window};
 use serde::Serialize;
 use std::sync::Arc;
+
+/// Breaks of one symbol that are told; `sg-ai data verify` has all.
+const MAX_BREAKS: usize = 5;
 
 /// Which candles, and what trading costs.
 #[derive(Args, Clone, Debug)]
@@ -126,7 +133,8 @@ impl WindowArgs {
         if self.from >= self.to {
             return Err(CliError::Usage("--from must be before --to".into()));
         }
-        let cache = ctx.cache()?;
+        distinct("--symbols", &self.symbols)?;
+        let cache = ctx.cache_to_read()?;
         let first_ms = self.first_ms();
         let mut symbols = Vec::with_capacity(self.symbols.len());
         for symbol in &self.symbols {
@@ -135,6 +143,7 @@ impl WindowArgs {
             if let Some(missing) = self.coverage(&loaded.candles).shortfall().filter(|_| !loaded.candles.is_empty()) {
                 tracing::warn!("{symbol}: {missing}");
             }
+            self.warn_of_breaks(symbol, &loaded.candles, &ctx.config().market.quality);
             symbols.push(SymbolWindow {
                 market: self.market,
                 symbol: loaded.symbol,
@@ -152,6 +161,13 @@ impl WindowArgs {
             )
         })?;
         Ok(window)
+    }
+
+    /// Says so where prices are not all of one instrument in one unit: what is earned across such a break is none.
+    fn warn_of_breaks(&self, symbol: &Symbol, candles: &CandleSeries, policy: &QualityPolicy) {
+        for found in quality::breaks(candles, self.to, policy).into_iter().take(MAX_BREAKS) {
+            tracing::warn!("{symbol} at {}: {}; `sg-ai data verify` tells more", iso(found.from_ms), found.detail);
+        }
     }
 }
 

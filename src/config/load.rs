@@ -3,6 +3,7 @@
 use super::{Config, ConfigError, ENV_NAMES, Origin, Settings, settings::SECRET_KEYS};
 use std::{
     collections::BTreeMap,
+    io,
     path::{Path, PathBuf},
 };
 
@@ -50,13 +51,16 @@ pub fn load(inputs: &Inputs) -> Result<Loaded, ConfigError> {
     let mut settings = Settings::defaults()?;
     let file = find_file(inputs);
     if let Some(path) = &file {
-        let text =
-            std::fs::read_to_string(path).map_err(|cause| ConfigError::Unreadable { path: path.clone(), cause })?;
+        let unreadable = |cause| ConfigError::Unreadable { path: path.clone(), cause };
+        let bytes = std::fs::read(path).map_err(unreadable)?;
+        let not_text = |e| unreadable(io::Error::new(io::ErrorKind::InvalidData, e));
+        let text = market::text::decode(&bytes).map_err(not_text)?;
         settings.overlay_toml(&text, &Origin::File(path.clone()))?;
     }
     settings.overlay_env(&inputs.env)?;
     settings.overlay_options(&inputs.options)?;
     let mut config = typed(&settings)?;
+    expand_homes(&mut config, &settings, inputs)?;
     let data_dir = config.data_dir.take().unwrap_or_else(|| default_data_dir(inputs));
     if !settings.is_set("store.data_dir") {
         config.store.data_dir = data_dir.join("postgres");
@@ -79,6 +83,40 @@ pub(super) fn default_data_dir(inputs: &Inputs) -> PathBuf {
         .unwrap_or_else(|| inputs.working_dir.join("sg-ai-data"))
 }
 
+/// Directories and files below `~`: outside a shell (systemd, containers, a file) nobody else expands it, and a
+/// directory of that name is not what is meant.
+fn expand_homes(config: &mut Config, settings: &Settings, inputs: &Inputs) -> Result<(), ConfigError> {
+    let paths = [
+        ("data_dir", &mut config.data_dir),
+        ("store.archive_dir", &mut config.store.archive_dir),
+        ("store.tls_root_cert", &mut config.store.tls_root_cert),
+        ("store.postgres_bin", &mut config.store.postgres_bin),
+        ("market.mapping_file", &mut config.market.mapping_file),
+    ];
+    let set = paths.into_iter().filter_map(|(key, path)| path.as_mut().map(|path| (key, path)));
+    for (key, path) in set.chain([("store.data_dir", &mut config.store.data_dir)]) {
+        *path = at_home(path, inputs).map_err(|message| {
+            let origin = settings.origin(key).cloned().unwrap_or(Origin::Default);
+            ConfigError::BadValue { key: key.to_owned(), origin, message }
+        })?;
+    }
+    Ok(())
+}
+
+/// A path with its leading `~` replaced by the home directory.
+fn at_home(path: &Path, inputs: &Inputs) -> Result<PathBuf, String> {
+    let mut parts = path.components();
+    let first = parts.next().and_then(|part| part.as_os_str().to_str()).unwrap_or_default();
+    if !first.starts_with('~') {
+        return Ok(path.to_owned());
+    }
+    let home = inputs.env.get("HOME").filter(|home| !home.is_empty() && first == "~");
+    let home = home.ok_or_else(|| {
+        format!("{} begins with {first}, which only a shell knows; write the whole path", path.display())
+    })?;
+    Ok(Path::new(home).join(parts.as_path()))
+}
+
 fn find_file(inputs: &Inputs) -> Option<PathBuf> {
     if inputs.file.is_some() {
         return inputs.file.clone();
@@ -86,6 +124,7 @@ fn find_file(inputs: &Inputs) -> Option<PathBuf> {
     let option = inputs.options.iter().find(|(_, key, _)| *key == "data_dir").map(|(_, _, dir)| PathBuf::from(dir));
     let variable = || inputs.env.get("SG_DATA_DIR").filter(|dir| !dir.is_empty()).map(PathBuf::from);
     let data_dir = option.or_else(variable).unwrap_or_else(|| default_data_dir(inputs));
+    let data_dir = at_home(&data_dir, inputs).unwrap_or(data_dir);
     [&inputs.working_dir, &data_dir].into_iter().map(|dir| dir.join("sg-ai.toml")).find(|path| path.is_file())
 }
 

@@ -13,6 +13,7 @@ mod ledger;
 mod wire;
 
 pub use host::HostStatus;
+pub use wire::Listing;
 
 use super::MarketConfig;
 use super::exchange::{Exchange, ExchangeError, ExchangeInfo};

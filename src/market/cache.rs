@@ -11,20 +11,24 @@ mod file;
 mod funding;
 mod manifest;
 mod read;
+mod sources;
 mod storage;
 mod superseded;
 
 pub use evict::Evicted;
 pub use funding::funding_sha256;
 pub use manifest::{Archive, Coverage, Facts, Manifest, MergeReport, Provenance, content_sha256, holes};
+pub use sources::{SourceDisagreement, SourceKind};
 pub use storage::bucket;
 pub use superseded::Superseded;
 
 use super::MarketConfig;
+use super::dumps::DumpName;
 use bytes::Bytes;
 use candles::{CandleSeries, Interval, MarketKind, Symbol, interval};
 use chrono::DateTime;
 use manifest::{History, HistoryLine};
+use sources::Merging;
 use std::path::{Path, PathBuf};
 use storage::Storage;
 
@@ -80,13 +84,26 @@ impl CandleCache {
         }
     }
 
+    /// [`open_configured`](Self::open_configured) for who only reads: a directory that is not there is not made, and
+    /// holds nothing.
+    ///
+    /// # Errors
+    /// When the directory is there and cannot be entered, or the bucket's settings make no sense.
+    pub fn open_to_read(dir: &Path, config: &MarketConfig) -> Result<Self, CacheError> {
+        match config.cache_url.is_some() || dir.exists() {
+            true => Self::open_configured(dir, config),
+            false => Ok(Self { storage: Storage::nothing(dir) }),
+        }
+    }
+
     /// The directory.
     #[must_use]
     pub fn dir(&self) -> &Path {
         self.storage.root()
     }
 
-    /// Adds candles; where one is stored for the same time, the new one takes its place. Nothing is written when
+    /// Adds candles; where one is stored for the same time, the new one takes its place, unless what is stored comes
+    /// from a source that outranks it ([`SourceKind`]): then it is not taken, and told. Nothing is written when
     /// nothing changes. Safe against other writers, in this process and others, and against being killed or dropped
     /// at any moment: each month is the old one or the new one.
     ///
@@ -173,27 +190,36 @@ impl CandleCache {
                 Err(e) => return Err(e),
             },
         };
-        let (merged, mut report) = merge_series(&old, &new).map_err(|what| damage(&path, what))?;
-        report.damaged = damaged;
         let history_path = format!("{dir}/{month}.json");
         let mut history = self.history(&history_path).await?;
+        let kind = origin.kind();
+        let merging = Merging { old: &old, spans: &history.sources, new: &new, kind };
+        let merged = merging.run().map_err(|what| damage(&path, what))?;
+        let is_noted = history.note_sources(&merged, kind);
+        let (merged, mut report) = (merged.series, merged.report);
+        report.damaged = damaged;
         let is_known = |sha256: &String| history.archives().iter().any(|known| known.sha256 == *sha256);
         let changed = report.added + report.replaced > 0;
-        if !changed && origin.archive_sha256.as_ref().is_none_or(is_known) {
+        let is_new_archive = origin.archive_sha256.as_ref().is_some_and(|sha256| !is_known(sha256));
+        if !changed && !is_new_archive && !is_noted {
             return Ok(report);
         }
         let Some(facts) = Facts::of(market, symbol, month, &merged) else { return Ok(report) };
-        history.fetched = origin.fetched && (history.fetched || old.is_empty());
-        history.push(HistoryLine {
-            content_sha256: facts.content_sha256.clone(),
-            provenance: origin.provenance.clone(),
-            archive_sha256: origin.archive_sha256.clone(),
-            added: report.added,
-            replaced: report.replaced,
-        });
+        if changed {
+            history.fetched = origin.fetched && (history.fetched || old.is_empty());
+        }
+        if changed || is_new_archive {
+            history.push(HistoryLine {
+                content_sha256: facts.content_sha256.clone(),
+                provenance: origin.provenance.clone(),
+                archive_sha256: origin.archive_sha256.clone(),
+                added: report.added,
+                replaced: report.replaced,
+            });
+        }
         let text = serde_json::to_vec_pretty(&history).map_err(|e| damage(&history_path, e))?;
         if !changed {
-            // The same candles, known from an archive now.
+            // The same candles, known from another source now.
             self.storage.put(&history_path, text).await?;
             return Ok(report);
         }
@@ -246,7 +272,8 @@ impl CandleCache {
                 Ok(Some(facts)) => {
                     let history = self.history(&format!("{dir}/{month}.json")).await?;
                     let provenance = history.provenance_of(&facts.content_sha256);
-                    months.push(Manifest { facts, provenance, archives: history.archives() });
+                    let (archives, disagreements) = (history.archives(), history.disagreements);
+                    months.push(Manifest { facts, provenance, archives, disagreements });
                 }
                 Ok(None) => {}
                 Err(e @ CacheError::Damaged { .. }) => damaged.push(e.to_string()),
@@ -338,6 +365,18 @@ struct Origin {
     fetched: bool,
 }
 
+impl Origin {
+    /// What is read by its dump's name is an archive; what the exchange gave otherwise is its answer.
+    fn kind(&self) -> SourceKind {
+        match DumpName::parse(&self.provenance.source) {
+            Some(name) if name.daily => SourceKind::Daily,
+            Some(_) => SourceKind::Monthly,
+            None if self.fetched => SourceKind::Exchange,
+            None => SourceKind::Other,
+        }
+    }
+}
+
 async fn decode(path: String, bytes: Bytes, interval: Interval) -> Result<CandleSeries, CacheError> {
     // A panic of the Parquet reader on a damaged file is damage like any other.
     match tokio::task::spawn_blocking(move || file::decode(bytes, interval)).await {
@@ -353,35 +392,6 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 
 fn damage(path: &str, what: impl std::fmt::Display) -> CacheError {
     CacheError::Damaged { path: path.to_owned(), what: what.to_string() }
-}
-
-/// Both series as one; where both have a candle, the new one counts.
-fn merge_series(old: &CandleSeries, new: &CandleSeries) -> Result<(CandleSeries, MergeReport), String> {
-    let mut merged = CandleSeries::new(old.interval());
-    let mut report = MergeReport::default();
-    let (mut i, mut j) = (0, 0);
-    let (old_times, new_times) = (old.open_times_ms(), new.open_times_ms());
-    while i < old.len() || j < new.len() {
-        let old_time = old_times.get(i).copied().unwrap_or(i64::MAX);
-        let new_time = new_times.get(j).copied().unwrap_or(i64::MAX);
-        let candle = if old_time < new_time {
-            old.candle(i)
-        } else {
-            let candle = new.candle(j);
-            if old_time > new_time {
-                report.added += 1;
-            } else if old.candle(i) == candle {
-                report.unchanged += 1;
-            } else {
-                report.replaced += 1;
-            }
-            candle
-        };
-        i += usize::from(old_time <= new_time);
-        j += usize::from(new_time <= old_time);
-        merged.push(&candle).map_err(|e| e.to_string())?;
-    }
-    Ok((merged, report))
 }
 
 /// The series cut at month boundaries, in time order.

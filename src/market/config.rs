@@ -188,6 +188,9 @@ impl MarketConfig {
         between("quality.jump_median_multiple", self.quality.jump_median_multiple, 0.0, 1e6)?;
         between("quality.open_gap_fraction", self.quality.open_gap_fraction, 0.0, 1e6)?;
         between("quality.max_disagreeing_fraction", self.quality.max_disagreeing_fraction, 0.0, 1.0)?;
+        between("quality.max_open_ratio", self.quality.max_open_ratio, 1.1, 1e6)?;
+        between("quality.max_spike_ratio", self.quality.max_spike_ratio, 1.1, 1e6)?;
+        between("quality.max_range_ratio", self.quality.max_range_ratio, 1.1, 1e6)?;
         if let Some(url) = &self.cache_url {
             s3_location(url).map_err(|why| ("cache_url", why))?;
         }

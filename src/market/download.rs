@@ -4,6 +4,7 @@
 //! merged stays, and the same download goes on where it stopped. Never invents a candle, never trusts an archive
 //! whose checksum differs.
 
+mod compare;
 mod plan;
 
 pub use plan::{Cost, SeriesPlan, Wanted, plan};
@@ -265,6 +266,7 @@ impl Downloader {
         let Wanted { symbol, interval, .. } = &plan.wanted;
         // Asked once: archives of one series arrive within seconds of each other.
         let now_ms = self.client.server_time_ms(market).await.unwrap_or(plan.wanted.to_ms);
+        let mut answers = true;
         if recheck {
             let stored = self.stored(market, symbol, *interval).await?;
             for name in &plan.known {
@@ -276,6 +278,7 @@ impl Downloader {
                     }
                     Err(e) => report.problems.push(format!("{}: {e}", name.file_name())),
                 }
+                answers = answers && self.compare(market, name, now_ms, report).await?;
                 on(Progress { series, settled: 0, what: format!("{} looked at again", name.file_name()) });
             }
         }
@@ -284,6 +287,9 @@ impl Downloader {
             let lacking = self.lacking(market, plan, &name).await?;
             let absent = self.archive(market, &name, now_ms, report).await?;
             let mut what = name.file_name();
+            if !absent && !name.daily {
+                answers = answers && self.compare(market, &name, now_ms, report).await?;
+            }
             if absent {
                 what.push_str(" does not exist");
                 let (from_ms, to_ms) = name.range_ms();
@@ -324,6 +330,9 @@ impl Downloader {
             Ok(Fetched::Merged { report: merged, bytes, refused }) => {
                 report.archives += 1;
                 report.archive_bytes += bytes;
+                if let Some(what) = merged.disagreement() {
+                    report.problems.push(format!("{}: {what}", name.file_name()));
+                }
                 report.merge += merged;
                 if refused > 0 {
                     report.problems.push(format!("{}: {refused} rows refused", name.file_name()));
@@ -417,7 +426,10 @@ impl Downloader {
                 for fresh in brought {
                     report.merge.added += fresh.added;
                     report.merge.replaced += fresh.replaced;
-                    report.error = report.error.take().or(fresh.error);
+                    match fresh.error {
+                        Some(what) if fresh.refused => report.problems.push(what),
+                        error => report.error = report.error.take().or(error),
+                    }
                 }
                 on(Progress { series, settled: lacking, what: format!("{symbol} {interval} by REST") });
             }

@@ -4,15 +4,19 @@
 //! anything, never repairs a row, never reads a clock.
 
 mod archive;
+mod name;
 mod report;
 
 pub(crate) use archive::verify_checksum;
-pub use archive::{DumpError, DumpName, Refused, Rows, read_archive, read_csv};
+pub use archive::{DumpError, Refused, Rows, read_archive, read_csv};
+pub(crate) use name::{Contract, contract_of, market_said};
+pub use name::{DumpName, NameError};
 pub use report::{FileReport, ImportReport, Problem, Severity};
 
 use super::cache::{CacheError, CandleCache, Provenance};
 use candles::{CandleSeries, MarketKind, quality};
 use futures::{StreamExt, stream};
+use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 
 /// Deeper trees are no dump trees (and a directory linked into itself ends here).
@@ -35,16 +39,18 @@ pub struct ImportOptions {
 pub enum ImportError {
     #[error("{path} cannot be read: {source}", path = path.display())]
     Read { path: PathBuf, source: std::io::Error },
-    #[error("{path} holds no file named like SYMBOL-INTERVAL-YYYY-MM.zip", path = path.display())]
-    NothingFound { path: PathBuf },
+    #[error("{path} holds no {what}", path = path.display())]
+    NothingFound { path: PathBuf, what: String },
     #[error(transparent)]
     Cache(#[from] CacheError),
 }
 
-/// The dump archives under `path` (a directory, searched to any usual depth, or a single file), sorted.
+/// The zip files under `path` (a directory, searched to any usual depth, or a single file), in the order in which they
+/// are merged: by name, so that where a directory holds one archive twice or a day beside its month the outcome does
+/// not depend on where they lie. What is no dump archive by its name is among them, to be refused with the reason.
 ///
 /// # Errors
-/// When the directory cannot be read, or holds no archive.
+/// When the directory cannot be read, or holds none.
 pub fn find_archives(path: &Path) -> Result<Vec<PathBuf>, ImportError> {
     let mut found = Vec::new();
     if path.is_file() {
@@ -52,9 +58,25 @@ pub fn find_archives(path: &Path) -> Result<Vec<PathBuf>, ImportError> {
     } else {
         walk(path, 0, &mut found)?;
     }
-    found.retain(|file| DumpName::of_path(file).is_some());
-    found.sort();
-    if found.is_empty() { Err(ImportError::NothingFound { path: path.to_owned() }) } else { Ok(found) }
+    found.retain(|file| path == file || file.extension().is_some_and(|e| e.eq_ignore_ascii_case("zip")));
+    found.sort_by(|a, b| (a.file_name(), a).cmp(&(b.file_name(), b)));
+    order_copies(&mut found);
+    let what = "file named like SYMBOL-INTERVAL-YYYY-MM.zip; other programs' files need --mapping".to_owned();
+    if found.is_empty() { Err(ImportError::NothingFound { path: path.to_owned(), what }) } else { Ok(found) }
+}
+
+/// Puts archives of one name in the order of their worth, the best last, so that it is the one that counts: checked
+/// against a checksum file rather than not, then the one written later, then by content, so that there is one answer.
+fn order_copies(found: &mut [PathBuf]) {
+    for copies in found.chunk_by_mut(|a, b| a.file_name() == b.file_name()) {
+        if copies.len() > 1 {
+            copies.sort_by_cached_key(|path| {
+                let bytes = archive::read_bounded(path).unwrap_or_default();
+                let is_checked = path.with_extension("zip.CHECKSUM").is_file();
+                (is_checked, archive::written(&bytes), Sha256::digest(&bytes).to_vec())
+            });
+        }
+    }
 }
 
 fn walk(dir: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<(), ImportError> {
@@ -122,15 +144,8 @@ struct Opened {
 }
 
 fn read_file(path: &Path, market: Option<MarketKind>) -> Result<Opened, DumpError> {
-    let name = DumpName::of_path(path).ok_or(DumpError::Name)?;
-    // These dumps look like candles to the last column.
-    if let Some(other) = path.components().find_map(|part| not_traded(part.as_os_str().to_str()?)) {
-        return Err(DumpError::NotTraded(other.to_owned()));
-    }
-    let market = match (market_of(path), market) {
-        (Some(found), Some(asked)) if found != asked => return Err(DumpError::OtherMarket { found, asked }),
-        (found, asked) => found.or(asked).ok_or(DumpError::NoMarket)?,
-    };
+    let name = DumpName::of_path(path).map_err(DumpError::Name)?;
+    let market = name::market_of(path, &name, market)?;
     let bytes = archive::read_bounded(path)?;
     let checksum_path = path.with_extension("zip.CHECKSUM");
     let checksum_missing = match std::fs::read(&checksum_path) {
@@ -144,14 +159,4 @@ fn read_file(path: &Path, market: Option<MarketKind>) -> Result<Opened, DumpErro
     let Rows { series, rows, refused, refused_count } = read_archive(&bytes, &name)?;
     let gaps = quality::gaps(&series);
     Ok(Opened { market, name, series, rows, refused, refused_count, gaps, checksum_missing })
-}
-
-fn not_traded(directory: &str) -> Option<&str> {
-    ["markPriceKlines", "indexPriceKlines", "premiumIndexKlines"].contains(&directory).then_some(directory)
-}
-
-/// The market that a path names: the last of its directories called `spot` or `um`.
-fn market_of(path: &Path) -> Option<MarketKind> {
-    let names = path.parent()?.components().rev();
-    names.filter_map(|part| part.as_os_str().to_str()).find_map(|part| part.parse().ok())
 }

@@ -38,6 +38,8 @@ pub struct SymbolFreshness {
     pub exchange_time_ms: Option<i64>,
     /// What went wrong, if something did. The cached candles are usable nevertheless.
     pub error: Option<String>,
+    /// Whether that was only that single candles were refused: asked again, the exchange says the same.
+    pub refused: bool,
 }
 
 /// How fresh one symbol's funding payments are.
@@ -112,6 +114,11 @@ impl Feed {
         &self.exchange
     }
 
+    /// The name under which what it brings is recorded.
+    pub(crate) fn source(&self) -> &str {
+        &self.source
+    }
+
     /// Brings the candles of `symbols` that open from `from_ms` on up to the newest one that has closed by the
     /// exchange's clock. The answer has the symbols in the order given.
     pub async fn refresh(
@@ -173,6 +180,7 @@ impl Feed {
             replaced: merged.replaced,
             gaps,
             exchange_time_ms: None,
+            refused: matches!(error, Some(FeedError::Refused { .. })),
             error: error.map(|e| e.to_string()),
         }
     }

@@ -6,6 +6,7 @@
 
 mod feather;
 mod import;
+mod name;
 mod rows;
 mod text;
 
@@ -13,7 +14,8 @@ use super::dumps::{Refused, Rows};
 use candles::{CandleSeries, Interval, MarketKind, Symbol};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::path::Path;
+
+pub use name::{Named, Naming};
 
 pub use import::{ForeignOptions, find_files, import_foreign};
 
@@ -108,8 +110,10 @@ pub struct Mapping {
     pub close: Column,
     /// The volume; without it each candle has the volume 0.
     pub volume: Option<Column>,
-    /// Which market it is filed under.
-    pub market: MarketKind,
+    /// Which market it is filed under, where the file's name does not say; without it, spot.
+    pub market: Option<MarketKind>,
+    /// Whose way of naming files it is.
+    pub names: Naming,
     /// The symbol, where the file's name does not say (`SYMBOL-INTERVAL...`).
     pub symbol: Option<Symbol>,
     /// The interval, where the file's name does not say.
@@ -130,7 +134,8 @@ impl Default for Mapping {
             low: name("low"),
             close: name("close"),
             volume: None,
-            market: MarketKind::Spot,
+            market: None,
+            names: Naming::Plain,
             symbol: None,
             interval: None,
         }
@@ -155,6 +160,7 @@ impl Mapping {
         };
         let places = |format| Self {
             format,
+            names: Naming::Freqtrade,
             time: vec![Column::Place(1)],
             open: Column::Place(2),
             high: Column::Place(3),
@@ -164,32 +170,16 @@ impl Mapping {
             ..Self::default()
         };
         let volume = Some(name("volume"));
-        let feather = Self { format: Format::Feather, time: vec![name("date")], volume, ..Self::default() };
+        let names = Naming::Freqtrade;
+        let feather = Self { format: Format::Feather, names, time: vec![name("date")], volume, ..Self::default() };
         let found = [("mt5", mt5), ("freqtrade_feather", feather), ("freqtrade_json", places(Format::Json))];
         found.into_iter().map(|(name, mapping)| (name.to_owned(), mapping)).collect()
     }
-
-    /// Symbol and interval that a file's name says: `BTC_USDT-5m.feather`, `XAUUSD-1h.csv`, `EURUSD_M15_2024.csv`.
-    #[must_use]
-    pub fn named_by(path: &Path) -> (Option<Symbol>, Option<Interval>) {
-        let stem = path.file_stem().and_then(|s| s.to_str()).unwrap_or_default();
-        let (pair, rest) = match stem.split_once('-') {
-            Some((pair, rest)) => (pair.to_owned(), rest.split(['-', '_']).next().unwrap_or_default().to_owned()),
-            None => {
-                let mut parts = stem.split('_');
-                let pair = parts.next().unwrap_or_default().to_owned();
-                (pair, parts.next().unwrap_or_default().to_owned())
-            }
-        };
-        // freqtrade writes futures as BASE_QUOTE_SETTLE.
-        let pair: String = pair.split('_').take(2).collect();
-        (pair.parse().ok(), interval_of(&rest))
-    }
 }
 
-/// An interval in Binance's notation, or in MetaTrader's (`M15`, `H1`, `Daily`).
+/// An interval in Binance's notation, freqtrade's (`1Mo`) or MetaTrader's (`M15`, `H1`, `Daily`).
 fn interval_of(text: &str) -> Option<Interval> {
-    let metatrader = [
+    let others = [
         ("M1", Interval::M1),
         ("M5", Interval::M5),
         ("M15", Interval::M15),
@@ -199,8 +189,10 @@ fn interval_of(text: &str) -> Option<Interval> {
         ("D1", Interval::D1),
         ("Daily", Interval::D1),
         ("W1", Interval::W1),
+        ("MN1", Interval::Mo1),
+        ("1Mo", Interval::Mo1),
     ];
-    metatrader.iter().find(|(name, _)| *name == text).map(|(_, i)| *i).or_else(|| text.parse().ok())
+    others.iter().find(|(name, _)| *name == text).map(|(_, i)| *i).or_else(|| text.parse().ok())
 }
 
 /// Why a file as a whole is refused.
@@ -217,6 +209,8 @@ pub enum ForeignError {
     TooLong(usize),
     #[error("it holds no candle")]
     Empty,
+    #[error("its candles are never less than {0} s apart: they are of a longer interval than {1}")]
+    OtherInterval(i64, Interval),
     #[error("{refused} of {rows} rows are bad, too many to trust the others; the first, line {line}: {why}")]
     TooManyBadRows { refused: u64, rows: u64, line: u64, why: String },
 }

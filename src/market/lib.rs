@@ -14,6 +14,7 @@ pub mod foreign;
 pub mod simulator;
 pub mod snapshot;
 pub mod stream;
+pub mod text;
 pub mod verify;
 
 pub use binance::Binance;

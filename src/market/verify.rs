@@ -1,11 +1,14 @@
 //! Checks what the cache holds: each month readable and unchanged, each series sound. Reads only, repairs nothing.
 
-use super::cache::{CacheError, CandleCache, Coverage};
+use super::cache::{CacheError, CandleCache, Coverage, SourceDisagreement};
 use candles::agreement::Agreement;
 use candles::quality::{Finding, FindingKind, QualityPolicy, Severity, check_series};
 use candles::resample::can_resample;
 use candles::stored::SeriesCheck;
 use candles::{CandleSeries, interval};
+
+/// Disagreements of sources described one by one; beyond that they are only counted.
+const MAX_DESCRIBED: usize = 50;
 
 /// Checks one stored series whole.
 ///
@@ -38,6 +41,7 @@ pub async fn verify(
     let mut report = checked.await.map_err(|e| CacheError::Task(e.to_string()))?;
     report.findings.splice(0..0, damaged);
     report.findings.extend(disagreements(cache, coverage, policy).await?);
+    report.findings.extend(source_disagreements(coverage));
     Ok(SeriesCheck {
         market: *market,
         symbol: symbol.clone(),
@@ -73,6 +77,26 @@ async fn disagreements(
         }
     }
     Ok(agreement.findings(policy))
+}
+
+/// What was noted when sources were merged that do not agree. A rule has resolved it: a warning.
+fn source_disagreements(coverage: &Coverage) -> Vec<Finding> {
+    let all: Vec<&SourceDisagreement> = coverage.months.iter().flat_map(|month| &month.disagreements).collect();
+    let finding = |first: &SourceDisagreement, last: &SourceDisagreement, candles, detail| Finding {
+        kind: FindingKind::Disagreement,
+        severity: Severity::Warning,
+        from_ms: first.open_time_ms,
+        to_ms: last.open_time_ms,
+        candles,
+        detail,
+    };
+    let (described, others) = all.split_at(all.len().min(MAX_DESCRIBED));
+    let mut found: Vec<Finding> = described.iter().map(|one| finding(one, one, 1, one.to_string())).collect();
+    if let (Some(first), Some(last)) = (others.first(), others.last()) {
+        let n = others.len() as u64;
+        found.push(finding(first, last, n, format!("sources disagree about {n} more candles")));
+    }
+    found
 }
 
 fn damage(from_ms: i64, to_ms: i64, candles: u64, detail: String) -> Finding {

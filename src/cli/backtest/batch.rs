@@ -138,8 +138,12 @@ fn read(path: &Path, strategies: &mut Vec<Strategy>) -> io::Result<Vec<Entry>> {
         if bytes.len() > MAX_TEXT_BYTES && !bytes.ends_with(b"\n") {
             source.skip_until(b'\n')?;
         }
+        // PowerShell writes such files; the batch is read a line at a time, as UTF-8.
+        if line == 1 && (bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff")) {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "it is UTF-16; save it as UTF-8"));
+        }
         let text = String::from_utf8_lossy(&bytes);
-        let text = text.trim();
+        let text = text.trim_start_matches('\u{feff}').trim();
         if text.is_empty() || text.starts_with('#') {
             continue;
         }

@@ -1,7 +1,12 @@
 //! `sg-ai data download`: what the cache lacks, from archives and from the exchange.
 
 use super::progress::Bars;
-use crate::cli::{CliError, Context, format::minute, input::time_ms, output};
+use crate::cli::{
+    CliError, Context,
+    format::minute,
+    input::{distinct, time_ms},
+    output,
+};
 use anyhow::{Context as _, anyhow};
 use candles::stored::CandleRange;
 use candles::{Interval, MarketKind, Symbol};
@@ -97,15 +102,20 @@ pub(super) async fn run(args: DownloadArgs, ctx: &Context) -> Result<(), CliErro
     if args.parallel == Some(0) || args.top == Some(0) {
         return Err(CliError::Usage("--parallel and --top must be at least 1".into()));
     }
+    distinct("--symbols", &args.symbols)?;
+    distinct("--intervals", &args.intervals)?;
     let client = Binance::new(&config.market).map_err(CliError::usage)?;
     let cache = ctx.cache()?;
     let downloader = Downloader::new(client.clone(), cache.clone(), &config.market);
     let intervals = if args.intervals.is_empty() { vec![config.daemon.interval] } else { args.intervals.clone() };
-    let symbols = match args.top {
+    let (symbols, left_out) = match args.top {
         Some(n) => top(&client, args.market, n, &args.quote).await.context("the largest symbols")?,
-        None if args.symbols.is_empty() => config.daemon.symbols.clone(),
-        None => args.symbols.clone(),
+        None if args.symbols.is_empty() => (config.daemon.symbols.clone(), Vec::new()),
+        None => (args.symbols.clone(), Vec::new()),
     };
+    for name in left_out {
+        tracing::warn!("{name} is among the largest and left out: symbols here are 1 to 20 of A-Z, 0-9, _ and .");
+    }
     let (wanted, refused) = if args.update_only {
         (updates(&cache, &args).await?, Vec::new())
     } else {
@@ -142,14 +152,30 @@ pub(super) async fn run(args: DownloadArgs, ctx: &Context) -> Result<(), CliErro
     }
 }
 
-/// The symbols of a quote asset that are traded now, the largest first.
-async fn top(client: &Binance, market: MarketKind, n: usize, quote: &str) -> Result<Vec<Symbol>, ExchangeError> {
+/// The symbols of a quote asset that are traded now, the largest first; and what is as large, by names that cannot be
+/// symbols here.
+async fn top(
+    client: &Binance,
+    market: MarketKind,
+    n: usize,
+    quote: &str,
+) -> Result<(Vec<Symbol>, Vec<String>), ExchangeError> {
     let info = client.exchange_info(market).await?;
     let volumes = client.quote_volumes(market).await?;
     let fits = |symbol: &Symbol| {
         info.symbol(symbol).is_some_and(|s| s.status == "TRADING" && s.quote_asset.eq_ignore_ascii_case(quote))
     };
-    Ok(volumes.into_iter().map(|(symbol, _)| symbol).filter(fits).take(n).collect())
+    let (mut found, mut left_out) = (Vec::new(), Vec::new());
+    for (name, _) in volumes {
+        match name {
+            _ if found.len() == n => break,
+            Ok(symbol) if fits(&symbol) => found.push(symbol),
+            Ok(_) => {}
+            Err(name) if name.to_ascii_uppercase().ends_with(&quote.to_ascii_uppercase()) => left_out.push(name),
+            Err(_) => {}
+        }
+    }
+    Ok((found, left_out))
 }
 
 /// What the arguments ask for; symbols whose first candle cannot be had are refused, and stop no other.

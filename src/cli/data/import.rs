@@ -5,7 +5,7 @@ use crate::cli::{CliError, Context, output};
 use anyhow::{Context as _, anyhow};
 use candles::{Interval, MarketKind, Symbol};
 use clap::Args;
-use market::dumps::{FileReport, ImportError, ImportOptions, ImportReport, find_archives, import};
+use market::dumps::{FileReport, ImportOptions, ImportReport, find_archives, import};
 use market::foreign::{ForeignOptions, Mapping, find_files, import_foreign};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ pub(super) struct ImportArgs {
     /// Directory, searched with all below it, or one archive
     #[arg(value_name = "PATH")]
     path: PathBuf,
-    /// Market of archives whose path names neither spot nor um; with --mapping, in place of the mapping's
+    /// Market of files whose path or name says none; with --mapping, in place of the mapping's
     #[arg(long, value_name = "MARKET")]
     market: Option<MarketKind>,
     /// Read other programs' files: mt5, freqtrade_feather, freqtrade_json, or one of market.mapping_file
@@ -34,16 +34,12 @@ pub(super) struct ImportArgs {
 }
 
 pub(super) async fn run(args: ImportArgs, ctx: &Context) -> Result<(), CliError> {
-    let nothing = |e| match e {
-        e @ ImportError::NothingFound { .. } => CliError::usage(e),
-        e => CliError::Failed(e.into()),
-    };
     let mapping = args.mapping.as_ref().map(|name| mapping(name, ctx)).transpose()?;
     let files = match &mapping {
         Some(mapping) => find_files(&args.path, mapping),
         None => find_archives(&args.path),
     };
-    let files = files.map_err(nothing)?;
+    let files = files.context("nothing is imported")?;
     let now_ms = ctx.clock.now_ms();
     let cache = ctx.cache()?;
     let bar = steps_bar(files.len());
@@ -76,7 +72,8 @@ fn mapping(name: &str, ctx: &Context) -> Result<Mapping, CliError> {
     if let Some(path) = &ctx.config().market.mapping_file {
         let said =
             |why: &dyn std::fmt::Display| CliError::Usage(format!("market.mapping_file {}: {why}", path.display()));
-        let text = std::fs::read_to_string(path).map_err(|e| said(&e))?;
+        let bytes = std::fs::read(path).map_err(|e| said(&e))?;
+        let text = market::text::decode(&bytes).map_err(|e| said(&e))?;
         let own: BTreeMap<String, Mapping> = toml::from_str(&text).map_err(|e| said(&e))?;
         known.extend(own);
     }

@@ -22,7 +22,7 @@ pub(super) struct ListArgs {
 }
 
 pub(super) async fn run(args: ListArgs, ctx: &Context) -> Result<(), CliError> {
-    let cache = ctx.cache()?;
+    let cache = ctx.cache_to_read()?;
     if args.snapshots {
         let all = snapshot::all(&cache).await.map_err(super::snapshot::refused)?;
         let current = snapshot::current(&cache).await.context("candle cache")?;

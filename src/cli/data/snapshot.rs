@@ -84,7 +84,7 @@ pub(super) async fn take(args: SnapshotArgs, ctx: &Context) -> Result<(), CliErr
 }
 
 pub(super) async fn diff(args: DiffArgs, ctx: &Context) -> Result<(), CliError> {
-    let cache = ctx.cache()?;
+    let cache = ctx.cache_to_read()?;
     let now_ms = ctx.clock.now_ms();
     let (a, b) = (named(&cache, &args.a, now_ms).await?, named(&cache, &args.b, now_ms).await?);
     let found = snapshot::diff(&cache, &a, &b).await.map_err(refused)?;

@@ -27,7 +27,7 @@ pub(super) struct VerifyArgs {
 }
 
 pub(super) async fn run(args: VerifyArgs, ctx: &Context) -> Result<(), CliError> {
-    let cache = ctx.cache()?;
+    let cache = ctx.cache_to_read()?;
     let policy = &ctx.config().market.quality;
     let coverage = args.selection.coverage(&cache).await?;
     let bar = steps_bar(coverage.len());

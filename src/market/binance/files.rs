@@ -7,7 +7,7 @@ use super::answer::{self, Asked};
 use super::{Binance, MAX_BACKOFF, Request, answer_to, wire};
 use crate::ExchangeError;
 use backon::{ExponentialBuilder, Retryable};
-use candles::{MarketKind, Symbol};
+use candles::MarketKind;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -69,11 +69,12 @@ impl Binance {
         }
     }
 
-    /// Symbols with the quote volume of their last 24 hours, the largest first.
+    /// Symbols with the quote volume of their last 24 hours, the largest first; names that cannot be symbols here (with
+    /// characters other than A-Z, 0-9, _ and .) as text.
     ///
     /// # Errors
     /// When the exchange does not say.
-    pub async fn quote_volumes(&self, market: MarketKind) -> Result<Vec<(Symbol, f64)>, ExchangeError> {
+    pub async fn quote_volumes(&self, market: MarketKind) -> Result<Vec<(wire::Listing, f64)>, ExchangeError> {
         self.know_limits(market).await;
         let (path, weight) = match market {
             MarketKind::Spot => ("/api/v3/ticker/24hr", 80),

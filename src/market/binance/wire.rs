@@ -51,17 +51,21 @@ struct Ticker {
     quote_volume: Value,
 }
 
-/// Symbols with the quote volume of their last day, the largest first. Symbols whose names cannot be ours are left out.
-pub(super) fn quote_volumes(body: &[u8]) -> Result<Vec<(candles::Symbol, f64)>, String> {
+/// A symbol, or a name that cannot be one here.
+pub type Listing = Result<candles::Symbol, String>;
+
+/// Symbols with the quote volume of their last day, the largest first. A name that cannot be a symbol here stays text.
+pub(super) fn quote_volumes(body: &[u8]) -> Result<Vec<(Listing, f64)>, String> {
     let tickers: Vec<Ticker> = serde_json::from_slice(body).map_err(|e| format!("no volumes ({e})"))?;
     let read = |ticker: Ticker| {
         let volume = match &ticker.quote_volume {
             Value::String(text) => text.parse().ok(),
             other => other.as_f64(),
         };
-        Some((ticker.symbol.parse().ok()?, volume.filter(|v: &f64| v.is_finite())?))
+        let symbol = ticker.symbol.parse().map_err(|_| ticker.symbol);
+        Some((symbol, volume.filter(|v: &f64| v.is_finite())?))
     };
-    let mut all: Vec<(candles::Symbol, f64)> = tickers.into_iter().filter_map(read).collect();
+    let mut all: Vec<_> = tickers.into_iter().filter_map(read).collect();
     all.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
     Ok(all)
 }
@@ -194,6 +198,15 @@ mod tests {
         assert_eq!((info.server_time_ms, info.weight_per_minute(), info.symbols.len()), (7, Some(2_400), 1));
         let btc = info.symbol(&"BTCUSDT".parse().unwrap()).unwrap();
         assert_eq!((btc.tick_size, btc.step_size, btc.listed_ms), (Some(0.1), Some(0.001), Some(5)));
+    }
+
+    #[test]
+    fn volumes_come_in_order_and_keep_names_that_cannot_be_symbols() {
+        let body = r#"[{"symbol":"BTCUSDT","quoteVolume":"5.0"},{"symbol":"币安人生USDT","quoteVolume":"7"},
+            {"symbol":"1000SHIBUSDT","quoteVolume":6},{"symbol":"ETHUSDT","quoteVolume":"NaN"}]"#;
+        let names: Vec<_> = quote_volumes(body.as_bytes()).unwrap().into_iter().map(|(name, _)| name).collect();
+        let symbol = |name: &str| Ok(name.parse().unwrap());
+        assert_eq!(names, [Err("币安人生USDT".to_owned()), symbol("1000SHIBUSDT"), symbol("BTCUSDT")]);
     }
 
     #[test]

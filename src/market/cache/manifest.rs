@@ -1,5 +1,6 @@
 //! What is known about a stored month without decoding it, and where it came from. Pure.
 
+use super::sources::{MAX_DESCRIBED, MAX_REMEMBERED, Merged, SourceDisagreement, SourceKind, Span};
 use candles::quality::{self, Gap};
 use candles::{CandleSeries, FundingRate, Interval, MarketKind, Symbol};
 use serde::{Deserialize, Serialize};
@@ -86,6 +87,9 @@ pub struct Manifest {
     pub provenance: Option<Provenance>,
     /// Dump archives that went into it, oldest first, as far as its history reaches back.
     pub archives: Vec<Archive>,
+    /// Candles that its sources do not agree about.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub disagreements: Vec<SourceDisagreement>,
 }
 
 /// A dump archive that was merged.
@@ -123,11 +127,32 @@ pub(super) struct History {
     /// Whether all of it came from a host that has it still: such a month may be evicted.
     #[serde(default)]
     pub(super) fetched: bool,
+    /// Whose its candles are, in time order; what was stored before that was recorded is in none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) sources: Vec<Span>,
+    /// Candles that its sources do not agree about, in time order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) disagreements: Vec<SourceDisagreement>,
 }
 
 impl History {
     pub(super) fn can_be_fetched(&self) -> bool {
         self.fetched && !self.merges.is_empty()
+    }
+
+    /// Notes whose the candles are now and what the sources do not agree about; whether that is anything new.
+    pub(super) fn note_sources(&mut self, merged: &Merged, kind: SourceKind) -> bool {
+        let before = (self.sources.clone(), self.disagreements.clone());
+        self.sources.clone_from(&merged.spans);
+        self.disagreements.retain(|d| d.refused != kind || merged.confirmed.binary_search(&d.open_time_ms).is_err());
+        for new in &merged.disagreements {
+            self.disagreements.retain(|d| (d.open_time_ms, d.refused) != (new.open_time_ms, new.refused));
+            if self.disagreements.len() < MAX_REMEMBERED {
+                self.disagreements.push(new.clone());
+            }
+        }
+        self.disagreements.sort_by_key(|d| (d.open_time_ms, d.refused));
+        before != (self.sources.clone(), self.disagreements.clone())
     }
 
     /// The archives in it, each name with its newest content.
@@ -163,7 +188,7 @@ impl History {
 }
 
 /// What a merge changed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MergeReport {
     /// Candles that were not there before.
     pub added: u64,
@@ -173,6 +198,26 @@ pub struct MergeReport {
     pub unchanged: u64,
     /// Stored months that could not be read; they were set aside as `.damaged` and written anew.
     pub damaged: u64,
+    /// Candles that were not taken: for their time there is another of a source that outranks theirs.
+    #[serde(default)]
+    pub outranked: u64,
+    /// Candles about which sources of two ranks disagree, whichever of them is stored now.
+    #[serde(default)]
+    pub disagreeing: u64,
+    /// The first of them.
+    #[serde(default)]
+    pub disagreements: Vec<SourceDisagreement>,
+}
+
+impl MergeReport {
+    /// What to say of sources that disagree, if some do.
+    #[must_use]
+    pub fn disagreement(&self) -> Option<String> {
+        let first = self.disagreements.first()?;
+        let at = chrono::DateTime::from_timestamp_millis(first.open_time_ms).unwrap_or_default();
+        let (n, at) = (self.disagreeing, at.format("%Y-%m-%d %H:%M"));
+        Some(format!("sources disagree about {n} candles, the first {at}: {first}"))
+    }
 }
 
 impl std::ops::AddAssign for MergeReport {
@@ -181,6 +226,10 @@ impl std::ops::AddAssign for MergeReport {
         self.replaced += other.replaced;
         self.unchanged += other.unchanged;
         self.damaged += other.damaged;
+        self.outranked += other.outranked;
+        self.disagreeing += other.disagreeing;
+        let left = MAX_DESCRIBED.saturating_sub(self.disagreements.len());
+        self.disagreements.extend(other.disagreements.into_iter().take(left));
     }
 }
 

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use futures::TryStreamExt;
 use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
+use object_store::memory::InMemory;
 use object_store::path::Path as ObjectPath;
 use object_store::prefix::PrefixStore;
 use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt};
@@ -42,6 +43,11 @@ impl Storage {
             .map_err(|source| CacheError::Store { path: root.display().to_string(), source })?
             .with_fsync(true);
         Ok(Self { store: Arc::new(store), root, is_local: true })
+    }
+
+    /// What a directory holds that is not there.
+    pub(super) fn nothing(root: &Path) -> Self {
+        Self { store: Arc::new(InMemory::new()), root: root.to_owned(), is_local: true }
     }
 
     /// Opens a bucket, with the locks in a local directory. Asks nothing of the service yet.

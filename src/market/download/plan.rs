@@ -61,7 +61,8 @@ fn names<S: serde::Serializer>(archives: &[DumpName], serializer: S) -> Result<S
 pub struct Cost {
     /// Archives.
     pub files: u64,
-    /// Requests: two an archive (it and its checksum), one a page of candles.
+    /// Requests: two an archive (it and its checksum), those that a month is held against the exchange with, one a page of
+    /// candles.
     pub requests: u64,
     /// Request weight: of REST alone.
     pub weight: u64,
@@ -80,7 +81,9 @@ impl Cost {
     pub fn of(plans: &[SeriesPlan], page: u32, page_weight: u32, budget: u32) -> Self {
         let mut cost = Self::default();
         for plan in plans {
-            let pages = plan.from_rest.div_ceil(u64::from(page.max(1)));
+            let monthly = plan.archives.iter().filter(|archive| !archive.daily).count() as u64;
+            let pages =
+                plan.from_rest.div_ceil(u64::from(page.max(1))) + monthly * comparison(plan.wanted.interval, page).1;
             let files = plan.archives.len() as u64;
             cost.files += files;
             cost.requests += 2 * files + pages;
@@ -135,6 +138,23 @@ pub fn plan(wanted: &Wanted, stored: &[Manifest], now_ms: i64) -> SeriesPlan {
         }
     }
     SeriesPlan { wanted, archives, known, missing, from_rest: missing.saturating_sub(covered) }
+}
+
+/// A month is held against the exchange candle by candle where that takes so few requests, by the hour otherwise.
+const COMPARED_PAGES: u64 = 3;
+
+/// At which interval a month of candles is held against the exchange, and how many pages that takes.
+#[must_use]
+pub(super) fn comparison(interval: Interval, page: u32) -> (Interval, u64) {
+    const MONTH_MS: i64 = 31 * 86_400_000;
+    let pages = |interval: Interval| {
+        let candles = interval.fixed_ms().map_or(1, |length| MONTH_MS / length).unsigned_abs();
+        candles.div_ceil(u64::from(page.max(1))).max(1)
+    };
+    match pages(interval) {
+        few if few <= COMPARED_PAGES => (interval, few),
+        _ => (Interval::H1, pages(Interval::H1)),
+    }
 }
 
 /// The daily archives of a month.

@@ -1,7 +1,7 @@
 //! One dump archive: its name, its checksum, the CSV inside. Bytes in, candles out; bounded in memory and time.
 
+use super::name::{DumpName, NameError, market_said, names_something_else};
 use candles::{Candle, CandleSeries, Interval, MarketKind, Symbol, interval};
-use chrono::{Datelike, Months, NaiveDate};
 use sha2::{Digest, Sha256};
 use std::io::{Cursor, Read};
 use std::path::Path;
@@ -21,10 +21,16 @@ const COLUMNS: std::ops::RangeInclusive<usize> = 11..=12;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs)]
 pub enum DumpError {
-    #[error("its name is not SYMBOL-INTERVAL-YYYY-MM.zip or SYMBOL-INTERVAL-YYYY-MM-DD.zip")]
-    Name,
+    #[error("{0}")]
+    Name(NameError),
     #[error("its path names neither spot nor um; say which with --market")]
     NoMarket,
+    #[error("it is of coin-margined futures ({0}), which are neither spot nor USD-M and have no place here")]
+    CoinMargined(String),
+    #[error("{symbol} is a contract with a delivery date, and its path or --market says spot")]
+    ContractOnSpot { symbol: Symbol },
+    #[error("the CSV inside is named {inside}: not what the archive's own name says")]
+    OtherContent { inside: String },
     #[error("its path says {found}, --market says {asked}")]
     OtherMarket { found: MarketKind, asked: MarketKind },
     #[error("its path says {0}: prices nobody traded at, not candles")]
@@ -53,66 +59,6 @@ pub enum DumpError {
     TooManyBadRows { refused: u64, rows: u64, line: u64, why: String },
     #[error("the reader failed: {0}")]
     Reader(String),
-}
-
-/// What a dump's name says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DumpName {
-    /// Which symbol.
-    pub symbol: Symbol,
-    /// Which interval.
-    pub interval: Interval,
-    /// First day covered, UTC.
-    pub first_day: NaiveDate,
-    /// Whether it covers one day instead of a month.
-    pub daily: bool,
-}
-
-impl DumpName {
-    /// Reads `SYMBOL-INTERVAL-YYYY-MM.zip` or `SYMBOL-INTERVAL-YYYY-MM-DD.zip`.
-    #[must_use]
-    pub fn parse(file_name: &str) -> Option<Self> {
-        let stem = file_name.strip_suffix(".zip")?;
-        let parts: Vec<&str> = stem.split('-').collect();
-        let (symbol, interval, year, month, day) = match parts[..] {
-            [symbol, interval, year, month] => (symbol, interval, year, month, None),
-            [symbol, interval, year, month, day] => (symbol, interval, year, month, Some(day)),
-            _ => return None,
-        };
-        let number = |text: &str, digits: usize| -> Option<u32> {
-            (text.len() == digits && text.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse().ok())?
-        };
-        let year = i32::try_from(number(year, 4)?).ok()?;
-        let first_day = NaiveDate::from_ymd_opt(year, number(month, 2)?, day.map_or(Some(1), |d| number(d, 2))?)?;
-        let (symbol, interval) = (symbol.parse().ok()?, interval.parse().ok()?);
-        Some(Self { symbol, interval, first_day, daily: day.is_some() })
-    }
-
-    /// [`parse`](Self::parse) of a path's last part.
-    #[must_use]
-    pub fn of_path(path: &Path) -> Option<Self> {
-        Self::parse(path.file_name()?.to_str()?)
-    }
-
-    /// The file name.
-    #[must_use]
-    pub fn file_name(&self) -> String {
-        let interval = if self.interval == Interval::Mo1 { "1mo" } else { self.interval.name() };
-        let date = self.first_day.format(if self.daily { "%Y-%m-%d" } else { "%Y-%m" });
-        format!("{}-{interval}-{date}.zip", self.symbol)
-    }
-
-    /// Open times that belong into the file: from the first, up to and without the second, UTC ms.
-    #[must_use]
-    pub fn range_ms(&self) -> (i64, i64) {
-        let start = |day: NaiveDate| day.and_time(chrono::NaiveTime::MIN).and_utc().timestamp_millis();
-        let next = if self.daily {
-            self.first_day.succ_opt()
-        } else {
-            self.first_day.with_day(1).and_then(|day| day.checked_add_months(Months::new(1)))
-        };
-        (start(self.first_day), next.map_or(i64::MAX, start))
-    }
 }
 
 /// A row that was refused.
@@ -173,6 +119,11 @@ pub fn read_archive(bytes: &[u8], name: &DumpName) -> Result<Rows, DumpError> {
         return Err(DumpError::NotOneFile(archive.len()));
     }
     let file = archive.by_index(0).map_err(broken)?;
+    let inside = file.name().map_err(broken)?.into_owned();
+    market_said(Path::new(&inside))?;
+    if names_something_else(&inside, name) {
+        return Err(DumpError::OtherContent { inside });
+    }
     let mut csv = Vec::new();
     // The size that the archive states is only its word: reading stops at the bound by itself.
     file.take(MAX_CSV_BYTES + 1).read_to_end(&mut csv).map_err(|e| DumpError::Zip(e.to_string()))?;
@@ -180,6 +131,13 @@ pub fn read_archive(bytes: &[u8], name: &DumpName) -> Result<Rows, DumpError> {
         return Err(DumpError::Bomb(MAX_CSV_BYTES));
     }
     read_csv(&csv, name)
+}
+
+/// When the file in an archive was written, as far as the archive says.
+pub(super) fn written(bytes: &[u8]) -> Option<(u16, [u8; 5])> {
+    let mut archive = zip::ZipArchive::new(Cursor::new(bytes)).ok()?;
+    let at = archive.by_index(0).ok()?.last_modified()?;
+    Some((at.year(), [at.month(), at.day(), at.hour(), at.minute(), at.second()]))
 }
 
 fn looks_like_html(bytes: &[u8]) -> bool {

@@ -46,7 +46,7 @@ pub struct FileReport {
 }
 
 impl FileReport {
-    pub(super) fn new(path: String) -> Self {
+    pub(crate) fn new(path: String) -> Self {
         Self {
             path,
             imported: false,
@@ -89,12 +89,19 @@ impl FileReport {
         }
     }
 
-    pub(super) fn merged(&mut self, merge: MergeReport) {
+    pub(crate) fn merged(&mut self, merge: MergeReport) {
         self.imported = true;
-        self.merge = merge;
         if merge.damaged > 0 {
             self.problem(Severity::Warning, None, "the stored month was damaged; set aside and written anew".into());
         }
+        if let Some(what) = merge.disagreement() {
+            self.problem(Severity::Warning, None, what);
+        }
+        if merge.replaced > 0 {
+            let n = merge.replaced;
+            self.problem(Severity::Warning, None, format!("{n} stored candles had other values and were replaced"));
+        }
+        self.merge = merge;
     }
 
     fn problem(&mut self, severity: Severity, line: Option<u64>, what: String) {
@@ -131,7 +138,7 @@ impl ImportReport {
         }
         self.rows += file.rows;
         self.rows_refused += file.rows_refused;
-        self.merge += file.merge;
+        self.merge += file.merge.clone();
         self.missing += file.gaps.iter().map(|g| g.missing).sum::<u64>();
         self.files.push(file);
     }

@@ -1,5 +1,6 @@
 //! Other programs' files into the cache. One bad file is refused and named; the rest goes on.
 
+use super::name::{Named, agreed};
 use super::{Format, MAX_FILE_BYTES, Mapping, read};
 use crate::cache::{CandleCache, Provenance};
 use crate::dumps::{FileReport, ImportError, ImportReport, Problem, Rows, Severity};
@@ -7,14 +8,14 @@ use candles::{Interval, MarketKind, Symbol, quality};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-/// What the caller says of files whose names or mapping do not.
+/// What the caller says of files whose names do not; a file whose name says something else is refused.
 #[derive(Clone, Debug, Default)]
 pub struct ForeignOptions {
     /// In place of the mapping's market.
     pub market: Option<MarketKind>,
-    /// In place of what name and mapping say.
+    /// In place of the mapping's symbol.
     pub symbol: Option<Symbol>,
-    /// In place of what name and mapping say.
+    /// In place of the mapping's interval.
     pub interval: Option<Interval>,
     /// Recorded as the time of import, UTC ms.
     pub now_ms: i64,
@@ -42,7 +43,14 @@ pub fn find_files(path: &Path, mapping: &Mapping) -> Result<Vec<PathBuf>, Import
         }
     }
     found.sort();
-    if found.is_empty() { Err(ImportError::NothingFound { path: path.to_owned() }) } else { Ok(found) }
+    if found.is_empty() {
+        Err(ImportError::NothingFound {
+            path: path.to_owned(),
+            what: format!("file that ends in .{}", endings.join(", .")),
+        })
+    } else {
+        Ok(found)
+    }
 }
 
 /// Imports files by a mapping. `on_file` hears of each file when it is done.
@@ -58,50 +66,53 @@ pub async fn import_foreign(
 ) -> Result<ImportReport, ImportError> {
     let mut report = ImportReport::default();
     for path in files {
-        let market = options.market.unwrap_or(mapping.market);
-        let (named_symbol, named_interval) = Mapping::named_by(path);
-        let symbol = options.symbol.clone().or(mapping.symbol.clone()).or(named_symbol);
-        let interval = options.interval.or(mapping.interval).or(named_interval);
-        let mut file = FileReport {
-            path: path.display().to_string(),
-            imported: false,
-            market: Some(market),
-            symbol: symbol.clone(),
-            interval,
-            rows: 0,
-            rows_refused: 0,
-            merge: Default::default(),
-            gaps: Vec::new(),
-            problems: Vec::new(),
-        };
+        let mut file = FileReport::new(path.display().to_string());
         let refuse = |file: &mut FileReport, line: Option<u64>, what: String| {
             file.problems.push(Problem { severity: Severity::Error, line, what });
         };
-        match (symbol, interval) {
-            (Some(symbol), Some(interval)) => match read_file(path, mapping, interval).await {
-                Err(why) => refuse(&mut file, None, format!("refused: {why}")),
-                Ok(rows) => {
-                    file.rows = rows.rows;
-                    file.rows_refused = rows.refused_count;
-                    file.gaps = quality::gaps(&rows.series);
-                    for row in &rows.refused {
-                        refuse(&mut file, Some(row.line), format!("row refused: {}", row.why));
+        match identify(path, mapping, options) {
+            Err(why) => refuse(&mut file, None, format!("refused: {why}")),
+            Ok((market, symbol, interval)) => {
+                (file.market, file.symbol, file.interval) = (Some(market), Some(symbol.clone()), Some(interval));
+                match read_file(path, mapping, interval).await {
+                    Err(why) => refuse(&mut file, None, format!("refused: {why}")),
+                    Ok(rows) => {
+                        file.rows = rows.rows;
+                        file.rows_refused = rows.refused_count;
+                        file.gaps = quality::gaps(&rows.series);
+                        for row in &rows.refused {
+                            refuse(&mut file, Some(row.line), format!("row refused: {}", row.why));
+                        }
+                        let source = path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
+                        let provenance = Provenance { source, fetched_at_ms: options.now_ms };
+                        file.merged(cache.merge(market, &symbol, &rows.series, &provenance).await?);
                     }
-                    let source = path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
-                    let provenance = Provenance { source, fetched_at_ms: options.now_ms };
-                    file.merge = cache.merge(market, &symbol, &rows.series, &provenance).await?;
-                    file.imported = true;
                 }
-            },
-            (None, _) => refuse(&mut file, None, "refused: no symbol in its name or mapping; say --symbol".to_owned()),
-            (_, None) => {
-                refuse(&mut file, None, "refused: no interval in its name or mapping; say --interval".to_owned());
             }
         }
         on_file(&file);
         report.push(file);
     }
     Ok(report)
+}
+
+/// What a file is, by its name, the options and the mapping.
+fn identify(
+    path: &Path,
+    mapping: &Mapping,
+    options: &ForeignOptions,
+) -> Result<(MarketKind, Symbol, Interval), String> {
+    let named = Named::of(path, mapping.names)?;
+    let interval = agreed(named.interval, ("--interval", options.interval), mapping.interval)?;
+    // Without an interval the name is only a word: it stands for a symbol where nobody gives one.
+    let symbol = match named.interval {
+        Some(_) => agreed(named.symbol, ("--symbol", options.symbol.clone()), mapping.symbol.clone())?,
+        None => options.symbol.clone().or(mapping.symbol.clone()).or(named.symbol),
+    };
+    let market = agreed(named.market, ("--market", options.market), mapping.market)?;
+    let symbol = symbol.ok_or("no symbol in its name or mapping; say --symbol")?;
+    let interval = interval.ok_or("no interval in its name or mapping; say --interval")?;
+    Ok((market.unwrap_or_default(), symbol, interval))
 }
 
 async fn read_file(path: &Path, mapping: &Mapping, interval: Interval) -> Result<Rows, String> {

@@ -11,6 +11,8 @@ const MAX_ROWS: usize = 20_000_000;
 const MAX_REFUSED_SHOWN: usize = 20;
 /// Above this share of refused rows the file is not what its mapping says.
 const MAX_REFUSED_FRACTION: f64 = 0.05;
+/// From so many rows on two of them are neighbours.
+const FEW_ROWS: usize = 3;
 /// Times outside are mistakes of the unit: 1973 to the year 5138, in ms.
 const PLAUSIBLE_MS: std::ops::Range<i64> = 100_000_000_000..100_000_000_000_000;
 
@@ -84,6 +86,15 @@ impl Collector {
         {
             let (line, why) = (first.line, first.why.clone());
             return Err(ForeignError::TooManyBadRows { refused: out.refused_count, rows: out.rows, line, why });
+        }
+        let times = out.series.open_times_ms();
+        // Rows of an hour lie on the grid of a quarter, too.
+        if let (Some(nearest), Some(length)) =
+            (times.windows(2).map(|pair| pair[1] - pair[0]).min(), self.interval.fixed_ms())
+            && times.len() >= FEW_ROWS
+            && nearest > length
+        {
+            return Err(ForeignError::OtherInterval(nearest / 1_000, self.interval));
         }
         if out.series.is_empty() { Err(ForeignError::Empty) } else { Ok(out) }
     }

@@ -3,6 +3,7 @@
 use super::rows::{Collector, Row, counted_ms, time_ms};
 use super::{Column, ForeignError, Mapping, TimeFormat};
 use crate::dumps::Rows;
+use crate::text::decode;
 use candles::Interval;
 use serde_json::Value;
 
@@ -33,7 +34,8 @@ fn places(mapping: &Mapping, header: Option<&[String]>) -> Result<Places, Foreig
 }
 
 pub(super) fn read_csv(bytes: &[u8], mapping: &Mapping, interval: Interval) -> Result<Rows, ForeignError> {
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let text = decode(bytes).map_err(|e| ForeignError::Broken { format: "CSV", why: e.to_string() })?;
+    let bytes = text.as_bytes();
     if bytes.iter().find(|b| !b.is_ascii_whitespace()) == Some(&b'<') && !mapping_has_angles(mapping) {
         return Err(ForeignError::Broken { format: "CSV", why: "it begins like an HTML page".to_owned() });
     }
@@ -85,7 +87,8 @@ fn csv_row(record: &csv::StringRecord, places: &Places, mapping: &Mapping) -> Re
 
 pub(super) fn read_json(bytes: &[u8], mapping: &Mapping, interval: Interval) -> Result<Rows, ForeignError> {
     let broken = |why: String| ForeignError::Broken { format: "JSON", why };
-    let rows: Vec<Value> = serde_json::from_slice(bytes).map_err(|e| broken(e.to_string()))?;
+    let text = decode(bytes).map_err(|e| broken(e.to_string()))?;
+    let rows: Vec<Value> = serde_json::from_str(&text).map_err(|e| broken(e.to_string()))?;
     let mut collector = Collector::new(interval);
     for (i, row) in rows.iter().enumerate() {
         collector.take(i as u64 + 1, json_row(row, mapping))?;

@@ -23,6 +23,7 @@ use clock::Clock;
 use simulated::SimulatedMarket;
 use simulated::{MarketSpec, SpecError};
 use std::{
+    collections::BTreeMap,
     net::SocketAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -84,6 +85,8 @@ struct Shared {
     spot: Mutex<WeightCounter>,
     um: Mutex<WeightCounter>,
     faults: Mutex<Faults>,
+    /// Archives in place of those that follow from the market, by their path below `data/`.
+    published: Mutex<BTreeMap<String, Vec<u8>>>,
     requests: AtomicU64,
     stop: CancellationToken,
 }
@@ -133,6 +136,7 @@ impl SimulatedExchange {
             spot: Mutex::new(WeightCounter::new(limits.spot_weight_per_minute, &limits)),
             um: Mutex::new(WeightCounter::new(limits.um_weight_per_minute, &limits)),
             faults: Mutex::new(Faults::new(seed, faults)),
+            published: Mutex::default(),
             requests: AtomicU64::new(0),
             stop: stop.clone(),
         });
@@ -183,6 +187,12 @@ impl SimulatedExchange {
     /// Adds a fault.
     pub fn add_fault(&self, fault: FaultSpec) {
         lock(&self.shared.faults).add(fault);
+    }
+
+    /// Serves these bytes as the archive at a path such as `spot/monthly/klines/BTCUSDT/1h/BTCUSDT-1h-2024-04.zip`, with
+    /// the checksum that belongs to them: published archives have been stale, incomplete and odd.
+    pub fn publish(&self, path: &str, archive: Vec<u8>) {
+        lock(&self.shared.published).insert(path.to_owned(), archive);
     }
 
     /// Ends all faults; candles that were missing or wrong are right again.

@@ -2,5 +2,6 @@
 
 mod download;
 mod import;
+mod messages;
 #[path = "../../../src/market/tests/market/support.rs"]
 mod support;

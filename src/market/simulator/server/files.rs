@@ -28,7 +28,11 @@ pub(super) async fn serve(State(shared): State<Arc<Shared>>, Path(path): Path<St
     let spec = shared.market.spec().symbols.iter().find(|s| s.symbol == symbol);
     let faults = spec.and_then(|spec| lock(&shared.faults).of_candles(spec));
     let (market, wanted) = (Arc::clone(&shared.market), asked.clone());
-    let made = tokio::task::spawn_blocking(move || archive(&market, &wanted, faults.as_ref(), now_ms)).await;
+    let published = lock(&shared.published).get(path.strip_suffix(".CHECKSUM").unwrap_or(&path)).cloned();
+    let made = match published {
+        Some(bytes) => Ok(Some(bytes)),
+        None => tokio::task::spawn_blocking(move || archive(&market, &wanted, faults.as_ref(), now_ms)).await,
+    };
     let Ok(Some(mut bytes)) = made else { return not_found() };
     let kind = fault.map(|fault| fault.kind);
     if asked.checksum {

@@ -84,7 +84,7 @@ async fn damaged_archives_are_refused_with_the_reason() {
 async fn damaged_rows_are_found_by_import_or_check() {
     use FindingKind as K;
     // What is done, what the import says, what the check finds, whether it may still be evidence.
-    let cases: [(Damage, &str, Option<K>, bool); 9] = [
+    let cases: [(Damage, &str, Option<K>, bool); 10] = [
         (|r| drop(r.drain(100..110)), "10 candles are missing in 1 gaps", Some(K::Gap), true),
         (|r| drop(r.drain(100..200)), "100 candles are missing", Some(K::Incomplete), false),
         (|r| r.insert(7, r[6].clone()), "does not come after", None, true),
@@ -108,7 +108,8 @@ async fn damaged_rows_are_found_by_import_or_check() {
             Some(K::StaleRun),
             true,
         ),
-        (|r| r[1_000..].iter_mut().for_each(|row| scale(row, 10.0)), "", Some(K::Jump), true),
+        (|r| r[1_000..].iter_mut().for_each(|row| scale(row, 10.0)), "", Some(K::Jump), false),
+        (|r| r[1_000..].iter_mut().for_each(|row| scale(row, 0.5)), "", Some(K::Jump), true),
     ];
     for (i, (damage, said, found, still_fit)) in cases.into_iter().enumerate() {
         let mut rows = sound();

@@ -1,6 +1,8 @@
 //! Dump archives: names, checksums, both time units, and what is wrong with some.
 
-use crate::support::{APRIL_MS, QUARTER_MS, csv_of, put, run, symbol, zip_of};
+use crate::support::{APRIL_MS, QUARTER_MS, csv_of, put, run, symbol, zip_at, zip_of, zip_with};
+use candles::quality::{FindingKind, QualityPolicy, Severity};
+use candles::time::DAY_MS;
 use candles::{CandleSeries, Interval, MarketKind};
 use market::cache::CandleCache;
 use market::dumps::{DumpError, DumpName, ImportOptions, ImportReport, find_archives, import, read_archive, read_csv};
@@ -120,7 +122,7 @@ async fn a_tree_is_imported_and_what_is_wrong_with_a_file_stays_with_it() {
     put(root, "spot", "README.zip", b"no dump");
 
     let report = import_tree(root, &cache, None).await;
-    assert_eq!((report.files_imported, report.files_refused, report.merge.added), (3, 5, 2_880 + 2_880 + 90));
+    assert_eq!((report.files_imported, report.files_refused, report.merge.added), (3, 6, 2_880 + 2_880 + 90));
     let said: String = report.files.iter().flat_map(|f| &f.problems).map(|p| format!("{}\n", p.what)).collect();
     for words in [
         "no CHECKSUM file",
@@ -129,6 +131,7 @@ async fn a_tree_is_imported_and_what_is_wrong_with_a_file_stays_with_it() {
         "no whole zip archive",
         "markPriceKlines",
         "neither spot nor um",
+        "its name is not SYMBOL-INTERVAL",
     ] {
         assert!(said.contains(words), "{words:?} is not in:\n{said}");
     }
@@ -141,14 +144,160 @@ async fn a_tree_is_imported_and_what_is_wrong_with_a_file_stays_with_it() {
     let again = import_tree(root, &cache, None).await;
     assert_eq!((again.merge.added, again.merge.replaced), (0, 0));
     let told = import_tree(root, &cache, Some(MarketKind::Um)).await;
-    assert_eq!((told.files_imported, told.files_refused), (2, 6), "only the undecided file and the um one agree");
+    assert_eq!((told.files_imported, told.files_refused), (2, 7), "only the undecided file and the um one agree");
+}
+
+/// What an archive's path, name and the CSV inside say must be one thing.
+#[tokio::test]
+async fn an_archive_is_what_path_name_and_content_say_together() {
+    let (tree, dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let cache = CandleCache::open(dir.path()).unwrap();
+    let csv = csv_of(&run(Interval::M15, APRIL_MS, 2_880, 1), 1);
+    let holding = |inside: &str| zip_with(inside, csv.as_bytes());
+    let root = tree.path();
+    // (directory, name, the CSV inside, what the refusal says)
+    let refused = [
+        ("spot", "XRPUSDT-15m-2024-04.zip", "BTCUSDT-1m-2024-04.csv", "named BTCUSDT-1m-2024-04.csv"),
+        ("spot", "AUSDT-15m-2024-04.zip", "BUSDT-15m-2024-04.csv", "named BUSDT-15m-2024-04.csv"),
+        ("spot", "CUSDT-15m-2024-04.zip", "CUSDT-5m-2024-04.csv", "named CUSDT-5m-2024-04.csv"),
+        ("spot", "DUSDT-15m-2024-04.zip", "DUSDT-15m-2024-03.csv", "named DUSDT-15m-2024-03.csv"),
+        ("spot", "EUSDT-15m-2024-04.zip", "EUSDT-aggTrades-2024-04.csv", "named EUSDT-aggTrades-2024-04.csv"),
+        ("spot", "FUSDT-15m-2024-04.zip", "币安人生USDT-15m-2024-04.csv", "named 币安人生USDT-15m-2024-04.csv"),
+        ("spot", "GUSDT-15m-2024-04.zip", "um/indexPriceKlines/GUSDT-15m-2024-04.csv", "indexPriceKlines"),
+        ("futures/cm/monthly", "BTCUSD_PERP-15m-2024-04.zip", "BTCUSD_PERP-15m-2024-04.csv", "coin-margined"),
+        ("futures/cm/daily", "HUSD-15m-2024-04-01.zip", "HUSD-15m-2024-04-01.csv", "its path says cm"),
+        ("futures/um", "ETHUSD_240628-15m-2024-04.zip", "ETHUSD_240628-15m-2024-04.csv", "coin-margined"),
+        ("spot", "ETHUSDT_240628-15m-2024-04.zip", "x.csv", "delivery date"),
+        ("spot", "IUSDT-1s-2024-04.zip", "IUSDT-1s-2024-04.csv", "the interval \"1s\""),
+        ("spot", "JUSDT-trades-2024-04.zip", "JUSDT-trades-2024-04.csv", "says trades, not candles"),
+        ("spot", "KUSDT-15m-2024-13.zip", "x.csv", "the calendar does not have"),
+        ("spot", "L:USDT-15m-2024-04.zip", "x.csv", "symbol \"L:USDT\" cannot be kept"),
+    ];
+    for (at, name, inside, _) in refused {
+        put(root, at, name, &holding(inside));
+    }
+    // A path inside, the former spelling of a month, and a name that says nothing are no contradiction.
+    for (name, inside) in [
+        ("MUSDT-15m-2024-04.zip", "data/spot/MUSDT-15m-2024-04.csv"),
+        ("NUSDT-15m-2024-04.zip", "candles.csv"),
+        ("ETHUSDT_240628-15m-2024-04.zip", "ETHUSDT_240628-15m-2024-04.csv"),
+    ] {
+        put(root, if name.contains('_') { "um" } else { "spot" }, name, &holding(inside));
+    }
+    for market in [None, Some(MarketKind::Um)] {
+        let report = import_tree(root, &cache, market).await;
+        for (at, name, _, words) in refused {
+            let file = report.files.iter().find(|f| f.path.ends_with(&format!("{at}/{name}"))).unwrap();
+            let said = &file.problems[0].what;
+            let other_market = market.is_some() && said.contains("its path says spot, --market says um");
+            assert!(!file.imported && (said.contains(words) || other_market), "{at}/{name}: {said}");
+        }
+    }
+    let stored: Vec<String> =
+        cache.coverage().await.unwrap().iter().map(|c| format!("{} {}", c.market, c.symbol)).collect();
+    assert_eq!(stored, ["spot MUSDT", "spot NUSDT", "um ETHUSDT_240628"]);
+}
+
+/// A stale monthly archive beside right daily ones: the days count, whatever comes first, and it is told.
+#[tokio::test]
+async fn daily_archives_outrank_monthly_ones_in_any_order_and_the_disagreement_is_told() {
+    let truth = month();
+    let day = |n: i64| truth.slice(APRIL_MS + n * DAY_MS, APRIL_MS + (n + 1) * DAY_MS);
+    let at_ms = APRIL_MS + 20 * DAY_MS + 13 * 4 * QUARTER_MS;
+    let stale = truth.candles().map(|mut c| {
+        if (at_ms..at_ms + 4 * QUARTER_MS).contains(&c.open_time_ms) {
+            c.high += 1.0;
+        }
+        c
+    });
+    let stale =
+        zip_of(csv_of(&CandleSeries::from_candles(Interval::M15, &stale.collect::<Vec<_>>()).unwrap(), 1).as_bytes());
+    let days: Vec<(String, Vec<u8>)> = (19..22)
+        .map(|n| (format!("BTCUSDT-15m-2024-04-{}.zip", n + 1), zip_of(csv_of(&day(n), 1).as_bytes())))
+        .collect();
+    let mut contents = Vec::new();
+    // The first half of the cases in one import, by where the files lie; the others one import after the other.
+    for (month_at, days_at, apart) in [
+        ("spot/a", "spot/b", None),
+        ("spot/b", "spot/a", None),
+        ("spot/a", "spot/b", Some(true)),
+        ("spot/a", "spot/b", Some(false)),
+    ] {
+        let (tree, dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let cache = CandleCache::open(dir.path()).unwrap();
+        let put_month = || drop(put(tree.path(), month_at, NAME, &stale));
+        let put_days = || days.iter().for_each(|(name, zip)| drop(put(tree.path(), days_at, name, zip)));
+        let one = async |at: &str| {
+            let report = import_tree(&tree.path().join(at), &cache, Some(MarketKind::Spot)).await;
+            let said: String = report.files.iter().flat_map(|f| &f.problems).map(|p| format!("{}\n", p.what)).collect();
+            (said, report.merge.disagreeing)
+        };
+        put_month();
+        put_days();
+        let (first, second) = match apart {
+            None => (one("").await, Default::default()),
+            Some(true) => (one(month_at).await, one(days_at).await),
+            Some(false) => (one(days_at).await, one(month_at).await),
+        };
+        let (said, told) = (first.0 + &second.0, first.1 + second.1);
+        assert_eq!(told, 4, "{said}");
+        assert!(said.contains("sources disagree about 4 candles, the first 2024-04-21 13:00"), "{said}");
+        assert!(
+            said.contains("the monthly archive says high") && said.contains("of the daily archive, which counts"),
+            "{said}"
+        );
+        let stored = cache.load_stored(MarketKind::Spot, &symbol("BTCUSDT"), Interval::M15, 0, i64::MAX).await.unwrap();
+        assert_eq!(stored, truth);
+        let coverage = cache.coverage().await.unwrap().remove(0);
+        assert_eq!(coverage.months[0].disagreements.len(), 4);
+        let check = market::verify::verify(&cache, &coverage, &QualityPolicy::default()).await.unwrap();
+        let found: Vec<_> = check.report.findings.iter().filter(|f| f.kind == FindingKind::Disagreement).collect();
+        assert_eq!((found.len(), found[0].from_ms, found[0].severity), (4, at_ms, Severity::Warning));
+        assert!(check.fit_for_evidence, "it is resolved");
+        contents.push(coverage.months[0].facts.content_sha256.clone());
+        // Brought again, the wrong archive changes nothing; a right one ends the disagreement.
+        one("").await;
+        let right = zip_of(csv_of(&truth, 1).as_bytes());
+        put(tree.path(), month_at, NAME, &right);
+        one("").await;
+        let coverage = cache.coverage().await.unwrap().remove(0);
+        assert_eq!(
+            (&coverage.months[0].facts.content_sha256, coverage.months[0].disagreements.len()),
+            (&contents[0], 0)
+        );
+    }
+    assert!(contents.iter().all(|c| *c == contents[0]));
+}
+
+/// Two archives of one name: the one with a checksum, then the one that was written later, counts, wherever it lies.
+#[tokio::test]
+async fn of_two_archives_of_one_name_the_better_one_counts() {
+    let (right, wrong) = (run(Interval::M15, APRIL_MS, 96, 1), run(Interval::M15, APRIL_MS, 96, 2));
+    let zip = |series: &CandleSeries, year| zip_at("x.csv", csv_of(series, 1).as_bytes(), year);
+    for (right_at, wrong_at) in [("spot/a", "spot/b"), ("spot/b", "spot/a")] {
+        for by_checksum in [true, false] {
+            let (tree, dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+            let cache = CandleCache::open(dir.path()).unwrap();
+            put(tree.path(), right_at, NAME, &zip(&right, if by_checksum { 2024 } else { 2025 }));
+            let other = put(tree.path(), wrong_at, NAME, &zip(&wrong, if by_checksum { 2025 } else { 2024 }));
+            if by_checksum {
+                std::fs::remove_file(other.with_extension("zip.CHECKSUM")).unwrap();
+            }
+            let report = import_tree(tree.path(), &cache, None).await;
+            let said: String = report.files.iter().flat_map(|f| &f.problems).map(|p| p.what.as_str()).collect();
+            assert!(said.contains("96 stored candles had other values and were replaced"), "{said}");
+            let stored =
+                cache.load_stored(MarketKind::Spot, &symbol("BTCUSDT"), Interval::M15, 0, i64::MAX).await.unwrap();
+            assert_eq!(stored, right, "{right_at} {by_checksum}");
+        }
+    }
 }
 
 #[tokio::test]
 async fn a_directory_without_dumps_is_an_error() {
     let tree = tempfile::tempdir().unwrap();
     let error = find_archives(tree.path()).unwrap_err().to_string();
-    assert!(error.contains("holds no file named like"), "{error}");
+    assert!(error.contains("holds no file named like") && error.contains("--mapping"), "{error}");
     assert!(find_archives(&tree.path().join("missing")).unwrap_err().to_string().contains("cannot be read"));
 }
 

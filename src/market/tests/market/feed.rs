@@ -230,6 +230,7 @@ async fn an_impossible_candle_is_refused_and_named() {
     fixture.fake.set(|s| s.impossible.extend([at(7)]));
     let fresh = fixture.refresh().await;
     assert_eq!((fresh.added, fresh.gaps.len()), (29, 1));
+    assert!(fresh.refused, "the others are there");
     let error = fresh.error.unwrap();
     assert!(error.contains("1 candles of the exchange were refused") && error.contains(&at(7).to_string()), "{error}");
 }
@@ -241,6 +242,31 @@ async fn a_bounded_refresh_stops_at_its_end() {
     assert_eq!((fresh.added, fresh.newest_close_ms), (10, Some(at(20) - 1)));
     fixture.refresh().await;
     assert_eq!(fixture.stored().await.len(), 250, "what lies before and after comes later");
+}
+
+/// Funding as it is paid: stamps some ms late, every 8 hours, then 4, then every hour, as the exchange decides.
+#[tokio::test]
+async fn funding_comes_with_late_stamps_and_changing_intervals_as_it_was_paid() {
+    const HOUR_MS: i64 = 3_600_000;
+    let fixture = fixture(250);
+    let (mut paid, mut time_ms) = (Vec::new(), APRIL_MS);
+    for (hours, times) in [(8, 70), (4, 90), (1, 110), (8, 30)] {
+        for i in 0..times {
+            let late_ms = (i * 7 + hours) % 13;
+            paid.push(FundingRate { time_ms: time_ms + late_ms, rate: 1e-4 * (i % 5 - 2) as f64 });
+            time_ms += hours * HOUR_MS;
+        }
+    }
+    fixture.fake.set(|s| {
+        s.funding.clone_from(&paid);
+        s.now_ms = time_ms;
+    });
+    let btc = [symbol("BTCUSDT")];
+    let fresh = fixture.feed.refresh_funding(&btc, APRIL_MS, false).await.remove(0);
+    assert_eq!((fresh.added, fresh.replaced, fresh.error), (paid.len() as u64, 0, None));
+    assert_eq!(fixture.cache.load_funding(&btc[0], 0, i64::MAX).await.unwrap(), paid);
+    let again = fixture.feed.refresh_funding(&btc, APRIL_MS, true).await.remove(0);
+    assert_eq!((again.added, again.replaced), (0, 0), "read again it is the same");
 }
 
 #[tokio::test]

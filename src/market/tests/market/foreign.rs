@@ -5,7 +5,9 @@ use arrow_array::{ArrayRef, Float64Array, RecordBatch, TimestampMillisecondArray
 use arrow_schema::{DataType, Field, Schema, TimeUnit};
 use candles::{CandleSeries, Interval, MarketKind};
 use market::CandleCache;
-use market::foreign::{Column, ForeignError, ForeignOptions, Mapping, TimeFormat, find_files, import_foreign, read};
+use market::foreign::{
+    Column, ForeignError, ForeignOptions, Mapping, Named, Naming, TimeFormat, find_files, import_foreign, read,
+};
 use proptest::prelude::*;
 use std::sync::Arc;
 
@@ -148,10 +150,116 @@ async fn files_are_filed_under_what_their_names_say() {
     assert_eq!(cache.load(MarketKind::Spot, &gold, M15, 0, i64::MAX).await.unwrap().len(), 300);
     let hours = cache.load(MarketKind::Spot, &gold, Interval::H1, 0, i64::MAX).await.unwrap();
     assert_eq!(hours.open_times_ms()[..2], [APRIL_MS, APRIL_MS + 4 * QUARTER_MS]);
-    assert_eq!(
-        Mapping::named_by("BTC_USDT_USDT-1h-futures.feather".as_ref()),
-        ("BTCUSDT".parse().ok(), Some(Interval::H1))
-    );
+}
+
+/// What a name says: symbol, interval, market, or a word of the reason why it is refused.
+#[test]
+fn a_file_is_what_its_whole_name_says() {
+    use Naming::{Freqtrade, Plain};
+    let (spot, um) = (Some(MarketKind::Spot), Some(MarketKind::Um));
+    let taken = [
+        (Freqtrade, "BTC_USDT-5m.feather", "BTCUSDT", "5m", spot),
+        (Freqtrade, "BTC_USDT-1h-spot.feather", "BTCUSDT", "1h", spot),
+        (Freqtrade, "BTC_USDT_USDT-1h-futures.feather", "BTCUSDT", "1h", um),
+        (Freqtrade, "1000SHIB_USDT_USDT-1Mo-futures.feather", "1000SHIBUSDT", "1M", um),
+        (Freqtrade, "BTC_USDT_USDT-240329-1h-futures.feather", "BTCUSDT_240329", "1h", um),
+        (Plain, "BTC_USDT_USDT-1h.csv", "BTCUSDT", "1h", um),
+        (Plain, "BTCUSDT_240329-1h.csv", "BTCUSDT_240329", "1h", um),
+        (Plain, "BTC-USDT-1h.csv", "BTCUSDT", "1h", None),
+        (Plain, "XAUUSD_M15_2024.csv", "XAUUSD", "15m", None),
+        (Plain, "EURUSD_H1_202401020000_202412312300.csv", "EURUSD", "1h", None),
+        (Plain, "EURUSD-1h-2024-01-31.csv", "EURUSD", "1h", None),
+    ];
+    for (naming, name, symbol, interval, market) in taken {
+        let named = Named::of(name.as_ref(), naming).unwrap();
+        let told = (named.symbol.unwrap().to_string(), named.interval.unwrap().to_string(), named.market);
+        assert_eq!(told, (symbol.to_owned(), interval.to_owned(), market), "{name}");
+    }
+    let refused = [
+        ("BTC_USDT_USDT-1h-mark.feather", "mark"),
+        ("BTC_USDT_USDT-1h-index.feather", "index"),
+        ("BTC_USDT_USDT-1h-premiumIndex.feather", "premiumIndex"),
+        ("BTC_USDT_USDT-1h-funding_rate.feather", "funding_rate"),
+        ("BTC_USDT_USDT-8h-funding_rate.feather", "funding_rate"),
+        ("BTC_USDT-trades.feather", "trades"),
+        ("BTC_USD_BTC-1h-futures.feather", "coin-margined"),
+        ("BTC_USD-1h-futures.feather", "coin-margined"),
+        ("BTCUSD-1h-futures.feather", "coin-margined"),
+        ("BTCUSD_PERP-1h.csv", "coin-margined"),
+        ("BTCUSD_240329-1h.csv", "coin-margined"),
+        ("futures/cm/BTCUSD-1h.csv", "coin-margined"),
+        ("um/markPriceKlines/BTCUSDT-1h.csv", "markPriceKlines"),
+        ("BTC_USDT_USDT-1h-spot.feather", "contract of um"),
+        ("BTC_USDT-1h-ask.csv", "\"ask\" after the interval"),
+        ("A_B_C_D_E-1h.csv", "no pair"),
+        ("币安人生_USDT-1h.feather", "cannot be kept"),
+    ];
+    for (name, word) in refused {
+        for naming in [Plain, Freqtrade] {
+            let why = Named::of(name.as_ref(), naming).unwrap_err();
+            assert!(why.contains(word), "{name}: {why}");
+        }
+    }
+}
+
+/// A directory of a futures bot: traded candles with mark prices and funding rates beside them, and spot beside both.
+#[tokio::test]
+async fn mark_prices_do_not_replace_traded_candles_and_each_market_keeps_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = CandleCache::open(&dir.path().join("cache")).unwrap();
+    let files = dir.path().join("files");
+    std::fs::create_dir(&files).unwrap();
+    let (traded, mark, on_spot) = (truth(), run(M15, APRIL_MS, 300, 2), run(M15, APRIL_MS, 300, 3));
+    for (name, series) in [
+        ("BTC_USDT_USDT-15m-futures.feather", &traded),
+        ("BTC_USDT_USDT-15m-mark.feather", &mark),
+        ("BTC_USDT_USDT-15m-funding_rate.feather", &mark),
+        ("BTC_USDT-15m.feather", &on_spot),
+    ] {
+        std::fs::write(files.join(name), feather(series)).unwrap();
+    }
+    let mapping = built_in("freqtrade_feather");
+    let found = find_files(&files, &mapping).unwrap();
+    let import = async |market, symbol: Option<&str>| {
+        let symbol = symbol.map(|s| s.parse().unwrap());
+        let options = ForeignOptions { market, symbol, now_ms: APRIL_MS, ..ForeignOptions::default() };
+        let report = import_foreign(&cache, &found, &mapping, &options, |_| {}).await.unwrap();
+        let said: Vec<String> = report.files.iter().flat_map(|f| &f.problems).map(|p| p.what.clone()).collect();
+        (report.files_imported, said)
+    };
+    let (taken, said) = import(None, None).await;
+    assert_eq!((taken, said.len()), (2, 2), "{said:?}");
+    assert!(said.iter().any(|s| s.contains("says mark")) && said.iter().any(|s| s.contains("says funding_rate")));
+    let btc = "BTCUSDT".parse().unwrap();
+    for (market, expected) in [(MarketKind::Um, &traded), (MarketKind::Spot, &on_spot)] {
+        let stored = cache.load(market, &btc, M15, 0, i64::MAX).await.unwrap();
+        assert_eq!(plain(&stored), plain(expected), "{market}");
+    }
+    // Told of one market, the other's file is refused rather than filed under it.
+    let (taken, said) = import(Some(MarketKind::Um), None).await;
+    assert_eq!(taken, 1);
+    assert!(said.iter().any(|s| s.contains("its name says spot, --market says um")), "{said:?}");
+    let (taken, said) = import(None, Some("ETHUSDT")).await;
+    assert_eq!(taken, 0);
+    assert!(said.iter().any(|s| s.contains("its name says BTCUSDT, --symbol says ETHUSDT")), "{said:?}");
+}
+
+#[test]
+fn candles_of_a_longer_interval_are_not_taken_for_ones_of_a_shorter() {
+    let hours = run(Interval::H1, APRIL_MS, 50, 1);
+    let error = read(json(&hours).as_bytes(), &built_in("freqtrade_json"), M15).unwrap_err();
+    assert!(matches!(error, ForeignError::OtherInterval(3_600, M15)), "{error}");
+}
+
+#[test]
+fn byte_order_marks_and_utf_16_are_read() {
+    let truth = truth();
+    let (csv, json) = (mt5(&truth, 0), json(&truth));
+    let utf16: Vec<u8> =
+        "\u{feff}".encode_utf16().chain(csv.encode_utf16()).flat_map(|unit| unit.to_le_bytes()).collect();
+    assert_eq!(plain(&read(&utf16, &built_in("mt5"), M15).unwrap().series), plain(&truth));
+    let marked = format!("\u{feff}{json}");
+    assert_eq!(plain(&read(marked.as_bytes(), &built_in("freqtrade_json"), M15).unwrap().series), plain(&truth));
 }
 
 proptest! {

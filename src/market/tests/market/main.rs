@@ -5,6 +5,7 @@
 
 mod bucket;
 mod cache;
+mod corpus;
 mod damage;
 mod demo;
 mod download;
@@ -12,6 +13,7 @@ mod dumps;
 mod feed;
 mod foreign;
 mod in_process;
+mod odd_archives;
 mod quality;
 mod rest;
 #[path = "../../../../tests/support/s3.rs"]

@@ -64,12 +64,90 @@ fn each_kind_of_damage_is_found_as_what_it_is() {
                     (c.open, c.high, c.low, c.close) = (c.open * 10.0, c.high * 10.0, c.low * 10.0, c.close * 10.0);
                 }
             },
-            &[(K::Jump, Warning)],
+            &[(K::Jump, Error)],
         ),
     ];
     for (i, (damage, expected)) in cases.into_iter().enumerate() {
         assert_eq!(damaged(damage), expected, "case {i}");
     }
+}
+
+/// What a market does, however violent, is a warning; what only another unit of price or a wrong tick does is an error.
+#[test]
+fn breaks_are_errors_and_crashes_are_none() {
+    use FindingKind as K;
+    use Severity::{Error, Warning};
+    let scale = |c: &mut Candle, by: f64| {
+        (c.open, c.high, c.low, c.close) = (c.open * by, c.high * by, c.low * by, c.close * by);
+    };
+    let with = |damage: &dyn Fn(&mut Vec<Candle>)| {
+        let mut rows = rows();
+        damage(&mut rows);
+        found(&rows)
+    };
+    // Half the price within one candle, or nine tenths on the way through one: traded at every price between.
+    let crash = with(&|r| {
+        for c in &mut r[1_000..] {
+            scale(c, 0.1);
+        }
+        r[1_000].open = r[999].close;
+        r[1_000].high = r[999].close;
+    });
+    assert_eq!(crash, [(K::Jump, Warning)]);
+    // After a halt a market may open far away, but not in another unit.
+    let halted = |by: f64| {
+        with(&|r| {
+            r[1_002..].iter_mut().for_each(|c| scale(c, by));
+            r.drain(1_000..1_002);
+        })
+    };
+    assert_eq!(halted(0.4), [(K::Gap, Warning), (K::Jump, Warning)]);
+    for by in [100.0, 0.01, 10.0, 1_000.0] {
+        assert_eq!(halted(by), [(K::Gap, Warning), (K::Jump, Error)], "1:{by}");
+    }
+    assert_eq!(with(&|r| r[700].high *= 50.0), [(K::Spike, Error)]);
+    assert_eq!(with(&|r| r[700].low /= 50.0), [(K::Spike, Error)]);
+    assert_eq!(with(&|r| r[700].low /= 3.0), [], "a wick that deep has been traded");
+    // In a coarse candle the break lies inside.
+    let inside = with(&|r| {
+        r[1_000..].iter_mut().for_each(|c| scale(c, 100.0));
+        r[1_000].open = r[999].close;
+        r[1_000].low = r[999].close;
+    });
+    assert_eq!(inside, [(K::Jump, Error)]);
+    let first = with(&|r| {
+        r[0].open /= 30.0;
+        r[0].low = r[0].open;
+    });
+    assert_eq!(first, [], "first trades on listing are far from everything");
+}
+
+#[test]
+fn a_window_is_unfit_where_it_or_its_warm_up_crosses_a_break() {
+    let mut rows = rows();
+    for c in &mut rows[500..] {
+        (c.open, c.high, c.low, c.close) = (c.open * 100.0, c.high * 100.0, c.low * 100.0, c.close * 100.0);
+    }
+    let at = |i: i64| APRIL_MS + i * QUARTER_MS;
+    assert!(verdict(&rows, (at(0), at(500))).fit);
+    for from in [0, 500, 900] {
+        let judged = verdict(&rows, (at(from), at(2_000)));
+        assert!(!judged.fit, "from candle {from}");
+        assert!(judged.reason.contains("another unit of price"), "{}", judged.reason);
+        assert_eq!(judged.symbols[0].errors, 1);
+    }
+    assert!(verdict(&rows[501..], (at(501), at(2_000))).fit, "nothing of it is loaded any more");
+    // Hidden in the middle of a coarse candle it shows in the finer ones.
+    let fine = CandleSeries::from_candles(M15, &rows).unwrap();
+    let coarse = candles::resample::resample(&fine, Interval::D1).unwrap();
+    let policy = QualityPolicy { max_range_ratio: 1e6, ..QualityPolicy::default() };
+    let symbol = symbol("BTCUSDT");
+    let judge = |finer| {
+        let judged = Judged { symbol: &symbol, candles: &coarse, finer };
+        let judged = fit_for_evidence(MarketKind::Spot, Interval::D1, (at(0), at(1_920)), [judged], &policy);
+        (judged.fit, judged.symbols[0].errors)
+    };
+    assert_eq!((judge(None), judge(Some(&fine))), ((true, 0), (false, 1)));
 }
 
 #[test]

@@ -74,8 +74,20 @@ pub(crate) fn csv_of(series: &CandleSeries, ticks: i64) -> String {
 }
 
 pub(crate) fn zip_of(csv: &[u8]) -> Vec<u8> {
+    zip_with("x.csv", csv)
+}
+
+/// A zip of one file of that name.
+pub(crate) fn zip_with(inside: &str, csv: &[u8]) -> Vec<u8> {
+    zip_at(inside, csv, 2024)
+}
+
+/// A zip of one file of that name, written at the beginning of a year.
+pub(crate) fn zip_at(inside: &str, csv: &[u8], year: u16) -> Vec<u8> {
     let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
-    zip.start_file("x.csv", zip::write::SimpleFileOptions::default()).unwrap();
+    let written = zip::DateTime::from_date_and_time(year, 1, 1, 0, 0, 0).unwrap();
+    let options = zip::write::SimpleFileOptions::default().last_modified_time(written);
+    zip.start_file(inside, options).unwrap();
     zip.write_all(csv).unwrap();
     zip.finish().unwrap().into_inner()
 }
