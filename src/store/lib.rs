@@ -36,7 +36,7 @@ pub use error::StoreError;
 pub use migrations::{MigrationReport, SCHEMA_VERSION};
 pub use operations::{
     About, AssetRegime, ClaimedEvent, Command, CommandKind, DailyReview, DeadLetter, DeadLetterKind, DeadLetterStatus,
-    Delivery, DeploymentLine, FeedStatus, Lease, LeaseToken, MonitoringSnapshot, NewDeadLetter, NewEvent, OutboxDepth,
+    Delivery, DeploymentLine, FeedStatus, Lease, LeaseToken, MonitoringSnapshot, MoveLine, NewDeadLetter, NewEvent, OutboxDepth,
     Overview, Pause, Request, RunnerStatus,
 };
 pub use paper::{
