@@ -233,10 +233,9 @@ pub(super) async fn invalidating(
 pub(super) async fn shared(State(response_cache): State<Arc<ResponseCache>>, request: Request, next: Next) -> Response {
     let key = Some(&request).filter(|request| request.method() == Method::GET).and_then(|r| response_cache.key(r));
     let Some(key) = key else { return next.run(request).await };
-    let ends_with = |ends: &[&str]| ends.iter().any(|end| request.uri().path().ends_with(end));
-    let (computed, large) = (ends_with(&["/curves", "/candles", "/dossier"]), ends_with(&["/curves", "/candles"]));
+    let large = ["/curves", "/candles"].iter().any(|end| key.1.ends_with(end));
     // It takes minutes, and has turns of its own.
-    let long = ends_with(&["/dossier"]);
+    let long = key.1.ends_with("/dossier");
     let known = request.headers().get(header::IF_NONE_MATCH).cloned();
     let slot = response_cache.slot(&key);
     let mut kept = slot.lock().await;
@@ -265,7 +264,7 @@ pub(super) async fn shared(State(response_cache): State<Arc<ResponseCache>>, req
             headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
             let tag = format!("\"{}\"", hex::encode(&Sha256::digest(&bytes)[..12]));
             headers.extend(HeaderValue::from_str(&tag).map(|tag| (header::ETAG, tag)));
-            let fresh = if computed { COMPUTED_FOR } else { fresh_for(began.elapsed()) };
+            let fresh = if large || long { COMPUTED_FOR } else { fresh_for(began.elapsed()) };
             let (until, size) = (Instant::now() + fresh, bytes.len());
             let answer = Kept { until, headers, bytes: Held::count(bytes, &response_cache.held) };
             let response = answer.answer(known.as_ref());

@@ -17,7 +17,8 @@ use tower_http::{compression::CompressionLayer, timeout::TimeoutLayer};
 use utoipa::{
     OpenApi,
     openapi::{
-        path::ParameterIn,
+        RefOr,
+        path::{Parameter, ParameterIn},
         security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
     },
 };
@@ -109,7 +110,11 @@ pub(super) fn router(api: Arc<Api>, config: &HttpConfig) -> Router {
 fn parameters(document: &utoipa::openapi::OpenApi) -> HashMap<String, Vec<String>> {
     let of_path = |item: &utoipa::openapi::PathItem| {
         let all = item.get.iter().filter_map(|get| get.parameters.as_ref()).flatten();
-        all.filter(|one| matches!(one.parameter_in, ParameterIn::Query)).map(|one| one.name.clone()).collect()
+        let in_query = |one: &RefOr<Parameter>| match one {
+            RefOr::T(one) if matches!(one.parameter_in, ParameterIn::Query) => Some(one.name.clone()),
+            _ => None,
+        };
+        all.filter_map(in_query).collect()
     };
     document.paths.paths.iter().map(|(path, item)| (path.clone(), of_path(item))).collect()
 }

@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use clock::ManualClock;
 use std::{io::Write, process::Stdio};
 
+#[path = "guards.rs"]
 mod guards;
 #[path = "../../tests/support/tools.rs"]
 mod tools;
