@@ -57,7 +57,8 @@ impl HttpConfig {
             let short = token.as_ref().is_some_and(|token| token.expose_secret().len() < 16);
             short.then(|| (key, "must have at least 16 characters".to_owned()))
         };
-        let names = || self.public_names.iter().find_map(|name| Some(("public_names", super::hosts::problem_of(name)?)));
+        let names =
+            || self.public_names.iter().find_map(|name| Some(("public_names", super::hosts::problem_of(name)?)));
         zero("request_timeout_ms", self.request_timeout_ms)
             .or_else(|| zero("health_timeout_ms", self.health_timeout_ms))
             .or_else(|| zero("max_page_size", self.max_page_size.into()))

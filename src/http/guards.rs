@@ -193,11 +193,8 @@ async fn every_answer_has_the_headers_that_keep_it_harmless() {
 
 #[tokio::test]
 async fn posts_need_the_token_and_are_counted() {
-    let limited = HttpConfig {
-        client_token: Some("0123456789abcdef".to_owned().into()),
-        client_posts_per_minute: 3,
-        ..config()
-    };
+    let limited =
+        HttpConfig { client_token: Some("0123456789abcdef".to_owned().into()), client_posts_per_minute: 3, ..config() };
     let posts = Router::new()
         .route("/strategies", post(async || "stored").get(async || "read"))
         .layer(from_fn_with_state(Arc::new(quotas::Clients::new(&limited)), quotas::admitted))
@@ -208,7 +205,10 @@ async fn posts_need_the_token_and_are_counted() {
         request.send().await.unwrap()
     };
     let stranger = ask(Method::POST, "Bearer wrong").await;
-    assert_eq!((stranger.status().as_u16(), &stranger.headers()["www-authenticate"]), (401, &"Bearer realm=\"sg-ai\"".parse().unwrap()));
+    assert_eq!(
+        (stranger.status().as_u16(), &stranger.headers()["www-authenticate"]),
+        (401, &"Bearer realm=\"sg-ai\"".parse().unwrap())
+    );
     for scheme in ["Bearer", "bearer", "BEARER"] {
         assert_eq!(ask(Method::POST, &format!("{scheme} 0123456789abcdef")).await.status(), 200, "{scheme}");
     }

@@ -10,7 +10,9 @@ const SHORTEST_PREFIX: usize = 4;
 /// Characters that nobody sees, or that change how others are shown.
 fn is_hidden(c: char) -> bool {
     let unseen = ['\u{ad}', '\u{61c}', '\u{180e}', '\u{feff}'];
-    c.is_control() || unseen.contains(&c) || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}')
+    c.is_control()
+        || unseen.contains(&c)
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}')
 }
 
 /// Why a name cannot be one.

@@ -93,16 +93,14 @@ pub(super) async fn admitted(State(clients): State<Arc<Clients>>, request: Reque
         return next.run(request).await;
     }
     if !clients.may_post(request.headers()) {
-        return Problem::new(StatusCode::UNAUTHORIZED, "the bearer token of http.client_token is needed").into_response();
+        return Problem::new(StatusCode::UNAUTHORIZED, "the bearer token of http.client_token is needed")
+            .into_response();
     }
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
     if let Some(peer) = peer
         && !clients.take(counted(peer), Instant::now())
     {
-        let why = format!(
-            "one address may post {} times a minute (http.client_posts_per_minute)",
-            clients.per_minute
-        );
+        let why = format!("one address may post {} times a minute (http.client_posts_per_minute)", clients.per_minute);
         return Problem::new(StatusCode::TOO_MANY_REQUESTS, why).into_response();
     }
     next.run(request).await

@@ -370,7 +370,12 @@ mod tests {
         assert_eq!((first.status(), again.status()), (StatusCode::OK, StatusCode::NOT_MODIFIED));
         assert_eq!(ask(Method::GET, "/read?other", None).await.status(), StatusCode::OK);
         assert_eq!(made.load(Ordering::SeqCst), 2, "another question is another answer");
-        for same in ["/read?other=&limit=7", "/read?limit=07&other=", "/read?other=&limit=7&nonsense=1", "/read?nonsense&limit=7&other"] {
+        for same in [
+            "/read?other=&limit=7",
+            "/read?limit=07&other=",
+            "/read?other=&limit=7&nonsense=1",
+            "/read?nonsense&limit=7&other",
+        ] {
             assert_eq!(ask(Method::GET, same, None).await.status(), StatusCode::OK);
             assert_eq!(made.load(Ordering::SeqCst), 3, "{same} is written otherwise");
         }

@@ -28,8 +28,12 @@ pub(super) struct StrategyRequest {
     /// For people.
     ///
     /// Without control characters, and not to be taken for a number, an id or hash, or a session such as `main/12`.
-    #[schema(min_length = 1, max_length = 200, example = "dip",
-        pattern = r"^(?!\s*([+-]?[0-9]+|[0-9A-Fa-f-]{4,}|[^ /]*/[0-9]+)\s*$)[^\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]*\S[^\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]*$")]
+    #[schema(
+        min_length = 1,
+        max_length = 200,
+        example = "dip",
+        pattern = r"^(?!\s*([+-]?[0-9]+|[0-9A-Fa-f-]{4,}|[^ /]*/[0-9]+)\s*$)[^\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]*\S[^\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]*$"
+    )]
     pub(super) name: String,
     /// Conditions that must all hold at a candle's close to buy at the next open, such as `RSI < 30`, or
     /// `default_entry`.

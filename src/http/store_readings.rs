@@ -1,8 +1,8 @@
 //! Snapshots from the store: four short reads at once.
 
 use super::snapshot::{
-    AUDIT_RUNNER, Audit, Deployment, Feed, Island, Move, Passed, Protocol, Readings, Runner, STREAM_RUNNER, Snapshot, Stream,
-    Trials,
+    AUDIT_RUNNER, Audit, Deployment, Feed, Island, Move, Passed, Protocol, Readings, Runner, STREAM_RUNNER, Snapshot,
+    Stream, Trials,
 };
 use async_trait::async_trait;
 use candles::MarketKind;

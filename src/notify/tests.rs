@@ -92,7 +92,10 @@ struct Receiver {
 }
 
 async fn receiver(script: Vec<Answer>) -> Receiver {
-    async fn answer(State(receiver): State<Receiver>, Json(body): Json<Value>) -> (StatusCode, HeaderMap, &'static str) {
+    async fn answer(
+        State(receiver): State<Receiver>,
+        Json(body): Json<Value>,
+    ) -> (StatusCode, HeaderMap, &'static str) {
         let (status, retry_after) = {
             let mut script = receiver.script.lock().unwrap();
             if script.len() > 1 { script.pop_front().unwrap() } else { script[0] }
@@ -246,7 +249,10 @@ async fn a_page_is_no_delivery() {
         let (_, error, then) = memory.failures().remove(0);
         assert!(error.starts_with("HTTP 200 without what") && !error.contains("log in"), "{error}");
         assert_eq!(then, Delivery::RetryIn(2));
-        assert_eq!(deliverer.deliver_once(&memory, &going()).await.unwrap(), Round { delivered: 1, ..Round::default() });
+        assert_eq!(
+            deliverer.deliver_once(&memory, &going()).await.unwrap(),
+            Round { delivered: 1, ..Round::default() }
+        );
     }
 }
 

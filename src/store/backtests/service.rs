@@ -144,7 +144,8 @@ impl Store {
             let is_new = strategies::insert(tx, &self.inner.audit_key, strategy).await?;
             let sql = "select count(*) as n from strategies where type = 'service'";
             if is_new && tx.row(sql, &[]).await?.count("n")? > u64::from(most) {
-                let why = format!("{most} strategies of clients are stored, as many as http.max_client_strategies allows");
+                let why =
+                    format!("{most} strategies of clients are stored, as many as http.max_client_strategies allows");
                 return Err(StoreError::Conflict(why));
             }
             let sql = format!("select {} from strategies s where s.genome_hash = $1", strategies::COLUMNS);

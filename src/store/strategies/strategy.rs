@@ -3,8 +3,8 @@
 //! A strategy's state changes only through a transition; its genome never.
 
 use crate::{
-    Deployment, PaperRun, Store, StoreError, Stored, TransitionRow, Tx, audit, names::names, paper, paper::deployments,
-    SERVICE_KIND, row::Named as _, seal, stored::to_json, strategies::transitions,
+    Deployment, PaperRun, SERVICE_KIND, Store, StoreError, Stored, TransitionRow, Tx, audit, names::names, paper,
+    paper::deployments, row::Named as _, seal, stored::to_json, strategies::transitions,
 };
 use candles::{MarketKind, Symbol};
 use chrono::{DateTime, Utc};
