@@ -129,7 +129,7 @@ mod tests {
     use axum::body::Body;
 
     fn status(listen: &str, uri: &str, headers: &[(&str, &str)]) -> u16 {
-        let public = vec!["sg-ai.example".to_owned(), "Shadow".to_owned(), "192.0.2.7".to_owned()];
+        let public = ["sg-ai.example".to_owned(), "Shadow".to_owned(), "192.0.2.7".to_owned()];
         let plain = public.iter().map(|name| name.to_ascii_lowercase()).collect();
         let hosts = Hosts { listen: listen.parse().unwrap(), public: plain };
         let request = headers.iter().fold(Request::builder().uri(uri), |r, (name, value)| r.header(*name, *value));
