@@ -186,7 +186,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            eprintln!("error: {}", telemetry::without_user_info(&error.to_string()));
             ExitCode::from(error.exit_code())
         }
     }

@@ -135,8 +135,9 @@ fn typed(settings: &Settings) -> Result<Config, ConfigError> {
             |key: &&str| path.strip_prefix(*key).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']));
         let key = settings.keys().find(holds).unwrap_or(path).to_owned();
         let origin = settings.origin(&key).cloned().unwrap_or(Origin::Default);
-        let message =
-            if SECRET_KEYS.contains(&key.as_str()) { "it cannot be read (not shown)".into() } else { message };
+        let is_secret = SECRET_KEYS.contains(&key.as_str());
+        let shown = || telemetry::without_user_info(&message).into_owned();
+        let message = if is_secret { "it cannot be read (not shown)".into() } else { shown() };
         ConfigError::BadValue { key, origin, message }
     };
     let config: Config = settings.typed().map_err(|(path, message)| blame(&path, message))?;

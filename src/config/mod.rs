@@ -14,7 +14,7 @@ pub use islands::IslandConfig;
 pub use load::{Inputs, Loaded, load};
 pub use origin::{ConfigError, Origin};
 pub use sections::{DaemonConfig, ReviewConfig};
-pub use settings::{DEFAULT_TOML, ENV_NAMES, Settings, env_name};
+pub use settings::{DEFAULT_TOML, ENV_NAMES, SECRET_KEYS, Settings, env_name};
 
 use engine::{Costs, EngineConfig};
 use evidence::volatility_regime::VolatilityRegimeConfig;

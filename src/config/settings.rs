@@ -7,12 +7,13 @@ use super::{ConfigError, Origin, bounds};
 use config::{Map, Source, Value, ValueKind};
 use serde::{Deserialize, de::DeserializeOwned};
 use std::{collections::BTreeMap, fmt};
+use telemetry::without_user_info;
 
 /// The defaults, with every key and its unit.
 pub const DEFAULT_TOML: &str = include_str!("../../config/default.toml");
 
 /// Keys whose values are never shown.
-pub(super) const SECRET_KEYS: &[&str] = &[
+pub const SECRET_KEYS: &[&str] = &[
     "store.database_url",
     "store.audit_key",
     "store.genome_key",
@@ -21,6 +22,7 @@ pub(super) const SECRET_KEYS: &[&str] = &[
     "market.api_secret",
     "market.s3_access_key_id",
     "market.s3_secret_access_key",
+    "http.client_token",
     "http.action_token",
     "notify.discord_webhook_url",
     "notify.slack_webhook_url",
@@ -60,6 +62,7 @@ pub const ENV_NAMES: &[(&str, &str)] = &[
     ("SHADOW_TEST_INTERVAL", "daemon.shadow_interval_s"),
     ("SHADOW_LOOKBACK_DAYS", "daemon.shadow_lookback_days"),
     ("SHADOW_SYMBOLS", "daemon.shadow_symbols"),
+    ("SG_CLIENT_TOKEN", "http.client_token"),
     ("SG_ACTION_TOKEN", "http.action_token"),
     ("DISCORD_WEBHOOK_URL", "notify.discord_webhook_url"),
     ("SLACK_WEBHOOK_URL", "notify.slack_webhook_url"),
@@ -135,11 +138,11 @@ impl Settings {
         })
     }
 
-    /// The value of a key as TOML for people: secrets that are set appear as `"***"`.
+    /// The value of a key as TOML for people: secrets that are set appear as `"***"`, addresses without their users.
     #[must_use]
     pub fn shown(&self, key: &str) -> Option<String> {
         let hidden = SECRET_KEYS.contains(&key) && self.is_set(key);
-        Some(if hidden { "\"***\"".into() } else { as_toml(self.value(key)?.clone()) })
+        Some(if hidden { "\"***\"".into() } else { without_user_info(&as_toml(self.value(key)?.clone())).into_owned() })
     }
 
     /// The value as JSON for machines: secrets that are set appear as `"***"`, what is not set as `null`.
@@ -148,7 +151,7 @@ impl Settings {
         Some(match self.value(key)? {
             value if is_empty(&value.kind) => serde_json::Value::Null,
             _ if SECRET_KEYS.contains(&key) && self.is_set(key) => "***".into(),
-            value => serde_json::Value::deserialize(value.clone()).unwrap_or_default(),
+            value => without_users(serde_json::Value::deserialize(value.clone()).unwrap_or_default()),
         })
     }
 
@@ -205,7 +208,8 @@ impl Settings {
             };
             let source = origin.to_string();
             let value = fit(known, kind, &source).map_err(|(expected, got)| {
-                let shown = if SECRET_KEYS.contains(&key.as_str()) { None } else { Some(as_toml(got.clone().into())) };
+                let is_secret = SECRET_KEYS.contains(&key.as_str());
+                let shown = (!is_secret).then(|| without_user_info(&as_toml(got.clone().into())).into_owned());
                 let shown = shown.map(|text| format!(": {text}")).unwrap_or_default();
                 let message = format!("expected {expected}, got {}{shown}", type_name(&got));
                 ConfigError::BadValue { key: key.clone(), origin: origin.clone(), message }
@@ -294,6 +298,15 @@ fn origin_text(value: &Value) -> Option<&str> {
         _ => None,
     };
     value.origin().or_else(field)
+}
+
+/// Texts without users and passwords of addresses.
+fn without_users(value: serde_json::Value) -> serde_json::Value {
+    match value {
+        serde_json::Value::String(text) => without_user_info(&text).into(),
+        serde_json::Value::Array(items) => items.into_iter().map(without_users).collect(),
+        other => other,
+    }
 }
 
 fn is_empty(kind: &ValueKind) -> bool {

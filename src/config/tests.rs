@@ -187,6 +187,30 @@ fn secrets_are_neither_shown_nor_repeated_in_errors() {
 }
 
 #[test]
+fn addresses_are_shown_without_their_users() {
+    let addresses = [
+        ("SG__MARKET__PROXY", "http://user:s3cr3t@proxy.example:3128"),
+        ("SG__MARKET__SPOT_HOST", "https://s3cr3t@spot.example"),
+        ("SG__MARKET__SOURCE", "http://user:s3cr3t@127.0.0.1:8900"),
+        ("SG__STORE__ARCHIVE_URL", "s3://key:s3cr3t@bucket/archive"),
+    ];
+    let settings = with_env(&addresses).unwrap().settings;
+    for key in settings.keys() {
+        let shown = settings.shown(key).unwrap() + &settings.shown_json(key).unwrap().to_string();
+        assert!(!shown.contains("s3cr3t"), "{key}: {shown}");
+    }
+    assert_eq!(settings.shown("market.proxy").unwrap(), "\"http://***@proxy.example:3128\"");
+    for (name, wrong) in [
+        ("SG__MARKET__STREAM_HOST", "http://user:s3cr3t@stream.example"),
+        ("SG__HTTP__PORT", "http://user:s3cr3t@h"),
+        ("SG__MARKET__CACHE_URL", "http://user:s3cr3t@bucket"),
+    ] {
+        let said = with_env(&[(name, wrong)]).err().unwrap().to_string();
+        assert!(said.contains("***@") && !said.contains("s3cr3t"), "{said}");
+    }
+}
+
+#[test]
 fn the_data_directory_follows_customs() {
     let dir = |pairs: &[(&str, &str)], is_root| {
         load::default_data_dir(&Inputs { env: env(pairs), working_dir: "/w".into(), is_root, ..Inputs::default() })

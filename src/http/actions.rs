@@ -11,7 +11,7 @@ use super::{
 use axum::{
     Json,
     extract::{ConnectInfo, FromRequestParts, Path, State},
-    http::{StatusCode, header, request::Parts},
+    http::{StatusCode, request::Parts},
 };
 use hmac::{Hmac, KeyInit, Mac};
 use secrecy::ExposeSecret;
@@ -103,8 +103,7 @@ impl FromRequestParts<Arc<Api>> for Operator {
             return Err(Problem::new(StatusCode::FORBIDDEN, "nobody may act: http.action_token is not set"));
         };
         let token = token.expose_secret().as_bytes();
-        let shown = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let shown = shown.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
+        let shown = super::quotas::bearer(&parts.headers).unwrap_or_default();
         if !bool::from(shown.as_bytes().ct_eq(token)) {
             return Err(Problem::new(StatusCode::UNAUTHORIZED, "the bearer token of http.action_token is needed"));
         }

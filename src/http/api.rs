@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 pub(super) struct ApiLimits {
     pub(super) max_page_size: u32,
     pub(super) max_backtest_candles: i64,
+    pub(super) max_client_strategies: u32,
     /// How long a backtest waits for its turn.
     pub(super) backtest_wait: Duration,
 }
@@ -50,6 +51,7 @@ impl ApiLimits {
         Self {
             max_page_size: config.max_page_size,
             max_backtest_candles: config.max_backtest_candles.into(),
+            max_client_strategies: config.max_client_strategies,
             backtest_wait: Duration::from_secs(config.backtest_timeout_s / 10),
         }
     }

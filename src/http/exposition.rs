@@ -2,6 +2,7 @@
 
 use super::snapshot::{Snapshot, age_s};
 use lifecycle::State;
+use std::collections::BTreeSet;
 use telemetry::metrics::{self as m, Exposition};
 
 /// Writes the mirrored metrics; without a snapshot only that the database is down.
@@ -51,7 +52,15 @@ pub(super) fn render(snapshot: Option<&Snapshot>, now_ms: i64) -> String {
     let severities = ["warning", "critical"];
     out.write(&m::DRIFT_ALERTS, severities.iter().zip(s.drift_alerts).map(|(name, n)| ([*name], n as f64)));
     let profit = |d: &'_ super::snapshot::Deployment| d.total_return.unwrap_or(f64::NAN);
-    out.write(&m::LIVE_PROFIT_RATIO, s.deployments.iter().map(|d| ([d.strategy.as_str()], profit(d))));
+    // Names are for people and may be had twice; a series may not. The largest deployment comes first.
+    let mut named = BTreeSet::new();
+    let deployments = s.deployments.iter().filter(|d| named.insert(d.strategy.as_str()));
+    out.write(&m::LIVE_PROFIT_RATIO, deployments.map(|d| ([d.strategy.as_str()], profit(d))));
+    let moved = |m: &'_ super::snapshot::Move| m.at_ms as f64 / 1000.0;
+    out.write(
+        &m::STRATEGY_MOVED_TIMESTAMP_SECONDS,
+        s.moves.iter().map(|m| ([m.strategy.as_str(), m.strategy_id.as_str(), m.kind.as_str()], moved(m))),
+    );
     out.write(&m::ALLOCATED_RATIO, [([], s.allocated)]);
     out.write(&m::SHADOW_WIN_RATE, s.shadow_win_rate.map(|rate| ([], rate)));
     out.write(&m::SHADOW_TRADES, [([], s.shadow_trades as f64)]);

@@ -3,8 +3,9 @@
 use super::answer::wrong;
 use super::problem::Problem;
 use axum::{
+    body::Bytes,
     extract::{FromRequest, FromRequestParts, Json, Path, Query, Request, rejection::JsonRejection},
-    http::{StatusCode, request::Parts},
+    http::{StatusCode, header, request::Parts},
 };
 use serde::{
     Deserialize, Deserializer,
@@ -19,12 +20,25 @@ pub(super) struct Body<T>(pub(super) T);
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = Problem;
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let encoding = request.headers().get(header::CONTENT_ENCODING);
+        if encoding.is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+            let why = "the body must be sent as it is: a compressed one is not unpacked";
+            return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, why));
+        }
+        let (parts, body) = request.into_parts();
+        let read = Bytes::from_request(Request::from_parts(parts.clone(), body), state).await;
+        let bytes = read.map_err(|rejection| refused_body(&rejection.into()))?;
+        // Some editors and languages put it in front of whatever they write.
+        let bytes = if bytes.starts_with(BYTE_ORDER_MARK) { bytes.slice(BYTE_ORDER_MARK.len()..) } else { bytes };
+        let request = Request::from_parts(parts, bytes.into());
         match Json::<Object<T>>::from_request(request, state).await {
             Ok(Json(Object(value))) => Ok(Self(value)),
             Err(rejection) => Err(refused_body(&rejection)),
         }
     }
 }
+
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// What is written as an object: serde alone would take a list of the values for it, too.
 struct Object<T>(T);
@@ -63,11 +77,20 @@ fn refused_body(rejection: &JsonRejection) -> Problem {
         JsonRejection::MissingJsonContentType(_) => {
             Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body must be JSON, sent as application/json")
         }
+        _ if is_late(rejection) => {
+            Problem::new(StatusCode::REQUEST_TIMEOUT, "the body did not come within http.client_timeout_ms")
+        }
         _ if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
             Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than http.max_body_kb allows")
         }
         _ => Problem::new(rejection.status(), text),
     }
+}
+
+/// Whether time ran out somewhere below.
+fn is_late(error: &(dyn std::error::Error + 'static)) -> bool {
+    let here = error.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::TimedOut);
+    here || error.source().is_some_and(is_late)
 }
 
 /// What is said after the library's own preamble.
@@ -155,7 +178,31 @@ pub(super) fn short(field: &str, text: Option<String>) -> Result<Option<String>,
 
 #[cfg(test)]
 mod tests {
-    use super::{Object, field_of};
+    use super::{Body, Object, field_of};
+    use axum::{
+        body::Body as Bytes,
+        extract::{FromRequest, Request},
+    };
+
+    async fn read(body: &str, headers: &[(&str, &str)]) -> Result<serde_json::Value, u16> {
+        let request = headers.iter().fold(Request::builder(), |request, (name, value)| request.header(*name, *value));
+        let request = request.body(Bytes::from(body.to_owned())).unwrap();
+        let read = Body::<serde_json::Map<String, serde_json::Value>>::from_request(request, &()).await;
+        read.map(|Body(map)| map.into()).map_err(|problem| problem.status)
+    }
+
+    #[tokio::test]
+    async fn a_body_is_json_with_or_without_a_byte_order_mark_and_never_compressed() {
+        let json = ("content-type", "application/json");
+        let one = Ok(serde_json::json!({ "a": 1 }));
+        assert_eq!(read(r#"{"a": 1}"#, &[json]).await, one);
+        assert_eq!(read("\u{feff}{\"a\": 1}", &[json, ("content-encoding", "identity")]).await, one);
+        assert_eq!(read("{\u{feff}\"a\": 1}", &[json]).await, Err(400));
+        assert_eq!(read(r#"{"a": 1}"#, &[]).await, Err(415));
+        for encoding in ["gzip", "br", "deflate, gzip"] {
+            assert_eq!(read("whatever", &[json, ("content-encoding", encoding)]).await, Err(415), "{encoding}");
+        }
+    }
 
     #[test]
     fn a_list_is_no_object() {

@@ -6,13 +6,18 @@ mod api;
 mod backtests;
 mod broadcast;
 mod config;
+mod connections;
 mod dashboard;
 mod events;
 mod exposition;
 mod extract;
+mod hardened;
 mod health;
+mod hosts;
+mod names;
 mod probes;
 mod problem;
+mod quotas;
 mod read;
 mod records;
 mod response_cache;
@@ -23,6 +28,7 @@ mod service;
 mod snapshot;
 mod stats;
 mod store_readings;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod wire;
@@ -33,7 +39,7 @@ pub use health::Limits;
 pub use server::Server;
 pub use service::report_of as backtest_report_of;
 pub use snapshot::{
-    AUDIT_RUNNER, Audit, CONTINUOUS_RUNNER, Deployment, Feed, Island, Passed, Protocol, Readings, Runner,
+    AUDIT_RUNNER, Audit, CONTINUOUS_RUNNER, Deployment, Feed, Island, Move, Passed, Protocol, Readings, Runner,
     SHADOW_RUNNER, STREAM_RUNNER, Snapshot, Stream, Trials,
 };
 
@@ -41,7 +47,7 @@ use axum::{
     Router,
     extract::{MatchedPath, Request},
     http::{Method, StatusCode, Uri, header},
-    middleware::{Next, from_fn},
+    middleware::{Next, from_fn, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -163,6 +169,7 @@ pub fn router(
             Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "this is a defect of ours; the log says more")
                 .into_response()
         }))
+        .layer(from_fn_with_state(Arc::new(hosts::Hosts::new(config)), hosts::check))
         .layer(from_fn(measure))
 }
 
@@ -197,7 +204,8 @@ async fn measure(request: Request, next: Next) -> Response {
     let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
     let route = path.and_then(|path| ROUTES.iter().find(|route| **route == path)).copied().unwrap_or("other");
     let started = Instant::now();
-    let response = explained(next.run(request).await);
+    let mut response = explained(next.run(request).await);
+    hardened::harden(&mut response);
     metrics::HTTP_REQUEST_SECONDS.record(route, started.elapsed());
     metrics::HTTP_RESPONSES_TOTAL.increment(match response.status().as_u16() {
         500.. => "5xx",

@@ -26,7 +26,8 @@ impl Problem {
     #[must_use]
     pub(crate) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
         let title = status.canonical_reason().unwrap_or("Error");
-        Self { title, status: status.as_u16(), detail: detail.into(), field: None }
+        let detail = telemetry::without_user_info(&detail.into()).into_owned();
+        Self { title, status: status.as_u16(), detail, field: None }
     }
 
     /// A request that could be read and cannot be done, because of this field.

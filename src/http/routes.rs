@@ -3,18 +3,24 @@
 use super::{
     actions,
     api::Api,
-    dashboard, events, probes, read, records,
+    dashboard, events, probes,
+    quotas::{self, Clients},
+    read, records,
     response_cache::{self, ResponseCache},
     service,
 };
 use crate::HttpConfig;
 use axum::{Json, Router, http::StatusCode, middleware::from_fn_with_state, routing::get};
 use serde_json::Value;
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 use tower_http::{compression::CompressionLayer, timeout::TimeoutLayer};
 use utoipa::{
     OpenApi,
-    openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+    openapi::{
+        RefOr,
+        path::{Parameter, ParameterIn},
+        security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+    },
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -38,11 +44,18 @@ pub(super) fn router(api: Arc<Api>, config: &HttpConfig) -> Router {
     let limit = |time| TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, time);
     let quick = Duration::from_millis(config.request_timeout_ms);
     let response_cache = Arc::new(ResponseCache::default());
+    response_cache.sweep();
     let backtest = OpenApiRouter::new()
         .routes(routes!(service::post_backtest))
         .layer(limit(Duration::from_secs(config.backtest_timeout_s)));
-    let stored = OpenApiRouter::new()
+    let posted = OpenApiRouter::new()
         .routes(routes!(service::post_strategy))
+        .layer(from_fn_with_state(Arc::clone(&response_cache), response_cache::invalidating))
+        .layer(limit(quick))
+        .layer(CompressionLayer::new())
+        .merge(backtest)
+        .layer(from_fn_with_state(Arc::new(Clients::new(config)), quotas::admitted));
+    let stored = OpenApiRouter::new()
         .routes(routes!(service::backtest_metrics))
         .routes(routes!(service::backtest_equity))
         .routes(routes!(service::backtest_trades))
@@ -81,16 +94,29 @@ pub(super) fn router(api: Arc<Api>, config: &HttpConfig) -> Router {
     let computed = OpenApiRouter::new()
         .routes(routes!(read::dossier))
         .layer(CompressionLayer::new())
-        .layer(from_fn_with_state(response_cache, response_cache::shared))
+        .layer(from_fn_with_state(Arc::clone(&response_cache), response_cache::shared))
         .layer(limit(Duration::from_secs(config.backtest_timeout_s)));
-    let all =
-        OpenApiRouter::with_openapi(Document::openapi()).merge(backtest).merge(stored).merge(read).merge(computed);
+    let all = OpenApiRouter::with_openapi(Document::openapi()).merge(posted).merge(stored).merge(read).merge(computed);
     let (router, mut document) = all.routes(routes!(events::events)).routes(routes!(probes::live)).split_for_parts();
+    response_cache.know(parameters(&document));
     let bearer = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
     document.components.get_or_insert_default().add_security_scheme("token", bearer);
     let document = Arc::new(with_limits(&document, config));
     let router = router.route("/openapi.json", get(async move || Json((*document).clone()))).with_state(api);
     router.merge(dashboard::router())
+}
+
+/// The names of the parameters of each path's GET.
+fn parameters(document: &utoipa::openapi::OpenApi) -> HashMap<String, Vec<String>> {
+    let of_path = |item: &utoipa::openapi::PathItem| {
+        let all = item.get.iter().filter_map(|get| get.parameters.as_ref()).flatten();
+        let in_query = |one: &RefOr<Parameter>| match one {
+            RefOr::T(one) if matches!(one.parameter_in, ParameterIn::Query) => Some(one.name.clone()),
+            _ => None,
+        };
+        all.filter_map(in_query).collect()
+    };
+    document.paths.paths.iter().map(|(path, item)| (path.clone(), of_path(item))).collect()
 }
 
 /// The document with the limits of the settings, which the code does not know.

@@ -26,7 +26,14 @@ const LONGEST_RULE: usize = 2_000;
 #[serde(deny_unknown_fields)]
 pub(super) struct StrategyRequest {
     /// For people.
-    #[schema(min_length = 1, max_length = 200, pattern = r"^[^\x00]*\S[^\x00]*$", example = "dip")]
+    ///
+    /// Without control characters, and not to be taken for a number, an id or hash, or a session such as `main/12`.
+    #[schema(
+        min_length = 1,
+        max_length = 200,
+        example = "dip",
+        pattern = r"^(?!\s*([+-]?[0-9]+|[0-9A-Fa-f-]{4,}|[^ /]*/[0-9]+)\s*$)[^\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]*\S[^\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]*$"
+    )]
     pub(super) name: String,
     /// Conditions that must all hold at a candle's close to buy at the next open, such as `RSI < 30`, or
     /// `default_entry`.
@@ -67,9 +74,8 @@ pub(super) struct RiskRequest {
 impl StrategyRequest {
     /// The canonical strategy, on `timeframe` where the request names none, and what its author should know.
     pub(super) fn strategy(&self, timeframe: Timeframe) -> Result<(Strategy, Vec<String>), Problem> {
-        let length = self.name.chars().count();
-        if self.name.trim().is_empty() || length > 200 || self.name.contains('\0') {
-            return Err(Problem::field("name", "a name has 1 to 200 characters"));
+        if let Some(why) = super::names::problem_of(&self.name) {
+            return Err(Problem::field("name", why));
         }
         let timeframe = match &self.timeframe {
             None => timeframe,
@@ -203,7 +209,9 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named_by_its_field() {
         let field = |json: &str| request(json).unwrap_err().field.unwrap();
-        assert_eq!(field(r#"{"name": " ", "entry_rules": ["rsi < 30"]}"#), "name");
+        for name in [" ", "0001", "+1", "a\\u0007"] {
+            assert_eq!(field(&format!(r#"{{"name": "{name}", "entry_rules": ["rsi < 30"]}}"#)), "name");
+        }
         assert_eq!(field(r#"{"name": "x", "entry_rules": []}"#), "entry_rules");
         assert_eq!(field(r#"{"name": "x", "entry_rules": ["rsi < 30", "rsj > 1"]}"#), "entry_rules[1]");
         let exits = r#"{"name": "x", "entry_rules": ["rsi < 30"], "exit_rules": ["rsi > 70", "stop_loss_hit"]}"#;

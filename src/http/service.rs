@@ -51,12 +51,15 @@ pub(super) struct StrategyStored {
 ///
 /// Rules that are stored already are found again: the answer names the stored strategy. What is posted here trades on
 /// paper only when an operator approves it.
-#[utoipa::path(post, path = "/strategies", tag = "service", request_body = StrategyRequest, responses(
+#[utoipa::path(post, path = "/strategies", tag = "service", request_body = StrategyRequest, security((), ("token" = [])), responses(
     (status = 201, description = "It is stored", body = StrategyStored),
     (status = 400, description = "The body is not JSON", body = Problem, content_type = "application/problem+json"),
+    (status = 401, description = "No token, or a wrong one, where http.client_token is set", body = Problem, content_type = "application/problem+json"),
+    (status = 409, description = "As many are stored as clients may store", body = Problem, content_type = "application/problem+json"),
     (status = 413, description = "The body is too large", body = Problem, content_type = "application/problem+json"),
     (status = 415, description = "The body is not sent as JSON", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "A field is wrong; it is named", body = Problem, content_type = "application/problem+json"),
+    (status = 429, description = "Too many were posted from this address", body = Problem, content_type = "application/problem+json"),
     (status = 503, description = "The database does not answer", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn post_strategy(State(api): Api_, Body(request): Body<StrategyRequest>) -> Result<Response, Problem> {
@@ -80,7 +83,7 @@ pub(super) async fn post_strategy(State(api): Api_, Body(request): Body<Strategy
         seen_until_ms: None,
         created_by: "service".to_owned(),
     };
-    let (stored, created) = api.store.put_strategy(&new).await?;
+    let (stored, created) = api.store.put_strategy(&new, api.limits.max_client_strategies).await?;
     let answer = StrategyStored {
         strategy_id: stored.number,
         uuid: stored.id,
@@ -165,14 +168,15 @@ impl From<&ServiceBacktest> for BacktestAnswer {
 /// Run a backtest
 ///
 /// Candles that are missing are fetched first. It is answered when it is done.
-#[utoipa::path(post, path = "/backtest", tag = "service", request_body = BacktestRequest, responses(
+#[utoipa::path(post, path = "/backtest", tag = "service", request_body = BacktestRequest, security((), ("token" = [])), responses(
     (status = 200, description = "It ran", body = BacktestAnswer),
     (status = 400, description = "The body is not JSON", body = Problem, content_type = "application/problem+json"),
+    (status = 401, description = "No token, or a wrong one, where http.client_token is set", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "There is no such strategy, or there are no candles for it; the field is named", body = Problem, content_type = "application/problem+json"),
     (status = 413, description = "The body is too large", body = Problem, content_type = "application/problem+json"),
     (status = 415, description = "The body is not sent as JSON", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "A field is wrong; it is named", body = Problem, content_type = "application/problem+json"),
-    (status = 429, description = "Too many backtests run", body = Problem, content_type = "application/problem+json"),
+    (status = 429, description = "Too many backtests run, or were posted from this address", body = Problem, content_type = "application/problem+json"),
     (status = 503, description = "Database or exchange do not answer", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn post_backtest(
@@ -340,7 +344,8 @@ pub(super) async fn backtest_report(State(api): Api_, At(id): At<i64>) -> Result
     let page = tokio::task::spawn_blocking(move || report::render(&report)).await;
     let page = page.map_err(|_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the report could not be made"))?;
     // Everything in it is in it: nothing is to be fetched, whatever stands in a name.
-    let policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
+    let policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; \
+        frame-ancestors 'none'; sandbox allow-scripts";
     let headers = [(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CONTENT_SECURITY_POLICY, policy)];
     Ok((headers, page).into_response())
 }

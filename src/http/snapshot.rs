@@ -58,6 +58,8 @@ pub struct Snapshot {
     pub drift_alerts: [u64; 2],
     /// The largest live deployments: a bounded number of them.
     pub deployments: Vec<Deployment>,
+    /// Strategies that went live or were demoted within the hour: a bounded number of them.
+    pub moves: Vec<Move>,
     /// Share of capital that all active deployments have (fraction).
     pub allocated: f64,
     /// Median win rate of the strategies now in shadow (fraction).
@@ -81,6 +83,19 @@ pub struct Deployment {
     pub strategy: String,
     /// Return of the live run so far (fraction).
     pub total_return: Option<f64>,
+}
+
+/// A strategy that went live or was demoted a short while ago.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Move {
+    /// Id of the strategy.
+    pub strategy_id: String,
+    /// Its name.
+    pub strategy: String,
+    /// `go_live` or `demote`.
+    pub kind: String,
+    /// Wall time, UTC ms.
+    pub at_ms: i64,
 }
 
 /// The last verification of the audit trail.

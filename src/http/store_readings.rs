@@ -1,8 +1,8 @@
 //! Snapshots from the store: four short reads at once.
 
 use super::snapshot::{
-    AUDIT_RUNNER, Audit, Deployment, Feed, Island, Passed, Protocol, Readings, Runner, STREAM_RUNNER, Snapshot, Stream,
-    Trials,
+    AUDIT_RUNNER, Audit, Deployment, Feed, Island, Move, Passed, Protocol, Readings, Runner, STREAM_RUNNER, Snapshot,
+    Stream, Trials,
 };
 use async_trait::async_trait;
 use candles::MarketKind;
@@ -32,6 +32,16 @@ impl Readings for Store {
                 .deployments
                 .into_iter()
                 .map(|d| Deployment { strategy: d.strategy, total_return: d.total_return })
+                .collect(),
+            moves: snapshot
+                .moves
+                .into_iter()
+                .map(|m| Move {
+                    strategy_id: m.strategy_id.to_string(),
+                    strategy: m.strategy,
+                    kind: m.kind,
+                    at_ms: m.at.timestamp_millis(),
+                })
                 .collect(),
             allocated: snapshot.allocated_pct / 100.0,
             shadow_win_rate: median(snapshot.shadow_win_rates),
@@ -67,6 +77,11 @@ impl Readings for Store {
             runners: runners.into_iter().filter(|r| r.name != STREAM_RUNNER).map(runner).collect(),
         })
     }
+}
+
+/// What a failure said, without what addresses in it say of users.
+fn shown(error: &str) -> String {
+    telemetry::without_user_info(error).into_owned()
 }
 
 fn protocol(totals: ProtocolTotals, promoted: u64) -> Protocol {
@@ -111,7 +126,7 @@ fn feed(status: FeedStatus) -> Feed {
         exchange_time_ms: status.exchange_time_ms,
         refreshed_ms: status.refreshed_at.timestamp_millis(),
         gaps: status.gaps,
-        error: status.error,
+        error: status.error.as_deref().map(shown),
     }
 }
 
@@ -128,7 +143,7 @@ fn stream(status: &RunnerStatus) -> Option<Stream> {
         connected: state.connected,
         last_candle_ms: state.last_candle_ms,
         reconnects: state.reconnects,
-        error: state.error,
+        error: state.error.as_deref().map(shown),
         last_connected_ms: status.last_succeeded_at.map(|at| at.timestamp_millis()),
         heartbeat_ms: status.heartbeat_at.timestamp_millis(),
     })
@@ -138,7 +153,7 @@ fn runner(status: RunnerStatus) -> Runner {
     Runner {
         name: status.name,
         last_success_ms: status.last_succeeded_at.map(|at| at.timestamp_millis()),
-        last_error: status.last_error,
+        last_error: status.last_error.as_deref().map(shown),
         consecutive_failures: status.consecutive_failures,
         heartbeat_ms: status.heartbeat_at.timestamp_millis(),
     }

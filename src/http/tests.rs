@@ -5,6 +5,8 @@ use async_trait::async_trait;
 use clock::ManualClock;
 use std::{io::Write, process::Stdio};
 
+#[path = "guards.rs"]
+mod guards;
 #[path = "../../tests/support/tools.rs"]
 mod tools;
 
@@ -88,6 +90,21 @@ fn full() -> Snapshot {
         deployments: vec![
             Deployment { strategy: "breakout-1".into(), total_return: Some(0.031) },
             Deployment { strategy: "new".into(), total_return: None },
+            Deployment { strategy: "breakout-1".into(), total_return: Some(0.5) },
+        ],
+        moves: vec![
+            Move {
+                strategy_id: "0195f7c2-3c0e-7000-8000-000000000001".into(),
+                strategy: "breakout-1".into(),
+                kind: "go_live".into(),
+                at_ms: NOW - 60_000,
+            },
+            Move {
+                strategy_id: "0195f7c2-3c0e-7000-8000-000000000002".into(),
+                strategy: "a \"name\"".into(),
+                kind: "demote".into(),
+                at_ms: NOW - 120_000,
+            },
         ],
         allocated: 0.045,
         shadow_win_rate: Some(0.58),
@@ -112,11 +129,17 @@ fn config() -> HttpConfig {
         request_timeout_ms: 10_000,
         health_timeout_ms: 50,
         max_body_kb: 1,
+        public_names: vec!["sg-ai.example".to_owned()],
+        max_connections: 8,
+        client_timeout_ms: 10_000,
         service_port: 0,
         max_page_size: 1_000,
         max_backtests: 2,
         max_backtest_candles: 500_000,
         backtest_timeout_s: 120,
+        client_token: None,
+        client_posts_per_minute: 100,
+        max_client_strategies: 100,
         action_token: None,
     }
 }

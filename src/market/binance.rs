@@ -132,7 +132,8 @@ impl Binance {
             .default_headers(key_header(config, &[&spot, &um, &dumps])?);
         if let Some(proxy) = &config.proxy {
             let proxy = reqwest::Proxy::all(proxy.as_str());
-            builder = builder.proxy(proxy.map_err(|e| BinanceError::Config { key: "proxy", why: e.to_string() })?);
+            builder = builder
+                .proxy(proxy.map_err(|e| BinanceError::Config { key: "proxy", why: e.without_url().to_string() })?);
         }
         if config.proxy.is_none() && [&spot, &um, &dumps].iter().all(|url| url.scheme() == "http") {
             // A simulated exchange works on a machine without CA certificates, too.

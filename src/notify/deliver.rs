@@ -96,8 +96,10 @@ pub struct Deliverer {
 
 /// Events claimed at once.
 const BATCH: u32 = 10;
-/// Longest wait that a server may ask for, seconds.
-const LONGEST_RETRY_AFTER_S: u64 = 86_400;
+/// Longest wait that a server may ask for, seconds: what goes live tonight is not told of tomorrow.
+const LONGEST_RETRY_AFTER_S: u64 = 900;
+/// Of an answer that says success, as much is read as tells whether a webhook gave it, bytes.
+const LONGEST_ANSWER: usize = 16 << 10;
 
 /// How an attempt failed.
 struct Failure {
@@ -201,13 +203,26 @@ impl Deliverer {
             self.hooks.get(&channel).ok_or_else(|| passing(format!("no webhook is configured for {channel}")))?;
         let body = render(channel, &notice, &event.event.key);
         let sent = self.client.post(hook.expose_secret()).json(&body).send().await;
-        let response = sent.map_err(|error| {
+        let broken = |error: reqwest::Error| {
             let what = if error.is_timeout() { "timed out".to_owned() } else { describe(&error.without_url()) };
             passing(what)
-        })?;
+        };
+        let mut response = sent.map_err(broken)?;
         let status = response.status();
         if status.is_success() {
-            return Ok(());
+            let mut answer = Vec::new();
+            while let Some(part) = response.chunk().await.map_err(broken)? {
+                answer.extend_from_slice(&part);
+                if answer.len() > LONGEST_ANSWER {
+                    break;
+                }
+            }
+            let code = status.as_u16();
+            return if took_it(status, &answer) {
+                Ok(())
+            } else {
+                Err(passing(format!("HTTP {code} without what {channel} answers: something else is at the address")))
+            };
         }
         let asked = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         let waits = status == StatusCode::TOO_MANY_REQUESTS || status == StatusCode::SERVICE_UNAVAILABLE;
@@ -218,6 +233,23 @@ impl Deliverer {
             hopeless: refused.contains(&status),
         })
     }
+}
+
+/// Whether a success is one of the webhook: a portal's, proxy's or login's page is not. Discord answers with nothing or
+/// with the message, Slack with `ok`; what takes either's messages in their place may answer with JSON, too.
+fn took_it(status: StatusCode, answer: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(answer);
+    let is_ok = text.trim().eq_ignore_ascii_case("ok");
+    let nothing = status == StatusCode::NO_CONTENT;
+    // The message may be long: it begins as an object and was not read to its end.
+    let object = match serde_json::from_slice::<serde_json::Value>(answer) {
+        Ok(value) => {
+            let denied = |key| value.get(key) == Some(&serde_json::Value::Bool(false));
+            value.is_object() && !denied("ok") && !denied("success")
+        }
+        Err(_) => answer.len() > LONGEST_ANSWER && text.trim_start().starts_with("{\""),
+    };
+    nothing || is_ok || object
 }
 
 /// The event arrived; a database that stumbles just now must not make it arrive twice.
@@ -255,13 +287,26 @@ mod tests {
     use super::*;
 
     #[test]
+    fn only_what_a_webhook_answers_is_a_delivery() {
+        let took = |status: u16, answer: &str| took_it(StatusCode::from_u16(status).unwrap(), answer.as_bytes());
+        assert!(took(204, "") && took(200, r#"{"id": "1"}"#), "Discord");
+        assert!(took(200, "ok") && took(200, "ok\n") && took(200, r#"{"success": true}"#), "Slack and others");
+        assert!(took(200, &format!("{{\"content\": \"{}", "x".repeat(LONGEST_ANSWER))), "cut off");
+        for answer in ["<html>Log in</html>", "<!doctype html>ok", "", "[]", "\"ok\"", r#"{"ok": false}"#, "{\"cut"] {
+            assert!(!took(200, answer), "{answer}");
+        }
+    }
+
+    #[test]
     fn retry_after_is_seconds_or_a_date() {
         let now = chrono::DateTime::parse_from_rfc3339("2025-11-29T20:45:00Z").unwrap().to_utc();
         assert_eq!(retry_after_s("3", now), Some(3));
         assert_eq!(retry_after_s("0.65", now), Some(1));
         assert_eq!(retry_after_s("Sat, 29 Nov 2025 20:45:30 GMT", now), Some(30));
         assert_eq!(retry_after_s("Sat, 29 Nov 2025 20:44:30 GMT", now), Some(0));
-        assert_eq!(retry_after_s("1e30", now), Some(LONGEST_RETRY_AFTER_S));
+        for long in ["86400", "1e30", "Sun, 30 Nov 2025 20:45:00 GMT"] {
+            assert_eq!(retry_after_s(long, now), Some(LONGEST_RETRY_AFTER_S), "{long}");
+        }
         assert_eq!(retry_after_s("soon", now), None);
     }
 }

@@ -78,8 +78,10 @@ impl Memory {
     }
 }
 
-/// A status and what `Retry-After` says; 0 never answers.
+/// A status and what `Retry-After` says; 0 never answers, and a success says `ok` unless it is that of a page.
 type Answer = (u16, Option<&'static str>);
+/// In place of `Retry-After`: a success that is a page.
+const PAGE: &str = "page";
 
 #[derive(Clone)]
 struct Receiver {
@@ -90,7 +92,10 @@ struct Receiver {
 }
 
 async fn receiver(script: Vec<Answer>) -> Receiver {
-    async fn answer(State(receiver): State<Receiver>, Json(body): Json<Value>) -> (StatusCode, HeaderMap) {
+    async fn answer(
+        State(receiver): State<Receiver>,
+        Json(body): Json<Value>,
+    ) -> (StatusCode, HeaderMap, &'static str) {
         let (status, retry_after) = {
             let mut script = receiver.script.lock().unwrap();
             if script.len() > 1 { script.pop_front().unwrap() } else { script[0] }
@@ -99,8 +104,13 @@ async fn receiver(script: Vec<Answer>) -> Receiver {
             std::future::pending::<()>().await;
         }
         receiver.seen.lock().unwrap().push(body);
+        let text = match (status, retry_after) {
+            (200, Some(PAGE)) => "<html><body>Please log in</body></html>",
+            (200, _) => "ok",
+            _ => "",
+        };
         let headers = retry_after.map(|text| ("retry-after".parse().unwrap(), text.parse().unwrap()));
-        (StatusCode::from_u16(status).unwrap(), headers.into_iter().collect())
+        (StatusCode::from_u16(status).unwrap(), headers.into_iter().collect(), text)
     }
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/hook/s3cr3t", listener.local_addr().unwrap());
@@ -207,6 +217,43 @@ async fn a_body_that_is_refused_is_not_sent_again() {
     let memory = Memory::with(1, Channel::Discord);
     deliverer(&receiver.url).deliver_once(&memory, &going()).await.unwrap();
     assert_eq!(memory.failures(), [(1, "HTTP 400".into(), Delivery::GiveUp)]);
+}
+
+#[tokio::test]
+async fn one_that_is_refused_does_not_hold_up_the_others() {
+    for refusal in [400, 413, 422] {
+        let receiver = receiver(vec![(refusal, Some("86400")), (204, None)]).await;
+        let memory = Memory::with(3, Channel::Discord);
+        let round = deliverer(&receiver.url).deliver_once(&memory, &going()).await.unwrap();
+        assert_eq!(round, Round { delivered: 2, given_up: 1, ..Round::default() }, "{refusal}");
+        assert_eq!(*memory.delivered.lock().unwrap(), [2, 3]);
+    }
+}
+
+#[tokio::test]
+async fn no_server_holds_a_channel_for_a_day() {
+    let receiver = receiver(vec![(503, Some("86400"))]).await;
+    let memory = Memory::with(2, Channel::Slack);
+    deliverer(&receiver.url).deliver_once(&memory, &going()).await.unwrap();
+    let waits: Vec<_> = memory.failures().into_iter().map(|(.., then)| then).collect();
+    assert_eq!(waits, [Delivery::RetryIn(900), Delivery::Defer(900)]);
+}
+
+#[tokio::test]
+async fn a_page_is_no_delivery() {
+    for channel in Channel::ALL {
+        let receiver = receiver(vec![(200, Some(PAGE)), (200, None)]).await;
+        let memory = Memory::with(1, channel);
+        let deliverer = deliverer(&receiver.url);
+        assert_eq!(deliverer.deliver_once(&memory, &going()).await.unwrap(), Round { retried: 1, ..Round::default() });
+        let (_, error, then) = memory.failures().remove(0);
+        assert!(error.starts_with("HTTP 200 without what") && !error.contains("log in"), "{error}");
+        assert_eq!(then, Delivery::RetryIn(2));
+        assert_eq!(
+            deliverer.deliver_once(&memory, &going()).await.unwrap(),
+            Round { delivered: 1, ..Round::default() }
+        );
+    }
 }
 
 #[tokio::test]

@@ -36,8 +36,8 @@ pub use error::StoreError;
 pub use migrations::{MigrationReport, SCHEMA_VERSION};
 pub use operations::{
     About, AssetRegime, ClaimedEvent, Command, CommandKind, DailyReview, DeadLetter, DeadLetterKind, DeadLetterStatus,
-    Delivery, DeploymentLine, FeedStatus, Lease, LeaseToken, MonitoringSnapshot, NewDeadLetter, NewEvent, OutboxDepth,
-    Overview, Pause, Request, RunnerStatus,
+    Delivery, DeploymentLine, FeedStatus, Lease, LeaseToken, MonitoringSnapshot, MoveLine, NewDeadLetter, NewEvent,
+    OutboxDepth, Overview, Pause, Request, RunnerStatus,
 };
 pub use paper::{
     ActivePaperRun, AlertOutcome, Deployment, DeploymentChange, DriftAlert, DriftReading, LiveRow, NewVolatilityRegime,

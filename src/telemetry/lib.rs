@@ -4,5 +4,7 @@
 
 pub mod logs;
 pub mod metrics;
+mod user_info;
 
 pub use logs::{LogConfig, LogFormat};
+pub use user_info::without_user_info;

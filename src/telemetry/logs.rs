@@ -1,7 +1,9 @@
 //! Structured logs on standard error, as text or JSON.
 //!
-//! Never writes to standard output, and never receives a secret: those are typed so that they print as redacted.
+//! Never writes to standard output, and never receives a secret: those are typed so that they print as redacted, and
+//! users and passwords in addresses are left out of every line.
 
+use super::user_info::Stderr;
 use serde::{Deserialize, Deserializer, de::IntoDeserializer};
 use std::io::IsTerminal;
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
@@ -53,11 +55,11 @@ pub fn init(config: &LogConfig) -> Result<(), TelemetryError> {
     let started = match config.format {
         LogFormat::Json => {
             let layer = fmt::layer().json().flatten_event(true).with_current_span(true).with_span_list(false);
-            registry.with(layer.with_writer(std::io::stderr)).try_init()
+            registry.with(layer.with_writer(|| Stderr)).try_init()
         }
         LogFormat::Text => {
             let layer = fmt::layer().compact().with_target(true).with_ansi(std::io::stderr().is_terminal());
-            registry.with(layer.with_writer(std::io::stderr)).try_init()
+            registry.with(layer.with_writer(|| Stderr)).try_init()
         }
     };
     started.map_err(|_| TelemetryError::AlreadyStarted)

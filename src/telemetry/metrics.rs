@@ -110,6 +110,14 @@ declare! {
     TimerBy HTTP_REQUEST_SECONDS = "sg_ai_http_request_seconds" ["route"] (Histogram);
     /// HTTP answers of ours by class of status: 2xx, 4xx, 5xx.
     CounterBy HTTP_RESPONSES_TOTAL = "sg_ai_http_responses_total" ["class"] (Counter);
+    /// Connections to our HTTP server that are open, those of both ports.
+    Level HTTP_CONNECTIONS = "sg_ai_http_connections" [] (Gauge);
+    /// Connections that were ended because they were silent and others wanted their place.
+    Counter HTTP_CONNECTIONS_ENDED_TOTAL = "sg_ai_http_connections_ended_total" [] (Counter);
+    /// Memory that answers hold which are shared among readers: those that are kept and those on their way.
+    Level ANSWER_CACHE_BYTES = "sg_ai_answer_cache_bytes" [] (Gauge);
+    /// Shared answers that were dropped before they expired, because others needed their memory.
+    Counter ANSWER_CACHE_EVICTIONS_TOTAL = "sg_ai_answer_cache_evictions_total" [] (Counter);
     /// Attempts at delivering a notification, by outcome: delivered, retried, given_up.
     CounterBy DELIVERIES_TOTAL = "sg_ai_deliveries_total" ["outcome"] (Counter);
     /// Refreshes of the mirrored metrics that failed, because the database did not answer in time.
@@ -175,6 +183,8 @@ declare! {
     Mirrored DRIFT_ALERTS = "sg_ai_drift_alerts" ["severity"] (Gauge);
     /// Return since going live, a fraction, of the twenty largest deployments, by strategy.
     Mirrored LIVE_PROFIT_RATIO = "sg_ai_live_profit_ratio" ["deployment"] (Gauge);
+    /// When a strategy went live or was demoted, seconds since the Unix epoch: the newest twenty of the last hour.
+    Mirrored STRATEGY_MOVED_TIMESTAMP_SECONDS = "sg_ai_strategy_moved_timestamp_seconds" ["strategy", "strategy_id", "move"] (Gauge);
     /// Share of the capital that all active deployments have, a fraction.
     Mirrored ALLOCATED_RATIO = "sg_ai_allocated_ratio" [] (Gauge);
     /// Median win rate, a fraction, of the strategies now in shadow; absent while none has one.

@@ -14,8 +14,8 @@ use serde_json::json;
 use std::sync::Arc;
 use std::time::Instant;
 use store::{
-    CandidateRecord, Judgement, NewPaperRun, NewScore, NewSession, NewStrategy, Page, Parameters, SERVICE_KIND,
-    ScorePart, Session, SessionNumbers, StrategyFilter, TransitionRecord, WaitingRecord, WindowStat,
+    CandidateRecord, Judgement, NewPaperRun, NewScore, NewSession, NewStrategy, Page, Parameters, ScorePart, Session,
+    SessionNumbers, StrategyFilter, TransitionRecord, WaitingRecord, WindowStat,
 };
 use uuid::Uuid;
 
@@ -72,10 +72,10 @@ async fn waiting(
     split: &Split,
 ) -> anyhow::Result<Vec<(store::Strategy, Strategy, SeenUntil)>> {
     let spec = &session.spec;
-    let filter = StrategyFilter { states: vec![State::Candidate], ..StrategyFilter::default() };
-    let mut found = parts.process.store.strategies(&filter, Page::first(1_000)).await?;
     // What a client of the service posted is judged when an operator says so: a stranger spends no trials.
-    found.retain(|s| s.symbols == spec.symbols && s.market == spec.market && s.kind != SERVICE_KIND);
+    let filter = StrategyFilter { states: vec![State::Candidate], but_clients: true, ..StrategyFilter::default() };
+    let mut found = parts.process.store.strategies(&filter, Page::first(1_000)).await?;
+    found.retain(|s| s.symbols == spec.symbols && s.market == spec.market);
     found.sort_by_key(|s| s.id);
     let read = |stored: store::Strategy| match stored.genome.read().cloned() {
         Ok(strategy) => {

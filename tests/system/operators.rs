@@ -23,7 +23,7 @@ async fn webhook(status: u16) -> (String, Seen) {
     let seen = Seen::default();
     let answer = async move |State(seen): State<Seen>, Json(body): Json<Value>| {
         seen.lock().unwrap().push(body);
-        StatusCode::from_u16(status).unwrap()
+        (StatusCode::from_u16(status).unwrap(), "ok")
     };
     let app = Router::new().route("/hook", post(answer)).with_state(seen.clone());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -38,6 +38,12 @@ struct Service {
     image: String,
     restart: String,
     stop_grace_period: Option<String>,
+    user: Option<String>,
+    read_only: bool,
+    cap_drop: Vec<String>,
+    security_opt: Vec<String>,
+    #[serde(default)]
+    tmpfs: Vec<String>,
     #[serde(default)]
     depends_on: BTreeMap<String, DependsOn>,
     #[serde(default)]
@@ -72,6 +78,15 @@ struct HealthCheck {
 enum Scalar {
     Number(u64),
     Text(String),
+}
+
+impl Scalar {
+    fn text(&self) -> String {
+        match self {
+            Scalar::Number(number) => number.to_string(),
+            Scalar::Text(text) => text.clone(),
+        }
+    }
 }
 
 fn compose() -> Compose {
@@ -143,14 +158,56 @@ fn compose_starts_what_exists_with_settings_that_exist() {
         check_command(&check[2..]).unwrap();
         for (variable, value) in &service.environment {
             assert!(is_setting(variable), "{name}: {variable} is no setting");
-            let value = match value {
-                Scalar::Number(number) => number.to_string(),
-                Scalar::Text(text) => text.clone(),
-            };
+            let value = value.text();
             // What is handed through must be empty when it is not set.
             let through = format!("${{{variable}:-}}");
             assert!(!value.starts_with("${") || value == through, "{name}: {variable} is {value}, expected {through}");
         }
+    }
+}
+
+/// Variables that the compose file sets by itself, or that containers have no use for: where data lies is the image's.
+const NOT_PASSED: &[&str] = &["SG_DATA_DIR", "SG_POSTGRES_BIN"];
+
+#[test]
+fn compose_passes_every_secret_and_every_setting_with_a_short_name() {
+    let short = config::ENV_NAMES.iter().map(|(name, _)| (*name).to_owned());
+    let named = |key: &str| config::ENV_NAMES.iter().any(|(_, known)| *known == key);
+    let secrets = config::SECRET_KEYS.iter().filter(|key| !named(key)).map(|key| config::env_name(key));
+    let wanted: BTreeSet<String> = short.chain(secrets).filter(|name| !NOT_PASSED.contains(&name.as_str())).collect();
+    assert!(wanted.contains("SG_POPULATION_SIZE") && wanted.contains("SG__MARKET__S3_SECRET_ACCESS_KEY"), "{wanted:?}");
+    for (name, service) in compose().services.iter().filter(|(_, service)| service.image == "sg-ai") {
+        let missing: Vec<_> = wanted.iter().filter(|name| !service.environment.contains_key(*name)).collect();
+        assert!(missing.is_empty(), "{name} is not given {missing:?}");
+    }
+}
+
+#[test]
+fn compose_knows_no_password_and_gives_no_container_rights() {
+    for (name, service) in &compose().services {
+        assert!(service.read_only, "{name} writes to its image");
+        assert_eq!(service.cap_drop, ["ALL"], "{name}");
+        assert_eq!(service.security_opt, ["no-new-privileges:true"], "{name}");
+        assert!(service.tmpfs.iter().all(|mount| mount.starts_with('/')), "{name}");
+        assert_ne!(service.user.as_deref(), Some("root"), "{name}");
+        for (variable, value) in &service.environment {
+            let value = value.text();
+            // A password, alone or in an address, has to be given: there is no default to forget about.
+            let has_password = variable.contains("PASSWORD") || value.contains("_PASSWORD");
+            assert!(!has_password || value.contains("PASSWORD:?"), "{name}: {variable} is {value}");
+            assert!(!value.contains(":-") || value.contains(":-}"), "{name}: {variable} has a default in {value}");
+        }
+    }
+}
+
+#[test]
+fn every_process_that_is_scraped_is_called_by_a_name_that_it_has() {
+    let (compose, scraped) = (compose(), text("dashboards/prometheus.yml"));
+    let targets: Vec<&str> = scraped.split("targets: [\"").skip(1).filter_map(|rest| rest.split(':').next()).collect();
+    assert_eq!(targets, ["continuous", "shadow"]);
+    for name in targets {
+        let names = compose.services[name].environment["SG__HTTP__PUBLIC_NAMES"].text();
+        assert!(names.split(',').any(|known| known == name), "{name} is not called {name}: {names}");
     }
 }
 
@@ -343,7 +400,7 @@ fn the_names_that_others_rely_on_are_settings() {
 #[test]
 fn documents_name_commands_that_exist() {
     let mut checked = 0;
-    for path in ["README.md", "docs/ARCHITECTURE.md", "docs/OPERATIONS.md", "docs/RUNBOOK.md"] {
+    for path in ["README.md", "docs/ARCHITECTURE.md", "docs/OPERATIONS.md", "docs/RUNBOOK.md", "docs/SECURITY.md"] {
         let document = text(path);
         let (mut block, mut commands) = (false, Vec::new());
         for line in document.lines() {

@@ -3,7 +3,7 @@
 
 pub(crate) mod results;
 pub(crate) mod runs;
-mod service;
+pub(crate) mod service;
 
 pub use results::{BacktestRow, NewResult, Parameters};
 pub use runs::{BacktestRun, NewRun, NewWindow, OptimizationRun, RunStatus, RunTrade, Segment, WalkForwardWindow};

@@ -1,8 +1,9 @@
 //! What the HTTP service stores: strategies that clients post, by number, and backtests with their whole ledgers.
 
-use crate::{NewStrategy, Page, Store, StoreError, Stored, Strategy, Tx, count, row::Named as _, strategies};
+use crate::{NewStrategy, Page, Store, StoreError, Stored, Strategy, Tx, audit, count, row::Named as _, strategies};
 use chrono::{DateTime, Utc};
 use engine::{DailyEquity, Performance, Recipe, Trade};
+use serde_json::json;
 use tokio_postgres::{Row, types::Json};
 use uuid::Uuid;
 
@@ -88,15 +89,65 @@ fn read(tx: &Tx, row: &Row) -> Result<ServiceBacktest, StoreError> {
 const BACKTEST: &str = "b.id as backtest_id, b.from_ms, b.to_ms, b.parameters, b.data_version, b.candles, \
      b.missing_candles, b.performance, b.daily_equity, b.trades, b.duration_ms, b.created_at as backtest_created_at";
 
+/// Makes a candidate that a client posted the search's own, which found the same rules by itself: whoever posts first
+/// does not keep it from being judged. Its id, where there was one.
+pub(crate) async fn adopt(tx: &Tx, key: &audit::ChainKey, new: &NewStrategy) -> Result<Option<Uuid>, StoreError> {
+    let generation = i32::try_from(new.generation).unwrap_or(i32::MAX);
+    let symbols: Vec<&str> = new.symbols.iter().map(candles::Symbol::as_str).collect();
+    let market = new.market.to_string();
+    let sql = "update strategies set name = $2, type = $3, version = $4, parent_hashes = $5,
+            parent_ids = (select coalesce(array_agg(p.id order by array_position($5, p.genome_hash)), '{}')
+                from strategies p where p.genome_hash = any($5)),
+            generation = $6, island = $7, session_id = $8, symbols = $9, market = $10, seen_until_ms = $11,
+            created_by = $12, updated_at = now()
+        where genome_hash = $1 and type = 'service' and state = 'candidate' returning id";
+    let params: crate::transaction::Params<'_> = &[
+        &new.genome_hash,
+        &new.name,
+        &new.kind,
+        &new.version,
+        &new.parent_hashes,
+        &generation,
+        &new.island,
+        &new.session_id,
+        &symbols,
+        &market,
+        &new.seen_until_ms,
+        &new.created_by,
+    ];
+    let Some(row) = tx.row_opt(sql, params).await? else { return Ok(None) };
+    let id: Uuid = row.try_get("id")?;
+    let entry = audit::AuditEntry {
+        event: "strategy_created",
+        entity_type: "strategy",
+        entity_id: &id.to_string(),
+        actor: &new.created_by,
+        before: Some(json!({ "type": SERVICE_KIND })),
+        after: Some(json!({ "type": new.kind, "genome_hash": new.genome_hash })),
+        metadata: json!({ "name": new.name, "session_id": new.session_id }),
+        correlation_id: new.session_id,
+    };
+    audit::append(tx, key, &entry).await?;
+    Ok(Some(id))
+}
+
 impl Store {
-    /// Stores a strategy as a candidate, or finds the one with the same genome; the stored one, and whether it is new.
+    /// Stores a client's strategy as a candidate, or finds the one with the same genome; the stored one, and whether it
+    /// is new.
     ///
     /// # Errors
-    /// When the database does not answer or refuses the row.
-    pub async fn put_strategy(&self, strategy: &NewStrategy) -> Result<(Strategy, bool), StoreError> {
+    /// [`StoreError::Conflict`] where `most` of clients' are stored already; when the database does not answer or
+    /// refuses the row.
+    pub async fn put_strategy(&self, strategy: &NewStrategy, most: u32) -> Result<(Strategy, bool), StoreError> {
         self.transaction("put_strategy", |tx| async move {
             let tx = &tx;
             let is_new = strategies::insert(tx, &self.inner.audit_key, strategy).await?;
+            let sql = "select count(*) as n from strategies where type = 'service'";
+            if is_new && tx.row(sql, &[]).await?.count("n")? > u64::from(most) {
+                let why =
+                    format!("{most} strategies of clients are stored, as many as http.max_client_strategies allows");
+                return Err(StoreError::Conflict(why));
+            }
             let sql = format!("select {} from strategies s where s.genome_hash = $1", strategies::COLUMNS);
             Ok((strategies::read(tx, &tx.row(&sql, &[&strategy.genome_hash]).await?)?, is_new))
         })

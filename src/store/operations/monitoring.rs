@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use evidence::volatility_regime::VolatilityRegime;
 use std::collections::BTreeMap;
 use tokio_postgres::Row;
+use uuid::Uuid;
 
 /// Live deployments that are told of by name at most, the largest first: a metric has no more label values.
 const MOST_DEPLOYMENTS: i64 = 20;
@@ -19,6 +20,22 @@ pub struct DeploymentLine {
     pub allocation_pct: f64,
     /// Return of the live run so far (fraction); `None` before its first pass.
     pub total_return: Option<f64>,
+}
+
+/// Moves that are told of by name at most, the newest first, and for how long, minutes.
+const MOST_MOVES: (i64, i32) = (20, 60);
+
+/// A strategy that went live or was demoted a short while ago.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MoveLine {
+    /// Id of the strategy.
+    pub strategy_id: Uuid,
+    /// Its name.
+    pub strategy: String,
+    /// `go_live` or `demote`.
+    pub kind: String,
+    /// Wall time.
+    pub at: DateTime<Utc>,
 }
 
 /// The regime of an asset.
@@ -37,6 +54,8 @@ pub struct MonitoringSnapshot {
     pub open_drift_alerts: BTreeMap<String, u64>,
     /// The largest live deployments.
     pub deployments: Vec<DeploymentLine>,
+    /// The newest strategies that went live or were demoted within the hour.
+    pub moves: Vec<MoveLine>,
     /// Percent of capital that all active deployments have.
     pub allocated_pct: f64,
     /// Win rates of the open shadow runs, undefined ones left out.
@@ -86,6 +105,16 @@ async fn read(tx: &Tx) -> Result<MonitoringSnapshot, StoreError> {
         (select count(*) from strategies where state = 'candidate') as candidates,
         (select count(*) from backtest_runs where status in ('pending', 'running')) as backtests,
         (select max(finished_at) from daily_reviews where status = 'finished') as last_review_at";
+    let moves = "select * from (
+            select distinct on (t.strategy_id, t.kind) t.strategy_id, s.name, t.kind, t.created_at
+            from transitions t join strategies s on s.id = t.strategy_id
+            where t.kind in ('go_live', 'demote') and t.created_at > now() - make_interval(mins => $2)
+            order by t.strategy_id, t.kind, t.seq desc
+        ) newest order by created_at desc, strategy_id limit $1";
+    let moved = |row: &Row| {
+        let (strategy_id, strategy) = (row.try_get("strategy_id")?, row.try_get("name")?);
+        Ok(MoveLine { strategy_id, strategy, kind: row.try_get("kind")?, at: row.try_get("created_at")? })
+    };
     let regimes = "select case market when 'spot' then asset else market || ':' || asset end as asset_name, regime
         from market_regimes where effective_until_ms is null order by 1";
     let regime = |row: &Row| Ok(AssetRegime { asset: row.try_get("asset_name")?, regime: row.parse("regime")? });
@@ -109,6 +138,12 @@ async fn read(tx: &Tx) -> Result<MonitoringSnapshot, StoreError> {
                     total_return: row.try_get("total_return")?,
                 })
             })
+            .collect::<Result<_, StoreError>>()?,
+        moves: tx
+            .rows(moves, &[&MOST_MOVES.0, &MOST_MOVES.1])
+            .await?
+            .iter()
+            .map(moved)
             .collect::<Result<_, StoreError>>()?,
         allocated_pct: numbers.try_get("allocated_pct")?,
         shadow_win_rates: shadow.try_get("win_rates")?,

@@ -3,7 +3,7 @@
 use crate::{
     LeaseToken, NewResult, NewRun, NewScore, NewStrategy, NewWindow, Parameters, RunTrade, Segment, Session,
     SessionStatus, StatSource, Store, StoreError, TransitionRecord, Tx,
-    backtests::{results, runs},
+    backtests::{results, runs, service},
     search::{
         protocol,
         sessions::{lock, must_run},
@@ -107,8 +107,8 @@ impl Store {
     /// Ends a session: stores its best strategies and what is known of those that waited as candidates, and applies
     /// what the gate decided.
     ///
-    /// A genome that is stored already is left alone, and so is a waiting strategy that moved meanwhile. Finishing
-    /// twice gives the first report again.
+    /// A genome that is stored already is left alone, unless a client posted it and nobody has judged it; so is a waiting
+    /// strategy that moved meanwhile. Finishing twice gives the first report again.
     ///
     /// # Errors
     /// [`StoreError::LeaseLost`]; [`StoreError::Conflict`] when the session was abandoned; [`StoreError::Invalid`]
@@ -147,13 +147,19 @@ impl Store {
                 }
             }
             for candidate in ordered {
-                if !strategies::insert(tx, &self.inner.audit_key, &candidate.strategy).await? {
-                    report.rediscovered += 1;
-                    continue;
+                let (new, mut judgement) = (&candidate.strategy, candidate.judgement.clone());
+                let mut id = new.id;
+                if !strategies::insert(tx, &self.inner.audit_key, new).await? {
+                    let Some(posted) = service::adopt(tx, &self.inner.audit_key, new).await? else {
+                        report.rediscovered += 1;
+                        continue;
+                    };
+                    id = posted;
+                    judgement.transition.iter_mut().for_each(|transition| transition.strategy_id = posted);
                 }
                 report.stored += 1;
-                self.store_judgement(tx, &session, candidate.strategy.id, &candidate.judgement, &mut rows).await?;
-                if let Some(transition) = &candidate.judgement.transition {
+                self.store_judgement(tx, &session, id, &judgement, &mut rows).await?;
+                if let Some(transition) = &judgement.transition {
                     report.to_shadow += u32::from(transition.transition.to() == State::Shadow);
                     report.disabled += u32::from(transition.transition.to() == State::Disabled);
                 }

@@ -3,8 +3,8 @@
 //! A strategy's state changes only through a transition; its genome never.
 
 use crate::{
-    Deployment, PaperRun, Store, StoreError, Stored, TransitionRow, Tx, audit, names::names, paper, paper::deployments,
-    row::Named as _, seal, stored::to_json, strategies::transitions,
+    Deployment, PaperRun, SERVICE_KIND, Store, StoreError, Stored, TransitionRow, Tx, audit, names::names, paper,
+    paper::deployments, row::Named as _, seal, stored::to_json, strategies::transitions,
 };
 use candles::{MarketKind, Symbol};
 use chrono::{DateTime, Utc};
@@ -175,6 +175,8 @@ pub struct StrategyFilter {
     pub island: Option<String>,
     /// Of this session.
     pub session_id: Option<Uuid>,
+    /// Not those that clients posted.
+    pub but_clients: bool,
 }
 
 /// Which part of a list.
@@ -381,11 +383,11 @@ impl Store {
             let sql = format!(
                 "select {COLUMNS} from strategies s
              where (cardinality($1::text[]) = 0 or s.state = any($1)) and ($2::text is null or s.island = $2)
-                 and ($3::uuid is null or s.session_id = $3)
+                 and ($3::uuid is null or s.session_id = $3) and not ($6 and s.type = 'service')
              order by s.state_changed_at desc, s.id desc limit $4 offset $5"
             );
             let params: crate::transaction::Params<'_> =
-                &[states, &filter.island, &filter.session_id, &page.limit(), &page.offset()];
+                &[states, &filter.island, &filter.session_id, &page.limit(), &page.offset(), &filter.but_clients];
             tx.rows(&sql, params).await?.iter().map(|row| read(tx, row)).collect()
         })
         .await
@@ -474,11 +476,15 @@ async fn find(tx: &Tx, selector: &str) -> Result<Strategy, StoreError> {
     // Only hexadecimal digits and hyphens get here: nothing that LIKE would take for a wildcard.
     let pattern = is_prefix.then(|| format!("{}%", selector.to_ascii_lowercase()));
     let sql = format!(
-        "select {COLUMNS} from strategies s where s.name = $1 or s.id::text like $2 or s.genome_hash like $2 limit 2"
+        "select {COLUMNS} from strategies s where s.name = $1 or s.id::text like $2 or s.genome_hash like $2
+        order by s.type = 'service' limit 2"
     );
+    // A client may give a strategy the name of another's: it does not keep that one from being found.
+    let is_clients = |row: &Row| Ok::<_, StoreError>(row.try_get::<_, &str>("type")? == SERVICE_KIND);
     match tx.rows(&sql, &[&selector, &pattern]).await?.as_slice() {
         [] => Err(StoreError::not_found("strategy", selector)),
         [row] => read(tx, row),
+        [ours, other] if !is_clients(ours)? && is_clients(other)? => read(tx, ours),
         _ => Err(StoreError::Ambiguous { what: "strategy", id: selector.to_owned() }),
     }
 }

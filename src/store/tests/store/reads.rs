@@ -234,9 +234,9 @@ async fn monitoring_sees_everything_at_once() {
 #[tokio::test]
 async fn the_service_finds_its_backtests_again() {
     let (database, store) = support::database().await;
-    let (strategy, is_new) = store.put_strategy(&made::strategy(1)).await.unwrap();
+    let (strategy, is_new) = store.put_strategy(&made::strategy(1), 10).await.unwrap();
     assert!(is_new);
-    assert_eq!(store.put_strategy(&made::strategy(1)).await.unwrap(), (strategy.clone(), false));
+    assert_eq!(store.put_strategy(&made::strategy(1), 10).await.unwrap(), (strategy.clone(), false));
     assert_eq!(store.strategy_by_number(strategy.number).await.unwrap(), strategy);
     assert!(matches!(store.strategy_by_number(-1).await, Err(StoreError::NotFound { .. })));
     let new = NewServiceBacktest {

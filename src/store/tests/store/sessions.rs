@@ -104,6 +104,30 @@ async fn impossible_fitness_is_refused() {
 }
 
 #[tokio::test]
+async fn a_genome_that_a_client_posted_first_is_judged_all_the_same() {
+    let (_database, store) = support::database().await;
+    let (_lease, token) = made::lease(&store).await;
+    let id = store.open_session(&token, &made::session("main", 1)).await.unwrap().id;
+    let mut posted = made::strategy(1);
+    (posted.kind, posted.name) = (store::SERVICE_KIND.to_owned(), "mine".to_owned());
+    (posted.session_id, posted.seen_until_ms) = (None, None);
+    let (stranger, _) = store.put_strategy(&posted, 1).await.unwrap();
+    let full = store.put_strategy(&store::NewStrategy { kind: posted.kind, ..made::strategy(2) }, 1).await.unwrap_err();
+    assert!(matches!(&full, StoreError::Conflict(why) if why.contains("max_client_strategies")), "{full}");
+    let waiting = StrategyFilter { but_clients: true, ..StrategyFilter::default() };
+    assert_eq!(store.strategies(&waiting, Page::first(9)).await.unwrap(), []);
+
+    let candidate = made::candidate(1, id, Some(Transition::EnterShadow));
+    let report = store.finish_session(&token, id, std::slice::from_ref(&candidate), &[]).await.unwrap();
+    assert_eq!((report.stored, report.rediscovered, report.to_shadow), (1, 0, 1));
+    let found = store.find_strategy(&stranger.id.to_string()).await.unwrap();
+    assert_eq!((found.number, found.state, found.session_id), (stranger.number, State::Shadow, Some(id)));
+    assert_eq!((&found.name, &found.kind), (&candidate.strategy.name, &candidate.strategy.kind));
+    assert_eq!(found.seen_until_ms, candidate.strategy.seen_until_ms);
+    assert_eq!(store.strategies(&waiting, Page::first(9)).await.unwrap(), [found]);
+}
+
+#[tokio::test]
 async fn finishing_stores_candidates_with_what_was_decided() {
     let (database, store) = support::database().await;
     let (_lease, token) = made::lease(&store).await;
