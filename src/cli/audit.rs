@@ -1,11 +1,13 @@
 //! `sg-ai audit`: asks whether the audit trail holds, and notes its head outside the database. Repairs nothing.
 
-use super::{CliError, Context, output};
+use super::{CliError, Context, format, output};
+use crate::usecases::audit_anchors::AuditAnchors;
 use anyhow::Context as _;
 use chrono::DateTime;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
-use store::{AnchorFile, AuditAnchor, AuditReport, Store, embedded::Database};
+use std::sync::Arc;
+use store::{AnchorFile, AuditAnchor, AuditHead, AuditReport, Store, embedded::Database};
 
 /// Look into the audit trail.
 #[derive(Args, Debug)]
@@ -28,7 +30,8 @@ enum AuditCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Note the trail's head in the file of anchors now, and print it
+    /// Note the trail's head in the file of anchors now, and print it. With a key this begins a file anew, where the daemon
+    /// does not do so by itself
     Anchor {
         /// File of notes [default: audit-anchors.jsonl in the data directory]
         #[arg(long, value_name = "FILE")]
@@ -47,7 +50,7 @@ fn parse_head(text: &str) -> Result<AuditAnchor, String> {
     if hash.len() != 64 || !hash.bytes().all(|b| b.is_ascii_hexdigit()) {
         return Err(format!("{hash:?} is no SHA-256"));
     }
-    Ok(AuditAnchor { last_id, hash, at: DateTime::UNIX_EPOCH })
+    Ok(AuditAnchor { last_id, hash, at: DateTime::UNIX_EPOCH, mac: None })
 }
 
 /// Runs `sg-ai audit`.
@@ -70,15 +73,18 @@ async fn dispatch(command: AuditCommand, store: &Store, ctx: &Context) -> anyhow
         AuditCommand::Verify { anchors, head, json } => {
             let file = file(anchors);
             let mut noted = file.read().with_context(|| format!("anchors in {}", file.path().display()))?;
-            noted.extend(head);
+            // Whoever gives a head by hand vouches for it.
+            let vouched = |head: AuditAnchor| {
+                let (last_id, hash) = (head.last_id, head.hash);
+                store.anchor(&AuditHead { last_id, hash }, head.at)
+            };
+            noted.extend(head.into_iter().map(vouched));
             let report = store.verify_audit_chain_against(&noted).await.context("audit trail")?;
             told(&report, json)
         }
         AuditCommand::Anchor { anchors, json } => {
-            let (file, head) = (file(anchors), store.audit_head().await.context("audit trail")?);
-            let now =
-                DateTime::from_timestamp_millis(ctx.clock.now_ms()).context("the clock is outside the calendar")?;
-            file.note(&head, now).with_context(|| format!("anchors in {}", file.path().display()))?;
+            let anchors = AuditAnchors::new(store.clone(), file(anchors), Arc::clone(&ctx.clock));
+            let head = anchors.note(true, &format::operator()).await?;
             if json {
                 output::json(&head)?
             } else {

@@ -75,7 +75,7 @@ async fn dispatch(command: DriftCommand, store: &Store) -> anyhow::Result<()> {
         }
         DriftCommand::Acknowledge { id, action, json } => {
             let by = format::operator();
-            store.acknowledge_alert(id, &by, action.as_deref()).await?;
+            store.acknowledge_alert(id, &by, action.as_deref(), None).await?;
             if json {
                 output::json(&json!({ "id": id, "acknowledged_by": by, "action_taken": action }))?;
             } else {

@@ -14,11 +14,11 @@ use super::loops::revisions::Revisions;
 use super::loops::shadow::Shadow;
 use super::loops::stream::StreamWatch;
 use super::runtime::stopper::Stopper;
-use super::runtime::supervisor::{Event, Patience, Supervisor};
-use super::trouble::report_trouble;
+use super::runtime::supervisor::{Patience, Supervisor};
+use super::trouble::{Troubles, is_unreachable};
 use crate::config::{Config, DaemonConfig};
+use crate::usecases::audit_anchors::AuditAnchors;
 use crate::usecases::database::Database;
-use crate::usecases::parts::Process;
 use crate::usecases::schedule::Missed;
 use anyhow::Context as _;
 use clock::Clock;
@@ -148,7 +148,9 @@ impl App {
         };
 
         let patience = Patience::from(&config.daemon);
-        let mut supervisor = Supervisor::new(stop, patience, trouble_reporter(&core.process, clock));
+        let troubles = Troubles::new(core.process.clone(), Arc::clone(clock));
+        tokio::spawn(Arc::clone(&troubles).keep());
+        let mut supervisor = Supervisor::new(stop, patience, is_unreachable, move |event| troubles.tell(event));
         Self::start_loops(&mut supervisor, &core, config, data_dir, clock, plan)?;
         Ok((supervisor, http, service))
     }
@@ -176,7 +178,8 @@ impl App {
             supervisor.spawn(Shadow { store: store.clone(), runner: core.paper(), period: shadow_period });
         }
         let file = AnchorFile::in_dir(data_dir);
-        supervisor.spawn(AnchorLoop { store: store.clone(), file, clock: Arc::clone(clock) });
+        let anchors = Arc::new(AuditAnchors::new(store.clone(), file, Arc::clone(clock)));
+        supervisor.spawn(AnchorLoop(Arc::clone(&anchors)));
         if plan.shadow && config.market.stream {
             let tail = Tail::new(&config.market, followed(&config.daemon), Arc::clone(&core.candles.feed));
             supervisor.spawn(StreamWatch::start(store.clone(), tail, core.process.stop.clone()));
@@ -202,11 +205,7 @@ impl App {
             supervisor.spawn(Review { store: store.clone(), runner, period: plan.tick.unwrap_or(LOOK) });
         }
         supervisor.spawn(Gauges { engine: Arc::clone(&core.compute.engine), data_dir: data_dir.to_owned() });
-        supervisor.spawn(AuditWatch {
-            store: store.clone(),
-            anchors: AnchorFile::in_dir(data_dir),
-            period: seconds(config.review.audit_interval_s),
-        });
+        supervisor.spawn(AuditWatch { store: store.clone(), anchors, period: seconds(config.review.audit_interval_s) });
         Ok(())
     }
 
@@ -262,13 +261,4 @@ fn followed(settings: &DaemonConfig) -> Follow {
     let searched = settings.searched().into_iter().filter(|(_, on)| *on == interval).flat_map(|(symbols, _)| symbols);
     let symbols: BTreeSet<_> = searched.chain(settings.shadow_symbols.iter().cloned()).collect();
     Follow { market: settings.market, symbols: symbols.into_iter().collect(), interval }
-}
-
-/// A parked loop becomes a dead letter and a notification, stored by a task of its own.
-fn trouble_reporter(process: &Process, clock: &Arc<dyn Clock>) -> impl Fn(&Event) + Send + Sync + 'static {
-    let (process, clock) = (process.clone(), Arc::clone(clock));
-    move |event| {
-        let (process, event, now_ms) = (process.clone(), event.clone(), clock.now_ms());
-        tokio::spawn(async move { report_trouble(&process, &event, now_ms).await });
-    }
 }

@@ -9,6 +9,7 @@ use crate::usecases::cache_budget::CacheBudget;
 use crate::usecases::candle_source::CandleSource;
 use crate::usecases::deployments::{DeploymentManager, Rules};
 use crate::usecases::edge_decay::EdgeDecayMonitor;
+use crate::usecases::holds::Holds;
 use crate::usecases::operators::OperatorCommands;
 use crate::usecases::paper::PaperRunner;
 use crate::usecases::parts::{Compute, Gates, Process, SearchSetup, SessionParts};
@@ -60,6 +61,7 @@ impl Core {
                 feed: Arc::new(Feed::new(Arc::clone(&exchange), cache.clone(), &config.market)),
                 downloader: Arc::new(Downloader::new(client, cache.clone(), &config.market)),
                 cache,
+                holds: Holds::default(),
                 quality: config.market.quality,
                 store: store.clone(),
             },

@@ -19,7 +19,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::Sha256;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
-use store::{About, CommandKind, Request};
+use store::{Command, CommandKind, NewCommand, Request};
 use subtle::ConstantTimeEq;
 use utoipa::{IntoResponses, ToSchema};
 
@@ -76,6 +76,10 @@ pub(super) struct Reason {
     #[serde(default)]
     #[schema(max_length = 64, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$", example = "alice")]
     by: Option<String>,
+    /// State in which whoever asks has seen the strategy, for actions upon strategies: in another one nothing is done.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "candidate")]
+    from: Option<lifecycle::State>,
 }
 
 /// What became of it.
@@ -91,9 +95,21 @@ pub(super) struct Outcome {
     outcome: Option<String>,
 }
 
-/// Somebody who showed the token, and a keyed hash of the address.
+/// Somebody who showed the token, a keyed hash of the address, and the name that the client gives to the request.
 pub(super) struct Operator {
     ip_hash: Option<String>,
+    key: Option<String>,
+}
+
+/// The client's name for a request: sent again with the same one, it is the same request.
+const KEY: &str = "idempotency-key";
+
+/// Reads [`KEY`].
+fn key_of(parts: &Parts) -> Result<Option<String>, Problem> {
+    let Some(value) = parts.headers.get(KEY) else { return Ok(None) };
+    let key = value.to_str().ok().map(str::trim).filter(|key| (1..=200).contains(&key.len()));
+    let why = "1 to 200 printable ASCII characters are expected";
+    key.map(|key| Some(key.to_owned())).ok_or_else(|| Problem::field("Idempotency-Key", why))
 }
 
 impl FromRequestParts<Arc<Api>> for Operator {
@@ -113,7 +129,7 @@ impl FromRequestParts<Arc<Api>> for Operator {
             let mac = Hmac::<Sha256>::new_from_slice(token).ok()?;
             Some(hex::encode(mac.chain_update(address.ip().to_string()).finalize().into_bytes()))
         });
-        Ok(Self { ip_hash })
+        Ok(Self { ip_hash, key: key_of(parts)? })
     }
 }
 
@@ -132,14 +148,22 @@ impl Operator {
     }
 }
 
+/// A reason for what is no action upon a strategy.
+fn of_no_state(reason: Reason) -> Result<Reason, Problem> {
+    match reason.from {
+        Some(_) => Err(Problem::field("from", "only a strategy has a state: leave it out")),
+        None => Ok(reason),
+    }
+}
+
 /// How long an action waits for the daemon to obey before it answers that it waits.
 const PATIENCE: Duration = Duration::from_secs(6);
 const LOOK: Duration = Duration::from_millis(100);
 
-async fn obeyed(api: &Api, id: i64) -> Result<(StatusCode, Json<Value>), Problem> {
+async fn obeyed(api: &Api, left: Command) -> Result<(StatusCode, Json<Value>), Problem> {
     let until = tokio::time::Instant::now() + PATIENCE;
+    let (id, mut command) = (left.id, left);
     loop {
-        let command = api.store.command(id).await?;
         let outcome = json!({ "command_id": id, "done": command.done, "outcome": command.outcome });
         match command.done {
             Some(true) => return Ok((StatusCode::OK, Json(outcome))),
@@ -147,6 +171,7 @@ async fn obeyed(api: &Api, id: i64) -> Result<(StatusCode, Json<Value>), Problem
             None if tokio::time::Instant::now() > until => return Ok((StatusCode::ACCEPTED, Json(outcome))),
             None => tokio::time::sleep(LOOK).await,
         }
+        command = api.store.command(id).await?;
     }
 }
 
@@ -154,10 +179,14 @@ type Acted = Result<(StatusCode, Json<Value>), Problem>;
 
 /// Disable, revive or approve a strategy
 ///
-/// Approving lets it go one state further (candidate to shadow, shadow to live) without the gate.
+/// Approving lets it go one state further (candidate to shadow, shadow to live) without the gate: by exactly one, from the
+/// state that it is in when the request comes, however often the request is sent with the same key. An hour later nobody
+/// obeys it any more.
 #[utoipa::path(post, path = "/api/strategies/{id}/{action}", tag = "actions", request_body = Reason, security(("token" = [])),
     params(("id" = String, Path, description = "Number, id, name, or the first characters of id or genome hash"),
-        ("action" = String, Path, description = "disable, revive or approve")), responses(Refusals))]
+        ("action" = String, Path, description = "disable, revive or approve"),
+        ("Idempotency-Key" = Option<String>, Header, description = "The client's name for this request: sent again, it is the same one",
+            min_length = 1, max_length = 200, pattern = "^[!-~]+$")), responses(Refusals))]
 pub(super) async fn strategy_action(
     State(api): Api_,
     operator: Operator,
@@ -170,10 +199,12 @@ pub(super) async fn strategy_action(
         "approve" => CommandKind::Approve,
         _ => return Err(Problem::new(StatusCode::NOT_FOUND, "there are disable, revive and approve")),
     };
+    let (key, expected_state) = (operator.key.clone(), reason.from);
     let request = operator.request(reason)?;
     let strategy = api.store.find_strategy(&id.replace('\0', "")).await?;
-    let command = api.store.leave_command(kind, &strategy.id.to_string(), &request).await?;
-    obeyed(&api, command).await
+    let target = &strategy.id.to_string();
+    let new = NewCommand { kind, target, expected_state, key: key.as_deref() };
+    obeyed(&api, api.store.leave_command(&new, &request).await?).await
 }
 
 /// Let a runner rest, or go on
@@ -191,7 +222,7 @@ pub(super) async fn runner_action(
         ("continuous" | "shadow", "resume") => false,
         _ => return Err(Problem::new(StatusCode::NOT_FOUND, "there are continuous and shadow, pause and resume")),
     };
-    let request = operator.request(reason)?;
+    let request = operator.request(of_no_state(reason)?)?;
     api.store.pause_runner(&name, paused, &request).await?;
     let outcome = if paused { "it rests when what it does now is done" } else { "it goes on" };
     Ok((StatusCode::OK, Json(json!({ "command_id": null, "done": true, "outcome": format!("{name}: {outcome}") }))))
@@ -201,10 +232,11 @@ pub(super) async fn runner_action(
 #[utoipa::path(post, path = "/api/dead-letters/{id}/retry", tag = "actions", request_body = Reason, security(("token" = [])),
     params(("id" = i64, Path, description = "Its number")), responses(Refusals))]
 pub(super) async fn retry(State(api): Api_, operator: Operator, At(id): At<i64>, Body(reason): Body<Reason>) -> Acted {
-    let request = operator.request(reason)?;
-    api.store.dead_letter(id).await?;
-    let command = api.store.leave_command(CommandKind::Retry, &id.to_string(), &request).await?;
-    obeyed(&api, command).await
+    let key = operator.key.clone();
+    let request = operator.request(of_no_state(reason)?)?;
+    let target = &id.to_string();
+    let new = NewCommand { kind: CommandKind::Retry, target, expected_state: None, key: key.as_deref() };
+    obeyed(&api, api.store.leave_command(&new, &request).await?).await
 }
 
 /// Acknowledge a drift alert
@@ -216,10 +248,8 @@ pub(super) async fn acknowledge(
     At(id): At<i64>,
     Body(reason): Body<Reason>,
 ) -> Acted {
-    let request = operator.request(reason)?;
-    let about = About { kind: "drift_alert", id: &id.to_string() };
-    api.store.note_action("acknowledge", about, &request).await?;
-    api.store.acknowledge_alert(id, &request.actor, Some(&request.why)).await?;
+    let request = operator.request(of_no_state(reason)?)?;
+    api.store.acknowledge_alert(id, &request.actor, Some(&request.why), request.ip_hash.as_deref()).await?;
     Ok((
         StatusCode::OK,
         Json(json!({ "command_id": null, "done": true, "outcome": format!("alert {id} is acknowledged") })),

@@ -87,7 +87,7 @@ pub(crate) fn assess(read: &Result<Snapshot, String>, limits: Limits, started_ms
         }
         Ok(snapshot) => Checks {
             process,
-            database: Check { status: Status::Healthy, detail: "answers".into(), age_s: None },
+            database: database(snapshot),
             candles: candles(snapshot, limits, uptime_s, now_ms),
             generations: generations(snapshot, limits, uptime_s, now_ms),
             shadow: shadow(snapshot, limits, uptime_s, now_ms),
@@ -104,6 +104,15 @@ pub(crate) fn assess(read: &Result<Snapshot, String>, limits: Limits, started_ms
         .unwrap_or(Status::Unknown);
     let last_generation = read.as_ref().ok().and_then(|snapshot| snapshot.last_generation_ms).and_then(rfc3339);
     Health { status, last_generation, version: env!("CARGO_PKG_VERSION"), uptime_s, checks }
+}
+
+/// A database that answers and can store nothing is none to work with.
+fn database(snapshot: &Snapshot) -> Check {
+    let (status, detail) = match &snapshot.lacks_room {
+        None => (Status::Healthy, "answers".to_owned()),
+        Some(why) => (Status::Unhealthy, format!("answers, but {why}")),
+    };
+    Check { status, detail, age_s: None }
 }
 
 /// Late after two periods, not working after four. A process that just started is given that time, too.
@@ -260,6 +269,7 @@ mod tests {
 
     fn good() -> Snapshot {
         Snapshot {
+            lacks_room: None,
             last_generation_ms: Some(NOW - 60_000),
             feeds: vec![feed()],
             runners: vec![runner("continuous", 60), runner("shadow", 100)],
@@ -291,6 +301,14 @@ mod tests {
         assert_eq!(health.checks.database.detail, "no answer within 1500 ms");
         assert_eq!(health.checks.shadow.status, Status::Unknown);
         assert_eq!((health.checks.process.status, health.last_generation), (Status::Healthy, None));
+    }
+
+    #[test]
+    fn a_database_that_can_store_nothing_is_unhealthy_though_it_answers() {
+        let health = judge(|s| s.lacks_room = Some("it can store nothing".into()));
+        assert_eq!((health.status, health.checks.database.status), (Status::Unhealthy, Status::Unhealthy));
+        assert_eq!(health.checks.database.detail, "answers, but it can store nothing");
+        assert_eq!(health.checks.shadow.status, Status::Healthy, "what can be read is told all the same");
     }
 
     #[test]

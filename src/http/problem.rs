@@ -55,6 +55,12 @@ impl From<StoreError> for Problem {
             StoreError::NotFound { .. } => StatusCode::NOT_FOUND,
             StoreError::Ambiguous { .. } | StoreError::Conflict(_) => StatusCode::CONFLICT,
             StoreError::Unreachable(_) | StoreError::Timeout(_) => StatusCode::SERVICE_UNAVAILABLE,
+            StoreError::Full(why) => {
+                // What the server says names its files.
+                tracing::error!(why, "the database has no room for a request");
+                let detail = "the database cannot store anything: its disk is full, or it has run out of memory";
+                return Self::new(StatusCode::SERVICE_UNAVAILABLE, detail);
+            }
             StoreError::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
             _ => {
                 // What the database said is for the log: it may quote what it holds.
@@ -63,5 +69,19 @@ impl From<StoreError> for Problem {
             }
         };
         Self::new(status, error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_no_defect_of_ours_and_is_worth_another_try() {
+        let why = "could not extend file \"base/5/16384\": No space left on device".to_owned();
+        let problem = Problem::from(StoreError::Full(why));
+        assert_eq!((problem.status, problem.detail.contains("disk is full")), (503, true), "{problem:?}");
+        assert!(!problem.detail.contains("base/5"), "{problem:?}");
+        assert!(problem.into_response().headers().contains_key(header::RETRY_AFTER));
     }
 }

@@ -24,6 +24,8 @@ pub const STREAM_RUNNER: &str = "stream";
 /// The state of everything in numbers, at one moment.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Snapshot {
+    /// Why the database can store nothing, where it said so lately.
+    pub lacks_room: Option<String>,
     /// Strategies now in each state.
     pub strategies: BTreeMap<State, u64>,
     /// Strategies that ever were in each state.

@@ -26,6 +26,7 @@ impl Readings for Store {
         };
         let open = |severity: &str| snapshot.open_drift_alerts.get(severity).copied().unwrap_or(0);
         Ok(Snapshot {
+            lacks_room: self.lacks_room().map(ToOwned::to_owned),
             protocol: protocol(overview.protocol, promoted),
             drift_alerts: [open("warning"), open("critical")],
             deployments: snapshot

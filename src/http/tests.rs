@@ -57,6 +57,7 @@ fn full() -> Snapshot {
         stored_ms: NOW - 5_000,
     };
     Snapshot {
+        lacks_room: None,
         strategies: [(lifecycle::State::Shadow, 5), (lifecycle::State::Live, 2)].into(),
         reached: [(lifecycle::State::Candidate, 40), (lifecycle::State::Live, 3)].into(),
         transitions: [("enter_shadow".to_owned(), 12), ("go_live".to_owned(), 3), ("demote".to_owned(), 1)].into(),

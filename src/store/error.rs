@@ -11,6 +11,9 @@ pub enum StoreError {
     /// No free connection, a statement or a lock took too long. Worth retrying.
     #[error("the database took too long: {0}")]
     Timeout(String),
+    /// The server has no room on its disk or no memory. Worth retrying once somebody has made room.
+    #[error("the database cannot store anything: {0}; make room on its disk (or give it memory), then try again")]
+    Full(String),
     /// Somebody else changed what this rests on. Look again, then decide again.
     #[error("conflict: {0}")]
     Conflict(String),
@@ -108,7 +111,13 @@ impl StoreError {
     /// Whether the same call may well succeed later, with nothing changed by the caller.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Unreachable(_) | Self::Timeout(_)) || self.is_rolled_back()
+        matches!(self, Self::Unreachable(_) | Self::Timeout(_) | Self::Full(_)) || self.is_rolled_back()
+    }
+
+    /// Whether there is no database to speak to: nobody's failure, and worth asking again and again.
+    #[must_use]
+    pub fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Unreachable(_))
     }
 
     /// Whether trying once more within the same call may help.
@@ -177,6 +186,8 @@ impl From<tokio_postgres::Error> for StoreError {
             SqlState::INVALID_PASSWORD
             | SqlState::INVALID_AUTHORIZATION_SPECIFICATION
             | SqlState::INVALID_CATALOG_NAME => Self::Unreachable(message),
+            // Too many connections, above, is of this class, too: it passes by itself.
+            _ if code.code().starts_with("53") || message.contains("No space left on device") => Self::Full(message),
             _ if code.code().starts_with("08") => Self::Unreachable(message),
             _ if code.code().starts_with("23") => Self::Constraint {
                 operation: String::new(),
@@ -196,6 +207,9 @@ impl From<deadpool_postgres::PoolError> for StoreError {
                 Self::Query { message, .. } | Self::Timeout(message) => Self::Unreachable(message),
                 other => other,
             },
+            deadpool_postgres::PoolError::Timeout(deadpool_postgres::TimeoutType::Create) => {
+                Self::Unreachable("a new connection took too long".to_owned())
+            }
             deadpool_postgres::PoolError::Timeout(kind) => {
                 Self::Timeout(format!("no connection from the pool ({kind:?})"))
             }

@@ -15,6 +15,7 @@ mod migrations;
 mod names;
 mod operations;
 mod paper;
+mod room;
 mod row;
 mod seal;
 mod search;
@@ -23,7 +24,7 @@ mod strategies;
 mod transaction;
 
 pub use archive::{Archive, EXPORTED, Pseudonyms};
-pub use audit::{AnchorFile, AuditAnchor, AuditBreak, AuditHead, AuditReport, AuditRow};
+pub use audit::{AnchorFile, AuditAnchor, AuditBreak, AuditHead, AuditReport, AuditRow, Beginning};
 pub use backtests::{
     BacktestRow, BacktestRun, NewResult, NewRun, NewServiceBacktest, NewWindow, OptimizationRun, Parameters, RunStatus,
     RunTrade, SERVICE_KIND, Segment, ServiceBacktest, ServiceBacktestLine, WalkForwardWindow,
@@ -35,9 +36,9 @@ pub use data::{
 pub use error::StoreError;
 pub use migrations::{MigrationReport, SCHEMA_VERSION};
 pub use operations::{
-    About, AssetRegime, ClaimedEvent, Command, CommandKind, DailyReview, DeadLetter, DeadLetterKind, DeadLetterStatus,
-    Delivery, DeploymentLine, FeedStatus, Lease, LeaseToken, MonitoringSnapshot, MoveLine, NewDeadLetter, NewEvent,
-    OutboxDepth, Overview, Pause, Request, RunnerStatus,
+    AssetRegime, ClaimedEvent, Command, CommandKind, DailyReview, DeadLetter, DeadLetterKind, DeadLetterStatus,
+    Delivery, DeploymentLine, EXPIRED, FeedStatus, Lease, LeaseToken, MonitoringSnapshot, MoveLine, NewCommand,
+    NewDeadLetter, NewEvent, OutboxDepth, Overview, Pause, Request, RunnerStatus,
 };
 pub use paper::{
     ActivePaperRun, AlertOutcome, Deployment, DeploymentChange, DriftAlert, DriftReading, LiveRow, NewVolatilityRegime,
@@ -81,6 +82,7 @@ struct Inner {
     audit_key: audit::ChainKey,
     keys: Arc<seal::Keyring>,
     observer: Option<Box<TransactionObserver>>,
+    room: room::Room,
 }
 
 impl Store {
@@ -123,6 +125,7 @@ impl Store {
                 audit_key: audit::ChainKey::new(config.audit_key.as_ref().map(ExposeSecret::expose_secret)),
                 keys: Arc::new(keys),
                 observer,
+                room: room::Room::default(),
             }),
         };
         store.ping().await?;
@@ -137,6 +140,12 @@ impl Store {
         let client = self.inner.pool.get().await?;
         client.simple_query("select 1").await?;
         Ok(())
+    }
+
+    /// Why the server can store nothing, where it said so lately: reads do not tell.
+    #[must_use]
+    pub fn lacks_room(&self) -> Option<&'static str> {
+        self.inner.room.lacking()
     }
 
     /// Where the server is; shows no password.

@@ -22,6 +22,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("V22__service", include_str!("../../migrations/V22__service.sql")),
     ("V23__operators", include_str!("../../migrations/V23__operators.sql")),
     ("V24__phases", include_str!("../../migrations/V24__phases.sql")),
+    ("V26__guards", include_str!("../../migrations/V26__guards.sql")),
 ];
 
 /// The newest schema version that this program knows.
@@ -57,7 +58,10 @@ impl Store {
     /// fails or a landed one differs from ours.
     pub async fn migrate(&self) -> Result<MigrationReport, StoreError> {
         // A connection of its own: it is closed at the end, and the lock with it, whatever happens.
-        let options = self.inner.options.for_session("sg-ai migrate", 0);
+        let mut options = self.inner.options.for_session("sg-ai migrate", 0);
+        // Whoever was stopped in the middle does not keep all others waiting for ever.
+        let given = options.get_options().unwrap_or_default().to_owned();
+        options.options(format!("{given} -c idle_session_timeout=60s"));
         let (mut client, connection) = options.connect(self.inner.options.tls.clone()).await?;
         let connection = tokio::spawn(connection);
         let result = migrate(&mut client).await;

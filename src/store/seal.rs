@@ -223,6 +223,7 @@ impl Store {
         actor: &str,
         mut progress: impl FnMut(u64),
     ) -> Result<RotationReport, StoreError> {
+        self.may_seal().await?;
         let mut report = RotationReport { key: self.genome_key(), ..RotationReport::default() };
         let mut after = Some(Uuid::nil());
         while let Some(from) = after {
@@ -256,6 +257,19 @@ impl Store {
             .await?;
         }
         Ok(report)
+    }
+
+    /// Whether these rights suffice to seal anew; a writer's do not, since who may seal may replace.
+    async fn may_seal(&self) -> Result<(), StoreError> {
+        self.transaction("may_seal", |tx| async move {
+            let sql = "select has_column_privilege('strategies', 'genome', 'update') as may";
+            if tx.row(sql, &[]).await?.try_get("may")? {
+                return Ok(());
+            }
+            let text = "to seal anew is for the owner of the tables, not for a writer: give the owner's DATABASE_URL";
+            Err(StoreError::Config(text.to_owned()))
+        })
+        .await
     }
 
     /// The next strategies that are not sealed with the current key: the last id, if there may be more, and how many.

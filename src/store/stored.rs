@@ -18,6 +18,15 @@ impl<T: DeserializeOwned> Stored<T> {
         let read = T::deserialize(&json).map_err(|why| StoreError::unreadable(what, row, &why));
         Self { json, read }
     }
+
+    /// The same, where what it says must be what it is known by: `wrong` tells what is not, if anything.
+    pub(super) fn checked(self, what: &str, row: impl ToString, wrong: impl FnOnce(&T) -> Option<String>) -> Self {
+        let read = self.read.and_then(|value| match wrong(&value) {
+            None => Ok(value),
+            Some(why) => Err(StoreError::unreadable(what, row, &why)),
+        });
+        Self { json: self.json, read }
+    }
 }
 
 impl<T> Stored<T> {
@@ -49,6 +58,25 @@ impl<T> Serialize for Stored<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.json.serialize(serializer)
     }
+}
+
+/// A stored genome that is known by this hash, and has this canonical text where one is stored with it. Whoever can write
+/// the table can replace it: results, lineage and the audit trail mean the one of the hash.
+pub(super) fn known_genome(
+    json: Value,
+    hash: Option<&str>,
+    text: Option<&str>,
+    row: impl std::fmt::Display,
+) -> Stored<genome::Strategy> {
+    Stored::new(json, "genome", &row).checked("genome", &row, |found: &genome::Strategy| {
+        if hash.is_some_and(|hash| found.hash().to_string() != hash) {
+            Some("it was replaced: its hash is not the one by which it is known".to_owned())
+        } else if text.is_some_and(|text| found.to_string() != text) {
+            Some("its text was replaced: it is not that of the rules".to_owned())
+        } else {
+            None
+        }
+    })
 }
 
 /// A value as it is to be stored.

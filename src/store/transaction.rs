@@ -136,6 +136,7 @@ impl Store {
             if let Some(observer) = &self.inner.observer {
                 observer(name, started.elapsed(), result.is_ok());
             }
+            self.inner.room.note(name, result.as_ref().err());
             match result {
                 Err(error) if attempt < MAX_ATTEMPTS && error.is_worth_another_try() => {
                     tokio::time::sleep(pause).await;
@@ -156,7 +157,9 @@ impl Store {
     where
         F: Future<Output = Result<T, StoreError>> + Send,
     {
-        self.attempt(&work).await.map_err(|error| error.named(name))
+        let result = self.attempt(&work).await;
+        self.inner.room.note(name, result.as_ref().err());
+        result.map_err(|error| error.named(name))
     }
 
     async fn attempt<T, F>(&self, work: &(impl Fn(Arc<Tx>) -> F + Send + Sync)) -> Result<T, StoreError>

@@ -10,7 +10,8 @@ use super::robustness::prepare;
 use super::window::{Loaded, WindowSpec};
 use crate::config::DaemonConfig;
 use async_trait::async_trait;
-use candles::{CandleSeries, MarketKind, Symbol, interval};
+use candles::stored::CandleRange;
+use candles::{CandleSeries, MarketKind, Symbol, interval, time};
 use engine::{Ledger, Recipe, Terms, Wanted};
 use genome::Timeframe;
 use http::{BacktestDone, BacktestOrder, Backtests, Coverage, Refusal, Stretch};
@@ -37,6 +38,51 @@ fn failed(error: impl Into<anyhow::Error>) -> Refusal {
     Refusal::Failed(format!("{:#}", error.into()))
 }
 
+/// How many candles of a window there are, and how many there should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Counted {
+    found: u64,
+    expected: u64,
+}
+
+impl Counted {
+    fn missing(self) -> u64 {
+        self.expected.saturating_sub(self.found)
+    }
+}
+
+/// Counts the candles that open from `from_ms` on. What has not closed yet is not expected, unless it is not known how far
+/// the exchange has come.
+fn count(loaded: &Loaded, spec: &WindowSpec, from_ms: i64, is_in_trouble: bool) -> Counted {
+    let newest_ms = loaded.newest_close_ms().map_or(from_ms, |close_ms| close_ms + 1);
+    let to_ms = if is_in_trouble { spec.to_ms } else { spec.to_ms.min(newest_ms) };
+    let found = loaded.count(from_ms, to_ms);
+    let expected = spec.interval.fixed_ms().map_or(found, |length_ms| {
+        let first_ms = interval::open_time_ms(spec.interval, from_ms + length_ms - 1);
+        u64::try_from((to_ms - first_ms) / length_ms).unwrap_or_default()
+    });
+    Counted { found, expected }
+}
+
+impl Answers {
+    /// Fetches what is missing of a window and reads it; what went wrong with the fetching, if anything did.
+    async fn fetch(&self, spec: &WindowSpec, to_ms: i64) -> Result<(Loaded, Option<String>), Refusal> {
+        let CandleSource { cache, feed, .. } = &self.candles;
+        let fetched = feed.refresh_until(spec.market, &spec.symbols, spec.interval, spec.warmup_from_ms, to_ms).await;
+        if spec.market == MarketKind::Um {
+            // Without rates the backtest has no funding, and says so by costs of zero.
+            feed.refresh_funding(&spec.symbols, spec.warmup_from_ms, false).await;
+        }
+        let loaded = Loaded::read(cache, spec.clone()).await.map_err(failed)?;
+        Ok((loaded, fetched.into_iter().next().and_then(|row| row.error)))
+    }
+
+    /// Whether more is missing than a result may rest on.
+    fn too_few(&self, counted: Counted) -> bool {
+        counted.missing() as f64 > self.candles.quality.max_missing_fraction * counted.expected as f64
+    }
+}
+
 #[async_trait]
 impl Backtests for Answers {
     fn customary(&self) -> (Timeframe, MarketKind, Vec<Symbol>) {
@@ -45,16 +91,18 @@ impl Backtests for Answers {
     }
 
     async fn run(&self, order: BacktestOrder) -> Result<BacktestDone, Refusal> {
-        let CandleSource { market, cache, feed, .. } = &self.candles;
-        let (market, symbols) = (*market, vec![order.symbol.clone()]);
+        let (market, symbols) = (self.candles.market, vec![order.symbol.clone()]);
         let candles = order.strategy.timeframe;
         let warmup_from_ms = order.from_ms - self.settings.warmup_ms();
-        let fetched = feed.refresh_until(market, &symbols, candles, warmup_from_ms, order.to_ms).await;
-        if market == MarketKind::Um {
-            // Without rates the backtest has no funding, and says so by costs of zero.
-            feed.refresh_funding(&symbols, warmup_from_ms, false).await;
-        }
-        let trouble = fetched.into_iter().next().and_then(|row| row.error);
+        // Nothing that is fetched for it goes before it is done.
+        let held = CandleRange {
+            market,
+            symbol: order.symbol.clone(),
+            interval: candles,
+            from_ms: warmup_from_ms,
+            to_ms: order.to_ms,
+        };
+        let _held = self.candles.holds.hold(vec![held]).await;
         // A candle that has not closed is none, and one that closes after the end is not the window's.
         let spec = WindowSpec {
             market,
@@ -63,7 +111,11 @@ impl Backtests for Answers {
             warmup_from_ms,
             to_ms: interval::open_time_ms(candles, order.to_ms),
         };
-        let loaded = Loaded::read(cache, spec.clone()).await.map_err(failed)?;
+        let (mut loaded, mut trouble) = self.fetch(&spec, order.to_ms).await?;
+        if trouble.is_none() && self.too_few(count(&loaded, &spec, order.from_ms, false)) {
+            // Another process may have evicted some of them in between, which fetching once more mends.
+            (loaded, trouble) = self.fetch(&spec, order.to_ms).await?;
+        }
         let none = |why: String| match &trouble {
             Some(error) if error.contains("is not known on") => {
                 Refusal::Missing("symbol", format!("the exchange does not know {}", order.symbol))
@@ -81,12 +133,22 @@ impl Backtests for Answers {
         if to_ms <= order.from_ms {
             return Err(none(format!("the exchange has no {candles} candles of {} from start_date on", order.symbol)));
         }
+        let counted = count(&loaded, &spec, order.from_ms, trouble.is_some());
+        if self.too_few(counted) {
+            let first = loaded.first_open_ms(order.from_ms).and_then(time::rfc3339);
+            let first = first.map(|first| format!(" (the first one is of {first})")).unwrap_or_default();
+            let why = format!(
+                "{} of {} {candles} candles of {} are missing for these dates{first}: a backtest would not be one of them",
+                counted.missing(),
+                counted.expected,
+                order.symbol
+            );
+            return Err(match &trouble {
+                Some(error) => Refusal::Busy(format!("{why}; the exchange does not give any now: {error}")),
+                None => Refusal::Missing("start_date", why),
+            });
+        }
         let window = loaded.window(order.from_ms, to_ms).map_err(|error| none(error.to_string()))?;
-        let traded = window.symbols()[0].candles.slice(order.from_ms, to_ms).len() as u64;
-        let expected = candles.fixed_ms().map_or(traded, |length_ms| {
-            let first_ms = interval::open_time_ms(candles, order.from_ms + length_ms - 1);
-            u64::try_from((to_ms - first_ms) / length_ms).unwrap_or_default()
-        });
         let config = run_config(
             market,
             symbols,
@@ -111,8 +173,8 @@ impl Backtests for Answers {
             from_ms: order.from_ms,
             to_ms,
             data_version,
-            candles: traded,
-            missing_candles: expected.saturating_sub(traded),
+            candles: counted.found,
+            missing_candles: counted.missing(),
             performance: outcome.performance,
             daily_equity,
             trades,

@@ -1,6 +1,6 @@
 //! Keeps the candle cache within its byte budget, and says what of it is in use.
 //!
-//! What stored results were computed from stays, what the next sessions and paper passes look at stays, and so does what
+//! What stored results were computed from stays (but for what strangers asked for), what the next sessions and paper passes look at stays, and so does what
 //! is followed as far as it goes. Decides nothing about single months: `market::budget` does.
 
 use super::candle_source::CandleSource;
@@ -90,8 +90,12 @@ impl CacheBudget {
         if !self.turn.hold().await? {
             return Ok(Did::StoodBy);
         }
-        let in_use = in_use(cache, &self.store, *market, &self.settings).await?;
+        let mut in_use = in_use(cache, &self.store, *market, &self.settings).await?;
+        // Last, and until it is done: whoever begins to work with candles meanwhile waits for it.
+        let eviction = self.candles.holds.evict().await;
+        in_use.held.extend(eviction.held());
         let freed = keep_within(cache, self.budget_bytes, &in_use, false).await?;
+        drop(eviction);
         metrics::CANDLE_CACHE_BYTES.set(None, freed.left_bytes() as f64);
         metrics::CANDLE_CACHE_EVICTIONS_TOTAL.add((freed.evicted.len() + freed.contents.len()) as u64);
         told(&freed, self.budget_bytes);

@@ -2,6 +2,7 @@
 //!
 //! Never decides what to do with them.
 
+use super::holds::Holds;
 use anyhow::Context as _;
 use candles::quality::QualityPolicy;
 use candles::{Interval, MarketKind, Symbol, interval};
@@ -19,6 +20,8 @@ pub(crate) struct CandleSource {
     pub(crate) feed: Arc<Feed>,
     /// Brings by archives what is missing in bulk.
     pub(crate) downloader: Arc<Downloader>,
+    /// What is worked with, and stays meanwhile.
+    pub(crate) holds: Holds,
     /// When candles are good enough to be evidence.
     pub(crate) quality: QualityPolicy,
     /// Where it is noted how fresh they are.

@@ -120,8 +120,12 @@ impl DeploymentManager {
             live.extend(self.look(run, at_ms).await.with_context(|| format!("live strategy {name}"))?);
         }
         for one in &live {
-            self.record_days(one).await.with_context(|| format!("daily figures of {}", one.detail.strategy.name))?;
-            self.record_drift(one, at_ms).await.with_context(|| format!("drift of {}", one.detail.strategy.name))?;
+            self.record_days(&token, one)
+                .await
+                .with_context(|| format!("daily figures of {}", one.detail.strategy.name))?;
+            self.record_drift(&token, one, at_ms)
+                .await
+                .with_context(|| format!("drift of {}", one.detail.strategy.name))?;
         }
         let alerts = self.process.store.drift_alerts(true, Page::first(10_000)).await?;
         self.tell(&live, &alerts).await?;
@@ -184,7 +188,7 @@ impl DeploymentManager {
     }
 
     /// Stores the finished days that are new, or that revised candles have changed.
-    async fn record_days(&self, live: &Live) -> anyhow::Result<()> {
+    async fn record_days(&self, lease: &LeaseToken, live: &Live) -> anyhow::Result<()> {
         let stored = self.process.store.performance_days(live.deployment.id).await?;
         let at_work = live.deployment.at_work_pct();
         let mut days = Vec::new();
@@ -214,7 +218,7 @@ impl DeploymentManager {
             });
         }
         if !days.is_empty() {
-            self.process.store.record_performance_days(live.deployment.id, &days).await?;
+            self.process.store.record_performance_days(Some(lease), live.deployment.id, &days).await?;
         }
         Ok(())
     }
@@ -237,7 +241,7 @@ impl DeploymentManager {
     }
 
     /// Opens, escalates, updates and closes alerts.
-    async fn record_drift(&self, live: &Live, at_ms: i64) -> anyhow::Result<()> {
+    async fn record_drift(&self, lease: &LeaseToken, live: &Live, at_ms: i64) -> anyhow::Result<()> {
         let store = &self.process.store;
         let id = live.detail.strategy.id;
         let open = store.drift_alerts_of(id).await?;
@@ -273,7 +277,7 @@ impl DeploymentManager {
             at_market_ms: at_ms,
         };
         let readings: Vec<_> = found.into_iter().map(reading).collect();
-        let outcomes = store.record_drift(&readings).await?;
+        let outcomes = store.record_drift(Some(lease), &readings).await?;
         tracing::debug!(strategy = live.detail.strategy.name, ?outcomes, "drift");
         Ok(())
     }

@@ -6,12 +6,14 @@
 pub(crate) mod affected;
 pub(crate) mod answers;
 pub(crate) mod archive_store;
+pub(crate) mod audit_anchors;
 pub(crate) mod cache_budget;
 pub(crate) mod candle_source;
 pub(crate) mod database;
 pub(crate) mod dead_letters;
 pub(crate) mod deployments;
 pub(crate) mod edge_decay;
+pub(crate) mod holds;
 mod judge;
 pub(crate) mod messages;
 pub(crate) mod operators;

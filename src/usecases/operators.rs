@@ -9,8 +9,7 @@ use crate::config::DaemonConfig;
 use anyhow::Context as _;
 use lifecycle::{DisableReason, State, Transition};
 use serde_json::json;
-use store::{Command, CommandKind, NewPaperRun, TransitionRecord};
-use uuid::Uuid;
+use store::{Command, CommandKind, EXPIRED, LeaseToken, NewPaperRun, StoreError, TransitionRecord};
 
 /// Obeys operators.
 pub(crate) struct OperatorCommands {
@@ -30,58 +29,83 @@ impl OperatorCommands {
     /// Carries out every command that waits; what became of each is stored with it.
     ///
     /// # Errors
-    /// When the store does not answer. A command that cannot be carried out is answered, not an error.
+    /// When the store does not answer: what it did not answer for waits still. A command that cannot be carried out is
+    /// answered, not an error.
     pub(crate) async fn activate(&mut self) -> anyhow::Result<()> {
         let waiting = self.process.store.pending_commands().await?;
         if waiting.is_empty() || !self.turn.hold().await? {
             return Ok(());
         }
+        let (lease, mut trouble) = (self.turn.token()?, None);
         for command in &waiting {
-            let (done, outcome) = match self.obey(command).await {
-                Ok(outcome) => (true, outcome),
-                Err(error) => (false, format!("{error:#}")),
-            };
-            tracing::info!(command = command.id, actor = command.actor, done, outcome, "operator's command");
-            self.process.store.finish_command(command.id, done, &outcome).await?;
+            // One command's trouble is not the others'.
+            if let Err(error) = self.answer(command, &lease).await {
+                trouble.get_or_insert(error);
+            }
         }
-        Ok(())
+        trouble.map_or(Ok(()), Err)
     }
 
-    async fn obey(&self, command: &Command) -> anyhow::Result<String> {
+    /// Obeys a command, or notes why it cannot be obeyed.
+    async fn answer(&self, command: &Command, lease: &LeaseToken) -> anyhow::Result<()> {
+        let store = &self.process.store;
+        let (done, outcome) = match self.obey(command, lease).await {
+            Ok(Some(outcome)) => (true, outcome),
+            Ok(None) => return Ok(()),
+            Err(error) if is_for_later(&error) => {
+                return Err(error.context(format!("command {} waits still", command.id)));
+            }
+            Err(error) => (false, format!("{error:#}")),
+        };
+        tracing::info!(command = command.id, actor = command.actor, done, outcome, "operator's command");
+        Ok(store.finish_command(command.id, done, &outcome, lease).await?)
+    }
+
+    /// What became of it, where that is not stored yet.
+    async fn obey(&self, command: &Command, lease: &LeaseToken) -> anyhow::Result<Option<String>> {
+        anyhow::ensure!(!command.is_expired, EXPIRED);
         match command.kind {
             CommandKind::Retry => {
                 let id = command.target.parse().context("the number of a dead letter is no number")?;
                 let again = dead_letters::retry(&self.process.store, &self.candles.cache, id, &command.actor).await?;
-                again.map(|_| format!("dead letter {id} is resolved"))
+                again.map(|_| Some(format!("dead letter {id} is resolved")))
             }
-            CommandKind::Disable | CommandKind::Revive | CommandKind::Approve => self.move_strategy(command).await,
+            CommandKind::Disable | CommandKind::Revive | CommandKind::Approve => {
+                self.move_strategy(command, lease).await.map(|()| None)
+            }
         }
     }
 
-    async fn move_strategy(&self, command: &Command) -> anyhow::Result<String> {
+    async fn move_strategy(&self, command: &Command, lease: &LeaseToken) -> anyhow::Result<()> {
         let (store, settings) = (&self.process.store, &self.settings);
         let strategy = store.find_strategy(&command.target).await?;
-        let to = match (command.kind, strategy.state) {
-            (CommandKind::Disable, _) => State::Disabled,
-            (CommandKind::Approve, State::Candidate) => State::Shadow,
-            (CommandKind::Approve, State::Shadow) => State::Live,
-            (CommandKind::Approve, state) => anyhow::bail!("a strategy that is {state} cannot be approved"),
-            _ => State::Candidate,
+        let from = strategy.state;
+        // Whoever disables a strategy means it in whatever state it is; all else is meant for the state that was seen.
+        if let Some(seen) = command.expected_state.filter(|seen| *seen != from && command.kind != CommandKind::Disable)
+        {
+            anyhow::bail!(
+                "the strategy is {from} now, and was {seen} when this was asked for: look again, and ask again"
+            );
+        }
+        let to = match (command.kind, command.kind.leads_to(from)) {
+            (_, Some(to)) => to,
+            (CommandKind::Approve, None) => anyhow::bail!("a strategy that is {from} cannot be approved"),
+            (CommandKind::Disable, None) => State::Disabled,
+            (CommandKind::Revive | CommandKind::Retry, None) => State::Candidate,
         };
-        let transition = Transition::between(strategy.state, to, DisableReason::Operator)?;
+        let transition = Transition::between(from, to, DisableReason::Operator)?;
         let followed = settings.followed_symbols(&strategy.symbols).to_vec();
         let interval = settings.interval;
         let at_ms = self.candles.market_now_ms(strategy.market, &strategy.symbols, interval).await?;
         let at_ms = candles::interval::open_time_ms(interval, at_ms);
         // A run goes on with the settings that it began with; the first one begins with those of now.
         let detail = store.strategy(&strategy.id.to_string()).await?;
-        let config = match detail.paper_runs.last().filter(|_| strategy.state == State::Shadow) {
+        let config = match detail.paper_runs.last().filter(|_| from == State::Shadow) {
             Some(run) => run.config.read().map(gone_on_with),
             None => Ok(run_config(strategy.market, followed, interval, self.compute.terms)),
         };
-        let runs = to.trades_on_paper();
         let mut record = TransitionRecord {
-            id: Uuid::now_v7(),
+            id: command.transition_id.context("it was left by an older sg-ai: ask again")?,
             strategy_id: strategy.id,
             transition,
             summary: command.why.clone(),
@@ -90,14 +114,23 @@ impl OperatorCommands {
             policy: None,
             actor: command.actor.clone(),
             at_market_ms: at_ms,
-            run: match runs {
+            run: match to.trades_on_paper() {
                 true => Some(NewPaperRun { warmup_from_ms: at_ms - settings.warmup_ms(), config: config? }),
                 false => None,
             },
             events: Vec::new(),
         };
         announce(&self.process.channels, &mut record, &strategy.name, &strategy.canonical);
-        store.apply_transition(&record, None).await?;
-        Ok(format!("{} is {to} now", strategy.name))
+        let outcome = format!("{} is {to} now", strategy.name);
+        let command = store.carry_out(command.id, &record, &outcome, lease).await?;
+        let (done, outcome) = (command.done, command.outcome.unwrap_or_default());
+        tracing::info!(command = command.id, actor = command.actor, done, outcome, "operator's command");
+        Ok(())
     }
+}
+
+/// Whether a command that failed so may well be obeyed at the next look.
+fn is_for_later(error: &anyhow::Error) -> bool {
+    let mut causes = error.chain().filter_map(|cause| cause.downcast_ref::<StoreError>());
+    causes.any(|error| error.is_transient() || matches!(error, StoreError::LeaseLost { .. }))
 }

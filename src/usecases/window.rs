@@ -128,6 +128,16 @@ impl Loaded {
         self.symbols.iter().map(|s| s.candles.last_close_time_ms()).min().flatten()
     }
 
+    /// How many candles of the first symbol open in `[from_ms, to_ms)`.
+    pub(crate) fn count(&self, from_ms: i64, to_ms: i64) -> u64 {
+        self.symbols.first().map_or(0, |s| s.candles.slice(from_ms, to_ms).len() as u64)
+    }
+
+    /// Open time of the first symbol's first candle from `from_ms` on, UTC ms.
+    pub(crate) fn first_open_ms(&self, from_ms: i64) -> Option<i64> {
+        self.symbols.first()?.candles.open_times_ms().iter().copied().find(|open_ms| *open_ms >= from_ms)
+    }
+
     /// The window of candles that open in `[from_ms, to_ms)`, with everything before as warm-up.
     ///
     /// # Errors

@@ -123,7 +123,7 @@ async fn a_day_has_one_summary() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn http_says_what_the_database_holds_and_that_it_is_gone() {
-    let (_database, store) = database().await;
+    let (database, store) = database().await;
     let feed = FeedStatus {
         market: MarketKind::Spot,
         symbol: "BTCUSDT".parse().unwrap(),
@@ -159,6 +159,22 @@ async fn http_says_what_the_database_holds_and_that_it_is_gone() {
     for line in ["sg_ai_outbox_pending 2", "sg_ai_database_up 1", "sg_ai_data_gaps{symbol=\"BTCUSDT\"} 3"] {
         assert!(metrics.lines().any(|found| found == line), "{line} is not in\n{metrics}");
     }
+
+    // Its disk is full: it answers, and can store nothing.
+    let client = database.client().await;
+    let full = "create function full_disk() returns trigger language plpgsql as $$ begin
+            raise exception 'could not extend file' using errcode = 'disk_full'; end $$;
+        create trigger full_disk before update on runner_status for each row execute function full_disk()";
+    client.batch_execute(full).await.unwrap();
+    assert!(store.runner_finished(http::SHADOW_RUNNER, None, &Value::Null).await.is_err());
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let (status, health) = get("/sg-ai/health").await;
+    assert!(status == 503 && health.contains("its disk is full"), "{health}");
+    assert_eq!(get("/sg-ai/health/database").await.0, 503);
+    client.batch_execute("drop trigger full_disk on runner_status").await.unwrap();
+    store.runner_finished(http::SHADOW_RUNNER, None, &Value::Null).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(get("/sg-ai/health").await.0, 200);
 
     store.close();
     // Longer than one snapshot is shared.

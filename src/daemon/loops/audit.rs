@@ -1,20 +1,22 @@
 //! The loop that verifies the audit trail. Mends nothing: it says so loudly when the trail does not hold.
 
 use crate::daemon::runtime::supervisor::Activation;
+use crate::daemon::trouble::is_unreachable;
+use crate::usecases::audit_anchors::AuditAnchors;
 use crate::usecases::parts::Did;
-use anyhow::Context as _;
 use async_trait::async_trait;
 use http::AUDIT_RUNNER;
 use serde_json::json;
+use std::sync::Arc;
 use std::time::Duration;
-use store::{AnchorFile, Store};
+use store::Store;
 use tokio_util::sync::CancellationToken;
 
 /// Verifies the audit trail.
 pub(crate) struct AuditWatch {
     pub(crate) store: Store,
     /// Notes of the head from outside the database: a tail that was cut off is missed.
-    pub(crate) anchors: AnchorFile,
+    pub(crate) anchors: Arc<AuditAnchors>,
     pub(crate) period: Duration,
 }
 
@@ -27,10 +29,14 @@ impl Activation for AuditWatch {
         self.period
     }
     async fn run(&mut self, _: &CancellationToken) -> anyhow::Result<()> {
-        let file = self.anchors.clone();
+        // Where nothing is noted yet, it is before it is asked for. What keeps it from being noted, the verification tells.
+        if let Err(error) = self.anchors.note(false, "daemon").await
+            && is_unreachable(&error)
+        {
+            return Err(error);
+        }
         // Read before the trail is: what is noted meanwhile may be newer than what is verified.
-        let noted = tokio::task::spawn_blocking(move || file.read()).await.context("reading panicked")?;
-        let noted = noted.with_context(|| format!("cannot read {}", self.anchors.path().display()))?;
+        let noted = self.anchors.read().await?;
         let report = self.store.verify_audit_chain_against(&noted).await?;
         if let Some(bad) = &report.first_bad {
             tracing::error!(entry = bad.id, problem = bad.problem, "the audit trail does not hold");

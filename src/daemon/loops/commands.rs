@@ -23,4 +23,8 @@ impl Activation for Commands {
     async fn run(&mut self, _: &CancellationToken) -> anyhow::Result<()> {
         self.0.activate().await
     }
+    fn may_rest(&self) -> bool {
+        // Somebody in a hurry waits for it.
+        false
+    }
 }

@@ -46,4 +46,9 @@ impl Activation for OutboxLoop {
         }
         Ok(())
     }
+
+    fn may_rest(&self) -> bool {
+        // It carries the news of everybody else's trouble.
+        false
+    }
 }

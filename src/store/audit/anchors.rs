@@ -1,9 +1,9 @@
 //! Notes of the audit trail's head in a file outside the database. Verifies nothing: the trail is held against them.
 //!
 //! One JSON object a line, newest last. Whoever cuts off the end of the trail, or writes all of it anew, would have to
-//! change this file as well; keep copies of it elsewhere (the daily summary carries the head, too).
+//! change this file as well; keep copies of it elsewhere (the daily summary carries the head, too). With a key of the
+//! trail each note is authenticated by it, so that nobody without the key can write one.
 
-use crate::AuditHead;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -25,6 +25,20 @@ pub struct AuditAnchor {
     pub hash: String,
     /// When that was.
     pub at: DateTime<Utc>,
+    /// HMAC-SHA-256 of all that with the key of the trail, hex; `None` where there is no key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mac: Option<String>,
+}
+
+impl AuditAnchor {
+    /// What is authenticated.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        let mut bytes = b"sg-ai audit anchor 1\0".to_vec();
+        bytes.extend(self.last_id.to_be_bytes());
+        bytes.extend(self.at.timestamp_micros().to_be_bytes());
+        bytes.extend(self.hash.as_bytes());
+        bytes
+    }
 }
 
 /// The file.
@@ -86,17 +100,20 @@ impl AnchorFile {
         Ok(())
     }
 
-    /// Notes a head, unless it is the newest note already; whether it was noted. On disk when this returns.
+    /// Adds a note ([`crate::Store::anchor`] makes it), unless the newest one says the same; whether it did. On disk when
+    /// this returns.
     ///
     /// # Errors
     /// When the file cannot be read or written.
-    pub fn note(&self, head: &AuditHead, at: DateTime<Utc>) -> io::Result<bool> {
+    pub fn note(&self, anchor: AuditAnchor) -> io::Result<bool> {
         let mut anchors = self.read()?;
         self.cut_half_line()?;
-        if head.last_id == 0 || anchors.last().is_some_and(|a| a.last_id == head.last_id && a.hash == head.hash) {
+        let is_same = |a: &AuditAnchor| {
+            (a.last_id, &a.hash, a.mac.is_some()) == (anchor.last_id, &anchor.hash, anchor.mac.is_some())
+        };
+        if anchor.last_id == 0 || anchors.last().is_some_and(is_same) {
             return Ok(false);
         }
-        let anchor = AuditAnchor { last_id: head.last_id, hash: head.hash.clone(), at };
         if anchors.len() < 2 * KEPT {
             let mut file = OpenOptions::new().create(true).append(true).open(&self.path)?;
             // One write: two daemons on one directory do not mix their lines.
@@ -137,8 +154,8 @@ fn thin(anchors: &mut Vec<AuditAnchor>) {
 mod tests {
     use super::*;
 
-    fn head(n: u64) -> AuditHead {
-        AuditHead { last_id: n, hash: format!("{n:064x}") }
+    fn anchor(n: u64) -> AuditAnchor {
+        AuditAnchor { last_id: n, hash: format!("{n:064x}"), at: DateTime::UNIX_EPOCH, mac: None }
     }
 
     #[test]
@@ -146,13 +163,16 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = AnchorFile::in_dir(dir.path());
         assert_eq!(file.read().unwrap(), []);
-        let noted: Vec<bool> = [0, 3, 3, 5].map(|n| file.note(&head(n), DateTime::UNIX_EPOCH).unwrap()).into();
+        let noted: Vec<bool> = [0, 3, 3, 5].map(|n| file.note(anchor(n)).unwrap()).into();
         assert_eq!(noted, [false, true, false, true]);
         // A crash in the middle of a line.
         OpenOptions::new().append(true).open(file.path()).unwrap().write_all(b"{\"last_id\"").unwrap();
         assert_eq!(file.read().unwrap().iter().map(|a| a.last_id).collect::<Vec<_>>(), [3, 5]);
-        assert!(file.note(&head(6), DateTime::UNIX_EPOCH).unwrap());
+        assert!(file.note(anchor(6)).unwrap());
         assert_eq!(file.read().unwrap().len(), 3);
+        // The same head, authenticated.
+        assert!(file.note(AuditAnchor { mac: Some("ab".to_owned()), ..anchor(6) }).unwrap());
+        assert_eq!(file.read().unwrap().last().unwrap().mac.as_deref(), Some("ab"));
         fs::write(file.path(), "{}\n").unwrap();
         assert!(file.read().unwrap_err().to_string().contains("line 1"));
     }
@@ -161,10 +181,9 @@ mod tests {
     fn the_file_does_not_grow_for_ever() {
         let dir = tempfile::tempdir().unwrap();
         let file = AnchorFile::in_dir(dir.path());
-        let anchor = |n| AuditAnchor { last_id: n, hash: head(n).hash, at: DateTime::UNIX_EPOCH };
         let lines: Vec<u8> = (1..=2 * KEPT as u64).flat_map(|n| line(&anchor(n)).unwrap()).collect();
         fs::write(file.path(), lines).unwrap();
-        assert!(file.note(&head(9_999), DateTime::UNIX_EPOCH).unwrap());
+        assert!(file.note(anchor(9_999)).unwrap());
         let left = file.read().unwrap();
         assert_eq!(left.len(), 1_501);
         assert_eq!((left[0].last_id, left.last().unwrap().last_id), (1, 9_999));

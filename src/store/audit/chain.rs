@@ -27,8 +27,20 @@ impl ChainKey {
         }))
     }
 
-    fn id(&self) -> Option<&str> {
+    pub(super) fn id(&self) -> Option<&str> {
         self.0.as_ref().map(|(id, _)| id.as_str())
+    }
+
+    /// Proof of the key for these bytes, hex; `None` without a key.
+    pub(super) fn mac(&self, bytes: &[u8]) -> Option<String> {
+        let (_, mac) = self.0.as_ref()?;
+        Some(hex::encode(mac.clone().chain_update(bytes).finalize().into_bytes()))
+    }
+
+    /// Whether this is the proof of the key for these bytes.
+    pub(super) fn proves(&self, bytes: &[u8], shown: &str) -> bool {
+        let (Some((_, mac)), Ok(shown)) = (&self.0, hex::decode(shown)) else { return false };
+        mac.clone().chain_update(bytes).verify_slice(&shown).is_ok()
     }
 
     fn hash(&self, content: &[u8], keyed: bool) -> [u8; 32] {
@@ -287,20 +299,27 @@ impl Store {
         self.transaction("audit_head", |tx| async move { head(&tx).await }).await
     }
 
-    /// Reads the whole trail and names the first entry that was edited, inserted, removed or reordered.
+    /// Reads the whole trail and names the first entry that was edited, inserted, removed or reordered. With a key, a trail
+    /// without any entry that is hashed with it is none of ours.
     ///
     /// # Errors
     /// When the database does not answer; a bad trail is not an error but a report.
     pub async fn verify_audit_chain(&self) -> Result<AuditReport, StoreError> {
-        self.verify_audit_chain_against(&[]).await
+        self.verify(&[], false).await
     }
 
     /// The same, held against notes of the head that were kept outside the database: with them, a tail that was cut off
-    /// and a trail that was written anew are seen whatever was done to the tables.
+    /// and a trail that was written anew are seen whatever was done to the tables. With a key, one of them at least must
+    /// be authenticated with it, and none may be forged.
     ///
     /// # Errors
     /// As [`Store::verify_audit_chain`].
     pub async fn verify_audit_chain_against(&self, anchors: &[AuditAnchor]) -> Result<AuditReport, StoreError> {
+        self.verify(anchors, self.inner.audit_key.id().is_some()).await
+    }
+
+    /// `needed`: whether an authenticated anchor has to be among them.
+    async fn verify(&self, anchors: &[AuditAnchor], needed: bool) -> Result<AuditReport, StoreError> {
         self.transaction("verify_audit_chain", |tx| async move {
             let tx = &tx;
             // One snapshot: entries that are appended meanwhile are not looked at.
@@ -324,9 +343,10 @@ impl Store {
                 anchors_met: 0,
                 attested: BTreeSet::new(),
             };
-            let mut first_bad = None;
+            let key = &self.inner.audit_key;
+            let mut first_bad = forged(key, anchors);
             let (mut after_id, mut after_time) = (i64::MIN, DateTime::UNIX_EPOCH);
-            'entries: loop {
+            'entries: while first_bad.is_none() {
                 let rows = tx
                     .rows(
                         "select id, created_at, event_type::text, entity_type, entity_id, actor, before_state::text,
@@ -354,6 +374,11 @@ impl Store {
                 let problem = "is missing: no entry of the trail says that it and those before it went to the archive";
                 first_bad = Some(AuditBreak { id: uncount(base_id), problem: problem.to_owned() });
             }
+            if first_bad.is_none() && needed && !anchors.iter().any(|anchor| anchor.mac.is_some()) {
+                let problem = "is held by no anchor that the configured key authenticates: the file of anchors is missing, \
+                    empty or older than the key; if that is as it should be, `sg-ai audit anchor` begins anew";
+                first_bad = Some(AuditBreak { id: head.last_id, problem: problem.to_owned() });
+            }
             Ok(AuditReport {
                 entries: uncount(verifier.next_id - 1 - base_id),
                 archived: uncount(base_id),
@@ -379,6 +404,23 @@ impl Verifier<'_> {
         if head.last_id > last {
             return cut(format!("is missing: the trail is cut off, its head is entry {}", head.last_id));
         }
+        if self.key.id().is_some() && !self.keyed_seen {
+            return Some(match last {
+                0 => AuditBreak {
+                    id: 1,
+                    problem: "is missing: the trail is empty, and with a key it has a first entry; if the key is new, \
+                        `sg-ai audit anchor` begins the trail"
+                        .to_owned(),
+                },
+                _ => AuditBreak {
+                    id: last,
+                    problem:
+                        "is hashed without the configured key, like all before it: anybody could have written them; \
+                        if the key is new, `sg-ai audit anchor` goes on with it"
+                            .to_owned(),
+                },
+            });
+        }
         let fits = head.last_id == last && head.hash == hex::encode(&self.prev_hash);
         (!fits).then(|| AuditBreak {
             id: last,
@@ -387,7 +429,30 @@ impl Verifier<'_> {
     }
 }
 
-async fn head(tx: &Tx) -> Result<AuditHead, StoreError> {
+/// The first anchor that is not what its place says: with a key, none is without its proof after the first that has one.
+fn forged(key: &ChainKey, anchors: &[AuditAnchor]) -> Option<AuditBreak> {
+    key.id()?;
+    let mut is_authenticated = false;
+    for anchor in anchors {
+        let problem = match &anchor.mac {
+            Some(mac) if key.proves(&anchor.bytes(), mac) => {
+                is_authenticated = true;
+                continue;
+            }
+            Some(_) => {
+                "has an anchor that the configured key does not authenticate: it was forged, or is another key's"
+            }
+            None if is_authenticated => {
+                "has an anchor without the key's proof after others that have it: it was forged"
+            }
+            None => continue,
+        };
+        return Some(AuditBreak { id: anchor.last_id, problem: problem.to_owned() });
+    }
+    None
+}
+
+pub(super) async fn head(tx: &Tx) -> Result<AuditHead, StoreError> {
     let row = tx
         .row_opt("select last_id, last_hash from audit_head", &[])
         .await?

@@ -238,8 +238,8 @@ impl Store {
         .await
     }
 
-    /// The candles that stored results were computed from, warm-up included: of sessions, paper runs, backtests, and
-    /// backtests that clients asked for.
+    /// The candles that stored results were computed from, warm-up included: of sessions, paper runs and backtests. Not
+    /// of backtests that clients asked for: those are stored whole, and anybody may ask for any candles.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -251,23 +251,23 @@ impl Store {
                     "select {parameters} ->> 'market', {parameters} -> 'symbols', {parameters} ->> 'interval', {from}, {end}"
                 )
             };
-            let warm = "(parameters ->> 'warmup_from_ms')::bigint";
-            let end = |end: &str| format!("greatest((parameters ->> 'data_to_ms')::bigint, {end})");
             let sql = format!(
                 "select distinct market, symbol, interval, from_ms, to_ms from (
                      select market, to_jsonb(symbols), timeframe,
                          window_from_ms - coalesce((config ->> 'warmup_ms')::bigint, 0), window_to_ms
                      from search_sessions
                      union {} from paper_runs
-                     union {} from backtest_results
-                     union {} from service_backtests
+                     union {} from backtest_results where coalesce(backtest_id, '') not like 'service:%'
                  ) used (market, symbols, interval, from_ms, to_ms)
                  cross join lateral jsonb_array_elements_text(
                      case when jsonb_typeof(symbols) = 'array' then symbols else '[]' end) as symbol
                  where market is not null and interval is not null and from_ms < to_ms",
                 recipe("config", "warmup_from_ms", "to_ms"),
-                recipe("parameters", warm, &end("(extract(epoch from period_end) * 1000)::bigint")),
-                recipe("parameters", &format!("coalesce({warm}, from_ms)"), &end("to_ms")),
+                recipe(
+                    "parameters",
+                    "(parameters ->> 'warmup_from_ms')::bigint",
+                    "greatest((parameters ->> 'data_to_ms')::bigint, (extract(epoch from period_end) * 1000)::bigint)"
+                ),
             );
             let read = |row: &Row| -> Result<CandleRange, StoreError> {
                 Ok(CandleRange {

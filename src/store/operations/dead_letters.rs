@@ -1,6 +1,7 @@
 //! Dead letters: what failed, kept with its error until somebody looks. Retries nothing itself.
 
-use crate::{Page, Store, StoreError, Stored, Tx, audit, clean, names::names, row::Named as _, seal, stored::to_json};
+use crate::stored::{known_genome, to_json};
+use crate::{Page, Store, StoreError, Stored, Tx, audit, clean, names::names, row::Named as _, seal};
 use chrono::{DateTime, Utc};
 use genome::Strategy;
 use serde::{Deserialize, Serialize};
@@ -74,12 +75,15 @@ fn read(tx: &Tx, row: &tokio_postgres::Row) -> Result<DeadLetter, StoreError> {
     let subject: String = row.try_get("subject")?;
     let genome: Option<Value> = row.try_get("genome")?;
     let genome = genome.map(|genome| tx.keys().open_json(genome, &seal::letter_of(&subject))).transpose()?;
+    let kind: DeadLetterKind = row.parse("kind")?;
+    let hash = (kind == DeadLetterKind::Backtest).then_some(subject.as_str());
+    let genome = genome.map(|genome| known_genome(genome, hash, None, format_args!("dead letter {id}")));
     Ok(DeadLetter {
         id,
-        kind: row.parse("kind")?,
+        kind,
         subject,
         error: row.try_get("error")?,
-        genome: genome.map(|genome| Stored::new(genome, "genome", format_args!("dead letter {id}"))),
+        genome,
         context: row.try_get("context")?,
         occurrences: row.count("occurrences")?,
         retries: row.small("retries")?,
@@ -157,6 +161,9 @@ impl Store {
             let tx = &tx;
             let row = tx.row_opt("select status from dead_letters where id = $1 for update", &[&id]).await?;
             let before: String = row.ok_or_else(|| StoreError::not_found("dead letter", id))?.try_get("status")?;
+            if before == status.name() && status != DeadLetterStatus::Retried {
+                return Ok(());
+            }
             let retried = i32::from(status == DeadLetterStatus::Retried);
             let sql = "update dead_letters set status = $2, retries = retries + $3 where id = $1";
             tx.execute(sql, &[&id, &status.name(), &retried]).await?;

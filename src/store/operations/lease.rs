@@ -1,13 +1,19 @@
 //! Named leases: at most one process does a piece of work, and a former holder can write no more.
 //!
-//! The lock is an advisory one on a connection of its own, so it is free at once when the process dies.
-//! A process that merely lost its connection is fenced off by the token, which each writing transaction
-//! checks. A lease never expires by a clock.
+//! The lock is an advisory one on a connection of its own, so it is free at once when the process dies. A process that
+//! was stopped does not die: the holder gives a sign of life every few seconds, and the server ends a connection from
+//! which none came for [`SILENCE_S`], and the lock with it. Whoever lost the lock in either way is fenced off by the
+//! token, which each writing transaction checks.
 
 use crate::{Store, StoreError, Tx};
 use sha2::{Digest, Sha256};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tokio::task::JoinHandle;
+
+/// A holder that says nothing for so long has lost its lease.
+const SILENCE_S: u64 = 20;
+/// Between two signs of life: several may come late.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(4);
 
 /// What a holder shows when it writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,8 +52,30 @@ impl LeaseToken {
 #[derive(Debug)]
 pub struct Lease {
     token: LeaseToken,
-    client: tokio_postgres::Client,
+    // Before the client: its task has a share in it.
+    keeper: Ended,
+    client: Arc<tokio_postgres::Client>,
     connection: JoinHandle<()>,
+}
+
+/// A task that ends with its owner.
+#[derive(Debug)]
+struct Ended(JoinHandle<()>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Gives signs of life until the connection ends.
+async fn keep_alive(client: Arc<tokio_postgres::Client>) {
+    loop {
+        tokio::time::sleep(SIGN_OF_LIFE).await;
+        if client.batch_execute("select 1").await.is_err() {
+            return;
+        }
+    }
 }
 
 impl Lease {
@@ -77,11 +105,14 @@ impl Lease {
 
     /// Frees it and waits until it is free.
     pub async fn release(self) {
-        let key = lock_key(self.token.name());
+        let Self { token, mut keeper, client, connection } = self;
+        let key = lock_key(token.name());
         // If this fails the connection is gone, and the lock with it.
-        let _ = self.client.execute("select pg_advisory_unlock($1)", &[&key]).await;
-        drop(self.client);
-        let _ = self.connection.await;
+        let _ = client.execute("select pg_advisory_unlock($1)", &[&key]).await;
+        keeper.0.abort();
+        let _ = (&mut keeper.0).await;
+        drop(client);
+        let _ = connection.await;
     }
 }
 
@@ -92,7 +123,9 @@ impl Store {
     /// When the database does not answer.
     pub async fn try_acquire_lease(&self, name: &str) -> Result<Option<Lease>, StoreError> {
         let application = format!("sg-ai lease {name}");
-        let options = self.inner.options.for_session(&application, self.inner.statement_timeout_s);
+        let mut options = self.inner.options.for_session(&application, self.inner.statement_timeout_s);
+        let given = options.get_options().unwrap_or_default().to_owned();
+        options.options(format!("{given} -c idle_session_timeout={SILENCE_S}s"));
         let (client, connection) = options.connect(self.inner.options.tls.clone()).await?;
         // The driver's error is seen by the next use of the client.
         let connection = tokio::spawn(async move {
@@ -107,7 +140,9 @@ impl Store {
             on conflict (name) do update set token = l.token + 1, holder = excluded.holder, acquired_at = now()
             returning token";
         let number: i64 = client.query_one(sql, &[&name, &holder()]).await?.try_get("token")?;
-        Ok(Some(Lease { token: LeaseToken { name: name.into(), number }, client, connection }))
+        let client = Arc::new(client);
+        let keeper = Ended(tokio::spawn(keep_alive(Arc::clone(&client))));
+        Ok(Some(Lease { token: LeaseToken { name: name.into(), number }, keeper, client, connection }))
     }
 }
 

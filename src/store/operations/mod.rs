@@ -10,7 +10,7 @@ mod overview;
 mod reviews;
 mod status;
 
-pub use commands::{About, Command, CommandKind, Pause, Request};
+pub use commands::{Command, CommandKind, EXPIRED, NewCommand, Pause, Request};
 pub use dead_letters::{DeadLetter, DeadLetterKind, DeadLetterStatus, NewDeadLetter};
 pub use lease::{Lease, LeaseToken};
 pub use monitoring::{AssetRegime, DeploymentLine, MonitoringSnapshot, MoveLine};

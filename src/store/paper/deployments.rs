@@ -238,14 +238,18 @@ impl Store {
     /// Stores days of a deployment, over what is stored of the same days.
     ///
     /// # Errors
-    /// [`StoreError::Constraint`] when a cumulative return does not follow from the daily ones.
+    /// [`StoreError::LeaseLost`], [`StoreError::Constraint`] when a cumulative return does not follow from the daily ones.
     pub async fn record_performance_days(
         &self,
+        lease: Option<&LeaseToken>,
         deployment_id: Uuid,
         days: &[PerformanceDay],
     ) -> Result<(), StoreError> {
         self.transaction("record_performance_days", |tx| async move {
             let tx = &tx;
+            if let Some(lease) = lease {
+                lease.verify(tx).await?;
+            }
             for d in days {
                 let sql = "insert into performance_metrics (deployment_id, day, allocation_pct, daily_return,
                         cumulative_return, rolling_sharpe_30d, drawdown, win_rate, trades, volatility, benchmark_return)

@@ -1,7 +1,7 @@
 //! Drift alerts: a deployment that does not do what was expected of it. Opened, escalated, acknowledged, closed; judges
 //! nothing itself.
 
-use crate::{Page, Store, StoreError, Tx, audit, row::Named as _, transaction::Params};
+use crate::{LeaseToken, Page, Store, StoreError, Tx, audit, clean, row::Named as _, transaction::Params};
 use chrono::{DateTime, Utc};
 use lifecycle::{DriftAction, DriftKind, DriftSeverity};
 use serde::Serialize;
@@ -169,9 +169,16 @@ impl Store {
     /// Takes readings in: what each did to the alerts.
     ///
     /// # Errors
-    /// [`StoreError::Constraint`] for readings that cannot be.
-    pub async fn record_drift(&self, readings: &[DriftReading]) -> Result<Vec<AlertOutcome>, StoreError> {
+    /// [`StoreError::LeaseLost`], [`StoreError::Constraint`] for readings that cannot be.
+    pub async fn record_drift(
+        &self,
+        lease: Option<&LeaseToken>,
+        readings: &[DriftReading],
+    ) -> Result<Vec<AlertOutcome>, StoreError> {
         self.transaction("record_drift", |tx| async move {
+            if let Some(lease) = lease {
+                lease.verify(&tx).await?;
+            }
             let mut outcomes = Vec::with_capacity(readings.len());
             for reading in readings {
                 outcomes.push(take(&tx, reading).await?);
@@ -181,18 +188,31 @@ impl Store {
         .await
     }
 
-    /// Notes that a person has seen an alert and what was done about it, with an audit entry.
+    /// Notes that a person has seen an alert and what was done about it, with one audit entry; saying the same again
+    /// changes nothing. `ip_hash` is of the address that it was asked from, over HTTP.
     ///
     /// # Errors
     /// [`StoreError::NotFound`]; [`StoreError::Conflict`] when the alert is closed.
-    pub async fn acknowledge_alert(&self, id: i64, by: &str, action: Option<&str>) -> Result<(), StoreError> {
+    pub async fn acknowledge_alert(
+        &self,
+        id: i64,
+        by: &str,
+        action: Option<&str>,
+        ip_hash: Option<&str>,
+    ) -> Result<(), StoreError> {
+        let (by, action) = (&clean(by), &action.map(clean));
         self.transaction("acknowledge_alert", |tx| async move {
             let tx = &tx;
-            let row = tx
-                .row_opt("select closed_at is null as is_open from drift_alerts where id = $1 for update", &[&id])
-                .await?;
-            if !row.ok_or_else(|| StoreError::not_found("drift alert", id))?.try_get::<_, bool>("is_open")? {
+            let sql = "select closed_at is null as is_open, acknowledged_by is not distinct from $2::text
+                    and coalesce($3::text, action_taken) is not distinct from action_taken as is_known
+                from drift_alerts where id = $1 for update";
+            let row = tx.row_opt(sql, &[&id, by, action]).await?;
+            let row = row.ok_or_else(|| StoreError::not_found("drift alert", id))?;
+            if !row.try_get::<_, bool>("is_open")? {
                 return Err(StoreError::Conflict(format!("drift alert {id} is closed")));
+            }
+            if row.try_get("is_known")? {
+                return Ok(());
             }
             let sql = "update drift_alerts set acknowledged_by = $2, acknowledged_at = now(),
                 action_taken = coalesce($3, action_taken) where id = $1";
@@ -204,10 +224,10 @@ impl Store {
                 actor: by,
                 before: None,
                 after: Some(json!({ "acknowledged_by": by, "action_taken": action })),
-                metadata: json!({}),
+                metadata: json!({ "action": "acknowledge", "why": action }),
                 correlation_id: None,
             };
-            audit::append(tx, &self.inner.audit_key, &entry).await
+            audit::append_from(tx, &self.inner.audit_key, &entry, ip_hash).await
         })
         .await
     }

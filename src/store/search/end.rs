@@ -137,13 +137,14 @@ impl Store {
             // Rows of which there are many are gathered and go in together.
             let mut rows = Rows::default();
             let judged = candidates.iter().map(|c| &c.judgement).chain(waiting.iter().map(|w| &w.judgement));
-            let entered = judged.clone().filter_map(|j| j.transition.as_ref());
-            let entered = entered.filter(|t| t.transition.to() == State::Shadow).count() as u64;
-            protocol::end_session(tx, session_id, judged.count() as u64, entered).await?;
+            let is_entry = |j: &Judgement| j.transition.as_ref().is_some_and(|t| t.transition.to() == State::Shadow);
+            // Those that did enter: what is known already or moved meanwhile was judged, and moves nowhere by that.
+            let mut entered = 0;
             for record in waiting {
                 let sql = "select 1 from strategies where id = $1 and state = 'candidate' for update";
                 if tx.row_opt(sql, &[&record.strategy_id]).await?.is_some() {
                     self.store_judgement(tx, &session, record.strategy_id, &record.judgement, &mut rows).await?;
+                    entered += u64::from(is_entry(&record.judgement));
                 }
             }
             for candidate in ordered {
@@ -159,11 +160,13 @@ impl Store {
                 }
                 report.stored += 1;
                 self.store_judgement(tx, &session, id, &judgement, &mut rows).await?;
+                entered += u64::from(is_entry(&judgement));
                 if let Some(transition) = &judgement.transition {
                     report.to_shadow += u32::from(transition.transition.to() == State::Shadow);
                     report.disabled += u32::from(transition.transition.to() == State::Disabled);
                 }
             }
+            protocol::end_session(tx, session_id, judged.count() as u64, entered).await?;
             results::copy(tx, &rows.results).await?;
             runs::insert(tx, &rows.runs).await?;
             runs::note_optimization(tx, session_id, report.champions.first().map(String::as_str), None).await?;

@@ -3,8 +3,14 @@
 //! A strategy's state changes only through a transition; its genome never.
 
 use crate::{
-    Deployment, PaperRun, SERVICE_KIND, Store, StoreError, Stored, TransitionRow, Tx, audit, names::names, paper,
-    paper::deployments, row::Named as _, seal, stored::to_json, strategies::transitions,
+    Deployment, PaperRun, SERVICE_KIND, Store, StoreError, Stored, TransitionRow, Tx, audit,
+    names::names,
+    paper,
+    paper::deployments,
+    row::Named as _,
+    seal,
+    stored::{known_genome, to_json},
+    strategies::transitions,
 };
 use candles::{MarketKind, Symbol};
 use chrono::{DateTime, Utc};
@@ -96,11 +102,13 @@ pub(crate) fn read(tx: &Tx, row: &Row) -> Result<Strategy, StoreError> {
     let (keys, genome_hash): (_, String) = (tx.keys(), row.try_get("genome_hash")?);
     let id: Uuid = row.try_get("id")?;
     let genome = keys.open_json(row.try_get("genome")?, &seal::genome_of(&genome_hash))?;
+    let canonical = keys.open_text(row.try_get("canonical")?, &seal::text_of(&genome_hash))?;
+    let genome = known_genome(genome, Some(&genome_hash), Some(&canonical), format_args!("strategy {id}"));
     Ok(Strategy {
         id,
         name: row.try_get("name")?,
-        genome: Stored::new(genome, "genome", format_args!("strategy {id}")),
-        canonical: keys.open_text(row.try_get("canonical")?, &seal::text_of(&genome_hash))?,
+        genome,
+        canonical,
         genome_hash,
         kind: row.try_get("type")?,
         version: row.try_get("version")?,

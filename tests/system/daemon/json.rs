@@ -87,9 +87,10 @@ async fn every_command_that_prints_results_prints_json() {
     // What was live for a while, drifted, failed and grew old.
     let mut daemon = stage.daemon("shadow");
     let base = daemon.url().await;
-    for _ in 0..2 {
+    for from in ["candidate", "shadow"] {
         let approve = reqwest::Client::new().post(format!("{base}/api/strategies/{id}/approve"));
-        let answer = approve.bearer_auth(TOKEN).json(&json!({ "why": "to have one" })).send().await.unwrap();
+        let answer =
+            approve.bearer_auth(TOKEN).json(&json!({ "why": "to have one", "from": from })).send().await.unwrap();
         assert_eq!(answer.status(), 200, "{}", answer.text().await.unwrap());
     }
     run(&format!("health --url {base}"));

@@ -4,6 +4,7 @@
 
 use crate::support;
 
+mod audit;
 mod books;
 mod browser;
 mod demo;

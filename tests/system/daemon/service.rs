@@ -124,6 +124,13 @@ async fn clients_store_backtest_read_and_operators_act() {
             404,
             "symbol",
         ),
+        // Half of these dates lie before the exchange's first candle: that is no backtest of them.
+        (
+            "/backtest",
+            json!({"strategy_id": id, "symbol": "BTCUSDT", "start_date": "2024-10-01", "end_date": "2024-12-21"}),
+            404,
+            "start_date",
+        ),
         (
             "/backtest",
             json!({"strategy_id": id, "symbol": "BTCUSDT", "start_date": "soon", "end_date": "2024-12-02"}),
@@ -189,6 +196,16 @@ async fn clients_store_backtest_read_and_operators_act() {
         (&shown["strategy"]["state"], &shown["transitions"][0]["actor"]),
         (&json!("shadow"), &json!("operator alice over HTTP"))
     );
+    // Sent twice, the second time after the first was obeyed, it goes no further; nor from a state that it is not in.
+    let (status, again) = client.post(&approve, &why, Some(TOKEN)).await;
+    assert_eq!((status, &again), (200, &done));
+    let stale = json!({"why": "it is to be watched more", "by": "alice", "from": "candidate"});
+    let (status, problem) = client.post(&approve, &stale, Some(TOKEN)).await;
+    assert!(status == 409 && problem["detail"].as_str().unwrap().contains("is shadow now"), "{problem}");
+    let (_, shown) = client.get(&format!("/api/strategies/{id}")).await;
+    assert_eq!(shown["strategy"]["state"], "shadow");
+    let (status, _) = client.post("/api/drift-alerts/999/acknowledge", &why, Some(TOKEN)).await;
+    assert_eq!(status, 404);
     let (status, _) = client.post(&format!("/api/strategies/{id}/revive"), &why, Some(TOKEN)).await;
     assert_eq!(status, 409, "only what is disabled can be revived");
     assert_eq!(client.post("/api/runners/shadow/pause", &why, Some(TOKEN)).await.0, 200);

@@ -1,7 +1,7 @@
 //! The audit trail: appended by everybody in turn, changed by nobody unseen.
 
 use crate::{made, support};
-use store::{AnchorFile, DeadLetterKind, DeadLetterStatus, NewDeadLetter, Store, StoreConfig};
+use store::{AnchorFile, AuditAnchor, Beginning, DeadLetterKind, DeadLetterStatus, NewDeadLetter, Store, StoreConfig};
 use tokio_postgres::Client;
 
 /// Ten entries.
@@ -95,7 +95,7 @@ async fn what_is_consistent_in_itself_is_found_by_a_note_from_outside() {
         let dir = tempfile::tempdir().unwrap();
         let file = AnchorFile::in_dir(dir.path());
         let now = chrono::Utc::now();
-        assert!(file.note(&store.audit_head().await.unwrap(), now).unwrap());
+        assert!(file.note(store.anchor(&store.audit_head().await.unwrap(), now)).unwrap());
         let anchors = file.read().unwrap();
         let report = store.verify_audit_chain_against(&anchors).await.unwrap();
         assert_eq!((report.anchors, report.first_bad), (1, None));
@@ -130,6 +130,89 @@ async fn a_key_keeps_out_those_who_can_compute_hashes() {
     made::in_shadow(&plain, 101).await;
     let gone_on = problem(keyed).await;
     assert_eq!((gone_on.id, gone_on.problem.contains("without the key")), (13, true));
+}
+
+fn keyed_with(key: &str) -> StoreConfig {
+    StoreConfig { audit_key: Some(key.to_owned().into()), ..StoreConfig::default() }
+}
+
+#[tokio::test]
+async fn with_a_key_a_trail_without_it_is_none_of_ours() {
+    let emptied =
+        "delete from audit_logs; update audit_head set last_id = 0, last_hash = decode(repeat('00', 32), 'hex')";
+    // Whoever can write the tables writes all of it anew, or leaves nothing; each is consistent in itself.
+    for (is_empty, first_bad, problem) in [(true, 1, "the trail is empty"), (false, 12, "without the configured key")] {
+        let (database, plain) = filled().await;
+        let keyed = database.store_with(&keyed_with("a long secret")).await;
+        made::in_shadow(&keyed, 100).await;
+        assert_eq!(keyed.verify_audit_chain().await.unwrap().first_bad, None);
+        let client = database.client().await;
+        tamper(&client, emptied).await;
+        if !is_empty {
+            let now = chrono::Utc::now().timestamp_micros();
+            support::chain::fill(&database.client().await, (0..12).map(|n| now + n)).await;
+        }
+        assert_eq!(plain.verify_audit_chain().await.unwrap().first_bad, None, "without a key nothing tells");
+        let found = keyed.verify_audit_chain().await.unwrap().first_bad.expect(problem);
+        assert_eq!((found.id, found.problem.contains(problem)), (first_bad, true), "{found:?}");
+    }
+}
+
+#[tokio::test]
+async fn with_a_key_anchors_are_needed_and_nobody_without_it_makes_one() {
+    let (database, plain) = support::database().await;
+    let keyed = database.store_with(&keyed_with("a long secret")).await;
+    made::in_shadow(&keyed, 1).await;
+    let (head, now) = (keyed.audit_head().await.unwrap(), chrono::Utc::now());
+    let (good, bare) = (keyed.anchor(&head, now), plain.anchor(&head, now));
+    assert!(keyed.authenticates(&good) && !keyed.authenticates(&bare) && !plain.authenticates(&good));
+    let other = database.store_with(&keyed_with("another secret")).await.anchor(&head, now);
+    let moved = AuditAnchor { last_id: good.last_id - 1, ..good.clone() };
+    for (anchors, problem) in [
+        (vec![], "is held by no anchor"),
+        (vec![bare.clone()], "is held by no anchor"),
+        (vec![good.clone(), bare.clone()], "without the key's proof"),
+        (vec![other], "does not authenticate"),
+        (vec![moved], "does not authenticate"),
+        (vec![AuditAnchor { mac: Some("not hex".to_owned()), ..bare.clone() }], "does not authenticate"),
+    ] {
+        let found = keyed.verify_audit_chain_against(&anchors).await.unwrap().first_bad;
+        let found = found.unwrap_or_else(|| panic!("{anchors:?} do"));
+        assert!(found.problem.contains(problem), "{anchors:?}: {found:?}");
+    }
+    // Notes of a time before the key may stand before those that have its proof.
+    for anchors in [vec![good.clone()], vec![bare, good.clone()]] {
+        let report = keyed.verify_audit_chain_against(&anchors).await.unwrap();
+        assert_eq!((report.anchors, report.first_bad), (anchors.len() as u64, None));
+    }
+    let written = serde_json::to_string(&good).unwrap();
+    let read: AuditAnchor = serde_json::from_str(&written).unwrap();
+    assert!(keyed.authenticates(&read), "{written}");
+}
+
+#[tokio::test]
+async fn notes_begin_by_themselves_only_where_nothing_went_missing() {
+    let (database, plain) = support::database().await;
+    let keyed = database.store_with(&keyed_with("a long secret")).await;
+    // A new trail, and another machine that keeps it too.
+    assert!(keyed.begin_anchors("a:/data", Beginning::Nothing, "daemon").await.unwrap());
+    assert!(keyed.begin_anchors("b:/data", Beginning::Nothing, "daemon").await.unwrap());
+    assert!(!keyed.begin_anchors("a:/data", Beginning::Nothing, "daemon").await.unwrap(), "its file has gone");
+    assert!(keyed.begin_anchors("a:/data", Beginning::Wanted, "operator ann").await.unwrap());
+    let report = keyed.verify_audit_chain().await.unwrap();
+    assert_eq!((report.entries, report.unkeyed, report.first_bad), (3, 0, None));
+    // A trail that somebody emptied, beside a database that is full.
+    made::in_shadow(&keyed, 1).await;
+    let emptied =
+        "delete from audit_logs; update audit_head set last_id = 0, last_hash = decode(repeat('00', 32), 'hex')";
+    tamper(&database.client().await, emptied).await;
+    assert!(!keyed.begin_anchors("c:/data", Beginning::Nothing, "daemon").await.unwrap());
+    // A trail without the key is gone on with only where notes from before it are there, or somebody says so.
+    made::in_shadow(&plain, 2).await;
+    assert!(!keyed.begin_anchors("c:/data", Beginning::Nothing, "daemon").await.unwrap());
+    assert!(keyed.begin_anchors("c:/data", Beginning::Older, "daemon").await.unwrap());
+    let report = keyed.verify_audit_chain().await.unwrap();
+    assert_eq!((report.entries, report.unkeyed, report.first_bad), (3, 2, None));
 }
 
 #[tokio::test]

@@ -147,8 +147,8 @@ async fn cumulative_returns_follow_from_daily_ones() {
     let (_database, store) = support::database().await;
     let (_, id) = live(&store, 1).await;
     let days = [day(1, 0.1, 0.1), day(2, -0.5, -0.45), day(4, 0.2, -0.34)];
-    store.record_performance_days(id, &days).await.unwrap();
-    store.record_performance_days(id, &days[1..]).await.unwrap();
+    store.record_performance_days(None, id, &days).await.unwrap();
+    store.record_performance_days(None, id, &days[1..]).await.unwrap();
     assert_eq!(store.performance_days(id).await.unwrap(), days);
     for wrong in [
         &[day(5, 0.1, 0.1)][..],
@@ -158,14 +158,14 @@ async fn cumulative_returns_follow_from_daily_ones() {
         &[day(3, 0.5, 0.5)],
         &[day(1, 0.2, 0.2)],
     ] {
-        let error = store.record_performance_days(id, wrong).await.unwrap_err();
+        let error = store.record_performance_days(None, id, wrong).await.unwrap_err();
         assert!(error.to_string().contains("performance_metrics_cumulative"), "{wrong:?}: {error}");
     }
     // Together they are right again.
-    store.record_performance_days(id, &[day(1, 0.2, 0.2), day(2, 0.0, 0.2), day(4, 0.5, 0.8)]).await.unwrap();
+    store.record_performance_days(None, id, &[day(1, 0.2, 0.2), day(2, 0.0, 0.2), day(4, 0.5, 0.8)]).await.unwrap();
     let mut odd = day(5, 0.0, 0.8);
     odd.drawdown = 0.1;
-    assert!(matches!(store.record_performance_days(id, &[odd]).await, Err(StoreError::Constraint { .. })));
+    assert!(matches!(store.record_performance_days(None, id, &[odd]).await, Err(StoreError::Constraint { .. })));
 }
 
 #[tokio::test]
@@ -230,14 +230,21 @@ async fn drift_alerts_open_escalate_and_close() {
         at_market_ms: made::T1,
     };
     let record = async |drift, expected, observed| {
-        store.record_drift(&[reading(drift, expected, observed)]).await.unwrap().remove(0)
+        store.record_drift(None, &[reading(drift, expected, observed)]).await.unwrap().remove(0)
     };
     use DriftType::{Drawdown, Sharpe, Volatility};
     assert_eq!(record(Sharpe, 1.5, 1.25).await, AlertOutcome::Calm);
     assert_eq!(record(Sharpe, 1.5, 3.0).await, AlertOutcome::Calm, "better than expected");
     let AlertOutcome::Opened(id) = record(Sharpe, 1.5, 1.0).await else { panic!("not opened") };
     assert_eq!(record(Sharpe, 1.5, 0.75).await, AlertOutcome::Updated(id));
-    store.acknowledge_alert(id, "operator ann", Some("looked at it")).await.unwrap();
+    for _ in 0..2 {
+        store.acknowledge_alert(id, "operator ann", Some("looked at it"), Some("ab")).await.unwrap();
+    }
+    assert!(matches!(store.acknowledge_alert(999, "operator ann", None, None).await, Err(StoreError::NotFound { .. })));
+    let entries = store.audit_entries(None, Page::first(99)).await.unwrap();
+    let seen: Vec<_> = entries.iter().filter(|entry| entry.entity_type == "drift_alert").collect();
+    assert_eq!(seen.len(), 1, "said twice it is noted once, and not for an alert that is none");
+    assert_eq!((seen[0].ip_hash.as_deref(), &seen[0].metadata["why"]), (Some("ab"), &json!("looked at it")));
     assert_eq!(record(Sharpe, 1.5, -0.5).await, AlertOutcome::Escalated(id));
     assert_eq!(record(Sharpe, 1.5, 0.9).await, AlertOutcome::Updated(id), "critical until it closes");
     let AlertOutcome::Opened(rough) = record(Volatility, 0.5, 1.5).await else { panic!("not opened") };
@@ -255,7 +262,7 @@ async fn drift_alerts_open_escalate_and_close() {
     assert!(alert.escalated_at.is_some() && open[0].escalated_at.is_none());
     store.note_alert_action(rough, "allocation halved").await.unwrap();
     assert_eq!(record(Sharpe, 1.5, 1.5).await, AlertOutcome::Closed(id));
-    assert!(matches!(store.acknowledge_alert(id, "operator ann", None).await, Err(StoreError::Conflict(_))));
+    assert!(matches!(store.acknowledge_alert(id, "operator ann", None, None).await, Err(StoreError::Conflict(_))));
     assert_eq!(store.close_alerts(deployment_id, "demoted").await.unwrap(), 1);
     assert_eq!(store.drift_alerts(true, Page::first(9)).await.unwrap(), []);
     let all = store.drift_alerts_of(strategy_id).await.unwrap();
@@ -312,10 +319,10 @@ async fn views_tell_of_what_was_promoted_and_how_the_portfolio_does() {
     assert_eq!(told, [(three, "retired"), (two, "promoted"), (one, "active")]);
     assert_eq!((proven[0].source.as_deref(), proven[0].num_trades), (None, None), "nothing was measured");
 
-    store.record_performance_days(deployment, &[day(1, 0.1, 0.1), day(2, -0.5, -0.45)]).await.unwrap();
+    store.record_performance_days(None, deployment, &[day(1, 0.1, 0.1), day(2, -0.5, -0.45)]).await.unwrap();
     let mut half = day(2, 0.25, 0.25);
     half.allocation_pct = 50.0;
-    store.record_performance_days(other, &[half]).await.unwrap();
+    store.record_performance_days(None, other, &[half]).await.unwrap();
     assert_eq!(store.portfolio_days(Page::first(9)).await.unwrap(), [], "as of the last refresh");
     store.refresh_views().await.unwrap();
     store.refresh_views().await.unwrap();

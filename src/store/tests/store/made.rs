@@ -74,7 +74,7 @@ pub(crate) fn strategy(n: u32) -> NewStrategy {
         id: Uuid::now_v7(),
         name: format!("made-{n}"),
         genome: genome(n),
-        canonical: format!("long entry close > {n}"),
+        canonical: genome(n).to_string(),
         genome_hash: hash(n),
         kind: "evolved".to_owned(),
         version: "1.0.0".to_owned(),
@@ -90,8 +90,9 @@ pub(crate) fn strategy(n: u32) -> NewStrategy {
     }
 }
 
+/// Hash of the genome of this number; a digest like any other where none of a genome is asked for.
 pub(crate) fn hash(n: u32) -> String {
-    format!("{n:064x}")
+    genome(n).hash().to_string()
 }
 
 pub(crate) fn performance(profit_factor: Option<f64>) -> Performance {

@@ -188,6 +188,30 @@ async fn a_cut_connection_is_not_noticed_by_callers() {
 }
 
 #[tokio::test]
+async fn a_full_disk_is_told_as_one_and_remembered_until_there_is_room() {
+    let (database, store) = support::database().await;
+    let client = database.client().await;
+    for code in ["disk_full", "out_of_memory"] {
+        let full = format!(
+            "create or replace function full_disk() returns trigger language plpgsql as $$ begin
+                 raise exception 'could not extend file' using errcode = '{code}'; end $$;
+             create trigger full_disk before insert on outbox for each row execute function full_disk()"
+        );
+        client.batch_execute(&full).await.unwrap();
+        assert_eq!(store.lacks_room(), None);
+        let error = store.enqueue_event(&event(1, "slack")).await.unwrap_err();
+        assert!(matches!(&error, StoreError::Full(why) if why == "could not extend file"), "{error:?}");
+        assert!(error.is_transient() && !error.is_unreachable() && error.to_string().contains("make room"), "{error}");
+        // What merely reads goes on and says nothing of it.
+        store.outbox_depth().await.unwrap();
+        assert!(store.lacks_room().is_some());
+        client.batch_execute("drop trigger full_disk on outbox").await.unwrap();
+        store.enqueue_event(&event(1, "slack")).await.unwrap();
+        assert_eq!(store.lacks_room(), None);
+    }
+}
+
+#[tokio::test]
 async fn a_cancelled_transaction_leaves_no_connection_half_way() {
     let (database, _) = support::database().await;
     let store = database.store_with(&StoreConfig { pool_size: 1, ..StoreConfig::default() }).await;

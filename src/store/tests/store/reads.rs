@@ -7,9 +7,9 @@ use lifecycle::{State, Transition};
 use serde_json::{Value, json};
 use std::sync::Mutex;
 use store::{
-    About, AuditRow, CandidateRecord, CommandKind, DriftReading, DriftType, EXPORTED, NewServiceBacktest, NewStrategy,
-    NewVolatilityRegime, Page, Pseudonyms, RecommendedAction, Request, ServiceBacktestLine, SessionStory, StatSource,
-    Store, StoreError, Strategy, StrategyFacets, StrategyQuery, StrategySort,
+    AuditRow, CandidateRecord, DriftReading, DriftType, EXPORTED, NewServiceBacktest, NewStrategy, NewVolatilityRegime,
+    Page, Pseudonyms, RecommendedAction, ServiceBacktestLine, SessionStory, StatSource, Store, StoreError, Strategy,
+    StrategyFacets, StrategyQuery, StrategySort,
 };
 use uuid::Uuid;
 
@@ -96,7 +96,7 @@ async fn strategies_are_listed_by_any_figure_and_filter() {
     let states = vec![State::Shadow, State::Disabled];
     assert_eq!(list(StrategyQuery { states, ..every.clone() }).await.len(), 2);
     assert_eq!(
-        list(StrategyQuery { text: Some("CLOSE > 3".to_owned()), ..every.clone() }).await[0].strategy.id,
+        list(StrategyQuery { text: Some("CLOSE > 4".to_owned()), ..every.clone() }).await[0].strategy.id,
         rejected
     );
     for nothing in [
@@ -194,7 +194,7 @@ async fn monitoring_sees_everything_at_once() {
         detail: json!({}),
         at_market_ms: made::T1,
     };
-    store.record_drift(&[reading]).await.unwrap();
+    store.record_drift(None, &[reading]).await.unwrap();
 
     let snapshot = store.monitoring_snapshot().await.unwrap();
     assert_eq!(snapshot.open_drift_alerts, [("warning".to_owned(), 1)].into());
@@ -263,6 +263,7 @@ async fn the_service_finds_its_backtests_again() {
         (row.backtest_id.clone(), row.parameters.read().unwrap()),
         (Some(format!("service:{id}")), &new.parameters)
     );
+    assert_eq!(store.candles_in_use().await.unwrap(), [], "it is stored whole: no candle stays for it");
 
     database.client().await.execute("update service_backtests set parameters = '{}'", &[]).await.unwrap();
     let error = store.service_backtest(id).await.unwrap_err().to_string();
@@ -334,49 +335,6 @@ async fn what_does_not_read_is_named_and_in_nobodys_way() {
         error.starts_with(&format!("the stored performance of the row with strategy_id {good} does not")),
         "{error}"
     );
-}
-
-#[tokio::test]
-async fn commands_wait_until_somebody_obeys_them() {
-    let (_database, store) = support::database().await;
-    let by = Request { actor: "operator ann".to_owned(), ip_hash: Some("ab".repeat(16)), why: "to\0try".to_owned() };
-    let id = store.leave_command(CommandKind::Disable, "made-1", &by).await.unwrap();
-    let retry = store.leave_command(CommandKind::Retry, "7", &by).await.unwrap();
-    let waiting = store.pending_commands().await.unwrap();
-    assert_eq!(waiting.iter().map(|c| (c.id, c.done)).collect::<Vec<_>>(), [(id, None), (retry, None)]);
-    let left = &waiting[0];
-    assert_eq!(
-        (left.kind, left.target.as_str(), left.actor.as_str()),
-        (CommandKind::Disable, "made-1", "operator ann")
-    );
-    assert_eq!((left.why.as_str(), &left.outcome), ("to\u{fffd}try", &None));
-    store.finish_command(id, true, "it is disabled now").await.unwrap();
-    store.finish_command(id, false, "too late").await.unwrap();
-    store.finish_command(retry, false, "no such dead letter").await.unwrap();
-    let (done, failed) = (store.command(id).await.unwrap(), store.command(retry).await.unwrap());
-    assert_eq!((done.done, done.outcome.as_deref()), (Some(true), Some("it is disabled now")), "the first note stands");
-    assert_eq!((failed.done, failed.outcome.as_deref()), (Some(false), Some("no such dead letter")));
-    assert_eq!(store.pending_commands().await.unwrap(), []);
-    assert!(matches!(store.command(99).await, Err(StoreError::NotFound { what: "command", .. })));
-
-    store.pause_runner("shadow", true, &by).await.unwrap();
-    store.pause_runner("shadow", true, &by).await.unwrap();
-    let [pause] = &store.pauses().await.unwrap()[..] else { panic!("one") };
-    assert_eq!(
-        (pause.runner.as_str(), pause.actor.as_str(), pause.why.as_str()),
-        ("shadow", "operator ann", "to\u{fffd}try")
-    );
-    assert!(pause.since >= left.requested_at);
-    store.pause_runner("shadow", false, &by).await.unwrap();
-    assert_eq!(store.pauses().await.unwrap(), []);
-    let about = About { kind: "table", id: "strategies" };
-    store.note_action("export", about, &Request { why: "to look".to_owned(), ..by }).await.unwrap();
-    let entries = store.audit_entries(Some("strategies"), Page::first(9)).await.unwrap();
-    assert_eq!(
-        (entries.len(), entries[0].ip_hash.is_some(), &entries[0].metadata["why"]),
-        (1, true, &json!("to look"))
-    );
-    assert_eq!(store.verify_audit_chain().await.unwrap().entries, 6);
 }
 
 #[tokio::test]

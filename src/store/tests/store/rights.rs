@@ -85,9 +85,41 @@ async fn the_daemon_works_as_a_writer_and_cannot_rewrite_history() {
             "do $$ begin execute (select 'select * from ' || inhrelid::regclass from pg_inherits
                 where inhparent = 'audit_logs'::regclass limit 1); end $$",
             "refresh materialized view strategy_performance_summary",
+            "update strategies set genome = '{}', canonical = 'x'",
+            "update strategies set genome = '{\"sealed_with\": \"x\"}', canonical = 'sealed:x'",
+            "update strategies set genome_hash = repeat('0', 64)",
+            "update strategies set number = 0",
+            "insert into strategies (id, name, genome, canonical, genome_hash, type, symbols, market, timeframe,
+                created_by, state)
+                select gen_random_uuid(), name, genome, canonical, repeat('0', 64), type, symbols, market, timeframe,
+                created_by, 'live' from strategies limit 1",
+            "update backtest_results set metrics = '{}'",
+            "update generations set best_fitness = 100",
+            "delete from operator_commands",
+            "delete from service_backtests",
+            "delete from daily_reviews",
+            "delete from protocol_sessions",
+            "delete from strategy_standings",
+            "delete from data_revisions",
+            "delete from data_verdicts",
+            "delete from outbox",
+            "truncate transitions",
         ],
     )
     .await;
+    // A state without its transition: neither by itself, nor beside one of another move, of another time.
+    let forged = "insert into transitions (id, strategy_id, from_state, to_state, kind, summary, actor, at_market_ms, created_at)
+        select gen_random_uuid(), id, 'live', 'shadow', 'demote', 'x', 'me', 0, now() - interval '1 day' from strategies
+        where state = 'live'";
+    let demote = "update strategies set state = 'shadow', state_changed_at = now() where state = 'live'";
+    for sql in [demote.to_owned(), format!("{forged}; {demote}")] {
+        let error = client.batch_execute(&format!("begin; {sql}; commit")).await.expect_err(&sql);
+        client.batch_execute("rollback").await.unwrap();
+        let constraint = error.as_db_error().and_then(|db| db.constraint());
+        assert_eq!(constraint, Some("strategies_explained_state"), "{sql}: {error:?}");
+    }
+    let error = store.rotate_genome_keys(10, "operator ann", |_| ()).await.unwrap_err();
+    assert!(matches!(&error, StoreError::Config(text) if text.contains("owner")), "{error}");
     // Rows of deployments: none that begins further on, none that has ended.
     let begin =
         "insert into deployments (id, strategy_id, promoted_by, started_market_ms, status, ended_at, ended_market_ms)

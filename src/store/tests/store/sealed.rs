@@ -57,9 +57,9 @@ async fn read_everything(store: &Store) {
     let found = store.strategies(&StrategyFilter::default(), Page::first(20)).await.unwrap();
     assert_eq!(found.len(), 7);
     for strategy in found {
-        let n = u32::from_str_radix(&strategy.genome_hash, 16).unwrap();
+        let n = strategy.name.strip_prefix("made-").unwrap().parse().unwrap();
         assert_eq!(strategy.genome.read().unwrap(), &made::genome(n));
-        assert_eq!(strategy.canonical, format!("long entry close > {n}"));
+        assert_eq!((&strategy.genome_hash, strategy.canonical), (&made::hash(n), made::genome(n).to_string()));
     }
     assert_eq!(store.strategy("made-3").await.unwrap().strategy.genome.read().unwrap(), &made::genome(3));
     let runs = store.paper_runs(&[State::Shadow]).await.unwrap();
@@ -107,6 +107,36 @@ async fn sealed_genomes_are_read_with_their_key_and_by_nobody_else() {
             "{sql}: {error:?}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_genome_that_was_replaced_is_not_taken_for_the_one_it_was() {
+    let (database, _plain) = support::database().await;
+    let sealed = database.store_with(&config(Some(1), &[])).await;
+    with_everything(&sealed).await;
+    let client = database.client().await;
+    // Whoever owns the table can replace a genome; who reads it is told.
+    let (genome, text) = (serde_json::to_value(made::genome(40)).unwrap(), made::genome(40).to_string());
+    let plain = "update strategies set genome = $1, canonical = $2 where name = 'made-1'";
+    client.execute(plain, &[&genome, &text]).await.unwrap();
+    let known = sealed.find_strategy("made-1").await.unwrap();
+    let told = known.genome.read().unwrap_err().to_string();
+    assert!(told.contains("it was replaced"), "{told}");
+    let text_alone = "update strategies set genome = $1, canonical = 'long when close > 9' where name = 'made-2'";
+    client.execute(text_alone, &[&serde_json::to_value(made::genome(2)).unwrap()]).await.unwrap();
+    let told = sealed.find_strategy("made-2").await.unwrap().genome.into_read().unwrap_err().to_string();
+    assert!(told.contains("its text was replaced"), "{told}");
+    for (name, seal) in [("made-3", json!({ "sealed_with": "x" })), ("made-4", json!({ "sealed_with": 7 }))] {
+        let sql = "update strategies set genome = $1 where name = $2";
+        client.execute(sql, &[&seal, &name]).await.unwrap();
+        let read = sealed.find_strategy(name).await.map(|strategy| strategy.genome.into_read());
+        assert!(!matches!(read, Ok(Ok(_))), "{name}: {read:?}");
+    }
+    let letter = "update dead_letters set genome = $1";
+    client.execute(letter, &[&genome]).await.unwrap();
+    let letters = sealed.dead_letters(None, Page::first(9)).await.unwrap();
+    let told = letters[0].genome.as_ref().unwrap().read().unwrap_err().to_string();
+    assert!(told.contains("it was replaced"), "{told}");
 }
 
 #[tokio::test]
