@@ -170,16 +170,21 @@ async fn failed_backtests_are_tried_again() {
     let mut context = serde_json::to_value(&recipe).unwrap();
     context["from_ms"] = day(10).into();
     context["to_ms"] = day(30).into();
-    let letter = |subject: &str, strategy: &str| NewDeadLetter {
-        kind: DeadLetterKind::Backtest,
-        subject: subject.to_owned(),
-        error: "evaluation panicked".to_owned(),
-        genome: Some(StrategyFile::parse(strategy).unwrap().strategy),
-        context: context.clone(),
+    // The subject of a failed backtest is the genome's hash.
+    let letter = |strategy: &str| {
+        let genome = StrategyFile::parse(strategy).unwrap().strategy;
+        NewDeadLetter {
+            kind: DeadLetterKind::Backtest,
+            subject: genome.hash().to_string(),
+            error: "evaluation panicked".to_owned(),
+            genome: Some(genome),
+            context: context.clone(),
+        }
     };
-    let good = place.store.add_dead_letter(&letter("good", CROSS)).await.unwrap().to_string();
+    let good = place.store.add_dead_letter(&letter(CROSS)).await.unwrap().to_string();
     // Candles of 15 minutes cannot be made into those of 5.
-    let bad = letter("bad", &CROSS.replace("15m", "5m"));
+    let bad = letter(&CROSS.replace("15m", "5m"));
+    let subject = bad.subject.clone();
     let bad = place.store.add_dead_letter(&bad).await.unwrap().to_string();
     assert_eq!(place.json(&["dead-letters", "list", "--json"]).await.1.as_array().unwrap().len(), 2);
 
@@ -195,7 +200,7 @@ async fn failed_backtests_are_tried_again() {
     let open = open.as_array().unwrap();
     assert_eq!(open.len(), 1, "{open:?}");
     let fields = ["subject", "status", "occurrences", "retries"].map(|field| open[0][field].clone());
-    assert_eq!(fields, [json!("bad"), json!("open"), json!(2), json!(1)]);
+    assert_eq!(fields, [json!(subject), json!("open"), json!(2), json!(1)]);
     assert!(open[0]["error"].as_str().unwrap().contains("5m"), "{open:?}");
     assert!(place.store.verify_audit_chain().await.unwrap().first_bad.is_none());
 }

@@ -68,7 +68,7 @@ impl Place {
         candle.close *= 1.04;
         candle.high = candle.high.max(candle.close);
         let revised = CandleSeries::from_candles(M15, &[candle]).unwrap();
-        assert_eq!(self.cache.merge(SPOT, &btc, &revised, &made()).await.unwrap().replaced, 1);
+        assert_eq!(self.cache.merge_fetched(SPOT, &btc, &revised, &made(), None).await.unwrap().replaced, 1);
     }
 
     /// Searched on days 10 to 30, held out to day 40, in shadow to `shadow_to`; where that is day 45 and `live`, then

@@ -105,7 +105,7 @@ async fn health_numbers_and_metrics_tell_of_the_work() {
 }
 
 async fn own_server() -> EmbeddedServer {
-    support::server(|folder| folder.join("outage")).await
+    support::server(|folder| folder.with_extension("outage")).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -149,7 +149,9 @@ async fn an_outage_of_the_database_is_told_and_survived() {
     wait_for("health is well again", async || (health(&url).await.1["status"] == "healthy").then_some(())).await;
     daemon.stop().await;
     // Nothing failed: the database was away, which is nobody's failure and is told once, on each channel.
-    books::check(&mut client).await;
+    // An operator's word falls between two passes of paper trading, not where one of them ended.
+    let by_operator = "a strategy decided on by the deployment manager left its run where the decision stands";
+    books::check_but(&mut client, &[by_operator]).await;
     let told = "select count(*) from outbox where event_key like 'system_error:%'";
     let of_database = "select count(*) from outbox where event_key like 'system_error:database:%'";
     assert_eq!((books::count(&client, told).await, books::count(&client, of_database).await), (2, 2));

@@ -20,7 +20,7 @@ const WINDOW: [&str; 6] = ["--interval", "15m", "--from", "2024-04-01", "--to", 
 #[test]
 fn a_symbol_named_twice_is_a_wrong_request() {
     let dir = tempfile::tempdir().unwrap();
-    std::fs::write(dir.path().join("s.txt"), "15m / long when rsi(14) < 30 / exit when rsi(14) > 60").unwrap();
+    std::fs::write(dir.path().join("s.txt"), "15m; long when rsi(14) < 30 exit when rsi(14) > 60").unwrap();
     let twice = ["--symbols", "BTCUSDT,ETHUSDT,BTCUSDT"];
     let backtest = [&["backtest", "--strategy", "s.txt"], &twice[..], &WINDOW].concat();
     let download = [&["data", "download", "--from", "2024-04-01"], &twice[..]].concat();

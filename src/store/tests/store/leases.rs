@@ -69,7 +69,7 @@ async fn a_former_holder_is_fenced_off() {
 async fn a_process_that_is_stopped_loses_its_lease_and_writes_nothing_more() {
     let (database, store) = support::database().await;
     let mut holder = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "leases::holder_in_a_process_of_its_own", "--ignored", "--nocapture"])
+        .args(["--exact", "leases::holder_in_a_process_of_its_own", "--nocapture"])
         .env(DATABASE, database.url.expose_secret())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -106,9 +106,10 @@ async fn a_process_that_is_stopped_loses_its_lease_and_writes_nothing_more() {
 
 /// Not a test: what the one above runs, stops and wakes.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "run by another test"]
 async fn holder_in_a_process_of_its_own() {
-    let url = std::env::var(DATABASE).unwrap().into();
+    // Only the test above says which database; without it there is nothing to hold.
+    let Ok(url) = std::env::var(DATABASE) else { return };
+    let url = url.into();
     let options = ConnectOptions::from_url(&url).unwrap();
     let store = Store::connect(&options, &StoreConfig::default()).await.unwrap();
     let lease = store.try_acquire_lease("work").await.unwrap().unwrap();

@@ -105,7 +105,7 @@ async fn strategies_are_listed_by_any_figure_and_filter() {
         StrategyQuery { family: Some("none".to_owned()), ..every.clone() },
         StrategyQuery { island: Some("other".to_owned()), ..every.clone() },
         StrategyQuery { session_id: Some(Uuid::nil()), ..every.clone() },
-        StrategyQuery { text: Some("%".to_owned()), ..every },
+        StrategyQuery { text: Some("_".to_owned()), ..every },
     ] {
         assert_eq!(list(nothing).await, []);
     }
