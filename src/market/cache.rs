@@ -17,13 +17,13 @@ mod superseded;
 
 pub use evict::Evicted;
 pub use funding::funding_sha256;
-pub use manifest::{Archive, Coverage, Facts, Manifest, MergeReport, Provenance, content_sha256, holes};
-pub use sources::{SourceDisagreement, SourceKind};
+pub use manifest::{Archive, Coverage, Facts, Manifest, Provenance, content_sha256, holes};
+pub use sources::{MergeReport, SourceDisagreement, SourceKind};
 pub use storage::bucket;
 pub use superseded::Superseded;
 
 use super::MarketConfig;
-use super::dumps::DumpName;
+use super::dumps::name::DumpName;
 use bytes::Bytes;
 use candles::{CandleSeries, Interval, MarketKind, Symbol, interval};
 use chrono::DateTime;

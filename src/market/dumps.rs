@@ -4,12 +4,12 @@
 //! anything, never repairs a row, never reads a clock.
 
 mod archive;
-mod name;
+pub(crate) mod name;
 mod report;
 
-pub(crate) use archive::verify_checksum;
 pub use archive::{DumpError, Refused, Rows, read_archive, read_csv};
-pub(crate) use name::{Contract, contract_of, market_said};
+pub(crate) use archive::{market_said, verify_checksum};
+pub(crate) use name::{Contract, contract_of};
 pub use name::{DumpName, NameError};
 pub use report::{FileReport, ImportReport, Problem, Severity};
 
@@ -145,7 +145,7 @@ struct Opened {
 
 fn read_file(path: &Path, market: Option<MarketKind>) -> Result<Opened, DumpError> {
     let name = DumpName::of_path(path).map_err(DumpError::Name)?;
-    let market = name::market_of(path, &name, market)?;
+    let market = archive::market_of(path, &name, market)?;
     let bytes = archive::read_bounded(path)?;
     let checksum_path = path.with_extension("zip.CHECKSUM");
     let checksum_missing = match std::fs::read(&checksum_path) {

@@ -1,6 +1,6 @@
 //! What is known about a stored month without decoding it, and where it came from. Pure.
 
-use super::sources::{MAX_DESCRIBED, MAX_REMEMBERED, Merged, SourceDisagreement, SourceKind, Span};
+use super::sources::{MAX_REMEMBERED, Merged, SourceDisagreement, SourceKind, Span};
 use candles::quality::{self, Gap};
 use candles::{CandleSeries, FundingRate, Interval, MarketKind, Symbol};
 use serde::{Deserialize, Serialize};
@@ -184,52 +184,6 @@ impl History {
 
     pub(super) fn provenance_of(&self, content_sha256: &str) -> Option<Provenance> {
         self.merges.iter().rev().find(|l| l.content_sha256 == content_sha256).map(|l| l.provenance.clone())
-    }
-}
-
-/// What a merge changed.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MergeReport {
-    /// Candles that were not there before.
-    pub added: u64,
-    /// Candles that were there with other values.
-    pub replaced: u64,
-    /// Candles that were there already, the same.
-    pub unchanged: u64,
-    /// Stored months that could not be read; they were set aside as `.damaged` and written anew.
-    pub damaged: u64,
-    /// Candles that were not taken: for their time there is another of a source that outranks theirs.
-    #[serde(default)]
-    pub outranked: u64,
-    /// Candles about which sources of two ranks disagree, whichever of them is stored now.
-    #[serde(default)]
-    pub disagreeing: u64,
-    /// The first of them.
-    #[serde(default)]
-    pub disagreements: Vec<SourceDisagreement>,
-}
-
-impl MergeReport {
-    /// What to say of sources that disagree, if some do.
-    #[must_use]
-    pub fn disagreement(&self) -> Option<String> {
-        let first = self.disagreements.first()?;
-        let at = chrono::DateTime::from_timestamp_millis(first.open_time_ms).unwrap_or_default();
-        let (n, at) = (self.disagreeing, at.format("%Y-%m-%d %H:%M"));
-        Some(format!("sources disagree about {n} candles, the first {at}: {first}"))
-    }
-}
-
-impl std::ops::AddAssign for MergeReport {
-    fn add_assign(&mut self, other: Self) {
-        self.added += other.added;
-        self.replaced += other.replaced;
-        self.unchanged += other.unchanged;
-        self.damaged += other.damaged;
-        self.outranked += other.outranked;
-        self.disagreeing += other.disagreeing;
-        let left = MAX_DESCRIBED.saturating_sub(self.disagreements.len());
-        self.disagreements.extend(other.disagreements.into_iter().take(left));
     }
 }
 

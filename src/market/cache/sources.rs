@@ -5,7 +5,6 @@
 //! other two do not (binance-public-data issue 475: 398 rows of 398); other programs' files are copies of a part.
 //! Of one rank, the later one counts: exchanges revise. A candle that gives way, or is not taken, is told.
 
-use super::manifest::MergeReport;
 use candles::agreement::difference;
 use candles::{Candle, CandleSeries};
 use serde::{Deserialize, Serialize};
@@ -67,6 +66,52 @@ pub struct SourceDisagreement {
 impl fmt::Display for SourceDisagreement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the {} says {} of the {}, which counts", self.refused, self.what, self.kept)
+    }
+}
+
+/// What a merge changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MergeReport {
+    /// Candles that were not there before.
+    pub added: u64,
+    /// Candles that were there with other values.
+    pub replaced: u64,
+    /// Candles that were there already, the same.
+    pub unchanged: u64,
+    /// Stored months that could not be read; they were set aside as `.damaged` and written anew.
+    pub damaged: u64,
+    /// Candles that were not taken: for their time there is another of a source that outranks theirs.
+    #[serde(default)]
+    pub outranked: u64,
+    /// Candles about which sources of two ranks disagree, whichever of them is stored now.
+    #[serde(default)]
+    pub disagreeing: u64,
+    /// The first of them.
+    #[serde(default)]
+    pub disagreements: Vec<SourceDisagreement>,
+}
+
+impl MergeReport {
+    /// What to say of sources that disagree, if some do.
+    #[must_use]
+    pub fn disagreement(&self) -> Option<String> {
+        let first = self.disagreements.first()?;
+        let at = chrono::DateTime::from_timestamp_millis(first.open_time_ms).unwrap_or_default();
+        let (n, at) = (self.disagreeing, at.format("%Y-%m-%d %H:%M"));
+        Some(format!("sources disagree about {n} candles, the first {at}: {first}"))
+    }
+}
+
+impl std::ops::AddAssign for MergeReport {
+    fn add_assign(&mut self, other: Self) {
+        self.added += other.added;
+        self.replaced += other.replaced;
+        self.unchanged += other.unchanged;
+        self.damaged += other.damaged;
+        self.outranked += other.outranked;
+        self.disagreeing += other.disagreeing;
+        let left = MAX_DESCRIBED.saturating_sub(self.disagreements.len());
+        self.disagreements.extend(other.disagreements.into_iter().take(left));
     }
 }
 

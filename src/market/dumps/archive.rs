@@ -1,6 +1,6 @@
 //! One dump archive: its name, its checksum, the CSV inside. Bytes in, candles out; bounded in memory and time.
 
-use super::name::{DumpName, NameError, market_said, names_something_else};
+use super::name::{Contract, DumpName, NameError, contract_of, names_something_else};
 use candles::{Candle, CandleSeries, Interval, MarketKind, Symbol, interval};
 use sha2::{Digest, Sha256};
 use std::io::{Cursor, Read};
@@ -59,6 +59,43 @@ pub enum DumpError {
     TooManyBadRows { refused: u64, rows: u64, line: u64, why: String },
     #[error("the reader failed: {0}")]
     Reader(String),
+}
+
+/// The market that a path's directories say: the last of them called `spot`, `um` or `cm`.
+///
+/// # Errors
+/// When they say what has no place here: prices that nobody traded at, or coin-margined futures.
+pub(crate) fn market_said(path: &Path) -> Result<Option<MarketKind>, DumpError> {
+    let parts = path.parent().into_iter().flat_map(Path::components).filter_map(|part| part.as_os_str().to_str());
+    let mut said = Ok(None);
+    for part in parts {
+        match part {
+            // These look like candles of ours to the last column.
+            "markPriceKlines" | "indexPriceKlines" | "premiumIndexKlines" => {
+                return Err(DumpError::NotTraded(part.to_owned()));
+            }
+            "cm" => said = Err(DumpError::CoinMargined("its path says cm".to_owned())),
+            _ => said = part.parse().map_or(said, |market| Ok(Some(market))),
+        }
+    }
+    said
+}
+
+/// The market of an archive: what its path says, or what was asked for.
+pub(super) fn market_of(path: &Path, name: &DumpName, asked: Option<MarketKind>) -> Result<MarketKind, DumpError> {
+    let found = market_said(path)?;
+    let contract = contract_of(&name.symbol);
+    if contract == Some(Contract::CoinMargined) {
+        return Err(DumpError::CoinMargined(name.symbol.to_string()));
+    }
+    let market = match (found, asked) {
+        (Some(found), Some(asked)) if found != asked => return Err(DumpError::OtherMarket { found, asked }),
+        (found, asked) => found.or(asked).ok_or(DumpError::NoMarket)?,
+    };
+    if contract == Some(Contract::Delivery) && market == MarketKind::Spot {
+        return Err(DumpError::ContractOnSpot { symbol: name.symbol.clone() });
+    }
+    Ok(market)
 }
 
 /// A row that was refused.

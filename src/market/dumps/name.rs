@@ -1,7 +1,6 @@
 //! What the name of a dump archive says, whole, and what else its path says. Reads no file.
 
-use super::DumpError;
-use candles::{Interval, MarketKind, Symbol};
+use candles::{Interval, Symbol};
 use chrono::{Datelike, Months, NaiveDate};
 use std::path::Path;
 
@@ -135,43 +134,6 @@ pub(crate) fn contract_of(symbol: &Symbol) -> Option<Contract> {
         (true, false) => Some(if is_date { Contract::Delivery } else { Contract::CoinMargined }),
         (false, _) => None,
     }
-}
-
-/// The market that a path's directories say: the last of them called `spot`, `um` or `cm`.
-///
-/// # Errors
-/// When they say what has no place here: prices that nobody traded at, or coin-margined futures.
-pub(crate) fn market_said(path: &Path) -> Result<Option<MarketKind>, DumpError> {
-    let parts = path.parent().into_iter().flat_map(Path::components).filter_map(|part| part.as_os_str().to_str());
-    let mut said = Ok(None);
-    for part in parts {
-        match part {
-            // These look like candles of ours to the last column.
-            "markPriceKlines" | "indexPriceKlines" | "premiumIndexKlines" => {
-                return Err(DumpError::NotTraded(part.to_owned()));
-            }
-            "cm" => said = Err(DumpError::CoinMargined("its path says cm".to_owned())),
-            _ => said = part.parse().map_or(said, |market| Ok(Some(market))),
-        }
-    }
-    said
-}
-
-/// The market of an archive: what its path says, or what was asked for.
-pub(super) fn market_of(path: &Path, name: &DumpName, asked: Option<MarketKind>) -> Result<MarketKind, DumpError> {
-    let found = market_said(path)?;
-    let contract = contract_of(&name.symbol);
-    if contract == Some(Contract::CoinMargined) {
-        return Err(DumpError::CoinMargined(name.symbol.to_string()));
-    }
-    let market = match (found, asked) {
-        (Some(found), Some(asked)) if found != asked => return Err(DumpError::OtherMarket { found, asked }),
-        (found, asked) => found.or(asked).ok_or(DumpError::NoMarket)?,
-    };
-    if contract == Some(Contract::Delivery) && market == MarketKind::Spot {
-        return Err(DumpError::ContractOnSpot { symbol: name.symbol.clone() });
-    }
-    Ok(market)
 }
 
 /// Whether the name of a file inside an archive is that of other candles, or of no candles. Names that say nothing
