@@ -1,6 +1,6 @@
 //! How many candles there are of those that were asked for: in a window, and before it to warm indicators up.
 
-use crate::{CandleSeries, Interval, interval, quality::count_between};
+use crate::{CandleSeries, interval, quality::count_between};
 use serde::Serialize;
 
 /// Candles of one symbol, by count.
@@ -21,7 +21,7 @@ impl Coverage {
     #[must_use]
     pub fn of(candles: &CandleSeries, warm_up_from_ms: i64, from_ms: i64, to_ms: i64) -> Self {
         let count = |from_ms: i64, to_ms: i64| {
-            let first = |time_ms| first_open_ms(candles.interval(), time_ms);
+            let first = |time_ms| interval::first_open_time_ms(candles.interval(), time_ms);
             let expected = count_between(candles.interval(), first(from_ms), first(to_ms));
             let there = candles.slice(from_ms, to_ms).len() as u64;
             (there, expected.saturating_sub(there))
@@ -49,16 +49,10 @@ impl Coverage {
     }
 }
 
-/// The first time on the grid that is not before `time_ms`.
-fn first_open_ms(of: Interval, time_ms: i64) -> i64 {
-    let open_ms = interval::open_time_ms(of, time_ms);
-    if open_ms < time_ms { interval::next_open_time_ms(of, open_ms) } else { open_ms }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Candle, time::DAY_MS};
+    use crate::{Candle, Interval, time::DAY_MS};
 
     const HOUR_MS: i64 = 3_600_000;
 

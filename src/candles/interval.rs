@@ -32,6 +32,13 @@ pub fn next_open_time_ms(interval: Interval, open_ms: i64) -> i64 {
     }
 }
 
+/// Open time of the first candle that opens no earlier than `time_ms`.
+#[must_use]
+pub fn first_open_time_ms(interval: Interval, time_ms: i64) -> i64 {
+    let open_ms = open_time_ms(interval, time_ms);
+    if open_ms < time_ms { next_open_time_ms(interval, open_ms) } else { open_ms }
+}
+
 /// Close time of the candle that opens at `open_ms`: the next open time less 1.
 #[must_use]
 pub fn close_time_ms(interval: Interval, open_ms: i64) -> i64 {

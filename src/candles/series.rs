@@ -3,6 +3,7 @@
 //! Never invents a candle: where one is missing there is a gap, and neighbours are neighbours in time order only.
 
 use super::{Candle, Interval, interval};
+use std::ops::Range;
 
 /// A validated run of closed candles, in columns of equal length.
 #[derive(Clone, Debug, PartialEq)]
@@ -168,6 +169,15 @@ impl CandleSeries {
     /// All candles in time order.
     pub fn candles(&self) -> impl Iterator<Item = Candle> + '_ {
         (0..self.len()).map(|i| self.candle(i))
+    }
+    /// Where the candles stand that open from `open_ms` to `close_ms`, if they leave none of this time out: of a coarser
+    /// candle with these ends, those inside it.
+    #[must_use]
+    pub fn covering(&self, open_ms: i64, close_ms: i64) -> Option<Range<usize>> {
+        let inside =
+            self.open_time_ms.partition_point(|&t| t < open_ms)..self.open_time_ms.partition_point(|&t| t <= close_ms);
+        let covered_ms = self.interval.fixed_ms()? * i64::try_from(inside.len()).ok()?;
+        (covered_ms == close_ms + 1 - open_ms).then_some(inside)
     }
     /// The candles that open in `[from_ms, to_ms)`.
     #[must_use]

@@ -123,8 +123,8 @@ fn judge(
         agreement.add(&finer.slice(from_ms, to_ms), &candles);
         report.findings.extend(agreement.findings(policy));
     }
-    let first_ms = first_open_ms(interval, from_ms);
-    let end_ms = first_open_ms(interval, to_ms);
+    let first_ms = interval::first_open_time_ms(interval, from_ms);
+    let end_ms = interval::first_open_time_ms(interval, to_ms);
     let expected = count_between(interval, first_ms, end_ms);
     let missing = expected.saturating_sub(report.candles);
     // The check of the series sees holes between candles only; the window sees its ends, too.
@@ -161,10 +161,4 @@ fn judge(
 
 fn errors_at(findings: &[Finding]) -> impl Iterator<Item = i64> + '_ {
     findings.iter().filter(|f| f.severity == Severity::Error).map(|f| f.from_ms)
-}
-
-/// The first time on the grid that is not before `time_ms`.
-fn first_open_ms(interval: Interval, time_ms: i64) -> i64 {
-    let open_ms = interval::open_time_ms(interval, time_ms);
-    if open_ms < time_ms { interval::next_open_time_ms(interval, open_ms) } else { open_ms }
 }

@@ -98,12 +98,7 @@ impl<'a> Frame<'a> {
     /// The finest candles that cover candle `i`, and where they begin and end in their series.
     pub(super) fn inside(&self, i: usize) -> Option<(&'a CandleSeries, Range<usize>)> {
         let (open_ms, close_ms) = (self.open_time_ms(i), self.close_time_ms(i));
-        self.finer.iter().find_map(|finer| {
-            let times = finer.open_times_ms();
-            let inside = times.partition_point(|&t| t < open_ms)..times.partition_point(|&t| t <= close_ms);
-            let covered_ms = finer.interval().fixed_ms()? * i64::try_from(inside.len()).ok()?;
-            (covered_ms == close_ms + 1 - open_ms).then_some((*finer, inside))
-        })
+        self.finer.iter().find_map(|finer| Some((*finer, finer.covering(open_ms, close_ms)?)))
     }
 
     /// First candle at which funding due at `time_ms` is settled: the one it falls into, or the first after the gap.

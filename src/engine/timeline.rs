@@ -105,9 +105,7 @@ fn with_candles(times: &[i64], of: Option<Interval>, from_ms: i64, to_ms: i64) -
         return (from_ms, to_ms);
     };
     let next = |open_ms| interval::next_open_time_ms(of, open_ms);
-    let holding = interval::open_time_ms(of, from_ms);
-    let earliest_ms = if holding == from_ms { from_ms } else { next(holding) };
-    let from_ms = if first_ms > earliest_ms { first_ms } else { from_ms };
+    let from_ms = if first_ms > interval::first_open_time_ms(of, from_ms) { first_ms } else { from_ms };
     let end_ms = next(last_ms);
     // Where the window ends within a candle, none is missing.
     (from_ms, if next(end_ms) <= to_ms { end_ms } else { to_ms })

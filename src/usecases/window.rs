@@ -73,16 +73,11 @@ pub(crate) async fn load_symbol(
 
 /// Those of `finer` that cover a whole candle of `coarse`, so that what is stored of other times changes nothing.
 fn covering(finer: &CandleSeries, coarse: &CandleSeries) -> CandleSeries {
-    let times = finer.open_times_ms();
     let mut kept = CandleSeries::new(finer.interval());
-    let Some(length_ms) = finer.interval().fixed_ms() else { return kept };
     for i in 0..coarse.len() {
-        let (open_ms, close_ms) = (coarse.open_times_ms()[i], coarse.close_time_ms(i));
-        let inside = times.partition_point(|&t| t < open_ms)..times.partition_point(|&t| t <= close_ms);
-        if inside.len() as i64 * length_ms == close_ms + 1 - open_ms {
-            // They are in order already, so none is refused.
-            inside.for_each(|k| drop(kept.push(&finer.candle(k))));
-        }
+        let inside = finer.covering(coarse.open_times_ms()[i], coarse.close_time_ms(i));
+        // They are in order already, so none is refused.
+        inside.into_iter().flatten().for_each(|k| drop(kept.push(&finer.candle(k))));
     }
     kept
 }
