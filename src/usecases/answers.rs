@@ -11,7 +11,7 @@ use super::window::{Loaded, WindowSpec};
 use crate::config::DaemonConfig;
 use async_trait::async_trait;
 use candles::stored::CandleRange;
-use candles::{CandleSeries, MarketKind, Symbol, interval, time};
+use candles::{CandleSeries, MarketKind, Symbol, interval, quality, time};
 use engine::{Ledger, Recipe, Terms, Wanted};
 use genome::Timeframe;
 use http::{BacktestDone, BacktestOrder, Backtests, Coverage, Refusal, Stretch};
@@ -57,10 +57,8 @@ fn count(loaded: &Loaded, spec: &WindowSpec, from_ms: i64, is_in_trouble: bool) 
     let newest_ms = loaded.newest_close_ms().map_or(from_ms, |close_ms| close_ms + 1);
     let to_ms = if is_in_trouble { spec.to_ms } else { spec.to_ms.min(newest_ms) };
     let found = loaded.count(from_ms, to_ms);
-    let expected = spec.interval.fixed_ms().map_or(found, |length_ms| {
-        let first_ms = interval::open_time_ms(spec.interval, from_ms + length_ms - 1);
-        u64::try_from((to_ms - first_ms) / length_ms).unwrap_or_default()
-    });
+    let first_ms = interval::first_open_time_ms(spec.interval, from_ms);
+    let expected = quality::count_between(spec.interval, first_ms, to_ms);
     Counted { found, expected }
 }
 
