@@ -6,11 +6,13 @@
 
 mod bounds;
 mod canonical;
+mod expression;
 mod hash;
 mod json;
 pub mod niche;
 mod number;
 pub mod random;
+mod ranking;
 mod rule;
 mod series;
 mod strategy;
@@ -20,10 +22,12 @@ pub mod variation;
 mod words;
 
 pub use canonical::InvalidStrategy;
+pub use expression::{Across, Binary, Expression, Rolling, Unary};
 pub use hash::{ParseHashError, StrategyHash};
 pub use json::{FileError, StrategyFile};
 pub use niche::Niche;
 pub use number::Number;
+pub use ranking::{Form, Ranking, Universe, Weights};
 pub use rule::{Comparison, Condition, Operand, Rule};
 pub use series::{ConstantRange, Indicator, IndicatorKind, ParamSpec, PriceField, Scale, Series, SeriesSpec, Source};
 pub use strategy::{

@@ -1,0 +1,127 @@
+//! Expressions of a score: arithmetic over series, over an instrument's past, and across the market. Values only:
+//! what an expression is worth at a candle is the engine's affair.
+
+use crate::{Number, Series};
+
+/// One value from one value of the same candle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Unary {
+    /// The value with its sign turned.
+    Negate,
+    /// The value without its sign.
+    Abs,
+    /// Natural logarithm; undefined for what is not above 0.
+    Log,
+    /// -1, 0 or 1.
+    Sign,
+}
+
+/// One value from two values of the same candle. Undefined where a side is, where a division is by 0, and where the
+/// result is no finite number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(missing_docs)]
+pub enum Binary {
+    Add,
+    Subtract,
+    Multiply,
+    Divide,
+    Min,
+    Max,
+}
+
+/// One value from the last n values of an instrument's own candles, this one included; undefined until there are so
+/// many, and where one of them is undefined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Rolling {
+    /// The value n candles before (of n + 1 candles).
+    Delay,
+    /// The value less the one n candles before (of n + 1 candles).
+    Delta,
+    /// Mean.
+    Mean,
+    /// Population standard deviation.
+    Deviation,
+    /// Sum.
+    Sum,
+    /// Greatest.
+    Highest,
+    /// Least.
+    Lowest,
+    /// (average rank of this value among the n - 1) / (n - 1): 0 the lowest, 1 the highest.
+    TsRank,
+    /// Mean with weights n, n - 1, ... 1, the newest value with the greatest.
+    Decay,
+}
+
+/// One value from the values of all members of the universe that have one at this candle; undefined for an instrument
+/// that is no member, and where fewer than two have a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Across {
+    /// (average rank - 1) / (n - 1): 0 the lowest, 1 the highest.
+    Rank,
+    /// (value - mean) / population deviation; undefined where the deviation is 0.
+    ZScore,
+    /// Value less mean.
+    Demean,
+    /// Value over mean; undefined where the mean is 0.
+    Relative,
+}
+
+/// An expression over one instrument's series and over the market.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Expression {
+    /// A fixed number.
+    Constant(Number),
+    /// A series of the language.
+    Series(Series),
+    /// Square root of the mean of ln(close / close before)^2 over the last returns between neighbouring own closes.
+    Volatility {
+        /// How many returns.
+        returns: u32,
+    },
+    /// An operator on one value.
+    Unary(Unary, Box<Expression>),
+    /// An operator on two values.
+    Binary(Binary, Box<Expression>, Box<Expression>),
+    /// An operator on the last `candles` values.
+    Rolling(Rolling, Box<Expression>, u32),
+    /// Pearson's correlation of the last `n` values of two expressions; undefined where one does not vary.
+    Correlation(Box<Expression>, Box<Expression>, u32),
+    /// An operator on the values of all members.
+    Across(Across, Box<Expression>),
+    /// Slope of the last `n` changes of the value on the mean change of the members that have one at these candles. A
+    /// change is x / x before - 1 where the value has a unit (a price, an amount), else x - x before. Undefined where
+    /// the mean does not vary.
+    Beta(Box<Expression>, u32),
+}
+
+impl Expression {
+    /// Most candles that an operator looks back over.
+    pub const MAX_CANDLES: u32 = 5_000;
+    /// Most parts that one expression may have.
+    pub const MAX_PARTS: usize = 64;
+    /// Deepest nesting.
+    pub const MAX_DEPTH: usize = 16;
+
+    /// The expressions directly inside this one.
+    #[must_use]
+    pub fn parts(&self) -> Vec<&Self> {
+        match self {
+            Self::Constant(_) | Self::Series(_) | Self::Volatility { .. } => Vec::new(),
+            Self::Unary(_, x) | Self::Rolling(_, x, _) | Self::Across(_, x) | Self::Beta(x, _) => vec![x],
+            Self::Binary(_, x, y) | Self::Correlation(x, y, _) => vec![x, y],
+        }
+    }
+
+    /// Number of operators, series and numbers.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        1 + self.parts().into_iter().map(Self::size).sum::<usize>()
+    }
+
+    /// Depth of the tree; a lone series has depth 1.
+    #[must_use]
+    pub fn depth(&self) -> usize {
+        1 + self.parts().into_iter().map(Self::depth).max().unwrap_or(0)
+    }
+}
