@@ -30,7 +30,7 @@ mod moving_average;
 mod order_block;
 mod parabolic_sar;
 mod rate_of_change;
-mod rolling;
+pub mod rolling;
 mod rsi;
 mod stochastic;
 mod supertrend;
