@@ -20,7 +20,7 @@ pub struct InvalidStrategy {
     pub problem: String,
 }
 
-fn invalid<T>(field: &str, problem: impl Into<String>) -> Result<T, InvalidStrategy> {
+pub(crate) fn invalid<T>(field: &str, problem: impl Into<String>) -> Result<T, InvalidStrategy> {
     Err(InvalidStrategy { field: field.to_owned(), problem: problem.into() })
 }
 
@@ -148,7 +148,7 @@ fn reading_order(series: Series) -> (bool, Series) {
     (series.source != Source::Price(PriceField::Close), series)
 }
 
-fn canonical_series(series: Series, base: Timeframe) -> Result<Series, String> {
+pub(crate) fn canonical_series(series: Series, base: Timeframe) -> Result<Series, String> {
     match series.timeframe {
         None => Ok(series),
         Some(timeframe) if timeframe == base => Ok(Series { timeframe: None, ..series }),
@@ -275,11 +275,11 @@ fn check_risk(risk: &RiskPlan) -> Result<(), InvalidStrategy> {
 }
 
 /// Whether a number lies in (0, most].
-fn within(number: Number, most: f64) -> bool {
+pub(crate) fn within(number: Number, most: f64) -> bool {
     number.get() > 0.0 && number.get() <= most && bounds::is_number(number)
 }
 
-fn check_count(field: &str, count: u32, (least, most): (u32, u32)) -> Result<(), InvalidStrategy> {
+pub(crate) fn check_count(field: &str, count: u32, (least, most): (u32, u32)) -> Result<(), InvalidStrategy> {
     if (least..=most).contains(&count) {
         return Ok(());
     }

@@ -22,6 +22,7 @@ pub mod variation;
 mod words;
 
 pub use canonical::InvalidStrategy;
+pub use expression::unit::Unit;
 pub use expression::{Across, Binary, Expression, Rolling, Unary};
 pub use hash::{ParseHashError, StrategyHash};
 pub use json::{FileError, StrategyFile};

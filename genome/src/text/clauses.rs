@@ -255,7 +255,7 @@ pub(super) fn distance(parser: &mut Parser<'_>) -> Result<Distance, ParseError> 
     Ok(Distance::Atr { multiple: number, period })
 }
 
-fn count(parser: &mut Parser<'_>) -> Result<u32, ParseError> {
+pub(super) fn count(parser: &mut Parser<'_>) -> Result<u32, ParseError> {
     let token = parser.peek();
     if token.kind != Kind::Number {
         return Err(parser.unexpected(&["a whole number"]));
@@ -266,7 +266,7 @@ fn count(parser: &mut Parser<'_>) -> Result<u32, ParseError> {
 }
 
 /// `60%` or `0.6`.
-fn fraction(parser: &mut Parser<'_>) -> Result<Number, ParseError> {
+pub(super) fn fraction(parser: &mut Parser<'_>) -> Result<Number, ParseError> {
     let token = parser.peek();
     let plain = parser.number()?;
     if !parser.eat(Kind::Percent) {

@@ -1,7 +1,7 @@
 //! Tokens to rules. Recursion is bounded, every step consumes a token or ends.
 
 use super::error::{ParseError, ParseProblem};
-use super::lexer::{Kind, Token, tokens};
+use super::lexer::{Kind, Signs, Token, tokens};
 use crate::{
     Comparison, Condition, Indicator, IndicatorKind, Number, Operand, PriceField, Rule, Series, Source, Timeframe,
     bounds,
@@ -11,7 +11,7 @@ use crate::{
 pub const MAX_TEXT_BYTES: usize = 64 * 1024;
 /// Deepest nesting of parentheses and `not` that is read; what remains after flattening is bounded by
 /// [`Rule::MAX_DEPTH`].
-const MAX_NESTING: usize = 32;
+pub(super) const MAX_NESTING: usize = 32;
 
 pub(super) struct Parser<'a> {
     source: &'a str,
@@ -27,12 +27,22 @@ enum Side {
 }
 
 impl<'a> Parser<'a> {
+    /// A parser of rules.
     pub(super) fn new(source: &'a str) -> Result<Self, ParseError> {
+        Self::with(source, Signs::Joined)
+    }
+
+    /// A parser of expressions.
+    pub(super) fn arithmetic(source: &'a str) -> Result<Self, ParseError> {
+        Self::with(source, Signs::Arithmetic)
+    }
+
+    fn with(source: &'a str, signs: Signs) -> Result<Self, ParseError> {
         if source.len() > MAX_TEXT_BYTES {
             let text = format!("the text has {} bytes; at most {MAX_TEXT_BYTES} are read", source.len());
             return Err(ParseError::at(source, 0, 0, ParseProblem::Invalid(text)));
         }
-        Ok(Self { source, tokens: tokens(source), at: 0, conditions: 0 })
+        Ok(Self { source, tokens: tokens(source, signs), at: 0, conditions: 0 })
     }
 
     pub(super) fn peek(&self) -> Token {
@@ -40,8 +50,24 @@ impl<'a> Parser<'a> {
         self.tokens[self.at.min(self.tokens.len() - 1)]
     }
 
-    fn peek_second(&self) -> Token {
+    pub(super) fn peek_second(&self) -> Token {
         self.tokens[(self.at + 1).min(self.tokens.len() - 1)]
+    }
+
+    /// How many arguments stand in the parentheses that open with the second token from here.
+    pub(super) fn arguments_ahead(&self) -> usize {
+        let mut depth = 0_usize;
+        let mut commas = 0;
+        for token in self.tokens.iter().skip(self.at + 1) {
+            match token.kind {
+                Kind::Open => depth += 1,
+                Kind::Close if depth <= 1 => break,
+                Kind::Close => depth -= 1,
+                Kind::Comma if depth == 1 => commas += 1,
+                _ => {}
+            }
+        }
+        commas + 1
     }
 
     pub(super) fn next(&mut self) -> Token {
@@ -232,7 +258,7 @@ impl<'a> Parser<'a> {
         number.ok_or_else(|| self.invalid(token.start, token.end, bounds::NUMBER_TEXT))
     }
 
-    fn series(&mut self, expected: &[&str]) -> Result<Series, ParseError> {
+    pub(super) fn series(&mut self, expected: &[&str]) -> Result<Series, ParseError> {
         let token = self.next();
         let name = keyword(self.text(token));
         let source = if let Some(field) = price_field(&name) {
@@ -308,7 +334,7 @@ fn price_field(name: &str) -> Option<PriceField> {
     }
 }
 
-fn series_names() -> impl Iterator<Item = &'static str> {
+pub(super) fn series_names() -> impl Iterator<Item = &'static str> {
     let fields = PriceField::ALL.into_iter().map(PriceField::name);
     let indicators = IndicatorKind::all().iter().flat_map(|s| std::iter::once(s.name).chain(s.aliases.iter().copied()));
     fields.chain(indicators)
