@@ -2,6 +2,7 @@
 
 use crate::config::{Config, Loaded};
 use anyhow::Context as _;
+use candles::InstrumentTable;
 use clock::{Clock, SystemClock};
 use market::CandleCache;
 use std::{path::Path, sync::Arc};
@@ -47,6 +48,11 @@ impl Context {
     /// When it cannot be opened.
     pub(crate) fn cache_to_read(&self) -> anyhow::Result<CandleCache> {
         CandleCache::open_to_read(&self.data_dir().join("candles"), &self.config().market).context("candle cache")
+    }
+
+    /// The table of instruments in force.
+    pub(crate) fn instruments(&self) -> anyhow::Result<InstrumentTable> {
+        Ok(InstrumentTable::default())
     }
 
     /// Every setting as it may be shown: key, value, who set it.

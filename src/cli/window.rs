@@ -21,8 +21,8 @@ const MAX_BREAKS: usize = 5;
 /// Which candles, and what trading costs.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct WindowArgs {
-    /// Symbols, separated by commas
-    #[arg(long, value_name = "SYMBOLS", value_delimiter = ',', required = true)]
+    /// Symbols, separated by commas; a strategy that ranks the market takes all there are instead
+    #[arg(long, value_name = "SYMBOLS", value_delimiter = ',')]
     symbols: Vec<Symbol>,
     /// Candles: 1m 3m 5m 15m 30m 1h 2h 4h 6h 8h 12h 1d
     #[arg(long, value_name = "INTERVAL", default_value = "15m")]
@@ -116,6 +116,27 @@ impl WindowArgs {
         }
     }
 
+    /// Which market.
+    #[must_use]
+    pub(crate) const fn market(&self) -> MarketKind {
+        self.market
+    }
+
+    /// Begin and end, exclusive, UTC ms.
+    #[must_use]
+    pub(crate) const fn dates_ms(&self) -> (i64, i64) {
+        (self.from, self.to)
+    }
+
+    /// # Errors
+    /// When the window is empty.
+    pub(crate) fn check_dates(&self) -> Result<(), CliError> {
+        if self.from >= self.to {
+            return Err(CliError::Usage("--from must be before --to".into()));
+        }
+        Ok(())
+    }
+
     /// First candle that warms up, UTC ms.
     fn first_ms(&self) -> i64 {
         self.from.saturating_sub(i64::from(self.warm_up_days) * DAY_MS)
@@ -130,8 +151,9 @@ impl WindowArgs {
     /// # Errors
     /// When the options contradict each other, or the cache lacks what they ask for.
     pub(crate) async fn load(&self, ctx: &Context) -> Result<Window, CliError> {
-        if self.from >= self.to {
-            return Err(CliError::Usage("--from must be before --to".into()));
+        self.check_dates()?;
+        if self.symbols.is_empty() {
+            return Err(CliError::Usage("--symbols is required: which symbols is the strategy to trade?".into()));
         }
         distinct("--symbols", &self.symbols)?;
         let cache = ctx.cache_to_read()?;
@@ -172,7 +194,7 @@ impl WindowArgs {
 }
 
 /// `2024-04-01T00:00:00Z`.
-fn iso(time_ms: i64) -> String {
+pub(crate) fn iso(time_ms: i64) -> String {
     DateTime::from_timestamp_millis(time_ms).map_or_else(String::new, |t| t.to_rfc3339_opts(SecondsFormat::Secs, true))
 }
 

@@ -5,7 +5,7 @@
 
 use crate::{Members, Panel, across, rolling};
 use engine::columns::compute_column;
-use genome::{Across, Binary, Expression, Unary, Universe};
+use genome::{Across, Binary, Expression, Unary, Unit, Universe};
 use rayon::prelude::*;
 use std::{
     collections::HashMap,
@@ -78,7 +78,7 @@ impl<'a> Columns<'a> {
                 self.across(*operator, &x)
             }
             Expression::Beta(x, n) => {
-                let has_unit = true;
+                let has_unit = has_unit(x);
                 let x = self.sheet(x)?;
                 let changes = self.each(|i| Ok(changes(&x[i], has_unit)))?;
                 let means = self.market_means(&changes);
@@ -148,6 +148,11 @@ pub(crate) fn volatility(closes: &[f64], n: usize) -> Vec<f64> {
     let mut out = vec![f64::NAN; closes.len()];
     rolling::sum(&squares, n, |i, sum| out[i + 1] = rolling::finite((sum / n as f64).sqrt()));
     out
+}
+
+/// Whether changes of the expression are relative: those of a price or an amount.
+fn has_unit(x: &Expression) -> bool {
+    x.unit().is_ok_and(|unit| matches!(unit, Unit::Of { .. }) && unit != Unit::PLAIN)
 }
 
 /// x / x before - 1 of what has a unit, else x - x before.

@@ -3,6 +3,7 @@
 //! A slot is a candle of the base timeframe that any instrument could have. Loads nothing, fills no gap.
 
 use candles::{
+    readings::MarketReadings,
     CandleSeries, FundingRate, InstrumentId, InstrumentTable, Interval, MarketKind, Symbol, interval,
     resample::{ResampleError, resample},
 };
@@ -21,6 +22,8 @@ pub struct Ticker {
     pub candles: CandleSeries,
     /// Funding payments in time order; empty on spot or where none are cached.
     pub funding: Vec<FundingRate>,
+    /// What its perpetual published.
+    pub readings: MarketReadings,
 }
 
 /// One instrument's candles.
@@ -30,6 +33,7 @@ pub struct PanelInstrument {
     excluded: Option<Arc<str>>,
     candles: CandleSeries,
     funding: Vec<FundingRate>,
+    readings: Arc<MarketReadings>,
     /// Slot of each candle.
     slots: Vec<u32>,
     /// Quote volume of each candle; volume x close where it is 0.
@@ -85,6 +89,12 @@ impl PanelInstrument {
     #[must_use]
     pub fn funding(&self) -> &[FundingRate] {
         &self.funding
+    }
+
+    /// What the ticker's perpetual published.
+    #[must_use]
+    pub fn readings(&self) -> &MarketReadings {
+        &self.readings
     }
 
     /// Slot of each candle.
@@ -145,6 +155,7 @@ impl Panel {
                 let fail = |source| PanelError::Resample { symbol: ticker.symbol.clone(), source };
                 resample(&ticker.candles, timeframe).map_err(fail)?
             };
+            let readings = Arc::new(ticker.readings);
             let parts = table.instruments(&ticker.symbol, candles.open_times_ms());
             for (i, (id, at)) in parts.iter().enumerate() {
                 let opens = candles.open_times_ms();
@@ -165,6 +176,7 @@ impl Panel {
                     excluded: excluded.clone(),
                     candles: own,
                     funding,
+                    readings: readings.clone(),
                     slots: Vec::new(),
                     quote_volumes,
                     next_opens_ms,

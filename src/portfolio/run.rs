@@ -290,7 +290,7 @@ impl Runner<'_> {
     /// Closes what is held of instruments that end with this slot.
     fn end_instruments(&self, state: &mut State, slot: Option<usize>, close_ms: i64) {
         let Execution { frozen_exit_fraction, .. } = self.terms.execution;
-        let cost = self.terms.delisting_fraction.max(frozen_exit_fraction);
+        let cost = self.terms.costs.delisting_fraction.max(frozen_exit_fraction);
         for number in state.account.held() {
             let instrument = &self.panel.instruments()[number as usize];
             let Some(last) = state.last[number as usize] else { continue };
@@ -311,7 +311,7 @@ impl Runner<'_> {
         let account = &mut state.account;
         let least = self.terms.execution.maintenance_margin_fraction * account.gross();
         if !account.held().is_empty() && account.equity() <= least {
-            account.liquidate(close_ms, self.terms.delisting_fraction);
+            account.liquidate(close_ms, self.terms.costs.delisting_fraction);
             state.orders.clear();
             state.liquidated_ms = Some(close_ms);
         }

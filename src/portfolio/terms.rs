@@ -10,23 +10,16 @@ use serde::{Deserialize, Serialize};
 pub struct PortfolioTerms {
     /// Capital at the start, quote units.
     pub initial_capital: f64,
-    /// Fee and slippage; its maintenance margin is not looked at.
+    /// Fee, slippage, and what an end of an instrument costs; the margin is that of `execution`.
     pub costs: Costs,
-    /// Share of the notional that is lost where what is held ends, in place of fee and slippage.
-    pub delisting_fraction: f64,
     /// How orders meet the market.
     pub execution: Execution,
 }
 
 impl Default for PortfolioTerms {
-    /// 10,000 quote units, costs as by default, 1 % where an instrument ends.
+    /// 10,000 quote units, costs as by default.
     fn default() -> Self {
-        Self {
-            initial_capital: 10_000.0,
-            costs: Costs::default(),
-            delisting_fraction: 0.01,
-            execution: Execution::default(),
-        }
+        Self { initial_capital: 10_000.0, costs: Costs::default(), execution: Execution::default() }
     }
 }
 
@@ -53,7 +46,7 @@ pub struct Execution {
     pub borrow_rate_per_year: f64,
     /// On spot, short targets only in so many members of the greatest quote volume; 0: in all.
     pub borrowable_members: u32,
-    /// Share of the last close that is lost where an instrument ends, if more than `delisting_fraction`.
+    /// Share of the last close that is lost where an instrument ends, if more than `costs.delisting_fraction`.
     pub frozen_exit_fraction: f64,
 }
 
@@ -86,7 +79,6 @@ impl PortfolioTerms {
         self.costs.validate()?;
         let e = &self.execution;
         for (name, value, most) in [
-            ("delisting_fraction", self.delisting_fraction, 1.0),
             ("execution.frozen_exit_fraction", e.frozen_exit_fraction, 1.0),
             ("execution.maintenance_margin_fraction", e.maintenance_margin_fraction, 1.0),
             ("execution.borrow_rate_per_year", e.borrow_rate_per_year, 100.0),
@@ -116,8 +108,8 @@ mod tests {
         assert!(PortfolioTerms::default().validate().is_ok());
         let real = PortfolioTerms { execution: Execution::realistic(), ..PortfolioTerms::default() };
         assert!(real.validate().is_ok());
-        let wrong = PortfolioTerms { delisting_fraction: 2.0, ..real };
-        assert!(wrong.validate().unwrap_err().contains("delisting_fraction must be 0 to 1"));
+        let wrong = PortfolioTerms { execution: Execution { frozen_exit_fraction: 2.0, ..real.execution }, ..real };
+        assert!(wrong.validate().unwrap_err().contains("frozen_exit_fraction must be 0 to 1"));
         assert!(PortfolioTerms { initial_capital: f64::NAN, ..real }.validate().is_err());
     }
 }

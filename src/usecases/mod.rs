@@ -20,6 +20,7 @@ pub(crate) mod operators;
 pub(crate) mod paper;
 pub(crate) mod parts;
 mod placebo;
+pub(crate) mod portfolio;
 pub(crate) mod recipe;
 pub mod replay;
 pub(crate) mod replay_session;
