@@ -3,7 +3,7 @@
 //! Reading never panics, and its time and depth are bounded whatever the bytes. A [`Rule`] is read as
 //! written; a [`Strategy`] is read, checked and made canonical.
 
-use crate::{Distance, Expression, InvalidStrategy, Ranking, Rule, Strategy, Universe, Weights};
+use crate::{AnyStrategy, Distance, Expression, InvalidStrategy, Ranking, Rule, Strategy, Universe, Weights};
 use std::str::FromStr;
 
 mod clauses;
@@ -50,6 +50,11 @@ impl FromStr for Strategy {
     /// The canonical strategy that the clauses stand for.
     fn from_str(text: &str) -> Result<Self, ParseError> {
         let mut parser = Parser::new(text)?;
+        if let Some(score) = parser.score_clause() {
+            let text = "a strategy with a `score` ranks the market; here one of rules is expected, with `long when` or \
+                        `short when`";
+            return Err(parser.invalid(score.start, score.end, text));
+        }
         let written = clauses::strategy(&mut parser)?;
         written.strategy.canonical().map_err(|invalid| placed(&parser, &written.spans, &invalid))
     }
@@ -99,6 +104,17 @@ impl FromStr for Ranking {
         let mut parser = Parser::arithmetic(text)?;
         let written = ranking::ranking(&mut parser)?;
         written.ranking.canonical().map_err(|invalid| placed(&parser, &written.spans, &invalid))
+    }
+}
+
+impl FromStr for AnyStrategy {
+    type Err = ParseError;
+    /// A text with a `score` clause ranks the market; any other is one of rules.
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        match Parser::new(text)?.score_clause() {
+            Some(_) => text.parse().map(Self::Ranking),
+            None => text.parse().map(Self::Rules),
+        }
     }
 }
 

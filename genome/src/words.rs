@@ -5,6 +5,9 @@ use crate::{
 };
 use std::fmt::Write;
 
+mod ranking;
+pub use ranking::describe_ranking;
+
 /// Sentences that say what the strategy does, one paragraph a side and one for risk, separated by newlines.
 #[must_use]
 pub fn describe(strategy: &Strategy) -> String {

@@ -233,7 +233,7 @@ fn binary(op: Binary, (x, left): (&Expression, Unit), (y, right): (&Expression, 
             (Unit::Zero, unit) | (unit, Unit::Zero) => Ok(unit),
             (left, right) if left == right => Ok(left),
             (left, right) => Err(format!(
-                "{} is {left} and {} is {right}; {} needs two of one kind, such as two prices or two ratios",
+                "{} is {left} and {} is {right}; `{}` needs two of one kind, such as two prices or two ratios",
                 shown(x),
                 shown(y),
                 op.name()

@@ -28,6 +28,9 @@ const CLAUSES: [(&str, &[&str]); 14] = [
 ];
 const CONFIDENCE: &[&str] = &["confidence", "min_confidence"];
 
+/// Clauses that only a strategy that ranks the market has.
+const OF_RANKING: [&str; 4] = ["score", "rebalance", "weights", "gross"];
+
 /// A strategy as written, before it is checked and made canonical, and where its parts stand.
 pub(super) struct Written {
     pub(super) strategy: Strategy,
@@ -99,6 +102,10 @@ fn clause(parser: &mut Parser<'_>, draft: &mut Draft) -> Result<(), ParseError> 
         parser.next();
         let value = fraction(parser)?;
         return once(parser, draft, "filters.min_confidence", token.start, |d| &mut d.filters.min_confidence, value);
+    }
+    if OF_RANKING.contains(&word.as_str()) {
+        let text = format!("`{word}` belongs to a strategy that ranks the market by a `score`; one of rules has none");
+        return Err(parser.invalid(token.start, token.end, text));
     }
     let Some((name, _)) = CLAUSES.iter().find(|(_, names)| names.contains(&word.as_str())) else {
         return Err(expected_clause(parser));

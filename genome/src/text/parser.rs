@@ -70,6 +70,13 @@ impl<'a> Parser<'a> {
         commas + 1
     }
 
+    /// The word `score` at the beginning of a clause, which makes a strategy one that ranks the market.
+    pub(super) fn score_clause(&self) -> Option<Token> {
+        let begins = |i: usize| i == 0 || self.tokens[i - 1].kind == Kind::Separator;
+        let found = |i: &usize| begins(*i) && self.text(self.tokens[*i]).eq_ignore_ascii_case("score");
+        (0..self.tokens.len()).find(found).map(|i| self.tokens[i])
+    }
+
     pub(super) fn next(&mut self) -> Token {
         let token = self.peek();
         self.at = (self.at + 1).min(self.tokens.len() - 1);

@@ -24,10 +24,14 @@ impl Display for Expression {
             Self::Constant(number) => number.fmt(f),
             Self::Series(series) => series.fmt(f),
             Self::Volatility { returns } => write!(f, "realized_volatility({returns})"),
-            Self::Unary(Unary::Negate, x) => {
-                f.write_str("-")?;
-                inside(x, 3, f)
-            }
+            // `-5` is a number; the negative of the number 5 keeps its parentheses.
+            Self::Unary(Unary::Negate, x) => match **x {
+                Self::Constant(number) if number.get() >= 0.0 => write!(f, "-({number})"),
+                _ => {
+                    f.write_str("-")?;
+                    inside(x, 3, f)
+                }
+            },
             Self::Unary(op, x) => write!(f, "{}({x})", op.name()),
             Self::Binary(op @ (Binary::Min | Binary::Max), x, y) => write!(f, "{}({x}, {y})", op.name()),
             Self::Binary(op, x, y) => {
