@@ -3,8 +3,8 @@
 //! A slot is a candle of the base timeframe that any instrument could have. Loads nothing, fills no gap.
 
 use candles::{
-    readings::MarketReadings,
     CandleSeries, FundingRate, InstrumentId, InstrumentTable, Interval, MarketKind, Symbol, interval,
+    readings::MarketReadings,
     resample::{ResampleError, resample},
 };
 use sha2::{Digest, Sha256};
@@ -32,7 +32,7 @@ pub struct PanelInstrument {
     id: InstrumentId,
     excluded: Option<Arc<str>>,
     candles: CandleSeries,
-    funding: Vec<FundingRate>,
+    funding: Arc<Vec<FundingRate>>,
     readings: Arc<MarketReadings>,
     /// Slot of each candle.
     slots: Vec<u32>,
@@ -85,7 +85,7 @@ impl PanelInstrument {
         &self.candles
     }
 
-    /// Funding payments in time order.
+    /// The ticker's funding payments in time order.
     #[must_use]
     pub fn funding(&self) -> &[FundingRate] {
         &self.funding
@@ -155,7 +155,7 @@ impl Panel {
                 let fail = |source| PanelError::Resample { symbol: ticker.symbol.clone(), source };
                 resample(&ticker.candles, timeframe).map_err(fail)?
             };
-            let readings = Arc::new(ticker.readings);
+            let (readings, funding) = (Arc::new(ticker.readings), Arc::new(ticker.funding));
             let parts = table.instruments(&ticker.symbol, candles.open_times_ms());
             for (i, (id, at)) in parts.iter().enumerate() {
                 let opens = candles.open_times_ms();
@@ -165,17 +165,12 @@ impl Panel {
                 } else {
                     candles.slice(opens[at.start], opens[at.end - 1] + 1)
                 };
-                let (first_ms, end_ms) = (opens[at.start], next_opens_ms.unwrap_or(i64::MAX));
-                let of_its_time = |f: &&FundingRate| {
-                    (i == 0 || f.time_ms > first_ms) && (f.time_ms <= end_ms || i + 1 == parts.len())
-                };
-                let funding = ticker.funding.iter().filter(of_its_time).copied().collect();
                 let quote_volumes = own.candles().map(|c| quote_volume(c.quote_volume, c.volume, c.close)).collect();
                 instruments.push(PanelInstrument {
                     id: id.clone(),
                     excluded: excluded.clone(),
                     candles: own,
-                    funding,
+                    funding: funding.clone(),
                     readings: readings.clone(),
                     slots: Vec::new(),
                     quote_volumes,
@@ -279,7 +274,7 @@ impl Panel {
                     hasher.update(c.trade_count.to_le_bytes());
                 }
                 hasher.update((instrument.funding.len() as u64).to_le_bytes());
-                for due in &instrument.funding {
+                for due in instrument.funding.iter() {
                     hasher.update(due.time_ms.to_le_bytes());
                     hasher.update(due.rate.to_le_bytes());
                 }

@@ -33,6 +33,8 @@ pub struct Slot {
     pub net: f64,
     /// Instruments held.
     pub names: u32,
+    /// What was traded at its open over equity at the decision, both sides.
+    pub turnover: f64,
 }
 
 /// Targets at a rebalance.
@@ -155,7 +157,6 @@ struct State {
     orders: BTreeMap<u32, Order>,
     /// Unsmoothed weights of the last rebalances, the newest last.
     history: VecDeque<Vec<(u32, f64)>>,
-    turnover: f64,
     lapsed: u32,
     liquidated_ms: Option<i64>,
 }
@@ -171,7 +172,6 @@ impl Runner<'_> {
             last: self.panel.instruments().iter().map(last_before).collect(),
             orders: BTreeMap::new(),
             history: VecDeque::new(),
-            turnover: 0.0,
             lapsed: 0,
             liquidated_ms: None,
         };
@@ -180,7 +180,7 @@ impl Runner<'_> {
         while open_ms < to_ms {
             let close_ms = interval::next_open_time_ms(timeframe, open_ms);
             let slot = self.panel.slot_opening_at(open_ms);
-            self.fill_orders(&mut state, slots.len(), slot, open_ms);
+            let turnover = self.fill_orders(&mut state, slots.len(), slot, open_ms);
             let opened = self.close_candles(&mut state, slot);
             self.pay(&mut state, &opened, open_ms, close_ms);
             self.end_instruments(&mut state, slot, close_ms);
@@ -192,6 +192,7 @@ impl Runner<'_> {
                 gross: account.gross(),
                 net: account.net(),
                 names: account.held().len() as u32,
+                turnover,
             });
             let on_clock = interval::open_time_ms(self.strategy.rebalance, close_ms) == close_ms;
             if on_clock && close_ms > from_ms && close_ms < to_ms && state.liquidated_ms.is_none() {
@@ -199,20 +200,23 @@ impl Runner<'_> {
             }
             open_ms = close_ms;
         }
+        let slots_turnover = slots.iter().map(|s: &Slot| s.turnover).sum();
         Track {
             open: state.account.open(open_ms),
             closed: state.account.closed().to_vec(),
             gains: state.account.gains().clone(),
             slots,
             rebalances,
-            turnover: state.turnover,
+            turnover: slots_turnover,
             lapsed: state.lapsed,
             liquidated_ms: state.liquidated_ms,
         }
     }
 
-    /// Orders that are due fill at the open of the candle that opens now; without one they wait, or lapse.
-    fn fill_orders(&self, state: &mut State, number: usize, slot: Option<usize>, open_ms: i64) {
+    /// Orders that are due fill at the open of the candle that opens now; without one they wait, or lapse. Gives what was
+    /// traded over equity at the decision.
+    fn fill_orders(&self, state: &mut State, number: usize, slot: Option<usize>, open_ms: i64) -> f64 {
+        let mut turnover = 0.0;
         let due: Vec<u32> = state.orders.iter().filter(|(_, o)| o.due <= number).map(|(i, _)| *i).collect();
         for instrument in due {
             let Some(mut order) = state.orders.remove(&instrument) else { continue };
@@ -244,8 +248,9 @@ impl Runner<'_> {
             let slippage_fraction = slippage.fraction(price, units.abs(), atr, candles.volumes()[next]);
             let fill = Fill { time_ms: open_ms, units, price, fee_fraction, slippage_fraction };
             state.account.fill(instrument, &fill);
-            state.turnover += value / order.equity;
+            turnover += value / order.equity;
         }
+        turnover
     }
 
     /// Takes note of the candles that close with this slot; gives those held whose candle opened in it, with the close

@@ -7,6 +7,7 @@ mod curve;
 mod format;
 mod months;
 mod page;
+mod portfolio;
 mod quality;
 mod robustness;
 mod search;
@@ -16,6 +17,7 @@ mod text;
 mod trades;
 mod windows;
 
+pub use portfolio::{PortfolioReport, portfolio_html};
 pub use quality::{DataQuality, SeriesQuality, render_quality};
 pub use robustness::RobustnessSection;
 pub use search::{GenerationLine, SearchReport, StrategyLine, search_csv, search_html, search_json, search_markdown};

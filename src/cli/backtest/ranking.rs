@@ -10,8 +10,9 @@ use crate::usecases::portfolio::{MarketSpan, load_panel};
 use anyhow::Context as _;
 use clap::Args;
 use comfy_table::CellAlignment;
-use genome::{Ranking, StrategyHash};
+use genome::{AnyStrategy, Ranking, StrategyHash};
 use portfolio::{Execution, Panel, PortfolioTerms, Results, Track};
+use report::{PortfolioReport, portfolio_html};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -27,6 +28,9 @@ pub(super) struct RankingArgs {
     /// Write the targets of every rebalance to this file as CSV (time_ms,instrument,target)
     #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
+    /// Write a report to this file: one self-contained HTML page
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
     /// Trade as paper runs do: late, in lots, with margin and borrow (settings `portfolio.*`)
     #[arg(long)]
     realistic: bool,
@@ -35,9 +39,13 @@ pub(super) struct RankingArgs {
 impl RankingArgs {
     /// The first option given, of those that are for ranking strategies alone.
     pub(super) fn first_given(&self) -> Option<&'static str> {
-        [(self.equity.is_some(), "--equity"), (self.weights.is_some(), "--weights"), (self.realistic, "--realistic")]
-            .into_iter()
-            .find_map(|(given, name)| given.then_some(name))
+        let given = [
+            (self.equity.is_some(), "--equity"),
+            (self.weights.is_some(), "--weights"),
+            (self.report.is_some(), "--report"),
+            (self.realistic, "--realistic"),
+        ];
+        given.into_iter().find_map(|(given, name)| given.then_some(name))
     }
 }
 
@@ -81,8 +89,8 @@ pub(super) async fn run(
     let terms = terms(window, options.realistic, ctx);
     let span = MarketSpan { market: window.market(), interval: window.interval(), to_ms };
     let panel = load_panel(&ctx.cache_to_read()?, span, strategy.timeframe, ctx.instruments()?).await?;
-    let text = strategy.to_string();
-    let hash = strategy.hash();
+    let (text, words, hash, timeframe) =
+        (strategy.to_string(), AnyStrategy::Ranking(strategy.clone()).describe(), strategy.hash(), strategy.timeframe);
     let computed = tokio::task::spawn_blocking(move || {
         let track = portfolio::run(&strategy, &panel, from_ms, to_ms, &terms)?;
         let results = Results::of(&track, &panel, from_ms, to_ms, &terms);
@@ -96,6 +104,26 @@ pub(super) async fn run(
     }
     if let Some(path) = &options.weights {
         write(path, weights_csv(&track, &panel)?)?;
+    }
+    if let Some(path) = &options.report {
+        let page = PortfolioReport {
+            name: name.map_or_else(|| format!("ranking {}", &hash.to_string()[..12]), str::to_owned),
+            strategy: text.clone(),
+            words,
+            hash: hash.to_string(),
+            market: window.market(),
+            timeframe,
+            window_ms: (from_ms, to_ms),
+            terms,
+            data_version: panel.data_version().to_owned(),
+            instruments: panel.instruments().iter().map(|i| i.id().clone()).collect(),
+            slots: &track.slots,
+            rebalances: &track.rebalances,
+            results: &results,
+            made_at_ms: ctx.clock.now_ms(),
+            made_by: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        write(path, portfolio_html(&page))?;
     }
     let report = Report {
         name,
@@ -212,8 +240,7 @@ fn lines(report: &Report<'_>) -> String {
     let (best, rest) = r.attribution.split_at(MAX_NAMES.min(r.attribution.len()));
     let worst = &rest[rest.len().saturating_sub(MAX_NAMES)..];
     for (what, names) in [("best", best), ("worst", worst)] {
-        let names: Vec<String> =
-            names.iter().map(|a| format!("{} {}", a.instrument, percent(Some(a.total)))).collect();
+        let names: Vec<String> = names.iter().map(|a| format!("{} {}", a.instrument, percent(Some(a.total)))).collect();
         text.push_str(&format!("{what:<6} {}\n", names.join(", ")));
     }
     text

@@ -46,17 +46,17 @@ impl<'a> Plain<'a> {
         for t in tickers {
             let all: Vec<Candle> = t.candles.candles().collect();
             let cuts = table.cuts(&t.symbol);
-            let excluded = table.lines().iter().any(|l| {
-                l.entry == candles::instrument::Entry::Exclude && l.ticker == t.symbol.as_str()
-            });
+            let excluded = table
+                .lines()
+                .iter()
+                .any(|l| l.entry == candles::instrument::Entry::Exclude && l.ticker == t.symbol.as_str());
             let part_of = |c: &Candle| cuts.iter().filter(|cut| c.open_time_ms >= **cut).count();
             let parts: Vec<(usize, Vec<Candle>)> = (0..=cuts.len())
                 .map(|p| (p, all.iter().filter(|c| part_of(c) == p).copied().collect::<Vec<_>>()))
                 .filter(|(_, c)| !c.is_empty())
                 .collect();
             for (i, (p, candles)) in parts.iter().enumerate() {
-                let name =
-                    if parts.len() == 1 { t.symbol.to_string() } else { format!("{}#{}", t.symbol, p + 1) };
+                let name = if parts.len() == 1 { t.symbol.to_string() } else { format!("{}#{}", t.symbol, p + 1) };
                 let next_opens = parts.get(i + 1).map(|(_, next)| next[0].open_time_ms);
                 let funding = t.funding.clone();
                 coins.push(Coin { name, excluded, candles: candles.clone(), funding, next_opens });
@@ -159,7 +159,13 @@ impl<'a> Plain<'a> {
                     }
                     Unary::Sign => {
                         self.nearly_nothing(x, 1e6);
-                        Some(if x > 0.0 { 1.0 } else if x < 0.0 { -1.0 } else { 0.0 })
+                        Some(if x > 0.0 {
+                            1.0
+                        } else if x < 0.0 {
+                            -1.0
+                        } else {
+                            0.0
+                        })
                     }
                 }
             }
@@ -260,7 +266,8 @@ impl<'a> Plain<'a> {
     /// Change of a price or an amount: relative; of anything else: a difference.
     fn change(&self, x: &Expression, coin: usize, k: usize) -> Option<f64> {
         let (now, before) = (self.value(x, coin, k, None)?, self.value(x, coin, k.checked_sub(1)?, None)?);
-        let plain = x.unit().map_or(true, |u| !matches!(u, genome::Unit::Of { quote, base } if (quote, base) != (0, 0)));
+        let plain =
+            x.unit().map_or(true, |u| !matches!(u, genome::Unit::Of { quote, base } if (quote, base) != (0, 0)));
         let change = if plain { now - before } else { now / before - 1.0 };
         Some(change).filter(|c| c.is_finite())
     }
@@ -324,8 +331,10 @@ impl<'a> Plain<'a> {
         let s = self.strategy;
         let members = self.members(t, s.universe.top);
         let at = |i: usize| self.closing_at(i, t).unwrap();
-        let left: Vec<usize> =
-            members.into_iter().filter(|i| self.has_volatility(*i, at(*i)) && self.can_be(&s.score, *i, at(*i))).collect();
+        let left: Vec<usize> = members
+            .into_iter()
+            .filter(|i| self.has_volatility(*i, at(*i)) && self.can_be(&s.score, *i, at(*i)))
+            .collect();
         let scored: Vec<(usize, f64)> = left
             .iter()
             .filter_map(|i| {
@@ -384,7 +393,8 @@ impl<'a> Plain<'a> {
             x = capped(&x, cap.get());
         }
         if let Some(k) = s.weights.beta_neutral {
-            let b: Vec<Option<f64>> = scored.iter().map(|(i, _)| self.market_slope(*i, t, k as usize, &scored)).collect();
+            let b: Vec<Option<f64>> =
+                scored.iter().map(|(i, _)| self.market_slope(*i, t, k as usize, &scored)).collect();
             let held: Vec<usize> = (0..n).filter(|i| x[*i] != 0.0 && b[*i].is_some()).collect();
             let wb: f64 = held.iter().map(|i| x[*i] * b[*i].unwrap()).sum();
             let bb: f64 = held.iter().map(|i| b[*i].unwrap().powi(2)).sum();
