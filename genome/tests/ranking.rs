@@ -296,15 +296,15 @@ fn errors_of_clauses() {
 
 #[test]
 fn expressions_are_bounded() {
-    let many = vec!["roc(7)"; 300].join(" + ");
+    let many = ["roc(7)"; 300].join(" + ");
     assert!(score_error(&many).ends_with("the expression has more than 64 parts"), "{}", score_error(&many));
-    let sums = vec!["(roc(7) + roc(8) + roc(9) + roc(10))"; 12].join(" + ");
+    let sums = ["(roc(7) + roc(8) + roc(9) + roc(10))"; 12].join(" + ");
     assert!(
         score_error(&sums).ends_with("score: the expression has 95 parts; at most 64 are allowed"),
         "{}",
         score_error(&sums)
     );
-    let chain = vec!["roc(7)"; 17].join(" + ");
+    let chain = ["roc(7)"; 17].join(" + ");
     assert!(score_error(&chain).ends_with("score: the expression is 17 levels deep; at most 16 are allowed"));
     let deep = format!("{}roc(7){}", "(".repeat(5000), ")".repeat(5000));
     assert!(score_error(&deep).ends_with("parentheses, functions and signs nest more than 32 deep"));
