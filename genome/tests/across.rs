@@ -61,7 +61,7 @@ fn errors_say_what_is_compared_with_what() {
         (
             "cs_zscore(volume) > 2",
             "column 53: cs_zscore compares coins by `volume`, an amount of coins, which means something else for every coin; \
-             a ratio, or an amount of money, is needed, such as `volume / mean(volume, 42)` or `volume * close`",
+             a ratio, or an amount of money, is needed, such as `volume / mean(volume, 42)` or `quote_volume`",
         ),
         (
             "cs_rank(rsi(14)@1d) > 0.8",
