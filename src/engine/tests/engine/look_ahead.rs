@@ -59,6 +59,8 @@ fn window(market: &[Vec<Candle>]) -> Window {
         candles: series(Timeframe::M15, candles),
         finer: Vec::new(),
         funding: Arc::new([]),
+        readings: Arc::default(),
+        across: Arc::default(),
     };
     let symbols: Vec<SymbolWindow> = ["BTCUSDT", "ETHUSDT", "SOLUSDT"].into_iter().zip(market).map(symbol).collect();
     let end = symbols.iter().filter_map(|s| s.candles.last_close_time_ms()).max().unwrap();
