@@ -19,7 +19,8 @@ const LEN: usize = 900;
 
 fn sources() -> Vec<Source> {
     let customary = |kind| Source::Indicator(Indicator::new(kind, &[]).unwrap());
-    let indicators = IndicatorKind::all().iter().map(|spec| customary(spec.kind));
+    let candles_own = IndicatorKind::all().iter().filter(|spec| !spec.kind.is_of_market());
+    let indicators = candles_own.map(|spec| customary(spec.kind));
     PriceField::ALL.into_iter().map(Source::Price).chain(indicators).collect()
 }
 

@@ -1,7 +1,7 @@
 //! What the market publishes beside candles, by hand: funding that stops, is late, is revised; and what candles say of
 //! who traded.
 
-use super::candles::{START_MS, indicator};
+use super::candles::{Dice, START_MS, indicator};
 use candles::{Candle, CandleSeries, Interval, MarketReadings, Readings, interval};
 use engine::columns::{STOPPED_AFTER_MS, compute_column, compute_column_beside, source_column};
 use genome::{IndicatorKind as Kind, PriceField, Series, Source, Timeframe};
@@ -150,4 +150,29 @@ fn who_traded_and_how_much() {
     };
     assert_eq!(amihud(1.0), [None, Some((110.0_f64 / 100.0 - 1.0) / 400.0), None, Some(0.0)]);
     assert_eq!(amihud(2.0), [None; 4], "a candle without volume is in each window");
+}
+
+#[test]
+fn no_value_depends_on_a_reading_that_came_later() {
+    let mut dice = Dice(11);
+    for _ in 0..200 {
+        let pairs: Vec<(i64, f64)> = (0..40).map(|_| (dice.between(0, 120) as i64, dice.unit())).collect();
+        let cut = dice.between(0, 120) as i64;
+        let past: Vec<(i64, f64)> = pairs.iter().copied().filter(|(hours, _)| *hours <= cut).collect();
+        let mut other = past.clone();
+        other.extend((0..10).map(|_| (cut + 1 + dice.between(0, 40) as i64, 9.0)));
+        for (kind, params) in [(Kind::Funding, &[][..]), (Kind::FundingMean, &[1.0]), (Kind::FundingSum, &[2.0])] {
+            let read = |pairs: &[(i64, f64)]| {
+                let market = MarketReadings { funding: known(pairs), ..MarketReadings::default() };
+                values(series(kind, params), 30, &market)
+            };
+            // Candle i closes 4 (i + 1) hours after the start.
+            let before = usize::try_from(cut / 4).unwrap();
+            let [whole, past, other] = [read(&pairs), read(&past), read(&other)].map(|mut v| {
+                v.truncate(before);
+                v
+            });
+            assert!(whole == past && whole == other, "{kind:?} cut at {cut}");
+        }
+    }
 }
