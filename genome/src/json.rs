@@ -113,6 +113,8 @@ struct Wire {
     name: Option<String>,
     timeframe: Timeframe,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    universe: Option<Universe>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     long: Option<SideWire>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     short: Option<SideWire>,
@@ -229,6 +231,7 @@ impl TryFrom<Wire> for StrategyFile {
                 regime: wire.filters.regime.unwrap_or_default(),
                 min_confidence: wire.filters.min_confidence,
             },
+            universe: wire.universe,
         };
         Ok(Self { name: wire.name, strategy: strategy.canonical()? })
     }
@@ -247,6 +250,7 @@ impl From<StrategyFile> for Wire {
             version: Some(VERSION),
             name,
             timeframe: strategy.timeframe,
+            universe: strategy.universe,
             long: side(strategy.long),
             short: side(strategy.short),
             risk: RiskWire {

@@ -33,7 +33,9 @@ pub use niche::Niche;
 pub use number::Number;
 pub use ranking::{Form, Ranking, Universe, Weights};
 pub use rule::{Comparison, Condition, Operand, Rule};
-pub use series::{ConstantRange, Indicator, IndicatorKind, ParamSpec, PriceField, Scale, Series, SeriesSpec, Source};
+pub use series::{
+    AcrossSeries, ConstantRange, Indicator, IndicatorKind, ParamSpec, PriceField, Scale, Series, SeriesSpec, Source,
+};
 pub use strategy::{
     Distance, Filters, PartialTakeProfit, Recovery, RiskPlan, SideRules, Size, Strategy, TrendRegimeFilter,
 };

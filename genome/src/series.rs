@@ -2,7 +2,7 @@
 //!
 //! Names and bounds only; nothing here computes a value.
 
-use crate::{Number, Timeframe};
+use crate::{Across, Number, Timeframe};
 
 mod table;
 pub use table::IndicatorKind;
@@ -19,11 +19,27 @@ pub enum PriceField {
     Typical,
     /// Base volume.
     Volume,
+    /// Quote volume; volume x close where it is 0.
+    QuoteVolume,
+    /// How many trades.
+    Trades,
+    /// Base volume that takers bought over all base volume; undefined without volume.
+    TakerBuyRatio,
 }
 
 impl PriceField {
     /// Every field.
-    pub const ALL: [Self; 6] = [Self::Open, Self::High, Self::Low, Self::Close, Self::Typical, Self::Volume];
+    pub const ALL: [Self; 9] = [
+        Self::Open,
+        Self::High,
+        Self::Low,
+        Self::Close,
+        Self::Typical,
+        Self::Volume,
+        Self::QuoteVolume,
+        Self::Trades,
+        Self::TakerBuyRatio,
+    ];
 
     /// The name in rules.
     #[must_use]
@@ -35,6 +51,9 @@ impl PriceField {
             Self::Close => "close",
             Self::Typical => "typical",
             Self::Volume => "volume",
+            Self::QuoteVolume => "quote_volume",
+            Self::Trades => "trades",
+            Self::TakerBuyRatio => "taker_buy_ratio",
         }
     }
 
@@ -42,8 +61,11 @@ impl PriceField {
     #[must_use]
     pub const fn scale(self) -> Scale {
         match self {
+            Self::Open | Self::High | Self::Low | Self::Close | Self::Typical => Scale::Price,
             Self::Volume => Scale::Volume,
-            _ => Scale::Price,
+            Self::QuoteVolume => Scale::Money,
+            Self::Trades => Scale::Count,
+            Self::TakerBuyRatio => Scale::UnitRange,
         }
     }
 }
@@ -69,7 +91,7 @@ pub enum Scale {
     UnitRange,
     /// Around zero, without a fixed bound.
     Signed,
-    /// Traded volume.
+    /// Coins: traded volume, open interest.
     Volume,
     /// A running total whose level means nothing.
     Cumulative,
@@ -79,6 +101,16 @@ pub enum Scale {
     Hour,
     /// Day of the week.
     Weekday,
+    /// Quote units.
+    Money,
+    /// One over quote units.
+    PerMoney,
+    /// How many of something.
+    Count,
+    /// A small fraction of the notional, signed.
+    Rate,
+    /// One side over the other, positive.
+    Ratio,
 }
 
 /// Bounds of one parameter.
@@ -170,6 +202,30 @@ impl IndicatorKind {
         table::SPECS.iter().find(|s| s.name == name || s.aliases.contains(&name)).map(|s| s.kind)
     }
 
+    /// Entries of the indicators that the search makes rules of, in the order of the enum.
+    #[must_use]
+    pub fn bred() -> &'static [SeriesSpec] {
+        &table::SPECS[..table::BRED]
+    }
+
+    /// Whether its values are published beside the candles: they need readings of the market.
+    #[must_use]
+    pub const fn is_of_market(self) -> bool {
+        matches!(
+            self,
+            Self::Funding
+                | Self::FundingMean
+                | Self::FundingSum
+                | Self::Premium
+                | Self::PremiumMean
+                | Self::OpenInterest
+                | Self::OpenInterestValue
+                | Self::LongShortRatio
+                | Self::TopLongShortRatio
+                | Self::TakerLongShortRatio
+        )
+    }
+
     /// Every indicator's entry, in the order of the enum.
     #[must_use]
     pub fn all() -> &'static [SeriesSpec] {
@@ -249,10 +305,25 @@ impl Source {
     }
 }
 
+/// What a series of a rule says of an instrument among the members of its strategy's universe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum AcrossSeries {
+    /// How its value compares with theirs.
+    Compared(Across),
+    /// Slope of its last changes on the members' mean change, as [`crate::Expression::Beta`].
+    Beta {
+        /// How many changes.
+        candles: u32,
+    },
+}
+
 /// A source on the base timeframe (`None`) or on a higher one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[allow(missing_docs)]
 pub struct Series {
+    /// Where its values come from.
     pub source: Source,
+    /// The higher timeframe; never together with `across`.
     pub timeframe: Option<Timeframe>,
+    /// What is said of it across the market; `None`: the value itself.
+    pub across: Option<AcrossSeries>,
 }

@@ -120,7 +120,7 @@ fn errors_of_a_score() {
         ),
         (
             "cs_rank(volume)",
-            "column 11: cs_rank compares coins by `volume`, an amount of coins, which means something else for every coin; a ratio, or an amount of money, is needed, such as `volume / mean(volume, 42)` or `volume * close`",
+            "column 11: cs_rank compares coins by `volume`, an amount of coins, which means something else for every coin; a ratio, or an amount of money, is needed, such as `volume / mean(volume, 42)` or `quote_volume`",
         ),
         (
             "close + volume",
@@ -296,15 +296,15 @@ fn errors_of_clauses() {
 
 #[test]
 fn expressions_are_bounded() {
-    let many = vec!["roc(7)"; 300].join(" + ");
+    let many = ["roc(7)"; 300].join(" + ");
     assert!(score_error(&many).ends_with("the expression has more than 64 parts"), "{}", score_error(&many));
-    let sums = vec!["(roc(7) + roc(8) + roc(9) + roc(10))"; 12].join(" + ");
+    let sums = ["(roc(7) + roc(8) + roc(9) + roc(10))"; 12].join(" + ");
     assert!(
         score_error(&sums).ends_with("score: the expression has 95 parts; at most 64 are allowed"),
         "{}",
         score_error(&sums)
     );
-    let chain = vec!["roc(7)"; 17].join(" + ");
+    let chain = ["roc(7)"; 17].join(" + ");
     assert!(score_error(&chain).ends_with("score: the expression is 17 levels deep; at most 16 are allowed"));
     let deep = format!("{}roc(7){}", "(".repeat(5000), ")".repeat(5000));
     assert!(score_error(&deep).ends_with("parentheses, functions and signs nest more than 32 deep"));
@@ -338,4 +338,22 @@ fn ranking_strategies_in_words() {
          returns, is taken off.\n\
          Leaves alone what is nearer to its weight than 0.5% of equity."
     );
+}
+
+#[test]
+fn series_beside_the_candles_have_units() {
+    for (text, unit) in [
+        ("quote_volume", "an amount of money"),
+        ("quote_volume / volume", "a price"),
+        ("amihud * quote_volume", "a plain number"),
+        ("open_interest * close / open_interest_value", "a plain number"),
+        ("funding_sum(30) + premium", "a plain number"),
+        ("trades * taker_buy_ratio", "a plain number"),
+        ("long_short_ratio / top_long_short_ratio - taker_long_short_ratio", "a plain number"),
+    ] {
+        assert_eq!(text.parse::<Expression>().unwrap().unit().unwrap().to_string(), unit, "{text}");
+    }
+    assert!(score_error("open_interest").contains("`open_interest`, an amount of coins, which means something else"));
+    assert_eq!(score_error("funding_mean(0)"), "column 11: days of funding_mean must be 1 to 365, not 0");
+    assert_eq!(printed("-funding_mean@4h"), "-funding_mean(7)@4h");
 }

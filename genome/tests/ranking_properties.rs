@@ -52,7 +52,7 @@ fn series(rng: &mut impl Rng) -> Expression {
         Source::Indicator(Indicator::new(kind, &[]).unwrap())
     };
     let timeframe = rng.random_bool(0.2).then(|| pick(&[Timeframe::H1, Timeframe::H4], rng));
-    Expression::Series(Series { source, timeframe })
+    Expression::Series(Series { source, timeframe, across: None })
 }
 
 /// Any tree, whatever its parts measure.

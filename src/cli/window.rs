@@ -172,6 +172,8 @@ impl WindowArgs {
                 candles: Arc::new(loaded.candles),
                 finer: loaded.finer.into_iter().map(Arc::new).collect(),
                 funding: loaded.funding.into(),
+                readings: Arc::default(),
+                across: Arc::default(),
             });
         }
         let window = Window::new(self.from, self.to, symbols).with_context(|| {

@@ -51,6 +51,8 @@ fn cut(before: &SimulatedMarket, after: &SimulatedMarket, seam_ms: i64, from_ms:
             candles: Arc::new(candles),
             finer: Vec::new(),
             funding: Arc::from([]),
+            readings: Arc::default(),
+            across: Arc::default(),
         }
     };
     Window::new(from_ms, to_ms, symbols().iter().map(one).collect()).unwrap()

@@ -145,6 +145,8 @@ impl Loaded {
             candles: Arc::new(s.candles.slice(first_ms, to_ms)),
             finer: finer_within(s.finer.iter(), first_ms, to_ms),
             funding: s.funding.iter().copied().filter(|f| f.time_ms < to_ms).collect(),
+            readings: Arc::default(),
+            across: Arc::default(),
         };
         Window::new(from_ms, to_ms, self.symbols.iter().map(cut).collect())
     }

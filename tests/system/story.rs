@@ -52,7 +52,15 @@ impl Story<'_> {
             MarketKind::Spot => Vec::new(),
             MarketKind::Um => self.cache.load_funding(&symbol, START_MS, to_ms).await.unwrap(),
         };
-        let window = SymbolWindow { market, symbol, candles, finer: Vec::new(), funding: funding.into() };
+        let window = SymbolWindow {
+            market,
+            symbol,
+            candles,
+            finer: Vec::new(),
+            funding: funding.into(),
+            readings: Arc::default(),
+            across: Arc::default(),
+        };
         Window::new(from_ms, to_ms, vec![window]).unwrap()
     }
 

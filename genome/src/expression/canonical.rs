@@ -63,6 +63,9 @@ impl Expression {
 
 /// The series as an expression: realised volatility has its own form.
 pub(crate) fn own(series: Series) -> Result<Expression, String> {
+    if series.across.is_some() {
+        return Err(format!("{series} is a function of an expression, not a series of it"));
+    }
     match series.source {
         Source::Indicator(indicator) if indicator.kind() == IndicatorKind::RealizedVolatility => {
             if let Some(timeframe) = series.timeframe {

@@ -4,13 +4,14 @@ use super::error::ParseError;
 use super::lexer::Kind;
 use super::parser::{Parser, keyword, nearest};
 use super::percent;
+use super::ranking::universe;
 use crate::{
     Distance, Filters, Number, PartialTakeProfit, Recovery, RiskPlan, Rule, SideRules, Size, Strategy, Timeframe,
-    TrendRegimeFilter,
+    TrendRegimeFilter, Universe,
 };
 
 /// Clauses by canonical name, with the other names that are read.
-const CLAUSES: [(&str, &[&str]); 14] = [
+const CLAUSES: [(&str, &[&str]); 15] = [
     ("long", &["long"]),
     ("short", &["short"]),
     ("exit", &["exit"]),
@@ -24,6 +25,7 @@ const CLAUSES: [(&str, &[&str]); 14] = [
     ("size", &["size"]),
     ("risk", &["risk"]),
     ("leverage", &["leverage"]),
+    ("universe", &["universe"]),
     ("regime", &["regime"]),
 ];
 const CONFIDENCE: &[&str] = &["confidence", "min_confidence"];
@@ -48,6 +50,7 @@ struct Draft {
     leverage: Option<Number>,
     risk: RiskPlan,
     filters: Filters,
+    universe: Option<Universe>,
     spans: Vec<(&'static str, usize, usize)>,
 }
 
@@ -74,8 +77,9 @@ pub(super) fn strategy(parser: &mut Parser<'_>) -> Result<Written, ParseError> {
     let mut risk = draft.risk;
     risk.size = draft.size.unwrap_or(risk.size);
     risk.leverage = draft.leverage.unwrap_or(risk.leverage);
-    let strategy = Strategy { timeframe, long: draft.long, short: draft.short, risk, filters: draft.filters };
-    Ok(Written { strategy, spans: draft.spans })
+    let Draft { long, short, filters, universe, spans, .. } = draft;
+    let strategy = Strategy { timeframe, long, short, risk, filters, universe };
+    Ok(Written { strategy, spans })
 }
 
 /// What may follow the clause just read.
@@ -169,6 +173,10 @@ fn clause(parser: &mut Parser<'_>, draft: &mut Draft) -> Result<(), ParseError> 
             let value = parser.number()?;
             parser.eat_word(&["x"]);
             once(parser, draft, "risk.leverage", start, |d| &mut d.leverage, value)
+        }
+        "universe" => {
+            let value = universe(parser)?;
+            once(parser, draft, "universe", start, |d| &mut d.universe, value)
         }
         _ => regime(parser, draft, start),
     }

@@ -15,7 +15,7 @@ const MAX_READ: usize = 4 * Expression::MAX_PARTS;
 
 /// What a function's name stands for.
 #[derive(Clone, Copy)]
-enum Function {
+pub(super) enum Function {
     Unary(Unary),
     Binary(Binary),
     Rolling(Rolling),
@@ -52,7 +52,8 @@ const FUNCTIONS: [(Function, &str, &[&str]); 20] = [
     (Function::Beta, "beta", &[]),
 ];
 
-fn function(name: &str) -> Option<(Function, &'static str)> {
+/// The function of this name or alias, and its canonical name.
+pub(super) fn function(name: &str) -> Option<(Function, &'static str)> {
     let found = FUNCTIONS.iter().find(|(_, canonical, others)| *canonical == name || others.contains(&name));
     found.map(|(function, canonical, _)| (*function, *canonical))
 }

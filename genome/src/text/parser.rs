@@ -1,10 +1,12 @@
 //! Tokens to rules. Recursion is bounded, every step consumes a token or ends.
 
+use super::clauses::count;
 use super::error::{ParseError, ParseProblem};
+use super::expression::{Function, function};
 use super::lexer::{Kind, Signs, Token, tokens};
 use crate::{
-    Comparison, Condition, Indicator, IndicatorKind, Number, Operand, PriceField, Rule, Series, Source, Timeframe,
-    bounds,
+    AcrossSeries, Comparison, Condition, Indicator, IndicatorKind, Number, Operand, PriceField, Rule, Series, Source,
+    Timeframe, bounds,
 };
 
 /// Longest text that is read, in bytes. The longest canonical strategy is shorter.
@@ -266,18 +268,56 @@ impl<'a> Parser<'a> {
     }
 
     pub(super) fn series(&mut self, expected: &[&str]) -> Result<Series, ParseError> {
-        let token = self.next();
+        let token = self.peek();
         let name = keyword(self.text(token));
+        if self.peek_second().kind == Kind::Open
+            && let Some(function) = across_function(&name)
+        {
+            return self.across(function, token);
+        }
+        self.next();
         let source = if let Some(field) = price_field(&name) {
             Source::Price(field)
         } else if let Some(kind) = IndicatorKind::named(&name) {
             Source::Indicator(self.indicator(kind, token.start)?)
         } else {
-            let near = nearest(&name, series_names());
+            let functions = ["cs_rank", "cs_zscore", "cs_demean", "relative", "beta"];
+            let near = nearest(&name, series_names().chain(functions));
             return Err(self.unexpected_at(token, expected, near.map(str::to_owned)));
         };
         let timeframe = if self.eat(Kind::At) { Some(self.timeframe()?) } else { None };
-        Ok(Series { source, timeframe })
+        Ok(Series { source, timeframe, across: None })
+    }
+
+    /// `cs_rank(rsi(14))`, `beta(close, 180)`: a series compared with those of the universe's other members.
+    fn across(&mut self, function: Function, token: Token) -> Result<Series, ParseError> {
+        self.next();
+        self.next();
+        let inner = self.peek();
+        if inner.kind != Kind::Word {
+            return Err(self.unexpected(&["a series"]));
+        }
+        if self.peek_second().kind == Kind::Open && across_function(&keyword(self.text(inner))).is_some() {
+            let text = "what is compared across the market is a series, not itself such a comparison";
+            return Err(self.invalid(inner.start, inner.end, text));
+        }
+        let series = self.series(&["a series"])?;
+        let across = match function {
+            Function::Across(op) => AcrossSeries::Compared(op),
+            _ => {
+                self.expect(Kind::Comma, "`,` and the candles of beta")?;
+                AcrossSeries::Beta { candles: count(self)? }
+            }
+        };
+        self.expect(Kind::Close, "`)`")?;
+        let at = self.peek();
+        if at.kind == Kind::At {
+            let text = format!("{} is of the strategy's own candles; leave out `@` and what follows", self.text(token));
+            return Err(self.invalid(at.start, at.end, text));
+        }
+        let compared = Series { across: Some(across), ..series };
+        compared.check_across().map_err(|text| self.invalid(token.start, self.last_end(), text))?;
+        Ok(compared)
     }
 
     fn indicator(&mut self, kind: IndicatorKind, start: usize) -> Result<Indicator, ParseError> {
@@ -328,6 +368,12 @@ fn single(mut rules: Vec<Rule>, join: impl Fn(Vec<Rule>) -> Rule) -> Rule {
     }
 }
 
+/// The function across the market that a rule may use by this name.
+fn across_function(name: &str) -> Option<Function> {
+    let (function, _) = function(name)?;
+    matches!(function, Function::Across(_) | Function::Beta).then_some(function)
+}
+
 /// The word in lower case with `_` for `-`.
 pub(super) fn keyword(word: &str) -> String {
     word.to_ascii_lowercase().replace('-', "_")
@@ -337,6 +383,7 @@ fn price_field(name: &str) -> Option<PriceField> {
     match name {
         "price" => Some(PriceField::Close),
         "hlc3" | "typical_price" => Some(PriceField::Typical),
+        "trade_count" => Some(PriceField::Trades),
         _ => PriceField::ALL.into_iter().find(|f| f.name() == name),
     }
 }

@@ -13,16 +13,16 @@ pub fn describe_ranking(ranking: &Ranking) -> String {
     } else {
         format!("Decides at the close of every {rebalance} candle, on candles of {timeframe}.")
     };
-    let mut out = format!("{clock}\n{}\nRanks them by {score}, the greatest first.\n", members(universe));
+    let mut out = format!("{clock}\nLooks at {}.\nRanks them by {score}, the greatest first.\n", members(universe));
     out.push_str(&holdings(weights, *gross));
     out
 }
 
-fn members(universe: &Universe) -> String {
+/// The instruments of a universe.
+pub(super) fn members(universe: &Universe) -> String {
     let Universe { top, volume_days, listed_days } = universe;
     let days = |n: u32| if n == 1 { "day".to_owned() } else { format!("{n} days") };
-    let mut out =
-        format!("Looks at the {top} instruments with the greatest quote volume of the last {}", days(*volume_days));
+    let mut out = format!("the {top} instruments with the greatest quote volume of the last {}", days(*volume_days));
     if *listed_days > 0 {
         let _ = write!(
             out,
@@ -31,7 +31,6 @@ fn members(universe: &Universe) -> String {
             if *listed_days == 1 { "day" } else { "days" }
         );
     }
-    out.push('.');
     out
 }
 
