@@ -3,6 +3,9 @@
 use crate::across;
 use genome::{Across, Form, Weights};
 
+/// Smaller than this share of the largest is nothing but rounding.
+const ROUNDING: f64 = 1e-12;
+
 /// What weights are made of: one value a name, names in byte order.
 pub(crate) struct Ranked<'a> {
     /// Scores, all defined.
@@ -30,7 +33,9 @@ pub(crate) fn target(weights: &Weights, gross: f64, ranked: &Ranked<'_>) -> Vec<
     }
     if weights.form == Form::Linear && !weights.long_only {
         let mean = across::mean(&x);
-        x.iter_mut().for_each(|x| *x -= mean);
+        let least = ROUNDING * x.iter().fold(0.0_f64, |most, x| most.max(x.abs()));
+        // A name in the middle holds nothing; what rounding leaves of it is no position.
+        x.iter_mut().for_each(|x| *x = if (*x - mean).abs() <= least { 0.0 } else { *x - mean });
     }
     let leg = if weights.long_only { gross } else { gross / 2.0 };
     let scale = |x: &mut [f64]| {

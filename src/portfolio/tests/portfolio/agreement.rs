@@ -6,6 +6,7 @@ use crate::{
 };
 use portfolio::{Panel, run};
 use rand::RngExt;
+use std::collections::BTreeMap;
 
 /// `SG_PORTFOLIO_CASES` strategies; 1,500 where it is not set.
 fn cases() -> u64 {
@@ -40,10 +41,11 @@ fn both_implementations_agree_on_random_strategies() {
         assert_eq!(track.rebalances.len(), expected.targets.len(), "{}", told());
         for (found, (time_ms, targets)) in track.rebalances.iter().zip(&expected.targets) {
             assert_eq!(found.time_ms, *time_ms, "{}", told());
-            let names: Vec<(String, f64)> =
+            let names: BTreeMap<String, f64> =
                 found.targets.iter().map(|(i, w)| (panel.instruments()[*i as usize].id().to_string(), *w)).collect();
-            let same = names.len() == targets.len()
-                && names.iter().zip(targets).all(|(a, b)| a.0 == b.0 && near(a.1, b.1, 1.0));
+            let targets: BTreeMap<String, f64> = targets.iter().cloned().collect();
+            let of = |all: &BTreeMap<String, f64>, name: &String| all.get(name).copied().unwrap_or(0.0);
+            let same = names.keys().chain(targets.keys()).all(|n| near(of(&names, n), of(&targets, n), 1.0));
             assert!(same, "{}\nat {time_ms}: {names:?}\ninstead of {targets:?}", told());
         }
         assert_eq!(track.slots.len(), expected.equity.len(), "{}", told());

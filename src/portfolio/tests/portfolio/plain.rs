@@ -92,7 +92,7 @@ impl<'a> Plain<'a> {
                 .sum();
             able.push((volume, i));
         }
-        self.near_ties(&able.iter().map(|(v, _)| *v).collect::<Vec<_>>());
+        self.near_ties(&able.iter().map(|(v, _)| *v).collect::<Vec<_>>(), true);
         able.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
         able.truncate(top as usize);
         let mut members: Vec<usize> = able.into_iter().map(|(_, i)| i).collect();
@@ -100,11 +100,12 @@ impl<'a> Plain<'a> {
         members
     }
 
-    /// Takes note of values that differ by no more than rounding.
-    fn near_ties(&self, values: &[f64]) {
+    /// Takes note of values that differ by no more than rounding, and of such as are equal by its luck: those that are
+    /// not `exact`.
+    fn near_ties(&self, values: &[f64], exact: bool) {
         for (i, a) in values.iter().enumerate() {
             for b in &values[..i] {
-                if a != b && (a - b).abs() <= 1e-9 * (a.abs() + b.abs()) {
+                if (a == b && !exact) || (a != b && (a - b).abs() <= 1e-9 * (a.abs() + b.abs())) {
                     self.fragile.set(true);
                 }
             }
@@ -196,7 +197,13 @@ impl<'a> Plain<'a> {
                 let xy: f64 = x.iter().zip(&y).map(|(a, b)| (a - mx) * (b - my)).sum();
                 self.nearly_nothing(xx.sqrt(), mx);
                 self.nearly_nothing(yy.sqrt(), my);
-                if xx > 0.0 && yy > 0.0 { ok(xy / (xx * yy).sqrt()) } else { None }
+                let correlation = if xx > 0.0 && yy > 0.0 { xy / (xx * yy).sqrt() } else { return None };
+                // Of two that move as one only rounding tells which is nearer to 1.
+                self.nearly_nothing(1.0 - correlation.abs(), 1.0);
+                if correlation.abs() == 1.0 {
+                    self.fragile.set(true);
+                }
+                ok(correlation)
             }
             Expression::Across(op, x) => {
                 let t = self.close_of(&candle);
@@ -217,7 +224,7 @@ impl<'a> Plain<'a> {
                 if n < 2 {
                     return None;
                 }
-                self.near_ties(&values);
+                self.near_ties(&values, exact(x));
                 let mean = values.iter().sum::<f64>() / n as f64;
                 match op {
                     Across::Rank => Some(average_rank(&values, own) / (n - 1) as f64),
@@ -236,7 +243,7 @@ impl<'a> Plain<'a> {
             Expression::Beta(x, n) => {
                 let n = *n as usize;
                 let first = (k + 1).checked_sub(n).filter(|f| *f >= 1)?;
-                let (mut ours, mut market) = (Vec::new(), Vec::new());
+                let (mut ours, mut market, mut largest) = (Vec::new(), Vec::new(), 0.0_f64);
                 for j in first..=k {
                     ours.push(self.change(x, coin, j)?);
                     let t = self.close_of(&self.coins[coin].candles[j]);
@@ -247,19 +254,20 @@ impl<'a> Plain<'a> {
                     if changes.is_empty() {
                         return None;
                     }
+                    largest = changes.iter().fold(largest, |most, c| most.max(c.abs()));
                     market.push(changes.iter().sum::<f64>() / changes.len() as f64);
                 }
-                self.slope(&market, &ours)
+                self.slope(&market, &ours, largest)
             }
         }
     }
 
-    fn slope(&self, x: &[f64], y: &[f64]) -> Option<f64> {
+    fn slope(&self, x: &[f64], y: &[f64], largest: f64) -> Option<f64> {
         let n = x.len() as f64;
         let (mx, my) = (x.iter().sum::<f64>() / n, y.iter().sum::<f64>() / n);
         let xx: f64 = x.iter().map(|v| (v - mx).powi(2)).sum();
         let xy: f64 = x.iter().zip(y).map(|(a, b)| (a - mx) * (b - my)).sum();
-        self.nearly_nothing(xx.sqrt(), mx.abs() + x.iter().map(|v| v.abs()).fold(0.0, f64::max));
+        self.nearly_nothing(xx.sqrt(), largest);
         Some(xy / xx).filter(|v| xx > 0.0 && v.is_finite())
     }
 
@@ -300,11 +308,13 @@ impl<'a> Plain<'a> {
             Rolling::Lowest => ok(w.iter().copied().fold(f64::MAX, f64::min)),
             Rolling::Deviation => {
                 let deviation = (w.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n as f64).sqrt();
-                self.nearly_nothing(deviation, mean);
+                if deviation <= 1e-9 * mean.abs() {
+                    self.fragile.set(true);
+                }
                 ok(deviation)
             }
             Rolling::TsRank => {
-                self.near_ties(&w);
+                self.near_ties(&w, exact(x));
                 ok(average_rank(&w, w[n - 1]) / (n - 1) as f64)
             }
             Rolling::Decay => {
@@ -347,7 +357,7 @@ impl<'a> Plain<'a> {
             return scored.iter().map(|(i, _)| (*i, 0.0)).collect();
         }
         let scores: Vec<f64> = scored.iter().map(|(_, v)| *v).collect();
-        self.near_ties(&scores);
+        self.near_ties(&scores, exact(&s.score));
         let mut x: Vec<f64> = match s.weights.form {
             Form::Linear => scores.iter().map(|v| average_rank(&scores, *v) / (n - 1) as f64 - 0.5).collect(),
             Form::TopBottom { top_pct, bottom_pct } => {
@@ -413,7 +423,7 @@ impl<'a> Plain<'a> {
     fn near_zero_after(&self, x: &[f64], mean: f64) {
         for x in x {
             // Within rounding of the mean the sign, and so the leg, is open.
-            if (x - mean).abs() <= 1e-9 * (x.abs() + mean.abs()) && (x - mean) != 0.0 {
+            if (x - mean).abs() <= 1e-9 * (x.abs() + mean.abs() + 1e-6) && (x - mean) != 0.0 {
                 self.fragile.set(true);
             }
         }
@@ -427,7 +437,7 @@ impl<'a> Plain<'a> {
             let c = &self.coins[i].candles;
             c[j].close / c[j - 1].close - 1.0
         };
-        let (mut x, mut y) = (Vec::new(), Vec::new());
+        let (mut x, mut y, mut largest) = (Vec::new(), Vec::new(), 0.0_f64);
         for j in first..=last {
             let open = self.coins[coin].candles[j].open_time_ms;
             let all: Vec<f64> = ranked
@@ -437,10 +447,11 @@ impl<'a> Plain<'a> {
                     (at > 0).then(|| own_return(*i, at))
                 })
                 .collect();
+            largest = all.iter().fold(largest, |most, r| most.max(r.abs()));
             x.push(all.iter().sum::<f64>() / all.len() as f64);
             y.push(own_return(coin, j));
         }
-        self.slope(&x, &y)
+        self.slope(&x, &y, largest)
     }
 
     pub(crate) fn run(&self, from: i64, to: i64) -> Run {
@@ -634,6 +645,19 @@ fn capped(x: &[f64], cap: f64) -> Vec<f64> {
         }
     }
     x
+}
+
+/// Whether every way to compute the expression gives the same bits: each step is one operation on such values.
+fn exact(e: &Expression) -> bool {
+    match e {
+        Expression::Constant(_) | Expression::Series(_) => true,
+        Expression::Unary(_, x) | Expression::Across(Across::Rank, x) => exact(x),
+        Expression::Binary(_, x, y) => exact(x) && exact(y),
+        Expression::Rolling(op, x, _) => {
+            !matches!(op, Rolling::Mean | Rolling::Sum | Rolling::Deviation | Rolling::Decay) && exact(x)
+        }
+        _ => false,
+    }
 }
 
 /// Whether the expression looks across the market at the candle itself.
