@@ -99,7 +99,7 @@ pub(crate) async fn run(args: BacktestArgs, ctx: &Context) -> Result<(), CliErro
     if let Some(option) = args.ranking.first_given() {
         return Err(CliError::Usage(format!("{option} is for strategies that rank the market")));
     }
-    let window = args.window.load(ctx).await?;
+    let window = args.window.load_for(&strategy, ctx).await?;
     let terms = args.window.terms(ctx);
     let names = args.window.names(&window, &terms.costs);
     let engine = Engine::new(ctx.config().engine.cache_mb);

@@ -4,6 +4,7 @@ use super::{
     CliError, Context,
     input::{distinct, time_ms},
 };
+use crate::usecases::portfolio::{MarketSpan, beside_the_market, load_panel};
 use crate::usecases::window::load_symbol;
 use anyhow::Context as _;
 use candles::quality::{self, QualityPolicy};
@@ -12,6 +13,7 @@ use candles::{CandleSeries, Coverage, Interval, MarketKind, Symbol};
 use chrono::{DateTime, SecondsFormat};
 use clap::Args;
 use engine::{Costs, Slippage, SymbolWindow, Terms, Window};
+use genome::Strategy;
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -185,6 +187,18 @@ impl WindowArgs {
             )
         })?;
         Ok(window)
+    }
+
+    /// The window, with what rules see of the whole market where the strategy has a universe.
+    ///
+    /// # Errors
+    /// As [`WindowArgs::load`].
+    pub(crate) async fn load_for(&self, strategy: &Strategy, ctx: &Context) -> Result<Window, CliError> {
+        let window = self.load(ctx).await?;
+        let Some(universe) = strategy.universe else { return Ok(window) };
+        let span = MarketSpan { market: self.market, interval: self.interval, to_ms: self.to };
+        let panel = load_panel(&ctx.cache_to_read()?, span, strategy.timeframe, ctx.instruments()?).await?;
+        Ok(beside_the_market(&window, &panel, universe, strategy)?)
     }
 
     /// Says so where prices are not all of one instrument in one unit: what is earned across such a break is none.

@@ -4,7 +4,7 @@
 //! for the expressions in which others are written, so that what two of them share is computed once.
 
 use crate::{Members, Panel, across, rolling};
-use engine::columns::compute_column;
+use engine::columns::compute_column_beside;
 use genome::{Across, Binary, Expression, Unary, Unit, Universe};
 use rayon::prelude::*;
 use std::{
@@ -19,6 +19,12 @@ pub(crate) type Sheet = Arc<Vec<Vec<f64>>>;
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{0}")]
 pub struct ColumnError(String);
+
+impl ColumnError {
+    pub(crate) const fn new(problem: String) -> Self {
+        Self(problem)
+    }
+}
 
 /// Computes sheets over one panel and universe.
 pub(crate) struct Columns<'a> {
@@ -49,8 +55,10 @@ impl<'a> Columns<'a> {
         let sheet = match expression {
             Expression::Constant(value) => self.each(|i| Ok(vec![value.get(); self.len(i)]))?,
             Expression::Series(series) => self.each(|i| {
-                let candles = self.panel.instruments()[i].candles();
-                let column = compute_column(series, candles, candles).map_err(|e| ColumnError(e.to_string()))?;
+                let (candles, readings) =
+                    (self.panel.instruments()[i].candles(), self.panel.instruments()[i].readings());
+                let column = compute_column_beside(series, candles, candles, readings)
+                    .map_err(|e| ColumnError(e.to_string()))?;
                 Ok(column.values().to_vec())
             })?,
             Expression::Volatility { returns } => {

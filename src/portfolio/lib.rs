@@ -16,14 +16,17 @@ mod members;
 mod panel;
 mod results;
 mod rolling;
+mod rules;
 mod run;
 mod score;
 mod terms;
 mod weights;
 
+pub use columns::ColumnError;
 pub use hedge::{Benchmark, Hedged};
 pub use members::{Members, Refusal, Seat, Standing, standings};
 pub use panel::{Panel, PanelError, PanelInstrument, Ticker};
 pub use results::{Attribution, HedgedFigures, Results, ReturnFigures, Stay, Year};
+pub use rules::across_readings;
 pub use run::{Rebalance, RunError, Slot, Track, run};
 pub use terms::{Execution, PortfolioTerms};

@@ -136,7 +136,7 @@ pub fn run(
 fn atr_expression() -> Result<Expression, RunError> {
     let period = Number::int(i32::try_from(Slippage::ATR_PERIOD).unwrap_or(i32::MAX));
     let source = Indicator::new(IndicatorKind::Atr, &[period]).map_err(RunError::Terms)?;
-    Ok(Expression::Series(genome::Series { source: genome::Source::Indicator(source), timeframe: None }))
+    Ok(Expression::Series(genome::Series { source: genome::Source::Indicator(source), timeframe: None, across: None }))
 }
 
 struct Runner<'a> {

@@ -3,8 +3,11 @@
 use super::whole_market::load_market;
 use anyhow::Context as _;
 use candles::{InstrumentTable, Interval, MarketKind};
+use engine::{SymbolWindow, Window};
+use genome::{Strategy, Universe};
 use market::CandleCache;
-use portfolio::{Panel, Ticker};
+use portfolio::{Panel, Ticker, across_readings};
+use std::sync::Arc;
 
 /// Which candles a panel is made of.
 #[derive(Clone, Copy, Debug)]
@@ -36,4 +39,21 @@ pub(crate) async fn load_panel(
     let made = tokio::task::spawn_blocking(move || Panel::new(span.market, timeframe, tickers, &table));
     let made = made.await.context("the market could not be put together")?;
     made.with_context(|| format!("the cache in {}, {} market", cache.dir().display(), span.market))
+}
+
+/// The window with the values of the strategy's series that compare a symbol with the members of its universe.
+///
+/// # Errors
+/// When a series cannot be computed on the panel's timeframe, or the parts do not make a window.
+pub(crate) fn beside_the_market(
+    window: &Window,
+    panel: &Panel,
+    universe: Universe,
+    strategy: &Strategy,
+) -> anyhow::Result<Window> {
+    let mut across = across_readings(panel, universe, strategy.series())?;
+    let beside =
+        |s: &SymbolWindow| SymbolWindow { across: Arc::new(across.remove(&s.symbol).unwrap_or_default()), ..s.clone() };
+    let symbols = window.symbols().iter().map(beside).collect();
+    Ok(Window::new(window.from_ms(), window.to_ms(), symbols)?)
 }

@@ -483,7 +483,7 @@ impl<'a> Plain<'a> {
                 let want = self.lots(want, candle.open);
                 let change = want - held;
                 let value = change.abs() * candle.open;
-                if want != 0.0 && value < e.least_notional {
+                if change == 0.0 || (want != 0.0 && value < e.least_notional) {
                     continue;
                 }
                 let slip = match terms.costs.slippage {

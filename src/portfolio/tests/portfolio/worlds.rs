@@ -123,17 +123,7 @@ fn chrono_date(days: i64) -> String {
 }
 
 fn series(field: PriceField) -> Expression {
-    Expression::Series(Series { source: Source::Price(field), ..plain_series() })
-}
-
-fn plain_series() -> Series {
-    "close > 1".parse::<genome::Rule>().map_or_else(
-        |_| unreachable!(),
-        |rule| match rule {
-            genome::Rule::Condition(condition) => condition.left,
-            _ => unreachable!(),
-        },
-    )
+    Expression::Series(Series { source: Source::Price(field), timeframe: None, across: None })
 }
 
 /// An expression. With `exact`, of operators that round nothing.
