@@ -6,6 +6,7 @@ use engine::{Ledger, SymbolWindow, Window};
 use lifecycle::{EValues, Transition};
 use protocol::{Book, Standing};
 use serde_json::json;
+use std::sync::Arc;
 use store::{
     CandidateRecord, NumberedSession, PlaceboRecord, SearchedRecord, SessionNumbers, StoreError, TrialCounts, Trials,
 };
