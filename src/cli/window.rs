@@ -9,7 +9,7 @@ use crate::usecases::window::load_symbol;
 use anyhow::Context as _;
 use candles::quality::{self, QualityPolicy};
 use candles::time::DAY_MS;
-use candles::{CandleSeries, Coverage, Interval, MarketKind, Symbol};
+use candles::{CandleSeries, Coverage, Interval, MarketKind, Symbol, SymbolCoverage};
 use chrono::{DateTime, SecondsFormat};
 use clap::Args;
 use engine::{Costs, Slippage, SymbolWindow, Terms, Window};
@@ -61,14 +61,6 @@ pub(crate) struct WindowNames {
     slippage: Slippage,
     /// By symbol: what there is of the candles that were asked for.
     candles: Vec<SymbolCoverage>,
-}
-
-/// One symbol's candles.
-#[derive(Clone, Debug, Serialize)]
-struct SymbolCoverage {
-    symbol: Symbol,
-    #[serde(flatten)]
-    coverage: Coverage,
 }
 
 impl WindowArgs {

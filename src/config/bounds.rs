@@ -14,6 +14,7 @@ const BOUNDS: &[(&str, f64, f64)] = &[
     ("store.retention.drift_alerts_days", 180.0, 36_500.0),
     ("store.retention.regimes_days", 180.0, 36_500.0),
     ("store.retention.audit_days", 180.0, 36_500.0),
+    ("store.retention.clients_days", 7.0, 36_500.0),
     ("market.timeout_s", 0.1, 600.0),
     ("market.weight_share", 0.01, 1.0),
     ("market.max_wait_s", 0.0, 3600.0),

@@ -20,6 +20,7 @@ mod execution;
 mod frame;
 pub mod indicator;
 mod ledger;
+mod meaning;
 pub mod performance;
 mod plan;
 mod population;
@@ -37,6 +38,7 @@ mod window;
 
 pub use costs::{Costs, MAX_SLIPPAGE_FRACTION, Slippage};
 pub use ledger::{DailyEquity, ExitReason, Holding, Ledger, Side, Trade};
+pub use meaning::{MEANING, MeaningChange};
 pub use performance::{CalendarMonth, MonthlyReturn, Performance};
 pub use recipe::{Recipe, RunConfig};
 pub use stake::Stake;

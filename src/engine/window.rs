@@ -59,6 +59,9 @@ pub enum WindowError {
     PastEnd(Symbol),
     #[error("{0} appears twice")]
     Twice(Symbol),
+    /// For whoever makes the candles of a window.
+    #[error("candles of {symbol}: {why}")]
+    Candles { symbol: Symbol, why: String },
 }
 
 impl Window {

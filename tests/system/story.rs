@@ -42,6 +42,7 @@ impl Story<'_> {
             costs: Costs::default(),
             initial_capital: 7_000.0,
             code_version: env!("CARGO_PKG_VERSION").to_owned(),
+            engine_meaning: engine::MEANING,
         }
     }
 
