@@ -394,8 +394,8 @@ pub(crate) fn definition(indicator: &Indicator, candles: &[Candle]) -> Values {
             let values: Values = (0..candles.len()).map(|i| column.get(i)).collect();
             defined_windows(&values, n(1), |w| {
                 let last = w[w.len() - 1];
-                let below = w.iter().filter(|v| **v < last).count() as f64;
-                let equal = w.iter().filter(|v| **v == last).count() as f64;
+                let equal = w.iter().filter(|v| (**v - last).abs() <= 1e-12 * last).count() as f64;
+                let below = w.iter().filter(|v| last - **v > 1e-12 * last).count() as f64;
                 Some((below + 0.5 * equal) / w.len() as f64)
             })
         }
