@@ -91,6 +91,6 @@ fn resampling(bencher: Bencher, to: &str) {
 #[divan::bench]
 fn ema_on_four_hours(bencher: Bencher) {
     let source = Source::Indicator(customary(IndicatorKind::Ema));
-    let series = Series { source, timeframe: Some(Timeframe::H4) };
+    let series = Series { source, timeframe: Some(Timeframe::H4), across: None };
     bencher.counter(ItemsCount::new(LEN)).bench(|| compute_column(&series, &CANDLES, &CANDLES));
 }

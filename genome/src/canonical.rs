@@ -5,8 +5,8 @@
 //! series. What a strategy says is not changed, candles where a series is undefined included.
 
 use crate::{
-    Comparison, Condition, Distance, Number, Operand, PartialTakeProfit, PriceField, Recovery, RiskPlan, Rule, Series,
-    SideRules, Size, Source, Strategy, Timeframe, bounds,
+    AcrossSeries, Comparison, Condition, Distance, Expression, Number, Operand, PartialTakeProfit, PriceField,
+    Recovery, RiskPlan, Rule, Series, SideRules, Size, Source, Strategy, Timeframe, bounds,
 };
 use std::cmp::Ordering;
 
@@ -20,7 +20,7 @@ pub struct InvalidStrategy {
     pub problem: String,
 }
 
-fn invalid<T>(field: &str, problem: impl Into<String>) -> Result<T, InvalidStrategy> {
+pub(crate) fn invalid<T>(field: &str, problem: impl Into<String>) -> Result<T, InvalidStrategy> {
     Err(InvalidStrategy { field: field.to_owned(), problem: problem.into() })
 }
 
@@ -40,6 +40,7 @@ impl Strategy {
             }
         }
         check_risk(&self.risk)?;
+        check_universe(&self)?;
         if let Some(confidence) = self.filters.min_confidence {
             let c = confidence.get();
             if !(0.0..=1.0).contains(&c) || !bounds::is_number(confidence) {
@@ -50,6 +51,30 @@ impl Strategy {
             }
         }
         Ok(self)
+    }
+
+    /// The first series that is compared with other instruments.
+    fn first_across(&self) -> Option<Series> {
+        let mut across = None;
+        for side in [&self.long, &self.short].into_iter().flatten() {
+            for rule in std::iter::once(&side.entry).chain(&side.exit) {
+                rule.for_each_condition(&mut |condition| {
+                    let right = match condition.right {
+                        Operand::Series(series) => Some(series),
+                        Operand::Constant(_) => None,
+                    };
+                    let found = std::iter::once(condition.left).chain(right).find(|s| s.across.is_some());
+                    across = across.or(found);
+                });
+            }
+        }
+        across
+    }
+
+    /// Whether a condition compares the instrument with the members of the universe.
+    #[must_use]
+    pub fn looks_across(&self) -> bool {
+        self.first_across().is_some()
     }
 
     /// Whether the strategy is valid and in canonical form.
@@ -64,6 +89,25 @@ impl Strategy {
     /// As [`Strategy::canonical`].
     pub fn validate(&self) -> Result<(), InvalidStrategy> {
         self.clone().canonical().map(|_| ())
+    }
+}
+
+/// A universe is there if, and only if, a condition compares with its members.
+fn check_universe(strategy: &Strategy) -> Result<(), InvalidStrategy> {
+    let across = strategy.first_across();
+    match (strategy.universe, across) {
+        (None, Some(series)) => {
+            let problem = format!(
+                "{series} compares with other instruments; say which, such as \
+                 `universe top 30 by quote_volume(30d), listed 60d`"
+            );
+            invalid("universe", problem)
+        }
+        (Some(_), None) => {
+            invalid("universe", "no condition looks at the universe; leave it out or use `cs_rank(...)`")
+        }
+        (Some(universe), Some(_)) => universe.check(),
+        (None, None) => Ok(()),
     }
 }
 
@@ -148,7 +192,11 @@ fn reading_order(series: Series) -> (bool, Series) {
     (series.source != Source::Price(PriceField::Close), series)
 }
 
-fn canonical_series(series: Series, base: Timeframe) -> Result<Series, String> {
+pub(crate) fn canonical_series(series: Series, base: Timeframe) -> Result<Series, String> {
+    if series.across.is_some() {
+        let series = Series { timeframe: series.timeframe.filter(|t| *t != base), ..series };
+        return series.check_across().map(|()| series);
+    }
     match series.timeframe {
         None => Ok(series),
         Some(timeframe) if timeframe == base => Ok(Series { timeframe: None, ..series }),
@@ -157,6 +205,23 @@ fn canonical_series(series: Series, base: Timeframe) -> Result<Series, String> {
             Err(format!("{series} is on a lower timeframe than the strategy's {base}; only higher ones can be used"))
         }
         Some(timeframe) => Err(format!("{series}: {timeframe} candles are not made of whole {base} candles")),
+    }
+}
+
+impl Series {
+    /// Checks what is said of this series across the market.
+    pub(crate) fn check_across(self) -> Result<(), String> {
+        let Some(across) = self.across else { return Ok(()) };
+        if self.timeframe.is_some() {
+            return Err(format!("{self}: what is compared across the market is of the strategy's own candles"));
+        }
+        let plain = Expression::Series(Self { across: None, ..self });
+        let whole = match across {
+            AcrossSeries::Compared(op) => Expression::Across(op, Box::new(plain)),
+            AcrossSeries::Beta { candles } => Expression::Beta(Box::new(plain), candles),
+        };
+        whole.check_candles()?;
+        whole.unit().map(|_| ())
     }
 }
 
@@ -275,11 +340,11 @@ fn check_risk(risk: &RiskPlan) -> Result<(), InvalidStrategy> {
 }
 
 /// Whether a number lies in (0, most].
-fn within(number: Number, most: f64) -> bool {
+pub(crate) fn within(number: Number, most: f64) -> bool {
     number.get() > 0.0 && number.get() <= most && bounds::is_number(number)
 }
 
-fn check_count(field: &str, count: u32, (least, most): (u32, u32)) -> Result<(), InvalidStrategy> {
+pub(crate) fn check_count(field: &str, count: u32, (least, most): (u32, u32)) -> Result<(), InvalidStrategy> {
     if (least..=most).contains(&count) {
         return Ok(());
     }

@@ -3,6 +3,9 @@
 
 use crate::{Number, Series};
 
+pub(crate) mod canonical;
+pub(crate) mod unit;
+
 /// One value from one value of the same candle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Unary {
@@ -16,6 +19,19 @@ pub enum Unary {
     Sign,
 }
 
+impl Unary {
+    /// The name in texts.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Negate => "-",
+            Self::Abs => "abs",
+            Self::Log => "log",
+            Self::Sign => "sign",
+        }
+    }
+}
+
 /// One value from two values of the same candle. Undefined where a side is, where a division is by 0, and where the
 /// result is no finite number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -27,6 +43,21 @@ pub enum Binary {
     Divide,
     Min,
     Max,
+}
+
+impl Binary {
+    /// The sign or name in texts.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Add => "+",
+            Self::Subtract => "-",
+            Self::Multiply => "*",
+            Self::Divide => "/",
+            Self::Min => "min",
+            Self::Max => "max",
+        }
+    }
 }
 
 /// One value from the last n values of an instrument's own candles, this one included; undefined until there are so
@@ -53,6 +84,30 @@ pub enum Rolling {
     Decay,
 }
 
+impl Rolling {
+    /// The name in texts.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Delay => "delay",
+            Self::Delta => "delta",
+            Self::Mean => "mean",
+            Self::Deviation => "deviation",
+            Self::Sum => "sum",
+            Self::Highest => "highest",
+            Self::Lowest => "lowest",
+            Self::TsRank => "ts_rank",
+            Self::Decay => "decay",
+        }
+    }
+
+    /// Least count of candles: one value alone has no rank and no deviation.
+    #[must_use]
+    pub const fn least(self) -> u32 {
+        if matches!(self, Self::Deviation | Self::TsRank) { 2 } else { 1 }
+    }
+}
+
 /// One value from the values of all members of the universe that have one at this candle; undefined for an instrument
 /// that is no member, and where fewer than two have a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -65,6 +120,19 @@ pub enum Across {
     Demean,
     /// Value over mean; undefined where the mean is 0.
     Relative,
+}
+
+impl Across {
+    /// The name in texts.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Rank => "cs_rank",
+            Self::ZScore => "cs_zscore",
+            Self::Demean => "cs_demean",
+            Self::Relative => "relative",
+        }
+    }
 }
 
 /// An expression over one instrument's series and over the market.

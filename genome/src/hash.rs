@@ -1,6 +1,6 @@
 //! Identity of strategies: a digest of the canonical text.
 
-use crate::Strategy;
+use crate::{Ranking, Strategy};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::{fmt, str::FromStr};
@@ -14,6 +14,14 @@ const VERSION: &str = "sg-ai strategy 1\n";
 pub struct StrategyHash([u8; 32]);
 
 impl StrategyHash {
+    /// The hash of a canonical text.
+    fn of(text: &str) -> Self {
+        let mut hasher = Sha256::new();
+        hasher.update(VERSION);
+        hasher.update(text);
+        Self(hasher.finalize().into())
+    }
+
     /// The bytes.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 32] {
@@ -32,11 +40,16 @@ impl Strategy {
     #[must_use]
     pub fn hash(&self) -> StrategyHash {
         let canonical = self.clone().canonical();
-        let text = canonical.as_ref().unwrap_or(self).to_string();
-        let mut hasher = Sha256::new();
-        hasher.update(VERSION);
-        hasher.update(text);
-        StrategyHash(hasher.finalize().into())
+        StrategyHash::of(&canonical.as_ref().unwrap_or(self).to_string())
+    }
+}
+
+impl Ranking {
+    /// The strategy's identity. An invalid strategy is hashed as it stands.
+    #[must_use]
+    pub fn hash(&self) -> StrategyHash {
+        let canonical = self.clone().canonical();
+        StrategyHash::of(&canonical.as_ref().unwrap_or(self).to_string())
     }
 }
 

@@ -1,10 +1,18 @@
 //! Strategies as JSON and TOML, and the reader of strategy files, which takes the text form as well.
 
 use crate::{
-    Distance, Filters, IndicatorKind, InvalidStrategy, MAX_TEXT_BYTES, Number, ParseError, PartialTakeProfit, Recovery,
-    RiskPlan, Rule, SideRules, Size, Strategy, Timeframe, TrendRegimeFilter,
+    Distance, Expression, Filters, IndicatorKind, InvalidStrategy, MAX_TEXT_BYTES, Number, ParseError,
+    PartialTakeProfit, Recovery, RiskPlan, Rule, SideRules, Size, Strategy, Timeframe, TrendRegimeFilter, Universe,
+    Weights,
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+mod ranking;
+pub use ranking::AnyFile;
+
+/// What those who take rules alone say to a strategy that ranks the market.
+const RANKS: &str =
+    "a strategy with a score ranks the market; here one of rules is expected, with a long or a short side";
 
 /// Version of the JSON form that is written, and the only one that is read.
 const VERSION: u32 = 1;
@@ -51,27 +59,35 @@ impl StrategyFile {
             return Err(FileError::TooLarge(text.len()));
         }
         let text = text.trim_start_matches('\u{feff}');
-        let wire: Wire = if text.trim_start().starts_with('{') {
-            let mut reader = serde_json::Deserializer::from_str(text);
-            let wire = serde_path_to_error::deserialize(&mut reader).map_err(|e| document(&e))?;
-            let end = reader.end();
-            end.map_err(|e| FileError::Document { path: String::new(), problem: e.to_string() })?;
-            wire
-        } else if looks_like_toml(text) {
-            // A broken document: the error's own text shows the place. A wrong value: the path does.
-            let reader = toml::Deserializer::parse(text).map_err(|e| FileError::Document {
-                path: String::new(),
-                problem: e.to_string().trim_end().to_owned(),
-            })?;
-            serde_path_to_error::deserialize(reader).map_err(|e| FileError::Document {
-                path: e.path().to_string(),
-                problem: e.inner().message().to_owned(),
-            })?
-        } else {
-            return Ok(Self { name: None, strategy: text.parse()? });
-        };
-        Ok(wire.try_into()?)
+        match read::<Wire>(text) {
+            Ok(Some(wire)) => Ok(wire.try_into()?),
+            Ok(None) => Ok(Self { name: None, strategy: text.parse()? }),
+            Err(_) if ranking::has_score(text) => {
+                Err(FileError::Document { path: "score".to_owned(), problem: RANKS.to_owned() })
+            }
+            Err(error) => Err(error),
+        }
     }
+}
+
+/// The value of a JSON or TOML document; `None` where the text is neither.
+fn read<T: de::DeserializeOwned>(text: &str) -> Result<Option<T>, FileError> {
+    let value = if text.trim_start().starts_with('{') {
+        let mut reader = serde_json::Deserializer::from_str(text);
+        let value = serde_path_to_error::deserialize(&mut reader).map_err(|e| document(&e))?;
+        let end = reader.end();
+        end.map_err(|e| FileError::Document { path: String::new(), problem: e.to_string() })?;
+        value
+    } else if looks_like_toml(text) {
+        // A broken document: the error's own text shows the place. A wrong value: the path does.
+        let reader = toml::Deserializer::parse(text)
+            .map_err(|e| FileError::Document { path: String::new(), problem: e.to_string().trim_end().to_owned() })?;
+        serde_path_to_error::deserialize(reader)
+            .map_err(|e| FileError::Document { path: e.path().to_string(), problem: e.inner().message().to_owned() })?
+    } else {
+        return Ok(None);
+    };
+    Ok(Some(value))
 }
 
 fn document(error: &serde_path_to_error::Error<serde_json::Error>) -> FileError {
@@ -96,6 +112,8 @@ struct Wire {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     name: Option<String>,
     timeframe: Timeframe,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    universe: Option<Universe>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     long: Option<SideWire>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -213,6 +231,7 @@ impl TryFrom<Wire> for StrategyFile {
                 regime: wire.filters.regime.unwrap_or_default(),
                 min_confidence: wire.filters.min_confidence,
             },
+            universe: wire.universe,
         };
         Ok(Self { name: wire.name, strategy: strategy.canonical()? })
     }
@@ -231,6 +250,7 @@ impl From<StrategyFile> for Wire {
             version: Some(VERSION),
             name,
             timeframe: strategy.timeframe,
+            universe: strategy.universe,
             long: side(strategy.long),
             short: side(strategy.short),
             risk: RiskWire {
@@ -290,6 +310,9 @@ as_text!(Rule);
 as_text!(Distance);
 as_text!(TrendRegimeFilter);
 as_text!(IndicatorKind);
+as_text!(Expression);
+as_text!(Universe);
+as_text!(Weights);
 
 impl std::fmt::Display for IndicatorKind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

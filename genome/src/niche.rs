@@ -3,7 +3,9 @@
 //! A search keeps several niches alive, so that it does not collapse into one idea. Never looks at results.
 
 use crate::variation::{Slot, for_each_rule, rule};
-use crate::{Comparison as C, Condition, Distance, IndicatorKind as K, Operand, Rule, Source, Strategy, Timeframe};
+use crate::{
+    AcrossSeries, Comparison as C, Condition, Distance, IndicatorKind as K, Operand, Rule, Source, Strategy, Timeframe,
+};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt};
 
@@ -277,7 +279,7 @@ pub fn distance(a: &Strategy, b: &Strategy) -> f64 {
 }
 
 /// Conditions without their numbers, each with the numbers of all its occurrences in order.
-type Shapes = BTreeMap<(Slot, Option<K>, C, Option<K>, bool), Vec<Vec<f64>>>;
+type Shapes = BTreeMap<(Slot, Option<K>, C, Option<K>, bool, [Option<AcrossSeries>; 2]), Vec<Vec<f64>>>;
 
 fn shapes(strategy: &Strategy) -> Shapes {
     let mut out = Shapes::new();
@@ -306,7 +308,12 @@ fn shapes(strategy: &Strategy) -> Shapes {
                 Operand::Series(series) => numbers.push(reach(series.timeframe)),
                 Operand::Constant(level) => numbers.push(level.get()),
             }
-            out.entry((slot, left, c.comparison, right, has_series)).or_default().push(numbers);
+            let other = match c.right {
+                Operand::Series(series) => series.across,
+                Operand::Constant(_) => None,
+            };
+            let across = [c.left.across, other];
+            out.entry((slot, left, c.comparison, right, has_series, across)).or_default().push(numbers);
         });
     });
     // Occurrences are paired in one order, whatever the order of the conditions.

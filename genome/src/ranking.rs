@@ -2,6 +2,8 @@
 
 use crate::{Expression, Number, Timeframe};
 
+mod canonical;
+
 /// The instruments that a strategy looks at, as of each candle.
 ///
 /// The `top` instruments with the greatest quote volume over the last `volume_days` days among those that have been

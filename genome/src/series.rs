@@ -2,7 +2,7 @@
 //!
 //! Names and bounds only; nothing here computes a value.
 
-use crate::{Number, Timeframe};
+use crate::{Across, Number, Timeframe};
 
 mod table;
 pub use table::IndicatorKind;
@@ -249,10 +249,25 @@ impl Source {
     }
 }
 
+/// What a series of a rule says of an instrument among the members of its strategy's universe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum AcrossSeries {
+    /// How its value compares with theirs.
+    Compared(Across),
+    /// Slope of its last changes on the members' mean change, as [`crate::Expression::Beta`].
+    Beta {
+        /// How many changes.
+        candles: u32,
+    },
+}
+
 /// A source on the base timeframe (`None`) or on a higher one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[allow(missing_docs)]
 pub struct Series {
+    /// Where its values come from.
     pub source: Source,
+    /// The higher timeframe; never together with `across`.
     pub timeframe: Option<Timeframe>,
+    /// What is said of it across the market; `None`: the value itself.
+    pub across: Option<AcrossSeries>,
 }

@@ -1,6 +1,6 @@
 //! A whole strategy: entries, exits, risk plan, filters. Values only.
 
-use crate::{Number, Rule, Timeframe};
+use crate::{Number, Rule, Timeframe, Universe};
 
 /// A distance from a price.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -144,4 +144,6 @@ pub struct Strategy {
     pub risk: RiskPlan,
     /// Filters.
     pub filters: Filters,
+    /// The instruments with which a rule compares its own; there if, and only if, one does.
+    pub universe: Option<Universe>,
 }

@@ -141,6 +141,10 @@ fn finish(mut strategy: Strategy, config: &VariationConfig) -> Option<Strategy> 
     if config.stop_required && strategy.risk.stop_loss.is_none() {
         strategy.risk.stop_loss = Some(crate::Distance::Percent(config.stop_percent.middle()));
     }
+    // A change may take away the last condition that looked at the universe.
+    if strategy.universe.is_some() && !strategy.looks_across() {
+        strategy.universe = None;
+    }
     strategy.canonical().ok()
 }
 

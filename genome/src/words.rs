@@ -1,14 +1,21 @@
 //! Strategies in plain English, for reports and terminals. Not read back: the text form is for that.
 
 use crate::{
-    Comparison, Condition, Distance, Operand, Rule, Series, SideRules, Size, Source, Strategy, TrendRegimeFilter,
+    Across, AcrossSeries, Comparison, Condition, Distance, Operand, Rule, Series, SideRules, Size, Source, Strategy,
+    TrendRegimeFilter,
 };
 use std::fmt::Write;
+
+mod ranking;
+pub use ranking::describe_ranking;
 
 /// Sentences that say what the strategy does, one paragraph a side and one for risk, separated by newlines.
 #[must_use]
 pub fn describe(strategy: &Strategy) -> String {
     let mut out = format!("Decides at the close of every {} candle.", strategy.timeframe);
+    if let Some(universe) = strategy.universe {
+        let _ = write!(out, "\nThe universe is {}.", ranking::members(&universe));
+    }
     for (way, side) in [("Buys", &strategy.long), ("Sells short", &strategy.short)] {
         if let Some(SideRules { entry, exit }) = side {
             // Writing into a String cannot fail; the result is dropped for that reason, here and below.
@@ -76,6 +83,18 @@ fn condition(condition: &Condition, negated: bool) -> String {
 }
 
 fn series(series: Series) -> String {
+    let own = own_words(series);
+    match series.across {
+        None => own,
+        Some(AcrossSeries::Compared(Across::Rank)) => format!("the rank among the universe (0 to 1) of {own}"),
+        Some(AcrossSeries::Compared(Across::ZScore)) => format!("the standard score among the universe of {own}"),
+        Some(AcrossSeries::Compared(Across::Demean)) => format!("{own} less its mean over the universe"),
+        Some(AcrossSeries::Compared(Across::Relative)) => format!("{own} over its mean over the universe"),
+        Some(AcrossSeries::Beta { candles }) => format!("the beta of {own} on the universe over {candles} changes"),
+    }
+}
+
+fn own_words(series: Series) -> String {
     let source = match series.source {
         Source::Price(field) => match field {
             crate::PriceField::Typical => "the typical price".to_owned(),

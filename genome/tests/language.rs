@@ -1,6 +1,6 @@
 //! The language's document is true: its examples are read, its table of series is the real one.
 
-use genome::{IndicatorKind, Rule, Strategy, StrategyFile, describe};
+use genome::{AnyFile, Expression, IndicatorKind, Ranking, Rule, Strategy, StrategyFile, Timeframe, describe};
 
 const DOCUMENT: &str = include_str!("../../docs/LANGUAGE.md");
 
@@ -23,6 +23,46 @@ fn examples_are_read() {
     for text in blocks("json").into_iter().chain(blocks("toml")) {
         StrategyFile::parse(text).unwrap_or_else(|e| panic!("{text}\n{e}"));
     }
+    for text in blocks("ranking") {
+        text.parse::<Ranking>().unwrap_or_else(|e| panic!("{text}\n{e}"));
+    }
+    for text in blocks("expression").into_iter().flat_map(str::lines) {
+        let read = text.parse::<Expression>().unwrap_or_else(|e| panic!("{text}\n{e}"));
+        read.canonical(Timeframe::H4).unwrap_or_else(|e| panic!("{text}\n{e}"));
+    }
+    for text in blocks("ranking-json").into_iter().chain(blocks("ranking-toml")) {
+        AnyFile::parse(text).unwrap_or_else(|e| panic!("{text}\n{e}"));
+    }
+}
+
+#[test]
+fn the_first_ranking_example_is_its_own_canonical_text() {
+    let text = blocks("ranking")[0];
+    assert_eq!(text.parse::<Ranking>().unwrap().to_string(), text);
+}
+
+#[test]
+fn every_function_and_every_other_name_of_the_table_is_read() {
+    let table = DOCUMENT.split_once("| function | also | value | unit |").unwrap().1.split_once("\n\n").unwrap().0;
+    let mut names = 0;
+    for row in table.lines().skip(2) {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        let quoted = |cell: &'static str| cell.split('`').skip(1).step_by(2).collect::<Vec<_>>();
+        let functions = quoted(cells[1]);
+        for (i, call) in functions.iter().enumerate() {
+            let (name, args) = call.split_once('(').unwrap();
+            let args = args.replace('x', "rsi(14)").replace('y', "roc(7)").replace('n', "48");
+            let canonical: Expression = format!("{name}({args}").parse().unwrap_or_else(|e| panic!("{row}\n{e}"));
+            assert_eq!(canonical.to_string(), format!("{name}({args}"));
+            let others = quoted(cells[2]);
+            let own = if functions.len() > 1 && !others.is_empty() { &others[i..=i] } else { &others[..] };
+            for other in own {
+                assert_eq!(format!("{other}({args}").parse::<Expression>().as_ref(), Ok(&canonical), "{other}");
+                names += 1;
+            }
+        }
+    }
+    assert_eq!(names, 26, "every name in the code is in the table");
 }
 
 #[test]

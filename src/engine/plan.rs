@@ -302,7 +302,7 @@ fn test_of(condition: &Condition, negated: bool) -> Test {
 
 fn indicator(kind: IndicatorKind, params: &[Number]) -> Result<Series, EvaluationError> {
     let indicator = Indicator::new(kind, params).map_err(EvaluationError::Invalid)?;
-    Ok(Series { source: Source::Indicator(indicator), timeframe: None })
+    Ok(Series { source: Source::Indicator(indicator), timeframe: None, across: None })
 }
 
 /// Numbers are dense and far fewer than 2^32.

@@ -110,7 +110,7 @@ impl StrategyRequest {
         }
         let risk = self.risk_management.plan()?;
         let long = Some(SideRules { entry, exit: joined(exits, Rule::Or) });
-        let strategy = Strategy { timeframe, long, short: None, risk, filters: Filters::default() };
+        let strategy = Strategy { timeframe, long, short: None, risk, filters: Filters::default(), universe: None };
         let strategy = strategy.canonical().map_err(|invalid| {
             let field = match invalid.field.as_str() {
                 field if field.starts_with("long.entry") => "entry_rules",

@@ -4,13 +4,14 @@ use super::error::ParseError;
 use super::lexer::Kind;
 use super::parser::{Parser, keyword, nearest};
 use super::percent;
+use super::ranking::universe;
 use crate::{
     Distance, Filters, Number, PartialTakeProfit, Recovery, RiskPlan, Rule, SideRules, Size, Strategy, Timeframe,
-    TrendRegimeFilter,
+    TrendRegimeFilter, Universe,
 };
 
 /// Clauses by canonical name, with the other names that are read.
-const CLAUSES: [(&str, &[&str]); 14] = [
+const CLAUSES: [(&str, &[&str]); 15] = [
     ("long", &["long"]),
     ("short", &["short"]),
     ("exit", &["exit"]),
@@ -24,9 +25,13 @@ const CLAUSES: [(&str, &[&str]); 14] = [
     ("size", &["size"]),
     ("risk", &["risk"]),
     ("leverage", &["leverage"]),
+    ("universe", &["universe"]),
     ("regime", &["regime"]),
 ];
 const CONFIDENCE: &[&str] = &["confidence", "min_confidence"];
+
+/// Clauses that only a strategy that ranks the market has.
+const OF_RANKING: [&str; 4] = ["score", "rebalance", "weights", "gross"];
 
 /// A strategy as written, before it is checked and made canonical, and where its parts stand.
 pub(super) struct Written {
@@ -45,6 +50,7 @@ struct Draft {
     leverage: Option<Number>,
     risk: RiskPlan,
     filters: Filters,
+    universe: Option<Universe>,
     spans: Vec<(&'static str, usize, usize)>,
 }
 
@@ -71,8 +77,9 @@ pub(super) fn strategy(parser: &mut Parser<'_>) -> Result<Written, ParseError> {
     let mut risk = draft.risk;
     risk.size = draft.size.unwrap_or(risk.size);
     risk.leverage = draft.leverage.unwrap_or(risk.leverage);
-    let strategy = Strategy { timeframe, long: draft.long, short: draft.short, risk, filters: draft.filters };
-    Ok(Written { strategy, spans: draft.spans })
+    let Draft { long, short, filters, universe, spans, .. } = draft;
+    let strategy = Strategy { timeframe, long, short, risk, filters, universe };
+    Ok(Written { strategy, spans })
 }
 
 /// What may follow the clause just read.
@@ -99,6 +106,10 @@ fn clause(parser: &mut Parser<'_>, draft: &mut Draft) -> Result<(), ParseError> 
         parser.next();
         let value = fraction(parser)?;
         return once(parser, draft, "filters.min_confidence", token.start, |d| &mut d.filters.min_confidence, value);
+    }
+    if OF_RANKING.contains(&word.as_str()) {
+        let text = format!("`{word}` belongs to a strategy that ranks the market by a `score`; one of rules has none");
+        return Err(parser.invalid(token.start, token.end, text));
     }
     let Some((name, _)) = CLAUSES.iter().find(|(_, names)| names.contains(&word.as_str())) else {
         return Err(expected_clause(parser));
@@ -162,6 +173,10 @@ fn clause(parser: &mut Parser<'_>, draft: &mut Draft) -> Result<(), ParseError> 
             let value = parser.number()?;
             parser.eat_word(&["x"]);
             once(parser, draft, "risk.leverage", start, |d| &mut d.leverage, value)
+        }
+        "universe" => {
+            let value = universe(parser)?;
+            once(parser, draft, "universe", start, |d| &mut d.universe, value)
         }
         _ => regime(parser, draft, start),
     }
@@ -255,7 +270,7 @@ pub(super) fn distance(parser: &mut Parser<'_>) -> Result<Distance, ParseError> 
     Ok(Distance::Atr { multiple: number, period })
 }
 
-fn count(parser: &mut Parser<'_>) -> Result<u32, ParseError> {
+pub(super) fn count(parser: &mut Parser<'_>) -> Result<u32, ParseError> {
     let token = parser.peek();
     if token.kind != Kind::Number {
         return Err(parser.unexpected(&["a whole number"]));
@@ -266,7 +281,7 @@ fn count(parser: &mut Parser<'_>) -> Result<u32, ParseError> {
 }
 
 /// `60%` or `0.6`.
-fn fraction(parser: &mut Parser<'_>) -> Result<Number, ParseError> {
+pub(super) fn fraction(parser: &mut Parser<'_>) -> Result<Number, ParseError> {
     let token = parser.peek();
     let plain = parser.number()?;
     if !parser.eat(Kind::Percent) {

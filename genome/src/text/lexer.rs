@@ -5,8 +5,13 @@
 pub(super) enum Kind {
     /// A name or keyword: letters, digits, `_`, and `-` before a letter.
     Word,
-    /// Digits with an optional sign, point and exponent.
+    /// Digits with an optional sign, point and exponent; without a sign where `-` subtracts.
     Number,
+    /// `+`, only where there is arithmetic, as the next three.
+    Plus,
+    Minus,
+    Star,
+    Slash,
     Open,
     Close,
     Comma,
@@ -34,9 +39,22 @@ pub(super) struct Token {
     pub(super) end: usize,
 }
 
+/// What `-`, `+`, `*` and `/` mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Signs {
+    /// Part of a number or of a word.
+    Joined,
+    /// Operators; the words of [`HYPHENATED`] are whole words all the same.
+    Arithmetic,
+}
+
+/// Words with a hyphen that are read where `-` subtracts: no series or function is named like a part of them.
+const HYPHENATED: [&str; 3] = ["long-only", "beta-neutral", "inverse-volatility"];
+
 /// Tokens of `source`, an [`Kind::End`] last. Ends of lines inside parentheses, after an operator and
 /// before one do not separate; neither do comments, which run from `#` to the end of the line.
-pub(super) fn tokens(source: &str) -> Vec<Token> {
+pub(super) fn tokens(source: &str, signs: Signs) -> Vec<Token> {
+    let arithmetic = signs == Signs::Arithmetic;
     let bytes = source.as_bytes();
     let mut out: Vec<Token> = Vec::new();
     let mut depth = 0_usize;
@@ -75,14 +93,19 @@ pub(super) fn tokens(source: &str) -> Vec<Token> {
                     (_, true) => Kind::AtLeast,
                 }
             }
+            b'+' if arithmetic => Kind::Plus,
+            b'-' if arithmetic => Kind::Minus,
+            b'*' if arithmetic => Kind::Star,
+            b'/' if arithmetic => Kind::Slash,
             b if starts_number(b, next, bytes.get(at + 1).copied().unwrap_or(0)) => {
                 at = number_end(bytes, start);
                 Kind::Number
             }
             b if is_letter(b) => {
-                while at < bytes.len() && (is_word(bytes[at]) || joins(bytes, at)) {
-                    at += 1;
-                }
+                at = match arithmetic.then(|| hyphenated(source, start)).flatten() {
+                    Some(end) => end,
+                    None => word_end(bytes, at, !arithmetic),
+                };
                 Kind::Word
             }
             _ => {
@@ -93,8 +116,9 @@ pub(super) fn tokens(source: &str) -> Vec<Token> {
             }
         };
         let token = Token { kind, start, end: at };
-        // `and` and `or` at the start of a line go on with the line before.
-        let joins_lines = kind == Kind::Word && is_any(&source[start..at], &["and", "or"]);
+        // `and`, `or` and an operator at the start of a line go on with the line before.
+        let joins_lines = matches!(kind, Kind::Plus | Kind::Minus | Kind::Star | Kind::Slash)
+            || kind == Kind::Word && is_any(&source[start..at], &["and", "or"]);
         if joins_lines && out.last().is_some_and(|t| t.kind == Kind::Separator && &source[t.start..t.end] == "\n") {
             while out.last().is_some_and(|t| t.kind == Kind::Separator && &source[t.start..t.end] == "\n") {
                 out.pop();
@@ -114,12 +138,29 @@ fn is_any(word: &str, of: &[&str]) -> bool {
 fn continues(source: &str, token: &Token) -> bool {
     match token.kind {
         Kind::Less | Kind::Greater | Kind::AtMost | Kind::AtLeast | Kind::Comma | Kind::At => true,
+        Kind::Plus | Kind::Minus | Kind::Star | Kind::Slash => true,
         Kind::Word => {
             let words = ["and", "or", "not", "when", "cross", "crosses", "above", "below", "over", "under"];
             is_any(&source[token.start..token.end], &words)
         }
         _ => false,
     }
+}
+
+/// The end of the word that goes on at `at`; hyphens before letters are part of it where they join.
+fn word_end(bytes: &[u8], mut at: usize, hyphens_join: bool) -> usize {
+    while at < bytes.len() && (is_word(bytes[at]) || (hyphens_join && joins(bytes, at))) {
+        at += 1;
+    }
+    at
+}
+
+/// The end of the word of [`HYPHENATED`] that begins at `start`, if one does.
+fn hyphenated(source: &str, start: usize) -> Option<usize> {
+    // No further than any of them reaches, so that a long chain of words is not read again for each.
+    let reach = source.len().min(start + 24);
+    let end = word_end(&source.as_bytes()[..reach], start, true);
+    is_any(&source[start..end], &HYPHENATED).then_some(end)
 }
 
 fn is_letter(b: u8) -> bool {

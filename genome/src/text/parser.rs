@@ -1,17 +1,19 @@
 //! Tokens to rules. Recursion is bounded, every step consumes a token or ends.
 
+use super::clauses::count;
 use super::error::{ParseError, ParseProblem};
-use super::lexer::{Kind, Token, tokens};
+use super::expression::{Function, function};
+use super::lexer::{Kind, Signs, Token, tokens};
 use crate::{
-    Comparison, Condition, Indicator, IndicatorKind, Number, Operand, PriceField, Rule, Series, Source, Timeframe,
-    bounds,
+    AcrossSeries, Comparison, Condition, Indicator, IndicatorKind, Number, Operand, PriceField, Rule, Series, Source,
+    Timeframe, bounds,
 };
 
 /// Longest text that is read, in bytes. The longest canonical strategy is shorter.
 pub const MAX_TEXT_BYTES: usize = 64 * 1024;
 /// Deepest nesting of parentheses and `not` that is read; what remains after flattening is bounded by
 /// [`Rule::MAX_DEPTH`].
-const MAX_NESTING: usize = 32;
+pub(super) const MAX_NESTING: usize = 32;
 
 pub(super) struct Parser<'a> {
     source: &'a str,
@@ -27,12 +29,22 @@ enum Side {
 }
 
 impl<'a> Parser<'a> {
+    /// A parser of rules.
     pub(super) fn new(source: &'a str) -> Result<Self, ParseError> {
+        Self::with(source, Signs::Joined)
+    }
+
+    /// A parser of expressions.
+    pub(super) fn arithmetic(source: &'a str) -> Result<Self, ParseError> {
+        Self::with(source, Signs::Arithmetic)
+    }
+
+    fn with(source: &'a str, signs: Signs) -> Result<Self, ParseError> {
         if source.len() > MAX_TEXT_BYTES {
             let text = format!("the text has {} bytes; at most {MAX_TEXT_BYTES} are read", source.len());
             return Err(ParseError::at(source, 0, 0, ParseProblem::Invalid(text)));
         }
-        Ok(Self { source, tokens: tokens(source), at: 0, conditions: 0 })
+        Ok(Self { source, tokens: tokens(source, signs), at: 0, conditions: 0 })
     }
 
     pub(super) fn peek(&self) -> Token {
@@ -40,8 +52,31 @@ impl<'a> Parser<'a> {
         self.tokens[self.at.min(self.tokens.len() - 1)]
     }
 
-    fn peek_second(&self) -> Token {
+    pub(super) fn peek_second(&self) -> Token {
         self.tokens[(self.at + 1).min(self.tokens.len() - 1)]
+    }
+
+    /// How many arguments stand in the parentheses that open with the second token from here.
+    pub(super) fn arguments_ahead(&self) -> usize {
+        let mut depth = 0_usize;
+        let mut commas = 0;
+        for token in self.tokens.iter().skip(self.at + 1) {
+            match token.kind {
+                Kind::Open => depth += 1,
+                Kind::Close if depth <= 1 => break,
+                Kind::Close => depth -= 1,
+                Kind::Comma if depth == 1 => commas += 1,
+                _ => {}
+            }
+        }
+        commas + 1
+    }
+
+    /// The word `score` at the beginning of a clause, which makes a strategy one that ranks the market.
+    pub(super) fn score_clause(&self) -> Option<Token> {
+        let begins = |i: usize| i == 0 || self.tokens[i - 1].kind == Kind::Separator;
+        let found = |i: &usize| begins(*i) && self.text(self.tokens[*i]).eq_ignore_ascii_case("score");
+        (0..self.tokens.len()).find(found).map(|i| self.tokens[i])
     }
 
     pub(super) fn next(&mut self) -> Token {
@@ -232,19 +267,57 @@ impl<'a> Parser<'a> {
         number.ok_or_else(|| self.invalid(token.start, token.end, bounds::NUMBER_TEXT))
     }
 
-    fn series(&mut self, expected: &[&str]) -> Result<Series, ParseError> {
-        let token = self.next();
+    pub(super) fn series(&mut self, expected: &[&str]) -> Result<Series, ParseError> {
+        let token = self.peek();
         let name = keyword(self.text(token));
+        if self.peek_second().kind == Kind::Open
+            && let Some(function) = across_function(&name)
+        {
+            return self.across(function, token);
+        }
+        self.next();
         let source = if let Some(field) = price_field(&name) {
             Source::Price(field)
         } else if let Some(kind) = IndicatorKind::named(&name) {
             Source::Indicator(self.indicator(kind, token.start)?)
         } else {
-            let near = nearest(&name, series_names());
+            let functions = ["cs_rank", "cs_zscore", "cs_demean", "relative", "beta"];
+            let near = nearest(&name, series_names().chain(functions));
             return Err(self.unexpected_at(token, expected, near.map(str::to_owned)));
         };
         let timeframe = if self.eat(Kind::At) { Some(self.timeframe()?) } else { None };
-        Ok(Series { source, timeframe })
+        Ok(Series { source, timeframe, across: None })
+    }
+
+    /// `cs_rank(rsi(14))`, `beta(close, 180)`: a series compared with those of the universe's other members.
+    fn across(&mut self, function: Function, token: Token) -> Result<Series, ParseError> {
+        self.next();
+        self.next();
+        let inner = self.peek();
+        if inner.kind != Kind::Word {
+            return Err(self.unexpected(&["a series"]));
+        }
+        if self.peek_second().kind == Kind::Open && across_function(&keyword(self.text(inner))).is_some() {
+            let text = "what is compared across the market is a series, not itself such a comparison";
+            return Err(self.invalid(inner.start, inner.end, text));
+        }
+        let series = self.series(&["a series"])?;
+        let across = match function {
+            Function::Across(op) => AcrossSeries::Compared(op),
+            _ => {
+                self.expect(Kind::Comma, "`,` and the candles of beta")?;
+                AcrossSeries::Beta { candles: count(self)? }
+            }
+        };
+        self.expect(Kind::Close, "`)`")?;
+        let at = self.peek();
+        if at.kind == Kind::At {
+            let text = format!("{} is of the strategy's own candles; leave out `@` and what follows", self.text(token));
+            return Err(self.invalid(at.start, at.end, text));
+        }
+        let compared = Series { across: Some(across), ..series };
+        compared.check_across().map_err(|text| self.invalid(token.start, self.last_end(), text))?;
+        Ok(compared)
     }
 
     fn indicator(&mut self, kind: IndicatorKind, start: usize) -> Result<Indicator, ParseError> {
@@ -295,6 +368,12 @@ fn single(mut rules: Vec<Rule>, join: impl Fn(Vec<Rule>) -> Rule) -> Rule {
     }
 }
 
+/// The function across the market that a rule may use by this name.
+fn across_function(name: &str) -> Option<Function> {
+    let (function, _) = function(name)?;
+    matches!(function, Function::Across(_) | Function::Beta).then_some(function)
+}
+
 /// The word in lower case with `_` for `-`.
 pub(super) fn keyword(word: &str) -> String {
     word.to_ascii_lowercase().replace('-', "_")
@@ -308,7 +387,7 @@ fn price_field(name: &str) -> Option<PriceField> {
     }
 }
 
-fn series_names() -> impl Iterator<Item = &'static str> {
+pub(super) fn series_names() -> impl Iterator<Item = &'static str> {
     let fields = PriceField::ALL.into_iter().map(PriceField::name);
     let indicators = IndicatorKind::all().iter().flat_map(|s| std::iter::once(s.name).chain(s.aliases.iter().copied()));
     fields.chain(indicators)

@@ -2,8 +2,8 @@
 
 use super::percent;
 use crate::{
-    Comparison, Condition, Distance, Indicator, Operand, PartialTakeProfit, Recovery, RiskPlan, Rule, Series,
-    SideRules, Size, Source, Strategy, TrendRegimeFilter,
+    AcrossSeries, Comparison, Condition, Distance, Indicator, Operand, PartialTakeProfit, Recovery, RiskPlan, Rule,
+    Series, SideRules, Size, Source, Strategy, TrendRegimeFilter,
 };
 use std::fmt::{self, Display, Formatter};
 
@@ -28,7 +28,11 @@ impl Display for Source {
 
 impl Display for Series {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        self.source.fmt(f)?;
+        match self.across {
+            None => self.source.fmt(f)?,
+            Some(AcrossSeries::Compared(op)) => write!(f, "{}({})", op.name(), self.source)?,
+            Some(AcrossSeries::Beta { candles }) => write!(f, "beta({}, {candles})", self.source)?,
+        }
         self.timeframe.map_or(Ok(()), |t| write!(f, "@{}", t.name()))
     }
 }
@@ -115,6 +119,9 @@ impl Display for Strategy {
     /// All clauses on one line; what is off is left out.
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.write_str(self.timeframe.name())?;
+        if let Some(universe) = self.universe {
+            write!(f, "; universe {universe}")?;
+        }
         for (name, side) in [("long", &self.long), ("short", &self.short)] {
             if let Some(SideRules { entry, exit }) = side {
                 write!(f, "; {name} when {entry}")?;

@@ -89,7 +89,7 @@ pub(super) fn higher(config: &VariationConfig, base: Timeframe, rng: &mut impl R
 /// A series of the kind on the base timeframe.
 pub(super) fn series(config: &VariationConfig, kind: IndicatorKind, base: Timeframe, rng: &mut impl Rng) -> Series {
     let source = Source::Indicator(indicator(kind, bars(config, base), rng));
-    Series { source, timeframe: None }
+    Series { source, timeframe: None, across: None }
 }
 
 /// Another source of the scale; price fields count as one choice among the indicators.
@@ -113,5 +113,5 @@ pub(super) fn of_scale(config: &VariationConfig, scale: Scale, base: Timeframe, 
 }
 
 pub(super) const fn price(field: PriceField) -> Series {
-    Series { source: Source::Price(field), timeframe: None }
+    Series { source: Source::Price(field), timeframe: None, across: None }
 }

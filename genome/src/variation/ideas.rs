@@ -24,7 +24,8 @@ pub(super) fn strategy(config: &VariationConfig, rng: &mut impl Rng) -> Strategy
     let sides = if config.allow_short { pick_weighted(&[0.4, 0.25, 0.35], rng).unwrap_or(0) } else { 0 };
     let long = (sides != 1).then(|| side_rules(entry, exit));
     let short = (sides != 0).then(|| side_rules(mirror_entry, mirror_exit));
-    Strategy { timeframe, long, short, risk: plan::random(config, rng), filters: plan::filters(rng) }
+    let risk = plan::random(config, rng);
+    Strategy { timeframe, long, short, risk, filters: plan::filters(rng), universe: None }
 }
 
 /// A valid strategy whatever the settings: the fallback when nothing else fits them.
@@ -37,7 +38,8 @@ pub(super) fn simplest(config: &VariationConfig) -> Strategy {
         time_exit_bars: Some(config.time_exit_bars.0.clamp(1, 100_000)),
         ..crate::RiskPlan::default()
     };
-    Strategy { timeframe, long: Some(side_rules(entry, None)), short: None, risk, filters: crate::Filters::default() }
+    let long = Some(side_rules(entry, None));
+    Strategy { timeframe, long, short: None, risk, filters: crate::Filters::default(), universe: None }
 }
 
 pub(super) struct Maker<'a> {
@@ -114,12 +116,12 @@ impl Maker<'_> {
                 let mut params = indicator.params().to_vec();
                 params.push(K::MacdSignal.spec().params[2].nearest(9.0));
                 let signal = crate::Indicator::new(K::MacdSignal, &params).ok()?;
-                let signal = Series { source: crate::Source::Indicator(signal), timeframe: None };
+                let signal = Series { source: crate::Source::Indicator(signal), timeframe: None, across: None };
                 there_and_back(left, Operand::Series(signal))
             }
             K::PlusDi => {
                 let minus = crate::Indicator::new(K::MinusDi, indicator.params()).ok()?;
-                let minus = Series { source: crate::Source::Indicator(minus), timeframe: None };
+                let minus = Series { source: crate::Source::Indicator(minus), timeframe: None, across: None };
                 there_and_back(left, Operand::Series(minus))
             }
             K::Rsi | K::StochasticK | K::Mfi => {
@@ -289,7 +291,7 @@ impl Maker<'_> {
         }
         let bars = draw::bars(self.config, timeframe);
         let indicator = draw::indicator(indicator.kind(), bars, rng);
-        Series { source: crate::Source::Indicator(indicator), timeframe: Some(timeframe) }
+        Series { source: crate::Source::Indicator(indicator), timeframe: Some(timeframe), across: None }
     }
 
     /// A random condition: a series against a constant of its range, or against another of its scale.

@@ -1,6 +1,9 @@
 //! The mirror image of a rule: what it says of a rising market, said of a falling one.
 
-use crate::{Comparison, Condition, Indicator, IndicatorKind as K, Number, Operand, PriceField, Rule, Series, Source};
+use crate::{
+    Across, AcrossSeries, Comparison, Condition, Indicator, IndicatorKind as K, Number, Operand, PriceField, Rule,
+    Series, Source,
+};
 
 /// What becomes of a series' value when prices are turned upside down.
 enum Image {
@@ -45,6 +48,18 @@ fn mirror(condition: &Condition) -> Condition {
 }
 
 fn turned(series: Series) -> (Series, Image) {
+    let (turned, image) = turned_source(series);
+    let image = match (series.across, image) {
+        (None, image) => image,
+        // The best of the market is the worst of it upside down.
+        (Some(AcrossSeries::Compared(Across::Rank)), Image::Turned(_)) => Image::Turned(1.0),
+        (Some(AcrossSeries::Compared(Across::ZScore | Across::Demean)), Image::Turned(_)) => Image::Turned(0.0),
+        (Some(_), _) => Image::Same,
+    };
+    (turned, image)
+}
+
+fn turned_source(series: Series) -> (Series, Image) {
     let (source, image) = match series.source {
         Source::Price(field) => {
             let other = match field {

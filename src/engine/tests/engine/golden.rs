@@ -33,6 +33,7 @@ fn strategy() -> Strategy {
             ..RiskPlan::default()
         },
         filters: Filters::default(),
+        universe: None,
     }
 }
 

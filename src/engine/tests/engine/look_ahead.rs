@@ -30,7 +30,7 @@ fn population(market: &[Vec<Candle>]) -> Vec<Strategy> {
     let mut population = Vec::new();
     for source in sources() {
         for timeframe in [None, Some(Timeframe::H1)] {
-            let left = Series { source, timeframe };
+            let left = Series { source, timeframe, across: None };
             let column = compute_column(&left, &base, &base).unwrap();
             let mut values: Vec<f64> = (0..column.len()).filter_map(|i| column.get(i)).collect();
             values.sort_by(f64::total_cmp);
@@ -44,6 +44,7 @@ fn population(market: &[Vec<Candle>]) -> Vec<Strategy> {
                     short: None,
                     risk: genome::RiskPlan::default(),
                     filters: genome::Filters::default(),
+                    universe: None,
                 });
             }
         }

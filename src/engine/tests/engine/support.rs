@@ -107,11 +107,11 @@ pub(crate) fn number(value: f64) -> Number {
 
 pub(crate) fn indicator(kind: IndicatorKind, params: &[f64]) -> Series {
     let params: Vec<Number> = params.iter().copied().map(number).collect();
-    Series { source: Source::Indicator(Indicator::new(kind, &params).unwrap()), timeframe: None }
+    Series { source: Source::Indicator(Indicator::new(kind, &params).unwrap()), timeframe: None, across: None }
 }
 
 pub(crate) fn price(field: PriceField) -> Series {
-    Series { source: Source::Price(field), timeframe: None }
+    Series { source: Source::Price(field), timeframe: None, across: None }
 }
 
 pub(crate) fn compare(left: Series, comparison: Comparison, right: Operand) -> Rule {
@@ -135,5 +135,6 @@ pub(crate) fn long_only(timeframe: Timeframe, entry: Rule, exit: Option<Rule>) -
         short: None,
         risk: genome::RiskPlan::default(),
         filters: genome::Filters::default(),
+        universe: None,
     }
 }

@@ -74,7 +74,7 @@ proptest! {
         for base in [Interval::M15, Interval::M30, Interval::H1] {
             for timeframe in [Timeframe::H2, Timeframe::H4, Timeframe::D1, Timeframe::W1, Timeframe::Mo1] {
                 for source in sources {
-                    let key = Series { source, timeframe: Some(timeframe) };
+                    let key = Series { source, timeframe: Some(timeframe), across: None };
                     let leak = futures.leak(|finest| {
                         let base = resample(finest, base).unwrap();
                         columns::compute_column(&key, &base, finest).unwrap()

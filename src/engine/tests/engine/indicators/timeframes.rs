@@ -27,7 +27,7 @@ proptest! {
         for base in [Interval::M15, Interval::H1] {
             let base = resample(&finest, base).unwrap();
             for timeframe in [Timeframe::H2, Timeframe::H4, Timeframe::D1] {
-                let key = Series { source, timeframe: Some(timeframe) };
+                let key = Series { source, timeframe: Some(timeframe), across: None };
                 let column = compute_column(&key, &base, &finest).unwrap();
                 prop_assert_eq!(column.len(), base.len());
                 for i in 0..base.len() {
@@ -47,7 +47,7 @@ proptest! {
 fn at_10_15_a_rule_sees_the_close_of_08_00() {
     let candles = random_candles(5, 96, Flavour::Walk, Interval::M15);
     let base = series(&candles, Interval::M15);
-    let key = Series { source: Source::Price(PriceField::Close), timeframe: Some(Timeframe::H4) };
+    let key = Series { source: Source::Price(PriceField::Close), timeframe: Some(Timeframe::H4), across: None };
     let column = compute_column(&key, &base, &base).unwrap();
     let closing_at = |hour: i64, minute: i64| {
         let end_ms = START_MS + (hour * 60 + minute) * 60_000;
@@ -64,8 +64,8 @@ fn the_base_timeframe_by_name_is_the_base_timeframe() {
     let base = series(&random_candles(5, 96, Flavour::Walk, Interval::M15), Interval::M15);
     for field in PriceField::ALL {
         let source = Source::Price(field);
-        let unnamed = compute_column(&Series { source, timeframe: None }, &base, &base).unwrap();
-        let named = compute_column(&Series { source, timeframe: Some(Timeframe::M15) }, &base, &base).unwrap();
+        let unnamed = compute_column(&Series { source, timeframe: None, across: None }, &base, &base).unwrap();
+        let named = compute_column(&Series { source, timeframe: Some(Timeframe::M15), across: None }, &base, &base).unwrap();
         assert_eq!(unnamed, named);
         assert_eq!(unnamed.first_defined(), 0);
     }
@@ -75,7 +75,7 @@ fn the_base_timeframe_by_name_is_the_base_timeframe() {
 fn months_close_where_the_calendar_says() {
     let candles = random_candles(5, 40, Flavour::Walk, Interval::D1);
     let base = series(&candles, Interval::D1);
-    let key = Series { source: Source::Price(PriceField::Close), timeframe: Some(Timeframe::Mo1) };
+    let key = Series { source: Source::Price(PriceField::Close), timeframe: Some(Timeframe::Mo1), across: None };
     let column = compute_column(&key, &base, &base).unwrap();
     // The series starts on January 30, so January is not whole; February has 29 days in 2024.
     let february_29 = candles.iter().position(|c| c.open_time_ms == START_MS + 30 * 86_400_000).unwrap();
@@ -87,7 +87,7 @@ fn months_close_where_the_calendar_says() {
 #[test]
 fn a_finer_timeframe_than_the_data_is_refused_in_words() {
     let base = series(&random_candles(5, 10, Flavour::Walk, Interval::M5), Interval::M5);
-    let key = Series { source: Source::Price(PriceField::Close), timeframe: Some(Timeframe::M3) };
+    let key = Series { source: Source::Price(PriceField::Close), timeframe: Some(Timeframe::M3), across: None };
     let error = compute_column(&key, &base, &base).unwrap_err().to_string();
     assert!(error.contains("3m") && error.contains("5m"), "{error}");
 }

@@ -48,7 +48,7 @@ impl<'a> Columns<'a> {
 fn atr(period: u32) -> Result<Series, EvaluationError> {
     let params = [Number::int(i32::try_from(period).unwrap_or(i32::MAX))];
     let indicator = Indicator::new(IndicatorKind::Atr, &params).map_err(EvaluationError::Invalid)?;
-    Ok(Series { source: Source::Indicator(indicator), timeframe: None })
+    Ok(Series { source: Source::Indicator(indicator), timeframe: None, across: None })
 }
 
 /// ATRs at one candle, one for each distance of the plan that asks for one (NaN for the rest).
@@ -246,6 +246,6 @@ fn regime_allows(filter: TrendRegimeFilter, n: usize, columns: &mut Columns<'_>)
         TrendRegimeFilter::Choppy => -1.0,
     };
     let regime = Indicator::new(IndicatorKind::Regime, &[]).map_err(EvaluationError::Invalid)?;
-    let series = Series { source: Source::Indicator(regime), timeframe: None };
+    let series = Series { source: Source::Indicator(regime), timeframe: None, across: None };
     Ok(columns.values(&series)?.iter().map(|&v| v == wanted).collect())
 }
