@@ -94,6 +94,40 @@ impl CandleSeries {
         Ok(())
     }
 
+    /// One series of several, each later than the one before it, in columns no longer than they need be.
+    ///
+    /// # Errors
+    /// Where a series has another interval, or does not come after the one before it.
+    pub fn concat(interval: Interval, parts: &[Self]) -> Result<Self, SeriesError> {
+        let mut out = Self::new(interval);
+        let mut previous: Option<i64> = None;
+        for part in parts {
+            let Some(&open_time_ms) = part.open_time_ms.first() else { continue };
+            if part.interval != interval {
+                return Err(SeriesError::OffGrid { interval, open_time_ms });
+            }
+            if let Some(previous_ms) = previous.filter(|previous_ms| open_time_ms <= *previous_ms) {
+                return Err(SeriesError::NotAscending { open_time_ms, previous_ms });
+            }
+            previous = part.open_time_ms.last().copied();
+        }
+        fn join<T: Copy>(into: &mut Vec<T>, parts: &[CandleSeries], column: impl Fn(&CandleSeries) -> &[T]) {
+            into.reserve_exact(parts.iter().map(CandleSeries::len).sum());
+            parts.iter().for_each(|part| into.extend_from_slice(column(part)));
+        }
+        join(&mut out.open_time_ms, parts, |s| &s.open_time_ms);
+        join(&mut out.open, parts, |s| &s.open);
+        join(&mut out.high, parts, |s| &s.high);
+        join(&mut out.low, parts, |s| &s.low);
+        join(&mut out.close, parts, |s| &s.close);
+        join(&mut out.volume, parts, |s| &s.volume);
+        join(&mut out.quote_volume, parts, |s| &s.quote_volume);
+        join(&mut out.trade_count, parts, |s| &s.trade_count);
+        join(&mut out.taker_buy_volume, parts, |s| &s.taker_buy_volume);
+        join(&mut out.taker_buy_quote_volume, parts, |s| &s.taker_buy_quote_volume);
+        Ok(out)
+    }
+
     /// The interval.
     #[must_use]
     pub fn interval(&self) -> Interval {

@@ -15,6 +15,10 @@ pub enum Part {
     Candles(Interval),
     /// Funding payments.
     Funding,
+    /// The premium index of a perpetual.
+    Premium,
+    /// Open interest and long/short ratios.
+    Metrics,
 }
 
 impl fmt::Display for Part {
@@ -22,6 +26,8 @@ impl fmt::Display for Part {
         match self {
             Self::Candles(interval) => interval.fmt(f),
             Self::Funding => f.write_str("funding"),
+            Self::Premium => f.write_str("premium"),
+            Self::Metrics => f.write_str("metrics"),
         }
     }
 }
@@ -29,7 +35,12 @@ impl fmt::Display for Part {
 impl FromStr for Part {
     type Err = <Interval as FromStr>::Err;
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text == "funding" { Ok(Self::Funding) } else { text.parse().map(Self::Candles) }
+        match text {
+            "funding" => Ok(Self::Funding),
+            "premium" => Ok(Self::Premium),
+            "metrics" => Ok(Self::Metrics),
+            _ => text.parse().map(Self::Candles),
+        }
     }
 }
 

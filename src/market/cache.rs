@@ -1,7 +1,7 @@
 //! Candles and funding payments on disk: a Parquet file per market, symbol, interval and month.
 //!
 //! Layout: `MARKET/SYMBOL/INTERVAL/YYYY-MM.parquet`, beside it `YYYY-MM.json` with the month's history, and
-//! `um/SYMBOL/funding/YYYY-MM.parquet`. Months are UTC, by open time; the monthly interval is spelled `1mo` as in
+//! `um/SYMBOL/PART/YYYY-MM.parquet` of `funding`, `premium` and `metrics`. Months are UTC, by open time; the monthly interval is spelled `1mo` as in
 //! Binance's dumps, since `1M` and `1m` are one name on some file systems. Writes are atomic, and one writer at a time
 //! works on a symbol and interval, across processes. Never fetches anything, never invents a candle, never reads a
 //! clock.
@@ -12,6 +12,7 @@ mod funding;
 mod held;
 mod manifest;
 mod read;
+mod readings;
 mod room;
 mod sources;
 mod storage;
@@ -21,6 +22,9 @@ pub use evict::Evicted;
 pub use funding::funding_sha256;
 pub use held::Held;
 pub use manifest::{Archive, Coverage, Facts, Manifest, Provenance, content_sha256, holes};
+pub use readings::{
+    METRICS_COLUMNS, METRICS_DELAY_MS, PREMIUM_COLUMNS, ReadingRow, ReadingTable, columns, readings_sha256,
+};
 pub use sources::{MergeReport, SourceDisagreement, SourceKind};
 pub use storage::bucket;
 pub use superseded::Superseded;
@@ -333,6 +337,15 @@ impl CandleCache {
         Ok(facts.map(|f| interval::close_time_ms(interval, f.last_open_ms)))
     }
 
+    /// Symbols of a market of which something is stored, in order of their names.
+    ///
+    /// # Errors
+    /// When the directory cannot be read.
+    pub async fn symbols(&self, market: MarketKind) -> Result<Vec<Symbol>, CacheError> {
+        let (names, _) = self.storage.list(&market.to_string()).await?;
+        Ok(names.iter().filter_map(|name| name.parse::<Symbol>().ok().filter(|s| s.as_str() == name)).collect())
+    }
+
     /// Intervals of which something is stored, from short to long.
     ///
     /// # Errors
@@ -413,11 +426,16 @@ fn split_by_month(series: &CandleSeries) -> Result<Vec<(String, CandleSeries)>, 
     while start < times.len() {
         let open_time_ms = times[start];
         let month = month_of(open_time_ms).ok_or(CacheError::Time { open_time_ms })?;
-        let next_ms = interval::next_open_time_ms(Interval::Mo1, interval::open_time_ms(Interval::Mo1, open_time_ms));
+        let next_ms = next_month_ms(open_time_ms);
         months.push((month, series.slice(open_time_ms, next_ms)));
         start = times.partition_point(|&t| t < next_ms);
     }
     Ok(months)
+}
+
+/// When the month after the one of a time begins, UTC ms.
+fn next_month_ms(time_ms: i64) -> i64 {
+    interval::next_open_time_ms(Interval::Mo1, interval::open_time_ms(Interval::Mo1, time_ms))
 }
 
 /// `YYYY-MM` of a time; `None` outside the years 1970 to 9999.

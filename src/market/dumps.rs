@@ -1,28 +1,32 @@
-//! Import of Binance's public dump archives (`SYMBOL-INTERVAL-YYYY-MM[-DD].zip`) into the cache.
+//! Import of Binance's public dump archives (`SYMBOL-INTERVAL-YYYY-MM[-DD].zip` of candles; funding, premium index and
+//! metrics of USD-M futures) into the cache.
 //!
 //! One bad row or file is refused and named; the rest goes on, and nothing already stored is harmed. Never fetches
 //! anything, never repairs a row, never reads a clock.
 
 mod archive;
 pub(crate) mod name;
+mod readings;
 mod report;
 
 pub use archive::{DumpError, Refused, Rows, read_archive, read_csv};
 pub(crate) use archive::{market_said, verify_checksum};
 pub(crate) use name::{Contract, contract_of};
 pub use name::{DumpName, NameError};
-pub use report::{FileReport, ImportReport, Problem, Severity};
+pub use readings::{Product, ReadingName, ValueRows, Values, read_values, read_values_csv};
+pub use report::{FileReport, ImportReport, Problem, Severity, ValueCounts};
 
 use super::cache::{CacheError, CandleCache, Provenance};
 use candles::{CandleSeries, MarketKind, quality};
 use futures::{StreamExt, stream};
 use sha2::{Digest, Sha256};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 /// Deeper trees are no dump trees (and a directory linked into itself ends here).
 const MAX_DEPTH: usize = 16;
-/// Files read ahead of the merge, so that both cores have work.
-const READ_AHEAD: usize = 4;
+/// Series merged at the same time: a write waits for the disk, and meanwhile others read.
+const SERIES_AT_ONCE: usize = 8;
 
 /// How to import.
 #[derive(Clone, Copy, Debug)]
@@ -106,28 +110,82 @@ pub async fn import(
     mut on_file: impl FnMut(&FileReport),
 ) -> Result<ImportReport, ImportError> {
     let mut report = ImportReport::default();
-    let read = stream::iter(archives.iter().cloned().map(|path| async move {
-        let shown = path.display().to_string();
-        let opened = tokio::task::spawn_blocking(move || read_file(&path, options.market)).await;
-        (shown, opened.unwrap_or_else(|e| Err(DumpError::Reader(e.to_string()))))
-    }));
-    let mut read = std::pin::pin!(read.buffered(READ_AHEAD));
-    while let Some((path, opened)) = read.next().await {
-        let mut file = FileReport::new(path);
-        match opened {
-            Err(e) => file.refuse(&e),
-            Ok(opened) => {
-                let source = opened.name.file_name();
-                file.describe(&opened);
-                let provenance = Provenance { source, fetched_at_ms: options.now_ms };
-                let merged = cache.merge(opened.market, &opened.name.symbol, &opened.series, &provenance).await?;
-                file.merged(merged);
-            }
-        }
-        on_file(&file);
-        report.push(file);
+    // One series a task, in order within it: archives of one series depend on each other, series do not.
+    let mut series: Vec<(PathBuf, Vec<usize>)> = Vec::new();
+    let mut places: HashMap<PathBuf, usize> = HashMap::new();
+    for (i, path) in archives.iter().enumerate() {
+        let of = series_of(path);
+        let at = *places.entry(of.clone()).or_insert_with(|| {
+            series.push((of, Vec::new()));
+            series.len() - 1
+        });
+        series[at].1.push(i);
     }
+    let mut files: Vec<Option<FileReport>> = vec![None; archives.len()];
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let work = stream::iter(series.into_iter().map(|(_, places)| {
+        let tell = tell.clone();
+        async move {
+            for i in places {
+                let file = import_file(cache, &archives[i], options).await?;
+                // Nobody listens only once the import has failed.
+                let _ = tell.send((i, file));
+            }
+            Ok::<(), ImportError>(())
+        }
+    }));
+    let mut work = std::pin::pin!(work.buffer_unordered(SERIES_AT_ONCE));
+    loop {
+        tokio::select! {
+            biased;
+            Some((i, file)) = told.recv() => {
+                on_file(&file);
+                files[i] = Some(file);
+            }
+            done = work.next() => match done {
+                Some(done) => done?,
+                None => break,
+            },
+        }
+    }
+    while let Ok((i, file)) = told.try_recv() {
+        on_file(&file);
+        files[i] = Some(file);
+    }
+    files.into_iter().flatten().for_each(|file| report.push(file));
     Ok(report)
+}
+
+/// What archives have in common that are merged into one series: their name without the date, and where they lie but for
+/// the period. Archives that only seem to differ wait for each other at the lock of the series.
+fn series_of(path: &Path) -> PathBuf {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    PathBuf::from(name.splitn(3, '-').take(2).collect::<Vec<_>>().join("-"))
+}
+
+async fn import_file(cache: &CandleCache, path: &Path, options: ImportOptions) -> Result<FileReport, ImportError> {
+    let mut file = FileReport::new(path.display().to_string());
+    let owned = path.to_owned();
+    let opened = tokio::task::spawn_blocking(move || read_file(&owned, options.market)).await;
+    match opened.unwrap_or_else(|e| Err(DumpError::Reader(e.to_string()))) {
+        Err(e) => file.refuse(&e),
+        Ok(OpenedFile::Candles(opened)) => {
+            let source = opened.name.file_name();
+            file.describe(&opened);
+            let provenance = Provenance { source, fetched_at_ms: options.now_ms };
+            file.merged(cache.merge(opened.market, &opened.name.symbol, &opened.series, &provenance).await?);
+        }
+        Ok(OpenedFile::Values(opened)) => {
+            file.describe_values(&opened);
+            let provenance = Provenance { source: opened.name.file_name(), fetched_at_ms: options.now_ms };
+            let (symbol, sha256) = (&opened.name.symbol, Some(opened.sha256.as_str()));
+            file.merged(match &opened.rows.values {
+                Values::Funding(rates) => cache.merge_funding(symbol, rates, &provenance, sha256).await?,
+                Values::Readings(table) => cache.merge_readings(symbol, table, &provenance, sha256).await?,
+            });
+        }
+    }
+    Ok(file)
 }
 
 /// An archive read and checked, ready to be merged.
@@ -143,9 +201,44 @@ struct Opened {
     checksum_missing: bool,
 }
 
-fn read_file(path: &Path, market: Option<MarketKind>) -> Result<Opened, DumpError> {
+/// An archive of funding, premium or metrics, read and checked.
+#[derive(Debug)]
+struct OpenedValues {
+    name: ReadingName,
+    rows: ValueRows,
+    sha256: String,
+    checksum_missing: bool,
+}
+
+#[derive(Debug)]
+enum OpenedFile {
+    Candles(Opened),
+    Values(OpenedValues),
+}
+
+fn read_file(path: &Path, market: Option<MarketKind>) -> Result<OpenedFile, DumpError> {
+    if let Some(name) = ReadingName::of_path(path) {
+        let name = name?;
+        readings::check_market(path, &name, market)?;
+        let (bytes, checksum_missing) = read_checked(path)?;
+        let sha256 = hex::encode(Sha256::digest(&bytes));
+        return Ok(OpenedFile::Values(OpenedValues {
+            rows: read_values(&bytes, &name)?,
+            name,
+            sha256,
+            checksum_missing,
+        }));
+    }
     let name = DumpName::of_path(path).map_err(DumpError::Name)?;
     let market = archive::market_of(path, &name, market)?;
+    let (bytes, checksum_missing) = read_checked(path)?;
+    let Rows { series, rows, refused, refused_count } = read_archive(&bytes, &name)?;
+    let gaps = quality::gaps(&series);
+    Ok(OpenedFile::Candles(Opened { market, name, series, rows, refused, refused_count, gaps, checksum_missing }))
+}
+
+/// An archive's bytes, held against its checksum file; whether there is none.
+fn read_checked(path: &Path) -> Result<(Vec<u8>, bool), DumpError> {
     let bytes = archive::read_bounded(path)?;
     let checksum_path = path.with_extension("zip.CHECKSUM");
     let checksum_missing = match std::fs::read(&checksum_path) {
@@ -156,7 +249,5 @@ fn read_file(path: &Path, market: Option<MarketKind>) -> Result<Opened, DumpErro
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => true,
         Err(e) => return Err(DumpError::Read(e.to_string())),
     };
-    let Rows { series, rows, refused, refused_count } = read_archive(&bytes, &name)?;
-    let gaps = quality::gaps(&series);
-    Ok(Opened { market, name, series, rows, refused, refused_count, gaps, checksum_missing })
+    Ok((bytes, checksum_missing))
 }

@@ -364,7 +364,8 @@ impl Feed {
             rates.sort_by_key(|r| r.time_ms);
             let Some(last) = rates.last() else { break };
             next_ms = last.time_ms + 1;
-            merged += self.cache.merge_funding(symbol, &rates).await?;
+            let provenance = Provenance { source: self.source.clone(), fetched_at_ms: now_ms };
+            merged += self.cache.merge_funding(symbol, &rates, &provenance, None).await?;
         }
         Ok(merged)
     }

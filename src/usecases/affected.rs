@@ -125,7 +125,8 @@ async fn looked_at(
             continue;
         }
         let used = match change.part {
-            Part::Funding => true,
+            // Whether a result looked at them is told by whether the cache still gives its data version.
+            Part::Funding | Part::Premium | Part::Metrics => true,
             Part::Candles(changed) => sources(cache, market, &change.symbol, interval).await?.contains(&changed),
         };
         if used {

@@ -60,7 +60,11 @@ impl Cause {
         let each: Vec<String> = revisions
             .iter()
             .map(|r| {
-                let what = if r.part == Part::Funding { "payments" } else { "candles" };
+                let what = match r.part {
+                    Part::Candles(_) => "candles",
+                    Part::Funding => "payments",
+                    Part::Premium | Part::Metrics => "readings",
+                };
                 format!("{} {what} of {} {} {} {}", r.candles, r.market, r.symbol, r.part, r.month)
             })
             .collect();

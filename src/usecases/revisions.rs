@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use candles::stored::Part;
 use candles::{FundingRate, MarketKind, Symbol};
 use market::CandleCache;
-use market::cache::{CacheError, content_sha256, funding_sha256};
+use market::cache::{CacheError, ReadingRow, ReadingTable, content_sha256, funding_sha256, readings_sha256};
 use market::snapshot::{MonthChange, Revision, compare};
 use serde::Serialize;
 use store::{MAX_REVISION_DETAIL, NewRevision, RevisionRow, Store};
@@ -26,6 +26,20 @@ pub(crate) struct Change {
     pub(crate) candles: Vec<Revision>,
     /// Which payments, in time order.
     pub(crate) payments: Vec<PaymentRevision>,
+    /// Which readings, in time order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) readings: Vec<ReadingRevision>,
+}
+
+/// One row of readings that is not what it was.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct ReadingRevision {
+    /// When it was known, UTC ms.
+    pub(crate) time_ms: i64,
+    /// What it was; what was empty is null.
+    pub(crate) old: Vec<Option<f64>>,
+    /// What it is; `None` when it is gone.
+    pub(crate) new: Option<Vec<Option<f64>>>,
 }
 
 /// One funding payment that is not what it was. Rates are fractions of the position's value.
@@ -40,15 +54,16 @@ pub(crate) struct PaymentRevision {
 }
 
 impl Change {
-    /// How many candles or payments differ.
+    /// How many candles, payments or readings differ.
     #[must_use]
     pub(crate) fn count(&self) -> u64 {
-        (self.candles.len() + self.payments.len()) as u64
+        (self.candles.len() + self.payments.len() + self.readings.len()) as u64
     }
 
     /// Times of what differs, in order, UTC ms.
     pub(crate) fn times_ms(&self) -> impl DoubleEndedIterator<Item = i64> {
-        self.candles.iter().map(|r| r.open_time_ms).chain(self.payments.iter().map(|p| p.time_ms))
+        let payments = self.payments.iter().map(|p| p.time_ms);
+        self.candles.iter().map(|r| r.open_time_ms).chain(payments).chain(self.readings.iter().map(|r| r.time_ms))
     }
 
     /// Times of the first and the last that differ, UTC ms.
@@ -67,7 +82,7 @@ pub(crate) async fn changes(cache: &CandleCache, wanted: impl Fn(&str) -> bool) 
         if !wanted(&former.content_sha256) {
             continue;
         }
-        let (mut candles, mut payments) = (Vec::new(), Vec::new());
+        let (mut candles, mut payments, mut readings) = (Vec::new(), Vec::new(), Vec::new());
         let new_sha256 = match former.part {
             Part::Candles(interval) => {
                 let Some(before) = cache.load_superseded(&former).await? else { continue };
@@ -89,6 +104,15 @@ pub(crate) async fn changes(cache: &CandleCache, wanted: impl Fn(&str) -> bool) 
                 }
                 funding_sha256(&after)
             }
+            part @ (Part::Premium | Part::Metrics) => {
+                let Some(before) = cache.load_superseded_readings(&former).await? else { continue };
+                let after = cache.reading_month(&former.symbol, part, &former.month).await?;
+                readings = revised_readings(&before, &after);
+                if readings.is_empty() {
+                    continue;
+                }
+                readings_sha256(&after)
+            }
         };
         let (market, symbol, part, month) = (former.market, former.symbol, former.part, former.month);
         found.push(Change {
@@ -100,6 +124,7 @@ pub(crate) async fn changes(cache: &CandleCache, wanted: impl Fn(&str) -> bool) 
             new_sha256,
             candles,
             payments,
+            readings,
         });
     }
     Ok(found)
@@ -111,6 +136,14 @@ fn revised_payments(before: &[FundingRate], after: &[FundingRate]) -> Vec<Paymen
         (new != Some(old.rate)).then_some(PaymentRevision { time_ms: old.time_ms, old: old.rate, new })
     };
     before.iter().filter_map(revision).collect()
+}
+
+fn revised_readings(before: &ReadingTable, after: &ReadingTable) -> Vec<ReadingRevision> {
+    let revision = |(time_ms, old): ReadingRow| {
+        let new = after.times_ms().binary_search(&time_ms).ok().map(|i| after.row(i).1);
+        (new.as_ref() != Some(&old)).then_some(ReadingRevision { time_ms, old, new })
+    };
+    (0..before.len()).filter_map(|i| revision(before.row(i))).collect()
 }
 
 /// Stores changes as revisions; those that are not dealt with yet.
@@ -125,6 +158,7 @@ pub(crate) async fn record(store: &Store, changes: &[Change]) -> anyhow::Result<
         let detail = match change.part {
             Part::Candles(_) => serde_json::to_value(&change.candles[..most(change.candles.len())])?,
             Part::Funding => serde_json::to_value(&change.payments[..most(change.payments.len())])?,
+            Part::Premium | Part::Metrics => serde_json::to_value(&change.readings[..most(change.readings.len())])?,
         };
         let count = change.count();
         let new = NewRevision {

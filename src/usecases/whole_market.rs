@@ -17,23 +17,27 @@ pub(crate) struct MarketSymbol {
     pub(crate) candles: CandleSeries,
     /// Funding payments up to that time, itself included, in time order; none on spot.
     pub(crate) funding: Vec<FundingRate>,
-    /// What its perpetual published.
+    /// What its perpetual published, as far as it was known by that time; empty where nobody asked for it.
     pub(crate) readings: MarketReadings,
 }
 
+/// Loads all symbols of a market that have a candle of `interval`, stored or built from stored finer ones, that closed by
+/// `to_ms`; in order of their names. There is no first time: all cached candles warm up. `with_readings` says whether
+/// what the perpetual of each symbol published is wanted, on spot too: the ticker is the same.
+///
+/// # Errors
+/// When the cache cannot be read.
 pub(crate) async fn load_market(
     cache: &CandleCache,
     market: MarketKind,
     interval: Interval,
     to_ms: i64,
-    _with_readings: bool,
+    with_readings: bool,
 ) -> Result<Vec<MarketSymbol>, CacheError> {
+    // Each decodes on a thread of its own.
     let at_once = std::thread::available_parallelism().map_or(1, usize::from) * 2;
     let end_ms = interval::open_time_ms(interval, to_ms);
-    let mut symbols: Vec<Symbol> =
-        cache.coverage().await?.into_iter().filter(|c| c.market == market).map(|c| c.symbol).collect();
-    symbols.dedup();
-    let each = symbols.into_iter().map(|symbol| async move {
+    let each = cache.symbols(market).await?.into_iter().map(|symbol| async move {
         let candles = cache.load(market, &symbol, interval, i64::MIN, end_ms).await?;
         if candles.is_empty() {
             return Ok(None);
@@ -42,7 +46,11 @@ pub(crate) async fn load_market(
             MarketKind::Um => cache.load_funding(&symbol, i64::MIN, to_ms.saturating_add(1)).await?,
             MarketKind::Spot => Vec::new(),
         };
-        Ok(Some(MarketSymbol { symbol, candles, funding, readings: MarketReadings::default() }))
+        let readings = match with_readings {
+            true => cache.load_market_readings(&symbol, interval, to_ms).await?,
+            false => MarketReadings::default(),
+        };
+        Ok(Some(MarketSymbol { symbol, candles, funding, readings }))
     });
     stream::iter(each.collect::<Vec<_>>())
         .buffered(at_once)

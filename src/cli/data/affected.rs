@@ -108,6 +108,7 @@ async fn since(cache: &CandleCache, store: &Store, version: &str, now_ms: i64) -
             new_sha256: d.new_sha256.unwrap_or_default(),
             candles,
             payments: Vec::new(),
+            readings: Vec::new(),
         }),
         _ => None,
     };
@@ -227,7 +228,11 @@ fn rest(report: &Report) -> String {
     let mut text = String::new();
     for c in &report.changes {
         let (n, first) = (c.count(), c.times_ms().next().map(minute).unwrap_or_default());
-        let what = if c.part == Part::Funding { "payments" } else { "candles" };
+        let what = match c.part {
+            Part::Candles(_) => "candles",
+            Part::Funding => "payments",
+            Part::Premium | Part::Metrics => "readings",
+        };
         text.push_str(&format!(
             "{} {} {} {}: {n} {what} revised, the first {first}; former content {}\n",
             c.market,

@@ -5,10 +5,15 @@ use crate::cli::{CliError, Context, output};
 use anyhow::{Context as _, anyhow};
 use candles::{Interval, MarketKind, Symbol};
 use clap::Args;
-use market::dumps::{FileReport, ImportOptions, ImportReport, find_archives, import};
+use market::dumps::{FileReport, ImportOptions, ImportReport, Product, Severity, find_archives, import};
 use market::foreign::{ForeignOptions, Mapping, find_files, import_foreign};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+
+/// Warnings shown as text; JSON has all.
+const MAX_WARNINGS_SHOWN: usize = 20;
+/// Errors shown as text; JSON has all.
+const MAX_ERRORS_SHOWN: usize = 200;
 
 /// Import Binance dump archives, or other programs' files
 #[derive(Args, Debug)]
@@ -85,17 +90,54 @@ fn mapping(name: &str, ctx: &Context) -> Result<Mapping, CliError> {
 
 fn lines(report: &ImportReport) -> String {
     let mut text = String::new();
+    let (mut warnings, mut errors) = (0, 0);
     for file in &report.files {
         for problem in &file.problems {
-            let line = problem.line.map(|n| format!(":{n}")).unwrap_or_default();
-            text.push_str(&format!("{}{line}: {}\n", file.path, problem.what));
+            let (count, most) = match problem.severity {
+                Severity::Error => (&mut errors, MAX_ERRORS_SHOWN),
+                _ => (&mut warnings, MAX_WARNINGS_SHOWN),
+            };
+            *count += 1;
+            if *count <= most {
+                let line = problem.line.map(|n| format!(":{n}")).unwrap_or_default();
+                text.push_str(&format!("{}{line}: {}\n", file.path, problem.what));
+            }
         }
     }
-    let (files, merge) = (report.files_imported, &report.merge);
-    let (new, replaced, same) = (merge.added, merge.replaced, merge.unchanged);
-    text.push_str(&format!(
-        "{files} files, {} rows: {new} new candles, {replaced} replaced, {same} there already; {} missing inside files\n",
-        report.rows, report.missing
-    ));
+    for (count, most, what) in [(errors, MAX_ERRORS_SHOWN, "errors"), (warnings, MAX_WARNINGS_SHOWN, "warnings")] {
+        if count > most {
+            text.push_str(&format!("and {} {what} more; --json has all\n", count - most));
+        }
+    }
+    let symbols = |product: Product, market: MarketKind| {
+        let of = report.files.iter().filter(|f| f.imported && f.product == product && f.market == Some(market));
+        of.filter_map(|f| f.symbol.as_ref()).collect::<BTreeSet<_>>().len()
+    };
+    let merge = &report.merge;
+    let candle_files = report.files.iter().filter(|f| f.imported && f.product == Product::Candles).count();
+    if candle_files > 0 || report.values.is_empty() {
+        let [spot, um] = [MarketKind::Spot, MarketKind::Um].map(|market| symbols(Product::Candles, market));
+        text.push_str(&format!(
+            "{candle_files} files of candles ({spot} symbols of spot, {um} of um): {} new candles, {} replaced, {} there \
+             already; {} missing inside files\n",
+            merge.added, merge.replaced, merge.unchanged, report.missing
+        ));
+    }
+    for (product, counts) in &report.values {
+        let name = product.part().map(|part| part.to_string()).unwrap_or_default();
+        text.push_str(&format!(
+            "{} files of {name} ({} symbols): {} new, {} replaced, {} there already\n",
+            counts.files,
+            symbols(*product, MarketKind::Um),
+            counts.added,
+            counts.replaced,
+            counts.unchanged
+        ));
+    }
+    text.push_str(&format!("{} rows of {} files", report.rows, report.files_imported));
+    if report.has_errors() {
+        text.push_str(&format!("; {} files and {} rows were refused", report.files_refused, report.rows_refused));
+    }
+    text.push('\n');
     text
 }

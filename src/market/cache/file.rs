@@ -3,8 +3,10 @@
 //! The facts about the candles travel in the footer's key-value metadata, so they can be read without decoding a
 //! column and can never disagree with the candles beside them. Never touches a disk.
 
-use super::manifest::{Facts, FundingFacts, content_sha256};
+use super::manifest::{Facts, FundingFacts, ReadingFacts, content_sha256};
+use super::readings::{ReadingTable, columns, readings_sha256};
 use bytes::Bytes;
+use candles::stored::Part;
 use candles::{Candle, CandleSeries, FundingRate, Interval};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::column::reader::ColumnReader;
@@ -23,6 +25,8 @@ use std::sync::Arc;
 const CANDLE_FACTS_KEY: &str = "sg_ai.candles";
 /// Key of the facts in a funding file's footer.
 const FUNDING_FACTS_KEY: &str = "sg_ai.funding";
+/// Key of the facts in the footer of a file of readings.
+const READING_FACTS_KEY: &str = "sg_ai.readings";
 const ZSTD_LEVEL: i32 = 3;
 /// More rows than any month of any interval has; a larger count means a damaged or foreign file.
 const MAX_ROWS: i64 = 100_000;
@@ -118,6 +122,30 @@ pub(super) fn decode_funding(bytes: Bytes) -> Result<Vec<FundingRate>, FileError
     } else {
         Err(FileError::Content("funding payments out of order, or not numbers".to_owned()))
     }
+}
+
+/// A month of readings as a Parquet file.
+pub(super) fn encode_readings(table: &ReadingTable, facts: &ReadingFacts) -> Result<Vec<u8>, FileError> {
+    let values: Vec<&[f64]> = table.values().iter().map(Vec::as_slice).collect();
+    write(&["known_ms"], &[table.times_ms()], columns(table.part()), &values, READING_FACTS_KEY, facts)
+}
+
+/// The readings of a file, which must be the ones its facts speak of.
+pub(super) fn decode_readings(bytes: Bytes, part: Part) -> Result<ReadingTable, FileError> {
+    let reader = SerializedFileReader::new(bytes)?;
+    let facts: ReadingFacts = facts_of(reader.metadata().file_metadata(), READING_FACTS_KEY)?;
+    if facts.part != part.to_string() {
+        return Err(FileError::Content(format!("{} among those of {part}", facts.part)));
+    }
+    let (mut times, values) = read(&reader, &["known_ms"], columns(part))?;
+    let table = ReadingTable::from_columns(part, times.swap_remove(0), values);
+    if !table.times_ms().windows(2).all(|pair| pair[0] < pair[1]) {
+        return Err(FileError::Content("readings out of order".to_owned()));
+    }
+    if readings_sha256(&table) != facts.content_sha256 {
+        return Err(FileError::Content("the readings do not have the hash they were stored with".to_owned()));
+    }
+    Ok(table)
 }
 
 /// The facts in the footer that ends `tail`, of a file `size` bytes long. `Err(Some(n))`: give at least the last `n`.

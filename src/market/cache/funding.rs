@@ -1,18 +1,29 @@
 //! Funding payments in the cache, month by month like candles.
 
 use super::manifest::FundingFacts;
-use super::{CacheError, CandleCache, MergeReport, damage, file, month_of};
-use candles::{FundingRate, MarketKind, Symbol};
+use super::readings::reading_dir;
+use super::{CacheError, CandleCache, MergeReport, Origin, Provenance, damage, file, month_of};
+use candles::stored::Part;
+use candles::time::MINUTE_MS;
+use candles::{FundingRate, Symbol};
 use sha2::{Digest, Sha256};
 
-const FUNDING_DIR: &str = "funding";
+/// Payments closer than this are one: sources stamp it some milliseconds apart, and it is paid once.
+const SAME_PAYMENT_MS: i64 = MINUTE_MS;
 
 impl CandleCache {
-    /// Adds funding payments of a `um` symbol, as [`merge`](Self::merge) does candles.
+    /// Adds funding payments of a `um` symbol, as [`merge`](Self::merge) does candles. Payments less than a minute apart
+    /// are one. Of an archive its SHA-256 (hex) is kept.
     ///
     /// # Errors
     /// When a month cannot be read or written.
-    pub async fn merge_funding(&self, symbol: &Symbol, rates: &[FundingRate]) -> Result<MergeReport, CacheError> {
+    pub async fn merge_funding(
+        &self,
+        symbol: &Symbol,
+        rates: &[FundingRate],
+        provenance: &Provenance,
+        archive_sha256: Option<&str>,
+    ) -> Result<MergeReport, CacheError> {
         let mut months: Vec<(String, Vec<FundingRate>)> = Vec::new();
         for rate in rates {
             let month = month_of(rate.time_ms).ok_or(CacheError::Time { open_time_ms: rate.time_ms })?;
@@ -21,13 +32,18 @@ impl CandleCache {
                 _ => months.push((month, vec![*rate])),
             }
         }
+        let origin = Origin {
+            provenance: provenance.clone(),
+            archive_sha256: archive_sha256.map(str::to_owned),
+            fetched: archive_sha256.is_some(),
+        };
         let (cache, symbol) = (self.clone(), symbol.clone());
         let merging = tokio::spawn(async move {
             let dir = funding_dir(&symbol);
             let _lock = cache.storage.lock(&dir).await?;
             let mut total = MergeReport::default();
             for (month, new) in months {
-                total += cache.merge_funding_month(&symbol, &dir, &month, &new).await?;
+                total += cache.merge_funding_month(&symbol, &dir, &month, &new, &origin).await?;
             }
             Ok(total)
         });
@@ -40,6 +56,7 @@ impl CandleCache {
         dir: &str,
         month: &str,
         new: &[FundingRate],
+        origin: &Origin,
     ) -> Result<MergeReport, CacheError> {
         let path = format!("{dir}/{month}.parquet");
         let mut report = MergeReport::default();
@@ -56,18 +73,22 @@ impl CandleCache {
         };
         let old = rates.clone();
         for rate in new {
-            match rates.binary_search_by_key(&rate.time_ms, |r| r.time_ms) {
-                Ok(i) if rates[i] == *rate => report.unchanged += 1,
-                Ok(i) => {
-                    rates[i] = *rate;
+            let i = rates.partition_point(|r| r.time_ms <= rate.time_ms - SAME_PAYMENT_MS);
+            match rates.get_mut(i).filter(|r| r.time_ms < rate.time_ms + SAME_PAYMENT_MS) {
+                // The stamp stays: it moves by what source was asked, not because anything was revised.
+                Some(stored) if stored.rate == rate.rate => report.unchanged += 1,
+                Some(stored) => {
+                    stored.rate = rate.rate;
                     report.replaced += 1;
                 }
-                Err(i) => {
+                None => {
                     rates.insert(i, *rate);
                     report.added += 1;
                 }
             }
         }
+        let sha256 = funding_sha256(&rates);
+        self.note_merge(&format!("{dir}/{month}.json"), &sha256, &report, origin).await?;
         if report.added + report.replaced > 0
             && let Some(facts) = FundingFacts::of(symbol, month, &rates)
         {
@@ -133,15 +154,15 @@ impl CandleCache {
     }
 }
 
-pub(super) fn funding_dir(symbol: &Symbol) -> String {
-    format!("{}/{symbol}/{FUNDING_DIR}", MarketKind::Um)
+fn funding_dir(symbol: &Symbol) -> String {
+    reading_dir(symbol, Part::Funding)
 }
 
 /// SHA-256, as hex, of exactly these payments: `funding`, then each one's time and rate as little-endian 64-bit values.
 #[must_use]
 pub fn funding_sha256(rates: &[FundingRate]) -> String {
     let mut hash = Sha256::new();
-    hash.update(FUNDING_DIR);
+    hash.update(Part::Funding.to_string());
     for rate in rates {
         hash.update(rate.time_ms.to_le_bytes());
         hash.update(rate.rate.to_le_bytes());

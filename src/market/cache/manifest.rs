@@ -1,5 +1,6 @@
 //! What is known about a stored month without decoding it, and where it came from. Pure.
 
+use super::readings::ReadingTable;
 use super::sources::{MAX_REMEMBERED, Merged, SourceDisagreement, SourceKind, Span};
 use candles::quality::{self, Gap};
 use candles::{CandleSeries, FundingRate, Interval, MarketKind, Symbol};
@@ -65,6 +66,35 @@ impl FundingFacts {
     pub(super) fn of(symbol: &Symbol, month: &str, rates: &[FundingRate]) -> Option<Self> {
         let (first_ms, last_ms) = (rates.first()?.time_ms, rates.last()?.time_ms);
         Some(Self { symbol: symbol.clone(), month: month.to_owned(), rows: rates.len() as u64, first_ms, last_ms })
+    }
+}
+
+/// Facts about the readings of one stored month.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct ReadingFacts {
+    pub(super) symbol: Symbol,
+    pub(super) part: String,
+    pub(super) month: String,
+    pub(super) rows: u64,
+    /// When the first row was known, UTC ms.
+    pub(super) first_ms: i64,
+    /// When the last row was known, UTC ms.
+    pub(super) last_ms: i64,
+    pub(super) content_sha256: String,
+}
+
+impl ReadingFacts {
+    pub(super) fn of(symbol: &Symbol, month: &str, table: &ReadingTable, content_sha256: String) -> Option<Self> {
+        let (first, last) = (table.times_ms().first()?, table.times_ms().last()?);
+        Some(Self {
+            symbol: symbol.clone(),
+            part: table.part().to_string(),
+            month: month.to_owned(),
+            rows: table.len() as u64,
+            first_ms: *first,
+            last_ms: *last,
+            content_sha256,
+        })
     }
 }
 

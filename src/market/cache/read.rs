@@ -1,6 +1,6 @@
 //! Reading candles back: whole ranges, intervals built from finer ones, and long ranges month by month.
 
-use super::{CacheError, CandleCache, YEAR_10000_MS, blocking, candle_dir, damage, decode};
+use super::{CacheError, CandleCache, YEAR_10000_MS, blocking, candle_dir, damage, decode, file};
 use candles::resample::{can_resample, resample};
 use candles::{CandleSeries, Interval, MarketKind, Symbol, interval};
 use futures::{StreamExt, TryStreamExt, stream};
@@ -81,23 +81,48 @@ impl CandleCache {
     ) -> Result<CandleSeries, CacheError> {
         let dir = candle_dir(market, symbol, interval);
         let months = self.months_in(&dir, from_ms, to_ms).await?;
-        let decoded = stream::iter(months.into_iter().map(|month| {
-            let path = format!("{dir}/{month}.parquet");
-            async move {
-                match self.storage.get(&path).await? {
-                    Some(bytes) => decode(path, bytes, interval).await,
-                    None => Ok(CandleSeries::new(interval)),
+        let mut parts = Vec::with_capacity(months.len());
+        if self.storage.is_local() && months.len() > DECODE_AT_ONCE {
+            // One task for all of them: what there is to do for a month is little beside handing it over twice.
+            let (storage, at) = (self.storage.clone(), dir.clone());
+            let decoding = tokio::task::spawn_blocking(move || {
+                let read = |month: &String| {
+                    let path = format!("{at}/{month}.parquet");
+                    let Some(bytes) = storage.get_local(&path)? else { return Ok(CandleSeries::new(interval)) };
+                    file::decode(bytes, interval).map_err(|e| damage(&path, e))
+                };
+                months.iter().map(read).collect::<Result<Vec<_>, CacheError>>()
+            });
+            parts = match decoding.await {
+                Ok(decoded) => decoded?,
+                Err(e) if e.is_panic() => return Err(damage(&dir, "the structure of a month is broken")),
+                Err(e) => return Err(CacheError::Task(e.to_string())),
+            };
+        } else {
+            let decoded = stream::iter(months.into_iter().map(|month| {
+                let path = format!("{dir}/{month}.parquet");
+                async move {
+                    match self.storage.get(&path).await? {
+                        Some(bytes) => decode(path, bytes, interval).await,
+                        None => Ok(CandleSeries::new(interval)),
+                    }
                 }
-            }
-        }));
-        let mut all = CandleSeries::new(interval);
-        let mut parts = std::pin::pin!(decoded.buffered(DECODE_AT_ONCE));
-        while let Some(part) = parts.try_next().await? {
-            for candle in part.candles().filter(|c| (from_ms..to_ms).contains(&c.open_time_ms)) {
-                all.push(&candle).map_err(|e| CacheError::Damaged { path: dir.clone(), what: e.to_string() })?;
+            }));
+            let mut decoded = std::pin::pin!(decoded.buffered(DECODE_AT_ONCE));
+            while let Some(part) = decoded.try_next().await? {
+                parts.push(part);
             }
         }
-        Ok(all)
+        // Only the first and the last can reach beyond.
+        for part in [parts.len().saturating_sub(1), 0] {
+            if let Some(part) = parts.get_mut(part) {
+                let times = part.open_times_ms();
+                if times.first().is_some_and(|t| *t < from_ms) || times.last().is_some_and(|t| *t >= to_ms) {
+                    *part = part.slice(from_ms, to_ms);
+                }
+            }
+        }
+        CandleSeries::concat(interval, &parts).map_err(|e| damage(&dir, e))
     }
 
     /// [`load_stored`](Self::load_stored) month by month, for ranges that are not to be in memory at once: at most one

@@ -79,6 +79,21 @@ impl Storage {
         }
     }
 
+    /// Whether objects are files of this machine.
+    pub(super) fn is_local(&self) -> bool {
+        self.is_local
+    }
+
+    /// [`get`](Self::get) of a local file, for whoever is off the asynchronous threads already.
+    pub(super) fn get_local(&self, path: &str) -> Result<Option<Bytes>, CacheError> {
+        let full = self.root.join(path);
+        match std::fs::read(&full) {
+            Ok(bytes) => Ok(Some(bytes.into())),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(CacheError::Open { path: full, source }),
+        }
+    }
+
     /// The last `n` bytes and the whole length; `None` when there is no such object.
     pub(super) async fn tail(&self, path: &str, n: u64) -> Result<Option<(Bytes, u64)>, CacheError> {
         let options = GetOptions { range: Some(GetRange::Suffix(n)), ..GetOptions::default() };

@@ -4,7 +4,8 @@
 //! not kept twice: what they were is still in what they are. Layout: `superseded/YYYY-MM.SHA256.parquet` beside the
 //! months of a symbol's interval, or of its funding.
 
-use super::funding::{funding_dir, funding_sha256};
+use super::funding::funding_sha256;
+use super::readings::{ReadingTable, reading_dir, readings_sha256};
 use super::{CacheError, CandleCache, candle_dir, content_sha256, damage, decode, file};
 use candles::stored::Part;
 use candles::{CandleSeries, FundingRate, Interval, MarketKind, Symbol};
@@ -30,7 +31,7 @@ impl Superseded {
     pub fn path(&self) -> String {
         let dir = match self.part {
             Part::Candles(interval) => candle_dir(self.market, &self.symbol, interval),
-            Part::Funding => funding_dir(&self.symbol),
+            part @ (Part::Funding | Part::Premium | Part::Metrics) => reading_dir(&self.symbol, part),
         };
         format!("{dir}/{SUPERSEDED}/{}.{}.parquet", self.month, self.content_sha256)
     }
@@ -59,6 +60,17 @@ impl CandleCache {
         if old.is_empty() { Ok(()) } else { self.keep_as(dir, month, path, &funding_sha256(old)).await }
     }
 
+    /// [`keep_superseded`](Self::keep_superseded) of readings.
+    pub(super) async fn keep_superseded_readings(
+        &self,
+        dir: &str,
+        month: &str,
+        path: &str,
+        old: &ReadingTable,
+    ) -> Result<(), CacheError> {
+        if old.is_empty() { Ok(()) } else { self.keep_as(dir, month, path, &readings_sha256(old)).await }
+    }
+
     async fn keep_as(&self, dir: &str, month: &str, path: &str, sha256: &str) -> Result<(), CacheError> {
         match self.storage.get(path).await? {
             Some(bytes) => {
@@ -82,7 +94,8 @@ impl CandleCache {
                     dirs.push((Part::Candles(interval), candle_dir(market, &symbol, interval)));
                 }
                 if market == MarketKind::Um {
-                    dirs.push((Part::Funding, funding_dir(&symbol)));
+                    let parts = [Part::Funding, Part::Premium, Part::Metrics];
+                    dirs.extend(parts.map(|part| (part, reading_dir(&symbol, part))));
                 }
                 for (part, dir) in dirs {
                     for name in self.storage.list(&format!("{dir}/{SUPERSEDED}")).await?.1 {
@@ -121,6 +134,20 @@ impl CandleCache {
         match self.storage.get(&path).await? {
             Some(bytes) if former.part == Part::Funding => {
                 file::decode_funding(bytes).map(Some).map_err(|e| damage(&path, e))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// The readings of a former content; `None` when it is not kept, or is none of readings.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn load_superseded_readings(&self, former: &Superseded) -> Result<Option<ReadingTable>, CacheError> {
+        let path = former.path();
+        match self.storage.get(&path).await? {
+            Some(bytes) if matches!(former.part, Part::Premium | Part::Metrics) => {
+                file::decode_readings(bytes, former.part).map(Some).map_err(|e| damage(&path, e))
             }
             _ => Ok(None),
         }

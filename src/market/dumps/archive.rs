@@ -11,11 +11,11 @@ const MAX_ARCHIVE_BYTES: u64 = 64 << 20;
 /// The most that an archive may unfold to. A month of minutes has about 6 MiB.
 const MAX_CSV_BYTES: u64 = 64 << 20;
 /// Refused rows described one by one; beyond that they are only counted.
-const MAX_REFUSED_SHOWN: usize = 20;
+pub(super) const MAX_REFUSED_SHOWN: usize = 20;
 /// Above this share of refused rows the whole file is refused: it is damaged, or not what its name says.
-const MAX_REFUSED_FRACTION: f64 = 0.05;
+pub(super) const MAX_REFUSED_FRACTION: f64 = 0.05;
 /// Columns of a kline row; the last one is unused, and some writers leave it out.
-const COLUMNS: std::ops::RangeInclusive<usize> = 11..=12;
+pub(super) const COLUMNS: std::ops::RangeInclusive<usize> = 11..=12;
 
 /// Why a whole file is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -55,6 +55,19 @@ pub enum DumpError {
     OtherProduct { columns: usize, hint: &'static str },
     #[error("it holds no candle")]
     Empty,
+    #[error("it holds no value")]
+    NoValues,
+    #[error("line 1: expected the header `{expected}`, found `{found}`")]
+    Header { expected: String, found: String },
+    #[error("its path says {said}, its name {name}")]
+    OtherProductDir { said: String, name: String },
+    #[error("it is of USD-M futures ({}), and its path or --market says spot", what.as_deref().unwrap_or_default())]
+    NotOnSpot { what: Option<String> },
+    #[error(
+        "line {line}: counts without volume in every row, as mark, index and premium prices have: nobody traded at them; a \
+         premium index belongs below premiumIndexKlines"
+    )]
+    Sampled { line: u64 },
     #[error("{refused} of {rows} rows are bad, too many to trust the others; the first, line {line}: {why}")]
     TooManyBadRows { refused: u64, rows: u64, line: u64, why: String },
     #[error("the reader failed: {0}")]
@@ -66,14 +79,23 @@ pub enum DumpError {
 /// # Errors
 /// When they say what has no place here: prices that nobody traded at, or coin-margined futures.
 pub(crate) fn market_said(path: &Path) -> Result<Option<MarketKind>, DumpError> {
-    let parts = path.parent().into_iter().flat_map(Path::components).filter_map(|part| part.as_os_str().to_str());
+    // These look like candles of ours to the last column.
+    let not_traded = ["markPriceKlines", "indexPriceKlines", "premiumIndexKlines"];
+    match parents(path).find(|part| not_traded.contains(part)) {
+        Some(part) => Err(DumpError::NotTraded(part.to_owned())),
+        None => market_named(path),
+    }
+}
+
+fn parents(path: &Path) -> impl Iterator<Item = &str> {
+    path.parent().into_iter().flat_map(Path::components).filter_map(|part| part.as_os_str().to_str())
+}
+
+/// [`market_said`], whatever the product.
+pub(super) fn market_named(path: &Path) -> Result<Option<MarketKind>, DumpError> {
     let mut said = Ok(None);
-    for part in parts {
+    for part in parents(path) {
         match part {
-            // These look like candles of ours to the last column.
-            "markPriceKlines" | "indexPriceKlines" | "premiumIndexKlines" => {
-                return Err(DumpError::NotTraded(part.to_owned()));
-            }
             "cm" => said = Err(DumpError::CoinMargined("its path says cm".to_owned())),
             _ => said = part.parse().map_or(said, |market| Ok(Some(market))),
         }
@@ -147,6 +169,16 @@ pub(crate) fn verify_checksum(archive: &[u8], checksum_file: &[u8]) -> Result<()
 /// # Errors
 /// When the archive is none, or its content cannot be trusted as a whole.
 pub fn read_archive(bytes: &[u8], name: &DumpName) -> Result<Rows, DumpError> {
+    let (inside, csv) = unpack(bytes)?;
+    market_said(Path::new(&inside))?;
+    if names_something_else(&inside, name) {
+        return Err(DumpError::OtherContent { inside });
+    }
+    read_csv(&csv, name)
+}
+
+/// The one file of an archive: its name and its bytes.
+pub(super) fn unpack(bytes: &[u8]) -> Result<(String, Vec<u8>), DumpError> {
     if looks_like_html(bytes) {
         return Err(DumpError::Html);
     }
@@ -157,17 +189,13 @@ pub fn read_archive(bytes: &[u8], name: &DumpName) -> Result<Rows, DumpError> {
     }
     let file = archive.by_index(0).map_err(broken)?;
     let inside = file.name().map_err(broken)?.into_owned();
-    market_said(Path::new(&inside))?;
-    if names_something_else(&inside, name) {
-        return Err(DumpError::OtherContent { inside });
-    }
     let mut csv = Vec::new();
     // The size that the archive states is only its word: reading stops at the bound by itself.
     file.take(MAX_CSV_BYTES + 1).read_to_end(&mut csv).map_err(|e| DumpError::Zip(e.to_string()))?;
     if csv.len() as u64 > MAX_CSV_BYTES {
         return Err(DumpError::Bomb(MAX_CSV_BYTES));
     }
-    read_csv(&csv, name)
+    Ok((inside, csv))
 }
 
 /// When the file in an archive was written, as far as the archive says.
@@ -177,7 +205,7 @@ pub(super) fn written(bytes: &[u8]) -> Option<(u16, [u8; 5])> {
     Some((at.year(), [at.month(), at.day(), at.hour(), at.minute(), at.second()]))
 }
 
-fn looks_like_html(bytes: &[u8]) -> bool {
+pub(super) fn looks_like_html(bytes: &[u8]) -> bool {
     bytes.iter().find(|b| !b.is_ascii_whitespace()) == Some(&b'<')
 }
 
@@ -194,6 +222,7 @@ pub fn read_csv(csv: &[u8], name: &DumpName) -> Result<Rows, DumpError> {
     let (from_ms, to_ms) = name.range_ms();
     let mut record = csv::ByteRecord::new();
     let mut is_first = true;
+    let mut sampled = Sampled::default();
     loop {
         match reader.read_byte_record(&mut record) {
             Ok(true) => {}
@@ -209,6 +238,7 @@ pub fn read_csv(csv: &[u8], name: &DumpName) -> Result<Rows, DumpError> {
         out.rows += 1;
         let line = record.position().map_or(0, csv::Position::line);
         let pushed = parse_row(&record, name.interval).and_then(|candle| {
+            sampled.see(&candle, line);
             if (from_ms..to_ms).contains(&candle.open_time_ms) {
                 out.series.push(&candle).map_err(|e| e.to_string())
             } else {
@@ -222,6 +252,9 @@ pub fn read_csv(csv: &[u8], name: &DumpName) -> Result<Rows, DumpError> {
             }
         }
     }
+    if let Some(line) = sampled.first_line(out.rows) {
+        return Err(DumpError::Sampled { line });
+    }
     if let Some(first) = out.refused.first()
         && (out.series.is_empty() || out.refused_count as f64 > MAX_REFUSED_FRACTION * out.rows as f64)
     {
@@ -229,6 +262,29 @@ pub fn read_csv(csv: &[u8], name: &DumpName) -> Result<Rows, DumpError> {
         return Err(DumpError::TooManyBadRows { refused: out.refused_count, rows: out.rows, line, why });
     }
     if out.series.is_empty() { Err(DumpError::Empty) } else { Ok(out) }
+}
+
+/// Tells prices that were sampled from those that were traded at: they have counts, of samples, and no volume.
+#[derive(Default)]
+struct Sampled {
+    rows: u64,
+    first_line: u64,
+}
+
+impl Sampled {
+    fn see(&mut self, candle: &Candle, line: u64) {
+        if candle.volume == 0.0 && candle.trade_count > 0 {
+            if self.rows == 0 {
+                self.first_line = line;
+            }
+            self.rows += 1;
+        }
+    }
+
+    /// The first such line, where all rows are so.
+    fn first_line(&self, rows: u64) -> Option<u64> {
+        (rows > 0 && self.rows == rows).then_some(self.first_line)
+    }
 }
 
 /// Whether a line names columns: it begins with a letter (after a byte order mark, if there is one).
@@ -247,7 +303,7 @@ fn check_product(first: &csv::ByteRecord) -> Result<(), DumpError> {
         6 | 7 => ", as trades have",
         8 => ", as aggregated trades have",
         5 => ", as book depth has",
-        3 => ", as funding rates have",
+        3 => ", as funding rates have, whose files are named SYMBOL-fundingRate-YYYY-MM.zip",
         _ => "",
     };
     Err(DumpError::OtherProduct { columns, hint })
@@ -307,13 +363,13 @@ fn ticks_per_ms(time: i64) -> Result<i64, String> {
     }
 }
 
-fn open_ms(time: i64) -> Result<i64, String> {
+pub(super) fn open_ms(time: i64) -> Result<i64, String> {
     let ticks = ticks_per_ms(time)?;
     if time % ticks == 0 { Ok(time / ticks) } else { Err(format!("{time} is not on a millisecond")) }
 }
 
 /// A candle closes one unit before the next one opens, whatever the unit is.
-fn close_ms(time: i64) -> Result<i64, String> {
+pub(super) fn close_ms(time: i64) -> Result<i64, String> {
     let ticks = ticks_per_ms(time)?;
     Ok((time + 1) / ticks - 1)
 }

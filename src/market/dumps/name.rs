@@ -37,6 +37,42 @@ pub enum NameError {
     Symbol(String),
 }
 
+/// The parts of `SYMBOL-WHAT-YYYY-MM[-DD].zip`.
+pub(super) struct NameParts<'a> {
+    symbol: &'a str,
+    pub(super) what: &'a str,
+    pub(super) first_day: NaiveDate,
+    pub(super) daily: bool,
+}
+
+impl NameParts<'_> {
+    /// Whole and as written: what a symbol's own reading would forgive is another name here.
+    pub(super) fn symbol(&self) -> Result<Symbol, NameError> {
+        let read = self.symbol.parse::<Symbol>().ok();
+        let read = read.filter(|read| read.as_str().eq_ignore_ascii_case(self.symbol));
+        read.ok_or_else(|| NameError::Symbol(self.symbol.to_owned()))
+    }
+}
+
+/// Takes an archive's name apart.
+pub(super) fn split_name(file_name: &str) -> Result<NameParts<'_>, NameError> {
+    let stem = file_name.strip_suffix(".zip").ok_or(NameError::Form)?;
+    let parts: Vec<&str> = stem.split('-').collect();
+    let (symbol, what, date) = match parts[..] {
+        [symbol, what, _, _] | [symbol, what, _, _, _] => (symbol, what, &parts[2..]),
+        _ => return Err(NameError::Form),
+    };
+    let are_digits = |(part, digits): (&&str, usize)| part.len() == digits && part.bytes().all(|b| b.is_ascii_digit());
+    if !date.iter().zip([4, 2, 2]).all(are_digits) {
+        return Err(NameError::Form);
+    }
+    let number = |at: usize| date.get(at).map_or(Some(1), |part| part.parse::<u32>().ok());
+    let first_day = number(0)
+        .and_then(|year| NaiveDate::from_ymd_opt(i32::try_from(year).ok()?, number(1)?, number(2)?))
+        .ok_or_else(|| NameError::Date(date.join("-")))?;
+    Ok(NameParts { symbol, what, first_day, daily: date.len() == 3 })
+}
+
 /// What a dump's name says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DumpName {
@@ -56,29 +92,12 @@ impl DumpName {
     /// # Errors
     /// What of the name is none of such an archive.
     pub fn read(file_name: &str) -> Result<Self, NameError> {
-        let stem = file_name.strip_suffix(".zip").ok_or(NameError::Form)?;
-        let parts: Vec<&str> = stem.split('-').collect();
-        let (symbol, interval, date) = match parts[..] {
-            [symbol, interval, _, _] | [symbol, interval, _, _, _] => (symbol, interval, &parts[2..]),
-            _ => return Err(NameError::Form),
-        };
-        let are_digits =
-            |(part, digits): (&&str, usize)| part.len() == digits && part.bytes().all(|b| b.is_ascii_digit());
-        if !date.iter().zip([4, 2, 2]).all(are_digits) {
-            return Err(NameError::Form);
+        let name = split_name(file_name)?;
+        if PRODUCTS.contains(&name.what) {
+            return Err(NameError::Product(name.what.to_owned()));
         }
-        if PRODUCTS.contains(&interval) {
-            return Err(NameError::Product(interval.to_owned()));
-        }
-        let number = |at: usize| date.get(at).map_or(Some(1), |part| part.parse::<u32>().ok());
-        let first_day = number(0)
-            .and_then(|year| NaiveDate::from_ymd_opt(i32::try_from(year).ok()?, number(1)?, number(2)?))
-            .ok_or_else(|| NameError::Date(date.join("-")))?;
-        let interval = interval.parse().map_err(|_| NameError::Interval(interval.to_owned()))?;
-        // Whole and as written: what a symbol's own reading would forgive is another name here.
-        let read = symbol.parse::<Symbol>().ok().filter(|read| read.as_str().eq_ignore_ascii_case(symbol));
-        let symbol = read.ok_or_else(|| NameError::Symbol(symbol.to_owned()))?;
-        Ok(Self { symbol, interval, first_day, daily: date.len() == 3 })
+        let interval = name.what.parse().map_err(|_| NameError::Interval(name.what.to_owned()))?;
+        Ok(Self { symbol: name.symbol()?, interval, first_day: name.first_day, daily: name.daily })
     }
 
     /// [`read`](Self::read), where nobody asks why not.

@@ -1,10 +1,11 @@
 //! What an import did, file by file.
 
-use super::{DumpError, Opened};
+use super::{DumpError, Opened, OpenedValues, Product, Refused};
 use crate::cache::MergeReport;
 use candles::quality::Gap;
 use candles::{Interval, MarketKind, Symbol};
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 pub use candles::quality::Severity;
 
@@ -26,6 +27,8 @@ pub struct FileReport {
     pub path: String,
     /// Whether it was imported.
     pub imported: bool,
+    /// What it holds, once known; candles until then.
+    pub product: Product,
     /// Which market, once known.
     pub market: Option<MarketKind>,
     /// Which symbol, once known.
@@ -50,6 +53,7 @@ impl FileReport {
         Self {
             path,
             imported: false,
+            product: Product::Candles,
             market: None,
             symbol: None,
             interval: None,
@@ -72,20 +76,34 @@ impl FileReport {
         self.rows = opened.rows;
         self.rows_refused = opened.refused_count;
         self.gaps.clone_from(&opened.gaps);
-        if opened.checksum_missing {
-            self.problem(Severity::Warning, None, "it has no CHECKSUM file beside it; taken unverified".to_owned());
-        }
-        for row in &opened.refused {
-            self.problem(Severity::Error, Some(row.line), format!("row refused: {}", row.why));
-        }
-        let unshown = opened.refused_count - opened.refused.len() as u64;
-        if unshown > 0 {
-            self.problem(Severity::Error, None, format!("{unshown} more rows refused"));
-        }
+        self.describe_rows(opened.checksum_missing, &opened.refused, opened.refused_count);
         let missing: u64 = opened.gaps.iter().map(|g| g.missing).sum();
         if missing > 0 {
             let holes = opened.gaps.len();
             self.problem(Severity::Warning, None, format!("{missing} candles are missing in {holes} gaps"));
+        }
+    }
+
+    pub(super) fn describe_values(&mut self, opened: &OpenedValues) {
+        self.product = opened.name.product;
+        self.market = Some(MarketKind::Um);
+        self.symbol = Some(opened.name.symbol.clone());
+        self.interval = opened.name.interval;
+        self.rows = opened.rows.rows;
+        self.rows_refused = opened.rows.refused_count;
+        self.describe_rows(opened.checksum_missing, &opened.rows.refused, opened.rows.refused_count);
+    }
+
+    fn describe_rows(&mut self, checksum_missing: bool, refused: &[Refused], refused_count: u64) {
+        if checksum_missing {
+            self.problem(Severity::Warning, None, "it has no CHECKSUM file beside it; taken unverified".to_owned());
+        }
+        for row in refused {
+            self.problem(Severity::Error, Some(row.line), format!("row refused: {}", row.why));
+        }
+        let unshown = refused_count - refused.len() as u64;
+        if unshown > 0 {
+            self.problem(Severity::Error, None, format!("{unshown} more rows refused"));
         }
     }
 
@@ -99,7 +117,8 @@ impl FileReport {
         }
         if merge.replaced > 0 {
             let n = merge.replaced;
-            self.problem(Severity::Warning, None, format!("{n} stored candles had other values and were replaced"));
+            let what = if self.product == Product::Candles { "candles" } else { "values" };
+            self.problem(Severity::Warning, None, format!("{n} stored {what} had other values and were replaced"));
         }
         self.merge = merge;
     }
@@ -107,6 +126,19 @@ impl FileReport {
     fn problem(&mut self, severity: Severity, line: Option<u64>, what: String) {
         self.problems.push(Problem { severity, line, what });
     }
+}
+
+/// What an import changed of values that are no candles.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ValueCounts {
+    /// Files imported.
+    pub files: u64,
+    /// Values that were not there before.
+    pub added: u64,
+    /// Values that were others.
+    pub replaced: u64,
+    /// Values that were there already.
+    pub unchanged: u64,
 }
 
 /// What an import did.
@@ -120,9 +152,11 @@ pub struct ImportReport {
     pub rows: u64,
     /// Rows refused in imported files.
     pub rows_refused: u64,
-    /// What the merges changed.
+    /// What the merges of candles changed.
     #[serde(flatten)]
     pub merge: MergeReport,
+    /// What was merged of funding, premium and metrics, by product.
+    pub values: BTreeMap<Product, ValueCounts>,
     /// Candles missing inside files.
     pub missing: u64,
     /// Every file, in order.
@@ -138,7 +172,15 @@ impl ImportReport {
         }
         self.rows += file.rows;
         self.rows_refused += file.rows_refused;
-        self.merge += file.merge.clone();
+        if file.product == Product::Candles {
+            self.merge += file.merge.clone();
+        } else if file.imported {
+            let counts = self.values.entry(file.product).or_default();
+            counts.files += 1;
+            counts.added += file.merge.added;
+            counts.replaced += file.merge.replaced;
+            counts.unchanged += file.merge.unchanged;
+        }
         self.missing += file.gaps.iter().map(|g| g.missing).sum::<u64>();
         self.files.push(file);
     }

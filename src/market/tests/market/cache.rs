@@ -166,9 +166,9 @@ async fn funding_is_kept_beside_the_candles() {
     let btc = symbol("BTCUSDT");
     let rates: Vec<_> =
         (0..120).map(|i| FundingRate { time_ms: APRIL_MS + i * 28_800_000, rate: 1e-4 * i as f64 - 3e-3 }).collect();
-    assert_eq!(cache.merge_funding(&btc, &rates).await.unwrap().added, 120);
+    assert_eq!(cache.merge_funding(&btc, &rates, &provenance("exchange"), None).await.unwrap().added, 120);
     let revised = FundingRate { rate: 0.5, ..rates[3] };
-    let report = cache.merge_funding(&btc, &[rates[2], revised]).await.unwrap();
+    let report = cache.merge_funding(&btc, &[rates[2], revised], &provenance("exchange"), None).await.unwrap();
     assert_eq!((report.added, report.replaced, report.unchanged), (0, 1, 1));
     let loaded = cache.load_funding(&btc, APRIL_MS, i64::MAX).await.unwrap();
     assert_eq!((loaded.len(), loaded[3]), (120, revised));

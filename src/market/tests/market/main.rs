@@ -15,6 +15,7 @@ mod foreign;
 mod in_process;
 mod odd_archives;
 mod quality;
+mod readings;
 mod rest;
 #[path = "../../../../tests/support/s3.rs"]
 mod s3;
