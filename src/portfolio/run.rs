@@ -342,7 +342,9 @@ impl Runner<'_> {
         }
         let count = state.history.len() as f64;
         targets.values_mut().for_each(|target| *target /= count);
-        targets.retain(|_, target| *target != 0.0);
+        // Weights of opposite signs that cancel leave nothing but rounding, which is no target.
+        let least = weights::ROUNDING * targets.values().fold(0.0_f64, |most, target| most.max(target.abs()));
+        targets.retain(|_, target| target.abs() > least);
         self.hold_to_limits(&mut targets, slot);
         self.order(state, &targets, next);
         let (members, ranked) = (seats.len() as u32, left.len() as u32);

@@ -4,7 +4,7 @@ use crate::across;
 use genome::{Across, Form, Weights};
 
 /// Smaller than this share of the largest is nothing but rounding.
-const ROUNDING: f64 = 1e-12;
+pub(crate) const ROUNDING: f64 = 1e-12;
 
 /// What weights are made of: one value a name, names in byte order.
 pub(crate) struct Ranked<'a> {
