@@ -6,7 +6,7 @@ library, no incremental sums, nothing shared with the program. Slow on purpose.
     python3 portfolio.py DUMPS TABLE --market spot --interval-hours 4 --from 2019-01-01 --to 2023-01-01 \
         --score near_high:540 --weights linear --vol 180 --smooth 5 --fee 0.001 --equity E.csv --targets W.csv
 
-then `--compare-equity` and `--compare-weights` take the files that `sg-ai backtest --equity --weights` wrote and end
+With `synthetic` in place of DUMPS it makes the market of the golden test in src/portfolio/tests/. Then `--compare-equity` and `--compare-weights` take the files that `sg-ai backtest --equity --weights` wrote and end
 with exit code 1 where a value differs by more than 1e-9.
 """
 
@@ -98,6 +98,49 @@ def read_market(dumps, table, market, hours, end):
             for cells in part:
                 instrument.add(cells, step)
             instrument.funding = funding
+            made.append(instrument)
+        for one, following in zip(made, made[1:]):
+            one.next_opens = following.time[0]
+        instruments += made
+    instruments.sort(key=lambda i: i.name.encode())
+    return instruments, step
+
+
+def synthetic_market(hours, end):
+    """A market of whole numbers of a linear congruential generator, which any language can make again: nine tickers from
+    1970-01-01 on, holes, a late listing, a death, a cut of C3USDT at day 150, and C5USDT excluded."""
+    step = hours * 3_600_000
+    state = 42
+
+    def uniform():
+        nonlocal state
+        state = (state * 6364136223846793005 + 1442695040888963407) % 2**64
+        return (state >> 11) / 2**53
+
+    instruments = []
+    for number in range(9):
+        name = f"C{number}USDT"
+        price = 10.0 * (number + 1)
+        first, last = (400 if number == 7 else 0), (1200 if number == 8 else 1560)
+        rows = []
+        for slot in range(1560):
+            o = price
+            c = o * (1 + (uniform() - 0.5) * 0.06)
+            h = max(o, c) * (1 + uniform() * 0.01)
+            low = min(o, c) * (1 - uniform() * 0.01)
+            v = 1000.0 * uniform() / c
+            missing = uniform() < 0.01
+            price = c
+            if first <= slot < last and not missing and (slot + 1) * step <= end:
+                rows.append([slot * step, o, h, low, c, v, 0, 0])
+        border = 150 * DAY if number == 3 else math.inf
+        parts = [[r for r in rows if r[0] < border], [r for r in rows if r[0] >= border]]
+        parts = [p for p in parts if p]
+        made = []
+        for part, rows in enumerate(parts):
+            instrument = Instrument(name if len(parts) == 1 else f"{name}#{part + 1}", "test" if number == 5 else None)
+            for cells in rows:
+                instrument.add(cells, step)
             made.append(instrument)
         for one, following in zip(made, made[1:]):
             one.next_opens = following.time[0]
@@ -331,8 +374,8 @@ def compare(name, mine, path, keys):
 
 def main():
     p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    p.add_argument("dumps")
-    p.add_argument("table")
+    p.add_argument("dumps", help="folder of dump archives; or synthetic, for the market of the golden test")
+    p.add_argument("table", help="instrument table; not looked at with synthetic")
     p.add_argument("--market", default="spot")
     p.add_argument("--interval-hours", type=int, default=4)
     p.add_argument("--from", dest="begin", required=True)
@@ -357,7 +400,10 @@ def main():
     p.add_argument("--compare-equity")
     p.add_argument("--compare-weights")
     args = p.parse_args()
-    instruments, step = read_market(args.dumps, args.table, args.market, args.interval_hours, ms(args.end))
+    if args.dumps == "synthetic":
+        instruments, step = synthetic_market(args.interval_hours, ms(args.end))
+    else:
+        instruments, step = read_market(args.dumps, args.table, args.market, args.interval_hours, ms(args.end))
     equity, targets, turnover = run(args, instruments, step)
     print(f"equity {equity[-1][1]!r} after {len(equity)} slots, turnover {turnover:.6f} a day")
     if args.equity:

@@ -2,6 +2,7 @@
 //! same bits whatever comes later and on however many threads.
 
 mod agreement;
+mod golden;
 mod lookahead;
 mod plain;
 mod worlds;
