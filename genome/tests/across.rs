@@ -15,6 +15,11 @@ fn a_strategy_with_a_universe_round_trips_in_every_form() {
     let strategy = strategy(TEXT);
     assert_eq!(strategy.to_string(), TEXT);
     assert!(strategy.is_canonical() && strategy.looks_across());
+    let across: Vec<String> = strategy.across_series().iter().map(|s| s.expression().to_string()).collect();
+    assert_eq!(
+        across,
+        ["beta(close, 180)", "cs_rank(rsi(14))", "relative(natr(14))", "cs_zscore(roc(10))", "cs_demean(roc(42))"]
+    );
     let json = serde_json::to_value(&strategy).unwrap();
     assert_eq!(json["universe"], "top 30 by quote_volume(30d), listed 60d");
     assert_eq!(StrategyFile::parse(&json.to_string()).unwrap().strategy, strategy);

@@ -80,7 +80,7 @@ pub(super) fn compute_columns(frame: &Frame<'_>, wanted: &BTreeSet<Series>) -> C
     let compute = |series: &Series| {
         guarded(|| {
             if series.across.is_some() {
-                let values = frame.across.get(series).ok_or_else(|| EvaluationError::NoMarket(*series))?;
+                let values = frame.across.get(series).ok_or(EvaluationError::NoMarket(*series))?;
                 return Ok(Held::new(readings::at_closes(values, &frame.candles)));
             }
             let column = |candles| source_column_beside(&series.source, candles, frame.readings);

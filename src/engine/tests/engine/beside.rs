@@ -3,7 +3,7 @@
 use super::support::{START_MS, candles, symbol_window, window};
 use candles::{Interval, MarketReadings, Readings};
 use engine::{Engine, EvaluationError, Outcome, SymbolWindow, Terms, Wanted};
-use genome::{Operand, Rule, Series, Strategy};
+use genome::Strategy;
 use std::{collections::BTreeMap, sync::Arc};
 
 const MINUTES_MS: i64 = 60_000;
@@ -26,16 +26,10 @@ fn known(pairs: &[(i64, f64)]) -> Readings {
 }
 
 fn with_ranks(ranks: &[(i64, f64)]) -> SymbolWindow {
-    let mut series: Vec<Series> = Vec::new();
-    let long = strategy(ACROSS).long.unwrap();
-    let collect = |rule: &Rule, into: &mut Vec<Series>| {
-        rule.for_each_condition(&mut |c| {
-            into.push(c.left);
-            assert!(matches!(c.right, Operand::Constant(_)));
-        });
-    };
-    collect(&long.entry, &mut series);
-    let across = Arc::new(BTreeMap::from([(series[0], known(ranks))]));
+    let series = strategy(ACROSS).across_series();
+    assert_eq!(series.len(), 1);
+    let rank = *series.first().unwrap();
+    let across = Arc::new(BTreeMap::from([(rank, known(ranks))]));
     SymbolWindow { across, ..symbol() }
 }
 
