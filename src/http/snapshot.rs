@@ -270,12 +270,14 @@ impl Reader {
             {
                 return Ok(snapshot.clone());
             }
-            let mut snapshot = self.readings.snapshot().await?;
-            snapshot.cache_lacks_room = self.candles.as_ref().and_then(|candles| candles.lacks_room());
+            let snapshot = self.readings.snapshot().await?;
             *newest = Some((Instant::now(), snapshot.clone()));
             Ok(snapshot)
         };
         let late = || format!("no answer within {} ms", self.limit.as_millis());
-        tokio::time::timeout(self.limit, read).await.unwrap_or_else(|_| Err(late()))
+        let mut read = tokio::time::timeout(self.limit, read).await.unwrap_or_else(|_| Err(late()))?;
+        // This process knows by itself, and at once.
+        read.cache_lacks_room = self.candles.as_ref().and_then(|candles| candles.lacks_room());
+        Ok(read)
     }
 }

@@ -78,17 +78,17 @@ impl RevisionWatch {
     /// # Errors
     /// When the store does not answer or the cache cannot be read.
     pub(crate) async fn activate(&mut self) -> anyhow::Result<Did> {
-        let caught_up = self.catch_up().await?;
-        let revised = self.revised().await?;
+        let mut turn = Turn::new(&self.process.store, "revisions");
+        let caught_up = self.catch_up(&mut turn).await?;
+        let revised = self.revised(&mut turn).await?;
         Ok(if revised == Did::Nothing { caught_up } else { revised })
     }
 
     /// Results of an earlier meaning of the engine, some at a time.
-    async fn catch_up(&mut self) -> anyhow::Result<Did> {
+    async fn catch_up(&mut self, turn: &mut Turn) -> anyhow::Result<Did> {
         if self.caught_up {
             return Ok(Did::Nothing);
         }
-        let mut turn = Turn::new(&self.process.store, "revisions");
         if !turn.hold().await? {
             return Ok(Did::StoodBy);
         }
@@ -97,14 +97,13 @@ impl RevisionWatch {
         Ok(if done.outcomes.is_empty() { Did::Nothing } else { Did::Work })
     }
 
-    async fn revised(&mut self) -> anyhow::Result<Did> {
+    async fn revised(&mut self, turn: &mut Turn) -> anyhow::Result<Did> {
         self.recheck().await?;
         let (cache, store) = (&self.candles.cache, &self.process.store);
         let found = changes(cache, |sha256| !self.settled.contains(sha256)).await?;
         if found.is_empty() {
             return Ok(Did::Nothing);
         }
-        let mut turn = Turn::new(store, "revisions");
         if !turn.hold().await? {
             return Ok(Did::StoodBy);
         }
