@@ -22,3 +22,4 @@ mod s3;
 mod simulator;
 mod stream;
 mod support;
+mod values;
