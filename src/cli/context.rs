@@ -1,7 +1,9 @@
 //! What every command is handed: configuration, data directory, clock. Opens nothing unasked.
 
+use super::CliError;
 use crate::config::{Config, Loaded};
 use anyhow::Context as _;
+use candles::InstrumentTable;
 use clock::{Clock, SystemClock};
 use market::CandleCache;
 use std::{path::Path, sync::Arc};
@@ -47,6 +49,14 @@ impl Context {
     /// When it cannot be opened.
     pub(crate) fn cache_to_read(&self) -> anyhow::Result<CandleCache> {
         CandleCache::open_to_read(&self.data_dir().join("candles"), &self.config().market).context("candle cache")
+    }
+
+    /// The table of instruments in force.
+    ///
+    /// # Errors
+    /// When the file that the settings name is no such table any more.
+    pub(crate) fn instruments(&self) -> Result<InstrumentTable, CliError> {
+        self.config().market.instruments().map_err(|why| CliError::Usage(format!("market.instruments_file {why}")))
     }
 
     /// Every setting as it may be shown: key, value, who set it.

@@ -16,6 +16,7 @@ pub mod snapshot;
 pub mod stream;
 pub mod text;
 pub mod verify;
+pub mod version;
 
 pub use binance::Binance;
 pub use cache::{CandleCache, Provenance};
