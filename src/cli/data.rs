@@ -2,6 +2,7 @@
 
 mod affected;
 mod download;
+mod export;
 mod import;
 mod instruments;
 mod list;
@@ -43,6 +44,8 @@ enum DataCommand {
     Instruments(instruments::InstrumentsArgs),
     /// Tell who belonged to a universe at a time, and why the others did not
     Universe(universe::UniverseArgs),
+    /// Write cached candles as Parquet or CSV, for other programs
+    Export(export::ExportArgs),
 }
 
 /// Runs `sg-ai data`.
@@ -61,5 +64,6 @@ pub(crate) async fn run(args: DataArgs, ctx: &Context) -> Result<(), CliError> {
         DataCommand::Verify(args) => verify::run(args, ctx).await,
         DataCommand::Instruments(args) => instruments::run(&args, ctx),
         DataCommand::Universe(args) => universe::run(args, ctx).await,
+        DataCommand::Export(args) => export::run(args, ctx).await,
     }
 }

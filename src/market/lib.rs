@@ -9,6 +9,7 @@ pub mod config;
 pub mod download;
 pub mod dumps;
 pub mod exchange;
+pub mod export;
 pub mod feed;
 pub mod foreign;
 pub mod simulator;

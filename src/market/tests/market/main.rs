@@ -10,6 +10,7 @@ mod damage;
 mod demo;
 mod download;
 mod dumps;
+mod export;
 mod feed;
 mod foreign;
 mod in_process;
