@@ -97,9 +97,9 @@ async fn archives_and_rest_bring_what_the_exchange_has_each_value_when_it_was_kn
     assert_eq!(metrics.column("open_interest").1, truth.iter().map(|m| m.open_interest).collect::<Vec<_>>());
     assert_eq!(metrics.column("account_ratio").1, truth.iter().map(|m| m.ratios[2]).collect::<Vec<_>>());
 
-    // What a rule on candles of four hours sees: the newest of each candle, no later than its close.
+    // What a rule on candles of four hours sees: of metrics the newest of each candle, no later than its close.
     let seen = f.cache.load_market_readings(&btc, Interval::H4, START_MS + 10 * DAY_MS).await.unwrap();
-    assert_eq!((seen.premium.len(), seen.funding.len(), seen.open_interest.len()), (60, 30, 60));
+    assert_eq!((seen.premium.len(), seen.funding.len(), seen.open_interest.len()), (240, 30, 60));
     assert_eq!(seen.premium.last_at(START_MS + 8 * HOUR_MS), Some(values[7]));
     assert_eq!(seen.long_short_ratio.newest_at(START_MS + 4 * HOUR_MS).unwrap().0, START_MS + 4 * HOUR_MS);
 
