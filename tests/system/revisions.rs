@@ -252,7 +252,7 @@ async fn a_revised_funding_payment_is_noticed_and_what_rested_on_it_scored_again
     let mut former = truth.funding_rates(&btc, START_MS, day(50)).unwrap();
     let changed = former.iter().position(|r| r.time_ms >= day(47)).unwrap();
     former[changed] = FundingRate { rate: former[changed].rate + 0.01, ..former[changed] };
-    place.cache.merge_funding(&btc, &former).await.unwrap();
+    place.cache.merge_funding(&btc, &former, &made(), None).await.unwrap();
     place.story_on(MarketKind::Um, "shadow", "BTCUSDT", 6, day(50), false).await;
     place.story_on(MarketKind::Um, "early", "BTCUSDT", 7, day(46), false).await;
     let before = place.figures().await;
