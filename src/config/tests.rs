@@ -261,10 +261,10 @@ fn a_table_of_instruments_that_is_none_is_blamed_on_its_setting_at_the_start() {
         ("a,b\n".to_owned(), "line 1 of the instrument table: expected the header"),
         (format!("{header}XUSDT,cut,2022-31-05,\n"), "line 2 of the instrument table: `2022-31-05` is not a date"),
     ] {
-        let said = set(&text).unwrap_err().to_string();
+        let said = set(&text).err().unwrap().to_string();
         assert!(said.contains("market.instruments_file") && said.contains(says), "{said}");
     }
     fs::remove_file(&table).unwrap();
-    let said = with_env(&[("SG__MARKET__INSTRUMENTS_FILE", table.to_str().unwrap())]).unwrap_err().to_string();
+    let said = with_env(&[("SG__MARKET__INSTRUMENTS_FILE", table.to_str().unwrap())]).err().unwrap().to_string();
     assert!(said.contains("market.instruments_file") && said.contains("own.csv"), "{said}");
 }
