@@ -98,7 +98,8 @@ pub struct TableError {
     pub problem: String,
 }
 
-const HEADER: &str = "ticker,kind,first_candle_of_the_new,reason";
+/// The first line of a table.
+pub const HEADER: &str = "ticker,kind,first_candle_of_the_new,reason";
 
 /// Quotes by which a starred ticker is taken apart, longest first.
 const QUOTES: [&str; 8] = ["FDUSD", "USDT", "USDC", "BUSD", "TUSD", "BTC", "ETH", "BNB"];

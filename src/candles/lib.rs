@@ -5,6 +5,7 @@
 pub mod agreement;
 pub mod candle;
 pub mod coverage;
+pub mod cuts;
 pub mod funding;
 pub mod instrument;
 pub mod interval;
@@ -16,6 +17,7 @@ pub mod stored;
 pub mod symbol;
 pub mod tail;
 pub mod time;
+pub mod universe;
 pub mod verdict;
 
 pub use candle::Candle;

@@ -2,6 +2,7 @@
 //!
 //! Values alone: stores and reads nothing.
 
+use crate::cuts::{ContradictedCut, ProposedCut};
 use crate::quality::QualityReport;
 use crate::{Interval, MarketKind, Symbol};
 use serde::{Deserialize, Serialize, Serializer};
@@ -83,4 +84,10 @@ pub struct SeriesCheck {
     /// What was found.
     #[serde(flatten)]
     pub report: QualityReport,
+    /// Cuts that the candles propose and the table of instruments does not have.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub proposed_cuts: Vec<ProposedCut>,
+    /// Cuts of the table that the candles contradict.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub contradicted_cuts: Vec<ContradictedCut>,
 }

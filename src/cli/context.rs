@@ -1,5 +1,6 @@
 //! What every command is handed: configuration, data directory, clock. Opens nothing unasked.
 
+use super::CliError;
 use crate::config::{Config, Loaded};
 use anyhow::Context as _;
 use candles::InstrumentTable;
@@ -51,8 +52,11 @@ impl Context {
     }
 
     /// The table of instruments in force.
-    pub(crate) fn instruments(&self) -> anyhow::Result<InstrumentTable> {
-        Ok(InstrumentTable::default())
+    ///
+    /// # Errors
+    /// When the file that the settings name is no such table any more.
+    pub(crate) fn instruments(&self) -> Result<InstrumentTable, CliError> {
+        self.config().market.instruments().map_err(|why| CliError::Usage(format!("market.instruments_file {why}")))
     }
 
     /// Every setting as it may be shown: key, value, who set it.

@@ -2,11 +2,14 @@
 
 mod affected;
 mod download;
+mod export;
 mod import;
+mod instruments;
 mod list;
 mod progress;
 mod selection;
 mod snapshot;
+mod universe;
 mod verify;
 
 use super::{CliError, Context};
@@ -21,7 +24,7 @@ pub(crate) struct DataArgs {
 
 #[derive(Debug, Subcommand)]
 enum DataCommand {
-    /// Import Binance dump archives (SYMBOL-INTERVAL-YYYY-MM[-DD].zip), or other programs' files, from a directory
+    /// Import Binance dump archives (candles, funding, premium index, metrics), or other programs' files, from a directory
     Import(import::ImportArgs),
     /// Download closed candles (and funding payments) that the cache lacks; an interrupted download goes on
     Download(download::DownloadArgs),
@@ -37,6 +40,12 @@ enum DataCommand {
     Prune(snapshot::PruneArgs),
     /// Check what is cached: damage, gaps, impossible values, stale runs, jumps, intervals that disagree
     Verify(verify::VerifyArgs),
+    /// Show the table of instruments: where tickers were cut, and which no universe has
+    Instruments(instruments::InstrumentsArgs),
+    /// Tell who belonged to a universe at a time, and why the others did not
+    Universe(universe::UniverseArgs),
+    /// Write cached candles as Parquet or CSV, for other programs
+    Export(export::ExportArgs),
 }
 
 /// Runs `sg-ai data`.
@@ -53,5 +62,8 @@ pub(crate) async fn run(args: DataArgs, ctx: &Context) -> Result<(), CliError> {
         DataCommand::Affected(args) => affected::run(args, ctx).await,
         DataCommand::Prune(args) => snapshot::prune(args, ctx).await,
         DataCommand::Verify(args) => verify::run(args, ctx).await,
+        DataCommand::Instruments(args) => instruments::run(&args, ctx),
+        DataCommand::Universe(args) => universe::run(args, ctx).await,
+        DataCommand::Export(args) => export::run(args, ctx).await,
     }
 }

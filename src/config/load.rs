@@ -61,6 +61,11 @@ pub fn load(inputs: &Inputs) -> Result<Loaded, ConfigError> {
     settings.overlay_options(&inputs.options)?;
     let mut config = typed(&settings)?;
     expand_homes(&mut config, &settings, inputs)?;
+    if let Err(message) = config.market.instruments() {
+        let key = "market.instruments_file".to_owned();
+        let origin = settings.origin(&key).cloned().unwrap_or(Origin::Default);
+        return Err(ConfigError::BadValue { key, origin, message });
+    }
     let data_dir = config.data_dir.take().unwrap_or_else(|| default_data_dir(inputs));
     if !settings.is_set("store.data_dir") {
         config.store.data_dir = data_dir.join("postgres");
@@ -92,6 +97,7 @@ fn expand_homes(config: &mut Config, settings: &Settings, inputs: &Inputs) -> Re
         ("store.tls_root_cert", &mut config.store.tls_root_cert),
         ("store.postgres_bin", &mut config.store.postgres_bin),
         ("market.mapping_file", &mut config.market.mapping_file),
+        ("market.instruments_file", &mut config.market.instruments_file),
     ];
     let set = paths.into_iter().filter_map(|(key, path)| path.as_mut().map(|path| (key, path)));
     for (key, path) in set.chain([("store.data_dir", &mut config.store.data_dir)]) {

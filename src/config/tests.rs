@@ -245,3 +245,26 @@ fn islands_are_read_and_refused_with_the_reason() {
         assert!(error.contains(why) && error.contains("islands"), "{text}: {error}");
     }
 }
+
+#[test]
+fn a_table_of_instruments_that_is_none_is_blamed_on_its_setting_at_the_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let table = dir.path().join("own.csv");
+    let set = |text: &str| {
+        fs::write(&table, text).unwrap();
+        with_env(&[("SG__MARKET__INSTRUMENTS_FILE", table.to_str().unwrap())])
+    };
+    let header = "ticker,kind,first_candle_of_the_new,reason\n";
+    let loaded = set(&format!("{header}XUSDT,exclude,,mine\n")).unwrap();
+    assert_eq!(loaded.config.market.instruments().unwrap().lines().len(), 1);
+    for (text, says) in [
+        ("a,b\n".to_owned(), "line 1 of the instrument table: expected the header"),
+        (format!("{header}XUSDT,cut,2022-31-05,\n"), "line 2 of the instrument table: `2022-31-05` is not a date"),
+    ] {
+        let said = set(&text).err().unwrap().to_string();
+        assert!(said.contains("market.instruments_file") && said.contains(says), "{said}");
+    }
+    fs::remove_file(&table).unwrap();
+    let said = with_env(&[("SG__MARKET__INSTRUMENTS_FILE", table.to_str().unwrap())]).err().unwrap().to_string();
+    assert!(said.contains("market.instruments_file") && said.contains("own.csv"), "{said}");
+}

@@ -361,6 +361,32 @@ impl Exchange for Binance {
         Ok(info)
     }
 
+    async fn premium_klines(
+        &self,
+        symbol: &Symbol,
+        interval: Interval,
+        from_ms: i64,
+        to_ms: i64,
+        limit: u32,
+    ) -> Result<Vec<Candle>, ExchangeError> {
+        if from_ms > to_ms || limit == 0 {
+            return Ok(Vec::new());
+        }
+        self.know_limits(MarketKind::Um).await;
+        let limit = limit.min(self.max_klines(MarketKind::Um));
+        let query = vec![
+            ("symbol", symbol.to_string()),
+            ("interval", interval.to_string()),
+            ("startTime", from_ms.max(0).to_string()),
+            ("endTime", to_ms.max(0).to_string()),
+            ("limit", limit.to_string()),
+        ];
+        let weight = klines_weight(MarketKind::Um, limit);
+        let request =
+            Request { query, symbol: Some(symbol.as_str()), ..Request::new("/fapi/v1/premiumIndexKlines", weight) };
+        self.get(MarketKind::Um, request, wire::klines).await
+    }
+
     async fn funding_rates(
         &self,
         symbol: &Symbol,

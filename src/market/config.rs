@@ -1,7 +1,8 @@
 //! Settings of the market, with their defaults and bounds. Owned here; the configuration file composes them.
 
-use candles::MarketKind;
+use candles::instrument::TableError;
 use candles::quality::QualityPolicy;
+use candles::{InstrumentTable, MarketKind};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -126,6 +127,8 @@ pub struct MarketConfig {
     pub stream_host: Option<Url>,
     /// A TOML file with tables that say how other programs' files are read, by name.
     pub mapping_file: Option<PathBuf>,
+    /// A CSV file with the table of instruments, in place of the one that is built in.
+    pub instruments_file: Option<PathBuf>,
     /// When candles are good enough to be evidence.
     pub quality: QualityPolicy,
 }
@@ -158,12 +161,24 @@ impl Default for MarketConfig {
             stream: false,
             stream_host: None,
             mapping_file: None,
+            instruments_file: None,
             quality: QualityPolicy::default(),
         }
     }
 }
 
 impl MarketConfig {
+    /// The table of instruments in force: that of `instruments_file`, or the one that is built in.
+    ///
+    /// # Errors
+    /// In words, when the file cannot be read, is no text, or is no such table.
+    pub fn instruments(&self) -> Result<InstrumentTable, String> {
+        let Some(path) = &self.instruments_file else { return Ok(InstrumentTable::default()) };
+        let said = |why: &dyn std::fmt::Display| format!("{}: {why}", path.display());
+        let bytes = std::fs::read(path).map_err(|e| said(&e))?;
+        crate::text::decode(&bytes).map_err(|e| said(&e))?.parse().map_err(|e: TableError| said(&e))
+    }
+
     /// Checks what types cannot.
     ///
     /// # Errors

@@ -6,13 +6,15 @@
 
 mod compare;
 mod plan;
+mod values;
 
 pub use plan::{Cost, SeriesPlan, Wanted, plan};
+pub use values::{ValuesReport, ValuesWanted, plan_values};
 
 use plan::missing_in;
 
 use super::cache::{CacheError, CandleCache, Manifest, MergeReport, Provenance};
-use super::dumps::{DumpError, DumpName, Rows, read_archive, verify_checksum};
+use super::dumps::{DumpError, DumpName, read_archive, verify_checksum};
 use super::{Binance, Exchange, ExchangeError, Feed, MarketConfig};
 use candles::quality::Gap;
 use candles::{Interval, MarketKind, Symbol, interval};
@@ -270,7 +272,7 @@ impl Downloader {
         if recheck {
             let stored = self.stored(market, symbol, *interval).await?;
             for name in &plan.known {
-                match self.has_changed(market, name, plan::merged_sha256(name, &stored)).await {
+                match self.has_changed(&path_of(market, name), plan::merged_sha256(name, &stored)).await {
                     Ok(false) => {}
                     Ok(true) => {
                         report.reissued.push(name.file_name());
@@ -344,13 +346,8 @@ impl Downloader {
         Ok(false)
     }
 
-    async fn has_changed(
-        &self,
-        market: MarketKind,
-        name: &DumpName,
-        known: Option<&str>,
-    ) -> Result<bool, ExchangeError> {
-        let checksum = self.client.dump_file(&format!("{}.CHECKSUM", path_of(market, name))).await?;
+    async fn has_changed(&self, path: &str, known: Option<&str>) -> Result<bool, ExchangeError> {
+        let checksum = self.client.dump_file(&format!("{path}.CHECKSUM")).await?;
         let text = checksum.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
         let stated = text.split_whitespace().next().filter(|sha| sha.len() == 64).map(str::to_ascii_lowercase);
         Ok(stated.is_some() && stated.as_deref() != known)
@@ -358,22 +355,10 @@ impl Downloader {
 
     /// Fetches an archive until it is what its checksum says, and merges it.
     async fn fetch(&self, market: MarketKind, name: &DumpName, now_ms: i64) -> Result<Fetched, Trouble> {
-        let path = path_of(market, name);
-        let mut delay = self.retry_delay;
-        let mut attempt = 1;
-        let (bytes, rows) = loop {
-            match self.fetch_once(&path, name).await {
-                Ok(None) => return Ok(Fetched::Absent),
-                Ok(Some(read)) => break read,
-                // Damaged on the way, or replaced between the two requests: the next try may see it whole.
-                Err(Trouble::Archive(why)) if attempt < self.attempts => {
-                    tracing::debug!(path, why, "archive is fetched again");
-                    tokio::time::sleep(delay).await;
-                    delay *= 2;
-                    attempt += 1;
-                }
-                Err(e) => return Err(e),
-            }
+        let read_as = name.clone();
+        let read = move |bytes: &[u8]| read_archive(bytes, &read_as);
+        let Some((bytes, rows)) = self.fetch_archive(&path_of(market, name), read).await? else {
+            return Ok(Fetched::Absent);
         };
         let sha256 = hex::encode(Sha256::digest(&bytes));
         let provenance = Provenance { source: name.file_name(), fetched_at_ms: now_ms };
@@ -383,15 +368,40 @@ impl Downloader {
         Ok(Fetched::Merged { report, bytes: bytes.len() as u64, refused: rows.refused_count })
     }
 
-    async fn fetch_once(&self, path: &str, name: &DumpName) -> Result<Option<(Vec<u8>, Rows)>, Trouble> {
+    /// An archive that is what its checksum says, and what `read` makes of it; `None` when there is none.
+    async fn fetch_archive<T: Send + 'static>(
+        &self,
+        path: &str,
+        read: impl Fn(&[u8]) -> Result<T, DumpError> + Clone + Send + 'static,
+    ) -> Result<Option<(Vec<u8>, T)>, Trouble> {
+        let mut delay = self.retry_delay;
+        let mut attempt = 1;
+        loop {
+            match self.fetch_once(path, read.clone()).await {
+                // Damaged on the way, or replaced between the two requests: the next try may see it whole.
+                Err(Trouble::Archive(why)) if attempt < self.attempts => {
+                    tracing::debug!(path, why, "archive is fetched again");
+                    tokio::time::sleep(delay).await;
+                    delay *= 2;
+                    attempt += 1;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn fetch_once<T: Send + 'static>(
+        &self,
+        path: &str,
+        read: impl Fn(&[u8]) -> Result<T, DumpError> + Send + 'static,
+    ) -> Result<Option<(Vec<u8>, T)>, Trouble> {
         let Some(bytes) = self.client.dump_file(path).await? else { return Ok(None) };
         let Some(checksum) = self.client.dump_file(&format!("{path}.CHECKSUM")).await? else {
             return Err(Trouble::Archive("it has no CHECKSUM file beside it; not taken".to_owned()));
         };
-        let name = name.clone();
         let read = tokio::task::spawn_blocking(move || -> Result<_, DumpError> {
             verify_checksum(&bytes, &checksum)?;
-            let rows = read_archive(&bytes, &name)?;
+            let rows = read(&bytes)?;
             Ok((bytes, rows))
         });
         let read = read.await.map_err(|e| Trouble::Archive(e.to_string()))?;

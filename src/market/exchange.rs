@@ -33,6 +33,18 @@ pub trait Exchange: Send + Sync {
     /// Symbols with their status, and the request limits in force.
     async fn exchange_info(&self, market: MarketKind) -> Result<ExchangeInfo, ExchangeError>;
 
+    /// Candles of the premium index of a `um` symbol that open in `[from_ms, to_ms]`, **both ends included**, ascending, at
+    /// most `limit` of them. Their prices are fractions of the index price and may be negative; they have no volume. The
+    /// newest may still be open.
+    async fn premium_klines(
+        &self,
+        symbol: &Symbol,
+        interval: Interval,
+        from_ms: i64,
+        to_ms: i64,
+        limit: u32,
+    ) -> Result<Vec<Candle>, ExchangeError>;
+
     /// Funding payments of a `um` symbol in `[from_ms, to_ms]`, ascending, at most 1000 of them.
     async fn funding_rates(&self, symbol: &Symbol, from_ms: i64, to_ms: i64)
     -> Result<Vec<FundingRate>, ExchangeError>;

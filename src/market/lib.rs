@@ -9,6 +9,7 @@ pub mod config;
 pub mod download;
 pub mod dumps;
 pub mod exchange;
+pub mod export;
 pub mod feed;
 pub mod foreign;
 pub mod simulator;
@@ -16,6 +17,7 @@ pub mod snapshot;
 pub mod stream;
 pub mod text;
 pub mod verify;
+pub mod version;
 
 pub use binance::Binance;
 pub use cache::{CandleCache, Provenance};

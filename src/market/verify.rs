@@ -2,15 +2,16 @@
 
 use super::cache::{CacheError, CandleCache, Coverage, SourceDisagreement};
 use candles::agreement::Agreement;
+use candles::cuts::{contradicted_cuts, proposed_cuts};
 use candles::quality::{Finding, FindingKind, QualityPolicy, Severity, check_series};
 use candles::resample::can_resample;
 use candles::stored::SeriesCheck;
-use candles::{CandleSeries, interval};
+use candles::{CandleSeries, InstrumentTable, interval};
 
 /// Disagreements of sources described one by one; beyond that they are only counted.
 const MAX_DESCRIBED: usize = 50;
 
-/// Checks one stored series whole.
+/// Checks one stored series whole, and holds it against the table of instruments.
 ///
 /// # Errors
 /// When the storage cannot be read. What is wrong with stored candles is part of the answer instead.
@@ -18,6 +19,7 @@ pub async fn verify(
     cache: &CandleCache,
     coverage: &Coverage,
     policy: &QualityPolicy,
+    table: &InstrumentTable,
 ) -> Result<SeriesCheck, CacheError> {
     let Coverage { market, symbol, interval, .. } = coverage;
     let mut series = CandleSeries::new(*interval);
@@ -37,6 +39,8 @@ pub async fn verify(
     }
     damaged.extend(coverage.damaged.iter().map(|what| damage(0, 0, 0, what.clone())));
     let limits = *policy;
+    let (proposed_cuts, contradicted_cuts) =
+        (proposed_cuts(symbol, &series, table), contradicted_cuts(symbol, &series, table));
     let checked = tokio::task::spawn_blocking(move || check_series(&series, &limits));
     let mut report = checked.await.map_err(|e| CacheError::Task(e.to_string()))?;
     report.findings.splice(0..0, damaged);
@@ -50,6 +54,8 @@ pub async fn verify(
         last_open_ms: coverage.last_open_ms,
         fit_for_evidence: report.fit_for_evidence(),
         report,
+        proposed_cuts,
+        contradicted_cuts,
     })
 }
 

@@ -24,7 +24,7 @@ mod weights;
 
 pub use columns::ColumnError;
 pub use hedge::{Benchmark, Hedged};
-pub use members::{Members, Refusal, Seat, Standing, standings};
+pub use members::{Members, Seat};
 pub use panel::{Panel, PanelError, PanelInstrument, Ticker};
 pub use results::{Attribution, HedgedFigures, Results, ReturnFigures, Stay, Year};
 pub use rules::across_readings;

@@ -1,11 +1,10 @@
-//! Who is in a universe at a candle's close, and why the others are not.
+//! Who is in a universe at the close of each slot; `candles::universe` tells it of one time, with reasons.
 //!
 //! Looks at candles that have closed by then, and at nothing else.
 
 use crate::{Panel, PanelInstrument, rolling};
-use candles::{InstrumentId, time::DAY_MS};
+use candles::time::DAY_MS;
 use genome::Universe;
-use serde::Serialize;
 use std::ops::Range;
 
 /// A member's place: which instrument of the panel, and which of its candles closes then.
@@ -100,83 +99,4 @@ fn volume_sums(panel: &Panel, instrument: &PanelInstrument, days: u32) -> Vec<f6
     let mut sums = vec![0.0; length];
     rolling::sum(&by_slot, n, |i, sum| sums[i + 1 - n] = sum);
     slots.iter().map(|slot| sums[(slot - first) as usize]).collect()
-}
-
-/// Why an instrument is no member.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case", tag = "why")]
-pub enum Refusal {
-    /// The table says so.
-    Excluded {
-        /// What the table gives as the reason.
-        reason: String,
-    },
-    /// It has no candle that closes then.
-    NoCandle {
-        /// Open time of its last candle before, if any, UTC ms.
-        last_open_ms: Option<i64>,
-    },
-    /// Its first candle opened later than asked for.
-    Young {
-        /// Open time of its first candle, UTC ms.
-        first_open_ms: i64,
-    },
-    /// Others have more quote volume.
-    Rank,
-}
-
-/// How an instrument stands in a universe at a time.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Standing {
-    /// Which.
-    pub instrument: InstrumentId,
-    /// Place by quote volume among those that could be members, from 1.
-    pub rank: Option<usize>,
-    /// Quote volume of the days that the universe looks at; `None` without a candle that closes then.
-    pub quote_volume: Option<f64>,
-    /// Open time of its first candle, UTC ms.
-    pub first_open_ms: i64,
-    /// Why it is no member; `None` for a member.
-    pub refusal: Option<Refusal>,
-}
-
-/// How each instrument that had opened by then stands at `time_ms`: members first, by rank, then the others by rank and
-/// name.
-#[must_use]
-pub fn standings(panel: &Panel, universe: Universe, time_ms: i64) -> Vec<Standing> {
-    let slot = panel.slot_closing_at(time_ms);
-    let mut all = Vec::new();
-    for instrument in panel.instruments() {
-        let opens = instrument.candles().open_times_ms();
-        let known =
-            opens.partition_point(|&open| candles::interval::next_open_time_ms(panel.interval(), open) <= time_ms);
-        if known == 0 {
-            continue;
-        }
-        let closing = slot.and_then(|slot| instrument.candle_in(slot));
-        let refusal = if let Some(reason) = instrument.excluded() {
-            Some(Refusal::Excluded { reason: reason.to_owned() })
-        } else if closing.is_none() {
-            Some(Refusal::NoCandle { last_open_ms: opens[..known].last().copied() })
-        } else if !is_listed(instrument, universe, time_ms) {
-            Some(Refusal::Young { first_open_ms: opens[0] })
-        } else {
-            None
-        };
-        let quote_volume = closing.map(|i| volume_sums(panel, instrument, universe.volume_days)[i]);
-        let first_open_ms = opens[0];
-        all.push(Standing { instrument: instrument.id().clone(), rank: None, quote_volume, first_open_ms, refusal });
-    }
-    let volume = |s: &Standing| s.quote_volume.unwrap_or(0.0);
-    all.sort_by(|a, b| {
-        let refused = a.refusal.is_some().cmp(&b.refusal.is_some());
-        refused.then(volume(b).total_cmp(&volume(a)))
-    });
-    for (i, standing) in all.iter_mut().filter(|s| s.refusal.is_none()).enumerate() {
-        standing.rank = Some(i + 1);
-        if i >= universe.top as usize {
-            standing.refusal = Some(Refusal::Rank);
-        }
-    }
-    all
 }

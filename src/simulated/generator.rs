@@ -165,7 +165,7 @@ impl SimulatedMarket {
         Ok(merger.finish())
     }
 
-    fn check(&self, symbol: &Symbol, interval: Interval) -> Result<usize, MarketError> {
+    pub(super) fn check(&self, symbol: &Symbol, interval: Interval) -> Result<usize, MarketError> {
         let index = self.spec.index_of(symbol).ok_or_else(|| MarketError::UnknownSymbol(symbol.clone()))?;
         if interval < self.spec.base {
             return Err(MarketError::TooFine { base: self.spec.base, asked: interval });
@@ -188,7 +188,7 @@ impl SimulatedMarket {
         Some((now_ms - into, *partial.get(index)?))
     }
 
-    fn check_reach(&self, end_ms: i64) -> Result<(), MarketError> {
+    pub(super) fn check_reach(&self, end_ms: i64) -> Result<(), MarketError> {
         let far = end_ms.saturating_sub(self.spec.start_ms) > MAX_DAYS * DAY_MS;
         if far { Err(MarketError::TooFar(end_ms)) } else { Ok(()) }
     }

@@ -9,10 +9,12 @@ mod edge;
 mod generator;
 mod limits;
 mod path;
+mod published;
 mod spec;
 
 pub use base_candle::BaseCandle;
 pub use edge::{EdgeKind, EdgeSpec};
 pub use generator::{MarketError, SimulatedMarket};
 pub use limits::SpecError;
+pub use published::{METRICS_EVERY_MS, Metrics, PremiumCandle};
 pub use spec::{MarketSpec, SymbolSpec, VolatilitySpec};

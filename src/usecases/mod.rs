@@ -33,5 +33,5 @@ pub(crate) mod robustness;
 pub(crate) mod schedule;
 pub(crate) mod session;
 pub(crate) mod volatility_regimes;
-pub(crate) mod whole_market;
+pub mod whole_market;
 pub(crate) mod window;

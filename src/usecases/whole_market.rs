@@ -10,15 +10,15 @@ use market::cache::CacheError;
 
 /// What the cache holds of one symbol.
 #[derive(Clone, Debug)]
-pub(crate) struct MarketSymbol {
+pub struct MarketSymbol {
     /// Which symbol.
-    pub(crate) symbol: Symbol,
+    pub symbol: Symbol,
     /// All its candles that have closed by the time asked for; at least one.
-    pub(crate) candles: CandleSeries,
+    pub candles: CandleSeries,
     /// Funding payments up to that time, itself included, in time order; none on spot.
-    pub(crate) funding: Vec<FundingRate>,
+    pub funding: Vec<FundingRate>,
     /// What its perpetual published, as far as it was known by that time; empty where nobody asked for it.
-    pub(crate) readings: MarketReadings,
+    pub readings: MarketReadings,
 }
 
 /// Loads all symbols of a market that have a candle of `interval`, stored or built from stored finer ones, that closed by
@@ -27,7 +27,7 @@ pub(crate) struct MarketSymbol {
 ///
 /// # Errors
 /// When the cache cannot be read.
-pub(crate) async fn load_market(
+pub async fn load_market(
     cache: &CandleCache,
     market: MarketKind,
     interval: Interval,

@@ -12,7 +12,8 @@ use candles::stored::CandleRange;
 use candles::{Interval, MarketKind, Symbol};
 use clap::Args;
 use market::budget::Freed;
-use market::download::{Cost, Downloader, SeriesPlan, SeriesReport, Wanted};
+use market::download::{Cost, Downloader, SeriesPlan, SeriesReport, ValuesReport, ValuesWanted, Wanted};
+use market::dumps::{Product, ReadingName};
 use market::feed::FundingFreshness;
 use market::{Binance, CandleCache, Exchange, ExchangeError};
 use serde::Serialize;
@@ -29,7 +30,7 @@ pub(super) struct DownloadArgs {
     /// Which quote asset --top looks at
     #[arg(long, value_name = "ASSET", default_value = "USDT", requires = "top")]
     quote: String,
-    /// Market: spot or um; um brings funding payments, too
+    /// Market: spot or um; um brings funding payments, too (see --with)
     #[arg(long, value_name = "MARKET", default_value = "spot")]
     market: MarketKind,
     /// Intervals, separated by commas [default: daemon.interval]
@@ -51,6 +52,10 @@ pub(super) struct DownloadArgs {
     /// Series fetched at the same time [default: market.requests_at_once]
     #[arg(long, value_name = "N")]
     parallel: Option<usize>,
+    /// Values beside candles, separated by commas: funding, premium, metrics. From archives, then REST (metrics: from
+    /// archives alone); for --market um. Funding comes by REST without it
+    #[arg(long, value_name = "VALUES", value_delimiter = ',')]
+    with: Vec<With>,
     /// Go on where an interrupted download stopped. This is what always happens; the option is for those who say so
     #[arg(long)]
     resume: bool,
@@ -66,12 +71,22 @@ pub(super) struct DownloadArgs {
     json: bool,
 }
 
+/// Values beside candles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum With {
+    Funding,
+    Premium,
+    Metrics,
+}
+
 /// What a download brought.
 #[derive(Debug, Serialize)]
 struct Report {
     market: MarketKind,
     candles: Vec<SeriesReport>,
     funding: Vec<FundingFreshness>,
+    /// What was asked for by --with.
+    values: Vec<ValuesReport>,
     /// Symbols of which nothing could be planned, and why.
     refused: Vec<Refused>,
     /// What the cache's budget removed, if it was exceeded.
@@ -91,6 +106,9 @@ struct DryRun<'a> {
     #[serde(flatten)]
     cost: Cost,
     series: &'a [SeriesPlan],
+    /// Archives of values beside candles, two requests each; not counted above.
+    #[serde(serialize_with = "file_names")]
+    values: &'a [ReadingName],
     refused: Vec<Refused>,
 }
 
@@ -104,6 +122,9 @@ pub(super) async fn run(args: DownloadArgs, ctx: &Context) -> Result<(), CliErro
     }
     distinct("--symbols", &args.symbols)?;
     distinct("--intervals", &args.intervals)?;
+    if !args.with.is_empty() && args.market != MarketKind::Um {
+        return Err(CliError::Usage("--with is of USD-M futures; it goes with --market um".into()));
+    }
     let client = Binance::new(&config.market).map_err(CliError::usage)?;
     let cache = ctx.cache()?;
     let downloader = Downloader::new(client.clone(), cache.clone(), &config.market);
@@ -122,12 +143,14 @@ pub(super) async fn run(args: DownloadArgs, ctx: &Context) -> Result<(), CliErro
         wanted(&downloader, &args, &symbols, &intervals).await?
     };
     let plans = downloader.plan(args.market, &wanted).await.context("the exchange")?;
+    let values_wanted = values_wanted(&args.with, &wanted, &intervals);
     if args.dry_run {
+        let values = downloader.plan_values(&values_wanted).await.context("the exchange")?;
         let page = client.max_klines(args.market);
         // A page of the largest size, at its price.
         let weight = if args.market == MarketKind::Spot { 2 } else { 10 };
         let cost = Cost::of(&plans, page, weight, client.weight_budget(args.market));
-        let dry = DryRun { market: args.market, cost, series: &plans, refused };
+        let dry = DryRun { market: args.market, cost, series: &plans, values: &values, refused };
         return Ok(
             if args.json { output::json(&dry) } else { output::text(dry_lines(&dry)) }.context("standard output")?
         );
@@ -137,14 +160,23 @@ pub(super) async fn run(args: DownloadArgs, ctx: &Context) -> Result<(), CliErro
     let candles = downloader.run(args.market, &plans, parallel, args.recheck, &|step| bars.advance(&step)).await;
     bars.finish();
     let funding = match args.market {
-        MarketKind::Um => funding(&downloader, &wanted, args.recheck).await,
-        MarketKind::Spot => Vec::new(),
+        MarketKind::Um if !args.with.contains(&With::Funding) => funding(&downloader, &wanted, args.recheck).await,
+        MarketKind::Um | MarketKind::Spot => Vec::new(),
     };
+    let steps = super::progress::steps_bar(0);
+    let on_file = |file: &str| {
+        steps.inc_length(1);
+        steps.inc(1);
+        steps.set_message(file.to_owned());
+    };
+    let values = downloader.values(&values_wanted, parallel, args.recheck, &on_file).await;
+    steps.finish_and_clear();
     let freed = keep_budget(ctx, &cache, args.market, &wanted).await;
-    let report = Report { market: args.market, candles, funding, refused, freed };
+    let report = Report { market: args.market, candles, funding, values, refused, freed };
     if args.json { output::json(&report) } else { output::text(lines(&report)) }.context("standard output")?;
     let failed = report.candles.iter().filter(|s| s.error.is_some()).count()
         + report.funding.iter().filter(|s| s.error.is_some()).count()
+        + report.values.iter().filter(|s| s.error.is_some()).count()
         + report.refused.len();
     match failed {
         0 => Ok(()),
@@ -257,6 +289,33 @@ async fn funding(downloader: &Downloader, wanted: &[Wanted], again: bool) -> Vec
     all
 }
 
+/// What is asked for by --with: of each symbol from the earliest start to the latest end that is wanted of it.
+fn values_wanted(with: &[With], wanted: &[Wanted], intervals: &[Interval]) -> Vec<ValuesWanted> {
+    let mut spans: std::collections::BTreeMap<&Symbol, (i64, i64)> = std::collections::BTreeMap::new();
+    for w in wanted {
+        let span = spans.entry(&w.symbol).or_insert((w.from_ms, w.to_ms));
+        *span = (span.0.min(w.from_ms), span.1.max(w.to_ms));
+    }
+    // Premiums of a finer interval hold those of a coarser one.
+    let finest = wanted.iter().map(|w| w.interval).chain(intervals.iter().copied()).min().unwrap_or(Interval::H1);
+    let mut all = Vec::new();
+    for (symbol, (from_ms, to_ms)) in spans {
+        for kind in [With::Funding, With::Premium, With::Metrics].into_iter().filter(|kind| with.contains(kind)) {
+            let product = match kind {
+                With::Funding => Product::Funding,
+                With::Premium => Product::Premium,
+                With::Metrics => Product::Metrics,
+            };
+            all.push(ValuesWanted { symbol: symbol.clone(), product, interval: finest, from_ms, to_ms });
+        }
+    }
+    all
+}
+
+fn file_names<S: serde::Serializer>(names: &&[ReadingName], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(names.iter().map(ReadingName::file_name))
+}
+
 fn dry_lines(dry: &DryRun<'_>) -> String {
     let mut text = String::new();
     for plan in dry.series {
@@ -286,6 +345,9 @@ fn dry_lines(dry: &DryRun<'_>) -> String {
         c.weight_s,
         c.bytes as f64 / 1e6
     ));
+    if !dry.values.is_empty() {
+        text.push_str(&format!("and {} archives of values beside candles\n", dry.values.len()));
+    }
     text
 }
 
@@ -318,6 +380,22 @@ fn lines(report: &Report) -> String {
             newest(s.newest_ms),
             error(&s.error)
         ));
+    }
+    for s in &report.values {
+        let what = s.product.part().map(|part| part.to_string()).unwrap_or_default();
+        let (symbol, added, replaced, archives) = (&s.symbol, s.added, s.replaced, s.archives);
+        text.push_str(&format!(
+            "{} {symbol} {what}: {added} new, {replaced} replaced, {archives} archives, known up to {}{}\n",
+            report.market,
+            s.newest_ms.map_or_else(|| "nothing".to_owned(), minute),
+            error(&s.error)
+        ));
+        for name in &s.reissued {
+            text.push_str(&format!("  {name} was reissued\n"));
+        }
+        for problem in &s.problems {
+            text.push_str(&format!("  {problem}\n"));
+        }
     }
     if let Some(freed) = &report.freed {
         let (months, contents, mb) = (freed.evicted.len(), freed.contents.len(), freed.freed_bytes as f64 / 1e6);

@@ -22,6 +22,11 @@ pub(super) struct Selection {
 }
 
 impl Selection {
+    /// Whether nothing was said.
+    pub(super) fn is_everything(&self) -> bool {
+        self.symbols.is_empty() && self.market.is_none() && self.intervals.is_empty()
+    }
+
     /// The stored series that are meant.
     pub(super) async fn coverage(&self, cache: &CandleCache) -> Result<Vec<Coverage>, CliError> {
         let mut all = cache.coverage().await.context("candle cache")?;

@@ -4,6 +4,7 @@ use super::progress::steps_bar;
 use super::selection::Selection;
 use crate::cli::{CliError, Context, format::minute, output};
 use anyhow::{Context as _, anyhow};
+use candles::cuts::cuts_of_nothing;
 use candles::quality::Severity;
 use candles::stored::SeriesCheck;
 use clap::Args;
@@ -29,15 +30,23 @@ pub(super) struct VerifyArgs {
 pub(super) async fn run(args: VerifyArgs, ctx: &Context) -> Result<(), CliError> {
     let cache = ctx.cache_to_read()?;
     let policy = &ctx.config().market.quality;
+    let table = ctx.instruments()?;
     let coverage = args.selection.coverage(&cache).await?;
     let bar = steps_bar(coverage.len());
     let mut checks = Vec::with_capacity(coverage.len());
     for series in &coverage {
         bar.set_message(format!("{} {} {}", series.market, series.symbol, series.interval));
-        checks.push(verify(&cache, series, policy).await.context("candle cache")?);
+        checks.push(verify(&cache, series, policy, &table).await.context("candle cache")?);
         bar.inc(1);
     }
     bar.finish_and_clear();
+    if ctx.config().market.instruments_file.is_some() && args.selection.is_everything() {
+        // Of the built-in table most are not cached by most people.
+        let listed = |ticker: &str| coverage.iter().any(|c| c.symbol.as_str() == ticker);
+        for ticker in cuts_of_nothing(&table, listed) {
+            tracing::warn!("the table of instruments cuts {ticker}, of which no candle is cached: is its name right?");
+        }
+    }
     if let Some(path) = &args.html {
         let page = render_quality(&DataQuality::from(&checks[..]), ctx.clock.now_ms());
         std::fs::write(path, page).with_context(|| format!("cannot write {}", path.display()))?;
@@ -68,6 +77,15 @@ fn lines(checks: &[SeriesCheck]) -> String {
                 Severity::Error => "error",
             };
             text.push_str(&format!("  {severity:<7} {}  {}\n", minute(finding.from_ms), finding.detail));
+        }
+        for cut in &check.contradicted_cuts {
+            text.push_str(&format!("  table   {}\n", cut.detail));
+        }
+        for cut in &check.proposed_cuts {
+            text.push_str(&format!(
+                "  another instrument? to be added to the table of instruments:\n    {}\n",
+                cut.line
+            ));
         }
         let more = check.report.findings.len().saturating_sub(MAX_SHOWN);
         if more > 0 {

@@ -358,9 +358,9 @@ impl CandleCache {
         Ok(all.slice(from_ms, to_ms))
     }
 
-    /// What the `um` market of a symbol published, as far as it is stored and was known by `to_ms`. Of premium and metrics
-    /// the newest of each candle of `interval` is taken, with the time when it was known: a rule that looks at candles
-    /// sees no other, and a mean over candles is one of as many values, however finely they are stored.
+    /// What the `um` market of a symbol published, as far as it is stored and was known by `to_ms`. Of metrics the
+    /// newest of each candle of `interval` is taken, with the time when it was known: rules ask for their newest value at a
+    /// close and see no other, and five minutes of years of a market would fill the memory.
     ///
     /// # Errors
     /// When a month cannot be read.
@@ -372,7 +372,7 @@ impl CandleCache {
     ) -> Result<MarketReadings, CacheError> {
         let end_ms = to_ms.saturating_add(1);
         let funding = self.load_funding(symbol, i64::MIN, end_ms).await?;
-        let premium = self.load_readings(symbol, Part::Premium, i64::MIN, end_ms).await?.newest_of_each(interval);
+        let premium = self.load_readings(symbol, Part::Premium, i64::MIN, end_ms).await?;
         let metrics = self.load_readings(symbol, Part::Metrics, i64::MIN, end_ms).await?.newest_of_each(interval);
         let column = |table: &ReadingTable, name: &str| {
             let (times_ms, values) = table.column(name);

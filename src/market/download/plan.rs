@@ -13,9 +13,9 @@ use chrono::{DateTime, Datelike, Days, Months, NaiveDate};
 use serde::Serialize;
 
 /// A month's archive appears within the first days of the next one; until then its days are fetched.
-const MONTH_SETTLES_MS: i64 = 5 * 86_400_000;
+pub(super) const MONTH_SETTLES_MS: i64 = 5 * 86_400_000;
 /// A day's archive appears on the next day.
-const DAY_SETTLES_MS: i64 = 86_400_000;
+pub(super) const DAY_SETTLES_MS: i64 = 86_400_000;
 /// Size of one candle in an archive, bytes (measured on a month of minutes and on months of quarter hours).
 const ARCHIVE_BYTES_A_ROW: f64 = 40.0;
 /// Size of one candle in a REST answer, bytes.
@@ -193,7 +193,7 @@ pub(crate) fn missing_in(interval: Interval, stored: &[Manifest], from_ms: i64, 
 }
 
 /// First days of the months that hold something of `[from_ms, to_ms)`.
-fn months(from_ms: i64, to_ms: i64) -> Vec<NaiveDate> {
+pub(super) fn months(from_ms: i64, to_ms: i64) -> Vec<NaiveDate> {
     let date = |ms: i64| DateTime::from_timestamp_millis(ms).map(|t| t.date_naive());
     let (Some(first), Some(last)) = (date(from_ms), date(to_ms.saturating_sub(1))) else { return Vec::new() };
     let mut found = Vec::new();

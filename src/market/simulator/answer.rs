@@ -3,12 +3,11 @@
 //! Pure: market, request and time in, text out. Never counts weight and knows nothing of faulty answers.
 
 use super::faults::CandleFaults;
-use super::in_process::assets;
+use super::in_process::{assets, premium_candle};
 use super::query::{ApiError, FundingRequest, KlinesRequest, Params};
 use candles::{Candle, Interval, MarketKind, Symbol, interval};
 use serde_json::{Value, json};
-use simulated::SymbolSpec;
-use simulated::{MarketError, SimulatedMarket};
+use simulated::{MarketError, PremiumCandle, SimulatedMarket, SymbolSpec};
 use std::fmt::Write;
 
 /// Longest month: windows of this length hold at least one candle of any interval.
@@ -105,6 +104,39 @@ fn kline_rows(kind: MarketKind, spec: &SymbolSpec, rows: &[Candle]) -> String {
     }
     body.push(']');
     body
+}
+
+/// Candles of the premium index up to `now_ms`: the oldest from the start asked for, or the newest.
+pub(super) fn premium(market: &SimulatedMarket, request: &KlinesRequest, now_ms: i64) -> Result<String, ApiError> {
+    let spec = symbol_spec(market, &request.symbol)?;
+    let length = request.interval.fixed_ms().unwrap_or(MONTH_MS);
+    let to_ms = request.end_ms.unwrap_or(i64::MAX).min(now_ms).saturating_add(1);
+    let span = length.saturating_mul(request.limit as i64 + 1);
+    let (from_ms, to_ms) = match request.start_ms {
+        Some(start_ms) => {
+            let start_ms = start_ms.max(market.spec().start_ms);
+            (start_ms, to_ms.min(start_ms.saturating_add(span)))
+        }
+        None => (to_ms.saturating_sub(span), to_ms),
+    };
+    let mut rows = market.premium(&spec.symbol, request.interval, from_ms, to_ms)?;
+    if request.start_ms.is_some() {
+        rows.truncate(request.limit);
+    } else {
+        rows.drain(..rows.len().saturating_sub(request.limit));
+    }
+    let rows: Vec<String> = rows.iter().map(|row| premium_row(request.interval, row, "\"")).collect();
+    Ok(format!("[[{}]]", rows.join("],[")).replace("[[]]", "[]"))
+}
+
+/// A row of twelve of the premium index, numbers between quotes or not.
+pub(super) fn premium_row(interval: Interval, row: &PremiumCandle, quote: &str) -> String {
+    let candle = premium_candle(interval, row);
+    let prices = [row.open, row.high, row.low, row.close].map(|price| format!("{quote}{price:.8}{quote}")).join(",");
+    format!(
+        "{},{prices},{quote}0{quote},{},{quote}0{quote},{},{quote}0{quote},{quote}0{quote},{quote}0{quote}",
+        row.open_time_ms, candle.close_time_ms, candle.trade_count
+    )
 }
 
 /// Funding payments up to `now_ms`: the oldest from the start asked for, or the newest.

@@ -89,7 +89,7 @@ pub struct FaultSpec {
     /// Strikes only this symbol.
     #[serde(default)]
     pub symbol: Option<Symbol>,
-    /// Strikes only requests for this endpoint: `klines`, `time`, `exchangeInfo`, `fundingRate`,
+    /// Strikes only requests for this endpoint: `klines`, `time`, `exchangeInfo`, `fundingRate`, `premiumIndexKlines`,
     /// `ticker`, `ping`, `dump`, `checksum`.
     #[serde(default)]
     pub endpoint: Option<String>,

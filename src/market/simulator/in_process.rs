@@ -5,8 +5,8 @@
 use crate::exchange::{RateLimit, SymbolInfo};
 use crate::{Exchange, ExchangeError, ExchangeInfo};
 use async_trait::async_trait;
-use candles::{Candle, FundingRate, Interval, MarketKind, Symbol};
-use simulated::{MarketError, SimulatedMarket};
+use candles::{Candle, FundingRate, Interval, MarketKind, Symbol, interval};
+use simulated::{MarketError, PremiumCandle, SimulatedMarket};
 use std::{fmt, sync::Arc};
 
 const HOST: &str = "simulated market";
@@ -87,6 +87,25 @@ impl Exchange for InProcessExchange {
         })
     }
 
+    async fn premium_klines(
+        &self,
+        symbol: &Symbol,
+        interval: Interval,
+        from_ms: i64,
+        to_ms: i64,
+        limit: u32,
+    ) -> Result<Vec<Candle>, ExchangeError> {
+        let to_ms = to_ms.min((self.now_ms)()).saturating_add(1);
+        let rows = self.market.premium(symbol, interval, from_ms, to_ms);
+        let mut rows: Vec<Candle> = rows
+            .map_err(|error| refused(MarketKind::Um, error))?
+            .into_iter()
+            .map(|row| premium_candle(interval, &row))
+            .collect();
+        rows.truncate(limit as usize);
+        Ok(rows)
+    }
+
     async fn funding_rates(
         &self,
         symbol: &Symbol,
@@ -98,6 +117,25 @@ impl Exchange for InProcessExchange {
             self.market.funding_rates(symbol, from_ms, to_ms).map_err(|error| refused(MarketKind::Um, error))?;
         rates.truncate(1000);
         Ok(rates)
+    }
+}
+
+/// A candle of the premium index as the exchange shows it: counts of samples, no volume.
+pub(super) fn premium_candle(interval: Interval, row: &PremiumCandle) -> Candle {
+    let close_time_ms = interval::close_time_ms(interval, row.open_time_ms);
+    Candle {
+        open_time_ms: row.open_time_ms,
+        open: row.open,
+        high: row.high,
+        low: row.low,
+        close: row.close,
+        volume: 0.0,
+        close_time_ms,
+        quote_volume: 0.0,
+        // One every five seconds.
+        trade_count: (close_time_ms + 1 - row.open_time_ms).unsigned_abs() / 5_000,
+        taker_buy_volume: 0.0,
+        taker_buy_quote_volume: 0.0,
     }
 }
 

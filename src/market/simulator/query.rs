@@ -168,6 +168,7 @@ pub(super) enum Endpoint {
     ExchangeInfo,
     Klines,
     FundingRate,
+    Premium,
     Tickers,
 }
 
@@ -179,6 +180,7 @@ impl Endpoint {
             Self::ExchangeInfo => "exchangeInfo",
             Self::Klines => "klines",
             Self::FundingRate => "fundingRate",
+            Self::Premium => "premiumIndexKlines",
             Self::Tickers => "ticker",
         }
     }
@@ -187,12 +189,14 @@ impl Endpoint {
     pub(super) fn weight(self, market: MarketKind, params: &Params) -> u32 {
         match (self, market) {
             (Self::Klines, MarketKind::Spot) => 2,
-            (Self::Klines, MarketKind::Um) => match params.get("limit").and_then(|text| text.parse::<u64>().ok()) {
-                Some(..=100) => 1,
-                Some(101..=500) => 2,
-                None | Some(501..=1_000) => 5,
-                Some(_) => 10,
-            },
+            (Self::Klines | Self::Premium, MarketKind::Um) => {
+                match params.get("limit").and_then(|text| text.parse::<u64>().ok()) {
+                    Some(..=100) => 1,
+                    Some(101..=500) => 2,
+                    None | Some(501..=1_000) => 5,
+                    Some(_) => 10,
+                }
+            }
             (Self::ExchangeInfo, MarketKind::Spot) => 20,
             (Self::FundingRate, _) => 0,
             (Self::Tickers, MarketKind::Spot) => 80,

@@ -226,7 +226,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 type Answer = Response<Body>;
 
 fn router(shared: Arc<Shared>) -> Router {
-    use Endpoint::{ExchangeInfo, FundingRate, Klines, Ping, Tickers, Time};
+    use Endpoint::{ExchangeInfo, FundingRate, Klines, Ping, Premium, Tickers, Time};
     let routes = [
         ("/api/v3/ping", MarketKind::Spot, Ping),
         ("/api/v3/time", MarketKind::Spot, Time),
@@ -239,6 +239,7 @@ fn router(shared: Arc<Shared>) -> Router {
         ("/fapi/v1/exchangeInfo", MarketKind::Um, ExchangeInfo),
         ("/fapi/v1/klines", MarketKind::Um, Klines),
         ("/fapi/v1/fundingRate", MarketKind::Um, FundingRate),
+        ("/fapi/v1/premiumIndexKlines", MarketKind::Um, Premium),
     ];
     let mut router = Router::new();
     for (path, kind, endpoint) in routes {
@@ -348,6 +349,11 @@ async fn body(
             // The first look at years of candles computes them: not on a thread that serves others.
             let market = Arc::clone(&shared.market);
             blocking(move || answer::klines(&market, kind, &request, faults.as_ref(), now_ms)).await
+        }
+        Endpoint::Premium => {
+            let request = KlinesRequest::parse(kind, &params)?;
+            let market = Arc::clone(&shared.market);
+            blocking(move || answer::premium(&market, &request, now_ms)).await
         }
         Endpoint::FundingRate => {
             let request = FundingRequest::parse(&params)?;

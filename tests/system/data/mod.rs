@@ -5,3 +5,4 @@ mod import;
 mod messages;
 #[path = "../../../src/market/tests/market/support.rs"]
 mod support;
+mod universe;

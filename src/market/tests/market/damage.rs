@@ -37,7 +37,7 @@ async fn told(bytes: &[u8], checksum_of: &[u8]) -> (String, Vec<FindingKind>, bo
     let words: Vec<String> = report.files[0].problems.iter().map(|p| p.what.clone()).collect();
     let stored = cache.coverage_of(MarketKind::Spot, &symbol("BTCUSDT"), Interval::M15).await.unwrap();
     let Some(coverage) = stored else { return (words.join("; "), Vec::new(), false) };
-    let check = verify(&cache, &coverage, &QualityPolicy::default()).await.unwrap();
+    let check = verify(&cache, &coverage, &QualityPolicy::default(), &candles::InstrumentTable::empty()).await.unwrap();
     let kinds = check.report.findings.iter().map(|f| f.kind).collect();
     (words.join("; "), kinds, check.fit_for_evidence)
 }

@@ -250,7 +250,10 @@ async fn daily_archives_outrank_monthly_ones_in_any_order_and_the_disagreement_i
         assert_eq!(stored, truth);
         let coverage = cache.coverage().await.unwrap().remove(0);
         assert_eq!(coverage.months[0].disagreements.len(), 4);
-        let check = market::verify::verify(&cache, &coverage, &QualityPolicy::default()).await.unwrap();
+        let check =
+            market::verify::verify(&cache, &coverage, &QualityPolicy::default(), &candles::InstrumentTable::empty())
+                .await
+                .unwrap();
         let found: Vec<_> = check.report.findings.iter().filter(|f| f.kind == FindingKind::Disagreement).collect();
         assert_eq!((found.len(), found[0].from_ms, found[0].severity), (4, at_ms, Severity::Warning));
         assert!(check.fit_for_evidence, "it is resolved");

@@ -29,6 +29,7 @@ struct FakeState {
     fail_after: Option<usize>,
     asked: Vec<(i64, i64, u32)>,
     funding: Vec<FundingRate>,
+    premium: Vec<Candle>,
 }
 
 impl Fake {
@@ -91,6 +92,20 @@ impl Exchange for Fake {
 
     async fn exchange_info(&self, _: MarketKind) -> Result<ExchangeInfo, ExchangeError> {
         Ok(ExchangeInfo { server_time_ms: 0, rate_limits: vec![], symbols: vec![] })
+    }
+
+    async fn premium_klines(
+        &self,
+        _: &Symbol,
+        interval: Interval,
+        from_ms: i64,
+        to_ms: i64,
+        limit: u32,
+    ) -> Result<Vec<Candle>, ExchangeError> {
+        let state = self.state.lock().unwrap();
+        let fits = |c: &&Candle| (from_ms..=to_ms).contains(&c.open_time_ms);
+        let fits_grid = |c: &&Candle| candles::interval::open_time_ms(interval, c.open_time_ms) == c.open_time_ms;
+        Ok(state.premium.iter().filter(fits).filter(fits_grid).take(limit as usize).copied().collect())
     }
 
     async fn funding_rates(&self, _: &Symbol, from_ms: i64, to_ms: i64) -> Result<Vec<FundingRate>, ExchangeError> {

@@ -172,7 +172,9 @@ async fn stored_damage_is_found_and_the_rest_checked() {
     let series = run(M15, APRIL_MS, 9_000, 1);
     cache.merge(MarketKind::Um, &symbol("XUSDT"), &series, &provenance("x")).await.unwrap();
     let policy = QualityPolicy::default();
-    let check = async || verify(&cache, &cache.coverage().await.unwrap()[0], &policy).await.unwrap();
+    let check = async || {
+        verify(&cache, &cache.coverage().await.unwrap()[0], &policy, &candles::InstrumentTable::empty()).await.unwrap()
+    };
     assert!(check().await.fit_for_evidence);
 
     // One bit of a price: only the hash over the content can tell.
@@ -298,7 +300,7 @@ async fn stored_intervals_are_held_against_each_other() {
         cache.merge(MarketKind::Spot, &btc, series, &provenance("x")).await.unwrap();
     }
     let coverage = cache.coverage_of(MarketKind::Spot, &btc, Interval::H1).await.unwrap().unwrap();
-    let check = verify(&cache, &coverage, &QualityPolicy::default()).await.unwrap();
+    let check = verify(&cache, &coverage, &QualityPolicy::default(), &candles::InstrumentTable::empty()).await.unwrap();
     let found: Vec<_> = check.report.findings.iter().map(|f| (f.kind, f.severity, f.from_ms)).collect();
     let at_ms = APRIL_MS + 800 * 3_600_000;
     assert!(found.contains(&(FindingKind::Disagreement, Severity::Warning, at_ms)), "{found:?}");
