@@ -210,6 +210,8 @@ fn a_null_market_lacks_no_candle_or_there_is_none() {
         candles,
         finer: Vec::new(),
         funding: Vec::new().into(),
+        readings: Arc::default(),
+        across: Arc::default(),
     };
     let real = Window::new(FROM_MS, FROM_MS + 3 * 900_000, vec![one]).unwrap();
     let mut told = 0;
