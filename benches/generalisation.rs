@@ -169,6 +169,8 @@ impl Market {
                 ),
                 finer: Vec::new(),
                 funding: Arc::from([]),
+                readings: Arc::default(),
+                across: Arc::default(),
             };
             Window::new(from_ms, to_ms, symbols.iter().map(of).collect()).unwrap()
         };

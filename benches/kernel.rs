@@ -214,6 +214,8 @@ fn window(folder: Option<&Path>, name: &str, candles: usize) -> Window {
         }),
         finer: Vec::new(),
         funding: Arc::new([]),
+        readings: Arc::default(),
+        across: Arc::default(),
     };
     let symbols = SYMBOLS.map(symbol);
     let from_ms = symbols[0].candles.open_times_ms()[0];
@@ -228,6 +230,8 @@ fn synthetic_window(timeframe: Timeframe, candles: usize) -> Window {
         candles: Arc::new(synthetic(u64::from(symbol.as_bytes()[0]), timeframe, candles)),
         finer: Vec::new(),
         funding: Arc::new([]),
+        readings: Arc::default(),
+        across: Arc::default(),
     };
     let symbols = SYMBOLS.map(symbol);
     let to_ms = symbols[0].candles.last_close_time_ms().unwrap() + 1;

@@ -30,6 +30,7 @@ const PURE: &[&str] = &[
     "src/protocol/",
     "src/report/",
     "src/search/",
+    "src/portfolio/",
     "src/simulated/",
 ];
 

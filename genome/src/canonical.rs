@@ -8,7 +8,7 @@ use crate::{
     AcrossSeries, Comparison, Condition, Distance, Expression, Number, Operand, PartialTakeProfit, PriceField,
     Recovery, RiskPlan, Rule, Series, SideRules, Size, Source, Strategy, Timeframe, bounds,
 };
-use std::cmp::Ordering;
+use std::{cmp::Ordering, collections::BTreeSet};
 
 /// Why a strategy is not valid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -53,9 +53,11 @@ impl Strategy {
         Ok(self)
     }
 
-    /// The first series that is compared with other instruments.
-    fn first_across(&self) -> Option<Series> {
-        let mut across = None;
+    /// Series that rules compare with the members of the universe, each once, in order. Whoever evaluates the strategy needs
+    /// the whole market's values of them.
+    #[must_use]
+    pub fn across_series(&self) -> BTreeSet<Series> {
+        let mut found = BTreeSet::new();
         for side in [&self.long, &self.short].into_iter().flatten() {
             for rule in std::iter::once(&side.entry).chain(&side.exit) {
                 rule.for_each_condition(&mut |condition| {
@@ -63,18 +65,17 @@ impl Strategy {
                         Operand::Series(series) => Some(series),
                         Operand::Constant(_) => None,
                     };
-                    let found = std::iter::once(condition.left).chain(right).find(|s| s.across.is_some());
-                    across = across.or(found);
+                    found.extend(std::iter::once(condition.left).chain(right).filter(|s| s.across.is_some()));
                 });
             }
         }
-        across
+        found
     }
 
     /// Whether a condition compares the instrument with the members of the universe.
     #[must_use]
     pub fn looks_across(&self) -> bool {
-        self.first_across().is_some()
+        !self.across_series().is_empty()
     }
 
     /// Whether the strategy is valid and in canonical form.
@@ -94,8 +95,7 @@ impl Strategy {
 
 /// A universe is there if, and only if, a condition compares with its members.
 fn check_universe(strategy: &Strategy) -> Result<(), InvalidStrategy> {
-    let across = strategy.first_across();
-    match (strategy.universe, across) {
+    match (strategy.universe, strategy.across_series().first()) {
         (None, Some(series)) => {
             let problem = format!(
                 "{series} compares with other instruments; say which, such as \
@@ -209,17 +209,26 @@ pub(crate) fn canonical_series(series: Series, base: Timeframe) -> Result<Series
 }
 
 impl Series {
+    /// The expression that is worth the same: what is said across the market as an operator on the series itself.
+    #[must_use]
+    pub fn expression(self) -> Expression {
+        let plain = Box::new(Expression::Series(Self { across: None, ..self }));
+        match self.across {
+            None => *plain,
+            Some(AcrossSeries::Compared(op)) => Expression::Across(op, plain),
+            Some(AcrossSeries::Beta { candles }) => Expression::Beta(plain, candles),
+        }
+    }
+
     /// Checks what is said of this series across the market.
     pub(crate) fn check_across(self) -> Result<(), String> {
-        let Some(across) = self.across else { return Ok(()) };
+        if self.across.is_none() {
+            return Ok(());
+        }
         if self.timeframe.is_some() {
             return Err(format!("{self}: what is compared across the market is of the strategy's own candles"));
         }
-        let plain = Expression::Series(Self { across: None, ..self });
-        let whole = match across {
-            AcrossSeries::Compared(op) => Expression::Across(op, Box::new(plain)),
-            AcrossSeries::Beta { candles } => Expression::Beta(Box::new(plain), candles),
-        };
+        let whole = self.expression();
         whole.check_candles()?;
         whole.unit().map(|_| ())
     }

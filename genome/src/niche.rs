@@ -216,7 +216,7 @@ fn condition_family(condition: &Condition, long: bool) -> Family {
         K::Macd | K::MacdSignal | K::MacdHistogram | K::Roc | K::PlusDi | K::MinusDi | K::LinregSlope => {
             Family::Momentum
         }
-        K::Obv | K::VolumeZscore | K::VolumeSma => Family::Volume,
+        K::Obv | K::VolumeZscore | K::VolumeSma | K::Amihud | K::OpenInterest | K::OpenInterestValue => Family::Volume,
         K::BullishOrderBlockHigh
         | K::BullishOrderBlockLow
         | K::BearishOrderBlockHigh

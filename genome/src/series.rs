@@ -19,11 +19,27 @@ pub enum PriceField {
     Typical,
     /// Base volume.
     Volume,
+    /// Quote volume; volume x close where it is 0.
+    QuoteVolume,
+    /// How many trades.
+    Trades,
+    /// Base volume that takers bought over all base volume; undefined without volume.
+    TakerBuyRatio,
 }
 
 impl PriceField {
     /// Every field.
-    pub const ALL: [Self; 6] = [Self::Open, Self::High, Self::Low, Self::Close, Self::Typical, Self::Volume];
+    pub const ALL: [Self; 9] = [
+        Self::Open,
+        Self::High,
+        Self::Low,
+        Self::Close,
+        Self::Typical,
+        Self::Volume,
+        Self::QuoteVolume,
+        Self::Trades,
+        Self::TakerBuyRatio,
+    ];
 
     /// The name in rules.
     #[must_use]
@@ -35,6 +51,9 @@ impl PriceField {
             Self::Close => "close",
             Self::Typical => "typical",
             Self::Volume => "volume",
+            Self::QuoteVolume => "quote_volume",
+            Self::Trades => "trades",
+            Self::TakerBuyRatio => "taker_buy_ratio",
         }
     }
 
@@ -42,8 +61,11 @@ impl PriceField {
     #[must_use]
     pub const fn scale(self) -> Scale {
         match self {
+            Self::Open | Self::High | Self::Low | Self::Close | Self::Typical => Scale::Price,
             Self::Volume => Scale::Volume,
-            _ => Scale::Price,
+            Self::QuoteVolume => Scale::Money,
+            Self::Trades => Scale::Count,
+            Self::TakerBuyRatio => Scale::UnitRange,
         }
     }
 }
@@ -69,7 +91,7 @@ pub enum Scale {
     UnitRange,
     /// Around zero, without a fixed bound.
     Signed,
-    /// Traded volume.
+    /// Coins: traded volume, open interest.
     Volume,
     /// A running total whose level means nothing.
     Cumulative,
@@ -79,6 +101,16 @@ pub enum Scale {
     Hour,
     /// Day of the week.
     Weekday,
+    /// Quote units.
+    Money,
+    /// One over quote units.
+    PerMoney,
+    /// How many of something.
+    Count,
+    /// A small fraction of the notional, signed.
+    Rate,
+    /// One side over the other, positive.
+    Ratio,
 }
 
 /// Bounds of one parameter.
@@ -168,6 +200,30 @@ impl IndicatorKind {
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         table::SPECS.iter().find(|s| s.name == name || s.aliases.contains(&name)).map(|s| s.kind)
+    }
+
+    /// Entries of the indicators that the search makes rules of, in the order of the enum.
+    #[must_use]
+    pub fn bred() -> &'static [SeriesSpec] {
+        &table::SPECS[..table::BRED]
+    }
+
+    /// Whether its values are published beside the candles: they need readings of the market.
+    #[must_use]
+    pub const fn is_of_market(self) -> bool {
+        matches!(
+            self,
+            Self::Funding
+                | Self::FundingMean
+                | Self::FundingSum
+                | Self::Premium
+                | Self::PremiumMean
+                | Self::OpenInterest
+                | Self::OpenInterestValue
+                | Self::LongShortRatio
+                | Self::TopLongShortRatio
+                | Self::TakerLongShortRatio
+        )
     }
 
     /// Every indicator's entry, in the order of the enum.

@@ -1,6 +1,7 @@
 //! A whole strategy: entries, exits, risk plan, filters. Values only.
 
-use crate::{Number, Rule, Timeframe, Universe};
+use crate::{Number, Operand, Rule, Series, Timeframe, Universe};
+use std::collections::BTreeSet;
 
 /// A distance from a price.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -146,4 +147,23 @@ pub struct Strategy {
     pub filters: Filters,
     /// The instruments with which a rule compares its own; there if, and only if, one does.
     pub universe: Option<Universe>,
+}
+
+impl Strategy {
+    /// Every series that its rules look at, each once.
+    #[must_use]
+    pub fn series(&self) -> BTreeSet<Series> {
+        let mut all = BTreeSet::new();
+        let sides = [&self.long, &self.short];
+        let rules = sides.into_iter().flatten().flat_map(|side| std::iter::once(&side.entry).chain(&side.exit));
+        for rule in rules {
+            rule.for_each_condition(&mut |condition| {
+                all.insert(condition.left);
+                if let Operand::Series(right) = condition.right {
+                    all.insert(right);
+                }
+            });
+        }
+        all
+    }
 }

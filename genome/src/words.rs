@@ -98,7 +98,9 @@ fn own_words(series: Series) -> String {
     let source = match series.source {
         Source::Price(field) => match field {
             crate::PriceField::Typical => "the typical price".to_owned(),
-            field => format!("the {}", field.name()),
+            crate::PriceField::Trades => "the number of trades".to_owned(),
+            crate::PriceField::TakerBuyRatio => "the takers' share of the volume that bought".to_owned(),
+            field => format!("the {}", field.name().replace('_', " ")),
         },
         Source::Indicator(indicator) => {
             let numbers: Vec<String> = indicator.params().iter().map(ToString::to_string).collect();

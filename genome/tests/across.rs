@@ -15,6 +15,11 @@ fn a_strategy_with_a_universe_round_trips_in_every_form() {
     let strategy = strategy(TEXT);
     assert_eq!(strategy.to_string(), TEXT);
     assert!(strategy.is_canonical() && strategy.looks_across());
+    let across: Vec<String> = strategy.across_series().iter().map(|s| s.expression().to_string()).collect();
+    assert_eq!(
+        across,
+        ["beta(close, 180)", "cs_rank(rsi(14))", "relative(natr(14))", "cs_zscore(roc(10))", "cs_demean(roc(42))"]
+    );
     let json = serde_json::to_value(&strategy).unwrap();
     assert_eq!(json["universe"], "top 30 by quote_volume(30d), listed 60d");
     assert_eq!(StrategyFile::parse(&json.to_string()).unwrap().strategy, strategy);
@@ -61,7 +66,7 @@ fn errors_say_what_is_compared_with_what() {
         (
             "cs_zscore(volume) > 2",
             "column 53: cs_zscore compares coins by `volume`, an amount of coins, which means something else for every coin; \
-             a ratio, or an amount of money, is needed, such as `volume / mean(volume, 42)` or `volume * close`",
+             a ratio, or an amount of money, is needed, such as `volume / mean(volume, 42)` or `quote_volume`",
         ),
         (
             "cs_rank(rsi(14)@1d) > 0.8",

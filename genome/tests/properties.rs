@@ -289,3 +289,25 @@ fn niches_are_many_and_distances_are_distances() {
         "trend/both/1h/higher/atr_stop/few"
     );
 }
+
+#[test]
+fn the_search_makes_no_rules_of_what_is_for_people() {
+    let bred = genome::IndicatorKind::bred();
+    let others: Vec<&str> = genome::IndicatorKind::all()
+        .iter()
+        .filter(|s| !bred.iter().any(|b| b.kind == s.kind))
+        .map(|s| s.name)
+        .collect();
+    assert_eq!((bred.len(), others.len()), (59, 11), "{others:?}");
+    let names = others.into_iter().chain(["quote_volume", "trades", "taker_buy_ratio", "cs_rank", "beta", "universe"]);
+    let names: Vec<String> = names.map(|name| format!(" {name}")).collect();
+    let config = VariationConfig::default();
+    let mut rng = Seed(9).stream("bred", 0);
+    for strategy in many(3000) {
+        let text = mutate(&strategy, &config, &mut rng).to_string();
+        assert!(!names.iter().any(|name| text.contains(name.as_str())), "{text}");
+    }
+    let config = VariationConfig { indicators: vec![genome::IndicatorKind::Funding], ..VariationConfig::default() };
+    let said = config.validate().unwrap_err();
+    assert_eq!(said, "indicators: the search makes no rules of funding; it is for people's own strategies");
+}

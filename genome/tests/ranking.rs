@@ -120,7 +120,7 @@ fn errors_of_a_score() {
         ),
         (
             "cs_rank(volume)",
-            "column 11: cs_rank compares coins by `volume`, an amount of coins, which means something else for every coin; a ratio, or an amount of money, is needed, such as `volume / mean(volume, 42)` or `volume * close`",
+            "column 11: cs_rank compares coins by `volume`, an amount of coins, which means something else for every coin; a ratio, or an amount of money, is needed, such as `volume / mean(volume, 42)` or `quote_volume`",
         ),
         (
             "close + volume",
@@ -338,4 +338,22 @@ fn ranking_strategies_in_words() {
          returns, is taken off.\n\
          Leaves alone what is nearer to its weight than 0.5% of equity."
     );
+}
+
+#[test]
+fn series_beside_the_candles_have_units() {
+    for (text, unit) in [
+        ("quote_volume", "an amount of money"),
+        ("quote_volume / volume", "a price"),
+        ("amihud * quote_volume", "a plain number"),
+        ("open_interest * close / open_interest_value", "a plain number"),
+        ("funding_sum(30) + premium", "a plain number"),
+        ("trades * taker_buy_ratio", "a plain number"),
+        ("long_short_ratio / top_long_short_ratio - taker_long_short_ratio", "a plain number"),
+    ] {
+        assert_eq!(text.parse::<Expression>().unwrap().unit().unwrap().to_string(), unit, "{text}");
+    }
+    assert!(score_error("open_interest").contains("`open_interest`, an amount of coins, which means something else"));
+    assert_eq!(score_error("funding_mean(0)"), "column 11: days of funding_mean must be 1 to 365, not 0");
+    assert_eq!(printed("-funding_mean@4h"), "-funding_mean(7)@4h");
 }

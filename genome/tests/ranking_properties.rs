@@ -1,4 +1,6 @@
 //! What holds for all ranking strategies: round trips, one canonical form, meaning that no rewriting changes.
+// Helpers outside test functions may fail a test.
+#![allow(clippy::unwrap_used)]
 
 use genome::random::Seed;
 use genome::{

@@ -1,10 +1,10 @@
 //! How many candles there are of those that were asked for: in a window, and before it to warm indicators up.
 
-use crate::{CandleSeries, interval, quality::count_between};
-use serde::Serialize;
+use crate::{CandleSeries, Symbol, interval, quality::count_between};
+use serde::{Deserialize, Serialize};
 
 /// Candles of one symbol, by count.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Coverage {
     /// In the window.
     pub candles: u64,
@@ -49,6 +49,26 @@ impl Coverage {
     }
 }
 
+/// The candles of one symbol of a window.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SymbolCoverage {
+    /// Whose.
+    pub symbol: Symbol,
+    /// How many.
+    #[serde(flatten)]
+    pub coverage: Coverage,
+}
+
+impl SymbolCoverage {
+    /// What is missing of a window's symbols, in words; `None` where nothing is.
+    #[must_use]
+    pub fn shortfall(all: &[Self]) -> Option<String> {
+        let each = all.iter().filter_map(|s| s.coverage.shortfall().map(|missing| format!("{}: {missing}", s.symbol)));
+        let each: Vec<String> = each.collect();
+        (!each.is_empty()).then(|| each.join("; "))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,7 +104,12 @@ mod tests {
             said.contains("12 of 48 candles in the window") && said.contains("24 of 48 candles before it"),
             "{said}"
         );
-        assert_eq!(Coverage::of(&candles, 2 * DAY_MS, 3 * DAY_MS, 4 * DAY_MS).shortfall(), None);
+        let whole = Coverage::of(&candles, 2 * DAY_MS, 3 * DAY_MS, 4 * DAY_MS);
+        assert_eq!(whole.shortfall(), None);
+        let of = |name: &str, coverage| SymbolCoverage { symbol: name.parse().unwrap(), coverage };
+        let both = [of("BTCUSDT", whole), of("ETHUSDT", found)];
+        assert_eq!(SymbolCoverage::shortfall(&both), Some(format!("ETHUSDT: {said}")));
+        assert_eq!(SymbolCoverage::shortfall(&both[..1]), None);
         // Ends that lie within a candle.
         let found = Coverage::of(&candles, 2 * DAY_MS, 3 * DAY_MS + 1, 4 * DAY_MS + 1);
         assert_eq!((found.candles, found.missing_candles), (23, 0));

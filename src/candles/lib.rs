@@ -21,7 +21,7 @@ pub mod universe;
 pub mod verdict;
 
 pub use candle::Candle;
-pub use coverage::Coverage;
+pub use coverage::{Coverage, SymbolCoverage};
 pub use funding::FundingRate;
 pub use instrument::{InstrumentId, InstrumentTable};
 pub use interval::Interval;

@@ -29,6 +29,22 @@ pub struct MarketReadings {
     pub taker_long_short_ratio: Readings,
 }
 
+impl MarketReadings {
+    /// Every kind with its name in the language, in one order.
+    #[must_use]
+    pub fn named(&self) -> [(&'static str, &Readings); 7] {
+        [
+            ("funding", &self.funding),
+            ("premium", &self.premium),
+            ("open_interest", &self.open_interest),
+            ("open_interest_value", &self.open_interest_value),
+            ("long_short_ratio", &self.long_short_ratio),
+            ("top_long_short_ratio", &self.top_long_short_ratio),
+            ("taker_long_short_ratio", &self.taker_long_short_ratio),
+        ]
+    }
+}
+
 /// Why readings cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 #[error("the reading known at {time_ms} ms is {value}, which is no finite number")]

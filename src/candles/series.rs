@@ -173,6 +173,21 @@ impl CandleSeries {
     pub fn volumes(&self) -> &[f64] {
         &self.volume
     }
+    /// Quote volumes as the exchange gave them: 0 where it gave none.
+    #[must_use]
+    pub fn quote_volumes(&self) -> &[f64] {
+        &self.quote_volume
+    }
+    /// Numbers of trades.
+    #[must_use]
+    pub fn trade_counts(&self) -> &[u64] {
+        &self.trade_count
+    }
+    /// Base volumes that takers bought.
+    #[must_use]
+    pub fn taker_buy_volumes(&self) -> &[f64] {
+        &self.taker_buy_volume
+    }
     /// Close time of candle `i`, UTC ms.
     #[must_use]
     pub fn close_time_ms(&self, i: usize) -> i64 {

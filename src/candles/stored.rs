@@ -5,7 +5,7 @@
 use crate::cuts::{ContradictedCut, ProposedCut};
 use crate::quality::QualityReport;
 use crate::{Interval, MarketKind, Symbol};
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 use std::fmt;
 use std::str::FromStr;
 
@@ -52,7 +52,7 @@ impl Serialize for Part {
 }
 
 /// Candles that something rests on, with everything finer: a window may be built from it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CandleRange {
     /// Which market.
     pub market: MarketKind,

@@ -71,6 +71,9 @@ async fn dispatch(command: ArchiveCommand, store: &Store, ctx: &Context) -> anyh
                 DateTime::from_timestamp_millis(ctx.clock.now_ms()).context("the clock is outside the calendar")?;
             let retention = &ctx.config().store.retention;
             told(&store.archive_old(objects.as_ref(), retention, now, &actor).await?, json)?;
+            let removed = store.remove_unused_of_clients(retention.clients_days, &actor).await?;
+            let (strategies, backtests) = (removed.strategies, removed.backtests);
+            tracing::info!(strategies, backtests, "what clients posted and nobody uses is removed");
         }
         ArchiveCommand::Verify { json } => {
             let archives = store.archives().await?;

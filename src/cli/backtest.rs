@@ -1,6 +1,7 @@
 //! `sg-ai backtest`: one strategy over cached candles, its performance and its trades; or a file of strategies.
 
 mod batch;
+mod ranking;
 
 use super::{
     CliError, Context,
@@ -13,7 +14,7 @@ use anyhow::Context as _;
 use candles::Symbol;
 use clap::Args;
 use engine::{Engine, Outcome, Performance, Trade, Wanted};
-use genome::{StrategyFile, StrategyHash};
+use genome::{AnyFile, AnyStrategy, StrategyHash};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -43,6 +44,8 @@ pub(crate) struct BacktestArgs {
     /// Write every trade to this file as CSV; - for standard output
     #[arg(long, value_name = "FILE")]
     trades: Option<PathBuf>,
+    #[command(flatten)]
+    ranking: ranking::RankingArgs,
 }
 
 /// What is printed as JSON.
@@ -82,11 +85,25 @@ pub(crate) async fn run(args: BacktestArgs, ctx: &Context) -> Result<(), CliErro
     };
     let shown = path.display();
     let text = strategy_file(path).with_context(|| format!("cannot read the strategy {shown}"))?;
-    let file = StrategyFile::parse(&text).map_err(|e| CliError::Usage(format!("{shown}: {e}")))?;
-    let window = args.window.load(ctx).await?;
+    let file = AnyFile::parse(&text).map_err(|e| CliError::Usage(format!("{shown}: {e}")))?;
+    let strategy = match file.strategy {
+        AnyStrategy::Rules(strategy) => strategy,
+        AnyStrategy::Ranking(strategy) => {
+            if args.trades.is_some() {
+                return Err(CliError::Usage("--trades is for strategies of rules; --weights writes targets".into()));
+            }
+            let named = (file.name.as_deref(), strategy);
+            return ranking::run(named, &args.window, &args.ranking, args.json, ctx).await;
+        }
+    };
+    if let Some(option) = args.ranking.first_given() {
+        return Err(CliError::Usage(format!("{option} is for strategies that rank the market")));
+    }
+    let window = args.window.load_for(&strategy, ctx).await?;
     let terms = args.window.terms(ctx);
     let names = args.window.names(&window, &terms.costs);
-    let (engine, strategy) = (Engine::new(ctx.config().engine.cache_mb), file.strategy.clone());
+    let engine = Engine::new(ctx.config().engine.cache_mb);
+    let (hash, canonical) = (strategy.hash(), strategy.to_string());
     let outcome = tokio::task::spawn_blocking(move || {
         engine
             .evaluate(&[strategy], &window, &terms, Wanted { ledger: true, per_symbol: true, ..Wanted::default() })
@@ -106,8 +123,8 @@ pub(crate) async fn run(args: BacktestArgs, ctx: &Context) -> Result<(), CliErro
     }
     let report = Report {
         name: file.name.as_deref(),
-        hash: file.strategy.hash(),
-        strategy: file.strategy.to_string(),
+        hash,
+        strategy: canonical,
         window: names,
         performance: &outcome.performance,
         symbols: symbols(&args.window, &outcome),

@@ -13,7 +13,7 @@ use protocol::{
 };
 use search::SearchConfig;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::{
     fs::{File, OpenOptions},
@@ -172,8 +172,13 @@ fn settings(args: &CalibrateArgs, ctx: &Context, search: &SearchConfig, days: Da
         "sharpe": "after costs", "symbols": config.daemon.symbols, "interval": config.daemon.interval,
         "warmup_days": config.daemon.warmup_days, "candidates": config.daemon.candidates_per_session,
         "capital": config.engine.initial_capital, "review_hours": args.review_hours, "sessions": args.sessions,
-        "version": env!("CARGO_PKG_VERSION"),
     });
+    digest(&all, crate::CODE_VERSION)
+}
+
+/// Of what results rest on and the build that computes them: another build of one version may come to other numbers.
+fn digest(rested_on: &Value, code_version: &str) -> String {
+    let all = json!({ "on": rested_on, "version": code_version });
     hex::encode(&Sha256::digest(all.to_string())[..16])
 }
 
@@ -200,15 +205,18 @@ fn read(path: &Path, settings: &str) -> Result<Vec<Tried>, CliError> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(CliError::Usage(format!("cannot read {}: {error}", path.display()))),
     };
-    let mut found = Vec::new();
+    let (mut found, mut others) = (Vec::new(), 0_u64);
     for line in BufReader::new(file).lines() {
         let line = line.with_context(|| format!("cannot read {}", path.display()))?;
         // A line that was being written when the run was broken off does not read: its market is tried again.
-        if let Ok(line) = serde_json::from_str::<Line>(&line)
-            && line.settings == settings
-        {
-            found.push(line.tried);
+        match serde_json::from_str::<Line>(&line) {
+            Ok(line) if line.settings == settings => found.push(line.tried),
+            Ok(_) => others += 1,
+            Err(_) => {}
         }
+    }
+    if others > 0 {
+        tracing::warn!("{others} markets in {} were tried with other settings or by another build", path.display());
     }
     Ok(found)
 }
@@ -343,4 +351,18 @@ fn table(rows: &[Row]) -> String {
         ));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_build_of_one_version_goes_on_from_nothing_of_this_one() {
+        let on = json!({ "seed": 1 });
+        let this = digest(&on, crate::CODE_VERSION);
+        let other = digest(&on, &format!("{}+{:016x}", env!("CARGO_PKG_VERSION"), 1));
+        assert_ne!(this, other);
+        assert_ne!(this, digest(&json!({ "seed": 2 }), crate::CODE_VERSION));
+    }
 }

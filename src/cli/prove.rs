@@ -65,12 +65,12 @@ struct Report {
 /// When the strategy or the options are wrong, candles are missing, or the database does not answer.
 pub(crate) async fn run(args: ProveArgs, ctx: &Context) -> Result<(), CliError> {
     let (strategy, counted) = strategy(&args, ctx).await?;
-    let window = args.window.load(ctx).await?;
+    let window = args.window.load_for(&strategy, ctx).await?;
     distinct("--elsewhere", &args.elsewhere)?;
     let mut elsewhere = Vec::with_capacity(args.elsewhere.len());
     for symbol in &args.elsewhere {
         let one = args.window.with_symbols(vec![symbol.clone()]);
-        elsewhere.push((symbol.to_string(), one.load(ctx).await?));
+        elsewhere.push((symbol.to_string(), one.load_for(&strategy, ctx).await?));
     }
     let terms = args.window.terms(ctx);
     let names = args.window.names(&window, &terms.costs);

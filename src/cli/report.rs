@@ -323,8 +323,8 @@ fn period(run: StoredRun, replayed: Result<Replayed, String>, stored_trades: &[T
         StatSource::Shadow => Part::Shadow,
         StatSource::Live => Part::Live,
     };
-    let (daily_equity, trades, note) = match replayed {
-        Ok(Replayed { outcome, .. }) => {
+    let (daily_equity, trades, coverage, note) = match replayed {
+        Ok(Replayed { outcome, coverage, .. }) => {
             let same = run.performance.as_ref() == Some(&outcome.performance);
             let note = (!same).then(|| {
                 "curve and trades are computed anew, and not to the bit what the stored figures rest on; \
@@ -332,7 +332,7 @@ fn period(run: StoredRun, replayed: Result<Replayed, String>, stored_trades: &[T
                     .to_owned()
             });
             let ledger = outcome.ledger.unwrap_or_default();
-            (ledger.daily_equity, ledger.trades, note)
+            (ledger.daily_equity, ledger.trades, coverage, note)
         }
         Err(why) => match run.daily_equity {
             Some(equity) => {
@@ -340,9 +340,9 @@ fn period(run: StoredRun, replayed: Result<Replayed, String>, stored_trades: &[T
                 let mut trades: Vec<Trade> = stored_trades.iter().filter(of_run).map(|row| row.trade.clone()).collect();
                 trades.sort_by(|a, b| (a.entry_time_ms, &a.symbol).cmp(&(b.entry_time_ms, &b.symbol)));
                 let note = run.performance.is_some().then(|| format!("curve and trades are those stored: {why}"));
-                (equity, trades, note)
+                (equity, trades, Vec::new(), note)
             }
-            None => (Vec::new(), Vec::new(), Some(format!("no curve and no trades: {why}"))),
+            None => (Vec::new(), Vec::new(), Vec::new(), Some(format!("no curve and no trades: {why}"))),
         },
     };
     let setup = run.recipe.ok().map(|recipe| setup(recipe, run.data_version));
@@ -354,6 +354,7 @@ fn period(run: StoredRun, replayed: Result<Replayed, String>, stored_trades: &[T
         daily_equity,
         trades,
         setup,
+        coverage,
         note,
     }
 }

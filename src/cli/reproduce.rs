@@ -53,7 +53,7 @@ pub(crate) async fn run(args: ReproduceArgs, ctx: &Context) -> Result<(), CliErr
     for run in stored_runs(&detail, &backtests) {
         compared.push(compare(&cache, &strategy, &run).await);
     }
-    let bad = compared.iter().filter(|c| matches!(c.verdict, Verdict::Differs | Verdict::Impossible)).count();
+    let bad = compared.iter().filter(|c| !matches!(c.verdict, Verdict::Identical | Verdict::Nothing)).count();
     let report = Report {
         id: detail.strategy.id,
         name: &detail.strategy.name,
@@ -132,6 +132,7 @@ const fn words(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Identical => "identical to the bit",
         Verdict::Differs => "DIFFERS",
+        Verdict::Changed => "MEANS SOMETHING ELSE NOW",
         Verdict::Impossible => "COULD NOT BE COMPUTED",
         Verdict::Nothing => "nothing to compare",
     }

@@ -4,14 +4,16 @@ use super::{
     CliError, Context,
     input::{distinct, time_ms},
 };
+use crate::usecases::portfolio::{MarketSpan, beside_the_market, load_panel};
 use crate::usecases::window::load_symbol;
 use anyhow::Context as _;
 use candles::quality::{self, QualityPolicy};
 use candles::time::DAY_MS;
-use candles::{CandleSeries, Coverage, Interval, MarketKind, Symbol};
+use candles::{CandleSeries, Coverage, Interval, MarketKind, Symbol, SymbolCoverage};
 use chrono::{DateTime, SecondsFormat};
 use clap::Args;
 use engine::{Costs, Slippage, SymbolWindow, Terms, Window};
+use genome::Strategy;
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -21,8 +23,8 @@ const MAX_BREAKS: usize = 5;
 /// Which candles, and what trading costs.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct WindowArgs {
-    /// Symbols, separated by commas
-    #[arg(long, value_name = "SYMBOLS", value_delimiter = ',', required = true)]
+    /// Symbols, separated by commas; a strategy that ranks the market takes all there are instead
+    #[arg(long, value_name = "SYMBOLS", value_delimiter = ',')]
     symbols: Vec<Symbol>,
     /// Candles: 1m 3m 5m 15m 30m 1h 2h 4h 6h 8h 12h 1d
     #[arg(long, value_name = "INTERVAL", default_value = "15m")]
@@ -59,14 +61,6 @@ pub(crate) struct WindowNames {
     slippage: Slippage,
     /// By symbol: what there is of the candles that were asked for.
     candles: Vec<SymbolCoverage>,
-}
-
-/// One symbol's candles.
-#[derive(Clone, Debug, Serialize)]
-struct SymbolCoverage {
-    symbol: Symbol,
-    #[serde(flatten)]
-    coverage: Coverage,
 }
 
 impl WindowArgs {
@@ -116,6 +110,27 @@ impl WindowArgs {
         }
     }
 
+    /// Which market.
+    #[must_use]
+    pub(crate) const fn market(&self) -> MarketKind {
+        self.market
+    }
+
+    /// Begin and end, exclusive, UTC ms.
+    #[must_use]
+    pub(crate) const fn dates_ms(&self) -> (i64, i64) {
+        (self.from, self.to)
+    }
+
+    /// # Errors
+    /// When the window is empty.
+    pub(crate) fn check_dates(&self) -> Result<(), CliError> {
+        if self.from >= self.to {
+            return Err(CliError::Usage("--from must be before --to".into()));
+        }
+        Ok(())
+    }
+
     /// First candle that warms up, UTC ms.
     fn first_ms(&self) -> i64 {
         self.from.saturating_sub(i64::from(self.warm_up_days) * DAY_MS)
@@ -130,8 +145,9 @@ impl WindowArgs {
     /// # Errors
     /// When the options contradict each other, or the cache lacks what they ask for.
     pub(crate) async fn load(&self, ctx: &Context) -> Result<Window, CliError> {
-        if self.from >= self.to {
-            return Err(CliError::Usage("--from must be before --to".into()));
+        self.check_dates()?;
+        if self.symbols.is_empty() {
+            return Err(CliError::Usage("--symbols is required: which symbols is the strategy to trade?".into()));
         }
         distinct("--symbols", &self.symbols)?;
         let cache = ctx.cache_to_read()?;
@@ -150,6 +166,8 @@ impl WindowArgs {
                 candles: Arc::new(loaded.candles),
                 finer: loaded.finer.into_iter().map(Arc::new).collect(),
                 funding: loaded.funding.into(),
+                readings: Arc::default(),
+                across: Arc::default(),
             });
         }
         let window = Window::new(self.from, self.to, symbols).with_context(|| {
@@ -163,6 +181,18 @@ impl WindowArgs {
         Ok(window)
     }
 
+    /// The window, with what rules see of the whole market where the strategy has a universe.
+    ///
+    /// # Errors
+    /// As [`WindowArgs::load`].
+    pub(crate) async fn load_for(&self, strategy: &Strategy, ctx: &Context) -> Result<Window, CliError> {
+        let window = self.load(ctx).await?;
+        let Some(universe) = strategy.universe else { return Ok(window) };
+        let span = MarketSpan { market: self.market, interval: self.interval, to_ms: self.to };
+        let panel = load_panel(&ctx.cache_to_read()?, span, strategy.timeframe, ctx.instruments()?).await?;
+        Ok(beside_the_market(&window, &panel, universe, strategy)?)
+    }
+
     /// Says so where prices are not all of one instrument in one unit: what is earned across such a break is none.
     fn warn_of_breaks(&self, symbol: &Symbol, candles: &CandleSeries, policy: &QualityPolicy) {
         for found in quality::breaks(candles, self.to, policy).into_iter().take(MAX_BREAKS) {
@@ -172,7 +202,7 @@ impl WindowArgs {
 }
 
 /// `2024-04-01T00:00:00Z`.
-fn iso(time_ms: i64) -> String {
+pub(crate) fn iso(time_ms: i64) -> String {
     DateTime::from_timestamp_millis(time_ms).map_or_else(String::new, |t| t.to_rfc3339_opts(SecondsFormat::Secs, true))
 }
 

@@ -22,6 +22,7 @@ use http::HttpConfig;
 use lifecycle::{AllocationPolicy, DriftConfig, EdgeDecayConfig, Thresholds};
 use market::MarketConfig;
 use notify::NotifyConfig;
+use portfolio::Execution;
 use protocol::ProtocolConfig;
 use search::SearchConfig;
 use serde::Deserialize;
@@ -46,6 +47,8 @@ pub struct Config {
     pub engine: EngineConfig,
     /// What a trade costs.
     pub costs: Costs,
+    /// How orders of portfolios meet the market, where trading is to be as it is.
+    pub portfolio: Execution,
     /// Limits between the states.
     pub lifecycle: Thresholds,
     /// Null searches, the online procedure, the placebo island.

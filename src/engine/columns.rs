@@ -3,34 +3,64 @@
 //! A series on a higher timeframe is computed on that timeframe's candles and then read at each base candle's close:
 //! the value of the last higher candle closed by then. Never looks at a candle that was not closed yet.
 
-use super::indicator::{self, Column};
+use super::{
+    indicator::{self, Column, liquidity},
+    readings,
+};
 use candles::{
-    CandleSeries,
+    CandleSeries, MarketReadings,
     resample::{ResampleError, resample},
 };
 use genome::{PriceField, Series, Source};
 
-/// The column of `series` over the candles of `base`.
+pub use super::readings::STOPPED_AFTER_MS;
+
+/// The column of `series` over the candles of `base`, without readings of the market.
+///
+/// # Errors
+/// As [`compute_column_beside`].
+pub fn compute_column(series: &Series, base: &CandleSeries, finest: &CandleSeries) -> Result<Column, ResampleError> {
+    compute_column_beside(series, base, finest, &MarketReadings::default())
+}
+
+/// The column of `series` over the candles of `base`, with what the market published beside them. Undefined everywhere
+/// where the series compares with other instruments: one alone has no rank.
 ///
 /// `finest` are the candles that `base` and all higher timeframes are made of; they may be `base` itself.
 ///
 /// # Errors
 /// When the candles of the series' timeframe cannot be made of `finest`.
-pub fn compute_column(series: &Series, base: &CandleSeries, finest: &CandleSeries) -> Result<Column, ResampleError> {
+pub fn compute_column_beside(
+    series: &Series,
+    base: &CandleSeries,
+    finest: &CandleSeries,
+    market: &MarketReadings,
+) -> Result<Column, ResampleError> {
+    if series.across.is_some() {
+        return Ok(Column::new(vec![f64::NAN; base.len()]));
+    }
     match series.timeframe {
         Some(timeframe) if timeframe != base.interval() => {
             let higher = resample(finest, timeframe)?;
-            Ok(project(&source_column(&series.source, &higher), &higher, base))
+            Ok(project(&source_column_beside(&series.source, &higher, market), &higher, base))
         }
-        _ => Ok(source_column(&series.source, base)),
+        _ => Ok(source_column_beside(&series.source, base, market)),
     }
 }
 
-/// The column of a source over the very candles given.
+/// The column of a source over the very candles given, without readings of the market.
 #[must_use]
 pub fn source_column(source: &Source, candles: &CandleSeries) -> Column {
+    source_column_beside(source, candles, &MarketReadings::default())
+}
+
+/// The column of a source over the very candles given, with what the market published beside them.
+#[must_use]
+pub fn source_column_beside(source: &Source, candles: &CandleSeries, market: &MarketReadings) -> Column {
     match source {
+        Source::Indicator(indicator) if indicator.kind().is_of_market() => readings::column(indicator, candles, market),
         Source::Indicator(indicator) => indicator::compute(indicator, candles),
+        Source::Price(PriceField::TakerBuyRatio) => liquidity::taker_buy_ratios(candles),
         Source::Price(field) => Column::new(match field {
             PriceField::Open => candles.opens().to_vec(),
             PriceField::High => candles.highs().to_vec(),
@@ -38,6 +68,11 @@ pub fn source_column(source: &Source, candles: &CandleSeries) -> Column {
             PriceField::Close => candles.closes().to_vec(),
             PriceField::Volume => candles.volumes().to_vec(),
             PriceField::Typical => indicator::typical_prices(candles),
+            PriceField::QuoteVolume => liquidity::quote_volumes(candles),
+            // Counts of trades are far below 2^53.
+            PriceField::Trades | PriceField::TakerBuyRatio => {
+                candles.trade_counts().iter().map(|count| *count as f64).collect()
+            }
         }),
     }
 }

@@ -6,7 +6,7 @@
 use super::{
     EvaluationError,
     cache::Weighed,
-    columns::source_column,
+    columns::source_column_beside,
     events::{Collector, Events},
     frame::Frame,
     guarded,
@@ -15,10 +15,12 @@ use super::{
         lanes::{LANES, Stream},
     },
     plan::{self, Key, Relation, Vocabulary},
+    readings,
     simd::{Predicate, Right, above_and_below, compare},
+    way::{Way, higher, prices, way},
 };
 use candles::{CandleSeries, resample};
-use genome::{IndicatorKind, PriceField, Series, Source, Timeframe};
+use genome::{Series, Timeframe};
 use rayon::prelude::*;
 use std::{
     cell::RefCell,
@@ -77,11 +79,16 @@ pub(super) fn compute_columns(frame: &Frame<'_>, wanted: &BTreeSet<Series>) -> C
     let candles: BTreeMap<Timeframe, Computed<CandleSeries>> = timeframes.into_iter().zip(resampled).collect();
     let compute = |series: &Series| {
         guarded(|| {
+            if series.across.is_some() {
+                let values = frame.across.get(series).ok_or(EvaluationError::NoMarket(*series))?;
+                return Ok(Held::new(readings::at_closes(values, &frame.candles)));
+            }
+            let column = |candles| source_column_beside(&series.source, candles, frame.readings);
             let column = match higher(frame, series) {
-                None => source_column(&series.source, &frame.candles),
+                None => column(&frame.candles),
                 Some(timeframe) => {
                     let higher = candles[&timeframe].as_ref().map_err(Clone::clone)?;
-                    super::columns::project(&source_column(&series.source, higher), higher, &frame.candles)
+                    super::columns::project(&column(higher), higher, &frame.candles)
                 }
             };
             Ok(Held::new(column))
@@ -90,38 +97,6 @@ pub(super) fn compute_columns(frame: &Frame<'_>, wanted: &BTreeSet<Series>) -> C
     let wanted: Vec<Series> = wanted.iter().copied().collect();
     let computed: Vec<Computed<Arc<Held>>> = wanted.par_iter().map(compute).collect();
     wanted.into_iter().zip(computed).collect()
-}
-
-/// The timeframe a series is computed on, where it is not the base timeframe.
-fn higher(frame: &Frame<'_>, series: &Series) -> Option<Timeframe> {
-    series.timeframe.filter(|t| *t != frame.candles.interval())
-}
-
-/// How the values of a series come about, tile by tile.
-#[derive(Clone, Copy)]
-enum Way {
-    /// They are candles' own.
-    Price(PriceField),
-    /// Many periods at once, while tests look at them.
-    Ema(usize),
-    Rsi(usize),
-    /// A column computed before.
-    Column,
-}
-
-fn way(frame: &Frame<'_>, series: &Series) -> Way {
-    if higher(frame, series).is_some() {
-        return Way::Column;
-    }
-    match series.source {
-        Source::Price(PriceField::Typical) => Way::Column,
-        Source::Price(field) => Way::Price(field),
-        Source::Indicator(i) => match (i.kind(), i.params()) {
-            (IndicatorKind::Ema, [n]) => Way::Ema(n.get().round() as usize),
-            (IndicatorKind::Rsi, [n]) => Way::Rsi(n.get().round() as usize),
-            _ => Way::Column,
-        },
-    }
 }
 
 /// The series of a vocabulary, by number, that are computed as whole columns before tests look at them.
@@ -234,7 +209,7 @@ impl<'a> Sources<'a> {
             let series = &vocabulary.series[number];
             let whole = |values| Place::Whole(View { values, defined_from: 0 });
             let place = match way(frame, series) {
-                Way::Price(field) => Ok(whole(prices(candles, field))),
+                Way::Price(field) => Ok(whole(prices(candles, field).unwrap_or_default())),
                 Way::Ema(n) => {
                     ema.push((n, places.len()));
                     Ok(whole(&[]))
@@ -307,16 +282,6 @@ impl<'a> Sources<'a> {
             });
         }
         views
-    }
-}
-
-fn prices(candles: &CandleSeries, field: PriceField) -> &[f64] {
-    match field {
-        PriceField::Open => candles.opens(),
-        PriceField::High => candles.highs(),
-        PriceField::Low => candles.lows(),
-        PriceField::Close | PriceField::Typical => candles.closes(),
-        PriceField::Volume => candles.volumes(),
     }
 }
 

@@ -73,12 +73,24 @@ pub struct Costs {
     pub slippage: Slippage,
     /// Margin kept, as a fraction of notional, below which a leveraged position is liquidated.
     pub maintenance_margin_fraction: f64,
+    /// Share of the notional that a portfolio loses where an instrument that it holds ends, in place of fee and slippage.
+    #[serde(default = "one_percent")]
+    pub delisting_fraction: f64,
+}
+
+const fn one_percent() -> f64 {
+    0.01
 }
 
 impl Default for Costs {
-    /// 0.0004 a side, no slippage, 0.5 % maintenance margin.
+    /// 0.0004 a side, no slippage, 0.5 % maintenance margin, 1 % where an instrument ends.
     fn default() -> Self {
-        Self { fee_fraction: 0.0004, slippage: Slippage::Fixed { bps: 0.0 }, maintenance_margin_fraction: 0.005 }
+        Self {
+            fee_fraction: 0.0004,
+            slippage: Slippage::Fixed { bps: 0.0 },
+            maintenance_margin_fraction: 0.005,
+            delisting_fraction: one_percent(),
+        }
     }
 }
 
@@ -97,6 +109,7 @@ impl Costs {
             ("fee_fraction", self.fee_fraction),
             (name, value),
             ("maintenance_margin_fraction", self.maintenance_margin_fraction),
+            ("delisting_fraction", self.delisting_fraction),
         ] {
             if !(0.0..1.0).contains(&value) {
                 return Err(format!("{name} must be at least 0 and below 1, not {value}"));

@@ -6,9 +6,9 @@ use super::{
     EvaluationError, FundingRate, SymbolWindow,
     simd::{BLOCK, Reach, prefetch},
 };
-use candles::{CandleSeries, Symbol, resample};
-use genome::Timeframe;
-use std::{ops::Range, sync::Arc};
+use candles::{CandleSeries, MarketReadings, Readings, Symbol, resample};
+use genome::{Series, Timeframe};
+use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
 /// A symbol's market on a base timeframe.
 #[derive(Debug)]
@@ -23,6 +23,8 @@ pub(super) struct Frame<'a> {
     /// Candles finer than the base timeframe, the finest first.
     pub finer: Vec<&'a CandleSeries>,
     pub funding: &'a [FundingRate],
+    pub readings: &'a MarketReadings,
+    pub across: &'a BTreeMap<Series, Readings>,
     /// Lowest low and highest high of each block.
     block_lows: Vec<f64>,
     block_highs: Vec<f64>,
@@ -52,7 +54,21 @@ impl<'a> Frame<'a> {
         let without_gap = step_ms.zip(times_ms.first().copied()).filter(|&(step_ms, first_ms)| {
             (0..).zip(times_ms).all(|(i, &time_ms): (i64, _)| time_ms == first_ms + step_ms * i)
         });
-        Ok(Self { symbol, candles, finest, first, finer, funding, block_lows, block_highs, step_ms, without_gap })
+        let (readings, across) = (&*data.readings, &*data.across);
+        Ok(Self {
+            symbol,
+            candles,
+            finest,
+            first,
+            finer,
+            funding,
+            readings,
+            across,
+            block_lows,
+            block_highs,
+            step_ms,
+            without_gap,
+        })
     }
 
     /// Open time of candle `i`.

@@ -20,10 +20,12 @@ mod execution;
 mod frame;
 pub mod indicator;
 mod ledger;
+mod meaning;
 pub mod performance;
 mod plan;
 mod population;
 mod position;
+mod readings;
 mod recipe;
 mod signal;
 mod simd;
@@ -31,10 +33,12 @@ mod stake;
 mod tally;
 mod terms;
 mod timeline;
+mod way;
 mod window;
 
 pub use costs::{Costs, MAX_SLIPPAGE_FRACTION, Slippage};
 pub use ledger::{DailyEquity, ExitReason, Holding, Ledger, Side, Trade};
+pub use meaning::{MEANING, MeaningChange};
 pub use performance::{CalendarMonth, MonthlyReturn, Performance};
 pub use recipe::{Recipe, RunConfig};
 pub use stake::Stake;
@@ -103,6 +107,8 @@ pub enum EvaluationError {
     Timeframe(#[from] resample::ResampleError),
     #[error("the strategy is not valid: {0}")]
     Invalid(String),
+    #[error("{0} compares the symbol with the others of a universe, and this window has no values of it")]
+    NoMarket(genome::Series),
     #[error("evaluation panicked: {0}; this is a bug, and the strategy that shows it is worth keeping")]
     Panicked(String),
 }

@@ -2,7 +2,7 @@
 //!
 //! Computes nothing, and knows no candles. What is stored keeps its names: an older result must read as well.
 
-use crate::{Costs, Terms};
+use crate::{Costs, Terms, meaning};
 use candles::{Interval, MarketKind, Symbol};
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +21,9 @@ pub struct RunConfig {
     pub initial_capital: f64,
     /// Version of the program that computed it.
     pub code_version: String,
+    /// Meaning of the engine that computed it, see [`MeaningChange`](crate::MeaningChange); 1 where nothing is said.
+    #[serde(default = "meaning::first")]
+    pub engine_meaning: u32,
 }
 
 impl RunConfig {
@@ -57,11 +60,12 @@ mod tests {
             costs: Costs::default(),
             initial_capital: 7_000.0,
             code_version: "0.1.0".to_owned(),
+            engine_meaning: 2,
         };
         let recipe = Recipe { config, warmup_from_ms: 900_000, data_to_ms: None };
         let costs = serde_json::to_string(&Costs::default()).unwrap();
         let stored = format!(
-            r#"{{"market":"spot","symbols":["BTCUSDT"],"interval":"15m","costs":{costs},"initial_capital":7000.0,"code_version":"0.1.0","warmup_from_ms":900000,"data_to_ms":null}}"#
+            r#"{{"market":"spot","symbols":["BTCUSDT"],"interval":"15m","costs":{costs},"initial_capital":7000.0,"code_version":"0.1.0","engine_meaning":2,"warmup_from_ms":900000,"data_to_ms":null}}"#
         );
         assert_eq!(serde_json::to_string(&recipe).unwrap(), stored);
         assert_eq!(serde_json::from_str::<Recipe>(&stored).unwrap(), recipe);
@@ -71,6 +75,8 @@ mod tests {
             recipe,
             "with no end, and with what else was noted"
         );
+        let first: Recipe = serde_json::from_str(&stored.replace(r#","engine_meaning":2"#, "")).unwrap();
+        assert_eq!(first.config.engine_meaning, 1, "stored before meanings had numbers");
         assert!(serde_json::from_str::<Recipe>("{}").unwrap_err().to_string().contains("missing field"));
     }
 }

@@ -3,9 +3,13 @@
 //! Never loads candles and never changes them.
 
 use super::ledger::Digest as Fold;
-use candles::{CandleSeries, Interval, MarketKind, Symbol};
+use candles::{CandleSeries, Interval, MarketKind, MarketReadings, Readings, Symbol};
+use genome::Series;
 use sha2::{Digest, Sha256};
-use std::sync::{Arc, OnceLock};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+};
 
 pub use candles::FundingRate;
 
@@ -23,6 +27,11 @@ pub struct SymbolWindow {
     pub finer: Vec<Arc<CandleSeries>>,
     /// Funding payments in time order; empty on spot or where none are cached.
     pub funding: Arc<[FundingRate]>,
+    /// What the market published beside the candles; empty on spot or where nothing is cached.
+    pub readings: Arc<MarketReadings>,
+    /// Values of series that compare the symbol with others, at closes (open + interval) of the strategy's base timeframe;
+    /// none where it is no member or has no value. Whoever knows the whole market computes them.
+    pub across: Arc<BTreeMap<Series, Readings>>,
 }
 
 /// Candles of several symbols at one interval. Coarser timeframes are resampled from them.
@@ -50,6 +59,9 @@ pub enum WindowError {
     PastEnd(Symbol),
     #[error("{0} appears twice")]
     Twice(Symbol),
+    /// For whoever makes the candles of a window.
+    #[error("candles of {symbol}: {why}")]
+    Candles { symbol: Symbol, why: String },
 }
 
 impl Window {
@@ -98,15 +110,16 @@ impl Window {
         &self.symbols
     }
 
-    /// A number for the candles of each symbol, by which what was computed over them is found again. Equal for equal
+    /// A number for the candles of each symbol and for what is known beside them, by which what was computed over them is found again. Equal for equal
     /// candles, wherever they are kept. Computed once.
     pub(super) fn identities(&self) -> &[u128] {
-        self.identities.get_or_init(|| self.symbols.iter().map(|s| identity(&s.candles)).collect())
+        self.identities.get_or_init(|| self.symbols.iter().map(identity).collect())
     }
 
     /// SHA-256, in hex, of exactly the data that a backtest in this window can look at: for each symbol in order its
-    /// market, name, and every candle's open time, open, high, low, close and volume, finer candles and funding
-    /// included. Where the window begins and ends is not data. Computed once.
+    /// market, name, and every candle's open time, open, high, low, close and volume, finer candles, funding and, where
+    /// there are any, readings and values across the market included. Where the window begins and ends is not data. Quote
+    /// volumes, trades and taker volumes come with these candles and are not counted again. Computed once.
     #[must_use]
     pub fn data_version(&self) -> String {
         let compute = || {
@@ -125,6 +138,15 @@ impl Window {
                 for due in s.funding.iter() {
                     hasher.update(due.time_ms.to_le_bytes());
                     hasher.update(due.rate.to_le_bytes());
+                }
+                for (name, readings) in beside(s) {
+                    hasher.update((name.len() as u64).to_le_bytes());
+                    hasher.update(name);
+                    hasher.update((readings.len() as u64).to_le_bytes());
+                    for (time_ms, value) in readings.times_ms().iter().zip(readings.values()) {
+                        hasher.update(time_ms.to_le_bytes());
+                        hasher.update(value.to_le_bytes());
+                    }
                 }
             }
             hex::encode(hasher.finalize())
@@ -148,16 +170,36 @@ fn hash_candles(hasher: &mut Sha256, candles: &CandleSeries) {
     }
 }
 
+/// What is known beside the candles, by name, where there is any.
+fn beside(symbol: &SymbolWindow) -> impl Iterator<Item = (String, &Readings)> {
+    let named = symbol.readings.named().map(|(name, readings)| (name.to_owned(), readings));
+    let across = symbol.across.iter().map(|(series, readings)| (series.to_string(), readings));
+    named.into_iter().chain(across).filter(|(_, readings)| !readings.is_empty())
+}
+
 /// Two digests with different beginnings, of everything that a column can look at.
-fn identity(candles: &CandleSeries) -> u128 {
+fn identity(symbol: &SymbolWindow) -> u128 {
+    let candles = &symbol.candles;
     let mut halves = [Fold::new(1), Fold::new(2)];
     let mut pair = |a: u64, b: u64| halves.iter_mut().for_each(|half| half.pair(a, b));
     pair(candles.interval() as u64, candles.len() as u64);
     let (opens, highs, lows) = (candles.opens(), candles.highs(), candles.lows());
+    let (quote_volumes, trade_counts) = (candles.quote_volumes(), candles.trade_counts());
+    let taker_buy_volumes = candles.taker_buy_volumes();
     for (i, time_ms) in candles.open_times_ms().iter().enumerate() {
         pair(time_ms.cast_unsigned(), candles.volumes()[i].to_bits());
         pair(opens[i].to_bits(), candles.closes()[i].to_bits());
         pair(highs[i].to_bits(), lows[i].to_bits());
+        pair(quote_volumes[i].to_bits(), trade_counts[i]);
+        pair(taker_buy_volumes[i].to_bits(), 0);
+    }
+    for (name, readings) in beside(symbol) {
+        for byte in name.bytes() {
+            pair(u64::from(byte), readings.len() as u64);
+        }
+        for (time_ms, value) in readings.times_ms().iter().zip(readings.values()) {
+            pair(time_ms.cast_unsigned(), value.to_bits());
+        }
     }
     u128::from(halves[0].value()) << 64 | u128::from(halves[1].value())
 }

@@ -154,6 +154,8 @@ mod tests {
             candles: Arc::new(CandleSeries::from_candles(Interval::M15, &candles).unwrap()),
             finer: Vec::new(),
             funding: Arc::from([]),
+            readings: Arc::default(),
+            across: Arc::default(),
         };
         Window::new(M15, closes.len() as i64 * M15, vec![symbol]).unwrap()
     }

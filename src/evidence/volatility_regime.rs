@@ -45,11 +45,21 @@ pub fn trailing_percentile(values: &[Option<f64>], window: usize) -> Vec<Option<
         let now = values[end]?;
         let recent = (window > 0).then(|| (end + 1).checked_sub(window)).flatten().map(|from| &values[from..=end])?;
         let recent: Vec<f64> = recent.iter().copied().collect::<Option<_>>()?;
-        let below = recent.iter().filter(|v| **v < now).count();
-        let equal = recent.iter().filter(|v| **v == now).count();
-        Some((below as f64 + 0.5 * equal as f64) / window as f64)
+        Some(mid_rank(now, &recent))
     };
     (0..values.len()).map(at).collect()
+}
+
+/// Volatilities that differ by no more than this share of themselves are equal: the same moves in another order, or up
+/// where they went down, differ by rounding.
+const TIE: f64 = 1e-8;
+
+/// (values below + half of the values equal) / values.
+fn mid_rank(now: f64, values: &[f64]) -> f64 {
+    let (least, most) = (now * (1.0 - TIE), now * (1.0 + TIE));
+    let below = values.iter().filter(|v| **v < least).count();
+    let equal = values.iter().filter(|v| (least..=most).contains(*v)).count();
+    (below as f64 + 0.5 * equal as f64) / values.len() as f64
 }
 
 /// How rough an asset is, against its own last months.
@@ -155,19 +165,14 @@ pub fn classify(
     let length_ms = candles.interval().fixed_ms()?;
     let window_ms = i64::from(config.window_hours) * HOUR_MS;
     let (opens, closes) = (candles.open_times_ms(), candles.closes());
-    // Sums of squared returns up to each candle: the one of a window is a difference.
-    let mut sums = Vec::with_capacity(closes.len() + 1);
-    sums.push(0.0);
-    for (i, close) in closes.iter().enumerate() {
-        let r = if i == 0 { 0.0 } else { (close / closes[i - 1]).ln() };
-        sums.push(sums[i] + r * r);
-    }
+    // Added up anew for each window: what a difference of running sums leaves is rounding where little moved.
+    let squares: Vec<f64> = closes.windows(2).map(|pair| (pair[1] / pair[0]).ln().powi(2)).collect();
     let closed_by = |time_ms: i64| opens.partition_point(|open| open + length_ms <= time_ms);
     let volatility = |time_ms: i64| {
         let (from, to) = (closed_by(time_ms - window_ms), closed_by(time_ms));
         // The first candle of all has no return.
         let enough = from > 0 && 5 * (to - from) as i64 >= 4 * (window_ms / length_ms);
-        enough.then(|| (sums[to] - sums[from]).max(0.0).sqrt())
+        enough.then(|| squares[from - 1..to - 1].iter().sum::<f64>().sqrt())
     };
     let now = volatility(at_ms)?;
     let past: Vec<f64> =
@@ -175,9 +180,7 @@ pub fn classify(
     if past.len() < config.min_history_days as usize {
         return None;
     }
-    let below = past.iter().filter(|v| **v < now).count();
-    let equal = past.iter().filter(|v| **v == now).count();
-    let percentile = 100.0 * (below as f64 + 0.5 * equal as f64) / past.len() as f64;
+    let percentile = 100.0 * mid_rank(now, &past);
     let regime = VolatilityRegime::of(percentile);
     let realised_volatility = now * (365.0 * DAY_MS as f64 / window_ms as f64).sqrt();
     Some(VolatilityRegimeReading { regime, realised_volatility, percentile })
@@ -246,6 +249,13 @@ mod tests {
             let annual = (1.0 + last).ln() * 24_f64.sqrt() * 365_f64.sqrt();
             assert!((reading.realised_volatility - annual).abs() < 1e-9, "{reading:?} {annual}");
         }
+    }
+
+    #[test]
+    fn days_of_the_same_moves_in_another_order_are_equally_rough() {
+        let market = hourly(41 * 24, |hour| 0.001 * (1 + (hour % 24 + 7 * (hour / 24)) % 24) as f64);
+        let reading = classify(&market, 41 * DAY_MS, &config()).unwrap();
+        assert_eq!((reading.percentile, reading.regime), (50.0, VolatilityRegime::Normal));
     }
 
     #[test]

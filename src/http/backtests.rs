@@ -1,7 +1,7 @@
 //! What the service needs from whoever has candles and an engine: the composition root implements it.
 
 use async_trait::async_trait;
-use candles::{CandleSeries, MarketKind, Symbol};
+use candles::{CandleSeries, MarketKind, Symbol, SymbolCoverage};
 use engine::{DailyEquity, Performance, Recipe, Trade};
 use genome::{Strategy, Timeframe};
 use report::RobustnessSection;
@@ -34,10 +34,8 @@ pub struct BacktestDone {
     pub to_ms: i64,
     /// Names the candles.
     pub data_version: String,
-    /// Candles in the window.
-    pub candles: u64,
-    /// Candles of the window that are missing.
-    pub missing_candles: u64,
+    /// What there was of the candles that were asked for, by symbol.
+    pub coverage: Vec<SymbolCoverage>,
     /// What came out.
     pub performance: Performance,
     /// Equity at each 00:00 UTC, start and end included.
@@ -59,6 +57,8 @@ pub struct Stretch {
     pub daily_equity: Vec<DailyEquity>,
     /// In order of entry.
     pub trades: Vec<Trade>,
+    /// What the cache has of its candles, by symbol; empty where it is not known which those are.
+    pub coverage: Vec<SymbolCoverage>,
     /// What a reader should know, such as why there is no curve.
     pub note: Option<String>,
 }
@@ -66,7 +66,7 @@ pub struct Stretch {
 /// What is cached of one symbol and interval.
 #[derive(Clone, Debug)]
 #[allow(missing_docs)]
-pub struct Coverage {
+pub struct CachedSeries {
     pub market: String,
     pub symbol: String,
     pub interval: String,
@@ -130,7 +130,10 @@ pub trait Backtests: Send + Sync + 'static {
     ///
     /// # Errors
     /// When the cache cannot be read.
-    async fn coverage(&self) -> Result<Vec<Coverage>, Refusal>;
+    async fn coverage(&self) -> Result<Vec<CachedSeries>, Refusal>;
+
+    /// Why candles cannot be cached, where that was so lately.
+    fn lacks_room(&self) -> Option<String>;
 
     /// The settings, in the order of their keys, without secrets: key, value, who set it.
     fn settings(&self) -> Vec<(String, Value, String)>;

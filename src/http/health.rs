@@ -158,6 +158,11 @@ fn candles(snapshot: &Snapshot, limits: Limits, uptime_s: f64, now_ms: i64) -> C
     } else if worst.detail.is_empty() {
         worst.detail = format!("{} feeds are fresh", snapshot.feeds.len());
     }
+    // What is cached goes on, and what is new is lost until there is room.
+    if let Some(why) = &snapshot.cache_lacks_room {
+        worst.status = Status::Unhealthy;
+        worst.detail = why.clone();
+    }
     worst
 }
 
@@ -270,6 +275,7 @@ mod tests {
     fn good() -> Snapshot {
         Snapshot {
             lacks_room: None,
+            cache_lacks_room: None,
             last_generation_ms: Some(NOW - 60_000),
             feeds: vec![feed()],
             runners: vec![runner("continuous", 60), runner("shadow", 100)],
@@ -301,6 +307,14 @@ mod tests {
         assert_eq!(health.checks.database.detail, "no answer within 1500 ms");
         assert_eq!(health.checks.shadow.status, Status::Unknown);
         assert_eq!((health.checks.process.status, health.last_generation), (Status::Healthy, None));
+    }
+
+    #[test]
+    fn candles_that_cannot_be_kept_are_unhealthy_with_the_reason() {
+        let health = judge(|s| s.cache_lacks_room = Some("the disk is full".into()));
+        assert_eq!((health.status, health.checks.candles.status), (Status::Unhealthy, Status::Unhealthy));
+        assert_eq!(health.checks.candles.detail, "the disk is full");
+        assert_eq!(health.checks.database.status, Status::Healthy);
     }
 
     #[test]

@@ -33,7 +33,7 @@ mod stream;
 mod tests;
 mod wire;
 
-pub use backtests::{BacktestDone, BacktestOrder, Backtests, Coverage, Refusal, Stretch};
+pub use backtests::{BacktestDone, BacktestOrder, Backtests, CachedSeries, Refusal, Stretch};
 pub use config::HttpConfig;
 pub use health::Limits;
 pub use server::Server;
@@ -134,7 +134,7 @@ pub fn router(
 ) -> Router {
     let limit = Duration::from_millis(config.health_timeout_ms);
     let started_ms = clock.now_ms();
-    let reader = Arc::new(Reader::new(readings, limit));
+    let reader = Arc::new(Reader::new(readings, service.as_ref().map(|s| Arc::clone(&s.backtests)), limit));
     let api = service.map(|s| {
         let api = api::Api {
             store: s.store,

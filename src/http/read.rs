@@ -234,6 +234,7 @@ pub(super) async fn curves(State(api): Api_, At(id): At<String>) -> Answer {
     let parts = stretches.iter().map(|s| {
         json!({
             "source": s.source, "from_ms": s.from_ms, "to_ms": s.to_ms, "note": s.note,
+            "candles": s.coverage, "shortfall": candles::SymbolCoverage::shortfall(&s.coverage),
             "time_ms": s.daily_equity.iter().map(|p| p.time_ms).collect::<Vec<_>>(),
             "equity": s.daily_equity.iter().map(|p| p.equity).collect::<Vec<_>>(),
             "trades": s.trades.iter().map(TradeView::from).collect::<Vec<_>>(),

@@ -14,7 +14,7 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use candles::Symbol;
+use candles::{Coverage, Symbol, SymbolCoverage};
 use engine::Recipe;
 use report::{Part, Period, StrategyReport};
 use serde::{Deserialize, Serialize};
@@ -119,6 +119,36 @@ pub(super) struct BacktestRequest {
     initial_capital: Option<f64>,
 }
 
+/// What there was of the candles that a backtest was asked for.
+#[derive(Serialize, ToSchema)]
+struct CandlesThere {
+    /// Candles in the window.
+    candles: u64,
+    /// Candles of the window that are missing.
+    missing_candles: u64,
+    /// Candles before the window that indicators warmed up on; `null` where that was not stored.
+    warm_up_candles: Option<u64>,
+    /// Candles of the warm-up that are missing: indicators began later, or with less to look back on.
+    missing_warm_up_candles: Option<u64>,
+    /// What is missing, in words; `null` where nothing is.
+    shortfall: Option<String>,
+}
+
+impl From<&NewServiceBacktest> for CandlesThere {
+    fn from(b: &NewServiceBacktest) -> Self {
+        let of = |count: fn(&Coverage) -> u64| {
+            (!b.coverage.is_empty()).then(|| b.coverage.iter().map(|s| count(&s.coverage)).sum())
+        };
+        Self {
+            candles: b.candles,
+            missing_candles: b.missing_candles,
+            warm_up_candles: of(|c| c.warm_up_candles),
+            missing_warm_up_candles: of(|c| c.missing_warm_up_candles),
+            shortfall: SymbolCoverage::shortfall(&b.coverage),
+        }
+    }
+}
+
 /// A finished backtest.
 #[derive(Serialize, ToSchema)]
 pub(super) struct BacktestAnswer {
@@ -135,10 +165,8 @@ pub(super) struct BacktestAnswer {
     final_capital: Option<f64>,
     /// Names the candles that it rests on.
     data_version: String,
-    /// Candles in the window.
-    candles: u64,
-    /// Candles of the window that are missing.
-    missing_candles: u64,
+    #[serde(flatten)]
+    there: CandlesThere,
     duration_ms: u64,
     metrics: Metrics,
 }
@@ -157,8 +185,7 @@ impl From<&ServiceBacktest> for BacktestAnswer {
             initial_capital: Some(config.initial_capital),
             final_capital: b.daily_equity.last().map(|point| point.equity),
             data_version: b.data_version.clone(),
-            candles: b.candles,
-            missing_candles: b.missing_candles,
+            there: CandlesThere::from(b),
             duration_ms: b.duration_ms,
             metrics: Metrics::from(&b.performance),
         }
@@ -217,8 +244,9 @@ pub(super) async fn post_backtest(
         to_ms: done.to_ms,
         parameters: done.parameters,
         data_version: done.data_version,
-        candles: done.candles,
-        missing_candles: done.missing_candles,
+        candles: done.coverage.iter().map(|s| s.coverage.candles).sum(),
+        missing_candles: done.coverage.iter().map(|s| s.coverage.missing_candles).sum(),
+        coverage: done.coverage,
         performance: done.performance,
         daily_equity: done.daily_equity,
         trades: done.trades,
@@ -266,6 +294,8 @@ pub(super) struct MetricsAnswer {
     backtest_id: i64,
     strategy_id: i64,
     #[serde(flatten)]
+    there: CandlesThere,
+    #[serde(flatten)]
     metrics: Metrics,
 }
 
@@ -279,7 +309,8 @@ pub(super) struct MetricsAnswer {
 pub(super) async fn backtest_metrics(State(api): Api_, At(id): At<i64>) -> Result<Json<MetricsAnswer>, Problem> {
     let stored = api.store.service_backtest(id).await?;
     let metrics = Metrics::from(&stored.backtest.performance);
-    Ok(Json(MetricsAnswer { backtest_id: id, strategy_id: stored.strategy.number, metrics }))
+    let there = CandlesThere::from(&stored.backtest);
+    Ok(Json(MetricsAnswer { backtest_id: id, strategy_id: stored.strategy.number, there, metrics }))
 }
 
 /// The curve of a backtest.
@@ -390,6 +421,7 @@ pub fn report_of(stored: &ServiceBacktest, now_ms: i64) -> StrategyReport {
                 data_version: Some(b.data_version.clone()),
                 code_version: config.code_version.clone(),
             }),
+            coverage: b.coverage.clone(),
             note: None,
         }],
         quality: Vec::new(),

@@ -2,6 +2,7 @@
 //!
 //! Holds no history and no strategy by itself; only numbers that fit on a page.
 
+use super::backtests::Backtests;
 use async_trait::async_trait;
 use lifecycle::State;
 use std::{
@@ -26,6 +27,8 @@ pub const STREAM_RUNNER: &str = "stream";
 pub struct Snapshot {
     /// Why the database can store nothing, where it said so lately.
     pub lacks_room: Option<String>,
+    /// Why candles cannot be cached, where that was so lately.
+    pub cache_lacks_room: Option<String>,
     /// Strategies now in each state.
     pub strategies: BTreeMap<State, u64>,
     /// Strategies that ever were in each state.
@@ -244,6 +247,7 @@ pub trait Readings: Send + Sync + 'static {
 /// Reads snapshots within a time limit, and shares each among those who ask at the same moment.
 pub(super) struct Reader {
     readings: Arc<dyn Readings>,
+    candles: Option<Arc<dyn Backtests>>,
     limit: Duration,
     newest: Mutex<Option<(Instant, Snapshot)>>,
 }
@@ -252,8 +256,9 @@ pub(super) struct Reader {
 const SHARED_FOR: Duration = Duration::from_millis(250);
 
 impl Reader {
-    pub(super) fn new(readings: Arc<dyn Readings>, limit: Duration) -> Self {
-        Self { readings, limit, newest: Mutex::new(None) }
+    /// With `candles` snapshots say whether there is room for them.
+    pub(super) fn new(readings: Arc<dyn Readings>, candles: Option<Arc<dyn Backtests>>, limit: Duration) -> Self {
+        Self { readings, candles, limit, newest: Mutex::new(None) }
     }
 
     /// A snapshot, or why there is none. Waiting for another reader counts towards the limit.
@@ -270,6 +275,9 @@ impl Reader {
             Ok(snapshot)
         };
         let late = || format!("no answer within {} ms", self.limit.as_millis());
-        tokio::time::timeout(self.limit, read).await.unwrap_or_else(|_| Err(late()))
+        let mut read = tokio::time::timeout(self.limit, read).await.unwrap_or_else(|_| Err(late()))?;
+        // This process knows by itself, and at once.
+        read.cache_lacks_room = self.candles.as_ref().and_then(|candles| candles.lacks_room());
+        Ok(read)
     }
 }

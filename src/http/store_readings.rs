@@ -27,6 +27,7 @@ impl Readings for Store {
         let open = |severity: &str| snapshot.open_drift_alerts.get(severity).copied().unwrap_or(0);
         Ok(Snapshot {
             lacks_room: self.lacks_room().map(ToOwned::to_owned),
+            cache_lacks_room: None,
             protocol: protocol(overview.protocol, promoted),
             drift_alerts: [open("warning"), open("critical")],
             deployments: snapshot

@@ -58,6 +58,7 @@ fn full() -> Snapshot {
     };
     Snapshot {
         lacks_room: None,
+        cache_lacks_room: None,
         strategies: [(lifecycle::State::Shadow, 5), (lifecycle::State::Live, 2)].into(),
         reached: [(lifecycle::State::Candidate, 40), (lifecycle::State::Live, 3)].into(),
         transitions: [("enter_shadow".to_owned(), 12), ("go_live".to_owned(), 3), ("demote".to_owned(), 1)].into(),

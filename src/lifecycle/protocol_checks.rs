@@ -41,7 +41,7 @@ pub(super) fn promotion_threshold(evidence: &ShadowEvidence) -> Check {
         name: "protocol.e_value".into(),
         needed: level.map_or_else(
             || "a level of the online procedure".to_owned(),
-            |level| format!(">= {:.1}, the bar of the online procedure", 1.0 / level),
+            |level| format!(">= {:.1}, the promotion threshold of the online procedure", 1.0 / level),
         ),
         had: e_value(values),
         passed: level.zip(log).is_some_and(|(level, log)| level > 0.0 && log >= -level.ln()),

@@ -41,7 +41,8 @@ impl Freed {
     }
 }
 
-/// Keeps the cache within its budget as far as what is in use lets it. With `dry_run` it only says what would go.
+/// Keeps the cache within its budget as far as what is in use lets it: as the caller says, and as any process says that
+/// works with candles at the moment ([`CandleCache::hold`]). With `dry_run` it only says what would go, such candles too.
 ///
 /// # Errors
 /// When the cache cannot be read or written, or a snapshot cannot be read: then nobody knows what it holds.
@@ -56,6 +57,12 @@ pub async fn keep_within(
     if freed.size_bytes <= budget_bytes {
         return Ok(freed);
     }
+    // Until this is done nobody begins to work with candles that are not looked at any more here.
+    let gate = match dry_run {
+        true => None,
+        false => Some(cache.close_gate().await?),
+    };
+    let worked_with = gate.as_ref().map(|gate| &gate.held[..]).unwrap_or_default();
     let snapshots = snapshot::all(cache).await?;
     let mut former = cache.superseded().await?;
     former.retain(|f| in_use.dealt_with.contains(&f.content_sha256));
@@ -75,7 +82,7 @@ pub async fn keep_within(
     }
     let in_snapshots: BTreeSet<_> = snapshots.iter().flat_map(snapshot::keys).collect();
     let mut held: BTreeMap<(MarketKind, &Symbol), Vec<&CandleRange>> = BTreeMap::new();
-    for one in &in_use.held {
+    for one in in_use.held.iter().chain(worked_with) {
         held.entry((one.market, &one.symbol)).or_default().push(one);
     }
     let keep = |c: &super::cache::Coverage, facts: &super::cache::Facts| {

@@ -9,15 +9,18 @@
 mod evict;
 mod file;
 mod funding;
+mod held;
 mod manifest;
 mod read;
 mod readings;
+mod room;
 mod sources;
 mod storage;
 mod superseded;
 
 pub use evict::Evicted;
 pub use funding::funding_sha256;
+pub use held::Held;
 pub use manifest::{Archive, Coverage, Facts, Manifest, Provenance, content_sha256, holes};
 pub use readings::{
     METRICS_COLUMNS, METRICS_DELAY_MS, PREMIUM_COLUMNS, ReadingRow, ReadingTable, columns, readings_sha256,
@@ -51,6 +54,8 @@ pub enum CacheError {
     Bucket { url: String, what: String },
     #[error("{path}: {source}")]
     Store { path: String, source: object_store::Error },
+    #[error("there is no room for {path} where candles are cached ({what}): make room on that disk, then try again")]
+    Full { path: String, what: String },
     #[error("the lock {path} cannot be taken: {source}", path = path.display())]
     Lock { path: PathBuf, source: std::io::Error },
     #[error("{path} is damaged: {what}; import or download that month again, which sets the damaged file aside")]
@@ -98,6 +103,12 @@ impl CandleCache {
             true => Self::open_configured(dir, config),
             false => Ok(Self { storage: Storage::nothing(dir) }),
         }
+    }
+
+    /// Why nothing can be cached, where that was so lately for want of room; what is cached is read all the same.
+    #[must_use]
+    pub fn lacks_room(&self) -> Option<&'static str> {
+        self.storage.lacks_room().then_some("new candles cannot be cached: the disk that they are cached on is full")
     }
 
     /// The directory.

@@ -42,6 +42,8 @@ pub struct SymbolFreshness {
     pub error: Option<String>,
     /// Whether that was only that single candles were refused: asked again, the exchange says the same.
     pub refused: bool,
+    /// Whether that was that there is no room to keep candles: the exchange has given them.
+    pub no_room: bool,
 }
 
 /// How fresh one symbol's funding payments are.
@@ -183,6 +185,7 @@ impl Feed {
             gaps,
             exchange_time_ms: None,
             refused: matches!(error, Some(FeedError::Refused { .. })),
+            no_room: matches!(error, Some(FeedError::Cache(CacheError::Full { .. }))),
             error: error.map(|e| e.to_string()),
         }
     }

@@ -229,6 +229,8 @@ impl Calibration<'_> {
                 candles: Arc::new(candles),
                 finer: Vec::new(),
                 funding: Arc::from([]),
+                readings: Arc::default(),
+                across: Arc::default(),
             }
         };
         Window::new(from_ms, to_ms, self.symbols.iter().map(one).collect())

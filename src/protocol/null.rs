@@ -3,6 +3,7 @@
 //! What happens to a candle is drawn from the seed and the candle's time, so all symbols are flipped and shuffled
 //! alike (their correlation stays), and windows that overlap have the same null candles where they do.
 
+use candles::series::SeriesError;
 use candles::{Candle, CandleSeries};
 use engine::{SymbolWindow, Window, WindowError};
 use evidence::null_market::Bars;
@@ -13,15 +14,24 @@ use std::sync::Arc;
 /// shuffled (drift stays, clusters go). Volumes go with their candles. Without finer candles, which have no null.
 ///
 /// # Errors
-/// Those of a window; not with a window's own candles.
+/// [`WindowError::Candles`] where prices lie so far apart that a null candle would be none: a market that lacks it would
+/// be another one.
 pub fn null_window(window: &Window, seed: Seed, number: u64) -> Result<Window, WindowError> {
     let null = |s: &SymbolWindow| {
         let candles =
             if number.is_multiple_of(2) { sign_flipped(&s.candles, seed) } else { shuffled(&s.candles, seed) };
-        SymbolWindow { candles: Arc::new(candles), finer: Vec::new(), ..s.clone() }
+        let candles = candles.map_err(|why| WindowError::Candles {
+            symbol: s.symbol.clone(),
+            why: format!("they have no null market: {why}"),
+        })?;
+        Ok(SymbolWindow { candles: Arc::new(candles), finer: Vec::new(), ..s.clone() })
     };
-    Window::new(window.from_ms(), window.to_ms(), window.symbols().iter().map(null).collect())
+    let symbols = window.symbols().iter().map(null).collect::<Result<_, WindowError>>()?;
+    Window::new(window.from_ms(), window.to_ms(), symbols)
 }
+
+/// Candles that a window holds have one.
+const NO_LOGARITHM: &str = "a price has no logarithm";
 
 /// A number drawn from the seed and a time.
 fn draw(seed: Seed, label: &str, time_ms: i64) -> u64 {
@@ -29,15 +39,16 @@ fn draw(seed: Seed, label: &str, time_ms: i64) -> u64 {
 }
 
 /// Candles whose moves go up where they went down, in a random half of all times.
-pub(super) fn sign_flipped(candles: &CandleSeries, seed: Seed) -> CandleSeries {
+fn sign_flipped(candles: &CandleSeries, seed: Seed) -> Result<CandleSeries, String> {
     let times = candles.open_times_ms().get(1..).unwrap_or_default();
     let flipped: Vec<bool> = times.iter().map(|&t| draw(seed, "mirror", t) & 1 == 1).collect();
     let order: Vec<usize> = (0..candles.len()).collect();
-    bars(candles).sign_flipped_by(&flipped).map_or_else(|| candles.clone(), |bars| series(candles, &bars, &order))
+    let bars = bars(candles).sign_flipped_by(&flipped).ok_or(NO_LOGARITHM)?;
+    series(candles, &bars, &order).map_err(|error| error.to_string())
 }
 
 /// Candles in a random order, what happens inside them and the gaps before them apart.
-fn shuffled(candles: &CandleSeries, seed: Seed) -> CandleSeries {
+fn shuffled(candles: &CandleSeries, seed: Seed) -> Result<CandleSeries, String> {
     let times = candles.open_times_ms().get(1..).unwrap_or_default();
     let order = |label: &str| {
         let mut order: Vec<usize> = (0..times.len()).collect();
@@ -47,7 +58,8 @@ fn shuffled(candles: &CandleSeries, seed: Seed) -> CandleSeries {
     let (within, gaps) = (order("within"), order("gaps"));
     // A candle's volume belongs to what happened inside it.
     let volumes: Vec<usize> = std::iter::once(0).chain(within.iter().map(|i| i + 1)).collect();
-    bars(candles).shuffled_by(&within, &gaps).map_or_else(|| candles.clone(), |bars| series(candles, &bars, &volumes))
+    let bars = bars(candles).shuffled_by(&within, &gaps).ok_or(NO_LOGARITHM)?;
+    series(candles, &bars, &volumes).map_err(|error| error.to_string())
 }
 
 fn bars(candles: &CandleSeries) -> Bars {
@@ -59,8 +71,8 @@ fn bars(candles: &CandleSeries) -> Bars {
     }
 }
 
-/// New prices at the old times, with the volumes of the candles named by `volumes`.
-fn series(old: &CandleSeries, bars: &Bars, volumes: &[usize]) -> CandleSeries {
+/// New prices at the old times (in order, then; possible unless they leave what a number can be), with the volumes of the candles named by `volumes`.
+fn series(old: &CandleSeries, bars: &Bars, volumes: &[usize]) -> Result<CandleSeries, SeriesError> {
     let mut new = CandleSeries::new(old.interval());
     for (i, &volume) in volumes.iter().enumerate() {
         let (open, close) = (bars.open[i], bars.close[i]);
@@ -75,9 +87,7 @@ fn series(old: &CandleSeries, bars: &Bars, volumes: &[usize]) -> CandleSeries {
             close,
             ..from
         };
-        // In order and possible by construction; one that is not would be left out.
-        let pushed = new.push(&candle);
-        debug_assert_eq!(pushed, Ok(()));
+        new.push(&candle)?;
     }
-    new
+    Ok(new)
 }

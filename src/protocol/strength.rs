@@ -117,6 +117,8 @@ impl Planting<'_> {
                     candles: Arc::new(market.candles(symbol, self.interval, from_ms - WARM_UP_DAYS * DAY_MS, to_ms)?),
                     finer: Vec::new(),
                     funding: Arc::from([]),
+                    readings: Arc::default(),
+                    across: Arc::default(),
                 })
             };
             let symbols = self.symbols.iter().map(one).collect::<Result<Vec<_>, MarketError>>()?;

@@ -51,6 +51,8 @@ fn cut(before: &SimulatedMarket, after: &SimulatedMarket, seam_ms: i64, from_ms:
             candles: Arc::new(candles),
             finer: Vec::new(),
             funding: Arc::from([]),
+            readings: Arc::default(),
+            across: Arc::default(),
         }
     };
     Window::new(from_ms, to_ms, symbols().iter().map(one).collect()).unwrap()
@@ -180,6 +182,48 @@ fn null_markets_keep_what_they_should() {
     let shorter = cut(&world, &world, SPLIT_MS, FROM_MS, SPLIT_MS - 3 * DAY_MS);
     let part = closes(&null_window(&shorter, Seed(5), 0).unwrap(), 0);
     assert_eq!(part, closes(&sign_flipped, 0)[..part.len()]);
+}
+
+#[test]
+fn a_null_market_lacks_no_candle_or_there_is_none() {
+    // The second candle is 1e400 times the first: what goes down as far is no number any more.
+    let candle = |k: i64, price: f64| candles::Candle {
+        open_time_ms: FROM_MS + k * 900_000,
+        open: price,
+        high: price,
+        low: price,
+        close: price,
+        volume: 1.0,
+        close_time_ms: FROM_MS + (k + 1) * 900_000 - 1,
+        quote_volume: 1.0,
+        trade_count: 1,
+        taker_buy_volume: 0.5,
+        taker_buy_quote_volume: 0.5,
+    };
+    let prices = [1e-200, 1e200, 1e200];
+    let all: Vec<_> = prices.iter().enumerate().map(|(k, &price)| candle(k as i64, price)).collect();
+    let candles = Arc::new(candles::CandleSeries::from_candles(Interval::M15, &all).unwrap());
+    let symbol: Symbol = "BTCUSDT".parse().unwrap();
+    let one = SymbolWindow {
+        market: candles::MarketKind::Spot,
+        symbol,
+        candles,
+        finer: Vec::new(),
+        funding: Vec::new().into(),
+    };
+    let real = Window::new(FROM_MS, FROM_MS + 3 * 900_000, vec![one]).unwrap();
+    let mut told = 0;
+    for seed in 0..32 {
+        match null_window(&real, Seed(seed), 0) {
+            Ok(null) => assert_eq!(null.symbols()[0].candles.len(), prices.len()),
+            Err(error) => {
+                let text = error.to_string();
+                assert!(text.starts_with("candles of BTCUSDT: they have no null market: candle "), "{text}");
+                told += 1;
+            }
+        }
+    }
+    assert!(told > 0, "some flips leave what a number can be");
 }
 
 fn calibration<'a>(

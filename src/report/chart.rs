@@ -2,7 +2,7 @@
 
 use super::{
     Part,
-    curve::Stretch,
+    curve::{self, Stretch},
     format::{date, number},
 };
 use maud::{Markup, html};
@@ -85,6 +85,73 @@ pub(super) fn over_time(stretches: &[Stretch], curve: Curve, height: f64, label:
                     path class=(format!("area {}", class(s.part))) d=(area(&axes, curve.points(s), &line)) {}
                 }
                 path class=(format!("line {}", class(s.part))) d=(line) {}
+            }
+        }
+    }
+}
+
+/// One line of a chart over time.
+pub(super) struct Line<'a> {
+    /// Class of its colour.
+    pub(super) class: &'static str,
+    /// What it is, for the legend.
+    pub(super) name: &'static str,
+    /// Time in UTC ms, fraction.
+    pub(super) points: &'a [(f64, f64)],
+}
+
+/// Lines over time, each in its colour, fractions as percentages.
+pub(super) fn lines_over_time(lines: &[Line<'_>], height: f64, label: &str) -> Markup {
+    let points = || lines.iter().flat_map(|l| l.points);
+    let x = range(points().map(|p| p.0));
+    let (low, high) = range(points().map(|p| p.1).chain([0.0]));
+    let step = nice_step((high - low) / 4.0);
+    let y = ((low / step).floor() * step, if high > 0.0 { (high / step).ceil() * step } else { 0.0 });
+    let axes = Axes { height, x, y };
+    let bottom = height - BOTTOM;
+    html! {
+        svg viewBox=(format!("0 0 {WIDTH} {height}")) role="img" aria-label=(label) {
+            @for (i, l) in lines.iter().rev().enumerate() {
+                text class=(format!("name {}", l.class)) x=(px(LEFT + 4.0 + 130.0 * i as f64)) y=(px(TOP - 6.0)) { (l.name) }
+            }
+            @for value in ticks(y, step) {
+                @let at = px(axes.y(value));
+                line class=(if value == 0.0 { "zero" } else { "grid" }) x1=(px(LEFT)) x2=(px(WIDTH - RIGHT)) y1=(at) y2=(at) {}
+                text class="tick end" x=(px(LEFT - 6.0)) y=(at) dy="0.32em" { (tick_percent(value, step)) }
+            }
+            @for time_ms in days(x) {
+                @let at = axes.x(time_ms);
+                line class="grid" x1=(px(at)) x2=(px(at)) y1=(px(bottom)) y2=(px(bottom + 4.0)) {}
+                text class="tick middle" x=(px(at)) y=(px(height - 4.0)) { (date(time_ms as i64)) }
+            }
+            @for l in lines { path class=(format!("line {}", l.class)) d=(path(&axes, &curve::thin(l.points))) {} }
+        }
+    }
+}
+
+/// A row of coloured cells for each name: positive values in the colour of gains, negative in that of losses, the
+/// greatest the strongest. `times_ms` are those of the first and the last column.
+pub(super) fn heat_map(rows: &[(String, Vec<f64>)], times_ms: (i64, i64), label: &str) -> Markup {
+    const ROW: f64 = 15.0;
+    const NAMES: f64 = 108.0;
+    let height = TOP + ROW * rows.len() as f64 + BOTTOM;
+    let most = rows.iter().flat_map(|(_, row)| row).fold(1e-12_f64, |most, v| most.max(v.abs()));
+    let columns = rows.iter().map(|(_, row)| row.len()).max().unwrap_or(1).max(1);
+    let width = (WIDTH - NAMES - RIGHT) / columns as f64;
+    let x = (times_ms.0 as f64, times_ms.1 as f64);
+    let at_time = |time_ms: f64| NAMES + (time_ms - x.0) / (x.1 - x.0).max(1.0) * (WIDTH - NAMES - RIGHT);
+    html! {
+        svg viewBox=(format!("0 0 {WIDTH} {height}")) role="img" aria-label=(label) {
+            @for (i, (name, row)) in rows.iter().enumerate() {
+                @let y = TOP + ROW * i as f64;
+                text class="tick end" x=(px(NAMES - 6.0)) y=(px(y + ROW / 2.0)) dy="0.32em" { (name) }
+                @for (k, value) in row.iter().enumerate().filter(|(_, v)| **v != 0.0) {
+                    rect class=(if *value < 0.0 { "loss" } else { "gain" }) x=(px(NAMES + width * k as f64)) y=(px(y + 0.5))
+                        width=(px(width)) height=(px(ROW - 1.0)) fill-opacity=(format!("{:.2}", (value.abs() / most).sqrt())) {}
+                }
+            }
+            @for time_ms in days(x) {
+                text class="tick middle" x=(px(at_time(time_ms))) y=(px(height - 4.0)) { (date(time_ms as i64)) }
             }
         }
     }

@@ -40,7 +40,7 @@ pub(super) fn chain(periods: &[Period]) -> Vec<Stretch> {
 }
 
 /// At most [`MAX_POINTS`], first and last, lowest and highest of each stretch among them.
-fn thin(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+pub(super) fn thin(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     if points.len() <= MAX_POINTS {
         return points.to_vec();
     }

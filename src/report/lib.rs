@@ -7,6 +7,7 @@ mod curve;
 mod format;
 mod months;
 mod page;
+mod portfolio;
 mod quality;
 mod robustness;
 mod search;
@@ -16,11 +17,12 @@ mod text;
 mod trades;
 mod windows;
 
+pub use portfolio::{PortfolioReport, portfolio_html};
 pub use quality::{DataQuality, SeriesQuality, render_quality};
 pub use robustness::RobustnessSection;
 pub use search::{GenerationLine, SearchReport, StrategyLine, search_csv, search_html, search_json, search_markdown};
 
-use candles::{Interval, MarketKind, Symbol};
+use candles::{Interval, MarketKind, Symbol, SymbolCoverage};
 use engine::{Costs, DailyEquity, Performance, Trade};
 use lifecycle::{Check, DisableReason, State};
 use serde::{Deserialize, Serialize};
@@ -90,8 +92,17 @@ pub struct Period {
     pub trades: Vec<Trade>,
     /// How it was computed, where that is stored.
     pub setup: Option<Setup>,
+    /// What there is of its candles, by symbol; empty where that is not known.
+    pub coverage: Vec<SymbolCoverage>,
     /// What a reader should know: why there is no curve, or that it is not what was stored.
     pub note: Option<String>,
+}
+
+impl Period {
+    /// What a reader should know beside the figures.
+    fn notes(&self) -> impl Iterator<Item = String> {
+        self.note.iter().cloned().chain(SymbolCoverage::shortfall(&self.coverage))
+    }
 }
 
 /// A stored ancestor.

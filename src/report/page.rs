@@ -124,7 +124,7 @@ fn figures(periods: &[Period]) -> Markup {
                 "period on its own initial capital. – is undefined."
             }
             @for (p, name) in periods.iter().zip(&names) {
-                @if let Some(note) = &p.note { p.soft { b { (name) } ": " (note) "." } }
+                @for note in p.notes() { p.soft { b { (name) } ": " (note) "." } }
             }
         }
     }

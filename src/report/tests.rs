@@ -64,6 +64,7 @@ fn period(part: Part, from_day: i64, days: i64, trades: i64) -> Period {
             data_version: Some("feedface".to_owned()),
             code_version: "0.1.0".to_owned(),
         }),
+        coverage: Vec::new(),
         note: None,
     }
 }

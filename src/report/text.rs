@@ -47,7 +47,7 @@ pub(super) fn markdown(report: &StrategyReport, proven: Option<&RobustnessSectio
             row(&mut out, std::iter::once((*name).to_owned()).chain(values));
         }
         for (period, name) in report.periods.iter().zip(&names) {
-            if let Some(note) = &period.note {
+            for note in period.notes() {
                 let _ = writeln!(out, "\n{name}: {note}.");
             }
         }

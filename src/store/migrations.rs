@@ -23,6 +23,8 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("V23__operators", include_str!("../../migrations/V23__operators.sql")),
     ("V24__phases", include_str!("../../migrations/V24__phases.sql")),
     ("V26__guards", include_str!("../../migrations/V26__guards.sql")),
+    ("V27__engine_meaning", include_str!("../../migrations/V27__engine_meaning.sql")),
+    ("V28__client_retention", include_str!("../../migrations/V28__client_retention.sql")),
 ];
 
 /// The newest schema version that this program knows.

@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use store::{SessionUse, StatSource, Store, StrategyDetail};
 use uuid::Uuid;
 
-/// A result that rested on changed candles.
+/// A result that rested on changed candles, or on another meaning of the engine.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct AffectedRun {
     /// What it was measured on.
@@ -36,7 +36,7 @@ pub(crate) struct AffectedRun {
     pub(crate) run: StoredRun,
 }
 
-/// A strategy with results that rested on changed candles.
+/// A strategy with such results.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct AffectedStrategy {
     /// In the store.
@@ -51,6 +51,14 @@ pub(crate) struct AffectedStrategy {
     pub(crate) runs: Vec<AffectedRun>,
     #[serde(skip)]
     pub(crate) detail: StrategyDetail,
+}
+
+impl AffectedStrategy {
+    pub(crate) fn new(detail: StrategyDetail, runs: Vec<AffectedRun>) -> Self {
+        let deployment = detail.deployments.iter().find(|d| d.ended_at.is_none()).map(|d| d.id);
+        let (id, name, state) = (detail.strategy.id, detail.strategy.name.clone(), detail.strategy.state);
+        Self { id, name, state, deployment, runs, detail }
+    }
 }
 
 /// Who rested on changed candles.
@@ -155,9 +163,7 @@ pub(crate) async fn affected(cache: &CandleCache, store: &Store, changes: &[Chan
             found.untouched += 1;
             continue;
         }
-        let deployment = detail.deployments.iter().find(|d| d.ended_at.is_none()).map(|d| d.id);
-        let (name, state) = (detail.strategy.name.clone(), detail.strategy.state);
-        found.strategies.push(AffectedStrategy { id, name, state, deployment, runs, detail });
+        found.strategies.push(AffectedStrategy::new(detail, runs));
     }
     for session in sessions.into_values() {
         let window = (session.market, &session.symbols[..], session.interval);

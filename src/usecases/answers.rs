@@ -5,16 +5,17 @@
 use super::candle_source::CandleSource;
 use super::parts::Compute;
 use super::recipe::run_config;
-use super::replay::{replay, stored_runs};
+use super::replay::{coverage, replay, stored_runs};
 use super::robustness::prepare;
 use super::window::{Loaded, WindowSpec};
 use crate::config::DaemonConfig;
 use async_trait::async_trait;
 use candles::stored::CandleRange;
-use candles::{CandleSeries, MarketKind, Symbol, interval, quality, time};
+use candles::{CandleSeries, MarketKind, Symbol, SymbolCoverage, interval, time};
 use engine::{Ledger, Recipe, Terms, Wanted};
 use genome::Timeframe;
-use http::{BacktestDone, BacktestOrder, Backtests, Coverage, Refusal, Stretch};
+use http::{BacktestDone, BacktestOrder, Backtests, CachedSeries, Refusal, Stretch};
+use market::cache::CacheError;
 use report::RobustnessSection;
 use serde_json::Value;
 use std::sync::Arc;
@@ -33,38 +34,41 @@ pub(crate) struct Answers {
     pub(crate) shown_settings: Vec<(String, Value, String)>,
 }
 
-/// Trouble of ours, told in one line.
+/// Trouble of ours, told in one line. Want of room is nobody's defect: it may work when somebody has made some.
 fn failed(error: impl Into<anyhow::Error>) -> Refusal {
-    Refusal::Failed(format!("{:#}", error.into()))
+    let error = error.into();
+    let is_full = |e: &(dyn std::error::Error + 'static)| matches!(e.downcast_ref(), Some(CacheError::Full { .. }));
+    let why = format!("{error:#}");
+    if error.chain().any(is_full) { Refusal::Busy(why) } else { Refusal::Failed(why) }
 }
 
-/// How many candles of a window there are, and how many there should be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Counted {
-    found: u64,
-    expected: u64,
+/// Why candles that are missing could not be fetched.
+struct Trouble {
+    /// What was said.
+    error: String,
+    /// The exchange gave them, and there was no room for them.
+    no_room: bool,
 }
 
-impl Counted {
-    fn missing(self) -> u64 {
-        self.expected.saturating_sub(self.found)
+impl Trouble {
+    /// As the end of a sentence.
+    fn told(&self) -> String {
+        let error = &self.error;
+        if self.no_room { error.clone() } else { format!("the exchange does not give any now: {error}") }
     }
 }
 
-/// Counts the candles that open from `from_ms` on. What has not closed yet is not expected, unless it is not known how far
-/// the exchange has come.
-fn count(loaded: &Loaded, spec: &WindowSpec, from_ms: i64, is_in_trouble: bool) -> Counted {
+/// The candles that open from `from_ms` on, and before them. What has not closed yet is not missing, unless it is not known
+/// how far the exchange has come.
+fn count(loaded: &Loaded, spec: &WindowSpec, from_ms: i64, is_in_trouble: bool) -> Vec<SymbolCoverage> {
     let newest_ms = loaded.newest_close_ms().map_or(from_ms, |close_ms| close_ms + 1);
     let to_ms = if is_in_trouble { spec.to_ms } else { spec.to_ms.min(newest_ms) };
-    let found = loaded.count(from_ms, to_ms);
-    let first_ms = interval::first_open_time_ms(spec.interval, from_ms);
-    let expected = quality::count_between(spec.interval, first_ms, to_ms);
-    Counted { found, expected }
+    loaded.coverage(from_ms, to_ms)
 }
 
 impl Answers {
     /// Fetches what is missing of a window and reads it; what went wrong with the fetching, if anything did.
-    async fn fetch(&self, spec: &WindowSpec, to_ms: i64) -> Result<(Loaded, Option<String>), Refusal> {
+    async fn fetch(&self, spec: &WindowSpec, to_ms: i64) -> Result<(Loaded, Option<Trouble>), Refusal> {
         let CandleSource { cache, feed, .. } = &self.candles;
         let fetched = feed.refresh_until(spec.market, &spec.symbols, spec.interval, spec.warmup_from_ms, to_ms).await;
         if spec.market == MarketKind::Um {
@@ -72,12 +76,18 @@ impl Answers {
             feed.refresh_funding(&spec.symbols, spec.warmup_from_ms, false).await;
         }
         let loaded = Loaded::read(cache, spec.clone()).await.map_err(failed)?;
-        Ok((loaded, fetched.into_iter().next().and_then(|row| row.error)))
+        let trouble = fetched.into_iter().next();
+        let trouble = trouble.and_then(|row| Some(Trouble { error: row.error?, no_room: row.no_room }));
+        Ok((loaded, trouble))
     }
 
     /// Whether more is missing than a result may rest on.
-    fn too_few(&self, counted: Counted) -> bool {
-        counted.missing() as f64 > self.candles.quality.max_missing_fraction * counted.expected as f64
+    fn too_few(&self, counted: &[SymbolCoverage]) -> bool {
+        let most = self.candles.quality.max_missing_fraction;
+        counted
+            .iter()
+            .map(|s| s.coverage)
+            .any(|c| c.missing_candles as f64 > most * (c.candles + c.missing_candles) as f64)
     }
 }
 
@@ -100,7 +110,10 @@ impl Backtests for Answers {
             from_ms: warmup_from_ms,
             to_ms: order.to_ms,
         };
-        let _held = self.candles.holds.hold(vec![held]).await;
+        let _held = self.candles.holds.hold(vec![held.clone()]).await;
+        // Nor do other processes that share the cache take it. On a full disk what is cached may do all the same.
+        let told = self.candles.cache.hold(vec![held]).await;
+        let _told = told.inspect_err(|error| tracing::warn!(%error, "candles are not held for other processes")).ok();
         // A candle that has not closed is none, and one that closes after the end is not the window's.
         let spec = WindowSpec {
             market,
@@ -110,17 +123,18 @@ impl Backtests for Answers {
             to_ms: interval::open_time_ms(candles, order.to_ms),
         };
         let (mut loaded, mut trouble) = self.fetch(&spec, order.to_ms).await?;
-        if trouble.is_none() && self.too_few(count(&loaded, &spec, order.from_ms, false)) {
+        if trouble.is_none() && self.too_few(&count(&loaded, &spec, order.from_ms, false)) {
             // Another process may have evicted some of them in between, which fetching once more mends.
             (loaded, trouble) = self.fetch(&spec, order.to_ms).await?;
         }
         let none = |why: String| match &trouble {
-            Some(error) if error.contains("is not known on") => {
+            Some(trouble) if trouble.error.contains("is not known on") => {
                 Refusal::Missing("symbol", format!("the exchange does not know {}", order.symbol))
             }
-            Some(error) => Refusal::Busy(format!(
-                "there are no {candles} candles of {} for these dates, and the exchange does not give any now: {error}",
-                order.symbol
+            Some(trouble) => Refusal::Busy(format!(
+                "there are no {candles} candles of {} for these dates, and {}",
+                order.symbol,
+                trouble.told()
             )),
             None => Refusal::Missing("start_date", why),
         };
@@ -132,17 +146,18 @@ impl Backtests for Answers {
             return Err(none(format!("the exchange has no {candles} candles of {} from start_date on", order.symbol)));
         }
         let counted = count(&loaded, &spec, order.from_ms, trouble.is_some());
-        if self.too_few(counted) {
+        if self.too_few(&counted) {
             let first = loaded.first_open_ms(order.from_ms).and_then(time::rfc3339);
             let first = first.map(|first| format!(" (the first one is of {first})")).unwrap_or_default();
+            let missing: u64 = counted.iter().map(|s| s.coverage.missing_candles).sum();
+            let expected: u64 = counted.iter().map(|s| s.coverage.candles + s.coverage.missing_candles).sum();
             let why = format!(
-                "{} of {} {candles} candles of {} are missing for these dates{first}: a backtest would not be one of them",
-                counted.missing(),
-                counted.expected,
+                "{missing} of {expected} {candles} candles of {} are missing for these dates{first}: a backtest would not \
+                 be one of them",
                 order.symbol
             );
             return Err(match &trouble {
-                Some(error) => Refusal::Busy(format!("{why}; the exchange does not give any now: {error}")),
+                Some(trouble) => Refusal::Busy(format!("{why}; {}", trouble.told())),
                 None => Refusal::Missing("start_date", why),
             });
         }
@@ -171,8 +186,7 @@ impl Backtests for Answers {
             from_ms: order.from_ms,
             to_ms,
             data_version,
-            candles: counted.found,
-            missing_candles: counted.missing(),
+            coverage: counted,
             performance: outcome.performance,
             daily_equity,
             trades,
@@ -190,7 +204,19 @@ impl Backtests for Answers {
         for run in stored_runs(&detail, &backtests) {
             let source = run.source.name();
             let (from_ms, to_ms) = (run.from_ms, run.to_ms);
-            let stretch = |daily_equity, trades, note| Stretch { source, from_ms, to_ms, daily_equity, trades, note };
+            let counted = match &run.recipe {
+                Ok(recipe) => coverage(&self.candles.cache, recipe, (from_ms, to_ms)).await.unwrap_or_default(),
+                Err(_) => Vec::new(),
+            };
+            let stretch = |daily_equity, trades, note| Stretch {
+                source,
+                from_ms,
+                to_ms,
+                daily_equity,
+                trades,
+                coverage: counted,
+                note,
+            };
             // What paper trading stored is what happened; of a backtest only the figures are stored.
             if let Some(equity) = run.daily_equity {
                 let of_run = stored.iter().filter(|row| Some(row.run_id) == run.paper_run);
@@ -236,9 +262,9 @@ impl Backtests for Answers {
         self.candles.cache.load(self.candles.market, symbol, interval, from_ms, to_ms).await.map_err(failed)
     }
 
-    async fn coverage(&self) -> Result<Vec<Coverage>, Refusal> {
+    async fn coverage(&self) -> Result<Vec<CachedSeries>, Refusal> {
         let all = self.candles.cache.coverage().await.map_err(failed)?;
-        let view = |c: market::cache::Coverage| Coverage {
+        let view = |c: market::cache::Coverage| CachedSeries {
             market: c.market.to_string(),
             symbol: c.symbol.to_string(),
             interval: c.interval.to_string(),
@@ -254,6 +280,10 @@ impl Backtests for Answers {
             damaged: c.damaged,
         };
         Ok(all.into_iter().map(view).collect())
+    }
+
+    fn lacks_room(&self) -> Option<String> {
+        self.candles.cache.lacks_room().map(ToOwned::to_owned)
     }
 
     fn settings(&self) -> Vec<(String, Value, String)> {

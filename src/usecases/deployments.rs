@@ -96,7 +96,7 @@ impl DeploymentManager {
         if self.regimes.record().await? > 0 {
             did = Did::Work;
         }
-        self.close_ended().await?;
+        self.close_ended(&token).await?;
         let runs = self.process.store.paper_runs(&[State::Live]).await?;
         // As of what all of them have reached: what one of them will have done there is not known yet.
         let step_ms = i64::try_from(self.review_interval_s).unwrap_or(i64::MAX / 2_000) * 1_000;
@@ -136,14 +136,14 @@ impl DeploymentManager {
     }
 
     /// Closes the alerts of deployments that have ended: nothing can come of them.
-    async fn close_ended(&self) -> anyhow::Result<()> {
+    async fn close_ended(&self, token: &LeaseToken) -> anyhow::Result<()> {
         let alerts = self.process.store.drift_alerts(true, Page::first(10_000)).await?;
         if alerts.is_empty() {
             return Ok(());
         }
         let open = self.process.store.open_deployments().await?;
         for alert in alerts.iter().filter(|a| !open.iter().any(|d| d.id == a.deployment_id)) {
-            self.process.store.close_alerts(alert.deployment_id, "the deployment has ended").await?;
+            self.process.store.close_alerts(token, alert.deployment_id, "the deployment has ended").await?;
         }
         Ok(())
     }

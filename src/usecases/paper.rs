@@ -225,7 +225,8 @@ impl PaperRunner {
             let verdict = loaded.fit_for_evidence(group.from_ms, to_ms, &self.candles.quality);
             if review && !verdict.fit {
                 // No evidence: the gate is not asked, and why is kept. The next point may see the candles repaired.
-                self.process.store.record_data_verdict(&window.data_version(), &verdict).await?;
+                let token = self.turn.token()?;
+                self.process.store.record_data_verdict(&token, &window.data_version(), &verdict).await?;
                 tracing::warn!(at_market_ms = to_ms, runs = group.runs.len(), "no review: {}", verdict.reason);
             }
             let mut staying = Vec::with_capacity(group.runs.len());
@@ -331,8 +332,8 @@ impl PaperRunner {
             "strategy moves"
         );
         // A move rests on these candles: that they were fit for it is kept with their version.
-        self.process.store.record_data_verdict(&window.data_version(), verdict).await?;
         let token = self.turn.token()?;
+        self.process.store.record_data_verdict(&token, &window.data_version(), verdict).await?;
         self.process.store.record_pass_and_move(&token, &pass(run, outcome, window)?, &record).await?;
         Ok(true)
     }

@@ -4,7 +4,7 @@
 //! nothing.
 
 use candles::{Interval, MarketKind, Symbol};
-use engine::{Recipe, RunConfig, Terms};
+use engine::{MEANING, Recipe, RunConfig, Terms};
 
 /// The set-up of a run that this build computes.
 pub(crate) fn run_config(market: MarketKind, symbols: Vec<Symbol>, interval: Interval, terms: Terms) -> RunConfig {
@@ -15,18 +15,18 @@ pub(crate) fn run_config(market: MarketKind, symbols: Vec<Symbol>, interval: Int
         costs: terms.costs,
         initial_capital: terms.initial_capital,
         code_version: crate::CODE_VERSION.to_owned(),
+        engine_meaning: MEANING,
     }
 }
 
 /// The recipe of a stored result that this build has computed again, and that is stored in its place.
 pub(crate) fn computed_again(stored: &Recipe) -> Recipe {
-    let config = RunConfig { code_version: crate::CODE_VERSION.to_owned(), ..stored.config.clone() };
-    Recipe { config, ..stored.clone() }
+    Recipe { config: gone_on_with(&stored.config), ..stored.clone() }
 }
 
 /// The set-up of a paper run for the next one, which goes on with the same settings and which this build begins.
 pub(crate) fn gone_on_with(stored: &RunConfig) -> RunConfig {
-    RunConfig { code_version: crate::CODE_VERSION.to_owned(), ..stored.clone() }
+    RunConfig { code_version: crate::CODE_VERSION.to_owned(), engine_meaning: MEANING, ..stored.clone() }
 }
 
 #[cfg(test)]
@@ -38,7 +38,7 @@ mod tests {
         let symbols = vec!["BTCUSDT".parse().unwrap()];
         let config = run_config(MarketKind::Spot, symbols, "15m".parse().unwrap(), Terms::default());
         assert_eq!(config.code_version, crate::CODE_VERSION);
-        let by_another = RunConfig { code_version: "0.0.1+1".to_owned(), ..config.clone() };
+        let by_another = RunConfig { code_version: "0.0.1+1".to_owned(), engine_meaning: 1, ..config.clone() };
         let stored = Recipe { config: by_another, warmup_from_ms: 1, data_to_ms: Some(2) };
         assert_eq!(computed_again(&stored), Recipe { config: config.clone(), ..stored.clone() });
         assert_eq!(gone_on_with(&stored.config), config);

@@ -4,11 +4,12 @@
 
 use super::window::{Loaded, WindowSpec};
 use anyhow::Context as _;
-use candles::Symbol;
-use engine::{DailyEquity, Engine, Outcome, Performance, Recipe, Wanted};
+use candles::{Coverage, Symbol, SymbolCoverage};
+use engine::{DailyEquity, Engine, MEANING, MeaningChange, Outcome, Performance, Recipe, Wanted};
 use genome::Strategy;
 use lifecycle::State;
 use market::CandleCache;
+use market::cache::CacheError;
 use serde::Serialize;
 use serde_json::Value;
 use store::{BacktestRow, StatSource, StrategyDetail};
@@ -91,6 +92,8 @@ pub(crate) struct Replayed {
     pub(crate) outcome: Outcome,
     /// Names the candles that were there.
     pub(crate) data_version: String,
+    /// What there was of them, by symbol.
+    pub(crate) coverage: Vec<SymbolCoverage>,
 }
 
 /// Computes a strategy's result on the candles that open in `[from_ms, to_ms)` once more.
@@ -119,13 +122,32 @@ pub(crate) async fn replay(
     };
     let window = loaded.window(from_ms, to_ms).with_context(missing)?;
     let whole = loaded.window(from_ms, data_to_ms).with_context(missing)?;
+    let coverage = loaded.coverage(from_ms, to_ms);
     let (engine, terms, strategy) = (Engine::default(), config.terms(), strategy.clone());
     let computed = tokio::task::spawn_blocking(move || {
         let wanted = Wanted { ledger: true, ..Wanted::default() };
         (engine.evaluate(&[strategy], &window, &terms, wanted).pop(), whole.data_version())
     });
     let (outcome, data_version) = computed.await.context("the computation broke off")?;
-    Ok(Replayed { outcome: outcome.context("the engine gave no result")??, data_version })
+    Ok(Replayed { outcome: outcome.context("the engine gave no result")??, data_version, coverage })
+}
+
+/// By symbol, what the cache has of the candles that a stored result was computed from.
+///
+/// # Errors
+/// When the cache cannot be read.
+pub(crate) async fn coverage(
+    cache: &CandleCache,
+    recipe: &Recipe,
+    (from_ms, to_ms): (i64, i64),
+) -> Result<Vec<SymbolCoverage>, CacheError> {
+    let (config, first_ms) = (&recipe.config, recipe.warmup_from_ms);
+    let mut all = Vec::new();
+    for symbol in &config.symbols {
+        let candles = cache.load(config.market, symbol, config.interval, first_ms, to_ms).await?;
+        all.push(SymbolCoverage { symbol: symbol.clone(), coverage: Coverage::of(&candles, first_ms, from_ms, to_ms) });
+    }
+    Ok(all)
 }
 
 /// What comparing a stored result with its replay came to.
@@ -136,6 +158,8 @@ pub(crate) enum Verdict {
     Identical,
     /// Something is not the same.
     Differs,
+    /// Something is not the same, and the engine means something else by it than it did.
+    Changed,
     /// It could not be computed again.
     Impossible,
     /// There is nothing to compare yet.
@@ -194,6 +218,16 @@ pub(crate) async fn compare(cache: &CandleCache, strategy: &Strategy, run: &Stor
     let differences = differences(run, stored, &now);
     if differences.is_empty() {
         return of(Verdict::Identical, differences, None);
+    }
+    let changed = MeaningChange::since(recipe.config.engine_meaning, strategy, run.from_ms);
+    if !changed.is_empty() {
+        let then = recipe.config.engine_meaning;
+        let mut why =
+            format!("engine meaning {then} computed it, and this is meaning {MEANING}: {}", changed.join("; "));
+        if differences.iter().any(|d| d.what == "data_version") {
+            why.push_str("; and the cached candles are not those that it was computed from");
+        }
+        return of(Verdict::Changed, differences, Some(why));
     }
     let (then, this) = (&recipe.config.code_version, crate::CODE_VERSION);
     let why = if differences.iter().any(|d| d.what == "data_version") {

@@ -1,9 +1,10 @@
-//! Results that rested on revised candles, computed again, and the gate asked anew with the new figures.
+//! Results that no longer hold, since candles were revised or the engine's meaning changed, computed again, and the gate
+//! asked anew with the new figures.
 //!
 //! Figures, the gate's answer and the cause are stored in one transaction a strategy. Finds nothing itself: it is told
 //! what is affected.
 
-use super::affected::{Affected, AffectedStrategy};
+use super::affected::AffectedStrategy;
 use super::messages::announce;
 use super::recipe::{computed_again, gone_on_with};
 use super::replay::{StoredRun, replay};
@@ -42,6 +43,41 @@ pub(crate) struct Rescorer<'a> {
     pub(crate) quality: QualityPolicy,
 }
 
+/// Why results are computed again.
+#[derive(Clone, Debug)]
+pub(crate) struct Cause {
+    /// Revised candles or payments.
+    pub(crate) revision_ids: Vec<i64>,
+    /// A meaning of the engine.
+    pub(crate) engine_meaning: Option<u32>,
+    /// For people.
+    pub(crate) text: String,
+}
+
+impl Cause {
+    /// What the exchange revised.
+    pub(crate) fn revised(revisions: &[RevisionRow]) -> Self {
+        let each: Vec<String> = revisions
+            .iter()
+            .map(|r| {
+                let what = match r.part {
+                    Part::Candles(_) => "candles",
+                    Part::Funding => "payments",
+                    Part::Premium | Part::Metrics => "readings",
+                };
+                format!("{} {what} of {} {} {} {}", r.candles, r.market, r.symbol, r.part, r.month)
+            })
+            .collect();
+        let text = format!("the exchange revised {}", each.join(", "));
+        Self { revision_ids: revisions.iter().map(|r| r.id).collect(), engine_meaning: None, text }
+    }
+
+    /// Who asks the gate, in the transition that may follow.
+    const fn asks(&self) -> &'static str {
+        if self.engine_meaning.is_some() { "engine meaning" } else { "data revision" }
+    }
+}
+
 /// What became of one strategy.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Outcomes {
@@ -67,16 +103,14 @@ impl Rescorer<'_> {
     pub(crate) async fn rescore(
         &self,
         lease: &LeaseToken,
-        revisions: &[RevisionRow],
-        affected: &Affected,
+        cause: &Cause,
+        affected: &[AffectedStrategy],
     ) -> anyhow::Result<Vec<Outcomes>> {
-        let ids: Vec<i64> = revisions.iter().map(|r| r.id).collect();
-        let cause = cause(revisions);
         let active = self.store.paper_runs(&[State::Shadow, State::Live]).await?;
         let mut all = Vec::new();
-        for strategy in &affected.strategies {
+        for strategy in affected {
             let run = active.iter().find(|run| run.strategy.id == strategy.id);
-            all.push(self.strategy(lease, &ids, &cause, strategy, run).await?);
+            all.push(self.strategy(lease, cause, strategy, run).await?);
         }
         Ok(all)
     }
@@ -84,16 +118,16 @@ impl Rescorer<'_> {
     async fn strategy(
         &self,
         lease: &LeaseToken,
-        ids: &[i64],
-        cause: &str,
+        cause: &Cause,
         affected: &AffectedStrategy,
         active: Option<&ActivePaperRun>,
     ) -> anyhow::Result<Outcomes> {
         let genome = affected.detail.strategy.genome.read()?;
         let mut rescore = Rescore {
             strategy_id: affected.id,
-            revision_ids: ids.to_vec(),
-            cause: cause.to_owned(),
+            revision_ids: cause.revision_ids.clone(),
+            engine_meaning: cause.engine_meaning,
+            cause: cause.text.clone(),
             results: Vec::new(),
             pass: None,
             decision: None,
@@ -138,9 +172,9 @@ impl Rescorer<'_> {
                 None => self.paper_again(genome, active).await,
             };
             if let Some(outcome) = outcome {
-                let verdict = self.judge(active).await?;
+                let verdict = self.judge(lease, active).await?;
                 if verdict.fit {
-                    state = self.decide(&mut rescore, &affected.detail, active, &outcome)?;
+                    state = self.decide(&mut rescore, cause.asks(), &affected.detail, active, &outcome)?;
                 } else {
                     rescore.decision = Some(format!("the gate was not asked: {}", verdict.reason));
                 }
@@ -148,7 +182,7 @@ impl Rescorer<'_> {
         }
         self.store.record_rescore(lease, &rescore).await?;
         let rescored = rescore.results.iter().filter(|r| r.new.is_some()).count() as u64;
-        tracing::warn!(strategy = affected.name, rescored, decision = rescore.decision, "scored again: {cause}");
+        tracing::warn!(strategy = affected.name, rescored, decision = rescore.decision, "scored again: {}", cause.text);
         Ok(Outcomes {
             id: affected.id,
             name: affected.name.clone(),
@@ -168,7 +202,7 @@ impl Rescorer<'_> {
     }
 
     /// Whether the candles of an open paper run may be evidence as they are now; kept with their version.
-    async fn judge(&self, active: &ActivePaperRun) -> anyhow::Result<DataVerdict> {
+    async fn judge(&self, lease: &LeaseToken, active: &ActivePaperRun) -> anyhow::Result<DataVerdict> {
         let config = active.run.config.read()?;
         let (from_ms, to_ms) = (active.run.from_ms, active.run.to_ms);
         let spec = WindowSpec {
@@ -181,7 +215,7 @@ impl Rescorer<'_> {
         let loaded = Loaded::read(self.cache, spec).await?;
         let verdict = loaded.fit_for_evidence(from_ms, to_ms, &self.quality);
         if let Ok(window) = loaded.window(from_ms, to_ms) {
-            self.store.record_data_verdict(&window.data_version(), &verdict).await?;
+            self.store.record_data_verdict(lease, &window.data_version(), &verdict).await?;
         }
         Ok(verdict)
     }
@@ -190,6 +224,7 @@ impl Rescorer<'_> {
     fn decide(
         &self,
         rescore: &mut Rescore,
+        asks: &str,
         detail: &StrategyDetail,
         active: &ActivePaperRun,
         outcome: &Outcome,
@@ -214,7 +249,7 @@ impl Rescorer<'_> {
         let Verdict::Move(transition) = decision.verdict else { return Ok(state) };
         let evidence = serde_json::to_value(&evidence)?;
         let (id, policy) = (rescore.strategy_id, self.gate.name());
-        let made = TransitionRecord::from_decision(id, policy, decision, evidence, "data revision", at_ms);
+        let made = TransitionRecord::from_decision(id, policy, decision, evidence, asks, at_ms);
         let mut record = made.context("a decision to move makes a record")?;
         record.summary = format!("{} (scored again: {})", record.summary, rescore.cause);
         if transition.to().trades_on_paper() {
@@ -225,22 +260,6 @@ impl Rescorer<'_> {
         rescore.transition = Some(record);
         Ok(transition.to())
     }
-}
-
-/// Revisions in one sentence.
-fn cause(revisions: &[RevisionRow]) -> String {
-    let each: Vec<String> = revisions
-        .iter()
-        .map(|r| {
-            let what = match r.part {
-                Part::Candles(_) => "candles",
-                Part::Funding => "payments",
-                Part::Premium | Part::Metrics => "readings",
-            };
-            format!("{} {what} of {} {} {} {}", r.candles, r.market, r.symbol, r.part, r.month)
-        })
-        .collect();
-    format!("the exchange revised {}", each.join(", "))
 }
 
 fn pass(run: &StoredRun, outcome: &Outcome, data_version: &str) -> anyhow::Result<PaperPass> {

@@ -188,7 +188,8 @@ impl ReviewRunner {
         let Kept { archive, retention } = &self.kept;
         let moved = self.process.store.archive_old(archive.as_ref(), retention, now, "daily review").await?;
         let rows: u64 = moved.iter().map(|file| file.rows).sum();
-        Ok(Some(json!({ "files": moved.len(), "rows": rows })))
+        let removed = self.process.store.remove_unused_of_clients(retention.clients_days, "daily review").await?;
+        Ok(Some(json!({ "files": moved.len(), "rows": rows, "removed_of_clients": removed })))
     }
 
     async fn summary(&self, token: &LeaseToken, day: NaiveDate) -> anyhow::Result<Option<Value>> {

@@ -1,12 +1,14 @@
-//! Revised candles and funding payments dealt with: what rested on them is computed again, and the gate asked anew.
+//! Revised candles and funding payments dealt with: what rested on them is computed again, and the gate asked anew. So
+//! are, once, results of an earlier meaning of the engine.
 //!
 //! Once a day archives that were merged are held against their checksums, and funding is read again: that is how a
 //! reissued month shows. Decides nothing itself.
 
 use super::affected::affected;
 use super::candle_source::CandleSource;
+use super::meaning::A_PASS;
 use super::parts::{Did, Gates, Process, Turn};
-use super::rescore::Rescorer;
+use super::rescore::{Cause, Rescorer};
 use super::revisions::{Change, changes, record};
 use crate::config::DaemonConfig;
 use candles::time::DAY_MS;
@@ -27,11 +29,13 @@ pub(crate) struct RevisionWatch {
     settled: BTreeSet<String>,
     /// When archives and funding were last looked at again.
     rechecked: Option<Instant>,
+    /// No stored result is of an earlier meaning of the engine.
+    caught_up: bool,
 }
 
 impl RevisionWatch {
     pub(crate) fn new(candles: CandleSource, gates: Gates, settings: DaemonConfig, process: Process) -> Self {
-        Self { candles, gates, settings, process, settled: BTreeSet::new(), rechecked: None }
+        Self { candles, gates, settings, process, settled: BTreeSet::new(), rechecked: None, caught_up: false }
     }
 
     /// Looks, once a day, whether what was fetched of the followed symbols is still what the exchange gives.
@@ -57,18 +61,49 @@ impl RevisionWatch {
         Ok(())
     }
 
+    fn rescorer(&self) -> Rescorer<'_> {
+        Rescorer {
+            cache: &self.candles.cache,
+            store: &self.process.store,
+            gate: self.gates.gate.as_ref(),
+            channels: &self.process.channels,
+            recent_trades: self.gates.recent_trades(),
+            warmup_ms: self.settings.warmup_ms(),
+            quality: self.candles.quality,
+        }
+    }
+
     /// Looks, and deals with what is new.
     ///
     /// # Errors
     /// When the store does not answer or the cache cannot be read.
     pub(crate) async fn activate(&mut self) -> anyhow::Result<Did> {
+        let mut turn = Turn::new(&self.process.store, "revisions");
+        let caught_up = self.catch_up(&mut turn).await?;
+        let revised = self.revised(&mut turn).await?;
+        Ok(if revised == Did::Nothing { caught_up } else { revised })
+    }
+
+    /// Results of an earlier meaning of the engine, some at a time.
+    async fn catch_up(&mut self, turn: &mut Turn) -> anyhow::Result<Did> {
+        if self.caught_up {
+            return Ok(Did::Nothing);
+        }
+        if !turn.hold().await? {
+            return Ok(Did::StoodBy);
+        }
+        let done = self.rescorer().catch_up(&turn.token()?, A_PASS, &self.process.stop).await?;
+        self.caught_up = done.is_done;
+        Ok(if done.outcomes.is_empty() { Did::Nothing } else { Did::Work })
+    }
+
+    async fn revised(&mut self, turn: &mut Turn) -> anyhow::Result<Did> {
         self.recheck().await?;
         let (cache, store) = (&self.candles.cache, &self.process.store);
         let found = changes(cache, |sha256| !self.settled.contains(sha256)).await?;
         if found.is_empty() {
             return Ok(Did::Nothing);
         }
-        let mut turn = Turn::new(store, "revisions");
         if !turn.hold().await? {
             return Ok(Did::StoodBy);
         }
@@ -81,16 +116,7 @@ impl RevisionWatch {
         let hashes: BTreeSet<&str> = open.iter().map(|r| r.old_sha256.as_str()).collect();
         let found: Vec<Change> = found.into_iter().filter(|c| hashes.contains(c.old_sha256.as_str())).collect();
         let affected = affected(cache, store, &found).await?;
-        let rescorer = Rescorer {
-            cache,
-            store,
-            gate: self.gates.gate.as_ref(),
-            channels: &self.process.channels,
-            recent_trades: self.gates.recent_trades(),
-            warmup_ms: self.settings.warmup_ms(),
-            quality: self.candles.quality,
-        };
-        rescorer.rescore(&turn.token()?, &open, &affected).await?;
+        self.rescorer().rescore(&turn.token()?, &Cause::revised(&open), &affected.strategies).await?;
         for revision in &open {
             store.revision_handled(revision.id).await?;
         }

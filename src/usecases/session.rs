@@ -155,7 +155,7 @@ impl SessionRunner {
         let loaded = self.load(&spec).await?;
         spec.data_version = loaded.window(spec.window_from_ms, spec.window_to_ms)?.data_version();
         let verdict = loaded.fit_for_evidence(spec.window_from_ms, spec.window_to_ms, &candles.quality);
-        store.record_data_verdict(&spec.data_version, &verdict).await?;
+        store.record_data_verdict(&self.turn.token()?, &spec.data_version, &verdict).await?;
         anyhow::ensure!(verdict.fit, "the candles of its window are not fit for evidence: {}", verdict.reason);
         let session = store.open_session(&self.turn.token()?, &spec).await?;
         tracing::info!(session = number, island = self.island, window_to_ms = to_ms, "search session opened");

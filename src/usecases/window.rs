@@ -3,7 +3,8 @@
 use anyhow::Context as _;
 use candles::quality::{Finding, FindingKind, QualityPolicy, Severity};
 use candles::{
-    CandleSeries, Coverage, DataVerdict, FundingRate, Interval, Judged, MarketKind, Symbol, fit_for_evidence, interval,
+    CandleSeries, Coverage, DataVerdict, FundingRate, Interval, Judged, MarketKind, Symbol, SymbolCoverage,
+    fit_for_evidence, interval,
 };
 use engine::{SymbolWindow, Window, WindowError};
 use market::CandleCache;
@@ -123,9 +124,15 @@ impl Loaded {
         self.symbols.iter().map(|s| s.candles.last_close_time_ms()).min().flatten()
     }
 
-    /// How many candles of the first symbol open in `[from_ms, to_ms)`.
-    pub(crate) fn count(&self, from_ms: i64, to_ms: i64) -> u64 {
-        self.symbols.first().map_or(0, |s| s.candles.slice(from_ms, to_ms).len() as u64)
+    /// By symbol, how many candles there are of `[from_ms, to_ms)` and of the warm-up before it, and how many are
+    /// missing.
+    pub(crate) fn coverage(&self, from_ms: i64, to_ms: i64) -> Vec<SymbolCoverage> {
+        let first_ms = self.spec.warmup_from_ms;
+        let of = |s: &LoadedSymbol| SymbolCoverage {
+            symbol: s.symbol.clone(),
+            coverage: Coverage::of(&s.candles, first_ms, from_ms, to_ms),
+        };
+        self.symbols.iter().map(of).collect()
     }
 
     /// Open time of the first symbol's first candle from `from_ms` on, UTC ms.
@@ -145,6 +152,8 @@ impl Loaded {
             candles: Arc::new(s.candles.slice(first_ms, to_ms)),
             finer: finer_within(s.finer.iter(), first_ms, to_ms),
             funding: s.funding.iter().copied().filter(|f| f.time_ms < to_ms).collect(),
+            readings: Arc::default(),
+            across: Arc::default(),
         };
         Window::new(from_ms, to_ms, self.symbols.iter().map(cut).collect())
     }

@@ -8,6 +8,7 @@
 mod commands;
 mod daemon;
 mod data;
+mod meanings;
 mod operators;
 mod private_server;
 mod records;

@@ -34,15 +34,15 @@ fn strategy(fast: u32) -> genome::Strategy {
     StrategyFile::parse(&text).unwrap().strategy
 }
 
-struct Place {
-    dir: TempDir,
+pub(crate) struct Place {
+    pub(crate) dir: TempDir,
     cache: CandleCache,
-    database: TestDatabase,
-    store: Store,
+    pub(crate) database: TestDatabase,
+    pub(crate) store: Store,
 }
 
 impl Place {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let place = Self::empty().await;
         let symbols: Vec<Symbol> = ["BTCUSDT", "ETHUSDT"].map(|s| s.parse().unwrap()).to_vec();
         let market = SimulatedMarket::new(MarketSpec::noise(Seed(3), START_MS, &symbols)).unwrap();
@@ -86,10 +86,22 @@ impl Place {
         shadow_to: i64,
         live: bool,
     ) -> Uuid {
+        self.story_of(market, name, symbol, strategy(fast), shadow_to, live).await
+    }
+
+    pub(crate) async fn story_of(
+        &self,
+        market: MarketKind,
+        name: &str,
+        symbol: &str,
+        genome: genome::Strategy,
+        shadow_to: i64,
+        live: bool,
+    ) -> Uuid {
         let lease = self.store.try_acquire_lease("work").await.unwrap().unwrap();
         let token = lease.token();
         let symbol: Symbol = symbol.parse().unwrap();
-        let (cache, store, genome) = (&self.cache, &self.store, strategy(fast));
+        let (cache, store) = (&self.cache, &self.store);
         let story = Story { cache, store, market, symbol, name, island: name, genome };
         let id = story.begin(&token).await;
         story.pass(&token, id, day(40), shadow_to).await;
@@ -103,8 +115,12 @@ impl Place {
     }
 
     async fn data(&self, args: &[&str]) -> Output {
+        let args: Vec<&str> = ["data"].into_iter().chain(args.iter().copied()).collect();
+        self.command(&args).await
+    }
+
+    pub(crate) async fn command(&self, args: &[&str]) -> Output {
         tokio::process::Command::new(env!("CARGO_BIN_EXE_sg-ai"))
-            .arg("data")
             .args(args)
             .current_dir(self.dir.path())
             .env_clear()
@@ -115,7 +131,7 @@ impl Place {
             .unwrap()
     }
 
-    async fn affected(&self, args: &[&str]) -> Value {
+    pub(crate) async fn affected(&self, args: &[&str]) -> Value {
         let args: Vec<&str> = ["affected", "--json"].into_iter().chain(args.iter().copied()).collect();
         let output = self.data(&args).await;
         assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
@@ -123,7 +139,7 @@ impl Place {
     }
 
     /// Every stored figure with the version of its candles, by strategy.
-    async fn figures(&self) -> Vec<(String, String)> {
+    pub(crate) async fn figures(&self) -> Vec<(String, String)> {
         let sql = "select s.name, string_agg(t.source || t.window_from_ms || t.data_version || t.performance::text,
                 ' ' order by t.source, t.window_from_ms)
             from strategy_stats t join strategies s on s.id = t.strategy_id group by s.name order by s.name";
@@ -302,6 +318,17 @@ async fn the_budget_takes_neither_what_results_rest_on_nor_what_a_snapshot_holds
     let (nothing, none) = (InUse::default(), keep_within(&place.cache, 1, &InUse::default(), false).await.unwrap());
     assert_eq!((none.evicted.len(), months().await), (0, whole.clone()), "a snapshot holds all of it");
     std::fs::remove_dir_all(place.dir.path().join("candles/snapshots")).unwrap();
+
+    // What this process works with no other one takes, and takes once it is done.
+    let range = CandleRange { market: SPOT, symbol: btc.clone(), interval: M15, from_ms: day(40), to_ms: day(50) };
+    let working = place.cache.hold(vec![range]).await.unwrap();
+    // As another process opens it: locks are of open files.
+    let another = CandleCache::open(&place.dir.path().join("candles")).unwrap();
+    keep_within(&another, 1, &InUse::default(), false).await.unwrap();
+    assert_eq!(months().await, ["2024-02"], "day 40 to 50 is February");
+    drop(working);
+    place.cache.merge_fetched(SPOT, &btc, &series, &made(), None).await.unwrap();
+    assert_eq!(months().await, whole);
 
     place.story("shadow", "BTCUSDT", 6, day(50), false).await;
     let held = place.store.candles_in_use().await.unwrap();

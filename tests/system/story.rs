@@ -42,6 +42,7 @@ impl Story<'_> {
             costs: Costs::default(),
             initial_capital: 7_000.0,
             code_version: env!("CARGO_PKG_VERSION").to_owned(),
+            engine_meaning: engine::MEANING,
         }
     }
 
@@ -52,7 +53,15 @@ impl Story<'_> {
             MarketKind::Spot => Vec::new(),
             MarketKind::Um => self.cache.load_funding(&symbol, START_MS, to_ms).await.unwrap(),
         };
-        let window = SymbolWindow { market, symbol, candles, finer: Vec::new(), funding: funding.into() };
+        let window = SymbolWindow {
+            market,
+            symbol,
+            candles,
+            finer: Vec::new(),
+            funding: funding.into(),
+            readings: Arc::default(),
+            across: Arc::default(),
+        };
         Window::new(from_ms, to_ms, vec![window]).unwrap()
     }
 

@@ -56,7 +56,12 @@ impl Unit {
             | Scale::Signed
             | Scale::Flag
             | Scale::Hour
-            | Scale::Weekday => Self::PLAIN,
+            | Scale::Weekday
+            | Scale::Count
+            | Scale::Rate
+            | Scale::Ratio => Self::PLAIN,
+            Scale::Money => Self::MONEY,
+            Scale::PerMoney => Self::Of { quote: -1, base: 0 },
         }
     }
 }
@@ -165,7 +170,7 @@ fn not_common(who: &str, x: &Expression, unit: Unit) -> String {
     let instead = match unit {
         Unit::PRICE => "a ratio of two prices is needed, such as `close / delay(close, 42)`",
         Unit::COINS => {
-            "a ratio, or an amount of money, is needed, such as `volume / mean(volume, 42)` or `volume * close`"
+            "a ratio, or an amount of money, is needed, such as `volume / mean(volume, 42)` or `quote_volume`"
         }
         Unit::LogOf { .. } => {
             "a difference of two such logarithms is needed, such as `log(close) - log(delay(close, 42))`"

@@ -132,10 +132,35 @@ pub enum IndicatorKind {
     HourOfDay,
     /// Weekday of the candle close, UTC, Monday 0 to Sunday 6.
     DayOfWeek,
+    /// Mean of |close / close before - 1| / quote volume; undefined where a quote volume in it is 0.
+    Amihud,
+    /// Last funding rate known, a fraction of the notional.
+    Funding,
+    /// Mean of the funding rates known in the last days.
+    FundingMean,
+    /// Sum of the funding rates known in the last days.
+    FundingSum,
+    /// Close of the last premium index candle known, a fraction of the index price.
+    Premium,
+    /// Mean of the closes of the premium index candles known in the last days.
+    PremiumMean,
+    /// Open interest in coins.
+    OpenInterest,
+    /// Open interest in money.
+    OpenInterestValue,
+    /// Long accounts over short accounts.
+    LongShortRatio,
+    /// Long positions over short positions of the top traders.
+    TopLongShortRatio,
+    /// Bought over sold volume of takers.
+    TakerLongShortRatio,
 }
 
+/// How many of them, from the first, the search makes rules of: the others are for people's own strategies.
+pub(super) const BRED: usize = 59;
+
 #[rustfmt::skip]
-pub(super) const SPECS: [SeriesSpec; 59] = [
+pub(super) const SPECS: [SeriesSpec; 70] = [
     SeriesSpec { kind: IndicatorKind::Sma, name: "sma", aliases: &["ma", "simple_moving_average"], params: &[param("period", 2.0, 500.0, 1.0, 20.0)], scale: Scale::Price, constants: None, doc: "simple moving average of closes" },
     SeriesSpec { kind: IndicatorKind::Ema, name: "ema", aliases: &["exponential_moving_average"], params: &[param("period", 2.0, 500.0, 1.0, 20.0)], scale: Scale::Price, constants: None, doc: "exponential moving average of closes" },
     SeriesSpec { kind: IndicatorKind::Wma, name: "wma", aliases: &[], params: &[param("period", 2.0, 500.0, 1.0, 20.0)], scale: Scale::Price, constants: None, doc: "linearly weighted moving average of closes" },
@@ -195,4 +220,15 @@ pub(super) const SPECS: [SeriesSpec; 59] = [
     SeriesSpec { kind: IndicatorKind::Regime, name: "regime", aliases: &[], params: &[param("period", 2.0, 200.0, 1.0, 14.0)], scale: Scale::Flag, constants: constants(0.0, 0.0, 1.0), doc: "1 trending, 0 ranging, -1 choppy" },
     SeriesSpec { kind: IndicatorKind::HourOfDay, name: "hour_of_day", aliases: &["hour"], params: &[], scale: Scale::Hour, constants: constants(0.0, 23.0, 1.0), doc: "hour of the candle close, UTC, 0 to 23" },
     SeriesSpec { kind: IndicatorKind::DayOfWeek, name: "day_of_week", aliases: &["weekday"], params: &[], scale: Scale::Weekday, constants: constants(0.0, 6.0, 1.0), doc: "weekday of the candle close, UTC, Monday 0 to Sunday 6" },
+    SeriesSpec { kind: IndicatorKind::Amihud, name: "amihud", aliases: &["illiquidity"], params: &[param("period", 1.0, 500.0, 1.0, 20.0)], scale: Scale::PerMoney, constants: None, doc: "mean of |close / close before - 1| / quote volume; undefined where a quote volume in it is 0" },
+    SeriesSpec { kind: IndicatorKind::Funding, name: "funding", aliases: &["funding_rate"], params: &[], scale: Scale::Rate, constants: None, doc: "last funding rate known, a fraction of the notional" },
+    SeriesSpec { kind: IndicatorKind::FundingMean, name: "funding_mean", aliases: &[], params: &[param("days", 1.0, 365.0, 1.0, 7.0)], scale: Scale::Rate, constants: None, doc: "mean of the funding rates known in the last days" },
+    SeriesSpec { kind: IndicatorKind::FundingSum, name: "funding_sum", aliases: &[], params: &[param("days", 1.0, 365.0, 1.0, 7.0)], scale: Scale::Rate, constants: None, doc: "sum of the funding rates known in the last days" },
+    SeriesSpec { kind: IndicatorKind::Premium, name: "premium", aliases: &["premium_index", "basis"], params: &[], scale: Scale::Rate, constants: None, doc: "close of the last premium index candle known, a fraction of the index price" },
+    SeriesSpec { kind: IndicatorKind::PremiumMean, name: "premium_mean", aliases: &[], params: &[param("days", 1.0, 365.0, 1.0, 7.0)], scale: Scale::Rate, constants: None, doc: "mean of the closes of the premium index candles known in the last days" },
+    SeriesSpec { kind: IndicatorKind::OpenInterest, name: "open_interest", aliases: &[], params: &[], scale: Scale::Volume, constants: None, doc: "open interest in coins" },
+    SeriesSpec { kind: IndicatorKind::OpenInterestValue, name: "open_interest_value", aliases: &[], params: &[], scale: Scale::Money, constants: None, doc: "open interest in money" },
+    SeriesSpec { kind: IndicatorKind::LongShortRatio, name: "long_short_ratio", aliases: &[], params: &[], scale: Scale::Ratio, constants: None, doc: "long accounts over short accounts" },
+    SeriesSpec { kind: IndicatorKind::TopLongShortRatio, name: "top_long_short_ratio", aliases: &[], params: &[], scale: Scale::Ratio, constants: None, doc: "long positions over short positions of the top traders" },
+    SeriesSpec { kind: IndicatorKind::TakerLongShortRatio, name: "taker_long_short_ratio", aliases: &[], params: &[], scale: Scale::Ratio, constants: None, doc: "bought over sold volume of takers" },
 ];

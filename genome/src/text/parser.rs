@@ -383,6 +383,7 @@ fn price_field(name: &str) -> Option<PriceField> {
     match name {
         "price" => Some(PriceField::Close),
         "hlc3" | "typical_price" => Some(PriceField::Typical),
+        "trade_count" => Some(PriceField::Trades),
         _ => PriceField::ALL.into_iter().find(|f| f.name() == name),
     }
 }

@@ -104,7 +104,7 @@ pub struct VariationConfig {
     pub max_conditions: usize,
     /// Whether strategies may sell short.
     pub allow_short: bool,
-    /// Indicators that may be used; all when empty.
+    /// Indicators that may be used, of those of [`IndicatorKind::bred`]; all of them when empty.
     pub indicators: Vec<IndicatorKind>,
     /// Whether every strategy has a stop-loss.
     pub stop_required: bool,
@@ -169,6 +169,10 @@ impl VariationConfig {
             if !(0.0..=1.0).contains(&p) {
                 return Err(format!("{name}: must be 0 to 1, not {p}"));
             }
+        }
+        let is_bred = |kind: IndicatorKind| IndicatorKind::bred().iter().any(|spec| spec.kind == kind);
+        if let Some(kind) = self.indicators.iter().copied().find(|kind| !is_bred(*kind)) {
+            return Err(format!("indicators: the search makes no rules of {kind}; it is for people's own strategies"));
         }
         if !(1..=Rule::MAX_CONDITIONS).contains(&self.max_conditions) {
             return Err(format!("max_conditions: must be 1 to {}, not {}", Rule::MAX_CONDITIONS, self.max_conditions));

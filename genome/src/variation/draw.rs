@@ -94,7 +94,7 @@ pub(super) fn series(config: &VariationConfig, kind: IndicatorKind, base: Timefr
 
 /// Another source of the scale; price fields count as one choice among the indicators.
 pub(super) fn of_scale(config: &VariationConfig, scale: Scale, base: Timeframe, rng: &mut impl Rng) -> Option<Series> {
-    let mut kinds: Vec<Option<IndicatorKind>> = IndicatorKind::all()
+    let mut kinds: Vec<Option<IndicatorKind>> = IndicatorKind::bred()
         .iter()
         .filter(|s| s.scale == scale && config.allows(s.kind))
         .map(|s| Some(s.kind))

@@ -296,7 +296,7 @@ impl Maker<'_> {
 
     /// A random condition: a series against a constant of its range, or against another of its scale.
     pub(super) fn condition(&self, rng: &mut impl Rng) -> Option<Rule> {
-        let kinds: Vec<K> = K::all().iter().map(|s| s.kind).filter(|k| self.config.allows(*k)).collect();
+        let kinds: Vec<K> = K::bred().iter().map(|s| s.kind).filter(|k| self.config.allows(*k)).collect();
         let kind = *pick(&kinds, rng)?;
         let mut left = draw::series(self.config, kind, self.base, rng);
         if chance(self.config.higher_timeframe_probability / 2.0, rng) {

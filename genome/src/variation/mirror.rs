@@ -67,7 +67,11 @@ fn turned_source(series: Series) -> (Series, Image) {
                 PriceField::Low => PriceField::High,
                 same => same,
             };
-            let image = if field == PriceField::Volume { Image::Same } else { Image::Turned(0.0) };
+            let image = match field {
+                PriceField::Volume | PriceField::QuoteVolume | PriceField::Trades => Image::Same,
+                PriceField::TakerBuyRatio => Image::Turned(1.0),
+                _ => Image::Turned(0.0),
+            };
             (Source::Price(other), image)
         }
         Source::Indicator(indicator) => {
@@ -117,6 +121,12 @@ fn turned_kind(kind: K) -> (K, Image) {
         | K::VolatilityPercentile
         | K::VolumeZscore
         | K::VolumeSma
+        | K::Amihud
+        | K::OpenInterest
+        | K::OpenInterestValue
+        | K::LongShortRatio
+        | K::TopLongShortRatio
+        | K::TakerLongShortRatio
         | K::Choppiness
         | K::Regime
         | K::HourOfDay

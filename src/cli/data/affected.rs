@@ -3,9 +3,10 @@
 
 use super::snapshot::{named, refused};
 use crate::cli::{CliError, Context, format::minute, output};
-use crate::usecases::affected::{Affected, affected};
+use crate::usecases::affected::{Affected, AffectedRun, affected};
 use crate::usecases::database::Database;
-use crate::usecases::rescore::{Outcomes, Rescorer};
+use crate::usecases::meaning::{Outdated, all_outdated};
+use crate::usecases::rescore::{Cause, Outcomes, Rescorer};
 use crate::usecases::revisions::{Change, changes, record};
 use anyhow::{Context as _, anyhow};
 use candles::stored::Part;
@@ -15,6 +16,7 @@ use market::snapshot::{self, MonthChange, NOW};
 use notify::Channel;
 use serde::Serialize;
 use store::{DataVersionUse, Store};
+use tokio_util::sync::CancellationToken;
 
 /// Tell what rests on revised candles
 #[derive(Args, Debug)]
@@ -39,6 +41,8 @@ struct Report {
     changes: Vec<Change>,
     #[serde(flatten)]
     affected: Affected,
+    /// Strategies with results that an earlier meaning of the engine computed; with `all` alone.
+    of_earlier_meaning: Vec<Outdated>,
     rescored: Option<Vec<Outcomes>>,
 }
 
@@ -133,7 +137,7 @@ async fn of_version(cache: &CandleCache, store: &Store, uses: Vec<DataVersionUse
             touching.push(change);
         }
     }
-    Ok(Report { uses: Some(uses), changes: touching, affected: found, rescored: None })
+    Ok(Report { uses: Some(uses), changes: touching, affected: found, of_earlier_meaning: Vec::new(), rescored: None })
 }
 
 async fn look(args: &AffectedArgs, ctx: &Context, cache: &CandleCache, store: &Store) -> Result<Report, CliError> {
@@ -146,7 +150,8 @@ async fn look(args: &AffectedArgs, ctx: &Context, cache: &CandleCache, store: &S
         Since::Changes(changes) => changes,
     };
     let affected = affected(cache, store, &changes).await?;
-    let mut report = Report { uses: None, changes, affected, rescored: None };
+    let of_earlier_meaning = if args.since == "all" { all_outdated(store).await? } else { Vec::new() };
+    let mut report = Report { uses: None, changes, affected, of_earlier_meaning, rescored: None };
     if !args.rescore {
         return Ok(report);
     }
@@ -164,10 +169,17 @@ async fn look(args: &AffectedArgs, ctx: &Context, cache: &CandleCache, store: &S
         warmup_ms: config.daemon.warmup_ms(),
         quality: config.market.quality,
     };
-    let outcomes =
-        if open.is_empty() { Vec::new() } else { rescorer.rescore(&lease.token(), &open, &report.affected).await? };
+    let mut outcomes = Vec::new();
+    if !open.is_empty() {
+        let cause = Cause::revised(&open);
+        outcomes.extend(rescorer.rescore(&lease.token(), &cause, &report.affected.strategies).await?);
+    }
     for revision in &open {
         store.revision_handled(revision.id).await.context("the database")?;
+    }
+    if args.since == "all" {
+        let never = CancellationToken::new();
+        outcomes.extend(rescorer.catch_up(&lease.token(), usize::MAX, &never).await?.outcomes);
     }
     lease.release().await;
     report.rescored = Some(outcomes);
@@ -188,8 +200,32 @@ fn lines(report: &Report) -> String {
         let what =
             if report.uses.is_some() { "none of its candles was revised" } else { "no stored candle was revised" };
         text.push_str(&format!("{what} since\n"));
-        return text;
+    } else {
+        text.push_str(&rest(report));
     }
+    for Outdated { strategy: s, cause } in &report.of_earlier_meaning {
+        text.push_str(&format!("{} ({}) {}: {cause}\n", s.name, s.state, s.id));
+        text.push_str(&runs(&s.runs));
+    }
+    for o in report.rescored.iter().flatten() {
+        let decision = o.decision.as_deref().unwrap_or("the gate was not asked");
+        text.push_str(&format!("{}: {} results scored again, now {}: {decision}\n", o.name, o.rescored, o.state));
+        for why in &o.failed {
+            text.push_str(&format!("  {why}\n"));
+        }
+    }
+    text
+}
+
+fn runs(runs: &[AffectedRun]) -> String {
+    let line =
+        |run: &AffectedRun| format!("  {:<8} {} to {}\n", run.source.name(), minute(run.from_ms), minute(run.to_ms));
+    runs.iter().map(line).collect()
+}
+
+/// What was revised, and who rests on it.
+fn rest(report: &Report) -> String {
+    let mut text = String::new();
     for c in &report.changes {
         let (n, first) = (c.count(), c.times_ms().next().map(minute).unwrap_or_default());
         let what = match c.part {
@@ -210,9 +246,7 @@ fn lines(report: &Report) -> String {
     for s in &a.strategies {
         let deployment = s.deployment.map(|id| format!(", deployment {id}")).unwrap_or_default();
         text.push_str(&format!("{} ({}) {}{deployment}\n", s.name, s.state, s.id));
-        for run in &s.runs {
-            text.push_str(&format!("  {:<8} {} to {}\n", run.source.name(), minute(run.from_ms), minute(run.to_ms)));
-        }
+        text.push_str(&runs(&s.runs));
     }
     for s in &a.sessions {
         text.push_str(&format!("session {} of island {}: {} generations\n", s.number, s.island, s.generations));
@@ -221,12 +255,5 @@ fn lines(report: &Report) -> String {
     text.push_str(&format!(
         "{strategies} strategies and {sessions} sessions rest on them; {untouched} strategies on the same symbols do not\n"
     ));
-    for o in report.rescored.iter().flatten() {
-        let decision = o.decision.as_deref().unwrap_or("the gate was not asked");
-        text.push_str(&format!("{}: {} results scored again, now {}: {decision}\n", o.name, o.rescored, o.state));
-        for why in &o.failed {
-            text.push_str(&format!("  {why}\n"));
-        }
-    }
     text
 }

@@ -24,13 +24,14 @@ mod ichimoku;
 mod keltner;
 pub(super) mod lanes;
 mod linear_regression;
+pub(super) mod liquidity;
 mod macd;
 mod money_flow;
 mod moving_average;
 mod order_block;
 mod parabolic_sar;
 mod rate_of_change;
-mod rolling;
+pub mod rolling;
 mod rsi;
 mod stochastic;
 mod supertrend;
@@ -119,6 +120,18 @@ pub fn compute(indicator: &Indicator, candles: &CandleSeries) -> Column {
         Kind::Regime => trend_regime::regime(candles, bars(0)),
         Kind::HourOfDay => calendar::hour_of_day(candles),
         Kind::DayOfWeek => calendar::day_of_week(candles),
+        Kind::Amihud => liquidity::amihud(candles, bars(0)),
+        // What is no candles' own needs readings: `columns` has them.
+        Kind::Funding
+        | Kind::FundingMean
+        | Kind::FundingSum
+        | Kind::Premium
+        | Kind::PremiumMean
+        | Kind::OpenInterest
+        | Kind::OpenInterestValue
+        | Kind::LongShortRatio
+        | Kind::TopLongShortRatio
+        | Kind::TakerLongShortRatio => Column::new(undefined(candles.len())),
     }
 }
 

@@ -9,7 +9,7 @@
 
 /// Calls `put(i, total)` for each window of `n` elements that ends at element `i`. `join` must be associative.
 #[inline]
-pub(super) fn fold<T: Copy>(
+pub fn fold<T: Copy>(
     len: usize,
     n: usize,
     element: impl Fn(usize) -> T,
@@ -48,38 +48,38 @@ pub(super) fn fold<T: Copy>(
 
 /// Sums of the last `n` values.
 #[inline]
-pub(super) fn sum(values: &[f64], n: usize, put: impl FnMut(usize, f64)) {
+pub fn sum(values: &[f64], n: usize, put: impl FnMut(usize, f64)) {
     fold(values.len(), n, |i| values[i], |a, b| a + b, put);
 }
 
 /// Greatest of the last `n` values.
 #[inline]
-pub(super) fn max(values: &[f64], n: usize, put: impl FnMut(usize, f64)) {
+pub fn max(values: &[f64], n: usize, put: impl FnMut(usize, f64)) {
     fold(values.len(), n, |i| values[i], |a, b| if b > a { b } else { a }, put);
 }
 
 /// Least of the last `n` values.
 #[inline]
-pub(super) fn min(values: &[f64], n: usize, put: impl FnMut(usize, f64)) {
+pub fn min(values: &[f64], n: usize, put: impl FnMut(usize, f64)) {
     fold(values.len(), n, |i| values[i], |a, b| if b < a { b } else { a }, put);
 }
 
 /// Means of the last `n` values. The mean of equal values is that value to the bit.
 #[inline]
-pub(super) fn mean(values: &[f64], n: usize, mut put: impl FnMut(usize, f64)) {
+pub fn mean(values: &[f64], n: usize, mut put: impl FnMut(usize, f64)) {
     let divisor = n as f64;
     weighted(values, n, |i, w| put(i, w.reference + w.sum / divisor));
 }
 
 /// Plain and weighted sums over one window, as differences from `reference`, which is a value near the window.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Weighted {
+pub struct Weighted {
     /// What all sums are relative to.
-    pub(super) reference: f64,
+    pub reference: f64,
     /// Sum of x - reference.
-    pub(super) sum: f64,
+    pub sum: f64,
     /// Sum of k (x - reference), k = 1 for the oldest value to n for the newest.
-    pub(super) weighted: f64,
+    pub weighted: f64,
 }
 
 /// Plain and linearly weighted sums of the last `n` values.
@@ -87,7 +87,7 @@ pub(super) struct Weighted {
 /// Prefixes are relative to their block's first value and suffixes to their block's last, so differences are small
 /// and those of equal values vanish.
 #[inline]
-pub(super) fn weighted(values: &[f64], n: usize, mut put: impl FnMut(usize, Weighted)) {
+pub fn weighted(values: &[f64], n: usize, mut put: impl FnMut(usize, Weighted)) {
     if n == 0 || values.len() < n {
         return;
     }
@@ -134,7 +134,7 @@ pub(super) fn weighted(values: &[f64], n: usize, mut put: impl FnMut(usize, Weig
 ///
 /// Blocks are joined by the pairwise update of Chan, Golub and LeVeque (1983).
 #[inline]
-pub(super) fn squared_deviations(values: &[f64], n: usize, mut put: impl FnMut(usize, f64)) {
+pub fn squared_deviations(values: &[f64], n: usize, mut put: impl FnMut(usize, f64)) {
     #[derive(Clone, Copy)]
     struct Moments {
         count: f64,

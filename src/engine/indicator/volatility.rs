@@ -3,10 +3,11 @@
 //! - `realized_volatility(n)` = square root of the mean of r^2 over the last n candles, r = ln(close / close before):
 //!   a fraction a candle, not annualised, about zero and not about the mean. Defined from index n.
 //! - `volatility_percentile(n, l)` = (values below + half of the values equal) / l among the last l realised
-//!   volatilities, this one included: 0 to 1, never of the future. Defined from index n + l - 1.
+//!   volatilities, this one included: 0 to 1, never of the future. Those within 1e-12 of each other are equal:
+//!   the same moves in another order, or up where they went down, differ by rounding. Defined from index n + l - 1.
 //!   Costs O(log of the number of candles) a candle.
 
-use super::{Column, rolling, undefined};
+use super::{Column, rolling, ticks, undefined};
 
 pub(super) fn realized_volatility(closes: &[f64], n: usize) -> Column {
     Column::new(volatilities(closes, n))
@@ -21,11 +22,17 @@ pub(super) fn percentile(closes: &[f64], n: usize, lookback: usize) -> Column {
 }
 
 fn volatilities(closes: &[f64], n: usize) -> Vec<f64> {
-    let squares: Vec<f64> = closes.windows(2).map(|pair| (pair[1] / pair[0]).ln().powi(2)).collect();
+    // The ratio of prices a tick apart has few digits left of the move; their difference in ticks has all.
+    let ticks = ticks::all(closes);
+    let squares: Vec<f64> = ticks.windows(2).map(|pair| ((pair[1] - pair[0]) / pair[0]).ln_1p().powi(2)).collect();
     let mut out = undefined(closes.len());
     rolling::sum(&squares, n, |i, sum| out[i + 1] = (sum / n as f64).sqrt());
     out
 }
+
+/// Volatilities that differ by no more than this share of themselves are equal. Rounding does less, and moves that are
+/// others make more of a difference.
+const TIE: f64 = 1e-12;
 
 /// The mid-rank of each value among the last `n`, as a fraction. Counts only, so the bits of a rank depend on the
 /// order of the values in its window and on nothing else.
@@ -41,7 +48,9 @@ fn mid_ranks(values: &[f64], n: usize, out: &mut [f64]) {
             counts.add(places[i - n], -1);
         }
         if i + 1 >= n && values[i].is_finite() {
-            let (below, equal) = (counts.below(place), counts.at[place]);
+            let (least, most) = (values[i] * (1.0 - TIE), values[i] * (1.0 + TIE));
+            let below = counts.before(sorted.partition_point(|s| *s < least));
+            let equal = counts.before(sorted.partition_point(|s| *s <= most)) - below;
             out[i] = (f64::from(below) + 0.5 * f64::from(equal)) / n as f64;
         }
     }
@@ -49,17 +58,15 @@ fn mid_ranks(values: &[f64], n: usize, out: &mut [f64]) {
 
 /// How many values of the window lie at each place, with running totals in a binary indexed tree (Fenwick, 1994).
 struct Counts {
-    at: Vec<i32>,
     tree: Vec<i32>,
 }
 
 impl Counts {
     fn new(places: usize) -> Self {
-        Self { at: vec![0; places], tree: vec![0; places + 1] }
+        Self { tree: vec![0; places + 1] }
     }
 
     fn add(&mut self, place: usize, change: i32) {
-        self.at[place] += change;
         let mut node = place + 1;
         while node < self.tree.len() {
             self.tree[node] += change;
@@ -67,9 +74,9 @@ impl Counts {
         }
     }
 
-    /// How many lie below `place`.
-    fn below(&self, place: usize) -> i32 {
-        let mut node = place;
+    /// How many lie at the first `places`.
+    fn before(&self, places: usize) -> i32 {
+        let mut node = places;
         let mut total = 0;
         while node > 0 {
             total += self.tree[node];

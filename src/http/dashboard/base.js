@@ -38,8 +38,19 @@ export async function read(path, params = {}, signal) {
   return answer(response);
 }
 
-export async function act(path, token, reason) {
-  const headers = { "content-type": "application/json", authorization: `Bearer ${token}` };
+/** A name for a request: sent again with the same one, it is the same request. */
+export function requestName() {
+  // Not randomUUID, which pages have on HTTPS and localhost alone.
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+export async function act(path, token, reason, name) {
+  const headers = {
+    "content-type": "application/json",
+    authorization: `Bearer ${token}`,
+    "idempotency-key": name,
+  };
   return answer(await fetch(path, { method: "POST", headers, body: JSON.stringify(reason) }));
 }
 
@@ -122,8 +133,12 @@ export function toast(text) {
   setTimeout(() => shown.remove(), 6000);
 }
 
-/** Asks for reason and token, acts, and tells what came of it. */
-export function ask(title, path, done) {
+/**
+ * Asks for reason and token, acts, and tells what came of it. `from` is the state in which a strategy was seen: in another
+ * one nothing is done. Sent twice, or again after an error, it is one request.
+ */
+export function ask(title, path, done, from) {
+  const name = requestName();
   let kept = "";
   try {
     kept = sessionStorage.getItem("token") ?? "";
@@ -145,8 +160,8 @@ export function ask(title, path, done) {
           event.preventDefault();
           go.disabled = true;
           try {
-            const reason = by.value ? { why: why.value, by: by.value } : { why: why.value };
-            const outcome = await act(path, token.value, reason);
+            const reason = { why: why.value, by: by.value || undefined, from };
+            const outcome = await act(path, token.value, reason, name);
             try {
               sessionStorage.setItem("token", token.value);
             } catch {

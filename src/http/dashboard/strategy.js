@@ -221,7 +221,7 @@ function tree(all) {
 
 function actions(s, again) {
   const button = (name, title) =>
-    h("button", { type: "button", onclick: () => ask(title, `/api/strategies/${s.id}/${name}`, again) }, title);
+    h("button", { type: "button", onclick: () => ask(title, `/api/strategies/${s.id}/${name}`, again, s.state) }, title);
   if (s.state === "disabled") return button("revive", "Revive …");
   const approve = { candidate: "Approve for shadow …", shadow: "Approve for live …" }[s.state];
   return [approve && button("approve", approve), button("disable", "Disable …")];
@@ -280,9 +280,10 @@ export async function page({ argument, signal }) {
   async function load() {
     const { parts } = await read(`${path}/curves`, {}, signal);
     const points = chained(parts);
-    const notes = parts
-      .filter((p) => p.note)
-      .map((p) => h("p", { class: "small soft" }, `${NAMES[p.source]}: ${p.note}`));
+    const said = (p) => [p.note, p.shortfall].filter(Boolean);
+    const notes = parts.flatMap((p) =>
+      said(p).map((text) => h("p", { class: "small soft" }, `${NAMES[p.source]}: ${text}`)),
+    );
     curve.replaceChildren(
       ...(points.length > 1
         ? [equity(points, "gain", 300), h("h3", {}, "Drawdown"), equity(points, "drawdown", 160)]

@@ -1,6 +1,7 @@
 //! Objects by path: atomic writes, tails, listings, and one writer at a time. Knows nothing of candles.
 
 use super::CacheError;
+use super::room::{Room, no_room};
 use crate::config::{MarketConfig, s3_location};
 use bytes::Bytes;
 use futures::TryStreamExt;
@@ -16,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Holds the lock files. Hidden, so that it is no market.
-const LOCK_DIR: &str = ".locks";
+pub(super) const LOCK_DIR: &str = ".locks";
 
 /// The place where objects live: a local directory, or a bucket. Locks are local files in both cases: they hold
 /// between the processes of one machine.
@@ -25,6 +26,7 @@ pub(super) struct Storage {
     store: Arc<dyn ObjectStore>,
     root: PathBuf,
     is_local: bool,
+    room: Arc<Room>,
 }
 
 /// Holds an advisory lock until dropped; the operating system drops it with the process.
@@ -42,12 +44,12 @@ impl Storage {
         let store = LocalFileSystem::new_with_prefix(&root)
             .map_err(|source| CacheError::Store { path: root.display().to_string(), source })?
             .with_fsync(true);
-        Ok(Self { store: Arc::new(store), root, is_local: true })
+        Ok(Self { store: Arc::new(store), root, is_local: true, room: Arc::default() })
     }
 
     /// What a directory holds that is not there.
     pub(super) fn nothing(root: &Path) -> Self {
-        Self { store: Arc::new(InMemory::new()), root: root.to_owned(), is_local: true }
+        Self { store: Arc::new(InMemory::new()), root: root.to_owned(), is_local: true, room: Arc::default() }
     }
 
     /// Opens a bucket, with the locks in a local directory. Asks nothing of the service yet.
@@ -55,7 +57,12 @@ impl Storage {
         let failed = |source| CacheError::Open { path: lock_root.to_owned(), source };
         std::fs::create_dir_all(lock_root).map_err(failed)?;
         let root = lock_root.canonicalize().map_err(failed)?;
-        Ok(Self { store: bucket(url, config)?, root, is_local: false })
+        Ok(Self { store: bucket(url, config)?, root, is_local: false, room: Arc::default() })
+    }
+
+    /// Whether nothing could be written lately for want of room.
+    pub(super) fn lacks_room(&self) -> bool {
+        self.room.is_lacking()
     }
 
     /// Where it is.
@@ -102,12 +109,14 @@ impl Storage {
 
     /// Writes an object whole: readers, and whoever looks after a crash, see the old one or the new one.
     pub(super) async fn put(&self, path: &str, bytes: Vec<u8>) -> Result<(), CacheError> {
-        self.store.put(&ObjectPath::from(path), bytes.into()).await.map(|_| ()).map_err(at(path))
+        self.room.note(self.store.put(&ObjectPath::from(path), bytes.into()).await.map(|_| ()).map_err(at(path)))
     }
 
     /// Gives an object another name, over what had that name.
     pub(super) async fn rename(&self, from: &str, to: &str) -> Result<(), CacheError> {
-        self.store.rename(&ObjectPath::from(from), &ObjectPath::from(to)).await.map_err(at(from))
+        // A name more may need room, too; that there was some for it says little.
+        let renamed = self.store.rename(&ObjectPath::from(from), &ObjectPath::from(to)).await.map_err(at(from));
+        if renamed.is_err() { self.room.note(renamed) } else { renamed }
     }
 
     /// Removes an object; whether it was there.
@@ -162,8 +171,13 @@ impl Storage {
             }
             Ok(Lock { _file: file })
         });
-        let failed = |source| CacheError::Lock { path: failed_path, source };
-        locked.await.map_err(|e| CacheError::Task(e.to_string()))?.map_err(failed)
+        let failed = |source: std::io::Error| match no_room(&source) {
+            Some(what) => CacheError::Full { path: failed_path.display().to_string(), what },
+            None => CacheError::Lock { path: failed_path, source },
+        };
+        let locked = locked.await.map_err(|e| CacheError::Task(e.to_string()))?.map_err(failed);
+        // A lock that is taken has written nothing.
+        if locked.is_err() { self.room.note(locked) } else { locked }
     }
 }
 
@@ -208,5 +222,8 @@ fn remove_half_written(dir: &Path) {
 
 fn at(path: &str) -> impl Fn(object_store::Error) -> CacheError {
     let path = path.to_owned();
-    move |source| CacheError::Store { path: path.clone(), source }
+    move |source| match no_room(&source) {
+        Some(what) => CacheError::Full { path: path.clone(), what },
+        None => CacheError::Store { path: path.clone(), source },
+    }
 }

@@ -1,8 +1,10 @@
 //! What the HTTP service stores: strategies that clients post, by number, and backtests with their whole ledgers.
 
 use crate::{NewStrategy, Page, Store, StoreError, Stored, Strategy, Tx, audit, count, row::Named as _, strategies};
+use candles::SymbolCoverage;
 use chrono::{DateTime, Utc};
 use engine::{DailyEquity, Performance, Recipe, Trade};
+use serde::Serialize;
 use serde_json::json;
 use tokio_postgres::{Row, types::Json};
 use uuid::Uuid;
@@ -27,6 +29,8 @@ pub struct NewServiceBacktest {
     pub candles: u64,
     /// Candles of the window that are missing.
     pub missing_candles: u64,
+    /// The same by symbol, with those of the warm-up; empty for what was stored before it was kept.
+    pub coverage: Vec<SymbolCoverage>,
     /// What came out.
     pub performance: Performance,
     /// Equity at each 00:00 UTC.
@@ -76,6 +80,7 @@ fn read(tx: &Tx, row: &Row) -> Result<ServiceBacktest, StoreError> {
             data_version: row.try_get("data_version")?,
             candles: row.count("candles")?,
             missing_candles: row.count("missing_candles")?,
+            coverage: row.json_opt("coverage")?.unwrap_or_default(),
             performance: row.json("performance")?,
             daily_equity: row.json("daily_equity")?,
             trades: row.json("trades")?,
@@ -87,7 +92,7 @@ fn read(tx: &Tx, row: &Row) -> Result<ServiceBacktest, StoreError> {
 }
 
 const BACKTEST: &str = "b.id as backtest_id, b.from_ms, b.to_ms, b.parameters, b.data_version, b.candles, \
-     b.missing_candles, b.performance, b.daily_equity, b.trades, b.duration_ms, b.created_at as backtest_created_at";
+     b.missing_candles, b.coverage, b.performance, b.daily_equity, b.trades, b.duration_ms, b.created_at as backtest_created_at";
 
 /// Makes a candidate that a client posted the search's own, which found the same rules by itself: whoever posts first
 /// does not keep it from being judged. Its id, where there was one.
@@ -131,7 +136,62 @@ pub(crate) async fn adopt(tx: &Tx, key: &audit::ChainKey, new: &NewStrategy) -> 
     Ok(Some(id))
 }
 
+/// What of clients nobody used, and left.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct RemovedOfClients {
+    /// Strategies.
+    pub strategies: u64,
+    /// Backtests, of these strategies and of others.
+    pub backtests: u64,
+}
+
+/// Strategies, and backtests of others, that leave in one transaction.
+const REMOVED_AT_ONCE: i32 = 200;
+
 impl Store {
+    /// Removes what clients posted and nobody has used for so many days, at least seven: strategies that nothing refers
+    /// to, with their backtests, and old backtests of any strategy. Each strategy leaves an audit entry.
+    ///
+    /// # Errors
+    /// When the database does not answer, or fewer days are asked for.
+    pub async fn remove_unused_of_clients(&self, days: u32, actor: &str) -> Result<RemovedOfClients, StoreError> {
+        let (mut removed, days) = (RemovedOfClients::default(), i32::try_from(days).unwrap_or(i32::MAX));
+        loop {
+            let some = self
+                .transaction("remove_unused_of_clients", |tx| async move {
+                    let tx = &tx;
+                    // Whoever appends to the trail holds its head first, too: nobody waits for anybody in a circle.
+                    tx.execute("select from audit_head for update", &[]).await?;
+                    let sql = "select strategy_id, name, backtests from remove_unused_of_clients($1, $2)";
+                    let mut some = RemovedOfClients::default();
+                    for row in tx.rows(sql, &[&days, &REMOVED_AT_ONCE]).await? {
+                        let backtests = row.count("backtests")?;
+                        some.backtests += backtests;
+                        let Some(id) = row.try_get::<_, Option<Uuid>>("strategy_id")? else { continue };
+                        some.strategies += 1;
+                        let entry = audit::AuditEntry {
+                            event: "data_changed",
+                            entity_type: "strategy",
+                            entity_id: &id.to_string(),
+                            actor,
+                            before: Some(json!({ "name": row.try_get::<_, String>("name")?, "type": SERVICE_KIND })),
+                            after: None,
+                            metadata: json!({ "what": "removed", "unused_days": days, "backtests": backtests }),
+                            correlation_id: None,
+                        };
+                        audit::append(tx, &self.inner.audit_key, &entry).await?;
+                    }
+                    Ok(some)
+                })
+                .await?;
+            if some == RemovedOfClients::default() {
+                return Ok(removed);
+            }
+            removed.strategies += some.strategies;
+            removed.backtests += some.backtests;
+        }
+    }
+
     /// Stores a client's strategy as a candidate, or finds the one with the same genome; the stored one, and whether it
     /// is new.
     ///
@@ -176,8 +236,8 @@ impl Store {
         self.transaction("put_service_backtest", |tx| async move {
             let tx = &tx;
             let sql = "insert into service_backtests (strategy_id, from_ms, to_ms, parameters, data_version, candles,
-                    missing_candles, performance, daily_equity, trades, duration_ms)
-                values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) returning id";
+                    missing_candles, performance, daily_equity, trades, duration_ms, coverage)
+                values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) returning id";
             let params: crate::transaction::Params<'_> = &[
                 &new.strategy_id,
                 &new.from_ms,
@@ -190,6 +250,7 @@ impl Store {
                 &Json(&new.daily_equity),
                 &Json(&new.trades),
                 &count(new.duration_ms),
+                &Json(&new.coverage),
             ];
             let id: i64 = tx.row(sql, params).await?.try_get("id")?;
             let sql = "insert into backtest_results (strategy_id, backtest_id, metrics, parameters, period_start, period_end)

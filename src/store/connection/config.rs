@@ -56,6 +56,8 @@ pub struct RetentionConfig {
     pub regimes_days: u32,
     /// The audit trail.
     pub audit_days: u32,
+    /// Strategies and backtests of clients that nobody uses: not archived, removed.
+    pub clients_days: u32,
 }
 
 impl Default for RetentionConfig {
@@ -67,6 +69,7 @@ impl Default for RetentionConfig {
             drift_alerts_days: 730,
             regimes_days: 1_826,
             audit_days: 1_826,
+            clients_days: 90,
         }
     }
 }
@@ -75,6 +78,9 @@ impl RetentionConfig {
     /// The first key whose value makes no sense, and why.
     #[must_use]
     pub fn problem(&self) -> Option<(&'static str, String)> {
+        if self.clients_days < 7 {
+            return Some(("clients_days", format!("must be at least 7, is {}", self.clients_days)));
+        }
         let keys = [
             ("backtests_days", self.backtests_days),
             ("metrics_days", self.metrics_days),

@@ -1,7 +1,10 @@
-//! What is known of candles: verdicts about windows, and months that were revised. Holds no candles.
+//! What is known of candles: verdicts about windows, months that were revised, and what was scored again. Holds no
+//! candles.
 
+mod rescores;
 mod revisions;
 mod verdicts;
 
-pub use revisions::{DataVersionUse, MAX_REVISION_DETAIL, NewRevision, Rescore, Rescored, RevisionRow, SessionUse};
+pub use rescores::{Rescore, Rescored};
+pub use revisions::{DataVersionUse, MAX_REVISION_DETAIL, NewRevision, RevisionRow, SessionUse};
 pub use verdicts::DataVerdictRow;

@@ -1,18 +1,14 @@
-//! Candles that were revised, who used them, and what came of scoring that again. Computes nothing itself.
+//! Candles that were revised, and who used them. Computes nothing itself.
 
-use crate::{
-    LeaseToken, PaperPass, StatSource, Store, StoreError, TransitionRecord, Tx, audit, count, paper, row::Named as _,
-    strategies, strategies::transitions, uncount,
-};
+use crate::{Store, StoreError, audit, count, row::Named as _, strategies};
 use candles::stored::CandleRange;
 use candles::stored::Part;
 use candles::{Interval, MarketKind, Symbol};
 use chrono::{DateTime, Utc};
-use engine::{Performance, Recipe};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use tokio_postgres::{Row, types::Json};
+use tokio_postgres::Row;
 use uuid::Uuid;
 
 /// Candles or payments kept of one revision, as they were and as they are.
@@ -95,46 +91,6 @@ pub struct DataVersionUse {
     pub to_ms: i64,
     /// Generations that were bred on it; of sessions only.
     pub generations: Option<u64>,
-}
-
-/// A result computed again.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Rescored {
-    /// What it was measured on.
-    pub source: StatSource,
-    /// First candle traded, UTC ms.
-    pub from_ms: i64,
-    /// End, exclusive, UTC ms.
-    pub to_ms: i64,
-    /// Names the candles that it rested on.
-    pub old_data_version: Option<String>,
-    /// Names those that it rests on now.
-    pub new_data_version: Option<String>,
-    /// As it was stored.
-    pub old: Option<Performance>,
-    /// As it came out now; `None` where it could not be computed.
-    pub new: Option<Performance>,
-    /// What a replay needs. Of backtests and hold-outs only.
-    pub parameters: Option<Recipe>,
-}
-
-/// Everything that scoring a strategy again came to: stored together or not at all.
-#[derive(Clone, Debug)]
-pub struct Rescore {
-    /// Whose.
-    pub strategy_id: Uuid,
-    /// The revisions that caused it.
-    pub revision_ids: Vec<i64>,
-    /// They in words.
-    pub cause: String,
-    /// Every result that rested on them.
-    pub results: Vec<Rescored>,
-    /// The open paper run, computed again up to where it was.
-    pub pass: Option<PaperPass>,
-    /// What the gate said, where it was asked.
-    pub decision: Option<String>,
-    /// The move that follows from it, if one does.
-    pub transition: Option<TransitionRecord>,
 }
 
 const COLUMNS: &str = "id, market, symbol, interval, month, old_sha256, new_sha256, candles, first_open_ms, \
@@ -388,101 +344,4 @@ impl Store {
         })
         .await
     }
-
-    /// Stores what scoring a strategy again came to, with the cause in the audit trail; `false` when that was done
-    /// before.
-    ///
-    /// # Errors
-    /// [`StoreError::LeaseLost`]; those of [`apply_transition`](Self::apply_transition).
-    pub async fn record_rescore(&self, lease: &LeaseToken, rescore: &Rescore) -> Result<bool, StoreError> {
-        let columns = &rescore.pass.as_ref().map(|pass| paper::TradeColumns::new(&pass.trades)).transpose()?;
-        self.transaction("record_rescore", |tx| async move {
-            let tx = &tx;
-            lease.verify(tx).await?;
-            let sql = "select count(distinct revision_id) as done from data_revision_uses
-                where strategy_id = $1 and revision_id = any($2)";
-            let done: i64 = tx.row(sql, &[&rescore.strategy_id, &rescore.revision_ids]).await?.try_get("done")?;
-            if uncount(done) == rescore.revision_ids.len() as u64 {
-                return Ok(false);
-            }
-            let deployment = "select id from deployments where strategy_id = $1 and status <> 'deactivated'";
-            let deployment = tx.row_opt(deployment, &[&rescore.strategy_id]).await?;
-            let deployment: Option<Uuid> = deployment.map(|row| row.try_get("id")).transpose()?;
-            for result in &rescore.results {
-                put_result(tx, rescore, result, deployment).await?;
-            }
-            if let (Some(pass), Some(columns)) = (&rescore.pass, columns) {
-                paper::correct_pass(tx, pass, columns).await?;
-            }
-            let figures = |performance: &Option<Performance>| {
-                json!(performance.as_ref().map(|p| json!({
-                    "profit_factor": p.profit_factor, "sharpe_ratio": p.sharpe_ratio, "total_trades": p.total_trades,
-                    "total_return": p.total_return,
-                })))
-            };
-            let side = |pick: fn(&Rescored) -> &Option<Performance>, version: fn(&Rescored) -> &Option<String>| {
-                let each = rescore.results.iter().map(|r| {
-                    json!({ "source": r.source.name(), "from_ms": r.from_ms, "to_ms": r.to_ms,
-                        "data_version": version(r), "figures": figures(pick(r)) })
-                });
-                Some(Value::Array(each.collect()))
-            };
-            let entry = audit::AuditEntry {
-                event: "data_changed",
-                entity_type: "strategy",
-                entity_id: &rescore.strategy_id.to_string(),
-                actor: "market",
-                before: side(|r| &r.old, |r| &r.old_data_version),
-                after: side(|r| &r.new, |r| &r.new_data_version),
-                metadata: json!({
-                    "cause": rescore.cause, "revision_ids": rescore.revision_ids, "decision": rescore.decision,
-                    "transition_id": rescore.transition.as_ref().map(|t| t.id),
-                }),
-                correlation_id: rescore.transition.as_ref().map(|t| t.id),
-            };
-            audit::append(tx, &self.inner.audit_key, &entry).await?;
-            if let Some(transition) = &rescore.transition {
-                transitions::apply(tx, &self.inner.audit_key, transition).await?;
-            }
-            Ok(true)
-        })
-        .await
-    }
-}
-
-async fn put_result(tx: &Tx, rescore: &Rescore, result: &Rescored, deployment: Option<Uuid>) -> Result<(), StoreError> {
-    let Rescored { source, from_ms, to_ms, old_data_version, new_data_version, old, new, parameters } = result;
-    let (id, name) = (&rescore.strategy_id, &source.name());
-    let deployment = deployment.filter(|_| *source == StatSource::Live);
-    for revision in &rescore.revision_ids {
-        let sql = "insert into data_revision_uses (revision_id, strategy_id, source, window_from_ms, window_to_ms,
-                deployment_id, old_data_version, new_data_version, old_performance, new_performance, decision)
-            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) on conflict do nothing";
-        let params: crate::transaction::Params<'_> = &[
-            revision,
-            id,
-            name,
-            from_ms,
-            to_ms,
-            &deployment,
-            old_data_version,
-            new_data_version,
-            &old.as_ref().map(Json),
-            &new.as_ref().map(Json),
-            &rescore.decision,
-        ];
-        tx.execute(sql, params).await?;
-    }
-    let Some(performance) = new else { return Ok(()) };
-    strategies::put_stat(tx, *id, *source, (*from_ms, *to_ms), new_data_version.as_deref(), performance).await?;
-    if let Some(parameters) = parameters {
-        let sql =
-            "insert into backtest_results (strategy_id, backtest_id, metrics, parameters, period_start, period_end)
-            values ($1, $2, $3, $4, $5, $6)";
-        let newest = rescore.revision_ids.iter().max().copied().unwrap_or_default();
-        let backtest_id = format!("revision-{newest}:{name}");
-        let (start, end) = (DateTime::from_timestamp_millis(*from_ms), DateTime::from_timestamp_millis(*to_ms));
-        tx.execute(sql, &[id, &backtest_id, &Json(performance), &Json(parameters), &start, &end]).await?;
-    }
-    Ok(())
 }

@@ -1,6 +1,6 @@
 //! What is known of the candles that results rest on: verdicts about windows. Judges nothing itself.
 
-use crate::{Page, Store, StoreError, row::Named as _};
+use crate::{LeaseToken, Page, Store, StoreError, row::Named as _};
 use candles::DataVerdict;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -31,12 +31,18 @@ impl Store {
     /// (under other limits) replaces the earlier one. Returns its number.
     ///
     /// # Errors
-    /// When the database does not answer or refuses the row.
-    pub async fn record_data_verdict(&self, data_version: &str, verdict: &DataVerdict) -> Result<i64, StoreError> {
+    /// [`StoreError::LeaseLost`]; when the database does not answer or refuses the row.
+    pub async fn record_data_verdict(
+        &self,
+        lease: &LeaseToken,
+        data_version: &str,
+        verdict: &DataVerdict,
+    ) -> Result<i64, StoreError> {
         let symbols = &verdict.symbols.iter().map(|s| s.symbol.as_str()).collect::<Vec<_>>();
         let (market, interval) = (&verdict.market.to_string(), &verdict.interval.to_string());
         self.transaction("record_data_verdict", |tx| async move {
             let tx = &tx;
+            lease.verify(tx).await?;
             let sql = "insert into data_verdicts
                     (data_version, market, symbols, interval, window_from_ms, window_to_ms, fit, reason, detail)
                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9)

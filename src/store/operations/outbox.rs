@@ -1,8 +1,10 @@
 //! The outbox: events are written in the transaction they are about, and delivered later. Sends nothing itself.
 
-use crate::{Store, StoreError, Tx, clean, row::Named as _, seal};
+use super::dead_letters;
+use crate::{DeadLetterKind, NewDeadLetter, Store, StoreError, Tx, clean, row::Named as _, seal};
 use chrono::{DateTime, Utc};
-use serde_json::Value;
+use serde_json::{Value, json};
+use tokio_postgres::Row;
 
 /// An event for one channel.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,6 +63,44 @@ pub(crate) async fn enqueue(tx: &Tx, event: &NewEvent) -> Result<bool, StoreErro
     Ok(tx.execute(sql, &[&event.key, &event.channel, &event.kind, &payload]).await? == 1)
 }
 
+/// A claimed row as it was given.
+fn opened(tx: &Tx, row: &Row) -> Result<ClaimedEvent, StoreError> {
+    let (key, channel): (String, String) = (row.try_get("event_key")?, row.try_get("channel")?);
+    let payload = tx.keys().open_json(row.try_get("payload")?, &seal::message_of(&key, &channel))?;
+    Ok(ClaimedEvent {
+        id: row.try_get("id")?,
+        event: NewEvent { key, channel, kind: row.try_get("kind")?, payload },
+        attempt: row.small("attempts")?,
+        created_at: row.try_get("created_at")?,
+    })
+}
+
+/// Seconds until a message is looked at again whose key is not configured.
+const KEY_WAIT_S: f64 = 300.0;
+
+/// Puts a row that cannot be opened out of the way of the others.
+async fn set_aside(tx: &Tx, row: &Row, error: &StoreError) -> Result<(), StoreError> {
+    let (id, why): (i64, String) = (row.try_get("id")?, clean(&error.to_string()));
+    let (key, channel): (String, String) = (row.try_get("event_key")?, row.try_get("channel")?);
+    if matches!(error, StoreError::Config(_)) {
+        tracing::error!(channel, key, error = why, "a message waits for its key");
+        let sql = "update outbox set attempts = attempts - 1, claimed_until = null, last_error = $2,
+            next_attempt_at = now() + make_interval(secs => $3) where id = $1";
+        return tx.execute(sql, &[&id, &why, &KEY_WAIT_S]).await.map(drop);
+    }
+    tracing::error!(channel, key, error = why, "a message that cannot be opened is given up");
+    let letter = NewDeadLetter {
+        kind: DeadLetterKind::Notification,
+        subject: format!("{channel}:{key}"),
+        error: why.clone(),
+        genome: None,
+        context: json!({ "kind": row.try_get::<_, String>("kind")?, "outbox_id": id }),
+    };
+    dead_letters::add(tx, &letter).await?;
+    let sql = "update outbox set status = 'dead', claimed_until = null, last_error = $2 where id = $1";
+    tx.execute(sql, &[&id, &why]).await.map(drop)
+}
+
 impl Store {
     /// Stores an event by itself; whether it is new.
     ///
@@ -70,7 +110,8 @@ impl Store {
         self.transaction("enqueue_event", |tx| async move { enqueue(&tx, event).await }).await
     }
 
-    /// Claims up to `limit` due events for `claim_s` seconds. No two callers hold the same one.
+    /// Claims up to `limit` due events for `claim_s` seconds. No two callers hold the same one. One that cannot be opened
+    /// is given up, with a dead letter that says why; one whose key is not configured waits for it.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -92,19 +133,15 @@ impl Store {
                         &[&i64::from(limit), &f64::from(claim_s)],
                     )
                     .await?;
-                rows.iter()
-                    .map(|row| {
-                        let (key, channel): (String, String) = (row.try_get("event_key")?, row.try_get("channel")?);
-                        let payload =
-                            tx.keys().open_json(row.try_get("payload")?, &seal::message_of(&key, &channel))?;
-                        Ok(ClaimedEvent {
-                            id: row.try_get("id")?,
-                            event: NewEvent { key, channel, kind: row.try_get("kind")?, payload },
-                            attempt: row.small("attempts")?,
-                            created_at: row.try_get("created_at")?,
-                        })
-                    })
-                    .collect::<Result<Vec<_>, StoreError>>()
+                let mut events = Vec::with_capacity(rows.len());
+                for row in &rows {
+                    match opened(tx, row) {
+                        Ok(event) => events.push(event),
+                        // It holds back none of the others.
+                        Err(error) => set_aside(tx, row, &error).await?,
+                    }
+                }
+                Ok(events)
             })
             .await?;
         events.sort_by_key(|event| event.id);

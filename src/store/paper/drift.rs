@@ -235,9 +235,10 @@ impl Store {
     /// Notes what was done about an alert that is still open.
     ///
     /// # Errors
-    /// When the database does not answer.
-    pub async fn note_alert_action(&self, id: i64, action: &str) -> Result<(), StoreError> {
+    /// [`StoreError::LeaseLost`]; when the database does not answer.
+    pub async fn note_alert_action(&self, lease: &LeaseToken, id: i64, action: &str) -> Result<(), StoreError> {
         self.transaction("note_alert_action", |tx| async move {
+            lease.verify(&tx).await?;
             let sql = "update drift_alerts set action_taken = $2 where id = $1 and closed_at is null";
             tx.execute(sql, &[&id, &action]).await.map(drop)
         })
@@ -247,9 +248,10 @@ impl Store {
     /// Closes the open alerts of a deployment: it has ended. How many there were.
     ///
     /// # Errors
-    /// When the database does not answer.
-    pub async fn close_alerts(&self, deployment_id: Uuid, action: &str) -> Result<u64, StoreError> {
+    /// [`StoreError::LeaseLost`]; when the database does not answer.
+    pub async fn close_alerts(&self, lease: &LeaseToken, deployment_id: Uuid, action: &str) -> Result<u64, StoreError> {
         self.transaction("close_alerts", |tx| async move {
+            lease.verify(&tx).await?;
             let sql = "update drift_alerts set closed_at = now(), action_taken = coalesce(action_taken, $2)
                 where deployment_id = $1 and closed_at is null";
             tx.execute(sql, &[&deployment_id, &action]).await

@@ -264,6 +264,9 @@ async fn the_dashboard_loads_navigates_acts_and_is_told_live() {
     ))
     .await;
     page.until("document.querySelector('.head .state')?.textContent === 'shadow'").await;
+    let sql = "select count(*) from operator_commands where kind = 'approve' and expected_state = 'candidate'
+        and client_key ~ '^[0-9a-f]{32}$'";
+    assert_eq!(super::books::count(&stage.client().await, sql).await, 1, "said for which state, under one name");
     page.without_dialog().await;
     page.press("5").await;
     page.titled("Operations").await;

@@ -15,6 +15,7 @@ mod kills;
 mod operators;
 mod process;
 mod review;
+mod room;
 mod service;
 mod stage;
 mod unfit;

@@ -6,18 +6,18 @@ use std::time::Duration;
 
 const TOKEN: &str = "a token of this test alone";
 
-struct Client {
-    base: String,
-    http: reqwest::Client,
+pub(crate) struct Client {
+    pub(crate) base: String,
+    pub(crate) http: reqwest::Client,
 }
 
 impl Client {
-    async fn get(&self, path: &str) -> (u16, Value) {
+    pub(crate) async fn get(&self, path: &str) -> (u16, Value) {
         let response = self.http.get(format!("{}{path}", self.base)).send().await.unwrap();
         (response.status().as_u16(), response.json().await.unwrap_or_default())
     }
 
-    async fn post(&self, path: &str, body: &Value, token: Option<&str>) -> (u16, Value) {
+    pub(crate) async fn post(&self, path: &str, body: &Value, token: Option<&str>) -> (u16, Value) {
         let mut request = self.http.post(format!("{}{path}", self.base)).json(body);
         if let Some(token) = token {
             request = request.bearer_auth(token);
@@ -27,7 +27,7 @@ impl Client {
     }
 }
 
-fn dip() -> Value {
+pub(crate) fn dip() -> Value {
     json!({
         "name": "dip", "entry_rules": ["RSI < 45", "close > bollinger_lower"],
         "exit_rules": ["stop_loss_hit", "take_profit_hit", "RSI > 60"],
@@ -65,6 +65,8 @@ async fn clients_store_backtest_read_and_operators_act() {
     let (status, ran) = client.post("/backtest", &order, None).await;
     assert_eq!(status, 200, "{ran}");
     assert_eq!((&ran["candles"], &ran["missing_candles"]), (&json!(20 * 96), &json!(0)), "{ran}");
+    let warm_up = ran["warm_up_candles"].as_u64().unwrap() + ran["missing_warm_up_candles"].as_u64().unwrap();
+    assert_eq!(warm_up, 10 * 96, "{ran}");
     let backtest = ran["backtest_id"].as_i64().unwrap();
 
     let (_, metrics) = client.get(&format!("/backtest/{backtest}/metrics")).await;
@@ -73,6 +75,9 @@ async fn clients_store_backtest_read_and_operators_act() {
     let trades = trades["trades"].as_array().unwrap().clone();
     assert!(!trades.is_empty());
     assert_eq!(metrics["num_trades"], trades.len());
+    for key in ["candles", "missing_candles", "warm_up_candles", "missing_warm_up_candles", "shortfall"] {
+        assert_eq!(metrics[key], ran[key], "{key}");
+    }
     let wins = trades.iter().filter(|t| t["profit"].as_f64().unwrap() > 0.0).count();
     assert_eq!(metrics["win_rate"].as_f64().unwrap(), wins as f64 / trades.len() as f64);
     let curve = equity["equity"].as_array().unwrap();

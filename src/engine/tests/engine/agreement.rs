@@ -147,6 +147,8 @@ fn window(rng: &mut impl Rng) -> Window {
                     rate: 0.01 * (rng.random::<f64>() - 0.5),
                 })
                 .collect(),
+            readings: Arc::default(),
+            across: Arc::default(),
         }
     });
     let symbols: Vec<SymbolWindow> = symbols.collect();
@@ -338,6 +340,8 @@ fn one_symbol(candles: &[Candle], to_ms: i64) -> Window {
         candles: series(Timeframe::M15, candles),
         finer: Vec::new(),
         funding: Arc::new([]),
+        readings: Arc::default(),
+        across: Arc::default(),
     };
     Window::new(START_MS, to_ms, vec![symbol]).unwrap()
 }

@@ -16,8 +16,12 @@ use genome::{
 };
 use std::sync::Arc;
 
-const FREE: Costs =
-    Costs { fee_fraction: 0.0, slippage: Slippage::Fixed { bps: 0.0 }, maintenance_margin_fraction: 0.005 };
+const FREE: Costs = Costs {
+    fee_fraction: 0.0,
+    slippage: Slippage::Fixed { bps: 0.0 },
+    maintenance_margin_fraction: 0.005,
+    delisting_fraction: 0.01,
+};
 
 fn outcome(strategy: &Strategy, symbols: Vec<SymbolWindow>, costs: &Costs) -> Outcome {
     let terms = Terms { initial_capital: 1000.0, costs: *costs };

@@ -19,7 +19,8 @@ const LEN: usize = 900;
 
 fn sources() -> Vec<Source> {
     let customary = |kind| Source::Indicator(Indicator::new(kind, &[]).unwrap());
-    let indicators = IndicatorKind::all().iter().map(|spec| customary(spec.kind));
+    let candles_own = IndicatorKind::all().iter().filter(|spec| !spec.kind.is_of_market());
+    let indicators = candles_own.map(|spec| customary(spec.kind));
     PriceField::ALL.into_iter().map(Source::Price).chain(indicators).collect()
 }
 
@@ -59,6 +60,8 @@ fn window(market: &[Vec<Candle>]) -> Window {
         candles: series(Timeframe::M15, candles),
         finer: Vec::new(),
         funding: Arc::new([]),
+        readings: Arc::default(),
+        across: Arc::default(),
     };
     let symbols: Vec<SymbolWindow> = ["BTCUSDT", "ETHUSDT", "SOLUSDT"].into_iter().zip(market).map(symbol).collect();
     let end = symbols.iter().filter_map(|s| s.candles.last_close_time_ms()).max().unwrap();

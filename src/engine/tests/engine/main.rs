@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod agreement;
+mod beside;
 mod execution;
 mod golden;
 mod indicators;

@@ -42,6 +42,8 @@ fn the_engine_agrees_with_the_plain_backtest_on_a_simulated_market() {
             candles: Arc::new(candles(symbol)),
             finer: Vec::new(),
             funding: Arc::new([]),
+            readings: Arc::default(),
+            across: Arc::default(),
         })
         .collect();
     let window = Window::new(FROM_MS, TO_MS, symbols).unwrap();

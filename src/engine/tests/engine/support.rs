@@ -91,6 +91,8 @@ pub(crate) fn symbol_window(symbol: &str, candles: CandleSeries) -> SymbolWindow
         candles: Arc::new(candles),
         finer: Vec::new(),
         funding: Arc::new([]),
+        readings: Arc::default(),
+        across: Arc::default(),
     }
 }
 

@@ -34,6 +34,8 @@ impl Demo {
                 candles: Arc::new(candles),
                 finer: Vec::new(),
                 funding: Arc::new([]),
+                readings: Arc::default(),
+                across: Arc::default(),
             }
         });
         let window = Window::new(from_ms, to_ms, symbols.collect()).expect("a window");

@@ -217,6 +217,7 @@ async fn regimes_follow_each_other() {
 async fn drift_alerts_open_escalate_and_close() {
     let (database, store) = support::database().await;
     let (strategy_id, deployment_id) = live(&store, 1).await;
+    let (lease, token) = made::lease(&store).await;
     let reading = |drift, expected, observed| DriftReading {
         deployment_id,
         strategy_id,
@@ -260,17 +261,23 @@ async fn drift_alerts_open_escalate_and_close() {
         (Some("operator ann"), Some("looked at it"))
     );
     assert!(alert.escalated_at.is_some() && open[0].escalated_at.is_none());
-    store.note_alert_action(rough, "allocation halved").await.unwrap();
+    store.note_alert_action(&token, rough, "allocation halved").await.unwrap();
     assert_eq!(record(Sharpe, 1.5, 1.5).await, AlertOutcome::Closed(id));
     assert!(matches!(store.acknowledge_alert(id, "operator ann", None, None).await, Err(StoreError::Conflict(_))));
-    assert_eq!(store.close_alerts(deployment_id, "demoted").await.unwrap(), 1);
+    assert_eq!(store.close_alerts(&token, deployment_id, "demoted").await.unwrap(), 1);
     assert_eq!(store.drift_alerts(true, Page::first(9)).await.unwrap(), []);
     let all = store.drift_alerts_of(strategy_id).await.unwrap();
     assert_eq!(
         all.iter().map(|a| a.action_taken.as_deref()).collect::<Vec<_>>(),
         [Some("allocation halved"), Some("looked at it")]
     );
-    let AlertOutcome::Opened(_) = record(Sharpe, 1.5, 1.0).await else { panic!("a new one opens") };
+    let AlertOutcome::Opened(fresh) = record(Sharpe, 1.5, 1.0).await else { panic!("a new one opens") };
+    lease.release().await;
+    let (_lease, _) = made::lease(&store).await;
+    let late = store.close_alerts(&token, deployment_id, "demoted").await;
+    assert!(matches!(late, Err(StoreError::LeaseLost { .. })), "a former holder closes nothing: {late:?}");
+    let late = store.note_alert_action(&token, fresh, "allocation halved").await;
+    assert!(matches!(late, Err(StoreError::LeaseLost { .. })), "{late:?}");
 
     let client = database.client().await;
     for (sql, constraint) in [

@@ -6,6 +6,7 @@ use engine::{Ledger, SymbolWindow, Window};
 use lifecycle::{EValues, Transition};
 use protocol::{Book, Standing};
 use serde_json::json;
+use std::sync::Arc;
 use store::{
     CandidateRecord, NumberedSession, PlaceboRecord, SearchedRecord, SessionNumbers, StoreError, TrialCounts, Trials,
 };
@@ -44,7 +45,15 @@ fn book() -> Book {
     };
     let candles = CandleSeries::from_candles(Interval::M15, &[candle]).unwrap().into();
     let symbol = "BTCUSDT".parse().unwrap();
-    let one = SymbolWindow { market: MarketKind::Spot, symbol, candles, finer: Vec::new(), funding: [].into() };
+    let one = SymbolWindow {
+        market: MarketKind::Spot,
+        symbol,
+        candles,
+        finer: Vec::new(),
+        funding: [].into(),
+        readings: Arc::default(),
+        across: Arc::default(),
+    };
     Book::open(&made::genome(1), &Ledger::default(), &Window::new(0, 900_000, vec![one]).unwrap())
 }
 

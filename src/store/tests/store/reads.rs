@@ -1,15 +1,14 @@
 //! What people and other systems ask for: lists, figures for monitoring, the service's backtests, commands, exports.
 
-use crate::{made, paper, support};
+use crate::{clients, made, paper, support};
 use candles::MarketKind;
-use engine::DailyEquity;
 use lifecycle::{State, Transition};
 use serde_json::{Value, json};
 use std::sync::Mutex;
 use store::{
-    AuditRow, CandidateRecord, DriftReading, DriftType, EXPORTED, NewServiceBacktest, NewStrategy, NewVolatilityRegime,
-    Page, Pseudonyms, RecommendedAction, ServiceBacktestLine, SessionStory, StatSource, Store, StoreError, Strategy,
-    StrategyFacets, StrategyQuery, StrategySort,
+    AuditRow, CandidateRecord, DriftReading, DriftType, EXPORTED, NewStrategy, NewVolatilityRegime, Page, Pseudonyms,
+    RecommendedAction, ServiceBacktestLine, SessionStory, StatSource, Store, StoreError, Strategy, StrategyFacets,
+    StrategyQuery, StrategySort,
 };
 use uuid::Uuid;
 
@@ -239,19 +238,7 @@ async fn the_service_finds_its_backtests_again() {
     assert_eq!(store.put_strategy(&made::strategy(1), 10).await.unwrap(), (strategy.clone(), false));
     assert_eq!(store.strategy_by_number(strategy.number).await.unwrap(), strategy);
     assert!(matches!(store.strategy_by_number(-1).await, Err(StoreError::NotFound { .. })));
-    let new = NewServiceBacktest {
-        strategy_id: strategy.id,
-        from_ms: made::T1 - 30 * made::DAY_MS,
-        to_ms: made::T1,
-        parameters: made::recipe(),
-        data_version: made::hash(1),
-        candles: 2_880,
-        missing_candles: 3,
-        performance: made::performance(Some(1.2)),
-        daily_equity: vec![DailyEquity { time_ms: made::T1, equity: 10_000.1 }],
-        trades: vec![made::trade(made::T1 - made::DAY_MS, 1.5)],
-        duration_ms: 17,
-    };
+    let new = clients::backtest(strategy.id);
     let id = store.put_service_backtest(&new).await.unwrap();
     let found = store.service_backtest(id).await.unwrap();
     assert_eq!((found.id, &found.backtest, &found.strategy), (id, &new, &strategy));

@@ -8,7 +8,7 @@ use candles::{
 };
 use lifecycle::{State, Transition};
 use serde_json::json;
-use store::{NewRevision, Page, Rescore, Rescored, StatSource, Store};
+use store::{NewRevision, Page, Rescore, Rescored, StatSource, Store, StoreError};
 use uuid::Uuid;
 
 const SPOT: MarketKind = MarketKind::Spot;
@@ -45,10 +45,11 @@ fn verdict(from_ms: i64, fit: bool) -> DataVerdict {
 async fn verdicts_are_kept_by_candles_and_window() {
     let (_database, store) = support::database().await;
     let (one, other) = (made::hash(1), made::hash(2));
-    let first = store.record_data_verdict(&one, &verdict(0, false)).await.unwrap();
-    let same = store.record_data_verdict(&one, &verdict(0, true)).await.unwrap();
-    let second = store.record_data_verdict(&one, &verdict(made::DAY_MS, false)).await.unwrap();
-    store.record_data_verdict(&other, &verdict(0, true)).await.unwrap();
+    let (lease, token) = made::lease(&store).await;
+    let first = store.record_data_verdict(&token, &one, &verdict(0, false)).await.unwrap();
+    let same = store.record_data_verdict(&token, &one, &verdict(0, true)).await.unwrap();
+    let second = store.record_data_verdict(&token, &one, &verdict(made::DAY_MS, false)).await.unwrap();
+    store.record_data_verdict(&token, &other, &verdict(0, true)).await.unwrap();
     assert_eq!(first, same, "a later verdict about the same takes its place");
     let found = store.data_verdicts_of(&one).await.unwrap();
     assert_eq!(found.iter().map(|row| row.id).collect::<Vec<_>>(), [first, second]);
@@ -56,6 +57,10 @@ async fn verdicts_are_kept_by_candles_and_window() {
     let unfit = store.data_verdicts(true, Page::first(9)).await.unwrap();
     assert_eq!(unfit, found[1..]);
     assert_eq!(store.data_verdicts(false, Page::first(9)).await.unwrap().len(), 3);
+    lease.release().await;
+    let _next = made::lease(&store).await;
+    let late = store.record_data_verdict(&token, &other, &verdict(0, false)).await;
+    assert!(matches!(late, Err(StoreError::LeaseLost { .. })), "{late:?}");
 }
 
 /// A session's strategy in shadow, whose run has seen three days; and its run.
@@ -160,6 +165,7 @@ async fn a_revision_is_dealt_with_once() {
     let rescore = Rescore {
         strategy_id: id,
         revision_ids: vec![row.id],
+        engine_meaning: None,
         cause: "the exchange revised 2 candles".to_owned(),
         results: vec![holdout],
         pass: Some(pass),

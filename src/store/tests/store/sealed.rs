@@ -140,6 +140,41 @@ async fn a_genome_that_was_replaced_is_not_taken_for_the_one_it_was() {
 }
 
 #[tokio::test]
+async fn a_message_that_cannot_be_opened_holds_back_no_other() {
+    let (database, _plain) = support::database().await;
+    let sealed = database.store_with(&config(Some(1), &[])).await;
+    let client = database.client().await;
+    let named = |key: &str| NewEvent { key: key.to_owned(), ..message() };
+    for key in ["broken", "whole", "foreign"] {
+        sealed.enqueue_event(&named(key)).await.unwrap();
+    }
+    let other = database.store_with(&config(Some(2), &[])).await;
+    other.enqueue_event(&named("of another key")).await.unwrap();
+    let sql = "update outbox set payload = jsonb_set(payload, '{text}', to_jsonb('00' || (payload ->> 'text')))
+            where event_key = 'broken';
+        update outbox o set payload = w.payload from outbox w where o.event_key = 'foreign' and w.event_key = 'whole'";
+    client.batch_execute(sql).await.unwrap();
+    let claimed = sealed.claim_outbox(10, 600).await.unwrap();
+    assert_eq!(claimed.iter().map(|c| &c.event).collect::<Vec<_>>(), [&named("whole")]);
+    let depth = sealed.outbox_depth().await.unwrap();
+    assert_eq!(
+        (depth.dead, depth.pending),
+        (2, 2),
+        "the one that is being delivered, and the one that waits for its key"
+    );
+    let letters = sealed.dead_letters(None, Page::first(9)).await.unwrap();
+    let mut told: Vec<_> = letters.iter().map(|l| (l.subject.as_str(), l.error.contains("was changed"))).collect();
+    told.sort_unstable();
+    assert_eq!(told, [("slack:broken", true), ("slack:foreign", true)]);
+    assert_eq!(sealed.claim_outbox(10, 600).await.unwrap(), [], "nothing is taken twice");
+    // Given its key, it goes out at its first attempt.
+    client.execute("update outbox set next_attempt_at = now()", &[]).await.unwrap();
+    let claimed = other.claim_outbox(10, 600).await.unwrap();
+    let found: Vec<_> = claimed.iter().map(|c| (c.event.key.as_str(), c.attempt)).collect();
+    assert_eq!(found, [("of another key", 1)]);
+}
+
+#[tokio::test]
 async fn keys_are_rotated_from_where_a_killed_rotation_was() {
     let (database, plain) = support::database().await;
     with_everything(&plain).await;

@@ -394,8 +394,8 @@ pub(crate) fn definition(indicator: &Indicator, candles: &[Candle]) -> Values {
             let values: Values = (0..candles.len()).map(|i| column.get(i)).collect();
             defined_windows(&values, n(1), |w| {
                 let last = w[w.len() - 1];
-                let below = w.iter().filter(|v| **v < last).count() as f64;
-                let equal = w.iter().filter(|v| **v == last).count() as f64;
+                let equal = w.iter().filter(|v| (**v - last).abs() <= 1e-12 * last).count() as f64;
+                let below = w.iter().filter(|v| last - **v > 1e-12 * last).count() as f64;
                 Some((below + 0.5 * equal) / w.len() as f64)
             })
         }
@@ -421,6 +421,16 @@ pub(crate) fn definition(indicator: &Indicator, candles: &[Candle]) -> Values {
         }
         Kind::HourOfDay => some(|c| chrono_of(c).0),
         Kind::DayOfWeek => some(|c| chrono_of(c).1),
+        Kind::Amihud => windows(candles, n(0) + 1, |w| {
+            let moves = w.windows(2).map(|c| ((c[1].close / c[0].close - 1.0).abs(), c[1].quote_volume));
+            let all: Option<Vec<f64>> = moves.map(|(r, traded)| (traded > 0.0).then(|| r / traded)).collect();
+            all.map(|all| mean(&all))
+        }),
+        // Without readings nothing of the market is known (`readings.rs`).
+        kind => {
+            assert!(kind.is_of_market(), "{kind:?} has no definition here");
+            vec![None; candles.len()]
+        }
     }
 }
 
@@ -446,7 +456,8 @@ fn tolerance(scale: Scale, candles: &[Candle], expected: f64) -> f64 {
         // A deviation as small as a price's grid magnifies what rounding does to the price.
         Scale::Signed => 1e4,
         Scale::Fraction | Scale::UnitRange => 1.0,
-        Scale::Flag | Scale::Hour | Scale::Weekday => return 0.0,
+        // Sums of what is not negative lose nothing.
+        _ => 0.0,
     };
     1e-11 * size + 1e-9 * expected.abs()
 }

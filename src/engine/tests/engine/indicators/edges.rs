@@ -34,6 +34,9 @@ fn warm_up(indicator: &Indicator) -> usize {
         Kind::BullishOrderBlockHigh | Kind::BullishOrderBlockLow => p[0] + 1,
         Kind::BearishOrderBlockHigh | Kind::BearishOrderBlockLow => p[0] + 1,
         Kind::VolatilityPercentile => p[0] + p[1] - 1,
+        Kind::Amihud => p[0],
+        // Without readings never.
+        _ => usize::MAX,
     }
 }
 
@@ -52,7 +55,9 @@ fn waits(kind: Kind) -> bool {
 
 /// Has no value where nothing trades or nothing moves.
 fn can_be_undefined_later(kind: Kind) -> bool {
-    waits(kind) || matches!(kind, Kind::Vwap | Kind::SessionVwap | Kind::Choppiness)
+    waits(kind)
+        || kind.is_of_market()
+        || matches!(kind, Kind::Vwap | Kind::SessionVwap | Kind::Choppiness | Kind::Amihud)
 }
 
 fn bounds(indicator: &Indicator) -> (f64, f64) {
@@ -70,7 +75,7 @@ fn bounds(indicator: &Indicator) -> (f64, f64) {
         (_, Scale::Percent) => (0.0, 100.0),
         (_, Scale::NegativePercent) => (-100.0, 0.0),
         (_, Scale::UnitRange) => (0.0, 1.0),
-        (_, Scale::Range | Scale::Volume | Scale::Fraction) => (0.0, f64::MAX),
+        (_, Scale::Range | Scale::Volume | Scale::Fraction | Scale::PerMoney) => (0.0, f64::MAX),
         (_, Scale::Flag) => (-1.0, 1.0),
         (_, Scale::Hour) => (0.0, 23.0),
         (_, Scale::Weekday) => (0.0, 6.0),
@@ -100,7 +105,7 @@ proptest! {
             if !can_be_undefined_later(spec.kind) {
                 prop_assert_eq!(column.first_defined(), first, "{:?}", indicator);
                 prop_assert_eq!(defined(&column).count(), len - first, "{:?} has a hole", indicator);
-            } else if flavour == Flavour::Walk && !waits(spec.kind) {
+            } else if flavour == Flavour::Walk && !waits(spec.kind) && spec.kind != Kind::Amihud {
                 prop_assert_eq!(column.first_defined(), first, "{:?}", indicator);
             }
             let (low, high) = bounds(&indicator);
@@ -157,7 +162,7 @@ fn a_market_that_stands_still_has_neutral_values() {
             Kind::WilliamsR => -50.0,
             Kind::SupertrendDirection => 1.0,
             Kind::Choppiness => f64::NAN,
-            kind if waits(kind) => f64::NAN,
+            kind if waits(kind) || kind.is_of_market() => f64::NAN,
             _ if spec.scale == Scale::Price => close,
             _ => 0.0,
         };

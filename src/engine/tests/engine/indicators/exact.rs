@@ -355,3 +355,37 @@ fn an_equal_typical_price_is_no_rise() {
         assert!(assert_exact(&super::candles::indicator(Kind::Mfi, &[f64::from(n)]), &walk));
     }
 }
+
+#[test]
+fn the_same_moves_in_another_order_are_as_volatile() {
+    const N: usize = 3;
+    const LOOKBACK: usize = 30;
+    let walk = walk(11, 1_500);
+    let ratios = walk.windows(2).map(|pair| {
+        let (a, b) = (pair[0].close, pair[1].close);
+        // Up as far as down.
+        Exact::new(a.max(b).into(), a.min(b).into())
+    });
+    let ratios: Vec<Exact> = ratios.collect();
+    // By candle from the Nth on: its moves, whatever their order, and what they come to.
+    let moves: Vec<Vec<Exact>> = ratios
+        .windows(N)
+        .map(|w| {
+            let mut sorted = w.to_vec();
+            sorted.sort();
+            sorted
+        })
+        .collect();
+    let sizes: Vec<f64> = moves.iter().map(|w| w.iter().map(|r| to_f64(r).ln().powi(2)).sum()).collect();
+    let percentile = super::candles::indicator(Kind::VolatilityPercentile, &[N as f64, LOOKBACK as f64]);
+    let column = compute(&percentile, &series(&read(&walk), Interval::M15));
+    let mut ties = 0;
+    for end in LOOKBACK - 1..moves.len() {
+        let recent = end + 1 - LOOKBACK..=end;
+        let equal = recent.clone().filter(|&i| moves[i] == moves[end]).count();
+        let below = recent.filter(|&i| moves[i] != moves[end] && sizes[i] < sizes[end]).count();
+        ties += usize::from(equal > 1);
+        assert_eq!(column.get(end + N), Some((below as f64 + 0.5 * equal as f64) / LOOKBACK as f64), "{end}");
+    }
+    assert!(ties > 50, "{ties} ties only");
+}

@@ -7,6 +7,7 @@ mod edges;
 mod exact;
 mod golden;
 mod look_ahead;
+mod readings;
 mod resampling;
 mod second_opinion;
 mod timeframes;

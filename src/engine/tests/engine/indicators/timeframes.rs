@@ -61,13 +61,16 @@ fn at_10_15_a_rule_sees_the_close_of_08_00() {
 
 #[test]
 fn the_base_timeframe_by_name_is_the_base_timeframe() {
-    let base = series(&random_candles(5, 96, Flavour::Walk, Interval::M15), Interval::M15);
+    let candles = random_candles(5, 96, Flavour::Walk, Interval::M15);
+    let base = series(&candles, Interval::M15);
     for field in PriceField::ALL {
         let source = Source::Price(field);
         let unnamed = compute_column(&Series { source, timeframe: None, across: None }, &base, &base).unwrap();
-        let named = compute_column(&Series { source, timeframe: Some(Timeframe::M15), across: None }, &base, &base).unwrap();
+        let named =
+            compute_column(&Series { source, timeframe: Some(Timeframe::M15), across: None }, &base, &base).unwrap();
         assert_eq!(unnamed, named);
-        assert_eq!(unnamed.first_defined(), 0);
+        let without_volume = candles.iter().position(|c| c.volume > 0.0).unwrap();
+        assert_eq!(unnamed.first_defined(), if field == PriceField::TakerBuyRatio { without_volume } else { 0 });
     }
 }
 

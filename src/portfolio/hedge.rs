@@ -1,0 +1,119 @@
+//! What is left of a portfolio's daily returns once the market's are taken off (definitions, section 8.2).
+//!
+//! The benchmark is the equal-weight mean of the day's returns, close to close, of the members of
+//! [`Benchmark::UNIVERSE`] at the day's beginning that have both closes; without costs. The hedged return of a day is
+//! the net return less beta x benchmark, where beta looks at days before it alone.
+
+use crate::{Members, Panel, across};
+use candles::time::DAY_MS;
+use genome::Universe;
+use serde::Serialize;
+
+/// Days of which a beta is made, at most.
+const BETA_DAYS: usize = 90;
+/// With fewer there is none: it is 0.
+const LEAST_BETA_DAYS: usize = 45;
+
+/// Daily returns of the market.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Benchmark {
+    /// One a day; `None` where no member has both closes.
+    pub daily_returns: Vec<Option<f64>>,
+}
+
+/// A day's returns.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Hedged {
+    /// 00:00 UTC at the day's beginning, ms.
+    pub day_ms: i64,
+    /// Of the portfolio, after costs.
+    pub net: f64,
+    /// Of the market; `None` where it has none.
+    pub benchmark: Option<f64>,
+    /// Of the portfolio on the market, from the days before.
+    pub beta: f64,
+    /// `net` less beta x benchmark.
+    pub hedged: f64,
+}
+
+impl Benchmark {
+    /// The universe whose mean the benchmark is.
+    pub const UNIVERSE: Universe = Universe { top: 30, volume_days: 30, listed_days: 60 };
+
+    /// Of `days` days from the midnight `first_ms` on.
+    #[must_use]
+    pub fn of(panel: &Panel, first_ms: i64, days: usize) -> Self {
+        let opens = panel.opens_ms();
+        let end_ms = first_ms + days as i64 * DAY_MS;
+        let from = opens.partition_point(|&open| open < first_ms - DAY_MS);
+        let members = Members::of(panel, Self::UNIVERSE, from..opens.partition_point(|&open| open < end_ms));
+        let day_return = |day: usize| {
+            let begin_ms = first_ms + day as i64 * DAY_MS;
+            let (begin, end) = (panel.slot_closing_at(begin_ms)?, panel.slot_closing_at(begin_ms + DAY_MS)?);
+            let of_member = |seat: &crate::Seat| {
+                let instrument = &panel.instruments()[seat.instrument as usize];
+                let closes = instrument.candles().closes();
+                Some(closes[instrument.candle_in(end)?] / closes[seat.candle as usize] - 1.0)
+            };
+            let returns: Vec<f64> = members.at(begin).iter().filter_map(of_member).collect();
+            if returns.is_empty() { None } else { Some(across::mean(&returns)) }
+        };
+        Self { daily_returns: (0..days).map(day_return).collect() }
+    }
+}
+
+/// Hedged returns of daily net returns, the first of the day that begins at `first_ms`. A day without a benchmark is
+/// not hedged, and no beta looks at it.
+#[must_use]
+pub(crate) fn hedge(first_ms: i64, net: &[f64], benchmark: &Benchmark) -> Vec<Hedged> {
+    let mut both: Vec<(f64, f64)> = Vec::with_capacity(net.len());
+    let mut out = Vec::with_capacity(net.len());
+    for (day, (&net, &benchmark)) in net.iter().zip(&benchmark.daily_returns).enumerate() {
+        let beta = beta(&both[both.len().saturating_sub(BETA_DAYS)..]);
+        let hedged = net - beta * benchmark.unwrap_or(0.0);
+        out.push(Hedged { day_ms: first_ms + day as i64 * DAY_MS, net, benchmark, beta, hedged });
+        if let Some(benchmark) = benchmark {
+            both.push((net, benchmark));
+        }
+    }
+    out
+}
+
+/// Covariance over variance of (net, benchmark); 0 of too few days or a market that stood still.
+fn beta(days: &[(f64, f64)]) -> f64 {
+    if days.len() < LEAST_BETA_DAYS {
+        return 0.0;
+    }
+    let count = days.len() as f64;
+    let net = days.iter().map(|(net, _)| net).sum::<f64>() / count;
+    let market = days.iter().map(|(_, market)| market).sum::<f64>() / count;
+    let product: f64 = days.iter().map(|(n, m)| (n - net) * (m - market)).sum();
+    let square: f64 = days.iter().map(|(_, m)| (m - market) * (m - market)).sum();
+    if square > 0.0 { product / square } else { 0.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_beta_looks_at_days_before_alone() {
+        let market: Vec<f64> = (0..60).map(|i| f64::from(i % 7) / 100.0 - 0.03).collect();
+        let mut net: Vec<f64> = market.iter().map(|m| 0.001 + 2.0 * m).collect();
+        let benchmark = Benchmark { daily_returns: market.iter().copied().map(Some).collect() };
+        let before = hedge(0, &net, &benchmark);
+        assert!(before[..45].iter().all(|d| d.beta == 0.0 && d.hedged == d.net));
+        assert!(before[45..].iter().all(|d| (d.beta - 2.0).abs() < 1e-12 && (d.hedged - 0.001).abs() < 1e-12));
+        net[50] = 5.0;
+        let after = hedge(0, &net, &benchmark);
+        assert_eq!(after[..50], before[..50]);
+        assert_eq!(after[50].beta, before[50].beta);
+        assert_ne!(after[51].beta, before[51].beta);
+    }
+
+    #[test]
+    fn a_day_without_a_market_is_not_hedged() {
+        let benchmark = Benchmark { daily_returns: vec![None; 50] };
+        assert!(hedge(0, &[0.01; 50], &benchmark).iter().all(|d| d.hedged == 0.01 && d.beta == 0.0));
+    }
+}

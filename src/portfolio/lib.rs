@@ -1,0 +1,32 @@
+//! Strategies that rank the whole market, over candles: universe, scores, weights, trading on shared capital, results.
+//!
+//! ```text
+//! panel -> members -> columns -> score -> weights -> orders -> account -> results
+//! ```
+//!
+//! What each step means is fixed by the definitions of the cross-section. Pure: no I/O, no clock, no randomness; the
+//! same inputs give the same bits at any number of threads. Never looks at anything later than the candle that it
+//! decides at, and never decides whether a result is good.
+
+pub mod account;
+mod across;
+mod columns;
+mod hedge;
+mod members;
+mod panel;
+mod results;
+mod rolling;
+mod rules;
+mod run;
+mod score;
+mod terms;
+mod weights;
+
+pub use columns::ColumnError;
+pub use hedge::{Benchmark, Hedged};
+pub use members::{Members, Seat};
+pub use panel::{Panel, PanelError, PanelInstrument, Ticker};
+pub use results::{Attribution, HedgedFigures, Results, ReturnFigures, Stay, Year};
+pub use rules::across_readings;
+pub use run::{Rebalance, RunError, Slot, Track, run};
+pub use terms::{Execution, PortfolioTerms};

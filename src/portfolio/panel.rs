@@ -1,0 +1,290 @@
+//! The whole market as one table of instruments and slots, cut where a ticker names another instrument.
+//!
+//! A slot is a candle of the base timeframe that any instrument could have. Loads nothing, fills no gap.
+
+use candles::{
+    CandleSeries, FundingRate, InstrumentId, InstrumentTable, Interval, MarketKind, Symbol, interval,
+    readings::MarketReadings,
+    resample::{ResampleError, resample},
+};
+use sha2::{Digest, Sha256};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, OnceLock},
+};
+
+/// A ticker as it is cached.
+#[derive(Clone, Debug)]
+pub struct Ticker {
+    /// Its name.
+    pub symbol: Symbol,
+    /// Closed candles, of the base timeframe or finer.
+    pub candles: CandleSeries,
+    /// Funding payments in time order; empty on spot or where none are cached.
+    pub funding: Vec<FundingRate>,
+    /// What its perpetual published.
+    pub readings: MarketReadings,
+}
+
+/// One instrument's candles.
+#[derive(Clone, Debug)]
+pub struct PanelInstrument {
+    id: InstrumentId,
+    excluded: Option<Arc<str>>,
+    candles: CandleSeries,
+    funding: Arc<Vec<FundingRate>>,
+    readings: Arc<MarketReadings>,
+    /// Slot of each candle.
+    slots: Vec<u32>,
+    /// Quote volume of each candle; volume x close where it is 0.
+    quote_volumes: Vec<f64>,
+    /// When the next instrument of the ticker opened its first candle, UTC ms.
+    next_opens_ms: Option<i64>,
+}
+
+/// Instruments of one market at one timeframe, in byte order of their names.
+#[derive(Clone, Debug)]
+pub struct Panel {
+    market: MarketKind,
+    interval: Interval,
+    /// Open times of the slots, without a hole.
+    opens_ms: Vec<i64>,
+    instruments: Vec<PanelInstrument>,
+    table: String,
+    data_version: Arc<OnceLock<String>>,
+}
+
+/// Why tickers do not make a panel.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum PanelError {
+    #[error("there are no {0} candles of any symbol; `sg-ai data list` shows what the cache has")]
+    Empty(Interval),
+    #[error("{symbol}: {source}")]
+    Resample { symbol: Symbol, source: ResampleError },
+    #[error("{0} appears twice")]
+    Twice(Symbol),
+}
+
+impl PanelInstrument {
+    /// Its name.
+    #[must_use]
+    pub const fn id(&self) -> &InstrumentId {
+        &self.id
+    }
+
+    /// Why no universe has it, if none has.
+    #[must_use]
+    pub fn excluded(&self) -> Option<&str> {
+        self.excluded.as_deref()
+    }
+
+    /// Its candles, as they are.
+    #[must_use]
+    pub const fn candles(&self) -> &CandleSeries {
+        &self.candles
+    }
+
+    /// The ticker's funding payments in time order.
+    #[must_use]
+    pub fn funding(&self) -> &[FundingRate] {
+        &self.funding
+    }
+
+    /// What the ticker's perpetual published.
+    #[must_use]
+    pub fn readings(&self) -> &MarketReadings {
+        &self.readings
+    }
+
+    /// Slot of each candle.
+    #[must_use]
+    pub fn slots(&self) -> &[u32] {
+        &self.slots
+    }
+
+    /// Quote volume of each candle; volume x close where it is 0.
+    #[must_use]
+    pub fn quote_volumes(&self) -> &[f64] {
+        &self.quote_volumes
+    }
+
+    /// When the ticker's next instrument opened its first candle, UTC ms.
+    #[must_use]
+    pub const fn next_opens_ms(&self) -> Option<i64> {
+        self.next_opens_ms
+    }
+
+    /// The candle in a slot.
+    #[must_use]
+    pub fn candle_in(&self, slot: usize) -> Option<usize> {
+        self.slots.binary_search(&u32::try_from(slot).ok()?).ok()
+    }
+
+    /// The last candle in a slot or before it.
+    #[must_use]
+    pub fn candle_by(&self, slot: usize) -> Option<usize> {
+        self.slots.partition_point(|&s| s as usize <= slot).checked_sub(1)
+    }
+}
+
+impl Panel {
+    /// The panel of `tickers` at a timeframe.
+    ///
+    /// # Errors
+    /// No candle at all, a ticker twice, or candles of which the timeframe cannot be made.
+    pub fn new(
+        market: MarketKind,
+        timeframe: Interval,
+        tickers: Vec<Ticker>,
+        table: &InstrumentTable,
+    ) -> Result<Self, PanelError> {
+        let listed: BTreeSet<Symbol> =
+            tickers.iter().filter(|t| !t.candles.is_empty()).map(|t| t.symbol.clone()).collect();
+        let mut instruments = Vec::with_capacity(tickers.len());
+        let mut seen = BTreeSet::new();
+        for ticker in tickers {
+            if !seen.insert(ticker.symbol.clone()) {
+                return Err(PanelError::Twice(ticker.symbol));
+            }
+            let is_listed = |name: &str| name.parse::<Symbol>().is_ok_and(|s| listed.contains(&s));
+            let excluded: Option<Arc<str>> = table.exclusion(&ticker.symbol, is_listed).map(Into::into);
+            let candles = if ticker.candles.interval() == timeframe {
+                ticker.candles
+            } else {
+                let fail = |source| PanelError::Resample { symbol: ticker.symbol.clone(), source };
+                resample(&ticker.candles, timeframe).map_err(fail)?
+            };
+            let (readings, funding) = (Arc::new(ticker.readings), Arc::new(ticker.funding));
+            let parts = table.instruments(&ticker.symbol, candles.open_times_ms());
+            for (i, (id, at)) in parts.iter().enumerate() {
+                let opens = candles.open_times_ms();
+                let next_opens_ms = parts.get(i + 1).map(|(_, next)| opens[next.start]);
+                let own = if parts.len() == 1 {
+                    candles.clone()
+                } else {
+                    candles.slice(opens[at.start], opens[at.end - 1] + 1)
+                };
+                let quote_volumes = own.candles().map(|c| quote_volume(c.quote_volume, c.volume, c.close)).collect();
+                instruments.push(PanelInstrument {
+                    id: id.clone(),
+                    excluded: excluded.clone(),
+                    candles: own,
+                    funding: funding.clone(),
+                    readings: readings.clone(),
+                    slots: Vec::new(),
+                    quote_volumes,
+                    next_opens_ms,
+                });
+            }
+        }
+        instruments.sort_by_cached_key(|i| i.id.to_string().into_bytes());
+        let bounds = |i: &PanelInstrument| {
+            let opens = i.candles.open_times_ms();
+            opens.first().copied().zip(opens.last().copied())
+        };
+        let first_ms = instruments.iter().filter_map(bounds).map(|(first, _)| first).min();
+        let last_ms = instruments.iter().filter_map(bounds).map(|(_, last)| last).max();
+        let (Some(first_ms), Some(last_ms)) = (first_ms, last_ms) else { return Err(PanelError::Empty(timeframe)) };
+        let next = |open: &i64| Some(interval::next_open_time_ms(timeframe, *open)).filter(|open| *open <= last_ms);
+        let opens_ms: Vec<i64> = std::iter::successors(Some(first_ms), next).collect();
+        for instrument in &mut instruments {
+            let mut slot = 0;
+            let place = |open: &i64| {
+                slot += opens_ms[slot..].partition_point(|o| o < open);
+                slot as u32
+            };
+            instrument.slots = instrument.candles.open_times_ms().iter().map(place).collect();
+        }
+        let table = table.canonical_text();
+        Ok(Self { market, interval: timeframe, opens_ms, instruments, table, data_version: Arc::default() })
+    }
+
+    /// Which market.
+    #[must_use]
+    pub const fn market(&self) -> MarketKind {
+        self.market
+    }
+
+    /// The base timeframe.
+    #[must_use]
+    pub const fn interval(&self) -> Interval {
+        self.interval
+    }
+
+    /// The instruments, in byte order of their names.
+    #[must_use]
+    pub fn instruments(&self) -> &[PanelInstrument] {
+        &self.instruments
+    }
+
+    /// Open times of the slots, without a hole, UTC ms.
+    #[must_use]
+    pub fn opens_ms(&self) -> &[i64] {
+        &self.opens_ms
+    }
+
+    /// When slot `slot` closes: the next one's open, UTC ms.
+    #[must_use]
+    pub fn close_ms(&self, slot: usize) -> i64 {
+        interval::next_open_time_ms(self.interval, self.opens_ms[slot])
+    }
+
+    /// The slot that opens at a time, if a candle can be there.
+    #[must_use]
+    pub fn slot_opening_at(&self, open_ms: i64) -> Option<usize> {
+        self.opens_ms.binary_search(&open_ms).ok()
+    }
+
+    /// The slot that closes at a time, if a candle can be there.
+    #[must_use]
+    pub fn slot_closing_at(&self, close_ms: i64) -> Option<usize> {
+        let slot = self.opens_ms.partition_point(|&open| open < close_ms).checked_sub(1)?;
+        (self.close_ms(slot) == close_ms).then_some(slot)
+    }
+
+    /// Close of the last slot: the end of what is known, UTC ms.
+    #[must_use]
+    pub fn end_ms(&self) -> i64 {
+        self.close_ms(self.opens_ms.len() - 1)
+    }
+
+    /// SHA-256, in hex, of all that a run over this panel can look at: market, timeframe, table of instruments, and of
+    /// each instrument its name, candles and funding. Computed once.
+    #[must_use]
+    pub fn data_version(&self) -> &str {
+        self.data_version.get_or_init(|| {
+            let mut hasher = Sha256::new();
+            let text = |hasher: &mut Sha256, text: &str| {
+                hasher.update((text.len() as u64).to_le_bytes());
+                hasher.update(text);
+            };
+            for name in [&self.market.to_string(), self.interval.name(), &self.table] {
+                text(&mut hasher, name);
+            }
+            for instrument in &self.instruments {
+                text(&mut hasher, &instrument.id.to_string());
+                text(&mut hasher, instrument.excluded.as_deref().unwrap_or_default());
+                hasher.update((instrument.candles.len() as u64).to_le_bytes());
+                for c in instrument.candles.candles() {
+                    hasher.update(c.open_time_ms.to_le_bytes());
+                    for value in [c.open, c.high, c.low, c.close, c.volume, c.quote_volume, c.taker_buy_volume] {
+                        hasher.update(value.to_le_bytes());
+                    }
+                    hasher.update(c.trade_count.to_le_bytes());
+                }
+                hasher.update((instrument.funding.len() as u64).to_le_bytes());
+                for due in instrument.funding.iter() {
+                    hasher.update(due.time_ms.to_le_bytes());
+                    hasher.update(due.rate.to_le_bytes());
+                }
+            }
+            hex::encode(hasher.finalize())
+        })
+    }
+}
+
+/// A candle's volume in quote units: volume x close where the exchange's own is not known.
+fn quote_volume(quote_volume: f64, volume: f64, close: f64) -> f64 {
+    if quote_volume == 0.0 { volume * close } else { quote_volume }
+}

@@ -1,0 +1,378 @@
+//! What a run comes to: performance, hedged beside plain, by year, by name and leg. Judges nothing.
+//!
+//! Days run from 00:00 to 00:00 UTC; the first return is the one from the initial capital to the first 00:00 after the
+//! window's begin. What lies after the last candle of the panel is no result.
+
+use crate::{
+    Benchmark, Hedged, Panel, PortfolioTerms, Track,
+    account::{Closed, Gain},
+    hedge::hedge,
+};
+use candles::{InstrumentId, time::DAY_MS};
+use chrono::{DateTime, Datelike};
+use engine::{CalendarMonth, MonthlyReturn, Performance, performance};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// A name's stay in one leg.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Stay {
+    /// Which instrument.
+    pub instrument: InstrumentId,
+    /// `long` or `short`.
+    pub side: engine::Side,
+    /// When it began, UTC ms.
+    pub entry_time_ms: i64,
+    /// When it ended, or the window did, UTC ms.
+    pub exit_time_ms: i64,
+    /// Net gain, quote units.
+    pub profit: f64,
+    /// Net gain over the greatest value that was held.
+    pub return_fraction: f64,
+    /// Whether the window ended it: it is valued there, and not traded.
+    pub open: bool,
+}
+
+/// What one instrument gave, as fractions of the initial capital.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Attribution {
+    /// Which instrument.
+    pub instrument: InstrumentId,
+    /// Gain of its long and short stays, after all costs.
+    pub total: f64,
+    /// Of its long ones.
+    pub long: f64,
+    /// Of its short ones.
+    pub short: f64,
+    /// Fees, slippage and what was borrowed.
+    pub costs: f64,
+    /// Funding paid, negative when received.
+    pub funding: f64,
+    /// Sum of what was traded.
+    pub traded: f64,
+}
+
+/// One calendar year of the window.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Year {
+    /// Which.
+    pub year: i32,
+    /// Daily returns in it.
+    pub days: usize,
+    /// Compounded daily returns.
+    pub total_return: Option<f64>,
+    /// Annualised by sqrt(365).
+    pub sharpe_ratio: Option<f64>,
+    /// The same, hedged.
+    pub hedged_sharpe_ratio: Option<f64>,
+    /// Compounded hedged daily returns.
+    pub hedged_return: Option<f64>,
+    /// Most negative equity / running peak - 1 at midnights of the year.
+    pub max_drawdown: Option<f64>,
+    /// Mean members of the universe at its rebalances.
+    pub mean_members: Option<f64>,
+}
+
+/// Results of a run.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Results {
+    /// As for every strategy. A trade is a name's stay in one leg; its return is over the greatest value that it held.
+    pub performance: Performance,
+    /// Statistics of hedged daily returns.
+    pub hedged: HedgedFigures,
+    /// Statistics of the market's daily returns: equal weight, and BTC where it is there.
+    pub equal_weight: ReturnFigures,
+    #[allow(missing_docs)]
+    pub btc: Option<ReturnFigures>,
+    /// Sum of what was traded over equity, both sides, a day.
+    pub turnover_per_day: Option<f64>,
+    /// Mean over slots of the sum of absolute values held over equity.
+    pub mean_gross: Option<f64>,
+    /// Mean over slots of the sum of values held over equity, short ones negative.
+    pub mean_net: Option<f64>,
+    /// Mean number of names held.
+    pub mean_names: Option<f64>,
+    /// Rebalances, and how many of them held nothing for want of members.
+    pub rebalances: usize,
+    #[allow(missing_docs)]
+    pub empty_rebalances: usize,
+    /// Orders that found no candle.
+    pub lapsed_orders: u32,
+    /// When everything was taken, UTC ms.
+    pub liquidated_ms: Option<i64>,
+    /// By calendar year.
+    pub years: Vec<Year>,
+    /// Gain of the long and of the short leg, fractions of the initial capital.
+    pub long_gain: f64,
+    #[allow(missing_docs)]
+    pub short_gain: f64,
+    /// By name, the greatest gain first.
+    pub attribution: Vec<Attribution>,
+    /// A day's returns each.
+    #[serde(skip)]
+    pub days: Vec<Hedged>,
+    /// Stays, by their begin.
+    #[serde(skip)]
+    pub stays: Vec<Stay>,
+}
+
+/// Statistics of daily returns.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct ReturnFigures {
+    pub total_return: Option<f64>,
+    pub sharpe_ratio: Option<f64>,
+    pub max_drawdown: Option<f64>,
+}
+
+/// Statistics of hedged daily returns.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct HedgedFigures {
+    pub total_return: Option<f64>,
+    pub cagr: Option<f64>,
+    pub sharpe_ratio: Option<f64>,
+    pub sortino_ratio: Option<f64>,
+    pub max_drawdown: Option<f64>,
+    pub calmar_ratio: Option<f64>,
+    pub t_statistic: Option<f64>,
+    /// Mean of the betas that the days were hedged with.
+    pub mean_beta: Option<f64>,
+}
+
+fn finite(value: f64) -> Option<f64> {
+    value.is_finite().then_some(value)
+}
+
+/// Equity after each of the returns, from 1.
+fn compounded(returns: &[f64]) -> Vec<f64> {
+    let grow = |equity: &mut f64, r: &f64| {
+        *equity *= 1.0 + r;
+        Some(*equity)
+    };
+    returns.iter().scan(1.0, grow).collect()
+}
+
+impl ReturnFigures {
+    fn of(returns: &[f64]) -> Self {
+        let curve = compounded(returns);
+        Self {
+            total_return: curve.last().and_then(|last| finite(last - 1.0)),
+            sharpe_ratio: performance::sharpe_ratio(returns),
+            max_drawdown: performance::max_drawdown(1.0, curve.iter().copied()),
+        }
+    }
+}
+
+impl Results {
+    /// Of a run over `[from_ms, to_ms)`.
+    #[must_use]
+    pub fn of(track: &Track, panel: &Panel, from_ms: i64, to_ms: i64, terms: &PortfolioTerms) -> Self {
+        let end_ms = to_ms.min(panel.end_ms());
+        let slots = &track.slots[..track.slots.partition_point(|s| s.time_ms <= end_ms)];
+        let first = terms.initial_capital;
+        let last = slots.last().map_or(first, |s| s.equity);
+        let elapsed_ms = slots.last().map_or(0, |s| s.time_ms - from_ms);
+        let elapsed_days = elapsed_ms as f64 / DAY_MS as f64;
+        let (first_day_ms, net) = daily_returns(slots, from_ms, first);
+        let benchmark = Benchmark::of(panel, first_day_ms, net.len());
+        let days = hedge(first_day_ms, &net, &benchmark);
+        let hedged: Vec<f64> = days.iter().map(|d| d.hedged).collect();
+        let market: Vec<f64> = days.iter().filter_map(|d| d.benchmark).collect();
+        let stays = stays(track, panel);
+        let mean = |value: fn(&crate::Slot) -> f64| {
+            performance::mean(&slots.iter().map(value).filter(|v| v.is_finite()).collect::<Vec<_>>())
+        };
+        let attribution = attribution(&track.gains, panel, first);
+        let empty = track.rebalances.iter().filter(|r| r.ranked < 2).count();
+        Self {
+            performance: figures(slots, &net, &stays, &track.gains, from_ms, first, last, elapsed_days),
+            hedged: hedged_figures(&hedged, &days),
+            equal_weight: ReturnFigures::of(&market),
+            btc: btc_returns(panel, first_day_ms, net.len()).map(|returns| ReturnFigures::of(&returns)),
+            turnover_per_day: finite(track.turnover / elapsed_days),
+            mean_gross: mean(|s| s.gross / s.equity),
+            mean_net: mean(|s| s.net / s.equity),
+            mean_names: mean(|s| f64::from(s.names)),
+            rebalances: track.rebalances.len(),
+            empty_rebalances: empty,
+            lapsed_orders: track.lapsed,
+            liquidated_ms: track.liquidated_ms,
+            years: years(&days, track),
+            long_gain: track.gains.values().map(|g| g.long).sum::<f64>() / first,
+            short_gain: track.gains.values().map(|g| g.short).sum::<f64>() / first,
+            attribution,
+            days,
+            stays,
+        }
+    }
+}
+
+/// The midnight at which the first daily return's day begins, and the returns. A window that begins within a day has
+/// the rest of it as its first return.
+fn daily_returns(slots: &[crate::Slot], from_ms: i64, first: f64) -> (i64, Vec<f64>) {
+    let first_day_ms = from_ms.div_euclid(DAY_MS) * DAY_MS;
+    let (mut before, mut midnight_ms, mut returns) = (first, first_day_ms + DAY_MS, Vec::new());
+    let mut known = first;
+    for slot in slots {
+        while slot.time_ms >= midnight_ms {
+            let equity = if slot.time_ms == midnight_ms { slot.equity } else { known };
+            returns.push(if before == 0.0 { 0.0 } else { equity / before - 1.0 });
+            (before, midnight_ms) = (equity, midnight_ms + DAY_MS);
+        }
+        known = slot.equity;
+    }
+    (first_day_ms, returns)
+}
+
+fn btc_returns(panel: &Panel, first_ms: i64, days: usize) -> Option<Vec<f64>> {
+    let btc = panel.instruments().iter().find(|i| i.id().symbol.as_str() == "BTCUSDT")?;
+    let close = |time_ms| {
+        let slot = panel.slot_closing_at(time_ms)?;
+        Some(btc.candles().closes()[btc.candle_by(slot)?])
+    };
+    let day = |day: usize| {
+        let begin_ms = first_ms + day as i64 * DAY_MS;
+        Some(close(begin_ms + DAY_MS)? / close(begin_ms)? - 1.0)
+    };
+    Some((0..days).filter_map(day).collect())
+}
+
+#[allow(clippy::too_many_arguments)]
+fn figures(
+    slots: &[crate::Slot],
+    net: &[f64],
+    stays: &[Stay],
+    gains: &BTreeMap<u32, Gain>,
+    from_ms: i64,
+    first: f64,
+    last: f64,
+    days: f64,
+) -> Performance {
+    let profits: Vec<f64> = stays.iter().map(|s| s.profit).collect();
+    let returns: Vec<f64> = stays.iter().map(|s| s.return_fraction).collect();
+    let hours: Vec<f64> = stays.iter().map(|s| (s.exit_time_ms - s.entry_time_ms) as f64 / 3_600_000.0).collect();
+    let cagr = if net.len() < 2 { None } else { performance::cagr(first, last, days) };
+    let max_drawdown = performance::max_drawdown(first, slots.iter().map(|s| s.equity));
+    let sum = |of: fn(&Gain) -> f64| gains.values().map(of).sum::<f64>();
+    let held = slots.iter().filter(|s| s.names > 0).count();
+    Performance {
+        total_return: finite(last / first - 1.0),
+        total_return_pct: finite(100.0 * (last / first - 1.0)),
+        cagr,
+        sharpe_ratio: performance::sharpe_ratio(net),
+        sortino_ratio: performance::sortino_ratio(net),
+        max_drawdown,
+        calmar_ratio: cagr.zip(max_drawdown).and_then(|(c, d)| finite(c / d.abs())),
+        profit_factor: performance::profit_factor(&profits),
+        win_rate: performance::win_rate(&profits),
+        total_trades: stays.len() as u32,
+        end_of_window_trades: stays.iter().filter(|s| s.open).count() as u32,
+        avg_trade_duration_hours: performance::mean(&hours),
+        expectancy: performance::mean(&returns),
+        sqn: performance::t_statistic(&profits),
+        exposure: if slots.is_empty() { None } else { finite(held as f64 / slots.len() as f64) },
+        t_statistic: performance::t_statistic(net),
+        days: net.len() as u32,
+        fees: sum(|g| g.fees),
+        slippage: sum(|g| g.slippage),
+        funding: sum(|g| g.funding),
+        monthly_returns: monthly(slots, from_ms, first),
+    }
+}
+
+fn monthly(slots: &[crate::Slot], from_ms: i64, first: f64) -> Vec<MonthlyReturn> {
+    let month_of = |time_ms: i64| {
+        let date = DateTime::from_timestamp_millis(time_ms).unwrap_or_default();
+        CalendarMonth { year: date.year(), month: date.month() as u8 }
+    };
+    let mut out: Vec<(CalendarMonth, f64, f64)> = Vec::new();
+    let (mut before, mut begin_ms) = (first, from_ms);
+    for slot in slots {
+        // A slot is of the month that it opens in.
+        let month = month_of(begin_ms);
+        match out.last_mut() {
+            Some((last, _, end)) if *last == month => *end = slot.equity,
+            _ => out.push((month, before, slot.equity)),
+        }
+        (before, begin_ms) = (slot.equity, slot.time_ms);
+    }
+    let of = |(month, begin, end): (CalendarMonth, f64, f64)| {
+        finite(end / begin - 1.0).map(|return_fraction| MonthlyReturn { month, return_fraction })
+    };
+    out.into_iter().filter_map(of).collect()
+}
+
+fn hedged_figures(hedged: &[f64], days: &[Hedged]) -> HedgedFigures {
+    let curve = compounded(hedged);
+    let cagr = if hedged.len() < 2 {
+        None
+    } else {
+        curve.last().and_then(|last| performance::cagr(1.0, *last, hedged.len() as f64))
+    };
+    let max_drawdown = performance::max_drawdown(1.0, curve.iter().copied());
+    HedgedFigures {
+        total_return: curve.last().and_then(|last| finite(last - 1.0)),
+        cagr,
+        sharpe_ratio: performance::sharpe_ratio(hedged),
+        sortino_ratio: performance::sortino_ratio(hedged),
+        max_drawdown,
+        calmar_ratio: cagr.zip(max_drawdown).and_then(|(c, d)| finite(c / d.abs())),
+        t_statistic: performance::t_statistic(hedged),
+        mean_beta: performance::mean(&days.iter().map(|d| d.beta).collect::<Vec<_>>()),
+    }
+}
+
+fn years(days: &[Hedged], track: &Track) -> Vec<Year> {
+    let year_of = |time_ms: i64| DateTime::from_timestamp_millis(time_ms).unwrap_or_default().year();
+    days.chunk_by(|a, b| year_of(a.day_ms) == year_of(b.day_ms))
+        .map(|days| {
+            let year = year_of(days[0].day_ms);
+            let net: Vec<f64> = days.iter().map(|d| d.net).collect();
+            let hedged: Vec<f64> = days.iter().map(|d| d.hedged).collect();
+            let (plain, without) = (ReturnFigures::of(&net), ReturnFigures::of(&hedged));
+            let members = track.rebalances.iter().filter(|r| year_of(r.time_ms) == year).map(|r| f64::from(r.members));
+            Year {
+                year,
+                days: days.len(),
+                total_return: plain.total_return,
+                sharpe_ratio: plain.sharpe_ratio,
+                hedged_sharpe_ratio: without.sharpe_ratio,
+                hedged_return: without.total_return,
+                max_drawdown: plain.max_drawdown,
+                mean_members: performance::mean(&members.collect::<Vec<_>>()),
+            }
+        })
+        .collect()
+}
+
+fn stays(track: &Track, panel: &Panel) -> Vec<Stay> {
+    let stay = |closed: &Closed, open| Stay {
+        instrument: panel.instruments()[closed.instrument as usize].id().clone(),
+        side: if closed.long { engine::Side::Long } else { engine::Side::Short },
+        entry_time_ms: closed.entry_ms,
+        exit_time_ms: closed.exit_ms,
+        profit: closed.profit,
+        return_fraction: if closed.greatest > 0.0 { closed.profit / closed.greatest } else { 0.0 },
+        open,
+    };
+    let closed = track.closed.iter().map(|c| stay(c, false));
+    let mut all: Vec<Stay> = closed.chain(track.open.iter().map(|c| stay(c, true))).collect();
+    all.sort_by_key(|s| s.entry_time_ms);
+    all
+}
+
+fn attribution(gains: &BTreeMap<u32, Gain>, panel: &Panel, capital: f64) -> Vec<Attribution> {
+    let of = |(number, gain): (&u32, &Gain)| Attribution {
+        instrument: panel.instruments()[*number as usize].id().clone(),
+        total: (gain.long + gain.short) / capital,
+        long: gain.long / capital,
+        short: gain.short / capital,
+        costs: (gain.fees + gain.slippage + gain.borrow) / capital,
+        funding: gain.funding / capital,
+        traded: gain.traded / capital,
+    };
+    let mut all: Vec<Attribution> = gains.iter().map(of).collect();
+    all.sort_by(|a, b| b.total.total_cmp(&a.total));
+    all
+}

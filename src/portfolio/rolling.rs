@@ -1,0 +1,180 @@
+//! Operators over the last n values of a column: NaN is undefined, and a window with an undefined value has none.
+//!
+//! Columns are cut into runs of defined values, so that what is computed over one run knows nothing of another. Values
+//! depend on nothing that comes later.
+
+use engine::indicator::rolling;
+pub(crate) use engine::indicator::rolling::sum;
+use genome::Rolling;
+use std::ops::Range;
+
+/// The runs of defined values.
+fn runs(len: usize, defined: impl Fn(usize) -> bool) -> impl Iterator<Item = Range<usize>> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let start = (at..len).find(|&i| defined(i))?;
+        let end = (start..len).find(|&i| !defined(i)).unwrap_or(len);
+        at = end;
+        Some(start..end)
+    })
+}
+
+fn undefined(len: usize) -> Vec<f64> {
+    vec![f64::NAN; len]
+}
+
+/// What is no finite number is undefined.
+pub(crate) fn finite(value: f64) -> f64 {
+    if value.is_finite() { value } else { f64::NAN }
+}
+
+/// An operator at each candle.
+pub(crate) fn apply(operator: Rolling, values: &[f64], n: usize) -> Vec<f64> {
+    let mut out = undefined(values.len());
+    match operator {
+        Rolling::Delay if n < values.len() => out[n..].copy_from_slice(&values[..values.len() - n]),
+        Rolling::Delta => {
+            for i in n..values.len() {
+                out[i] = finite(values[i] - values[i - n]);
+            }
+        }
+        Rolling::Delay => {}
+        _ => {
+            for run in runs(values.len(), |i| !values[i].is_nan()) {
+                windowed(operator, &values[run.clone()], n, &mut out[run]);
+            }
+        }
+    }
+    out
+}
+
+/// Over values that are all defined.
+fn windowed(operator: Rolling, values: &[f64], n: usize, out: &mut [f64]) {
+    let count = n as f64;
+    match operator {
+        Rolling::Mean => rolling::mean(values, n, |i, mean| out[i] = finite(mean)),
+        Rolling::Sum => rolling::sum(values, n, |i, sum| out[i] = finite(sum)),
+        Rolling::Highest => rolling::max(values, n, |i, max| out[i] = max),
+        Rolling::Lowest => rolling::min(values, n, |i, min| out[i] = min),
+        Rolling::Deviation => {
+            rolling::squared_deviations(values, n, |i, squares| out[i] = finite((squares / count).sqrt()));
+        }
+        Rolling::Decay => rolling::weighted(values, n, |i, w| {
+            out[i] = finite(w.reference + w.weighted / (0.5 * count * (count + 1.0)));
+        }),
+        Rolling::TsRank => ts_rank(values, n, out),
+        Rolling::Delay | Rolling::Delta => {}
+    }
+}
+
+/// (average rank - 1) / (n - 1) of the newest of the last n values.
+fn ts_rank(values: &[f64], n: usize, out: &mut [f64]) {
+    let mut sorted: Vec<f64> = Vec::with_capacity(n + 1);
+    for (i, &value) in values.iter().enumerate() {
+        sorted.insert(sorted.partition_point(|v| *v < value), value);
+        if i >= n {
+            sorted.remove(sorted.partition_point(|v| *v < values[i - n]));
+        }
+        if i + 1 >= n {
+            let below = sorted.partition_point(|v| *v < value);
+            let equal = sorted[below..].partition_point(|v| *v <= value);
+            out[i] = (below as f64 + 0.5 * (equal - 1) as f64) / (n - 1) as f64;
+        }
+    }
+}
+
+/// Moments of pairs, joined as Chan, Golub and LeVeque (1983) join them.
+#[derive(Clone, Copy)]
+struct Pairs {
+    count: f64,
+    x: f64,
+    y: f64,
+    xx: f64,
+    yy: f64,
+    xy: f64,
+}
+
+impl Pairs {
+    const fn of(x: f64, y: f64) -> Self {
+        Self { count: 1.0, x, y, xx: 0.0, yy: 0.0, xy: 0.0 }
+    }
+
+    fn join(self, other: Self) -> Self {
+        let count = self.count + other.count;
+        let share = other.count / count;
+        let (dx, dy) = (other.x - self.x, other.y - self.y);
+        let weight = self.count * share;
+        Self {
+            count,
+            x: self.x + dx * share,
+            y: self.y + dy * share,
+            xx: self.xx + other.xx + dx * dx * weight,
+            yy: self.yy + other.yy + dy * dy * weight,
+            xy: self.xy + other.xy + dx * dy * weight,
+        }
+    }
+}
+
+fn pairs(x: &[f64], y: &[f64], n: usize, value: impl Fn(Pairs) -> f64) -> Vec<f64> {
+    let mut out = undefined(x.len());
+    for run in runs(x.len(), |i| !x[i].is_nan() && !y[i].is_nan()) {
+        let start = run.start;
+        let element = |i: usize| Pairs::of(x[start + i], y[start + i]);
+        rolling::fold(run.len(), n, element, Pairs::join, |i, p| out[start + i] = finite(value(p)));
+    }
+    out
+}
+
+/// Pearson's correlation of the last n pairs, in [-1, 1]; undefined where one side does not vary.
+pub(crate) fn correlation(x: &[f64], y: &[f64], n: usize) -> Vec<f64> {
+    pairs(x, y, n, |p| {
+        if p.xx > 0.0 && p.yy > 0.0 { (p.xy / (p.xx.sqrt() * p.yy.sqrt())).clamp(-1.0, 1.0) } else { f64::NAN }
+    })
+}
+
+/// Slope of the last n values of y on those of x; undefined where x does not vary.
+pub(crate) fn slope(x: &[f64], y: &[f64], n: usize) -> Vec<f64> {
+    pairs(x, y, n, |p| if p.xx > 0.0 { p.xy / p.xx } else { f64::NAN })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NAN: f64 = f64::NAN;
+
+    fn same(found: &[f64], expected: &[f64]) {
+        assert_eq!(found.len(), expected.len());
+        for (f, e) in found.iter().zip(expected) {
+            assert!((f.is_nan() && e.is_nan()) || (f - e).abs() < 1e-12, "{found:?} instead of {expected:?}");
+        }
+    }
+
+    #[test]
+    fn a_window_with_an_undefined_value_has_none() {
+        let x = [1.0, 3.0, NAN, 2.0, 6.0, 4.0];
+        same(&apply(Rolling::Mean, &x, 2), &[NAN, 2.0, NAN, NAN, 4.0, 5.0]);
+        same(&apply(Rolling::Sum, &x, 3), &[NAN, NAN, NAN, NAN, NAN, 12.0]);
+        same(&apply(Rolling::Highest, &x, 2), &[NAN, 3.0, NAN, NAN, 6.0, 6.0]);
+        same(&apply(Rolling::Lowest, &x, 2), &[NAN, 1.0, NAN, NAN, 2.0, 4.0]);
+        same(&apply(Rolling::Deviation, &x, 2), &[NAN, 1.0, NAN, NAN, 2.0, 1.0]);
+        same(&apply(Rolling::Decay, &x, 2), &[NAN, 7.0 / 3.0, NAN, NAN, 14.0 / 3.0, 14.0 / 3.0]);
+        same(&apply(Rolling::Delay, &x, 1), &[NAN, 1.0, 3.0, NAN, 2.0, 6.0]);
+        same(&apply(Rolling::Delta, &x, 1), &[NAN, 2.0, NAN, NAN, 4.0, -2.0]);
+        same(&apply(Rolling::Delay, &x, 9), &[NAN; 6]);
+    }
+
+    #[test]
+    fn ranks_in_time_share_ties() {
+        let x = [5.0, 5.0, 7.0, 1.0, 1.0];
+        same(&apply(Rolling::TsRank, &x, 3), &[NAN, NAN, 1.0, 0.0, 0.25]);
+    }
+
+    #[test]
+    fn slopes_and_correlations() {
+        let (x, y) = ([0.0, 1.0, 2.0, 2.0, 2.0], [1.0, 3.0, 5.0, 0.0, 1.0]);
+        same(&slope(&x, &y, 3), &[NAN, NAN, 2.0, -0.5, NAN]);
+        same(&correlation(&x, &y, 3)[..3], &[NAN, NAN, 1.0]);
+        assert!(correlation(&x, &y, 3)[4].is_nan(), "what does not vary has no correlation");
+    }
+}

@@ -1,0 +1,8 @@
+//! Tests of the portfolio through its public interface: against a plain second implementation, for look-ahead, for the
+//! same bits whatever comes later and on however many threads.
+
+mod agreement;
+mod golden;
+mod lookahead;
+mod plain;
+mod worlds;

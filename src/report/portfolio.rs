@@ -1,0 +1,337 @@
+//! A run of a strategy that ranks the market, as one self-contained HTML file: what it earned beside the market, what it
+//! held, what it paid, and which names it came from.
+//!
+//! Pure rendering: computes nothing but what a drawing needs.
+
+use super::{
+    chart::{self, Line},
+    format, months,
+};
+use ::portfolio::{Attribution, PortfolioTerms, Rebalance, Results, Slot};
+use candles::{InstrumentId, Interval, MarketKind, time::DAY_MS};
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+use std::collections::BTreeMap;
+
+const STYLE: &str = include_str!("style.css");
+/// Names in the map of weights: those with the greatest mean absolute weight.
+const MAP_NAMES: usize = 30;
+/// Columns of the map of weights.
+const MAP_COLUMNS: usize = 96;
+/// Names of the attribution, from either end.
+const NAMES: usize = 15;
+
+/// Everything that the report tells.
+#[derive(Clone, Debug)]
+pub struct PortfolioReport<'a> {
+    /// For people; the strategy's hash where it has no name.
+    pub name: String,
+    /// Canonical text.
+    pub strategy: String,
+    /// The same in sentences.
+    pub words: String,
+    /// SHA-256 of the canonical text.
+    pub hash: String,
+    /// What the candles are of.
+    pub market: MarketKind,
+    #[allow(missing_docs)]
+    pub timeframe: Interval,
+    /// Begin and end, UTC ms.
+    pub window_ms: (i64, i64),
+    /// Capital, costs, execution.
+    pub terms: PortfolioTerms,
+    /// Names the candles.
+    pub data_version: String,
+    /// Names of the panel's instruments, by number.
+    pub instruments: Vec<InstrumentId>,
+    /// Slots of the run.
+    pub slots: &'a [Slot],
+    /// Rebalances of the run.
+    pub rebalances: &'a [Rebalance],
+    /// What it came to.
+    pub results: &'a Results,
+    /// When the report was made, UTC ms.
+    pub made_at_ms: i64,
+    /// Version of the program that made it.
+    pub made_by: String,
+}
+
+/// The report as one HTML file.
+#[must_use]
+pub fn portfolio_html(report: &PortfolioReport<'_>) -> String {
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                title { (report.name) " – sg-ai portfolio report" }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                (head(report))
+                (figures(report))
+                (curves(report))
+                (years(report))
+                (held(report))
+                (weights_map(report))
+                (names(report))
+                (setup(report))
+            }
+        }
+    };
+    page.into_string()
+}
+
+fn head(report: &PortfolioReport<'_>) -> Markup {
+    let (from_ms, to_ms) = report.window_ms;
+    html! {
+        header { h1 { (report.name) } span class="state" { "ranks the market" } }
+        p.soft {
+            (report.market) " · " (report.timeframe) " candles · " (format::date(from_ms)) " to " (format::date(to_ms))
+            " · report of " (format::time(report.made_at_ms)) " UTC"
+        }
+        p.soft {
+            "A backtest: what the past would have paid, net of fees, slippage, funding and ends of instruments. It says "
+            "nothing of how many strategies were tried before this one."
+        }
+        @if let Some(time_ms) = report.results.liquidated_ms {
+            p { b { "Everything was liquidated at " (format::time(time_ms)) " UTC." } }
+        }
+        h2 { "Strategy" }
+        @for line in report.words.lines() { p { (line) } }
+        pre { (report.strategy) }
+    }
+}
+
+fn figures(report: &PortfolioReport<'_>) -> Markup {
+    let r = report.results;
+    let (p, h, e) = (&r.performance, &r.hedged, &r.equal_weight);
+    let btc = r.btc.clone().unwrap_or_default();
+    let none = || format::UNDEFINED.to_owned();
+    let rows: [(&str, [String; 4]); 7] = [
+        ("Total return", [p.total_return, h.total_return, e.total_return, btc.total_return].map(format::percent)),
+        ("Annual growth", [format::percent(p.cagr), format::percent(h.cagr), none(), none()]),
+        ("Sharpe ratio", [p.sharpe_ratio, h.sharpe_ratio, e.sharpe_ratio, btc.sharpe_ratio].map(format::ratio)),
+        ("Sortino ratio", [format::ratio(p.sortino_ratio), format::ratio(h.sortino_ratio), none(), none()]),
+        ("Calmar ratio", [format::ratio(p.calmar_ratio), format::ratio(h.calmar_ratio), none(), none()]),
+        ("t-statistic", [format::ratio(p.t_statistic), format::ratio(h.t_statistic), none(), none()]),
+        ("Largest drawdown", [p.max_drawdown, h.max_drawdown, e.max_drawdown, btc.max_drawdown].map(format::percent)),
+    ];
+    let facts = [
+        ("Turnover a day, both sides", format::percent(r.turnover_per_day)),
+        ("Mean of what is held, long and short", format::percent(r.mean_gross)),
+        ("Mean of long less short", format::percent(r.mean_net)),
+        ("Mean names held", format::ratio(r.mean_names)),
+        ("Mean beta to the market", format::ratio(h.mean_beta)),
+        ("Rebalances, of them empty", format!("{}, {}", r.rebalances, r.empty_rebalances)),
+        ("Stays in a leg, still open", format!("{}, {}", p.total_trades, p.end_of_window_trades)),
+        ("Mean stay", format::hours(p.avg_trade_duration_hours)),
+        ("Stays that gained", format::percent(p.win_rate)),
+        ("Fees", format::number(p.fees, 2)),
+        ("Slippage", format::number(p.slippage, 2)),
+        ("Funding paid", format::number(p.funding, 2)),
+        ("Gain of the long leg", format::percent(Some(r.long_gain))),
+        ("Gain of the short leg", format::percent(Some(r.short_gain))),
+    ];
+    html! {
+        h2 { "Figures" }
+        div.scroll { table {
+            thead { tr { th { "" } th { "net" } th { "hedged" } th { "equal weight" } th { "bitcoin" } } }
+            tbody { @for (name, values) in &rows { tr { th { (name) } @for v in values { td { (v) } } } } }
+        } }
+        p.soft {
+            "Ratios are annualised by √365 from daily returns. Hedged: each day's return less beta times that of the equal-weight "
+            "market, beta from the 90 days before. Equal weight: the 30 names of greatest volume, without costs."
+        }
+        div.scroll { table {
+            tbody { @for (name, value) in &facts { tr { th { (name) } td { (value) } } } }
+        } }
+    }
+}
+
+/// Gain after each day, from 0 at the first day's beginning.
+fn gains(first_ms: i64, returns: impl Iterator<Item = f64>) -> Vec<(f64, f64)> {
+    let mut level = 1.0;
+    let mut points = vec![(first_ms as f64, 0.0)];
+    for (day, r) in returns.enumerate() {
+        level *= 1.0 + r;
+        points.push(((first_ms + (day as i64 + 1) * DAY_MS) as f64, level - 1.0));
+    }
+    points
+}
+
+fn drawdowns(gains: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    let mut peak = 1.0_f64;
+    let from_peak = |&(time, gain): &(f64, f64)| {
+        peak = peak.max(1.0 + gain);
+        (time, (1.0 + gain) / peak - 1.0)
+    };
+    gains.iter().map(from_peak).collect()
+}
+
+fn curves(report: &PortfolioReport<'_>) -> Markup {
+    let days = &report.results.days;
+    let Some(first) = days.first() else { return html! {} };
+    let net = gains(first.day_ms, days.iter().map(|d| d.net));
+    let hedged = gains(first.day_ms, days.iter().map(|d| d.hedged));
+    let market = gains(first.day_ms, days.iter().map(|d| d.benchmark.unwrap_or(0.0)));
+    let fall = drawdowns(&net);
+    let lines = [
+        Line { class: "backtest", name: "equal weight", points: &market },
+        Line { class: "holdout", name: "hedged", points: &hedged },
+        Line { class: "live", name: "net", points: &net },
+    ];
+    html! {
+        h2 { "Equity" }
+        figure {
+            (chart::lines_over_time(&lines, 320.0, "Gain since the first day: net, hedged, and the equal-weight market"))
+            figcaption { "Gain since the first day, at 00:00 UTC of each day: net, hedged, and the equal-weight market." }
+        }
+        h3 { "Drawdown" }
+        figure {
+            (chart::lines_over_time(&[Line { class: "live", name: "net", points: &fall }], 180.0, "Distance from the highest value so far"))
+            figcaption { "Distance from the highest daily value so far." }
+        }
+    }
+}
+
+fn years(report: &PortfolioReport<'_>) -> Markup {
+    let r = report.results;
+    let by_month: BTreeMap<(i32, usize), f64> = r
+        .performance
+        .monthly_returns
+        .iter()
+        .map(|m| ((m.month.year, usize::from(m.month.month).saturating_sub(1)), m.return_fraction))
+        .collect();
+    html! {
+        h2 { "Years" }
+        div.scroll { table {
+            thead { tr {
+                th { "" } th { "return" } th { "Sharpe" } th { "hedged return" } th { "hedged Sharpe" } th { "drawdown" } th { "mean members" }
+            } }
+            tbody { @for y in &r.years { tr {
+                th { (y.year) } td { (format::percent(y.total_return)) } td { (format::ratio(y.sharpe_ratio)) }
+                td { (format::percent(y.hedged_return)) } td { (format::ratio(y.hedged_sharpe_ratio)) }
+                td { (format::percent(y.max_drawdown)) } td { (format::ratio(y.mean_members)) }
+            } } }
+        } }
+        @if !by_month.is_empty() { h3 { "Monthly returns, percent" } (months::table(&by_month)) }
+    }
+}
+
+/// The last slot of each day.
+fn daily(slots: &[Slot]) -> Vec<&Slot> {
+    let ends = slots.chunk_by(|a, b| (a.time_ms - 1).div_euclid(DAY_MS) == (b.time_ms - 1).div_euclid(DAY_MS));
+    ends.filter_map(<[Slot]>::last).collect()
+}
+
+fn held(report: &PortfolioReport<'_>) -> Markup {
+    let days = daily(report.slots);
+    let of = |value: fn(&Slot) -> f64| -> Vec<(f64, f64)> {
+        days.iter().map(|s| (s.time_ms as f64, value(s))).filter(|(_, v)| v.is_finite()).collect()
+    };
+    let (gross, net) = (of(|s| s.gross / s.equity), of(|s| s.net / s.equity));
+    // Thirty days make a readable line of what is traded on single days.
+    let traded: Vec<(f64, f64)> = report
+        .slots
+        .chunk_by(|a, b| (a.time_ms - 1).div_euclid(30 * DAY_MS) == (b.time_ms - 1).div_euclid(30 * DAY_MS))
+        .filter_map(|part| {
+            let days = (part.last()?.time_ms - part.first()?.time_ms) as f64 / DAY_MS as f64;
+            let sum: f64 = part.iter().map(|s| s.turnover).sum();
+            (days > 1.0).then(|| (part.last().map_or(0.0, |s| s.time_ms as f64), sum / days))
+        })
+        .collect();
+    html! {
+        h2 { "Exposure and turnover" }
+        figure {
+            (chart::lines_over_time(
+                &[Line { class: "holdout", name: "long and short", points: &gross }, Line { class: "shadow", name: "long less short", points: &net }],
+                220.0, "What is held as a share of equity"))
+            figcaption { "What is held as a share of equity: long and short together, and long less short." }
+        }
+        @if traded.len() > 1 {
+            figure {
+                (chart::lines_over_time(&[Line { class: "backtest", name: "traded", points: &traded }], 180.0, "Traded a day as a share of equity"))
+                figcaption { "Traded a day as a share of equity, both sides, mean of 30 days." }
+            }
+        }
+    }
+}
+
+fn weights_map(report: &PortfolioReport<'_>) -> Markup {
+    let columns = MAP_COLUMNS.min(report.rebalances.len());
+    if columns == 0 {
+        return html! {};
+    }
+    let mut sums: BTreeMap<u32, Vec<f64>> = BTreeMap::new();
+    let mut counts = vec![0.0; columns];
+    for (i, rebalance) in report.rebalances.iter().enumerate() {
+        let column = i * columns / report.rebalances.len();
+        counts[column] += 1.0;
+        for (instrument, target) in &rebalance.targets {
+            sums.entry(*instrument).or_insert_with(|| vec![0.0; columns])[column] += target;
+        }
+    }
+    for row in sums.values_mut() {
+        row.iter_mut().zip(&counts).for_each(|(sum, count)| *sum /= count);
+    }
+    let weight = |row: &[f64]| row.iter().map(|w| w.abs()).sum::<f64>();
+    let mut rows: Vec<(u32, Vec<f64>)> = sums.into_iter().collect();
+    let all = rows.len();
+    rows.sort_by(|a, b| weight(&b.1).total_cmp(&weight(&a.1)));
+    rows.truncate(MAP_NAMES);
+    let named: Vec<(String, Vec<f64>)> =
+        rows.into_iter().map(|(i, row)| (report.instruments[i as usize].to_string(), row)).collect();
+    let times = (report.rebalances[0].time_ms, report.rebalances[report.rebalances.len() - 1].time_ms);
+    html! {
+        h2 { "Weights over time" }
+        figure {
+            (chart::heat_map(&named, times, "Mean target weight by name and time"))
+            figcaption {
+                "Mean target weights, long and short by colour, the greatest the strongest; the " (named.len()) " of " (all)
+                " names with the greatest weights."
+            }
+        }
+    }
+}
+
+fn names(report: &PortfolioReport<'_>) -> Markup {
+    let all = &report.results.attribution;
+    let (best, rest) = all.split_at(NAMES.min(all.len()));
+    let worst = &rest[rest.len().saturating_sub(NAMES)..];
+    let table = |rows: &[Attribution]| {
+        html! {
+            div.scroll { table {
+                thead { tr { th { "name" } th { "gain" } th { "long" } th { "short" } th { "costs" } th { "funding" } th { "traded" } } }
+                tbody { @for a in rows { tr {
+                    th { (a.instrument) }
+                    td class=(if a.total < 0.0 { "no" } else { "yes" }) { (format::percent(Some(a.total))) }
+                    td { (format::percent(Some(a.long))) } td { (format::percent(Some(a.short))) }
+                    td { (format::percent(Some(a.costs))) } td { (format::percent(Some(a.funding))) }
+                    td { (format::ratio(Some(a.traded))) }
+                } } }
+            } }
+        }
+    };
+    html! {
+        h2 { "Names" }
+        p.soft { "Gain after costs as a share of the initial capital; traded in multiples of it." }
+        h3 { "The best" } (table(best))
+        @if !worst.is_empty() { h3 { "The worst" } (table(worst)) }
+    }
+}
+
+fn setup(report: &PortfolioReport<'_>) -> Markup {
+    // Terms are plain numbers, which always have a JSON form.
+    let terms = serde_json::to_string(&report.terms).unwrap_or_default();
+    html! {
+        h2 { "Set-up" }
+        dl {
+            dt { "Strategy" } dd { code { (report.hash) } }
+            dt { "Instruments" } dd { (report.instruments.len()) }
+            dt { "Terms" } dd { code { (terms) } }
+            dt { "Data version" } dd { code { (report.data_version) } }
+        }
+        p.soft { "Made by sg-ai " (report.made_by) "." }
+    }
+}

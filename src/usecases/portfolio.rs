@@ -1,0 +1,59 @@
+//! The whole cached market as a panel, for strategies that rank it. Fetches nothing, decides nothing.
+
+use super::whole_market::load_market;
+use anyhow::Context as _;
+use candles::{InstrumentTable, Interval, MarketKind};
+use engine::{SymbolWindow, Window};
+use genome::{Strategy, Universe};
+use market::CandleCache;
+use portfolio::{Panel, Ticker, across_readings};
+use std::sync::Arc;
+
+/// Which candles a panel is made of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MarketSpan {
+    /// Which market.
+    pub(crate) market: MarketKind,
+    /// Interval of the cached candles.
+    pub(crate) interval: Interval,
+    /// End: candles that close by then, UTC ms. There is no begin: all warm up.
+    pub(crate) to_ms: i64,
+}
+
+/// The panel of all cached symbols at a timeframe, cut by the table.
+///
+/// # Errors
+/// When the cache cannot be read or has nothing of that.
+pub(crate) async fn load_panel(
+    cache: &CandleCache,
+    span: MarketSpan,
+    timeframe: Interval,
+    table: InstrumentTable,
+) -> anyhow::Result<Panel> {
+    let interval = span.interval.min(timeframe);
+    let symbols = load_market(cache, span.market, interval, span.to_ms, true).await.context("candle cache")?;
+    let tickers: Vec<Ticker> = symbols
+        .into_iter()
+        .map(|s| Ticker { symbol: s.symbol, candles: s.candles, funding: s.funding, readings: s.readings })
+        .collect();
+    let made = tokio::task::spawn_blocking(move || Panel::new(span.market, timeframe, tickers, &table));
+    let made = made.await.context("the market could not be put together")?;
+    made.with_context(|| format!("the cache in {}, {} market", cache.dir().display(), span.market))
+}
+
+/// The window with the values of the strategy's series that compare a symbol with the members of its universe.
+///
+/// # Errors
+/// When a series cannot be computed on the panel's timeframe, or the parts do not make a window.
+pub(crate) fn beside_the_market(
+    window: &Window,
+    panel: &Panel,
+    universe: Universe,
+    strategy: &Strategy,
+) -> anyhow::Result<Window> {
+    let mut across = across_readings(panel, universe, strategy.series())?;
+    let beside =
+        |s: &SymbolWindow| SymbolWindow { across: Arc::new(across.remove(&s.symbol).unwrap_or_default()), ..s.clone() };
+    let symbols = window.symbols().iter().map(beside).collect();
+    Ok(Window::new(window.from_ms(), window.to_ms(), symbols)?)
+}
