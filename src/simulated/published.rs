@@ -76,7 +76,7 @@ impl SimulatedMarket {
     ///
     /// # Errors
     /// An unknown symbol or a time a century away.
-    pub fn metrics(&self, symbol: &Symbol, from_ms: i64, to_ms: i64) -> Result<Vec<Metrics>, MarketError> {
+    pub fn metric_rows(&self, symbol: &Symbol, from_ms: i64, to_ms: i64) -> Result<Vec<Metrics>, MarketError> {
         self.check(symbol, Interval::Mo1)?;
         self.check_reach(to_ms)?;
         let seed = self.spec().seed.child("metrics", 0).child(symbol.as_str(), 0);

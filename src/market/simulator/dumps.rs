@@ -139,7 +139,7 @@ pub(super) fn values_archive(market: &SimulatedMarket, name: &ReadingName, now_m
         }
         (Product::Metrics, true) => {
             csv.push_str(METRICS_HEADER);
-            let rows = market.metrics(&name.symbol, from_ms, to_ms).ok()?;
+            let rows = market.metric_rows(&name.symbol, from_ms, to_ms).ok()?;
             let line = |m: &simulated::Metrics| {
                 let at = chrono::DateTime::from_timestamp_millis(m.time_ms).unwrap_or_default();
                 let ratios = m.ratios.map(|ratio| ratio.to_string()).join(",");

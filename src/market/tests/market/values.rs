@@ -92,7 +92,7 @@ async fn archives_and_rest_bring_what_the_exchange_has_each_value_when_it_was_kn
     );
     assert_eq!(values, truth.iter().map(|p| p.close).collect::<Vec<_>>());
     let metrics = f.cache.load_readings(&btc, Part::Metrics, 0, i64::MAX).await.unwrap();
-    let truth = f.exchange.market().metrics(&btc, START_MS, START_MS + 81 * DAY_MS).unwrap();
+    let truth = f.exchange.market().metric_rows(&btc, START_MS, START_MS + 81 * DAY_MS).unwrap();
     assert_eq!(metrics.times_ms(), truth.iter().map(|m| m.time_ms + METRICS_DELAY_MS).collect::<Vec<_>>());
     assert_eq!(metrics.column("open_interest").1, truth.iter().map(|m| m.open_interest).collect::<Vec<_>>());
     assert_eq!(metrics.column("account_ratio").1, truth.iter().map(|m| m.ratios[2]).collect::<Vec<_>>());
