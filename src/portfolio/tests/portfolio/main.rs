@@ -5,4 +5,5 @@ mod agreement;
 mod golden;
 mod lookahead;
 mod plain;
+mod universe;
 mod worlds;
