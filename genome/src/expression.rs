@@ -181,6 +181,21 @@ impl Expression {
         }
     }
 
+    /// The same expression with another number of candles for each of its operators.
+    pub(crate) fn with_candles(&self, candles: &impl Fn(u32) -> u32) -> Self {
+        let part = |x: &Self| Box::new(x.with_candles(candles));
+        match self {
+            Self::Constant(_) | Self::Series(_) => self.clone(),
+            Self::Volatility { returns } => Self::Volatility { returns: candles(*returns) },
+            Self::Unary(op, x) => Self::Unary(*op, part(x)),
+            Self::Binary(op, x, y) => Self::Binary(*op, part(x), part(y)),
+            Self::Rolling(op, x, n) => Self::Rolling(*op, part(x), candles(*n)),
+            Self::Correlation(x, y, n) => Self::Correlation(part(x), part(y), candles(*n)),
+            Self::Across(op, x) => Self::Across(*op, part(x)),
+            Self::Beta(x, n) => Self::Beta(part(x), candles(*n)),
+        }
+    }
+
     /// Number of operators, series and numbers.
     #[must_use]
     pub fn size(&self) -> usize {

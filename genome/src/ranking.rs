@@ -75,3 +75,21 @@ pub struct Ranking {
     /// Sum of the absolute weights, both legs.
     pub gross: Number,
 }
+
+impl Ranking {
+    /// The same strategy with every look-back of its score and weights, in candles, multiplied and rounded, within bounds.
+    /// Parameters of indicators and the smoothing stay.
+    #[must_use]
+    pub fn with_look_backs(&self, factor: f64) -> Self {
+        let scaled = |n: u32| {
+            let most = f64::from(Expression::MAX_CANDLES);
+            if n < 2 { n } else { (f64::from(n) * factor).round().clamp(2.0, most) as u32 }
+        };
+        let weights = Weights {
+            inverse_volatility: self.weights.inverse_volatility.map(scaled),
+            beta_neutral: self.weights.beta_neutral.map(scaled),
+            ..self.weights
+        };
+        Self { score: self.score.with_candles(&scaled), weights, ..self.clone() }
+    }
+}

@@ -1,5 +1,7 @@
 //! `sg-ai prove`: what is known about one strategy beyond its backtest, a plain sentence each. Stores nothing.
 
+mod ranking;
+
 use super::{
     CliError, Context,
     format::genome_of,
@@ -14,7 +16,7 @@ use candles::Symbol;
 use clap::Args;
 use engine::Engine;
 use evidence::robustness::{RobustnessConfig, RobustnessInputs, RobustnessReport, robustness_report};
-use genome::{Strategy, StrategyFile, StrategyHash, random::Seed};
+use genome::{AnyFile, AnyStrategy, StrategyHash, random::Seed};
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -35,7 +37,7 @@ pub(crate) struct ProveArgs {
     /// Evaluations ever counted [default: with --id those in the store, else not known]
     #[arg(long, value_name = "COUNT")]
     trials: Option<u64>,
-    /// Draws of noise on the candles
+    /// Draws of noise on the candles; none for a strategy that ranks the market
     #[arg(long, value_name = "COUNT", default_value_t = 20, value_parser = clap::value_parser!(u32).range(0..=1000))]
     noise_draws: u32,
     /// Simulated paths
@@ -64,7 +66,10 @@ struct Report {
 /// # Errors
 /// When the strategy or the options are wrong, candles are missing, or the database does not answer.
 pub(crate) async fn run(args: ProveArgs, ctx: &Context) -> Result<(), CliError> {
-    let (strategy, counted) = strategy(&args, ctx).await?;
+    let (strategy, counted) = match strategy(&args, ctx).await? {
+        (AnyStrategy::Rules(strategy), counted) => (strategy, counted),
+        (AnyStrategy::Ranking(strategy), _) => return ranking::run(strategy, &args, ctx).await,
+    };
     let window = args.window.load_for(&strategy, ctx).await?;
     distinct("--elsewhere", &args.elsewhere)?;
     let mut elsewhere = Vec::with_capacity(args.elsewhere.len());
@@ -95,11 +100,11 @@ pub(crate) async fn run(args: ProveArgs, ctx: &Context) -> Result<(), CliError> 
 }
 
 /// The strategy, and how many evaluations the store counts where it is a stored one.
-async fn strategy(args: &ProveArgs, ctx: &Context) -> Result<(Strategy, Option<u64>), CliError> {
+async fn strategy(args: &ProveArgs, ctx: &Context) -> Result<(AnyStrategy, Option<u64>), CliError> {
     if let Some(path) = &args.strategy {
         let shown = path.display();
         let text = strategy_file(path).with_context(|| format!("cannot read the strategy {shown}"))?;
-        let file = StrategyFile::parse(&text).map_err(|e| CliError::Usage(format!("{shown}: {e}")))?;
+        let file = AnyFile::parse(&text).map_err(|e| CliError::Usage(format!("{shown}: {e}")))?;
         return Ok((file.strategy, None));
     }
     let Some(id) = &args.id else { return Err(CliError::Usage("--strategy or --id is required".into())) };
@@ -108,7 +113,7 @@ async fn strategy(args: &ProveArgs, ctx: &Context) -> Result<(Strategy, Option<u
     let totals = opened.store.trial_totals().await;
     opened.close().await;
     let strategy = genome_of(&stored.context("the store")?)?;
-    Ok((strategy, Some(totals.context("the store")?.evaluations)))
+    Ok((AnyStrategy::Rules(strategy), Some(totals.context("the store")?.evaluations)))
 }
 
 fn lines(report: &Report) -> String {

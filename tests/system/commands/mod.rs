@@ -3,6 +3,7 @@
 mod backtest;
 mod calibrate;
 mod prove;
+mod ranking;
 mod rehearse;
 mod search;
 mod support;
