@@ -57,19 +57,7 @@ impl Strategy {
     /// the whole market's values of them.
     #[must_use]
     pub fn across_series(&self) -> BTreeSet<Series> {
-        let mut found = BTreeSet::new();
-        for side in [&self.long, &self.short].into_iter().flatten() {
-            for rule in std::iter::once(&side.entry).chain(&side.exit) {
-                rule.for_each_condition(&mut |condition| {
-                    let right = match condition.right {
-                        Operand::Series(series) => Some(series),
-                        Operand::Constant(_) => None,
-                    };
-                    found.extend(std::iter::once(condition.left).chain(right).filter(|s| s.across.is_some()));
-                });
-            }
-        }
-        found
+        self.series().into_iter().filter(|series| series.across.is_some()).collect()
     }
 
     /// Whether a condition compares the instrument with the members of the universe.

@@ -4,7 +4,7 @@ use super::{
     CliError, Context,
     input::{distinct, time_ms},
 };
-use crate::usecases::portfolio::{MarketSpan, beside_the_market, load_panel};
+use crate::usecases::portfolio::{MarketSpan, beside_the_market, beside_the_readings, load_panel};
 use crate::usecases::window::load_symbol;
 use anyhow::Context as _;
 use candles::quality::{self, QualityPolicy};
@@ -181,15 +181,18 @@ impl WindowArgs {
         Ok(window)
     }
 
-    /// The window, with what rules see of the whole market where the strategy has a universe.
+    /// The window, with what the strategy's rules see beside its candles: readings of the futures market, and values of the
+    /// whole market where the strategy has a universe.
     ///
     /// # Errors
     /// As [`WindowArgs::load`].
     pub(crate) async fn load_for(&self, strategy: &Strategy, ctx: &Context) -> Result<Window, CliError> {
         let window = self.load(ctx).await?;
+        let cache = ctx.cache_to_read()?;
+        let window = beside_the_readings(&cache, window, strategy, self.to).await?;
         let Some(universe) = strategy.universe else { return Ok(window) };
         let span = MarketSpan { market: self.market, interval: self.interval, to_ms: self.to };
-        let panel = load_panel(&ctx.cache_to_read()?, span, strategy.timeframe, ctx.instruments()?).await?;
+        let panel = load_panel(&cache, span, strategy.timeframe, ctx.instruments()?).await?;
         Ok(beside_the_market(&window, &panel, universe, strategy)?)
     }
 

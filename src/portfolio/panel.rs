@@ -13,6 +13,8 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
+const MINUTE_MS: i64 = 60_000;
+
 /// A ticker as it is cached.
 #[derive(Clone, Debug)]
 pub struct Ticker {
@@ -155,7 +157,7 @@ impl Panel {
                 let fail = |source| PanelError::Resample { symbol: ticker.symbol.clone(), source };
                 resample(&ticker.candles, timeframe).map_err(fail)?
             };
-            let (readings, funding) = (Arc::new(ticker.readings), Arc::new(ticker.funding));
+            let (readings, funding) = (Arc::new(ticker.readings), Arc::new(on_the_minute(ticker.funding)));
             let parts = table.instruments(&ticker.symbol, candles.open_times_ms());
             for (i, (id, at)) in parts.iter().enumerate() {
                 let opens = candles.open_times_ms();
@@ -287,4 +289,11 @@ impl Panel {
 /// A candle's volume in quote units: volume x close where the exchange's own is not known.
 fn quote_volume(quote_volume: f64, volume: f64, close: f64) -> f64 {
     if quote_volume == 0.0 { volume * close } else { quote_volume }
+}
+
+/// Payments at the minute that they were due: exchanges stamp them some milliseconds later, which would be after the
+/// close at which they fell due.
+fn on_the_minute(funding: Vec<FundingRate>) -> Vec<FundingRate> {
+    let due = |f: FundingRate| FundingRate { time_ms: f.time_ms.div_euclid(MINUTE_MS) * MINUTE_MS, ..f };
+    funding.into_iter().map(due).collect()
 }

@@ -7,7 +7,7 @@ use crate::{
     columns::{ColumnError, Columns},
 };
 use candles::{Readings, Symbol};
-use genome::{AcrossSeries, Expression, Series, Universe};
+use genome::{Series, Universe};
 use std::collections::BTreeMap;
 
 /// Values of each series at the closes of each symbol's candles, where the symbol is a member and has one. Series that
@@ -23,12 +23,10 @@ pub fn across_readings(
     let mut columns = Columns::new(panel, universe);
     let mut out: BTreeMap<Symbol, BTreeMap<Series, Vec<(i64, f64)>>> = BTreeMap::new();
     for series in series {
-        let Some(across) = series.across else { continue };
-        let alone = Box::new(Expression::Series(Series { across: None, ..series }));
-        let sheet = columns.sheet(&match across {
-            AcrossSeries::Compared(operator) => Expression::Across(operator, alone),
-            AcrossSeries::Beta { candles } => Expression::Beta(alone, candles),
-        })?;
+        if series.across.is_none() {
+            continue;
+        }
+        let sheet = columns.sheet(&series.expression())?;
         for (instrument, column) in panel.instruments().iter().zip(sheet.iter()) {
             let of_symbol = out.entry(instrument.id().symbol.clone()).or_default().entry(series).or_default();
             let defined = column.iter().zip(instrument.slots()).filter(|(value, _)| !value.is_nan());

@@ -4,7 +4,7 @@ use super::whole_market::load_market;
 use anyhow::Context as _;
 use candles::{InstrumentTable, Interval, MarketKind};
 use engine::{SymbolWindow, Window};
-use genome::{Strategy, Universe};
+use genome::{Series, Source, Strategy, Universe};
 use market::CandleCache;
 use portfolio::{Panel, Ticker, across_readings};
 use std::sync::Arc;
@@ -51,9 +51,31 @@ pub(crate) fn beside_the_market(
     universe: Universe,
     strategy: &Strategy,
 ) -> anyhow::Result<Window> {
-    let mut across = across_readings(panel, universe, strategy.series())?;
+    let mut across = across_readings(panel, universe, strategy.across_series())?;
     let beside =
         |s: &SymbolWindow| SymbolWindow { across: Arc::new(across.remove(&s.symbol).unwrap_or_default()), ..s.clone() };
     let symbols = window.symbols().iter().map(beside).collect();
+    Ok(Window::new(window.from_ms(), window.to_ms(), symbols)?)
+}
+
+/// The window with what the futures market published of its symbols, where a rule of the strategy looks at that.
+///
+/// # Errors
+/// When the cache cannot be read.
+pub(crate) async fn beside_the_readings(
+    cache: &CandleCache,
+    window: Window,
+    strategy: &Strategy,
+    to_ms: i64,
+) -> anyhow::Result<Window> {
+    let of_market = |series: &Series| matches!(series.source, Source::Indicator(i) if i.kind().is_of_market());
+    if !strategy.series().iter().any(of_market) {
+        return Ok(window);
+    }
+    let mut symbols = Vec::with_capacity(window.symbols().len());
+    for s in window.symbols() {
+        let readings = cache.load_market_readings(&s.symbol, window.interval(), to_ms).await.context("candle cache")?;
+        symbols.push(SymbolWindow { readings: Arc::new(readings), ..s.clone() });
+    }
     Ok(Window::new(window.from_ms(), window.to_ms(), symbols)?)
 }
