@@ -14,8 +14,11 @@ fn track(world: &World, strategy: &Ranking, terms: &PortfolioTerms) -> Option<(P
     Some((panel, track))
 }
 
+/// Targets by time and name, their bits.
+type Targets = Vec<(i64, Vec<(String, u64)>)>;
+
 /// What was known and decided by `time_ms`: equity to the bit, targets by name.
-fn known_by(panel: &Panel, track: &Track, time_ms: i64) -> (Vec<(i64, u64)>, Vec<(i64, Vec<(String, u64)>)>) {
+fn known_by(panel: &Panel, track: &Track, time_ms: i64) -> (Vec<(i64, u64)>, Targets) {
     let equity = track.slots.iter().filter(|s| s.time_ms <= time_ms).map(|s| (s.time_ms, s.equity.to_bits())).collect();
     let named = |(i, w): &(u32, f64)| (panel.instruments()[*i as usize].id().to_string(), w.to_bits());
     let targets = track.rebalances.iter().filter(|r| r.time_ms <= time_ms);
@@ -91,7 +94,7 @@ fn what_comes_later_changes_nothing_before() {
             let found = known_by(&panel, &other, time_ms);
             let told = format!("seed {seed}, change {kind}, at {time_ms}: {strategy}");
             assert_eq!(found.0, expected.0, "{told}");
-            let bare = |targets: &[(i64, Vec<(String, u64)>)]| -> Vec<(i64, Vec<u64>)> {
+            let bare = |targets: &Targets| -> Vec<(i64, Vec<u64>)> {
                 targets.iter().map(|(t, all)| (*t, all.iter().map(|(_, w)| *w).collect())).collect()
             };
             assert_eq!(bare(&found.1), bare(&expected.1), "{told}");
