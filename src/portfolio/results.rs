@@ -111,6 +111,9 @@ pub struct Results {
     /// A day's returns each.
     #[serde(skip)]
     pub days: Vec<Hedged>,
+    /// Daily returns of BTCUSDT; empty where it is not there.
+    #[serde(skip)]
+    pub btc_daily: Vec<f64>,
     /// Stays, by their begin.
     #[serde(skip)]
     pub stays: Vec<Stay>,
@@ -183,13 +186,14 @@ impl Results {
         let mean = |value: fn(&crate::Slot) -> f64| {
             performance::mean(&slots.iter().map(value).filter(|v| v.is_finite()).collect::<Vec<_>>())
         };
+        let btc_daily = btc_returns(panel, first_day_ms, net.len());
         let attribution = attribution(&track.gains, panel, first);
         let empty = track.rebalances.iter().filter(|r| r.ranked < 2).count();
         Self {
             performance: figures(slots, &net, &stays, &track.gains, from_ms, first, last, elapsed_days),
             hedged: hedged_figures(&hedged, &days),
             equal_weight: ReturnFigures::of(&market),
-            btc: btc_returns(panel, first_day_ms, net.len()).map(|returns| ReturnFigures::of(&returns)),
+            btc: btc_daily.as_deref().map(ReturnFigures::of),
             turnover_per_day: finite(track.turnover / elapsed_days),
             mean_gross: mean(|s| s.gross / s.equity),
             mean_net: mean(|s| s.net / s.equity),
@@ -203,6 +207,7 @@ impl Results {
             short_gain: track.gains.values().map(|g| g.short).sum::<f64>() / first,
             attribution,
             days,
+            btc_daily: btc_daily.unwrap_or_default(),
             stays,
         }
     }

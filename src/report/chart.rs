@@ -102,11 +102,35 @@ pub(super) struct Line<'a> {
 
 /// Lines over time, each in its colour, fractions as percentages.
 pub(super) fn lines_over_time(lines: &[Line<'_>], height: f64, label: &str) -> Markup {
-    let points = || lines.iter().flat_map(|l| l.points);
-    let x = range(points().map(|p| p.0));
-    let (low, high) = range(points().map(|p| p.1).chain([0.0]));
+    let (low, high) = range(lines.iter().flat_map(|l| l.points).map(|p| p.1).chain([0.0]));
     let step = nice_step((high - low) / 4.0);
     let y = ((low / step).floor() * step, if high > 0.0 { (high / step).ceil() * step } else { 0.0 });
+    let marks: Vec<(f64, String)> = ticks(y, step).map(|value| (value, tick_percent(value, step))).collect();
+    drawn_over_time(lines, y, &marks, height, label)
+}
+
+/// Gains over time on a logarithmic scale of what one unit became: a doubling is as high anywhere.
+pub(super) fn growth_over_time(lines: &[Line<'_>], height: f64, label: &str) -> Markup {
+    // What lost everything is drawn at a thousandth.
+    let logs: Vec<Vec<(f64, f64)>> =
+        lines.iter().map(|l| l.points.iter().map(|(x, gain)| (*x, (1.0 + gain).max(1e-3).log10())).collect()).collect();
+    let (low, high) = range(logs.iter().flatten().map(|p| p.1).chain([0.0]));
+    let round = [1.0, 2.0, 5.0];
+    let all: Vec<f64> = (-3..12).flat_map(|power| round.map(|n| n * 10_f64.powi(power))).collect();
+    let first = all.iter().rposition(|v| v.log10() <= low + 1e-9).unwrap_or(0);
+    let last = all.iter().position(|v| v.log10() >= high - 1e-9).unwrap_or(all.len() - 1);
+    let y = (all[first].log10(), all[last].log10().max(all[first].log10() + 0.1));
+    // Beyond three decades only powers of ten are told.
+    let is_told = |v: f64| y.1 - y.0 < 3.0 || (v.log10() - v.log10().round()).abs() < 1e-9;
+    let marks: Vec<(f64, String)> =
+        all[first..=last].iter().filter(|v| is_told(**v)).map(|v| (v.log10(), format!("{v} x"))).collect();
+    let drawn: Vec<Line<'_>> =
+        lines.iter().zip(&logs).map(|(l, points)| Line { class: l.class, name: l.name, points }).collect();
+    drawn_over_time(&drawn, y, &marks, height, label)
+}
+
+fn drawn_over_time(lines: &[Line<'_>], y: (f64, f64), marks: &[(f64, String)], height: f64, label: &str) -> Markup {
+    let x = range(lines.iter().flat_map(|l| l.points).map(|p| p.0));
     let axes = Axes { height, x, y };
     let bottom = height - BOTTOM;
     html! {
@@ -114,10 +138,10 @@ pub(super) fn lines_over_time(lines: &[Line<'_>], height: f64, label: &str) -> M
             @for (i, l) in lines.iter().rev().enumerate() {
                 text class=(format!("name {}", l.class)) x=(px(LEFT + 4.0 + 130.0 * i as f64)) y=(px(TOP - 6.0)) { (l.name) }
             }
-            @for value in ticks(y, step) {
-                @let at = px(axes.y(value));
-                line class=(if value == 0.0 { "zero" } else { "grid" }) x1=(px(LEFT)) x2=(px(WIDTH - RIGHT)) y1=(at) y2=(at) {}
-                text class="tick end" x=(px(LEFT - 6.0)) y=(at) dy="0.32em" { (tick_percent(value, step)) }
+            @for (value, text) in marks {
+                @let at = px(axes.y(*value));
+                line class=(if *value == 0.0 { "zero" } else { "grid" }) x1=(px(LEFT)) x2=(px(WIDTH - RIGHT)) y1=(at) y2=(at) {}
+                text class="tick end" x=(px(LEFT - 6.0)) y=(at) dy="0.32em" { (text) }
             }
             @for time_ms in days(x) {
                 @let at = axes.x(time_ms);
@@ -355,6 +379,20 @@ mod tests {
         // Nothing to draw is no reason to fail.
         assert!(histogram(&[], "returns").into_string().contains("svg"));
         assert!(histogram(&[0.0], "returns").into_string().contains("1 trades from 0"));
+    }
+
+    #[test]
+    fn growth_is_drawn_on_round_multiples() {
+        let points = [(0.0, 0.0), (DAY_MS, 3.0), (2.0 * DAY_MS, -0.6)];
+        let text = growth_over_time(&[Line { class: "live", name: "net", points: &points }], 200.0, "growth");
+        let text = text.into_string();
+        for mark in ["0.2 x", "0.5 x", "1 x", "2 x", "5 x"] {
+            assert!(text.contains(&format!(">{mark}<")), "{mark}: {text}");
+        }
+        assert!(!text.contains("NaN") && !text.contains("10 x"), "{text}");
+        let ruined = [(0.0, 0.0), (DAY_MS, -1.0)];
+        let text = growth_over_time(&[Line { class: "live", name: "net", points: &ruined }], 200.0, "growth");
+        assert!(!text.into_string().contains("inf"));
     }
 
     #[test]

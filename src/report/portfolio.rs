@@ -175,8 +175,10 @@ fn curves(report: &PortfolioReport<'_>) -> Markup {
     let net = gains(first.day_ms, days.iter().map(|d| d.net));
     let hedged = gains(first.day_ms, days.iter().map(|d| d.hedged));
     let market = gains(first.day_ms, days.iter().map(|d| d.benchmark.unwrap_or(0.0)));
+    let btc = gains(first.day_ms, report.results.btc_daily.iter().copied());
     let fall = drawdowns(&net);
     let lines = [
+        Line { class: "shadow", name: "bitcoin", points: &btc },
         Line { class: "backtest", name: "equal weight", points: &market },
         Line { class: "holdout", name: "hedged", points: &hedged },
         Line { class: "live", name: "net", points: &net },
@@ -184,8 +186,8 @@ fn curves(report: &PortfolioReport<'_>) -> Markup {
     html! {
         h2 { "Equity" }
         figure {
-            (chart::lines_over_time(&lines, 320.0, "Gain since the first day: net, hedged, and the equal-weight market"))
-            figcaption { "Gain since the first day, at 00:00 UTC of each day: net, hedged, and the equal-weight market." }
+            (chart::growth_over_time(&lines, 320.0, "What one unit became: net, hedged, the equal-weight market, bitcoin"))
+            figcaption { "What one unit became, at 00:00 UTC of each day, on a logarithmic scale: net, hedged, the equal-weight market, bitcoin." }
         }
         h3 { "Drawdown" }
         figure {
