@@ -149,6 +149,11 @@ async fn operator_move(
 async fn add(store: &Store, ctx: &Context, path: &Path, name: Option<String>, json: bool) -> anyhow::Result<()> {
     let text = strategy_file(path).with_context(|| format!("cannot read {}", path.display()))?;
     let file = StrategyFile::parse(&text).with_context(|| format!("{} is not a strategy", path.display()))?;
+    anyhow::ensure!(
+        !file.strategy.looks_beside_its_candles(),
+        "the daemon trades strategies that look at the candles of their own symbols; one that looks at other instruments or at \
+         funding, premium, open interest and ratios is tested by `sg-ai backtest`"
+    );
     let hash = file.strategy.hash().to_string();
     let settings = &ctx.config().daemon;
     let new = NewStrategy {

@@ -122,6 +122,14 @@ impl StrategyRequest {
             };
             Problem::field(field, invalid.problem)
         })?;
+        if strategy.looks_beside_its_candles() {
+            // Undefined values would look like a rule that never holds.
+            return Err(Problem::field(
+                "entry_rules",
+                "rules of the service look at the candles of one symbol; those that look at funding, premium, open \
+                 interest, ratios or other instruments are tested by `sg-ai backtest`",
+            ));
+        }
         Ok((strategy, warnings))
     }
 }
@@ -214,6 +222,7 @@ mod tests {
         }
         assert_eq!(field(r#"{"name": "x", "entry_rules": []}"#), "entry_rules");
         assert_eq!(field(r#"{"name": "x", "entry_rules": ["rsi < 30", "rsj > 1"]}"#), "entry_rules[1]");
+        assert_eq!(field(r#"{"name": "x", "entry_rules": ["funding > 0.001"]}"#), "entry_rules");
         let exits = r#"{"name": "x", "entry_rules": ["rsi < 30"], "exit_rules": ["rsi > 70", "stop_loss_hit"]}"#;
         let warnings = with_warnings(exits).unwrap().1;
         assert_eq!(warnings, ["exit_rules[1]: stop_loss_hit never happens without risk_management.stop_loss_pct"]);

@@ -4,7 +4,7 @@ use super::whole_market::load_market;
 use anyhow::Context as _;
 use candles::{InstrumentTable, Interval, MarketKind};
 use engine::{SymbolWindow, Window};
-use genome::{Series, Source, Strategy, Universe};
+use genome::{Strategy, Universe};
 use market::CandleCache;
 use portfolio::{Panel, Ticker, across_readings};
 use std::sync::Arc;
@@ -68,8 +68,7 @@ pub(crate) async fn beside_the_readings(
     strategy: &Strategy,
     to_ms: i64,
 ) -> anyhow::Result<Window> {
-    let of_market = |series: &Series| matches!(series.source, Source::Indicator(i) if i.kind().is_of_market());
-    if !strategy.series().iter().any(of_market) {
+    if !strategy.looks_beside_its_candles() {
         return Ok(window);
     }
     let mut symbols = Vec::with_capacity(window.symbols().len());

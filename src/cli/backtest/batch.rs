@@ -149,6 +149,10 @@ fn read(path: &Path, strategies: &mut Vec<Strategy>) -> io::Result<Vec<Entry>> {
         }
         let unnamed = || format!("line {line}");
         entries.push(match StrategyFile::parse(text) {
+            Ok(file) if file.strategy.looks_beside_its_candles() => {
+                let why = "it looks beside the candles of its symbols; give it alone, with --strategy".to_owned();
+                Entry { line, name: file.name.unwrap_or_else(unnamed), strategy: Err(why) }
+            }
             Ok(file) => {
                 strategies.push(file.strategy);
                 Entry { line, name: file.name.unwrap_or_else(unnamed), strategy: Ok(strategies.len() - 1) }
