@@ -149,7 +149,7 @@ mod tests {
         let cases = [
             (plain, r#""stop_loss": "2%""#, 0, vec![]),
             (plain, r#""trailing_stop": "2%""#, 0, vec!["a trailing percentage is of the best close since the entry"]),
-            (plain, r#""size": "risk 1%", "stop_loss": "2%""#, 0, vec!["a risk size counts fees and slippage"]),
+            (plain, r#""size_risk": 0.01, "stop_loss": "2%""#, 0, vec!["a risk size counts fees and slippage"]),
             ("mfi(14) < 20", r#""stop_loss": "2%""#, 0, vec!["indicators compare and subtract prices exactly"]),
             ("close > donchian_middle(20)", "", 0, vec!["indicators compare and subtract prices exactly"]),
             (plain, r#""trailing_stop": "2 atr(14)""#, 0, vec!["indicators compare and subtract prices exactly"]),

@@ -174,7 +174,6 @@ impl Results {
         let end_ms = to_ms.min(panel.end_ms());
         let slots = &track.slots[..track.slots.partition_point(|s| s.time_ms <= end_ms)];
         let first = terms.initial_capital;
-        let last = slots.last().map_or(first, |s| s.equity);
         let elapsed_ms = slots.last().map_or(0, |s| s.time_ms - from_ms);
         let elapsed_days = elapsed_ms as f64 / DAY_MS as f64;
         let (first_day_ms, net) = daily_returns(slots, from_ms, first);
@@ -190,7 +189,7 @@ impl Results {
         let attribution = attribution(&track.gains, panel, first);
         let empty = track.rebalances.iter().filter(|r| r.ranked < 2).count();
         Self {
-            performance: figures(slots, &net, &stays, &track.gains, from_ms, first, last, elapsed_days),
+            performance: figures(slots, &net, &stays, &track.gains, (from_ms, first)),
             hedged: hedged_figures(&hedged, &days),
             equal_weight: ReturnFigures::of(&market),
             btc: btc_daily.as_deref().map(ReturnFigures::of),
@@ -243,17 +242,16 @@ fn btc_returns(panel: &Panel, first_ms: i64, days: usize) -> Option<Vec<f64>> {
     Some((0..days).filter_map(day).collect())
 }
 
-#[allow(clippy::too_many_arguments)]
+/// Figures as for every strategy, of a window that begins with this time and equity.
 fn figures(
     slots: &[crate::Slot],
     net: &[f64],
     stays: &[Stay],
     gains: &BTreeMap<u32, Gain>,
-    from_ms: i64,
-    first: f64,
-    last: f64,
-    days: f64,
+    (from_ms, first): (i64, f64),
 ) -> Performance {
+    let last = slots.last().map_or(first, |s| s.equity);
+    let days = slots.last().map_or(0, |s| s.time_ms - from_ms) as f64 / DAY_MS as f64;
     let profits: Vec<f64> = stays.iter().map(|s| s.profit).collect();
     let returns: Vec<f64> = stays.iter().map(|s| s.return_fraction).collect();
     let hours: Vec<f64> = stays.iter().map(|s| (s.exit_time_ms - s.entry_time_ms) as f64 / 3_600_000.0).collect();

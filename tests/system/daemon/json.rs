@@ -61,6 +61,9 @@ async fn every_command_that_prints_results_prints_json() {
     run("data import other --mapping mt5 --symbol XRPUSDT --interval 15m");
     run("data list");
     run("data verify");
+    run("data instruments");
+    run("data universe --at 2024-12-20 --interval 15m");
+    run("data export --symbols BTCUSDT --interval 15m --out candles.csv --format csv");
     run("data snapshot first");
     run("data diff first");
     run("data affected all");
