@@ -10,12 +10,11 @@ import math
 import random
 import zipfile
 
+import archives
+import markets
 import pandas
 import pyarrow.feather
 import pyarrow.parquet
-
-import archives
-import markets
 from markets import MINUTE_MS
 from performance import call
 

@@ -14,12 +14,11 @@ import subprocess
 from decimal import Decimal
 from fractions import Fraction
 
+import archives
+import markets
 import numpy
 import pyarrow
 import pyarrow.parquet
-
-import archives
-import markets
 from markets import DAY_MS, START_MS, TICK
 
 HOUR_MS = 3_600_000

@@ -13,17 +13,23 @@ with exit code 1 where a value differs by more than 1e-9.
 import argparse
 import csv
 import io
+import itertools
 import math
 import sys
 import zipfile
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 DAY = 86_400_000
 
 
 def ms(date):
-    return int(datetime.fromisoformat(date).replace(tzinfo=timezone.utc).timestamp() * 1000)
+    return int(datetime.fromisoformat(date).replace(tzinfo=UTC).timestamp() * 1000)
+
+
+def read_csv(path):
+    with open(path) as file:
+        return list(csv.DictReader(file))
 
 
 def rows_of(folder):
@@ -64,7 +70,7 @@ class Instrument:
 def read_market(dumps, table, market, hours, end):
     step = hours * 3_600_000
     cuts, excluded, stars = {}, {}, []
-    for row in csv.DictReader(open(table)):
+    for row in read_csv(table):
         ticker = row["ticker"]
         if row["kind"] == "cut":
             cuts.setdefault(ticker, []).append(ms(row["first_candle_of_the_new"]))
@@ -99,7 +105,7 @@ def read_market(dumps, table, market, hours, end):
                 instrument.add(cells, step)
             instrument.funding = funding
             made.append(instrument)
-        for one, following in zip(made, made[1:]):
+        for one, following in itertools.pairwise(made):
             one.next_opens = following.time[0]
         instruments += made
     instruments.sort(key=lambda i: i.name.encode())
@@ -142,7 +148,7 @@ def synthetic_market(hours, end):
             for cells in rows:
                 instrument.add(cells, step)
             made.append(instrument)
-        for one, following in zip(made, made[1:]):
+        for one, following in itertools.pairwise(made):
             one.next_opens = following.time[0]
         instruments += made
     instruments.sort(key=lambda i: i.name.encode())
@@ -362,7 +368,7 @@ def run(args, instruments, step):
 
 def compare(name, mine, path, keys):
     theirs = {}
-    for row in csv.DictReader(open(path)):
+    for row in read_csv(path):
         values = list(row.values())
         theirs[tuple(values[:keys])] = float(values[keys])
     ours = {tuple(str(v) for v in row[:keys]): row[keys] for row in mine}

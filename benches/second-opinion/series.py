@@ -9,7 +9,6 @@ from decimal import Decimal, getcontext
 
 import numpy
 import talib
-
 from markets import DAY_MS, TICK
 
 getcontext().prec = 60
