@@ -221,7 +221,11 @@ function tree(all) {
 
 function actions(s, again) {
   const button = (name, title) =>
-    h("button", { type: "button", onclick: () => ask(title, `/api/strategies/${s.id}/${name}`, again, s.state) }, title);
+    h(
+      "button",
+      { type: "button", onclick: () => ask(title, `/api/strategies/${s.id}/${name}`, again, s.state) },
+      title,
+    );
   if (s.state === "disabled") return button("revive", "Revive …");
   const approve = { candidate: "Approve for shadow …", shadow: "Approve for live …" }[s.state];
   return [approve && button("approve", approve), button("disable", "Disable …")];
