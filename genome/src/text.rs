@@ -9,6 +9,7 @@ use std::str::FromStr;
 mod clauses;
 mod error;
 mod expression;
+mod functions;
 mod lexer;
 mod parser;
 mod percent;

@@ -12,6 +12,7 @@ mod funding;
 mod held;
 mod manifest;
 mod read;
+mod reading_table;
 mod readings;
 mod room;
 mod sources;
@@ -22,9 +23,8 @@ pub use evict::Evicted;
 pub use funding::funding_sha256;
 pub use held::Held;
 pub use manifest::{Archive, Coverage, Facts, Manifest, Provenance, content_sha256, holes};
-pub use readings::{
-    METRICS_COLUMNS, METRICS_DELAY_MS, PREMIUM_COLUMNS, ReadingRow, ReadingTable, columns, readings_sha256,
-};
+pub use reading_table::{METRICS_COLUMNS, PREMIUM_COLUMNS, ReadingRow, ReadingTable, columns, readings_sha256};
+pub use readings::METRICS_DELAY_MS;
 pub use sources::{MergeReport, SourceDisagreement, SourceKind};
 pub use storage::bucket;
 pub use superseded::Superseded;

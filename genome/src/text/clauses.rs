@@ -3,7 +3,6 @@
 use super::error::ParseError;
 use super::lexer::Kind;
 use super::parser::{Parser, keyword, nearest};
-use super::percent;
 use super::ranking::universe;
 use crate::{
     Distance, Filters, Number, PartialTakeProfit, Recovery, RiskPlan, Rule, SideRules, Size, Strategy, Timeframe,
@@ -104,7 +103,7 @@ fn clause(parser: &mut Parser<'_>, draft: &mut Draft) -> Result<(), ParseError> 
     let word = keyword(parser.text(token));
     if CONFIDENCE.contains(&word.as_str()) {
         parser.next();
-        let value = fraction(parser)?;
+        let value = parser.fraction()?;
         return once(parser, draft, "filters.min_confidence", token.start, |d| &mut d.filters.min_confidence, value);
     }
     if OF_RANKING.contains(&word.as_str()) {
@@ -143,12 +142,12 @@ fn clause(parser: &mut Parser<'_>, draft: &mut Draft) -> Result<(), ParseError> 
             once(parser, draft, "risk.break_even", start, |d| &mut d.risk.break_even, value)
         }
         "time-exit" => {
-            let value = count(parser)?;
+            let value = parser.count()?;
             parser.eat_word(&["bars", "candles"]);
             once(parser, draft, "risk.time_exit_bars", start, |d| &mut d.risk.time_exit_bars, value)
         }
         "partial" => {
-            let fraction = fraction(parser)?;
+            let fraction = parser.fraction()?;
             parser.expect_word(&["at"], "`at`")?;
             let value = PartialTakeProfit { at: distance(parser)?, fraction };
             once(parser, draft, "risk.partial_take_profit", start, |d| &mut d.risk.partial_take_profit, value)
@@ -158,15 +157,15 @@ fn clause(parser: &mut Parser<'_>, draft: &mut Draft) -> Result<(), ParseError> 
             parser.eat_word(&["x"]);
             parser.expect_word(&["up"], "`up to`")?;
             parser.expect_word(&["to"], "`to`")?;
-            let value = Recovery { multiplier, max_steps: count(parser)? };
+            let value = Recovery { multiplier, max_steps: parser.count()? };
             once(parser, draft, "risk.recovery", start, |d| &mut d.risk.recovery, value)
         }
         "size" => {
-            let value = Size::Fraction(fraction(parser)?);
+            let value = Size::Fraction(parser.fraction()?);
             once(parser, draft, "risk.size", start, |d| &mut d.size, value)
         }
         "risk" => {
-            let value = Size::Risk(fraction(parser)?);
+            let value = Size::Risk(parser.fraction()?);
             once(parser, draft, "risk.size", start, |d| &mut d.size, value)
         }
         "leverage" => {
@@ -264,29 +263,8 @@ pub(super) fn distance(parser: &mut Parser<'_>) -> Result<Distance, ParseError> 
     }
     let mut period = crate::IndicatorKind::Atr.spec().params[0].default as u32;
     if parser.eat(Kind::Open) {
-        period = count(parser)?;
+        period = parser.count()?;
         parser.expect(Kind::Close, "`)`")?;
     }
     Ok(Distance::Atr { multiple: number, period })
-}
-
-pub(super) fn count(parser: &mut Parser<'_>) -> Result<u32, ParseError> {
-    let token = parser.peek();
-    if token.kind != Kind::Number {
-        return Err(parser.unexpected(&["a whole number"]));
-    }
-    let number = parser.number()?;
-    let count = number.as_bars().and_then(|n| u32::try_from(n).ok());
-    count.ok_or_else(|| parser.invalid(token.start, token.end, "a whole number of candles or steps is expected"))
-}
-
-/// `60%` or `0.6`.
-pub(super) fn fraction(parser: &mut Parser<'_>) -> Result<Number, ParseError> {
-    let token = parser.peek();
-    let plain = parser.number()?;
-    if !parser.eat(Kind::Percent) {
-        return Ok(plain);
-    }
-    percent::to_fraction(parser.text(token))
-        .ok_or_else(|| parser.invalid(token.start, token.end, crate::bounds::NUMBER_TEXT))
 }

@@ -2,61 +2,16 @@
 //!
 //! Recursion and size are bounded. Nothing is simplified here.
 
-use super::clauses::count;
 use super::error::ParseError;
+use super::functions::{FUNCTIONS, Function, function};
 use super::lexer::{Kind, Token};
 use super::parser::{MAX_NESTING, Parser, keyword, nearest, series_names};
 use crate::expression::canonical::own;
 use crate::expression::unit::Unit;
-use crate::{Across, Binary, Expression, IndicatorKind, Number, Rolling, Unary};
+use crate::{Binary, Expression, IndicatorKind, Number, Unary};
 
 /// Most parts that are read; what remains when numbers are worked out is bounded by [`Expression::MAX_PARTS`].
 const MAX_READ: usize = 4 * Expression::MAX_PARTS;
-
-/// What a function's name stands for.
-#[derive(Clone, Copy)]
-pub(super) enum Function {
-    Unary(Unary),
-    Binary(Binary),
-    Rolling(Rolling),
-    Across(Across),
-    Correlation,
-    Beta,
-}
-
-/// Functions with the other names that are read.
-const FUNCTIONS: [(Function, &str, &[&str]); 20] = [
-    (Function::Unary(Unary::Abs), "abs", &[]),
-    (Function::Unary(Unary::Log), "log", &["ln"]),
-    (Function::Unary(Unary::Sign), "sign", &[]),
-    (Function::Binary(Binary::Min), "min", &[]),
-    (Function::Binary(Binary::Max), "max", &[]),
-    (Function::Rolling(Rolling::Delay), "delay", &["ts_delay", "lag", "shift"]),
-    (Function::Rolling(Rolling::Delta), "delta", &["ts_delta", "diff"]),
-    (Function::Rolling(Rolling::Mean), "mean", &["ts_mean", "average"]),
-    (
-        Function::Rolling(Rolling::Deviation),
-        "deviation",
-        &["std", "stddev", "standard_deviation", "ts_std", "ts_std_dev"],
-    ),
-    (Function::Rolling(Rolling::Sum), "sum", &["ts_sum"]),
-    (Function::Rolling(Rolling::Highest), "highest", &["ts_max"]),
-    (Function::Rolling(Rolling::Lowest), "lowest", &["ts_min"]),
-    (Function::Rolling(Rolling::TsRank), "ts_rank", &[]),
-    (Function::Rolling(Rolling::Decay), "decay", &["decay_linear", "ts_decay", "ts_decay_linear"]),
-    (Function::Correlation, "correlation", &["corr", "ts_corr"]),
-    (Function::Across(Across::Rank), "cs_rank", &["rank"]),
-    (Function::Across(Across::ZScore), "cs_zscore", &["zscore"]),
-    (Function::Across(Across::Demean), "cs_demean", &["demean"]),
-    (Function::Across(Across::Relative), "relative", &["cs_relative"]),
-    (Function::Beta, "beta", &[]),
-];
-
-/// The function of this name or alias, and its canonical name.
-pub(super) fn function(name: &str) -> Option<(Function, &'static str)> {
-    let found = FUNCTIONS.iter().find(|(_, canonical, others)| *canonical == name || others.contains(&name));
-    found.map(|(function, canonical, _)| (*function, *canonical))
-}
 
 /// An expression as read, what it measures, and where it begins.
 struct Typed {
@@ -181,7 +136,7 @@ impl Reader<'_, '_> {
         // The customary value of the table is a whole number.
         let mut returns = IndicatorKind::RealizedVolatility.spec().params[0].default as u32;
         if self.parser.eat(Kind::Open) && !self.parser.eat(Kind::Close) {
-            returns = count(self.parser)?;
+            returns = self.parser.count()?;
             if !self.parser.eat(Kind::Close) {
                 return Err(self.parser.unexpected(&["`)`"]));
             }
@@ -232,7 +187,7 @@ impl Reader<'_, '_> {
         if self.parser.peek().kind != Kind::Number {
             return Err(self.parser.unexpected(&[&format!("the candles of {name}, a whole number")]));
         }
-        count(self.parser)
+        self.parser.count()
     }
 
     fn comma(&mut self) -> Result<(), ParseError> {

@@ -1,9 +1,9 @@
 //! Tokens to rules. Recursion is bounded, every step consumes a token or ends.
 
-use super::clauses::count;
 use super::error::{ParseError, ParseProblem};
-use super::expression::{Function, function};
+use super::functions::{Function, function};
 use super::lexer::{Kind, Signs, Token, tokens};
+use super::percent;
 use crate::{
     AcrossSeries, Comparison, Condition, Indicator, IndicatorKind, Number, Operand, PriceField, Rule, Series, Source,
     Timeframe, bounds,
@@ -260,6 +260,27 @@ impl<'a> Parser<'a> {
         }
     }
 
+    /// A whole number of candles, steps or names.
+    pub(super) fn count(&mut self) -> Result<u32, ParseError> {
+        let token = self.peek();
+        if token.kind != Kind::Number {
+            return Err(self.unexpected(&["a whole number"]));
+        }
+        let number = self.number()?;
+        let count = number.as_bars().and_then(|n| u32::try_from(n).ok());
+        count.ok_or_else(|| self.invalid(token.start, token.end, "a whole number of candles or steps is expected"))
+    }
+
+    /// `60%` or `0.6`.
+    pub(super) fn fraction(&mut self) -> Result<Number, ParseError> {
+        let token = self.peek();
+        let plain = self.number()?;
+        if !self.eat(Kind::Percent) {
+            return Ok(plain);
+        }
+        percent::to_fraction(self.text(token)).ok_or_else(|| self.invalid(token.start, token.end, bounds::NUMBER_TEXT))
+    }
+
     /// A number within [`bounds::NUMBER`].
     pub(super) fn number(&mut self) -> Result<Number, ParseError> {
         let token = self.expect(Kind::Number, "a number")?;
@@ -306,7 +327,7 @@ impl<'a> Parser<'a> {
             Function::Across(op) => AcrossSeries::Compared(op),
             _ => {
                 self.expect(Kind::Comma, "`,` and the candles of beta")?;
-                AcrossSeries::Beta { candles: count(self)? }
+                AcrossSeries::Beta { candles: self.count()? }
             }
         };
         self.expect(Kind::Close, "`)`")?;

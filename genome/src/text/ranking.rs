@@ -1,6 +1,5 @@
 //! A whole ranking strategy: universe, score, clock, weights, in clauses separated by `;` or ends of lines.
 
-use super::clauses::{count, fraction};
 use super::error::ParseError;
 use super::expression::{OPERATORS, expression};
 use super::lexer::Kind;
@@ -161,7 +160,7 @@ fn clause(parser: &mut Parser<'_>, draft: &mut Draft) -> Result<(), ParseError> 
         }
         "gross" => {
             parser.next();
-            let value = fraction(parser)?;
+            let value = parser.fraction()?;
             once(parser, spans, "gross", start, &mut draft.gross, value)
         }
         "weights" => {
@@ -207,7 +206,7 @@ fn expected_clause(parser: &Parser<'_>) -> ParseError {
 /// `top 30 by quote_volume(30d), listed 60d`.
 pub(super) fn universe(parser: &mut Parser<'_>) -> Result<Universe, ParseError> {
     parser.expect_word(&["top"], "`top`")?;
-    let top = bounded(parser, "universe.top", bounds::UNIVERSE_TOP, count)?;
+    let top = bounded(parser, "universe.top", bounds::UNIVERSE_TOP, |parser| parser.count())?;
     parser.expect_word(&["by"], "`by quote_volume(30d)`")?;
     parser.expect_word(&["quote_volume"], "`quote_volume(30d)`")?;
     parser.expect(Kind::Open, "`(`")?;
@@ -242,7 +241,7 @@ fn days(parser: &mut Parser<'_>) -> Result<u32, ParseError> {
     if parser.peek().kind != Kind::Number {
         return Err(parser.unexpected(&["a number of days such as `30d`"]));
     }
-    let value = count(parser)?;
+    let value = parser.count()?;
     parser.expect_word(&["d", "day", "days"], "`d`, for days")?;
     Ok(value)
 }
@@ -294,15 +293,15 @@ fn part(parser: &mut Parser<'_>, draft: &mut WeightsDraft, spans: &mut Spans) ->
             once(parser, spans, "weights.bottom", start, &mut draft.bottom_pct, value)?;
         }
         "cap" => {
-            let value = fraction(parser)?;
+            let value = parser.fraction()?;
             once(parser, spans, "weights.cap", start, &mut draft.cap, value)?;
         }
         "band" => {
-            let value = fraction(parser)?;
+            let value = parser.fraction()?;
             once(parser, spans, "weights.band", start, &mut draft.band, value)?;
         }
         "smooth" => {
-            let value = count(parser)?;
+            let value = parser.count()?;
             once(parser, spans, "weights.smooth", start, &mut draft.smooth, value)?;
         }
         word @ ("inverse" | "inverse_volatility") => {
@@ -345,7 +344,7 @@ fn flag(
 /// `(180)`, a count of returns.
 fn returns(parser: &mut Parser<'_>) -> Result<u32, ParseError> {
     parser.expect(Kind::Open, "`(`")?;
-    let value = count(parser)?;
+    let value = parser.count()?;
     parser.expect(Kind::Close, "`)`")?;
     Ok(value)
 }

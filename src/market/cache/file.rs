@@ -4,7 +4,7 @@
 //! column and can never disagree with the candles beside them. Never touches a disk.
 
 use super::manifest::{Facts, FundingFacts, ReadingFacts, content_sha256};
-use super::readings::{ReadingTable, columns, readings_sha256};
+use super::reading_table::{ReadingTable, columns, readings_sha256};
 use bytes::Bytes;
 use candles::stored::Part;
 use candles::{Candle, CandleSeries, FundingRate, Interval};

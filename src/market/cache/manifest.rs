@@ -1,6 +1,6 @@
 //! What is known about a stored month without decoding it, and where it came from. Pure.
 
-use super::readings::ReadingTable;
+use super::reading_table::ReadingTable;
 use super::sources::{MAX_REMEMBERED, Merged, SourceDisagreement, SourceKind, Span};
 use candles::quality::{self, Gap};
 use candles::{CandleSeries, FundingRate, Interval, MarketKind, Symbol};

@@ -5,7 +5,8 @@
 //! months of a symbol's interval, or of its funding.
 
 use super::funding::funding_sha256;
-use super::readings::{ReadingTable, reading_dir, readings_sha256};
+use super::reading_table::{ReadingTable, readings_sha256};
+use super::readings::reading_dir;
 use super::{CacheError, CandleCache, candle_dir, content_sha256, damage, decode, file};
 use candles::stored::Part;
 use candles::{CandleSeries, FundingRate, Interval, MarketKind, Symbol};
