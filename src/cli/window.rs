@@ -14,6 +14,7 @@ use chrono::{DateTime, SecondsFormat};
 use clap::Args;
 use engine::{Costs, Slippage, SymbolWindow, Terms, Window};
 use genome::Strategy;
+use portfolio::{Execution, PortfolioTerms};
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -41,7 +42,7 @@ pub(crate) struct WindowArgs {
     /// Days before --from whose candles warm indicators up
     #[arg(long, value_name = "DAYS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(0..=3650))]
     warm_up_days: u32,
-    /// Fee as a fraction of notional, each side [default: costs.fee_fraction]
+    /// Fee as a fraction of notional, each side [default: costs.fee_fraction; of a strategy that ranks the market its venue's]
     #[arg(long, value_name = "FRACTION", value_parser = fraction)]
     fee: Option<f64>,
     /// Fixed slippage in basis points of the price [default: costs.slippage]
@@ -92,6 +93,16 @@ impl WindowArgs {
             ..*set
         };
         Terms { initial_capital: ctx.config().engine.initial_capital, costs }
+    }
+
+    /// Capital, costs by venue and execution of a portfolio: those of the configuration where no option says otherwise.
+    #[must_use]
+    pub(crate) fn portfolio_terms(&self, realistic: bool, ctx: &Context) -> PortfolioTerms {
+        let config = &ctx.config().portfolio;
+        let Terms { initial_capital, costs } = self.terms(ctx);
+        let fee_fraction = self.fee.unwrap_or(config.fee_fraction(self.market));
+        let execution = if realistic { config.execution } else { Execution::default() };
+        PortfolioTerms { initial_capital, costs: Costs { fee_fraction, ..costs }, execution }
     }
 
     /// What to call the window in results.

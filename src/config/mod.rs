@@ -22,7 +22,7 @@ use http::HttpConfig;
 use lifecycle::{AllocationPolicy, DriftConfig, EdgeDecayConfig, Thresholds};
 use market::MarketConfig;
 use notify::NotifyConfig;
-use portfolio::Execution;
+use portfolio::PortfolioConfig;
 use protocol::ProtocolConfig;
 use search::SearchConfig;
 use serde::Deserialize;
@@ -47,8 +47,8 @@ pub struct Config {
     pub engine: EngineConfig,
     /// What a trade costs.
     pub costs: Costs,
-    /// How orders of portfolios meet the market, where trading is to be as it is.
-    pub portfolio: Execution,
+    /// What portfolios cost, and how their orders meet the market.
+    pub portfolio: PortfolioConfig,
     /// Limits between the states.
     pub lifecycle: Thresholds,
     /// Null searches, the online procedure, the placebo island.

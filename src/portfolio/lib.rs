@@ -29,4 +29,4 @@ pub use panel::{Panel, PanelError, PanelInstrument, Ticker};
 pub use results::{Attribution, HedgedFigures, Results, ReturnFigures, Stay, Year};
 pub use rules::across_readings;
 pub use run::{Rebalance, RunError, Slot, Track, run};
-pub use terms::{Execution, PortfolioTerms};
+pub use terms::{Execution, PortfolioConfig, PortfolioTerms};

@@ -2,6 +2,7 @@
 //!
 //! The definitions fix the plainest terms ([`Execution::default`]); [`Execution::realistic`] are those of paper runs.
 
+use candles::MarketKind;
 use engine::Costs;
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +21,29 @@ impl Default for PortfolioTerms {
     /// 10,000 quote units, costs as by default.
     fn default() -> Self {
         Self { initial_capital: 10_000.0, costs: Costs::default(), execution: Execution::default() }
+    }
+}
+
+/// What portfolios cost and how they trade, where no option says otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PortfolioConfig {
+    /// Fee on spot, a fraction of notional, each side.
+    pub spot_fee_fraction: f64,
+    /// Fee on USD-M futures, a fraction of notional, each side.
+    pub um_fee_fraction: f64,
+    /// How orders meet the market in paper runs.
+    pub execution: Execution,
+}
+
+impl PortfolioConfig {
+    /// The fee of a venue, a fraction of notional, each side.
+    #[must_use]
+    pub const fn fee_fraction(&self, venue: MarketKind) -> f64 {
+        match venue {
+            MarketKind::Spot => self.spot_fee_fraction,
+            MarketKind::Um => self.um_fee_fraction,
+        }
     }
 }
 

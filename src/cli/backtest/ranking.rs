@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use clap::Args;
 use comfy_table::CellAlignment;
 use genome::{AnyStrategy, Ranking, StrategyHash};
-use portfolio::{Execution, Panel, PortfolioTerms, Results, Track};
+use portfolio::{Panel, PortfolioTerms, Results, Track};
 use report::{PortfolioReport, portfolio_html};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -31,7 +31,7 @@ pub(super) struct RankingArgs {
     /// Write a report to this file: one self-contained HTML page
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
-    /// Trade as paper runs do: late, in lots, with margin and borrow (settings `portfolio.*`)
+    /// Trade as paper runs do: late, in lots, with margin and borrow (settings `portfolio.execution.*`)
     #[arg(long)]
     realistic: bool,
 }
@@ -86,7 +86,7 @@ pub(super) async fn run(
         )));
     }
     let (from_ms, to_ms) = window.dates_ms();
-    let terms = terms(window, options.realistic, ctx);
+    let terms = window.portfolio_terms(options.realistic, ctx);
     let span = MarketSpan { market: window.market(), interval: window.interval(), to_ms };
     let panel = load_panel(&ctx.cache_to_read()?, span, strategy.timeframe, ctx.instruments()?).await?;
     let (text, words, hash, timeframe) =
@@ -142,15 +142,6 @@ pub(super) async fn run(
     };
     let written = if json { output::json(&report) } else { output::text(lines(&report)) };
     Ok(written.context("standard output")?)
-}
-
-fn terms(window: &WindowArgs, realistic: bool, ctx: &Context) -> PortfolioTerms {
-    let plain = window.terms(ctx);
-    PortfolioTerms {
-        initial_capital: plain.initial_capital,
-        costs: plain.costs,
-        execution: if realistic { ctx.config().portfolio } else { Execution::default() },
-    }
 }
 
 /// What a reader should know before believing the figures.

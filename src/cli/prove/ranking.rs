@@ -8,7 +8,6 @@ use anyhow::Context as _;
 use candles::{Interval, MarketKind};
 use evidence::robustness::Finding;
 use genome::{Ranking, StrategyHash, random::Seed};
-use portfolio::{Execution, PortfolioTerms};
 use serde::Serialize;
 
 /// What is printed as JSON.
@@ -35,16 +34,14 @@ pub(super) async fn run(strategy: Ranking, args: &ProveArgs, ctx: &Context) -> R
     let (from_ms, to_ms) = window.dates_ms();
     let span = MarketSpan { market: window.market(), interval: window.interval(), to_ms };
     let panel = load_panel(&ctx.cache_to_read()?, span, strategy.timeframe, ctx.instruments()?).await?;
-    let plain = window.terms(ctx);
-    let terms =
-        PortfolioTerms { initial_capital: plain.initial_capital, costs: plain.costs, execution: Execution::default() };
+    let terms = window.portfolio_terms(false, ctx);
     let (hash, text, data_version) = (strategy.hash(), strategy.to_string(), panel.data_version().to_owned());
     let proof = PortfolioProof {
         strategy,
         panel,
         window_ms: (from_ms, to_ms),
         terms,
-        realistic: ctx.config().portfolio,
+        realistic: ctx.config().portfolio.execution,
         trials: args.trials,
         paths: args.paths,
         seed: Seed(args.seed),
