@@ -268,13 +268,16 @@ impl Panel {
                 text(&mut hasher, &instrument.id.to_string());
                 text(&mut hasher, instrument.excluded.as_deref().unwrap_or_default());
                 hasher.update((instrument.candles.len() as u64).to_le_bytes());
+                // Digests like long pieces.
+                let mut bytes = Vec::with_capacity(instrument.candles.len() * 9 * size_of::<u64>());
                 for c in instrument.candles.candles() {
-                    hasher.update(c.open_time_ms.to_le_bytes());
+                    bytes.extend(c.open_time_ms.to_le_bytes());
                     for value in [c.open, c.high, c.low, c.close, c.volume, c.quote_volume, c.taker_buy_volume] {
-                        hasher.update(value.to_le_bytes());
+                        bytes.extend(value.to_le_bytes());
                     }
-                    hasher.update(c.trade_count.to_le_bytes());
+                    bytes.extend(c.trade_count.to_le_bytes());
                 }
+                hasher.update(&bytes);
                 hasher.update((instrument.funding.len() as u64).to_le_bytes());
                 for due in instrument.funding.iter() {
                     hasher.update(due.time_ms.to_le_bytes());

@@ -261,11 +261,11 @@ impl Runner<'_> {
             let (last, closes) = (&mut state.last[number], instrument.candles().closes());
             let next = last.map_or(0, |last| last + 1);
             if slot.is_some() && instrument.slots().get(next).map(|&s| s as usize) == slot {
-                if let Some(last) = *last {
-                    before.insert(number as u32, closes[last]);
+                if state.account.units(number as u32) != 0.0 {
+                    before.extend(last.map(|last| (number as u32, closes[last])));
+                    state.account.mark(number as u32, closes[next]);
                 }
                 *last = Some(next);
-                state.account.mark(number as u32, closes[next]);
             }
         }
         before

@@ -9,6 +9,7 @@ use evidence::robustness::{Figure, Finding};
 use evidence::sharpe::SharpeRatio;
 use genome::{Ranking, Universe, random::Seed};
 use portfolio::{Execution, Panel, PortfolioTerms, Results, RunError, run};
+use rayon::prelude::*;
 
 /// Days of a year: crypto markets do not close.
 const DAYS_A_YEAR: f64 = 365.0;
@@ -44,6 +45,11 @@ impl PortfolioProof {
         let (from_ms, to_ms) = self.window_ms;
         let track = run(strategy, &self.panel, from_ms, to_ms, terms)?;
         Ok(Results::of(&track, &self.panel, from_ms, to_ms, terms))
+    }
+
+    /// Results of several runs, side by side.
+    fn all(&self, runs: &[(Ranking, PortfolioTerms)]) -> Result<Vec<Results>, RunError> {
+        runs.par_iter().map(|(strategy, terms)| self.results(strategy, terms)).collect()
     }
 
     /// Everything found, in a fixed order.
@@ -144,10 +150,11 @@ impl PortfolioProof {
             ("plus_5_bps", costs(1.0, 5.0)),
             ("plus_10_bps", costs(1.0, 10.0)),
         ];
-        let mut figures = Vec::new();
-        for (name, terms) in &stresses {
-            figures.push((*name, self.results(&self.strategy, terms)?.hedged.sharpe_ratio));
-        }
+        let runs: Vec<_> = stresses.iter().map(|(_, terms)| (self.strategy.clone(), *terms)).collect();
+        let found = self.all(&runs)?;
+        let of =
+            |((name, _), results): (&(&'static str, PortfolioTerms), &Results)| (*name, results.hedged.sharpe_ratio);
+        let figures: Vec<_> = stresses.iter().zip(&found).map(of).collect();
         let sentence = format!(
             "Hedged Sharpe ratio {} at its own costs, {} at twice and {} at three times the fee, {} with 5 and {} with 10 basis \
              points of slippage more; it trades {} of its equity a day.",
@@ -163,8 +170,9 @@ impl PortfolioProof {
 
     fn on_realistic_terms(&self, own: &Results) -> Result<Finding, RunError> {
         let late = Execution { delay_candles: 1, ..self.terms.execution };
-        let late = self.results(&self.strategy, &PortfolioTerms { execution: late, ..self.terms })?;
-        let real = self.results(&self.strategy, &PortfolioTerms { execution: self.realistic, ..self.terms })?;
+        let on = |execution| (self.strategy.clone(), PortfolioTerms { execution, ..self.terms });
+        let found = self.all(&[on(late), on(self.realistic)])?;
+        let (late, real) = (&found[0], &found[1]);
         let sentence = format!(
             "Hedged Sharpe ratio {} where orders fill a candle later, and {} on the terms of paper runs (late, in lots, with \
              margin, borrow and bad exits); {} at its own.",
@@ -187,10 +195,8 @@ impl PortfolioProof {
             let top = (f64::from(self.strategy.universe.top) * factor).round().max(2.0) as u32;
             Ranking { universe: Universe { top, ..self.strategy.universe }, ..self.strategy.clone() }
         }));
-        let mut found = Vec::new();
-        for neighbour in &all {
-            found.extend(self.results(neighbour, &self.terms)?.hedged.sharpe_ratio);
-        }
+        let runs: Vec<_> = all.iter().map(|neighbour| (neighbour.clone(), self.terms)).collect();
+        let mut found: Vec<f64> = self.all(&runs)?.iter().filter_map(|r| r.hedged.sharpe_ratio).collect();
         found.sort_by(f64::total_cmp);
         let (worst, best) = (found.first().copied(), found.last().copied());
         let median = found.get(found.len() / 2).copied();
