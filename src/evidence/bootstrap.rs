@@ -8,7 +8,10 @@
 //! Sources: Politis and Romano, The stationary bootstrap (1994); Politis and White (2004) with the correction of
 //! Patton, Politis and White (2009).
 
+use engine::performance::sharpe_ratio;
+use genome::random::Seed;
 use rand::{Rng, RngExt};
+use rayon::prelude::*;
 
 /// Expected block length of the stationary bootstrap for the mean of `x`. `None` for fewer than 8 values or none
 /// that vary. Use it rounded up, and at least 1.
@@ -81,6 +84,21 @@ pub fn stationary_indices(n: usize, length: f64, rng: &mut impl Rng) -> Vec<usiz
     indices_from(n, chance, || (rng.random::<f64>(), rng.random_range(0..n)))
 }
 
+/// Annual Sharpe ratios of `paths` stationary resamples of daily returns, ascending, those that are defined; blocks of the
+/// length that the series itself asks for, which is given back beside them.
+#[must_use]
+pub fn resampled_sharpe_ratios(daily_returns: &[f64], paths: u64, seed: Seed) -> (f64, Vec<f64>) {
+    let length = block_length(daily_returns).map_or(1.0, |length| length.ceil().max(1.0));
+    let of_path = |path: u64| {
+        let mut rng = seed.stream("resampled daily returns", path);
+        let indices = stationary_indices(daily_returns.len(), length, &mut rng);
+        sharpe_ratio(&indices.into_iter().map(|i| daily_returns[i]).collect::<Vec<_>>())
+    };
+    let mut ratios: Vec<f64> = (0..paths).into_par_iter().filter_map(of_path).collect();
+    ratios.sort_by(f64::total_cmp);
+    (length, ratios)
+}
+
 /// The recursion itself: `draw` gives a uniform and a start for each place.
 fn indices_from(n: usize, chance: f64, mut draw: impl FnMut() -> (f64, usize)) -> Vec<usize> {
     let mut indices = Vec::with_capacity(n);
@@ -99,7 +117,6 @@ fn indices_from(n: usize, chance: f64, mut draw: impl FnMut() -> (f64, usize)) -
 mod tests {
     use super::*;
     use crate::vectors::{assert_close, indices, number, numbers, read, rows};
-    use genome::random::Seed;
 
     /// The vectors give the paper's own choice of m beside that of a well-known library, which is one lag larger.
     #[test]
@@ -140,6 +157,17 @@ mod tests {
         let breaks = indices.windows(2).filter(|w| w[1] != (w[0] + 1) % 10_000).count();
         assert!((1100..1400).contains(&breaks), "{breaks}, should be about 1250");
         assert_eq!(stationary_indices(0, 8.0, &mut rng), Vec::<usize>::new());
+    }
+
+    #[test]
+    fn resampled_ratios_lie_about_that_of_the_series() {
+        let returns: Vec<f64> = (0..400).map(|i| 0.001 + 0.02 * f64::from(i * 37 % 101 - 50) / 50.0).collect();
+        let own = sharpe_ratio(&returns).unwrap();
+        let (length, ratios) = resampled_sharpe_ratios(&returns, 500, Seed(3));
+        assert!(length >= 1.0 && ratios.len() == 500 && ratios.is_sorted());
+        assert!(ratios[25] < own && own < ratios[475] && (ratios[250] - own).abs() < 0.5);
+        assert_eq!(resampled_sharpe_ratios(&returns, 500, Seed(3)).1, ratios);
+        assert!(resampled_sharpe_ratios(&[], 10, Seed(1)).1.is_empty());
     }
 
     #[test]

@@ -3,8 +3,8 @@
 //!
 //! Runs the backtests that this takes. For readers: stores nothing and judges nothing.
 
-use engine::{Costs, Slippage, performance};
-use evidence::bootstrap::{block_length, stationary_indices};
+use engine::{Costs, Slippage};
+use evidence::bootstrap::resampled_sharpe_ratios;
 use evidence::robustness::{Figure, Finding};
 use evidence::sharpe::SharpeRatio;
 use genome::{Ranking, Universe, random::Seed};
@@ -109,15 +109,7 @@ impl PortfolioProof {
     /// Hedged days drawn anew in blocks.
     fn resampled(&self, own: &Results) -> Finding {
         let hedged: Vec<f64> = own.days.iter().map(|d| d.hedged).collect();
-        let length = block_length(&hedged).map_or(1.0, |l| l.ceil().max(1.0));
-        let path = |number: u64| {
-            let mut rng = self.seed.stream("portfolio resampling", number);
-            let drawn: Vec<f64> =
-                stationary_indices(hedged.len(), length, &mut rng).iter().map(|i| hedged[*i]).collect();
-            performance::sharpe_ratio(&drawn)
-        };
-        let mut all: Vec<f64> = (0..self.paths).filter_map(path).collect();
-        all.sort_by(f64::total_cmp);
+        let (length, all) = resampled_sharpe_ratios(&hedged, self.paths, self.seed);
         let at = |share: f64| all.get(((share * all.len() as f64) as usize).min(all.len().saturating_sub(1))).copied();
         let (low, high) = (at(0.05), at(0.95));
         let below = all.iter().filter(|s| **s <= 0.0).count() as f64 / all.len().max(1) as f64;
