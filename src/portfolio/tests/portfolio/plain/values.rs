@@ -141,6 +141,8 @@ impl Plain<'_> {
                         return None;
                     }
                     largest = changes.iter().fold(largest, |most, c| most.max(c.abs()));
+                    // A change has no more digits than the values that it is between.
+                    largest = self.value(x, coin, j, None).map_or(largest, |v| largest.max(1e-4 * v.abs()));
                     market.push(changes.iter().sum::<f64>() / changes.len() as f64);
                 }
                 self.slope(&market, &ours, largest)
