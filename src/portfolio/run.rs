@@ -12,7 +12,7 @@ use crate::{
 };
 use candles::{Interval, MarketKind, interval, time::DAY_MS};
 use engine::{Costs, Slippage};
-use genome::{Expression, Indicator, IndicatorKind, Number, Ranking};
+use genome::{Expression, Indicator, IndicatorKind, Number, Ranking, Universe};
 use serde::Serialize;
 use std::collections::{BTreeMap, VecDeque};
 
@@ -127,8 +127,12 @@ pub fn run(
     };
     let first = panel.opens_ms().partition_point(|&open| open < from_ms);
     let end = panel.opens_ms().partition_point(|&open| open < to_ms);
-    let members = Members::of(panel, strategy.universe, first..end.max(first));
-    let runner = Runner { strategy, panel, terms, score, volatility, atr, members };
+    let window = first..end.max(first);
+    let members = Members::of(panel, strategy.universe, window.clone());
+    let borrowable = terms.execution.borrowable_members;
+    let lent = Universe { top: borrowable, ..strategy.universe };
+    let lenders = (borrowable > 0 && panel.market() == MarketKind::Spot).then(|| Members::of(panel, lent, window));
+    let runner = Runner { strategy, panel, terms, score, volatility, atr, members, lenders };
     Ok(runner.run(from_ms, to_ms))
 }
 
@@ -147,6 +151,8 @@ struct Runner<'a> {
     volatility: Option<Sheet>,
     atr: Option<Sheet>,
     members: Members,
+    /// Those whose units can be borrowed, where not all can.
+    lenders: Option<Members>,
 }
 
 /// What changes from slot to slot.
@@ -353,14 +359,10 @@ impl Runner<'_> {
 
     /// What cannot be sold short is not, and no more is held than may be.
     fn hold_to_limits(&self, targets: &mut BTreeMap<u32, f64>, slot: Option<usize>) {
-        let Execution { borrowable_members, greatest_gross, greatest_one_sided_gross, .. } = self.terms.execution;
-        if borrowable_members > 0 && self.panel.market() == MarketKind::Spot {
-            let universe = genome::Universe { top: borrowable_members, ..self.strategy.universe };
-            let lenders = slot.map(|slot| Members::of(self.panel, universe, slot..slot + 1));
-            let can_borrow = |i: u32| {
-                lenders.as_ref().zip(slot).is_some_and(|(m, slot)| m.at(slot).iter().any(|seat| seat.instrument == i))
-            };
-            targets.retain(|instrument, target| *target > 0.0 || can_borrow(*instrument));
+        let Execution { greatest_gross, greatest_one_sided_gross, .. } = self.terms.execution;
+        if let Some(lenders) = &self.lenders {
+            let seats = slot.map(|slot| lenders.at(slot)).unwrap_or_default();
+            targets.retain(|instrument, target| *target > 0.0 || seats.iter().any(|s| s.instrument == *instrument));
         }
         let gross: f64 = targets.values().map(|t| t.abs()).sum();
         let one_sided = targets.values().all(|t| *t > 0.0) || targets.values().all(|t| *t < 0.0);
