@@ -19,3 +19,11 @@ pub struct Candle {
     pub taker_buy_volume: f64,
     pub taker_buy_quote_volume: f64,
 }
+
+impl Candle {
+    /// The quote volume; volume x close where the exchange gave none.
+    #[must_use]
+    pub fn traded_quote_volume(&self) -> f64 {
+        if self.quote_volume == 0.0 { self.volume * self.close } else { self.quote_volume }
+    }
+}

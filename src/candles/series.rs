@@ -173,6 +173,11 @@ impl CandleSeries {
     pub fn volumes(&self) -> &[f64] {
         &self.volume
     }
+    /// Quote volumes; volume x close where the exchange gave none.
+    #[must_use]
+    pub fn traded_quote_volumes(&self) -> Vec<f64> {
+        self.candles().map(|candle| candle.traded_quote_volume()).collect()
+    }
     /// Quote volumes as the exchange gave them: 0 where it gave none.
     #[must_use]
     pub fn quote_volumes(&self) -> &[f64] {

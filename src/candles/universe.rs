@@ -88,12 +88,7 @@ pub fn quote_volume(series: &CandleSeries, places: Range<usize>, from_ms: i64, t
     let times = &series.open_times_ms()[places.clone()];
     let ends_by = |ms: i64| times.partition_point(|&t| interval::next_open_time_ms(series.interval(), t) <= ms);
     let (first, last) = (ends_by(from_ms), ends_by(to_ms));
-    (places.start + first..places.start + last.max(first))
-        .map(|i| match series.candle(i) {
-            candle if candle.quote_volume == 0.0 => candle.volume * candle.close,
-            candle => candle.quote_volume,
-        })
-        .sum()
+    (places.start + first..places.start + last.max(first)).map(|i| series.candle(i).traded_quote_volume()).sum()
 }
 
 /// One instrument of the cache at a time, and the verdict on it.

@@ -203,8 +203,8 @@ impl WindowArgs {
         let window = beside_the_readings(&cache, window, strategy, self.to).await?;
         let Some(universe) = strategy.universe else { return Ok(window) };
         let span = MarketSpan { market: self.market, interval: self.interval, to_ms: self.to };
-        let panel = load_panel(&cache, span, strategy.timeframe, ctx.instruments()?).await?;
-        Ok(beside_the_market(&window, &panel, universe, strategy)?)
+        let whole = load_panel(&cache, span, strategy.timeframe, ctx.instruments()?).await?;
+        Ok(beside_the_market(&window, &whole.panel, universe, strategy)?)
     }
 
     /// Says so where prices are not all of one instrument in one unit: what is earned across such a break is none.

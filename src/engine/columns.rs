@@ -68,7 +68,7 @@ pub fn source_column_beside(source: &Source, candles: &CandleSeries, market: &Ma
             PriceField::Close => candles.closes().to_vec(),
             PriceField::Volume => candles.volumes().to_vec(),
             PriceField::Typical => indicator::typical_prices(candles),
-            PriceField::QuoteVolume => liquidity::quote_volumes(candles),
+            PriceField::QuoteVolume => candles.traded_quote_volumes(),
             // Counts of trades are far below 2^53.
             PriceField::Trades | PriceField::TakerBuyRatio => {
                 candles.trade_counts().iter().map(|count| *count as f64).collect()

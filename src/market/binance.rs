@@ -306,6 +306,37 @@ async fn answer_to(
     Ok((status, headers, body))
 }
 
+impl Binance {
+    /// Candles that open in a range, both ends included, from one of the paths that answer as klines do.
+    async fn klines_at(
+        &self,
+        market: MarketKind,
+        path: &'static str,
+        symbol: &Symbol,
+        interval: Interval,
+        (from_ms, to_ms): (i64, i64),
+        limit: u32,
+    ) -> Result<Vec<Candle>, ExchangeError> {
+        // Reversed bounds are an error on one market and nothing on the other; here they are nothing.
+        if from_ms > to_ms || limit == 0 {
+            return Ok(Vec::new());
+        }
+        self.know_limits(market).await;
+        let limit = limit.min(self.max_klines(market));
+        let query = vec![
+            ("symbol", symbol.to_string()),
+            ("interval", interval.to_string()),
+            // Times before the epoch are illegal characters to it.
+            ("startTime", from_ms.max(0).to_string()),
+            ("endTime", to_ms.max(0).to_string()),
+            ("limit", limit.to_string()),
+        ];
+        let weight = klines_weight(market, limit);
+        let request = Request { query, symbol: Some(symbol.as_str()), ..Request::new(path, weight) };
+        self.get(market, request, wire::klines).await
+    }
+}
+
 #[async_trait]
 impl Exchange for Binance {
     async fn server_time_ms(&self, market: MarketKind) -> Result<i64, ExchangeError> {
@@ -325,27 +356,11 @@ impl Exchange for Binance {
         to_ms: i64,
         limit: u32,
     ) -> Result<Vec<Candle>, ExchangeError> {
-        // Reversed bounds are an error on one market and nothing on the other; here they are nothing.
-        if from_ms > to_ms || limit == 0 {
-            return Ok(Vec::new());
-        }
-        self.know_limits(market).await;
-        let limit = limit.min(self.max_klines(market));
         let path = match market {
             MarketKind::Spot => "/api/v3/klines",
             MarketKind::Um => "/fapi/v1/klines",
         };
-        let query = vec![
-            ("symbol", symbol.to_string()),
-            ("interval", interval.to_string()),
-            // Times before the epoch are illegal characters to it.
-            ("startTime", from_ms.max(0).to_string()),
-            ("endTime", to_ms.max(0).to_string()),
-            ("limit", limit.to_string()),
-        ];
-        let weight = klines_weight(market, limit);
-        let request = Request { query, symbol: Some(symbol.as_str()), ..Request::new(path, weight) };
-        self.get(market, request, wire::klines).await
+        self.klines_at(market, path, symbol, interval, (from_ms, to_ms), limit).await
     }
 
     fn max_klines(&self, market: MarketKind) -> u32 {
@@ -369,22 +384,8 @@ impl Exchange for Binance {
         to_ms: i64,
         limit: u32,
     ) -> Result<Vec<Candle>, ExchangeError> {
-        if from_ms > to_ms || limit == 0 {
-            return Ok(Vec::new());
-        }
-        self.know_limits(MarketKind::Um).await;
-        let limit = limit.min(self.max_klines(MarketKind::Um));
-        let query = vec![
-            ("symbol", symbol.to_string()),
-            ("interval", interval.to_string()),
-            ("startTime", from_ms.max(0).to_string()),
-            ("endTime", to_ms.max(0).to_string()),
-            ("limit", limit.to_string()),
-        ];
-        let weight = klines_weight(MarketKind::Um, limit);
-        let request =
-            Request { query, symbol: Some(symbol.as_str()), ..Request::new("/fapi/v1/premiumIndexKlines", weight) };
-        self.get(MarketKind::Um, request, wire::klines).await
+        let path = "/fapi/v1/premiumIndexKlines";
+        self.klines_at(MarketKind::Um, path, symbol, interval, (from_ms, to_ms), limit).await
     }
 
     async fn funding_rates(

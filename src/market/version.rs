@@ -34,24 +34,7 @@ pub fn market_sha256(market: MarketKind, symbols: &[SymbolData<'_>], table: &Ins
     for data in symbols {
         hash.update(format!("symbol {}\ncandles {}\n", data.symbol, content_sha256(data.candles)));
         hash.update(format!("funding {}\n", funding_sha256(data.funding)));
-        let MarketReadings {
-            funding,
-            premium,
-            open_interest,
-            open_interest_value,
-            long_short_ratio,
-            top_long_short_ratio,
-            taker_long_short_ratio,
-        } = data.readings;
-        for readings in [
-            funding,
-            premium,
-            open_interest,
-            open_interest_value,
-            long_short_ratio,
-            top_long_short_ratio,
-            taker_long_short_ratio,
-        ] {
+        for (_, readings) in data.readings.named() {
             add(&mut hash, readings);
         }
     }

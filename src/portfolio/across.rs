@@ -34,6 +34,15 @@ pub(crate) fn mean(values: &[f64]) -> f64 {
     first + values.iter().map(|v| v - first).sum::<f64>() / values.len() as f64
 }
 
+/// Slope of y on x: covariance over variance; `None` where x does not vary.
+pub(crate) fn slope(x: &[f64], y: &[f64]) -> Option<f64> {
+    let count = x.len() as f64;
+    let (mean_x, mean_y) = (x.iter().sum::<f64>() / count, y.iter().sum::<f64>() / count);
+    let square: f64 = x.iter().map(|x| (x - mean_x) * (x - mean_x)).sum();
+    let product: f64 = x.iter().zip(y).map(|(x, y)| (x - mean_x) * (y - mean_y)).sum();
+    (square > 0.0).then(|| product / square)
+}
+
 /// (average rank - 1) / (n - 1) among the defined values, of which there are at least two.
 fn ranks(values: &[f64]) -> Vec<f64> {
     let mut sorted: Vec<f64> = values.iter().copied().filter(|v| !v.is_nan()).collect();

@@ -5,6 +5,7 @@
 
 use crate::{Members, Panel, across, rolling};
 use engine::columns::compute_column_beside;
+use engine::indicator::realized_volatility;
 use genome::{Across, Binary, Expression, Unary, Unit, Universe};
 use rayon::prelude::*;
 use std::{
@@ -63,7 +64,9 @@ impl<'a> Columns<'a> {
             })?,
             Expression::Volatility { returns } => {
                 let n = *returns as usize;
-                self.each(|i| Ok(volatility(self.panel.instruments()[i].candles().closes(), n)))?
+                self.each(|i| {
+                    Ok(realized_volatility(self.panel.instruments()[i].candles().closes(), n).values().to_vec())
+                })?
             }
             Expression::Unary(operator, x) => {
                 let x = self.sheet(x)?;
@@ -148,14 +151,6 @@ impl<'a> Columns<'a> {
         };
         (0..self.panel.opens_ms().len()).map(mean).collect()
     }
-}
-
-/// Square root of the mean of ln(close / close before)^2 over the last n returns.
-pub(crate) fn volatility(closes: &[f64], n: usize) -> Vec<f64> {
-    let squares: Vec<f64> = closes.windows(2).map(|pair| (pair[1] / pair[0]).ln().powi(2)).collect();
-    let mut out = vec![f64::NAN; closes.len()];
-    rolling::sum(&squares, n, |i, sum| out[i + 1] = rolling::finite((sum / n as f64).sqrt()));
-    out
 }
 
 /// Whether changes of the expression are relative: those of a price or an amount.

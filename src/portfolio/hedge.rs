@@ -84,12 +84,8 @@ fn beta(days: &[(f64, f64)]) -> f64 {
     if days.len() < LEAST_BETA_DAYS {
         return 0.0;
     }
-    let count = days.len() as f64;
-    let net = days.iter().map(|(net, _)| net).sum::<f64>() / count;
-    let market = days.iter().map(|(_, market)| market).sum::<f64>() / count;
-    let product: f64 = days.iter().map(|(n, m)| (n - net) * (m - market)).sum();
-    let square: f64 = days.iter().map(|(_, m)| (m - market) * (m - market)).sum();
-    if square > 0.0 { product / square } else { 0.0 }
+    let (net, market): (Vec<f64>, Vec<f64>) = days.iter().copied().unzip();
+    across::slope(&market, &net).unwrap_or(0.0)
 }
 
 #[cfg(test)]

@@ -7,11 +7,7 @@ use candles::{
     readings::MarketReadings,
     resample::{ResampleError, resample},
 };
-use sha2::{Digest, Sha256};
-use std::{
-    collections::BTreeSet,
-    sync::{Arc, OnceLock},
-};
+use std::{collections::BTreeSet, sync::Arc};
 
 const MINUTE_MS: i64 = 60_000;
 
@@ -52,8 +48,6 @@ pub struct Panel {
     /// Open times of the slots, without a hole.
     opens_ms: Vec<i64>,
     instruments: Vec<PanelInstrument>,
-    table: String,
-    data_version: Arc<OnceLock<String>>,
 }
 
 /// Why tickers do not make a panel.
@@ -167,7 +161,7 @@ impl Panel {
                 } else {
                     candles.slice(opens[at.start], opens[at.end - 1] + 1)
                 };
-                let quote_volumes = own.candles().map(|c| quote_volume(c.quote_volume, c.volume, c.close)).collect();
+                let quote_volumes = own.traded_quote_volumes();
                 instruments.push(PanelInstrument {
                     id: id.clone(),
                     excluded: excluded.clone(),
@@ -198,8 +192,7 @@ impl Panel {
             };
             instrument.slots = instrument.candles.open_times_ms().iter().map(place).collect();
         }
-        let table = table.canonical_text();
-        Ok(Self { market, interval: timeframe, opens_ms, instruments, table, data_version: Arc::default() })
+        Ok(Self { market, interval: timeframe, opens_ms, instruments })
     }
 
     /// Which market.
@@ -250,48 +243,6 @@ impl Panel {
     pub fn end_ms(&self) -> i64 {
         self.close_ms(self.opens_ms.len() - 1)
     }
-
-    /// SHA-256, in hex, of all that a run over this panel can look at: market, timeframe, table of instruments, and of
-    /// each instrument its name, candles and funding. Computed once.
-    #[must_use]
-    pub fn data_version(&self) -> &str {
-        self.data_version.get_or_init(|| {
-            let mut hasher = Sha256::new();
-            let text = |hasher: &mut Sha256, text: &str| {
-                hasher.update((text.len() as u64).to_le_bytes());
-                hasher.update(text);
-            };
-            for name in [&self.market.to_string(), self.interval.name(), &self.table] {
-                text(&mut hasher, name);
-            }
-            for instrument in &self.instruments {
-                text(&mut hasher, &instrument.id.to_string());
-                text(&mut hasher, instrument.excluded.as_deref().unwrap_or_default());
-                hasher.update((instrument.candles.len() as u64).to_le_bytes());
-                // Digests like long pieces.
-                let mut bytes = Vec::with_capacity(instrument.candles.len() * 9 * size_of::<u64>());
-                for c in instrument.candles.candles() {
-                    bytes.extend(c.open_time_ms.to_le_bytes());
-                    for value in [c.open, c.high, c.low, c.close, c.volume, c.quote_volume, c.taker_buy_volume] {
-                        bytes.extend(value.to_le_bytes());
-                    }
-                    bytes.extend(c.trade_count.to_le_bytes());
-                }
-                hasher.update(&bytes);
-                hasher.update((instrument.funding.len() as u64).to_le_bytes());
-                for due in instrument.funding.iter() {
-                    hasher.update(due.time_ms.to_le_bytes());
-                    hasher.update(due.rate.to_le_bytes());
-                }
-            }
-            hex::encode(hasher.finalize())
-        })
-    }
-}
-
-/// A candle's volume in quote units: volume x close where the exchange's own is not known.
-fn quote_volume(quote_volume: f64, volume: f64, close: f64) -> f64 {
-    if quote_volume == 0.0 { volume * close } else { quote_volume }
 }
 
 /// Payments at the minute that they were due: exchanges stamp them some milliseconds later, which would be after the

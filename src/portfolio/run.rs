@@ -6,6 +6,7 @@
 use crate::{
     Execution, Members, Panel, PortfolioTerms, Seat,
     account::{Account, Closed, Fill, Gain},
+    across,
     columns::{ColumnError, Columns, Sheet, changes},
     score::{Score, value},
     weights::{self, Ranked},
@@ -441,10 +442,7 @@ fn betas(panel: &Panel, seats: &[Seat], n: usize) -> Vec<f64> {
             .iter()
             .map(|slot| by_slot.get(slot).map_or(f64::NAN, |(sum, count)| sum / *count as f64))
             .collect();
-        let (mean_x, mean_y) = (x.iter().sum::<f64>() / n as f64, y.iter().sum::<f64>() / n as f64);
-        let square: f64 = x.iter().map(|x| (x - mean_x) * (x - mean_x)).sum();
-        let product: f64 = x.iter().zip(y).map(|(x, y)| (x - mean_x) * (y - mean_y)).sum();
-        if square > 0.0 { product / square } else { f64::NAN }
+        across::slope(&x, y).unwrap_or(f64::NAN)
     };
     seats.iter().zip(&returns).map(slope).collect()
 }

@@ -1,12 +1,13 @@
 //! The whole cached market as a panel, for strategies that rank it. Fetches nothing, decides nothing.
 
-use super::whole_market::load_market;
+use super::whole_market::{MarketSymbol, load_market};
 use anyhow::Context as _;
 use candles::{InstrumentTable, Interval, MarketKind};
 use engine::{SymbolWindow, Window};
 use genome::{Strategy, Universe};
 use market::CandleCache;
-use portfolio::{Panel, Ticker, across_readings};
+use market::version::market_sha256;
+use portfolio::{Panel, PanelError, Ticker, across_readings};
 use std::sync::Arc;
 
 /// Which candles a panel is made of.
@@ -20,7 +21,15 @@ pub(crate) struct MarketSpan {
     pub(crate) to_ms: i64,
 }
 
-/// The panel of all cached symbols at a timeframe, cut by the table.
+/// The whole cached market, and the name of what it was made of.
+pub(crate) struct WholeMarket {
+    /// Its instruments at the timeframe asked for.
+    pub(crate) panel: Panel,
+    /// Names all that a run over the panel can look at, the table included: [`market_sha256`].
+    pub(crate) data_version: String,
+}
+
+/// All cached symbols at a timeframe, cut by the table.
 ///
 /// # Errors
 /// When the cache cannot be read or has nothing of that.
@@ -29,14 +38,17 @@ pub(crate) async fn load_panel(
     span: MarketSpan,
     timeframe: Interval,
     table: InstrumentTable,
-) -> anyhow::Result<Panel> {
+) -> anyhow::Result<WholeMarket> {
     let interval = span.interval.min(timeframe);
     let symbols = load_market(cache, span.market, interval, span.to_ms, true).await.context("candle cache")?;
-    let tickers: Vec<Ticker> = symbols
-        .into_iter()
-        .map(|s| Ticker { symbol: s.symbol, candles: s.candles, funding: s.funding, readings: s.readings })
-        .collect();
-    let made = tokio::task::spawn_blocking(move || Panel::new(span.market, timeframe, tickers, &table));
+    let made = tokio::task::spawn_blocking(move || {
+        let data_version =
+            market_sha256(span.market, &symbols.iter().map(MarketSymbol::data).collect::<Vec<_>>(), &table);
+        let ticker =
+            |s: MarketSymbol| Ticker { symbol: s.symbol, candles: s.candles, funding: s.funding, readings: s.readings };
+        let panel = Panel::new(span.market, timeframe, symbols.into_iter().map(ticker).collect(), &table)?;
+        Ok::<_, PanelError>(WholeMarket { panel, data_version })
+    });
     let made = made.await.context("the market could not be put together")?;
     made.with_context(|| format!("the cache in {}, {} market", cache.dir().display(), span.market))
 }

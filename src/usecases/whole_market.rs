@@ -7,6 +7,7 @@ use candles::{CandleSeries, FundingRate, Interval, MarketKind, Symbol, interval}
 use futures::{StreamExt, TryStreamExt, stream};
 use market::CandleCache;
 use market::cache::CacheError;
+use market::version::SymbolData;
 
 /// What the cache holds of one symbol.
 #[derive(Clone, Debug)]
@@ -19,6 +20,14 @@ pub struct MarketSymbol {
     pub funding: Vec<FundingRate>,
     /// What its perpetual published, as far as it was known by that time; empty where nobody asked for it.
     pub readings: MarketReadings,
+}
+
+impl MarketSymbol {
+    /// What of it can be looked at, for the name of the data.
+    pub(crate) fn data(&self) -> SymbolData<'_> {
+        let Self { symbol, candles, funding, readings } = self;
+        SymbolData { symbol, candles, funding, readings }
+    }
 }
 
 /// Loads all symbols of a market that have a candle of `interval`, stored or built from stored finer ones, that closed by

@@ -6,7 +6,7 @@ use crate::cli::{
     output,
     window::{WindowArgs, iso},
 };
-use crate::usecases::portfolio::{MarketSpan, load_panel};
+use crate::usecases::portfolio::{MarketSpan, WholeMarket, load_panel};
 use anyhow::Context as _;
 use clap::Args;
 use comfy_table::CellAlignment;
@@ -88,7 +88,8 @@ pub(super) async fn run(
     let (from_ms, to_ms) = window.dates_ms();
     let terms = window.portfolio_terms(options.realistic, ctx);
     let span = MarketSpan { market: window.market(), interval: window.interval(), to_ms };
-    let panel = load_panel(&ctx.cache_to_read()?, span, strategy.timeframe, ctx.instruments()?).await?;
+    let WholeMarket { panel, data_version } =
+        load_panel(&ctx.cache_to_read()?, span, strategy.timeframe, ctx.instruments()?).await?;
     let (text, words, hash, timeframe) =
         (strategy.to_string(), AnyStrategy::Ranking(strategy.clone()).describe(), strategy.hash(), strategy.timeframe);
     let computed = tokio::task::spawn_blocking(move || {
@@ -115,7 +116,7 @@ pub(super) async fn run(
             timeframe,
             window_ms: (from_ms, to_ms),
             terms,
-            data_version: panel.data_version().to_owned(),
+            data_version: data_version.clone(),
             instruments: panel.instruments().iter().map(|i| i.id().clone()).collect(),
             slots: &track.slots,
             rebalances: &track.rebalances,
@@ -135,7 +136,7 @@ pub(super) async fn run(
             from: iso(from_ms),
             to: iso(to_ms),
             instruments: panel.instruments().len(),
-            data_version: panel.data_version(),
+            data_version: &data_version,
             terms,
         },
         results: &results,

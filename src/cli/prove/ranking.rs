@@ -2,7 +2,7 @@
 
 use super::ProveArgs;
 use crate::cli::{CliError, Context, output, window::iso};
-use crate::usecases::portfolio::{MarketSpan, load_panel};
+use crate::usecases::portfolio::{MarketSpan, WholeMarket, load_panel};
 use crate::usecases::portfolio_proof::PortfolioProof;
 use anyhow::Context as _;
 use candles::{Interval, MarketKind};
@@ -33,9 +33,10 @@ pub(super) async fn run(strategy: Ranking, args: &ProveArgs, ctx: &Context) -> R
     }
     let (from_ms, to_ms) = window.dates_ms();
     let span = MarketSpan { market: window.market(), interval: window.interval(), to_ms };
-    let panel = load_panel(&ctx.cache_to_read()?, span, strategy.timeframe, ctx.instruments()?).await?;
+    let WholeMarket { panel, data_version } =
+        load_panel(&ctx.cache_to_read()?, span, strategy.timeframe, ctx.instruments()?).await?;
     let terms = window.portfolio_terms(false, ctx);
-    let (hash, text, data_version) = (strategy.hash(), strategy.to_string(), panel.data_version().to_owned());
+    let (hash, text) = (strategy.hash(), strategy.to_string());
     let proof = PortfolioProof {
         strategy,
         panel,

@@ -8,18 +8,13 @@
 use super::{Column, rolling, undefined};
 use candles::CandleSeries;
 
-pub(in super::super) fn quote_volumes(candles: &CandleSeries) -> Vec<f64> {
-    let (own, volumes, closes) = (candles.quote_volumes(), candles.volumes(), candles.closes());
-    (0..candles.len()).map(|i| if own[i] == 0.0 { volumes[i] * closes[i] } else { own[i] }).collect()
-}
-
 pub(in super::super) fn taker_buy_ratios(candles: &CandleSeries) -> Column {
     let (bought, volumes) = (candles.taker_buy_volumes(), candles.volumes());
     Column::new((0..candles.len()).map(|i| if volumes[i] > 0.0 { bought[i] / volumes[i] } else { f64::NAN }).collect())
 }
 
 pub(super) fn amihud(candles: &CandleSeries, n: usize) -> Column {
-    let (closes, traded) = (candles.closes(), quote_volumes(candles));
+    let (closes, traded) = (candles.closes(), candles.traded_quote_volumes());
     let mut out = undefined(candles.len());
     let moves: Vec<f64> = (0..candles.len())
         .map(|i| match i.checked_sub(1) {

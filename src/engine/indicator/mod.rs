@@ -45,6 +45,7 @@ mod vwap;
 mod wyckoff;
 
 pub use column::Column;
+pub use volatility::realized_volatility;
 
 use candles::CandleSeries;
 use genome::{Indicator, IndicatorKind as Kind};

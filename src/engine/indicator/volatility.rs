@@ -9,7 +9,9 @@
 
 use super::{Column, rolling, ticks, undefined};
 
-pub(super) fn realized_volatility(closes: &[f64], n: usize) -> Column {
+/// `realized_volatility(n)` of closes, for any `n` of at least 1.
+#[must_use]
+pub fn realized_volatility(closes: &[f64], n: usize) -> Column {
     Column::new(volatilities(closes, n))
 }
 
