@@ -15,6 +15,7 @@ const SOURCES: &[&str] = &[
     "src/evidence",
     "src/lifecycle",
     "src/market",
+    "src/portfolio",
     "src/protocol",
     "src/search",
     "src/simulated",

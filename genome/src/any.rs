@@ -1,7 +1,43 @@
 //! A strategy of either kind, of rules or by rank, for those who take both.
 
 use crate::{Ranking, Strategy, StrategyHash, Timeframe, describe, describe_ranking};
-use std::fmt;
+use serde::{Deserialize, Serialize};
+use std::{fmt, str::FromStr};
+
+/// Which kind of strategy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StrategyForm {
+    /// Enters and leaves one symbol by rules.
+    Rules,
+    /// Holds the members of a universe by their ranks.
+    Ranking,
+}
+
+impl StrategyForm {
+    /// Its name in JSON and tables.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Rules => "rules",
+            Self::Ranking => "ranking",
+        }
+    }
+}
+
+impl fmt::Display for StrategyForm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for StrategyForm {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = [Self::Rules, Self::Ranking].into_iter().find(|form| form.name() == text);
+        found.ok_or_else(|| format!("{text:?} is no form of a strategy; there are rules and ranking"))
+    }
+}
 
 /// A strategy of rules on one symbol, or one that ranks the market.
 // One at a time is held where both are taken: populations are of one kind.
@@ -15,6 +51,33 @@ pub enum AnyStrategy {
 }
 
 impl AnyStrategy {
+    /// Of which kind it is.
+    #[must_use]
+    pub const fn form(&self) -> StrategyForm {
+        match self {
+            Self::Rules(_) => StrategyForm::Rules,
+            Self::Ranking(_) => StrategyForm::Ranking,
+        }
+    }
+
+    /// The strategy of rules, if it is one.
+    #[must_use]
+    pub const fn rules(&self) -> Option<&Strategy> {
+        match self {
+            Self::Rules(strategy) => Some(strategy),
+            Self::Ranking(_) => None,
+        }
+    }
+
+    /// The strategy that ranks the market, if it is one.
+    #[must_use]
+    pub const fn ranking(&self) -> Option<&Ranking> {
+        match self {
+            Self::Rules(_) => None,
+            Self::Ranking(ranking) => Some(ranking),
+        }
+    }
+
     /// The strategy's identity: SHA-256 of its canonical text, one space of hashes for both kinds.
     #[must_use]
     pub fn hash(&self) -> StrategyHash {

@@ -23,7 +23,7 @@ mod timeframe;
 pub mod variation;
 mod words;
 
-pub use any::AnyStrategy;
+pub use any::{AnyStrategy, StrategyForm};
 pub use canonical::InvalidStrategy;
 pub use expression::unit::Unit;
 pub use expression::{Across, Binary, Expression, Rolling, Unary};

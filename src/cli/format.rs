@@ -2,6 +2,7 @@
 
 use comfy_table::{Table, presets};
 use engine::Performance;
+use genome::AnyStrategy;
 use std::collections::BTreeMap;
 use store::{Deployment, DriftAlert, Strategy};
 use uuid::Uuid;
@@ -19,8 +20,14 @@ pub(super) fn minute(time_ms: i64) -> String {
 }
 
 /// What a stored strategy is made of.
-pub(super) fn genome_of(stored: &Strategy) -> anyhow::Result<genome::Strategy> {
+pub(super) fn genome_of(stored: &Strategy) -> anyhow::Result<AnyStrategy> {
     Ok(stored.genome.read()?.clone())
+}
+
+/// What it trades: its symbols, or the market that it ranks.
+pub(super) fn trades(s: &Strategy) -> String {
+    let symbols: Vec<&str> = s.symbols.iter().map(candles::Symbol::as_str).collect();
+    if symbols.is_empty() { "its universe".to_owned() } else { symbols.join(" ") }
 }
 
 /// The figures that people look at first, a line each.

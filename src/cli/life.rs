@@ -4,6 +4,7 @@
 use super::format::{self, genome_of, minute};
 use super::output;
 use comfy_table::{Table, presets};
+use genome::StrategyForm;
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -40,7 +41,7 @@ pub(super) async fn show(store: &Store, selector: &str, json: bool) -> anyhow::R
         performance_days.push(store.performance_days(deployment.id).await?);
     }
     let life = Life {
-        words: genome::describe(&genome_of(&detail.strategy)?).to_string(),
+        words: genome_of(&detail.strategy)?.describe(),
         lineage: store.lineage(id, ANCESTORS).await?,
         performance_days,
         drift_alerts: store.drift_alerts_of(id).await?,
@@ -64,16 +65,17 @@ fn page(life: &Life) -> String {
 fn head(life: &Life) -> String {
     let s = &life.detail.strategy;
     let state = s.disable_reason.map_or_else(|| s.state.to_string(), |r| format!("{}, {}", s.state, r.name()));
-    let symbols: Vec<&str> = s.symbols.iter().map(candles::Symbol::as_str).collect();
+    let symbols = format::trades(s);
     let seen = s.seen_until_ms.map(|ms| format!("\nseen     candles up to {} by the search and its gate", minute(ms)));
     format!(
-        "{}  ({state})\nid       {}\ngenome   {}\nversion  {}\ntrades   {} {} {}\nmade by  {}, generation {}{}, {}{}\n\n{}\n\n{}",
+        "{}  ({state})\nid       {}\ngenome   {}\nform     {}\nversion  {}\ntrades   {} {} {}\nmade by  {}, generation {}{}, {}{}\n\n{}\n\n{}",
         s.name,
         s.id,
         s.genome_hash,
+        s.form,
         s.version,
         s.market,
-        symbols.join(" "),
+        symbols,
         s.timeframe,
         s.created_by,
         s.generation,
@@ -130,7 +132,9 @@ fn figures(life: &Life) -> String {
 
 fn moves(life: &Life) -> String {
     let mut text = "GATES".to_owned();
-    if life.detail.transitions.is_empty() {
+    if life.detail.strategy.form == StrategyForm::Ranking {
+        text.push_str(&format!("\nnone: {}", life.detail.strategy.ranks_market()));
+    } else if life.detail.transitions.is_empty() {
         text.push_str("\nno gate has decided yet");
     }
     for t in &life.detail.transitions {

@@ -113,7 +113,7 @@ async fn strategy(args: &ProveArgs, ctx: &Context) -> Result<(AnyStrategy, Optio
     let totals = opened.store.trial_totals().await;
     opened.close().await;
     let strategy = genome_of(&stored.context("the store")?)?;
-    Ok((AnyStrategy::Rules(strategy), Some(totals.context("the store")?.evaluations)))
+    Ok((strategy, Some(totals.context("the store")?.evaluations)))
 }
 
 fn lines(report: &Report) -> String {

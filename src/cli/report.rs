@@ -1,6 +1,6 @@
 //! `sg-ai report`: a strategy, backtest, search or generation as one file.
 
-use super::{CliError, Context, format::genome_of, output};
+use super::{CliError, Context, output};
 use crate::usecases::database::Database;
 use crate::usecases::replay::{Replayed, StoredRun, replay, stored_runs};
 use crate::usecases::robustness::prepare;
@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use candles::quality::{self, QualityPolicy};
 use clap::{Args, ValueEnum};
 use engine::{Recipe, Trade};
+use genome::StrategyForm;
 use market::CandleCache;
 use report::{
     self, Ancestor, CandleQuality, GenerationLine, Move, Part, Period, SearchReport, Setup, StrategyLine,
@@ -15,7 +16,10 @@ use report::{
 };
 use serde_json::json;
 use std::path::PathBuf;
-use store::{BacktestRow, Lineage, Page, SessionStory, StatSource, Store, StrategyDetail, StrategyQuery, TradeRow};
+use store::{
+    BacktestRow, Lineage, Page, ServiceBacktest, SessionStory, StatSource, Store, StrategyDetail, StrategyQuery,
+    TradeRow,
+};
 
 /// Steps back that the lineage goes.
 const LINEAGE_DEPTH: u32 = 5;
@@ -95,6 +99,20 @@ fn written(report: &StrategyReport, format: Format) -> anyhow::Result<String> {
 }
 
 async fn strategy(store: &Store, selector: &str, ctx: &Context, format: Format) -> anyhow::Result<(String, String)> {
+    let found = store.find_strategy(selector).await?;
+    if found.form == StrategyForm::Ranking {
+        // Its story is its newest backtest: it has no other yet.
+        let newest = store.service_backtests_of(found.id, Page::first(1)).await?;
+        let newest = newest.first().with_context(|| {
+            format!(
+                "{} ranks the market and no backtest of it is stored: POST /backtest stores one, and `sg-ai backtest --report` \
+                 writes a report without a store",
+                found.name
+            )
+        })?;
+        let stored = store.service_backtest(newest.id).await?;
+        return Ok((found.name, of_backtest(&stored, format, ctx.clock.now_ms())?));
+    }
     let cache = ctx.cache()?;
     let report = build(read(store, selector).await?, &cache, ctx.clock.now_ms()).await?;
     Ok((report.name.clone(), written(&report, format)?))
@@ -102,8 +120,22 @@ async fn strategy(store: &Store, selector: &str, ctx: &Context, format: Format) 
 
 async fn backtest(store: &Store, number: &str, format: Format, now_ms: i64) -> anyhow::Result<(String, String)> {
     let number = number.parse().context("backtest: takes a number, as in backtest:12")?;
-    let report = http::backtest_report_of(&store.service_backtest(number).await?, now_ms);
-    Ok((format!("backtest-{number}"), written(&report, format)?))
+    let stored = store.service_backtest(number).await?;
+    Ok((format!("backtest-{number}"), of_backtest(&stored, format, now_ms)?))
+}
+
+/// The report of a backtest of the service, by the form of its strategy.
+fn of_backtest(stored: &ServiceBacktest, format: Format, now_ms: i64) -> anyhow::Result<String> {
+    let Some(report) = http::portfolio_report_of(stored, now_ms) else {
+        return written(&http::backtest_report_of(stored, now_ms), format);
+    };
+    match format {
+        Format::Html => Ok(report::portfolio_html(&report)),
+        Format::Json => Ok(report::portfolio_json(&report)? + "\n"),
+        Format::Md | Format::Csv => {
+            anyhow::bail!("a strategy that ranks the market is reported as html or json, not in this format")
+        }
+    }
 }
 
 /// `ISLAND/NUMBER` or, of a generation, `ISLAND/NUMBER/GENERATION`.
@@ -222,7 +254,7 @@ async fn read(store: &Store, selector: &str) -> anyhow::Result<Stored> {
 
 async fn build(stored: Stored, cache: &CandleCache, now_ms: i64) -> anyhow::Result<StrategyReport> {
     let s = &stored.detail.strategy;
-    let strategy = genome_of(s)?;
+    let strategy = s.rules()?.clone();
     let mut periods = Vec::new();
     let runs = stored_runs(&stored.detail, &stored.backtests);
     // Where candles are missing it is told of what is stored.

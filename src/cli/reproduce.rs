@@ -1,22 +1,24 @@
 //! `sg-ai reproduce`: computes what is stored of a strategy or of a search session once more, and says whether it is the
 //! same to the bit.
 
-use super::format::{genome_of, minute};
+use super::format::minute;
 use super::{CliError, Context, output};
 use crate::usecases::database::Database;
-use crate::usecases::replay::{Comparison, Verdict, compare, stored_runs};
+use crate::usecases::portfolio_backtest::compare_portfolio;
+use crate::usecases::replay::{Comparison, StoredRun, Verdict, clients_run, compare, stored_runs};
 use crate::usecases::replay_session::{SessionComparison, compare_session};
 use anyhow::Context as _;
 use clap::Args;
+use genome::StrategyForm;
 use serde::Serialize;
-use store::{BacktestRow, Store, StrategyDetail};
+use store::{BacktestRow, Page, ServiceBacktest, Store, Strategy, StrategyDetail};
 use uuid::Uuid;
 
 /// Compute stored results once more
 #[derive(Args, Debug)]
 pub(crate) struct ReproduceArgs {
     /// A strategy (id, name, or the first characters of id or genome hash): its backtest, hold-out, shadow and live
-    /// periods. Or a search session (ISLAND/NUMBER): its generations; ISLAND/NUMBER/GENERATION: up to that one, from 0
+    /// periods, or its stored backtests where it ranks the market. Or backtest:NUMBER. Or a search session (ISLAND/NUMBER): its generations; ISLAND/NUMBER/GENERATION: up to that one, from 0
     what: String,
     /// Print one JSON object instead of lines
     #[arg(long)]
@@ -44,20 +46,37 @@ pub(crate) async fn run(args: ReproduceArgs, ctx: &Context) -> Result<(), CliErr
         return session(&args, ctx).await;
     }
     let opened = Database::open(ctx.config()).await?;
-    let read = read(&opened.store, &args.what).await;
+    let found = found(&opened.store, &args.what).await;
     opened.close().await;
-    let (detail, backtests) = read?;
-    let strategy = genome_of(&detail.strategy)?;
+    let (strategy, found) = found?;
     let cache = ctx.cache()?;
+    let rules = || strategy.rules().context("its rules");
     let mut compared = Vec::new();
-    for run in stored_runs(&detail, &backtests) {
-        compared.push(compare(&cache, &strategy, &run).await);
+    match &found {
+        Found::Results(runs) => {
+            for run in runs {
+                compared.push(compare(&cache, rules()?, run).await);
+            }
+        }
+        Found::Backtests(all) => {
+            let table = ctx.instruments()?;
+            for stored in all {
+                compared.push(match &stored.backtest.portfolio {
+                    Some(portfolio) => compare_portfolio(&cache, &table, stored, portfolio).await,
+                    None => {
+                        let run = clients_run(&stored.backtest);
+                        let compared = compare(&cache, rules()?, &run).await;
+                        Comparison { backtest_id: Some(stored.id), ..compared }
+                    }
+                });
+            }
+        }
     }
     let bad = compared.iter().filter(|c| !matches!(c.verdict, Verdict::Identical | Verdict::Nothing)).count();
     let report = Report {
-        id: detail.strategy.id,
-        name: &detail.strategy.name,
-        genome_hash: &detail.strategy.genome_hash,
+        id: strategy.id,
+        name: &strategy.name,
+        genome_hash: &strategy.genome_hash,
         code_version: crate::CODE_VERSION,
         identical: bad == 0,
         sources: &compared,
@@ -72,6 +91,37 @@ pub(crate) async fn run(args: ReproduceArgs, ctx: &Context) -> Result<(), CliErr
         _ => {
             Err(anyhow::anyhow!("{bad} of {} stored results of {} were not reproduced", compared.len(), report.name)
                 .into())
+        }
+    }
+}
+
+/// What is computed again.
+enum Found {
+    /// Backtest, hold-out and paper runs.
+    Results(Vec<StoredRun>),
+    /// Backtests that clients asked for.
+    Backtests(Vec<ServiceBacktest>),
+}
+
+async fn found(store: &Store, what: &str) -> anyhow::Result<(Strategy, Found)> {
+    if let Some(number) = what.strip_prefix("backtest:") {
+        let number = number.parse().context("backtest: takes a number, as in backtest:12")?;
+        let stored = store.service_backtest(number).await?;
+        return Ok((stored.strategy.clone(), Found::Backtests(vec![stored])));
+    }
+    let (detail, backtests) = read(store, what).await?;
+    if detail.strategy.form == StrategyForm::Rules {
+        return Ok((detail.strategy.clone(), Found::Results(stored_runs(&detail, &backtests))));
+    }
+    let mut all = Vec::new();
+    loop {
+        let page = Page { limit: 100, offset: all.len() as u64 };
+        let lines = store.service_backtests_of(detail.strategy.id, page).await?;
+        if lines.is_empty() {
+            return Ok((detail.strategy, Found::Backtests(all)));
+        }
+        for line in lines {
+            all.push(store.service_backtest(line.id).await?);
         }
     }
 }
@@ -154,7 +204,8 @@ fn lines(report: &Report<'_>) -> String {
         let verdict = words(c.verdict);
         let why = c.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
         let (from, to) = (minute(c.from_ms), minute(c.to_ms));
-        text.push_str(&format!("{:<9} {from} to {to}  {verdict}{why}\n", c.source.name()));
+        let number = c.backtest_id.map(|id| format!(" {id}")).unwrap_or_default();
+        text.push_str(&format!("{:<9} {from} to {to}  {verdict}{why}\n", format!("{}{number}", c.source.name())));
         for d in &c.differences {
             text.push_str(&format!(
                 "          {}: stored {}, now {}\n",

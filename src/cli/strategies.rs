@@ -1,11 +1,16 @@
 //! `sg-ai strategies`: look at stored strategies, add one, disable or revive one.
 
-use super::{CliError, Context, format::operator, input::strategy_file, output};
+use super::{
+    CliError, Context,
+    format::{operator, trades},
+    input::strategy_file,
+    output,
+};
 use crate::usecases::database::Database;
 use crate::usecases::messages::announce;
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
-use genome::StrategyFile;
+use genome::AnyFile;
 use lifecycle::{DisableReason, State, Transition};
 use notify::Channel;
 use serde_json::json;
@@ -148,9 +153,9 @@ async fn operator_move(
 
 async fn add(store: &Store, ctx: &Context, path: &Path, name: Option<String>, json: bool) -> anyhow::Result<()> {
     let text = strategy_file(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let file = StrategyFile::parse(&text).with_context(|| format!("{} is not a strategy", path.display()))?;
+    let file = AnyFile::parse(&text).with_context(|| format!("{} is not a strategy", path.display()))?;
     anyhow::ensure!(
-        !file.strategy.looks_beside_its_candles(),
+        !file.strategy.rules().is_some_and(genome::Strategy::looks_beside_its_candles),
         "the daemon trades strategies that look at the candles of their own symbols; one that looks at other instruments or at \
          funding, premium, open interest and ratios is tested by `sg-ai backtest`"
     );
@@ -168,15 +173,17 @@ async fn add(store: &Store, ctx: &Context, path: &Path, name: Option<String>, js
         generation: 0,
         island: None,
         session_id: None,
-        symbols: settings.symbols.clone(),
+        // One that ranks the market has its universe.
+        symbols: file.strategy.rules().map(|_| settings.symbols.clone()).unwrap_or_default(),
         market: settings.market,
-        timeframe: file.strategy.timeframe,
+        timeframe: file.strategy.timeframe(),
         seen_until_ms: None,
         created_by: operator(),
     };
     anyhow::ensure!(store.add_strategy(&new).await?, "a strategy with this genome ({hash}) is stored already");
     if json {
-        return Ok(output::json(&json!({ "id": new.id, "name": new.name, "state": State::Candidate }))?);
+        let form = file.strategy.form();
+        return Ok(output::json(&json!({ "id": new.id, "name": new.name, "state": State::Candidate, "form": form }))?);
     }
     Ok(output::line(format!("{} is stored as {} ({})", new.name, new.id, State::Candidate))?)
 }
@@ -185,7 +192,6 @@ fn table(strategies: &[Strategy]) -> String {
     let mut table = output::table();
     table.set_header(["no.", "name", "state", "since", "timeframe", "symbols", "rules"]);
     for s in strategies {
-        let symbols: Vec<&str> = s.symbols.iter().map(candles::Symbol::as_str).collect();
         let state = s.disable_reason.map_or_else(|| s.state.to_string(), |r| format!("{} ({})", s.state, r.name()));
         let since = s.state_changed_at.format("%Y-%m-%d %H:%M").to_string();
         table.add_row([
@@ -194,7 +200,7 @@ fn table(strategies: &[Strategy]) -> String {
             state,
             since,
             s.timeframe.to_string(),
-            symbols.join(" "),
+            trades(s),
             s.canonical.clone(),
         ]);
     }

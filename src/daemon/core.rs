@@ -18,12 +18,14 @@ use crate::usecases::revision_watch::RevisionWatch;
 use crate::usecases::schedule::Missed;
 use crate::usecases::session::SessionRunner;
 use crate::usecases::volatility_regimes::VolatilityRegimeMonitor;
+use candles::InstrumentTable;
 use clock::Clock;
 use engine::{Engine, Terms};
 use genome::random::Seed;
 use market::download::Downloader;
 use market::{Binance, CandleCache, Exchange, Feed};
 use notify::Channel;
+use portfolio::PortfolioConfig;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,19 +40,25 @@ pub(crate) struct Core {
     pub(crate) gates: Gates,
     pub(crate) search: Arc<SearchSetup>,
     pub(crate) process: Process,
+    /// What portfolios cost and how they trade.
+    portfolio: PortfolioConfig,
+    /// Cuts and exclusions in force.
+    instruments: InstrumentTable,
 }
 
 impl Core {
     /// Builds them.
     ///
     /// # Errors
-    /// When the candle cache cannot be opened, or threads or a client for the exchange cannot be had.
+    /// When the candle cache cannot be opened, the file of instruments is none, or threads or a client for the exchange cannot be had.
     pub(crate) fn build(
         config: &Config,
         data_dir: &Path,
         store: &Store,
         stop: CancellationToken,
     ) -> anyhow::Result<Self> {
+        let instruments = config.market.instruments();
+        let instruments = instruments.map_err(|why| anyhow::anyhow!("market.instruments_file {why}"))?;
         let cache = CandleCache::open_configured(&data_dir.join("candles"), &config.market)?;
         let client = Binance::observed(&config.market, Box::new(count_request))?;
         let exchange: Arc<dyn Exchange> = Arc::new(client.clone());
@@ -82,6 +90,8 @@ impl Core {
                 seed: Seed(config.daemon.seed),
             }),
             process: Process { store: store.clone(), channels: Channel::configured(&config.notify), stop },
+            portfolio: config.portfolio,
+            instruments,
         })
     }
 
@@ -92,6 +102,8 @@ impl Core {
             compute: self.compute.clone(),
             store: self.process.store.clone(),
             settings: self.search.settings.clone(),
+            portfolio: self.portfolio,
+            instruments: self.instruments.clone(),
             shown_settings,
         }
     }

@@ -3,10 +3,10 @@
 use async_trait::async_trait;
 use candles::{CandleSeries, MarketKind, Symbol, SymbolCoverage};
 use engine::{DailyEquity, Performance, Recipe, Trade};
-use genome::{Strategy, Timeframe};
+use genome::{Ranking, Strategy, Timeframe};
 use report::RobustnessSection;
 use serde_json::Value;
-use store::Strategy as StoredStrategy;
+use store::{PortfolioBacktest, Strategy as StoredStrategy};
 
 /// A backtest to run.
 #[derive(Clone, Debug)]
@@ -23,6 +23,23 @@ pub struct BacktestOrder {
     pub initial_capital: f64,
 }
 
+/// A backtest of a strategy that ranks the market, to run over the cache.
+#[derive(Clone, Debug)]
+pub struct PortfolioOrder {
+    /// What to test.
+    pub strategy: Ranking,
+    /// On which market; that of the settings where it is left out.
+    pub market: Option<MarketKind>,
+    /// First candle that may be traded, UTC ms.
+    pub from_ms: i64,
+    /// End, exclusive, UTC ms.
+    pub to_ms: i64,
+    /// Capital at the start, quote units.
+    pub initial_capital: f64,
+    /// Orders meet the market as in paper runs, rather than on the plainest terms.
+    pub realistic: bool,
+}
+
 /// What came of it.
 #[derive(Clone, Debug)]
 pub struct BacktestDone {
@@ -34,14 +51,20 @@ pub struct BacktestDone {
     pub to_ms: i64,
     /// Names the candles.
     pub data_version: String,
-    /// What there was of the candles that were asked for, by symbol.
+    /// Candles in the window; of a portfolio, those that any instrument has.
+    pub candles: u64,
+    /// Candles of the window that are missing.
+    pub missing_candles: u64,
+    /// What there was of the candles that were asked for, by symbol; none of a portfolio.
     pub coverage: Vec<SymbolCoverage>,
     /// What came out.
     pub performance: Performance,
     /// Equity at each 00:00 UTC, start and end included.
     pub daily_equity: Vec<DailyEquity>,
-    /// In order of entry.
+    /// In order of entry; none of a portfolio.
     pub trades: Vec<Trade>,
+    /// What a portfolio has beside all this.
+    pub portfolio: Option<PortfolioBacktest>,
 }
 
 /// A stretch of a strategy's life with its curve and trades: stored ones, or computed again from cached candles.
@@ -101,6 +124,12 @@ pub trait Backtests: Send + Sync + 'static {
     /// # Errors
     /// When there are no candles, or the strategy cannot be evaluated.
     async fn run(&self, order: BacktestOrder) -> Result<BacktestDone, Refusal>;
+
+    /// Runs a backtest of a strategy that ranks the market, over what is cached of it; nothing is fetched.
+    ///
+    /// # Errors
+    /// When the market or the window is not cached, or the strategy cannot be computed.
+    async fn run_portfolio(&self, order: PortfolioOrder) -> Result<BacktestDone, Refusal>;
 
     /// Backtest, hold-out and paper runs of a stored strategy, in order of their windows.
     ///

@@ -29,6 +29,7 @@ assets! {
     "overview.js" = "overview.js",
     "strategies.js" = "strategies.js",
     "strategy.js" = "strategy.js",
+    "portfolio.js" = "portfolio.js",
     "evolution.js" = "evolution.js",
     "data.js" = "data.js",
     "operations.js" = "operations.js",

@@ -15,11 +15,13 @@ mod hardened;
 mod health;
 mod hosts;
 mod names;
+mod portfolios;
 mod probes;
 mod problem;
 mod quotas;
 mod read;
 mod records;
+mod reports;
 mod response_cache;
 mod routes;
 mod rules;
@@ -33,11 +35,11 @@ mod stream;
 mod tests;
 mod wire;
 
-pub use backtests::{BacktestDone, BacktestOrder, Backtests, CachedSeries, Refusal, Stretch};
+pub use backtests::{BacktestDone, BacktestOrder, Backtests, CachedSeries, PortfolioOrder, Refusal, Stretch};
 pub use config::HttpConfig;
 pub use health::Limits;
+pub use reports::{backtest_report_of, portfolio_report_of};
 pub use server::Server;
-pub use service::report_of as backtest_report_of;
 pub use snapshot::{
     AUDIT_RUNNER, Audit, CONTINUOUS_RUNNER, Deployment, Feed, Island, Move, Passed, Protocol, Readings, Runner,
     SHADOW_RUNNER, STREAM_RUNNER, Snapshot, Stream, Trials,

@@ -53,7 +53,9 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         let status = match &error {
             StoreError::NotFound { .. } => StatusCode::NOT_FOUND,
-            StoreError::Ambiguous { .. } | StoreError::Conflict(_) => StatusCode::CONFLICT,
+            StoreError::Ambiguous { .. } | StoreError::Conflict(_) | StoreError::RanksMarket { .. } => {
+                StatusCode::CONFLICT
+            }
             StoreError::Unreachable(_) | StoreError::Timeout(_) => StatusCode::SERVICE_UNAVAILABLE,
             StoreError::Full(why) => {
                 // What the server says names its files.

@@ -87,6 +87,8 @@ pub(super) struct StrategyRow {
     strategy_id: i64,
     uuid: uuid::Uuid,
     name: String,
+    /// `rules`, or `ranking` for one that ranks the market.
+    form: &'static str,
     #[schema(value_type = String)]
     state: Phase,
     reason: Option<&'static str>,
@@ -121,6 +123,7 @@ impl From<ListedStrategy> for StrategyRow {
             strategy_id: s.number,
             uuid: s.id,
             name: s.name,
+            form: s.form.name(),
             state: s.state,
             reason: s.disable_reason.map(lifecycle::DisableReason::name),
             changed_at: s.state_changed_at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
@@ -196,7 +199,7 @@ pub(super) async fn strategy(State(api): Api_, At(id): At<String>) -> Answer {
     let children = api.store.children(found.id, Page::first(50)).await?;
     let backtests = api.store.service_backtests_of(found.id, Page::first(50)).await?;
     let score = api.store.scores(found.id).await?.into_iter().next();
-    let words = found.genome.read().map(genome::describe).unwrap_or_default();
+    let words = found.genome.read().map(genome::AnyStrategy::describe).unwrap_or_default();
     let stats = detail.stats.iter().map(|stat| {
         json!({
             "source": stat.source, "from_ms": stat.window_from_ms, "to_ms": stat.window_to_ms,

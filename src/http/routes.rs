@@ -3,9 +3,9 @@
 use super::{
     actions,
     api::Api,
-    dashboard, events, probes,
+    dashboard, events, portfolios, probes,
     quotas::{self, Clients},
-    read, records,
+    read, records, reports,
     response_cache::{self, ResponseCache},
     service,
 };
@@ -59,7 +59,8 @@ pub(super) fn router(api: Arc<Api>, config: &HttpConfig) -> Router {
         .routes(routes!(service::backtest_metrics))
         .routes(routes!(service::backtest_equity))
         .routes(routes!(service::backtest_trades))
-        .routes(routes!(service::backtest_report))
+        .routes(routes!(reports::backtest_report))
+        .routes(routes!(portfolios::backtest_portfolio))
         .routes(routes!(actions::strategy_action))
         .routes(routes!(actions::runner_action))
         .routes(routes!(actions::retry))

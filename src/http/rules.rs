@@ -1,17 +1,29 @@
 //! A strategy as clients of the service write it, and the strategy that it stands for. Pure.
 //!
+//! Either a whole one in the language, of rules or one that ranks the market, or parts for people who write rules alone.
 //! Entry rules are joined by `and`, exit rules by `or`. Names are read without regard to case; an indicator without
 //! its parameters takes the customary ones.
 
 use super::problem::Problem;
-use genome::{Distance, Filters, Number, RiskPlan, Rule, SideRules, Size, Strategy, Timeframe};
+use genome::{AnyFile, AnyStrategy, Distance, Filters, Number, RiskPlan, Rule, SideRules, Size, Strategy, Timeframe};
 use serde::Deserialize;
-use utoipa::ToSchema;
+use serde_json::{Map, Value};
+use utoipa::{
+    ToSchema,
+    openapi::{
+        Schema,
+        schema::{ObjectBuilder, OneOfBuilder, SchemaType, Type},
+    },
+};
 
 /// What `default_entry` stands for.
 const DEFAULT_ENTRY: &str = "ema(12) crosses above ema(26)";
 /// What `default_exit` stands for.
 const DEFAULT_EXIT: &str = "ema(12) crosses below ema(26)";
+
+/// Why rules that look beside their candles are not taken.
+const BESIDE: &str = "rules of the service look at the candles of one symbol; those that look at funding, premium, open \
+     interest, ratios or other instruments are tested by `sg-ai backtest`";
 
 /// A condition in the language, such as `RSI < 30`.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
@@ -21,7 +33,37 @@ pub(super) struct RuleText(String);
 /// Characters of a rule at most.
 const LONGEST_RULE: usize = 2_000;
 
+/// A whole strategy, as a file has it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "a strategy in text, TOML or JSON form is expected: a string, or an object of the JSON form"
+)]
+pub(super) enum WholeStrategy {
+    /// In text, TOML or JSON form.
+    Text(String),
+    /// In JSON form.
+    Json(Map<String, Value>),
+}
+
+fn whole_schema() -> Schema {
+    let example =
+        "4h; universe top 30 by quote_volume(30d), listed 60d; score close / highest(high, 540); weights linear";
+    let of = |kind| ObjectBuilder::new().schema_type(SchemaType::Type(kind));
+    let of_both = OneOfBuilder::new()
+        .item(of(Type::String).max_length(Some(genome::MAX_TEXT_BYTES)))
+        .item(of(Type::Object))
+        .description(Some(
+            "A whole strategy in the language, of rules or one that ranks the market, in text, TOML or JSON form; in place of \
+             all other fields but the name. A name in it counts for nothing.",
+        ))
+        .examples([serde_json::json!(example)]);
+    Schema::OneOf(of_both.build())
+}
+
 /// A strategy to store.
+///
+/// Either `strategy` or `entry_rules` is needed, not both.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct StrategyRequest {
@@ -35,18 +77,24 @@ pub(super) struct StrategyRequest {
         pattern = r"^(?!\s*([+-]?[0-9]+|[0-9A-Fa-f-]{4,}|[^ /]*/[0-9]+)\s*$)[^\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]*\S[^\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]*$"
     )]
     pub(super) name: String,
+    /// A whole strategy in the language, of rules or one that ranks the market, in text, TOML or JSON form; in place of all
+    /// fields below. A name in it counts for nothing.
+    #[serde(default)]
+    #[schema(schema_with = whole_schema)]
+    pub(super) strategy: Option<WholeStrategy>,
     /// Conditions that must all hold at a candle's close to buy at the next open, such as `RSI < 30`, or
     /// `default_entry`.
+    #[serde(default)]
     #[schema(min_items = 1, max_items = 16, example = json!(["RSI < 30", "MACD_histogram > 0", "close > resistance"]))]
-    pub(super) entry_rules: Vec<RuleText>,
+    pub(super) entry_rules: Option<Vec<RuleText>>,
     /// Conditions of which one is enough to sell at the next open; `stop_loss_hit` and `take_profit_hit` stand for
     /// the levels of `risk_management`, `default_exit` for the mirror image of `default_entry`.
     #[serde(default)]
     #[schema(max_items = 16, example = json!(["stop_loss_hit", "take_profit_hit", "RSI > 70"]))]
-    pub(super) exit_rules: Vec<RuleText>,
+    pub(super) exit_rules: Option<Vec<RuleText>>,
     /// How much is put in, and where it ends.
-    #[serde(default, deserialize_with = "super::extract::object")]
-    pub(super) risk_management: RiskRequest,
+    #[serde(default, deserialize_with = "risk")]
+    pub(super) risk_management: Option<RiskRequest>,
     /// Candles that rules are evaluated on, such as `15m`; those that the daemon searches on where it is left out.
     #[serde(default)]
     #[schema(pattern = r"^(1m|3m|5m|15m|30m|1h|2h|4h|6h|8h|12h|1d|3d|1w|1M)$", example = "15m")]
@@ -71,18 +119,54 @@ pub(super) struct RiskRequest {
     pub(super) take_profit_pct: Option<f64>,
 }
 
+fn risk<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<RiskRequest>, D::Error> {
+    super::extract::object(deserializer).map(Some)
+}
+
 impl StrategyRequest {
     /// The canonical strategy, on `timeframe` where the request names none, and what its author should know.
-    pub(super) fn strategy(&self, timeframe: Timeframe) -> Result<(Strategy, Vec<String>), Problem> {
+    pub(super) fn strategy(&self, timeframe: Timeframe) -> Result<(AnyStrategy, Vec<String>), Problem> {
         if let Some(why) = super::names::problem_of(&self.name) {
             return Err(Problem::field("name", why));
         }
+        match &self.strategy {
+            Some(whole) => Ok((self.whole(whole)?, Vec::new())),
+            None => self.of_parts(timeframe).map(|(strategy, warnings)| (strategy.into(), warnings)),
+        }
+    }
+
+    /// The strategy of the request that says all by itself.
+    fn whole(&self, whole: &WholeStrategy) -> Result<AnyStrategy, Problem> {
+        let parts = [
+            ("entry_rules", self.entry_rules.is_some()),
+            ("exit_rules", self.exit_rules.is_some()),
+            ("risk_management", self.risk_management.is_some()),
+            ("timeframe", self.timeframe.is_some()),
+        ];
+        if let Some((field, _)) = parts.into_iter().find(|(_, given)| *given) {
+            return Err(Problem::field(field, "strategy says all of it: leave this out, or strategy"));
+        }
+        let text = match whole {
+            WholeStrategy::Text(text) => text.clone(),
+            WholeStrategy::Json(map) => serde_json::to_string(map).unwrap_or_default(),
+        };
+        let file = AnyFile::parse(&text).map_err(|why| Problem::field("strategy", why.to_string()))?;
+        if file.strategy.rules().is_some_and(Strategy::looks_beside_its_candles) {
+            return Err(Problem::field("strategy", BESIDE));
+        }
+        Ok(file.strategy)
+    }
+
+    fn of_parts(&self, timeframe: Timeframe) -> Result<(Strategy, Vec<String>), Problem> {
         let timeframe = match &self.timeframe {
             None => timeframe,
             Some(text) => text.parse().map_err(|why: String| Problem::field("timeframe", why))?,
         };
         let mut entries = Vec::new();
-        for (i, RuleText(text)) in self.entry_rules.iter().enumerate() {
+        let Some(entry_rules) = &self.entry_rules else {
+            return Err(Problem::field("entry_rules", "missing: entry_rules or strategy is needed"));
+        };
+        for (i, RuleText(text)) in entry_rules.iter().enumerate() {
             let text = if is_word(text, "default_entry") { DEFAULT_ENTRY } else { text };
             entries.push(rule("entry_rules", i, text)?);
         }
@@ -93,12 +177,12 @@ impl StrategyRequest {
             ));
         };
         let (mut exits, mut warnings) = (Vec::new(), Vec::new());
-        let risk = &self.risk_management;
+        let risk = &self.risk_management.clone().unwrap_or_default();
         let levels = [
             ("stop_loss_hit", "stop_loss_pct", risk.stop_loss_pct),
             ("take_profit_hit", "take_profit_pct", risk.take_profit_pct),
         ];
-        for (i, RuleText(text)) in self.exit_rules.iter().enumerate() {
+        for (i, RuleText(text)) in self.exit_rules.iter().flatten().enumerate() {
             if let Some((word, key, level)) = levels.iter().find(|(word, ..)| is_word(text, word)) {
                 if level.is_none() {
                     warnings.push(format!("exit_rules[{i}]: {word} never happens without risk_management.{key}"));
@@ -108,7 +192,7 @@ impl StrategyRequest {
             let text = if is_word(text, "default_exit") { DEFAULT_EXIT } else { text };
             exits.push(rule("exit_rules", i, text)?);
         }
-        let risk = self.risk_management.plan()?;
+        let risk = risk.plan()?;
         let long = Some(SideRules { entry, exit: joined(exits, Rule::Or) });
         let strategy = Strategy { timeframe, long, short: None, risk, filters: Filters::default(), universe: None };
         let strategy = strategy.canonical().map_err(|invalid| {
@@ -124,11 +208,7 @@ impl StrategyRequest {
         })?;
         if strategy.looks_beside_its_candles() {
             // Undefined values would look like a rule that never holds.
-            return Err(Problem::field(
-                "entry_rules",
-                "rules of the service look at the candles of one symbol; those that look at funding, premium, open \
-                 interest, ratios or other instruments are tested by `sg-ai backtest`",
-            ));
+            return Err(Problem::field("entry_rules", BESIDE));
         }
         Ok((strategy, warnings))
     }
@@ -189,12 +269,38 @@ fn joined(mut rules: Vec<Rule>, join: fn(Vec<Rule>) -> Rule) -> Option<Rule> {
 mod tests {
     use super::*;
 
-    fn with_warnings(json: &str) -> Result<(Strategy, Vec<String>), Problem> {
+    fn with_warnings(json: &str) -> Result<(AnyStrategy, Vec<String>), Problem> {
         serde_json::from_str::<StrategyRequest>(json).unwrap().strategy("15m".parse().unwrap())
     }
 
-    fn request(json: &str) -> Result<Strategy, Problem> {
+    fn request(json: &str) -> Result<AnyStrategy, Problem> {
         with_warnings(json).map(|(strategy, _)| strategy)
+    }
+
+    #[test]
+    fn a_whole_strategy_is_taken_in_every_form_and_says_all_by_itself() {
+        let text = "4h; universe top 30 by quote_volume(30d), listed 60d; score close / highest(high, 540); rebalance 1d; \
+                    weights linear, inverse volatility(180), smooth 5; gross 1";
+        let meant: AnyStrategy = text.parse().unwrap();
+        let document = serde_json::to_value(&meant).unwrap();
+        let toml = "timeframe = \"4h\"\nuniverse = \"top 30 by quote_volume(30d), listed 60d\"\n\
+            score = \"close / highest(high, 540)\"\nweights = \"linear, inverse volatility(180), smooth 5\"\n";
+        for whole in [text.into(), document.to_string().into(), toml.into(), document.clone()] {
+            let body = serde_json::json!({ "name": "near high", "strategy": whole }).to_string();
+            assert_eq!(request(&body).unwrap(), meant, "{body}");
+        }
+        let rules = r#"{"name": "x", "strategy": "15m; long when rsi(14) < 30"}"#;
+        assert_eq!(request(rules).unwrap(), "15m; long when rsi(14) < 30".parse().unwrap());
+        for (more, field) in [
+            (r#""strategy": "4h; universe top 1 by quote_volume(30d); score rank; weights linear""#, "strategy"),
+            (r#""strategy": "4h; long when funding > 0.001""#, "strategy"),
+            (r#""strategy": "4h; long when rsi(14) < 30", "timeframe": "15m""#, "timeframe"),
+            (r#""strategy": "4h; long when rsi(14) < 30", "entry_rules": ["rsi < 30"]"#, "entry_rules"),
+            (r#""exit_rules": ["rsi < 30"]"#, "entry_rules"),
+        ] {
+            let problem = request(&format!(r#"{{"name": "x", {more}}}"#)).unwrap_err();
+            assert_eq!(problem.field.as_deref(), Some(field), "{more}: {}", problem.detail);
+        }
     }
 
     #[test]
@@ -208,10 +314,10 @@ mod tests {
              swing_resistance(5); exit when rsi(14) > 70; stop 2%; target 7%; size 0.1"
             .parse()
             .unwrap();
-        assert_eq!(written.unwrap(), meant);
+        assert_eq!(written.unwrap(), meant.into());
         let customary = request(r#"{"name": "x", "entry_rules": ["Default_Entry"], "exit_rules": ["default_exit"]}"#);
         let meant: Strategy = format!("15m; long when {DEFAULT_ENTRY}; exit when {DEFAULT_EXIT}").parse().unwrap();
-        assert_eq!(customary.unwrap(), meant);
+        assert_eq!(customary.unwrap(), meant.into());
     }
 
     #[test]

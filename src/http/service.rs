@@ -2,8 +2,9 @@
 
 use super::{
     api::Api,
-    backtests::{BacktestOrder, Refusal},
+    backtests::{BacktestDone, BacktestOrder, PortfolioOrder, Refusal},
     extract::{At, Body, PageParams, Params},
+    portfolios::{PortfolioMetrics, StayView},
     problem::Problem,
     rules::StrategyRequest,
     wire::{EquityPoint, Metrics, TradeView, equity_points, time_ms},
@@ -11,12 +12,11 @@ use super::{
 use axum::{
     Json,
     extract::State,
-    http::{StatusCode, header},
+    http::StatusCode,
     response::{IntoResponse, Response},
 };
-use candles::{Coverage, Symbol, SymbolCoverage};
-use engine::Recipe;
-use report::{Part, Period, StrategyReport};
+use candles::{Coverage, MarketKind, Symbol, SymbolCoverage};
+use genome::{AnyStrategy, Ranking, Strategy, StrategyForm};
 use serde::{Deserialize, Serialize};
 use std::{sync::Arc, time::Instant};
 use store::{NewServiceBacktest, NewStrategy, SERVICE_KIND, ServiceBacktest};
@@ -39,6 +39,9 @@ pub(super) struct StrategyStored {
     /// `candidate` for what is new.
     #[schema(value_type = String)]
     state: lifecycle::State,
+    /// `rules`, or `ranking` for one that ranks the market.
+    #[schema(value_type = String, example = "rules")]
+    form: StrategyForm,
     /// In the language's canonical form.
     rules: String,
     /// In sentences.
@@ -63,8 +66,10 @@ pub(super) struct StrategyStored {
     (status = 503, description = "The database does not answer", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn post_strategy(State(api): Api_, Body(request): Body<StrategyRequest>) -> Result<Response, Problem> {
-    let (timeframe, market, symbols) = api.backtests.customary();
+    let (timeframe, market, customary) = api.backtests.customary();
     let (strategy, warnings) = request.strategy(timeframe)?;
+    // One that ranks the market has its universe.
+    let symbols = strategy.rules().map(|_| customary).unwrap_or_default();
     let new = NewStrategy {
         id: Uuid::now_v7(),
         name: request.name.trim().to_owned(),
@@ -79,7 +84,7 @@ pub(super) async fn post_strategy(State(api): Api_, Body(request): Body<Strategy
         session_id: None,
         symbols,
         market,
-        timeframe: strategy.timeframe,
+        timeframe: strategy.timeframe(),
         seen_until_ms: None,
         created_by: "service".to_owned(),
     };
@@ -90,8 +95,9 @@ pub(super) async fn post_strategy(State(api): Api_, Body(request): Body<Strategy
         name: stored.name,
         created,
         state: stored.state,
+        form: stored.form,
         rules: stored.canonical,
-        description: genome::describe(&strategy),
+        description: strategy.describe(),
         warnings,
     };
     Ok((StatusCode::CREATED, Json(answer)).into_response())
@@ -104,9 +110,18 @@ pub(super) struct BacktestRequest {
     /// As `POST /strategies` answered.
     #[schema(minimum = 1, example = 1)]
     strategy_id: i64,
-    /// Such as `BTCUSDT` or `BTC/USDT`.
+    /// Such as `BTCUSDT` or `BTC/USDT`; needed by a strategy of rules, and none for one that ranks the market.
+    #[serde(default)]
     #[schema(pattern = r"^[A-Za-z0-9_]{1,10}[/-]?[A-Za-z0-9_]{1,10}(:[A-Za-z0-9_]{1,10})?$", example = "BTCUSDT")]
-    symbol: String,
+    symbol: Option<String>,
+    /// `spot` or `um`, for a strategy that ranks the market; that of the settings where it is left out.
+    #[serde(default)]
+    #[schema(pattern = r"^(spot|um)$", example = "spot")]
+    market: Option<String>,
+    /// For a strategy that ranks the market: orders meet it as in paper runs (settings `portfolio.execution.*`), true where it
+    /// is left out; false: on the plainest terms.
+    #[serde(default)]
+    realistic: Option<bool>,
     /// First day (00:00 UTC) or moment traded.
     #[schema(example = "2024-01-01")]
     start_date: String,
@@ -157,7 +172,11 @@ pub(super) struct BacktestAnswer {
     strategy_id: i64,
     /// Always `completed`: what could not be run is a problem.
     status: &'static str,
-    symbol: String,
+    /// Null for a strategy that ranks the market.
+    symbol: Option<String>,
+    /// `spot` or `um`.
+    #[schema(value_type = String)]
+    market: MarketKind,
     start_date: Option<String>,
     /// Not after the newest closed candle.
     end_date: Option<String>,
@@ -165,10 +184,14 @@ pub(super) struct BacktestAnswer {
     final_capital: Option<f64>,
     /// Names the candles that it rests on.
     data_version: String,
+    /// Names the program that computed it.
+    code_version: String,
     #[serde(flatten)]
     there: CandlesThere,
     duration_ms: u64,
     metrics: Metrics,
+    /// Figures of a portfolio; null for a strategy of rules.
+    portfolio: Option<PortfolioMetrics>,
 }
 
 impl From<&ServiceBacktest> for BacktestAnswer {
@@ -179,15 +202,18 @@ impl From<&ServiceBacktest> for BacktestAnswer {
             backtest_id: stored.id,
             strategy_id: stored.strategy.number,
             status: "completed",
-            symbol: config.symbols.first().map(ToString::to_string).unwrap_or_default(),
+            symbol: config.symbols.first().map(ToString::to_string),
+            market: config.market,
             start_date: candles::time::rfc3339(b.from_ms),
             end_date: candles::time::rfc3339(b.to_ms),
             initial_capital: Some(config.initial_capital),
             final_capital: b.daily_equity.last().map(|point| point.equity),
             data_version: b.data_version.clone(),
+            code_version: config.code_version.clone(),
             there: CandlesThere::from(b),
             duration_ms: b.duration_ms,
             metrics: Metrics::from(&b.performance),
+            portfolio: b.portfolio.as_ref().map(Into::into),
         }
     }
 }
@@ -210,7 +236,6 @@ pub(super) async fn post_backtest(
     State(api): Api_,
     Body(request): Body<BacktestRequest>,
 ) -> Result<Json<BacktestAnswer>, Problem> {
-    let symbol = symbol(&request.symbol)?;
     let from_ms = time_ms(&request.start_date).map_err(|why| Problem::field("start_date", why))?;
     let to_ms = time_ms(&request.end_date).map_err(|why| Problem::field("end_date", why))?;
     if from_ms >= to_ms {
@@ -226,35 +251,83 @@ pub(super) async fn post_backtest(
     })?;
     let strategy = stored.genome.read().cloned();
     let strategy = strategy.map_err(|_| Problem::field("strategy_id", "its stored genome does not read"))?;
-    let candles = (to_ms - from_ms) / strategy.timeframe.fixed_ms().unwrap_or(30 * 86_400_000);
+    let candles = (to_ms - from_ms) / strategy.timeframe().fixed_ms().unwrap_or(30 * 86_400_000);
     if candles > api.limits.max_backtest_candles {
         let most = api.limits.max_backtest_candles;
         return Err(Problem::field(
             "end_date",
-            format!("{candles} candles of {} are asked for; {most} are the most", strategy.timeframe),
+            format!("{candles} candles of {} are asked for; {most} are the most", strategy.timeframe()),
         ));
     }
+    let order = request.order(strategy, (from_ms, to_ms), initial_capital)?;
     let _slot = api.slot().await?;
     let began = Instant::now();
-    let order = BacktestOrder { strategy, symbol, from_ms, to_ms, initial_capital };
-    let done = api.backtests.run(order).await.map_err(Problem::from)?;
+    let done = match order {
+        Order::Rules(order) => api.backtests.run(order).await,
+        Order::Ranking(order) => api.backtests.run_portfolio(order).await,
+    };
+    let done: BacktestDone = done.map_err(Problem::from)?;
     let new = NewServiceBacktest {
         strategy_id: stored.id,
         from_ms: done.from_ms,
         to_ms: done.to_ms,
         parameters: done.parameters,
         data_version: done.data_version,
-        candles: done.coverage.iter().map(|s| s.coverage.candles).sum(),
-        missing_candles: done.coverage.iter().map(|s| s.coverage.missing_candles).sum(),
+        candles: done.candles,
+        missing_candles: done.missing_candles,
         coverage: done.coverage,
         performance: done.performance,
         daily_equity: done.daily_equity,
         trades: done.trades,
+        portfolio: done.portfolio,
         duration_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
     };
     let id = api.store.put_service_backtest(&new).await?;
     let stored = ServiceBacktest { id, backtest: new, strategy: stored, created_at: chrono::DateTime::UNIX_EPOCH };
     Ok(Json(BacktestAnswer::from(&stored)))
+}
+
+/// What is to be run.
+enum Order {
+    Rules(BacktestOrder),
+    Ranking(PortfolioOrder),
+}
+
+impl BacktestRequest {
+    /// The order that it comes to: each form of strategy has fields of its own.
+    fn order(
+        &self,
+        strategy: AnyStrategy,
+        (from_ms, to_ms): (i64, i64),
+        initial_capital: f64,
+    ) -> Result<Order, Problem> {
+        let of_rules = |strategy: Strategy| {
+            let given = [("market", self.market.is_some()), ("realistic", self.realistic.is_some())];
+            if let Some((field, _)) = given.into_iter().find(|(_, given)| *given) {
+                return Err(Problem::field(
+                    field,
+                    "this is for strategies that rank the market, and this one has rules",
+                ));
+            }
+            let named =
+                self.symbol.as_deref().ok_or_else(|| Problem::field("symbol", "missing: which symbol to test on"))?;
+            Ok(Order::Rules(BacktestOrder { strategy, symbol: symbol(named)?, from_ms, to_ms, initial_capital }))
+        };
+        let of_ranking = |strategy: Ranking| {
+            if self.symbol.is_some() {
+                let why = "the strategy ranks the market and looks at its universe: leave symbol out";
+                return Err(Problem::field("symbol", why));
+            }
+            let market = self.market.as_deref().map(str::parse::<MarketKind>).transpose();
+            let market = market.map_err(|why| Problem::field("market", why))?;
+            let realistic = self.realistic.unwrap_or(true);
+            Ok(Order::Ranking(PortfolioOrder { strategy, market, from_ms, to_ms, initial_capital, realistic }))
+        };
+        match strategy {
+            AnyStrategy::Rules(strategy) => of_rules(strategy),
+            AnyStrategy::Ranking(strategy) => of_ranking(strategy),
+        }
+    }
 }
 
 /// A symbol in the forms that the document tells of.
@@ -293,10 +366,16 @@ impl From<Refusal> for Problem {
 pub(super) struct MetricsAnswer {
     backtest_id: i64,
     strategy_id: i64,
+    /// Names the candles that it rests on.
+    data_version: String,
+    /// Names the program that computed it.
+    code_version: String,
     #[serde(flatten)]
     there: CandlesThere,
     #[serde(flatten)]
     metrics: Metrics,
+    /// Figures of a portfolio, hedged ones among them; null for a strategy of rules.
+    portfolio: Option<PortfolioMetrics>,
 }
 
 /// Figures of a backtest
@@ -308,9 +387,16 @@ pub(super) struct MetricsAnswer {
 ))]
 pub(super) async fn backtest_metrics(State(api): Api_, At(id): At<i64>) -> Result<Json<MetricsAnswer>, Problem> {
     let stored = api.store.service_backtest(id).await?;
-    let metrics = Metrics::from(&stored.backtest.performance);
-    let there = CandlesThere::from(&stored.backtest);
-    Ok(Json(MetricsAnswer { backtest_id: id, strategy_id: stored.strategy.number, there, metrics }))
+    let b = &stored.backtest;
+    Ok(Json(MetricsAnswer {
+        backtest_id: id,
+        strategy_id: stored.strategy.number,
+        data_version: b.data_version.clone(),
+        code_version: b.parameters.config.code_version.clone(),
+        there: CandlesThere::from(b),
+        metrics: Metrics::from(&b.performance),
+        portfolio: b.portfolio.as_ref().map(Into::into),
+    }))
 }
 
 /// The curve of a backtest.
@@ -338,8 +424,10 @@ pub(super) struct TradesAnswer {
     backtest_id: i64,
     /// How many there are in all.
     total: usize,
-    /// In order of entry.
+    /// In order of entry; none where a portfolio was tested.
     trades: Vec<TradeView>,
+    /// Of a portfolio: each name's stays in one leg, by their begin; null for a strategy of rules.
+    stays: Option<Vec<StayView>>,
 }
 
 /// Trades of a backtest
@@ -356,77 +444,10 @@ pub(super) async fn backtest_trades(
 ) -> Result<Json<TradesAnswer>, Problem> {
     let page = api.page(page)?;
     let stored = api.store.service_backtest(id).await?;
+    let offset = usize::try_from(page.offset).unwrap_or(usize::MAX);
     let all = &stored.backtest.trades;
-    let wanted = all.iter().skip(usize::try_from(page.offset).unwrap_or(usize::MAX)).take(page.limit as usize);
-    Ok(Json(TradesAnswer { backtest_id: id, total: all.len(), trades: wanted.map(TradeView::from).collect() }))
-}
-
-/// A report of a backtest: one HTML page
-#[utoipa::path(get, path = "/backtest/{id}/report", tag = "service", params(("id" = i64, Path, description = "Its number")), responses(
-    (status = 200, description = "The page", content_type = "text/html", body = String),
-    (status = 400, description = "The number is none", body = Problem, content_type = "application/problem+json"),
-    (status = 404, description = "There is no such backtest", body = Problem, content_type = "application/problem+json"),
-    (status = 503, description = "The database does not answer", body = Problem, content_type = "application/problem+json"),
-))]
-pub(super) async fn backtest_report(State(api): Api_, At(id): At<i64>) -> Result<Response, Problem> {
-    let stored = api.store.service_backtest(id).await?;
-    let report = report_of(&stored, api.clock.now_ms());
-    // Thousands of paths are drawn for it: nothing for a thread that others wait for.
-    let page = tokio::task::spawn_blocking(move || report::render(&report)).await;
-    let page = page.map_err(|_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the report could not be made"))?;
-    // Everything in it is in it: nothing is to be fetched, whatever stands in a name.
-    let policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; \
-        frame-ancestors 'none'; sandbox allow-scripts";
-    let headers = [(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CONTENT_SECURITY_POLICY, policy)];
-    Ok((headers, page).into_response())
-}
-
-/// What the report of a backtest of the service tells.
-#[must_use]
-pub fn report_of(stored: &ServiceBacktest, now_ms: i64) -> StrategyReport {
-    let (s, b) = (&stored.strategy, &stored.backtest);
-    let Recipe { config, warmup_from_ms, .. } = &b.parameters;
-    StrategyReport {
-        name: format!("{}: backtest {}", s.name, stored.id),
-        id: s.id.to_string(),
-        genome_hash: s.genome_hash.clone(),
-        state: s.state,
-        disable_reason: s.disable_reason,
-        rules: s.canonical.clone(),
-        words: s.genome.read().map(genome::describe).unwrap_or_default(),
-        market: s.market,
-        symbols: config.symbols.clone(),
-        timeframe: s.timeframe,
-        created_by: s.created_by.clone(),
-        created_at_ms: s.created_at.timestamp_millis(),
-        generation: s.generation,
-        island: s.island.clone(),
-        session: s.session_id.map(|id| id.to_string()),
-        ancestors: Vec::new(),
-        moves: Vec::new(),
-        periods: vec![Period {
-            part: Part::Backtest,
-            from_ms: b.from_ms,
-            to_ms: b.to_ms,
-            performance: Some(b.performance.clone()),
-            daily_equity: b.daily_equity.clone(),
-            trades: b.trades.clone(),
-            setup: Some(report::Setup {
-                market: config.market,
-                symbols: config.symbols.clone(),
-                interval: config.interval,
-                costs: config.costs,
-                initial_capital: config.initial_capital,
-                warmup_from_ms: *warmup_from_ms,
-                data_version: Some(b.data_version.clone()),
-                code_version: config.code_version.clone(),
-            }),
-            coverage: b.coverage.clone(),
-            note: None,
-        }],
-        quality: Vec::new(),
-        proven: None,
-        made_at_ms: now_ms,
-        made_by: env!("CARGO_PKG_VERSION").to_owned(),
-    }
+    let trades = all.iter().skip(offset).take(page.limit as usize).map(TradeView::from).collect();
+    let held = stored.backtest.portfolio.as_ref().map(|p| &p.record.stays);
+    let stays = held.map(|all| all.iter().skip(offset).take(page.limit as usize).map(StayView::from).collect());
+    Ok(Json(TradesAnswer { backtest_id: id, total: held.map_or(all.len(), Vec::len), trades, stays }))
 }

@@ -11,11 +11,11 @@ use crate::{
 use candles::{InstrumentId, time::DAY_MS};
 use chrono::{DateTime, Datelike};
 use engine::{CalendarMonth, MonthlyReturn, Performance, performance};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// A name's stay in one leg.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Stay {
     /// Which instrument.
     pub instrument: InstrumentId,
@@ -34,7 +34,7 @@ pub struct Stay {
 }
 
 /// What one instrument gave, as fractions of the initial capital.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Attribution {
     /// Which instrument.
     pub instrument: InstrumentId,
@@ -53,7 +53,7 @@ pub struct Attribution {
 }
 
 /// One calendar year of the window.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Year {
     /// Which.
     pub year: i32,
@@ -73,11 +73,9 @@ pub struct Year {
     pub mean_members: Option<f64>,
 }
 
-/// Results of a run.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Results {
-    /// As for every strategy. A trade is a name's stay in one leg; its return is over the greatest value that it held.
-    pub performance: Performance,
+/// What portfolios are told by, beside the performance that every strategy has.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Figures {
     /// Statistics of hedged daily returns.
     pub hedged: HedgedFigures,
     /// Statistics of the market's daily returns: equal weight, and BTC where it is there.
@@ -92,6 +90,8 @@ pub struct Results {
     pub mean_net: Option<f64>,
     /// Mean number of names held.
     pub mean_names: Option<f64>,
+    /// Mean number of members of the universe at rebalances.
+    pub mean_members: Option<f64>,
     /// Rebalances, and how many of them held nothing for want of members.
     pub rebalances: usize,
     #[allow(missing_docs)]
@@ -108,19 +108,29 @@ pub struct Results {
     pub short_gain: f64,
     /// By name, the greatest gain first.
     pub attribution: Vec<Attribution>,
+}
+
+/// Results of a run.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Results {
+    /// As for every strategy. A trade is a name's stay in one leg; its return is over the greatest value that it held.
+    pub performance: Performance,
+    /// What portfolios are told by beside it.
+    #[serde(flatten)]
+    pub figures: Figures,
     /// A day's returns each.
     #[serde(skip)]
     pub days: Vec<Hedged>,
-    /// Daily returns of BTCUSDT; empty where it is not there.
+    /// Returns of BTCUSDT on the same days; `None` where it has no candle at an end.
     #[serde(skip)]
-    pub btc_daily: Vec<f64>,
+    pub btc_daily: Vec<Option<f64>>,
     /// Stays, by their begin.
     #[serde(skip)]
     pub stays: Vec<Stay>,
 }
 
 /// Statistics of daily returns.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub struct ReturnFigures {
     pub total_return: Option<f64>,
@@ -129,7 +139,7 @@ pub struct ReturnFigures {
 }
 
 /// Statistics of hedged daily returns.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub struct HedgedFigures {
     pub total_return: Option<f64>,
@@ -186,17 +196,21 @@ impl Results {
             performance::mean(&slots.iter().map(value).filter(|v| v.is_finite()).collect::<Vec<_>>())
         };
         let btc_daily = btc_returns(panel, first_day_ms, net.len());
+        let btc: Vec<f64> = btc_daily.iter().copied().flatten().collect();
+        let has_btc = bitcoin(panel).is_some();
+        let members: Vec<f64> = track.rebalances.iter().map(|r| f64::from(r.members)).collect();
         let attribution = attribution(&track.gains, panel, first);
         let empty = track.rebalances.iter().filter(|r| r.ranked < 2).count();
-        Self {
-            performance: figures(slots, &net, &stays, &track.gains, (from_ms, first)),
+        let performance = figures(slots, &net, &stays, &track.gains, (from_ms, first));
+        let figures = Figures {
             hedged: hedged_figures(&hedged, &days),
             equal_weight: ReturnFigures::of(&market),
-            btc: btc_daily.as_deref().map(ReturnFigures::of),
+            btc: has_btc.then(|| ReturnFigures::of(&btc)),
             turnover_per_day: finite(track.turnover / elapsed_days),
             mean_gross: mean(|s| s.gross / s.equity),
             mean_net: mean(|s| s.net / s.equity),
             mean_names: mean(|s| f64::from(s.names)),
+            mean_members: performance::mean(&members),
             rebalances: track.rebalances.len(),
             empty_rebalances: empty,
             lapsed_orders: track.lapsed,
@@ -205,10 +219,8 @@ impl Results {
             long_gain: track.gains.values().map(|g| g.long).sum::<f64>() / first,
             short_gain: track.gains.values().map(|g| g.short).sum::<f64>() / first,
             attribution,
-            days,
-            btc_daily: btc_daily.unwrap_or_default(),
-            stays,
-        }
+        };
+        Self { performance, figures, days, btc_daily, stays }
     }
 }
 
@@ -229,17 +241,20 @@ fn daily_returns(slots: &[crate::Slot], from_ms: i64, first: f64) -> (i64, Vec<f
     (first_day_ms, returns)
 }
 
-fn btc_returns(panel: &Panel, first_ms: i64, days: usize) -> Option<Vec<f64>> {
-    let btc = panel.instruments().iter().find(|i| i.id().symbol.as_str() == "BTCUSDT")?;
+fn bitcoin(panel: &Panel) -> Option<&crate::PanelInstrument> {
+    panel.instruments().iter().find(|i| i.id().symbol.as_str() == "BTCUSDT")
+}
+
+fn btc_returns(panel: &Panel, first_ms: i64, days: usize) -> Vec<Option<f64>> {
     let close = |time_ms| {
-        let slot = panel.slot_closing_at(time_ms)?;
+        let (btc, slot) = (bitcoin(panel)?, panel.slot_closing_at(time_ms)?);
         Some(btc.candles().closes()[btc.candle_by(slot)?])
     };
     let day = |day: usize| {
         let begin_ms = first_ms + day as i64 * DAY_MS;
         Some(close(begin_ms + DAY_MS)? / close(begin_ms)? - 1.0)
     };
-    Some((0..days).filter_map(day).collect())
+    (0..days).map(day).collect()
 }
 
 /// Figures as for every strategy, of a window that begins with this time and equity.

@@ -17,7 +17,7 @@ mod text;
 mod trades;
 mod windows;
 
-pub use portfolio::{PortfolioReport, portfolio_html};
+pub use portfolio::{PortfolioReport, portfolio_html, portfolio_json};
 pub use quality::{DataQuality, SeriesQuality, render_quality};
 pub use robustness::RobustnessSection;
 pub use search::{GenerationLine, SearchReport, StrategyLine, search_csv, search_html, search_json, search_markdown};

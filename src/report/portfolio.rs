@@ -7,21 +7,21 @@ use super::{
     chart::{self, Line},
     format, months,
 };
-use ::portfolio::{Attribution, PortfolioTerms, Rebalance, Results, Slot};
-use candles::{InstrumentId, Interval, MarketKind, time::DAY_MS};
+use ::portfolio::{Attribution, PortfolioTerms, Record};
+use candles::{Interval, MarketKind, time::DAY_MS};
+use engine::Performance;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
+use serde::Serialize;
 use std::collections::BTreeMap;
 
 const STYLE: &str = include_str!("style.css");
-/// Names in the map of weights: those with the greatest mean absolute weight.
-const MAP_NAMES: usize = 30;
-/// Columns of the map of weights.
-const MAP_COLUMNS: usize = 96;
+/// Days that the line of what is traded takes together: single days make no readable line.
+const TRADED_DAYS: usize = 30;
 /// Names of the attribution, from either end.
 const NAMES: usize = 15;
 
 /// Everything that the report tells.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct PortfolioReport<'a> {
     /// For people; the strategy's hash where it has no name.
     pub name: String,
@@ -41,14 +41,12 @@ pub struct PortfolioReport<'a> {
     pub terms: PortfolioTerms,
     /// Names the candles.
     pub data_version: String,
-    /// Names of the panel's instruments, by number.
-    pub instruments: Vec<InstrumentId>,
-    /// Slots of the run.
-    pub slots: &'a [Slot],
-    /// Rebalances of the run.
-    pub rebalances: &'a [Rebalance],
-    /// What it came to.
-    pub results: &'a Results,
+    /// Version of the program that computed it.
+    pub code_version: String,
+    /// What came out, as for every strategy.
+    pub performance: &'a Performance,
+    /// The rest of it.
+    pub record: &'a Record,
     /// When the report was made, UTC ms.
     pub made_at_ms: i64,
     /// Version of the program that made it.
@@ -82,6 +80,14 @@ pub fn portfolio_html(report: &PortfolioReport<'_>) -> String {
     page.into_string()
 }
 
+/// The report as JSON, pretty.
+///
+/// # Errors
+/// Never with these types; serialisation says so.
+pub fn portfolio_json(report: &PortfolioReport<'_>) -> Result<String, serde_json::Error> {
+    serde_json::to_string_pretty(report)
+}
+
 fn head(report: &PortfolioReport<'_>) -> Markup {
     let (from_ms, to_ms) = report.window_ms;
     html! {
@@ -94,7 +100,7 @@ fn head(report: &PortfolioReport<'_>) -> Markup {
             "A backtest: what the past would have paid, net of fees, slippage, funding and ends of instruments. It says "
             "nothing of how many strategies were tried before this one."
         }
-        @if let Some(time_ms) = report.results.liquidated_ms {
+        @if let Some(time_ms) = report.record.figures.liquidated_ms {
             p { b { "Everything was liquidated at " (format::time(time_ms)) " UTC." } }
         }
         h2 { "Strategy" }
@@ -104,8 +110,8 @@ fn head(report: &PortfolioReport<'_>) -> Markup {
 }
 
 fn figures(report: &PortfolioReport<'_>) -> Markup {
-    let r = report.results;
-    let (p, h, e) = (&r.performance, &r.hedged, &r.equal_weight);
+    let r = &report.record.figures;
+    let (p, h, e) = (report.performance, &r.hedged, &r.equal_weight);
     let btc = r.btc.clone().unwrap_or_default();
     let none = || format::UNDEFINED.to_owned();
     let rows: [(&str, [String; 4]); 7] = [
@@ -122,6 +128,7 @@ fn figures(report: &PortfolioReport<'_>) -> Markup {
         ("Mean of what is held, long and short", format::percent(r.mean_gross)),
         ("Mean of long less short", format::percent(r.mean_net)),
         ("Mean names held", format::ratio(r.mean_names)),
+        ("Mean members of the universe", format::ratio(r.mean_members)),
         ("Mean beta to the market", format::ratio(h.mean_beta)),
         ("Rebalances, of them empty", format!("{}, {}", r.rebalances, r.empty_rebalances)),
         ("Stays in a leg, still open", format!("{}, {}", p.total_trades, p.end_of_window_trades)),
@@ -170,12 +177,13 @@ fn drawdowns(gains: &[(f64, f64)]) -> Vec<(f64, f64)> {
 }
 
 fn curves(report: &PortfolioReport<'_>) -> Markup {
-    let days = &report.results.days;
-    let Some(first) = days.first() else { return html! {} };
-    let net = gains(first.day_ms, days.iter().map(|d| d.net));
-    let hedged = gains(first.day_ms, days.iter().map(|d| d.hedged));
-    let market = gains(first.day_ms, days.iter().map(|d| d.benchmark.unwrap_or(0.0)));
-    let btc = gains(first.day_ms, report.results.btc_daily.iter().copied());
+    let days = &report.record.days;
+    let Some(&first_ms) = days.day_ms.first() else { return html! {} };
+    // A day without a return of the market is one on which its line stays where it is.
+    let known = |returns: &[Option<f64>]| gains(first_ms, returns.iter().map(|r| r.unwrap_or(0.0)));
+    let net = gains(first_ms, days.net.iter().copied());
+    let hedged = gains(first_ms, days.hedged.iter().copied());
+    let (market, btc) = (known(&days.equal_weight), known(&days.btc));
     let fall = drawdowns(&net);
     let lines = [
         Line { class: "shadow", name: "bitcoin", points: &btc },
@@ -198,8 +206,8 @@ fn curves(report: &PortfolioReport<'_>) -> Markup {
 }
 
 fn years(report: &PortfolioReport<'_>) -> Markup {
-    let r = report.results;
-    let by_month: BTreeMap<(i32, usize), f64> = r
+    let r = &report.record.figures;
+    let by_month: BTreeMap<(i32, usize), f64> = report
         .performance
         .monthly_returns
         .iter()
@@ -221,26 +229,18 @@ fn years(report: &PortfolioReport<'_>) -> Markup {
     }
 }
 
-/// The last slot of each day.
-fn daily(slots: &[Slot]) -> Vec<&Slot> {
-    let ends = slots.chunk_by(|a, b| (a.time_ms - 1).div_euclid(DAY_MS) == (b.time_ms - 1).div_euclid(DAY_MS));
-    ends.filter_map(<[Slot]>::last).collect()
-}
-
 fn held(report: &PortfolioReport<'_>) -> Markup {
-    let days = daily(report.slots);
-    let of = |value: fn(&Slot) -> f64| -> Vec<(f64, f64)> {
-        days.iter().map(|s| (s.time_ms as f64, value(s))).filter(|(_, v)| v.is_finite()).collect()
+    let days = &report.record.days;
+    let at_ends = |shares: &[Option<f64>]| -> Vec<(f64, f64)> {
+        days.day_ms.iter().zip(shares).filter_map(|(day, v)| Some(((day + DAY_MS) as f64, (*v)?))).collect()
     };
-    let (gross, net) = (of(|s| s.gross / s.equity), of(|s| s.net / s.equity));
-    // Thirty days make a readable line of what is traded on single days.
-    let traded: Vec<(f64, f64)> = report
-        .slots
-        .chunk_by(|a, b| (a.time_ms - 1).div_euclid(30 * DAY_MS) == (b.time_ms - 1).div_euclid(30 * DAY_MS))
-        .filter_map(|part| {
-            let days = (part.last()?.time_ms - part.first()?.time_ms) as f64 / DAY_MS as f64;
-            let sum: f64 = part.iter().map(|s| s.turnover).sum();
-            (days > 1.0).then(|| (part.last().map_or(0.0, |s| s.time_ms as f64), sum / days))
+    let (gross, net) = (at_ends(&days.gross), at_ends(&days.exposure));
+    let traded: Vec<(f64, f64)> = days
+        .day_ms
+        .chunks(TRADED_DAYS)
+        .zip(days.turnover.chunks(TRADED_DAYS))
+        .filter_map(|(days, traded)| {
+            Some(((days.last()? + DAY_MS) as f64, traded.iter().sum::<f64>() / traded.len() as f64))
         })
         .collect();
     html! {
@@ -261,36 +261,16 @@ fn held(report: &PortfolioReport<'_>) -> Markup {
 }
 
 fn weights_map(report: &PortfolioReport<'_>) -> Markup {
-    let columns = MAP_COLUMNS.min(report.rebalances.len());
-    if columns == 0 {
-        return html! {};
-    }
-    let mut sums: BTreeMap<u32, Vec<f64>> = BTreeMap::new();
-    let mut counts = vec![0.0; columns];
-    for (i, rebalance) in report.rebalances.iter().enumerate() {
-        let column = i * columns / report.rebalances.len();
-        counts[column] += 1.0;
-        for (instrument, target) in &rebalance.targets {
-            sums.entry(*instrument).or_insert_with(|| vec![0.0; columns])[column] += target;
-        }
-    }
-    for row in sums.values_mut() {
-        row.iter_mut().zip(&counts).for_each(|(sum, count)| *sum /= count);
-    }
-    let weight = |row: &[f64]| row.iter().map(|w| w.abs()).sum::<f64>();
-    let mut rows: Vec<(u32, Vec<f64>)> = sums.into_iter().collect();
-    let all = rows.len();
-    rows.sort_by(|a, b| weight(&b.1).total_cmp(&weight(&a.1)));
-    rows.truncate(MAP_NAMES);
+    let map = &report.record.weights;
+    let Some(times) = map.from_ms.zip(map.to_ms).filter(|_| !map.names.is_empty()) else { return html! {} };
     let named: Vec<(String, Vec<f64>)> =
-        rows.into_iter().map(|(i, row)| (report.instruments[i as usize].to_string(), row)).collect();
-    let times = (report.rebalances[0].time_ms, report.rebalances[report.rebalances.len() - 1].time_ms);
+        map.names.iter().map(|n| (n.instrument.to_string(), n.weights.clone())).collect();
     html! {
         h2 { "Weights over time" }
         figure {
             (chart::heat_map(&named, times, "Mean target weight by name and time"))
             figcaption {
-                "Mean target weights, long and short by colour, the greatest the strongest; the " (named.len()) " of " (all)
+                "Mean target weights, long and short by colour, the greatest the strongest; the " (named.len()) " of " (map.of)
                 " names with the greatest weights."
             }
         }
@@ -298,7 +278,7 @@ fn weights_map(report: &PortfolioReport<'_>) -> Markup {
 }
 
 fn names(report: &PortfolioReport<'_>) -> Markup {
-    let all = &report.results.attribution;
+    let all = &report.record.figures.attribution;
     let (best, rest) = all.split_at(NAMES.min(all.len()));
     let worst = &rest[rest.len().saturating_sub(NAMES)..];
     let table = |rows: &[Attribution]| {
@@ -330,9 +310,10 @@ fn setup(report: &PortfolioReport<'_>) -> Markup {
         h2 { "Set-up" }
         dl {
             dt { "Strategy" } dd { code { (report.hash) } }
-            dt { "Instruments" } dd { (report.instruments.len()) }
+            dt { "Instruments" } dd { (report.record.instruments) }
             dt { "Terms" } dd { code { (terms) } }
             dt { "Data version" } dd { code { (report.data_version) } }
+            dt { "Computed by" } dd { code { (report.code_version) } }
         }
         p.soft { "Made by sg-ai " (report.made_by) "." }
     }

@@ -25,6 +25,15 @@ pub enum StoreError {
         /// The token that is no longer good.
         token: i64,
     },
+    /// What is asked for is there for strategies of rules alone.
+    #[error(
+        "{strategy:?} ranks the market: it is stored, backtested, reproduced and reported, but not yet traded on paper, so it \
+         stays a candidate"
+    )]
+    RanksMarket {
+        /// Its name.
+        strategy: String,
+    },
     /// No such thing.
     #[error("no {what} {id:?}")]
     NotFound {

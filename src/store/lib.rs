@@ -27,8 +27,8 @@ pub use archive::{Archive, EXPORTED, Pseudonyms};
 pub use audit::{AnchorFile, AuditAnchor, AuditBreak, AuditHead, AuditReport, AuditRow, Beginning};
 pub use backtests::{
     BacktestRow, BacktestRun, NewResult, NewRun, NewServiceBacktest, NewWindow, OptimizationRun, Parameters,
-    RemovedOfClients, RunStatus, RunTrade, SERVICE_KIND, Segment, ServiceBacktest, ServiceBacktestLine,
-    WalkForwardWindow,
+    PortfolioBacktest, RemovedOfClients, RunStatus, RunTrade, SERVICE_KIND, Segment, ServiceBacktest,
+    ServiceBacktestLine, WalkForwardWindow,
 };
 pub use connection::{ConnectOptions, RetentionConfig, StoreConfig, TlsMode};
 pub use data::{

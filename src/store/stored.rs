@@ -2,6 +2,7 @@
 //! the value is told which row it is in and what is wrong with it, and all others go on.
 
 use super::StoreError;
+use genome::AnyStrategy;
 use serde::{Serialize, Serializer, de::DeserializeOwned};
 use serde_json::Value;
 
@@ -67,8 +68,8 @@ pub(super) fn known_genome(
     hash: Option<&str>,
     text: Option<&str>,
     row: impl std::fmt::Display,
-) -> Stored<genome::Strategy> {
-    Stored::new(json, "genome", &row).checked("genome", &row, |found: &genome::Strategy| {
+) -> Stored<AnyStrategy> {
+    Stored::new(json, "genome", &row).checked("genome", &row, |found: &AnyStrategy| {
         if hash.is_some_and(|hash| found.hash().to_string() != hash) {
             Some("it was replaced: its hash is not the one by which it is known".to_owned())
         } else if text.is_some_and(|text| found.to_string() != text) {

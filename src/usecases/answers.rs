@@ -4,6 +4,8 @@
 
 use super::candle_source::CandleSource;
 use super::parts::Compute;
+use super::portfolio::{MarketSpan, load_panel};
+use super::portfolio_backtest::run_over;
 use super::recipe::run_config;
 use super::replay::{coverage, replay, stored_runs};
 use super::robustness::prepare;
@@ -11,18 +13,22 @@ use super::window::{Loaded, WindowSpec};
 use crate::config::DaemonConfig;
 use async_trait::async_trait;
 use candles::stored::CandleRange;
-use candles::{CandleSeries, MarketKind, Symbol, SymbolCoverage, interval, time};
-use engine::{Ledger, Recipe, Terms, Wanted};
+use candles::{CandleSeries, InstrumentTable, MarketKind, Symbol, SymbolCoverage, interval, time};
+use engine::{Costs, Ledger, Recipe, Terms, Wanted};
 use genome::Timeframe;
-use http::{BacktestDone, BacktestOrder, Backtests, CachedSeries, Refusal, Stretch};
+use http::{BacktestDone, BacktestOrder, Backtests, CachedSeries, PortfolioOrder, Refusal, Stretch};
 use market::cache::CacheError;
+use portfolio::{Execution, Panel, PanelError, PortfolioConfig, PortfolioTerms, RunError};
 use report::RobustnessSection;
 use serde_json::Value;
 use std::sync::Arc;
-use store::{Page, Store, Strategy};
+use store::{Page, Store, StoreError, Strategy};
 
 /// Most stored trades that are read where candles are missing to compute them again.
 const MAX_STORED_TRADES: u32 = 100_000;
+
+/// What to do about a market that is not cached.
+const BRING: &str = "`sg-ai data import` and `sg-ai data download` bring it";
 
 /// The part of the daemon that answers clients.
 pub(crate) struct Answers {
@@ -30,6 +36,10 @@ pub(crate) struct Answers {
     pub(crate) compute: Compute,
     pub(crate) store: Store,
     pub(crate) settings: DaemonConfig,
+    /// What portfolios cost and how they trade.
+    pub(crate) portfolio: PortfolioConfig,
+    /// Cuts and exclusions in force.
+    pub(crate) instruments: InstrumentTable,
     /// Key, value, who set it; no secret.
     pub(crate) shown_settings: Vec<(String, Value, String)>,
 }
@@ -79,6 +89,32 @@ impl Answers {
         let trouble = fetched.into_iter().next();
         let trouble = trouble.and_then(|row| Some(Trouble { error: row.error?, no_room: row.no_room }));
         Ok((loaded, trouble))
+    }
+
+    /// The end of what the market's candles give of the window asked for, UTC ms, and how many candles are missing of it.
+    /// What has not closed yet is missing: nothing of the whole market is fetched.
+    fn window_there(&self, panel: &Panel, order: &PortfolioOrder, market: MarketKind) -> Result<(i64, u64), Refusal> {
+        let (timeframe, from_ms) = (order.strategy.timeframe, order.from_ms);
+        let first_ms = panel.opens_ms().first().copied().unwrap_or(i64::MAX);
+        let to_ms = order.to_ms.min(panel.end_ms());
+        let slots = |from_ms: i64, to_ms: i64| match timeframe.fixed_ms() {
+            Some(ms) => u64::try_from((to_ms - from_ms) / ms).unwrap_or_default(),
+            None => u64::from(to_ms > from_ms),
+        };
+        let (asked, there) = (slots(from_ms, order.to_ms), slots(from_ms.max(first_ms), to_ms));
+        let missing = asked.saturating_sub(there);
+        if to_ms > from_ms && missing as f64 <= self.candles.quality.max_missing_fraction * asked as f64 {
+            return Ok((to_ms, missing));
+        }
+        let time = |ms| time::rfc3339(ms).unwrap_or_default();
+        let why = format!(
+            "{missing} of {asked} {timeframe} candles of these dates are missing: what is cached of the {market} market begins \
+             at {} and ends at {}; {BRING}",
+            time(first_ms),
+            time(panel.end_ms())
+        );
+        let field = if first_ms > from_ms || to_ms <= from_ms { "start_date" } else { "end_date" };
+        Err(Refusal::Missing(field, why))
     }
 
     /// Whether more is missing than a result may rest on.
@@ -186,11 +222,56 @@ impl Backtests for Answers {
             from_ms: order.from_ms,
             to_ms,
             data_version,
+            candles: counted.iter().map(|s| s.coverage.candles).sum(),
+            missing_candles: counted.iter().map(|s| s.coverage.missing_candles).sum(),
             coverage: counted,
             performance: outcome.performance,
             daily_equity,
             trades,
+            portfolio: None,
         })
+    }
+
+    async fn run_portfolio(&self, order: PortfolioOrder) -> Result<BacktestDone, Refusal> {
+        let (market, timeframe) = (order.market.unwrap_or(self.candles.market), order.strategy.timeframe);
+        let span = MarketSpan { market, interval: timeframe, to_ms: order.to_ms };
+        let symbols = self.candles.cache.symbols(market).await.map_err(failed)?;
+        if symbols.is_empty() {
+            let why =
+                format!("no {market} candles are cached, and the whole market is not fetched for a backtest: {BRING}");
+            return Err(Refusal::Missing("market", why));
+        }
+        // What is read does not go meanwhile; afterwards it is in memory.
+        let range = |symbol| CandleRange { market, symbol, interval: timeframe, from_ms: 0, to_ms: order.to_ms };
+        let ranges: Vec<CandleRange> = symbols.into_iter().map(range).collect();
+        let held = self.candles.holds.hold(ranges.clone()).await;
+        let told = self.candles.cache.hold(ranges).await;
+        let told = told.inspect_err(|error| tracing::warn!(%error, "candles are not held for other processes")).ok();
+        let loaded = load_panel(&self.candles.cache, span, timeframe, self.instruments.clone()).await;
+        let loaded = loaded.map_err(|error| match error.downcast_ref() {
+            Some(PanelError::Empty(_)) => Refusal::Missing("market", format!("{error:#}; {BRING}")),
+            _ => failed(error),
+        })?;
+        let (to_ms, missing) = self.window_there(&loaded.panel, &order, market)?;
+        // What is known after the last candle would be part of the data version, and grow.
+        let shorter = MarketSpan { to_ms, ..span };
+        let (span, loaded) = if to_ms < span.to_ms {
+            let again = load_panel(&self.candles.cache, shorter, timeframe, self.instruments.clone()).await;
+            (shorter, again.map_err(failed)?)
+        } else {
+            (span, loaded)
+        };
+        drop((held, told));
+        let terms = PortfolioTerms {
+            initial_capital: order.initial_capital,
+            costs: Costs { fee_fraction: self.portfolio.fee_fraction(market), ..self.compute.terms.costs },
+            execution: if order.realistic { self.portfolio.execution } else { Execution::default() },
+        };
+        let window_ms = (order.from_ms, to_ms);
+        let work =
+            move || Ok(run_over(loaded, &order.strategy, window_ms, &terms)?.done(span, window_ms, missing, &terms));
+        let done: Result<_, RunError> = self.compute.run(work).await.map_err(failed)?;
+        done.map_err(|error| Refusal::Field("strategy_id", error.to_string()))
     }
 
     async fn stretches(&self, strategy: &Strategy) -> Result<Vec<Stretch>, Refusal> {
@@ -199,7 +280,11 @@ impl Backtests for Answers {
         let backtests = store.backtest_results(strategy.id).await.map_err(failed)?;
         let mut stored = store.paper_trades(strategy.id, Page::first(MAX_STORED_TRADES)).await.map_err(failed)?;
         stored.sort_by(|a, b| (a.trade.entry_time_ms, &a.trade.symbol).cmp(&(b.trade.entry_time_ms, &b.trade.symbol)));
-        let genome = strategy.genome.read().map_err(failed)?;
+        let genome = match strategy.rules() {
+            // It has backtests of clients alone, which are told by themselves.
+            Err(StoreError::RanksMarket { .. }) => return Ok(Vec::new()),
+            genome => genome.map_err(failed)?,
+        };
         let mut stretches = Vec::new();
         for run in stored_runs(&detail, &backtests) {
             let source = run.source.name();
@@ -245,7 +330,12 @@ impl Backtests for Answers {
         let detail = store.strategy(&strategy.id.to_string()).await.map_err(failed)?;
         let backtests = store.backtest_results(strategy.id).await.map_err(failed)?;
         let trials = store.trial_totals().await.map_err(failed)?.evaluations;
-        let genome = strategy.genome.read().map_err(failed)?;
+        let genome = match strategy.rules() {
+            Err(error @ StoreError::RanksMarket { .. }) => {
+                return Err(Refusal::Missing("id", format!("{error}; `sg-ai prove --id` tells what is known of it")));
+            }
+            genome => genome.map_err(failed)?,
+        };
         let missing = |error: anyhow::Error| Refusal::Missing("id", format!("{error:#}"));
         let runs = stored_runs(&detail, &backtests);
         let prepared = prepare(&self.candles.cache, genome, &runs, Some(trials)).await.map_err(missing)?;

@@ -36,7 +36,7 @@ pub(crate) async fn retry(
     let genome = letter.genome.with_context(|| format!("no genome is stored with dead letter {id}"))?;
     store.mark_dead_letter(id, DeadLetterStatus::Retried, actor).await?;
     let again = async {
-        let strategy = genome.read()?;
+        let strategy = genome.read()?.rules().context("only backtests of rules are tried again")?;
         let failed = Failed::deserialize(&letter.context).context("what is stored of the backtest does not do")?;
         replay(cache, strategy, &failed.recipe, (failed.from_ms, failed.to_ms)).await
     };

@@ -156,7 +156,7 @@ impl DeploymentManager {
         let open = |d: &&Deployment| d.ended_at.is_none() && d.started_market_ms <= at_ms;
         let Some(deployment) = detail.deployments.iter().rev().find(open).cloned() else { return Ok(None) };
         let config = run.run.config.into_read()?;
-        let leverage = run.strategy.genome.read()?.risk.leverage.get();
+        let leverage = run.strategy.rules()?.risk.leverage.get();
         let by_run = store.paper_trades(id, Page::first(MOST_TRADES)).await?;
         let of_run = |run_id: Uuid, until_ms: i64| {
             let mut trades: Vec<Trade> = by_run

@@ -6,7 +6,7 @@ use super::messages::announce;
 use super::parts::SessionParts;
 use super::recipe::run_config;
 use engine::{Performance, Recipe, RunConfig, Trade};
-use genome::{Niche, Strategy};
+use genome::{Niche, Strategy, StrategyForm};
 use lifecycle::{CandidateEvidence, Decision, GateEvidence, State, Tested, Verdict};
 use protocol::{self, Candidate, Numbers, SeenUntil, SessionState, Split};
 use search::{Components, Individual};
@@ -72,12 +72,18 @@ async fn waiting(
     split: &Split,
 ) -> anyhow::Result<Vec<(store::Strategy, Strategy, SeenUntil)>> {
     let spec = &session.spec;
-    // What a client of the service posted is judged when an operator says so: a stranger spends no trials.
-    let filter = StrategyFilter { states: vec![State::Candidate], but_clients: true, ..StrategyFilter::default() };
+    // What a client of the service posted is judged when an operator says so: a stranger spends no trials. Those that
+    // rank the market stay candidates: no session has a hold-out of the whole market.
+    let filter = StrategyFilter {
+        states: vec![State::Candidate],
+        but_clients: true,
+        form: Some(StrategyForm::Rules),
+        ..StrategyFilter::default()
+    };
     let mut found = parts.process.store.strategies(&filter, Page::first(1_000)).await?;
     found.retain(|s| s.symbols == spec.symbols && s.market == spec.market);
     found.sort_by_key(|s| s.id);
-    let read = |stored: store::Strategy| match stored.genome.read().cloned() {
+    let read = |stored: store::Strategy| match stored.rules().cloned() {
         Ok(strategy) => {
             let seen = stored.seen_until_ms.map_or(split.searchable.seen_until(), SeenUntil::stated);
             Some((stored, strategy, seen.join(split.searchable.seen_until())))
@@ -192,7 +198,7 @@ fn record(
     let strategy = NewStrategy {
         id: Uuid::now_v7(),
         name: format!("{}-{}", Niche::of(&champion.strategy).family, &hash[..8]),
-        genome: champion.strategy.clone(),
+        genome: champion.strategy.clone().into(),
         canonical: champion.strategy.to_string(),
         genome_hash: hash,
         kind: "evolved".to_owned(),

@@ -44,7 +44,7 @@ async fn outdated(store: &Store, id: Uuid) -> anyhow::Result<Option<Outdated>> {
 }
 
 fn concerned(detail: StrategyDetail, backtests: &[store::BacktestRow]) -> Option<Outdated> {
-    let genome = match detail.strategy.genome.read() {
+    let genome = match detail.strategy.rules() {
         Ok(genome) => genome.clone(),
         Err(error) => {
             tracing::warn!(strategy = detail.strategy.name, %error, "its results cannot be scored again");

@@ -22,6 +22,7 @@ pub(crate) mod paper;
 pub(crate) mod parts;
 mod placebo;
 pub(crate) mod portfolio;
+pub(crate) mod portfolio_backtest;
 pub(crate) mod portfolio_proof;
 pub(crate) mod recipe;
 pub mod replay;

@@ -7,6 +7,7 @@ use super::parts::{Compute, Process, Turn};
 use super::recipe::{gone_on_with, run_config};
 use crate::config::DaemonConfig;
 use anyhow::Context as _;
+use genome::StrategyForm;
 use lifecycle::{DisableReason, State, Transition};
 use serde_json::json;
 use store::{Command, CommandKind, EXPIRED, LeaseToken, NewPaperRun, StoreError, TransitionRecord};
@@ -93,6 +94,9 @@ impl OperatorCommands {
             (CommandKind::Disable, None) => State::Disabled,
             (CommandKind::Revive | CommandKind::Retry, None) => State::Candidate,
         };
+        if to.trades_on_paper() && strategy.form == StrategyForm::Ranking {
+            return Err(strategy.ranks_market().into());
+        }
         let transition = Transition::between(from, to, DisableReason::Operator)?;
         let followed = settings.followed_symbols(&strategy.symbols).to_vec();
         let interval = settings.interval;

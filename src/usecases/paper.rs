@@ -260,7 +260,7 @@ impl PaperRunner {
 
     /// Backtests the group's strategies over the run so far: the same function as everywhere.
     async fn evaluate(&self, group: &Group, window: &Window) -> anyhow::Result<Vec<anyhow::Result<Outcome>>> {
-        let genomes: Vec<_> = group.runs.iter().map(|run| run.strategy.genome.read()).collect();
+        let genomes: Vec<_> = group.runs.iter().map(|run| run.strategy.rules()).collect();
         let strategies: Vec<Strategy> = genomes.iter().flatten().copied().cloned().collect();
         let (engine, window, terms) = (Arc::clone(&self.compute.engine), window.clone(), group.config.terms());
         let wanted = Wanted { ledger: true, ..Wanted::default() };

@@ -87,7 +87,7 @@ impl PortfolioProof {
             "Annual Sharpe ratio {} net and {} hedged, the latter within {} (one standard error) over {} days; the chance \
              that it is above 0, had this strategy alone been tried, is {}.{among}",
             ratio(own.performance.sharpe_ratio),
-            ratio(own.hedged.sharpe_ratio),
+            ratio(own.figures.hedged.sharpe_ratio),
             ratio(error),
             hedged.len(),
             above_zero.map_or_else(|| "not defined".to_owned(), share),
@@ -97,11 +97,11 @@ impl PortfolioProof {
             sentence,
             [
                 ("sharpe_ratio", own.performance.sharpe_ratio),
-                ("hedged_sharpe_ratio", own.hedged.sharpe_ratio),
+                ("hedged_sharpe_ratio", own.figures.hedged.sharpe_ratio),
                 ("standard_error", error),
                 ("probability_above_zero", above_zero),
                 ("deflated_probability", deflated),
-                ("mean_beta", own.hedged.mean_beta),
+                ("mean_beta", own.figures.hedged.mean_beta),
             ],
         )
     }
@@ -144,18 +144,19 @@ impl PortfolioProof {
         ];
         let runs: Vec<_> = stresses.iter().map(|(_, terms)| (self.strategy.clone(), *terms)).collect();
         let found = self.all(&runs)?;
-        let of =
-            |((name, _), results): (&(&'static str, PortfolioTerms), &Results)| (*name, results.hedged.sharpe_ratio);
+        let of = |((name, _), results): (&(&'static str, PortfolioTerms), &Results)| {
+            (*name, results.figures.hedged.sharpe_ratio)
+        };
         let figures: Vec<_> = stresses.iter().zip(&found).map(of).collect();
         let sentence = format!(
             "Hedged Sharpe ratio {} at its own costs, {} at twice and {} at three times the fee, {} with 5 and {} with 10 basis \
              points of slippage more; it trades {} of its equity a day.",
-            ratio(own.hedged.sharpe_ratio),
+            ratio(own.figures.hedged.sharpe_ratio),
             ratio(figures[0].1),
             ratio(figures[1].1),
             ratio(figures[2].1),
             ratio(figures[3].1),
-            own.turnover_per_day.map_or_else(|| "an undefined share".to_owned(), share),
+            own.figures.turnover_per_day.map_or_else(|| "an undefined share".to_owned(), share),
         );
         Ok(finding("costs", sentence, figures))
     }
@@ -168,13 +169,13 @@ impl PortfolioProof {
         let sentence = format!(
             "Hedged Sharpe ratio {} where orders fill a candle later, and {} on the terms of paper runs (late, in lots, with \
              margin, borrow and bad exits); {} at its own.",
-            ratio(late.hedged.sharpe_ratio),
-            ratio(real.hedged.sharpe_ratio),
-            ratio(own.hedged.sharpe_ratio),
+            ratio(late.figures.hedged.sharpe_ratio),
+            ratio(real.figures.hedged.sharpe_ratio),
+            ratio(own.figures.hedged.sharpe_ratio),
         );
         let figures = [
-            ("late_sharpe_ratio", late.hedged.sharpe_ratio),
-            ("realistic_sharpe_ratio", real.hedged.sharpe_ratio),
+            ("late_sharpe_ratio", late.figures.hedged.sharpe_ratio),
+            ("realistic_sharpe_ratio", real.figures.hedged.sharpe_ratio),
             ("realistic_total_return", real.performance.total_return),
         ];
         Ok(finding("realistic_terms", sentence, figures))
@@ -188,7 +189,7 @@ impl PortfolioProof {
             Ranking { universe: Universe { top, ..self.strategy.universe }, ..self.strategy.clone() }
         }));
         let runs: Vec<_> = all.iter().map(|neighbour| (neighbour.clone(), self.terms)).collect();
-        let mut found: Vec<f64> = self.all(&runs)?.iter().filter_map(|r| r.hedged.sharpe_ratio).collect();
+        let mut found: Vec<f64> = self.all(&runs)?.iter().filter_map(|r| r.figures.hedged.sharpe_ratio).collect();
         found.sort_by(f64::total_cmp);
         let (worst, best) = (found.first().copied(), found.last().copied());
         let median = found.get(found.len() / 2).copied();
@@ -199,7 +200,7 @@ impl PortfolioProof {
             ratio(worst),
             ratio(median),
             ratio(best),
-            ratio(own.hedged.sharpe_ratio),
+            ratio(own.figures.hedged.sharpe_ratio),
         );
         let figures = [("worst_sharpe_ratio", worst), ("median_sharpe_ratio", median), ("best_sharpe_ratio", best)];
         Ok(finding("neighbours", sentence, figures))
@@ -208,6 +209,7 @@ impl PortfolioProof {
 
 fn years(own: &Results) -> Finding {
     let told: Vec<String> = own
+        .figures
         .years
         .iter()
         .map(|y| {
@@ -220,7 +222,7 @@ fn years(own: &Results) -> Finding {
             )
         })
         .collect();
-    let figures = own.years.iter().map(|y| (format!("hedged_sharpe_ratio_{}", y.year), y.hedged_sharpe_ratio));
+    let figures = own.figures.years.iter().map(|y| (format!("hedged_sharpe_ratio_{}", y.year), y.hedged_sharpe_ratio));
     Finding {
         name: "years".to_owned(),
         sentence: format!("Sharpe ratio by calendar year: {}.", told.join(", ")),
@@ -231,24 +233,29 @@ fn years(own: &Results) -> Finding {
 /// How much of it is a few names' doing.
 fn names(own: &Results) -> Finding {
     let total = own.performance.total_return;
-    let best: f64 = own.attribution.iter().take(BEST_NAMES).map(|a| a.total).sum();
+    let best: f64 = own.figures.attribution.iter().take(BEST_NAMES).map(|a| a.total).sum();
     let without = total.map(|t| t - best);
-    let told: Vec<String> =
-        own.attribution.iter().take(BEST_NAMES).map(|a| format!("{} {}", a.instrument, share(a.total))).collect();
+    let told: Vec<String> = own
+        .figures
+        .attribution
+        .iter()
+        .take(BEST_NAMES)
+        .map(|a| format!("{} {}", a.instrument, share(a.total)))
+        .collect();
     let sentence = format!(
         "Of a gain of {} in all the long leg gave {} and the short leg {}; without the gains of its {} best names ({}) it would \
          be {}. {} names were held.",
         total.map_or_else(|| "an undefined share".to_owned(), share),
-        share(own.long_gain),
-        share(own.short_gain),
+        share(own.figures.long_gain),
+        share(own.figures.short_gain),
         told.len(),
         told.join(", "),
         without.map_or_else(|| "undefined".to_owned(), share),
-        own.attribution.len(),
+        own.figures.attribution.len(),
     );
     let figures = [
-        ("long_gain", Some(own.long_gain)),
-        ("short_gain", Some(own.short_gain)),
+        ("long_gain", Some(own.figures.long_gain)),
+        ("short_gain", Some(own.figures.short_gain)),
         ("total_return_without_best_names", without),
     ];
     finding("names", sentence, figures)

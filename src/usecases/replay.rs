@@ -12,7 +12,7 @@ use market::CandleCache;
 use market::cache::CacheError;
 use serde::Serialize;
 use serde_json::Value;
-use store::{BacktestRow, StatSource, StrategyDetail};
+use store::{BacktestRow, NewServiceBacktest, StatSource, StrategyDetail};
 use uuid::Uuid;
 
 /// A backtest or paper run as it is stored.
@@ -32,7 +32,7 @@ pub(crate) struct StoredRun {
     pub(crate) performance: Option<Performance>,
     /// Names the candles it was computed from, where that was stored.
     pub(crate) data_version: Option<String>,
-    /// Equity as it was stored: of paper runs only.
+    /// Equity as it was stored: of paper runs and clients' backtests only.
     pub(crate) daily_equity: Option<Vec<DailyEquity>>,
 }
 
@@ -83,6 +83,20 @@ pub(crate) fn stored_runs(detail: &StrategyDetail, backtests: &[BacktestRow]) ->
     let mut runs: Vec<StoredRun> = tests.chain(paper).collect();
     runs.sort_by_key(|run| (run.from_ms, run.to_ms));
     runs
+}
+
+/// A backtest that a client of the service asked for, of a strategy of rules.
+pub(crate) fn clients_run(backtest: &NewServiceBacktest) -> StoredRun {
+    StoredRun {
+        source: StatSource::Backtest,
+        paper_run: None,
+        from_ms: backtest.from_ms,
+        to_ms: backtest.to_ms,
+        recipe: Ok(backtest.parameters.clone()),
+        performance: Some(backtest.performance.clone()),
+        data_version: Some(backtest.data_version.clone()),
+        daily_equity: Some(backtest.daily_equity.clone()),
+    }
 }
 
 /// A result computed again.
@@ -182,6 +196,9 @@ pub(crate) struct Difference {
 pub(crate) struct Comparison {
     /// What it was measured on.
     pub(crate) source: StatSource,
+    /// Number of the backtest, where a client of the service asked for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) backtest_id: Option<i64>,
     /// First candle traded, UTC ms.
     pub(crate) from_ms: i64,
     /// End, exclusive, UTC ms.
@@ -198,6 +215,7 @@ pub(crate) struct Comparison {
 pub(crate) async fn compare(cache: &CandleCache, strategy: &Strategy, run: &StoredRun) -> Comparison {
     let of = |verdict, differences, why: Option<String>| Comparison {
         source: run.source,
+        backtest_id: None,
         from_ms: run.from_ms,
         to_ms: run.to_ms,
         verdict,
@@ -229,30 +247,46 @@ pub(crate) async fn compare(cache: &CandleCache, strategy: &Strategy, run: &Stor
         }
         return of(Verdict::Changed, differences, Some(why));
     }
-    let (then, this) = (&recipe.config.code_version, crate::CODE_VERSION);
-    let why = if differences.iter().any(|d| d.what == "data_version") {
-        "the cached candles are not those that it was computed from".to_owned()
-    } else if then != this {
-        let same_number = then.split('+').next() == this.split('+').next();
-        let built = if same_number { ", built from other sources" } else { "" };
-        // Whoever follows a paper run computes it from its beginning: the last one to do so is not noted.
-        let did = if run.paper_run.is_some() { "began" } else { "computed" };
-        format!("version {then} {did} it, and this is version {this}{built}")
-    } else if run.data_version.is_none() {
+    let then = &recipe.config.code_version;
+    // Whoever follows a paper run computes it from its beginning: the last one to do so is not noted.
+    let did = if run.paper_run.is_some() { "began" } else { "computed" };
+    let why = if run.data_version.is_none() && then == crate::CODE_VERSION {
         "which candles it was computed from is not stored: they may have changed since".to_owned()
     } else {
-        format!("same candles, same sources ({this}): one of the two results is wrong, which is a bug")
+        why_differs(&differences, "the cached candles are not those that it was computed from", then, did)
     };
     of(Verdict::Differs, differences, Some(why))
 }
 
+/// Why a result is not what was stored, which the version `then` `did` (such as computed); `data` says that what it was
+/// computed from is not there any more.
+pub(super) fn why_differs(differences: &[Difference], data: &str, then: &str, did: &str) -> String {
+    let this = crate::CODE_VERSION;
+    if differences.iter().any(|d| d.what == "data_version") {
+        data.to_owned()
+    } else if then != this {
+        let same_number = then.split('+').next() == this.split('+').next();
+        let built = if same_number { ", built from other sources" } else { "" };
+        format!("version {then} {did} it, and this is version {this}{built}")
+    } else {
+        format!("same candles, same sources ({this}): one of the two results is wrong, which is a bug")
+    }
+}
+
+/// Those that are not the same: name, what is stored, what came out now.
+pub(super) fn differing(all: &[(&str, Value, Value)]) -> Vec<Difference> {
+    let differ = all.iter().filter(|(_, stored, recomputed)| stored != recomputed);
+    let difference = |(what, stored, recomputed): &(&str, Value, Value)| Difference {
+        what: (*what).to_owned(),
+        stored: stored.clone(),
+        recomputed: recomputed.clone(),
+    };
+    differ.map(difference).collect()
+}
+
 fn differences(run: &StoredRun, stored: &Performance, now: &Replayed) -> Vec<Difference> {
     let mut found = Vec::new();
-    let mut hold = |what: &str, stored: Value, recomputed: Value| {
-        if stored != recomputed {
-            found.push(Difference { what: what.to_owned(), stored, recomputed });
-        }
-    };
+    let mut hold = |what: &str, stored, recomputed| found.extend(differing(&[(what, stored, recomputed)]));
     if let Some(version) = &run.data_version {
         hold("data_version", version.clone().into(), now.data_version.clone().into());
     }
@@ -269,6 +303,6 @@ fn differences(run: &StoredRun, stored: &Performance, now: &Replayed) -> Vec<Dif
 }
 
 /// As it is stored: what the store keeps of a number is what its JSON form keeps.
-fn as_json(value: &impl Serialize) -> Value {
+pub(super) fn as_json(value: &impl Serialize) -> Value {
     serde_json::to_value(value).unwrap_or_default()
 }

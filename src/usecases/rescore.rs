@@ -122,7 +122,7 @@ impl Rescorer<'_> {
         affected: &AffectedStrategy,
         active: Option<&ActivePaperRun>,
     ) -> anyhow::Result<Outcomes> {
-        let genome = affected.detail.strategy.genome.read()?;
+        let genome = affected.detail.strategy.rules()?;
         let mut rescore = Rescore {
             strategy_id: affected.id,
             revision_ids: cause.revision_ids.clone(),

@@ -187,7 +187,7 @@ impl SessionRunner {
                 let former = self.parts.process.store.find_strategy(&hash).await?;
                 // One that does not say what shaped it was shaped by no more than the session before saw.
                 let seen = SeenUntil::stated(former.seen_until_ms.unwrap_or(last.spec.holdout_from_ms));
-                warm_starts.push(WarmStart { strategy: former.genome.into_read()?, seen });
+                warm_starts.push(WarmStart { strategy: former.rules()?.clone(), seen });
             }
         }
         let split = Self::split(&session.spec, loaded)?;

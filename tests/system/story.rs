@@ -93,7 +93,7 @@ impl Story<'_> {
         let strategy = NewStrategy {
             id,
             name: self.name.to_owned(),
-            genome: self.genome.clone(),
+            genome: self.genome.clone().into(),
             canonical: self.genome.to_string(),
             genome_hash: self.genome.hash().to_string(),
             kind: "evolved".to_owned(),

@@ -6,7 +6,8 @@ use crate::cli::{
     output,
     window::{WindowArgs, iso},
 };
-use crate::usecases::portfolio::{MarketSpan, WholeMarket, load_panel};
+use crate::usecases::portfolio::{MarketSpan, load_panel};
+use crate::usecases::portfolio_backtest::run_over;
 use anyhow::Context as _;
 use clap::Args;
 use comfy_table::CellAlignment;
@@ -88,23 +89,18 @@ pub(super) async fn run(
     let (from_ms, to_ms) = window.dates_ms();
     let terms = window.portfolio_terms(options.realistic, ctx);
     let span = MarketSpan { market: window.market(), interval: window.interval(), to_ms };
-    let WholeMarket { panel, data_version } =
-        load_panel(&ctx.cache_to_read()?, span, strategy.timeframe, ctx.instruments()?).await?;
+    let market = load_panel(&ctx.cache_to_read()?, span, strategy.timeframe, ctx.instruments()?).await?;
     let (text, words, hash, timeframe) =
         (strategy.to_string(), AnyStrategy::Ranking(strategy.clone()).describe(), strategy.hash(), strategy.timeframe);
-    let computed = tokio::task::spawn_blocking(move || {
-        let track = portfolio::run(&strategy, &panel, from_ms, to_ms, &terms)?;
-        let results = Results::of(&track, &panel, from_ms, to_ms, &terms);
-        Ok::<_, portfolio::RunError>((panel, track, results))
-    });
-    let computed = computed.await.context("the backtest broke off")?;
-    let (panel, track, results) = computed.map_err(|e| CliError::Usage(e.to_string()))?;
-    warn(&panel, &results, to_ms);
+    let computed = tokio::task::spawn_blocking(move || run_over(market, &strategy, (from_ms, to_ms), &terms));
+    let computed = computed.await.context("the backtest broke off")?.map_err(|e| CliError::Usage(e.to_string()))?;
+    let (panel, results) = (&computed.market.panel, &computed.results);
+    warn(panel, results, to_ms);
     if let Some(path) = &options.equity {
-        write(path, equity_csv(&track, terms.initial_capital)?)?;
+        write(path, equity_csv(&computed.track, terms.initial_capital)?)?;
     }
     if let Some(path) = &options.weights {
-        write(path, weights_csv(&track, &panel)?)?;
+        write(path, weights_csv(&computed.track, panel)?)?;
     }
     if let Some(path) = &options.report {
         let page = PortfolioReport {
@@ -116,11 +112,10 @@ pub(super) async fn run(
             timeframe,
             window_ms: (from_ms, to_ms),
             terms,
-            data_version: data_version.clone(),
-            instruments: panel.instruments().iter().map(|i| i.id().clone()).collect(),
-            slots: &track.slots,
-            rebalances: &track.rebalances,
-            results: &results,
+            data_version: computed.market.data_version.clone(),
+            code_version: crate::CODE_VERSION.to_owned(),
+            performance: &results.performance,
+            record: &computed.record(),
             made_at_ms: ctx.clock.now_ms(),
             made_by: env!("CARGO_PKG_VERSION").to_owned(),
         };
@@ -136,10 +131,10 @@ pub(super) async fn run(
             from: iso(from_ms),
             to: iso(to_ms),
             instruments: panel.instruments().len(),
-            data_version: &data_version,
+            data_version: &computed.market.data_version,
             terms,
         },
-        results: &results,
+        results,
     };
     let written = if json { output::json(&report) } else { output::text(lines(&report)) };
     Ok(written.context("standard output")?)
@@ -150,14 +145,14 @@ fn warn(panel: &Panel, results: &Results, to_ms: i64) {
     if panel.end_ms() < to_ms {
         tracing::warn!("the last cached candle closes at {}; statistics end there", iso(panel.end_ms()));
     }
-    if results.empty_rebalances > 0 {
+    if results.figures.empty_rebalances > 0 {
         tracing::warn!(
             "{} of {} rebalances had fewer than two ranked members and held nothing",
-            results.empty_rebalances,
-            results.rebalances
+            results.figures.empty_rebalances,
+            results.figures.rebalances
         );
     }
-    if let Some(time_ms) = results.liquidated_ms {
+    if let Some(time_ms) = results.figures.liquidated_ms {
         tracing::warn!("everything was liquidated at {}", iso(time_ms));
     }
 }
@@ -192,9 +187,9 @@ fn csv_of<T: Serialize>(header: &[&str], rows: impl Iterator<Item = T>) -> anyho
 }
 
 fn lines(report: &Report<'_>) -> String {
-    let r = report.results;
+    let (performance, r) = (&report.results.performance, &report.results.figures);
     let mut text = format!("{}\n# {}\n\n", report.strategy, report.hash);
-    text.push_str(&performance_lines(&r.performance));
+    text.push_str(&performance_lines(performance));
     let rows = [
         ("hedged sharpe", number(r.hedged.sharpe_ratio)),
         ("mean beta", number(r.hedged.mean_beta)),

@@ -62,7 +62,7 @@ const WHOLE = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000];
 export function lines(
   xs,
   series,
-  { height = 240, form = (v) => number(v, 1), overTime = true, range, xname = "", bands } = {},
+  { height = 240, form = (v) => number(v, 1), overTime = true, range, log = false, xname = "", bands } = {},
 ) {
   const host = h("div", { class: "chart" });
   let data = [xs, ...series.map((s) => s.data)];
@@ -75,7 +75,7 @@ export function lines(
           height,
           tzDate: (ts) => new Date(new Date(ts * 1000).getTime() + new Date(ts * 1000).getTimezoneOffset() * 60000),
           cursor: { drag: { x: true, y: false }, focus: { prox: 16 } },
-          scales: { x: { time: overTime }, y: range ? { range } : {} },
+          scales: { x: { time: overTime }, y: log ? { distr: 3 } : range ? { range } : {} },
           bands: bands?.map(([upper, lower, name]) => ({ series: [upper, lower], fill: `${color(name)}26` })),
           axes: [
             axis(
@@ -235,6 +235,54 @@ export function fan({ days, gains }) {
       [4, 2, "holdout"],
     ],
   });
+}
+
+// Pixels of a row of the map of weights, of its names, and of the dates below it.
+const ROW_PX = 17;
+const NAMES_PX = 100;
+const DATES_PX = 20;
+
+/** Mean weights by name and time: long in the colour of gains, short in that of losses, the greatest the strongest. */
+export function heatMap({ names, from_ms, to_ms }) {
+  const height = ROW_PX * names.length + DATES_PX;
+  const canvas = h("canvas", { role: "img", "aria-label": "Mean target weights by name and time" });
+  const host = h("div", { class: "chart" }, canvas);
+  const most = Math.max(1e-12, ...names.flatMap((n) => n.weights.map(Math.abs)));
+  keep(host, (width) => {
+    const scale = devicePixelRatio || 1;
+    canvas.width = width * scale;
+    canvas.height = height * scale;
+    canvas.style.width = `${width}px`;
+    canvas.style.height = `${height}px`;
+    const pen = canvas.getContext("2d");
+    pen.scale(scale, scale);
+    pen.font = font;
+    pen.textBaseline = "middle";
+    const room = width - NAMES_PX;
+    names.forEach(({ instrument, weights }, i) => {
+      pen.globalAlpha = 1;
+      pen.fillStyle = color("soft");
+      pen.fillText(instrument, 0, ROW_PX * (i + 0.5), NAMES_PX - 6);
+      const step = room / weights.length;
+      weights.forEach((weight, k) => {
+        if (!weight) return;
+        pen.globalAlpha = Math.sqrt(Math.abs(weight) / most);
+        pen.fillStyle = color(weight < 0 ? "loss" : "gain");
+        pen.fillRect(NAMES_PX + step * k, ROW_PX * i + 1, step, ROW_PX - 2);
+      });
+    });
+    pen.globalAlpha = 1;
+    pen.fillStyle = color("soft");
+    const dates = Math.max(2, Math.min(8, Math.floor(room / 110)));
+    for (let i = 0; i < dates; i++) {
+      const share = i / (dates - 1);
+      pen.textAlign = i === 0 ? "left" : i === dates - 1 ? "right" : "center";
+      pen.fillText(day(from_ms + share * (to_ms - from_ms)), NAMES_PX + share * room, height - DATES_PX / 2);
+    }
+    pen.textAlign = "left";
+    return { destroy: () => pen.clearRect(0, 0, width, height) };
+  });
+  return host;
 }
 
 /** Monthly returns, a row a year. */

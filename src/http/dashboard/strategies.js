@@ -108,7 +108,9 @@ export async function page({ params, signal }) {
         h(
           "td",
           { class: "tight", title: s.symbols.join(" ") },
-          s.symbols.length > 1 ? `${s.symbols[0]} +${s.symbols.length - 1}` : s.symbols[0],
+          s.symbols.length > 1
+            ? `${s.symbols[0]} +${s.symbols.length - 1}`
+            : (s.symbols[0] ?? h("span", { class: "soft" }, "its universe")),
         ),
       ),
       labelled(

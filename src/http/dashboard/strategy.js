@@ -3,6 +3,7 @@
 import { ask, card, cell, day, h, number, percent, price, ratio, read, sign, state, table, time } from "./base.js";
 import { candles, chained, equity, fan, histogram, months, NAMES } from "./charts.js";
 import { part } from "./evolution.js";
+import { portfolio } from "./portfolio.js";
 
 const FIGURES = [
   ["Total return", (m) => percent(m.total_return), (m) => sign(m.total_return)],
@@ -227,7 +228,7 @@ function actions(s, again) {
       title,
     );
   if (s.state === "disabled") return button("revive", "Revive …");
-  const approve = { candidate: "Approve for shadow …", shadow: "Approve for live …" }[s.state];
+  const approve = s.form === "rules" && { candidate: "Approve for shadow …", shadow: "Approve for live …" }[s.state];
   return [approve && button("approve", approve), button("disable", "Disable …")];
 }
 
@@ -264,11 +265,15 @@ function tradeTable(trades) {
   ];
 }
 
+const UNTRADED =
+  "It stays a candidate: strategies that rank the market are stored, backtested and reproduced, but not yet traded on paper.";
+
 export async function page({ argument, signal }) {
   const path = `/api/strategies/${encodeURIComponent(argument)}`;
   const [all, top] = await Promise.all([read(path, {}, signal), read("/api/overview", {}, signal)]);
   const s = all.strategy;
   const again = () => dispatchEvent(new HashChangeEvent("hashchange"));
+  const ranked = s.form === "ranking" ? portfolio(all.backtests, signal) : null;
   const curve = h("div", {}, h("p", { class: "soft" }, "Loading …"));
   const monthly = h("div");
   const spread = h("div");
@@ -315,6 +320,36 @@ export async function page({ argument, signal }) {
     pick.onchange = draw;
     await draw();
   }
+  const ofRules = () => [
+    card(
+      "",
+      "Equity, in sample and after",
+      h(
+        "div",
+        { class: "legend" },
+        Object.entries(NAMES).map(([key, name]) => h("span", { class: `dot ${key}` }, h("span", {}, name))),
+      ),
+      curve,
+    ),
+    card("w6", "Monthly returns, percent", monthly),
+    card("w6", "Distribution of trades", spread),
+    card(
+      "",
+      "Trades on candles",
+      pick,
+      place,
+      told,
+      h(
+        "p",
+        { class: "small soft" },
+        "Charts by ",
+        h("a", { href: "https://www.tradingview.com/", rel: "noopener noreferrer", target: "_blank" }, "TradingView"),
+        " Lightweight Charts™, © 2026 TradingView, Inc.",
+      ),
+    ),
+    card("", "Trades", trades),
+    card("", "What is known beyond the backtest", beyond(path, signal)),
+  ];
   monthly.append(months(all.stats.flatMap((stat) => stat.metrics.monthly_returns)));
   const backtests = all.backtests.map((b) =>
     h(
@@ -359,7 +394,7 @@ export async function page({ argument, signal }) {
       h(
         "p",
         { class: "soft" },
-        `${s.symbols.join(", ")} · ${s.market} · ${s.timeframe} candles · family ${s.family ?? "unknown"} · generation ${s.generation}${s.island ? ` of island ${s.island}` : ""} · by ${s.created_by}`,
+        `${ranked ? "ranks its universe" : s.symbols.join(", ")} · ${s.market} · ${s.timeframe} candles · family ${s.family ?? "unknown"} · generation ${s.generation}${s.island ? ` of island ${s.island}` : ""} · by ${s.created_by}`,
       ),
       h(
         "div",
@@ -370,40 +405,14 @@ export async function page({ argument, signal }) {
           all.words.split("\n").map((line) => h("p", {}, line)),
           h("pre", {}, s.canonical),
         ),
-        card("w6", "Figures", figures(all.stats)),
+        card("w6", "Figures", ranked ? ranked.figures : figures(all.stats)),
+        ranked ? ranked.cards : ofRules(),
         card(
-          "",
-          "Equity, in sample and after",
-          h(
-            "div",
-            { class: "legend" },
-            Object.entries(NAMES).map(([key, name]) => h("span", { class: `dot ${key}` }, h("span", {}, name))),
-          ),
-          curve,
+          "w6",
+          "Evidence and every gate",
+          ranked ? h("p", {}, UNTRADED) : null,
+          ranked && !all.transitions.length ? null : gates(all.transitions),
         ),
-        card("w6", "Monthly returns, percent", monthly),
-        card("w6", "Distribution of trades", spread),
-        card(
-          "",
-          "Trades on candles",
-          pick,
-          place,
-          told,
-          h(
-            "p",
-            { class: "small soft" },
-            "Charts by ",
-            h(
-              "a",
-              { href: "https://www.tradingview.com/", rel: "noopener noreferrer", target: "_blank" },
-              "TradingView",
-            ),
-            " Lightweight Charts™, © 2026 TradingView, Inc.",
-          ),
-        ),
-        card("", "Trades", trades),
-        card("", "What is known beyond the backtest", beyond(path, signal)),
-        card("w6", "Evidence and every gate", gates(all.transitions)),
         h("div", { class: "w6 stack" }, card("", "Score", scored(all.score)), card("", "Lineage", tree(all))),
         card(
           "w6",
@@ -436,10 +445,10 @@ export async function page({ argument, signal }) {
       },
     },
     ready: () =>
-      load().catch((error) => {
+      (ranked ? ranked.load() : load()).catch((error) => {
         if (error.name !== "AbortError") {
           told.textContent = error.message;
-          curve.replaceChildren(h("p", { class: "error" }, error.message));
+          (ranked ? ranked.figures : curve).replaceChildren(h("p", { class: "error" }, error.message));
         }
       }),
   };

@@ -7,4 +7,6 @@ pub(crate) mod service;
 
 pub use results::{BacktestRow, NewResult, Parameters};
 pub use runs::{BacktestRun, NewRun, NewWindow, OptimizationRun, RunStatus, RunTrade, Segment, WalkForwardWindow};
-pub use service::{NewServiceBacktest, RemovedOfClients, SERVICE_KIND, ServiceBacktest, ServiceBacktestLine};
+pub use service::{
+    NewServiceBacktest, PortfolioBacktest, RemovedOfClients, SERVICE_KIND, ServiceBacktest, ServiceBacktestLine,
+};

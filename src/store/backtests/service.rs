@@ -4,7 +4,8 @@ use crate::{NewStrategy, Page, Store, StoreError, Stored, Strategy, Tx, audit, c
 use candles::SymbolCoverage;
 use chrono::{DateTime, Utc};
 use engine::{DailyEquity, Performance, Recipe, Trade};
-use serde::Serialize;
+use portfolio::{Execution, Record};
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio_postgres::{Row, types::Json};
 use uuid::Uuid;
@@ -25,7 +26,7 @@ pub struct NewServiceBacktest {
     pub parameters: Recipe,
     /// Names the candles.
     pub data_version: String,
-    /// Candles in the window.
+    /// Candles in the window; of a portfolio, those that any instrument has.
     pub candles: u64,
     /// Candles of the window that are missing.
     pub missing_candles: u64,
@@ -35,10 +36,22 @@ pub struct NewServiceBacktest {
     pub performance: Performance,
     /// Equity at each 00:00 UTC.
     pub daily_equity: Vec<DailyEquity>,
-    /// In order of entry.
+    /// In order of entry; none of a portfolio, which has stays.
     pub trades: Vec<Trade>,
+    /// What there is of a strategy that ranks the market beside all this.
+    pub portfolio: Option<PortfolioBacktest>,
     /// How long it took, ms.
     pub duration_ms: u64,
+}
+
+/// What a backtest of a strategy that ranks the market has beside what every backtest has.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PortfolioBacktest {
+    /// How orders met the market.
+    pub execution: Execution,
+    /// Hedged figures, days, weights, stays.
+    #[serde(flatten)]
+    pub record: Record,
 }
 
 /// A stored backtest of the service.
@@ -84,6 +97,7 @@ fn read(tx: &Tx, row: &Row) -> Result<ServiceBacktest, StoreError> {
             performance: row.json("performance")?,
             daily_equity: row.json("daily_equity")?,
             trades: row.json("trades")?,
+            portfolio: row.json_opt("portfolio")?,
             duration_ms: row.count("duration_ms")?,
         },
         strategy,
@@ -92,7 +106,8 @@ fn read(tx: &Tx, row: &Row) -> Result<ServiceBacktest, StoreError> {
 }
 
 const BACKTEST: &str = "b.id as backtest_id, b.from_ms, b.to_ms, b.parameters, b.data_version, b.candles, \
-     b.missing_candles, b.coverage, b.performance, b.daily_equity, b.trades, b.duration_ms, b.created_at as backtest_created_at";
+     b.missing_candles, b.coverage, b.performance, b.daily_equity, b.trades, b.portfolio, \
+     b.duration_ms, b.created_at as backtest_created_at";
 
 /// Makes a candidate that a client posted the search's own, which found the same rules by itself: whoever posts first
 /// does not keep it from being judged. Its id, where there was one.
@@ -236,8 +251,8 @@ impl Store {
         self.transaction("put_service_backtest", |tx| async move {
             let tx = &tx;
             let sql = "insert into service_backtests (strategy_id, from_ms, to_ms, parameters, data_version, candles,
-                    missing_candles, performance, daily_equity, trades, duration_ms, coverage)
-                values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) returning id";
+                    missing_candles, performance, daily_equity, trades, duration_ms, coverage, portfolio)
+                values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) returning id";
             let params: crate::transaction::Params<'_> = &[
                 &new.strategy_id,
                 &new.from_ms,
@@ -251,6 +266,7 @@ impl Store {
                 &Json(&new.trades),
                 &count(new.duration_ms),
                 &Json(&new.coverage),
+                &new.portfolio.as_ref().map(Json),
             ];
             let id: i64 = tx.row(sql, params).await?.try_get("id")?;
             let sql = "insert into backtest_results (strategy_id, backtest_id, metrics, parameters, period_start, period_end)

@@ -3,7 +3,7 @@
 use crate::stored::{known_genome, to_json};
 use crate::{Page, Store, StoreError, Stored, Tx, audit, clean, names::names, row::Named as _, seal};
 use chrono::{DateTime, Utc};
-use genome::Strategy;
+use genome::{AnyStrategy, Strategy};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -56,7 +56,7 @@ pub struct DeadLetter {
     pub subject: String,
     /// The newest error.
     pub error: String,
-    pub genome: Option<Stored<Strategy>>,
+    pub genome: Option<Stored<AnyStrategy>>,
     pub context: Value,
     /// How often it failed.
     pub occurrences: u64,

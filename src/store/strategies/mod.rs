@@ -2,15 +2,16 @@
 
 mod listing;
 pub(crate) mod scores;
+mod stats;
 mod strategy;
 pub(crate) mod transitions;
 mod views;
 
 pub use listing::{ListedStrategy, StrategyFacets, StrategyQuery, StrategySort};
 pub use scores::{NewScore, RankedScore, Score, ScorePart};
-pub(crate) use strategy::{COLUMNS, insert, put_stat, read, reason, symbols};
-pub use strategy::{
-    Lineage, NewStrategy, Page, StatRow, StatSource, Strategy, StrategyDetail, StrategyFilter, TradeRow,
-};
+pub(crate) use stats::put_stat;
+pub use stats::{StatRow, StatSource};
+pub(crate) use strategy::{COLUMNS, insert, read, reason, symbols};
+pub use strategy::{Lineage, NewStrategy, Page, Strategy, StrategyDetail, StrategyFilter, TradeRow};
 pub use transitions::{NewPaperRun, TransitionOutcome, TransitionRecord, TransitionRow};
 pub use views::{MATERIALIZED_VIEWS, PortfolioDay, ProvenStrategy, StrategySummary};

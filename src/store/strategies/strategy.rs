@@ -1,25 +1,23 @@
-//! Strategies, their lineage, their statistics by source and their paper trades: what is known of each.
+//! Strategies, their lineage and their paper trades: what is known of each.
 //!
 //! A strategy's state changes only through a transition; its genome never.
 
 use crate::{
-    Deployment, PaperRun, SERVICE_KIND, Store, StoreError, Stored, TransitionRow, Tx, audit,
-    names::names,
-    paper,
+    Deployment, PaperRun, SERVICE_KIND, Store, StoreError, Stored, TransitionRow, Tx, audit, paper,
     paper::deployments,
     row::Named as _,
     seal,
     stored::{known_genome, to_json},
-    strategies::transitions,
+    strategies::{StatRow, stats, transitions},
 };
 use candles::{MarketKind, Symbol};
 use chrono::{DateTime, Utc};
-use engine::{Performance, Trade};
-use genome::Timeframe;
+use engine::Trade;
+use genome::{AnyStrategy, StrategyForm, Timeframe};
 use lifecycle::{DisableReason, State};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::json;
-use tokio_postgres::{Row, types::Json};
+use tokio_postgres::Row;
 use uuid::Uuid;
 
 /// A strategy to store, as a candidate.
@@ -30,7 +28,7 @@ pub struct NewStrategy {
     /// For people.
     pub name: String,
     /// What it is.
-    pub genome: genome::Strategy,
+    pub genome: AnyStrategy,
     /// Canonical text.
     pub canonical: String,
     /// SHA-256 of the canonical form, hex: the identity.
@@ -47,7 +45,7 @@ pub struct NewStrategy {
     pub island: Option<String>,
     /// Session of the search.
     pub session_id: Option<Uuid>,
-    /// What it trades.
+    /// What it trades; none for one that ranks the market.
     pub symbols: Vec<Symbol>,
     /// Where.
     pub market: MarketKind,
@@ -67,7 +65,9 @@ pub struct Strategy {
     /// A number that clients hold on to.
     pub number: i64,
     pub name: String,
-    pub genome: Stored<genome::Strategy>,
+    /// `rules`, or `ranking` for one that ranks the market.
+    pub form: StrategyForm,
+    pub genome: Stored<AnyStrategy>,
     pub canonical: String,
     pub genome_hash: String,
     #[serde(rename = "type")]
@@ -96,14 +96,18 @@ pub struct Strategy {
 /// Columns of a [`Strategy`], of the table called `s`.
 pub(crate) const COLUMNS: &str = "s.id, s.name, s.genome, s.canonical, s.genome_hash, s.type, s.version, s.parent_ids, \
      s.parent_hashes, s.generation, s.island, s.session_id, s.symbols, s.market, s.timeframe, s.seen_until_ms, s.state, \
-     s.disable_reason, s.created_by, s.created_at, s.state_changed_at, s.number, s.family";
+     s.disable_reason, s.created_by, s.created_at, s.state_changed_at, s.number, s.family, s.form";
 
 pub(crate) fn read(tx: &Tx, row: &Row) -> Result<Strategy, StoreError> {
     let (keys, genome_hash): (_, String) = (tx.keys(), row.try_get("genome_hash")?);
     let id: Uuid = row.try_get("id")?;
     let genome = keys.open_json(row.try_get("genome")?, &seal::genome_of(&genome_hash))?;
     let canonical = keys.open_text(row.try_get("canonical")?, &seal::text_of(&genome_hash))?;
+    let form = row.parse("form")?;
     let genome = known_genome(genome, Some(&genome_hash), Some(&canonical), format_args!("strategy {id}"));
+    let other =
+        |found: &AnyStrategy| (found.form() != form).then(|| format!("it is one of {}, not of {form}", found.form()));
+    let genome = genome.checked("genome", format_args!("strategy {id}"), other);
     Ok(Strategy {
         id,
         name: row.try_get("name")?,
@@ -128,7 +132,24 @@ pub(crate) fn read(tx: &Tx, row: &Row) -> Result<Strategy, StoreError> {
         state_changed_at: row.try_get("state_changed_at")?,
         number: row.try_get("number")?,
         family: row.try_get("family")?,
+        form,
     })
+}
+
+impl Strategy {
+    /// Its rules.
+    ///
+    /// # Errors
+    /// [`StoreError::RanksMarket`] where it ranks the market; [`StoreError::Unreadable`] where its genome does not read.
+    pub fn rules(&self) -> Result<&genome::Strategy, StoreError> {
+        self.genome.read()?.rules().ok_or_else(|| self.ranks_market())
+    }
+
+    /// Says that it ranks the market, to who needs rules.
+    #[must_use]
+    pub fn ranks_market(&self) -> StoreError {
+        StoreError::RanksMarket { strategy: self.name.clone() }
+    }
 }
 
 pub(crate) fn symbols(names: Vec<String>) -> Result<Vec<Symbol>, StoreError> {
@@ -142,38 +163,6 @@ pub(crate) fn reason(text: &str) -> Result<DisableReason, StoreError> {
         .ok_or_else(|| StoreError::decode(format!("unknown disable reason {text:?}")))
 }
 
-/// What a performance was measured on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "snake_case")]
-#[allow(missing_docs)]
-pub enum StatSource {
-    Backtest,
-    Holdout,
-    Shadow,
-    Live,
-}
-names!(
-    StatSource,
-    "source of statistics",
-    Backtest = "backtest",
-    Holdout = "holdout",
-    Shadow = "shadow",
-    Live = "live"
-);
-
-/// Performance of a strategy by one source.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[allow(missing_docs)]
-pub struct StatRow {
-    pub strategy_id: Uuid,
-    pub source: StatSource,
-    pub window_from_ms: i64,
-    pub window_to_ms: i64,
-    pub data_version: Option<String>,
-    pub performance: Performance,
-    pub calculated_at: DateTime<Utc>,
-}
-
 /// Which strategies to list.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct StrategyFilter {
@@ -185,6 +174,8 @@ pub struct StrategyFilter {
     pub session_id: Option<Uuid>,
     /// Not those that clients posted.
     pub but_clients: bool,
+    /// Of this form.
+    pub form: Option<StrategyForm>,
 }
 
 /// Which part of a list.
@@ -256,16 +247,18 @@ pub(crate) async fn insert(tx: &Tx, key: &audit::ChainKey, strategy: &NewStrateg
     let generation = i32::try_from(strategy.generation).unwrap_or(i32::MAX);
     let (market, timeframe) = (strategy.market.to_string(), strategy.timeframe.to_string());
     let sql = "insert into strategies (id, name, genome, canonical, genome_hash, type, version, parent_hashes,
-            parent_ids, generation, island, session_id, symbols, market, timeframe, seen_until_ms, created_by, family)
+            parent_ids, generation, island, session_id, symbols, market, timeframe, seen_until_ms, created_by, family, form)
         values ($1, $2, $3, $4, $5, $6, $7, $8,
             (select coalesce(array_agg(p.id order by array_position($8, p.genome_hash)), '{}')
              from strategies p where p.genome_hash = any($8)),
-            $9, $10, $11, $12, $13, $14, $15, $16, $17)
+            $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
         on conflict (genome_hash) do nothing";
     let hash = &strategy.genome_hash;
     let genome = tx.keys().seal_json(&to_json(&strategy.genome)?, &seal::genome_of(hash))?;
     let canonical = tx.keys().seal_text(&strategy.canonical, &seal::text_of(hash))?;
-    let family = genome::Niche::of(&strategy.genome).family.to_string();
+    let form = strategy.genome.form().name();
+    // Whoever ranks the market is a family by itself.
+    let family = strategy.genome.rules().map_or_else(|| form.to_owned(), |s| genome::Niche::of(s).family.to_string());
     let inserted = tx
         .execute(
             sql,
@@ -287,6 +280,7 @@ pub(crate) async fn insert(tx: &Tx, key: &audit::ChainKey, strategy: &NewStrateg
                 &strategy.seen_until_ms,
                 &strategy.created_by,
                 &family,
+                &form,
             ],
         )
         .await?;
@@ -299,44 +293,12 @@ pub(crate) async fn insert(tx: &Tx, key: &audit::ChainKey, strategy: &NewStrateg
         entity_id: &strategy.id.to_string(),
         actor: &strategy.created_by,
         before: None,
-        after: Some(json!({ "state": State::Candidate, "genome_hash": strategy.genome_hash })),
+        after: Some(json!({ "state": State::Candidate, "genome_hash": strategy.genome_hash, "form": form })),
         metadata: json!({ "name": strategy.name, "session_id": strategy.session_id }),
         correlation_id: strategy.session_id,
     };
     audit::append(tx, key, &entry).await?;
     Ok(true)
-}
-
-/// Stores a performance; a row of the same source and window start is replaced, unless it reaches further.
-pub(crate) async fn put_stat(
-    tx: &Tx,
-    strategy_id: Uuid,
-    source: StatSource,
-    (from_ms, to_ms): (i64, i64),
-    data_version: Option<&str>,
-    performance: &Performance,
-) -> Result<(), StoreError> {
-    let sql = "insert into strategy_stats as s
-            (strategy_id, source, window_from_ms, window_to_ms, data_version, performance)
-        values ($1, $2, $3, $4, $5, $6)
-        on conflict (strategy_id, source, window_from_ms) do update set window_to_ms = excluded.window_to_ms,
-            data_version = excluded.data_version, performance = excluded.performance, calculated_at = now()
-        where excluded.window_to_ms >= s.window_to_ms";
-    let params: crate::transaction::Params<'_> =
-        &[&strategy_id, &source.name(), &from_ms, &to_ms, &data_version, &Json(performance)];
-    tx.execute(sql, params).await.map(drop)
-}
-
-fn read_stat(row: &Row) -> Result<StatRow, StoreError> {
-    Ok(StatRow {
-        strategy_id: row.try_get("strategy_id")?,
-        source: row.parse("source")?,
-        window_from_ms: row.try_get("window_from_ms")?,
-        window_to_ms: row.try_get("window_to_ms")?,
-        data_version: row.try_get("data_version")?,
-        performance: row.json("performance")?,
-        calculated_at: row.try_get("calculated_at")?,
-    })
 }
 
 impl Store {
@@ -365,10 +327,7 @@ impl Store {
             let tx = &tx;
             let strategy = find(tx, selector).await?;
             let id = strategy.id;
-            let sql =
-                "select strategy_id, source, window_from_ms, window_to_ms, data_version, performance, calculated_at
-                from strategy_stats where strategy_id = $1 order by window_from_ms, id";
-            let stats = tx.rows(sql, &[&id]).await?.iter().map(read_stat).collect::<Result<_, _>>()?;
+            let stats = stats::of_strategy(tx, id).await?;
             Ok(StrategyDetail {
                 strategy,
                 stats,
@@ -392,26 +351,13 @@ impl Store {
                 "select {COLUMNS} from strategies s
              where (cardinality($1::text[]) = 0 or s.state = any($1)) and ($2::text is null or s.island = $2)
                  and ($3::uuid is null or s.session_id = $3) and not ($6 and s.type = 'service')
+                 and ($7::text is null or s.form = $7)
              order by s.state_changed_at desc, s.id desc limit $4 offset $5"
             );
+            let (limit, offset, form) = (page.limit(), page.offset(), filter.form.map(StrategyForm::name));
             let params: crate::transaction::Params<'_> =
-                &[states, &filter.island, &filter.session_id, &page.limit(), &page.offset(), &filter.but_clients];
+                &[states, &filter.island, &filter.session_id, &limit, &offset, &filter.but_clients, &form];
             tx.rows(&sql, params).await?.iter().map(|row| read(tx, row)).collect()
-        })
-        .await
-    }
-
-    /// Newest performance by source of each of these strategies.
-    ///
-    /// # Errors
-    /// When the database does not answer.
-    pub async fn latest_stats(&self, ids: &[Uuid]) -> Result<Vec<StatRow>, StoreError> {
-        self.transaction("latest_stats", |tx| async move {
-            let tx = &tx;
-            let sql = "select distinct on (strategy_id, source) strategy_id, source, window_from_ms, window_to_ms,
-                    data_version, performance, calculated_at
-                from strategy_stats where strategy_id = any($1) order by strategy_id, source, window_from_ms desc";
-            tx.rows(sql, &[&ids]).await?.iter().map(read_stat).collect()
         })
         .await
     }

@@ -8,6 +8,7 @@ use crate::{
 };
 use chrono::{DateTime, Utc};
 use engine::RunConfig;
+use genome::StrategyForm;
 use lifecycle::{Decision, DisableReason, State, Transition, Verdict};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -138,8 +139,11 @@ pub(crate) async fn apply(
             if record.run.is_some() { "cannot have" } else { "needs" }
         )));
     }
-    let current = tx.row_opt("select state from strategies where id = $1 for update", &[&record.strategy_id]).await?;
-    let current: State = match current {
+    let sql = "select state, form, name from strategies where id = $1 for update";
+    let current: State = match tx.row_opt(sql, &[&record.strategy_id]).await? {
+        Some(row) if to.trades_on_paper() && row.parse::<StrategyForm>("form")? == StrategyForm::Ranking => {
+            return Err(StoreError::RanksMarket { strategy: row.try_get("name")? });
+        }
         Some(row) => row.parse("state")?,
         None => return Err(StoreError::not_found("strategy", record.strategy_id)),
     };

@@ -14,6 +14,7 @@ mod json;
 mod kills;
 mod operators;
 mod process;
+mod ranking;
 mod review;
 mod room;
 mod service;

@@ -4,7 +4,7 @@
 use candles::{Candle, CandleSeries, Interval, MarketKind, readings::MarketReadings};
 use engine::{Costs, Slippage};
 use genome::Ranking;
-use portfolio::{Panel, PortfolioTerms, Ticker, run};
+use portfolio::{Panel, PortfolioTerms, Record, Results, Ticker, Track, daily_equity, run};
 
 const DAY: i64 = 86_400_000;
 const STEP: i64 = 4 * 3_600_000;
@@ -59,8 +59,8 @@ fn market() -> Vec<Ticker> {
     (0..9).map(ticker).collect()
 }
 
-#[test]
-fn the_reference_strategy_is_what_a_plain_script_makes_of_it() {
+/// The reference strategy's run over that market, days 130 to 260.
+fn reference() -> (Panel, Track, PortfolioTerms) {
     let strategy: Ranking = "4h; universe top 5 by quote_volume(30d), listed 60d; score close / highest(high, 540); \
                              rebalance 1d; weights linear, inverse volatility(180), smooth 5; gross 1"
         .parse()
@@ -70,7 +70,12 @@ fn the_reference_strategy_is_what_a_plain_script_makes_of_it() {
     let costs = Costs { fee_fraction: 0.001, slippage: Slippage::Fixed { bps: 0.0 }, ..Costs::default() };
     let terms = PortfolioTerms { costs, ..PortfolioTerms::default() };
     let track = run(&strategy, &panel, 130 * DAY, 260 * DAY, &terms).unwrap();
+    (panel, track, terms)
+}
 
+#[test]
+fn the_reference_strategy_is_what_a_plain_script_makes_of_it() {
+    let (panel, track, terms) = reference();
     let equity: Vec<(i64, f64)> = track.slots.iter().map(|s| (s.time_ms, s.equity / terms.initial_capital)).collect();
     let expected = include_str!("../golden/equity.csv").lines().skip(1).map(|line| line.split_once(',').unwrap());
     let expected: Vec<(i64, f64)> = expected.map(|(t, e)| (t.parse().unwrap(), e.parse().unwrap())).collect();
@@ -95,4 +100,45 @@ fn the_reference_strategy_is_what_a_plain_script_makes_of_it() {
         let same = (found.0, &found.1) == (expected.0, &expected.1) && (found.2 - expected.2).abs() < 1e-9;
         assert!(same, "{found:?} instead of {expected:?}");
     }
+}
+
+#[test]
+fn what_is_kept_of_a_run_tells_what_it_did() {
+    let (panel, track, terms) = reference();
+    let results = Results::of(&track, &panel, 130 * DAY, 260 * DAY, &terms);
+    let record = Record::of(&track, &results, &panel);
+    let days = &record.days;
+    assert_eq!((record.instruments as usize, days.day_ms.len()), (panel.instruments().len(), 130));
+    let columns = [days.net.len(), days.hedged.len(), days.equal_weight.len(), days.btc.len(), days.turnover.len()];
+    assert_eq!(columns, [130; 5]);
+    assert_eq!((days.gross.len(), days.exposure.len(), days.btc.iter().flatten().count()), (130, 130, 0), "no bitcoin");
+    let grown: f64 = days.net.iter().map(|r| 1.0 + r).product();
+    assert!((grown - 1.0 - results.performance.total_return.unwrap()).abs() < 1e-12);
+    let traded: f64 = days.turnover.iter().sum();
+    assert!((traded - track.turnover).abs() < 1e-9 * traded, "{traded} of {}", track.turnover);
+    // The 60th day's end, by hand: its last slot.
+    let slot = &track.slots[60 * 6 - 1];
+    assert_eq!((slot.time_ms, days.day_ms[59]), (190 * DAY, 189 * DAY));
+    assert_eq!((days.gross[59], days.exposure[59]), (Some(slot.gross / slot.equity), Some(slot.net / slot.equity)));
+
+    let map = &record.weights;
+    assert_eq!(
+        (map.from_ms, map.to_ms),
+        (track.rebalances.first().map(|r| r.time_ms), track.rebalances.last().map(|r| r.time_ms))
+    );
+    // 129 rebalances in 96 columns: the first column is the mean of the first two.
+    assert_eq!((track.rebalances.len(), map.names[0].weights.len()), (129, 96));
+    for name in &map.names {
+        let target = |r: usize| {
+            let found = track.rebalances[r].targets.iter();
+            let of = |(i, _): &&(u32, f64)| panel.instruments()[*i as usize].id() == &name.instrument;
+            found.clone().find(of).map_or(0.0, |(_, target)| *target)
+        };
+        assert!((name.weights[0] - (target(0) + target(1)) / 2.0).abs() < 1e-15, "{name:?}");
+    }
+    let equity = daily_equity(&track.slots, 130 * DAY, terms.initial_capital);
+    assert_eq!((equity.len(), equity[0].equity, equity[60].equity), (131, terms.initial_capital, slot.equity));
+
+    let kept: Record = serde_json::from_str(&serde_json::to_string(&record).unwrap()).unwrap();
+    assert_eq!(kept, record);
 }

@@ -31,6 +31,7 @@ pub(crate) fn backtest(strategy_id: Uuid) -> NewServiceBacktest {
         performance: made::performance(Some(1.2)),
         daily_equity: vec![engine::DailyEquity { time_ms: made::T1, equity: 10_000.1 }],
         trades: vec![made::trade(made::T1 - made::DAY_MS, 1.5)],
+        portfolio: None,
         duration_ms: 17,
     }
 }

@@ -74,7 +74,7 @@ pub(crate) fn strategy(n: u32) -> NewStrategy {
     NewStrategy {
         id: Uuid::now_v7(),
         name: format!("made-{n}"),
-        genome: genome(n),
+        genome: genome(n).into(),
         canonical: genome(n).to_string(),
         genome_hash: hash(n),
         kind: "evolved".to_owned(),

@@ -19,6 +19,7 @@ mod migrations;
 mod operations;
 mod paper;
 mod protocol;
+mod ranking;
 mod reads;
 mod reviews;
 mod revisions;

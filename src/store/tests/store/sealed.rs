@@ -58,14 +58,17 @@ async fn read_everything(store: &Store) {
     assert_eq!(found.len(), 7);
     for strategy in found {
         let n = strategy.name.strip_prefix("made-").unwrap().parse().unwrap();
-        assert_eq!(strategy.genome.read().unwrap(), &made::genome(n));
+        assert_eq!(strategy.genome.read().unwrap().rules().unwrap(), &made::genome(n));
         assert_eq!((&strategy.genome_hash, strategy.canonical), (&made::hash(n), made::genome(n).to_string()));
     }
-    assert_eq!(store.strategy("made-3").await.unwrap().strategy.genome.read().unwrap(), &made::genome(3));
+    assert_eq!(
+        store.strategy("made-3").await.unwrap().strategy.genome.read().unwrap().rules().unwrap(),
+        &made::genome(3)
+    );
     let runs = store.paper_runs(&[State::Shadow]).await.unwrap();
-    assert_eq!(runs[0].strategy.genome.read().unwrap(), &made::genome(1));
+    assert_eq!(runs[0].strategy.genome.read().unwrap().rules().unwrap(), &made::genome(1));
     let letters = store.dead_letters(None, Page::first(9)).await.unwrap();
-    assert_eq!(letters[0].genome.as_ref().unwrap().read().unwrap(), &made::genome(7));
+    assert_eq!(letters[0].genome.as_ref().unwrap().read().unwrap().rules().unwrap(), &made::genome(7));
     let unfinished = store.unfinished_session("main").await.unwrap().unwrap();
     assert_eq!(unfinished.state.as_deref(), Some(&b"population"[..]));
     // A claim of no time: the next reader claims it again.
@@ -206,7 +209,7 @@ async fn keys_are_rotated_from_where_a_killed_rotation_was() {
     let keys = second.genome_keys().await.unwrap();
     assert_eq!((keys[&second.genome_key()], keys[&first.genome_key()]), (4, 3));
     assert_eq!(
-        second.find_strategy("made-1").await.unwrap().genome.read().unwrap(),
+        second.find_strategy("made-1").await.unwrap().genome.read().unwrap().rules().unwrap(),
         &made::genome(1),
         "old and new are read meanwhile"
     );

@@ -83,7 +83,7 @@ async fn generations_are_recorded_once_and_in_order() {
     let letters = store.dead_letters(Some(DeadLetterStatus::Open), Page::first(10)).await.unwrap();
     assert_eq!(letters.len(), 1, "a genome that fails again is one row");
     assert_eq!(letters[0].occurrences, 2);
-    assert_eq!(letters[0].genome.as_ref().unwrap().read().unwrap(), &made::genome(7));
+    assert_eq!(letters[0].genome.as_ref().unwrap().read().unwrap().rules().unwrap(), &made::genome(7));
     assert!(letters[0].error.contains("out of bounds"));
     assert_eq!(store.overview().await.unwrap().last_generations, generations[..1]);
     assert!(store.last_generation_at().await.unwrap().is_some());

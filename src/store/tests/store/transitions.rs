@@ -174,5 +174,5 @@ async fn strategies_are_found_by_id_name_and_prefix() {
     let filter = StrategyFilter { island: Some("elsewhere".to_owned()), ..filter };
     assert_eq!(store.strategies(&filter, Page::first(10)).await.unwrap(), []);
     let found = store.find_strategy(&id).await.unwrap();
-    assert_eq!((found.genome.read().unwrap(), found.seen_until_ms), (&made::genome(0xabc), Some(made::T1)));
+    assert_eq!((found.rules().unwrap(), found.seen_until_ms), (&made::genome(0xabc), Some(made::T1)));
 }

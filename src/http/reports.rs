@@ -1,0 +1,116 @@
+//! Reports of stored backtests: what each form's report tells. Draws nothing and computes nothing.
+
+use super::{api::Api, extract::At, problem::Problem};
+use axum::{
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use engine::Recipe;
+use genome::AnyStrategy;
+use portfolio::PortfolioTerms;
+use report::{Part, Period, PortfolioReport, StrategyReport};
+use std::sync::Arc;
+use store::ServiceBacktest;
+
+/// A report of a backtest: one HTML page
+#[utoipa::path(get, path = "/backtest/{id}/report", tag = "service", params(("id" = i64, Path, description = "Its number")), responses(
+    (status = 200, description = "The page", content_type = "text/html", body = String),
+    (status = 400, description = "The number is none", body = Problem, content_type = "application/problem+json"),
+    (status = 404, description = "There is no such backtest", body = Problem, content_type = "application/problem+json"),
+    (status = 503, description = "The database does not answer", body = Problem, content_type = "application/problem+json"),
+))]
+pub(super) async fn backtest_report(State(api): State<Arc<Api>>, At(id): At<i64>) -> Result<Response, Problem> {
+    let stored = api.store.service_backtest(id).await?;
+    let now_ms = api.clock.now_ms();
+    let page_of = move || match portfolio_report_of(&stored, now_ms) {
+        Some(report) => report::portfolio_html(&report),
+        None => report::render(&backtest_report_of(&stored, now_ms)),
+    };
+    // Thousands of paths are drawn for it: nothing for a thread that others wait for.
+    let page = tokio::task::spawn_blocking(page_of).await;
+    let page = page.map_err(|_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the report could not be made"))?;
+    // Everything in it is in it: nothing is to be fetched, whatever stands in a name.
+    let policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; \
+        frame-ancestors 'none'; sandbox allow-scripts";
+    let headers = [(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CONTENT_SECURITY_POLICY, policy)];
+    Ok((headers, page).into_response())
+}
+
+/// What the report of a backtest of the service tells.
+#[must_use]
+pub fn backtest_report_of(stored: &ServiceBacktest, now_ms: i64) -> StrategyReport {
+    let (s, b) = (&stored.strategy, &stored.backtest);
+    let Recipe { config, warmup_from_ms, .. } = &b.parameters;
+    StrategyReport {
+        name: format!("{}: backtest {}", s.name, stored.id),
+        id: s.id.to_string(),
+        genome_hash: s.genome_hash.clone(),
+        state: s.state,
+        disable_reason: s.disable_reason,
+        rules: s.canonical.clone(),
+        words: s.genome.read().map(AnyStrategy::describe).unwrap_or_default(),
+        market: s.market,
+        symbols: config.symbols.clone(),
+        timeframe: s.timeframe,
+        created_by: s.created_by.clone(),
+        created_at_ms: s.created_at.timestamp_millis(),
+        generation: s.generation,
+        island: s.island.clone(),
+        session: s.session_id.map(|id| id.to_string()),
+        ancestors: Vec::new(),
+        moves: Vec::new(),
+        periods: vec![Period {
+            part: Part::Backtest,
+            from_ms: b.from_ms,
+            to_ms: b.to_ms,
+            performance: Some(b.performance.clone()),
+            daily_equity: b.daily_equity.clone(),
+            trades: b.trades.clone(),
+            setup: Some(report::Setup {
+                market: config.market,
+                symbols: config.symbols.clone(),
+                interval: config.interval,
+                costs: config.costs,
+                initial_capital: config.initial_capital,
+                warmup_from_ms: *warmup_from_ms,
+                data_version: Some(b.data_version.clone()),
+                code_version: config.code_version.clone(),
+            }),
+            coverage: b.coverage.clone(),
+            note: None,
+        }],
+        quality: Vec::new(),
+        proven: None,
+        made_at_ms: now_ms,
+        made_by: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}
+
+/// What the report of a stored backtest tells, if it is one of a strategy that ranks the market.
+#[must_use]
+pub fn portfolio_report_of(stored: &ServiceBacktest, now_ms: i64) -> Option<PortfolioReport<'_>> {
+    let (s, b) = (&stored.strategy, &stored.backtest);
+    let portfolio = b.portfolio.as_ref()?;
+    let config = &b.parameters.config;
+    Some(PortfolioReport {
+        name: format!("{}: backtest {}", s.name, stored.id),
+        strategy: s.canonical.clone(),
+        words: s.genome.read().map(AnyStrategy::describe).unwrap_or_default(),
+        hash: s.genome_hash.clone(),
+        market: config.market,
+        timeframe: s.timeframe,
+        window_ms: (b.from_ms, b.to_ms),
+        terms: PortfolioTerms {
+            initial_capital: config.initial_capital,
+            costs: config.costs,
+            execution: portfolio.execution,
+        },
+        data_version: b.data_version.clone(),
+        code_version: config.code_version.clone(),
+        performance: &b.performance,
+        record: &portfolio.record,
+        made_at_ms: now_ms,
+        made_by: env!("CARGO_PKG_VERSION").to_owned(),
+    })
+}
