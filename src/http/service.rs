@@ -220,7 +220,8 @@ impl From<&ServiceBacktest> for BacktestAnswer {
 
 /// Run a backtest
 ///
-/// Candles that are missing are fetched first. It is answered when it is done.
+/// Candles that are missing are fetched first, but for a strategy that ranks the market, which is tested on what is cached
+/// of it. It is answered when it is done.
 #[utoipa::path(post, path = "/backtest", tag = "service", request_body = BacktestRequest, security((), ("token" = [])), responses(
     (status = 200, description = "It ran", body = BacktestAnswer),
     (status = 400, description = "The body is not JSON", body = Problem, content_type = "application/problem+json"),

@@ -16,6 +16,9 @@ use std::{
 /// One column for each instrument of the panel, NaN where undefined.
 pub(crate) type Sheet = Arc<Vec<Vec<f64>>>;
 
+/// What a mean of changes that cancel may be away from 0, as a share of the values that they are between.
+const ROUNDING: f64 = 8.0 * f64::EPSILON;
+
 /// Why an expression cannot be computed over a panel.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{0}")]
@@ -92,7 +95,7 @@ impl<'a> Columns<'a> {
                 let has_unit = has_unit(x);
                 let x = self.sheet(x)?;
                 let changes = self.each(|i| Ok(changes(&x[i], has_unit)))?;
-                let means = self.market_means(&changes);
+                let means = self.market_changes(&changes, &x, has_unit);
                 self.each(|i| {
                     let slots = self.panel.instruments()[i].slots();
                     let market: Vec<f64> = slots.iter().map(|&slot| means[slot as usize]).collect();
@@ -141,13 +144,25 @@ impl<'a> Columns<'a> {
         if self.needed.as_ref().is_none_or(is_needed) { x[instrument][candle] } else { f64::NAN }
     }
 
-    /// Mean over the members of each slot that have a value there.
-    fn market_means(&self, x: &Sheet) -> Vec<f64> {
+    /// Mean change over the members of each slot that have one there. Changes that cancel, as those of `relative` do, have
+    /// the mean 0 and not what rounding leaves of it: a change is known as well as the values that it is between.
+    fn market_changes(&self, changes: &Sheet, values: &Sheet, has_unit: bool) -> Vec<f64> {
         let mean = |slot| {
             let seats = self.everywhere().at(slot);
-            let values: Vec<f64> =
-                seats.iter().map(|s| self.seen(x, s.instrument, s.candle)).filter(|v| !v.is_nan()).collect();
-            if values.is_empty() { f64::NAN } else { across::mean(&values) }
+            let (mut all, mut greatest) = (Vec::new(), 0.0_f64);
+            for seat in seats {
+                let change = self.seen(changes, seat.instrument, seat.candle);
+                if !change.is_nan() {
+                    let value = values[seat.instrument as usize][seat.candle as usize];
+                    greatest = greatest.max(change.abs() + if has_unit { 1.0 } else { value.abs() });
+                    all.push(change);
+                }
+            }
+            if all.is_empty() {
+                return f64::NAN;
+            }
+            let mean = across::mean(&all);
+            if mean.abs() <= ROUNDING * greatest { 0.0 } else { mean }
         };
         (0..self.panel.opens_ms().len()).map(mean).collect()
     }

@@ -45,7 +45,8 @@ function axis(values, extra = {}) {
     font,
     grid: { stroke: color("rule"), width: 1 },
     ticks: { stroke: color("rule"), width: 1, size: 4 },
-    ...(values && { values: (_, all) => all.map(values) }),
+    // Lines between the labelled ones of a logarithmic axis have no value.
+    ...(values && { values: (_, all) => all.map((v) => (v === null ? "" : values(v))) }),
     ...extra,
   };
 }

@@ -160,7 +160,7 @@ function curves(days) {
         ? lines(
             kept.map(([t]) => t),
             [{ name: "traded a day", color: "backtest", data: kept.map(([, v]) => v), points: false }],
-            { height: 180, form: (v) => percent(v, 1) },
+            { height: 220, form: (v) => percent(v, 1) },
           )
         : null,
   };
@@ -179,12 +179,12 @@ export function portfolio(backtests, signal) {
   const soft = (text) => h("p", { class: "soft" }, text);
   const none = "No backtest of it is stored: POST /backtest stores one.";
   const place = () => h("div", {}, soft(newest ? "Loading …" : none));
-  const [first, curve, weights, held, byYear, byName] = [0, 1, 2, 3, 4, 5].map(place);
+  const [first, second, curve, weights, held, traded, byYear, byName] = [0, 1, 2, 3, 4, 5, 6, 7].map(place);
   const cards = newest
     ? [
         card("", "Equity beside the market", legend(), curve),
-        card("w6", "Years and months, percent", byYear),
-        card("w6", "Exposure and turnover", held),
+        card("w6", "Exposure", held),
+        card("w6", "Turnover", traded),
         card("", "Weights over time", weights),
         card("", "Names", byName),
       ]
@@ -200,9 +200,9 @@ export function portfolio(backtests, signal) {
         `Backtest ${newest.backtest_id} on the ${told.market} market, ${day(told.from_ms)} to ${day(told.to_ms)}; ratios annualised from daily returns. Hedged: less beta times the market, beta from the 90 days before. Equal weight: the 30 names of greatest volume, without costs.`,
       ),
       figures(told),
-      facts(told),
     );
-    byYear.replaceChildren(years(p.years), h("h3", {}, "Months"), months(told.metrics.monthly_returns));
+    second.replaceChildren(facts(told));
+    byYear.replaceChildren(years(p.years), h("h3", {}, "Months, percent"), months(told.metrics.monthly_returns));
     byName.replaceChildren(...names(p.attribution).filter(Boolean));
     if (told.days.day_ms.length) {
       const drawn = curves(told.days);
@@ -210,12 +210,13 @@ export function portfolio(backtests, signal) {
       held.replaceChildren(
         h("p", { class: "small soft" }, "Held at each day's end, as a share of equity."),
         drawn.held,
-        ...(drawn.traded
-          ? [h("h3", {}, "Traded a day"), h("p", { class: "small soft" }, "Both sides, mean of 30 days."), drawn.traded]
-          : []),
+      );
+      traded.replaceChildren(
+        h("p", { class: "small soft" }, "Traded a day as a share of equity, both sides, mean of 30 days."),
+        drawn.traded ?? soft("There are fewer than 60 days."),
       );
     } else {
-      for (const empty of [curve, held]) empty.replaceChildren(soft("There is no whole day."));
+      for (const empty of [curve, held, traded]) empty.replaceChildren(soft("There is no whole day."));
     }
     if (map.names.length) {
       weights.replaceChildren(
@@ -230,5 +231,8 @@ export function portfolio(backtests, signal) {
       weights.replaceChildren(soft("It never had a weight."));
     }
   }
-  return { figures: first, cards, load };
+  const above = newest
+    ? { left: card("", "What it held and paid", second), right: card("", "Years", byYear) }
+    : { left: null, right: null };
+  return { figures: first, ...above, cards, load };
 }

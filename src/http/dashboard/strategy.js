@@ -399,13 +399,23 @@ export async function page({ argument, signal }) {
       h(
         "div",
         { class: "grid" },
-        card(
-          "w6",
-          "Rules",
-          all.words.split("\n").map((line) => h("p", {}, line)),
-          h("pre", {}, s.canonical),
+        h(
+          "div",
+          { class: "w6 stack" },
+          card(
+            "",
+            "Rules",
+            all.words.split("\n").map((line) => h("p", {}, line)),
+            h("pre", {}, s.canonical),
+          ),
+          ranked?.left,
         ),
-        card("w6", "Figures", ranked ? ranked.figures : figures(all.stats)),
+        h(
+          "div",
+          { class: "w6 stack" },
+          card("", "Figures", ranked ? ranked.figures : figures(all.stats)),
+          ranked?.right,
+        ),
         ranked ? ranked.cards : ofRules(),
         card(
           "w6",
