@@ -17,7 +17,7 @@ use std::{
 pub(crate) type Sheet = Arc<Vec<Vec<f64>>>;
 
 /// What a mean of changes that cancel may be away from 0, as a share of the values that they are between.
-const ROUNDING: f64 = 8.0 * f64::EPSILON;
+const ROUNDING: f64 = 1e-12;
 
 /// Why an expression cannot be computed over a panel.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]

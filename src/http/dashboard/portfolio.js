@@ -75,15 +75,8 @@ function facts({ metrics: m, portfolio: p, instruments, data_version, code_versi
     ["Computed by", code_version],
     ["From candles", h("code", { title: data_version }, data_version.slice(0, 16))],
   ];
-  return h(
-    "table",
-    {},
-    h(
-      "tbody",
-      {},
-      rows.map(([name, value]) => h("tr", {}, h("th", { scope: "row" }, name), cell(value))),
-    ),
-  );
+  const all = rows.map(([name, value]) => h("tr", {}, h("th", { scope: "row" }, name), cell(value)));
+  return h("div", { class: "scroll" }, h("table", {}, h("tbody", {}, all)));
 }
 
 function years(all) {
@@ -91,7 +84,7 @@ function years(all) {
     h(
       "tr",
       {},
-      h("th", { scope: "row" }, String(y.year)),
+      h("td", {}, String(y.year)),
       cell(percent(y.total_return), sign(y.total_return)),
       cell(ratio(y.sharpe_ratio)),
       cell(percent(y.hedged_return), sign(y.hedged_return)),
@@ -108,7 +101,7 @@ function names(all) {
     h(
       "tr",
       {},
-      h("th", { scope: "row" }, a.instrument),
+      h("td", {}, a.instrument),
       cell(percent(a.total), sign(a.total)),
       cell(percent(a.long)),
       cell(percent(a.short)),

@@ -2,7 +2,7 @@
 //!
 //! Speaks the browser's own debugging protocol, to the Chromium that there is.
 
-use super::{process::wait_for, stage::Stage, support::tools::not_checked};
+use super::{process::wait_for, ranking, service::Client, stage::Stage, support::tools::not_checked};
 use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use std::{
@@ -287,5 +287,57 @@ async fn the_dashboard_loads_navigates_acts_and_is_told_live() {
     assert!(page.complaints.is_empty(), "{:?}", page.complaints);
     let left: Vec<_> = page.asked.iter().filter(|url| !url.starts_with(&base) && !url.starts_with("data:")).collect();
     assert!(left.is_empty(), "requests left the origin: {left:?}");
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_ranks_the_market_has_its_page() {
+    let Some(mut page) = Page::open().await else {
+        return not_checked("Chromium that starts", "the page of a strategy that ranks the market in a browser");
+    };
+    let mut stage = Stage::new(3, 0.0).await;
+    stage.set("SG_ACTION_TOKEN", TOKEN);
+    stage.set("SG_GENERATION_INTERVAL", "100000000");
+    ranking::cached(&stage).await;
+    let mut daemon = stage.daemon("shadow");
+    let client = Client { base: daemon.url().await, http: reqwest::Client::new() };
+    let strategy = json!({ "name": "by momentum", "strategy": ranking::TEXT });
+    let (_, stored) = client.post("/strategies", &strategy, None).await;
+    let id = stored["strategy_id"].as_i64().unwrap();
+
+    // Before a backtest it says what is missing.
+    page.width(1280).await;
+    page.call("Page.navigate", json!({ "url": format!("{}/#/strategy/{id}", client.base) })).await;
+    page.titled("by momentum").await;
+    page.until("document.querySelector('main').textContent.includes('No backtest of it is stored')").await;
+    let order = json!({ "start_date": "2024-11-25", "end_date": "2025-01-01" });
+    let mut wanted = ranking::order(id);
+    wanted.as_object_mut().unwrap().extend(order.as_object().unwrap().clone());
+    let (status, ran) = client.post("/backtest", &wanted, None).await;
+    assert_eq!(status, 200, "{ran}");
+
+    for width in [1280, 390] {
+        page.width(width).await;
+        page.call("Page.reload", json!({})).await;
+        page.titled("by momentum").await;
+        page.until(
+            "document.querySelectorAll('.uplot').length >= 3 && document.querySelector('canvas[role=img]') !== null",
+        )
+        .await;
+        let shown = page.evaluate("document.querySelector('main').innerText").await;
+        let sharpe = format!("{:.2}", ran["portfolio"]["hedged"]["sharpe_ratio"].as_f64().unwrap());
+        let parts =
+            ["Ranks them by", "hedged", &sharpe, "equal weight", "Weights over time", "ETHUSDT", "not yet traded"];
+        for part in parts {
+            assert!(shown.as_str().unwrap().contains(part), "{part} at {width}: {shown}");
+        }
+        let fits = "document.documentElement.scrollWidth <= document.documentElement.clientWidth";
+        assert_eq!(page.evaluate(fits).await, true, "at {width}");
+        let approve = "[...document.querySelectorAll('main button')].some((b) => b.textContent.startsWith('Approve'))";
+        assert_eq!(page.evaluate(approve).await, false, "nobody may trade it");
+    }
+    page.call("Page.navigate", json!({ "url": format!("{}/#/strategies", client.base) })).await;
+    page.until("document.querySelector('table.cards')?.textContent.includes('its universe') ?? false").await;
+    assert!(page.complaints.is_empty(), "{:?}", page.complaints);
     daemon.stop().await;
 }

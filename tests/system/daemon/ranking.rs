@@ -6,7 +6,7 @@ use market::{CandleCache, cache::Provenance};
 use serde_json::{Value, json};
 
 const TOKEN: &str = "a token of this test alone";
-const TEXT: &str = "4h; universe top 2 by quote_volume(3d); score close / delay(close, 6) - 1; rebalance 1d; weights linear; \
+pub(crate) const TEXT: &str = "4h; universe top 2 by quote_volume(3d); score close / delay(close, 6) - 1; rebalance 1d; weights linear; \
                     gross 1";
 
 async fn stage() -> Stage {
@@ -16,7 +16,7 @@ async fn stage() -> Stage {
 }
 
 /// Brings two symbols of the simulated market, 2024-11-20 to 2025-01-01, into the cache.
-async fn cached(stage: &Stage) {
+pub(crate) async fn cached(stage: &Stage) {
     let mut command = stage.command(&["data", "download", "--symbols", "BTCUSDT,ETHUSDT", "--intervals", "15m"]);
     command.args(["--from", "2024-11-20", "--to", "2025-01-01"]);
     let done = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
@@ -31,7 +31,7 @@ async fn json(stage: &Stage, args: &[&str]) -> (Option<i32>, Value) {
     (done.status.code(), printed.unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&done.stderr))))
 }
 
-fn order(id: i64) -> Value {
+pub(crate) fn order(id: i64) -> Value {
     json!({ "strategy_id": id, "market": "spot", "start_date": "2024-12-01", "end_date": "2024-12-21" })
 }
 
