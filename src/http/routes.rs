@@ -47,6 +47,7 @@ pub(super) fn router(api: Arc<Api>, config: &HttpConfig) -> Router {
     response_cache.sweep();
     let backtest = OpenApiRouter::new()
         .routes(routes!(service::post_backtest))
+        .layer(from_fn_with_state(Arc::clone(&response_cache), response_cache::invalidating))
         .layer(limit(Duration::from_secs(config.backtest_timeout_s)));
     let posted = OpenApiRouter::new()
         .routes(routes!(service::post_strategy))
