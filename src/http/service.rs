@@ -264,7 +264,7 @@ pub(super) async fn post_backtest(
     let _slot = api.slot().await?;
     let began = Instant::now();
     let done = match order {
-        Order::Rules(order) => api.backtests.run(order).await,
+        Order::Rules(order) => api.backtests.run(*order).await,
         Order::Ranking(order) => api.backtests.run_portfolio(order).await,
     };
     let done: BacktestDone = done.map_err(Problem::from)?;
@@ -290,7 +290,7 @@ pub(super) async fn post_backtest(
 
 /// What is to be run.
 enum Order {
-    Rules(BacktestOrder),
+    Rules(Box<BacktestOrder>),
     Ranking(PortfolioOrder),
 }
 
@@ -312,7 +312,8 @@ impl BacktestRequest {
             }
             let named =
                 self.symbol.as_deref().ok_or_else(|| Problem::field("symbol", "missing: which symbol to test on"))?;
-            Ok(Order::Rules(BacktestOrder { strategy, symbol: symbol(named)?, from_ms, to_ms, initial_capital }))
+            let symbol = symbol(named)?;
+            Ok(Order::Rules(Box::new(BacktestOrder { strategy, symbol, from_ms, to_ms, initial_capital })))
         };
         let of_ranking = |strategy: Ranking| {
             if self.symbol.is_some() {

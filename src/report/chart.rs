@@ -5,6 +5,7 @@ use super::{
     curve::{self, Stretch},
     format::{date, number},
 };
+use chrono::{DateTime, Datelike, NaiveDate, NaiveTime};
 use maud::{Markup, html};
 use std::fmt::Write;
 
@@ -338,15 +339,26 @@ fn ticks((from, to): (f64, f64), step: f64) -> impl Iterator<Item = f64> {
     (0..=count).map(move |i| exact(from + f64::from(i) * step))
 }
 
-/// Midnights, a good distance apart.
-fn days((from_ms, to_ms): (f64, f64)) -> impl Iterator<Item = f64> {
+/// Midnights, a good distance apart: beyond some weeks those at which months begin.
+fn days((from_ms, to_ms): (f64, f64)) -> Vec<f64> {
     let least = (to_ms - from_ms) / DAY_MS / 8.0;
-    let step = [1.0, 2.0, 7.0, 14.0, 28.0, 91.0, 182.0].into_iter().find(|days| *days >= least);
-    let step_ms = step.unwrap_or((least / 365.0).ceil() * 365.0) * DAY_MS;
     // Half a label's width from the edges.
     let margin_ms = (to_ms - from_ms) * 0.03;
-    let first = ((from_ms + margin_ms) / step_ms).ceil() * step_ms;
-    (0..12).map(move |i| first + f64::from(i) * step_ms).take_while(move |t| *t <= to_ms - margin_ms)
+    let within = |t: &f64| (from_ms + margin_ms..=to_ms - margin_ms).contains(t);
+    if let Some(step) = [1.0, 2.0, 7.0, 14.0].into_iter().find(|days| *days >= least) {
+        let (step_ms, first) = (step * DAY_MS, (from_ms / (step * DAY_MS)).floor() * step * DAY_MS);
+        return (0..12).map(|i| first + f64::from(i) * step_ms).filter(within).collect();
+    }
+    let months = [1, 2, 3, 6, 12, 24, 60, 120].into_iter().find(|months| f64::from(*months) * 30.5 >= least);
+    let step = months.unwrap_or(240);
+    let month_of =
+        |time_ms: f64| DateTime::from_timestamp_millis(time_ms as i64).map_or(0, |t| t.year() * 12 + t.month0() as i32);
+    let begin = |month: i32| {
+        let first = NaiveDate::from_ymd_opt(month.div_euclid(12), month.rem_euclid(12) as u32 + 1, 1);
+        Some(first?.and_time(NaiveTime::MIN).and_utc().timestamp_millis() as f64)
+    };
+    let first = month_of(from_ms).div_euclid(step) * step;
+    (0..12).filter_map(|i| begin(first + i * step)).filter(within).collect()
 }
 
 /// A fraction as a percentage, with as many decimals as the step needs.
@@ -358,6 +370,27 @@ fn tick_percent(value: f64, step: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn dates_are_round() {
+        let ms = |text: &str| text.parse::<NaiveDate>().unwrap().and_time(NaiveTime::MIN).and_utc().timestamp_millis();
+        let dates = |from: &str, to: &str| -> Vec<String> {
+            days((ms(from) as f64, ms(to) as f64)).into_iter().map(|t| date(t as i64)).collect()
+        };
+        assert_eq!(dates("2024-04-01", "2024-04-06"), ["2024-04-02", "2024-04-03", "2024-04-04", "2024-04-05"]);
+        assert_eq!(
+            dates("2024-01-10", "2024-06-20"),
+            ["2024-02-01", "2024-03-01", "2024-04-01", "2024-05-01", "2024-06-01"]
+        );
+        assert_eq!(
+            dates("2019-01-01", "2023-01-01"),
+            ["2019-07-01", "2020-01-01", "2020-07-01", "2021-01-01", "2021-07-01", "2022-01-01", "2022-07-01"]
+        );
+        assert_eq!(
+            dates("1999-05-01", "2031-01-01"),
+            ["2000-01-01", "2005-01-01", "2010-01-01", "2015-01-01", "2020-01-01", "2025-01-01", "2030-01-01"]
+        );
+    }
 
     #[test]
     fn steps_are_round() {

@@ -209,10 +209,9 @@ async fn it_is_stored_backtested_told_and_reproduced() {
 #[tokio::test(flavor = "multi_thread")]
 async fn sessions_leave_it_a_candidate_and_make_no_trouble_of_it() {
     let stage = stage().await;
-    std::fs::write(stage.dir.path().join("ranking.toml"), format!(
-        "name = \"roc\"\ntimeframe = \"4h\"\nuniverse = \"top 2 by quote_volume(3d)\"\nscore = \"close / delay(close, 6) - 1\"\n\
-         weights = \"linear\"\n"
-    )).unwrap();
+    let toml = "name = \"roc\"\ntimeframe = \"4h\"\nuniverse = \"top 2 by quote_volume(3d)\"\n\
+                score = \"close / delay(close, 6) - 1\"\nweights = \"linear\"\n";
+    std::fs::write(stage.dir.path().join("ranking.toml"), toml).unwrap();
     let (_, added) = json(&stage, &["strategies", "add", "ranking.toml", "--json"]).await;
     assert_eq!((&added["form"], &added["state"]), (&json!("ranking"), &json!("candidate")));
     let daemon = stage.daemon("continuous");
