@@ -18,7 +18,8 @@ use uuid::Uuid;
 #[derive(Args, Debug)]
 pub(crate) struct ReproduceArgs {
     /// A strategy (id, name, or the first characters of id or genome hash): its backtest, hold-out, shadow and live
-    /// periods, or its stored backtests where it ranks the market. Or backtest:NUMBER. Or a search session (ISLAND/NUMBER): its generations; ISLAND/NUMBER/GENERATION: up to that one, from 0
+    /// periods, or its stored backtests where it ranks the market. Or backtest:NUMBER. Or a search session
+    /// (ISLAND/NUMBER): its generations; ISLAND/NUMBER/GENERATION: up to that one, from 0
     what: String,
     /// Print one JSON object instead of lines
     #[arg(long)]

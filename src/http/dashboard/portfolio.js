@@ -75,7 +75,7 @@ function facts({ metrics: m, portfolio: p, instruments, data_version, code_versi
     ["Computed by", code_version],
     ["From candles", h("code", { title: data_version }, data_version.slice(0, 16))],
   ];
-  const all = rows.map(([name, value]) => h("tr", {}, h("th", { scope: "row" }, name), cell(value)));
+  const all = rows.map(([name, value]) => h("tr", {}, h("td", { class: "soft" }, name), cell(value)));
   return h("div", { class: "scroll" }, h("table", {}, h("tbody", {}, all)));
 }
 

@@ -99,6 +99,8 @@ async fn clients_store_backtest_read_and_operators_act() {
         assert_eq!(period["performance"][key], metrics[key], "{key}");
     }
     assert_eq!(period["trades"].as_array().unwrap().len(), trades.len());
+    let again = stage.json(&["reproduce", &named, "--json"]);
+    assert_eq!((&again["identical"], &again["sources"][0]["backtest_id"]), (&json!(true), &json!(backtest)), "{again}");
     let csv = stage.command(&["report", &named, "--format", "csv", "--out", "-"]).output().unwrap().stdout;
     assert_eq!(String::from_utf8(csv).unwrap().lines().count(), trades.len() + 1);
 
