@@ -128,6 +128,9 @@ async fn one_that_ranks_the_market_is_stored_once_and_listed_with_its_form() {
 
     let client = database.client().await;
     let plain = "update strategies set form = 'rules', symbols = array['BTCUSDT'] where name = 'near-high'";
+    let error = client.execute(plain, &[]).await.unwrap_err();
+    assert_eq!(error.as_db_error().unwrap().constraint(), Some("strategies_genome_fixed"));
+    client.batch_execute("alter table strategies disable trigger user").await.unwrap();
     client.execute(plain, &[]).await.unwrap();
     let told = store.find_strategy("near-high").await.unwrap().genome.into_read().unwrap_err().to_string();
     assert!(told.contains("it is one of ranking, not of rules"), "{told}");
