@@ -149,6 +149,10 @@ async fn it_is_stored_backtested_told_and_reproduced() {
     let refused = stage.command(&["report", &report, "--format", "csv"]).output().unwrap();
     assert!(String::from_utf8_lossy(&refused.stderr).contains("html or json"), "{refused:?}");
 
+    let proof = ["prove", "--id", "roc", "--from", "2024-12-01", "--to", "2024-12-21", "--paths", "100", "--json"];
+    let (_, proven) = json(&stage, &proof).await;
+    assert_eq!((&proven["strategy"], proven["findings"].as_array().unwrap().len()), (&json!(TEXT), 7), "{proven}");
+
     // The read API tells of it, and nobody may trade it.
     let (_, page) = client.get("/api/strategies?family=ranking").await;
     assert_eq!((&page["total"], &page["items"][0]["form"]), (&json!(1), &json!("ranking")), "{page}");
@@ -156,6 +160,8 @@ async fn it_is_stored_backtested_told_and_reproduced() {
     assert!(one["words"].as_str().unwrap().contains("Ranks them"), "{one}");
     assert_eq!(one["backtests"].as_array().unwrap().len(), 2);
     assert_eq!(client.get(&format!("/api/strategies/{id}/curves")).await, (200, json!({ "parts": [] })));
+    let (status, problem) = client.get(&format!("/api/strategies/{id}/candles")).await;
+    assert_eq!((status, &problem["field"]), (400, &json!("symbol")), "{problem}");
     let (status, problem) = client.get(&format!("/api/strategies/{id}/dossier")).await;
     assert!(status == 404 && problem["detail"].as_str().unwrap().contains("sg-ai prove --id"), "{problem}");
     let why = json!({ "why": "it looks good" });
