@@ -151,6 +151,8 @@ pub(crate) async fn run(args: CalibrateArgs, ctx: &Context) -> Result<(), CliErr
             warmup_days,
             review_ms: i64::from(args.review_hours) * 3_600_000,
             sessions: args.sessions,
+            age_ms: args.age,
+            sessions_per_day: args.sessions_per_day,
         })
     };
     let tried = tokio::task::spawn_blocking(all).await.context("the calibration broke off")??;

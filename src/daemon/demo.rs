@@ -212,6 +212,8 @@ fn configure(
     // The simulated market's history is no longer; its edges are strong enough to show in it.
     config.daemon.backtest_days = 90;
     config.daemon.holdout_days = 30;
+    // Minutes are to be enough for an edge to go live: a demo may be wrong more often.
+    config.protocol.false_promotions_per_year = 1.0;
     config.search.population_size = config.search.population_size.min(300);
     config.search.generations = config.search.generations.min(6);
     // Months go by in minutes: hourly reviews would cost more than they show.

@@ -3,12 +3,13 @@
 //! A market is made, [`run`] is run on it, and what became of it is counted. Never writes a file, never prints.
 
 use super::strength::{Planting, StrengthError};
-use super::{Days, Numbers, Plan, Program, ProtocolRun, RunError, RunPlan, rehearse};
+use super::{Account, Days, Plan, Program, ProtocolRun, RunError, RunPlan, lives, rehearse};
 use candles::time::DAY_MS;
 use candles::{Interval, MarketKind, Symbol};
 use engine::{Costs, Engine, Slippage, SymbolWindow, Terms, Window, WindowError};
 use evidence::binomial::clopper_pearson;
 use genome::random::Seed;
+use rand::RngExt;
 use lifecycle::{EdgeDecayConfig, Gate, Thresholds};
 use serde::{Deserialize, Serialize};
 use simulated::{EdgeKind, EdgeSpec, MarketSpec, SimulatedMarket, SpecError};
@@ -88,6 +89,10 @@ pub struct Calibration<'a> {
     pub review_ms: i64,
     /// Sessions one after the other on each market, a day apart, each beginning with the best of the one before.
     pub sessions: u32,
+    /// Age of the daemon when the first of them ends, ms of market time: it has bought every test as soon as it was free.
+    pub age_ms: i64,
+    /// Sessions that it had a day until then.
+    pub sessions_per_day: u32,
 }
 
 /// How strongly edges are planted: see [`Planting::strength`].
@@ -139,6 +144,10 @@ pub struct Tried {
     pub sessions: u32,
     /// Sessions whose search beat its null searches.
     pub selected: u32,
+    /// Tests that were bought.
+    pub tests: u32,
+    /// Market days that the first session's candidates had to wait for a test.
+    pub waited_days: f64,
     /// Sessions with a strategy that entered shadow.
     pub entered: u32,
     /// Strategies that went live.
@@ -191,13 +200,15 @@ impl Calibration<'_> {
         let free = Terms { costs: free, ..*self.terms };
         let terms = if job.kind == Kind::NoiseFreeOfCosts { &free } else { self.terms };
         let live = if job.kind.has_edge() && job.kind != Kind::Dying { days.live } else { 0 };
+        let (account, waited_days) = self.account(seed, shadow_ms);
         let plan = RunPlan {
             session: self.session,
             terms,
             gate: self.gate,
             staying: self.staying,
             limits: self.limits,
-            numbers: Numbers::FIRST,
+            account,
+            known: &[],
             days: Days { live, ..days },
             review_ms: self.review_ms,
         };
@@ -210,11 +221,22 @@ impl Calibration<'_> {
             let selected = session.trial.searched.p_value <= self.limits.max_p_value;
             match &mut tried {
                 Some(tried) => tried.add(&session.trial, selected),
-                None => tried = Some(Tried::new((job, planted), &session.trial, selected)),
+                None => tried = Some(Tried::new((job, planted, waited_days), &session.trial, selected)),
             }
         }
         // There was at least one session.
         tried.ok_or(CalibrationError::Run(RunError::Stopped))
+    }
+
+    /// What the first session's tests are bought from at `at_ms`, and how long they were waited for.
+    fn account(&self, seed: Seed, at_ms: i64) -> (Account, f64) {
+        let protocol = self.session.protocol;
+        let session_ms = DAY_MS / i64::from(self.sessions_per_day.max(1));
+        let phase = seed.stream("age", 0).random_range(0.0..1.0);
+        let of_age = lives::account_of_age(protocol, self.age_ms, session_ms, phase);
+        let free_ms = of_age.pays_for_ms(protocol, 1).unwrap_or(of_age.at_ms);
+        let waited_days = (free_ms - of_age.at_ms) as f64 / DAY_MS as f64;
+        (Account { at_ms, ..of_age.at(protocol, free_ms) }, waited_days)
     }
 
     fn cut(&self, market: &SimulatedMarket, from_ms: i64, to_ms: i64) -> Result<Window, WindowError> {
@@ -249,12 +271,14 @@ fn edge(job: Job) -> Option<EdgeKind> {
 }
 
 impl Tried {
-    fn new((job, planted): (Job, f64), run: &ProtocolRun, selected: bool) -> Self {
+    fn new((job, planted, waited_days): (Job, f64, f64), run: &ProtocolRun, selected: bool) -> Self {
         Self {
             job,
             planted,
             sessions: 1,
             selected: u32::from(selected),
+            tests: run.tested.len() as u32,
+            waited_days,
             entered: u32::from(run.entered > 0),
             promoted: run.promoted,
             p_value: run.searched.p_value,
@@ -273,6 +297,7 @@ impl Tried {
         let most = |a: Option<f64>, b: Option<f64>| a.into_iter().chain(b).reduce(f64::max);
         self.sessions += 1;
         self.selected += u32::from(selected);
+        self.tests += run.tested.len() as u32;
         self.entered += u32::from(run.entered > 0);
         self.promoted += run.promoted;
         self.p_value = self.p_value.min(run.searched.p_value);
@@ -306,6 +331,12 @@ pub struct Row {
     pub sessions: u64,
     /// Sessions whose search beat its null searches.
     pub selected: u64,
+    /// Tests that were bought.
+    pub tests: u64,
+    /// Market days that a market's first candidates waited for a test, mean.
+    pub waited_days: f64,
+    /// Strategies that went live, on all markets together.
+    pub live: u64,
     /// Sessions with a strategy that entered shadow.
     pub entered: u64,
     /// Null searches a session, mean.
@@ -343,6 +374,9 @@ pub fn rows(tried: &[Tried]) -> Vec<Row> {
             median_days_to_live: median(of.iter().filter_map(|t| t.live_after_days).collect()),
             sessions,
             selected: sum(|t| u64::from(t.selected)),
+            tests: sum(|t| u64::from(t.tests)),
+            waited_days: of.iter().map(|t| t.waited_days).sum::<f64>() / markets as f64,
+            live: sum(|t| u64::from(t.promoted)),
             entered: sum(|t| u64::from(t.entered)),
             null_searches: sum(|t| u64::from(t.null_searches)) as f64 / sessions as f64,
             evaluations: sum(|t| t.evaluations + t.null_evaluations),

@@ -113,7 +113,7 @@ impl From<Stopped> for SessionError {
 #[allow(missing_docs)]
 pub struct Candidate {
     pub individual: Individual,
-    /// By maximum statistic; at least the session's.
+    /// The session's, by maximum statistic of the search that is compared.
     pub p_value: f64,
     pub null_searches: u32,
     pub seen: SeenUntil,
@@ -199,16 +199,13 @@ impl SessionState {
             return Vec::new();
         }
         let session = self.searched(plan.protocol);
-        let one = |individual: &Individual| {
-            let own = statistic(individual);
-            let as_good = self.nulls.iter().filter(|null| own.is_none_or(|own| null.is_some_and(|n| n >= own))).count();
-            let p_value = (1 + as_good) as f64 / (1 + self.nulls.len()) as f64;
-            Candidate {
-                individual: individual.clone(),
-                p_value: p_value.max(session.p_value),
-                null_searches: session.null_searches,
-                seen: self.seen,
-            }
+        // A candidate's own statistic is of another search than those of null markets: it may have begun with champions
+        // or have looked at finer candles. What is comparable is the compared search, whose best speaks for all.
+        let one = |individual: &Individual| Candidate {
+            individual: individual.clone(),
+            p_value: session.p_value,
+            null_searches: session.null_searches,
+            seen: self.seen,
         };
         self.found.iter().map(one).collect()
     }

@@ -2,7 +2,7 @@
 //!
 //! Stored with the strategy when its session ends and never changed after: shadow is computed anew from its ledger.
 
-use super::{Candidate, Searchable, SeenUntil, Unseen};
+use super::{Candidate, Searchable, SeenUntil, Test, Unseen};
 use candles::{Interval, Symbol};
 use engine::{Engine, Ledger, Performance, Terms, Trade, Wanted, Window};
 use evidence::marked::Marked;
@@ -69,12 +69,20 @@ pub struct Standing {
     pub null_searches: u32,
     /// What shaped it.
     pub seen_until_ms: i64,
-    /// What the online procedure lets it use up, fraction.
+    /// Chance of going live that it was given, should it have no edge, fraction: the price of its test.
     pub level: f64,
+    /// The same, should its edge have died when shadow began.
+    #[serde(default = "former_shadow_level")]
+    pub shadow_level: f64,
     /// Over the hold-out.
     pub holdout: EValues,
     /// After the hold-out.
     pub book: Book,
+}
+
+/// What every strategy was given before tests were shared out in a session.
+const fn former_shadow_level() -> f64 {
+    0.2
 }
 
 impl Standing {
@@ -88,6 +96,7 @@ impl Standing {
             shadow: None,
             total: Some(self.holdout),
             level: Some(self.level),
+            shadow_level: Some(self.shadow_level),
         }
     }
 
@@ -120,21 +129,59 @@ pub struct Judged {
     pub backtest_trades: Vec<Trade>,
     /// Trades over the hold-out.
     pub holdout_trades: Vec<Trade>,
-    /// What was proved; without a level, which the online procedure has yet to give.
+    /// What was proved.
     pub standing: Standing,
+}
+
+/// A strategy whose test was bought.
+#[derive(Clone, Debug)]
+#[allow(missing_docs)]
+pub struct UnderTest {
+    pub strategy: Strategy,
+    /// Of its search; `None` where nobody searched.
+    pub p_value: Option<f64>,
+    pub null_searches: u32,
+    pub seen: SeenUntil,
+    pub test: Test,
+}
+
+impl UnderTest {
+    /// One of a session's best.
+    #[must_use]
+    pub fn candidate(candidate: &Candidate, test: Test) -> Self {
+        Self {
+            strategy: candidate.individual.strategy.clone(),
+            p_value: Some(candidate.p_value),
+            null_searches: candidate.null_searches,
+            seen: candidate.seen,
+            test,
+        }
+    }
+}
+
+/// Daily net returns of each strategy over what a search saw; empty where it cannot be evaluated.
+#[must_use]
+pub fn searched_returns(
+    strategies: &[Strategy],
+    searchable: &Searchable,
+    engine: &Engine,
+    terms: &Terms,
+) -> Vec<Vec<f64>> {
+    let outcomes = engine.evaluate(strategies, searchable.window(), terms, Wanted::default());
+    outcomes.into_iter().map(|outcome| outcome.map(|o| o.daily_returns).unwrap_or_default()).collect()
 }
 
 /// Measures strategies on what the search saw and on what it did not; or says why one cannot be evaluated: it fails,
 /// or it has seen the hold-out.
 #[must_use]
 pub fn judge(
-    candidates: &[(Strategy, Option<f64>, u32, SeenUntil)],
+    candidates: &[UnderTest],
     (searchable, unseen): (&Searchable, &Unseen),
     engine: &Engine,
     terms: &Terms,
 ) -> Vec<Result<Judged, String>> {
-    let strategies: Vec<Strategy> = candidates.iter().map(|(strategy, ..)| strategy.clone()).collect();
-    let seen = candidates.iter().map(|c| c.3).max().unwrap_or(searchable.seen_until());
+    let strategies: Vec<Strategy> = candidates.iter().map(|c| c.strategy.clone()).collect();
+    let seen = candidates.iter().map(|c| c.seen).max().unwrap_or(searchable.seen_until());
     let wanted = Wanted { ledger: true, ..Wanted::default() };
     let on = |window: &Window| engine.evaluate(&strategies, window, terms, wanted);
     let searched = on(searchable.window());
@@ -146,7 +193,7 @@ pub fn judge(
     };
     let measured = searched.into_iter().zip(on(window)).zip(candidates);
     measured
-        .map(|((backtest, holdout), (strategy, p_value, null_searches, seen))| {
+        .map(|((backtest, holdout), UnderTest { strategy, p_value, null_searches, seen, test })| {
             unseen.evidence(*seen).map_err(|seen| seen.to_string())?;
             let (backtest, holdout) = (backtest.map_err(|e| e.to_string())?, holdout.map_err(|e| e.to_string())?);
             let (before, after) = (backtest.ledger.unwrap_or_default(), holdout.ledger.unwrap_or_default());
@@ -156,7 +203,8 @@ pub fn judge(
                 p_value: *p_value,
                 null_searches: *null_searches,
                 seen_until_ms: seen.ms(),
-                level: 0.0,
+                level: test.level,
+                shadow_level: test.shadow_level,
                 holdout: book.values(),
                 book,
             };
@@ -169,10 +217,4 @@ pub fn judge(
             })
         })
         .collect()
-}
-
-impl From<&Candidate> for (Strategy, Option<f64>, u32, SeenUntil) {
-    fn from(c: &Candidate) -> Self {
-        (c.individual.strategy.clone(), Some(c.p_value), c.null_searches, c.seen)
-    }
 }

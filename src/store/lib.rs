@@ -47,10 +47,10 @@ pub use paper::{
 };
 pub use seal::RotationReport;
 pub use search::{
-    CandidateRecord, FailedBacktest, FinishReport, GenerationRecord, GenerationRow, Judgement, NewSession,
+    CandidateRecord, Champion, FailedBacktest, FinishReport, GenerationRecord, GenerationRow, Judgement, NewSession,
     NumberedSession, PlaceboRecord, ProtocolSessionRow, ProtocolTotals, RecordOutcome, ResumableSession,
     SearchedRecord, Session, SessionNumbers, SessionRow, SessionStatus, SessionStory, TrialCounts, TrialTotals, Trials,
-    WaitingRecord, WindowStat,
+    Untested, WaitingRecord, WindowStat,
 };
 pub use stored::Stored;
 pub use strategies::{

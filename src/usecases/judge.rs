@@ -7,15 +7,18 @@ use super::parts::SessionParts;
 use super::recipe::run_config;
 use engine::{Performance, Recipe, RunConfig, Trade};
 use genome::{Niche, Strategy};
-use lifecycle::{CandidateEvidence, Decision, GateEvidence, State, Tested, Verdict};
-use protocol::{self, Candidate, Numbers, SeenUntil, SessionState, Split};
+use candles::{Symbol, time::DAY_MS};
+use lifecycle::{CandidateEvidence, Decision, GateEvidence, Policy, State, Tested, Verdict};
+use protocol::{
+    self, Account, Asked, Candidate, Choice, Known, REMEMBERED_DAYS, SeenUntil, SessionState, Split, UnderTest,
+};
 use search::{Components, Individual};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Instant;
 use store::{
-    CandidateRecord, Judgement, NewPaperRun, NewScore, NewSession, NewStrategy, Page, Parameters, ScorePart, Session,
-    SessionNumbers, StrategyFilter, TransitionRecord, WaitingRecord, WindowStat,
+    CandidateRecord, Judgement, LeaseToken, NewPaperRun, NewScore, NewSession, NewStrategy, Page, Parameters, ScorePart,
+    SearchedRecord, Session, StrategyFilter, TransitionRecord, WaitingRecord, WindowStat,
 };
 use uuid::Uuid;
 
@@ -23,46 +26,128 @@ use uuid::Uuid;
 type Judged = (Vec<CandidateRecord>, Vec<WaitingRecord>);
 
 /// The session's best as candidates, best first, and strategies that wait (added or revived by an operator) on its
-/// symbols, with what the hold-out proved of each and what the gate says.
+/// symbols: those for which a test was bought, with what the hold-out proved of each and what the gate says; of the
+/// others of its best, why there was no test. The session is numbered, and its tests are bought, before anything of the
+/// hold-out is looked at.
 ///
 /// # Errors
 /// When the store does not answer. A strategy that cannot be evaluated is held, not an error.
 pub(crate) async fn all(
     parts: &SessionParts,
+    token: &LeaseToken,
     session: &Session,
-    state: &SessionState,
-    (split, numbers): (&Arc<Split>, SessionNumbers),
+    (state, searched): (&SessionState, &SearchedRecord),
+    split: &Arc<Split>,
 ) -> anyhow::Result<Judged> {
     let found = state.candidates(parts.search.plan());
     let waiting = waiting(parts, session, split).await?;
-    let mut asked: Vec<_> = found.iter().map(Into::into).collect();
-    asked.extend(waiting.iter().map(|(_, strategy, seen)| (strategy.clone(), None, 0, *seen)));
-    let most = parts.search.plan().candidates + waiting.len();
+    let choices = choose(parts, token, searched, (&found, &waiting), split).await?;
+    let (of_found, of_waiting) = choices.split_at(found.len().min(choices.len()));
+    let chosen = |choice: &Choice| choice.as_ref().ok().copied();
+    let mut tested: Vec<UnderTest> = Vec::new();
+    tested.extend(found.iter().zip(of_found).filter_map(|(c, choice)| Some(UnderTest::candidate(c, chosen(choice)?))));
+    let waits = waiting.iter().zip(of_waiting).filter_map(|((_, strategy, seen), choice)| {
+        let (strategy, seen) = (strategy.clone(), *seen);
+        Some(UnderTest { strategy, p_value: None, null_searches: 0, seen, test: chosen(choice)? })
+    });
+    tested.extend(waits);
     let (engine, terms, split) = (Arc::clone(&parts.compute.engine), parts.compute.terms, Arc::clone(split));
-    let (began, how_many) = (Instant::now(), asked.len().max(1));
+    let (began, how_many) = (Instant::now(), tested.len().max(1));
     let judged =
-        parts.compute.run(move || protocol::judge(&asked, (&split.searchable, &split.unseen), &engine, &terms)).await?;
+        parts.compute.run(move || protocol::judge(&tested, (&split.searchable, &split.unseen), &engine, &terms)).await?;
     // They are evaluated together: to each its share.
     let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX) / how_many as u64;
-    let numbers = Numbers { session: numbers.session, selected: numbers.selected, promotions: numbers.promotions };
-    let levelled = judged.into_iter().enumerate().map(|(rank, judged)| {
-        let mut judged: protocol::Judged = judged?;
-        let p_value = judged.standing.p_value;
-        judged.standing.level =
-            protocol::level(parts.search.protocol.alpha, numbers, parts.gates.limits.max_p_value, p_value, rank, most);
-        Ok(judged)
-    });
-    let levelled: Vec<Outcome> = levelled.collect();
-    let (of_found, of_waiting) = levelled.split_at(found.len());
-    let candidates =
-        found.iter().zip(of_found).map(|(candidate, outcome)| record(parts, session, candidate, (outcome, took_ms)));
-    let held = waiting.iter().zip(of_waiting).map(|((stored, ..), outcome)| {
-        let names = (stored.name.as_str(), stored.canonical.as_str());
-        let judgement = judgement(parts, &session.spec, (stored.id, names), (outcome, took_ms), None)?;
-        Ok(WaitingRecord { strategy_id: stored.id, judgement })
-    });
-    Ok((candidates.collect::<anyhow::Result<_>>()?, held.collect::<anyhow::Result<_>>()?))
+    let mut judged = judged.into_iter();
+    let mut candidates = Vec::with_capacity(found.len());
+    for (candidate, choice) in found.iter().zip(of_found) {
+        candidates.push(match choice {
+            Ok(_) => {
+                let outcome = judged.next().unwrap_or_else(|| Err("it was not measured".to_owned()));
+                record(parts, session, candidate, (&outcome, took_ms), None)?
+            }
+            Err(why) => record(parts, session, candidate, (&Err(why.clone()), 0), Some(why.clone()))?,
+        });
+    }
+    let mut held = Vec::new();
+    for ((stored, ..), choice) in waiting.iter().zip(of_waiting) {
+        match choice {
+            Ok(_) => {
+                let outcome = judged.next().unwrap_or_else(|| Err("it was not measured".to_owned()));
+                let names = (stored.name.as_str(), stored.canonical.as_str());
+                let judgement = judgement(parts, &session.spec, (stored.id, names), (&outcome, took_ms), None)?;
+                held.push(WaitingRecord { strategy_id: stored.id, judgement });
+            }
+            Err(why) => tracing::info!(strategy = stored.name, "a candidate waits for a test: {why}"),
+        }
+    }
+    Ok((candidates, held))
 }
+
+/// Numbers the session and buys tests: for each of its best, then for each that waits.
+async fn choose(
+    parts: &SessionParts,
+    token: &LeaseToken,
+    searched: &SearchedRecord,
+    (found, waiting): (&[Candidate], &[Waiting]),
+    split: &Arc<Split>,
+) -> anyhow::Result<Vec<Choice>> {
+    let (store, at_ms) = (&parts.process.store, searched.at_market_ms);
+    let asked: Vec<(Strategy, Option<f64>)> = found
+        .iter()
+        .map(|c| (c.individual.strategy.clone(), Some(c.p_value)))
+        .chain(waiting.iter().map(|(_, strategy, _)| (strategy.clone(), None)))
+        .collect();
+    if let Some(numbered) = store.session_numbers(searched.session_id).await? {
+        // It was interrupted after its tests were bought.
+        return Ok(of_each(&asked, &numbered.choices));
+    }
+    let mut known = store.tested_strategies(at_ms - i64::from(REMEMBERED_DAYS) * DAY_MS).await?;
+    // What trades elsewhere is another edge. What does not read is told elsewhere, and stands in nobody's way.
+    let symbols: Vec<Symbol> = split.searchable.window().symbols().iter().map(|s| s.symbol.clone()).collect();
+    known.retain(|k| k.symbols.iter().any(|symbol| symbols.contains(symbol)));
+    known.retain(|k| !waiting.iter().any(|(waits, ..)| waits.id == k.id));
+    let known: Vec<(String, Strategy)> =
+        known.into_iter().filter_map(|k| Some((k.name, k.genome.into_read().ok()?))).collect();
+    let (engine, terms, split) = (Arc::clone(&parts.compute.engine), parts.compute.terms, Arc::clone(split));
+    let strategies = asked.clone();
+    let (returns, known) = parts
+        .compute
+        .run(move || {
+            let of = |strategies: Vec<Strategy>| {
+                protocol::searched_returns(&strategies, &split.searchable, &engine, &terms)
+            };
+            let (returns, others) =
+                (of(strategies.iter().map(|a| a.0.clone()).collect()), of(known.iter().map(|k| k.1.clone()).collect()));
+            let asked = strategies.into_iter().zip(returns).map(|((_, p_value), returns)| Asked { p_value, returns });
+            let known = known.into_iter().zip(others).map(|((name, _), returns)| Known { name, returns });
+            (asked.collect::<Vec<_>>(), known.collect::<Vec<_>>())
+        })
+        .await?;
+    let (config, limits) = (&parts.search.protocol, &parts.gates.limits);
+    let buy = |account: Option<Account>| {
+        let account = account.unwrap_or_else(|| Account::open(config, at_ms)).at(config, at_ms);
+        let (account, choices) = match limits.policy {
+            Policy::Protocol => protocol::choose(&returns, &known, account, config, limits.max_p_value),
+            Policy::Thresholds => (account, protocol::test_all(asked.len(), config)),
+        };
+        (account, asked.iter().map(|(strategy, _)| strategy.hash().to_string()).zip(choices).collect())
+    };
+    let numbered = store.number_session(token, searched, &buy).await?;
+    Ok(of_each(&asked, &numbered.choices))
+}
+
+/// What was chosen for each. A strategy that was added since waits for the next session.
+fn of_each(asked: &[(Strategy, Option<f64>)], choices: &[(String, Choice)]) -> Vec<Choice> {
+    let one = |strategy: &Strategy| {
+        let hash = strategy.hash().to_string();
+        let found = choices.iter().find(|(of, _)| *of == hash).map(|(_, choice)| choice.clone());
+        found.unwrap_or_else(|| Err("it was added after the session's tests were bought".to_owned()))
+    };
+    asked.iter().map(|(strategy, _)| one(strategy)).collect()
+}
+
+/// A stored strategy that waits, its rules, and what shaped it.
+type Waiting = (store::Strategy, Strategy, SeenUntil);
 
 /// Strategies that wait as candidates on the session's symbols. Whoever adds one without saying what it has seen
 /// states that it was not fitted to the hold-out.
@@ -70,7 +155,7 @@ async fn waiting(
     parts: &SessionParts,
     session: &Session,
     split: &Split,
-) -> anyhow::Result<Vec<(store::Strategy, Strategy, SeenUntil)>> {
+) -> anyhow::Result<Vec<Waiting>> {
     let spec = &session.spec;
     // What a client of the service posted is judged when an operator says so: a stranger spends no trials.
     let filter = StrategyFilter { states: vec![State::Candidate], but_clients: true, ..StrategyFilter::default() };
@@ -186,6 +271,7 @@ fn record(
     session: &Session,
     candidate: &Candidate,
     measured: (&Outcome, u64),
+    untested: Option<String>,
 ) -> anyhow::Result<CandidateRecord> {
     let (spec, champion) = (&session.spec, &candidate.individual);
     let hash = champion.hash.to_string();
@@ -209,5 +295,5 @@ fn record(
     };
     let names = (strategy.name.as_str(), strategy.canonical.as_str());
     let judgement = judgement(parts, spec, (strategy.id, names), measured, Some(champion))?;
-    Ok(CandidateRecord { strategy, judgement })
+    Ok(CandidateRecord { strategy, judgement, untested })
 }

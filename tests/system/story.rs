@@ -120,7 +120,7 @@ impl Story<'_> {
             transition: Some(self.moves(id, Transition::EnterShadow, day(40))),
             ..Judgement::nothing(recipe.into())
         };
-        let candidate = CandidateRecord { strategy, judgement };
+        let candidate = CandidateRecord { strategy, judgement, untested: None };
         self.store.finish_session(token, session.id, &[candidate], &[]).await.unwrap();
         id
     }

@@ -2,7 +2,7 @@
 
 mod listing;
 pub(crate) mod scores;
-mod strategy;
+pub(crate) mod strategy;
 pub(crate) mod transitions;
 mod views;
 

@@ -143,7 +143,7 @@ pub(crate) const REJECT: Transition = Transition::Disable { from: State::Candida
 
 pub(crate) fn candidate(n: u32, session_id: Uuid, decided: Option<Transition>) -> CandidateRecord {
     let strategy = NewStrategy { session_id: Some(session_id), ..strategy(n) };
-    CandidateRecord { judgement: judgement(strategy.id, decided), strategy }
+    CandidateRecord { judgement: judgement(strategy.id, decided), strategy, untested: None }
 }
 
 pub(crate) fn judgement(strategy_id: Uuid, decided: Option<Transition>) -> Judgement {

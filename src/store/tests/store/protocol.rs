@@ -155,7 +155,7 @@ async fn standings_and_placebo_sessions_are_kept() {
     let mut judgement = made::judgement(strategy.id, Some(Transition::EnterShadow));
     judgement.standing = Some(standing.clone());
     let id = strategy.id;
-    store.finish_session(&token, session.id, &[CandidateRecord { strategy, judgement }], &[]).await.unwrap();
+    store.finish_session(&token, session.id, &[CandidateRecord { strategy, judgement, untested: None }], &[]).await.unwrap();
     assert_eq!(store.standings(&[id, Uuid::now_v7()]).await.unwrap(), [(id, standing)].into());
 
     let placebo = PlaceboRecord {
