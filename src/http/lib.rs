@@ -40,7 +40,7 @@ pub use server::Server;
 pub use service::report_of as backtest_report_of;
 pub use snapshot::{
     AUDIT_RUNNER, Audit, CONTINUOUS_RUNNER, Deployment, Feed, Island, Move, Passed, Protocol, Readings, Runner,
-    SHADOW_RUNNER, STREAM_RUNNER, Snapshot, Stream, Trials,
+    SHADOW_RUNNER, STREAM_RUNNER, Snapshot, Stream, Tests, Trials,
 };
 
 use axum::{

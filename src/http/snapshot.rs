@@ -150,6 +150,25 @@ pub struct Protocol {
     pub p_value: Option<f64>,
     /// Whether promotions are frozen, because the two cannot be told apart.
     pub frozen: bool,
+    /// What tests cost now; `None` before the first session.
+    pub tests: Option<Tests>,
+}
+
+/// The account that tests of candidates are bought from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Tests {
+    /// Tests that can be bought now.
+    pub free: u32,
+    /// Bought over the last market year.
+    pub bought_last_year: u64,
+    /// What these cost, in expected false promotions.
+    pub spent_last_year: f64,
+    /// What a market year may cost.
+    pub allowed_per_year: f64,
+    /// E-value at which a candidate goes live.
+    pub promotion_threshold: f64,
+    /// When one more is free, UTC ms of the market; `None` while no more can be saved.
+    pub next_ms: Option<i64>,
 }
 
 /// How far sessions of one kind got.

@@ -67,6 +67,23 @@ pub(crate) struct ProtocolStats {
     /// Small when real sessions get through more often than placebo ones; null while nothing got through.
     pub(crate) p_value: Option<f64>,
     pub(crate) promotions_frozen: bool,
+    /// The account that tests of candidates are bought from; null before the first session.
+    pub(crate) tests: Option<TestStats>,
+}
+
+/// What tests of candidates cost now, and what was spent.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub(crate) struct TestStats {
+    /// E-value of hold-out and shadow together at which a candidate goes live.
+    pub(crate) promotion_threshold: f64,
+    pub(crate) free: u32,
+    /// When one more is free, in market time; null while no more can be saved.
+    pub(crate) next: Option<String>,
+    pub(crate) bought_last_year: u64,
+    /// In expected false promotions, as is what is allowed.
+    pub(crate) spent_last_year: f64,
+    pub(crate) allowed_per_year: f64,
 }
 
 /// How far sessions of one kind got.
@@ -177,6 +194,14 @@ impl From<Snapshot> for Stats {
                 null_evaluations: s.protocol.null_evaluations,
                 p_value: s.protocol.p_value,
                 promotions_frozen: s.protocol.frozen,
+                tests: s.protocol.tests.map(|t| TestStats {
+                    promotion_threshold: t.promotion_threshold,
+                    free: t.free,
+                    next: t.next_ms.and_then(rfc3339),
+                    bought_last_year: t.bought_last_year,
+                    spent_last_year: t.spent_last_year,
+                    allowed_per_year: t.allowed_per_year,
+                }),
             },
             open_dead_letters: s.open_dead_letters,
             outbox: OutboxStats { pending: s.outbox_pending, dead: s.outbox_dead },

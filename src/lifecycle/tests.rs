@@ -142,7 +142,7 @@ fn shadow_golden_decisions() {
         (14, 9, 9.0, Verdict::Hold),
         (14, 10, 1.29, Verdict::Hold),
         (59, 10, 1.29, Verdict::Hold),
-        (60, 10, 1.29, failed),
+        (180, 10, 1.29, failed),
         (60, 10, 1.3, Verdict::Move(Transition::GoLive)),
         (3, 29, 0.1, Verdict::Hold),
         (3, 30, 0.79, failed),

@@ -22,6 +22,7 @@ mod rehearsal;
 mod run;
 mod session;
 mod standing;
+mod status;
 pub mod strength;
 #[cfg(test)]
 mod tests;
@@ -35,4 +36,5 @@ pub use rehearsal::{Cut, Program, Rehearsed, rehearse};
 pub use run::{Days, ProtocolRun, RunError, RunPlan, run};
 pub use session::{Advanced, Candidate, Plan, SearchedP, Session, SessionError, SessionState, WarmStart};
 pub use standing::{Book, Judged, Standing, UnderTest, judge, searched_returns};
+pub use status::TestStatus;
 pub use timeline::{Searchable, SeenBefore, SeenUntil, Split, Unseen};

@@ -124,15 +124,14 @@ async fn choose(
         })
         .await?;
     let (config, limits) = (&parts.search.protocol, &parts.gates.limits);
-    let buy = |account: Option<Account>| {
-        let account = account.unwrap_or_else(|| Account::open(config, at_ms)).at(config, at_ms);
+    let buy = |account: Account| {
         let (account, choices) = match limits.policy {
             Policy::Protocol => protocol::choose(&returns, &known, account, config, limits.max_p_value),
             Policy::Thresholds => (account, protocol::test_all(asked.len(), config)),
         };
         (account, asked.iter().map(|(strategy, _)| strategy.hash().to_string()).zip(choices).collect())
     };
-    let numbered = store.number_session(token, searched, &buy).await?;
+    let numbered = store.number_session(token, searched, config, &buy).await?;
     Ok(of_each(&asked, &numbered.choices))
 }
 

@@ -37,17 +37,9 @@ pub(crate) async fn run_if_due(parts: &SessionParts, token: &LeaseToken, island:
         return Ok(Did::Nothing);
     };
     let config = &parts.search.protocol;
-    let as_of = |account: Option<Account>| {
-        let at_ms = last.spec.window_to_ms;
-        account.unwrap_or_else(|| Account::open(config, at_ms)).at(config, at_ms)
-    };
-    let account = as_of(store.test_account(true).await?);
+    let account = store.placebo_account(config, last.spec.window_to_ms).await?;
     let Some(record) = run(parts, &last, numbers, account).await? else { return Ok(Did::Stopped) };
-    // Another island may have bought meanwhile: what this one bought is taken off what there is now.
-    let spend = |account: Option<Account>| {
-        (0..record.tests).fold(as_of(account), |account, _| account.buy(config).unwrap_or(account))
-    };
-    store.record_placebo(token, &record, &spend).await?;
+    store.record_placebo(token, &record, config).await?;
     tracing::info!(
         session = last.spec.number,
         island,

@@ -6,7 +6,7 @@ use crate::{
     LeaseToken, Store, StoreError, Strategy, Tx, count, row::Named as _, seal, search::sessions, strategies::strategy,
     uncount,
 };
-use ::protocol::{Account, Choice, Standing};
+use ::protocol::{Account, Choice, ProtocolConfig, Standing, TestStatus, YEAR_MS};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -116,7 +116,7 @@ pub struct ProtocolSessionRow {
 }
 
 /// Real and placebo sessions in numbers, over all time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 #[allow(missing_docs)]
 pub struct ProtocolTotals {
     /// Sessions that ended.
@@ -133,6 +133,8 @@ pub struct ProtocolTotals {
     /// Null searches ever, and their backtests.
     pub null_searches: u64,
     pub null_evaluations: u64,
+    /// What tests cost now; `None` before the first session.
+    pub tests: Option<TestStatus>,
 }
 
 const COLUMNS: &str = "session_id, placebo, island, at_market_ms, session_number, p_value::double precision, \
@@ -196,8 +198,27 @@ pub(crate) async fn end_session(tx: &Tx, session_id: Uuid, candidates: u64, ente
     tx.execute(sql, &[&session_id, &count(candidates), &count(entered)]).await.map(drop)
 }
 
-fn account(balance: Option<f64>, at_ms: Option<i64>) -> Option<Account> {
-    Some(Account { balance: balance?, at_ms: at_ms? })
+/// The account as it was stored, with what it earned until `now_ms`; a full one where none was stored.
+fn account(balance: Option<f64>, at_ms: Option<i64>, config: &ProtocolConfig, now_ms: i64) -> Account {
+    let stored = balance.zip(at_ms).map(|(balance, at_ms)| Account { balance, at_ms });
+    stored.map_or_else(|| Account::open(config, now_ms), |account| account.at(config, now_ms))
+}
+
+async fn status(tx: &Tx) -> Result<Option<TestStatus>, StoreError> {
+    let sql = "select test_balance, test_at_market_ms, false_promotions_per_year, tests_per_year from online_procedure
+        where test_balance is not null";
+    let Some(row) = tx.row_opt(sql, &[]).await? else { return Ok(None) };
+    let account = Account { balance: row.try_get("test_balance")?, at_ms: row.try_get("test_at_market_ms")? };
+    let config = ProtocolConfig {
+        false_promotions_per_year: row.try_get("false_promotions_per_year")?,
+        tests_per_year: row.small("tests_per_year")?,
+        ..ProtocolConfig::default()
+    };
+    let sql = "select count(*) as tests, coalesce(sum((c -> 1 -> 'Ok' ->> 'level')::double precision), 0) as spent
+        from protocol_sessions p, jsonb_array_elements(p.detail -> 'choices') c
+        where not p.placebo and p.at_market_ms > $1 and p.at_market_ms <= $2 and c -> 1 ? 'Ok'";
+    let row = tx.row(sql, &[&(account.at_ms - YEAR_MS), &account.at_ms]).await?;
+    Ok(Some(TestStatus::of(account, &config, (row.count("tests")?, row.try_get("spent")?))))
 }
 
 /// A session that has its numbers; `None` before it ended. One that ended before tests were bought chose nothing.
@@ -264,7 +285,8 @@ impl Store {
         &self,
         lease: &LeaseToken,
         searched: &SearchedRecord,
-        choose: &(dyn Fn(Option<Account>) -> (Account, Vec<(String, Choice)>) + Sync),
+        config: &ProtocolConfig,
+        choose: &(dyn Fn(Account) -> (Account, Vec<(String, Choice)>) + Sync),
     ) -> Result<NumberedSession, StoreError> {
         self.transaction("number_session", |tx| async move {
             let tx = &tx;
@@ -276,7 +298,8 @@ impl Store {
             if let Some(numbered) = numbered(tx, searched.session_id).await? {
                 return Ok(numbered);
             }
-            let before = account(row.try_get("test_balance")?, row.try_get("test_at_market_ms")?);
+            let at_ms = searched.at_market_ms;
+            let before = account(row.try_get("test_balance")?, row.try_get("test_at_market_ms")?, config, at_ms);
             let (after, choices) = choose(before);
             // As of the session's market time, so that a late daemon counts what a punctual one counts.
             let sql = "select count(*) as promotions from transitions where kind = 'go_live' and at_market_ms <= $1";
@@ -304,9 +327,16 @@ impl Store {
             ];
             tx.execute(sql, params).await?;
             let sql = "update online_procedure set sessions = $1, selected = $2, test_balance = $3,
-                test_at_market_ms = $4";
-            let own_after = selected + i64::from(searched.selected);
-            tx.execute(sql, &[&session, &own_after, &after.balance, &after.at_ms]).await?;
+                test_at_market_ms = $4, false_promotions_per_year = $5, tests_per_year = $6";
+            let params: crate::transaction::Params<'_> = &[
+                &session,
+                &(selected + i64::from(searched.selected)),
+                &after.balance,
+                &after.at_ms,
+                &config.false_promotions_per_year,
+                &i32::try_from(config.tests_per_year).unwrap_or(i32::MAX),
+            ];
+            tx.execute(sql, params).await?;
             let numbers = SessionNumbers {
                 session: uncount(session),
                 selected: uncount(own),
@@ -317,18 +347,24 @@ impl Store {
         .await
     }
 
-    /// What tests are bought from, of the real islands or of the placebo island; `None` before the first session.
+    /// What the placebo island's tests are bought from at `at_ms`.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn test_account(&self, placebo: bool) -> Result<Option<Account>, StoreError> {
-        self.transaction("test_account", |tx| async move {
-            let sql = "select case when $1 then placebo_balance else test_balance end as balance,
-                case when $1 then placebo_at_market_ms else test_at_market_ms end as at_ms from online_procedure";
-            let row = tx.row(sql, &[&placebo]).await?;
-            Ok(account(row.try_get("balance")?, row.try_get("at_ms")?))
+    pub async fn placebo_account(&self, config: &ProtocolConfig, at_ms: i64) -> Result<Account, StoreError> {
+        self.transaction("placebo_account", |tx| async move {
+            let row = tx.row("select placebo_balance, placebo_at_market_ms from online_procedure", &[]).await?;
+            Ok(account(row.try_get("placebo_balance")?, row.try_get("placebo_at_market_ms")?, config, at_ms))
         })
         .await
+    }
+
+    /// What tests cost now and what was spent, as of the last session; `None` before the first one.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn test_status(&self) -> Result<Option<TestStatus>, StoreError> {
+        self.transaction("test_status", |tx| async move { status(&tx).await }).await
     }
 
     /// Strategies that were tested by a session that ended after `since_ms` of market time, or are in shadow or live.
@@ -346,23 +382,6 @@ impl Store {
                 order by s.id"
             );
             tx.rows(&sql, &[&since_ms]).await?.iter().map(|row| strategy::read(tx, row)).collect()
-        })
-        .await
-    }
-
-    /// Tests that sessions bought which ended in `(from_ms, to_ms]` of market time, and what they cost together in
-    /// expected false promotions.
-    ///
-    /// # Errors
-    /// When the database does not answer.
-    pub async fn tests_bought(&self, from_ms: i64, to_ms: i64) -> Result<(u64, f64), StoreError> {
-        self.transaction("tests_bought", |tx| async move {
-            let sql = "select count(*) as tests,
-                    coalesce(sum((c -> 1 -> 'Ok' ->> 'level')::double precision), 0) as spent
-                from protocol_sessions p, jsonb_array_elements(p.detail -> 'choices') c
-                where not p.placebo and p.at_market_ms > $1 and p.at_market_ms <= $2 and c -> 1 ? 'Ok'";
-            let row = tx.row(sql, &[&from_ms, &to_ms]).await?;
-            Ok((row.count("tests")?, row.try_get("spent")?))
         })
         .await
     }
@@ -393,8 +412,8 @@ impl Store {
         .await
     }
 
-    /// Stores a session of the placebo island, and what `spend` leaves of its account; one that is there already stays as
-    /// it is, and spends nothing.
+    /// Stores a session of the placebo island and takes what its tests cost from its account; one that is there already
+    /// stays as it is, and spends nothing.
     ///
     /// # Errors
     /// [`StoreError::LeaseLost`].
@@ -402,7 +421,7 @@ impl Store {
         &self,
         lease: &LeaseToken,
         placebo: &PlaceboRecord,
-        spend: &(dyn Fn(Option<Account>) -> Account + Sync),
+        config: &ProtocolConfig,
     ) -> Result<(), StoreError> {
         self.transaction("record_placebo", |tx| async move {
             let tx = &tx;
@@ -434,7 +453,10 @@ impl Store {
             }
             let sql = "select placebo_balance, placebo_at_market_ms from online_procedure for update";
             let row = tx.row(sql, &[]).await?;
-            let after = spend(account(row.try_get("placebo_balance")?, row.try_get("placebo_at_market_ms")?));
+            let at_ms = placebo.at_market_ms;
+            let before = account(row.try_get("placebo_balance")?, row.try_get("placebo_at_market_ms")?, config, at_ms);
+            // Another island may have bought meanwhile: what this one bought is taken off what there is now.
+            let after = (0..placebo.tests).fold(before, |account, _| account.buy(config).unwrap_or(account));
             let sql = "update online_procedure set placebo_balance = $1, placebo_at_market_ms = $2";
             tx.execute(sql, &[&after.balance, &after.at_ms]).await.map(drop)
         })
@@ -486,5 +508,6 @@ pub(crate) async fn totals(tx: &Tx) -> Result<ProtocolTotals, StoreError> {
         real_selected: row.count("real_selected")?,
         null_searches: nulls.count("null_searches")?,
         null_evaluations: nulls.count("null_evaluations")?,
+        tests: status(tx).await?,
     })
 }
