@@ -89,7 +89,7 @@ pub(crate) struct CalibrateArgs {
     sessions: u32,
     /// Age of the daemon when its first session on a market ends: 1h, 7d, 1y and the like. It has bought every test as
     /// soon as it was free, which is the worst for what comes; with --lives, ages at which an edge begins, separated by
-    /// commas [default: 0h; with --lives 1h,1d,7d,30d,1y,3y]
+    /// commas [default: its first session; with --lives 1h,1d,7d,30d,1y,3y]
     #[arg(long, value_name = "AGE", value_delimiter = ',', value_parser = age)]
     age: Vec<i64>,
     /// Sessions that the daemon has a day
@@ -200,7 +200,7 @@ fn settings(args: &CalibrateArgs, ctx: &Context, search: &SearchConfig, days: Da
 
 /// An age in ms: a whole number of hours, days or years of 365 days.
 fn age(text: &str) -> Result<i64, String> {
-    let wrong = || format!("{text:?} is no age: 1h, 7d, 1y and the like are expected, at most 100y");
+    let wrong = || format!("{text:?} is no age: 1h, 7d, 1y and the like are expected, at least 1h and at most 100y");
     let unit = text.chars().last().ok_or_else(wrong)?;
     let hours = match unit {
         'h' => 1,
@@ -209,10 +209,7 @@ fn age(text: &str) -> Result<i64, String> {
         _ => return Err(wrong()),
     };
     let count: i64 = text[..text.len() - 1].parse().map_err(|_| wrong())?;
-    let hours = count.checked_mul(hours).filter(|hours| (0..=100 * 365 * 24).contains(hours)).ok_or_else(wrong)?;
-    if hours == 0 && unit != 'h' {
-        return Err(format!("{text:?}: an age of nothing is 0h"));
-    }
+    let hours = count.checked_mul(hours).filter(|hours| (1..=100 * 365 * 24).contains(hours)).ok_or_else(wrong)?;
     Ok(hours * 3_600_000)
 }
 
@@ -404,8 +401,8 @@ mod tests {
     #[test]
     fn an_age_is_hours_days_or_years() {
         let hour_ms = 3_600_000;
-        assert_eq!([age("0h"), age("1h"), age("7d"), age("3y")], [0, 1, 168, 26_280].map(|h| Ok(h * hour_ms)));
-        for wrong in ["", "7", "d", "-1d", "1.5y", "101y", "0d", "9999999999999999y", "1m", "\u{e9}"] {
+        assert_eq!([age("1h"), age("7d"), age("3y")], [1, 168, 26_280].map(|h| Ok(h * hour_ms)));
+        for wrong in ["", "7", "d", "-1d", "1.5y", "101y", "0h", "0d", "9999999999999999y", "1m", "\u{e9}"] {
             assert!(age(wrong).is_err(), "{wrong}");
         }
     }

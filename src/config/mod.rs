@@ -51,7 +51,7 @@ pub struct Config {
     pub portfolio: PortfolioConfig,
     /// Limits between the states.
     pub lifecycle: Thresholds,
-    /// Null searches, the online procedure, the placebo island.
+    /// Null searches, the account of tests, the placebo island.
     pub protocol: ProtocolConfig,
     /// How much of the capital each live strategy gets.
     pub deployment: AllocationPolicy,

@@ -212,8 +212,10 @@ fn configure(
     // The simulated market's history is no longer; its edges are strong enough to show in it.
     config.daemon.backtest_days = 90;
     config.daemon.holdout_days = 30;
-    // Minutes are to be enough for an edge to go live: a demo may be wrong more often.
+    // Minutes are to be enough for an edge to go live: a demo may be wrong more often than what trades.
     config.protocol.false_promotions_per_year = 1.0;
+    config.protocol.tests_per_year = 40;
+    config.protocol.dead_promotions = 0.2;
     config.search.population_size = config.search.population_size.min(300);
     config.search.generations = config.search.generations.min(6);
     // Months go by in minutes: hourly reviews would cost more than they show.

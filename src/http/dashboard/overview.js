@@ -119,6 +119,27 @@ function fitness(generations) {
   return chart;
 }
 
+function tests(t) {
+  if (!t) return [h("p", { class: "soft" }, "No session has ended yet.")];
+  const line = (name, value) => h("tr", {}, h("th", { scope: "row" }, name), cell(value));
+  return [
+    table(
+      ["", ""],
+      [
+        line("e-value at which a candidate goes live", number(t.promotion_threshold, 0)),
+        line("tests free now", number(t.free)),
+        line("one more is free", t.next ? day(new Date(t.next).getTime()) : "the account is full"),
+        line("tests bought over the last market year", number(t.bought_last_year)),
+        line(
+          "expected false promotions of these, of what a year allows",
+          `${number(t.spent_last_year, 3)} of ${number(t.allowed_per_year, 3)}`,
+        ),
+      ],
+    ),
+    h("p", { class: "small soft" }, "The threshold does not rise with age. Times are market time."),
+  ];
+}
+
 export async function page({ signal }) {
   const [all, listed] = await Promise.all([
     read("/api/overview", {}, signal),
@@ -154,6 +175,7 @@ export async function page({ signal }) {
   );
   const status = all.health.status;
   const compared = card("", "Real sessions beside null ones", placebo(all.stats.protocol));
+  const paid = card("", "Tests of candidates", tests(all.stats.protocol.tests));
   return {
     title: "Overview",
     content: [
@@ -177,6 +199,7 @@ export async function page({ signal }) {
             ),
           ),
           compared,
+          paid,
         ),
         card("w6", "What happened last", feed),
       ),
@@ -185,6 +208,7 @@ export async function page({ signal }) {
       stats: (stats) => {
         top.replaceChildren(...tiles(stats, generations));
         compared.replaceChildren(h("h2", {}, "Real sessions beside null ones"), ...placebo(stats.protocol));
+        paid.replaceChildren(h("h2", {}, "Tests of candidates"), ...tests(stats.protocol.tests));
       },
       generation: (g) => {
         generations.unshift(g);
