@@ -365,7 +365,10 @@ fn table(rows: &[Row]) -> String {
         "nulls",
         "days to"
     );
-    text.push_str(&format!("{:>82} {:>8} {:>5} {:>8} {:>6} {:>9}\n", "waiting", "live", "", "shadow", "each", "demotion"));
+    text.push_str(&format!(
+        "{:>82} {:>8} {:>5} {:>8} {:>6} {:>9}\n",
+        "waiting", "live", "", "shadow", "each", "demotion"
+    ));
     let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |v| format!("{v:.1}"));
     for row in rows {
         let interval = format!("{:.1} - {:.1}", 100.0 * row.ci95.0, 100.0 * row.ci95.1);

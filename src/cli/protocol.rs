@@ -224,9 +224,8 @@ impl Plan {
                 text += &format!("  {:<44} {:>8.1}\n", c.what, 100.0 * c.chance);
             }
         }
-        let days = |found: Option<u32>| {
-            found.map_or_else(|| "more than were tried".to_owned(), |days| format!("{days} days"))
-        };
+        let days =
+            |found: Option<u32>| found.map_or_else(|| "more than were tried".to_owned(), |days| format!("{days} days"));
         text += &format!(
             "\nhold-out for an even chance: {}; for four of five: {}\n",
             days(self.half_days),

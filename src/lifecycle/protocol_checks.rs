@@ -6,6 +6,7 @@ use super::{
     Check, DetectorReading, EValues, EdgeDecayLevel, PaperEvidence, ProtocolEvidence, ShadowEvidence, Thresholds,
     checks,
 };
+use engine::Performance;
 use evidence::placebo::PlaceboComparison;
 
 /// Share of a strategy's level for its first way from shadow to live, and for every one after a demotion.
@@ -23,6 +24,20 @@ pub(super) fn test(protocol: &ProtocolEvidence) -> Check {
         had: level,
         passed: level.is_some(),
     }
+}
+
+/// What a candidate's backtest misses of what the gate will ask, for people; `None` where it misses nothing: a test of one
+/// that is refused anyway would be wasted.
+#[must_use]
+pub fn backtest_misses(t: &Thresholds, backtest: &Performance) -> Option<String> {
+    let missed: Vec<String> =
+        of_backtest(t, backtest).iter().filter(|check| !check.passed).map(ToString::to_string).collect();
+    (!missed.is_empty()).then(|| missed.join("; "))
+}
+
+/// What is asked of the search window.
+pub(super) fn of_backtest(t: &Thresholds, backtest: &Performance) -> [Check; 2] {
+    [checks::total_trades("backtest", t.candidate_min_trades, backtest), checks::drawdown(t, "backtest", backtest)]
 }
 
 /// That the search beat those of null markets. One whose test would have been lost otherwise needs no such p-value.
@@ -55,10 +70,8 @@ pub(super) fn promotion_threshold(evidence: &ShadowEvidence) -> Check {
     let log = values.and_then(|v| v.log_excess);
     Check {
         name: "protocol.e_value".into(),
-        needed: level.map_or_else(
-            || "a test".to_owned(),
-            |level| format!(">= {:.1}, the promotion threshold", 1.0 / level),
-        ),
+        needed: level
+            .map_or_else(|| "a test".to_owned(), |level| format!(">= {:.1}, the promotion threshold", 1.0 / level)),
         had: e_value(values),
         passed: level.zip(log).is_some_and(|(level, log)| level > 0.0 && log >= -level.ln()),
     }

@@ -47,13 +47,14 @@ impl ProtocolGate {
             return Decision::wait("waits for its backtest, its hold-out and what they prove", &measured);
         };
         let t = &self.thresholds;
+        let [trades, drawdown] = protocol_checks::of_backtest(t, backtest);
         let checks = vec![
             protocol_checks::test(protocol),
             protocol_checks::search_p_value(t, protocol),
             protocol_checks::holdout_e_value(t, protocol),
-            checks::total_trades("backtest", t.candidate_min_trades, backtest),
+            trades,
             checks::total_trades("holdout", t.holdout_min_trades, holdout),
-            checks::drawdown(t, "backtest", backtest),
+            drawdown,
             checks::drawdown(t, "holdout", holdout),
         ];
         Decision::of_candidate("did what luck seldom does, in search and hold-out", checks)
@@ -85,7 +86,11 @@ impl ProtocolGate {
         } else if passed {
             Decision::go(Transition::GoLive, "has proven an edge on what nobody had seen", checks)
         } else if withered {
-            Decision::go(failed, "is worth less than at the beginning of shadow, after the time that it had to grow", checks)
+            Decision::go(
+                failed,
+                "is worth less than at the beginning of shadow, after the time that it had to grow",
+                checks,
+            )
         } else if expired {
             Decision::go(failed, "has not proven an edge in the time that shadow gives", checks)
         } else {

@@ -409,7 +409,8 @@ mod protocol_gate {
 
     #[test]
     fn shadow_goes_on_while_it_grows() {
-        let after = |days, shadow| ShadowEvidence { protocol: known(None, 2.0, shadow, 0.01), ..in_shadow(days, 10, 1.4) };
+        let after =
+            |days, shadow| ShadowEvidence { protocol: known(None, 2.0, shadow, 0.01), ..in_shadow(days, 10, 1.4) };
         let failed = Verdict::Move(Transition::Disable { from: State::Shadow, reason: DisableReason::Failed });
         assert_eq!(seen(&of_shadow(&gate(), &after(59, 0.5))).0, Verdict::Hold);
         let (verdict, missed) = seen(&of_shadow(&gate(), &after(60, 0.99)));

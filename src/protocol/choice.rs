@@ -22,6 +22,8 @@ pub struct Asked {
     pub p_value: Option<f64>,
     /// Daily net returns over the search window.
     pub returns: Vec<f64>,
+    /// Why no test of it is worth its price, for people; `None` where one is.
+    pub refused: Option<String>,
 }
 
 /// A strategy that was tested before, on the same days.
@@ -67,7 +69,7 @@ pub fn choose(
     let mut bought: Vec<usize> = Vec::new();
     let mut choices: Vec<Choice> = Vec::with_capacity(asked.len());
     for (number, one) in asked.iter().enumerate() {
-        let refused = same_edge(one, known, asked, &bought).or_else(|| {
+        let refused = one.refused.clone().or_else(|| same_edge(one, known, asked, &bought)).or_else(|| {
             let free = account.is_full(config) && bought.is_empty();
             let luck = one.p_value.filter(|p| *p > max_p && !free);
             luck.map(|p| format!("its search found no more than searches of null markets do: p {p:.3} above {max_p}"))
@@ -138,7 +140,7 @@ mod tests {
     }
 
     fn asked(p_value: f64, period: usize) -> Asked {
-        Asked { p_value: Some(p_value), returns: waves(period) }
+        Asked { p_value: Some(p_value), returns: waves(period), refused: None }
     }
 
     #[test]
@@ -175,8 +177,18 @@ mod tests {
         let why = choices[0].as_ref().unwrap_err();
         assert!(why.starts_with("no test is free before 1970-01-"), "{why}");
         // Nobody searched for it: whoever added it wants to know.
-        let added = Asked { p_value: None, returns: waves(3) };
+        let added = Asked { p_value: None, returns: waves(3), refused: None };
         assert!(choose(&[added], &[], left, &c, 0.05).1[0].is_ok());
+    }
+
+    #[test]
+    fn what_the_gate_will_refuse_costs_no_test() {
+        let c = ProtocolConfig::default();
+        let bad = Asked { refused: Some("backtest.total_trades: needs >= 50, had 3".into()), ..asked(0.05, 3) };
+        let (left, choices) = choose(&[bad, asked(0.05, 3)], &[], Account::open(&c, 0), &c, 0.05);
+        assert_eq!(choices[0], Err("backtest.total_trades: needs >= 50, had 3".to_owned()));
+        assert!(choices[1].is_ok(), "what was refused is nobody's edge");
+        assert_eq!(left.tests(&c), 5);
     }
 
     #[test]

@@ -91,10 +91,9 @@ impl ProtocolConfig {
             let problem = format!("must be above 0 and at most 1, not {}", self.null_search_fraction);
             return Err(ProtocolConfigError { key: "null_search_fraction", problem });
         }
-        for (key, value) in [
-            ("false_promotions_per_year", self.false_promotions_per_year),
-            ("dead_promotions", self.dead_promotions),
-        ] {
+        for (key, value) in
+            [("false_promotions_per_year", self.false_promotions_per_year), ("dead_promotions", self.dead_promotions)]
+        {
             if !(value > 0.0 && value <= 1.0) {
                 let problem = format!("must be above 0 and at most 1, not {value}");
                 return Err(ProtocolConfigError { key, problem });

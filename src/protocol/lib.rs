@@ -35,6 +35,6 @@ pub use null::null_window;
 pub use rehearsal::{Cut, Program, Rehearsed, rehearse};
 pub use run::{Days, ProtocolRun, RunError, RunPlan, run};
 pub use session::{Advanced, Candidate, Plan, SearchedP, Session, SessionError, SessionState, WarmStart};
-pub use standing::{Book, Judged, Standing, UnderTest, judge, searched_returns};
+pub use standing::{Book, Judged, Standing, UnderTest, asked, judge};
 pub use status::TestStatus;
 pub use timeline::{Searchable, SeenBefore, SeenUntil, Split, Unseen};

@@ -165,14 +165,8 @@ impl Life<'_> {
     }
 
     fn edges(&self, rng: &mut impl Rng) -> Vec<Edge> {
-        let edge = |born: f64, dies: f64, sharpe| Edge {
-            born,
-            dies,
-            sharpe,
-            next_test: born,
-            first_test: None,
-            live: None,
-        };
+        let edge =
+            |born: f64, dies: f64, sharpe| Edge { born, dies, sharpe, next_test: born, first_test: None, live: None };
         match self.world {
             World::Noise(_) => Vec::new(),
             World::Lasting { sharpe, from_day } => vec![edge(f64::from(from_day), f64::INFINITY, sharpe)],

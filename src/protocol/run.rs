@@ -6,8 +6,8 @@
 //! come.
 
 use super::{
-    Account, Asked, Choice, Known, Plan, SearchedP, Searchable, SeenBefore, SeenUntil, Session, SessionError, SessionState,
-    Split, Standing, UnderTest, WarmStart, choose, judge, searched_returns, test_all,
+    Account, Choice, Plan, Searchable, SearchedP, SeenBefore, SeenUntil, Session, SessionError, SessionState, Split,
+    Standing, UnderTest, WarmStart, choose, judge, test_all,
 };
 use candles::time::DAY_MS;
 use engine::{Engine, EvaluationError, Outcome, Terms, Wanted, Window, WindowError};
@@ -285,13 +285,7 @@ fn choices(
     if plan.limits.policy == Policy::Thresholds {
         return (account, test_all(asked.len(), plan.session.protocol));
     }
-    let of = |strategies: Vec<Strategy>| searched_returns(&strategies, searchable, engine, plan.terms);
-    let returns = of(asked.iter().map(|(strategy, _)| strategy.clone()).collect());
-    let others = of(known.iter().map(|(_, strategy)| strategy.clone()).collect());
-    let asked: Vec<Asked> =
-        asked.iter().zip(returns).map(|((_, p_value), returns)| Asked { p_value: *p_value, returns }).collect();
-    let known: Vec<Known> =
-        known.iter().zip(others).map(|((name, _), returns)| Known { name: name.clone(), returns }).collect();
+    let (asked, known) = super::asked((asked, known), searchable, (engine, plan.terms), plan.limits);
     choose(&asked, &known, account, plan.session.protocol, plan.limits.max_p_value)
 }
 

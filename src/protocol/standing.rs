@@ -2,13 +2,13 @@
 //!
 //! Stored with the strategy when its session ends and never changed after: shadow is computed anew from its ledger.
 
-use super::{Candidate, Searchable, SeenUntil, Test, Unseen};
+use super::{Asked, Candidate, Known, Searchable, SeenUntil, Test, Unseen};
 use candles::{Interval, Symbol};
 use engine::{Engine, Ledger, Performance, Terms, Trade, Wanted, Window};
 use evidence::marked::Marked;
 use evidence::wealth::{Bets, Wealth};
 use genome::Strategy;
-use lifecycle::{EValues, ProtocolEvidence};
+use lifecycle::{EValues, ProtocolEvidence, Thresholds, backtest_misses};
 use serde::{Deserialize, Serialize};
 
 /// The bets on a strategy and what they have come to.
@@ -159,16 +159,44 @@ impl UnderTest {
     }
 }
 
-/// Daily net returns of each strategy over what a search saw; empty where it cannot be evaluated.
-#[must_use]
-pub fn searched_returns(
+/// Performance and daily net returns of each strategy over what a search saw; `None` where it cannot be evaluated.
+fn searched_outcomes(
     strategies: &[Strategy],
     searchable: &Searchable,
     engine: &Engine,
     terms: &Terms,
-) -> Vec<Vec<f64>> {
+) -> Vec<Option<(Performance, Vec<f64>)>> {
     let outcomes = engine.evaluate(strategies, searchable.window(), terms, Wanted::default());
-    outcomes.into_iter().map(|outcome| outcome.map(|o| o.daily_returns).unwrap_or_default()).collect()
+    outcomes.into_iter().map(|outcome| outcome.ok().map(|o| (o.performance, o.daily_returns))).collect()
+}
+
+/// What is asked of each strategy before a test of it is bought: of those with their p-values, and of those that were
+/// tested before.
+#[must_use]
+pub fn asked(
+    (found, known): (&[(Strategy, Option<f64>)], &[(String, Strategy)]),
+    searchable: &Searchable,
+    (engine, terms): (&Engine, &Terms),
+    limits: &Thresholds,
+) -> (Vec<Asked>, Vec<Known>) {
+    let of = |strategies: Vec<Strategy>| searched_outcomes(&strategies, searchable, engine, terms);
+    let outcomes = of(found.iter().map(|(strategy, _)| strategy.clone()).collect());
+    let others = of(known.iter().map(|(_, strategy)| strategy.clone()).collect());
+    let one = |((_, p_value), outcome): (&(Strategy, Option<f64>), Option<(Performance, Vec<f64>)>)| match outcome {
+        Some((performance, returns)) => {
+            Asked { p_value: *p_value, returns, refused: backtest_misses(limits, &performance) }
+        }
+        None => Asked {
+            p_value: *p_value,
+            returns: Vec::new(),
+            refused: Some("it cannot be evaluated over what the search saw".to_owned()),
+        },
+    };
+    let known = known.iter().zip(others).map(|((name, _), outcome)| Known {
+        name: name.clone(),
+        returns: outcome.map(|(_, returns)| returns).unwrap_or_default(),
+    });
+    (found.iter().zip(outcomes).map(one).collect(), known.collect())
 }
 
 /// Measures strategies on what the search saw and on what it did not; or says why one cannot be evaluated: it fails,

@@ -5,20 +5,18 @@
 use super::messages::announce;
 use super::parts::SessionParts;
 use super::recipe::run_config;
+use candles::{Symbol, time::DAY_MS};
 use engine::{Performance, Recipe, RunConfig, Trade};
 use genome::{Niche, Strategy};
-use candles::{Symbol, time::DAY_MS};
 use lifecycle::{CandidateEvidence, Decision, GateEvidence, Policy, State, Tested, Verdict};
-use protocol::{
-    self, Account, Asked, Candidate, Choice, Known, REMEMBERED_DAYS, SeenUntil, SessionState, Split, UnderTest,
-};
+use protocol::{self, Account, Candidate, Choice, REMEMBERED_DAYS, SeenUntil, SessionState, Split, UnderTest};
 use search::{Components, Individual};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Instant;
 use store::{
-    CandidateRecord, Judgement, LeaseToken, NewPaperRun, NewScore, NewSession, NewStrategy, Page, Parameters, ScorePart,
-    SearchedRecord, Session, StrategyFilter, TransitionRecord, WaitingRecord, WindowStat,
+    CandidateRecord, Judgement, LeaseToken, NewPaperRun, NewScore, NewSession, NewStrategy, Page, Parameters,
+    ScorePart, SearchedRecord, Session, StrategyFilter, TransitionRecord, WaitingRecord, WindowStat,
 };
 use uuid::Uuid;
 
@@ -53,8 +51,10 @@ pub(crate) async fn all(
     tested.extend(waits);
     let (engine, terms, split) = (Arc::clone(&parts.compute.engine), parts.compute.terms, Arc::clone(split));
     let (began, how_many) = (Instant::now(), tested.len().max(1));
-    let judged =
-        parts.compute.run(move || protocol::judge(&tested, (&split.searchable, &split.unseen), &engine, &terms)).await?;
+    let judged = parts
+        .compute
+        .run(move || protocol::judge(&tested, (&split.searchable, &split.unseen), &engine, &terms))
+        .await?;
     // They are evaluated together: to each its share.
     let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX) / how_many as u64;
     let mut judged = judged.into_iter();
@@ -109,24 +109,15 @@ async fn choose(
     let known: Vec<(String, Strategy)> =
         known.into_iter().filter_map(|k| Some((k.name, k.genome.into_read().ok()?))).collect();
     let (engine, terms, split) = (Arc::clone(&parts.compute.engine), parts.compute.terms, Arc::clone(split));
-    let strategies = asked.clone();
-    let (returns, known) = parts
+    let (found, limits) = (asked.clone(), parts.gates.limits.clone());
+    let (ready, known) = parts
         .compute
-        .run(move || {
-            let of = |strategies: Vec<Strategy>| {
-                protocol::searched_returns(&strategies, &split.searchable, &engine, &terms)
-            };
-            let (returns, others) =
-                (of(strategies.iter().map(|a| a.0.clone()).collect()), of(known.iter().map(|k| k.1.clone()).collect()));
-            let asked = strategies.into_iter().zip(returns).map(|((_, p_value), returns)| Asked { p_value, returns });
-            let known = known.into_iter().zip(others).map(|((name, _), returns)| Known { name, returns });
-            (asked.collect::<Vec<_>>(), known.collect::<Vec<_>>())
-        })
+        .run(move || protocol::asked((&found, &known), &split.searchable, (&engine, &terms), &limits))
         .await?;
     let (config, limits) = (&parts.search.protocol, &parts.gates.limits);
     let buy = |account: Account| {
         let (account, choices) = match limits.policy {
-            Policy::Protocol => protocol::choose(&returns, &known, account, config, limits.max_p_value),
+            Policy::Protocol => protocol::choose(&ready, &known, account, config, limits.max_p_value),
             Policy::Thresholds => (account, protocol::test_all(asked.len(), config)),
         };
         (account, asked.iter().map(|(strategy, _)| strategy.hash().to_string()).zip(choices).collect())
@@ -150,11 +141,7 @@ type Waiting = (store::Strategy, Strategy, SeenUntil);
 
 /// Strategies that wait as candidates on the session's symbols. Whoever adds one without saying what it has seen
 /// states that it was not fitted to the hold-out.
-async fn waiting(
-    parts: &SessionParts,
-    session: &Session,
-    split: &Split,
-) -> anyhow::Result<Vec<Waiting>> {
+async fn waiting(parts: &SessionParts, session: &Session, split: &Split) -> anyhow::Result<Vec<Waiting>> {
     let spec = &session.spec;
     // What a client of the service posted is judged when an operator says so: a stranger spends no trials.
     let filter = StrategyFilter { states: vec![State::Candidate], but_clients: true, ..StrategyFilter::default() };

@@ -154,9 +154,9 @@ impl SessionRunner {
             code_version: crate::CODE_VERSION.to_owned(),
         };
         let mut loaded = self.load(&spec).await?;
-        let holdout_days = loaded.since_ms().map_or(settings.holdout_days, |since_ms| {
-            holdout_days(settings, to_ms - since_ms - settings.warmup_ms())
-        });
+        let holdout_days = loaded
+            .since_ms()
+            .map_or(settings.holdout_days, |since_ms| holdout_days(settings, to_ms - since_ms - settings.warmup_ms()));
         if holdout_days < settings.holdout_days {
             tracing::info!(
                 island = self.island,

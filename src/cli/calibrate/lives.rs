@@ -79,14 +79,8 @@ pub(super) async fn run(args: &CalibrateArgs, lives: u64, ctx: &Context) -> Resu
     let threads = usize::from(args.threads.unwrap_or(0));
     let all = move || {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().context("cannot start threads")?;
-        let life = |world, years| Life {
-            world,
-            protocol: &protocol,
-            limits: &limits,
-            holdout_days,
-            sessions_per_day,
-            years,
-        };
+        let life =
+            |world, years| Life { world, protocol: &protocol, limits: &limits, holdout_days, sessions_per_day, years };
         Ok::<_, anyhow::Error>(pool.install(|| Found {
             candidates: sharpe.iter().map(|s| candidate(&life(World::Noise(0.0), 1), *s, lives, seed)).collect(),
             begins: sharpe.iter().flat_map(|s| ages.iter().map(|age| begins(&life, *s, *age, lives, seed))).collect(),
@@ -182,10 +176,8 @@ fn table(found: &Found) -> String {
     );
     for c in &found.candidates {
         let percent = [c.live, c.dead_breaks_even, c.dead_pays_costs].map(|v| 100.0 * v);
-        text += &format!(
-            "{:>6} {:>8} {:>7.1} {:>17.1} {:>16.1}\n",
-            c.sharpe, c.tests, percent[0], percent[1], percent[2]
-        );
+        text +=
+            &format!("{:>6} {:>8} {:>7.1} {:>17.1} {:>16.1}\n", c.sharpe, c.tests, percent[0], percent[1], percent[2]);
     }
     text += &format!(
         "\nAn edge that begins at an age of the daemon: live within a year\n{:>6} {:>8} {:>7} {:>7} {:>15} {:>12} {:>12}\n",

@@ -4,11 +4,11 @@ use crate::{
     LeaseToken, NewResult, NewRun, NewScore, NewStrategy, NewWindow, Parameters, RunTrade, Segment, Session,
     SessionStatus, StatSource, Store, StoreError, TransitionRecord, Tx,
     backtests::{results, runs, service},
+    seal,
     search::{
         protocol,
         sessions::{lock, must_run},
     },
-    seal,
     stored::{Stored, known_genome, to_json},
     strategies::{self, scores, transitions},
 };

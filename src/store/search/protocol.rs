@@ -337,11 +337,8 @@ impl Store {
                 &i32::try_from(config.tests_per_year).unwrap_or(i32::MAX),
             ];
             tx.execute(sql, params).await?;
-            let numbers = SessionNumbers {
-                session: uncount(session),
-                selected: uncount(own),
-                promotions: uncount(promotions),
-            };
+            let numbers =
+                SessionNumbers { session: uncount(session), selected: uncount(own), promotions: uncount(promotions) };
             Ok(NumberedSession { numbers, choices, has_placebo: false })
         })
         .await

@@ -107,9 +107,7 @@ async fn a_session_is_numbered_once_whoever_asks() {
     // Several at once get different numbers.
     let at_once = (0..8).map(|_| {
         let (store, token) = (store.clone(), token.clone());
-        tokio::spawn(
-            async move { number(&store, &token, &searched(Uuid::now_v7(), true)).await.numbers.session },
-        )
+        tokio::spawn(async move { number(&store, &token, &searched(Uuid::now_v7(), true)).await.numbers.session })
     });
     let mut given = Vec::new();
     for task in at_once {
@@ -244,7 +242,10 @@ async fn standings_and_placebo_sessions_are_kept() {
     let mut judgement = made::judgement(strategy.id, Some(Transition::EnterShadow));
     judgement.standing = Some(standing.clone());
     let id = strategy.id;
-    store.finish_session(&token, session.id, &[CandidateRecord { strategy, judgement, untested: None }], &[]).await.unwrap();
+    store
+        .finish_session(&token, session.id, &[CandidateRecord { strategy, judgement, untested: None }], &[])
+        .await
+        .unwrap();
     assert_eq!(store.standings(&[id, Uuid::now_v7()]).await.unwrap(), [(id, standing)].into());
 
     let placebo = PlaceboRecord {
