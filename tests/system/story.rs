@@ -106,6 +106,7 @@ impl Story<'_> {
             market: self.market,
             timeframe: M15,
             seen_until_ms: Some(day(40)),
+            seen_is_stated: false,
             created_by: "search".to_owned(),
         };
         let recipe = Recipe { config: self.config(), warmup_from_ms: START_MS, data_to_ms: Some(day(40)) };

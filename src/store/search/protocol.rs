@@ -2,7 +2,9 @@
 //!
 //! Counts only go up: a session is numbered once, whatever was killed when and whoever asks. Proves nothing itself.
 
-use crate::{LeaseToken, Store, StoreError, Tx, count, row::Named as _, seal, search::sessions, uncount};
+use crate::{
+    LeaseToken, Store, StoreError, Tx, count, row::Named as _, seal, search::sessions, strategies::seen::VOID, uncount,
+};
 use ::protocol::Standing;
 use serde::Serialize;
 use serde_json::Value;
@@ -300,16 +302,18 @@ impl Store {
         .await
     }
 
-    /// Where strategies stand, of each that stands anywhere.
+    /// Where strategies stand, of each that stands anywhere. One that was revived stands nowhere until it is judged again.
     ///
     /// # Errors
     /// When the database does not answer; [`StoreError::Unreadable`] when one of them does not read.
     pub async fn standings(&self, strategies: &[Uuid]) -> Result<BTreeMap<Uuid, Standing>, StoreError> {
         self.transaction("standings", |tx| async move {
             let tx = &tx;
-            let sql = "select strategy_id, standing from strategy_standings where strategy_id = any($1)
-                order by strategy_id";
-            tx.rows(sql, &[&strategies])
+            let sql = format!(
+                "select strategy_id, standing from strategy_standings s where strategy_id = any($1) and not {VOID}
+                 order by strategy_id"
+            );
+            tx.rows(&sql, &[&strategies])
                 .await?
                 .iter()
                 .map(|row| Ok((row.try_get("strategy_id")?, row.json("standing")?)))
