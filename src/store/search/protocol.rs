@@ -181,6 +181,13 @@ pub(crate) async fn put_standing(
     tx.execute(sql, params).await.map(drop)
 }
 
+/// Puts what a strategy's hold-out proves, computed again, in the place of what it was thought to.
+pub(crate) async fn revise_standing(tx: &Tx, strategy_id: Uuid, standing: &Standing) -> Result<(), StoreError> {
+    let sql = "update strategy_standings set holdout_log_e = $2::double precision, standing = $3
+        where strategy_id = $1";
+    tx.execute(sql, &[&strategy_id, &standing.holdout.log_excess, &Json(standing)]).await.map(drop)
+}
+
 /// Notes what became of a session's candidates.
 pub(crate) async fn end_session(tx: &Tx, session_id: Uuid, candidates: u64, entered: u64) -> Result<(), StoreError> {
     let sql = "update protocol_sessions set candidates = $2, entered = $3 where session_id = $1 and not placebo";
