@@ -4,6 +4,7 @@ mod lives;
 
 use super::{CliError, Context, output, size::SizeArgs};
 use anyhow::Context as _;
+use candles::MarketKind;
 use clap::{Args, ValueEnum};
 use engine::{Engine, Terms};
 use genome::random::Seed;
@@ -146,7 +147,9 @@ pub(crate) async fn run(args: CalibrateArgs, ctx: &Context) -> Result<(), CliErr
         settings,
         cache_mb: config.engine.cache_mb,
     };
-    let terms = Terms { initial_capital: config.engine.initial_capital, costs: config.costs };
+    // Its markets are spot markets.
+    let costs = config.costs.of(MarketKind::Spot);
+    let terms = Terms { initial_capital: config.engine.initial_capital, costs };
     let (symbols, protocol) = (config.daemon.symbols.clone(), config.protocol.clone());
     let candidates = config.daemon.candidates_per_session as usize;
     let (interval, warmup_days) = (config.daemon.interval, config.daemon.warmup_days);

@@ -37,14 +37,14 @@ const BOUNDS: &[(&str, f64, f64)] = &[
     ("market.quality.max_disagreeing_fraction", 0.0, 1.0),
     ("engine.cache_mb", 1.0, 1_000_000.0),
     ("engine.initial_capital", 1.0, 1e12),
-    ("costs.fee_fraction", 0.0, 0.1),
+    ("costs.spot_fee_fraction", 0.0, 0.1),
+    ("costs.um_fee_fraction", 0.0, 0.1),
+    ("costs.spot_borrow_rate_per_year", 0.0, 100.0),
     ("costs.slippage.bps", 0.0, 1000.0),
     ("costs.slippage.fraction", 0.0, 10.0),
     ("costs.slippage.coefficient", 0.0, 10.0),
     ("costs.maintenance_margin_fraction", 0.0, 0.5),
     ("costs.delisting_fraction", 0.0, 0.99),
-    ("portfolio.spot_fee_fraction", 0.0, 0.1),
-    ("portfolio.um_fee_fraction", 0.0, 0.1),
     ("portfolio.execution.delay_candles", 0.0, 1000.0),
     ("portfolio.execution.retry_candles", 0.0, 10_000.0),
     ("portfolio.execution.least_notional", 0.0, 1e6),
@@ -273,8 +273,8 @@ mod tests {
     fn what_is_out_of_bounds_is_named() {
         let wrong =
             |key: &str, kind: ValueKind| problem(key, &Value::from(kind)).map(|(key, why)| format!("{key} {why}"));
-        let fee = |fee: f64| wrong("costs.fee_fraction", ValueKind::Float(fee));
-        assert_eq!(fee(4.0).unwrap(), "costs.fee_fraction must be 0 to 0.1, not 4");
+        let fee = |fee: f64| wrong("costs.spot_fee_fraction", ValueKind::Float(fee));
+        assert_eq!(fee(4.0).unwrap(), "costs.spot_fee_fraction must be 0 to 0.1, not 4");
         assert!(fee(-0.001).is_some() && fee(f64::NAN).is_some() && fee(f64::INFINITY).is_some());
         assert_eq!(fee(0.1), None);
         let capital = |capital: f64| wrong("engine.initial_capital", ValueKind::Float(capital));

@@ -67,7 +67,10 @@ impl Core {
             },
             compute: Compute {
                 engine: Arc::new(Engine::new(config.engine.cache_mb)),
-                terms: Terms { initial_capital: config.engine.initial_capital, costs: config.costs },
+                terms: Terms {
+                    initial_capital: config.engine.initial_capital,
+                    costs: config.costs.of(config.daemon.market),
+                },
                 threads: Arc::new(threads),
             },
             gates: Gates {

@@ -205,6 +205,8 @@ fn configure(
     config.market.um_host = None;
     config.store.data_dir = home.join("postgres");
     config.daemon.seed = options.seed;
+    // Its market's edges are as strong as this fee lets them be found.
+    config.costs.spot_fee_fraction = 0.0004;
     config.daemon.symbols = exchange.market().spec().symbols.iter().map(|s| s.symbol.clone()).collect();
     config.daemon.shadow_symbols = Vec::new();
     config.daemon.generation_interval_s = SESSION_INTERVAL_S;

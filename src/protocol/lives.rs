@@ -2,13 +2,13 @@
 //! edge waits, over thousands of market years in seconds.
 //!
 //! Tests are bought from the real [`Account`], bets are the real ones, and what is asked of hold-out and shadow is what
-//! the gate asks. What a search finds is a model: candidates earn independent normal daily steps, a search knows a part
+//! the gate asks. What a search finds is a model: candidates earn independent normal steps, a search knows a part
 //! of an edge and shows more than that in its window, and beats its null searches when what it shows does. Never runs a
 //! backtest: [`super::calibration`] does, and docs/EVIDENCE.md holds the two against each other.
 
 use super::{Account, ProtocolConfig, TESTS_PER_SESSION};
 use candles::time::DAY_MS;
-use evidence::wealth::{Bets, Wealth};
+use evidence::wealth::{Bets, Stake, Wealth};
 use genome::random::Seed;
 use lifecycle::{Thresholds, needed_of_shadow, promotion_level};
 use rand::{Rng, RngExt};
@@ -25,6 +25,8 @@ const NULL_BEST: f64 = 4.4;
 const LUCKY: (f64, f64) = (0.05, 0.015);
 /// Days of the search window.
 const SEARCH_DAYS: usize = 365;
+/// Steps a day: so many that a single one decides nothing.
+const STEPS: usize = 8;
 
 /// What a market holds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -238,30 +240,38 @@ impl Life<'_> {
 
     fn walk(&self, path: Path, rng: &mut impl Rng) -> Tested {
         let t = self.limits;
-        let per_day = |annual: f64| annual / 365.0_f64.sqrt();
+        let mean = |annual: f64| annual / (365.0 * STEPS as f64).sqrt();
         let shown = path.shown * rng.random_range(SHOWN.0..SHOWN.1);
         let step = |mean: f64, rng: &mut _| {
             let noise: f64 = StandardNormal.sample(rng);
             mean + noise
         };
-        let window: Vec<f64> = (0..SEARCH_DAYS).map(|_| step(per_day(shown), rng)).collect();
+        // Of such steps nothing is known to be the worst, and no market earns a part of them.
+        let stake = |result| Stake { result, worst: 0.0, drift: &[] };
+        let window: Vec<f64> = (0..SEARCH_DAYS * STEPS).map(|_| step(mean(shown), rng)).collect();
         let mut wealth = Wealth::new(Bets::suggested_by(&window));
-        let holdout: Vec<f64> = (0..self.holdout_days).map(|_| step(per_day(path.before), rng)).collect();
-        wealth.observe(holdout.iter().copied());
+        for _ in 0..self.holdout_days as usize * STEPS {
+            wealth.observe([stake(step(mean(path.before), rng))]);
+        }
         let Some(proved) = wealth.log_e().filter(|log| log.exp() >= t.holdout_min_e_value) else {
             return Tested::Refused;
         };
+        let mut alone = wealth.succeeding();
         let (level, shadow_level) = (self.protocol.test_price(), self.protocol.dead_promotions);
         let total = -promotion_level(level, true).ln();
-        let alone = needed_of_shadow(t, Some(shadow_level), Some(proved), f64::from(self.holdout_days));
+        let needed = needed_of_shadow(t, Some(shadow_level), Some(proved), f64::from(self.holdout_days));
         for day in 1..=t.shadow_max_days as u32 {
             let lives = f64::from(day) <= path.dies;
-            wealth.observe([step(per_day(if lives { path.before } else { path.after }), rng)]);
-            let Some(log) = wealth.log_e() else { return Tested::Refused };
-            if f64::from(day) >= t.shadow_min_days && log >= total && log - proved >= alone {
+            for _ in 0..STEPS {
+                let result = step(mean(if lives { path.before } else { path.after }), rng);
+                wealth.observe([stake(result)]);
+                alone.observe([stake(result)]);
+            }
+            let (Some(log), Some(shadow)) = (wealth.log_e(), alone.log_e()) else { return Tested::Refused };
+            if f64::from(day) >= t.shadow_min_days && log >= total && shadow >= needed {
                 return Tested::Promoted { after_days: day, lives };
             }
-            if f64::from(day) >= t.shadow_growth_days && log < proved {
+            if f64::from(day) >= t.shadow_growth_days && shadow < 0.0 {
                 return Tested::Refused;
             }
         }

@@ -5,19 +5,26 @@
 use super::{Asked, Candidate, Known, Searchable, SeenUntil, Test, Unseen};
 use candles::{Interval, Symbol};
 use engine::{Engine, Ledger, Performance, Terms, Trade, Wanted, Window};
-use evidence::marked::Marked;
+use evidence::marked::{Hedge, Marked};
 use evidence::wealth::{Bets, Wealth};
 use genome::Strategy;
 use lifecycle::{EValues, ProtocolEvidence, Thresholds, backtest_misses};
 use serde::{Deserialize, Serialize};
+
+/// Move of a price within a step that is reckoned with where the search window's largest was not kept.
+const UNKNOWN_MOVE: f64 = 0.1;
 
 /// The bets on a strategy and what they have come to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Book {
     timeframe: Interval,
-    /// Mean exposure to each symbol over the search window, notional over risk.
+    /// Mean exposure to each symbol over the search window, notional over risk; 0 for those that were followed and not
+    /// searched.
     exposure: Vec<(Symbol, f64)>,
+    /// Largest move against it in a step of the search window, in the order of `exposure`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    moves: Vec<f64>,
     excess: Wealth,
     plain: Wealth,
 }
@@ -28,8 +35,8 @@ impl Book {
     pub fn open(strategy: &Strategy, ledger: &Ledger, window: &Window) -> Self {
         let timeframe = strategy.timeframe;
         let marked = Marked::new(ledger, window, timeframe);
-        let exposure = marked.mean_exposure();
-        let steps = marked.steps(&exposure);
+        let hedges = marked.hedges();
+        let steps = marked.steps(&hedges, hedges.len()).each;
         let suggested = |value: fn(&evidence::marked::Step) -> f64| {
             Wealth::new(Bets::suggested_by(&steps.iter().map(value).collect::<Vec<_>>()))
         };
@@ -38,18 +45,40 @@ impl Book {
             timeframe,
             excess: suggested(|s| s.excess_r),
             plain: suggested(|s| s.result_r),
-            exposure: names.zip(exposure).collect(),
+            moves: hedges.iter().map(|h| h.move_against).collect(),
+            exposure: names.zip(hedges.iter().map(|h| h.exposure)).collect(),
         }
     }
 
-    /// Takes a ledger in that follows what was seen so far. Symbols that were not searched have no exposure to take
-    /// away.
+    /// The same bets, with nothing seen yet.
+    #[must_use]
+    pub fn anew(&self) -> Self {
+        Self { excess: self.excess.anew(), plain: self.plain.anew(), ..self.clone() }
+    }
+
+    /// Bets on what comes next alone, weighted by what the bets have come to.
+    #[must_use]
+    pub fn succeeding(&self) -> Self {
+        Self { excess: self.excess.succeeding(), plain: self.plain.succeeding(), ..self.clone() }
+    }
+
+    /// Takes a ledger in that follows what was seen so far. Of symbols that were not searched nothing is taken away, since
+    /// nothing was known of their exposure: the bets have to hold out against every drift on all of it.
     pub fn observe(&mut self, ledger: &Ledger, window: &Window) {
-        let of = |symbol: &Symbol| self.exposure.iter().find(|(name, _)| name == symbol).map_or(0.0, |(_, e)| *e);
-        let exposure: Vec<f64> = window.symbols().iter().map(|s| of(&s.symbol)).collect();
-        let steps = Marked::new(ledger, window, self.timeframe).steps(&exposure);
-        self.excess.observe(steps.iter().map(|s| s.excess_r));
-        self.plain.observe(steps.iter().map(|s| s.result_r));
+        let hedges: Vec<Hedge> = window.symbols().iter().map(|s| self.hedge(&s.symbol)).collect();
+        let steps = Marked::new(ledger, window, self.timeframe).steps(&hedges, self.exposure.len());
+        self.excess.observe(steps.excess());
+        self.plain.observe(steps.plain());
+    }
+
+    fn hedge(&mut self, symbol: &Symbol) -> Hedge {
+        let known = self.exposure.iter().position(|(name, _)| name == symbol);
+        let at = known.unwrap_or_else(|| {
+            self.exposure.push((symbol.clone(), 0.0));
+            self.exposure.len() - 1
+        });
+        let move_against = self.moves.get(at).copied().unwrap_or(UNKNOWN_MOVE);
+        Hedge { exposure: self.exposure[at].1, move_against, symbol: at }
     }
 
     /// What they have come to.
@@ -102,19 +131,23 @@ impl Standing {
 
     /// For the gate of shadow, with the ledger of the run so far. `window` begins where shadow began.
     ///
-    /// The e-value of shadow alone is that of hold-out and shadow over that of the hold-out: bets whose weights are
-    /// what the hold-out left them, which was known when shadow began. They have learned how much to bet.
+    /// The e-value of shadow alone is that of bets whose weights are what the hold-out left them, which was known when
+    /// shadow began: they have learned how much to bet.
     #[must_use]
     pub fn with(&self, ledger: &Ledger, window: &Window) -> ProtocolEvidence {
-        let mut book = self.book.clone();
+        let (mut book, mut alone) = (self.book.clone(), self.book.succeeding());
         book.observe(ledger, window);
-        let total = book.values();
-        let since = |total: Option<f64>, before: Option<f64>| total.zip(before).map(|(total, before)| total - before);
-        let shadow = EValues {
-            log_excess: since(total.log_excess, self.holdout.log_excess),
-            log_plain: since(total.log_plain, self.holdout.log_plain),
-        };
-        ProtocolEvidence { shadow: Some(shadow), total: Some(total), ..self.evidence() }
+        alone.observe(ledger, window);
+        ProtocolEvidence { shadow: Some(alone.values()), total: Some(book.values()), ..self.evidence() }
+    }
+
+    /// The same after the candles of the hold-out were revised: its ledger is taken in anew. The bets stay what they were:
+    /// they were known before the hold-out began.
+    #[must_use]
+    pub fn revised(&self, ledger: &Ledger, holdout: &Window) -> Self {
+        let mut book = self.book.anew();
+        book.observe(ledger, holdout);
+        Self { holdout: book.values(), book, ..self.clone() }
     }
 }
 

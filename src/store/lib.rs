@@ -57,7 +57,7 @@ pub use strategies::{
     Lineage, ListedStrategy, MATERIALIZED_VIEWS, NewPaperRun, NewScore, NewStrategy, Page, PortfolioDay,
     ProvenStrategy, RankedScore, Score, ScorePart, StatRow, StatSource, Strategy, StrategyDetail, StrategyFacets,
     StrategyFilter, StrategyQuery, StrategySort, StrategySummary, TradeRow, TransitionOutcome, TransitionRecord,
-    TransitionRow,
+    TransitionRow, seen_until,
 };
 pub use transaction::{TransactionObserver, Tx};
 

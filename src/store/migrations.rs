@@ -25,6 +25,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("V26__guards", include_str!("../../migrations/V26__guards.sql")),
     ("V27__engine_meaning", include_str!("../../migrations/V27__engine_meaning.sql")),
     ("V28__client_retention", include_str!("../../migrations/V28__client_retention.sql")),
+    ("V31__seen_until", include_str!("../../migrations/V31__seen_until.sql")),
 ];
 
 /// The newest schema version that this program knows.

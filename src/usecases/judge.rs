@@ -139,8 +139,8 @@ fn of_each(asked: &[(Strategy, Option<f64>)], choices: &[(String, Choice)]) -> V
 /// A stored strategy that waits, its rules, and what shaped it.
 type Waiting = (store::Strategy, Strategy, SeenUntil);
 
-/// Strategies that wait as candidates on the session's symbols. Whoever adds one without saying what it has seen
-/// states that it was not fitted to the hold-out.
+/// Strategies that wait as candidates on the session's symbols and have seen nothing of its hold-out. The others wait on:
+/// part of a hold-out would be too short for most of what the gate asks, and they would be refused for that.
 async fn waiting(parts: &SessionParts, session: &Session, split: &Split) -> anyhow::Result<Vec<Waiting>> {
     let spec = &session.spec;
     // What a client of the service posted is judged when an operator says so: a stranger spends no trials.
@@ -148,9 +148,14 @@ async fn waiting(parts: &SessionParts, session: &Session, split: &Split) -> anyh
     let mut found = parts.process.store.strategies(&filter, Page::first(1_000)).await?;
     found.retain(|s| s.symbols == spec.symbols && s.market == spec.market);
     found.sort_by_key(|s| s.id);
+    let split_ms = split.searchable.seen_until().ms();
+    let (found, seen): (Vec<_>, Vec<_>) = found.into_iter().partition(|s| s.may_have_seen_until_ms() <= split_ms);
+    if !seen.is_empty() {
+        tracing::info!(strategies = seen.len(), "candidates that have seen something of the hold-out wait on");
+    }
     let read = |stored: store::Strategy| match stored.genome.read().cloned() {
         Ok(strategy) => {
-            let seen = stored.seen_until_ms.map_or(split.searchable.seen_until(), SeenUntil::stated);
+            let seen = SeenUntil::stated(stored.may_have_seen_until_ms());
             Some((stored, strategy, seen.join(split.searchable.seen_until())))
         }
         Err(error) => {
@@ -277,6 +282,7 @@ fn record(
         market: spec.market,
         timeframe: champion.strategy.timeframe,
         seen_until_ms: Some(candidate.seen.ms()),
+        seen_is_stated: false,
         created_by: "search".to_owned(),
     };
     let names = (strategy.name.as_str(), strategy.canonical.as_str());

@@ -370,7 +370,12 @@ export async function page({ argument, signal }) {
           all.words.split("\n").map((line) => h("p", {}, line)),
           h("pre", {}, s.canonical),
         ),
-        card("w6", "Figures", figures(all.stats)),
+        card(
+          "w6",
+          "Figures",
+          all.no_holdout === null ? null : h("p", { class: "soft" }, all.no_holdout),
+          figures(all.stats),
+        ),
         card(
           "",
           "Equity, in sample and after",

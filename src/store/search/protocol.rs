@@ -3,7 +3,11 @@
 //! Counts only go up: a session is numbered once, whatever was killed when and whoever asks. Proves nothing itself.
 
 use crate::{
-    LeaseToken, Store, StoreError, Strategy, Tx, count, row::Named as _, seal, search::sessions, strategies::strategy,
+    LeaseToken, Store, StoreError, Strategy, Tx, count,
+    row::Named as _,
+    seal,
+    search::sessions,
+    strategies::{seen::VOID, strategy},
     uncount,
 };
 use ::protocol::{Account, Choice, ProtocolConfig, Standing, TestStatus, YEAR_MS};
@@ -190,6 +194,13 @@ pub(crate) async fn put_standing(
         &Json(standing),
     ];
     tx.execute(sql, params).await.map(drop)
+}
+
+/// Puts what a strategy's hold-out proves, computed again, in the place of what it was thought to.
+pub(crate) async fn revise_standing(tx: &Tx, strategy_id: Uuid, standing: &Standing) -> Result<(), StoreError> {
+    let sql = "update strategy_standings set holdout_log_e = $2::double precision, standing = $3
+        where strategy_id = $1";
+    tx.execute(sql, &[&strategy_id, &standing.holdout.log_excess, &Json(standing)]).await.map(drop)
 }
 
 /// Notes what became of a session's candidates.
@@ -391,16 +402,18 @@ impl Store {
         self.transaction("session_numbers", |tx| async move { numbered(&tx, session_id).await }).await
     }
 
-    /// Where strategies stand, of each that stands anywhere.
+    /// Where strategies stand, of each that stands anywhere. One that was revived stands nowhere until it is judged again.
     ///
     /// # Errors
     /// When the database does not answer; [`StoreError::Unreadable`] when one of them does not read.
     pub async fn standings(&self, strategies: &[Uuid]) -> Result<BTreeMap<Uuid, Standing>, StoreError> {
         self.transaction("standings", |tx| async move {
             let tx = &tx;
-            let sql = "select strategy_id, standing from strategy_standings where strategy_id = any($1)
-                order by strategy_id";
-            tx.rows(sql, &[&strategies])
+            let sql = format!(
+                "select strategy_id, standing from strategy_standings s where strategy_id = any($1) and not {VOID}
+                 order by strategy_id"
+            );
+            tx.rows(&sql, &[&strategies])
                 .await?
                 .iter()
                 .map(|row| Ok((row.try_get("strategy_id")?, row.json("standing")?)))

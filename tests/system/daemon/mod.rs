@@ -16,6 +16,7 @@ mod operators;
 mod process;
 mod review;
 mod room;
+mod seen;
 mod service;
 mod stage;
 mod unfit;

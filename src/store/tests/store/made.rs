@@ -87,6 +87,7 @@ pub(crate) fn strategy(n: u32) -> NewStrategy {
         market: MarketKind::Spot,
         timeframe: Interval::M15,
         seen_until_ms: Some(T1),
+        seen_is_stated: false,
         created_by: "search".to_owned(),
     }
 }

@@ -29,6 +29,19 @@ fn numbers(session: u64, selected: u64, promotions: u64) -> SessionNumbers {
     SessionNumbers { session, selected, promotions }
 }
 
+/// Where a strategy stands of which hardly anything is known.
+pub(crate) fn standing() -> Standing {
+    Standing {
+        p_value: Some(0.05),
+        null_searches: 19,
+        level: 0.01,
+        shadow_level: 0.05,
+        seen_until_ms: made::T1 - 30 * made::DAY_MS,
+        holdout: EValues { log_excess: None, log_plain: Some(0.1 + 0.2) },
+        book: book(),
+    }
+}
+
 /// The bets on a strategy that never traded.
 fn book() -> Book {
     let candle = Candle {
@@ -229,15 +242,7 @@ async fn standings_and_placebo_sessions_are_kept() {
     let session = store.open_session(&token, &made::session("main", 1)).await.unwrap();
     number(&store, &token, &searched(session.id, true)).await;
     assert_eq!(store.protocol_sessions(10).await.unwrap(), [], "it has not ended");
-    let standing = Standing {
-        p_value: Some(0.05),
-        null_searches: 19,
-        level: 0.01,
-        shadow_level: 0.05,
-        seen_until_ms: made::T1 - 30 * made::DAY_MS,
-        holdout: EValues { log_excess: None, log_plain: Some(0.1 + 0.2) },
-        book: book(),
-    };
+    let standing = standing();
     let strategy = store::NewStrategy { session_id: Some(session.id), ..made::strategy(1) };
     let mut judgement = made::judgement(strategy.id, Some(Transition::EnterShadow));
     judgement.standing = Some(standing.clone());
