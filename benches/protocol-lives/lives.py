@@ -16,7 +16,6 @@ import sys
 import time
 
 import numpy as np
-
 import shadow
 from model import NEVER, YEAR, Life, Model, bank
 from procedures import MONTH, all_procedures

@@ -202,10 +202,10 @@ class Life:
         return number is not None and self.edges[number][0] <= day < self.edges[number][1]
 
 
-def bank(model, rng, sharpe, n):
+def bank(model, rng, sharpe, n, known=(0.65, 0.95)):
     """The largest ln E that would count, sorted, of n candidates that enter shadow or not and
     whose edge lives throughout."""
-    known = rng.uniform(0.65, 0.95, n) * sharpe / np.sqrt(YEAR)
+    known = rng.uniform(*known, n) * sharpe / np.sqrt(YEAR)
     kelly = known * rng.uniform(1.2, 1.8, n)
     out = []
     for mean, bet in zip(np.array_split(known, 8), np.array_split(kelly, 8)):

@@ -7,8 +7,7 @@ beat its null searches meets on each day of `ages` (infinite where it would not 
 import heapq
 
 import numpy as np
-
-from model import YEAR
+from model import NEVER, YEAR
 
 MONTH = 30
 NORM = 2.109743
@@ -113,8 +112,11 @@ class Clusters:
     """Tests of the best clone of each new cluster. Which tests begin, and what was paid for them, rests on search
     windows alone: a cluster that has gone live is tested no more, and pays as if it were."""
 
-    def __init__(self, name):
-        self.name = name
+    # Sessions that did not beat their null searches may test as others do.
+    all_alike = False
+
+    def __init__(self, name, retest=RETEST):
+        self.name, self.retest = name, retest
 
     def run(self, life, ages):
         self.begin(life)
@@ -127,43 +129,55 @@ class Clusters:
             if day >= life.days:
                 continue
             n = int(life.selected[day])
+            selected = bool(life.q[day, 0]) if self.all_alike else n > 0
             # A session that did not beat its null searches tests one at most.
-            left = A_SESSION * n if n else 1
+            left = A_SESSION * n if n else A_SESSION if self.all_alike else 1
             for cluster in life.found[day]:
-                if left and day - last.get(cluster, -RETEST) >= RETEST and self.bar(day, n > 0) < np.inf:
+                if left and day - last.get(cluster, -NEVER) >= self.retest and self.bar(day, selected) < np.inf:
                     last[cluster], left, tests = day, left - 1, tests + 1
-                    self.test(life, day, cluster, int(life.clone[day]))
+                    self.test(life, day, cluster, int(life.clone[day]), selected)
         for day in range(life.days, life.days + life.model.shadow + 1):
             self.turn(day)
         return sorted(self.promoted), [bars[day] for day in ages], tests
 
     def promote(self, day, cluster, clone):
-        self.live.add(cluster)
-        self.promoted.append((day, cluster, clone))
+        if cluster not in self.live:
+            self.live.add(cluster)
+            self.promoted.append((day, cluster, clone))
 
 
 class Account(Clusters):
-    """A budget that renews (P2); with refunds at once or after a hold-out's time (P3); with a memory (P5)."""
+    """A budget that renews: `b` expected false promotions a year, a quarter of it saved at most.
 
-    def __init__(self, name, n, b=0.05, refunds=None, most=1.0):
-        super().__init__(name)
-        self.n, self.b, self.refunds, self.most = n, b, refunds, most
+    A test costs b / n (P2), or a share of what is there (P6). Refunds of price x min(1, E) where it closes without a
+    promotion come at once or after a hold-out's time (P3). With a memory, promotions of the last years lower the bar,
+    `most` times at most (P5)."""
+
+    def __init__(self, name, n=None, b=0.05, refunds=None, most=1.0, share=None, **more):
+        super().__init__(name, **more)
+        self.n, self.b, self.refunds, self.most, self.share = n, b, refunds, most, share
 
     def begin(self, life):
-        self.tokens = self.cap = self.n / 4
+        self.balance = self.cap = self.b / 4
         self.coming, self.life = [], life
 
     def turn(self, day):
         if day:
-            self.tokens = min(self.cap, self.tokens + 0.75 * self.n / YEAR)
+            self.pay_in(0.75 * self.b / YEAR)
         while self.coming and self.coming[0][0] <= day:
             _, kind, *what = heapq.heappop(self.coming)
             if kind == 0:
                 self.promote(day, *what)
             else:
-                self.tokens = min(self.cap, self.tokens + what[0])
+                self.pay_in(what[0])
 
-    def reward(self, day):
+    def pay_in(self, amount):
+        self.balance = min(self.cap, self.balance + amount)
+
+    def price(self):
+        return self.b / self.n if self.n else self.share * self.balance
+
+    def reward(self, day, selected):
         """Of promotions in the last years, discounted by exp(-1) a year and by a whole shadow period."""
         if self.most == 1:
             return 1.0
@@ -171,22 +185,36 @@ class Account(Clusters):
         return min(self.most, max(1.0, decayed))
 
     def bar(self, day, selected):
-        open_to = self.tokens >= 1 and (selected or self.tokens >= self.cap - 1e-9)
-        return np.log(self.n / self.b / self.reward(day)) if open_to else np.inf
+        allowed = selected or self.all_alike or self.balance >= self.cap * (1 - 1e-9)
+        if not allowed or self.balance < self.price() * (1 - 1e-9):
+            return np.inf
+        return -np.log(self.price() * self.reward(day, selected))
 
-    def test(self, life, day, cluster, clone):
-        bar = np.log(self.n / self.b / self.reward(day))
-        self.tokens -= 1
+    def test(self, life, day, cluster, clone, selected):
+        bar, price = self.bar(day, selected), self.price()
+        self.balance -= price
         if cluster in self.live:
             return
         first, path = life.clusters[cluster].path(clone, day)
         passed = np.flatnonzero(path >= bar)
         if len(passed):
             heapq.heappush(self.coming, (day + 1 + int(passed[0]), 0, cluster, clone))
-        elif self.refunds is not None:
-            closed, log_e = (day, first) if first < 0 else (day + life.model.shadow, life.clusters[cluster].end(clone, day))
+        elif self.refunds:
+            closed, log_e = day, first
+            if first >= 0:
+                closed, log_e = day + life.model.shadow, life.clusters[cluster].end(clone, day)
             later = life.model.holdout if self.refunds == "late" else 0
-            heapq.heappush(self.coming, (closed + later, 1, float(np.exp(min(0.0, log_e)))))
+            heapq.heappush(self.coming, (closed + later, 1, price * float(np.exp(min(0.0, log_e)))))
+
+
+class Conditional(Account):
+    """Every new cluster pays, whether its session beat its null searches or not; half of the price is for its evidence
+    alone, half for 20 x 1{p <= 0.05} x evidence (P7). Holds only where the null markets are like the real one."""
+
+    all_alike = True
+
+    def reward(self, day, selected):
+        return 0.5 + (10.0 if selected else 0.0)
 
 
 class Months(Clusters):
@@ -223,8 +251,8 @@ class Months(Clusters):
     def bar(self, day, selected):
         return -self.log_level() - np.log(len(self.promoted) + 1) if selected else np.inf
 
-    def test(self, life, day, cluster, clone):
-        bar, level = self.bar(day, True), self.log_level()
+    def test(self, life, day, cluster, clone, selected):
+        bar, level = self.bar(day, selected), self.log_level()
         self.inside += 1
         if cluster in self.live:
             return
@@ -249,4 +277,13 @@ def all_procedures():
                 Account(f"P3 refunds at once, N = {n}", n, refunds="now"),
                 Account(f"P3 refunds late, N = {n}", n, refunds="late")]
     out += [Account(f"P5 memory of a year, N = {n}", n, most=4.0) for n in (12, 20)]
+    for n in (20, 30):
+        out += [Account(f"P2 again after 60 days, N = {n}", n, retest=60),
+                Account(f"P3 late, again after 60 days, N = {n}", n, refunds="late", retest=60)]
+    for share in (0.1, 0.2):
+        out += [Account(f"P6 a share of {share}", share=share),
+                Account(f"P6 a share of {share}, refunds late", share=share, refunds="late"),
+                Account(f"P6 a share of {share}, refunds late, again after 60 days", share=share, refunds="late",
+                        retest=60)]
+    out += [Conditional(f"P7 with null markets, N = {n}", n, refunds="late", retest=60) for n in (30, 50)]
     return out

@@ -6,7 +6,6 @@ Ten candidates in c clusters, correlated 0.9 inside one and as said between them
 """
 
 import numpy as np
-
 from model import YEAR, Model, log_e
 
 CANDIDATES = 10
