@@ -5,9 +5,8 @@ alter table online_procedure
     add column test_at_market_ms bigint,
     add column placebo_balance double precision,
     add column placebo_at_market_ms bigint,
-    -- Settings of the last session.
-    add column false_promotions_per_year double precision,
-    add column tests_per_year integer;
+    -- As the last session was set.
+    add column false_promotions_per_year double precision;
 
 -- The best of sessions that were not tested: what the next session begins with, and why there was no test.
 create table untested_candidates (

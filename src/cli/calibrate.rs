@@ -88,9 +88,9 @@ pub(crate) struct CalibrateArgs {
     /// Sessions on each market, a day apart, each beginning with the best of the one before
     #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     sessions: u32,
-    /// Age of the daemon when its first session on a market ends: 1h, 7d, 1y and the like. It has bought every test as
-    /// soon as it was free, which is the worst for what comes; with --lives, ages at which an edge begins, separated by
-    /// commas [default: its first session; with --lives 1h,1d,7d,30d,1y,3y]
+    /// Age of the daemon when its first session on a market ends: 1h, 7d, 1y and the like, lived on markets without an
+    /// edge; with --lives, ages at which an edge begins, separated by commas [default: its first session; with --lives
+    /// 1h,1d,7d,30d,1y,3y]
     #[arg(long, value_name = "AGE", value_delimiter = ',', value_parser = age)]
     age: Vec<i64>,
     /// Sessions that the daemon has a day
@@ -361,17 +361,14 @@ fn table(rows: &[Row]) -> String {
         "promoted",
         "rate %",
         "95 % interval",
-        "days of",
+        "thres-",
         "days to",
         "tests",
         "entered",
         "nulls",
         "days to"
     );
-    text.push_str(&format!(
-        "{:>82} {:>8} {:>5} {:>8} {:>6} {:>9}\n",
-        "waiting", "live", "", "shadow", "each", "demotion"
-    ));
+    text.push_str(&format!("{:>82} {:>8} {:>5} {:>8} {:>6} {:>9}\n", "hold", "live", "", "shadow", "each", "demotion"));
     let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |v| format!("{v:.1}"));
     for row in rows {
         let interval = format!("{:.1} - {:.1}", 100.0 * row.ci95.0, 100.0 * row.ci95.1);
@@ -381,7 +378,7 @@ fn table(rows: &[Row]) -> String {
             format!("{} ({}/{})", number(row.median_days_to_demotion), row.left, row.watched)
         };
         text.push_str(&format!(
-            "{:<20} {:>6} {:>7} {:>7} {:>8} {:>7.1} {:>15} {:>7.1} {:>8} {:>5} {:>8} {:>6.1} {:>9}\n",
+            "{:<20} {:>6} {:>7} {:>7} {:>8} {:>7.1} {:>15} {:>7} {:>8} {:>5} {:>8} {:>6.1} {:>9}\n",
             row.kind.name(),
             number(row.sharpe),
             number(row.planted_sharpe),
@@ -389,7 +386,7 @@ fn table(rows: &[Row]) -> String {
             row.promoted,
             100.0 * row.rate,
             interval,
-            row.waited_days,
+            number(row.median_threshold),
             number(row.median_days_to_live),
             row.tests,
             row.entered,

@@ -72,9 +72,7 @@ struct Status {
     tests: Option<TestStatus>,
     /// What the next session is told.
     false_promotions_per_year: f64,
-    tests_per_year: u32,
     dead_promotions: f64,
-    promotion_threshold: f64,
     shadow_threshold: f64,
 }
 
@@ -87,9 +85,7 @@ async fn status(json: bool, ctx: &Context) -> Result<(), CliError> {
     let status = Status {
         tests: tests.context("the account of tests")?,
         false_promotions_per_year: protocol.false_promotions_per_year,
-        tests_per_year: protocol.tests_per_year,
         dead_promotions: protocol.dead_promotions,
-        promotion_threshold: 1.0 / lifecycle::promotion_level(protocol.test_price(), true),
         shadow_threshold: lifecycle::needed_of_shadow(limits, Some(protocol.dead_promotions), None, 0.0).exp(),
     };
     if json { output::json(&status) } else { output::text(status.text()) }.context("standard output")?;
@@ -99,24 +95,37 @@ async fn status(json: bool, ctx: &Context) -> Result<(), CliError> {
 impl Status {
     fn text(&self) -> String {
         let mut text = format!(
-            "to go live        e-value of hold-out and shadow >= {:.0}, of shadow alone >= {:.0} (more where the hold-out \
-             promises more)\nallowed           {} false promotions of the tests of a market year, {} tests a year\n",
-            self.promotion_threshold, self.shadow_threshold, self.false_promotions_per_year, self.tests_per_year
+            "allowed           {} false promotions of the tests of a market year, in expectation\nshadow alone      an e-value >= \
+             {:.0}, more where several are tested at once or the hold-out promises more\n",
+            self.false_promotions_per_year, self.shadow_threshold
         );
         let Some(t) = &self.tests else { return text + "no session has ended yet\n" };
         let at = |ms: i64| rfc3339(ms).unwrap_or_else(|| format!("{ms} ms"));
-        text += &format!("as of             {}\n", at(t.at_ms));
-        let next = t.next_test_ms.map_or("the account is full".to_owned(), |ms| format!("one more {}", at(ms)));
-        text += &format!("free              {} of {} that can be saved; {next}\n", t.tests_free, t.tests_saved_at_most);
+        text += &format!("as of             {} of market time\n", at(t.at_ms));
+        text += &match (t.promotion_threshold, t.sells_ms) {
+            (Some(threshold), _) => format!("tested now        goes live at an e-value >= {threshold:.0}\n"),
+            (None, ms) => {
+                format!("tested now        nothing: too little is left before {}\n", at(ms.unwrap_or(t.at_ms)))
+            }
+        };
+        text += &match t.full_ms {
+            Some(ms) => format!(
+                "account           {:.4}; full {} if nothing is tested: {:.0}\n",
+                t.balance,
+                at(ms),
+                t.least_threshold
+            ),
+            None => format!("account           {:.4}: full\n", t.balance),
+        };
         text += &format!(
             "the year before   {} tests, {:.4} false promotions in expectation\n",
             t.bought_last_year, t.spent_last_year
         );
-        if (t.false_promotions_per_year, t.tests_per_year) != (self.false_promotions_per_year, self.tests_per_year) {
+        if t.false_promotions_per_year != self.false_promotions_per_year {
             text += &format!(
-                "settings changed  the last session had {} a year and {} tests; what was spent stays spent, and what is \
-                 free is at most what the new settings can save\n",
-                t.false_promotions_per_year, t.tests_per_year
+                "settings changed  the last session was allowed {} a year; what was spent stays spent, and what is there is at \
+                 most what the new setting can save\n",
+                t.false_promotions_per_year
             );
         }
         text
@@ -170,7 +179,6 @@ impl Plan {
             what,
             chance: chance(protocol, limits, holdout_days),
         };
-        let fewer = ProtocolConfig { tests_per_year: (protocol.tests_per_year / 2).max(4), ..protocol.clone() };
         let false_promotions_per_year = (2.0 * protocol.false_promotions_per_year).min(1.0);
         let more_false = ProtocolConfig { false_promotions_per_year, ..protocol.clone() };
         let dead_promotions = (2.0 * protocol.dead_promotions).min(1.0);
@@ -186,7 +194,6 @@ impl Plan {
             shadow_days: limits.shadow_max_days as u32,
             holdout_days,
             by_setting: vec![
-                setting(format!("protocol.tests_per_year = {}", fewer.tests_per_year), &fewer, limits),
                 setting(
                     format!("protocol.false_promotions_per_year = {false_promotions_per_year}"),
                     &more_false,

@@ -85,7 +85,6 @@ const BOUNDS: &[(&str, f64, f64)] = &[
     ("protocol.null_exceedances", 1.0, 10_000.0),
     ("protocol.null_search_fraction", 0.001, 1.0),
     ("protocol.false_promotions_per_year", 0.000_001, 1.0),
-    ("protocol.tests_per_year", 4.0, 1e6),
     ("protocol.dead_promotions", 0.000_001, 1.0),
     ("protocol.placebo_every_sessions", 0.0, 1_000_000.0),
     ("deployment.max_total_pct", 0.0, 100.0),

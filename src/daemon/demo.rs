@@ -216,7 +216,6 @@ fn configure(
     config.daemon.holdout_days = 30;
     // Minutes are to be enough for an edge to go live: a demo may be wrong more often than what trades.
     config.protocol.false_promotions_per_year = 1.0;
-    config.protocol.tests_per_year = 40;
     config.protocol.dead_promotions = 0.2;
     config.search.population_size = config.search.population_size.min(300);
     config.search.generations = config.search.generations.min(6);

@@ -103,12 +103,14 @@ fn protocol(totals: ProtocolTotals, promoted: u64) -> Protocol {
         p_value: compared.p_value,
         frozen: compared.frozen,
         tests: t.tests.map(|t| Tests {
-            free: t.tests_free,
+            balance: t.balance,
             bought_last_year: t.bought_last_year,
             spent_last_year: t.spent_last_year,
             allowed_per_year: t.false_promotions_per_year,
             promotion_threshold: t.promotion_threshold,
-            next_ms: t.next_test_ms,
+            least_threshold: t.least_threshold,
+            sells_ms: t.sells_ms,
+            full_ms: t.full_ms,
         }),
     }
 }

@@ -1,21 +1,17 @@
 //! The account of tests: what may still be spent of the false promotions that a market year allows.
 //!
-//! A strategy can go live only after a test of it was bought, before anything of what it is tested on was looked at.
-//! Every test has the same price,
-//!
-//! ```text
-//! price = b / N,    b = protocol.false_promotions_per_year,    N = protocol.tests_per_year
-//! ```
-//!
-//! and a tested strategy is promoted only once its e-value reaches 1 / price: the same in the first hour and in the
-//! tenth year. The account begins with a quarter of a year's tests, never holds more, and earns the other three quarters
-//! evenly over each year of market time.
+//! A strategy can go live only after a test of it was bought, before anything of what it is tested on was looked at. The
+//! account begins with a quarter of b = `protocol.false_promotions_per_year`, never holds more, and earns the other three
+//! quarters evenly over each year of market time. A test costs a fifth of what is there, and its strategy goes live only once
+//! its e-value reaches 1 / price: tests are dear while few are bought and none is refused where many are, and what was
+//! spent comes back with the time.
 //!
 //! **Theorem.** Of the tests bought in any 365 days of market time, at most b promote a strategy without an edge, in
-//! expectation. *Assumption*: without an edge, no step of a strategy has a mean above 0 given the past (after its
-//! exposure is taken away). *Proof*: given all that was known when the test was bought, E is a non-negative
-//! supermartingale from 1, so it ever reaches 1 / price with a chance of at most price (Ville). What an account held
-//! before such a stretch is at most N / 4 tests and what it earned in it 3 N / 4, so at most N were bought, at b / N each.
+//! expectation. *Assumptions*: without an edge, no step of a strategy has a mean above 0 given the past (after what its
+//! exposure earned); whether a test is bought, and its price, is known at the split where its hold-out begins (see
+//! [`choose`](super::choose)). *Proof*: given all that is known at the split, E is a non-negative supermartingale from 1,
+//! so it ever reaches 1 / price with a chance of at most price (Ville). What the account held before such a stretch is at
+//! most b / 4 and what it earned in it 3 b / 4, so all prices paid in it come to at most b.
 //!
 //! It holds under any dependence between candidates, sessions and islands, for any number of sessions and for whatever
 //! chose the candidates; nothing in it asks whether the null markets are like the real one. A p-value only decides
@@ -29,9 +25,13 @@ use serde::{Deserialize, Serialize};
 
 /// A market year.
 pub const YEAR_MS: i64 = 365 * DAY_MS;
-/// Share of a year's tests that can be saved; the rest is what a year earns.
+/// Share of what a year allows that can be saved; the rest is what a year earns.
 const SAVED: f64 = 0.25;
-/// What rounding may take from a whole test.
+/// Share of what is there that a test costs.
+const SPENT: f64 = 0.2;
+/// Share of what can be saved below which no test is sold: its strategy would have to show too much.
+const LEAST: f64 = 0.1;
+/// What rounding may take from a full account.
 const ROUNDING: f64 = 1e-9;
 
 /// What may be spent, as of a market time.
@@ -59,10 +59,10 @@ impl Account {
         Self { balance: (self.balance + earned).min(most(config)), at_ms: self.at_ms.max(at_ms) }
     }
 
-    /// Tests that it pays for now.
+    /// What a test costs now, fraction; `None` while too little is there.
     #[must_use]
-    pub fn tests(self, config: &ProtocolConfig) -> u32 {
-        (self.balance / config.test_price() + ROUNDING).floor().max(0.0) as u32
+    pub fn price(self, config: &ProtocolConfig) -> Option<f64> {
+        (self.balance >= LEAST * most(config)).then_some(SPENT * self.balance)
     }
 
     /// Whether what it earns next is lost.
@@ -71,23 +71,29 @@ impl Account {
         self.balance >= most(config) * (1.0 - ROUNDING)
     }
 
-    /// Buys a test; `None` when it cannot pay for it.
+    /// What is left after a test, and what it cost; `None` while no test is sold.
     #[must_use]
-    pub fn buy(self, config: &ProtocolConfig) -> Option<Self> {
-        let balance = (self.balance - config.test_price()).max(0.0);
-        (self.tests(config) > 0).then_some(Self { balance, ..self })
+    pub fn buy(self, config: &ProtocolConfig) -> Option<(Self, f64)> {
+        let price = self.price(config)?;
+        Some((Self { balance: self.balance - price, ..self }, price))
     }
 
-    /// When it pays for `tests`, UTC ms of the market; `None` for more than it can ever hold.
+    /// When `balance` is there, UTC ms of the market; `None` for more than it can ever hold.
+    fn reaches_ms(self, config: &ProtocolConfig, balance: f64) -> Option<i64> {
+        let years = (balance - self.balance).max(0.0) / ((1.0 - SAVED) * config.false_promotions_per_year);
+        (balance <= most(config)).then(|| self.at_ms + (years * YEAR_MS as f64).ceil() as i64)
+    }
+
+    /// When tests are sold again, UTC ms of the market; its own time while they are.
     #[must_use]
-    pub fn pays_for_ms(self, config: &ProtocolConfig, tests: u32) -> Option<i64> {
-        let cost = f64::from(tests) * config.test_price();
-        if cost > most(config) * (1.0 + ROUNDING) {
-            return None;
-        }
-        let missing = (cost - self.balance).max(0.0);
-        let years = missing / ((1.0 - SAVED) * config.false_promotions_per_year);
-        Some(self.at_ms + (years * YEAR_MS as f64).ceil() as i64)
+    pub fn sells_ms(self, config: &ProtocolConfig) -> i64 {
+        self.reaches_ms(config, LEAST * most(config)).unwrap_or(self.at_ms)
+    }
+
+    /// When it is full, UTC ms of the market, if nothing is bought.
+    #[must_use]
+    pub fn full_ms(self, config: &ProtocolConfig) -> i64 {
+        self.reaches_ms(config, most(config)).unwrap_or(self.at_ms)
     }
 }
 
@@ -102,54 +108,56 @@ mod tests {
     use genome::random::Seed;
     use rand::RngExt;
 
-    fn config(tests_per_year: u32) -> ProtocolConfig {
-        ProtocolConfig { false_promotions_per_year: 0.05, tests_per_year, ..ProtocolConfig::default() }
+    fn config() -> ProtocolConfig {
+        ProtocolConfig { false_promotions_per_year: 0.05, ..ProtocolConfig::default() }
     }
 
     #[test]
     fn by_hand() {
-        let c = config(24);
+        let c = config();
         let full = Account::open(&c, 0);
-        assert_eq!((full.tests(&c), full.is_full(&c)), (6, true));
-        let mut account = full;
-        for left in (0..6).rev() {
-            account = account.buy(&c).unwrap();
-            assert_eq!(account.tests(&c), left);
+        // A fifth of 0.0125: a threshold of 400.
+        assert!((full.price(&c).unwrap() - 0.0025).abs() < 1e-15 && full.is_full(&c));
+        let (mut account, mut tests) = (full, 0);
+        while let Some((after, price)) = account.buy(&c) {
+            assert_eq!((price, after.balance), (0.2 * account.balance, account.balance - price));
+            (account, tests) = (after, tests + 1);
         }
-        assert!(account.buy(&c).is_none());
-        // 18 a year: one every 20 days and 6 hours 40 minutes.
-        let next_ms = account.pays_for_ms(&c, 1).unwrap();
-        assert_eq!(next_ms, YEAR_MS / 18 + i64::from(YEAR_MS % 18 != 0));
-        assert_eq!(account.at(&c, next_ms - 2).tests(&c), 0);
-        assert_eq!(account.at(&c, next_ms).tests(&c), 1);
-        assert!(account.at(&c, YEAR_MS / 3).is_full(&c) && account.at(&c, 50 * YEAR_MS).tests(&c) == 6);
+        // 0.8^11 is the first below a tenth.
+        assert_eq!(tests, 11);
+        let sells_ms = account.sells_ms(&c);
+        assert!(sells_ms > 0 && account.at(&c, sells_ms - DAY_MS).price(&c).is_none());
+        assert!(account.at(&c, sells_ms).price(&c).is_some());
+        assert!(account.at(&c, account.full_ms(&c)).is_full(&c) && account.full_ms(&c) < YEAR_MS / 3);
+        assert_eq!(account.at(&c, 50 * YEAR_MS).balance, 0.0125);
         assert_eq!(account.at(&c, -5), account, "time does not go back");
-        assert_eq!((account.pays_for_ms(&c, 7), full.pays_for_ms(&c, 6)), (None, Some(0)));
         // A smaller budget from now on: what is there is cut, what was spent stays spent.
         let smaller = ProtocolConfig { false_promotions_per_year: 0.02, ..c.clone() };
         assert_eq!(full.at(&smaller, 0).balance, 0.005);
         assert_eq!(account.at(&smaller, 0).balance, account.balance);
     }
 
-    /// Whoever buys whenever it can, at whatever times, gets no more than a year's tests in any year.
+    /// Whoever buys at whatever times spends no more than a year allows in any year.
     #[test]
-    fn no_year_has_more_tests_than_were_allowed() {
-        for (life, tests_per_year) in [(0, 4), (1, 7), (2, 24), (3, 100)] {
-            let c = config(tests_per_year);
+    fn no_year_costs_more_than_it_allows() {
+        for (life, apart) in [(0, 1), (1, 10), (2, 40), (3, 200)] {
+            let c = config();
             let mut rng = Seed(20_261_129).stream("times", life);
             let (mut account, mut bought, mut now_ms) = (Account::open(&c, 0), Vec::new(), 0_i64);
             while now_ms < 5 * YEAR_MS {
-                now_ms += rng.random_range(0..40 * DAY_MS);
+                now_ms += rng.random_range(0..apart * DAY_MS);
                 account = account.at(&c, now_ms);
-                while let Some(after) = account.buy(&c).filter(|_| rng.random_bool(0.8)) {
+                while let Some((after, price)) = account.buy(&c).filter(|_| rng.random_bool(0.8)) {
                     account = after;
-                    bought.push(now_ms);
+                    bought.push((now_ms, price));
                 }
             }
-            let most = bought.iter().map(|from| bought.iter().filter(|t| (*from..from + YEAR_MS).contains(t)).count());
-            let most = most.max().unwrap();
-            assert!(most <= tests_per_year as usize, "{most} in a year that allows {tests_per_year}");
-            assert!(bought.len() >= 3 * tests_per_year as usize, "{} of {tests_per_year} a year", bought.len());
+            let in_year = |from: i64| -> f64 {
+                bought.iter().filter(|(t, _)| (from..from + YEAR_MS).contains(t)).map(|(_, price)| price).sum()
+            };
+            let most = bought.iter().map(|(from, _)| in_year(*from)).fold(0.0, f64::max);
+            assert!(most <= 0.05 + 1e-12, "{most} in a year");
+            assert!(in_year(YEAR_MS) > 0.02, "{}", in_year(YEAR_MS));
         }
     }
 }

@@ -10,7 +10,6 @@ use engine::{Costs, Engine, Slippage, SymbolWindow, Terms, Window, WindowError};
 use evidence::binomial::clopper_pearson;
 use genome::random::Seed;
 use lifecycle::{EdgeDecayConfig, Gate, Thresholds};
-use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use simulated::{EdgeKind, EdgeSpec, MarketSpec, SimulatedMarket, SpecError};
 use std::collections::{BTreeMap, btree_map::Entry};
@@ -89,7 +88,7 @@ pub struct Calibration<'a> {
     pub review_ms: i64,
     /// Sessions one after the other on each market, a day apart, each beginning with the best of the one before.
     pub sessions: u32,
-    /// Age of the daemon when the first of them ends, ms of market time: it has bought every test as soon as it was free.
+    /// Age of the daemon when the first of them ends, ms of market time, which it lived on markets without an edge.
     pub age_ms: i64,
     /// Sessions that it had a day until then.
     pub sessions_per_day: u32,
@@ -146,8 +145,8 @@ pub struct Tried {
     pub selected: u32,
     /// Tests that were bought.
     pub tests: u32,
-    /// Market days that the first session's candidates had to wait for a test.
-    pub waited_days: f64,
+    /// E-value at which the first of them goes live; none where no test was bought.
+    pub promotion_threshold: Option<f64>,
     /// Sessions with a strategy that entered shadow.
     pub entered: u32,
     /// Strategies that went live.
@@ -161,6 +160,8 @@ pub struct Tried {
     pub live_after_days: Option<f64>,
     pub watched: bool,
     pub left_after_days: Option<f64>,
+    /// How many candidates missed which requirement when the gate last looked at them.
+    pub missed: BTreeMap<String, u32>,
 }
 
 /// Why a market could not be tried.
@@ -200,7 +201,7 @@ impl Calibration<'_> {
         let free = Terms { costs: free, ..*self.terms };
         let terms = if job.kind == Kind::NoiseFreeOfCosts { &free } else { self.terms };
         let live = if job.kind.has_edge() && job.kind != Kind::Dying { days.live } else { 0 };
-        let (account, waited_days) = self.account(seed, shadow_ms);
+        let account = self.account(seed, shadow_ms);
         let plan = RunPlan {
             session: self.session,
             terms,
@@ -221,22 +222,18 @@ impl Calibration<'_> {
             let selected = session.trial.searched.p_value <= self.limits.max_p_value;
             match &mut tried {
                 Some(tried) => tried.add(&session.trial, selected),
-                None => tried = Some(Tried::new((job, planted, waited_days), &session.trial, selected)),
+                None => tried = Some(Tried::new((job, planted), &session.trial, selected)),
             }
         }
         // There was at least one session.
         tried.ok_or(CalibrationError::Run(RunError::Stopped))
     }
 
-    /// What the first session's tests are bought from at `at_ms`, and how long they were waited for.
-    fn account(&self, seed: Seed, at_ms: i64) -> (Account, f64) {
-        let protocol = self.session.protocol;
-        let session_ms = DAY_MS / i64::from(self.sessions_per_day.max(1));
-        let phase = seed.stream("age", 0).random_range(0.0..1.0);
-        let of_age = lives::account_of_age(protocol, self.age_ms, session_ms, phase);
-        let free_ms = of_age.pays_for_ms(protocol, 1).unwrap_or(of_age.at_ms);
-        let waited_days = (free_ms - of_age.at_ms) as f64 / DAY_MS as f64;
-        (Account { at_ms, ..of_age.at(protocol, free_ms) }, waited_days)
+    /// What the first session's tests are bought from at `at_ms`.
+    fn account(&self, seed: Seed, at_ms: i64) -> Account {
+        let of_age =
+            lives::account_of_age(self.session.protocol, self.age_ms, self.sessions_per_day, seed.child("age", 0));
+        Account { at_ms, ..of_age }
     }
 
     fn cut(&self, market: &SimulatedMarket, from_ms: i64, to_ms: i64) -> Result<Window, WindowError> {
@@ -271,14 +268,14 @@ fn edge(job: Job) -> Option<EdgeKind> {
 }
 
 impl Tried {
-    fn new((job, planted, waited_days): (Job, f64, f64), run: &ProtocolRun, selected: bool) -> Self {
+    fn new((job, planted): (Job, f64), run: &ProtocolRun, selected: bool) -> Self {
         Self {
             job,
             planted,
             sessions: 1,
             selected: u32::from(selected),
             tests: run.tested.len() as u32,
-            waited_days,
+            promotion_threshold: run.promotion_threshold,
             entered: u32::from(run.entered > 0),
             promoted: run.promoted,
             p_value: run.searched.p_value,
@@ -290,6 +287,7 @@ impl Tried {
             live_after_days: run.live_after_days,
             watched: run.watched,
             left_after_days: run.left_after_days,
+            missed: run.missed.clone(),
         }
     }
 
@@ -333,8 +331,8 @@ pub struct Row {
     pub selected: u64,
     /// Tests that were bought.
     pub tests: u64,
-    /// Market days that a market's first candidates waited for a test, mean.
-    pub waited_days: f64,
+    /// E-value at which the first tested candidate goes live, median over the markets with one.
+    pub median_threshold: Option<f64>,
     /// Strategies that went live, on all markets together.
     pub live: u64,
     /// Sessions with a strategy that entered shadow.
@@ -375,7 +373,7 @@ pub fn rows(tried: &[Tried]) -> Vec<Row> {
             sessions,
             selected: sum(|t| u64::from(t.selected)),
             tests: sum(|t| u64::from(t.tests)),
-            waited_days: of.iter().map(|t| t.waited_days).sum::<f64>() / markets as f64,
+            median_threshold: median(of.iter().filter_map(|t| t.promotion_threshold).collect()),
             live: sum(|t| u64::from(t.promoted)),
             entered: sum(|t| u64::from(t.entered)),
             null_searches: sum(|t| u64::from(t.null_searches)) as f64 / sessions as f64,

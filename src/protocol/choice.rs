@@ -1,8 +1,10 @@
 //! Which candidates of a session are tested: what is decided before anything of their hold-out is looked at.
 //!
 //! A test is for something new. Candidates that earned on the same days are one edge, of which the best is tested; what
-//! moves with a strategy that is under test, live, or was tested lately is not tested again. Looks at the search window
-//! alone, so that a choice proves nothing and spoils nothing.
+//! moves with a strategy that was tested lately is not tested again. The bound of the account needs that all of this is known
+//! at the split: it rests on the search window, and on which tests were bought before, which rested on theirs (splits never
+//! go back). What became of earlier tests must not matter, since it is known from candles that this hold-out has, too: so a
+//! strategy that moves with one in shadow or live is tested and paid for when its turn comes, and refused afterwards.
 
 use super::{Account, ProtocolConfig};
 use candles::time::rfc3339;
@@ -13,7 +15,7 @@ pub const SAME_EDGE: f64 = 0.7;
 /// Tests that one session buys at most.
 pub const TESTS_PER_SESSION: usize = 3;
 /// Market days for which what moves with a tested strategy is not tested again.
-pub const REMEMBERED_DAYS: u32 = 180;
+pub const REMEMBERED_DAYS: u32 = 60;
 
 /// What is known of a strategy before it is tested.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,9 +41,9 @@ pub struct Known {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Test {
-    /// What it cost: chance of going live without an edge, fraction.
+    /// What it cost: its chance of going live without an edge, fraction.
     pub level: f64,
-    /// Chance of going live on an edge that has died when shadow begins, fraction.
+    /// Its chance of going live on an edge that has died when shadow begins, fraction.
     pub shadow_level: f64,
 }
 
@@ -51,7 +53,8 @@ pub type Choice = Result<Test, String>;
 /// A test for each of `count` candidates, for a gate that asks for no evidence: nothing is paid.
 #[must_use]
 pub fn test_all(count: usize, config: &ProtocolConfig) -> Vec<Choice> {
-    vec![Ok(Test { level: config.test_price(), shadow_level: config.dead_promotions }); count]
+    let level = Account::open(config, 0).price(config).unwrap_or(0.0);
+    vec![Ok(Test { level, shadow_level: config.dead_promotions }); count]
 }
 
 /// Chooses, best first, and pays. `max_p` is the p-value up to which a search counts as having beaten its null
@@ -80,10 +83,10 @@ pub fn choose(
         let choice = match (refused, left.buy(config)) {
             (Some(why), _) => Err(why),
             (None, None) => Err(no_test_is_free(left, config)),
-            (None, Some(after)) => {
+            (None, Some((after, level))) => {
                 left = after;
                 bought.push(number);
-                Ok(Test { level: config.test_price(), shadow_level: 0.0 })
+                Ok(Test { level, shadow_level: 0.0 })
             }
         };
         choices.push(choice);
@@ -96,22 +99,27 @@ pub fn choose(
 }
 
 fn no_test_is_free(account: Account, config: &ProtocolConfig) -> String {
-    let when = account.pays_for_ms(config, 1).and_then(rfc3339);
-    let when = when.as_ref().and_then(|when| when.get(..10)).unwrap_or("the account earns more");
-    format!("no test is free before {when}")
+    let when = rfc3339(account.sells_ms(config));
+    let when = when.as_ref().and_then(|when| when.get(..10)).unwrap_or("the account has earned more");
+    format!("too little is left for a test before {when}")
+}
+
+/// The first of `others` whose daily returns have a correlation of [`SAME_EDGE`] or more with these, and how much.
+#[must_use]
+pub fn moves_with<'a>(returns: &[f64], others: &'a [Known]) -> Option<(&'a str, f64)> {
+    let of = |other: &'a Known| (other.name.as_str(), correlation(returns, &other.returns));
+    others.iter().map(of).find(|(_, correlation)| *correlation >= SAME_EDGE)
 }
 
 /// Why it is no new edge, if so.
 fn same_edge(one: &Asked, known: &[Known], asked: &[Asked], bought: &[usize]) -> Option<String> {
-    let before = known.iter().map(|k| (k.name.clone(), &k.returns));
-    let beside = bought.iter().map(|&n| (format!("candidate {} of this session", n + 1), &asked[n].returns));
-    let nearest = before
-        .chain(beside)
-        .map(|(name, returns)| (name, correlation(&one.returns, returns)))
-        .max_by(|a, b| a.1.total_cmp(&b.1))?;
-    let (name, correlation) = nearest;
+    if let Some((name, correlation)) = moves_with(&one.returns, known) {
+        return Some(format!("it earns on the days of {name}, tested lately: correlation {correlation:.2}"));
+    }
+    let beside = bought.iter().map(|&n| (n + 1, correlation(&one.returns, &asked[n].returns)));
+    let (number, correlation) = beside.max_by(|a, b| a.1.total_cmp(&b.1))?;
     (correlation >= SAME_EDGE)
-        .then(|| format!("it earns on the days of {name}, which was tested: correlation {correlation:.2}"))
+        .then(|| format!("it earns on the days of candidate {number} of its session: correlation {correlation:.2}"))
 }
 
 /// Correlation of what both have; 0 where one of them does not move.
@@ -146,20 +154,22 @@ mod tests {
     #[test]
     fn a_test_is_for_something_new() {
         let c = ProtocolConfig::default();
-        let account = Account { balance: 4.5 * c.test_price(), at_ms: 0 };
+        let account = Account { balance: 0.01, at_ms: 0 };
         let known = [Known { name: "old-1".into(), returns: waves(4) }];
         let all = [asked(0.05, 3), asked(0.05, 3), asked(0.05, 4), asked(0.05, 5), asked(0.05, 6), asked(0.05, 8)];
         let (left, choices) = choose(&all, &known, account, &c, 0.05);
         let why = |n: usize| choices[n].as_ref().unwrap_err().as_str();
         assert_eq!(choices.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, false, true, true, false]);
-        assert!(why(1).contains("candidate 1 of this session") && why(1).ends_with("correlation 1.00"), "{}", why(1));
+        assert!(why(1).contains("candidate 1 of its session") && why(1).ends_with("correlation 1.00"), "{}", why(1));
         assert!(why(2).contains("old-1"), "{}", why(2));
         assert_eq!(why(5), "the session has bought its 3 tests");
-        assert_eq!(left.tests(&c), 1);
         let tests: Vec<Test> = choices.into_iter().flatten().collect();
-        assert!(tests.iter().all(|t| t.level == c.test_price()));
+        let paid: f64 = tests.iter().map(|t| t.level).sum();
+        assert!((left.balance + paid - 0.01).abs() < 1e-15 && (tests[1].level - 0.0016).abs() < 1e-15);
         let shared: f64 = tests.iter().map(|t| t.shadow_level).sum();
         assert!((shared - c.dead_promotions).abs() < 1e-15, "{shared}");
+        assert_eq!(moves_with(&waves(4), &known).unwrap().0, "old-1");
+        assert_eq!(moves_with(&waves(5), &known), None);
     }
 
     #[test]
@@ -175,7 +185,7 @@ mod tests {
         let (after, choices) = choose(&[asked(0.01, 3)], &[], empty, &c, 0.05);
         assert_eq!(after, empty);
         let why = choices[0].as_ref().unwrap_err();
-        assert!(why.starts_with("no test is free before 1970-01-"), "{why}");
+        assert!(why.starts_with("too little is left for a test before 1970-0"), "{why}");
         // Nobody searched for it: whoever added it wants to know.
         let added = Asked { p_value: None, returns: waves(3), refused: None };
         assert!(choose(&[added], &[], left, &c, 0.05).1[0].is_ok());
@@ -188,7 +198,7 @@ mod tests {
         let (left, choices) = choose(&[bad, asked(0.05, 3)], &[], Account::open(&c, 0), &c, 0.05);
         assert_eq!(choices[0], Err("backtest.total_trades: needs >= 50, had 3".to_owned()));
         assert!(choices[1].is_ok(), "what was refused is nobody's edge");
-        assert_eq!(left.tests(&c), 5);
+        assert!((left.balance - 0.01).abs() < 1e-15);
     }
 
     #[test]

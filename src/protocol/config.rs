@@ -16,9 +16,6 @@ pub struct ProtocolConfig {
     pub null_search_fraction: f64,
     /// Strategies without an edge that may go live of the tests bought in a market year, in expectation (count).
     pub false_promotions_per_year: f64,
-    /// Tests that a market year has at most (count). Each costs its share of the false promotions: more tests reach
-    /// more candidates, and each has to show more.
-    pub tests_per_year: u32,
     /// Sessions whose edges have all died when shadow begins and that may still get one live (fraction).
     pub dead_promotions: f64,
     /// Real sessions after which the placebo island has one; 0 for no placebo (count).
@@ -32,7 +29,6 @@ impl Default for ProtocolConfig {
             null_exceedances: 1,
             null_search_fraction: 0.5,
             false_promotions_per_year: 0.05,
-            tests_per_year: 24,
             dead_promotions: 0.05,
             placebo_every_sessions: 2,
         }
@@ -64,12 +60,6 @@ impl ProtocolConfig {
         }
     }
 
-    /// What a test costs: the chance that it promotes a strategy without an edge (fraction).
-    #[must_use]
-    pub fn test_price(&self) -> f64 {
-        self.false_promotions_per_year / f64::from(self.tests_per_year)
-    }
-
     /// Whether every setting is within its bounds.
     ///
     /// # Errors
@@ -79,8 +69,6 @@ impl ProtocolConfig {
             ("null_searches", self.null_searches, 1, 100_000),
             ("null_exceedances", self.null_exceedances, 1, self.null_searches),
             ("placebo_every_sessions", self.placebo_every_sessions, 0, 1_000_000),
-            // Four are the fewest of which a quarter is a whole test.
-            ("tests_per_year", self.tests_per_year, 4, 1_000_000),
         ];
         for (key, value, min, max) in counts {
             if !(min..=max).contains(&value) {

@@ -86,6 +86,8 @@ struct Edge {
     sharpe: f64,
     /// Day from which it may be tested (again).
     next_test: f64,
+    /// Day until which one of its strategies is in shadow or live.
+    taken_until: f64,
     first_test: Option<f64>,
     live: Option<f64>,
 }
@@ -114,16 +116,11 @@ impl Life<'_> {
         let mut edges = self.edges(&mut rng);
         let mut account = Account::open(self.protocol, 0);
         let noise = if let World::Noise(sharpe) = self.world { sharpe } else { 0.0 };
-        let further = self.sessions_per_day.saturating_sub(1);
-        let ideas = LUCKY.0 + LUCKY.1 * f64::from(further);
+        let ideas = ideas_a_day(self.sessions_per_day);
         for day in 0..years * 365 {
             account = account.at(self.protocol, day as i64 * DAY_MS);
             let (year, today) = (day / 365, day as f64);
-            let mut lucky = Poisson::new(ideas).map_or(0, |p| p.sample(&mut rng) as usize);
-            // Nothing lucky and nothing found: what the account would lose is spent on the best there is.
-            if account.is_full(self.protocol) {
-                lucky = lucky.max(1);
-            }
+            let lucky = ideas_of(ideas, account.is_full(self.protocol), &mut rng);
             let edge_first = rng.random_bool(0.5);
             let luck_first = if edge_first { 0 } else { lucky };
             for _ in 0..luck_first.min(TESTS_PER_SESSION) {
@@ -148,13 +145,13 @@ impl Life<'_> {
         found
     }
 
-    /// Whether one candidate with an edge of this Sharpe ratio goes live, given that its test is bought now.
+    /// Whether one candidate with an edge of this Sharpe ratio goes live, given that its test is bought of a full account.
     #[must_use]
     pub fn candidate_goes_live(&self, sharpe: f64, seed: Seed) -> bool {
         let mut rng = seed.stream("candidate", 0);
         let knows = rng.random_range(KNOWN.0..KNOWN.1);
         let dies = f64::INFINITY;
-        matches!(self.outcome((sharpe * knows, dies), true, &mut rng), Tested::Promoted { .. })
+        matches!(self.outcome((sharpe * knows, dies), true, self.level(), &mut rng).0, Tested::Promoted { .. })
     }
 
     /// Whether a candidate gets live whose edge dies when shadow begins; from then on it earns `after`.
@@ -163,12 +160,24 @@ impl Life<'_> {
         let mut rng = seed.stream("dying", 0);
         let knows = rng.random_range(KNOWN.0..KNOWN.1);
         let life = Path { before: sharpe * knows, after, dies: 0.0, shown: sharpe * knows };
-        matches!(self.walk(life, &mut rng), Tested::Promoted { .. })
+        matches!(self.walk(life, self.level(), &mut rng).0, Tested::Promoted { .. })
+    }
+
+    /// What a test of a full account costs.
+    fn level(&self) -> f64 {
+        Account::open(self.protocol, 0).price(self.protocol).unwrap_or(0.0)
     }
 
     fn edges(&self, rng: &mut impl Rng) -> Vec<Edge> {
-        let edge =
-            |born: f64, dies: f64, sharpe| Edge { born, dies, sharpe, next_test: born, first_test: None, live: None };
+        let edge = |born: f64, dies: f64, sharpe| Edge {
+            born,
+            dies,
+            sharpe,
+            next_test: born,
+            taken_until: born,
+            first_test: None,
+            live: None,
+        };
         match self.world {
             World::Noise(_) => Vec::new(),
             World::Lasting { sharpe, from_day } => vec![edge(f64::from(from_day), f64::INFINITY, sharpe)],
@@ -189,10 +198,10 @@ impl Life<'_> {
     }
 
     fn test_luck(&self, account: &mut Account, sharpe: f64, (found, year): (&mut Lived, usize), rng: &mut impl Rng) {
-        let Some(after) = account.buy(self.protocol) else { return };
+        let Some((after, level)) = account.buy(self.protocol) else { return };
         *account = after;
         found.tests[year] += 1;
-        let promoted = matches!(self.outcome((sharpe, f64::INFINITY), false, rng), Tested::Promoted { .. });
+        let promoted = matches!(self.outcome((sharpe, f64::INFINITY), false, level, rng).0, Tested::Promoted { .. });
         found.false_promotions[year] += u32::from(promoted);
     }
 
@@ -204,7 +213,7 @@ impl Life<'_> {
         (found, year): (&mut Lived, usize),
         rng: &mut impl Rng,
     ) {
-        if edge.live.is_some() || today < edge.next_test || today >= edge.dies {
+        if today < edge.next_test || today >= edge.dies {
             return;
         }
         let knows = rng.random_range(KNOWN.0..KNOWN.1);
@@ -214,14 +223,18 @@ impl Life<'_> {
         if !account.is_full(self.protocol) && shown / SHOWN.0 + noise < NULL_BEST {
             return;
         }
-        let Some(after) = account.buy(self.protocol) else { return };
+        let Some((after, level)) = account.buy(self.protocol) else { return };
         *account = after;
         found.tests[year] += 1;
         edge.first_test.get_or_insert(today);
         edge.next_test = today + f64::from(super::REMEMBERED_DAYS);
-        if let Tested::Promoted { after_days, lives } =
-            self.outcome((edge.sharpe * knows, edge.dies - today), true, rng)
-        {
+        // While one of its strategies is in shadow or live, others are tested and refused.
+        if today < edge.taken_until {
+            return;
+        }
+        let (outcome, days) = self.outcome((edge.sharpe * knows, edge.dies - today), true, level, rng);
+        edge.taken_until = today + f64::from(days);
+        if let Tested::Promoted { after_days, lives } = outcome {
             if lives {
                 found.true_promotions[year] += 1;
                 edge.live = Some(today + f64::from(after_days));
@@ -231,14 +244,15 @@ impl Life<'_> {
         }
     }
 
-    /// Of a strategy with this true Sharpe ratio, whose edge dies after so many days of shadow.
-    fn outcome(&self, (sharpe, dies): (f64, f64), has_edge: bool, rng: &mut impl Rng) -> Tested {
+    /// Of a strategy with this true Sharpe ratio, whose edge dies after so many days of shadow; and for how many days it
+    /// is in shadow or live.
+    fn outcome(&self, (sharpe, dies): (f64, f64), has_edge: bool, level: f64, rng: &mut impl Rng) -> (Tested, u32) {
         // Luck shows in the search window what an edge would have to show to be selected.
         let shown = if has_edge { sharpe } else { NULL_BEST };
-        self.walk(Path { before: sharpe, after: 0.0, dies, shown }, rng)
+        self.walk(Path { before: sharpe, after: 0.0, dies, shown }, level, rng)
     }
 
-    fn walk(&self, path: Path, rng: &mut impl Rng) -> Tested {
+    fn walk(&self, path: Path, level: f64, rng: &mut impl Rng) -> (Tested, u32) {
         let t = self.limits;
         let mean = |annual: f64| annual / (365.0 * STEPS as f64).sqrt();
         let shown = path.shown * rng.random_range(SHOWN.0..SHOWN.1);
@@ -254,12 +268,12 @@ impl Life<'_> {
             wealth.observe([stake(step(mean(path.before), rng))]);
         }
         let Some(proved) = wealth.log_e().filter(|log| log.exp() >= t.holdout_min_e_value) else {
-            return Tested::Refused;
+            return (Tested::Refused, 0);
         };
         let mut alone = wealth.succeeding();
-        let (level, shadow_level) = (self.protocol.test_price(), self.protocol.dead_promotions);
         let total = -promotion_level(level, true).ln();
-        let needed = needed_of_shadow(t, Some(shadow_level), Some(proved), f64::from(self.holdout_days));
+        let dead = Some(self.protocol.dead_promotions);
+        let needed = needed_of_shadow(t, dead, Some(proved), f64::from(self.holdout_days));
         for day in 1..=t.shadow_max_days as u32 {
             let lives = f64::from(day) <= path.dies;
             for _ in 0..STEPS {
@@ -267,15 +281,17 @@ impl Life<'_> {
                 wealth.observe([stake(result)]);
                 alone.observe([stake(result)]);
             }
-            let (Some(log), Some(shadow)) = (wealth.log_e(), alone.log_e()) else { return Tested::Refused };
+            let (Some(log), Some(shadow)) = (wealth.log_e(), alone.log_e()) else { return (Tested::Refused, day) };
             if f64::from(day) >= t.shadow_min_days && log >= total && shadow >= needed {
-                return Tested::Promoted { after_days: day, lives };
+                // Live until the detectors see that its edge has gone: longer than any life that is looked at.
+                let live_days = if path.dies.is_finite() { path.dies as u32 } else { u32::MAX / 2 };
+                return (Tested::Promoted { after_days: day, lives }, live_days.max(day));
             }
             if f64::from(day) >= t.shadow_growth_days && shadow < 0.0 {
-                return Tested::Refused;
+                return (Tested::Refused, day);
             }
         }
-        Tested::Refused
+        (Tested::Refused, t.shadow_max_days as u32)
     }
 }
 
@@ -289,24 +305,31 @@ struct Path {
     shown: f64,
 }
 
-/// The account of a daemon of this age that has bought every test as soon as it was free: the worst for whatever comes
-/// next. `phase` in [0, 1) says how far it is on the way to its next one.
+/// The account of a daemon of this age on a market without an edge: it bought a test for every lucky idea, and for every
+/// one that came while it was full.
 #[must_use]
-pub fn account_of_age(config: &ProtocolConfig, age_ms: i64, session_ms: i64, phase: f64) -> Account {
-    let most = i64::from(config.tests_per_year);
-    let sessions = (age_ms / session_ms.max(1)).max(0);
+pub fn account_of_age(config: &ProtocolConfig, age_ms: i64, sessions_per_day: u32, seed: Seed) -> Account {
+    let mut rng = seed.stream("age", 0);
     let mut account = Account::open(config, 0);
-    for session in 0..sessions.min(most) {
-        account = account.at(config, session * session_ms);
-        for _ in 0..TESTS_PER_SESSION {
-            account = account.buy(config).unwrap_or(account);
+    let ideas = ideas_a_day(sessions_per_day);
+    for day in 0..(age_ms / DAY_MS) {
+        account = account.at(config, day * DAY_MS);
+        for _ in 0..ideas_of(ideas, account.is_full(config), &mut rng).min(TESTS_PER_SESSION) {
+            account = account.buy(config).map_or(account, |(after, _)| after);
         }
     }
-    let at_age = account.at(config, age_ms);
-    if sessions <= most && at_age.tests(config) > 0 {
-        return at_age;
-    }
-    Account { balance: phase.clamp(0.0, 1.0) * config.test_price(), at_ms: age_ms }
+    account.at(config, age_ms)
+}
+
+/// Lucky searches on new ideas a market day, in the mean.
+fn ideas_a_day(sessions_per_day: u32) -> f64 {
+    LUCKY.0 + LUCKY.1 * f64::from(sessions_per_day.saturating_sub(1))
+}
+
+/// How many there are on one day: at least one is tested where the account would lose what it earns.
+fn ideas_of(mean: f64, is_full: bool, rng: &mut impl Rng) -> usize {
+    let lucky = Poisson::new(mean).map_or(0, |p| p.sample(rng) as usize);
+    if is_full { lucky.max(1) } else { lucky }
 }
 
 #[cfg(test)]
@@ -320,17 +343,15 @@ mod tests {
 
     #[test]
     fn what_is_promoted_without_an_edge_keeps_within_the_bound() {
-        // A budget so large that its bound can be told from nothing: 2 false promotions a year in place of 0.05.
+        // A budget so large that its bound can be told from nothing, and nothing asked of shadow.
         let protocol =
-            ProtocolConfig { false_promotions_per_year: 1.0, tests_per_year: 12, ..ProtocolConfig::default() };
+            ProtocolConfig { false_promotions_per_year: 1.0, dead_promotions: 1.0, ..ProtocolConfig::default() };
         let limits = Thresholds { shadow_min_e_value: 0.0, shadow_promise_fraction: 0.0, ..Thresholds::default() };
-        let protocol = ProtocolConfig { dead_promotions: 1.0, ..protocol };
         let lived: Vec<Lived> =
             (0..150).map(|n| life(World::Noise(0.0), &protocol, &limits).live(Seed(5).child("n", n))).collect();
         for year in 0..3 {
             let mean = lived.iter().map(|l| f64::from(l.false_promotions[year])).sum::<f64>() / 150.0;
             assert!(mean > 0.1 && mean <= 1.0, "year {year}: {mean}");
-            assert!(lived.iter().all(|l| l.tests[year] <= 12));
         }
         assert_eq!(lived[0], life(World::Noise(0.0), &protocol, &limits).live(Seed(5).child("n", 0)));
     }
@@ -357,16 +378,13 @@ mod tests {
     }
 
     #[test]
-    fn an_old_account_has_bought_what_it_could() {
+    fn an_account_does_not_wear_out() {
         let c = ProtocolConfig::default();
-        let hour_ms = DAY_MS / 24;
-        assert!(account_of_age(&c, 0, hour_ms, 0.5).is_full(&c));
-        assert_eq!(account_of_age(&c, hour_ms, hour_ms, 0.5).tests(&c), 3);
-        for age_ms in [DAY_MS, 30 * DAY_MS, YEAR_MS, 3 * YEAR_MS] {
-            let account = account_of_age(&c, age_ms, hour_ms, 0.25);
-            assert_eq!((account.tests(&c), account.at_ms), (0, age_ms));
-            let wait = account.pays_for_ms(&c, 1).unwrap() - age_ms;
-            assert!(wait > 0 && wait < 21 * DAY_MS, "{wait}");
-        }
+        let mean = |age_ms: i64| -> f64 {
+            (0..200).map(|n| account_of_age(&c, age_ms, 24, Seed(8).child("n", n)).balance).sum::<f64>() / 200.0
+        };
+        assert!(account_of_age(&c, 0, 24, Seed(8)).is_full(&c));
+        let (year, later) = (mean(YEAR_MS), mean(10 * YEAR_MS));
+        assert!((year / later - 1.0).abs() < 0.1, "{year} {later}");
     }
 }

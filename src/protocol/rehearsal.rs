@@ -24,8 +24,6 @@ pub struct Rehearsed {
     pub session: u64,
     /// Whether its search beat its null searches.
     pub selected: bool,
-    /// Tests that were free when it ended.
-    pub tests_free: u32,
     /// What became of it.
     pub trial: ProtocolRun,
 }
@@ -81,7 +79,6 @@ pub fn rehearse(
             placebo,
             session: number as u64 + 1,
             selected: found.searched.p_value <= plan.limits.max_p_value,
-            tests_free: account.tests(plan.session.protocol),
             trial: found,
         };
         account = session.trial.account;

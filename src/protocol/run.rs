@@ -14,7 +14,7 @@ use engine::{Engine, EvaluationError, Outcome, Terms, Wanted, Window, WindowErro
 use genome::{Strategy, random::Seed};
 use lifecycle::{
     CandidateEvidence, Decision, EValues, EdgeDecayConfig, EdgeDecayDetectors, Gate, GateEvidence, LiveEvidence,
-    PaperEvidence, Policy, ShadowEvidence, Tested, Thresholds, Transition, Verdict, results_in_risk,
+    PaperEvidence, Policy, ShadowEvidence, Tested, Thresholds, Transition, Verdict, promotion_level, results_in_risk,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -68,6 +68,8 @@ pub struct ProtocolRun {
     pub candidates: u32,
     /// Of them, those that were tested.
     pub tested: Vec<Strategy>,
+    /// E-value at which the first of these goes live; `None` where none was tested.
+    pub promotion_threshold: Option<f64>,
     /// What is left of the account.
     pub account: Account,
     /// Of them, those that entered shadow.
@@ -178,6 +180,7 @@ pub fn run(
         null_evaluations: state.null_counters().evaluations,
         candidates: candidates.len() as u32,
         tested: chosen.iter().map(|one| one.strategy.clone()).collect(),
+        promotion_threshold: chosen.first().map(|one| 1.0 / promotion_level(one.test.level, true)),
         account,
         entered: 0,
         best_holdout_log_e: None,

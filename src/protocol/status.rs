@@ -8,18 +8,19 @@ use serde::{Deserialize, Serialize};
 pub struct TestStatus {
     /// End of the last session's candles, UTC ms of the market.
     pub at_ms: i64,
-    /// E-value of hold-out and shadow together at which any candidate goes live, now and later.
-    pub promotion_threshold: f64,
+    /// E-value of hold-out and shadow together at which a candidate goes live whose test is bought now; `None` while too
+    /// little is there for a test.
+    pub promotion_threshold: Option<f64>,
+    /// The same with a full account: the least that is ever asked.
+    pub least_threshold: f64,
     /// Strategies without an edge that the tests of a market year may promote, in expectation.
     pub false_promotions_per_year: f64,
-    /// Tests that a market year has at most.
-    pub tests_per_year: u32,
-    /// Tests that can be bought now.
-    pub tests_free: u32,
-    /// Tests that the account can hold.
-    pub tests_saved_at_most: u32,
-    /// When one more is free, UTC ms of the market; `None` while the account is full.
-    pub next_test_ms: Option<i64>,
+    /// What is there, of that.
+    pub balance: f64,
+    /// When tests are sold again, UTC ms of the market; `None` while they are.
+    pub sells_ms: Option<i64>,
+    /// When the account is full, if nothing is bought, UTC ms of the market; `None` while it is.
+    pub full_ms: Option<i64>,
     /// Tests bought over the market year before `at_ms`.
     pub bought_last_year: u64,
     /// What they cost, in expected false promotions.
@@ -30,15 +31,16 @@ impl TestStatus {
     /// Of an account under settings; `bought` and `spent` over the market year before.
     #[must_use]
     pub fn of(account: Account, config: &ProtocolConfig, (bought, spent): (u64, f64)) -> Self {
-        let free = account.tests(config);
+        let threshold = |price: f64| 1.0 / lifecycle::promotion_level(price, true);
+        let later = |ms: i64| (ms > account.at_ms).then_some(ms);
         Self {
             at_ms: account.at_ms,
-            promotion_threshold: 1.0 / lifecycle::promotion_level(config.test_price(), true),
+            promotion_threshold: account.price(config).map(threshold),
+            least_threshold: Account::open(config, 0).price(config).map_or(f64::INFINITY, threshold),
             false_promotions_per_year: config.false_promotions_per_year,
-            tests_per_year: config.tests_per_year,
-            tests_free: free,
-            tests_saved_at_most: Account::open(config, account.at_ms).tests(config),
-            next_test_ms: account.pays_for_ms(config, free + 1),
+            balance: account.balance,
+            sells_ms: later(account.sells_ms(config)),
+            full_ms: later(account.full_ms(config)),
             bought_last_year: bought,
             spent_last_year: spent,
         }

@@ -8,8 +8,10 @@ use super::recipe::run_config;
 use candles::{Symbol, time::DAY_MS};
 use engine::{Performance, Recipe, RunConfig, Trade};
 use genome::{Niche, Strategy};
-use lifecycle::{CandidateEvidence, Decision, GateEvidence, Policy, State, Tested, Verdict};
-use protocol::{self, Account, Candidate, Choice, REMEMBERED_DAYS, SeenUntil, SessionState, Split, UnderTest};
+use lifecycle::{
+    CandidateEvidence, Check, Decision, DisableReason, GateEvidence, Policy, State, Tested, Transition, Verdict,
+};
+use protocol::{self, Account, Asked, Candidate, Choice, REMEMBERED_DAYS, SeenUntil, SessionState, Split, UnderTest};
 use search::{Components, Individual};
 use serde_json::json;
 use std::sync::Arc;
@@ -49,6 +51,7 @@ pub(crate) async fn all(
         Some(UnderTest { strategy, p_value: None, null_searches: 0, seen, test: chosen(choice)? })
     });
     tested.extend(waits);
+    let twins = twins(parts, session, &tested, split).await?;
     let (engine, terms, split) = (Arc::clone(&parts.compute.engine), parts.compute.terms, Arc::clone(split));
     let (began, how_many) = (Instant::now(), tested.len().max(1));
     let judged = parts
@@ -57,30 +60,87 @@ pub(crate) async fn all(
         .await?;
     // They are evaluated together: to each its share.
     let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX) / how_many as u64;
-    let mut judged = judged.into_iter();
+    let mut judged = judged.into_iter().zip(twins);
+    let mut next = move || judged.next().unwrap_or_else(|| (Err("it was not measured".to_owned()), None));
     let mut candidates = Vec::with_capacity(found.len());
     for (candidate, choice) in found.iter().zip(of_found) {
         candidates.push(match choice {
             Ok(_) => {
-                let outcome = judged.next().unwrap_or_else(|| Err("it was not measured".to_owned()));
-                record(parts, session, candidate, (&outcome, took_ms), None)?
+                let (outcome, twin) = next();
+                record(parts, session, candidate, (&outcome, took_ms, twin), None)?
             }
-            Err(why) => record(parts, session, candidate, (&Err(why.clone()), 0), Some(why.clone()))?,
+            Err(why) => record(parts, session, candidate, (&Err(why.clone()), 0, None), Some(why.clone()))?,
         });
     }
     let mut held = Vec::new();
     for ((stored, ..), choice) in waiting.iter().zip(of_waiting) {
         match choice {
             Ok(_) => {
-                let outcome = judged.next().unwrap_or_else(|| Err("it was not measured".to_owned()));
+                let (outcome, twin) = next();
                 let names = (stored.name.as_str(), stored.canonical.as_str());
-                let judgement = judgement(parts, &session.spec, (stored.id, names), (&outcome, took_ms), None)?;
+                let judgement = judgement(parts, &session.spec, (stored.id, names), (&outcome, took_ms, twin), None)?;
                 held.push(WaitingRecord { strategy_id: stored.id, judgement });
             }
             Err(why) => tracing::info!(strategy = stored.name, "a candidate waits for a test: {why}"),
         }
     }
     Ok((candidates, held))
+}
+
+/// For each strategy under test the one in shadow or live on whose days it earns, and how much, if there is one. Both would
+/// be one edge with twice its share of the capital. Asked after the tests were paid: what is in shadow or live is known
+/// from candles that they rest on.
+async fn twins(
+    parts: &SessionParts,
+    session: &Session,
+    tested: &[UnderTest],
+    split: &Arc<Split>,
+) -> anyhow::Result<Vec<Option<Twin>>> {
+    if parts.gates.limits.policy == Policy::Thresholds || tested.is_empty() {
+        return Ok(vec![None; tested.len()]);
+    }
+    let filter = StrategyFilter { states: vec![State::Shadow, State::Live], ..StrategyFilter::default() };
+    let mut followed = parts.process.store.strategies(&filter, Page::first(1_000)).await?;
+    let spec = &session.spec;
+    followed.retain(|f| f.market == spec.market && f.symbols.iter().any(|symbol| spec.symbols.contains(symbol)));
+    let known: Vec<(String, Strategy)> =
+        followed.into_iter().filter_map(|f| Some((f.name, f.genome.into_read().ok()?))).collect();
+    let asked: Vec<(Strategy, Option<f64>)> = tested.iter().map(|one| (one.strategy.clone(), one.p_value)).collect();
+    let (engine, terms, split) = (Arc::clone(&parts.compute.engine), parts.compute.terms, Arc::clone(split));
+    let limits = parts.gates.limits.clone();
+    let (asked, known) = parts
+        .compute
+        .run(move || protocol::asked((&asked, &known), &split.searchable, (&engine, &terms), &limits))
+        .await?;
+    let twin = |one: &Asked| {
+        let (name, correlation) = protocol::moves_with(&one.returns, &known)?;
+        Some(Twin { name: name.to_owned(), correlation })
+    };
+    Ok(asked.iter().map(twin).collect())
+}
+
+/// A strategy in shadow or live that a tested one earns on the days of.
+#[derive(Clone, Debug)]
+struct Twin {
+    name: String,
+    correlation: f64,
+}
+
+/// The decision on a candidate that has a twin: it enters no shadow.
+fn beside(twin: &Twin, decision: Decision) -> Decision {
+    if decision.verdict != Verdict::Move(Transition::EnterShadow) {
+        return decision;
+    }
+    let mut checks = decision.checks;
+    checks.push(Check {
+        name: "protocol.new_edge".into(),
+        needed: format!("a correlation below {} with whatever is in shadow or live", protocol::SAME_EDGE),
+        had: Some(twin.correlation),
+        passed: false,
+    });
+    let refused = Transition::Disable { from: State::Candidate, reason: DisableReason::Rejected };
+    let summary = format!("earns on the days of {}, which is followed already", twin.name);
+    Decision { verdict: Verdict::Move(refused), summary, checks }
 }
 
 /// Numbers the session and buys tests: for each of its best, then for each that waits.
@@ -175,7 +235,7 @@ fn judgement(
     parts: &SessionParts,
     spec: &NewSession,
     (id, names): (Uuid, (&str, &str)),
-    (outcome, execution_time_ms): (&Outcome, u64),
+    (outcome, execution_time_ms, twin): (&Outcome, u64, Option<Twin>),
     champion: Option<&Individual>,
 ) -> anyhow::Result<Judgement> {
     let judged = outcome.as_ref().ok();
@@ -184,6 +244,7 @@ fn judgement(
         protocol: judged.map(|j| j.standing.evidence()),
     });
     let decision = parts.gates.gate.decide(&evidence);
+    let decision = twin.iter().fold(decision, |decision, twin| beside(twin, decision));
     let score = champion.and_then(|champion| score(champion, &decision));
     let (from_ms, split_ms, to_ms) = (spec.window_from_ms, spec.holdout_from_ms, spec.window_to_ms);
     let stat = |from_ms, to_ms, p: &Performance, trades: &[Trade]| WindowStat {
@@ -261,7 +322,7 @@ fn record(
     parts: &SessionParts,
     session: &Session,
     candidate: &Candidate,
-    measured: (&Outcome, u64),
+    measured: (&Outcome, u64, Option<Twin>),
     untested: Option<String>,
 ) -> anyhow::Result<CandidateRecord> {
     let (spec, champion) = (&session.spec, &candidate.individual);

@@ -154,14 +154,14 @@ impl SessionRunner {
             code_version: crate::CODE_VERSION.to_owned(),
         };
         let mut loaded = self.load(&spec).await?;
-        let holdout_days = loaded
-            .since_ms()
-            .map_or(settings.holdout_days, |since_ms| holdout_days(settings, to_ms - since_ms - settings.warmup_ms()));
+        // What was tested before was chosen by what lay before its split, which must lie before this one, too.
+        let least_split_ms = store.newest_split_ms().await?;
+        let holdout_days = holdout_days(settings, to_ms, loaded.since_ms(), least_split_ms);
         if holdout_days < settings.holdout_days {
             tracing::info!(
                 island = self.island,
                 holdout_days,
-                "the candles reach back for a shorter hold-out than daemon.holdout_days: weaker edges need a longer one"
+                "the hold-out is shorter than daemon.holdout_days: as long as the candles, and hold-outs before it, allow"
             );
             spec.holdout_from_ms = to_ms - i64::from(holdout_days) * DAY_MS;
             spec.window_from_ms = spec.holdout_from_ms - i64::from(settings.backtest_days) * DAY_MS;
@@ -372,12 +372,15 @@ fn begun_by_another(code_version: &str) -> Option<String> {
     (code_version != this).then(|| format!("version {code_version} began it, and this is version {this}"))
 }
 
-/// How long the hold-out is, days, where there are candles of `there_ms` for it and the search: the whole of it, or what
-/// the search leaves, but not less than the least.
-fn holdout_days(settings: &DaemonConfig, there_ms: i64) -> u32 {
-    let there = u32::try_from(there_ms / DAY_MS).unwrap_or(0);
+/// How long the hold-out before `to_ms` is, days: the whole of it, or what the search leaves of the candles that all
+/// symbols have since `since_ms`, but not less than the least; and in no case does it begin
+/// before one that a session has had.
+fn holdout_days(settings: &DaemonConfig, to_ms: i64, since_ms: Option<i64>, least_split_ms: Option<i64>) -> u32 {
+    let days = |ms: i64| u32::try_from(ms / DAY_MS).unwrap_or(0);
     let least = settings.holdout_min_days.min(settings.holdout_days);
-    there.saturating_sub(settings.backtest_days).clamp(least, settings.holdout_days)
+    let there = since_ms.map_or(u32::MAX, |since_ms| days(to_ms - since_ms - settings.warmup_ms()));
+    let since_split = least_split_ms.map_or(u32::MAX, |split_ms| days(to_ms - split_ms));
+    there.saturating_sub(settings.backtest_days).clamp(least, settings.holdout_days).min(since_split).max(1)
 }
 
 #[cfg(test)]

@@ -126,17 +126,20 @@ function tests(t) {
     table(
       ["", ""],
       [
-        line("e-value at which a candidate goes live", number(t.promotion_threshold, 0)),
-        line("tests free now", number(t.free)),
-        line("one more is free", t.next ? day(new Date(t.next).getTime()) : "the account is full"),
-        line("tests bought over the last market year", number(t.bought_last_year)),
+        line(
+          "e-value at which a candidate tested now goes live",
+          t.promotion_threshold === null ? `none is tested before ${day(new Date(t.sells).getTime())}` : number(t.promotion_threshold, 0),
+        ),
+        line("least that is ever asked", number(t.least_threshold, 0)),
+        line("back to that, if nothing is tested", t.full ? day(new Date(t.full).getTime()) : "now"),
+        line("tests over the last market year", number(t.bought_last_year)),
         line(
           "expected false promotions of these, of what a year allows",
           `${number(t.spent_last_year, 3)} of ${number(t.allowed_per_year, 3)}`,
         ),
       ],
     ),
-    h("p", { class: "small soft" }, "The threshold does not rise with age. Times are market time."),
+    h("p", { class: "small soft" }, "What is asked rises with each test and falls with market time; it does not rise with age."),
   ];
 }
 

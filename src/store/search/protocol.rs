@@ -216,13 +216,12 @@ fn account(balance: Option<f64>, at_ms: Option<i64>, config: &ProtocolConfig, no
 }
 
 async fn status(tx: &Tx) -> Result<Option<TestStatus>, StoreError> {
-    let sql = "select test_balance, test_at_market_ms, false_promotions_per_year, tests_per_year from online_procedure
+    let sql = "select test_balance, test_at_market_ms, false_promotions_per_year from online_procedure
         where test_balance is not null";
     let Some(row) = tx.row_opt(sql, &[]).await? else { return Ok(None) };
     let account = Account { balance: row.try_get("test_balance")?, at_ms: row.try_get("test_at_market_ms")? };
     let config = ProtocolConfig {
         false_promotions_per_year: row.try_get("false_promotions_per_year")?,
-        tests_per_year: row.small("tests_per_year")?,
         ..ProtocolConfig::default()
     };
     let sql = "select count(*) as tests, coalesce(sum((c -> 1 -> 'Ok' ->> 'level')::double precision), 0) as spent
@@ -338,14 +337,13 @@ impl Store {
             ];
             tx.execute(sql, params).await?;
             let sql = "update online_procedure set sessions = $1, selected = $2, test_balance = $3,
-                test_at_market_ms = $4, false_promotions_per_year = $5, tests_per_year = $6";
+                test_at_market_ms = $4, false_promotions_per_year = $5";
             let params: crate::transaction::Params<'_> = &[
                 &session,
                 &(selected + i64::from(searched.selected)),
                 &after.balance,
                 &after.at_ms,
                 &config.false_promotions_per_year,
-                &i32::try_from(config.tests_per_year).unwrap_or(i32::MAX),
             ];
             tx.execute(sql, params).await?;
             let numbers =
@@ -375,7 +373,7 @@ impl Store {
         self.transaction("test_status", |tx| async move { status(&tx).await }).await
     }
 
-    /// Strategies that were tested by a session that ended after `since_ms` of market time, or are in shadow or live.
+    /// Strategies that sessions tested which ended after `since_ms` of market time.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -385,11 +383,23 @@ impl Store {
             let columns = strategy::COLUMNS;
             let sql = format!(
                 "select {columns} from strategies s join strategy_standings t on t.strategy_id = s.id
-                    left join protocol_sessions p on p.session_id = t.session_id and not p.placebo
-                where s.state in ('shadow', 'live') or p.at_market_ms > $1
-                order by s.id"
+                    join protocol_sessions p on p.session_id = t.session_id and not p.placebo
+                where p.at_market_ms > $1 order by s.id"
             );
             tx.rows(&sql, &[&since_ms]).await?.iter().map(|row| strategy::read(tx, row)).collect()
+        })
+        .await
+    }
+
+    /// The latest beginning of a hold-out that a session has had, UTC ms; `None` before the first one.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn newest_split_ms(&self) -> Result<Option<i64>, StoreError> {
+        self.transaction("newest_split", |tx| async move {
+            let sql = "select max(e.holdout_from_ms) as split from search_sessions e
+                join protocol_sessions p on p.session_id = e.id and not p.placebo";
+            Ok(tx.row(sql, &[]).await?.try_get("split")?)
         })
         .await
     }
@@ -466,7 +476,8 @@ impl Store {
             let at_ms = placebo.at_market_ms;
             let before = account(row.try_get("placebo_balance")?, row.try_get("placebo_at_market_ms")?, config, at_ms);
             // Another island may have bought meanwhile: what this one bought is taken off what there is now.
-            let after = (0..placebo.tests).fold(before, |account, _| account.buy(config).unwrap_or(account));
+            let buy = |account: Account| account.buy(config).map_or(account, |(after, _)| after);
+            let after = (0..placebo.tests).fold(before, |account, _| buy(account));
             let sql = "update online_procedure set placebo_balance = $1, placebo_at_market_ms = $2";
             tx.execute(sql, &[&after.balance, &after.at_ms]).await.map(drop)
         })

@@ -72,7 +72,7 @@ fn book() -> Book {
 }
 
 fn config() -> ProtocolConfig {
-    ProtocolConfig { tests_per_year: 24, false_promotions_per_year: 0.05, ..ProtocolConfig::default() }
+    ProtocolConfig { false_promotions_per_year: 0.05, ..ProtocolConfig::default() }
 }
 
 /// Buys a test for each of these strategies while there is one.
@@ -82,9 +82,9 @@ fn buy(hashes: &[&str]) -> impl Fn(Account) -> (Account, Vec<(String, Choice)>) 
         let mut choices = Vec::new();
         for hash in &hashes {
             let choice = match account.buy(&config()) {
-                Some(after) => {
+                Some((after, level)) => {
                     account = after;
-                    Ok(Test { level: config().test_price(), shadow_level: 0.05 })
+                    Ok(Test { level, shadow_level: 0.05 })
                 }
                 None => Err("no test is free".to_owned()),
             };
@@ -142,27 +142,31 @@ async fn tests_are_bought_once_whoever_asks_and_no_more_than_there_are() {
     let again = other.number_session(&token, &first, &config(), &buy(&["x", "y"])).await.unwrap();
     assert_eq!((bought(&one), &again), (4, &one));
     assert_eq!(one.choices[0].0, "a");
-    // Sessions at once: six tests were there, and two are left.
-    let at_once = (0..6).map(|_| {
+    // Sessions at once pay one after the other: eleven tests are sold of a full account, and seven are left.
+    let at_once = (0..9).map(|_| {
         let (store, token) = (store.clone(), token.clone());
         tokio::spawn(async move {
             let searched = searched(Uuid::now_v7(), true);
             store.number_session(&token, &searched, &config(), &buy(&["e"])).await.unwrap()
         })
     });
-    let mut more = 0;
+    let mut levels = Vec::new();
     for task in at_once {
-        more += bought(&task.await.unwrap());
+        levels.extend(task.await.unwrap().choices.into_iter().filter_map(|(_, choice)| choice.ok()).map(|t| t.level));
     }
-    assert_eq!(more, 2);
+    levels.sort_by(f64::total_cmp);
+    assert_eq!(levels.len(), 7);
+    assert!(levels.windows(2).all(|w| (w[0] / w[1] - 0.8).abs() < 1e-12), "{levels:?}");
     let status = store.test_status().await.unwrap().unwrap();
-    assert_eq!((status.tests_free, status.bought_last_year, status.tests_saved_at_most), (0, 6, 6));
-    assert!((status.promotion_threshold - 600.0).abs() < 1e-9 && (status.spent_last_year - 0.0125).abs() < 1e-12);
-    let wait = status.next_test_ms.unwrap() - made::T1;
-    assert!((wait - protocol::YEAR_MS / 18).abs() < 10, "{wait}");
+    assert_eq!((status.promotion_threshold, status.bought_last_year), (None, 11));
+    assert!((status.least_threshold - 500.0).abs() < 1e-9);
+    assert!((status.spent_last_year + status.balance - 0.0125).abs() < 1e-12);
+    let wait = status.sells_ms.unwrap() - made::T1;
     // Market time brings more; the placebo island has its own.
     let late = SearchedRecord { at_market_ms: made::T1 + wait, ..searched(Uuid::now_v7(), true) };
     assert_eq!(bought(&store.number_session(&token, &late, &config(), &buy(&["f", "g"])).await.unwrap()), 1);
+    let status = store.test_status().await.unwrap().unwrap();
+    assert_eq!((status.at_ms, status.bought_last_year), (made::T1 + wait, 12));
     let placebo = store.placebo_account(&config(), made::T1).await.unwrap();
     assert!(placebo.is_full(&config()));
     assert_eq!(store.overview().await.unwrap().protocol.tests, store.test_status().await.unwrap());
@@ -270,7 +274,7 @@ async fn standings_and_placebo_sessions_are_kept() {
     store.record_placebo(&token, &placebo, &config()).await.unwrap();
     store.record_placebo(&token, &PlaceboRecord { entered: 5, ..placebo }, &config()).await.unwrap();
     let account = store.placebo_account(&config(), made::T1).await.unwrap();
-    assert_eq!(account.tests(&config()), 4, "its tests were bought once");
+    assert!((account.balance - 0.0125 * 0.64).abs() < 1e-12, "its tests were bought once");
     assert!(store.session_numbers(session.id).await.unwrap().unwrap().has_placebo);
     let rows = store.protocol_sessions(10).await.unwrap();
     let told: Vec<_> = rows.iter().map(|r| (r.placebo, r.candidates, r.tests, r.entered, r.p_value)).collect();
