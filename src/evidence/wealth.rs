@@ -146,7 +146,7 @@ impl Wealth {
     }
 
     fn step(&mut self, Stake { result, worst, drift }: Stake<'_>) {
-        if !(result.is_finite() && worst >= 0.0 && worst < f64::INFINITY && drift.iter().all(|d| d.is_finite())) {
+        if !(result.is_finite() && (0.0..f64::INFINITY).contains(&worst) && drift.iter().all(|d| d.is_finite())) {
             self.ruined = true;
             return;
         }
