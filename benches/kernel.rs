@@ -10,7 +10,7 @@
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
 use candles::{Candle, CandleSeries, MarketKind, interval};
-use engine::{Engine, SymbolWindow, Terms, Wanted, Window};
+use engine::{Costs, Engine, SymbolWindow, Terms, Wanted, Window};
 use genome::{Strategy, Timeframe};
 use std::{
     path::{Path, PathBuf},
@@ -138,7 +138,8 @@ fn measure(name: &str, population: &[Strategy], window: &Window, threads: usize,
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
     let runs = std::env::var("SG_BENCH_RUNS").ok().and_then(|n| n.parse().ok()).unwrap_or(7);
     let wanted = Wanted { per_symbol: summary_only, summary_only, ledger: false };
-    let terms = Terms::default();
+    // The reference workload's fee.
+    let terms = Terms { costs: Costs { fee_fraction: 0.0004, ..Costs::default() }, ..Terms::default() };
     let kept = Engine::default();
     if warm {
         pool.install(|| kept.evaluate(population, window, &terms, wanted));

@@ -1,7 +1,10 @@
 //! `sg-ai calibrate`: how often the shipped protocol promotes, on simulated markets of which all is known.
 
+mod lives;
+
 use super::{CliError, Context, output, size::SizeArgs};
 use anyhow::Context as _;
+use candles::MarketKind;
 use clap::{Args, ValueEnum};
 use engine::{Engine, Terms};
 use genome::random::Seed;
@@ -85,6 +88,17 @@ pub(crate) struct CalibrateArgs {
     /// Sessions on each market, a day apart, each beginning with the best of the one before
     #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     sessions: u32,
+    /// Age of the daemon when its first session on a market ends: 1h, 7d, 1y and the like, lived on markets without an
+    /// edge; with --lives, ages at which an edge begins, separated by commas [default: its first session; with --lives
+    /// 1h,1d,7d,30d,1y,3y]
+    #[arg(long, value_name = "AGE", value_delimiter = ',', value_parser = age)]
+    age: Vec<i64>,
+    /// Sessions that the daemon has a day
+    #[arg(long, value_name = "COUNT", default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..=1440))]
+    sessions_per_day: u32,
+    /// Simulate so many whole lives of each kind instead, at the level of statistics: nothing is searched
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    lives: Option<u64>,
     /// File to which each finished market is added, and from which a run that was broken off goes on
     #[arg(long, value_name = "FILE")]
     resume: Option<PathBuf>,
@@ -112,6 +126,12 @@ pub(crate) async fn run(args: CalibrateArgs, ctx: &Context) -> Result<(), CliErr
     if let Some(wrong) = args.sharpe.iter().find(|s| !(0.0..=100.0).contains(*s)) {
         return Err(CliError::Usage(format!("--sharpe must be 0 to 100, not {wrong}")));
     }
+    if let Some(lives) = args.lives {
+        return lives::run(&args, lives, ctx).await;
+    }
+    if args.age.len() > 1 {
+        return Err(CliError::Usage("--age takes one age, or several with --lives".to_owned()));
+    }
     let gate = lifecycle::gate(&config.lifecycle).context("the gate's limits")?;
     let thresholds = &config.lifecycle;
     let days = args.size.days(config, args.decay_days);
@@ -127,7 +147,9 @@ pub(crate) async fn run(args: CalibrateArgs, ctx: &Context) -> Result<(), CliErr
         settings,
         cache_mb: config.engine.cache_mb,
     };
-    let terms = Terms { initial_capital: config.engine.initial_capital, costs: config.costs };
+    // Its markets are spot markets.
+    let costs = config.costs.of(MarketKind::Spot);
+    let terms = Terms { initial_capital: config.engine.initial_capital, costs };
     let (symbols, protocol) = (config.daemon.symbols.clone(), config.protocol.clone());
     let candidates = config.daemon.candidates_per_session as usize;
     let (interval, warmup_days) = (config.daemon.interval, config.daemon.warmup_days);
@@ -151,6 +173,8 @@ pub(crate) async fn run(args: CalibrateArgs, ctx: &Context) -> Result<(), CliErr
             warmup_days,
             review_ms: i64::from(args.review_hours) * 3_600_000,
             sessions: args.sessions,
+            age_ms: args.age.first().copied().unwrap_or(0),
+            sessions_per_day: args.sessions_per_day,
         })
     };
     let tried = tokio::task::spawn_blocking(all).await.context("the calibration broke off")??;
@@ -172,8 +196,24 @@ fn settings(args: &CalibrateArgs, ctx: &Context, search: &SearchConfig, days: Da
         "sharpe": "after costs", "symbols": config.daemon.symbols, "interval": config.daemon.interval,
         "warmup_days": config.daemon.warmup_days, "candidates": config.daemon.candidates_per_session,
         "capital": config.engine.initial_capital, "review_hours": args.review_hours, "sessions": args.sessions,
+        "age": args.age, "sessions_per_day": args.sessions_per_day,
     });
     digest(&all, crate::CODE_VERSION)
+}
+
+/// An age in ms: a whole number of hours, days or years of 365 days.
+fn age(text: &str) -> Result<i64, String> {
+    let wrong = || format!("{text:?} is no age: 1h, 7d, 1y and the like are expected, at least 1h and at most 100y");
+    let unit = text.chars().last().ok_or_else(wrong)?;
+    let hours = match unit {
+        'h' => 1,
+        'd' => 24,
+        'y' => 24 * 365,
+        _ => return Err(wrong()),
+    };
+    let count: i64 = text[..text.len() - 1].parse().map_err(|_| wrong())?;
+    let hours = count.checked_mul(hours).filter(|hours| (1..=100 * 365 * 24).contains(hours)).ok_or_else(wrong)?;
+    Ok(hours * 3_600_000)
 }
 
 /// Of what results rest on and the build that computes them: another build of one version may come to other numbers.
@@ -313,7 +353,7 @@ impl Work {
 
 fn table(rows: &[Row]) -> String {
     let mut text = format!(
-        "{:<20} {:>6} {:>7} {:>7} {:>8} {:>7} {:>15} {:>8} {:>8} {:>6} {:>9}\n",
+        "{:<20} {:>6} {:>7} {:>7} {:>8} {:>7} {:>15} {:>7} {:>8} {:>5} {:>8} {:>6} {:>9}\n",
         "kind",
         "sharpe",
         "planted",
@@ -321,12 +361,14 @@ fn table(rows: &[Row]) -> String {
         "promoted",
         "rate %",
         "95 % interval",
+        "thres-",
         "days to",
+        "tests",
         "entered",
         "nulls",
         "days to"
     );
-    text.push_str(&format!("{:>83} {:>8} {:>6} {:>9}\n", "live", "shadow", "each", "demotion"));
+    text.push_str(&format!("{:>82} {:>8} {:>5} {:>8} {:>6} {:>9}\n", "hold", "live", "", "shadow", "each", "demotion"));
     let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |v| format!("{v:.1}"));
     for row in rows {
         let interval = format!("{:.1} - {:.1}", 100.0 * row.ci95.0, 100.0 * row.ci95.1);
@@ -336,7 +378,7 @@ fn table(rows: &[Row]) -> String {
             format!("{} ({}/{})", number(row.median_days_to_demotion), row.left, row.watched)
         };
         text.push_str(&format!(
-            "{:<20} {:>6} {:>7} {:>7} {:>8} {:>7.1} {:>15} {:>8} {:>8} {:>6.1} {:>9}\n",
+            "{:<20} {:>6} {:>7} {:>7} {:>8} {:>7.1} {:>15} {:>7} {:>8} {:>5} {:>8} {:>6.1} {:>9}\n",
             row.kind.name(),
             number(row.sharpe),
             number(row.planted_sharpe),
@@ -344,7 +386,9 @@ fn table(rows: &[Row]) -> String {
             row.promoted,
             100.0 * row.rate,
             interval,
+            number(row.median_threshold),
             number(row.median_days_to_live),
+            row.tests,
             row.entered,
             row.null_searches,
             left
@@ -356,6 +400,15 @@ fn table(rows: &[Row]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_age_is_hours_days_or_years() {
+        let hour_ms = 3_600_000;
+        assert_eq!([age("1h"), age("7d"), age("3y")], [1, 168, 26_280].map(|h| Ok(h * hour_ms)));
+        for wrong in ["", "7", "d", "-1d", "1.5y", "101y", "0h", "0d", "9999999999999999y", "1m", "\u{e9}"] {
+            assert!(age(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn another_build_of_one_version_goes_on_from_nothing_of_this_one() {

@@ -66,9 +66,10 @@ fn head(life: &Life) -> String {
     let s = &life.detail.strategy;
     let state = s.disable_reason.map_or_else(|| s.state.to_string(), |r| format!("{}, {}", s.state, r.name()));
     let symbols = format::trades(s);
-    let seen = s.seen_until_ms.map(|ms| format!("\nseen     candles up to {} by the search and its gate", minute(ms)));
+    let seen = s.seen_until_ms.map(|ms| format!("\nseen     candles up to {}", minute(ms)));
+    let no_holdout = life.detail.no_holdout.as_ref().map(|why| format!("\nunproven {why}"));
     format!(
-        "{}  ({state})\nid       {}\ngenome   {}\nform     {}\nversion  {}\ntrades   {} {} {}\nmade by  {}, generation {}{}, {}{}\n\n{}\n\n{}",
+        "{}  ({state})\nid       {}\ngenome   {}\nform     {}\nversion  {}\ntrades   {} {} {}\nmade by  {}, generation {}{}, {}{}{}\n\n{}\n\n{}",
         s.name,
         s.id,
         s.genome_hash,
@@ -82,6 +83,7 @@ fn head(life: &Life) -> String {
         s.island.as_ref().map(|i| format!(", island {i}")).unwrap_or_default(),
         s.created_at.format("%Y-%m-%d %H:%M"),
         seen.unwrap_or_default(),
+        no_holdout.unwrap_or_default(),
         s.canonical,
         life.words,
     )

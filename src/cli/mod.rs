@@ -25,6 +25,7 @@ mod life;
 mod migrate;
 mod output;
 mod postgres;
+mod protocol;
 mod prove;
 mod rehearse;
 mod report;
@@ -94,6 +95,8 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Tell what is known about a strategy beyond its backtest
     Prove(prove::ProveArgs),
+    /// Look at what a candidate has to show to go live, and plan for weaker edges
+    Protocol(protocol::ProtocolArgs),
     /// Look at deployments of live strategies, pause and resume them
     Deployments(deployments::DeploymentsArgs),
     /// Look at drift alerts and acknowledge them
@@ -137,6 +140,7 @@ async fn dispatch(command: Command, ctx: &Context) -> Result<(), CliError> {
         Command::Audit(args) => audit::run(args, ctx).await,
         Command::Export(args) => export::run(args, ctx).await,
         Command::Keys(args) => keys::run(args, ctx).await,
+        Command::Protocol(args) => protocol::run(args, ctx).await,
         Command::Backtest(args) => backtest::run(args, ctx).await,
         Command::Calibrate(args) => calibrate::run(args, ctx).await,
         Command::Config(args) => config::run(args, ctx).await,

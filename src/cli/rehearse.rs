@@ -9,7 +9,7 @@ use clap::Args;
 use engine::{Costs, Engine, SymbolWindow, Window, WindowError};
 use genome::random::Seed;
 use indicatif::ProgressBar;
-use protocol::{Days, Numbers, Plan, Program, Rehearsed, RunPlan, rehearse};
+use protocol::{Account, Days, Plan, Program, Rehearsed, RunPlan, rehearse};
 use serde::Serialize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -76,7 +76,8 @@ pub(crate) async fn run(args: RehearseArgs, ctx: &Context) -> Result<(), CliErro
             gate: &*gate,
             staying: &staying,
             limits: &limits,
-            numbers: Numbers::FIRST,
+            account: Account::open(&protocol, 0),
+            known: &[],
             days,
             review_ms: DAY_MS,
         };

@@ -3,7 +3,7 @@
 use super::{
     CliError, Context,
     format::{operator, trades},
-    input::strategy_file,
+    input::{strategy_file, time_ms},
     output,
 };
 use crate::usecases::database::Database;
@@ -61,24 +61,30 @@ enum StrategiesCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Make a disabled strategy a candidate again
+    /// Make a disabled strategy a candidate again; the candles up to now count as seen
     Revive {
         /// Id, name, or the first characters of id or genome hash
         strategy: String,
         /// Why, for the record
         #[arg(long, value_name = "TEXT")]
         why: String,
+        /// It has seen candles up to then alone, and nobody chose it by later ones: a date (UTC midnight) or a time
+        #[arg(long, value_name = "TIME", value_parser = time_ms)]
+        seen_until: Option<i64>,
         /// Print JSON, an object
         #[arg(long)]
         json: bool,
     },
-    /// Store a strategy from a file as a candidate
+    /// Store a strategy from a file as a candidate; the candles up to now count as seen
     Add {
         /// File with the strategy, in text, JSON or TOML form
         file: PathBuf,
         /// Its name; without it the name in the file
         #[arg(long)]
         name: Option<String>,
+        /// It was made from candles up to then alone, by whoever has seen no later ones: a date (UTC midnight) or a time
+        #[arg(long, value_name = "TIME", value_parser = time_ms)]
+        seen_until: Option<i64>,
         /// Print JSON, an object
         #[arg(long)]
         json: bool,
@@ -107,12 +113,14 @@ async fn dispatch(command: StrategiesCommand, store: &Store, ctx: &Context) -> a
             super::life::show(store, &strategy, json).await?;
         }
         StrategiesCommand::Disable { strategy, why, json } => {
-            operator_move(store, ctx, &strategy, State::Disabled, why, json).await?
+            operator_move(store, ctx, &strategy, (State::Disabled, None), why, json).await?
         }
-        StrategiesCommand::Revive { strategy, why, json } => {
-            operator_move(store, ctx, &strategy, State::Candidate, why, json).await?
+        StrategiesCommand::Revive { strategy, why, seen_until, json } => {
+            operator_move(store, ctx, &strategy, (State::Candidate, seen_until), why, json).await?
         }
-        StrategiesCommand::Add { file, name, json } => add(store, ctx, &file, name, json).await?,
+        StrategiesCommand::Add { file, name, seen_until, json } => {
+            add(store, ctx, &file, (name, seen_until), json).await?
+        }
     }
     Ok(())
 }
@@ -122,10 +130,12 @@ async fn operator_move(
     store: &Store,
     ctx: &Context,
     selector: &str,
-    to: State,
+    (to, seen_until_ms): (State, Option<i64>),
     why: String,
     json: bool,
 ) -> anyhow::Result<()> {
+    let now_ms = store.market_now_ms(ctx.clock.now_ms()).await?;
+    store::seen_until(seen_until_ms, now_ms).map_err(wrong_seen_until)?;
     let strategy = store.find_strategy(selector).await?;
     let transition = Transition::between(strategy.state, to, DisableReason::Operator)?;
     let mut record = TransitionRecord {
@@ -137,8 +147,9 @@ async fn operator_move(
         evidence: json!({}),
         policy: None,
         actor: operator(),
-        at_market_ms: ctx.clock.now_ms(),
+        at_market_ms: now_ms,
         run: None,
+        seen_until_ms,
         events: Vec::new(),
     };
     announce(&Channel::configured(&ctx.config().notify), &mut record, &strategy.name, &strategy.canonical);
@@ -151,7 +162,17 @@ async fn operator_move(
     Ok(output::line(format!("{} is {to} now", strategy.name))?)
 }
 
-async fn add(store: &Store, ctx: &Context, path: &Path, name: Option<String>, json: bool) -> anyhow::Result<()> {
+fn wrong_seen_until(why: String) -> anyhow::Error {
+    anyhow::anyhow!("--seen-until: {why}")
+}
+
+async fn add(
+    store: &Store,
+    ctx: &Context,
+    path: &Path,
+    (name, seen_until_ms): (Option<String>, Option<i64>),
+    json: bool,
+) -> anyhow::Result<()> {
     let text = strategy_file(path).with_context(|| format!("cannot read {}", path.display()))?;
     let file = AnyFile::parse(&text).with_context(|| format!("{} is not a strategy", path.display()))?;
     anyhow::ensure!(
@@ -161,6 +182,8 @@ async fn add(store: &Store, ctx: &Context, path: &Path, name: Option<String>, js
     );
     let hash = file.strategy.hash().to_string();
     let settings = &ctx.config().daemon;
+    let now_ms = store.market_now_ms(ctx.clock.now_ms()).await?;
+    let seen_ms = store::seen_until(seen_until_ms, now_ms).map_err(wrong_seen_until)?;
     let new = NewStrategy {
         id: Uuid::now_v7(),
         name: name.or(file.name).unwrap_or_else(|| format!("manual-{}", &hash[..8])),
@@ -177,7 +200,8 @@ async fn add(store: &Store, ctx: &Context, path: &Path, name: Option<String>, js
         symbols: file.strategy.rules().map(|_| settings.symbols.clone()).unwrap_or_default(),
         market: settings.market,
         timeframe: file.strategy.timeframe(),
-        seen_until_ms: None,
+        seen_until_ms: Some(seen_ms),
+        seen_is_stated: seen_until_ms.is_some(),
         created_by: operator(),
     };
     anyhow::ensure!(store.add_strategy(&new).await?, "a strategy with this genome ({hash}) is stored already");

@@ -42,7 +42,7 @@ pub(crate) struct WindowArgs {
     /// Days before --from whose candles warm indicators up
     #[arg(long, value_name = "DAYS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(0..=3650))]
     warm_up_days: u32,
-    /// Fee as a fraction of notional, each side [default: costs.fee_fraction; of a strategy that ranks the market its venue's]
+    /// Fee as a fraction of notional, each side [default: its venue's, costs.spot_fee_fraction or um_fee_fraction]
     #[arg(long, value_name = "FRACTION", value_parser = fraction)]
     fee: Option<f64>,
     /// Fixed slippage in basis points of the price [default: costs.slippage]
@@ -86,23 +86,22 @@ impl WindowArgs {
     /// Capital and costs: those of the configuration where no option says otherwise.
     #[must_use]
     pub(crate) fn terms(&self, ctx: &Context) -> Terms {
-        let set = &ctx.config().costs;
+        let set = ctx.config().costs.of(self.market);
         let costs = Costs {
             fee_fraction: self.fee.unwrap_or(set.fee_fraction),
             slippage: self.slippage_bps.map_or(set.slippage, |bps| Slippage::Fixed { bps }),
-            ..*set
+            ..set
         };
         Terms { initial_capital: ctx.config().engine.initial_capital, costs }
     }
 
-    /// Capital, costs by venue and execution of a portfolio: those of the configuration where no option says otherwise.
+    /// Capital, costs and execution of a portfolio: those of the configuration where no option says otherwise.
     #[must_use]
     pub(crate) fn portfolio_terms(&self, realistic: bool, ctx: &Context) -> PortfolioTerms {
-        let config = &ctx.config().portfolio;
         let Terms { initial_capital, costs } = self.terms(ctx);
-        let fee_fraction = self.fee.unwrap_or(config.fee_fraction(self.market));
-        let execution = if realistic { config.execution } else { Execution::default() };
-        PortfolioTerms { initial_capital, costs: Costs { fee_fraction, ..costs }, execution }
+        let plain = Execution { borrow_rate_per_year: costs.borrow_rate_per_year, ..Execution::default() };
+        let execution = if realistic { ctx.config().portfolio.execution } else { plain };
+        PortfolioTerms { initial_capital, costs, execution }
     }
 
     /// What to call the window in results.

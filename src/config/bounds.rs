@@ -37,14 +37,14 @@ const BOUNDS: &[(&str, f64, f64)] = &[
     ("market.quality.max_disagreeing_fraction", 0.0, 1.0),
     ("engine.cache_mb", 1.0, 1_000_000.0),
     ("engine.initial_capital", 1.0, 1e12),
-    ("costs.fee_fraction", 0.0, 0.1),
+    ("costs.spot_fee_fraction", 0.0, 0.1),
+    ("costs.um_fee_fraction", 0.0, 0.1),
+    ("costs.spot_borrow_rate_per_year", 0.0, 100.0),
     ("costs.slippage.bps", 0.0, 1000.0),
     ("costs.slippage.fraction", 0.0, 10.0),
     ("costs.slippage.coefficient", 0.0, 10.0),
     ("costs.maintenance_margin_fraction", 0.0, 0.5),
     ("costs.delisting_fraction", 0.0, 0.99),
-    ("portfolio.spot_fee_fraction", 0.0, 0.1),
-    ("portfolio.um_fee_fraction", 0.0, 0.1),
     ("portfolio.execution.delay_candles", 0.0, 1000.0),
     ("portfolio.execution.retry_candles", 0.0, 10_000.0),
     ("portfolio.execution.least_notional", 0.0, 1e6),
@@ -56,7 +56,6 @@ const BOUNDS: &[(&str, f64, f64)] = &[
     ("portfolio.execution.borrowable_members", 0.0, 10_000.0),
     ("portfolio.execution.frozen_exit_fraction", 0.0, 1.0),
     ("lifecycle.max_p_value", 0.000_001, 1.0),
-    ("lifecycle.lone_holdout_e_value", 0.0, 1e12),
     ("lifecycle.holdout_min_e_value", 0.0, 1e12),
     ("lifecycle.shadow_min_e_value", 0.0, 1e12),
     ("lifecycle.shadow_promise_fraction", 0.0, 1.0),
@@ -73,6 +72,7 @@ const BOUNDS: &[(&str, f64, f64)] = &[
     ("lifecycle.shadow_min_days", 0.0, 3650.0),
     ("lifecycle.shadow_min_closed_trades", 0.0, 1_000_000.0),
     ("lifecycle.shadow_min_profit_factor", 0.0, 1000.0),
+    ("lifecycle.shadow_growth_days", 0.0, 3650.0),
     ("lifecycle.shadow_max_days", 0.0, 3650.0),
     ("lifecycle.shadow_fail_profit_factor", 0.0, 1000.0),
     ("lifecycle.shadow_fail_min_closed_trades", 0.0, 1_000_000.0),
@@ -84,7 +84,8 @@ const BOUNDS: &[(&str, f64, f64)] = &[
     ("protocol.null_searches", 1.0, 10_000.0),
     ("protocol.null_exceedances", 1.0, 10_000.0),
     ("protocol.null_search_fraction", 0.001, 1.0),
-    ("protocol.alpha", 0.000_001, 0.999_999),
+    ("protocol.false_promotions_per_year", 0.000_001, 1.0),
+    ("protocol.dead_promotions", 0.000_001, 1.0),
     ("protocol.placebo_every_sessions", 0.0, 1_000_000.0),
     ("deployment.max_total_pct", 0.0, 100.0),
     ("deployment.initial_pct", 0.0, 100.0),
@@ -172,6 +173,7 @@ const BOUNDS: &[(&str, f64, f64)] = &[
     ("daemon.review_interval_s", 1.0, 1e9),
     ("daemon.backtest_days", 1.0, 36_500.0),
     ("daemon.holdout_days", 1.0, 36_500.0),
+    ("daemon.holdout_min_days", 1.0, 36_500.0),
     ("daemon.warmup_days", 0.0, 3650.0),
     ("daemon.shadow_lookback_days", 1.0, 3650.0),
     ("daemon.candidates_per_session", 1.0, 10_000.0),
@@ -270,8 +272,8 @@ mod tests {
     fn what_is_out_of_bounds_is_named() {
         let wrong =
             |key: &str, kind: ValueKind| problem(key, &Value::from(kind)).map(|(key, why)| format!("{key} {why}"));
-        let fee = |fee: f64| wrong("costs.fee_fraction", ValueKind::Float(fee));
-        assert_eq!(fee(4.0).unwrap(), "costs.fee_fraction must be 0 to 0.1, not 4");
+        let fee = |fee: f64| wrong("costs.spot_fee_fraction", ValueKind::Float(fee));
+        assert_eq!(fee(4.0).unwrap(), "costs.spot_fee_fraction must be 0 to 0.1, not 4");
         assert!(fee(-0.001).is_some() && fee(f64::NAN).is_some() && fee(f64::INFINITY).is_some());
         assert_eq!(fee(0.1), None);
         let capital = |capital: f64| wrong("engine.initial_capital", ValueKind::Float(capital));

@@ -16,7 +16,7 @@ pub use origin::{ConfigError, Origin};
 pub use sections::{DaemonConfig, ReviewConfig};
 pub use settings::{DEFAULT_TOML, ENV_NAMES, SECRET_KEYS, Settings, env_name};
 
-use engine::{Costs, EngineConfig};
+use engine::{EngineConfig, VenueCosts};
 use evidence::volatility_regime::VolatilityRegimeConfig;
 use http::HttpConfig;
 use lifecycle::{AllocationPolicy, DriftConfig, EdgeDecayConfig, Thresholds};
@@ -45,13 +45,13 @@ pub struct Config {
     pub market: MarketConfig,
     /// The backtest engine.
     pub engine: EngineConfig,
-    /// What a trade costs.
-    pub costs: Costs,
-    /// What portfolios cost, and how their orders meet the market.
+    /// What a trade costs, by venue.
+    pub costs: VenueCosts,
+    /// How orders of portfolios meet the market.
     pub portfolio: PortfolioConfig,
     /// Limits between the states.
     pub lifecycle: Thresholds,
-    /// Null searches, the online procedure, the placebo island.
+    /// Null searches, the account of tests, the placebo island.
     pub protocol: ProtocolConfig,
     /// How much of the capital each live strategy gets.
     pub deployment: AllocationPolicy,

@@ -33,8 +33,10 @@ pub struct DaemonConfig {
     pub review_interval_s: u64,
     /// Candles that a search session looks at, days.
     pub backtest_days: u32,
-    /// Candles after them that no search sees, days.
+    /// Candles after them that no search sees, days, where there are as many.
     pub holdout_days: u32,
+    /// Where there are fewer: as many as there are, but not fewer than these.
+    pub holdout_min_days: u32,
     /// Candles before a window on which indicators warm up, days.
     pub warmup_days: u32,
     /// Least warm-up of paper trading, days.
@@ -108,6 +110,7 @@ impl DaemonConfig {
             .or_else(|| zero("review_interval_s", self.review_interval_s))
             .or_else(|| zero("backtest_days", self.backtest_days.into()))
             .or_else(|| zero("holdout_days", self.holdout_days.into()))
+            .or_else(|| zero("holdout_min_days", self.holdout_min_days.into()))
             .or_else(|| zero("shadow_lookback_days", self.shadow_lookback_days.into()))
             .or_else(|| zero("candidates_per_session", self.candidates_per_session.into()))
             .or_else(|| zero("step_attempts", self.step_attempts.into()))

@@ -37,6 +37,13 @@ const TABLE_KEYS: &[&str] = &[
     "search.variation.atr_multiple",
 ];
 
+/// Keys that are no more, and what is to be set in their place.
+const MOVED: &[(&str, &str)] = &[
+    ("costs.fee_fraction", "fees are by venue: set costs.spot_fee_fraction and costs.um_fee_fraction"),
+    ("portfolio.spot_fee_fraction", "fees are the same for all strategies: set costs.spot_fee_fraction"),
+    ("portfolio.um_fee_fraction", "fees are the same for all strategies: set costs.um_fee_fraction"),
+];
+
 /// Environment variables with a name of their own, and the keys they set.
 pub const ENV_NAMES: &[(&str, &str)] = &[
     ("SG_DATA_DIR", "data_dir"),
@@ -177,6 +184,7 @@ impl Settings {
                 (None, None) => continue,
             };
             let Some(known) = self.known.get(&key) else {
+                moved(&key, &origin)?;
                 let nearest = self.nearest(&key).map(|near| env_name(&near));
                 return Err(ConfigError::UnknownKey { key: name.clone(), origin, nearest });
             };
@@ -204,6 +212,7 @@ impl Settings {
         let (mut room, mut values) = (Map::new(), Map::new());
         for (key, kind, origin) in given {
             let Some(known) = self.known.get(&key) else {
+                moved(&key, &origin)?;
                 return Err(ConfigError::UnknownKey { nearest: self.nearest(&key), key, origin });
             };
             let source = origin.to_string();
@@ -289,6 +298,13 @@ impl Settings {
         let best = self.keys().map(|known| (likeness(&known), known)).max_by(|a, b| a.0.total_cmp(&b.0))?;
         (best.0 >= 0.6).then(|| best.1.to_owned())
     }
+}
+
+/// Refuses a key that is no more, with what is to be set in its place.
+fn moved(key: &str, origin: &Origin) -> Result<(), ConfigError> {
+    let Some((_, instead)) = MOVED.iter().find(|(former, _)| *former == key) else { return Ok(()) };
+    let message = format!("it is set no more: {instead}");
+    Err(ConfigError::BadValue { key: key.to_owned(), origin: origin.clone(), message })
 }
 
 /// Who set a value; a table, whose fields have one source, does not remember it by itself.

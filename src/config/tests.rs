@@ -20,10 +20,20 @@ fn with_file(text: &str) -> (String, Result<Loaded, ConfigError>) {
 }
 
 #[test]
+fn a_key_that_moved_says_where_to() {
+    let (file, wrong) = with_file("[costs]\nfee_fraction = 0.0004\n");
+    let said = wrong.map(|_| ()).unwrap_err().to_string();
+    assert!(said.starts_with(&format!("bad value for costs.fee_fraction in {file}: it is set no more: ")), "{said}");
+    assert!(said.contains("costs.spot_fee_fraction and costs.um_fee_fraction"), "{said}");
+    let said = with_env(&[("SG__PORTFOLIO__UM_FEE_FRACTION", "0.0004")]).map(|_| ()).unwrap_err().to_string();
+    assert!(said.contains("set costs.um_fee_fraction") && said.contains("SG__PORTFOLIO__UM_FEE_FRACTION"), "{said}");
+}
+
+#[test]
 fn the_built_in_defaults_are_complete_and_agree_with_the_rooms() {
     let config = with_env(&[]).unwrap().config;
     assert_eq!(config.engine, engine::EngineConfig::default());
-    assert_eq!(config.costs, engine::Costs::default());
+    assert_eq!(config.costs, engine::VenueCosts::default());
     let json = |market: &market::MarketConfig| serde_json::to_value(market).unwrap();
     assert_eq!(json(&config.market), json(&market::MarketConfig::default()));
     let (store, default) = (&config.store, store::StoreConfig::default());

@@ -20,7 +20,7 @@ use crate::usecases::session::SessionRunner;
 use crate::usecases::volatility_regimes::VolatilityRegimeMonitor;
 use candles::InstrumentTable;
 use clock::Clock;
-use engine::{Engine, Terms};
+use engine::{Engine, Terms, VenueCosts};
 use genome::random::Seed;
 use market::download::Downloader;
 use market::{Binance, CandleCache, Exchange, Feed};
@@ -40,8 +40,10 @@ pub(crate) struct Core {
     pub(crate) gates: Gates,
     pub(crate) search: Arc<SearchSetup>,
     pub(crate) process: Process,
-    /// What portfolios cost and how they trade.
+    /// How portfolios trade.
     portfolio: PortfolioConfig,
+    /// What they cost, by venue.
+    costs: VenueCosts,
     /// Cuts and exclusions in force.
     instruments: InstrumentTable,
 }
@@ -75,7 +77,10 @@ impl Core {
             },
             compute: Compute {
                 engine: Arc::new(Engine::new(config.engine.cache_mb)),
-                terms: Terms { initial_capital: config.engine.initial_capital, costs: config.costs },
+                terms: Terms {
+                    initial_capital: config.engine.initial_capital,
+                    costs: config.costs.of(config.daemon.market),
+                },
                 threads: Arc::new(threads),
             },
             gates: Gates {
@@ -91,6 +96,7 @@ impl Core {
             }),
             process: Process { store: store.clone(), channels: Channel::configured(&config.notify), stop },
             portfolio: config.portfolio,
+            costs: config.costs,
             instruments,
         })
     }
@@ -103,6 +109,7 @@ impl Core {
             store: self.process.store.clone(),
             settings: self.search.settings.clone(),
             portfolio: self.portfolio,
+            costs: self.costs,
             instruments: self.instruments.clone(),
             shown_settings,
         }

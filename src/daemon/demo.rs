@@ -205,6 +205,8 @@ fn configure(
     config.market.um_host = None;
     config.store.data_dir = home.join("postgres");
     config.daemon.seed = options.seed;
+    // Its market's edges are as strong as this fee lets them be found.
+    config.costs.spot_fee_fraction = 0.0004;
     config.daemon.symbols = exchange.market().spec().symbols.iter().map(|s| s.symbol.clone()).collect();
     config.daemon.shadow_symbols = Vec::new();
     config.daemon.generation_interval_s = SESSION_INTERVAL_S;
@@ -212,6 +214,9 @@ fn configure(
     // The simulated market's history is no longer; its edges are strong enough to show in it.
     config.daemon.backtest_days = 90;
     config.daemon.holdout_days = 30;
+    // Minutes are to be enough for an edge to go live: a demo may be wrong more often than what trades.
+    config.protocol.false_promotions_per_year = 1.0;
+    config.protocol.dead_promotions = 0.2;
     config.search.population_size = config.search.population_size.min(300);
     config.search.generations = config.search.generations.min(6);
     // Months go by in minutes: hourly reviews would cost more than they show.

@@ -1,8 +1,9 @@
-//! Small replaceable models of what trading costs.
+//! Small replaceable models of what trading costs, and what it costs by venue.
 //!
 //! Knows prices, volumes and volatility as numbers; never sees a strategy or a position.
 
 use super::Side;
+use candles::MarketKind;
 use serde::{Deserialize, Serialize};
 
 /// Most that slippage moves a fill, as a fraction of the price. A candle without volume would otherwise have no
@@ -76,25 +77,98 @@ pub struct Costs {
     /// Share of the notional that a portfolio loses where an instrument that it holds ends, in place of fee and slippage.
     #[serde(default = "one_percent")]
     pub delisting_fraction: f64,
+    /// What a short pays for what it has borrowed and sold, a year, as a fraction of its value when it is bought back.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub borrow_rate_per_year: f64,
 }
+
+/// Most that borrowing can cost a year, a multiple of the value.
+const MAX_BORROW_RATE: f64 = 100.0;
 
 const fn one_percent() -> f64 {
     0.01
 }
 
+/// What costs nothing is not said, so that what was stored before is the same text.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_zero(value: &f64) -> bool {
+    *value == 0.0
+}
+
 impl Default for Costs {
-    /// 0.0004 a side, no slippage, 0.5 % maintenance margin, 1 % where an instrument ends.
+    /// Those of the reference workload, and of no venue: 0.0004 a side, no slippage, 0.5 % maintenance margin, 1 % where
+    /// an instrument ends, no borrow.
     fn default() -> Self {
         Self {
             fee_fraction: 0.0004,
             slippage: Slippage::Fixed { bps: 0.0 },
             maintenance_margin_fraction: 0.005,
             delisting_fraction: one_percent(),
+            borrow_rate_per_year: 0.0,
+        }
+    }
+}
+
+/// What trading costs by venue, for strategies of every kind: what the configuration says.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VenueCosts {
+    /// Fee on spot, a fraction of notional, each side.
+    pub spot_fee_fraction: f64,
+    /// Fee of whoever takes on USD-M futures, a fraction of notional, each side.
+    pub um_fee_fraction: f64,
+    /// Slippage on every fill that takes liquidity, stops among them.
+    pub slippage: Slippage,
+    /// What is sold short on spot has to be borrowed: what that costs a year, a fraction of its value.
+    pub spot_borrow_rate_per_year: f64,
+    /// See [`Costs`].
+    pub maintenance_margin_fraction: f64,
+    /// See [`Costs`].
+    pub delisting_fraction: f64,
+}
+
+impl Default for VenueCosts {
+    /// 10 basis points a side on spot, 5 on USD-M; no slippage, no borrow; the rest as [`Costs`].
+    fn default() -> Self {
+        let costs = Costs::default();
+        Self {
+            spot_fee_fraction: 0.001,
+            um_fee_fraction: 0.0005,
+            slippage: costs.slippage,
+            spot_borrow_rate_per_year: 0.0,
+            maintenance_margin_fraction: costs.maintenance_margin_fraction,
+            delisting_fraction: costs.delisting_fraction,
+        }
+    }
+}
+
+impl VenueCosts {
+    /// What a trade costs there.
+    #[must_use]
+    pub const fn of(&self, venue: MarketKind) -> Costs {
+        let (fee_fraction, borrow_rate_per_year) = match venue {
+            MarketKind::Spot => (self.spot_fee_fraction, self.spot_borrow_rate_per_year),
+            // A short future borrows nothing: funding is what holding it costs.
+            MarketKind::Um => (self.um_fee_fraction, 0.0),
+        };
+        Costs {
+            fee_fraction,
+            slippage: self.slippage,
+            maintenance_margin_fraction: self.maintenance_margin_fraction,
+            delisting_fraction: self.delisting_fraction,
+            borrow_rate_per_year,
         }
     }
 }
 
 impl Costs {
+    /// What a loan of a value costs that is paid back after so long.
+    #[inline(always)]
+    pub(super) fn borrow(&self, value: f64, held_ms: i64) -> f64 {
+        const YEAR_MS: f64 = 365.0 * 86_400_000.0;
+        self.borrow_rate_per_year * (held_ms as f64 / YEAR_MS) * value
+    }
+
     /// Checks that the numbers can be a market's.
     ///
     /// # Errors
@@ -114,6 +188,10 @@ impl Costs {
             if !(0.0..1.0).contains(&value) {
                 return Err(format!("{name} must be at least 0 and below 1, not {value}"));
             }
+        }
+        if !(0.0..=MAX_BORROW_RATE).contains(&self.borrow_rate_per_year) {
+            let value = self.borrow_rate_per_year;
+            return Err(format!("borrow_rate_per_year must be 0 to {MAX_BORROW_RATE}, not {value}"));
         }
         Ok(())
     }
@@ -144,7 +222,24 @@ mod tests {
     }
 
     #[test]
+    fn each_venue_has_its_fee_and_only_spot_shorts_borrow() {
+        let venues = VenueCosts { spot_borrow_rate_per_year: 0.05, ..VenueCosts::default() };
+        let (spot, um) = (venues.of(MarketKind::Spot), venues.of(MarketKind::Um));
+        assert_eq!((spot.fee_fraction, spot.borrow_rate_per_year), (0.001, 0.05));
+        assert_eq!((um.fee_fraction, um.borrow_rate_per_year), (0.0005, 0.0));
+        assert_eq!((spot.slippage, um.slippage), (venues.slippage, venues.slippage));
+        // What was stored before there was borrow reads and is written the same.
+        let stored = serde_json::to_string(&Costs::default()).unwrap();
+        assert!(!stored.contains("borrow"), "{stored}");
+        assert_eq!(serde_json::from_str::<Costs>(&stored).unwrap(), Costs::default());
+        let text = serde_json::to_string(&spot).unwrap();
+        assert_eq!(serde_json::from_str::<Costs>(&text).unwrap(), spot);
+    }
+
+    #[test]
     fn impossible_costs_are_named() {
+        let borrow = Costs { borrow_rate_per_year: f64::NAN, ..Costs::default() };
+        assert!(borrow.validate().unwrap_err().contains("borrow_rate_per_year must be 0 to 100"));
         let costs = Costs { fee_fraction: -0.1, ..Costs::default() };
         assert!(costs.validate().unwrap_err().contains("fee_fraction"));
         assert!(Costs { slippage: Slippage::Fixed { bps: f64::NAN }, ..Costs::default() }.validate().is_err());

@@ -151,6 +151,7 @@ pub(super) fn simulate(
         || partial_take_profit.is_some()
         || recovery.is_some()
         || !matches!(costs.slippage, Slippage::Fixed { .. })
+        || costs.borrow_rate_per_year > 0.0
         || !frame.funding.is_empty()
         || !frame.finer.is_empty();
     if full {
@@ -364,7 +365,7 @@ impl<'a, const FULL: bool> Sleeve<'a, FULL> {
         } else if open_m >= p.target_m {
             account.close(open, ExitReason::TakeProfit, at, bars);
         } else if FULL && open_m >= p.partial_m {
-            account.take_partial(open);
+            account.take_partial(open, at.time_ms);
         }
     }
 
@@ -407,7 +408,7 @@ fn touch<const FULL: bool>(account: &mut Account<'_, FULL>, low_m: f64, high_m: 
         return;
     }
     if FULL && high_m >= partial_m && partial_m <= target_m {
-        account.take_partial(sign * partial_m);
+        account.take_partial(sign * partial_m, at.time_ms);
     }
     if high_m >= target_m {
         account.close(sign * target_m, ExitReason::TakeProfit, at, bars);

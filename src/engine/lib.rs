@@ -36,7 +36,7 @@ mod timeline;
 mod way;
 mod window;
 
-pub use costs::{Costs, MAX_SLIPPAGE_FRACTION, Slippage};
+pub use costs::{Costs, MAX_SLIPPAGE_FRACTION, Slippage, VenueCosts};
 pub use ledger::{DailyEquity, ExitReason, Holding, Ledger, Side, Trade};
 pub use meaning::{MEANING, MeaningChange};
 pub use performance::{CalendarMonth, MonthlyReturn, Performance};

@@ -357,7 +357,7 @@ impl<'a, const FULL: bool> Account<'a, FULL> {
 
     /// Books `units` of the position as sold (long) or bought back (short) at `price`.
     #[inline(always)]
-    fn reduce(&mut self, units: f64, price: f64, market: Option<FillCandle>) -> f64 {
+    fn reduce(&mut self, units: f64, price: f64, time_ms: i64, market: Option<FillCandle>) -> f64 {
         let side = self.held.side.opposite();
         let fill = market.map_or(price, |candle| costs::slipped(price, self.slippage(price, units, candle), side));
         let p = &mut self.held;
@@ -366,15 +366,20 @@ impl<'a, const FULL: bool> Account<'a, FULL> {
         p.fees += fee;
         p.slippage += (fill - price).abs() * units;
         p.units -= units;
+        if FULL && p.sign < 0.0 {
+            let borrow = self.costs.borrow(units * fill, time_ms - p.entry_time_ms);
+            p.funding += borrow;
+            self.cash -= borrow;
+        }
         fill
     }
 
     /// Takes the planned part off at `price`, once.
     #[inline(always)]
-    pub(super) fn take_partial(&mut self, price: f64) {
+    pub(super) fn take_partial(&mut self, price: f64, time_ms: i64) {
         let (Some(p), Some(partial)) = (self.position(), self.plan.partial_take_profit) else { return };
         let units = partial.fraction.get() * p.units;
-        self.reduce(units, price, None);
+        self.reduce(units, price, time_ms, None);
         if let Some(p) = self.position_mut() {
             p.exit_notional += units * price;
             p.partial_m = f64::INFINITY;
@@ -395,7 +400,8 @@ impl<'a, const FULL: bool> Account<'a, FULL> {
         let Some(units) = self.position().map(|p| p.units) else { return };
         // Liquidation of a position whose collateral covers its whole loss stands below zero, where no price is.
         let price = price.max(0.0);
-        let fill = self.reduce(units, price, (reason != ExitReason::TakeProfit).then_some(candle));
+        let market = (reason != ExitReason::TakeProfit).then_some(candle);
+        let fill = self.reduce(units, price, candle.time_ms, market);
         self.open = false;
         // A sleeve loses what it holds and no more.
         self.cash = self.cash.max(0.0);

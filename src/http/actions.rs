@@ -81,6 +81,10 @@ pub(super) struct Reason {
     #[serde(default)]
     #[schema(value_type = Option<String>, example = "candidate")]
     from: Option<lifecycle::State>,
+    /// For revivals: a day (00:00 UTC) or a moment up to which the strategy has seen candles, where that is not now.
+    #[serde(default)]
+    #[schema(example = "2024-03-01")]
+    seen_until: Option<String>,
 }
 
 /// What became of it.
@@ -151,9 +155,12 @@ impl Operator {
 
 /// A reason for what is no action upon a strategy.
 fn of_no_state(reason: Reason) -> Result<Reason, Problem> {
-    match reason.from {
-        Some(_) => Err(Problem::field("from", "only a strategy has a state: leave it out")),
-        None => Ok(reason),
+    match (&reason.from, &reason.seen_until) {
+        (Some(_), _) => Err(Problem::field("from", "only a strategy has a state: leave it out")),
+        (_, Some(_)) => {
+            Err(Problem::field("seen_until", "only a strategy that is revived has seen candles: leave it out"))
+        }
+        (None, None) => Ok(reason),
     }
 }
 
@@ -201,13 +208,20 @@ pub(super) async fn strategy_action(
         _ => return Err(Problem::new(StatusCode::NOT_FOUND, "there are disable, revive and approve")),
     };
     let (key, expected_state) = (operator.key.clone(), reason.from);
+    if reason.seen_until.is_some() && kind != CommandKind::Revive {
+        return Err(Problem::field("seen_until", "only a revival states what a strategy has seen: leave it out"));
+    }
+    let seen_until_ms = match &reason.seen_until {
+        Some(text) => Some(api.seen_until_ms(Some(text)).await?),
+        None => None,
+    };
     let request = operator.request(reason)?;
     let strategy = api.store.find_strategy(&id.replace('\0', "")).await?;
     if kind == CommandKind::Approve && strategy.form == StrategyForm::Ranking {
         return Err(strategy.ranks_market().into());
     }
     let target = &strategy.id.to_string();
-    let new = NewCommand { kind, target, expected_state, key: key.as_deref() };
+    let new = NewCommand { kind, target, expected_state, key: key.as_deref(), seen_until_ms };
     obeyed(&api, api.store.leave_command(&new, &request).await?).await
 }
 
@@ -239,7 +253,8 @@ pub(super) async fn retry(State(api): Api_, operator: Operator, At(id): At<i64>,
     let key = operator.key.clone();
     let request = operator.request(of_no_state(reason)?)?;
     let target = &id.to_string();
-    let new = NewCommand { kind: CommandKind::Retry, target, expected_state: None, key: key.as_deref() };
+    let new =
+        NewCommand { kind: CommandKind::Retry, target, expected_state: None, key: key.as_deref(), seen_until_ms: None };
     obeyed(&api, api.store.leave_command(&new, &request).await?).await
 }
 

@@ -2,6 +2,7 @@
 
 use super::{
     backtests::Backtests, broadcast::Events, extract::PageParams, health::Limits, problem::Problem, snapshot::Reader,
+    wire::time_ms,
 };
 use crate::HttpConfig;
 use axum::http::StatusCode;
@@ -63,6 +64,14 @@ impl Api {
         let waiting = tokio::time::timeout(self.limits.backtest_wait, self.slots.acquire()).await;
         let full = || Problem::new(StatusCode::TOO_MANY_REQUESTS, "as many backtests run as http.max_backtests allows");
         waiting.ok().and_then(Result::ok).ok_or_else(full)
+    }
+
+    /// End of what a strategy from outside the search has seen, UTC ms: what the request states, or else all up to now.
+    pub(super) async fn seen_until_ms(&self, stated: Option<&str>) -> Result<i64, Problem> {
+        let wrong = |why: String| Problem::field("seen_until", why);
+        let stated_ms = stated.map(time_ms).transpose().map_err(wrong)?;
+        let now_ms = self.store.market_now_ms(self.clock.now_ms()).await?;
+        store::seen_until(stated_ms, now_ms).map_err(wrong)
     }
 
     /// The page that is asked for, within limits.

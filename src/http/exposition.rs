@@ -35,6 +35,9 @@ pub(super) fn render(snapshot: Option<&Snapshot>, now_ms: i64) -> String {
     out.write(&m::PROTOCOL_PROMOTED_TOTAL, markets.map(|(market, p)| ([market], p.promoted as f64)));
     out.write(&m::NULL_EVALUATIONS_TOTAL, [([], s.protocol.null_evaluations as f64)]);
     out.write(&m::PLACEBO_P_VALUE, s.protocol.p_value.map(|p| ([], p)));
+    let tests = s.protocol.tests.as_ref();
+    out.write(&m::TESTS_SPENT_RATIO, tests.map(|t| ([], t.spent_last_year / t.allowed_per_year)));
+    out.write(&m::PROMOTION_THRESHOLD, tests.and_then(|t| Some(([], t.promotion_threshold?))));
     out.write(&m::PROMOTIONS_FROZEN, [([], f64::from(u8::from(s.protocol.frozen)))]);
 
     out.write(&m::DEAD_LETTERS, [([], s.open_dead_letters as f64)]);

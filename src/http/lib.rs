@@ -42,7 +42,7 @@ pub use reports::{backtest_report_of, portfolio_report_of};
 pub use server::Server;
 pub use snapshot::{
     AUDIT_RUNNER, Audit, CONTINUOUS_RUNNER, Deployment, Feed, Island, Move, Passed, Protocol, Readings, Runner,
-    SHADOW_RUNNER, STREAM_RUNNER, Snapshot, Stream, Trials,
+    SHADOW_RUNNER, STREAM_RUNNER, Snapshot, Stream, Tests, Trials,
 };
 
 use axum::{

@@ -215,6 +215,7 @@ pub(super) async fn strategy(State(api): Api_, At(id): At<String>) -> Answer {
     let children = children.into_iter().map(|c| json!({ "strategy_id": c.number, "name": c.name, "state": c.state }));
     Ok(Json(json!({
         "strategy": found,
+        "no_holdout": detail.no_holdout,
         "words": words,
         "score": score,
         "stats": stats.collect::<Vec<_>>(),

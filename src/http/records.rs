@@ -34,12 +34,13 @@ pub(super) async fn scores(State(api): Api_, Params(page): Params<PageParams>) -
     Ok(Json(json!({ "items": form(api.store.ranking(api.page(page)?).await?) })))
 }
 
-/// Sessions that ended, real ones and those of the placebo island, newest first
+/// Sessions that ended, real ones and those of the placebo island, newest first, and what tests of candidates cost now
 #[utoipa::path(get, path = "/api/protocol", tag = "read", params(PageParams),
     responses((status = 200, description = "At most so many of each kind", body = Value), Failures))]
 pub(super) async fn protocol(State(api): Api_, Params(page): Params<PageParams>) -> Answer {
     let page = api.page(page)?;
-    Ok(Json(json!({ "items": form(api.store.protocol_sessions(page.limit).await?) })))
+    let (items, tests) = (api.store.protocol_sessions(page.limit).await?, api.store.test_status().await?);
+    Ok(Json(json!({ "items": form(items), "tests": tests.map(form) })))
 }
 
 /// Deployments: what is live, and how much it may use

@@ -99,6 +99,11 @@ pub(super) struct StrategyRequest {
     #[serde(default)]
     #[schema(pattern = r"^(1m|3m|5m|15m|30m|1h|2h|4h|6h|8h|12h|1d|3d|1w|1M)$", example = "15m")]
     pub(super) timeframe: Option<String>,
+    /// A day (00:00 UTC) or a moment up to which its author has looked at candles, where that is not now: what it did
+    /// before proves nothing.
+    #[serde(default)]
+    #[schema(example = "2024-03-01")]
+    pub(super) seen_until: Option<String>,
 }
 
 /// How much is put in, and where it ends. All are fractions: 0.02 is 2 %.

@@ -58,7 +58,7 @@ pub(super) struct StrategyStored {
     (status = 201, description = "It is stored", body = StrategyStored),
     (status = 400, description = "The body is not JSON", body = Problem, content_type = "application/problem+json"),
     (status = 401, description = "No token, or a wrong one, where http.client_token is set", body = Problem, content_type = "application/problem+json"),
-    (status = 409, description = "As many are stored as clients may store", body = Problem, content_type = "application/problem+json"),
+    (status = 409, description = "As many are stored as clients may store, or it is stored with another seen_until", body = Problem, content_type = "application/problem+json"),
     (status = 413, description = "The body is too large", body = Problem, content_type = "application/problem+json"),
     (status = 415, description = "The body is not sent as JSON", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "A field is wrong; it is named", body = Problem, content_type = "application/problem+json"),
@@ -70,6 +70,7 @@ pub(super) async fn post_strategy(State(api): Api_, Body(request): Body<Strategy
     let (strategy, warnings) = request.strategy(timeframe)?;
     // One that ranks the market has its universe.
     let symbols = strategy.rules().map(|_| customary).unwrap_or_default();
+    let seen_until_ms = Some(api.seen_until_ms(request.seen_until.as_deref()).await?);
     let new = NewStrategy {
         id: Uuid::now_v7(),
         name: request.name.trim().to_owned(),
@@ -85,7 +86,8 @@ pub(super) async fn post_strategy(State(api): Api_, Body(request): Body<Strategy
         symbols,
         market,
         timeframe: strategy.timeframe(),
-        seen_until_ms: None,
+        seen_until_ms,
+        seen_is_stated: request.seen_until.is_some(),
         created_by: "service".to_owned(),
     };
     let (stored, created) = api.store.put_strategy(&new, api.limits.max_client_strategies).await?;

@@ -150,6 +150,29 @@ pub struct Protocol {
     pub p_value: Option<f64>,
     /// Whether promotions are frozen, because the two cannot be told apart.
     pub frozen: bool,
+    /// What tests cost now; `None` before the first session.
+    pub tests: Option<Tests>,
+}
+
+/// The account that tests of candidates are bought from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Tests {
+    /// What is there, in expected false promotions.
+    pub balance: f64,
+    /// Bought over the last market year.
+    pub bought_last_year: u64,
+    /// What these cost, in expected false promotions.
+    pub spent_last_year: f64,
+    /// What a market year may cost.
+    pub allowed_per_year: f64,
+    /// E-value at which a candidate goes live whose test is bought now; `None` while none is sold.
+    pub promotion_threshold: Option<f64>,
+    /// The same with a full account.
+    pub least_threshold: f64,
+    /// When tests are sold again, UTC ms of the market; `None` while they are.
+    pub sells_ms: Option<i64>,
+    /// When it is full, UTC ms of the market; `None` while it is.
+    pub full_ms: Option<i64>,
 }
 
 /// How far sessions of one kind got.

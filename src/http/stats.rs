@@ -67,6 +67,28 @@ pub(crate) struct ProtocolStats {
     /// Small when real sessions get through more often than placebo ones; null while nothing got through.
     pub(crate) p_value: Option<f64>,
     pub(crate) promotions_frozen: bool,
+    /// The account that tests of candidates are bought from; null before the first session.
+    pub(crate) tests: Option<TestStats>,
+}
+
+/// What tests of candidates cost now, and what was spent.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub(crate) struct TestStats {
+    /// E-value of hold-out and shadow together at which a candidate goes live whose test is bought now; null while none is
+    /// sold.
+    pub(crate) promotion_threshold: Option<f64>,
+    /// The same with a full account: the least that is ever asked.
+    pub(crate) least_threshold: f64,
+    /// What is there, spent and allowed, in expected false promotions.
+    pub(crate) balance: f64,
+    pub(crate) spent_last_year: f64,
+    pub(crate) allowed_per_year: f64,
+    pub(crate) bought_last_year: u64,
+    /// When tests are sold again, in market time; null while they are.
+    pub(crate) sells: Option<String>,
+    /// When the account is full, in market time; null while it is.
+    pub(crate) full: Option<String>,
 }
 
 /// How far sessions of one kind got.
@@ -177,6 +199,16 @@ impl From<Snapshot> for Stats {
                 null_evaluations: s.protocol.null_evaluations,
                 p_value: s.protocol.p_value,
                 promotions_frozen: s.protocol.frozen,
+                tests: s.protocol.tests.map(|t| TestStats {
+                    promotion_threshold: t.promotion_threshold,
+                    least_threshold: t.least_threshold,
+                    balance: t.balance,
+                    spent_last_year: t.spent_last_year,
+                    allowed_per_year: t.allowed_per_year,
+                    bought_last_year: t.bought_last_year,
+                    sells: t.sells_ms.and_then(rfc3339),
+                    full: t.full_ms.and_then(rfc3339),
+                }),
             },
             open_dead_letters: s.open_dead_letters,
             outbox: OutboxStats { pending: s.outbox_pending, dead: s.outbox_dead },

@@ -2,7 +2,7 @@
 
 use super::snapshot::{
     AUDIT_RUNNER, Audit, Deployment, Feed, Island, Move, Passed, Protocol, Readings, Runner, STREAM_RUNNER, Snapshot,
-    Stream, Trials,
+    Stream, Tests, Trials,
 };
 use async_trait::async_trait;
 use candles::MarketKind;
@@ -102,6 +102,16 @@ fn protocol(totals: ProtocolTotals, promoted: u64) -> Protocol {
         null_evaluations: t.null_evaluations,
         p_value: compared.p_value,
         frozen: compared.frozen,
+        tests: t.tests.map(|t| Tests {
+            balance: t.balance,
+            bought_last_year: t.bought_last_year,
+            spent_last_year: t.spent_last_year,
+            allowed_per_year: t.false_promotions_per_year,
+            promotion_threshold: t.promotion_threshold,
+            least_threshold: t.least_threshold,
+            sells_ms: t.sells_ms,
+            full_ms: t.full_ms,
+        }),
     }
 }
 

@@ -94,8 +94,11 @@ pub struct ProtocolEvidence {
     pub shadow: Option<EValues>,
     /// Over hold-out and shadow as one process.
     pub total: Option<EValues>,
-    /// What the online procedure lets this strategy use up, fraction; the promotion threshold is 1 / level.
+    /// What its test cost: its chance of going live without an edge, fraction. The promotion threshold is 1 / level.
     pub level: Option<f64>,
+    /// Its chance of going live on an edge that has died when shadow begins, fraction.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shadow_level: Option<f64>,
 }
 
 /// What a strategy did before it was followed on paper.

@@ -1,4 +1,4 @@
-//! Stored evidence and the decisions on it, byte for byte as they were when evidence was one struct for every state.
+//! Stored evidence, byte for byte as it was when it was one struct for every state, and the decisions on it.
 //!
 //! A line of `golden/decisions.tsv` is a state, evidence as it is stored, and the decisions of the protocol gate and of
 //! the threshold gate on it. The lines reach every summary and every check in each outcome that it can have.

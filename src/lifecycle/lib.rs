@@ -33,6 +33,7 @@ pub use gate_evidence::{
     CandidateEvidence, EValues, GateEvidence, LiveEvidence, PaperEvidence, ProtocolEvidence, RecentTrades,
     ShadowEvidence, Tested,
 };
+pub use protocol_checks::{backtest_misses, needed_of_shadow, promotion_level};
 pub use protocol_gate::ProtocolGate;
 pub use state::{DisableReason, IllegalTransition, State, Transition};
 pub use threshold_gate::ThresholdGate;

@@ -2,12 +2,14 @@
 //!
 //! | move | needs |
 //! |---|---|
-//! | candidate -> shadow | the search beat the searches of null markets (p), or the hold-out alone says enough; a hold-out e-value that does not speak against it; enough trades; drawdown |
-//! | shadow -> live | e-value of hold-out and shadow together above the promotion threshold of the online procedure; shadow alone above its own, which is higher where the hold-out promises more; days, closed trades, profit factor, drawdown; real results told apart from placebo |
+//! | candidate -> shadow | a test of it was bought; a hold-out e-value that does not speak against it; enough trades; drawdown |
+//! | shadow -> live | e-value of hold-out and shadow together above the promotion threshold; shadow alone above its own, which is higher where the hold-out promises more; days, closed trades, profit factor, drawdown; real results told apart from placebo |
 //! | live -> shadow, disabled | an alarm of the detectors calibrated for the strategy; the limits on drawdown |
 //!
-//! The threshold is 1 / level: the level is what the online procedure lets this strategy use up of the error that the
-//! daemon may make in its whole life. A demoted strategy has to earn its way back on new trades alone, at a fifth of
+//! The threshold is 1 / level: the level is what its test cost of the false promotions that a market year allows, and
+//! bounds its chance of going live without an edge. Shadow alone answers another question: whether the edge still
+//! lives. A session whose edges have all died when shadow begins gets one live with a chance of at most
+//! `protocol.dead_promotions`, which its tests share. A demoted strategy has to earn its way back on new trades alone, at a fifth of
 //! its level; the first way up has the other four fifths, so that both together spend no more than the whole.
 //!
 //! Evidence that is not there yet holds the strategy where it is.
@@ -45,12 +47,14 @@ impl ProtocolGate {
             return Decision::wait("waits for its backtest, its hold-out and what they prove", &measured);
         };
         let t = &self.thresholds;
+        let [trades, drawdown] = protocol_checks::of_backtest(t, backtest);
         let checks = vec![
+            protocol_checks::test(protocol),
             protocol_checks::search_p_value(t, protocol),
             protocol_checks::holdout_e_value(t, protocol),
-            checks::total_trades("backtest", t.candidate_min_trades, backtest),
+            trades,
             checks::total_trades("holdout", t.holdout_min_trades, holdout),
-            checks::drawdown(t, "backtest", backtest),
+            drawdown,
             checks::drawdown(t, "holdout", holdout),
         ];
         Decision::of_candidate("did what luck seldom does, in search and hold-out", checks)
@@ -73,12 +77,20 @@ impl ProtocolGate {
         let passed = checks.iter().all(|c| c.passed);
         let days_left = checks::shadow_days_left(t, run, passed);
         let expired = !days_left.passed;
-        checks.push(days_left);
+        let growth = protocol_checks::shadow_growth(t, run, evidence.protocol.as_ref());
+        let withered = !growth.passed;
+        checks.extend([growth, days_left]);
         let failed = Transition::Disable { from: State::Shadow, reason: DisableReason::Failed };
         if checks::is_broken(t, run) {
             Decision::go(failed, "lost more in shadow than the drawdown limit allows", checks)
         } else if passed {
             Decision::go(Transition::GoLive, "has proven an edge on what nobody had seen", checks)
+        } else if withered {
+            Decision::go(
+                failed,
+                "is worth less than at the beginning of shadow, after the time that it had to grow",
+                checks,
+            )
         } else if expired {
             Decision::go(failed, "has not proven an edge in the time that shadow gives", checks)
         } else {
@@ -119,7 +131,7 @@ impl ProtocolGate {
 
 impl Gate for ProtocolGate {
     fn name(&self) -> &'static str {
-        "protocol/1"
+        "protocol/2"
     }
 
     fn decide(&self, evidence: &GateEvidence) -> Decision {

@@ -142,7 +142,7 @@ fn shadow_golden_decisions() {
         (14, 9, 9.0, Verdict::Hold),
         (14, 10, 1.29, Verdict::Hold),
         (59, 10, 1.29, Verdict::Hold),
-        (60, 10, 1.29, failed),
+        (180, 10, 1.29, failed),
         (60, 10, 1.3, Verdict::Move(Transition::GoLive)),
         (3, 29, 0.1, Verdict::Hold),
         (3, 30, 0.79, failed),
@@ -376,6 +376,7 @@ mod protocol_gate {
             shadow: e(shadow),
             total: e(holdout * shadow),
             level: Some(level),
+            shadow_level: Some(0.2),
         })
     }
 
@@ -389,17 +390,47 @@ mod protocol_gate {
     }
 
     #[test]
-    fn a_candidate_needs_its_null_searches_or_a_hold_out_that_stands_alone() {
+    fn a_candidate_needs_a_test_and_a_hold_out_that_does_not_speak_against_it() {
         let with = |protocol| CandidateEvidence { protocol, ..candidate() };
         let enter = Verdict::Move(Transition::EnterShadow);
         assert_eq!(seen(&of_candidate(&gate(), &with(known(Some(0.05), 1.5, 1.0, 0.1)))).0, enter);
-        assert_eq!(seen(&of_candidate(&gate(), &with(known(Some(0.5), 25.0, 1.0, 0.1)))).0, enter);
-        assert_eq!(seen(&of_candidate(&gate(), &with(known(None, 25.0, 1.0, 0.1)))).0, enter);
-        let (verdict, failed) = seen(&of_candidate(&gate(), &with(known(Some(0.06), 19.0, 1.0, 0.1))));
-        assert_eq!((verdict != enter, failed), (true, vec!["search.p_value".to_owned()]));
+        // Tested with what would have been lost, whatever its search said; nobody searched.
+        assert_eq!(seen(&of_candidate(&gate(), &with(known(Some(0.5), 1.5, 1.0, 0.1)))).0, enter);
+        assert_eq!(seen(&of_candidate(&gate(), &with(known(None, 1.5, 1.0, 0.1)))).0, enter);
+        // Without a test no hold-out is good enough.
+        let (verdict, failed) = seen(&of_candidate(&gate(), &with(known(Some(0.05), 1e9, 1.0, 0.0))));
+        assert_eq!((verdict != enter, failed), (true, vec!["protocol.test".to_owned()]));
+        let (_, failed) = seen(&of_candidate(&gate(), &with(known(Some(0.06), 1e9, 1.0, 0.0))));
+        assert_eq!(failed, ["protocol.test", "search.p_value"]);
         let (_, failed) = seen(&of_candidate(&gate(), &with(known(Some(0.05), 0.9, 1.0, 0.1))));
         assert_eq!(failed, ["holdout.e_value"]);
         assert_eq!(seen(&of_candidate(&gate(), &with(None))).0, Verdict::Hold);
+    }
+
+    #[test]
+    fn shadow_goes_on_while_it_grows() {
+        let after =
+            |days, shadow| ShadowEvidence { protocol: known(None, 2.0, shadow, 0.01), ..in_shadow(days, 10, 1.4) };
+        let failed = Verdict::Move(Transition::Disable { from: State::Shadow, reason: DisableReason::Failed });
+        assert_eq!(seen(&of_shadow(&gate(), &after(59, 0.5))).0, Verdict::Hold);
+        let (verdict, missed) = seen(&of_shadow(&gate(), &after(60, 0.99)));
+        assert_eq!((verdict, missed.contains(&"shadow.growth".to_owned())), (failed, true));
+        assert_eq!(seen(&of_shadow(&gate(), &after(179, 1.01))).0, Verdict::Hold);
+        assert_eq!(seen(&of_shadow(&gate(), &after(180, 1.01))).0, failed);
+    }
+
+    #[test]
+    fn a_dead_edge_has_no_more_than_its_share_of_a_chance() {
+        let with = |shadow_level, shadow| {
+            let mut protocol = known(None, 1.0, shadow, 0.5).unwrap();
+            protocol.shadow_level = shadow_level;
+            ShadowEvidence { protocol: Some(protocol), ..in_shadow(20, 10, 1.4) }
+        };
+        let held = (Verdict::Hold, vec!["shadow.e_value".to_owned()]);
+        assert_eq!(seen(&of_shadow(&gate(), &with(Some(0.05), 19.9))), held);
+        assert_eq!(seen(&of_shadow(&gate(), &with(Some(0.05), 20.1))).0, Verdict::Move(Transition::GoLive));
+        // What was stored before there were shares: five to one.
+        assert_eq!(seen(&of_shadow(&gate(), &with(None, 5.1))).0, Verdict::Move(Transition::GoLive));
     }
 
     #[test]
@@ -420,7 +451,7 @@ mod protocol_gate {
         let mut lost = known(None, 9.0, 9.0, 0.1).unwrap();
         lost.total = Some(EValues::default());
         assert_eq!(seen(&of_shadow(&gate(), &with(Some(lost)))).0, Verdict::Hold);
-        let expired = ShadowEvidence { protocol: known(None, 9.0, 2.0, 0.1), ..in_shadow(60, 10, 1.4) };
+        let expired = ShadowEvidence { protocol: known(None, 9.0, 2.0, 0.1), ..in_shadow(180, 10, 1.4) };
         let failed = Transition::Disable { from: State::Shadow, reason: DisableReason::Failed };
         assert_eq!(seen(&of_shadow(&gate(), &expired)).0, Verdict::Move(failed));
         assert_eq!(seen(&of_shadow(&gate(), &with(None))).0, Verdict::Hold);
@@ -446,8 +477,8 @@ mod protocol_gate {
 
     #[test]
     fn whose_hold_out_promises_much_has_to_show_much() {
-        // E = 1e6 in 60 days of hold-out promises as much in 60 days of shadow: half of its logarithm is 6.9.
-        let holdout = Performance { days: 60, ..at_the_limit(80, 1.4) };
+        // E = 1e6 in 180 days of hold-out promises as much in 180 days of shadow: half of its logarithm is 6.9.
+        let holdout = Performance { days: 180, ..at_the_limit(80, 1.4) };
         let with = |shadow| ShadowEvidence {
             tested: Tested { holdout: Some(holdout.clone()), ..tested() },
             protocol: known(None, 1e6, shadow, 0.1),

@@ -20,10 +20,9 @@ pub enum Policy {
 pub struct Thresholds {
     /// Which gate decides.
     pub policy: Policy,
-    /// Largest p-value of a search against null searches for its candidates to enter shadow (protocol; fraction).
+    /// Largest p-value of a search against null searches for its candidates to be tested whenever a test is free
+    /// (protocol; fraction).
     pub max_p_value: f64,
-    /// E-value over the hold-out from which no such p-value is needed (protocol; ratio).
-    pub lone_holdout_e_value: f64,
     /// Least e-value over the hold-out (protocol; ratio).
     pub holdout_min_e_value: f64,
     /// Least e-value over the shadow run alone (protocol; ratio).
@@ -57,6 +56,9 @@ pub struct Thresholds {
     pub shadow_min_closed_trades: u32,
     /// Least profit factor in shadow (ratio).
     pub shadow_min_profit_factor: f64,
+    /// Time in shadow after which a strategy has failed whose e-value over the shadow run alone is below 1 (protocol;
+    /// days).
+    pub shadow_growth_days: f64,
     /// Time in shadow after which a strategy that has not passed has failed (days).
     pub shadow_max_days: f64,
     /// Profit factor below which a strategy fails in shadow before its time is up (ratio).
@@ -80,7 +82,6 @@ impl Default for Thresholds {
         Self {
             policy: Policy::Protocol,
             max_p_value: 0.05,
-            lone_holdout_e_value: 20.0,
             holdout_min_e_value: 1.0,
             shadow_min_e_value: 5.0,
             shadow_promise_fraction: 0.5,
@@ -97,7 +98,8 @@ impl Default for Thresholds {
             shadow_min_days: 14.0,
             shadow_min_closed_trades: 10,
             shadow_min_profit_factor: 1.3,
-            shadow_max_days: 60.0,
+            shadow_growth_days: 60.0,
+            shadow_max_days: 180.0,
             shadow_fail_profit_factor: 0.8,
             shadow_fail_min_closed_trades: 30,
             live_demote_drawdown_percent: 15.0,
@@ -127,7 +129,6 @@ impl Thresholds {
     pub fn validate(&self) -> Result<(), ThresholdError> {
         for (key, value, min, max) in [
             ("max_p_value", self.max_p_value, 0.0, 1.0),
-            ("lone_holdout_e_value", self.lone_holdout_e_value, 1.0, 1e9),
             ("holdout_min_e_value", self.holdout_min_e_value, 0.0, 1e9),
             ("shadow_min_e_value", self.shadow_min_e_value, 0.0, 1e9),
             ("shadow_promise_fraction", self.shadow_promise_fraction, 0.0, 1.0),
@@ -140,6 +141,7 @@ impl Thresholds {
             ("holdout_min_profit_factor", self.holdout_min_profit_factor, 0.0, 1e3),
             ("shadow_min_days", self.shadow_min_days, 0.0, 3650.0),
             ("shadow_min_profit_factor", self.shadow_min_profit_factor, 0.0, 1e3),
+            ("shadow_growth_days", self.shadow_growth_days, 0.0, 3650.0),
             ("shadow_max_days", self.shadow_max_days, 0.0, 3650.0),
             ("shadow_fail_profit_factor", self.shadow_fail_profit_factor, 0.0, 1e3),
             ("live_demote_drawdown_percent", self.live_demote_drawdown_percent, 0.0, 100.0),

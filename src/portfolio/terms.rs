@@ -2,7 +2,6 @@
 //!
 //! The definitions fix the plainest terms ([`Execution::default`]); [`Execution::realistic`] are those of paper runs.
 
-use candles::MarketKind;
 use engine::Costs;
 use serde::{Deserialize, Serialize};
 
@@ -24,27 +23,12 @@ impl Default for PortfolioTerms {
     }
 }
 
-/// What portfolios cost and how they trade, where no option says otherwise.
+/// How portfolios trade, where no option says otherwise. What that costs is by venue, as for all strategies.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PortfolioConfig {
-    /// Fee on spot, a fraction of notional, each side.
-    pub spot_fee_fraction: f64,
-    /// Fee on USD-M futures, a fraction of notional, each side.
-    pub um_fee_fraction: f64,
     /// How orders meet the market in paper runs.
     pub execution: Execution,
-}
-
-impl PortfolioConfig {
-    /// The fee of a venue, a fraction of notional, each side.
-    #[must_use]
-    pub const fn fee_fraction(&self, venue: MarketKind) -> f64 {
-        match venue {
-            MarketKind::Spot => self.spot_fee_fraction,
-            MarketKind::Um => self.um_fee_fraction,
-        }
-    }
 }
 
 /// How orders meet the market. What is 0 is off.

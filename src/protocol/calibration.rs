@@ -3,7 +3,7 @@
 //! A market is made, [`run`] is run on it, and what became of it is counted. Never writes a file, never prints.
 
 use super::strength::{Planting, StrengthError};
-use super::{Days, Numbers, Plan, Program, ProtocolRun, RunError, RunPlan, rehearse};
+use super::{Account, Days, Plan, Program, ProtocolRun, RunError, RunPlan, lives, rehearse};
 use candles::time::DAY_MS;
 use candles::{Interval, MarketKind, Symbol};
 use engine::{Costs, Engine, Slippage, SymbolWindow, Terms, Window, WindowError};
@@ -88,6 +88,10 @@ pub struct Calibration<'a> {
     pub review_ms: i64,
     /// Sessions one after the other on each market, a day apart, each beginning with the best of the one before.
     pub sessions: u32,
+    /// Age of the daemon when the first of them ends, ms of market time, which it lived on markets without an edge.
+    pub age_ms: i64,
+    /// Sessions that it had a day until then.
+    pub sessions_per_day: u32,
 }
 
 /// How strongly edges are planted: see [`Planting::strength`].
@@ -139,6 +143,10 @@ pub struct Tried {
     pub sessions: u32,
     /// Sessions whose search beat its null searches.
     pub selected: u32,
+    /// Tests that were bought.
+    pub tests: u32,
+    /// E-value at which the first of them goes live; none where no test was bought.
+    pub promotion_threshold: Option<f64>,
     /// Sessions with a strategy that entered shadow.
     pub entered: u32,
     /// Strategies that went live.
@@ -152,6 +160,8 @@ pub struct Tried {
     pub live_after_days: Option<f64>,
     pub watched: bool,
     pub left_after_days: Option<f64>,
+    /// How many candidates missed which requirement when the gate last looked at them.
+    pub missed: BTreeMap<String, u32>,
 }
 
 /// Why a market could not be tried.
@@ -191,13 +201,15 @@ impl Calibration<'_> {
         let free = Terms { costs: free, ..*self.terms };
         let terms = if job.kind == Kind::NoiseFreeOfCosts { &free } else { self.terms };
         let live = if job.kind.has_edge() && job.kind != Kind::Dying { days.live } else { 0 };
+        let account = self.account(seed, shadow_ms);
         let plan = RunPlan {
             session: self.session,
             terms,
             gate: self.gate,
             staying: self.staying,
             limits: self.limits,
-            numbers: Numbers::FIRST,
+            account,
+            known: &[],
             days: Days { live, ..days },
             review_ms: self.review_ms,
         };
@@ -215,6 +227,13 @@ impl Calibration<'_> {
         }
         // There was at least one session.
         tried.ok_or(CalibrationError::Run(RunError::Stopped))
+    }
+
+    /// What the first session's tests are bought from at `at_ms`.
+    fn account(&self, seed: Seed, at_ms: i64) -> Account {
+        let of_age =
+            lives::account_of_age(self.session.protocol, self.age_ms, self.sessions_per_day, seed.child("age", 0));
+        Account { at_ms, ..of_age }
     }
 
     fn cut(&self, market: &SimulatedMarket, from_ms: i64, to_ms: i64) -> Result<Window, WindowError> {
@@ -255,6 +274,8 @@ impl Tried {
             planted,
             sessions: 1,
             selected: u32::from(selected),
+            tests: run.tested.len() as u32,
+            promotion_threshold: run.promotion_threshold,
             entered: u32::from(run.entered > 0),
             promoted: run.promoted,
             p_value: run.searched.p_value,
@@ -266,6 +287,7 @@ impl Tried {
             live_after_days: run.live_after_days,
             watched: run.watched,
             left_after_days: run.left_after_days,
+            missed: run.missed.clone(),
         }
     }
 
@@ -273,6 +295,7 @@ impl Tried {
         let most = |a: Option<f64>, b: Option<f64>| a.into_iter().chain(b).reduce(f64::max);
         self.sessions += 1;
         self.selected += u32::from(selected);
+        self.tests += run.tested.len() as u32;
         self.entered += u32::from(run.entered > 0);
         self.promoted += run.promoted;
         self.p_value = self.p_value.min(run.searched.p_value);
@@ -306,6 +329,12 @@ pub struct Row {
     pub sessions: u64,
     /// Sessions whose search beat its null searches.
     pub selected: u64,
+    /// Tests that were bought.
+    pub tests: u64,
+    /// E-value at which the first tested candidate goes live, median over the markets with one.
+    pub median_threshold: Option<f64>,
+    /// Strategies that went live, on all markets together.
+    pub live: u64,
     /// Sessions with a strategy that entered shadow.
     pub entered: u64,
     /// Null searches a session, mean.
@@ -343,6 +372,9 @@ pub fn rows(tried: &[Tried]) -> Vec<Row> {
             median_days_to_live: median(of.iter().filter_map(|t| t.live_after_days).collect()),
             sessions,
             selected: sum(|t| u64::from(t.selected)),
+            tests: sum(|t| u64::from(t.tests)),
+            median_threshold: median(of.iter().filter_map(|t| t.promotion_threshold).collect()),
+            live: sum(|t| u64::from(t.promoted)),
             entered: sum(|t| u64::from(t.entered)),
             null_searches: sum(|t| u64::from(t.null_searches)) as f64 / sessions as f64,
             evaluations: sum(|t| t.evaluations + t.null_evaluations),

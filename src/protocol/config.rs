@@ -3,7 +3,7 @@
 use search::SearchConfig;
 use serde::{Deserialize, Serialize};
 
-/// Settings of null searches, the online procedure and the placebo island.
+/// Settings of null searches, the account of tests and the placebo island.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ProtocolConfig {
@@ -14,8 +14,10 @@ pub struct ProtocolConfig {
     /// Size of each null search, and of the real one that they are compared with, as a share of the evaluations of a
     /// session's own search (fraction). 1 compares the session's own search where it can be compared.
     pub null_search_fraction: f64,
-    /// Share of false ones among all promotions that the online procedure allows over the daemon's life (fraction).
-    pub alpha: f64,
+    /// Strategies without an edge that may go live of the tests bought in a market year, in expectation (count).
+    pub false_promotions_per_year: f64,
+    /// Sessions whose edges have all died when shadow begins and that may still get one live (fraction).
+    pub dead_promotions: f64,
     /// Real sessions after which the placebo island has one; 0 for no placebo (count).
     pub placebo_every_sessions: u32,
 }
@@ -26,7 +28,8 @@ impl Default for ProtocolConfig {
             null_searches: 19,
             null_exceedances: 1,
             null_search_fraction: 0.5,
-            alpha: 0.05,
+            false_promotions_per_year: 0.05,
+            dead_promotions: 0.05,
             placebo_every_sessions: 2,
         }
     }
@@ -76,9 +79,13 @@ impl ProtocolConfig {
             let problem = format!("must be above 0 and at most 1, not {}", self.null_search_fraction);
             return Err(ProtocolConfigError { key: "null_search_fraction", problem });
         }
-        if !(self.alpha > 0.0 && self.alpha < 1.0) {
-            let problem = format!("must be above 0 and below 1, not {}", self.alpha);
-            return Err(ProtocolConfigError { key: "alpha", problem });
+        for (key, value) in
+            [("false_promotions_per_year", self.false_promotions_per_year), ("dead_promotions", self.dead_promotions)]
+        {
+            if !(value > 0.0 && value <= 1.0) {
+                let problem = format!("must be above 0 and at most 1, not {value}");
+                return Err(ProtocolConfigError { key, problem });
+            }
         }
         Ok(())
     }

@@ -1,9 +1,9 @@
 //! The evidence protocol as one pure flow: search, null searches, hold-out, shadow, decisions.
 //!
 //! ```text
-//! Searchable --search--> champions --null searches--> p-values --+
-//!                                                                |-> Standing --shadow ledger--> GateEvidence -> gate
-//! Unseen ----------------------------hold-out e-process----------+
+//! Searchable --search--> champions --null searches--> p-values --account--> tests --+
+//!                                                                                  |-> Standing --shadow ledger--> gate
+//! Unseen ----------------------------hold-out e-process----------------------------+
 //! ```
 //!
 //! The daemon, `sg-ai calibrate` and the placebo island run this very code. Time is split once: a search is given a
@@ -12,24 +12,31 @@
 //!
 //! Never reads a clock, never stores, never fetches a candle.
 
+mod account;
 pub mod calibration;
+mod choice;
 mod config;
+pub mod lives;
 mod null;
-mod online;
 mod rehearsal;
 mod run;
 mod session;
 mod standing;
+mod status;
 pub mod strength;
 #[cfg(test)]
 mod tests;
 mod timeline;
 
+pub use account::{Account, YEAR_MS};
+pub use choice::{
+    Asked, Choice, Known, REMEMBERED_DAYS, SAME_EDGE, TESTS_PER_SESSION, Test, choose, moves_with, test_all,
+};
 pub use config::{ProtocolConfig, ProtocolConfigError};
 pub use null::null_window;
-pub use online::{Numbers, level};
 pub use rehearsal::{Cut, Program, Rehearsed, rehearse};
 pub use run::{Days, ProtocolRun, RunError, RunPlan, run};
 pub use session::{Advanced, Candidate, Plan, SearchedP, Session, SessionError, SessionState, WarmStart};
-pub use standing::{Book, Judged, Standing, judge};
+pub use standing::{Book, Judged, Standing, UnderTest, asked, judge};
+pub use status::TestStatus;
 pub use timeline::{Searchable, SeenBefore, SeenUntil, Split, Unseen};

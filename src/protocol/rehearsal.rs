@@ -1,13 +1,13 @@
 //! The protocol on candles that are all there: what a daemon would have made of them, session after session, and what
 //! it would have made of null markets of the same candles.
 //!
-//! Every session is a [`run`]; the online procedure counts them in the order in which they would have ended. Never
-//! stores, never fetches.
+//! Every session is a [`run`]; all of them buy their tests from one account, in the order in which they would have
+//! ended. Never stores, never fetches.
 
-use super::{Days, Numbers, ProtocolRun, RunError, RunPlan, WarmStart, null_window, run};
+use super::{Days, ProtocolRun, REMEMBERED_DAYS, RunError, RunPlan, WarmStart, null_window, run};
 use candles::time::DAY_MS;
 use engine::{Engine, Window, WindowError};
-use genome::random::Seed;
+use genome::{Strategy, random::Seed};
 use serde::Serialize;
 
 /// Gives the candles that open in a range, with warm-up before them.
@@ -20,10 +20,10 @@ pub struct Rehearsed {
     pub split_ms: i64,
     /// Whether its candles were a null market.
     pub placebo: bool,
-    /// What the online procedure counted when it ended: sessions, and those that beat their null searches, from 1.
+    /// Its number, from 1.
     pub session: u64,
-    /// As above.
-    pub selected: u64,
+    /// Whether its search beat its null searches.
+    pub selected: bool,
     /// What became of it.
     pub trial: ProtocolRun,
 }
@@ -58,22 +58,30 @@ pub fn rehearse(
     let null = |from_ms: i64, to_ms: i64| null_window(&cut(from_ms, to_ms)?, null_seed, 0);
     let candles: &Cut<'_> = if placebo { &null } else { cut };
     let seed = if placebo { null_seed } else { seed };
-    let (mut numbers, mut warm_starts, mut live_at_ms) = (Numbers::FIRST, Vec::new(), Vec::new());
+    let (mut account, mut warm_starts) = (plan.account, Vec::new());
+    // Strategies that were tested, and when.
+    let mut tested: Vec<(i64, (String, Strategy))> = Vec::new();
     let mut all = Vec::with_capacity(splits_ms.len());
     for (number, &split_ms) in splits_ms.iter().enumerate() {
         let begins_ms = split_ms + i64::from(plan.days.holdout) * DAY_MS;
-        numbers.promotions = live_at_ms.iter().filter(|at_ms| **at_ms <= begins_ms).count() as u64;
         let left = u32::try_from((until_ms - begins_ms).max(0) / DAY_MS).unwrap_or(u32::MAX);
         let days = Days { shadow: plan.days.shadow.min(left), ..plan.days };
-        let plan = RunPlan { numbers, days, ..*plan };
+        tested.retain(|(at_ms, _)| begins_ms - at_ms < i64::from(REMEMBERED_DAYS) * DAY_MS);
+        let known: Vec<(String, Strategy)> = tested.iter().map(|(_, one)| one.clone()).collect();
+        account = account.at(plan.session.protocol, begins_ms);
+        let plan = RunPlan { account, known: &known, days, ..*plan };
         let seed = seed.child("session", number as u64);
         let found = run(&plan, engine, candles, split_ms, seed, std::mem::take(&mut warm_starts), stop)?;
-        let first_ms = found.live_after_days.map(|days| begins_ms + (days * DAY_MS as f64) as i64);
-        live_at_ms.extend(first_ms.into_iter().flat_map(|at_ms| vec![at_ms; found.promoted as usize]));
-        let session =
-            Rehearsed { split_ms, placebo, session: numbers.session, selected: numbers.selected, trial: found };
-        numbers.session += 1;
-        numbers.selected += u64::from(session.trial.searched.p_value <= plan.limits.max_p_value);
+        let named = found.tested.iter().enumerate().map(|(n, s)| (format!("{}-{n}", number + 1), s.clone()));
+        tested.extend(named.map(|one| (begins_ms, one)));
+        let session = Rehearsed {
+            split_ms,
+            placebo,
+            session: number as u64 + 1,
+            selected: found.searched.p_value <= plan.limits.max_p_value,
+            trial: found,
+        };
+        account = session.trial.account;
         let carried = session.trial.champions.iter();
         warm_starts = carried.map(|(s, seen)| WarmStart { strategy: s.clone(), seen: *seen }).collect();
         each(&session);

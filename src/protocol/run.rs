@@ -6,15 +6,15 @@
 //! come.
 
 use super::{
-    Numbers, Plan, SearchedP, SeenBefore, SeenUntil, Session, SessionError, SessionState, Split, Standing, WarmStart,
-    judge, level,
+    Account, Choice, Plan, Searchable, SearchedP, SeenBefore, SeenUntil, Session, SessionError, SessionState, Split,
+    Standing, UnderTest, WarmStart, choose, judge, test_all,
 };
 use candles::time::DAY_MS;
 use engine::{Engine, EvaluationError, Outcome, Terms, Wanted, Window, WindowError};
 use genome::{Strategy, random::Seed};
 use lifecycle::{
     CandidateEvidence, Decision, EValues, EdgeDecayConfig, EdgeDecayDetectors, Gate, GateEvidence, LiveEvidence,
-    PaperEvidence, ShadowEvidence, Tested, Thresholds, Transition, Verdict, results_in_risk,
+    PaperEvidence, Policy, ShadowEvidence, Tested, Thresholds, Transition, Verdict, promotion_level, results_in_risk,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -45,8 +45,10 @@ pub struct RunPlan<'a> {
     /// Of them: the p-value up to which a search counts as having beaten its null searches, and how many closed trades
     /// count as recent.
     pub limits: &'a Thresholds,
-    /// Where the online procedure stands.
-    pub numbers: Numbers,
+    /// What tests may be bought from, at any market time up to the end of the hold-out.
+    pub account: Account,
+    /// Strategies that were tested before: what earns on their days is not tested again.
+    pub known: &'a [(String, Strategy)],
     /// How long.
     pub days: Days,
     /// Between two reviews, ms of market time.
@@ -64,6 +66,12 @@ pub struct ProtocolRun {
     pub null_evaluations: u64,
     /// Candidates.
     pub candidates: u32,
+    /// Of them, those that were tested.
+    pub tested: Vec<Strategy>,
+    /// E-value at which the first of these goes live; `None` where none was tested.
+    pub promotion_threshold: Option<f64>,
+    /// What is left of the account.
+    pub account: Account,
     /// Of them, those that entered shadow.
     pub entered: u32,
     /// Largest ln E over the hold-out of any candidate.
@@ -156,13 +164,24 @@ pub fn run(
     let searched = state.searched(plan.session.protocol);
     let candidates = state.candidates(plan.session);
     let champions = candidates.iter().map(|c| (c.individual.strategy.clone(), c.seen)).collect();
-    let asked: Vec<_> = candidates.iter().map(Into::into).collect();
-    let judged = judge(&asked, (&split.searchable, &split.unseen), engine, plan.terms);
+    let account = plan.account.at(plan.session.protocol, end_ms);
+    let asked: Vec<(Strategy, Option<f64>)> =
+        candidates.iter().map(|c| (c.individual.strategy.clone(), Some(c.p_value))).collect();
+    let (account, choices) = choices(plan, (&asked, plan.known), account, &split.searchable, engine);
+    let chosen: Vec<UnderTest> = candidates
+        .iter()
+        .zip(&choices)
+        .filter_map(|(candidate, choice)| Some(UnderTest::candidate(candidate, *choice.as_ref().ok()?)))
+        .collect();
+    let judged = judge(&chosen, (&split.searchable, &split.unseen), engine, plan.terms);
     let mut found = ProtocolRun {
         searched,
         evaluations: state.real_counters().evaluations,
         null_evaluations: state.null_counters().evaluations,
         candidates: candidates.len() as u32,
+        tested: chosen.iter().map(|one| one.strategy.clone()).collect(),
+        promotion_threshold: chosen.first().map(|one| 1.0 / promotion_level(one.test.level, true)),
+        account,
         entered: 0,
         best_holdout_log_e: None,
         best_total_log_e: None,
@@ -174,12 +193,8 @@ pub fn run(
         champions,
     };
     let mut shadows: Vec<InShadow> = Vec::new();
-    for (rank, (candidate, judged)) in candidates.iter().zip(judged).enumerate() {
-        let Ok(mut judged) = judged else { continue };
-        let most = plan.session.candidates;
-        let alpha = plan.session.protocol.alpha;
-        judged.standing.level =
-            level(alpha, plan.numbers, plan.limits.max_p_value, judged.standing.p_value, rank, most);
+    for (one, judged) in chosen.into_iter().zip(judged) {
+        let Ok(judged) = judged else { continue };
         raise(&mut found.best_holdout_log_e, judged.standing.holdout);
         let tested = Tested { backtest: Some(judged.backtest), holdout: Some(judged.holdout) };
         let evidence = CandidateEvidence { tested: tested.clone(), protocol: Some(judged.standing.evidence()) };
@@ -190,7 +205,7 @@ pub fn run(
         }
         found.entered += 1;
         shadows.push(InShadow {
-            strategy: candidate.individual.strategy.clone(),
+            strategy: one.strategy,
             tested,
             standing: judged.standing,
             expected_r: results_in_risk(&judged.holdout_trades),
@@ -260,6 +275,21 @@ pub fn run(
         }
     }
     Ok(found)
+}
+
+/// What becomes of each candidate.
+fn choices(
+    plan: &RunPlan<'_>,
+    (asked, known): (&[(Strategy, Option<f64>)], &[(String, Strategy)]),
+    account: Account,
+    searchable: &Searchable,
+    engine: &Engine,
+) -> (Account, Vec<Choice>) {
+    if plan.limits.policy == Policy::Thresholds {
+        return (account, test_all(asked.len(), plan.session.protocol));
+    }
+    let (asked, known) = super::asked((asked, known), searchable, (engine, plan.terms), plan.limits);
+    choose(&asked, &known, account, plan.session.protocol, plan.limits.max_p_value)
 }
 
 fn evaluate(

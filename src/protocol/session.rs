@@ -113,7 +113,8 @@ impl From<Stopped> for SessionError {
 #[allow(missing_docs)]
 pub struct Candidate {
     pub individual: Individual,
-    /// By maximum statistic; at least the session's.
+    /// By maximum statistic: at least the session's, which is of the search that is compared. It says what is worth a test,
+    /// and is no evidence.
     pub p_value: f64,
     pub null_searches: u32,
     pub seen: SeenUntil,

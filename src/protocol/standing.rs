@@ -2,22 +2,29 @@
 //!
 //! Stored with the strategy when its session ends and never changed after: shadow is computed anew from its ledger.
 
-use super::{Candidate, Searchable, SeenUntil, Unseen};
+use super::{Asked, Candidate, Known, Searchable, SeenUntil, Test, Unseen};
 use candles::{Interval, Symbol};
 use engine::{Engine, Ledger, Performance, Terms, Trade, Wanted, Window};
-use evidence::marked::Marked;
+use evidence::marked::{Hedge, Marked};
 use evidence::wealth::{Bets, Wealth};
 use genome::Strategy;
-use lifecycle::{EValues, ProtocolEvidence};
+use lifecycle::{EValues, ProtocolEvidence, Thresholds, backtest_misses};
 use serde::{Deserialize, Serialize};
+
+/// Move of a price within a step that is reckoned with where the search window's largest was not kept.
+const UNKNOWN_MOVE: f64 = 0.1;
 
 /// The bets on a strategy and what they have come to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Book {
     timeframe: Interval,
-    /// Mean exposure to each symbol over the search window, notional over risk.
+    /// Mean exposure to each symbol over the search window, notional over risk; 0 for those that were followed and not
+    /// searched.
     exposure: Vec<(Symbol, f64)>,
+    /// Largest move against it in a step of the search window, in the order of `exposure`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    moves: Vec<f64>,
     excess: Wealth,
     plain: Wealth,
 }
@@ -28,8 +35,8 @@ impl Book {
     pub fn open(strategy: &Strategy, ledger: &Ledger, window: &Window) -> Self {
         let timeframe = strategy.timeframe;
         let marked = Marked::new(ledger, window, timeframe);
-        let exposure = marked.mean_exposure();
-        let steps = marked.steps(&exposure);
+        let hedges = marked.hedges();
+        let steps = marked.steps(&hedges, hedges.len()).each;
         let suggested = |value: fn(&evidence::marked::Step) -> f64| {
             Wealth::new(Bets::suggested_by(&steps.iter().map(value).collect::<Vec<_>>()))
         };
@@ -38,18 +45,40 @@ impl Book {
             timeframe,
             excess: suggested(|s| s.excess_r),
             plain: suggested(|s| s.result_r),
-            exposure: names.zip(exposure).collect(),
+            moves: hedges.iter().map(|h| h.move_against).collect(),
+            exposure: names.zip(hedges.iter().map(|h| h.exposure)).collect(),
         }
     }
 
-    /// Takes a ledger in that follows what was seen so far. Symbols that were not searched have no exposure to take
-    /// away.
+    /// The same bets, with nothing seen yet.
+    #[must_use]
+    pub fn anew(&self) -> Self {
+        Self { excess: self.excess.anew(), plain: self.plain.anew(), ..self.clone() }
+    }
+
+    /// Bets on what comes next alone, weighted by what the bets have come to.
+    #[must_use]
+    pub fn succeeding(&self) -> Self {
+        Self { excess: self.excess.succeeding(), plain: self.plain.succeeding(), ..self.clone() }
+    }
+
+    /// Takes a ledger in that follows what was seen so far. Of symbols that were not searched nothing is taken away, since
+    /// nothing was known of their exposure: the bets have to hold out against every drift on all of it.
     pub fn observe(&mut self, ledger: &Ledger, window: &Window) {
-        let of = |symbol: &Symbol| self.exposure.iter().find(|(name, _)| name == symbol).map_or(0.0, |(_, e)| *e);
-        let exposure: Vec<f64> = window.symbols().iter().map(|s| of(&s.symbol)).collect();
-        let steps = Marked::new(ledger, window, self.timeframe).steps(&exposure);
-        self.excess.observe(steps.iter().map(|s| s.excess_r));
-        self.plain.observe(steps.iter().map(|s| s.result_r));
+        let hedges: Vec<Hedge> = window.symbols().iter().map(|s| self.hedge(&s.symbol)).collect();
+        let steps = Marked::new(ledger, window, self.timeframe).steps(&hedges, self.exposure.len());
+        self.excess.observe(steps.excess());
+        self.plain.observe(steps.plain());
+    }
+
+    fn hedge(&mut self, symbol: &Symbol) -> Hedge {
+        let known = self.exposure.iter().position(|(name, _)| name == symbol);
+        let at = known.unwrap_or_else(|| {
+            self.exposure.push((symbol.clone(), 0.0));
+            self.exposure.len() - 1
+        });
+        let move_against = self.moves.get(at).copied().unwrap_or(UNKNOWN_MOVE);
+        Hedge { exposure: self.exposure[at].1, move_against, symbol: at }
     }
 
     /// What they have come to.
@@ -69,12 +98,20 @@ pub struct Standing {
     pub null_searches: u32,
     /// What shaped it.
     pub seen_until_ms: i64,
-    /// What the online procedure lets it use up, fraction.
+    /// Chance of going live that it was given, should it have no edge, fraction: the price of its test.
     pub level: f64,
+    /// The same, should its edge have died when shadow began.
+    #[serde(default = "former_shadow_level")]
+    pub shadow_level: f64,
     /// Over the hold-out.
     pub holdout: EValues,
     /// After the hold-out.
     pub book: Book,
+}
+
+/// What every strategy was given before tests were shared out in a session.
+const fn former_shadow_level() -> f64 {
+    0.2
 }
 
 impl Standing {
@@ -88,24 +125,29 @@ impl Standing {
             shadow: None,
             total: Some(self.holdout),
             level: Some(self.level),
+            shadow_level: Some(self.shadow_level),
         }
     }
 
     /// For the gate of shadow, with the ledger of the run so far. `window` begins where shadow began.
     ///
-    /// The e-value of shadow alone is that of hold-out and shadow over that of the hold-out: bets whose weights are
-    /// what the hold-out left them, which was known when shadow began. They have learned how much to bet.
+    /// The e-value of shadow alone is that of bets whose weights are what the hold-out left them, which was known when
+    /// shadow began: they have learned how much to bet.
     #[must_use]
     pub fn with(&self, ledger: &Ledger, window: &Window) -> ProtocolEvidence {
-        let mut book = self.book.clone();
+        let (mut book, mut alone) = (self.book.clone(), self.book.succeeding());
         book.observe(ledger, window);
-        let total = book.values();
-        let since = |total: Option<f64>, before: Option<f64>| total.zip(before).map(|(total, before)| total - before);
-        let shadow = EValues {
-            log_excess: since(total.log_excess, self.holdout.log_excess),
-            log_plain: since(total.log_plain, self.holdout.log_plain),
-        };
-        ProtocolEvidence { shadow: Some(shadow), total: Some(total), ..self.evidence() }
+        alone.observe(ledger, window);
+        ProtocolEvidence { shadow: Some(alone.values()), total: Some(book.values()), ..self.evidence() }
+    }
+
+    /// The same after the candles of the hold-out were revised: its ledger is taken in anew. The bets stay what they were:
+    /// they were known before the hold-out began.
+    #[must_use]
+    pub fn revised(&self, ledger: &Ledger, holdout: &Window) -> Self {
+        let mut book = self.book.anew();
+        book.observe(ledger, holdout);
+        Self { holdout: book.values(), book, ..self.clone() }
     }
 }
 
@@ -120,21 +162,87 @@ pub struct Judged {
     pub backtest_trades: Vec<Trade>,
     /// Trades over the hold-out.
     pub holdout_trades: Vec<Trade>,
-    /// What was proved; without a level, which the online procedure has yet to give.
+    /// What was proved.
     pub standing: Standing,
+}
+
+/// A strategy whose test was bought.
+#[derive(Clone, Debug)]
+#[allow(missing_docs)]
+pub struct UnderTest {
+    pub strategy: Strategy,
+    /// Of its search; `None` where nobody searched.
+    pub p_value: Option<f64>,
+    pub null_searches: u32,
+    pub seen: SeenUntil,
+    pub test: Test,
+}
+
+impl UnderTest {
+    /// One of a session's best.
+    #[must_use]
+    pub fn candidate(candidate: &Candidate, test: Test) -> Self {
+        Self {
+            strategy: candidate.individual.strategy.clone(),
+            p_value: Some(candidate.p_value),
+            null_searches: candidate.null_searches,
+            seen: candidate.seen,
+            test,
+        }
+    }
+}
+
+/// Performance and daily net returns of each strategy over what a search saw; `None` where it cannot be evaluated.
+fn searched_outcomes(
+    strategies: &[Strategy],
+    searchable: &Searchable,
+    engine: &Engine,
+    terms: &Terms,
+) -> Vec<Option<(Performance, Vec<f64>)>> {
+    let outcomes = engine.evaluate(strategies, searchable.window(), terms, Wanted::default());
+    outcomes.into_iter().map(|outcome| outcome.ok().map(|o| (o.performance, o.daily_returns))).collect()
+}
+
+/// What is asked of each strategy before a test of it is bought: of those with their p-values, and of those that were
+/// tested before.
+#[must_use]
+pub fn asked(
+    (found, known): (&[(Strategy, Option<f64>)], &[(String, Strategy)]),
+    searchable: &Searchable,
+    (engine, terms): (&Engine, &Terms),
+    limits: &Thresholds,
+) -> (Vec<Asked>, Vec<Known>) {
+    let of = |strategies: Vec<Strategy>| searched_outcomes(&strategies, searchable, engine, terms);
+    let outcomes = of(found.iter().map(|(strategy, _)| strategy.clone()).collect());
+    let others = of(known.iter().map(|(_, strategy)| strategy.clone()).collect());
+    let one = |((_, p_value), outcome): (&(Strategy, Option<f64>), Option<(Performance, Vec<f64>)>)| match outcome {
+        Some((performance, returns)) => {
+            Asked { p_value: *p_value, returns, refused: backtest_misses(limits, &performance) }
+        }
+        None => Asked {
+            p_value: *p_value,
+            returns: Vec::new(),
+            refused: Some("it cannot be evaluated over what the search saw".to_owned()),
+        },
+    };
+    let known = known.iter().zip(others).map(|((name, _), outcome)| Known {
+        name: name.clone(),
+        returns: outcome.map(|(_, returns)| returns).unwrap_or_default(),
+    });
+    (found.iter().zip(outcomes).map(one).collect(), known.collect())
 }
 
 /// Measures strategies on what the search saw and on what it did not; or says why one cannot be evaluated: it fails,
 /// or it has seen the hold-out.
 #[must_use]
 pub fn judge(
-    candidates: &[(Strategy, Option<f64>, u32, SeenUntil)],
+    candidates: &[UnderTest],
     (searchable, unseen): (&Searchable, &Unseen),
     engine: &Engine,
     terms: &Terms,
 ) -> Vec<Result<Judged, String>> {
-    let strategies: Vec<Strategy> = candidates.iter().map(|(strategy, ..)| strategy.clone()).collect();
-    let seen = candidates.iter().map(|c| c.3).max().unwrap_or(searchable.seen_until());
+    let strategies: Vec<Strategy> = candidates.iter().map(|c| c.strategy.clone()).collect();
+    let seen = candidates.iter().map(|c| c.seen).max().unwrap_or(searchable.seen_until());
     let wanted = Wanted { ledger: true, ..Wanted::default() };
     let on = |window: &Window| engine.evaluate(&strategies, window, terms, wanted);
     let searched = on(searchable.window());
@@ -146,7 +254,7 @@ pub fn judge(
     };
     let measured = searched.into_iter().zip(on(window)).zip(candidates);
     measured
-        .map(|((backtest, holdout), (strategy, p_value, null_searches, seen))| {
+        .map(|((backtest, holdout), UnderTest { strategy, p_value, null_searches, seen, test })| {
             unseen.evidence(*seen).map_err(|seen| seen.to_string())?;
             let (backtest, holdout) = (backtest.map_err(|e| e.to_string())?, holdout.map_err(|e| e.to_string())?);
             let (before, after) = (backtest.ledger.unwrap_or_default(), holdout.ledger.unwrap_or_default());
@@ -156,7 +264,8 @@ pub fn judge(
                 p_value: *p_value,
                 null_searches: *null_searches,
                 seen_until_ms: seen.ms(),
-                level: 0.0,
+                level: test.level,
+                shadow_level: test.shadow_level,
                 holdout: book.values(),
                 book,
             };
@@ -169,10 +278,4 @@ pub fn judge(
             })
         })
         .collect()
-}
-
-impl From<&Candidate> for (Strategy, Option<f64>, u32, SeenUntil) {
-    fn from(c: &Candidate) -> Self {
-        (c.individual.strategy.clone(), Some(c.p_value), c.null_searches, c.seen)
-    }
 }

@@ -123,7 +123,8 @@ fn what_was_seen_is_no_evidence() {
     let (search, protocol, engine, terms) = (search(), protocol(1), Engine::default(), Terms::default());
     let plan = Plan { search: &search, protocol: &protocol, candidates: 4 };
     let candidates = finish(&leaky, &protocol, |_| false).0.candidates(plan);
-    let asked: Vec<_> = candidates.iter().map(Into::into).collect();
+    let test = Test { level: 0.01, shadow_level: 0.1 };
+    let asked: Vec<_> = candidates.iter().map(|c| UnderTest::candidate(c, test)).collect();
     assert!(!asked.is_empty());
     // Bred on part of the hold-out: not judged on it.
     let judged = judge(&asked, (&honest.searchable, &honest.unseen), &engine, &terms);
@@ -249,6 +250,8 @@ fn calibration<'a>(
         warmup_days: 5,
         review_ms: 2 * DAY_MS,
         sessions: 1,
+        age_ms: 0,
+        sessions_per_day: 1,
     }
 }
 

@@ -47,17 +47,17 @@ pub use paper::{
 };
 pub use seal::RotationReport;
 pub use search::{
-    CandidateRecord, FailedBacktest, FinishReport, GenerationRecord, GenerationRow, Judgement, NewSession,
+    CandidateRecord, Champion, FailedBacktest, FinishReport, GenerationRecord, GenerationRow, Judgement, NewSession,
     NumberedSession, PlaceboRecord, ProtocolSessionRow, ProtocolTotals, RecordOutcome, ResumableSession,
     SearchedRecord, Session, SessionNumbers, SessionRow, SessionStatus, SessionStory, TrialCounts, TrialTotals, Trials,
-    WaitingRecord, WindowStat,
+    Untested, WaitingRecord, WindowStat,
 };
 pub use stored::Stored;
 pub use strategies::{
     Lineage, ListedStrategy, MATERIALIZED_VIEWS, NewPaperRun, NewScore, NewStrategy, Page, PortfolioDay,
     ProvenStrategy, RankedScore, Score, ScorePart, StatRow, StatSource, Strategy, StrategyDetail, StrategyFacets,
     StrategyFilter, StrategyQuery, StrategySort, StrategySummary, TradeRow, TransitionOutcome, TransitionRecord,
-    TransitionRow,
+    TransitionRow, seen_until,
 };
 pub use transaction::{TransactionObserver, Tx};
 

@@ -26,6 +26,8 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("V27__engine_meaning", include_str!("../../migrations/V27__engine_meaning.sql")),
     ("V28__client_retention", include_str!("../../migrations/V28__client_retention.sql")),
     ("V29__ranking", include_str!("../../migrations/V29__ranking.sql")),
+    ("V31__seen_until", include_str!("../../migrations/V31__seen_until.sql")),
+    ("V33__tests", include_str!("../../migrations/V33__tests.sql")),
 ];
 
 /// The newest schema version that this program knows.

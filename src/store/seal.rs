@@ -353,6 +353,20 @@ impl Store {
                 Ok(done)
             })
             .await?;
+        self.transaction("reseal_untested", |tx| async move {
+            let tx = &tx;
+            let sql = "select session_id, rank, genome_hash, genome from untested_candidates
+                where (genome ->> 'sealed_with') is distinct from $1 order by session_id, rank for update";
+            for row in tx.rows(sql, &[&keys.current_id()]).await? {
+                let what = genome_of(row.try_get("genome_hash")?);
+                let genome = keys.seal_json(&keys.open_json(row.try_get("genome")?, &what)?, &what)?;
+                let key: (Uuid, i32) = (row.try_get("session_id")?, row.try_get("rank")?);
+                let sql = "update untested_candidates set genome = $3 where session_id = $1 and rank = $2";
+                tx.execute(sql, &[&key.0, &key.1, &genome]).await?;
+            }
+            Ok(())
+        })
+        .await?;
         Ok((letters, states))
     }
 }

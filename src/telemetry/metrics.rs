@@ -157,6 +157,11 @@ declare! {
     Mirrored NULL_EVALUATIONS_TOTAL = "sg_ai_null_evaluations_total" [] (Counter);
     /// Chance that real sessions get through as much more often than placebo ones as they did; absent while none did.
     Mirrored PLACEBO_P_VALUE = "sg_ai_placebo_p_value" [] (Gauge);
+    /// False promotions, in expectation, that tests of the last market year cost, of those that a year allows.
+    Mirrored TESTS_SPENT_RATIO = "sg_ai_tests_spent_ratio" [] (Gauge);
+    /// E-value of hold-out and shadow together at which a candidate goes live whose test is bought now; absent while none is
+    /// sold.
+    Mirrored PROMOTION_THRESHOLD = "sg_ai_promotion_threshold" [] (Gauge);
     /// Whether promotions are frozen, because real and placebo cannot be told apart: 1 or 0.
     Mirrored PROMOTIONS_FROZEN = "sg_ai_promotions_frozen" [] (Gauge);
     /// Dead letters that nobody dealt with.

@@ -14,7 +14,7 @@ use crate::config::DaemonConfig;
 use async_trait::async_trait;
 use candles::stored::CandleRange;
 use candles::{CandleSeries, InstrumentTable, MarketKind, Symbol, SymbolCoverage, interval, time};
-use engine::{Costs, Ledger, Recipe, Terms, Wanted};
+use engine::{Ledger, Recipe, Terms, VenueCosts, Wanted};
 use genome::Timeframe;
 use http::{BacktestDone, BacktestOrder, Backtests, CachedSeries, PortfolioOrder, Refusal, Stretch};
 use market::cache::CacheError;
@@ -36,8 +36,10 @@ pub(crate) struct Answers {
     pub(crate) compute: Compute,
     pub(crate) store: Store,
     pub(crate) settings: DaemonConfig,
-    /// What portfolios cost and how they trade.
+    /// How portfolios trade.
     pub(crate) portfolio: PortfolioConfig,
+    /// What they cost, by venue.
+    pub(crate) costs: VenueCosts,
     /// Cuts and exclusions in force.
     pub(crate) instruments: InstrumentTable,
     /// Key, value, who set it; no secret.
@@ -264,7 +266,7 @@ impl Backtests for Answers {
         drop((held, told));
         let terms = PortfolioTerms {
             initial_capital: order.initial_capital,
-            costs: Costs { fee_fraction: self.portfolio.fee_fraction(market), ..self.compute.terms.costs },
+            costs: self.costs.of(market),
             execution: if order.realistic { self.portfolio.execution } else { Execution::default() },
         };
         let window_ms = (order.from_ms, to_ms);

@@ -5,17 +5,20 @@
 use super::messages::announce;
 use super::parts::SessionParts;
 use super::recipe::run_config;
+use candles::{Symbol, time::DAY_MS};
 use engine::{Performance, Recipe, RunConfig, Trade};
 use genome::{Niche, Strategy, StrategyForm};
-use lifecycle::{CandidateEvidence, Decision, GateEvidence, State, Tested, Verdict};
-use protocol::{self, Candidate, Numbers, SeenUntil, SessionState, Split};
+use lifecycle::{
+    CandidateEvidence, Check, Decision, DisableReason, GateEvidence, Policy, State, Tested, Transition, Verdict,
+};
+use protocol::{self, Account, Asked, Candidate, Choice, REMEMBERED_DAYS, SeenUntil, SessionState, Split, UnderTest};
 use search::{Components, Individual};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Instant;
 use store::{
-    CandidateRecord, Judgement, NewPaperRun, NewScore, NewSession, NewStrategy, Page, Parameters, ScorePart, Session,
-    SessionNumbers, StrategyFilter, TransitionRecord, WaitingRecord, WindowStat,
+    CandidateRecord, Judgement, LeaseToken, NewPaperRun, NewScore, NewSession, NewStrategy, Page, Parameters,
+    ScorePart, SearchedRecord, Session, StrategyFilter, TransitionRecord, WaitingRecord, WindowStat,
 };
 use uuid::Uuid;
 
@@ -23,54 +26,182 @@ use uuid::Uuid;
 type Judged = (Vec<CandidateRecord>, Vec<WaitingRecord>);
 
 /// The session's best as candidates, best first, and strategies that wait (added or revived by an operator) on its
-/// symbols, with what the hold-out proved of each and what the gate says.
+/// symbols: those for which a test was bought, with what the hold-out proved of each and what the gate says; of the
+/// others of its best, why there was no test. The session is numbered, and its tests are bought, before anything of the
+/// hold-out is looked at.
 ///
 /// # Errors
 /// When the store does not answer. A strategy that cannot be evaluated is held, not an error.
 pub(crate) async fn all(
     parts: &SessionParts,
+    token: &LeaseToken,
     session: &Session,
-    state: &SessionState,
-    (split, numbers): (&Arc<Split>, SessionNumbers),
+    (state, searched): (&SessionState, &SearchedRecord),
+    split: &Arc<Split>,
 ) -> anyhow::Result<Judged> {
     let found = state.candidates(parts.search.plan());
     let waiting = waiting(parts, session, split).await?;
-    let mut asked: Vec<_> = found.iter().map(Into::into).collect();
-    asked.extend(waiting.iter().map(|(_, strategy, seen)| (strategy.clone(), None, 0, *seen)));
-    let most = parts.search.plan().candidates + waiting.len();
+    let choices = choose(parts, token, searched, (&found, &waiting), split).await?;
+    let (of_found, of_waiting) = choices.split_at(found.len().min(choices.len()));
+    let chosen = |choice: &Choice| choice.as_ref().ok().copied();
+    let mut tested: Vec<UnderTest> = Vec::new();
+    tested.extend(found.iter().zip(of_found).filter_map(|(c, choice)| Some(UnderTest::candidate(c, chosen(choice)?))));
+    let waits = waiting.iter().zip(of_waiting).filter_map(|((_, strategy, seen), choice)| {
+        let (strategy, seen) = (strategy.clone(), *seen);
+        Some(UnderTest { strategy, p_value: None, null_searches: 0, seen, test: chosen(choice)? })
+    });
+    tested.extend(waits);
+    let twins = twins(parts, session, &tested, split).await?;
     let (engine, terms, split) = (Arc::clone(&parts.compute.engine), parts.compute.terms, Arc::clone(split));
-    let (began, how_many) = (Instant::now(), asked.len().max(1));
-    let judged =
-        parts.compute.run(move || protocol::judge(&asked, (&split.searchable, &split.unseen), &engine, &terms)).await?;
+    let (began, how_many) = (Instant::now(), tested.len().max(1));
+    let judged = parts
+        .compute
+        .run(move || protocol::judge(&tested, (&split.searchable, &split.unseen), &engine, &terms))
+        .await?;
     // They are evaluated together: to each its share.
     let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX) / how_many as u64;
-    let numbers = Numbers { session: numbers.session, selected: numbers.selected, promotions: numbers.promotions };
-    let levelled = judged.into_iter().enumerate().map(|(rank, judged)| {
-        let mut judged: protocol::Judged = judged?;
-        let p_value = judged.standing.p_value;
-        judged.standing.level =
-            protocol::level(parts.search.protocol.alpha, numbers, parts.gates.limits.max_p_value, p_value, rank, most);
-        Ok(judged)
-    });
-    let levelled: Vec<Outcome> = levelled.collect();
-    let (of_found, of_waiting) = levelled.split_at(found.len());
-    let candidates =
-        found.iter().zip(of_found).map(|(candidate, outcome)| record(parts, session, candidate, (outcome, took_ms)));
-    let held = waiting.iter().zip(of_waiting).map(|((stored, ..), outcome)| {
-        let names = (stored.name.as_str(), stored.canonical.as_str());
-        let judgement = judgement(parts, &session.spec, (stored.id, names), (outcome, took_ms), None)?;
-        Ok(WaitingRecord { strategy_id: stored.id, judgement })
-    });
-    Ok((candidates.collect::<anyhow::Result<_>>()?, held.collect::<anyhow::Result<_>>()?))
+    let mut judged = judged.into_iter().zip(twins);
+    let mut next = move || judged.next().unwrap_or_else(|| (Err("it was not measured".to_owned()), None));
+    let mut candidates = Vec::with_capacity(found.len());
+    for (candidate, choice) in found.iter().zip(of_found) {
+        candidates.push(match choice {
+            Ok(_) => {
+                let (outcome, twin) = next();
+                record(parts, session, candidate, (&outcome, took_ms, twin), None)?
+            }
+            Err(why) => record(parts, session, candidate, (&Err(why.clone()), 0, None), Some(why.clone()))?,
+        });
+    }
+    let mut held = Vec::new();
+    for ((stored, ..), choice) in waiting.iter().zip(of_waiting) {
+        match choice {
+            Ok(_) => {
+                let (outcome, twin) = next();
+                let names = (stored.name.as_str(), stored.canonical.as_str());
+                let judgement = judgement(parts, &session.spec, (stored.id, names), (&outcome, took_ms, twin), None)?;
+                held.push(WaitingRecord { strategy_id: stored.id, judgement });
+            }
+            Err(why) => tracing::info!(strategy = stored.name, "a candidate waits for a test: {why}"),
+        }
+    }
+    Ok((candidates, held))
 }
 
-/// Strategies that wait as candidates on the session's symbols. Whoever adds one without saying what it has seen
-/// states that it was not fitted to the hold-out.
-async fn waiting(
+/// For each strategy under test the one in shadow or live on whose days it earns, and how much, if there is one. Both would
+/// be one edge with twice its share of the capital. Asked after the tests were paid: what is in shadow or live is known
+/// from candles that they rest on.
+async fn twins(
     parts: &SessionParts,
     session: &Session,
-    split: &Split,
-) -> anyhow::Result<Vec<(store::Strategy, Strategy, SeenUntil)>> {
+    tested: &[UnderTest],
+    split: &Arc<Split>,
+) -> anyhow::Result<Vec<Option<Twin>>> {
+    if parts.gates.limits.policy == Policy::Thresholds || tested.is_empty() {
+        return Ok(vec![None; tested.len()]);
+    }
+    let filter = StrategyFilter { states: vec![State::Shadow, State::Live], ..StrategyFilter::default() };
+    let mut followed = parts.process.store.strategies(&filter, Page::first(1_000)).await?;
+    let spec = &session.spec;
+    followed.retain(|f| f.market == spec.market && f.symbols.iter().any(|symbol| spec.symbols.contains(symbol)));
+    let known: Vec<(String, Strategy)> =
+        followed.into_iter().filter_map(|f| Some((f.name.clone(), f.rules().ok()?.clone()))).collect();
+    let asked: Vec<(Strategy, Option<f64>)> = tested.iter().map(|one| (one.strategy.clone(), one.p_value)).collect();
+    let (engine, terms, split) = (Arc::clone(&parts.compute.engine), parts.compute.terms, Arc::clone(split));
+    let limits = parts.gates.limits.clone();
+    let (asked, known) = parts
+        .compute
+        .run(move || protocol::asked((&asked, &known), &split.searchable, (&engine, &terms), &limits))
+        .await?;
+    let twin = |one: &Asked| {
+        let (name, correlation) = protocol::moves_with(&one.returns, &known)?;
+        Some(Twin { name: name.to_owned(), correlation })
+    };
+    Ok(asked.iter().map(twin).collect())
+}
+
+/// A strategy in shadow or live that a tested one earns on the days of.
+#[derive(Clone, Debug)]
+struct Twin {
+    name: String,
+    correlation: f64,
+}
+
+/// The decision on a candidate that has a twin: it enters no shadow.
+fn beside(twin: &Twin, decision: Decision) -> Decision {
+    if decision.verdict != Verdict::Move(Transition::EnterShadow) {
+        return decision;
+    }
+    let mut checks = decision.checks;
+    checks.push(Check {
+        name: "protocol.new_edge".into(),
+        needed: format!("a correlation below {} with whatever is in shadow or live", protocol::SAME_EDGE),
+        had: Some(twin.correlation),
+        passed: false,
+    });
+    let refused = Transition::Disable { from: State::Candidate, reason: DisableReason::Rejected };
+    let summary = format!("earns on the days of {}, which is followed already", twin.name);
+    Decision { verdict: Verdict::Move(refused), summary, checks }
+}
+
+/// Numbers the session and buys tests: for each of its best, then for each that waits.
+async fn choose(
+    parts: &SessionParts,
+    token: &LeaseToken,
+    searched: &SearchedRecord,
+    (found, waiting): (&[Candidate], &[Waiting]),
+    split: &Arc<Split>,
+) -> anyhow::Result<Vec<Choice>> {
+    let (store, at_ms) = (&parts.process.store, searched.at_market_ms);
+    let asked: Vec<(Strategy, Option<f64>)> = found
+        .iter()
+        .map(|c| (c.individual.strategy.clone(), Some(c.p_value)))
+        .chain(waiting.iter().map(|(_, strategy, _)| (strategy.clone(), None)))
+        .collect();
+    if let Some(numbered) = store.session_numbers(searched.session_id).await? {
+        // It was interrupted after its tests were bought.
+        return Ok(of_each(&asked, &numbered.choices));
+    }
+    let mut known = store.tested_strategies(at_ms - i64::from(REMEMBERED_DAYS) * DAY_MS).await?;
+    // What trades elsewhere is another edge. What does not read is told elsewhere, and stands in nobody's way.
+    let symbols: Vec<Symbol> = split.searchable.window().symbols().iter().map(|s| s.symbol.clone()).collect();
+    known.retain(|k| k.symbols.iter().any(|symbol| symbols.contains(symbol)));
+    known.retain(|k| !waiting.iter().any(|(waits, ..)| waits.id == k.id));
+    let known: Vec<(String, Strategy)> =
+        known.into_iter().filter_map(|k| Some((k.name.clone(), k.rules().ok()?.clone()))).collect();
+    let (engine, terms, split) = (Arc::clone(&parts.compute.engine), parts.compute.terms, Arc::clone(split));
+    let (found, limits) = (asked.clone(), parts.gates.limits.clone());
+    let (ready, known) = parts
+        .compute
+        .run(move || protocol::asked((&found, &known), &split.searchable, (&engine, &terms), &limits))
+        .await?;
+    let (config, limits) = (&parts.search.protocol, &parts.gates.limits);
+    let buy = |account: Account| {
+        let (account, choices) = match limits.policy {
+            Policy::Protocol => protocol::choose(&ready, &known, account, config, limits.max_p_value),
+            Policy::Thresholds => (account, protocol::test_all(asked.len(), config)),
+        };
+        (account, asked.iter().map(|(strategy, _)| strategy.hash().to_string()).zip(choices).collect())
+    };
+    let numbered = store.number_session(token, searched, config, &buy).await?;
+    Ok(of_each(&asked, &numbered.choices))
+}
+
+/// What was chosen for each. A strategy that was added since waits for the next session.
+fn of_each(asked: &[(Strategy, Option<f64>)], choices: &[(String, Choice)]) -> Vec<Choice> {
+    let one = |strategy: &Strategy| {
+        let hash = strategy.hash().to_string();
+        let found = choices.iter().find(|(of, _)| *of == hash).map(|(_, choice)| choice.clone());
+        found.unwrap_or_else(|| Err("it was added after the session's tests were bought".to_owned()))
+    };
+    asked.iter().map(|(strategy, _)| one(strategy)).collect()
+}
+
+/// A stored strategy that waits, its rules, and what shaped it.
+type Waiting = (store::Strategy, Strategy, SeenUntil);
+
+/// Strategies that wait as candidates on the session's symbols and have seen nothing of its hold-out. The others wait on:
+/// part of a hold-out would be too short for most of what the gate asks, and they would be refused for that.
+async fn waiting(parts: &SessionParts, session: &Session, split: &Split) -> anyhow::Result<Vec<Waiting>> {
     let spec = &session.spec;
     // What a client of the service posted is judged when an operator says so: a stranger spends no trials. Those that
     // rank the market stay candidates: no session has a hold-out of the whole market.
@@ -83,9 +214,14 @@ async fn waiting(
     let mut found = parts.process.store.strategies(&filter, Page::first(1_000)).await?;
     found.retain(|s| s.symbols == spec.symbols && s.market == spec.market);
     found.sort_by_key(|s| s.id);
+    let split_ms = split.searchable.seen_until().ms();
+    let (found, seen): (Vec<_>, Vec<_>) = found.into_iter().partition(|s| s.may_have_seen_until_ms() <= split_ms);
+    if !seen.is_empty() {
+        tracing::info!(strategies = seen.len(), "candidates that have seen something of the hold-out wait on");
+    }
     let read = |stored: store::Strategy| match stored.rules().cloned() {
         Ok(strategy) => {
-            let seen = stored.seen_until_ms.map_or(split.searchable.seen_until(), SeenUntil::stated);
+            let seen = SeenUntil::stated(stored.may_have_seen_until_ms());
             Some((stored, strategy, seen.join(split.searchable.seen_until())))
         }
         Err(error) => {
@@ -105,7 +241,7 @@ fn judgement(
     parts: &SessionParts,
     spec: &NewSession,
     (id, names): (Uuid, (&str, &str)),
-    (outcome, execution_time_ms): (&Outcome, u64),
+    (outcome, execution_time_ms, twin): (&Outcome, u64, Option<Twin>),
     champion: Option<&Individual>,
 ) -> anyhow::Result<Judgement> {
     let judged = outcome.as_ref().ok();
@@ -114,6 +250,7 @@ fn judgement(
         protocol: judged.map(|j| j.standing.evidence()),
     });
     let decision = parts.gates.gate.decide(&evidence);
+    let decision = twin.iter().fold(decision, |decision, twin| beside(twin, decision));
     let score = champion.and_then(|champion| score(champion, &decision));
     let (from_ms, split_ms, to_ms) = (spec.window_from_ms, spec.holdout_from_ms, spec.window_to_ms);
     let stat = |from_ms, to_ms, p: &Performance, trades: &[Trade]| WindowStat {
@@ -191,7 +328,8 @@ fn record(
     parts: &SessionParts,
     session: &Session,
     candidate: &Candidate,
-    measured: (&Outcome, u64),
+    measured: (&Outcome, u64, Option<Twin>),
+    untested: Option<String>,
 ) -> anyhow::Result<CandidateRecord> {
     let (spec, champion) = (&session.spec, &candidate.individual);
     let hash = champion.hash.to_string();
@@ -211,9 +349,10 @@ fn record(
         market: spec.market,
         timeframe: champion.strategy.timeframe,
         seen_until_ms: Some(candidate.seen.ms()),
+        seen_is_stated: false,
         created_by: "search".to_owned(),
     };
     let names = (strategy.name.as_str(), strategy.canonical.as_str());
     let judgement = judgement(parts, spec, (strategy.id, names), measured, Some(champion))?;
-    Ok(CandidateRecord { strategy, judgement })
+    Ok(CandidateRecord { strategy, judgement, untested })
 }

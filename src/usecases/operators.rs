@@ -122,6 +122,7 @@ impl OperatorCommands {
                 true => Some(NewPaperRun { warmup_from_ms: at_ms - settings.warmup_ms(), config: config? }),
                 false => None,
             },
+            seen_until_ms: command.seen_until_ms,
             events: Vec::new(),
         };
         announce(&self.process.channels, &mut record, &strategy.name, &strategy.canonical);

@@ -8,13 +8,14 @@ use super::window::{Loaded, WindowSpec};
 use candles::time::DAY_MS;
 use evidence::placebo::PlaceboComparison;
 use notify::{Notice, Trouble};
-use protocol::{self, Days, Numbers, RunError, RunPlan, null_window};
+use protocol::{self, Account, Days, RunError, RunPlan, null_window};
 use serde_json::json;
-use store::{LeaseToken, NewSession, NumberedSession, PlaceboRecord, ProtocolSessionRow, Session};
+use store::{LeaseToken, NewSession, NumberedSession, PlaceboRecord, ProtocolSessionRow, Session, SessionNumbers};
 
 /// Real sessions beside placebo sessions, as of a market time; `None` while there is no placebo session.
 pub(crate) fn comparison(sessions: &[ProtocolSessionRow], at_ms: i64) -> Option<PlaceboComparison> {
-    let known = || sessions.iter().filter(|s| s.at_market_ms <= at_ms);
+    // A session that bought no test could not have got anything through.
+    let known = || sessions.iter().filter(|s| s.at_market_ms <= at_ms && s.tests > 0);
     let count =
         |placebo, passed: bool| known().filter(|s| s.placebo == placebo && (!passed || s.entered > 0)).count() as u64;
     let (real, placebo) = (count(false, false), count(true, false));
@@ -32,12 +33,13 @@ pub(crate) async fn run_if_due(parts: &SessionParts, token: &LeaseToken, island:
     if every == 0 || !last.spec.number.is_multiple_of(every) {
         return Ok(Did::Nothing);
     }
-    let Some(NumberedSession { numbers, has_placebo: false }) = store.session_numbers(last.id).await? else {
+    let Some(NumberedSession { numbers, has_placebo: false, .. }) = store.session_numbers(last.id).await? else {
         return Ok(Did::Nothing);
     };
-    let numbers = Numbers { session: numbers.session, selected: numbers.selected, promotions: numbers.promotions };
-    let Some(record) = run(parts, &last, numbers).await? else { return Ok(Did::Stopped) };
-    store.record_placebo(token, &record).await?;
+    let config = &parts.search.protocol;
+    let account = store.placebo_account(config, last.spec.window_to_ms).await?;
+    let Some(record) = run(parts, &last, numbers, account).await? else { return Ok(Did::Stopped) };
+    store.record_placebo(token, &record, config).await?;
     tracing::info!(
         session = last.spec.number,
         island,
@@ -52,7 +54,12 @@ pub(crate) async fn run_if_due(parts: &SessionParts, token: &LeaseToken, island:
 
 /// A session on the null market of the last session's candles, shifted back by a shadow period where there are candles
 /// for it; `None` when it was stopped.
-async fn run(parts: &SessionParts, last: &Session, numbers: Numbers) -> anyhow::Result<Option<PlaceboRecord>> {
+async fn run(
+    parts: &SessionParts,
+    last: &Session,
+    numbers: SessionNumbers,
+    account: Account,
+) -> anyhow::Result<Option<PlaceboRecord>> {
     let spec = &last.spec;
     let shadow_days = parts.gates.limits.shadow_max_days.ceil() as u32;
     let (loaded, shadow_days) = load(parts, spec, shadow_days).await?;
@@ -75,7 +82,8 @@ async fn run(parts: &SessionParts, last: &Session, numbers: Numbers) -> anyhow::
                 gate: &*gates.gate,
                 staying: &gates.staying,
                 limits: &gates.limits,
-                numbers,
+                account,
+                known: &[],
                 days,
                 review_ms: DAY_MS,
             };
@@ -94,17 +102,14 @@ async fn run(parts: &SessionParts, last: &Session, numbers: Numbers) -> anyhow::
         session_id: last.id,
         island: spec.island.clone(),
         at_market_ms: spec.window_to_ms,
-        numbers: store::SessionNumbers {
-            session: numbers.session,
-            selected: numbers.selected,
-            promotions: numbers.promotions,
-        },
+        numbers,
         p_value: run.searched.p_value,
         null_searches: run.searched.null_searches.into(),
         as_good: run.searched.as_good.into(),
         candidates: run.candidates.into(),
         entered: run.entered.into(),
         promoted: run.promoted.into(),
+        tests: run.tested.len() as u64,
         detail: json!({
             "selected": selected,
             "days": days,

@@ -5,7 +5,7 @@
 use super::window::{Loaded, WindowSpec};
 use anyhow::Context as _;
 use candles::{Coverage, Symbol, SymbolCoverage};
-use engine::{DailyEquity, Engine, MEANING, MeaningChange, Outcome, Performance, Recipe, Wanted};
+use engine::{DailyEquity, Engine, MEANING, MeaningChange, Outcome, Performance, Recipe, Wanted, Window};
 use genome::Strategy;
 use lifecycle::State;
 use market::CandleCache;
@@ -104,6 +104,8 @@ pub(crate) fn clients_run(backtest: &NewServiceBacktest) -> StoredRun {
 pub(crate) struct Replayed {
     /// With its ledger.
     pub(crate) outcome: Outcome,
+    /// What it was computed on.
+    pub(crate) window: Window,
     /// Names the candles that were there.
     pub(crate) data_version: String,
     /// What there was of them, by symbol.
@@ -138,12 +140,13 @@ pub(crate) async fn replay(
     let whole = loaded.window(from_ms, data_to_ms).with_context(missing)?;
     let coverage = loaded.coverage(from_ms, to_ms);
     let (engine, terms, strategy) = (Engine::default(), config.terms(), strategy.clone());
+    let on = window.clone();
     let computed = tokio::task::spawn_blocking(move || {
         let wanted = Wanted { ledger: true, ..Wanted::default() };
-        (engine.evaluate(&[strategy], &window, &terms, wanted).pop(), whole.data_version())
+        (engine.evaluate(&[strategy], &on, &terms, wanted).pop(), whole.data_version())
     });
     let (outcome, data_version) = computed.await.context("the computation broke off")?;
-    Ok(Replayed { outcome: outcome.context("the engine gave no result")??, data_version, coverage })
+    Ok(Replayed { outcome: outcome.context("the engine gave no result")??, window, data_version, coverage })
 }
 
 /// By symbol, what the cache has of the candles that a stored result was computed from.

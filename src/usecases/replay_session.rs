@@ -109,9 +109,10 @@ async fn prepare(store: &Store, cache: &CandleCache, session: &Session) -> anyho
     );
     let mut warm_starts = Vec::new();
     let before = store.session_before(&spec.island, spec.number).await?;
-    for hash in before.and_then(|session| session.report).map(|report| report.champions).unwrap_or_default() {
-        let former = store.find_strategy(&hash).await?;
-        warm_starts.push(former.rules()?.clone());
+    if let Some(before) = before {
+        for champion in store.champions(&before).await? {
+            warm_starts.push(champion.rules()?.clone());
+        }
     }
     let state = search::start(&settings.search, spec.seed, warm_starts);
     Ok(Prepared { window: loaded.window(spec.window_from_ms, spec.holdout_from_ms)?, settings, state })

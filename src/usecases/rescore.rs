@@ -1,8 +1,8 @@
 //! Results that no longer hold, since candles were revised or the engine's meaning changed, computed again, and the gate
 //! asked anew with the new figures.
 //!
-//! Figures, the gate's answer and the cause are stored in one transaction a strategy. Finds nothing itself: it is told
-//! what is affected.
+//! Figures, what the hold-out proves, the gate's answer and the cause are stored in one transaction a strategy; whoever
+//! reviews it next reads what the hold-out proves from there. Finds nothing itself: it is told what is affected.
 
 use super::affected::AffectedStrategy;
 use super::messages::announce;
@@ -130,9 +130,14 @@ impl Rescorer<'_> {
             cause: cause.text.clone(),
             results: Vec::new(),
             pass: None,
+            standing: None,
             decision: None,
             transition: None,
         };
+        let mut standings = self.store.standings(&[affected.id]).await?;
+        // The newest hold-out is the one that it stands by.
+        let holdouts = affected.detail.stats.iter().filter(|s| s.source == StatSource::Holdout);
+        let newest_holdout_ms = holdouts.map(|s| s.window_from_ms).max();
         let (mut failed, mut paper) = (Vec::new(), None);
         for affected in &affected.runs {
             let run = &affected.run;
@@ -141,6 +146,12 @@ impl Rescorer<'_> {
             let (new, version) = match again {
                 Ok(again) => {
                     let performance = again.outcome.performance.clone();
+                    let is_newest = run.source == StatSource::Holdout && Some(run.from_ms) == newest_holdout_ms;
+                    if let (Some(ledger), true) = (&again.outcome.ledger, is_newest) {
+                        let stood = standings.remove(&rescore.strategy_id);
+                        let moved = stood.map(|stood| (stood.holdout, stood.revised(ledger, &again.window)));
+                        rescore.standing = moved.filter(|(before, now)| *before != now.holdout);
+                    }
                     let is_open = active.is_some_and(|a| Some(a.run.id) == run.paper_run);
                     if is_open {
                         rescore.pass = Some(pass(run, &again.outcome, &again.data_version)?);

@@ -100,10 +100,7 @@ impl ReviewRunner {
         if let Ok(now_ms) = self.candles.feed.exchange().server_time_ms(self.candles.market).await {
             return Ok(now_ms);
         }
-        let wall_ms = self.clock.now_ms();
-        let told = self.process.store.feeds().await?;
-        let told = told.iter().filter_map(|feed| Some((feed.exchange_time_ms?, feed.refreshed_at.timestamp_millis())));
-        Ok(told.max().map_or(wall_ms, |(exchange_ms, at_ms)| exchange_ms + (wall_ms - at_ms).max(0)))
+        Ok(self.process.store.market_now_ms(self.clock.now_ms()).await?)
     }
 
     /// One search session of one generation on the newest candles, judged like any other.

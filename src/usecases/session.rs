@@ -9,6 +9,7 @@ use super::parts::{Did, SessionParts, Turn};
 use super::placebo;
 use super::schedule::{Missed, session_due_ms};
 use super::window::{Loaded, WindowSpec};
+use crate::config::DaemonConfig;
 use candles::interval;
 use candles::time::DAY_MS;
 use protocol::{Advanced, SeenUntil, Session as Searching, SessionError, SessionState, Split, WarmStart};
@@ -152,7 +153,20 @@ impl SessionRunner {
             data_version: String::new(),
             code_version: crate::CODE_VERSION.to_owned(),
         };
-        let loaded = self.load(&spec).await?;
+        let mut loaded = self.load(&spec).await?;
+        // What was tested before was chosen by what lay before its split, which must lie before this one, too.
+        let least_split_ms = store.newest_split_ms().await?;
+        let holdout_days = holdout_days(settings, to_ms, loaded.since_ms(), least_split_ms);
+        if holdout_days < settings.holdout_days {
+            tracing::info!(
+                island = self.island,
+                holdout_days,
+                "the hold-out is shorter than daemon.holdout_days: as long as the candles, and hold-outs before it, allow"
+            );
+            spec.holdout_from_ms = to_ms - i64::from(holdout_days) * DAY_MS;
+            spec.window_from_ms = spec.holdout_from_ms - i64::from(settings.backtest_days) * DAY_MS;
+            loaded = self.load(&spec).await?;
+        }
         spec.data_version = loaded.window(spec.window_from_ms, spec.window_to_ms)?.data_version();
         let verdict = loaded.fit_for_evidence(spec.window_from_ms, spec.window_to_ms, &candles.quality);
         store.record_data_verdict(&self.turn.token()?, &spec.data_version, &verdict).await?;
@@ -183,11 +197,10 @@ impl SessionRunner {
     async fn first_state(&self, session: &Session, loaded: &Loaded) -> anyhow::Result<SessionState> {
         let mut warm_starts = Vec::new();
         if let Some(last) = self.parts.process.store.last_finished_session(&self.island).await? {
-            for hash in last.report.map(|report| report.champions).unwrap_or_default() {
-                let former = self.parts.process.store.find_strategy(&hash).await?;
+            for champion in self.parts.process.store.champions(&last).await? {
                 // One that does not say what shaped it was shaped by no more than the session before saw.
-                let seen = SeenUntil::stated(former.seen_until_ms.unwrap_or(last.spec.holdout_from_ms));
-                warm_starts.push(WarmStart { strategy: former.rules()?.clone(), seen });
+                let seen = SeenUntil::stated(champion.seen_until_ms.unwrap_or(last.spec.holdout_from_ms));
+                warm_starts.push(WarmStart { strategy: champion.rules()?.clone(), seen });
             }
         }
         let split = Self::split(&session.spec, loaded)?;
@@ -251,8 +264,8 @@ impl SessionRunner {
             as_good: searched.as_good.into(),
             selected: searched.p_value <= gates.limits.max_p_value,
         };
-        let numbers = process.store.number_session(&self.turn.token()?, &record).await?;
-        let (candidates, waiting) = judge::all(&self.parts, &session, &state, (&split, numbers)).await?;
+        let token = self.turn.token()?;
+        let (candidates, waiting) = judge::all(&self.parts, &token, &session, (&state, &record), &split).await?;
         let report = process.store.finish_session(&self.turn.token()?, session.id, &candidates, &waiting).await?;
         tracing::info!(
             session = spec.number,
@@ -261,6 +274,7 @@ impl SessionRunner {
             null_searches = searched.null_searches,
             p_value = searched.p_value,
             stored = report.stored,
+            untested = report.untested,
             rediscovered = report.rediscovered,
             to_shadow = report.to_shadow,
             "search session finished"
@@ -356,6 +370,17 @@ impl SessionRunner {
 fn begun_by_another(code_version: &str) -> Option<String> {
     let this = crate::CODE_VERSION;
     (code_version != this).then(|| format!("version {code_version} began it, and this is version {this}"))
+}
+
+/// How long the hold-out before `to_ms` is, days: the whole of it, or what the search leaves of the candles that all
+/// symbols have since `since_ms`, but not less than the least; and in no case does it begin
+/// before one that a session has had.
+fn holdout_days(settings: &DaemonConfig, to_ms: i64, since_ms: Option<i64>, least_split_ms: Option<i64>) -> u32 {
+    let days = |ms: i64| u32::try_from(ms / DAY_MS).unwrap_or(0);
+    let least = settings.holdout_min_days.min(settings.holdout_days);
+    let there = since_ms.map_or(u32::MAX, |since_ms| days(to_ms - since_ms - settings.warmup_ms()));
+    let since_split = least_split_ms.map_or(u32::MAX, |split_ms| days(to_ms - split_ms));
+    there.saturating_sub(settings.backtest_days).clamp(least, settings.holdout_days).min(since_split).max(1)
 }
 
 #[cfg(test)]

@@ -166,6 +166,12 @@ impl Loaded {
         Split::cut(|from, to| self.window(from, to), from_ms, split_ms, to_ms)
     }
 
+    /// Open time of the first candle from which on every symbol has some, UTC ms; `None` where one has none.
+    pub(crate) fn since_ms(&self) -> Option<i64> {
+        let firsts = self.symbols.iter().map(|s| s.candles.open_times_ms().first().copied());
+        firsts.collect::<Option<Vec<i64>>>()?.into_iter().max()
+    }
+
     /// Whether every symbol has candles from `from_ms` on.
     pub(crate) fn reaches_back_to(&self, from_ms: i64) -> bool {
         self.symbols.iter().all(|s| s.candles.open_times_ms().first().is_some_and(|first| *first <= from_ms))

@@ -222,6 +222,54 @@ async fn exactly_what_rested_on_a_revised_candle_is_listed_and_scored_again() {
 }
 
 #[tokio::test]
+async fn what_a_hold_out_proves_follows_its_revised_candles() {
+    let place = Place::new().await;
+    let id = place.story("shadow", "BTCUSDT", 6, day(50), false).await;
+    let other = place.story("other", "ETHUSDT", 8, day(50), false).await;
+    let before = place.store.standings(&[id, other]).await.unwrap();
+    assert_eq!(before.len(), 2);
+    // In shadow alone: nothing of the hold-out changes, and shadow is computed from its candles at every review.
+    place.revise(day(47)).await;
+    place.affected(&["all", "--rescore"]).await;
+    assert_eq!(place.store.standings(&[id, other]).await.unwrap(), before);
+
+    place.revise(day(35)).await;
+    let done = place.affected(&["all", "--rescore"]).await;
+    assert_eq!(done["rescored"].as_array().map(Vec::len), Some(1), "{done:#}");
+    let after = place.store.standings(&[id, other]).await.unwrap();
+    assert_ne!(after[&id].holdout, before[&id].holdout, "the stored E is that of the revised candles");
+    assert_eq!(after[&other], before[&other]);
+    // The bets were known before the hold-out began: they are what they were, and so are level and p.
+    let story = Story {
+        cache: &place.cache,
+        store: &place.store,
+        market: SPOT,
+        symbol: "BTCUSDT".parse().unwrap(),
+        name: "shadow",
+        island: "shadow",
+        genome: strategy(6),
+    };
+    let (holdout, window) = (story.outcome(day(30), day(40)).await, story.window(day(30), day(40)).await);
+    assert_eq!(after[&id], before[&id].revised(&holdout.ledger.unwrap(), &window));
+    // What the gate of shadow is told of both together rests on it.
+    let (shadow, window) = (story.outcome(day(40), day(50)).await, story.window(day(40), day(50)).await);
+    let ledger = shadow.ledger.unwrap();
+    let told = |standing: &protocol::Standing| standing.with(&ledger, &window).total.unwrap();
+    assert_ne!(told(&after[&id]), told(&before[&id]));
+
+    let audit = "select metadata ->> 'cause', metadata -> 'holdout' from audit_logs
+        where event_type = 'data_changed' and entity_type = 'strategy' order by id desc limit 1";
+    let entry = place.database.client().await.query_one(audit, &[]).await.unwrap();
+    let (cause, moved): (String, Value) = (entry.get(0), entry.get(1));
+    assert_eq!(cause, "the exchange revised 1 candles of spot BTCUSDT 15m 2024-02");
+    assert_eq!(moved["before"], serde_json::to_value(before[&id].holdout).unwrap());
+    assert_eq!(moved["after"], serde_json::to_value(after[&id].holdout).unwrap());
+    let stored = "select holdout_log_e from strategy_standings where strategy_id = $1";
+    let stored: Option<f64> = place.database.client().await.query_one(stored, &[&id]).await.unwrap().get(0);
+    assert_eq!(stored, after[&id].holdout.log_excess);
+}
+
+#[tokio::test]
 async fn what_a_data_version_was_used_for_is_told_by_its_hash() {
     let place = Place::new().await;
     let id = place.story("live", "BTCUSDT", 5, day(45), true).await;

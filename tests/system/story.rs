@@ -6,6 +6,7 @@ use engine::{Costs, Engine, ExitReason, Outcome, Recipe, RunConfig, SymbolWindow
 use genome::{Strategy, random::Seed};
 use lifecycle::{Check, Decision, Transition, Verdict};
 use market::CandleCache;
+use protocol::{Book, Standing};
 use serde_json::json;
 use std::sync::Arc;
 use store::{
@@ -106,6 +107,7 @@ impl Story<'_> {
             market: self.market,
             timeframe: M15,
             seen_until_ms: Some(day(40)),
+            seen_is_stated: false,
             created_by: "search".to_owned(),
         };
         let recipe = Recipe { config: self.config(), warmup_from_ms: START_MS, data_to_ms: Some(day(40)) };
@@ -117,12 +119,30 @@ impl Story<'_> {
         let judgement = Judgement {
             backtest: stat(day(10), day(30)).await,
             holdout: stat(day(30), day(40)).await,
+            standing: Some(self.standing().await),
             transition: Some(self.moves(id, Transition::EnterShadow, day(40))),
             ..Judgement::nothing(recipe.into())
         };
-        let candidate = CandidateRecord { strategy, judgement };
+        let candidate = CandidateRecord { strategy, judgement, untested: None };
         self.store.finish_session(token, session.id, &[candidate], &[]).await.unwrap();
         id
+    }
+
+    /// Where it stands by the candles that are cached now.
+    pub(crate) async fn standing(&self) -> Standing {
+        let (searched, holdout) = (self.outcome(day(10), day(30)).await, self.outcome(day(30), day(40)).await);
+        let window = self.window(day(10), day(30)).await;
+        let book = Book::open(&self.genome, &searched.ledger.unwrap(), &window);
+        let standing = Standing {
+            p_value: Some(0.05),
+            null_searches: 19,
+            seen_until_ms: day(30),
+            level: 0.01,
+            shadow_level: 0.05,
+            holdout: book.values(),
+            book,
+        };
+        standing.revised(&holdout.ledger.unwrap(), &self.window(day(30), day(40)).await)
     }
 
     pub(crate) fn moves(&self, id: Uuid, transition: Transition, at_ms: i64) -> TransitionRecord {

@@ -208,6 +208,7 @@ function ended(rows) {
       cell(number(s.p_value, 3)),
       cell(`${number(s.as_good)} of ${number(s.null_searches)}`),
       cell(number(s.candidates)),
+      cell(number(s.tests)),
       cell(number(s.entered), s.placebo && s.entered ? "warn" : ""),
       cell(number(s.promoted), s.placebo && s.promoted ? "down" : ""),
     );
@@ -216,7 +217,7 @@ function ended(rows) {
     "div",
     { class: "tall" },
     table(
-      ["market", "island", "#session", "#until", "#p-value", "#nulls as good", "#candidates", "#to shadow", "#to live"],
+      ["market", "island", "#session", "#until", "#p-value", "#nulls as good", "#candidates", "#tested", "#to shadow", "#to live"],
       sorted.map(line),
       "No session has ended yet.",
     ),

@@ -119,6 +119,30 @@ function fitness(generations) {
   return chart;
 }
 
+function tests(t) {
+  if (!t) return [h("p", { class: "soft" }, "No session has ended yet.")];
+  const line = (name, value) => h("tr", {}, h("th", { scope: "row" }, name), cell(value));
+  return [
+    table(
+      ["", ""],
+      [
+        line(
+          "e-value at which a candidate tested now goes live",
+          t.promotion_threshold === null ? `none is tested before ${day(new Date(t.sells).getTime())}` : number(t.promotion_threshold, 0),
+        ),
+        line("least that is ever asked", number(t.least_threshold, 0)),
+        line("back to that, if nothing is tested", t.full ? day(new Date(t.full).getTime()) : "now"),
+        line("tests over the last market year", number(t.bought_last_year)),
+        line(
+          "expected false promotions of these, of what a year allows",
+          `${number(t.spent_last_year, 3)} of ${number(t.allowed_per_year, 3)}`,
+        ),
+      ],
+    ),
+    h("p", { class: "small soft" }, "What is asked rises with each test and falls with market time; it does not rise with age."),
+  ];
+}
+
 export async function page({ signal }) {
   const [all, listed] = await Promise.all([
     read("/api/overview", {}, signal),
@@ -154,6 +178,7 @@ export async function page({ signal }) {
   );
   const status = all.health.status;
   const compared = card("", "Real sessions beside null ones", placebo(all.stats.protocol));
+  const paid = card("", "Tests of candidates", tests(all.stats.protocol.tests));
   return {
     title: "Overview",
     content: [
@@ -177,6 +202,7 @@ export async function page({ signal }) {
             ),
           ),
           compared,
+          paid,
         ),
         card("w6", "What happened last", feed),
       ),
@@ -185,6 +211,7 @@ export async function page({ signal }) {
       stats: (stats) => {
         top.replaceChildren(...tiles(stats, generations));
         compared.replaceChildren(h("h2", {}, "Real sessions beside null ones"), ...placebo(stats.protocol));
+        paid.replaceChildren(h("h2", {}, "Tests of candidates"), ...tests(stats.protocol.tests));
       },
       generation: (g) => {
         generations.unshift(g);

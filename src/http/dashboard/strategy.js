@@ -413,7 +413,12 @@ export async function page({ argument, signal }) {
         h(
           "div",
           { class: "w6 stack" },
-          card("", "Figures", ranked ? ranked.figures : figures(all.stats)),
+          card(
+            "",
+            "Figures",
+            all.no_holdout && !ranked ? h("p", { class: "soft" }, all.no_holdout) : null,
+            ranked ? ranked.figures : figures(all.stats),
+          ),
           ranked?.right,
         ),
         ranked ? ranked.cards : ofRules(),

@@ -2,11 +2,13 @@
 //! it, and who is still to be looked at. Computes nothing itself.
 
 use crate::{
-    LeaseToken, PaperPass, StatSource, Store, StoreError, TransitionRecord, Tx, audit, paper, strategies,
-    strategies::transitions, uncount,
+    LeaseToken, PaperPass, StatSource, Store, StoreError, TransitionRecord, Tx, audit, paper, search::protocol,
+    strategies, strategies::transitions, uncount,
 };
+use ::protocol::Standing;
 use chrono::DateTime;
 use engine::{Performance, Recipe};
+use lifecycle::EValues;
 use serde_json::{Value, json};
 use tokio_postgres::types::Json;
 use uuid::Uuid;
@@ -47,6 +49,8 @@ pub struct Rescore {
     pub results: Vec<Rescored>,
     /// The open paper run, computed again up to where it was.
     pub pass: Option<PaperPass>,
+    /// What its hold-out proved, and where it stands now, where that is not the same.
+    pub standing: Option<(EValues, Standing)>,
     /// What the gate said, where it was asked.
     pub decision: Option<String>,
     /// The move that follows from it, if one does.
@@ -76,6 +80,9 @@ impl Store {
             if let (Some(pass), Some(columns)) = (&rescore.pass, columns) {
                 paper::correct_pass(tx, pass, columns).await?;
             }
+            if let Some((_, standing)) = &rescore.standing {
+                protocol::revise_standing(tx, rescore.strategy_id, standing).await?;
+            }
             let figures = |performance: &Option<Performance>| {
                 json!(performance.as_ref().map(|p| json!({
                     "profit_factor": p.profit_factor, "sharpe_ratio": p.sharpe_ratio, "total_trades": p.total_trades,
@@ -100,6 +107,9 @@ impl Store {
                     "cause": rescore.cause, "revision_ids": rescore.revision_ids,
                     "engine_meaning": rescore.engine_meaning, "decision": rescore.decision,
                     "transition_id": rescore.transition.as_ref().map(|t| t.id),
+                    "holdout": rescore.standing.as_ref().map(|(before, now)| json!({
+                        "before": before, "after": now.holdout,
+                    })),
                 }),
                 correlation_id: rescore.transition.as_ref().map(|t| t.id),
             };

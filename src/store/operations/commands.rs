@@ -51,6 +51,8 @@ pub struct NewCommand<'a> {
     pub expected_state: Option<State>,
     /// The client's name for this request: sent twice, it is one command.
     pub key: Option<&'a str>,
+    /// Of a revival: end of the candles that the strategy has seen, as stated, UTC ms; `None`: all up to then.
+    pub seen_until_ms: Option<i64>,
 }
 
 /// A stored command.
@@ -72,6 +74,8 @@ pub struct Command {
     pub expected_state: Option<State>,
     /// The transition that it becomes: carried out twice, it moves once.
     pub transition_id: Option<Uuid>,
+    /// Of a revival: end of the candles that the strategy has seen, as stated, UTC ms; `None`: all up to then.
+    pub seen_until_ms: Option<i64>,
     /// Whether it has waited for too long to be obeyed still.
     pub is_expired: bool,
 }
@@ -90,7 +94,7 @@ pub struct Pause {
     pub since: DateTime<Utc>,
 }
 
-const COLUMNS: &str = "id, kind, target, why, actor, status, outcome, requested_at, expected_state, transition_id, \
+const COLUMNS: &str = "id, kind, target, why, actor, status, outcome, requested_at, expected_state, transition_id, seen_until_ms, \
      status = 'pending' and requested_at < now() - interval '1 hour' as is_expired";
 
 /// Whoever leaves a command does so after all others: "sg-ai com" as bytes.
@@ -110,6 +114,7 @@ fn read(row: &Row) -> Result<Command, StoreError> {
         requested_at: row.try_get("requested_at")?,
         expected_state: expected.map(|_| row.parse("expected_state")).transpose()?,
         transition_id: row.try_get("transition_id")?,
+        seen_until_ms: row.try_get("seen_until_ms")?,
         is_expired: row.try_get("is_expired")?,
     })
 }
@@ -146,7 +151,8 @@ async fn earlier(tx: &Tx, new: &NewCommand<'_>, key: &str, by: &Request) -> Resu
     let sql = format!("select {COLUMNS} from operator_commands where client_key = $1");
     if let Some(row) = tx.row_opt(&sql, &[&key]).await? {
         let first = read(&row)?;
-        return if (first.kind, first.target.as_str()) == (new.kind, new.target) {
+        let (one, other) = ((first.kind, first.target.as_str()), (new.kind, new.target));
+        return if one == other && first.seen_until_ms == new.seen_until_ms {
             Ok(Some(first))
         } else {
             let text = format!("the key {key:?} is that of command {}, which is another one", first.id);
@@ -165,6 +171,11 @@ async fn earlier(tx: &Tx, new: &NewCommand<'_>, key: &str, by: &Request) -> Resu
     }
     if newest.done.is_none() {
         return match (newest.kind == new.kind, new.kind) {
+            (true, _) if newest.seen_until_ms != new.seen_until_ms => {
+                let text =
+                    format!("command {} waits still, which states another time up to which it has seen", newest.id);
+                Err(StoreError::Conflict(text))
+            }
             (true, _) => Ok(Some(newest)),
             // Whoever wants it out of the way does not wait for what else was asked of it.
             (false, CommandKind::Disable) => {
@@ -255,12 +266,13 @@ impl Store {
                 _ => Some(meant_for(tx, new).await?.name()),
             };
             let sql = format!(
-                "insert into operator_commands (kind, target, why, actor, client_key, expected_state, transition_id)
-                 values ($1, $2, $3, $4, $5, $6, $7) returning {COLUMNS}"
+                "insert into operator_commands (kind, target, why, actor, client_key, expected_state, transition_id,
+                     seen_until_ms)
+                 values ($1, $2, $3, $4, $5, $6, $7, $8) returning {COLUMNS}"
             );
             let (why, actor) = (&clean(&by.why), &clean(&by.actor));
             let params: crate::transaction::Params<'_> =
-                &[&new.kind.name(), &new.target, why, actor, key, &expected, transition_id];
+                &[&new.kind.name(), &new.target, why, actor, key, &expected, transition_id, &new.seen_until_ms];
             let command = read(&tx.row(&sql, params).await?)?;
             self.noted(tx, new.kind.name(), (about, new.target), by).await?;
             Ok(command)

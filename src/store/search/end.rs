@@ -4,20 +4,23 @@ use crate::{
     LeaseToken, NewResult, NewRun, NewScore, NewStrategy, NewWindow, Parameters, RunTrade, Segment, Session,
     SessionStatus, StatSource, Store, StoreError, TransitionRecord, Tx,
     backtests::{results, runs, service},
+    seal,
     search::{
         protocol,
         sessions::{lock, must_run},
     },
-    stored::to_json,
+    stored::{Stored, known_genome, to_json},
     strategies::{self, scores, transitions},
 };
 use ::protocol::Standing;
 use chrono::DateTime;
 use engine::{Performance, Trade};
+use genome::AnyStrategy;
 use lifecycle::State;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use tokio_postgres::types::Json;
+use std::collections::BTreeMap;
+use tokio_postgres::{Row, types::Json};
 use uuid::Uuid;
 
 /// Performance in a window.
@@ -76,6 +79,9 @@ pub struct CandidateRecord {
     pub strategy: NewStrategy,
     /// What is known of it.
     pub judgement: Judgement,
+    /// Why it was not tested, for people; `None` for one that was. What was not tested is no strategy yet:
+    /// the next session begins with it.
+    pub untested: Option<String>,
 }
 
 /// A stored strategy that waited as a candidate: added or revived by an operator.
@@ -101,11 +107,46 @@ pub struct FinishReport {
     /// Genome hashes of all of them, best first: what the next session begins with.
     #[serde(default)]
     pub champions: Vec<String>,
+    /// Of them, how many were not tested.
+    #[serde(default)]
+    pub untested: u32,
+}
+
+/// One of a session's best that was not tested.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[allow(missing_docs)]
+pub struct Untested {
+    pub genome_hash: String,
+    /// Why, for people.
+    pub why: String,
+}
+
+/// One of the best that a session ended with.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Champion {
+    /// What it does.
+    pub genome: Stored<AnyStrategy>,
+    /// For people.
+    name: String,
+    /// What shaped it, UTC ms; `None` where it is not stated.
+    pub seen_until_ms: Option<i64>,
+}
+
+impl Champion {
+    /// Its rules.
+    ///
+    /// # Errors
+    /// [`StoreError::RanksMarket`] where it ranks the market; [`StoreError::Unreadable`] where its genome does not read.
+    pub fn rules(&self) -> Result<&genome::Strategy, StoreError> {
+        let ranks = || StoreError::RanksMarket { strategy: self.name.clone() };
+        self.genome.read()?.rules().ok_or_else(ranks)
+    }
 }
 
 impl Store {
-    /// Ends a session: stores its best strategies and what is known of those that waited as candidates, and applies
-    /// what the gate decided.
+    /// Ends a session: stores its tested strategies and what is known of those that waited as candidates, and applies
+    /// what the gate decided. Those of its best that were not tested are kept for
+    /// the next session.
     ///
     /// A genome that is stored already is left alone, unless a client posted it and nobody has judged it; so is a waiting
     /// strategy that moved meanwhile. Finishing twice gives the first report again.
@@ -121,7 +162,7 @@ impl Store {
         waiting: &[WaitingRecord],
     ) -> Result<FinishReport, StoreError> {
         // Parents before children, so that lineage finds their ids.
-        let mut ordered: Vec<&CandidateRecord> = candidates.iter().collect();
+        let mut ordered: Vec<&CandidateRecord> = candidates.iter().filter(|c| c.untested.is_none()).collect();
         ordered.sort_by_key(|candidate| candidate.strategy.generation);
         let ordered = &ordered;
         self.transaction("finish_session", |tx| async move {
@@ -134,6 +175,9 @@ impl Store {
             must_run(&session)?;
             let champions = candidates.iter().map(|c| c.strategy.genome_hash.clone()).collect();
             let mut report = FinishReport { champions, ..FinishReport::default() };
+            for (rank, candidate) in candidates.iter().enumerate() {
+                report.untested += u32::from(self.keep_untested(tx, session_id, rank, candidate).await?);
+            }
             // Rows of which there are many are gathered and go in together.
             let mut rows = Rows::default();
             let judged = candidates.iter().map(|c| &c.judgement).chain(waiting.iter().map(|w| &w.judgement));
@@ -177,6 +221,72 @@ impl Store {
             tx.execute("delete from search_states where session_id = $1", &[&session_id]).await?;
             self.audit_session(tx, "session_finished", &session, json!({ "report": report })).await?;
             Ok(report)
+        })
+        .await
+    }
+
+    /// Keeps one that was not tested; whether it was none.
+    async fn keep_untested(
+        &self,
+        tx: &Tx,
+        session_id: Uuid,
+        rank: usize,
+        candidate: &CandidateRecord,
+    ) -> Result<bool, StoreError> {
+        let (strategy, Some(why)) = (&candidate.strategy, &candidate.untested) else { return Ok(false) };
+        let hash = &strategy.genome_hash;
+        let genome = tx.keys().seal_json(&to_json(&strategy.genome)?, &seal::genome_of(hash))?;
+        let sql = "insert into untested_candidates (session_id, rank, genome_hash, genome, seen_until_ms, why)
+            values ($1, $2, $3, $4, $5, $6)";
+        let rank = i32::try_from(rank).unwrap_or(i32::MAX);
+        let seen_until_ms = strategy.seen_until_ms.unwrap_or(i64::MAX);
+        tx.execute(sql, &[&session_id, &rank, hash, &genome, &seen_until_ms, why]).await?;
+        Ok(true)
+    }
+
+    /// The best that a session ended with, best first: tested ones as the strategies that they are, the others as they
+    /// were kept.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when one of them is stored nowhere.
+    pub async fn champions(&self, session: &Session) -> Result<Vec<Champion>, StoreError> {
+        let id = session.id;
+        let mut kept: BTreeMap<String, Champion> = self
+            .transaction("untested_champions", |tx| async move {
+                let tx = &tx;
+                let sql = "select genome_hash, genome, seen_until_ms from untested_candidates where session_id = $1";
+                let read = |row: &Row| {
+                    let hash: String = row.try_get("genome_hash")?;
+                    let json = tx.keys().open_json(row.try_get("genome")?, &seal::genome_of(&hash))?;
+                    let genome = known_genome(json, Some(&hash), None, format_args!("candidate {hash}"));
+                    let seen_until_ms = Some(row.try_get("seen_until_ms")?);
+                    Ok((hash.clone(), Champion { genome, seen_until_ms, name: hash }))
+                };
+                tx.rows(sql, &[&id]).await?.iter().map(read).collect()
+            })
+            .await?;
+        let mut champions = Vec::new();
+        for hash in session.report.iter().flat_map(|report| &report.champions) {
+            champions.push(match kept.remove(hash) {
+                Some(champion) => champion,
+                None => {
+                    let strategy = self.find_strategy(hash).await?;
+                    Champion { genome: strategy.genome, seen_until_ms: strategy.seen_until_ms, name: strategy.name }
+                }
+            });
+        }
+        Ok(champions)
+    }
+
+    /// Those of a session's best that were not tested, best first, and why.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn untested_candidates(&self, session_id: Uuid) -> Result<Vec<Untested>, StoreError> {
+        self.transaction("untested_candidates", |tx| async move {
+            let sql = "select genome_hash, why from untested_candidates where session_id = $1 order by rank";
+            let read = |row: &Row| Ok(Untested { genome_hash: row.try_get("genome_hash")?, why: row.try_get("why")? });
+            tx.rows(sql, &[&session_id]).await?.iter().map(read).collect()
         })
         .await
     }

@@ -6,7 +6,7 @@ mod listing;
 pub(crate) mod protocol;
 pub(crate) mod sessions;
 
-pub use end::{CandidateRecord, FinishReport, Judgement, WaitingRecord, WindowStat};
+pub use end::{CandidateRecord, Champion, FinishReport, Judgement, Untested, WaitingRecord, WindowStat};
 pub use generations::{GenerationRow, TrialTotals};
 pub use listing::{SessionRow, SessionStory};
 pub use protocol::{

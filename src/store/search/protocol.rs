@@ -1,11 +1,18 @@
-//! What the evidence protocol stores: null searches, the online procedure's counts, standings, the placebo island.
+//! What the evidence protocol stores: null searches, sessions and their tests, standings, the placebo island.
 //!
 //! Counts only go up: a session is numbered once, whatever was killed when and whoever asks. Proves nothing itself.
 
-use crate::{LeaseToken, Store, StoreError, Tx, count, row::Named as _, seal, search::sessions, uncount};
-use ::protocol::Standing;
+use crate::{
+    LeaseToken, Store, StoreError, Strategy, Tx, count,
+    row::Named as _,
+    seal,
+    search::sessions,
+    strategies::{seen::VOID, strategy},
+    uncount,
+};
+use ::protocol::{Account, Choice, ProtocolConfig, Standing, TestStatus, YEAR_MS};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use tokio_postgres::{Row, types::Json};
 use uuid::Uuid;
@@ -49,7 +56,7 @@ pub struct SearchedRecord {
     pub selected: bool,
 }
 
-/// A session's numbers in the online procedure.
+/// A session's numbers among all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SessionNumbers {
     /// Among all sessions, from 1.
@@ -60,11 +67,13 @@ pub struct SessionNumbers {
     pub promotions: u64,
 }
 
-/// A session that has its numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A session that has its numbers, and what was chosen for its candidates.
+#[derive(Clone, Debug, PartialEq)]
 pub struct NumberedSession {
     /// Which.
     pub numbers: SessionNumbers,
+    /// A test, or why there is none, for each strategy that was asked for, by the hash of its genome.
+    pub choices: Vec<(String, Choice)>,
     /// Whether the placebo island had its own session after it.
     pub has_placebo: bool,
 }
@@ -84,6 +93,8 @@ pub struct PlaceboRecord {
     pub candidates: u64,
     pub entered: u64,
     pub promoted: u64,
+    /// Tests that it bought, from the placebo island's account.
+    pub tests: u64,
     pub detail: Value,
 }
 
@@ -100,6 +111,8 @@ pub struct ProtocolSessionRow {
     pub null_searches: u64,
     pub as_good: u64,
     pub candidates: u64,
+    /// Of them, those that were tested.
+    pub tests: u64,
     /// Strategies that entered shadow.
     pub entered: u64,
     /// Null strategies that went live; of real sessions 0.
@@ -107,7 +120,7 @@ pub struct ProtocolSessionRow {
 }
 
 /// Real and placebo sessions in numbers, over all time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 #[allow(missing_docs)]
 pub struct ProtocolTotals {
     /// Sessions that ended.
@@ -124,10 +137,13 @@ pub struct ProtocolTotals {
     /// Null searches ever, and their backtests.
     pub null_searches: u64,
     pub null_evaluations: u64,
+    /// What tests cost now; `None` before the first session.
+    pub tests: Option<TestStatus>,
 }
 
 const COLUMNS: &str = "session_id, placebo, island, at_market_ms, session_number, p_value::double precision, \
-     null_searches, as_good, candidates, entered, promoted";
+     null_searches, as_good, candidates, entered, promoted, \
+     coalesce((detail ->> 'tests')::bigint, candidates) as tests";
 
 fn read(row: &Row) -> Result<ProtocolSessionRow, StoreError> {
     Ok(ProtocolSessionRow {
@@ -140,6 +156,7 @@ fn read(row: &Row) -> Result<ProtocolSessionRow, StoreError> {
         null_searches: row.count("null_searches")?,
         as_good: row.count("as_good")?,
         candidates: row.count_opt("candidates")?.unwrap_or_default(),
+        tests: row.count_opt("tests")?.unwrap_or_default(),
         entered: row.count_opt("entered")?.unwrap_or_default(),
         promoted: row.count_opt("promoted")?.unwrap_or_default(),
     })
@@ -179,10 +196,49 @@ pub(crate) async fn put_standing(
     tx.execute(sql, params).await.map(drop)
 }
 
+/// Puts what a strategy's hold-out proves, computed again, in the place of what it was thought to.
+pub(crate) async fn revise_standing(tx: &Tx, strategy_id: Uuid, standing: &Standing) -> Result<(), StoreError> {
+    let sql = "update strategy_standings set holdout_log_e = $2::double precision, standing = $3
+        where strategy_id = $1";
+    tx.execute(sql, &[&strategy_id, &standing.holdout.log_excess, &Json(standing)]).await.map(drop)
+}
+
 /// Notes what became of a session's candidates.
 pub(crate) async fn end_session(tx: &Tx, session_id: Uuid, candidates: u64, entered: u64) -> Result<(), StoreError> {
     let sql = "update protocol_sessions set candidates = $2, entered = $3 where session_id = $1 and not placebo";
     tx.execute(sql, &[&session_id, &count(candidates), &count(entered)]).await.map(drop)
+}
+
+/// The account as it was stored, with what it earned until `now_ms`; a full one where none was stored.
+fn account(balance: Option<f64>, at_ms: Option<i64>, config: &ProtocolConfig, now_ms: i64) -> Account {
+    let stored = balance.zip(at_ms).map(|(balance, at_ms)| Account { balance, at_ms });
+    stored.map_or_else(|| Account::open(config, now_ms), |account| account.at(config, now_ms))
+}
+
+async fn status(tx: &Tx) -> Result<Option<TestStatus>, StoreError> {
+    let sql = "select test_balance, test_at_market_ms, false_promotions_per_year from online_procedure
+        where test_balance is not null";
+    let Some(row) = tx.row_opt(sql, &[]).await? else { return Ok(None) };
+    let account = Account { balance: row.try_get("test_balance")?, at_ms: row.try_get("test_at_market_ms")? };
+    let config = ProtocolConfig {
+        false_promotions_per_year: row.try_get("false_promotions_per_year")?,
+        ..ProtocolConfig::default()
+    };
+    let sql = "select count(*) as tests, coalesce(sum((c -> 1 -> 'Ok' ->> 'level')::double precision), 0) as spent
+        from protocol_sessions p, jsonb_array_elements(p.detail -> 'choices') c
+        where not p.placebo and p.at_market_ms > $1 and p.at_market_ms <= $2 and c -> 1 ? 'Ok'";
+    let row = tx.row(sql, &[&(account.at_ms - YEAR_MS), &account.at_ms]).await?;
+    Ok(Some(TestStatus::of(account, &config, (row.count("tests")?, row.try_get("spent")?))))
+}
+
+/// A session that has its numbers; `None` before it ended. One that ended before tests were bought chose nothing.
+async fn numbered(tx: &Tx, session_id: Uuid) -> Result<Option<NumberedSession>, StoreError> {
+    let sql = "select session_number, selected_number, promotions, coalesce(detail -> 'choices', '[]') as choices,
+            exists (select from protocol_sessions p where p.session_id = r.session_id and p.placebo) as has_placebo
+        from protocol_sessions r where session_id = $1 and not placebo";
+    let Some(row) = tx.row_opt(sql, &[&session_id]).await? else { return Ok(None) };
+    let has_placebo = row.try_get("has_placebo")?;
+    Ok(Some(NumberedSession { numbers: read_numbers(&row)?, choices: row.json("choices")?, has_placebo }))
 }
 
 impl Store {
@@ -231,7 +287,7 @@ impl Store {
         .await
     }
 
-    /// Numbers a session in the online procedure: once, whoever asks how often.
+    /// Numbers a session, and lets `choose` buy tests for its candidates from the account: once, whoever asks how often.
     ///
     /// # Errors
     /// [`StoreError::LeaseLost`].
@@ -239,27 +295,34 @@ impl Store {
         &self,
         lease: &LeaseToken,
         searched: &SearchedRecord,
-    ) -> Result<SessionNumbers, StoreError> {
+        config: &ProtocolConfig,
+        choose: &(dyn Fn(Account) -> (Account, Vec<(String, Choice)>) + Sync),
+    ) -> Result<NumberedSession, StoreError> {
         self.transaction("number_session", |tx| async move {
             let tx = &tx;
             lease.verify(tx).await?;
-            // Whoever numbers another session waits here, so no number is given twice.
-            let sql = "select sessions, selected from online_procedure for update";
+            // Whoever numbers another session waits here: no number is given twice, and nothing is spent twice.
+            let sql = "select sessions, selected, test_balance, test_at_market_ms from online_procedure for update";
             let row = tx.row(sql, &[]).await?;
             let (sessions, selected): (i64, i64) = (row.try_get("sessions")?, row.try_get("selected")?);
-            let sql = "select session_number, selected_number, promotions from protocol_sessions
-                where session_id = $1 and not placebo";
-            if let Some(row) = tx.row_opt(sql, &[&searched.session_id]).await? {
-                return read_numbers(&row);
+            if let Some(numbered) = numbered(tx, searched.session_id).await? {
+                return Ok(numbered);
             }
+            let at_ms = searched.at_market_ms;
+            let before = account(row.try_get("test_balance")?, row.try_get("test_at_market_ms")?, config, at_ms);
+            let (after, choices) = choose(before);
             // As of the session's market time, so that a late daemon counts what a punctual one counts.
             let sql = "select count(*) as promotions from transitions where kind = 'go_live' and at_market_ms <= $1";
             let promotions: i64 = tx.row(sql, &[&searched.at_market_ms]).await?.try_get("promotions")?;
             let (session, own) = (sessions + 1, selected + 1);
+            let tests = choices.iter().filter(|(_, choice)| choice.is_ok()).count() as u64;
+            let detail = json!({
+                "selected": searched.selected, "tests": tests, "choices": choices,
+                "account_before": before, "account_after": after,
+            });
             let sql = "insert into protocol_sessions (session_id, placebo, island, at_market_ms, session_number,
                     selected_number, promotions, p_value, null_searches, as_good, detail)
-                values ($1, false, $2, $3, $4, $5, $6, $7::double precision, $8, $9,
-                    jsonb_build_object('selected', $10::boolean))";
+                values ($1, false, $2, $3, $4, $5, $6, $7::double precision, $8, $9, $10)";
             let params: crate::transaction::Params<'_> = &[
                 &searched.session_id,
                 &searched.island,
@@ -270,12 +333,73 @@ impl Store {
                 &searched.p_value,
                 &count(searched.null_searches),
                 &count(searched.as_good),
-                &searched.selected,
+                &detail,
             ];
             tx.execute(sql, params).await?;
-            let sql = "update online_procedure set sessions = $1, selected = $2";
-            tx.execute(sql, &[&session, &(selected + i64::from(searched.selected))]).await?;
-            Ok(SessionNumbers { session: uncount(session), selected: uncount(own), promotions: uncount(promotions) })
+            let sql = "update online_procedure set sessions = $1, selected = $2, test_balance = $3,
+                test_at_market_ms = $4, false_promotions_per_year = $5";
+            let params: crate::transaction::Params<'_> = &[
+                &session,
+                &(selected + i64::from(searched.selected)),
+                &after.balance,
+                &after.at_ms,
+                &config.false_promotions_per_year,
+            ];
+            tx.execute(sql, params).await?;
+            let numbers =
+                SessionNumbers { session: uncount(session), selected: uncount(own), promotions: uncount(promotions) };
+            Ok(NumberedSession { numbers, choices, has_placebo: false })
+        })
+        .await
+    }
+
+    /// What the placebo island's tests are bought from at `at_ms`.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn placebo_account(&self, config: &ProtocolConfig, at_ms: i64) -> Result<Account, StoreError> {
+        self.transaction("placebo_account", |tx| async move {
+            let row = tx.row("select placebo_balance, placebo_at_market_ms from online_procedure", &[]).await?;
+            Ok(account(row.try_get("placebo_balance")?, row.try_get("placebo_at_market_ms")?, config, at_ms))
+        })
+        .await
+    }
+
+    /// What tests cost now and what was spent, as of the last session; `None` before the first one.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn test_status(&self) -> Result<Option<TestStatus>, StoreError> {
+        self.transaction("test_status", |tx| async move { status(&tx).await }).await
+    }
+
+    /// Strategies that sessions tested which ended after `since_ms` of market time.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn tested_strategies(&self, since_ms: i64) -> Result<Vec<Strategy>, StoreError> {
+        self.transaction("tested_strategies", |tx| async move {
+            let tx = &tx;
+            let columns = strategy::COLUMNS;
+            let sql = format!(
+                "select {columns} from strategies s join strategy_standings t on t.strategy_id = s.id
+                    join protocol_sessions p on p.session_id = t.session_id and not p.placebo
+                where p.at_market_ms > $1 order by s.id"
+            );
+            tx.rows(&sql, &[&since_ms]).await?.iter().map(|row| strategy::read(tx, row)).collect()
+        })
+        .await
+    }
+
+    /// The latest beginning of a hold-out that a session has had, UTC ms; `None` before the first one.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn newest_split_ms(&self) -> Result<Option<i64>, StoreError> {
+        self.transaction("newest_split", |tx| async move {
+            let sql = "select max(e.holdout_from_ms) as split from search_sessions e
+                join protocol_sessions p on p.session_id = e.id and not p.placebo";
+            Ok(tx.row(sql, &[]).await?.try_get("split")?)
         })
         .await
     }
@@ -285,31 +409,21 @@ impl Store {
     /// # Errors
     /// When the database does not answer.
     pub async fn session_numbers(&self, session_id: Uuid) -> Result<Option<NumberedSession>, StoreError> {
-        self.transaction("session_numbers", |tx| async move {
-            let tx = &tx;
-            let sql = "select session_number, selected_number, promotions,
-                    exists (select from protocol_sessions p where p.session_id = r.session_id and p.placebo)
-                        as has_placebo
-                from protocol_sessions r where session_id = $1 and not placebo";
-            let row = tx.row_opt(sql, &[&session_id]).await?;
-            row.map(|row| {
-                Ok(NumberedSession { numbers: read_numbers(&row)?, has_placebo: row.try_get("has_placebo")? })
-            })
-            .transpose()
-        })
-        .await
+        self.transaction("session_numbers", |tx| async move { numbered(&tx, session_id).await }).await
     }
 
-    /// Where strategies stand, of each that stands anywhere.
+    /// Where strategies stand, of each that stands anywhere. One that was revived stands nowhere until it is judged again.
     ///
     /// # Errors
     /// When the database does not answer; [`StoreError::Unreadable`] when one of them does not read.
     pub async fn standings(&self, strategies: &[Uuid]) -> Result<BTreeMap<Uuid, Standing>, StoreError> {
         self.transaction("standings", |tx| async move {
             let tx = &tx;
-            let sql = "select strategy_id, standing from strategy_standings where strategy_id = any($1)
-                order by strategy_id";
-            tx.rows(sql, &[&strategies])
+            let sql = format!(
+                "select strategy_id, standing from strategy_standings s where strategy_id = any($1) and not {VOID}
+                 order by strategy_id"
+            );
+            tx.rows(&sql, &[&strategies])
                 .await?
                 .iter()
                 .map(|row| Ok((row.try_get("strategy_id")?, row.json("standing")?)))
@@ -318,18 +432,25 @@ impl Store {
         .await
     }
 
-    /// Stores a session of the placebo island; one that is there already stays as it is.
+    /// Stores a session of the placebo island and takes what its tests cost from its account; one that is there already
+    /// stays as it is, and spends nothing.
     ///
     /// # Errors
     /// [`StoreError::LeaseLost`].
-    pub async fn record_placebo(&self, lease: &LeaseToken, placebo: &PlaceboRecord) -> Result<(), StoreError> {
+    pub async fn record_placebo(
+        &self,
+        lease: &LeaseToken,
+        placebo: &PlaceboRecord,
+        config: &ProtocolConfig,
+    ) -> Result<(), StoreError> {
         self.transaction("record_placebo", |tx| async move {
             let tx = &tx;
             lease.verify(tx).await?;
             let sql = "insert into protocol_sessions (session_id, placebo, island, at_market_ms, session_number,
                     selected_number, promotions, p_value, null_searches, as_good, candidates, entered, promoted,
                     detail)
-                values ($1, true, $2, $3, $4, $5, $6, $7::double precision, $8, $9, $10, $11, $12, $13)
+                values ($1, true, $2, $3, $4, $5, $6, $7::double precision, $8, $9, $10, $11, $12,
+                    $13 || jsonb_build_object('tests', $14::bigint))
                 on conflict (session_id, placebo) do nothing";
             let params: crate::transaction::Params<'_> = &[
                 &placebo.session_id,
@@ -345,8 +466,20 @@ impl Store {
                 &count(placebo.entered),
                 &count(placebo.promoted),
                 &placebo.detail,
+                &count(placebo.tests),
             ];
-            tx.execute(sql, params).await.map(drop)
+            if tx.execute(sql, params).await? == 0 {
+                return Ok(());
+            }
+            let sql = "select placebo_balance, placebo_at_market_ms from online_procedure for update";
+            let row = tx.row(sql, &[]).await?;
+            let at_ms = placebo.at_market_ms;
+            let before = account(row.try_get("placebo_balance")?, row.try_get("placebo_at_market_ms")?, config, at_ms);
+            // Another island may have bought meanwhile: what this one bought is taken off what there is now.
+            let buy = |account: Account| account.buy(config).map_or(account, |(after, _)| after);
+            let after = (0..placebo.tests).fold(before, |account, _| buy(account));
+            let sql = "update online_procedure set placebo_balance = $1, placebo_at_market_ms = $2";
+            tx.execute(sql, &[&after.balance, &after.at_ms]).await.map(drop)
         })
         .await
     }
@@ -396,5 +529,6 @@ pub(crate) async fn totals(tx: &Tx) -> Result<ProtocolTotals, StoreError> {
         real_selected: row.count("real_selected")?,
         null_searches: nulls.count("null_searches")?,
         null_evaluations: nulls.count("null_evaluations")?,
+        tests: status(tx).await?,
     })
 }

@@ -8,7 +8,7 @@ use crate::{
     row::Named as _,
     seal,
     stored::{known_genome, to_json},
-    strategies::{StatRow, stats, transitions},
+    strategies::{StatRow, seen, stats, transitions},
 };
 use candles::{MarketKind, Symbol};
 use chrono::{DateTime, Utc};
@@ -51,8 +51,10 @@ pub struct NewStrategy {
     pub market: MarketKind,
     /// Base timeframe.
     pub timeframe: Timeframe,
-    /// End of the candles that search and gate have seen, UTC ms.
+    /// End of the candles that may have shaped it, UTC ms.
     pub seen_until_ms: Option<i64>,
+    /// Whether whoever stores it stated that; otherwise a search knows it, or it is the moment of storing.
+    pub seen_is_stated: bool,
     /// `search`, `operator`, ...
     pub created_by: String,
 }
@@ -214,23 +216,9 @@ pub struct StrategyDetail {
     pub deployments: Vec<Deployment>,
     /// Oldest first.
     pub paper_runs: Vec<PaperRun>,
-}
-
-/// An ancestor.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[allow(missing_docs)]
-pub struct Lineage {
-    /// 1 for a parent, 2 for its parents, ...
-    pub depth: u32,
-    pub id: Uuid,
-    /// A number that clients hold on to.
-    pub number: i64,
-    pub name: String,
-    pub genome_hash: String,
-    /// Parents that are stored.
-    pub parent_ids: Vec<Uuid>,
-    pub generation: u32,
-    pub state: State,
+    /// Why nothing is proved of it on candles that it has not seen, in words; `None` where something is, or where nobody
+    /// asks any more.
+    pub no_holdout: Option<String>,
 }
 
 /// A closed paper trade.
@@ -241,7 +229,8 @@ pub struct TradeRow {
     pub trade: Trade,
 }
 
-/// Stores a strategy as a candidate, with its audit entry; `false` when its genome is stored already.
+/// Stores a strategy as a candidate, with its audit entry; `false` when its genome is stored already. A conflict where it
+/// was stored with another statement of what it has seen.
 pub(crate) async fn insert(tx: &Tx, key: &audit::ChainKey, strategy: &NewStrategy) -> Result<bool, StoreError> {
     let symbols: Vec<&str> = strategy.symbols.iter().map(Symbol::as_str).collect();
     let generation = i32::try_from(strategy.generation).unwrap_or(i32::MAX);
@@ -285,6 +274,7 @@ pub(crate) async fn insert(tx: &Tx, key: &audit::ChainKey, strategy: &NewStrateg
         )
         .await?;
     if inserted == 0 {
+        seen::refuse_another(tx, strategy).await?;
         return Ok(false);
     }
     let entry = audit::AuditEntry {
@@ -293,8 +283,13 @@ pub(crate) async fn insert(tx: &Tx, key: &audit::ChainKey, strategy: &NewStrateg
         entity_id: &strategy.id.to_string(),
         actor: &strategy.created_by,
         before: None,
-        after: Some(json!({ "state": State::Candidate, "genome_hash": strategy.genome_hash, "form": form })),
-        metadata: json!({ "name": strategy.name, "session_id": strategy.session_id }),
+        after: Some(json!({
+            "state": State::Candidate, "genome_hash": strategy.genome_hash, "form": form,
+            "seen_until_ms": strategy.seen_until_ms,
+        })),
+        metadata: json!({
+            "name": strategy.name, "session_id": strategy.session_id, "seen_until_stated": strategy.seen_is_stated,
+        }),
         correlation_id: strategy.session_id,
     };
     audit::append(tx, key, &entry).await?;
@@ -305,7 +300,8 @@ impl Store {
     /// Stores a strategy that no search made, as a candidate; `false` when its genome is stored already.
     ///
     /// # Errors
-    /// When the database does not answer or refuses the row.
+    /// [`StoreError::Conflict`] when it is stored with another statement of what it has seen; when the database does not
+    /// answer or refuses the row.
     pub async fn add_strategy(&self, strategy: &NewStrategy) -> Result<bool, StoreError> {
         self.transaction("add_strategy", |tx| async move { insert(&tx, &self.inner.audit_key, strategy).await }).await
     }
@@ -329,6 +325,7 @@ impl Store {
             let id = strategy.id;
             let stats = stats::of_strategy(tx, id).await?;
             Ok(StrategyDetail {
+                no_holdout: seen::no_holdout(tx, &strategy).await?,
                 strategy,
                 stats,
                 transitions: transitions::of_strategy(tx, id).await?,
@@ -358,43 +355,6 @@ impl Store {
             let params: crate::transaction::Params<'_> =
                 &[states, &filter.island, &filter.session_id, &limit, &offset, &filter.but_clients, &form];
             tx.rows(&sql, params).await?.iter().map(|row| read(tx, row)).collect()
-        })
-        .await
-    }
-
-    /// Stored ancestors up to `depth` steps back, nearest first.
-    ///
-    /// # Errors
-    /// When the database does not answer.
-    pub async fn lineage(&self, id: Uuid, depth: u32) -> Result<Vec<Lineage>, StoreError> {
-        let depth = i32::try_from(depth).unwrap_or(i32::MAX);
-        self.transaction("lineage", |tx| async move {
-            let tx = &tx;
-            let sql = "with recursive line (depth, id) as (
-                    select 1, unnest(parent_ids) from strategies where id = $1
-                    union
-                    select l.depth + 1, unnest(s.parent_ids) from line l join strategies s on s.id = l.id
-                    where l.depth < $2
-                )
-                select min(l.depth) as depth, s.id, s.name, s.genome_hash, s.generation, s.state, s.number, s.parent_ids
-                from line l join strategies s on s.id = l.id where l.depth <= $2
-                group by s.id order by 1, s.created_at, s.id";
-            tx.rows(sql, &[&id, &depth])
-                .await?
-                .iter()
-                .map(|row| {
-                    Ok(Lineage {
-                        depth: row.small("depth")?,
-                        id: row.try_get("id")?,
-                        name: row.try_get("name")?,
-                        genome_hash: row.try_get("genome_hash")?,
-                        generation: row.small("generation")?,
-                        state: row.parse("state")?,
-                        number: row.try_get("number")?,
-                        parent_ids: row.try_get("parent_ids")?,
-                    })
-                })
-                .collect()
         })
         .await
     }

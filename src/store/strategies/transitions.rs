@@ -5,6 +5,7 @@
 
 use crate::{
     LeaseToken, NewEvent, Page, Store, StoreError, Tx, audit, operations::outbox, paper, row::Named as _, strategies,
+    strategies::seen,
 };
 use chrono::{DateTime, Utc};
 use engine::RunConfig;
@@ -48,6 +49,8 @@ pub struct TransitionRecord {
     pub at_market_ms: i64,
     /// Needed when it enters shadow or live, refused otherwise.
     pub run: Option<NewPaperRun>,
+    /// Of a revival: end of the candles that the strategy has seen, as stated, UTC ms; `None`: all up to then.
+    pub seen_until_ms: Option<i64>,
     /// To be notified of it.
     pub events: Vec<NewEvent>,
 }
@@ -75,6 +78,7 @@ impl TransitionRecord {
             actor: actor.to_owned(),
             at_market_ms,
             run: None,
+            seen_until_ms: None,
             events: Vec::new(),
         })
     }
@@ -157,6 +161,13 @@ pub(crate) async fn apply(
             record.strategy_id
         )));
     }
+    if record.seen_until_ms.is_some() && record.transition != Transition::Revive {
+        return Err(StoreError::Invalid("only a revival states what a strategy has seen".to_owned()));
+    }
+    let seen_ms = match record.transition {
+        Transition::Revive => Some(seen::on_revival(tx, record).await?),
+        _ => None,
+    };
     let reason = match record.transition {
         Transition::Disable { reason, .. } => Some(reason.name()),
         _ => None,
@@ -197,13 +208,17 @@ pub(crate) async fn apply(
         entity_id: &record.strategy_id.to_string(),
         actor: &record.actor,
         before: Some(json!({ "state": from })),
-        after: Some(json!({ "state": to, "disable_reason": reason })),
+        after: Some(match seen_ms {
+            Some(seen_ms) => json!({ "state": to, "disable_reason": reason, "seen_until_ms": seen_ms }),
+            None => json!({ "state": to, "disable_reason": reason }),
+        }),
         metadata: json!({
             "transition_id": record.id,
             "summary": record.summary,
             "policy": record.policy,
             "at_market_ms": record.at_market_ms,
             "decision": record.decision,
+            "seen_until_stated": record.seen_until_ms.is_some(),
         }),
         correlation_id: Some(record.id),
     };

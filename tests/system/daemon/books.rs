@@ -77,7 +77,8 @@ const RULES: &[(&str, &str)] = &[
              join search_sessions e on e.id = s.session_id
          where s.created_by = 'search' and exists (select from transitions where strategy_id = s.id
                  and kind = 'enter_shadow') and (t.level is null or t.level <= 0
-             or t.seen_until_ms <> e.holdout_from_ms or s.seen_until_ms <> e.holdout_from_ms)",
+             or t.seen_until_ms <> e.holdout_from_ms or s.seen_until_ms <> e.holdout_from_ms and not exists (
+                 select from transitions where strategy_id = s.id and kind = 'revive'))",
     ),
     (
         "a placebo session follows a real one that was numbered",

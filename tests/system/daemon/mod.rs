@@ -17,6 +17,7 @@ mod process;
 mod ranking;
 mod review;
 mod room;
+mod seen;
 mod service;
 mod stage;
 mod unfit;

@@ -26,6 +26,8 @@ const SETTINGS: &[(&str, &str)] = &[
     ("SG__HTTP__PORT", "0"),
     ("SG__HTTP__SERVICE_PORT", "0"),
     ("SG_BACKTEST_SYMBOLS", "BTCUSDT,ETHUSDT"),
+    // What the planted edges were measured with.
+    ("SG__COSTS__SPOT_FEE_FRACTION", "0.0004"),
     ("SG_BACKTEST_DAYS", "20"),
     ("SG__DAEMON__HOLDOUT_DAYS", "10"),
     ("SG__DAEMON__WARMUP_DAYS", "10"),

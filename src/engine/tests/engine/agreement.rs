@@ -167,7 +167,8 @@ fn costs(rng: &mut impl Rng) -> Costs {
         2 => Slippage::Fixed { bps: 30.0 },
         _ => Slippage::Fixed { bps: 0.0 },
     };
-    Costs { slippage, ..Costs::default() }
+    let borrow_rate_per_year = if chance(rng, 0.3) { 0.4 } else { 0.0 };
+    Costs { slippage, fee_fraction: 0.0004, borrow_rate_per_year, ..Costs::default() }
 }
 
 /// Everything of a trade, floating point numbers as bits.

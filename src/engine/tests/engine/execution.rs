@@ -16,11 +16,12 @@ use genome::{
 };
 use std::sync::Arc;
 
-const FREE: Costs = Costs {
+pub(crate) const FREE: Costs = Costs {
     fee_fraction: 0.0,
     slippage: Slippage::Fixed { bps: 0.0 },
     maintenance_margin_fraction: 0.005,
     delisting_fraction: 0.01,
+    borrow_rate_per_year: 0.0,
 };
 
 fn outcome(strategy: &Strategy, symbols: Vec<SymbolWindow>, costs: &Costs) -> Outcome {
@@ -29,7 +30,7 @@ fn outcome(strategy: &Strategy, symbols: Vec<SymbolWindow>, costs: &Costs) -> Ou
     Engine::default().evaluate(std::slice::from_ref(strategy), &window(symbols), &terms, wanted).remove(0).unwrap()
 }
 
-fn trades_on(strategy: &Strategy, series: CandleSeries, costs: &Costs) -> Vec<Trade> {
+pub(crate) fn trades_on(strategy: &Strategy, series: CandleSeries, costs: &Costs) -> Vec<Trade> {
     outcome(strategy, vec![symbol_window("BTCUSDT", series)], costs).ledger.unwrap().trades
 }
 
@@ -38,23 +39,23 @@ fn trades(strategy: &Strategy, prices: &[[f64; 4]]) -> Vec<Trade> {
 }
 
 /// Long on a close of exactly 100 to 101 (the signal), out on a close below 50.
-fn long_at_100() -> Strategy {
+pub(crate) fn long_at_100() -> Strategy {
     let entry = Rule::And(vec![close_is(Above, 99.5), close_is(Below, 100.5)]);
     long_only(Timeframe::H1, entry, Some(close_is(Below, 50.0)))
 }
 
-fn short_at_100() -> Strategy {
+pub(crate) fn short_at_100() -> Strategy {
     let mut strategy = long_at_100();
     strategy.short = strategy.long.take().map(|s| SideRules { exit: Some(close_is(Above, 200.0)), ..s });
     strategy
 }
 
 /// Flat at the given price.
-fn flat(p: f64) -> [f64; 4] {
+pub(crate) fn flat(p: f64) -> [f64; 4] {
     [p, p, p, p]
 }
 
-const SIGNAL: [f64; 4] = [100.0, 100.0, 100.0, 100.0];
+pub(crate) const SIGNAL: [f64; 4] = [100.0, 100.0, 100.0, 100.0];
 
 #[test]
 fn an_entry_fills_at_the_next_open_and_an_exit_rule_at_the_open_after_it() {

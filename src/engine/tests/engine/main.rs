@@ -13,3 +13,4 @@ mod plain;
 mod reference;
 mod simulated_market;
 mod support;
+mod venues;

@@ -7,7 +7,7 @@
 //! engine keeps cash and units, the definition multiplies equity.
 
 use crate::support::{Walk, compare, indicator, long_only, number, percent, random_walk, symbol_window, window};
-use engine::{Engine, Terms, Wanted};
+use engine::{Costs, Engine, Terms, Wanted};
 use genome::{Comparison, IndicatorKind, Operand, Rule, Timeframe};
 
 fn strategy(row: &csv::StringRecord) -> genome::Strategy {
@@ -39,7 +39,7 @@ fn results_equal_the_reference() {
     let outcomes = Engine::default().evaluate(
         &population,
         &window,
-        &Terms::default(),
+        &Terms { costs: Costs { fee_fraction: 0.0004, ..Costs::default() }, ..Terms::default() },
         Wanted { per_symbol: true, ..Wanted::default() },
     );
     let mut compared = 0;

@@ -2,7 +2,7 @@
 
 use candles::time::DAY_MS;
 use candles::{Interval, MarketKind};
-use engine::{Engine, Outcome, SymbolWindow, Terms, Wanted, Window};
+use engine::{Costs, Engine, Outcome, SymbolWindow, Terms, Wanted, Window};
 use genome::{Strategy, StrategyFile};
 use market::simulator::demo_market;
 use simulated::SimulatedMarket;
@@ -41,7 +41,9 @@ impl Demo {
         let window = Window::new(from_ms, to_ms, symbols.collect()).expect("a window");
         let strategy: Strategy = StrategyFile::parse(strategy).expect("a strategy").strategy;
         let wanted = Wanted { per_symbol: true, ..Wanted::default() };
-        let mut outcomes = self.engine.evaluate(&[strategy], &window, &Terms::default(), wanted);
+        // The demo's own fee.
+        let terms = Terms { costs: Costs { fee_fraction: 0.0004, ..Costs::default() }, ..Terms::default() };
+        let mut outcomes = self.engine.evaluate(&[strategy], &window, &terms, wanted);
         outcomes.remove(0).expect("an outcome")
     }
 }

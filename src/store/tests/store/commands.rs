@@ -14,7 +14,7 @@ fn ann() -> Request {
 }
 
 fn command<'a>(kind: CommandKind, target: &'a str, key: Option<&'a str>) -> NewCommand<'a> {
-    NewCommand { kind, target, expected_state: None, key }
+    NewCommand { kind, target, expected_state: None, key, seen_until_ms: None }
 }
 
 async fn candidate(store: &Store, n: u32) -> String {

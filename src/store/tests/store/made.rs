@@ -87,6 +87,7 @@ pub(crate) fn strategy(n: u32) -> NewStrategy {
         market: MarketKind::Spot,
         timeframe: Interval::M15,
         seen_until_ms: Some(T1),
+        seen_is_stated: false,
         created_by: "search".to_owned(),
     }
 }
@@ -143,7 +144,7 @@ pub(crate) const REJECT: Transition = Transition::Disable { from: State::Candida
 
 pub(crate) fn candidate(n: u32, session_id: Uuid, decided: Option<Transition>) -> CandidateRecord {
     let strategy = NewStrategy { session_id: Some(session_id), ..strategy(n) };
-    CandidateRecord { judgement: judgement(strategy.id, decided), strategy }
+    CandidateRecord { judgement: judgement(strategy.id, decided), strategy, untested: None }
 }
 
 pub(crate) fn judgement(strategy_id: Uuid, decided: Option<Transition>) -> Judgement {

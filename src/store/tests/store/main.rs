@@ -26,6 +26,7 @@ mod revisions;
 mod rights;
 mod runs;
 mod sealed;
+mod seen;
 mod sessions;
 mod transitions;
 mod upgrades;

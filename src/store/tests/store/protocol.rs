@@ -4,11 +4,12 @@ use crate::{made, support};
 use candles::{Candle, CandleSeries, Interval, MarketKind};
 use engine::{Ledger, SymbolWindow, Window};
 use lifecycle::{EValues, Transition};
-use protocol::{Book, Standing};
+use protocol::{Account, Book, Choice, ProtocolConfig, Standing, Test};
 use serde_json::json;
 use std::sync::Arc;
 use store::{
-    CandidateRecord, NumberedSession, PlaceboRecord, SearchedRecord, SessionNumbers, StoreError, TrialCounts, Trials,
+    CandidateRecord, LeaseToken, NumberedSession, PlaceboRecord, SearchedRecord, SessionNumbers, Store, StoreError,
+    TrialCounts, Trials,
 };
 use uuid::Uuid;
 
@@ -26,6 +27,19 @@ fn searched(session_id: Uuid, selected: bool) -> SearchedRecord {
 
 fn numbers(session: u64, selected: u64, promotions: u64) -> SessionNumbers {
     SessionNumbers { session, selected, promotions }
+}
+
+/// Where a strategy stands of which hardly anything is known.
+pub(crate) fn standing() -> Standing {
+    Standing {
+        p_value: Some(0.05),
+        null_searches: 19,
+        level: 0.01,
+        shadow_level: 0.05,
+        seen_until_ms: made::T1 - 30 * made::DAY_MS,
+        holdout: EValues { log_excess: None, log_plain: Some(0.1 + 0.2) },
+        book: book(),
+    }
 }
 
 /// The bets on a strategy that never traded.
@@ -57,33 +71,56 @@ fn book() -> Book {
     Book::open(&made::genome(1), &Ledger::default(), &Window::new(0, 900_000, vec![one]).unwrap())
 }
 
+fn config() -> ProtocolConfig {
+    ProtocolConfig { false_promotions_per_year: 0.05, ..ProtocolConfig::default() }
+}
+
+/// Buys a test for each of these strategies while there is one.
+fn buy(hashes: &[&str]) -> impl Fn(Account) -> (Account, Vec<(String, Choice)>) + Sync {
+    let hashes: Vec<String> = hashes.iter().map(|hash| (*hash).to_owned()).collect();
+    move |mut account| {
+        let mut choices = Vec::new();
+        for hash in &hashes {
+            let choice = match account.buy(&config()) {
+                Some((after, level)) => {
+                    account = after;
+                    Ok(Test { level, shadow_level: 0.05 })
+                }
+                None => Err("no test is free".to_owned()),
+            };
+            choices.push((hash.clone(), choice));
+        }
+        (account, choices)
+    }
+}
+
+async fn number(store: &Store, token: &LeaseToken, searched: &SearchedRecord) -> NumberedSession {
+    store.number_session(token, searched, &config(), &buy(&[])).await.unwrap()
+}
+
 #[tokio::test]
 async fn a_session_is_numbered_once_whoever_asks() {
     let (database, store) = support::database().await;
     let (_lease, token) = made::lease(&store).await;
     let ids: Vec<Uuid> = (0..3).map(|_| Uuid::now_v7()).collect();
-    assert_eq!(store.number_session(&token, &searched(ids[0], true)).await.unwrap(), numbers(1, 1, 0));
-    assert_eq!(store.number_session(&token, &searched(ids[0], true)).await.unwrap(), numbers(1, 1, 0));
-    assert_eq!(store.number_session(&token, &searched(ids[1], false)).await.unwrap(), numbers(2, 2, 0));
+    let numbered = |numbers| NumberedSession { numbers, choices: Vec::new(), has_placebo: false };
+    assert_eq!(number(&store, &token, &searched(ids[0], true)).await, numbered(numbers(1, 1, 0)));
+    assert_eq!(number(&store, &token, &searched(ids[0], true)).await, numbered(numbers(1, 1, 0)));
+    assert_eq!(number(&store, &token, &searched(ids[1], false)).await, numbered(numbers(2, 2, 0)));
     // Another process, and a strategy that went live before the session's market time.
     let id = made::in_shadow(&store, 1).await;
     let early = made::transition(id, Transition::GoLive, made::T1);
     store.apply_transition(&early, None).await.unwrap();
     let other = database.store().await;
-    let third = other.number_session(&token, &searched(ids[2], true)).await.unwrap();
-    assert_eq!(third, numbers(3, 2, 1), "a session that was not selected does not count among the selected");
-    assert_eq!(
-        store.session_numbers(ids[2]).await.unwrap(),
-        Some(NumberedSession { numbers: third, has_placebo: false })
-    );
+    let third = number(&other, &token, &searched(ids[2], true)).await;
+    assert_eq!(third.numbers, numbers(3, 2, 1), "a session that was not selected does not count among the selected");
+    assert_eq!(store.session_numbers(ids[2]).await.unwrap(), Some(third));
     assert_eq!(store.session_numbers(Uuid::now_v7()).await.unwrap(), None);
 
     // Several at once get different numbers.
     let at_once = (0..8).map(|_| {
         let (store, token) = (store.clone(), token.clone());
-        tokio::spawn(
-            async move { store.number_session(&token, &searched(Uuid::now_v7(), true)).await.unwrap().session },
-        )
+        tokio::spawn(async move { number(&store, &token, &searched(Uuid::now_v7(), true)).await.numbers.session })
     });
     let mut given = Vec::new();
     for task in at_once {
@@ -91,6 +128,72 @@ async fn a_session_is_numbered_once_whoever_asks() {
     }
     given.sort_unstable();
     assert_eq!(given, (4..12).collect::<Vec<u64>>());
+}
+
+#[tokio::test]
+async fn tests_are_bought_once_whoever_asks_and_no_more_than_there_are() {
+    let (database, store) = support::database().await;
+    let (_lease, token) = made::lease(&store).await;
+    assert_eq!(store.test_status().await.unwrap(), None);
+    let bought = |numbered: &NumberedSession| numbered.choices.iter().filter(|(_, choice)| choice.is_ok()).count();
+    let (first, other) = (searched(Uuid::now_v7(), true), database.store().await);
+    let one = store.number_session(&token, &first, &config(), &buy(&["a", "b", "c", "d"])).await.unwrap();
+    // Asked again, by another process, for others: what was bought stands.
+    let again = other.number_session(&token, &first, &config(), &buy(&["x", "y"])).await.unwrap();
+    assert_eq!((bought(&one), &again), (4, &one));
+    assert_eq!(one.choices[0].0, "a");
+    // Sessions at once pay one after the other: eleven tests are sold of a full account, and seven are left.
+    let at_once = (0..9).map(|_| {
+        let (store, token) = (store.clone(), token.clone());
+        tokio::spawn(async move {
+            let searched = searched(Uuid::now_v7(), true);
+            store.number_session(&token, &searched, &config(), &buy(&["e"])).await.unwrap()
+        })
+    });
+    let mut levels = Vec::new();
+    for task in at_once {
+        levels.extend(task.await.unwrap().choices.into_iter().filter_map(|(_, choice)| choice.ok()).map(|t| t.level));
+    }
+    levels.sort_by(f64::total_cmp);
+    assert_eq!(levels.len(), 7);
+    assert!(levels.windows(2).all(|w| (w[0] / w[1] - 0.8).abs() < 1e-12), "{levels:?}");
+    let status = store.test_status().await.unwrap().unwrap();
+    assert_eq!((status.promotion_threshold, status.bought_last_year), (None, 11));
+    assert!((status.least_threshold - 500.0).abs() < 1e-9);
+    assert!((status.spent_last_year + status.balance - 0.0125).abs() < 1e-12);
+    let wait = status.sells_ms.unwrap() - made::T1;
+    // Market time brings more; the placebo island has its own.
+    let late = SearchedRecord { at_market_ms: made::T1 + wait, ..searched(Uuid::now_v7(), true) };
+    assert_eq!(bought(&store.number_session(&token, &late, &config(), &buy(&["f", "g"])).await.unwrap()), 1);
+    let status = store.test_status().await.unwrap().unwrap();
+    assert_eq!((status.at_ms, status.bought_last_year), (made::T1 + wait, 12));
+    let placebo = store.placebo_account(&config(), made::T1).await.unwrap();
+    assert!(placebo.is_full(&config()));
+    assert_eq!(store.overview().await.unwrap().protocol.tests, store.test_status().await.unwrap());
+}
+
+#[tokio::test]
+async fn what_was_not_tested_is_kept_for_the_next_session() {
+    let (_database, store) = support::database().await;
+    let (_lease, token) = made::lease(&store).await;
+    let session = store.open_session(&token, &made::session("main", 1)).await.unwrap();
+    store.number_session(&token, &searched(session.id, true), &config(), &buy(&[])).await.unwrap();
+    let mut candidates = [1, 2, 3].map(|n| made::candidate(n, session.id, None));
+    candidates[0].untested = Some("no test is free".to_owned());
+    candidates[2].untested = Some("it earns on the days of another".to_owned());
+    let report = store.finish_session(&token, session.id, &candidates, &[]).await.unwrap();
+    assert_eq!((report.stored, report.untested, report.champions.len()), (1, 2, 3));
+    let hashes: Vec<String> = candidates.iter().map(|c| c.strategy.genome_hash.clone()).collect();
+    let found = store.find_strategy(&hashes[0]).await;
+    assert!(matches!(found, Err(StoreError::NotFound { .. })), "{found:?}");
+    let untested = store.untested_candidates(session.id).await.unwrap();
+    assert_eq!(untested.iter().map(|u| &u.genome_hash).collect::<Vec<_>>(), [&hashes[0], &hashes[2]]);
+    assert_eq!(untested[0].why, "no test is free");
+    let ended = store.last_finished_session("main").await.unwrap().unwrap();
+    let champions = store.champions(&ended).await.unwrap();
+    let genomes: Vec<_> = champions.iter().map(|c| c.genome.read().unwrap().hash().to_string()).collect();
+    assert_eq!(genomes, hashes, "best first, tested or not");
+    assert_eq!(champions[0].seen_until_ms, candidates[0].strategy.seen_until_ms);
 }
 
 #[tokio::test]
@@ -141,21 +244,17 @@ async fn standings_and_placebo_sessions_are_kept() {
     let (_database, store) = support::database().await;
     let (_lease, token) = made::lease(&store).await;
     let session = store.open_session(&token, &made::session("main", 1)).await.unwrap();
-    store.number_session(&token, &searched(session.id, true)).await.unwrap();
+    number(&store, &token, &searched(session.id, true)).await;
     assert_eq!(store.protocol_sessions(10).await.unwrap(), [], "it has not ended");
-    let standing = Standing {
-        p_value: Some(0.05),
-        null_searches: 19,
-        level: 0.01,
-        seen_until_ms: made::T1 - 30 * made::DAY_MS,
-        holdout: EValues { log_excess: None, log_plain: Some(0.1 + 0.2) },
-        book: book(),
-    };
+    let standing = standing();
     let strategy = store::NewStrategy { session_id: Some(session.id), ..made::strategy(1) };
     let mut judgement = made::judgement(strategy.id, Some(Transition::EnterShadow));
     judgement.standing = Some(standing.clone());
     let id = strategy.id;
-    store.finish_session(&token, session.id, &[CandidateRecord { strategy, judgement }], &[]).await.unwrap();
+    store
+        .finish_session(&token, session.id, &[CandidateRecord { strategy, judgement, untested: None }], &[])
+        .await
+        .unwrap();
     assert_eq!(store.standings(&[id, Uuid::now_v7()]).await.unwrap(), [(id, standing)].into());
 
     let placebo = PlaceboRecord {
@@ -169,14 +268,17 @@ async fn standings_and_placebo_sessions_are_kept() {
         candidates: 10,
         entered: 0,
         promoted: 0,
+        tests: 2,
         detail: json!({ "selected": false }),
     };
-    store.record_placebo(&token, &placebo).await.unwrap();
-    store.record_placebo(&token, &PlaceboRecord { entered: 5, ..placebo }).await.unwrap();
+    store.record_placebo(&token, &placebo, &config()).await.unwrap();
+    store.record_placebo(&token, &PlaceboRecord { entered: 5, ..placebo }, &config()).await.unwrap();
+    let account = store.placebo_account(&config(), made::T1).await.unwrap();
+    assert!((account.balance - 0.0125 * 0.64).abs() < 1e-12, "its tests were bought once");
     assert!(store.session_numbers(session.id).await.unwrap().unwrap().has_placebo);
     let rows = store.protocol_sessions(10).await.unwrap();
-    let told: Vec<_> = rows.iter().map(|r| (r.placebo, r.candidates, r.entered, r.p_value)).collect();
-    assert_eq!(told, [(true, 10, 0, 0.25), (false, 1, 1, 0.05)]);
+    let told: Vec<_> = rows.iter().map(|r| (r.placebo, r.candidates, r.tests, r.entered, r.p_value)).collect();
+    assert_eq!(told, [(true, 10, 2, 0, 0.25), (false, 1, 0, 1, 0.05)]);
     let totals = store.overview().await.unwrap().protocol;
     assert_eq!((totals.real_sessions, totals.real_selected, totals.real_passed), (1, 1, 1));
     assert_eq!((totals.placebo_sessions, totals.placebo_passed, totals.placebo_promoted), (1, 0, 0));

@@ -169,6 +169,7 @@ async fn a_revision_is_dealt_with_once() {
         cause: "the exchange revised 2 candles".to_owned(),
         results: vec![holdout],
         pass: Some(pass),
+        standing: None,
         decision: Some("it stays".to_owned()),
         transition: None,
     };

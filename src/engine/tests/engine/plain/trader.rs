@@ -254,7 +254,7 @@ impl Trader<'_> {
                 // A part beyond the target is never taken.
                 let first = |part: f64| target.is_none_or(|target| in_favour(side, target, part));
                 if let Some(part) = part.filter(|&part| in_favour(side, best, part) && first(part)) {
-                    self.take_part(part);
+                    self.take_part(part, candles.close_time_ms(i));
                 }
                 if let Some(target) = target.filter(|&target| in_favour(side, best, target)) {
                     self.leave(i, target, ExitReason::TakeProfit, candles.close_time_ms(i), bars);
@@ -292,7 +292,7 @@ impl Trader<'_> {
         ];
         match reasons.iter().find(|(holds, _)| *holds) {
             Some(&(_, reason)) => self.leave(i, open, reason, time_ms, bars),
-            None if passed(h.part) => self.take_part(open),
+            None if passed(h.part) => self.take_part(open, time_ms),
             None => {}
         }
     }
@@ -379,21 +379,28 @@ impl Trader<'_> {
     }
 
     /// Books a fill of `units` out of the position.
-    fn fill_out(&mut self, price: f64, fill: f64, units: f64) {
+    fn fill_out(&mut self, price: f64, fill: f64, units: f64, time_ms: i64) {
         let h = self.holding.as_mut().unwrap();
         let fee = self.costs.fee_fraction * units * fill;
         self.cash += up(h.side) * units * fill - fee;
         h.fees += fee;
         h.slippage += (fill - price).abs() * units;
         h.left -= units;
+        if h.side == Side::Short {
+            // The loan of what is bought back.
+            let years = (time_ms - h.time_ms) as f64 / (365.0 * 86_400_000.0);
+            let loan = self.costs.borrow_rate_per_year * years * (units * fill);
+            h.funding += loan;
+            self.cash -= loan;
+        }
     }
 
     /// Takes the planned part off, once, as a resting order: no slippage.
-    fn take_part(&mut self, price: f64) {
+    fn take_part(&mut self, price: f64, time_ms: i64) {
         let h = self.holding.as_mut().unwrap();
         let units = self.plan.partial_take_profit.unwrap().fraction.get() * h.left;
         (h.part, h.parts_notional) = (None, h.parts_notional + units * price);
-        self.fill_out(price, price, units);
+        self.fill_out(price, price, units, time_ms);
     }
 
     /// Ends the position. Only a take-profit gets its own price.
@@ -404,7 +411,7 @@ impl Trader<'_> {
             ExitReason::TakeProfit => price,
             _ => price * (1.0 - up(h.side) * self.slip(i, price, units)),
         };
-        self.fill_out(price, fill, units);
+        self.fill_out(price, fill, units, time_ms);
         let h = self.holding.take().unwrap();
         self.cash = self.cash.max(0.0);
         let profit = self.cash - h.equity_before;
