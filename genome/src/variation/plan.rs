@@ -66,7 +66,7 @@ pub(super) fn mutate(plan: &mut RiskPlan, config: &VariationConfig, rng: &mut im
         }
     }
     if plan.stop_loss.is_none() && matches!(plan.size, Size::Risk(_)) {
-        plan.size = RiskPlan::default().size;
+        plan.size = half();
     }
 }
 
@@ -125,12 +125,17 @@ fn leverage(config: &VariationConfig, rng: &mut impl Rng) -> Number {
     Number::new(if above { value } else { 1.0 }).unwrap_or(Number::literal(1.0))
 }
 
+/// What is at stake decides nothing about an edge, and all of the capital falls by more than limits on drawdown allow, even
+/// with a good one.
+fn half() -> Size {
+    Size::Fraction(Number::literal(0.5))
+}
+
 fn size(plan: &RiskPlan, rng: &mut impl Rng) -> Size {
     let by_risk = chance(0.25, rng) && plan.stop_loss.is_some();
     let risk = 0.005 * f64::from(rng.random_range(1..=6_u32));
     match Number::new((risk * 1000.0).round() / 1000.0) {
         Some(risk) if by_risk => Size::Risk(risk),
-        _ if plan.recovery.is_some() => Size::Fraction(Number::literal(0.5)),
-        _ => RiskPlan::default().size,
+        _ => half(),
     }
 }
