@@ -1,5 +1,6 @@
 //! Search sessions: their generations, how they end, and what the evidence protocol counts of them. Searches nothing.
 
+mod accounts;
 mod end;
 pub(crate) mod generations;
 mod listing;

@@ -53,7 +53,7 @@ fn real_sessions_stand_beside_those_on_null_markets() {
     assert_eq!(numbers, [1, 2, 3, 1, 2, 3]);
     let log_e = |s: &Value| s["trial"]["best_holdout_log_e"].as_f64().unwrap_or(f64::NEG_INFINITY);
     let best = |of: &[Value]| of.iter().map(log_e).fold(f64::NEG_INFINITY, f64::max);
-    assert!(best(&found[..3]) > 3.0 && best(&found[..3]) > best(&found[3..]), "{found:?}");
+    assert!(best(&found[..3]) > 2.0 && best(&found[..3]) > best(&found[3..]), "{found:?}");
     assert!(found[3..].iter().all(|s| s["trial"]["promoted"] == 0), "{found:?}");
 
     // Whatever the threads, and with fewer sessions the last ones.

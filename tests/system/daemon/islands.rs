@@ -4,7 +4,7 @@ use super::{books, process::wait_for, stage::Stage};
 use serde_json::Value;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_island_has_sessions_of_its_own_and_all_share_one_online_procedure() {
+async fn each_island_has_sessions_of_its_own_and_all_share_one_account_of_tests() {
     let mut stage = Stage::new(23, 43_200.0).await;
     stage.set("SG__DAEMON__ISLANDS", "both:BTCUSDT+ETHUSDT,slow:ETHUSDT:30m:99");
     let mut daemon = stage.daemon("run");
