@@ -8,6 +8,7 @@
 
 use super::{Account, ProtocolConfig};
 use candles::time::rfc3339;
+use genome::Strategy;
 use serde::{Deserialize, Serialize};
 
 /// Correlation of daily returns over the search window from which two strategies count as one edge.
@@ -16,6 +17,11 @@ pub const SAME_EDGE: f64 = 0.7;
 pub const TESTS_PER_SESSION: usize = 3;
 /// Market days for which what moves with a tested strategy is not tested again.
 pub const REMEMBERED_DAYS: u32 = 60;
+
+/// A strategy that a test may be bought for, with the p-value of its search; `None` where nobody searched.
+pub type Proposed = (Strategy, Option<f64>);
+/// A strategy and its name, for people.
+pub type Named = (String, Strategy);
 
 /// What is known of a strategy before it is tested.
 #[derive(Clone, Debug, PartialEq)]

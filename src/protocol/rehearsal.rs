@@ -4,10 +4,10 @@
 //! Every session is a [`run`]; all of them buy their tests from one account, in the order in which they would have
 //! ended. Never stores, never fetches.
 
-use super::{Days, ProtocolRun, REMEMBERED_DAYS, RunError, RunPlan, WarmStart, null_window, run};
+use super::{Days, Named, ProtocolRun, REMEMBERED_DAYS, RunError, RunPlan, WarmStart, null_window, run};
 use candles::time::DAY_MS;
 use engine::{Engine, Window, WindowError};
-use genome::{Strategy, random::Seed};
+use genome::random::Seed;
 use serde::Serialize;
 
 /// Gives the candles that open in a range, with warm-up before them.
@@ -60,14 +60,14 @@ pub fn rehearse(
     let seed = if placebo { null_seed } else { seed };
     let (mut account, mut warm_starts) = (plan.account, Vec::new());
     // Strategies that were tested, and when.
-    let mut tested: Vec<(i64, (String, Strategy))> = Vec::new();
+    let mut tested: Vec<(i64, Named)> = Vec::new();
     let mut all = Vec::with_capacity(splits_ms.len());
     for (number, &split_ms) in splits_ms.iter().enumerate() {
         let begins_ms = split_ms + i64::from(plan.days.holdout) * DAY_MS;
         let left = u32::try_from((until_ms - begins_ms).max(0) / DAY_MS).unwrap_or(u32::MAX);
         let days = Days { shadow: plan.days.shadow.min(left), ..plan.days };
         tested.retain(|(at_ms, _)| begins_ms - at_ms < i64::from(REMEMBERED_DAYS) * DAY_MS);
-        let known: Vec<(String, Strategy)> = tested.iter().map(|(_, one)| one.clone()).collect();
+        let known: Vec<Named> = tested.iter().map(|(_, one)| one.clone()).collect();
         account = account.at(plan.session.protocol, begins_ms);
         let plan = RunPlan { account, known: &known, days, ..*plan };
         let seed = seed.child("session", number as u64);

@@ -6,8 +6,8 @@
 //! come.
 
 use super::{
-    Account, Choice, Plan, Searchable, SearchedP, SeenBefore, SeenUntil, Session, SessionError, SessionState, Split,
-    Standing, UnderTest, WarmStart, choose, judge, test_all,
+    Account, Choice, Named, Plan, Proposed, Searchable, SearchedP, SeenBefore, SeenUntil, Session, SessionError,
+    SessionState, Split, Standing, UnderTest, WarmStart, choose, judge, test_all,
 };
 use candles::time::DAY_MS;
 use engine::{Engine, EvaluationError, Outcome, Terms, Wanted, Window, WindowError};
@@ -48,7 +48,7 @@ pub struct RunPlan<'a> {
     /// What tests may be bought from, at any market time up to the end of the hold-out.
     pub account: Account,
     /// Strategies that were tested before: what earns on their days is not tested again.
-    pub known: &'a [(String, Strategy)],
+    pub known: &'a [Named],
     /// How long.
     pub days: Days,
     /// Between two reviews, ms of market time.
@@ -165,8 +165,7 @@ pub fn run(
     let candidates = state.candidates(plan.session);
     let champions = candidates.iter().map(|c| (c.individual.strategy.clone(), c.seen)).collect();
     let account = plan.account.at(plan.session.protocol, end_ms);
-    let asked: Vec<(Strategy, Option<f64>)> =
-        candidates.iter().map(|c| (c.individual.strategy.clone(), Some(c.p_value))).collect();
+    let asked: Vec<Proposed> = candidates.iter().map(|c| (c.individual.strategy.clone(), Some(c.p_value))).collect();
     let (account, choices) = choices(plan, (&asked, plan.known), account, &split.searchable, engine);
     let chosen: Vec<UnderTest> = candidates
         .iter()
@@ -280,7 +279,7 @@ pub fn run(
 /// What becomes of each candidate.
 fn choices(
     plan: &RunPlan<'_>,
-    (asked, known): (&[(Strategy, Option<f64>)], &[(String, Strategy)]),
+    (asked, known): (&[Proposed], &[Named]),
     account: Account,
     searchable: &Searchable,
     engine: &Engine,

@@ -2,7 +2,7 @@
 //!
 //! Stored with the strategy when its session ends and never changed after: shadow is computed anew from its ledger.
 
-use super::{Asked, Candidate, Known, Searchable, SeenUntil, Test, Unseen};
+use super::{Asked, Candidate, Known, Named, Proposed, Searchable, SeenUntil, Test, Unseen};
 use candles::{Interval, Symbol};
 use engine::{Engine, Ledger, Performance, Terms, Trade, Wanted, Window};
 use evidence::marked::{Hedge, Marked};
@@ -207,7 +207,7 @@ fn searched_outcomes(
 /// tested before.
 #[must_use]
 pub fn asked(
-    (found, known): (&[(Strategy, Option<f64>)], &[(String, Strategy)]),
+    (found, known): (&[Proposed], &[Named]),
     searchable: &Searchable,
     (engine, terms): (&Engine, &Terms),
     limits: &Thresholds,
@@ -215,7 +215,7 @@ pub fn asked(
     let of = |strategies: Vec<Strategy>| searched_outcomes(&strategies, searchable, engine, terms);
     let outcomes = of(found.iter().map(|(strategy, _)| strategy.clone()).collect());
     let others = of(known.iter().map(|(_, strategy)| strategy.clone()).collect());
-    let one = |((_, p_value), outcome): (&(Strategy, Option<f64>), Option<(Performance, Vec<f64>)>)| match outcome {
+    let one = |((_, p_value), outcome): (&Proposed, Option<(Performance, Vec<f64>)>)| match outcome {
         Some((performance, returns)) => {
             Asked { p_value: *p_value, returns, refused: backtest_misses(limits, &performance) }
         }

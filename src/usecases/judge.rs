@@ -11,7 +11,10 @@ use genome::{Niche, Strategy, StrategyForm};
 use lifecycle::{
     CandidateEvidence, Check, Decision, DisableReason, GateEvidence, Policy, State, Tested, Transition, Verdict,
 };
-use protocol::{self, Account, Asked, Candidate, Choice, REMEMBERED_DAYS, SeenUntil, SessionState, Split, UnderTest};
+use protocol::{
+    self, Account, Asked, Candidate, Choice, Named, Proposed, REMEMBERED_DAYS, SeenUntil, SessionState, Split,
+    UnderTest,
+};
 use search::{Components, Individual};
 use serde_json::json;
 use std::sync::Arc;
@@ -103,9 +106,9 @@ async fn twins(
     let mut followed = parts.process.store.strategies(&filter, Page::first(1_000)).await?;
     let spec = &session.spec;
     followed.retain(|f| f.market == spec.market && f.symbols.iter().any(|symbol| spec.symbols.contains(symbol)));
-    let known: Vec<(String, Strategy)> =
+    let known: Vec<Named> =
         followed.into_iter().filter_map(|f| Some((f.name.clone(), f.rules().ok()?.clone()))).collect();
-    let asked: Vec<(Strategy, Option<f64>)> = tested.iter().map(|one| (one.strategy.clone(), one.p_value)).collect();
+    let asked: Vec<Proposed> = tested.iter().map(|one| (one.strategy.clone(), one.p_value)).collect();
     let (engine, terms, split) = (Arc::clone(&parts.compute.engine), parts.compute.terms, Arc::clone(split));
     let limits = parts.gates.limits.clone();
     let (asked, known) = parts
@@ -152,7 +155,7 @@ async fn choose(
     split: &Arc<Split>,
 ) -> anyhow::Result<Vec<Choice>> {
     let (store, at_ms) = (&parts.process.store, searched.at_market_ms);
-    let asked: Vec<(Strategy, Option<f64>)> = found
+    let asked: Vec<Proposed> = found
         .iter()
         .map(|c| (c.individual.strategy.clone(), Some(c.p_value)))
         .chain(waiting.iter().map(|(_, strategy, _)| (strategy.clone(), None)))
@@ -166,8 +169,7 @@ async fn choose(
     let symbols: Vec<Symbol> = split.searchable.window().symbols().iter().map(|s| s.symbol.clone()).collect();
     known.retain(|k| k.symbols.iter().any(|symbol| symbols.contains(symbol)));
     known.retain(|k| !waiting.iter().any(|(waits, ..)| waits.id == k.id));
-    let known: Vec<(String, Strategy)> =
-        known.into_iter().filter_map(|k| Some((k.name.clone(), k.rules().ok()?.clone()))).collect();
+    let known: Vec<Named> = known.into_iter().filter_map(|k| Some((k.name.clone(), k.rules().ok()?.clone()))).collect();
     let (engine, terms, split) = (Arc::clone(&parts.compute.engine), parts.compute.terms, Arc::clone(split));
     let (found, limits) = (asked.clone(), parts.gates.limits.clone());
     let (ready, known) = parts
@@ -187,7 +189,7 @@ async fn choose(
 }
 
 /// What was chosen for each. A strategy that was added since waits for the next session.
-fn of_each(asked: &[(Strategy, Option<f64>)], choices: &[(String, Choice)]) -> Vec<Choice> {
+fn of_each(asked: &[Proposed], choices: &[(String, Choice)]) -> Vec<Choice> {
     let one = |strategy: &Strategy| {
         let hash = strategy.hash().to_string();
         let found = choices.iter().find(|(of, _)| *of == hash).map(|(_, choice)| choice.clone());
