@@ -32,7 +32,7 @@ enum ProtocolCommand {
         #[arg(long, value_name = "RATIO")]
         sharpe: f64,
         /// Simulated tests for each line
-        #[arg(long, value_name = "COUNT", default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+        #[arg(long, value_name = "COUNT", default_value_t = 500, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
         tests: u64,
         /// Names every random number
         #[arg(long, value_name = "NUMBER", default_value_t = 1)]
@@ -145,9 +145,13 @@ struct Plan {
     holdout_days: u32,
     /// Chance by hold-out; shadow as it is.
     by_holdout: Vec<Chance>,
+    /// Chance by longest time in shadow; hold-out as it is.
+    by_shadow: Vec<Chance>,
+    /// Chance with hold-out and shadow of these days each.
+    by_both: Vec<Chance>,
     /// Chance under one other setting each; hold-out as it is.
     by_setting: Vec<Chance>,
-    /// The shortest hold-out of those tried with a chance of one half, and of four fifths.
+    /// The fewest days of both, of those tried, with a chance of one half, and of four fifths.
     half_days: Option<u32>,
     four_fifths_days: Option<u32>,
 }
@@ -158,8 +162,8 @@ struct Chance {
     chance: f64,
 }
 
-/// Hold-outs that are tried, days.
-const HOLDOUTS: [u32; 8] = [90, 150, 365, 730, 1_095, 1_460, 2_190, 3_650];
+/// Lengths that are tried, days.
+const LENGTHS: [u32; 7] = [90, 180, 365, 730, 1_095, 1_825, 3_650];
 
 impl Plan {
     fn of(
@@ -173,8 +177,14 @@ impl Plan {
             let live = (0..tests).filter(|n| life.candidate_goes_live(sharpe, seed.child("plan", *n))).count();
             live as f64 / tests as f64
         };
-        let by_days: Vec<(u32, f64)> = HOLDOUTS.map(|days| (days, chance(protocol, limits, days))).to_vec();
-        let shortest = |least: f64| by_days.iter().find(|(_, chance)| *chance >= least).map(|(days, _)| *days);
+        let shadow = |days: u32| Thresholds {
+            shadow_max_days: f64::from(days),
+            shadow_min_days: limits.shadow_min_days.min(f64::from(days)),
+            ..limits.clone()
+        };
+        let both: Vec<(u32, f64)> = LENGTHS.map(|days| (days, chance(protocol, &shadow(days), days))).to_vec();
+        let shortest = |least: f64| both.iter().find(|(_, chance)| *chance >= least).map(|(days, _)| *days);
+        let named = |key: &str, days: u32, chance: f64| Chance { what: format!("{key} = {days}"), chance };
         let setting = |what: String, protocol: &ProtocolConfig, limits: &Thresholds| Chance {
             what,
             chance: chance(protocol, limits, holdout_days),
@@ -183,8 +193,6 @@ impl Plan {
         let more_false = ProtocolConfig { false_promotions_per_year, ..protocol.clone() };
         let dead_promotions = (2.0 * protocol.dead_promotions).min(1.0);
         let more_dead = ProtocolConfig { dead_promotions, ..protocol.clone() };
-        let shadow_max_days = 2.0 * limits.shadow_max_days;
-        let longer = Thresholds { shadow_max_days, ..limits.clone() };
         let less_promised =
             Thresholds { shadow_promise_fraction: limits.shadow_promise_fraction / 2.0, ..limits.clone() };
         Self {
@@ -200,7 +208,6 @@ impl Plan {
                     limits,
                 ),
                 setting(format!("protocol.dead_promotions = {dead_promotions}"), &more_dead, limits),
-                setting(format!("lifecycle.shadow_max_days = {shadow_max_days}"), protocol, &longer),
                 setting(
                     format!("lifecycle.shadow_promise_fraction = {}", less_promised.shadow_promise_fraction),
                     protocol,
@@ -209,10 +216,11 @@ impl Plan {
             ],
             half_days: shortest(0.5),
             four_fifths_days: shortest(0.8),
-            by_holdout: by_days
-                .into_iter()
-                .map(|(days, chance)| Chance { what: format!("daemon.holdout_days = {days}"), chance })
-                .collect(),
+            by_holdout: LENGTHS.map(|days| named("daemon.holdout_days", days, chance(protocol, limits, days))).to_vec(),
+            by_shadow: LENGTHS
+                .map(|days| named("lifecycle.shadow_max_days", days, chance(protocol, &shadow(days), holdout_days)))
+                .to_vec(),
+            by_both: both.iter().map(|(days, chance)| named("both", *days, *chance)).collect(),
         }
     }
 
@@ -225,7 +233,12 @@ impl Plan {
             self.holdout_days,
             self.shadow_days
         );
-        for (title, chances) in [("hold-out", &self.by_holdout), ("one setting otherwise", &self.by_setting)] {
+        for (title, chances) in [
+            ("hold-out", &self.by_holdout),
+            ("longest time in shadow", &self.by_shadow),
+            ("hold-out and shadow", &self.by_both),
+            ("one setting otherwise", &self.by_setting),
+        ] {
             text += &format!("{title:<46} chance, %\n");
             for c in chances {
                 text += &format!("  {:<44} {:>8.1}\n", c.what, 100.0 * c.chance);
@@ -234,7 +247,7 @@ impl Plan {
         let days =
             |found: Option<u32>| found.map_or_else(|| "more than were tried".to_owned(), |days| format!("{days} days"));
         text += &format!(
-            "\nhold-out for an even chance: {}; for four of five: {}\n",
+            "\nhold-out and shadow each for an even chance: {}; for four of five: {}\n",
             days(self.half_days),
             days(self.four_fifths_days)
         );
