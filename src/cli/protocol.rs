@@ -156,7 +156,7 @@ struct Plan {
     four_fifths_days: Option<u32>,
 }
 
-#[derive(Serialize)]
+#[derive(Clone, Serialize)]
 struct Chance {
     what: String,
     chance: f64,
