@@ -128,7 +128,9 @@ function tests(t) {
       [
         line(
           "e-value at which a candidate tested now goes live",
-          t.promotion_threshold === null ? `none is tested before ${day(new Date(t.sells).getTime())}` : number(t.promotion_threshold, 0),
+          t.promotion_threshold === null
+            ? `none is tested before ${day(new Date(t.sells).getTime())}`
+            : number(t.promotion_threshold, 0),
         ),
         line("least that is ever asked", number(t.least_threshold, 0)),
         line("back to that, if nothing is tested", t.full ? day(new Date(t.full).getTime()) : "now"),
@@ -139,7 +141,11 @@ function tests(t) {
         ),
       ],
     ),
-    h("p", { class: "small soft" }, "What is asked rises with each test and falls with market time; it does not rise with age."),
+    h(
+      "p",
+      { class: "small soft" },
+      "What is asked rises with each test and falls with market time; it does not rise with age.",
+    ),
   ];
 }
 
