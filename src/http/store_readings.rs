@@ -88,7 +88,7 @@ fn shown(error: &str) -> String {
 
 fn protocol(totals: ProtocolTotals, promoted: u64) -> Protocol {
     let t = totals;
-    let compared = PlaceboComparison::of(t.real_sessions, t.real_passed, t.placebo_sessions, t.placebo_passed);
+    let compared = PlaceboComparison::of(t.real_tested, t.real_passed, t.placebo_tested, t.placebo_passed);
     let placebo = Passed {
         sessions: t.placebo_sessions,
         selected: t.placebo_selected,

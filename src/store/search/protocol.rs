@@ -125,11 +125,14 @@ pub struct ProtocolSessionRow {
 pub struct ProtocolTotals {
     /// Sessions that ended.
     pub real_sessions: u64,
+    /// Of them, those that bought a test: no other one can get anything through.
+    pub real_tested: u64,
     /// Of them, with a search that beat its null searches.
     pub real_selected: u64,
     /// Of them, with a strategy that entered shadow.
     pub real_passed: u64,
     pub placebo_sessions: u64,
+    pub placebo_tested: u64,
     pub placebo_selected: u64,
     pub placebo_passed: u64,
     /// Null strategies that went live.
@@ -437,6 +440,8 @@ impl Store {
 pub(crate) async fn totals(tx: &Tx) -> Result<ProtocolTotals, StoreError> {
     let sql = "select count(*) filter (where not placebo) as real_sessions,
             count(*) filter (where placebo) as placebo_sessions,
+            count(*) filter (where not placebo and coalesce((detail ->> 'tests')::bigint, candidates) > 0) as real_tested,
+            count(*) filter (where placebo and coalesce((detail ->> 'tests')::bigint, candidates) > 0) as placebo_tested,
             count(*) filter (where not placebo and entered > 0) as real_passed,
             count(*) filter (where placebo and entered > 0) as placebo_passed,
             count(*) filter (where placebo and detail ->> 'selected' = 'true') as placebo_selected,
@@ -450,6 +455,8 @@ pub(crate) async fn totals(tx: &Tx) -> Result<ProtocolTotals, StoreError> {
     let nulls = tx.row(nulls, &[]).await?;
     Ok(ProtocolTotals {
         real_sessions: row.count("real_sessions")?,
+        real_tested: row.count("real_tested")?,
+        placebo_tested: row.count("placebo_tested")?,
         placebo_sessions: row.count("placebo_sessions")?,
         real_passed: row.count("real_passed")?,
         placebo_passed: row.count("placebo_passed")?,

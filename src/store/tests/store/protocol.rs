@@ -281,5 +281,6 @@ async fn standings_and_placebo_sessions_are_kept() {
     assert_eq!(told, [(true, 10, 2, 0, 0.25), (false, 1, 0, 1, 0.05)]);
     let totals = store.overview().await.unwrap().protocol;
     assert_eq!((totals.real_sessions, totals.real_selected, totals.real_passed), (1, 1, 1));
+    assert_eq!((totals.real_tested, totals.placebo_tested), (0, 1), "a session without a test is not compared");
     assert_eq!((totals.placebo_sessions, totals.placebo_passed, totals.placebo_promoted), (1, 0, 0));
 }
