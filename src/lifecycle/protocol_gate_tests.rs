@@ -51,8 +51,8 @@ fn a_candidate_needs_a_test_and_a_hold_out_that_does_not_speak_against_it() {
 fn shadow_goes_on_while_it_grows() {
     let after = |days, shadow| ShadowEvidence { protocol: known(None, 2.0, shadow, 0.01), ..in_shadow(days, 10, 1.4) };
     let failed = Verdict::Move(Transition::Disable { from: State::Shadow, reason: DisableReason::Failed });
-    assert_eq!(seen(&of_shadow(&gate(), &after(59, 0.5))).0, Verdict::Hold);
-    let (verdict, missed) = seen(&of_shadow(&gate(), &after(60, 0.99)));
+    assert_eq!(seen(&of_shadow(&gate(), &after(119, 0.5))).0, Verdict::Hold);
+    let (verdict, missed) = seen(&of_shadow(&gate(), &after(120, 0.99)));
     assert_eq!((verdict, missed.contains(&"shadow.growth".to_owned())), (failed, true));
     assert_eq!(seen(&of_shadow(&gate(), &after(179, 1.01))).0, Verdict::Hold);
     assert_eq!(seen(&of_shadow(&gate(), &after(180, 1.01))).0, failed);

@@ -98,7 +98,7 @@ impl Default for Thresholds {
             shadow_min_days: 14.0,
             shadow_min_closed_trades: 10,
             shadow_min_profit_factor: 1.3,
-            shadow_growth_days: 60.0,
+            shadow_growth_days: 120.0,
             shadow_max_days: 180.0,
             shadow_fail_profit_factor: 0.8,
             shadow_fail_min_closed_trades: 30,
