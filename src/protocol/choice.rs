@@ -9,6 +9,7 @@
 use super::{Account, ProtocolConfig};
 use candles::time::rfc3339;
 use genome::Strategy;
+use lifecycle::{Policy, Thresholds};
 use serde::{Deserialize, Serialize};
 
 /// Correlation of daily returns over the search window from which two strategies count as one edge.
@@ -57,23 +58,26 @@ pub struct Test {
 pub type Choice = Result<Test, String>;
 
 /// A test for each of `count` candidates, for a gate that asks for no evidence: nothing is paid.
-#[must_use]
-pub fn test_all(count: usize, config: &ProtocolConfig) -> Vec<Choice> {
+fn test_all(count: usize, config: &ProtocolConfig) -> Vec<Choice> {
     let level = Account::open(config, 0).price(config).unwrap_or(0.0);
     vec![Ok(Test { level, shadow_level: config.dead_promotions }); count]
 }
 
-/// Chooses, best first, and pays. `max_p` is the p-value up to which a search counts as having beaten its null
-/// searches; while the account is full, one candidate is tested whatever its search says, since what the account earned
-/// next would be lost.
+/// Chooses, best first, and pays. Of `limits` it asks which gate decides and up to which p-value a search counts as having
+/// beaten its null searches; while the account is full, one candidate is tested whatever its search says, since what the
+/// account earned next would be lost. Under [`Policy::Thresholds`] all are tested, and nothing is paid.
 #[must_use]
 pub fn choose(
     asked: &[Asked],
     known: &[Known],
     account: Account,
     config: &ProtocolConfig,
-    max_p: f64,
+    limits: &Thresholds,
 ) -> (Account, Vec<Choice>) {
+    if limits.policy == Policy::Thresholds {
+        return (account, test_all(asked.len(), config));
+    }
+    let max_p = limits.max_p_value;
     let mut left = account;
     let mut bought: Vec<usize> = Vec::new();
     let mut choices: Vec<Choice> = Vec::with_capacity(asked.len());
@@ -153,6 +157,11 @@ mod tests {
         (0..360).map(|day| (day as f64 * std::f64::consts::TAU / period as f64).sin()).collect()
     }
 
+    /// A p-value of at most 0.05 counts.
+    fn limits() -> Thresholds {
+        Thresholds { max_p_value: 0.05, ..Thresholds::default() }
+    }
+
     fn asked(p_value: f64, period: usize) -> Asked {
         Asked { p_value: Some(p_value), returns: waves(period), refused: None }
     }
@@ -163,7 +172,7 @@ mod tests {
         let account = Account { balance: 0.01, at_ms: 0 };
         let known = [Known { name: "old-1".into(), returns: waves(4) }];
         let all = [asked(0.05, 3), asked(0.05, 3), asked(0.05, 4), asked(0.05, 5), asked(0.05, 6), asked(0.05, 8)];
-        let (left, choices) = choose(&all, &known, account, &c, 0.05);
+        let (left, choices) = choose(&all, &known, account, &c, &limits());
         let why = |n: usize| choices[n].as_ref().unwrap_err().as_str();
         assert_eq!(choices.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, false, true, true, false]);
         assert!(why(1).contains("candidate 1 of its session") && why(1).ends_with("correlation 1.00"), "{}", why(1));
@@ -183,25 +192,33 @@ mod tests {
         let c = ProtocolConfig::default();
         let all = [asked(0.4, 3), asked(0.4, 5)];
         let full = Account::open(&c, 0);
-        let (left, choices) = choose(&all, &[], full, &c, 0.05);
+        let (left, choices) = choose(&all, &[], full, &c, &limits());
         assert!(choices[0].is_ok() && choices[1].as_ref().is_err_and(|why| why.contains("p 0.400 above 0.05")));
-        let (_, choices) = choose(&all, &[], left, &c, 0.05);
+        let (_, choices) = choose(&all, &[], left, &c, &limits());
         assert!(choices.iter().all(Result::is_err));
         let empty = Account { balance: 0.0, at_ms: 0 };
-        let (after, choices) = choose(&[asked(0.01, 3)], &[], empty, &c, 0.05);
+        let (after, choices) = choose(&[asked(0.01, 3)], &[], empty, &c, &limits());
         assert_eq!(after, empty);
         let why = choices[0].as_ref().unwrap_err();
         assert!(why.starts_with("too little is left for a test before 1970-0"), "{why}");
         // Nobody searched for it: whoever added it wants to know.
         let added = Asked { p_value: None, returns: waves(3), refused: None };
-        assert!(choose(&[added], &[], left, &c, 0.05).1[0].is_ok());
+        assert!(choose(&[added], &[], left, &c, &limits()).1[0].is_ok());
+    }
+
+    #[test]
+    fn a_gate_that_asks_for_no_evidence_tests_all_and_pays_nothing() {
+        let (c, empty) = (ProtocolConfig::default(), Account { balance: 0.0, at_ms: 0 });
+        let limits = Thresholds { policy: Policy::Thresholds, ..limits() };
+        let (after, choices) = choose(&[asked(0.9, 3), asked(0.9, 3)], &[], empty, &c, &limits);
+        assert!(after == empty && choices.iter().all(Result::is_ok));
     }
 
     #[test]
     fn what_the_gate_will_refuse_costs_no_test() {
         let c = ProtocolConfig::default();
         let bad = Asked { refused: Some("backtest.total_trades: needs >= 50, had 3".into()), ..asked(0.05, 3) };
-        let (left, choices) = choose(&[bad, asked(0.05, 3)], &[], Account::open(&c, 0), &c, 0.05);
+        let (left, choices) = choose(&[bad, asked(0.05, 3)], &[], Account::open(&c, 0), &c, &limits());
         assert_eq!(choices[0], Err("backtest.total_trades: needs >= 50, had 3".to_owned()));
         assert!(choices[1].is_ok(), "what was refused is nobody's edge");
         assert!((left.balance - 0.01).abs() < 1e-15);

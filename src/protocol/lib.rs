@@ -31,7 +31,6 @@ mod timeline;
 pub use account::{Account, YEAR_MS};
 pub use choice::{
     Asked, Choice, Known, Named, Proposed, REMEMBERED_DAYS, SAME_EDGE, TESTS_PER_SESSION, Test, choose, moves_with,
-    test_all,
 };
 pub use config::{ProtocolConfig, ProtocolConfigError};
 pub use null::null_window;

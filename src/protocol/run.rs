@@ -7,14 +7,14 @@
 
 use super::{
     Account, Choice, Named, Plan, Proposed, Searchable, SearchedP, SeenBefore, SeenUntil, Session, SessionError,
-    SessionState, Split, Standing, UnderTest, WarmStart, choose, judge, test_all,
+    SessionState, Split, Standing, UnderTest, WarmStart, choose, judge,
 };
 use candles::time::DAY_MS;
 use engine::{Engine, EvaluationError, Outcome, Terms, Wanted, Window, WindowError};
 use genome::{Strategy, random::Seed};
 use lifecycle::{
     CandidateEvidence, Decision, EValues, EdgeDecayConfig, EdgeDecayDetectors, Gate, GateEvidence, LiveEvidence,
-    PaperEvidence, Policy, ShadowEvidence, Tested, Thresholds, Transition, Verdict, promotion_level, results_in_risk,
+    PaperEvidence, ShadowEvidence, Tested, Thresholds, Transition, Verdict, promotion_level, results_in_risk,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -284,11 +284,8 @@ fn choices(
     searchable: &Searchable,
     engine: &Engine,
 ) -> (Account, Vec<Choice>) {
-    if plan.limits.policy == Policy::Thresholds {
-        return (account, test_all(asked.len(), plan.session.protocol));
-    }
     let (asked, known) = super::asked((asked, known), searchable, (engine, plan.terms), plan.limits);
-    choose(&asked, &known, account, plan.session.protocol, plan.limits.max_p_value)
+    choose(&asked, &known, account, plan.session.protocol, plan.limits)
 }
 
 fn evaluate(

@@ -178,10 +178,7 @@ async fn choose(
         .await?;
     let (config, limits) = (&parts.search.protocol, &parts.gates.limits);
     let buy = |account: Account| {
-        let (account, choices) = match limits.policy {
-            Policy::Protocol => protocol::choose(&ready, &known, account, config, limits.max_p_value),
-            Policy::Thresholds => (account, protocol::test_all(asked.len(), config)),
-        };
+        let (account, choices) = protocol::choose(&ready, &known, account, config, limits);
         (account, asked.iter().map(|(strategy, _)| strategy.hash().to_string()).zip(choices).collect())
     };
     let numbered = store.number_session(token, searched, config, &buy).await?;
