@@ -47,10 +47,10 @@ pub use paper::{
 };
 pub use seal::RotationReport;
 pub use search::{
-    CandidateRecord, Champion, FailedBacktest, FinishReport, GenerationRecord, GenerationRow, Judgement, NewSession,
-    NumberedSession, PlaceboRecord, ProtocolSessionRow, ProtocolTotals, RecordOutcome, ResumableSession,
+    CandidateRecord, Champion, ChosenRow, FailedBacktest, FinishReport, GenerationRecord, GenerationRow, Judgement,
+    NewSession, NumberedSession, PlaceboRecord, ProtocolSessionRow, ProtocolTotals, RecordOutcome, ResumableSession,
     SearchedRecord, Session, SessionNumbers, SessionRow, SessionStatus, SessionStory, TrialCounts, TrialTotals, Trials,
-    Untested, WaitingRecord, WindowStat,
+    WaitingRecord, WindowStat,
 };
 pub use stored::Stored;
 pub use strategies::{

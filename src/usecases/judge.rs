@@ -162,8 +162,10 @@ async fn choose(
         .collect();
     if let Some(numbered) = store.session_numbers(searched.session_id).await? {
         // It was interrupted after its tests were bought.
-        return Ok(of_each(&asked, &numbered.choices));
+        return Ok(of_each(&asked, found.len(), &numbered.choices));
     }
+    let hashes: Vec<String> = found.iter().map(|c| c.individual.hash.to_string()).collect();
+    let stored = store.known_genomes(&hashes).await?;
     let mut known = store.tested_strategies(at_ms - i64::from(REMEMBERED_DAYS) * DAY_MS).await?;
     // What trades elsewhere is another edge. What does not read is told elsewhere, and stands in nobody's way.
     let symbols: Vec<Symbol> = split.searchable.window().symbols().iter().map(|s| s.symbol.clone()).collect();
@@ -171,28 +173,36 @@ async fn choose(
     known.retain(|k| !waiting.iter().any(|(waits, ..)| waits.id == k.id));
     let known: Vec<Named> = known.into_iter().filter_map(|k| Some((k.name.clone(), k.rules().ok()?.clone()))).collect();
     let (engine, terms, split) = (Arc::clone(&parts.compute.engine), parts.compute.terms, Arc::clone(split));
-    let (found, limits) = (asked.clone(), parts.gates.limits.clone());
-    let (ready, known) = parts
+    let (of_search, limits) = (asked.clone(), parts.gates.limits.clone());
+    let (mut ready, known) = parts
         .compute
-        .run(move || protocol::asked((&found, &known), &split.searchable, (&engine, &terms), &limits))
+        .run(move || protocol::asked((&of_search, &known), &split.searchable, (&engine, &terms), &limits))
         .await?;
+    for (one, hash) in ready.iter_mut().zip(&hashes) {
+        if let Some(name) = stored.get(hash) {
+            one.refused = Some(format!("it is a strategy already: {name}"));
+        }
+    }
     let (config, limits) = (&parts.search.protocol, &parts.gates.limits);
     let buy = |account: Account| {
         let (account, choices) = protocol::choose(&ready, &known, account, config, limits);
         (account, asked.iter().map(|(strategy, _)| strategy.hash().to_string()).zip(choices).collect())
     };
     let numbered = store.number_session(token, searched, config, &buy).await?;
-    Ok(of_each(&asked, &numbered.choices))
+    Ok(of_each(&asked, found.len(), &numbered.choices))
 }
 
-/// What was chosen for each. A strategy that was added since waits for the next session.
-fn of_each(asked: &[Proposed], choices: &[(String, Choice)]) -> Vec<Choice> {
-    let one = |strategy: &Strategy| {
+/// What was chosen for each: the first `found` are the session's best, the others waited. A strategy that was added since
+/// waits for the next session.
+fn of_each(asked: &[Proposed], found: usize, choices: &[(String, Choice)]) -> Vec<Choice> {
+    let (best, waited) = choices.split_at(found.min(choices.len()));
+    let one = |(number, (strategy, _)): (usize, &Proposed)| {
         let hash = strategy.hash().to_string();
-        let found = choices.iter().find(|(of, _)| *of == hash).map(|(_, choice)| choice.clone());
-        found.unwrap_or_else(|| Err("it was added after the session's tests were bought".to_owned()))
+        let among = if number < found { best } else { waited };
+        let chosen = among.iter().find(|(of, _)| *of == hash).map(|(_, choice)| choice.clone());
+        chosen.unwrap_or_else(|| Err("it was added after the session's tests were bought".to_owned()))
     };
-    asked.iter().map(|(strategy, _)| one(strategy)).collect()
+    asked.iter().enumerate().map(one).collect()
 }
 
 /// A stored strategy that waits, its rules, and what shaped it.

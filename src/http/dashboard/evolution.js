@@ -192,6 +192,20 @@ function ranking(scores) {
   );
 }
 
+/** Why candidates of a session got no test: how many, and each with its reason when opened. */
+function untested(choices) {
+  const without = choices.filter((c) => c.why);
+  if (!without.length) return cell("–");
+  const lines = without.map((c) =>
+    h("li", {}, h("code", { title: c.genome_hash }, c.genome_hash.slice(0, 8)), ` ${c.why}`),
+  );
+  return h(
+    "td",
+    { class: "num" },
+    h("details", { class: "why" }, h("summary", {}, number(without.length)), h("ul", {}, lines)),
+  );
+}
+
 function ended(rows) {
   const line = (s) =>
     h(
@@ -209,6 +223,7 @@ function ended(rows) {
       cell(`${number(s.as_good)} of ${number(s.null_searches)}`),
       cell(number(s.candidates)),
       cell(number(s.tests)),
+      untested(s.choices),
       cell(number(s.entered), s.placebo && s.entered ? "warn" : ""),
       cell(number(s.promoted), s.placebo && s.promoted ? "down" : ""),
     );
@@ -226,6 +241,7 @@ function ended(rows) {
         "#nulls as good",
         "#candidates",
         "#tested",
+        "#not tested, why",
         "#to shadow",
         "#to live",
       ],

@@ -2,6 +2,8 @@
 
 use crate::{Store, StoreError, Strategy, Tx, row::Named as _, strategies::strategy};
 use ::protocol::{Account, ProtocolConfig, TestStatus, YEAR_MS};
+use std::collections::BTreeMap;
+use tokio_postgres::Row;
 
 /// The account as it was stored, with what it earned until `now_ms`; a full one where none was stored.
 pub(super) fn account(balance: Option<f64>, at_ms: Option<i64>, config: &ProtocolConfig, now_ms: i64) -> Account {
@@ -60,6 +62,21 @@ impl Store {
                 where p.at_market_ms > $1 order by s.id"
             );
             tx.rows(&sql, &[&since_ms]).await?.iter().map(|row| strategy::read(tx, row)).collect()
+        })
+        .await
+    }
+
+    /// Of these genome hashes those that are strategies already, with their names: a session leaves them alone. What a
+    /// client posted and nobody judged is not among them: a session takes it over.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn known_genomes(&self, hashes: &[String]) -> Result<BTreeMap<String, String>, StoreError> {
+        self.transaction("known_genomes", |tx| async move {
+            let sql = "select genome_hash, name from strategies
+                where genome_hash = any($1) and not (type = 'service' and state = 'candidate')";
+            let read = |row: &Row| Ok((row.try_get("genome_hash")?, row.try_get("name")?));
+            tx.rows(sql, &[&hashes]).await?.iter().map(read).collect()
         })
         .await
     }

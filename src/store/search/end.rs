@@ -112,15 +112,6 @@ pub struct FinishReport {
     pub untested: u32,
 }
 
-/// One of a session's best that was not tested.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[allow(missing_docs)]
-pub struct Untested {
-    pub genome_hash: String,
-    /// Why, for people.
-    pub why: String,
-}
-
 /// One of the best that a session ended with.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Champion {
@@ -276,19 +267,6 @@ impl Store {
             });
         }
         Ok(champions)
-    }
-
-    /// Those of a session's best that were not tested, best first, and why.
-    ///
-    /// # Errors
-    /// When the database does not answer.
-    pub async fn untested_candidates(&self, session_id: Uuid) -> Result<Vec<Untested>, StoreError> {
-        self.transaction("untested_candidates", |tx| async move {
-            let sql = "select genome_hash, why from untested_candidates where session_id = $1 order by rank";
-            let read = |row: &Row| Ok(Untested { genome_hash: row.try_get("genome_hash")?, why: row.try_get("why")? });
-            tx.rows(sql, &[&session_id]).await?.iter().map(read).collect()
-        })
-        .await
     }
 
     /// Gives a running session up. Abandoning twice changes nothing more.

@@ -7,12 +7,12 @@ mod listing;
 pub(crate) mod protocol;
 pub(crate) mod sessions;
 
-pub use end::{CandidateRecord, Champion, FinishReport, Judgement, Untested, WaitingRecord, WindowStat};
+pub use end::{CandidateRecord, Champion, FinishReport, Judgement, WaitingRecord, WindowStat};
 pub use generations::{GenerationRow, TrialTotals};
 pub use listing::{SessionRow, SessionStory};
 pub use protocol::{
-    NumberedSession, PlaceboRecord, ProtocolSessionRow, ProtocolTotals, SearchedRecord, SessionNumbers, TrialCounts,
-    Trials,
+    ChosenRow, NumberedSession, PlaceboRecord, ProtocolSessionRow, ProtocolTotals, SearchedRecord, SessionNumbers,
+    TrialCounts, Trials,
 };
 pub use sessions::{
     FailedBacktest, GenerationRecord, NewSession, RecordOutcome, ResumableSession, Session, SessionStatus,

@@ -117,6 +117,27 @@ pub struct ProtocolSessionRow {
     pub entered: u64,
     /// Null strategies that went live; of real sessions 0.
     pub promoted: u64,
+    /// What became of each candidate before anything of the hold-out was looked at, in the order of asking: the session's
+    /// best, then those that waited. Empty for placebo sessions, and for sessions of before there was an account.
+    pub choices: Vec<ChosenRow>,
+}
+
+/// Whether a test of a candidate was bought.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct ChosenRow {
+    pub genome_hash: String,
+    /// What the test cost, fraction; `None` where none was bought.
+    pub level: Option<f64>,
+    /// Why none was, for people.
+    pub why: Option<String>,
+}
+
+impl From<(String, Choice)> for ChosenRow {
+    fn from((genome_hash, choice): (String, Choice)) -> Self {
+        let level = choice.as_ref().ok().map(|test| test.level);
+        Self { genome_hash, level, why: choice.err() }
+    }
 }
 
 /// Real and placebo sessions in numbers, over all time.
@@ -146,7 +167,7 @@ pub struct ProtocolTotals {
 
 const COLUMNS: &str = "session_id, placebo, island, at_market_ms, session_number, p_value::double precision, \
      null_searches, as_good, candidates, entered, promoted, \
-     coalesce((detail ->> 'tests')::bigint, candidates) as tests";
+     coalesce((detail ->> 'tests')::bigint, candidates) as tests, coalesce(detail -> 'choices', '[]') as choices";
 
 fn read(row: &Row) -> Result<ProtocolSessionRow, StoreError> {
     Ok(ProtocolSessionRow {
@@ -162,6 +183,7 @@ fn read(row: &Row) -> Result<ProtocolSessionRow, StoreError> {
         tests: row.count_opt("tests")?.unwrap_or_default(),
         entered: row.count_opt("entered")?.unwrap_or_default(),
         promoted: row.count_opt("promoted")?.unwrap_or_default(),
+        choices: row.try_get::<_, Json<Vec<(String, Choice)>>>("choices")?.0.into_iter().map(Into::into).collect(),
     })
 }
 

@@ -177,7 +177,11 @@ async fn what_was_not_tested_is_kept_for_the_next_session() {
     let (_database, store) = support::database().await;
     let (_lease, token) = made::lease(&store).await;
     let session = store.open_session(&token, &made::session("main", 1)).await.unwrap();
-    store.number_session(&token, &searched(session.id, true), &config(), &buy(&[])).await.unwrap();
+    let chosen = |account: Account| {
+        let test = Ok(Test { level: 0.002, shadow_level: 0.05 });
+        (account, vec![("a".to_owned(), test), ("b".to_owned(), Err("no test is free".to_owned()))])
+    };
+    store.number_session(&token, &searched(session.id, true), &config(), &chosen).await.unwrap();
     let mut candidates = [1, 2, 3].map(|n| made::candidate(n, session.id, None));
     candidates[0].untested = Some("no test is free".to_owned());
     candidates[2].untested = Some("it earns on the days of another".to_owned());
@@ -186,9 +190,12 @@ async fn what_was_not_tested_is_kept_for_the_next_session() {
     let hashes: Vec<String> = candidates.iter().map(|c| c.strategy.genome_hash.clone()).collect();
     let found = store.find_strategy(&hashes[0]).await;
     assert!(matches!(found, Err(StoreError::NotFound { .. })), "{found:?}");
-    let untested = store.untested_candidates(session.id).await.unwrap();
-    assert_eq!(untested.iter().map(|u| &u.genome_hash).collect::<Vec<_>>(), [&hashes[0], &hashes[2]]);
-    assert_eq!(untested[0].why, "no test is free");
+    let listed = store.protocol_sessions(10).await.unwrap();
+    let told: Vec<_> = listed[0].choices.iter().map(|c| (c.level, c.why.as_deref())).collect();
+    assert_eq!(told, [(Some(0.002), None), (None, Some("no test is free"))]);
+    // Whoever was tested is a strategy now; the others are none.
+    let known = store.known_genomes(&hashes).await.unwrap();
+    assert_eq!(known.into_iter().collect::<Vec<_>>(), [(hashes[1].clone(), candidates[1].strategy.name.clone())]);
     let ended = store.last_finished_session("main").await.unwrap().unwrap();
     let champions = store.champions(&ended).await.unwrap();
     let genomes: Vec<_> = champions.iter().map(|c| c.genome.read().unwrap().hash().to_string()).collect();
