@@ -198,7 +198,7 @@ fn evolve(
 ) -> SearchState {
     let terms = Terms::default();
     let evaluator = WindowEvaluator { engine, window, terms: &terms };
-    let mut state = search::start(config, seed, warm_starts);
+    let mut state = search::start(config, seed, warm_starts, None);
     while !state.is_finished(config) {
         (state, _) = search::advance(config, state, &evaluator, &|_| false).unwrap();
         each(&state);

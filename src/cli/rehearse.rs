@@ -78,6 +78,7 @@ pub(crate) async fn run(args: RehearseArgs, ctx: &Context) -> Result<(), CliErro
             limits: &limits,
             account: Account::open(&protocol, 0),
             known: &[],
+            past: &[],
             days,
             review_ms: DAY_MS,
         };

@@ -118,7 +118,7 @@ fn evolve(
     if let Ok(style) = ProgressStyle::with_template("{bar:30} generation {pos}/{len} {elapsed_precise} {msg}") {
         bar.set_style(style);
     }
-    let mut state = search::start(config, Seed(seed), Vec::new());
+    let mut state = search::start(config, Seed(seed), Vec::new(), None);
     while !state.is_finished(config) {
         let began = Instant::now();
         // Nothing asks a command to stop but the signal that ends it.

@@ -210,6 +210,7 @@ impl Calibration<'_> {
             limits: self.limits,
             account,
             known: &[],
+            past: &[],
             days: Days { live, ..days },
             review_ms: self.review_ms,
         };

@@ -16,6 +16,7 @@ mod account;
 pub mod calibration;
 mod choice;
 mod config;
+mod lessons;
 pub mod lives;
 mod null;
 mod rehearsal;
@@ -33,10 +34,11 @@ pub use choice::{
     Asked, Choice, Known, Named, Proposed, REMEMBERED_DAYS, SAME_EDGE, TESTS_PER_SESSION, Test, choose, moves_with,
 };
 pub use config::{ProtocolConfig, ProtocolConfigError};
+pub use lessons::{LESSONS, learnt};
 pub use null::null_window;
 pub use rehearsal::{Cut, Program, Rehearsed, rehearse};
 pub use run::{Days, ProtocolRun, RunError, RunPlan, run};
-pub use session::{Advanced, Candidate, Plan, SearchedP, Session, SessionError, SessionState, WarmStart};
+pub use session::{Advanced, Candidate, Inherited, Plan, SearchedP, Session, SessionError, SessionState, WarmStart};
 pub use standing::{Book, Judged, Standing, UnderTest, asked, judge};
 pub use status::TestStatus;
 pub use timeline::{Searchable, SeenBefore, SeenUntil, Split, Unseen};

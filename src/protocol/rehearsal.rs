@@ -4,7 +4,7 @@
 //! Every session is a [`run`]; all of them buy their tests from one account, in the order in which they would have
 //! ended. Never stores, never fetches.
 
-use super::{Days, Named, ProtocolRun, REMEMBERED_DAYS, RunError, RunPlan, WarmStart, null_window, run};
+use super::{Days, LESSONS, Named, ProtocolRun, REMEMBERED_DAYS, RunError, RunPlan, WarmStart, null_window, run};
 use candles::time::DAY_MS;
 use engine::{Engine, Window, WindowError};
 use genome::random::Seed;
@@ -59,6 +59,7 @@ pub fn rehearse(
     let candles: &Cut<'_> = if placebo { &null } else { cut };
     let seed = if placebo { null_seed } else { seed };
     let (mut account, mut warm_starts) = (plan.account, Vec::new());
+    let mut past: Vec<WarmStart> = plan.past.to_vec();
     // Strategies that were tested, and when.
     let mut tested: Vec<(i64, Named)> = Vec::new();
     let mut all = Vec::with_capacity(splits_ms.len());
@@ -69,7 +70,7 @@ pub fn rehearse(
         tested.retain(|(at_ms, _)| begins_ms - at_ms < i64::from(REMEMBERED_DAYS) * DAY_MS);
         let known: Vec<Named> = tested.iter().map(|(_, one)| one.clone()).collect();
         account = account.at(plan.session.protocol, begins_ms);
-        let plan = RunPlan { account, known: &known, days, ..*plan };
+        let plan = RunPlan { account, known: &known, past: &past, days, ..*plan };
         let seed = seed.child("session", number as u64);
         let found = run(&plan, engine, candles, split_ms, seed, std::mem::take(&mut warm_starts), stop)?;
         let named = found.tested.iter().enumerate().map(|(n, s)| (format!("{}-{n}", number + 1), s.clone()));
@@ -84,6 +85,8 @@ pub fn rehearse(
         account = session.trial.account;
         let carried = session.trial.champions.iter();
         warm_starts = carried.map(|(s, seen)| WarmStart { strategy: s.clone(), seen: *seen }).collect();
+        past.extend(warm_starts.iter().cloned());
+        past.drain(..past.len().saturating_sub(LESSONS as usize));
         each(&session);
         all.push(session);
     }

@@ -6,8 +6,8 @@
 //! come.
 
 use super::{
-    Account, Choice, Named, Plan, Proposed, Searchable, SearchedP, SeenBefore, SeenUntil, Session, SessionError,
-    SessionState, Split, Standing, UnderTest, WarmStart, choose, judge,
+    Account, Choice, Inherited, Named, Plan, Proposed, Searchable, SearchedP, SeenBefore, SeenUntil, Session, SessionError,
+    SessionState, Split, Standing, UnderTest, WarmStart, choose, judge, lessons,
 };
 use candles::time::DAY_MS;
 use engine::{Engine, EvaluationError, Outcome, Terms, Wanted, Window, WindowError};
@@ -49,6 +49,8 @@ pub struct RunPlan<'a> {
     pub account: Account,
     /// Strategies that were tested before: what earns on their days is not tested again.
     pub known: &'a [Named],
+    /// Strategies of earlier sessions, which the search learns from.
+    pub past: &'a [WarmStart],
     /// How long.
     pub days: Days,
     /// Between two reviews, ms of market time.
@@ -156,7 +158,8 @@ pub fn run(
     let days = plan.days;
     let end_ms = split_ms + i64::from(days.holdout) * DAY_MS;
     let split = Split::cut(cut, split_ms - i64::from(days.search) * DAY_MS, split_ms, end_ms)?;
-    let mut state = SessionState::begin(plan.session, seed, warm_starts, &split.searchable);
+    let learnt = lessons::learnt(plan.past, &split.searchable, engine, plan.terms);
+    let mut state = SessionState::begin(plan.session, seed, Inherited { warm_starts, learnt }, &split.searchable);
     let mut session = Session::new(plan.session, &split.searchable, engine, plan.terms);
     while !state.is_finished() {
         (state, _) = session.advance(state, &|_| stop())?;

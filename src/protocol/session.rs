@@ -14,6 +14,7 @@ use super::{ProtocolConfig, Searchable, SeenUntil};
 use engine::{Engine, Terms, Window, WindowError};
 use evidence::null_market::SequentialP;
 use genome::{Strategy, random::Seed};
+use learner::Learnt;
 use search::{self, Counters, GenerationReport, Individual, SearchConfig, SearchState, Step, Stopped};
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +37,16 @@ pub struct WarmStart {
     pub seen: SeenUntil,
 }
 
+/// What a session begins with.
+#[derive(Clone, Debug, Default)]
+pub struct Inherited {
+    /// Strategies that its search begins with.
+    pub warm_starts: Vec<WarmStart>,
+    /// What earlier strategies have taught, by candles that the session's search may look at. Its null searches draw by it,
+    /// too.
+    pub learnt: Option<Learnt>,
+}
+
 /// Which search is under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -55,6 +66,8 @@ pub struct SessionState {
     /// Whether the p-value needs a search of its own.
     compared_apart: bool,
     seen: SeenUntil,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    learnt: Option<Learnt>,
     /// The search under way; `None` when the next one is yet to begin.
     search: Option<SearchState>,
     /// The best of the session's search, best first, once it is finished.
@@ -123,7 +136,8 @@ pub struct Candidate {
 impl SessionState {
     /// A session at its beginning.
     #[must_use]
-    pub fn begin(plan: Plan<'_>, seed: Seed, warm_starts: Vec<WarmStart>, market: &Searchable) -> Self {
+    pub fn begin(plan: Plan<'_>, seed: Seed, inherited: Inherited, market: &Searchable) -> Self {
+        let Inherited { warm_starts, learnt } = inherited;
         let finer = market.window().symbols().iter().any(|s| !s.finer.is_empty());
         let smaller = plan.protocol.null_search_fraction < 1.0;
         let compared_apart = smaller || finer || !warm_starts.is_empty();
@@ -134,7 +148,8 @@ impl SessionState {
             stage: Stage::Search,
             compared_apart,
             seen,
-            search: Some(search::start(plan.search, seed, strategies)),
+            search: Some(search::start(plan.search, seed, strategies, learnt.clone())),
+            learnt,
             found: Vec::new(),
             statistic: None,
             nulls: Vec::new(),
@@ -276,7 +291,7 @@ impl<'a> Session<'a> {
             Stage::Done => return Ok((state, Advanced::Finished)),
         };
         let config = if state.stage == Stage::Search { self.plan.search } else { &self.compared };
-        let before = state.search.take().unwrap_or_else(|| search::start(config, seed, Vec::new()));
+        let before = state.search.take().unwrap_or_else(|| search::start(config, seed, Vec::new(), state.learnt.clone()));
         let (after, report) = match state.stage {
             Stage::Search => search::advance(config, before, &self.market.evaluator(self.engine, self.terms), stop)?,
             _ => {

@@ -66,9 +66,18 @@ fn split(world: &SimulatedMarket, future: &SimulatedMarket, split_ms: i64, to_ms
 
 /// Runs a session to its end, storing and reading its state wherever `interrupt` says so.
 fn finish(split: &Split, protocol: &ProtocolConfig, interrupt: impl Fn(usize) -> bool) -> (SessionState, usize) {
+    finish_from(Inherited::default(), split, protocol, interrupt)
+}
+
+fn finish_from(
+    inherited: Inherited,
+    split: &Split,
+    protocol: &ProtocolConfig,
+    interrupt: impl Fn(usize) -> bool,
+) -> (SessionState, usize) {
     let (search, terms, engine) = (search(), Terms::default(), Engine::default());
     let plan = Plan { search: &search, protocol, candidates: 4 };
-    let mut state = SessionState::begin(plan, Seed(3), Vec::new(), &split.searchable);
+    let mut state = SessionState::begin(plan, Seed(3), inherited, &split.searchable);
     let mut session = Session::new(plan, &split.searchable, &engine, &terms);
     let mut steps = 0;
     while !state.is_finished() {
@@ -111,6 +120,48 @@ fn nothing_after_the_split_reaches_what_is_found() {
     assert_ne!(leaked(&world), leaked(&other), "the comparison does not see a leak");
 }
 
+/// Strategies as an earlier session leaves them, which saw the first half of the search window.
+fn past() -> Vec<WarmStart> {
+    let seen = SeenUntil::stated(FROM_MS + 5 * DAY_MS + DAY_MS / 2);
+    let config = search();
+    let strategies = (0..60).map(|n| genome::variation::random(&config.variation, &mut Seed(9).stream("past", n)));
+    strategies.map(|strategy| WarmStart { strategy, seen }).collect()
+}
+
+#[test]
+fn nothing_after_the_split_is_learnt() {
+    let (world, other) = (market(1, 30.0), market(2, 0.0));
+    let (engine, terms) = (Engine::default(), Terms::default());
+    let of = |future, split_ms, past: &[WarmStart]| {
+        learnt(past, &split(&world, future, split_ms, TO_MS).searchable, &engine, &terms)
+    };
+    let one = of(&world, SPLIT_MS, &past()).unwrap();
+    assert!(one.beliefs.len() > 30 && one.base.strategies > 20, "{one:?}");
+    assert!((10.0..=14.5).contains(&one.days), "{} of the 14.5 days that they had not seen", one.days);
+    assert_eq!(Some(&one), of(&other, SPLIT_MS, &past()).as_ref(), "the same past, another future");
+
+    // A leak is planted: the learner is handed the hold-out, too. The same comparison shows it.
+    let leaked = |future| of(future, TO_MS - DAY_MS, &past());
+    assert_ne!(leaked(&world), leaked(&other), "the comparison does not see a leak");
+
+    // What a strategy has seen teaches nothing of it; one that has seen all of the window teaches nothing at all.
+    let seen_ms = |ms| past().into_iter().map(|one| WarmStart { seen: SeenUntil::stated(ms), ..one }).collect::<Vec<_>>();
+    assert_eq!(of(&world, SPLIT_MS, &seen_ms(SPLIT_MS)), None);
+    assert_eq!(of(&world, SPLIT_MS, &seen_ms(TO_MS)), None);
+    let whole = of(&world, SPLIT_MS, &seen_ms(FROM_MS - DAY_MS)).unwrap();
+    assert!((19.0..=20.0).contains(&whole.days), "{}", whole.days);
+
+    // What was learnt is used by the session's search and by those of null markets, and survives a kill.
+    let split = split(&world, &world, SPLIT_MS, TO_MS);
+    let inherited = || Inherited { warm_starts: Vec::new(), learnt: Some(one.clone()) };
+    let (whole, _) = finish_from(inherited(), &split, &protocol(2), |_| false);
+    let (killed, _) = finish_from(inherited(), &split, &protocol(2), |step| step % 2 == 1);
+    assert_eq!(whole, killed);
+    let (plain, _) = finish(&split, &protocol(2), |_| false);
+    let found = |state: &SessionState| serde_json::to_value(state).unwrap()["nulls"].clone();
+    assert_ne!(found(&whole), found(&plain), "null searches draw by it, too");
+}
+
 #[test]
 fn what_was_seen_is_no_evidence() {
     let world = market(1, 30.0);
@@ -134,7 +185,8 @@ fn what_was_seen_is_no_evidence() {
     // What an ancestor has seen, its descendants have seen.
     let warm_start =
         WarmStart { strategy: candidates[0].individual.strategy.clone(), seen: leaky.searchable.seen_until() };
-    let state = SessionState::begin(plan, Seed(1), vec![warm_start], &honest.searchable);
+    let inherited = Inherited { warm_starts: vec![warm_start], ..Inherited::default() };
+    let state = SessionState::begin(plan, Seed(1), inherited, &honest.searchable);
     let text = serde_json::to_value(&state).unwrap();
     assert_eq!(text["seen"], TO_MS - DAY_MS);
 }

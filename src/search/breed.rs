@@ -4,6 +4,7 @@ use super::selection::{Contestant, epsilons, lexicase, tournament};
 use super::{Individual, Origin, SearchConfig, SearchState, Selection};
 use genome::random::Seed;
 use genome::{Strategy, StrategyHash, variation};
+use learner::Learnt;
 use rand::{Rng, RngExt};
 use rand_chacha::ChaCha8Rng;
 use std::collections::HashSet;
@@ -18,12 +19,14 @@ const STEPS: [f64; 3] = [0.05, 0.15, 0.4];
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Plan {
     Random,
+    /// By what was learnt.
+    Propose,
     Refine(usize),
     Cross(usize, usize),
     Mutate(usize),
 }
 
-/// A plan a slot, random strategies first, then refinements of the elites in turn, then crossovers, then mutations.
+/// A plan a slot, random strategies first, then proposals of the learner, then refinements of the elites in turn, then crossovers, then mutations.
 pub(super) fn select(config: &SearchConfig, state: &SearchState) -> Vec<Plan> {
     let population = &state.population;
     let slots = config.population_size;
@@ -48,7 +51,8 @@ pub(super) fn select(config: &SearchConfig, state: &SearchState) -> Vec<Plan> {
     let seed = generation_seed(state);
     let share = |fraction: f64| (fraction * slots as f64).round() as usize;
     let random = share(config.immigrants_fraction).min(slots);
-    let refined = (random + share(config.refinement_fraction)).min(slots);
+    let proposed = (random + proposals(config, state.learnt.as_ref(), slots)).min(slots);
+    let refined = (proposed + share(config.refinement_fraction)).min(slots);
     let crossed = (refined + share(config.crossover_fraction)).min(slots);
     let elites = config.elites.min(population.len());
     (0..slots)
@@ -58,12 +62,18 @@ pub(super) fn select(config: &SearchConfig, state: &SearchState) -> Vec<Plan> {
             let mut parent = || choose(rng).unwrap_or(0);
             match slot {
                 s if s < random => Plan::Random,
-                s if s < refined => Plan::Refine((s - random) % elites),
+                s if s < proposed => Plan::Propose,
+                s if s < refined => Plan::Refine((s - proposed) % elites),
                 s if s < crossed => Plan::Cross(parent(), parent()),
                 _ => Plan::Mutate(parent()),
             }
         })
         .collect()
+}
+
+/// How many of `slots` strategies are drawn by what was learnt: none before anything was.
+fn proposals(config: &SearchConfig, learnt: Option<&Learnt>, slots: usize) -> usize {
+    learnt.map_or(0, |_| (config.learner_fraction * slots as f64).round() as usize)
 }
 
 /// Who may be a parent: the population, then the archive.
@@ -84,7 +94,7 @@ pub(super) fn vary(config: &SearchConfig, state: &SearchState, plans: &[Plan]) -
         for attempt in 0..2 * ATTEMPTS {
             let plan = if attempt < ATTEMPTS { plan } else { Plan::Random };
             let mut rng = slot_seed.stream("attempt", attempt);
-            let child = make(config, &pool, plan, born, &mut rng);
+            let child = make((config, state.learnt.as_ref()), &pool, plan, born, &mut rng);
             if state.remembered.contains(&child.hash) || !proposed.insert(child.hash) {
                 duplicates += 1;
                 continue;
@@ -96,18 +106,20 @@ pub(super) fn vary(config: &SearchConfig, state: &SearchState, plans: &[Plan]) -
     (offspring, duplicates)
 }
 
-/// `count` different random strategies, beside those `known`.
-pub(super) fn random_strategies(
-    config: &SearchConfig,
+/// `count` different new strategies, beside those `known`: the first of them by what was learnt, the others random.
+pub(super) fn new_strategies(
+    (config, learnt): (&SearchConfig, Option<&Learnt>),
     seed: Seed,
     count: usize,
     known: &mut HashSet<StrategyHash>,
 ) -> Vec<Individual> {
     let mut offspring = Vec::with_capacity(count);
+    let proposed = proposals(config, learnt, count);
     for slot in 0..count {
+        let plan = if slot < proposed { Plan::Propose } else { Plan::Random };
         for attempt in 0..ATTEMPTS {
             let mut rng = seed.child("random", slot as u64).stream("attempt", attempt);
-            let child = make(config, &[], Plan::Random, 1, &mut rng);
+            let child = make((config, learnt), &[], plan, 1, &mut rng);
             if known.insert(child.hash) {
                 offspring.push(child);
                 break;
@@ -117,21 +129,28 @@ pub(super) fn random_strategies(
     offspring
 }
 
-fn make(config: &SearchConfig, pool: &[&Individual], plan: Plan, born: u32, rng: &mut impl Rng) -> Individual {
+fn make(
+    (config, learnt): (&SearchConfig, Option<&Learnt>),
+    pool: &[&Individual],
+    plan: Plan,
+    born: u32,
+    rng: &mut impl Rng,
+) -> Individual {
     let how = &config.variation;
-    let (strategy, origin, parents) = match plan {
-        Plan::Random => (variation::random(how, rng), Origin::Random, Vec::new()),
-        Plan::Refine(i) => {
+    let (strategy, origin, parents) = match (plan, learnt) {
+        (Plan::Propose, Some(learnt)) => (learnt.propose(how, rng), Origin::Learner, Vec::new()),
+        (Plan::Random | Plan::Propose, _) => (variation::random(how, rng), Origin::Random, Vec::new()),
+        (Plan::Refine(i), _) => {
             let parent = pool[i];
             let strategy = neighbour(&parent.strategy, rng);
             (strategy, Origin::Refinement, vec![parent.hash])
         }
-        Plan::Cross(i, j) => {
+        (Plan::Cross(i, j), _) => {
             let (a, b) = (pool[i], pool[j]);
             let strategy = variation::crossover(&a.strategy, &b.strategy, how, rng);
             (strategy, Origin::Crossover, vec![a.hash, b.hash])
         }
-        Plan::Mutate(i) => {
+        (Plan::Mutate(i), _) => {
             let parent = pool[i];
             (variation::mutate(&parent.strategy, how, rng), Origin::Mutation, vec![parent.hash])
         }

@@ -31,6 +31,8 @@ pub struct SearchConfig {
     pub elites: usize,
     /// Share of each generation that is random and new (fraction).
     pub immigrants_fraction: f64,
+    /// Share of each generation that is drawn by what earlier strategies have taught, once they have (fraction).
+    pub learner_fraction: f64,
     /// Share of each generation that varies the constants of an elite (fraction).
     pub refinement_fraction: f64,
     /// Share of each generation that has two parents (fraction); the rest are mutations of one.
@@ -62,6 +64,7 @@ impl Default for SearchConfig {
             generations: 20,
             elites: 10,
             immigrants_fraction: 0.15,
+            learner_fraction: 0.15,
             refinement_fraction: 0.15,
             crossover_fraction: 0.35,
             selection: Selection::Lexicase { sample: 24 },
@@ -125,6 +128,7 @@ impl SearchConfig {
         }
         for (key, value, max) in [
             ("immigrants_fraction", self.immigrants_fraction, 1.0),
+            ("learner_fraction", self.learner_fraction, 1.0),
             ("refinement_fraction", self.refinement_fraction, 1.0),
             ("crossover_fraction", self.crossover_fraction, 1.0),
             ("archive_parents_fraction", self.archive_parents_fraction, 1.0),
@@ -136,9 +140,12 @@ impl SearchConfig {
                 return Err(SearchConfigError { key, problem: format!("must be 0 to {max}, not {value}") });
             }
         }
-        let sum = self.immigrants_fraction + self.refinement_fraction + self.crossover_fraction;
+        let sum =
+            self.immigrants_fraction + self.learner_fraction + self.refinement_fraction + self.crossover_fraction;
         if sum > 1.0 {
-            let problem = format!("and immigrants_fraction and refinement_fraction must sum to at most 1, not {sum}");
+            let problem = format!(
+                "and immigrants_fraction, learner_fraction and refinement_fraction must sum to at most 1, not {sum}"
+            );
             return Err(SearchConfigError { key: "crossover_fraction", problem });
         }
         if let Err(problem) = self.variation.validate() {

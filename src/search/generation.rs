@@ -13,6 +13,7 @@ use super::state::rank;
 use super::{Evaluator, Individual, Measured, Origin, Profile, SearchConfig, SearchState, Summary};
 use engine::{EvaluationError, Outcome};
 use genome::{Niche, Strategy, StrategyHash, random::Seed, variation::complexity};
+use learner::Learnt;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -85,9 +86,10 @@ pub struct GenerationReport {
 }
 
 /// A search at generation 0. `warm_starts` (a former session's archive, an operator's own) are evaluated first,
-/// as many as the population holds; random strategies fill the rest.
+/// as many as the population holds; new strategies fill the rest, a share of them drawn by what was `learnt`, the others
+/// random.
 #[must_use]
-pub fn start(config: &SearchConfig, seed: Seed, warm_starts: Vec<Strategy>) -> SearchState {
+pub fn start(config: &SearchConfig, seed: Seed, warm_starts: Vec<Strategy>, learnt: Option<Learnt>) -> SearchState {
     let mut known = HashSet::new();
     let mut population: Vec<Individual> = warm_starts
         .into_iter()
@@ -96,8 +98,8 @@ pub fn start(config: &SearchConfig, seed: Seed, warm_starts: Vec<Strategy>) -> S
         .take(config.population_size)
         .collect();
     let missing = config.population_size - population.len();
-    population.extend(breed::random_strategies(config, seed, missing, &mut known));
-    SearchState::new(seed, population)
+    population.extend(breed::new_strategies((config, learnt.as_ref()), seed, missing, &mut known));
+    SearchState::new(seed, population, learnt)
 }
 
 /// The next generation. `stop` is asked before each step, with the step that would come next.

@@ -3,6 +3,7 @@
 use super::{Components, Profile, SearchConfig};
 use engine::Performance;
 use genome::{Strategy, StrategyHash, random::Seed};
+use learner::Learnt;
 use serde::{Deserialize, Serialize};
 use std::collections::{HashSet, VecDeque};
 
@@ -20,6 +21,8 @@ pub enum Origin {
     Crossover,
     /// An elite with a constant moved a step.
     Refinement,
+    /// Drawn by what was learnt.
+    Learner,
 }
 
 impl Origin {
@@ -32,6 +35,7 @@ impl Origin {
             Self::Mutation => "mutation",
             Self::Crossover => "crossover",
             Self::Refinement => "refinement",
+            Self::Learner => "learner",
         }
     }
 }
@@ -216,13 +220,16 @@ pub struct SearchState {
     pub archive: Vec<Individual>,
     /// Counts since the start.
     pub counters: Counters,
+    /// What earlier strategies have taught, if anything: a share of each generation is drawn by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) learnt: Option<Learnt>,
     pub(super) remembered: Remembered,
 }
 
 impl SearchState {
-    pub(super) fn new(seed: Seed, population: Vec<Individual>) -> Self {
+    pub(super) fn new(seed: Seed, population: Vec<Individual>, learnt: Option<Learnt>) -> Self {
         let (archive, counters, remembered) = (Vec::new(), Counters::default(), Remembered::default());
-        Self { seed, generation: 0, population, archive, counters, remembered }
+        Self { seed, generation: 0, population, archive, counters, learnt, remembered }
     }
 
     /// Whether the configured generations are done.

@@ -98,9 +98,9 @@ fn json(state: &SearchState) -> String {
 #[test]
 fn resuming_anywhere_equals_never_stopping() {
     let (config, toy) = (config(), Toy::default());
-    let (whole, _) = run(&config, start(&config, Seed(7), Vec::new()), &toy, 8);
+    let (whole, _) = run(&config, start(&config, Seed(7), Vec::new(), None), &toy, 8);
     for stopped_after in 0..8 {
-        let (before, _) = run(&config, start(&config, Seed(7), Vec::new()), &toy, stopped_after);
+        let (before, _) = run(&config, start(&config, Seed(7), Vec::new(), None), &toy, stopped_after);
         let stored = json(&before);
         let read: SearchState = serde_json::from_str(&stored).unwrap();
         assert_eq!(read, before);
@@ -112,7 +112,7 @@ fn resuming_anywhere_equals_never_stopping() {
 #[test]
 fn a_killed_generation_is_as_if_it_never_began() {
     let (config, toy) = (config(), Toy::default());
-    let (state, _) = run(&config, start(&config, Seed(7), Vec::new()), &toy, 2);
+    let (state, _) = run(&config, start(&config, Seed(7), Vec::new(), None), &toy, 2);
     let whole = advance(&config, state.clone(), &toy, GO).unwrap().0;
     let steps = [Step::Select, Step::Vary, Step::Evaluate, Step::Score, Step::Replace, Step::Archive];
     for at in steps {
@@ -133,7 +133,7 @@ fn a_killed_generation_is_as_if_it_never_began() {
 #[test]
 fn another_seed_is_another_search() {
     let config = config();
-    let of = |seed| run(&config, start(&config, Seed(seed), Vec::new()), &Toy::default(), 2).0.population;
+    let of = |seed| run(&config, start(&config, Seed(seed), Vec::new(), None), &Toy::default(), 2).0.population;
     assert_eq!(of(1), of(1));
     assert_ne!(of(1), of(2));
 }
@@ -141,7 +141,7 @@ fn another_seed_is_another_search() {
 #[test]
 fn nothing_is_evaluated_twice_and_nothing_kept_twice() {
     let (config, toy) = (config(), Toy::default());
-    let mut state = start(&config, Seed(3), Vec::new());
+    let mut state = start(&config, Seed(3), Vec::new(), None);
     let mut born = HashSet::new();
     for _ in 0..12 {
         state = advance(&config, state, &toy, GO).unwrap().0;
@@ -158,7 +158,7 @@ fn nothing_is_evaluated_twice_and_nothing_kept_twice() {
 #[test]
 fn finds_what_there_is_to_find() {
     let (config, toy) = (config(), Toy::default());
-    let (state, reports) = run(&config, start(&config, Seed(11), Vec::new()), &toy, config.generations);
+    let (state, reports) = run(&config, start(&config, Seed(11), Vec::new(), None), &toy, config.generations);
     let best = &champions(&state, 1)[0];
     assert!(closeness(&best.strategy) > 0.95, "{} {:?}", best.strategy, best.measured);
     let fitness: Vec<f64> = reports.iter().map(|r| r.best_fitness.unwrap()).collect();
@@ -169,7 +169,7 @@ fn finds_what_there_is_to_find() {
 #[test]
 fn stays_varied() {
     let config = config();
-    let (state, reports) = run(&config, start(&config, Seed(5), Vec::new()), &Toy::default(), 12);
+    let (state, reports) = run(&config, start(&config, Seed(5), Vec::new(), None), &Toy::default(), 12);
     let last = reports.last().unwrap();
     assert!(last.niches >= 6, "{last:?}");
     let kinds = |place: usize| last.kinds.values().map(|counts| counts[place]).sum::<usize>();
@@ -191,7 +191,7 @@ fn stays_varied() {
 #[test]
 fn parents_may_come_from_the_archive() {
     let config = SearchConfig { archive_parents_fraction: 1.0, ..config() };
-    let (state, _) = run(&config, start(&config, Seed(5), Vec::new()), &Toy::default(), 6);
+    let (state, _) = run(&config, start(&config, Seed(5), Vec::new(), None), &Toy::default(), 6);
     let archived: HashSet<_> = state.archive.iter().map(|i| i.hash).collect();
     let elites: HashSet<_> = state.population[..config.elites].iter().map(|i| i.hash).collect();
     let (after, _) = run(&config, state, &Toy::default(), 1);
@@ -204,7 +204,7 @@ fn parents_may_come_from_the_archive() {
 #[test]
 fn failures_are_reported_and_score_nothing() {
     let (config, toy) = (config(), Toy { fails: true, ..Toy::default() });
-    let (state, reports) = run(&config, start(&config, Seed(5), Vec::new()), &toy, 3);
+    let (state, reports) = run(&config, start(&config, Seed(5), Vec::new(), None), &toy, 3);
     let failures: Vec<_> = reports.iter().flat_map(|r| &r.failures).collect();
     assert!(!failures.is_empty());
     assert_eq!(state.counters.failures, failures.len() as u64);
@@ -217,10 +217,10 @@ fn failures_are_reported_and_score_nothing() {
 #[test]
 fn warm_starts_are_evaluated_first_and_once() {
     let config = config();
-    let (former, _) = run(&config, start(&config, Seed(5), Vec::new()), &Toy::default(), 2);
+    let (former, _) = run(&config, start(&config, Seed(5), Vec::new(), None), &Toy::default(), 2);
     let mut brought: Vec<Strategy> = former.archive.iter().map(|i| i.strategy.clone()).collect();
     brought.push(brought[0].clone());
-    let state = start(&config, Seed(6), brought.clone());
+    let state = start(&config, Seed(6), brought.clone(), None);
     assert_eq!(state.population.len(), 60);
     for (i, strategy) in brought[..brought.len() - 1].iter().enumerate() {
         assert_eq!((&state.population[i].strategy, state.population[i].origin), (strategy, Origin::WarmStart));
@@ -231,22 +231,53 @@ fn warm_starts_are_evaluated_first_and_once() {
 #[test]
 fn with_nothing_worth_keeping_it_goes_on_at_random() {
     let config = SearchConfig { min_trades: 1000, ..config() };
-    let (state, reports) = run(&config, start(&config, Seed(5), Vec::new()), &Toy::default(), 3);
+    let (state, reports) = run(&config, start(&config, Seed(5), Vec::new(), None), &Toy::default(), 3);
     assert_eq!((state.population.len(), reports[2].best_fitness), (0, None));
     assert_eq!(champions(&state, 3), []);
     assert!(state.counters.evaluations > 120);
 }
 
 #[test]
+fn a_share_of_each_generation_is_drawn_by_what_was_learnt() {
+    let config = SearchConfig { learner_fraction: 0.3, crossover_fraction: 0.2, ..config() };
+    // Strategies with an RSI earned, the others lost.
+    let lessons: Vec<_> = (0..400)
+        .map(|n| {
+            let strategy = genome::variation::random(&config.variation, &mut Seed(8).stream("past", n));
+            let sign = if closeness(&strategy) > 0.0 { 1.0 } else { -1.0 };
+            let day = |day: u64| 0.002 * sign + if (day * 7 + n).is_multiple_of(3) { 0.01 } else { -0.005 };
+            learner::Lesson { strategy, returns: (0..90).map(day).collect() }
+        })
+        .collect();
+    let learnt = learner::learn(&lessons);
+    assert!(learnt.as_ref().unwrap().beliefs["indicator rsi"].mean > 0.5);
+    let state = start(&config, Seed(5), Vec::new(), learnt);
+    let has_rsi = |origin| {
+        let of: Vec<_> = state.population.iter().filter(|i| i.origin == origin).collect();
+        let with = |i: &&&Individual| learner::features(&i.strategy).contains(&"indicator rsi".to_owned());
+        (of.len(), of.iter().filter(with).count() as f64 / of.len() as f64)
+    };
+    let ((proposed, with), (random, plain)) = (has_rsi(Origin::Learner), has_rsi(Origin::Random));
+    assert_eq!((proposed, random), (18, 42));
+    assert!(with > 0.6 && with > 2.0 * plain, "{with} of the proposals, {plain} of the random ones");
+    // To the bit wherever it was stored and read back, and in later generations, too.
+    let read: SearchState = serde_json::from_str(&serde_json::to_string(&state).unwrap()).unwrap();
+    let of = |state| advance(&config, state, &Toy::default(), GO).unwrap().0;
+    let (one, other) = (of(of(state)), of(of(read)));
+    assert_eq!(one, other);
+    assert!(one.population.iter().any(|i| i.origin == Origin::Learner && i.born == 2));
+}
+
+#[test]
 fn lineage_leads_to_parents_that_were_evaluated() {
     let (config, toy) = (config(), Toy::default());
-    let (mut state, mut known) = (start(&config, Seed(5), Vec::new()), HashSet::new());
+    let (mut state, mut known) = (start(&config, Seed(5), Vec::new(), None), HashSet::new());
     for _ in 0..4 {
         known.extend(state.population.iter().map(|i| i.hash));
         state = advance(&config, state, &toy, GO).unwrap().0;
         for child in state.population.iter().filter(|i| i.born == state.generation) {
             let expected = match child.origin {
-                Origin::Random | Origin::WarmStart => 0,
+                Origin::Random | Origin::WarmStart | Origin::Learner => 0,
                 Origin::Mutation | Origin::Refinement => 1,
                 Origin::Crossover => 2,
             };

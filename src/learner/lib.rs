@@ -1,0 +1,12 @@
+//! What earlier strategies have taught: which building blocks keep their promise, and new strategies drawn accordingly.
+//!
+//! Sees strategies and their daily returns after whatever shaped them; whoever calls vouches that these lie inside the search
+//! window. Never sees a candle, never evaluates, never decides.
+
+mod features;
+mod fit;
+mod learnt;
+
+pub use features::features;
+pub use fit::{HALF_LIFE_DAYS, LEAST_DAYS, Lesson, learn};
+pub use learnt::{Belief, DRAWS, Learnt};
