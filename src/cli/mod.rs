@@ -21,6 +21,7 @@ mod format;
 mod health;
 mod input;
 mod keys;
+mod learner;
 mod life;
 mod migrate;
 mod output;
@@ -97,6 +98,7 @@ enum Command {
     Prove(prove::ProveArgs),
     /// Look at what a candidate has to show to go live, and plan for weaker edges
     Protocol(protocol::ProtocolArgs),
+    Learner(learner::LearnerArgs),
     /// Look at deployments of live strategies, pause and resume them
     Deployments(deployments::DeploymentsArgs),
     /// Look at drift alerts and acknowledge them
@@ -141,6 +143,7 @@ async fn dispatch(command: Command, ctx: &Context) -> Result<(), CliError> {
         Command::Export(args) => export::run(args, ctx).await,
         Command::Keys(args) => keys::run(args, ctx).await,
         Command::Protocol(args) => protocol::run(args, ctx).await,
+        Command::Learner(args) => learner::run(args, ctx).await,
         Command::Backtest(args) => backtest::run(args, ctx).await,
         Command::Calibrate(args) => calibrate::run(args, ctx).await,
         Command::Config(args) => config::run(args, ctx).await,

@@ -129,6 +129,7 @@ const BOUNDS: &[(&str, f64, f64)] = &[
     ("search.generations", 1.0, 1_000_000.0),
     ("search.elites", 0.0, 1_000_000.0),
     ("search.immigrants_fraction", 0.0, 1.0),
+    ("search.learner_fraction", 0.0, 1.0),
     ("search.refinement_fraction", 0.0, 1.0),
     ("search.crossover_fraction", 0.0, 1.0),
     ("search.selection.sample", 1.0, 1_000_000.0),

@@ -48,8 +48,8 @@ pub use paper::{
 pub use seal::RotationReport;
 pub use search::{
     CandidateRecord, Champion, ChosenRow, FailedBacktest, FinishReport, GenerationRecord, GenerationRow, Judgement,
-    NewSession, NumberedSession, PlaceboRecord, ProtocolSessionRow, ProtocolTotals, RecordOutcome, ResumableSession,
-    SearchedRecord, Session, SessionNumbers, SessionRow, SessionStatus, SessionStory, TrialCounts, TrialTotals, Trials,
+    NewSession, NumberedSession, PastStrategy, PlaceboRecord, ProtocolSessionRow, ProtocolTotals, RecordOutcome, ResumableSession,
+    SearchedRecord, Session, SessionLessons, SessionNumbers, SessionRow, SessionStatus, SessionStory, TrialCounts, TrialTotals, Trials,
     WaitingRecord, WindowStat,
 };
 pub use stored::Stored;

@@ -15,6 +15,7 @@ pub(crate) mod deployments;
 pub(crate) mod edge_decay;
 pub(crate) mod holds;
 mod judge;
+pub(crate) mod lessons;
 pub(crate) mod meaning;
 pub(crate) mod messages;
 pub(crate) mod operators;

@@ -3,6 +3,7 @@
 //! What gets through there is luck by construction. Its figures stand beside the real ones; when the two cannot be
 //! told apart, promotions freeze (the gate sees the comparison) and whoever is told of events is told.
 
+use super::lessons;
 use super::parts::{Did, Process, SessionParts};
 use super::window::{Loaded, WindowSpec};
 use candles::time::DAY_MS;
@@ -71,6 +72,7 @@ async fn run(
         live: 0,
     };
     let split_ms = spec.holdout_from_ms - i64::from(shadow_days) * DAY_MS;
+    let past = lessons::past(parts, spec.market, split_ms).await?;
     let seed = spec.seed.child("placebo", 0);
     let SessionParts { compute, gates, search, process, .. } = parts.clone();
     let tried = parts
@@ -84,6 +86,7 @@ async fn run(
                 limits: &gates.limits,
                 account,
                 known: &[],
+                past: &past,
                 days,
                 review_ms: DAY_MS,
             };

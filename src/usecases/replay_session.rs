@@ -114,7 +114,8 @@ async fn prepare(store: &Store, cache: &CandleCache, session: &Session) -> anyho
             warm_starts.push(champion.rules()?.clone());
         }
     }
-    let state = search::start(&settings.search, spec.seed, warm_starts);
+    let learnt = store.session_lessons(session.id).await?.and_then(|lessons| lessons.learnt);
+    let state = search::start(&settings.search, spec.seed, warm_starts, learnt);
     Ok(Prepared { window: loaded.window(spec.window_from_ms, spec.holdout_from_ms)?, settings, state })
 }
 

@@ -23,7 +23,9 @@ use store::{DailyReview, LeaseToken, Page, RetentionConfig};
 /// Name of the runner, and of the island whose sessions its batches are.
 pub(crate) const REVIEW: &str = "review";
 /// The steps, in order.
-const STEPS: [&str; 5] = ["batch", "strategies", "views", "retention", "summary"];
+const STEPS: [&str; 6] = ["batch", "learnt", "strategies", "views", "retention", "summary"];
+/// Building blocks of each kind that the record of a day names.
+const SUREST: usize = 3;
 /// How long a step waits for candles, or for paper trading that is behind, wall time: the summary is not to wait for a
 /// part that is broken.
 const PATIENCE_MS: i64 = 30 * 60_000;
@@ -80,6 +82,7 @@ impl ReviewRunner {
             }
             let found = match step {
                 "batch" => self.batch(due_ms).await?,
+                "learnt" => Some(self.learnt().await?),
                 "strategies" => self.strategies(due_ms).await?,
                 "views" => self.views().await?,
                 "retention" => self.retention().await?,
@@ -134,6 +137,19 @@ impl ReviewRunner {
                 }
             }
         }
+    }
+
+    /// What the day's batch was taught: the building blocks that are most surely worth something, and those that cost.
+    async fn learnt(&self) -> anyhow::Result<Value> {
+        let Some((session, lessons)) = self.process.store.newest_lessons(Some(REVIEW)).await? else {
+            return Ok(json!({ "strategies": 0 }));
+        };
+        let surest = lessons.learnt.as_ref().map(|learnt| learnt.surest(SUREST));
+        let named = |found: &[(&str, learner::Belief)]| {
+            found.iter().map(|(name, b)| json!({ "what": name, "sharpe": b.mean, "sd": b.sd })).collect::<Vec<_>>()
+        };
+        let [keep, cost] = surest.as_ref().map_or([Vec::new(), Vec::new()], |[good, bad]| [named(good), named(bad)]);
+        Ok(json!({ "session_id": session.id, "strategies": lessons.strategies, "worth": keep, "costs": cost }))
     }
 
     /// Every shadow and live strategy as it stood at the review's time, once paper trading has come so far.

@@ -5,6 +5,7 @@
 //! Never looks at paper trading: nothing from after the window flows back into the search.
 
 use super::judge;
+use super::lessons;
 use super::parts::{Did, SessionParts, Turn};
 use super::placebo;
 use super::schedule::{Missed, session_due_ms};
@@ -12,7 +13,7 @@ use super::window::{Loaded, WindowSpec};
 use crate::config::DaemonConfig;
 use candles::interval;
 use candles::time::DAY_MS;
-use protocol::{Advanced, SeenUntil, Session as Searching, SessionError, SessionState, Split, WarmStart};
+use protocol::{Advanced, Inherited, SeenUntil, Session as Searching, SessionError, SessionState, Split, WarmStart};
 use search::{Counters, GenerationReport};
 use serde_json::json;
 use std::sync::Arc;
@@ -203,10 +204,12 @@ impl SessionRunner {
                 warm_starts.push(WarmStart { strategy: champion.rules()?.clone(), seen });
             }
         }
-        let split = Self::split(&session.spec, loaded)?;
+        let split = Arc::new(Self::split(&session.spec, loaded)?);
         // Whoever has seen part of the hold-out would bring it into the search.
         warm_starts.retain(|warm_start| warm_start.seen <= split.searchable.seen_until());
-        Ok(SessionState::begin(self.parts.search.plan(), session.spec.seed, warm_starts, &split.searchable))
+        let lessons = lessons::of_session(&self.parts, &self.turn.token()?, session, &split).await?;
+        let inherited = Inherited { warm_starts, learnt: lessons.and_then(|lessons| lessons.learnt) };
+        Ok(SessionState::begin(self.parts.search.plan(), session.spec.seed, inherited, &split.searchable))
     }
 
     /// Breeds generation after generation, then searches null markets, then lets the gate judge the best.

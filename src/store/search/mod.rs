@@ -3,12 +3,14 @@
 mod accounts;
 mod end;
 pub(crate) mod generations;
+mod learner;
 mod listing;
 pub(crate) mod protocol;
 pub(crate) mod sessions;
 
 pub use end::{CandidateRecord, Champion, FinishReport, Judgement, WaitingRecord, WindowStat};
 pub use generations::{GenerationRow, TrialTotals};
+pub use learner::{PastStrategy, SessionLessons};
 pub use listing::{SessionRow, SessionStory};
 pub use protocol::{
     ChosenRow, NumberedSession, PlaceboRecord, ProtocolSessionRow, ProtocolTotals, SearchedRecord, SessionNumbers,

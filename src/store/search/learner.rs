@@ -1,0 +1,128 @@
+//! What sessions learn from and what they were taught. Learns nothing itself.
+
+use super::sessions;
+use crate::{
+    LeaseToken, Session, Store, StoreError, Tx, seal,
+    stored::{Stored, known_genome},
+};
+use ::protocol::LESSONS;
+use candles::MarketKind;
+use genome::AnyStrategy;
+use ::learner::Learnt;
+use serde::Serialize;
+use tokio_postgres::{Row, types::Json};
+use uuid::Uuid;
+
+/// A strategy that a search found, and what had shaped it then.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PastStrategy {
+    /// What it does.
+    pub genome: Stored<AnyStrategy>,
+    /// UTC ms, exclusive.
+    pub seen_until_ms: i64,
+}
+
+/// What a session was taught.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SessionLessons {
+    /// Strategies of earlier sessions that were looked at.
+    pub strategies: u32,
+    /// What they taught; `None` where none had earned anything since.
+    pub learnt: Option<Learnt>,
+}
+
+impl Store {
+    /// Strategies that searches of this market had among their best, tested or not, with what had shaped them when they were
+    /// first found: the newest [`LESSONS`] of those before `split_ms`.
+    ///
+    /// Why the first time: whether one is found again depends on how it went on, so what it earned since it was last found
+    /// would tell of those that went on badly.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn past_strategies(&self, market: MarketKind, split_ms: i64) -> Result<Vec<PastStrategy>, StoreError> {
+        let market = &market.to_string();
+        self.transaction("past_strategies", |tx| async move {
+            let tx = &tx;
+            let sql = "with found as (
+                    select u.genome_hash, u.genome, u.seen_until_ms from untested_candidates u
+                        join search_sessions e on e.id = u.session_id
+                        where e.market = $1 and u.seen_until_ms < $2
+                    union all
+                    select genome_hash, genome, seen_until_ms from strategies
+                        where session_id is not null and market = $1 and seen_until_ms < $2 and form = 'rules'
+                ), first as (
+                    select distinct on (genome_hash) genome_hash, genome, seen_until_ms from found
+                    order by genome_hash, seen_until_ms
+                )
+                select * from first order by seen_until_ms desc, genome_hash limit $3";
+            let read = |row: &Row| {
+                let hash: String = row.try_get("genome_hash")?;
+                let json = tx.keys().open_json(row.try_get("genome")?, &seal::genome_of(&hash))?;
+                let genome = known_genome(json, Some(&hash), None, format_args!("strategy {hash}"));
+                Ok(PastStrategy { genome, seen_until_ms: row.try_get("seen_until_ms")? })
+            };
+            tx.rows(sql, &[market, &split_ms, &i64::from(LESSONS)]).await?.iter().map(read).collect()
+        })
+        .await
+    }
+
+    /// Keeps what a session was taught, once: what it was first taught stays, and is what comes back.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`].
+    pub async fn record_lessons(
+        &self,
+        lease: &LeaseToken,
+        session_id: Uuid,
+        lessons: &SessionLessons,
+    ) -> Result<SessionLessons, StoreError> {
+        self.transaction("record_lessons", |tx| async move {
+            let tx = &tx;
+            lease.verify(tx).await?;
+            let sql = "insert into session_lessons (session_id, strategies, learnt) values ($1, $2, $3)
+                on conflict (session_id) do nothing";
+            let strategies = i32::try_from(lessons.strategies).unwrap_or(i32::MAX);
+            tx.execute(sql, &[&session_id, &strategies, &lessons.learnt.as_ref().map(Json)]).await?;
+            of_session(tx, session_id).await?.ok_or_else(|| StoreError::not_found("session", session_id))
+        })
+        .await
+    }
+
+    /// What a session was taught; `None` for one of before there was a learner.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn session_lessons(&self, session_id: Uuid) -> Result<Option<SessionLessons>, StoreError> {
+        self.transaction("session_lessons", |tx| async move { of_session(&tx, session_id).await }).await
+    }
+
+    /// The newest session that was taught something, of one island or of all, and what; `None` before there is one.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn newest_lessons(&self, island: Option<&str>) -> Result<Option<(Session, SessionLessons)>, StoreError> {
+        self.transaction("newest_lessons", |tx| async move {
+            let tx = &tx;
+            let columns = sessions::COLUMNS;
+            let sql = format!(
+                "select {columns} from search_sessions e join session_lessons l on l.session_id = e.id
+                where l.learnt is not null and ($1::text is null or e.island = $1)
+                order by e.window_to_ms desc, e.started_at desc limit 1"
+            );
+            let Some(row) = tx.row_opt(&sql, &[&island]).await? else { return Ok(None) };
+            let session = sessions::read(&row)?;
+            let lessons = of_session(tx, session.id).await?;
+            Ok(lessons.map(|lessons| (session, lessons)))
+        })
+        .await
+    }
+}
+
+async fn of_session(tx: &Tx, session_id: Uuid) -> Result<Option<SessionLessons>, StoreError> {
+    let sql = "select strategies, learnt from session_lessons where session_id = $1";
+    let Some(row) = tx.row_opt(sql, &[&session_id]).await? else { return Ok(None) };
+    let strategies: i32 = row.try_get("strategies")?;
+    let learnt: Option<Json<Learnt>> = row.try_get("learnt")?;
+    Ok(Some(SessionLessons { strategies: strategies.unsigned_abs(), learnt: learnt.map(|json| json.0) }))
+}
