@@ -112,6 +112,7 @@ async fn every_command_that_prints_results_prints_json() {
         set session_replication_role = origin";
     stage.client().await.batch_execute(sql).await.unwrap();
     run("protocol status");
+    run("learner explain");
     run("protocol plan --sharpe 5 --tests 10");
     run("deployments list");
     run("deployments pause cross --why json");

@@ -86,7 +86,7 @@ async fn days_are_reviewed_once_and_live_strategies_are_looked_after() {
     // Reviews: whole, none twice, and each has a batch of its day or says why it has none (a session under way when the
     // market's day turned may be that of two).
     let torn = "select count(*) from daily_reviews where status = 'finished'
-        and not steps ?& array['batch', 'strategies', 'views', 'retention', 'summary']";
+        and not steps ?& array['batch', 'learnt', 'strategies', 'views', 'retention', 'summary']";
     assert_eq!(books::count(&client, torn).await, 0);
     let batches = "select count(*) from search_sessions where island = 'review' and status = 'finished'";
     let begun =

@@ -13,6 +13,7 @@ mod commands;
 mod deployments;
 mod embedded;
 mod encrypted;
+mod learner;
 mod leases;
 mod made;
 mod migrations;

@@ -1,0 +1,66 @@
+//! What sessions learn from: each strategy with what had shaped it when it was first found, and nothing from after a split.
+
+use super::{made, support};
+use ::learner::{Lesson, learn};
+use candles::{MarketKind, time::DAY_MS};
+use std::slice;
+use store::SessionLessons;
+use uuid::Uuid;
+
+#[tokio::test]
+async fn strategies_teach_from_when_they_were_first_found() {
+    let (_database, store) = support::database().await;
+    let (_lease, token) = made::lease(&store).await;
+    // Two sessions a day apart: 1 and 2 are among the best of both, 3 and 4 of one. 2 and 4 were tested, the others not.
+    for (number, found) in [(1, [1, 2, 3]), (2, [1, 2, 4])] {
+        let session = store.open_session(&token, &made::session("main", number)).await.unwrap();
+        let mut candidates = found.map(|n| made::candidate(n, session.id, None));
+        for (candidate, n) in candidates.iter_mut().zip(found) {
+            candidate.strategy.seen_until_ms = Some(made::T1 + number as i64 * DAY_MS);
+            candidate.untested = [1, 3].contains(&n).then(|| "no test is free".to_owned());
+        }
+        store.finish_session(&token, session.id, &candidates, &[]).await.unwrap();
+    }
+    let past = |market, split_ms| {
+        let store = store.clone();
+        async move {
+            let found = store.past_strategies(market, split_ms).await.unwrap();
+            let mut named: Vec<_> = found
+                .iter()
+                .map(|p| (p.genome.read().unwrap().hash().to_string(), (p.seen_until_ms - made::T1) / DAY_MS))
+                .collect();
+            named.sort();
+            named
+        }
+    };
+    let mut expected = [(1, 1), (2, 1), (3, 1), (4, 2)].map(|(n, day)| (made::hash(n), day)).to_vec();
+    expected.sort();
+    assert_eq!(past(MarketKind::Spot, made::T1 + 10 * DAY_MS).await, expected);
+    // Of those that had seen something of what comes after a split, nothing is learnt.
+    expected.retain(|(_, day)| *day == 1);
+    assert_eq!(past(MarketKind::Spot, made::T1 + 2 * DAY_MS).await, expected);
+    assert_eq!(past(MarketKind::Spot, made::T1 + DAY_MS).await, []);
+    assert_eq!(past(MarketKind::Um, made::T1 + 10 * DAY_MS).await, []);
+}
+
+#[tokio::test]
+async fn what_a_session_was_taught_stays() {
+    let (_database, store) = support::database().await;
+    let (_lease, token) = made::lease(&store).await;
+    assert_eq!(store.newest_lessons(None).await.unwrap(), None);
+    let session = store.open_session(&token, &made::session("main", 1)).await.unwrap();
+    assert_eq!(store.session_lessons(session.id).await.unwrap(), None);
+    let strategy = made::genome(1);
+    let returns = (0..60).map(|day| if day % 3 == 0 { 0.02 } else { -0.005 } / 3.0).collect();
+    let learnt = learn(slice::from_ref(&Lesson { strategy, returns }));
+    assert!(learnt.is_some());
+    let lessons = SessionLessons { strategies: 7, learnt };
+    // To the bit, and once: a session that is begun again is taught what it was taught first.
+    assert_eq!(store.record_lessons(&token, session.id, &lessons).await.unwrap(), lessons);
+    let other = SessionLessons { strategies: 8, learnt: None };
+    assert_eq!(store.record_lessons(&token, session.id, &other).await.unwrap(), lessons);
+    let (of, newest) = store.newest_lessons(Some("main")).await.unwrap().unwrap();
+    assert_eq!((of.id, newest), (session.id, lessons));
+    assert_eq!(store.newest_lessons(Some("other")).await.unwrap(), None);
+    assert!(store.record_lessons(&token, Uuid::now_v7(), &other).await.is_err(), "no such session");
+}
