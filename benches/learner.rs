@@ -150,7 +150,8 @@ fn main() {
             let mut plain_later = 0.0;
             for share in std::iter::once(0.0).chain(shares.iter().copied()) {
                 let with = learnt.clone().filter(|_| share > 0.0);
-                let (found, by_generation) = searched(&config(20, share), &engine, &market, seed.child("last", 0), with);
+                let (found, by_generation) =
+                    searched(&config(20, share), &engine, &market, seed.child("last", 0), with);
                 let champion = found.first();
                 let later_sharpe = champion.map_or(0.0, |c| earned(c, &later));
                 let promised = champion.map_or(0.0, |c| earned(c, market.window()));
@@ -175,7 +176,9 @@ fn table(name: &str, results: &BTreeMap<String, Vec<(f64, f64, f64)>>) {
         (mean, (variance / n).sqrt())
     };
     let Some(plain) = results.get("0") else { return };
-    println!("\n{name}\n| learner's share | markets | promised | three years after | against none | evaluations to be as good |");
+    println!(
+        "\n{name}\n| learner's share | markets | promised | three years after | against none | evaluations to be as good |"
+    );
     println!("|---|---|---|---|---|---|");
     for (share, rows) in results {
         let column = |of: &dyn Fn(&(f64, f64, f64)) -> f64| rows.iter().map(of).collect::<Vec<f64>>();

@@ -26,6 +26,7 @@ const PURE: &[&str] = &[
     "src/candles/",
     "src/engine/",
     "src/evidence/",
+    "src/learner/",
     "src/lifecycle/",
     "src/protocol/",
     "src/report/",

@@ -96,6 +96,7 @@ pub const ROUTES: &[&str] = &[
     "/api/sessions",
     "/api/scores",
     "/api/protocol",
+    "/api/learner",
     "/api/deployments",
     "/api/regimes",
     "/api/drift-alerts",

@@ -43,6 +43,21 @@ pub(super) async fn protocol(State(api): Api_, Params(page): Params<PageParams>)
     Ok(Json(json!({ "items": form(items), "tests": tests.map(form) })))
 }
 
+/// What the newest session was taught by strategies of earlier ones
+#[utoipa::path(get, path = "/api/learner", tag = "read",
+    responses((status = 200, description = "Session, what it was taught; null before anything was learnt", body = Value), Failures))]
+pub(super) async fn learner(State(api): Api_) -> Answer {
+    let newest = api.store.newest_lessons(None).await?;
+    let told = newest.map(|(session, lessons)| {
+        let name = format!("{}/{}", session.spec.island, session.spec.number);
+        json!({
+            "session": name, "until_ms": session.spec.holdout_from_ms, "strategies": lessons.strategies,
+            "learnt": lessons.learnt.map(form),
+        })
+    });
+    Ok(Json(json!({ "newest": told })))
+}
+
 /// Deployments: what is live, and how much it may use
 #[utoipa::path(get, path = "/api/deployments", tag = "read",
     responses((status = 200, description = "Live strategies with their deployments", body = Value), Failures))]

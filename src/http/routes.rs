@@ -82,6 +82,7 @@ pub(super) fn router(api: Arc<Api>, config: &HttpConfig) -> Router {
         .routes(routes!(records::sessions))
         .routes(routes!(records::scores))
         .routes(routes!(records::protocol))
+        .routes(routes!(records::learner))
         .routes(routes!(records::deployments))
         .routes(routes!(records::regimes))
         .routes(routes!(records::drift_alerts))

@@ -109,7 +109,8 @@ pub fn learn(lessons: &[Lesson]) -> Option<Learnt> {
     }
     let (mean, variance) = posterior(&precision, &pull)?;
     let belief = |i: usize, strategies: u32| Belief { mean: mean[i], sd: variance[i].sqrt(), strategies };
-    let beliefs = names.iter().enumerate().map(|(i, (name, count))| ((*name).to_owned(), belief(i + 1, *count))).collect();
+    let beliefs =
+        names.iter().enumerate().map(|(i, (name, count))| ((*name).to_owned(), belief(i + 1, *count))).collect();
     Some(Learnt {
         base: belief(0, blocks.len() as u32),
         beliefs,
@@ -183,7 +184,8 @@ mod tests {
         assert!(earned(&[0.0; 50]).is_none(), "nothing was traded");
         assert!(earned(&[f64::NAN; 50]).is_none());
         // Old days fade.
-        let turned: Vec<f64> = (0..720).map(|day| if day < 360 { 0.01 } else { -0.01 } + 0.001 * f64::from(day % 3)).collect();
+        let turned: Vec<f64> =
+            (0..720).map(|day| if day < 360 { 0.01 } else { -0.01 } + 0.001 * f64::from(day % 3)).collect();
         assert!(earned(&turned).unwrap().sharpe < 0.0);
     }
 

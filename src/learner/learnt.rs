@@ -2,8 +2,8 @@
 
 use super::features::features;
 use super::fit::prior_sd;
-use genome::variation::{self, VariationConfig};
 use genome::Strategy;
+use genome::variation::{self, VariationConfig};
 use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
 use serde::{Deserialize, Serialize};

@@ -24,7 +24,8 @@ pub fn learnt(past: &[WarmStart], market: &Searchable, engine: &Engine, terms: &
         .map(|one| {
             // The first whole day that it has not seen; a return of the day that it saw a part of is none.
             let seen_ms = one.seen.ms().max(window.from_ms());
-            let skipped = if seen_ms == window.from_ms() { 0 } else { day_of(seen_ms - 1) - day_of(window.from_ms()) + 1 };
+            let skipped =
+                if seen_ms == window.from_ms() { 0 } else { day_of(seen_ms - 1) - day_of(window.from_ms()) + 1 };
             (one, usize::try_from(skipped).unwrap_or(usize::MAX))
         })
         .collect();

@@ -6,8 +6,8 @@
 //! come.
 
 use super::{
-    Account, Choice, Inherited, Named, Plan, Proposed, Searchable, SearchedP, SeenBefore, SeenUntil, Session, SessionError,
-    SessionState, Split, Standing, UnderTest, WarmStart, choose, judge, lessons,
+    Account, Choice, Inherited, Named, Plan, Proposed, Searchable, SearchedP, SeenBefore, SeenUntil, Session,
+    SessionError, SessionState, Split, Standing, UnderTest, WarmStart, choose, judge, lessons,
 };
 use candles::time::DAY_MS;
 use engine::{Engine, EvaluationError, Outcome, Terms, Wanted, Window, WindowError};

@@ -291,7 +291,8 @@ impl<'a> Session<'a> {
             Stage::Done => return Ok((state, Advanced::Finished)),
         };
         let config = if state.stage == Stage::Search { self.plan.search } else { &self.compared };
-        let before = state.search.take().unwrap_or_else(|| search::start(config, seed, Vec::new(), state.learnt.clone()));
+        let before =
+            state.search.take().unwrap_or_else(|| search::start(config, seed, Vec::new(), state.learnt.clone()));
         let (after, report) = match state.stage {
             Stage::Search => search::advance(config, before, &self.market.evaluator(self.engine, self.terms), stop)?,
             _ => {

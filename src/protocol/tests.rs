@@ -145,7 +145,8 @@ fn nothing_after_the_split_is_learnt() {
     assert_ne!(leaked(&world), leaked(&other), "the comparison does not see a leak");
 
     // What a strategy has seen teaches nothing of it; one that has seen all of the window teaches nothing at all.
-    let seen_ms = |ms| past().into_iter().map(|one| WarmStart { seen: SeenUntil::stated(ms), ..one }).collect::<Vec<_>>();
+    let seen_ms =
+        |ms| past().into_iter().map(|one| WarmStart { seen: SeenUntil::stated(ms), ..one }).collect::<Vec<_>>();
     assert_eq!(of(&world, SPLIT_MS, &seen_ms(SPLIT_MS)), None);
     assert_eq!(of(&world, SPLIT_MS, &seen_ms(TO_MS)), None);
     let whole = of(&world, SPLIT_MS, &seen_ms(FROM_MS - DAY_MS)).unwrap();

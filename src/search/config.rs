@@ -140,8 +140,7 @@ impl SearchConfig {
                 return Err(SearchConfigError { key, problem: format!("must be 0 to {max}, not {value}") });
             }
         }
-        let sum =
-            self.immigrants_fraction + self.learner_fraction + self.refinement_fraction + self.crossover_fraction;
+        let sum = self.immigrants_fraction + self.learner_fraction + self.refinement_fraction + self.crossover_fraction;
         if sum > 1.0 {
             let problem = format!(
                 "and immigrants_fraction, learner_fraction and refinement_fraction must sum to at most 1, not {sum}"

@@ -48,9 +48,9 @@ pub use paper::{
 pub use seal::RotationReport;
 pub use search::{
     CandidateRecord, Champion, ChosenRow, FailedBacktest, FinishReport, GenerationRecord, GenerationRow, Judgement,
-    NewSession, NumberedSession, PastStrategy, PlaceboRecord, ProtocolSessionRow, ProtocolTotals, RecordOutcome, ResumableSession,
-    SearchedRecord, Session, SessionLessons, SessionNumbers, SessionRow, SessionStatus, SessionStory, TrialCounts, TrialTotals, Trials,
-    WaitingRecord, WindowStat,
+    NewSession, NumberedSession, PastStrategy, PlaceboRecord, ProtocolSessionRow, ProtocolTotals, RecordOutcome,
+    ResumableSession, SearchedRecord, Session, SessionLessons, SessionNumbers, SessionRow, SessionStatus, SessionStory,
+    TrialCounts, TrialTotals, Trials, WaitingRecord, WindowStat,
 };
 pub use stored::Stored;
 pub use strategies::{

@@ -27,8 +27,7 @@ pub(crate) async fn of_session(
     let past = past(parts, spec.market, split.searchable.seen_until().ms()).await?;
     let strategies = past.len() as u32;
     let (engine, terms, split) = (Arc::clone(&parts.compute.engine), parts.compute.terms, Arc::clone(split));
-    let learnt =
-        parts.compute.run(move || protocol::learnt(&past, &split.searchable, &engine, &terms)).await?;
+    let learnt = parts.compute.run(move || protocol::learnt(&past, &split.searchable, &engine, &terms)).await?;
     let lessons = SessionLessons { strategies, learnt };
     let lessons = parts.process.store.record_lessons(token, session.id, &lessons).await?;
     if let Some(learnt) = &lessons.learnt {

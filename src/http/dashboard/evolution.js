@@ -251,14 +251,49 @@ function ended(rows) {
   );
 }
 
+/** The building blocks that are most surely worth something, and those that most surely cost. */
+function learnt(newest) {
+  if (!newest?.learnt) return [h("p", { class: "soft" }, "Nothing has been learnt from earlier strategies yet.")];
+  const { base, beliefs, independent, days } = newest.learnt;
+  const sure = Object.entries(beliefs)
+    .map(([name, b]) => ({ name, ...b }))
+    .sort((a, b) => b.mean / b.sd - a.mean / a.sd);
+  const line = (b) =>
+    h(
+      "tr",
+      {},
+      h("td", {}, b.name),
+      cell(number(b.mean, 2), b.mean > 0 ? "up" : "down"),
+      cell(`± ${number(b.sd, 2)}`),
+      cell(number(b.strategies)),
+    );
+  const head = ["building block", "#Sharpe on top", "#± deviation", "#strategies"];
+  const worth = sure.filter((b) => b.mean > 0).slice(0, 8);
+  const costs = sure
+    .filter((b) => b.mean < 0)
+    .slice(-8)
+    .reverse();
+  return [
+    h(
+      "p",
+      { class: "soft" },
+      `Session ${newest.session}: ${number(base.strategies)} of ${number(newest.strategies)} earlier strategies, on days that nothing ` +
+        `which shaped them had seen, ${number(days)} each on average; they count for ${number(independent)} on days of their ` +
+        `own. One like most of them earned a Sharpe ratio of ${number(base.mean, 2)} ± ${number(base.sd, 2)}.`,
+    ),
+    h("div", { class: "tall" }, table(head, [...worth, ...costs].map(line))),
+  ];
+}
+
 export async function page({ signal }) {
-  const [listed, sessions, all, found, scores, protocol] = await Promise.all([
+  const [listed, sessions, all, found, scores, protocol, taught] = await Promise.all([
     read("/api/generations", { limit: 400 }, signal),
     read("/api/sessions", { limit: 40 }, signal),
     read("/api/overview", {}, signal),
     read("/api/strategies", { limit: 500, source: "holdout" }, signal),
     read("/api/scores", { limit: 12 }, signal),
     read("/api/protocol", { limit: 40 }, signal),
+    read("/api/learner", {}, signal),
   ]);
   const grid = h("div", { class: "grid" });
   const islands = all.stats.islands.map((i) =>
@@ -294,6 +329,7 @@ export async function page({ signal }) {
       card("w6", "Niches: what is bred", nicheMap(listed.items)),
       card("w6", "Niches of the newest 500 stored, by their hold-out", niches(found.items)),
       card("", "Best scores", ranking(scores.items)),
+      card("", "What earlier strategies have taught", ...learnt(taught.newest)),
       card("w4", "Islands", table(["island", "#session", "#generation", "#best", "stored"], islands)),
       card("w8", "How sessions ended, real ones beside null ones", ended(protocol.items)),
       card(

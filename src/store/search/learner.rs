@@ -5,10 +5,10 @@ use crate::{
     LeaseToken, Session, Store, StoreError, Tx, seal,
     stored::{Stored, known_genome},
 };
+use ::learner::Learnt;
 use ::protocol::LESSONS;
 use candles::MarketKind;
 use genome::AnyStrategy;
-use ::learner::Learnt;
 use serde::Serialize;
 use tokio_postgres::{Row, types::Json};
 use uuid::Uuid;

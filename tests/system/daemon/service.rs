@@ -183,6 +183,7 @@ async fn clients_store_backtest_read_and_operators_act() {
     for (path, key) in [("/api/scores", "items"), ("/api/protocol", "items")] {
         assert!(client.get(path).await.1[key].is_array(), "{path}");
     }
+    assert_eq!(client.get("/api/learner").await, (200, json!({ "newest": null })));
     // What was never measured has no dossier, which is no defect of ours.
     let (status, problem) = client.get(&format!("/api/strategies/{id}/dossier")).await;
     assert_eq!((status, &problem["field"]), (404, &json!("id")), "{problem}");
