@@ -20,7 +20,7 @@ use super::exchange::{Exchange, ExchangeError, ExchangeInfo};
 use answer::Asked;
 use async_trait::async_trait;
 use backon::{ExponentialBuilder, Retryable};
-use candles::{Candle, FundingRate, Interval, MarketKind, Symbol};
+use candles::{Candle, FundingRate, Interval, MarketKind, Symbol, Ticker};
 use host::Host;
 use reqwest::header::{HeaderMap, HeaderValue};
 use secrecy::ExposeSecret;
@@ -310,9 +310,8 @@ impl Binance {
     /// Candles that open in a range, both ends included, from one of the paths that answer as klines do.
     async fn klines_at(
         &self,
-        market: MarketKind,
+        ticker: &Ticker,
         path: &'static str,
-        symbol: &Symbol,
         interval: Interval,
         (from_ms, to_ms): (i64, i64),
         limit: u32,
@@ -321,8 +320,9 @@ impl Binance {
         if from_ms > to_ms || limit == 0 {
             return Ok(Vec::new());
         }
-        self.know_limits(market).await;
-        let limit = limit.min(self.max_klines(market));
+        let Ticker { market, symbol } = ticker;
+        self.know_limits(*market).await;
+        let limit = limit.min(self.max_klines(*market));
         let query = vec![
             ("symbol", symbol.to_string()),
             ("interval", interval.to_string()),
@@ -331,9 +331,9 @@ impl Binance {
             ("endTime", to_ms.max(0).to_string()),
             ("limit", limit.to_string()),
         ];
-        let weight = klines_weight(market, limit);
+        let weight = klines_weight(*market, limit);
         let request = Request { query, symbol: Some(symbol.as_str()), ..Request::new(path, weight) };
-        self.get(market, request, wire::klines).await
+        self.get(*market, request, wire::klines).await
     }
 }
 
@@ -349,18 +349,17 @@ impl Exchange for Binance {
 
     async fn klines(
         &self,
-        market: MarketKind,
-        symbol: &Symbol,
+        ticker: &Ticker,
         interval: Interval,
         from_ms: i64,
         to_ms: i64,
         limit: u32,
     ) -> Result<Vec<Candle>, ExchangeError> {
-        let path = match market {
+        let path = match ticker.market {
             MarketKind::Spot => "/api/v3/klines",
             MarketKind::Um => "/fapi/v1/klines",
         };
-        self.klines_at(market, path, symbol, interval, (from_ms, to_ms), limit).await
+        self.klines_at(ticker, path, interval, (from_ms, to_ms), limit).await
     }
 
     fn max_klines(&self, market: MarketKind) -> u32 {
@@ -385,7 +384,7 @@ impl Exchange for Binance {
         limit: u32,
     ) -> Result<Vec<Candle>, ExchangeError> {
         let path = "/fapi/v1/premiumIndexKlines";
-        self.klines_at(MarketKind::Um, path, symbol, interval, (from_ms, to_ms), limit).await
+        self.klines_at(&Ticker::of(MarketKind::Um, symbol), path, interval, (from_ms, to_ms), limit).await
     }
 
     async fn funding_rates(

@@ -3,7 +3,7 @@
 //! Never decides what to fetch (that is the feed's affair) and never hides a failure behind empty data.
 
 use async_trait::async_trait;
-use candles::{Candle, FundingRate, Interval, MarketKind, Symbol};
+use candles::{Candle, FundingRate, Interval, MarketKind, Symbol, Ticker};
 use std::time::Duration;
 
 /// Public market data of an exchange. No method needs credentials.
@@ -19,8 +19,7 @@ pub trait Exchange: Send + Sync {
     /// what has not closed by [`server_time_ms`](Self::server_time_ms) and record the gaps.
     async fn klines(
         &self,
-        market: MarketKind,
-        symbol: &Symbol,
+        ticker: &Ticker,
         interval: Interval,
         from_ms: i64,
         to_ms: i64,

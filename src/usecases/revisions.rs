@@ -5,7 +5,7 @@
 
 use anyhow::Context as _;
 use candles::stored::Part;
-use candles::{FundingRate, MarketKind, Symbol};
+use candles::{FundingRate, Ticker};
 use market::CandleCache;
 use market::cache::{CacheError, ReadingRow, ReadingTable, content_sha256, funding_sha256, readings_sha256};
 use market::snapshot::{MonthChange, Revision, compare};
@@ -16,8 +16,8 @@ use store::{MAX_REVISION_DETAIL, NewRevision, RevisionRow, Store};
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[allow(missing_docs)]
 pub(crate) struct Change {
-    pub(crate) market: MarketKind,
-    pub(crate) symbol: Symbol,
+    #[serde(flatten)]
+    pub(crate) ticker: Ticker,
     pub(crate) part: Part,
     pub(crate) month: String,
     pub(crate) old_sha256: String,
@@ -86,7 +86,7 @@ pub(crate) async fn changes(cache: &CandleCache, wanted: impl Fn(&str) -> bool) 
         let new_sha256 = match former.part {
             Part::Candles(interval) => {
                 let Some(before) = cache.load_superseded(&former).await? else { continue };
-                let after = cache.load_month(former.market, &former.symbol, interval, &former.month).await?;
+                let after = cache.load_month(&former.ticker, interval, &former.month).await?;
                 // A month that was evicted meanwhile is not one that lost its candles.
                 let MonthChange::Revised { candles: revised, .. } = compare(&before, &after) else { continue };
                 if after.is_empty() {
@@ -97,7 +97,7 @@ pub(crate) async fn changes(cache: &CandleCache, wanted: impl Fn(&str) -> bool) 
             }
             Part::Funding => {
                 let Some(before) = cache.load_superseded_funding(&former).await? else { continue };
-                let after = cache.load_funding_month(&former.symbol, &former.month).await?;
+                let after = cache.load_funding_month(&former.ticker.symbol, &former.month).await?;
                 payments = revised_payments(&before, &after);
                 if payments.is_empty() {
                     continue;
@@ -106,7 +106,7 @@ pub(crate) async fn changes(cache: &CandleCache, wanted: impl Fn(&str) -> bool) 
             }
             part @ (Part::Premium | Part::Metrics) => {
                 let Some(before) = cache.load_superseded_readings(&former).await? else { continue };
-                let after = cache.reading_month(&former.symbol, part, &former.month).await?;
+                let after = cache.reading_month(&former.ticker.symbol, part, &former.month).await?;
                 readings = revised_readings(&before, &after);
                 if readings.is_empty() {
                     continue;
@@ -114,12 +114,10 @@ pub(crate) async fn changes(cache: &CandleCache, wanted: impl Fn(&str) -> bool) 
                 readings_sha256(&after)
             }
         };
-        let (market, symbol, part, month) = (former.market, former.symbol, former.part, former.month);
         found.push(Change {
-            market,
-            symbol,
-            part,
-            month,
+            ticker: former.ticker,
+            part: former.part,
+            month: former.month,
             old_sha256: former.content_sha256,
             new_sha256,
             candles,
@@ -162,8 +160,8 @@ pub(crate) async fn record(store: &Store, changes: &[Change]) -> anyhow::Result<
         };
         let count = change.count();
         let new = NewRevision {
-            market: change.market,
-            symbol: change.symbol,
+            market: change.ticker.market,
+            symbol: change.ticker.symbol,
             part: change.part,
             month: change.month,
             old_sha256: change.old_sha256,

@@ -100,8 +100,7 @@ async fn since(cache: &CandleCache, store: &Store, version: &str, now_ms: i64) -
     let diff = snapshot::diff(cache, &before, &after).await.map_err(refused)?;
     let change = |d: snapshot::MonthDiff| match d.change {
         MonthChange::Revised { candles, .. } => Some(Change {
-            market: d.market,
-            symbol: d.symbol,
+            ticker: d.ticker,
             part: Part::Candles(d.interval),
             month: d.month,
             old_sha256: d.old_sha256.unwrap_or_default(),
@@ -235,8 +234,8 @@ fn rest(report: &Report) -> String {
         };
         text.push_str(&format!(
             "{} {} {} {}: {n} {what} revised, the first {first}; former content {}\n",
-            c.market,
-            c.symbol,
+            c.ticker.market,
+            c.ticker.symbol,
             c.part,
             c.month,
             c.old_sha256.get(..16).unwrap_or_default()

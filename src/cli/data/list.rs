@@ -51,8 +51,8 @@ fn table(all: &[Coverage]) -> String {
         let time = |ms: Option<i64>| ms.map(minute).unwrap_or_default();
         let damage = if c.damaged.is_empty() { String::new() } else { format!("{} damaged months", c.damaged.len()) };
         table.add_row([
-            c.market.to_string(),
-            c.symbol.to_string(),
+            c.ticker.market.to_string(),
+            c.ticker.symbol.to_string(),
             c.interval.to_string(),
             time(c.first_open_ms),
             time(c.last_open_ms),

@@ -31,8 +31,8 @@ impl Selection {
     pub(super) async fn coverage(&self, cache: &CandleCache) -> Result<Vec<Coverage>, CliError> {
         let mut all = cache.coverage().await.context("candle cache")?;
         all.retain(|c| {
-            (self.symbols.is_empty() || self.symbols.contains(&c.symbol))
-                && self.market.is_none_or(|market| market == c.market)
+            (self.symbols.is_empty() || self.symbols.contains(&c.ticker.symbol))
+                && self.market.is_none_or(|market| market == c.ticker.market)
                 && (self.intervals.is_empty() || self.intervals.contains(&c.interval))
         });
         Ok(all)

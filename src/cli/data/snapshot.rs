@@ -101,7 +101,7 @@ pub(super) async fn diff(args: DiffArgs, ctx: &Context) -> Result<(), CliError> 
 fn lines(found: &[MonthDiff]) -> String {
     let mut text = String::new();
     for d in found {
-        text.push_str(&format!("{} {} {} {}: ", d.market, d.symbol, d.interval, d.month));
+        text.push_str(&format!("{} {} {} {}: ", d.ticker.market, d.ticker.symbol, d.interval, d.month));
         match &d.change {
             MonthChange::Added => text.push_str("new\n"),
             MonthChange::Removed => text.push_str("gone\n"),

@@ -5,7 +5,7 @@
 use crate::exchange::{RateLimit, SymbolInfo};
 use crate::{Exchange, ExchangeError, ExchangeInfo};
 use async_trait::async_trait;
-use candles::{Candle, FundingRate, Interval, MarketKind, Symbol, interval};
+use candles::{Candle, FundingRate, Interval, MarketKind, Symbol, Ticker, interval};
 use simulated::{MarketError, PremiumCandle, SimulatedMarket};
 use std::{fmt, sync::Arc};
 
@@ -39,18 +39,17 @@ impl Exchange for InProcessExchange {
 
     async fn klines(
         &self,
-        market: MarketKind,
-        symbol: &Symbol,
+        ticker: &Ticker,
         interval: Interval,
         from_ms: i64,
         to_ms: i64,
         limit: u32,
     ) -> Result<Vec<Candle>, ExchangeError> {
-        let limit = limit.min(self.max_klines(market)) as usize;
+        let limit = limit.min(self.max_klines(ticker.market)) as usize;
         let mut candles = self
             .market
-            .seen(symbol, interval, (from_ms, to_ms), (self.now_ms)(), |_, candle| Some(candle))
-            .map_err(|error| refused(market, error))?;
+            .seen(&ticker.symbol, interval, (from_ms, to_ms), (self.now_ms)(), |_, candle| Some(candle))
+            .map_err(|error| refused(ticker.market, error))?;
         candles.truncate(limit);
         Ok(candles)
     }

@@ -1,7 +1,7 @@
 //! Strategies that rank the market, stored, backtested, told and reproduced by a running daemon, which never trades them.
 
 use super::{books, process::wait_for, service::Client, stage::Stage};
-use candles::{Interval, MarketKind, Symbol};
+use candles::{Interval, MarketKind, Symbol, Ticker};
 use market::{CandleCache, cache::Provenance};
 use serde_json::{Value, json};
 
@@ -180,7 +180,7 @@ async fn it_is_stored_backtested_told_and_reproduced() {
     assert_eq!(same["sources"][1]["backtest_id"], json!(number), "the newest first");
     let symbol: Symbol = "ETHUSDT".parse().unwrap();
     let cache = CandleCache::open(&stage.dir.path().join("data/candles")).unwrap();
-    let series = cache.load(MarketKind::Spot, &symbol, Interval::M15, 0, i64::MAX).await.unwrap();
+    let series = cache.load(&Ticker::of(MarketKind::Spot, &symbol), Interval::M15, 0, i64::MAX).await.unwrap();
     let mut changed: Vec<_> = series.candles().collect();
     // 2024-12-10 04:00, by 1 %: the last candle of a slot of four hours.
     let at_ms = 1_733_803_200_000 - 900_000;
@@ -191,7 +191,10 @@ async fn it_is_stored_backtested_told_and_reproduced() {
     let provenance = Provenance { source: "a test".into(), fetched_at_ms: at_ms };
     // As a reissued archive would.
     let sha256 = "1".repeat(64);
-    let merged = cache.merge_fetched(MarketKind::Spot, &symbol, &changed, &provenance, Some(&sha256)).await.unwrap();
+    let merged = cache
+        .merge_fetched(&Ticker::of(MarketKind::Spot, &symbol), &changed, &provenance, Some(&sha256))
+        .await
+        .unwrap();
     assert_eq!(merged.replaced, 1);
     let (code, other) = json(&stage, &["reproduce", &report, "--json"]).await;
     let source = &other["sources"][0];

@@ -2,7 +2,7 @@
 
 use crate::support::{APRIL_MS, QUARTER_MS, candle, symbol};
 use async_trait::async_trait;
-use candles::{Candle, FundingRate, Interval, MarketKind, Symbol, interval};
+use candles::{Candle, FundingRate, Interval, MarketKind, Symbol, Ticker, interval};
 use market::cache::CandleCache;
 use market::feed::Feed;
 use market::{Exchange, ExchangeError, ExchangeInfo, MarketConfig};
@@ -55,16 +55,15 @@ impl Exchange for Fake {
 
     async fn klines(
         &self,
-        market: MarketKind,
-        symbol: &Symbol,
+        ticker: &Ticker,
         interval: Interval,
         from_ms: i64,
         to_ms: i64,
         limit: u32,
     ) -> Result<Vec<Candle>, ExchangeError> {
         let mut state = self.state.lock().unwrap();
-        if symbol.as_str() == "NOUSDT" {
-            return Err(ExchangeError::UnknownSymbol { market, symbol: symbol.to_string() });
+        if ticker.symbol.as_str() == "NOUSDT" {
+            return Err(ExchangeError::UnknownSymbol { market: ticker.market, symbol: ticker.symbol.to_string() });
         }
         state.asked.push((from_ms, to_ms, limit));
         if state.fail_after.is_some_and(|n| state.asked.len() > n) {
@@ -142,7 +141,7 @@ impl Fixture {
     }
 
     async fn stored(&self) -> Vec<Candle> {
-        let all = self.cache.load(UM, &symbol("BTCUSDT"), M15, i64::MIN, i64::MAX).await.unwrap();
+        let all = self.cache.load(&Ticker::of(UM, &symbol("BTCUSDT")), M15, i64::MIN, i64::MAX).await.unwrap();
         all.candles().collect()
     }
 }

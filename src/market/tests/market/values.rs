@@ -3,7 +3,7 @@
 use crate::support::{symbol, zip_with};
 use candles::stored::Part;
 use candles::time::{DAY_MS, HOUR_MS};
-use candles::{Interval, MarketKind};
+use candles::{Interval, MarketKind, Ticker};
 use genome::random::Seed;
 use market::cache::{CandleCache, METRICS_DELAY_MS};
 use market::download::{Downloader, ValuesReport, ValuesWanted};
@@ -165,6 +165,6 @@ async fn the_exchange_answers_for_the_premium_as_for_candles() {
         .refresh_premium(std::slice::from_ref(&btc), Interval::H1, NOW_MS / HOUR_MS * HOUR_MS - 3 * DAY_MS, false)
         .await;
     assert_eq!((fresh[0].added, fresh[0].newest_ms, &fresh[0].error), (72, Some(NOW_MS / HOUR_MS * HOUR_MS), &None));
-    let stored = f.cache.coverage_of(MarketKind::Um, &btc, Interval::H1).await.unwrap();
+    let stored = f.cache.coverage_of(&Ticker::of(MarketKind::Um, &btc), Interval::H1).await.unwrap();
     assert!(stored.is_none(), "a premium is no candle");
 }
