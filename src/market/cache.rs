@@ -18,6 +18,7 @@ mod room;
 mod sources;
 mod storage;
 mod superseded;
+mod values;
 
 pub use evict::Evicted;
 pub use funding::funding_sha256;
@@ -28,6 +29,7 @@ pub use readings::METRICS_DELAY_MS;
 pub use sources::{MergeReport, SourceDisagreement, SourceKind};
 pub use storage::bucket;
 pub use superseded::Superseded;
+pub use values::{MonthValues, ValuesCoverage, ValuesMonth};
 
 use super::MarketConfig;
 use super::dumps::name::DumpName;
@@ -335,14 +337,18 @@ impl CandleCache {
     }
 
     async fn facts(&self, dir: &str, month: &str) -> Result<Option<Facts>, CacheError> {
-        let path = format!("{dir}/{month}.parquet");
+        self.footer(&format!("{dir}/{month}.parquet"), file::candle_facts).await
+    }
+
+    /// What the footer of a stored month says; `None` when there is none.
+    async fn footer<F>(&self, path: &str, read: file::ReadFacts<F>) -> Result<Option<F>, CacheError> {
         let mut want = TAIL_BYTES;
         loop {
-            let Some((tail, size)) = self.storage.tail(&path, want).await? else { return Ok(None) };
-            match file::candle_facts(tail, size) {
+            let Some((tail, size)) = self.storage.tail(path, want).await? else { return Ok(None) };
+            match read(tail, size) {
                 Ok(facts) => return Ok(Some(facts)),
                 Err((_, Some(longer))) if longer > want => want = longer,
-                Err((e, _)) => return Err(damage(&path, e)),
+                Err((e, _)) => return Err(damage(path, e)),
             }
         }
     }

@@ -3,7 +3,14 @@
 //! A month is named by the hash of its candles. What changed between two snapshots, or since one, is told candle by
 //! candle as long as the contents are still there: months that only grew still hold what they were, and months whose
 //! candles were replaced keep their former content until it is pruned. Layout: `snapshots/NAME.json` beside the
-//! candles, and `snapshots/current` with the name of the newest.
+//! candles, and `snapshots/current` with the name of the newest. Funding and readings are part of it ([`values`]).
+
+mod values;
+
+pub use values::{
+    PaymentRevision, ReadingRevision, ValuesChange, ValuesDiff, ValuesRef, diff_values, revised_payments,
+    revised_readings,
+};
 
 use super::cache::{CacheError, CandleCache, Facts, Superseded, content_sha256};
 use candles::stored::Part;
@@ -51,10 +58,13 @@ pub struct Snapshot {
     pub version: String,
     /// Sorted by market, symbol and interval.
     pub series: Vec<SeriesRef>,
+    /// Funding and readings, sorted by symbol and part; `None` in one that was taken before they were part of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub values: Option<Vec<ValuesRef>>,
 }
 
 impl Snapshot {
-    fn of(name: &str, taken_at_ms: i64, series: Vec<SeriesRef>) -> Self {
+    fn of(name: &str, taken_at_ms: i64, series: Vec<SeriesRef>, values: Vec<ValuesRef>) -> Self {
         let mut hash = Sha256::new();
         for s in &series {
             for month in &s.months {
@@ -65,13 +75,29 @@ impl Snapshot {
                 hash.update(line);
             }
         }
-        Self { name: name.to_owned(), taken_at_ms, version: hex::encode(hash.finalize()), series }
+        for v in &values {
+            for month in &v.months {
+                let line = format!(
+                    "{}/{}/{}/{} {}\n",
+                    v.ticker.market, v.ticker.symbol, v.part, month.month, month.content_sha256
+                );
+                hash.update(line);
+            }
+        }
+        let version = hex::encode(hash.finalize());
+        Self { name: name.to_owned(), taken_at_ms, version, series, values: Some(values) }
     }
 
     /// Candles in it.
     #[must_use]
     pub fn rows(&self) -> u64 {
         self.series.iter().flat_map(|s| &s.months).map(|m| m.rows).sum()
+    }
+
+    /// Funding payments and rows of readings in it.
+    #[must_use]
+    pub fn value_rows(&self) -> u64 {
+        self.values.iter().flatten().flat_map(|v| &v.months).map(|m| m.rows).sum()
     }
 }
 
@@ -168,7 +194,7 @@ pub async fn of_cache(cache: &CandleCache, now_ms: i64) -> Result<Snapshot, Snap
         interval: c.interval,
         months: c.months.iter().map(|m| refs(&m.facts)).collect(),
     });
-    Ok(Snapshot::of(NOW, now_ms, series.collect()))
+    Ok(Snapshot::of(NOW, now_ms, series.collect(), values::of_cache(cache).await?))
 }
 
 /// Freezes what is stored now under a name, and makes it the current one. Without a name it is called `vN_YYYY_MM_DD`
@@ -348,7 +374,7 @@ pub(super) fn keys(snapshot: &Snapshot) -> impl Iterator<Item = Key> {
     by_month(snapshot).into_keys()
 }
 
-/// Whether one of the snapshots can only be told from a former content. Funding is in no snapshot.
+/// Whether one of the snapshots can only be told from a former content.
 ///
 /// # Errors
 /// When it cannot be read.
@@ -357,7 +383,7 @@ pub(super) async fn needs(
     snapshots: &[Snapshot],
     former: &Superseded,
 ) -> Result<bool, CacheError> {
-    let Part::Candles(interval) = former.part else { return Ok(false) };
+    let Part::Candles(interval) = former.part else { return values::needs(cache, snapshots, former).await };
     let key = (former.ticker.clone(), interval, former.month.clone());
     let wanted: Vec<&MonthRef> = snapshots.iter().filter_map(|s| by_month(s).get(&key).copied()).collect();
     if wanted.is_empty() {

@@ -4,11 +4,13 @@
 //! of who rested on them.
 
 use anyhow::Context as _;
+use candles::Ticker;
 use candles::stored::Part;
-use candles::{FundingRate, Ticker};
 use market::CandleCache;
-use market::cache::{CacheError, ReadingRow, ReadingTable, content_sha256, funding_sha256, readings_sha256};
-use market::snapshot::{MonthChange, Revision, compare};
+use market::cache::{CacheError, content_sha256, funding_sha256, readings_sha256};
+use market::snapshot::{
+    MonthChange, PaymentRevision, ReadingRevision, Revision, compare, revised_payments, revised_readings,
+};
 use serde::Serialize;
 use store::{MAX_REVISION_DETAIL, NewRevision, RevisionRow, Store};
 
@@ -29,28 +31,6 @@ pub(crate) struct Change {
     /// Which readings, in time order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) readings: Vec<ReadingRevision>,
-}
-
-/// One row of readings that is not what it was.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub(crate) struct ReadingRevision {
-    /// When it was known, UTC ms.
-    pub(crate) time_ms: i64,
-    /// What it was; what was empty is null.
-    pub(crate) old: Vec<Option<f64>>,
-    /// What it is; `None` when it is gone.
-    pub(crate) new: Option<Vec<Option<f64>>>,
-}
-
-/// One funding payment that is not what it was. Rates are fractions of the position's value.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub(crate) struct PaymentRevision {
-    /// When it is due, UTC ms.
-    pub(crate) time_ms: i64,
-    /// What it was.
-    pub(crate) old: f64,
-    /// What it is; `None` when it is gone.
-    pub(crate) new: Option<f64>,
 }
 
 impl Change {
@@ -126,22 +106,6 @@ pub(crate) async fn changes(cache: &CandleCache, wanted: impl Fn(&str) -> bool) 
         });
     }
     Ok(found)
-}
-
-fn revised_payments(before: &[FundingRate], after: &[FundingRate]) -> Vec<PaymentRevision> {
-    let revision = |old: &FundingRate| {
-        let new = after.binary_search_by_key(&old.time_ms, |r| r.time_ms).ok().map(|i| after[i].rate);
-        (new != Some(old.rate)).then_some(PaymentRevision { time_ms: old.time_ms, old: old.rate, new })
-    };
-    before.iter().filter_map(revision).collect()
-}
-
-fn revised_readings(before: &ReadingTable, after: &ReadingTable) -> Vec<ReadingRevision> {
-    let revision = |(time_ms, old): ReadingRow| {
-        let new = after.times_ms().binary_search(&time_ms).ok().map(|i| after.row(i).1);
-        (new.as_ref() != Some(&old)).then_some(ReadingRevision { time_ms, old, new })
-    };
-    (0..before.len()).filter_map(|i| revision(before.row(i))).collect()
 }
 
 /// Stores changes as revisions; those that are not dealt with yet.
