@@ -16,7 +16,7 @@ pub use host::HostStatus;
 pub use wire::Listing;
 
 use super::MarketConfig;
-use super::exchange::{Exchange, ExchangeError, ExchangeInfo};
+use super::exchange::{Exchange, ExchangeError, ExchangeInfo, METRICS_ROWS, Metric, MetricRow};
 use answer::Asked;
 use async_trait::async_trait;
 use backon::{ExponentialBuilder, Retryable};
@@ -38,6 +38,9 @@ const MAX_BACKOFF: Duration = Duration::from_secs(30);
 const LIMITS_VALID: Duration = Duration::from_secs(86_400);
 /// After they could not be had, the next request asks again after this long.
 const LIMITS_RETRY: Duration = Duration::from_secs(300);
+/// Metrics have a limit of their own, 1,000 requests in five minutes, and no weight. Counted as this part of a minute's
+/// weight, they stay below the same share of it as everything else does of its own.
+const METRICS_REQUESTS_PER_MINUTE: u32 = 200;
 const USER_AGENT: &str = concat!("sg-ai/", env!("CARGO_PKG_VERSION"));
 
 /// Why a client cannot be built.
@@ -387,6 +390,29 @@ impl Exchange for Binance {
         self.klines_at(&Ticker::of(MarketKind::Um, symbol), path, interval, (from_ms, to_ms), limit).await
     }
 
+    async fn metric(
+        &self,
+        symbol: &Symbol,
+        metric: Metric,
+        from_ms: i64,
+        to_ms: i64,
+    ) -> Result<Vec<MetricRow>, ExchangeError> {
+        if from_ms > to_ms {
+            return Ok(Vec::new());
+        }
+        self.know_limits(MarketKind::Um).await;
+        let query = vec![
+            ("symbol", symbol.to_string()),
+            ("period", "5m".to_owned()),
+            ("startTime", from_ms.max(0).to_string()),
+            ("endTime", to_ms.max(0).to_string()),
+            ("limit", METRICS_ROWS.to_string()),
+        ];
+        let weight = self.market(MarketKind::Um).host.status().weight_limit.div_ceil(METRICS_REQUESTS_PER_MINUTE);
+        let request = Request { query, symbol: Some(symbol.as_str()), ..Request::new(metric_path(metric), weight) };
+        self.get(MarketKind::Um, request, |body| wire::metric_rows(body, metric)).await
+    }
+
     async fn funding_rates(
         &self,
         symbol: &Symbol,
@@ -406,6 +432,16 @@ impl Exchange for Binance {
         let path = "/fapi/v1/fundingRate";
         let request = Request { query, symbol: Some(symbol.as_str()), ..Request::new(path, 1) };
         self.get(MarketKind::Um, request, wire::funding_rates).await
+    }
+}
+
+fn metric_path(metric: Metric) -> &'static str {
+    match metric {
+        Metric::OpenInterest => "/futures/data/openInterestHist",
+        Metric::TopTraderAccounts => "/futures/data/topLongShortAccountRatio",
+        Metric::TopTraderPositions => "/futures/data/topLongShortPositionRatio",
+        Metric::Accounts => "/futures/data/globalLongShortAccountRatio",
+        Metric::TakerVolume => "/futures/data/takerlongshortRatio",
     }
 }
 

@@ -3,6 +3,7 @@
 //! What is new is decided by the exchange's clock alone. One symbol's failure stops no other, and what is cached stays
 //! usable when the exchange is away: the error is told beside it. Never invents a candle, never decides what to trade.
 
+mod metrics;
 mod premium;
 
 use super::cache::{CacheError, CandleCache, Facts, MergeReport, Provenance, holes};

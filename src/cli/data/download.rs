@@ -52,8 +52,8 @@ pub(super) struct DownloadArgs {
     /// Series fetched at the same time [default: market.requests_at_once]
     #[arg(long, value_name = "N")]
     parallel: Option<usize>,
-    /// Values beside candles, separated by commas: funding, premium, metrics. From archives, then REST (metrics: from
-    /// archives alone); for --market um. Funding comes by REST without it
+    /// Values beside candles, separated by commas: funding, premium, metrics. From archives, then REST (metrics: of the
+    /// last thirty days); for --market um. Funding comes by REST without it
     #[arg(long, value_name = "VALUES", value_delimiter = ',')]
     with: Vec<With>,
     /// Go on where an interrupted download stopped. This is what always happens; the option is for those who say so
