@@ -17,7 +17,7 @@ use report::RobustnessSection;
 use store::StatSource;
 
 /// How far a neighbour's number is moved, a fraction of it.
-const NEIGHBOUR_STEP: f64 = 0.1;
+pub(crate) const NEIGHBOUR_STEP: f64 = 0.1;
 /// Standard deviation of the noise on closes, a share of the candle's range.
 const NOISE_SHARE: f64 = 0.2;
 /// Higher costs: name, multiple of the fee, and what slippage adds on each side, as a fraction of the notional.
