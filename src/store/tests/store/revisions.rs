@@ -81,9 +81,9 @@ async fn whatever_rested_on_candles_is_found() {
     let (_database, store) = support::database().await;
     let (id, _) = in_shadow(&store).await;
     let eth: Symbol = "ETHUSDT".parse().unwrap();
-    assert_eq!(store.strategies_on(SPOT, &btc()).await.unwrap(), [id]);
+    assert_eq!(store.strategies_on(&Ticker::of(SPOT, &btc())).await.unwrap(), [id]);
     assert!(store.strategies_on(&Ticker::of(SPOT, &eth)).await.unwrap().is_empty());
-    assert!(store.strategies_on(MarketKind::Um, &btc()).await.unwrap().is_empty());
+    assert!(store.strategies_on(&Ticker::of(MarketKind::Um, &btc())).await.unwrap().is_empty());
 
     let (from_ms, to_ms) = (made::T1 - 90 * made::DAY_MS, made::T1);
     let [used] = &store.sessions_on(&Ticker::of(SPOT, &eth), (from_ms, from_ms)).await.unwrap()[..] else {
