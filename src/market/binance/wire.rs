@@ -250,7 +250,7 @@ mod tests {
         let body =
             br#"[{"symbol":"BTCUSDT","sumOpenInterest":"20403.63700000","sumOpenInterestValue":"150570784.07809979",
             "timestamp":1583127900000}]"#;
-        let row = MetricRow { time_ms: 1_583_127_900_000, values: vec![20_403.637, 150_570_784.078_099_79] };
+        let row = MetricRow { time_ms: 1_583_127_900_000, values: vec![20_403.637, 150_570_784.078_099_8] };
         assert_eq!(metric_rows(body, Metric::OpenInterest), Ok(vec![row]));
         let body = br#"[{"symbol":"BTCUSDT","longShortRatio":"1.4342","longAccount":"0.5891","shortAccount":"0.4108",
             "timestamp":"1583139600000"}]"#;
