@@ -5,7 +5,7 @@
 // It prints a table, and a bench without its input has nothing better to do than to stop.
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
-use candles::{Candle, CandleSeries, Interval, MarketKind, Symbol, interval};
+use candles::{Candle, CandleSeries, Interval, MarketKind, Ticker, interval};
 use futures::TryStreamExt;
 use market::cache::{CandleCache, Provenance};
 use market::dumps::{DumpName, ImportOptions, find_archives, import, read_archive, read_csv};
@@ -57,27 +57,27 @@ fn main() {
     });
 
     let cache = CandleCache::open(&scratch.path().join("cache")).unwrap();
-    let symbols: Vec<Symbol> = (0..10).map(|i| format!("S{i}USDT").parse().unwrap()).collect();
+    let tickers: Vec<Ticker> = (0..10).map(|i| spot(&format!("S{i}USDT"))).collect();
     let two_years = 2 * 365 * 96;
-    for (i, symbol) in symbols.iter().enumerate() {
-        store(&runtime, &cache, symbol, &made(Interval::M15, two_years, i as u64));
+    for (i, ticker) in tickers.iter().enumerate() {
+        store(&runtime, &cache, ticker, &made(Interval::M15, two_years, i as u64));
     }
-    let loaded = two_years * symbols.len();
+    let loaded = two_years * tickers.len();
     row("load 2 years of 15m of 10 symbols from the cache", loaded, loaded * 80, || {
-        for symbol in &symbols {
-            let series = cache.load(MarketKind::Spot, symbol, Interval::M15, 0, i64::MAX);
+        for ticker in &tickers {
+            let series = cache.load(ticker, Interval::M15, 0, i64::MAX);
             assert_eq!(runtime.block_on(series).unwrap().len(), two_years);
         }
     });
     let minutes = 365 * 1_440;
-    let one: Symbol = "M1USDT".parse().unwrap();
+    let one = spot("M1USDT");
     store(&runtime, &cache, &one, &made(Interval::M1, minutes, 3));
     row("load a year of 1m whole", minutes, minutes * 80, || {
-        let series = cache.load(MarketKind::Spot, &one, Interval::M1, 0, i64::MAX);
+        let series = cache.load(&one, Interval::M1, 0, i64::MAX);
         assert_eq!(runtime.block_on(series).unwrap().len(), minutes);
     });
     row("read a year of 1m month by month", minutes, minutes * 80, || {
-        let months = cache.months(MarketKind::Spot, &one, Interval::M1, 0, i64::MAX);
+        let months = cache.months(&one, Interval::M1, 0, i64::MAX);
         let rows = months.try_fold(0, |sum, part| async move { Ok(sum + part.len()) });
         assert_eq!(runtime.block_on(rows).unwrap(), minutes);
     });
@@ -102,9 +102,13 @@ fn row(name: &str, rows: usize, bytes: usize, mut work: impl FnMut()) {
     );
 }
 
-fn store(runtime: &tokio::runtime::Runtime, cache: &CandleCache, symbol: &Symbol, series: &CandleSeries) {
+fn spot(name: &str) -> Ticker {
+    Ticker { market: MarketKind::Spot, symbol: name.parse().unwrap() }
+}
+
+fn store(runtime: &tokio::runtime::Runtime, cache: &CandleCache, ticker: &Ticker, series: &CandleSeries) {
     let provenance = Provenance { source: "made".to_owned(), fetched_at_ms: START_MS };
-    runtime.block_on(cache.merge(MarketKind::Spot, symbol, series, &provenance)).unwrap();
+    runtime.block_on(cache.merge(ticker, series, &provenance)).unwrap();
 }
 
 fn made(every: Interval, n: usize, salt: u64) -> CandleSeries {

@@ -196,6 +196,37 @@ impl Expression {
         }
     }
 
+    /// Its series, in reading order.
+    pub(crate) fn series(&self) -> Vec<Series> {
+        match self {
+            Self::Series(series) => vec![*series],
+            _ => self.parts().into_iter().flat_map(Self::series).collect(),
+        }
+    }
+
+    /// The same expression with another series in the place of the one `at` its place among [`Self::series`].
+    pub(crate) fn with_series(&self, at: usize, series: Series) -> Self {
+        let mut next = 0;
+        self.with_each_series(&mut |own| {
+            next += 1;
+            if next == at + 1 { series } else { own }
+        })
+    }
+
+    fn with_each_series(&self, each: &mut impl FnMut(Series) -> Series) -> Self {
+        let mut part = |x: &Self| Box::new(x.with_each_series(each));
+        match self {
+            Self::Constant(_) | Self::Volatility { .. } => self.clone(),
+            Self::Series(series) => Self::Series(each(*series)),
+            Self::Unary(op, x) => Self::Unary(*op, part(x)),
+            Self::Binary(op, x, y) => Self::Binary(*op, part(x), part(y)),
+            Self::Rolling(op, x, n) => Self::Rolling(*op, part(x), *n),
+            Self::Correlation(x, y, n) => Self::Correlation(part(x), part(y), *n),
+            Self::Across(op, x) => Self::Across(*op, part(x)),
+            Self::Beta(x, n) => Self::Beta(part(x), *n),
+        }
+    }
+
     /// Number of operators, series and numbers.
     #[must_use]
     pub fn size(&self) -> usize {

@@ -78,7 +78,7 @@ pub struct Ranking {
 
 impl Ranking {
     /// The same strategy with every look-back of its score and weights, in candles, multiplied and rounded, within bounds.
-    /// Parameters of indicators and the smoothing stay.
+    /// Parameters of indicators (see [`crate::variation::score_neighbours`]) and the smoothing stay.
     #[must_use]
     pub fn with_look_backs(&self, factor: f64) -> Self {
         let scaled = |n: u32| {

@@ -19,7 +19,7 @@ mod plan;
 pub use config::{MutationWeights, Span, VariationConfig};
 pub use crossover::crossover;
 pub use mutate::mutate;
-pub use neighbours::neighbours;
+pub use neighbours::{neighbours, score_neighbours};
 
 /// Attempts at a random change before a simpler one is taken.
 const ATTEMPTS: usize = 16;

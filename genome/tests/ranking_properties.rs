@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use genome::random::Seed;
+use genome::variation::score_neighbours;
 use genome::{
     Across, AnyFile, AnyStrategy, Binary, Expression, Form, Indicator, IndicatorKind, Number, PriceField, Ranking,
     Rolling, Series, Source, Timeframe, Unary, Universe, Weights,
@@ -348,4 +349,28 @@ fn large_and_deep_texts_end_soon() {
             assert!(format!("weights {text}").parse::<Ranking>().is_err());
         }
     }
+}
+
+#[test]
+fn neighbours_of_a_score_differ_in_one_parameter_of_an_indicator() {
+    let text = "4h; universe top 30 by quote_volume(30d); score rsi(14) - delay(rsi(14), 6) + macd(12, 26) / close - ema(20) / \
+                delay(close, 6); rebalance 1d; weights linear; gross 1";
+    let ranking = match text.parse::<AnyStrategy>().unwrap() {
+        AnyStrategy::Ranking(ranking) => ranking,
+        AnyStrategy::Rules(_) => panic!("it ranks"),
+    };
+    let own = ranking.to_string();
+    let scores: Vec<String> = score_neighbours(&ranking, 0.1).iter().map(ToString::to_string).collect();
+    // Two numbers of the same value are moved one at a time, as in rules; look-backs are not the score's indicators.
+    for moved in
+        ["rsi(13)", "rsi(15)", "macd(11, 26)", "macd(13, 26)", "macd(12, 23)", "macd(12, 29)", "ema(18)", "ema(22)"]
+    {
+        assert!(scores.iter().any(|score| score.contains(moved)), "{moved}: {scores:?}");
+    }
+    assert_eq!(scores.len(), 2 * (1 + 1 + 2 + 1), "{scores:?}");
+    assert!(scores.iter().all(|score| *score != own && score.contains("delay(close, 6)")), "{scores:?}");
+    let (roc, _) = own.split_once("rsi").unwrap();
+    let plain = format!("{roc}close / delay(close, 6) - 1; rebalance 1d; weights linear; gross 1");
+    let AnyStrategy::Ranking(plain) = plain.parse().unwrap() else { panic!("it ranks") };
+    assert_eq!(score_neighbours(&plain, 0.1), []);
 }

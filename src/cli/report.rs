@@ -5,6 +5,7 @@ use crate::usecases::database::Database;
 use crate::usecases::replay::{Replayed, StoredRun, replay, stored_runs};
 use crate::usecases::robustness::prepare;
 use anyhow::Context as _;
+use candles::Ticker;
 use candles::quality::{self, QualityPolicy};
 use clap::{Args, ValueEnum};
 use engine::{Recipe, Trade};
@@ -323,17 +324,17 @@ async fn data_quality(cache: &CandleCache, periods: &[Period]) -> Vec<CandleQual
     let mut series: Vec<_> = periods
         .iter()
         .filter_map(|p| p.setup.as_ref())
-        .flat_map(|s| s.symbols.iter().map(|symbol| (s.market, symbol.clone(), s.interval)))
+        .flat_map(|s| s.symbols.iter().map(|symbol| (Ticker::of(s.market, symbol), s.interval)))
         .collect();
     series.sort();
     series.dedup();
     let mut found = Vec::new();
-    for (market, symbol, interval) in series {
-        let Ok(candles) = cache.load(market, &symbol, interval, from_ms, to_ms).await else { continue };
+    for (ticker, interval) in series {
+        let Ok(candles) = cache.load(&ticker, interval, from_ms, to_ms).await else { continue };
         let report = quality::check_series(&candles, &QualityPolicy::default());
         let word = |value: serde_json::Value| value.as_str().unwrap_or_default().to_owned();
         found.push(CandleQuality {
-            symbol,
+            symbol: ticker.symbol,
             interval,
             expected: report.expected,
             present: candles.len() as u64,

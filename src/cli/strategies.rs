@@ -2,7 +2,7 @@
 
 use super::{
     CliError, Context,
-    format::{operator, trades},
+    format::{number, operator, percent, trades},
     input::{strategy_file, time_ms},
     output,
 };
@@ -10,12 +10,14 @@ use crate::usecases::database::Database;
 use crate::usecases::messages::announce;
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
+use engine::Performance;
 use genome::AnyFile;
 use lifecycle::{DisableReason, State, Transition};
 use notify::Channel;
+use serde::Serialize;
 use serde_json::json;
 use std::path::{Path, PathBuf};
-use store::{NewStrategy, Page, Store, Strategy, StrategyFilter, TransitionRecord};
+use store::{ListedStrategy, NewStrategy, Page, StatSource, Store, Strategy, StrategyQuery, TransitionRecord};
 use uuid::Uuid;
 
 /// Look at stored strategies and decide about them.
@@ -105,9 +107,13 @@ pub(crate) async fn run(args: StrategiesArgs, ctx: &Context) -> Result<(), CliEr
 async fn dispatch(command: StrategiesCommand, store: &Store, ctx: &Context) -> anyhow::Result<()> {
     match command {
         StrategiesCommand::List { state, limit, offset, json } => {
-            let filter = StrategyFilter { states: state, ..StrategyFilter::default() };
-            let found = store.strategies(&filter, Page { limit, offset }).await?;
-            if json { output::json(&found)? } else { output::line(table(&found))? }
+            let query = StrategyQuery { states: state, ..StrategyQuery::default() };
+            let (found, _) = store.list_strategies(&query, Page { limit, offset }).await?;
+            if json {
+                output::json(&found.iter().map(Listed::from).collect::<Vec<_>>())?
+            } else {
+                output::line(table(&found))?
+            }
         }
         StrategiesCommand::Show { strategy, json } => {
             super::life::show(store, &strategy, json).await?;
@@ -212,10 +218,40 @@ async fn add(
     Ok(output::line(format!("{} is stored as {} ({})", new.name, new.id, State::Candidate))?)
 }
 
-fn table(strategies: &[Strategy]) -> String {
+/// A strategy with its newest figures, as JSON.
+#[derive(Serialize)]
+struct Listed<'a> {
+    #[serde(flatten)]
+    strategy: &'a Strategy,
+    /// What the figures were measured on.
+    source: Option<StatSource>,
+    performance: Option<&'a Performance>,
+}
+
+impl<'a> From<&'a ListedStrategy> for Listed<'a> {
+    fn from(row: &'a ListedStrategy) -> Self {
+        Self { strategy: &row.strategy, source: row.source, performance: row.performance.as_ref() }
+    }
+}
+
+fn table(strategies: &[ListedStrategy]) -> String {
     let mut table = output::table();
-    table.set_header(["no.", "name", "state", "since", "timeframe", "symbols", "rules"]);
-    for s in strategies {
+    table.set_header([
+        "no.",
+        "name",
+        "state",
+        "since",
+        "timeframe",
+        "symbols",
+        "figures of",
+        "return",
+        "Sharpe",
+        "drawdown",
+        "rules",
+    ]);
+    for row in strategies {
+        let (s, p) = (&row.strategy, row.performance.as_ref());
+        let told = |of: fn(&Performance) -> String| p.map_or_else(|| "-".to_owned(), of);
         let state = s.disable_reason.map_or_else(|| s.state.to_string(), |r| format!("{} ({})", s.state, r.name()));
         let since = s.state_changed_at.format("%Y-%m-%d %H:%M").to_string();
         table.add_row([
@@ -225,6 +261,10 @@ fn table(strategies: &[Strategy]) -> String {
             since,
             s.timeframe.to_string(),
             trades(s),
+            row.source.map_or("-", StatSource::name).to_owned(),
+            told(|p| percent(p.total_return)),
+            told(|p| number(p.sharpe_ratio)),
+            told(|p| percent(p.max_drawdown)),
             s.canonical.clone(),
         ]);
     }

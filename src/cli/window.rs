@@ -9,7 +9,7 @@ use crate::usecases::window::load_symbol;
 use anyhow::Context as _;
 use candles::quality::{self, QualityPolicy};
 use candles::time::DAY_MS;
-use candles::{CandleSeries, Coverage, Interval, MarketKind, Symbol, SymbolCoverage};
+use candles::{CandleSeries, Coverage, Interval, MarketKind, Symbol, SymbolCoverage, Ticker};
 use chrono::{DateTime, SecondsFormat};
 use clap::Args;
 use engine::{Costs, Slippage, SymbolWindow, Terms, Window};
@@ -165,7 +165,8 @@ impl WindowArgs {
         let mut symbols = Vec::with_capacity(self.symbols.len());
         for symbol in &self.symbols {
             let span = (first_ms, self.to);
-            let loaded = load_symbol(&cache, self.market, symbol, self.interval, span).await.context("candle cache")?;
+            let ticker = Ticker::of(self.market, symbol);
+            let loaded = load_symbol(&cache, &ticker, self.interval, span).await.context("candle cache")?;
             if let Some(missing) = self.coverage(&loaded.candles).shortfall().filter(|_| !loaded.candles.is_empty()) {
                 tracing::warn!("{symbol}: {missing}");
             }

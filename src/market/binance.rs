@@ -16,11 +16,11 @@ pub use host::HostStatus;
 pub use wire::Listing;
 
 use super::MarketConfig;
-use super::exchange::{Exchange, ExchangeError, ExchangeInfo};
+use super::exchange::{Exchange, ExchangeError, ExchangeInfo, METRICS_ROWS, Metric, MetricRow};
 use answer::Asked;
 use async_trait::async_trait;
 use backon::{ExponentialBuilder, Retryable};
-use candles::{Candle, FundingRate, Interval, MarketKind, Symbol};
+use candles::{Candle, FundingRate, Interval, MarketKind, Symbol, Ticker};
 use host::Host;
 use reqwest::header::{HeaderMap, HeaderValue};
 use secrecy::ExposeSecret;
@@ -38,6 +38,9 @@ const MAX_BACKOFF: Duration = Duration::from_secs(30);
 const LIMITS_VALID: Duration = Duration::from_secs(86_400);
 /// After they could not be had, the next request asks again after this long.
 const LIMITS_RETRY: Duration = Duration::from_secs(300);
+/// Metrics have a limit of their own, 1,000 requests in five minutes, and no weight. Counted as this part of a minute's
+/// weight, they stay below the same share of it as everything else does of its own.
+const METRICS_REQUESTS_PER_MINUTE: u32 = 200;
 const USER_AGENT: &str = concat!("sg-ai/", env!("CARGO_PKG_VERSION"));
 
 /// Why a client cannot be built.
@@ -310,9 +313,8 @@ impl Binance {
     /// Candles that open in a range, both ends included, from one of the paths that answer as klines do.
     async fn klines_at(
         &self,
-        market: MarketKind,
+        ticker: &Ticker,
         path: &'static str,
-        symbol: &Symbol,
         interval: Interval,
         (from_ms, to_ms): (i64, i64),
         limit: u32,
@@ -321,8 +323,9 @@ impl Binance {
         if from_ms > to_ms || limit == 0 {
             return Ok(Vec::new());
         }
-        self.know_limits(market).await;
-        let limit = limit.min(self.max_klines(market));
+        let Ticker { market, symbol } = ticker;
+        self.know_limits(*market).await;
+        let limit = limit.min(self.max_klines(*market));
         let query = vec![
             ("symbol", symbol.to_string()),
             ("interval", interval.to_string()),
@@ -331,9 +334,9 @@ impl Binance {
             ("endTime", to_ms.max(0).to_string()),
             ("limit", limit.to_string()),
         ];
-        let weight = klines_weight(market, limit);
+        let weight = klines_weight(*market, limit);
         let request = Request { query, symbol: Some(symbol.as_str()), ..Request::new(path, weight) };
-        self.get(market, request, wire::klines).await
+        self.get(*market, request, wire::klines).await
     }
 }
 
@@ -349,18 +352,17 @@ impl Exchange for Binance {
 
     async fn klines(
         &self,
-        market: MarketKind,
-        symbol: &Symbol,
+        ticker: &Ticker,
         interval: Interval,
         from_ms: i64,
         to_ms: i64,
         limit: u32,
     ) -> Result<Vec<Candle>, ExchangeError> {
-        let path = match market {
+        let path = match ticker.market {
             MarketKind::Spot => "/api/v3/klines",
             MarketKind::Um => "/fapi/v1/klines",
         };
-        self.klines_at(market, path, symbol, interval, (from_ms, to_ms), limit).await
+        self.klines_at(ticker, path, interval, (from_ms, to_ms), limit).await
     }
 
     fn max_klines(&self, market: MarketKind) -> u32 {
@@ -385,7 +387,30 @@ impl Exchange for Binance {
         limit: u32,
     ) -> Result<Vec<Candle>, ExchangeError> {
         let path = "/fapi/v1/premiumIndexKlines";
-        self.klines_at(MarketKind::Um, path, symbol, interval, (from_ms, to_ms), limit).await
+        self.klines_at(&Ticker::of(MarketKind::Um, symbol), path, interval, (from_ms, to_ms), limit).await
+    }
+
+    async fn metric(
+        &self,
+        symbol: &Symbol,
+        metric: Metric,
+        from_ms: i64,
+        to_ms: i64,
+    ) -> Result<Vec<MetricRow>, ExchangeError> {
+        if from_ms > to_ms {
+            return Ok(Vec::new());
+        }
+        self.know_limits(MarketKind::Um).await;
+        let query = vec![
+            ("symbol", symbol.to_string()),
+            ("period", "5m".to_owned()),
+            ("startTime", from_ms.max(0).to_string()),
+            ("endTime", to_ms.max(0).to_string()),
+            ("limit", METRICS_ROWS.to_string()),
+        ];
+        let weight = self.market(MarketKind::Um).host.status().weight_limit.div_ceil(METRICS_REQUESTS_PER_MINUTE);
+        let request = Request { query, symbol: Some(symbol.as_str()), ..Request::new(metric_path(metric), weight) };
+        self.get(MarketKind::Um, request, |body| wire::metric_rows(body, metric)).await
     }
 
     async fn funding_rates(
@@ -407,6 +432,16 @@ impl Exchange for Binance {
         let path = "/fapi/v1/fundingRate";
         let request = Request { query, symbol: Some(symbol.as_str()), ..Request::new(path, 1) };
         self.get(MarketKind::Um, request, wire::funding_rates).await
+    }
+}
+
+fn metric_path(metric: Metric) -> &'static str {
+    match metric {
+        Metric::OpenInterest => "/futures/data/openInterestHist",
+        Metric::TopTraderAccounts => "/futures/data/topLongShortAccountRatio",
+        Metric::TopTraderPositions => "/futures/data/topLongShortPositionRatio",
+        Metric::Accounts => "/futures/data/globalLongShortAccountRatio",
+        Metric::TakerVolume => "/futures/data/takerlongshortRatio",
     }
 }
 

@@ -7,7 +7,7 @@
 use super::cache::{CandleCache, Evicted, Superseded};
 use super::snapshot::{self, SnapshotError};
 use candles::stored::CandleRange;
-use candles::{MarketKind, Symbol, interval};
+use candles::{Ticker, interval};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -81,15 +81,15 @@ pub async fn keep_within(
         freed.contents.push(content);
     }
     let in_snapshots: BTreeSet<_> = snapshots.iter().flat_map(snapshot::keys).collect();
-    let mut held: BTreeMap<(MarketKind, &Symbol), Vec<&CandleRange>> = BTreeMap::new();
+    let mut held: BTreeMap<Ticker, Vec<&CandleRange>> = BTreeMap::new();
     for one in in_use.held.iter().chain(worked_with) {
-        held.entry((one.market, &one.symbol)).or_default().push(one);
+        held.entry(Ticker::of(one.market, &one.symbol)).or_default().push(one);
     }
     let keep = |c: &super::cache::Coverage, facts: &super::cache::Facts| {
         let end_ms = interval::next_open_time_ms(c.interval, facts.last_open_ms);
         let rests = |h: &&CandleRange| c.interval <= h.interval && facts.first_open_ms < h.to_ms && end_ms > h.from_ms;
-        in_snapshots.contains(&(c.market, c.symbol.clone(), c.interval, facts.month.clone()))
-            || held.get(&(c.market, &c.symbol)).is_some_and(|all| all.iter().any(rests))
+        in_snapshots.contains(&(c.ticker.clone(), c.interval, facts.month.clone()))
+            || held.get(&c.ticker).is_some_and(|all| all.iter().any(rests))
     };
     // What a dry run has not removed counts as removed.
     let allowed = if dry_run { budget_bytes.saturating_add(freed.freed_bytes) } else { budget_bytes };

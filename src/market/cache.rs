@@ -18,6 +18,7 @@ mod room;
 mod sources;
 mod storage;
 mod superseded;
+mod values;
 
 pub use evict::Evicted;
 pub use funding::funding_sha256;
@@ -28,11 +29,12 @@ pub use readings::METRICS_DELAY_MS;
 pub use sources::{MergeReport, SourceDisagreement, SourceKind};
 pub use storage::bucket;
 pub use superseded::Superseded;
+pub use values::{MonthValues, ValuesCoverage, ValuesMonth};
 
 use super::MarketConfig;
 use super::dumps::name::DumpName;
 use bytes::Bytes;
-use candles::{CandleSeries, Interval, MarketKind, Symbol, interval};
+use candles::{CandleSeries, Interval, MarketKind, Symbol, Ticker, interval};
 use chrono::DateTime;
 use manifest::{History, HistoryLine};
 use sources::Merging;
@@ -126,13 +128,12 @@ impl CandleCache {
     /// When a month cannot be written; months before it may have been.
     pub async fn merge(
         &self,
-        market: MarketKind,
-        symbol: &Symbol,
+        ticker: &Ticker,
         series: &CandleSeries,
         provenance: &Provenance,
     ) -> Result<MergeReport, CacheError> {
         let origin = Origin { provenance: provenance.clone(), archive_sha256: None, fetched: false };
-        self.merge_from(market, symbol, series, origin).await
+        self.merge_from(ticker, series, origin).await
     }
 
     /// [`merge`](Self::merge) of candles that their host can give again, which lets them be evicted. Of a dump archive
@@ -142,39 +143,32 @@ impl CandleCache {
     /// As for [`merge`](Self::merge).
     pub async fn merge_fetched(
         &self,
-        market: MarketKind,
-        symbol: &Symbol,
+        ticker: &Ticker,
         series: &CandleSeries,
         provenance: &Provenance,
         archive_sha256: Option<&str>,
     ) -> Result<MergeReport, CacheError> {
         let archive_sha256 = archive_sha256.map(str::to_owned);
-        self.merge_from(
-            market,
-            symbol,
-            series,
-            Origin { provenance: provenance.clone(), archive_sha256, fetched: true },
-        )
-        .await
+        let origin = Origin { provenance: provenance.clone(), archive_sha256, fetched: true };
+        self.merge_from(ticker, series, origin).await
     }
 
     async fn merge_from(
         &self,
-        market: MarketKind,
-        symbol: &Symbol,
+        ticker: &Ticker,
         series: &CandleSeries,
         origin: Origin,
     ) -> Result<MergeReport, CacheError> {
         let months = split_by_month(series)?;
-        let (cache, symbol) = (self.clone(), symbol.clone());
+        let (cache, ticker) = (self.clone(), ticker.clone());
         let interval = series.interval();
         // A task of its own: a caller that goes away must not free the lock while a write is under way.
         let merging = tokio::spawn(async move {
-            let dir = candle_dir(market, &symbol, interval);
+            let dir = candle_dir(&ticker, interval);
             let _lock = cache.storage.lock(&dir).await?;
             let mut total = MergeReport::default();
             for (month, part) in months {
-                total += cache.merge_month(market, &symbol, &month, part, &origin).await?;
+                total += cache.merge_month(&ticker, &month, part, &origin).await?;
             }
             Ok(total)
         });
@@ -183,14 +177,13 @@ impl CandleCache {
 
     async fn merge_month(
         &self,
-        market: MarketKind,
-        symbol: &Symbol,
+        ticker: &Ticker,
         month: &str,
         new: CandleSeries,
         origin: &Origin,
     ) -> Result<MergeReport, CacheError> {
         let interval = new.interval();
-        let dir = candle_dir(market, symbol, interval);
+        let dir = candle_dir(ticker, interval);
         let path = format!("{dir}/{month}.parquet");
         let mut damaged = 0;
         let old = match self.storage.get(&path).await? {
@@ -219,7 +212,7 @@ impl CandleCache {
         if !changed && !is_new_archive && !is_noted {
             return Ok(report);
         }
-        let Some(facts) = Facts::of(market, symbol, month, &merged) else { return Ok(report) };
+        let Some(facts) = Facts::of(ticker, month, &merged) else { return Ok(report) };
         if changed {
             history.fetched = origin.fetched && (history.fetched || old.is_empty());
         }
@@ -262,8 +255,9 @@ impl CandleCache {
         for market in [MarketKind::Spot, MarketKind::Um] {
             for symbol in self.storage.list(&market.to_string()).await?.0 {
                 let Ok(symbol) = symbol.parse::<Symbol>() else { continue };
-                for interval in self.stored_intervals(market, &symbol).await? {
-                    all.extend(self.coverage_of(market, &symbol, interval).await?);
+                let ticker = Ticker { market, symbol };
+                for interval in self.stored_intervals(&ticker).await? {
+                    all.extend(self.coverage_of(&ticker, interval).await?);
                 }
             }
         }
@@ -274,13 +268,8 @@ impl CandleCache {
     ///
     /// # Errors
     /// When the directory cannot be read.
-    pub async fn coverage_of(
-        &self,
-        market: MarketKind,
-        symbol: &Symbol,
-        interval: Interval,
-    ) -> Result<Option<Coverage>, CacheError> {
-        let dir = candle_dir(market, symbol, interval);
+    pub async fn coverage_of(&self, ticker: &Ticker, interval: Interval) -> Result<Option<Coverage>, CacheError> {
+        let dir = candle_dir(ticker, interval);
         let (mut months, mut damaged) = (Vec::new(), Vec::new());
         for month in self.months_in(&dir, i64::MIN, i64::MAX).await? {
             match self.facts(&dir, &month).await {
@@ -295,7 +284,7 @@ impl CandleCache {
                 Err(e) => return Err(e),
             }
         }
-        Ok(Coverage::of((market, symbol, interval), months, damaged))
+        Ok(Coverage::of(ticker, interval, months, damaged))
     }
 
     /// Facts about each readable stored month of a symbol and interval, in time order; a damaged month counts as not
@@ -303,13 +292,8 @@ impl CandleCache {
     ///
     /// # Errors
     /// When the directory cannot be read.
-    pub async fn stored_months(
-        &self,
-        market: MarketKind,
-        symbol: &Symbol,
-        interval: Interval,
-    ) -> Result<Vec<Facts>, CacheError> {
-        let dir = candle_dir(market, symbol, interval);
+    pub async fn stored_months(&self, ticker: &Ticker, interval: Interval) -> Result<Vec<Facts>, CacheError> {
+        let dir = candle_dir(ticker, interval);
         let mut all = Vec::new();
         for month in self.months_in(&dir, i64::MIN, i64::MAX).await? {
             match self.facts(&dir, &month).await {
@@ -325,13 +309,8 @@ impl CandleCache {
     ///
     /// # Errors
     /// When the newest month cannot be read.
-    pub async fn newest_close_ms(
-        &self,
-        market: MarketKind,
-        symbol: &Symbol,
-        interval: Interval,
-    ) -> Result<Option<i64>, CacheError> {
-        let dir = candle_dir(market, symbol, interval);
+    pub async fn newest_close_ms(&self, ticker: &Ticker, interval: Interval) -> Result<Option<i64>, CacheError> {
+        let dir = candle_dir(ticker, interval);
         let Some(month) = self.months_in(&dir, i64::MIN, i64::MAX).await?.pop() else { return Ok(None) };
         let facts = self.facts(&dir, &month).await?;
         Ok(facts.map(|f| interval::close_time_ms(interval, f.last_open_ms)))
@@ -350,22 +329,26 @@ impl CandleCache {
     ///
     /// # Errors
     /// When the directory cannot be read.
-    pub async fn stored_intervals(&self, market: MarketKind, symbol: &Symbol) -> Result<Vec<Interval>, CacheError> {
-        let (dirs, _) = self.storage.list(&format!("{market}/{symbol}")).await?;
+    pub async fn stored_intervals(&self, ticker: &Ticker) -> Result<Vec<Interval>, CacheError> {
+        let (dirs, _) = self.storage.list(&format!("{}/{}", ticker.market, ticker.symbol)).await?;
         let mut intervals: Vec<Interval> = dirs.iter().filter_map(|name| name.parse().ok()).collect();
         intervals.sort();
         Ok(intervals)
     }
 
     async fn facts(&self, dir: &str, month: &str) -> Result<Option<Facts>, CacheError> {
-        let path = format!("{dir}/{month}.parquet");
+        self.footer(&format!("{dir}/{month}.parquet"), file::candle_facts).await
+    }
+
+    /// What the footer of a stored month says; `None` when there is none.
+    async fn footer<F>(&self, path: &str, read: file::ReadFacts<F>) -> Result<Option<F>, CacheError> {
         let mut want = TAIL_BYTES;
         loop {
-            let Some((tail, size)) = self.storage.tail(&path, want).await? else { return Ok(None) };
-            match file::candle_facts(tail, size) {
+            let Some((tail, size)) = self.storage.tail(path, want).await? else { return Ok(None) };
+            match read(tail, size) {
                 Ok(facts) => return Ok(Some(facts)),
                 Err((_, Some(longer))) if longer > want => want = longer,
-                Err((e, _)) => return Err(damage(&path, e)),
+                Err((e, _)) => return Err(damage(path, e)),
             }
         }
     }
@@ -449,7 +432,7 @@ fn is_month(name: &str) -> bool {
     bytes.len() == 7 && bytes.iter().enumerate().all(|(i, b)| if i == 4 { *b == b'-' } else { b.is_ascii_digit() })
 }
 
-fn candle_dir(market: MarketKind, symbol: &Symbol, interval: Interval) -> String {
+fn candle_dir(ticker: &Ticker, interval: Interval) -> String {
     let name = if interval == Interval::Mo1 { "1mo" } else { interval.name() };
-    format!("{market}/{symbol}/{name}")
+    format!("{}/{}/{name}", ticker.market, ticker.symbol)
 }

@@ -17,7 +17,7 @@ use super::cache::{CacheError, CandleCache, Manifest, MergeReport, Provenance};
 use super::dumps::{DumpError, DumpName, read_archive, verify_checksum};
 use super::{Binance, Exchange, ExchangeError, Feed, MarketConfig};
 use candles::quality::Gap;
-use candles::{Interval, MarketKind, Symbol, interval};
+use candles::{Interval, MarketKind, Symbol, Ticker, interval};
 use futures::{StreamExt, stream};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -145,32 +145,22 @@ impl Downloader {
         let now_ms = self.client.server_time_ms(market).await?;
         let mut plans = Vec::with_capacity(wanted.len());
         for wanted in wanted {
-            let stored = self.stored(market, &wanted.symbol, wanted.interval).await?;
+            let stored = self.stored(&Ticker::of(market, &wanted.symbol), wanted.interval).await?;
             plans.push(plan(wanted, &stored, now_ms));
         }
         Ok(plans)
     }
 
-    async fn stored(
-        &self,
-        market: MarketKind,
-        symbol: &Symbol,
-        interval: Interval,
-    ) -> Result<Vec<Manifest>, CacheError> {
-        Ok(self.feed.cache().coverage_of(market, symbol, interval).await?.map(|c| c.months).unwrap_or_default())
+    async fn stored(&self, ticker: &Ticker, interval: Interval) -> Result<Vec<Manifest>, CacheError> {
+        Ok(self.feed.cache().coverage_of(ticker, interval).await?.map(|c| c.months).unwrap_or_default())
     }
 
     /// Open time of the first candle that the exchange has, UTC ms; `None` when it has none.
     ///
     /// # Errors
     /// When the exchange does not answer, or does not know the symbol.
-    pub async fn first_open_ms(
-        &self,
-        market: MarketKind,
-        symbol: &Symbol,
-        interval: Interval,
-    ) -> Result<Option<i64>, ExchangeError> {
-        let rows = self.client.klines(market, symbol, interval, 0, i64::MAX / 2, 1).await?;
+    pub async fn first_open_ms(&self, ticker: &Ticker, interval: Interval) -> Result<Option<i64>, ExchangeError> {
+        let rows = self.client.klines(ticker, interval, 0, i64::MAX / 2, 1).await?;
         Ok(rows.first().map(|c| c.open_time_ms))
     }
 
@@ -209,7 +199,7 @@ impl Downloader {
         let of = |symbol: &Symbol| Wanted { symbol: symbol.clone(), interval, from_ms: 0, to_ms: i64::MAX };
         let mut wanted: Vec<Wanted> = symbols.iter().map(of).collect();
         for wanted in &mut wanted {
-            let stored = self.stored(market, &wanted.symbol, interval).await.unwrap_or_default();
+            let stored = self.stored(&Ticker::of(market, &wanted.symbol), interval).await.unwrap_or_default();
             wanted.from_ms = stored.first().map_or(i64::MAX, |m| m.facts.first_open_ms);
         }
         wanted.retain(|w| w.from_ms < i64::MAX);
@@ -243,7 +233,7 @@ impl Downloader {
         } else {
             self.rest_of(market, series, plan, on, &mut report).await;
         }
-        match self.stored(market, symbol, *interval).await {
+        match self.stored(&Ticker::of(market, symbol), *interval).await {
             Ok(stored) => {
                 report.missing = missing_in(*interval, &stored, *from_ms, *to_ms);
                 report.gaps = super::cache::holes(*interval, stored.iter().map(|m| &m.facts));
@@ -266,11 +256,12 @@ impl Downloader {
         report: &mut SeriesReport,
     ) -> Result<(), CacheError> {
         let Wanted { symbol, interval, .. } = &plan.wanted;
+        let ticker = Ticker::of(market, symbol);
         // Asked once: archives of one series arrive within seconds of each other.
         let now_ms = self.client.server_time_ms(market).await.unwrap_or(plan.wanted.to_ms);
         let mut answers = true;
         if recheck {
-            let stored = self.stored(market, symbol, *interval).await?;
+            let stored = self.stored(&ticker, *interval).await?;
             for name in &plan.known {
                 match self.has_changed(&path_of(market, name), plan::merged_sha256(name, &stored)).await {
                     Ok(false) => {}
@@ -296,7 +287,7 @@ impl Downloader {
                 what.push_str(" does not exist");
                 let (from_ms, to_ms) = name.range_ms();
                 // An exchange that has candles there has not published them yet; otherwise there are none to fetch.
-                let rows = self.client.klines(market, symbol, *interval, from_ms, to_ms - 1, 1).await;
+                let rows = self.client.klines(&ticker, *interval, from_ms, to_ms - 1, 1).await;
                 let has_rows = rows.is_ok_and(|rows| rows.iter().any(|c| (from_ms..to_ms).contains(&c.open_time_ms)));
                 let newest_ms = plan.wanted.to_ms;
                 if has_rows && !name.daily && *interval < Interval::D1 && to_ms + DAILY_FOR_MS > newest_ms {
@@ -315,7 +306,7 @@ impl Downloader {
     async fn lacking(&self, market: MarketKind, plan: &SeriesPlan, name: &DumpName) -> Result<u64, CacheError> {
         let Wanted { symbol, interval, from_ms, to_ms } = &plan.wanted;
         let (a, b) = name.range_ms();
-        let stored = self.stored(market, symbol, *interval).await?;
+        let stored = self.stored(&Ticker::of(market, symbol), *interval).await?;
         Ok(missing_in(*interval, &stored, a.max(*from_ms), b.min(*to_ms)))
     }
 
@@ -362,8 +353,8 @@ impl Downloader {
         };
         let sha256 = hex::encode(Sha256::digest(&bytes));
         let provenance = Provenance { source: name.file_name(), fetched_at_ms: now_ms };
-        let cache = self.feed.cache();
-        let merged = cache.merge_fetched(market, &name.symbol, &rows.series, &provenance, Some(&sha256)).await;
+        let ticker = Ticker::of(market, &name.symbol);
+        let merged = self.feed.cache().merge_fetched(&ticker, &rows.series, &provenance, Some(&sha256)).await;
         let report = merged.map_err(Trouble::Cache)?;
         Ok(Fetched::Merged { report, bytes: bytes.len() as u64, refused: rows.refused_count })
     }
@@ -418,7 +409,7 @@ impl Downloader {
         report: &mut SeriesReport,
     ) {
         let Wanted { symbol, interval, from_ms, to_ms } = &plan.wanted;
-        let stored = match self.stored(market, symbol, *interval).await {
+        let stored = match self.stored(&Ticker::of(market, symbol), *interval).await {
             Ok(stored) => stored,
             Err(e) => {
                 report.error = Some(e.to_string());

@@ -17,7 +17,7 @@ pub use readings::{Product, ReadingName, ValueRows, Values, read_values, read_va
 pub use report::{FileReport, ImportReport, Problem, Severity, ValueCounts};
 
 use super::cache::{CacheError, CandleCache, Provenance};
-use candles::{CandleSeries, MarketKind, quality};
+use candles::{CandleSeries, MarketKind, Ticker, quality};
 use futures::{StreamExt, stream};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
@@ -173,7 +173,8 @@ async fn import_file(cache: &CandleCache, path: &Path, options: ImportOptions) -
             let source = opened.name.file_name();
             file.describe(&opened);
             let provenance = Provenance { source, fetched_at_ms: options.now_ms };
-            file.merged(cache.merge(opened.market, &opened.name.symbol, &opened.series, &provenance).await?);
+            let ticker = Ticker::of(opened.market, &opened.name.symbol);
+            file.merged(cache.merge(&ticker, &opened.series, &provenance).await?);
         }
         Ok(OpenedFile::Values(opened)) => {
             file.describe_values(&opened);

@@ -3,8 +3,59 @@
 //! Never decides what to fetch (that is the feed's affair) and never hides a failure behind empty data.
 
 use async_trait::async_trait;
-use candles::{Candle, FundingRate, Interval, MarketKind, Symbol};
+use candles::time::{DAY_MS, HOUR_MS, MINUTE_MS};
+use candles::{Candle, FundingRate, Interval, MarketKind, Symbol, Ticker};
+use std::ops::Range;
 use std::time::Duration;
+
+/// Between two rows of metrics, ms.
+pub const METRICS_EVERY_MS: i64 = 5 * MINUTE_MS;
+/// The most rows of metrics that one answer has.
+pub const METRICS_ROWS: i64 = 500;
+/// The exchange answers for the metrics of thirty days; an hour less, so that none is refused on the way.
+pub const METRICS_REACH_MS: i64 = 30 * DAY_MS - HOUR_MS;
+
+/// A part of the metrics that the exchange answers for by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Metric {
+    /// Open interest in contracts of the base asset, and in the quote asset.
+    OpenInterest,
+    /// Long to short accounts of the top traders (the archives' `count_toptrader_long_short_ratio`).
+    TopTraderAccounts,
+    /// Long to short positions of the top traders (the archives' `sum_toptrader_long_short_ratio`).
+    TopTraderPositions,
+    /// Long to short accounts of all (the archives' `count_long_short_ratio`).
+    Accounts,
+    /// Bought to sold volume of takers (the archives' `sum_taker_long_short_vol_ratio`).
+    TakerVolume,
+}
+
+impl Metric {
+    /// Every part, in the order of the archives' columns.
+    pub const ALL: [Self; 5] =
+        [Self::OpenInterest, Self::TopTraderAccounts, Self::TopTraderPositions, Self::Accounts, Self::TakerVolume];
+
+    /// Which of [`METRICS_COLUMNS`](crate::cache::METRICS_COLUMNS) it has, in order.
+    #[must_use]
+    pub fn columns(self) -> Range<usize> {
+        match self {
+            Self::OpenInterest => 0..2,
+            Self::TopTraderAccounts => 2..3,
+            Self::TopTraderPositions => 3..4,
+            Self::Accounts => 4..5,
+            Self::TakerVolume => 5..6,
+        }
+    }
+}
+
+/// A row of one part of the metrics.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MetricRow {
+    /// Its stamp, UTC ms. When it was published nobody says.
+    pub time_ms: i64,
+    /// A value a column of the part.
+    pub values: Vec<f64>,
+}
 
 /// Public market data of an exchange. No method needs credentials.
 #[async_trait]
@@ -19,8 +70,7 @@ pub trait Exchange: Send + Sync {
     /// what has not closed by [`server_time_ms`](Self::server_time_ms) and record the gaps.
     async fn klines(
         &self,
-        market: MarketKind,
-        symbol: &Symbol,
+        ticker: &Ticker,
         interval: Interval,
         from_ms: i64,
         to_ms: i64,
@@ -44,6 +94,17 @@ pub trait Exchange: Send + Sync {
         to_ms: i64,
         limit: u32,
     ) -> Result<Vec<Candle>, ExchangeError>;
+
+    /// Rows of a part of the metrics of a `um` symbol, every five minutes, stamped in `[from_ms, to_ms]`, **both ends
+    /// included**, ascending, at most [`METRICS_ROWS`]; of a longer range which of them is not said. Nothing from before
+    /// [`METRICS_REACH_MS`] ago.
+    async fn metric(
+        &self,
+        symbol: &Symbol,
+        metric: Metric,
+        from_ms: i64,
+        to_ms: i64,
+    ) -> Result<Vec<MetricRow>, ExchangeError>;
 
     /// Funding payments of a `um` symbol in `[from_ms, to_ms]`, ascending, at most 1000 of them.
     async fn funding_rates(&self, symbol: &Symbol, from_ms: i64, to_ms: i64)

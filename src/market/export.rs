@@ -4,7 +4,7 @@
 
 use crate::CandleCache;
 use crate::cache::CacheError;
-use candles::{CandleSeries, Interval, MarketKind, Symbol};
+use candles::{CandleSeries, Interval, MarketKind, Symbol, Ticker};
 use parquet::basic::{Compression, GzipLevel, ZstdLevel};
 use parquet::data_type::{ByteArray, ByteArrayType, DoubleType, Int64Type};
 use parquet::errors::ParquetError;
@@ -153,8 +153,8 @@ pub struct Exported {
 pub enum ExportError {
     #[error("CSV is compressed whole, by gzip or zstd; snappy is for parquet")]
     SnappyCsv,
-    #[error("there are no {interval} candles of {market} {symbol} in that time")]
-    Nothing { market: MarketKind, symbol: Symbol, interval: Interval },
+    #[error("there are no {interval} candles of {} {} in that time", .ticker.market, .ticker.symbol)]
+    Nothing { ticker: Ticker, interval: Interval },
     #[error("{path} cannot be written: {source}", path = path.display())]
     Write { path: PathBuf, source: io::Error },
     #[error("{path} cannot be written: {source}", path = path.display())]
@@ -205,10 +205,10 @@ async fn write_file(
         let mut sink = Sink::begin(file, spec, &path)?;
         let mut counts = Vec::with_capacity(symbols.len());
         for symbol in symbols {
-            let series = cache.load(spec.market, symbol, spec.interval, spec.from_ms, spec.to_ms).await?;
+            let ticker = Ticker::of(spec.market, symbol);
+            let series = cache.load(&ticker, spec.interval, spec.from_ms, spec.to_ms).await?;
             if series.is_empty() {
-                let (market, interval) = (spec.market, spec.interval);
-                return Err(ExportError::Nothing { market, symbol: symbol.clone(), interval });
+                return Err(ExportError::Nothing { ticker, interval: spec.interval });
             }
             counts.push((symbol.clone(), series.len() as u64));
             let (moved, of) = (symbol.clone(), path.clone());

@@ -3,12 +3,13 @@
 //! What is new is decided by the exchange's clock alone. One symbol's failure stops no other, and what is cached stays
 //! usable when the exchange is away: the error is told beside it. Never invents a candle, never decides what to trade.
 
+mod metrics;
 mod premium;
 
 use super::cache::{CacheError, CandleCache, Facts, MergeReport, Provenance, holes};
 use super::{Exchange, ExchangeError, MarketConfig};
 use candles::quality::{self, Gap};
-use candles::{CandleSeries, Interval, MarketKind, Symbol, interval};
+use candles::{CandleSeries, Interval, MarketKind, Symbol, Ticker, interval};
 use futures::{StreamExt, stream};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -72,7 +73,7 @@ enum FeedError {
     Refused { count: u64, first: String },
 }
 
-type Key = (MarketKind, Symbol, Interval);
+type Key = (Ticker, Interval);
 
 /// Fills the cache from an exchange.
 pub struct Feed {
@@ -146,14 +147,14 @@ impl Feed {
     ) -> Vec<SymbolFreshness> {
         let now = self.exchange.server_time_ms(market).await;
         let each = symbols.iter().map(|symbol| {
-            let now = now.clone();
+            let (now, ticker) = (now.clone(), Ticker::of(market, symbol));
             let told_ms = now.as_ref().ok().copied();
             async move {
                 let done = match now {
-                    Ok(now_ms) => self.refresh_symbol(market, symbol, interval, from_ms, to_ms, now_ms).await,
+                    Ok(now_ms) => self.refresh_symbol(&ticker, interval, from_ms, to_ms, now_ms).await,
                     Err(e) => (MergeReport::default(), Some(e.into())),
                 };
-                let fresh = self.freshness(market, symbol, interval, from_ms, done).await;
+                let fresh = self.freshness(&ticker, interval, from_ms, done).await;
                 SymbolFreshness { exchange_time_ms: told_ms, ..fresh }
             }
         });
@@ -162,13 +163,12 @@ impl Feed {
 
     async fn freshness(
         &self,
-        market: MarketKind,
-        symbol: &Symbol,
+        ticker: &Ticker,
         interval: Interval,
         from_ms: i64,
         (merged, mut error): (MergeReport, Option<FeedError>),
     ) -> SymbolFreshness {
-        let months = match self.cache.stored_months(market, symbol, interval).await {
+        let months = match self.cache.stored_months(ticker, interval).await {
             Ok(months) => months,
             Err(e) => {
                 error = error.or(Some(e.into()));
@@ -178,7 +178,7 @@ impl Feed {
         let mut gaps = holes(interval, &months);
         gaps.retain(|gap| gap.to_ms > from_ms);
         SymbolFreshness {
-            symbol: symbol.clone(),
+            symbol: ticker.symbol.clone(),
             newest_close_ms: months.last().map(|m| interval::close_time_ms(interval, m.last_open_ms)),
             added: merged.added,
             replaced: merged.replaced,
@@ -192,22 +192,21 @@ impl Feed {
 
     async fn refresh_symbol(
         &self,
-        market: MarketKind,
-        symbol: &Symbol,
+        ticker: &Ticker,
         interval: Interval,
         from_ms: i64,
         to_ms: i64,
         now_ms: i64,
     ) -> (MergeReport, Option<FeedError>) {
         let mut merged = MergeReport::default();
-        let months = match self.cache.stored_months(market, symbol, interval).await {
+        let months = match self.cache.stored_months(ticker, interval).await {
             Ok(months) => months,
             Err(e) => return (merged, Some(e.into())),
         };
         // The candle that holds the last moment before the current candle is the newest closed one.
         let newest_ms = interval::open_time_ms(interval, interval::open_time_ms(interval, now_ms) - 1);
         let last_ms = newest_ms.min(to_ms.saturating_sub(1));
-        let key = (market, symbol.clone(), interval);
+        let key = (ticker.clone(), interval);
         let mut error = None;
         for range in self.missing(interval, &months, from_ms.max(0), last_ms) {
             let is_late = range.to_ms >= back(interval, newest_ms, LATE_CANDLES);
@@ -250,7 +249,7 @@ impl Feed {
 
     /// Reads a range page by page and merges it; returns how many candles the exchange had.
     async fn fetch(&self, key: &Key, range: Range, now_ms: i64, merged: &mut MergeReport) -> Result<u64, FeedError> {
-        let (market, symbol, interval) = key;
+        let (ticker, interval) = key;
         let mut series = CandleSeries::new(*interval);
         let mut from_ms = range.from_ms;
         let (mut found, mut refused, mut first_refused) = (0, 0, String::new());
@@ -258,8 +257,8 @@ impl Feed {
         while from_ms <= range.to_ms {
             // A small limit costs less on futures.
             let wanted = quality::count_between(*interval, from_ms, range.to_ms).saturating_add(2);
-            let limit = self.exchange.max_klines(*market).min(u32::try_from(wanted).unwrap_or(u32::MAX));
-            let page = self.exchange.klines(*market, symbol, *interval, from_ms, range.to_ms, limit).await;
+            let limit = self.exchange.max_klines(ticker.market).min(u32::try_from(wanted).unwrap_or(u32::MAX));
+            let page = self.exchange.klines(ticker, *interval, from_ms, range.to_ms, limit).await;
             let mut rows = match page {
                 Ok(rows) => rows,
                 Err(e) => {
@@ -297,7 +296,7 @@ impl Feed {
 
     async fn flush(
         &self,
-        (market, symbol, interval): &Key,
+        (ticker, interval): &Key,
         series: &mut CandleSeries,
         now_ms: i64,
         merged: &mut MergeReport,
@@ -305,7 +304,7 @@ impl Feed {
         let full = std::mem::replace(series, CandleSeries::new(*interval));
         if !full.is_empty() {
             let provenance = Provenance { source: self.source.clone(), fetched_at_ms: now_ms };
-            *merged += self.cache.merge_fetched(*market, symbol, &full, &provenance, None).await?;
+            *merged += self.cache.merge_fetched(ticker, &full, &provenance, None).await?;
         }
         Ok(())
     }

@@ -3,11 +3,18 @@
 //! A month is named by the hash of its candles. What changed between two snapshots, or since one, is told candle by
 //! candle as long as the contents are still there: months that only grew still hold what they were, and months whose
 //! candles were replaced keep their former content until it is pruned. Layout: `snapshots/NAME.json` beside the
-//! candles, and `snapshots/current` with the name of the newest.
+//! candles, and `snapshots/current` with the name of the newest. Funding and readings are part of it ([`values`]).
+
+mod values;
+
+pub use values::{
+    PaymentRevision, ReadingRevision, ValuesChange, ValuesDiff, ValuesRef, diff_values, revised_payments,
+    revised_readings,
+};
 
 use super::cache::{CacheError, CandleCache, Facts, Superseded, content_sha256};
 use candles::stored::Part;
-use candles::{Candle, CandleSeries, Interval, MarketKind, Symbol, interval};
+use candles::{Candle, CandleSeries, Interval, Ticker, interval};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,8 +40,8 @@ pub struct MonthRef {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub struct SeriesRef {
-    pub market: MarketKind,
-    pub symbol: Symbol,
+    #[serde(flatten)]
+    pub ticker: Ticker,
     pub interval: Interval,
     /// In time order.
     pub months: Vec<MonthRef>,
@@ -51,25 +58,46 @@ pub struct Snapshot {
     pub version: String,
     /// Sorted by market, symbol and interval.
     pub series: Vec<SeriesRef>,
+    /// Funding and readings, sorted by symbol and part; `None` in one that was taken before they were part of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub values: Option<Vec<ValuesRef>>,
 }
 
 impl Snapshot {
-    fn of(name: &str, taken_at_ms: i64, series: Vec<SeriesRef>) -> Self {
+    fn of(name: &str, taken_at_ms: i64, series: Vec<SeriesRef>, values: Vec<ValuesRef>) -> Self {
         let mut hash = Sha256::new();
         for s in &series {
             for month in &s.months {
-                let line =
-                    format!("{}/{}/{}/{} {}\n", s.market, s.symbol, s.interval, month.month, month.content_sha256);
+                let line = format!(
+                    "{}/{}/{}/{} {}\n",
+                    s.ticker.market, s.ticker.symbol, s.interval, month.month, month.content_sha256
+                );
                 hash.update(line);
             }
         }
-        Self { name: name.to_owned(), taken_at_ms, version: hex::encode(hash.finalize()), series }
+        for v in &values {
+            for month in &v.months {
+                let line = format!(
+                    "{}/{}/{}/{} {}\n",
+                    v.ticker.market, v.ticker.symbol, v.part, month.month, month.content_sha256
+                );
+                hash.update(line);
+            }
+        }
+        let version = hex::encode(hash.finalize());
+        Self { name: name.to_owned(), taken_at_ms, version, series, values: Some(values) }
     }
 
     /// Candles in it.
     #[must_use]
     pub fn rows(&self) -> u64 {
         self.series.iter().flat_map(|s| &s.months).map(|m| m.rows).sum()
+    }
+
+    /// Funding payments and rows of readings in it.
+    #[must_use]
+    pub fn value_rows(&self) -> u64 {
+        self.values.iter().flatten().flat_map(|v| &v.months).map(|m| m.rows).sum()
     }
 }
 
@@ -130,8 +158,8 @@ pub struct Revision {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[allow(missing_docs)]
 pub struct MonthDiff {
-    pub market: MarketKind,
-    pub symbol: Symbol,
+    #[serde(flatten)]
+    pub ticker: Ticker,
     pub interval: Interval,
     pub month: String,
     pub old_sha256: Option<String>,
@@ -162,12 +190,11 @@ pub async fn of_cache(cache: &CandleCache, now_ms: i64) -> Result<Snapshot, Snap
         content_sha256: facts.content_sha256.clone(),
     };
     let series = cache.coverage().await?.into_iter().map(|c| SeriesRef {
-        market: c.market,
-        symbol: c.symbol,
+        ticker: c.ticker,
         interval: c.interval,
         months: c.months.iter().map(|m| refs(&m.facts)).collect(),
     });
-    Ok(Snapshot::of(NOW, now_ms, series.collect()))
+    Ok(Snapshot::of(NOW, now_ms, series.collect(), values::of_cache(cache).await?))
 }
 
 /// Freezes what is stored now under a name, and makes it the current one. Without a name it is called `vN_YYYY_MM_DD`
@@ -256,13 +283,13 @@ pub async fn all(cache: &CandleCache) -> Result<Vec<Snapshot>, SnapshotError> {
     Ok(found)
 }
 
-type Key = (MarketKind, Symbol, Interval, String);
+type Key = (Ticker, Interval, String);
 
 fn by_month(snapshot: &Snapshot) -> BTreeMap<Key, &MonthRef> {
     let months = snapshot
         .series
         .iter()
-        .flat_map(|s| s.months.iter().map(move |m| ((s.market, s.symbol.clone(), s.interval, m.month.clone()), m)));
+        .flat_map(|s| s.months.iter().map(move |m| ((s.ticker.clone(), s.interval, m.month.clone()), m)));
     months.collect()
 }
 
@@ -289,17 +316,9 @@ pub async fn diff(cache: &CandleCache, a: &Snapshot, b: &Snapshot) -> Result<Vec
             (None, _) => MonthChange::Added,
             (_, None) => MonthChange::Removed,
         };
-        let (market, symbol, interval, month) = key.clone();
+        let (ticker, interval, month) = key.clone();
         let sha = |m: Option<&MonthRef>| m.map(|m| m.content_sha256.clone());
-        found.push(MonthDiff {
-            market,
-            symbol,
-            interval,
-            month,
-            old_sha256: sha(before),
-            new_sha256: sha(after),
-            change,
-        });
+        found.push(MonthDiff { ticker, interval, month, old_sha256: sha(before), new_sha256: sha(after), change });
     }
     Ok(found)
 }
@@ -323,7 +342,7 @@ pub fn compare(before: &CandleSeries, after: &CandleSeries) -> MonthChange {
 async fn content(
     cache: &CandleCache,
     kept: &[Superseded],
-    (market, symbol, interval, month): &Key,
+    (ticker, interval, month): &Key,
     wanted: &MonthRef,
 ) -> Result<Option<CandleSeries>, CacheError> {
     let end_ms = interval::next_open_time_ms(*interval, wanted.last_open_ms);
@@ -331,7 +350,7 @@ async fn content(
         let part = whole.slice(wanted.first_open_ms, end_ms);
         (content_sha256(&part) == wanted.content_sha256).then_some(part)
     };
-    match cache.load_month(*market, symbol, *interval, month).await {
+    match cache.load_month(ticker, *interval, month).await {
         Ok(now) => {
             if let Some(found) = part(&now) {
                 return Ok(Some(found));
@@ -341,7 +360,7 @@ async fn content(
         Err(e) => return Err(e),
     }
     let part_of = Part::Candles(*interval);
-    let same = |s: &&Superseded| (s.market, &s.symbol, s.part, &s.month) == (*market, symbol, part_of, month);
+    let same = |s: &&Superseded| (&s.ticker, s.part, &s.month) == (ticker, part_of, month);
     for former in kept.iter().filter(same) {
         if let Some(found) = cache.load_superseded(former).await?.as_ref().and_then(part) {
             return Ok(Some(found));
@@ -355,7 +374,7 @@ pub(super) fn keys(snapshot: &Snapshot) -> impl Iterator<Item = Key> {
     by_month(snapshot).into_keys()
 }
 
-/// Whether one of the snapshots can only be told from a former content. Funding is in no snapshot.
+/// Whether one of the snapshots can only be told from a former content.
 ///
 /// # Errors
 /// When it cannot be read.
@@ -364,8 +383,8 @@ pub(super) async fn needs(
     snapshots: &[Snapshot],
     former: &Superseded,
 ) -> Result<bool, CacheError> {
-    let Part::Candles(interval) = former.part else { return Ok(false) };
-    let key = (former.market, former.symbol.clone(), interval, former.month.clone());
+    let Part::Candles(interval) = former.part else { return values::needs(cache, snapshots, former).await };
+    let key = (former.ticker.clone(), interval, former.month.clone());
     let wanted: Vec<&MonthRef> = snapshots.iter().filter_map(|s| by_month(s).get(&key).copied()).collect();
     if wanted.is_empty() {
         return Ok(false);

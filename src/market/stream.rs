@@ -7,7 +7,7 @@
 use super::cache::{CandleCache, Provenance};
 use super::{Feed, MarketConfig};
 use candles::tail::TailState;
-use candles::{Candle, CandleSeries, Interval, MarketKind, Symbol, interval};
+use candles::{Candle, CandleSeries, Interval, MarketKind, Symbol, Ticker, interval};
 use futures::{SinkExt, StreamExt};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -224,15 +224,15 @@ impl Tail {
         if told.interval != *interval || !symbols.contains(&told.symbol) {
             return Ok(false);
         }
-        let cache = self.feed.cache();
-        let newest_ms = cache.newest_close_ms(*market, &told.symbol, *interval).await?;
+        let (cache, ticker) = (self.feed.cache(), Ticker::of(*market, &told.symbol));
+        let newest_ms = cache.newest_close_ms(&ticker, *interval).await?;
         if newest_ms.is_some_and(|ms| ms + 1 < told.candle.open_time_ms) {
             self.fill().await;
         }
         let mut series = CandleSeries::new(*interval);
         series.push(&told.candle)?;
         let provenance = Provenance { source: self.source.clone(), fetched_at_ms: told.candle.close_time_ms + 1 };
-        cache.merge_fetched(*market, &told.symbol, &series, &provenance, None).await?;
+        cache.merge_fetched(&ticker, &series, &provenance, None).await?;
         Ok(true)
     }
 
@@ -241,7 +241,8 @@ impl Tail {
         let Follow { market, symbols, interval } = &self.follow;
         let mut starts: BTreeMap<i64, Vec<Symbol>> = BTreeMap::new();
         for symbol in symbols {
-            if let Ok(Some(close_ms)) = self.feed.cache().newest_close_ms(*market, symbol, *interval).await {
+            let ticker = Ticker::of(*market, symbol);
+            if let Ok(Some(close_ms)) = self.feed.cache().newest_close_ms(&ticker, *interval).await {
                 starts.entry(close_ms + 1).or_default().push(symbol.clone());
             }
         }

@@ -21,13 +21,13 @@ pub async fn verify(
     policy: &QualityPolicy,
     table: &InstrumentTable,
 ) -> Result<SeriesCheck, CacheError> {
-    let Coverage { market, symbol, interval, .. } = coverage;
+    let Coverage { ticker, interval, .. } = coverage;
     let mut series = CandleSeries::new(*interval);
     let mut damaged = Vec::new();
     for month in &coverage.months {
         let facts = &month.facts;
         let end_ms = interval::next_open_time_ms(*interval, facts.last_open_ms);
-        match cache.load_stored(*market, symbol, *interval, facts.first_open_ms, end_ms).await {
+        match cache.load_stored(ticker, *interval, facts.first_open_ms, end_ms).await {
             // Each month begins after the one before it ends, so nothing is refused here.
             Ok(part) => part.candles().for_each(|candle| drop(series.push(&candle))),
             Err(CacheError::Damaged { path, what }) => {
@@ -40,15 +40,15 @@ pub async fn verify(
     damaged.extend(coverage.damaged.iter().map(|what| damage(0, 0, 0, what.clone())));
     let limits = *policy;
     let (proposed_cuts, contradicted_cuts) =
-        (proposed_cuts(symbol, &series, table), contradicted_cuts(symbol, &series, table));
+        (proposed_cuts(&ticker.symbol, &series, table), contradicted_cuts(&ticker.symbol, &series, table));
     let checked = tokio::task::spawn_blocking(move || check_series(&series, &limits));
     let mut report = checked.await.map_err(|e| CacheError::Task(e.to_string()))?;
     report.findings.splice(0..0, damaged);
     report.findings.extend(disagreements(cache, coverage, policy).await?);
     report.findings.extend(source_disagreements(coverage));
     Ok(SeriesCheck {
-        market: *market,
-        symbol: symbol.clone(),
+        market: ticker.market,
+        symbol: ticker.symbol.clone(),
         interval: *interval,
         first_open_ms: coverage.first_open_ms,
         last_open_ms: coverage.last_open_ms,
@@ -65,8 +65,8 @@ async fn disagreements(
     coverage: &Coverage,
     policy: &QualityPolicy,
 ) -> Result<Vec<Finding>, CacheError> {
-    let Coverage { market, symbol, interval, .. } = coverage;
-    let stored = cache.stored_intervals(*market, symbol).await?;
+    let Coverage { ticker, interval, .. } = coverage;
+    let stored = cache.stored_intervals(ticker).await?;
     let Some(finest) = stored.into_iter().find(|finer| finer < interval && can_resample(*finer, *interval)) else {
         return Ok(Vec::new());
     };
@@ -74,7 +74,7 @@ async fn disagreements(
     for month in &coverage.months {
         let (from_ms, last_ms) = (month.facts.first_open_ms, month.facts.last_open_ms);
         let to_ms = interval::next_open_time_ms(*interval, last_ms);
-        let load = |interval| cache.load_stored(*market, symbol, interval, from_ms, to_ms);
+        let load = |interval| cache.load_stored(ticker, interval, from_ms, to_ms);
         match (load(finest).await, load(*interval).await) {
             (Ok(fine), Ok(coarse)) => agreement.add(&fine, &coarse),
             // Told of where the month itself is checked.

@@ -85,7 +85,7 @@ impl SimulatedMarket {
             let mut stream = seed.stream("at", n as u64);
             let mut spread = |by: f64| (by * stream.sample::<f64, _>(StandardNormal)).exp();
             let open_interest = rounded(100_000.0 * spread(0.05), 3);
-            let ratios = [0.05, 0.05, 0.05, 0.2].map(|by| rounded(spread(by), 4));
+            let ratios = [0.05, 0.05, 0.05, 0.2].map(|by| rounded(spread(by), 10));
             let open_interest_value = rounded(open_interest * 100.0, 2);
             Metrics { time_ms: n * METRICS_EVERY_MS, open_interest, open_interest_value, ratios }
         };

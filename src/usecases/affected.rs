@@ -1,6 +1,6 @@
 //! Which stored results rested on revised candles or funding payments.
 //!
-//! A result is affected when a revised candle lies in what it looked at (market, symbol, stored interval, time, warm-up
+//! A result is affected when a revised candle lies in what it looked at (ticker, stored interval, time, warm-up
 //! included), or a revised payment does, and the cache no longer gives the data version that is stored with it. Computes
 //! no result and stores nothing.
 
@@ -9,7 +9,7 @@ use super::revisions::Change;
 use super::window::{Loaded, WindowSpec};
 use candles::resample::can_resample;
 use candles::stored::Part;
-use candles::{Interval, MarketKind, Symbol};
+use candles::{Interval, MarketKind, Symbol, Ticker};
 use engine::Recipe;
 use lifecycle::State;
 use market::CandleCache;
@@ -97,13 +97,8 @@ impl Versions<'_> {
 
 /// Stored intervals from which a window of `interval` is made, as `Loaded` reads them: the interval itself or the finer
 /// ones that it may be built from, and all finer ones, which decide the order of stop and target where they cover it.
-async fn sources(
-    cache: &CandleCache,
-    market: MarketKind,
-    symbol: &Symbol,
-    interval: Interval,
-) -> Result<BTreeSet<Interval>, CacheError> {
-    let stored = cache.stored_intervals(market, symbol).await?;
+async fn sources(cache: &CandleCache, ticker: &Ticker, interval: Interval) -> Result<BTreeSet<Interval>, CacheError> {
+    let stored = cache.stored_intervals(ticker).await?;
     let mut used: BTreeSet<Interval> = stored.iter().copied().filter(|finer| *finer < interval).collect();
     if stored.contains(&interval) {
         used.insert(interval);
@@ -120,14 +115,14 @@ async fn looked_at(
     (market, symbols, interval): (MarketKind, &[Symbol], Interval),
     (from_ms, to_ms): (i64, i64),
 ) -> Result<bool, CacheError> {
-    for change in changes.iter().filter(|c| c.market == market && symbols.contains(&c.symbol)) {
+    for change in changes.iter().filter(|c| c.ticker.market == market && symbols.contains(&c.ticker.symbol)) {
         if !change.times_ms().any(|time_ms| (from_ms..to_ms).contains(&time_ms)) {
             continue;
         }
         let used = match change.part {
             // Whether a result looked at them is told by whether the cache still gives its data version.
             Part::Funding | Part::Premium | Part::Metrics => true,
-            Part::Candles(changed) => sources(cache, market, &change.symbol, interval).await?.contains(&changed),
+            Part::Candles(changed) => sources(cache, &change.ticker, interval).await?.contains(&changed),
         };
         if used {
             return Ok(true);
@@ -144,9 +139,9 @@ pub(crate) async fn affected(cache: &CandleCache, store: &Store, changes: &[Chan
     let mut ids = BTreeSet::new();
     let mut sessions: BTreeMap<Uuid, SessionUse> = BTreeMap::new();
     for change in changes {
-        ids.extend(store.strategies_on(change.market, &change.symbol).await?);
+        ids.extend(store.strategies_on(&change.ticker).await?);
         let Some(range) = change.range_ms() else { continue };
-        for session in store.sessions_on(change.market, &change.symbol, range).await? {
+        for session in store.sessions_on(&change.ticker, range).await? {
             sessions.insert(session.id, session);
         }
     }

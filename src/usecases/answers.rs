@@ -13,7 +13,7 @@ use super::window::{Loaded, WindowSpec};
 use crate::config::DaemonConfig;
 use async_trait::async_trait;
 use candles::stored::CandleRange;
-use candles::{CandleSeries, InstrumentTable, MarketKind, Symbol, SymbolCoverage, interval, time};
+use candles::{CandleSeries, InstrumentTable, MarketKind, Symbol, SymbolCoverage, Ticker, interval, time};
 use engine::{Ledger, Recipe, Terms, VenueCosts, Wanted};
 use genome::Timeframe;
 use http::{BacktestDone, BacktestOrder, Backtests, CachedSeries, PortfolioOrder, Refusal, Stretch};
@@ -351,14 +351,15 @@ impl Backtests for Answers {
         from_ms: i64,
         to_ms: i64,
     ) -> Result<CandleSeries, Refusal> {
-        self.candles.cache.load(self.candles.market, symbol, interval, from_ms, to_ms).await.map_err(failed)
+        let ticker = Ticker::of(self.candles.market, symbol);
+        self.candles.cache.load(&ticker, interval, from_ms, to_ms).await.map_err(failed)
     }
 
     async fn coverage(&self) -> Result<Vec<CachedSeries>, Refusal> {
         let all = self.candles.cache.coverage().await.map_err(failed)?;
         let view = |c: market::cache::Coverage| CachedSeries {
-            market: c.market.to_string(),
-            symbol: c.symbol.to_string(),
+            market: c.ticker.market.to_string(),
+            symbol: c.ticker.symbol.to_string(),
             interval: c.interval.to_string(),
             candles: c.months.iter().map(|m| m.facts.rows).sum(),
             months: c

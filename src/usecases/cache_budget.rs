@@ -6,9 +6,9 @@
 use super::candle_source::CandleSource;
 use super::parts::{Did, Turn};
 use crate::config::DaemonConfig;
-use candles::MarketKind;
 use candles::stored::CandleRange;
 use candles::time::DAY_MS;
+use candles::{MarketKind, Ticker};
 use market::CandleCache;
 use market::budget::{Freed, InUse, keep_within};
 use market::cache::CacheError;
@@ -43,12 +43,13 @@ async fn followed(
     let span_ms = i64::from(days) * DAY_MS + SLACK_MS;
     let mut held = Vec::new();
     for symbol in settings.symbols.iter().chain(&settings.shadow_symbols) {
+        let ticker = Ticker::of(market, symbol);
         // Where nothing is stored of the interval itself, it is built from a finer one.
-        for interval in cache.stored_intervals(market, symbol).await? {
+        for interval in cache.stored_intervals(&ticker).await? {
             if interval > settings.interval {
                 continue;
             }
-            let Some(newest_ms) = cache.newest_close_ms(market, symbol, interval).await? else { continue };
+            let Some(newest_ms) = cache.newest_close_ms(&ticker, interval).await? else { continue };
             held.push(CandleRange {
                 market,
                 symbol: symbol.clone(),

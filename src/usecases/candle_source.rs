@@ -5,7 +5,7 @@
 use super::holds::Holds;
 use anyhow::Context as _;
 use candles::quality::QualityPolicy;
-use candles::{Interval, MarketKind, Symbol, interval};
+use candles::{Interval, MarketKind, Symbol, Ticker, interval};
 use chrono::DateTime;
 use market::download::Downloader;
 use market::{CandleCache, Feed};
@@ -45,7 +45,7 @@ impl CandleSource {
         };
         let mut newest_ms = None;
         for symbol in symbols {
-            newest_ms = newest_ms.max(self.cache.newest_close_ms(market, symbol, candles).await?);
+            newest_ms = newest_ms.max(self.cache.newest_close_ms(&Ticker::of(market, symbol), candles).await?);
         }
         newest_ms
             .with_context(|| format!("the exchange does not tell its time ({error}) and there are no cached candles"))

@@ -10,6 +10,7 @@ use super::parts::{Did, Process, Turn};
 use super::volatility_regimes::VolatilityRegimeMonitor;
 use crate::config::Config;
 use anyhow::Context as _;
+use candles::Ticker;
 use candles::time::DAY_MS;
 use chrono::{DateTime, Utc};
 use engine::{DailyEquity, RunConfig, Trade};
@@ -228,8 +229,8 @@ impl DeploymentManager {
         let (mut sum, to_ms) = (0.0, day_ms + DAY_MS);
         for symbol in &config.symbols {
             let length_ms = config.interval.fixed_ms().unwrap_or(DAY_MS);
-            let candles =
-                self.candles.cache.load(config.market, symbol, config.interval, day_ms - length_ms, to_ms).await?;
+            let ticker = Ticker::of(config.market, symbol);
+            let candles = self.candles.cache.load(&ticker, config.interval, day_ms - length_ms, to_ms).await?;
             let close_at = |time_ms: i64| {
                 let i = candles.open_times_ms().partition_point(|open| open + length_ms <= time_ms).checked_sub(1)?;
                 (candles.close_time_ms(i) + 1 > time_ms - length_ms).then(|| candles.closes()[i])

@@ -16,7 +16,7 @@ use super::window::{Loaded, WindowSpec};
 use crate::config::DaemonConfig;
 use anyhow::Context as _;
 use candles::time::DAY_MS;
-use candles::{DataVerdict, Interval, MarketKind, Symbol, interval};
+use candles::{DataVerdict, Interval, MarketKind, Symbol, Ticker, interval};
 use engine::{ExitReason, Outcome, RunConfig, Wanted, Window, WindowError};
 use genome::Strategy;
 use lifecycle::{GateEvidence, LiveEvidence, PaperEvidence, ProtocolEvidence, ShadowEvidence, State, Tested, Verdict};
@@ -145,7 +145,7 @@ impl PaperRunner {
             }
             let mut from_ms = Some(i64::MAX);
             for symbol in &feed.1 {
-                let newest_ms = candles.cache.newest_close_ms(candles.market, symbol, interval).await?;
+                let newest_ms = candles.cache.newest_close_ms(&Ticker::of(candles.market, symbol), interval).await?;
                 from_ms = from_ms.zip(newest_ms).map(|(a, b)| a.min(b));
             }
             // What was never fetched is for the first session to fetch.

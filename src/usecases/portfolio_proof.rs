@@ -3,11 +3,12 @@
 //!
 //! Runs the backtests that this takes. For readers: stores nothing and judges nothing.
 
+use super::robustness::NEIGHBOUR_STEP;
 use engine::{Costs, Slippage};
 use evidence::bootstrap::resampled_sharpe_ratios;
 use evidence::robustness::{Figure, Finding};
 use evidence::sharpe::SharpeRatio;
-use genome::{Ranking, Universe, random::Seed};
+use genome::{Ranking, Universe, random::Seed, variation::score_neighbours};
 use portfolio::{Execution, Panel, PortfolioTerms, Results, RunError, run};
 use rayon::prelude::*;
 
@@ -181,28 +182,41 @@ impl PortfolioProof {
         Ok(finding("realistic_terms", sentence, figures))
     }
 
-    /// Every look-back longer or shorter, and smaller and larger universes.
+    /// Every look-back longer or shorter, smaller and larger universes, and each parameter of the score's indicators moved.
     fn neighbours(&self, own: &Results) -> Result<Finding, RunError> {
         let mut all: Vec<Ranking> = LOOK_BACKS.iter().map(|factor| self.strategy.with_look_backs(*factor)).collect();
         all.extend(SIZES.iter().map(|factor| {
             let top = (f64::from(self.strategy.universe.top) * factor).round().max(2.0) as u32;
             Ranking { universe: Universe { top, ..self.strategy.universe }, ..self.strategy.clone() }
         }));
+        let of_indicators = score_neighbours(&self.strategy, NEIGHBOUR_STEP);
+        let moved = match of_indicators.len() {
+            0 => String::new(),
+            n => format!(", {n} with one parameter of an indicator moved by a tenth"),
+        };
+        let indicators = of_indicators.len() as f64;
+        all.extend(of_indicators);
         let runs: Vec<_> = all.iter().map(|neighbour| (neighbour.clone(), self.terms)).collect();
         let mut found: Vec<f64> = self.all(&runs)?.iter().filter_map(|r| r.figures.hedged.sharpe_ratio).collect();
         found.sort_by(f64::total_cmp);
         let (worst, best) = (found.first().copied(), found.last().copied());
         let median = found.get(found.len() / 2).copied();
         let sentence = format!(
-            "Of {} neighbours (look-backs of 0.75 to 1.33 times, universes of 0.67 and 1.5 times the size) the worst has a hedged \
-             Sharpe ratio of {}, the median {}, the best {}; itself {}.",
+            "Of {} neighbours (look-backs of 0.75 to 1.33 times, universes of 0.67 and 1.5 times the size{moved}) the worst has \
+             a hedged Sharpe ratio of {}, the median {}, the best {}; itself {}.",
             all.len(),
             ratio(worst),
             ratio(median),
             ratio(best),
             ratio(own.figures.hedged.sharpe_ratio),
         );
-        let figures = [("worst_sharpe_ratio", worst), ("median_sharpe_ratio", median), ("best_sharpe_ratio", best)];
+        let figures = [
+            ("worst_sharpe_ratio", worst),
+            ("median_sharpe_ratio", median),
+            ("best_sharpe_ratio", best),
+            ("runs", Some(all.len() as f64)),
+            ("indicator_runs", Some(indicators)),
+        ];
         Ok(finding("neighbours", sentence, figures))
     }
 }

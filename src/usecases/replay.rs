@@ -4,7 +4,7 @@
 
 use super::window::{Loaded, WindowSpec};
 use anyhow::Context as _;
-use candles::{Coverage, Symbol, SymbolCoverage};
+use candles::{Coverage, Symbol, SymbolCoverage, Ticker};
 use engine::{DailyEquity, Engine, MEANING, MeaningChange, Outcome, Performance, Recipe, Wanted, Window};
 use genome::Strategy;
 use lifecycle::State;
@@ -161,7 +161,7 @@ pub(crate) async fn coverage(
     let (config, first_ms) = (&recipe.config, recipe.warmup_from_ms);
     let mut all = Vec::new();
     for symbol in &config.symbols {
-        let candles = cache.load(config.market, symbol, config.interval, first_ms, to_ms).await?;
+        let candles = cache.load(&Ticker::of(config.market, symbol), config.interval, first_ms, to_ms).await?;
         all.push(SymbolCoverage { symbol: symbol.clone(), coverage: Coverage::of(&candles, first_ms, from_ms, to_ms) });
     }
     Ok(all)

@@ -4,11 +4,13 @@
 //! of who rested on them.
 
 use anyhow::Context as _;
+use candles::Ticker;
 use candles::stored::Part;
-use candles::{FundingRate, MarketKind, Symbol};
 use market::CandleCache;
-use market::cache::{CacheError, ReadingRow, ReadingTable, content_sha256, funding_sha256, readings_sha256};
-use market::snapshot::{MonthChange, Revision, compare};
+use market::cache::{CacheError, content_sha256, funding_sha256, readings_sha256};
+use market::snapshot::{
+    MonthChange, PaymentRevision, ReadingRevision, Revision, compare, revised_payments, revised_readings,
+};
 use serde::Serialize;
 use store::{MAX_REVISION_DETAIL, NewRevision, RevisionRow, Store};
 
@@ -16,8 +18,8 @@ use store::{MAX_REVISION_DETAIL, NewRevision, RevisionRow, Store};
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[allow(missing_docs)]
 pub(crate) struct Change {
-    pub(crate) market: MarketKind,
-    pub(crate) symbol: Symbol,
+    #[serde(flatten)]
+    pub(crate) ticker: Ticker,
     pub(crate) part: Part,
     pub(crate) month: String,
     pub(crate) old_sha256: String,
@@ -29,28 +31,6 @@ pub(crate) struct Change {
     /// Which readings, in time order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) readings: Vec<ReadingRevision>,
-}
-
-/// One row of readings that is not what it was.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub(crate) struct ReadingRevision {
-    /// When it was known, UTC ms.
-    pub(crate) time_ms: i64,
-    /// What it was; what was empty is null.
-    pub(crate) old: Vec<Option<f64>>,
-    /// What it is; `None` when it is gone.
-    pub(crate) new: Option<Vec<Option<f64>>>,
-}
-
-/// One funding payment that is not what it was. Rates are fractions of the position's value.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub(crate) struct PaymentRevision {
-    /// When it is due, UTC ms.
-    pub(crate) time_ms: i64,
-    /// What it was.
-    pub(crate) old: f64,
-    /// What it is; `None` when it is gone.
-    pub(crate) new: Option<f64>,
 }
 
 impl Change {
@@ -86,7 +66,7 @@ pub(crate) async fn changes(cache: &CandleCache, wanted: impl Fn(&str) -> bool) 
         let new_sha256 = match former.part {
             Part::Candles(interval) => {
                 let Some(before) = cache.load_superseded(&former).await? else { continue };
-                let after = cache.load_month(former.market, &former.symbol, interval, &former.month).await?;
+                let after = cache.load_month(&former.ticker, interval, &former.month).await?;
                 // A month that was evicted meanwhile is not one that lost its candles.
                 let MonthChange::Revised { candles: revised, .. } = compare(&before, &after) else { continue };
                 if after.is_empty() {
@@ -97,7 +77,7 @@ pub(crate) async fn changes(cache: &CandleCache, wanted: impl Fn(&str) -> bool) 
             }
             Part::Funding => {
                 let Some(before) = cache.load_superseded_funding(&former).await? else { continue };
-                let after = cache.load_funding_month(&former.symbol, &former.month).await?;
+                let after = cache.load_funding_month(&former.ticker.symbol, &former.month).await?;
                 payments = revised_payments(&before, &after);
                 if payments.is_empty() {
                     continue;
@@ -106,7 +86,7 @@ pub(crate) async fn changes(cache: &CandleCache, wanted: impl Fn(&str) -> bool) 
             }
             part @ (Part::Premium | Part::Metrics) => {
                 let Some(before) = cache.load_superseded_readings(&former).await? else { continue };
-                let after = cache.reading_month(&former.symbol, part, &former.month).await?;
+                let after = cache.reading_month(&former.ticker.symbol, part, &former.month).await?;
                 readings = revised_readings(&before, &after);
                 if readings.is_empty() {
                     continue;
@@ -114,12 +94,10 @@ pub(crate) async fn changes(cache: &CandleCache, wanted: impl Fn(&str) -> bool) 
                 readings_sha256(&after)
             }
         };
-        let (market, symbol, part, month) = (former.market, former.symbol, former.part, former.month);
         found.push(Change {
-            market,
-            symbol,
-            part,
-            month,
+            ticker: former.ticker,
+            part: former.part,
+            month: former.month,
             old_sha256: former.content_sha256,
             new_sha256,
             candles,
@@ -128,22 +106,6 @@ pub(crate) async fn changes(cache: &CandleCache, wanted: impl Fn(&str) -> bool) 
         });
     }
     Ok(found)
-}
-
-fn revised_payments(before: &[FundingRate], after: &[FundingRate]) -> Vec<PaymentRevision> {
-    let revision = |old: &FundingRate| {
-        let new = after.binary_search_by_key(&old.time_ms, |r| r.time_ms).ok().map(|i| after[i].rate);
-        (new != Some(old.rate)).then_some(PaymentRevision { time_ms: old.time_ms, old: old.rate, new })
-    };
-    before.iter().filter_map(revision).collect()
-}
-
-fn revised_readings(before: &ReadingTable, after: &ReadingTable) -> Vec<ReadingRevision> {
-    let revision = |(time_ms, old): ReadingRow| {
-        let new = after.times_ms().binary_search(&time_ms).ok().map(|i| after.row(i).1);
-        (new.as_ref() != Some(&old)).then_some(ReadingRevision { time_ms, old, new })
-    };
-    (0..before.len()).filter_map(|i| revision(before.row(i))).collect()
 }
 
 /// Stores changes as revisions; those that are not dealt with yet.
@@ -162,8 +124,8 @@ pub(crate) async fn record(store: &Store, changes: &[Change]) -> anyhow::Result<
         };
         let count = change.count();
         let new = NewRevision {
-            market: change.market,
-            symbol: change.symbol,
+            market: change.ticker.market,
+            symbol: change.ticker.symbol,
             part: change.part,
             month: change.month,
             old_sha256: change.old_sha256,

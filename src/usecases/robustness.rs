@@ -17,7 +17,7 @@ use report::RobustnessSection;
 use store::StatSource;
 
 /// How far a neighbour's number is moved, a fraction of it.
-const NEIGHBOUR_STEP: f64 = 0.1;
+pub(crate) const NEIGHBOUR_STEP: f64 = 0.1;
 /// Standard deviation of the noise on closes, a share of the candle's range.
 const NOISE_SHARE: f64 = 0.2;
 /// Higher costs: name, multiple of the fee, and what slippage adds on each side, as a fraction of the notional.
@@ -142,7 +142,8 @@ pub(crate) async fn prepare(
         async |symbols| Ok::<_, anyhow::Error>(Loaded::read(cache, spec(symbols)).await?.window(from_ms, to_ms)?);
     let window = load(config.symbols.clone()).await.context("the candles of its days are not cached")?;
     let others = cache.coverage().await?.into_iter();
-    let others = others.filter(|c| (c.market, c.interval) == (config.market, config.interval)).map(|c| c.symbol);
+    let others =
+        others.filter(|c| (c.ticker.market, c.interval) == (config.market, config.interval)).map(|c| c.ticker.symbol);
     let mut elsewhere = Vec::new();
     for symbol in others.filter(|symbol| !config.symbols.contains(symbol)).take(MOST_ELSEWHERE) {
         // One that has no candles of these days says nothing.

@@ -7,7 +7,7 @@ use super::parts::Compute;
 use crate::config::DaemonConfig;
 use candles::time::DAY_MS;
 use candles::time::HOUR_MS;
-use candles::{CandleSeries, Symbol};
+use candles::{CandleSeries, Symbol, Ticker};
 use evidence::volatility_regime::{VolatilityRegime, VolatilityRegimeConfig, VolatilityRegimeReading, classify};
 use std::collections::BTreeMap;
 use store::{NewVolatilityRegime, Store};
@@ -48,7 +48,7 @@ impl VolatilityRegimeMonitor {
         symbols.dedup();
         let mut newest = Vec::with_capacity(symbols.len());
         for symbol in symbols {
-            let close_ms = cache.newest_close_ms(*market, &symbol, interval).await?;
+            let close_ms = cache.newest_close_ms(&Ticker::of(*market, &symbol), interval).await?;
             let hour_ms = close_ms.map(|close_ms| (close_ms + 1).div_euclid(HOUR_MS) * HOUR_MS);
             newest.extend(hour_ms.filter(|hour| self.looked_ms.get(&symbol) < Some(hour)).map(|hour| (symbol, hour)));
         }
@@ -62,7 +62,7 @@ impl VolatilityRegimeMonitor {
             let oldest_ms = newest_ms - MOST_HOURS * HOUR_MS;
             let from_ms = last.map_or(newest_ms, |r| r.effective_from_ms + HOUR_MS).max(oldest_ms);
             let load_ms = from_ms - self.config.look_back_ms();
-            let candles = cache.load(*market, &symbol, interval, load_ms, newest_ms).await?;
+            let candles = cache.load(&Ticker::of(*market, &symbol), interval, load_ms, newest_ms).await?;
             let (config, before) = (self.config.clone(), last.map(|r| r.regime));
             let found = self.compute.run(move || news(&candles, from_ms, newest_ms, before, &config)).await?;
             for (at_ms, reading) in found {

@@ -3,7 +3,7 @@
 //! Fetches nothing, chooses no universe, and never looks beyond the time asked for.
 
 use candles::readings::MarketReadings;
-use candles::{CandleSeries, FundingRate, Interval, MarketKind, Symbol, interval};
+use candles::{CandleSeries, FundingRate, Interval, MarketKind, Symbol, Ticker, interval};
 use futures::{StreamExt, TryStreamExt, stream};
 use market::CandleCache;
 use market::cache::CacheError;
@@ -47,7 +47,7 @@ pub async fn load_market(
     let at_once = std::thread::available_parallelism().map_or(1, usize::from) * 2;
     let end_ms = interval::open_time_ms(interval, to_ms);
     let each = cache.symbols(market).await?.into_iter().map(|symbol| async move {
-        let candles = cache.load(market, &symbol, interval, i64::MIN, end_ms).await?;
+        let candles = cache.load(&Ticker::of(market, &symbol), interval, i64::MIN, end_ms).await?;
         if candles.is_empty() {
             return Ok(None);
         }

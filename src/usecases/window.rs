@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use candles::quality::{Finding, FindingKind, QualityPolicy, Severity};
 use candles::{
-    CandleSeries, Coverage, DataVerdict, FundingRate, Interval, Judged, MarketKind, Symbol, SymbolCoverage,
+    CandleSeries, Coverage, DataVerdict, FundingRate, Interval, Judged, MarketKind, Symbol, SymbolCoverage, Ticker,
     fit_for_evidence, interval,
 };
 use engine::{SymbolWindow, Window, WindowError};
@@ -50,26 +50,24 @@ pub(crate) struct LoadedSymbol {
 /// When the cache cannot be read.
 pub(crate) async fn load_symbol(
     cache: &CandleCache,
-    market: MarketKind,
-    symbol: &Symbol,
+    ticker: &Ticker,
     candles: Interval,
     (from_ms, to_ms): (i64, i64),
 ) -> Result<LoadedSymbol, CacheError> {
-    let load = async |interval| {
-        Ok::<_, CacheError>(whole_until(cache.load(market, symbol, interval, from_ms, to_ms).await?, to_ms))
-    };
-    let stored = cache.stored_intervals(market, symbol).await?;
+    let load =
+        async |interval| Ok::<_, CacheError>(whole_until(cache.load(ticker, interval, from_ms, to_ms).await?, to_ms));
+    let stored = cache.stored_intervals(ticker).await?;
     let coarse = load(candles).await?;
     let mut finer = Vec::new();
     for interval in stored.into_iter().filter(|&finer| finer < candles) {
         finer.push(covering(&load(interval).await?, &coarse));
     }
     finer.retain(|candles| !candles.is_empty());
-    let funding = match market {
-        MarketKind::Um => cache.load_funding(symbol, from_ms, to_ms).await?,
+    let funding = match ticker.market {
+        MarketKind::Um => cache.load_funding(&ticker.symbol, from_ms, to_ms).await?,
         MarketKind::Spot => Vec::new(),
     };
-    Ok(LoadedSymbol { symbol: symbol.clone(), candles: coarse, finer, funding })
+    Ok(LoadedSymbol { symbol: ticker.symbol.clone(), candles: coarse, finer, funding })
 }
 
 /// Those of `finer` that cover a whole candle of `coarse`, so that what is stored of other times changes nothing.
@@ -111,7 +109,7 @@ impl Loaded {
         let mut symbols = Vec::with_capacity(spec.symbols.len());
         for symbol in &spec.symbols {
             let span = (spec.warmup_from_ms, spec.to_ms);
-            let loaded = load_symbol(cache, spec.market, symbol, spec.interval, span).await;
+            let loaded = load_symbol(cache, &Ticker::of(spec.market, symbol), spec.interval, span).await;
             symbols.push(
                 loaded.with_context(|| format!("cannot load {} {symbol} {} candles", spec.market, spec.interval))?,
             );

@@ -4,7 +4,7 @@ use crate::{
     story::{START_MS, Story, day},
     support::{self, TestDatabase, database},
 };
-use candles::{Interval, MarketKind, Symbol};
+use candles::{Interval, MarketKind, Symbol, Ticker};
 use engine::Recipe;
 use genome::{StrategyFile, random::Seed};
 use market::{CandleCache, cache::Provenance};
@@ -52,7 +52,7 @@ impl Place {
         last.high = last.high.max(last.close);
         let changed = candles::CandleSeries::from_candles(Interval::M15, &candles).unwrap();
         let provenance = Provenance { source: "simulated".into(), fetched_at_ms: START_MS };
-        self.cache.merge(MarketKind::Spot, &self.symbol, &changed, &provenance).await.unwrap();
+        self.cache.merge(&Ticker::of(MarketKind::Spot, &self.symbol), &changed, &provenance).await.unwrap();
     }
 
     fn story(&self) -> Story<'_> {

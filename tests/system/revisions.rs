@@ -5,7 +5,7 @@ use crate::{
     support::{TestDatabase, database},
 };
 use candles::stored::{CandleRange, Part};
-use candles::{CandleSeries, FundingRate, Interval, MarketKind, Symbol};
+use candles::{CandleSeries, FundingRate, Interval, MarketKind, Symbol, Ticker};
 use genome::{StrategyFile, random::Seed};
 use lifecycle::Transition;
 use market::{
@@ -48,7 +48,7 @@ impl Place {
         let market = SimulatedMarket::new(MarketSpec::noise(Seed(3), START_MS, &symbols)).unwrap();
         for symbol in &symbols {
             let series = market.candles(symbol, M15, START_MS, day(50)).unwrap();
-            place.cache.merge(SPOT, symbol, &series, &made()).await.unwrap();
+            place.cache.merge(&Ticker::of(SPOT, symbol), &series, &made()).await.unwrap();
         }
         place
     }
@@ -63,12 +63,15 @@ impl Place {
     /// Another close for the candle of BTCUSDT that opens then.
     async fn revise(&self, open_ms: i64) {
         let btc: Symbol = "BTCUSDT".parse().unwrap();
-        let series = self.cache.load_stored(SPOT, &btc, M15, open_ms, open_ms + 1).await.unwrap();
+        let series = self.cache.load_stored(&Ticker::of(SPOT, &btc), M15, open_ms, open_ms + 1).await.unwrap();
         let mut candle = series.candle(0);
         candle.close *= 1.04;
         candle.high = candle.high.max(candle.close);
         let revised = CandleSeries::from_candles(M15, &[candle]).unwrap();
-        assert_eq!(self.cache.merge_fetched(SPOT, &btc, &revised, &made(), None).await.unwrap().replaced, 1);
+        assert_eq!(
+            self.cache.merge_fetched(&Ticker::of(SPOT, &btc), &revised, &made(), None).await.unwrap().replaced,
+            1
+        );
     }
 
     /// Searched on days 10 to 30, held out to day 40, in shadow to `shadow_to`; where that is day 45 and `live`, then
@@ -311,7 +314,7 @@ async fn a_revised_funding_payment_is_noticed_and_what_rested_on_it_scored_again
     let config = ExchangeConfig { speed: 0.0, ..ExchangeConfig::new(market, day(50)) };
     let exchange = SimulatedExchange::start(config).await.unwrap();
     let series = truth.candles(&btc, M15, START_MS, day(50)).unwrap();
-    place.cache.merge(MarketKind::Um, &btc, &series, &made()).await.unwrap();
+    place.cache.merge(&Ticker::of(MarketKind::Um, &btc), &series, &made()).await.unwrap();
     // As the exchange had it before: one payment on day 47 was another.
     let mut former = truth.funding_rates(&btc, START_MS, day(50)).unwrap();
     let changed = former.iter().position(|r| r.time_ms >= day(47)).unwrap();
@@ -356,10 +359,10 @@ async fn the_budget_takes_neither_what_results_rest_on_nor_what_a_snapshot_holds
     let market = SimulatedMarket::new(MarketSpec::noise(Seed(3), START_MS, std::slice::from_ref(&btc))).unwrap();
     // Days 0 to 50 are January and February; more follows that nobody has looked at.
     let series = market.candles(&btc, M15, START_MS, day(150)).unwrap();
-    place.cache.merge_fetched(SPOT, &btc, &series, &made(), None).await.unwrap();
+    place.cache.merge_fetched(&Ticker::of(SPOT, &btc), &series, &made(), None).await.unwrap();
     snapshot::take(&place.cache, Some("all"), day(150)).await.unwrap();
     let months = async || -> Vec<String> {
-        let stored = place.cache.stored_months(SPOT, &btc, M15).await.unwrap();
+        let stored = place.cache.stored_months(&Ticker::of(SPOT, &btc), M15).await.unwrap();
         stored.into_iter().map(|facts| facts.month).collect()
     };
     let whole = months().await;
@@ -375,7 +378,7 @@ async fn the_budget_takes_neither_what_results_rest_on_nor_what_a_snapshot_holds
     keep_within(&another, 1, &InUse::default(), false).await.unwrap();
     assert_eq!(months().await, ["2024-02"], "day 40 to 50 is February");
     drop(working);
-    place.cache.merge_fetched(SPOT, &btc, &series, &made(), None).await.unwrap();
+    place.cache.merge_fetched(&Ticker::of(SPOT, &btc), &series, &made(), None).await.unwrap();
     assert_eq!(months().await, whole);
 
     place.story("shadow", "BTCUSDT", 6, day(50), false).await;

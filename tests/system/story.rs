@@ -1,7 +1,7 @@
 //! A strategy's life as the daemon would store it, computed from cached candles: searched, held out, in shadow, live.
 
 pub(crate) use candles::time::DAY_MS;
-use candles::{Interval, MarketKind, Symbol};
+use candles::{Interval, MarketKind, Symbol, Ticker};
 use engine::{Costs, Engine, ExitReason, Outcome, Recipe, RunConfig, SymbolWindow, Terms, Wanted, Window};
 use genome::{Strategy, random::Seed};
 use lifecycle::{Check, Decision, Transition, Verdict};
@@ -49,7 +49,7 @@ impl Story<'_> {
 
     pub(crate) async fn window(&self, from_ms: i64, to_ms: i64) -> Window {
         let (market, symbol) = (self.market, self.symbol.clone());
-        let candles = Arc::new(self.cache.load(market, &symbol, M15, START_MS, to_ms).await.unwrap());
+        let candles = Arc::new(self.cache.load(&Ticker::of(market, &symbol), M15, START_MS, to_ms).await.unwrap());
         let funding = match market {
             MarketKind::Spot => Vec::new(),
             MarketKind::Um => self.cache.load_funding(&symbol, START_MS, to_ms).await.unwrap(),

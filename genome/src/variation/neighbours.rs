@@ -1,7 +1,7 @@
 //! Strategies one parameter step away: for local refinement and for asking whether a result is a lucky peak.
 
 use super::{Slot, condition_mut, rule, rule_mut};
-use crate::{Condition, Distance, Indicator, Number, Operand, Series, Source, Strategy, bounds};
+use crate::{Condition, Distance, Indicator, Number, Operand, Ranking, Series, Source, Strategy, bounds};
 
 /// All valid strategies that differ from `strategy` in one number, moved by `step` of its value (0.1 is a
 /// tenth) up or down, and by at least one step of its grid. Rules in order, then the risk plan; each result
@@ -18,6 +18,48 @@ pub fn neighbours(strategy: &Strategy, step: f64) -> Vec<Strategy> {
     }
     found.plan();
     found.found
+}
+
+/// All valid strategies that differ from `ranking` in one parameter of one indicator of its score, moved as
+/// [`neighbours`] moves it. In the order of the score; each result once, never the strategy itself.
+#[must_use]
+pub fn score_neighbours(ranking: &Ranking, step: f64) -> Vec<Ranking> {
+    let Ok(origin) = ranking.clone().canonical() else { return Vec::new() };
+    let mut found: Vec<Ranking> = Vec::new();
+    for (at, series) in origin.score.series().into_iter().enumerate() {
+        for near in near_series(series, step) {
+            let draft = Ranking { score: origin.score.with_series(at, near), ..origin.clone() };
+            if let Ok(valid) = draft.canonical()
+                && valid != origin
+                && !found.contains(&valid)
+            {
+                found.push(valid);
+            }
+        }
+    }
+    found
+}
+
+/// `value` a step down and a step up, on a grid of `grid` around it.
+fn moves(value: f64, step: f64, grid: f64) -> [f64; 2] {
+    let distance = (value.abs() * step / grid).round().max(1.0) * grid;
+    [value - distance, value + distance]
+}
+
+/// The series with one parameter of its indicator moved; none of a price.
+fn near_series(series: Series, step: f64) -> Vec<Series> {
+    let Source::Indicator(indicator) = series.source else { return Vec::new() };
+    let mut out = Vec::new();
+    for (i, spec) in indicator.kind().spec().params.iter().enumerate() {
+        for moved in moves(indicator.params()[i].get(), step, spec.step) {
+            let mut params = indicator.params().to_vec();
+            params[i] = spec.nearest(moved);
+            if let Ok(indicator) = Indicator::new(indicator.kind(), &params) {
+                out.push(Series { source: Source::Indicator(indicator), ..series });
+            }
+        }
+    }
+    out
 }
 
 struct Neighbours<'a> {
@@ -38,10 +80,8 @@ impl Neighbours<'_> {
         }
     }
 
-    /// `value` a step down and a step up, on a grid of `grid` around it.
     fn moves(&self, value: f64, grid: f64) -> [f64; 2] {
-        let distance = (value.abs() * self.step / grid).round().max(1.0) * grid;
-        [value - distance, value + distance]
+        moves(value, self.step, grid)
     }
 
     fn condition(&mut self, slot: Slot, index: usize) {
@@ -52,12 +92,12 @@ impl Neighbours<'_> {
                 *place = new;
             }
         };
-        for left in self.series(condition.left) {
+        for left in near_series(condition.left, self.step) {
             self.add(|s| put(s, Condition { left, ..condition }));
         }
         match condition.right {
             Operand::Series(right) => {
-                for right in self.series(right) {
+                for right in near_series(right, self.step) {
                     self.add(|s| put(s, Condition { right: Operand::Series(right), ..condition }));
                 }
             }
@@ -73,21 +113,6 @@ impl Neighbours<'_> {
                 }
             }
         }
-    }
-
-    fn series(&self, series: Series) -> Vec<Series> {
-        let Source::Indicator(indicator) = series.source else { return Vec::new() };
-        let mut out = Vec::new();
-        for (i, spec) in indicator.kind().spec().params.iter().enumerate() {
-            for moved in self.moves(indicator.params()[i].get(), spec.step) {
-                let mut params = indicator.params().to_vec();
-                params[i] = spec.nearest(moved);
-                if let Ok(indicator) = Indicator::new(indicator.kind(), &params) {
-                    out.push(Series { source: Source::Indicator(indicator), ..series });
-                }
-            }
-        }
-        out
     }
 
     fn distances(&self, distance: Option<Distance>) -> Vec<Distance> {

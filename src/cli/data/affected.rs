@@ -12,7 +12,7 @@ use anyhow::{Context as _, anyhow};
 use candles::stored::Part;
 use clap::Args;
 use market::CandleCache;
-use market::snapshot::{self, MonthChange, NOW};
+use market::snapshot::{self, MonthChange, NOW, ValuesChange};
 use notify::Channel;
 use serde::Serialize;
 use store::{DataVersionUse, Store};
@@ -100,8 +100,7 @@ async fn since(cache: &CandleCache, store: &Store, version: &str, now_ms: i64) -
     let diff = snapshot::diff(cache, &before, &after).await.map_err(refused)?;
     let change = |d: snapshot::MonthDiff| match d.change {
         MonthChange::Revised { candles, .. } => Some(Change {
-            market: d.market,
-            symbol: d.symbol,
+            ticker: d.ticker,
             part: Part::Candles(d.interval),
             month: d.month,
             old_sha256: d.old_sha256.unwrap_or_default(),
@@ -112,8 +111,23 @@ async fn since(cache: &CandleCache, store: &Store, version: &str, now_ms: i64) -
         }),
         _ => None,
     };
+    let values = snapshot::diff_values(cache, &before, &after).await.map_err(refused)?;
+    let values_change = |d: snapshot::ValuesDiff| match d.change {
+        ValuesChange::Revised { payments, readings, .. } => Some(Change {
+            ticker: d.ticker,
+            part: d.part,
+            month: d.month,
+            old_sha256: d.old_sha256.unwrap_or_default(),
+            new_sha256: d.new_sha256.unwrap_or_default(),
+            candles: Vec::new(),
+            payments,
+            readings,
+        }),
+        _ => None,
+    };
     debug_assert_ne!(version, NOW);
-    Ok(Since::Changes(diff.into_iter().filter_map(change).collect()))
+    let values = values.into_iter().filter_map(values_change);
+    Ok(Since::Changes(diff.into_iter().filter_map(change).chain(values).collect()))
 }
 
 /// What rests on one data version: of everything that was revised, what its results looked at.
@@ -235,8 +249,8 @@ fn rest(report: &Report) -> String {
         };
         text.push_str(&format!(
             "{} {} {} {}: {n} {what} revised, the first {first}; former content {}\n",
-            c.market,
-            c.symbol,
+            c.ticker.market,
+            c.ticker.symbol,
             c.part,
             c.month,
             c.old_sha256.get(..16).unwrap_or_default()

@@ -9,7 +9,7 @@ use crate::cli::{
 };
 use anyhow::{Context as _, anyhow};
 use candles::stored::CandleRange;
-use candles::{Interval, MarketKind, Symbol};
+use candles::{Interval, MarketKind, Symbol, Ticker};
 use clap::Args;
 use market::budget::Freed;
 use market::download::{Cost, Downloader, SeriesPlan, SeriesReport, ValuesReport, ValuesWanted, Wanted};
@@ -52,8 +52,8 @@ pub(super) struct DownloadArgs {
     /// Series fetched at the same time [default: market.requests_at_once]
     #[arg(long, value_name = "N")]
     parallel: Option<usize>,
-    /// Values beside candles, separated by commas: funding, premium, metrics. From archives, then REST (metrics: from
-    /// archives alone); for --market um. Funding comes by REST without it
+    /// Values beside candles, separated by commas: funding, premium, metrics. From archives, then REST (metrics: of the
+    /// last thirty days); for --market um. Funding comes by REST without it
     #[arg(long, value_name = "VALUES", value_delimiter = ',')]
     with: Vec<With>,
     /// Go on where an interrupted download stopped. This is what always happens; the option is for those who say so
@@ -223,7 +223,7 @@ async fn wanted(
         for &interval in intervals {
             let from_ms = match args.from {
                 Some(from_ms) => from_ms,
-                None => match downloader.first_open_ms(args.market, symbol, interval).await {
+                None => match downloader.first_open_ms(&Ticker::of(args.market, symbol), interval).await {
                     Ok(first_ms) => first_ms.unwrap_or(to_ms),
                     Err(error) => {
                         refused.push(Refused { symbol: symbol.clone(), error: error.to_string() });
@@ -241,13 +241,13 @@ async fn wanted(
 async fn updates(cache: &CandleCache, args: &DownloadArgs) -> Result<Vec<Wanted>, CliError> {
     let mut all = cache.coverage().await.context("candle cache")?;
     all.retain(|c| {
-        c.market == args.market
-            && (args.symbols.is_empty() || args.symbols.contains(&c.symbol))
+        c.ticker.market == args.market
+            && (args.symbols.is_empty() || args.symbols.contains(&c.ticker.symbol))
             && (args.intervals.is_empty() || args.intervals.contains(&c.interval))
     });
     let to_ms = args.to.unwrap_or(i64::MAX);
     let of = |c: market::cache::Coverage| {
-        c.last_open_ms.map(|from_ms| Wanted { symbol: c.symbol, interval: c.interval, from_ms, to_ms })
+        c.last_open_ms.map(|from_ms| Wanted { symbol: c.ticker.symbol, interval: c.interval, from_ms, to_ms })
     };
     Ok(all.into_iter().filter_map(of).collect())
 }

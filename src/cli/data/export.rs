@@ -6,7 +6,7 @@ use crate::cli::{
     output,
 };
 use anyhow::Context as _;
-use candles::{Interval, MarketKind, Symbol};
+use candles::{Interval, MarketKind, Symbol, Ticker};
 use clap::Args;
 use market::export::{ExportError, ExportSpec, Exported, Format, Packing, export};
 use std::path::PathBuf;
@@ -52,7 +52,7 @@ pub(super) async fn run(args: ExportArgs, ctx: &Context) -> Result<(), CliError>
     let mut symbols = args.symbols;
     if symbols.is_empty() {
         for symbol in cache.symbols(args.market).await.context("candle cache")? {
-            let stored = cache.stored_intervals(args.market, &symbol).await.context("candle cache")?;
+            let stored = cache.stored_intervals(&Ticker::of(args.market, &symbol)).await.context("candle cache")?;
             if stored.contains(&args.interval) {
                 symbols.push(symbol);
             }

@@ -9,7 +9,7 @@ use clap::Args;
 use comfy_table::{CellAlignment, Table, presets::NOTHING};
 use market::CandleCache;
 use market::budget::{Freed, InUse, keep_within};
-use market::snapshot::{self, MonthChange, MonthDiff, NOW, Pruned, Snapshot, SnapshotError};
+use market::snapshot::{self, MonthChange, MonthDiff, NOW, Pruned, Snapshot, SnapshotError, ValuesChange, ValuesDiff};
 use serde::Serialize;
 
 /// Revised candles shown for one month as text; JSON has all.
@@ -77,8 +77,10 @@ pub(super) async fn take(args: SnapshotArgs, ctx: &Context) -> Result<(), CliErr
     let written = if args.json {
         output::json(&taken)
     } else {
-        let (series, rows, version) = (taken.series.len(), taken.rows(), &taken.version[..16]);
-        output::line(format!("{}: {series} series, {rows} candles, version {version}", taken.name))
+        let series = taken.series.len() + taken.values.as_ref().map_or(0, Vec::len);
+        let (rows, values, version) = (taken.rows(), taken.value_rows(), &taken.version[..16]);
+        let values = if values == 0 { String::new() } else { format!(", {values} payments and readings") };
+        output::line(format!("{}: {series} series, {rows} candles{values}, version {version}", taken.name))
     };
     Ok(written.context("standard output")?)
 }
@@ -88,20 +90,30 @@ pub(super) async fn diff(args: DiffArgs, ctx: &Context) -> Result<(), CliError> 
     let now_ms = ctx.clock.now_ms();
     let (a, b) = (named(&cache, &args.a, now_ms).await?, named(&cache, &args.b, now_ms).await?);
     let found = snapshot::diff(&cache, &a, &b).await.map_err(refused)?;
+    let values = snapshot::diff_values(&cache, &a, &b).await.map_err(refused)?;
     let written = if args.json {
-        output::json(&found)
-    } else if found.is_empty() {
-        output::line(format!("{} and {} hold the same candles", a.name, b.name))
+        let candles = found.into_iter().map(Differing::Candles);
+        output::json(&candles.chain(values.into_iter().map(Differing::Values)).collect::<Vec<_>>())
+    } else if found.is_empty() && values.is_empty() {
+        output::line(format!("{} and {} hold the same", a.name, b.name))
     } else {
-        output::text(lines(&found))
+        output::text(lines(&found) + &value_lines(&values))
     };
     Ok(written.context("standard output")?)
+}
+
+/// A month that differs, of candles or of what stands beside them.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Differing {
+    Candles(MonthDiff),
+    Values(ValuesDiff),
 }
 
 fn lines(found: &[MonthDiff]) -> String {
     let mut text = String::new();
     for d in found {
-        text.push_str(&format!("{} {} {} {}: ", d.market, d.symbol, d.interval, d.month));
+        text.push_str(&format!("{} {} {} {}: ", d.ticker.market, d.ticker.symbol, d.interval, d.month));
         match &d.change {
             MonthChange::Added => text.push_str("new\n"),
             MonthChange::Removed => text.push_str("gone\n"),
@@ -115,6 +127,38 @@ fn lines(found: &[MonthDiff]) -> String {
                 }
                 if candles.len() > MAX_SHOWN {
                     text.push_str(&format!("  and {} more; --json shows all\n", candles.len() - MAX_SHOWN));
+                }
+            }
+        }
+    }
+    text
+}
+
+fn value_lines(found: &[ValuesDiff]) -> String {
+    let mut text = String::new();
+    let number = |value: &Option<f64>| value.map_or("-".to_owned(), |v| v.to_string());
+    let row = |values: &[Option<f64>]| values.iter().map(number).collect::<Vec<_>>().join(" ");
+    for d in found {
+        text.push_str(&format!("{} {} {} {}: ", d.ticker.market, d.ticker.symbol, d.part, d.month));
+        match &d.change {
+            ValuesChange::Added => text.push_str("new\n"),
+            ValuesChange::Removed => text.push_str("gone\n"),
+            ValuesChange::Grown { values } => text.push_str(&format!("{values} values more\n")),
+            ValuesChange::Unknown => text.push_str("differs, and one of its contents is no longer kept\n"),
+            ValuesChange::Revised { payments, readings, added } => {
+                let gone = || "gone".to_owned();
+                let payments = payments
+                    .iter()
+                    .map(|p| (p.time_ms, p.old.to_string(), p.new.map_or_else(gone, |rate| rate.to_string())));
+                let readings =
+                    readings.iter().map(|r| (r.time_ms, row(&r.old), r.new.as_deref().map_or_else(gone, row)));
+                let all: Vec<_> = payments.chain(readings).collect();
+                text.push_str(&format!("{} values revised, {added} more\n", all.len()));
+                for (time_ms, old, new) in all.iter().take(MAX_SHOWN) {
+                    text.push_str(&format!("  {}  {old} -> {new}\n", minute(*time_ms)));
+                }
+                if all.len() > MAX_SHOWN {
+                    text.push_str(&format!("  and {} more; --json shows all\n", all.len() - MAX_SHOWN));
                 }
             }
         }
@@ -183,20 +227,22 @@ pub(super) async fn prune(args: PruneArgs, ctx: &Context) -> Result<(), CliError
 /// Snapshots as a table, the current one marked.
 pub(super) fn table(all: &[Snapshot], current: Option<&str>) -> String {
     let mut table = Table::new();
-    table.load_style(NOTHING).set_header(["snapshot", "taken", "series", "candles", "version", ""]);
+    table.load_style(NOTHING).set_header(["snapshot", "taken", "series", "candles", "values", "version", ""]);
     for s in all {
         let mark = if Some(s.name.as_str()) == current { "current" } else { "" };
-        let (series, rows) = (s.series.len().to_string(), s.rows().to_string());
+        let series = (s.series.len() + s.values.as_ref().map_or(0, Vec::len)).to_string();
+        let (rows, values) = (s.rows().to_string(), s.value_rows().to_string());
         table.add_row([
             s.name.as_str(),
             &minute(s.taken_at_ms),
             &series,
             &rows,
+            &values,
             &s.version[..s.version.len().min(16)],
             mark,
         ]);
     }
-    for i in [2, 3] {
+    for i in [2, 3, 4] {
         if let Some(column) = table.column_mut(i) {
             column.set_cell_alignment(CellAlignment::Right);
         }

@@ -5,7 +5,7 @@ use crate::usecases::whole_market::load_market;
 use anyhow::Context as _;
 use candles::time::rfc3339;
 use candles::universe::{Standing, Verdict, standings};
-use candles::{CandleSeries, Interval, MarketKind, Symbol, interval};
+use candles::{CandleSeries, Interval, MarketKind, Symbol, Ticker, interval};
 use clap::Args;
 use comfy_table::{CellAlignment, Table, presets::NOTHING};
 use genome::Universe;
@@ -108,7 +108,7 @@ fn order(verdict: &Verdict) -> (u8, i64) {
 async fn usual_interval(cache: &CandleCache, market: MarketKind) -> Result<Interval, CliError> {
     let mut counts: BTreeMap<Interval, usize> = BTreeMap::new();
     for symbol in cache.symbols(market).await.context("candle cache")? {
-        for interval in cache.stored_intervals(market, &symbol).await.context("candle cache")? {
+        for interval in cache.stored_intervals(&Ticker::of(market, &symbol)).await.context("candle cache")? {
             *counts.entry(interval).or_default() += 1;
         }
     }

@@ -35,14 +35,14 @@ pub(super) async fn run(args: VerifyArgs, ctx: &Context) -> Result<(), CliError>
     let bar = steps_bar(coverage.len());
     let mut checks = Vec::with_capacity(coverage.len());
     for series in &coverage {
-        bar.set_message(format!("{} {} {}", series.market, series.symbol, series.interval));
+        bar.set_message(format!("{} {} {}", series.ticker.market, series.ticker.symbol, series.interval));
         checks.push(verify(&cache, series, policy, &table).await.context("candle cache")?);
         bar.inc(1);
     }
     bar.finish_and_clear();
     if ctx.config().market.instruments_file.is_some() && args.selection.is_everything() {
         // Of the built-in table most are not cached by most people.
-        let listed = |ticker: &str| coverage.iter().any(|c| c.symbol.as_str() == ticker);
+        let listed = |ticker: &str| coverage.iter().any(|c| c.ticker.symbol.as_str() == ticker);
         for ticker in cuts_of_nothing(&table, listed) {
             tracing::warn!("the table of instruments cuts {ticker}, of which no candle is cached: is its name right?");
         }

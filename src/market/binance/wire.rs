@@ -4,7 +4,7 @@
 //! each of its symbols needs fields that only spot has, and its filters are a closed list, so that one filter new at
 //! the exchange would make the whole answer unreadable. Symbols are read leniently here instead.
 
-use crate::exchange::{ExchangeInfo, RateLimit, SymbolInfo};
+use crate::exchange::{ExchangeInfo, Metric, MetricRow, RateLimit, SymbolInfo};
 use binance::model::{KlineSummary, ServerTime};
 use candles::{Candle, FundingRate};
 use serde::Deserialize;
@@ -161,6 +161,35 @@ pub(super) fn funding_rates(body: &[u8]) -> Result<Vec<FundingRate>, String> {
     rows.iter().map(read).collect()
 }
 
+/// Rows of a part of the metrics, as given. Numbers and times come as text or as numbers.
+pub(super) fn metric_rows(body: &[u8], metric: Metric) -> Result<Vec<MetricRow>, String> {
+    let names: &[&str] = match metric {
+        Metric::OpenInterest => &["sumOpenInterest", "sumOpenInterestValue"],
+        Metric::TopTraderAccounts | Metric::TopTraderPositions | Metric::Accounts => &["longShortRatio"],
+        Metric::TakerVolume => &["buySellRatio"],
+    };
+    let rows: Vec<serde_json::Map<String, Value>> =
+        serde_json::from_slice(body).map_err(|e| format!("no rows of metrics ({e})"))?;
+    let read = |row: &serde_json::Map<String, Value>| {
+        let time_ms = match row.get("timestamp") {
+            Some(Value::String(text)) => text.parse().ok(),
+            other => other.and_then(Value::as_i64),
+        };
+        let number = |name: &&str| {
+            let value = match row.get(*name) {
+                Some(Value::String(text)) => text.parse().ok(),
+                other => other.and_then(Value::as_f64),
+            };
+            value.ok_or_else(|| format!("metrics whose {name} is not a number"))
+        };
+        Ok(MetricRow {
+            time_ms: time_ms.ok_or("metrics without a timestamp")?,
+            values: names.iter().map(number).collect::<Result<_, String>>()?,
+        })
+    };
+    rows.iter().map(read).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -216,10 +245,31 @@ mod tests {
         assert_eq!(funding_rates(body), Ok(vec![FundingRate { time_ms: 1_570_608_000_000, rate: -0.0001 }]));
     }
 
+    #[test]
+    fn metrics_are_read_whether_times_are_text_or_numbers() {
+        let body =
+            br#"[{"symbol":"BTCUSDT","sumOpenInterest":"20403.63700000","sumOpenInterestValue":"150570784.07809979",
+            "timestamp":1583127900000}]"#;
+        let row = MetricRow { time_ms: 1_583_127_900_000, values: vec![20_403.637, 150_570_784.078_099_8] };
+        assert_eq!(metric_rows(body, Metric::OpenInterest), Ok(vec![row]));
+        let body = br#"[{"symbol":"BTCUSDT","longShortRatio":"1.4342","longAccount":"0.5891","shortAccount":"0.4108",
+            "timestamp":"1583139600000"}]"#;
+        let ratio = MetricRow { time_ms: 1_583_139_600_000, values: vec![1.4342] };
+        for metric in [Metric::TopTraderAccounts, Metric::TopTraderPositions, Metric::Accounts] {
+            assert_eq!(metric_rows(body, metric), Ok(vec![ratio.clone()]));
+        }
+        let said = metric_rows(body, Metric::TakerVolume).unwrap_err();
+        assert_eq!(said, "metrics whose buySellRatio is not a number");
+        let body =
+            br#"[{"buySellRatio":"1.5586","buyVol":"387.3300","sellVol":"248.5030","timestamp":"1585614900000"}]"#;
+        assert_eq!(metric_rows(body, Metric::TakerVolume).unwrap()[0].values, [1.5586]);
+    }
+
     proptest! {
         #[test]
         fn no_body_panics(body in prop::collection::vec(any::<u8>(), 0..300)) {
             let _ = (klines(&body), exchange_info(&body), server_time_ms(&body), funding_rates(&body));
+            let _ = metric_rows(&body, Metric::OpenInterest);
         }
 
         #[test]

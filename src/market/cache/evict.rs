@@ -43,7 +43,7 @@ impl CandleCache {
         }
         let mut candidates = Vec::new();
         for coverage in self.coverage().await? {
-            let dir = candle_dir(coverage.market, &coverage.symbol, coverage.interval);
+            let dir = candle_dir(&coverage.ticker, coverage.interval);
             for month in coverage.months.iter().filter(|m| !keep(&coverage, &m.facts)) {
                 let path = format!("{dir}/{}.parquet", month.facts.month);
                 let Some(&bytes) = sizes.get(&path) else { continue };

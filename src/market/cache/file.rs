@@ -148,8 +148,21 @@ pub(super) fn decode_readings(bytes: Bytes, part: Part) -> Result<ReadingTable, 
     Ok(table)
 }
 
-/// The facts in the footer that ends `tail`, of a file `size` bytes long. `Err(Some(n))`: give at least the last `n`.
+/// Reads the facts in the footer that ends `tail`, of a file `size` bytes long. `Err(Some(n))`: give at least the last
+/// `n`.
+pub(super) type ReadFacts<F> = fn(Bytes, u64) -> Result<F, (FileError, Option<u64>)>;
+
+/// The facts of a month of candles, as [`ReadFacts`] says.
 pub(super) fn candle_facts(tail: Bytes, size: u64) -> Result<Facts, (FileError, Option<u64>)> {
+    footer_facts(tail, size, CANDLE_FACTS_KEY)
+}
+
+/// The facts of a month of readings, as [`ReadFacts`] says.
+pub(super) fn reading_facts(tail: Bytes, size: u64) -> Result<ReadingFacts, (FileError, Option<u64>)> {
+    footer_facts(tail, size, READING_FACTS_KEY)
+}
+
+fn footer_facts<F: DeserializeOwned>(tail: Bytes, size: u64, key: &str) -> Result<F, (FileError, Option<u64>)> {
     let mut reader = ParquetMetaDataReader::new();
     let have = tail.len() as u64;
     match reader.try_parse_sized(&tail, size) {
@@ -160,7 +173,7 @@ pub(super) fn candle_facts(tail: Bytes, size: u64) -> Result<Facts, (FileError, 
         Err(e) => return Err((e.into(), None)),
     }
     let metadata = reader.finish().map_err(|e| (e.into(), None))?;
-    facts_of(metadata.file_metadata(), CANDLE_FACTS_KEY).map_err(|e| (e, None))
+    facts_of(metadata.file_metadata(), key).map_err(|e| (e, None))
 }
 
 fn facts_of<F: DeserializeOwned>(metadata: &FileMetaData, key: &str) -> Result<F, FileError> {

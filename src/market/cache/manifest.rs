@@ -3,7 +3,7 @@
 use super::reading_table::ReadingTable;
 use super::sources::{MAX_REMEMBERED, Merged, SourceDisagreement, SourceKind, Span};
 use candles::quality::{self, Gap};
-use candles::{CandleSeries, FundingRate, Interval, MarketKind, Symbol};
+use candles::{CandleSeries, FundingRate, Interval, MarketKind, Symbol, Ticker};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -35,11 +35,11 @@ pub struct Facts {
 impl Facts {
     /// The facts about a month's candles; `None` when there are none.
     #[must_use]
-    pub fn of(market: MarketKind, symbol: &Symbol, month: &str, series: &CandleSeries) -> Option<Self> {
+    pub fn of(ticker: &Ticker, month: &str, series: &CandleSeries) -> Option<Self> {
         let (first, last) = (series.open_times_ms().first()?, series.open_times_ms().last()?);
         Some(Self {
-            market,
-            symbol: symbol.clone(),
+            market: ticker.market,
+            symbol: ticker.symbol.clone(),
             interval: series.interval(),
             month: month.to_owned(),
             rows: series.len() as u64,
@@ -220,10 +220,9 @@ impl History {
 /// What the cache holds of one symbol and interval.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Coverage {
-    /// Which market.
-    pub market: MarketKind,
-    /// Which symbol.
-    pub symbol: Symbol,
+    /// Of which ticker.
+    #[serde(flatten)]
+    pub ticker: Ticker,
     /// Which interval.
     pub interval: Interval,
     /// Candles.
@@ -244,18 +243,13 @@ pub struct Coverage {
 
 impl Coverage {
     /// The coverage that readable months, in time order, add up to; `None` when nothing is stored.
-    pub(super) fn of(
-        (market, symbol, interval): (MarketKind, &Symbol, Interval),
-        months: Vec<Manifest>,
-        damaged: Vec<String>,
-    ) -> Option<Self> {
+    pub(super) fn of(ticker: &Ticker, interval: Interval, months: Vec<Manifest>, damaged: Vec<String>) -> Option<Self> {
         if months.is_empty() && damaged.is_empty() {
             return None;
         }
         let gaps = holes(interval, months.iter().map(|m| &m.facts));
         Some(Self {
-            market,
-            symbol: symbol.clone(),
+            ticker: ticker.clone(),
             interval,
             rows: months.iter().map(|m| m.facts.rows).sum(),
             first_open_ms: months.first().map(|m| m.facts.first_open_ms),

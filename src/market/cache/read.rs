@@ -2,7 +2,7 @@
 
 use super::{CacheError, CandleCache, YEAR_10000_MS, blocking, candle_dir, damage, decode, file};
 use candles::resample::{can_resample, resample};
-use candles::{CandleSeries, Interval, MarketKind, Symbol, interval};
+use candles::{CandleSeries, Interval, Ticker, interval};
 use futures::{StreamExt, TryStreamExt, stream};
 
 /// Months decoded at once: a few cores' worth, so that memory stays bounded.
@@ -19,43 +19,41 @@ impl CandleCache {
     /// When a month cannot be read.
     pub async fn load(
         &self,
-        market: MarketKind,
-        symbol: &Symbol,
+        ticker: &Ticker,
         interval: Interval,
         from_ms: i64,
         to_ms: i64,
     ) -> Result<CandleSeries, CacheError> {
-        let stored = self.stored_intervals(market, symbol).await?;
+        let stored = self.stored_intervals(ticker).await?;
         if stored.contains(&interval) {
-            return self.load_stored(market, symbol, interval, from_ms, to_ms).await;
+            return self.load_stored(ticker, interval, from_ms, to_ms).await;
         }
         let (from, to) = (from_ms.clamp(0, YEAR_10000_MS), to_ms.clamp(0, YEAR_10000_MS));
         let first_ms = interval::open_time_ms(interval, from);
         let end_ms = interval::next_open_time_ms(interval, interval::open_time_ms(interval, to));
         let mut best: Option<(i64, Interval)> = None;
         for finer in stored.into_iter().filter(|finer| *finer < interval && can_resample(*finer, interval)) {
-            let covered_ms = self.covered_ms(market, symbol, finer, first_ms, end_ms).await?;
+            let covered_ms = self.covered_ms(ticker, finer, first_ms, end_ms).await?;
             if best.is_none_or(|(most, _)| covered_ms > most) {
                 best = Some((covered_ms, finer));
             }
         }
         let Some((_, finer)) = best else { return Ok(CandleSeries::new(interval)) };
-        let fine = self.load_stored(market, symbol, finer, first_ms, end_ms).await?;
+        let fine = self.load_stored(ticker, finer, first_ms, end_ms).await?;
         let coarse = blocking(move || resample(&fine, interval)).await?;
-        let dir = candle_dir(market, symbol, finer);
+        let dir = candle_dir(ticker, finer);
         Ok(coarse.map_err(|e| damage(&dir, e))?.slice(from_ms, to_ms))
     }
 
     /// How much of `[from_ms, to_ms)` stored candles cover, in ms.
     async fn covered_ms(
         &self,
-        market: MarketKind,
-        symbol: &Symbol,
+        ticker: &Ticker,
         interval: Interval,
         from_ms: i64,
         to_ms: i64,
     ) -> Result<i64, CacheError> {
-        let dir = candle_dir(market, symbol, interval);
+        let dir = candle_dir(ticker, interval);
         let mut covered_ms = 0;
         for month in self.months_in(&dir, from_ms, to_ms).await? {
             let Some(facts) = self.facts(&dir, &month).await? else { continue };
@@ -73,13 +71,12 @@ impl CandleCache {
     /// When a month cannot be read.
     pub async fn load_stored(
         &self,
-        market: MarketKind,
-        symbol: &Symbol,
+        ticker: &Ticker,
         interval: Interval,
         from_ms: i64,
         to_ms: i64,
     ) -> Result<CandleSeries, CacheError> {
-        let dir = candle_dir(market, symbol, interval);
+        let dir = candle_dir(ticker, interval);
         let months = self.months_in(&dir, from_ms, to_ms).await?;
         let mut parts = Vec::with_capacity(months.len());
         if self.storage.is_local() && months.len() > DECODE_AT_ONCE {
@@ -129,24 +126,23 @@ impl CandleCache {
     /// month (of minutes: about 4 MB) is decoded ahead.
     pub fn months(
         &self,
-        market: MarketKind,
-        symbol: &Symbol,
+        ticker: &Ticker,
         interval: Interval,
         from_ms: i64,
         to_ms: i64,
     ) -> impl futures::Stream<Item = Result<CandleSeries, CacheError>> + Send + 'static {
-        let (cache, symbol) = (self.clone(), symbol.clone());
-        let dir = candle_dir(market, &symbol, interval);
+        let (cache, ticker) = (self.clone(), ticker.clone());
+        let dir = candle_dir(&ticker, interval);
         let names = async move { cache.months_in(&dir, from_ms, to_ms).await.map(|months| (cache, months)) };
         stream::once(names).flat_map(move |listed| {
-            let symbol = symbol.clone();
+            let ticker = ticker.clone();
             match listed {
                 Err(e) => stream::iter([Err(e)]).boxed(),
                 Ok((cache, months)) => stream::iter(months)
                     .then(move |month| {
-                        let (cache, symbol) = (cache.clone(), symbol.clone());
+                        let (cache, ticker) = (cache.clone(), ticker.clone());
                         async move {
-                            let whole = cache.load_month(market, &symbol, interval, &month).await?;
+                            let whole = cache.load_month(&ticker, interval, &month).await?;
                             let is_inside = whole.open_times_ms().first().is_some_and(|t| *t >= from_ms)
                                 && whole.open_times_ms().last().is_some_and(|t| *t < to_ms);
                             Ok(if is_inside { whole } else { whole.slice(from_ms, to_ms) })

@@ -18,6 +18,11 @@ pub const METRICS_COLUMNS: [&str; 6] = [
     "taker_volume_ratio",
 ];
 
+/// Half of the last decimal of ratios in the exchange's answers, and a little for what the two were computed from.
+const ROUNDING: f64 = 5.001e-5;
+/// Of large values: what is lost where a decimal number becomes a binary one.
+const RELATIVE_ROUNDING: f64 = 1e-12;
+
 /// Readings of one symbol as columns, by the time when they were known, ascending.
 #[derive(Clone, Debug)]
 pub struct ReadingTable {
@@ -157,6 +162,14 @@ impl ReadingTable {
         self.columns.iter().zip(&other.columns).all(|(a, b)| a[i].to_bits() == b[j].to_bits())
     }
 
+    /// The value of a column where an old row `i` meets a new row `j` of the same time. Of metrics an empty cell says
+    /// nothing, and what is no farther than rounding is the same: archives have more decimals than answers of the exchange.
+    fn newer(&self, column: usize, i: usize, new: &Self, j: usize) -> f64 {
+        let (old, new) = (self.columns[column][i], new.columns[column][j]);
+        let near = (old - new).abs() <= ROUNDING.max(RELATIVE_ROUNDING * old.abs());
+        if self.part == Part::Metrics && (new.is_nan() || near) { old } else { new }
+    }
+
     /// Both as one; where both have a row of a time, the new one counts.
     pub(super) fn merged(&self, new: &Self, report: &mut MergeReport) -> Self {
         let mut out = Self::new(self.part);
@@ -172,7 +185,11 @@ impl ReadingTable {
                 continue;
             }
             if a == b {
-                let same = self.is_same_row(i, new, j);
+                for (column, to) in out.columns.iter_mut().enumerate() {
+                    to.pop();
+                    to.push(self.newer(column, i, new, j));
+                }
+                let same = self.is_same_row(i, &out, out.len() - 1);
                 report.unchanged += u64::from(same);
                 report.replaced += u64::from(!same);
                 i += 1;

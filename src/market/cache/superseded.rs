@@ -9,7 +9,7 @@ use super::reading_table::{ReadingTable, readings_sha256};
 use super::readings::reading_dir;
 use super::{CacheError, CandleCache, candle_dir, content_sha256, damage, decode, file};
 use candles::stored::Part;
-use candles::{CandleSeries, FundingRate, Interval, MarketKind, Symbol};
+use candles::{CandleSeries, FundingRate, Interval, MarketKind, Symbol, Ticker};
 
 const SUPERSEDED: &str = "superseded";
 
@@ -17,8 +17,8 @@ const SUPERSEDED: &str = "superseded";
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[allow(missing_docs)]
 pub struct Superseded {
-    pub market: MarketKind,
-    pub symbol: Symbol,
+    #[serde(flatten)]
+    pub ticker: Ticker,
     pub part: Part,
     /// `YYYY-MM`.
     pub month: String,
@@ -31,8 +31,8 @@ impl Superseded {
     #[must_use]
     pub fn path(&self) -> String {
         let dir = match self.part {
-            Part::Candles(interval) => candle_dir(self.market, &self.symbol, interval),
-            part @ (Part::Funding | Part::Premium | Part::Metrics) => reading_dir(&self.symbol, part),
+            Part::Candles(interval) => candle_dir(&self.ticker, interval),
+            part @ (Part::Funding | Part::Premium | Part::Metrics) => reading_dir(&self.ticker.symbol, part),
         };
         format!("{dir}/{SUPERSEDED}/{}.{}.parquet", self.month, self.content_sha256)
     }
@@ -91,20 +91,21 @@ impl CandleCache {
             for symbol in self.storage.list(&market.to_string()).await?.0 {
                 let Ok(symbol) = symbol.parse::<Symbol>() else { continue };
                 let mut dirs: Vec<(Part, String)> = Vec::new();
-                for interval in self.stored_intervals(market, &symbol).await? {
-                    dirs.push((Part::Candles(interval), candle_dir(market, &symbol, interval)));
+                let ticker = Ticker { market, symbol };
+                for interval in self.stored_intervals(&ticker).await? {
+                    dirs.push((Part::Candles(interval), candle_dir(&ticker, interval)));
                 }
                 if market == MarketKind::Um {
                     let parts = [Part::Funding, Part::Premium, Part::Metrics];
-                    dirs.extend(parts.map(|part| (part, reading_dir(&symbol, part))));
+                    dirs.extend(parts.map(|part| (part, reading_dir(&ticker.symbol, part))));
                 }
                 for (part, dir) in dirs {
                     for name in self.storage.list(&format!("{dir}/{SUPERSEDED}")).await?.1 {
                         let Some((month, sha)) = name.strip_suffix(".parquet").and_then(|n| n.split_once('.')) else {
                             continue;
                         };
-                        let (symbol, month, content_sha256) = (symbol.clone(), month.to_owned(), sha.to_owned());
-                        all.push(Superseded { market, symbol, part, month, content_sha256 });
+                        let (ticker, month, content_sha256) = (ticker.clone(), month.to_owned(), sha.to_owned());
+                        all.push(Superseded { ticker, part, month, content_sha256 });
                     }
                 }
             }
@@ -193,12 +194,11 @@ impl CandleCache {
     /// When it cannot be read.
     pub async fn load_month(
         &self,
-        market: MarketKind,
-        symbol: &Symbol,
+        ticker: &Ticker,
         interval: Interval,
         month: &str,
     ) -> Result<CandleSeries, CacheError> {
-        let path = format!("{}/{month}.parquet", candle_dir(market, symbol, interval));
+        let path = format!("{}/{month}.parquet", candle_dir(ticker, interval));
         match self.storage.get(&path).await? {
             Some(bytes) => decode(path, bytes, interval).await,
             None => Ok(CandleSeries::new(interval)),

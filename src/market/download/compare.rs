@@ -10,7 +10,7 @@ use crate::{Exchange, ExchangeError};
 use candles::agreement::difference;
 use candles::quality::count_between;
 use candles::resample::resample;
-use candles::{Candle, CandleSeries, Interval, MarketKind, interval};
+use candles::{Candle, CandleSeries, Interval, MarketKind, Ticker, interval};
 
 /// Hours of one month that are looked at candle by candle; a month with more is wrong as a whole, and told so.
 const MAX_HOURS: usize = 100;
@@ -25,12 +25,12 @@ impl Downloader {
         report: &mut SeriesReport,
     ) -> Result<bool, CacheError> {
         let (from_ms, to_ms) = name.range_ms();
-        let cache = self.feed.cache();
-        let stored = cache.load_stored(market, &name.symbol, name.interval, from_ms, to_ms).await?;
+        let (cache, ticker) = (self.feed.cache(), Ticker::of(market, &name.symbol));
+        let stored = cache.load_stored(&ticker, name.interval, from_ms, to_ms).await?;
         if stored.is_empty() {
             return Ok(true);
         }
-        let said = match self.differing(market, name, &stored).await {
+        let said = match self.differing(&ticker, name, &stored).await {
             Ok(said) => said,
             // Delisted: the archives are all there is.
             Err(ExchangeError::UnknownSymbol { .. }) => return Ok(false),
@@ -43,7 +43,7 @@ impl Downloader {
             return Ok(true);
         }
         let provenance = Provenance { source: self.feed.source().to_owned(), fetched_at_ms: now_ms };
-        let merged = cache.merge_fetched(market, &name.symbol, &said, &provenance, None).await?;
+        let merged = cache.merge_fetched(&ticker, &said, &provenance, None).await?;
         let what = merged.disagreement().unwrap_or_else(|| {
             format!("{} stored candles were not what the exchange says now, and were replaced", merged.replaced)
         });
@@ -55,21 +55,21 @@ impl Downloader {
     /// The exchange's candles of an archive's time that are stored with other values.
     async fn differing(
         &self,
-        market: MarketKind,
+        ticker: &Ticker,
         name: &DumpName,
         stored: &CandleSeries,
     ) -> Result<CandleSeries, ExchangeError> {
         let mut said = CandleSeries::new(name.interval);
         let (from_ms, to_ms) = name.range_ms();
-        let (at, _) = plan::comparison(name.interval, self.client.max_klines(market));
+        let (at, _) = plan::comparison(name.interval, self.client.max_klines(ticker.market));
         let mut ranges = vec![(from_ms, to_ms)];
         if at != name.interval {
-            let hours = self.answer(market, name, at, (from_ms, to_ms)).await?;
+            let hours = self.answer(ticker, at, (from_ms, to_ms)).await?;
             ranges = wrong_hours(stored, &hours);
             ranges.truncate(MAX_HOURS);
         }
         for range in ranges {
-            for theirs in self.answer(market, name, name.interval, range).await? {
+            for theirs in self.answer(ticker, name.interval, range).await? {
                 let Ok(i) = stored.open_times_ms().binary_search(&theirs.open_time_ms) else { continue };
                 if difference(&theirs, &stored.candle(i)).is_some() {
                     // What cannot be is no correction.
@@ -83,16 +83,15 @@ impl Downloader {
     /// The exchange's candles of a range that is long past.
     async fn answer(
         &self,
-        market: MarketKind,
-        name: &DumpName,
+        ticker: &Ticker,
         interval: Interval,
         (mut from_ms, to_ms): (i64, i64),
     ) -> Result<Vec<Candle>, ExchangeError> {
         let mut all = Vec::new();
         while from_ms < to_ms {
             let limit = u32::try_from(count_between(interval, from_ms, to_ms)).unwrap_or(u32::MAX);
-            let limit = limit.clamp(1, self.client.max_klines(market));
-            let mut rows = self.client.klines(market, &name.symbol, interval, from_ms, to_ms - 1, limit).await?;
+            let limit = limit.clamp(1, self.client.max_klines(ticker.market));
+            let mut rows = self.client.klines(ticker, interval, from_ms, to_ms - 1, limit).await?;
             rows.retain(|c| (from_ms..to_ms).contains(&c.open_time_ms));
             let Some(newest_ms) = rows.iter().map(|c| c.open_time_ms).max() else { break };
             from_ms = interval::next_open_time_ms(interval, interval::open_time_ms(interval, newest_ms));

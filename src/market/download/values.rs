@@ -1,5 +1,5 @@
 //! Downloads of funding, premium index and metrics: archives that are what their checksums say, then REST where it has
-//! them. Metrics come from archives alone: the exchange answers for the last month of them only.
+//! them. For metrics the exchange answers for the last thirty days only.
 //!
 //! One archive's or symbol's failure stops no other. Never takes an archive whose checksum differs.
 
@@ -217,13 +217,8 @@ impl Downloader {
         let brought = match wanted.product {
             Product::Funding => self.feed.refresh_funding(one, wanted.from_ms, again).await,
             Product::Premium => self.feed.refresh_premium(one, wanted.interval, wanted.from_ms, again).await,
-            Product::Metrics | Product::Candles => {
-                if let Some(part) = wanted.product.part() {
-                    let range = self.feed.cache().readings_range_ms(&wanted.symbol, part).await?;
-                    report.newest_ms = range.map(|(_, newest_ms)| newest_ms);
-                }
-                Vec::new()
-            }
+            Product::Metrics => self.feed.refresh_metrics(one, wanted.from_ms, wanted.to_ms).await,
+            Product::Candles => Vec::new(),
         };
         for FundingFreshness { newest_ms, added, replaced, error, .. } in brought {
             report.newest_ms = newest_ms;

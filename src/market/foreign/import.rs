@@ -4,7 +4,7 @@ use super::name::{Named, agreed};
 use super::{Format, MAX_FILE_BYTES, Mapping, read};
 use crate::cache::{CandleCache, Provenance};
 use crate::dumps::{FileReport, ImportError, ImportReport, Problem, Rows, Severity};
-use candles::{Interval, MarketKind, Symbol, quality};
+use candles::{Interval, MarketKind, Symbol, Ticker, quality};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -72,8 +72,9 @@ pub async fn import_foreign(
         };
         match identify(path, mapping, options) {
             Err(why) => refuse(&mut file, None, format!("refused: {why}")),
-            Ok((market, symbol, interval)) => {
-                (file.market, file.symbol, file.interval) = (Some(market), Some(symbol.clone()), Some(interval));
+            Ok((ticker, interval)) => {
+                (file.market, file.symbol) = (Some(ticker.market), Some(ticker.symbol.clone()));
+                file.interval = Some(interval);
                 match read_file(path, mapping, interval).await {
                     Err(why) => refuse(&mut file, None, format!("refused: {why}")),
                     Ok(rows) => {
@@ -85,7 +86,7 @@ pub async fn import_foreign(
                         }
                         let source = path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
                         let provenance = Provenance { source, fetched_at_ms: options.now_ms };
-                        file.merged(cache.merge(market, &symbol, &rows.series, &provenance).await?);
+                        file.merged(cache.merge(&ticker, &rows.series, &provenance).await?);
                     }
                 }
             }
@@ -97,11 +98,7 @@ pub async fn import_foreign(
 }
 
 /// What a file is, by its name, the options and the mapping.
-fn identify(
-    path: &Path,
-    mapping: &Mapping,
-    options: &ForeignOptions,
-) -> Result<(MarketKind, Symbol, Interval), String> {
+fn identify(path: &Path, mapping: &Mapping, options: &ForeignOptions) -> Result<(Ticker, Interval), String> {
     let named = Named::of(path, mapping.names)?;
     let interval = agreed(named.interval, ("--interval", options.interval), mapping.interval)?;
     // Without an interval the name is only a word: it stands for a symbol where nobody gives one.
@@ -112,7 +109,7 @@ fn identify(
     let market = agreed(named.market, ("--market", options.market), mapping.market)?;
     let symbol = symbol.ok_or("no symbol in its name or mapping; say --symbol")?;
     let interval = interval.ok_or("no interval in its name or mapping; say --interval")?;
-    Ok((market.unwrap_or_default(), symbol, interval))
+    Ok((Ticker { market: market.unwrap_or_default(), symbol }, interval))
 }
 
 async fn read_file(path: &Path, mapping: &Mapping, interval: Interval) -> Result<Rows, String> {

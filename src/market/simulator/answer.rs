@@ -3,8 +3,9 @@
 //! Pure: market, request and time in, text out. Never counts weight and knows nothing of faulty answers.
 
 use super::faults::CandleFaults;
-use super::in_process::{assets, premium_candle};
-use super::query::{ApiError, FundingRequest, KlinesRequest, Params};
+use super::in_process::{assets, metric_rows, premium_candle};
+use super::query::{ApiError, FundingRequest, KlinesRequest, MetricRequest, Params};
+use crate::exchange::Metric;
 use candles::{Candle, Interval, MarketKind, Symbol, interval};
 use serde_json::{Value, json};
 use simulated::{MarketError, PremiumCandle, SimulatedMarket, SymbolSpec};
@@ -166,6 +167,42 @@ pub(super) fn funding(market: &SimulatedMarket, request: &FundingRequest, now_ms
         rows.drain(..rows.len().saturating_sub(request.limit));
     }
     Ok(Value::Array(rows.into_iter().map(|(_, row)| row).collect()).to_string())
+}
+
+/// A part of the metrics up to `now_ms`: the newest rows of what was asked for.
+pub(super) fn metric(
+    market: &SimulatedMarket,
+    metric: Metric,
+    request: &MetricRequest,
+    now_ms: i64,
+) -> Result<String, ApiError> {
+    let symbol = &symbol_spec(market, &request.symbol)?.symbol;
+    let to_ms = request.end_ms.unwrap_or(i64::MAX).min(now_ms);
+    let span_ms = request.period_ms.saturating_mul(request.limit as i64);
+    let from_ms = request.start_ms.unwrap_or(to_ms.saturating_sub(span_ms));
+    let mut rows = metric_rows(market, symbol, metric, (from_ms, to_ms), now_ms)?;
+    rows.retain(|row| row.time_ms % request.period_ms == 0);
+    rows.drain(..rows.len().saturating_sub(request.limit));
+    let written = rows.iter().map(|row| {
+        let (value, at) = (row.values[0], row.time_ms);
+        match metric {
+            Metric::OpenInterest => json!({
+                "symbol": symbol.as_str(), "sumOpenInterest": format!("{value:.8}"),
+                "sumOpenInterestValue": format!("{:.8}", row.values[1]), "timestamp": at,
+            }),
+            Metric::TopTraderAccounts | Metric::TopTraderPositions | Metric::Accounts => json!({
+                "symbol": symbol.as_str(), "longShortRatio": format!("{value:.4}"),
+                "longAccount": format!("{:.4}", value / (1.0 + value)),
+                "shortAccount": format!("{:.4}", 1.0 / (1.0 + value)), "timestamp": at,
+            }),
+            // Some routes write times as text.
+            Metric::TakerVolume => json!({
+                "buySellRatio": format!("{value:.4}"), "buyVol": format!("{:.4}", 100.0 * value),
+                "sellVol": "100.0000", "timestamp": at.to_string(),
+            }),
+        }
+    });
+    Ok(Value::Array(written.collect()).to_string())
 }
 
 /// The last 24 hours of every symbol, as far as anybody here reads it.

@@ -2,11 +2,12 @@
 //!
 //! Time is what the caller's function says; requests always succeed and cost nothing.
 
-use crate::exchange::{RateLimit, SymbolInfo};
+use crate::exchange::{METRICS_REACH_MS, METRICS_ROWS, Metric, MetricRow, RateLimit, SymbolInfo};
 use crate::{Exchange, ExchangeError, ExchangeInfo};
 use async_trait::async_trait;
-use candles::{Candle, FundingRate, Interval, MarketKind, Symbol, interval};
-use simulated::{MarketError, PremiumCandle, SimulatedMarket};
+use candles::time::MINUTE_MS;
+use candles::{Candle, FundingRate, Interval, MarketKind, Symbol, Ticker, interval};
+use simulated::{MarketError, Metrics, PremiumCandle, SimulatedMarket};
 use std::{fmt, sync::Arc};
 
 const HOST: &str = "simulated market";
@@ -39,18 +40,17 @@ impl Exchange for InProcessExchange {
 
     async fn klines(
         &self,
-        market: MarketKind,
-        symbol: &Symbol,
+        ticker: &Ticker,
         interval: Interval,
         from_ms: i64,
         to_ms: i64,
         limit: u32,
     ) -> Result<Vec<Candle>, ExchangeError> {
-        let limit = limit.min(self.max_klines(market)) as usize;
+        let limit = limit.min(self.max_klines(ticker.market)) as usize;
         let mut candles = self
             .market
-            .seen(symbol, interval, (from_ms, to_ms), (self.now_ms)(), |_, candle| Some(candle))
-            .map_err(|error| refused(market, error))?;
+            .seen(&ticker.symbol, interval, (from_ms, to_ms), (self.now_ms)(), |_, candle| Some(candle))
+            .map_err(|error| refused(ticker.market, error))?;
         candles.truncate(limit);
         Ok(candles)
     }
@@ -106,6 +106,19 @@ impl Exchange for InProcessExchange {
         Ok(rows)
     }
 
+    async fn metric(
+        &self,
+        symbol: &Symbol,
+        metric: Metric,
+        from_ms: i64,
+        to_ms: i64,
+    ) -> Result<Vec<MetricRow>, ExchangeError> {
+        let rows = metric_rows(&self.market, symbol, metric, (from_ms, to_ms), (self.now_ms)());
+        let mut rows = rows.map_err(|error| refused(MarketKind::Um, error))?;
+        rows.truncate(METRICS_ROWS as usize);
+        Ok(rows)
+    }
+
     async fn funding_rates(
         &self,
         symbol: &Symbol,
@@ -118,6 +131,29 @@ impl Exchange for InProcessExchange {
         rates.truncate(1000);
         Ok(rates)
     }
+}
+
+/// How long after its stamp a row of metrics is shown, ms. Of the real exchange nobody here knows.
+const METRICS_APPEAR_MS: i64 = 2 * MINUTE_MS;
+/// Decimals of ratios in answers; archives have more.
+const RATIO_DECIMALS: i32 = 4;
+
+/// Rows of a part of the metrics stamped in `[from_ms, to_ms]`, as far as they are shown at `now_ms`.
+pub(super) fn metric_rows(
+    market: &SimulatedMarket,
+    symbol: &Symbol,
+    metric: Metric,
+    (from_ms, to_ms): (i64, i64),
+    now_ms: i64,
+) -> Result<Vec<MetricRow>, MarketError> {
+    let (from_ms, to_ms) = (from_ms.max(now_ms - METRICS_REACH_MS), to_ms.min(now_ms - METRICS_APPEAR_MS));
+    let rows = market.metric_rows(symbol, from_ms.saturating_sub(1), to_ms)?;
+    let scale = 10f64.powi(RATIO_DECIMALS);
+    let values = |m: &Metrics| match metric {
+        Metric::OpenInterest => vec![m.open_interest, m.open_interest_value],
+        other => vec![(m.ratios[other.columns().start - 2] * scale).round() / scale],
+    };
+    Ok(rows.iter().map(|m| MetricRow { time_ms: m.time_ms, values: values(m) }).collect())
 }
 
 /// A candle of the premium index as the exchange shows it: counts of samples, no volume.

@@ -1,4 +1,4 @@
-//! Request weight as Binance counts it: by clock minute, with 429 beyond the limit and bans for going on.
+//! Request weight as Binance counts it: by clock minute (metrics: requests by five), with 429 beyond the limit and bans for going on.
 //!
 //! Time is passed in; never reads a clock.
 
@@ -49,7 +49,9 @@ pub(super) struct WeightCounter {
     limit: u32,
     refusals_before_ban: u32,
     ban_ms: i64,
-    minute: i64,
+    /// What it counts in, ms.
+    window_ms: i64,
+    window: i64,
     used: u32,
     refused: u32,
     banned_until_ms: i64,
@@ -71,12 +73,18 @@ pub struct WeightUse {
 
 impl WeightCounter {
     pub(super) fn new(limit: u32, spec: &LimitSpec) -> Self {
+        Self::over(MINUTE_MS, limit, spec)
+    }
+
+    /// One that counts in windows of the clock of another length, ms.
+    pub(super) fn over(window_ms: i64, limit: u32, spec: &LimitSpec) -> Self {
         let LimitSpec { refusals_before_ban, ban_ms, .. } = *spec;
         Self {
             limit,
             refusals_before_ban,
             ban_ms,
-            minute: 0,
+            window_ms,
+            window: 0,
             used: 0,
             refused: 0,
             banned_until_ms: 0,
@@ -96,18 +104,18 @@ impl WeightCounter {
 
     /// Counts a request of `weight` at wall time `now_ms`. Refused ones count, too.
     pub(super) fn charge(&mut self, now_ms: i64, weight: u32) -> (u32, Verdict) {
-        let minute = now_ms.div_euclid(MINUTE_MS);
-        if minute != self.minute {
-            (self.minute, self.used, self.refused) = (minute, 0, 0);
+        let window = now_ms.div_euclid(self.window_ms);
+        if window != self.window {
+            (self.window, self.used, self.refused) = (window, 0, 0);
         }
         self.used = self.used.saturating_add(weight);
         self.peak = self.peak.max(self.used);
-        let (used, verdict) = self.judge(now_ms, minute);
+        let (used, verdict) = self.judge(now_ms, window);
         self.refusals += u64::from(verdict != Verdict::Served);
         (used, verdict)
     }
 
-    fn judge(&mut self, now_ms: i64, minute: i64) -> (u32, Verdict) {
+    fn judge(&mut self, now_ms: i64, window: i64) -> (u32, Verdict) {
         if now_ms < self.banned_until_ms {
             return (self.used, self.banned(now_ms));
         }
@@ -121,7 +129,7 @@ impl WeightCounter {
             self.banned_until_ms = now_ms + length;
             return (self.used, self.banned(now_ms));
         }
-        (self.used, Verdict::TooMany { retry_after_s: seconds((minute + 1) * MINUTE_MS - now_ms) })
+        (self.used, Verdict::TooMany { retry_after_s: seconds((window + 1) * self.window_ms - now_ms) })
     }
 
     fn banned(&self, now_ms: i64) -> Verdict {

@@ -2,6 +2,8 @@
 //!
 //! Pure: text in, typed request or error out.
 
+use crate::exchange::Metric;
+use candles::time::{DAY_MS, HOUR_MS, MINUTE_MS};
 use candles::{Interval, MarketKind, Symbol};
 
 /// An error body: `{"code":-1121,"msg":"Invalid symbol."}`.
@@ -160,6 +162,44 @@ impl FundingRequest {
     }
 }
 
+/// A request for a part of the metrics.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct MetricRequest {
+    pub(super) symbol: Symbol,
+    pub(super) period_ms: i64,
+    pub(super) start_ms: Option<i64>,
+    pub(super) end_ms: Option<i64>,
+    pub(super) limit: usize,
+}
+
+impl MetricRequest {
+    /// Times before the last thirty days are refused, as the documentation says that only those are available.
+    pub(super) fn parse(params: &Params, now_ms: i64) -> Result<Self, ApiError> {
+        let symbol = params.symbol(MarketKind::Um)?;
+        let period_ms = match params.mandatory("period")? {
+            "5m" => 5 * MINUTE_MS,
+            "15m" => 15 * MINUTE_MS,
+            "30m" => 30 * MINUTE_MS,
+            "1h" => HOUR_MS,
+            "2h" => 2 * HOUR_MS,
+            "4h" => 4 * HOUR_MS,
+            "6h" => 6 * HOUR_MS,
+            "12h" => 12 * HOUR_MS,
+            "1d" => DAY_MS,
+            _ => return Err(ApiError::not_valid("period")),
+        };
+        let (start_ms, end_ms) = params.range()?;
+        if start_ms.is_some_and(|start_ms| start_ms < now_ms - 30 * DAY_MS) {
+            return Err(ApiError::new(-1130, "parameter 'startTime' is invalid."));
+        }
+        let limit = params.whole("limit")?.unwrap_or(30);
+        if !(1..=500).contains(&limit) {
+            return Err(ApiError::not_valid("limit"));
+        }
+        Ok(Self { symbol, period_ms, start_ms, end_ms, limit: limit as usize })
+    }
+}
+
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Endpoint {
@@ -170,6 +210,7 @@ pub(super) enum Endpoint {
     FundingRate,
     Premium,
     Tickers,
+    Metric(Metric),
 }
 
 impl Endpoint {
@@ -182,6 +223,7 @@ impl Endpoint {
             Self::FundingRate => "fundingRate",
             Self::Premium => "premiumIndexKlines",
             Self::Tickers => "ticker",
+            Self::Metric(_) => "metrics",
         }
     }
 
@@ -198,7 +240,7 @@ impl Endpoint {
                 }
             }
             (Self::ExchangeInfo, MarketKind::Spot) => 20,
-            (Self::FundingRate, _) => 0,
+            (Self::FundingRate | Self::Metric(_), _) => 0,
             (Self::Tickers, MarketKind::Spot) => 80,
             (Self::Tickers, MarketKind::Um) => 40,
             _ => 1,

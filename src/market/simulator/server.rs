@@ -10,7 +10,7 @@ use super::answer;
 use super::clock::{MonotonicClock, SimulatedClock};
 use super::faults::{FaultKind, FaultSpec, Faults};
 use super::limits::{LimitSpec, Verdict, WeightCounter, WeightUse};
-use super::query::{ApiError, Endpoint, FundingRequest, KlinesRequest, Params};
+use super::query::{ApiError, Endpoint, FundingRequest, KlinesRequest, MetricRequest, Params};
 use axum::{
     Router,
     body::Body,
@@ -19,6 +19,7 @@ use axum::{
     routing::get,
 };
 use candles::MarketKind;
+use candles::time::MINUTE_MS;
 use clock::Clock;
 use simulated::SimulatedMarket;
 use simulated::{MarketSpec, SpecError};
@@ -33,6 +34,10 @@ use std::{
 };
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+
+/// Requests for metrics that are served in a window of so many ms, whatever their weight.
+const METRICS_REQUESTS: u32 = 1_000;
+const METRICS_WINDOW_MS: i64 = 5 * MINUTE_MS;
 
 /// What to simulate and where to serve it.
 #[derive(Clone, Debug, PartialEq)]
@@ -84,6 +89,8 @@ struct Shared {
     wall: Arc<dyn Clock>,
     spot: Mutex<WeightCounter>,
     um: Mutex<WeightCounter>,
+    /// Requests for metrics, which have a limit of their own.
+    metrics: Mutex<WeightCounter>,
     faults: Mutex<Faults>,
     /// Archives in place of those that follow from the market, by their path below `data/`.
     published: Mutex<BTreeMap<String, Vec<u8>>>,
@@ -135,6 +142,7 @@ impl SimulatedExchange {
             wall,
             spot: Mutex::new(WeightCounter::new(limits.spot_weight_per_minute, &limits)),
             um: Mutex::new(WeightCounter::new(limits.um_weight_per_minute, &limits)),
+            metrics: Mutex::new(WeightCounter::over(METRICS_WINDOW_MS, METRICS_REQUESTS, &limits)),
             faults: Mutex::new(Faults::new(seed, faults)),
             published: Mutex::default(),
             requests: AtomicU64::new(0),
@@ -184,6 +192,12 @@ impl SimulatedExchange {
         lock(if market == MarketKind::Spot { &self.shared.spot } else { &self.shared.um }).total()
     }
 
+    /// Requests for metrics so far, of a limit in five minutes.
+    #[must_use]
+    pub fn metrics_requests(&self) -> WeightUse {
+        lock(&self.shared.metrics).total()
+    }
+
     /// Adds a fault.
     pub fn add_fault(&self, fault: FaultSpec) {
         lock(&self.shared.faults).add(fault);
@@ -226,7 +240,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 type Answer = Response<Body>;
 
 fn router(shared: Arc<Shared>) -> Router {
-    use Endpoint::{ExchangeInfo, FundingRate, Klines, Ping, Premium, Tickers, Time};
+    use crate::exchange::Metric as Of;
+    use Endpoint::{ExchangeInfo, FundingRate, Klines, Metric, Ping, Premium, Tickers, Time};
     let routes = [
         ("/api/v3/ping", MarketKind::Spot, Ping),
         ("/api/v3/time", MarketKind::Spot, Time),
@@ -240,6 +255,11 @@ fn router(shared: Arc<Shared>) -> Router {
         ("/fapi/v1/klines", MarketKind::Um, Klines),
         ("/fapi/v1/fundingRate", MarketKind::Um, FundingRate),
         ("/fapi/v1/premiumIndexKlines", MarketKind::Um, Premium),
+        ("/futures/data/openInterestHist", MarketKind::Um, Metric(Of::OpenInterest)),
+        ("/futures/data/topLongShortAccountRatio", MarketKind::Um, Metric(Of::TopTraderAccounts)),
+        ("/futures/data/topLongShortPositionRatio", MarketKind::Um, Metric(Of::TopTraderPositions)),
+        ("/futures/data/globalLongShortAccountRatio", MarketKind::Um, Metric(Of::Accounts)),
+        ("/futures/data/takerlongshortRatio", MarketKind::Um, Metric(Of::TakerVolume)),
     ];
     let mut router = Router::new();
     for (path, kind, endpoint) in routes {
@@ -264,11 +284,15 @@ async fn serve(shared: Arc<Shared>, kind: MarketKind, endpoint: Endpoint, query:
     let params = Params::parse(&query);
     let weight = endpoint.weight(kind, &params);
     let counter = if kind == MarketKind::Spot { &shared.spot } else { &shared.um };
-    let (used, verdict, limit) = {
+    let (used, mut verdict, mut limit) = {
         let mut counter = lock(counter);
         let (used, verdict) = counter.charge(shared.wall.now_ms(), weight);
         (used, verdict, counter.limit())
     };
+    if matches!(endpoint, Endpoint::Metric(_)) && verdict == Verdict::Served {
+        let mut counter = lock(&shared.metrics);
+        (verdict, limit) = (counter.charge(shared.wall.now_ms(), 1).1, counter.limit());
+    }
     let used_headers = Used { kind, used };
     match verdict {
         Verdict::Served => {}
@@ -354,6 +378,11 @@ async fn body(
             let request = KlinesRequest::parse(kind, &params)?;
             let market = Arc::clone(&shared.market);
             blocking(move || answer::premium(&market, &request, now_ms)).await
+        }
+        Endpoint::Metric(metric) => {
+            let request = MetricRequest::parse(&params, now_ms)?;
+            let market = Arc::clone(&shared.market);
+            blocking(move || answer::metric(&market, metric, &request, now_ms)).await
         }
         Endpoint::FundingRate => {
             let request = FundingRequest::parse(&params)?;

@@ -3,7 +3,7 @@
 use crate::{Store, StoreError, audit, count, row::Named as _, strategies};
 use candles::stored::CandleRange;
 use candles::stored::Part;
-use candles::{Interval, MarketKind, Symbol};
+use candles::{Interval, MarketKind, Symbol, Ticker};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -290,8 +290,8 @@ impl Store {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn strategies_on(&self, market: MarketKind, symbol: &Symbol) -> Result<Vec<Uuid>, StoreError> {
-        let (market, symbol) = (&market.to_string(), &symbol.to_string());
+    pub async fn strategies_on(&self, ticker: &Ticker) -> Result<Vec<Uuid>, StoreError> {
+        let (market, symbol) = (&ticker.market.to_string(), &ticker.symbol.to_string());
         self.transaction("strategies_on", |tx| async move {
             let tx = &tx;
             let sql = "select s.id from strategies s where s.market = $1 and ($2 = any(s.symbols)
@@ -310,11 +310,10 @@ impl Store {
     /// When the database does not answer.
     pub async fn sessions_on(
         &self,
-        market: MarketKind,
-        symbol: &Symbol,
+        ticker: &Ticker,
         (from_ms, to_ms): (i64, i64),
     ) -> Result<Vec<SessionUse>, StoreError> {
-        let (market, symbol) = (&market.to_string(), &symbol.to_string());
+        let (market, symbol) = (&ticker.market.to_string(), &ticker.symbol.to_string());
         self.transaction("sessions_on", |tx| async move {
             let tx = &tx;
             let sql = "select id, island, number, market, symbols, timeframe, window_from_ms, window_to_ms,

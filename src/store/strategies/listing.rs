@@ -76,7 +76,7 @@ pub struct ListedStrategy {
     pub strategy: Strategy,
     /// What its figures were measured on.
     pub source: Option<StatSource>,
-    /// Its figures.
+    /// Its figures; of one that ranks the market those of its newest stored portfolio.
     pub performance: Option<Performance>,
 }
 
@@ -125,20 +125,39 @@ impl Store {
                 and ($5::text is null or s.island = $5) and ($6::uuid is null or s.session_id = $6)
                 and ($7::text is null or s.name ilike $7 or s.canonical ilike $7)";
             let (column, of_figures) = query.sort.column();
-            let newest = "from strategy_stats t where t.strategy_id = s.id and ($8::text is null or t.source = $8)
-                order by t.window_to_ms desc, t.id desc limit 1";
-            // The page first, and what is wide only for it: there may be ten thousand others.
-            let (figures, by) = if of_figures {
-                (format!("left join lateral (select t.id, t.{column} {newest}) f on true"), format!("f.{column}"))
+            let (figure, of_portfolio) = if of_figures {
+                let of_portfolio = format!("(b.performance ->> '{column}')::double precision");
+                (format!("t.{column}::double precision"), of_portfolio)
             } else {
-                (String::new(), format!("s.{column}"))
+                ("null::double precision".to_owned(), "null".to_owned())
+            };
+            // What ranks the market has its newest portfolio's: no session measures it.
+            let newest = |wide: &str, wide_of_portfolio: &str| {
+                format!(
+                    "left join lateral (
+                        (select {figure} as figure{wide} from strategy_stats t
+                            where t.strategy_id = s.id and ($8::text is null or t.source = $8)
+                            order by t.window_to_ms desc, t.id desc limit 1)
+                        union all
+                        (select {of_portfolio}{wide_of_portfolio} from service_backtests b
+                            where s.form = 'ranking' and b.strategy_id = s.id and b.portfolio is not null
+                                and ($8::text is null or $8 = 'backtest')
+                            order by b.id desc limit 1)
+                        limit 1) f on true"
+                )
+            };
+            // The page first, and what is wide only for it: there may be ten thousand others.
+            let (figures, by) = match of_figures {
+                true => (newest("", ""), "f.figure".to_owned()),
+                false => (String::new(), format!("s.{column}")),
             };
             let order = format!("order by {by} {order} nulls last, s.id {order}");
             let page_of = format!("select s.id from strategies s {figures} where {wanted} {order} limit $9 offset $10");
             let sql = format!(
                 "select {}, f.source, f.performance from strategies s join ({page_of}) p on p.id = s.id
-                 left join lateral (select t.* {newest}) f on true {order}",
+                 {} {order}",
                 strategies::COLUMNS,
+                newest(", t.source, t.performance", ", 'backtest', b.performance"),
             );
             let q = query;
             let (limit, offset) = (page.limit(), page.offset());

@@ -82,6 +82,17 @@ fn a_proof_of_a_ranking_strategy_has_a_sentence_for_each_question() {
     let all = ["sharpe_ratio", "resampled_days", "years", "costs", "realistic_terms", "neighbours", "names"];
     assert_eq!(names, all);
     assert_eq!(sandbox.json(&proof), told, "the same seed tells the same");
+
+    // Parameters of indicators in the score are moved as those in rules are: rsi(13), rsi(15).
+    let neighbours = |told: &serde_json::Value, figure: &str| {
+        let finding = &told["findings"].as_array().unwrap().iter().find(|f| f["name"] == "neighbours").unwrap();
+        let figures = finding["figures"].as_array().unwrap().iter();
+        figures.clone().find(|f| f["name"] == figure).unwrap()["value"].as_f64().unwrap()
+    };
+    assert_eq!((neighbours(&told, "runs"), neighbours(&told, "indicator_runs")), (6.0, 0.0));
+    sandbox.write("ranking.txt", &RANKING.replace("close / delay(close, 6) - 1", "rsi(14)"));
+    let told = sandbox.json(&proof);
+    assert_eq!((neighbours(&told, "runs"), neighbours(&told, "indicator_runs")), (8.0, 2.0));
 }
 
 #[test]

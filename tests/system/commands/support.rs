@@ -1,7 +1,7 @@
 //! A data directory with simulated candles, and the binary.
 
 pub(crate) use candles::time::DAY_MS;
-use candles::{Interval, MarketKind, Symbol};
+use candles::{Interval, MarketKind, Symbol, Ticker};
 use genome::random::Seed;
 use market::{CandleCache, cache::Provenance};
 use serde_json::Value;
@@ -36,7 +36,7 @@ impl Sandbox {
         for symbol in symbols() {
             let candles = market.candles(&symbol, Interval::M15, START_MS, START_MS + days * DAY_MS).unwrap();
             let provenance = Provenance { source: "simulated".into(), fetched_at_ms: START_MS };
-            runtime.block_on(cache.merge(MarketKind::Spot, &symbol, &candles, &provenance)).unwrap();
+            runtime.block_on(cache.merge(&Ticker::of(MarketKind::Spot, &symbol), &candles, &provenance)).unwrap();
         }
         Self { dir }
     }

@@ -1,7 +1,7 @@
 //! Strategies that rank the market, stored, backtested, told and reproduced by a running daemon, which never trades them.
 
 use super::{books, process::wait_for, service::Client, stage::Stage};
-use candles::{Interval, MarketKind, Symbol};
+use candles::{Interval, MarketKind, Symbol, Ticker};
 use market::{CandleCache, cache::Provenance};
 use serde_json::{Value, json};
 
@@ -135,6 +135,14 @@ async fn it_is_stored_backtested_told_and_reproduced() {
     assert_eq!(computed["window"]["data_version"], metrics["data_version"]);
     let (_, listed) = json(&stage, &["strategies", "list", "--json"]).await;
     assert_eq!((&listed[0]["name"], &listed[0]["form"]), (&json!("roc"), &json!("ranking")));
+    // Its figures are those of the newest portfolio that is stored.
+    let newest = &on_plain["metrics"];
+    for key in ["total_return", "sharpe_ratio", "max_drawdown"] {
+        assert_eq!(listed[0]["performance"][key], newest[key], "{key}");
+    }
+    assert_eq!(listed[0]["source"], "backtest");
+    let table = String::from_utf8(stage.command(&["strategies", "list"]).output().unwrap().stdout).unwrap();
+    assert!(table.contains(&format!("{:.2}", newest["sharpe_ratio"].as_f64().unwrap())), "{table}");
     let shown = stage.command(&["strategies", "show", "roc"]).output().unwrap().stdout;
     let shown = String::from_utf8(shown).unwrap();
     assert!(shown.contains("form     ranking") && shown.contains("not yet traded on paper"), "{shown}");
@@ -156,6 +164,8 @@ async fn it_is_stored_backtested_told_and_reproduced() {
     // The read API tells of it, and nobody may trade it.
     let (_, page) = client.get("/api/strategies?family=ranking").await;
     assert_eq!((&page["total"], &page["items"][0]["form"]), (&json!(1), &json!("ranking")), "{page}");
+    let item = &page["items"][0];
+    assert_eq!((&item["sharpe_ratio"], &item["source"]), (&newest["sharpe_ratio"], &json!("backtest")), "{page}");
     let (_, one) = client.get(&format!("/api/strategies/{id}")).await;
     assert!(one["words"].as_str().unwrap().contains("Ranks them"), "{one}");
     assert_eq!(one["backtests"].as_array().unwrap().len(), 2);
@@ -180,7 +190,7 @@ async fn it_is_stored_backtested_told_and_reproduced() {
     assert_eq!(same["sources"][1]["backtest_id"], json!(number), "the newest first");
     let symbol: Symbol = "ETHUSDT".parse().unwrap();
     let cache = CandleCache::open(&stage.dir.path().join("data/candles")).unwrap();
-    let series = cache.load(MarketKind::Spot, &symbol, Interval::M15, 0, i64::MAX).await.unwrap();
+    let series = cache.load(&Ticker::of(MarketKind::Spot, &symbol), Interval::M15, 0, i64::MAX).await.unwrap();
     let mut changed: Vec<_> = series.candles().collect();
     // 2024-12-10 04:00, by 1 %: the last candle of a slot of four hours.
     let at_ms = 1_733_803_200_000 - 900_000;
@@ -191,7 +201,10 @@ async fn it_is_stored_backtested_told_and_reproduced() {
     let provenance = Provenance { source: "a test".into(), fetched_at_ms: at_ms };
     // As a reissued archive would.
     let sha256 = "1".repeat(64);
-    let merged = cache.merge_fetched(MarketKind::Spot, &symbol, &changed, &provenance, Some(&sha256)).await.unwrap();
+    let merged = cache
+        .merge_fetched(&Ticker::of(MarketKind::Spot, &symbol), &changed, &provenance, Some(&sha256))
+        .await
+        .unwrap();
     assert_eq!(merged.replaced, 1);
     let (code, other) = json(&stage, &["reproduce", &report, "--json"]).await;
     let source = &other["sources"][0];

@@ -17,6 +17,7 @@ pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Json<Value> {
         "edges": spec.edges, "now_ms": shared.clock.now_ms(), "speed": shared.clock.speed(),
         "requests": shared.requests.load(Ordering::Relaxed),
         "spot_weight": lock(&shared.spot).total(), "um_weight": lock(&shared.um).total(),
+        "metrics_requests": lock(&shared.metrics).total(),
     }))
 }
 

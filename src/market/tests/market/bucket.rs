@@ -3,7 +3,7 @@
 use crate::s3;
 use crate::support::{APRIL_MS, provenance, run, symbol};
 use axum::body::Bytes;
-use candles::{Interval, MarketKind};
+use candles::{Interval, MarketKind, Ticker};
 use market::cache::CandleCache;
 use market::{MarketConfig, snapshot};
 
@@ -21,14 +21,15 @@ async fn a_bucket_holds_what_a_directory_holds() {
     let (dir, locks) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let bucket = CandleCache::open_configured(locks.path(), &config).unwrap();
     let local = CandleCache::open_configured(dir.path(), &MarketConfig::default()).unwrap();
-    let (btc, series) = (symbol("BTCUSDT"), run(Interval::M15, APRIL_MS - 900_000 * 40, 4_000, 1));
+    let (btc, series) =
+        (Ticker::of(MarketKind::Spot, &symbol("BTCUSDT")), run(Interval::M15, APRIL_MS - 900_000 * 40, 4_000, 1));
     for cache in [&bucket, &local] {
-        let report = cache.merge(MarketKind::Spot, &btc, &series, &provenance("x")).await.unwrap();
+        let report = cache.merge(&btc, &series, &provenance("x")).await.unwrap();
         assert_eq!(report.added, 4_000);
-        let again = cache.merge(MarketKind::Spot, &btc, &series, &provenance("x")).await.unwrap();
+        let again = cache.merge(&btc, &series, &provenance("x")).await.unwrap();
         assert_eq!(again.unchanged, 4_000);
-        assert_eq!(cache.load(MarketKind::Spot, &btc, Interval::M15, 0, i64::MAX).await.unwrap(), series);
-        let hours = cache.load(MarketKind::Spot, &btc, Interval::H1, 0, i64::MAX).await.unwrap();
+        assert_eq!(cache.load(&btc, Interval::M15, 0, i64::MAX).await.unwrap(), series);
+        let hours = cache.load(&btc, Interval::H1, 0, i64::MAX).await.unwrap();
         assert_eq!(hours.len(), 1_000);
         snapshot::take(cache, Some("first"), APRIL_MS).await.unwrap();
     }
@@ -42,7 +43,7 @@ async fn a_bucket_holds_what_a_directory_holds() {
     assert_eq!(objects.lock().unwrap()[key], stored, "the same bytes in both places");
 
     objects.lock().unwrap().insert(key.to_owned(), Bytes::from_static(b"PAR1 gone"));
-    let healed = bucket.merge(MarketKind::Spot, &btc, &series, &provenance("y")).await.unwrap();
+    let healed = bucket.merge(&btc, &series, &provenance("y")).await.unwrap();
     assert_eq!((healed.damaged, healed.added), (1, 2_880));
     assert_eq!(objects.lock().unwrap()[key], stored);
 }

@@ -2,7 +2,7 @@
 
 use crate::support::{APRIL_MS, QUARTER_MS, candle, provenance, run, symbol};
 use candles::resample::resample;
-use candles::{CandleSeries, FundingRate, Interval, MarketKind};
+use candles::{CandleSeries, FundingRate, Interval, MarketKind, Ticker};
 use market::cache::{CacheError, CandleCache, content_sha256};
 use proptest::prelude::*;
 use std::path::Path;
@@ -16,7 +16,7 @@ fn block_on<F: Future>(future: F) -> F::Output {
 }
 
 async fn all(cache: &CandleCache, name: &str, interval: Interval) -> CandleSeries {
-    cache.load_stored(SPOT, &symbol(name), interval, i64::MIN, i64::MAX).await.unwrap()
+    cache.load_stored(&Ticker::of(SPOT, &symbol(name)), interval, i64::MIN, i64::MAX).await.unwrap()
 }
 
 #[tokio::test]
@@ -25,12 +25,12 @@ async fn what_was_merged_comes_back_to_the_bit_across_months() {
     let cache = CandleCache::open(dir.path()).unwrap();
     let series = run(M15, APRIL_MS - 40 * QUARTER_MS, 4_000, 1);
     let btc = symbol("BTCUSDT");
-    let report = cache.merge(SPOT, &btc, &series, &provenance("test")).await.unwrap();
+    let report = cache.merge(&Ticker::of(SPOT, &btc), &series, &provenance("test")).await.unwrap();
     assert_eq!((report.added, report.replaced, report.unchanged), (4_000, 0, 0));
     assert_eq!(all(&cache, "BTCUSDT", M15).await, series);
 
     let (from, to) = (APRIL_MS - QUARTER_MS, APRIL_MS + 2 * QUARTER_MS);
-    let part = cache.load(SPOT, &btc, M15, from, to).await.unwrap();
+    let part = cache.load(&Ticker::of(SPOT, &btc), M15, from, to).await.unwrap();
     assert_eq!(part.open_times_ms(), [from, APRIL_MS, APRIL_MS + QUARTER_MS], "from is included, to is not");
 
     let coverage = cache.coverage().await.unwrap();
@@ -39,20 +39,20 @@ async fn what_was_merged_comes_back_to_the_bit_across_months() {
     let months: Vec<_> = coverage[0].months.iter().map(|m| (m.facts.month.as_str(), m.facts.rows)).collect();
     assert_eq!(months, [("2024-03", 40), ("2024-04", 2_880), ("2024-05", 1_080)]);
     assert_eq!(coverage[0].months[0].provenance, Some(provenance("test")));
-    assert_eq!(cache.newest_close_ms(SPOT, &btc, M15).await.unwrap(), series.last_close_time_ms());
-    assert_eq!(cache.newest_close_ms(MarketKind::Um, &btc, M15).await.unwrap(), None);
+    assert_eq!(cache.newest_close_ms(&Ticker::of(SPOT, &btc), M15).await.unwrap(), series.last_close_time_ms());
+    assert_eq!(cache.newest_close_ms(&Ticker::of(MarketKind::Um, &btc), M15).await.unwrap(), None);
 }
 
 #[tokio::test]
 async fn merging_again_counts_what_changed_and_writes_nothing_for_what_did_not() {
     let dir = tempfile::tempdir().unwrap();
     let cache = CandleCache::open(dir.path()).unwrap();
-    let eth = symbol("ETHUSDT");
+    let eth = Ticker::of(SPOT, &symbol("ETHUSDT"));
     let first = run(M15, APRIL_MS, 100, 1);
-    cache.merge(SPOT, &eth, &first, &provenance("a")).await.unwrap();
+    cache.merge(&eth, &first, &provenance("a")).await.unwrap();
     let path = dir.path().join("spot/ETHUSDT/15m/2024-04.parquet");
     let before = std::fs::metadata(&path).unwrap().modified().unwrap();
-    let again = cache.merge(SPOT, &eth, &first, &provenance("b")).await.unwrap();
+    let again = cache.merge(&eth, &first, &provenance("b")).await.unwrap();
     assert_eq!((again.added, again.replaced, again.unchanged), (0, 0, 100));
     assert_eq!(std::fs::metadata(&path).unwrap().modified().unwrap(), before);
 
@@ -61,11 +61,11 @@ async fn merging_again_counts_what_changed_and_writes_nothing_for_what_did_not()
         &[candle(M15, APRIL_MS + QUARTER_MS, 9), candle(M15, APRIL_MS + 102 * QUARTER_MS, 1)],
     )
     .unwrap();
-    let report = cache.merge(SPOT, &eth, &revised, &provenance("c")).await.unwrap();
+    let report = cache.merge(&eth, &revised, &provenance("c")).await.unwrap();
     assert_eq!((report.added, report.replaced, report.unchanged), (1, 1, 0));
     let stored = all(&cache, "ETHUSDT", M15).await;
     assert_eq!(stored.candle(1), candle(M15, APRIL_MS + QUARTER_MS, 9));
-    let coverage = cache.coverage_of(SPOT, &eth, M15).await.unwrap().unwrap();
+    let coverage = cache.coverage_of(&eth, M15).await.unwrap().unwrap();
     assert_eq!(coverage.missing(), 2);
     assert_eq!(coverage.gaps[0].from_ms, APRIL_MS + 100 * QUARTER_MS);
     assert_eq!(coverage.months[0].provenance, Some(provenance("c")));
@@ -81,7 +81,10 @@ async fn the_order_of_merges_leaves_no_trace_in_the_bytes() {
         let cache = CandleCache::open(dir.path()).unwrap();
         for cut in cuts.windows(2).rev() {
             let (from, to) = (APRIL_MS + cut[0] * QUARTER_MS, APRIL_MS + cut[1] * QUARTER_MS);
-            cache.merge(SPOT, &symbol("SOLUSDT"), &series.slice(from, to), &provenance("x")).await.unwrap();
+            cache
+                .merge(&Ticker::of(SPOT, &symbol("SOLUSDT")), &series.slice(from, to), &provenance("x"))
+                .await
+                .unwrap();
         }
         files.push(std::fs::read(dir.path().join("spot/SOLUSDT/15m/2024-04.parquet")).unwrap());
     }
@@ -92,11 +95,11 @@ async fn the_order_of_merges_leaves_no_trace_in_the_bytes() {
 async fn minutes_and_months_are_kept_apart() {
     let dir = tempfile::tempdir().unwrap();
     let cache = CandleCache::open(dir.path()).unwrap();
-    let btc = symbol("BTCUSDT");
+    let btc = Ticker::of(SPOT, &symbol("BTCUSDT"));
     for interval in [Interval::M1, Interval::Mo1] {
-        cache.merge(SPOT, &btc, &run(interval, APRIL_MS, 5, 1), &provenance("x")).await.unwrap();
+        cache.merge(&btc, &run(interval, APRIL_MS, 5, 1), &provenance("x")).await.unwrap();
     }
-    assert_eq!(cache.stored_intervals(SPOT, &btc).await.unwrap(), [Interval::M1, Interval::Mo1]);
+    assert_eq!(cache.stored_intervals(&btc).await.unwrap(), [Interval::M1, Interval::Mo1]);
     assert!(dir.path().join("spot/BTCUSDT/1mo/2024-04.parquet").exists(), "1M and 1m are one name on some disks");
     assert_eq!(all(&cache, "BTCUSDT", Interval::Mo1).await.len(), 5);
 }
@@ -105,19 +108,19 @@ async fn minutes_and_months_are_kept_apart() {
 async fn a_damaged_month_is_named_left_out_and_healed_by_the_next_merge() {
     let dir = tempfile::tempdir().unwrap();
     let cache = CandleCache::open(dir.path()).unwrap();
-    let btc = symbol("BTCUSDT");
+    let btc = Ticker::of(SPOT, &symbol("BTCUSDT"));
     let series = run(M15, APRIL_MS, 4_000, 1);
-    cache.merge(SPOT, &btc, &series, &provenance("x")).await.unwrap();
+    cache.merge(&btc, &series, &provenance("x")).await.unwrap();
     let path = dir.path().join("spot/BTCUSDT/15m/2024-04.parquet");
     let whole = std::fs::read(&path).unwrap();
     std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
 
-    let error = cache.load(SPOT, &btc, M15, APRIL_MS, i64::MAX).await.unwrap_err();
+    let error = cache.load(&btc, M15, APRIL_MS, i64::MAX).await.unwrap_err();
     assert!(matches!(&error, CacheError::Damaged { path, .. } if path.ends_with("2024-04.parquet")), "{error}");
-    let coverage = cache.coverage_of(SPOT, &btc, M15).await.unwrap().unwrap();
+    let coverage = cache.coverage_of(&btc, M15).await.unwrap().unwrap();
     assert_eq!((coverage.months.len(), coverage.damaged.len()), (1, 1));
 
-    let report = cache.merge(SPOT, &btc, &series, &provenance("y")).await.unwrap();
+    let report = cache.merge(&btc, &series, &provenance("y")).await.unwrap();
     assert_eq!((report.damaged, report.added, report.unchanged), (1, 2_880, 1_120));
     assert_eq!(all(&cache, "BTCUSDT", M15).await, series);
     assert!(dir.path().join("spot/BTCUSDT/15m/2024-04.parquet.damaged").exists());
@@ -127,13 +130,13 @@ async fn a_damaged_month_is_named_left_out_and_healed_by_the_next_merge() {
 async fn what_a_killed_writer_left_half_written_is_never_seen_and_goes_away() {
     let dir = tempfile::tempdir().unwrap();
     let cache = CandleCache::open(dir.path()).unwrap();
-    let btc = symbol("BTCUSDT");
-    cache.merge(SPOT, &btc, &run(M15, APRIL_MS, 10, 1), &provenance("x")).await.unwrap();
+    let btc = Ticker::of(SPOT, &symbol("BTCUSDT"));
+    cache.merge(&btc, &run(M15, APRIL_MS, 10, 1), &provenance("x")).await.unwrap();
     let half = dir.path().join("spot/BTCUSDT/15m/2024-05.parquet#1");
     std::fs::write(&half, b"PAR1 half a file").unwrap();
     assert_eq!(all(&cache, "BTCUSDT", M15).await.len(), 10);
     assert_eq!(cache.coverage().await.unwrap()[0].months.len(), 1);
-    cache.merge(SPOT, &btc, &run(M15, APRIL_MS, 11, 1), &provenance("x")).await.unwrap();
+    cache.merge(&btc, &run(M15, APRIL_MS, 11, 1), &provenance("x")).await.unwrap();
     assert!(!half.exists());
 }
 
@@ -141,13 +144,13 @@ async fn what_a_killed_writer_left_half_written_is_never_seen_and_goes_away() {
 async fn an_interval_that_is_not_stored_is_built_from_the_finer_one_that_covers_most() {
     let dir = tempfile::tempdir().unwrap();
     let cache = CandleCache::open(dir.path()).unwrap();
-    let btc = symbol("BTCUSDT");
+    let btc = Ticker::of(SPOT, &symbol("BTCUSDT"));
     let quarters = run(M15, APRIL_MS, 100, 1);
     let minutes = run(Interval::M1, APRIL_MS, 600, 1);
     for series in [&quarters, &minutes] {
-        cache.merge(SPOT, &btc, series, &provenance("x")).await.unwrap();
+        cache.merge(&btc, series, &provenance("x")).await.unwrap();
     }
-    let load = |from, to| cache.load(SPOT, &btc, Interval::H1, from, to);
+    let load = |from, to| cache.load(&btc, Interval::H1, from, to);
     let hours = load(i64::MIN, i64::MAX).await.unwrap();
     assert_eq!(hours, resample(&quarters, Interval::H1).unwrap());
     assert_eq!(hours.len(), 25);
@@ -155,8 +158,8 @@ async fn an_interval_that_is_not_stored_is_built_from_the_finer_one_that_covers_
     let finest = resample(&minutes, Interval::H1).unwrap().slice(two, four);
     assert_eq!(load(two, four).await.unwrap(), finest, "both cover it: the finest counts");
     assert_eq!(load(two + 1, four + 1).await.unwrap().open_times_ms(), [two + 4 * QUARTER_MS, four]);
-    assert!(cache.load(SPOT, &symbol("NOUSDT"), Interval::H1, two, four).await.unwrap().is_empty());
-    assert!(cache.load(SPOT, &btc, Interval::M3, two, four).await.unwrap().len() == 40);
+    assert!(cache.load(&Ticker::of(SPOT, &symbol("NOUSDT")), Interval::H1, two, four).await.unwrap().is_empty());
+    assert!(cache.load(&btc, Interval::M3, two, four).await.unwrap().len() == 40);
 }
 
 #[tokio::test]
@@ -187,7 +190,10 @@ fn write_share(dir: &Path, share: i64) {
         let cache = CandleCache::open(dir).unwrap();
         for part in (0..PARTS).filter(|p| p % 2 == share) {
             let (from, to) = (APRIL_MS + 20 * part * QUARTER_MS, APRIL_MS + 20 * (part + 1) * QUARTER_MS);
-            cache.merge(SPOT, &symbol("BTCUSDT"), &series.slice(from, to), &provenance("x")).await.unwrap();
+            cache
+                .merge(&Ticker::of(SPOT, &symbol("BTCUSDT")), &series.slice(from, to), &provenance("x"))
+                .await
+                .unwrap();
         }
     });
 }
@@ -250,14 +256,14 @@ proptest! {
         let dir = tempfile::tempdir().unwrap();
         let cache = CandleCache::open(dir.path()).unwrap();
         block_on(async {
-            cache.merge(SPOT, &symbol("BTCUSDT"), &run(M15, APRIL_MS, 200, 1), &provenance("x")).await.unwrap();
+            cache.merge(&Ticker::of(SPOT, &symbol("BTCUSDT")), &run(M15, APRIL_MS, 200, 1), &provenance("x")).await.unwrap();
             let path = dir.path().join("spot/BTCUSDT/15m/2024-04.parquet");
             let mut bytes = std::fs::read(&path).unwrap();
             let start = (at * bytes.len() as f64) as usize;
             let end = (start + n).min(bytes.len());
             bytes[start..end].fill(with);
             std::fs::write(&path, bytes).unwrap();
-            let loaded = cache.load(SPOT, &symbol("BTCUSDT"), M15, i64::MIN, i64::MAX).await;
+            let loaded = cache.load(&Ticker::of(SPOT, &symbol("BTCUSDT")), M15, i64::MIN, i64::MAX).await;
             match loaded {
                 Ok(series) => prop_assert_eq!(series, run(M15, APRIL_MS, 200, 1)),
                 Err(e) => prop_assert!(matches!(e, CacheError::Damaged { .. }), "{}", e),

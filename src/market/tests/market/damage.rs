@@ -3,7 +3,7 @@
 use crate::support::{APRIL_MS, csv_of, put, symbol, zip_of};
 use candles::quality::{FindingKind, QualityPolicy};
 use candles::time::DAY_MS;
-use candles::{Interval, MarketKind};
+use candles::{Interval, MarketKind, Ticker};
 use genome::random::Seed;
 use market::CandleCache;
 use market::dumps::{ImportOptions, find_archives, import};
@@ -35,7 +35,7 @@ async fn told(bytes: &[u8], checksum_of: &[u8]) -> (String, Vec<FindingKind>, bo
     let options = ImportOptions { market: None, now_ms: APRIL_MS };
     let report = import(&cache, &find_archives(&dumps).unwrap(), options, |_| {}).await.unwrap();
     let words: Vec<String> = report.files[0].problems.iter().map(|p| p.what.clone()).collect();
-    let stored = cache.coverage_of(MarketKind::Spot, &symbol("BTCUSDT"), Interval::M15).await.unwrap();
+    let stored = cache.coverage_of(&Ticker::of(MarketKind::Spot, &symbol("BTCUSDT")), Interval::M15).await.unwrap();
     let Some(coverage) = stored else { return (words.join("; "), Vec::new(), false) };
     let check = verify(&cache, &coverage, &QualityPolicy::default(), &candles::InstrumentTable::empty()).await.unwrap();
     let kinds = check.report.findings.iter().map(|f| f.kind).collect();

@@ -2,7 +2,7 @@
 
 use crate::support::symbol;
 use candles::time::DAY_MS;
-use candles::{Interval, MarketKind};
+use candles::{Interval, MarketKind, Ticker};
 use genome::random::Seed;
 use market::cache::CandleCache;
 use market::download::{Downloader, SeriesPlan, SeriesReport, Wanted};
@@ -71,7 +71,8 @@ impl Fixture {
     /// What the exchange has had until now, as the cache has it.
     async fn assert_complete(&self, market: MarketKind, interval: Interval) {
         for name in ["BTCUSDT", "ETHUSDT"] {
-            let stored = self.cache.load_stored(market, &symbol(name), interval, 0, i64::MAX).await.unwrap();
+            let stored =
+                self.cache.load_stored(&Ticker::of(market, &symbol(name)), interval, 0, i64::MAX).await.unwrap();
             let end_ms = candles::interval::open_time_ms(interval, NOW_MS);
             let truth = self.exchange.market().candles(&symbol(name), interval, START_MS, end_ms).unwrap();
             assert_eq!(stored.len(), truth.len(), "{name}");
@@ -161,7 +162,10 @@ async fn what_does_not_exist_is_an_error_and_what_is_before_the_listing_a_gap() 
     let reports = fixture.run(&plans).await;
     assert!(reports[0].error.as_ref().unwrap().contains("NOUSDT is not known on spot"), "{:?}", reports[0]);
     assert_eq!((&reports[1].error, reports[1].merge.added, reports[1].missing), (&None, 82 * 96, 120 * 96));
-    assert_eq!(fixture.downloader.first_open_ms(SPOT, &symbol("BTCUSDT"), M15).await.unwrap(), Some(START_MS));
+    assert_eq!(
+        fixture.downloader.first_open_ms(&Ticker::of(SPOT, &symbol("BTCUSDT")), M15).await.unwrap(),
+        Some(START_MS)
+    );
 }
 
 #[tokio::test]
@@ -183,7 +187,7 @@ async fn a_reissued_month_is_found_fetched_and_told_candle_by_candle() {
     let after = snapshot::of_cache(&fixture.cache, NOW_MS).await.unwrap();
     let diff = snapshot::diff(&fixture.cache, &before, &after).await.unwrap();
     assert_eq!(diff.len(), 1);
-    assert_eq!((diff[0].symbol.as_str(), diff[0].month.as_str()), ("ETHUSDT", "2024-12"));
+    assert_eq!((diff[0].ticker.symbol.as_str(), diff[0].month.as_str()), ("ETHUSDT", "2024-12"));
     let MonthChange::Revised { candles, added: 0 } = &diff[0].change else { panic!("{diff:?}") };
     assert_eq!(candles.iter().map(|r| r.open_time_ms).collect::<Vec<_>>(), [revised_ms]);
     assert_eq!(candles[0].old.open, candles[0].new.unwrap().open);
@@ -213,7 +217,11 @@ async fn the_budget_evicts_the_oldest_months_that_can_be_fetched_again() {
     let fixture = fixture(exchange_config()).await;
     fixture.download().await;
     let imported = crate::support::run(M15, START_MS - 300 * DAY_MS, 500, 1);
-    fixture.cache.merge(SPOT, &symbol("OLDUSDT"), &imported, &crate::support::provenance("file.csv")).await.unwrap();
+    fixture
+        .cache
+        .merge(&Ticker::of(SPOT, &symbol("OLDUSDT")), &imported, &crate::support::provenance("file.csv"))
+        .await
+        .unwrap();
     let whole = fixture.cache.size_bytes().await.unwrap();
     assert_eq!(fixture.cache.evict(whole, |_, _| false, false).await.unwrap(), []);
     let named = fixture.cache.evict(whole / 2, |_, _| false, true).await.unwrap();
@@ -237,9 +245,9 @@ async fn long_ranges_are_read_month_by_month() {
     fixture.download().await;
     let (from_ms, to_ms) = (START_MS + DAY_MS, START_MS + 60 * DAY_MS);
     let parts: Vec<_> =
-        fixture.cache.months(SPOT, &symbol("BTCUSDT"), M15, from_ms, to_ms).try_collect().await.unwrap();
+        fixture.cache.months(&Ticker::of(SPOT, &symbol("BTCUSDT")), M15, from_ms, to_ms).try_collect().await.unwrap();
     assert_eq!(parts.iter().map(|p| p.len()).collect::<Vec<_>>(), [10 * 96, 31 * 96, 18 * 96]);
-    let whole = fixture.cache.load_stored(SPOT, &symbol("BTCUSDT"), M15, from_ms, to_ms).await.unwrap();
+    let whole = fixture.cache.load_stored(&Ticker::of(SPOT, &symbol("BTCUSDT")), M15, from_ms, to_ms).await.unwrap();
     let streamed: Vec<_> = parts.iter().flat_map(|p| p.candles()).collect();
     assert_eq!(streamed, whole.candles().collect::<Vec<_>>());
 }

@@ -3,7 +3,7 @@
 use crate::support::{APRIL_MS, QUARTER_MS, csv_of, put, run, symbol, zip_at, zip_of, zip_with};
 use candles::quality::{FindingKind, QualityPolicy, Severity};
 use candles::time::DAY_MS;
-use candles::{CandleSeries, Interval, MarketKind};
+use candles::{CandleSeries, Interval, MarketKind, Ticker};
 use market::cache::CandleCache;
 use market::dumps::{DumpError, DumpName, ImportOptions, ImportReport, find_archives, import, read_archive, read_csv};
 use proptest::prelude::*;
@@ -136,9 +136,11 @@ async fn a_tree_is_imported_and_what_is_wrong_with_a_file_stays_with_it() {
         assert!(said.contains(words), "{words:?} is not in:\n{said}");
     }
     assert!(report.has_errors());
-    let stored = cache.load(MarketKind::Spot, &symbol("BTCUSDT"), Interval::M15, i64::MIN, i64::MAX).await.unwrap();
+    let stored =
+        cache.load(&Ticker::of(MarketKind::Spot, &symbol("BTCUSDT")), Interval::M15, i64::MIN, i64::MAX).await.unwrap();
     assert_eq!(stored, month());
-    let coverage = cache.coverage_of(MarketKind::Um, &symbol("GUSDT"), Interval::M15).await.unwrap().unwrap();
+    let coverage =
+        cache.coverage_of(&Ticker::of(MarketKind::Um, &symbol("GUSDT")), Interval::M15).await.unwrap().unwrap();
     assert_eq!(coverage.months[0].provenance.as_ref().unwrap().source, "GUSDT-15m-2024-04-02.zip");
 
     let again = import_tree(root, &cache, None).await;
@@ -193,9 +195,8 @@ async fn an_archive_is_what_path_name_and_content_say_together() {
             assert!(!file.imported && (said.contains(words) || other_market), "{at}/{name}: {said}");
         }
     }
-    let stored: Vec<String> =
-        cache.coverage().await.unwrap().iter().map(|c| format!("{} {}", c.market, c.symbol)).collect();
-    assert_eq!(stored, ["spot MUSDT", "spot NUSDT", "um ETHUSDT_240628"]);
+    let stored: Vec<String> = cache.coverage().await.unwrap().iter().map(|c| c.ticker.to_string()).collect();
+    assert_eq!(stored, ["spot:MUSDT", "spot:NUSDT", "um:ETHUSDT_240628"]);
 }
 
 /// A stale monthly archive beside right daily ones: the days count, whatever comes first, and it is told.
@@ -246,7 +247,10 @@ async fn daily_archives_outrank_monthly_ones_in_any_order_and_the_disagreement_i
             said.contains("the monthly archive says high") && said.contains("of the daily archive, which counts"),
             "{said}"
         );
-        let stored = cache.load_stored(MarketKind::Spot, &symbol("BTCUSDT"), Interval::M15, 0, i64::MAX).await.unwrap();
+        let stored = cache
+            .load_stored(&Ticker::of(MarketKind::Spot, &symbol("BTCUSDT")), Interval::M15, 0, i64::MAX)
+            .await
+            .unwrap();
         assert_eq!(stored, truth);
         let coverage = cache.coverage().await.unwrap().remove(0);
         assert_eq!(coverage.months[0].disagreements.len(), 4);
@@ -289,8 +293,10 @@ async fn of_two_archives_of_one_name_the_better_one_counts() {
             let report = import_tree(tree.path(), &cache, None).await;
             let said: String = report.files.iter().flat_map(|f| &f.problems).map(|p| p.what.as_str()).collect();
             assert!(said.contains("96 stored candles had other values and were replaced"), "{said}");
-            let stored =
-                cache.load_stored(MarketKind::Spot, &symbol("BTCUSDT"), Interval::M15, 0, i64::MAX).await.unwrap();
+            let stored = cache
+                .load_stored(&Ticker::of(MarketKind::Spot, &symbol("BTCUSDT")), Interval::M15, 0, i64::MAX)
+                .await
+                .unwrap();
             assert_eq!(stored, right, "{right_at} {by_checksum}");
         }
     }
@@ -324,8 +330,10 @@ async fn real_rows_arrive_as_they_are() {
         let file = report.files.iter().find(|f| f.path.ends_with(name)).unwrap();
         assert_eq!((file.rows, &file.gaps[..], &file.problems[..]), (rows, &[][..], &[][..]), "{name}");
         let dump = DumpName::parse(name).unwrap();
-        let series =
-            cache.load_stored(market.parse().unwrap(), &dump.symbol, dump.interval, 0, i64::MAX).await.unwrap();
+        let series = cache
+            .load_stored(&Ticker::of(market.parse().unwrap(), &dump.symbol), dump.interval, 0, i64::MAX)
+            .await
+            .unwrap();
         let lines: Vec<&str> = csv.lines().filter(|line| !line.starts_with("open_time")).collect();
         assert_eq!((series.len(), lines.len()), (rows as usize, rows as usize), "{name}");
         for (candle, line) in series.candles().zip(lines) {
@@ -341,7 +349,7 @@ async fn real_rows_arrive_as_they_are() {
         }
     }
     for coverage in cache.coverage().await.unwrap() {
-        assert_eq!((coverage.missing(), coverage.zero_volumes), (0, 0), "{} {}", coverage.symbol, coverage.interval);
+        assert_eq!((coverage.missing(), coverage.zero_volumes), (0, 0), "{} {}", coverage.ticker, coverage.interval);
     }
 }
 

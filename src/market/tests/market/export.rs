@@ -1,7 +1,7 @@
 //! Candles as Parquet and CSV, read back.
 
 use crate::support::{APRIL_MS, QUARTER_MS, provenance, run, symbol};
-use candles::{Candle, CandleSeries, Interval, MarketKind};
+use candles::{Candle, CandleSeries, Interval, MarketKind, Ticker};
 use market::CandleCache;
 use market::export::{ExportSpec, Format, Packing, export};
 use parquet::file::reader::{FileReader, SerializedFileReader};
@@ -23,7 +23,7 @@ async fn cache(dir: &Path) -> (CandleCache, Vec<(String, CandleSeries)>) {
     for (name, salt) in [("BTCUSDT", 1), ("1000PEPEUSDT", 2)] {
         let rows: Vec<Candle> = run(Interval::M15, APRIL_MS, 3_000, salt).candles().map(odd).collect();
         let series = CandleSeries::from_candles(Interval::M15, &rows).unwrap();
-        cache.merge(SPOT, &symbol(name), &series, &provenance("x")).await.unwrap();
+        cache.merge(&Ticker::of(SPOT, &symbol(name)), &series, &provenance("x")).await.unwrap();
         stored.push((name.to_owned(), series));
     }
     (cache, stored)

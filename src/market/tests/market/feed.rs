@@ -2,10 +2,13 @@
 
 use crate::support::{APRIL_MS, QUARTER_MS, candle, symbol};
 use async_trait::async_trait;
-use candles::{Candle, FundingRate, Interval, MarketKind, Symbol, interval};
-use market::cache::CandleCache;
+use candles::stored::Part;
+use candles::time::MINUTE_MS;
+use candles::{Candle, FundingRate, Interval, MarketKind, Symbol, Ticker, interval};
+use market::cache::{CandleCache, METRICS_DELAY_MS};
+use market::exchange::METRICS_REACH_MS;
 use market::feed::Feed;
-use market::{Exchange, ExchangeError, ExchangeInfo, MarketConfig};
+use market::{Exchange, ExchangeError, ExchangeInfo, MarketConfig, Metric, MetricRow};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
@@ -30,6 +33,7 @@ struct FakeState {
     asked: Vec<(i64, i64, u32)>,
     funding: Vec<FundingRate>,
     premium: Vec<Candle>,
+    metrics: Vec<(Metric, MetricRow)>,
 }
 
 impl Fake {
@@ -55,16 +59,15 @@ impl Exchange for Fake {
 
     async fn klines(
         &self,
-        market: MarketKind,
-        symbol: &Symbol,
+        ticker: &Ticker,
         interval: Interval,
         from_ms: i64,
         to_ms: i64,
         limit: u32,
     ) -> Result<Vec<Candle>, ExchangeError> {
         let mut state = self.state.lock().unwrap();
-        if symbol.as_str() == "NOUSDT" {
-            return Err(ExchangeError::UnknownSymbol { market, symbol: symbol.to_string() });
+        if ticker.symbol.as_str() == "NOUSDT" {
+            return Err(ExchangeError::UnknownSymbol { market: ticker.market, symbol: ticker.symbol.to_string() });
         }
         state.asked.push((from_ms, to_ms, limit));
         if state.fail_after.is_some_and(|n| state.asked.len() > n) {
@@ -108,6 +111,21 @@ impl Exchange for Fake {
         Ok(state.premium.iter().filter(fits).filter(fits_grid).take(limit as usize).copied().collect())
     }
 
+    async fn metric(
+        &self,
+        _: &Symbol,
+        metric: Metric,
+        from_ms: i64,
+        to_ms: i64,
+    ) -> Result<Vec<MetricRow>, ExchangeError> {
+        let mut state = self.state.lock().unwrap();
+        if metric == Metric::OpenInterest {
+            state.asked.push((from_ms, to_ms, 500));
+        }
+        let fits = |(of, row): &&(Metric, MetricRow)| *of == metric && (from_ms..=to_ms).contains(&row.time_ms);
+        Ok(state.metrics.iter().filter(fits).map(|(_, row)| row.clone()).collect())
+    }
+
     async fn funding_rates(&self, _: &Symbol, from_ms: i64, to_ms: i64) -> Result<Vec<FundingRate>, ExchangeError> {
         let state = self.state.lock().unwrap();
         let fits = |r: &&FundingRate| (from_ms..=to_ms).contains(&r.time_ms);
@@ -142,7 +160,7 @@ impl Fixture {
     }
 
     async fn stored(&self) -> Vec<Candle> {
-        let all = self.cache.load(UM, &symbol("BTCUSDT"), M15, i64::MIN, i64::MAX).await.unwrap();
+        let all = self.cache.load(&Ticker::of(UM, &symbol("BTCUSDT")), M15, i64::MIN, i64::MAX).await.unwrap();
         all.candles().collect()
     }
 }
@@ -301,4 +319,48 @@ async fn funding_is_paged_and_continued() {
     });
     assert_eq!(fixture.feed.refresh_funding(&btc, APRIL_MS, false).await[0].added, 1);
     assert_eq!(fixture.cache.load_funding(&btc[0], 0, i64::MAX).await.unwrap().len(), 26);
+}
+
+#[tokio::test]
+async fn metrics_are_asked_for_where_they_lack_and_taken_once_every_part_is_there() {
+    let fixture = fixture(250);
+    let btc = [symbol("BTCUSDT")];
+    let five = 5 * MINUTE_MS;
+    let stamp = |n: i64| APRIL_MS + n * five;
+    let row = |n: i64, metric: Metric| {
+        let values = metric.columns().map(|column| n as f64 + column as f64 / 10.0).collect();
+        (metric, MetricRow { time_ms: stamp(n), values })
+    };
+    // The newest row lacks its last part; an old one will lack it for good, another is missing altogether.
+    let now_ms = stamp(40) + five + 1;
+    let there = |n: i64, metric: Metric| n != 9 && (metric != Metric::TakerVolume || (n != 7 && n != 40));
+    let all = (1..=41).flat_map(|n| Metric::ALL.map(|metric| (n, metric)));
+    let rows: Vec<_> = all.filter(|(n, metric)| there(*n, *metric)).map(|(n, metric)| row(n, metric)).collect();
+    fixture.fake.set(|s| (s.metrics, s.now_ms) = (rows, now_ms));
+    let fresh = fixture.feed.refresh_metrics(&btc, stamp(1) - 1, i64::MAX).await.remove(0);
+    // 41 is stamped before now, and known only five minutes later.
+    assert_eq!((fresh.added, fresh.newest_ms, fresh.error), (38, Some(stamp(39) + METRICS_DELAY_MS), None));
+    assert_eq!(fixture.fake.asked(), [(stamp(1), stamp(40), 500)]);
+    let stored = fixture.cache.load_readings(&btc[0], Part::Metrics, 0, i64::MAX).await.unwrap();
+    assert_eq!(
+        stored.row(0),
+        (stamp(1) + METRICS_DELAY_MS, [0, 1, 2, 3, 4, 5].map(|c| Some(1.0 + c as f64 / 10.0)).into())
+    );
+    assert_eq!(stored.row(6).1.last(), Some(&None), "an old row is taken without what nobody has");
+
+    // Once its last part is there, the newest row is taken; what was missing is asked for again, and nothing else.
+    fixture.fake.set(|s| s.metrics.push(row(40, Metric::TakerVolume)));
+    let fresh = fixture.feed.refresh_metrics(&btc, stamp(1), i64::MAX).await.remove(0);
+    assert_eq!((fresh.added, fresh.replaced), (1, 0));
+    assert_eq!(fixture.fake.asked(), [(stamp(9), stamp(40), 500)]);
+    let fresh = fixture.feed.refresh_metrics(&btc, stamp(1), i64::MAX).await.remove(0);
+    assert_eq!((fresh.added, fixture.fake.asked()), (0, vec![(stamp(9), stamp(9), 500)]));
+
+    // Never from before what the exchange answers for, never more than one answer holds.
+    fixture.fake.set(|s| (s.metrics, s.now_ms) = (Vec::new(), stamp(40) + 90 * 24 * 12 * five));
+    fixture.feed.refresh_metrics(&btc, 0, i64::MAX).await;
+    let asked = fixture.fake.asked();
+    let first_ms = stamp(40) + 90 * 24 * 12 * five - METRICS_REACH_MS;
+    assert_eq!((asked.len(), asked[0]), (18, (first_ms, first_ms + 499 * five, 500)));
+    assert!(asked.windows(2).all(|pair| pair[1].0 == pair[0].1 + five), "{asked:?}");
 }

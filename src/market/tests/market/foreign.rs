@@ -3,7 +3,7 @@
 use crate::support::{APRIL_MS, QUARTER_MS, run};
 use arrow_array::{ArrayRef, Float64Array, RecordBatch, TimestampMillisecondArray};
 use arrow_schema::{DataType, Field, Schema, TimeUnit};
-use candles::{CandleSeries, Interval, MarketKind};
+use candles::{CandleSeries, Interval, MarketKind, Ticker};
 use market::CandleCache;
 use market::foreign::{
     Column, ForeignError, ForeignOptions, Mapping, Named, Naming, TimeFormat, find_files, import_foreign, read,
@@ -147,8 +147,8 @@ async fn files_are_filed_under_what_their_names_say() {
     let report = import_foreign(&cache, &found, &mapping, &options, |_| {}).await.unwrap();
     assert_eq!((report.files_imported, report.files_refused, report.merge.added), (1, 1, 300));
     let gold = "XAUUSD".parse().unwrap();
-    assert_eq!(cache.load(MarketKind::Spot, &gold, M15, 0, i64::MAX).await.unwrap().len(), 300);
-    let hours = cache.load(MarketKind::Spot, &gold, Interval::H1, 0, i64::MAX).await.unwrap();
+    assert_eq!(cache.load(&Ticker::of(MarketKind::Spot, &gold), M15, 0, i64::MAX).await.unwrap().len(), 300);
+    let hours = cache.load(&Ticker::of(MarketKind::Spot, &gold), Interval::H1, 0, i64::MAX).await.unwrap();
     assert_eq!(hours.open_times_ms()[..2], [APRIL_MS, APRIL_MS + 4 * QUARTER_MS]);
 }
 
@@ -232,7 +232,7 @@ async fn mark_prices_do_not_replace_traded_candles_and_each_market_keeps_its_own
     assert!(said.iter().any(|s| s.contains("says mark")) && said.iter().any(|s| s.contains("says funding_rate")));
     let btc = "BTCUSDT".parse().unwrap();
     for (market, expected) in [(MarketKind::Um, &traded), (MarketKind::Spot, &on_spot)] {
-        let stored = cache.load(market, &btc, M15, 0, i64::MAX).await.unwrap();
+        let stored = cache.load(&Ticker::of(market, &btc), M15, 0, i64::MAX).await.unwrap();
         assert_eq!(plain(&stored), plain(expected), "{market}");
     }
     // Told of one market, the other's file is refused rather than filed under it.

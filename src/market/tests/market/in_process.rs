@@ -2,7 +2,7 @@
 
 use crate::support::symbol;
 use candles::time::DAY_MS;
-use candles::{Candle, Interval, MarketKind};
+use candles::{Candle, Interval, MarketKind, Ticker};
 use genome::random::Seed;
 use market::{Exchange, simulator::InProcessExchange};
 use simulated::{MarketSpec, SimulatedMarket};
@@ -32,7 +32,7 @@ async fn the_newest_candle_grows_until_it_closes() {
         now.store(at, Ordering::SeqCst);
         assert_eq!(exchange.server_time_ms(MarketKind::Spot).await.unwrap(), at);
         let rows = exchange
-            .klines(MarketKind::Spot, &symbol("BTCUSDT"), Interval::H1, open_ms - 3_600_000, i64::MAX, 500)
+            .klines(&Ticker::of(MarketKind::Spot, &symbol("BTCUSDT")), Interval::H1, open_ms - 3_600_000, i64::MAX, 500)
             .await
             .unwrap();
         let Some(row) = rows.get(1).copied() else { continue };
@@ -47,6 +47,9 @@ async fn the_newest_candle_grows_until_it_closes() {
     }
     assert!(shapes > 10, "{shapes}");
     now.store(open_ms + 3_600_000, Ordering::SeqCst);
-    let rows = exchange.klines(MarketKind::Um, &symbol("BTCUSDT"), Interval::H1, open_ms, i64::MAX, 500).await.unwrap();
+    let rows = exchange
+        .klines(&Ticker::of(MarketKind::Um, &symbol("BTCUSDT")), Interval::H1, open_ms, i64::MAX, 500)
+        .await
+        .unwrap();
     assert_eq!(rows, [whole]);
 }

@@ -21,6 +21,7 @@ mod rest;
 #[path = "../../../../tests/support/s3.rs"]
 mod s3;
 mod simulator;
+mod snapshots;
 mod stream;
 mod support;
 mod values;

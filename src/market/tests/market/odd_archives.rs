@@ -3,7 +3,7 @@
 use crate::corpus::{Expected, Odd, corpus};
 use crate::support::{csv_of, symbol, zip_with};
 use candles::time::DAY_MS;
-use candles::{CandleSeries, Interval, MarketKind, Symbol};
+use candles::{CandleSeries, Interval, MarketKind, Symbol, Ticker};
 use genome::random::Seed;
 use market::download::{Downloader, SeriesReport, Wanted};
 use market::dumps::{DumpName, ImportOptions, find_archives, import};
@@ -68,7 +68,7 @@ async fn every_odd_archive_is_taken_or_named_with_the_reason_and_the_others_go_o
 
 async fn stored(cache: &CandleCache, odd: &Odd) -> CandleSeries {
     let name = DumpName::parse(&odd.name).unwrap();
-    cache.load_stored(odd.market.unwrap(), &name.symbol, name.interval, 0, i64::MAX).await.unwrap()
+    cache.load_stored(&Ticker::of(odd.market.unwrap(), &name.symbol), name.interval, 0, i64::MAX).await.unwrap()
 }
 
 /// What is wrong with a symbol's archive of December, made of the right candles, and what must be said of it.
@@ -165,7 +165,7 @@ impl Fixture {
     }
 
     async fn assert_true(&self, symbol: &Symbol) {
-        let stored = self.cache.load_stored(SPOT, symbol, M15, 0, i64::MAX).await.unwrap();
+        let stored = self.cache.load_stored(&Ticker::of(SPOT, symbol), M15, 0, i64::MAX).await.unwrap();
         let truth = self.truth(symbol);
         assert_eq!((stored.opens(), stored.highs()), (truth.opens(), truth.highs()), "{symbol}");
         assert_eq!((stored.lows(), stored.closes()), (truth.lows(), truth.closes()), "{symbol}");
@@ -213,7 +213,7 @@ async fn a_recheck_holds_stored_months_against_the_exchange() {
     fixture.publish("BTCUSDT", &archive);
     let provenance = Provenance { source: "BTCUSDT-15m-2024-12.zip".to_owned(), fetched_at_ms: NOW_MS };
     let sha256 = hex::encode(Sha256::digest(&archive));
-    fixture.cache.merge_fetched(SPOT, &btc[0], &wrong, &provenance, Some(&sha256)).await.unwrap();
+    fixture.cache.merge_fetched(&Ticker::of(SPOT, &btc[0]), &wrong, &provenance, Some(&sha256)).await.unwrap();
     let plain = fixture.download(&btc, false).await.remove(0);
     assert_eq!((plain.merge.replaced, plain.problems.len()), (0, 0), "what is stored is not looked at unasked");
     let again = fixture.download(&btc, true).await.remove(0);

@@ -3,7 +3,7 @@
 use crate::support::{APRIL_MS, QUARTER_MS, candle, provenance, run, symbol};
 use candles::agreement::Agreement;
 use candles::quality::{FindingKind, QualityPolicy, Severity, check_rows, check_series, gaps};
-use candles::{Candle, CandleSeries, Interval, Judged, MarketKind, fit_for_evidence};
+use candles::{Candle, CandleSeries, Interval, Judged, MarketKind, Ticker, fit_for_evidence};
 use market::cache::CandleCache;
 use market::verify::verify;
 use proptest::prelude::*;
@@ -170,7 +170,7 @@ async fn stored_damage_is_found_and_the_rest_checked() {
     let dir = tempfile::tempdir().unwrap();
     let cache = CandleCache::open(dir.path()).unwrap();
     let series = run(M15, APRIL_MS, 9_000, 1);
-    cache.merge(MarketKind::Um, &symbol("XUSDT"), &series, &provenance("x")).await.unwrap();
+    cache.merge(&Ticker::of(MarketKind::Um, &symbol("XUSDT")), &series, &provenance("x")).await.unwrap();
     let policy = QualityPolicy::default();
     let check = async || {
         verify(&cache, &cache.coverage().await.unwrap()[0], &policy, &candles::InstrumentTable::empty()).await.unwrap()
@@ -297,9 +297,9 @@ async fn stored_intervals_are_held_against_each_other() {
     hours[800].close = hours[800].low;
     let hours = CandleSeries::from_candles(Interval::H1, &hours).unwrap();
     for series in [&fine, &hours] {
-        cache.merge(MarketKind::Spot, &btc, series, &provenance("x")).await.unwrap();
+        cache.merge(&Ticker::of(MarketKind::Spot, &btc), series, &provenance("x")).await.unwrap();
     }
-    let coverage = cache.coverage_of(MarketKind::Spot, &btc, Interval::H1).await.unwrap().unwrap();
+    let coverage = cache.coverage_of(&Ticker::of(MarketKind::Spot, &btc), Interval::H1).await.unwrap().unwrap();
     let check = verify(&cache, &coverage, &QualityPolicy::default(), &candles::InstrumentTable::empty()).await.unwrap();
     let found: Vec<_> = check.report.findings.iter().map(|f| (f.kind, f.severity, f.from_ms)).collect();
     let at_ms = APRIL_MS + 800 * 3_600_000;

@@ -5,7 +5,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{Response, StatusCode};
-use candles::{Candle, Interval, MarketKind};
+use candles::{Candle, Interval, MarketKind, Ticker};
 use genome::random::Seed;
 use market::simulator::{ExchangeConfig, FaultKind, FaultSpec, LimitSpec, SimulatedExchange};
 use market::{Binance, Exchange, ExchangeError, MarketConfig};
@@ -126,7 +126,9 @@ fn config(url: &str) -> MarketConfig {
 }
 
 async fn ask(binance: &Binance) -> Result<Vec<Candle>, ExchangeError> {
-    binance.klines(SPOT, &symbol("BTCUSDT"), Interval::M15, APRIL_MS, APRIL_MS + 9 * QUARTER_MS, 1_000).await
+    binance
+        .klines(&Ticker::of(SPOT, &symbol("BTCUSDT")), Interval::M15, APRIL_MS, APRIL_MS + 9 * QUARTER_MS, 1_000)
+        .await
 }
 
 #[tokio::test]
@@ -137,7 +139,7 @@ async fn candles_come_as_asked_for() {
     assert_eq!(rows.len(), 10, "both bounds are included");
     assert_eq!(rows[3], candle(Interval::M15, APRIL_MS + 3 * QUARTER_MS, 1));
     assert_eq!(binance.server_time_ms(UM).await, Ok(APRIL_MS));
-    let reversed = binance.klines(UM, &symbol("BTCUSDT"), Interval::M15, 2, 1, 10).await;
+    let reversed = binance.klines(&Ticker::of(UM, &symbol("BTCUSDT")), Interval::M15, 2, 1, 10).await;
     assert_eq!(reversed, Ok(vec![]), "nothing is asked for nothing");
     let asked = server.asked.lock().unwrap().clone();
     assert_eq!(asked[0], "/api/v3/exchangeInfo", "the limits are known first");

@@ -2,7 +2,7 @@
 
 use crate::support::symbol;
 use candles::tail::TailState;
-use candles::{Interval, MarketKind};
+use candles::{Interval, MarketKind, Ticker};
 use genome::random::Seed;
 use market::cache::CandleCache;
 use market::simulator::{ExchangeConfig, FaultKind, FaultSpec, SimulatedExchange};
@@ -65,7 +65,8 @@ async fn closed_candles_arrive_refusals_are_survived_and_gaps_are_filled() {
             loop {
                 let mut newest = i64::MAX;
                 for symbol in &symbols {
-                    newest = newest.min(cache.newest_close_ms(MarketKind::Spot, symbol, M15).await.unwrap().unwrap());
+                    newest = newest
+                        .min(cache.newest_close_ms(&Ticker::of(MarketKind::Spot, symbol), M15).await.unwrap().unwrap());
                 }
                 if newest + 1 == end_ms {
                     return;
@@ -75,7 +76,7 @@ async fn closed_candles_arrive_refusals_are_survived_and_gaps_are_filled() {
         };
         tokio::time::timeout(Duration::from_secs(60), complete).await.expect(what);
         for symbol in &symbols {
-            let stored = cache.load_stored(MarketKind::Spot, symbol, M15, 0, i64::MAX).await.unwrap();
+            let stored = cache.load_stored(&Ticker::of(MarketKind::Spot, symbol), M15, 0, i64::MAX).await.unwrap();
             let truth = exchange.market().candles(symbol, M15, START_MS, end_ms).unwrap();
             assert_eq!(stored, truth, "{what}: exactly the closed candles");
         }

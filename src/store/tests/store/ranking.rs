@@ -2,6 +2,7 @@
 
 use crate::{made, support};
 use candles::InstrumentId;
+use engine::Performance;
 use genome::{AnyStrategy, StrategyForm};
 use lifecycle::{State, Transition};
 use portfolio::{
@@ -9,7 +10,8 @@ use portfolio::{
 };
 use serde_json::json;
 use store::{
-    NewServiceBacktest, NewStrategy, Page, PortfolioBacktest, SERVICE_KIND, StoreError, StrategyFilter, StrategyQuery,
+    NewServiceBacktest, NewStrategy, Page, PortfolioBacktest, SERVICE_KIND, StatSource, StoreError, StrategyFilter,
+    StrategyQuery, StrategySort,
 };
 
 const TEXT: &str = "4h; universe top 30 by quote_volume(30d), listed 60d; score close / highest(high, 540); rebalance 1d; \
@@ -26,6 +28,18 @@ fn ranking() -> NewStrategy {
         kind: SERVICE_KIND.to_owned(),
         symbols: Vec::new(),
         ..made::strategy(1)
+    }
+}
+
+fn another_ranking() -> NewStrategy {
+    let genome: AnyStrategy = TEXT.replace("540", "270").parse().unwrap();
+    NewStrategy {
+        id: uuid::Uuid::now_v7(),
+        name: "nearer".to_owned(),
+        canonical: genome.to_string(),
+        genome_hash: genome.hash().to_string(),
+        genome,
+        ..ranking()
     }
 }
 
@@ -172,7 +186,25 @@ async fn its_backtest_is_read_as_it_was_stored_to_the_bit() {
     };
     let id = store.put_service_backtest(&new).await.unwrap();
     let found = store.service_backtest(id).await.unwrap();
-    assert_eq!((found.backtest, found.strategy.id), (new, stored.id));
+    assert_eq!((found.backtest, found.strategy.id), (new.clone(), stored.id));
+    // A list has the newest portfolio's figures, and sorts by them.
+    let worse = Performance { sharpe_ratio: Some(-0.5), ..new.performance.clone() };
+    store.put_service_backtest(&NewServiceBacktest { performance: worse.clone(), ..new.clone() }).await.unwrap();
+    let list = async |query: StrategyQuery| store.list_strategies(&query, Page::first(9)).await.unwrap().0;
+    let listed = list(StrategyQuery::default()).await;
+    assert_eq!((listed[0].source, &listed[0].performance), (Some(StatSource::Backtest), &Some(worse.clone())));
+    for (source, there) in [(StatSource::Backtest, true), (StatSource::Holdout, false)] {
+        let listed = list(StrategyQuery { source: Some(source), ..StrategyQuery::default() }).await;
+        assert_eq!(listed[0].performance.is_some(), there, "{source:?}");
+    }
+    let better = Performance { sharpe_ratio: Some(2.5), ..worse };
+    let other = store.put_strategy(&another_ranking(), 100).await.unwrap().0;
+    let of_other = NewServiceBacktest { strategy_id: other.id, performance: better, ..new.clone() };
+    store.put_service_backtest(&of_other).await.unwrap();
+    for (ascending, first) in [(false, other.id), (true, stored.id)] {
+        let query = StrategyQuery { sort: StrategySort::SharpeRatio, ascending, ..StrategyQuery::default() };
+        assert_eq!(list(query).await[0].strategy.id, first);
+    }
     let rules = store.put_strategy(&made::strategy(2), 100).await.unwrap().0;
     let of_rules = store.put_service_backtest(&crate::clients::backtest(rules.id)).await.unwrap();
     assert_eq!(store.service_backtest(of_rules).await.unwrap().backtest.portfolio, None);

@@ -2,7 +2,7 @@
 
 use crate::{made, paper, support};
 use candles::{
-    DataVerdict, Interval, MarketKind, Symbol,
+    DataVerdict, Interval, MarketKind, Symbol, Ticker,
     stored::{CandleRange, Part},
     verdict::SymbolVerdict,
 };
@@ -81,17 +81,23 @@ async fn whatever_rested_on_candles_is_found() {
     let (_database, store) = support::database().await;
     let (id, _) = in_shadow(&store).await;
     let eth: Symbol = "ETHUSDT".parse().unwrap();
-    assert_eq!(store.strategies_on(SPOT, &btc()).await.unwrap(), [id]);
-    assert!(store.strategies_on(SPOT, &eth).await.unwrap().is_empty());
-    assert!(store.strategies_on(MarketKind::Um, &btc()).await.unwrap().is_empty());
+    assert_eq!(store.strategies_on(&Ticker::of(SPOT, &btc())).await.unwrap(), [id]);
+    assert!(store.strategies_on(&Ticker::of(SPOT, &eth)).await.unwrap().is_empty());
+    assert!(store.strategies_on(&Ticker::of(MarketKind::Um, &btc())).await.unwrap().is_empty());
 
     let (from_ms, to_ms) = (made::T1 - 90 * made::DAY_MS, made::T1);
-    let [used] = &store.sessions_on(SPOT, &eth, (from_ms, from_ms)).await.unwrap()[..] else { panic!("one") };
+    let [used] = &store.sessions_on(&Ticker::of(SPOT, &eth), (from_ms, from_ms)).await.unwrap()[..] else {
+        panic!("one")
+    };
     assert_eq!((used.island.as_str(), used.number, used.market, used.interval), ("main", 1, SPOT, Interval::M15));
     assert_eq!((&used.symbols[..], used.generations), (&[btc(), eth.clone()][..], 1));
     assert_eq!((used.warmup_from_ms, used.window_from_ms, used.window_to_ms), (from_ms, from_ms, to_ms));
     assert_eq!(used.data_version, made::hash(0xda7a));
-    assert_eq!(store.sessions_on(SPOT, &eth, (to_ms, to_ms)).await.unwrap(), [], "its window has ended by then");
+    assert_eq!(
+        store.sessions_on(&Ticker::of(SPOT, &eth), (to_ms, to_ms)).await.unwrap(),
+        [],
+        "its window has ended by then"
+    );
 
     let uses = store.data_version_uses(&made::hash(0xda7a)[..62]).await.unwrap();
     let told: Vec<_> = uses.iter().map(|u| (u.what.as_str(), u.name.as_str(), u.from_ms, u.generations)).collect();
