@@ -26,15 +26,13 @@ const KINDS: [&str; 4] = ["mean_reversion", "momentum", "volume_spike", "time_of
 /// What the others are compared with: the search as it was before it was measured, lexicase within niches.
 const BASELINE: &str = "stopped after 20 generations";
 /// Stopping rules: its champions on the way.
-const STOPS: [(u32, Pick, &str); 8] = [
+const STOPS: [(u32, Pick, &str); 6] = [
     (5, Pick::Fitness, "stopped after 5 generations"),
     (10, Pick::Fitness, "stopped after 10 generations"),
     (20, Pick::Fitness, BASELINE),
     (40, Pick::Fitness, "stopped after 40 generations"),
     (20, Pick::T, "champion by t alone"),
     (20, Pick::Neighbourhood, "champion by its neighbourhood"),
-    (20, Pick::Learnt(1.0), "champion by itself and what its blocks earn (1)"),
-    (20, Pick::Learnt(0.5), "champion by itself and what its blocks earn (0.5)"),
 ];
 
 /// Generations of the search that is looked at on its way.
@@ -65,9 +63,6 @@ enum Pick {
     T,
     /// Of these, the one whose neighbours (its numbers moved by 15 %) have the highest mean t-statistic.
     Neighbourhood,
-    /// Of these, the one of which most is expected: what its building blocks earn in the first generation, and what it earned
-    /// itself, by their variances; a strategy's own worth beside that of its blocks has this standard deviation, annual Sharpe.
-    Learnt(f64),
 }
 
 const FINALISTS: usize = 30;
@@ -90,7 +85,6 @@ fn schemes(evaluations: usize) -> Vec<Scheme> {
         selection: Selection::Lexicase { sample: 24 },
         archive_parents_fraction: 0.0,
         immigrants_fraction: 0.15,
-        learner_fraction: 0.0,
         refinement_fraction: 0.15,
         crossover_fraction: 0.35,
         min_trades: 30,
@@ -116,8 +110,7 @@ fn schemes(evaluations: usize) -> Vec<Scheme> {
         .map(|(generations, pick, name)| Scheme {
             name,
             way: Way::Stopped(generations, pick),
-            // A share that rounds to no strategy: it learns, and draws nothing by it.
-            config: SearchConfig { generations: LONGEST, learner_fraction: 1e-6, ..base.clone() },
+            config: SearchConfig { generations: LONGEST, ..base.clone() },
             budget: f64::from(generations) / 20.0,
         })
         .collect();
@@ -138,20 +131,6 @@ fn schemes(evaluations: usize) -> Vec<Scheme> {
         scheme("60 generations of a third", Way::One, shaped(60)),
         scheme("5 generations of four times", Way::One, shaped(5)),
         scheme("chosen on the last quarter", Way::Validated, base.clone()),
-        scheme("15 % of the learner", Way::One, with(&|c| c.learner_fraction = 0.15)),
-        scheme("30 % of the learner", Way::One, with(&|c| c.learner_fraction = 0.3)),
-        scheme("45 % of the learner", Way::One, with(&|c| (c.learner_fraction, c.crossover_fraction) = (0.45, 0.25))),
-        scheme(
-            "the learner in place of new blood",
-            Way::One,
-            with(&|c| (c.learner_fraction, c.immigrants_fraction) = (0.15, 0.0)),
-        ),
-        scheme(
-            "half of the new blood by the learner",
-            Way::One,
-            with(&|c| (c.learner_fraction, c.immigrants_fraction) = (0.075, 0.075)),
-        ),
-        scheme("30 % new blood", Way::One, with(&|c| c.immigrants_fraction = 0.3)),
         scheme(
             "random",
             Way::One,
@@ -231,11 +210,8 @@ fn best(state: &SearchState) -> Option<Individual> {
     search::champions(state, 1).pop()
 }
 
-/// Finalists, and what was learnt.
-type Stop = (Vec<Individual>, Option<learner::Learnt>);
-
 /// `stops` keeps the finalists by generation of the search that several schemes share.
-fn champion(scheme: &Scheme, market: &Market, engine: &Engine, stops: &mut Vec<Stop>) -> Option<Individual> {
+fn champion(scheme: &Scheme, market: &Market, engine: &Engine, stops: &mut Vec<Vec<Individual>>) -> Option<Individual> {
     let config = &scheme.config;
     let nothing = |_: &SearchState| {};
     match scheme.way {
@@ -243,10 +219,10 @@ fn champion(scheme: &Scheme, market: &Market, engine: &Engine, stops: &mut Vec<S
         Way::Stopped(generations, pick) => {
             if stops.is_empty() {
                 evolve(config, engine, &market.searched, market.seed, Vec::new(), |state| {
-                    stops.push((search::champions(state, FINALISTS), state.learnt().cloned()));
+                    stops.push(search::champions(state, FINALISTS));
                 });
             }
-            let (finalists, learnt) = &stops[generations as usize - 1];
+            let finalists = &stops[generations as usize - 1];
             let t = |population: &[Strategy]| -> f64 {
                 let outcomes = engine.evaluate(population, &market.searched, &Terms::default(), Wanted::default());
                 let t = |o: Result<Outcome, _>| o.ok().and_then(|o| o.performance.t_statistic).unwrap_or_default();
@@ -255,14 +231,6 @@ fn champion(scheme: &Scheme, market: &Market, engine: &Engine, stops: &mut Vec<S
             };
             let score = |individual: &Individual| match pick {
                 Pick::Fitness => individual.fitness(),
-                Pick::Learnt(own_sd) => {
-                    let expected = learnt.as_ref().map_or(0.0, |l| l.expects(&individual.strategy));
-                    let summary = individual.measured.as_ref().map(|m| &m.summary);
-                    let own = summary.and_then(|s| s.sharpe_ratio).unwrap_or(0.0);
-                    let variance = (1.0 + own * own / 730.0) * 365.0 / SEARCH_DAYS as f64;
-                    let weight = own_sd * own_sd / (own_sd * own_sd + variance);
-                    weight * own + (1.0 - weight) * expected
-                }
                 Pick::T => t(std::slice::from_ref(&individual.strategy)),
                 Pick::Neighbourhood => {
                     let all = neighbours(&individual.strategy, 0.15);

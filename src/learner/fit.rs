@@ -11,9 +11,6 @@ use std::collections::BTreeMap;
 pub const HALF_LIFE_DAYS: f64 = 90.0;
 /// Days below which a strategy teaches nothing (effective number, newer ones counting more).
 pub const LEAST_DAYS: f64 = 10.0;
-/// By how much the variance of what was known before is stretched where new lessons lie on some of the same days: counted in
-/// full, those days' luck would count twice.
-const SHARED_DAYS: f64 = 2.0;
 /// What a building block is worth before anything is known, annual Sharpe ratio: standard deviation around 0.
 pub(crate) const PRIOR_SD: f64 = 1.0;
 /// The same of a combination of two, on top of what both are worth.
@@ -75,26 +72,22 @@ fn design_effect(all: &[Earned]) -> f64 {
     if of_each > 0.0 { (of_sum / of_each).max(1.0) } else { 1.0 }
 }
 
-/// What the lessons teach whoever knew `before`; `None` where there are none and nothing was known.
+/// What the lessons teach; `None` where there are none.
 ///
 /// Model: a strategy's annual Sharpe ratio is a base plus the worth of each of its building blocks, all normal around 0 before
 /// anything is known; what is measured differs from it by the error of so many days, times the design effect,
-/// since strategies on the same days err together. What was known `before` takes the place of the zeros, block by
-/// block. The posterior is that of ridge regression (Bishop, Pattern Recognition and
+/// since strategies on the same days err together. The posterior is that of ridge regression (Bishop, Pattern Recognition and
 /// Machine Learning, 3.3).
 #[must_use]
-pub fn learn(lessons: &[Lesson], before: Option<&Learnt>) -> Option<Learnt> {
+pub fn learn(lessons: &[Lesson]) -> Option<Learnt> {
     let taught: Vec<(Vec<String>, Earned)> =
         lessons.iter().filter_map(|lesson| Some((features(&lesson.strategy), earned(&lesson.returns)?))).collect();
     if taught.is_empty() {
-        return before.cloned();
+        return None;
     }
     let (blocks, all): (Vec<Vec<String>>, Vec<Earned>) = taught.into_iter().unzip();
     let effect = design_effect(&all);
     let mut counts: BTreeMap<&str, u32> = BTreeMap::new();
-    for name in before.iter().flat_map(|before| before.beliefs.keys()) {
-        counts.entry(name).or_default();
-    }
     blocks.iter().flatten().for_each(|name| *counts.entry(name).or_default() += 1);
     let names: Vec<(&str, u32)> = counts.into_iter().collect();
     // Column 0 is the base.
@@ -102,16 +95,9 @@ pub fn learn(lessons: &[Lesson], before: Option<&Learnt>) -> Option<Learnt> {
     let size = names.len() + 1;
     let mut precision = vec![0.0; size * size];
     let mut pull = vec![0.0; size];
-    let nothing = Belief { mean: 0.0, sd: BASE_PRIOR_SD, strategies: 0 };
-    let mut priors = vec![before.map_or(nothing, |b| b.base)];
-    priors.extend(names.iter().map(|(name, _)| {
-        let known = before.and_then(|b| b.beliefs.get(*name)).copied();
-        known.unwrap_or(Belief { mean: 0.0, sd: prior_sd(name), strategies: 0 })
-    }));
-    for (i, prior) in priors.iter().enumerate() {
-        let known = if prior.strategies > 0 { SHARED_DAYS } else { 1.0 };
-        precision[i * (size + 1)] = prior.sd.powi(-2) / known;
-        pull[i] = prior.mean * prior.sd.powi(-2) / known;
+    precision[0] = 1.0 / (BASE_PRIOR_SD * BASE_PRIOR_SD);
+    for (i, (name, _)) in names.iter().enumerate() {
+        precision[(i + 1) * (size + 1)] = prior_sd(name).powi(-2);
     }
     for (names, e) in blocks.iter().zip(&all) {
         let weight = 1.0 / (e.variance * effect);
@@ -122,16 +108,13 @@ pub fn learn(lessons: &[Lesson], before: Option<&Learnt>) -> Option<Learnt> {
         }
     }
     let (mean, variance) = posterior(&precision, &pull)?;
-    let belief = |i: usize, count: u32| {
-        let strategies = priors[i].strategies.saturating_add(count);
-        Belief { mean: mean[i], sd: variance[i].sqrt(), strategies }
-    };
+    let belief = |i: usize, strategies: u32| Belief { mean: mean[i], sd: variance[i].sqrt(), strategies };
     let beliefs =
         names.iter().enumerate().map(|(i, (name, count))| ((*name).to_owned(), belief(i + 1, *count))).collect();
     Some(Learnt {
         base: belief(0, blocks.len() as u32),
         beliefs,
-        independent: blocks.len() as f64 / effect + before.map_or(0.0, |b| b.independent),
+        independent: blocks.len() as f64 / effect,
         days: all.iter().map(|e| e.days).sum::<f64>() / all.len() as f64,
     })
 }

@@ -37,5 +37,5 @@ pub fn learnt(past: &[WarmStart], market: &Searchable, engine: &Engine, terms: &
     };
     let both = usable.iter().zip(outcomes).zip(strategies);
     let lessons: Vec<Lesson> = both.filter_map(|(measured, strategy)| lesson(measured, strategy)).collect();
-    learner::learn(&lessons, None)
+    learner::learn(&lessons)
 }

@@ -13,7 +13,7 @@ use super::state::rank;
 use super::{Evaluator, Individual, Measured, Origin, Profile, SearchConfig, SearchState, Summary};
 use engine::{EvaluationError, Outcome};
 use genome::{Niche, Strategy, StrategyHash, random::Seed, variation::complexity};
-use learner::{Learnt, Lesson};
+use learner::Learnt;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -134,9 +134,6 @@ pub fn advance(
     }
 
     enter(Step::Score)?;
-    if first && config.learner_fraction > 0.0 {
-        state.learnt = learner::learn(&lessons(&offspring, &outcomes), state.learnt.as_ref());
-    }
     let evaluations = offspring.len();
     let (measured, failures) = score(config, offspring, outcomes);
     state.generation += 1;
@@ -166,17 +163,6 @@ pub fn advance(
 
     let report = report(&state, evaluations, duplicates_skipped, twins_dropped, failures);
     Ok((state, report))
-}
-
-/// What the first generation teaches: its strategies were chosen by no result, so that all of them together tell without
-/// flattery what their building blocks earn here. What a session begins with was chosen, and teaches nothing.
-fn lessons(offspring: &[Individual], outcomes: &[Result<Outcome, EvaluationError>]) -> Vec<Lesson> {
-    let both = offspring.iter().zip(outcomes).filter(|(child, _)| child.origin != Origin::WarmStart);
-    let lesson = |(child, outcome): (&Individual, &Result<Outcome, _>)| {
-        let returns = outcome.as_ref().ok()?.daily_returns.clone();
-        Some(Lesson { strategy: child.strategy.clone(), returns })
-    };
-    both.filter_map(lesson).collect()
 }
 
 /// Fitness for whoever was evaluated; the others apart.

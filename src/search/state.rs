@@ -232,12 +232,6 @@ impl SearchState {
         Self { seed, generation: 0, population, archive, counters, learnt, remembered }
     }
 
-    /// What earlier strategies and the first generation have taught, if anything.
-    #[must_use]
-    pub fn learnt(&self) -> Option<&Learnt> {
-        self.learnt.as_ref()
-    }
-
     /// Whether the configured generations are done.
     #[must_use]
     pub fn is_finished(&self, config: &SearchConfig) -> bool {

@@ -249,7 +249,7 @@ fn a_share_of_each_generation_is_drawn_by_what_was_learnt() {
             learner::Lesson { strategy, returns: (0..90).map(day).collect() }
         })
         .collect();
-    let learnt = learner::learn(&lessons, None);
+    let learnt = learner::learn(&lessons);
     assert!(learnt.as_ref().unwrap().beliefs["indicator rsi"].mean > 0.5);
     let state = start(&config, Seed(5), Vec::new(), learnt);
     let has_rsi = |origin| {
