@@ -85,6 +85,7 @@ fn schemes(evaluations: usize) -> Vec<Scheme> {
         selection: Selection::Lexicase { sample: 24 },
         archive_parents_fraction: 0.0,
         immigrants_fraction: 0.15,
+        learner_fraction: 0.0,
         refinement_fraction: 0.15,
         crossover_fraction: 0.35,
         min_trades: 30,

@@ -56,7 +56,7 @@ pub(crate) async fn run(args: LearnerArgs, ctx: &Context) -> Result<(), CliError
     let found = found.context("what was learnt cannot be read")?;
     let printed = match (&found, json) {
         (None, true) => output::json(&serde_json::Value::Null),
-        (None, false) => output::text(nothing(ctx.config().search.learner_fraction)),
+        (None, false) => output::text(NOTHING.to_owned()),
         (Some((session, lessons)), true) => output::json(&Told {
             session: name(session),
             until_ms: session.spec.holdout_from_ms,
@@ -71,17 +71,11 @@ fn name(session: &Session) -> String {
     format!("{}/{}", session.spec.island, session.spec.number)
 }
 
-fn nothing(fraction: f64) -> String {
-    if fraction <= 0.0 {
-        return "Nothing is learnt: search.learner_fraction is 0.\n".to_owned();
-    }
-    "Nothing has been learnt yet: no session has begun with strategies of earlier ones that had days of their own since. The split \
-     between search and hold-out moves with time; after ten days the first of them teach something.\n"
-        .to_owned()
-}
+const NOTHING: &str = "Nothing has been learnt yet: no session has begun with strategies of earlier ones that had days of their own since. The \
+    split between search and hold-out moves with time; after ten days the first of them teach something.\n";
 
 fn text(session: &Session, lessons: &SessionLessons, top: usize) -> String {
-    let Some(learnt) = &lessons.learnt else { return nothing(1.0) };
+    let Some(learnt) = &lessons.learnt else { return NOTHING.to_owned() };
     let Learnt { base, independent, days, .. } = learnt;
     let until = rfc3339(session.spec.holdout_from_ms).unwrap_or_default();
     let mut out = String::new();

@@ -22,7 +22,13 @@ fn symbols() -> Vec<Symbol> {
 }
 
 fn search() -> SearchConfig {
-    let mut config = SearchConfig { population_size: 24, generations: 3, min_trades: 10, ..SearchConfig::default() };
+    let mut config = SearchConfig {
+        population_size: 24,
+        generations: 3,
+        min_trades: 10,
+        learner_fraction: 0.15,
+        ..SearchConfig::default()
+    };
     config.variation.timeframes = vec![Interval::M15, Interval::M30];
     config.variation.max_lookback_days = 3;
     config

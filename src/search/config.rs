@@ -64,7 +64,7 @@ impl Default for SearchConfig {
             generations: 20,
             elites: 10,
             immigrants_fraction: 0.15,
-            learner_fraction: 0.15,
+            learner_fraction: 0.0,
             refinement_fraction: 0.15,
             crossover_fraction: 0.35,
             selection: Selection::Lexicase { sample: 24 },

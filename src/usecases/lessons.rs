@@ -6,8 +6,8 @@ use protocol::{SeenUntil, Split, WarmStart};
 use std::sync::Arc;
 use store::{LeaseToken, Session, SessionLessons};
 
-/// What earlier strategies teach a session that begins; `None` where no share of its search is drawn by it. A session that is
-/// begun again is taught what it was taught first.
+/// What earlier strategies teach a session that begins, whether or not a share of its search is drawn by it. A session that
+/// is begun again is taught what it was taught first.
 ///
 /// # Errors
 /// When the store does not answer.
@@ -16,12 +16,9 @@ pub(crate) async fn of_session(
     token: &LeaseToken,
     session: &Session,
     split: &Arc<Split>,
-) -> anyhow::Result<Option<SessionLessons>> {
-    if parts.search.search.learner_fraction <= 0.0 {
-        return Ok(None);
-    }
+) -> anyhow::Result<SessionLessons> {
     if let Some(before) = parts.process.store.session_lessons(session.id).await? {
-        return Ok(Some(before));
+        return Ok(before);
     }
     let spec = &session.spec;
     let past = past(parts, spec.market, split.searchable.seen_until().ms()).await?;
@@ -42,7 +39,7 @@ pub(crate) async fn of_session(
             "earlier strategies taught a session"
         );
     }
-    Ok(Some(lessons))
+    Ok(lessons)
 }
 
 /// Strategies that searches of the market found before `split_ms`, and what had shaped them. What does not read teaches
@@ -51,9 +48,6 @@ pub(crate) async fn of_session(
 /// # Errors
 /// When the store does not answer.
 pub(crate) async fn past(parts: &SessionParts, market: MarketKind, split_ms: i64) -> anyhow::Result<Vec<WarmStart>> {
-    if parts.search.search.learner_fraction <= 0.0 {
-        return Ok(Vec::new());
-    }
     let found = parts.process.store.past_strategies(market, split_ms).await?;
     let one = |past: store::PastStrategy| {
         let strategy = past.genome.read().ok()?.rules()?.clone();

@@ -72,7 +72,8 @@ async fn run(
         live: 0,
     };
     let split_ms = spec.holdout_from_ms - i64::from(shadow_days) * DAY_MS;
-    let past = lessons::past(parts, spec.market, split_ms).await?;
+    let draws = parts.search.search.learner_fraction > 0.0;
+    let past = if draws { lessons::past(parts, spec.market, split_ms).await? } else { Vec::new() };
     let seed = spec.seed.child("placebo", 0);
     let SessionParts { compute, gates, search, process, .. } = parts.clone();
     let tried = parts

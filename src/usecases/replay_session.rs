@@ -114,7 +114,8 @@ async fn prepare(store: &Store, cache: &CandleCache, session: &Session) -> anyho
             warm_starts.push(champion.rules()?.clone());
         }
     }
-    let learnt = store.session_lessons(session.id).await?.and_then(|lessons| lessons.learnt);
+    let draws = settings.search.learner_fraction > 0.0;
+    let learnt = store.session_lessons(session.id).await?.and_then(|lessons| lessons.learnt).filter(|_| draws);
     let state = search::start(&settings.search, spec.seed, warm_starts, learnt);
     Ok(Prepared { window: loaded.window(spec.window_from_ms, spec.holdout_from_ms)?, settings, state })
 }
