@@ -56,7 +56,7 @@ pub(crate) async fn run(args: LearnerArgs, ctx: &Context) -> Result<(), CliError
     let found = found.context("what was learnt cannot be read")?;
     let printed = match (&found, json) {
         (None, true) => output::json(&serde_json::Value::Null),
-        (None, false) => output::text(NOTHING.to_owned()),
+        (None, false) => output::text(NOTHING),
         (Some((session, lessons)), true) => output::json(&Told {
             session: name(session),
             until_ms: session.spec.holdout_from_ms,
