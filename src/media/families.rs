@@ -56,6 +56,17 @@ impl Signature {
     }
 }
 
+/// The family that an item of a batch belongs to.
+#[derive(Clone, Debug, PartialEq)]
+pub enum FamilyChoice {
+    /// One that is known.
+    Known(i64),
+    /// A new one, which the item stands for.
+    New(Option<Signature>),
+    /// That of the item at this place of the batch, before it.
+    Beside(usize),
+}
+
 /// The families that are known, by what stands for each.
 #[derive(Clone, Debug, Default)]
 pub struct Families {
@@ -84,6 +95,31 @@ impl Families {
         let alike = self.by_dim.get(&signature.0.len())?;
         alike.iter().find(|(_, known)| known.cosine(signature) >= NEAR_DUPLICATE_COSINE).map(|(id, _)| *id)
     }
+
+    /// The families of a batch, in order: the first known one that is near enough, else the first new one of the batch.
+    #[must_use]
+    pub fn choose(&self, batch: &[Option<Signature>]) -> Vec<FamilyChoice> {
+        let mut new: Vec<(usize, &Signature)> = Vec::new();
+        let mut chosen = Vec::with_capacity(batch.len());
+        for (k, signature) in batch.iter().enumerate() {
+            let of = |signature| self.of(signature).map(FamilyChoice::Known);
+            let near = |known: &Signature, signature: &Signature| {
+                known.0.len() == signature.0.len() && known.cosine(signature) >= NEAR_DUPLICATE_COSINE
+            };
+            let beside = |signature| new.iter().find(|(_, known)| near(known, signature)).map(|(k, _)| *k);
+            chosen.push(match signature {
+                None => FamilyChoice::New(None),
+                Some(one) => match of(one).or_else(|| beside(one).map(FamilyChoice::Beside)) {
+                    Some(known) => known,
+                    None => {
+                        new.push((k, one));
+                        FamilyChoice::New(Some(one.clone()))
+                    }
+                },
+            });
+        }
+        chosen
+    }
 }
 
 #[cfg(test)]
@@ -108,6 +144,14 @@ mod tests {
         assert_eq!(families.of(&of(-1.0, 0.0)), None);
         let shorter = Signature::of(&item(&[&[1.0, 0.0]])).unwrap();
         assert_eq!(families.of(&shorter), None);
+        // In a batch those that are new are families for what comes after them.
+        let (near, far) = (Some(of(1.0, 0.05)), Some(of(0.0, 1.0)));
+        let batch = [far.clone(), near, Some(of(0.1, 1.0)), None, Some(shorter.clone())];
+        let chosen = families.choose(&batch);
+        let expected =
+            [FamilyChoice::New(far), FamilyChoice::Known(1), FamilyChoice::Beside(0), FamilyChoice::New(None)];
+        assert_eq!(chosen[..4], expected);
+        assert_eq!(chosen[4], FamilyChoice::New(Some(shorter)));
     }
 
     #[test]

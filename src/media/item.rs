@@ -47,6 +47,37 @@ pub struct Item {
     pub embeddings: Vec<Vec<f64>>,
 }
 
+/// An item with its number: a line of a file.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NumberedItem {
+    /// The client's number.
+    pub media_item_id: i64,
+    /// As [`Item::keyword_hits`].
+    #[serde(default, deserialize_with = "objects")]
+    pub keyword_hits: Vec<KeywordHit>,
+    /// As [`Item::transcripts`].
+    #[serde(default, deserialize_with = "objects")]
+    pub transcripts: Vec<Transcript>,
+    /// As [`Item::embeddings`].
+    #[serde(default)]
+    pub embeddings: Vec<Vec<f64>>,
+}
+
+impl NumberedItem {
+    /// Number and item, where both can be.
+    ///
+    /// # Errors
+    /// [`Invalid`], with the field's path.
+    pub fn checked(self) -> Result<(i32, Item), Invalid> {
+        let id = check_id(self.media_item_id)?;
+        let Self { keyword_hits, transcripts, embeddings, .. } = self;
+        let item = Item { keyword_hits, transcripts, embeddings };
+        item.check()?;
+        Ok((id, item))
+    }
+}
+
 /// A word of the trade that was recognised.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -20,8 +20,8 @@ mod verdict;
 
 pub use compose::{Idea, LexiconProposal, SAME_IDEA_SECONDS, propose};
 pub use contract::{ClientRisk, ClientStrategy, client_strategy};
-pub use families::{Families, NEAR_DUPLICATE_COSINE, Signature};
+pub use families::{Families, FamilyChoice, NEAR_DUPLICATE_COSINE, Signature};
 pub use features::{FEATURE_NAMES, Features};
-pub use item::{Invalid, Item, KeywordHit, Limits, MAX_MEDIA_ITEM_ID, Transcript, check_id};
+pub use item::{Invalid, Item, KeywordHit, Limits, MAX_MEDIA_ITEM_ID, NumberedItem, Transcript, check_id};
 pub use lexicon::{Found, LEXICON, LexiconEntry, Meaning};
 pub use verdict::{ClientLimits, ClientVerdict, Figures, VerdictStatus};

@@ -16,6 +16,7 @@ pub(crate) mod edge_decay;
 pub(crate) mod holds;
 mod judge;
 pub(crate) mod meaning;
+pub(crate) mod media_lines;
 pub(crate) mod messages;
 pub(crate) mod operators;
 pub(crate) mod paper;

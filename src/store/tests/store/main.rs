@@ -15,6 +15,7 @@ mod embedded;
 mod encrypted;
 mod leases;
 mod made;
+mod media;
 mod migrations;
 mod operations;
 mod paper;
