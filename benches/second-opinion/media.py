@@ -1,12 +1,12 @@
 """Features of media items: the program's beside numpy's, from the definitions in docs/MEDIA.md alone.
 
     cargo build -p sg-ai-media --example features
-    venv/bin/python benches/second-opinion/media.py [--seed N] [--cases N] [--program FILE] [--golden FILE]
+    venv/bin/python benches/second-opinion/media.py [--seed N] [--cases N] [--program FILE] [--golden FILE] [--lines FILE]
 
 Random items and hostile ones (empty, one of everything, all at once, unsorted, other alphabets, zero vectors, tiny and huge
 numbers, thousands of hits), the same for the same seed. Prints the worst difference of each feature, a share of the value or
 of 1 where that is more, and ends with 1 where one is above 1e-12. `--golden` writes some of the items with their features,
-for the crate's tests.
+for the crate's tests. `--lines` writes as many items as there are cases for `sg-ai media import`, and compares nothing.
 """
 
 import argparse
@@ -79,7 +79,10 @@ def features(item):
 
 
 def random_item(rng, hits, segments, vectors, dim, scale=1.0):
-    at = lambda: (lambda start: (start, start + rng.choice([0.0, rng.uniform(0, 5)])))(rng.uniform(0, 3600))
+    def at():
+        start = rng.uniform(0, 3600)
+        return start, start + rng.choice([0.0, rng.uniform(0, 5)])
+
     item = {"keyword_hits": [], "transcripts": [], "embeddings": []}
     for _ in range(hits):
         start, end = at()
@@ -124,8 +127,20 @@ def main():
     parser.add_argument("--cases", type=int, default=2000)
     parser.add_argument("--program", default=str(ROOT / "target/debug/examples/features"))
     parser.add_argument("--golden")
+    parser.add_argument("--lines")
     args = parser.parse_args()
     rng = random.Random(args.seed)
+    if args.lines:
+        before = []
+        with open(args.lines, "w", encoding="utf-8") as out:
+            for k in range(args.cases):
+                # Videos of ten minutes or so; one in ten tells another one's idea again.
+                item = random_item(rng, 20, 40, 4, 256)
+                if k % 10 == 9:
+                    item["embeddings"] = [[x + 0.001 * rng.gauss(0, 1) for x in vector] for vector in before]
+                before = item["embeddings"]
+                out.write(json.dumps({"media_item_id": k + 1, **item}) + "\n")
+        return
     odd = list(hostile(rng))
     items = odd + [random_item(rng, rng.choice([0, 1, 2, 5, 40]), rng.choice([0, 1, 2, 30]), rng.choice([0, 1, 2, 9]),
                                rng.choice([1, 3, 32])) for _ in range(args.cases)]

@@ -67,7 +67,7 @@ pub(crate) async fn run(args: MediaArgs, ctx: &Context) -> Result<(), CliError> 
         MediaCommand::Show { id, json } => {
             let id = media::check_id(id).map_err(CliError::usage)?;
             let opened = Database::open(ctx.config()).await?;
-            let done = show(&opened.store, id, json).await;
+            let done = show(&opened.store, ctx, id, json).await;
             opened.close().await;
             Ok(done?)
         }
@@ -125,10 +125,10 @@ async fn import(store: &Store, ctx: &Context, files: Vec<Option<PathBuf>>, json:
     }
 }
 
-async fn show(store: &Store, id: i32, json: bool) -> anyhow::Result<()> {
+async fn show(store: &Store, ctx: &Context, id: i32, json: bool) -> anyhow::Result<()> {
     let item = store.media_item(id).await?;
     let strategies = store.media_strategies(id, STRATEGIES_SHOWN).await?;
-    let said = media::propose(&item.item, genome::Timeframe::M15);
+    let said = media::propose(&item.item, ctx.config().daemon.interval);
     if json {
         return Ok(output::json(&as_json(&item, &strategies, &said))?);
     }

@@ -61,21 +61,24 @@ impl ClientLimits {
     #[must_use]
     pub fn judge(&self, figures: &Figures) -> ClientVerdict {
         let percent = |fraction: Option<f64>| fraction.map(|f| 100.0 * f);
-        let had = |value: Option<f64>| value.map_or_else(|| "undefined".to_owned(), |v| format!("{v:.2}"));
+        let had = |value: Option<f64>, unit: &str| match value {
+            Some(value) => format!("{value:.2}{unit}"),
+            None => "undefined".to_owned(),
+        };
         let (sharpe, wins) = (figures.sharpe_ratio, percent(figures.win_rate));
         let drawdown = percent(figures.max_drawdown).map(f64::abs);
         let checks = [
             (
                 sharpe.is_some_and(|v| v >= self.min_sharpe_ratio),
-                format!("Sharpe ratio {} (MIN_SHARPE_RATIO {})", had(sharpe), self.min_sharpe_ratio),
+                format!("Sharpe ratio {} (MIN_SHARPE_RATIO {})", had(sharpe, ""), self.min_sharpe_ratio),
             ),
             (
                 wins.is_some_and(|v| v >= self.min_win_rate_percent),
-                format!("win rate {} % (MIN_WIN_RATE_PERCENT {})", had(wins), self.min_win_rate_percent),
+                format!("win rate {} (MIN_WIN_RATE_PERCENT {})", had(wins, " %"), self.min_win_rate_percent),
             ),
             (
                 drawdown.is_some_and(|v| v <= self.max_drawdown_percent),
-                format!("drawdown {} % (MAX_DRAWDOWN_PERCENT {})", had(drawdown), self.max_drawdown_percent),
+                format!("drawdown {} (MAX_DRAWDOWN_PERCENT {})", had(drawdown, " %"), self.max_drawdown_percent),
             ),
         ];
         let missed: Vec<&str> = checks.iter().filter(|(kept, _)| !kept).map(|(_, told)| told.as_str()).collect();

@@ -1,6 +1,10 @@
 //! Media items over HTTP and from files: features, strategies with both verdicts, families, and every kind of bad input.
 
-use super::{process::Daemon, service::Client, stage::Stage};
+use super::{
+    process::Daemon,
+    service::Client,
+    stage::{NOW_MS, Stage},
+};
 use serde_json::{Value, json};
 use std::io::Write;
 use std::process::Stdio;
@@ -26,14 +30,26 @@ fn video(direction: f64) -> Value {
     })
 }
 
+/// What a feed would have noted: without one the wall clock stands for the exchange's.
+pub(crate) fn exchange_clock() -> String {
+    format!(
+        "insert into feed_status (market, symbol, interval, newest_close_ms, exchange_time_ms, gaps)
+         values ('spot', 'BTCUSDT', '15m', {}, {NOW_MS}, 0)",
+        NOW_MS - 1
+    )
+}
+
 async fn stage() -> (Stage, Daemon, Client) {
     let mut stage = Stage::new(3, 0.0).await;
     stage.set("SG_CLIENT_TOKEN", TOKEN);
     stage.set("MIN_SHARPE_RATIO", "50");
+    stage.set("SG__HTTP__MAX_BODY_KB", "16");
+    stage.set("SG__HTTP__MAX_MEDIA_KB", "64");
     // Nothing but what is asked for here happens.
     stage.set("SG_GENERATION_INTERVAL", "100000000");
     let mut daemon = stage.daemon("shadow");
     let client = Client { base: daemon.url().await, http: reqwest::Client::new() };
+    stage.client().await.batch_execute(&exchange_clock()).await.unwrap();
     (stage, daemon, client)
 }
 
@@ -114,7 +130,7 @@ async fn an_item_is_answered_with_features_and_its_strategies_with_both_verdicts
     );
     assert_eq!(
         strategy["rules"],
-        "15m; long when macd_histogram(12, 26, 9) > 0 and rsi(14) < 30 exit when rsi(14) > 70; stop 2%; target 6%; size 10%"
+        "15m; long when rsi(14) < 30 and macd_histogram(12, 26, 9) > 0 exit when rsi(14) > 70; stop 2%; target 6%; size 10%"
     );
     // Twenty days of backtest that the settings say, to the last midnight.
     assert_eq!(strategy["backtest"]["start_date"], "2024-12-12T00:00:00Z");
@@ -265,8 +281,11 @@ async fn every_kind_of_bad_input_is_answered_with_its_field() {
     }
     // None of these tried anything.
     assert_eq!(client.get("/media/1").await.1["family"]["tried_at"], Value::Null);
-    let large = format!("{{\"embeddings\": [[{}1]]}}", "0.000000001, ".repeat(1 << 21));
-    assert_eq!(send("/media/1/features", large).await.0, 413);
+    // Items may be larger than other bodies, within a limit of their own.
+    let large = |kb: usize| format!("{{\"embeddings\": [[{}1]]}}", "0.0000001, ".repeat(kb * 1024 / 11));
+    assert_eq!(send("/media/1/features", large(40)).await.0, 200);
+    let (status, _, answer) = send("/media/1/features", large(80)).await;
+    assert!(status == 413 && answer["detail"].as_str().unwrap().contains("http.max_media_kb"), "{answer}");
     daemon.stop().await;
 }
 
