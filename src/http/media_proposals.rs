@@ -178,7 +178,7 @@ impl MediaStrategiesRequest {
 impl Plan {
     /// When a backtest on this timeframe begins. More candles than one may look at are a mistake where somebody asked for
     /// them, and otherwise a shorter window.
-    fn from_ms(&self, api: &Api, timeframe: Timeframe) -> Result<i64, Problem> {
+    fn begin_ms(&self, api: &Api, timeframe: Timeframe) -> Result<i64, Problem> {
         let (each, most) = (timeframe.fixed_ms().unwrap_or(30 * time::DAY_MS), api.limits.max_backtest_candles);
         let candles = (self.to_ms - self.from_ms) / each;
         if candles <= most {
@@ -205,7 +205,7 @@ impl Plan {
         let Some(rules) = strategy.rules().cloned() else {
             return Err(Problem::field("strategy", "a strategy from media has rules"));
         };
-        let from_ms = self.from_ms(api, rules.timeframe)?;
+        let from_ms = self.begin_ms(api, rules.timeframe)?;
         Ok(Proposal { kind, name: request.name.clone(), strategy: rules, client, warnings, from_ms })
     }
 }
