@@ -28,6 +28,7 @@ const PURE: &[&str] = &[
     "src/evidence/",
     "src/learner/",
     "src/lifecycle/",
+    "src/media/",
     "src/protocol/",
     "src/report/",
     "src/search/",

@@ -23,6 +23,7 @@ mod input;
 mod keys;
 mod learner;
 mod life;
+mod media;
 mod migrate;
 mod output;
 mod postgres;
@@ -117,6 +118,8 @@ enum Command {
     Search(search::SearchArgs),
     /// Import, download, list and check candles
     Data(data::DataArgs),
+    /// Import what videos say, and look at what became of it
+    Media(media::MediaArgs),
     /// Bring the schema of the database up to date
     Migrate(migrate::MigrateArgs),
     /// Install, start or find the private PostgreSQL server
@@ -161,6 +164,7 @@ async fn dispatch(command: Command, ctx: &Context) -> Result<(), CliError> {
         Command::Run => run::run(run::Half::Both, ctx).await,
         Command::Search(args) => search::run(args, ctx).await,
         Command::Data(args) => data::run(args, ctx).await,
+        Command::Media(args) => media::run(args, ctx).await,
         Command::Migrate(args) => migrate::run(args, ctx).await,
         Command::Postgres(args) => postgres::run(args, ctx).await,
         Command::Health(args) => health::run(args, ctx).await,

@@ -188,6 +188,7 @@ const BOUNDS: &[(&str, f64, f64)] = &[
     ("http.request_timeout_ms", 1.0, 3_600_000.0),
     ("http.health_timeout_ms", 1.0, 3_600_000.0),
     ("http.max_body_kb", 1.0, 1_000_000.0),
+    ("http.max_media_kb", 1.0, 1_000_000.0),
     ("http.service_port", 0.0, 65_535.0),
     ("http.client_posts_per_minute", 0.0, 1_000_000.0),
     ("http.client_timeout_ms", 10.0, 3_600_000.0),

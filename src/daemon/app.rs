@@ -130,6 +130,12 @@ impl App {
             store: store.clone(),
             backtests: Arc::new(core.answers(plan.settings.clone())),
             initial_capital: config.engine.initial_capital,
+            media_limits: media::ClientLimits {
+                min_sharpe_ratio: config.lifecycle.min_sharpe_ratio,
+                min_win_rate_percent: config.lifecycle.min_win_rate_percent,
+                max_drawdown_percent: config.lifecycle.max_drawdown_percent,
+            },
+            backtest_days: config.daemon.backtest_days,
             stop: stop.clone(),
         };
         let limits = http::Limits {

@@ -30,6 +30,12 @@ pub(super) struct Api {
     pub(super) limits: ApiLimits,
     /// Capital of a backtest that names none, quote units.
     pub(super) initial_capital: f64,
+    /// What is asked of a backtest of a strategy from media.
+    pub(super) media_limits: media::ClientLimits,
+    /// Days of such a backtest where nobody says which.
+    pub(super) backtest_days: u32,
+    /// Families of media that are known so far.
+    pub(super) families: tokio::sync::Mutex<media::Families>,
     /// A permit for each backtest that may run at once.
     pub(super) slots: Semaphore,
     /// Snapshots, shared with health and metrics.

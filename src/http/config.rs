@@ -18,6 +18,8 @@ pub struct HttpConfig {
     pub health_timeout_ms: u64,
     /// Largest request body, KiB.
     pub max_body_kb: usize,
+    /// Largest body of a media item, KiB.
+    pub max_media_kb: usize,
     /// Names by which the server may be called, beside localhost and the address that it listens on.
     pub public_names: Vec<String>,
     /// Connections of one port at most; one more takes the place of the one that has been silent longest.

@@ -32,6 +32,7 @@ assets! {
     "portfolio.js" = "portfolio.js",
     "evolution.js" = "evolution.js",
     "data.js" = "data.js",
+    "media.js" = "media.js",
     "operations.js" = "operations.js",
     "uPlot.iife.min.js" = "vendor/uPlot.iife.min.js",
     "uPlot.min.css" = "vendor/uPlot.min.css",

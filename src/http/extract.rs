@@ -38,6 +38,23 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     }
 }
 
+/// A JSON body that may be left out: then all of it is as usual.
+pub(super) struct OptionalBody<T>(pub(super) T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for OptionalBody<T> {
+    type Rejection = Problem;
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        let read = Bytes::from_request(Request::from_parts(parts.clone(), body), state).await;
+        let bytes = read.map_err(|rejection| refused_body(&rejection.into()))?;
+        if bytes.trim_ascii().is_empty() {
+            return Ok(Self(T::default()));
+        }
+        let Body(value) = Body::from_request(Request::from_parts(parts, bytes.into()), state).await?;
+        Ok(Self(value))
+    }
+}
+
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// What is written as an object: serde alone would take a list of the values for it, too.
@@ -72,7 +89,9 @@ fn refused_body(rejection: &JsonRejection) -> Problem {
             Problem { field, ..Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail) }
         }
         JsonRejection::JsonSyntaxError(_) => {
-            Problem::new(StatusCode::BAD_REQUEST, format!("the body is not JSON: {}", said(&text)))
+            let detail = format!("the body is not JSON: {}", said(&text));
+            // Where it stops being JSON, such as at the NaN of another language.
+            Problem { field: field_of(said(&text)).0, ..Problem::new(StatusCode::BAD_REQUEST, detail) }
         }
         JsonRejection::MissingJsonContentType(_) => {
             Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body must be JSON, sent as application/json")
@@ -80,9 +99,10 @@ fn refused_body(rejection: &JsonRejection) -> Problem {
         _ if is_late(rejection) => {
             Problem::new(StatusCode::REQUEST_TIMEOUT, "the body did not come within http.client_timeout_ms")
         }
-        _ if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than http.max_body_kb allows")
-        }
+        _ if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "the body is larger than http.max_body_kb (of media http.max_media_kb) allows",
+        ),
         _ => Problem::new(rejection.status(), text),
     }
 }

@@ -14,6 +14,8 @@ mod extract;
 mod hardened;
 mod health;
 mod hosts;
+mod media_items;
+mod media_proposals;
 mod names;
 mod portfolios;
 mod probes;
@@ -47,7 +49,7 @@ pub use snapshot::{
 
 use axum::{
     Router,
-    extract::{MatchedPath, Request},
+    extract::{DefaultBodyLimit, MatchedPath, Request},
     http::{Method, StatusCode, Uri, header},
     middleware::{Next, from_fn, from_fn_with_state},
     response::{IntoResponse, Response},
@@ -85,6 +87,10 @@ pub const ROUTES: &[&str] = &[
     "/backtest/{id}/equity",
     "/backtest/{id}/trades",
     "/backtest/{id}/report",
+    "/media/{media_item_id}",
+    "/media/{media_item_id}/features",
+    "/media/{media_item_id}/strategies",
+    "/api/media",
     "/api/overview",
     "/api/strategies",
     "/api/strategies/{id}",
@@ -123,6 +129,10 @@ pub struct Service {
     pub backtests: Arc<dyn Backtests>,
     /// Capital of a backtest that names none, quote units.
     pub initial_capital: f64,
+    /// What is asked of a backtest of a strategy from media, beside evidence.
+    pub media_limits: media::ClientLimits,
+    /// Days of such a backtest where nobody says which.
+    pub backtest_days: u32,
     /// Ends streams without an end.
     pub stop: CancellationToken,
 }
@@ -145,6 +155,9 @@ pub fn router(
             clock: Arc::clone(&clock),
             limits: api::ApiLimits::new(config),
             initial_capital: s.initial_capital,
+            media_limits: s.media_limits,
+            backtest_days: s.backtest_days,
+            families: tokio::sync::Mutex::default(),
             slots: tokio::sync::Semaphore::new(config.max_backtests as usize),
             reader: Arc::clone(&reader),
             health_limits: limits,
@@ -155,6 +168,7 @@ pub fn router(
         };
         routes::router(Arc::new(api), config)
     });
+    let (api, large) = api.unzip();
     let shared = Arc::new(probes::Shared { reader, limits, clock, started_ms, measured: metrics::measured() });
     let late = TimeoutLayer::with_status_code(
         StatusCode::SERVICE_UNAVAILABLE,
@@ -168,6 +182,13 @@ pub fn router(
         .fallback(not_found)
         .method_not_allowed_fallback(not_allowed)
         .layer(RequestBodyLimitLayer::new(config.max_body_kb * 1024))
+        .merge(
+            large
+                .unwrap_or_default()
+                .method_not_allowed_fallback(not_allowed)
+                .layer(DefaultBodyLimit::disable())
+                .layer(RequestBodyLimitLayer::new(config.max_media_kb * 1024)),
+        )
         .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
             Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "this is a defect of ours; the log says more")
                 .into_response()
@@ -181,7 +202,9 @@ async fn not_found(uri: Uri) -> Problem {
 }
 
 async fn not_allowed(method: Method, uri: Uri) -> Problem {
-    let takes = if matches!(uri.path(), "/strategies" | "/backtest") { "POST" } else { "GET" };
+    let path = uri.path();
+    let posted = path.starts_with("/media/") && (path.ends_with("/features") || path.ends_with("/strategies"));
+    let takes = if posted || matches!(path, "/strategies" | "/backtest") { "POST" } else { "GET" };
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, format!("{} does not take {method}; it takes {takes}", uri.path()))
 }
 
@@ -196,7 +219,7 @@ fn explained(response: Response) -> Response {
         return response;
     }
     let detail = match status {
-        StatusCode::PAYLOAD_TOO_LARGE => "the body is larger than http.max_body_kb allows",
+        StatusCode::PAYLOAD_TOO_LARGE => "the body is larger than http.max_body_kb (of media http.max_media_kb) allows",
         StatusCode::SERVICE_UNAVAILABLE => "it took longer than the settings allow",
         _ => "the request cannot be answered",
     };

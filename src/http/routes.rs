@@ -3,7 +3,7 @@
 use super::{
     actions,
     api::Api,
-    dashboard, events, portfolios, probes,
+    dashboard, events, media_items, media_proposals, portfolios, probes,
     quotas::{self, Clients},
     read, records, reports,
     response_cache::{self, ResponseCache},
@@ -31,6 +31,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
         that names the field."),
     tags(
         (name = "service", description = "Strategies and backtests of clients"),
+        (name = "media", description = "What videos say, as features and strategies"),
         (name = "health", description = "Whether it works"),
         (name = "read", description = "What the daemon knows and did"),
         (name = "actions", description = "What operators may do, with the bearer token of the settings"),
@@ -38,15 +39,23 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 )]
 struct Document;
 
-/// The routes, the dashboard, and the document at `/openapi.json`.
-pub(super) fn router(api: Arc<Api>, config: &HttpConfig) -> Router {
+/// The routes, the dashboard, and the document at `/openapi.json`; apart from them those that take larger bodies.
+pub(super) fn router(api: Arc<Api>, config: &HttpConfig) -> (Router, Router) {
     events::watch(&api);
     let limit = |time| TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, time);
     let quick = Duration::from_millis(config.request_timeout_ms);
     let response_cache = Arc::new(ResponseCache::default());
     response_cache.sweep();
+    let clients = Arc::new(Clients::new(config));
+    let large = OpenApiRouter::new()
+        .routes(routes!(media_items::post_features))
+        .layer(from_fn_with_state(Arc::clone(&response_cache), response_cache::invalidating))
+        .layer(limit(quick))
+        .layer(CompressionLayer::new())
+        .layer(from_fn_with_state(Arc::clone(&clients), quotas::admitted));
     let backtest = OpenApiRouter::new()
         .routes(routes!(service::post_backtest))
+        .routes(routes!(media_proposals::post_strategies))
         .layer(from_fn_with_state(Arc::clone(&response_cache), response_cache::invalidating))
         .layer(limit(Duration::from_secs(config.backtest_timeout_s)));
     let posted = OpenApiRouter::new()
@@ -55,11 +64,12 @@ pub(super) fn router(api: Arc<Api>, config: &HttpConfig) -> Router {
         .layer(limit(quick))
         .layer(CompressionLayer::new())
         .merge(backtest)
-        .layer(from_fn_with_state(Arc::new(Clients::new(config)), quotas::admitted));
+        .layer(from_fn_with_state(clients, quotas::admitted));
     let stored = OpenApiRouter::new()
         .routes(routes!(service::backtest_metrics))
         .routes(routes!(service::backtest_equity))
         .routes(routes!(service::backtest_trades))
+        .routes(routes!(media_items::media_item))
         .routes(routes!(reports::backtest_report))
         .routes(routes!(portfolios::backtest_portfolio))
         .routes(routes!(actions::strategy_action))
@@ -78,6 +88,7 @@ pub(super) fn router(api: Arc<Api>, config: &HttpConfig) -> Router {
         .routes(routes!(read::strategy))
         .routes(routes!(read::curves))
         .routes(routes!(read::candles))
+        .routes(routes!(media_items::media_items))
         .routes(routes!(records::generations))
         .routes(routes!(records::sessions))
         .routes(routes!(records::scores))
@@ -100,13 +111,16 @@ pub(super) fn router(api: Arc<Api>, config: &HttpConfig) -> Router {
         .layer(from_fn_with_state(Arc::clone(&response_cache), response_cache::shared))
         .layer(limit(Duration::from_secs(config.backtest_timeout_s)));
     let all = OpenApiRouter::with_openapi(Document::openapi()).merge(posted).merge(stored).merge(read).merge(computed);
+    let (large, large_document) = large.split_for_parts();
     let (router, mut document) = all.routes(routes!(events::events)).routes(routes!(probes::live)).split_for_parts();
+    document.merge(large_document);
     response_cache.know(parameters(&document));
     let bearer = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
     document.components.get_or_insert_default().add_security_scheme("token", bearer);
     let document = Arc::new(with_limits(&document, config));
-    let router = router.route("/openapi.json", get(async move || Json((*document).clone()))).with_state(api);
-    router.merge(dashboard::router())
+    let router =
+        router.route("/openapi.json", get(async move || Json((*document).clone()))).with_state(Arc::clone(&api));
+    (router.merge(dashboard::router()), large.with_state(api))
 }
 
 /// The names of the parameters of each path's GET.

@@ -19,7 +19,7 @@ use candles::{Coverage, MarketKind, Symbol, SymbolCoverage};
 use genome::{AnyStrategy, Ranking, Strategy, StrategyForm};
 use serde::{Deserialize, Serialize};
 use std::{sync::Arc, time::Instant};
-use store::{NewServiceBacktest, NewStrategy, SERVICE_KIND, ServiceBacktest};
+use store::{NewServiceBacktest, NewStrategy, SERVICE_KIND, ServiceBacktest, Strategy as StoredStrategy};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -66,29 +66,11 @@ pub(super) struct StrategyStored {
     (status = 503, description = "The database does not answer", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn post_strategy(State(api): Api_, Body(request): Body<StrategyRequest>) -> Result<Response, Problem> {
-    let (timeframe, market, customary) = api.backtests.customary();
-    let (strategy, warnings) = request.strategy(timeframe)?;
-    // One that ranks the market has its universe.
-    let symbols = strategy.rules().map(|_| customary).unwrap_or_default();
-    let seen_until_ms = Some(api.seen_until_ms(request.seen_until.as_deref()).await?);
+    let (strategy, warnings) = request.strategy(api.backtests.customary().0)?;
+    let seen_until_ms = api.seen_until_ms(request.seen_until.as_deref()).await?;
     let new = NewStrategy {
-        id: Uuid::now_v7(),
-        name: request.name.trim().to_owned(),
-        genome: strategy.clone(),
-        canonical: strategy.to_string(),
-        genome_hash: strategy.hash().to_string(),
-        kind: SERVICE_KIND.to_owned(),
-        version: "1.0.0".to_owned(),
-        parent_hashes: Vec::new(),
-        generation: 0,
-        island: None,
-        session_id: None,
-        symbols,
-        market,
-        timeframe: strategy.timeframe(),
-        seen_until_ms,
         seen_is_stated: request.seen_until.is_some(),
-        created_by: "service".to_owned(),
+        ..candidate(&api, &request.name, &strategy, seen_until_ms, "service")
     };
     let (stored, created) = api.store.put_strategy(&new, api.limits.max_client_strategies).await?;
     let answer = StrategyStored {
@@ -103,6 +85,37 @@ pub(super) async fn post_strategy(State(api): Api_, Body(request): Body<Strategy
         warnings,
     };
     Ok((StatusCode::CREATED, Json(answer)).into_response())
+}
+
+/// A client's strategy as a candidate that has seen everything up to a moment (UTC ms), and who made it.
+pub(super) fn candidate(
+    api: &Api,
+    name: &str,
+    strategy: &AnyStrategy,
+    seen_until_ms: i64,
+    created_by: &str,
+) -> NewStrategy {
+    let (_, market, customary) = api.backtests.customary();
+    NewStrategy {
+        id: Uuid::now_v7(),
+        name: name.trim().to_owned(),
+        genome: strategy.clone(),
+        canonical: strategy.to_string(),
+        genome_hash: strategy.hash().to_string(),
+        kind: SERVICE_KIND.to_owned(),
+        version: "1.0.0".to_owned(),
+        parent_hashes: Vec::new(),
+        generation: 0,
+        island: None,
+        session_id: None,
+        // One that ranks the market has its universe.
+        symbols: strategy.rules().map(|_| customary).unwrap_or_default(),
+        market,
+        timeframe: strategy.timeframe(),
+        seen_until_ms: Some(seen_until_ms),
+        seen_is_stated: false,
+        created_by: created_by.to_owned(),
+    }
 }
 
 /// A backtest to run.
@@ -263,6 +276,11 @@ pub(super) async fn post_backtest(
         ));
     }
     let order = request.order(strategy, (from_ms, to_ms), initial_capital)?;
+    Ok(Json(BacktestAnswer::from(&tested(&api, stored, order).await?)))
+}
+
+/// Runs a backtest of a stored strategy, once there is a place for it, and stores it.
+pub(super) async fn tested(api: &Api, stored: StoredStrategy, order: Order) -> Result<ServiceBacktest, Problem> {
     let _slot = api.slot().await?;
     let began = Instant::now();
     let done = match order {
@@ -286,12 +304,11 @@ pub(super) async fn post_backtest(
         duration_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
     };
     let id = api.store.put_service_backtest(&new).await?;
-    let stored = ServiceBacktest { id, backtest: new, strategy: stored, created_at: chrono::DateTime::UNIX_EPOCH };
-    Ok(Json(BacktestAnswer::from(&stored)))
+    Ok(ServiceBacktest { id, backtest: new, strategy: stored, created_at: chrono::DateTime::UNIX_EPOCH })
 }
 
 /// What is to be run.
-enum Order {
+pub(super) enum Order {
     Rules(Box<BacktestOrder>),
     Ranking(PortfolioOrder),
 }
@@ -335,7 +352,7 @@ impl BacktestRequest {
 }
 
 /// A symbol in the forms that the document tells of.
-fn symbol(text: &str) -> Result<Symbol, Problem> {
+pub(super) fn symbol(text: &str) -> Result<Symbol, Problem> {
     let word = |text: &str, most| {
         (1..=most).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
     };

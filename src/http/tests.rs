@@ -141,6 +141,7 @@ fn config() -> HttpConfig {
         request_timeout_ms: 10_000,
         health_timeout_ms: 50,
         max_body_kb: 1,
+        max_media_kb: 2,
         public_names: vec!["sg-ai.example".to_owned()],
         max_connections: 8,
         client_timeout_ms: 10_000,

@@ -11,6 +11,7 @@ mod connection;
 mod data;
 pub mod embedded;
 mod error;
+mod media_items;
 mod migrations;
 mod names;
 mod operations;
@@ -35,6 +36,7 @@ pub use data::{
     DataVerdictRow, DataVersionUse, MAX_REVISION_DETAIL, NewRevision, Rescore, Rescored, RevisionRow, SessionUse,
 };
 pub use error::StoreError;
+pub use media_items::{Imported, MediaItem, MediaLine, MediaStrategy, ProposalKind, Proposed, media_digest};
 pub use migrations::{MigrationReport, SCHEMA_VERSION};
 pub use operations::{
     AssetRegime, ClaimedEvent, Command, CommandKind, DailyReview, DeadLetter, DeadLetterKind, DeadLetterStatus,

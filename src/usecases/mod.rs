@@ -17,6 +17,7 @@ pub(crate) mod holds;
 mod judge;
 pub(crate) mod lessons;
 pub(crate) mod meaning;
+pub(crate) mod media_lines;
 pub(crate) mod messages;
 pub(crate) mod operators;
 pub(crate) mod paper;

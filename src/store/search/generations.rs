@@ -73,11 +73,12 @@ pub(crate) async fn generations_of(tx: &Tx, session_id: Uuid) -> Result<Vec<Gene
     tx.rows(&sql, &[&session_id]).await?.iter().map(read_generation).collect()
 }
 
-/// Trials ever.
+/// Trials ever: those of sessions, and one for each family of media whose strategies were tested.
 pub(crate) async fn trials(tx: &Tx) -> Result<TrialTotals, StoreError> {
     let sql = "select count(*) as sessions, coalesce(sum(generations), 0)::bigint as generations,
-        coalesce(sum(evaluations), 0)::bigint as evaluations,
-        coalesce(sum(distinct_strategies), 0)::bigint as distinct_strategies,
+        coalesce(sum(evaluations), 0)::bigint + (select count(tried_at) from media_families) as evaluations,
+        coalesce(sum(distinct_strategies), 0)::bigint + (select count(tried_at) from media_families)
+            as distinct_strategies,
         coalesce(sum(failures), 0)::bigint as failures from trial_ledger";
     let row = tx.row(sql, &[]).await?;
     Ok(TrialTotals {

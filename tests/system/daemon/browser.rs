@@ -180,8 +180,8 @@ impl Drop for Page {
 }
 
 /// Pages by the key that opens them.
-const PAGES: [(&str, &str); 5] =
-    [("1", "Overview"), ("2", "Strategies"), ("3", "Evolution"), ("4", "Data"), ("5", "Operations")];
+const PAGES: [(&str, &str); 6] =
+    [("1", "Overview"), ("2", "Strategies"), ("3", "Evolution"), ("4", "Data"), ("5", "Operations"), ("6", "Media")];
 
 #[tokio::test]
 async fn the_dashboard_loads_navigates_acts_and_is_told_live() {
@@ -227,7 +227,7 @@ async fn the_dashboard_loads_navigates_acts_and_is_told_live() {
     // Without a pointer: links, sorting, filters and a strategy are reached by the Tab key, and a link opens by Enter.
     page.evaluate("document.activeElement.blur(); true").await;
     let mut reached = Vec::new();
-    for _ in 0..30 {
+    for _ in 0..32 {
         page.press("Tab").await;
         let name = "document.activeElement.name || document.activeElement.textContent";
         reached.push(page.evaluate(name).await.as_str().unwrap_or_default().to_owned());
@@ -339,5 +339,69 @@ async fn one_that_ranks_the_market_has_its_page() {
     page.call("Page.navigate", json!({ "url": format!("{}/#/strategies", client.base) })).await;
     page.until("document.querySelector('table.cards')?.textContent.includes('its universe') ?? false").await;
     assert!(page.complaints.is_empty(), "{:?}", page.complaints);
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn media_items_have_their_pages() {
+    let Some(mut page) = Page::open().await else {
+        return not_checked("Chromium that starts", "the pages of media items in a browser");
+    };
+    let mut stage = Stage::new(3, 0.0).await;
+    stage.set("SG_GENERATION_INTERVAL", "100000000");
+    stage.set("MIN_SHARPE_RATIO", "50");
+    let mut daemon = stage.daemon("shadow");
+    let client = Client { base: daemon.url().await, http: reqwest::Client::new() };
+    stage.client().await.batch_execute(&super::media::exchange_clock()).await.unwrap();
+    let hit = json!({
+        "keyword": "<b>RSI</b>", "category": "technical_indicator", "start_time": 1, "end_time": 2, "confidence": 0.9
+    });
+    let said = json!({ "text": "golden cross on the hourly chart, seven hour chart", "start_time": 3, "end_time": 9 });
+    let item = json!({ "keyword_hits": [hit], "transcripts": [said], "embeddings": [[1.0, 2.0]] });
+    for id in [42, 43] {
+        assert_eq!(client.post(&format!("/media/{id}/features"), &item, None).await.0, 201);
+    }
+    let (status, told) = client.post("/media/42/strategies", &json!({}), None).await;
+    assert_eq!(status, 200, "{told}");
+
+    page.call("Page.navigate", json!({ "url": format!("{}/#/media", client.base) })).await;
+    page.titled("Media").await;
+    for width in [1280, 390] {
+        page.width(width).await;
+        page.until("document.querySelectorAll('main tr.row').length === 2").await;
+        let shown = page.evaluate("document.querySelector('main').innerText").await;
+        for part in ["none proposed", "features: not promoted", "lexicon: not promoted", "(2)"] {
+            assert!(shown.as_str().unwrap().contains(part), "{part} at {width}: {shown}");
+        }
+        let fits = "document.documentElement.scrollWidth <= document.documentElement.clientWidth";
+        assert_eq!(page.evaluate(fits).await, true, "the list at {width}");
+    }
+    page.evaluate("document.querySelector('main tr.row a[href=\"#/media/42\"]').click(); true").await;
+    page.titled("Media item 42").await;
+    for width in [1280, 390] {
+        page.width(width).await;
+        let shown = page.evaluate("document.querySelector('main').innerText").await;
+        let parts = [
+            "Video_Strategy_42",
+            "Video_Strategy_42_lexicon",
+            "1h; long when rsi(14) < 30 and sma(50) crosses above sma(200)",
+            "MIN_SHARPE_RATIO",
+            "candidate",
+            "golden cross",
+            "Left out: \"seven hour chart\"",
+            "It counts as one trial",
+            "avg_confidence",
+            // As text, whatever it looks like.
+            "<b>RSI</b>",
+        ];
+        for part in parts {
+            assert!(shown.as_str().unwrap().contains(part), "{part} at {width}: {shown}");
+        }
+        let fits = "document.documentElement.scrollWidth <= document.documentElement.clientWidth";
+        assert_eq!(page.evaluate(fits).await, true, "the item at {width}");
+    }
+    page.call("Page.navigate", json!({ "url": format!("{}/#/media/7", client.base) })).await;
+    page.until("document.querySelector('main [role=alert]')?.textContent.includes('7') ?? false").await;
+    assert!(page.complaints.iter().all(|c| c.contains("404")), "{:?}", page.complaints);
     daemon.stop().await;
 }

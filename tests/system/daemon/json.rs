@@ -82,6 +82,10 @@ async fn every_command_that_prints_results_prints_json() {
     run("strategies disable cross --why json");
     run("strategies revive cross --why json");
     run("export exported");
+    std::fs::write(stage.dir.path().join("media.jsonl"), "{\"media_item_id\": 7}\n{\"media_item_id\": 0}\n").unwrap();
+    let imported = run("media import media.jsonl");
+    assert_eq!((&imported["created"], &imported["problems"][0]["field"]), (&json!(1), &json!("media_item_id")));
+    assert_eq!(run("media show 7")["features"]["feature_count"], 28);
     run("keys list");
     run("keys rotate");
     run("audit anchor");

@@ -16,6 +16,7 @@ mod encrypted;
 mod learner;
 mod leases;
 mod made;
+mod media;
 mod migrations;
 mod operations;
 mod paper;
