@@ -220,6 +220,11 @@ fn next_line(lines: &mut impl BufRead, line: &mut Vec<u8>, longest: usize) -> io
     }
 }
 
+/// What is wrong with the text of a line, whose number in the file is told beside it.
+fn said(error: &serde_json::Error) -> String {
+    error.to_string().replace(" at line 1 column ", " at column ")
+}
+
 /// An item, or the field at fault and what is wrong with it.
 fn parse(text: &[u8]) -> Result<(i32, Item), (Option<String>, String)> {
     if !text.starts_with(b"{") {
@@ -229,8 +234,7 @@ fn parse(text: &[u8]) -> Result<(i32, Item), (Option<String>, String)> {
     let read = serde_path_to_error::deserialize::<_, NumberedItem>(&mut reader);
     let numbered = read.map_err(|error| {
         let path = Some(error.path().to_string()).filter(|path| path != ".");
-        // The line of the file is told beside it.
-        let said = error.inner().to_string().replace(" at line 1 column ", " at column ");
+        let said = said(error.inner());
         let named = ["missing field `", "unknown field `"].iter().find_map(|lead| said.split_once(lead));
         let named = named.and_then(|(_, rest)| rest.split_once('`')).map(|(name, _)| name);
         let field = match (path, named) {
@@ -240,7 +244,7 @@ fn parse(text: &[u8]) -> Result<(i32, Item), (Option<String>, String)> {
         };
         (field, said.clone())
     })?;
-    reader.end().map_err(|error| (None, format!("something stands behind the object: {error}")))?;
+    reader.end().map_err(|error| (None, format!("something stands behind the object: {}", said(&error))))?;
     numbered.checked().map_err(|invalid| (Some(invalid.field), invalid.problem))
 }
 
