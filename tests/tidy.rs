@@ -27,6 +27,7 @@ const PURE: &[&str] = &[
     "src/engine/",
     "src/evidence/",
     "src/lifecycle/",
+    "src/optimize/",
     "src/protocol/",
     "src/report/",
     "src/search/",
