@@ -31,6 +31,7 @@ assets! {
     "strategy.js" = "strategy.js",
     "portfolio.js" = "portfolio.js",
     "evolution.js" = "evolution.js",
+    "optimizations.js" = "optimizations.js",
     "data.js" = "data.js",
     "operations.js" = "operations.js",
     "uPlot.iife.min.js" = "vendor/uPlot.iife.min.js",

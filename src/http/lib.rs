@@ -15,6 +15,7 @@ mod hardened;
 mod health;
 mod hosts;
 mod names;
+mod optimizations;
 mod portfolios;
 mod probes;
 mod problem;

@@ -3,7 +3,7 @@
 use super::{
     actions,
     api::Api,
-    dashboard, events, portfolios, probes,
+    dashboard, events, optimizations, portfolios, probes,
     quotas::{self, Clients},
     read, records, reports,
     response_cache::{self, ResponseCache},
@@ -81,6 +81,8 @@ pub(super) fn router(api: Arc<Api>, config: &HttpConfig) -> Router {
         .routes(routes!(records::generations))
         .routes(routes!(records::sessions))
         .routes(routes!(records::scores))
+        .routes(routes!(optimizations::optimizations))
+        .routes(routes!(optimizations::optimization))
         .routes(routes!(records::protocol))
         .routes(routes!(records::deployments))
         .routes(routes!(records::regimes))

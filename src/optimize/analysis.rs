@@ -4,8 +4,8 @@
 //! any other, and has to show on unseen days what it is worth.
 
 use super::{
-    Cell, DAYS_A_YEAR, Figures, Importance, MatrixConfig, Objective, Overfitting, Plateau, Run, Shrunken, importance,
-    matrix, overfitting, plateau, shrunken,
+    Cell, DAYS_A_YEAR, Figures, Importance, MatrixConfig, Objective, Overfitting, Plateau, Run, Shrunken, Table,
+    importance, matrix, overfitting, plateau, shrunken,
 };
 use evidence::sharpe::{SharpeRatio, expected_best_sharpe};
 use serde::{Deserialize, Serialize};
@@ -155,7 +155,10 @@ pub fn analyse(run: &Run, config: &AnalysisConfig) -> Analysis {
         failures: evaluated.len() as u64 - measured.len() as u64,
         too_few_trades: measured.iter().filter(|&&i| is_short(run, i)).count() as u64,
         front: if run.settings().objectives.len() > 1 { run.front() } else { number.into_iter().collect() },
-        deflation: number.and_then(|point| deflation(run, &measured, point, config)),
+        deflation: number.and_then(|point| {
+            let trials = run.trials() + config.trials_before;
+            deflation(table, &measured, point, trials, config.confidence)
+        }),
         expectation: number.and_then(|point| shrunken(table, &measured, point)),
         plateau: number.and_then(|point| plateau(run, point, objective)),
         best_plateau: plateau::best_plateau(run, objective),
@@ -179,12 +182,12 @@ fn is_short(run: &Run, number: usize) -> bool {
     run.evaluated()[number].figures.is_some_and(|f| f.total_trades < run.settings().least_trades)
 }
 
-fn deflation(run: &Run, measured: &[usize], point: usize, config: &AnalysisConfig) -> Option<Deflation> {
-    let table = run.table();
-    let own = SharpeRatio::of(table.row(point))?;
-    let trials = run.trials() + config.trials_before;
+/// How sure the row `best` is, which was picked among `rows` and `trials` in all. `None` without a Sharpe ratio.
+#[must_use]
+pub fn deflation(table: &Table, rows: &[usize], best: usize, trials: u64, confidence: f64) -> Option<Deflation> {
+    let own = SharpeRatio::of(table.row(best))?;
     let (n, by_chance, a_year) = (trials as f64, 1.0 / own.periods, DAYS_A_YEAR.sqrt());
-    let ratios: Vec<f64> = measured.iter().filter_map(|&row| super::daily_sharpe(table.row(row))).collect();
+    let ratios: Vec<f64> = rows.iter().filter_map(|&row| super::daily_sharpe(table.row(row))).collect();
     let mean = ratios.iter().sum::<f64>() / ratios.len() as f64;
     let spread: f64 = ratios.iter().map(|r| (r - mean).powi(2)).sum();
     let between = (ratios.len() > 1).then(|| spread / (ratios.len() as f64 - 1.0));
@@ -197,6 +200,6 @@ fn deflation(run: &Run, measured: &[usize], point: usize, config: &AnalysisConfi
         deflated: own.deflated(n, by_chance),
         variance_between_points: between,
         deflated_by_points: between.and_then(|v| own.deflated(n, v)),
-        minimum_days: own.minimum_track_record(0.0, config.confidence),
+        minimum_days: own.minimum_track_record(0.0, confidence),
     })
 }

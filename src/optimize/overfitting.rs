@@ -29,7 +29,8 @@ pub struct Overfitting {
     pub mean_inside: f64,
     /// The same outside.
     pub mean_outside: f64,
-    /// ln(w / (1 - w)) by split, w the relative rank of the pick outside.
+    /// ln(w / (1 - w)) by split, w the relative rank of the pick outside. Not written: there may be thousands.
+    #[serde(skip)]
     pub logits: Vec<f64>,
 }
 

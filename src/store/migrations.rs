@@ -28,6 +28,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("V29__ranking", include_str!("../../migrations/V29__ranking.sql")),
     ("V31__seen_until", include_str!("../../migrations/V31__seen_until.sql")),
     ("V33__tests", include_str!("../../migrations/V33__tests.sql")),
+    ("V35__optimizations", include_str!("../../migrations/V35__optimizations.sql")),
 ];
 
 /// The newest schema version that this program knows.

@@ -17,6 +17,7 @@ mod leases;
 mod made;
 mod migrations;
 mod operations;
+mod optimizations;
 mod paper;
 mod protocol;
 mod ranking;
