@@ -97,6 +97,14 @@ fn plateau(a: &Analysis) -> String {
         return "No neighbour of the best point was evaluated: finer steps or more points tell a plateau from a peak."
             .to_owned();
     }
+    let many = if p.neighbours == 1 { "neighbour" } else { "neighbours" };
+    if p.mean.is_none() {
+        return format!(
+            "The best point came to {:.2}, and its {} {many} made too few trades to be judged: a lone peak, which luck may have put \
+             there.",
+            p.own, p.neighbours
+        );
+    }
     let verdict = match p.kept {
         Some(kept) if kept >= 0.8 => "a plateau",
         Some(kept) if kept >= 0.5 => "a slope",
@@ -113,7 +121,7 @@ fn plateau(a: &Analysis) -> String {
         _ => String::new(),
     };
     format!(
-        "The best point came to {:.2}, its {} neighbours to {} on average and {} at worst: {verdict}.{other}",
+        "The best point came to {:.2}, its {} {many} to {} on average and {} at worst: {verdict}.{other}",
         p.own,
         p.neighbours,
         number(p.mean),

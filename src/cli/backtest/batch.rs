@@ -156,8 +156,8 @@ pub(super) async fn run(path: &Path, window: &WindowArgs, options: Options, ctx:
     let identity = BTreeMap::from(
         [
             ("list of strategies", hex::encode(Sha256::digest(canonical.join("\n")))),
-            ("content of candles", loaded.data_version()),
-            ("window", format!("{} to {}", loaded.from_ms(), loaded.to_ms())),
+            ("version of candles", loaded.data_version()),
+            ("dates", format!("{} to {}", loaded.from_ms(), loaded.to_ms())),
             ("set of costs", format!("{costs}, capital {}", terms.initial_capital)),
             ("set of options", format!("per symbol {}, summary only {}", options.per_symbol, options.summary_only)),
             ("program", crate::CODE_VERSION.to_owned()),

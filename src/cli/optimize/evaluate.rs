@@ -25,9 +25,9 @@ fn identity(args: &OptimizeArgs, points: &Points) -> BTreeMap<String, String> {
         ("strategy", points.strategy.hash().to_string()),
         ("market", format!("{} {}", args.window.market(), args.window.interval())),
         ("list of symbols", symbols.join(",")),
-        ("window", format!("{} to {}, warmed up from {}", iso(from_ms), iso(to_ms), iso(args.window.first_ms()))),
+        ("dates", format!("{} to {}, warmed up from {}", iso(from_ms), iso(to_ms), iso(args.window.first_ms()))),
         ("set of costs", format!("{costs}, capital {}", recipe.config.initial_capital)),
-        ("content of candles", points.window.data_version()),
+        ("version of candles", points.window.data_version()),
         ("program", crate::CODE_VERSION.to_owned()),
     ]
     .map(|(name, value)| (name.to_owned(), value))
