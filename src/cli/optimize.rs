@@ -7,13 +7,13 @@ mod stored;
 use super::{
     CliError, Context, checkpoints::CheckpointArgs, format::genome_of, input::strategy_file, window::WindowArgs,
 };
-use crate::usecases::{database::Database, optimization::Points, recipe::run_config};
+use crate::usecases::{database::Database, recipe::run_config};
 use anyhow::Context as _;
 use clap::Args;
 use engine::{Engine, Recipe};
 use genome::variation::parameters;
 use genome::{AnyFile, AnyStrategy, Strategy, random::Seed};
-use optimize::{AnalysisConfig, Axis, Method, Objective, Run, Settings, Space, Story};
+use optimize::{AnalysisConfig, Axis, Method, Objective, Points, Run, Settings, Space, Story};
 use std::path::PathBuf;
 
 /// Vary the numbers of a strategy, and tell how much of the best is luck

@@ -1,8 +1,8 @@
 //! Optimisation of the numbers of one strategy: points of a space of named parameters, by grid, at random or genetically,
 //! and above all what may be believed of the best of them.
 //!
-//! Pure: whoever runs it evaluates the points that a [`Run`] proposes and records what came of them. Every point counts as a
-//! trial. Never evaluates, stores or promotes anything, and never takes the best of many at its own word: [`analyse`] puts
+//! Pure: a [`Run`] proposes points, [`Points`] evaluates them as a population, and the run records what came of them. Every point
+//! counts as a trial. Never stores or promotes anything, and never takes the best of many at its own word: [`analyse`] puts
 //! the walk-forward matrix, the plateau around it, the probability of overfitting, the deflated Sharpe ratio and a shrunken
 //! expectation beside it.
 
@@ -14,6 +14,7 @@ mod objective;
 mod overfitting;
 mod picture;
 mod plateau;
+mod points;
 mod run;
 mod sentences;
 mod shrinkage;
@@ -28,6 +29,7 @@ pub use objective::{Figures, Objective};
 pub use overfitting::{MAX_BLOCKS, Overfitting, overfitting};
 pub use picture::{HeatMap, Shown, Story, Told};
 pub use plateau::{Plateau, plateau};
+pub use points::Points;
 pub use run::{Batch, Evaluated, MAX_POINTS, Measured, Method, Run, RunError, Settings};
 pub use sentences::{Sentence, sentences};
 pub use shrinkage::{Shrunken, shrunken};

@@ -37,7 +37,7 @@ impl Table {
     /// How many rows.
     #[must_use]
     pub fn len(&self) -> usize {
-        if self.days == 0 { 0 } else { self.returns.len() / self.days }
+        self.returns.len().checked_div(self.days).unwrap_or(0)
     }
 
     /// Whether there is no row.

@@ -18,7 +18,6 @@ mod judge;
 pub(crate) mod meaning;
 pub(crate) mod messages;
 pub(crate) mod operators;
-pub(crate) mod optimization;
 pub(crate) mod paper;
 pub(crate) mod parts;
 mod placebo;

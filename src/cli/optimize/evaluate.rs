@@ -2,10 +2,9 @@
 
 use super::{Done, OptimizeArgs, recipe, stored};
 use crate::cli::{CliError, Context, checkpoints::Unfit, window::iso};
-use crate::usecases::optimization::Points;
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
-use optimize::{CheckpointError, Run, Settings, Story};
+use optimize::{CheckpointError, Points, Run, Settings, Story};
 use sha2::{Digest, Sha256};
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
 use uuid::Uuid;

@@ -2,12 +2,12 @@
 
 use super::{Done, OptimizeArgs, Wanted, recipe};
 use crate::cli::{CliError, Context, format::operator, output};
-use crate::usecases::{database::Database, optimization::Points};
+use crate::usecases::database::Database;
 use anyhow::Context as _;
 use candles::{MarketKind, Symbol};
 use genome::variation::{Parameter, parameters, with_parameters};
 use genome::{AnyStrategy, Strategy};
-use optimize::{Run, Settings, Story};
+use optimize::{Points, Run, Settings, Story};
 use serde::Serialize;
 use serde_json::json;
 use std::sync::Mutex;

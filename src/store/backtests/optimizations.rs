@@ -224,7 +224,7 @@ impl Store {
                         where optimization_id = $1) n
                     where o.id = $1";
                 match tx.execute(sql, &[&id]).await? {
-                    0 => Err(StoreError::not_found("optimisation", &id.to_string())),
+                    0 => Err(StoreError::not_found("optimisation", id.to_string())),
                     _ => Ok(()),
                 }
             })
@@ -263,7 +263,7 @@ impl Store {
         self.transaction("note_optimized_strategy", |tx| async move {
             let sql = "update optimization_runs set best_strategy_id = $3 where optimization_id = $1 and point = $2";
             match tx.execute(sql, &[&id, &i32::try_from(point).unwrap_or(i32::MAX), &strategy_id]).await? {
-                0 => Err(StoreError::not_found("point", &point.to_string())),
+                0 => Err(StoreError::not_found("point", point.to_string())),
                 _ => Ok(()),
             }
         })
@@ -342,7 +342,7 @@ impl Store {
                     best_strategy_id
                 from optimization_runs where optimization_id = $1 and point = $2";
             let row = tx.row_opt(sql, &[&id, &i32::try_from(point).unwrap_or(i32::MAX)]).await?;
-            read_point(&row.ok_or_else(|| StoreError::not_found("point", &point.to_string()))?)
+            read_point(&row.ok_or_else(|| StoreError::not_found("point", point.to_string()))?)
         })
         .await
     }

@@ -127,7 +127,7 @@ async fn what_tells_rules_is_sealed_and_sealed_anew() {
     let second = database.store_with(&with(2, &[1])).await;
     second.rotate_genome_keys(10, "a test", |_| {}).await.unwrap();
     // Without the former key.
-    let found = database.store_with(&with(2, &[])).await.optimization("ab".repeat(1).as_str()).await;
+    let found = database.store_with(&with(2, &[])).await.optimization("ab").await;
     assert!(found.is_err(), "two characters are too few");
     let found = database.store_with(&with(2, &[])).await.optimization(&id.to_string()).await.unwrap();
     assert_eq!(found.strategy, run(0xab).canonical);

@@ -1,28 +1,29 @@
 //! The points of an optimisation, evaluated as a population: columns and conditions are computed once for all of them.
 //!
-//! Chooses nothing and stores nothing.
+//! Works on the threads of whoever calls. Chooses nothing and stores nothing.
 
+use super::{Batch, Figures, Measured, Point, Space};
 use engine::{Engine, Terms, Wanted, Window};
 use evidence::robustness::Run as Days;
 use genome::Strategy;
 use genome::variation::{Parameter, with_parameters};
-use optimize::{Batch, Figures, Measured, Point, Space};
 
 /// Strategies that are evaluated at once: each keeps its trades until its days are counted.
 const TOGETHER: usize = 256;
 
 /// What evaluates points.
-pub(crate) struct Points {
+#[derive(Debug)]
+pub struct Points {
     /// What runs them.
-    pub(crate) engine: Engine,
+    pub engine: Engine,
     /// Whose numbers are varied.
-    pub(crate) strategy: Strategy,
+    pub strategy: Strategy,
     /// Its numbers.
-    pub(crate) parameters: Vec<Parameter>,
+    pub parameters: Vec<Parameter>,
     /// On what.
-    pub(crate) window: Window,
+    pub window: Window,
     /// Capital and costs.
-    pub(crate) terms: Terms,
+    pub terms: Terms,
 }
 
 impl Points {
@@ -30,7 +31,7 @@ impl Points {
     ///
     /// # Errors
     /// When its values together make none.
-    pub(crate) fn strategy(&self, space: &Space, point: &Point) -> Result<Strategy, String> {
+    pub fn strategy(&self, space: &Space, point: &Point) -> Result<Strategy, String> {
         let named = space.named(point);
         let find = |name: &str| {
             let found = self.parameters.iter().find(|p| p.name == name);
@@ -44,12 +45,13 @@ impl Points {
     ///
     /// # Errors
     /// When it cannot be evaluated on these candles.
-    pub(crate) fn itself(&self) -> Result<Measured, String> {
+    pub fn itself(&self) -> Result<Measured, String> {
         self.measure(std::slice::from_ref(&self.strategy)).pop().unwrap_or_else(|| Err("no result".to_owned()))
     }
 
     /// What the points of a batch came to, in their order.
-    pub(crate) fn evaluate(&self, space: &Space, batch: &Batch) -> Vec<Result<Measured, String>> {
+    #[must_use]
+    pub fn evaluate(&self, space: &Space, batch: &Batch) -> Vec<Result<Measured, String>> {
         let made: Vec<Result<Strategy, String>> =
             batch.points.iter().map(|point| self.strategy(space, point)).collect();
         let sound: Vec<Strategy> = made.iter().filter_map(|made| made.as_ref().ok().cloned()).collect();
