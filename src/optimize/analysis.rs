@@ -4,8 +4,8 @@
 //! any other, and has to show on unseen days what it is worth.
 
 use super::{
-    Cell, DAYS_A_YEAR, Figures, Importance, MatrixConfig, Objective, Overfitting, Plateau, Run, Shrunken, Table,
-    importance, matrix, overfitting, plateau, shrunken,
+    Cell, DAYS_A_YEAR, Figures, Importance, MatrixConfig, Method, Objective, Overfitting, Plateau, Run, Shrunken,
+    Table, importance, matrix, overfitting, plateau, shrunken,
 };
 use evidence::sharpe::{SharpeRatio, expected_best_sharpe};
 use serde::{Deserialize, Serialize};
@@ -95,6 +95,8 @@ pub struct Analysis {
     pub days: usize,
     /// Points evaluated: trials.
     pub trials: u64,
+    /// Whether points were chosen by what earlier ones showed: then they are no fair sample of the space.
+    pub adaptive: bool,
     /// Points that could not be evaluated.
     pub failures: u64,
     /// Points with too few trades.
@@ -152,6 +154,7 @@ pub fn analyse(run: &Run, config: &AnalysisConfig) -> Analysis {
     Analysis {
         days: table.days(),
         trials: run.trials(),
+        adaptive: run.settings().method == Method::Genetic,
         failures: evaluated.len() as u64 - measured.len() as u64,
         too_few_trades: measured.iter().filter(|&&i| is_short(run, i)).count() as u64,
         front: if run.settings().objectives.len() > 1 { run.front() } else { number.into_iter().collect() },

@@ -45,13 +45,18 @@ fn expectation(a: &Analysis) -> String {
         None => "Nothing can be expected: the best point and two others need a Sharpe ratio.".to_owned(),
         Some(e) => format!(
             "The best point showed a Sharpe ratio of {:.2}; as the best of {} that share much of their luck, expect {:.2}, give \
-             or take {:.2} (one standard error): {} of its lead over the mean of {:.2} is kept.",
+             or take {:.2} (one standard error): {} of its lead over the mean of {:.2} is kept.{}",
             e.shown,
             e.points,
             e.expected,
             e.standard_error,
             percent(e.kept),
-            e.mean
+            e.mean,
+            if a.adaptive {
+                " The genetic method went where points looked good, lucky ones too: this is kinder than it should be."
+            } else {
+                ""
+            }
         ),
     }
 }

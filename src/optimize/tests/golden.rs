@@ -1,5 +1,8 @@
 //! A few small tables with the answers of another program (`benches/second-opinion/optimization.py --golden`).
 
+// Helpers outside test functions may fail a test.
+#![allow(clippy::unwrap_used)]
+
 use optimize::{MatrixConfig, Table, deflation, matrix, overfitting, shrunken};
 use serde_json::{Value, json};
 

@@ -1,6 +1,9 @@
 //! What is said of the best point, where the truth is known: noise is called noise, an edge is found, and what is expected
 //! is what comes.
 
+// Helpers outside test functions may fail a test.
+#![allow(clippy::unwrap_used)]
+
 mod made;
 
 use genome::random::Seed;

@@ -1,5 +1,8 @@
 //! Runs: what is proposed, that it does not depend on how it is asked for, and that a run goes on as if it had never stopped.
 
+// Helpers outside test functions may fail a test.
+#![allow(clippy::unwrap_used)]
+
 mod made;
 
 use made::{DAYS, finish, measured, settings};
@@ -63,8 +66,7 @@ fn the_genetic_method_climbs() {
             0.02 * (-(x * x + y * y) / 300.0).exp()
         };
         finish(&mut run, 20, wide);
-        let near = run.evaluated().iter().rev().take(100).filter(|e| wide(&e.point) > 0.015).count();
-        near
+        run.evaluated().iter().rev().take(100).filter(|e| wide(&e.point) > 0.015).count()
     };
     let (genetic, random) = (top(Method::Genetic), top(Method::Random));
     assert!(

@@ -1,5 +1,8 @@
 //! Spaces: how they are written, what is refused, and how points are numbered.
 
+// Helpers outside test functions may fail a test.
+#![allow(clippy::unwrap_used)]
+
 use genome::StrategyFile;
 use genome::variation::{Parameter, parameters};
 use optimize::{Axis, Space, SpaceError};

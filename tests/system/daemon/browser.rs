@@ -206,7 +206,8 @@ fn optimised(stage: &Stage) -> String {
     serde_json::from_slice::<Value>(&told).unwrap()["id"].as_str().unwrap().to_owned()
 }
 
-#[tokio::test]
+// The exchange answers while a command is waited for.
+#[tokio::test(flavor = "multi_thread")]
 async fn the_dashboard_loads_navigates_acts_and_is_told_live() {
     let Some(mut page) = Page::open().await else {
         return not_checked("Chromium that starts", "the dashboard in a browser");

@@ -16,7 +16,7 @@ pub(crate) fn normal(rng: &mut impl Rng) -> f64 {
 /// A square of `side` x `side` points.
 pub(crate) fn square(side: usize) -> Space {
     let axis = |name: &str| Axis { names: vec![name.into()], values: (0..side).map(|i| i as f64).collect() };
-    Space::new(vec![axis("x"), axis("y")]).unwrap()
+    Space::new(vec![axis("x"), axis("y")]).expect("two axes of different names make a space")
 }
 
 /// Settings on a square.
