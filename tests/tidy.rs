@@ -29,6 +29,7 @@ const PURE: &[&str] = &[
     "src/learner/",
     "src/lifecycle/",
     "src/media/",
+    "src/optimize/",
     "src/protocol/",
     "src/report/",
     "src/search/",

@@ -156,7 +156,7 @@ fn grid_number(steps: f64, step: f64) -> Number {
     Number::new(value).unwrap_or(Number::ZERO)
 }
 
-fn nearest_on_grid(value: f64, min: f64, max: f64, step: f64) -> Number {
+pub(crate) fn nearest_on_grid(value: f64, min: f64, max: f64, step: f64) -> Number {
     let (first, last) = ((min / step).round(), (max / step).round());
     grid_number((value / step).round().clamp(first, last), step)
 }

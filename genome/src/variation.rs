@@ -1,4 +1,5 @@
-//! New strategies from chance and from other strategies: random ideas, mutation, crossover, neighbours.
+//! New strategies from chance and from other strategies: random ideas, mutation, crossover, neighbours,
+//! named numbers.
 //!
 //! Every result is valid, canonical and within the configured size; only series of one scale are compared,
 //! and constants come from the series' own range. The same stream of randomness gives the same results.
@@ -14,12 +15,14 @@ mod ideas;
 mod mirror;
 mod mutate;
 mod neighbours;
+mod parameters;
 mod plan;
 
 pub use config::{MutationWeights, Span, VariationConfig};
 pub use crossover::crossover;
 pub use mutate::mutate;
 pub use neighbours::{neighbours, score_neighbours};
+pub use parameters::{Parameter, parameters, with_parameters};
 
 /// Attempts at a random change before a simpler one is taken.
 const ATTEMPTS: usize = 16;

@@ -5,6 +5,7 @@ mod ranking;
 
 use super::{
     CliError, Context,
+    checkpoints::CheckpointArgs,
     format::{number, percent, performance_lines},
     input::strategy_file,
     output,
@@ -36,6 +37,8 @@ pub(crate) struct BacktestArgs {
     /// With --batch: threads to compute on [default: one for each processor]
     #[arg(long, value_name = "N", requires = "batch", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
+    #[command(flatten)]
+    checkpoints: CheckpointArgs,
     #[command(flatten)]
     window: WindowArgs,
     /// Print one JSON object instead of lines
@@ -77,8 +80,16 @@ pub(crate) async fn run(args: BacktestArgs, ctx: &Context) -> Result<(), CliErro
     if let Some(path) = &args.batch {
         let threads =
             args.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
-        let options = batch::Options { per_symbol: args.per_symbol, summary_only: args.summary_only, threads };
+        let options = batch::Options {
+            per_symbol: args.per_symbol,
+            summary_only: args.summary_only,
+            threads,
+            checkpoints: args.checkpoints.clone(),
+        };
         return batch::run(path, &args.window, options, ctx).await;
+    }
+    if args.checkpoints.every().is_some() {
+        return Err(CliError::Usage("--checkpoint is for --batch: one strategy is evaluated at once".into()));
     }
     let Some(path) = &args.strategy else {
         return Err(CliError::Usage("--strategy or --batch is required".into()));

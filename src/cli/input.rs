@@ -27,6 +27,18 @@ pub(super) fn strategy_file(path: &Path) -> anyhow::Result<String> {
     Ok(market::text::decode(&bytes)?.into_owned())
 }
 
+/// A number above 0.
+pub(super) fn positive(text: &str) -> Result<f64, String> {
+    let value = text.parse::<f64>().ok().filter(|v| v.is_finite() && *v > 0.0);
+    value.ok_or_else(|| "expected a number above 0, such as 0.5".to_owned())
+}
+
+/// A number between 0.5 and 1, both excluded: how sure is sure.
+pub(super) fn probability(text: &str) -> Result<f64, String> {
+    let value = text.parse::<f64>().ok().filter(|v| *v > 0.5 && *v < 1.0);
+    value.ok_or_else(|| "expected a probability above 0.5 and below 1, such as 0.95".to_owned())
+}
+
 /// Refuses a list that names one thing twice.
 pub(super) fn distinct<T: PartialEq + Display>(option: &str, named: &[T]) -> Result<(), CliError> {
     match named.iter().enumerate().find(|(i, one)| named[..*i].contains(one)) {

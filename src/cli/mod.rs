@@ -7,6 +7,7 @@ mod archive;
 mod audit;
 mod backtest;
 mod calibrate;
+mod checkpoints;
 mod completions;
 mod config;
 mod context;
@@ -25,6 +26,7 @@ mod learner;
 mod life;
 mod media;
 mod migrate;
+mod optimize;
 mod output;
 mod postgres;
 mod protocol;
@@ -95,6 +97,13 @@ enum Command {
     DeadLetters(dead_letters::DeadLettersArgs),
     /// Watch it all happen on a simulated market, offline
     Demo(demo::DemoArgs),
+    /// Vary the numbers of a strategy, and tell how much of the best is luck
+    // Neither is needed to list parameters, or to send a stored point on.
+    #[command(
+        mut_arg("from", |arg| arg.required(false).required_unless_present_any(["list_params", "stored"])),
+        mut_arg("to", |arg| arg.required(false).required_unless_present_any(["list_params", "stored"]))
+    )]
+    Optimize(Box<optimize::OptimizeArgs>),
     /// Tell what is known about a strategy beyond its backtest
     Prove(prove::ProveArgs),
     /// Look at what a candidate has to show to go live, and plan for weaker edges
@@ -155,6 +164,7 @@ async fn dispatch(command: Command, ctx: &Context) -> Result<(), CliError> {
         Command::Continuous => run::run(run::Half::Continuous, ctx).await,
         Command::DeadLetters(args) => dead_letters::run(args, ctx).await,
         Command::Demo(args) => demo::run(args, ctx).await,
+        Command::Optimize(args) => optimize::run(*args, ctx).await,
         Command::Prove(args) => prove::run(args, ctx).await,
         Command::Deployments(args) => deployments::run(args, ctx).await,
         Command::Drift(args) => drift::run(args, ctx).await,

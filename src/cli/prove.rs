@@ -12,7 +12,7 @@ use super::{
 use crate::usecases::database::Database;
 use crate::usecases::robustness::Proof;
 use anyhow::Context as _;
-use candles::Symbol;
+use candles::{Symbol, time::DAY_MS};
 use clap::Args;
 use engine::Engine;
 use evidence::robustness::{RobustnessConfig, RobustnessInputs, RobustnessReport, robustness_report};
@@ -43,12 +43,41 @@ pub(crate) struct ProveArgs {
     /// Simulated paths
     #[arg(long, value_name = "COUNT", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(100..=1_000_000))]
     paths: u64,
+    /// Days in sample of a walk-forward window [default: 180]
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    in_sample_days: Option<u32>,
+    /// Days out of sample of a walk-forward window [default: 60]
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    out_of_sample_days: Option<u32>,
+    /// Trades in sample below which a variant is not chosen in a walk-forward window [default: 30]
+    #[arg(long, value_name = "COUNT")]
+    min_in_sample_trades: Option<u32>,
+    /// Share of the daily profit that has to be kept out of sample [default: 0.5]
+    #[arg(long, value_name = "FRACTION", value_parser = super::input::positive)]
+    efficiency_threshold: Option<f64>,
+    /// Probability that counts as sure [default: 0.95]
+    #[arg(long, value_name = "FRACTION", value_parser = super::input::probability)]
+    confidence: Option<f64>,
     /// Root of every random number: the same seed gives the same result
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     seed: u64,
     /// Print one JSON object instead of lines
     #[arg(long)]
     json: bool,
+}
+
+impl ProveArgs {
+    /// The first option given that only strategies of rules have.
+    fn first_of_walk_forward(&self) -> Option<&'static str> {
+        let given = [
+            ("--in-sample-days", self.in_sample_days.is_some()),
+            ("--out-of-sample-days", self.out_of_sample_days.is_some()),
+            ("--min-in-sample-trades", self.min_in_sample_trades.is_some()),
+            ("--efficiency-threshold", self.efficiency_threshold.is_some()),
+            ("--confidence", self.confidence.is_some()),
+        ];
+        given.into_iter().find_map(|(option, given)| given.then_some(option))
+    }
 }
 
 /// What is printed as JSON.
@@ -80,7 +109,7 @@ pub(crate) async fn run(args: ProveArgs, ctx: &Context) -> Result<(), CliError> 
     let terms = args.window.terms(ctx);
     let names = args.window.names(&window, &terms.costs);
     let (hash, text) = (strategy.hash(), strategy.to_string());
-    let config = RobustnessConfig { paths: args.paths, ..RobustnessConfig::default() };
+    let config = config(&args)?;
     let (seed, draws, trials) = (Seed(args.seed), args.noise_draws, args.trials.or(counted));
     let proof =
         Proof { engine: Engine::new(ctx.config().engine.cache_mb), strategy, window, terms, elsewhere, draws, seed };
@@ -97,6 +126,32 @@ pub(crate) async fn run(args: ProveArgs, ctx: &Context) -> Result<(), CliError> 
         output::text(lines(&report)).context("standard output")?;
     }
     Ok(())
+}
+
+/// The settings, and whether the days that are asked for hold a walk-forward window.
+fn config(args: &ProveArgs) -> Result<RobustnessConfig, CliError> {
+    let usual = RobustnessConfig::default();
+    let config = RobustnessConfig {
+        paths: args.paths,
+        inside_days: args.in_sample_days.map_or(usual.inside_days, |days| days as usize),
+        outside_days: args.out_of_sample_days.map_or(usual.outside_days, |days| days as usize),
+        min_inside_trades: args.min_in_sample_trades.unwrap_or(usual.min_inside_trades),
+        efficiency_threshold: args.efficiency_threshold.unwrap_or(usual.efficiency_threshold),
+        confidence: args.confidence.unwrap_or(usual.confidence),
+        ..usual
+    };
+    let (from_ms, to_ms) = args.window.dates_ms();
+    let (days, needed) = ((to_ms - from_ms).max(0) / DAY_MS, config.inside_days + config.outside_days);
+    // The customary lengths are those of nobody: that they do not fit is a finding.
+    let given = args.in_sample_days.is_some() || args.out_of_sample_days.is_some();
+    if given && from_ms < to_ms && days < needed as i64 {
+        return Err(CliError::Usage(format!(
+            "a walk-forward window of {} days in sample and {} out of sample needs {needed} days, and --from to --to has {days}; \
+             give shorter lengths or more days",
+            config.inside_days, config.outside_days
+        )));
+    }
+    Ok(config)
 }
 
 /// The strategy, and how many evaluations the store counts where it is a stored one.

@@ -9,7 +9,7 @@ use candles::Ticker;
 use candles::quality::{self, QualityPolicy};
 use clap::{Args, ValueEnum};
 use engine::{Recipe, Trade};
-use genome::StrategyForm;
+use genome::{AnyStrategy, StrategyForm};
 use market::CandleCache;
 use report::{
     self, Ancestor, CandleQuality, GenerationLine, Move, Part, Period, SearchReport, Setup, StrategyLine,
@@ -27,11 +27,11 @@ const LINEAGE_DEPTH: u32 = 5;
 /// Most stored trades that are read where candles are missing to compute them again.
 const MAX_STORED_TRADES: u32 = 100_000;
 
-/// Write a report about a strategy, a backtest of the service, a search session or a generation
+/// Write a report about a strategy, a backtest of the service, a search session, a generation or an optimisation
 #[derive(Args, Debug)]
 pub(crate) struct ReportArgs {
     /// A strategy (number, id, name, or the first characters of id or genome hash), backtest:NUMBER,
-    /// search:ISLAND/NUMBER, generation:ISLAND/NUMBER/GENERATION
+    /// search:ISLAND/NUMBER, generation:ISLAND/NUMBER/GENERATION, optimization:ID
     #[arg(value_name = "ID")]
     what: String,
     /// Where to write it; - for standard output [default: report-NAME.FORMAT]
@@ -62,6 +62,7 @@ pub(crate) async fn run(args: ReportArgs, ctx: &Context) -> Result<(), CliError>
     let opened = Database::open(ctx.config()).await?;
     let now_ms = ctx.clock.now_ms();
     let made = match args.what.split_once(':') {
+        Some(("optimization", id)) => optimization(&opened.store, id, args.format, now_ms).await,
         Some(("backtest", number)) => backtest(&opened.store, number, args.format, now_ms).await,
         Some((kind @ ("search" | "generation"), name)) => {
             search(&opened.store, kind == "generation", name, args.format, now_ms).await
@@ -123,6 +124,40 @@ async fn backtest(store: &Store, number: &str, format: Format, now_ms: i64) -> a
     let number = number.parse().context("backtest: takes a number, as in backtest:12")?;
     let stored = store.service_backtest(number).await?;
     Ok((format!("backtest-{number}"), of_backtest(&stored, format, now_ms)?))
+}
+
+async fn optimization(store: &Store, id: &str, format: Format, now_ms: i64) -> anyhow::Result<(String, String)> {
+    let found = store.optimization(id).await?;
+    let short = found.line.id.to_string()[..8].to_owned();
+    let report = found.report.as_ref().context("the run is not finished: it says nothing yet")?;
+    if format == Format::Json {
+        return Ok((format!("optimization-{short}"), serde_json::to_string_pretty(report)? + "\n"));
+    }
+    anyhow::ensure!(format == Format::Html, "an optimisation is reported as html or json, not in this format");
+    let story: optimize::Story = serde_json::from_value(report.clone()).context("what the run says")?;
+    let strategy: AnyStrategy = found
+        .strategy
+        .parse::<genome::Strategy>()
+        .map(Into::into)
+        .map_err(|e| anyhow::anyhow!("the strategy of the stored run cannot be read: {e}"))?;
+    let mut window = serde_json::to_value(&found.parameters).unwrap_or_default();
+    window["from"] = super::window::iso(found.line.from_ms).into();
+    window["to"] = super::window::iso(found.line.to_ms).into();
+    let page = report::optimization_html(&report::OptimizationReport {
+        name: found.line.name.clone().unwrap_or_else(|| "optimisation".to_owned()),
+        words: strategy.describe(),
+        strategy: found.strategy.clone(),
+        hash: found.line.genome_hash.clone(),
+        method: found.line.method.clone(),
+        seed: found.line.seed.0,
+        least_trades: found.settings["least_trades"].as_u64().and_then(|n| u32::try_from(n).ok()).unwrap_or_default(),
+        window,
+        own: Vec::new(),
+        story: &story,
+        made_at_ms: now_ms,
+        made_by: crate::CODE_VERSION.to_owned(),
+    });
+    Ok((format!("optimization-{short}"), page))
 }
 
 /// The report of a backtest of the service, by the form of its strategy.

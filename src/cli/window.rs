@@ -31,11 +31,12 @@ pub(crate) struct WindowArgs {
     #[arg(long, value_name = "INTERVAL", default_value = "15m")]
     interval: Interval,
     /// First candle that may be traded: a date (UTC midnight) or a time such as 2024-04-01T12:00:00Z
-    #[arg(long, value_name = "TIME", value_parser = time_ms)]
-    from: i64,
+    // Optional, because a command may ask for neither in some of its forms.
+    #[arg(long, value_name = "TIME", required = true, value_parser = time_ms)]
+    from: Option<i64>,
     /// End, exclusive: a date (UTC midnight) or a time
-    #[arg(long, value_name = "TIME", value_parser = time_ms)]
-    to: i64,
+    #[arg(long, value_name = "TIME", required = true, value_parser = time_ms)]
+    to: Option<i64>,
     /// Market: spot or um
     #[arg(long, value_name = "MARKET", default_value = "spot")]
     market: MarketKind,
@@ -112,8 +113,8 @@ impl WindowArgs {
             market: self.market,
             symbols: self.symbols.clone(),
             interval: self.interval,
-            from: iso(self.from),
-            to: iso(self.to),
+            from: iso(self.dates_ms().0),
+            to: iso(self.dates_ms().1),
             fee_fraction: costs.fee_fraction,
             slippage: costs.slippage,
             candles: window.symbols().iter().map(of).collect(),
@@ -126,28 +127,30 @@ impl WindowArgs {
         self.market
     }
 
-    /// Begin and end, exclusive, UTC ms.
+    /// Begin and end, exclusive, UTC ms; 0 where the command did not need one.
     #[must_use]
-    pub(crate) const fn dates_ms(&self) -> (i64, i64) {
-        (self.from, self.to)
+    pub(crate) fn dates_ms(&self) -> (i64, i64) {
+        (self.from.unwrap_or_default(), self.to.unwrap_or_default())
     }
 
     /// # Errors
     /// When the window is empty.
     pub(crate) fn check_dates(&self) -> Result<(), CliError> {
-        if self.from >= self.to {
+        let (from_ms, to_ms) = self.dates_ms();
+        if from_ms >= to_ms {
             return Err(CliError::Usage("--from must be before --to".into()));
         }
         Ok(())
     }
 
     /// First candle that warms up, UTC ms.
-    fn first_ms(&self) -> i64 {
-        self.from.saturating_sub(i64::from(self.warm_up_days) * DAY_MS)
+    pub(crate) fn first_ms(&self) -> i64 {
+        self.dates_ms().0.saturating_sub(i64::from(self.warm_up_days) * DAY_MS)
     }
 
     fn coverage(&self, candles: &CandleSeries) -> Coverage {
-        Coverage::of(candles, self.first_ms(), self.from, self.to)
+        let (from_ms, to_ms) = self.dates_ms();
+        Coverage::of(candles, self.first_ms(), from_ms, to_ms)
     }
 
     /// The window, from cached candles.
@@ -161,10 +164,10 @@ impl WindowArgs {
         }
         distinct("--symbols", &self.symbols)?;
         let cache = ctx.cache_to_read()?;
-        let first_ms = self.first_ms();
+        let (first_ms, (from_ms, to_ms)) = (self.first_ms(), self.dates_ms());
         let mut symbols = Vec::with_capacity(self.symbols.len());
         for symbol in &self.symbols {
-            let span = (first_ms, self.to);
+            let span = (first_ms, to_ms);
             let ticker = Ticker::of(self.market, symbol);
             let loaded = load_symbol(&cache, &ticker, self.interval, span).await.context("candle cache")?;
             if let Some(missing) = self.coverage(&loaded.candles).shortfall().filter(|_| !loaded.candles.is_empty()) {
@@ -181,7 +184,7 @@ impl WindowArgs {
                 across: Arc::default(),
             });
         }
-        let window = Window::new(self.from, self.to, symbols).with_context(|| {
+        let window = Window::new(from_ms, to_ms, symbols).with_context(|| {
             format!(
                 "the cache in {} cannot give {} {} candles for these dates; `sg-ai data import DIR` adds dumps",
                 cache.dir().display(),
@@ -200,16 +203,16 @@ impl WindowArgs {
     pub(crate) async fn load_for(&self, strategy: &Strategy, ctx: &Context) -> Result<Window, CliError> {
         let window = self.load(ctx).await?;
         let cache = ctx.cache_to_read()?;
-        let window = beside_the_readings(&cache, window, strategy, self.to).await?;
+        let window = beside_the_readings(&cache, window, strategy, self.dates_ms().1).await?;
         let Some(universe) = strategy.universe else { return Ok(window) };
-        let span = MarketSpan { market: self.market, interval: self.interval, to_ms: self.to };
+        let span = MarketSpan { market: self.market, interval: self.interval, to_ms: self.dates_ms().1 };
         let whole = load_panel(&cache, span, strategy.timeframe, ctx.instruments()?).await?;
         Ok(beside_the_market(&window, &whole.panel, universe, strategy)?)
     }
 
     /// Says so where prices are not all of one instrument in one unit: what is earned across such a break is none.
     fn warn_of_breaks(&self, symbol: &Symbol, candles: &CandleSeries, policy: &QualityPolicy) {
-        for found in quality::breaks(candles, self.to, policy).into_iter().take(MAX_BREAKS) {
+        for found in quality::breaks(candles, self.dates_ms().1, policy).into_iter().take(MAX_BREAKS) {
             tracing::warn!("{symbol} at {}: {}; `sg-ai data verify` tells more", iso(found.from_ms), found.detail);
         }
     }

@@ -38,6 +38,10 @@ pub struct RobustnessConfig {
     pub skipped_fraction: f64,
     /// Time blocks of the probability of overfitting.
     pub overfitting_blocks: usize,
+    /// Share of the daily profit that has to be kept out of sample.
+    pub efficiency_threshold: f64,
+    /// Probability that counts as sure, above 0.5: where sentences tell a bad case, it is the one beyond it.
+    pub confidence: f64,
 }
 
 impl Default for RobustnessConfig {
@@ -50,6 +54,8 @@ impl Default for RobustnessConfig {
             ruin_fraction: 0.5,
             skipped_fraction: 0.1,
             overfitting_blocks: 10,
+            efficiency_threshold: 0.5,
+            confidence: 0.95,
         }
     }
 }
@@ -141,7 +147,7 @@ pub fn robustness_report(inputs: &RobustnessInputs, config: &RobustnessConfig, s
         noise(inputs),
         stress(inputs),
         neighbourhood(inputs),
-        sharpe(inputs),
+        sharpe(inputs, config),
         overfitted(inputs, config),
         elsewhere(inputs),
         regimes(inputs),
@@ -159,6 +165,16 @@ fn finding(name: &str, sentence: String, figures: &[(&str, Option<f64>)]) -> Fin
 
 fn percent(fraction: f64) -> String {
     format!("{:.1} %", 100.0 * fraction)
+}
+
+/// A confidence such as `95 %`.
+fn sure(confidence: f64) -> String {
+    format!("{} %", (confidence * 1e4).round() / 1e2)
+}
+
+/// In one of how many cases it is worse.
+fn odds(confidence: f64) -> f64 {
+    (1.0 / (1.0 - confidence)).round()
 }
 
 fn sum(returns: &[f64]) -> f64 {
@@ -206,7 +222,7 @@ fn walk_forward(m: &RobustnessInputs, config: &RobustnessConfig, anchor: Anchor)
             "Chosen anew among its neighbours on each of {n} folds, it kept {} of its daily profit out of sample ({} by \
              convention is enough; two noisy means make a noisy ratio).",
             percent(ratio),
-            percent(0.5)
+            percent(config.efficiency_threshold)
         ),
     };
     let figures = [("folds", Some(found.len() as f64)), ("efficiency", ratio), ("profitable_folds_fraction", won)];
@@ -228,11 +244,12 @@ fn shuffled(m: &RobustnessInputs, config: &RobustnessConfig, seed: Seed) -> Find
     };
     let falls: Vec<f64> = drawn.iter().map(|p| p.max_drawdown).collect();
     let at = |q| quantile(&falls, q);
-    let sentence = match at(0.95) {
+    let sentence = match at(config.confidence) {
         None => "Too few trades to be put in another order.".to_owned(),
         Some(worse) => format!(
-            "The same trades in another order: in one of 20 orders the largest drawdown is beyond {} (it was {} by \
+            "The same trades in another order: in one of {} orders the largest drawdown is beyond {} (it was {} by \
              closed trades). A shuffle says nothing about the edge.",
+            odds(config.confidence),
             percent(worse),
             percent(real)
         ),
@@ -255,11 +272,12 @@ fn skipped(m: &RobustnessInputs, config: &RobustnessConfig, seed: Seed) -> Findi
     let enough = m.trade_returns.len() >= 2;
     let drawn: Vec<f64> = if enough { (0..config.paths).into_par_iter().map(total).collect() } else { Vec::new() };
     let won = enough.then(|| drawn.iter().filter(|t| **t > 0.0).count() as f64 / drawn.len().max(1) as f64);
-    let sentence = match (won, quantile(&drawn, 0.05)) {
+    let sentence = match (won, quantile(&drawn, 1.0 - config.confidence)) {
         (Some(won), Some(low)) => format!(
-            "With {} of the trades missed at random, {} of the draws still earn, and one in 20 earns less than {}.",
+            "With {} of the trades missed at random, {} of the draws still earn, and one in {} earns less than {}.",
             percent(config.skipped_fraction),
             percent(won),
+            odds(config.confidence),
             percent(low)
         ),
         _ => "Too few trades for some to be missed.".to_owned(),
@@ -335,13 +353,13 @@ fn elsewhere(m: &RobustnessInputs) -> Finding {
     named("other_symbols", &m.elsewhere, "No symbol that was not searched was tried.", all)
 }
 
-fn sharpe(m: &RobustnessInputs) -> Finding {
+fn sharpe(m: &RobustnessInputs, config: &RobustnessConfig) -> Finding {
     let ratio = SharpeRatio::of(&m.base.daily_returns);
     let trials = m.trials.filter(|n| *n > 1).map(|n| n as f64);
     let likely = ratio.and_then(|r| r.probabilistic(0.0));
     // V = 1/T: what the ratios of tries without any edge vary by.
     let deflated = ratio.zip(trials).and_then(|(r, n)| r.deflated(n, 1.0 / r.periods));
-    let record = ratio.and_then(|r| r.minimum_track_record(0.0, 0.95));
+    let record = ratio.and_then(|r| r.minimum_track_record(0.0, config.confidence));
     let days = m.base.daily_returns.len();
     let sentence = match (ratio, likely) {
         (Some(ratio), Some(likely)) => {
@@ -355,7 +373,10 @@ fn sharpe(m: &RobustnessInputs) -> Finding {
                 _ => "; how many were tried is not known, so that it cannot be deflated".to_owned(),
             };
             let needed = match record {
-                Some(days) => format!("; {days:.0} days of such a record would be needed for 95 % alone."),
+                Some(days) => {
+                    let sure = sure(config.confidence);
+                    format!("; {days:.0} days of such a record would be needed for {sure} alone.")
+                }
                 None => "; no length of such a record would ever do.".to_owned(),
             };
             alone + &among + &needed

@@ -31,6 +31,7 @@ assets! {
     "strategy.js" = "strategy.js",
     "portfolio.js" = "portfolio.js",
     "evolution.js" = "evolution.js",
+    "optimizations.js" = "optimizations.js",
     "data.js" = "data.js",
     "media.js" = "media.js",
     "operations.js" = "operations.js",

@@ -17,6 +17,7 @@ mod hosts;
 mod media_items;
 mod media_proposals;
 mod names;
+mod optimizations;
 mod portfolios;
 mod probes;
 mod problem;

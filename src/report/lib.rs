@@ -6,6 +6,7 @@ mod chart;
 mod curve;
 mod format;
 mod months;
+mod optimization;
 mod page;
 mod portfolio;
 mod quality;
@@ -17,6 +18,7 @@ mod text;
 mod trades;
 mod windows;
 
+pub use optimization::{OptimizationReport, optimization_html};
 pub use portfolio::{PortfolioReport, portfolio_html, portfolio_json};
 pub use quality::{DataQuality, SeriesQuality, render_quality};
 pub use robustness::RobustnessSection;

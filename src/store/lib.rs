@@ -27,9 +27,10 @@ mod transaction;
 pub use archive::{Archive, EXPORTED, Pseudonyms};
 pub use audit::{AnchorFile, AuditAnchor, AuditBreak, AuditHead, AuditReport, AuditRow, Beginning};
 pub use backtests::{
-    BacktestRow, BacktestRun, NewResult, NewRun, NewServiceBacktest, NewWindow, OptimizationRun, Parameters,
-    PortfolioBacktest, RemovedOfClients, RunStatus, RunTrade, SERVICE_KIND, Segment, ServiceBacktest,
-    ServiceBacktestLine, WalkForwardWindow,
+    BacktestRow, BacktestRun, NewOptimization, NewPoint, NewResult, NewRun, NewServiceBacktest, NewWindow,
+    Optimization, OptimizationLine, OptimizationPoint, OptimizationRun, Parameters, PortfolioBacktest,
+    RemovedOfClients, RunStatus, RunTrade, SERVICE_KIND, Segment, ServiceBacktest, ServiceBacktestLine,
+    WalkForwardWindow,
 };
 pub use connection::{ConnectOptions, RetentionConfig, StoreConfig, TlsMode};
 pub use data::{

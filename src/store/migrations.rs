@@ -29,6 +29,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("V31__seen_until", include_str!("../../migrations/V31__seen_until.sql")),
     ("V33__tests", include_str!("../../migrations/V33__tests.sql")),
     ("V34__media", include_str!("../../migrations/V34__media.sql")),
+    ("V35__optimizations", include_str!("../../migrations/V35__optimizations.sql")),
     ("V37__learner", include_str!("../../migrations/V37__learner.sql")),
 ];
 

@@ -178,6 +178,11 @@ pub(super) fn state_of(session_id: Uuid) -> String {
     format!("state of session {session_id}")
 }
 
+/// What the seals of an optimisation are bound to.
+pub(super) fn optimization_of(id: Uuid) -> String {
+    format!("optimisation {id}")
+}
+
 /// What sealing anew did.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct RotationReport {
@@ -363,6 +368,23 @@ impl Store {
                 let key: (Uuid, i32) = (row.try_get("session_id")?, row.try_get("rank")?);
                 let sql = "update untested_candidates set genome = $3 where session_id = $1 and rank = $2";
                 tx.execute(sql, &[&key.0, &key.1, &genome]).await?;
+            }
+            Ok(())
+        })
+        .await?;
+        self.transaction("reseal_optimizations", |tx| async move {
+            let tx = &tx;
+            let sql = "select id, canonical, settings, report from optimizations
+                where (settings ->> 'sealed_with') is distinct from $1
+                    or report is not null and (report ->> 'sealed_with') is distinct from $1 order by id for update";
+            for row in tx.rows(sql, &[&keys.current_id()]).await? {
+                let id: Uuid = row.try_get("id")?;
+                let what = optimization_of(id);
+                let anew = |value: Value| keys.seal_json(&keys.open_json(value, &what)?, &what);
+                let canonical = keys.seal_text(&keys.open_text(row.try_get("canonical")?, &what)?, &what)?;
+                let report = row.try_get::<_, Option<Value>>("report")?.map(anew).transpose()?;
+                let sql = "update optimizations set canonical = $2, settings = $3, report = $4 where id = $1";
+                tx.execute(sql, &[&id, &canonical, &anew(row.try_get("settings")?)?, &report]).await?;
             }
             Ok(())
         })

@@ -1,23 +1,27 @@
 //! Strategies one parameter step away: for local refinement and for asking whether a result is a lucky peak.
 
-use super::{Slot, condition_mut, rule, rule_mut};
-use crate::{Condition, Distance, Indicator, Number, Operand, Ranking, Series, Source, Strategy, bounds};
+use super::parameters::{DISTANCE_STEP, Parameter, Place, constants, parameters, with_parameters};
+use super::{condition_mut, rule_mut};
+use crate::{Indicator, Ranking, Series, Source, Strategy, bounds};
 
 /// All valid strategies that differ from `strategy` in one number, moved by `step` of its value (0.1 is a
 /// tenth) up or down, and by at least one step of its grid. Rules in order, then the risk plan; each result
-/// once, never the strategy itself. Nothing is random.
+/// once, never the strategy itself. Nothing is random. Sizes, leverage, periods of ATRs and filters stay.
 #[must_use]
 pub fn neighbours(strategy: &Strategy, step: f64) -> Vec<Strategy> {
     let Ok(origin) = strategy.clone().canonical() else { return Vec::new() };
-    let mut found = Neighbours { origin: &origin, step, found: Vec::new() };
-    for slot in Slot::ALL {
-        let count = rule(&origin, slot).map_or(0, crate::Rule::conditions);
-        for index in 0..count {
-            found.condition(slot, index);
+    let mut found: Vec<Strategy> = Vec::new();
+    for parameter in parameters(&origin) {
+        for value in moves(&origin, &parameter, step).into_iter().flatten() {
+            if let Ok(valid) = with_parameters(&origin, &[(&parameter, value)])
+                && valid != origin
+                && !found.contains(&valid)
+            {
+                found.push(valid);
+            }
         }
     }
-    found.plan();
-    found.found
+    found
 }
 
 /// All valid strategies that differ from `ranking` in one parameter of one indicator of its score, moved as
@@ -40,18 +44,13 @@ pub fn score_neighbours(ranking: &Ranking, step: f64) -> Vec<Ranking> {
     found
 }
 
-/// `value` a step down and a step up, on a grid of `grid` around it.
-fn moves(value: f64, step: f64, grid: f64) -> [f64; 2] {
-    let distance = (value.abs() * step / grid).round().max(1.0) * grid;
-    [value - distance, value + distance]
-}
-
 /// The series with one parameter of its indicator moved; none of a price.
 fn near_series(series: Series, step: f64) -> Vec<Series> {
     let Source::Indicator(indicator) = series.source else { return Vec::new() };
     let mut out = Vec::new();
     for (i, spec) in indicator.kind().spec().params.iter().enumerate() {
-        for moved in moves(indicator.params()[i].get(), step, spec.step) {
+        let value = indicator.params()[i].get();
+        for moved in around(value, value.abs() * step, spec.step) {
             let mut params = indicator.params().to_vec();
             params[i] = spec.nearest(moved);
             if let Ok(indicator) = Indicator::new(indicator.kind(), &params) {
@@ -62,96 +61,34 @@ fn near_series(series: Series, step: f64) -> Vec<Series> {
     out
 }
 
-struct Neighbours<'a> {
-    origin: &'a Strategy,
-    step: f64,
-    found: Vec<Strategy>,
+/// `value` less and plus `distance`, which is put on a grid and is one step of it at least.
+fn around(value: f64, distance: f64, grid: f64) -> [f64; 2] {
+    let distance = (distance / grid).round().max(1.0) * grid;
+    [value - distance, value + distance]
 }
 
-impl Neighbours<'_> {
-    fn add(&mut self, edit: impl FnOnce(&mut Strategy)) {
-        let mut draft = self.origin.clone();
-        edit(&mut draft);
-        if let Ok(valid) = draft.canonical()
-            && valid != *self.origin
-            && !self.found.contains(&valid)
-        {
-            self.found.push(valid);
+/// The parameter's value a step down and a step up; `None` for one that stays.
+fn moves(origin: &Strategy, parameter: &Parameter, step: f64) -> Option<[f64; 2]> {
+    let value = parameter.value;
+    let by = |scale: f64, grid: f64| around(value, scale * step, grid);
+    match parameter.place {
+        Place::Indicator { .. } => {
+            let grid = parameter.grid.unwrap_or(parameter.step);
+            let nearest = |v: f64| crate::series::nearest_on_grid(v, parameter.least, parameter.most, grid).get();
+            Some(by(value.abs(), grid).map(nearest))
         }
-    }
-
-    fn moves(&self, value: f64, grid: f64) -> [f64; 2] {
-        moves(value, self.step, grid)
-    }
-
-    fn condition(&mut self, slot: Slot, index: usize) {
-        let mut draft = self.origin.clone();
-        let Some(condition) = rule_mut(&mut draft, slot).and_then(|r| condition_mut(r, index)).copied() else { return };
-        let put = |strategy: &mut Strategy, new: Condition| {
-            if let Some(place) = rule_mut(strategy, slot).and_then(|r| condition_mut(r, index)) {
-                *place = new;
-            }
-        };
-        for left in near_series(condition.left, self.step) {
-            self.add(|s| put(s, Condition { left, ..condition }));
+        Place::Constant { slot, condition } => {
+            let condition = condition_mut(rule_mut(&mut origin.clone(), slot)?, condition).copied()?;
+            let range = constants(condition.left)?;
+            // A tenth of the range, where the value itself is small against it.
+            let scale = value.abs().max((range.max - range.min) / 2.0);
+            Some(by(scale, range.step).map(|v| range.nearest(v).get()))
         }
-        match condition.right {
-            Operand::Series(right) => {
-                for right in near_series(right, self.step) {
-                    self.add(|s| put(s, Condition { right: Operand::Series(right), ..condition }));
-                }
-            }
-            Operand::Constant(value) => {
-                let Source::Indicator(indicator) = condition.left.source else { return };
-                let Some(range) = indicator.kind().spec().constants else { return };
-                // A tenth of the range, where the value itself is small against it.
-                let scale = value.get().abs().max((range.max - range.min) / 2.0);
-                let distance = (scale * self.step / range.step).round().max(1.0) * range.step;
-                for moved in [value.get() - distance, value.get() + distance] {
-                    let right = Operand::Constant(range.nearest(moved));
-                    self.add(|s| put(s, Condition { right, ..condition }));
-                }
-            }
-        }
-    }
-
-    fn distances(&self, distance: Option<Distance>) -> Vec<Distance> {
-        let number = |value: f64| Number::new((value * 100.0).round() / 100.0);
-        let moved = |value: Number| self.moves(value.get(), 0.05).into_iter().filter_map(number).collect::<Vec<_>>();
-        match distance {
-            None => Vec::new(),
-            Some(Distance::Percent(percent)) => moved(percent).into_iter().map(Distance::Percent).collect(),
-            Some(Distance::Atr { multiple, period }) => {
-                moved(multiple).into_iter().map(|multiple| Distance::Atr { multiple, period }).collect()
-            }
-        }
-    }
-
-    fn plan(&mut self) {
-        let risk = self.origin.risk;
-        for distance in self.distances(risk.stop_loss) {
-            self.add(|s| s.risk.stop_loss = Some(distance));
-        }
-        for distance in self.distances(risk.take_profit) {
-            self.add(|s| s.risk.take_profit = Some(distance));
-        }
-        for distance in self.distances(risk.trailing_stop) {
-            self.add(|s| s.risk.trailing_stop = Some(distance));
-        }
-        for distance in self.distances(risk.break_even) {
-            self.add(|s| s.risk.break_even = Some(distance));
-        }
-        if let Some(bars) = risk.time_exit_bars {
+        Place::Distance(_) => Some(by(value.abs(), DISTANCE_STEP).map(|v| (v * 100.0).round() / 100.0)),
+        Place::TimeExit => {
             let (least, most) = bounds::TIME_EXIT_BARS;
-            for moved in self.moves(f64::from(bars), 1.0) {
-                let bars = moved.clamp(f64::from(least), f64::from(most)) as u32;
-                self.add(|s| s.risk.time_exit_bars = Some(bars));
-            }
+            Some(by(value, 1.0).map(|v| v.clamp(f64::from(least), f64::from(most))))
         }
-        if let Some(partial) = risk.partial_take_profit {
-            for at in self.distances(Some(partial.at)) {
-                self.add(|s| s.risk.partial_take_profit = Some(crate::PartialTakeProfit { at, ..partial }));
-            }
-        }
+        _ => None,
     }
 }

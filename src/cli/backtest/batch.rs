@@ -2,16 +2,24 @@
 //!
 //! Never stops at a line that it cannot use: that line's answer says what is wrong, and the others are evaluated.
 
-use super::super::{CliError, Context, output, window::WindowArgs};
+use super::super::{
+    CliError, Context,
+    checkpoints::{CheckpointArgs, Unfit},
+    output,
+    window::WindowArgs,
+};
 use anyhow::Context as _;
 use candles::{CandleSeries, Symbol};
-use engine::{Engine, EvaluationError, Outcome, Performance, Wanted};
+use engine::{Engine, Outcome, Performance, Wanted};
 use genome::{MAX_TEXT_BYTES, Strategy, StrategyFile};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use std::{
+    collections::BTreeMap,
     fs::File,
     io::{self, BufRead, BufReader, Read},
     path::Path,
+    sync::Arc,
     time::Instant,
 };
 
@@ -20,6 +28,61 @@ pub(super) struct Options {
     pub(crate) per_symbol: bool,
     pub(crate) summary_only: bool,
     pub(crate) threads: usize,
+    pub(crate) checkpoints: CheckpointArgs,
+}
+
+/// What came of a strategy, as far as it is printed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Kept {
+    performance: Performance,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    per_symbol: Vec<Performance>,
+}
+
+impl From<Outcome> for Kept {
+    fn from(outcome: Outcome) -> Self {
+        Self { performance: outcome.performance, per_symbol: outcome.per_symbol }
+    }
+}
+
+/// How far a batch has come, and of what: two batches share the identity only if they come to the same.
+#[derive(Serialize, Deserialize)]
+struct Progress {
+    identity: BTreeMap<String, String>,
+    done: Vec<Result<Kept, String>>,
+}
+
+/// First bytes of a checkpoint; a digest of the rest follows.
+const MAGIC: &str = "sg-ai batch 1 ";
+
+impl Progress {
+    fn to_bytes(&self) -> anyhow::Result<Vec<u8>> {
+        let body = serde_json::to_vec(self)?;
+        let mut bytes = format!("{MAGIC}{}\n", hex::encode(Sha256::digest(&body))).into_bytes();
+        bytes.extend(body);
+        Ok(bytes)
+    }
+
+    fn from_bytes(bytes: &[u8], identity: &BTreeMap<String, String>) -> Result<Self, Unfit> {
+        let foreign = || Unfit::Other("it is no checkpoint of a batch that this program reads".to_owned());
+        let damaged = || Unfit::Damaged("it is cut short or damaged: its digest does not fit its content".to_owned());
+        let rest = bytes.strip_prefix(MAGIC.as_bytes()).ok_or_else(foreign)?;
+        let end = rest.iter().position(|b| *b == b'\n').ok_or_else(damaged)?;
+        if hex::encode(Sha256::digest(&rest[end + 1..])).as_bytes() != &rest[..end] {
+            return Err(damaged());
+        }
+        let found: Self = serde_json::from_slice(&rest[end + 1..]).map_err(|_| foreign())?;
+        for (name, wanted) in identity {
+            let there = found.identity.get(name).map_or("none", String::as_str);
+            if there != wanted {
+                return Err(Unfit::Other(format!(
+                    "it is a checkpoint of another {name}: it has {there}, and this batch has {wanted}; take another file, or \
+                     remove it to begin anew"
+                )));
+            }
+        }
+        Ok(found)
+    }
 }
 
 /// A line that holds a strategy, or wants to.
@@ -67,6 +130,8 @@ struct Summary {
     /// Lines that could not be used, and strategies that could not be evaluated.
     errors: usize,
     threads: usize,
+    /// Strategies whose results a checkpoint had: they are in no other figure but the first.
+    from_checkpoint: usize,
 }
 
 #[derive(Serialize)]
@@ -84,24 +149,55 @@ pub(super) async fn run(path: &Path, window: &WindowArgs, options: Options, ctx:
     }
     let (loaded, terms) = (window.load(ctx).await?, window.terms(ctx));
     let wanted = Wanted { per_symbol: options.per_symbol, summary_only: options.summary_only, ledger: false };
-    let engine = Engine::new(ctx.config().engine.cache_mb);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(options.threads).build().context("threads")?;
     let threads = pool.current_num_threads();
-    let evaluate = move || {
-        let (start, cpu_before) = (Instant::now(), cpu_seconds());
-        let outcomes = pool.install(|| engine.evaluate(&strategies, &loaded, &terms, wanted));
-        let seconds = start.elapsed().as_secs_f64();
-        (outcomes, seconds, cpu_seconds().zip(cpu_before).map(|(after, before)| after - before), loaded)
-    };
-    let (outcomes, seconds, cpu_seconds, loaded) =
-        tokio::task::spawn_blocking(evaluate).await.context("the backtest broke off")?;
+    let costs = serde_json::to_string(&terms.costs).context("costs")?;
+    let canonical: Vec<String> = strategies.iter().map(ToString::to_string).collect();
+    let identity = BTreeMap::from(
+        [
+            ("list of strategies", hex::encode(Sha256::digest(canonical.join("\n")))),
+            ("version of candles", loaded.data_version()),
+            ("dates", format!("{} to {}", loaded.from_ms(), loaded.to_ms())),
+            ("set of costs", format!("{costs}, capital {}", terms.initial_capital)),
+            ("set of options", format!("per symbol {}, summary only {}", options.per_symbol, options.summary_only)),
+            ("program", crate::CODE_VERSION.to_owned()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value)),
+    );
+    let found = options.checkpoints.read(|bytes| Progress::from_bytes(bytes, &identity))?;
+    let mut progress = found.unwrap_or_else(|| Progress { identity, done: Vec::new() });
+    let from_checkpoint = progress.done.len();
+    let at_once = options.checkpoints.every().unwrap_or(strategies.len()).max(1);
+    let work = Arc::new((strategies, loaded, terms, Engine::new(ctx.config().engine.cache_mb), pool));
+    let (mut seconds, mut cpu) = (0.0, Some(0.0));
+    while progress.done.len() < work.0.len() {
+        let (worker, first) = (Arc::clone(&work), progress.done.len());
+        let evaluate = move || {
+            let (strategies, loaded, terms, engine, pool) = &*worker;
+            let part = &strategies[first..strategies.len().min(first + at_once)];
+            let (start, cpu_before) = (Instant::now(), cpu_seconds());
+            let outcomes = pool.install(|| engine.evaluate(part, loaded, terms, wanted));
+            let seconds = start.elapsed().as_secs_f64();
+            (outcomes, seconds, cpu_seconds().zip(cpu_before).map(|(after, before)| after - before))
+        };
+        let (outcomes, took, cpu_took) =
+            tokio::task::spawn_blocking(evaluate).await.context("the backtest broke off")?;
+        seconds += took;
+        cpu = cpu.zip(cpu_took).map(|(sum, took)| sum + took);
+        progress.done.extend(outcomes.into_iter().map(|o| o.map(Kept::from).map_err(|e| e.to_string())));
+        if options.checkpoints.every().is_some() {
+            options.checkpoints.write(&progress.to_bytes().context("the checkpoint")?)?;
+            tracing::info!("{} of {} strategies", progress.done.len(), work.0.len());
+        }
+    }
+    let (outcomes, loaded, cpu_seconds) = (&progress.done, &work.1, cpu);
 
     let traded = |candles: &CandleSeries| {
         candles.len() - candles.open_times_ms().partition_point(|&open_ms| open_ms < loaded.from_ms())
     };
     let candles: Vec<usize> = loaded.symbols().iter().map(|s| traded(&s.candles)).collect();
-    let bar_evaluations = candles.iter().map(|&n| n as u64).sum::<u64>() * outcomes.len() as u64;
-    print(&mut entries, &outcomes, window.symbols(), options.per_symbol).context("standard output")?;
+    let bar_evaluations = candles.iter().map(|&n| n as u64).sum::<u64>() * (outcomes.len() - from_checkpoint) as u64;
+    print(&mut entries, outcomes, window.symbols(), options.per_symbol).context("standard output")?;
     let failed: Vec<String> = entries.iter().filter(|e| e.strategy.is_err()).map(|e| e.line.to_string()).collect();
     let summary = Summary {
         strategies: outcomes.len(),
@@ -114,6 +210,7 @@ pub(super) async fn run(path: &Path, window: &WindowArgs, options: Options, ctx:
         peak_memory_bytes: peak_memory_bytes(),
         errors: failed.len(),
         threads,
+        from_checkpoint,
     };
     output::json_line(&Closing { summary }).context("standard output")?;
     if failed.is_empty() {
@@ -166,7 +263,7 @@ fn read(path: &Path, strategies: &mut Vec<Strategy>) -> io::Result<Vec<Entry>> {
 /// Prints the answers in the order of the lines. An entry whose evaluation failed keeps the error.
 fn print(
     entries: &mut [Entry],
-    outcomes: &[Result<Outcome, EvaluationError>],
+    outcomes: &[Result<Kept, String>],
     symbols: &[Symbol],
     per_symbol: bool,
 ) -> io::Result<()> {
@@ -174,11 +271,8 @@ fn print(
     const BLOCK_BYTES: usize = 1 << 16;
     let mut block = Vec::with_capacity(2 * BLOCK_BYTES);
     for entry in entries {
-        let outcome = entry
-            .strategy
-            .as_ref()
-            .map_err(String::clone)
-            .and_then(|&k| outcomes[k].as_ref().map_err(ToString::to_string));
+        let outcome =
+            entry.strategy.as_ref().map_err(String::clone).and_then(|&k| outcomes[k].as_ref().map_err(String::clone));
         let name = entry.name.as_str();
         match outcome {
             Ok(outcome) if per_symbol => {

@@ -31,6 +31,11 @@ pub(super) async fn run(strategy: Ranking, args: &ProveArgs, ctx: &Context) -> R
             "a strategy that ranks the market looks at its universe; leave --symbols and --elsewhere out".into(),
         ));
     }
+    if let Some(option) = args.first_of_walk_forward() {
+        return Err(CliError::Usage(format!(
+            "{option} is for strategies of rules: of one that ranks the market no window is chosen"
+        )));
+    }
     let (from_ms, to_ms) = window.dates_ms();
     let span = MarketSpan { market: window.market(), interval: window.interval(), to_ms };
     let WholeMarket { panel, data_version } =

@@ -1,6 +1,6 @@
 //! Days like those that were, drawn in blocks: where as many again may lead, as a finding and as a fan over time.
 
-use super::{Finding, RobustnessConfig, RobustnessInputs, finding, paths, percent};
+use super::{Finding, RobustnessConfig, RobustnessInputs, finding, paths, percent, sure};
 use crate::bootstrap::{block_length, stationary_indices};
 use crate::monte_carlo::{PathResult, quantile};
 use genome::random::Seed;
@@ -79,10 +79,13 @@ pub(super) fn bootstrapped(m: &RobustnessInputs, config: &RobustnessConfig, seed
     let share = |hits: usize| (!drawn.is_empty()).then(|| hits as f64 / drawn.len() as f64);
     let ruin = share(drawn.iter().filter(|p| p.lowest_equity <= 1.0 - config.ruin_fraction).count());
     let loss = share(returns.iter().filter(|r| **r < 0.0).count());
-    let sentence = match (quantile(&returns, 0.05), quantile(&returns, 0.95), loss, ruin) {
+    // A bad end is as rare as a good one.
+    let (worst, best) = (1.0 - config.confidence, config.confidence);
+    let sentence = match (quantile(&returns, worst), quantile(&returns, best), loss, ruin) {
         (Some(low), Some(high), Some(loss), Some(ruin)) => format!(
-            "Days like these drawn in blocks, as many again: 90 % of the paths end between {} and {}, {} end with a \
+            "Days like these drawn in blocks, as many again: {} of the paths end between {} and {}, {} end with a \
              loss, and {} lose {} of the capital on the way. It takes the days for typical, which a search's pick is not.",
+            sure(best - worst),
             percent(low),
             percent(high),
             percent(loss),

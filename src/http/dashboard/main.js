@@ -6,11 +6,12 @@ import * as data from "./data.js";
 import * as evolution from "./evolution.js";
 import * as media from "./media.js";
 import * as operations from "./operations.js";
+import * as optimizations from "./optimizations.js";
 import * as overview from "./overview.js";
 import * as strategies from "./strategies.js";
 import * as strategy from "./strategy.js";
 
-const PAGES = { "": overview, strategies, strategy, evolution, data, operations, media };
+const PAGES = { "": overview, strategies, strategy, evolution, optimizations, data, operations, media };
 const main = document.getElementById("main");
 let leaving = new AbortController();
 let live = {};
@@ -108,7 +109,7 @@ function switchTheme() {
 document.getElementById("theme").addEventListener("click", switchTheme);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", themeChanged);
 
-const KEYS = { 1: "#/", 2: "#/strategies", 3: "#/evolution", 4: "#/data", 5: "#/operations", 6: "#/media" };
+const KEYS = { 1: "#/", 2: "#/strategies", 3: "#/evolution", 4: "#/data", 5: "#/operations", 6: "#/optimizations", 7: "#/media" };
 addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea, dialog")) return;
   if (KEYS[event.key]) location.hash = KEYS[event.key];

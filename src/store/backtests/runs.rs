@@ -147,7 +147,7 @@ pub struct WalkForwardWindow {
     pub degradation: Option<f64>,
 }
 
-/// A search for the best parameters or rules.
+/// A search session, as an optimisation.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[allow(missing_docs)]
 pub struct OptimizationRun {
@@ -426,7 +426,7 @@ impl Store {
         .await
     }
 
-    /// Optimisations, newest first.
+    /// Search sessions as optimisations, newest first; points of optimisations have their run.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -436,7 +436,7 @@ impl Store {
             let sql = "select id, session_id, method, objective, parameters, status, trials,
                     best_objective::double precision, best_strategy_id, error_message, code_version, seed, started_at,
                     completed_at
-                from optimization_runs order by started_at desc, id desc limit $1 offset $2";
+                from optimization_runs where optimization_id is null order by started_at desc, id desc limit $1 offset $2";
             tx.rows(sql, &[&page.limit(), &page.offset()])
                 .await?
                 .iter()

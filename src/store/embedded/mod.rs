@@ -178,6 +178,12 @@ impl Drop for EmbeddedServer {
     }
 }
 
+/// Whether there is a private server in the folder of these settings, running or not.
+#[must_use]
+pub fn is_there(config: &StoreConfig) -> bool {
+    config.data_dir.join("cluster").is_dir()
+}
+
 /// The URL of the private server that a configuration describes, whether it runs or not.
 ///
 /// # Errors

@@ -1,6 +1,6 @@
 //! Generations of search sessions, and how often luck was tried in all of them. Records nothing: sessions do.
 
-use crate::{Page, Store, StoreError, Tx, row::Named as _};
+use crate::{Page, Store, StoreError, Tx, backtests::optimizations, row::Named as _};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
@@ -81,12 +81,14 @@ pub(crate) async fn trials(tx: &Tx) -> Result<TrialTotals, StoreError> {
             as distinct_strategies,
         coalesce(sum(failures), 0)::bigint as failures from trial_ledger";
     let row = tx.row(sql, &[]).await?;
+    // Whoever optimises tries his luck, too; no point of a run is evaluated twice.
+    let (optimised, failed) = optimizations::evaluations(tx).await?;
     Ok(TrialTotals {
         sessions: row.count("sessions")?,
         generations: row.count("generations")?,
-        evaluations: row.count("evaluations")?,
-        distinct: row.count("distinct_strategies")?,
-        failures: row.count("failures")?,
+        evaluations: row.count("evaluations")? + optimised,
+        distinct: row.count("distinct_strategies")? + optimised,
+        failures: row.count("failures")? + failed,
     })
 }
 

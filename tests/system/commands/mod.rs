@@ -2,6 +2,7 @@
 
 mod backtest;
 mod calibrate;
+mod optimize;
 mod prove;
 mod ranking;
 mod rehearse;

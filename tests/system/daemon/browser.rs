@@ -180,16 +180,42 @@ impl Drop for Page {
 }
 
 /// Pages by the key that opens them.
-const PAGES: [(&str, &str); 6] =
-    [("1", "Overview"), ("2", "Strategies"), ("3", "Evolution"), ("4", "Data"), ("5", "Operations"), ("6", "Media")];
+const PAGES: [(&str, &str); 7] = [
+    ("1", "Overview"),
+    ("2", "Strategies"),
+    ("3", "Evolution"),
+    ("4", "Data"),
+    ("5", "Operations"),
+    ("6", "Optimisation"),
+    ("7", "Media"),
+];
 
-#[tokio::test]
+/// The id of a stored optimisation of twelve points.
+fn optimised(stage: &Stage) -> String {
+    let text = r#"{"name": "cross", "timeframe": "15m",
+        "long": {"entry": "ema(5) crosses above ema(30)", "exit": "ema(5) crosses below ema(30)"}}"#;
+    std::fs::write(stage.dir.path().join("cross.json"), text).unwrap();
+    let run = |words: &str| {
+        let output = stage.command(&words.split(' ').collect::<Vec<_>>()).output().unwrap();
+        assert!(output.status.success(), "{words}: {}", String::from_utf8_lossy(&output.stderr));
+        output.stdout
+    };
+    run("data download --symbols BTCUSDT --intervals 15m --from 2024-12-01 --to 2024-12-31");
+    let told =
+        run("optimize --strategy cross.json --symbols BTCUSDT --from 2024-12-04 --to 2024-12-28 --method grid --json \
+         --param entry.long.1.ema.period=3,4,5,6 --param entry.long.1.right.ema.period=20,30,40 --least-trades 1");
+    serde_json::from_slice::<Value>(&told).unwrap()["id"].as_str().unwrap().to_owned()
+}
+
+// The exchange answers while a command is waited for.
+#[tokio::test(flavor = "multi_thread")]
 async fn the_dashboard_loads_navigates_acts_and_is_told_live() {
     let Some(mut page) = Page::open().await else {
         return not_checked("Chromium that starts", "the dashboard in a browser");
     };
     let mut stage = Stage::new(5, 0.0).await;
     stage.set("SG_ACTION_TOKEN", TOKEN);
+    let optimised = optimised(&stage);
     let mut daemon = stage.daemon("shadow");
     let base = daemon.url().await;
     let http = reqwest::Client::new();
@@ -219,6 +245,24 @@ async fn the_dashboard_loads_navigates_acts_and_is_told_live() {
         let fits = "[...document.querySelectorAll('.scroll')].every((s) => s.scrollWidth <= s.clientWidth)";
         assert_eq!(page.evaluate(fits).await, true, "the list of strategies at {width}");
     }
+    // A stored optimisation: every part of what it says is drawn, wide and narrow.
+    for width in [1280, 390] {
+        page.width(width).await;
+        page.evaluate(&format!("location.hash = '#/optimizations/{optimised}'; true")).await;
+        page.titled("cross").await;
+        page.until(
+            "['What may be believed', 'Walk-forward matrix', 'Importance', 'Parallel coordinates', 'The best points'].every(
+                (part) => [...document.querySelectorAll('h2')].some((head) => head.textContent === part))
+             && document.querySelectorAll('table.heat td[title]').length === 12
+             && document.querySelectorAll('main svg path').length === 12",
+        )
+        .await;
+        let fits = "document.documentElement.scrollWidth <= document.documentElement.clientWidth";
+        assert_eq!(page.evaluate(fits).await, true, "an optimisation at {width}");
+    }
+    page.press("2").await;
+    page.titled("Strategies").await;
+    page.until("document.querySelector('table.cards a')?.textContent === 'to look at'").await;
     page.width(1280).await;
     let before = page.evaluate("getComputedStyle(document.body).backgroundColor").await;
     page.press("t").await;

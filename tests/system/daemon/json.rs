@@ -71,6 +71,11 @@ async fn every_command_that_prints_results_prints_json() {
     run(&format!("backtest --strategy cross.json {window}"));
     run(&format!("prove --strategy cross.json --paths 100 --noise-draws 1 {window}"));
     run(&format!("search --population 20 --generations 1 {window}"));
+    let optimised = run(&format!("optimize --strategy cross.json --method grid --param risk.stop_loss=1,2,3 {window}"));
+    // The stage has a database: the run is in it, and a point of it is sent on.
+    let told = run(&format!("optimize --run {} --add best --name better", optimised["id"].as_str().unwrap()));
+    assert_eq!((&told["added"]["name"], told["added"]["trials"].as_u64()), (&json!("better"), Some(3)));
+    run(&format!("report optimization:{} --format html", optimised["id"].as_str().unwrap()));
     let session = "--sessions 1 --no-placebo --population 20 --generations 1 --search-days 6 --holdout-days 4";
     run(&format!("rehearse --symbols BTCUSDT --from 2024-12-04 --to 2024-12-31 {session}"));
     run("strategies add cross.json");
@@ -101,6 +106,20 @@ async fn every_command_that_prints_results_prints_json() {
         assert_eq!(answer.status(), 200, "{}", answer.text().await.unwrap());
     }
     run(&format!("health --url {base}"));
+    // What was optimised is served, and found by the end of its id.
+    let get = async |path: String| reqwest::get(format!("{base}{path}")).await.unwrap().json::<Value>().await.unwrap();
+    let listed = get("/api/optimizations?limit=5".to_owned()).await;
+    let run_id = optimised["id"].as_str().unwrap();
+    assert_eq!(
+        (listed["items"][0]["id"].as_str(), listed["items"][0]["evaluations"].as_u64()),
+        (Some(run_id), Some(3))
+    );
+    let served = get(format!("/api/optimizations/{}?limit=2", &run_id[run_id.len() - 8..])).await;
+    assert_eq!(served["optimization"]["report"]["analysis"], optimised["analysis"]);
+    assert_eq!(served["points"].as_array().unwrap().len(), 2);
+    assert!(served["points"][0]["strategy_id"].is_string(), "the best was sent on: {served}");
+    let missing = get("/api/optimizations/ffff".to_owned()).await;
+    assert_eq!(missing["status"].as_u64(), Some(404), "{missing}");
     daemon.stop().await;
     let sql = "set session_replication_role = replica;
         insert into deployments (id, strategy_id, promoted_by, started_market_ms)

@@ -19,6 +19,7 @@ mod made;
 mod media;
 mod migrations;
 mod operations;
+mod optimizations;
 mod paper;
 mod protocol;
 mod ranking;
