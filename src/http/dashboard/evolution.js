@@ -330,8 +330,8 @@ export async function page({ signal }) {
       card("w6", "Niches of the newest 500 stored, by their hold-out", niches(found.items)),
       card("", "Best scores", ranking(scores.items)),
       card("", "What earlier strategies have taught", ...learnt(taught.newest)),
-      card("w4", "Islands", table(["island", "#session", "#generation", "#best", "stored"], islands)),
-      card("w8", "How sessions ended, real ones beside null ones", ended(protocol.items)),
+      card("", "Islands", table(["island", "#session", "#generation", "#best", "stored"], islands)),
+      card("", "How sessions ended, real ones beside null ones", ended(protocol.items)),
       card(
         "",
         "Sessions",
