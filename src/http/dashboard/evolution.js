@@ -281,7 +281,7 @@ function learnt(newest) {
         `which shaped them had seen, ${number(days)} each on average; they count for ${number(independent)} on days of their ` +
         `own. One like most of them earned a Sharpe ratio of ${number(base.mean, 2)} ± ${number(base.sd, 2)}.`,
     ),
-    h("div", { class: "tall" }, table(head, [...worth, ...costs].map(line))),
+    table(head, [...worth, ...costs].map(line)),
   ];
 }
 
