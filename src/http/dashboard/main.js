@@ -109,7 +109,15 @@ function switchTheme() {
 document.getElementById("theme").addEventListener("click", switchTheme);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", themeChanged);
 
-const KEYS = { 1: "#/", 2: "#/strategies", 3: "#/evolution", 4: "#/data", 5: "#/operations", 6: "#/optimizations", 7: "#/media" };
+const KEYS = {
+  1: "#/",
+  2: "#/strategies",
+  3: "#/evolution",
+  4: "#/data",
+  5: "#/operations",
+  6: "#/optimizations",
+  7: "#/media",
+};
 addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea, dialog")) return;
   if (KEYS[event.key]) location.hash = KEYS[event.key];

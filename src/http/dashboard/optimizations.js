@@ -54,7 +54,9 @@ async function list(signal) {
 }
 
 function told(report) {
-  const rows = report.told.map((t) => h("tr", {}, h("th", { scope: "row" }, t.about), h("td", { class: "wide" }, t.sentence)));
+  const rows = report.told.map((t) =>
+    h("tr", {}, h("th", { scope: "row" }, t.about), h("td", { class: "wide" }, t.sentence)),
+  );
   return h("div", { class: "scroll" }, h("table", {}, h("tbody", {}, rows)));
 }
 
@@ -136,7 +138,12 @@ function heatMap(map, objective) {
       ),
     )
     .reverse();
-  const foot = h("tr", {}, h("th"), map.x_values.map((x) => h("th", { scope: "col" }, shown(x))));
+  const foot = h(
+    "tr",
+    {},
+    h("th"),
+    map.x_values.map((x) => h("th", { scope: "col" }, shown(x))),
+  );
   return card(
     "",
     `Mean ${objective}: ${map.y} by ${map.x}`,
@@ -187,7 +194,10 @@ function parallel(report) {
     svg(
       "svg",
       { viewBox: `0 0 ${width} ${HEIGHT}`, width: "100%", role: "img", "aria-label": "Parallel coordinates of points" },
-      ...points.slice(BEST).reverse().map((p) => line(p, false)),
+      ...points
+        .slice(BEST)
+        .reverse()
+        .map((p) => line(p, false)),
       ...points.slice(0, BEST).map((p) => line(p, true)),
       ...uprights,
     ),
@@ -211,11 +221,18 @@ function pointsTable(run, points) {
     ),
   );
   const heads = axes.map((axis) => `#${axis.names.join("+")}`);
-  return table(["#point", `#${run.objectives[0]}`, "#sharpe", "#return", "#drawdown", "#trades", ...heads, "sent on"], rows);
+  return table(
+    ["#point", `#${run.objectives[0]}`, "#sharpe", "#return", "#drawdown", "#trades", ...heads, "sent on"],
+    rows,
+  );
 }
 
 async function one(id, signal) {
-  const { optimization: run, points } = await read(`/api/optimizations/${encodeURIComponent(id)}`, { limit: 50 }, signal);
+  const { optimization: run, points } = await read(
+    `/api/optimizations/${encodeURIComponent(id)}`,
+    { limit: 50 },
+    signal,
+  );
   const report = run.report;
   const facts = [
     ["Points", `${number(run.points)} of ${number(run.budget)}, ${number(run.evaluations)} trials`],
