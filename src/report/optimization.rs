@@ -251,7 +251,12 @@ fn parallel(story: &Story) -> Markup {
                     line class="zero" x1=(format!("{:.1}", x(place))) x2=(format!("{:.1}", x(place))) y1="24" y2=(HEIGHT - 50.0) {}
                     text class="tick middle" x=(format!("{:.1}", x(place))) y="16" { (shown(range.1)) }
                     text class="tick middle" x=(format!("{:.1}", x(place))) y=(HEIGHT - 36.0) { (shown(range.0)) }
-                    text class="tick middle" x=(format!("{:.1}", x(place))) y=(if place % 2 == 0 { HEIGHT - 20.0 } else { HEIGHT - 6.0 }) { (axis) }
+                    // Names are long: the first begins at the picture's edge.
+                    @if place == 0 {
+                        text class="tick" x="0" y=(HEIGHT - 20.0) { (axis) }
+                    } @else {
+                        text class="tick middle" x=(format!("{:.1}", x(place))) y=(if place % 2 == 0 { HEIGHT - 20.0 } else { HEIGHT - 6.0 }) { (axis) }
+                    }
                 }
             }
         }
