@@ -2,8 +2,8 @@
 //!
 //! Never draws, never ranks.
 
-use super::features::{WITH, features};
-use super::learnt::{Belief, Learnt};
+use super::features::features;
+use super::learnt::{Belief, Learnt, prior_sd};
 use genome::Strategy;
 use std::collections::BTreeMap;
 
@@ -11,11 +11,7 @@ use std::collections::BTreeMap;
 pub const HALF_LIFE_DAYS: f64 = 90.0;
 /// Days below which a strategy teaches nothing (effective number, newer ones counting more).
 pub const LEAST_DAYS: f64 = 10.0;
-/// What a building block is worth before anything is known, annual Sharpe ratio: standard deviation around 0.
-pub(crate) const PRIOR_SD: f64 = 1.0;
-/// The same of a combination of two, on top of what both are worth.
-pub(crate) const COMBINATION_PRIOR_SD: f64 = 0.5;
-/// The same of what all strategies earn.
+/// What all strategies earn before anything is known, annual Sharpe ratio: standard deviation around 0.
 const BASE_PRIOR_SD: f64 = 3.0;
 const DAYS_A_YEAR: f64 = 365.0;
 
@@ -117,11 +113,6 @@ pub fn learn(lessons: &[Lesson]) -> Option<Learnt> {
         independent: blocks.len() as f64 / effect,
         days: all.iter().map(|e| e.days).sum::<f64>() / all.len() as f64,
     })
-}
-
-/// What a building block of this name is worth before anything is known, standard deviation.
-pub(crate) fn prior_sd(name: &str) -> f64 {
-    if name.contains(WITH) { COMBINATION_PRIOR_SD } else { PRIOR_SD }
 }
 
 /// Solves `precision x = pull`, and gives the diagonal of the inverse beside it; `None` where the matrix, row by row, is not

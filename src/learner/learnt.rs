@@ -1,7 +1,6 @@
 //! What was learnt: beliefs about building blocks, strategies drawn by them, and both in words. Never sees results.
 
-use super::features::features;
-use super::fit::prior_sd;
+use super::features::{WITH, features};
 use genome::Strategy;
 use genome::variation::{self, VariationConfig};
 use rand::Rng;
@@ -11,6 +10,16 @@ use std::collections::BTreeMap;
 
 /// Strategies drawn at random for each that is proposed.
 pub const DRAWS: usize = 16;
+
+/// What a building block is worth before anything is known, annual Sharpe ratio: standard deviation around 0.
+const PRIOR_SD: f64 = 1.0;
+/// The same of a combination of two, on top of what both are worth.
+const COMBINATION_PRIOR_SD: f64 = 0.5;
+
+/// What a building block of this name is worth before anything is known, standard deviation.
+pub(crate) fn prior_sd(name: &str) -> f64 {
+    if name.contains(WITH) { COMBINATION_PRIOR_SD } else { PRIOR_SD }
+}
 
 /// What a building block is worth, annual Sharpe ratio.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

@@ -4,40 +4,31 @@
 //! crossover, steps of a few values. Points with too few trades come after all that have enough, those with more trades
 //! first. No point is evaluated twice. Source: Deb et al. (2002), with the constrained domination of its section VI.
 
-use super::run::{Batch, Run, Seen};
-use super::{Axis, Point};
+use super::{Axis, Point, Space};
 use rand::{Rng, RngExt};
 use search::pareto::{crowding, fronts};
-use std::cmp::Ordering;
+use std::collections::HashSet;
 
 /// Attempts at a child that was not evaluated yet, before a random point is taken.
 const ATTEMPTS: usize = 16;
 /// Chance that a changed value is drawn anew instead of moved.
 const REDRAWN: f64 = 0.1;
 
-/// Adds children of the run's parents to a batch.
-pub(super) fn children(run: &Run, count: usize, seen: &mut Seen, batch: &mut Batch) {
-    let space = &run.settings.space;
-    let seed = run.settings.seed.child("generation", u64::from(run.generation));
-    for slot in 0..count {
-        let mut rng = seed.stream("child", slot as u64);
-        let child = (0..ATTEMPTS).find_map(|_| {
-            let (mother, father) = (tournament(run, &mut rng), tournament(run, &mut rng));
-            let child = cross(mother, father, space.axes(), &mut rng);
-            seen.insert(space.rank(&child)).then_some(child)
-        });
-        match child {
-            Some(child) => batch.points.push(child),
-            None => run.draw(1, seen, batch),
-        }
-    }
+/// A child of two of `parents`, which stand best first, whose number is not among the `seen` ones and is then; `None` where
+/// none was found.
+pub(super) fn child(parents: &[&Point], space: &Space, seen: &mut HashSet<u128>, rng: &mut impl Rng) -> Option<Point> {
+    (0..ATTEMPTS).find_map(|_| {
+        let (mother, father) = (tournament(parents, rng), tournament(parents, rng));
+        let child = cross(mother, father, space.axes(), rng);
+        seen.insert(space.rank(&child)).then_some(child)
+    })
 }
 
-/// The better of two parents: they stand best first.
-fn tournament<'a>(run: &'a Run, rng: &mut impl Rng) -> &'a Point {
-    let mut drawn = || rng.random_range(0..run.parents.len());
+/// The better of two parents.
+fn tournament<'a>(parents: &[&'a Point], rng: &mut impl Rng) -> &'a Point {
+    let mut drawn = || rng.random_range(0..parents.len());
     let place = drawn().min(drawn());
-    &run.evaluated[run.parents[place] as usize].point
+    parents[place]
 }
 
 fn cross(mother: &Point, father: &Point, axes: &[Axis], rng: &mut impl Rng) -> Point {
@@ -63,14 +54,20 @@ fn cross(mother: &Point, father: &Point, axes: &[Axis], rng: &mut impl Rng) -> P
     child
 }
 
-/// Who comes into the next generation: the best of the parents and of the points from number `first` on, best first.
-pub(super) fn survivors(run: &Run, first: usize) -> Vec<u32> {
-    let pool: Vec<usize> = run.parents.iter().map(|&i| i as usize).chain(first..run.evaluated.len()).collect();
-    let aims = |i: usize| -> Option<Vec<f64>> {
-        run.settings.objectives.iter().map(|&objective| run.value(i, objective)).collect()
-    };
-    let sound: Vec<(usize, Vec<f64>)> = pool.iter().filter_map(|&i| Some((i, aims(i)?))).collect();
-    let points: Vec<Vec<f64>> = sound.iter().map(|(_, aims)| aims.clone()).collect();
+/// One that may come into the next generation.
+pub(super) struct Contender {
+    /// Its number.
+    pub(super) number: u32,
+    /// Its values of the objectives; `None` where one is undefined or it has too few trades.
+    pub(super) aims: Option<Vec<f64>>,
+    /// Its trades; `None` where it could not be evaluated.
+    pub(super) trades: Option<u32>,
+}
+
+/// Numbers of those that come into the next generation, `count` at most, best first.
+pub(super) fn survivors(pool: &[Contender], count: usize) -> Vec<u32> {
+    let sound: Vec<(u32, &Vec<f64>)> = pool.iter().filter_map(|c| Some((c.number, c.aims.as_ref()?))).collect();
+    let points: Vec<Vec<f64>> = sound.iter().map(|(_, aims)| (*aims).clone()).collect();
     let front = fronts(&points);
     let crowded = crowding(&points, &front);
     let mut order: Vec<usize> = (0..sound.len()).collect();
@@ -82,14 +79,10 @@ pub(super) fn survivors(run: &Run, first: usize) -> Vec<u32> {
         };
         front[a].cmp(&front[b]).then(apart).then(sound[a].0.cmp(&sound[b].0))
     });
-    let mut kept: Vec<usize> = order.into_iter().map(|place| sound[place].0).collect();
-    let mut unsound: Vec<usize> = pool.into_iter().filter(|i| aims(*i).is_none()).collect();
-    let trades = |i: usize| run.evaluated[i].figures.as_ref().map(|f| f.total_trades);
-    unsound.sort_by(|&a, &b| match trades(b).cmp(&trades(a)) {
-        Ordering::Equal => a.cmp(&b),
-        other => other,
-    });
-    kept.extend(unsound);
-    kept.truncate(run.settings.population as usize);
-    kept.into_iter().map(|i| i as u32).collect()
+    let mut kept: Vec<u32> = order.into_iter().map(|place| sound[place].0).collect();
+    let mut unsound: Vec<&Contender> = pool.iter().filter(|c| c.aims.is_none()).collect();
+    unsound.sort_by(|a, b| b.trades.cmp(&a.trades).then(a.number.cmp(&b.number)));
+    kept.extend(unsound.into_iter().map(|c| c.number));
+    kept.truncate(count);
+    kept
 }

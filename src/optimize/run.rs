@@ -129,7 +129,7 @@ pub struct Batch {
 }
 
 /// Numbers of points. Only asked whether one is in it: its order changes nothing.
-pub(super) type Seen = HashSet<u128>;
+type Seen = HashSet<u128>;
 
 /// A run between two batches.
 #[derive(Clone, Debug, PartialEq)]
@@ -252,11 +252,24 @@ impl Run {
                 if self.parents.is_empty() {
                     self.draw(count, &mut seen, &mut batch);
                 } else {
-                    genetic::children(self, count, &mut seen, &mut batch);
+                    self.breed(count, &mut seen, &mut batch);
                 }
             }
         }
         batch
+    }
+
+    /// Adds children of the parents, and a point at random where there is no new child.
+    fn breed(&self, count: usize, seen: &mut Seen, batch: &mut Batch) {
+        let parents: Vec<&Point> = self.parents.iter().map(|&i| &self.evaluated[i as usize].point).collect();
+        let seed = self.settings.seed.child("generation", u64::from(self.generation));
+        for slot in 0..count {
+            let mut rng = seed.stream("child", slot as u64);
+            match genetic::child(&parents, &self.settings.space, seen, &mut rng) {
+                Some(child) => batch.points.push(child),
+                None => self.draw(1, seen, batch),
+            }
+        }
     }
 
     /// Numbers of the points that were proposed already.
@@ -265,7 +278,7 @@ impl Run {
     }
 
     /// Adds points at random that are not among the seen ones.
-    pub(super) fn draw(&self, count: usize, seen: &mut Seen, batch: &mut Batch) {
+    fn draw(&self, count: usize, seen: &mut Seen, batch: &mut Batch) {
         let (space, target) = (&self.settings.space, batch.points.len() + count);
         while batch.points.len() < target {
             let mut rng = self.settings.seed.stream("point", batch.draws);
@@ -299,7 +312,14 @@ impl Run {
         }
         self.draws = batch.draws;
         if self.settings.method == Method::Genetic && self.evaluated.len() > first {
-            self.parents = genetic::survivors(self, first);
+            let pool = self.parents.iter().map(|&i| i as usize).chain(first..self.evaluated.len());
+            let contender = |i: usize| genetic::Contender {
+                number: i as u32,
+                aims: self.settings.objectives.iter().map(|&objective| self.value(i, objective)).collect(),
+                trades: self.evaluated[i].figures.as_ref().map(|f| f.total_trades),
+            };
+            let pool: Vec<_> = pool.map(contender).collect();
+            self.parents = genetic::survivors(&pool, self.settings.population as usize);
             self.generation += 1;
         }
     }
