@@ -4,6 +4,7 @@
 
 mod chart;
 mod curve;
+mod document;
 mod format;
 mod months;
 mod optimization;

@@ -2,13 +2,13 @@
 //!
 //! Pure rendering: computes nothing but what a drawing needs.
 
+use super::document::document;
 use super::format;
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, html};
 use optimize::{Axis, Cell, HeatMap, Shown, Story};
 use serde::Serialize;
 use serde_json::Value;
 
-const STYLE: &str = include_str!("style.css");
 /// Width of a drawing, pixels.
 const WIDTH: f64 = 860.0;
 /// Points of the table.
@@ -48,28 +48,20 @@ pub struct OptimizationReport<'a> {
 /// The report as one HTML file.
 #[must_use]
 pub fn optimization_html(report: &OptimizationReport<'_>) -> String {
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                title { (report.name) " – sg-ai optimisation" }
-                style { (PreEscaped(STYLE)) }
-            }
-            body {
-                (head(report))
-                (told(report.story))
-                (walk_forward(report.story))
-                (importance(report.story))
-                @if !report.story.heat_maps.is_empty() { h2 { "Pairs of parameters" } }
-                @for map in &report.story.heat_maps { (heat_map(map, report.story)) }
-                (parallel(report.story))
-                (points(report))
-                (setup(report))
-            }
-        }
-    };
+    let page = document(
+        &format!("{} – sg-ai optimisation", report.name),
+        &html! {
+            (head(report))
+            (told(report.story))
+            (walk_forward(report.story))
+            (importance(report.story))
+            @if !report.story.heat_maps.is_empty() { h2 { "Pairs of parameters" } }
+            @for map in &report.story.heat_maps { (heat_map(map, report.story)) }
+            (parallel(report.story))
+            (points(report))
+            (setup(report))
+        },
+    );
     page.into_string()
 }
 

@@ -1,5 +1,6 @@
 //! The page: what a reader asks first comes first.
 
+use super::document::document;
 use super::{
     Move, Period, Setup, StrategyReport, chart,
     curve::{self, Stretch},
@@ -10,42 +11,33 @@ use super::{
     windows::{self, Window},
 };
 use engine::Performance;
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, PreEscaped, html};
 
-const STYLE: &str = include_str!("style.css");
 const FILTER: &str = include_str!("filter.js");
 
 pub(super) fn page(report: &StrategyReport, proven: Option<&RobustnessSection>) -> Markup {
-    html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                title { (report.name) " – sg-ai strategy report" }
-                style { (PreEscaped(STYLE)) }
+    document(
+        &format!("{} – sg-ai strategy report", report.name),
+        &html! {
+            (head(report))
+            (rules(report))
+            (figures(&report.periods))
+            (curves(&curve::chain(&report.periods)))
+            (monthly(&report.periods))
+            (distribution(&report.periods))
+            (one_after_the_other(&windows::of(&report.periods)))
+            (robustness::section(proven))
+            (gates(&report.moves))
+            (lineage(report))
+            (quality(report))
+            (setup(report))
+            @if report.periods.iter().any(|p| !p.trades.is_empty()) {
+                h2 { "Trades" }
+                (trades::section(&report.periods))
+                script { (PreEscaped(FILTER)) }
             }
-            body {
-                (head(report))
-                (rules(report))
-                (figures(&report.periods))
-                (curves(&curve::chain(&report.periods)))
-                (monthly(&report.periods))
-                (distribution(&report.periods))
-                (one_after_the_other(&windows::of(&report.periods)))
-                (robustness::section(proven))
-                (gates(&report.moves))
-                (lineage(report))
-                (quality(report))
-                (setup(report))
-                @if report.periods.iter().any(|p| !p.trades.is_empty()) {
-                    h2 { "Trades" }
-                    (trades::section(&report.periods))
-                    script { (PreEscaped(FILTER)) }
-                }
-            }
-        }
-    }
+        },
+    )
 }
 
 fn head(report: &StrategyReport) -> Markup {

@@ -3,6 +3,7 @@
 //!
 //! Pure rendering: computes nothing but what a drawing needs.
 
+use super::document::document;
 use super::{
     chart::{self, Line},
     format, months,
@@ -10,11 +11,10 @@ use super::{
 use ::portfolio::{Attribution, PortfolioTerms, Record};
 use candles::{Interval, MarketKind, time::DAY_MS};
 use engine::Performance;
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, html};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-const STYLE: &str = include_str!("style.css");
 /// Days that the line of what is traded takes together: single days make no readable line.
 const TRADED_DAYS: usize = 30;
 /// Names of the attribution, from either end.
@@ -56,27 +56,19 @@ pub struct PortfolioReport<'a> {
 /// The report as one HTML file.
 #[must_use]
 pub fn portfolio_html(report: &PortfolioReport<'_>) -> String {
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                title { (report.name) " – sg-ai portfolio report" }
-                style { (PreEscaped(STYLE)) }
-            }
-            body {
-                (head(report))
-                (figures(report))
-                (curves(report))
-                (years(report))
-                (held(report))
-                (weights_map(report))
-                (names(report))
-                (setup(report))
-            }
-        }
-    };
+    let page = document(
+        &format!("{} – sg-ai portfolio report", report.name),
+        &html! {
+            (head(report))
+            (figures(report))
+            (curves(report))
+            (years(report))
+            (held(report))
+            (weights_map(report))
+            (names(report))
+            (setup(report))
+        },
+    );
     page.into_string()
 }
 

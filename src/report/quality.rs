@@ -2,14 +2,14 @@
 //!
 //! Pure rendering: never checks a candle, never decides what is fit.
 
+use super::document::document;
 use super::format;
 use candles::quality::{Finding, Severity};
 use candles::stored::SeriesCheck;
 use candles::{DataVerdict, Interval, MarketKind, Symbol};
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, html};
 use serde::Serialize;
 
-const STYLE: &str = include_str!("style.css");
 /// Findings shown of one series; the rest are counted.
 const MAX_SHOWN: usize = 25;
 
@@ -133,21 +133,13 @@ fn severity(severity: Severity) -> &'static str {
 /// The section as one self-contained HTML file.
 #[must_use]
 pub fn render_quality(quality: &DataQuality, made_at_ms: i64) -> String {
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                title { "Candles – sg-ai data report" }
-                style { (PreEscaped(STYLE)) }
-            }
-            body {
-                header { h1 { "Candles" } }
-                p.soft { "checked " (format::time(made_at_ms)) " UTC" }
-                (quality_section(quality))
-            }
-        }
-    };
+    let page = document(
+        "Candles – sg-ai data report",
+        &html! {
+            header { h1 { "Candles" } }
+            p.soft { "checked " (format::time(made_at_ms)) " UTC" }
+            (quality_section(quality))
+        },
+    );
     page.into_string()
 }

@@ -1,10 +1,11 @@
 //! A search session, or one generation of it, as a report: what was tried, how it went, what came of it. Pure.
 
+use super::document::document;
 use super::{
     chart,
     format::{self, UNDEFINED},
 };
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, html};
 use serde::Serialize;
 use serde_json::Value;
 use std::fmt::Write;
@@ -155,36 +156,25 @@ pub fn search_html(report: &SearchReport) -> String {
         report.generations.iter().filter_map(|g| Some((f64::from(g.number), of(g)?))).collect()
     };
     let config = serde_json::to_string_pretty(&report.config).unwrap_or_default();
-    html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                title { (report.title()) " – sg-ai report" }
-                style { (PreEscaped(include_str!("style.css"))) }
-            }
-            body {
-                header { h1 { "Search: " (report.title()) } }
-                dl { @for (name, value) in report.facts() { dt { (name) } dd { (value) } } }
-                @if report.generations.len() > 1 {
-                    h2 { "Fitness by generation" }
-                    figure {
-                        (chart::by_number(&[("live", line(|g| g.best_fitness)), ("holdout", line(|g| g.median_fitness))], "Best and median fitness by generation"))
-                        figcaption { span.dot.live { "best" } "  " span.dot.holdout { "median" } ", 0 to 100." }
-                    }
-                }
-                h2 { "Generations" }
-                (table(&GENERATIONS, &report.rows()))
-                h2 { "What was stored" }
-                @if report.strategies.is_empty() { p.soft { "Nothing." } } @else { (table(&STRATEGIES, &report.found())) }
-                p.soft { "In sample is what the search chose by: only the hold-out, and what came after, says anything." }
-                h2 { "Settings, and how to reproduce it" }
-                pre { (config) }
-                p.soft { "The same seed, candles and settings give the same strategies to the bit. Made by sg-ai " (report.made_by) ", " (format::time(report.made_at_ms)) " UTC." }
+    document(&format!("{} – sg-ai report", report.title()), &html! {
+        header { h1 { "Search: " (report.title()) } }
+        dl { @for (name, value) in report.facts() { dt { (name) } dd { (value) } } }
+        @if report.generations.len() > 1 {
+            h2 { "Fitness by generation" }
+            figure {
+                (chart::by_number(&[("live", line(|g| g.best_fitness)), ("holdout", line(|g| g.median_fitness))], "Best and median fitness by generation"))
+                figcaption { span.dot.live { "best" } "  " span.dot.holdout { "median" } ", 0 to 100." }
             }
         }
-    }
+        h2 { "Generations" }
+        (table(&GENERATIONS, &report.rows()))
+        h2 { "What was stored" }
+        @if report.strategies.is_empty() { p.soft { "Nothing." } } @else { (table(&STRATEGIES, &report.found())) }
+        p.soft { "In sample is what the search chose by: only the hold-out, and what came after, says anything." }
+        h2 { "Settings, and how to reproduce it" }
+        pre { (config) }
+        p.soft { "The same seed, candles and settings give the same strategies to the bit. Made by sg-ai " (report.made_by) ", " (format::time(report.made_at_ms)) " UTC." }
+    })
     .into_string()
 }
 
