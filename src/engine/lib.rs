@@ -41,6 +41,7 @@ pub use ledger::{DailyEquity, ExitReason, Holding, Ledger, Side, Trade};
 pub use meaning::{MEANING, MeaningChange};
 pub use performance::{CalendarMonth, MonthlyReturn, Performance};
 pub use recipe::{Recipe, RunConfig};
+pub use simd::{Wide, widest};
 pub use stake::Stake;
 pub use terms::Terms;
 pub use window::{FundingRate, SymbolWindow, Window, WindowError};

@@ -42,8 +42,9 @@ pub struct Closed {
     pub greatest: f64,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Holding {
+    /// 0 where nothing is held.
     units: f64,
     /// The price at which the units are in the books.
     mark: f64,
@@ -52,13 +53,29 @@ struct Holding {
     greatest: f64,
 }
 
-/// What is held.
+/// What is held. One place an instrument, so that a look at it costs no search.
 #[derive(Clone, Debug)]
 pub struct Account {
     cash: f64,
-    held: BTreeMap<u32, Holding>,
-    gains: BTreeMap<u32, Gain>,
+    /// By number of the instrument.
+    holdings: Vec<Holding>,
+    gains: Vec<Gain>,
+    /// Whether an instrument was ever held.
+    traded: Vec<bool>,
+    /// Numbers of what is held, ascending.
+    held: Vec<u32>,
     closed: Vec<Closed>,
+}
+
+/// What all that is held is worth at the marks, quote units.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Worth {
+    /// Cash and what is held.
+    pub equity: f64,
+    /// Sum of the absolute values held.
+    pub gross: f64,
+    /// Sum of the values held, short ones negative.
+    pub net: f64,
 }
 
 /// A change of units and what it costs.
@@ -77,40 +94,41 @@ pub struct Fill {
 }
 
 impl Account {
-    /// Cash alone, quote units.
+    /// Cash alone, quote units, and room for `instruments` instruments.
     #[must_use]
-    pub const fn new(cash: f64) -> Self {
-        Self { cash, held: BTreeMap::new(), gains: BTreeMap::new(), closed: Vec::new() }
+    pub fn new(cash: f64, instruments: usize) -> Self {
+        Self {
+            cash,
+            holdings: vec![Holding::default(); instruments],
+            gains: vec![Gain::default(); instruments],
+            traded: vec![false; instruments],
+            held: Vec::new(),
+            closed: Vec::new(),
+        }
     }
 
     /// Cash and what is held, at the marks.
     #[must_use]
-    pub fn equity(&self) -> f64 {
-        self.cash + self.held.values().map(|h| h.units * h.mark).sum::<f64>()
-    }
-
-    /// Sum of the absolute values held, at the marks.
-    #[must_use]
-    pub fn gross(&self) -> f64 {
-        self.held.values().map(|h| (h.units * h.mark).abs()).sum()
-    }
-
-    /// Sum of the values held, short ones negative, at the marks.
-    #[must_use]
-    pub fn net(&self) -> f64 {
-        self.held.values().map(|h| h.units * h.mark).sum()
+    pub fn worth(&self) -> Worth {
+        let (mut net, mut gross) = (0.0, 0.0);
+        for &i in &self.held {
+            let Holding { units, mark, .. } = self.holdings[i as usize];
+            net += units * mark;
+            gross += (units * mark).abs();
+        }
+        Worth { equity: self.cash + net, gross, net }
     }
 
     /// Numbers of the instruments held, ascending.
     #[must_use]
-    pub fn held(&self) -> Vec<u32> {
-        self.held.keys().copied().collect()
+    pub fn held(&self) -> &[u32] {
+        &self.held
     }
 
     /// Units of an instrument; 0 if it is not held.
     #[must_use]
     pub fn units(&self, instrument: u32) -> f64 {
-        self.held.get(&instrument).map_or(0.0, |h| h.units)
+        self.holdings[instrument as usize].units
     }
 
     /// Stays that ended, in order.
@@ -119,28 +137,38 @@ impl Account {
         &self.closed
     }
 
-    /// What each instrument gave.
+    /// The same, when nothing else is wanted any more.
     #[must_use]
-    pub const fn gains(&self) -> &BTreeMap<u32, Gain> {
-        &self.gains
+    pub fn into_closed(self) -> Vec<Closed> {
+        self.closed
+    }
+
+    /// What each instrument gave that was ever held.
+    #[must_use]
+    pub fn gains(&self) -> BTreeMap<u32, Gain> {
+        let numbered = (0..).zip(self.gains.iter().zip(&self.traded));
+        numbered.filter(|(_, (_, traded))| **traded).map(|(i, (gain, _))| (i, *gain)).collect()
     }
 
     /// Stays that are not over, as if they ended at `time_ms`.
     #[must_use]
     pub fn open(&self, time_ms: i64) -> Vec<Closed> {
-        self.held.iter().map(|(i, h)| h.closed(*i, time_ms)).collect()
+        self.held.iter().map(|&i| self.holdings[i as usize].closed(i, time_ms)).collect()
     }
 
     /// Values what is held of an instrument at a price.
+    #[inline]
     pub fn mark(&mut self, instrument: u32, price: f64) {
-        if let Some(holding) = self.held.get_mut(&instrument) {
-            let change = holding.units * (price - holding.mark);
-            holding.mark = price;
-            holding.greatest = holding.greatest.max((holding.units * price).abs());
-            holding.profit += change;
-            let gain = self.gains.entry(instrument).or_default();
-            *(if holding.units > 0.0 { &mut gain.long } else { &mut gain.short }) += change;
+        let holding = &mut self.holdings[instrument as usize];
+        if holding.units == 0.0 {
+            return;
         }
+        let change = holding.units * (price - holding.mark);
+        holding.mark = price;
+        holding.greatest = holding.greatest.max((holding.units * price).abs());
+        holding.profit += change;
+        let gain = &mut self.gains[instrument as usize];
+        *(if holding.units > 0.0 { &mut gain.long } else { &mut gain.short }) += change;
     }
 
     /// Pays funding of what is held of an instrument: `price` is its last close.
@@ -151,17 +179,20 @@ impl Account {
 
     /// Pays for what is sold short of an instrument: `rate` of its value at the mark.
     pub fn pay_borrow(&mut self, instrument: u32, rate: f64) {
-        if let Some(short) = self.held.get(&instrument).filter(|h| h.units < 0.0) {
-            let paid = -short.units * short.mark * rate;
-            self.pay(instrument, paid, |gain| &mut gain.borrow);
+        let Holding { units, mark, .. } = self.holdings[instrument as usize];
+        if units < 0.0 {
+            self.pay(instrument, -units * mark * rate, |gain| &mut gain.borrow);
         }
     }
 
     fn pay(&mut self, instrument: u32, paid: f64, kind: impl Fn(&mut Gain) -> &mut f64) {
-        let Some(holding) = self.held.get_mut(&instrument) else { return };
+        let holding = &mut self.holdings[instrument as usize];
+        if holding.units == 0.0 {
+            return;
+        }
         self.cash -= paid;
         holding.profit -= paid;
-        let gain = self.gains.entry(instrument).or_default();
+        let gain = &mut self.gains[instrument as usize];
         *kind(gain) += paid;
         *(if holding.units > 0.0 { &mut gain.long } else { &mut gain.short }) -= paid;
     }
@@ -174,14 +205,16 @@ impl Account {
             return;
         }
         self.mark(instrument, price);
-        let before = self.units(instrument);
+        let i = instrument as usize;
+        let before = self.holdings[i].units;
         let closes = if before * units < 0.0 { units.abs().min(before.abs()) } else { 0.0 };
         let after = if closes == units.abs() && closes == before.abs() { 0.0 } else { before + units };
         let value = units.abs() * price;
         let (fee, slippage) = (value * fill.fee_fraction, value * fill.slippage_fraction);
         let cost = fee + slippage;
         self.cash -= units * price + cost;
-        let gain = self.gains.entry(instrument).or_default();
+        self.traded[i] = true;
+        let (gain, holding) = (&mut self.gains[i], &mut self.holdings[i]);
         gain.fees += fee;
         gain.slippage += slippage;
         gain.traded += value;
@@ -189,41 +222,43 @@ impl Account {
         if before != 0.0 {
             let share = if crosses { closes / units.abs() } else { 1.0 };
             *(if before > 0.0 { &mut gain.long } else { &mut gain.short }) -= cost * share;
-            if let Some(holding) = self.held.get_mut(&instrument) {
-                holding.profit -= cost * share;
-                holding.units = if crosses { 0.0 } else { after };
-                holding.greatest = holding.greatest.max((after * price).abs() * f64::from(u8::from(!crosses)));
+            holding.profit -= cost * share;
+            holding.greatest = holding.greatest.max((after * price).abs() * f64::from(u8::from(!crosses)));
+            if after == 0.0 || crosses {
+                self.closed.push(holding.closed(instrument, time_ms));
+            } else {
+                holding.units = after;
             }
-        }
-        if (after == 0.0 || crosses)
-            && let Some(holding) = self.held.remove(&instrument)
-        {
-            self.closed.push(Closed { long: before > 0.0, ..holding.closed(instrument, time_ms) });
         }
         if after != 0.0 && (before == 0.0 || crosses) {
             let share = if crosses { 1.0 - closes / units.abs() } else { 1.0 };
-            let gain = self.gains.entry(instrument).or_default();
             *(if after > 0.0 { &mut gain.long } else { &mut gain.short }) -= cost * share;
             let greatest = (after * price).abs();
-            let holding = Holding { units: after, mark: price, entry_ms: time_ms, profit: -cost * share, greatest };
-            self.held.insert(instrument, holding);
+            *holding = Holding { units: after, mark: price, entry_ms: time_ms, profit: -cost * share, greatest };
+        } else if after == 0.0 {
+            *holding = Holding::default();
+        }
+        match self.held.binary_search(&instrument) {
+            Ok(at) if after == 0.0 => drop(self.held.remove(at)),
+            Err(at) if after != 0.0 => self.held.insert(at, instrument),
+            _ => {}
         }
     }
 
     /// Closes what is held of an instrument at its mark, for a fraction of its value.
     pub fn end(&mut self, instrument: u32, time_ms: i64, cost_fraction: f64) {
-        let Some(holding) = self.held.get(&instrument).copied() else { return };
-        let cost = (holding.units * holding.mark).abs() * cost_fraction;
-        self.pay(instrument, cost, |gain| &mut gain.fees);
-        self.cash += holding.units * holding.mark;
-        if let Some(holding) = self.held.remove(&instrument) {
-            self.closed.push(holding.closed(instrument, time_ms));
-        }
+        let Ok(at) = self.held.binary_search(&instrument) else { return };
+        let Holding { units, mark, .. } = self.holdings[instrument as usize];
+        self.pay(instrument, (units * mark).abs() * cost_fraction, |gain| &mut gain.fees);
+        self.cash += units * mark;
+        self.held.remove(at);
+        let holding = std::mem::take(&mut self.holdings[instrument as usize]);
+        self.closed.push(holding.closed(instrument, time_ms));
     }
 
     /// Closes everything at its mark, for a fraction of its value. What is owed beyond all cash is not paid.
     pub fn liquidate(&mut self, time_ms: i64, cost_fraction: f64) {
-        for instrument in self.held() {
+        for instrument in self.held.clone() {
             self.end(instrument, time_ms, cost_fraction);
         }
         self.cash = self.cash.max(0.0);
@@ -257,18 +292,18 @@ mod tests {
 
     #[test]
     fn a_stay_by_hand() {
-        let mut account = Account::new(1_000.0);
+        let mut account = Account::new(1_000.0, 4);
         account.fill(3, &fill(2.0, 100.0));
-        near(account.equity(), 1_000.0 - 0.2);
+        near(account.worth().equity, 1_000.0 - 0.2);
         account.mark(3, 110.0);
-        near(account.equity(), 1_020.0 - 0.2);
+        near(account.worth().equity, 1_020.0 - 0.2);
         account.pay_funding(3, 0.001, 110.0);
-        near(account.equity(), 1_020.0 - 0.2 - 0.22);
+        near(account.worth().equity, 1_020.0 - 0.2 - 0.22);
         account.fill(3, &fill(-2.0, 120.0));
         assert!(account.held().is_empty());
         let [stay] = account.closed() else { panic!("one stay: {:?}", account.closed()) };
         near(stay.profit, 40.0 - 0.2 - 0.22 - 0.24);
-        near(account.equity(), 1_000.0 + stay.profit);
+        near(account.worth().equity, 1_000.0 + stay.profit);
         near(stay.greatest, 240.0);
         let gain = account.gains()[&3];
         near(gain.long, stay.profit);
@@ -278,7 +313,7 @@ mod tests {
 
     #[test]
     fn a_change_of_sign_is_two_stays() {
-        let mut account = Account::new(1_000.0);
+        let mut account = Account::new(1_000.0, 4);
         account.fill(1, &fill(1.0, 100.0));
         account.fill(1, &fill(-3.0, 100.0));
         near(account.units(1), -2.0);
@@ -288,19 +323,19 @@ mod tests {
         assert!(long.long && !short.long);
         near(long.profit, -0.1 - 0.1);
         near(short.profit, -0.2 + 20.0 - 1.8);
-        near(account.equity(), 1_000.0 + long.profit + short.profit);
+        near(account.worth().equity, 1_000.0 + long.profit + short.profit);
         let gain = account.gains()[&1];
         near(gain.long + gain.short, long.profit + short.profit);
     }
 
     #[test]
     fn borrowed_units_cost_and_long_ones_do_not() {
-        let mut account = Account::new(1_000.0);
+        let mut account = Account::new(1_000.0, 4);
         account.fill(1, &fill(1.0, 100.0));
         account.fill(2, &fill(-1.0, 100.0));
-        let before = account.equity();
+        let before = account.worth().equity;
         account.pay_borrow(1, 0.01);
         account.pay_borrow(2, 0.01);
-        near(account.equity(), before - 1.0);
+        near(account.worth().equity, before - 1.0);
     }
 }

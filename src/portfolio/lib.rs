@@ -11,16 +11,23 @@
 pub mod account;
 mod across;
 mod columns;
+mod field;
+mod formulas;
+mod grid;
 mod hedge;
+mod lanes;
 mod members;
 mod panel;
+mod prepared;
 mod record;
 mod results;
 mod rolling;
 mod rules;
 mod run;
 mod score;
+mod slopes;
 mod terms;
+mod trading;
 mod weights;
 
 pub use columns::ColumnError;
