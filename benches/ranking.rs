@@ -6,7 +6,7 @@
 
 use candles::{Candle, CandleSeries, InstrumentTable, Interval, MarketKind, readings::MarketReadings, time::DAY_MS};
 use genome::Ranking;
-use portfolio::{Panel, PortfolioTerms, Results, Ticker, run};
+use portfolio::{Market, Panel, PortfolioTerms, Results, Ticker, run};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::{
@@ -95,6 +95,31 @@ fn main() {
     let panel = Panel::new(MarketKind::Spot, Interval::H4, market(), &InstrumentTable::default()).unwrap();
     let (from_ms, to_ms) = (START_MS + WARM_UP_DAYS * DAY_MS, START_MS + (WARM_UP_DAYS + DAYS) * DAY_MS);
     let terms = PortfolioTerms::default();
+    let setting = |name: &str, usual: usize| std::env::var(name).ok().and_then(|n| n.parse().ok()).unwrap_or(usual);
+    let all = strategies(setting("SG_BENCH_STRATEGIES", 1_000));
+    let all: Vec<&Ranking> = all.iter().collect();
+    for threads in [1, 2] {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let started = Instant::now();
+            let market = Market::new(&panel, from_ms, to_ms, terms).unwrap();
+            let mut digest = DefaultHasher::new();
+            for outcome in market.evaluate(&all) {
+                let outcome = outcome.unwrap();
+                outcome.daily_returns.iter().for_each(|r| digest.write_u64(r.to_bits()));
+                digest.write_u64(outcome.trades_digest);
+                digest.write_u64(outcome.performance.profit_factor.unwrap_or(0.0).to_bits());
+            }
+            let seconds = started.elapsed().as_secs_f64();
+            println!("{threads} threads: {} strategies in {seconds:.2} s; digest {:016x}", all.len(), digest.finish());
+        });
+    }
+    if setting("SG_BENCH_ONE_BY_ONE", 0) > 0 {
+        one_by_one(&panel, from_ms, to_ms, &terms);
+    }
+}
+
+fn one_by_one(panel: &Panel, from_ms: i64, to_ms: i64, terms: &PortfolioTerms) {
     let digest = &mut DefaultHasher::new();
     for threads in [1, 2] {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
@@ -102,8 +127,8 @@ fn main() {
             let started = Instant::now();
             let some = strategies(30);
             for strategy in &some {
-                let track = run(strategy, &panel, from_ms, to_ms, &terms).unwrap();
-                let results = Results::of(&track, &panel, from_ms, to_ms, &terms);
+                let track = run(strategy, panel, from_ms, to_ms, terms).unwrap();
+                let results = Results::of(&track, panel, from_ms, to_ms, terms);
                 for slot in &track.slots {
                     digest.write_u64(slot.equity.to_bits());
                 }

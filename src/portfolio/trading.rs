@@ -12,7 +12,7 @@ use crate::{
     weights::{self, Ranked},
 };
 use candles::{MarketKind, interval, time::DAY_MS};
-use engine::Costs;
+use engine::{Costs, Slippage};
 use genome::{Number, Ranking};
 use std::collections::VecDeque;
 
@@ -53,6 +53,15 @@ struct State<'a> {
 }
 
 impl State<'_> {
+    /// The last close of an instrument.
+    fn last_close(&self, panel: &Panel, instrument: u32) -> Option<f64> {
+        let close = self.grid.closes(self.seen?)[instrument as usize];
+        if !close.is_nan() {
+            return Some(close);
+        }
+        Some(panel.instruments()[instrument as usize].candles().closes()[self.last(instrument)?])
+    }
+
     /// The last candle of an instrument that has closed.
     fn last(&self, instrument: u32) -> Option<usize> {
         self.grid.last(self.seen?, instrument)
@@ -82,10 +91,15 @@ impl Trader<'_> {
             };
             let turnover = self.fill_orders(&mut state, slots.len(), slot, open_ms);
             state.seen = slot.or(state.seen);
-            self.close_candles(&mut state, slot);
-            self.pay(&mut state, slot, open_ms, close_ms);
-            self.end_instruments(&mut state, slot, close_ms);
-            let mut worth = state.account.worth();
+            let (mut worth, missing) = match slot {
+                Some(slot) => state.account.value(state.grid.closes(slot)),
+                None => (state.account.worth(), true),
+            };
+            let paid = self.pay(&mut state, slot, open_ms, close_ms);
+            let ended = missing && self.end_instruments(&mut state, slot, close_ms);
+            if paid || ended {
+                worth = state.account.worth();
+            }
             let least = self.terms.execution.maintenance_margin_fraction * worth.gross;
             if !state.account.held().is_empty() && worth.equity <= least {
                 state.account.liquidate(close_ms, self.terms.costs.delisting_fraction);
@@ -109,10 +123,11 @@ impl Trader<'_> {
             open_ms = close_ms;
         }
         let slots_turnover = slots.iter().map(|s: &Slot| s.turnover).sum();
+        let mut account = state.account;
         Track {
-            open: state.account.open(open_ms),
-            gains: state.account.gains(),
-            closed: state.account.into_closed(),
+            open: account.open(open_ms),
+            gains: account.gains(),
+            closed: account.into_closed(),
             slots,
             rebalances,
             turnover: slots_turnover,
@@ -133,32 +148,27 @@ impl Trader<'_> {
             if order.due > number {
                 return true;
             }
-            let instrument = &self.panel.instruments()[order.instrument as usize];
-            let next = slot.and_then(|slot| {
-                let candle = state.grid.last(slot, order.instrument)?;
-                (instrument.slots()[candle] as usize == slot).then_some(candle)
-            });
-            let Some(next) = next else {
+            let price = slot.map_or(f64::NAN, |slot| state.grid.opens(slot)[order.instrument as usize]);
+            if price.is_nan() {
                 if order.tries == 0 {
                     state.lapsed += 1;
                     return false;
                 }
                 order.tries -= 1;
                 return true;
-            };
-            let price = instrument.candles().opens()[next];
+            }
             let target = in_lots(order.units, price, self.terms.execution.lot_notional);
-            let units = target - state.account.units(order.instrument);
+            let place = state.account.find(order.instrument);
+            let units = target - state.account.units_at(place);
             let value = units.abs() * price;
             let Costs { fee_fraction, slippage, .. } = self.terms.costs;
-            let atr_before = |atr: &Atr| next.checked_sub(1).map_or(f64::NAN, |i| atr.at(order.instrument, i));
-            let atr = self.ready.atr.as_deref().map_or(0.0, atr_before);
+            let (atr, volume) = self.at_open(state, slot, order.instrument);
             if (target != 0.0 && value < self.terms.execution.least_notional) || atr.is_nan() {
                 return false;
             }
-            let slippage_fraction = slippage.fraction(price, units.abs(), atr, instrument.candles().volumes()[next]);
+            let slippage_fraction = slippage.fraction(price, units.abs(), atr, volume);
             let fill = Fill { time_ms: open_ms, units, price, fee_fraction, slippage_fraction };
-            state.account.fill(order.instrument, &fill);
+            state.account.fill_at(place, order.instrument, &fill);
             turnover += value / order.equity;
             false
         });
@@ -166,38 +176,36 @@ impl Trader<'_> {
         turnover
     }
 
-    /// Values what is held at the candles that close with this slot.
-    fn close_candles(&self, state: &mut State<'_>, slot: Option<usize>) {
-        let Some(slot) = slot else { return };
-        for at in 0..state.account.held().len() {
-            let number = state.account.held()[at];
-            let instrument = &self.panel.instruments()[number as usize];
-            if let Some(candle) = state.grid.last(slot, number)
-                && instrument.slots()[candle] as usize == slot
-            {
-                state.account.mark(number, instrument.candles().closes()[candle]);
-            }
+    /// What slippage asks about the candle of an instrument that opens now: the ATR before it and its volume.
+    fn at_open(&self, state: &State<'_>, slot: Option<usize>, instrument: u32) -> (f64, f64) {
+        if matches!(self.terms.costs.slippage, Slippage::Fixed { .. }) {
+            return (0.0, 0.0);
         }
+        let Some(candle) = slot.and_then(|slot| state.grid.last(slot, instrument)) else { return (f64::NAN, 0.0) };
+        let atr_before = |atr: &Atr| candle.checked_sub(1).map_or(f64::NAN, |before| atr.at(instrument, before));
+        let volumes = self.panel.instruments()[instrument as usize].candles().volumes();
+        (self.ready.atr.as_deref().map_or(0.0, atr_before), volumes[candle])
     }
 
-    /// Funding that fell due after the slot's open, up to its close; and what borrowed units cost in it.
-    fn pay(&self, state: &mut State<'_>, slot: Option<usize>, open_ms: i64, close_ms: i64) {
-        let borrow = self.panel.market() == MarketKind::Spot && self.terms.execution.borrow_rate_per_year != 0.0;
-        let share_of_year = (close_ms - open_ms) as f64 / YEAR_MS;
-        for at in 0..state.account.held().len() {
-            let number = state.account.held()[at];
-            let instrument = &self.panel.instruments()[number as usize];
-            let funding = instrument.funding();
-            if !funding.is_empty() {
+    /// Funding that fell due after the slot's open, up to its close; and what borrowed units cost in it. Gives whether
+    /// anything was paid.
+    fn pay(&self, state: &mut State<'_>, slot: Option<usize>, open_ms: i64, close_ms: i64) -> bool {
+        let rate = self.terms.execution.borrow_rate_per_year;
+        let borrows = self.panel.market() == MarketKind::Spot && rate != 0.0;
+        let pays = slot.is_none_or(|slot| state.grid.pays(slot));
+        if pays {
+            for at in 0..state.account.held().len() {
+                let number = state.account.held()[at];
+                let instrument = &self.panel.instruments()[number as usize];
+                let (funding, closes) = (instrument.funding(), instrument.candles().closes());
                 let due = match slot {
                     Some(slot) => state.grid.due(slot, number),
                     None => {
-                        funding.partition_point(|f| f.time_ms <= open_ms)
-                            ..funding.partition_point(|f| f.time_ms <= close_ms)
+                        let by = |ms| funding.partition_point(|f| f.time_ms <= ms);
+                        by(open_ms)..by(close_ms)
                     }
                 };
                 let Some(last) = state.last(number) else { continue };
-                let closes = instrument.candles().closes();
                 let opened = slot.is_some_and(|slot| instrument.slots()[last] as usize == slot);
                 for payment in &funding[due] {
                     // The candle of this slot has closed only by its end.
@@ -205,16 +213,18 @@ impl Trader<'_> {
                     state.account.pay_funding(number, payment.rate, closes[known]);
                 }
             }
-            if borrow {
-                state.account.pay_borrow(number, self.terms.execution.borrow_rate_per_year * share_of_year);
-            }
         }
+        if borrows {
+            state.account.pay_borrow(rate * ((close_ms - open_ms) as f64 / YEAR_MS));
+        }
+        pays || borrows
     }
 
-    /// Closes what is held of instruments that end with this slot.
-    fn end_instruments(&self, state: &mut State<'_>, slot: Option<usize>, close_ms: i64) {
+    /// Closes what is held of instruments that end with this slot; gives whether any did.
+    fn end_instruments(&self, state: &mut State<'_>, slot: Option<usize>, close_ms: i64) -> bool {
         let Execution { frozen_exit_fraction, .. } = self.terms.execution;
         let cost = self.terms.costs.delisting_fraction.max(frozen_exit_fraction);
+        let before = state.account.held().len();
         let mut at = 0;
         while let Some(&number) = state.account.held().get(at) {
             at += 1;
@@ -232,6 +242,7 @@ impl Trader<'_> {
                 at -= 1;
             }
         }
+        state.account.held().len() < before
     }
 
     /// Sets targets and leaves their orders.
@@ -310,25 +321,28 @@ impl Trader<'_> {
         let due = next + delay_candles as usize;
         let mut orders = std::mem::take(&mut state.orders);
         orders.clear();
-        let (mut wanted, mut held) = (targets.iter().peekable(), state.account.held().iter().peekable());
+        let (mut wanted, mut held) = (targets.iter().peekable(), state.account.positions().peekable());
         loop {
             // Both are in ascending order of numbers.
             let instrument = match (wanted.peek(), held.peek()) {
-                (Some((a, _)), Some(b)) => *a.min(*b),
+                (Some((a, _)), Some((b, ..))) => *a.min(b),
                 (Some((a, _)), None) => *a,
-                (None, Some(b)) => **b,
+                (None, Some((b, ..))) => *b,
                 (None, None) => break,
             };
             let target = wanted.next_if(|(i, _)| *i == instrument).map_or(0.0, |(_, target)| *target);
-            held.next_if(|i| **i == instrument);
-            let Some(last) = state.last(instrument) else { continue };
-            let price = self.panel.instruments()[instrument as usize].candles().closes()[last];
-            let held = state.account.units(instrument);
-            if target != 0.0 && (target - held * price / equity).abs() < band {
+            let (units_held, price) = match held.next_if(|(i, ..)| *i == instrument) {
+                Some((_, units, price)) => (units, price),
+                None => match state.last_close(self.panel, instrument) {
+                    Some(price) => (0.0, price),
+                    None => continue,
+                },
+            };
+            if target != 0.0 && (target - units_held * price / equity).abs() < band {
                 continue;
             }
             let units = target * equity / price;
-            if units != held {
+            if units != units_held {
                 orders.push(Order { instrument, units, equity, due, tries: retry_candles });
             }
         }
