@@ -5,8 +5,11 @@
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
 use candles::{Candle, CandleSeries, InstrumentTable, Interval, MarketKind, readings::MarketReadings, time::DAY_MS};
-use genome::Ranking;
-use portfolio::{Market, Panel, PortfolioTerms, Results, Ticker, run};
+use genome::{
+    Ranking, Universe,
+    variation::{self, RankingVariation},
+};
+use portfolio::{Market, Panel, PortfolioTerms, Ticker, run};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::{
@@ -56,39 +59,16 @@ fn market() -> Vec<Ticker> {
     (0..SYMBOLS).map(ticker).collect()
 }
 
-/// Scores as searches breed them: customary ideas with random look-backs, alone and in sums of two.
+/// What searches breed: random strategies, half of them mutated.
 fn strategies(count: usize) -> Vec<Ranking> {
     let rng = &mut ChaCha8Rng::seed_from_u64(7);
-    let mut all = Vec::with_capacity(count);
-    while all.len() < count {
-        let mut idea = || {
-            let n = [6, 12, 18, 30, 42, 60, 90, 120, 180, 270, 360, 540][rng.random_range(0..12)];
-            match rng.random_range(0..9) {
-                0 => format!("close / delay(close, {n})"),
-                1 => format!("close / highest(high, {n})"),
-                2 => format!("-(close / delay(close, {}))", n / 6),
-                3 => format!("-realized_volatility({n})"),
-                4 => format!("volume / mean(volume, {n})"),
-                5 => format!("-mean(abs(close / delay(close, 1) - 1) / quote_volume, {n})"),
-                6 => format!("mean(close, {}) / mean(close, {n})", n / 6 + 1),
-                7 => format!("-deviation(close / delay(close, 1), {n})"),
-                _ => format!("decay(close / delay(close, 6), {n})"),
-            }
-        };
-        let score = match all.len() % 3 {
-            0 => idea(),
-            1 => format!("cs_rank({}) + cs_rank({})", idea(), idea()),
-            _ => format!("cs_zscore({}) * cs_rank({})", idea(), idea()),
-        };
-        let weights = ["linear", "linear, inverse volatility(180)", "top 20%, bottom 20%"][rng.random_range(0..3)];
-        let smooth = rng.random_range(2..8);
-        let text = format!(
-            "4h; universe top 50 by quote_volume(30d), listed 60d; score {score}; rebalance 1d; \
-             weights {weights}, smooth {smooth}; gross 1"
-        );
-        all.push(text.parse().unwrap());
-    }
-    all
+    let universe = Universe { top: SYMBOLS as u32, volume_days: 30, listed_days: 60 };
+    let config = RankingVariation { universes: vec![universe], ..RankingVariation::default() };
+    let all = (0..count).map(|number| {
+        let random = variation::random_ranking(&config, rng);
+        if number % 2 == 0 { random } else { variation::mutate_ranking(&random, &config, rng) }
+    });
+    all.collect()
 }
 
 fn main() {
@@ -115,31 +95,20 @@ fn main() {
         });
     }
     if setting("SG_BENCH_ONE_BY_ONE", 0) > 0 {
-        one_by_one(&panel, from_ms, to_ms, &terms);
+        one_by_one(&panel, from_ms, to_ms, terms, &all);
     }
 }
 
-fn one_by_one(panel: &Panel, from_ms: i64, to_ms: i64, terms: &PortfolioTerms) {
-    let digest = &mut DefaultHasher::new();
-    for threads in [1, 2] {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| {
-            let started = Instant::now();
-            let some = strategies(30);
-            for strategy in &some {
-                let track = run(strategy, panel, from_ms, to_ms, terms).unwrap();
-                let results = Results::of(&track, panel, from_ms, to_ms, terms);
-                for slot in &track.slots {
-                    digest.write_u64(slot.equity.to_bits());
-                }
-                results.days.iter().for_each(|d| digest.write_u64(d.hedged.to_bits()));
-                digest.write_u64(results.performance.profit_factor.unwrap_or(0.0).to_bits());
-            }
-            println!(
-                "{threads} threads: {:.1} ms a strategy, one by one; digest {:016x}",
-                started.elapsed().as_secs_f64() * 1e3 / some.len() as f64,
-                digest.finish()
-            );
-        });
+/// The slowest strategies, each alone.
+fn one_by_one(panel: &Panel, from_ms: i64, to_ms: i64, terms: PortfolioTerms, all: &[&Ranking]) {
+    let mut times: Vec<(f64, &Ranking)> = Vec::new();
+    for strategy in all {
+        let started = Instant::now();
+        run(strategy, panel, from_ms, to_ms, &terms).unwrap();
+        times.push((started.elapsed().as_secs_f64() * 1e3, strategy));
     }
+    times.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let median = times[times.len() / 2].0;
+    println!("alone: median {median:.1} ms; the slowest:");
+    times.iter().take(12).for_each(|(ms, strategy)| println!("{ms:8.1} ms  {strategy}"));
 }

@@ -1,7 +1,7 @@
 //! The panel slot by slot: which candle of each instrument is the last one, its prices in the slot, which payments fall
 //! due. Built once a panel, so that a run looks up what it would otherwise search for.
 
-use crate::Panel;
+use crate::{Panel, columns::changes};
 
 /// No candle yet.
 const NONE: u32 = u32::MAX;
@@ -19,6 +19,8 @@ pub(crate) struct Grid {
     due: Vec<Vec<u32>>,
     /// Whether any payment falls due in a slot.
     pays: Vec<bool>,
+    /// By instrument and candle: close / close before - 1; NaN of the first.
+    returns: Vec<Vec<f64>>,
 }
 
 impl Grid {
@@ -53,7 +55,8 @@ impl Grid {
                 due
             })
             .collect();
-        Self { instruments, last, opens, closes, due, pays }
+        let returns = panel.instruments().iter().map(|i| changes(i.candles().closes(), true)).collect();
+        Self { instruments, last, opens, closes, due, pays, returns }
     }
 
     /// Number of the last candle of an instrument in a slot or before it.
@@ -73,6 +76,11 @@ impl Grid {
     #[inline]
     pub(crate) fn closes(&self, slot: usize) -> &[f64] {
         &self.closes[slot * self.instruments..][..self.instruments]
+    }
+
+    /// By candle: close / close before - 1; NaN of the first.
+    pub(crate) fn returns(&self, instrument: u32) -> &[f64] {
+        &self.returns[instrument as usize]
     }
 
     /// Whether any instrument's payment falls due after a slot's open and up to its close.

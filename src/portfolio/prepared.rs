@@ -4,7 +4,7 @@
 //! their values kept where somebody decides by them: one a seat. Trades nothing.
 
 use crate::{
-    Members, Panel, PortfolioTerms, RunError, Seat,
+    Benchmark, Members, Panel, PortfolioTerms, RunError, Seat,
     columns::{ColumnError, Source, compute},
     field::{Column, Field},
     formulas::{Formulas, Id},
@@ -135,9 +135,7 @@ impl<'a> Ground<'a> {
             plans.push((score, own, volatility, seating));
         }
         let atr = match terms.costs.slippage {
-            Slippage::Atr { .. } => {
-                atr_expression().map(|atr| Some(formulas.add(&atr, (strategies[0].universe, None))))
-            }
+            Slippage::Atr { .. } => atr_expression().map(|atr| Some(formulas.add(&atr, (Benchmark::UNIVERSE, None)))),
             _ => Ok(None),
         };
         let lenders = seatings.iter().filter(|_| lends).map(|(universe, clock)| (lent(*universe), *clock));

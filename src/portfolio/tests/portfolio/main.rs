@@ -7,5 +7,6 @@ mod cancelling;
 mod golden;
 mod lookahead;
 mod plain;
+mod population;
 mod universe;
 mod worlds;
