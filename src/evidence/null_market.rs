@@ -24,16 +24,19 @@ pub struct Bars {
 }
 
 /// A candle in logarithms: where it opens from the close before, then high, low and close from its open.
-#[derive(Clone, Copy, Debug)]
-struct Move {
-    gap: f64,
-    high: f64,
-    low: f64,
-    close: f64,
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[allow(missing_docs)]
+pub struct Move {
+    pub gap: f64,
+    pub high: f64,
+    pub low: f64,
+    pub close: f64,
 }
 
 impl Bars {
-    fn moves(&self) -> Option<Vec<Move>> {
+    /// Of every candle but the first; `None` where a price has no logarithm or the columns are not of one length.
+    #[must_use]
+    pub fn moves(&self) -> Option<Vec<Move>> {
         let n = self.close.len();
         let columns = [&self.open, &self.high, &self.low, &self.close];
         let valid = columns.iter().all(|c| c.len() == n && c.iter().all(|p| *p > 0.0 && p.is_finite()));
@@ -52,8 +55,9 @@ impl Bars {
         })
     }
 
-    /// The first candle as it is, then one for each move.
-    fn rebuilt(&self, moves: impl Iterator<Item = Move>) -> Self {
+    /// The first candle as it is, then one for each move. There must be a first one.
+    #[must_use]
+    pub fn rebuilt(&self, moves: impl Iterator<Item = Move>) -> Self {
         let first = |column: &[f64]| vec![column[0]];
         let mut bars =
             Self { open: first(&self.open), high: first(&self.high), low: first(&self.low), close: first(&self.close) };

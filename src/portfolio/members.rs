@@ -38,7 +38,13 @@ impl Members {
     /// Of each slot in `slots`.
     #[must_use]
     pub fn of(panel: &Panel, universe: Universe, slots: Range<usize>) -> Self {
-        Self::at_slots(panel, universe, slots.collect(), &volumes(panel, universe.volume_days))
+        Self::of_slots(panel, universe, slots.collect())
+    }
+
+    /// Of some slots, ascending.
+    #[must_use]
+    pub fn of_slots(panel: &Panel, universe: Universe, slots: Vec<usize>) -> Self {
+        Self::at_slots(panel, universe, slots, &volumes(panel, universe.volume_days))
     }
 
     /// Of some slots, ascending, by the volumes of the universe's days.

@@ -65,6 +65,8 @@ pub enum PanelError {
     Resample { symbol: Symbol, source: ResampleError },
     #[error("{0} appears twice")]
     Twice(Symbol),
+    #[error("the new candles of {0} are not at the times of the old ones")]
+    Times(InstrumentId),
 }
 
 impl PanelInstrument {
@@ -198,6 +200,54 @@ impl Panel {
             instrument.slots = instrument.candles.open_times_ms().iter().map(place).collect();
         }
         Ok(Self { market, interval: timeframe, opens_ms, instruments, grid: Arc::default() })
+    }
+
+    /// The same market as it was known at a time: candles that had closed by then. Funding and readings stay: whoever looks
+    /// at them looks at those of before.
+    ///
+    /// # Errors
+    /// [`PanelError::Empty`] where nothing had.
+    pub fn until(&self, end_ms: i64) -> Result<Self, PanelError> {
+        let slots = (0..self.opens_ms.len()).take_while(|&slot| self.close_ms(slot) <= end_ms).count();
+        let known = |i: &PanelInstrument| {
+            let count = i.slots.partition_point(|&slot| (slot as usize) < slots);
+            let last = *i.candles.open_times_ms().get(count.checked_sub(1)?)?;
+            Some(PanelInstrument {
+                candles: i.candles.slice(i.candles.open_times_ms()[0], last + 1),
+                slots: i.slots[..count].to_vec(),
+                quote_volumes: i.quote_volumes[..count].to_vec(),
+                next_opens_ms: i.next_opens_ms.filter(|&next| next < end_ms),
+                funding: Arc::new(i.funding.iter().filter(|f| f.time_ms <= end_ms).copied().collect()),
+                ..i.clone()
+            })
+        };
+        let instruments: Vec<PanelInstrument> = self.instruments.iter().filter_map(known).collect();
+        if instruments.is_empty() {
+            return Err(PanelError::Empty(self.interval));
+        }
+        let opens_ms = self.opens_ms[..slots].to_vec();
+        Ok(Self { market: self.market, interval: self.interval, opens_ms, instruments, grid: Arc::default() })
+    }
+
+    /// The same instruments with other candles at the same times, and other payments.
+    ///
+    /// # Errors
+    /// [`PanelError::Times`] where an instrument's candles are not at the same times; those of `other`.
+    pub fn remade<E: From<PanelError>>(
+        &self,
+        other: impl Fn(usize) -> Result<(CandleSeries, Vec<FundingRate>), E>,
+    ) -> Result<Self, E> {
+        let mut instruments = self.instruments.clone();
+        for (number, instrument) in instruments.iter_mut().enumerate() {
+            let (candles, funding) = other(number)?;
+            if candles.open_times_ms() != instrument.candles.open_times_ms() {
+                return Err(PanelError::Times(instrument.id.clone()).into());
+            }
+            instrument.quote_volumes = candles.traded_quote_volumes();
+            instrument.candles = candles;
+            instrument.funding = Arc::new(on_the_minute(funding));
+        }
+        Ok(Self { instruments, grid: Arc::default(), ..self.clone() })
     }
 
     /// Which market.

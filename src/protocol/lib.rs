@@ -19,6 +19,7 @@ mod config;
 mod lessons;
 pub mod lives;
 mod null;
+mod null_panel;
 mod rehearsal;
 mod run;
 mod session;
@@ -36,6 +37,7 @@ pub use choice::{
 pub use config::{ProtocolConfig, ProtocolConfigError};
 pub use lessons::{LESSONS, learnt};
 pub use null::null_window;
+pub use null_panel::{NullKind, NullPanelError, null_panel};
 pub use rehearsal::{Cut, Program, Rehearsed, rehearse};
 pub use run::{Days, ProtocolRun, RunError, RunPlan, run};
 pub use session::{Advanced, Candidate, Inherited, Plan, SearchedP, Session, SessionError, SessionState, WarmStart};

@@ -31,10 +31,10 @@ pub fn null_window(window: &Window, seed: Seed, number: u64) -> Result<Window, W
 }
 
 /// Candles that a window holds have one.
-const NO_LOGARITHM: &str = "a price has no logarithm";
+pub(super) const NO_LOGARITHM: &str = "a price has no logarithm";
 
 /// A number drawn from the seed and a time.
-fn draw(seed: Seed, label: &str, time_ms: i64) -> u64 {
+pub(super) fn draw(seed: Seed, label: &str, time_ms: i64) -> u64 {
     seed.child(label, time_ms.cast_unsigned()).0
 }
 
@@ -62,7 +62,7 @@ fn shuffled(candles: &CandleSeries, seed: Seed) -> Result<CandleSeries, String> 
     series(candles, &bars, &volumes).map_err(|error| error.to_string())
 }
 
-fn bars(candles: &CandleSeries) -> Bars {
+pub(super) fn bars(candles: &CandleSeries) -> Bars {
     Bars {
         open: candles.opens().to_vec(),
         high: candles.highs().to_vec(),
