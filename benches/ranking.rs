@@ -1,6 +1,7 @@
 //! How long populations of ranking strategies take: 50 symbols, six years of 4h candles of a simulated market.
 //!
-//! `cargo bench -p sg-ai-portfolio --bench ranking`. `SG_BENCH_STRATEGIES` (1,000), `SG_BENCH_THREADS` (1 and 2).
+//! `cargo bench -p sg-ai-portfolio --bench ranking`. `SG_BENCH_STRATEGIES` (1,000); `SG_BENCH_ONE_BY_ONE=1` names the slowest;
+//! `SG_BENCH_DUMP=FOLDER` writes market, strategies and results for other programs.
 // It prints a table, and a bench that cannot go on has nothing better to do than to stop.
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
@@ -14,6 +15,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::{
     hash::{DefaultHasher, Hasher},
+    path::Path,
     time::Instant,
 };
 
@@ -78,6 +80,9 @@ fn main() {
     let setting = |name: &str, usual: usize| std::env::var(name).ok().and_then(|n| n.parse().ok()).unwrap_or(usual);
     let all = strategies(setting("SG_BENCH_STRATEGIES", 1_000));
     let all: Vec<&Ranking> = all.iter().collect();
+    if let Some(folder) = std::env::var_os("SG_BENCH_DUMP") {
+        dump(Path::new(&folder), &panel, &Market::new(&panel, from_ms, to_ms, terms).unwrap(), &all);
+    }
     for threads in [1, 2] {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
@@ -97,6 +102,30 @@ fn main() {
     if setting("SG_BENCH_ONE_BY_ONE", 0) > 0 {
         one_by_one(&panel, from_ms, to_ms, terms, &all);
     }
+}
+
+/// The market as raw numbers (symbol by symbol, little-endian), the strategies as texts, and their hedged daily returns, for
+/// other programs that do the same.
+fn dump(folder: &Path, panel: &Panel, market: &Market<'_>, all: &[&Ranking]) {
+    let write = |name: &str, values: &mut dyn Iterator<Item = f64>| {
+        std::fs::write(folder.join(name), values.flat_map(f64::to_le_bytes).collect::<Vec<u8>>()).unwrap();
+    };
+    let columns: [(&str, fn(&CandleSeries) -> &[f64]); 7] = [
+        ("open", CandleSeries::opens),
+        ("high", CandleSeries::highs),
+        ("low", CandleSeries::lows),
+        ("close", CandleSeries::closes),
+        ("volume", CandleSeries::volumes),
+        ("quote_volume", CandleSeries::quote_volumes),
+        ("taker_buy_volume", CandleSeries::taker_buy_volumes),
+    ];
+    for (name, column) in columns {
+        write(&format!("{name}.f64"), &mut panel.instruments().iter().flat_map(|i| column(i.candles()).to_vec()));
+    }
+    let text: Vec<String> = all.iter().map(ToString::to_string).collect();
+    std::fs::write(folder.join("strategies.txt"), text.join("\n")).unwrap();
+    let found = market.evaluate(all);
+    write("returns.f64", &mut found.iter().flat_map(|o| o.as_ref().unwrap().daily_returns.clone()));
 }
 
 /// The slowest strategies, each alone.

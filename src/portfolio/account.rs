@@ -3,6 +3,7 @@
 //! Knows prices and numbers of instruments; decides nothing. Every sum of quote units that enters or leaves is booked
 //! with the instrument that it is of, so that the account's gain is the sum of what its instruments gave.
 
+use engine::{Wide, widest};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -72,6 +73,53 @@ pub struct Account {
     closed: Vec<Closed>,
 }
 
+/// Sums of values and of absolute values, eight sums of each beside each other.
+struct Totals<'a> {
+    units: &'a [f64],
+    prices: &'a [f64],
+}
+
+impl Wide for Totals<'_> {
+    type Output = (f64, f64);
+
+    #[inline(always)]
+    fn run(self) -> (f64, f64) {
+        let (units, prices) = (self.units.chunks_exact(8), self.prices.chunks_exact(8));
+        let (mut net, mut gross) = ([0.0; 8], [0.0; 8]);
+        let rest = units.remainder().iter().zip(prices.remainder());
+        for (at, (units, price)) in rest.enumerate() {
+            net[at] += units * price;
+            gross[at] += (units * price).abs();
+        }
+        for (units, prices) in units.zip(prices) {
+            for at in 0..8 {
+                net[at] += units[at] * prices[at];
+                gross[at] += (units[at] * prices[at]).abs();
+            }
+        }
+        (net.iter().sum(), gross.iter().sum())
+    }
+}
+
+/// Greatest absolute values so far.
+struct Greatest<'a> {
+    units: &'a [f64],
+    prices: &'a [f64],
+    greatest: &'a mut [f64],
+}
+
+impl Wide for Greatest<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        for ((greatest, units), price) in self.greatest.iter_mut().zip(self.units).zip(self.prices) {
+            let value = (units * price).abs();
+            *greatest = if value > *greatest { value } else { *greatest };
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Stay {
     entry_ms: i64,
@@ -127,28 +175,21 @@ impl Account {
     /// Values all that is held at new prices, by number of the instrument; NaN where there is none. Gives what all is worth
     /// and whether a price was missing.
     pub fn value(&mut self, prices: &[f64]) -> (Worth, bool) {
-        let (mut net, mut gross, mut missing) = (0.0, 0.0, false);
-        let stays = self.held.iter().zip(&self.units).zip(&mut self.prices).zip(&mut self.greatest);
-        for (((&instrument, &units), price), greatest) in stays {
+        let mut missing = false;
+        for (price, &instrument) in self.prices.iter_mut().zip(&self.held) {
             let new = prices[instrument as usize];
             missing |= new.is_nan();
             *price = if new.is_nan() { *price } else { new };
-            let value = units * *price;
-            net += value;
-            gross += value.abs();
-            *greatest = if value.abs() > *greatest { value.abs() } else { *greatest };
         }
-        (Worth { equity: self.cash + net, gross, net }, missing)
+        let worth = self.worth();
+        widest(Greatest { units: &self.units, prices: &self.prices, greatest: &mut self.greatest });
+        (worth, missing)
     }
 
     /// What all is worth at the newest prices.
     #[must_use]
     pub fn worth(&self) -> Worth {
-        let (mut net, mut gross) = (0.0, 0.0);
-        for (units, price) in self.units.iter().zip(&self.prices) {
-            net += units * price;
-            gross += (units * price).abs();
-        }
+        let (net, gross) = widest(Totals { units: &self.units, prices: &self.prices });
         Worth { equity: self.cash + net, gross, net }
     }
 

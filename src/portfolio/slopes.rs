@@ -18,7 +18,7 @@ pub(crate) fn betas(panel: &Panel, seats: &[Seat], n: usize) -> Vec<f64> {
     let (mut sums, mut counts) = (vec![0.0; length], vec![0.0; length]);
     for seat in seats {
         let (returns, slots) = returns_of(panel, seat);
-        let from = slots.partition_point(|&slot| slot < earliest).max(1);
+        let from = first_from(slots, seat.candle as usize, earliest).max(1);
         let all = from..(seat.candle as usize + 1).max(from);
         if let Some(at) = in_a_row(&slots[all.clone()]) {
             let at = (at - earliest) as usize..(at - earliest) as usize + all.len();
@@ -72,6 +72,13 @@ impl<'a> Window<'a> {
 fn returns_of<'a>(panel: &'a Panel, seat: &Seat) -> (&'a [f64], &'a [u32]) {
     let instrument = &panel.instruments()[seat.instrument as usize];
     (panel.grid().returns(seat.instrument), instrument.slots())
+}
+
+/// The first candle in a slot or after it, up to `newest`.
+fn first_from(slots: &[u32], newest: usize, slot: u32) -> usize {
+    // There it is where no candle is missing.
+    let guess = newest.wrapping_sub(slots[newest].wrapping_sub(slot) as usize);
+    if slots.get(guess) == Some(&slot) { guess } else { slots.partition_point(|&s| s < slot) }
 }
 
 /// The first of slots that follow one another without a hole.

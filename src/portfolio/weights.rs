@@ -2,6 +2,7 @@
 
 use crate::across;
 use genome::{Across, Form, Weights};
+use std::cmp::Ordering;
 
 /// Smaller than this share of the largest is nothing but rounding.
 pub(crate) const ROUNDING: f64 = 1e-12;
@@ -66,8 +67,8 @@ pub(crate) fn target(weights: &Weights, gross: f64, ranked: &Ranked<'_>) -> Vec<
 fn top_bottom(scores: &[f64], top_pct: f64, bottom_pct: Option<f64>) -> Vec<f64> {
     let n = scores.len();
     let mut order: Vec<usize> = (0..n).collect();
-    // Stable: equal scores stay in the order of names.
-    order.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]));
+    // Stable: equal scores stay in the order of names. 0 and -0 are equal, and all scores are defined.
+    order.sort_by(|a, b| scores[*b].partial_cmp(&scores[*a]).unwrap_or(Ordering::Equal));
     let count = |pct: f64| ((pct * n as f64 / 100.0).floor() as usize).clamp(1, n);
     let mut x = vec![0.0; n];
     for &i in &order[..count(top_pct)] {
@@ -172,6 +173,7 @@ mod tests {
         same(&of(&shares(1.0, Some(50.0)), &[4.0, 3.0, 2.0, 1.0]), &[0.5, 0.0, -0.25, -0.25]);
         same(&of(&shares(100.0, Some(50.0)), &[2.0, 1.0]), &[0.5, -0.5]);
         same(&of(&shares(50.0, None), &[5.0, 5.0, 5.0]), &[1.0, 0.0, 0.0]);
+        same(&of(&shares(50.0, None), &[-0.0, 0.0]), &[1.0, 0.0]);
     }
 
     #[test]
