@@ -7,7 +7,7 @@ use genome::variation::{
     RankingVariation, crossover_ranking, mutate_ranking, random_ranking, ranking_complexity, ranking_neighbours,
     simplify,
 };
-use genome::{AnyNiche, AnyStrategy, Expression, Form, Ranking, RankingNiche, Timeframe, Universe};
+use genome::{AnyNiche, AnyStrategy, Expression, Form, Ranking, RankingNiche, Timeframe};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Settings with everything in them.
@@ -41,7 +41,7 @@ fn assert_sound(ranking: &Ranking, config: &RankingVariation) {
     assert_eq!(&simplify(ranking), ranking, "{text}");
     assert!(ranking.score.size() <= config.max_size && ranking.score.depth() <= config.max_depth, "{text}");
     assert!(config.timeframes.contains(&ranking.timeframe) && config.rebalance.contains(&ranking.rebalance), "{text}");
-    assert!(config.universes.contains(&ranking.universe), "{text}");
+    assert!(config.universe_top.contains(&ranking.universe.top), "{text}");
     assert!(ranking.weights.smooth <= config.max_smooth, "{text}");
     let per_day = (86_400_000 / ranking.timeframe.fixed_ms().unwrap()) as u32;
     let (least, most) = config.lookback_days;
@@ -361,14 +361,13 @@ fn complexity_counts_parts() {
 #[test]
 fn settings_that_make_no_sense_are_refused() {
     let default = RankingVariation::default;
-    let bad = |top: u32| vec![Universe { top, volume_days: 30, listed_days: 60 }];
     for (config, expected) in [
         (RankingVariation { timeframes: vec![], ..default() }, "timeframes: needs at least one"),
         (RankingVariation { rebalance: vec![], ..default() }, "rebalance: needs at least one"),
-        (RankingVariation { universes: vec![], ..default() }, "universes: needs at least one"),
+        (RankingVariation { universe_top: vec![], ..default() }, "universe_top: needs at least one"),
         (
-            RankingVariation { universes: bad(1), ..default() },
-            "universes: `top 1 by quote_volume(30d), listed 60d`: universe.top: must be 2 to 1000, not 1",
+            RankingVariation { universe_top: vec![30, 1], ..default() },
+            "`universe top 1 by quote_volume(30d), listed 60d`: universe.top: must be 2 to 1000, not 1",
         ),
         (
             RankingVariation { timeframes: vec![Timeframe::W1], ..default() },

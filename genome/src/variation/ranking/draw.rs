@@ -66,8 +66,7 @@ impl Maker<'_> {
     }
 
     pub(super) fn universe(&self, rng: &mut impl Rng) -> Universe {
-        let customary = Universe { top: 30, volume_days: 30, listed_days: 60 };
-        pick(&self.config.universes, rng).copied().unwrap_or(customary)
+        self.config.universe(pick(&self.config.universe_top, rng).copied().unwrap_or(30))
     }
 
     /// A clock that candles of the base can give.
