@@ -413,6 +413,41 @@ fn settings_that_make_no_sense_are_refused() {
 }
 
 #[test]
+fn settings_that_nobody_checked_break_nothing() {
+    let nothing = RankingVariation {
+        timeframes: vec![],
+        rebalance: vec![],
+        universe_top: vec![],
+        lookback_days: (9, 0),
+        max_size: 0,
+        max_depth: 0,
+        max_smooth: 0,
+        long_only_probability: f64::NAN,
+        free_probability: -1.0,
+        readings: true,
+        ..RankingVariation::default()
+    };
+    let too_much = RankingVariation {
+        timeframes: vec![Timeframe::Mo1, Timeframe::M1],
+        rebalance: vec![Timeframe::M3, Timeframe::Mo1],
+        universe_top: vec![0, u32::MAX],
+        lookback_days: (u32::MAX, 0),
+        max_size: usize::MAX,
+        max_depth: usize::MAX,
+        max_smooth: u32::MAX,
+        free_probability: 2.0,
+        ..nothing.clone()
+    };
+    for config in [nothing, too_much] {
+        assert!(config.validate().is_err());
+        for ranking in line(200, &config, 3).into_iter().flatten() {
+            let score = &ranking.score;
+            assert!(score.size() <= Expression::MAX_PARTS && score.depth() <= Expression::MAX_DEPTH, "{ranking}");
+        }
+    }
+}
+
+#[test]
 fn whatever_people_wrote_can_be_varied() {
     let config = RankingVariation::default();
     let mut rng = Seed(12).stream("written", 0);

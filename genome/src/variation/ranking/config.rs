@@ -133,9 +133,20 @@ impl RankingVariation {
         self.rebalance.iter().copied().filter(|clock| base.is_multiple(*clock)).collect()
     }
 
+    /// Most parts of a score and levels of it, within what a score may have whatever is set.
+    pub(super) fn room(&self) -> (usize, usize) {
+        (self.max_size.clamp(4, Expression::MAX_PARTS), self.max_depth.clamp(3, Expression::MAX_DEPTH))
+    }
+
+    /// Shortest and longest look-back, in this order whatever is set.
+    pub(super) const fn days(&self) -> (u32, u32) {
+        let (least, most) = self.lookback_days;
+        if least <= most { (least, most) } else { (most, least) }
+    }
+
     /// Least and most candles of `base` that an operator looks back over, beside a single one.
     pub(super) fn candles(&self, base: Timeframe) -> (u32, u32) {
-        let (least, most) = self.lookback_days;
+        let (least, most) = self.days();
         (candles_of(f64::from(least), base).max(2), candles_of(f64::from(most), base).max(2))
     }
 }

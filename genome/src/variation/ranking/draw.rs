@@ -22,7 +22,7 @@ pub(super) struct Maker<'a> {
 impl Maker<'_> {
     /// A look-back in candles: one of those people use within the bounds, or the shortest where they use none.
     pub(super) fn window(&self, rng: &mut impl Rng) -> u32 {
-        let (least, most) = self.config.lookback_days;
+        let (least, most) = self.config.days();
         let fitting: Vec<u32> = HORIZONS.into_iter().filter(|days| (least..=most).contains(days)).collect();
         let days = pick(&fitting, rng).copied().unwrap_or(least);
         self.fit(candles_of(f64::from(days), self.base))
@@ -59,7 +59,7 @@ impl Maker<'_> {
 
     /// A reading over days, such as the mean of funding.
     pub(super) fn reading(&self, kind: IndicatorKind, rng: &mut impl Rng) -> Expression {
-        let (least, most) = self.config.lookback_days;
+        let (least, most) = self.config.days();
         let days = [1, 3, 7, 14, 30].map(|d: u32| d.clamp(least, most));
         let days = pick(&days, rng).copied().unwrap_or(least);
         tree::of_indicator(kind, &[f64::from(days)]).unwrap_or(Expression::Volatility { returns: self.day().max(2) })
