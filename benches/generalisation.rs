@@ -12,8 +12,8 @@
 use candles::time::DAY_MS;
 use candles::{MarketKind, Symbol};
 use engine::{Engine, Outcome, SymbolWindow, Terms, Wanted, Window};
-use genome::{Strategy, Timeframe, random::Seed, variation::neighbours};
-use search::{self, Individual, SearchConfig, SearchState, Selection, WindowEvaluator};
+use genome::{AnyStrategy, Timeframe, random::Seed, variation::neighbours};
+use search::{self, Individual, SearchConfig, SearchState, Selection, WindowEvaluator, evaluate_rules};
 use simulated::{EdgeKind, EdgeSpec, MarketSpec, SimulatedMarket};
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
@@ -194,7 +194,7 @@ fn evolve(
     engine: &Engine,
     window: &Window,
     seed: Seed,
-    warm_starts: Vec<Strategy>,
+    warm_starts: Vec<AnyStrategy>,
     mut each: impl FnMut(&SearchState),
 ) -> SearchState {
     let terms = Terms::default();
@@ -224,8 +224,9 @@ fn champion(scheme: &Scheme, market: &Market, engine: &Engine, stops: &mut Vec<V
                 });
             }
             let finalists = &stops[generations as usize - 1];
-            let t = |population: &[Strategy]| -> f64 {
-                let outcomes = engine.evaluate(population, &market.searched, &Terms::default(), Wanted::default());
+            let t = |population: &[AnyStrategy]| -> f64 {
+                let outcomes =
+                    evaluate_rules(engine, population, &market.searched, &Terms::default(), Wanted::default());
                 let t = |o: Result<Outcome, _>| o.ok().and_then(|o| o.performance.t_statistic).unwrap_or_default();
                 let count = population.len().max(1) as f64;
                 outcomes.into_iter().map(t).sum::<f64>() / count
@@ -234,7 +235,9 @@ fn champion(scheme: &Scheme, market: &Market, engine: &Engine, stops: &mut Vec<V
                 Pick::Fitness => individual.fitness(),
                 Pick::T => t(std::slice::from_ref(&individual.strategy)),
                 Pick::Neighbourhood => {
-                    let all = neighbours(&individual.strategy, 0.15);
+                    let all: Vec<AnyStrategy> = individual.strategy.rules().map_or_else(Vec::new, |rules| {
+                        neighbours(rules, 0.15).into_iter().map(AnyStrategy::Rules).collect()
+                    });
                     let step = all.len().div_ceil(NEIGHBOURS).max(1);
                     t(&all.into_iter().step_by(step).collect::<Vec<_>>())
                 }
@@ -260,7 +263,7 @@ fn champion(scheme: &Scheme, market: &Market, engine: &Engine, stops: &mut Vec<V
                 min_trades,
                 ..config.clone()
             };
-            let champions: Vec<Strategy> = market
+            let champions: Vec<AnyStrategy> = market
                 .by_symbol
                 .iter()
                 .enumerate()
@@ -278,8 +281,8 @@ fn champion(scheme: &Scheme, market: &Market, engine: &Engine, stops: &mut Vec<V
             let mut champions: Vec<Individual> = Vec::new();
             let [first, last] = &market.parts;
             evolve(config, engine, first, market.seed, Vec::new(), |state| champions.extend(best(state)));
-            let strategies: Vec<Strategy> = champions.iter().map(|c| c.strategy.clone()).collect();
-            let outcomes = engine.evaluate(&strategies, last, &Terms::default(), Wanted::default());
+            let strategies: Vec<AnyStrategy> = champions.iter().map(|c| c.strategy.clone()).collect();
+            let outcomes = evaluate_rules(engine, &strategies, last, &Terms::default(), Wanted::default());
             let judged = champions.into_iter().zip(outcomes).filter_map(|(champion, outcome)| {
                 Some((champion, outcome.ok()?.performance.t_statistic.unwrap_or(f64::NEG_INFINITY)))
             });
@@ -324,7 +327,8 @@ fn main() {
             let seconds = began.elapsed().as_secs_f64();
             let earned = |window: &Window| {
                 let strategy = champion.as_ref()?.strategy.clone();
-                let outcome = engine.evaluate(&[strategy], window, &Terms::default(), Wanted::default()).pop()?;
+                let outcome =
+                    evaluate_rules(&engine, &[strategy], window, &Terms::default(), Wanted::default()).pop()?;
                 outcome.ok()?.performance.sharpe_ratio
             };
             let worth = Worth {

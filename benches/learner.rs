@@ -13,10 +13,10 @@
 use candles::time::DAY_MS;
 use candles::{MarketKind, Symbol};
 use engine::{Engine, SymbolWindow, Terms, Wanted, Window};
-use genome::{Strategy, Timeframe, random::Seed};
+use genome::{AnyStrategy, Timeframe, random::Seed};
 use learner::Learnt;
 use protocol::{Searchable, Split, WarmStart};
-use search::{SearchConfig, WindowEvaluator};
+use search::{SearchConfig, WindowEvaluator, evaluate_rules};
 use simulated::{EdgeKind, EdgeSpec, MarketSpec, SimulatedMarket};
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -89,7 +89,7 @@ fn searched(
     market: &Searchable,
     seed: Seed,
     learnt: Option<Learnt>,
-) -> (Vec<Strategy>, Vec<Option<Strategy>>) {
+) -> (Vec<AnyStrategy>, Vec<Option<AnyStrategy>>) {
     let terms = Terms::default();
     let evaluator = WindowEvaluator { engine, window: market.window(), terms: &terms };
     let mut state = search::start(config, seed, Vec::new(), learnt);
@@ -143,8 +143,9 @@ fn main() {
                 let from_ms = START_MS + world.last_day * DAY_MS;
                 world.window(from_ms, from_ms + LATER_DAYS * DAY_MS)
             };
-            let earned = |strategy: &Strategy, window: &Window| {
-                let outcome = engine.evaluate(std::slice::from_ref(strategy), window, &terms, Wanted::default()).pop();
+            let earned = |strategy: &AnyStrategy, window: &Window| {
+                let outcome =
+                    evaluate_rules(&engine, std::slice::from_ref(strategy), window, &terms, Wanted::default()).pop();
                 outcome.and_then(|o| o.ok()?.performance.sharpe_ratio).unwrap_or(0.0)
             };
             let mut plain_later = 0.0;
@@ -158,7 +159,7 @@ fn main() {
                 if share == 0.0 {
                     plain_later = later_sharpe;
                 }
-                let as_good = |c: &Option<Strategy>| c.as_ref().is_some_and(|c| earned(c, &later) >= plain_later);
+                let as_good = |c: &Option<AnyStrategy>| c.as_ref().is_some_and(|c| earned(c, &later) >= plain_later);
                 let reached = by_generation.iter().position(as_good).map_or(20, |at| at + 1) as f64 * 100.0;
                 println!("{name},{number},{share},{promised:.3},{later_sharpe:.3},{reached}");
                 results.entry(share.to_string()).or_default().push((promised, later_sharpe, reached));

@@ -7,7 +7,7 @@ use genome::variation::{
     RankingVariation, crossover_ranking, mutate_ranking, random_ranking, ranking_complexity, ranking_neighbours,
     simplify,
 };
-use genome::{AnyNiche, AnyStrategy, Expression, Form, Ranking, RankingNiche, Timeframe, Universe};
+use genome::{AnyNiche, AnyStrategy, Expression, Form, Ranking, RankingNiche, Timeframe};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Settings with everything in them.
@@ -41,7 +41,7 @@ fn assert_sound(ranking: &Ranking, config: &RankingVariation) {
     assert_eq!(&simplify(ranking), ranking, "{text}");
     assert!(ranking.score.size() <= config.max_size && ranking.score.depth() <= config.max_depth, "{text}");
     assert!(config.timeframes.contains(&ranking.timeframe) && config.rebalance.contains(&ranking.rebalance), "{text}");
-    assert!(config.universes.contains(&ranking.universe), "{text}");
+    assert!(config.universe_top.contains(&ranking.universe.top), "{text}");
     assert!(ranking.weights.smooth <= config.max_smooth, "{text}");
     let per_day = (86_400_000 / ranking.timeframe.fixed_ms().unwrap()) as u32;
     let (least, most) = config.lookback_days;
@@ -361,14 +361,13 @@ fn complexity_counts_parts() {
 #[test]
 fn settings_that_make_no_sense_are_refused() {
     let default = RankingVariation::default;
-    let bad = |top: u32| vec![Universe { top, volume_days: 30, listed_days: 60 }];
     for (config, expected) in [
         (RankingVariation { timeframes: vec![], ..default() }, "timeframes: needs at least one"),
         (RankingVariation { rebalance: vec![], ..default() }, "rebalance: needs at least one"),
-        (RankingVariation { universes: vec![], ..default() }, "universes: needs at least one"),
+        (RankingVariation { universe_top: vec![], ..default() }, "universe_top: needs at least one"),
         (
-            RankingVariation { universes: bad(1), ..default() },
-            "universes: `top 1 by quote_volume(30d), listed 60d`: universe.top: must be 2 to 1000, not 1",
+            RankingVariation { universe_top: vec![30, 1], ..default() },
+            "`universe top 1 by quote_volume(30d), listed 60d`: universe.top: must be 2 to 1000, not 1",
         ),
         (
             RankingVariation { timeframes: vec![Timeframe::W1], ..default() },
@@ -411,6 +410,41 @@ fn settings_that_make_no_sense_are_refused() {
     assert_eq!(serde_json::from_str::<RankingVariation>(&stored).unwrap(), wide());
     assert_eq!(serde_json::from_str::<RankingVariation>("{}").unwrap(), default());
     assert!(serde_json::from_str::<RankingVariation>(r#"{"maximal_size": 3}"#).is_err());
+}
+
+#[test]
+fn settings_that_nobody_checked_break_nothing() {
+    let nothing = RankingVariation {
+        timeframes: vec![],
+        rebalance: vec![],
+        universe_top: vec![],
+        lookback_days: (9, 0),
+        max_size: 0,
+        max_depth: 0,
+        max_smooth: 0,
+        long_only_probability: f64::NAN,
+        free_probability: -1.0,
+        readings: true,
+        ..RankingVariation::default()
+    };
+    let too_much = RankingVariation {
+        timeframes: vec![Timeframe::Mo1, Timeframe::M1],
+        rebalance: vec![Timeframe::M3, Timeframe::Mo1],
+        universe_top: vec![0, u32::MAX],
+        lookback_days: (u32::MAX, 0),
+        max_size: usize::MAX,
+        max_depth: usize::MAX,
+        max_smooth: u32::MAX,
+        free_probability: 2.0,
+        ..nothing.clone()
+    };
+    for config in [nothing, too_much] {
+        assert!(config.validate().is_err());
+        for ranking in line(200, &config, 3).into_iter().flatten() {
+            let score = &ranking.score;
+            assert!(score.size() <= Expression::MAX_PARTS && score.depth() <= Expression::MAX_DEPTH, "{ranking}");
+        }
+    }
 }
 
 #[test]

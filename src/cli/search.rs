@@ -9,7 +9,7 @@ use super::{
 use anyhow::Context as _;
 use clap::Args;
 use engine::{Engine, Performance, Terms, Wanted, Window};
-use genome::{Strategy, StrategyHash, random::Seed};
+use genome::{AnyStrategy, StrategyHash, random::Seed};
 use indicatif::{ProgressBar, ProgressStyle};
 use search::{self, Individual, Origin, SearchConfig, SearchState, WindowEvaluator};
 use serde::Serialize;
@@ -148,8 +148,8 @@ fn evolve(
 /// The champions, evaluated once more for what the search does not keep.
 fn rows(state: &SearchState, top: usize, engine: &Engine, window: &Window, terms: &Terms) -> Vec<Row> {
     let champions = search::champions(state, top);
-    let strategies: Vec<Strategy> = champions.iter().map(|c| c.strategy.clone()).collect();
-    let outcomes = engine.evaluate(&strategies, window, terms, Wanted::default());
+    let strategies: Vec<AnyStrategy> = champions.iter().map(|c| c.strategy.clone()).collect();
+    let outcomes = search::evaluate_rules(engine, &strategies, window, terms, Wanted::default());
     let measured = champions.into_iter().zip(outcomes).filter_map(|(c, outcome)| Some((c, outcome.ok()?)));
     measured.enumerate().map(|(i, (champion, outcome))| row(i + 1, champion, outcome.performance)).collect()
 }

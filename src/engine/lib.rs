@@ -110,6 +110,8 @@ pub enum EvaluationError {
     Invalid(String),
     #[error("{0} compares the symbol with the others of a universe, and this window has no values of it")]
     NoMarket(genome::Series),
+    #[error("the strategy ranks a market, and these candles are of single symbols; strategies of rules run on them")]
+    Ranks,
     #[error("evaluation panicked: {0}; this is a bug, and the strategy that shows it is worth keeping")]
     Panicked(String),
 }

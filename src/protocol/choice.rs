@@ -8,7 +8,7 @@
 
 use super::{Account, ProtocolConfig};
 use candles::time::rfc3339;
-use genome::Strategy;
+use genome::AnyStrategy;
 use lifecycle::{Policy, Thresholds};
 use serde::{Deserialize, Serialize};
 
@@ -20,9 +20,9 @@ pub const TESTS_PER_SESSION: usize = 3;
 pub const REMEMBERED_DAYS: u32 = 60;
 
 /// A strategy that a test may be bought for, with the p-value of its search; `None` where nobody searched.
-pub type Proposed = (Strategy, Option<f64>);
+pub type Proposed = (AnyStrategy, Option<f64>);
 /// A strategy and its name, for people.
-pub type Named = (String, Strategy);
+pub type Named = (String, AnyStrategy);
 
 /// What is known of a strategy before it is tested.
 #[derive(Clone, Debug, PartialEq)]

@@ -20,7 +20,8 @@ pub fn learnt(past: &[WarmStart], market: &Searchable, engine: &Engine, terms: &
     let day_of = |ms: i64| ms.div_euclid(DAY_MS);
     let usable: Vec<(&WarmStart, usize)> = past
         .iter()
-        .filter(|one| one.seen < market.seen_until())
+        // What ranks the market has none of the building blocks that are learnt about.
+        .filter(|one| one.seen < market.seen_until() && one.strategy.rules().is_some())
         .map(|one| {
             // The first whole day that it has not seen; a return of the day that it saw a part of is none.
             let seen_ms = one.seen.ms().max(window.from_ms());
@@ -29,7 +30,7 @@ pub fn learnt(past: &[WarmStart], market: &Searchable, engine: &Engine, terms: &
             (one, usize::try_from(skipped).unwrap_or(usize::MAX))
         })
         .collect();
-    let strategies: Vec<Strategy> = usable.iter().map(|(one, _)| one.strategy.clone()).collect();
+    let strategies: Vec<Strategy> = usable.iter().filter_map(|(one, _)| one.strategy.rules().cloned()).collect();
     let outcomes = engine.evaluate(&strategies, window, terms, Wanted::default());
     let lesson = |((_, skipped), outcome): (&(&WarmStart, usize), Result<engine::Outcome, _>), strategy: Strategy| {
         let returns = outcome.ok()?.daily_returns;

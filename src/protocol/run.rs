@@ -11,11 +11,12 @@ use super::{
 };
 use candles::time::DAY_MS;
 use engine::{Engine, EvaluationError, Outcome, Terms, Wanted, Window, WindowError};
-use genome::{Strategy, random::Seed};
+use genome::{AnyStrategy, random::Seed};
 use lifecycle::{
     CandidateEvidence, Decision, EValues, EdgeDecayConfig, EdgeDecayDetectors, Gate, GateEvidence, LiveEvidence,
     PaperEvidence, ShadowEvidence, Tested, Thresholds, Transition, Verdict, promotion_level, results_in_risk,
 };
+use search::evaluate_rules;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -69,7 +70,7 @@ pub struct ProtocolRun {
     /// Candidates.
     pub candidates: u32,
     /// Of them, those that were tested.
-    pub tested: Vec<Strategy>,
+    pub tested: Vec<AnyStrategy>,
     /// E-value at which the first of these goes live; `None` where none was tested.
     pub promotion_threshold: Option<f64>,
     /// What is left of the account.
@@ -92,12 +93,12 @@ pub struct ProtocolRun {
     /// How many candidates missed which requirement when the gate last looked at them.
     pub missed: BTreeMap<String, u32>,
     /// The candidates and what shaped them: what a later session may begin with.
-    pub champions: Vec<(Strategy, SeenUntil)>,
+    pub champions: Vec<(AnyStrategy, SeenUntil)>,
 }
 
 /// A candidate that entered shadow.
 struct InShadow {
-    strategy: Strategy,
+    strategy: AnyStrategy,
     tested: Tested,
     standing: Standing,
     /// Results of its hold-out in units of risk.
@@ -215,7 +216,7 @@ pub fn run(
             missed: Vec::new(),
         });
     }
-    let mut live: Option<(Strategy, Tested, Vec<f64>, i64)> = None;
+    let mut live: Option<(AnyStrategy, Tested, Vec<f64>, i64)> = None;
     let last_ms = end_ms + i64::from(days.shadow) * DAY_MS;
     let recent_trades = plan.limits.live_recent_trades as usize;
     let mut at_ms = end_ms;
@@ -225,7 +226,7 @@ pub fn run(
             return Err(RunError::Stopped);
         }
         let window = cut(end_ms, at_ms)?;
-        let strategies: Vec<Strategy> = shadows.iter().map(|s| s.strategy.clone()).collect();
+        let strategies: Vec<AnyStrategy> = shadows.iter().map(|s| s.strategy.clone()).collect();
         let outcomes = evaluate(engine, &strategies, &window, plan.terms)?;
         let mut staying = Vec::new();
         for (mut one, outcome) in std::mem::take(&mut shadows).into_iter().zip(outcomes) {
@@ -294,13 +295,13 @@ fn choices(
 
 fn evaluate(
     engine: &Engine,
-    strategies: &[Strategy],
+    strategies: &[AnyStrategy],
     window: &Window,
     terms: &Terms,
 ) -> Result<Vec<Outcome>, RunError> {
     let wanted = Wanted { ledger: true, ..Wanted::default() };
     let outcomes: Result<Vec<Outcome>, EvaluationError> =
-        engine.evaluate(strategies, window, terms, wanted).into_iter().collect();
+        evaluate_rules(engine, strategies, window, terms, wanted).into_iter().collect();
     Ok(outcomes?)
 }
 

@@ -13,7 +13,7 @@ use super::null::null_window;
 use super::{ProtocolConfig, Searchable, SeenUntil};
 use engine::{Engine, Terms, Window, WindowError};
 use evidence::null_market::SequentialP;
-use genome::{Strategy, random::Seed};
+use genome::{AnyStrategy, random::Seed};
 use learner::Learnt;
 use search::{self, Counters, GenerationReport, Individual, SearchConfig, SearchState, Step, Stopped};
 use serde::{Deserialize, Serialize};
@@ -33,7 +33,7 @@ pub struct Plan<'a> {
 #[derive(Clone, Debug)]
 #[allow(missing_docs)]
 pub struct WarmStart {
-    pub strategy: Strategy,
+    pub strategy: AnyStrategy,
     pub seen: SeenUntil,
 }
 

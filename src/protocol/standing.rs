@@ -7,8 +7,9 @@ use candles::{Interval, Symbol};
 use engine::{Engine, Ledger, Performance, Terms, Trade, Wanted, Window};
 use evidence::marked::{Hedge, Marked};
 use evidence::wealth::{Bets, Wealth};
-use genome::Strategy;
+use genome::AnyStrategy;
 use lifecycle::{EValues, ProtocolEvidence, Thresholds, backtest_misses};
+use search::evaluate_rules;
 use serde::{Deserialize, Serialize};
 
 /// Move of a price within a step that is reckoned with where the search window's largest was not kept.
@@ -32,8 +33,8 @@ pub struct Book {
 impl Book {
     /// Bets that the search window's ledger suggests; nothing won or lost yet.
     #[must_use]
-    pub fn open(strategy: &Strategy, ledger: &Ledger, window: &Window) -> Self {
-        let timeframe = strategy.timeframe;
+    pub fn open(strategy: &AnyStrategy, ledger: &Ledger, window: &Window) -> Self {
+        let timeframe = strategy.timeframe();
         let marked = Marked::new(ledger, window, timeframe);
         let hedges = marked.hedges();
         let steps = marked.steps(&hedges, hedges.len()).each;
@@ -170,7 +171,7 @@ pub struct Judged {
 #[derive(Clone, Debug)]
 #[allow(missing_docs)]
 pub struct UnderTest {
-    pub strategy: Strategy,
+    pub strategy: AnyStrategy,
     /// Of its search; `None` where nobody searched.
     pub p_value: Option<f64>,
     pub null_searches: u32,
@@ -194,12 +195,12 @@ impl UnderTest {
 
 /// Performance and daily net returns of each strategy over what a search saw; `None` where it cannot be evaluated.
 fn searched_outcomes(
-    strategies: &[Strategy],
+    strategies: &[AnyStrategy],
     searchable: &Searchable,
     engine: &Engine,
     terms: &Terms,
 ) -> Vec<Option<(Performance, Vec<f64>)>> {
-    let outcomes = engine.evaluate(strategies, searchable.window(), terms, Wanted::default());
+    let outcomes = evaluate_rules(engine, strategies, searchable.window(), terms, Wanted::default());
     outcomes.into_iter().map(|outcome| outcome.ok().map(|o| (o.performance, o.daily_returns))).collect()
 }
 
@@ -212,7 +213,7 @@ pub fn asked(
     (engine, terms): (&Engine, &Terms),
     limits: &Thresholds,
 ) -> (Vec<Asked>, Vec<Known>) {
-    let of = |strategies: Vec<Strategy>| searched_outcomes(&strategies, searchable, engine, terms);
+    let of = |strategies: Vec<AnyStrategy>| searched_outcomes(&strategies, searchable, engine, terms);
     let outcomes = of(found.iter().map(|(strategy, _)| strategy.clone()).collect());
     let others = of(known.iter().map(|(_, strategy)| strategy.clone()).collect());
     let one = |((_, p_value), outcome): (&Proposed, Option<(Performance, Vec<f64>)>)| match outcome {
@@ -241,10 +242,10 @@ pub fn judge(
     engine: &Engine,
     terms: &Terms,
 ) -> Vec<Result<Judged, String>> {
-    let strategies: Vec<Strategy> = candidates.iter().map(|c| c.strategy.clone()).collect();
+    let strategies: Vec<AnyStrategy> = candidates.iter().map(|c| c.strategy.clone()).collect();
     let seen = candidates.iter().map(|c| c.seen).max().unwrap_or(searchable.seen_until());
     let wanted = Wanted { ledger: true, ..Wanted::default() };
-    let on = |window: &Window| engine.evaluate(&strategies, window, terms, wanted);
+    let on = |window: &Window| evaluate_rules(engine, &strategies, window, terms, wanted);
     let searched = on(searchable.window());
     // Whoever has seen too much is left out below; the others are evaluated together.
     let open = unseen.evidence(seen).or_else(|_| unseen.evidence(searchable.seen_until()));

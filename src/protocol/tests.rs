@@ -131,7 +131,7 @@ fn past() -> Vec<WarmStart> {
     let seen = SeenUntil::stated(FROM_MS + 5 * DAY_MS + DAY_MS / 2);
     let config = search();
     let strategies = (0..60).map(|n| genome::variation::random(&config.variation, &mut Seed(9).stream("past", n)));
-    strategies.map(|strategy| WarmStart { strategy, seen }).collect()
+    strategies.map(|strategy| WarmStart { strategy: strategy.into(), seen }).collect()
 }
 
 #[test]

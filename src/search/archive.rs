@@ -1,7 +1,7 @@
 //! The archive: the best of each kind of strategy ever seen, no two of which earn alike. Never evaluates.
 //!
 //! Kinds are cells of a MAP-Elites grid: what the idea is (family, sides, timeframe) and how it behaves (how long it
-//! holds, how often it trades). A cell is held by whoever is fitter. Strategies of different cells may still be one
+//! holds, how often it trades); of strategies that rank the market, their niche (horizon, turnover, data, legs) and timeframe. A cell is held by whoever is fitter. Strategies of different cells may still be one
 //! bet in two disguises, so the correlation of daily returns inside the archive is bounded: of two that earn too much
 //! alike only the fitter stays.
 //!
@@ -11,8 +11,8 @@ use super::SearchConfig;
 use super::profile::Profile;
 use super::state::{Individual, rank};
 use genome::{
-    Timeframe,
-    niche::{Family, Niche, Sides},
+    AnyNiche, RankingNiche, Timeframe,
+    niche::{Family, Sides},
 };
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -24,32 +24,45 @@ const TRADES_A_DAY: [f64; 3] = [0.5, 2.0, 6.0];
 
 /// A cell of the grid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Cell {
-    /// Kind of idea.
-    pub(super) family: Family,
-    /// Sides traded.
-    pub(super) sides: Sides,
-    /// Base timeframe.
-    pub(super) timeframe: Timeframe,
-    /// Band of the mean holding time: below 2 hours, 8 hours, 36 hours, or longer.
-    pub(super) holding: u8,
-    /// Band of the turnover: below 0.5, 2, 6 trades a day, or more.
-    pub(super) turnover: u8,
+pub(super) enum Cell {
+    /// Of strategies of rules.
+    Rules {
+        /// Kind of idea.
+        family: Family,
+        /// Sides traded.
+        sides: Sides,
+        /// Base timeframe.
+        timeframe: Timeframe,
+        /// Band of the mean holding time: below 2 hours, 8 hours, 36 hours, or longer.
+        holding: u8,
+        /// Band of the turnover: below 0.5, 2, 6 trades a day, or more.
+        turnover: u8,
+    },
+    /// Of strategies that rank the market: how long they hold and how much they trade follows from what they are.
+    Ranking {
+        /// Horizon, turnover, data, legs.
+        niche: RankingNiche,
+        /// Base timeframe.
+        timeframe: Timeframe,
+    },
 }
 
 impl Cell {
     /// Where a strategy belongs; `None` before it was evaluated.
     #[must_use]
     pub(super) fn of(individual: &Individual) -> Option<Self> {
-        let Niche { family, sides, timeframe, .. } = Niche::of(&individual.strategy);
         let summary = &individual.measured.as_ref()?.summary;
         let days = f64::from(summary.days.max(1));
-        Some(Self {
-            family,
-            sides,
-            timeframe,
-            holding: band(summary.avg_trade_duration_hours.unwrap_or(0.0), &HOLDING_HOURS),
-            turnover: band(f64::from(summary.total_trades) / days, &TRADES_A_DAY),
+        let timeframe = individual.strategy.timeframe();
+        Some(match AnyNiche::of(&individual.strategy) {
+            AnyNiche::Rules(niche) => Self::Rules {
+                family: niche.family,
+                sides: niche.sides,
+                timeframe,
+                holding: band(summary.avg_trade_duration_hours.unwrap_or(0.0), &HOLDING_HOURS),
+                turnover: band(f64::from(summary.total_trades) / days, &TRADES_A_DAY),
+            },
+            AnyNiche::Ranking(niche) => Self::Ranking { niche, timeframe },
         })
     }
 }

@@ -1,9 +1,10 @@
 //! Who has children, and what they look like. Never evaluates.
 
+use super::forms::near;
 use super::selection::{Contestant, epsilons, lexicase, tournament};
 use super::{Individual, Origin, SearchConfig, SearchState, Selection};
 use genome::random::Seed;
-use genome::{Strategy, StrategyHash, variation};
+use genome::{AnyStrategy, StrategyForm, StrategyHash};
 use learner::Learnt;
 use rand::{Rng, RngExt};
 use rand_chacha::ChaCha8Rng;
@@ -71,9 +72,11 @@ pub(super) fn select(config: &SearchConfig, state: &SearchState) -> Vec<Plan> {
         .collect()
 }
 
-/// How many of `slots` strategies are drawn by what was learnt: none before anything was.
+/// How many of `slots` strategies are drawn by what was learnt: none before anything was, and none but rules.
 fn proposals(config: &SearchConfig, learnt: Option<&Learnt>, slots: usize) -> usize {
-    learnt.map_or(0, |_| (config.learner_fraction * slots as f64).round() as usize)
+    learnt
+        .filter(|_| config.form == StrategyForm::Rules)
+        .map_or(0, |_| (config.learner_fraction * slots as f64).round() as usize)
 }
 
 /// Who may be a parent: the population, then the archive.
@@ -136,10 +139,9 @@ fn make(
     born: u32,
     rng: &mut impl Rng,
 ) -> Individual {
-    let how = &config.variation;
     let (strategy, origin, parents) = match (plan, learnt) {
-        (Plan::Propose, Some(learnt)) => (learnt.propose(how, rng), Origin::Learner, Vec::new()),
-        (Plan::Random | Plan::Propose, _) => (variation::random(how, rng), Origin::Random, Vec::new()),
+        (Plan::Propose, Some(learnt)) => (learnt.propose(&config.variation, rng).into(), Origin::Learner, Vec::new()),
+        (Plan::Random | Plan::Propose, _) => (config.random(rng), Origin::Random, Vec::new()),
         (Plan::Refine(i), _) => {
             let parent = pool[i];
             let strategy = neighbour(&parent.strategy, rng);
@@ -147,21 +149,21 @@ fn make(
         }
         (Plan::Cross(i, j), _) => {
             let (a, b) = (pool[i], pool[j]);
-            let strategy = variation::crossover(&a.strategy, &b.strategy, how, rng);
+            let strategy = config.crossover(&a.strategy, &b.strategy, rng);
             (strategy, Origin::Crossover, vec![a.hash, b.hash])
         }
         (Plan::Mutate(i), _) => {
             let parent = pool[i];
-            (variation::mutate(&parent.strategy, how, rng), Origin::Mutation, vec![parent.hash])
+            (config.mutate(&parent.strategy, rng), Origin::Mutation, vec![parent.hash])
         }
     };
     Individual::unmeasured(strategy, origin, parents, born)
 }
 
 /// The strategy with one of its numbers moved, by a small or a large step; itself where it has none.
-fn neighbour(strategy: &Strategy, rng: &mut impl Rng) -> Strategy {
+fn neighbour(strategy: &AnyStrategy, rng: &mut impl Rng) -> AnyStrategy {
     let step = STEPS[rng.random_range(0..STEPS.len())];
-    let mut near = variation::neighbours(strategy, step);
+    let mut near = near(strategy, step);
     if near.is_empty() {
         return strategy.clone();
     }

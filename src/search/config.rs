@@ -1,6 +1,7 @@
 //! Settings of a search: every key, its unit, its bounds. Does nothing by itself.
 
-use genome::{Timeframe, variation::VariationConfig};
+use genome::variation::{RankingVariation, VariationConfig};
+use genome::{StrategyForm, Timeframe};
 use serde::{Deserialize, Serialize};
 
 /// How parents are chosen.
@@ -23,6 +24,8 @@ pub enum Selection {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SearchConfig {
+    /// Form of the strategies. Set by whoever begins the search, which has to evaluate them, and stored with it.
+    pub form: StrategyForm,
     /// Strategies kept from one generation to the next at most, and evaluated in each (count).
     pub population_size: usize,
     /// Generations after which a session is finished (count).
@@ -55,11 +58,14 @@ pub struct SearchConfig {
     pub remembered_hashes: usize,
     /// What random strategies, mutations and crossovers look like.
     pub variation: VariationConfig,
+    /// The same for strategies that rank the market.
+    pub ranking: RankingVariation,
 }
 
 impl Default for SearchConfig {
     fn default() -> Self {
         Self {
+            form: StrategyForm::Rules,
             population_size: 500,
             generations: 20,
             elites: 10,
@@ -76,6 +82,7 @@ impl Default for SearchConfig {
             complexity_limit: 30.0,
             remembered_hashes: 200_000,
             variation: VariationConfig::default(),
+            ranking: RankingVariation::default(),
         }
     }
 }
@@ -96,9 +103,13 @@ impl SearchConfig {
     #[must_use]
     pub fn for_interval(&self, interval: Timeframe) -> Self {
         let mut config = self.clone();
-        config.variation.timeframes.retain(|t| *t >= interval);
-        if config.variation.timeframes.is_empty() {
-            config.variation.timeframes = vec![interval];
+        let timeframes = match config.form {
+            StrategyForm::Rules => &mut config.variation.timeframes,
+            StrategyForm::Ranking => &mut config.ranking.timeframes,
+        };
+        timeframes.retain(|t| *t >= interval);
+        if timeframes.is_empty() {
+            *timeframes = vec![interval];
         }
         config
     }
@@ -149,6 +160,9 @@ impl SearchConfig {
         }
         if let Err(problem) = self.variation.validate() {
             return Err(SearchConfigError { key: "variation", problem });
+        }
+        if let Err(problem) = self.ranking.validate() {
+            return Err(SearchConfigError { key: "ranking", problem });
         }
         if self.complexity_limit < 1.0 {
             let problem = format!("must be at least 1, not {}", self.complexity_limit);

@@ -9,10 +9,11 @@
 use super::archive;
 use super::breed::{self, Plan};
 use super::fitness::{FitnessLimits, PenalisedT, cases, time_blocks};
+use super::forms::size;
 use super::state::rank;
 use super::{Evaluator, Individual, Measured, Origin, Profile, SearchConfig, SearchState, Summary};
 use engine::{EvaluationError, Outcome};
-use genome::{Niche, Strategy, StrategyHash, random::Seed, variation::complexity};
+use genome::{AnyNiche, AnyStrategy, StrategyForm, StrategyHash, random::Seed};
 use learner::Learnt;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -48,7 +49,7 @@ pub struct Stopped(pub Step);
 #[derive(Clone, Debug, PartialEq)]
 pub struct Failure {
     /// The strategy.
-    pub strategy: Strategy,
+    pub strategy: AnyStrategy,
     /// Its identity.
     pub hash: StrategyHash,
     /// Why.
@@ -70,7 +71,8 @@ pub struct GenerationReport {
     pub population: usize,
     /// Niches among them.
     pub niches: usize,
-    /// How many of each kind of idea on each timeframe (`trend/15m`) there are: in the population, in the archive.
+    /// How many of each kind of idea on each timeframe (`trend/15m`, `price_month/4h`) there are: in the population, in
+    /// the archive.
     pub kinds: BTreeMap<String, [usize; 2]>,
     /// Strategies in the archive.
     pub archive: usize,
@@ -87,12 +89,13 @@ pub struct GenerationReport {
 
 /// A search at generation 0. `warm_starts` (a former session's archive, an operator's own) are evaluated first,
 /// as many as the population holds; new strategies fill the rest, a share of them drawn by what was `learnt`, the others
-/// random.
+/// random. Warm starts of another form than the one that is searched are left out.
 #[must_use]
-pub fn start(config: &SearchConfig, seed: Seed, warm_starts: Vec<Strategy>, learnt: Option<Learnt>) -> SearchState {
+pub fn start(config: &SearchConfig, seed: Seed, warm_starts: Vec<AnyStrategy>, learnt: Option<Learnt>) -> SearchState {
     let mut known = HashSet::new();
     let mut population: Vec<Individual> = warm_starts
         .into_iter()
+        .filter(|strategy| strategy.form() == config.form)
         .map(|strategy| Individual::unmeasured(strategy, Origin::WarmStart, Vec::new(), 1))
         .filter(|child| known.insert(child.hash))
         .take(config.population_size)
@@ -126,7 +129,7 @@ pub fn advance(
         state.remembered.insert(&child.hash, config.remembered_hashes);
     }
 
-    let strategies: Vec<Strategy> = offspring.iter().map(|n| n.strategy.clone()).collect();
+    let strategies: Vec<AnyStrategy> = offspring.iter().map(|n| n.strategy.clone()).collect();
     let mut outcomes = Vec::with_capacity(strategies.len());
     for chunk in strategies.chunks(CHUNK) {
         enter(Step::Evaluate)?;
@@ -178,11 +181,11 @@ fn score(
             Ok(outcome) => {
                 let penalised = PenalisedT::of(&outcome.daily_returns, outcome.stake);
                 let blocks = time_blocks(&outcome.daily_returns);
-                let components = limits.measure(&outcome, penalised, &blocks, f64::from(complexity(&child.strategy)));
+                let components = limits.measure(&outcome, penalised, &blocks, f64::from(size(&child.strategy)));
                 child.measured = Some(Measured {
                     fitness: components.map_or(0.0, |c| c.fitness()),
                     components,
-                    summary: Summary::of(&outcome.performance),
+                    summary: summary(&child.strategy, &outcome),
                     cases: cases(&outcome, penalised, &blocks),
                     trades_digest: outcome.trades_digest,
                     profile: Profile::of(&outcome.daily_returns),
@@ -195,6 +198,18 @@ fn score(
         }
     }
     (measured, failures)
+}
+
+/// Key figures. What ranks the market is judged by its hedged daily returns: so its t is theirs, whatever its performance
+/// is of.
+fn summary(strategy: &AnyStrategy, outcome: &Outcome) -> Summary {
+    let summary = Summary::of(&outcome.performance);
+    match strategy.form() {
+        StrategyForm::Rules => summary,
+        StrategyForm::Ranking => {
+            Summary { t_statistic: PenalisedT::of(&outcome.daily_returns, None).map(|p| p.t), ..summary }
+        }
+    }
 }
 
 /// Best first, without those that scored nothing and those whose trades a better one made; and how many of the latter.
@@ -210,10 +225,10 @@ fn without_behavioural_duplicates(mut contenders: Vec<Individual>) -> (Vec<Indiv
 
 /// The elites, then the best that their niches have room for, then the best of the rest while there is room at all.
 fn survivors(config: &SearchConfig, ranked: Vec<Individual>) -> Vec<Individual> {
-    let mut taken: HashMap<Niche, usize> = HashMap::new();
+    let mut taken: HashMap<AnyNiche, usize> = HashMap::new();
     let (mut kept, mut crowded) = (Vec::new(), Vec::new());
     for (place, individual) in ranked.into_iter().enumerate() {
-        let count = taken.entry(Niche::of(&individual.strategy)).or_insert(0);
+        let count = taken.entry(AnyNiche::of(&individual.strategy)).or_insert(0);
         if place < config.elites || *count < config.niche_capacity {
             *count += 1;
             kept.push(individual);
@@ -238,11 +253,12 @@ fn report(
     let population = &state.population;
     let n = population.len();
     let fitness = |place: usize| population.get(place).map(Individual::fitness);
-    let niches: HashSet<Niche> = population.iter().map(|i| Niche::of(&i.strategy)).collect();
+    let niches: HashSet<AnyNiche> = population.iter().map(|i| AnyNiche::of(&i.strategy)).collect();
     let mut kinds = BTreeMap::<String, [usize; 2]>::new();
     for (place, individuals) in [population, &state.archive].into_iter().enumerate() {
-        for niche in individuals.iter().map(|i| Niche::of(&i.strategy)) {
-            kinds.entry(format!("{}/{}", niche.family, niche.timeframe)).or_default()[place] += 1;
+        for strategy in individuals.iter().map(|i| &i.strategy) {
+            let kind = format!("{}/{}", AnyNiche::of(strategy).idea(), strategy.timeframe());
+            kinds.entry(kind).or_default()[place] += 1;
         }
     }
     GenerationReport {
@@ -267,7 +283,8 @@ pub fn champions(state: &SearchState, k: usize) -> Vec<Individual> {
     let mut all: Vec<Individual> = state.population.iter().chain(&state.archive).cloned().collect();
     let (all, _) = without_behavioural_duplicates(std::mem::take(&mut all));
     let mut niches = HashSet::new();
-    let (mut chosen, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|i| niches.insert(Niche::of(&i.strategy)));
+    let (mut chosen, others): (Vec<_>, Vec<_>) =
+        all.into_iter().partition(|i| niches.insert(AnyNiche::of(&i.strategy)));
     let room = k.saturating_sub(chosen.len());
     chosen.extend(others.into_iter().take(room));
     chosen.truncate(k);

@@ -7,9 +7,12 @@ mod breed;
 mod config;
 mod evaluator;
 mod fitness;
+mod forms;
 mod generation;
 pub mod pareto;
 mod profile;
+#[cfg(test)]
+mod rankings;
 mod selection;
 mod state;
 #[cfg(test)]
@@ -20,7 +23,7 @@ mod tests;
 mod vectors;
 
 pub use config::{SearchConfig, SearchConfigError, Selection};
-pub use evaluator::{Evaluator, WindowEvaluator};
+pub use evaluator::{Evaluator, WindowEvaluator, evaluate_rules};
 pub use fitness::Components;
 pub use generation::{Failure, GenerationReport, Step, Stopped, advance, champions, start};
 pub use profile::Profile;

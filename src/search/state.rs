@@ -2,7 +2,7 @@
 
 use super::{Components, Profile, SearchConfig};
 use engine::Performance;
-use genome::{Strategy, StrategyHash, random::Seed};
+use genome::{AnyStrategy, StrategyHash, random::Seed};
 use learner::Learnt;
 use serde::{Deserialize, Serialize};
 use std::collections::{HashSet, VecDeque};
@@ -96,7 +96,7 @@ pub struct Measured {
 #[serde(deny_unknown_fields)]
 pub struct Individual {
     /// The strategy.
-    pub strategy: Strategy,
+    pub strategy: AnyStrategy,
     /// Its identity.
     pub hash: StrategyHash,
     /// Where it came from.
@@ -112,7 +112,7 @@ pub struct Individual {
 impl Individual {
     /// A strategy that is yet to be evaluated.
     #[must_use]
-    pub fn unmeasured(strategy: Strategy, origin: Origin, parents: Vec<StrategyHash>, born: u32) -> Self {
+    pub fn unmeasured(strategy: AnyStrategy, origin: Origin, parents: Vec<StrategyHash>, born: u32) -> Self {
         Self { hash: strategy.hash(), strategy, origin, parents, born, measured: None }
     }
 

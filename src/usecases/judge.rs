@@ -7,7 +7,7 @@ use super::parts::SessionParts;
 use super::recipe::run_config;
 use candles::{Symbol, time::DAY_MS};
 use engine::{Performance, Recipe, RunConfig, Trade};
-use genome::{Niche, Strategy, StrategyForm};
+use genome::{AnyNiche, AnyStrategy, StrategyForm};
 use lifecycle::{
     CandidateEvidence, Check, Decision, DisableReason, GateEvidence, Policy, State, Tested, Transition, Verdict,
 };
@@ -107,7 +107,7 @@ async fn twins(
     let spec = &session.spec;
     followed.retain(|f| f.market == spec.market && f.symbols.iter().any(|symbol| spec.symbols.contains(symbol)));
     let known: Vec<Named> =
-        followed.into_iter().filter_map(|f| Some((f.name.clone(), f.rules().ok()?.clone()))).collect();
+        followed.into_iter().filter_map(|f| Some((f.name.clone(), f.rules().ok()?.clone().into()))).collect();
     let asked: Vec<Proposed> = tested.iter().map(|one| (one.strategy.clone(), one.p_value)).collect();
     let (engine, terms, split) = (Arc::clone(&parts.compute.engine), parts.compute.terms, Arc::clone(split));
     let limits = parts.gates.limits.clone();
@@ -171,7 +171,8 @@ async fn choose(
     let symbols: Vec<Symbol> = split.searchable.window().symbols().iter().map(|s| s.symbol.clone()).collect();
     known.retain(|k| k.symbols.iter().any(|symbol| symbols.contains(symbol)));
     known.retain(|k| !waiting.iter().any(|(waits, ..)| waits.id == k.id));
-    let known: Vec<Named> = known.into_iter().filter_map(|k| Some((k.name.clone(), k.rules().ok()?.clone()))).collect();
+    let known: Vec<Named> =
+        known.into_iter().filter_map(|k| Some((k.name.clone(), k.rules().ok()?.clone().into()))).collect();
     let (engine, terms, split) = (Arc::clone(&parts.compute.engine), parts.compute.terms, Arc::clone(split));
     let (of_search, limits) = (asked.clone(), parts.gates.limits.clone());
     let (mut ready, known) = parts
@@ -206,7 +207,7 @@ fn of_each(asked: &[Proposed], found: usize, choices: &[(String, Choice)]) -> Ve
 }
 
 /// A stored strategy that waits, its rules, and what shaped it.
-type Waiting = (store::Strategy, Strategy, SeenUntil);
+type Waiting = (store::Strategy, AnyStrategy, SeenUntil);
 
 /// Strategies that wait as candidates on the session's symbols and have seen nothing of its hold-out. The others wait on:
 /// part of a hold-out would be too short for most of what the gate asks, and they would be refused for that.
@@ -231,7 +232,7 @@ async fn waiting(parts: &SessionParts, session: &Session, split: &Split) -> anyh
     let read = |stored: store::Strategy| match stored.rules().cloned() {
         Ok(strategy) => {
             let seen = SeenUntil::stated(stored.may_have_seen_until_ms());
-            Some((stored, strategy, seen.join(split.searchable.seen_until())))
+            Some((stored, strategy.into(), seen.join(split.searchable.seen_until())))
         }
         Err(error) => {
             let id = stored.id;
@@ -344,8 +345,8 @@ fn record(
     let hash = champion.hash.to_string();
     let strategy = NewStrategy {
         id: Uuid::now_v7(),
-        name: format!("{}-{}", Niche::of(&champion.strategy).family, &hash[..8]),
-        genome: champion.strategy.clone().into(),
+        name: format!("{}-{}", AnyNiche::of(&champion.strategy).idea(), &hash[..8]),
+        genome: champion.strategy.clone(),
         canonical: champion.strategy.to_string(),
         genome_hash: hash,
         kind: "evolved".to_owned(),
@@ -356,7 +357,7 @@ fn record(
         session_id: Some(session.id),
         symbols: spec.symbols.clone(),
         market: spec.market,
-        timeframe: champion.strategy.timeframe,
+        timeframe: champion.strategy.timeframe(),
         seen_until_ms: Some(candidate.seen.ms()),
         seen_is_stated: false,
         created_by: "search".to_owned(),

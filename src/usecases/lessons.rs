@@ -50,7 +50,7 @@ pub(crate) async fn of_session(
 pub(crate) async fn past(parts: &SessionParts, market: MarketKind, split_ms: i64) -> anyhow::Result<Vec<WarmStart>> {
     let found = parts.process.store.past_strategies(market, split_ms).await?;
     let one = |past: store::PastStrategy| {
-        let strategy = past.genome.read().ok()?.rules()?.clone();
+        let strategy = past.genome.read().ok()?.rules()?.clone().into();
         Some(WarmStart { strategy, seen: SeenUntil::stated(past.seen_until_ms) })
     };
     Ok(found.into_iter().filter_map(one).collect())

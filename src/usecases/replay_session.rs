@@ -111,7 +111,7 @@ async fn prepare(store: &Store, cache: &CandleCache, session: &Session) -> anyho
     let before = store.session_before(&spec.island, spec.number).await?;
     if let Some(before) = before {
         for champion in store.champions(&before).await? {
-            warm_starts.push(champion.rules()?.clone());
+            warm_starts.push(champion.rules()?.clone().into());
         }
     }
     let draws = settings.search.learner_fraction > 0.0;

@@ -201,7 +201,7 @@ impl SessionRunner {
             for champion in self.parts.process.store.champions(&last).await? {
                 // One that does not say what shaped it was shaped by no more than the session before saw.
                 let seen = SeenUntil::stated(champion.seen_until_ms.unwrap_or(last.spec.holdout_from_ms));
-                warm_starts.push(WarmStart { strategy: champion.rules()?.clone(), seen });
+                warm_starts.push(WarmStart { strategy: champion.rules()?.clone().into(), seen });
             }
         }
         let split = Arc::new(Self::split(&session.spec, loaded)?);

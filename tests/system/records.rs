@@ -177,7 +177,7 @@ async fn failed_backtests_are_tried_again() {
             kind: DeadLetterKind::Backtest,
             subject: genome.hash().to_string(),
             error: "evaluation panicked".to_owned(),
-            genome: Some(genome),
+            genome: Some(genome.into()),
             context: context.clone(),
         }
     };

@@ -132,7 +132,7 @@ impl Story<'_> {
     pub(crate) async fn standing(&self) -> Standing {
         let (searched, holdout) = (self.outcome(day(10), day(30)).await, self.outcome(day(30), day(40)).await);
         let window = self.window(day(10), day(30)).await;
-        let book = Book::open(&self.genome, &searched.ledger.unwrap(), &window);
+        let book = Book::open(&self.genome.clone().into(), &searched.ledger.unwrap(), &window);
         let standing = Standing {
             p_value: Some(0.05),
             null_searches: 19,

@@ -83,7 +83,8 @@ fn finish(draft: Ranking, config: &RankingVariation) -> Option<Ranking> {
         ranking = next;
     }
     let score = &ranking.score;
-    let fits = score.size() <= config.max_size && score.depth() <= config.max_depth;
+    let (size, depth) = config.room();
+    let fits = score.size() <= size && score.depth() <= depth;
     let readable = config.readings || !has_readings(score);
     (fits && readable).then_some(ranking)
 }

@@ -3,7 +3,7 @@
 use crate::stored::{known_genome, to_json};
 use crate::{Page, Store, StoreError, Stored, Tx, audit, clean, names::names, row::Named as _, seal};
 use chrono::{DateTime, Utc};
-use genome::{AnyStrategy, Strategy};
+use genome::AnyStrategy;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -42,7 +42,7 @@ pub struct NewDeadLetter {
     /// What went wrong.
     pub error: String,
     /// What was tested, for backtests; where nothing is said, what is stored of it stays.
-    pub genome: Option<Strategy>,
+    pub genome: Option<AnyStrategy>,
     /// Whatever a retry needs.
     pub context: Value,
 }

@@ -6,7 +6,7 @@ use crate::{
 };
 use candles::{MarketKind, Symbol};
 use chrono::{DateTime, Utc};
-use genome::{Strategy, Timeframe, random::Seed};
+use genome::{AnyStrategy, Timeframe, random::Seed};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio_postgres::Row;
@@ -105,7 +105,7 @@ pub struct FailedBacktest {
     /// Hash of its genome.
     pub genome_hash: String,
     /// What it is.
-    pub genome: Strategy,
+    pub genome: AnyStrategy,
     /// What went wrong.
     pub error: String,
     /// What a retry needs.

@@ -17,8 +17,12 @@ pub struct RankingVariation {
     pub timeframes: Vec<Timeframe>,
     /// Clocks of rebalancing; each base timeframe needs one that is made of whole candles of it.
     pub rebalance: Vec<Timeframe>,
-    /// Universes, each as likely as any other; at least one.
-    pub universes: Vec<Universe>,
+    /// Numbers of members of universes, each as likely as any other; at least one.
+    pub universe_top: Vec<u32>,
+    /// Days of quote volume by which members are chosen.
+    pub universe_volume_days: u32,
+    /// Least days since a member's first candle.
+    pub universe_listed_days: u32,
     /// Shortest and longest look-back, days.
     pub lookback_days: (u32, u32),
     /// Most operators, series and numbers of a score, 4 to [`Expression::MAX_PARTS`].
@@ -37,11 +41,12 @@ pub struct RankingVariation {
 
 impl Default for RankingVariation {
     fn default() -> Self {
-        let universe = |top| Universe { top, volume_days: 30, listed_days: 60 };
         Self {
             timeframes: vec![Timeframe::H4],
             rebalance: vec![Timeframe::H12, Timeframe::D1, Timeframe::W1],
-            universes: vec![universe(20), universe(30), universe(50)],
+            universe_top: vec![20, 30, 50],
+            universe_volume_days: 30,
+            universe_listed_days: 60,
             lookback_days: (1, 180),
             max_size: 32,
             max_depth: 10,
@@ -62,13 +67,13 @@ impl RankingVariation {
         let empties = [
             ("timeframes", self.timeframes.is_empty()),
             ("rebalance", self.rebalance.is_empty()),
-            ("universes", self.universes.is_empty()),
+            ("universe_top", self.universe_top.is_empty()),
         ];
         if let Some((name, _)) = empties.into_iter().find(|(_, empty)| *empty) {
             return Err(format!("{name}: needs at least one"));
         }
-        for universe in &self.universes {
-            universe.check().map_err(|invalid| format!("universes: `{universe}`: {invalid}"))?;
+        for universe in self.universe_top.iter().map(|top| self.universe(*top)) {
+            universe.check().map_err(|invalid| format!("`universe {universe}`: {invalid}"))?;
         }
         self.check_times()?;
         for (name, value, least, most) in [
@@ -118,14 +123,30 @@ impl RankingVariation {
         Ok(())
     }
 
+    /// The universe of so many members.
+    pub(super) const fn universe(&self, top: u32) -> Universe {
+        Universe { top, volume_days: self.universe_volume_days, listed_days: self.universe_listed_days }
+    }
+
     /// Clocks that candles of `base` can give.
     pub(super) fn clocks(&self, base: Timeframe) -> Vec<Timeframe> {
         self.rebalance.iter().copied().filter(|clock| base.is_multiple(*clock)).collect()
     }
 
+    /// Most parts of a score and levels of it, within what a score may have whatever is set.
+    pub(super) fn room(&self) -> (usize, usize) {
+        (self.max_size.clamp(4, Expression::MAX_PARTS), self.max_depth.clamp(3, Expression::MAX_DEPTH))
+    }
+
+    /// Shortest and longest look-back, in this order whatever is set.
+    pub(super) const fn days(&self) -> (u32, u32) {
+        let (least, most) = self.lookback_days;
+        if least <= most { (least, most) } else { (most, least) }
+    }
+
     /// Least and most candles of `base` that an operator looks back over, beside a single one.
     pub(super) fn candles(&self, base: Timeframe) -> (u32, u32) {
-        let (least, most) = self.lookback_days;
+        let (least, most) = self.days();
         (candles_of(f64::from(least), base).max(2), candles_of(f64::from(most), base).max(2))
     }
 }

@@ -22,7 +22,7 @@ pub(super) struct Maker<'a> {
 impl Maker<'_> {
     /// A look-back in candles: one of those people use within the bounds, or the shortest where they use none.
     pub(super) fn window(&self, rng: &mut impl Rng) -> u32 {
-        let (least, most) = self.config.lookback_days;
+        let (least, most) = self.config.days();
         let fitting: Vec<u32> = HORIZONS.into_iter().filter(|days| (least..=most).contains(days)).collect();
         let days = pick(&fitting, rng).copied().unwrap_or(least);
         self.fit(candles_of(f64::from(days), self.base))
@@ -59,15 +59,14 @@ impl Maker<'_> {
 
     /// A reading over days, such as the mean of funding.
     pub(super) fn reading(&self, kind: IndicatorKind, rng: &mut impl Rng) -> Expression {
-        let (least, most) = self.config.lookback_days;
+        let (least, most) = self.config.days();
         let days = [1, 3, 7, 14, 30].map(|d: u32| d.clamp(least, most));
         let days = pick(&days, rng).copied().unwrap_or(least);
         tree::of_indicator(kind, &[f64::from(days)]).unwrap_or(Expression::Volatility { returns: self.day().max(2) })
     }
 
     pub(super) fn universe(&self, rng: &mut impl Rng) -> Universe {
-        let customary = Universe { top: 30, volume_days: 30, listed_days: 60 };
-        pick(&self.config.universes, rng).copied().unwrap_or(customary)
+        self.config.universe(pick(&self.config.universe_top, rng).copied().unwrap_or(30))
     }
 
     /// A clock that candles of the base can give.

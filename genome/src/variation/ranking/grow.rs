@@ -73,15 +73,15 @@ const KEEPING: [Rolling; 8] = [
 impl Maker<'_> {
     /// A score, mostly a plain number.
     pub(super) fn free(&self, rng: &mut impl Rng) -> Expression {
-        let config = self.config;
+        let (most, depth) = self.config.room();
         // Small ones mostly: what is large has more ways to fit what was luck.
-        let size = rng.random_range(4..=config.max_size.max(4)).min(rng.random_range(4..=config.max_size.max(4)));
+        let size = rng.random_range(4..=most).min(rng.random_range(4..=most));
         let measure = match pick_weighted(&[0.94, 0.03, 0.03], rng) {
             Some(1) => Measure::Money,
             Some(2) => Measure::PerMoney,
             _ => Measure::Plain,
         };
-        self.grown(measure, Room { size, depth: config.max_depth }, rng)
+        self.grown(measure, Room { size, depth }, rng)
     }
 
     /// An expression that measures what is wanted, no larger than the room.

@@ -180,7 +180,8 @@ fn leaf(score: &Expression, maker: &Maker<'_>, rng: &mut impl Rng) -> Option<Exp
 
 /// A part becomes a new one that measures the same.
 fn replaced(score: &Expression, maker: &Maker<'_>, rng: &mut impl Rng) -> Option<Expression> {
-    let whole = Room { size: maker.config.max_size, depth: maker.config.max_depth };
+    let (size, depth) = maker.config.room();
+    let whole = Room { size, depth };
     let replaceable =
         |part: &Expression| !matches!(part, Expression::Constant(_)) && unit(part).and_then(Measure::of).is_some();
     let size = score.size();
@@ -195,7 +196,7 @@ fn replaced(score: &Expression, maker: &Maker<'_>, rng: &mut impl Rng) -> Option
 
 /// A part is wrapped in an operator, or joined with a new one.
 fn inserted(score: &Expression, maker: &Maker<'_>, rng: &mut impl Rng) -> Option<Expression> {
-    let free = maker.config.max_size.saturating_sub(score.size());
+    let free = maker.config.room().0.saturating_sub(score.size());
     if free == 0 {
         return None;
     }

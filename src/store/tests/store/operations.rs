@@ -101,7 +101,7 @@ async fn dead_letters_are_counted_retried_and_reopened() {
         kind: DeadLetterKind::Backtest,
         subject: made::hash(1),
         error: "first".to_owned(),
-        genome: Some(made::genome(1)),
+        genome: Some(made::genome(1).into()),
         context: json!({ "window": [0, 1] }),
     };
     let id = store.add_dead_letter(&letter).await.unwrap();

@@ -68,7 +68,7 @@ fn book() -> Book {
         readings: Arc::default(),
         across: Arc::default(),
     };
-    Book::open(&made::genome(1), &Ledger::default(), &Window::new(0, 900_000, vec![one]).unwrap())
+    Book::open(&made::genome(1).into(), &Ledger::default(), &Window::new(0, 900_000, vec![one]).unwrap())
 }
 
 fn config() -> ProtocolConfig {

@@ -266,7 +266,7 @@ async fn what_does_not_read_is_named_and_in_nobodys_way() {
         kind: store::DeadLetterKind::Backtest,
         subject: made::hash(7),
         error: "failed".to_owned(),
-        genome: Some(made::genome(7)),
+        genome: Some(made::genome(7).into()),
         context: json!({}),
     };
     let letter_id = store.add_dead_letter(&letter).await.unwrap();

@@ -33,7 +33,7 @@ async fn with_everything(store: &Store) {
     let session = store.open_session(&token, &made::session("main", 1)).await.unwrap().id;
     let failure = FailedBacktest {
         genome_hash: made::hash(7),
-        genome: made::genome(7),
+        genome: made::genome(7).into(),
         error: "failed".to_owned(),
         context: json!({}),
     };

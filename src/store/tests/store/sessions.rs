@@ -49,7 +49,7 @@ async fn generations_are_recorded_once_and_in_order() {
     let id = store.open_session(&token, &made::session("main", 1)).await.unwrap().id;
     let failure = FailedBacktest {
         genome_hash: made::hash(7),
-        genome: made::genome(7),
+        genome: made::genome(7).into(),
         error: "evaluation panicked: index\0out of bounds".to_owned(),
         context: json!({ "session": id }),
     };
