@@ -31,6 +31,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("V34__media", include_str!("../../migrations/V34__media.sql")),
     ("V35__optimizations", include_str!("../../migrations/V35__optimizations.sql")),
     ("V37__learner", include_str!("../../migrations/V37__learner.sql")),
+    ("V38__names", include_str!("../../migrations/V38__names.sql")),
 ];
 
 /// The newest schema version that this program knows.

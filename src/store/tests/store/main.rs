@@ -18,6 +18,7 @@ mod leases;
 mod made;
 mod media;
 mod migrations;
+mod names;
 mod operations;
 mod optimizations;
 mod paper;

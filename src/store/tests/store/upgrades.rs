@@ -101,6 +101,47 @@ async fn each_migration_applies_to_an_empty_database() {
 }
 
 #[tokio::test]
+async fn names_that_were_given_twice_get_numbers_by_age() {
+    let database = support::empty_database().await;
+    let mut client = database.client().await;
+    let long = "x".repeat(200);
+    let stored = [
+        // number, name, type, day stored, disabled; and what it is called in the end
+        (1, "dip", "service", 1, false, "dip-4"),
+        (2, "dip", "manual", 9, false, "dip"),
+        (3, "dip", "evolved", 10, false, "dip-3"),
+        (4, "dip", "manual", 1, true, "dip"),
+        (5, "dip-2", "manual", 5, false, "dip-2"),
+        (6, "alone", "service", 5, false, "alone"),
+        (7, long.as_str(), "manual", 5, false, long.as_str()),
+        (8, long.as_str(), "manual", 6, false, &format!("{}-2", &long[2..])),
+        (9, "dip-2", "manual", 5, false, "dip-2-2"),
+    ];
+    step_by_step(&mut client, async |client, version| {
+        if version != 37 {
+            return;
+        }
+        for (n, name, kind, day, disabled, _) in stored {
+            let sql = format!(
+                "insert into strategies (id, name, genome, canonical, genome_hash, type, symbols, market, timeframe, created_by,
+                     created_at, state, disable_reason)
+                 values ('00000000-0000-0000-0000-{n:012}', '{name}', '{{}}', 'x', lpad('{n}', 64, '0'), '{kind}', '{{BTCUSDT}}',
+                     'spot', '15m', 'me', '2024-01-{day:02}', {})",
+                if disabled { "'disabled', 'operator'" } else { "'candidate', null" }
+            );
+            client.batch_execute(&sql).await.unwrap();
+        }
+    })
+    .await;
+    // Clients' come last, however old they are.
+    let expected = stored.map(|(n, .., name)| (n, name.to_owned()));
+    let sql = "select right(id::text, 12)::integer, name from strategies order by id";
+    let found: Vec<(i32, String)> =
+        client.query(sql, &[]).await.unwrap().iter().map(|row| (row.get(0), row.get(1))).collect();
+    assert_eq!(found, expected);
+}
+
+#[tokio::test]
 async fn each_migration_applies_to_a_filled_database_and_keeps_its_rows() {
     let database = support::empty_database().await;
     let (written, mut kept) = (files("tests/store/rows"), BTreeMap::new());
