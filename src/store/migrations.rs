@@ -32,6 +32,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("V35__optimizations", include_str!("../../migrations/V35__optimizations.sql")),
     ("V37__learner", include_str!("../../migrations/V37__learner.sql")),
     ("V38__names", include_str!("../../migrations/V38__names.sql")),
+    ("V39__drift_percent", include_str!("../../migrations/V39__drift_percent.sql")),
 ];
 
 /// The newest schema version that this program knows.
