@@ -22,6 +22,7 @@ mod names;
 mod operations;
 mod optimizations;
 mod paper;
+mod partitions;
 mod protocol;
 mod ranking;
 mod reads;
