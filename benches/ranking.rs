@@ -7,7 +7,7 @@
 
 use candles::{Candle, CandleSeries, InstrumentTable, Interval, MarketKind, readings::MarketReadings, time::DAY_MS};
 use genome::{
-    Ranking, Universe,
+    Ranking,
     variation::{self, RankingVariation},
 };
 use portfolio::{Market, Panel, PortfolioTerms, Ticker, run};
@@ -64,8 +64,7 @@ fn market() -> Vec<Ticker> {
 /// What searches breed: random strategies, half of them mutated.
 fn strategies(count: usize) -> Vec<Ranking> {
     let rng = &mut ChaCha8Rng::seed_from_u64(7);
-    let universe = Universe { top: SYMBOLS as u32, volume_days: 30, listed_days: 60 };
-    let config = RankingVariation { universes: vec![universe], ..RankingVariation::default() };
+    let config = RankingVariation { universe_top: vec![SYMBOLS as u32], ..RankingVariation::default() };
     let all = (0..count).map(|number| {
         let random = variation::random_ranking(&config, rng);
         if number % 2 == 0 { random } else { variation::mutate_ranking(&random, &config, rng) }

@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use engine::Performance;
 use genome::AnyFile;
-use lifecycle::{DisableReason, State, Transition};
+use lifecycle::{DisableReason, State, Transition, VersionStep};
 use notify::Channel;
 use serde::Serialize;
 use serde_json::json;
@@ -81,7 +81,7 @@ enum StrategiesCommand {
     Add {
         /// File with the strategy, in text, JSON or TOML form
         file: PathBuf,
-        /// Its name; without it the name in the file
+        /// Its name, which no other strategy that is not disabled may have; without it the name in the file
         #[arg(long)]
         name: Option<String>,
         /// It was made from candles up to then alone, by whoever has seen no later ones: a date (UTC midnight) or a time
@@ -160,12 +160,13 @@ async fn operator_move(
     };
     announce(&Channel::configured(&ctx.config().notify), &mut record, &strategy.name, &strategy.canonical);
     store.apply_transition(&record, None).await?;
+    // One that comes back has another name where its own was given away meanwhile.
+    let name = store.find_strategy(&strategy.id.to_string()).await?.name;
     if json {
-        return Ok(output::json(
-            &json!({ "id": strategy.id, "name": strategy.name, "from": strategy.state, "to": to }),
-        )?);
+        return Ok(output::json(&json!({ "id": strategy.id, "name": name, "from": strategy.state, "to": to }))?);
     }
-    Ok(output::line(format!("{} is {to} now", strategy.name))?)
+    let renamed = if name == strategy.name { "" } else { ", under a new name: another strategy has its former one" };
+    Ok(output::line(format!("{name} is {to} now{renamed}"))?)
 }
 
 fn wrong_seen_until(why: String) -> anyhow::Error {
@@ -190,14 +191,16 @@ async fn add(
     let settings = &ctx.config().daemon;
     let now_ms = store.market_now_ms(ctx.clock.now_ms()).await?;
     let seen_ms = store::seen_until(seen_until_ms, now_ms).map_err(wrong_seen_until)?;
+    let chosen = name.or(file.name);
     let new = NewStrategy {
         id: Uuid::now_v7(),
-        name: name.or(file.name).unwrap_or_else(|| format!("manual-{}", &hash[..8])),
+        name_is_chosen: chosen.is_some(),
+        name: chosen.unwrap_or_else(|| format!("manual-{}", &hash[..8])),
         genome: file.strategy.clone(),
         canonical: file.strategy.to_string(),
         genome_hash: hash.clone(),
         kind: "manual".to_owned(),
-        version: "1.0.0".to_owned(),
+        step: VersionStep::Minor,
         parent_hashes: Vec::new(),
         generation: 0,
         island: None,
@@ -210,12 +213,13 @@ async fn add(
         seen_is_stated: seen_until_ms.is_some(),
         created_by: operator(),
     };
-    anyhow::ensure!(store.add_strategy(&new).await?, "a strategy with this genome ({hash}) is stored already");
+    let added = store.add_strategy(&new).await?;
+    let name = added.with_context(|| format!("a strategy with this genome ({hash}) is stored already"))?;
     if json {
         let form = file.strategy.form();
-        return Ok(output::json(&json!({ "id": new.id, "name": new.name, "state": State::Candidate, "form": form }))?);
+        return Ok(output::json(&json!({ "id": new.id, "name": name, "state": State::Candidate, "form": form }))?);
     }
-    Ok(output::line(format!("{} is stored as {} ({})", new.name, new.id, State::Candidate))?)
+    Ok(output::line(format!("{name} is stored as {} ({})", new.id, State::Candidate))?)
 }
 
 /// A strategy with its newest figures, as JSON.

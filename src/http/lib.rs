@@ -106,6 +106,7 @@ pub const ROUTES: &[&str] = &[
     "/api/learner",
     "/api/deployments",
     "/api/regimes",
+    "/api/regime-changes",
     "/api/drift-alerts",
     "/api/drift-alerts/{id}/acknowledge",
     "/api/data",

@@ -283,7 +283,8 @@ pub(super) async fn post_strategies(
         let new = service::candidate(&api, &proposal.name, &strategy, seen_until_ms, &origin);
         let (strategy, created) = api.store.put_strategy(&new, api.limits.max_client_strategies).await?;
         let told = if created { "stored as a candidate" } else { "its rules are stored already" };
-        steps.add("store", Some(&proposal.name), format!("{told}: strategy {}, {}", strategy.number, strategy.state));
+        let (number, name, state) = (strategy.number, &strategy.name, strategy.state);
+        steps.add("store", Some(&proposal.name), format!("{told}: strategy {number}, {name}, {state}"));
         stored.push((strategy, created));
     }
     let links: Vec<_> = proposals.iter().zip(&stored).map(|(p, (strategy, _))| (p.kind, strategy.id)).collect();

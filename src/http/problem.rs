@@ -63,6 +63,9 @@ impl From<StoreError> for Problem {
                 let detail = "the database cannot store anything: its disk is full, or it has run out of memory";
                 return Self::new(StatusCode::SERVICE_UNAVAILABLE, detail);
             }
+            StoreError::NameTaken { .. } => {
+                return Self { field: Some("name".to_owned()), ..Self::new(StatusCode::CONFLICT, error.to_string()) };
+            }
             StoreError::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
             _ => {
                 // What the database said is for the log: it may quote what it holds.

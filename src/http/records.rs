@@ -73,6 +73,30 @@ pub(super) async fn regimes(State(api): Api_) -> Answer {
     Ok(Json(json!({ "items": form(api.store.current_regimes().await?) })))
 }
 
+/// Which changes.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct RegimeChangeParams {
+    /// Of this asset, such as `BTCUSDT`.
+    #[param(max_length = 200)]
+    asset: Option<String>,
+    /// At most so many; `http.max_page_size` is the most.
+    #[param(minimum = 1)]
+    limit: Option<u32>,
+    /// Leave out so many first.
+    #[param(minimum = 0, maximum = 1_000_000_000)]
+    offset: Option<u32>,
+}
+
+/// When markets turned from one regime to another, and how long the former one held, newest first
+#[utoipa::path(get, path = "/api/regime-changes", tag = "read", params(RegimeChangeParams),
+    responses((status = 200, description = "The page", body = Value), Failures))]
+pub(super) async fn regime_changes(State(api): Api_, Params(p): Params<RegimeChangeParams>) -> Answer {
+    let page = api.page(PageParams { limit: p.limit, offset: p.offset })?;
+    let asset = short("asset", p.asset)?;
+    Ok(Json(json!({ "items": form(api.store.regime_changes(asset.as_deref(), page).await?) })))
+}
+
 /// Which alerts.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]

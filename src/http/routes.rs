@@ -98,6 +98,7 @@ pub(super) fn router(api: Arc<Api>, config: &HttpConfig) -> (Router, Router) {
         .routes(routes!(records::learner))
         .routes(routes!(records::deployments))
         .routes(routes!(records::regimes))
+        .routes(routes!(records::regime_changes))
         .routes(routes!(records::drift_alerts))
         .routes(routes!(records::data))
         .routes(routes!(records::runners))

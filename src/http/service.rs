@@ -17,6 +17,7 @@ use axum::{
 };
 use candles::{Coverage, MarketKind, Symbol, SymbolCoverage};
 use genome::{AnyStrategy, Ranking, Strategy, StrategyForm};
+use lifecycle::VersionStep;
 use serde::{Deserialize, Serialize};
 use std::{sync::Arc, time::Instant};
 use store::{NewServiceBacktest, NewStrategy, SERVICE_KIND, ServiceBacktest, Strategy as StoredStrategy};
@@ -58,7 +59,7 @@ pub(super) struct StrategyStored {
     (status = 201, description = "It is stored", body = StrategyStored),
     (status = 400, description = "The body is not JSON", body = Problem, content_type = "application/problem+json"),
     (status = 401, description = "No token, or a wrong one, where http.client_token is set", body = Problem, content_type = "application/problem+json"),
-    (status = 409, description = "As many are stored as clients may store, or it is stored with another seen_until", body = Problem, content_type = "application/problem+json"),
+    (status = 409, description = "As many are stored as clients may store, another strategy has the name, or it is stored with another seen_until", body = Problem, content_type = "application/problem+json"),
     (status = 413, description = "The body is too large", body = Problem, content_type = "application/problem+json"),
     (status = 415, description = "The body is not sent as JSON", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "A field is wrong; it is named", body = Problem, content_type = "application/problem+json"),
@@ -69,6 +70,7 @@ pub(super) async fn post_strategy(State(api): Api_, Body(request): Body<Strategy
     let (strategy, warnings) = request.strategy(api.backtests.customary().0)?;
     let seen_until_ms = api.seen_until_ms(request.seen_until.as_deref()).await?;
     let new = NewStrategy {
+        name_is_chosen: true,
         seen_is_stated: request.seen_until.is_some(),
         ..candidate(&api, &request.name, &strategy, seen_until_ms, "service")
     };
@@ -99,11 +101,12 @@ pub(super) fn candidate(
     NewStrategy {
         id: Uuid::now_v7(),
         name: name.trim().to_owned(),
+        name_is_chosen: false,
         genome: strategy.clone(),
         canonical: strategy.to_string(),
         genome_hash: strategy.hash().to_string(),
         kind: SERVICE_KIND.to_owned(),
-        version: "1.0.0".to_owned(),
+        step: VersionStep::Minor,
         parent_hashes: Vec::new(),
         generation: 0,
         island: None,

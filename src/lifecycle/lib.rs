@@ -17,6 +17,7 @@ mod state;
 mod tests;
 mod threshold_gate;
 mod thresholds;
+mod version;
 
 pub use allocation::{
     AllocationPlan, AllocationPolicy, DeploymentFacts, DeploymentStatus, Phase, PlannedDeployment, RiskLimits, plan,
@@ -38,6 +39,7 @@ pub use protocol_gate::ProtocolGate;
 pub use state::{DisableReason, IllegalTransition, State, Transition};
 pub use threshold_gate::ThresholdGate;
 pub use thresholds::{Policy, ThresholdError, Thresholds};
+pub use version::{ParseVersionError, Version, VersionStep};
 
 use std::sync::Arc;
 

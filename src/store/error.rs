@@ -34,6 +34,18 @@ pub enum StoreError {
         /// Its name.
         strategy: String,
     },
+    /// Another strategy that is not disabled has the name that somebody chose.
+    #[error(
+        "the name {name:?} is taken by strategy {number}, which is {state}: choose another one, or disable that one first"
+    )]
+    NameTaken {
+        /// The name.
+        name: String,
+        /// Number of the strategy that has it.
+        number: i64,
+        /// Its state.
+        state: lifecycle::State,
+    },
     /// No such thing.
     #[error("no {what} {id:?}")]
     NotFound {

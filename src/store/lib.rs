@@ -16,6 +16,7 @@ mod migrations;
 mod names;
 mod operations;
 mod paper;
+mod partitions;
 mod room;
 mod row;
 mod seal;
@@ -46,7 +47,7 @@ pub use operations::{
 };
 pub use paper::{
     ActivePaperRun, AlertOutcome, Deployment, DeploymentChange, DriftAlert, DriftReading, LiveRow, NewVolatilityRegime,
-    PaperPass, PaperRun, PassOutcome, PerformanceDay, VolatilityRegimeRow, total_pct,
+    PaperPass, PaperRun, PassOutcome, PerformanceDay, RegimeChange, VolatilityRegimeRow, total_pct,
 };
 pub use seal::RotationReport;
 pub use search::{

@@ -31,6 +31,11 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("V34__media", include_str!("../../migrations/V34__media.sql")),
     ("V35__optimizations", include_str!("../../migrations/V35__optimizations.sql")),
     ("V37__learner", include_str!("../../migrations/V37__learner.sql")),
+    ("V38__names", include_str!("../../migrations/V38__names.sql")),
+    ("V39__drift_percent", include_str!("../../migrations/V39__drift_percent.sql")),
+    ("V40__performance_by_month", include_str!("../../migrations/V40__performance_by_month.sql")),
+    ("V41__regimes_by_year", include_str!("../../migrations/V41__regimes_by_year.sql")),
+    ("V42__regime_changes", include_str!("../../migrations/V42__regime_changes.sql")),
 ];
 
 /// The newest schema version that this program knows.

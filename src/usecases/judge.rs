@@ -10,12 +10,13 @@ use engine::{Performance, Recipe, RunConfig, Trade};
 use genome::{AnyNiche, AnyStrategy, StrategyForm};
 use lifecycle::{
     CandidateEvidence, Check, Decision, DisableReason, GateEvidence, Policy, State, Tested, Transition, Verdict,
+    VersionStep,
 };
 use protocol::{
     self, Account, Asked, Candidate, Choice, Named, Proposed, REMEMBERED_DAYS, SeenUntil, SessionState, Split,
     UnderTest,
 };
-use search::{Components, Individual};
+use search::{Components, Individual, Origin};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Instant;
@@ -334,6 +335,15 @@ fn parameters(parts: &SessionParts, spec: &NewSession, champion: Option<&Individ
     parameters
 }
 
+/// Which number of the version rises above those of the parents; what has none is not raised.
+const fn step_of(origin: Origin) -> VersionStep {
+    match origin {
+        Origin::Refinement => VersionStep::Patch,
+        Origin::Mutation | Origin::Random | Origin::WarmStart | Origin::Learner => VersionStep::Minor,
+        Origin::Crossover => VersionStep::Major,
+    }
+}
+
 fn record(
     parts: &SessionParts,
     session: &Session,
@@ -345,12 +355,13 @@ fn record(
     let hash = champion.hash.to_string();
     let strategy = NewStrategy {
         id: Uuid::now_v7(),
+        name_is_chosen: false,
         name: format!("{}-{}", AnyNiche::of(&champion.strategy).idea(), &hash[..8]),
         genome: champion.strategy.clone(),
         canonical: champion.strategy.to_string(),
         genome_hash: hash,
         kind: "evolved".to_owned(),
-        version: "1.0.0".to_owned(),
+        step: step_of(champion.origin),
         parent_hashes: champion.parents.iter().map(ToString::to_string).collect(),
         generation: champion.born,
         island: Some(spec.island.clone()),

@@ -4,7 +4,7 @@ pub(crate) use candles::time::DAY_MS;
 use candles::{Interval, MarketKind, Symbol, Ticker};
 use engine::{Costs, Engine, ExitReason, Outcome, Recipe, RunConfig, SymbolWindow, Terms, Wanted, Window};
 use genome::{Strategy, random::Seed};
-use lifecycle::{Check, Decision, Transition, Verdict};
+use lifecycle::{Check, Decision, Transition, Verdict, VersionStep};
 use market::CandleCache;
 use protocol::{Book, Standing};
 use serde_json::json;
@@ -94,11 +94,12 @@ impl Story<'_> {
         let strategy = NewStrategy {
             id,
             name: self.name.to_owned(),
+            name_is_chosen: false,
             genome: self.genome.clone().into(),
             canonical: self.genome.to_string(),
             genome_hash: self.genome.hash().to_string(),
             kind: "evolved".to_owned(),
-            version: "1.0.0".to_owned(),
+            step: VersionStep::Minor,
             parent_hashes: Vec::new(),
             generation: 3,
             island: Some(self.island.to_owned()),

@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use candles::{MarketKind, Symbol};
 use genome::variation::{Parameter, parameters, with_parameters};
 use genome::{AnyStrategy, Strategy};
+use lifecycle::VersionStep;
 use optimize::{Points, Run, Settings, Story};
 use serde::Serialize;
 use serde_json::json;
@@ -257,11 +258,12 @@ async fn candidate(
     let now_ms = store.market_now_ms(ctx.clock.now_ms()).await.context("the store")?;
     let new = NewStrategy {
         id: Uuid::now_v7(),
+        name_is_chosen: name.is_some(),
         name: name.unwrap_or_else(|| format!("{}-{}", of.strategy_name.unwrap_or(KIND), &hash[..8])),
         canonical: genome.to_string(),
         genome_hash: hash.clone(),
         kind: KIND.to_owned(),
-        version: "1.0.0".to_owned(),
+        step: VersionStep::Patch,
         parent_hashes: vec![of.strategy.hash().to_string()],
         generation: 0,
         island: None,
@@ -274,10 +276,10 @@ async fn candidate(
         created_by: format!("{}, point {} of optimisation {}", operator(), of.point, of.run.id),
         genome,
     };
-    if !store.add_strategy(&new).await.context("the store")? {
+    let Some(name) = store.add_strategy(&new).await.context("the store")? else {
         return Err(anyhow::anyhow!("a strategy with this genome ({hash}) is stored already").into());
-    }
+    };
     store.note_optimized_strategy(of.run.id, of.point, new.id).await.context("the store")?;
     let trials = store.trial_totals().await.context("the store")?.evaluations;
-    Ok(Added { id: new.id, name: new.name, point: of.point, trials })
+    Ok(Added { id: new.id, name, point: of.point, trials })
 }

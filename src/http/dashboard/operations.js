@@ -153,6 +153,7 @@ export async function page({ params, signal }) {
       h("td", { class: d.severity === "critical" ? "down" : "warn" }, d.severity),
       cell(number(d.expected, 3)),
       cell(number(d.observed, 3)),
+      cell(d.delta_pct === null ? number(d.delta, 3) : `${number(d.delta, 3)} (${number(d.delta_pct, 1)} %)`),
       h("td", {}, d.recommended_action.replaceAll("_", " ")),
       h("td", { class: "when" }, time(d.at_market_ms)),
       h(
@@ -191,7 +192,18 @@ export async function page({ params, signal }) {
           "",
           "Drift of live strategies",
           table(
-            ["#no.", "of", "what", "how bad", "#expected", "#observed", "advice", "as of (UTC)", "acknowledged by"],
+            [
+              "#no.",
+              "of",
+              "what",
+              "how bad",
+              "#expected",
+              "#observed",
+              "#difference",
+              "advice",
+              "as of (UTC)",
+              "acknowledged by",
+            ],
             driftRows,
             "No open alert.",
           ),

@@ -10,7 +10,7 @@ mod file;
 
 pub use export::{EXPORTED, Pseudonyms};
 
-use super::{RetentionConfig, Store, StoreError, Tx, audit, count, row::Named as _};
+use super::{RetentionConfig, Store, StoreError, Tx, audit, count, partitions::ensure_partition, row::Named as _};
 use bytes::Bytes;
 use chrono::{DateTime, Datelike, Months, NaiveDate, NaiveTime, TimeDelta, Utc};
 use file::{Cells, Column, ContentHash, Kind, Reader, Writer};
@@ -121,7 +121,7 @@ fn month_of(at: DateTime<Utc>) -> DateTime<Utc> {
 
 impl Store {
     /// Moves what is older than it is kept to the archive, month by month: what was moved. Running it again does
-    /// nothing more, and two that do so at once take turns month by month.
+    /// nothing more, and two that do so at once take turns month by month. Makes partitions of the time to come, too.
     ///
     /// # Errors
     /// [`StoreError::Archive`] when a file cannot be written or is not what was written; the rows are then still there.
@@ -132,6 +132,7 @@ impl Store {
         now: DateTime<Utc>,
         actor: &str,
     ) -> Result<Vec<Archive>, StoreError> {
+        self.make_partitions(now).await?;
         let mut moved = Vec::new();
         for kept in &TABLES {
             let end = month_of(now - TimeDelta::days(i64::from((kept.days)(retention))));
@@ -292,6 +293,10 @@ impl Store {
                 "backtest_trades" => {
                     tx.execute("select ensure_month_partition('backtest_trades', $1)", &[&archive.from]).await?
                 }
+                "performance_metrics" => {
+                    ensure_partition(tx, "performance_metrics", archive.from).await?;
+                    0
+                }
                 _ => 0,
             };
             let sql = format!("copy {} ({names}) from stdin", archive.table);
@@ -311,6 +316,10 @@ impl Store {
                 sink.send(Bytes::from(text)).await?;
             }
             sink.as_mut().finish().await?;
+            if archive.table == "market_regimes" {
+                // They are archived by when they were stored, and partitioned by market time.
+                tx.execute("select settle_partitions()", &[]).await?;
+            }
             tx.execute("select note_restored($1)", &[&id]).await?;
             let archive = one(tx, id).await?;
             self.audit_archive(tx, &archive, &json!({}), "restored", actor).await?;

@@ -1,6 +1,9 @@
 //! What the HTTP service stores: strategies that clients post, by number, and backtests with their whole ledgers.
 
-use crate::{NewStrategy, Page, Store, StoreError, Stored, Strategy, Tx, audit, count, row::Named as _, strategies};
+use crate::{
+    NewStrategy, Page, Store, StoreError, Stored, Strategy, Tx, audit, count, row::Named as _, strategies,
+    strategies::naming,
+};
 use candles::SymbolCoverage;
 use chrono::{DateTime, Utc};
 use engine::{DailyEquity, Performance, Recipe, Trade};
@@ -115,6 +118,7 @@ pub(crate) async fn adopt(tx: &Tx, key: &audit::ChainKey, new: &NewStrategy) -> 
     let generation = i32::try_from(new.generation).unwrap_or(i32::MAX);
     let symbols: Vec<&str> = new.symbols.iter().map(candles::Symbol::as_str).collect();
     let market = new.market.to_string();
+    let (name, version) = (naming::free_name(tx, new).await?, naming::version(tx, new).await?);
     let sql = "update strategies set name = $2, type = $3, version = $4, parent_hashes = $5,
             parent_ids = (select coalesce(array_agg(p.id order by array_position($5, p.genome_hash)), '{}')
                 from strategies p where p.genome_hash = any($5)),
@@ -123,9 +127,9 @@ pub(crate) async fn adopt(tx: &Tx, key: &audit::ChainKey, new: &NewStrategy) -> 
         where genome_hash = $1 and type = 'service' and state = 'candidate' returning id";
     let params: crate::transaction::Params<'_> = &[
         &new.genome_hash,
-        &new.name,
+        &name,
         &new.kind,
-        &new.version,
+        &version,
         &new.parent_hashes,
         &generation,
         &new.island,
@@ -144,7 +148,7 @@ pub(crate) async fn adopt(tx: &Tx, key: &audit::ChainKey, new: &NewStrategy) -> 
         actor: &new.created_by,
         before: Some(json!({ "type": SERVICE_KIND })),
         after: Some(json!({ "type": new.kind, "genome_hash": new.genome_hash })),
-        metadata: json!({ "name": new.name, "session_id": new.session_id }),
+        metadata: json!({ "name": name, "version": version, "session_id": new.session_id }),
         correlation_id: new.session_id,
     };
     audit::append(tx, key, &entry).await?;
@@ -211,12 +215,12 @@ impl Store {
     /// is new.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] where `most` of clients' are stored already; when the database does not answer or
-    /// refuses the row.
+    /// [`StoreError::Conflict`] where `most` of clients' are stored already, [`StoreError::NameTaken`] when somebody chose a
+    /// name that is taken; when the database does not answer or refuses the row.
     pub async fn put_strategy(&self, strategy: &NewStrategy, most: u32) -> Result<(Strategy, bool), StoreError> {
         self.transaction("put_strategy", |tx| async move {
             let tx = &tx;
-            let is_new = strategies::insert(tx, &self.inner.audit_key, strategy).await?;
+            let is_new = strategies::insert(tx, &self.inner.audit_key, strategy).await?.is_some();
             let sql = "select count(*) as n from strategies where type = 'service'";
             if is_new && tx.row(sql, &[]).await?.count("n")? > u64::from(most) {
                 let why =

@@ -4,8 +4,10 @@
 //! one state, however often it is sent or tried. It is carried out and noted as done in one transaction.
 
 use crate::{
-    LeaseToken, Store, StoreError, TransitionRecord, Tx, audit, clean, names::names, row::Named as _,
-    strategies::transitions,
+    LeaseToken, Store, StoreError, TransitionRecord, Tx, audit, clean,
+    names::names,
+    row::Named as _,
+    strategies::{naming, transitions},
 };
 use chrono::{DateTime, Utc};
 use lifecycle::State;
@@ -318,8 +320,12 @@ impl Store {
                         "the command is not meant for a strategy that is {from}"
                     )));
                 }
+                let before = naming::name_of(tx, record.strategy_id).await?;
                 transitions::apply(tx, &self.inner.audit_key, record).await?;
-                finish(tx, id, true, outcome).await?;
+                let now = naming::name_of(tx, record.strategy_id).await?;
+                let renamed = (now != before)
+                    .then(|| format!("{outcome}, under the name {now}: another strategy has the name {before}"));
+                finish(tx, id, true, renamed.as_deref().unwrap_or(outcome)).await?;
             }
             read(&tx.row(&sql, &[&id]).await?)
         })

@@ -1,10 +1,13 @@
 //! Deployments of live strategies and their days. How large one is and when it grows is decided elsewhere.
 
-use crate::{LeaseToken, Store, StoreError, Tx, audit, row::Named as _, transaction::Params};
-use chrono::{DateTime, NaiveDate, Utc};
+use crate::{
+    LeaseToken, Store, StoreError, Tx, audit, partitions::ensure_partition, row::Named as _, transaction::Params,
+};
+use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, Utc};
 use lifecycle::{DeploymentStatus, Phase, RiskLimits};
 use serde::Serialize;
 use serde_json::json;
+use std::collections::BTreeSet;
 use tokio_postgres::{Row, types::Json};
 use uuid::Uuid;
 
@@ -249,6 +252,11 @@ impl Store {
             let tx = &tx;
             if let Some(lease) = lease {
                 lease.verify(tx).await?;
+            }
+            // Before the first row: a table with triggers that wait is given no partition.
+            let months: BTreeSet<_> = days.iter().filter_map(|d| d.day.with_day(1)).collect();
+            for month in months {
+                ensure_partition(tx, "performance_metrics", month.and_time(NaiveTime::MIN).and_utc()).await?;
             }
             for d in days {
                 let sql = "insert into performance_metrics (deployment_id, day, allocation_pct, daily_return,

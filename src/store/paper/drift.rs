@@ -48,6 +48,8 @@ pub struct DriftAlert {
     pub observed: f64,
     /// Observed - expected.
     pub delta: f64,
+    /// The difference in percent of what was expected: 100 x delta / |expected|; `None` where nothing was expected.
+    pub delta_pct: Option<f64>,
     pub warning_at: f64,
     pub critical_at: f64,
     pub recommended_action: DriftAction,
@@ -77,7 +79,7 @@ pub enum AlertOutcome {
 }
 
 const COLUMNS: &str = "id, deployment_id, strategy_id, type, severity, expected::double precision, \
-     observed::double precision, delta::double precision, warning_at::double precision, \
+     observed::double precision, delta::double precision, delta_pct::double precision, warning_at::double precision, \
      critical_at::double precision, recommended_action, detail, opened_at, at_market_ms, escalated_at, \
      acknowledged_by, acknowledged_at, action_taken, closed_at";
 
@@ -91,6 +93,7 @@ fn read(row: &Row) -> Result<DriftAlert, StoreError> {
         expected: row.try_get("expected")?,
         observed: row.try_get("observed")?,
         delta: row.try_get("delta")?,
+        delta_pct: row.try_get("delta_pct")?,
         warning_at: row.try_get("warning_at")?,
         critical_at: row.try_get("critical_at")?,
         recommended_action: row.parse("recommended_action")?,

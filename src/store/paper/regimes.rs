@@ -1,6 +1,6 @@
 //! Market regimes by asset, in market time. Measures nothing.
 
-use crate::{Store, StoreError, row::Named as _, transaction::Params};
+use crate::{Page, Store, StoreError, partitions::ensure_partition, row::Named as _, transaction::Params};
 use candles::{MarketKind, Symbol};
 use chrono::{DateTime, Utc};
 use evidence::volatility_regime::VolatilityRegime;
@@ -38,6 +38,23 @@ pub struct VolatilityRegimeRow {
     pub created_at: DateTime<Utc>,
 }
 
+/// That a market turned from one regime to another.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RegimeChange {
+    /// Of which market.
+    pub market: MarketKind,
+    /// Of what.
+    pub asset: Symbol,
+    /// What it was before.
+    pub from: VolatilityRegime,
+    /// What it is since.
+    pub to: VolatilityRegime,
+    /// Market time, UTC ms.
+    pub changed_ms: i64,
+    /// For how long the former regime held, ms; `None` where not all of that is in the database.
+    pub lasted_ms: Option<i64>,
+}
+
 const COLUMNS: &str = "market, asset, regime, volatility_percentile::double precision, \
      realised_volatility::double precision, previous_regime, effective_from_ms, effective_until_ms, created_at";
 
@@ -64,6 +81,9 @@ impl Store {
     pub async fn record_regime(&self, new: &NewVolatilityRegime) -> Result<bool, StoreError> {
         self.transaction("record_regime", |tx| async move {
             let tx = &tx;
+            if let Some(at) = DateTime::from_timestamp_millis(new.effective_from_ms) {
+                ensure_partition(tx, "market_regimes", at).await?;
+            }
             let sql = "insert into market_regimes
                     (market, asset, regime, volatility_percentile, realised_volatility, effective_from_ms)
                 select $1, $2, $3, $4::double precision, $5::double precision, $6
@@ -93,6 +113,30 @@ impl Store {
             let sql =
                 format!("select {COLUMNS} from market_regimes where effective_until_ms is null order by market, asset");
             tx.rows(&sql, &[]).await?.iter().map(read).collect()
+        })
+        .await
+    }
+
+    /// Changes of regimes of all assets, or of one, newest first.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn regime_changes(&self, asset: Option<&str>, page: Page) -> Result<Vec<RegimeChange>, StoreError> {
+        self.transaction("regime_changes", |tx| async move {
+            let sql = "select market, asset, from_regime, to_regime, changed_ms, lasted_ms from regime_changes
+                where $1::text is null or asset = $1
+                order by changed_ms desc, market, asset limit $2 offset $3";
+            let read = |row: &Row| {
+                Ok(RegimeChange {
+                    market: row.parse("market")?,
+                    asset: row.parse("asset")?,
+                    from: row.parse("from_regime")?,
+                    to: row.parse("to_regime")?,
+                    changed_ms: row.try_get("changed_ms")?,
+                    lasted_ms: row.try_get("lasted_ms")?,
+                })
+            };
+            tx.rows(sql, &[&asset, &page.limit(), &page.offset()]).await?.iter().map(read).collect()
         })
         .await
     }

@@ -185,7 +185,7 @@ impl Store {
             for candidate in ordered {
                 let (new, mut judgement) = (&candidate.strategy, candidate.judgement.clone());
                 let mut id = new.id;
-                if !strategies::insert(tx, &self.inner.audit_key, new).await? {
+                if strategies::insert(tx, &self.inner.audit_key, new).await?.is_none() {
                     let Some(posted) = service::adopt(tx, &self.inner.audit_key, new).await? else {
                         report.rediscovered += 1;
                         continue;

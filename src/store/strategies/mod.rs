@@ -2,6 +2,7 @@
 
 mod lineage;
 mod listing;
+pub(crate) mod naming;
 pub(crate) mod scores;
 pub(crate) mod seen;
 mod stats;

@@ -8,13 +8,13 @@ use crate::{
     row::Named as _,
     seal,
     stored::{known_genome, to_json},
-    strategies::{StatRow, seen, stats, transitions},
+    strategies::{StatRow, naming, seen, stats, transitions},
 };
 use candles::{MarketKind, Symbol};
 use chrono::{DateTime, Utc};
 use engine::Trade;
 use genome::{AnyStrategy, StrategyForm, Timeframe};
-use lifecycle::{DisableReason, State};
+use lifecycle::{DisableReason, State, VersionStep};
 use serde::Serialize;
 use serde_json::json;
 use tokio_postgres::Row;
@@ -25,8 +25,11 @@ use uuid::Uuid;
 pub struct NewStrategy {
     /// UUID v7, made by the caller.
     pub id: Uuid,
-    /// For people.
+    /// For people. No two strategies that are not disabled have one name.
     pub name: String,
+    /// Whether somebody chose the name: one that is taken is refused then. Otherwise it is stored under a name with a
+    /// number (`name-2`).
+    pub name_is_chosen: bool,
     /// What it is.
     pub genome: AnyStrategy,
     /// Canonical text.
@@ -35,8 +38,8 @@ pub struct NewStrategy {
     pub genome_hash: String,
     /// `evolved`, `manual`, ...
     pub kind: String,
-    /// Semantic version.
-    pub version: String,
+    /// How far it is from its parents: its version rises by that from those that are stored.
+    pub step: VersionStep,
     /// Hashes of the parents; the store finds the ids of those that are stored.
     pub parent_hashes: Vec<String>,
     /// Generation of the search that made it; 0 for none.
@@ -229,9 +232,20 @@ pub struct TradeRow {
     pub trade: Trade,
 }
 
-/// Stores a strategy as a candidate, with its audit entry; `false` when its genome is stored already. A conflict where it
-/// was stored with another statement of what it has seen.
-pub(crate) async fn insert(tx: &Tx, key: &audit::ChainKey, strategy: &NewStrategy) -> Result<bool, StoreError> {
+/// Stores a strategy as a candidate, with its audit entry: the name that it has now; `None` when its genome is stored
+/// already. A conflict where it was stored with another statement of what it has seen.
+pub(crate) async fn insert(
+    tx: &Tx,
+    key: &audit::ChainKey,
+    strategy: &NewStrategy,
+) -> Result<Option<String>, StoreError> {
+    let stored = "select 1 from strategies where genome_hash = $1";
+    if tx.row_opt(stored, &[&strategy.genome_hash]).await?.is_some() {
+        seen::refuse_another(tx, strategy).await?;
+        return Ok(None);
+    }
+    let name = naming::free_name(tx, strategy).await?;
+    let version = naming::version(tx, strategy).await?;
     let symbols: Vec<&str> = strategy.symbols.iter().map(Symbol::as_str).collect();
     let generation = i32::try_from(strategy.generation).unwrap_or(i32::MAX);
     let (market, timeframe) = (strategy.market.to_string(), strategy.timeframe.to_string());
@@ -253,12 +267,12 @@ pub(crate) async fn insert(tx: &Tx, key: &audit::ChainKey, strategy: &NewStrateg
             sql,
             &[
                 &strategy.id,
-                &strategy.name,
+                &name,
                 &genome,
                 &canonical,
                 hash,
                 &strategy.kind,
-                &strategy.version,
+                &version,
                 &strategy.parent_hashes,
                 &generation,
                 &strategy.island,
@@ -274,8 +288,9 @@ pub(crate) async fn insert(tx: &Tx, key: &audit::ChainKey, strategy: &NewStrateg
         )
         .await?;
     if inserted == 0 {
+        // Another transaction stored it at the same moment.
         seen::refuse_another(tx, strategy).await?;
-        return Ok(false);
+        return Ok(None);
     }
     let entry = audit::AuditEntry {
         event: "strategy_created",
@@ -288,21 +303,23 @@ pub(crate) async fn insert(tx: &Tx, key: &audit::ChainKey, strategy: &NewStrateg
             "seen_until_ms": strategy.seen_until_ms,
         })),
         metadata: json!({
-            "name": strategy.name, "session_id": strategy.session_id, "seen_until_stated": strategy.seen_is_stated,
+            "name": name, "version": version, "session_id": strategy.session_id,
+            "seen_until_stated": strategy.seen_is_stated,
         }),
         correlation_id: strategy.session_id,
     };
     audit::append(tx, key, &entry).await?;
-    Ok(true)
+    Ok(Some(name))
 }
 
 impl Store {
-    /// Stores a strategy that no search made, as a candidate; `false` when its genome is stored already.
+    /// Stores a strategy that no search made, as a candidate: the name that it has now; `None` when its genome is stored
+    /// already.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] when it is stored with another statement of what it has seen; when the database does not
-    /// answer or refuses the row.
-    pub async fn add_strategy(&self, strategy: &NewStrategy) -> Result<bool, StoreError> {
+    /// [`StoreError::Conflict`] when it is stored with another statement of what it has seen, [`StoreError::NameTaken`] when
+    /// somebody chose a name that is taken; when the database does not answer or refuses the row.
+    pub async fn add_strategy(&self, strategy: &NewStrategy) -> Result<Option<String>, StoreError> {
         self.transaction("add_strategy", |tx| async move { insert(&tx, &self.inner.audit_key, strategy).await }).await
     }
 
@@ -391,14 +408,18 @@ async fn find(tx: &Tx, selector: &str) -> Result<Strategy, StoreError> {
     let pattern = is_prefix.then(|| format!("{}%", selector.to_ascii_lowercase()));
     let sql = format!(
         "select {COLUMNS} from strategies s where s.name = $1 or s.id::text like $2 or s.genome_hash like $2
-        order by s.type = 'service' limit 2"
+        order by s.type = 'service', s.state = 'disabled' limit 2"
     );
-    // A client may give a strategy the name of another's: it does not keep that one from being found.
-    let is_clients = |row: &Row| Ok::<_, StoreError>(row.try_get::<_, &str>("type")? == SERVICE_KIND);
+    // A client may give a strategy the name of another's: it does not keep that one from being found. Nor does one that is
+    // disabled keep the one from being found that has its name now.
+    let rank = |row: &Row| {
+        let is_clients = row.try_get::<_, &str>("type")? == SERVICE_KIND;
+        Ok::<_, StoreError>((is_clients, row.parse::<State>("state")? == State::Disabled))
+    };
     match tx.rows(&sql, &[&selector, &pattern]).await?.as_slice() {
         [] => Err(StoreError::not_found("strategy", selector)),
         [row] => read(tx, row),
-        [ours, other] if !is_clients(ours)? && is_clients(other)? => read(tx, ours),
+        [first, second] if rank(first)? < rank(second)? => read(tx, first),
         _ => Err(StoreError::Ambiguous { what: "strategy", id: selector.to_owned() }),
     }
 }

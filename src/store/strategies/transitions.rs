@@ -4,8 +4,12 @@
 //! Whether a transition is right is not asked here.
 
 use crate::{
-    LeaseToken, NewEvent, Page, Store, StoreError, Tx, audit, operations::outbox, paper, row::Named as _, strategies,
-    strategies::seen,
+    LeaseToken, NewEvent, Page, Store, StoreError, Tx, audit,
+    operations::outbox,
+    paper,
+    row::Named as _,
+    strategies,
+    strategies::{naming, seen},
 };
 use chrono::{DateTime, Utc};
 use engine::RunConfig;
@@ -172,9 +176,15 @@ pub(crate) async fn apply(
         Transition::Disable { reason, .. } => Some(reason.name()),
         _ => None,
     };
+    // Its name may have been given to another one meanwhile.
+    let new_name = match record.transition {
+        Transition::Revive => naming::name_on_revival(tx, record.strategy_id).await?,
+        _ => None,
+    };
     tx.execute(
-        "update strategies set state = $2, disable_reason = $3, state_changed_at = now() where id = $1",
-        &[&record.strategy_id, &to.name(), &reason],
+        "update strategies set state = $2, disable_reason = $3, state_changed_at = now(), name = coalesce($4, name)
+         where id = $1",
+        &[&record.strategy_id, &to.name(), &reason, &new_name],
     )
     .await?;
     tx.execute(
@@ -202,16 +212,20 @@ pub(crate) async fn apply(
     for event in &record.events {
         outbox::enqueue(tx, event).await?;
     }
+    let mut after = json!({ "state": to, "disable_reason": reason });
+    if let Some(seen_ms) = seen_ms {
+        after["seen_until_ms"] = seen_ms.into();
+    }
+    if let Some(name) = new_name {
+        after["name"] = name.into();
+    }
     let entry = audit::AuditEntry {
         event: "strategy_transition",
         entity_type: "strategy",
         entity_id: &record.strategy_id.to_string(),
         actor: &record.actor,
         before: Some(json!({ "state": from })),
-        after: Some(match seen_ms {
-            Some(seen_ms) => json!({ "state": to, "disable_reason": reason, "seen_until_ms": seen_ms }),
-            None => json!({ "state": to, "disable_reason": reason }),
-        }),
+        after: Some(after),
         metadata: json!({
             "transition_id": record.id,
             "summary": record.summary,

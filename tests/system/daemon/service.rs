@@ -107,6 +107,7 @@ async fn clients_store_backtest_read_and_operators_act() {
     for (path, body, status, field) in [
         ("/strategies", json!({"entry_rules": ["rsi < 30"]}), 422, "name"),
         ("/strategies", json!({"name": "x", "entry_rules": ["rsj < 30"]}), 422, "entry_rules[0]"),
+        ("/strategies", json!({"name": "dip", "entry_rules": ["rsi < 29"]}), 409, "name"),
         (
             "/strategies",
             json!({"name": "x", "entry_rules": ["rsi < 30"], "risk_management": {"stop": 1}}),

@@ -3,7 +3,7 @@
 use crate::worlds::{self, rng};
 use engine::Outcome;
 use genome::{
-    Ranking, Timeframe, Universe,
+    Ranking, Timeframe,
     variation::{RankingVariation, mutate_ranking, random_ranking},
 };
 use portfolio::{Market, Panel, PortfolioTerms, Results, RunError, run};
@@ -15,8 +15,13 @@ fn with_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> T {
 
 /// What a search breeds, with look-backs that fit into a world of some weeks, and some of any kind.
 fn population(rng: &mut impl rand::Rng, ties: bool) -> Vec<Ranking> {
-    let universe = Universe { top: 5, volume_days: 3, listed_days: 1 };
-    let config = RankingVariation { universes: vec![universe], lookback_days: (1, 8), ..RankingVariation::default() };
+    let config = RankingVariation {
+        universe_top: vec![5],
+        universe_volume_days: 3,
+        universe_listed_days: 1,
+        lookback_days: (1, 8),
+        ..RankingVariation::default()
+    };
     let bred = |rng: &mut _| {
         let random = random_ranking(&config, rng);
         mutate_ranking(&random, &config, rng)

@@ -305,8 +305,62 @@ async fn drift_alerts_open_escalate_and_close() {
         let error = client.execute(sql, &[]).await.expect_err(sql);
         assert_eq!(error.as_db_error().and_then(|db| db.constraint()), Some(constraint), "{sql}: {error:?}");
     }
-    let delta = client.execute("update drift_alerts set delta = 0", &[]).await;
-    assert!(delta.is_err(), "delta is computed");
+    for column in ["delta", "delta_pct"] {
+        let computed = client.execute(&format!("update drift_alerts set {column} = 0"), &[]).await;
+        assert!(computed.is_err(), "{column} is computed");
+    }
+}
+
+#[tokio::test]
+async fn drift_is_told_in_percent_of_what_was_expected() {
+    let (database, store) = support::database().await;
+    let (strategy_id, _) = live(&store, 1).await;
+    let client = database.client().await;
+    let tiny = f64::MIN_POSITIVE;
+    let by_hand = [
+        (2.0, 1.0, Some(-50.0)),
+        (-0.1, -0.2, Some(-100.0)),
+        (-0.5, -1.5, Some(-200.0)),
+        (1.0, 1.0, Some(0.0)),
+        (0.5, -0.5, Some(-200.0)),
+        (0.0, -1.0, None),
+        (-0.0, -1.0, None),
+        // Numbers that are nobody's figures: told without percent, and not refused.
+        (tiny, -1.0, None),
+        (1e-13, -1e300, None),
+        (1e-12, -1e300, None),
+        (1e150, 1e-150, None),
+        (1e-12, -1e100, Some(-1e114)),
+    ];
+    let mut random = 14_u64;
+    let mut draw = || {
+        // xorshift64, over twenty orders of magnitude and both signs.
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        let unit = (random >> 11) as f64 / (1_u64 << 53) as f64;
+        (if random.is_multiple_of(2) { 1.0 } else { -1.0 }) * 10_f64.powf(20.0 * unit - 10.0)
+    };
+    let drawn = (0..200).map(|_| {
+        let (a, b): (f64, f64) = (draw(), draw());
+        // By parts in place of the difference.
+        (a.max(b), a.min(b), Some(100.0 * (a.min(b) / a.max(b).abs()) - 100.0 * a.max(b).signum()))
+    });
+    for (expected, observed, pct) in by_hand.into_iter().chain(drawn) {
+        let sql = "insert into drift_alerts (deployment_id, strategy_id, type, severity, expected, observed, warning_at, critical_at,
+                recommended_action, at_market_ms, closed_at)
+            select id, strategy_id, 'return', 'warning', $1::double precision, $2::double precision, 0, 1.7e308, 'monitor', 0, now()
+            from deployments returning id";
+        let id: i64 = client.query_one(sql, &[&expected, &observed]).await.unwrap().get(0);
+        let alerts = store.drift_alerts_of(strategy_id).await.unwrap();
+        let alert = alerts.iter().find(|a| a.id == id).unwrap();
+        let close = match (alert.delta_pct, pct) {
+            (Some(told), Some(pct)) => (told - pct).abs() <= 1e-12 * pct.abs().max(100.0),
+            (told, pct) => told == pct,
+        };
+        assert!(close, "{observed} for {expected}: {:?}, expected {pct:?}", alert.delta_pct);
+        client.execute("delete from drift_alerts where id = $1", &[&id]).await.unwrap();
+    }
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ pub(crate) use candles::time::DAY_MS;
 use candles::{Interval, MarketKind};
 use engine::{Costs, ExitReason, MonthlyReturn, Performance, Recipe, RunConfig, Side, Trade};
 use genome::{Strategy, random::Seed};
-use lifecycle::{Check, Decision, DisableReason, State, Transition, Verdict};
+use lifecycle::{Check, Decision, DisableReason, State, Transition, Verdict, VersionStep};
 use serde_json::json;
 use std::time::Duration;
 use store::{
@@ -74,11 +74,12 @@ pub(crate) fn strategy(n: u32) -> NewStrategy {
     NewStrategy {
         id: Uuid::now_v7(),
         name: format!("made-{n}"),
+        name_is_chosen: false,
         genome: genome(n).into(),
         canonical: genome(n).to_string(),
         genome_hash: hash(n),
         kind: "evolved".to_owned(),
-        version: "1.0.0".to_owned(),
+        step: VersionStep::Minor,
         parent_hashes: Vec::new(),
         generation: n,
         island: Some("main".to_owned()),
@@ -178,7 +179,7 @@ pub(crate) fn score(overall: f64) -> NewScore {
 /// A strategy in shadow since [`T1`], without a session.
 pub(crate) async fn in_shadow(store: &Store, n: u32) -> Uuid {
     let strategy = strategy(n);
-    assert!(store.add_strategy(&strategy).await.unwrap());
+    assert!(store.add_strategy(&strategy).await.unwrap().is_some());
     store.apply_transition(&transition(strategy.id, Transition::EnterShadow, T1), None).await.unwrap();
     strategy.id
 }

@@ -115,13 +115,13 @@ fn portfolio() -> PortfolioBacktest {
 #[tokio::test]
 async fn one_that_ranks_the_market_is_stored_once_and_listed_with_its_form() {
     let (database, store) = support::database().await;
-    assert!(store.add_strategy(&made::strategy(5)).await.unwrap());
+    assert!(store.add_strategy(&made::strategy(5)).await.unwrap().is_some());
     let (stored, is_new) = store.put_strategy(&ranking(), 100).await.unwrap();
     assert_eq!((is_new, stored.form, stored.family.as_deref()), (true, StrategyForm::Ranking, Some("ranking")));
     let again = NewStrategy { id: uuid::Uuid::now_v7(), name: "another name".to_owned(), ..ranking() };
     let (found, is_new) = store.put_strategy(&again, 100).await.unwrap();
     assert_eq!((is_new, found.id, found.name.as_str()), (false, stored.id, "near-high"));
-    assert!(!store.add_strategy(&again).await.unwrap());
+    assert!(store.add_strategy(&again).await.unwrap().is_none());
 
     let found = store.find_strategy("near-high").await.unwrap();
     assert_eq!((found.genome.read().unwrap().to_string(), found.symbols.len()), (TEXT.to_owned(), 0));

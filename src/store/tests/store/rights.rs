@@ -55,6 +55,15 @@ async fn the_daemon_works_as_a_writer_and_cannot_rewrite_history() {
         period_end: None,
     };
     store.record_results(&[result]).await.unwrap();
+    // Partitions are made for it, where there are none.
+    let deployment = store.open_deployments().await.unwrap()[0].id;
+    let day = crate::partitions::flat("2023-12-01".parse().unwrap());
+    store.record_performance_days(Some(&token), deployment, &[day]).await.unwrap();
+    for (percentile, at_ms) in [(50.0, made::T1), (99.0, made::T1 + 400 * made::DAY_MS)] {
+        assert!(store.record_regime(&crate::partitions::regime("BTCUSDT", percentile, at_ms)).await.unwrap());
+    }
+    let objects = object_store::memory::InMemory::new();
+    store.archive_old(&objects, &store::RetentionConfig::default(), chrono::Utc::now(), "retention").await.unwrap();
     let claimed = store.claim_outbox(10, 60).await.unwrap();
     store.mark_delivered(claimed[0].id).await.unwrap();
     store.refresh_views().await.unwrap();
@@ -74,6 +83,10 @@ async fn the_daemon_works_as_a_writer_and_cannot_rewrite_history() {
             "delete from audit_head",
             "delete from strategies",
             "delete from deployments",
+            "delete from performance_metrics",
+            "delete from market_regimes",
+            "select * from market_regimes_default",
+            "insert into performance_metrics_default select * from performance_metrics",
             "delete from transitions",
             "update transitions set summary = 'because'",
             "delete from backtest_results",
@@ -151,6 +164,7 @@ async fn a_reader_reads_and_an_auditor_audits() {
         "proven_strategies",
         "strategy_performance_summary",
         "portfolio_daily_performance",
+        "regime_changes",
         "generations",
         "refinery_schema_history",
     ] {
@@ -168,6 +182,8 @@ async fn a_reader_reads_and_an_auditor_audits() {
             "delete from paper_trades",
             "select refresh_view('portfolio_daily_performance')",
             "select ensure_audit_partition(now())",
+            "select ensure_partition('market_regimes', now())",
+            "select settle_partitions()",
             "select drop_archived(gen_random_uuid())",
             "create table mine ()",
         ],

@@ -83,7 +83,10 @@ async fn sealed_genomes_are_read_with_their_key_and_by_nobody_else() {
     let client = database.client().await;
     tells_nothing(&client).await;
     read_everything(&sealed).await;
-    assert!(!sealed.add_strategy(&made::strategy(3)).await.unwrap(), "the hash is the identity, sealed or not");
+    assert!(
+        sealed.add_strategy(&made::strategy(3)).await.unwrap().is_none(),
+        "the hash is the identity, sealed or not"
+    );
     assert_eq!(sealed.find_strategy(&made::hash(3)).await.unwrap().name, "made-3");
     let id = sealed.find_strategy("made-3").await.unwrap().id;
     sealed.apply_transition(&made::transition(id, Transition::GoLive, made::T1), None).await.unwrap();

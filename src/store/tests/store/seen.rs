@@ -20,10 +20,10 @@ fn nobody_has_seen_the_future() {
 #[tokio::test]
 async fn a_strategy_is_added_with_one_statement_of_what_it_has_seen() {
     let (_database, store) = support::database().await;
-    assert!(store.add_strategy(&stated(1, made::T1)).await.unwrap());
-    assert!(!store.add_strategy(&stated(1, made::T1)).await.unwrap(), "the same again");
+    assert!(store.add_strategy(&stated(1, made::T1)).await.unwrap().is_some());
+    assert!(store.add_strategy(&stated(1, made::T1)).await.unwrap().is_none(), "the same again");
     let unstated = NewStrategy { seen_until_ms: Some(made::T1 + 5), ..made::strategy(1) };
-    assert!(!store.add_strategy(&unstated).await.unwrap(), "who states nothing contradicts nothing");
+    assert!(store.add_strategy(&unstated).await.unwrap().is_none(), "who states nothing contradicts nothing");
     let another = stated(1, made::T1 - made::DAY_MS);
     for error in [store.add_strategy(&another).await.unwrap_err(), store.put_strategy(&another, 100).await.unwrap_err()]
     {

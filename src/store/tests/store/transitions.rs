@@ -151,7 +151,7 @@ async fn strategies_are_found_by_id_name_and_prefix() {
     let (_database, store) = support::database().await;
     let strategy = made::strategy(0xabc);
     store.add_strategy(&strategy).await.unwrap();
-    assert!(!store.add_strategy(&made::strategy(0xabc)).await.unwrap(), "its genome is there already");
+    assert!(store.add_strategy(&made::strategy(0xabc)).await.unwrap().is_none(), "its genome is there already");
     let mut other = made::strategy(0xabd);
     other.genome_hash = "f00d".repeat(16);
     store.add_strategy(&other).await.unwrap();

@@ -100,6 +100,100 @@ async fn each_migration_applies_to_an_empty_database() {
     assert_same(&schema(&database.client().await).await, &at_once().await);
 }
 
+/// Rows of a table as text, in order.
+async fn texts(client: &Client, table: &str) -> Vec<String> {
+    let sql = format!("select t::text from {table} t order by 1");
+    client.query(&sql, &[]).await.unwrap().iter().map(|row| row.get(0)).collect()
+}
+
+#[tokio::test]
+async fn names_that_were_given_twice_get_numbers_by_age() {
+    let database = support::empty_database().await;
+    let mut client = database.client().await;
+    let long = "x".repeat(200);
+    let stored = [
+        // number, name, type, day stored, disabled; and what it is called in the end
+        (1, "dip", "service", 1, false, "dip-4"),
+        (2, "dip", "manual", 9, false, "dip"),
+        (3, "dip", "evolved", 10, false, "dip-3"),
+        (4, "dip", "manual", 1, true, "dip"),
+        (5, "dip-2", "manual", 5, false, "dip-2"),
+        (6, "alone", "service", 5, false, "alone"),
+        (7, long.as_str(), "manual", 5, false, long.as_str()),
+        (8, long.as_str(), "manual", 6, false, &format!("{}-2", &long[2..])),
+        (9, "dip-2", "manual", 5, false, "dip-2-2"),
+    ];
+    step_by_step(&mut client, async |client, version| {
+        if version != 37 {
+            return;
+        }
+        for (n, name, kind, day, disabled, _) in stored {
+            let sql = format!(
+                "insert into strategies (id, name, genome, canonical, genome_hash, type, symbols, market, timeframe, created_by,
+                     created_at, state, disable_reason)
+                 values ('00000000-0000-0000-0000-{n:012}', '{name}', '{{}}', 'x', lpad('{n}', 64, '0'), '{kind}', '{{BTCUSDT}}',
+                     'spot', '15m', 'me', '2024-01-{day:02}', {})",
+                if disabled { "'disabled', 'operator'" } else { "'candidate', null" }
+            );
+            client.batch_execute(&sql).await.unwrap();
+        }
+    })
+    .await;
+    // Clients' come last, however old they are.
+    let expected = stored.map(|(n, .., name)| (n, name.to_owned()));
+    let sql = "select right(id::text, 12)::integer, name from strategies order by id";
+    let found: Vec<(i32, String)> =
+        client.query(sql, &[]).await.unwrap().iter().map(|row| (row.get(0), row.get(1))).collect();
+    assert_eq!(found, expected);
+}
+
+#[tokio::test]
+async fn what_is_partitioned_now_keeps_every_row() {
+    let database = support::empty_database().await;
+    let written = files("tests/store/rows");
+    let mut client = database.client().await;
+    let (mut before, tables) = (Vec::new(), ["performance_metrics", "market_regimes"]);
+    step_by_step(&mut client, async |client, version| {
+        if let Some((_, sql)) = written.get(&version) {
+            client.batch_execute(&sql.replace("PERFORMANCE", PERFORMANCE)).await.unwrap();
+        }
+        if version != 37 {
+            return;
+        }
+        // Days of three years that follow one another after a gap, the first of which is in the archive; regimes of five years,
+        // the oldest from before there were markets, and of another asset.
+        let sql = "insert into archives (id, table_name, from_at, to_at, rows, path, bytes, sha256)
+                values (gen_random_uuid(), 'performance_metrics', '2021-01-01', '2021-02-01', 1, 'x', 1, repeat('e', 64));
+            insert into performance_metrics (deployment_id, day, allocation_pct, daily_return, cumulative_return, drawdown, trades)
+                select '00000000-0000-0000-0000-000000000023', date '2022-02-27' + n, 1, 0, 0.5, -0.25, n from generate_series(0, 800) n;
+            insert into market_regimes (market, asset, regime, volatility_percentile, realised_volatility, effective_from_ms)
+                select 'um', asset, 'normal', 50, 1, from_ms from unnest(array['ETHUSDT', 'SOLUSDT']) asset,
+                    unnest(array[-1, 0, 1577836799999, 1577836800000, 1609459200000, 1700000000000]) from_ms order by 1, 2, from_ms;
+            delete from market_regimes where asset = 'SOLUSDT' and effective_until_ms is null";
+        client.batch_execute(sql).await.unwrap();
+        for table in tables {
+            before.extend(texts(client, table).await);
+        }
+    })
+    .await;
+    let mut after = Vec::new();
+    for table in tables {
+        after.extend(texts(&client, table).await);
+    }
+    assert_eq!(after.len(), 803 + 13);
+    assert_eq!(after, before);
+    // What is new goes on from there.
+    let sql = "insert into market_regimes (market, asset, regime, volatility_percentile, realised_volatility, effective_from_ms)
+        values ('um', 'ETHUSDT', 'extreme', 99, 1, 1800000000000)
+        returning id, previous_regime";
+    let row = client.query_one(sql, &[]).await.unwrap();
+    assert_eq!((row.get::<_, i64>(0), row.get::<_, String>(1)), (15, "normal".to_owned()), "no id twice");
+    let sql = "select distinct tableoid::regclass::text from market_regimes order by 1";
+    let partitions: Vec<String> = client.query(sql, &[]).await.unwrap().iter().map(|row| row.get(0)).collect();
+    let years = ["1970", "2019", "2020", "2021", "2023", "default"];
+    assert_eq!(partitions, years.map(|year| format!("market_regimes_{year}")));
+}
+
 #[tokio::test]
 async fn each_migration_applies_to_a_filled_database_and_keeps_its_rows() {
     let database = support::empty_database().await;
