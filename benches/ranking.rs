@@ -105,7 +105,7 @@ fn main() {
 
 /// The market as raw numbers (symbol by symbol, little-endian), the strategies as texts, and their hedged daily returns, for
 /// other programs that do the same.
-fn dump(folder: &Path, panel: &Panel, market: &Market<'_>, all: &[&Ranking]) {
+fn dump(folder: &Path, panel: &Panel, market: &Market<&Panel>, all: &[&Ranking]) {
     let write = |name: &str, values: &mut dyn Iterator<Item = f64>| {
         std::fs::write(folder.join(name), values.flat_map(f64::to_le_bytes).collect::<Vec<u8>>()).unwrap();
     };

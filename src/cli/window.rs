@@ -84,6 +84,12 @@ impl WindowArgs {
         Self { symbols, ..self.clone() }
     }
 
+    /// The same symbols and candles at other dates, UTC ms.
+    #[must_use]
+    pub(crate) fn with_dates(&self, from_ms: i64, to_ms: i64) -> Self {
+        Self { from: Some(from_ms), to: Some(to_ms), ..self.clone() }
+    }
+
     /// Capital and costs: those of the configuration where no option says otherwise.
     #[must_use]
     pub(crate) fn terms(&self, ctx: &Context) -> Terms {

@@ -112,6 +112,8 @@ pub enum EvaluationError {
     NoMarket(genome::Series),
     #[error("the strategy ranks a market, and these candles are of single symbols; strategies of rules run on them")]
     Ranks,
+    #[error("the strategy trades symbols by rules, and this is evaluated over a whole market")]
+    Rules,
     #[error("evaluation panicked: {0}; this is a bug, and the strategy that shows it is worth keeping")]
     Panicked(String),
 }

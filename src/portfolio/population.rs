@@ -12,36 +12,47 @@ use candles::time::DAY_MS;
 use engine::{Outcome, TradesDigest};
 use genome::Ranking;
 use rayon::prelude::*;
-use std::sync::{Mutex, PoisonError};
+use std::{
+    ops::Deref,
+    sync::{Mutex, PoisonError},
+};
 
 /// Strategies that are prepared together: enough to share what they look at, few enough to hold it all in memory.
 const TOGETHER: usize = 64;
 
-/// A window of a panel on which populations are evaluated, and what earlier ones leave for later ones.
+/// A window of a panel (borrowed or shared) on which populations are evaluated, and what earlier ones leave for later
+/// ones.
 #[derive(Debug)]
-pub struct Market<'a> {
-    panel: &'a Panel,
+pub struct Market<P> {
+    panel: P,
     from_ms: i64,
     to_ms: i64,
     terms: PortfolioTerms,
     benchmark: Benchmark,
-    ground: Mutex<Ground<'a>>,
+    ground: Mutex<Ground<P>>,
 }
 
-impl<'a> Market<'a> {
+impl<P: Deref<Target = Panel> + Clone + Send + Sync> Market<P> {
     /// The slots that open in `[from_ms, to_ms)`; all of the panel's candles before warm up.
     ///
     /// # Errors
     /// When the window is empty, or the terms are impossible.
-    pub fn new(panel: &'a Panel, from_ms: i64, to_ms: i64, terms: PortfolioTerms) -> Result<Self, RunError> {
+    pub fn new(panel: P, from_ms: i64, to_ms: i64, terms: PortfolioTerms) -> Result<Self, RunError> {
         if from_ms >= to_ms {
             return Err(RunError::EmptyWindow);
         }
         terms.validate().map_err(RunError::Terms)?;
         let first_day_ms = from_ms.div_euclid(DAY_MS) * DAY_MS;
         let days = (to_ms.min(panel.end_ms()) - first_day_ms).div_euclid(DAY_MS).max(0) as usize;
-        let benchmark = Benchmark::of(panel, first_day_ms, days);
-        Ok(Self { panel, from_ms, to_ms, terms, benchmark, ground: Mutex::new(Ground::new(panel, from_ms, to_ms)) })
+        let benchmark = Benchmark::of(&panel, first_day_ms, days);
+        Ok(Self {
+            from_ms,
+            to_ms,
+            terms,
+            benchmark,
+            ground: Mutex::new(Ground::new(panel.clone(), from_ms, to_ms)),
+            panel,
+        })
     }
 
     /// What each strategy comes to, in order. Daily returns are hedged and after all costs; `performance` is of the plain
@@ -68,10 +79,10 @@ impl<'a> Market<'a> {
     }
 
     fn outcome(&self, strategy: &Ranking, ready: &Ready) -> Outcome {
-        let trader = Trader { strategy, panel: self.panel, terms: &self.terms, ready };
+        let trader = Trader { strategy, panel: &self.panel, terms: &self.terms, ready };
         let track = trader.run(self.from_ms, self.to_ms);
         let window = (self.from_ms, self.to_ms);
-        let (performance, days) = brief(&track, self.panel, window, self.terms.initial_capital, &self.benchmark);
+        let (performance, days) = brief(&track, &self.panel, window, self.terms.initial_capital, &self.benchmark);
         Outcome {
             performance,
             per_symbol: Vec::new(),

@@ -15,7 +15,7 @@ use candles::{MarketKind, interval};
 use engine::Slippage;
 use genome::{Expression, Indicator, IndicatorKind, Number, Ranking, Timeframe, Universe};
 use rayon::prelude::*;
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, ops::Deref, sync::Arc};
 
 /// One strategy, ready to trade.
 pub(crate) struct Ready {
@@ -42,8 +42,8 @@ impl Atr {
 
 /// A window of a panel and what was found out about it.
 #[derive(Debug)]
-pub(crate) struct Ground<'a> {
-    panel: &'a Panel,
+pub(crate) struct Ground<P> {
+    panel: P,
     from_ms: i64,
     to_ms: i64,
     volumes: HashMap<u32, Arc<Volumes>>,
@@ -65,8 +65,8 @@ struct Part {
     seating: usize,
 }
 
-impl<'a> Ground<'a> {
-    pub(crate) fn new(panel: &'a Panel, from_ms: i64, to_ms: i64) -> Self {
+impl<P: Deref<Target = Panel> + Sync> Ground<P> {
+    pub(crate) fn new(panel: P, from_ms: i64, to_ms: i64) -> Self {
         Self { panel, from_ms, to_ms, volumes: HashMap::new(), members: HashMap::new() }
     }
 
@@ -92,13 +92,13 @@ impl<'a> Ground<'a> {
         missing.dedup();
         for (universe, _) in &missing {
             let days = universe.volume_days;
-            self.volumes.entry(days).or_insert_with(|| Arc::new(volumes(self.panel, days)));
+            self.volumes.entry(days).or_insert_with(|| Arc::new(volumes(&self.panel, days)));
         }
         let found: Vec<_> = missing
             .into_par_iter()
             .map(|(universe, clock)| {
                 let volumes = &self.volumes[&universe.volume_days];
-                let members = Members::at_slots(self.panel, universe, self.slots(clock), volumes);
+                let members = Members::at_slots(&self.panel, universe, self.slots(clock), volumes);
                 ((universe, clock), Arc::new(members))
             })
             .collect();
@@ -149,8 +149,8 @@ impl<'a> Ground<'a> {
         for seat in members.iter().chain(&everywhere).flat_map(|members| members.seats()) {
             looked_at[seat.instrument as usize] = true;
         }
-        let field = Arc::new(Field::new(self.panel, |instrument| looked_at[instrument as usize]));
-        let source = Source { panel: self.panel, field: &field, formulas: &formulas, everywhere: &everywhere };
+        let field = Arc::new(Field::new(&self.panel, |instrument| looked_at[instrument as usize]));
+        let source = Source { panel: &self.panel, field: &field, formulas: &formulas, everywhere: &everywhere };
         let mut values = taken(source, &parts, &members);
         let atr = atr.map_err(RunError::Terms).and_then(|atr| match atr {
             None => Ok(None),

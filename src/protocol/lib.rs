@@ -16,6 +16,7 @@ mod account;
 pub mod calibration;
 mod choice;
 mod config;
+mod ground;
 mod lessons;
 pub mod lives;
 mod null;
@@ -35,6 +36,7 @@ pub use choice::{
     Asked, Choice, Known, Named, Proposed, REMEMBERED_DAYS, SAME_EDGE, TESTS_PER_SESSION, Test, choose, moves_with,
 };
 pub use config::{ProtocolConfig, ProtocolConfigError};
+pub use ground::{Compared, Ground, MarketEvaluator, NoNull, RankingGround, RulesGround};
 pub use lessons::{LESSONS, learnt};
 pub use null::null_window;
 pub use null_panel::{NullKind, NullPanelError, null_panel};
@@ -43,4 +45,4 @@ pub use run::{Days, ProtocolRun, RunError, RunPlan, run};
 pub use session::{Advanced, Candidate, Inherited, Plan, SearchedP, Session, SessionError, SessionState, WarmStart};
 pub use standing::{Book, Judged, Standing, UnderTest, asked, judge};
 pub use status::TestStatus;
-pub use timeline::{Searchable, SeenBefore, SeenUntil, Split, Unseen};
+pub use timeline::{Searchable, SearchablePanel, SeenBefore, SeenUntil, Split, SplitPanel, Unseen, UnseenPanel};

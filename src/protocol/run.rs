@@ -6,7 +6,7 @@
 //! come.
 
 use super::{
-    Account, Choice, Inherited, Named, Plan, Proposed, Searchable, SearchedP, SeenBefore, SeenUntil, Session,
+    Account, Choice, Inherited, Named, NoNull, Plan, Proposed, Searchable, SearchedP, SeenBefore, SeenUntil, Session,
     SessionError, SessionState, Split, Standing, UnderTest, WarmStart, choose, judge, lessons,
 };
 use candles::time::DAY_MS;
@@ -128,6 +128,8 @@ pub enum RunError {
     #[error(transparent)]
     Window(#[from] WindowError),
     #[error(transparent)]
+    NoNull(#[from] NoNull),
+    #[error(transparent)]
     Seen(#[from] SeenBefore),
     #[error(transparent)]
     Evaluation(#[from] EvaluationError),
@@ -137,7 +139,7 @@ impl From<SessionError> for RunError {
     fn from(error: SessionError) -> Self {
         match error {
             SessionError::Stopped(_) => Self::Stopped,
-            SessionError::Window(error) => Self::Window(error),
+            SessionError::NoNull(error) => Self::NoNull(error),
         }
     }
 }
@@ -161,8 +163,9 @@ pub fn run(
     let split = Split::cut(cut, split_ms - i64::from(days.search) * DAY_MS, split_ms, end_ms)?;
     let draws = plan.session.search.learner_fraction > 0.0;
     let learnt = draws.then(|| lessons::learnt(plan.past, &split.searchable, engine, plan.terms)).flatten();
-    let mut state = SessionState::begin(plan.session, seed, Inherited { warm_starts, learnt }, &split.searchable);
-    let mut session = Session::new(plan.session, &split.searchable, engine, plan.terms);
+    let ground = split.searchable.ground(engine, plan.terms);
+    let mut state = SessionState::begin(plan.session, seed, Inherited { warm_starts, learnt }, &ground);
+    let mut session = Session::new(plan.session, &ground);
     while !state.is_finished() {
         (state, _) = session.advance(state, &|_| stop())?;
     }

@@ -9,13 +9,13 @@
 //! smaller than its own, makes a second search of theirs for it: champions bred for weeks on nearly the same candles
 //! would beat every null search, noise or not. Null searches stop once enough were as good (Besag and Clifford).
 
-use super::null::null_window;
-use super::{ProtocolConfig, Searchable, SeenUntil};
-use engine::{Engine, Terms, Window, WindowError};
+use super::ground::{Compared, Ground, NoNull};
+use super::{ProtocolConfig, SeenUntil};
+use engine::{EvaluationError, Outcome};
 use evidence::null_market::SequentialP;
 use genome::{AnyStrategy, random::Seed};
 use learner::Learnt;
-use search::{self, Counters, GenerationReport, Individual, SearchConfig, SearchState, Step, Stopped};
+use search::{self, Counters, Evaluator, GenerationReport, Individual, SearchConfig, SearchState, Step, Stopped};
 use serde::{Deserialize, Serialize};
 
 /// What a session is told.
@@ -76,8 +76,21 @@ pub struct SessionState {
     statistic: Option<f64>,
     /// The best statistic of each null search so far.
     nulls: Vec<Option<f64>>,
+    /// Kinds of null market, which take turns.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    null_kinds: u32,
     real: Counters,
     null: Counters,
+}
+
+const fn one() -> u32 {
+    1
+}
+
+// By reference: serde asks so.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+const fn is_one(number: &u32) -> bool {
+    *number == 1
 }
 
 /// What a generation belonged to.
@@ -105,14 +118,14 @@ pub struct SearchedP {
 }
 
 /// Why a session does not go on.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[allow(missing_docs)]
 pub enum SessionError {
     #[error("the session was stopped")]
     Stopped(Stopped),
     /// Its candles are such that their null would have prices that are none.
     #[error("there are no candles to compare its search with: {0}")]
-    Window(#[from] WindowError),
+    NoNull(#[from] NoNull),
 }
 
 impl From<Stopped> for SessionError {
@@ -136,12 +149,11 @@ pub struct Candidate {
 impl SessionState {
     /// A session at its beginning.
     #[must_use]
-    pub fn begin(plan: Plan<'_>, seed: Seed, inherited: Inherited, market: &Searchable) -> Self {
+    pub fn begin(plan: Plan<'_>, seed: Seed, inherited: Inherited, ground: &dyn Ground) -> Self {
         let Inherited { warm_starts, learnt } = inherited;
-        let finer = market.window().symbols().iter().any(|s| !s.finer.is_empty());
         let smaller = plan.protocol.null_search_fraction < 1.0;
-        let compared_apart = smaller || finer || !warm_starts.is_empty();
-        let seen = warm_starts.iter().fold(market.seen_until(), |seen, i| seen.join(i.seen));
+        let compared_apart = smaller || ground.has_more_than_nulls() || !warm_starts.is_empty();
+        let seen = warm_starts.iter().fold(ground.seen_until(), |seen, i| seen.join(i.seen));
         let strategies = warm_starts.into_iter().map(|i| i.strategy).collect();
         Self {
             seed,
@@ -153,6 +165,7 @@ impl SessionState {
             found: Vec::new(),
             statistic: None,
             nulls: Vec::new(),
+            null_kinds: ground.null_kinds(),
             real: Counters::default(),
             null: Counters::default(),
         }
@@ -190,22 +203,37 @@ impl SessionState {
         under_way.map_or(self.null, |s| added(self.null, s.counters))
     }
 
-    fn sequential(&self, enough: u32) -> Option<SequentialP> {
-        let mut p = SequentialP::new(self.statistic?, enough.into())?;
-        // A null market on which nothing was found is not as good as one on which something was.
-        self.nulls.iter().for_each(|null| p.observe(null.unwrap_or(f64::NEG_INFINITY)));
-        Some(p)
+    /// The best statistics of the null searches of one kind.
+    fn nulls_of(&self, kind: u32) -> impl Iterator<Item = Option<f64>> {
+        self.nulls.iter().copied().skip(kind as usize).step_by(self.null_kinds.max(1) as usize)
     }
 
-    /// What the searches say, once the session is finished.
+    /// One p-value a kind of null market.
+    fn sequential(&self, enough: u32) -> Option<Vec<SequentialP>> {
+        let of_kind = |kind| {
+            let mut p = SequentialP::new(self.statistic?, enough.into())?;
+            // A null market on which nothing was found is not as good as one on which something was.
+            self.nulls_of(kind).for_each(|null| p.observe(null.unwrap_or(f64::NEG_INFINITY)));
+            Some(p)
+        };
+        (0..self.null_kinds.max(1)).map(of_kind).collect()
+    }
+
+    /// What the searches say, once the session is finished: of the kind of null market that says the least.
     #[must_use]
     pub fn searched(&self, protocol: &ProtocolConfig) -> SearchedP {
-        let as_good = self.statistic.map_or(0, |real| self.nulls.iter().flatten().filter(|n| **n >= real).count());
-        SearchedP {
-            p_value: self.sequential(protocol.null_exceedances).map_or(1.0, |p| p.p_value()),
-            null_searches: self.nulls.len() as u32,
-            as_good: as_good as u32,
-        }
+        let of_kind = |(kind, p): (u32, SequentialP)| {
+            let good = |real: f64| self.nulls_of(kind).flatten().filter(|null| *null >= real).count();
+            SearchedP {
+                p_value: p.p_value(),
+                null_searches: self.nulls_of(kind).count() as u32,
+                as_good: self.statistic.map_or(0, good) as u32,
+            }
+        };
+        let none = SearchedP { p_value: 1.0, null_searches: self.nulls.len() as u32, as_good: 0 };
+        let all = self.sequential(protocol.null_exceedances);
+        let all = all.into_iter().flatten();
+        (0..).zip(all).map(of_kind).reduce(|a, b| if b.p_value > a.p_value { b } else { a }).unwrap_or(none)
     }
 
     /// The session's best, best first; empty before it is finished.
@@ -217,14 +245,13 @@ impl SessionState {
         let session = self.searched(plan.protocol);
         let one = |individual: &Individual| {
             let own = statistic(individual);
-            let as_good = self.nulls.iter().filter(|null| own.is_none_or(|own| null.is_some_and(|n| n >= own))).count();
-            let p_value = (1 + as_good) as f64 / (1 + self.nulls.len()) as f64;
-            Candidate {
-                individual: individual.clone(),
-                p_value: p_value.max(session.p_value),
-                null_searches: session.null_searches,
-                seen: self.seen,
-            }
+            let as_good = |null: &Option<f64>| own.is_none_or(|own| null.is_some_and(|n| n >= own));
+            let of_kind = |kind| {
+                let (good, all) = (self.nulls_of(kind).filter(as_good).count(), self.nulls_of(kind).count());
+                (1 + good) as f64 / (1 + all) as f64
+            };
+            let p_value = (0..self.null_kinds.max(1)).map(of_kind).fold(session.p_value, f64::max);
+            Candidate { individual: individual.clone(), p_value, null_searches: session.null_searches, seen: self.seen }
         };
         self.found.iter().map(one).collect()
     }
@@ -259,18 +286,16 @@ pub struct Session<'a> {
     plan: Plan<'a>,
     /// Settings of the searches that are compared.
     compared: SearchConfig,
-    market: &'a Searchable,
-    engine: &'a Engine,
-    terms: &'a Terms,
+    ground: &'a dyn Ground,
     /// The market of a search that is compared, and of which one.
-    other: Option<(Option<u32>, Window)>,
+    other: Option<(Option<u32>, Box<dyn Compared + 'a>)>,
 }
 
 impl<'a> Session<'a> {
     /// Ready to go on with any state of this session.
     #[must_use]
-    pub fn new(plan: Plan<'a>, market: &'a Searchable, engine: &'a Engine, terms: &'a Terms) -> Self {
-        Self { plan, compared: plan.protocol.compared(plan.search), market, engine, terms, other: None }
+    pub fn new(plan: Plan<'a>, ground: &'a dyn Ground) -> Self {
+        Self { plan, compared: plan.protocol.compared(plan.search), ground, other: None }
     }
 
     /// One generation more.
@@ -294,12 +319,14 @@ impl<'a> Session<'a> {
         let before =
             state.search.take().unwrap_or_else(|| search::start(config, seed, Vec::new(), state.learnt.clone()));
         let (after, report) = match state.stage {
-            Stage::Search => search::advance(config, before, &self.market.evaluator(self.engine, self.terms), stop)?,
+            Stage::Search => search::advance(config, before, &OnGround(self.ground), stop)?,
             _ => {
-                let (engine, terms) = (self.engine, self.terms);
                 let null = (state.stage == Stage::Null).then_some(number);
-                let window = compared_window(&mut self.other, self.market.window(), state.seed, null)?;
-                search::advance(config, before, &search::WindowEvaluator { engine, window, terms }, stop)?
+                let market = match self.other.take() {
+                    Some((which, market)) if which == null => market,
+                    _ => self.ground.compared(state.seed, null)?,
+                };
+                search::advance(config, before, &self.other.insert((null, market)).1, stop)?
             }
         };
         let advanced = match state.stage {
@@ -335,28 +362,19 @@ impl<'a> Session<'a> {
         }
         let protocol = self.plan.protocol;
         let sequential = state.sequential(protocol.null_exceedances);
-        let hopeless = sequential.is_none_or(|p| p.stopped());
-        let enough = state.nulls.len() >= protocol.null_searches as usize;
+        let hopeless = sequential.is_none_or(|all| all.iter().any(SequentialP::stopped));
+        let enough = state.nulls.len() >= (protocol.null_searches * state.null_kinds.max(1)) as usize;
         if state.stage == Stage::Null && (state.found.is_empty() || hopeless || enough) {
             state.stage = Stage::Done;
         }
     }
 }
 
-/// The candles of a null market, or those of the real one without finer ones: those that are kept, or made anew.
-fn compared_window<'o>(
-    kept: &'o mut Option<(Option<u32>, Window)>,
-    real: &Window,
-    seed: Seed,
-    null: Option<u32>,
-) -> Result<&'o Window, WindowError> {
-    let window = match (kept.take(), null) {
-        (Some((which, window)), _) if which == null => window,
-        (_, Some(number)) => null_window(real, seed.child("null market", u64::from(number)), u64::from(number))?,
-        (_, None) => {
-            let plain = real.symbols().iter().map(|s| engine::SymbolWindow { finer: Vec::new(), ..s.clone() });
-            Window::new(real.from_ms(), real.to_ms(), plain.collect())?
-        }
-    };
-    Ok(&kept.insert((null, window)).1)
+/// What the session's own search sees.
+struct OnGround<'a>(&'a dyn Ground);
+
+impl Evaluator for OnGround<'_> {
+    fn evaluate(&self, population: &[AnyStrategy]) -> Vec<Result<Outcome, EvaluationError>> {
+        self.0.evaluate(population)
+    }
 }

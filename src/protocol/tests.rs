@@ -83,8 +83,9 @@ fn finish_from(
 ) -> (SessionState, usize) {
     let (search, terms, engine) = (search(), Terms::default(), Engine::default());
     let plan = Plan { search: &search, protocol, candidates: 4 };
-    let mut state = SessionState::begin(plan, Seed(3), inherited, &split.searchable);
-    let mut session = Session::new(plan, &split.searchable, &engine, &terms);
+    let mut state = SessionState::begin(plan, Seed(3), inherited, &split.searchable.ground(&engine, &terms));
+    let ground = split.searchable.ground(&engine, &terms);
+    let mut session = Session::new(plan, &ground);
     let mut steps = 0;
     while !state.is_finished() {
         if interrupt(steps) {
@@ -97,7 +98,7 @@ fn finish_from(
             };
             assert!(session.advance(state, &stop).is_err());
             state = serde_json::from_slice(&stored).unwrap();
-            session = Session::new(plan, &split.searchable, &engine, &terms);
+            session = Session::new(plan, &ground);
         }
         (state, _) = session.advance(state, &|_| false).unwrap();
         steps += 1;
@@ -193,7 +194,7 @@ fn what_was_seen_is_no_evidence() {
     let warm_start =
         WarmStart { strategy: candidates[0].individual.strategy.clone(), seen: leaky.searchable.seen_until() };
     let inherited = Inherited { warm_starts: vec![warm_start], ..Inherited::default() };
-    let state = SessionState::begin(plan, Seed(1), inherited, &honest.searchable);
+    let state = SessionState::begin(plan, Seed(1), inherited, &honest.searchable.ground(&engine, &terms));
     let text = serde_json::to_value(&state).unwrap();
     assert_eq!(text["seen"], TO_MS - DAY_MS);
 }

@@ -1,11 +1,12 @@
 //! Time, split once: what a search may look at, and what it may not.
 //!
 //! Holds the split in types. A [`Searchable`] is made by [`Split::cut`] alone and ends at the split; the candles of an
-//! [`Unseen`] are handed out only against a [`SeenUntil`] that ends before them.
+//! [`Unseen`] are handed out only against a [`SeenUntil`] that ends before them. The same of a whole market: [`SplitPanel`].
 
-use engine::{Engine, Terms, Window, WindowError};
-use search::WindowEvaluator;
+use engine::{Window, WindowError};
+use portfolio::{Panel, PanelError};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// End of the newest candle that anything which shaped a strategy has seen: its own search window, those of its
 /// ancestors, of an archive, of a learner. UTC ms, exclusive.
@@ -51,10 +52,80 @@ impl Searchable {
     pub fn window(&self) -> &Window {
         &self.window
     }
+}
 
-    /// Backtests on it.
-    pub(super) fn evaluator<'a>(&'a self, engine: &'a Engine, terms: &'a Terms) -> WindowEvaluator<'a> {
-        WindowEvaluator { engine, window: &self.window, terms }
+/// A whole market up to the split, of which a search may look at everything.
+#[derive(Clone, Debug)]
+pub struct SearchablePanel {
+    panel: Arc<Panel>,
+    from_ms: i64,
+    to_ms: i64,
+}
+
+impl SearchablePanel {
+    /// What somebody who looked at all of it has seen.
+    #[must_use]
+    pub const fn seen_until(&self) -> SeenUntil {
+        SeenUntil(self.to_ms)
+    }
+
+    /// The market as it was known at the split: for whoever is shaped by it, and for reports.
+    #[must_use]
+    pub const fn panel(&self) -> &Arc<Panel> {
+        &self.panel
+    }
+
+    /// From when on strategies trade, and the split, UTC ms.
+    #[must_use]
+    pub const fn window_ms(&self) -> (i64, i64) {
+        (self.from_ms, self.to_ms)
+    }
+}
+
+/// A whole market from the split on, which no search may look at. What lies before it warms up.
+#[derive(Clone, Debug)]
+pub struct UnseenPanel {
+    panel: Arc<Panel>,
+    from_ms: i64,
+    to_ms: i64,
+}
+
+impl UnseenPanel {
+    /// The market and from when to when it is evidence about what has seen no more than `seen`, UTC ms.
+    ///
+    /// # Errors
+    /// [`SeenBefore`] when some of it was seen.
+    pub fn evidence(&self, seen: SeenUntil) -> Result<(&Arc<Panel>, i64, i64), SeenBefore> {
+        let from_ms = self.from_ms;
+        if seen.0 > from_ms {
+            Err(SeenBefore { seen_ms: seen.0, from_ms })
+        } else {
+            Ok((&self.panel, from_ms, self.to_ms))
+        }
+    }
+}
+
+/// A whole market in two: what a search is shaped by, and what it is not.
+#[derive(Clone, Debug)]
+pub struct SplitPanel {
+    /// Before the split.
+    pub searchable: SearchablePanel,
+    /// From the split on.
+    pub unseen: UnseenPanel,
+}
+
+impl SplitPanel {
+    /// Cuts `[from_ms, split_ms)` and `[split_ms, to_ms)` out of a market.
+    ///
+    /// # Errors
+    /// Where no candle closes by the split, or by the end.
+    pub fn cut(panel: &Panel, from_ms: i64, split_ms: i64, to_ms: i64) -> Result<Self, PanelError> {
+        let before = Arc::new(panel.until(split_ms)?);
+        let whole = Arc::new(panel.until(to_ms)?);
+        Ok(Self {
+            searchable: SearchablePanel { panel: before, from_ms, to_ms: split_ms },
+            unseen: UnseenPanel { panel: whole, from_ms: split_ms, to_ms },
+        })
     }
 }
 

@@ -12,6 +12,12 @@ pub trait Evaluator: Sync {
     fn evaluate(&self, population: &[AnyStrategy]) -> Vec<Result<Outcome, EvaluationError>>;
 }
 
+impl<T: Evaluator + ?Sized> Evaluator for Box<T> {
+    fn evaluate(&self, population: &[AnyStrategy]) -> Vec<Result<Outcome, EvaluationError>> {
+        (**self).evaluate(population)
+    }
+}
+
 /// Backtests over one window, of strategies of rules: to those that rank the market it says why not.
 #[derive(Clone, Copy, Debug)]
 pub struct WindowEvaluator<'a> {

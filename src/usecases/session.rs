@@ -210,7 +210,9 @@ impl SessionRunner {
         let lessons = lessons::of_session(&self.parts, &self.turn.token()?, session, &split).await?;
         let draws = self.parts.search.search.learner_fraction > 0.0;
         let inherited = Inherited { warm_starts, learnt: lessons.learnt.filter(|_| draws) };
-        Ok(SessionState::begin(self.parts.search.plan(), session.spec.seed, inherited, &split.searchable))
+        let compute = &self.parts.compute;
+        let ground = split.searchable.ground(&compute.engine, &compute.terms);
+        Ok(SessionState::begin(self.parts.search.plan(), session.spec.seed, inherited, &ground))
     }
 
     /// Breeds generation after generation, then searches null markets, then lets the gate judge the best.
@@ -224,8 +226,8 @@ impl SessionRunner {
             let advanced = compute
                 .run(move || {
                     let stop = |_| stop.is_cancelled();
-                    let searchable = &split.searchable;
-                    let mut searching = Searching::new(setup.plan(), searchable, &engine, &terms);
+                    let ground = split.searchable.ground(&engine, &terms);
+                    let mut searching = Searching::new(setup.plan(), &ground);
                     let nulls = before.null_searches();
                     let (mut state, mut advanced) = searching.advance(before, &stop)?;
                     // A null search is gone on with to its end: its market is made once.

@@ -1,0 +1,225 @@
+//! What a session searches, for either form of strategy: candles that end at the split, how strategies are evaluated on
+//! them, and the null markets that go with them.
+//!
+//! Hands out no candle that the search may not look at.
+
+use super::null::null_window;
+use super::null_panel::{NullKind, NullPanelError, null_panel};
+use super::{Searchable, SearchablePanel, SeenUntil};
+use engine::{Engine, EvaluationError, Outcome, SymbolWindow, Terms, Window, WindowError};
+use genome::variation::RankingVariation;
+use genome::{AnyStrategy, Ranking, Universe, random::Seed};
+use portfolio::{Market, Panel, PortfolioTerms, RunError};
+use search::{Evaluator, WindowEvaluator};
+use std::fmt::Debug;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+/// What a session searches.
+pub trait Ground: Sync + Debug {
+    /// What somebody who looked at all of it has seen.
+    fn seen_until(&self) -> SeenUntil;
+
+    /// Whether these candles have something that null markets lack, so that what is compared with them needs a search of
+    /// its own.
+    fn has_more_than_nulls(&self) -> bool;
+
+    /// Kinds of null market; null search k is of kind k modulo these. Each kind has its p-value, and the worst counts.
+    fn null_kinds(&self) -> u32;
+
+    /// Backtests on it.
+    fn evaluate(&self, population: &[AnyStrategy]) -> Vec<Result<Outcome, EvaluationError>>;
+
+    /// Backtests on null market number `null`, or without a number on the real one less what null markets lack.
+    ///
+    /// # Errors
+    /// Where candles are such that their null would have prices that are none.
+    fn compared(&self, seed: Seed, null: Option<u32>) -> Result<Box<dyn Compared + '_>, NoNull>;
+}
+
+/// Candles that a search is compared on.
+pub trait Compared: Evaluator + Send + Debug {}
+impl<T: Evaluator + Send + Debug> Compared for T {}
+
+/// Why there is nothing to compare a search with.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum NoNull {
+    #[error(transparent)]
+    Window(#[from] WindowError),
+    #[error(transparent)]
+    Panel(#[from] NullPanelError),
+    #[error(transparent)]
+    Run(#[from] RunError),
+}
+
+/// Candles of some symbols, for strategies of rules.
+#[derive(Clone, Copy, Debug)]
+pub struct RulesGround<'a> {
+    market: &'a Searchable,
+    engine: &'a Engine,
+    terms: &'a Terms,
+}
+
+impl Searchable {
+    /// What a session of rules searches.
+    #[must_use]
+    pub const fn ground<'a>(&'a self, engine: &'a Engine, terms: &'a Terms) -> RulesGround<'a> {
+        RulesGround { market: self, engine, terms }
+    }
+}
+
+impl Ground for RulesGround<'_> {
+    fn seen_until(&self) -> SeenUntil {
+        self.market.seen_until()
+    }
+
+    fn has_more_than_nulls(&self) -> bool {
+        self.market.window().symbols().iter().any(|s| !s.finer.is_empty())
+    }
+
+    fn null_kinds(&self) -> u32 {
+        // Sign-flipped and shuffled ones take turns, and are ranked together.
+        1
+    }
+
+    fn evaluate(&self, population: &[AnyStrategy]) -> Vec<Result<Outcome, EvaluationError>> {
+        WindowEvaluator { engine: self.engine, window: self.market.window(), terms: self.terms }.evaluate(population)
+    }
+
+    fn compared(&self, seed: Seed, null: Option<u32>) -> Result<Box<dyn Compared + '_>, NoNull> {
+        let real = self.market.window();
+        let window = match null {
+            Some(number) => null_window(real, seed.child("null market", u64::from(number)), u64::from(number))?,
+            None => {
+                let plain = real.symbols().iter().map(|s| SymbolWindow { finer: Vec::new(), ..s.clone() });
+                Window::new(real.from_ms(), real.to_ms(), plain.collect())?
+            }
+        };
+        Ok(Box::new(OwnWindow { engine: self.engine, window, terms: self.terms }))
+    }
+}
+
+#[derive(Debug)]
+struct OwnWindow<'a> {
+    engine: &'a Engine,
+    window: Window,
+    terms: &'a Terms,
+}
+
+impl Evaluator for OwnWindow<'_> {
+    fn evaluate(&self, population: &[AnyStrategy]) -> Vec<Result<Outcome, EvaluationError>> {
+        WindowEvaluator { engine: self.engine, window: &self.window, terms: self.terms }.evaluate(population)
+    }
+}
+
+/// A whole market, for strategies that rank it.
+#[derive(Debug)]
+pub struct RankingGround<'a> {
+    searchable: &'a SearchablePanel,
+    terms: PortfolioTerms,
+    market: MarketEvaluator,
+    /// Of null markets in which names trade their paths.
+    block_ms: i64,
+    universe: Universe,
+}
+
+impl<'a> RankingGround<'a> {
+    /// What a session of ranking strategies searches, bred as `variation` says.
+    ///
+    /// # Errors
+    /// Where the terms are impossible or nothing lies in the window.
+    pub fn new(
+        searchable: &'a SearchablePanel,
+        terms: PortfolioTerms,
+        variation: &RankingVariation,
+    ) -> Result<Self, RunError> {
+        let market = MarketEvaluator::new(Arc::clone(searchable.panel()), searchable.window_ms(), terms)?;
+        let shortest = variation.rebalance.iter().filter_map(|clock| clock.fixed_ms()).min();
+        let block_ms = shortest.or(searchable.panel().interval().fixed_ms()).unwrap_or(1);
+        let top = variation.universe_top.iter().copied().max().unwrap_or(0);
+        let (volume_days, listed_days) = (variation.universe_volume_days, variation.universe_listed_days);
+        Ok(Self { searchable, terms, market, block_ms, universe: Universe { top, volume_days, listed_days } })
+    }
+}
+
+impl RankingGround<'_> {
+    /// Backtests on null market number `number`: even ones lack the order in time, odd ones which name is which.
+    ///
+    /// # Errors
+    /// Where candles are such that their null would have prices that are none.
+    pub fn null<'b>(&self, seed: Seed, number: u32) -> Result<Box<dyn Compared + 'b>, NoNull> {
+        let kind = match number % 2 {
+            0 => NullKind::Time,
+            _ => NullKind::Names { block_ms: self.block_ms, universe: self.universe },
+        };
+        let panel = null_panel(self.searchable.panel(), kind, seed.child("null market", u64::from(number)))?;
+        Ok(Box::new(MarketEvaluator::new(Arc::new(panel), self.searchable.window_ms(), self.terms)?))
+    }
+}
+
+impl Ground for RankingGround<'_> {
+    fn seen_until(&self) -> SeenUntil {
+        self.searchable.seen_until()
+    }
+
+    fn has_more_than_nulls(&self) -> bool {
+        false
+    }
+
+    fn null_kinds(&self) -> u32 {
+        2
+    }
+
+    fn evaluate(&self, population: &[AnyStrategy]) -> Vec<Result<Outcome, EvaluationError>> {
+        self.market.evaluate(population)
+    }
+
+    fn compared(&self, seed: Seed, null: Option<u32>) -> Result<Box<dyn Compared + '_>, NoNull> {
+        let Some(number) = null else {
+            let (panel, window_ms) = (Arc::clone(self.searchable.panel()), self.searchable.window_ms());
+            return Ok(Box::new(MarketEvaluator::new(panel, window_ms, self.terms)?));
+        };
+        Ok(self.null(seed, number)?)
+    }
+}
+
+/// Backtests over a window of a panel, of strategies that rank the market: to those of rules it says why not.
+#[derive(Debug)]
+pub struct MarketEvaluator {
+    market: Market<Arc<Panel>>,
+}
+
+impl MarketEvaluator {
+    /// Over the slots that open in a window, UTC ms, its end exclusive.
+    ///
+    /// # Errors
+    /// Where the terms are impossible or the window is empty.
+    pub fn new(panel: Arc<Panel>, (from_ms, to_ms): (i64, i64), terms: PortfolioTerms) -> Result<Self, RunError> {
+        Ok(Self { market: Market::new(panel, from_ms, to_ms, terms)? })
+    }
+
+    fn guarded(&self, rankings: &[&Ranking]) -> Option<Vec<Result<Outcome, RunError>>> {
+        // What a market remembers is whole even where a strategy panicked beside it.
+        catch_unwind(AssertUnwindSafe(|| self.market.evaluate(rankings))).ok()
+    }
+}
+
+impl Evaluator for MarketEvaluator {
+    fn evaluate(&self, population: &[AnyStrategy]) -> Vec<Result<Outcome, EvaluationError>> {
+        let rankings: Vec<&Ranking> = population.iter().filter_map(AnyStrategy::ranking).collect();
+        let panicked = || EvaluationError::Panicked("the engine of ranking strategies".to_owned());
+        let invalid = |error: RunError| EvaluationError::Invalid(error.to_string());
+        let found = self.guarded(&rankings).unwrap_or_else(|| {
+            // One strategy must not cost the others: each by itself.
+            let one = |ranking: &&Ranking| self.guarded(&[*ranking]).and_then(|mut one| one.pop());
+            rankings.iter().map(|r| one(r).unwrap_or(Err(RunError::Terms(panicked().to_string())))).collect()
+        });
+        let mut found = found.into_iter();
+        let one = |strategy: &AnyStrategy| match strategy {
+            AnyStrategy::Ranking(_) => found.next().map_or_else(|| Err(panicked()), |one| one.map_err(invalid)),
+            AnyStrategy::Rules(_) => Err(EvaluationError::Rules),
+        };
+        population.iter().map(one).collect()
+    }
+}
