@@ -21,6 +21,8 @@ mod lessons;
 pub mod lives;
 mod null;
 mod null_panel;
+#[cfg(test)]
+mod ranking_tests;
 mod rehearsal;
 mod run;
 mod session;
