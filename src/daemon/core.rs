@@ -80,6 +80,7 @@ impl Core {
                 terms: Terms {
                     initial_capital: config.engine.initial_capital,
                     costs: config.costs.of(config.daemon.market),
+                    ..Terms::default()
                 },
                 threads: Arc::new(threads),
             },

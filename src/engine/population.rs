@@ -142,7 +142,7 @@ impl<'a> Prepared<'a> {
         let frame = &market.frames[symbol];
         let signals = buffers.signals(plan, &market.bits[symbol], frame.candles.len());
         let atrs = Atrs::new(&plan.atrs, |number| market.atrs[symbol][number as usize].column.values());
-        simulate(&self.population[k].risk, &self.terms.costs, frame, signals, atrs, beginning, run);
+        simulate(&self.population[k].risk, self.terms, frame, signals, atrs, beginning, run);
         Ok(())
     }
 

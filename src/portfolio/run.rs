@@ -1,7 +1,9 @@
 //! One strategy over one panel: from slot to slot, as the definitions order it (section 7.5).
 //!
 //! In each slot: orders fill at its open; at its close funding is paid, instruments end, equity is taken, and where the
-//! clock says so targets are set, whose orders fill at the open after. Nothing later than that close is looked at.
+//! clock says so targets are set, whose orders fill at the open after. Nothing later than that close is looked at. Where
+//! fills are at the close ([`FillOn::Close`]), orders fill at the very close at which targets are set, after equity was
+//! taken, and those that found no candle are tried at further closes; what that trades counts as the next slot's.
 
 use crate::{
     Execution, Members, Panel, PortfolioTerms, Seat,
@@ -12,7 +14,7 @@ use crate::{
     weights::{self, Ranked},
 };
 use candles::{Interval, MarketKind, interval, time::DAY_MS};
-use engine::{Costs, Slippage};
+use engine::{FillOn, Slippage};
 use genome::{Expression, Indicator, IndicatorKind, Number, Ranking, Universe};
 use serde::Serialize;
 use std::collections::{BTreeMap, VecDeque};
@@ -183,11 +185,17 @@ impl Runner<'_> {
             liquidated_ms: None,
         };
         let (mut slots, mut rebalances) = (Vec::new(), Vec::new());
+        let at_close = self.terms.fill_on == FillOn::Close;
+        let mut traded_at_close = 0.0;
         let mut open_ms = interval::first_open_time_ms(timeframe, from_ms);
         while open_ms < to_ms {
             let close_ms = interval::next_open_time_ms(timeframe, open_ms);
             let slot = self.panel.slot_opening_at(open_ms);
-            let turnover = self.fill_orders(&mut state, slots.len(), slot, open_ms);
+            let turnover = if at_close {
+                std::mem::take(&mut traded_at_close)
+            } else {
+                self.fill_orders(&mut state, slots.len(), slot, open_ms)
+            };
             let opened = self.close_candles(&mut state, slot);
             self.pay(&mut state, &opened, open_ms, close_ms);
             self.end_instruments(&mut state, slot, close_ms);
@@ -205,6 +213,9 @@ impl Runner<'_> {
             if on_clock && close_ms > from_ms && close_ms < to_ms && state.liquidated_ms.is_none() {
                 rebalances.push(self.rebalance(&mut state, slots.len(), slot, close_ms));
             }
+            if at_close && close_ms < to_ms {
+                traded_at_close = self.fill_orders(&mut state, slots.len(), slot, close_ms);
+            }
             open_ms = close_ms;
         }
         let slots_turnover = slots.iter().map(|s: &Slot| s.turnover).sum();
@@ -220,18 +231,20 @@ impl Runner<'_> {
         }
     }
 
-    /// Orders that are due fill at the open of the candle that opens now; without one they wait, or lapse. Gives what was
-    /// traded over equity at the decision.
-    fn fill_orders(&self, state: &mut State, number: usize, slot: Option<usize>, open_ms: i64) -> f64 {
+    /// Orders that are due fill at the open of the candle that opens in this slot, or at the close of that which closed with
+    /// it; without one they wait, or lapse. Gives what was traded over equity at the decision.
+    fn fill_orders(&self, state: &mut State, number: usize, slot: Option<usize>, time_ms: i64) -> f64 {
+        let at_close = self.terms.fill_on == FillOn::Close;
         let mut turnover = 0.0;
         let due: Vec<u32> = state.orders.iter().filter(|(_, o)| o.due <= number).map(|(i, _)| *i).collect();
         for instrument in due {
             let Some(mut order) = state.orders.remove(&instrument) else { continue };
             let candles = self.panel.instruments()[instrument as usize].candles();
-            let next = state.last[instrument as usize].map_or(0, |last| last + 1);
+            let last = state.last[instrument as usize];
+            let candle = if at_close { last.unwrap_or(0) } else { last.map_or(0, |last| last + 1) };
             let slots = self.panel.instruments()[instrument as usize].slots();
-            let opens_now = slot.is_some() && slots.get(next).map(|&s| s as usize) == slot;
-            if !opens_now {
+            let is_there = slot.is_some() && slots.get(candle).map(|&s| s as usize) == slot;
+            if !is_there {
                 if order.tries == 0 {
                     state.lapsed += 1;
                 } else {
@@ -240,20 +253,18 @@ impl Runner<'_> {
                 }
                 continue;
             }
-            let price = candles.opens()[next];
+            let price = if at_close { candles.closes() } else { candles.opens() }[candle];
             let target = in_lots(order.units, price, self.terms.execution.lot_notional);
             let units = target - state.account.units(instrument);
             let value = units.abs() * price;
-            let Costs { fee_fraction, slippage, .. } = self.terms.costs;
-            let atr = self
-                .atr
-                .as_ref()
-                .map_or(0.0, |sheet| next.checked_sub(1).map_or(f64::NAN, |i| sheet[instrument as usize][i]));
+            let costs = self.terms.costs;
+            let known = if at_close { Some(candle) } else { candle.checked_sub(1) };
+            let atr = self.atr.as_ref().map_or(0.0, |sheet| known.map_or(f64::NAN, |i| sheet[instrument as usize][i]));
             if (target != 0.0 && value < self.terms.execution.least_notional) || atr.is_nan() {
                 continue;
             }
-            let slippage_fraction = slippage.fraction(price, units.abs(), atr, candles.volumes()[next]);
-            let fill = Fill { time_ms: open_ms, units, price, fee_fraction, slippage_fraction };
+            let slippage_fraction = costs.slippage_fraction(price, units.abs(), atr, candles.volumes()[candle]);
+            let fill = Fill { time_ms, units, price, fee_fraction: costs.fee_fraction, slippage_fraction };
             state.account.fill(instrument, &fill);
             turnover += value / order.equity;
         }

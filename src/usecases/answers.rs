@@ -14,9 +14,9 @@ use crate::config::DaemonConfig;
 use async_trait::async_trait;
 use candles::stored::CandleRange;
 use candles::{CandleSeries, InstrumentTable, MarketKind, Symbol, SymbolCoverage, Ticker, interval, time};
-use engine::{Ledger, Recipe, Terms, VenueCosts, Wanted};
+use engine::{Costs, Ledger, Recipe, Terms, VenueCosts, Wanted};
 use genome::Timeframe;
-use http::{BacktestDone, BacktestOrder, Backtests, CachedSeries, PortfolioOrder, Refusal, Stretch};
+use http::{AskedTerms, BacktestDone, BacktestOrder, Backtests, CachedSeries, PortfolioOrder, Refusal, Stretch};
 use market::cache::CacheError;
 use portfolio::{Execution, Panel, PanelError, PortfolioConfig, PortfolioTerms, RunError};
 use report::RobustnessSection;
@@ -52,6 +52,11 @@ fn failed(error: impl Into<anyhow::Error>) -> Refusal {
     let is_full = |e: &(dyn std::error::Error + 'static)| matches!(e.downcast_ref(), Some(CacheError::Full { .. }));
     let why = format!("{error:#}");
     if error.chain().any(is_full) { Refusal::Busy(why) } else { Refusal::Failed(why) }
+}
+
+/// Costs with what a client asks for.
+fn asked(costs: Costs, terms: &AskedTerms) -> Costs {
+    Costs { max_slippage_bps: terms.max_slippage_bps, ..costs }
 }
 
 /// Why candles that are missing could not be fetched.
@@ -204,7 +209,11 @@ impl Backtests for Answers {
             market,
             symbols,
             candles,
-            Terms { initial_capital: order.initial_capital, costs: self.compute.terms.costs },
+            Terms {
+                initial_capital: order.initial_capital,
+                costs: asked(self.compute.terms.costs, &order.terms),
+                fill_on: order.terms.fill_on,
+            },
         );
         let (engine, terms) = (Arc::clone(&self.compute.engine), config.terms());
         let recipe = Recipe { config, warmup_from_ms, data_to_ms: Some(to_ms) };
@@ -266,8 +275,9 @@ impl Backtests for Answers {
         drop((held, told));
         let terms = PortfolioTerms {
             initial_capital: order.initial_capital,
-            costs: self.costs.of(market),
+            costs: asked(self.costs.of(market), &order.terms),
             execution: if order.realistic { self.portfolio.execution } else { Execution::default() },
+            fill_on: order.terms.fill_on,
         };
         let window_ms = (order.from_ms, to_ms);
         let work =

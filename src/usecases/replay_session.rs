@@ -127,7 +127,7 @@ impl Prepared {
         champions: Option<&[String]>,
     ) -> anyhow::Result<Vec<GenerationComparison>> {
         let Self { settings, window, mut state } = self;
-        let terms = Terms { initial_capital: settings.initial_capital, costs: settings.costs };
+        let terms = Terms { initial_capital: settings.initial_capital, costs: settings.costs, ..Terms::default() };
         let evaluator = WindowEvaluator { engine: &Engine::default(), window: &window, terms: &terms };
         let mut found = Vec::with_capacity(stored.len());
         for row in stored {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod agreement;
+mod at_close;
 mod beside;
 mod execution;
 mod golden;
