@@ -299,6 +299,15 @@ fn the_engine_agrees_with_the_plain_backtest() {
             let without = engine.evaluate(&population, &window, &terms, Wanted { ledger: false, ..wanted });
             let stripped: Vec<_> = outcomes.iter().cloned().map(|o| o.map(|o| Outcome { ledger: None, ..o })).collect();
             assert_eq!(format!("{stripped:?}"), format!("{without:?}"));
+            // However little memory there is for it, and whatever was forgotten.
+            let (narrow, none) = (Engine::within(1, 1), Engine::within(1, 0));
+            for engine in [&narrow, &none, &narrow] {
+                let cut = engine.evaluate(&population, &window, &terms, wanted);
+                assert_eq!(format!("{outcomes:?}"), format!("{cut:?}"));
+                let before = engine.cache_use();
+                engine.forget();
+                assert_eq!(engine.cache_use(), engine::CacheUse { bytes: 0, ..before });
+            }
             for (strategy, outcome) in population.iter().zip(&outcomes).take(3) {
                 let alone = engine.evaluate(std::slice::from_ref(strategy), &window, &terms, wanted);
                 assert_eq!(format!("{:?}", alone[0]), format!("{outcome:?}"));

@@ -9,6 +9,7 @@ mod execution;
 mod golden;
 mod indicators;
 mod look_ahead;
+mod memory;
 mod performance;
 mod plain;
 mod reference;
