@@ -29,7 +29,7 @@ pub use expression::unit::Unit;
 pub use expression::{Across, Binary, Expression, Rolling, Unary};
 pub use hash::{ParseHashError, StrategyHash};
 pub use json::{AnyFile, FileError, StrategyFile};
-pub use niche::Niche;
+pub use niche::{AnyNiche, Niche, RankingNiche};
 pub use number::Number;
 pub use ranking::{Form, Ranking, Universe, Weights};
 pub use rule::{Comparison, Condition, Operand, Rule};

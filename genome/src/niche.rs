@@ -32,6 +32,9 @@ macro_rules! named {
     };
 }
 
+mod ranking;
+pub use ranking::{AnyNiche, Data, Horizon, Legs, RankingNiche, Turnover};
+
 named! {
     /// The kind of idea that the entry rules mostly follow.
     Family {

@@ -17,12 +17,18 @@ mod mutate;
 mod neighbours;
 mod parameters;
 mod plan;
+mod ranking;
 
 pub use config::{MutationWeights, Span, VariationConfig};
 pub use crossover::crossover;
 pub use mutate::mutate;
 pub use neighbours::{neighbours, score_neighbours};
 pub use parameters::{Parameter, parameters, with_parameters};
+pub(crate) use ranking::has_readings;
+pub use ranking::{
+    RankingVariation, crossover_ranking, mutate_ranking, random_ranking, ranking_complexity, ranking_neighbours,
+    simplify,
+};
 
 /// Attempts at a random change before a simpler one is taken.
 const ATTEMPTS: usize = 16;

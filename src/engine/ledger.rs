@@ -171,11 +171,12 @@ pub struct Ledger {
 
 /// Digest of words in order. Not cryptographic.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Digest(u64);
+pub struct Digest(u64);
 
 impl Digest {
     /// A digest of nothing; another for each seed.
-    pub(super) fn new(seed: u64) -> Self {
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
         Self(0x9E37_79B9_7F4A_7C15_u64.wrapping_mul(seed | 1).wrapping_add(seed))
     }
 
@@ -196,19 +197,20 @@ impl Digest {
 
     /// Folds two words in at once: the halves of the product of the two, each mixed with the digest or a constant.
     #[inline(always)]
-    pub(super) fn pair(&mut self, a: u64, b: u64) {
+    pub fn pair(&mut self, a: u64, b: u64) {
         let product = u128::from(self.0 ^ a ^ 0xD6E8_FEB8_6659_FD93) * u128::from(b ^ 0xA076_1D64_78BD_642F);
         self.0 = (product as u64) ^ ((product >> 64) as u64).wrapping_add(self.0.rotate_left(23));
     }
 
     /// Folds a word in: the two halves of a 128-bit product, so that every bit of the word moves every bit.
-    pub(super) fn word(&mut self, word: u64) {
+    pub fn word(&mut self, word: u64) {
         let product = u128::from(self.0 ^ word ^ 0xD6E8_FEB8_6659_FD93) * 0xA076_1D64_78BD_642F_u128;
         self.0 = (product as u64) ^ ((product >> 64) as u64).wrapping_add(self.0.rotate_left(23));
     }
 
     /// The digest.
-    pub(super) fn value(self) -> u64 {
+    #[must_use]
+    pub fn value(self) -> u64 {
         self.0
     }
 }

@@ -38,10 +38,11 @@ mod way;
 mod window;
 
 pub use costs::{Costs, MAX_SLIPPAGE_BPS, MAX_SLIPPAGE_FRACTION, Slippage, VenueCosts};
-pub use ledger::{DailyEquity, ExitReason, Holding, Ledger, Side, Trade};
+pub use ledger::{DailyEquity, Digest as TradesDigest, ExitReason, Holding, Ledger, Side, Trade};
 pub use meaning::{MEANING, MeaningChange};
 pub use performance::{CalendarMonth, MonthlyReturn, Performance};
 pub use recipe::{Recipe, RunConfig};
+pub use simd::{Wide, widest};
 pub use stake::Stake;
 pub use terms::{FillOn, Terms};
 pub use window::{FundingRate, SymbolWindow, Window, WindowError};

@@ -172,7 +172,7 @@ fn compare_words(predicate: Predicate, a: &[f64], b: Right<'_>, out: &mut [u64])
 
 /// Work worth the widest vectors. Not a closure: whether one inlines, and so is compiled for them, is the compiler's
 /// guess.
-pub(super) trait Wide {
+pub trait Wide {
     /// What it gives.
     type Output;
 
@@ -182,7 +182,7 @@ pub(super) trait Wide {
 
 /// Runs `work` compiled for the widest vectors that the processor has.
 #[inline]
-pub(super) fn widest<W: Wide>(work: W) -> W::Output {
+pub fn widest<W: Wide>(work: W) -> W::Output {
     #[cfg(target_arch = "x86_64")]
     {
         if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vl") {

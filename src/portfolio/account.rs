@@ -42,23 +42,53 @@ pub struct Closed {
     pub greatest: f64,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Holding {
-    units: f64,
-    /// The price at which the units are in the books.
-    mark: f64,
-    entry_ms: i64,
-    profit: f64,
-    greatest: f64,
+impl Closed {
+    /// Net gain over the greatest value that was held.
+    #[must_use]
+    pub fn return_fraction(&self) -> f64 {
+        if self.greatest > 0.0 { self.profit / self.greatest } else { 0.0 }
+    }
 }
 
-/// What is held.
+/// What is held. Stays stand side by side in the order of their instruments, so that valuing them all is one walk; what
+/// they gained is booked when their units change.
 #[derive(Clone, Debug)]
 pub struct Account {
     cash: f64,
-    held: BTreeMap<u32, Holding>,
-    gains: BTreeMap<u32, Gain>,
+    /// Numbers of what is held, ascending; the next six go with it.
+    held: Vec<u32>,
+    units: Vec<f64>,
+    /// The newest price of each.
+    prices: Vec<f64>,
+    /// The greatest value of each so far.
+    greatest: Vec<f64>,
+    /// Paid for what is borrowed of each and not booked yet.
+    borrowed: Vec<f64>,
+    stays: Vec<Stay>,
+    /// By number of the instrument.
+    gains: Vec<Gain>,
+    /// Whether an instrument was ever held.
+    traded: Vec<bool>,
     closed: Vec<Closed>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Stay {
+    entry_ms: i64,
+    /// The price up to which the gain is booked.
+    booked: f64,
+    profit: f64,
+}
+
+/// What all that is held is worth at the marks, quote units.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Worth {
+    /// Cash and what is held.
+    pub equity: f64,
+    /// Sum of the absolute values held.
+    pub gross: f64,
+    /// Sum of the values held, short ones negative.
+    pub net: f64,
 }
 
 /// A change of units and what it costs.
@@ -77,40 +107,80 @@ pub struct Fill {
 }
 
 impl Account {
-    /// Cash alone, quote units.
+    /// Cash alone, quote units, and room for `instruments` instruments.
     #[must_use]
-    pub const fn new(cash: f64) -> Self {
-        Self { cash, held: BTreeMap::new(), gains: BTreeMap::new(), closed: Vec::new() }
+    pub fn new(cash: f64, instruments: usize) -> Self {
+        Self {
+            cash,
+            held: Vec::new(),
+            units: Vec::new(),
+            prices: Vec::new(),
+            greatest: Vec::new(),
+            borrowed: Vec::new(),
+            stays: Vec::new(),
+            gains: vec![Gain::default(); instruments],
+            traded: vec![false; instruments],
+            closed: Vec::new(),
+        }
     }
 
-    /// Cash and what is held, at the marks.
-    #[must_use]
-    pub fn equity(&self) -> f64 {
-        self.cash + self.held.values().map(|h| h.units * h.mark).sum::<f64>()
+    /// Values all that is held at new prices, by number of the instrument; NaN where there is none. Gives what all is worth
+    /// and whether a price was missing.
+    pub fn value(&mut self, prices: &[f64]) -> (Worth, bool) {
+        let (mut net, mut gross, mut missing) = (0.0, 0.0, false);
+        let stays = self.held.iter().zip(&self.units).zip(&mut self.prices).zip(&mut self.greatest);
+        for (((&instrument, &units), price), greatest) in stays {
+            let new = prices[instrument as usize];
+            missing |= new.is_nan();
+            *price = if new.is_nan() { *price } else { new };
+            let value = units * *price;
+            net += value;
+            gross += value.abs();
+            *greatest = if value.abs() > *greatest { value.abs() } else { *greatest };
+        }
+        (Worth { equity: self.cash + net, gross, net }, missing)
     }
 
-    /// Sum of the absolute values held, at the marks.
+    /// What all is worth at the newest prices.
     #[must_use]
-    pub fn gross(&self) -> f64 {
-        self.held.values().map(|h| (h.units * h.mark).abs()).sum()
-    }
-
-    /// Sum of the values held, short ones negative, at the marks.
-    #[must_use]
-    pub fn net(&self) -> f64 {
-        self.held.values().map(|h| h.units * h.mark).sum()
+    pub fn worth(&self) -> Worth {
+        let (mut net, mut gross) = (0.0, 0.0);
+        for (units, price) in self.units.iter().zip(&self.prices) {
+            net += units * price;
+            gross += (units * price).abs();
+        }
+        Worth { equity: self.cash + net, gross, net }
     }
 
     /// Numbers of the instruments held, ascending.
     #[must_use]
-    pub fn held(&self) -> Vec<u32> {
-        self.held.keys().copied().collect()
+    pub fn held(&self) -> &[u32] {
+        &self.held
     }
 
     /// Units of an instrument; 0 if it is not held.
     #[must_use]
     pub fn units(&self, instrument: u32) -> f64 {
-        self.held.get(&instrument).map_or(0.0, |h| h.units)
+        self.units_at(self.find(instrument))
+    }
+
+    /// What is held and its newest price, in the order of numbers.
+    pub fn positions(&self) -> impl Iterator<Item = (u32, f64, f64)> {
+        self.held.iter().zip(&self.units).zip(&self.prices).map(|((i, units), price)| (*i, *units, *price))
+    }
+
+    /// Where an instrument stands among what is held, or would stand.
+    pub(crate) fn find(&self, instrument: u32) -> Result<usize, usize> {
+        self.held.binary_search(&instrument)
+    }
+
+    fn place(&self, instrument: u32) -> Option<usize> {
+        self.find(instrument).ok()
+    }
+
+    /// Units of what stands at a place; 0 where nothing does.
+    pub(crate) fn units_at(&self, place: Result<usize, usize>) -> f64 {
+        place.map_or(0.0, |at| self.units[at])
     }
 
     /// Stays that ended, in order.
@@ -119,127 +189,176 @@ impl Account {
         &self.closed
     }
 
-    /// What each instrument gave.
+    /// The same, when nothing else is wanted any more.
     #[must_use]
-    pub const fn gains(&self) -> &BTreeMap<u32, Gain> {
-        &self.gains
+    pub fn into_closed(self) -> Vec<Closed> {
+        self.closed
     }
 
-    /// Stays that are not over, as if they ended at `time_ms`.
+    /// What each instrument gave that was ever held, up to the newest prices.
     #[must_use]
-    pub fn open(&self, time_ms: i64) -> Vec<Closed> {
-        self.held.iter().map(|(i, h)| h.closed(*i, time_ms)).collect()
+    pub fn gains(&mut self) -> BTreeMap<u32, Gain> {
+        (0..self.held.len()).for_each(|at| self.book(at));
+        let numbered = (0..).zip(self.gains.iter().zip(&self.traded));
+        numbered.filter(|(_, (_, traded))| **traded).map(|(i, (gain, _))| (i, *gain)).collect()
+    }
+
+    /// Stays that are not over, as if they ended at `time_ms` at the newest prices.
+    #[must_use]
+    pub fn open(&mut self, time_ms: i64) -> Vec<Closed> {
+        (0..self.held.len()).for_each(|at| self.book(at));
+        (0..self.held.len()).map(|at| self.stay(at, time_ms)).collect()
+    }
+
+    fn stay(&self, at: usize, exit_ms: i64) -> Closed {
+        let Stay { entry_ms, profit, .. } = self.stays[at];
+        let long = self.units[at] > 0.0;
+        Closed { instrument: self.held[at], long, entry_ms, exit_ms, profit, greatest: self.greatest[at] }
+    }
+
+    /// Books what a stay gained up to its newest price, and what was borrowed for it.
+    fn book(&mut self, at: usize) {
+        let (units, borrowed) = (self.units[at], std::mem::take(&mut self.borrowed[at]));
+        let stay = &mut self.stays[at];
+        let change = units * (self.prices[at] - stay.booked);
+        stay.booked = self.prices[at];
+        stay.profit += change - borrowed;
+        let gain = &mut self.gains[self.held[at] as usize];
+        gain.borrow += borrowed;
+        *gain.leg(units) += change - borrowed;
     }
 
     /// Values what is held of an instrument at a price.
-    pub fn mark(&mut self, instrument: u32, price: f64) {
-        if let Some(holding) = self.held.get_mut(&instrument) {
-            let change = holding.units * (price - holding.mark);
-            holding.mark = price;
-            holding.greatest = holding.greatest.max((holding.units * price).abs());
-            holding.profit += change;
-            let gain = self.gains.entry(instrument).or_default();
-            *(if holding.units > 0.0 { &mut gain.long } else { &mut gain.short }) += change;
+    #[cfg(test)]
+    fn mark(&mut self, instrument: u32, price: f64) {
+        if let Some(at) = self.place(instrument) {
+            self.prices[at] = price;
+            self.greatest[at] = self.greatest[at].max((self.units[at] * price).abs());
         }
     }
 
     /// Pays funding of what is held of an instrument: `price` is its last close.
     pub fn pay_funding(&mut self, instrument: u32, rate: f64, price: f64) {
-        let paid = self.units(instrument) * rate * price;
-        self.pay(instrument, paid, |gain| &mut gain.funding);
-    }
-
-    /// Pays for what is sold short of an instrument: `rate` of its value at the mark.
-    pub fn pay_borrow(&mut self, instrument: u32, rate: f64) {
-        if let Some(short) = self.held.get(&instrument).filter(|h| h.units < 0.0) {
-            let paid = -short.units * short.mark * rate;
-            self.pay(instrument, paid, |gain| &mut gain.borrow);
+        if let Some(at) = self.place(instrument) {
+            let paid = self.units[at] * rate * price;
+            self.pay(at, paid, |gain| &mut gain.funding);
         }
     }
 
-    fn pay(&mut self, instrument: u32, paid: f64, kind: impl Fn(&mut Gain) -> &mut f64) {
-        let Some(holding) = self.held.get_mut(&instrument) else { return };
+    /// Pays for all that is sold short: `rate` of its value at the newest price.
+    pub fn pay_borrow(&mut self, rate: f64) {
+        for (borrowed, (units, price)) in self.borrowed.iter_mut().zip(self.units.iter().zip(&self.prices)) {
+            let paid = if *units < 0.0 { -units * price * rate } else { 0.0 };
+            self.cash -= paid;
+            *borrowed += paid;
+        }
+    }
+
+    fn pay(&mut self, at: usize, paid: f64, kind: impl Fn(&mut Gain) -> &mut f64) {
         self.cash -= paid;
-        holding.profit -= paid;
-        let gain = self.gains.entry(instrument).or_default();
+        self.stays[at].profit -= paid;
+        let gain = &mut self.gains[self.held[at] as usize];
         *kind(gain) += paid;
-        *(if holding.units > 0.0 { &mut gain.long } else { &mut gain.short }) -= paid;
+        *gain.leg(self.units[at]) -= paid;
     }
 
     /// Buys or sells. What is held before is valued at the price first. Costs of a fill that changes the sign are those
     /// of both stays in proportion.
     pub fn fill(&mut self, instrument: u32, fill: &Fill) {
+        self.fill_at(self.find(instrument), instrument, fill);
+    }
+
+    /// The same, where it is known at which place the instrument stands.
+    pub(crate) fn fill_at(&mut self, place: Result<usize, usize>, instrument: u32, fill: &Fill) {
         let Fill { time_ms, units, price, .. } = *fill;
         if units == 0.0 {
             return;
         }
-        self.mark(instrument, price);
-        let before = self.units(instrument);
+        let before = self.units_at(place);
+        if let Ok(at) = place {
+            self.prices[at] = price;
+            self.greatest[at] = self.greatest[at].max((before * price).abs());
+        }
         let closes = if before * units < 0.0 { units.abs().min(before.abs()) } else { 0.0 };
         let after = if closes == units.abs() && closes == before.abs() { 0.0 } else { before + units };
         let value = units.abs() * price;
         let (fee, slippage) = (value * fill.fee_fraction, value * fill.slippage_fraction);
         let cost = fee + slippage;
         self.cash -= units * price + cost;
-        let gain = self.gains.entry(instrument).or_default();
+        self.traded[instrument as usize] = true;
+        let gain = &mut self.gains[instrument as usize];
         gain.fees += fee;
         gain.slippage += slippage;
         gain.traded += value;
         let crosses = before * after < 0.0;
-        if before != 0.0 {
-            let share = if crosses { closes / units.abs() } else { 1.0 };
-            *(if before > 0.0 { &mut gain.long } else { &mut gain.short }) -= cost * share;
-            if let Some(holding) = self.held.get_mut(&instrument) {
-                holding.profit -= cost * share;
-                holding.units = if crosses { 0.0 } else { after };
-                holding.greatest = holding.greatest.max((after * price).abs() * f64::from(u8::from(!crosses)));
+        let share_before = if crosses { closes / units.abs() } else { 1.0 };
+        if let Ok(at) = place {
+            self.book(at);
+            *self.gains[instrument as usize].leg(before) -= cost * share_before;
+            self.stays[at].profit -= cost * share_before;
+            if after == 0.0 || crosses {
+                self.closed.push(self.stay(at, time_ms));
+            } else {
+                self.units[at] = after;
+                self.greatest[at] = self.greatest[at].max((after * price).abs());
             }
         }
-        if (after == 0.0 || crosses)
-            && let Some(holding) = self.held.remove(&instrument)
-        {
-            self.closed.push(Closed { long: before > 0.0, ..holding.closed(instrument, time_ms) });
-        }
         if after != 0.0 && (before == 0.0 || crosses) {
-            let share = if crosses { 1.0 - closes / units.abs() } else { 1.0 };
-            let gain = self.gains.entry(instrument).or_default();
-            *(if after > 0.0 { &mut gain.long } else { &mut gain.short }) -= cost * share;
+            let cost = if crosses { cost * (1.0 - share_before) } else { cost };
+            *self.gains[instrument as usize].leg(after) -= cost;
+            let stay = Stay { entry_ms: time_ms, booked: price, profit: -cost };
             let greatest = (after * price).abs();
-            let holding = Holding { units: after, mark: price, entry_ms: time_ms, profit: -cost * share, greatest };
-            self.held.insert(instrument, holding);
+            match place {
+                Ok(at) => {
+                    (self.units[at], self.greatest[at], self.stays[at]) = (after, greatest, stay);
+                }
+                Err(at) => {
+                    self.held.insert(at, instrument);
+                    self.units.insert(at, after);
+                    self.prices.insert(at, price);
+                    self.greatest.insert(at, greatest);
+                    self.borrowed.insert(at, 0.0);
+                    self.stays.insert(at, stay);
+                }
+            }
+        } else if let (Ok(at), true) = (place, after == 0.0) {
+            self.remove(at);
         }
     }
 
-    /// Closes what is held of an instrument at its mark, for a fraction of its value.
+    fn remove(&mut self, at: usize) {
+        self.held.remove(at);
+        self.units.remove(at);
+        self.prices.remove(at);
+        self.greatest.remove(at);
+        self.borrowed.remove(at);
+        self.stays.remove(at);
+    }
+
+    /// Closes what is held of an instrument at its newest price, for a fraction of its value.
     pub fn end(&mut self, instrument: u32, time_ms: i64, cost_fraction: f64) {
-        let Some(holding) = self.held.get(&instrument).copied() else { return };
-        let cost = (holding.units * holding.mark).abs() * cost_fraction;
-        self.pay(instrument, cost, |gain| &mut gain.fees);
-        self.cash += holding.units * holding.mark;
-        if let Some(holding) = self.held.remove(&instrument) {
-            self.closed.push(holding.closed(instrument, time_ms));
-        }
+        let Some(at) = self.place(instrument) else { return };
+        self.book(at);
+        let value = self.units[at] * self.prices[at];
+        self.pay(at, value.abs() * cost_fraction, |gain| &mut gain.fees);
+        self.cash += value;
+        self.closed.push(self.stay(at, time_ms));
+        self.remove(at);
     }
 
-    /// Closes everything at its mark, for a fraction of its value. What is owed beyond all cash is not paid.
+    /// Closes everything at its newest price, for a fraction of its value. What is owed beyond all cash is not paid.
     pub fn liquidate(&mut self, time_ms: i64, cost_fraction: f64) {
-        for instrument in self.held() {
+        for instrument in self.held.clone() {
             self.end(instrument, time_ms, cost_fraction);
         }
         self.cash = self.cash.max(0.0);
     }
 }
 
-impl Holding {
-    fn closed(&self, instrument: u32, exit_ms: i64) -> Closed {
-        Closed {
-            instrument,
-            long: self.units > 0.0,
-            entry_ms: self.entry_ms,
-            exit_ms,
-            profit: self.profit,
-            greatest: self.greatest,
-        }
+impl Gain {
+    /// The leg that these units belong to.
+    const fn leg(&mut self, units: f64) -> &mut f64 {
+        if units > 0.0 { &mut self.long } else { &mut self.short }
     }
 }
 
@@ -257,18 +376,18 @@ mod tests {
 
     #[test]
     fn a_stay_by_hand() {
-        let mut account = Account::new(1_000.0);
+        let mut account = Account::new(1_000.0, 4);
         account.fill(3, &fill(2.0, 100.0));
-        near(account.equity(), 1_000.0 - 0.2);
+        near(account.worth().equity, 1_000.0 - 0.2);
         account.mark(3, 110.0);
-        near(account.equity(), 1_020.0 - 0.2);
+        near(account.worth().equity, 1_020.0 - 0.2);
         account.pay_funding(3, 0.001, 110.0);
-        near(account.equity(), 1_020.0 - 0.2 - 0.22);
+        near(account.worth().equity, 1_020.0 - 0.2 - 0.22);
         account.fill(3, &fill(-2.0, 120.0));
         assert!(account.held().is_empty());
-        let [stay] = account.closed() else { panic!("one stay: {:?}", account.closed()) };
+        let [stay] = account.closed().to_vec()[..] else { panic!("one stay: {:?}", account.closed()) };
         near(stay.profit, 40.0 - 0.2 - 0.22 - 0.24);
-        near(account.equity(), 1_000.0 + stay.profit);
+        near(account.worth().equity, 1_000.0 + stay.profit);
         near(stay.greatest, 240.0);
         let gain = account.gains()[&3];
         near(gain.long, stay.profit);
@@ -278,29 +397,28 @@ mod tests {
 
     #[test]
     fn a_change_of_sign_is_two_stays() {
-        let mut account = Account::new(1_000.0);
+        let mut account = Account::new(1_000.0, 4);
         account.fill(1, &fill(1.0, 100.0));
         account.fill(1, &fill(-3.0, 100.0));
         near(account.units(1), -2.0);
         account.mark(1, 90.0);
         account.end(1, 9, 0.01);
-        let [long, short] = account.closed() else { panic!("two stays") };
+        let [long, short] = account.closed().to_vec()[..] else { panic!("two stays") };
         assert!(long.long && !short.long);
         near(long.profit, -0.1 - 0.1);
         near(short.profit, -0.2 + 20.0 - 1.8);
-        near(account.equity(), 1_000.0 + long.profit + short.profit);
+        near(account.worth().equity, 1_000.0 + long.profit + short.profit);
         let gain = account.gains()[&1];
         near(gain.long + gain.short, long.profit + short.profit);
     }
 
     #[test]
     fn borrowed_units_cost_and_long_ones_do_not() {
-        let mut account = Account::new(1_000.0);
+        let mut account = Account::new(1_000.0, 4);
         account.fill(1, &fill(1.0, 100.0));
         account.fill(2, &fill(-1.0, 100.0));
-        let before = account.equity();
-        account.pay_borrow(1, 0.01);
-        account.pay_borrow(2, 0.01);
-        near(account.equity(), before - 1.0);
+        let before = account.worth().equity;
+        account.pay_borrow(0.01);
+        near(account.worth().equity, before - 1.0);
     }
 }

@@ -1,20 +1,21 @@
-//! What an expression is worth at each candle of each instrument.
+//! What formulas are worth at each candle of each instrument.
 //!
-//! Operators across the market see, at each candle, the members of then whose own value is defined. Columns are kept
-//! for the expressions in which others are written, so that what two of them share is computed once.
+//! Groups of eight instruments are computed beside each other, each from the candles on, so that what one formula leaves
+//! is still in the processor's cache when the next one reads it. Where a formula looks across the market at every slot,
+//! all groups come together: such formulas are computed stage by stage.
 
-use crate::{Members, Panel, across, rolling};
-use engine::columns::compute_column_beside;
-use engine::indicator::realized_volatility;
-use genome::{Across, Binary, Expression, Unary, Unit, Universe};
-use rayon::prelude::*;
-use std::{
-    collections::HashMap,
-    sync::{Arc, OnceLock},
+use crate::{
+    Members, Panel, across,
+    field::{Column, Field, Group, LANES},
+    formulas::{Formula, Formulas, Id},
+    lanes::{self, Side},
+    rolling,
 };
-
-/// One column for each instrument of the panel, NaN where undefined.
-pub(crate) type Sheet = Arc<Vec<Vec<f64>>>;
+use engine::columns::compute_column_beside;
+use engine::indicator::{rolling::Eight, squared_moves};
+use genome::{Binary, Expression, Series, Unary, Unit};
+use rayon::prelude::*;
+use std::{collections::HashMap, sync::Arc};
 
 /// What a mean of changes that cancel may be away from 0, as a share of the values that they are between.
 const ROUNDING: f64 = 1e-12;
@@ -30,146 +31,287 @@ impl ColumnError {
     }
 }
 
-/// Computes sheets over one panel and universe.
-pub(crate) struct Columns<'a> {
-    panel: &'a Panel,
-    universe: Universe,
-    /// Members at every slot, if any operator asked for them.
-    everywhere: OnceLock<Members>,
-    /// Sheets whose undefined or zero values keep a member from being seen across the market.
-    needed: Option<Sheet>,
-    known: HashMap<Expression, Sheet>,
+/// Values of a formula, a column a group.
+pub(crate) type Sheet = Vec<Arc<Column>>;
+type Known = Result<Arc<Column>, ColumnError>;
+
+/// Panel, where its instruments are, and what is computed over it.
+#[derive(Clone, Copy)]
+pub(crate) struct Source<'a> {
+    pub(crate) panel: &'a Panel,
+    pub(crate) field: &'a Field,
+    pub(crate) formulas: &'a Formulas,
+    /// By number of the sight: the members of every slot.
+    pub(crate) everywhere: &'a [Arc<Members>],
 }
 
-impl<'a> Columns<'a> {
-    pub(crate) fn new(panel: &'a Panel, universe: Universe) -> Self {
-        Self { panel, universe, everywhere: OnceLock::new(), needed: None, known: HashMap::new() }
-    }
-
-    /// Members without a positive value of this sheet are not seen.
-    pub(crate) fn need(&mut self, sheet: Sheet) {
-        self.needed = Some(sheet);
-    }
-
-    /// The sheet of an expression.
-    pub(crate) fn sheet(&mut self, expression: &Expression) -> Result<Sheet, ColumnError> {
-        if let Some(known) = self.known.get(expression) {
-            return Ok(known.clone());
+/// Computes formulas and hands each group's column of each to `take` (number of the group, number in `wanted`, column);
+/// gives what that gives, by group and number in `wanted`.
+pub(crate) fn compute<T: Send>(
+    source: Source<'_>,
+    wanted: &[Id],
+    take: impl Fn(usize, usize, &Column) -> T + Sync,
+) -> Vec<Vec<Result<T, ColumnError>>> {
+    let formulas = source.formulas;
+    let mut across: Vec<Id> = Vec::new();
+    let mut open: Vec<Id> = wanted.to_vec();
+    let mut seen = vec![false; formulas.len()];
+    while let Some(id) = open.pop() {
+        if std::mem::replace(&mut seen[id as usize], true) {
+            continue;
         }
-        let sheet = match expression {
-            Expression::Constant(value) => self.each(|i| Ok(vec![value.get(); self.len(i)]))?,
-            Expression::Series(series) => self.each(|i| {
-                let (candles, readings) =
-                    (self.panel.instruments()[i].candles(), self.panel.instruments()[i].readings());
-                let column = compute_column_beside(series, candles, candles, readings)
-                    .map_err(|e| ColumnError(e.to_string()))?;
-                Ok(column.values().to_vec())
-            })?,
-            Expression::Volatility { returns } => {
-                let n = *returns as usize;
-                self.each(|i| {
-                    Ok(realized_volatility(self.panel.instruments()[i].candles().closes(), n).values().to_vec())
-                })?
-            }
-            Expression::Unary(operator, x) => {
-                let x = self.sheet(x)?;
-                self.each(|i| Ok(x[i].iter().map(|x| unary(*operator, *x)).collect()))?
-            }
-            Expression::Binary(operator, x, y) => {
-                let (x, y) = (self.sheet(x)?, self.sheet(y)?);
-                self.each(|i| Ok(x[i].iter().zip(&y[i]).map(|(x, y)| binary(*operator, *x, *y)).collect()))?
-            }
-            Expression::Rolling(operator, x, n) => {
-                let x = self.sheet(x)?;
-                self.each(|i| Ok(rolling::apply(*operator, &x[i], *n as usize)))?
-            }
-            Expression::Correlation(x, y, n) => {
-                let (x, y) = (self.sheet(x)?, self.sheet(y)?);
-                self.each(|i| Ok(rolling::correlation(&x[i], &y[i], *n as usize)))?
-            }
-            Expression::Across(operator, x) => {
-                let x = self.sheet(x)?;
-                self.across(*operator, &x)
-            }
-            Expression::Beta(x, n) => {
-                let has_unit = has_unit(x);
-                let x = self.sheet(x)?;
-                let changes = self.each(|i| Ok(changes(&x[i], has_unit)))?;
-                let means = self.market_changes(&changes, &x, has_unit);
-                self.each(|i| {
-                    let slots = self.panel.instruments()[i].slots();
-                    let market: Vec<f64> = slots.iter().map(|&slot| means[slot as usize]).collect();
-                    Ok(rolling::slope(&market, &changes[i], *n as usize))
-                })?
-            }
+        if formulas.get(id).sight().is_some() {
+            across.push(id);
+            open.extend(formulas.needed(id));
+        }
+        open.extend(formulas.get(id).parts().into_iter().flatten());
+    }
+    across.sort_by_key(|&id| (formulas.stage(id), id));
+    let mut given: HashMap<Id, Result<Sheet, ColumnError>> = HashMap::new();
+    for stage in across.chunk_by(|a, b| formulas.stage(*a) == formulas.stage(*b)) {
+        let mut needed: Vec<Id> = stage.iter().flat_map(|&id| formulas.needed(id)).collect();
+        needed.sort_unstable();
+        needed.dedup();
+        needed.retain(|id| !given.contains_key(id));
+        let keep = |_: usize, _: usize, column: &Arc<Column>| column.clone();
+        let mut by_group = groups(source, &given, &needed, &keep);
+        for (at, &id) in needed.iter().enumerate() {
+            let columns =
+                by_group.iter_mut().map(|group| std::mem::replace(&mut group[at], Err(ColumnError(String::new()))));
+            given.insert(id, columns.collect());
+        }
+        let results: Vec<_> = stage.par_iter().map(|&id| (id, look_across(source, &given, id))).collect();
+        given.extend(results);
+    }
+    groups(source, &given, wanted, &|group, at, column| take(group, at, column))
+}
+
+/// Every group's columns of the formulas.
+fn groups<T: Send>(
+    source: Source<'_>,
+    given: &HashMap<Id, Result<Sheet, ColumnError>>,
+    wanted: &[Id],
+    take: &(impl Fn(usize, usize, &Arc<Column>) -> T + Sync),
+) -> Vec<Vec<Result<T, ColumnError>>> {
+    let uses = uses(source.formulas, given, wanted);
+    (0..source.field.groups.len())
+        .into_par_iter()
+        .map(|group| {
+            let mut work = Work { source, given, group, uses: uses.clone(), known: HashMap::new() };
+            wanted.iter().enumerate().map(|(at, &id)| Ok(take(group, at, &work.take(id)?))).collect()
+        })
+        .collect()
+}
+
+/// How often each formula is asked for, by those that are wanted and by each other.
+fn uses(formulas: &Formulas, given: &HashMap<Id, Result<Sheet, ColumnError>>, wanted: &[Id]) -> Vec<u32> {
+    let mut uses = vec![0; formulas.len()];
+    let mut open = wanted.to_vec();
+    while let Some(id) = open.pop() {
+        uses[id as usize] += 1;
+        if uses[id as usize] == 1 && !given.contains_key(&id) {
+            open.extend(formulas.get(id).parts().into_iter().flatten());
+        }
+    }
+    uses
+}
+
+/// One group's columns on their way. A column goes once nobody asks for it any more.
+struct Work<'a> {
+    source: Source<'a>,
+    given: &'a HashMap<Id, Result<Sheet, ColumnError>>,
+    group: usize,
+    uses: Vec<u32>,
+    known: HashMap<Id, Known>,
+}
+
+impl Work<'_> {
+    /// A formula's column, for one of those that ask for it.
+    fn take(&mut self, id: Id) -> Known {
+        let found = match self.given.get(&id) {
+            Some(Ok(sheet)) => return Ok(sheet[self.group].clone()),
+            Some(Err(error)) => return Err(error.clone()),
+            None => match self.known.get(&id) {
+                Some(known) => known.clone(),
+                None => self.make(id).map(Arc::new),
+            },
         };
-        self.known.insert(expression.clone(), sheet.clone());
-        Ok(sheet)
-    }
-
-    fn len(&self, instrument: usize) -> usize {
-        self.panel.instruments()[instrument].candles().len()
-    }
-
-    /// One column for each instrument.
-    fn each(
-        &self,
-        column: impl Fn(usize) -> Result<Vec<f64>, ColumnError> + Send + Sync,
-    ) -> Result<Sheet, ColumnError> {
-        let columns: Result<Vec<_>, _> = (0..self.panel.instruments().len()).into_par_iter().map(column).collect();
-        columns.map(Arc::new)
-    }
-
-    fn everywhere(&self) -> &Members {
-        self.everywhere.get_or_init(|| Members::of(self.panel, self.universe, 0..self.panel.opens_ms().len()))
-    }
-
-    /// The operator at each slot, over the members of then.
-    fn across(&self, operator: Across, x: &Sheet) -> Sheet {
-        let mut out: Vec<Vec<f64>> = x.iter().map(|column| vec![f64::NAN; column.len()]).collect();
-        for slot in 0..self.panel.opens_ms().len() {
-            let seats = self.everywhere().at(slot);
-            let values: Vec<f64> = seats.iter().map(|seat| self.seen(x, seat.instrument, seat.candle)).collect();
-            for (seat, value) in seats.iter().zip(across::apply(operator, &values)) {
-                out[seat.instrument as usize][seat.candle as usize] = value;
-            }
+        let left = &mut self.uses[id as usize];
+        *left = left.saturating_sub(1);
+        if *left == 0 {
+            self.known.remove(&id);
+        } else {
+            self.known.entry(id).or_insert_with(|| found.clone());
         }
-        Arc::new(out)
+        found
     }
 
-    /// A member's value, if it is seen across the market.
-    fn seen(&self, x: &Sheet, instrument: u32, candle: u32) -> f64 {
-        let (instrument, candle) = (instrument as usize, candle as usize);
-        let is_needed = |sheet: &Sheet| sheet[instrument][candle] > 0.0;
-        if self.needed.as_ref().is_none_or(is_needed) { x[instrument][candle] } else { f64::NAN }
-    }
-
-    /// Mean change over the members of each slot that have one there. Changes that cancel, as those of `relative` do, have
-    /// the mean 0 and not what rounding leaves of it: a change is known as well as the values that it is between.
-    fn market_changes(&self, changes: &Sheet, values: &Sheet, has_unit: bool) -> Vec<f64> {
-        let mean = |slot| {
-            let seats = self.everywhere().at(slot);
-            let (mut all, mut greatest) = (Vec::new(), 0.0_f64);
-            for seat in seats {
-                let change = self.seen(changes, seat.instrument, seat.candle);
-                if !change.is_nan() {
-                    let value = values[seat.instrument as usize][seat.candle as usize];
-                    greatest = greatest.max(change.abs() + if has_unit { 1.0 } else { value.abs() });
-                    all.push(change);
+    fn make(&mut self, id: Id) -> Result<Column, ColumnError> {
+        let source = self.source;
+        let group = &source.field.groups[self.group];
+        Ok(match source.formulas.get(id) {
+            Formula::Constant(bits) => Column::new(vec![Eight([f64::from_bits(bits); LANES]); group.rows()], group),
+            Formula::Series(series) => series_column(source.panel, group, &series)?,
+            Formula::Squares => Column::of_lanes(
+                by_lane(group, |instrument| {
+                    let closes = source.panel.instruments()[instrument as usize].candles().closes();
+                    Ok(std::iter::once(f64::NAN).chain(squared_moves(closes)).take(closes.len()).collect())
+                })?,
+                group,
+            ),
+            Formula::Volatility(squares, n) => lanes::volatility(&*self.take(squares)?, n as usize, group),
+            Formula::Unary(operator, x) => lanes::unary(operator, &*self.take(x)?, group),
+            Formula::Binary(operator, x, y) => {
+                let fixed = |id| match source.formulas.get(id) {
+                    Formula::Constant(bits) => Some(f64::from_bits(bits)),
+                    _ => None,
+                };
+                match (fixed(x), fixed(y)) {
+                    (None, Some(y)) => lanes::binary(operator, Side::Column(&*self.take(x)?), Side::Fixed(y), group),
+                    (Some(x), _) => lanes::binary(operator, Side::Fixed(x), Side::Column(&*self.take(y)?), group),
+                    (None, None) => {
+                        let (x, y) = (self.take(x)?, self.take(y)?);
+                        lanes::binary(operator, Side::Column(&x), Side::Column(&y), group)
+                    }
                 }
             }
-            if all.is_empty() {
-                return f64::NAN;
+            Formula::Rolling(operator, x, n) => lanes::window(operator, &*self.take(x)?, n as usize, group),
+            Formula::Correlation(x, y, n) => {
+                let (x, y) = (self.take(x)?, self.take(y)?);
+                lanes::correlation(&x, &y, n as usize, group)
             }
-            let mean = across::mean(&all);
-            if mean.abs() <= ROUNDING * greatest { 0.0 } else { mean }
-        };
-        (0..self.panel.opens_ms().len()).map(mean).collect()
+            Formula::Changes(x, relative) => lanes::changes(&*self.take(x)?, relative, group),
+            Formula::Slope(x, y, n) => {
+                let (x, y) = (self.take(x)?, self.take(y)?);
+                lanes::slope(&x, &y, n as usize, group)
+            }
+            // Given before any group is computed that asks for it.
+            Formula::Across(..) | Formula::Market(..) => {
+                return Err(ColumnError("what looks across the market is not known yet; this is a bug".to_owned()));
+            }
+        })
+    }
+}
+
+fn series_column(panel: &Panel, group: &Group, series: &Series) -> Result<Column, ColumnError> {
+    let lanes = by_lane(group, |instrument| {
+        let instrument = &panel.instruments()[instrument as usize];
+        let (candles, readings) = (instrument.candles(), instrument.readings());
+        let column =
+            compute_column_beside(series, candles, candles, readings).map_err(|e| ColumnError(e.to_string()))?;
+        Ok(column.values().to_vec())
+    })?;
+    Ok(Column::of_lanes(lanes, group))
+}
+
+/// A column a lane; those that repeat an instrument repeat its column.
+fn by_lane(group: &Group, of: impl Fn(u32) -> Result<Vec<f64>, ColumnError>) -> Result<[Vec<f64>; LANES], ColumnError> {
+    let mut lanes: [Vec<f64>; LANES] = std::array::from_fn(|_| Vec::new());
+    for lane in 0..LANES {
+        let repeats = lane > 0 && group.instruments[lane] == group.instruments[0];
+        lanes[lane] = if repeats { lanes[0].clone() } else { of(group.instruments[lane])? };
+    }
+    Ok(lanes)
+}
+
+/// The columns of a formula that looks across the market at every slot, whose parts are given.
+fn look_across(
+    source: Source<'_>,
+    given: &HashMap<Id, Result<Sheet, ColumnError>>,
+    id: Id,
+) -> Result<Sheet, ColumnError> {
+    let needed: Result<Vec<&Sheet>, ColumnError> = source
+        .formulas
+        .needed(id)
+        .iter()
+        .map(|part| match given.get(part) {
+            Some(Ok(sheet)) => Ok(sheet),
+            Some(Err(error)) => Err(error.clone()),
+            None => Err(ColumnError("a part of what looks across the market is missing; this is a bug".to_owned())),
+        })
+        .collect();
+    let (needed, formula) = (needed?, source.formulas.get(id));
+    let Some(sight) = formula.sight() else {
+        return Err(ColumnError("nothing looks across the market here".to_owned()));
+    };
+    let has_volatility = source.formulas.sights[sight as usize].1.is_some();
+    let seen = Seen { field: source.field, volatility: if has_volatility { needed.last().copied() } else { None } };
+    let mut out: Vec<Vec<Eight>> = source.field.groups.iter().map(|g| vec![Eight::UNDEFINED; g.rows()]).collect();
+    let members = &source.everywhere[sight as usize];
+    let slots = source.panel.opens_ms().len();
+    match formula {
+        Formula::Across(operator, ..) => {
+            let mut values = Vec::new();
+            for slot in 0..slots {
+                let seats = members.at(slot);
+                values.clear();
+                values.extend(seats.iter().map(|seat| seen.value(needed[0], seat)));
+                across::apply(operator, &mut values);
+                for (seat, value) in seats.iter().zip(&values) {
+                    if let Some((group, lane)) = source.field.place(seat.instrument) {
+                        out[group][seat.candle as usize].0[lane] = *value;
+                    }
+                }
+            }
+        }
+        Formula::Market(_, _, has_unit, _) => {
+            let means: Vec<f64> =
+                (0..slots).map(|slot| seen.mean_change(members.at(slot), needed[0], needed[1], has_unit)).collect();
+            for (group, rows) in source.field.groups.iter().zip(&mut out) {
+                for (lane, &instrument) in group.instruments.iter().enumerate() {
+                    let slots = source.panel.instruments()[instrument as usize].slots();
+                    for (row, &slot) in rows.iter_mut().zip(slots) {
+                        row.0[lane] = means[slot as usize];
+                    }
+                }
+            }
+        }
+        _ => {}
+    }
+    let columns = out.into_iter().zip(&source.field.groups);
+    Ok(columns.map(|(rows, group)| Arc::new(Column::new(rows, group))).collect())
+}
+
+/// Values as they are seen across the market: those of members with a positive volatility, where it is needed.
+struct Seen<'a> {
+    field: &'a Field,
+    volatility: Option<&'a Sheet>,
+}
+
+impl Seen<'_> {
+    #[inline]
+    fn at(&self, sheet: &Sheet, seat: &crate::Seat) -> f64 {
+        let Some((group, lane)) = self.field.place(seat.instrument) else { return f64::NAN };
+        sheet[group].at(seat.candle as usize, lane)
+    }
+
+    #[inline]
+    fn value(&self, sheet: &Sheet, seat: &crate::Seat) -> f64 {
+        let is_seen = self.volatility.is_none_or(|volatility| self.at(volatility, seat) > 0.0);
+        if is_seen { self.at(sheet, seat) } else { f64::NAN }
+    }
+
+    /// Mean change over the members that have one. Changes that cancel, as those of `relative` do, have the mean 0 and not
+    /// what rounding leaves of it: a change is known as well as the values that it is between.
+    fn mean_change(&self, seats: &[crate::Seat], changes: &Sheet, values: &Sheet, has_unit: bool) -> f64 {
+        let (mut all, mut greatest) = (Vec::new(), 0.0_f64);
+        for seat in seats {
+            let change = self.value(changes, seat);
+            if !change.is_nan() {
+                greatest = greatest.max(change.abs() + if has_unit { 1.0 } else { self.at(values, seat).abs() });
+                all.push(change);
+            }
+        }
+        if all.is_empty() {
+            return f64::NAN;
+        }
+        let mean = across::mean(&all);
+        if mean.abs() <= ROUNDING * greatest { 0.0 } else { mean }
     }
 }
 
 /// Whether changes of the expression are relative: those of a price or an amount.
-fn has_unit(x: &Expression) -> bool {
+pub(crate) fn has_unit(x: &Expression) -> bool {
     x.unit().is_ok_and(|unit| matches!(unit, Unit::Of { .. }) && unit != Unit::PLAIN)
 }
 

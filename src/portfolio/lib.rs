@@ -10,23 +10,33 @@
 
 pub mod account;
 mod across;
+mod brief;
 mod columns;
+mod field;
+mod formulas;
+mod grid;
 mod hedge;
+mod lanes;
 mod members;
 mod panel;
+mod population;
+mod prepared;
 mod record;
 mod results;
 mod rolling;
 mod rules;
 mod run;
 mod score;
+mod slopes;
 mod terms;
+mod trading;
 mod weights;
 
 pub use columns::ColumnError;
 pub use hedge::{Benchmark, Hedged};
 pub use members::{Members, Seat};
 pub use panel::{Panel, PanelError, PanelInstrument, Ticker};
+pub use population::Market;
 pub use record::{Days, NameWeights, Record, WeightMap, daily_equity};
 pub use results::{Attribution, Figures, HedgedFigures, Results, ReturnFigures, Stay, Year};
 pub use rules::across_readings;

@@ -16,57 +16,78 @@ pub struct Seat {
     pub candle: u32,
 }
 
-/// The members at the close of each slot of a range, in byte order of their names.
+/// The members at the close of each of some slots, in byte order of their names.
 #[derive(Clone, Debug)]
 pub struct Members {
-    first: usize,
+    /// Ascending.
+    slots: Vec<usize>,
     /// Where each slot's seats begin, and the end.
     starts: Vec<usize>,
     seats: Vec<Seat>,
+}
+
+/// By instrument and candle: the quote volume of its candles that close in the last days.
+pub(crate) type Volumes = Vec<Vec<f64>>;
+
+/// The volumes by which a universe is chosen that looks back over so many days.
+pub(crate) fn volumes(panel: &Panel, days: u32) -> Volumes {
+    panel.instruments().iter().map(|i| volume_sums(panel, i, days)).collect()
 }
 
 impl Members {
     /// Of each slot in `slots`.
     #[must_use]
     pub fn of(panel: &Panel, universe: Universe, slots: Range<usize>) -> Self {
-        let volumes: Vec<Vec<f64>> =
-            panel.instruments().iter().map(|i| volume_sums(panel, i, universe.volume_days)).collect();
-        let mut next: Vec<usize> =
-            panel.instruments().iter().map(|i| i.slots().partition_point(|&s| (s as usize) < slots.start)).collect();
+        Self::at_slots(panel, universe, slots.collect(), &volumes(panel, universe.volume_days))
+    }
+
+    /// Of some slots, ascending, by the volumes of the universe's days.
+    pub(crate) fn at_slots(panel: &Panel, universe: Universe, slots: Vec<usize>, volumes: &Volumes) -> Self {
         let (mut starts, mut seats) = (vec![0], Vec::new());
         let mut eligible: Vec<(f64, Seat)> = Vec::new();
-        for slot in slots.clone() {
+        for &slot in &slots {
             eligible.clear();
             let close_ms = panel.close_ms(slot);
-            for (number, instrument) in panel.instruments().iter().enumerate() {
-                let candle = next[number];
-                if instrument.slots().get(candle).is_none_or(|&s| s as usize != slot) {
-                    continue;
-                }
-                next[number] += 1;
-                if instrument.excluded().is_none() && is_listed(instrument, universe, close_ms) {
-                    let seat = Seat { instrument: number as u32, candle: candle as u32 };
-                    eligible.push((volumes[number][candle], seat));
+            for (number, instrument) in (0..).zip(panel.instruments()) {
+                let Some(candle) = panel.grid().last(slot, number) else { continue };
+                let closes_now = instrument.slots()[candle] as usize == slot;
+                if closes_now && instrument.excluded().is_none() && is_listed(instrument, universe, close_ms) {
+                    let seat = Seat { instrument: number, candle: candle as u32 };
+                    eligible.push((volumes[number as usize][candle], seat));
                 }
             }
-            // Stable: ties stay in the order of names.
-            eligible.sort_by(|(a, _), (b, _)| b.total_cmp(a));
-            eligible.truncate(universe.top as usize);
-            eligible.sort_by_key(|(_, seat)| seat.instrument);
+            let top = universe.top as usize;
+            if eligible.len() > top {
+                // Ties go to the first in the order of names, which is that of numbers.
+                let by_volume =
+                    |(a, x): &(f64, Seat), (b, y): &(f64, Seat)| b.total_cmp(a).then(x.instrument.cmp(&y.instrument));
+                eligible.select_nth_unstable_by(top, by_volume);
+                eligible.truncate(top);
+                eligible.sort_unstable_by_key(|(_, seat)| seat.instrument);
+            }
             seats.extend(eligible.iter().map(|(_, seat)| *seat));
             starts.push(seats.len());
         }
-        Self { first: slots.start, starts, seats }
+        Self { slots, starts, seats }
     }
 
-    /// The members at the close of a slot of the range.
-    ///
-    /// # Panics
-    /// For a slot outside the range.
+    /// The members at the close of one of the slots; none at others.
     #[must_use]
     pub fn at(&self, slot: usize) -> &[Seat] {
-        let i = slot - self.first;
-        &self.seats[self.starts[i]..self.starts[i + 1]]
+        &self.seats[self.places(slot)]
+    }
+
+    /// Where the seats of a slot are among all.
+    pub(crate) fn places(&self, slot: usize) -> Range<usize> {
+        // Most are one slot after another.
+        let guess = slot.wrapping_sub(self.slots.first().copied().unwrap_or(0));
+        let found = if self.slots.get(guess) == Some(&slot) { Ok(guess) } else { self.slots.binary_search(&slot) };
+        found.map_or(0..0, |i| self.starts[i]..self.starts[i + 1])
+    }
+
+    /// All seats, slot by slot.
+    pub(crate) fn seats(&self) -> &[Seat] {
+        &self.seats
     }
 }
 

@@ -2,12 +2,16 @@
 //!
 //! A slot is a candle of the base timeframe that any instrument could have. Loads nothing, fills no gap.
 
+use crate::grid::Grid;
 use candles::{
     CandleSeries, FundingRate, InstrumentId, InstrumentTable, Interval, MarketKind, Symbol, interval,
     readings::MarketReadings,
     resample::{ResampleError, resample},
 };
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, OnceLock},
+};
 
 const MINUTE_MS: i64 = 60_000;
 
@@ -48,6 +52,7 @@ pub struct Panel {
     /// Open times of the slots, without a hole.
     opens_ms: Vec<i64>,
     instruments: Vec<PanelInstrument>,
+    grid: Arc<OnceLock<Grid>>,
 }
 
 /// Why tickers do not make a panel.
@@ -192,13 +197,18 @@ impl Panel {
             };
             instrument.slots = instrument.candles.open_times_ms().iter().map(place).collect();
         }
-        Ok(Self { market, interval: timeframe, opens_ms, instruments })
+        Ok(Self { market, interval: timeframe, opens_ms, instruments, grid: Arc::default() })
     }
 
     /// Which market.
     #[must_use]
     pub const fn market(&self) -> MarketKind {
         self.market
+    }
+
+    /// What each slot finds; made when it is first asked for.
+    pub(crate) fn grid(&self) -> &Grid {
+        self.grid.get_or_init(|| Grid::new(self))
     }
 
     /// The base timeframe.

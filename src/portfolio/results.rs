@@ -6,11 +6,12 @@
 use crate::{
     Benchmark, Hedged, Panel, PortfolioTerms, Track,
     account::{Closed, Gain},
+    brief::{daily_returns, ended, finite, known_slots, performance_of},
     hedge::hedge,
 };
 use candles::{InstrumentId, time::DAY_MS};
 use chrono::{DateTime, Datelike};
-use engine::{CalendarMonth, MonthlyReturn, Performance, performance};
+use engine::{Performance, performance};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -153,10 +154,6 @@ pub struct HedgedFigures {
     pub mean_beta: Option<f64>,
 }
 
-fn finite(value: f64) -> Option<f64> {
-    value.is_finite().then_some(value)
-}
-
 /// Equity after each of the returns, from 1.
 fn compounded(returns: &[f64]) -> Vec<f64> {
     let grow = |equity: &mut f64, r: &f64| {
@@ -181,8 +178,7 @@ impl Results {
     /// Of a run over `[from_ms, to_ms)`.
     #[must_use]
     pub fn of(track: &Track, panel: &Panel, from_ms: i64, to_ms: i64, terms: &PortfolioTerms) -> Self {
-        let end_ms = to_ms.min(panel.end_ms());
-        let slots = &track.slots[..track.slots.partition_point(|s| s.time_ms <= end_ms)];
+        let slots = known_slots(track, panel, to_ms);
         let first = terms.initial_capital;
         let elapsed_ms = slots.last().map_or(0, |s| s.time_ms - from_ms);
         let elapsed_days = elapsed_ms as f64 / DAY_MS as f64;
@@ -191,7 +187,7 @@ impl Results {
         let days = hedge(first_day_ms, &net, &benchmark);
         let hedged: Vec<f64> = days.iter().map(|d| d.hedged).collect();
         let market: Vec<f64> = days.iter().filter_map(|d| d.benchmark).collect();
-        let stays = stays(track, panel);
+        let ended = ended(track);
         let mean = |value: fn(&crate::Slot) -> f64| {
             performance::mean(&slots.iter().map(value).filter(|v| v.is_finite()).collect::<Vec<_>>())
         };
@@ -201,7 +197,7 @@ impl Results {
         let members: Vec<f64> = track.rebalances.iter().map(|r| f64::from(r.members)).collect();
         let attribution = attribution(&track.gains, panel, first);
         let empty = track.rebalances.iter().filter(|r| r.ranked < 2).count();
-        let performance = figures(slots, &net, &stays, &track.gains, (from_ms, first));
+        let performance = performance_of(slots, &net, &ended, &track.gains, (from_ms, first));
         let figures = Figures {
             hedged: hedged_figures(&hedged, &days),
             equal_weight: ReturnFigures::of(&market),
@@ -220,25 +216,8 @@ impl Results {
             short_gain: track.gains.values().map(|g| g.short).sum::<f64>() / first,
             attribution,
         };
-        Self { performance, figures, days, btc_daily, stays }
+        Self { performance, figures, days, btc_daily, stays: stays(&ended, panel) }
     }
-}
-
-/// The midnight at which the first daily return's day begins, and the returns. A window that begins within a day has
-/// the rest of it as its first return.
-fn daily_returns(slots: &[crate::Slot], from_ms: i64, first: f64) -> (i64, Vec<f64>) {
-    let first_day_ms = from_ms.div_euclid(DAY_MS) * DAY_MS;
-    let (mut before, mut midnight_ms, mut returns) = (first, first_day_ms + DAY_MS, Vec::new());
-    let mut known = first;
-    for slot in slots {
-        while slot.time_ms >= midnight_ms {
-            let equity = if slot.time_ms == midnight_ms { slot.equity } else { known };
-            returns.push(if before == 0.0 { 0.0 } else { equity / before - 1.0 });
-            (before, midnight_ms) = (equity, midnight_ms + DAY_MS);
-        }
-        known = slot.equity;
-    }
-    (first_day_ms, returns)
 }
 
 fn bitcoin(panel: &Panel) -> Option<&crate::PanelInstrument> {
@@ -255,70 +234,6 @@ fn btc_returns(panel: &Panel, first_ms: i64, days: usize) -> Vec<Option<f64>> {
         Some(close(begin_ms + DAY_MS)? / close(begin_ms)? - 1.0)
     };
     (0..days).map(day).collect()
-}
-
-/// Figures as for every strategy, of a window that begins with this time and equity.
-fn figures(
-    slots: &[crate::Slot],
-    net: &[f64],
-    stays: &[Stay],
-    gains: &BTreeMap<u32, Gain>,
-    (from_ms, first): (i64, f64),
-) -> Performance {
-    let last = slots.last().map_or(first, |s| s.equity);
-    let days = slots.last().map_or(0, |s| s.time_ms - from_ms) as f64 / DAY_MS as f64;
-    let profits: Vec<f64> = stays.iter().map(|s| s.profit).collect();
-    let returns: Vec<f64> = stays.iter().map(|s| s.return_fraction).collect();
-    let hours: Vec<f64> = stays.iter().map(|s| (s.exit_time_ms - s.entry_time_ms) as f64 / 3_600_000.0).collect();
-    let cagr = if net.len() < 2 { None } else { performance::cagr(first, last, days) };
-    let max_drawdown = performance::max_drawdown(first, slots.iter().map(|s| s.equity));
-    let sum = |of: fn(&Gain) -> f64| gains.values().map(of).sum::<f64>();
-    let held = slots.iter().filter(|s| s.names > 0).count();
-    Performance {
-        total_return: finite(last / first - 1.0),
-        total_return_pct: finite(100.0 * (last / first - 1.0)),
-        cagr,
-        sharpe_ratio: performance::sharpe_ratio(net),
-        sortino_ratio: performance::sortino_ratio(net),
-        max_drawdown,
-        calmar_ratio: cagr.zip(max_drawdown).and_then(|(c, d)| finite(c / d.abs())),
-        profit_factor: performance::profit_factor(&profits),
-        win_rate: performance::win_rate(&profits),
-        total_trades: stays.len() as u32,
-        end_of_window_trades: stays.iter().filter(|s| s.open).count() as u32,
-        avg_trade_duration_hours: performance::mean(&hours),
-        expectancy: performance::mean(&returns),
-        sqn: performance::t_statistic(&profits),
-        exposure: if slots.is_empty() { None } else { finite(held as f64 / slots.len() as f64) },
-        t_statistic: performance::t_statistic(net),
-        days: net.len() as u32,
-        fees: sum(|g| g.fees),
-        slippage: sum(|g| g.slippage),
-        funding: sum(|g| g.funding),
-        monthly_returns: monthly(slots, from_ms, first),
-    }
-}
-
-fn monthly(slots: &[crate::Slot], from_ms: i64, first: f64) -> Vec<MonthlyReturn> {
-    let month_of = |time_ms: i64| {
-        let date = DateTime::from_timestamp_millis(time_ms).unwrap_or_default();
-        CalendarMonth { year: date.year(), month: date.month() as u8 }
-    };
-    let mut out: Vec<(CalendarMonth, f64, f64)> = Vec::new();
-    let (mut before, mut begin_ms) = (first, from_ms);
-    for slot in slots {
-        // A slot is of the month that it opens in.
-        let month = month_of(begin_ms);
-        match out.last_mut() {
-            Some((last, _, end)) if *last == month => *end = slot.equity,
-            _ => out.push((month, before, slot.equity)),
-        }
-        (before, begin_ms) = (slot.equity, slot.time_ms);
-    }
-    let of = |(month, begin, end): (CalendarMonth, f64, f64)| {
-        finite(end / begin - 1.0).map(|return_fraction| MonthlyReturn { month, return_fraction })
-    };
-    out.into_iter().filter_map(of).collect()
 }
 
 fn hedged_figures(hedged: &[f64], days: &[Hedged]) -> HedgedFigures {
@@ -364,20 +279,17 @@ fn years(days: &[Hedged], track: &Track) -> Vec<Year> {
         .collect()
 }
 
-fn stays(track: &Track, panel: &Panel) -> Vec<Stay> {
-    let stay = |closed: &Closed, open| Stay {
+fn stays(ended: &[(Closed, bool)], panel: &Panel) -> Vec<Stay> {
+    let stay = |(closed, open): &(Closed, bool)| Stay {
         instrument: panel.instruments()[closed.instrument as usize].id().clone(),
         side: if closed.long { engine::Side::Long } else { engine::Side::Short },
         entry_time_ms: closed.entry_ms,
         exit_time_ms: closed.exit_ms,
         profit: closed.profit,
-        return_fraction: if closed.greatest > 0.0 { closed.profit / closed.greatest } else { 0.0 },
-        open,
+        return_fraction: closed.return_fraction(),
+        open: *open,
     };
-    let closed = track.closed.iter().map(|c| stay(c, false));
-    let mut all: Vec<Stay> = closed.chain(track.open.iter().map(|c| stay(c, true))).collect();
-    all.sort_by_key(|s| s.entry_time_ms);
-    all
+    ended.iter().map(stay).collect()
 }
 
 fn attribution(gains: &BTreeMap<u32, Gain>, panel: &Panel, capital: f64) -> Vec<Attribution> {

@@ -3,8 +3,8 @@
 //! Columns are cut into runs of defined values, so that what is computed over one run knows nothing of another. Values
 //! depend on nothing that comes later.
 
-use engine::indicator::rolling;
 pub(crate) use engine::indicator::rolling::sum;
+use engine::indicator::rolling::{self, Eight, Values};
 use genome::Rolling;
 use std::ops::Range;
 
@@ -24,8 +24,43 @@ fn undefined(len: usize) -> Vec<f64> {
 }
 
 /// What is no finite number is undefined.
+#[inline(always)]
 pub(crate) fn finite(value: f64) -> f64 {
     if value.is_finite() { value } else { f64::NAN }
+}
+
+/// Functions of values that are not arithmetic, for one column and for eight.
+pub(crate) trait ByLane: Values {
+    /// A function of each value.
+    fn each(self, function: impl Fn(f64) -> f64) -> Self;
+    /// A function of each value and of the others in its place.
+    fn each_of(self, y: Self, z: Self, function: impl Fn(f64, f64, f64) -> f64) -> Self;
+}
+
+impl ByLane for f64 {
+    #[inline(always)]
+    fn each(self, function: impl Fn(f64) -> f64) -> Self {
+        function(self)
+    }
+    #[inline(always)]
+    fn each_of(self, y: Self, z: Self, function: impl Fn(f64, f64, f64) -> f64) -> Self {
+        function(self, y, z)
+    }
+}
+
+impl ByLane for Eight {
+    #[inline(always)]
+    fn each(self, function: impl Fn(f64) -> f64) -> Self {
+        self.map(function)
+    }
+    #[inline(always)]
+    fn each_of(self, y: Self, z: Self, function: impl Fn(f64, f64, f64) -> f64) -> Self {
+        let mut out = self.0;
+        for (lane, x) in out.iter_mut().enumerate() {
+            *x = function(*x, y.0[lane], z.0[lane]);
+        }
+        Self(out)
+    }
 }
 
 /// An operator at each candle.
@@ -41,29 +76,33 @@ pub(crate) fn apply(operator: Rolling, values: &[f64], n: usize) -> Vec<f64> {
         Rolling::Delay => {}
         _ => {
             for run in runs(values.len(), |i| !values[i].is_nan()) {
-                windowed(operator, &values[run.clone()], n, &mut out[run]);
+                match operator {
+                    Rolling::TsRank => ts_rank(&values[run.clone()], n, &mut out[run]),
+                    _ => windowed(operator, &values[run.clone()], n, &mut out[run]),
+                }
             }
         }
     }
     out
 }
 
-/// Over values that are all defined.
-fn windowed(operator: Rolling, values: &[f64], n: usize, out: &mut [f64]) {
+/// Over values that are all defined: every operator whose work on eight columns is that on one.
+#[inline(always)]
+pub(crate) fn windowed<T: ByLane>(operator: Rolling, values: &[T], n: usize, out: &mut [T]) {
     let count = n as f64;
     match operator {
-        Rolling::Mean => rolling::mean(values, n, |i, mean| out[i] = finite(mean)),
-        Rolling::Sum => rolling::sum(values, n, |i, sum| out[i] = finite(sum)),
+        Rolling::Mean => rolling::mean(values, n, |i, mean| out[i] = mean.each(finite)),
+        Rolling::Sum => rolling::sum(values, n, |i, sum| out[i] = sum.each(finite)),
         Rolling::Highest => rolling::max(values, n, |i, max| out[i] = max),
         Rolling::Lowest => rolling::min(values, n, |i, min| out[i] = min),
-        Rolling::Deviation => {
-            rolling::squared_deviations(values, n, |i, squares| out[i] = finite((squares / count).sqrt()));
-        }
-        Rolling::Decay => rolling::weighted(values, n, |i, w| {
-            out[i] = finite(w.reference + w.weighted / (0.5 * count * (count + 1.0)));
+        Rolling::Deviation => rolling::squared_deviations(values, n, |i, squares| {
+            out[i] = squares.each(|squares| finite((squares / count).sqrt()));
         }),
-        Rolling::TsRank => ts_rank(values, n, out),
-        Rolling::Delay | Rolling::Delta => {}
+        Rolling::Decay => {
+            let weights = T::of(0.5 * count * (count + 1.0));
+            rolling::weighted(values, n, |i, w| out[i] = (w.reference + w.weighted / weights).each(finite));
+        }
+        Rolling::Delay | Rolling::Delta | Rolling::TsRank => {}
     }
 }
 
@@ -85,25 +124,29 @@ fn ts_rank(values: &[f64], n: usize, out: &mut [f64]) {
 
 /// Moments of pairs, joined as Chan, Golub and LeVeque (1983) join them.
 #[derive(Clone, Copy)]
-struct Pairs {
+struct Pairs<T> {
     count: f64,
-    x: f64,
-    y: f64,
-    xx: f64,
-    yy: f64,
-    xy: f64,
+    x: T,
+    y: T,
+    xx: T,
+    yy: T,
+    xy: T,
 }
 
-impl Pairs {
-    const fn of(x: f64, y: f64) -> Self {
-        Self { count: 1.0, x, y, xx: 0.0, yy: 0.0, xy: 0.0 }
+impl<T: Values> Pairs<T> {
+    #[inline(always)]
+    fn of(x: T, y: T) -> Self {
+        let zero = T::of(0.0);
+        Self { count: 1.0, x, y, xx: zero, yy: zero, xy: zero }
     }
 
+    #[inline(always)]
     fn join(self, other: Self) -> Self {
         let count = self.count + other.count;
         let share = other.count / count;
         let (dx, dy) = (other.x - self.x, other.y - self.y);
-        let weight = self.count * share;
+        let weight = T::of(self.count * share);
+        let share = T::of(share);
         Self {
             count,
             x: self.x + dx * share,
@@ -115,26 +158,43 @@ impl Pairs {
     }
 }
 
-fn pairs(x: &[f64], y: &[f64], n: usize, value: impl Fn(Pairs) -> f64) -> Vec<f64> {
+#[inline(always)]
+fn paired<T: ByLane>(x: &[T], y: &[T], n: usize, mut put: impl FnMut(usize, Pairs<T>)) {
+    rolling::fold(x.len(), n, |i| Pairs::of(x[i], y[i]), Pairs::join, |i, p| put(i, p));
+}
+
+/// Pearson's correlation of the last n pairs, all defined.
+#[inline(always)]
+pub(crate) fn correlations<T: ByLane>(x: &[T], y: &[T], n: usize, out: &mut [T]) {
+    let of = |xy: f64, xx: f64, yy: f64| {
+        if xx > 0.0 && yy > 0.0 { finite((xy / (xx.sqrt() * yy.sqrt())).clamp(-1.0, 1.0)) } else { f64::NAN }
+    };
+    paired(x, y, n, |i, p| out[i] = p.xy.each_of(p.xx, p.yy, of));
+}
+
+/// Slope of the last n values of y on those of x, all defined.
+#[inline(always)]
+pub(crate) fn slopes<T: ByLane>(x: &[T], y: &[T], n: usize, out: &mut [T]) {
+    let of = |xy: f64, xx: f64, _| if xx > 0.0 { finite(xy / xx) } else { f64::NAN };
+    paired(x, y, n, |i, p| out[i] = p.xy.each_of(p.xx, p.yy, of));
+}
+
+fn of_runs(x: &[f64], y: &[f64], each: impl Fn(&[f64], &[f64], &mut [f64])) -> Vec<f64> {
     let mut out = undefined(x.len());
     for run in runs(x.len(), |i| !x[i].is_nan() && !y[i].is_nan()) {
-        let start = run.start;
-        let element = |i: usize| Pairs::of(x[start + i], y[start + i]);
-        rolling::fold(run.len(), n, element, Pairs::join, |i, p| out[start + i] = finite(value(p)));
+        each(&x[run.clone()], &y[run.clone()], &mut out[run]);
     }
     out
 }
 
 /// Pearson's correlation of the last n pairs, in [-1, 1]; undefined where one side does not vary.
 pub(crate) fn correlation(x: &[f64], y: &[f64], n: usize) -> Vec<f64> {
-    pairs(x, y, n, |p| {
-        if p.xx > 0.0 && p.yy > 0.0 { (p.xy / (p.xx.sqrt() * p.yy.sqrt())).clamp(-1.0, 1.0) } else { f64::NAN }
-    })
+    of_runs(x, y, |x, y, out| correlations(x, y, n, out))
 }
 
 /// Slope of the last n values of y on those of x; undefined where x does not vary.
 pub(crate) fn slope(x: &[f64], y: &[f64], n: usize) -> Vec<f64> {
-    pairs(x, y, n, |p| if p.xx > 0.0 { p.xy / p.xx } else { f64::NAN })
+    of_runs(x, y, |x, y, out| slopes(x, y, n, out))
 }
 
 #[cfg(test)]

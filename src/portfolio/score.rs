@@ -4,65 +4,87 @@
 //! operator stands inside one that looks back, it sees at each candle the members of then (see `columns`).
 
 use crate::{
-    Seat, across,
-    columns::{ColumnError, Columns, Sheet, binary, unary},
+    across,
+    columns::{binary, unary},
 };
 use genome::{Across, Binary, Expression, Unary};
+use std::{ops::Range, sync::Arc};
 
 /// An expression, taken apart where it looks across the market at the candle itself.
+#[derive(Clone, Debug)]
 pub(crate) enum Score {
-    /// What looks at one instrument alone, or back.
-    Sheet(Sheet),
+    /// Number of a part that looks at one instrument alone, or back.
+    Part(usize),
     Unary(Unary, Box<Score>),
     Binary(Binary, Box<Score>, Box<Score>),
     Across(Across, Box<Score>),
 }
 
 impl Score {
-    pub(crate) fn new(expression: &Expression, columns: &mut Columns<'_>) -> Result<Self, ColumnError> {
+    /// Takes an expression apart; `part` numbers its parts.
+    pub(crate) fn new(expression: &Expression, part: &mut impl FnMut(&Expression) -> usize) -> Self {
         if !looks_across(expression) {
-            return Ok(Self::Sheet(columns.sheet(expression)?));
+            return Self::Part(part(expression));
         }
-        let mut part = |x: &Expression| Self::new(x, columns).map(Box::new);
-        Ok(match expression {
-            Expression::Unary(operator, x) => Self::Unary(*operator, part(x)?),
-            Expression::Binary(operator, x, y) => Self::Binary(*operator, part(x)?, part(y)?),
-            Expression::Across(operator, x) => Self::Across(*operator, part(x)?),
-            _ => Self::Sheet(columns.sheet(expression)?),
-        })
-    }
-
-    /// The scores of those of `seats` that have one, and which they are. `may` says who may be ranked at all.
-    pub(crate) fn at(&self, seats: &[Seat], may: impl Fn(&Seat) -> bool) -> (Vec<Seat>, Vec<f64>) {
-        let left: Vec<Seat> = seats.iter().filter(|seat| may(seat) && self.can_be_defined(seat)).copied().collect();
-        let scored = left.iter().copied().zip(self.values(&left));
-        scored.filter(|(_, score)| !score.is_nan()).unzip()
-    }
-
-    /// Whether all that looks at this instrument alone is defined.
-    fn can_be_defined(&self, seat: &Seat) -> bool {
-        match self {
-            Self::Sheet(sheet) => !value(sheet, seat).is_nan(),
-            Self::Unary(_, x) | Self::Across(_, x) => x.can_be_defined(seat),
-            Self::Binary(_, x, y) => x.can_be_defined(seat) && y.can_be_defined(seat),
-        }
-    }
-
-    fn values(&self, seats: &[Seat]) -> Vec<f64> {
-        match self {
-            Self::Sheet(sheet) => seats.iter().map(|seat| value(sheet, seat)).collect(),
-            Self::Unary(operator, x) => x.values(seats).into_iter().map(|x| unary(*operator, x)).collect(),
-            Self::Binary(operator, x, y) => {
-                x.values(seats).into_iter().zip(y.values(seats)).map(|(x, y)| binary(*operator, x, y)).collect()
+        match expression {
+            Expression::Unary(operator, x) => Self::Unary(*operator, Box::new(Self::new(x, part))),
+            Expression::Binary(operator, x, y) => {
+                let x = Box::new(Self::new(x, part));
+                Self::Binary(*operator, x, Box::new(Self::new(y, part)))
             }
-            Self::Across(operator, x) => across::apply(*operator, &x.values(seats)),
+            Expression::Across(operator, x) => Self::Across(*operator, Box::new(Self::new(x, part))),
+            _ => Self::Part(part(expression)),
+        }
+    }
+
+    /// Values of the places, in order.
+    fn values(&self, parts: &[Arc<Vec<f64>>], places: &[usize]) -> Vec<f64> {
+        match self {
+            Self::Part(part) => {
+                let values = &parts[*part];
+                places.iter().map(|place| values[*place]).collect()
+            }
+            Self::Unary(operator, x) => {
+                let mut values = x.values(parts, places);
+                values.iter_mut().for_each(|x| *x = unary(*operator, *x));
+                values
+            }
+            Self::Binary(operator, x, y) => {
+                let (mut values, y) = (x.values(parts, places), y.values(parts, places));
+                values.iter_mut().zip(y).for_each(|(x, y)| *x = binary(*operator, *x, y));
+                values
+            }
+            Self::Across(operator, x) => {
+                let mut values = x.values(parts, places);
+                across::apply(*operator, &mut values);
+                values
+            }
         }
     }
 }
 
-/// A member's value in a sheet.
-pub(crate) fn value(sheet: &Sheet, seat: &Seat) -> f64 {
-    sheet[seat.instrument as usize][seat.candle as usize]
+/// A score with the values of its parts, one a seat of the strategy's members.
+#[derive(Clone, Debug)]
+pub(crate) struct Scores {
+    pub(crate) score: Score,
+    pub(crate) parts: Vec<Arc<Vec<f64>>>,
+    /// Realised volatilities, where weights are divided by them.
+    pub(crate) volatility: Option<Arc<Vec<f64>>>,
+}
+
+impl Scores {
+    /// Which of these places have a score, and the scores.
+    pub(crate) fn at(&self, places: Range<usize>) -> (Vec<usize>, Vec<f64>) {
+        let may = |place: &usize| {
+            self.volatility.as_ref().is_none_or(|v| v[*place] > 0.0) && self.parts.iter().all(|v| !v[*place].is_nan())
+        };
+        let mut left: Vec<usize> = places.filter(may).collect();
+        let mut scores = self.score.values(&self.parts, &left);
+        if scores.iter().any(|score| score.is_nan()) {
+            (left, scores) = left.into_iter().zip(scores).filter(|(_, score)| !score.is_nan()).unzip();
+        }
+        (left, scores)
+    }
 }
 
 /// Whether the expression looks across the market at the candle itself, outside of what looks back.

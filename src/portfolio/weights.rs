@@ -23,7 +23,12 @@ pub(crate) fn target(weights: &Weights, gross: f64, ranked: &Ranked<'_>) -> Vec<
         return vec![0.0; n];
     }
     let mut x = match weights.form {
-        Form::Linear => across::apply(Across::Rank, ranked.scores).into_iter().map(|rank| rank - 0.5).collect(),
+        Form::Linear => {
+            let mut x = ranked.scores.to_vec();
+            across::apply(Across::Rank, &mut x);
+            x.iter_mut().for_each(|rank| *rank -= 0.5);
+            x
+        }
         Form::TopBottom { top_pct, bottom_pct } => {
             top_bottom(ranked.scores, top_pct.get(), bottom_pct.map(genome::Number::get))
         }

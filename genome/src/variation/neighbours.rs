@@ -62,7 +62,7 @@ fn near_series(series: Series, step: f64) -> Vec<Series> {
 }
 
 /// `value` less and plus `distance`, which is put on a grid and is one step of it at least.
-fn around(value: f64, distance: f64, grid: f64) -> [f64; 2] {
+pub(super) fn around(value: f64, distance: f64, grid: f64) -> [f64; 2] {
     let distance = (distance / grid).round().max(1.0) * grid;
     [value - distance, value + distance]
 }

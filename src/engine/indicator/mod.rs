@@ -45,7 +45,7 @@ mod vwap;
 mod wyckoff;
 
 pub use column::Column;
-pub use volatility::realized_volatility;
+pub use volatility::{realized_volatility, squared_moves};
 
 use candles::CandleSeries;
 use genome::{Indicator, IndicatorKind as Kind};

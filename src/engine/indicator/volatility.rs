@@ -23,10 +23,16 @@ pub(super) fn percentile(closes: &[f64], n: usize, lookback: usize) -> Column {
     Column::new(out)
 }
 
-fn volatilities(closes: &[f64], n: usize) -> Vec<f64> {
+/// Squares of ln(close / close before), from the second close on: realised volatility is the root of a mean of them.
+#[must_use]
+pub fn squared_moves(closes: &[f64]) -> Vec<f64> {
     // The ratio of prices a tick apart has few digits left of the move; their difference in ticks has all.
     let ticks = ticks::all(closes);
-    let squares: Vec<f64> = ticks.windows(2).map(|pair| ((pair[1] - pair[0]) / pair[0]).ln_1p().powi(2)).collect();
+    ticks.windows(2).map(|pair| ((pair[1] - pair[0]) / pair[0]).ln_1p().powi(2)).collect()
+}
+
+fn volatilities(closes: &[f64], n: usize) -> Vec<f64> {
+    let squares = squared_moves(closes);
     let mut out = undefined(closes.len());
     rolling::sum(&squares, n, |i, sum| out[i + 1] = (sum / n as f64).sqrt());
     out

@@ -1,0 +1,227 @@
+//! What strategies look at over one window of a panel, computed for all of them together.
+//!
+//! Members are chosen once for each universe and clock, parts of scores computed once for all scores that have them, and
+//! their values kept where somebody decides by them: one a seat. Trades nothing.
+
+use crate::{
+    Members, Panel, PortfolioTerms, RunError, Seat,
+    columns::{ColumnError, Source, compute},
+    field::{Column, Field},
+    formulas::{Formulas, Id},
+    members::{Volumes, volumes},
+    score::{Score, Scores},
+};
+use candles::{MarketKind, interval};
+use engine::Slippage;
+use genome::{Expression, Indicator, IndicatorKind, Number, Ranking, Timeframe, Universe};
+use rayon::prelude::*;
+use std::{collections::HashMap, sync::Arc};
+
+/// One strategy, ready to trade.
+pub(crate) struct Ready {
+    pub(crate) scores: Scores,
+    pub(crate) members: Arc<Members>,
+    /// Those whose units can be borrowed, where not all can.
+    pub(crate) lenders: Option<Arc<Members>>,
+    pub(crate) atr: Option<Arc<Atr>>,
+}
+
+/// The average true range that slippage is a fraction of, at every candle.
+#[derive(Debug)]
+pub(crate) struct Atr {
+    field: Arc<Field>,
+    columns: Vec<Column>,
+}
+
+impl Atr {
+    /// At a candle of an instrument; NaN where undefined.
+    pub(crate) fn at(&self, instrument: u32, candle: usize) -> f64 {
+        self.field.place(instrument).map_or(f64::NAN, |(group, lane)| self.columns[group].at(candle, lane))
+    }
+}
+
+/// A window of a panel and what was found out about it.
+#[derive(Debug)]
+pub(crate) struct Ground<'a> {
+    panel: &'a Panel,
+    from_ms: i64,
+    to_ms: i64,
+    volumes: HashMap<u32, Arc<Volumes>>,
+    members: HashMap<(Universe, Clock), Arc<Members>>,
+}
+
+/// Slots at whose closes members are chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Clock {
+    /// Those of the window at which candles of a timeframe close.
+    Of(Timeframe),
+    /// Every slot of the panel.
+    Every,
+}
+
+/// Where the values of a part are wanted.
+struct Part {
+    formula: Id,
+    seating: usize,
+}
+
+impl<'a> Ground<'a> {
+    pub(crate) fn new(panel: &'a Panel, from_ms: i64, to_ms: i64) -> Self {
+        Self { panel, from_ms, to_ms, volumes: HashMap::new(), members: HashMap::new() }
+    }
+
+    fn slots(&self, clock: Clock) -> Vec<usize> {
+        let opens = self.panel.opens_ms();
+        let Clock::Of(timeframe) = clock else { return (0..opens.len()).collect() };
+        let first = opens.partition_point(|&open| open < self.from_ms);
+        let on_clock = |slot: &usize| {
+            let close_ms = self.panel.close_ms(*slot);
+            close_ms > self.from_ms && close_ms < self.to_ms && interval::open_time_ms(timeframe, close_ms) == close_ms
+        };
+        (first..opens.len()).filter(on_clock).collect()
+    }
+
+    fn members(&self, universe: Universe, clock: Clock) -> Option<Arc<Members>> {
+        self.members.get(&(universe, clock)).cloned()
+    }
+
+    /// Chooses the members of what is not known yet.
+    fn choose(&mut self, asked: Vec<(Universe, Clock)>) {
+        let mut missing: Vec<_> = asked.into_iter().filter(|key| !self.members.contains_key(key)).collect();
+        missing.sort_unstable_by_key(|(universe, clock)| (*universe, matches!(clock, Clock::Every), order(*clock)));
+        missing.dedup();
+        for (universe, _) in &missing {
+            let days = universe.volume_days;
+            self.volumes.entry(days).or_insert_with(|| Arc::new(volumes(self.panel, days)));
+        }
+        let found: Vec<_> = missing
+            .into_par_iter()
+            .map(|(universe, clock)| {
+                let volumes = &self.volumes[&universe.volume_days];
+                let members = Members::at_slots(self.panel, universe, self.slots(clock), volumes);
+                ((universe, clock), Arc::new(members))
+            })
+            .collect();
+        self.members.extend(found);
+    }
+
+    /// Each strategy with what it looks at.
+    pub(crate) fn prepare(&mut self, strategies: &[&Ranking], terms: &PortfolioTerms) -> Vec<Result<Ready, RunError>> {
+        let lends = terms.execution.borrowable_members > 0 && self.panel.market() == MarketKind::Spot;
+        let lent = |universe| Universe { top: terms.execution.borrowable_members, ..universe };
+        let mut formulas = Formulas::default();
+        let mut plans = Vec::with_capacity(strategies.len());
+        let (mut seatings, mut parts): (Vec<(Universe, Clock)>, Vec<Part>) = (Vec::new(), Vec::new());
+        let mut known: HashMap<(Id, usize), usize> = HashMap::new();
+        for strategy in strategies {
+            let seat = (strategy.universe, Clock::Of(strategy.rebalance));
+            let seating = seatings.iter().position(|s| *s == seat).unwrap_or_else(|| {
+                seatings.push(seat);
+                seatings.len() - 1
+            });
+            let sight = (strategy.universe, strategy.weights.inverse_volatility);
+            let mut part = |formula| {
+                *known.entry((formula, seating)).or_insert_with(|| {
+                    parts.push(Part { formula, seating });
+                    parts.len() - 1
+                })
+            };
+            let volatility = sight.1.map(|returns| part(formulas.volatility(returns)));
+            let mut own = Vec::new();
+            let score = Score::new(&strategy.score, &mut |expression| {
+                own.push(part(formulas.add(expression, sight)));
+                own.len() - 1
+            });
+            plans.push((score, own, volatility, seating));
+        }
+        let atr = match terms.costs.slippage {
+            Slippage::Atr { .. } => {
+                atr_expression().map(|atr| Some(formulas.add(&atr, (strategies[0].universe, None))))
+            }
+            _ => Ok(None),
+        };
+        let lenders = seatings.iter().filter(|_| lends).map(|(universe, clock)| (lent(*universe), *clock));
+        let sights = formulas.sights.iter().map(|(universe, _)| (*universe, Clock::Every));
+        self.choose(seatings.iter().copied().chain(lenders).chain(sights).collect());
+        let everywhere: Vec<Arc<Members>> =
+            formulas.sights.iter().filter_map(|(universe, _)| self.members(*universe, Clock::Every)).collect();
+        let members: Vec<Arc<Members>> =
+            seatings.iter().filter_map(|(universe, clock)| self.members(*universe, *clock)).collect();
+        let mut looked_at = vec![false; self.panel.instruments().len()];
+        for seat in members.iter().chain(&everywhere).flat_map(|members| members.seats()) {
+            looked_at[seat.instrument as usize] = true;
+        }
+        let field = Arc::new(Field::new(self.panel, |instrument| looked_at[instrument as usize]));
+        let source = Source { panel: self.panel, field: &field, formulas: &formulas, everywhere: &everywhere };
+        let mut values = taken(source, &parts, &members);
+        let atr = atr.map_err(RunError::Terms).and_then(|atr| match atr {
+            None => Ok(None),
+            Some(id) => {
+                let columns = compute(source, &[id], |_, _, column| column.clone()).into_iter().flatten();
+                let columns: Result<Vec<Column>, ColumnError> = columns.collect();
+                Ok(Some(Arc::new(Atr { field: field.clone(), columns: columns? })))
+            }
+        });
+        let ready = |(score, own, volatility, seating): (Score, Vec<usize>, Option<usize>, usize)| {
+            let value = |part: usize| values[part].as_ref().map(Arc::clone).map_err(|error| error.clone());
+            let (universe, clock) = seatings[seating];
+            Ok(Ready {
+                scores: Scores {
+                    score,
+                    parts: own.into_iter().map(value).collect::<Result<_, _>>()?,
+                    volatility: volatility.map(value).transpose()?,
+                },
+                members: members[seating].clone(),
+                lenders: if lends { self.members(lent(universe), clock) } else { None },
+                atr: atr.as_ref().map_err(Clone::clone)?.clone(),
+            })
+        };
+        let ready = plans.into_iter().map(ready).collect();
+        values.clear();
+        ready
+    }
+}
+
+const fn order(clock: Clock) -> Option<Timeframe> {
+    match clock {
+        Clock::Of(timeframe) => Some(timeframe),
+        Clock::Every => None,
+    }
+}
+
+/// The values of parts at the seats where they are wanted.
+fn taken(source: Source<'_>, parts: &[Part], members: &[Arc<Members>]) -> Vec<Result<Arc<Vec<f64>>, ColumnError>> {
+    // By seating and group: place of the seat, candle, lane.
+    let groups = source.field.groups.len();
+    let mut seats: Vec<Vec<Vec<(u32, u32, u32)>>> = vec![vec![Vec::new(); groups]; members.len()];
+    for (members, seats) in members.iter().zip(&mut seats) {
+        for (place, Seat { instrument, candle }) in (0..).zip(members.seats()) {
+            if let Some((group, lane)) = source.field.place(*instrument) {
+                seats[group].push((place, *candle, lane as u32));
+            }
+        }
+    }
+    let wanted: Vec<Id> = parts.iter().map(|part| part.formula).collect();
+    let found = compute(source, &wanted, |group, at, column| {
+        let seats = &seats[parts[at].seating][group];
+        seats.iter().map(|&(_, candle, lane)| column.at(candle as usize, lane as usize)).collect::<Vec<f64>>()
+    });
+    let of_part = |(at, part): (usize, &Part)| {
+        let mut values = vec![f64::NAN; members[part.seating].seats().len()];
+        for (found, seats) in found.iter().zip(&seats[part.seating]) {
+            let found = found[at].as_ref().map_err(Clone::clone)?;
+            for (&(place, ..), value) in seats.iter().zip(found) {
+                values[place as usize] = *value;
+            }
+        }
+        Ok(Arc::new(values))
+    };
+    parts.iter().enumerate().map(of_part).collect()
+}
+
+/// The ATR that slippage is a fraction of.
+fn atr_expression() -> Result<Expression, String> {
+    let period = Number::int(i32::try_from(Slippage::ATR_PERIOD).unwrap_or(i32::MAX));
+    let source = Indicator::new(IndicatorKind::Atr, &[period])?;
+    Ok(Expression::Series(genome::Series { source: genome::Source::Indicator(source), timeframe: None, across: None }))
+}
