@@ -36,7 +36,8 @@ def earned(returns):
     days = total**2 / math.fsum(w * w for w in weights)
     mean = math.fsum(w * r for w, r in zip(weights, newest)) / total
     spread = math.fsum(w * (r - mean) ** 2 for w, r in zip(weights, newest)) / total
-    if days < LEAST_DAYS or not 0 < spread < math.inf:
+    # Of returns that are all the same rounding leaves some deviation, here or there.
+    if days < LEAST_DAYS or not (1e-12 * mean) ** 2 < spread < math.inf:
         return None
     daily = mean / math.sqrt(spread)
     standard = [math.sqrt(w / spread) * (r - mean) for w, r in zip(weights, newest)]

@@ -3,7 +3,7 @@
 use super::{books, process::wait_for, stage::Stage};
 use std::path::PathBuf;
 
-const LIMIT_MB: u64 = 192;
+const LIMIT_MB: u64 = 208;
 
 fn proc(pid: u32, what: &str) -> PathBuf {
     PathBuf::from(format!("/proc/{pid}/{what}"))

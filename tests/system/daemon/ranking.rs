@@ -125,6 +125,21 @@ async fn it_is_stored_backtested_told_and_reproduced() {
     assert_eq!((status, &on_plain["portfolio"]["execution"]["delay_candles"]), (200, &json!(0)), "{on_plain}");
     assert_ne!(on_plain["metrics"]["total_return"], ran["metrics"]["total_return"]);
 
+    // On terms of its own it is stored and told with them, and no list shows its figures.
+    let mut at_close = order_of_plain.clone();
+    at_close["fill_on"] = json!("close");
+    let (status, on_close) = client.post("/backtest", &at_close, None).await;
+    assert_eq!((status, &on_close["fill_on"]), (200, &json!("close")), "{on_close}");
+    assert_ne!(on_close["metrics"]["total_return"], on_plain["metrics"]["total_return"]);
+    let (_, told_again) = client.get(&format!("/backtest/{}/metrics", on_close["backtest_id"])).await;
+    assert_eq!((&told_again["fill_on"], &told_again["max_slippage_bps"]), (&json!("close"), &Value::Null));
+    at_close["realistic"] = json!(true);
+    let (status, refused) = client.post("/backtest", &at_close, None).await;
+    assert_eq!((status, &refused["field"]), (422, &json!("fill_on")), "{refused}");
+    let reproduced = format!("backtest:{}", on_close["backtest_id"]);
+    let (_, reproduced) = json(&stage, &["reproduce", &reproduced, "--json"]).await;
+    assert!(reproduced.to_string().contains("identical"), "{reproduced}");
+
     // The command line computes the same, and tells what is stored.
     let window = ["--from", "2024-12-01", "--to", "2024-12-21", "--interval", "4h", "--json"];
     let (_, computed) =

