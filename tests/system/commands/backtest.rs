@@ -77,7 +77,7 @@ fn terms_of_its_own_are_told_beside_the_figures() {
     for (wrong, says) in [
         (["--fill-on", "open"], "next_open and close are"),
         (["--max-slippage-bps", "0"], "must be above 0"),
-        (["--max-slippage-bps", "-2"], "--max-slippage-bps"),
+        (["--max-slippage-bps", "5001"], "at most 5000"),
     ] {
         let output = sandbox.run(&args(&wrong));
         let said = String::from_utf8(output.stderr).unwrap();
