@@ -125,6 +125,7 @@ fn recipe() -> Recipe {
         initial_capital: 10_000.0,
         code_version: "0.1.0".to_owned(),
         engine_meaning: engine::MEANING,
+        fill_on: engine::FillOn::NextOpen,
     };
     Recipe { config, warmup_from_ms: 1_699_000_000_000, data_to_ms: Some(1_707_000_000_000) }
 }

@@ -71,7 +71,14 @@ const IMPURE: &[&str] = &[
 ];
 
 /// Where work is spread over threads.
-const RAYON: &[&str] = &["src/search/", "src/evidence/", "src/engine/", "src/portfolio/columns.rs"];
+const RAYON: &[&str] = &[
+    "src/search/",
+    "src/evidence/",
+    "src/engine/",
+    "src/portfolio/columns.rs",
+    "src/portfolio/population.rs",
+    "src/portfolio/prepared.rs",
+];
 
 /// The root's modules, and which of them each must not know: what lies above it.
 const LAYERS: &[(&str, &[&str])] = &[
@@ -205,7 +212,7 @@ fn check_purity(source: &Source) -> Vec<String> {
         || source.path.starts_with("src/usecases/");
     if has(&tokens, "rayon") && !may_spread && !source.path.starts_with("src/cli/") {
         found.push(format!(
-            "{}: rayon is for search, evidence, the engine's batch entry and a portfolio's columns",
+            "{}: rayon is for search, evidence, the engine's batch entry and a portfolio's columns and populations",
             source.path
         ));
     }

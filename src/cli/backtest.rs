@@ -2,6 +2,7 @@
 
 mod batch;
 mod ranking;
+mod terms;
 
 use super::{
     CliError, Context,
@@ -41,6 +42,8 @@ pub(crate) struct BacktestArgs {
     checkpoints: CheckpointArgs,
     #[command(flatten)]
     window: WindowArgs,
+    #[command(flatten)]
+    terms: terms::TermsArgs,
     /// Print one JSON object instead of lines
     #[arg(long)]
     json: bool,
@@ -58,6 +61,10 @@ struct Report<'a> {
     hash: StrategyHash,
     strategy: String,
     window: WindowNames,
+    #[serde(flatten)]
+    terms: terms::TermsNames,
+    #[serde(skip)]
+    remarks: String,
     performance: &'a Performance,
     symbols: Vec<SymbolReport<'a>>,
 }
@@ -85,6 +92,7 @@ pub(crate) async fn run(args: BacktestArgs, ctx: &Context) -> Result<(), CliErro
             summary_only: args.summary_only,
             threads,
             checkpoints: args.checkpoints.clone(),
+            terms: args.terms,
         };
         return batch::run(path, &args.window, options, ctx).await;
     }
@@ -104,14 +112,14 @@ pub(crate) async fn run(args: BacktestArgs, ctx: &Context) -> Result<(), CliErro
                 return Err(CliError::Usage("--trades is for strategies of rules; --weights writes targets".into()));
             }
             let named = (file.name.as_deref(), strategy);
-            return ranking::run(named, &args.window, &args.ranking, args.json, ctx).await;
+            return ranking::run(named, &args.window, (&args.ranking, &args.terms), args.json, ctx).await;
         }
     };
     if let Some(option) = args.ranking.first_given() {
         return Err(CliError::Usage(format!("{option} is for strategies that rank the market")));
     }
     let window = args.window.load_for(&strategy, ctx).await?;
-    let terms = args.window.terms(ctx);
+    let terms = args.terms.of(args.window.terms(ctx));
     let names = args.window.names(&window, &terms.costs);
     let engine = Engine::new(ctx.config().engine.cache_mb);
     let (hash, canonical) = (strategy.hash(), strategy.to_string());
@@ -137,6 +145,8 @@ pub(crate) async fn run(args: BacktestArgs, ctx: &Context) -> Result<(), CliErro
         hash,
         strategy: canonical,
         window: names,
+        terms: args.terms.names(),
+        remarks: args.terms.remarks(),
         performance: &outcome.performance,
         symbols: symbols(&args.window, &outcome),
     };
@@ -185,7 +195,7 @@ fn trades_csv(trades: &[Trade]) -> anyhow::Result<String> {
 
 fn lines(report: &Report<'_>) -> String {
     let mut text = report.strategy.trim_end().to_owned();
-    text.push_str(&format!("\n# {}\n\n", report.hash));
+    text.push_str(&format!("\n# {}\n{}\n", report.hash, report.remarks));
     text.push_str(&performance_lines(report.performance));
     if report.symbols.len() > 1 {
         text.push('\n');

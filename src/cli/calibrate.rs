@@ -149,7 +149,7 @@ pub(crate) async fn run(args: CalibrateArgs, ctx: &Context) -> Result<(), CliErr
     };
     // Its markets are spot markets.
     let costs = config.costs.of(MarketKind::Spot);
-    let terms = Terms { initial_capital: config.engine.initial_capital, costs };
+    let terms = Terms { initial_capital: config.engine.initial_capital, costs, ..Terms::default() };
     let (symbols, protocol) = (config.daemon.symbols.clone(), config.protocol.clone());
     let candidates = config.daemon.candidates_per_session as usize;
     let (interval, warmup_days) = (config.daemon.interval, config.daemon.warmup_days);

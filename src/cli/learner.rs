@@ -38,6 +38,8 @@ enum LearnerCommand {
 struct Told {
     /// `ISLAND/NUMBER` of the session that was taught.
     session: String,
+    /// When it began, by the market's clock, UTC ms: since then nothing else was learnt.
+    taught_at_ms: i64,
     /// End of the candles that taught it, UTC ms, exclusive.
     until_ms: i64,
     #[serde(flatten)]
@@ -59,6 +61,7 @@ pub(crate) async fn run(args: LearnerArgs, ctx: &Context) -> Result<(), CliError
         (None, false) => output::text(NOTHING),
         (Some((session, lessons)), true) => output::json(&Told {
             session: name(session),
+            taught_at_ms: session.spec.window_to_ms,
             until_ms: session.spec.holdout_from_ms,
             lessons: lessons.clone(),
         }),
@@ -77,12 +80,13 @@ const NOTHING: &str = "Nothing has been learnt yet: no session has begun with st
 fn text(session: &Session, lessons: &SessionLessons, top: usize) -> String {
     let Some(learnt) = &lessons.learnt else { return NOTHING.to_owned() };
     let Learnt { base, independent, days, .. } = learnt;
+    let at = rfc3339(session.spec.window_to_ms).unwrap_or_default();
     let until = rfc3339(session.spec.holdout_from_ms).unwrap_or_default();
     let mut out = String::new();
     // A string takes everything.
     let _ = writeln!(
         out,
-        "Session {} was taught by {} of {} strategies of earlier sessions: what each earned after costs on days that nothing which shaped \
+        "Session {} of {at} was taught by {} of {} strategies of earlier sessions: what each earned after costs on days that nothing which shaped \
          it had seen, up to {until}. On average {days:.0} days count for each (a day counts half after {HALF_LIFE_DAYS:.0}); they \
          rise and fall together, so that they count for {independent:.0} strategies on days of their own.",
         name(session),

@@ -147,6 +147,13 @@ enum Command {
     Strategies(strategies::StrategiesArgs),
 }
 
+impl Command {
+    /// Whether it runs the daemon, whole, in part or for show.
+    const fn is_daemon(&self) -> bool {
+        matches!(self, Self::Run | Self::Continuous | Self::Shadow | Self::Demo(_))
+    }
+}
+
 /// Runs the command: takes what it does to its own file.
 async fn dispatch(command: Command, ctx: &Context) -> Result<(), CliError> {
     match command {
@@ -226,7 +233,15 @@ fn run(cli: Cli) -> Result<(), CliError> {
     // Clients are built without a provider of their own. Fails only when one is installed already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let ctx = Context::new(loaded);
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let threads = ctx.config().daemon.threads as usize;
+    if threads > 0 && cli.command.is_daemon() {
+        builder.worker_threads(threads);
+        // What computes outside the daemon's own pool.
+        let global = rayon::ThreadPoolBuilder::new().num_threads(threads).thread_name(|i| format!("global-{i}"));
+        global.build_global().map_err(|cause| anyhow::Error::new(cause).context("cannot start threads"))?;
+    }
+    let runtime = builder.enable_all().build();
     let runtime = runtime.map_err(|cause| anyhow::Error::new(cause).context("cannot start the runtime"))?;
     let done = runtime.block_on(dispatch(cli.command, &ctx));
     // Blocking calls that outlive the command must not hold up the end of the process.

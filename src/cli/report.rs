@@ -103,9 +103,9 @@ fn written(report: &StrategyReport, format: Format) -> anyhow::Result<String> {
 async fn strategy(store: &Store, selector: &str, ctx: &Context, format: Format) -> anyhow::Result<(String, String)> {
     let found = store.find_strategy(selector).await?;
     if found.form == StrategyForm::Ranking {
-        // Its story is its newest backtest: it has no other yet.
-        let newest = store.service_backtests_of(found.id, Page::first(1)).await?;
-        let newest = newest.first().with_context(|| {
+        // Its story is its newest backtest on the terms of every other: it has no other yet.
+        let newest = store.service_backtests_of(found.id, Page::first(500)).await?;
+        let newest = newest.iter().find(|line| line.has_usual_terms).with_context(|| {
             format!(
                 "{} ranks the market and no backtest of it is stored: POST /backtest stores one, and `sg-ai backtest --report` \
                  writes a report without a store",

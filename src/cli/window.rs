@@ -99,16 +99,16 @@ impl WindowArgs {
             slippage: self.slippage_bps.map_or(set.slippage, |bps| Slippage::Fixed { bps }),
             ..set
         };
-        Terms { initial_capital: ctx.config().engine.initial_capital, costs }
+        Terms { initial_capital: ctx.config().engine.initial_capital, costs, ..Terms::default() }
     }
 
     /// Capital, costs and execution of a portfolio: those of the configuration where no option says otherwise.
     #[must_use]
     pub(crate) fn portfolio_terms(&self, realistic: bool, ctx: &Context) -> PortfolioTerms {
-        let Terms { initial_capital, costs } = self.terms(ctx);
+        let Terms { initial_capital, costs, fill_on } = self.terms(ctx);
         let plain = Execution { borrow_rate_per_year: costs.borrow_rate_per_year, ..Execution::default() };
         let execution = if realistic { ctx.config().portfolio.execution } else { plain };
-        PortfolioTerms { initial_capital, costs, execution }
+        PortfolioTerms { initial_capital, costs, execution, fill_on }
     }
 
     /// What to call the window in results.

@@ -188,6 +188,8 @@ const BOUNDS: &[(&str, f64, f64)] = &[
     ("daemon.shadow_lookback_days", 1.0, 3650.0),
     ("daemon.candidates_per_session", 1.0, 10_000.0),
     ("daemon.seed", 0.0, 9.3e18),
+    ("daemon.threads", 0.0, 1024.0),
+    ("daemon.max_memory_mb", 0.0, 100_000_000.0),
     ("daemon.step_attempts", 1.0, 1000.0),
     ("daemon.retry_min_ms", 1.0, 3_600_000.0),
     ("daemon.retry_max_ms", 1.0, 86_400_000.0),

@@ -45,6 +45,10 @@ pub struct DaemonConfig {
     pub candidates_per_session: u32,
     /// Root of all randomness.
     pub seed: u64,
+    /// Threads that compute; 0 means one for each processor.
+    pub threads: u32,
+    /// Most memory that the process is to take, MB; 0 means no limit.
+    pub max_memory_mb: u64,
     /// Attempts at a failing step before it is parked.
     pub step_attempts: u32,
     /// Wait before the first retry, milliseconds.

@@ -8,6 +8,7 @@ use super::loops::commands::Commands;
 use super::loops::continuous::Continuous;
 use super::loops::deployments::Deployments;
 use super::loops::gauges::Gauges;
+use super::loops::memory::MemoryWatch;
 use super::loops::outbox::OutboxLoop;
 use super::loops::review::Review;
 use super::loops::revisions::Revisions;
@@ -210,7 +211,11 @@ impl App {
             let runner = core.review(config, data_dir, clock)?;
             supervisor.spawn(Review { store: store.clone(), runner, period: plan.tick.unwrap_or(LOOK) });
         }
-        supervisor.spawn(Gauges { engine: Arc::clone(&core.compute.engine), data_dir: data_dir.to_owned() });
+        let engine = Arc::clone(&core.compute.engine);
+        supervisor.spawn(Gauges { engine: Arc::clone(&engine), data_dir: data_dir.to_owned(), memory: core.memory });
+        if let Some(plan) = core.memory {
+            supervisor.spawn(MemoryWatch { engine, plan, was_near: false });
+        }
         supervisor.spawn(AuditWatch { store: store.clone(), anchors, period: seconds(config.review.audit_interval_s) });
         Ok(())
     }

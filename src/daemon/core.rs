@@ -10,6 +10,7 @@ use crate::usecases::candle_source::CandleSource;
 use crate::usecases::deployments::{DeploymentManager, Rules};
 use crate::usecases::edge_decay::EdgeDecayMonitor;
 use crate::usecases::holds::Holds;
+use crate::usecases::memory::MemoryPlan;
 use crate::usecases::operators::OperatorCommands;
 use crate::usecases::paper::PaperRunner;
 use crate::usecases::parts::{Compute, Gates, Process, SearchSetup, SessionParts};
@@ -46,13 +47,16 @@ pub(crate) struct Core {
     costs: VenueCosts,
     /// Cuts and exclusions in force.
     instruments: InstrumentTable,
+    /// Where memory is limited.
+    pub(crate) memory: Option<MemoryPlan>,
 }
 
 impl Core {
     /// Builds them.
     ///
     /// # Errors
-    /// When the candle cache cannot be opened, the file of instruments is none, or threads or a client for the exchange cannot be had.
+    /// When the candle cache cannot be opened, the file of instruments is none, `daemon.max_memory_mb` is too little, or threads
+    /// or a client for the exchange cannot be had.
     pub(crate) fn build(
         config: &Config,
         data_dir: &Path,
@@ -64,7 +68,16 @@ impl Core {
         let cache = CandleCache::open_configured(&data_dir.join("candles"), &config.market)?;
         let client = Binance::observed(&config.market, Box::new(count_request))?;
         let exchange: Arc<dyn Exchange> = Arc::new(client.clone());
-        let threads = rayon::ThreadPoolBuilder::new().thread_name(|i| format!("compute-{i}")).build()?;
+        let threads = rayon::ThreadPoolBuilder::new()
+            // 0: one for each processor.
+            .num_threads(config.daemon.threads as usize)
+            .thread_name(|i| format!("compute-{i}"))
+            .build()?;
+        let memory = MemoryPlan::of(config)?;
+        let engine = match memory {
+            Some(plan) => Engine::within(config.engine.cache_mb, usize::try_from(plan.work_mb)?),
+            None => Engine::new(config.engine.cache_mb),
+        };
         Ok(Self {
             candles: CandleSource {
                 market: config.daemon.market,
@@ -76,10 +89,11 @@ impl Core {
                 store: store.clone(),
             },
             compute: Compute {
-                engine: Arc::new(Engine::new(config.engine.cache_mb)),
+                engine: Arc::new(engine),
                 terms: Terms {
                     initial_capital: config.engine.initial_capital,
                     costs: config.costs.of(config.daemon.market),
+                    ..Terms::default()
                 },
                 threads: Arc::new(threads),
             },
@@ -98,6 +112,7 @@ impl Core {
             portfolio: config.portfolio,
             costs: config.costs,
             instruments,
+            memory,
         })
     }
 
@@ -111,6 +126,7 @@ impl Core {
             portfolio: self.portfolio,
             costs: self.costs,
             instruments: self.instruments.clone(),
+            memory: self.memory,
             shown_settings,
         }
     }

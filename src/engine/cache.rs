@@ -40,6 +40,11 @@ impl<K: Hash + Eq, V: Weighed + Clone> Cache<K, V> {
         Self { limit_bytes, bytes: 0, round: 0, hits: 0, misses: 0, entries: HashMap::default() }
     }
 
+    /// Counts look-ups from these numbers on.
+    pub(super) fn count_from(&mut self, hits: u64, misses: u64) {
+        (self.hits, self.misses) = (hits, misses);
+    }
+
     /// Begins a round of use: what is looked up from now on is newer than what was before.
     pub(super) fn begin_round(&mut self) {
         self.round += 1;

@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 /// price at all; at this cap such a fill is ruinous, but finite and positive.
 pub const MAX_SLIPPAGE_FRACTION: f64 = 0.5;
 
+/// The same in basis points: a cap on slippage above it would cap nothing.
+pub const MAX_SLIPPAGE_BPS: f64 = 1e4 * MAX_SLIPPAGE_FRACTION;
+
 /// How far a fill is moved against the trader.
 ///
 /// Applies to fills that take liquidity: entries, rule and time exits, stops, liquidations and the close at the
@@ -80,6 +83,10 @@ pub struct Costs {
     /// What a short pays for what it has borrowed and sold, a year, as a fraction of its value when it is bought back.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub borrow_rate_per_year: f64,
+    /// Most that slippage costs a fill, basis points of the price: what the model charges beyond it is cut, and the order
+    /// fills. `None`: the model's own bound alone. For backtests that somebody asks for; no venue promises it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_slippage_bps: Option<f64>,
 }
 
 /// Most that borrowing can cost a year, a multiple of the value.
@@ -105,6 +112,7 @@ impl Default for Costs {
             maintenance_margin_fraction: 0.005,
             delisting_fraction: one_percent(),
             borrow_rate_per_year: 0.0,
+            max_slippage_bps: None,
         }
     }
 }
@@ -157,11 +165,23 @@ impl VenueCosts {
             maintenance_margin_fraction: self.maintenance_margin_fraction,
             delisting_fraction: self.delisting_fraction,
             borrow_rate_per_year,
+            max_slippage_bps: None,
         }
     }
 }
 
 impl Costs {
+    /// How far a fill moves, as a fraction of the price: what the model says (see [`Slippage::fraction`]), or the cap where
+    /// that is less. Undefined (NaN) where the model's is.
+    #[must_use]
+    pub fn slippage_fraction(&self, price: f64, units: f64, atr: f64, volume: f64) -> f64 {
+        let charged = self.slippage.fraction(price, units, atr, volume);
+        match self.max_slippage_bps {
+            Some(most) if charged > most / 1e4 => most / 1e4,
+            _ => charged,
+        }
+    }
+
     /// What a loan of a value costs that is paid back after so long.
     #[inline(always)]
     pub(super) fn borrow(&self, value: f64, held_ms: i64) -> f64 {
@@ -193,6 +213,11 @@ impl Costs {
             let value = self.borrow_rate_per_year;
             return Err(format!("borrow_rate_per_year must be 0 to {MAX_BORROW_RATE}, not {value}"));
         }
+        if let Some(value) = self.max_slippage_bps
+            && !(value > 0.0 && value <= MAX_SLIPPAGE_BPS)
+        {
+            return Err(format!("max_slippage_bps must be above 0 and at most {MAX_SLIPPAGE_BPS}, not {value}"));
+        }
         Ok(())
     }
 }
@@ -213,6 +238,26 @@ mod tests {
         let cost = |coefficient| Slippage::SquareRoot { coefficient }.fraction(200.0, 1.0, 0.0, 0.0);
         assert_eq!(cost(0.1), MAX_SLIPPAGE_FRACTION);
         assert_eq!(cost(0.0), 0.0);
+    }
+
+    #[test]
+    fn a_cap_cuts_what_is_charged_and_raises_nothing() {
+        let capped = |slippage, most| Costs { slippage, max_slippage_bps: Some(most), ..Costs::default() };
+        let square_root = Slippage::SquareRoot { coefficient: 0.1 };
+        assert_eq!(capped(square_root, 20.0).slippage_fraction(200.0, 4.0, 0.0, 16.0), 0.002);
+        assert_eq!(capped(square_root, 20.0).slippage_fraction(200.0, 1.0, 0.0, 0.0), 0.002, "no volume");
+        assert_eq!(capped(square_root, 600.0).slippage_fraction(200.0, 4.0, 0.0, 16.0), 0.05);
+        assert_eq!(capped(Slippage::Fixed { bps: 5.0 }, 2.0).slippage_fraction(200.0, 1.0, f64::NAN, 0.0), 0.0002);
+        assert!(capped(Slippage::Atr { fraction: 0.1 }, 2.0).slippage_fraction(200.0, 1.0, f64::NAN, 0.0).is_nan());
+        for wrong in [0.0, -1.0, f64::NAN, f64::INFINITY, MAX_SLIPPAGE_BPS + 1.0] {
+            let why = capped(square_root, wrong).validate().unwrap_err();
+            assert!(why.contains("max_slippage_bps must be above 0 and at most 5000"), "{why}");
+        }
+        let costs = capped(square_root, MAX_SLIPPAGE_BPS);
+        assert!(costs.validate().is_ok());
+        let text = serde_json::to_string(&costs).unwrap();
+        assert_eq!(serde_json::from_str::<Costs>(&text).unwrap(), costs);
+        assert!(!serde_json::to_string(&Costs::default()).unwrap().contains("max_slippage"));
     }
 
     #[test]

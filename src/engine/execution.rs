@@ -17,13 +17,18 @@
 //! leverage above 1, and shorts. A trailing stop stands from the fill and follows the best close: a
 //! percentage is of that close, ATRs are those of the fill. A sleeve without equity trades no more.
 //!
+//! Where fills are at the close ([`FillOn::Close`]), rules are obeyed in step 5 instead of step 2, at the close at which
+//! they were evaluated: the exit, then an entry, unless a position is open or one of the same side ended at this very
+//! close. What is entered so is tested from the next candle on, which is its first bar; at the last candle nothing is
+//! entered. The clock's exit fills at an open all the same.
+//!
 //! Candles at which none of this can change anything are not visited: after each visited candle the next one is
 //! where a signal, a time or funding is due, or where a low or high reaches a price at which something may happen.
 //!
 //! Never lets a candle after the one at hand change what happens at it.
 
 use super::{
-    Costs, ExitReason, Side, Slippage,
+    Costs, ExitReason, FillOn, Side, Slippage, Terms,
     distance::PlanAtrs,
     events::Cursor,
     frame::Frame,
@@ -63,10 +68,10 @@ impl<'a> Atrs<'a> {
         PlanAtrs { stop_loss, take_profit, trailing_stop, break_even, partial_take_profit }
     }
 
-    /// ATR for slippage of a fill in candle `i`, which is not the first: that of the close before.
+    /// ATR for slippage as it was known at the close of candle `i`.
     #[inline(always)]
-    fn before(&self, i: usize) -> f64 {
-        self.slippage.map_or(f64::NAN, |values| values[i - 1])
+    fn known_at(&self, i: usize) -> f64 {
+        self.slippage.map_or(f64::NAN, |values| values[i])
     }
 }
 
@@ -124,7 +129,7 @@ pub(super) struct Beginning {
 /// Trades `signals` in one frame with a sleeve. Reuses the memory of the run before.
 pub(super) fn simulate(
     plan: &RiskPlan,
-    costs: &Costs,
+    Terms { costs, fill_on, .. }: &Terms,
     frame: &Frame<'_>,
     signals: Signals<'_>,
     atrs: Atrs<'_>,
@@ -154,15 +159,16 @@ pub(super) fn simulate(
         || costs.borrow_rate_per_year > 0.0
         || !frame.funding.is_empty()
         || !frame.finer.is_empty();
-    if full {
-        trade::<true>(plan, costs, frame, signals, atrs, beginning, run);
-    } else {
-        trade::<false>(plan, costs, frame, signals, atrs, beginning, run);
+    match fill_on {
+        FillOn::NextOpen if full => trade::<true, false>(plan, costs, frame, signals, atrs, beginning, run),
+        FillOn::NextOpen => trade::<false, false>(plan, costs, frame, signals, atrs, beginning, run),
+        FillOn::Close => trade::<true, true>(plan, costs, frame, signals, atrs, beginning, run),
     }
 }
 
-/// As [`simulate`], knowing at once whether the plan is more than [`Account`] says of one that is not `FULL`.
-fn trade<const FULL: bool>(
+/// As [`simulate`], knowing at once whether the plan is more than [`Account`] says of one that is not `FULL`, and whether
+/// orders of rules fill at the close (`AT_CLOSE`).
+fn trade<const FULL: bool, const AT_CLOSE: bool>(
     plan: &RiskPlan,
     costs: &Costs,
     frame: &Frame<'_>,
@@ -185,7 +191,7 @@ fn trade<const FULL: bool>(
     let needs_volume = FULL && matches!(costs.slippage, Slippage::SquareRoot { .. });
     let [enter_long, enter_short] = [signals.enter_long, signals.enter_short].map(Cursor::new);
     let [exit_long, exit_short] = [signals.exit_long, signals.exit_short].map(Cursor::new);
-    let mut sleeve = Sleeve::<FULL> {
+    let mut sleeve = Sleeve::<FULL, AT_CLOSE> {
         frame,
         opens: frame.candles.opens(),
         reach: frame.reach(),
@@ -204,8 +210,8 @@ fn trade<const FULL: bool>(
     if keep && frame.first < n {
         holdings.push(Holding { candle: frame.first, cash: capital, units: 0.0 });
     }
-    // The first candle of the window has no candle before it whose signals could fill.
-    let mut next = frame.first + 1;
+    // The first candle of the window has no candle before it whose signals could fill; its own may, at its close.
+    let mut next = frame.first + usize::from(!AT_CLOSE);
     while let Some(i) = sleeve.next_event(next) {
         sleeve.visit(i);
         next = i + 1;
@@ -213,6 +219,10 @@ fn trade<const FULL: bool>(
             continue;
         }
         let (cash, units) = sleeve.account.holdings();
+        if AT_CLOSE && i == frame.first {
+            // What is held from its close on is not what the window begins with.
+            holdings.clear();
+        }
         let before = holdings.last().map(|h: &Holding| (h.cash, h.units));
         if before != Some((cash, units)) {
             holdings.push(Holding { candle: i, cash, units });
@@ -223,7 +233,7 @@ fn trade<const FULL: bool>(
 }
 
 /// A sleeve on its way through the candles.
-struct Sleeve<'a, const FULL: bool> {
+struct Sleeve<'a, const FULL: bool, const AT_CLOSE: bool> {
     frame: &'a Frame<'a>,
     opens: &'a [f64],
     reach: Reach<'a>,
@@ -242,7 +252,10 @@ struct Sleeve<'a, const FULL: bool> {
     needs_volume: bool,
 }
 
-impl<'a, const FULL: bool> Sleeve<'a, FULL> {
+impl<'a, const FULL: bool, const AT_CLOSE: bool> Sleeve<'a, FULL, AT_CLOSE> {
+    /// The candle in which an order of candle `signal`'s close fills, less that candle.
+    const WAIT: usize = if AT_CLOSE { 0 } else { 1 };
+
     /// First candle at or after `next` at which something may happen.
     #[inline(always)]
     fn next_event(&mut self, next: usize) -> Option<usize> {
@@ -254,14 +267,14 @@ impl<'a, const FULL: bool> Sleeve<'a, FULL> {
             if self.account.bankrupt() {
                 return None;
             }
-            let signal = self.next_entry(next - 1)?;
-            return (signal + 1 < n).then_some(signal + 1);
+            let signal = self.next_entry(next - Self::WAIT)?;
+            return (signal + 1 < n).then_some(signal + Self::WAIT);
         };
         let (side, entry_index) = (p.side, p.entry_index);
         // What is open at the last candle is closed there.
         let mut bound = n - 1;
-        if let Some(signal) = self.exits(side).next(next - 1) {
-            bound = bound.min(signal + 1);
+        if let Some(signal) = self.exits(side).next(next - Self::WAIT) {
+            bound = bound.min(signal + Self::WAIT);
         }
         if FULL && let Some(limit) = self.plan.time_exit_bars {
             bound = bound.min((entry_index + limit as usize).max(next));
@@ -300,18 +313,47 @@ impl<'a, const FULL: bool> Sleeve<'a, FULL> {
         let open = self.opens[i];
         let (open_time_ms, close_time_ms) = (self.frame.open_time_ms(i), self.frame.close_time_ms(i));
         let volume = if self.needs_volume { self.frame.candles.volumes()[i] } else { f64::NAN };
-        let atr = if FULL { self.atrs.before(i) } else { f64::NAN };
+        // Only where fills are at closes something happens in the first candle, and nothing that asks for it.
+        let atr = if FULL && !(AT_CLOSE && i == 0) { self.atrs.known_at(i - 1) } else { f64::NAN };
         let at_open = FillCandle { time_ms: open_time_ms, volume, atr };
         let at_close = FillCandle { time_ms: close_time_ms, ..at_open };
-        let signal = i - 1;
 
         self.settle_funding(open_time_ms, open);
+        if AT_CLOSE {
+            self.leave_at_open(i, open, at_open, false);
+        } else {
+            self.obey(i - 1, i, open, at_open);
+        }
+
+        self.settle_funding(close_time_ms, open);
+        self.test_levels(i, at_close);
+        if FULL && self.follows_closes {
+            self.account.candle_closed(self.frame.candles.closes()[i]);
+        }
+        if AT_CLOSE {
+            let at_close = FillCandle { atr: self.atrs.known_at(i), ..at_close };
+            self.obey(i, i + 1, self.frame.candles.closes()[i], at_close);
+        }
+        if i + 1 == self.opens.len()
+            && let Some(entry) = self.account.position().map(|p| p.entry_index)
+        {
+            self.account.close(self.frame.candles.closes()[i], ExitReason::EndOfWindow, at_close, i + 1 - entry);
+        }
+    }
+
+    /// Does at `price` what rules asked for at the close of candle `signal`: the exit, then an entry, whose first bar is
+    /// candle `index`.
+    #[inline(always)]
+    fn obey(&mut self, signal: usize, index: usize, price: f64, at: FillCandle) {
         let held_side = self.account.position().map(|p| p.side);
         if let Some(side) = held_side {
             let by_rule = self.exits(side).holds(signal);
-            self.leave_at_open(i, open, at_open, by_rule);
+            // The clock and levels are of the open.
+            if !AT_CLOSE || by_rule {
+                self.leave_at_open(index, price, at, by_rule);
+            }
         }
-        if self.account.position().is_none() && !self.account.bankrupt() {
+        if self.account.position().is_none() && !self.account.bankrupt() && !(AT_CLOSE && index == self.opens.len()) {
             let side = match (self.enter_long.holds(signal), self.enter_short.holds(signal)) {
                 (true, false) => Some(Side::Long),
                 (false, true) => Some(Side::Short),
@@ -320,21 +362,10 @@ impl<'a, const FULL: bool> Sleeve<'a, FULL> {
             if let Some(side) = side
                 && held_side != Some(side)
             {
-                self.account.enter(side, i, open, at_open, &self.atrs.at(signal));
-                // Slippage can put a fill, and the levels that stand from it, beyond the open.
-                self.leave_at_open(i, open, at_open, false);
+                self.account.enter(side, index, price, at, &self.atrs.at(signal));
+                // Slippage can put a fill, and the levels that stand from it, beyond the price.
+                self.leave_at_open(index, price, at, false);
             }
-        }
-
-        self.settle_funding(close_time_ms, open);
-        self.test_levels(i, at_close);
-        if FULL && self.follows_closes {
-            self.account.candle_closed(self.frame.candles.closes()[i]);
-        }
-        if i + 1 == self.opens.len()
-            && let Some(entry) = self.account.position().map(|p| p.entry_index)
-        {
-            self.account.close(self.frame.candles.closes()[i], ExitReason::EndOfWindow, at_close, i + 1 - entry);
         }
     }
 

@@ -22,6 +22,7 @@ pub mod indicator;
 mod ledger;
 mod meaning;
 pub mod performance;
+mod pieces;
 mod plan;
 mod population;
 mod position;
@@ -36,14 +37,14 @@ mod timeline;
 mod way;
 mod window;
 
-pub use costs::{Costs, MAX_SLIPPAGE_FRACTION, Slippage, VenueCosts};
+pub use costs::{Costs, MAX_SLIPPAGE_BPS, MAX_SLIPPAGE_FRACTION, Slippage, VenueCosts};
 pub use ledger::{DailyEquity, Digest as TradesDigest, ExitReason, Holding, Ledger, Side, Trade};
 pub use meaning::{MEANING, MeaningChange};
 pub use performance::{CalendarMonth, MonthlyReturn, Performance};
 pub use recipe::{Recipe, RunConfig};
 pub use simd::{Wide, widest};
 pub use stake::Stake;
-pub use terms::Terms;
+pub use terms::{FillOn, Terms};
 pub use window::{FundingRate, SymbolWindow, Window, WindowError};
 
 use candles::resample;
@@ -149,6 +150,9 @@ pub struct CacheUse {
 #[derive(Debug)]
 pub struct Engine {
     memory: Mutex<Memory>,
+    cache_mb: usize,
+    /// Most memory that a population takes while it is evaluated, where that is limited.
+    work_bytes: Option<usize>,
 }
 
 impl Default for Engine {
@@ -161,7 +165,21 @@ impl Engine {
     /// An engine with an empty cache of at most this many MiB.
     #[must_use]
     pub fn new(cache_mb: usize) -> Self {
-        Self { memory: Mutex::new(Memory::new(cache_mb)) }
+        Self { memory: Mutex::new(Memory::new(cache_mb)), cache_mb, work_bytes: None }
+    }
+
+    /// An engine with an empty cache that takes about `work_mb` MiB at most for what is under way: a larger population is
+    /// evaluated a piece after the other, which changes no result.
+    #[must_use]
+    pub fn within(cache_mb: usize, work_mb: usize) -> Self {
+        Self { work_bytes: Some(work_mb << 20), ..Self::new(cache_mb) }
+    }
+
+    /// Empties the cache, so that its memory is free for something else. What it held is computed anew when it is asked for.
+    pub fn forget(&self) {
+        let mut memory = population::lock(&self.memory);
+        let lookups = memory.in_use();
+        *memory = Memory::after(self.cache_mb, lookups);
     }
 
     /// What the cache holds now. Waits for a population that is being planned.
@@ -176,6 +194,18 @@ impl Engine {
     /// cannot be evaluated, or whose evaluation panics, does not harm the others.
     #[must_use]
     pub fn evaluate(
+        &self,
+        population: &[Strategy],
+        window: &Window,
+        terms: &Terms,
+        wanted: Wanted,
+    ) -> Vec<Result<Outcome, EvaluationError>> {
+        let Some(most_bytes) = self.work_bytes else { return self.evaluate_at_once(population, window, terms, wanted) };
+        let pieces = pieces::pieces(population, window, most_bytes).into_iter();
+        pieces.flat_map(|piece| self.evaluate_at_once(piece, window, terms, wanted)).collect()
+    }
+
+    fn evaluate_at_once(
         &self,
         population: &[Strategy],
         window: &Window,

@@ -40,6 +40,13 @@ impl Memory {
         let bytes = cache_mb << 20;
         Self { bits: Cache::new(bytes / 4 * 3), columns: Cache::new(bytes / 4) }
     }
+
+    /// An empty one that goes on counting look-ups.
+    pub(super) fn after(cache_mb: usize, before: super::CacheUse) -> Self {
+        let mut memory = Self::new(cache_mb);
+        memory.bits.count_from(before.hits, before.misses);
+        memory
+    }
 }
 
 impl Memory {
@@ -142,7 +149,7 @@ impl<'a> Prepared<'a> {
         let frame = &market.frames[symbol];
         let signals = buffers.signals(plan, &market.bits[symbol], frame.candles.len());
         let atrs = Atrs::new(&plan.atrs, |number| market.atrs[symbol][number as usize].column.values());
-        simulate(&self.population[k].risk, &self.terms.costs, frame, signals, atrs, beginning, run);
+        simulate(&self.population[k].risk, self.terms, frame, signals, atrs, beginning, run);
         Ok(())
     }
 

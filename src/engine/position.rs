@@ -169,7 +169,7 @@ impl<'a, const FULL: bool> Account<'a, FULL> {
         keep: Keep,
     ) -> Self {
         let fixed_slippage =
-            matches!(costs.slippage, Slippage::Fixed { .. }).then(|| costs.slippage.fraction(1.0, 1.0, 1.0, 1.0));
+            matches!(costs.slippage, Slippage::Fixed { .. }).then(|| costs.slippage_fraction(1.0, 1.0, 1.0, 1.0));
         Self {
             plan,
             costs,
@@ -215,7 +215,7 @@ impl<'a, const FULL: bool> Account<'a, FULL> {
             Some(fraction) => fraction,
             // Such a plan's is fixed.
             None if !FULL => 0.0,
-            None => self.costs.slippage.fraction(price, units, candle.atr, candle.volume),
+            None => self.costs.slippage_fraction(price, units, candle.atr, candle.volume),
         }
     }
 

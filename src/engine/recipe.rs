@@ -2,7 +2,7 @@
 //!
 //! Computes nothing, and knows no candles. What is stored keeps its names: an older result must read as well.
 
-use crate::{Costs, Terms, meaning};
+use crate::{Costs, FillOn, Terms, meaning};
 use candles::{Interval, MarketKind, Symbol};
 use serde::{Deserialize, Serialize};
 
@@ -24,13 +24,16 @@ pub struct RunConfig {
     /// Meaning of the engine that computed it, see [`MeaningChange`](crate::MeaningChange); 1 where nothing is said.
     #[serde(default = "meaning::first")]
     pub engine_meaning: u32,
+    /// At which price orders of rules filled; not said where it was the next open.
+    #[serde(default, skip_serializing_if = "FillOn::is_default")]
+    pub fill_on: FillOn,
 }
 
 impl RunConfig {
-    /// Capital and costs.
+    /// Capital, costs and fills.
     #[must_use]
     pub fn terms(&self) -> Terms {
-        Terms { initial_capital: self.initial_capital, costs: self.costs }
+        Terms { initial_capital: self.initial_capital, costs: self.costs, fill_on: self.fill_on }
     }
 }
 
@@ -61,6 +64,7 @@ mod tests {
             initial_capital: 7_000.0,
             code_version: "0.1.0".to_owned(),
             engine_meaning: 2,
+            fill_on: FillOn::NextOpen,
         };
         let recipe = Recipe { config, warmup_from_ms: 900_000, data_to_ms: None };
         let costs = serde_json::to_string(&Costs::default()).unwrap();
@@ -77,6 +81,10 @@ mod tests {
         );
         let first: Recipe = serde_json::from_str(&stored.replace(r#","engine_meaning":2"#, "")).unwrap();
         assert_eq!(first.config.engine_meaning, 1, "stored before meanings had numbers");
+        let at_close = RunConfig { fill_on: FillOn::Close, ..recipe.config.clone() };
+        let text = serde_json::to_string(&at_close).unwrap();
+        assert!(text.contains(r#""fill_on":"close""#), "{text}");
+        assert_eq!(serde_json::from_str::<RunConfig>(&text).unwrap().terms().fill_on, FillOn::Close);
         assert!(serde_json::from_str::<Recipe>("{}").unwrap_err().to_string().contains("missing field"));
     }
 }

@@ -1,5 +1,6 @@
 //! What the service needs from whoever has candles and an engine: the composition root implements it.
 
+use super::terms::AskedTerms;
 use async_trait::async_trait;
 use candles::{CandleSeries, MarketKind, Symbol, SymbolCoverage};
 use engine::{DailyEquity, Performance, Recipe, Trade};
@@ -21,6 +22,8 @@ pub struct BacktestOrder {
     pub to_ms: i64,
     /// Capital at the start, quote units.
     pub initial_capital: f64,
+    /// What the client asks for beside the terms of the settings.
+    pub terms: AskedTerms,
 }
 
 /// A backtest of a strategy that ranks the market, to run over the cache.
@@ -38,6 +41,8 @@ pub struct PortfolioOrder {
     pub initial_capital: f64,
     /// Orders meet the market as in paper runs, rather than on the plainest terms.
     pub realistic: bool,
+    /// What the client asks for beside the terms of the settings.
+    pub terms: AskedTerms,
 }
 
 /// What came of it.

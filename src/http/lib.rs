@@ -34,6 +34,7 @@ mod snapshot;
 mod stats;
 mod store_readings;
 mod stream;
+mod terms;
 #[cfg(test)]
 mod tests;
 mod wire;
@@ -47,6 +48,7 @@ pub use snapshot::{
     AUDIT_RUNNER, Audit, CONTINUOUS_RUNNER, Deployment, Feed, Island, Move, Passed, Protocol, Readings, Runner,
     SHADOW_RUNNER, STREAM_RUNNER, Snapshot, Stream, Tests, Trials,
 };
+pub use terms::AskedTerms;
 
 use axum::{
     Router,

@@ -9,6 +9,7 @@ use super::{
     problem::Problem,
     rules::StrategyRequest,
     service::{self, BacktestAnswer, Order},
+    terms::AskedTerms,
     wire::time_ms,
 };
 use axum::{Json, extract::State};
@@ -324,6 +325,7 @@ async fn tested(
         from_ms: proposal.from_ms,
         to_ms: plan.to_ms,
         initial_capital: plan.initial_capital,
+        terms: AskedTerms::default(),
     }));
     let (uuid, number, name, rules) = (stored.id, stored.number, stored.name.clone(), stored.canonical.clone());
     let done = service::tested(api, stored, order).await?;

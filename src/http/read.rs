@@ -224,7 +224,7 @@ pub(super) async fn strategy(State(api): Api_, At(id): At<String>) -> Answer {
         "paper_runs": runs.collect::<Vec<_>>(),
         "lineage": lineage,
         "children": children.collect::<Vec<_>>(),
-        "backtests": backtests.into_iter().map(|b| json!({ "backtest_id": b.id, "from_ms": b.from_ms, "to_ms": b.to_ms })).collect::<Vec<_>>(),
+        "backtests": backtests.into_iter().map(backtest_line).collect::<Vec<_>>(),
     })))
 }
 
@@ -332,4 +332,8 @@ pub(super) async fn overview(State(api): Api_) -> Answer {
         "facets": facets,
         "may_act": api.action_token.is_some(),
     })))
+}
+
+fn backtest_line(b: store::ServiceBacktestLine) -> serde_json::Value {
+    json!({ "backtest_id": b.id, "from_ms": b.from_ms, "to_ms": b.to_ms, "has_usual_terms": b.has_usual_terms })
 }

@@ -1,6 +1,6 @@
 //! Reports of stored backtests: what each form's report tells. Draws nothing and computes nothing.
 
-use super::{api::Api, extract::At, problem::Problem};
+use super::{api::Api, extract::At, problem::Problem, terms};
 use axum::{
     extract::State,
     http::{StatusCode, header},
@@ -78,7 +78,7 @@ pub fn backtest_report_of(stored: &ServiceBacktest, now_ms: i64) -> StrategyRepo
                 code_version: config.code_version.clone(),
             }),
             coverage: b.coverage.clone(),
-            note: None,
+            note: terms::remark(config),
         }],
         quality: Vec::new(),
         proven: None,
@@ -105,6 +105,7 @@ pub fn portfolio_report_of(stored: &ServiceBacktest, now_ms: i64) -> Option<Port
             initial_capital: config.initial_capital,
             costs: config.costs,
             execution: portfolio.execution,
+            fill_on: config.fill_on,
         },
         data_version: b.data_version.clone(),
         code_version: config.code_version.clone(),

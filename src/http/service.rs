@@ -7,6 +7,7 @@ use super::{
     portfolios::{PortfolioMetrics, StayView},
     problem::Problem,
     rules::StrategyRequest,
+    terms::{AskedTerms, TermsTold},
     wire::{EquityPoint, Metrics, TradeView, equity_points, time_ms},
 };
 use axum::{
@@ -150,6 +151,15 @@ pub(super) struct BacktestRequest {
     #[serde(default)]
     #[schema(minimum = 1.0, maximum = 1e12, example = 10000.0)]
     initial_capital: Option<f64>,
+    /// Price at which orders fill: `next_open` (where it is left out), or `close`, that of the candle at which the rule held.
+    /// That is optimistic: nobody trades at a close that he waits for. Nothing but a backtest on request has it.
+    #[serde(default)]
+    #[schema(pattern = r"^(next_open|close)$", example = "next_open")]
+    fill_on: Option<String>,
+    /// Most that slippage costs a fill, basis points of the price: what the model charges beyond it is cut.
+    #[serde(default)]
+    #[schema(exclusive_minimum = 0.0, maximum = 5000.0)]
+    max_slippage_bps: Option<f64>,
 }
 
 /// What there was of the candles that a backtest was asked for.
@@ -205,6 +215,8 @@ pub(super) struct BacktestAnswer {
     /// Names the program that computed it.
     code_version: String,
     #[serde(flatten)]
+    terms: TermsTold,
+    #[serde(flatten)]
     there: CandlesThere,
     duration_ms: u64,
     metrics: Metrics,
@@ -228,6 +240,7 @@ impl From<&ServiceBacktest> for BacktestAnswer {
             final_capital: b.daily_equity.last().map(|point| point.equity),
             data_version: b.data_version.clone(),
             code_version: config.code_version.clone(),
+            terms: config.into(),
             there: CandlesThere::from(b),
             duration_ms: b.duration_ms,
             metrics: Metrics::from(&b.performance),
@@ -324,6 +337,7 @@ impl BacktestRequest {
         (from_ms, to_ms): (i64, i64),
         initial_capital: f64,
     ) -> Result<Order, Problem> {
+        let terms = AskedTerms::of(self.fill_on.as_deref(), self.max_slippage_bps)?;
         let of_rules = |strategy: Strategy| {
             let given = [("market", self.market.is_some()), ("realistic", self.realistic.is_some())];
             if let Some((field, _)) = given.into_iter().find(|(_, given)| *given) {
@@ -335,7 +349,7 @@ impl BacktestRequest {
             let named =
                 self.symbol.as_deref().ok_or_else(|| Problem::field("symbol", "missing: which symbol to test on"))?;
             let symbol = symbol(named)?;
-            Ok(Order::Rules(Box::new(BacktestOrder { strategy, symbol, from_ms, to_ms, initial_capital })))
+            Ok(Order::Rules(Box::new(BacktestOrder { strategy, symbol, from_ms, to_ms, initial_capital, terms })))
         };
         let of_ranking = |strategy: Ranking| {
             if self.symbol.is_some() {
@@ -345,7 +359,11 @@ impl BacktestRequest {
             let market = self.market.as_deref().map(str::parse::<MarketKind>).transpose();
             let market = market.map_err(|why| Problem::field("market", why))?;
             let realistic = self.realistic.unwrap_or(true);
-            Ok(Order::Ranking(PortfolioOrder { strategy, market, from_ms, to_ms, initial_capital, realistic }))
+            if realistic && !terms.fill_on.is_default() {
+                let why = "orders of paper runs come late and cannot fill at the close of their decision: give realistic false";
+                return Err(Problem::field("fill_on", why));
+            }
+            Ok(Order::Ranking(PortfolioOrder { strategy, market, from_ms, to_ms, initial_capital, realistic, terms }))
         };
         match strategy {
             AnyStrategy::Rules(strategy) => of_rules(strategy),
@@ -395,6 +413,8 @@ pub(super) struct MetricsAnswer {
     /// Names the program that computed it.
     code_version: String,
     #[serde(flatten)]
+    terms: TermsTold,
+    #[serde(flatten)]
     there: CandlesThere,
     #[serde(flatten)]
     metrics: Metrics,
@@ -417,6 +437,7 @@ pub(super) async fn backtest_metrics(State(api): Api_, At(id): At<i64>) -> Resul
         strategy_id: stored.strategy.number,
         data_version: b.data_version.clone(),
         code_version: b.parameters.config.code_version.clone(),
+        terms: (&b.parameters.config).into(),
         there: CandlesThere::from(b),
         metrics: Metrics::from(&b.performance),
         portfolio: b.portfolio.as_ref().map(Into::into),

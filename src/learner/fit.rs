@@ -14,6 +14,8 @@ pub const LEAST_DAYS: f64 = 10.0;
 /// What all strategies earn before anything is known, annual Sharpe ratio: standard deviation around 0.
 const BASE_PRIOR_SD: f64 = 3.0;
 const DAYS_A_YEAR: f64 = 365.0;
+/// A deviation of less than this share of the mean is what rounding leaves of returns that are all the same.
+const ROUNDING: f64 = 1e-12;
 
 /// A strategy, and what it earned after whatever shaped it.
 #[derive(Clone, Debug)]
@@ -45,7 +47,7 @@ fn earned(returns: &[f64]) -> Option<Earned> {
     let days = sum * sum / squares;
     let mean = weighted().map(|(w, r)| w * r).sum::<f64>() / sum;
     let variance = weighted().map(|(w, r)| w * (r - mean) * (r - mean)).sum::<f64>() / sum;
-    if !(days >= LEAST_DAYS && variance > 0.0 && variance.is_finite()) {
+    if !(days >= LEAST_DAYS && variance > (ROUNDING * mean).powi(2) && variance.is_finite()) {
         return None;
     }
     let daily = mean / variance.sqrt();
@@ -173,6 +175,9 @@ mod tests {
         assert!((e.sharpe - 0.0025 / 0.0075 * 365.0_f64.sqrt()).abs() < 0.1, "{}", e.sharpe);
         assert!(earned(&returns[..9]).is_none(), "too few days");
         assert!(earned(&[0.0; 50]).is_none(), "nothing was traded");
+        for same in [0.01, -0.01, 1.0 / 3.0, 1e-9] {
+            assert!(earned(&[same; 120]).is_none(), "every day the same: rounding is no deviation");
+        }
         assert!(earned(&[f64::NAN; 50]).is_none());
         // Old days fade.
         let turned: Vec<f64> =

@@ -2,7 +2,7 @@
 //!
 //! The definitions fix the plainest terms ([`Execution::default`]); [`Execution::realistic`] are those of paper runs.
 
-use engine::Costs;
+use engine::{Costs, FillOn};
 use serde::{Deserialize, Serialize};
 
 /// Capital, costs and execution of a run.
@@ -14,12 +14,20 @@ pub struct PortfolioTerms {
     pub costs: Costs,
     /// How orders meet the market.
     pub execution: Execution,
+    /// At which price orders fill; not said where it is the next open.
+    #[serde(default, skip_serializing_if = "FillOn::is_default")]
+    pub fill_on: FillOn,
 }
 
 impl Default for PortfolioTerms {
-    /// 10,000 quote units, costs as by default.
+    /// 10,000 quote units, costs as by default, fills at the next open.
     fn default() -> Self {
-        Self { initial_capital: 10_000.0, costs: Costs::default(), execution: Execution::default() }
+        Self {
+            initial_capital: 10_000.0,
+            costs: Costs::default(),
+            execution: Execution::default(),
+            fill_on: FillOn::NextOpen,
+        }
     }
 }
 
@@ -85,6 +93,13 @@ impl PortfolioTerms {
     /// The first value out of bounds, by name.
     pub fn validate(&self) -> Result<(), String> {
         self.costs.validate()?;
+        if self.fill_on == FillOn::Close && self.execution.delay_candles > 0 {
+            let delay = self.execution.delay_candles;
+            return Err(format!(
+                "fill_on close and execution.delay_candles {delay} contradict each other: an order that comes late cannot \
+                 fill at the close of its decision"
+            ));
+        }
         let e = &self.execution;
         for (name, value, most) in [
             ("execution.frozen_exit_fraction", e.frozen_exit_fraction, 1.0),
@@ -119,5 +134,8 @@ mod tests {
         let wrong = PortfolioTerms { execution: Execution { frozen_exit_fraction: 2.0, ..real.execution }, ..real };
         assert!(wrong.validate().unwrap_err().contains("frozen_exit_fraction must be 0 to 1"));
         assert!(PortfolioTerms { initial_capital: f64::NAN, ..real }.validate().is_err());
+        let late = PortfolioTerms { fill_on: FillOn::Close, ..real };
+        assert!(late.validate().unwrap_err().contains("execution.delay_candles 1 contradict"));
+        assert!(PortfolioTerms { fill_on: FillOn::Close, ..PortfolioTerms::default() }.validate().is_ok());
     }
 }

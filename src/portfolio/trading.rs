@@ -1,7 +1,9 @@
 //! One strategy's trading over a panel, from slot to slot, as the definitions order it (section 7.5).
 //!
 //! In each slot: orders fill at its open; at its close funding is paid, instruments end, equity is taken, and where the
-//! clock says so targets are set, whose orders fill at the open after. Nothing later than that close is looked at.
+//! clock says so targets are set, whose orders fill at the open after. Nothing later than that close is looked at. Where
+//! fills are at the close ([`FillOn::Close`]), orders fill at the very close at which targets are set, after equity was
+//! taken, and those that found no candle are tried at further closes; what that trades counts as the next slot's.
 
 use crate::{
     Execution, Panel, PortfolioTerms, Rebalance, Seat, Slot, Track,
@@ -12,7 +14,7 @@ use crate::{
     weights::{self, Ranked},
 };
 use candles::{MarketKind, interval, time::DAY_MS};
-use engine::{Costs, Slippage};
+use engine::{FillOn, Slippage};
 use genome::{Number, Ranking};
 use std::collections::VecDeque;
 
@@ -82,6 +84,8 @@ impl Trader<'_> {
             liquidated_ms: None,
         };
         let (mut slots, mut rebalances) = (Vec::new(), Vec::new());
+        let at_close = self.terms.fill_on == FillOn::Close;
+        let mut traded_at_close = 0.0;
         let mut open_ms = interval::first_open_time_ms(timeframe, from_ms);
         while open_ms < to_ms {
             let close_ms = interval::next_open_time_ms(timeframe, open_ms);
@@ -89,7 +93,11 @@ impl Trader<'_> {
                 next if self.panel.opens_ms().get(next) == Some(&open_ms) => Some(next),
                 _ => None,
             };
-            let turnover = self.fill_orders(&mut state, slots.len(), slot, open_ms);
+            let turnover = if at_close {
+                std::mem::take(&mut traded_at_close)
+            } else {
+                self.fill_orders(&mut state, slots.len(), slot, open_ms)
+            };
             state.seen = slot.or(state.seen);
             let (mut worth, missing) = match slot {
                 Some(slot) => state.account.value(state.grid.closes(slot)),
@@ -120,6 +128,9 @@ impl Trader<'_> {
             if on_clock && close_ms > from_ms && close_ms < to_ms && state.liquidated_ms.is_none() {
                 rebalances.push(self.rebalance(&mut state, slots.len(), slot, close_ms, worth.equity));
             }
+            if at_close && close_ms < to_ms {
+                traded_at_close = self.fill_orders(&mut state, slots.len(), slot, close_ms);
+            }
             open_ms = close_ms;
         }
         let slots_turnover = slots.iter().map(|s: &Slot| s.turnover).sum();
@@ -136,9 +147,10 @@ impl Trader<'_> {
         }
     }
 
-    /// Orders that are due fill at the open of the candle that opens now; without one they wait, or lapse. Gives what was
-    /// traded over equity at the decision.
-    fn fill_orders(&self, state: &mut State<'_>, number: usize, slot: Option<usize>, open_ms: i64) -> f64 {
+    /// Orders that are due fill at the open of the candle that opens in this slot, or at the close of that which closed with
+    /// it; without one they wait, or lapse. Gives what was traded over equity at the decision.
+    fn fill_orders(&self, state: &mut State<'_>, number: usize, slot: Option<usize>, time_ms: i64) -> f64 {
+        let at_close = self.terms.fill_on == FillOn::Close;
         let mut turnover = 0.0;
         if state.orders.is_empty() {
             return turnover;
@@ -148,7 +160,8 @@ impl Trader<'_> {
             if order.due > number {
                 return true;
             }
-            let price = slot.map_or(f64::NAN, |slot| state.grid.opens(slot)[order.instrument as usize]);
+            let prices = slot.map(|slot| if at_close { state.grid.closes(slot) } else { state.grid.opens(slot) });
+            let price = prices.map_or(f64::NAN, |prices| prices[order.instrument as usize]);
             if price.is_nan() {
                 if order.tries == 0 {
                     state.lapsed += 1;
@@ -161,13 +174,13 @@ impl Trader<'_> {
             let place = state.account.find(order.instrument);
             let units = target - state.account.units_at(place);
             let value = units.abs() * price;
-            let Costs { fee_fraction, slippage, .. } = self.terms.costs;
-            let (atr, volume) = self.at_open(state, slot, order.instrument);
+            let costs = self.terms.costs;
+            let (atr, volume) = self.of_candle(state, slot, order.instrument);
             if (target != 0.0 && value < self.terms.execution.least_notional) || atr.is_nan() {
                 return false;
             }
-            let slippage_fraction = slippage.fraction(price, units.abs(), atr, volume);
-            let fill = Fill { time_ms: open_ms, units, price, fee_fraction, slippage_fraction };
+            let slippage_fraction = costs.slippage_fraction(price, units.abs(), atr, volume);
+            let fill = Fill { time_ms, units, price, fee_fraction: costs.fee_fraction, slippage_fraction };
             state.account.fill_at(place, order.instrument, &fill);
             turnover += value / order.equity;
             false
@@ -176,13 +189,15 @@ impl Trader<'_> {
         turnover
     }
 
-    /// What slippage asks about the candle of an instrument that opens now: the ATR before it and its volume.
-    fn at_open(&self, state: &State<'_>, slot: Option<usize>, instrument: u32) -> (f64, f64) {
+    /// What slippage asks about the candle of an instrument in which an order fills: the ATR that is known at the fill, and
+    /// its volume.
+    fn of_candle(&self, state: &State<'_>, slot: Option<usize>, instrument: u32) -> (f64, f64) {
         if matches!(self.terms.costs.slippage, Slippage::Fixed { .. }) {
             return (0.0, 0.0);
         }
         let Some(candle) = slot.and_then(|slot| state.grid.last(slot, instrument)) else { return (f64::NAN, 0.0) };
-        let atr_before = |atr: &Atr| candle.checked_sub(1).map_or(f64::NAN, |before| atr.at(instrument, before));
+        let known = if self.terms.fill_on == FillOn::Close { Some(candle) } else { candle.checked_sub(1) };
+        let atr_before = |atr: &Atr| known.map_or(f64::NAN, |known| atr.at(instrument, known));
         let volumes = self.panel.instruments()[instrument as usize].candles().volumes();
         (self.ready.atr.as_deref().map_or(0.0, atr_before), volumes[candle])
     }

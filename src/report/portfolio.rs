@@ -92,6 +92,15 @@ fn head(report: &PortfolioReport<'_>) -> Markup {
             "A backtest: what the past would have paid, net of fees, slippage, funding and ends of instruments. It says "
             "nothing of how many strategies were tried before this one."
         }
+        @if report.terms.fill_on == engine::FillOn::Close {
+            p { b {
+                "Orders filled at the close at which they were decided, which nobody can trade at: not to be compared with "
+                "other results."
+            } }
+        }
+        @if let Some(bps) = report.terms.costs.max_slippage_bps {
+            p { b { "Slippage of a fill was cut at " (bps) " basis points." } }
+        }
         @if let Some(time_ms) = report.record.figures.liquidated_ms {
             p { b { "Everything was liquidated at " (format::time(time_ms)) " UTC." } }
         }

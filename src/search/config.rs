@@ -98,6 +98,12 @@ pub struct SearchConfigError {
 }
 
 impl SearchConfig {
+    /// Whether a share of each generation is drawn by what earlier strategies have taught.
+    #[must_use]
+    pub fn draws_by_lessons(&self) -> bool {
+        self.learner_fraction > 0.0
+    }
+
     /// The same settings for candles of `interval`: strategies on finer timeframes cannot be evaluated there, so
     /// none are made. Where no timeframe is left, `interval` itself is the one.
     #[must_use]

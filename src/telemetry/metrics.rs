@@ -80,9 +80,15 @@ declare! {
     Timer BACKTEST_SECONDS = "sg_ai_backtest_seconds" [] (Histogram);
     /// Memory that the cache of indicator columns and condition results holds.
     Level CACHE_BYTES = "sg_ai_cache_bytes" [] (Gauge);
-    /// Look-ups in that cache that found something.
+    /// Memory that the process holds (resident).
+    Level MEMORY_BYTES = "sg_ai_memory_bytes" [] (Gauge);
+    /// Memory that it is to hold at most (daemon.max_memory_mb); 0 without a limit.
+    Level MEMORY_LIMIT_BYTES = "sg_ai_memory_limit_bytes" [] (Gauge);
+    /// How often the engine's cache was dropped because the process came near that limit.
+    Counter MEMORY_DROPS_TOTAL = "sg_ai_memory_drops_total" [] (Counter);
+    /// Look-ups in the engine's cache that found something.
     Count CACHE_HITS_TOTAL = "sg_ai_cache_hits_total" [] (Counter);
-    /// Look-ups in that cache that found nothing.
+    /// Look-ups in the engine's cache that found nothing.
     Count CACHE_MISSES_TOTAL = "sg_ai_cache_misses_total" [] (Counter);
     /// What the candle cache takes, where it has a budget.
     Level CANDLE_CACHE_BYTES = "sg_ai_candle_cache_bytes" [] (Gauge);

@@ -3,6 +3,7 @@
 //! Stores nothing by itself but candles that it fetched.
 
 use super::candle_source::CandleSource;
+use super::memory::{self, MemoryPlan};
 use super::parts::Compute;
 use super::portfolio::{MarketSpan, load_panel};
 use super::portfolio_backtest::run_over;
@@ -14,9 +15,9 @@ use crate::config::DaemonConfig;
 use async_trait::async_trait;
 use candles::stored::CandleRange;
 use candles::{CandleSeries, InstrumentTable, MarketKind, Symbol, SymbolCoverage, Ticker, interval, time};
-use engine::{Ledger, Recipe, Terms, VenueCosts, Wanted};
+use engine::{Costs, Ledger, Recipe, Terms, VenueCosts, Wanted};
 use genome::Timeframe;
-use http::{BacktestDone, BacktestOrder, Backtests, CachedSeries, PortfolioOrder, Refusal, Stretch};
+use http::{AskedTerms, BacktestDone, BacktestOrder, Backtests, CachedSeries, PortfolioOrder, Refusal, Stretch};
 use market::cache::CacheError;
 use portfolio::{Execution, Panel, PanelError, PortfolioConfig, PortfolioTerms, RunError};
 use report::RobustnessSection;
@@ -42,6 +43,8 @@ pub(crate) struct Answers {
     pub(crate) costs: VenueCosts,
     /// Cuts and exclusions in force.
     pub(crate) instruments: InstrumentTable,
+    /// Where memory is limited.
+    pub(crate) memory: Option<MemoryPlan>,
     /// Key, value, who set it; no secret.
     pub(crate) shown_settings: Vec<(String, Value, String)>,
 }
@@ -52,6 +55,11 @@ fn failed(error: impl Into<anyhow::Error>) -> Refusal {
     let is_full = |e: &(dyn std::error::Error + 'static)| matches!(e.downcast_ref(), Some(CacheError::Full { .. }));
     let why = format!("{error:#}");
     if error.chain().any(is_full) { Refusal::Busy(why) } else { Refusal::Failed(why) }
+}
+
+/// Costs with what a client asks for.
+fn asked(costs: Costs, terms: &AskedTerms) -> Costs {
+    Costs { max_slippage_bps: terms.max_slippage_bps, ..costs }
 }
 
 /// Why candles that are missing could not be fetched.
@@ -79,6 +87,16 @@ fn count(loaded: &Loaded, spec: &WindowSpec, from_ms: i64, is_in_trouble: bool) 
 }
 
 impl Answers {
+    /// Nothing new begins for a client while the process is near its limit of memory.
+    fn has_memory(&self) -> Result<(), Refusal> {
+        let near = |plan: MemoryPlan| memory::resident_bytes().is_some_and(|held| plan.is_near(held));
+        if self.memory.is_some_and(near) {
+            let why = "the process is near daemon.max_memory_mb: what is under way comes first, try again in a while";
+            return Err(Refusal::Busy(why.to_owned()));
+        }
+        Ok(())
+    }
+
     /// Fetches what is missing of a window and reads it; what went wrong with the fetching, if anything did.
     async fn fetch(&self, spec: &WindowSpec, to_ms: i64) -> Result<(Loaded, Option<Trouble>), Refusal> {
         let CandleSource { cache, feed, .. } = &self.candles;
@@ -137,6 +155,7 @@ impl Backtests for Answers {
     }
 
     async fn run(&self, order: BacktestOrder) -> Result<BacktestDone, Refusal> {
+        self.has_memory()?;
         let (market, symbols) = (self.candles.market, vec![order.symbol.clone()]);
         let candles = order.strategy.timeframe;
         let warmup_from_ms = order.from_ms - self.settings.warmup_ms();
@@ -204,7 +223,11 @@ impl Backtests for Answers {
             market,
             symbols,
             candles,
-            Terms { initial_capital: order.initial_capital, costs: self.compute.terms.costs },
+            Terms {
+                initial_capital: order.initial_capital,
+                costs: asked(self.compute.terms.costs, &order.terms),
+                fill_on: order.terms.fill_on,
+            },
         );
         let (engine, terms) = (Arc::clone(&self.compute.engine), config.terms());
         let recipe = Recipe { config, warmup_from_ms, data_to_ms: Some(to_ms) };
@@ -235,6 +258,7 @@ impl Backtests for Answers {
     }
 
     async fn run_portfolio(&self, order: PortfolioOrder) -> Result<BacktestDone, Refusal> {
+        self.has_memory()?;
         let (market, timeframe) = (order.market.unwrap_or(self.candles.market), order.strategy.timeframe);
         let span = MarketSpan { market, interval: timeframe, to_ms: order.to_ms };
         let symbols = self.candles.cache.symbols(market).await.map_err(failed)?;
@@ -266,8 +290,9 @@ impl Backtests for Answers {
         drop((held, told));
         let terms = PortfolioTerms {
             initial_capital: order.initial_capital,
-            costs: self.costs.of(market),
+            costs: asked(self.costs.of(market), &order.terms),
             execution: if order.realistic { self.portfolio.execution } else { Execution::default() },
+            fill_on: order.terms.fill_on,
         };
         let window_ms = (order.from_ms, to_ms);
         let work =

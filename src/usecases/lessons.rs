@@ -2,12 +2,15 @@
 
 use super::parts::SessionParts;
 use candles::MarketKind;
+use candles::time::DAY_MS;
 use protocol::{SeenUntil, Split, WarmStart};
 use std::sync::Arc;
 use store::{LeaseToken, Session, SessionLessons};
 
-/// What earlier strategies teach a session that begins, whether or not a share of its search is drawn by it. A session that
-/// is begun again is taught what it was taught first.
+/// What earlier strategies teach a session that begins. A session that is begun again is taught what it was taught first.
+///
+/// Where nothing of the search is drawn by it, what is learnt is for people alone: then the first session of an island on each
+/// market day is taught, and `None` comes back for the others.
 ///
 /// # Errors
 /// When the store does not answer.
@@ -16,11 +19,17 @@ pub(crate) async fn of_session(
     token: &LeaseToken,
     session: &Session,
     split: &Arc<Split>,
-) -> anyhow::Result<SessionLessons> {
+) -> anyhow::Result<Option<SessionLessons>> {
     if let Some(before) = parts.process.store.session_lessons(session.id).await? {
-        return Ok(before);
+        return Ok(Some(before));
     }
     let spec = &session.spec;
+    if !parts.search.search.draws_by_lessons() {
+        let day_ms = spec.window_to_ms.div_euclid(DAY_MS) * DAY_MS;
+        if parts.process.store.was_taught(&spec.island, day_ms..day_ms + DAY_MS).await? {
+            return Ok(None);
+        }
+    }
     let past = past(parts, spec.market, split.searchable.seen_until().ms()).await?;
     let strategies = past.len() as u32;
     let (engine, terms, split) = (Arc::clone(&parts.compute.engine), parts.compute.terms, Arc::clone(split));
@@ -39,7 +48,7 @@ pub(crate) async fn of_session(
             "earlier strategies taught a session"
         );
     }
-    Ok(lessons)
+    Ok(Some(lessons))
 }
 
 /// Strategies that searches of the market found before `split_ms`, and what had shaped them. What does not read teaches

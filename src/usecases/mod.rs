@@ -18,6 +18,7 @@ mod judge;
 pub(crate) mod lessons;
 pub(crate) mod meaning;
 pub(crate) mod media_lines;
+pub(crate) mod memory;
 pub(crate) mod messages;
 pub(crate) mod operators;
 pub(crate) mod paper;

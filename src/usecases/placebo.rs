@@ -72,7 +72,7 @@ async fn run(
         live: 0,
     };
     let split_ms = spec.holdout_from_ms - i64::from(shadow_days) * DAY_MS;
-    let draws = parts.search.search.learner_fraction > 0.0;
+    let draws = parts.search.search.draws_by_lessons();
     let past = if draws { lessons::past(parts, spec.market, split_ms).await? } else { Vec::new() };
     let seed = spec.seed.child("placebo", 0);
     let SessionParts { compute, gates, search, process, .. } = parts.clone();

@@ -54,7 +54,7 @@ impl PortfolioRun {
         let record = self.record();
         let panel = &self.market.panel;
         let in_window = |open_ms: &&i64| (from_ms..to_ms).contains(*open_ms);
-        let plain = Terms { initial_capital: terms.initial_capital, costs: terms.costs };
+        let plain = Terms { initial_capital: terms.initial_capital, costs: terms.costs, fill_on: terms.fill_on };
         BacktestDone {
             parameters: Recipe {
                 config: run_config(span.market, Vec::new(), span.interval, plain),
@@ -134,8 +134,12 @@ async fn again(
         interval: config.interval,
         to_ms: data_to_ms.unwrap_or(b.to_ms).max(b.to_ms),
     };
-    let terms =
-        PortfolioTerms { initial_capital: config.initial_capital, costs: config.costs, execution: portfolio.execution };
+    let terms = PortfolioTerms {
+        initial_capital: config.initial_capital,
+        costs: config.costs,
+        execution: portfolio.execution,
+        fill_on: config.fill_on,
+    };
     let window_ms = (b.from_ms, b.to_ms);
     let market = load_panel(cache, span, strategy.timeframe, table.clone()).await?;
     let missing = b.missing_candles;

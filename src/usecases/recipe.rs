@@ -16,6 +16,7 @@ pub(crate) fn run_config(market: MarketKind, symbols: Vec<Symbol>, interval: Int
         initial_capital: terms.initial_capital,
         code_version: crate::CODE_VERSION.to_owned(),
         engine_meaning: MEANING,
+        fill_on: terms.fill_on,
     }
 }
 

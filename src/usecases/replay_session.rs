@@ -114,7 +114,7 @@ async fn prepare(store: &Store, cache: &CandleCache, session: &Session) -> anyho
             warm_starts.push(champion.rules()?.clone().into());
         }
     }
-    let draws = settings.search.learner_fraction > 0.0;
+    let draws = settings.search.draws_by_lessons();
     let learnt = store.session_lessons(session.id).await?.and_then(|lessons| lessons.learnt).filter(|_| draws);
     let state = search::start(&settings.search, spec.seed, warm_starts, learnt);
     Ok(Prepared { window: loaded.window(spec.window_from_ms, spec.holdout_from_ms)?, settings, state })
@@ -127,7 +127,7 @@ impl Prepared {
         champions: Option<&[String]>,
     ) -> anyhow::Result<Vec<GenerationComparison>> {
         let Self { settings, window, mut state } = self;
-        let terms = Terms { initial_capital: settings.initial_capital, costs: settings.costs };
+        let terms = Terms { initial_capital: settings.initial_capital, costs: settings.costs, ..Terms::default() };
         let evaluator = WindowEvaluator { engine: &Engine::default(), window: &window, terms: &terms };
         let mut found = Vec::with_capacity(stored.len());
         for row in stored {

@@ -208,10 +208,11 @@ impl SessionRunner {
         // Whoever has seen part of the hold-out would bring it into the search.
         warm_starts.retain(|warm_start| warm_start.seen <= split.searchable.seen_until());
         let lessons = lessons::of_session(&self.parts, &self.turn.token()?, session, &split).await?;
-        let draws = self.parts.search.search.learner_fraction > 0.0;
-        let inherited = Inherited { warm_starts, learnt: lessons.learnt.filter(|_| draws) };
+        let draws = self.parts.search.search.draws_by_lessons();
+        let learnt = lessons.and_then(|lessons| lessons.learnt).filter(|_| draws);
         let compute = &self.parts.compute;
         let ground = split.searchable.ground(&compute.engine, &compute.terms);
+        let inherited = Inherited { warm_starts, learnt };
         Ok(SessionState::begin(self.parts.search.plan(), session.spec.seed, inherited, &ground))
     }
 

@@ -44,6 +44,7 @@ impl Story<'_> {
             initial_capital: 7_000.0,
             code_version: env!("CARGO_PKG_VERSION").to_owned(),
             engine_meaning: engine::MEANING,
+            fill_on: engine::FillOn::NextOpen,
         }
     }
 
@@ -67,7 +68,7 @@ impl Story<'_> {
     }
 
     pub(crate) async fn outcome(&self, from_ms: i64, to_ms: i64) -> Outcome {
-        let terms = Terms { initial_capital: 7_000.0, costs: Costs::default() };
+        let terms = Terms { initial_capital: 7_000.0, costs: Costs::default(), ..Terms::default() };
         let wanted = Wanted { ledger: true, ..Wanted::default() };
         let window = self.window(from_ms, to_ms).await;
         Engine::default().evaluate(std::slice::from_ref(&self.genome), &window, &terms, wanted).pop().unwrap().unwrap()

@@ -8,6 +8,7 @@ use super::super::{
     output,
     window::WindowArgs,
 };
+use super::terms::{TermsArgs, TermsNames};
 use anyhow::Context as _;
 use candles::{CandleSeries, Symbol};
 use engine::{Engine, Outcome, Performance, Wanted};
@@ -29,6 +30,7 @@ pub(super) struct Options {
     pub(crate) summary_only: bool,
     pub(crate) threads: usize,
     pub(crate) checkpoints: CheckpointArgs,
+    pub(crate) terms: TermsArgs,
 }
 
 /// What came of a strategy, as far as it is printed.
@@ -132,6 +134,8 @@ struct Summary {
     threads: usize,
     /// Strategies whose results a checkpoint had: they are in no other figure but the first.
     from_checkpoint: usize,
+    #[serde(flatten)]
+    terms: TermsNames,
 }
 
 #[derive(Serialize)]
@@ -147,7 +151,7 @@ pub(super) async fn run(path: &Path, window: &WindowArgs, options: Options, ctx:
     if entries.is_empty() {
         return Err(CliError::Usage(format!("{}: there is no strategy in it", path.display())));
     }
-    let (loaded, terms) = (window.load(ctx).await?, window.terms(ctx));
+    let (loaded, terms) = (window.load(ctx).await?, options.terms.of(window.terms(ctx)));
     let wanted = Wanted { per_symbol: options.per_symbol, summary_only: options.summary_only, ledger: false };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(options.threads).build().context("threads")?;
     let threads = pool.current_num_threads();
@@ -158,7 +162,7 @@ pub(super) async fn run(path: &Path, window: &WindowArgs, options: Options, ctx:
             ("list of strategies", hex::encode(Sha256::digest(canonical.join("\n")))),
             ("version of candles", loaded.data_version()),
             ("dates", format!("{} to {}", loaded.from_ms(), loaded.to_ms())),
-            ("set of costs", format!("{costs}, capital {}", terms.initial_capital)),
+            ("set of costs", format!("{costs}, capital {}, fills on {}", terms.initial_capital, terms.fill_on)),
             ("set of options", format!("per symbol {}, summary only {}", options.per_symbol, options.summary_only)),
             ("program", crate::CODE_VERSION.to_owned()),
         ]
@@ -211,6 +215,7 @@ pub(super) async fn run(path: &Path, window: &WindowArgs, options: Options, ctx:
         errors: failed.len(),
         threads,
         from_checkpoint,
+        terms: options.terms.names(),
     };
     output::json_line(&Closing { summary }).context("standard output")?;
     if failed.is_empty() {

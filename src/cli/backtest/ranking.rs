@@ -1,5 +1,6 @@
 //! A strategy that ranks the market: the whole cached market as its window, its performance, equity and weights.
 
+use super::terms::TermsArgs;
 use crate::cli::{
     CliError, Context,
     format::{number, percent, performance_lines},
@@ -76,7 +77,7 @@ struct WindowNames<'a> {
 pub(super) async fn run(
     (name, strategy): (Option<&str>, Ranking),
     window: &WindowArgs,
-    options: &RankingArgs,
+    (options, asked): (&RankingArgs, &TermsArgs),
     json: bool,
     ctx: &Context,
 ) -> Result<(), CliError> {
@@ -87,7 +88,7 @@ pub(super) async fn run(
         )));
     }
     let (from_ms, to_ms) = window.dates_ms();
-    let terms = window.portfolio_terms(options.realistic, ctx);
+    let terms = asked.of_portfolio(window.portfolio_terms(options.realistic, ctx))?;
     let span = MarketSpan { market: window.market(), interval: window.interval(), to_ms };
     let market = load_panel(&ctx.cache_to_read()?, span, strategy.timeframe, ctx.instruments()?).await?;
     let (text, words, hash, timeframe) =
@@ -136,7 +137,7 @@ pub(super) async fn run(
         },
         results,
     };
-    let written = if json { output::json(&report) } else { output::text(lines(&report)) };
+    let written = if json { output::json(&report) } else { output::text(lines(&report, &asked.remarks())) };
     Ok(written.context("standard output")?)
 }
 
@@ -186,9 +187,9 @@ fn csv_of<T: Serialize>(header: &[&str], rows: impl Iterator<Item = T>) -> anyho
     Ok(String::from_utf8(csv.into_inner()?)?)
 }
 
-fn lines(report: &Report<'_>) -> String {
+fn lines(report: &Report<'_>, remarks: &str) -> String {
     let (performance, r) = (&report.results.performance, &report.results.figures);
-    let mut text = format!("{}\n# {}\n\n", report.strategy, report.hash);
+    let mut text = format!("{}\n# {}\n{remarks}\n", report.strategy, report.hash);
     text.push_str(&performance_lines(performance));
     let rows = [
         ("hedged sharpe", number(r.hedged.sharpe_ratio)),

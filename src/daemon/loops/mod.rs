@@ -7,6 +7,7 @@ pub(crate) mod commands;
 pub(crate) mod continuous;
 pub(crate) mod deployments;
 pub(crate) mod gauges;
+pub(crate) mod memory;
 mod noted;
 pub(crate) mod outbox;
 pub(crate) mod review;

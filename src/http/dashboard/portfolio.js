@@ -166,9 +166,9 @@ const legend = () =>
     LINES.map(([, color, name]) => h("span", { class: `dot ${color}` }, h("span", {}, name))),
   );
 
-/** The cards of the newest of these backtests, and what fills them. */
+/** The cards of the newest of these backtests that has the terms of every other result, and what fills them. */
 export function portfolio(backtests, signal) {
-  const newest = backtests[0];
+  const newest = backtests.find((b) => b.has_usual_terms);
   const soft = (text) => h("p", { class: "soft" }, text);
   const none = "No backtest of it is stored: POST /backtest stores one.";
   const place = () => h("div", {}, soft(newest ? "Loading …" : none));

@@ -360,6 +360,7 @@ export async function page({ argument, signal }) {
         { href: `/backtest/${b.backtest_id}/report`, target: "_blank", rel: "noopener" },
         `Report of backtest ${b.backtest_id}`,
       ),
+      b.has_usual_terms ? null : " (on terms of its own)",
       h("span", { class: "small soft" }, `  ${day(b.from_ms)} to ${day(b.to_ms)}`),
     ),
   );

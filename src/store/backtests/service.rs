@@ -79,6 +79,8 @@ pub struct ServiceBacktestLine {
     pub from_ms: i64,
     /// End, exclusive, UTC ms.
     pub to_ms: i64,
+    /// Whether it has the terms of every other result: fills at the next open, slippage without a cap.
+    pub has_usual_terms: bool,
 }
 
 fn read(tx: &Tx, row: &Row) -> Result<ServiceBacktest, StoreError> {
@@ -307,12 +309,14 @@ impl Store {
     /// When the database does not answer.
     pub async fn service_backtests_of(&self, id: Uuid, page: Page) -> Result<Vec<ServiceBacktestLine>, StoreError> {
         self.transaction("service_backtests_of", |tx| async move {
-            let sql = "select id, from_ms, to_ms from service_backtests where strategy_id = $1
-                order by id desc limit $2 offset $3";
+            let sql = "select id, from_ms, to_ms, not parameters ? 'fill_on'
+                    and parameters #> '{costs,max_slippage_bps}' is null as has_usual_terms
+                from service_backtests where strategy_id = $1 order by id desc limit $2 offset $3";
             let rows = tx.rows(sql, &[&id, &page.limit(), &page.offset()]).await?;
             let line = |row: &Row| {
                 let (from_ms, to_ms) = (row.try_get("from_ms")?, row.try_get("to_ms")?);
-                Ok(ServiceBacktestLine { id: row.try_get("id")?, from_ms, to_ms })
+                let has_usual_terms = row.try_get("has_usual_terms")?;
+                Ok(ServiceBacktestLine { id: row.try_get("id")?, from_ms, to_ms, has_usual_terms })
             };
             rows.iter().map(line).collect()
         })

@@ -10,6 +10,7 @@ use ::protocol::LESSONS;
 use candles::MarketKind;
 use genome::AnyStrategy;
 use serde::Serialize;
+use std::ops::Range;
 use tokio_postgres::{Row, types::Json};
 use uuid::Uuid;
 
@@ -95,6 +96,19 @@ impl Store {
     /// When the database does not answer.
     pub async fn session_lessons(&self, session_id: Uuid) -> Result<Option<SessionLessons>, StoreError> {
         self.transaction("session_lessons", |tx| async move { of_session(&tx, session_id).await }).await
+    }
+
+    /// Whether a session of this island whose window ends in a range of market time (UTC ms) was taught, something or nothing.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn was_taught(&self, island: &str, window_to_ms: Range<i64>) -> Result<bool, StoreError> {
+        self.transaction("was_taught", |tx| async move {
+            let sql = "select exists (select 1 from search_sessions e join session_lessons l on l.session_id = e.id
+                where e.island = $1 and e.window_to_ms >= $2 and e.window_to_ms < $3)";
+            Ok(tx.row(sql, &[&island, &window_to_ms.start, &window_to_ms.end]).await?.try_get(0)?)
+        })
+        .await
     }
 
     /// The newest session that was taught something, of one island or of all, and what; `None` before there is one.

@@ -131,7 +131,7 @@ impl Store {
             } else {
                 ("null::double precision".to_owned(), "null".to_owned())
             };
-            // What ranks the market has its newest portfolio's: no session measures it.
+            // What ranks the market has its newest portfolio's on the terms of every other: no session measures it.
             let newest = |wide: &str, wide_of_portfolio: &str| {
                 format!(
                     "left join lateral (
@@ -141,6 +141,7 @@ impl Store {
                         union all
                         (select {of_portfolio}{wide_of_portfolio} from service_backtests b
                             where s.form = 'ranking' and b.strategy_id = s.id and b.portfolio is not null
+                                and not b.parameters ? 'fill_on' and b.parameters #> '{{costs,max_slippage_bps}}' is null
                                 and ($8::text is null or $8 = 'backtest')
                             order by b.id desc limit 1)
                         limit 1) f on true"

@@ -57,6 +57,38 @@ fn costs_come_from_options_before_configuration() {
 }
 
 #[test]
+fn terms_of_its_own_are_told_beside_the_figures() {
+    let sandbox = sandbox();
+    let usual = sandbox.json(&args(&["--json"]));
+    assert_eq!((&usual["fill_on"], &usual["max_slippage_bps"]), (&"next_open".into(), &serde_json::Value::Null));
+    let at_close = sandbox.json(&args(&["--json", "--fill-on", "close"]));
+    assert_eq!(at_close["fill_on"], "close");
+    assert_ne!(at_close["performance"], usual["performance"]);
+    // The cap cuts what is charged: 30 basis points at 5 are 5.
+    let capped = sandbox.json(&args(&["--json", "--slippage-bps", "30", "--max-slippage-bps", "5"]));
+    let charged = sandbox.json(&args(&["--json", "--slippage-bps", "5"]));
+    assert_eq!((&capped["performance"], &capped["max_slippage_bps"]), (&charged["performance"], &5.0.into()));
+    let lines = sandbox.run(&args(&["--fill-on", "close", "--max-slippage-bps", "5"]));
+    let lines = String::from_utf8(lines.stdout).unwrap();
+    assert!(
+        lines.contains("not to be compared with other results") && lines.contains("cut at 5 basis points"),
+        "{lines}"
+    );
+    for (wrong, says) in [
+        (["--fill-on", "open"], "next_open and close are"),
+        (["--max-slippage-bps", "0"], "must be above 0"),
+        (["--max-slippage-bps", "5001"], "at most 5000"),
+    ] {
+        let output = sandbox.run(&args(&wrong));
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(2) && said.contains(says), "{wrong:?}: {said}");
+    }
+    // Nothing else has them.
+    let prove = ["prove", "--strategy", "cross.json", "--fill-on", "close"];
+    assert_eq!(sandbox.run(&[&prove, &WINDOW[..]].concat()).status.code(), Some(2));
+}
+
+#[test]
 fn people_get_lines() {
     let text = sandbox().stdout(&args(&[]));
     assert!(text.contains("ema(5) crosses above ema(30)"), "{text}");

@@ -51,6 +51,11 @@ fn a_ranking_strategy_is_told_with_its_equity_weights_and_report() {
     assert_eq!(coarse["performance"], report["performance"], "4h candles are those that 15m ones make");
     let realistic = sandbox.json(&args(&["--realistic", "--json"]));
     assert_ne!(realistic["performance"], report["performance"]);
+    let at_close = sandbox.json(&args(&["--fill-on", "close", "--json"]));
+    assert_eq!(at_close["window"]["terms"]["fill_on"], "close");
+    // The simulated market opens where it closed: the same prices, by another way.
+    assert_eq!(at_close["performance"], report["performance"]);
+    assert!(report["window"]["terms"]["fill_on"].is_null());
 }
 
 #[test]
@@ -62,6 +67,7 @@ fn options_of_the_other_form_and_scores_without_sense_are_wrong_usage() {
     for (args, says) in [
         (args(&["--symbols", "BTCUSDT"]), "leave --symbols out"),
         (args(&["--trades", "t.csv"]), "--weights writes targets"),
+        (args(&["--realistic", "--fill-on", "close"]), "contradict each other"),
         ([&rules[..], &WINDOW[..]].concat(), "--equity is for strategies that rank the market"),
         ([&["backtest", "--strategy", "rules.txt"], &WINDOW[..]].concat(), "--symbols is required"),
         ([&["backtest", "--strategy", "price.txt"], &WINDOW[..]].concat(), "a price"),

@@ -12,6 +12,7 @@ mod interrupted;
 mod islands;
 mod json;
 mod kills;
+mod limits;
 mod media;
 mod operators;
 mod process;

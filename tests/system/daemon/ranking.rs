@@ -125,6 +125,26 @@ async fn it_is_stored_backtested_told_and_reproduced() {
     assert_eq!((status, &on_plain["portfolio"]["execution"]["delay_candles"]), (200, &json!(0)), "{on_plain}");
     assert_ne!(on_plain["metrics"]["total_return"], ran["metrics"]["total_return"]);
 
+    // On terms of its own it is stored and told with them, and no list shows its figures.
+    let mut at_close = order_of_plain.clone();
+    at_close["fill_on"] = json!("close");
+    let (status, on_close) = client.post("/backtest", &at_close, None).await;
+    assert_eq!((status, &on_close["fill_on"]), (200, &json!("close")), "{on_close}");
+    // The simulated market opens where it closed.
+    assert_eq!(on_close["metrics"]["total_return"], on_plain["metrics"]["total_return"]);
+    let story = client.get(&format!("/api/strategies/{id}")).await.1;
+    let lines = story["backtests"].as_array().unwrap();
+    let usual = |b: &Value| b["backtest_id"] != on_close["backtest_id"];
+    assert!(lines.len() > 1 && lines.iter().all(|b| b["has_usual_terms"] == json!(usual(b))), "{story}");
+    let (_, told_again) = client.get(&format!("/backtest/{}/metrics", on_close["backtest_id"])).await;
+    assert_eq!((&told_again["fill_on"], &told_again["max_slippage_bps"]), (&json!("close"), &Value::Null));
+    at_close["realistic"] = json!(true);
+    let (status, refused) = client.post("/backtest", &at_close, None).await;
+    assert_eq!((status, &refused["field"]), (422, &json!("fill_on")), "{refused}");
+    let reproduced = format!("backtest:{}", on_close["backtest_id"]);
+    let (_, reproduced) = json(&stage, &["reproduce", &reproduced, "--json"]).await;
+    assert!(reproduced.to_string().contains("identical"), "{reproduced}");
+
     // The command line computes the same, and tells what is stored.
     let window = ["--from", "2024-12-01", "--to", "2024-12-21", "--interval", "4h", "--json"];
     let (_, computed) =
@@ -168,7 +188,7 @@ async fn it_is_stored_backtested_told_and_reproduced() {
     assert_eq!((&item["sharpe_ratio"], &item["source"]), (&newest["sharpe_ratio"], &json!("backtest")), "{page}");
     let (_, one) = client.get(&format!("/api/strategies/{id}")).await;
     assert!(one["words"].as_str().unwrap().contains("Ranks them"), "{one}");
-    assert_eq!(one["backtests"].as_array().unwrap().len(), 2);
+    assert_eq!(one["backtests"].as_array().unwrap().len(), 3);
     assert_eq!(client.get(&format!("/api/strategies/{id}/curves")).await, (200, json!({ "parts": [] })));
     let (status, problem) = client.get(&format!("/api/strategies/{id}/candles")).await;
     assert_eq!((status, &problem["field"]), (400, &json!("symbol")), "{problem}");
@@ -184,10 +204,10 @@ async fn it_is_stored_backtested_told_and_reproduced() {
     let (code, same) = json(&stage, &["reproduce", "roc", "--json"]).await;
     assert_eq!(
         (code, &same["identical"], same["sources"].as_array().unwrap().len()),
-        (Some(0), &json!(true), 2),
+        (Some(0), &json!(true), 3),
         "{same}"
     );
-    assert_eq!(same["sources"][1]["backtest_id"], json!(number), "the newest first");
+    assert_eq!(same["sources"][2]["backtest_id"], json!(number), "the newest first");
     let symbol: Symbol = "ETHUSDT".parse().unwrap();
     let cache = CandleCache::open(&stage.dir.path().join("data/candles")).unwrap();
     let series = cache.load(&Ticker::of(MarketKind::Spot, &symbol), Interval::M15, 0, i64::MAX).await.unwrap();

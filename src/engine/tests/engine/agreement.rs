@@ -10,8 +10,8 @@ use crate::{
 };
 use candles::{Candle, CandleSeries, MarketKind, interval};
 use engine::{
-    Costs, DailyEquity, Engine, FundingRate, Outcome, Performance, Slippage, SymbolRun, SymbolWindow, Terms, Trade,
-    Wanted, Window,
+    Costs, DailyEquity, Engine, FillOn, FundingRate, Outcome, Performance, Slippage, SymbolRun, SymbolWindow, Terms,
+    Trade, Wanted, Window,
 };
 use genome::{
     Comparison, Distance, Filters, IndicatorKind, Operand, PartialTakeProfit, PriceField, Recovery, Rule, Size,
@@ -168,7 +168,14 @@ fn costs(rng: &mut impl Rng) -> Costs {
         _ => Slippage::Fixed { bps: 0.0 },
     };
     let borrow_rate_per_year = if chance(rng, 0.3) { 0.4 } else { 0.0 };
-    Costs { slippage, fee_fraction: 0.0004, borrow_rate_per_year, ..Costs::default() }
+    let max_slippage_bps = chance(rng, 0.3).then_some(12.0);
+    Costs { slippage, fee_fraction: 0.0004, borrow_rate_per_year, max_slippage_bps, ..Costs::default() }
+}
+
+/// Fills at the next open, and here and there at the close.
+fn terms(costs: Costs, number: usize) -> Terms {
+    let fill_on = if number % 3 == 2 { FillOn::Close } else { FillOn::NextOpen };
+    Terms { initial_capital: CAPITAL, costs, fill_on }
 }
 
 /// Everything of a trade, floating point numbers as bits.
@@ -227,11 +234,10 @@ fn daily(curve: &[DailyEquity], start: f64, (from_ms, to_ms): (i64, i64)) -> Vec
     times.map(|time_ms| DailyEquity { time_ms, equity: at(time_ms) }).collect()
 }
 
-pub(crate) fn assert_agrees(outcome: &Outcome, strategy: &Strategy, window: &Window, costs: &Costs) {
-    let context = || format!("{strategy:#?}\n{costs:?}");
-    let runs: Vec<SymbolRun> = (0..window.symbols().len())
-        .map(|s| plain::simulate_symbol(strategy, window, s, costs, CAPITAL).unwrap())
-        .collect();
+pub(crate) fn assert_agrees(outcome: &Outcome, strategy: &Strategy, window: &Window, terms: &Terms) {
+    let context = || format!("{strategy:#?}\n{terms:?}");
+    let runs: Vec<SymbolRun> =
+        (0..window.symbols().len()).map(|s| plain::simulate_symbol(strategy, window, s, terms).unwrap()).collect();
     let ledger = outcome.ledger.as_ref().unwrap();
     let by_symbol: Vec<Trade> = runs.iter().flat_map(|run| run.trades.clone()).collect();
     let mut trades = by_symbol.clone();
@@ -276,11 +282,11 @@ fn the_engine_agrees_with_the_plain_backtest() {
         let rng = &mut Seed(11).stream("agreement", batch as u64);
         let population: Vec<Strategy> = (0..BATCH).map(|_| strategy(rng)).collect();
         let (window, costs) = (window(rng), costs(rng));
-        let terms = Terms { initial_capital: CAPITAL, costs };
+        let terms = terms(costs, batch);
         let outcomes = engine.evaluate(&population, &window, &terms, wanted);
         for (strategy, outcome) in population.iter().zip(&outcomes) {
             let outcome = outcome.as_ref().unwrap();
-            assert_agrees(outcome, strategy, &window, &costs);
+            assert_agrees(outcome, strategy, &window, &terms);
             trades += outcome.performance.total_trades;
             traded += usize::from(outcome.performance.total_trades > 0);
         }
@@ -293,6 +299,15 @@ fn the_engine_agrees_with_the_plain_backtest() {
             let without = engine.evaluate(&population, &window, &terms, Wanted { ledger: false, ..wanted });
             let stripped: Vec<_> = outcomes.iter().cloned().map(|o| o.map(|o| Outcome { ledger: None, ..o })).collect();
             assert_eq!(format!("{stripped:?}"), format!("{without:?}"));
+            // However little memory there is for it, and whatever was forgotten.
+            let (narrow, none) = (Engine::within(1, 1), Engine::within(1, 0));
+            for engine in [&narrow, &none, &narrow] {
+                let cut = engine.evaluate(&population, &window, &terms, wanted);
+                assert_eq!(format!("{outcomes:?}"), format!("{cut:?}"));
+                let before = engine.cache_use();
+                engine.forget();
+                assert_eq!(engine.cache_use(), engine::CacheUse { bytes: 0, ..before });
+            }
             for (strategy, outcome) in population.iter().zip(&outcomes).take(3) {
                 let alone = engine.evaluate(std::slice::from_ref(strategy), &window, &terms, wanted);
                 assert_eq!(format!("{:?}", alone[0]), format!("{outcome:?}"));
@@ -300,7 +315,7 @@ fn the_engine_agrees_with_the_plain_backtest() {
             for strategy in &population {
                 for s in 0..window.symbols().len() {
                     let ours = engine.simulate_symbol(strategy, &window, s, &terms).unwrap();
-                    let plain = plain::simulate_symbol(strategy, &window, s, &costs, CAPITAL).unwrap();
+                    let plain = plain::simulate_symbol(strategy, &window, s, &terms).unwrap();
                     assert_same_trades(&ours.trades, &plain.trades, &|| format!("{strategy:#?}"));
                     assert_same_equity(&ours.equity, &plain.equity, &|| format!("{strategy:#?}"));
                 }
@@ -352,9 +367,9 @@ fn no_strategy_looks_ahead_and_a_planted_leak_is_caught() {
     let engine = Engine::default();
     let rng = &mut Seed(12).stream("look-ahead", 0);
     let mut caught = 0;
-    for _ in 0..150 {
+    for number in 0..150 {
         let (strategy, costs) = (strategy(rng), costs(rng));
-        let terms = Terms { initial_capital: CAPITAL, costs };
+        let terms = terms(costs, number);
         let market = candles(rng, Timeframe::M15, 0, 400, 0.02);
         let to_ms = market[market.len() - 1].close_time_ms + 1;
         let honest =
@@ -381,9 +396,9 @@ fn a_longer_window_changes_nothing_but_the_open_position() {
     let engine = Engine::default();
     let rng = &mut Seed(13).stream("growing", 0);
     let mut closed = 0;
-    for _ in 0..60 {
+    for number in 0..60 {
         let (strategy, costs) = (strategy(rng), costs(rng));
-        let terms = Terms { initial_capital: CAPITAL, costs };
+        let terms = terms(costs, number);
         let market = candles(rng, Timeframe::M15, 0, 330, 0.02);
         let run = |n: usize| {
             let window = one_symbol(&market[..n], market[n - 1].close_time_ms + 1);

@@ -22,10 +22,11 @@ pub(crate) const FREE: Costs = Costs {
     maintenance_margin_fraction: 0.005,
     delisting_fraction: 0.01,
     borrow_rate_per_year: 0.0,
+    max_slippage_bps: None,
 };
 
 fn outcome(strategy: &Strategy, symbols: Vec<SymbolWindow>, costs: &Costs) -> Outcome {
-    let terms = Terms { initial_capital: 1000.0, costs: *costs };
+    let terms = Terms { initial_capital: 1000.0, costs: *costs, ..Terms::default() };
     let wanted = Wanted { ledger: true, per_symbol: true, ..Wanted::default() };
     Engine::default().evaluate(std::slice::from_ref(strategy), &window(symbols), &terms, wanted).remove(0).unwrap()
 }
@@ -290,7 +291,7 @@ fn parts_of_days_and_time_without_candles_are_no_days() {
     }
     let judged = |from_ms: i64, to_ms: i64| {
         let window = Window::new(from_ms, to_ms, vec![symbol_window("BTCUSDT", series.clone())]).unwrap();
-        let terms = Terms { initial_capital: 1000.0, costs: FREE };
+        let terms = Terms { initial_capital: 1000.0, costs: FREE, ..Terms::default() };
         let wanted = Wanted { ledger: true, ..Wanted::default() };
         let done = Engine::default().evaluate(&[long_at_100()], &window, &terms, wanted).remove(0).unwrap();
         assert_eq!(done.daily_returns.len(), done.performance.days as usize);

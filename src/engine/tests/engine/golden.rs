@@ -43,7 +43,7 @@ fn rows(text: &str) -> Vec<csv::StringRecord> {
 
 fn check(candles: CandleSeries, trades: &str) {
     let costs = Costs { fee_fraction: 0.0004, slippage: Slippage::Fixed { bps: 5.0 }, ..Costs::default() };
-    let terms = Terms { initial_capital: 10_000.0, costs };
+    let terms = Terms { initial_capital: 10_000.0, costs, ..Terms::default() };
     let w = window(vec![symbol_window("BTCUSDT", candles)]);
     let wanted = Wanted { ledger: true, ..Wanted::default() };
     let outcome = Engine::default().evaluate(&[strategy()], &w, &terms, wanted).remove(0).unwrap();

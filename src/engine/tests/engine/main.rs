@@ -3,11 +3,13 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod agreement;
+mod at_close;
 mod beside;
 mod execution;
 mod golden;
 mod indicators;
 mod look_ahead;
+mod memory;
 mod performance;
 mod plain;
 mod reference;

@@ -54,10 +54,10 @@ fn the_engine_agrees_with_the_plain_backtest_on_a_simulated_market() {
     let mut trades = 0;
     for slippage in [Slippage::Fixed { bps: 2.0 }, Slippage::SquareRoot { coefficient: 0.1 }] {
         let costs = Costs { slippage, ..Costs::default() };
-        let terms = Terms { initial_capital: 10_000.0, costs };
+        let terms = Terms { initial_capital: 10_000.0, costs, ..Terms::default() };
         for (strategy, outcome) in population.iter().zip(engine.evaluate(&population, &window, &terms, wanted)) {
             let outcome = outcome.unwrap();
-            assert_agrees(&outcome, strategy, &window, &costs);
+            assert_agrees(&outcome, strategy, &window, &terms);
             trades += outcome.performance.total_trades;
         }
     }

@@ -8,7 +8,7 @@ mod values;
 mod weights;
 
 use candles::{Candle, FundingRate, InstrumentTable, MarketKind, interval};
-use engine::Slippage;
+use engine::{FillOn, Slippage};
 use genome::Ranking;
 use portfolio::{PortfolioTerms, Ticker};
 use std::{cell::Cell, collections::BTreeMap};
@@ -36,6 +36,9 @@ pub(crate) struct Run {
     pub(crate) targets: Vec<(i64, Vec<(String, f64)>)>,
     pub(crate) turnover: f64,
 }
+
+/// By coin: units, equity, wait, tries.
+type Orders = BTreeMap<usize, (f64, f64, u32, u32)>;
 
 impl<'a> Plain<'a> {
     pub(crate) fn new(
@@ -125,7 +128,7 @@ impl<'a> Plain<'a> {
         let (s, terms, e) = (self.strategy, self.terms, self.terms.execution);
         let mut cash = terms.initial_capital;
         let mut units: BTreeMap<usize, f64> = BTreeMap::new();
-        let mut orders: BTreeMap<usize, (f64, f64, u32, u32)> = BTreeMap::new(); // units, equity, wait, tries
+        let mut orders = Orders::new();
         let mut history: Vec<Vec<(usize, f64)>> = Vec::new();
         let mut run = Run { equity: Vec::new(), targets: Vec::new(), turnover: 0.0 };
         let cache_end = self.coins.iter().flat_map(|c| &c.candles).map(|c| self.close_of(c)).max().unwrap();
@@ -135,37 +138,44 @@ impl<'a> Plain<'a> {
             let t = interval::next_open_time_ms(s.timeframe, open);
             // The last candle of a coin that has closed by a time.
             let last = |i: usize, by: i64| self.coins[i].candles.iter().rfind(|c| self.close_of(c) <= by).copied();
-            for (i, (want, equity, wait, tries)) in std::mem::take(&mut orders) {
-                if wait > 0 {
-                    orders.insert(i, (want, equity, wait - 1, tries));
-                    continue;
-                }
-                let Some(candle) = self.coins[i].candles.iter().find(|c| c.open_time_ms == open) else {
-                    if tries > 0 {
-                        orders.insert(i, (want, equity, 0, tries - 1));
+            let mut fill = |orders: &mut Orders, units: &mut BTreeMap<usize, f64>, cash: &mut f64| {
+                for (i, (want, equity, wait, tries)) in std::mem::take(orders) {
+                    if wait > 0 {
+                        orders.insert(i, (want, equity, wait - 1, tries));
+                        continue;
                     }
-                    continue;
-                };
-                let held = units.get(&i).copied().unwrap_or(0.0);
-                let want = self.lots(want, candle.open);
-                let change = want - held;
-                let value = change.abs() * candle.open;
-                if change == 0.0 || (want != 0.0 && value < e.least_notional) {
-                    continue;
-                }
-                let slip = match terms.costs.slippage {
-                    Slippage::Fixed { bps } => bps / 1e4,
-                    Slippage::SquareRoot { coefficient } => {
-                        (coefficient * (change.abs() / candle.volume).sqrt()).clamp(0.0, 0.5)
+                    let Some(candle) = self.coins[i].candles.iter().find(|c| c.open_time_ms == open) else {
+                        if tries > 0 {
+                            orders.insert(i, (want, equity, 0, tries - 1));
+                        }
+                        continue;
+                    };
+                    let price = if terms.fill_on == FillOn::Close { candle.close } else { candle.open };
+                    let held = units.get(&i).copied().unwrap_or(0.0);
+                    let want = self.lots(want, price);
+                    let change = want - held;
+                    let value = change.abs() * price;
+                    if change == 0.0 || (want != 0.0 && value < e.least_notional) {
+                        continue;
                     }
-                    Slippage::Atr { .. } => unreachable!("worlds have no such slippage"),
-                };
-                cash -= change * candle.open + value * (terms.costs.fee_fraction + slip);
-                run.turnover += value / equity;
-                units.insert(i, want);
-                if want == 0.0 {
-                    units.remove(&i);
+                    let slip = match terms.costs.slippage {
+                        Slippage::Fixed { bps } => bps / 1e4,
+                        Slippage::SquareRoot { coefficient } => {
+                            (coefficient * (change.abs() / candle.volume).sqrt()).clamp(0.0, 0.5)
+                        }
+                        Slippage::Atr { .. } => unreachable!("worlds have no such slippage"),
+                    };
+                    let slip = terms.costs.max_slippage_bps.map_or(slip, |most| slip.min(most / 1e4));
+                    *cash -= change * price + value * (terms.costs.fee_fraction + slip);
+                    run.turnover += value / equity;
+                    units.insert(i, want);
+                    if want == 0.0 {
+                        units.remove(&i);
+                    }
                 }
+            };
+            if terms.fill_on == FillOn::NextOpen {
+                fill(&mut orders, &mut units, &mut cash);
             }
             for (i, u) in &units {
                 for f in self.coins[*i].funding.iter().filter(|f| f.time_ms > open && f.time_ms <= t) {
@@ -238,6 +248,9 @@ impl<'a> Plain<'a> {
                         orders.insert(i, (target * equity / price, equity, e.delay_candles, e.retry_candles));
                     }
                 }
+            }
+            if terms.fill_on == FillOn::Close && t < to {
+                fill(&mut orders, &mut units, &mut cash);
             }
             open = t;
         }

@@ -1,7 +1,7 @@
 //! Random markets and strategies: gaps, late listings, deaths and returns, cuts, exclusions, ties, funding off the grid.
 
 use candles::{Candle, CandleSeries, FundingRate, InstrumentTable, Interval, MarketKind, readings::MarketReadings};
-use engine::{Costs, Slippage};
+use engine::{Costs, FillOn, Slippage};
 use genome::{
     Across, Binary, Expression, Form, Number, PriceField, Ranking, Rolling, Series, Source, Unary, Universe, Weights,
 };
@@ -221,12 +221,14 @@ pub(crate) fn terms(rng: &mut impl Rng) -> PortfolioTerms {
     } else {
         Slippage::SquareRoot { coefficient: 0.05 }
     };
-    let costs = Costs { fee_fraction: 0.001, slippage, ..Costs::default() };
+    let max_slippage_bps = rng.random_bool(0.3).then_some(15.0);
+    let costs = Costs { fee_fraction: 0.001, slippage, max_slippage_bps, ..Costs::default() };
+    let fill_on = if rng.random_bool(0.3) { FillOn::Close } else { FillOn::NextOpen };
     let execution = if rng.random_bool(0.6) {
         Execution::default()
     } else {
         Execution {
-            delay_candles: rng.random_range(0..3),
+            delay_candles: if fill_on == FillOn::Close { 0 } else { rng.random_range(0..3) },
             retry_candles: rng.random_range(0..4),
             least_notional: if rng.random_bool(0.5) { 0.0 } else { rng.random_range(1.0..500.0) },
             lot_notional: if rng.random_bool(0.5) { 0.0 } else { rng.random_range(0.5..50.0) },
@@ -238,5 +240,5 @@ pub(crate) fn terms(rng: &mut impl Rng) -> PortfolioTerms {
             frozen_exit_fraction: if rng.random_bool(0.5) { 0.0 } else { 0.4 },
         }
     };
-    PortfolioTerms { costs, execution, ..PortfolioTerms::default() }
+    PortfolioTerms { costs, execution, fill_on, ..PortfolioTerms::default() }
 }

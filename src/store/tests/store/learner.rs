@@ -56,7 +56,13 @@ async fn what_a_session_was_taught_stays() {
     assert!(learnt.is_some());
     let lessons = SessionLessons { strategies: 7, learnt };
     // To the bit, and once: a session that is begun again is taught what it was taught first.
+    let to_ms = session.spec.window_to_ms;
+    assert!(!store.was_taught("main", to_ms..to_ms + 1).await.unwrap());
     assert_eq!(store.record_lessons(&token, session.id, &lessons).await.unwrap(), lessons);
+    // Of its island, and of the day on which its window ends.
+    assert!(store.was_taught("main", to_ms..to_ms + 1).await.unwrap());
+    assert!(!store.was_taught("main", to_ms - DAY_MS..to_ms).await.unwrap());
+    assert!(!store.was_taught("other", to_ms..to_ms + 1).await.unwrap());
     let other = SessionLessons { strategies: 8, learnt: None };
     assert_eq!(store.record_lessons(&token, session.id, &other).await.unwrap(), lessons);
     let (of, newest) = store.newest_lessons(Some("main")).await.unwrap().unwrap();

@@ -62,6 +62,7 @@ pub(crate) fn config() -> RunConfig {
         initial_capital: 10_000.0,
         code_version: "0.1.0".to_owned(),
         engine_meaning: engine::MEANING,
+        fill_on: engine::FillOn::NextOpen,
     }
 }
 

@@ -244,7 +244,7 @@ async fn the_service_finds_its_backtests_again() {
     assert_eq!((found.id, &found.backtest, &found.strategy), (id, &new, &strategy));
     assert!(found.created_at > strategy.created_at);
     let listed = store.service_backtests_of(strategy.id, Page::first(9)).await.unwrap();
-    assert_eq!(listed, [ServiceBacktestLine { id, from_ms: new.from_ms, to_ms: new.to_ms }]);
+    assert_eq!(listed, [ServiceBacktestLine { id, from_ms: new.from_ms, to_ms: new.to_ms, has_usual_terms: true }]);
     let [row] = &store.backtest_results(strategy.id).await.unwrap()[..] else { panic!("one") };
     assert_eq!(
         (row.backtest_id.clone(), row.parameters.read().unwrap()),

@@ -8,7 +8,7 @@ mod signal;
 mod trader;
 
 use candles::{CandleSeries, resample};
-use engine::{Costs, DailyEquity, EvaluationError, SymbolRun, Window};
+use engine::{DailyEquity, EvaluationError, SymbolRun, Terms, Window};
 use genome::Strategy;
 use std::borrow::Cow;
 
@@ -17,8 +17,7 @@ pub(crate) fn simulate_symbol(
     strategy: &Strategy,
     window: &Window,
     symbol: usize,
-    costs: &Costs,
-    initial_capital: f64,
+    terms: &Terms,
 ) -> Result<SymbolRun, EvaluationError> {
     let data = &window.symbols()[symbol];
     if strategy.timeframe < window.interval() {
@@ -35,10 +34,10 @@ pub(crate) fn simulate_symbol(
     let first = base.open_times_ms().partition_point(|&t| t < window.from_ms());
     let market = trader::Market { symbol: &data.symbol, candles: &base, first, finer: &finer, funding: &data.funding };
     let mut columns = signal::Columns::new(&base, &data.candles);
-    let atrs = signal::Atrs::new(strategy, &costs.slippage, &mut columns)?;
+    let atrs = signal::Atrs::new(strategy, &terms.costs.slippage, &mut columns)?;
     let signals = signal::Signals::new(strategy, first, &atrs, &mut columns)?;
-    let capital = initial_capital / window.symbols().len() as f64;
-    let run = trader::trade(&strategy.risk, costs, market, &signals, &atrs, capital);
+    let capital = terms.initial_capital / window.symbols().len() as f64;
+    let run = trader::trade(&strategy.risk, terms, market, &signals, &atrs, capital);
     let times = (first..base.len()).map(|i| base.close_time_ms(i) + 1);
     let equity = times.zip(run.equity).map(|(time_ms, equity)| DailyEquity { time_ms, equity }).collect();
     Ok(SymbolRun { trades: run.trades, equity })

@@ -2,12 +2,12 @@
 //!
 //! Each candle is a list of moments, in the order in which they can matter: funding due before the open, the open,
 //! funding due inside, what lies between low and high (of finer candles first, where the order of two levels is in
-//! question), the close, and after the last close the end of the window. At each moment the levels that stand are
+//! question), the close, what rules ask for where they are obeyed at the close, and after the last close the end of the window. At each moment the levels that stand are
 //! computed anew from what the position is. Nothing is remembered that could be computed, nothing is skipped.
 
 use super::signal::{Atrs, Signals};
 use candles::{CandleSeries, Symbol};
-use engine::{Costs, ExitReason, FundingRate, Side, Trade};
+use engine::{Costs, ExitReason, FillOn, FundingRate, Side, Terms, Trade};
 use genome::{Distance, RiskPlan, Size};
 
 /// One symbol's market as a sleeve trades in it.
@@ -34,8 +34,13 @@ pub(crate) struct SleeveRun {
 enum Moment {
     FundingUntil(i64),
     Open,
-    Between { low: f64, high: f64 },
+    Between {
+        low: f64,
+        high: f64,
+    },
     Close,
+    /// What rules ask for, where it is done at the close.
+    Orders,
     End,
 }
 
@@ -129,6 +134,9 @@ impl Holding {
 struct Trader<'a> {
     plan: &'a RiskPlan,
     costs: &'a Costs,
+    fill_on: FillOn,
+    /// The candle that has just closed, while what rules ask for is done at its close.
+    closing: Option<usize>,
     market: Market<'a>,
     signals: &'a Signals,
     atrs: &'a Atrs,
@@ -142,7 +150,7 @@ struct Trader<'a> {
 /// Trades `signals` on one market with a sleeve of `capital`.
 pub(crate) fn trade(
     plan: &RiskPlan,
-    costs: &Costs,
+    Terms { costs, fill_on, .. }: &Terms,
     market: Market<'_>,
     signals: &Signals,
     atrs: &Atrs,
@@ -150,7 +158,9 @@ pub(crate) fn trade(
 ) -> SleeveRun {
     let (trades, unpaid) = (Vec::new(), market.funding);
     let (cash, losing_streak, holding) = (capital, 0, None);
-    let mut trader = Trader { plan, costs, market, signals, atrs, cash, losing_streak, holding, trades, unpaid };
+    let (fill_on, closing) = (*fill_on, None);
+    let mut trader =
+        Trader { plan, costs, fill_on, closing, market, signals, atrs, cash, losing_streak, holding, trades, unpaid };
     let candles = market.candles;
     let mut equity = Vec::new();
     for i in market.first..candles.len() {
@@ -200,6 +210,9 @@ impl Trader<'_> {
             }
         }
         moments.extend([Moment::Between { low, high }, Moment::Close]);
+        if self.fill_on == FillOn::Close {
+            moments.push(Moment::Orders);
+        }
         if i + 1 == candles.len() {
             moments.push(Moment::End);
         }
@@ -221,26 +234,30 @@ impl Trader<'_> {
                     }
                 }
             }
+            Moment::Open if self.fill_on == FillOn::Close => {
+                self.at_a_price(i, open, candles.open_times_ms()[i], false);
+            }
             Moment::Open => {
                 // A signal is the one of the candle before, if that is in the window.
                 let Some(signal) = i.checked_sub(1).filter(|&s| s >= self.market.first) else { return };
-                let side_before = self.holding.as_ref().map(|h| h.side);
-                let asked_to_leave = match side_before {
-                    Some(Side::Long) => self.signals.exit_long[signal],
-                    Some(Side::Short) => self.signals.exit_short[signal],
-                    None => false,
-                };
-                self.at_the_open(i, asked_to_leave);
-                let wanted =
-                    [(self.signals.enter_long[signal], Side::Long), (self.signals.enter_short[signal], Side::Short)];
-                for (signalled, side) in wanted {
-                    // Whoever just left a side does not enter it at the same open; whoever is ruined enters nothing.
-                    let free = self.holding.is_none() && self.cash > 0.0 && side_before != Some(side);
-                    if signalled && free {
-                        self.enter(i, signal, side);
-                        self.at_the_open(i, false);
-                    }
+                let time_ms = candles.open_times_ms()[i];
+                let (side_before, asked_to_leave) = self.asked_to_leave(signal);
+                self.at_a_price(i, open, time_ms, asked_to_leave);
+                self.enter_if_asked(i, open, time_ms, signal, side_before);
+            }
+            Moment::Orders => {
+                let (close, time_ms) = (candles.closes()[i], candles.close_time_ms(i));
+                self.closing = Some(i);
+                let (side_before, asked_to_leave) = self.asked_to_leave(i);
+                if asked_to_leave {
+                    let bars = i + 1 - self.holding.as_ref().unwrap().index;
+                    self.leave(i, close, ExitReason::Rule, time_ms, bars);
                 }
+                // After the last candle there is none to hold anything in.
+                if i + 1 < candles.len() {
+                    self.enter_if_asked(i + 1, close, time_ms, i, side_before);
+                }
+                self.closing = None;
             }
             Moment::Between { low, high } => {
                 let Some(h) = &self.holding else { return };
@@ -277,10 +294,33 @@ impl Trader<'_> {
         }
     }
 
-    /// What ends (or reduces) the position at the open of candle `i`.
-    fn at_the_open(&mut self, i: usize, asked_to_leave: bool) {
+    /// The side that is held at the close of candle `signal`, and whether its rule asks to leave it.
+    fn asked_to_leave(&self, signal: usize) -> (Option<Side>, bool) {
+        let side = self.holding.as_ref().map(|h| h.side);
+        let asked = match side {
+            Some(Side::Long) => self.signals.exit_long[signal],
+            Some(Side::Short) => self.signals.exit_short[signal],
+            None => false,
+        };
+        (side, asked)
+    }
+
+    /// Enters at a price what the rules asked for at the close of candle `signal`; candle `i` is the first it is held in.
+    fn enter_if_asked(&mut self, i: usize, price: f64, time_ms: i64, signal: usize, side_before: Option<Side>) {
+        let wanted = [(self.signals.enter_long[signal], Side::Long), (self.signals.enter_short[signal], Side::Short)];
+        for (signalled, side) in wanted {
+            // Whoever just left a side does not enter it at the same moment; whoever is ruined enters nothing.
+            let free = self.holding.is_none() && self.cash > 0.0 && side_before != Some(side);
+            if signalled && free {
+                self.enter(i, (price, time_ms), signal, side);
+                self.at_a_price(i, price, time_ms, false);
+            }
+        }
+    }
+
+    /// What ends (or reduces) the position at a price, before candle `i` takes its course.
+    fn at_a_price(&mut self, i: usize, open: f64, time_ms: i64, asked_to_leave: bool) {
         let Some(h) = &self.holding else { return };
-        let (open, time_ms) = (self.market.candles.opens()[i], self.market.candles.open_times_ms()[i]);
         let (side, bars) = (h.side, i - h.index);
         let (stop, reason) = h.stop(self.cash, self.costs.maintenance_margin_fraction);
         let passed = |level: Option<f64>| level.is_some_and(|level| in_favour(side, open, level));
@@ -299,7 +339,11 @@ impl Trader<'_> {
 
     /// How far an order of `units` at `price` in candle `i` is moved against the trader.
     fn slip(&self, i: usize, price: f64, units: f64) -> f64 {
-        self.costs.slippage.fraction(price, units, self.atrs.before(i), self.market.candles.volumes()[i])
+        // At a close its candle is over: its volume counts, and its ATR is known.
+        let (candle, known) = self.closing.map_or((i, i), |closed| (closed, closed + 1));
+        let (atr, volume) = (self.atrs.before(known), self.market.candles.volumes()[candle]);
+        let charged = self.costs.slippage.fraction(price, units, atr, volume);
+        self.costs.max_slippage_bps.map_or(charged, |most| if charged > most / 1e4 { most / 1e4 } else { charged })
     }
 
     /// Units that the plan asks for at a price, to leave at `exit` if it goes wrong.
@@ -323,9 +367,8 @@ impl Trader<'_> {
         (asked * scale).min(self.plan.leverage.get() * whole)
     }
 
-    fn enter(&mut self, i: usize, signal: usize, side: Side) {
+    fn enter(&mut self, i: usize, (open, time_ms): (f64, i64), signal: usize, side: Side) {
         let (plan, atrs, direction) = (self.plan, self.atrs.at(signal), up(side));
-        let open = self.market.candles.opens()[i];
         let stop_at = |price: f64| plan.stop_loss.map(|d| away(price, -direction, d, atrs.stop_loss));
         let estimate = self.size(open, stop_at(open));
         let slip = self.slip(i, open, estimate);
@@ -357,7 +400,7 @@ impl Trader<'_> {
         self.holding = Some(Holding {
             side,
             index: i,
-            time_ms: self.market.candles.open_times_ms()[i],
+            time_ms,
             price,
             quantity,
             equity_before,
