@@ -1,8 +1,10 @@
 //! Null markets for strategies that rank the market, from the panel that a search looked at. There are two, since a ranking
 //! may live on what follows what in time, and on which name does it.
 //!
-//! - **In time**: what happened in a slot happens in another one, the same for all names, so that each slot's cross-section
-//!   stays and no past tells of a future. A name without a candle in the other slot gets one of its own that is left over.
+//! - **In time**: what happened in a slot happens in another one, upright or mirrored by a coin's fall, the same for all names:
+//!   each slot's cross-section stays and no past tells of a future. Without the coin a name that did well in a block would do
+//!   so in every part of it, and look-backs of months would find that. A name without a candle in the other slot gets one of
+//!   its own that is left over.
 //! - **Of names**: in each short block of time the members of a universe trade their paths. Every slot has the returns that
 //!   it had, so has the market, and each path stays whole within a block; what was known of a name says nothing of it.
 //!
@@ -64,8 +66,13 @@ pub fn null_panel(panel: &Panel, kind: NullKind, seed: Seed) -> Result<Panel, Nu
             panel.remade(|number| {
                 let instrument = &panel.instruments()[number];
                 let (within, gaps) = (sources(instrument.slots(), &within), sources(instrument.slots(), &gaps));
-                let own = &moves[number];
-                let moved = within.iter().zip(&gaps).map(|(&w, &g)| Move { gap: own[g - 1].gap, ..own[w - 1] });
+                let slot_ms = |candle: usize| instrument.candles().open_times_ms()[candle];
+                let mirrored = |candle: usize| {
+                    let own = moves[number][candle - 1];
+                    let flips = draw(seed, "mirror", slot_ms(candle)) & 1 == 1;
+                    if flips { Move { gap: -own.gap, high: -own.low, low: -own.high, close: -own.close } } else { own }
+                };
+                let moved = within.iter().zip(&gaps).map(|(&w, &g)| Move { gap: mirrored(g).gap, ..mirrored(w) });
                 // What was traded in a candle goes with what happened in it.
                 let volumes: Vec<usize> = std::iter::once(0).chain(within.iter().copied()).collect();
                 let candles = made(instrument.candles(), moved, &volumes).map_err(|why| fail(number, why))?;
@@ -293,15 +300,17 @@ mod tests {
             let (before, after) = (returns(&real, number), returns(&null, number));
             assert_ne!(before, after);
             for block in [0..2_190_u32, 2_190..2_600] {
-                let of = |all: &BTreeMap<u32, f64>| sorted(all.range(block.clone()).map(|(_, v)| *v));
+                let of = |all: &BTreeMap<u32, f64>| sorted(all.range(block.clone()).map(|(_, v)| v.abs()));
                 assert_eq!(of(&before), of(&after), "{number}");
             }
         }
         // Names that are always there move as they moved together.
         let pairs = |panel: &Panel| {
             let (a, b) = (returns(panel, 0), returns(panel, 4));
-            let mut all: Vec<(i64, i64)> =
-                a.iter().map(|(slot, a)| ((a * 1e10).round() as i64, (b[slot] * 1e10).round() as i64)).collect();
+            let mut all: Vec<(i64, i64)> = a
+                .iter()
+                .map(|(slot, a)| ((a.abs() * 1e10).round() as i64, (a.signum() * b[slot] * 1e10).round() as i64))
+                .collect();
             all.sort_unstable();
             all
         };
