@@ -52,7 +52,11 @@ fn knowing(kind: EdgeKind, interval: Interval) -> Option<Strategy> {
         EdgeKind::Momentum { lookback, .. } => {
             (format!("close > donchian_upper({lookback})"), format!("close < donchian_lower({lookback})"))
         }
-        EdgeKind::TimeOfDay { .. } | EdgeKind::VolumeSpike { .. } => return None,
+        EdgeKind::TimeOfDay { .. }
+        | EdgeKind::VolumeSpike { .. }
+        | EdgeKind::RankMomentum { .. }
+        | EdgeKind::RankReversal { .. }
+        | EdgeKind::RankVolume { .. } => return None,
     };
     format!("{interval}; long when {long} exit when {short}; short when {short} exit when {long}; stop 10%")
         .parse()

@@ -1,6 +1,7 @@
 //! Planted edges: when a symbol drifts, which way, and how strongly.
 //!
-//! An edge looks only at closed candles and at the time, as a strategy could. It never sees what is to come.
+//! An edge looks only at closed candles and at the time, as a strategy could. It never sees what is to come. Edges of a
+//! symbol look at its own candles; edges of the cross-section, named `rank_...`, at those of all.
 
 use super::base_candle::BaseCandle;
 use super::limits::{SpecError, within};
@@ -33,6 +34,17 @@ pub enum EdgeKind {
     /// price drifts on in that candle's direction over the next `hold` candles.
     #[allow(missing_docs)]
     VolumeSpike { lookback: u32, multiple: f64, hold: u32 },
+    /// Each day from 00:00 UTC, symbols that rose more over the last `days` days drift up against those that rose less:
+    /// each in proportion to how far its rank is from the middle, and to its own deviation.
+    #[allow(missing_docs)]
+    RankMomentum { days: u32 },
+    /// The same turned round: those that rose less drift up.
+    #[allow(missing_docs)]
+    RankReversal { days: u32 },
+    /// The same by mean volume in coins of the last `days` days over that of the last `against` days: those whose volume
+    /// grew drift up.
+    #[allow(missing_docs)]
+    RankVolume { days: u32, against: u32 },
 }
 
 impl EdgeKind {
@@ -44,7 +56,59 @@ impl EdgeKind {
             Self::Momentum { .. } => "momentum",
             Self::TimeOfDay { .. } => "time_of_day",
             Self::VolumeSpike { .. } => "volume_spike",
+            Self::RankMomentum { .. } => "rank_momentum",
+            Self::RankReversal { .. } => "rank_reversal",
+            Self::RankVolume { .. } => "rank_volume",
         }
+    }
+
+    /// Whether it ranks the symbols of a market.
+    #[must_use]
+    pub const fn ranks(self) -> bool {
+        matches!(self, Self::RankMomentum { .. } | Self::RankReversal { .. } | Self::RankVolume { .. })
+    }
+
+    /// Days of closed candles that an edge of the cross-section looks at; 0 for others.
+    pub(crate) const fn days(self) -> u32 {
+        match self {
+            // A change over n days is between n + 1 closes.
+            Self::RankMomentum { days } | Self::RankReversal { days } => days + 1,
+            Self::RankVolume { days, against } => {
+                if days > against {
+                    days
+                } else {
+                    against
+                }
+            }
+            Self::MeanReversion { .. } | Self::Momentum { .. } | Self::TimeOfDay { .. } | Self::VolumeSpike { .. } => 0,
+        }
+    }
+
+    /// Days after its listing from which an edge of the cross-section ranks a symbol: 30, or as many as it looks at.
+    #[must_use]
+    pub const fn listed_days(self) -> u32 {
+        if self.days() > 30 { self.days() } else { 30 }
+    }
+
+    /// The ideal strategy of an edge of the cross-section on 4h candles, as text: linear weights of gross 1, set each day,
+    /// over all symbols that the edge ranks. None for others.
+    #[must_use]
+    pub fn ideal_ranking(self) -> Option<String> {
+        let change = |days: u32| format!("close / delay(close, {}) - 1", 6 * days);
+        let score = match self {
+            Self::RankMomentum { days } => change(days),
+            Self::RankReversal { days } => format!("-({})", change(days)),
+            Self::RankVolume { days, against } => {
+                format!("mean(volume, {}) / mean(volume, {})", 6 * days, 6 * against)
+            }
+            Self::MeanReversion { .. } | Self::Momentum { .. } | Self::TimeOfDay { .. } | Self::VolumeSpike { .. } => {
+                return None;
+            }
+        };
+        let listed = self.listed_days();
+        Some(format!(
+            "4h; universe top 1000 by quote_volume(30d), listed {listed}d; score {score}; rebalance 1d; weights linear; gross 1"
+        ))
     }
 
     fn lookback(self) -> usize {
@@ -52,7 +116,10 @@ impl EdgeKind {
             Self::MeanReversion { lookback, .. }
             | Self::Momentum { lookback, .. }
             | Self::VolumeSpike { lookback, .. } => lookback as usize,
-            Self::TimeOfDay { .. } => 0,
+            Self::TimeOfDay { .. }
+            | Self::RankMomentum { .. }
+            | Self::RankReversal { .. }
+            | Self::RankVolume { .. } => 0,
         }
     }
 }
@@ -72,7 +139,13 @@ impl FromStr for EdgeKind {
             "momentum" => Ok(Self::Momentum { lookback: 48, hold: 16 }),
             "time_of_day" => Ok(Self::TimeOfDay { hour: 13, hours: 4 }),
             "volume_spike" => Ok(Self::VolumeSpike { lookback: 20, multiple: 2.5, hold: 12 }),
-            _ => Err(format!("unknown kind {text:?}; expected mean_reversion, momentum, time_of_day or volume_spike")),
+            "rank_momentum" => Ok(Self::RankMomentum { days: 14 }),
+            "rank_reversal" => Ok(Self::RankReversal { days: 1 }),
+            "rank_volume" => Ok(Self::RankVolume { days: 1, against: 20 }),
+            _ => Err(format!(
+                "unknown kind {text:?}; expected mean_reversion, momentum, time_of_day, volume_spike, rank_momentum, \
+                 rank_reversal or rank_volume"
+            )),
         }
     }
 }
@@ -83,15 +156,19 @@ impl FromStr for EdgeKind {
 pub struct EdgeSpec {
     /// What makes the symbols drift.
     pub kind: EdgeKind,
-    /// Interval of the candles the edge looks at.
+    /// Interval of the candles the edge looks at. Edges of the cross-section look at days, whatever it is.
     pub interval: Interval,
-    /// Symbols that have it.
+    /// Symbols that have it; none named: all of the market.
     pub symbols: Vec<Symbol>,
     /// True annual Sharpe ratio of the natural strategy on one symbol, before costs, at constant notional,
     /// from daily returns x sqrt(365), while the edge is at full strength. Measured over 80 years
     /// (standard error 0.11) for 4, 6 and 10: time of day 3.9, 5.8, 9.6; volume spike 4.2, 6.2, 9.8; momentum,
     /// whose signals cluster, 3.7, 5.5, 8.8; mean reversion 3.9 for 4. Far above 10 the days' own spread in signals
     /// makes what can be measured fall short for every kind.
+    ///
+    /// Of an edge of the cross-section: that of [`EdgeKind::ideal_ranking`] over all of its symbols, before costs.
+    /// Measured over 48 years on markets of 40 coins (standard error 0.15): momentum 8.6 for 8, reversal 7.9, volume 2.1,
+    /// 4.1 and 8.0 for 2, 4 and 8.
     pub sharpe: f64,
     /// First millisecond with the edge.
     pub start_ms: i64,
@@ -111,6 +188,12 @@ impl EdgeSpec {
         Self { kind, interval: Interval::M15, symbols, sharpe, start_ms: 0, end_ms: None, decay_ms: 0, residual: 0.0 }
     }
 
+    /// Whether a symbol of the market has it.
+    #[must_use]
+    pub fn is_on(&self, symbol: &Symbol) -> bool {
+        self.symbols.is_empty() || self.symbols.contains(symbol)
+    }
+
     /// Strength at a time, as a fraction of full strength.
     #[must_use]
     pub fn level(&self, time_ms: i64) -> f64 {
@@ -127,7 +210,10 @@ impl EdgeSpec {
         if let Some(unknown) = self.symbols.iter().find(|s| !has(s)) {
             return Err(SpecError::EdgeSymbol(unknown.clone()));
         }
-        let edge = self.interval;
+        if self.kind.ranks() && self.symbols.len() == 1 {
+            return Err(SpecError::EdgeAlone(self.kind.name()));
+        }
+        let edge = if self.kind.ranks() { Interval::D1 } else { self.interval };
         let lengths = (base.fixed_ms(), edge.fixed_ms());
         let fits = matches!(lengths, (Some(b), Some(e)) if e % b == 0);
         if !fits || edge > Interval::D1 {
@@ -150,14 +236,25 @@ impl EdgeSpec {
                 counts(lookback, hold)?;
                 within("an edge's multiple", multiple, 1.0, 20.0, "1 to 20")
             }
+            EdgeKind::RankMomentum { days } | EdgeKind::RankReversal { days } => days_back(days),
+            EdgeKind::RankVolume { days, against } => {
+                days_back(days)?;
+                within(
+                    "an edge's against",
+                    f64::from(against),
+                    f64::from(days) + 1.0,
+                    365.0,
+                    "more than its days, to 365",
+                )
+            }
         }
     }
 }
 
 impl FromStr for EdgeSpec {
     type Err = SpecError;
-    /// `KIND:SYMBOL[+SYMBOL...]:SHARPE[:FROM[:TO[:DECAY_DAYS[:RESIDUAL]]]]`, on 15m candles; FROM and TO are dates
-    /// (`2025-01-31`, 00:00 UTC), an empty one leaves that side open.
+    /// `KIND:SYMBOL[+SYMBOL...]:SHARPE[:FROM[:TO[:DECAY_DAYS[:RESIDUAL]]]]`, on 15m candles; `all` in place of symbols;
+    /// FROM and TO are dates (`2025-01-31`, 00:00 UTC), an empty one leaves that side open.
     fn from_str(text: &str) -> Result<Self, SpecError> {
         let wrong = |why: String| SpecError::EdgeText { text: text.to_owned(), why };
         let parts: Vec<&str> = text.split(':').collect();
@@ -175,7 +272,10 @@ impl FromStr for EdgeSpec {
             Ok(date.and_time(chrono::NaiveTime::MIN).and_utc().timestamp_millis())
         };
         let part = |i: usize| rest.get(i).copied().filter(|text| !text.is_empty());
-        let symbols = symbols.split('+').map(str::parse).collect::<Result<Vec<Symbol>, _>>().map_err(wrong)?;
+        let symbols = match symbols {
+            "all" => Vec::new(),
+            named => named.split('+').map(str::parse).collect::<Result<Vec<Symbol>, _>>().map_err(wrong)?,
+        };
         let mut edge = Self::lasting(kind.parse().map_err(wrong)?, symbols, number("Sharpe ratio", sharpe)?);
         edge.start_ms = part(0).map_or(Ok(0), date)?;
         edge.end_ms = part(1).map(date).transpose()?;
@@ -183,6 +283,10 @@ impl FromStr for EdgeSpec {
         edge.residual = part(3).map_or(Ok(0.0), |left| number("residual", left))?;
         Ok(edge)
     }
+}
+
+fn days_back(days: u32) -> Result<(), SpecError> {
+    within("an edge's days", f64::from(days), 1.0, 365.0, "1 to 365")
 }
 
 fn counts(lookback: u32, hold: u32) -> Result<(), SpecError> {
@@ -199,12 +303,13 @@ pub(crate) struct EdgeState {
     high: f64,
     low: f64,
     volume: f64,
-    direction: f64,
+    /// 1, 0 or -1; of an edge of the cross-section the day's tilt.
+    pub(crate) direction: f64,
     remaining: u32,
 }
 
 impl EdgeState {
-    /// Direction of the drift in the candle that opens at `time_ms`: 1, 0 or -1.
+    /// Direction of the drift in the candle that opens at `time_ms`: 1, 0 or -1; of the cross-section a tilt.
     pub(crate) fn direction(&self, kind: EdgeKind, time_ms: i64) -> f64 {
         let EdgeKind::TimeOfDay { hour, hours } = kind else { return self.direction };
         let now = time_ms.rem_euclid(DAY_MS) / HOUR_MS;
@@ -246,7 +351,10 @@ impl EdgeState {
                 EdgeKind::MeanReversion { hold, .. }
                 | EdgeKind::Momentum { hold, .. }
                 | EdgeKind::VolumeSpike { hold, .. } => hold,
-                EdgeKind::TimeOfDay { .. } => 0,
+                EdgeKind::TimeOfDay { .. }
+                | EdgeKind::RankMomentum { .. }
+                | EdgeKind::RankReversal { .. }
+                | EdgeKind::RankVolume { .. } => 0,
             };
         } else {
             self.remaining = self.remaining.saturating_sub(1);

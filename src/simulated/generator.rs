@@ -4,13 +4,12 @@
 //! changes the time an answer takes and nothing else. Never does I/O and never looks at a clock.
 
 use super::base_candle::{BaseCandle, QUOTE_SCALE};
-use super::edge::EdgeSpec;
 use super::limits::SpecError;
-use super::path::{Day, PathModel, State};
+use super::path::{PathModel, State};
+use super::planting;
 use super::spec::MarketSpec;
 use candles::time::DAY_MS;
 use candles::{Candle, CandleSeries, FundingRate, Interval, Symbol, interval};
-use genome::random::Seed;
 use rand::RngExt;
 use rand_distr::StandardNormal;
 use std::{
@@ -23,7 +22,6 @@ const CACHED_CANDLES: usize = 1_000_000;
 /// A market is never made further than this from its start: a guard against mistaken times.
 const MAX_DAYS: i64 = 100 * 366;
 const FUNDING_MS: i64 = 8 * 3_600_000;
-const YEAR_MS: f64 = 365.0 * 86_400_000.0;
 
 /// Why a simulated market has no answer.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -52,9 +50,12 @@ struct Made {
     /// State at the start of each day, as far as the market was ever asked for.
     states: Vec<State>,
     /// Days by number, with the time of their last use.
-    days: BTreeMap<u64, (Arc<Day>, u64)>,
+    days: BTreeMap<u64, (Rows, u64)>,
     uses: u64,
 }
+
+/// A day's base candles, a row a symbol, of those that were made.
+type Rows = Vec<Option<Arc<[BaseCandle]>>>;
 
 impl SimulatedMarket {
     /// A market that follows `spec`.
@@ -63,15 +64,11 @@ impl SimulatedMarket {
     /// A spec that cannot be.
     pub fn new(spec: MarketSpec) -> Result<Self, SpecError> {
         spec.validate()?;
-        let drifts: Vec<f64> = spec.edges.iter().map(|edge| calibrated_drift(&spec, edge)).collect();
-        Ok(Self::with_drifts(spec, &drifts))
-    }
-
-    fn with_drifts(spec: MarketSpec, drifts: &[f64]) -> Self {
-        let model = PathModel::new(&spec, drifts);
+        let drifts: Vec<f64> = spec.edges.iter().map(|edge| planting::drift(&spec, edge)).collect();
+        let model = PathModel::new(&spec, &drifts);
         let made = Made { states: vec![model.initial_state()], days: BTreeMap::new(), uses: 0 };
         let base_ms = DAY_MS / model.per_day() as i64;
-        Self { spec, model, base_ms, made: Mutex::new(made) }
+        Ok(Self { spec, model, base_ms, made: Mutex::new(made) })
     }
 
     /// What the market is made of.
@@ -80,7 +77,8 @@ impl SimulatedMarket {
         &self.spec
     }
 
-    /// All candles of a symbol that open in `[from_ms, to_ms)`, whether or not they lie in some clock's future.
+    /// All candles of a symbol that open in `[from_ms, to_ms)` while it is listed, whether or not they lie in some clock's
+    /// future.
     /// The market's first candle of a week or month may hold only the part since the market's start.
     ///
     /// # Errors
@@ -110,17 +108,19 @@ impl SimulatedMarket {
         Ok(series)
     }
 
-    /// Funding payments of a symbol in `[from_ms, to_ms]`, every eight hours from 00:00 UTC.
+    /// Funding payments of a symbol in `[from_ms, to_ms]` while it is listed, every eight hours from 00:00 UTC.
     ///
     /// # Errors
     /// An unknown symbol or a time a century away.
     pub fn funding_rates(&self, symbol: &Symbol, from_ms: i64, to_ms: i64) -> Result<Vec<FundingRate>, MarketError> {
-        self.check(symbol, Interval::Mo1)?;
+        let index = self.check(symbol, Interval::Mo1)?;
         self.check_reach(to_ms)?;
         let seed = self.spec.seed.child("funding", 0).child(symbol.as_str(), 0);
-        let first = from_ms.max(self.spec.start_ms).div_euclid(FUNDING_MS);
+        let (listed_ms, end_ms) = self.life(index);
+        let (from_ms, to_ms) = (from_ms.max(listed_ms), to_ms.min(end_ms.saturating_sub(1)));
+        let first = from_ms.div_euclid(FUNDING_MS);
         Ok((first..=to_ms.div_euclid(FUNDING_MS))
-            .filter(|n| n * FUNDING_MS >= from_ms.max(self.spec.start_ms))
+            .filter(|n| n * FUNDING_MS >= from_ms)
             .map(|n| {
                 let noise: f64 = seed.stream("rate", n as u64).sample(StandardNormal);
                 let rate = (0.0001 + 0.00008 * noise).clamp(-0.003, 0.003);
@@ -155,9 +155,10 @@ impl SimulatedMarket {
             }
         };
         let open_base_ms = now_ms - now_ms.rem_euclid(self.base_ms);
+        let (listed_ms, delisted_ms) = self.life(index);
         self.for_each(index, first_ms, end_ms.min(open_base_ms), &mut take);
-        if open_base_ms >= first_ms
-            && open_base_ms < end_ms
+        if open_base_ms >= first_ms.max(listed_ms)
+            && open_base_ms < end_ms.min(delisted_ms)
             && let Some((open_ms, candle)) = self.partial(index, now_ms)
         {
             take(open_ms, candle);
@@ -184,8 +185,14 @@ impl SimulatedMarket {
             return None;
         }
         let state = self.state(day);
-        let partial = self.model.partial(day, &state, candle as usize, steps);
-        Some((now_ms - into, *partial.get(index)?))
+        let partial = self.model.partial(day, &state, candle as usize, steps, index)?;
+        Some((now_ms - into, partial))
+    }
+
+    /// Open time of a symbol's first candle, and the time from which it has none.
+    pub(super) fn life(&self, index: usize) -> (i64, i64) {
+        let symbol = &self.spec.symbols[index];
+        (symbol.listed_ms.unwrap_or(self.spec.start_ms), symbol.delisted_ms.unwrap_or(i64::MAX))
     }
 
     pub(super) fn check_reach(&self, end_ms: i64) -> Result<(), MarketError> {
@@ -200,12 +207,13 @@ impl SimulatedMarket {
     /// Calls `visit` with each base candle that opens in `[from_ms, end_ms)`.
     fn for_each(&self, index: usize, from_ms: i64, end_ms: i64, mut visit: impl FnMut(i64, BaseCandle)) {
         let start = self.spec.start_ms;
-        let mut at = from_ms.max(start);
+        let (listed_ms, delisted_ms) = self.life(index);
+        let end_ms = end_ms.min(delisted_ms);
+        let mut at = from_ms.max(listed_ms);
         while at < end_ms {
             let day = (at - start).div_euclid(DAY_MS);
             let day_ms = start + day * DAY_MS;
-            let made = self.day(day as u64);
-            let row = &made.symbols[index];
+            let row = self.day(day as u64, index);
             let first = ((at - day_ms) + self.base_ms - 1) / self.base_ms;
             let last = ((end_ms - day_ms) + self.base_ms - 1) / self.base_ms;
             let last = (last as usize).min(row.len());
@@ -235,33 +243,45 @@ impl SimulatedMarket {
         }
     }
 
-    fn day(&self, day: u64) -> Arc<Day> {
+    fn day(&self, day: u64, index: usize) -> Arc<[BaseCandle]> {
         let mut made = self.lock();
         self.reach(&mut made, day);
         made.uses += 1;
         let now = made.uses;
-        if let Some((found, used)) = made.days.get_mut(&day) {
+        if let Some((rows, used)) = made.days.get_mut(&day) {
             *used = now;
-            return Arc::clone(found);
+            if let Some(row) = &rows[index] {
+                return Arc::clone(row);
+            }
         }
-        self.make(&mut made, day)
+        // Of a day whose beginning is known, what is asked for is made alone.
+        let row: Arc<[BaseCandle]> = self.model.day_of(day, &made.states[day as usize], index).into();
+        self.rows(&mut made, day)[index] = Some(Arc::clone(&row));
+        row
     }
 
-    /// Makes a day from its state and stores what follows from it.
-    fn make(&self, made: &mut Made, day: u64) -> Arc<Day> {
+    /// Makes the last day whose beginning is known, and stores what follows from it.
+    fn make(&self, made: &mut Made, day: u64) {
         let (candles, end) = self.model.day(day, &made.states[day as usize]);
-        if made.states.len() as u64 == day + 1 {
-            made.states.push(end);
+        made.states.push(end);
+        let rows = self.rows(made, day);
+        for (row, candles) in rows.iter_mut().zip(candles.symbols) {
+            *row = Some(candles.into());
         }
-        let candles = Arc::new(candles);
-        let most = (CACHED_CANDLES / (self.model.per_day() * self.spec.symbols.len())).max(2);
+    }
+
+    /// Where a day's rows are kept; makes room for them.
+    fn rows<'a>(&self, made: &'a mut Made, day: u64) -> &'a mut Rows {
+        let symbols = self.spec.symbols.len();
+        let most = (CACHED_CANDLES / (self.model.per_day() * symbols)).max(2);
         if made.days.len() >= most
+            && !made.days.contains_key(&day)
             && let Some(oldest) = made.days.iter().min_by_key(|(_, (_, used))| *used).map(|(day, _)| *day)
         {
             made.days.remove(&oldest);
         }
-        made.days.insert(day, (Arc::clone(&candles), made.uses));
-        candles
+        let used = made.uses;
+        &mut made.days.entry(day).or_insert_with(|| (vec![None; symbols], used)).0
     }
 }
 
@@ -330,41 +350,4 @@ impl Merger {
 fn first_open(interval: Interval, from_ms: i64) -> i64 {
     let open_ms = interval::open_time_ms(interval, from_ms);
     if open_ms < from_ms { interval::next_open_time_ms(interval, open_ms) } else { open_ms }
-}
-
-/// The drift, in standard deviations of one of the edge's candles, that gives the stated Sharpe ratio.
-///
-/// Holding the drift's direction for a share p of N candles a year earns `p drift E[sigma]` a candle with variance
-/// `p E[sigma^2]`, so Sharpe = drift sqrt(p N) E[sigma] / sqrt(E[sigma^2]). Drift changes how often signals come,
-/// so p is counted on a market that has the edge, made with a seed of its own, and the equation is iterated.
-fn calibrated_drift(market: &MarketSpec, edge: &EdgeSpec) -> f64 {
-    const DAYS: u64 = 200;
-    let Some(symbol) = edge.symbols.first().filter(|_| edge.sharpe > 0.0) else { return 0.0 };
-    let interval_ms = edge.interval.fixed_ms().unwrap_or(DAY_MS);
-    let lasting = EdgeSpec { start_ms: i64::MIN, end_ms: None, symbols: vec![symbol.clone()], ..edge.clone() };
-    let base = if edge.interval <= Interval::H1 { edge.interval } else { market.base };
-    let spec = MarketSpec {
-        seed: Seed(0),
-        base,
-        steps_per_candle: 2,
-        symbols: market.symbols.iter().filter(|s| s.symbol == *symbol).cloned().collect(),
-        edges: vec![lasting],
-        ..market.clone()
-    };
-    let per_year = YEAR_MS / interval_ms as f64;
-    let mean_to_root_mean_square = (-0.5 * market.volatility.log_variance()).exp();
-    let mut share: f64 = 0.3;
-    let mut drift = 0.0;
-    for _ in 0..3 {
-        drift = edge.sharpe / ((share * per_year).sqrt() * mean_to_root_mean_square);
-        share = drifting_share(&spec, drift, DAYS).max(1e-4);
-    }
-    drift
-}
-
-/// Share of candles that drift, over the market's first days.
-fn drifting_share(spec: &MarketSpec, drift: f64, days: u64) -> f64 {
-    let model = PathModel::new(spec, &[drift]);
-    let end = (0..days).fold(model.initial_state(), |state, day| model.day(day, &state).1);
-    PathModel::drifted(&end) as f64 / (days * model.per_day() as u64) as f64
 }

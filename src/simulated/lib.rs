@@ -5,16 +5,20 @@
 //! exchange is in `market::simulator`.
 
 mod base_candle;
+mod coins;
 mod edge;
 mod generator;
 mod limits;
 mod path;
+mod planting;
 mod published;
+mod ranks;
 mod spec;
 
 pub use base_candle::BaseCandle;
+pub use coins::MAX_COINS;
 pub use edge::{EdgeKind, EdgeSpec};
 pub use generator::{MarketError, SimulatedMarket};
 pub use limits::SpecError;
 pub use published::{METRICS_EVERY_MS, Metrics, PremiumCandle};
-pub use spec::{MarketSpec, SymbolSpec, VolatilitySpec};
+pub use spec::{FADING_MS, MarketSpec, SymbolSpec, VolatilitySpec};

@@ -10,6 +10,8 @@ pub enum SpecError {
     NoSymbols,
     #[error("{0} appears twice")]
     Twice(Symbol),
+    #[error("a market of made-up coins has 2 to {most} of them, not {asked}")]
+    Coins { asked: u32, most: u32 },
     #[error("the market must start at a 00:00 UTC after 1970, not at {0} ms")]
     Start(i64),
     #[error("the base interval must be 1h or finer and divide the hour, not {0}")]
@@ -18,6 +20,12 @@ pub enum SpecError {
     OutOfRange { what: String, range: &'static str, value: f64 },
     #[error("an edge is planted on {0}, which the market does not have")]
     EdgeSymbol(Symbol),
+    #[error("{symbol} is listed at {listed_ms} ms, before the market's start at {start_ms} ms")]
+    ListedBefore { symbol: Symbol, listed_ms: i64, start_ms: i64 },
+    #[error("{symbol} is delisted at {delisted_ms} ms, but not listed before {listed_ms} ms")]
+    DelistedBefore { symbol: Symbol, delisted_ms: i64, listed_ms: i64 },
+    #[error("a {0} edge ranks symbols, so it needs at least two")]
+    EdgeAlone(&'static str),
     #[error("an edge acts on {edge} candles; expected one of {base} (the base) to 1d")]
     EdgeInterval { edge: Interval, base: Interval },
     #[error(

@@ -9,12 +9,14 @@
 
 use super::base_candle::{BaseCandle, QUOTE_SCALE};
 use super::edge::{EdgeSpec, EdgeState};
+use super::ranks::{self, DayTotals};
 use super::spec::{MarketSpec, SymbolSpec, VolatilitySpec};
 use candles::time::DAY_MS;
 use genome::random::Seed;
 use rand::{Rng, RngExt};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{ChiSquared, Distribution, StandardNormal};
+use std::{collections::VecDeque, sync::Arc};
 
 const YEAR_MS: f64 = 365.0 * 86_400_000.0;
 /// A step never has a standard deviation above this fraction of the price: prices stay positive.
@@ -28,6 +30,8 @@ pub(crate) struct State {
     /// Common part of log-volatility.
     common: f64,
     symbols: Vec<SymbolState>,
+    /// The days before, the newest last, a value a symbol: as many as edges of the cross-section look at.
+    days: VecDeque<Arc<[DayTotals]>>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -38,6 +42,8 @@ struct SymbolState {
     volume: f64,
     /// Base candles so far in which an edge drifted it.
     drifted: u64,
+    /// What edges added to its returns so far, a sum of fractions.
+    expected: f64,
     edges: Vec<EdgeState>,
 }
 
@@ -63,6 +69,14 @@ struct SymbolModel {
     /// Standard deviation of a step at mean variance.
     step_deviation: f64,
     edges: Vec<PlantedEdge>,
+}
+
+/// An edge of the cross-section: whom it ranks.
+#[derive(Clone, Debug)]
+struct RankedEdge {
+    spec: EdgeSpec,
+    /// Number of each symbol that has it, and of the edge among that symbol's.
+    ranked: Vec<(usize, usize)>,
 }
 
 /// One AR(1) process in steps of a base candle.
@@ -106,6 +120,9 @@ pub(crate) struct PathModel {
     fast: Ar1,
     volume: Ar1,
     symbols: Vec<SymbolModel>,
+    rankings: Vec<RankedEdge>,
+    /// Days that the state remembers.
+    days: usize,
 }
 
 /// Standard deviation of the slow part of log-volume.
@@ -114,7 +131,8 @@ const VOLUME_SD: f64 = 0.35;
 const VOLUME_NOISE: f64 = 0.35;
 
 impl PathModel {
-    /// The model of a validated spec; `drifts` holds each edge's drift in standard deviations of its candle.
+    /// The model of a validated spec; `drifts` holds each edge's drift in standard deviations of its candle; of an edge of
+    /// the cross-section that of a day, a unit of tilt.
     pub(crate) fn new(spec: &MarketSpec, drifts: &[f64]) -> Self {
         let base_ms = spec.base.fixed_ms().unwrap_or(DAY_MS);
         let steps = spec.steps_per_candle as usize;
@@ -127,14 +145,24 @@ impl PathModel {
                 .edges
                 .iter()
                 .zip(drifts)
-                .filter(|(edge, _)| edge.symbols.contains(&s.symbol))
+                .filter(|(edge, _)| edge.is_on(&s.symbol))
                 .map(|(edge, drift)| {
-                    let interval_ms = edge.interval.fixed_ms().unwrap_or(DAY_MS);
+                    let interval_ms =
+                        if edge.kind.ranks() { DAY_MS } else { edge.interval.fixed_ms().unwrap_or(DAY_MS) };
                     let steps_per_edge_candle = (interval_ms / base_ms) as f64 * steps as f64;
                     PlantedEdge { spec: edge.clone(), interval_ms, step_drift: drift / steps_per_edge_candle.sqrt() }
                 })
                 .collect(),
         });
+        let before = |number: usize, symbol: &SymbolSpec| {
+            spec.edges[..number].iter().filter(|edge| edge.is_on(&symbol.symbol)).count()
+        };
+        let ranked = |number: usize, edge: &EdgeSpec| {
+            let with = spec.symbols.iter().enumerate().filter(|(_, s)| edge.is_on(&s.symbol));
+            with.map(|(at, s)| (at, before(number, s))).collect()
+        };
+        let rankings = spec.edges.iter().enumerate().filter(|(_, edge)| edge.kind.ranks());
+        let rankings = rankings.map(|(n, edge)| RankedEdge { spec: edge.clone(), ranked: ranked(n, edge) }).collect();
         Self {
             seed: spec.seed,
             start_ms: spec.start_ms,
@@ -148,6 +176,8 @@ impl PathModel {
             fast: Ar1::new(v.fast_sd, v.fast_hours, base_ms),
             volume: Ar1::new(VOLUME_SD, 3.0, base_ms),
             symbols: symbols.collect(),
+            rankings,
+            days: spec.edges.iter().map(|edge| edge.kind.days() as usize).max().unwrap_or(0),
         }
     }
 
@@ -166,22 +196,77 @@ impl PathModel {
                 fast: v.fast_sd * normal(&mut rng),
                 volume: VOLUME_SD * normal(&mut rng),
                 drifted: 0,
+                expected: 0.0,
                 edges: vec![EdgeState::default(); s.edges.len()],
             }
         });
         let common = v.common_sd * normal(&mut self.seed.stream("initial", 0));
-        State { common, symbols: symbols.collect() }
+        State { common, symbols: symbols.collect(), days: VecDeque::new() }
     }
 
     /// Day number `day` (0 is the market's first) from the state at its start, and the state at its end.
     pub(crate) fn day(&self, day: u64, state: &State) -> (Day, State) {
-        let (symbols, state, _) = self.run(day, state, self.per_day, 0);
+        let (symbols, state, _) = self.run(day, state, self.per_day, 0, None);
         (Day { symbols }, state)
     }
 
-    /// What of the base candle number `index` of a day has happened after `steps` of its steps: one a symbol.
-    pub(crate) fn partial(&self, day: u64, state: &State, index: usize, steps: usize) -> Vec<BaseCandle> {
-        self.run(day, state, index, steps.min(self.steps)).2
+    /// The same candles of one symbol alone.
+    pub(crate) fn day_of(&self, day: u64, state: &State, index: usize) -> Vec<BaseCandle> {
+        self.run(day, state, self.per_day, 0, Some(index)).0.pop().unwrap_or_default()
+    }
+
+    /// What of a symbol's base candle number `candle` of a day has happened after `steps` of its steps.
+    pub(crate) fn partial(
+        &self,
+        day: u64,
+        state: &State,
+        candle: usize,
+        steps: usize,
+        index: usize,
+    ) -> Option<BaseCandle> {
+        self.run(day, state, candle, steps.min(self.steps), Some(index)).2.pop()
+    }
+
+    /// The symbols at the start of a day, with what edges of the cross-section make of the days before.
+    fn ranked(&self, day: u64, state: &State) -> Vec<SymbolState> {
+        let mut symbols = state.symbols.clone();
+        let now_ms = self.start_ms + day as i64 * DAY_MS;
+        for edge in &self.rankings {
+            let (scores, members) = self.scores(edge, state, now_ms);
+            let deviations: Vec<f64> = members.iter().map(|at| self.symbols[at.0].step_deviation).collect();
+            for (symbol, number) in &edge.ranked {
+                symbols[*symbol].edges[*number].direction = 0.0;
+            }
+            for ((symbol, number), tilt) in members.iter().zip(ranks::tilts(&scores, &deviations, self.factor_share)) {
+                symbols[*symbol].edges[*number].direction = tilt;
+            }
+        }
+        symbols
+    }
+
+    /// Scores of the members of an edge of the cross-section at `now_ms`, a 00:00 UTC, and which they are: those listed
+    /// for long enough that have candles to the last.
+    fn scores(&self, edge: &RankedEdge, state: &State, now_ms: i64) -> (Vec<f64>, Vec<(usize, usize)>) {
+        let kind = edge.spec.kind;
+        if state.days.len() < kind.days() as usize {
+            return (Vec::new(), Vec::new());
+        }
+        let since_ms = now_ms - i64::from(kind.listed_days()) * DAY_MS;
+        let is_member = |&&(symbol, _): &&(usize, usize)| {
+            let spec = &self.symbols[symbol].spec;
+            spec.listed_ms.unwrap_or(self.start_ms) <= since_ms && spec.delisted_ms.is_none_or(|end| end >= now_ms)
+        };
+        let members: Vec<(usize, usize)> = edge.ranked.iter().filter(is_member).copied().collect();
+        let score =
+            |&(symbol, _): &(usize, usize)| ranks::score(kind, |back| state.days[state.days.len() - 1 - back][symbol]);
+        (members.iter().map(score).collect(), members)
+    }
+
+    /// Weights of the ideal strategy of the first edge of the cross-section through a day: number of the symbol and weight.
+    pub(crate) fn ideal(&self, day: u64, state: &State) -> Vec<(usize, f64)> {
+        let Some(edge) = self.rankings.first() else { return Vec::new() };
+        let (scores, members) = self.scores(edge, state, self.start_ms + day as i64 * DAY_MS);
+        members.into_iter().map(|at| at.0).zip(ranks::weights(&scores)).collect()
     }
 
     /// Steps in one base candle.
@@ -189,13 +274,15 @@ impl PathModel {
         self.steps
     }
 
-    /// Runs a day's first `candles` base candles, then `extra` steps of the next one.
+    /// Runs a day's first `candles` base candles, then `extra` steps of the next one; of one symbol, or of all. The state at
+    /// the end is that of a whole day only where all ran.
     fn run(
         &self,
         day: u64,
         state: &State,
         candles: usize,
         extra: usize,
+        only: Option<usize>,
     ) -> (Vec<Vec<BaseCandle>>, State, Vec<BaseCandle>) {
         let all = candles + usize::from(extra > 0);
         let tails = Tails::new(self.volatility.tail_degrees);
@@ -212,9 +299,9 @@ impl PathModel {
         }
         let mut out = Vec::with_capacity(self.symbols.len());
         let mut partials = Vec::new();
-        let mut end = State { common, symbols: Vec::with_capacity(self.symbols.len()) };
-        for (model, start) in self.symbols.iter().zip(&state.symbols) {
-            let mut state = start.clone();
+        let mut end = State { common, symbols: Vec::with_capacity(self.symbols.len()), days: state.days.clone() };
+        let starts = self.symbols.iter().zip(self.ranked(day, state)).enumerate();
+        for (_, (model, mut state)) in starts.filter(|(at, _)| only.is_none_or(|only| only == *at)) {
             let mut rng = model.seed.stream("day", day);
             let mut row = Vec::with_capacity(candles);
             for i in 0..all {
@@ -230,6 +317,16 @@ impl PathModel {
             }
             out.push(row);
             end.symbols.push(state);
+        }
+        if self.days > 0 {
+            let total = |row: &Vec<BaseCandle>| DayTotals {
+                close: row.last().map_or(1.0, |c| c.close),
+                volume: row.iter().map(|c| c.volume as f64).sum(),
+            };
+            end.days.push_back(out.iter().map(total).collect());
+            if end.days.len() > self.days {
+                end.days.pop_front();
+            }
         }
         (out, end, partials)
     }
@@ -264,6 +361,7 @@ impl PathModel {
         let drift = self.drift(model, state, open_ms) * usual;
 
         state.drifted += u64::from(drift != 0.0);
+        state.expected += drift * factor_shocks.len() as f64;
 
         let open = state.price;
         let (mut price, mut high, mut low, mut sum) = (open, open, open, 0.0);
@@ -287,8 +385,16 @@ impl PathModel {
         let done = factor_shocks.len() as f64 / self.steps as f64;
         let mean_price = if factor_shocks.is_empty() { open } else { sum / factor_shocks.len() as f64 };
         let surprise = (close / open - 1.0) / (usual * (self.steps as f64).sqrt()).max(1e-12);
-        let candle =
-            self.traded(model, state.volume, noise, [open, high, low, close], mean_price, activity * done, surprise);
+        let candle = self.traded(
+            model,
+            open_ms,
+            state.volume,
+            noise,
+            [open, high, low, close],
+            mean_price,
+            activity * done,
+            surprise,
+        );
         for (edge, edge_state) in model.edges.iter().zip(&mut state.edges) {
             let closes = (open_ms + self.base_ms) % edge.interval_ms == 0;
             edge_state.observe(edge.spec.kind, &candle, closes);
@@ -301,6 +407,7 @@ impl PathModel {
     fn traded(
         &self,
         model: &SymbolModel,
+        open_ms: i64,
         log_volume: f64,
         [volume_noise, taker_noise]: [f64; 2],
         [open, high, low, close]: [f64; 4],
@@ -309,8 +416,10 @@ impl PathModel {
         surprise: f64,
     ) -> BaseCandle {
         let noise = (log_volume + VOLUME_NOISE * volume_noise - 0.5 * (VOLUME_SD.powi(2) + VOLUME_NOISE.powi(2))).exp();
-        let base =
-            model.spec.daily_volume / self.per_day as f64 * activity * noise * (0.6 + 0.5 * surprise.abs().min(8.0));
+        let base = model.spec.volume_at(open_ms) / self.per_day as f64
+            * activity
+            * noise
+            * (0.6 + 0.5 * surprise.abs().min(8.0));
         let share = (0.5 + 0.15 * surprise.tanh() + 0.04 * taker_noise).clamp(0.05, 0.95);
         let unit = 10f64.powi(model.spec.volume_decimals as i32);
         let volume = (base * unit).round().max(1.0);
@@ -338,6 +447,11 @@ impl PathModel {
     /// Base candles so far in which an edge drifted the first symbol.
     pub(crate) fn drifted(state: &State) -> u64 {
         state.symbols.first().map_or(0, |s| s.drifted)
+    }
+
+    /// What edges added to each symbol's returns so far, and its price.
+    pub(crate) fn expected(state: &State) -> impl Iterator<Item = (f64, f64)> {
+        state.symbols.iter().map(|s| (s.expected, s.price))
     }
 
     /// Volatility's daily pattern, with mean square 1.

@@ -52,8 +52,9 @@ impl SimulatedMarket {
         from_ms: i64,
         to_ms: i64,
     ) -> Result<Vec<PremiumCandle>, MarketError> {
-        self.check(symbol, interval)?;
+        let (listed_ms, delisted_ms) = self.life(self.check(symbol, interval)?);
         self.check_reach(to_ms)?;
+        let to_ms = to_ms.min(delisted_ms);
         let seed = self.spec().seed.child("premium", 0).child(symbol.as_str(), 0);
         // Of a moment, so that candles of all intervals agree.
         let at = |time_ms: i64| {
@@ -61,7 +62,7 @@ impl SimulatedMarket {
             rounded((0.0002 * noise).clamp(-0.01, 0.01), 8)
         };
         let mut found = Vec::new();
-        let mut open_time_ms = interval::first_open_time_ms(interval, from_ms.max(self.spec().start_ms));
+        let mut open_time_ms = interval::first_open_time_ms(interval, from_ms.max(listed_ms));
         while open_time_ms < to_ms {
             let next_ms = interval::next_open_time_ms(interval, open_time_ms);
             let (open, close) = (at(open_time_ms), at(next_ms));
@@ -77,10 +78,11 @@ impl SimulatedMarket {
     /// # Errors
     /// An unknown symbol or a time a century away.
     pub fn metric_rows(&self, symbol: &Symbol, from_ms: i64, to_ms: i64) -> Result<Vec<Metrics>, MarketError> {
-        self.check(symbol, Interval::Mo1)?;
+        let (listed_ms, delisted_ms) = self.life(self.check(symbol, Interval::Mo1)?);
         self.check_reach(to_ms)?;
+        let to_ms = to_ms.min(delisted_ms);
         let seed = self.spec().seed.child("metrics", 0).child(symbol.as_str(), 0);
-        let first = from_ms.max(self.spec().start_ms).div_euclid(METRICS_EVERY_MS) + 1;
+        let first = from_ms.max(listed_ms).div_euclid(METRICS_EVERY_MS) + 1;
         let row = |n: i64| {
             let mut stream = seed.stream("at", n as u64);
             let mut spread = |by: f64| (by * stream.sample::<f64, _>(StandardNormal)).exp();

@@ -24,7 +24,19 @@ pub struct SymbolSpec {
     pub volume_decimals: u32,
     /// Mean base volume of a day.
     pub daily_volume: f64,
+    /// Open time of its first candle, UTC ms; `None` for the market's start.
+    #[serde(default)]
+    pub listed_ms: Option<i64>,
+    /// From here on it has no candles, UTC ms; `None` for never.
+    #[serde(default)]
+    pub delisted_ms: Option<i64>,
+    /// From here on its volume halves every [`FADING_MS`], UTC ms: it dies slowly. Its price stays as fair as before.
+    #[serde(default)]
+    pub fades_ms: Option<i64>,
 }
+
+/// Time in which the volume of a symbol halves that dies slowly.
+pub const FADING_MS: i64 = 14 * DAY_MS;
 
 impl SymbolSpec {
     /// A symbol at a realistic level; names that are not known get a middling altcoin's figures.
@@ -39,7 +51,33 @@ impl SymbolSpec {
             "XRPUSDT" => (0.55, 0.80, 4, 0, 400_000_000.0),
             _ => (20.0, 0.85, 3, 2, 2_000_000.0),
         };
-        Self { symbol: symbol.clone(), initial_price, annual_volatility, price_decimals, volume_decimals, daily_volume }
+        Self {
+            symbol: symbol.clone(),
+            initial_price,
+            annual_volatility,
+            price_decimals,
+            volume_decimals,
+            daily_volume,
+            listed_ms: None,
+            delisted_ms: None,
+            fades_ms: None,
+        }
+    }
+
+    /// Whether it is traded at a time: from its listing on, until it is delisted. `start_ms` is the market's.
+    #[must_use]
+    pub fn is_traded(&self, start_ms: i64, time_ms: i64) -> bool {
+        self.listed_ms.unwrap_or(start_ms) <= time_ms && self.delisted_ms.is_none_or(|end| time_ms < end)
+    }
+
+    /// Mean base volume of a day at a time.
+    pub(crate) fn volume_at(&self, time_ms: i64) -> f64 {
+        match self.fades_ms {
+            Some(from_ms) if time_ms > from_ms => {
+                self.daily_volume * (-((time_ms - from_ms) as f64) / FADING_MS as f64).exp2()
+            }
+            _ => self.daily_volume,
+        }
     }
 
     /// Decimals of the grid at a price: the symbol's own, or more where the price has fallen below 1,000 ticks.
@@ -100,7 +138,7 @@ impl VolatilitySpec {
 }
 
 /// A whole market. Two equal specs give the same candles to the bit, whatever is asked in which order;
-/// a symbol's candles do not depend on which other symbols the market has.
+/// a symbol's candles do not depend on which other symbols the market has, but through edges of the cross-section.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MarketSpec {
     /// Root of all randomness.
@@ -178,6 +216,13 @@ impl MarketSpec {
             within(&format!("price_decimals of {}", s.symbol), f64::from(s.price_decimals), 0.0, 8.0, "0 to 8")?;
             within(&format!("volume_decimals of {}", s.symbol), f64::from(s.volume_decimals), 0.0, 8.0, "0 to 8")?;
             within(&format!("daily_volume of {}", s.symbol), s.daily_volume, 1e-3, 1e11, "0.001 to 1e11")?;
+            let (start_ms, listed_ms) = (self.start_ms, s.listed_ms.unwrap_or(self.start_ms));
+            if listed_ms < start_ms {
+                return Err(SpecError::ListedBefore { symbol: s.symbol.clone(), listed_ms, start_ms });
+            }
+            if let Some(delisted_ms) = s.delisted_ms.filter(|end| *end <= listed_ms) {
+                return Err(SpecError::DelistedBefore { symbol: s.symbol.clone(), delisted_ms, listed_ms });
+            }
         }
         let has = |symbol: &Symbol| self.index_of(symbol).is_some();
         self.edges.iter().try_for_each(|edge| edge.validate(self.base, has))
