@@ -3,13 +3,13 @@
 //! The same bits as [`crate::run`] for each, at any number of threads.
 
 use crate::{
-    Benchmark, Panel, PortfolioTerms, RunError, Track,
+    Benchmark, Hedged, Panel, PortfolioTerms, RunError, Track,
     brief::brief,
     prepared::{Ground, Ready},
     trading::Trader,
 };
 use candles::time::DAY_MS;
-use engine::{Outcome, TradesDigest};
+use engine::{Outcome, Performance, TradesDigest};
 use genome::Ranking;
 use rayon::prelude::*;
 use std::{
@@ -58,10 +58,29 @@ impl<P: Deref<Target = Panel> + Clone + Send + Sync> Market<P> {
     /// What each strategy comes to, in order. Daily returns are hedged and after all costs; `performance` is of the plain
     /// ones. No symbol has a result of its own.
     pub fn evaluate(&self, strategies: &[&Ranking]) -> Vec<Result<Outcome, RunError>> {
-        strategies.chunks(TOGETHER).flat_map(|together| self.together(together)).collect()
+        let outcome = |(brief, digest): (Brief, u64)| Outcome {
+            performance: brief.performance,
+            per_symbol: Vec::new(),
+            daily_returns: brief.days.iter().map(|day| day.hedged).collect(),
+            stake: None,
+            trades_digest: digest,
+            ledger: None,
+        };
+        let together = |together| self.together(together, &|track| digest(track));
+        strategies.chunks(TOGETHER).flat_map(together).map(|found| found.map(outcome)).collect()
     }
 
-    fn together(&self, strategies: &[&Ranking]) -> Vec<Result<Outcome, RunError>> {
+    /// Performance and days of each strategy, in order.
+    pub fn days(&self, strategies: &[&Ranking]) -> Vec<Result<Brief, RunError>> {
+        let together = |together| self.together(together, &|_| 0);
+        strategies.chunks(TOGETHER).flat_map(together).map(|found| found.map(|(brief, _)| brief)).collect()
+    }
+
+    fn together(
+        &self,
+        strategies: &[&Ranking],
+        digest: &(dyn Fn(&Track) -> u64 + Sync),
+    ) -> Vec<Result<(Brief, u64), RunError>> {
         let panel = self.panel.interval();
         let fits = |s: &&Ranking| s.timeframe == panel;
         let fitting: Vec<&Ranking> = strategies.iter().copied().filter(fits).collect();
@@ -75,23 +94,25 @@ impl<P: Deref<Target = Panel> + Clone + Send + Sync> Market<P> {
                 (*strategy, if fits(strategy) { ready.next().unwrap_or(Err(unfit)) } else { Err(unfit) })
             })
             .collect();
-        all.into_par_iter().map(|(strategy, ready)| Ok(self.outcome(strategy, &ready?))).collect()
-    }
-
-    fn outcome(&self, strategy: &Ranking, ready: &Ready) -> Outcome {
-        let trader = Trader { strategy, panel: &self.panel, terms: &self.terms, ready };
-        let track = trader.run(self.from_ms, self.to_ms);
         let window = (self.from_ms, self.to_ms);
-        let (performance, days) = brief(&track, &self.panel, window, self.terms.initial_capital, &self.benchmark);
-        Outcome {
-            performance,
-            per_symbol: Vec::new(),
-            daily_returns: days.iter().map(|day| day.hedged).collect(),
-            stake: None,
-            trades_digest: digest(&track),
-            ledger: None,
-        }
+        let one = |(strategy, ready): (&Ranking, Result<Ready, RunError>)| {
+            let ready = ready?;
+            let trader = Trader { strategy, panel: &self.panel, terms: &self.terms, ready: &ready };
+            let track = trader.run(self.from_ms, self.to_ms);
+            let (performance, days) = brief(&track, &self.panel, window, self.terms.initial_capital, &self.benchmark);
+            Ok((Brief { performance, days }, digest(&track)))
+        };
+        all.into_par_iter().map(one).collect()
     }
+}
+
+/// What a strategy comes to over a window.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Brief {
+    /// As for every strategy.
+    pub performance: Performance,
+    /// A day's returns each.
+    pub days: Vec<Hedged>,
 }
 
 /// Of all stays and the last equity: strategies that traded alike have one digest.

@@ -16,6 +16,7 @@ mod account;
 pub mod calibration;
 mod choice;
 mod config;
+mod day_book;
 mod ground;
 mod lessons;
 pub mod lives;
@@ -27,24 +28,29 @@ mod rehearsal;
 mod run;
 mod session;
 mod standing;
+mod standing_rankings;
 mod status;
 pub mod strength;
 #[cfg(test)]
 mod tests;
 mod timeline;
+mod world;
 
 pub use account::{Account, YEAR_MS};
 pub use choice::{
     Asked, Choice, Known, Named, Proposed, REMEMBERED_DAYS, SAME_EDGE, TESTS_PER_SESSION, Test, choose, moves_with,
 };
 pub use config::{ProtocolConfig, ProtocolConfigError};
+pub use day_book::DayBook;
 pub use ground::{Compared, Ground, MarketEvaluator, NoNull, RankingGround, RulesGround};
 pub use lessons::{LESSONS, learnt};
 pub use null::null_window;
 pub use null_panel::{NullKind, NullPanelError, null_panel};
 pub use rehearsal::{Cut, Program, Rehearsed, rehearse};
-pub use run::{Days, ProtocolRun, RunError, RunPlan, run};
+pub use run::{Days, ProtocolRun, RunError, RunPlan, run, run_in};
 pub use session::{Advanced, Candidate, Inherited, Plan, SearchedP, Session, SessionError, SessionState, WarmStart};
-pub use standing::{Book, Judged, Standing, UnderTest, asked, judge};
+pub use standing::{Book, Did, Judged, Standing, StepBook, UnderTest, asked, judge};
+pub use standing_rankings::{asked_rankings, judge_rankings};
 pub use status::TestStatus;
 pub use timeline::{Searchable, SearchablePanel, SeenBefore, SeenUntil, Split, SplitPanel, Unseen, UnseenPanel};
+pub use world::{Followed, Halves, RankingWorld, RulesWorld, World};

@@ -6,17 +6,17 @@
 //! come.
 
 use super::{
-    Account, Choice, Inherited, Named, NoNull, Plan, Proposed, Searchable, SearchedP, SeenBefore, SeenUntil, Session,
-    SessionError, SessionState, Split, Standing, UnderTest, WarmStart, choose, judge, lessons,
+    Account, Followed, Inherited, Named, NoNull, Plan, Proposed, RulesWorld, SearchedP, SeenBefore, SeenUntil, Session,
+    SessionError, SessionState, Standing, UnderTest, WarmStart, World, choose,
 };
 use candles::time::DAY_MS;
-use engine::{Engine, EvaluationError, Outcome, Terms, Wanted, Window, WindowError};
+use engine::{Engine, EvaluationError, Terms, Window, WindowError};
 use genome::{AnyStrategy, random::Seed};
 use lifecycle::{
     CandidateEvidence, Decision, EValues, EdgeDecayConfig, EdgeDecayDetectors, Gate, GateEvidence, LiveEvidence,
-    PaperEvidence, ShadowEvidence, Tested, Thresholds, Transition, Verdict, promotion_level, results_in_risk,
+    ShadowEvidence, Tested, Thresholds, Transition, Verdict, promotion_level,
 };
-use search::evaluate_rules;
+use portfolio::PanelError;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -101,10 +101,20 @@ struct InShadow {
     strategy: AnyStrategy,
     tested: Tested,
     standing: Standing,
-    /// Results of its hold-out in units of risk.
+    /// Results of its hold-out.
     expected_r: Vec<f64>,
     /// What it missed at the last review.
     missed: Vec<String>,
+}
+
+/// A strategy that went live.
+struct Live {
+    strategy: AnyStrategy,
+    tested: Tested,
+    standing: Standing,
+    /// Results of its hold-out and shadow.
+    expected_r: Vec<f64>,
+    from_ms: i64,
 }
 
 fn missed(decision: &Decision) -> Vec<String> {
@@ -133,6 +143,10 @@ pub enum RunError {
     Seen(#[from] SeenBefore),
     #[error(transparent)]
     Evaluation(#[from] EvaluationError),
+    #[error(transparent)]
+    Panel(#[from] PanelError),
+    #[error(transparent)]
+    Portfolio(#[from] portfolio::RunError),
 }
 
 impl From<SessionError> for RunError {
@@ -158,14 +172,29 @@ pub fn run(
     warm_starts: Vec<WarmStart>,
     stop: &dyn Fn() -> bool,
 ) -> Result<ProtocolRun, RunError> {
+    run_in(plan, &RulesWorld { engine, terms: plan.terms, cut }, split_ms, seed, warm_starts, stop)
+}
+
+/// The same in a world of either kind.
+///
+/// # Errors
+/// When `stop` says so, or candles are missing.
+pub fn run_in(
+    plan: &RunPlan<'_>,
+    world: &dyn World,
+    split_ms: i64,
+    seed: Seed,
+    warm_starts: Vec<WarmStart>,
+    stop: &dyn Fn() -> bool,
+) -> Result<ProtocolRun, RunError> {
     let days = plan.days;
     let end_ms = split_ms + i64::from(days.holdout) * DAY_MS;
-    let split = Split::cut(cut, split_ms - i64::from(days.search) * DAY_MS, split_ms, end_ms)?;
+    let halves = world.split(split_ms - i64::from(days.search) * DAY_MS, split_ms, end_ms)?;
     let draws = plan.session.search.draws_by_lessons();
-    let learnt = draws.then(|| lessons::learnt(plan.past, &split.searchable, engine, plan.terms)).flatten();
-    let ground = split.searchable.ground(engine, plan.terms);
-    let mut state = SessionState::begin(plan.session, seed, Inherited { warm_starts, learnt }, &ground);
-    let mut session = Session::new(plan.session, &ground);
+    let learnt = draws.then(|| halves.learnt(plan.past)).flatten();
+    let ground = halves.ground()?;
+    let mut state = SessionState::begin(plan.session, seed, Inherited { warm_starts, learnt }, &*ground);
+    let mut session = Session::new(plan.session, &*ground);
     while !state.is_finished() {
         (state, _) = session.advance(state, &|_| stop())?;
     }
@@ -174,13 +203,14 @@ pub fn run(
     let champions = candidates.iter().map(|c| (c.individual.strategy.clone(), c.seen)).collect();
     let account = plan.account.at(plan.session.protocol, end_ms);
     let asked: Vec<Proposed> = candidates.iter().map(|c| (c.individual.strategy.clone(), Some(c.p_value))).collect();
-    let (account, choices) = choices(plan, (&asked, plan.known), account, &split.searchable, engine);
+    let (asked, known) = halves.asked(&asked, plan.known, plan.limits);
+    let (account, choices) = choose(&asked, &known, account, plan.session.protocol, plan.limits);
     let chosen: Vec<UnderTest> = candidates
         .iter()
         .zip(&choices)
         .filter_map(|(candidate, choice)| Some(UnderTest::candidate(candidate, *choice.as_ref().ok()?)))
         .collect();
-    let judged = judge(&chosen, (&split.searchable, &split.unseen), engine, plan.terms);
+    let judged = halves.judge(&chosen);
     let mut found = ProtocolRun {
         searched,
         evaluations: state.real_counters().evaluations,
@@ -215,11 +245,11 @@ pub fn run(
             strategy: one.strategy,
             tested,
             standing: judged.standing,
-            expected_r: results_in_risk(&judged.holdout_trades),
+            expected_r: judged.holdout_results,
             missed: Vec::new(),
         });
     }
-    let mut live: Option<(AnyStrategy, Tested, Vec<f64>, i64)> = None;
+    let mut live: Option<Live> = None;
     let last_ms = end_ms + i64::from(days.shadow) * DAY_MS;
     let recent_trades = plan.limits.live_recent_trades as usize;
     let mut at_ms = end_ms;
@@ -228,18 +258,16 @@ pub fn run(
         if stop() {
             return Err(RunError::Stopped);
         }
-        let window = cut(end_ms, at_ms)?;
         let strategies: Vec<AnyStrategy> = shadows.iter().map(|s| s.strategy.clone()).collect();
-        let outcomes = evaluate(engine, &strategies, &window, plan.terms)?;
+        let followed = world.follow(&strategies, end_ms, at_ms, recent_trades)?;
         let mut staying = Vec::new();
-        for (mut one, outcome) in std::mem::take(&mut shadows).into_iter().zip(outcomes) {
-            let protocol = outcome.ledger.as_ref().map(|ledger| one.standing.with(ledger, &window));
+        for (mut one, Followed { run, did }) in std::mem::take(&mut shadows).into_iter().zip(followed) {
+            let protocol = Some(one.standing.since(&did));
             if let Some(total) = protocol.as_ref().and_then(|p| p.total) {
                 raise(&mut found.best_total_log_e, total);
             }
-            let run = Some(PaperEvidence::of(&outcome, end_ms, at_ms, recent_trades));
             let tested = one.tested.clone();
-            let evidence = ShadowEvidence { tested, run, demotions: 0, protocol, placebo: None };
+            let evidence = ShadowEvidence { tested, run: Some(run), demotions: 0, protocol, placebo: None };
             let decision = plan.gate.decide(&GateEvidence::Shadow(evidence));
             match decision.verdict {
                 Verdict::Hold => {
@@ -249,9 +277,14 @@ pub fn run(
                 Verdict::Move(Transition::GoLive) => {
                     found.promoted += 1;
                     found.live_after_days.get_or_insert((at_ms - end_ms) as f64 / DAY_MS as f64);
-                    let shadow_r = outcome.ledger.map(|ledger| results_in_risk(&ledger.trades)).unwrap_or_default();
-                    let expected_r = [one.expected_r, shadow_r].concat();
-                    live.get_or_insert((one.strategy, one.tested, expected_r, at_ms));
+                    let expected_r = [one.expected_r, one.standing.book.results(&did)].concat();
+                    live.get_or_insert(Live {
+                        strategy: one.strategy,
+                        tested: one.tested,
+                        standing: one.standing,
+                        expected_r,
+                        from_ms: at_ms,
+                    });
                 }
                 Verdict::Move(_) => found.note(missed(&decision)),
             }
@@ -260,7 +293,7 @@ pub fn run(
     }
     shadows.into_iter().for_each(|one| found.note(one.missed));
     let watch_ms = i64::from(days.live) * DAY_MS;
-    if let (Some((strategy, tested, expected_r, from_ms)), true) = (live, watch_ms > 0) {
+    if let (Some(Live { strategy, tested, standing, expected_r, from_ms }), true) = (live, watch_ms > 0) {
         found.watched = true;
         let detectors = EdgeDecayDetectors::calibrate(&expected_r, plan.staying, seed.child("staying", 0));
         let mut at_ms = from_ms;
@@ -269,10 +302,9 @@ pub fn run(
             if stop() {
                 return Err(RunError::Stopped);
             }
-            let window = cut(from_ms, at_ms)?;
-            let outcome = evaluate(engine, std::slice::from_ref(&strategy), &window, plan.terms)?.remove(0);
-            let run = Some(PaperEvidence::of(&outcome, from_ms, at_ms, recent_trades));
-            let live_r = outcome.ledger.map(|ledger| results_in_risk(&ledger.trades)).unwrap_or_default();
+            let followed = world.follow(std::slice::from_ref(&strategy), from_ms, at_ms, recent_trades)?;
+            let Some(Followed { run, did }) = followed.into_iter().next() else { break };
+            let (run, live_r) = (Some(run), standing.book.results(&did));
             let staying = (!live_r.is_empty()).then(|| detectors.judge(&live_r));
             let evidence = LiveEvidence { tested: tested.clone(), run, demotions: 0, staying };
             if plan.gate.decide(&GateEvidence::Live(evidence)).verdict != Verdict::Hold {
@@ -282,30 +314,6 @@ pub fn run(
         }
     }
     Ok(found)
-}
-
-/// What becomes of each candidate.
-fn choices(
-    plan: &RunPlan<'_>,
-    (asked, known): (&[Proposed], &[Named]),
-    account: Account,
-    searchable: &Searchable,
-    engine: &Engine,
-) -> (Account, Vec<Choice>) {
-    let (asked, known) = super::asked((asked, known), searchable, (engine, plan.terms), plan.limits);
-    choose(&asked, &known, account, plan.session.protocol, plan.limits)
-}
-
-fn evaluate(
-    engine: &Engine,
-    strategies: &[AnyStrategy],
-    window: &Window,
-    terms: &Terms,
-) -> Result<Vec<Outcome>, RunError> {
-    let wanted = Wanted { ledger: true, ..Wanted::default() };
-    let outcomes: Result<Vec<Outcome>, EvaluationError> =
-        evaluate_rules(engine, strategies, window, terms, wanted).into_iter().collect();
-    Ok(outcomes?)
 }
 
 fn raise(most: &mut Option<f64>, values: EValues) {

@@ -2,23 +2,101 @@
 //!
 //! Stored with the strategy when its session ends and never changed after: shadow is computed anew from its ledger.
 
-use super::{Asked, Candidate, Known, Named, Proposed, Searchable, SeenUntil, Test, Unseen};
+use super::{Asked, Candidate, DayBook, Known, Named, Proposed, Searchable, SeenUntil, Test, Unseen};
 use candles::{Interval, Symbol};
 use engine::{Engine, Ledger, Performance, Terms, Trade, Wanted, Window};
 use evidence::marked::{Hedge, Marked};
-use evidence::wealth::{Bets, Wealth};
+use evidence::wealth::{Bets, Stake, Wealth};
 use genome::AnyStrategy;
-use lifecycle::{EValues, ProtocolEvidence, Thresholds, backtest_misses};
+use lifecycle::{EValues, ProtocolEvidence, Thresholds, backtest_misses, results_in_risk};
+use portfolio::Hedged;
 use search::evaluate_rules;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// Move of a price within a step that is reckoned with where the search window's largest was not kept.
 const UNKNOWN_MOVE: f64 = 0.1;
 
+/// What a strategy did over candles that nothing which shaped it had seen.
+#[derive(Clone, Debug)]
+pub enum Did {
+    /// Trades of rules, over a window.
+    Traded(Ledger, Arc<Window>),
+    /// Days of a portfolio.
+    Held(Vec<Hedged>),
+}
+
 /// The bets on a strategy and what they have come to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Book {
+    /// Of rules, by steps of their candles.
+    Steps(StepBook),
+    /// Of a ranking, by days.
+    Days(DayBook),
+}
+
+impl Book {
+    /// The same bets, with nothing seen yet.
+    #[must_use]
+    pub fn anew(&self) -> Self {
+        match self {
+            Self::Steps(book) => Self::Steps(book.anew()),
+            Self::Days(book) => Self::Days(book.anew()),
+        }
+    }
+
+    /// Bets on what comes next alone, weighted by what the bets have come to.
+    #[must_use]
+    pub fn succeeding(&self) -> Self {
+        match self {
+            Self::Steps(book) => Self::Steps(book.succeeding()),
+            Self::Days(book) => Self::Days(book.succeeding()),
+        }
+    }
+
+    /// Takes trades in that follow what was seen so far. Those of a ranking prove nothing.
+    pub fn observe(&mut self, ledger: &Ledger, window: &Window) {
+        match self {
+            Self::Steps(book) => book.observe(ledger, window),
+            Self::Days(book) => book.ruin(),
+        }
+    }
+
+    /// Takes in what a strategy did since. What another form of strategy does proves nothing, for good.
+    pub fn observe_all(&mut self, did: &Did) {
+        match (self, did) {
+            (Self::Steps(book), Did::Traded(ledger, window)) => book.observe(ledger, window),
+            (Self::Days(book), Did::Held(days)) => book.observe(days),
+            (Self::Days(book), Did::Traded(..)) => book.ruin(),
+            (Self::Steps(book), Did::Held(_)) => book.ruin(),
+        }
+    }
+
+    /// Results one by one, which detectors watch: of trades in units of their risk, of days in deviations.
+    #[must_use]
+    pub fn results(&self, did: &Did) -> Vec<f64> {
+        match (self, did) {
+            (Self::Steps(_), Did::Traded(ledger, _)) => results_in_risk(&ledger.trades),
+            (Self::Days(book), Did::Held(days)) => book.results(days),
+            _ => Vec::new(),
+        }
+    }
+
+    /// What they have come to.
+    #[must_use]
+    pub fn values(&self) -> EValues {
+        match self {
+            Self::Steps(book) => book.values(),
+            Self::Days(book) => book.values(),
+        }
+    }
+}
+
+/// The bets on a strategy of rules and what they have come to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Book {
+pub struct StepBook {
     timeframe: Interval,
     /// Mean exposure to each symbol over the search window, notional over risk; 0 for those that were followed and not
     /// searched.
@@ -30,7 +108,7 @@ pub struct Book {
     plain: Wealth,
 }
 
-impl Book {
+impl StepBook {
     /// Bets that the search window's ledger suggests; nothing won or lost yet.
     #[must_use]
     pub fn open(strategy: &AnyStrategy, ledger: &Ledger, window: &Window) -> Self {
@@ -70,6 +148,13 @@ impl Book {
         let steps = Marked::new(ledger, window, self.timeframe).steps(&hedges, self.exposure.len());
         self.excess.observe(steps.excess());
         self.plain.observe(steps.plain());
+    }
+
+    /// What is no step of rules proves nothing, for good.
+    fn ruin(&mut self) {
+        let broken = Stake { result: f64::NAN, ..Stake::default() };
+        self.excess.observe([broken]);
+        self.plain.observe([broken]);
     }
 
     fn hedge(&mut self, symbol: &Symbol) -> Hedge {
@@ -136,9 +221,19 @@ impl Standing {
     /// shadow began: they have learned how much to bet.
     #[must_use]
     pub fn with(&self, ledger: &Ledger, window: &Window) -> ProtocolEvidence {
+        self.after(|book| book.observe(ledger, window))
+    }
+
+    /// The same, of what a strategy of either form did in shadow so far.
+    #[must_use]
+    pub fn since(&self, did: &Did) -> ProtocolEvidence {
+        self.after(|book| book.observe_all(did))
+    }
+
+    fn after(&self, observe: impl Fn(&mut Book)) -> ProtocolEvidence {
         let (mut book, mut alone) = (self.book.clone(), self.book.succeeding());
-        book.observe(ledger, window);
-        alone.observe(ledger, window);
+        observe(&mut book);
+        observe(&mut alone);
         ProtocolEvidence { shadow: Some(alone.values()), total: Some(book.values()), ..self.evidence() }
     }
 
@@ -161,8 +256,10 @@ pub struct Judged {
     pub holdout: Performance,
     /// Trades over what the search saw, in order of entry.
     pub backtest_trades: Vec<Trade>,
-    /// Trades over the hold-out.
+    /// Trades over the hold-out; those of a ranking are stays that nobody lists here.
     pub holdout_trades: Vec<Trade>,
+    /// Results of the hold-out one by one, which detectors are calibrated by.
+    pub holdout_results: Vec<f64>,
     /// What was proved.
     pub standing: Standing,
 }
@@ -216,7 +313,20 @@ pub fn asked(
     let of = |strategies: Vec<AnyStrategy>| searched_outcomes(&strategies, searchable, engine, terms);
     let outcomes = of(found.iter().map(|(strategy, _)| strategy.clone()).collect());
     let others = of(known.iter().map(|(_, strategy)| strategy.clone()).collect());
-    let one = |((_, p_value), outcome): (&Proposed, Option<(Performance, Vec<f64>)>)| match outcome {
+    asked_of(found, outcomes, known, others, limits)
+}
+
+/// Performance and daily returns over the search window, where a strategy has them.
+pub(super) type Searched = Option<(Performance, Vec<f64>)>;
+
+pub(super) fn asked_of(
+    found: &[Proposed],
+    outcomes: Vec<Searched>,
+    known: &[Named],
+    others: Vec<Searched>,
+    limits: &Thresholds,
+) -> (Vec<Asked>, Vec<Known>) {
+    let one = |((_, p_value), outcome): (&Proposed, Searched)| match outcome {
         Some((performance, returns)) => {
             Asked { p_value: *p_value, returns, refused: backtest_misses(limits, &performance) }
         }
@@ -259,7 +369,7 @@ pub fn judge(
             unseen.evidence(*seen).map_err(|seen| seen.to_string())?;
             let (backtest, holdout) = (backtest.map_err(|e| e.to_string())?, holdout.map_err(|e| e.to_string())?);
             let (before, after) = (backtest.ledger.unwrap_or_default(), holdout.ledger.unwrap_or_default());
-            let mut book = Book::open(strategy, &before, searchable.window());
+            let mut book = Book::Steps(StepBook::open(strategy, &before, searchable.window()));
             book.observe(&after, window);
             let standing = Standing {
                 p_value: *p_value,
@@ -274,6 +384,7 @@ pub fn judge(
                 backtest: backtest.performance,
                 holdout: holdout.performance,
                 backtest_trades: before.trades,
+                holdout_results: results_in_risk(&after.trades),
                 holdout_trades: after.trades,
                 standing,
             })

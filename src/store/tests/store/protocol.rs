@@ -4,7 +4,7 @@ use crate::{made, support};
 use candles::{Candle, CandleSeries, Interval, MarketKind};
 use engine::{Ledger, SymbolWindow, Window};
 use lifecycle::{EValues, Transition};
-use protocol::{Account, Book, Choice, ProtocolConfig, Standing, Test};
+use protocol::{Account, Book, Choice, ProtocolConfig, Standing, StepBook, Test};
 use serde_json::json;
 use std::sync::Arc;
 use store::{
@@ -68,7 +68,8 @@ fn book() -> Book {
         readings: Arc::default(),
         across: Arc::default(),
     };
-    Book::open(&made::genome(1).into(), &Ledger::default(), &Window::new(0, 900_000, vec![one]).unwrap())
+    let window = Window::new(0, 900_000, vec![one]).unwrap();
+    Book::Steps(StepBook::open(&made::genome(1).into(), &Ledger::default(), &window))
 }
 
 fn config() -> ProtocolConfig {

@@ -1,0 +1,184 @@
+//! Candles that are all there, on which a strategy's whole life can be computed, for either form of strategy: the split, what
+//! is asked of candidates before a test, the hold-out, and what strategies did since.
+
+use super::ground::{Ground, RankingGround};
+use super::run::RunError;
+use super::standing::{self, Did, Judged, UnderTest};
+use super::standing_rankings;
+use super::{Asked, Known, Named, Proposed, Split, SplitPanel, WarmStart, lessons};
+use engine::{Engine, EvaluationError, Terms, Wanted, Window, WindowError};
+use genome::{AnyStrategy, variation::RankingVariation};
+use learner::Learnt;
+use lifecycle::{PaperEvidence, Thresholds};
+use portfolio::{Market, Panel, PortfolioTerms};
+use search::evaluate_rules;
+use std::sync::Arc;
+
+/// Candles of one kind of market.
+pub trait World: Sync {
+    /// What a session may look at and what it may not: `[from_ms, split_ms)` and `[split_ms, to_ms)`.
+    ///
+    /// # Errors
+    /// When candles are missing.
+    fn split(&self, from_ms: i64, split_ms: i64, to_ms: i64) -> Result<Box<dyn Halves + '_>, RunError>;
+
+    /// What each strategy did in `[from_ms, to_ms)`, in order. `recent_trades` is how many of the newest closed trades are
+    /// looked at by themselves, where strategies trade one by one.
+    ///
+    /// # Errors
+    /// When candles are missing or a strategy cannot be evaluated.
+    fn follow(
+        &self,
+        strategies: &[AnyStrategy],
+        from_ms: i64,
+        to_ms: i64,
+        recent_trades: usize,
+    ) -> Result<Vec<Followed>, RunError>;
+}
+
+/// What a strategy did on paper.
+#[derive(Clone, Debug)]
+pub struct Followed {
+    /// For the gate.
+    pub run: PaperEvidence,
+    /// For its standing.
+    pub did: Did,
+}
+
+/// Both sides of a split.
+pub trait Halves {
+    /// What the session searches.
+    ///
+    /// # Errors
+    /// When it cannot be evaluated on.
+    fn ground(&self) -> Result<Box<dyn Ground + '_>, RunError>;
+
+    /// What earlier strategies teach, if anything.
+    fn learnt(&self, past: &[WarmStart]) -> Option<Learnt>;
+
+    /// What is asked of each strategy before a test of it is bought: of those found, and of those that were tested before.
+    fn asked(&self, found: &[Proposed], known: &[Named], limits: &Thresholds) -> (Vec<Asked>, Vec<Known>);
+
+    /// Measures strategies on both sides, or says why one cannot be.
+    fn judge(&self, chosen: &[UnderTest]) -> Vec<Result<Judged, String>>;
+}
+
+/// Candles of some symbols, for strategies of rules.
+pub struct RulesWorld<'a> {
+    /// The engine.
+    pub engine: &'a Engine,
+    /// Capital, and what trading costs.
+    pub terms: &'a Terms,
+    /// The candles that open in a range, with warm-up before it.
+    pub cut: &'a (dyn Fn(i64, i64) -> Result<Window, WindowError> + Sync),
+}
+
+struct RulesHalves<'a> {
+    split: Split,
+    engine: &'a Engine,
+    terms: &'a Terms,
+}
+
+impl World for RulesWorld<'_> {
+    fn split(&self, from_ms: i64, split_ms: i64, to_ms: i64) -> Result<Box<dyn Halves + '_>, RunError> {
+        let split = Split::cut(self.cut, from_ms, split_ms, to_ms)?;
+        Ok(Box::new(RulesHalves { split, engine: self.engine, terms: self.terms }))
+    }
+
+    fn follow(
+        &self,
+        strategies: &[AnyStrategy],
+        from_ms: i64,
+        to_ms: i64,
+        recent_trades: usize,
+    ) -> Result<Vec<Followed>, RunError> {
+        let window = Arc::new((self.cut)(from_ms, to_ms)?);
+        let wanted = Wanted { ledger: true, ..Wanted::default() };
+        let followed = |outcome: Result<engine::Outcome, EvaluationError>| {
+            let outcome = outcome?;
+            let run = PaperEvidence::of(&outcome, from_ms, to_ms, recent_trades);
+            Ok(Followed { run, did: Did::Traded(outcome.ledger.unwrap_or_default(), Arc::clone(&window)) })
+        };
+        let outcomes = evaluate_rules(self.engine, strategies, &window, self.terms, wanted);
+        outcomes.into_iter().map(followed).collect()
+    }
+}
+
+impl Halves for RulesHalves<'_> {
+    fn ground(&self) -> Result<Box<dyn Ground + '_>, RunError> {
+        Ok(Box::new(self.split.searchable.ground(self.engine, self.terms)))
+    }
+
+    fn learnt(&self, past: &[WarmStart]) -> Option<Learnt> {
+        lessons::learnt(past, &self.split.searchable, self.engine, self.terms)
+    }
+
+    fn asked(&self, found: &[Proposed], known: &[Named], limits: &Thresholds) -> (Vec<Asked>, Vec<Known>) {
+        standing::asked((found, known), &self.split.searchable, (self.engine, self.terms), limits)
+    }
+
+    fn judge(&self, chosen: &[UnderTest]) -> Vec<Result<Judged, String>> {
+        standing::judge(chosen, (&self.split.searchable, &self.split.unseen), self.engine, self.terms)
+    }
+}
+
+/// A whole market, for strategies that rank it.
+pub struct RankingWorld<'a> {
+    /// The market, all of it.
+    pub panel: &'a Panel,
+    /// Capital, costs and execution.
+    pub terms: PortfolioTerms,
+    /// What is bred.
+    pub variation: &'a RankingVariation,
+}
+
+struct RankingHalves<'a> {
+    split: SplitPanel,
+    terms: PortfolioTerms,
+    variation: &'a RankingVariation,
+}
+
+impl World for RankingWorld<'_> {
+    fn split(&self, from_ms: i64, split_ms: i64, to_ms: i64) -> Result<Box<dyn Halves + '_>, RunError> {
+        let split = SplitPanel::cut(self.panel, from_ms, split_ms, to_ms)?;
+        Ok(Box::new(RankingHalves { split, terms: self.terms, variation: self.variation }))
+    }
+
+    fn follow(
+        &self,
+        strategies: &[AnyStrategy],
+        from_ms: i64,
+        to_ms: i64,
+        _recent_trades: usize,
+    ) -> Result<Vec<Followed>, RunError> {
+        let panel = self.panel.until(to_ms)?;
+        let market = Market::new(&panel, from_ms, to_ms, self.terms)?;
+        let briefs = standing_rankings::days_of(strategies, &market);
+        let followed = |brief: Result<portfolio::Brief, String>| {
+            let brief = brief.map_err(EvaluationError::Invalid)?;
+            let closed = brief.performance.total_trades - brief.performance.end_of_window_trades;
+            let run =
+                PaperEvidence { performance: brief.performance, from_ms, to_ms, closed_trades: closed, recent: None };
+            Ok(Followed { run, did: Did::Held(brief.days) })
+        };
+        briefs.into_iter().map(followed).collect()
+    }
+}
+
+impl Halves for RankingHalves<'_> {
+    fn ground(&self) -> Result<Box<dyn Ground + '_>, RunError> {
+        Ok(Box::new(RankingGround::new(&self.split.searchable, self.terms, self.variation)?))
+    }
+
+    fn learnt(&self, _past: &[WarmStart]) -> Option<Learnt> {
+        None
+    }
+
+    fn asked(&self, found: &[Proposed], known: &[Named], limits: &Thresholds) -> (Vec<Asked>, Vec<Known>) {
+        standing_rankings::asked_rankings((found, known), &self.split.searchable, self.terms, limits)
+    }
+
+    fn judge(&self, chosen: &[UnderTest]) -> Vec<Result<Judged, String>> {
+        standing_rankings::judge_rankings(chosen, &self.split, self.terms)
+    }
+}
