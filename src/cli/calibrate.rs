@@ -7,9 +7,10 @@ use anyhow::Context as _;
 use candles::MarketKind;
 use clap::{Args, ValueEnum};
 use engine::{Engine, Terms};
-use genome::random::Seed;
+use genome::{StrategyForm, random::Seed};
 use indicatif::{ProgressBar, ProgressStyle};
 use lifecycle::{self, Gate};
+use portfolio::PortfolioTerms;
 use protocol::{
     Days, Plan,
     calibration::{Calibration, Job, Kind, Row, Strengths, Tried, rows},
@@ -36,6 +37,10 @@ enum MarketName {
     MeanReversion,
     Momentum,
     Dying,
+    RankNoise,
+    RankMomentum,
+    RankReversal,
+    RankVolume,
     All,
 }
 
@@ -47,6 +52,10 @@ impl MarketName {
             Self::MeanReversion => vec![Kind::MeanReversion],
             Self::Momentum => vec![Kind::Momentum],
             Self::Dying => vec![Kind::Dying],
+            Self::RankNoise => vec![Kind::RankNoise],
+            Self::RankMomentum => vec![Kind::RankMomentum],
+            Self::RankReversal => vec![Kind::RankReversal],
+            Self::RankVolume => vec![Kind::RankVolume],
             Self::All => Kind::ALL.to_vec(),
         }
     }
@@ -55,11 +64,12 @@ impl MarketName {
 /// Measure how often the protocol promotes on simulated markets: false promotions on noise, power where there is an edge
 #[derive(Args, Debug)]
 pub(crate) struct CalibrateArgs {
-    /// What the markets have to be found; dying edges are gone once a strategy enters shadow
+    /// What the markets have to be found; dying edges are gone once a strategy enters shadow. In those named rank-
+    /// strategies rank many coins; all are the others
     #[arg(long, value_name = "KIND", value_enum, default_value = "all")]
     market: MarketName,
-    /// True annual Sharpe ratios that the edges give whoever knows them, after costs, on all symbols together,
-    /// separated by commas; dying edges have the largest
+    /// True annual Sharpe ratios that the edges give whoever knows them, after costs (where strategies rank: before), on all
+    /// symbols together, separated by commas; dying edges have the largest
     #[arg(
         long,
         value_name = "RATIOS",
@@ -68,6 +78,9 @@ pub(crate) struct CalibrateArgs {
         default_value = "3.5,7,10"
     )]
     sharpe: Vec<f64>,
+    /// Coins of each market whose strategies rank it
+    #[arg(long, value_name = "COUNT", default_value_t = 40, value_parser = clap::value_parser!(u32).range(10..=500))]
+    coins: u32,
     /// Markets of each kind and strength
     #[arg(long, value_name = "COUNT", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
     markets: u64,
@@ -122,7 +135,12 @@ struct Line {
 /// When the options are wrong, or the file to resume from cannot be read or written.
 pub(crate) async fn run(args: CalibrateArgs, ctx: &Context) -> Result<(), CliError> {
     let config = ctx.config();
-    let search = args.size.search(config, config.daemon.interval)?;
+    let mut search = args.size.search(config, config.daemon.interval)?;
+    if args.market.kinds().iter().all(|kind| kind.ranks()) {
+        search.form = StrategyForm::Ranking;
+        search.ranking.timeframes = vec![candles::Interval::H4];
+        search.validate().map_err(|e| CliError::Usage(format!("search.{e}")))?;
+    }
     if let Some(wrong) = args.sharpe.iter().find(|s| !(0.0..=100.0).contains(*s)) {
         return Err(CliError::Usage(format!("--sharpe must be 0 to 100, not {wrong}")));
     }
@@ -150,6 +168,12 @@ pub(crate) async fn run(args: CalibrateArgs, ctx: &Context) -> Result<(), CliErr
     // Its markets are spot markets.
     let costs = config.costs.of(MarketKind::Spot);
     let terms = Terms { initial_capital: config.engine.initial_capital, costs, ..Terms::default() };
+    let portfolio = PortfolioTerms {
+        initial_capital: terms.initial_capital,
+        costs,
+        execution: config.portfolio.execution,
+        ..PortfolioTerms::default()
+    };
     let (symbols, protocol) = (config.daemon.symbols.clone(), config.protocol.clone());
     let candidates = config.daemon.candidates_per_session as usize;
     let (interval, warmup_days) = (config.daemon.interval, config.daemon.warmup_days);
@@ -165,6 +189,8 @@ pub(crate) async fn run(args: CalibrateArgs, ctx: &Context) -> Result<(), CliErr
             interval,
             session,
             terms: &terms,
+            portfolio: &portfolio,
+            coins: args.coins,
             gate,
             staying: &staying,
             strengths: &strengths,
@@ -196,7 +222,8 @@ fn settings(args: &CalibrateArgs, ctx: &Context, search: &SearchConfig, days: Da
         "sharpe": "after costs", "symbols": config.daemon.symbols, "interval": config.daemon.interval,
         "warmup_days": config.daemon.warmup_days, "candidates": config.daemon.candidates_per_session,
         "capital": config.engine.initial_capital, "review_hours": args.review_hours, "sessions": args.sessions,
-        "age": args.age, "sessions_per_day": args.sessions_per_day,
+        "age": args.age, "sessions_per_day": args.sessions_per_day, "coins": args.coins,
+        "execution": config.portfolio.execution,
     });
     digest(&all, crate::CODE_VERSION)
 }
@@ -227,9 +254,11 @@ fn jobs(args: &CalibrateArgs) -> Vec<Job> {
     let mut jobs = Vec::new();
     for kind in args.market.kinds() {
         let strengths = match kind {
-            Kind::Noise | Kind::NoiseFreeOfCosts => vec![0.0],
+            Kind::Noise | Kind::NoiseFreeOfCosts | Kind::RankNoise => vec![0.0],
             Kind::Dying => vec![strongest],
-            Kind::MeanReversion | Kind::Momentum => args.sharpe.clone(),
+            Kind::MeanReversion | Kind::Momentum | Kind::RankMomentum | Kind::RankReversal | Kind::RankVolume => {
+                args.sharpe.clone()
+            }
         };
         for sharpe in strengths {
             jobs.extend((0..args.markets).map(|number| Job { kind, sharpe, number }));

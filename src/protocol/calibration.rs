@@ -3,13 +3,14 @@
 //! A market is made, [`run`] is run on it, and what became of it is counted. Never writes a file, never prints.
 
 use super::strength::{Planting, StrengthError};
-use super::{Account, Days, Plan, Program, ProtocolRun, RunError, RunPlan, lives, rehearse};
+use super::{Account, Days, Plan, Program, ProtocolRun, RankingWorld, RunError, RunPlan, lives, rehearse, rehearse_in};
 use candles::time::DAY_MS;
-use candles::{Interval, MarketKind, Symbol};
+use candles::{InstrumentTable, Interval, MarketKind, MarketReadings, Symbol};
 use engine::{Costs, Engine, Slippage, SymbolWindow, Terms, Window, WindowError};
 use evidence::binomial::clopper_pearson;
 use genome::random::Seed;
 use lifecycle::{EdgeDecayConfig, Gate, Thresholds};
+use portfolio::{Panel, PortfolioTerms, Ticker};
 use serde::{Deserialize, Serialize};
 use simulated::{EdgeKind, EdgeSpec, MarketSpec, SimulatedMarket, SpecError};
 use std::collections::{BTreeMap, btree_map::Entry};
@@ -32,10 +33,18 @@ pub enum Kind {
     Momentum,
     /// One of the two, in turn, that is gone once a strategy enters shadow.
     Dying,
+    /// A market of many coins that holds nothing; strategies rank it, as they do the next three.
+    RankNoise,
+    /// Coins that did better than others over a week go on doing so.
+    RankMomentum,
+    /// Coins that did better than others yesterday do worse today.
+    RankReversal,
+    /// Coins of which more is traded than usual do better than others.
+    RankVolume,
 }
 
 impl Kind {
-    /// Every kind.
+    /// Every kind in which strategies are rules.
     pub const ALL: [Self; 5] = [Self::Noise, Self::NoiseFreeOfCosts, Self::MeanReversion, Self::Momentum, Self::Dying];
 
     /// The name on the command line and in JSON.
@@ -47,13 +56,23 @@ impl Kind {
             Self::MeanReversion => "mean-reversion",
             Self::Momentum => "momentum",
             Self::Dying => "dying",
+            Self::RankNoise => "rank-noise",
+            Self::RankMomentum => "rank-momentum",
+            Self::RankReversal => "rank-reversal",
+            Self::RankVolume => "rank-volume",
         }
     }
 
     /// Whether it has an edge, whose strength matters.
     #[must_use]
     const fn has_edge(self) -> bool {
-        matches!(self, Self::MeanReversion | Self::Momentum | Self::Dying)
+        !matches!(self, Self::Noise | Self::NoiseFreeOfCosts | Self::RankNoise)
+    }
+
+    /// Whether its strategies rank a market of many coins.
+    #[must_use]
+    pub const fn ranks(self) -> bool {
+        matches!(self, Self::RankNoise | Self::RankMomentum | Self::RankReversal | Self::RankVolume)
     }
 }
 
@@ -62,8 +81,8 @@ impl Kind {
 pub struct Job {
     /// What it has.
     pub kind: Kind,
-    /// True annual Sharpe ratio that the edge gives whoever knows it, after costs, on all symbols together; 0 without
-    /// an edge.
+    /// True annual Sharpe ratio that the edge gives whoever knows it, after costs, on all symbols together; where strategies
+    /// rank, before costs; 0 without an edge.
     pub sharpe: f64,
     /// Which market of its kind and strength, from 0.
     pub number: u64,
@@ -78,6 +97,9 @@ pub struct Calibration<'a> {
     pub interval: Interval,
     pub session: Plan<'a>,
     pub terms: &'a Terms,
+    /// Of strategies that rank, and how many coins their markets have.
+    pub portfolio: &'a PortfolioTerms,
+    pub coins: u32,
     pub gate: &'a dyn Gate,
     pub staying: &'a EdgeDecayConfig,
     /// How strongly the jobs' edges are planted.
@@ -112,7 +134,8 @@ impl Strengths {
     ) -> Result<Self, StrengthError> {
         let mut found = BTreeMap::new();
         for job in jobs {
-            let Some(kind) = edge(*job) else { continue };
+            // Those of markets that are ranked are planted as they are stated.
+            let Some(kind) = edge(*job).filter(|kind| !kind.ranks()) else { continue };
             if let Entry::Vacant(new) = found.entry((kind.name(), job.sharpe.to_bits())) {
                 new.insert(Planting { kind, symbols, interval, terms }.strength(job.sharpe, engine)?);
             }
@@ -186,15 +209,27 @@ impl Calibration<'_> {
         let split_ms = START_MS + i64::from(self.warmup_days + days.search) * DAY_MS;
         let shadow_ms = split_ms + i64::from(days.holdout) * DAY_MS;
         let seed = self.seed.child(job.kind.name(), job.number);
-        let mut spec = MarketSpec::noise(seed, START_MS, self.symbols);
         let ends_ms = match job.kind {
             Kind::Dying => shadow_ms,
             _ => shadow_ms + i64::from(days.shadow) * DAY_MS,
         };
-        let planted = edge(job).map(|kind| self.strengths.get(kind, job.sharpe)).transpose()?.unwrap_or(0.0);
+        let all_ms = shadow_ms + i64::from(days.shadow + days.live) * DAY_MS + i64::from(self.sessions) * DAY_MS;
+        let mut spec = if job.kind.ranks() {
+            let days = (all_ms - START_MS).div_euclid(DAY_MS);
+            MarketSpec::coins(seed, START_MS, self.coins, u32::try_from(days).unwrap_or(u32::MAX))?
+        } else {
+            MarketSpec::noise(seed, START_MS, self.symbols)
+        };
+        let planted = match edge(job) {
+            Some(kind) if kind.ranks() => job.sharpe,
+            Some(kind) => self.strengths.get(kind, job.sharpe)?,
+            None => 0.0,
+        };
         if let Some(kind) = edge(job) {
-            let lasting = EdgeSpec::lasting(kind, self.symbols.to_vec(), planted);
-            spec.edges = vec![EdgeSpec { interval: self.interval, end_ms: Some(ends_ms), ..lasting }];
+            let symbols = if kind.ranks() { Vec::new() } else { self.symbols.to_vec() };
+            let interval = if kind.ranks() { Interval::D1 } else { self.interval };
+            let lasting = EdgeSpec::lasting(kind, symbols, planted);
+            spec.edges = vec![EdgeSpec { interval, end_ms: Some(ends_ms), ..lasting }];
         }
         let market = SimulatedMarket::new(spec)?;
         let free = Costs { fee_fraction: 0.0, slippage: Slippage::Fixed { bps: 0.0 }, ..self.terms.costs };
@@ -217,7 +252,14 @@ impl Calibration<'_> {
         let cut = |from_ms: i64, to_ms: i64| self.cut(&market, from_ms, to_ms);
         let splits: Vec<i64> = (0..self.sessions.max(1)).map(|n| split_ms + i64::from(n) * DAY_MS).collect();
         let program = Program { splits_ms: &splits, until_ms: i64::MAX, placebo: false, seed };
-        let found = rehearse(&plan, engine, &cut, program, stop, &mut |_| {})?;
+        let found = if job.kind.ranks() {
+            let panel = panel(&market, all_ms)?;
+            let variation = &self.session.search.ranking;
+            let world = RankingWorld { panel: &panel, terms: *self.portfolio, variation };
+            rehearse_in(&plan, &world, program, stop, &mut |_| {})?
+        } else {
+            rehearse(&plan, engine, &cut, program, stop, &mut |_| {})?
+        };
         let mut tried: Option<Tried> = None;
         for session in found {
             let selected = session.trial.searched.p_value <= self.limits.max_p_value;
@@ -265,7 +307,26 @@ fn edge(job: Job) -> Option<EdgeKind> {
         Kind::MeanReversion => Some(reversion),
         Kind::Momentum => Some(momentum),
         Kind::Dying => Some(if job.number.is_multiple_of(2) { reversion } else { momentum }),
+        Kind::RankNoise => None,
+        Kind::RankMomentum => Some(EdgeKind::RankMomentum { days: 7 }),
+        Kind::RankReversal => Some(EdgeKind::RankReversal { days: 1 }),
+        Kind::RankVolume => Some(EdgeKind::RankVolume { days: 1, against: 30 }),
     }
+}
+
+/// All coins of a market on 4h candles, up to a time.
+fn panel(market: &SimulatedMarket, to_ms: i64) -> Result<Panel, RunError> {
+    let ticker = |spec: &simulated::SymbolSpec| Ticker {
+        symbol: spec.symbol.clone(),
+        // The market's own symbols: nothing is refused.
+        candles: market
+            .candles(&spec.symbol, Interval::H4, START_MS, to_ms)
+            .unwrap_or_else(|_| candles::CandleSeries::new(Interval::H4)),
+        funding: Vec::new(),
+        readings: MarketReadings::default(),
+    };
+    let tickers = market.spec().symbols.iter().map(ticker).collect();
+    Ok(Panel::new(MarketKind::Spot, Interval::H4, tickers, &InstrumentTable::default())?)
 }
 
 impl Tried {

@@ -5,7 +5,8 @@
 //! drifts of single coins: weights are set before the day, so a coin that rises for ever is knowledge if the ranking holds
 //! it. What the market as a whole earns is taken off by a beta from days before.
 //!
-//! **The worst** that is reckoned with is twice the worst day of the search window, and at least five deviations.
+//! **The worst** that is reckoned with is the worst day of the search window, and at least 3.125 deviations: no bet is above
+//! 0.16 of the capital a deviation, as the definitions have it, and none is lost whole before a day twice as bad.
 
 use evidence::wealth::{Bets, Stake, Wealth};
 use lifecycle::EValues;
@@ -13,7 +14,7 @@ use portfolio::Hedged;
 use serde::{Deserialize, Serialize};
 
 /// Least worst day that is reckoned with, deviations.
-const LEAST_WORST: f64 = 5.0;
+const LEAST_WORST: f64 = 3.125;
 
 /// The bets and what they have come to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,7 +39,7 @@ impl DayBook {
         let bets = |steps: Vec<f64>| Wealth::new(Bets::suggested_by(&steps));
         Some(Self {
             deviation,
-            worst: (2.0 * worst).max(LEAST_WORST),
+            worst: worst.max(LEAST_WORST),
             excess: bets(in_deviations(|day| day.hedged).collect()),
             plain: bets(in_deviations(|day| day.net).collect()),
         })

@@ -46,7 +46,7 @@ pub use ground::{Compared, Ground, MarketEvaluator, NoNull, RankingGround, Rules
 pub use lessons::{LESSONS, learnt};
 pub use null::null_window;
 pub use null_panel::{NullKind, NullPanelError, null_panel};
-pub use rehearsal::{Cut, Program, Rehearsed, rehearse};
+pub use rehearsal::{Cut, Program, Rehearsed, rehearse, rehearse_in};
 pub use run::{Days, ProtocolRun, RunError, RunPlan, run, run_in};
 pub use session::{Advanced, Candidate, Inherited, Plan, SearchedP, Session, SessionError, SessionState, WarmStart};
 pub use standing::{Book, Did, Judged, Standing, StepBook, UnderTest, asked, judge};

@@ -1,11 +1,13 @@
 //! Sessions of strategies that rank the market: found what is there, compared with both kinds of null market, resumed to
 //! the bit.
 
+use super::calibration::{Calibration, Job, Kind, Strengths};
 use super::null::draw;
 use super::*;
 use candles::{Candle, CandleSeries, InstrumentTable, Interval, MarketKind, readings::MarketReadings, time::DAY_MS};
-use engine::EvaluationError;
+use engine::{Engine, EvaluationError, Terms};
 use genome::{AnyStrategy, StrategyForm, random::Seed, variation::RankingVariation};
+use lifecycle::{EdgeDecayConfig, ProtocolGate, Thresholds};
 use portfolio::{Panel, PortfolioTerms, Ticker};
 use search::{Evaluator, SearchConfig};
 
@@ -141,4 +143,47 @@ fn each_form_is_told_where_it_does_not_belong() {
     let found = evaluator.evaluate(&[rules, other]);
     assert_eq!(found[0], Err(EvaluationError::Rules));
     assert!(found[1].is_ok(), "the other is not lost: {:?}", found[1]);
+}
+
+#[test]
+fn a_strong_edge_across_names_goes_live_and_noise_does_not() {
+    let limits = Thresholds {
+        max_p_value: 0.25,
+        candidate_min_trades: 10,
+        shadow_max_days: 90.0,
+        live_recent_trades: 20,
+        ..Thresholds::default()
+    };
+    let (mut search, _) = settings();
+    search.ranking.universe_top = vec![24];
+    let protocol = ProtocolConfig { null_searches: 3, null_search_fraction: 0.4, ..ProtocolConfig::default() };
+    let (gate, terms, portfolio) =
+        (ProtocolGate::new(limits.clone()).unwrap(), Terms::default(), PortfolioTerms::default());
+    let (staying, strengths) = (EdgeDecayConfig::default(), Strengths::default());
+    let calibration = Calibration {
+        seed: Seed(5),
+        symbols: &[],
+        interval: Interval::M15,
+        session: Plan { search: &search, protocol: &protocol, candidates: 3 },
+        terms: &terms,
+        portfolio: &portfolio,
+        coins: 24,
+        gate: &gate,
+        staying: &staying,
+        strengths: &strengths,
+        limits: &limits,
+        days: Days { search: 240, holdout: 90, shadow: 90, live: 30 },
+        warmup_days: 40,
+        review_ms: 5 * DAY_MS,
+        sessions: 1,
+        age_ms: 0,
+        sessions_per_day: 1,
+    };
+    let engine = Engine::default();
+    let run = |kind, sharpe| calibration.run(Job { kind, sharpe, number: 0 }, &engine, &|| false).unwrap();
+    let strong = run(Kind::RankReversal, 20.0);
+    assert!(strong.selected == 1 && strong.tests > 0, "{strong:?}");
+    assert!(strong.promoted > 0 && strong.watched, "{strong:?}");
+    let noise = run(Kind::RankNoise, 0.0);
+    assert_eq!(noise.promoted, 0, "{noise:?}");
 }

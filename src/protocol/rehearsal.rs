@@ -1,10 +1,13 @@
 //! The protocol on candles that are all there: what a daemon would have made of them, session after session, and what
 //! it would have made of null markets of the same candles.
 //!
-//! Every session is a [`run`]; all of them buy their tests from one account, in the order in which they would have
+//! Every session is a [`run_in`]; all of them buy their tests from one account, in the order in which they would have
 //! ended. Never stores, never fetches.
 
-use super::{Days, LESSONS, Named, ProtocolRun, REMEMBERED_DAYS, RunError, RunPlan, WarmStart, null_window, run};
+use super::{
+    Days, LESSONS, Named, ProtocolRun, REMEMBERED_DAYS, RulesWorld, RunError, RunPlan, WarmStart, World, null_window,
+    run_in,
+};
 use candles::time::DAY_MS;
 use engine::{Engine, Window, WindowError};
 use genome::random::Seed;
@@ -53,11 +56,30 @@ pub fn rehearse(
     stop: &dyn Fn() -> bool,
     each: &mut dyn FnMut(&Rehearsed),
 ) -> Result<Vec<Rehearsed>, RunError> {
-    let Program { splits_ms, until_ms, placebo, seed } = program;
-    let null_seed = seed.child("placebo", 0);
+    let null_seed = placebo_seed(program.seed);
     let null = |from_ms: i64, to_ms: i64| null_window(&cut(from_ms, to_ms)?, null_seed, 0);
-    let candles: &Cut<'_> = if placebo { &null } else { cut };
-    let seed = if placebo { null_seed } else { seed };
+    let candles: &Cut<'_> = if program.placebo { &null } else { cut };
+    rehearse_in(plan, &RulesWorld { engine, terms: plan.terms, cut: candles }, program, stop, each)
+}
+
+/// The seed of a null market of all candles and of what is drawn on it.
+fn placebo_seed(seed: Seed) -> Seed {
+    seed.child("placebo", 0)
+}
+
+/// The same in a world of either kind, which is a null market already where the program says `placebo`.
+///
+/// # Errors
+/// When `stop` says so, or candles are missing.
+pub fn rehearse_in(
+    plan: &RunPlan<'_>,
+    world: &dyn World,
+    program: Program<'_>,
+    stop: &dyn Fn() -> bool,
+    each: &mut dyn FnMut(&Rehearsed),
+) -> Result<Vec<Rehearsed>, RunError> {
+    let Program { splits_ms, until_ms, placebo, seed } = program;
+    let seed = if placebo { placebo_seed(seed) } else { seed };
     let (mut account, mut warm_starts) = (plan.account, Vec::new());
     let mut past: Vec<WarmStart> = plan.past.to_vec();
     // Strategies that were tested, and when.
@@ -72,7 +94,7 @@ pub fn rehearse(
         account = account.at(plan.session.protocol, begins_ms);
         let plan = RunPlan { account, known: &known, past: &past, days, ..*plan };
         let seed = seed.child("session", number as u64);
-        let found = run(&plan, engine, candles, split_ms, seed, std::mem::take(&mut warm_starts), stop)?;
+        let found = run_in(&plan, world, split_ms, seed, std::mem::take(&mut warm_starts), stop)?;
         let named = found.tested.iter().enumerate().map(|(n, s)| (format!("{}-{n}", number + 1), s.clone()));
         tested.extend(named.map(|one| (begins_ms, one)));
         let session = Rehearsed {

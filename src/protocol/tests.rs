@@ -7,10 +7,12 @@ use candles::{Interval, MarketKind, Symbol};
 use engine::{Engine, SymbolWindow, Terms, Window, WindowError};
 use genome::random::Seed;
 use lifecycle::{EdgeDecayConfig, ProtocolGate, Thresholds};
+use portfolio::PortfolioTerms;
 use search::{SearchConfig, Step};
 use simulated::{EdgeKind, EdgeSpec, MarketSpec, SimulatedMarket};
 use std::cell::Cell;
 use std::sync::Arc;
+use std::sync::LazyLock;
 
 const START_MS: i64 = 1_704_067_200_000;
 const FROM_MS: i64 = START_MS + 5 * DAY_MS;
@@ -289,6 +291,8 @@ fn a_null_market_lacks_no_candle_or_there_is_none() {
     assert!(told > 0, "some flips leave what a number can be");
 }
 
+static PORTFOLIO: LazyLock<PortfolioTerms> = LazyLock::new(PortfolioTerms::default);
+
 fn calibration<'a>(
     plan: Plan<'a>,
     symbols: &'a [Symbol],
@@ -302,6 +306,8 @@ fn calibration<'a>(
         interval: Interval::M15,
         session: plan,
         terms,
+        portfolio: &PORTFOLIO,
+        coins: 12,
         gate,
         staying,
         strengths,

@@ -6,7 +6,7 @@ use engine::{Costs, Engine, ExitReason, Outcome, Recipe, RunConfig, SymbolWindow
 use genome::{Strategy, random::Seed};
 use lifecycle::{Check, Decision, Transition, Verdict, VersionStep};
 use market::CandleCache;
-use protocol::{Book, Standing};
+use protocol::{Book, Standing, StepBook};
 use serde_json::json;
 use std::sync::Arc;
 use store::{
@@ -134,7 +134,7 @@ impl Story<'_> {
     pub(crate) async fn standing(&self) -> Standing {
         let (searched, holdout) = (self.outcome(day(10), day(30)).await, self.outcome(day(30), day(40)).await);
         let window = self.window(day(10), day(30)).await;
-        let book = Book::open(&self.genome.clone().into(), &searched.ledger.unwrap(), &window);
+        let book = Book::Steps(StepBook::open(&self.genome.clone().into(), &searched.ledger.unwrap(), &window));
         let standing = Standing {
             p_value: Some(0.05),
             null_searches: 19,
