@@ -11,6 +11,9 @@ use market::simulator::{ExchangeConfig, FaultSpec, SimulatedExchange, StartError
 use simulated::{EdgeSpec, MarketSpec};
 use std::net::SocketAddr;
 
+/// Days after the start in which coins are still listed and delisted.
+const COMING_DAYS: u32 = 365;
+
 /// Serve a simulated Binance: seeded markets, planted edges, a clock that can run fast, faults on request
 #[derive(Args, Debug)]
 pub(crate) struct SimulateArgs {
@@ -21,28 +24,33 @@ pub(crate) struct SimulateArgs {
     #[arg(long, default_value_t = 7)]
     seed: u64,
     /// The demo's market: four symbols, two planted edges, one of which dies; --seed, --listen and --speed apply
-    #[arg(long, conflicts_with_all = ["symbols", "start", "history_days", "base", "edges"])]
+    #[arg(long, conflicts_with_all = ["symbols", "coins", "start", "history_days", "base", "edges"])]
     demo: bool,
     /// Symbols to simulate
     #[arg(long, value_delimiter = ',', default_value = "BTCUSDT,ETHUSDT,SOLUSDT,ARBUSDT", value_name = "SYMBOL,...")]
     symbols: Vec<Symbol>,
+    /// So many made-up coins in place of --symbols: own volatilities and volumes, some listed late, some delisted, at
+    /// once or after fading; all within the history and the year after the start
+    #[arg(long, value_name = "COUNT", conflicts_with = "symbols")]
+    coins: Option<u32>,
     /// Simulated date at the start (00:00 UTC)
     #[arg(long, default_value = "2025-01-01", value_name = "DATE")]
     start: chrono::NaiveDate,
     /// Days of candles before the start
     #[arg(long, default_value_t = 600, value_name = "DAYS")]
     history_days: u32,
-    /// Finest interval; coarser ones are made from it
-    #[arg(long, default_value = "15m", value_name = "INTERVAL")]
-    base: Interval,
+    /// Finest interval; coarser ones are made from it [default: 15m; 1h with --coins]
+    #[arg(long, value_name = "INTERVAL")]
+    base: Option<Interval>,
     /// Simulated seconds in a wall second
     #[arg(long, value_name = "FACTOR", conflicts_with = "day_seconds")]
     speed: Option<f64>,
     /// Wall seconds in a simulated day: another way to say the speed
     #[arg(long, value_name = "SECONDS")]
     day_seconds: Option<f64>,
-    /// Plant an edge; its strength is the true annual Sharpe ratio before costs. Kinds: mean_reversion, momentum,
-    /// time_of_day, volume_spike. May be given more than once
+    /// Plant an edge; its strength is the true annual Sharpe ratio before costs. Kinds of one symbol: mean_reversion,
+    /// momentum, time_of_day, volume_spike; of symbols against each other: rank_momentum, rank_reversal, rank_volume.
+    /// `all` stands for every symbol. May be given more than once
     #[arg(long = "edge", value_name = "KIND:SYMBOL[+SYMBOL...]:SHARPE[:FROM[:TO[:DECAY_DAYS[:RESIDUAL]]]]")]
     edges: Vec<EdgeSpec>,
     /// Let something go wrong: too_many_requests, banned, status_500, status_502, status_503, hang, html, truncated,
@@ -64,8 +72,14 @@ impl SimulateArgs {
         } else {
             let now_ms = self.start.and_time(chrono::NaiveTime::MIN).and_utc().timestamp_millis();
             let start_ms = now_ms - i64::from(self.history_days) * DAY_MS;
-            let mut market = MarketSpec::noise(Seed(self.seed), start_ms, &self.symbols);
-            market.base = self.base;
+            let mut market = match self.coins {
+                None => MarketSpec::noise(Seed(self.seed), start_ms, &self.symbols),
+                Some(coins) => {
+                    let days = self.history_days.saturating_add(COMING_DAYS);
+                    MarketSpec::coins(Seed(self.seed), start_ms, coins, days).map_err(CliError::usage)?
+                }
+            };
+            market.base = self.base.unwrap_or(market.base);
             market.edges = self.edges;
             ExchangeConfig::new(market, now_ms)
         };

@@ -31,7 +31,7 @@ pub(super) fn klines(
     faults: Option<&CandleFaults>,
     now_ms: i64,
 ) -> Result<String, ApiError> {
-    let spec = symbol_spec(market, &request.symbol)?;
+    let spec = symbol_spec(market, &request.symbol, now_ms)?;
     let base_ms = market.spec().base.fixed_ms().unwrap_or(MONTH_MS);
     let seen = |from_ms: i64, to_ms: i64| {
         market.seen(&request.symbol, request.interval, (from_ms, to_ms), now_ms, |open_ms, candle| match faults {
@@ -40,9 +40,10 @@ pub(super) fn klines(
         })
     };
     let length = request.interval.fixed_ms().unwrap_or(MONTH_MS);
-    // The first candle of a week or month may open before the market itself.
-    let first_ms = interval::open_time_ms(request.interval, market.spec().start_ms);
-    let last_ms = request.end_ms.unwrap_or(i64::MAX).min(now_ms);
+    // The first candle of a week or month may open before the listing itself.
+    let first_ms = interval::open_time_ms(request.interval, spec.listed_ms.unwrap_or(market.spec().start_ms));
+    let delisted_ms = spec.delisted_ms.unwrap_or(i64::MAX);
+    let last_ms = request.end_ms.unwrap_or(i64::MAX).min(now_ms).min(delisted_ms.saturating_sub(1));
     let mut rows: Vec<Candle> = Vec::new();
     if let Some(start_ms) = request.start_ms {
         // Upwards, in windows as wide as what is still missing: gaps leave them short.
@@ -67,8 +68,28 @@ pub(super) fn klines(
     Ok(kline_rows(kind, spec, &rows))
 }
 
-pub(super) fn symbol_spec<'a>(market: &'a SimulatedMarket, symbol: &Symbol) -> Result<&'a SymbolSpec, ApiError> {
-    market.spec().symbols.iter().find(|s| s.symbol == *symbol).ok_or_else(ApiError::invalid_symbol)
+/// A symbol that was listed by `now_ms`; before that the exchange knows no such name.
+pub(super) fn symbol_spec<'a>(
+    market: &'a SimulatedMarket,
+    symbol: &Symbol,
+    now_ms: i64,
+) -> Result<&'a SymbolSpec, ApiError> {
+    listed(market, now_ms).find(|s| s.symbol == *symbol).ok_or_else(ApiError::invalid_symbol)
+}
+
+/// The symbols that were listed by `now_ms`, those that are delisted included.
+pub(super) fn listed(market: &SimulatedMarket, now_ms: i64) -> impl Iterator<Item = &SymbolSpec> {
+    let spec = market.spec();
+    spec.symbols.iter().filter(move |s| s.listed_ms.unwrap_or(spec.start_ms) <= now_ms)
+}
+
+/// What a listed symbol's status is called.
+pub(super) fn status(kind: MarketKind, spec: &SymbolSpec, now_ms: i64) -> &'static str {
+    match (spec.delisted_ms.is_some_and(|end| end <= now_ms), kind) {
+        (false, _) => "TRADING",
+        (true, MarketKind::Spot) => "BREAK",
+        (true, MarketKind::Um) => "SETTLING",
+    }
 }
 
 /// Decimals of prices, volumes and quote volumes: eight everywhere on spot; on USD-M those of tick and step, and five.
@@ -109,7 +130,7 @@ fn kline_rows(kind: MarketKind, spec: &SymbolSpec, rows: &[Candle]) -> String {
 
 /// Candles of the premium index up to `now_ms`: the oldest from the start asked for, or the newest.
 pub(super) fn premium(market: &SimulatedMarket, request: &KlinesRequest, now_ms: i64) -> Result<String, ApiError> {
-    let spec = symbol_spec(market, &request.symbol)?;
+    let spec = symbol_spec(market, &request.symbol, now_ms)?;
     let length = request.interval.fixed_ms().unwrap_or(MONTH_MS);
     let to_ms = request.end_ms.unwrap_or(i64::MAX).min(now_ms).saturating_add(1);
     let span = length.saturating_mul(request.limit as i64 + 1);
@@ -143,8 +164,8 @@ pub(super) fn premium_row(interval: Interval, row: &PremiumCandle, quote: &str) 
 /// Funding payments up to `now_ms`: the oldest from the start asked for, or the newest.
 pub(super) fn funding(market: &SimulatedMarket, request: &FundingRequest, now_ms: i64) -> Result<String, ApiError> {
     let symbols: Vec<Symbol> = match &request.symbol {
-        Some(symbol) => vec![symbol_spec(market, symbol)?.symbol.clone()],
-        None => market.spec().symbols.iter().map(|s| s.symbol.clone()).collect(),
+        Some(symbol) => vec![symbol_spec(market, symbol, now_ms)?.symbol.clone()],
+        None => listed(market, now_ms).map(|s| s.symbol.clone()).collect(),
     };
     let to_ms = request.end_ms.unwrap_or(i64::MAX).min(now_ms);
     let from_ms = request.start_ms.unwrap_or(0);
@@ -176,7 +197,7 @@ pub(super) fn metric(
     request: &MetricRequest,
     now_ms: i64,
 ) -> Result<String, ApiError> {
-    let symbol = &symbol_spec(market, &request.symbol)?.symbol;
+    let symbol = &symbol_spec(market, &request.symbol, now_ms)?.symbol;
     let to_ms = request.end_ms.unwrap_or(i64::MAX).min(now_ms);
     let span_ms = request.period_ms.saturating_mul(request.limit as i64);
     let from_ms = request.start_ms.unwrap_or(to_ms.saturating_sub(span_ms));
@@ -205,11 +226,11 @@ pub(super) fn metric(
     Ok(Value::Array(written.collect()).to_string())
 }
 
-/// The last 24 hours of every symbol, as far as anybody here reads it.
+/// The last 24 hours of every symbol that is traded, as far as anybody here reads it.
 pub(super) fn tickers(market: &SimulatedMarket, now_ms: i64) -> Result<String, ApiError> {
     const DAY_MS: i64 = 86_400_000;
     let mut rows = Vec::new();
-    for spec in &market.spec().symbols {
+    for spec in listed(market, now_ms).filter(|spec| spec.is_traded(market.spec().start_ms, now_ms)) {
         let hours = market.seen(&spec.symbol, Interval::H1, (now_ms - DAY_MS, now_ms), now_ms, |_, c| Some(c))?;
         let (base, quote) = hours.iter().fold((0.0, 0.0), |(b, q), c| (b + c.volume, q + c.quote_volume));
         rows.push(json!({
@@ -229,18 +250,20 @@ pub(super) fn exchange_info(
     weight_limit: u32,
     now_ms: i64,
 ) -> Result<String, ApiError> {
-    let mut wanted: Vec<&SymbolSpec> = market.spec().symbols.iter().collect();
+    let mut wanted: Vec<&SymbolSpec> = listed(market, now_ms).collect();
     if kind == MarketKind::Spot {
         if params.get("symbol").is_some() {
-            wanted = vec![symbol_spec(market, &params.symbol(kind)?)?];
+            wanted = vec![symbol_spec(market, &params.symbol(kind)?, now_ms)?];
         } else if let Some(list) = params.get("symbols") {
             let names: Vec<Symbol> = serde_json::from_str(list).map_err(|_| ApiError::invalid_symbol())?;
-            wanted = names.iter().map(|name| symbol_spec(market, name)).collect::<Result<_, _>>()?;
+            wanted = names.iter().map(|name| symbol_spec(market, name, now_ms)).collect::<Result<_, _>>()?;
         }
     }
     let limit = |kind: &str, interval: &str, number: u32, limit: u32| json!({ "rateLimitType": kind, "interval": interval, "intervalNum": number, "limit": limit });
-    let listed_ms = market.spec().start_ms;
-    let symbols: Vec<Value> = wanted.into_iter().map(|spec| symbol_info(kind, spec, listed_ms)).collect();
+    let start_ms = market.spec().start_ms;
+    let info =
+        |spec: &SymbolSpec| symbol_info(kind, spec, spec.listed_ms.unwrap_or(start_ms), status(kind, spec, now_ms));
+    let symbols: Vec<Value> = wanted.into_iter().map(info).collect();
     let body = match kind {
         MarketKind::Spot => json!({
             "timezone": "UTC", "serverTime": now_ms,
@@ -267,13 +290,13 @@ pub(super) fn exchange_info(
     Ok(body.to_string())
 }
 
-fn symbol_info(kind: MarketKind, spec: &SymbolSpec, listed_ms: i64) -> Value {
+fn symbol_info(kind: MarketKind, spec: &SymbolSpec, listed_ms: i64, status: &str) -> Value {
     let (base, quote) = assets(&spec.symbol);
     let tick = 1.0 / 10f64.powi(spec.price_decimals as i32);
     let step = 1.0 / 10f64.powi(spec.volume_decimals as i32);
     match kind {
         MarketKind::Spot => json!({
-            "symbol": spec.symbol.as_str(), "status": "TRADING",
+            "symbol": spec.symbol.as_str(), "status": status,
             "baseAsset": base, "baseAssetPrecision": 8,
             "quoteAsset": quote, "quotePrecision": 8, "quoteAssetPrecision": 8,
             "baseCommissionPrecision": 8, "quoteCommissionPrecision": 8,
@@ -295,7 +318,7 @@ fn symbol_info(kind: MarketKind, spec: &SymbolSpec, listed_ms: i64) -> Value {
             let (price, volume) = (spec.price_decimals as usize, spec.volume_decimals as usize);
             json!({
                 "symbol": spec.symbol.as_str(), "pair": spec.symbol.as_str(), "contractType": "PERPETUAL",
-                "deliveryDate": 4_133_404_800_000_i64, "onboardDate": listed_ms, "status": "TRADING",
+                "deliveryDate": 4_133_404_800_000_i64, "onboardDate": listed_ms, "status": status,
                 "baseAsset": base, "quoteAsset": quote, "marginAsset": quote,
                 "pricePrecision": spec.price_decimals, "quantityPrecision": spec.volume_decimals,
                 "baseAssetPrecision": 8, "quotePrecision": 8, "underlyingType": "COIN",

@@ -75,7 +75,7 @@ pub(super) fn archive(
     now_ms: i64,
 ) -> Option<Vec<u8>> {
     let DumpName { symbol, interval, daily, .. } = &path.name;
-    let spec = symbol_spec(market, symbol).ok()?;
+    let spec = symbol_spec(market, symbol, now_ms).ok()?;
     let (from_ms, to_ms) = path.name.range_ms();
     let appears_ms = to_ms + if *daily { DAY_APPEARS_MS } else { MONTH_APPEARS_MS };
     let is_daily_interval = *interval < Interval::D3;

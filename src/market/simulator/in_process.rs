@@ -2,6 +2,7 @@
 //!
 //! Time is what the caller's function says; requests always succeed and cost nothing.
 
+use super::answer::{listed, status};
 use crate::exchange::{METRICS_REACH_MS, METRICS_ROWS, Metric, MetricRow, RateLimit, SymbolInfo};
 use crate::{Exchange, ExchangeError, ExchangeInfo};
 use async_trait::async_trait;
@@ -67,21 +68,21 @@ impl Exchange for InProcessExchange {
             MarketKind::Spot => 6000,
             MarketKind::Um => 2400,
         };
-        let spec = self.market.spec();
-        let symbols = spec.symbols.iter().map(|s| {
+        let (now_ms, start_ms) = ((self.now_ms)(), self.market.spec().start_ms);
+        let symbols = listed(&self.market, now_ms).map(|s| {
             let (base, quote) = assets(&s.symbol);
             SymbolInfo {
                 symbol: s.symbol.clone(),
-                status: "TRADING".to_owned(),
+                status: status(market, s, now_ms).to_owned(),
                 base_asset: base.to_owned(),
                 quote_asset: quote.to_owned(),
-                listed_ms: Some(spec.start_ms),
+                listed_ms: Some(s.listed_ms.unwrap_or(start_ms)),
                 tick_size: Some(1.0 / 10f64.powi(s.price_decimals as i32)),
                 step_size: Some(1.0 / 10f64.powi(s.volume_decimals as i32)),
             }
         });
         Ok(ExchangeInfo {
-            server_time_ms: (self.now_ms)(),
+            server_time_ms: now_ms,
             rate_limits: vec![RateLimit { kind: "REQUEST_WEIGHT".to_owned(), interval_s: 60, limit }],
             symbols: symbols.collect(),
         })

@@ -12,8 +12,14 @@ const DAY_MS: f64 = 86_400_000.0;
 pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Json<Value> {
     let spec = shared.market.spec();
     let symbols: Vec<&str> = spec.symbols.iter().map(|s| s.symbol.as_str()).collect();
+    let lives = spec
+        .symbols
+        .iter()
+        .filter(|s| s.listed_ms.is_some() || s.delisted_ms.is_some())
+        .map(|s| json!({ "symbol": s.symbol.as_str(), "listed_ms": s.listed_ms, "delisted_ms": s.delisted_ms }));
+    let lives: Vec<Value> = lives.collect();
     Json(json!({
-        "seed": spec.seed.0, "start_ms": spec.start_ms, "base": spec.base.name(), "symbols": symbols,
+        "lives": lives, "seed": spec.seed.0, "start_ms": spec.start_ms, "base": spec.base.name(), "symbols": symbols,
         "edges": spec.edges, "now_ms": shared.clock.now_ms(), "speed": shared.clock.speed(),
         "requests": shared.requests.load(Ordering::Relaxed),
         "spot_weight": lock(&shared.spot).total(), "um_weight": lock(&shared.um).total(),

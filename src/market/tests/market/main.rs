@@ -5,6 +5,7 @@
 
 mod bucket;
 mod cache;
+mod coins;
 mod corpus;
 mod damage;
 mod demo;
