@@ -35,6 +35,49 @@ impl ColumnError {
 pub(crate) type Sheet = Vec<Arc<Column>>;
 type Known = Result<Arc<Column>, ColumnError>;
 
+/// Columns that earlier computations left, for those that come after them.
+#[derive(Debug, Default)]
+pub(crate) struct Kept {
+    sheets: HashMap<Id, (Sheet, u64)>,
+    bytes: usize,
+    round: u64,
+}
+
+impl Kept {
+    /// Takes sheets in and drops those that were of no use for longest, until `most` bytes are left.
+    fn add(&mut self, sheets: Vec<(Id, Sheet)>, used: &[Id], most: usize) {
+        self.round += 1;
+        for (id, sheet) in sheets {
+            self.bytes += bytes(&sheet);
+            if let Some((old, _)) = self.sheets.insert(id, (sheet, self.round)) {
+                self.bytes -= bytes(&old);
+            }
+        }
+        for id in used {
+            if let Some((_, round)) = self.sheets.get_mut(id) {
+                *round = self.round;
+            }
+        }
+        if self.bytes <= most {
+            return;
+        }
+        let mut oldest: Vec<(u64, Id)> = self.sheets.iter().map(|(id, (_, round))| (*round, *id)).collect();
+        oldest.sort_unstable();
+        for (_, id) in oldest {
+            if self.bytes <= most {
+                break;
+            }
+            if let Some((sheet, _)) = self.sheets.remove(&id) {
+                self.bytes -= bytes(&sheet);
+            }
+        }
+    }
+}
+
+fn bytes(sheet: &Sheet) -> usize {
+    sheet.iter().map(|column| size_of_val(&column.rows[..])).sum()
+}
+
 /// Panel, where its instruments are, and what is computed over it.
 #[derive(Clone, Copy)]
 pub(crate) struct Source<'a> {
@@ -49,6 +92,16 @@ pub(crate) struct Source<'a> {
 /// gives what that gives, by group and number in `wanted`.
 pub(crate) fn compute<T: Send>(
     source: Source<'_>,
+    wanted: &[Id],
+    take: impl Fn(usize, usize, &Column) -> T + Sync,
+) -> Vec<Vec<Result<T, ColumnError>>> {
+    compute_with(source, (&mut Kept::default(), 0), wanted, take)
+}
+
+/// The same with what earlier computations over the same field left, of which at most so many bytes are kept.
+pub(crate) fn compute_with<T: Send>(
+    source: Source<'_>,
+    (kept, most_bytes): (&mut Kept, usize),
     wanted: &[Id],
     take: impl Fn(usize, usize, &Column) -> T + Sync,
 ) -> Vec<Vec<Result<T, ColumnError>>> {
@@ -67,40 +120,73 @@ pub(crate) fn compute<T: Send>(
         open.extend(formulas.get(id).parts().into_iter().flatten());
     }
     across.sort_by_key(|&id| (formulas.stage(id), id));
-    let mut given: HashMap<Id, Result<Sheet, ColumnError>> = HashMap::new();
+    let used: Vec<Id> = (0..).zip(&seen).filter(|(_, seen)| **seen).map(|(id, _)| id).collect();
+    let known = |id: &Id| Some((*id, Ok(kept.sheets.get(id)?.0.clone())));
+    let mut given: HashMap<Id, Result<Sheet, ColumnError>> = used.iter().filter_map(known).collect();
+    across.retain(|id| !given.contains_key(id));
+    let mut left = Vec::new();
     for stage in across.chunk_by(|a, b| formulas.stage(*a) == formulas.stage(*b)) {
         let mut needed: Vec<Id> = stage.iter().flat_map(|&id| formulas.needed(id)).collect();
         needed.sort_unstable();
         needed.dedup();
         needed.retain(|id| !given.contains_key(id));
         let keep = |_: usize, _: usize, column: &Arc<Column>| column.clone();
-        let mut by_group = groups(source, &given, &needed, &keep);
+        let (mut by_group, _) = groups(source, &given, &needed, 0, &keep);
         for (at, &id) in needed.iter().enumerate() {
             let columns =
                 by_group.iter_mut().map(|group| std::mem::replace(&mut group[at], Err(ColumnError(String::new()))));
             given.insert(id, columns.collect());
         }
         let results: Vec<_> = stage.par_iter().map(|&id| (id, look_across(source, &given, id))).collect();
+        left.extend(results.iter().filter_map(|(id, sheet)| Some((*id, sheet.as_ref().ok()?.clone()))));
         given.extend(results);
     }
-    groups(source, &given, wanted, &|group, at, column| take(group, at, column))
+    let (found, shared) = groups(source, &given, wanted, most_bytes, &|group, at, column| take(group, at, column));
+    if most_bytes > 0 {
+        left.extend(shared);
+        kept.add(left, &used, most_bytes);
+    }
+    found
 }
 
-/// Every group's columns of the formulas.
+/// What `take` gives, by group and number in `wanted`.
+type Taken<T> = Vec<Vec<Result<T, ColumnError>>>;
+
+/// Every group's columns of the formulas; and of at most so many bytes the sheets that more than one asked for, which others
+/// may ask for again.
 fn groups<T: Send>(
     source: Source<'_>,
     given: &HashMap<Id, Result<Sheet, ColumnError>>,
     wanted: &[Id],
+    most_bytes: usize,
     take: &(impl Fn(usize, usize, &Arc<Column>) -> T + Sync),
-) -> Vec<Vec<Result<T, ColumnError>>> {
+) -> (Taken<T>, Vec<(Id, Sheet)>) {
     let uses = uses(source.formulas, given, wanted);
-    (0..source.field.groups.len())
+    let cells: usize = source.field.groups.iter().map(Group::rows).sum();
+    let room = most_bytes / (cells * size_of::<Eight>()).max(1);
+    let shared =
+        |(id, uses): &(Id, &u32)| **uses > 1 && !given.contains_key(id) && source.formulas.get(*id).is_costly();
+    let mut keep: Vec<(Id, &u32)> = (0..).zip(&uses).filter(shared).collect();
+    // Those that most ask for.
+    keep.sort_by_key(|(id, uses)| (std::cmp::Reverse(**uses), *id));
+    let keep: Vec<Id> = keep.into_iter().take(room).map(|(id, _)| id).collect();
+    let by_group: Vec<(Vec<Result<T, ColumnError>>, Vec<Option<Arc<Column>>>)> = (0..source.field.groups.len())
         .into_par_iter()
         .map(|group| {
-            let mut work = Work { source, given, group, uses: uses.clone(), known: HashMap::new() };
-            wanted.iter().enumerate().map(|(at, &id)| Ok(take(group, at, &work.take(id)?))).collect()
+            let mut uses = uses.clone();
+            keep.iter().for_each(|&id| uses[id as usize] += 1);
+            let mut work = Work { source, given, group, uses, known: HashMap::new() };
+            let found = wanted.iter().enumerate().map(|(at, &id)| Ok(take(group, at, &work.take(id)?))).collect();
+            (found, keep.iter().map(|&id| work.take(id).ok()).collect())
         })
-        .collect()
+        .collect();
+    let (found, mut columns): (Vec<_>, Vec<_>) = by_group.into_iter().unzip();
+    let sheet = |(at, &id): (usize, &Id)| {
+        let columns: Option<Sheet> = columns.iter_mut().map(|group| group[at].take()).collect();
+        Some((id, columns?))
+    };
+    let sheets = keep.iter().enumerate().filter_map(sheet).collect();
+    (found, sheets)
 }
 
 /// How often each formula is asked for, by those that are wanted and by each other.

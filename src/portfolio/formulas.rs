@@ -50,6 +50,11 @@ impl Formula {
         }
     }
 
+    /// Whether it takes more time to compute than to read again.
+    pub(crate) const fn is_costly(self) -> bool {
+        !matches!(self, Self::Constant(_) | Self::Binary(..))
+    }
+
     /// The sight of what looks across the market at every slot.
     pub(crate) const fn sight(self) -> Option<u32> {
         match self {

@@ -11,7 +11,7 @@ use engine::{Wide, widest};
 use genome::{Binary, Rolling, Unary};
 
 /// Above this many candles ranks in time are kept in order lane by lane instead of being counted anew.
-const MOST_COUNTED: usize = 400;
+const MOST_COUNTED: usize = 2_000;
 
 /// A side of an operator.
 #[derive(Clone, Copy)]
@@ -154,8 +154,8 @@ pub(crate) fn window(operator: Rolling, x: &Column, n: usize, group: &Group) -> 
             };
         }
         Rolling::Delta => {
-            for i in n..len {
-                out[i] = x.rows[i].zip(x.rows[i - n], |x, before| finite(x - before));
+            for (out, (x, before)) in out.iter_mut().skip(n).zip(x.rows.iter().skip(n).zip(&x.rows)) {
+                *out = x.zip(*before, |x, before| finite(x - before));
             }
             return Column::new(out, group);
         }

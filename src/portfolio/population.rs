@@ -20,6 +20,9 @@ use std::{
 /// Strategies that are prepared together: enough to share what they look at, few enough to hold it all in memory.
 const TOGETHER: usize = 64;
 
+/// Columns that populations leave for later ones, at most.
+const LEFT_BYTES: usize = 256 << 20;
+
 /// A window of a panel (borrowed or shared) on which populations are evaluated, and what earlier ones leave for later
 /// ones.
 #[derive(Debug)]
@@ -50,7 +53,7 @@ impl<P: Deref<Target = Panel> + Clone + Send + Sync> Market<P> {
             to_ms,
             terms,
             benchmark,
-            ground: Mutex::new(Ground::new(panel.clone(), from_ms, to_ms)),
+            ground: Mutex::new(Ground::new(panel.clone(), from_ms, to_ms, LEFT_BYTES)),
             panel,
         })
     }

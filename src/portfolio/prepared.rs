@@ -5,7 +5,7 @@
 
 use crate::{
     Benchmark, Members, Panel, PortfolioTerms, RunError, Seat,
-    columns::{ColumnError, Source, compute},
+    columns::{ColumnError, Kept, Source, compute, compute_with},
     field::{Column, Field},
     formulas::{Formulas, Id},
     members::{Volumes, volumes},
@@ -48,7 +48,16 @@ pub(crate) struct Ground<P> {
     to_ms: i64,
     volumes: HashMap<u32, Arc<Volumes>>,
     members: HashMap<(Universe, Clock), Arc<Members>>,
+    /// What is left for later populations, in bytes at most.
+    most_bytes: usize,
+    formulas: Formulas,
+    field: Option<Arc<Field>>,
+    looked_at: Vec<bool>,
+    kept: Kept,
 }
+
+/// Formulas that are remembered at most.
+const MOST_FORMULAS: usize = 20_000;
 
 /// Slots at whose closes members are chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -66,8 +75,35 @@ struct Part {
 }
 
 impl<P: Deref<Target = Panel> + Sync> Ground<P> {
-    pub(crate) fn new(panel: P, from_ms: i64, to_ms: i64) -> Self {
-        Self { panel, from_ms, to_ms, volumes: HashMap::new(), members: HashMap::new() }
+    /// Of what it computes at most `most_bytes` are left for later populations.
+    pub(crate) fn new(panel: P, from_ms: i64, to_ms: i64, most_bytes: usize) -> Self {
+        let looked_at = vec![false; panel.instruments().len()];
+        Self {
+            panel,
+            from_ms,
+            to_ms,
+            volumes: HashMap::new(),
+            members: HashMap::new(),
+            most_bytes,
+            formulas: Formulas::default(),
+            field: None,
+            looked_at,
+            kept: Kept::default(),
+        }
+    }
+
+    /// The instruments that anybody has looked at so far, those of these members included.
+    fn field<'m>(&mut self, members: impl Iterator<Item = &'m Arc<Members>>) -> Arc<Field> {
+        let mut grown = false;
+        for seat in members.flat_map(|members| members.seats()) {
+            grown |= !std::mem::replace(&mut self.looked_at[seat.instrument as usize], true);
+        }
+        if grown || self.field.is_none() {
+            // Columns of other groups are of no use.
+            self.kept = Kept::default();
+            self.field = Some(Arc::new(Field::new(&self.panel, |instrument| self.looked_at[instrument as usize])));
+        }
+        self.field.clone().unwrap_or_else(|| Arc::new(Field::new(&self.panel, |_| false)))
     }
 
     fn slots(&self, clock: Clock) -> Vec<usize> {
@@ -109,7 +145,10 @@ impl<P: Deref<Target = Panel> + Sync> Ground<P> {
     pub(crate) fn prepare(&mut self, strategies: &[&Ranking], terms: &PortfolioTerms) -> Vec<Result<Ready, RunError>> {
         let lends = terms.execution.borrowable_members > 0 && self.panel.market() == MarketKind::Spot;
         let lent = |universe| Universe { top: terms.execution.borrowable_members, ..universe };
-        let mut formulas = Formulas::default();
+        let mut formulas = std::mem::take(&mut self.formulas);
+        if formulas.len() > MOST_FORMULAS {
+            (formulas, self.kept) = (Formulas::default(), Kept::default());
+        }
         let mut plans = Vec::with_capacity(strategies.len());
         let (mut seatings, mut parts): (Vec<(Universe, Clock)>, Vec<Part>) = (Vec::new(), Vec::new());
         let mut known: HashMap<(Id, usize), usize> = HashMap::new();
@@ -145,13 +184,10 @@ impl<P: Deref<Target = Panel> + Sync> Ground<P> {
             formulas.sights.iter().filter_map(|(universe, _)| self.members(*universe, Clock::Every)).collect();
         let members: Vec<Arc<Members>> =
             seatings.iter().filter_map(|(universe, clock)| self.members(*universe, *clock)).collect();
-        let mut looked_at = vec![false; self.panel.instruments().len()];
-        for seat in members.iter().chain(&everywhere).flat_map(|members| members.seats()) {
-            looked_at[seat.instrument as usize] = true;
-        }
-        let field = Arc::new(Field::new(&self.panel, |instrument| looked_at[instrument as usize]));
+        let field = self.field(members.iter().chain(&everywhere));
+        let mut kept = std::mem::take(&mut self.kept);
         let source = Source { panel: &self.panel, field: &field, formulas: &formulas, everywhere: &everywhere };
-        let mut values = taken(source, &parts, &members);
+        let values = taken(source, (&mut kept, self.most_bytes), &parts, &members);
         let atr = atr.map_err(RunError::Terms).and_then(|atr| match atr {
             None => Ok(None),
             Some(id) => {
@@ -175,7 +211,7 @@ impl<P: Deref<Target = Panel> + Sync> Ground<P> {
             })
         };
         let ready = plans.into_iter().map(ready).collect();
-        values.clear();
+        (self.formulas, self.kept) = (formulas, kept);
         ready
     }
 }
@@ -188,7 +224,12 @@ const fn order(clock: Clock) -> Option<Timeframe> {
 }
 
 /// The values of parts at the seats where they are wanted.
-fn taken(source: Source<'_>, parts: &[Part], members: &[Arc<Members>]) -> Vec<Result<Arc<Vec<f64>>, ColumnError>> {
+fn taken(
+    source: Source<'_>,
+    kept: (&mut Kept, usize),
+    parts: &[Part],
+    members: &[Arc<Members>],
+) -> Vec<Result<Arc<Vec<f64>>, ColumnError>> {
     // By seating and group: place of the seat, candle, lane.
     let groups = source.field.groups.len();
     let mut seats: Vec<Vec<Vec<(u32, u32, u32)>>> = vec![vec![Vec::new(); groups]; members.len()];
@@ -200,7 +241,7 @@ fn taken(source: Source<'_>, parts: &[Part], members: &[Arc<Members>]) -> Vec<Re
         }
     }
     let wanted: Vec<Id> = parts.iter().map(|part| part.formula).collect();
-    let found = compute(source, &wanted, |group, at, column| {
+    let found = compute_with(source, kept, &wanted, |group, at, column| {
         let seats = &seats[parts[at].seating][group];
         seats.iter().map(|&(_, candle, lane)| column.at(candle as usize, lane as usize)).collect::<Vec<f64>>()
     });

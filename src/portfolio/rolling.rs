@@ -159,8 +159,8 @@ impl<T: Values> Pairs<T> {
 }
 
 #[inline(always)]
-fn paired<T: ByLane>(x: &[T], y: &[T], n: usize, mut put: impl FnMut(usize, Pairs<T>)) {
-    rolling::fold(x.len(), n, |i| Pairs::of(x[i], y[i]), Pairs::join, |i, p| put(i, p));
+fn paired<T: ByLane>(x: &[T], y: &[T], n: usize, put: impl FnMut(usize, Pairs<T>)) {
+    rolling::fold(x.len(), n, |i| Pairs::of(x[i], y[i]), Pairs::join, put);
 }
 
 /// Pearson's correlation of the last n pairs, all defined.

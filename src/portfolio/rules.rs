@@ -31,7 +31,8 @@ pub fn across_readings(
     let everywhere = Members::of(panel, universe, 0..panel.opens_ms().len());
     let members: BTreeSet<u32> = everywhere.seats().iter().map(|seat| seat.instrument).collect();
     let field = Field::new(panel, |instrument| members.contains(&instrument));
-    let everywhere = vec![Arc::new(everywhere); formulas.sights.len()];
+    let everywhere = Arc::new(everywhere);
+    let everywhere: Vec<_> = formulas.sights.iter().map(|_| Arc::clone(&everywhere)).collect();
     let source = Source { panel, field: &field, formulas: &formulas, everywhere: &everywhere };
     let columns = compute(source, &wanted, |_, _, column| column.clone());
     let mut out: BTreeMap<Symbol, BTreeMap<Series, Vec<(i64, f64)>>> = BTreeMap::new();

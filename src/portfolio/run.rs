@@ -98,7 +98,7 @@ pub fn run(
         return Err(RunError::EmptyWindow);
     }
     terms.validate().map_err(RunError::Terms)?;
-    let mut ready = Ground::new(panel, from_ms, to_ms).prepare(&[strategy], terms);
+    let mut ready = Ground::new(panel, from_ms, to_ms, 0).prepare(&[strategy], terms);
     let ready = ready.pop().unwrap_or(Err(RunError::EmptyWindow))?;
     Ok(Trader { strategy, panel, terms, ready: &ready }.run(from_ms, to_ms))
 }

@@ -16,13 +16,20 @@ pub(crate) fn betas(panel: &Panel, seats: &[Seat], n: usize) -> Vec<f64> {
     let latest = windows.iter().flatten().map(|window| window.slots[window.own.end - 1]).max().unwrap_or(earliest);
     let length = (latest - earliest) as usize + 1;
     let (mut sums, mut counts) = (vec![0.0; length], vec![0.0; length]);
+    // Members with a candle in every slot, counted at once.
+    let mut whole = 0.0;
     for seat in seats {
         let (returns, slots) = returns_of(panel, seat);
         let from = first_from(slots, seat.candle as usize, earliest).max(1);
         let all = from..(seat.candle as usize + 1).max(from);
         if let Some(at) = in_a_row(&slots[all.clone()]) {
             let at = (at - earliest) as usize..(at - earliest) as usize + all.len();
-            widest(Add { sums: &mut sums[at.clone()], counts: &mut counts[at], returns: &returns[all] });
+            if at.len() == length {
+                whole += 1.0;
+            } else {
+                counts[at.clone()].iter_mut().for_each(|count| *count += 1.0);
+            }
+            widest(Add { sums: &mut sums[at], returns: &returns[all] });
         } else {
             for (slot, value) in slots[all.clone()].iter().zip(&returns[all]) {
                 let at = (slot - earliest) as usize;
@@ -31,7 +38,7 @@ pub(crate) fn betas(panel: &Panel, seats: &[Seat], n: usize) -> Vec<f64> {
             }
         }
     }
-    sums.iter_mut().zip(&counts).for_each(|(sum, count)| *sum /= count);
+    sums.iter_mut().zip(&counts).for_each(|(sum, count)| *sum /= whole + count);
     // Most members have a candle in every slot, and so look at the same means.
     let mut common: Option<(Range<usize>, Deviations)> = None;
     windows
@@ -89,7 +96,6 @@ fn in_a_row(slots: &[u32]) -> Option<u32> {
 
 struct Add<'a> {
     sums: &'a mut [f64],
-    counts: &'a mut [f64],
     returns: &'a [f64],
 }
 
@@ -98,9 +104,8 @@ impl Wide for Add<'_> {
 
     #[inline(always)]
     fn run(self) {
-        for ((sum, count), value) in self.sums.iter_mut().zip(self.counts).zip(self.returns) {
+        for (sum, value) in self.sums.iter_mut().zip(self.returns) {
             *sum += value;
-            *count += 1.0;
         }
     }
 }

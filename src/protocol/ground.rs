@@ -180,7 +180,7 @@ impl Ground for RankingGround<'_> {
             let (panel, window_ms) = (Arc::clone(self.searchable.panel()), self.searchable.window_ms());
             return Ok(Box::new(MarketEvaluator::new(panel, window_ms, self.terms)?));
         };
-        Ok(self.null(seed, number)?)
+        self.null(seed, number)
     }
 }
 
