@@ -49,6 +49,11 @@ class Market:
         on = {"12h": closes % 3 == 0, "1d": rest == 0, "1w": weekly}
         return {name: closes[rows] - 1 for name, rows in on.items()}
 
+    @functools.cached_property
+    def wide(self):
+        """Opens and closes, slot by slot."""
+        return tuple(np.ascontiguousarray(self.fields[name].T) for name in ("open", "close"))
+
     def benchmark(self):
         """The day's mean return of the 30 names of greatest volume over 30 days, for each day of the window."""
         sums = np.cumsum(self.fields["quote_volume"], axis=1)
