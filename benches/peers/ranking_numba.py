@@ -1,400 +1,28 @@
-"""The generation in numba: columns of shape (slots, symbols), so that inner loops run over symbols and vectorise; sums and
-moments are kept up to date as the window slides; each operator is one loop.
-"""
+"""The generation in numba: its operators' columns, then one function for all that one strategy trades."""
 
 import concurrent.futures
 
-import numba
 import numpy as np
 import ranking_market as market_of
-from ranking_market import FIRST, LISTED, ROUNDING, SLOTS_A_DAY
+import ranking_numba_ops as kernels
+from ranking_market import FIRST, LISTED, SLOTS_A_DAY
+from ranking_numba_ops import BINARY, KINDS, ROLLING, UNARY
 from ranking_numba_trade import trade
-
-fast = numba.njit(nogil=True, error_model="numpy")
-inline = numba.njit(nogil=True, error_model="numpy", inline="always")
-
-
-@inline
-def finite(x):
-    return x if abs(x) < np.inf else np.nan
-
-
-def elementwise(function):
-    """Loops over two columns, and over a column and a number on either side."""
-
-    @fast
-    def both(x, y, out):
-        for i in range(x.size):
-            out[i] = finite(function(x[i], y[i]))
-
-    @fast
-    def right(x, y, out):
-        for i in range(x.size):
-            out[i] = finite(function(x[i], y))
-
-    @fast
-    def left(x, y, out):
-        for i in range(y.size):
-            out[i] = finite(function(x, y[i]))
-
-    return both, right, left
-
-
-def unary(function):
-    @fast
-    def loop(x, out):
-        for i in range(x.size):
-            out[i] = finite(function(x[i]))
-
-    return loop
-
-
-BINARY = {
-    "+": elementwise(inline(lambda x, y: x + y)),
-    "-": elementwise(inline(lambda x, y: x - y)),
-    "*": elementwise(inline(lambda x, y: x * y)),
-    "/": elementwise(inline(lambda x, y: x / y)),
-    "min": elementwise(inline(lambda x, y: x if x < y or x != x else y)),
-    "max": elementwise(inline(lambda x, y: x if x > y or x != x else y)),
-}
-UNARY = {
-    "negate": unary(inline(lambda x: -x)),
-    "abs": unary(inline(lambda x: abs(x))),
-    "log": unary(inline(lambda x: np.log(x))),
-    "sign": unary(inline(lambda x: np.nan if x != x else (1.0 if x > 0 else (-1.0 if x < 0 else 0.0)))),
-}
-
-
-@fast
-def delay(x, n, out):
-    out[:n] = np.nan
-    out[n:] = x[: len(x) - n]
-
-
-@fast
-def delta(x, n, out):
-    out[:n] = np.nan
-    for t in range(n, x.shape[0]):
-        for s in range(x.shape[1]):
-            out[t, s] = finite(x[t, s] - x[t - n, s])
-
-
-@fast
-def total(x, n, divisor, out):
-    sums = np.zeros(x.shape[1])
-    for t in range(x.shape[0]):
-        if t < n - 1:
-            for s in range(x.shape[1]):
-                sums[s] += x[t, s]
-                out[t, s] = np.nan
-        elif t == n - 1:
-            for s in range(x.shape[1]):
-                sums[s] += x[t, s]
-                out[t, s] = finite(sums[s] / divisor)
-        else:
-            for s in range(x.shape[1]):
-                sums[s] += x[t, s] - x[t - n, s]
-                out[t, s] = finite(sums[s] / divisor)
-
-
-@fast
-def deviation(x, n, out):
-    slots, symbols = x.shape
-    mean, squares, same = np.zeros(symbols), np.zeros(symbols), np.zeros(symbols)
-    for t in range(slots):
-        if t < n:
-            for s in range(symbols):
-                off = x[t, s] - mean[s]
-                mean[s] += off / (t + 1)
-                squares[s] += off * (x[t, s] - mean[s])
-        else:
-            for s in range(symbols):
-                change, before = x[t, s] - x[t - n, s], mean[s]
-                mean[s] += change / n
-                squares[s] += change * (x[t, s] - mean[s] + x[t - n, s] - before)
-        # A window of equal values has none, whatever rounding left.
-        for s in range(symbols):
-            same[s] = same[s] + 1.0 if t > 0 and x[t, s] == x[t - 1, s] else 1.0
-            squares[s] = 0.0 if same[s] >= n or squares[s] < 0.0 else squares[s]
-            out[t, s] = np.sqrt(squares[s] / n) if t >= n - 1 else np.nan
-
-
-@inline
-def moments(x, y, n, result, out):
-    slots, symbols = x.shape
-    mx, my, xx, yy, xy = np.zeros(symbols), np.zeros(symbols), np.zeros(symbols), np.zeros(symbols), np.zeros(symbols)
-    same_x, same_y = np.zeros(symbols), np.zeros(symbols)
-    for t in range(slots):
-        if t < n:
-            for s in range(symbols):
-                a, b = x[t, s] - mx[s], y[t, s] - my[s]
-                mx[s] += a / (t + 1)
-                my[s] += b / (t + 1)
-                xx[s] += a * (x[t, s] - mx[s])
-                yy[s] += b * (y[t, s] - my[s])
-                xy[s] += a * (y[t, s] - my[s])
-        else:
-            for s in range(symbols):
-                u, v, a, b = x[t, s], y[t, s], x[t - n, s], y[t - n, s]
-                old_x, old_y = mx[s], my[s]
-                mx[s] += (u - a) / n
-                my[s] += (v - b) / n
-                xx[s] += (u - a) * (u - mx[s] + a - old_x)
-                yy[s] += (v - b) * (v - my[s] + b - old_y)
-                xy[s] += (u - mx[s]) * (v - old_y) - (a - mx[s]) * (b - old_y)
-        for s in range(symbols):
-            same_x[s] = same_x[s] + 1.0 if t > 0 and x[t, s] == x[t - 1, s] else 1.0
-            same_y[s] = same_y[s] + 1.0 if t > 0 and y[t, s] == y[t - 1, s] else 1.0
-            xx[s] = 0.0 if same_x[s] >= n else xx[s]
-            yy[s] = 0.0 if same_y[s] >= n else yy[s]
-            out[t, s] = result(xx[s], yy[s], xy[s]) if t >= n - 1 else np.nan
-
-
-@inline
-def pearson(xx, yy, xy):
-    return min(max(xy / (np.sqrt(xx) * np.sqrt(yy)), -1.0), 1.0) if xx > 0.0 and yy > 0.0 else np.nan
-
-
-@inline
-def ratio(xx, yy, xy):
-    return finite(xy / xx) if xx > 0.0 else np.nan
-
-
-@fast
-def correlation(x, y, n, out):
-    moments(x, y, n, pearson, out)
-
-
-@fast
-def slope(x, y, n, out):
-    moments(x, y, n, ratio, out)
-
-
-def extreme(better):
-    """Greatest or least of a window: the end of one block and the beginning of the next (van Herk)."""
-
-    @fast
-    def loop(x, n, out):
-        slots, symbols = x.shape
-        ends, best = np.empty((n, symbols)), np.empty(symbols)
-        for start in range(0, slots, n):
-            end = min(start + n, slots)
-            best[:] = x[start]
-            for t in range(start, end):
-                for s in range(symbols):
-                    best[s] = better(best[s], x[t, s])
-                if t - start == n - 1:
-                    out[t] = best
-                elif start > 0:
-                    for s in range(symbols):
-                        out[t, s] = better(best[s], ends[t - start + 1, s])
-                else:
-                    out[t] = np.nan
-            if end - start == n:
-                ends[n - 1] = x[end - 1]
-                for k in range(n - 2, 0, -1):
-                    for s in range(symbols):
-                        ends[k, s] = better(ends[k + 1, s], x[start + k, s])
-
-    return loop
-
-
-@fast
-def ts_rank(x, n, out):
-    slots, symbols = x.shape
-    counts = np.empty(symbols)
-    out[: n - 1] = np.nan
-    for t in range(n - 1, slots):
-        counts[:] = 0.0
-        for k in range(t - n + 1, t + 1):
-            for s in range(symbols):
-                counts[s] += (1.0 if x[k, s] < x[t, s] else 0.0) + (1.0 if x[k, s] <= x[t, s] else 0.0)
-        for s in range(symbols):
-            out[t, s] = 0.5 * (counts[s] - 1.0) / (n - 1)
-
-
-@fast
-def decay(x, n, out):
-    slots, symbols = x.shape
-    sums, weighted = np.zeros(symbols), np.zeros(symbols)
-    divisor = 0.5 * n * (n + 1)
-    for t in range(slots):
-        if t < n:
-            for s in range(symbols):
-                weighted[s] += (t + 1) * x[t, s]
-                sums[s] += x[t, s]
-                out[t, s] = finite(weighted[s] / divisor) if t == n - 1 else np.nan
-        else:
-            for s in range(symbols):
-                weighted[s] += n * x[t, s] - sums[s]
-                sums[s] += x[t, s] - x[t - n, s]
-                out[t, s] = finite(weighted[s] / divisor)
-
-
-@fast
-def smoothed(x, n, first, alpha, out):
-    """An average that begins at `first` with the plain mean of n values."""
-    average = np.zeros(x.shape[1])
-    out[: first + n - 1] = np.nan
-    for t in range(first, x.shape[0]):
-        if t < first + n:
-            average += x[t] / n
-            if t == first + n - 1:
-                out[t] = average
-        else:
-            for s in range(x.shape[1]):
-                average[s] += alpha * (x[t, s] - average[s])
-                out[t, s] = average[s]
-
-
-@fast
-def rsi_parts(close, up, down):
-    up[0], down[0] = np.nan, np.nan
-    for t in range(1, close.shape[0]):
-        for s in range(close.shape[1]):
-            change = close[t, s] - close[t - 1, s]
-            up[t, s], down[t, s] = max(change, 0.0), max(-change, 0.0)
-
-
-@fast
-def strength(up, down, out):
-    for i in range(up.size):
-        both = up[i] + down[i]
-        out[i] = min(100.0 * up[i] / both, 100.0) if both > 0.0 else (50.0 if both == 0.0 else np.nan)
-
-
-@fast
-def true_range(high, low, close, out):
-    out[0] = np.nan
-    for t in range(1, close.shape[0]):
-        for s in range(close.shape[1]):
-            out[t, s] = max(high[t, s], close[t - 1, s]) - min(low[t, s], close[t - 1, s])
-
-
-@fast
-def price_impact(close, traded, out):
-    out[0] = np.nan
-    for t in range(1, close.shape[0]):
-        for s in range(close.shape[1]):
-            out[t, s] = abs(close[t, s] / close[t - 1, s] - 1.0) / traded[t, s]
-
-
-@fast
-def squared_returns(close, out):
-    out[0] = np.nan
-    for t in range(1, close.shape[0]):
-        for s in range(close.shape[1]):
-            out[t, s] = np.log(close[t, s] / close[t - 1, s]) ** 2
-
-
-@fast
-def roots(x):
-    for i in range(x.size):
-        x[i] = np.sqrt(x[i])
-
-
-@fast
-def changes(x, relative, out):
-    out[0] = np.nan
-    for t in range(1, x.shape[0]):
-        for s in range(x.shape[1]):
-            now, before = x[t, s], x[t - 1, s]
-            out[t, s] = finite(now / before - 1.0 if relative else now - before)
-
-
-@fast
-def mean_change(change, value, relative, seen, first, out):
-    for t in range(change.shape[0]):
-        total, count, most = 0.0, 0.0, 0.0
-        for s in range(change.shape[1]):
-            c = change[t, s] if seen[t, s] > 0.0 else np.nan
-            if c == c:
-                total += c
-                count += 1.0
-                most = max(most, abs(c) + (1.0 if relative else abs(value[t, s])))
-        mean = total / count if count > 0.0 and t >= first else np.nan
-        out[t] = 0.0 if abs(mean) <= ROUNDING * most else mean
-
-
-@fast
-def cs_rank(x, out):
-    symbols = x.shape[1]
-    for t in range(x.shape[0]):
-        count = 0.0
-        for s in range(symbols):
-            count += 1.0 if x[t, s] == x[t, s] else 0.0
-        for s in range(symbols):
-            own, sums = x[t, s], 0
-            for k in range(symbols):
-                sums += (1 if x[t, k] < own else 0) + (1 if x[t, k] <= own else 0)
-            out[t, s] = 0.5 * (sums - 1) / (count - 1.0) if own == own and count >= 2.0 else np.nan
-
-
-@fast
-def cs_moments(x, kind, out):
-    """0: off the mean; 1: in deviations; 2: over the mean."""
-    symbols = x.shape[1]
-    for t in range(x.shape[0]):
-        count, total, first = 0.0, 0.0, np.nan
-        for s in range(symbols):
-            if x[t, s] == x[t, s]:
-                first = x[t, s] if count == 0.0 else first
-                count += 1.0
-                total += x[t, s] - first
-        mean = first + total / count if count >= 2.0 else np.nan
-        scale = mean if kind == 2 else 1.0
-        if kind == 1:
-            squares = 0.0
-            for s in range(symbols):
-                squares += (x[t, s] - mean) ** 2 if x[t, s] == x[t, s] else 0.0
-            scale = np.sqrt(squares / count)
-        for s in range(symbols):
-            out[t, s] = finite((x[t, s] if kind == 2 else x[t, s] - mean) / scale)
-
-
-@fast
-def only_seen(x, seen, first, out):
-    for t in range(x.shape[0]):
-        for s in range(x.shape[1]):
-            out[t, s] = x[t, s] if t >= first and seen[t, s] > 0.0 else np.nan
-
-
-@fast
-def whole_from(x):
-    """The row from which on all is defined and before which nothing is; -1 where there is none."""
-    first = 0
-    while first < x.shape[0] and not (x[first] == x[first]).any():
-        first += 1
-    holes = 0
-    for t in range(first, x.shape[0]):
-        for s in range(x.shape[1]):
-            holes += 0 if x[t, s] == x[t, s] else 1
-    return first if holes == 0 else -1
-
-
-@fast
-def mask(parts, volatility, out):
-    for i in range(out.size):
-        out[i] = np.nan if np.isnan(parts[i]) or not volatility[i] > 0.0 else out[i]
-
-
-ROLLING = {"delay": delay, "delta": delta, "deviation": deviation, "ts_rank": ts_rank, "decay": decay}
-ROLLING["highest"] = extreme(inline(lambda a, b: b if b > a else a))
-ROLLING["lowest"] = extreme(inline(lambda a, b: b if b < a else a))
-KINDS = {"cs_demean": 0, "cs_zscore": 1, "relative": 2}
 
 
 class Ops:
     def __init__(self, market):
         self.fields = {name: np.ascontiguousarray(column.T) for name, column in market.fields.items()}
         self.everybody = np.ones_like(self.fields["close"])
+        self.squares = self.new(self.everybody)
+        kernels.squared_returns(self.fields["close"], self.squares)
 
     def new(self, like):
         return np.empty(like.shape)
 
     def windowed(self, kernel, columns, n, out, *more):
         """Over columns that are whole from some row on; else over each run of defined values alone."""
-        wholes = [whole_from(x) for x in columns]
+        wholes = [kernels.whole_from(x) for x in columns]
         if min(wholes) >= 0:
             first = max(wholes)
             out[:first] = np.nan
@@ -418,29 +46,28 @@ class Ops:
             return f[name]
         out, close = self.new(f["close"]), f["close"]
         if name == "ema":
-            smoothed(close, n[0], 0, 2.0 / (n[0] + 1), out)
+            kernels.smoothed(close, n[0], 0, 2.0 / (n[0] + 1), out)
         elif name == "amihud":
             moves = self.new(out)
-            price_impact(close, f["quote_volume"], moves)
-            self.windowed(total, [moves], n[0], out, float(n[0]))
+            kernels.price_impact(close, f["quote_volume"], moves)
+            self.windowed(kernels.total, [moves], n[0], out, float(n[0]))
         elif name == "rsi":
             up, down, ups, downs = (self.new(out) for _ in range(4))
-            rsi_parts(close, up, down)
-            smoothed(up, n[0], 1, 1.0 / n[0], ups)
-            smoothed(down, n[0], 1, 1.0 / n[0], downs)
-            strength(ups.ravel(), downs.ravel(), out.ravel())
+            kernels.rsi_parts(close, up, down)
+            kernels.smoothed(up, n[0], 1, 1.0 / n[0], ups)
+            kernels.smoothed(down, n[0], 1, 1.0 / n[0], downs)
+            kernels.strength(ups.ravel(), downs.ravel(), out.ravel())
         else:
             ranges, atr = self.new(out), self.new(out)
-            true_range(f["high"], f["low"], close, ranges)
-            smoothed(ranges, n[0], 1, 1.0 / n[0], atr)
+            kernels.true_range(f["high"], f["low"], close, ranges)
+            kernels.smoothed(ranges, n[0], 1, 1.0 / n[0], atr)
             BINARY["/"][0]((100.0 * atr).ravel(), close.ravel(), out.ravel())
         return out
 
     def volatility(self, n):
-        squares, out = self.new(self.everybody), self.new(self.everybody)
-        squared_returns(self.fields["close"], squares)
-        self.windowed(total, [squares], n, out, float(n))
-        roots(out.ravel())
+        out = self.new(self.squares)
+        self.windowed(kernels.total, [self.squares], n, out, float(n))
+        kernels.roots(out.ravel())
         return out
 
     def unary(self, kind, x):
@@ -465,38 +92,38 @@ class Ops:
             ROLLING[kind](x, n, out)
             return out
         if kind in {"mean", "sum"}:
-            return self.windowed(total, [x], n, out, float(n) if kind == "mean" else 1.0)
+            return self.windowed(kernels.total, [x], n, out, float(n) if kind == "mean" else 1.0)
         return self.windowed(ROLLING[kind], [x], n, out)
 
     def correlation(self, x, y, n):
-        return self.windowed(correlation, [x, y], n, self.new(x))
+        return self.windowed(kernels.correlation, [x, y], n, self.new(x))
 
     def slope(self, x, y, n):
-        return self.windowed(slope, [x, y], n, self.new(x))
+        return self.windowed(kernels.slope, [x, y], n, self.new(x))
 
     def changes(self, x, relative):
         out = self.new(x)
-        changes(x, relative, out)
+        kernels.changes(x, relative, out)
         return out
 
     def mean_change(self, change, value, relative, seen):
         out, everybody = self.new(change), self.everybody
         first = 1 if value is None else LISTED
         value, seen = change if value is None else value, everybody if seen is None else seen
-        mean_change(change, value, relative, seen, first, out)
+        kernels.mean_change(change, value, relative, seen, first, out)
         return out
 
     def across(self, kind, x, seen):
         masked = self.new(x)
-        only_seen(x, self.everybody if seen is None else seen, LISTED, masked)
+        kernels.only_seen(x, self.everybody if seen is None else seen, LISTED, masked)
         return self.across_rows(kind, masked)
 
     def across_rows(self, kind, x):
         out = self.new(x)
         if kind == "cs_rank":
-            cs_rank(x, out)
+            kernels.cs_rank(x, out)
         else:
-            cs_moments(x, KINDS[kind], out)
+            kernels.cs_moments(x, KINDS[kind], out)
         return out
 
     unary_rows, binary_rows = unary, binary
@@ -507,20 +134,20 @@ class Ops:
     def left(self, parts, volatility):
         left = np.zeros_like(parts[0])
         for part in parts:
-            mask(part.ravel(), self.everybody.ravel() if volatility is None else volatility.ravel(), left.ravel())
+            kernels.mask(part.ravel(), self.everybody.ravel() if volatility is None else volatility.ravel(), left.ravel())
         return left
 
     def masked(self, x, left):
         return self.binary("+", x, left) if isinstance(x, np.ndarray) else left + x
 
 
-def generation(market, strategies, threads=1, scores_of=None):
+def generation(market, strategies, threads=1, scores_of=None, ops=None):
     """Hedged daily returns of each strategy. With two threads each takes whole strategies; kernels let go of Python's lock."""
-    benchmark, ops = market.benchmark(), Ops(market)
+    benchmark, ops = market.benchmark(), ops or Ops(market)
     evaluator = market_of.Evaluator(ops, strategies)
     opens, closes = ops.fields["open"], ops.fields["close"]
     returns = np.empty_like(closes)
-    changes(closes, True, returns)
+    kernels.changes(closes, True, returns)
 
     def one(strategy):
         rows = market.clocks[strategy.rebalance]

@@ -49,7 +49,7 @@ def ranked(score, count, linear, top, bottom, x):
     bottoms = min(max(int(np.floor(bottom * count / 100.0)), 1), count)
     for s in range(symbols):
         own, below, upto, before = score[s], 0, 0, 0
-        if own != own:
+        if np.isnan(own):
             x[s] = 0.0
             continue
         for k in range(symbols):

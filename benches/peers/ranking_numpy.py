@@ -286,7 +286,7 @@ def hedge(net, benchmark):
     return net - beta * benchmark
 
 
-def generation(market, strategies, ops=None, scores_of=None):
+def generation(market, strategies, ops=None):
     """Hedged daily returns of each strategy."""
     benchmark = market.benchmark()
     evaluator = market_of.Evaluator(ops or Ops(market), strategies)

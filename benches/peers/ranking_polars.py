@@ -2,7 +2,6 @@
 the clock's rows, weights, trading) is numpy's.
 """
 
-import numpy as np
 import polars as pl
 import ranking_numpy
 from ranking_market import LISTED, ROUNDING, SYMBOLS
