@@ -3,11 +3,12 @@
     venv/bin/pip install -r benches/peers/requirements.txt
     venv/bin/python benches/peers/ranking.py [--binary PATH] [--strategies N] [--slow N] [--engines N] [--runs N]
 
-Ours is `cargo bench -p sg-ai-portfolio --bench ranking` (or a binary built from it): it writes market, texts and its hedged
-daily returns, which all others read and are compared with. Seconds run from columns in memory to hedged daily returns of
-each strategy; reading, parsing and compilation are told apart. Processor time counts (getrusage; of ours what the system
-says of its process when it prints a line): the machine may be shared. One thread unless said; runs of ours and of numba in
-turn, medians. Slow systems get the first `--slow` strategies; engines of alpha expressions compute scores alone.
+Ours is `cargo bench -p sg-ai-portfolio --bench ranking` (or a binary built from it): it writes market, texts and its
+hedged daily returns, which all others read and are compared with. Seconds run from columns in memory to hedged daily
+returns of each strategy; reading and parsing are not in them, compilation is told apart. Processor time counts
+(getrusage; of ours what the system says of its process when it prints a line), for the machine may be shared. One
+thread unless said; ours and numba in turn, medians. Slow systems get the first `--slow` strategies; engines of alpha
+expressions compute scores alone.
 """
 
 import argparse
@@ -126,8 +127,9 @@ def kinds(market, strategies):
     timed = Timed(ranking_numba.Ops(market))
     total = measured(lambda: ranking_numba.generation(market, strategies, ops=timed))[1]
     inside = sum(seconds for seconds, _ in timed.spent.values())
-    print(f"\nnumba by operator, {len(strategies)} strategies, {total:.2f} s of processor time, {total - inside:.2f} of them")
-    print("trading and the walk over the trees\n\n| operator | times | cpu s | ms each |\n|---|---|---|---|")
+    print(f"\nnumba by operator, {len(strategies)} strategies, {total:.2f} s of processor time,", end=" ")
+    print(f"{total - inside:.2f} of them trading and the walk over the trees\n")
+    print("| operator | times | cpu s | ms each |\n|---|---|---|---|")
     for (name, own), (seconds, times) in sorted(timed.spent.items(), key=lambda item: -item[1][0]):
         print(f"| {name} {own if own != name else ''} | {times} | {seconds:.2f} | {1e3 * seconds / times:.2f} |")
 
@@ -188,7 +190,8 @@ def compare(args, binary, folder):
             rows[name].walls.append(wall)
             rows[name].cpus.append(cpu)
             rows[name].returns = out
-        say(f"run {turn + 1}: " + "; ".join(f"{r.name} {r.walls[-1]:.2f} s, cpu {r.cpus[-1]:.2f} s" for r in rows.values()))
+        shown = [f"{r.name} {r.walls[-1]:.2f} s, cpu {r.cpus[-1]:.2f} s" for r in rows.values()]
+        say(f"run {turn + 1}: {'; '.join(shown)}")
 
     some = strategies[: args.slow]
     if not {"numpy", "polars"} <= set(args.without):
@@ -228,12 +231,15 @@ def read(texts):
 
 
 def table(args, market, rows, truth):
-    print(f"{args.strategies} strategies, {ranking_market.SYMBOLS} symbols, {market.slots} candles; medians of {args.runs} runs\n")
-    print("| system | strategies | left out | wall s | cpu s | cpu ms a strategy | G node-cells/s, as written (distinct) |"
-          " first call, cpu s | ours is faster by (cpu) | by (wall) | the same to 1e-9 | largest difference |")
+    print(f"{args.strategies} strategies, {ranking_market.SYMBOLS} symbols, {market.slots} candles;", end=" ")
+    print(f"medians of {args.runs} runs\n")
+    print("| system | strategies | left out | wall s | cpu s | cpu ms a strategy |"
+          " G node-cells/s, as written (distinct) | first call, cpu s | ours is faster by (cpu) | by (wall) |"
+          " the same to 1e-9 | largest difference |")
     print("|---|---|---|---|---|---|---|---|---|---|---|---|")
     for row in rows.values():
-        base = rows["sg-ai"] if len(row.strategies) == len(rows["sg-ai"].strategies) else rows["ours of the slow"]
+        all_of_them = len(row.strategies) == len(rows["sg-ai"].strategies)
+        base = rows["sg-ai, 2 threads" if "2 threads" in row.name else "sg-ai" if all_of_them else "ours of the slow"]
         written, distinct = ranking_market.node_cells(row.strategies, market)
         same, largest = "", ""
         if row.returns is not None:
@@ -241,20 +247,27 @@ def table(args, market, rows, truth):
             same, largest = f"{share:.1f} %", f"{worst:.1e}"
         first = "" if np.isnan(row.first_cpu) else f"{row.first_cpu:.1f}"
         print(f"| {row.name} | {len(row.strategies)} | {row.left_out} | {row.wall:.2f} | {row.cpu:.2f} |"
-              f" {1e3 * row.cpu / len(row.strategies):.1f} | {written / row.cpu / 1e9:.2f} ({distinct / row.cpu / 1e9:.2f}) |"
+              f" {1e3 * row.cpu / len(row.strategies):.1f} |"
+              f" {written / row.cpu / 1e9:.2f} ({distinct / row.cpu / 1e9:.2f}) |"
               f" {first} | {row.cpu / base.cpu:.2f} | {row.wall / base.wall:.2f} | {same} | {largest} |")
 
 
 def disagreements(market, row, truth):
-    """Names what differs, and whether scores tie there but for rounding."""
+    """Names what differs, and whether only rounding decides there: between two scores, or at the edge of a band."""
     _, _, worst = agreement(row.returns, np.array([truth[s.text] for s in row.strategies]))
     differ = [s for s, w in zip(row.strategies, worst, strict=True) if w > 1e-9]
-    tied = set()
+    if not differ:
+        return
+    tied, edges = set(), set()
     look = lambda s, scores: tied.add(s.text) if ties(scores) else None
-    ranking_numba.generation(market, differ, scores_of=look)
-    print(f"\nnumba differs by more than 1e-9 on {len(differ)}: on {len(tied)} some scores tie but for rounding; the others:")
+    plain = ranking_numba.generation(market, differ, scores_of=look)
+    for factor in (1.0 - 1e-12, 1.0 + 1e-12):
+        moved = ranking_numba.generation(market, [dataclasses.replace(s, band=s.band * factor) for s in differ])
+        edges |= {s.text for s, a, b in zip(differ, plain, moved, strict=True) if np.abs(a - b).max() > 1e-9}
+    print(f"\nnumba differs by more than 1e-9 on {len(differ)}: on {len(tied)} two scores tie but for rounding; on")
+    print(f"{len(edges - tied)} others a band wider or narrower by 1e-12 of it changes as much; the rest:")
     for strategy, difference in sorted(zip(row.strategies, worst, strict=True), key=lambda pair: -pair[1]):
-        if difference > 1e-9 and strategy.text not in tied:
+        if difference > 1e-9 and strategy.text not in tied | edges:
             print(f"  {difference:.1e} {strategy.text.split('; ', 2)[2]}")
 
 
@@ -274,8 +287,10 @@ def engines(args, market, strategies, rows):
         for text, why in engine.failed.items():
             say(f"{name} cannot: {text}: {why}")
         scores, same = {}, []
-        ranking_numba.generation(market, engine.strategies, scores_of=lambda s, v, into=scores: into.update({s.text: v}))
-        engine.run(take=lambda s, v, into=scores, out=same: out.append(alike(v[market.clocks[s.rebalance]], into[s.text])))
+        keep = lambda s, v, into=scores: into.update({s.text: v})
+        look = lambda s, v, true=scores, out=same: out.append(alike(v[market.clocks[s.rebalance]], true[s.text]))
+        ranking_numba.generation(market, engine.strategies, scores_of=keep)
+        engine.run(take=look)
         spent = [measured(engine.run)[:2] for _ in range(args.runs)]
         wall, cpu = (statistics.median(each) for each in zip(*spent, strict=True))
         count = len(engine.strategies)

@@ -1,7 +1,7 @@
-"""Scores by KunQuant, a compiler of alpha expressions: it joins the expressions of a batch into one graph, generates C++ with
-the processor's vectors for it, and runs that. Only scores: it knows no weights, no trading, no universe.
+"""Scores by KunQuant, a compiler of alpha expressions: it joins the expressions of a batch into one graph, generates
+C++ with the processor's vectors for it, and runs that. Only scores: it knows no weights, no trading, no universe.
 
-What it has of its own is used; `cs_rank` is its share of all rescaled, which is the same where all symbols have a value.
+What it has of its own is used; `cs_rank` is its rank rescaled, which is the same where all symbols have a value.
 """
 
 import subprocess

@@ -134,7 +134,8 @@ class Ops:
     def left(self, parts, volatility):
         left = np.zeros_like(parts[0])
         for part in parts:
-            kernels.mask(part.ravel(), self.everybody.ravel() if volatility is None else volatility.ravel(), left.ravel())
+            positive = self.everybody if volatility is None else volatility
+            kernels.mask(part.ravel(), positive.ravel(), left.ravel())
         return left
 
     def masked(self, x, left):
@@ -142,7 +143,7 @@ class Ops:
 
 
 def generation(market, strategies, threads=1, scores_of=None, ops=None):
-    """Hedged daily returns of each strategy. With two threads each takes whole strategies; kernels let go of Python's lock."""
+    """Hedged daily returns of each strategy. Several threads take whole strategies; kernels let go of Python's lock."""
     benchmark, ops = market.benchmark(), ops or Ops(market)
     evaluator = market_of.Evaluator(ops, strategies)
     opens, closes = ops.fields["open"], ops.fields["close"]

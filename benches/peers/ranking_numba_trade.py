@@ -1,4 +1,4 @@
-"""Weights, trading, fees, equity by the day and the hedge of one strategy over the whole window, as one numba function."""
+"""Weights, trading, fees, equity by the day and the hedge of one strategy over the whole window: one numba function."""
 
 import numba
 import numpy as np

@@ -1,5 +1,5 @@
-"""The generation in numpy and bottleneck: columns of shape (symbols, slots), windows by bottleneck's moving functions or
-cumulative sums, weights of all rows at once, and a loop over rebalances for what hangs on the equity before.
+"""The generation in numpy and bottleneck: columns of shape (symbols, slots), windows by bottleneck's moving functions
+or cumulative sums, weights of all rows at once, and a loop over rebalances for what hangs on the equity before.
 """
 
 import bottleneck as bn

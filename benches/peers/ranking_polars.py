@@ -1,5 +1,5 @@
-"""Columns by polars expressions: a frame with a column a symbol, null where undefined. What follows from columns (scores at
-the clock's rows, weights, trading) is numpy's.
+"""Columns by polars expressions: a frame with a column a symbol, null where undefined. What follows from columns
+(scores at the clock's rows, weights, trading) is numpy's.
 """
 
 import polars as pl
@@ -34,7 +34,6 @@ def quotient(a, b):
     return defined(b != 0.0, a / b)
 
 
-# Of numbers and of expressions alike, but for the last three.
 ARITHMETIC = {"+": lambda a, b: a + b, "-": lambda a, b: a - b, "*": lambda a, b: a * b, "/": quotient}
 ARITHMETIC["min"] = lambda a, b: defined(a <= b, a).when(b < a).then(b)
 ARITHMETIC["max"] = lambda a, b: defined(a >= b, a).when(b > a).then(b)

@@ -1,5 +1,5 @@
-"""Scores by qlib's expression engine: pandas, instrument by instrument, from a folder of its own files (which hold 32-bit
-numbers, so that scores have six digits). It knows no ranks across the market. Its days stand for our candles.
+"""Scores by qlib's expression engine: pandas, instrument by instrument, from a folder of its own files (which hold
+32-bit numbers, so that scores have six digits). It knows no ranks across the market. Its days stand for our candles.
 """
 
 import pathlib
