@@ -248,7 +248,7 @@ def table(args, market, rows, truth):
         first = "" if np.isnan(row.first_cpu) else f"{row.first_cpu:.1f}"
         print(f"| {row.name} | {len(row.strategies)} | {row.left_out} | {row.wall:.2f} | {row.cpu:.2f} |"
               f" {1e3 * row.cpu / len(row.strategies):.1f} |"
-              f" {written / row.cpu / 1e9:.2f} ({distinct / row.cpu / 1e9:.2f}) |"
+              f" {written / row.cpu / 1e9:.2g} ({distinct / row.cpu / 1e9:.2g}) |"
               f" {first} | {row.cpu / base.cpu:.2f} | {row.wall / base.wall:.2f} | {same} | {largest} |")
 
 
@@ -296,7 +296,7 @@ def engines(args, market, strategies, rows):
         count = len(engine.strategies)
         written, distinct = ranking_market.node_cells(engine.strategies, market)
         print(f"| {name} | {count} | {len(able)} | {wall:.2f} | {cpu:.2f} | {1e3 * cpu / count:.1f} |"
-              f" {written / cpu / 1e9:.2f} ({distinct / cpu / 1e9:.2f}) | {engine.compiled_s:.0f} |"
+              f" {written / cpu / 1e9:.2g} ({distinct / cpu / 1e9:.2g}) | {engine.compiled_s:.0f} |"
               f" {our_rate / (written / cpu):.1f} | {sum(same)} |")
 
 

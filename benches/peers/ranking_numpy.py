@@ -2,6 +2,8 @@
 or cumulative sums, weights of all rows at once, and a loop over rebalances for what hangs on the equity before.
 """
 
+import warnings
+
 import bottleneck as bn
 import numpy as np
 import ranking_market as market_of
@@ -291,7 +293,8 @@ def generation(market, strategies, ops=None):
     benchmark = market.benchmark()
     evaluator = market_of.Evaluator(ops or Ops(market), strategies)
     out = []
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # Of slots at which nothing is defined.
         for strategy in strategies:
             rows = market.clocks[strategy.rebalance]
             scores, volatility, betas = evaluator.scores(strategy, rows)
