@@ -165,7 +165,9 @@ fn supertrend(candles: &[Candle], n: usize, multiple: f64) -> Vec<Option<(f64, f
             let c = &candles[i];
             let middle = (c.high + c.low) / 2.0;
             let (mut upper, mut lower) = (middle + half, middle - half);
-            let mut up = c.close >= middle;
+            // In whole ticks, so that rounding does not decide on a close in the very middle.
+            let ticks = |price: f64| (price * 1e8).round();
+            let mut up = 2.0 * ticks(c.close) >= ticks(c.high) + ticks(c.low);
             if let Some((upper_before, lower_before, was_up)) = state {
                 let before = candles[i - 1].close;
                 upper = if before > upper_before { upper } else { upper.min(upper_before) };
