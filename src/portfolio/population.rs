@@ -3,9 +3,10 @@
 //! The same bits as [`crate::run`] for each, at any number of threads.
 
 use crate::{
-    Benchmark, Panel, PortfolioTerms, RunError, Track,
+    Benchmark, Hedged, HedgedFigures, Panel, PortfolioTerms, RunError, Track,
     brief::brief,
     prepared::{Ground, Ready},
+    results::hedged_figures,
     trading::Trader,
 };
 use candles::time::DAY_MS;
@@ -19,6 +20,17 @@ use std::{
 
 /// Strategies that are prepared together: enough to share what they look at, few enough to hold it all in memory.
 const TOGETHER: usize = 64;
+
+/// What a strategy came to, with what is told of its days.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Measured {
+    /// As [`Market::evaluate`] gives it.
+    pub outcome: Outcome,
+    /// Statistics of its hedged daily returns.
+    pub hedged: HedgedFigures,
+    /// Stays that began on each day that has a return.
+    pub entered: Vec<u32>,
+}
 
 /// A window of a panel (borrowed or shared) on which populations are evaluated, and what earlier ones leave for later
 /// ones.
@@ -58,10 +70,39 @@ impl<P: Deref<Target = Panel> + Clone + Send + Sync> Market<P> {
     /// What each strategy comes to, in order. Daily returns are hedged and after all costs; `performance` is of the plain
     /// ones. No symbol has a result of its own.
     pub fn evaluate(&self, strategies: &[&Ranking]) -> Vec<Result<Outcome, RunError>> {
-        strategies.chunks(TOGETHER).flat_map(|together| self.together(together)).collect()
+        self.of_each(strategies, &|strategy, ready| self.outcome(strategy, ready).0)
     }
 
-    fn together(&self, strategies: &[&Ranking]) -> Vec<Result<Outcome, RunError>> {
+    /// The same, with what is told of each strategy's days.
+    pub fn measure(&self, strategies: &[&Ranking]) -> Vec<Result<Measured, RunError>> {
+        self.of_each(strategies, &|strategy, ready| {
+            let (outcome, track, days) = self.outcome(strategy, ready);
+            let mut entered = vec![0; days.len()];
+            let first_ms = days.first().map_or(0, |day| day.day_ms);
+            for stay in track.closed.iter().chain(&track.open) {
+                // A last day that is not whole has no return, and its stays are on no day.
+                let day = usize::try_from((stay.entry_ms - first_ms).div_euclid(DAY_MS)).ok();
+                if let Some(count) = day.and_then(|day| entered.get_mut(day)) {
+                    *count += 1;
+                }
+            }
+            Measured { hedged: hedged_figures(&outcome.daily_returns, &days), outcome, entered }
+        })
+    }
+
+    fn of_each<T: Send>(
+        &self,
+        strategies: &[&Ranking],
+        one: &(dyn Fn(&Ranking, &Ready) -> T + Sync),
+    ) -> Vec<Result<T, RunError>> {
+        strategies.chunks(TOGETHER).flat_map(|together| self.together(together, one)).collect()
+    }
+
+    fn together<T: Send>(
+        &self,
+        strategies: &[&Ranking],
+        one: &(dyn Fn(&Ranking, &Ready) -> T + Sync),
+    ) -> Vec<Result<T, RunError>> {
         let panel = self.panel.interval();
         let fits = |s: &&Ranking| s.timeframe == panel;
         let fitting: Vec<&Ranking> = strategies.iter().copied().filter(fits).collect();
@@ -75,22 +116,23 @@ impl<P: Deref<Target = Panel> + Clone + Send + Sync> Market<P> {
                 (*strategy, if fits(strategy) { ready.next().unwrap_or(Err(unfit)) } else { Err(unfit) })
             })
             .collect();
-        all.into_par_iter().map(|(strategy, ready)| Ok(self.outcome(strategy, &ready?))).collect()
+        all.into_par_iter().map(|(strategy, ready)| Ok(one(strategy, &ready?))).collect()
     }
 
-    fn outcome(&self, strategy: &Ranking, ready: &Ready) -> Outcome {
+    fn outcome(&self, strategy: &Ranking, ready: &Ready) -> (Outcome, Track, Vec<Hedged>) {
         let trader = Trader { strategy, panel: &self.panel, terms: &self.terms, ready };
         let track = trader.run(self.from_ms, self.to_ms);
         let window = (self.from_ms, self.to_ms);
         let (performance, days) = brief(&track, &self.panel, window, self.terms.initial_capital, &self.benchmark);
-        Outcome {
+        let outcome = Outcome {
             performance,
             per_symbol: Vec::new(),
             daily_returns: days.iter().map(|day| day.hedged).collect(),
             stake: None,
             trades_digest: digest(&track),
             ledger: None,
-        }
+        };
+        (outcome, track, days)
     }
 }
 
