@@ -10,7 +10,7 @@ use candles::time::DAY_MS;
 use candles::{Candle, CandleSeries, Interval, MarketKind, Symbol};
 use engine::{Engine, SymbolWindow, Terms, Window};
 use genome::{StrategyFile, random::Seed, variation::parameters};
-use optimize::{AnalysisConfig, Axis, Method, Objective, Points, Run, Settings, Space, Story};
+use optimize::{AnalysisConfig, Axis, Method, Objective, Points, Run, Settings, Space, Story, SymbolsGround};
 use simulated::{MarketSpec, SimulatedMarket};
 use std::{path::Path, sync::Arc, time::Instant};
 
@@ -86,6 +86,7 @@ fn window() -> Window {
 fn main() {
     let strategy = StrategyFile::parse(STRATEGY).unwrap().strategy;
     let known = parameters(&strategy);
+    let strategy = strategy.into();
     let axes = PARAMS.iter().map(|text| Axis::read(text, &known).unwrap()).collect();
     let settings = Settings {
         method: setting("SG_BENCH_METHOD", Method::Random),
@@ -96,8 +97,11 @@ fn main() {
         seed: Seed(7),
         space: Space::new(axes).unwrap(),
     };
-    let points =
-        Points { engine: Engine::default(), strategy, parameters: known, window: window(), terms: Terms::default() };
+    let points = Points {
+        ground: Box::new(SymbolsGround { engine: Engine::default(), window: window(), terms: Terms::default() }),
+        strategy,
+        parameters: known,
+    };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(setting("SG_BENCH_THREADS", 2)).build().unwrap();
     let began = Instant::now();
     let days = pool.install(|| points.itself()).unwrap().daily_returns.len();

@@ -23,7 +23,10 @@ pub use config::{MutationWeights, Span, VariationConfig};
 pub use crossover::crossover;
 pub use mutate::mutate;
 pub use neighbours::{neighbours, score_neighbours};
-pub use parameters::{Parameter, parameters, with_parameters};
+pub use parameters::{
+    Parameter, any_parameters, parameters, ranking_parameters, with_any_parameters, with_parameters,
+    with_ranking_parameters,
+};
 pub(crate) use ranking::has_readings;
 pub use ranking::{
     RankingVariation, crossover_ranking, mutate_ranking, random_ranking, ranking_complexity, ranking_neighbours,

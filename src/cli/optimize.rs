@@ -1,18 +1,18 @@
 //! `sg-ai optimize`: the numbers of one strategy, varied on purpose, and how much of the best is luck.
 
 mod evaluate;
+mod ground;
 mod shown;
 mod stored;
 
 use super::{
     CliError, Context, checkpoints::CheckpointArgs, format::genome_of, input::strategy_file, window::WindowArgs,
 };
-use crate::usecases::{database::Database, recipe::run_config};
+use crate::usecases::database::Database;
 use anyhow::Context as _;
 use clap::Args;
-use engine::{Engine, Recipe};
-use genome::variation::parameters;
-use genome::{AnyFile, AnyStrategy, Strategy, random::Seed};
+use genome::variation::any_parameters;
+use genome::{AnyFile, AnyStrategy, random::Seed};
 use optimize::{AnalysisConfig, Axis, Method, Objective, Points, Run, Settings, Space, Story};
 use std::path::PathBuf;
 
@@ -42,7 +42,7 @@ pub(crate) struct OptimizeArgs {
     /// Points to evaluate at most; a grid must not be larger
     #[arg(long, value_name = "COUNT", default_value_t = 10_000)]
     points: u32,
-    /// Closed trades below which a point is not the best of anything
+    /// Closed trades below which a point is not the best of anything; of a ranking, stays of a name in one leg
     #[arg(long, value_name = "COUNT", default_value_t = 30)]
     least_trades: u32,
     /// Points of a generation of the genetic method
@@ -54,6 +54,9 @@ pub(crate) struct OptimizeArgs {
     /// Threads; the result does not depend on them [default: one a processor]
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
+    /// Ranking strategies trade as paper runs do: late, in lots, with margin and borrow (settings `portfolio.execution.*`)
+    #[arg(long)]
+    realistic: bool,
     #[command(flatten)]
     window: WindowArgs,
     #[command(flatten)]
@@ -173,7 +176,7 @@ fn wanted(text: &str) -> Result<Wanted, CliError> {
 /// A run that is done, with what it is of.
 struct Done {
     name: Option<String>,
-    strategy: Strategy,
+    strategy: AnyStrategy,
     run: Run,
     story: Story,
     /// What the strategy as it stands came to.
@@ -190,27 +193,12 @@ pub(crate) async fn run(args: OptimizeArgs, ctx: &Context) -> Result<(), CliErro
     if let (Some(run), Some(add)) = (&args.stored, add) {
         return stored::send_on(run, add, args.name.clone(), args.json, ctx).await;
     }
-    let (name, strategy) = match strategy(&args, ctx).await? {
-        (name, AnyStrategy::Rules(strategy)) => (name, strategy),
-        (_, AnyStrategy::Ranking(_)) => {
-            return Err(CliError::Usage(
-                "optimize varies strategies of rules; this one ranks the market, and `sg-ai prove` tells what its neighbours \
-                 come to"
-                    .into(),
-            ));
-        }
-    };
-    if strategy.looks_across() {
-        return Err(CliError::Usage(
-            "the strategy compares its symbol with a universe, whose values would have to be computed anew for every point; \
-             optimize takes strategies that look at their own symbols"
-                .into(),
-        ));
-    }
-    let known = parameters(&strategy);
+    let (name, strategy) = strategy(&args, ctx).await?;
+    let known = any_parameters(&strategy);
     if args.list_params {
         return shown::parameters(&strategy, &known, args.json);
     }
+    ground::check(&strategy, &args)?;
     let axes = args.params.iter().map(|text| Axis::read(text, &known)).collect::<Result<Vec<_>, _>>();
     let space = axes.and_then(Space::new).map_err(|e| CliError::Usage(format!("--param: {e}")))?;
     let settings = Settings {
@@ -224,13 +212,10 @@ pub(crate) async fn run(args: OptimizeArgs, ctx: &Context) -> Result<(), CliErro
     };
     // What cannot be is told before candles are read.
     Run::new(settings.clone(), 2).map_err(CliError::usage)?;
-    let window = args.window.load_for(&strategy, ctx).await?;
-    let terms = args.window.terms(ctx);
-    let names = args.window.names(&window, &terms.costs);
-    let engine = Engine::new(ctx.config().engine.cache_mb);
-    let points = Points { engine, strategy, parameters: known, window, terms };
+    let (ground, setting) = ground::load(&strategy, &args, ctx).await?;
+    let points = Points { ground, strategy, parameters: known };
     let opened = stored::open(&args, ctx).await?;
-    let done = evaluate::run(&args, name, settings, points, opened.as_ref(), ctx).await;
+    let done = evaluate::run(&args, name, settings, (points, &setting), opened.as_ref()).await;
     let done = match (done, &opened) {
         (Ok(done), Some(opened)) => stored::finish(&done, opened, add, args.name.clone(), ctx).await.map(|s| (done, s)),
         (Ok(done), None) => Ok((done, stored::Noted::default())),
@@ -240,7 +225,7 @@ pub(crate) async fn run(args: OptimizeArgs, ctx: &Context) -> Result<(), CliErro
         opened.database.close().await;
     }
     let (done, noted) = done?;
-    let made = shown::Made { names, noted: &noted, top: args.top, made_at_ms: ctx.clock.now_ms() };
+    let made = shown::Made { names: setting.names, noted: &noted, top: args.top, made_at_ms: ctx.clock.now_ms() };
     if let Some(path) = &args.html {
         let text = shown::html(&done, &made);
         std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
@@ -263,14 +248,4 @@ async fn strategy(args: &OptimizeArgs, ctx: &Context) -> Result<(Option<String>,
     let stored = stored.context("the store")?;
     let genome = genome_of(&stored)?;
     Ok((Some(stored.name), genome))
-}
-
-/// What a replay of the run needs.
-fn recipe(args: &OptimizeArgs, points: &Points) -> Recipe {
-    let window = &args.window;
-    Recipe {
-        config: run_config(window.market(), window.symbols().to_vec(), window.interval(), points.terms),
-        warmup_from_ms: window.first_ms(),
-        data_to_ms: None,
-    }
 }

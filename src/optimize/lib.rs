@@ -29,7 +29,7 @@ pub use objective::{Figures, Objective};
 pub use overfitting::{MAX_BLOCKS, Overfitting, overfitting};
 pub use picture::{HeatMap, Shown, Story, Told};
 pub use plateau::{Plateau, plateau};
-pub use points::Points;
+pub use points::{Ground, MarketGround, Points, SymbolsGround};
 pub use run::{Batch, Evaluated, MAX_POINTS, Measured, Method, Run, RunError, Settings};
 pub use sentences::{Sentence, sentences};
 pub use shrinkage::{Shrunken, shrunken};

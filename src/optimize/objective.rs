@@ -6,7 +6,7 @@ use engine::Performance;
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
-/// Figures of a point over the whole window, as the performance of a backtest has them.
+/// Figures of a point over the whole window, as a backtest has them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs)]
@@ -42,6 +42,24 @@ impl From<&Performance> for Figures {
             sqn: p.sqn,
             exposure: p.exposure,
             t_statistic: p.t_statistic,
+        }
+    }
+}
+
+impl From<&portfolio::Measured> for Figures {
+    /// Of a strategy that ranks the market: what is told of days is told of its hedged ones, what is told of trades of its
+    /// stays.
+    fn from(measured: &portfolio::Measured) -> Self {
+        let hedged = &measured.hedged;
+        Self {
+            total_return: hedged.total_return,
+            cagr: hedged.cagr,
+            sharpe_ratio: hedged.sharpe_ratio,
+            sortino_ratio: hedged.sortino_ratio,
+            max_drawdown: hedged.max_drawdown,
+            calmar_ratio: hedged.calmar_ratio,
+            t_statistic: hedged.t_statistic,
+            ..Self::from(&measured.outcome.performance)
         }
     }
 }

@@ -1,29 +1,90 @@
-//! The points of an optimisation, evaluated as a population: columns and conditions are computed once for all of them.
+//! The points of an optimisation, evaluated as a population: what several of them look at is computed once for all of them.
 //!
 //! Works on the threads of whoever calls. Chooses nothing and stores nothing.
 
 use super::{Batch, Figures, Measured, Point, Space};
-use engine::{Engine, Terms, Wanted, Window};
+use engine::{Engine, EvaluationError, Outcome, Terms, Wanted, Window};
 use evidence::robustness::Run as Days;
-use genome::Strategy;
-use genome::variation::{Parameter, with_parameters};
+use genome::variation::{Parameter, with_any_parameters};
+use genome::{AnyStrategy, Ranking};
+use portfolio::{Market, Panel};
+use std::{fmt::Debug, sync::Arc};
 
 /// Strategies that are evaluated at once: each keeps its trades until its days are counted.
 const TOGETHER: usize = 256;
 
-/// What evaluates points.
+/// What strategies are measured on.
+pub trait Ground: Debug + Send + Sync {
+    /// What each strategy came to, in their order, or why it cannot be evaluated.
+    fn measure(&self, strategies: &[AnyStrategy]) -> Vec<Result<Measured, String>>;
+}
+
+/// Candles of some symbols, for strategies of rules.
 #[derive(Debug)]
-pub struct Points {
+pub struct SymbolsGround {
     /// What runs them.
     pub engine: Engine,
-    /// Whose numbers are varied.
-    pub strategy: Strategy,
-    /// Its numbers.
-    pub parameters: Vec<Parameter>,
     /// On what.
     pub window: Window,
     /// Capital and costs.
     pub terms: Terms,
+}
+
+impl SymbolsGround {
+    fn measured(&self, outcome: Result<Outcome, EvaluationError>) -> Result<Measured, String> {
+        let outcome = outcome.map_err(|e| e.to_string())?;
+        let days = Days::of(&outcome, self.window.from_ms());
+        Ok(Measured {
+            figures: Figures::from(&outcome.performance),
+            daily_returns: outcome.daily_returns,
+            trades_by_day: days.trades_by_day,
+        })
+    }
+}
+
+impl Ground for SymbolsGround {
+    fn measure(&self, strategies: &[AnyStrategy]) -> Vec<Result<Measured, String>> {
+        let wanted = Wanted { ledger: true, ..Wanted::default() };
+        let outcomes = |part| search::evaluate_rules(&self.engine, part, &self.window, &self.terms, wanted);
+        strategies.chunks(TOGETHER).flat_map(outcomes).map(|outcome| self.measured(outcome)).collect()
+    }
+}
+
+/// A whole market, for strategies that rank it: by their hedged daily returns; a trade is a name's stay in one leg.
+#[derive(Debug)]
+pub struct MarketGround {
+    /// On what, and on which terms.
+    pub market: Market<Arc<Panel>>,
+}
+
+impl Ground for MarketGround {
+    fn measure(&self, strategies: &[AnyStrategy]) -> Vec<Result<Measured, String>> {
+        let rankings: Vec<&Ranking> = strategies.iter().filter_map(AnyStrategy::ranking).collect();
+        let mut found = self.market.measure(&rankings).into_iter();
+        let one = |strategy: &AnyStrategy| match strategy {
+            AnyStrategy::Rules(_) => Err(EvaluationError::Rules.to_string()),
+            AnyStrategy::Ranking(_) => {
+                let measured = found.next().ok_or("no result")?.map_err(|e| e.to_string())?;
+                Ok(Measured {
+                    figures: Figures::from(&measured),
+                    daily_returns: measured.outcome.daily_returns,
+                    trades_by_day: measured.entered,
+                })
+            }
+        };
+        strategies.iter().map(one).collect()
+    }
+}
+
+/// What evaluates points.
+#[derive(Debug)]
+pub struct Points {
+    /// On what; it must be one for strategies of this form.
+    pub ground: Box<dyn Ground>,
+    /// Whose numbers are varied.
+    pub strategy: AnyStrategy,
+    /// Its numbers.
+    pub parameters: Vec<Parameter>,
 }
 
 impl Points {
@@ -31,14 +92,14 @@ impl Points {
     ///
     /// # Errors
     /// When its values together make none.
-    pub fn strategy(&self, space: &Space, point: &Point) -> Result<Strategy, String> {
+    pub fn strategy(&self, space: &Space, point: &Point) -> Result<AnyStrategy, String> {
         let named = space.named(point);
         let find = |name: &str| {
             let found = self.parameters.iter().find(|p| p.name == name);
             found.ok_or_else(|| format!("the strategy has no number {name}"))
         };
         let values = named.iter().map(|(name, value)| Ok((find(name)?, *value))).collect::<Result<Vec<_>, String>>()?;
-        with_parameters(&self.strategy, &values).map_err(|e| e.to_string())
+        with_any_parameters(&self.strategy, &values).map_err(|e| e.to_string())
     }
 
     /// What the strategy as it stands came to.
@@ -46,33 +107,19 @@ impl Points {
     /// # Errors
     /// When it cannot be evaluated on these candles.
     pub fn itself(&self) -> Result<Measured, String> {
-        self.measure(std::slice::from_ref(&self.strategy)).pop().unwrap_or_else(|| Err("no result".to_owned()))
+        let one = self.ground.measure(std::slice::from_ref(&self.strategy)).pop();
+        one.unwrap_or_else(|| Err("no result".to_owned()))
     }
 
     /// What the points of a batch came to, in their order.
     #[must_use]
     pub fn evaluate(&self, space: &Space, batch: &Batch) -> Vec<Result<Measured, String>> {
-        let made: Vec<Result<Strategy, String>> =
+        let made: Vec<Result<AnyStrategy, String>> =
             batch.points.iter().map(|point| self.strategy(space, point)).collect();
-        let sound: Vec<Strategy> = made.iter().filter_map(|made| made.as_ref().ok().cloned()).collect();
-        let mut measured = sound.chunks(TOGETHER).flat_map(|part| self.measure(part));
+        let sound: Vec<AnyStrategy> = made.iter().filter_map(|made| made.as_ref().ok().cloned()).collect();
+        let mut measured = self.ground.measure(&sound).into_iter();
         made.into_iter()
             .map(|made| made.and_then(|_| measured.next().unwrap_or_else(|| Err("no result".to_owned()))))
             .collect()
-    }
-
-    fn measure(&self, strategies: &[Strategy]) -> Vec<Result<Measured, String>> {
-        let wanted = Wanted { ledger: true, ..Wanted::default() };
-        let outcomes = self.engine.evaluate(strategies, &self.window, &self.terms, wanted);
-        let of = |outcome: Result<engine::Outcome, engine::EvaluationError>| {
-            let outcome = outcome.map_err(|e| e.to_string())?;
-            let days = Days::of(&outcome, self.window.from_ms());
-            Ok(Measured {
-                figures: Figures::from(&outcome.performance),
-                daily_returns: outcome.daily_returns,
-                trades_by_day: days.trades_by_day,
-            })
-        };
-        outcomes.into_iter().map(of).collect()
     }
 }

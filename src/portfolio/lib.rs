@@ -36,7 +36,7 @@ pub use columns::ColumnError;
 pub use hedge::{Benchmark, Hedged};
 pub use members::{Members, Seat};
 pub use panel::{Panel, PanelError, PanelInstrument, Ticker};
-pub use population::{Brief, Market};
+pub use population::{Brief, Market, Measured};
 pub use record::{Days, NameWeights, Record, WeightMap, daily_equity};
 pub use results::{Attribution, Figures, HedgedFigures, Results, ReturnFigures, Stay, Year};
 pub use rules::across_readings;

@@ -3,9 +3,10 @@
 //! The same bits as [`crate::run`] for each, at any number of threads.
 
 use crate::{
-    Benchmark, Hedged, Panel, PortfolioTerms, RunError, Track,
+    Benchmark, Hedged, HedgedFigures, Panel, PortfolioTerms, RunError, Track,
     brief::brief,
     prepared::{Ground, Ready},
+    results::hedged_figures,
     trading::Trader,
 };
 use candles::time::DAY_MS;
@@ -22,6 +23,26 @@ const TOGETHER: usize = 64;
 
 /// Columns that populations leave for later ones, at most.
 const LEFT_BYTES: usize = 256 << 20;
+
+/// What a strategy comes to over a window.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Brief {
+    /// As for every strategy.
+    pub performance: Performance,
+    /// A day's returns each.
+    pub days: Vec<Hedged>,
+}
+
+/// What a strategy came to, with what is told of its days.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Measured {
+    /// As [`Market::evaluate`] gives it.
+    pub outcome: Outcome,
+    /// Statistics of its hedged daily returns.
+    pub hedged: HedgedFigures,
+    /// Stays that began on each day that has a return.
+    pub entered: Vec<u32>,
+}
 
 /// A window of a panel (borrowed or shared) on which populations are evaluated, and what earlier ones leave for later
 /// ones.
@@ -61,29 +82,47 @@ impl<P: Deref<Target = Panel> + Clone + Send + Sync> Market<P> {
     /// What each strategy comes to, in order. Daily returns are hedged and after all costs; `performance` is of the plain
     /// ones. No symbol has a result of its own.
     pub fn evaluate(&self, strategies: &[&Ranking]) -> Vec<Result<Outcome, RunError>> {
-        let outcome = |(brief, digest): (Brief, u64)| Outcome {
-            performance: brief.performance,
-            per_symbol: Vec::new(),
-            daily_returns: brief.days.iter().map(|day| day.hedged).collect(),
-            stake: None,
-            trades_digest: digest,
-            ledger: None,
-        };
-        let together = |together| self.together(together, &|track| digest(track));
-        strategies.chunks(TOGETHER).flat_map(together).map(|found| found.map(outcome)).collect()
+        self.of_each(strategies, &|strategy, ready| self.outcome(strategy, ready).0)
+    }
+
+    /// The same, with what is told of each strategy's days.
+    pub fn measure(&self, strategies: &[&Ranking]) -> Vec<Result<Measured, RunError>> {
+        self.of_each(strategies, &|strategy, ready| {
+            let (outcome, track, days) = self.outcome(strategy, ready);
+            let mut entered = vec![0; days.len()];
+            let first_ms = days.first().map_or(0, |day| day.day_ms);
+            for stay in track.closed.iter().chain(&track.open) {
+                // A last day that is not whole has no return, and its stays are on no day.
+                let day = usize::try_from((stay.entry_ms - first_ms).div_euclid(DAY_MS)).ok();
+                if let Some(count) = day.and_then(|day| entered.get_mut(day)) {
+                    *count += 1;
+                }
+            }
+            Measured { hedged: hedged_figures(&outcome.daily_returns, &days), outcome, entered }
+        })
     }
 
     /// Performance and days of each strategy, in order.
     pub fn days(&self, strategies: &[&Ranking]) -> Vec<Result<Brief, RunError>> {
-        let together = |together| self.together(together, &|_| 0);
-        strategies.chunks(TOGETHER).flat_map(together).map(|found| found.map(|(brief, _)| brief)).collect()
+        self.of_each(strategies, &|strategy, ready| {
+            let (outcome, _, days) = self.outcome(strategy, ready);
+            Brief { performance: outcome.performance, days }
+        })
     }
 
-    fn together(
+    fn of_each<T: Send>(
         &self,
         strategies: &[&Ranking],
-        digest: &(dyn Fn(&Track) -> u64 + Sync),
-    ) -> Vec<Result<(Brief, u64), RunError>> {
+        one: &(dyn Fn(&Ranking, &Ready) -> T + Sync),
+    ) -> Vec<Result<T, RunError>> {
+        strategies.chunks(TOGETHER).flat_map(|together| self.together(together, one)).collect()
+    }
+
+    fn together<T: Send>(
+        &self,
+        strategies: &[&Ranking],
+        one: &(dyn Fn(&Ranking, &Ready) -> T + Sync),
+    ) -> Vec<Result<T, RunError>> {
         let panel = self.panel.interval();
         let fits = |s: &&Ranking| s.timeframe == panel;
         let fitting: Vec<&Ranking> = strategies.iter().copied().filter(fits).collect();
@@ -97,25 +136,24 @@ impl<P: Deref<Target = Panel> + Clone + Send + Sync> Market<P> {
                 (*strategy, if fits(strategy) { ready.next().unwrap_or(Err(unfit)) } else { Err(unfit) })
             })
             .collect();
-        let window = (self.from_ms, self.to_ms);
-        let one = |(strategy, ready): (&Ranking, Result<Ready, RunError>)| {
-            let ready = ready?;
-            let trader = Trader { strategy, panel: &self.panel, terms: &self.terms, ready: &ready };
-            let track = trader.run(self.from_ms, self.to_ms);
-            let (performance, days) = brief(&track, &self.panel, window, self.terms.initial_capital, &self.benchmark);
-            Ok((Brief { performance, days }, digest(&track)))
-        };
-        all.into_par_iter().map(one).collect()
+        all.into_par_iter().map(|(strategy, ready)| Ok(one(strategy, &ready?))).collect()
     }
-}
 
-/// What a strategy comes to over a window.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Brief {
-    /// As for every strategy.
-    pub performance: Performance,
-    /// A day's returns each.
-    pub days: Vec<Hedged>,
+    fn outcome(&self, strategy: &Ranking, ready: &Ready) -> (Outcome, Track, Vec<Hedged>) {
+        let trader = Trader { strategy, panel: &self.panel, terms: &self.terms, ready };
+        let track = trader.run(self.from_ms, self.to_ms);
+        let window = (self.from_ms, self.to_ms);
+        let (performance, days) = brief(&track, &self.panel, window, self.terms.initial_capital, &self.benchmark);
+        let outcome = Outcome {
+            performance,
+            per_symbol: Vec::new(),
+            daily_returns: days.iter().map(|day| day.hedged).collect(),
+            stake: None,
+            trades_digest: digest(&track),
+            ledger: None,
+        };
+        (outcome, track, days)
+    }
 }
 
 /// Of all stays and the last equity: strategies that traded alike have one digest.

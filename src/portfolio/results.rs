@@ -236,7 +236,7 @@ fn btc_returns(panel: &Panel, first_ms: i64, days: usize) -> Vec<Option<f64>> {
     (0..days).map(day).collect()
 }
 
-fn hedged_figures(hedged: &[f64], days: &[Hedged]) -> HedgedFigures {
+pub(crate) fn hedged_figures(hedged: &[f64], days: &[Hedged]) -> HedgedFigures {
     let curve = compounded(hedged);
     let cagr = if hedged.len() < 2 {
         None

@@ -5,7 +5,15 @@
 //! whoever reads it. Never decides which value is good.
 
 use super::{Slot, condition_mut, rule, rule_mut};
-use crate::{Condition, Distance, Indicator, InvalidStrategy, Number, Operand, Series, Size, Source, Strategy, bounds};
+use crate::{
+    AnyStrategy, Condition, Distance, Indicator, InvalidStrategy, Number, Operand, Series, Size, Source, Strategy,
+    bounds,
+};
+
+mod ranking;
+
+use ranking::RankingPlace;
+pub use ranking::{ranking_parameters, with_ranking_parameters};
 
 /// A number of a strategy.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,6 +59,8 @@ pub(super) enum Place {
     RecoveryMultiplier,
     RecoverySteps,
     MinConfidence,
+    /// Of a strategy that ranks the market.
+    Ranking(RankingPlace),
 }
 
 /// Which distance of the risk plan.
@@ -118,7 +128,30 @@ impl Parameter {
     }
 }
 
-/// Every number of a valid strategy, in the order of its canonical text: rules, then the risk plan, then filters. Empty for
+/// Every number of a valid strategy of either form: [`parameters`] or [`ranking_parameters`].
+#[must_use]
+pub fn any_parameters(strategy: &AnyStrategy) -> Vec<Parameter> {
+    match strategy {
+        AnyStrategy::Rules(strategy) => parameters(strategy),
+        AnyStrategy::Ranking(ranking) => ranking_parameters(ranking),
+    }
+}
+
+/// The strategy with these values in place of its own: [`with_parameters`] or [`with_ranking_parameters`].
+///
+/// # Errors
+/// When what the values come to together is no valid strategy.
+pub fn with_any_parameters(
+    strategy: &AnyStrategy,
+    values: &[(&Parameter, f64)],
+) -> Result<AnyStrategy, InvalidStrategy> {
+    Ok(match strategy {
+        AnyStrategy::Rules(strategy) => with_parameters(strategy, values)?.into(),
+        AnyStrategy::Ranking(ranking) => with_ranking_parameters(ranking, values)?.into(),
+    })
+}
+
+/// Every number of a valid strategy of rules, in the order of its canonical text: rules, then the risk plan, then filters. Empty for
 /// one that is not valid.
 #[must_use]
 pub fn parameters(strategy: &Strategy) -> Vec<Parameter> {
@@ -190,7 +223,7 @@ fn side(strategy: &mut Strategy, slot: Slot, condition: usize, right: bool) -> O
 fn put(strategy: &mut Strategy, place: Place, number: Number) -> Option<()> {
     let count = number.get() as u32;
     match place {
-        Place::Indicator { .. } => return None,
+        Place::Indicator { .. } | Place::Ranking(_) => return None,
         Place::Constant { slot, condition } => {
             condition_mut(rule_mut(strategy, slot)?, condition)?.right = Operand::Constant(number);
         }

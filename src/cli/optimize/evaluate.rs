@@ -1,7 +1,7 @@
 //! The loop of an optimisation: propose, evaluate, record, and now and then a checkpoint.
 
-use super::{Done, OptimizeArgs, recipe, stored};
-use crate::cli::{CliError, Context, checkpoints::Unfit, window::iso};
+use super::{Done, OptimizeArgs, ground::Setting, stored};
+use crate::cli::{CliError, checkpoints::Unfit, window::iso};
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
 use optimize::{CheckpointError, Points, Run, Settings, Story};
@@ -15,18 +15,20 @@ const AT_ONCE: usize = 1_000;
 const TOLD_EVERY_S: u64 = 10;
 
 /// Everything beside the settings that makes this run this run, by name.
-fn identity(args: &OptimizeArgs, points: &Points) -> BTreeMap<String, String> {
+fn identity(args: &OptimizeArgs, points: &Points, setting: &Setting) -> BTreeMap<String, String> {
     let (from_ms, to_ms) = args.window.dates_ms();
-    let recipe = recipe(args, points);
-    let symbols: Vec<&str> = args.window.symbols().iter().map(candles::Symbol::as_str).collect();
-    let costs = serde_json::to_string(&recipe.config.costs).unwrap_or_default();
+    let (config, warmup_from_ms) = (&setting.recipe.config, setting.recipe.warmup_from_ms);
+    let symbols: Vec<&str> = config.symbols.iter().map(candles::Symbol::as_str).collect();
+    let costs = serde_json::to_string(&config.costs).unwrap_or_default();
+    let execution = setting.execution.map(|e| serde_json::to_string(&e).unwrap_or_default());
+    let execution = execution.map_or_else(String::new, |e| format!(", execution {e}"));
     [
         ("strategy", points.strategy.hash().to_string()),
-        ("market", format!("{} {}", args.window.market(), args.window.interval())),
+        ("market", format!("{} {}", config.market, config.interval)),
         ("list of symbols", symbols.join(",")),
-        ("dates", format!("{} to {}, warmed up from {}", iso(from_ms), iso(to_ms), iso(args.window.first_ms()))),
-        ("set of costs", format!("{costs}, capital {}", recipe.config.initial_capital)),
-        ("version of candles", points.window.data_version()),
+        ("dates", format!("{} to {}, warmed up from {}", iso(from_ms), iso(to_ms), iso(warmup_from_ms))),
+        ("set of costs", format!("{costs}, capital {}{execution}", config.initial_capital)),
+        ("version of candles", setting.data_version.clone()),
         ("program", crate::CODE_VERSION.to_owned()),
     ]
     .map(|(name, value)| (name.to_owned(), value))
@@ -47,9 +49,8 @@ pub(super) async fn run(
     args: &OptimizeArgs,
     name: Option<String>,
     settings: Settings,
-    points: Points,
+    (points, setting): (Points, &Setting),
     opened: Option<&stored::Opened>,
-    ctx: &Context,
 ) -> Result<Done, CliError> {
     let points = Arc::new(points);
     let threads = usize::from(args.threads.unwrap_or(0));
@@ -63,7 +64,7 @@ pub(super) async fn run(
     let days = own.daily_returns.len();
     let mut config = args.forward.config(days)?;
     let fresh = Run::new(settings.clone(), days).map_err(CliError::usage)?;
-    let identity = identity(args, &points);
+    let identity = identity(args, &points, setting);
     let found = args.checkpoints.read(|bytes| {
         Run::from_bytes(bytes, &identity, &settings).map_err(|error| match error {
             CheckpointError::Damaged => Unfit::Damaged(error.to_string()),
@@ -74,7 +75,8 @@ pub(super) async fn run(
     let mut told = match opened {
         Some(opened) => {
             let id = id(&identity, &settings);
-            let new = stored::new(id, name.clone(), &settings, args, &points, run.budget());
+            let new =
+                stored::new(id, name.clone(), &settings, args.window.dates_ms(), (&points, setting), run.budget());
             Some(stored::Telling::begin(opened, new).await?)
         }
         None => None,
@@ -127,7 +129,6 @@ pub(super) async fn run(
     };
     let made = tokio::task::spawn_blocking(move || (Story::of(&run, &config), run));
     let (story, run) = made.await.context("the analysis broke off")?;
-    let _ = ctx;
     Ok(Done { name, strategy: points.strategy.clone(), run, story, own })
 }
 

@@ -1,18 +1,19 @@
 //! What an optimisation prints: lines for people, one JSON object, and the report's file.
 
 use super::{Done, stored::Noted};
-use crate::cli::{CliError, format::number, output, window::WindowNames};
+use crate::cli::{CliError, format::number, output};
 use anyhow::Context as _;
 use genome::variation::Parameter;
-use genome::{Strategy, StrategyHash};
+use genome::{AnyStrategy, StrategyForm, StrategyHash};
 use optimize::{Figures, Method, Objective, Story};
 use report::OptimizationReport;
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// What is known of a run beside the run.
 pub(super) struct Made<'a> {
-    pub(super) names: WindowNames,
+    /// What the candles are called.
+    pub(super) names: Value,
     pub(super) noted: &'a Noted,
     pub(super) top: usize,
     pub(super) made_at_ms: i64,
@@ -27,7 +28,7 @@ struct Report<'a> {
     name: Option<&'a str>,
     hash: StrategyHash,
     strategy: String,
-    window: &'a WindowNames,
+    window: &'a Value,
     method: Method,
     seed: u64,
     budget: usize,
@@ -49,7 +50,7 @@ struct Row {
 }
 
 /// The strategy's numbers.
-pub(super) fn parameters(strategy: &Strategy, known: &[Parameter], json: bool) -> Result<(), CliError> {
+pub(super) fn parameters(strategy: &AnyStrategy, known: &[Parameter], json: bool) -> Result<(), CliError> {
     let printed = if json {
         let rows: Vec<_> = known
             .iter()
@@ -123,6 +124,9 @@ pub(super) fn print(done: &Done, made: &Made<'_>, json: bool) -> Result<(), CliE
 fn lines(done: &Done, made: &Made<'_>, rows: &[Row]) -> String {
     let settings = done.run.settings();
     let mut text = format!("{}\n# {}\n", done.strategy.to_string().trim_end(), done.strategy.hash());
+    if done.strategy.form() == StrategyForm::Ranking {
+        text.push_str("by daily returns net of costs and of the hedge; a trade is a name's stay in one leg\n");
+    }
     let mut table = output::table();
     let axes = settings.space.axes();
     let mut header = vec!["point".to_owned()];
@@ -188,16 +192,15 @@ fn lines(done: &Done, made: &Made<'_>, rows: &[Row]) -> String {
 /// The report as one HTML file.
 pub(super) fn html(done: &Done, made: &Made<'_>) -> String {
     let settings = done.run.settings();
-    let window = serde_json::to_value(&made.names).unwrap_or_default();
     report::optimization_html(&OptimizationReport {
         name: done.name.clone().unwrap_or_else(|| "optimisation".to_owned()),
         strategy: done.strategy.to_string(),
-        words: genome::describe(&done.strategy),
+        words: done.strategy.describe(),
         hash: done.strategy.hash().to_string(),
         method: settings.method.name().to_owned(),
         seed: settings.seed.0,
         least_trades: settings.least_trades,
-        window,
+        window: made.names.clone(),
         own: settings.objectives.iter().map(|o| o.of(&done.own.figures)).collect(),
         story: &done.story,
         made_at_ms: made.made_at_ms,

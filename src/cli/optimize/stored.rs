@@ -1,12 +1,12 @@
 //! What of an optimisation is stored: the run, every point, what it says; and a point that becomes a candidate.
 
-use super::{Done, OptimizeArgs, Wanted, recipe};
+use super::{Done, OptimizeArgs, Wanted, ground::Setting};
 use crate::cli::{CliError, Context, format::operator, output};
 use crate::usecases::database::Database;
 use anyhow::Context as _;
 use candles::{MarketKind, Symbol};
-use genome::variation::{Parameter, parameters, with_parameters};
-use genome::{AnyStrategy, Strategy};
+use genome::AnyStrategy;
+use genome::variation::{Parameter, any_parameters, with_any_parameters};
 use lifecycle::VersionStep;
 use optimize::{Points, Run, Settings, Story};
 use serde::Serialize;
@@ -67,11 +67,10 @@ pub(super) fn new(
     id: Uuid,
     name: Option<String>,
     settings: &Settings,
-    args: &OptimizeArgs,
-    points: &Points,
+    (from_ms, to_ms): (i64, i64),
+    (points, setting): (&Points, &Setting),
     budget: usize,
 ) -> NewOptimization {
-    let (from_ms, to_ms) = args.window.dates_ms();
     NewOptimization {
         id,
         genome_hash: points.strategy.hash().to_string(),
@@ -80,10 +79,11 @@ pub(super) fn new(
         settings: serde_json::to_value(settings).unwrap_or_default(),
         method: settings.method.name().to_owned(),
         objectives: settings.objectives.iter().map(|o| o.name().to_owned()).collect(),
-        recipe: recipe(args, points),
+        recipe: setting.recipe.clone(),
+        execution: setting.execution,
         from_ms,
         to_ms,
-        data_version: points.window.data_version(),
+        data_version: setting.data_version.clone(),
         budget: budget as u64,
         seed: settings.seed,
     }
@@ -208,7 +208,7 @@ async fn of_stored(
     let unreadable = |what| format!("{what} of the stored run cannot be read");
     let settings: Settings = serde_json::from_value(found.settings).with_context(|| unreadable("what is varied"))?;
     let story: Option<Story> = found.report.and_then(|report| serde_json::from_value(report).ok());
-    let strategy: Strategy =
+    let strategy: AnyStrategy =
         found.strategy.parse().map_err(|e| anyhow::anyhow!("{}: {e}", unreadable("the strategy")))?;
     let point = number(add, found.line.best_point.map(|p| p as usize), story.as_ref())?;
     if u64::from(point) >= found.line.points {
@@ -228,7 +228,7 @@ async fn of_stored(
 /// Which point of which run.
 struct Of<'a> {
     run: &'a Stored,
-    strategy: &'a Strategy,
+    strategy: &'a AnyStrategy,
     strategy_name: Option<&'a str>,
     point: u32,
 }
@@ -241,19 +241,18 @@ async fn candidate(
     name: Option<String>,
     ctx: &Context,
 ) -> Result<Added, CliError> {
-    let known = parameters(of.strategy);
+    let known = any_parameters(of.strategy);
     let find = |name: &str| known.iter().find(|p| p.name == name);
     let moved: Vec<(&Parameter, f64)> = values.iter().filter_map(|(name, v)| Some((find(name)?, *v))).collect();
-    let strategy = with_parameters(of.strategy, &moved)
+    let genome = with_any_parameters(of.strategy, &moved)
         .map_err(|e| CliError::Usage(format!("--add {}: the point is no strategy: {e}", of.point)))?;
-    if strategy.looks_beside_its_candles() {
+    if genome.rules().is_some_and(genome::Strategy::looks_beside_its_candles) {
         return Err(CliError::Usage(
             "the daemon trades strategies that look at the candles of their own symbols; this one looks at funding, premium, \
              open interest or ratios, too"
                 .into(),
         ));
     }
-    let genome = AnyStrategy::from(strategy.clone());
     let hash = genome.hash().to_string();
     let now_ms = store.market_now_ms(ctx.clock.now_ms()).await.context("the store")?;
     let new = NewStrategy {
@@ -268,6 +267,7 @@ async fn candidate(
         generation: 0,
         island: None,
         session_id: None,
+        // One that ranks the market has its universe, and its run names no symbols.
         symbols: of.run.symbols.clone(),
         market: of.run.market,
         timeframe: genome.timeframe(),

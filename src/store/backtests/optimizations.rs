@@ -6,6 +6,7 @@ use crate::{Page, Store, StoreError, Stored, Tx, clean, count, row::Named as _, 
 use chrono::{DateTime, Utc};
 use engine::Recipe;
 use genome::random::Seed;
+use portfolio::Execution;
 use serde::Serialize;
 use serde_json::{Value, json};
 use tokio_postgres::Row;
@@ -33,6 +34,8 @@ pub struct NewOptimization {
     pub objectives: Vec<String>,
     /// What a replay needs.
     pub recipe: Recipe,
+    /// How orders of a portfolio meet the market; `None` for strategies of rules.
+    pub execution: Option<Execution>,
     /// First candle that may be traded, UTC ms.
     pub from_ms: i64,
     /// End, exclusive, UTC ms.
@@ -98,7 +101,7 @@ pub struct Optimization {
     pub settings: Value,
     /// What the run says; `None` while it goes on.
     pub report: Option<Value>,
-    /// What a replay needs.
+    /// What a replay needs; of a portfolio its `execution` beside it, how orders met the market.
     pub parameters: Stored<Recipe>,
     /// Names the candles.
     pub data_version: String,
@@ -165,7 +168,10 @@ impl Store {
             let what = seal::optimization_of(new.id);
             let settings = tx.keys().seal_json(&new.settings, &what)?;
             let canonical = tx.keys().seal_text(&new.canonical, &what)?;
-            let recipe = serde_json::to_value(&new.recipe).map_err(|e| StoreError::decode(e.to_string()))?;
+            let mut recipe = serde_json::to_value(&new.recipe).map_err(|e| StoreError::decode(e.to_string()))?;
+            if let Some(execution) = &new.execution {
+                recipe["execution"] = serde_json::to_value(execution).map_err(|e| StoreError::decode(e.to_string()))?;
+            }
             let sql =
                 "insert into optimizations (id, genome_hash, name, canonical, settings, method, objectives, parameters,
                     from_ms, to_ms, data_version, budget, code_version, seed)

@@ -3,6 +3,7 @@
 mod backtest;
 mod calibrate;
 mod optimize;
+mod optimize_ranking;
 mod prove;
 mod ranking;
 mod rehearse;

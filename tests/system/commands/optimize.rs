@@ -179,11 +179,6 @@ fn what_cannot_be_is_refused_with_what_would_be_right() {
     refused(&with(&["--checkpoint-every", "5"]), "--checkpoint");
     refused(&["optimize", "--strategy", "cross.json"], "--from");
     refused(&with(&["--add", "first"]), "expected the number of a point, best, or plateau");
-    sandbox.write(
-        "ranks.txt",
-        "4h; universe top 30 by quote_volume(30d), listed 60d; score close / delay(close, 42); rebalance 1d; weights linear; gross 1",
-    );
-    refused(&[&["optimize", "--strategy", "ranks.txt"], &ARGS[3..]].concat(), "this one ranks the market");
     let prove =
         ["prove", "--strategy", "cross.json", "--symbols", "BTCUSDT", "--from", "2024-01-10", "--to", "2024-02-09"];
     refused(&[&prove[..], &["--in-sample-days", "40"]].concat(), "needs 100 days");

@@ -265,3 +265,24 @@ async fn sessions_leave_it_a_candidate_and_make_no_trouble_of_it() {
     let troubled = log.iter().filter(|line| line["level"] == "ERROR");
     assert_eq!(troubled.count(), 0, "{log:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_point_of_its_optimisation_is_stored_and_becomes_a_candidate() {
+    let stage = stage().await;
+    cached(&stage).await;
+    std::fs::write(stage.dir.path().join("ranking.txt"), TEXT).unwrap();
+    let window = ["--from", "2024-12-01", "--to", "2024-12-21", "--param", "score.1.delay.candles=3,6,9"];
+    let args = [&["optimize", "--strategy", "ranking.txt", "--method", "grid"], &window[..], &["--json"]].concat();
+    let (code, told) = json(&stage, &args).await;
+    let id = told["id"].as_str().unwrap_or_else(|| panic!("{code:?}: {told}")).to_owned();
+    assert_eq!(told["analysis"]["trials"], 3);
+    // Again it is the same run, its trials counted once; the point is sent on from what is stored.
+    assert_eq!(json(&stage, &args).await.1["id"], id.as_str());
+    let sent = ["optimize", "--run", &id, "--add", "2", "--name", "slower", "--json"];
+    let (code, added) = json(&stage, &sent).await;
+    assert_eq!((code, &added["added"]["name"], &added["added"]["trials"]), (Some(0), &json!("slower"), &json!(3)));
+    let (_, shown) = json(&stage, &["strategies", "show", "slower", "--json"]).await;
+    let text = shown.to_string();
+    assert!(text.contains(&TEXT.replace("delay(close, 6)", "delay(close, 9)")), "{text}");
+    assert!(text.contains("optimized") && text.contains("candidate"), "{text}");
+}

@@ -1,6 +1,7 @@
 //! A population beside each of its strategies alone, at any number of threads; and what cannot be evaluated.
 
 use crate::worlds::{self, rng};
+use candles::time::DAY_MS;
 use engine::Outcome;
 use genome::{
     Ranking, Timeframe,
@@ -33,7 +34,7 @@ fn population(rng: &mut impl rand::Rng, ties: bool) -> Vec<Ranking> {
 
 #[test]
 fn a_population_comes_to_what_each_of_its_strategies_comes_to_alone() {
-    let (mut compared, mut traded) = (0, 0);
+    let (mut compared, mut traded, mut entries) = (0, 0, 0);
     for seed in 0..40 {
         let rng = &mut rng(1_000 + seed);
         let ties = rng.random_bool(0.25);
@@ -47,7 +48,8 @@ fn a_population_comes_to_what_each_of_its_strategies_comes_to_alone() {
         let found: Vec<Result<Outcome, RunError>> = evaluated(1);
         assert_eq!(found, evaluated(2), "seed {seed}");
         assert_eq!(found, evaluated(4), "seed {seed}");
-        for (strategy, found) in all.iter().zip(found) {
+        let measured = Market::new(&panel, world.from, world.to, terms).unwrap().measure(&refs);
+        for ((strategy, found), measured) in all.iter().zip(found).zip(measured) {
             let alone = run(strategy, &panel, world.from, world.to, &terms);
             match (found, alone) {
                 (Ok(found), Ok(track)) => {
@@ -55,6 +57,14 @@ fn a_population_comes_to_what_each_of_its_strategies_comes_to_alone() {
                     assert_eq!(found.performance, alone.performance, "seed {seed}: {strategy}");
                     let hedged: Vec<f64> = alone.days.iter().map(|day| day.hedged).collect();
                     assert_eq!(found.daily_returns, hedged, "seed {seed}: {strategy}");
+                    let measured = measured.unwrap();
+                    assert_eq!(measured.outcome, found, "seed {seed}: {strategy}");
+                    assert_eq!(measured.hedged, alone.figures.hedged, "seed {seed}: {strategy}");
+                    let day = |stay: &portfolio::Stay, ms: i64| (ms..ms + DAY_MS).contains(&stay.entry_time_ms);
+                    let on = |ms| alone.stays.iter().filter(|stay| day(stay, ms)).count() as u32;
+                    let entered: Vec<u32> = alone.days.iter().map(|of| on(of.day_ms)).collect();
+                    assert_eq!(measured.entered, entered, "seed {seed}: {strategy}");
+                    entries += entered.iter().sum::<u32>();
                     compared += 1;
                     traded += u32::from(alone.performance.total_trades > 0);
                 }
@@ -62,7 +72,10 @@ fn a_population_comes_to_what_each_of_its_strategies_comes_to_alone() {
             }
         }
     }
-    assert!(compared > 400 && traded * 2 > compared, "{traded} of {compared} traded");
+    assert!(
+        compared > 400 && traded * 2 > compared && entries > traded,
+        "{traded} of {compared} traded, {entries} stays"
+    );
 }
 
 #[test]

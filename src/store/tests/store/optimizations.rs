@@ -2,6 +2,7 @@
 
 use crate::{made, support};
 use genome::random::Seed;
+use portfolio::Execution;
 use serde_json::json;
 use store::{NewOptimization, NewPoint, Page, Store, StoreConfig, StoreError};
 use uuid::Uuid;
@@ -16,6 +17,7 @@ fn run(n: u128) -> NewOptimization {
         method: "grid".to_owned(),
         objectives: vec!["sharpe".to_owned(), "drawdown".to_owned()],
         recipe: made::recipe(),
+        execution: Some(Execution::realistic()),
         from_ms: made::T1 - 90 * made::DAY_MS,
         to_ms: made::T1,
         data_version: "def".to_owned(),
@@ -68,6 +70,7 @@ async fn a_run_that_is_told_twice_is_counted_once() {
     assert_eq!(found.report, Some(json!({ "trials": 4_050 })));
     assert_eq!(found.strategy, "15m; long entry close > 1");
     assert_eq!(found.parameters.read().unwrap(), &made::recipe());
+    assert_eq!(found.parameters.json()["execution"], serde_json::to_value(Execution::realistic()).unwrap());
     let best = store.optimization_points(id, Page::first(3)).await.unwrap();
     assert_eq!(
         best.iter().map(|p| (p.point, p.objective)).collect::<Vec<_>>(),
