@@ -9,11 +9,10 @@ use crate::{
     field::{Column, Field, Group, LANES},
     formulas::{Formula, Formulas, Id},
     lanes::{self, Side},
-    rolling,
 };
 use engine::columns::compute_column_beside;
 use engine::indicator::{rolling::Eight, squared_moves};
-use genome::{Binary, Expression, Series, Unary, Unit};
+use genome::Series;
 use rayon::prelude::*;
 use std::{collections::HashMap, sync::Arc};
 
@@ -394,43 +393,4 @@ impl Seen<'_> {
         let mean = across::mean(&all);
         if mean.abs() <= ROUNDING * greatest { 0.0 } else { mean }
     }
-}
-
-/// Whether changes of the expression are relative: those of a price or an amount.
-pub(crate) fn has_unit(x: &Expression) -> bool {
-    x.unit().is_ok_and(|unit| matches!(unit, Unit::Of { .. }) && unit != Unit::PLAIN)
-}
-
-/// x / x before - 1 of what has a unit, else x - x before.
-pub(crate) fn changes(x: &[f64], has_unit: bool) -> Vec<f64> {
-    let change = |pair: &[f64]| rolling::finite(if has_unit { pair[1] / pair[0] - 1.0 } else { pair[1] - pair[0] });
-    std::iter::once(f64::NAN).chain(x.windows(2).map(change)).take(x.len()).collect()
-}
-
-/// An operator on one value; NaN is undefined.
-pub(crate) fn unary(operator: Unary, x: f64) -> f64 {
-    rolling::finite(match operator {
-        Unary::Negate => -x,
-        Unary::Abs => x.abs(),
-        Unary::Log => x.ln(),
-        // The sign of 0 is 0, of either.
-        Unary::Sign if x == 0.0 => 0.0,
-        Unary::Sign if x.is_nan() => x,
-        Unary::Sign => x.signum(),
-    })
-}
-
-/// An operator on two values; NaN is undefined.
-pub(crate) fn binary(operator: Binary, x: f64, y: f64) -> f64 {
-    if x.is_nan() || y.is_nan() {
-        return f64::NAN;
-    }
-    rolling::finite(match operator {
-        Binary::Add => x + y,
-        Binary::Subtract => x - y,
-        Binary::Multiply => x * y,
-        Binary::Divide => x / y,
-        Binary::Min => x.min(y),
-        Binary::Max => x.max(y),
-    })
 }

@@ -1,6 +1,6 @@
 //! Expressions of many scores as one graph, in which what several of them contain stands once. Computes no column.
 
-use crate::columns::{binary, has_unit, unary};
+use crate::operators::{binary, has_unit, unary};
 use genome::{Across, Binary, Expression, Rolling, Series, Unary, Universe};
 use std::collections::HashMap;
 

@@ -1,7 +1,7 @@
 //! The panel slot by slot: which candle of each instrument is the last one, its prices in the slot, which payments fall
 //! due. Built once a panel, so that a run looks up what it would otherwise search for.
 
-use crate::{Panel, columns::changes};
+use crate::{Panel, operators::changes};
 
 /// No candle yet.
 const NONE: u32 = u32::MAX;

@@ -66,7 +66,7 @@ pub(crate) fn binary(operator: Binary, x: Side<'_>, y: Side<'_>, group: &Group) 
 
 /// An operator on one value of each candle.
 pub(crate) fn unary(operator: Unary, x: &Column, group: &Group) -> Column {
-    let rows = x.rows.iter().map(|row| row.map(|x| crate::columns::unary(operator, x))).collect();
+    let rows = x.rows.iter().map(|row| row.map(|x| crate::operators::unary(operator, x))).collect();
     Column::new(rows, group)
 }
 

@@ -18,6 +18,7 @@ mod grid;
 mod hedge;
 mod lanes;
 mod members;
+mod operators;
 mod panel;
 mod population;
 mod prepared;

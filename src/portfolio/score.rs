@@ -5,7 +5,7 @@
 
 use crate::{
     across,
-    columns::{binary, unary},
+    operators::{binary, unary},
 };
 use genome::{Across, Binary, Expression, Unary};
 use std::{ops::Range, sync::Arc};

@@ -4,6 +4,7 @@
 
 use super::faults::CandleFaults;
 use super::in_process::{assets, metric_rows, premium_candle};
+use super::lives::{listed, status};
 use super::query::{ApiError, FundingRequest, KlinesRequest, MetricRequest, Params};
 use crate::exchange::Metric;
 use candles::{Candle, Interval, MarketKind, Symbol, interval};
@@ -75,21 +76,6 @@ pub(super) fn symbol_spec<'a>(
     now_ms: i64,
 ) -> Result<&'a SymbolSpec, ApiError> {
     listed(market, now_ms).find(|s| s.symbol == *symbol).ok_or_else(ApiError::invalid_symbol)
-}
-
-/// The symbols that were listed by `now_ms`, those that are delisted included.
-pub(super) fn listed(market: &SimulatedMarket, now_ms: i64) -> impl Iterator<Item = &SymbolSpec> {
-    let spec = market.spec();
-    spec.symbols.iter().filter(move |s| s.listed_ms.unwrap_or(spec.start_ms) <= now_ms)
-}
-
-/// What a listed symbol's status is called.
-pub(super) fn status(kind: MarketKind, spec: &SymbolSpec, now_ms: i64) -> &'static str {
-    match (spec.delisted_ms.is_some_and(|end| end <= now_ms), kind) {
-        (false, _) => "TRADING",
-        (true, MarketKind::Spot) => "BREAK",
-        (true, MarketKind::Um) => "SETTLING",
-    }
 }
 
 /// Decimals of prices, volumes and quote volumes: eight everywhere on spot; on USD-M those of tick and step, and five.

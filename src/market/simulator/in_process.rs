@@ -2,7 +2,7 @@
 //!
 //! Time is what the caller's function says; requests always succeed and cost nothing.
 
-use super::answer::{listed, status};
+use super::lives::{listed, status};
 use crate::exchange::{METRICS_REACH_MS, METRICS_ROWS, Metric, MetricRow, RateLimit, SymbolInfo};
 use crate::{Exchange, ExchangeError, ExchangeInfo};
 use async_trait::async_trait;

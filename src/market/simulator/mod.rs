@@ -9,6 +9,7 @@ mod dumps;
 mod faults;
 mod in_process;
 mod limits;
+mod lives;
 mod query;
 mod server;
 
