@@ -162,8 +162,8 @@ pub fn run(
     let end_ms = split_ms + i64::from(days.holdout) * DAY_MS;
     let split = Split::cut(cut, split_ms - i64::from(days.search) * DAY_MS, split_ms, end_ms)?;
     let draws = plan.session.search.draws_by_lessons();
-    let learnt = draws.then(|| lessons::learnt(plan.past, &split.searchable, engine, plan.terms)).flatten();
     let ground = split.searchable.ground(engine, plan.terms);
+    let learnt = draws.then(|| lessons::learnt(plan.past, &ground)).flatten();
     let mut state = SessionState::begin(plan.session, seed, Inherited { warm_starts, learnt }, &ground);
     let mut session = Session::new(plan.session, &ground);
     while !state.is_finished() {
