@@ -21,7 +21,7 @@ pub trait Ground: Sync + Debug {
     fn form(&self) -> StrategyForm;
 
     /// From when on strategies trade, UTC ms.
-    fn from_ms(&self) -> i64;
+    fn trades_from_ms(&self) -> i64;
 
     /// What somebody who looked at all of it has seen.
     fn seen_until(&self) -> SeenUntil;
@@ -80,7 +80,7 @@ impl Ground for RulesGround<'_> {
         StrategyForm::Rules
     }
 
-    fn from_ms(&self) -> i64 {
+    fn trades_from_ms(&self) -> i64 {
         self.market.window().from_ms()
     }
 
@@ -177,7 +177,7 @@ impl Ground for RankingGround<'_> {
         StrategyForm::Ranking
     }
 
-    fn from_ms(&self) -> i64 {
+    fn trades_from_ms(&self) -> i64 {
         self.searchable.window_ms().0
     }
 

@@ -17,7 +17,7 @@ pub const LESSONS: u32 = 10_000;
 #[must_use]
 pub fn learnt(past: &[WarmStart], ground: &dyn Ground) -> Option<Learnt> {
     let day_of = |ms: i64| ms.div_euclid(DAY_MS);
-    let from_ms = ground.from_ms();
+    let from_ms = ground.trades_from_ms();
     let usable = past.iter().filter(|one| one.seen < ground.seen_until() && one.strategy.form() == ground.form());
     let (strategies, skipped): (Vec<AnyStrategy>, Vec<usize>) = usable
         .map(|one| {
