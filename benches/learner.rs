@@ -138,7 +138,7 @@ fn main() {
                 past.extend(found.into_iter().map(|strategy| WarmStart { strategy, seen: market.seen_until() }));
             }
             let market = world.searchable(world.last_day);
-            let learnt = protocol::learnt(&past, &market, &engine, &terms);
+            let learnt = protocol::learnt(&past, &market.ground(&engine, &terms));
             let later = {
                 let from_ms = START_MS + world.last_day * DAY_MS;
                 world.window(from_ms, from_ms + LATER_DAYS * DAY_MS)

@@ -6,9 +6,9 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use genome::{
-    Strategy,
+    AnyStrategy,
     random::Seed,
-    variation::{VariationConfig, random},
+    variation::{RankingVariation, VariationConfig, random, random_ranking},
 };
 use learner::{Lesson, features, learn};
 use serde::Deserialize;
@@ -19,6 +19,9 @@ use std::io::BufRead;
 struct Case {
     /// Of the strategies, which are drawn here.
     seed: u64,
+    /// Whether they rank the market.
+    #[serde(default)]
+    ranking: bool,
     /// For each lesson, the number of its strategy: two of one number are copies.
     strategies: Vec<u64>,
     returns: Vec<Vec<f64>>,
@@ -27,8 +30,14 @@ struct Case {
 fn main() {
     for line in std::io::stdin().lock().lines() {
         let case: Case = serde_json::from_str(&line.unwrap()).unwrap();
-        let of = |number: &u64| random(&VariationConfig::default(), &mut Seed(case.seed).stream("lesson", *number));
-        let strategies: Vec<Strategy> = case.strategies.iter().map(of).collect();
+        let of = |number: &u64| -> AnyStrategy {
+            let rng = &mut Seed(case.seed).stream("lesson", *number);
+            match case.ranking {
+                true => random_ranking(&RankingVariation::default(), rng).into(),
+                false => random(&VariationConfig::default(), rng).into(),
+            }
+        };
+        let strategies: Vec<AnyStrategy> = case.strategies.iter().map(of).collect();
         let lessons: Vec<Lesson> = strategies
             .iter()
             .zip(case.returns)

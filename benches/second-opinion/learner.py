@@ -76,6 +76,7 @@ def answer(case, blocks):
     }
     return {
         "learnt": {
+            "form": "ranking" if case["ranking"] else "rules",
             "base": beliefs.pop(None),
             "beliefs": beliefs,
             "independent": len(taught) / effect,
@@ -139,6 +140,8 @@ def difference(ours, theirs):
     if isinstance(theirs, list):
         same = isinstance(ours, list) and len(ours) == len(theirs)
         return max(map(difference, ours, theirs), default=0.0) if same else math.inf
+    if isinstance(theirs, str):
+        return 0.0 if ours == theirs else math.inf
     if ours is None or theirs is None:
         return 0.0 if ours is theirs else math.inf
     return abs(ours - theirs) / max(1.0, abs(theirs))
@@ -151,7 +154,10 @@ def main():
     parser.add_argument("--program", default=str(ROOT / "target/debug/examples/lessons"))
     args = parser.parse_args()
     rng = numpy.random.default_rng(args.seed)
-    cases = {f"random {k}": make(rng) for k in range(args.cases)} | hostile(rng)
+    # In turn of rules and of rankings; what is hostile is tried on both.
+    cases = {f"random {k}": make(rng) | {"ranking": k % 2 == 1} for k in range(args.cases)}
+    for name, case in hostile(rng).items():
+        cases |= {f"{name}, {form}": case | {"ranking": form == "rankings"} for form in ("rules", "rankings")}
     lines = "".join(json.dumps(case) + "\n" for case in cases.values())
     done = subprocess.run([args.program], input=lines, text=True, capture_output=True, check=True)
     worst, untaught = {}, 0

@@ -1,6 +1,7 @@
 //! What a strategy is made of, as names that a person can read. Never looks at results.
 
-use genome::{Niche, Operand, Rule, Series, SideRules, Source, Strategy, TrendRegimeFilter};
+use super::rankings;
+use genome::{AnyStrategy, Niche, Operand, Rule, Series, SideRules, Source, Strategy, TrendRegimeFilter};
 use std::collections::BTreeSet;
 
 /// Spans of time by which look-backs and holding times are told apart: an upper bound in hours, exclusive, and its name.
@@ -14,10 +15,21 @@ fn span(hours: f64) -> &'static str {
     SPANS.iter().find(|(most, _)| hours < *most).map_or("over 10d", |(_, name)| name)
 }
 
-/// The building blocks of a strategy by name, in order, each once: kind of idea, timeframe, sides, indicators of its entries,
-/// longest look-back, exits, size; and the kind of idea together with timeframe, sides and look-back.
+/// The building blocks of a strategy by name, in order, each once.
+///
+/// Of rules: kind of idea, timeframe, sides, indicators of its entries, longest look-back, exits, size; and the kind of idea
+/// together with timeframe, sides and look-back. Of a ranking: functions (with how far they look back), indicators, fields and
+/// size of its score, what it looks at and how far back, direction, legs, form and parts of the weights, universe, clock,
+/// turnover, timeframe; and what it looks at together with how far back, direction, turnover and legs.
 #[must_use]
-pub fn features(strategy: &Strategy) -> Vec<String> {
+pub fn features(strategy: &AnyStrategy) -> Vec<String> {
+    match strategy {
+        AnyStrategy::Rules(strategy) => of_rules(strategy),
+        AnyStrategy::Ranking(ranking) => rankings::features(ranking),
+    }
+}
+
+fn of_rules(strategy: &Strategy) -> Vec<String> {
     let niche = Niche::of(strategy);
     let base_hours = hours(strategy.timeframe.fixed_ms());
     let mut found = BTreeSet::new();
@@ -88,7 +100,7 @@ mod tests {
     fn a_strategy_in_its_building_blocks() {
         let text = "15m; long when close > ema(200)@1h and rsi(14) < 30 exit when rsi(14) > 55; stop 2%; target 4%; \
             time-exit 96";
-        let found = features(&text.parse().unwrap());
+        let found = of_rules(&text.parse().unwrap());
         let expected = [
             "a higher timeframe",
             "a target",

@@ -4,7 +4,7 @@
 
 use super::features::features;
 use super::learnt::{Belief, Learnt, prior_sd};
-use genome::Strategy;
+use genome::AnyStrategy;
 use std::collections::BTreeMap;
 
 /// Days after which a day's return counts half: a market changes.
@@ -21,8 +21,8 @@ const ROUNDING: f64 = 1e-12;
 #[derive(Clone, Debug)]
 pub struct Lesson {
     /// The strategy.
-    pub strategy: Strategy,
-    /// Daily net returns from the first day that nothing which shaped it had seen, oldest first. All lessons end on
+    pub strategy: AnyStrategy,
+    /// Daily net returns, of a ranking hedged ones, from the first day that nothing which shaped it had seen, oldest first. All lessons end on
     /// the same day.
     pub returns: Vec<f64>,
 }
@@ -70,7 +70,7 @@ fn design_effect(all: &[Earned]) -> f64 {
     if of_each > 0.0 { (of_sum / of_each).max(1.0) } else { 1.0 }
 }
 
-/// What the lessons teach; `None` where there are none.
+/// What the lessons teach; `None` where there are none. They are of one form: those of another than the first teach nothing.
 ///
 /// Model: a strategy's annual Sharpe ratio is a base plus the worth of each of its building blocks, all normal around 0 before
 /// anything is known; what is measured differs from it by the error of so many days, times the design effect,
@@ -78,8 +78,12 @@ fn design_effect(all: &[Earned]) -> f64 {
 /// Machine Learning, 3.3).
 #[must_use]
 pub fn learn(lessons: &[Lesson]) -> Option<Learnt> {
-    let taught: Vec<(Vec<String>, Earned)> =
-        lessons.iter().filter_map(|lesson| Some((features(&lesson.strategy), earned(&lesson.returns)?))).collect();
+    let form = lessons.first()?.strategy.form();
+    let taught: Vec<(Vec<String>, Earned)> = lessons
+        .iter()
+        .filter(|lesson| lesson.strategy.form() == form)
+        .filter_map(|lesson| Some((features(&lesson.strategy), earned(&lesson.returns)?)))
+        .collect();
     if taught.is_empty() {
         return None;
     }
@@ -110,6 +114,7 @@ pub fn learn(lessons: &[Lesson]) -> Option<Learnt> {
     let beliefs =
         names.iter().enumerate().map(|(i, (name, count))| ((*name).to_owned(), belief(i + 1, *count))).collect();
     Some(Learnt {
+        form,
         base: belief(0, blocks.len() as u32),
         beliefs,
         independent: blocks.len() as f64 / effect,

@@ -1,8 +1,7 @@
 //! What was learnt: beliefs about building blocks, strategies drawn by them, and both in words. Never sees results.
 
 use super::features::{WITH, features};
-use genome::Strategy;
-use genome::variation::{self, VariationConfig};
+use genome::{AnyStrategy, StrategyForm};
 use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
 use serde::{Deserialize, Serialize};
@@ -37,6 +36,9 @@ pub struct Belief {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Learnt {
+    /// Form of the strategies that it is about.
+    #[serde(default = "rules")]
+    pub form: StrategyForm,
     /// What all strategies earn.
     pub base: Belief,
     /// By the name of the building block.
@@ -47,27 +49,32 @@ pub struct Learnt {
     pub days: f64,
 }
 
+/// What was stored before rankings were learnt about.
+const fn rules() -> StrategyForm {
+    StrategyForm::Rules
+}
+
 impl Learnt {
     /// What a strategy is expected to earn after costs, annual Sharpe ratio.
     #[must_use]
-    pub fn expects(&self, strategy: &Strategy) -> f64 {
+    pub fn expects(&self, strategy: &AnyStrategy) -> f64 {
         let worth = |name: &String| self.beliefs.get(name).map_or(0.0, |belief| belief.mean);
         self.base.mean + features(strategy).iter().map(worth).sum::<f64>()
     }
 
-    /// A new strategy: the best of [`DRAWS`] random ones under one draw of the beliefs (Thompson sampling), so that what is
+    /// A new strategy: the best of [`DRAWS`] that `random` makes, of the form that it is about, under one draw of the beliefs (Thompson sampling), so that what is
     /// little known is tried as often as it may be the best.
     #[must_use]
-    pub fn propose(&self, config: &VariationConfig, rng: &mut impl Rng) -> Strategy {
+    pub fn propose<R: Rng>(&self, random: impl Fn(&mut R) -> AnyStrategy, rng: &mut R) -> AnyStrategy {
         let mut normal = |mean: f64, sd: f64| {
             let z: f64 = StandardNormal.sample(rng);
             mean + sd * z
         };
         let mut worth: BTreeMap<String, f64> =
             self.beliefs.iter().map(|(name, belief)| (name.clone(), normal(belief.mean, belief.sd))).collect();
-        let mut best = (f64::NEG_INFINITY, variation::random(config, rng));
+        let mut best = (f64::NEG_INFINITY, random(rng));
         for draw in 0..DRAWS {
-            let strategy = if draw == 0 { best.1.clone() } else { variation::random(config, rng) };
+            let strategy = if draw == 0 { best.1.clone() } else { random(rng) };
             let mut sum = 0.0;
             for name in features(&strategy) {
                 sum += *worth.entry(name).or_insert_with_key(|name| {

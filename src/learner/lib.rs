@@ -6,6 +6,7 @@
 mod features;
 mod fit;
 mod learnt;
+mod rankings;
 
 pub use features::features;
 pub use fit::{HALF_LIFE_DAYS, LEAST_DAYS, Lesson, learn};

@@ -8,7 +8,7 @@ use super::null_panel::{NullKind, NullPanelError, null_panel};
 use super::{Searchable, SearchablePanel, SeenUntil};
 use engine::{Engine, EvaluationError, Outcome, SymbolWindow, Terms, Window, WindowError};
 use genome::variation::RankingVariation;
-use genome::{AnyStrategy, Ranking, Universe, random::Seed};
+use genome::{AnyStrategy, Ranking, StrategyForm, Universe, random::Seed};
 use portfolio::{Market, Panel, PortfolioTerms, RunError};
 use search::{Evaluator, WindowEvaluator};
 use std::fmt::Debug;
@@ -17,6 +17,12 @@ use std::sync::Arc;
 
 /// What a session searches.
 pub trait Ground: Sync + Debug {
+    /// Form of the strategies that can be evaluated on it.
+    fn form(&self) -> StrategyForm;
+
+    /// From when on strategies trade, UTC ms.
+    fn trades_from_ms(&self) -> i64;
+
     /// What somebody who looked at all of it has seen.
     fn seen_until(&self) -> SeenUntil;
 
@@ -70,6 +76,14 @@ impl Searchable {
 }
 
 impl Ground for RulesGround<'_> {
+    fn form(&self) -> StrategyForm {
+        StrategyForm::Rules
+    }
+
+    fn trades_from_ms(&self) -> i64 {
+        self.market.window().from_ms()
+    }
+
     fn seen_until(&self) -> SeenUntil {
         self.market.seen_until()
     }
@@ -159,6 +173,14 @@ impl RankingGround<'_> {
 }
 
 impl Ground for RankingGround<'_> {
+    fn form(&self) -> StrategyForm {
+        StrategyForm::Ranking
+    }
+
+    fn trades_from_ms(&self) -> i64 {
+        self.searchable.window_ms().0
+    }
+
     fn seen_until(&self) -> SeenUntil {
         self.searchable.seen_until()
     }

@@ -16,6 +16,11 @@ const DAYS: i64 = 700;
 
 /// Twelve names. With `edge`, a name that did better than the others in a day tends to do so in the next one.
 fn panel(seed: u64, edge: f64) -> Panel {
+    turning(seed, edge, edge)
+}
+
+/// The same, with another edge from day 500 on.
+fn turning(seed: u64, edge: f64, later: f64) -> Panel {
     let normal = |label: &str, number: u64, day: i64| {
         let uniform = |k: &str| (draw(Seed(seed ^ (number << 8)), k, day) as f64 + 1.0) / (u64::MAX as f64 + 2.0);
         let (a, b) = (uniform(&format!("{label} a")), uniform(&format!("{label} b")));
@@ -25,6 +30,7 @@ fn panel(seed: u64, edge: f64) -> Panel {
         let (mut price, mut last) = (10.0 + number as f64, 0.0);
         let mut candles = CandleSeries::new(Interval::H4);
         for day in 0..DAYS {
+            let edge = if day < 500 { edge } else { later };
             let own = 0.02 * normal("own", number, day) + edge * f64::signum(last);
             let market = 0.02 * normal("market", 0, day);
             last = own;
@@ -131,6 +137,57 @@ fn noise_is_as_good_on_a_null_market_and_states_resume_to_the_bit() {
     assert!(searched.p_value > 0.2 - 1e-12, "{searched:?}");
     let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
     assert_eq!(pool.install(|| hashes(&session(&noise, false).1)), hashes(&candidates));
+}
+
+#[test]
+fn rankings_of_earlier_sessions_teach_a_new_one_on_days_that_they_had_not_seen() {
+    let (search, protocol) = settings();
+    let plan_search = SearchConfig { learner_fraction: 0.2, crossover_fraction: 0.2, ..search };
+    let plan = Plan { search: &plan_search, protocol: &protocol, candidates: 3 };
+    let rules = genome::variation::random(&plan_search.variation, &mut Seed(1).stream("rules", 0));
+    let past = |seen_ms: i64| -> Vec<WarmStart> {
+        let random = |n| genome::variation::random_ranking(&plan_search.ranking, &mut Seed(9).stream("past", n)).into();
+        let all = (0..60).map(random).chain([rules.clone().into()]);
+        all.map(|strategy| WarmStart { strategy, seen: SeenUntil::stated(seen_ms) }).collect()
+    };
+    // Two markets that are the same up to day 500, and what is learnt from rankings that saw up to noon of day 399.
+    let (one, other) = (panel(1, 0.004), turning(1, 0.004, -0.004));
+    let seen_ms = 399 * DAY_MS + DAY_MS / 2;
+    let of = |market: &Panel, split_day: i64, seen_ms: i64| {
+        let split = SplitPanel::cut(market, 40 * DAY_MS, split_day * DAY_MS, DAYS * DAY_MS).unwrap();
+        let ground = RankingGround::new(&split.searchable, PortfolioTerms::default(), &plan_search.ranking).unwrap();
+        learnt(&past(seen_ms), &ground)
+    };
+    let taught = of(&one, 500, seen_ms).unwrap();
+    assert!((41..=60).contains(&taught.base.strategies), "rules teach nothing here: {}", taught.base.strategies);
+    // Days 400 to 499, each of which counts half after 90: (sum of weights)^2 over the sum of their squares.
+    assert_eq!(taught.form, StrategyForm::Ranking);
+    assert!((95.0..95.5).contains(&taught.days), "{}", taught.days);
+    assert!(taught.beliefs.contains_key("function delay") && taught.beliefs.contains_key("data price"), "{taught:?}");
+    let (seen, unseen) = (of(&one, 500, 0).unwrap(), of(&one, 500, 500 * DAY_MS));
+    assert!(seen.days > taught.days && unseen.is_none(), "what was seen teaches nothing: {} days", seen.days);
+    assert_eq!(of(&other, 500, seen_ms).as_ref(), Some(&taught), "the same past, another future");
+    // A leak is planted: the learner is handed days after the split, too. The same comparison shows it.
+    assert_ne!(of(&one, 600, seen_ms), of(&other, 600, seen_ms), "the comparison does not see a leak");
+
+    // The session's search and those of null markets draw by it; stopped anywhere it is the same.
+    let split = SplitPanel::cut(&one, 40 * DAY_MS, 500 * DAY_MS, DAYS * DAY_MS).unwrap();
+    let ground = RankingGround::new(&split.searchable, PortfolioTerms::default(), &plan_search.ranking).unwrap();
+    let finished = |learnt: Option<learner::Learnt>, stored: bool| {
+        let inherited = Inherited { learnt, ..Inherited::default() };
+        let mut state = SessionState::begin(plan, Seed(11), inherited, &ground);
+        let mut session = Session::new(plan, &ground);
+        while !state.is_finished() {
+            state = session.advance(state, &|_| false).unwrap().0;
+            if stored {
+                state = serde_json::from_slice(&serde_json::to_vec(&state).unwrap()).unwrap();
+            }
+        }
+        serde_json::to_value(&state).unwrap()
+    };
+    let with = finished(Some(taught.clone()), false);
+    assert_eq!(with, finished(Some(taught), true));
+    assert_ne!(with["nulls"], finished(None, false)["nulls"], "null searches draw by it, too");
 }
 
 #[test]

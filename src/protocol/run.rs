@@ -7,7 +7,7 @@
 
 use super::{
     Account, Followed, Inherited, Named, NoNull, Plan, Proposed, RulesWorld, SearchedP, SeenBefore, SeenUntil, Session,
-    SessionError, SessionState, Standing, UnderTest, WarmStart, World, choose,
+    SessionError, SessionState, Standing, UnderTest, WarmStart, World, choose, lessons,
 };
 use candles::time::DAY_MS;
 use engine::{Engine, EvaluationError, Terms, Window, WindowError};
@@ -191,8 +191,8 @@ pub fn run_in(
     let end_ms = split_ms + i64::from(days.holdout) * DAY_MS;
     let halves = world.split(split_ms - i64::from(days.search) * DAY_MS, split_ms, end_ms)?;
     let draws = plan.session.search.draws_by_lessons();
-    let learnt = draws.then(|| halves.learnt(plan.past)).flatten();
     let ground = halves.ground()?;
+    let learnt = draws.then(|| lessons::learnt(plan.past, &*ground)).flatten();
     let mut state = SessionState::begin(plan.session, seed, Inherited { warm_starts, learnt }, &*ground);
     let mut session = Session::new(plan.session, &*ground);
     while !state.is_finished() {

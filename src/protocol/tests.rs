@@ -142,7 +142,7 @@ fn nothing_after_the_split_is_learnt() {
     let (world, other) = (market(1, 30.0), market(2, 0.0));
     let (engine, terms) = (Engine::default(), Terms::default());
     let of = |future, split_ms, past: &[WarmStart]| {
-        learnt(past, &split(&world, future, split_ms, TO_MS).searchable, &engine, &terms)
+        learnt(past, &split(&world, future, split_ms, TO_MS).searchable.ground(&engine, &terms))
     };
     let one = of(&world, SPLIT_MS, &past()).unwrap();
     assert!(one.beliefs.len() > 30 && one.base.strategies > 20, "{one:?}");

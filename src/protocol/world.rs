@@ -5,10 +5,9 @@ use super::ground::{Ground, RankingGround};
 use super::run::RunError;
 use super::standing::{self, Did, Judged, UnderTest};
 use super::standing_rankings;
-use super::{Asked, Known, Named, Proposed, Split, SplitPanel, WarmStart, lessons};
+use super::{Asked, Known, Named, Proposed, Split, SplitPanel};
 use engine::{Engine, EvaluationError, Terms, Wanted, Window, WindowError};
 use genome::{AnyStrategy, variation::RankingVariation};
-use learner::Learnt;
 use lifecycle::{PaperEvidence, Thresholds};
 use portfolio::{Market, Panel, PortfolioTerms};
 use search::evaluate_rules;
@@ -52,9 +51,6 @@ pub trait Halves {
     /// # Errors
     /// When it cannot be evaluated on.
     fn ground(&self) -> Result<Box<dyn Ground + '_>, RunError>;
-
-    /// What earlier strategies teach, if anything.
-    fn learnt(&self, past: &[WarmStart]) -> Option<Learnt>;
 
     /// What is asked of each strategy before a test of it is bought: of those found, and of those that were tested before.
     fn asked(&self, found: &[Proposed], known: &[Named], limits: &Thresholds) -> (Vec<Asked>, Vec<Known>);
@@ -107,10 +103,6 @@ impl World for RulesWorld<'_> {
 impl Halves for RulesHalves<'_> {
     fn ground(&self) -> Result<Box<dyn Ground + '_>, RunError> {
         Ok(Box::new(self.split.searchable.ground(self.engine, self.terms)))
-    }
-
-    fn learnt(&self, past: &[WarmStart]) -> Option<Learnt> {
-        lessons::learnt(past, &self.split.searchable, self.engine, self.terms)
     }
 
     fn asked(&self, found: &[Proposed], known: &[Named], limits: &Thresholds) -> (Vec<Asked>, Vec<Known>) {
@@ -168,10 +160,6 @@ impl World for RankingWorld<'_> {
 impl Halves for RankingHalves<'_> {
     fn ground(&self) -> Result<Box<dyn Ground + '_>, RunError> {
         Ok(Box::new(RankingGround::new(&self.split.searchable, self.terms, self.variation)?))
-    }
-
-    fn learnt(&self, _past: &[WarmStart]) -> Option<Learnt> {
-        None
     }
 
     fn asked(&self, found: &[Proposed], known: &[Named], limits: &Thresholds) -> (Vec<Asked>, Vec<Known>) {

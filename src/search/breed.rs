@@ -4,7 +4,7 @@ use super::forms::near;
 use super::selection::{Contestant, epsilons, lexicase, tournament};
 use super::{Individual, Origin, SearchConfig, SearchState, Selection};
 use genome::random::Seed;
-use genome::{AnyStrategy, StrategyForm, StrategyHash};
+use genome::{AnyStrategy, StrategyHash};
 use learner::Learnt;
 use rand::{Rng, RngExt};
 use rand_chacha::ChaCha8Rng;
@@ -72,10 +72,10 @@ pub(super) fn select(config: &SearchConfig, state: &SearchState) -> Vec<Plan> {
         .collect()
 }
 
-/// How many of `slots` strategies are drawn by what was learnt: none before anything was, and none but rules.
+/// How many of `slots` strategies are drawn by what was learnt: none before anything was of the form that is searched.
 fn proposals(config: &SearchConfig, learnt: Option<&Learnt>, slots: usize) -> usize {
     learnt
-        .filter(|_| config.form == StrategyForm::Rules)
+        .filter(|learnt| learnt.form == config.form)
         .map_or(0, |_| (config.learner_fraction * slots as f64).round() as usize)
 }
 
@@ -140,7 +140,7 @@ fn make(
     rng: &mut impl Rng,
 ) -> Individual {
     let (strategy, origin, parents) = match (plan, learnt) {
-        (Plan::Propose, Some(learnt)) => (learnt.propose(&config.variation, rng).into(), Origin::Learner, Vec::new()),
+        (Plan::Propose, Some(learnt)) => (learnt.propose(|rng| config.random(rng), rng), Origin::Learner, Vec::new()),
         (Plan::Random | Plan::Propose, _) => (config.random(rng), Origin::Random, Vec::new()),
         (Plan::Refine(i), _) => {
             let parent = pool[i];

@@ -215,7 +215,7 @@ fn a_population_is_of_one_form_and_learns_nothing_of_rules() {
         .map(|n| {
             let strategy = genome::variation::random(&config.variation, &mut Seed(8).stream("past", n));
             learner::Lesson {
-                strategy,
+                strategy: strategy.into(),
                 returns: (0..90).map(|day| f64::from((day * 7 + n as u32) % 5) - 2.0).collect(),
             }
         })
@@ -231,6 +231,48 @@ fn a_population_is_of_one_form_and_learns_nothing_of_rules() {
     let other = start(&SearchConfig { form: StrategyForm::Rules, ..config }, Seed(5), warm, learnt);
     assert_eq!(other.population[0].strategy, rules.into());
     assert!(other.population.iter().all(|i| i.strategy.form() == StrategyForm::Rules));
+}
+
+#[test]
+fn a_share_of_each_generation_is_drawn_by_what_rankings_taught() {
+    let config = SearchConfig { learner_fraction: 0.3, crossover_fraction: 0.2, ..config() };
+    // Rankings with a delayed close earned, the others lost.
+    let lessons: Vec<_> = (0..400)
+        .map(|n| {
+            let ranking = genome::variation::random_ranking(&config.ranking, &mut Seed(8).stream("past", n));
+            let sign = if closeness(&ranking) > 0.11 { 1.0 } else { -1.0 };
+            let day = |day: u64| 0.002 * sign + if (day * 7 + n).is_multiple_of(3) { 0.01 } else { -0.005 };
+            learner::Lesson { strategy: ranking.into(), returns: (0..90).map(day).collect() }
+        })
+        .collect();
+    let learnt = learner::learn(&lessons).unwrap();
+    assert_eq!(learnt.form, StrategyForm::Ranking);
+    assert!(learnt.beliefs["function delay"].mean > 0.5, "{:?}", learnt.surest(5));
+    let state = start(&config, Seed(5), Vec::new(), Some(learnt.clone()));
+    let delayed = |origin| {
+        let of: Vec<_> = state.population.iter().filter(|i| i.origin == origin).collect();
+        let with = |i: &&&Individual| closeness(i.strategy.ranking().unwrap()) > 0.11;
+        (of.len(), of.iter().filter(with).count() as f64 / of.len() as f64)
+    };
+    let ((proposed, with), (random, plain)) = (delayed(Origin::Learner), delayed(Origin::Random));
+    assert_eq!((proposed, random), (18, 42));
+    assert!(with > 0.6 && with > 2.0 * plain, "{with} of the proposals, {plain} of the random ones");
+    // To the bit wherever it was stored and read back, and in later generations, too.
+    let read: SearchState = serde_json::from_str(&serde_json::to_string(&state).unwrap()).unwrap();
+    let (one, other) = (run(&config, state, SOUND, 2), run(&config, read, SOUND, 2));
+    assert_eq!(one, other);
+    assert!(one.population.iter().any(|i| i.origin == Origin::Learner && i.born == 2));
+    // What one form taught says nothing of the other; what was stored before there were two is of rules.
+    let rules = SearchConfig { form: StrategyForm::Rules, ..config };
+    let state = start(&rules, Seed(5), Vec::new(), Some(learnt.clone()));
+    assert!(state.population.iter().all(|i| i.origin == Origin::Random));
+    let mut stored = serde_json::to_value(&learnt).unwrap();
+    stored.as_object_mut().unwrap().remove("form");
+    assert_eq!(serde_json::from_value::<learner::Learnt>(stored).unwrap().form, StrategyForm::Rules);
+    // Lessons of two forms: those of the first one count.
+    let rule = genome::variation::random(&rules.variation, &mut Seed(1).stream("rules", 0));
+    let mixed = [lessons.clone(), vec![learner::Lesson { strategy: rule.into(), ..lessons[0].clone() }]].concat();
+    assert_eq!(learner::learn(&mixed), Some(learnt));
 }
 
 /// Two days of 4h candles of one symbol.

@@ -259,7 +259,7 @@ fn a_share_of_each_generation_is_drawn_by_what_was_learnt() {
             let strategy = genome::variation::random(&config.variation, &mut Seed(8).stream("past", n));
             let sign = if closeness(&strategy.clone().into()) > 0.0 { 1.0 } else { -1.0 };
             let day = |day: u64| 0.002 * sign + if (day * 7 + n).is_multiple_of(3) { 0.01 } else { -0.005 };
-            learner::Lesson { strategy, returns: (0..90).map(day).collect() }
+            learner::Lesson { strategy: strategy.into(), returns: (0..90).map(day).collect() }
         })
         .collect();
     let learnt = learner::learn(&lessons);
@@ -267,8 +267,7 @@ fn a_share_of_each_generation_is_drawn_by_what_was_learnt() {
     let state = start(&config, Seed(5), Vec::new(), learnt);
     let has_rsi = |origin| {
         let of: Vec<_> = state.population.iter().filter(|i| i.origin == origin).collect();
-        let with =
-            |i: &&&Individual| learner::features(i.strategy.rules().unwrap()).contains(&"indicator rsi".to_owned());
+        let with = |i: &&&Individual| learner::features(&i.strategy).contains(&"indicator rsi".to_owned());
         (of.len(), of.iter().filter(with).count() as f64 / of.len() as f64)
     };
     let ((proposed, with), (random, plain)) = (has_rsi(Origin::Learner), has_rsi(Origin::Random));

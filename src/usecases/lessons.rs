@@ -33,7 +33,7 @@ pub(crate) async fn of_session(
     let past = past(parts, spec.market, split.searchable.seen_until().ms()).await?;
     let strategies = past.len() as u32;
     let (engine, terms, split) = (Arc::clone(&parts.compute.engine), parts.compute.terms, Arc::clone(split));
-    let learnt = parts.compute.run(move || protocol::learnt(&past, &split.searchable, &engine, &terms)).await?;
+    let learnt = parts.compute.run(move || protocol::learnt(&past, &split.searchable.ground(&engine, &terms))).await?;
     let lessons = SessionLessons { strategies, learnt };
     let lessons = parts.process.store.record_lessons(token, session.id, &lessons).await?;
     if let Some(learnt) = &lessons.learnt {
@@ -58,9 +58,11 @@ pub(crate) async fn of_session(
 /// When the store does not answer.
 pub(crate) async fn past(parts: &SessionParts, market: MarketKind, split_ms: i64) -> anyhow::Result<Vec<WarmStart>> {
     let found = parts.process.store.past_strategies(market, split_ms).await?;
+    let form = parts.search.search.form;
     let one = |past: store::PastStrategy| {
-        let strategy = past.genome.read().ok()?.rules()?.clone().into();
-        Some(WarmStart { strategy, seen: SeenUntil::stated(past.seen_until_ms) })
+        let strategy = past.genome.read().ok()?.clone();
+        // Nobody learns from strategies of the form that is not searched.
+        (strategy.form() == form).then_some(WarmStart { strategy, seen: SeenUntil::stated(past.seen_until_ms) })
     };
     Ok(found.into_iter().filter_map(one).collect())
 }

@@ -52,7 +52,7 @@ async fn what_a_session_was_taught_stays() {
     assert_eq!(store.session_lessons(session.id).await.unwrap(), None);
     let strategy = made::genome(1);
     let returns = (0..60).map(|day| if day % 3 == 0 { 0.02 } else { -0.005 } / 3.0).collect();
-    let learnt = learn(slice::from_ref(&Lesson { strategy, returns }));
+    let learnt = learn(slice::from_ref(&Lesson { strategy: strategy.into(), returns }));
     assert!(learnt.is_some());
     let lessons = SessionLessons { strategies: 7, learnt };
     // To the bit, and once: a session that is begun again is taught what it was taught first.
