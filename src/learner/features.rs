@@ -1,5 +1,6 @@
 //! What a strategy is made of, as names that a person can read. Never looks at results.
 
+use super::names::WITH;
 use super::rankings;
 use genome::{AnyStrategy, Niche, Operand, Rule, Series, SideRules, Source, Strategy, TrendRegimeFilter};
 use std::collections::BTreeSet;
@@ -7,9 +8,6 @@ use std::collections::BTreeSet;
 /// Spans of time by which look-backs and holding times are told apart: an upper bound in hours, exclusive, and its name.
 const SPANS: [(f64, &str); 5] =
     [(6.0, "under 6h"), (24.0, "6h to 1d"), (72.0, "1d to 3d"), (240.0, "3d to 10d"), (f64::INFINITY, "over 10d")];
-
-/// What joins the two parts of a combination.
-pub(crate) const WITH: &str = ", ";
 
 fn span(hours: f64) -> &'static str {
     SPANS.iter().find(|(most, _)| hours < *most).map_or("over 10d", |(_, name)| name)

@@ -1,6 +1,7 @@
 //! What was learnt: beliefs about building blocks, strategies drawn by them, and both in words. Never sees results.
 
-use super::features::{WITH, features};
+use super::features::features;
+use super::names::WITH;
 use genome::{AnyStrategy, StrategyForm};
 use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};

@@ -6,6 +6,7 @@
 mod features;
 mod fit;
 mod learnt;
+mod names;
 mod rankings;
 
 pub use features::features;

@@ -1,6 +1,6 @@
 //! What a strategy that ranks the market is made of, as names that a person can read. Never looks at results.
 
-use super::features::WITH;
+use super::names::WITH;
 use genome::{Expression, Form, Ranking, RankingNiche, Source, Timeframe, Unary};
 use std::collections::BTreeSet;
 
