@@ -150,6 +150,8 @@ pub(crate) fn compute_with<T: Send>(
 
 /// What `take` gives, by group and number in `wanted`.
 type Taken<T> = Vec<Vec<Result<T, ColumnError>>>;
+/// The same of one group, and its columns of the sheets that are left.
+type OfGroup<T> = (Vec<Result<T, ColumnError>>, Vec<Option<Arc<Column>>>);
 
 /// Every group's columns of the formulas; and of at most so many bytes the sheets that more than one asked for, which others
 /// may ask for again.
@@ -169,7 +171,7 @@ fn groups<T: Send>(
     // Those that most ask for.
     keep.sort_by_key(|(id, uses)| (std::cmp::Reverse(**uses), *id));
     let keep: Vec<Id> = keep.into_iter().take(room).map(|(id, _)| id).collect();
-    let by_group: Vec<(Vec<Result<T, ColumnError>>, Vec<Option<Arc<Column>>>)> = (0..source.field.groups.len())
+    let by_group: Vec<OfGroup<T>> = (0..source.field.groups.len())
         .into_par_iter()
         .map(|group| {
             let mut uses = uses.clone();
