@@ -103,13 +103,16 @@ fn main() {
     }
 }
 
+/// One column of candles.
+type Prices = fn(&CandleSeries) -> &[f64];
+
 /// The market as raw numbers (symbol by symbol, little-endian), the strategies as texts, and their hedged daily returns, for
 /// other programs that do the same.
 fn dump(folder: &Path, panel: &Panel, market: &Market<&Panel>, all: &[&Ranking]) {
     let write = |name: &str, values: &mut dyn Iterator<Item = f64>| {
         std::fs::write(folder.join(name), values.flat_map(f64::to_le_bytes).collect::<Vec<u8>>()).unwrap();
     };
-    let columns: [(&str, fn(&CandleSeries) -> &[f64]); 7] = [
+    let columns: [(&str, Prices); 7] = [
         ("open", CandleSeries::opens),
         ("high", CandleSeries::highs),
         ("low", CandleSeries::lows),
