@@ -13,6 +13,7 @@ use super::{
 use anyhow::Context as _;
 use clap::Args;
 use engine::{Performance, performance};
+use evidence::null_market::rank_p_value;
 use genome::{StrategyForm, StrategyHash, random::Seed};
 use ground::{Ground, NullName};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -251,9 +252,10 @@ fn p_value(real: Option<f64>, nulls: &[NullRow]) -> Option<f64> {
     let real = real?;
     let kinds = nulls.iter().map(|null| null.kind).collect::<std::collections::BTreeSet<_>>();
     let of_kind = |kind| {
-        let of_kind = || nulls.iter().filter(|null| null.kind == kind);
-        let as_good = of_kind().filter(|null| null.best_significance.is_some_and(|null| null >= real)).count();
-        (1 + as_good) as f64 / (1 + of_kind().count()) as f64
+        let of_kind = nulls.iter().filter(|null| null.kind == kind);
+        // A null market on which nothing was found is not as good as one on which something was.
+        let champions = of_kind.map(|null| null.best_significance.unwrap_or(f64::NEG_INFINITY));
+        rank_p_value(real, &champions.collect::<Vec<f64>>())
     };
     kinds.into_iter().map(of_kind).reduce(f64::max)
 }

@@ -33,6 +33,14 @@ pub struct Move {
     pub close: f64,
 }
 
+impl Move {
+    /// Up becomes down, high becomes low.
+    #[must_use]
+    pub fn mirrored(self) -> Self {
+        Self { gap: -self.gap, high: -self.low, low: -self.high, close: -self.close }
+    }
+}
+
 impl Bars {
     /// Of every candle but the first; `None` where a price has no logarithm or the columns are not of one length.
     #[must_use]
@@ -96,7 +104,7 @@ impl Bars {
         let moves = self.moves()?;
         (flipped.len() == moves.len()).then(|| {
             let sign_flipped = moves.iter().zip(flipped).map(|(&m, &flip)| match flip {
-                true => Move { gap: -m.gap, high: -m.low, low: -m.high, close: -m.close },
+                true => m.mirrored(),
                 false => m,
             });
             self.rebuilt(sign_flipped)

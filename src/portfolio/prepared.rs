@@ -60,7 +60,7 @@ pub(crate) struct Ground<P> {
 const MOST_FORMULAS: usize = 20_000;
 
 /// Slots at whose closes members are chosen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Clock {
     /// Those of the window at which candles of a timeframe close.
     Of(Timeframe),
@@ -124,7 +124,7 @@ impl<P: Deref<Target = Panel> + Sync> Ground<P> {
     /// Chooses the members of what is not known yet.
     fn choose(&mut self, asked: Vec<(Universe, Clock)>) {
         let mut missing: Vec<_> = asked.into_iter().filter(|key| !self.members.contains_key(key)).collect();
-        missing.sort_unstable_by_key(|(universe, clock)| (*universe, matches!(clock, Clock::Every), order(*clock)));
+        missing.sort_unstable();
         missing.dedup();
         for (universe, _) in &missing {
             let days = universe.volume_days;
@@ -213,13 +213,6 @@ impl<P: Deref<Target = Panel> + Sync> Ground<P> {
         let ready = plans.into_iter().map(ready).collect();
         (self.formulas, self.kept) = (formulas, kept);
         ready
-    }
-}
-
-const fn order(clock: Clock) -> Option<Timeframe> {
-    match clock {
-        Clock::Of(timeframe) => Some(timeframe),
-        Clock::Every => None,
     }
 }
 

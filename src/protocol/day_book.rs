@@ -8,6 +8,7 @@
 //! **The worst** that is reckoned with is the worst day of the search window, and at least 3.125 deviations: no bet is above
 //! 0.16 of the capital a deviation, as the definitions have it, and none is lost whole before a day twice as bad.
 
+use evidence::track::deviation;
 use evidence::wealth::{Bets, Stake, Wealth};
 use lifecycle::EValues;
 use portfolio::Hedged;
@@ -33,7 +34,7 @@ impl DayBook {
     #[must_use]
     pub fn open(days: &[Hedged]) -> Option<Self> {
         let hedged: Vec<f64> = days.iter().map(|day| day.hedged).collect();
-        let deviation = deviation(&hedged).filter(|deviation| *deviation > 0.0)?;
+        let deviation = deviation(&hedged).filter(|deviation| *deviation > 0.0 && deviation.is_finite())?;
         let in_deviations = |value: fn(&Hedged) -> f64| days.iter().map(move |day| value(day) / deviation);
         let worst = in_deviations(|day| day.hedged.min(day.net)).fold(0.0_f64, |worst, day| worst.max(-day));
         let bets = |steps: Vec<f64>| Wealth::new(Bets::suggested_by(&steps));
@@ -83,14 +84,6 @@ impl DayBook {
     pub fn values(&self) -> EValues {
         EValues { log_excess: self.excess.log_e(), log_plain: self.plain.log_e() }
     }
-}
-
-fn deviation(values: &[f64]) -> Option<f64> {
-    let n = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / n;
-    let squares: f64 = values.iter().map(|v| (v - mean) * (v - mean)).sum();
-    let found = (squares / (n - 1.0)).sqrt();
-    (values.len() > 1 && found.is_finite()).then_some(found)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use super::null_panel::{NullKind, NullPanelError, null_panel};
 use super::{Searchable, SearchablePanel, SeenUntil};
 use engine::{Engine, EvaluationError, Outcome, SymbolWindow, Terms, Window, WindowError};
 use genome::variation::RankingVariation;
-use genome::{AnyStrategy, Ranking, StrategyForm, Universe, random::Seed};
+use genome::{AnyStrategy, Ranking, StrategyForm, random::Seed};
 use portfolio::{Market, Panel, PortfolioTerms, RunError};
 use search::{Evaluator, WindowEvaluator};
 use std::fmt::Debug;
@@ -133,9 +133,7 @@ pub struct RankingGround<'a> {
     searchable: &'a SearchablePanel,
     terms: PortfolioTerms,
     market: MarketEvaluator,
-    /// Of null markets in which names trade their paths.
-    block_ms: i64,
-    universe: Universe,
+    variation: &'a RankingVariation,
 }
 
 impl<'a> RankingGround<'a> {
@@ -146,30 +144,36 @@ impl<'a> RankingGround<'a> {
     pub fn new(
         searchable: &'a SearchablePanel,
         terms: PortfolioTerms,
-        variation: &RankingVariation,
+        variation: &'a RankingVariation,
     ) -> Result<Self, RunError> {
         let market = MarketEvaluator::new(Arc::clone(searchable.panel()), searchable.window_ms(), terms)?;
-        let shortest = variation.rebalance.iter().filter_map(|clock| clock.fixed_ms()).min();
-        let block_ms = shortest.or(searchable.panel().interval().fixed_ms()).unwrap_or(1);
-        let top = variation.universe_top.iter().copied().max().unwrap_or(0);
-        let (volume_days, listed_days) = (variation.universe_volume_days, variation.universe_listed_days);
-        Ok(Self { searchable, terms, market, block_ms, universe: Universe { top, volume_days, listed_days } })
+        Ok(Self { searchable, terms, market, variation })
     }
 }
 
-impl RankingGround<'_> {
-    /// Backtests on null market number `number`: even ones lack the order in time, odd ones which name is which.
-    ///
-    /// # Errors
-    /// Where candles are such that their null would have prices that are none.
-    pub fn null<'b>(&self, seed: Seed, number: u32) -> Result<Box<dyn Compared + 'b>, NoNull> {
-        let kind = match number % 2 {
-            0 => NullKind::Time,
-            _ => NullKind::Names { block_ms: self.block_ms, universe: self.universe },
-        };
-        let panel = null_panel(self.searchable.panel(), kind, seed.child("null market", u64::from(number)))?;
-        Ok(Box::new(MarketEvaluator::new(Arc::new(panel), self.searchable.window_ms(), self.terms)?))
-    }
+/// Backtests on null market number `number` of what a search looks at that breeds as `variation` says: even ones lack the
+/// order in time, odd ones which name is which.
+///
+/// # Errors
+/// Where candles are such that their null would have prices that are none.
+pub fn null_market(
+    searchable: &SearchablePanel,
+    terms: PortfolioTerms,
+    variation: &RankingVariation,
+    seed: Seed,
+    number: u32,
+) -> Result<MarketEvaluator, NoNull> {
+    let panel = searchable.panel();
+    let kind = if number.is_multiple_of(2) {
+        NullKind::Time
+    } else {
+        let shortest = variation.rebalance.iter().filter_map(|clock| clock.fixed_ms()).min();
+        let block_ms = shortest.or(panel.interval().fixed_ms()).unwrap_or(1);
+        let top = variation.universe_top.iter().copied().max().unwrap_or(0);
+        NullKind::Names { block_ms, universe: variation.universe(top) }
+    };
+    let null = null_panel(panel, kind, seed.child("null market", u64::from(number)))?;
+    Ok(MarketEvaluator::new(Arc::new(null), searchable.window_ms(), terms)?)
 }
 
 impl Ground for RankingGround<'_> {
@@ -202,7 +206,7 @@ impl Ground for RankingGround<'_> {
             let (panel, window_ms) = (Arc::clone(self.searchable.panel()), self.searchable.window_ms());
             return Ok(Box::new(MarketEvaluator::new(panel, window_ms, self.terms)?));
         };
-        self.null(seed, number)
+        Ok(Box::new(null_market(self.searchable, self.terms, self.variation, seed, number)?))
     }
 }
 

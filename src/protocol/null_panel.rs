@@ -70,7 +70,7 @@ pub fn null_panel(panel: &Panel, kind: NullKind, seed: Seed) -> Result<Panel, Nu
                 let mirrored = |candle: usize| {
                     let own = moves[number][candle - 1];
                     let flips = draw(seed, "mirror", slot_ms(candle)) & 1 == 1;
-                    if flips { Move { gap: -own.gap, high: -own.low, low: -own.high, close: -own.close } } else { own }
+                    if flips { own.mirrored() } else { own }
                 };
                 let moved = within.iter().zip(&gaps).map(|(&w, &g)| Move { gap: mirrored(g).gap, ..mirrored(w) });
                 // What was traded in a candle goes with what happened in it.

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use engine::{Engine, EvaluationError, Outcome, Terms, Wanted, Window};
 use genome::{AnyStrategy, random::Seed, variation::RankingVariation};
 use portfolio::PortfolioTerms;
-use protocol::{Compared, MarketEvaluator, RankingGround, SeenUntil, SplitPanel, null_window};
+use protocol::{Compared, MarketEvaluator, SeenUntil, SplitPanel, null_market, null_window};
 use search::{Evaluator, SearchConfig, evaluate_rules};
 use serde::Serialize;
 use serde_json::json;
@@ -141,7 +141,7 @@ impl Ground {
             }
             Kind::Ranking { split, terms, variation, .. } => {
                 let kind = if even { NullName::TimeShuffled } else { NullName::NamesShuffled };
-                (kind, RankingGround::new(&split.searchable, *terms, variation)?.null(seed, number)?)
+                (kind, Box::new(null_market(&split.searchable, *terms, variation, seed, number)?))
             }
         })
     }

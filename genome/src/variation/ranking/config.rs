@@ -124,7 +124,8 @@ impl RankingVariation {
     }
 
     /// The universe of so many members.
-    pub(super) const fn universe(&self, top: u32) -> Universe {
+    #[must_use]
+    pub const fn universe(&self, top: u32) -> Universe {
         Universe { top, volume_days: self.universe_volume_days, listed_days: self.universe_listed_days }
     }
 
