@@ -30,4 +30,4 @@ pub use readings::{MarketReadings, Readings};
 pub use series::CandleSeries;
 pub use symbol::{MarketKind, Symbol};
 pub use ticker::Ticker;
-pub use verdict::{DataVerdict, Judged, fit_for_evidence};
+pub use verdict::{DataVerdict, Judged, fit_for_evidence, market_fit_for_evidence};

@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 
 /// Findings kept of each symbol; the worst ones. All of them are `sg-ai data verify`'s affair.
 const MAX_FINDINGS: usize = 20;
+/// Share of the symbols of a whole market that may be unfit by themselves: who ranks many names hardly looks at one.
+const MOST_UNFIT: f64 = 0.1;
 
 /// What was found in one symbol's candles of a window.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -99,6 +101,44 @@ pub fn fit_for_evidence<'a>(
         }
     };
     let fit = unfit.is_empty() && !symbols.is_empty();
+    DataVerdict { market, interval, from_ms, to_ms, fit, reason, symbols }
+}
+
+/// Judges a whole market in `[from_ms, to_ms)`: each symbol between its first and last candle there, since symbols come and
+/// go. Fit where at most a tenth of them is unfit; of these alone findings are listed.
+#[must_use]
+pub fn market_fit_for_evidence<'a>(
+    market: MarketKind,
+    interval: Interval,
+    (from_ms, to_ms): (i64, i64),
+    series: impl IntoIterator<Item = Judged<'a>>,
+    policy: &QualityPolicy,
+) -> DataVerdict {
+    let (mut candles, mut expected, mut symbols) = (0, 0, Vec::new());
+    for one in series {
+        let inside = one.candles.slice(from_ms, to_ms);
+        let bounds = inside.open_times_ms().first().copied().zip(inside.last_close_time_ms());
+        let Some((first_ms, last_ms)) = bounds else { continue };
+        let mut verdict = judge(one, interval, (first_ms, (last_ms + 1).min(to_ms)), policy);
+        candles += verdict.candles;
+        expected += verdict.expected;
+        if verdict.fit {
+            verdict.findings.clear();
+        }
+        symbols.push(verdict);
+    }
+    let (judged, unfit) = (symbols.len(), symbols.iter().filter(|s| !s.fit).count());
+    let fit = judged > 0 && unfit as f64 <= MOST_UNFIT * judged as f64;
+    let reason = if judged == 0 {
+        "there is no symbol to look at".to_owned()
+    } else {
+        let name = |s: &SymbolVerdict| {
+            let error = s.findings.iter().find(|f| f.severity == Severity::Error);
+            format!("{} ({})", s.symbol, error.map_or("an error", |f| f.detail.as_str()))
+        };
+        let first = symbols.iter().find(|s| !s.fit).map(|s| format!(", the first: {}", name(s))).unwrap_or_default();
+        format!("{candles} of {expected} {interval} candles of {judged} symbols, {unfit} of them unfit{first}")
+    };
     DataVerdict { market, interval, from_ms, to_ms, fit, reason, symbols }
 }
 

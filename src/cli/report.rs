@@ -4,6 +4,7 @@ use super::{CliError, Context, output};
 use crate::usecases::database::Database;
 use crate::usecases::replay::{Replayed, StoredRun, replay, stored_runs};
 use crate::usecases::robustness::prepare;
+use crate::usecases::run_candles::Cached;
 use anyhow::Context as _;
 use candles::Ticker;
 use candles::quality::{self, QualityPolicy};
@@ -102,8 +103,9 @@ fn written(report: &StrategyReport, format: Format) -> anyhow::Result<String> {
 
 async fn strategy(store: &Store, selector: &str, ctx: &Context, format: Format) -> anyhow::Result<(String, String)> {
     let found = store.find_strategy(selector).await?;
-    if found.form == StrategyForm::Ranking {
-        // Its story is its newest backtest on the terms of every other: it has no other yet.
+    let judged = !store.latest_stats(&[found.id]).await?.is_empty();
+    if found.form == StrategyForm::Ranking && !judged {
+        // Nothing judged it yet: its story is its newest backtest on the terms of every other.
         let newest = store.service_backtests_of(found.id, Page::first(500)).await?;
         let newest = newest.iter().find(|line| line.has_usual_terms).with_context(|| {
             format!(
@@ -116,7 +118,7 @@ async fn strategy(store: &Store, selector: &str, ctx: &Context, format: Format) 
         return Ok((found.name, of_backtest(&stored, format, ctx.clock.now_ms())?));
     }
     let cache = ctx.cache()?;
-    let report = build(read(store, selector).await?, &cache, ctx.clock.now_ms()).await?;
+    let report = build(read(store, selector).await?, (&cache, &ctx.instruments()?), ctx.clock.now_ms()).await?;
     Ok((report.name.clone(), written(&report, format)?))
 }
 
@@ -288,23 +290,25 @@ async fn read(store: &Store, selector: &str) -> anyhow::Result<Stored> {
     Ok(Stored { detail, backtests, lineage, trades, trials })
 }
 
-async fn build(stored: Stored, cache: &CandleCache, now_ms: i64) -> anyhow::Result<StrategyReport> {
+async fn build(stored: Stored, cached: Cached<'_>, now_ms: i64) -> anyhow::Result<StrategyReport> {
     let s = &stored.detail.strategy;
-    let strategy = s.rules()?.clone();
+    let (cache, strategy) = (cached.0, s.genome.read()?.clone());
     let mut periods = Vec::new();
     let runs = stored_runs(&stored.detail, &stored.backtests);
     // Where candles are missing it is told of what is stored.
-    let proven = match prepare(cache, &strategy, &runs, Some(stored.trials)).await {
-        Ok(prepared) => tokio::task::spawn_blocking(|| prepared.told()).await?.ok(),
-        Err(_) => None,
+    let prepared = match strategy.rules() {
+        Some(rules) => prepare(cache, rules, &runs, Some(stored.trials)).await.ok(),
+        None => None,
+    };
+    let proven = match prepared {
+        Some(prepared) => tokio::task::spawn_blocking(|| prepared.told()).await?.ok(),
+        None => None,
     };
     for run in runs {
         let replayed = match (&run.recipe, &run.performance) {
             (_, None) => Err("it has not had its first pass".to_owned()),
             (Err(why), _) => Err(why.clone()),
-            (Ok(recipe), Some(_)) => {
-                replay(cache, &strategy, recipe, (run.from_ms, run.to_ms)).await.map_err(|e| format!("{e:#}"))
-            }
+            (Ok(recipe), Some(_)) => replay(cached, &strategy, recipe, &run).await.map_err(|e| format!("{e:#}")),
         };
         periods.push(period(run, replayed, &stored.trades));
     }
@@ -332,7 +336,7 @@ async fn build(stored: Stored, cache: &CandleCache, now_ms: i64) -> anyhow::Resu
         state: s.state,
         disable_reason: s.disable_reason,
         rules: strategy.to_string(),
-        words: genome::describe(&strategy),
+        words: strategy.describe(),
         market: s.market,
         symbols: s.symbols.clone(),
         timeframe: s.timeframe,
@@ -392,15 +396,15 @@ fn period(run: StoredRun, replayed: Result<Replayed, String>, stored_trades: &[T
         StatSource::Live => Part::Live,
     };
     let (daily_equity, trades, coverage, note) = match replayed {
-        Ok(Replayed { outcome, coverage, .. }) => {
-            let same = run.performance.as_ref() == Some(&outcome.performance);
+        Ok(Replayed { ran, coverage, .. }) => {
+            let same = run.performance.as_ref() == Some(&ran.performance);
             let note = (!same).then(|| {
                 "curve and trades are computed anew, and not to the bit what the stored figures rest on; \
                  sg-ai reproduce says why"
                     .to_owned()
             });
-            let ledger = outcome.ledger.unwrap_or_default();
-            (ledger.daily_equity, ledger.trades, coverage, note)
+            let trades = ran.trades().to_vec();
+            (ran.daily_equity, trades, coverage, note)
         }
         Err(why) => match run.daily_equity {
             Some(equity) => {

@@ -50,23 +50,22 @@ pub(crate) async fn run(args: ReproduceArgs, ctx: &Context) -> Result<(), CliErr
     let found = found(&opened.store, &args.what).await;
     opened.close().await;
     let (strategy, found) = found?;
-    let cache = ctx.cache()?;
-    let rules = || strategy.rules().context("its rules");
+    let (cache, table) = (ctx.cache()?, ctx.instruments()?);
+    let genome = || strategy.genome.read().context("its genome");
     let mut compared = Vec::new();
     match &found {
         Found::Results(runs) => {
             for run in runs {
-                compared.push(compare(&cache, rules()?, run).await);
+                compared.push(compare((&cache, &table), genome()?, run).await);
             }
         }
         Found::Backtests(all) => {
-            let table = ctx.instruments()?;
             for stored in all {
                 compared.push(match &stored.backtest.portfolio {
                     Some(portfolio) => compare_portfolio(&cache, &table, stored, portfolio).await,
                     None => {
                         let run = clients_run(&stored.backtest);
-                        let compared = compare(&cache, rules()?, &run).await;
+                        let compared = compare((&cache, &table), genome()?, &run).await;
                         Comparison { backtest_id: Some(stored.id), ..compared }
                     }
                 });
@@ -111,8 +110,10 @@ async fn found(store: &Store, what: &str) -> anyhow::Result<(Strategy, Found)> {
         return Ok((stored.strategy.clone(), Found::Backtests(vec![stored])));
     }
     let (detail, backtests) = read(store, what).await?;
-    if detail.strategy.form == StrategyForm::Rules {
-        return Ok((detail.strategy.clone(), Found::Results(stored_runs(&detail, &backtests))));
+    let runs = stored_runs(&detail, &backtests);
+    // One that nothing judged yet has what clients asked for.
+    if detail.strategy.form == StrategyForm::Rules || !runs.is_empty() {
+        return Ok((detail.strategy.clone(), Found::Results(runs)));
     }
     let mut all = Vec::new();
     loop {
@@ -134,7 +135,7 @@ async fn session(args: &ReproduceArgs, ctx: &Context) -> Result<(), CliError> {
     let opened = Database::open(ctx.config()).await?;
     let compared = async {
         let session = opened.store.session(&selector).await?;
-        compare_session(&opened.store, &cache, &session, last).await
+        compare_session(&opened.store, (&cache, &ctx.instruments()?), &session, last).await
     };
     let compared = compared.await;
     opened.close().await;

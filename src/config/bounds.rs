@@ -182,6 +182,8 @@ const BOUNDS: &[(&str, f64, f64)] = &[
     ("daemon.shadow_interval_s", 1.0, 1e9),
     ("daemon.review_interval_s", 1.0, 1e9),
     ("daemon.backtest_days", 1.0, 36_500.0),
+    ("daemon.ranking_backtest_days", 1.0, 36_500.0),
+    ("daemon.ranking_share", 0.05, 0.95),
     ("daemon.holdout_days", 1.0, 36_500.0),
     ("daemon.holdout_min_days", 1.0, 36_500.0),
     ("daemon.warmup_days", 0.0, 3650.0),

@@ -1,17 +1,20 @@
-//! Islands of the search: each with its own symbols, candles and seed.
+//! Islands of the search: each with its own symbols or its own market, its candles and its seed.
 
 use candles::{Interval, Symbol};
 use serde::Deserialize;
 use std::str::FromStr;
 
-/// One island, written `NAME:SYMBOL[+SYMBOL...][:INTERVAL[:SEED]]`: `majors:BTCUSDT+ETHUSDT`, `hourly:SOLUSDT:1h:42`.
+/// One island, written `NAME:SYMBOL[+SYMBOL...][:INTERVAL[:SEED]]`: `majors:BTCUSDT+ETHUSDT`, `hourly:SOLUSDT:1h:42`. One that
+/// ranks the market has `*` and a quote asset in place of symbols: `book:*USDT:4h`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct IslandConfig {
     /// Its name in the store, in metrics and on pages.
     pub name: String,
-    /// Symbols that its strategies are searched on.
+    /// Symbols that its strategies are searched on; none where it ranks the market.
     pub symbols: Vec<Symbol>,
+    /// Its strategies rank all symbols that are paid in this asset.
+    pub ranks: Option<String>,
     /// Candles that they are searched on; those of `daemon.interval` without.
     pub interval: Option<Interval>,
     /// Root of its randomness; that of `daemon.seed` without.
@@ -26,7 +29,9 @@ impl FromStr for IslandConfig {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = |why: String| {
-            format!("{text:?} is not an island such as majors:BTCUSDT+ETHUSDT or hourly:SOLUSDT:1h:42: {why}")
+            format!(
+                "{text:?} is not an island such as majors:BTCUSDT+ETHUSDT, hourly:SOLUSDT:1h:42 or book:*USDT:4h: {why}"
+            )
         };
         let parts: Vec<&str> = text.trim().split(':').collect();
         let (&[name, symbols], rest) = parts.split_at(parts.len().min(2)) else {
@@ -42,14 +47,23 @@ impl FromStr for IslandConfig {
         if TAKEN.contains(&name) {
             return Err(wrong(format!("the name {name:?} is taken by the daemon itself")));
         }
-        let symbols = symbols.split('+').map(str::parse).collect::<Result<Vec<Symbol>, _>>().map_err(wrong)?;
+        let ranks = symbols.strip_prefix('*').map(str::to_owned);
+        if let Some(quote) = &ranks
+            && (quote.is_empty()
+                || quote.len() > 10
+                || !quote.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit()))
+        {
+            return Err(wrong("after * comes a quote asset such as USDT".to_owned()));
+        }
+        let named = symbols.split('+').filter(|_| ranks.is_none()).map(str::parse);
+        let symbols = named.collect::<Result<Vec<Symbol>, _>>().map_err(wrong)?;
         if let Some(repeated) = symbols.iter().enumerate().find(|(i, s)| symbols[..*i].contains(s)) {
             return Err(wrong(format!("it names {} twice", repeated.1)));
         }
         let part = |i: usize| rest.get(i).copied().filter(|part| !part.is_empty());
         let interval = part(0).map(str::parse::<Interval>).transpose().map_err(|e| wrong(e.to_string()))?;
         let seed = |part: &str| part.parse::<u64>().map_err(|_| wrong(format!("the seed {part:?} is not a number")));
-        Ok(Self { name: name.to_owned(), symbols, interval, seed: part(1).map(seed).transpose()? })
+        Ok(Self { name: name.to_owned(), symbols, ranks, interval, seed: part(1).map(seed).transpose()? })
     }
 }
 

@@ -33,6 +33,10 @@ pub struct DaemonConfig {
     pub review_interval_s: u64,
     /// Candles that a search session looks at, days.
     pub backtest_days: u32,
+    /// The same of a session whose strategies rank the market.
+    pub ranking_backtest_days: u32,
+    /// Share of the backtests that islands which rank the market get, where islands of both forms are searched, fraction.
+    pub ranking_share: f64,
     /// Candles after them that no search sees, days, where there are as many.
     pub holdout_days: u32,
     /// Where there are fewer: as many as there are, but not fewer than these.
@@ -71,11 +75,22 @@ impl DaemonConfig {
         if self.shadow_symbols.is_empty() { searched } else { &self.shadow_symbols }
     }
 
-    /// Symbols and candles that are searched on, each set once.
+    /// Quote assets and candles of the markets that are ranked, each once.
+    #[must_use]
+    pub fn ranked(&self) -> Vec<(&str, Interval)> {
+        let of = |island: &'_ IslandConfig| island.interval.unwrap_or(self.interval);
+        let each = self.islands.iter().filter_map(|island| Some((island.ranks.as_deref()?, of(island))));
+        let mut ranked: Vec<_> = each.collect();
+        ranked.sort_unstable();
+        ranked.dedup();
+        ranked
+    }
+
+    /// Symbols and candles that are searched on by rules, each set once.
     #[must_use]
     pub fn searched(&self) -> Vec<(Vec<Symbol>, Interval)> {
         let mut feeds = vec![(self.symbols.clone(), self.interval)];
-        for island in &self.islands {
+        for island in self.islands.iter().filter(|island| island.ranks.is_none()) {
             let feed = (island.symbols.clone(), island.interval.unwrap_or(self.interval));
             if !feeds.contains(&feed) {
                 feeds.push(feed);
@@ -113,6 +128,7 @@ impl DaemonConfig {
             .or_else(|| zero("shadow_interval_s", self.shadow_interval_s))
             .or_else(|| zero("review_interval_s", self.review_interval_s))
             .or_else(|| zero("backtest_days", self.backtest_days.into()))
+            .or_else(|| zero("ranking_backtest_days", self.ranking_backtest_days.into()))
             .or_else(|| zero("holdout_days", self.holdout_days.into()))
             .or_else(|| zero("holdout_min_days", self.holdout_min_days.into()))
             .or_else(|| zero("shadow_lookback_days", self.shadow_lookback_days.into()))

@@ -86,6 +86,7 @@ impl Core {
                 cache,
                 holds: Holds::default(),
                 quality: config.market.quality,
+                instruments: instruments.clone(),
                 store: store.clone(),
             },
             compute: Compute {
@@ -95,6 +96,7 @@ impl Core {
                     costs: config.costs.of(config.daemon.market),
                     ..Terms::default()
                 },
+                execution: config.portfolio.execution,
                 threads: Arc::new(threads),
             },
             gates: Gates {
@@ -107,6 +109,7 @@ impl Core {
                 search: config.search.clone().for_interval(config.daemon.interval),
                 protocol: config.protocol.clone(),
                 seed: Seed(config.daemon.seed),
+                ranks: None,
             }),
             process: Process { store: store.clone(), channels: Channel::configured(&config.notify), stop },
             portfolio: config.portfolio,
@@ -211,8 +214,8 @@ impl Core {
 
     /// What obeys operators.
     pub(crate) fn operators(&self) -> OperatorCommands {
-        let settings = self.search.settings.clone();
-        OperatorCommands::new(self.candles.clone(), self.compute.clone(), settings, self.process.clone())
+        let search = Arc::clone(&self.search);
+        OperatorCommands::new(self.candles.clone(), self.compute.clone(), search, self.process.clone())
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Computes nothing, and knows no candles. What is stored keeps its names: an older result must read as well.
 
-use crate::{Costs, FillOn, Terms, meaning};
+use crate::{Costs, FillOn, RankedMarket, Terms, meaning};
 use candles::{Interval, MarketKind, Symbol};
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +27,9 @@ pub struct RunConfig {
     /// At which price orders of rules filled; not said where it was the next open.
     #[serde(default, skip_serializing_if = "FillOn::is_default")]
     pub fill_on: FillOn,
+    /// Of a strategy that ranks the market; its symbols are those that there were when it began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ranked: Option<RankedMarket>,
 }
 
 impl RunConfig {
@@ -65,6 +68,7 @@ mod tests {
             code_version: "0.1.0".to_owned(),
             engine_meaning: 2,
             fill_on: FillOn::NextOpen,
+            ranked: None,
         };
         let recipe = Recipe { config, warmup_from_ms: 900_000, data_to_ms: None };
         let costs = serde_json::to_string(&Costs::default()).unwrap();

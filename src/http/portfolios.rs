@@ -119,7 +119,12 @@ pub(super) struct StayView {
 
 impl From<&PortfolioBacktest> for PortfolioMetrics {
     fn from(backtest: &PortfolioBacktest) -> Self {
-        let f: &Figures = &backtest.record.figures;
+        Self::of(&backtest.record.figures, backtest.execution)
+    }
+}
+
+impl PortfolioMetrics {
+    fn of(f: &Figures, execution: portfolio::Execution) -> Self {
         let year = |y: &portfolio::Year| YearView {
             year: y.year,
             days: y.days,
@@ -156,7 +161,7 @@ impl From<&PortfolioBacktest> for PortfolioMetrics {
             short_gain: f.short_gain,
             years: f.years.iter().map(year).collect(),
             attribution: f.attribution.iter().map(name).collect(),
-            execution: backtest.execution,
+            execution,
         }
     }
 }
@@ -219,5 +224,37 @@ pub(super) async fn backtest_portfolio(State(api): State<Arc<Api>>, At(id): At<i
         "portfolio": PortfolioMetrics::from(portfolio),
         "days": form(&portfolio.record.days),
         "weights": form(&portfolio.record.weights),
+    })))
+}
+
+/// The newest paper run of a strategy that ranks the market, as a page tells it: as the portfolio of a backtest
+#[utoipa::path(get, path = "/api/strategies/{id}/portfolio", tag = "read",
+    params(("id" = String, Path, description = "Number, id, name, or the first characters of id or genome hash")), responses(
+    (status = 200, description = "Figures, days by columns (`day_ms` is a day's beginning), weights by name and time", body = Value), Failures))]
+pub(super) async fn paper_portfolio(State(api): State<Arc<Api>>, At(id): At<String>) -> Answer {
+    let found = api.store.find_strategy(&id).await?;
+    let detail = api.store.strategy(&found.id.to_string()).await?;
+    let newest = detail.paper_runs.iter().rev().find_map(|run| Some((run, run.portfolio.as_ref()?)));
+    let Some((run, record)) = newest else {
+        let why = format!("{} has no paper run with a portfolio", found.name);
+        return Err(Problem::new(StatusCode::NOT_FOUND, why));
+    };
+    let config = run.config.read()?;
+    let execution = config.ranked.as_ref().map(|ranked| ranked.execution).unwrap_or_default();
+    let source = run.phase.name();
+    let version = detail.stats.iter().rev().find(|stat| stat.source.name() == source);
+    Ok(Json(json!({
+        "phase": run.phase,
+        "strategy_id": found.number,
+        "market": config.market,
+        "from_ms": run.from_ms,
+        "to_ms": run.to_ms,
+        "instruments": record.instruments,
+        "data_version": version.and_then(|stat| stat.data_version.clone()),
+        "code_version": config.code_version,
+        "metrics": run.performance.as_ref().map(Metrics::from),
+        "portfolio": PortfolioMetrics::of(&record.figures, execution),
+        "days": form(&record.days),
+        "weights": form(&record.weights),
     })))
 }

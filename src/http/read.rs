@@ -210,6 +210,7 @@ pub(super) async fn strategy(State(api): Api_, At(id): At<String>) -> Answer {
         json!({
             "phase": run.phase, "from_ms": run.from_ms, "to_ms": run.to_ms, "ended_at": run.ended_at,
             "closed_trades": run.closed_trades, "open_positions": run.open_positions,
+            "has_portfolio": run.portfolio.is_some(),
         })
     });
     let children = children.into_iter().map(|c| json!({ "strategy_id": c.number, "name": c.name, "state": c.state }));

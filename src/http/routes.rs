@@ -87,6 +87,7 @@ pub(super) fn router(api: Arc<Api>, config: &HttpConfig) -> (Router, Router) {
         .routes(routes!(read::strategies))
         .routes(routes!(read::strategy))
         .routes(routes!(read::curves))
+        .routes(routes!(portfolios::paper_portfolio))
         .routes(routes!(read::candles))
         .routes(routes!(media_items::media_items))
         .routes(routes!(records::generations))

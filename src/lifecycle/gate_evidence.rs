@@ -54,14 +54,32 @@ impl PaperEvidence {
     #[must_use]
     pub fn of(outcome: &Outcome, from_ms: i64, to_ms: i64, recent_trades: usize) -> Self {
         let trades = outcome.ledger.as_ref().map_or(&[][..], |l| &l.trades);
+        Self::traded(&outcome.performance, trades, (from_ms, to_ms), recent_trades)
+    }
+
+    /// The same from performance and trades.
+    #[must_use]
+    pub fn traded(
+        performance: &Performance,
+        trades: &[Trade],
+        (from_ms, to_ms): (i64, i64),
+        recent_trades: usize,
+    ) -> Self {
         let closed = trades.iter().filter(|t| t.exit_reason != ExitReason::EndOfWindow).count();
         Self {
-            performance: outcome.performance.clone(),
+            performance: performance.clone(),
             from_ms,
             to_ms,
             closed_trades: u32::try_from(closed).unwrap_or(u32::MAX),
             recent: Some(RecentTrades::newest(trades, recent_trades)),
         }
+    }
+
+    /// Of a strategy that ranks the market: a closed trade is a name's stay that has ended, and none is looked at by itself.
+    #[must_use]
+    pub fn held(performance: &Performance, (from_ms, to_ms): (i64, i64)) -> Self {
+        let closed_trades = performance.total_trades.saturating_sub(performance.end_of_window_trades);
+        Self { performance: performance.clone(), from_ms, to_ms, closed_trades, recent: None }
     }
 
     /// Candle time covered, in days.

@@ -22,5 +22,5 @@ pub mod version;
 pub use binance::Binance;
 pub use cache::{CandleCache, Provenance};
 pub use config::MarketConfig;
-pub use exchange::{Exchange, ExchangeError, ExchangeInfo, Metric, MetricRow};
-pub use feed::Feed;
+pub use exchange::{Exchange, ExchangeError, ExchangeInfo, Metric, MetricRow, SymbolInfo};
+pub use feed::{Feed, SymbolFreshness};

@@ -3,7 +3,7 @@
 //! The same bits as [`crate::run`] for each, at any number of threads.
 
 use crate::{
-    Benchmark, Hedged, HedgedFigures, Panel, PortfolioTerms, RunError, Track,
+    Benchmark, Hedged, HedgedFigures, Panel, PortfolioTerms, Results, RunError, Track,
     brief::brief,
     prepared::{Ground, Ready},
     results::hedged_figures,
@@ -107,6 +107,16 @@ impl<P: Deref<Target = Panel> + Clone + Send + Sync> Market<P> {
         self.of_each(strategies, &|strategy, ready| {
             let (outcome, _, days) = self.outcome(strategy, ready);
             Brief { performance: outcome.performance, days }
+        })
+    }
+
+    /// What each strategy did and came to, in order: [`crate::run`] and [`Results::of`] of it.
+    pub fn runs(&self, strategies: &[&Ranking]) -> Vec<Result<(Track, Results), RunError>> {
+        self.of_each(strategies, &|strategy, ready| {
+            let track =
+                Trader { strategy, panel: &self.panel, terms: &self.terms, ready }.run(self.from_ms, self.to_ms);
+            let results = Results::of(&track, &self.panel, self.from_ms, self.to_ms, &self.terms);
+            (track, results)
         })
     }
 

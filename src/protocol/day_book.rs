@@ -76,7 +76,13 @@ impl DayBook {
     /// Hedged days in deviations of the search window: the results that detectors watch.
     #[must_use]
     pub fn results(&self, days: &[Hedged]) -> Vec<f64> {
-        days.iter().map(|day| day.hedged / self.deviation).collect()
+        self.in_deviations(&days.iter().map(|day| day.hedged).collect::<Vec<_>>())
+    }
+
+    /// The same from hedged returns.
+    #[must_use]
+    pub fn in_deviations(&self, hedged: &[f64]) -> Vec<f64> {
+        hedged.iter().map(|hedged| hedged / self.deviation).collect()
     }
 
     /// What they have come to.

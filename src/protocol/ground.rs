@@ -132,7 +132,7 @@ impl Evaluator for OwnWindow<'_> {
 pub struct RankingGround<'a> {
     searchable: &'a SearchablePanel,
     terms: PortfolioTerms,
-    market: MarketEvaluator,
+    market: Arc<MarketEvaluator>,
     variation: &'a RankingVariation,
 }
 
@@ -147,7 +147,17 @@ impl<'a> RankingGround<'a> {
         variation: &'a RankingVariation,
     ) -> Result<Self, RunError> {
         let market = MarketEvaluator::new(Arc::clone(searchable.panel()), searchable.window_ms(), terms)?;
-        Ok(Self { searchable, terms, market, variation })
+        Ok(Self::on(searchable, terms, variation, Arc::new(market)))
+    }
+
+    /// The same with an evaluator of that window, which may remember columns of earlier generations.
+    pub(super) const fn on(
+        searchable: &'a SearchablePanel,
+        terms: PortfolioTerms,
+        variation: &'a RankingVariation,
+        market: Arc<MarketEvaluator>,
+    ) -> Self {
+        Self { searchable, terms, market, variation }
     }
 }
 

@@ -53,4 +53,4 @@ pub use standing::{Book, Did, Judged, Standing, StepBook, UnderTest, asked, judg
 pub use standing_rankings::{asked_rankings, judge_rankings};
 pub use status::TestStatus;
 pub use timeline::{Searchable, SearchablePanel, SeenBefore, SeenUntil, Split, SplitPanel, Unseen, UnseenPanel};
-pub use world::{Followed, Halves, RankingWorld, RulesWorld, World};
+pub use world::{Followed, Halves, RankingHalves, RankingWorld, RulesHalves, RulesWorld, World};

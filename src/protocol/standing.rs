@@ -55,16 +55,8 @@ impl Book {
         }
     }
 
-    /// Takes trades in that follow what was seen so far. Those of a ranking prove nothing.
-    pub fn observe(&mut self, ledger: &Ledger, window: &Window) {
-        match self {
-            Self::Steps(book) => book.observe(ledger, window),
-            Self::Days(book) => book.ruin(),
-        }
-    }
-
     /// Takes in what a strategy did since. What another form of strategy does proves nothing, for good.
-    pub fn observe_all(&mut self, did: &Did) {
+    pub fn observe(&mut self, did: &Did) {
         match (self, did) {
             (Self::Steps(book), Did::Traded(ledger, window)) => book.observe(ledger, window),
             (Self::Days(book), Did::Held(days)) => book.observe(days),
@@ -215,34 +207,24 @@ impl Standing {
         }
     }
 
-    /// For the gate of shadow, with the ledger of the run so far. `window` begins where shadow began.
+    /// For the gate of shadow, with what the strategy did in shadow so far.
     ///
     /// The e-value of shadow alone is that of bets whose weights are what the hold-out left them, which was known when
     /// shadow began: they have learned how much to bet.
     #[must_use]
-    pub fn with(&self, ledger: &Ledger, window: &Window) -> ProtocolEvidence {
-        self.after(|book| book.observe(ledger, window))
-    }
-
-    /// The same, of what a strategy of either form did in shadow so far.
-    #[must_use]
     pub fn since(&self, did: &Did) -> ProtocolEvidence {
-        self.after(|book| book.observe_all(did))
-    }
-
-    fn after(&self, observe: impl Fn(&mut Book)) -> ProtocolEvidence {
         let (mut book, mut alone) = (self.book.clone(), self.book.succeeding());
-        observe(&mut book);
-        observe(&mut alone);
+        book.observe(did);
+        alone.observe(did);
         ProtocolEvidence { shadow: Some(alone.values()), total: Some(book.values()), ..self.evidence() }
     }
 
-    /// The same after the candles of the hold-out were revised: its ledger is taken in anew. The bets stay what they were:
-    /// they were known before the hold-out began.
+    /// The same after the candles of the hold-out were revised: what the strategy did there is taken in anew. The bets
+    /// stay what they were: they were known before the hold-out began.
     #[must_use]
-    pub fn revised(&self, ledger: &Ledger, holdout: &Window) -> Self {
+    pub fn revised(&self, did: &Did) -> Self {
         let mut book = self.book.anew();
-        book.observe(ledger, holdout);
+        book.observe(did);
         Self { holdout: book.values(), book, ..self.clone() }
     }
 }
@@ -369,8 +351,9 @@ pub fn judge(
             unseen.evidence(*seen).map_err(|seen| seen.to_string())?;
             let (backtest, holdout) = (backtest.map_err(|e| e.to_string())?, holdout.map_err(|e| e.to_string())?);
             let (before, after) = (backtest.ledger.unwrap_or_default(), holdout.ledger.unwrap_or_default());
-            let mut book = Book::Steps(StepBook::open(strategy, &before, searchable.window()));
+            let mut book = StepBook::open(strategy, &before, searchable.window());
             book.observe(&after, window);
+            let book = Book::Steps(book);
             let standing = Standing {
                 p_value: *p_value,
                 null_searches: *null_searches,

@@ -1,17 +1,18 @@
 //! Candles that are all there, on which a strategy's whole life can be computed, for either form of strategy: the split, what
 //! is asked of candidates before a test, the hold-out, and what strategies did since.
 
-use super::ground::{Ground, RankingGround};
+use super::ground::{Ground, MarketEvaluator, RankingGround};
 use super::run::RunError;
 use super::standing::{self, Did, Judged, UnderTest};
 use super::standing_rankings;
-use super::{Asked, Known, Named, Proposed, Split, SplitPanel};
+use super::{Asked, Known, Named, Proposed, SeenUntil, Split, SplitPanel};
 use engine::{Engine, EvaluationError, Terms, Wanted, Window, WindowError};
 use genome::{AnyStrategy, variation::RankingVariation};
 use lifecycle::{PaperEvidence, Thresholds};
 use portfolio::{Market, Panel, PortfolioTerms};
 use search::evaluate_rules;
-use std::sync::Arc;
+use std::ops::Deref;
+use std::sync::{Arc, OnceLock};
 
 /// Candles of one kind of market.
 pub trait World: Sync {
@@ -45,7 +46,10 @@ pub struct Followed {
 }
 
 /// Both sides of a split.
-pub trait Halves {
+pub trait Halves: Send + Sync {
+    /// What somebody who looked at all of the first has seen.
+    fn seen_until(&self) -> SeenUntil;
+
     /// What the session searches.
     ///
     /// # Errors
@@ -69,16 +73,25 @@ pub struct RulesWorld<'a> {
     pub cut: &'a (dyn Fn(i64, i64) -> Result<Window, WindowError> + Sync),
 }
 
-struct RulesHalves<'a> {
+/// Both sides of a split of candles, for strategies of rules. The engine is borrowed or shared.
+#[derive(Debug)]
+pub struct RulesHalves<E> {
     split: Split,
-    engine: &'a Engine,
-    terms: &'a Terms,
+    engine: E,
+    terms: Terms,
+}
+
+impl<E: Deref<Target = Engine> + Send + Sync> RulesHalves<E> {
+    /// Evaluated by an engine, on terms.
+    pub const fn new(split: Split, engine: E, terms: Terms) -> Self {
+        Self { split, engine, terms }
+    }
 }
 
 impl World for RulesWorld<'_> {
     fn split(&self, from_ms: i64, split_ms: i64, to_ms: i64) -> Result<Box<dyn Halves + '_>, RunError> {
         let split = Split::cut(self.cut, from_ms, split_ms, to_ms)?;
-        Ok(Box::new(RulesHalves { split, engine: self.engine, terms: self.terms }))
+        Ok(Box::new(RulesHalves::new(split, self.engine, *self.terms)))
     }
 
     fn follow(
@@ -100,17 +113,21 @@ impl World for RulesWorld<'_> {
     }
 }
 
-impl Halves for RulesHalves<'_> {
+impl<E: Deref<Target = Engine> + Send + Sync> Halves for RulesHalves<E> {
+    fn seen_until(&self) -> SeenUntil {
+        self.split.searchable.seen_until()
+    }
+
     fn ground(&self) -> Result<Box<dyn Ground + '_>, RunError> {
-        Ok(Box::new(self.split.searchable.ground(self.engine, self.terms)))
+        Ok(Box::new(self.split.searchable.ground(&self.engine, &self.terms)))
     }
 
     fn asked(&self, found: &[Proposed], known: &[Named], limits: &Thresholds) -> (Vec<Asked>, Vec<Known>) {
-        standing::asked((found, known), &self.split.searchable, (self.engine, self.terms), limits)
+        standing::asked((found, known), &self.split.searchable, (&self.engine, &self.terms), limits)
     }
 
     fn judge(&self, chosen: &[UnderTest]) -> Vec<Result<Judged, String>> {
-        standing::judge(chosen, (&self.split.searchable, &self.split.unseen), self.engine, self.terms)
+        standing::judge(chosen, (&self.split.searchable, &self.split.unseen), &self.engine, &self.terms)
     }
 }
 
@@ -124,16 +141,28 @@ pub struct RankingWorld<'a> {
     pub variation: &'a RankingVariation,
 }
 
-struct RankingHalves<'a> {
+/// Both sides of a split of a whole market, for strategies that rank it.
+#[derive(Debug)]
+pub struct RankingHalves {
     split: SplitPanel,
     terms: PortfolioTerms,
-    variation: &'a RankingVariation,
+    variation: RankingVariation,
+    /// What the search evaluates on, with what it remembers from one generation to the next.
+    market: OnceLock<Arc<MarketEvaluator>>,
+}
+
+impl RankingHalves {
+    /// Traded on terms; what is bred is as `variation` says.
+    #[must_use]
+    pub const fn new(split: SplitPanel, terms: PortfolioTerms, variation: RankingVariation) -> Self {
+        Self { split, terms, variation, market: OnceLock::new() }
+    }
 }
 
 impl World for RankingWorld<'_> {
     fn split(&self, from_ms: i64, split_ms: i64, to_ms: i64) -> Result<Box<dyn Halves + '_>, RunError> {
         let split = SplitPanel::cut(self.panel, from_ms, split_ms, to_ms)?;
-        Ok(Box::new(RankingHalves { split, terms: self.terms, variation: self.variation }))
+        Ok(Box::new(RankingHalves::new(split, self.terms, self.variation.clone())))
     }
 
     fn follow(
@@ -148,18 +177,29 @@ impl World for RankingWorld<'_> {
         let briefs = standing_rankings::days_of(strategies, &market);
         let followed = |brief: Result<portfolio::Brief, String>| {
             let brief = brief.map_err(EvaluationError::Invalid)?;
-            let closed = brief.performance.total_trades - brief.performance.end_of_window_trades;
-            let run =
-                PaperEvidence { performance: brief.performance, from_ms, to_ms, closed_trades: closed, recent: None };
+            let run = PaperEvidence::held(&brief.performance, (from_ms, to_ms));
             Ok(Followed { run, did: Did::Held(brief.days) })
         };
         briefs.into_iter().map(followed).collect()
     }
 }
 
-impl Halves for RankingHalves<'_> {
+impl Halves for RankingHalves {
+    fn seen_until(&self) -> SeenUntil {
+        self.split.searchable.seen_until()
+    }
+
     fn ground(&self) -> Result<Box<dyn Ground + '_>, RunError> {
-        Ok(Box::new(RankingGround::new(&self.split.searchable, self.terms, self.variation)?))
+        let searchable = &self.split.searchable;
+        let market = match self.market.get() {
+            Some(market) => market,
+            None => {
+                let panel = Arc::clone(searchable.panel());
+                let made = MarketEvaluator::new(panel, searchable.window_ms(), self.terms)?;
+                self.market.get_or_init(|| Arc::new(made))
+            }
+        };
+        Ok(Box::new(RankingGround::on(searchable, self.terms, &self.variation, Arc::clone(market))))
     }
 
     fn asked(&self, found: &[Proposed], known: &[Named], limits: &Thresholds) -> (Vec<Asked>, Vec<Known>) {

@@ -26,10 +26,7 @@ pub enum StoreError {
         token: i64,
     },
     /// What is asked for is there for strategies of rules alone.
-    #[error(
-        "{strategy:?} ranks the market: it is stored, backtested, reproduced and reported, but not yet traded on paper, so it \
-         stays a candidate"
-    )]
+    #[error("{strategy:?} ranks the market, and this is there for strategies of rules alone")]
     RanksMarket {
         /// Its name.
         strategy: String,

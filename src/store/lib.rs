@@ -47,7 +47,7 @@ pub use operations::{
 };
 pub use paper::{
     ActivePaperRun, AlertOutcome, Deployment, DeploymentChange, DriftAlert, DriftReading, LiveRow, NewVolatilityRegime,
-    PaperPass, PaperRun, PassOutcome, PerformanceDay, RegimeChange, VolatilityRegimeRow, total_pct,
+    PaperPass, PaperRun, PassOutcome, PerformanceDay, ProvingDays, RegimeChange, VolatilityRegimeRow, total_pct,
 };
 pub use seal::RotationReport;
 pub use search::{

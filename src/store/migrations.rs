@@ -36,6 +36,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("V40__performance_by_month", include_str!("../../migrations/V40__performance_by_month.sql")),
     ("V41__regimes_by_year", include_str!("../../migrations/V41__regimes_by_year.sql")),
     ("V42__regime_changes", include_str!("../../migrations/V42__regime_changes.sql")),
+    ("V43__ranking_followed", include_str!("../../migrations/V43__ranking_followed.sql")),
 ];
 
 /// The newest schema version that this program knows.

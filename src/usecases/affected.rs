@@ -4,13 +4,14 @@
 //! included), or a revised payment does, and the cache no longer gives the data version that is stored with it. Computes
 //! no result and stores nothing.
 
+use super::ranked::RankedSpec;
 use super::replay::{StoredRun, stored_runs};
 use super::revisions::Change;
-use super::window::{Loaded, WindowSpec};
+use super::run_candles::{Cached, RunSpec};
+use super::window::WindowSpec;
 use candles::resample::can_resample;
 use candles::stored::Part;
 use candles::{Interval, MarketKind, Symbol, Ticker};
-use engine::Recipe;
 use lifecycle::State;
 use market::CandleCache;
 use market::cache::CacheError;
@@ -74,20 +75,20 @@ pub(crate) struct Affected {
 
 /// Data versions that the cache gives now, by what they are of.
 struct Versions<'a> {
-    cache: &'a CandleCache,
-    known: BTreeMap<(WindowSpec, i64), Option<String>>,
+    cached: Cached<'a>,
+    known: BTreeMap<(RunSpec, i64), Option<String>>,
 }
 
 impl Versions<'_> {
     /// `None` when the cache lacks candles of it.
-    async fn of(&mut self, spec: WindowSpec, from_ms: i64) -> Option<String> {
+    async fn of(&mut self, spec: RunSpec, from_ms: i64) -> Option<String> {
         let key = (spec, from_ms);
         if let Some(known) = self.known.get(&key) {
             return known.clone();
         }
-        let to_ms = key.0.to_ms;
-        let version = match Loaded::read(self.cache, key.0.clone()).await {
-            Ok(loaded) => loaded.window(from_ms, to_ms).ok().map(|window| window.data_version()),
+        let to_ms = key.0.to_ms();
+        let version = match key.0.load(self.cached).await {
+            Ok(loaded) => loaded.data_version(self.cached, (from_ms, to_ms)).await.ok(),
             Err(_) => None,
         };
         self.known.insert(key, version.clone());
@@ -135,7 +136,8 @@ async fn looked_at(
 ///
 /// # Errors
 /// When the store does not answer or the cache cannot be read.
-pub(crate) async fn affected(cache: &CandleCache, store: &Store, changes: &[Change]) -> anyhow::Result<Affected> {
+pub(crate) async fn affected(cached: Cached<'_>, store: &Store, changes: &[Change]) -> anyhow::Result<Affected> {
+    let cache = cached.0;
     let mut ids = BTreeSet::new();
     let mut sessions: BTreeMap<Uuid, SessionUse> = BTreeMap::new();
     for change in changes {
@@ -145,7 +147,7 @@ pub(crate) async fn affected(cache: &CandleCache, store: &Store, changes: &[Chan
             sessions.insert(session.id, session);
         }
     }
-    let mut versions = Versions { cache, known: BTreeMap::new() };
+    let mut versions = Versions { cached, known: BTreeMap::new() };
     let mut found = Affected::default();
     for id in ids {
         let detail = store.strategy(&id.to_string()).await?;
@@ -165,12 +167,15 @@ pub(crate) async fn affected(cache: &CandleCache, store: &Store, changes: &[Chan
         if !looked_at(cache, changes, window, (session.warmup_from_ms, session.window_to_ms)).await? {
             continue;
         }
-        let spec = WindowSpec {
-            market: session.market,
-            symbols: session.symbols.clone(),
-            interval: session.interval,
-            warmup_from_ms: session.warmup_from_ms,
-            to_ms: session.window_to_ms,
+        let spec = match session.ranks {
+            true => RunSpec::Market(RankedSpec::fixed(window, session.warmup_from_ms, session.window_to_ms)),
+            false => RunSpec::Symbols(WindowSpec {
+                market: session.market,
+                symbols: session.symbols.clone(),
+                interval: session.interval,
+                warmup_from_ms: session.warmup_from_ms,
+                to_ms: session.window_to_ms,
+            }),
         };
         if versions.of(spec, session.window_from_ms).await.as_ref() != Some(&session.data_version) {
             found.sessions.push(session);
@@ -186,9 +191,12 @@ async fn affected_run(
     run: StoredRun,
 ) -> anyhow::Result<Option<AffectedRun>> {
     let (Ok(recipe), Some(_)) = (&run.recipe, &run.performance) else { return Ok(None) };
-    let spec = spec_of(recipe, run.to_ms);
-    let window = (spec.market, &spec.symbols[..], spec.interval);
-    if !looked_at(cache, changes, window, (spec.warmup_from_ms, spec.to_ms)).await? {
+    let (spec, config) = (run.candles(recipe), &recipe.config);
+    // What was listed since a run began is among what it looks at, too.
+    let changed = changes.iter().map(|c| c.ticker.symbol.clone());
+    let symbols = if config.ranked.is_some() { changed.collect() } else { config.symbols.clone() };
+    let window = (config.market, &symbols[..], config.interval);
+    if !looked_at(cache, changes, window, (recipe.warmup_from_ms, spec.to_ms())).await? {
         return Ok(None);
     }
     let now = versions.of(spec, run.from_ms).await;
@@ -198,14 +206,4 @@ async fn affected_run(
     }
     let (source, from_ms, to_ms, data_version) = (run.source, run.from_ms, run.to_ms, run.data_version.clone());
     Ok(Some(AffectedRun { source, from_ms, to_ms, data_version, data_version_now: now, run }))
-}
-
-fn spec_of(recipe: &Recipe, to_ms: i64) -> WindowSpec {
-    WindowSpec {
-        market: recipe.config.market,
-        symbols: recipe.config.symbols.clone(),
-        interval: recipe.config.interval,
-        warmup_from_ms: recipe.warmup_from_ms,
-        to_ms: recipe.data_to_ms.unwrap_or(to_ms).max(to_ms),
-    }
 }

@@ -307,11 +307,7 @@ impl Backtests for Answers {
         let backtests = store.backtest_results(strategy.id).await.map_err(failed)?;
         let mut stored = store.paper_trades(strategy.id, Page::first(MAX_STORED_TRADES)).await.map_err(failed)?;
         stored.sort_by(|a, b| (a.trade.entry_time_ms, &a.trade.symbol).cmp(&(b.trade.entry_time_ms, &b.trade.symbol)));
-        let genome = match strategy.rules() {
-            // It has backtests of clients alone, which are told by themselves.
-            Err(StoreError::RanksMarket { .. }) => return Ok(Vec::new()),
-            genome => genome.map_err(failed)?,
-        };
+        let genome = strategy.genome.read().map_err(failed)?;
         let mut stretches = Vec::new();
         for run in stored_runs(&detail, &backtests) {
             let source = run.source.name();
@@ -330,21 +326,21 @@ impl Backtests for Answers {
                 note,
             };
             // What paper trading stored is what happened; of a backtest only the figures are stored.
-            if let Some(equity) = run.daily_equity {
+            if let Some(equity) = run.daily_equity.clone() {
                 let of_run = stored.iter().filter(|row| Some(row.run_id) == run.paper_run);
                 stretches.push(stretch(equity, of_run.map(|row| row.trade.clone()).collect(), None));
                 continue;
             }
             let replayed = match &run.recipe {
-                Ok(recipe) => replay(&self.candles.cache, genome, recipe, (from_ms, to_ms)).await,
+                Ok(recipe) => replay(self.candles.cached(), genome, recipe, &run).await,
                 Err(why) => Err(anyhow::anyhow!(why.clone())),
             };
             stretches.push(match replayed {
                 Ok(replayed) => {
-                    let same = run.performance.as_ref() == Some(&replayed.outcome.performance);
+                    let same = run.performance.as_ref() == Some(&replayed.ran.performance);
                     let note = (!same).then(|| "computed anew, and not to the bit what is stored".to_owned());
-                    let ledger = replayed.outcome.ledger.unwrap_or_default();
-                    stretch(ledger.daily_equity, ledger.trades, note)
+                    let trades = replayed.ran.trades().to_vec();
+                    stretch(replayed.ran.daily_equity, trades, note)
                 }
                 Err(error) => stretch(Vec::new(), Vec::new(), Some(format!("{error:#}"))),
             });

@@ -4,6 +4,7 @@
 //! is followed as far as it goes. Decides nothing about single months: `market::budget` does.
 
 use super::candle_source::CandleSource;
+use super::candle_source::is_paid_in;
 use super::parts::{Did, Turn};
 use crate::config::DaemonConfig;
 use candles::stored::CandleRange;
@@ -42,6 +43,12 @@ async fn followed(
     let days = settings.backtest_days + settings.holdout_days + settings.warmup_days.max(settings.shadow_lookback_days);
     let span_ms = i64::from(days) * DAY_MS + SLACK_MS;
     let mut held = Vec::new();
+    for (quote, interval) in settings.ranked() {
+        // A session may look at all of a market that is young.
+        for symbol in cache.symbols(market).await?.into_iter().filter(|s| is_paid_in(s, quote)) {
+            held.push(CandleRange { market, symbol, interval, from_ms: i64::MIN, to_ms: i64::MAX });
+        }
+    }
     for symbol in settings.symbols.iter().chain(&settings.shadow_symbols) {
         let ticker = Ticker::of(market, symbol);
         // Where nothing is stored of the interval itself, it is built from a finer one.

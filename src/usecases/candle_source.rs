@@ -3,12 +3,14 @@
 //! Never decides what to do with them.
 
 use super::holds::Holds;
+use super::run_candles::Cached;
 use anyhow::Context as _;
 use candles::quality::QualityPolicy;
-use candles::{Interval, MarketKind, Symbol, Ticker, interval};
+use candles::{InstrumentTable, Interval, MarketKind, Symbol, Ticker, interval, time::DAY_MS};
 use chrono::DateTime;
 use market::download::Downloader;
-use market::{CandleCache, Feed};
+use market::{CandleCache, Feed, SymbolFreshness, SymbolInfo};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use store::{FeedStatus, Store};
 
@@ -24,12 +26,20 @@ pub(crate) struct CandleSource {
     pub(crate) holds: Holds,
     /// When candles are good enough to be evidence.
     pub(crate) quality: QualityPolicy,
+    /// Cuts and exclusions in force, for whoever ranks the market.
+    pub(crate) instruments: InstrumentTable,
     /// Where it is noted how fresh they are.
     pub(crate) store: Store,
 }
 
 impl CandleSource {
-    /// The exchange's time, UTC ms; where it does not answer, the newest candle in the cache stands for it.
+    /// The cache, and what divides its candles into instruments.
+    pub(crate) const fn cached(&self) -> Cached<'_> {
+        (&self.cache, &self.instruments)
+    }
+
+    /// The exchange's time, UTC ms; where it does not answer, the newest cached candle of these symbols (of any, where none is
+    /// named) stands for it.
     ///
     /// # Errors
     /// When the exchange does not answer and nothing is cached either.
@@ -43,8 +53,9 @@ impl CandleSource {
             Ok(now_ms) => return Ok(now_ms),
             Err(error) => error,
         };
+        let all = if symbols.is_empty() { self.cache.symbols(market).await? } else { symbols.to_vec() };
         let mut newest_ms = None;
-        for symbol in symbols {
+        for symbol in &all {
             newest_ms = newest_ms.max(self.cache.newest_close_ms(&Ticker::of(market, symbol), candles).await?);
         }
         newest_ms
@@ -65,29 +76,10 @@ impl CandleSource {
         candles: Interval,
         from_ms: i64,
     ) -> anyhow::Result<i64> {
-        self.downloader.bring_bulk(market, symbols, candles, from_ms).await;
-        let report = self.feed.refresh(market, symbols, candles, from_ms).await;
-        if market == MarketKind::Um {
-            for row in self.feed.refresh_funding(symbols, from_ms, false).await {
-                if let Some(error) = &row.error {
-                    tracing::warn!(symbol = %row.symbol, error, "no fresh funding rates; going on with cached ones");
-                }
-            }
-        }
+        let report = self.bring(market, symbols, candles, from_ms).await;
         let mut newest_ms = i64::MAX;
         for row in &report {
-            let status = FeedStatus {
-                market,
-                symbol: row.symbol.clone(),
-                interval: candles,
-                newest_close_ms: row.newest_close_ms,
-                exchange_time_ms: row.exchange_time_ms,
-                gaps: row.gaps.len() as u64,
-                error: row.error.clone(),
-                // The store sets it.
-                refreshed_at: DateTime::UNIX_EPOCH,
-            };
-            self.store.record_feed(&status).await?;
+            self.store.record_feed(&status(market, candles, row)).await?;
             if let Some(error) = &row.error {
                 tracing::warn!(symbol = %row.symbol, error, "no fresh candles; going on with cached ones");
             }
@@ -98,5 +90,125 @@ impl CandleSource {
             newest_ms = newest_ms.min(close_ms + 1);
         }
         Ok(interval::open_time_ms(candles, newest_ms))
+    }
+
+    /// Brings candles, and funding on futures, as far as the exchange has them.
+    async fn bring(
+        &self,
+        market: MarketKind,
+        symbols: &[Symbol],
+        candles: Interval,
+        from_ms: i64,
+    ) -> Vec<SymbolFreshness> {
+        self.downloader.bring_bulk(market, symbols, candles, from_ms).await;
+        let report = self.feed.refresh(market, symbols, candles, from_ms).await;
+        if market == MarketKind::Um {
+            for row in self.feed.refresh_funding(symbols, from_ms, false).await {
+                if let Some(error) = &row.error {
+                    tracing::warn!(symbol = %row.symbol, error, "no fresh funding rates; going on with cached ones");
+                }
+            }
+        }
+        report
+    }
+
+    /// Close time of the newest cached candle of any symbol that is paid in `quote`, UTC ms.
+    ///
+    /// # Errors
+    /// When the cache cannot be read.
+    pub(crate) async fn newest_of_market(
+        cache: &CandleCache,
+        market: MarketKind,
+        quote: &str,
+        candles: Interval,
+    ) -> anyhow::Result<Option<i64>> {
+        let mut newest_ms = None;
+        for symbol in cache.symbols(market).await?.iter().filter(|s| is_paid_in(s, quote)) {
+            newest_ms = newest_ms.max(cache.newest_close_ms(&Ticker::of(market, symbol), candles).await?);
+        }
+        Ok(newest_ms)
+    }
+
+    /// The same for all symbols that are paid in `quote`: those that the exchange lists, traded still or not, and those in the
+    /// cache: what has ceased to be was a part of the market. Returns the time up to which the market is known, on the interval's grid, and its symbols
+    /// in order.
+    ///
+    /// A symbol that the exchange trades but gives no candle of for a day holds up nobody. Where the exchange does not
+    /// answer, the cached candles go as far as most of them do.
+    ///
+    /// # Errors
+    /// When there is no candle at all.
+    pub(crate) async fn refresh_market(
+        &self,
+        market: MarketKind,
+        quote: &str,
+        candles: Interval,
+        from_ms: i64,
+    ) -> anyhow::Result<(i64, Vec<Symbol>)> {
+        let listed = match self.feed.exchange().exchange_info(market).await {
+            Ok(info) => {
+                let is_of = |s: &SymbolInfo| s.quote_asset.eq_ignore_ascii_case(quote);
+                Some(info.symbols.into_iter().filter(is_of).collect::<Vec<SymbolInfo>>())
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the exchange does not say what it lists; going on with cached symbols");
+                None
+            }
+        };
+        let names = |listed: &[SymbolInfo], of: fn(&SymbolInfo) -> bool| {
+            listed.iter().filter(|s| of(s)).map(|s| s.symbol.clone()).collect::<BTreeSet<Symbol>>()
+        };
+        let mut symbols = listed.as_deref().map(|listed| names(listed, |_| true)).unwrap_or_default();
+        let traded = listed.as_deref().map(|listed| names(listed, |s| s.status == "TRADING"));
+        for symbol in self.cache.symbols(market).await? {
+            // Of a symbol that was cached for something else there may be no such candles.
+            if is_paid_in(&symbol, quote)
+                && self.cache.newest_close_ms(&Ticker::of(market, &symbol), candles).await?.is_some()
+            {
+                symbols.insert(symbol);
+            }
+        }
+        let symbols: Vec<Symbol> = symbols.into_iter().collect();
+        let report = self.bring(market, &symbols, candles, from_ms).await;
+        let failed: Vec<&SymbolFreshness> = report.iter().filter(|row| row.error.is_some()).collect();
+        if let Some(first) = failed.first() {
+            let error = first.error.as_deref();
+            tracing::warn!(symbols = failed.len(), first = %first.symbol, error, "no fresh candles; going on with cached ones");
+        }
+        for row in &report {
+            // One that has ceased to trade is not late.
+            if traded.as_ref().is_none_or(|traded| traded.contains(&row.symbol)) {
+                self.store.record_feed(&status(market, candles, row)).await?;
+            }
+        }
+        let known: Vec<&SymbolFreshness> = report.iter().filter(|row| row.newest_close_ms.is_some()).collect();
+        let newest_ms = known.iter().filter_map(|row| row.newest_close_ms).max();
+        let newest_ms = newest_ms.with_context(|| {
+            format!("there are no {candles} candles of any {market} symbol that is paid in {quote} to work on")
+        })?;
+        let counts = |row: &&&SymbolFreshness| traded.as_ref().is_none_or(|traded| traded.contains(&row.symbol));
+        let reached = known.iter().filter(counts).filter_map(|row| row.newest_close_ms);
+        let to_ms = reached.filter(|close_ms| *close_ms > newest_ms - DAY_MS).min().unwrap_or(newest_ms) + 1;
+        let symbols = known.iter().map(|row| row.symbol.clone()).collect();
+        Ok((interval::open_time_ms(candles, to_ms), symbols))
+    }
+}
+
+/// Whether a symbol's name ends in a quote asset.
+pub(crate) fn is_paid_in(symbol: &Symbol, quote: &str) -> bool {
+    symbol.as_str().len() > quote.len() && symbol.as_str().ends_with(quote)
+}
+
+fn status(market: MarketKind, candles: Interval, row: &SymbolFreshness) -> FeedStatus {
+    FeedStatus {
+        market,
+        symbol: row.symbol.clone(),
+        interval: candles,
+        newest_close_ms: row.newest_close_ms,
+        exchange_time_ms: row.exchange_time_ms,
+        gaps: row.gaps.len() as u64,
+        error: row.error.clone(),
+        // The store sets it.
+        refreshed_at: DateTime::UNIX_EPOCH,
     }
 }

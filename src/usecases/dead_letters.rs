@@ -1,9 +1,9 @@
 //! Runs the failed backtest of a dead letter again. Resolves it, or leaves it open with the new error; decides nothing.
 
-use super::replay::replay;
+use super::replay::replay_on;
+use super::run_candles::{Cached, RunSpec};
 use anyhow::Context as _;
 use engine::{Performance, Recipe};
-use market::CandleCache;
 use serde::Deserialize;
 use store::{DeadLetterKind, DeadLetterStatus, NewDeadLetter, Store};
 
@@ -23,7 +23,7 @@ struct Failed {
 /// When there is no such dead letter, it is none of a backtest, or the store does not answer.
 pub(crate) async fn retry(
     store: &Store,
-    cache: &CandleCache,
+    cached: Cached<'_>,
     id: i64,
     actor: &str,
 ) -> anyhow::Result<anyhow::Result<Performance>> {
@@ -36,14 +36,15 @@ pub(crate) async fn retry(
     let genome = letter.genome.with_context(|| format!("no genome is stored with dead letter {id}"))?;
     store.mark_dead_letter(id, DeadLetterStatus::Retried, actor).await?;
     let again = async {
-        let strategy = genome.read()?.rules().context("only backtests of rules are tried again")?;
         let failed = Failed::deserialize(&letter.context).context("what is stored of the backtest does not do")?;
-        replay(cache, strategy, &failed.recipe, (failed.from_ms, failed.to_ms)).await
+        let spec = RunSpec::of_test(&failed.recipe, failed.to_ms);
+        let range = (failed.from_ms, failed.to_ms);
+        replay_on(cached, genome.read()?, (&failed.recipe.config, &spec), range).await
     };
     match again.await {
         Ok(replayed) => {
             store.mark_dead_letter(id, DeadLetterStatus::Resolved, actor).await?;
-            Ok(Ok(replayed.outcome.performance))
+            Ok(Ok(replayed.ran.performance))
         }
         Err(error) => {
             let failed = NewDeadLetter {

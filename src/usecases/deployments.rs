@@ -5,7 +5,7 @@
 //! is ever sent. Never moves a strategy from state to state.
 
 use super::candle_source::CandleSource;
-use super::edge_decay::EdgeDecayMonitor;
+use super::edge_decay::{EdgeDecayMonitor, LiveResults};
 use super::parts::{Did, Process, Turn};
 use super::volatility_regimes::VolatilityRegimeMonitor;
 use crate::config::Config;
@@ -15,11 +15,13 @@ use candles::time::DAY_MS;
 use chrono::{DateTime, Utc};
 use engine::{DailyEquity, RunConfig, Trade};
 use evidence::track::{self, DayFigures};
+use genome::AnyStrategy;
 use lifecycle::{
     AllocationPlan, AllocationPolicy, DeploymentFacts, DeploymentStatus, DriftConfig, DriftReading, DriftSeverity,
     EdgeDecayVerdict, Expectation, Observation, State, drift_readings, plan,
 };
 use notify::{Drifted, Notice};
+use portfolio::Record;
 use serde_json::json;
 use std::collections::BTreeSet;
 use store::{
@@ -54,6 +56,8 @@ struct Live {
     days: Vec<DayFigures>,
     /// Closed by the strategy itself, in order of exit.
     trades: Vec<Trade>,
+    /// What one that ranks the market has in their place.
+    portfolio: Option<Record>,
     observed: Observation,
     staying: Option<EdgeDecayVerdict>,
     leverage: f64,
@@ -157,7 +161,11 @@ impl DeploymentManager {
         let open = |d: &&Deployment| d.ended_at.is_none() && d.started_market_ms <= at_ms;
         let Some(deployment) = detail.deployments.iter().rev().find(open).cloned() else { return Ok(None) };
         let config = run.run.config.into_read()?;
-        let leverage = run.strategy.rules()?.risk.leverage.get();
+        let leverage = match run.strategy.genome.read()? {
+            AnyStrategy::Rules(rules) => rules.risk.leverage.get(),
+            AnyStrategy::Ranking(ranking) => ranking.gross.get(),
+        };
+        let portfolio = run.run.portfolio;
         let by_run = store.paper_trades(id, Page::first(MOST_TRADES)).await?;
         let of_run = |run_id: Uuid, until_ms: i64| {
             let mut trades: Vec<Trade> = by_run
@@ -184,8 +192,14 @@ impl DeploymentManager {
             profits: trades.iter().map(|t| t.profit).collect(),
             max_drawdown: days.iter().map(|d| d.drawdown).min_by(f64::total_cmp),
         };
-        let staying = self.staying.verdict((id, run.run.id), &trades).await?;
-        Ok(Some(Live { deployment, detail, config, days, trades, observed, staying, leverage, shadow_days }))
+        let known_ms = |day_ms: &i64| day_ms + DAY_MS <= at_ms;
+        let hedged = portfolio.as_ref().map(|record| {
+            let count = record.days.day_ms.iter().take_while(|day_ms| known_ms(day_ms)).count();
+            &record.days.hedged[..count.min(record.days.hedged.len())]
+        });
+        let live = hedged.map_or(LiveResults::Trades(&trades), LiveResults::Hedged);
+        let staying = self.staying.verdict((id, run.run.id), live).await?;
+        Ok(Some(Live { deployment, detail, config, days, trades, portfolio, observed, staying, leverage, shadow_days }))
     }
 
     /// Stores the finished days that are new, or that revised candles have changed.
@@ -215,7 +229,7 @@ impl DeploymentManager {
                 win_rate: figures.win_rate,
                 trades: figures.trades,
                 volatility: figures.volatility,
-                benchmark_return: self.benchmark(&live.config, figures.day_ms).await?,
+                benchmark_return: self.benchmark(live, figures.day_ms).await?,
             });
         }
         if !days.is_empty() {
@@ -224,8 +238,14 @@ impl DeploymentManager {
         Ok(())
     }
 
-    /// Return of a day for whoever holds the symbols in equal parts; `None` where a close is missing.
-    async fn benchmark(&self, config: &RunConfig, day_ms: i64) -> anyhow::Result<Option<f64>> {
+    /// Return of a day for whoever holds the symbols (or the market that is ranked) in equal parts; `None` where a close is
+    /// missing.
+    async fn benchmark(&self, live: &Live, day_ms: i64) -> anyhow::Result<Option<f64>> {
+        if let Some(days) = live.portfolio.as_ref().map(|record| &record.days) {
+            let day = days.day_ms.binary_search(&day_ms).ok();
+            return Ok(day.and_then(|day| days.equal_weight.get(day).copied().flatten()));
+        }
+        let config = &live.config;
         let (mut sum, to_ms) = (0.0, day_ms + DAY_MS);
         for symbol in &config.symbols {
             let length_ms = config.interval.fixed_ms().unwrap_or(DAY_MS);

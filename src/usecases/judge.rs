@@ -5,15 +5,15 @@
 use super::messages::announce;
 use super::parts::SessionParts;
 use super::recipe::run_config;
-use candles::{Symbol, time::DAY_MS};
-use engine::{Performance, Recipe, RunConfig, Trade};
+use candles::time::DAY_MS;
+use engine::{Performance, RankedMarket, Recipe, RunConfig, Trade};
 use genome::{AnyNiche, AnyStrategy, StrategyForm};
 use lifecycle::{
     CandidateEvidence, Check, Decision, DisableReason, GateEvidence, Policy, State, Tested, Transition, Verdict,
     VersionStep,
 };
 use protocol::{
-    self, Account, Asked, Candidate, Choice, Named, Proposed, REMEMBERED_DAYS, SeenUntil, SessionState, Split,
+    self, Account, Asked, Candidate, Choice, Halves, Named, Proposed, REMEMBERED_DAYS, SeenUntil, SessionState,
     UnderTest,
 };
 use search::{Components, Individual, Origin};
@@ -41,11 +41,11 @@ pub(crate) async fn all(
     token: &LeaseToken,
     session: &Session,
     (state, searched): (&SessionState, &SearchedRecord),
-    split: &Arc<Split>,
+    halves: &Arc<dyn Halves>,
 ) -> anyhow::Result<Judged> {
     let found = state.candidates(parts.search.plan());
-    let waiting = waiting(parts, session, split).await?;
-    let choices = choose(parts, token, searched, (&found, &waiting), split).await?;
+    let waiting = waiting(parts, session, halves.seen_until()).await?;
+    let choices = choose(parts, token, searched, (&found, &waiting), (&session.spec, halves)).await?;
     let (of_found, of_waiting) = choices.split_at(found.len().min(choices.len()));
     let chosen = |choice: &Choice| choice.as_ref().ok().copied();
     let mut tested: Vec<UnderTest> = Vec::new();
@@ -55,13 +55,10 @@ pub(crate) async fn all(
         Some(UnderTest { strategy, p_value: None, null_searches: 0, seen, test: chosen(choice)? })
     });
     tested.extend(waits);
-    let twins = twins(parts, session, &tested, split).await?;
-    let (engine, terms, split) = (Arc::clone(&parts.compute.engine), parts.compute.terms, Arc::clone(split));
+    let twins = twins(parts, session, &tested, halves).await?;
     let (began, how_many) = (Instant::now(), tested.len().max(1));
-    let judged = parts
-        .compute
-        .run(move || protocol::judge(&tested, (&split.searchable, &split.unseen), &engine, &terms))
-        .await?;
+    let of_both = Arc::clone(halves);
+    let judged = parts.compute.run(move || of_both.judge(&tested)).await?;
     // They are evaluated together: to each its share.
     let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX) / how_many as u64;
     let mut judged = judged.into_iter().zip(twins);
@@ -98,7 +95,7 @@ async fn twins(
     parts: &SessionParts,
     session: &Session,
     tested: &[UnderTest],
-    split: &Arc<Split>,
+    halves: &Arc<dyn Halves>,
 ) -> anyhow::Result<Vec<Option<Twin>>> {
     if parts.gates.limits.policy == Policy::Thresholds || tested.is_empty() {
         return Ok(vec![None; tested.len()]);
@@ -106,16 +103,12 @@ async fn twins(
     let filter = StrategyFilter { states: vec![State::Shadow, State::Live], ..StrategyFilter::default() };
     let mut followed = parts.process.store.strategies(&filter, Page::first(1_000)).await?;
     let spec = &session.spec;
-    followed.retain(|f| f.market == spec.market && f.symbols.iter().any(|symbol| spec.symbols.contains(symbol)));
+    followed.retain(|f| is_beside(f, parts, spec));
     let known: Vec<Named> =
-        followed.into_iter().filter_map(|f| Some((f.name.clone(), f.rules().ok()?.clone().into()))).collect();
+        followed.into_iter().filter_map(|f| Some((f.name.clone(), f.genome.read().ok()?.clone()))).collect();
     let asked: Vec<Proposed> = tested.iter().map(|one| (one.strategy.clone(), one.p_value)).collect();
-    let (engine, terms, split) = (Arc::clone(&parts.compute.engine), parts.compute.terms, Arc::clone(split));
-    let limits = parts.gates.limits.clone();
-    let (asked, known) = parts
-        .compute
-        .run(move || protocol::asked((&asked, &known), &split.searchable, (&engine, &terms), &limits))
-        .await?;
+    let (halves, limits) = (Arc::clone(halves), parts.gates.limits.clone());
+    let (asked, known) = parts.compute.run(move || halves.asked(&asked, &known, &limits)).await?;
     let twin = |one: &Asked| {
         let (name, correlation) = protocol::moves_with(&one.returns, &known)?;
         Some(Twin { name: name.to_owned(), correlation })
@@ -153,7 +146,7 @@ async fn choose(
     token: &LeaseToken,
     searched: &SearchedRecord,
     (found, waiting): (&[Candidate], &[Waiting]),
-    split: &Arc<Split>,
+    (spec, halves): (&NewSession, &Arc<dyn Halves>),
 ) -> anyhow::Result<Vec<Choice>> {
     let (store, at_ms) = (&parts.process.store, searched.at_market_ms);
     let asked: Vec<Proposed> = found
@@ -169,17 +162,11 @@ async fn choose(
     let stored = store.known_genomes(&hashes).await?;
     let mut known = store.tested_strategies(at_ms - i64::from(REMEMBERED_DAYS) * DAY_MS).await?;
     // What trades elsewhere is another edge. What does not read is told elsewhere, and stands in nobody's way.
-    let symbols: Vec<Symbol> = split.searchable.window().symbols().iter().map(|s| s.symbol.clone()).collect();
-    known.retain(|k| k.symbols.iter().any(|symbol| symbols.contains(symbol)));
-    known.retain(|k| !waiting.iter().any(|(waits, ..)| waits.id == k.id));
+    known.retain(|k| is_beside(k, parts, spec) && !waiting.iter().any(|(waits, ..)| waits.id == k.id));
     let known: Vec<Named> =
-        known.into_iter().filter_map(|k| Some((k.name.clone(), k.rules().ok()?.clone().into()))).collect();
-    let (engine, terms, split) = (Arc::clone(&parts.compute.engine), parts.compute.terms, Arc::clone(split));
-    let (of_search, limits) = (asked.clone(), parts.gates.limits.clone());
-    let (mut ready, known) = parts
-        .compute
-        .run(move || protocol::asked((&of_search, &known), &split.searchable, (&engine, &terms), &limits))
-        .await?;
+        known.into_iter().filter_map(|k| Some((k.name.clone(), k.genome.read().ok()?.clone()))).collect();
+    let (of_search, limits, halves) = (asked.clone(), parts.gates.limits.clone(), Arc::clone(halves));
+    let (mut ready, known) = parts.compute.run(move || halves.asked(&of_search, &known, &limits)).await?;
     for (one, hash) in ready.iter_mut().zip(&hashes) {
         if let Some(name) = stored.get(hash) {
             one.refused = Some(format!("it is a strategy already: {name}"));
@@ -210,30 +197,40 @@ fn of_each(asked: &[Proposed], found: usize, choices: &[(String, Choice)]) -> Ve
 /// A stored strategy that waits, its rules, and what shaped it.
 type Waiting = (store::Strategy, AnyStrategy, SeenUntil);
 
-/// Strategies that wait as candidates on the session's symbols and have seen nothing of its hold-out. The others wait on:
-/// part of a hold-out would be too short for most of what the gate asks, and they would be refused for that.
-async fn waiting(parts: &SessionParts, session: &Session, split: &Split) -> anyhow::Result<Vec<Waiting>> {
-    let spec = &session.spec;
-    // What a client of the service posted is judged when an operator says so: a stranger spends no trials. Those that
-    // rank the market stay candidates: no session has a hold-out of the whole market.
+/// Whether a strategy can be evaluated on the session's candles, and trades some of what its strategies do.
+fn is_beside(strategy: &store::Strategy, parts: &SessionParts, spec: &NewSession) -> bool {
+    strategy.market == spec.market
+        && strategy.form == parts.search.search.form
+        && match strategy.form {
+            StrategyForm::Rules => strategy.symbols.iter().any(|symbol| spec.symbols.contains(symbol)),
+            // A panel has one timeframe.
+            StrategyForm::Ranking => strategy.timeframe == spec.timeframe,
+        }
+}
+
+/// Strategies that wait as candidates on what the session looks at and have seen nothing of its hold-out. The others wait
+/// on: part of a hold-out would be too short for most of what the gate asks, and they would be refused for that.
+async fn waiting(parts: &SessionParts, session: &Session, seen: SeenUntil) -> anyhow::Result<Vec<Waiting>> {
+    let (spec, form) = (&session.spec, parts.search.search.form);
+    // What a client of the service posted is judged when an operator says so: a stranger spends no trials.
     let filter = StrategyFilter {
         states: vec![State::Candidate],
         but_clients: true,
-        form: Some(StrategyForm::Rules),
+        form: Some(form),
         ..StrategyFilter::default()
     };
     let mut found = parts.process.store.strategies(&filter, Page::first(1_000)).await?;
-    found.retain(|s| s.symbols == spec.symbols && s.market == spec.market);
+    found.retain(|s| is_beside(s, parts, spec) && (form == StrategyForm::Ranking || s.symbols == spec.symbols));
     found.sort_by_key(|s| s.id);
-    let split_ms = split.searchable.seen_until().ms();
-    let (found, seen): (Vec<_>, Vec<_>) = found.into_iter().partition(|s| s.may_have_seen_until_ms() <= split_ms);
-    if !seen.is_empty() {
-        tracing::info!(strategies = seen.len(), "candidates that have seen something of the hold-out wait on");
+    let split_ms = seen.ms();
+    let (found, late): (Vec<_>, Vec<_>) = found.into_iter().partition(|s| s.may_have_seen_until_ms() <= split_ms);
+    if !late.is_empty() {
+        tracing::info!(strategies = late.len(), "candidates that have seen something of the hold-out wait on");
     }
-    let read = |stored: store::Strategy| match stored.rules().cloned() {
+    let read = |stored: store::Strategy| match stored.genome.read().cloned() {
         Ok(strategy) => {
-            let seen = SeenUntil::stated(stored.may_have_seen_until_ms());
-            Some((stored, strategy.into(), seen.join(split.searchable.seen_until())))
+            let of_strategy = SeenUntil::stated(stored.may_have_seen_until_ms());
+            Some((stored, strategy, of_strategy.join(seen)))
         }
         Err(error) => {
             let id = stored.id;
@@ -278,6 +275,8 @@ fn judgement(
         execution_time_ms,
         score,
         standing: judged.map(|j| j.standing.clone()),
+        // Those of rules are in the trades.
+        holdout_results: judged.filter(|_| parts.search.ranks.is_some()).map(|j| j.holdout_results.clone()),
         transition: transition(parts, spec, id, names, decision, &evidence)?,
     })
 }
@@ -307,9 +306,14 @@ fn transition(
     let made = TransitionRecord::from_decision(id, parts.gates.gate.name(), decision, json, "candidate gate", at_ms);
     let Some(mut record) = made else { return Ok(None) };
     if record.transition.to() == State::Shadow {
-        let symbols = parts.search.settings.followed_symbols(&spec.symbols).to_vec();
-        let config = RunConfig { symbols, ..config(parts, spec) };
-        let warmup_from_ms = at_ms - parts.search.settings.warmup_ms();
+        let config = match parts.search.ranks {
+            Some(_) => config(parts, spec),
+            None => {
+                let symbols = parts.search.settings.followed_symbols(&spec.symbols).to_vec();
+                RunConfig { symbols, ..config(parts, spec) }
+            }
+        };
+        let warmup_from_ms = at_ms - parts.search.warmup_ms();
         record.run = Some(NewPaperRun { warmup_from_ms, config });
     }
     announce(&parts.process.channels, &mut record, name, text);
@@ -318,12 +322,17 @@ fn transition(
 
 /// What the session's backtests were run with.
 fn config(parts: &SessionParts, spec: &NewSession) -> RunConfig {
-    run_config(spec.market, spec.symbols.clone(), spec.timeframe, parts.compute.terms)
+    let compute = &parts.compute;
+    let ranked = |quote: &String| RankedMarket { quote: quote.clone(), execution: compute.execution };
+    RunConfig {
+        ranked: parts.search.ranks.as_ref().map(ranked),
+        ..run_config(spec.market, spec.symbols.clone(), spec.timeframe, compute.terms)
+    }
 }
 
 /// What a replay needs, and what the search thought of it.
 fn parameters(parts: &SessionParts, spec: &NewSession, champion: Option<&Individual>) -> Parameters {
-    let warmup_from_ms = spec.window_from_ms - parts.search.settings.warmup_ms();
+    let warmup_from_ms = spec.window_from_ms - parts.search.warmup_ms();
     let recipe = Recipe { config: config(parts, spec), warmup_from_ms, data_to_ms: Some(spec.window_to_ms) };
     let mut parameters = Parameters::from(recipe);
     if let Some(champion) = champion {
@@ -366,7 +375,8 @@ fn record(
         generation: champion.born,
         island: Some(spec.island.clone()),
         session_id: Some(session.id),
-        symbols: spec.symbols.clone(),
+        // What ranks the market has its universe.
+        symbols: if parts.search.ranks.is_some() { Vec::new() } else { spec.symbols.clone() },
         market: spec.market,
         timeframe: champion.strategy.timeframe(),
         seen_until_ms: Some(candidate.seen.ms()),

@@ -3,7 +3,7 @@
 use super::parts::SessionParts;
 use candles::MarketKind;
 use candles::time::DAY_MS;
-use protocol::{SeenUntil, Split, WarmStart};
+use protocol::{Halves, RunError, SeenUntil, WarmStart};
 use std::sync::Arc;
 use store::{LeaseToken, Session, SessionLessons};
 
@@ -18,7 +18,7 @@ pub(crate) async fn of_session(
     parts: &SessionParts,
     token: &LeaseToken,
     session: &Session,
-    split: &Arc<Split>,
+    halves: &Arc<dyn Halves>,
 ) -> anyhow::Result<Option<SessionLessons>> {
     if let Some(before) = parts.process.store.session_lessons(session.id).await? {
         return Ok(Some(before));
@@ -30,10 +30,11 @@ pub(crate) async fn of_session(
             return Ok(None);
         }
     }
-    let past = past(parts, spec.market, split.searchable.seen_until().ms()).await?;
+    let past = past(parts, spec.market, halves.seen_until().ms()).await?;
     let strategies = past.len() as u32;
-    let (engine, terms, split) = (Arc::clone(&parts.compute.engine), parts.compute.terms, Arc::clone(split));
-    let learnt = parts.compute.run(move || protocol::learnt(&past, &split.searchable.ground(&engine, &terms))).await?;
+    let halves = Arc::clone(halves);
+    let learn = move || Ok::<_, RunError>(protocol::learnt(&past, &*halves.ground()?));
+    let learnt = parts.compute.run(learn).await??;
     let lessons = SessionLessons { strategies, learnt };
     let lessons = parts.process.store.record_lessons(token, session.id, &lessons).await?;
     if let Some(learnt) = &lessons.learnt {
@@ -57,12 +58,12 @@ pub(crate) async fn of_session(
 /// # Errors
 /// When the store does not answer.
 pub(crate) async fn past(parts: &SessionParts, market: MarketKind, split_ms: i64) -> anyhow::Result<Vec<WarmStart>> {
-    let found = parts.process.store.past_strategies(market, split_ms).await?;
+    // Nobody learns from strategies of the form that is not searched.
     let form = parts.search.search.form;
+    let found = parts.process.store.past_strategies((market, form), split_ms).await?;
     let one = |past: store::PastStrategy| {
         let strategy = past.genome.read().ok()?.clone();
-        // Nobody learns from strategies of the form that is not searched.
-        (strategy.form() == form).then_some(WarmStart { strategy, seen: SeenUntil::stated(past.seen_until_ms) })
+        Some(WarmStart { strategy, seen: SeenUntil::stated(past.seen_until_ms) })
     };
     Ok(found.into_iter().filter_map(one).collect())
 }

@@ -44,8 +44,9 @@ async fn outdated(store: &Store, id: Uuid) -> anyhow::Result<Option<Outdated>> {
 }
 
 fn concerned(detail: StrategyDetail, backtests: &[store::BacktestRow]) -> Option<Outdated> {
-    let genome = match detail.strategy.rules() {
-        Ok(genome) => genome.clone(),
+    let genome = match detail.strategy.genome.read() {
+        // What ranks the market has had one meaning so far.
+        Ok(genome) => genome.rules()?.clone(),
         Err(error) => {
             tracing::warn!(strategy = detail.strategy.name, %error, "its results cannot be scored again");
             return None;

@@ -3,28 +3,32 @@
 use super::candle_source::CandleSource;
 use super::dead_letters;
 use super::messages::announce;
-use super::parts::{Compute, Process, Turn};
+use super::parts::{Compute, Process, SearchSetup, Turn};
+use super::ranked::ranked_of;
 use super::recipe::{gone_on_with, run_config};
-use crate::config::DaemonConfig;
+use super::whole_market::{Which, load_market};
 use anyhow::Context as _;
+use candles::Symbol;
+use engine::{RankedMarket, RunConfig};
 use genome::StrategyForm;
 use lifecycle::{DisableReason, State, Transition};
 use serde_json::json;
-use store::{Command, CommandKind, EXPIRED, LeaseToken, NewPaperRun, StoreError, TransitionRecord};
+use std::sync::Arc;
+use store::{Command, CommandKind, EXPIRED, LeaseToken, NewPaperRun, StoreError, Strategy, TransitionRecord};
 
 /// Obeys operators.
 pub(crate) struct OperatorCommands {
     candles: CandleSource,
     compute: Compute,
-    settings: DaemonConfig,
+    search: Arc<SearchSetup>,
     process: Process,
     turn: Turn,
 }
 
 impl OperatorCommands {
-    pub(crate) fn new(candles: CandleSource, compute: Compute, settings: DaemonConfig, process: Process) -> Self {
+    pub(crate) fn new(candles: CandleSource, compute: Compute, search: Arc<SearchSetup>, process: Process) -> Self {
         let turn = Turn::new(&process.store, "commands");
-        Self { candles, compute, settings, process, turn }
+        Self { candles, compute, search, process, turn }
     }
 
     /// Carries out every command that waits; what became of each is stored with it.
@@ -68,7 +72,7 @@ impl OperatorCommands {
         match command.kind {
             CommandKind::Retry => {
                 let id = command.target.parse().context("the number of a dead letter is no number")?;
-                let again = dead_letters::retry(&self.process.store, &self.candles.cache, id, &command.actor).await?;
+                let again = dead_letters::retry(&self.process.store, self.candles.cached(), id, &command.actor).await?;
                 again.map(|_| Some(format!("dead letter {id} is resolved")))
             }
             CommandKind::Disable | CommandKind::Revive | CommandKind::Approve => {
@@ -78,7 +82,7 @@ impl OperatorCommands {
     }
 
     async fn move_strategy(&self, command: &Command, lease: &LeaseToken) -> anyhow::Result<()> {
-        let (store, settings) = (&self.process.store, &self.settings);
+        let (store, settings) = (&self.process.store, &self.search.settings);
         let strategy = store.find_strategy(&command.target).await?;
         let from = strategy.state;
         // Whoever disables a strategy means it in whatever state it is; all else is meant for the state that was seen.
@@ -94,19 +98,13 @@ impl OperatorCommands {
             (CommandKind::Disable, None) => State::Disabled,
             (CommandKind::Revive | CommandKind::Retry, None) => State::Candidate,
         };
-        if to.trades_on_paper() && strategy.form == StrategyForm::Ranking {
-            return Err(strategy.ranks_market().into());
-        }
         let transition = Transition::between(from, to, DisableReason::Operator)?;
-        let followed = settings.followed_symbols(&strategy.symbols).to_vec();
-        let interval = settings.interval;
+        let interval = if strategy.form == StrategyForm::Ranking { strategy.timeframe } else { settings.interval };
         let at_ms = self.candles.market_now_ms(strategy.market, &strategy.symbols, interval).await?;
         let at_ms = candles::interval::open_time_ms(interval, at_ms);
-        // A run goes on with the settings that it began with; the first one begins with those of now.
-        let detail = store.strategy(&strategy.id.to_string()).await?;
-        let config = match detail.paper_runs.last().filter(|_| from == State::Shadow) {
-            Some(run) => run.config.read().map(gone_on_with),
-            None => Ok(run_config(strategy.market, followed, interval, self.compute.terms)),
+        let run = match to.trades_on_paper() {
+            true => Some(self.new_run(&strategy, from, at_ms).await?),
+            false => None,
         };
         let mut record = TransitionRecord {
             id: command.transition_id.context("it was left by an older sg-ai: ask again")?,
@@ -118,10 +116,7 @@ impl OperatorCommands {
             policy: None,
             actor: command.actor.clone(),
             at_market_ms: at_ms,
-            run: match to.trades_on_paper() {
-                true => Some(NewPaperRun { warmup_from_ms: at_ms - settings.warmup_ms(), config: config? }),
-                false => None,
-            },
+            run,
             seen_until_ms: command.seen_until_ms,
             events: Vec::new(),
         };
@@ -131,6 +126,50 @@ impl OperatorCommands {
         let (done, outcome) = (command.done, command.outcome.unwrap_or_default());
         tracing::info!(command = command.id, actor = command.actor, done, outcome, "operator's command");
         Ok(())
+    }
+
+    /// The paper run of a strategy that an operator lets in. It goes on with the settings that the run before began with; the
+    /// first one begins with those of now.
+    async fn new_run(&self, strategy: &Strategy, from: State, at_ms: i64) -> anyhow::Result<NewPaperRun> {
+        let settings = &self.search.settings;
+        let detail = self.process.store.strategy(&strategy.id.to_string()).await?;
+        let before = detail.paper_runs.last().filter(|_| from == State::Shadow);
+        let begun = before.map(|run| Ok::<_, anyhow::Error>((run, run.config.read()?))).transpose()?;
+        if strategy.form == StrategyForm::Rules {
+            let followed = settings.followed_symbols(&strategy.symbols).to_vec();
+            let anew = || run_config(strategy.market, followed, settings.interval, self.compute.terms);
+            let config = begun.map_or_else(anew, |(_, config)| gone_on_with(config));
+            return Ok(NewPaperRun { warmup_from_ms: at_ms - settings.warmup_ms(), config });
+        }
+        let quote = match begun {
+            Some((_, config)) => ranked_of(config)?.quote.clone(),
+            None => {
+                let same = settings.ranked().into_iter().find(|(_, interval)| *interval == strategy.timeframe);
+                let (quote, _) = same.with_context(|| {
+                    format!(
+                        "no island ranks a market on {} candles, so nobody follows what does: add one to daemon.islands, such \
+                         as book:*USDT:{}",
+                        strategy.timeframe, strategy.timeframe
+                    )
+                })?;
+                quote.to_owned()
+            }
+        };
+        let CandleSource { cache, market, .. } = &self.candles;
+        // Every symbol that has a candle by then.
+        let which =
+            Which::Named { symbols: Vec::new(), listed_since: Some((i64::MIN, quote.clone())), from_ms: i64::MIN };
+        let listed = load_market(cache, *market, strategy.timeframe, at_ms, &which, false).await?;
+        let symbols: Vec<Symbol> = listed.into_iter().map(|s| s.symbol).collect();
+        let (warmup_ms, config) = match begun {
+            Some((run, config)) => (run.from_ms - run.warmup_from_ms, RunConfig { symbols, ..gone_on_with(config) }),
+            None => {
+                let ranked = Some(RankedMarket { quote, execution: self.compute.execution });
+                let config = run_config(strategy.market, symbols, strategy.timeframe, self.compute.terms);
+                (self.search.ranked_warmup_ms(), RunConfig { ranked, ..config })
+            }
+        };
+        Ok(NewPaperRun { warmup_from_ms: at_ms - warmup_ms, config })
     }
 }
 

@@ -10,20 +10,21 @@ use super::edge_decay::EdgeDecayMonitor;
 use super::messages::announce;
 use super::parts::{Compute, Did, Gates, Process, Turn};
 use super::placebo;
-use super::recipe::gone_on_with;
+use super::ran::Ran;
+use super::recipe::next_run;
+use super::run_candles::{Part, RunCandles, RunSpec};
 use super::schedule::grid_points;
-use super::window::{Loaded, WindowSpec};
 use crate::config::DaemonConfig;
 use anyhow::Context as _;
 use candles::time::DAY_MS;
 use candles::{DataVerdict, Interval, MarketKind, Symbol, Ticker, interval};
-use engine::{ExitReason, Outcome, RunConfig, Wanted, Window, WindowError};
-use genome::Strategy;
-use lifecycle::{GateEvidence, LiveEvidence, PaperEvidence, ProtocolEvidence, ShadowEvidence, State, Tested, Verdict};
+use engine::RunConfig;
+use genome::AnyStrategy;
+use lifecycle::{GateEvidence, LiveEvidence, ProtocolEvidence, ShadowEvidence, State, Tested, Verdict};
 use protocol::Standing;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use store::{ActivePaperRun, NewPaperRun, PaperPass, ProtocolSessionRow, StatRow, StatSource, TransitionRecord};
+use store::{ActivePaperRun, ProtocolSessionRow, StatRow, StatSource, TransitionRecord};
 use uuid::Uuid;
 
 /// How far a run that is behind is taken at once, ms.
@@ -31,8 +32,8 @@ const STRIDE_MS: i64 = 7 * DAY_MS;
 /// Newest sessions of each kind, real and placebo, that are compared.
 const COMPARED_SESSIONS: u32 = 10_000;
 
-/// Candles that are refreshed together.
-type FeedKey = (MarketKind, Vec<Symbol>, Interval);
+/// Candles that are refreshed together: of some symbols, or of all that are paid in a quote asset.
+type FeedKey = (MarketKind, Vec<Symbol>, Interval, Option<String>);
 
 /// Runs whose candles are the same.
 struct Group {
@@ -52,10 +53,9 @@ struct Known {
 }
 
 impl Known {
-    /// What the evidence protocol knows of a strategy in shadow at a window's end.
-    fn protocol(&self, id: Uuid, outcome: &Outcome, window: &Window) -> Option<ProtocolEvidence> {
-        let (standing, ledger) = (self.standings.get(&id)?, outcome.ledger.as_ref()?);
-        Some(standing.with(ledger, window))
+    /// What the evidence protocol knows of a strategy in shadow, by what it did there so far.
+    fn protocol(&self, id: Uuid, ran: &Ran) -> Option<ProtocolEvidence> {
+        Some(self.standings.get(&id)?.since(&ran.did))
     }
 }
 
@@ -138,8 +138,15 @@ impl PaperRunner {
     /// whoever asks how fresh they are is not to be told that they are late.
     async fn keep_fresh(&self, refreshed: &BTreeMap<FeedKey, i64>) -> anyhow::Result<()> {
         let candles = &self.candles;
+        for (quote, interval) in self.settings.ranked() {
+            let feed = (candles.market, Vec::new(), interval, Some(quote.to_owned()));
+            let of_market = CandleSource::newest_of_market(&candles.cache, candles.market, quote, interval).await?;
+            if let (Some(newest_ms), false) = (of_market, refreshed.contains_key(&feed)) {
+                candles.refresh_market(candles.market, quote, interval, newest_ms - DAY_MS).await?;
+            }
+        }
         for (symbols, interval) in self.settings.searched() {
-            let feed = (candles.market, symbols, interval);
+            let feed = (candles.market, symbols, interval, None);
             if refreshed.contains_key(&feed) {
                 continue;
             }
@@ -164,12 +171,20 @@ impl PaperRunner {
         newest_by_feed: &mut BTreeMap<FeedKey, i64>,
         failed: &mut Vec<(Uuid, anyhow::Error)>,
     ) -> anyhow::Result<Did> {
-        let feed = (group.config.market, group.config.symbols.clone(), group.config.interval);
+        let RunConfig { market, interval, symbols, ranked, .. } = &group.config;
+        let (of_symbols, quote) = match ranked {
+            Some(ranked) => (Vec::new(), Some(ranked.quote.clone())),
+            None => (symbols.clone(), None),
+        };
+        let feed = (*market, of_symbols, *interval, quote);
         let newest_ms = match newest_by_feed.get(&feed) {
             Some(&newest_ms) => newest_ms,
             None => {
-                let (market, symbols, candles) = &feed;
-                let newest_ms = self.candles.refresh(*market, symbols, *candles, group.warmup_from_ms).await?;
+                let from_ms = group.warmup_from_ms;
+                let newest_ms = match &feed.3 {
+                    Some(quote) => self.candles.refresh_market(*market, quote, *interval, from_ms).await?.0,
+                    None => self.candles.refresh(*market, &feed.1, *interval, from_ms).await?,
+                };
                 newest_by_feed.insert(feed, newest_ms);
                 newest_ms
             }
@@ -185,14 +200,8 @@ impl PaperRunner {
         newest_ms: i64,
         failed: &mut Vec<(Uuid, anyhow::Error)>,
     ) -> anyhow::Result<Did> {
-        let spec = WindowSpec {
-            market: group.config.market,
-            symbols: group.config.symbols.clone(),
-            interval: group.config.interval,
-            warmup_from_ms: group.warmup_from_ms,
-            to_ms: newest_ms,
-        };
-        let loaded = Loaded::read(&self.candles.cache, spec).await?;
+        let spec = RunSpec::of_run(&group.config, (group.warmup_from_ms, group.from_ms, newest_ms));
+        let (loaded, quality) = (spec.load(self.candles.cached()).await?, self.candles.quality);
         let ids: Vec<_> = group.runs.iter().map(|r| r.strategy.id).collect();
         let known = Known {
             stats: self.process.store.latest_stats(&ids).await?,
@@ -215,18 +224,16 @@ impl PaperRunner {
                 break;
             }
             let review = Some(to_ms) != last;
-            let window = match loaded.window(group.from_ms, to_ms) {
-                // A symbol has no candle yet since the run began: nothing is known at this point.
-                Err(WindowError::Empty(_)) => continue,
-                window => window?,
-            };
+            // A symbol has no candle yet since the run began: nothing is known at this point.
+            let Some(part) = loaded.part(group.from_ms, to_ms)? else { continue };
             did = Did::Work;
-            let outcomes = self.evaluate(&group, &window).await?;
-            let verdict = loaded.fit_for_evidence(group.from_ms, to_ms, &self.candles.quality);
+            let outcomes = self.evaluate(&group, &part).await?;
+            let verdict = loaded.fit_for_evidence(&part, &quality);
+            let mut version = DataVersion { loaded: &loaded, range: (group.from_ms, to_ms), known: None };
             if review && !verdict.fit {
                 // No evidence: the gate is not asked, and why is kept. The next point may see the candles repaired.
-                let token = self.turn.token()?;
-                self.process.store.record_data_verdict(&token, &window.data_version(), &verdict).await?;
+                let (token, version) = (self.turn.token()?, version.get(&self.candles).await?);
+                self.process.store.record_data_verdict(&token, &version, &verdict).await?;
                 tracing::warn!(at_market_ms = to_ms, runs = group.runs.len(), "no review: {}", verdict.reason);
             }
             let mut staying = Vec::with_capacity(group.runs.len());
@@ -239,12 +246,15 @@ impl PaperRunner {
                     }
                 };
                 // Between reviews only the newest point is stored; on the way there nothing needs to be.
-                let moved = review && verdict.fit && self.review(&run, &outcome, &known, (&window, &verdict)).await?;
+                let moved = review
+                    && verdict.fit
+                    && self.review(&run, &outcome, &known, (&part, &verdict, &mut version)).await?;
                 if moved {
                     continue;
                 }
                 if to_ms == newest_ms {
-                    self.record(&run, &outcome, &window).await?;
+                    let pass = outcome.pass(run.run.id, to_ms, version.get(&self.candles).await?)?;
+                    self.process.store.record_paper_pass(&self.turn.token()?, &pass).await?;
                 }
                 staying.push(run);
             }
@@ -258,19 +268,17 @@ impl PaperRunner {
         Ok(self.process.store.standings(ids).await?)
     }
 
-    /// Backtests the group's strategies over the run so far: the same function as everywhere.
-    async fn evaluate(&self, group: &Group, window: &Window) -> anyhow::Result<Vec<anyhow::Result<Outcome>>> {
-        let genomes: Vec<_> = group.runs.iter().map(|run| run.strategy.rules()).collect();
-        let strategies: Vec<Strategy> = genomes.iter().flatten().copied().cloned().collect();
-        let (engine, window, terms) = (Arc::clone(&self.compute.engine), window.clone(), group.config.terms());
-        let wanted = Wanted { ledger: true, ..Wanted::default() };
-        let outcomes = self.compute.run(move || engine.evaluate(&strategies, &window, &terms, wanted)).await?;
-        let mut outcomes = outcomes.into_iter();
+    /// Evaluates the group's strategies over the run so far: the same function as everywhere.
+    async fn evaluate(&self, group: &Group, part: &Part) -> anyhow::Result<Vec<anyhow::Result<Ran>>> {
+        let genomes: Vec<_> = group.runs.iter().map(|run| run.strategy.genome.read()).collect();
+        let strategies: Vec<AnyStrategy> = genomes.iter().flatten().copied().cloned().collect();
+        let (engine, part, config) = (Arc::clone(&self.compute.engine), part.clone(), group.config.clone());
+        let mut ran = self.compute.run(move || part.ran(&engine, &strategies, &config)).await??.into_iter();
         let each = group.runs.iter().zip(genomes).map(|(run, genome)| {
             let id = run.strategy.id;
             genome?;
-            let outcome = outcomes.next().with_context(|| format!("strategy {id} was not evaluated"))?;
-            outcome.with_context(|| format!("strategy {id} cannot be paper-traded"))
+            let ran = ran.next().with_context(|| format!("strategy {id} was not evaluated"))?;
+            ran.with_context(|| format!("strategy {id} cannot be paper-traded"))
         });
         Ok(each.collect())
     }
@@ -279,12 +287,12 @@ impl PaperRunner {
     async fn review(
         &mut self,
         run: &ActivePaperRun,
-        outcome: &Outcome,
+        ran: &Ran,
         known: &Known,
-        (window, verdict): (&Window, &DataVerdict),
+        (part, verdict, version): (&Part, &DataVerdict, &mut DataVersion<'_>),
     ) -> anyhow::Result<bool> {
-        let at_ms = window.to_ms();
-        let paper = PaperEvidence::of(outcome, run.run.from_ms, at_ms, self.gates.recent_trades());
+        let at_ms = part.to_ms();
+        let paper = ran.evidence(run.run.from_ms, at_ms, self.gates.recent_trades());
         let stat = |source| {
             known
                 .stats
@@ -295,11 +303,10 @@ impl PaperRunner {
         let tested = Tested { backtest: stat(StatSource::Backtest), holdout: stat(StatSource::Holdout) };
         let (paper, demotions) = (Some(paper), run.demotions);
         let evidence = if run.run.phase == State::Live {
-            let trades = outcome.ledger.as_ref().map_or(&[][..], |ledger| &ledger.trades);
-            let staying = self.staying.verdict((run.strategy.id, run.run.id), trades).await?;
+            let staying = self.staying.verdict((run.strategy.id, run.run.id), ran.live_results()).await?;
             GateEvidence::Live(LiveEvidence { tested, run: paper, demotions, staying })
         } else {
-            let protocol = known.protocol(run.strategy.id, outcome, window);
+            let protocol = known.protocol(run.strategy.id, ran);
             let placebo = placebo::comparison(&known.sessions, at_ms);
             GateEvidence::Shadow(ShadowEvidence { tested, run: paper, demotions, protocol, placebo })
         };
@@ -317,10 +324,7 @@ impl PaperRunner {
         )
         .context("a decision to move makes a record")?;
         if transition.to().trades_on_paper() {
-            record.run = Some(NewPaperRun {
-                warmup_from_ms: at_ms - self.settings.warmup_ms(),
-                config: gone_on_with(run.run.config.read()?),
-            });
+            record.run = Some(next_run(run, at_ms, self.settings.warmup_ms(), part.market())?);
         }
         announce(&self.process.channels, &mut record, &run.strategy.name, &run.strategy.canonical);
         tracing::info!(
@@ -332,33 +336,28 @@ impl PaperRunner {
             "strategy moves"
         );
         // A move rests on these candles: that they were fit for it is kept with their version.
-        let token = self.turn.token()?;
-        self.process.store.record_data_verdict(&token, &window.data_version(), verdict).await?;
-        self.process.store.record_pass_and_move(&token, &pass(run, outcome, window)?, &record).await?;
+        let (token, version) = (self.turn.token()?, version.get(&self.candles).await?);
+        self.process.store.record_data_verdict(&token, &version, verdict).await?;
+        self.process.store.record_pass_and_move(&token, &ran.pass(run.run.id, at_ms, version)?, &record).await?;
         Ok(true)
-    }
-
-    async fn record(&self, run: &ActivePaperRun, outcome: &Outcome, window: &Window) -> anyhow::Result<()> {
-        let token = self.turn.token()?;
-        self.process.store.record_paper_pass(&token, &pass(run, outcome, window)?).await?;
-        Ok(())
     }
 }
 
-/// What the store is told of a run up to the end of a window.
-fn pass(run: &ActivePaperRun, outcome: &Outcome, window: &Window) -> anyhow::Result<PaperPass> {
-    let ledger = outcome.ledger.clone().unwrap_or_default();
-    let (open, trades) = ledger.trades.into_iter().partition::<Vec<_>, _>(|t| t.exit_reason == ExitReason::EndOfWindow);
-    Ok(PaperPass {
-        run_id: run.run.id,
-        to_ms: window.to_ms(),
-        data_version: Some(window.data_version()),
-        performance: outcome.performance.clone(),
-        closed_trades: u32::try_from(trades.len()).unwrap_or(u32::MAX),
-        open_positions: serde_json::to_value(open)?,
-        trades,
-        daily_equity: ledger.daily_equity,
-    })
+/// The name of the candles of a part, found when somebody asks: that of a market is a walk over all of it.
+struct DataVersion<'a> {
+    loaded: &'a RunCandles,
+    range: (i64, i64),
+    known: Option<String>,
+}
+
+impl DataVersion<'_> {
+    async fn get(&mut self, candles: &CandleSource) -> anyhow::Result<String> {
+        if let Some(known) = &self.known {
+            return Ok(known.clone());
+        }
+        let found = self.loaded.data_version(candles.cached(), self.range).await?;
+        Ok(self.known.insert(found).clone())
+    }
 }
 
 /// Runs with the same candles together, in a fixed order, and those whose stored settings do not read.

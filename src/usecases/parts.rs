@@ -4,10 +4,12 @@
 use super::candle_source::CandleSource;
 use crate::config::{DaemonConfig, IslandConfig};
 use anyhow::Context as _;
-use engine::{Engine, Terms};
-use genome::random::Seed;
+use candles::time::DAY_MS;
+use engine::{Engine, Execution, Terms};
+use genome::{StrategyForm, random::Seed};
 use lifecycle::{EdgeDecayConfig, Gate, Thresholds};
 use notify::Channel;
+use portfolio::PortfolioTerms;
 use protocol::{Plan, ProtocolConfig};
 use search::SearchConfig;
 use std::sync::Arc;
@@ -46,10 +48,18 @@ pub(crate) struct Compute {
     pub(crate) engine: Arc<Engine>,
     /// Capital and costs of what begins now; runs go on with those that they began with.
     pub(crate) terms: Terms,
+    /// How orders of strategies that rank the market meet it.
+    pub(crate) execution: Execution,
     pub(crate) threads: Arc<rayon::ThreadPool>,
 }
 
 impl Compute {
+    /// The terms of what ranks the market.
+    pub(crate) fn portfolio_terms(&self) -> PortfolioTerms {
+        let Terms { initial_capital, costs, fill_on } = self.terms;
+        PortfolioTerms { initial_capital, costs, fill_on, execution: self.execution }
+    }
+
     /// Runs pure computation on the worker threads, off the async ones.
     pub(crate) async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> anyhow::Result<T> {
         let threads = Arc::clone(&self.threads);
@@ -81,6 +91,8 @@ pub(crate) struct SearchSetup {
     pub(crate) search: SearchConfig,
     pub(crate) protocol: ProtocolConfig,
     pub(crate) seed: Seed,
+    /// Quote asset of the market that is ranked; `None` where strategies of rules are searched on `settings.symbols`.
+    pub(crate) ranks: Option<String>,
 }
 
 impl SearchSetup {
@@ -89,9 +101,28 @@ impl SearchSetup {
         let mut of_island = self.clone();
         of_island.settings.symbols.clone_from(&island.symbols);
         of_island.settings.interval = island.interval.unwrap_or(self.settings.interval);
-        of_island.search = self.search.for_interval(of_island.settings.interval);
+        of_island.ranks.clone_from(&island.ranks);
+        if island.ranks.is_some() {
+            of_island.search.form = StrategyForm::Ranking;
+            // One search ranks one panel of candles.
+            of_island.search.ranking.timeframes = vec![of_island.settings.interval];
+            of_island.settings.backtest_days = self.settings.ranking_backtest_days;
+        }
+        of_island.search = of_island.search.for_interval(of_island.settings.interval);
+        of_island.search.population_size = self.population_size(island);
         of_island.seed = island.seed.map_or(self.seed, Seed);
         of_island
+    }
+
+    /// How many strategies a generation of an island has: where both forms are searched, each its share.
+    fn population_size(&self, island: &IslandConfig) -> usize {
+        let (all, settings) = (self.search.population_size, &self.settings);
+        let ranking = settings.islands.iter().filter(|island| island.ranks.is_some()).count();
+        if ranking == 0 || ranking == settings.islands.len() {
+            return all;
+        }
+        let share = if island.ranks.is_some() { settings.ranking_share } else { 1.0 - settings.ranking_share };
+        ((2.0 * share * all as f64).round() as usize).max(2)
     }
 
     /// The same for one generation of a batch, due whenever there are newer candles.
@@ -100,6 +131,19 @@ impl SearchSetup {
         batch.settings.generation_interval_s = 1;
         batch.search = SearchConfig { population_size: batch_size as usize, generations: 1, ..batch.search };
         batch
+    }
+
+    /// Candles before a window on which it warms up, ms. What ranks the market looks back twice as far as its longest
+    /// look-back: at values of series that look back themselves.
+    pub(crate) fn warmup_ms(&self) -> i64 {
+        if self.ranks.is_some() { self.ranked_warmup_ms() } else { self.settings.warmup_ms() }
+    }
+
+    /// The same of what ranks the market, whoever asks, ms.
+    pub(crate) fn ranked_warmup_ms(&self) -> i64 {
+        let ranking = &self.search.ranking;
+        let longest = ranking.lookback_days.1.max(ranking.universe_volume_days).max(ranking.universe_listed_days);
+        self.settings.warmup_ms().max(2 * i64::from(longest) * DAY_MS)
     }
 
     /// What a session is told.

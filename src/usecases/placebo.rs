@@ -5,11 +5,11 @@
 
 use super::lessons;
 use super::parts::{Did, Process, SessionParts};
-use super::window::{Loaded, WindowSpec};
+use super::session_candles::SessionCandles;
 use candles::time::DAY_MS;
 use evidence::placebo::PlaceboComparison;
 use notify::{Notice, Trouble};
-use protocol::{self, Account, Days, RunError, RunPlan, null_window};
+use protocol::{self, Account, Days, NoNull, NullKind, RankingWorld, RunError, RunPlan, null_panel, null_window};
 use serde_json::json;
 use store::{LeaseToken, NewSession, NumberedSession, PlaceboRecord, ProtocolSessionRow, Session, SessionNumbers};
 
@@ -63,7 +63,7 @@ async fn run(
 ) -> anyhow::Result<Option<PlaceboRecord>> {
     let spec = &last.spec;
     let shadow_days = parts.gates.limits.shadow_max_days.ceil() as u32;
-    let (loaded, shadow_days) = load(parts, spec, shadow_days).await?;
+    let (candles, shadow_days) = load(parts, spec, shadow_days).await?;
     let to_days = |ms: i64| u32::try_from(ms / DAY_MS).unwrap_or(0);
     let days = Days {
         search: to_days(spec.holdout_from_ms - spec.window_from_ms),
@@ -91,10 +91,21 @@ async fn run(
                 days,
                 review_ms: DAY_MS,
             };
-            // Drawn by the time of each candle: every range of it is part of one null market.
-            let cut = |from_ms, to_ms| null_window(&loaded.window(from_ms, to_ms)?, seed, 0);
             let stop = || process.stop.is_cancelled();
-            protocol::run(&plan, &compute.engine, &cut, split_ms, seed, Vec::new(), &stop)
+            match candles {
+                SessionCandles::Symbols(loaded) => {
+                    // Drawn by the time of each candle: every range of it is part of one null market.
+                    let cut = |from_ms, to_ms| null_window(&loaded.window(from_ms, to_ms)?, seed, 0);
+                    protocol::run(&plan, &compute.engine, &cut, split_ms, seed, Vec::new(), &stop)
+                }
+                SessionCandles::Market(market) => {
+                    let null = null_panel(&market.panel, NullKind::Time, seed).map_err(NoNull::from)?;
+                    drop(market);
+                    let (terms, variation) = (compute.portfolio_terms(), &search.search.ranking);
+                    let world = RankingWorld { panel: &null, terms, variation };
+                    protocol::run_in(&plan, &world, split_ms, seed, Vec::new(), &stop)
+                }
+            }
         })
         .await?;
     let run = match tried {
@@ -127,25 +138,31 @@ async fn run(
 }
 
 /// The session's candles, with a shadow period more before them where the exchange has them.
-async fn load(parts: &SessionParts, spec: &NewSession, shadow_days: u32) -> anyhow::Result<(Loaded, u32)> {
-    let window = |extra_days: u32| WindowSpec {
-        market: spec.market,
-        symbols: spec.symbols.clone(),
-        interval: spec.timeframe,
-        warmup_from_ms: spec.window_from_ms - parts.search.settings.warmup_ms() - i64::from(extra_days) * DAY_MS,
-        to_ms: spec.window_to_ms,
-    };
-    let longer = window(shadow_days);
+async fn load(parts: &SessionParts, spec: &NewSession, shadow_days: u32) -> anyhow::Result<(SessionCandles, u32)> {
+    let SessionParts { candles, search, .. } = parts;
+    let warmup_from_ms = spec.window_from_ms - search.warmup_ms();
+    let from = |from_ms| SessionCandles::load_from(&candles.cache, &candles.instruments, search, spec, from_ms);
+    let shadow_ms = i64::from(shadow_days) * DAY_MS;
     // Without the exchange it goes on with what is cached.
-    let refreshed = parts.candles.refresh(spec.market, &spec.symbols, spec.timeframe, longer.warmup_from_ms).await;
+    let (market, interval, longer_ms) = (spec.market, spec.timeframe, warmup_from_ms - shadow_ms);
+    let refreshed = match &search.ranks {
+        Some(quote) => candles.refresh_market(market, quote, interval, longer_ms).await.map(drop),
+        None => candles.refresh(market, &spec.symbols, interval, longer_ms).await.map(drop),
+    };
     if let Err(error) = refreshed {
         tracing::debug!(error = format!("{error:#}"), "candles of the placebo island");
     }
-    let loaded = Loaded::read(&parts.candles.cache, longer).await?;
-    if loaded.reaches_back_to(spec.window_from_ms - i64::from(shadow_days) * DAY_MS) {
+    let loaded = from(longer_ms).await?;
+    let reaches_back = match &loaded {
+        SessionCandles::Symbols(loaded) => loaded.reaches_back_to(spec.window_from_ms - shadow_ms),
+        SessionCandles::Market(_) => {
+            loaded.since_ms(search).is_some_and(|since_ms| since_ms <= spec.window_from_ms - shadow_ms)
+        }
+    };
+    if reaches_back {
         return Ok((loaded, shadow_days));
     }
-    Ok((Loaded::read(&parts.candles.cache, window(0)).await?, 0))
+    Ok((from(warmup_from_ms).await?, 0))
 }
 
 /// Tells whoever is told of events that promotions are frozen; once a day of market time.

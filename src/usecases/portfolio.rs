@@ -1,8 +1,8 @@
 //! The whole cached market as a panel, for strategies that rank it. Fetches nothing, decides nothing.
 
-use super::whole_market::{MarketSymbol, load_market};
+use super::whole_market::{MarketSymbol, Which, load_market};
 use anyhow::Context as _;
-use candles::{InstrumentTable, Interval, MarketKind};
+use candles::{InstrumentTable, Interval, MarketKind, Symbol};
 use engine::{SymbolWindow, Window};
 use genome::{Strategy, Universe};
 use market::CandleCache;
@@ -39,8 +39,35 @@ pub(crate) async fn load_panel(
     timeframe: Interval,
     table: InstrumentTable,
 ) -> anyhow::Result<WholeMarket> {
+    load_panel_of(cache, span, &Which::All, timeframe, table).await
+}
+
+/// The same of the symbols named.
+///
+/// # Errors
+/// When the cache cannot be read or has nothing of that.
+pub(crate) async fn load_panel_of(
+    cache: &CandleCache,
+    span: MarketSpan,
+    which: &Which,
+    timeframe: Interval,
+    table: InstrumentTable,
+) -> anyhow::Result<WholeMarket> {
     let interval = span.interval.min(timeframe);
-    let symbols = load_market(cache, span.market, interval, span.to_ms, true).await.context("candle cache")?;
+    let symbols = load_market(cache, span.market, interval, span.to_ms, which, true).await.context("candle cache")?;
+    if let Which::Named { symbols: named, .. } = which {
+        let is_there = |name: &&Symbol| symbols.binary_search_by(|s| s.symbol.cmp(name)).is_ok();
+        for name in named.iter().filter(|name| !is_there(name)) {
+            // One that ended before the first candle looked at, or was listed after the last, is missing nowhere.
+            let any = cache.newest_close_ms(&candles::Ticker::of(span.market, name), interval).await?;
+            anyhow::ensure!(
+                any.is_some(),
+                "the cache in {} lacks {interval} candles of {} {name}",
+                cache.dir().display(),
+                span.market
+            );
+        }
+    }
     let made = tokio::task::spawn_blocking(move || {
         let data_version =
             market_sha256(span.market, &symbols.iter().map(MarketSymbol::data).collect::<Vec<_>>(), &table);

@@ -5,6 +5,7 @@
 
 use candles::{Interval, MarketKind, Symbol};
 use engine::{MEANING, Recipe, RunConfig, Terms};
+use store::{ActivePaperRun, NewPaperRun};
 
 /// The set-up of a run that this build computes.
 pub(crate) fn run_config(market: MarketKind, symbols: Vec<Symbol>, interval: Interval, terms: Terms) -> RunConfig {
@@ -17,6 +18,7 @@ pub(crate) fn run_config(market: MarketKind, symbols: Vec<Symbol>, interval: Int
         code_version: crate::CODE_VERSION.to_owned(),
         engine_meaning: MEANING,
         fill_on: terms.fill_on,
+        ranked: None,
     }
 }
 
@@ -28,6 +30,29 @@ pub(crate) fn computed_again(stored: &Recipe) -> Recipe {
 /// The set-up of a paper run for the next one, which goes on with the same settings and which this build begins.
 pub(crate) fn gone_on_with(stored: &RunConfig) -> RunConfig {
     RunConfig { code_version: crate::CODE_VERSION.to_owned(), engine_meaning: MEANING, ..stored.clone() }
+}
+
+/// The paper run that a strategy which moves begins at `at_ms`. One that ranks the market goes on with the symbols that there
+/// are by then, `market`, and with as much warm-up as before.
+///
+/// # Errors
+/// When the settings of the run before do not read.
+pub(crate) fn next_run(
+    run: &ActivePaperRun,
+    at_ms: i64,
+    warmup_ms: i64,
+    market: Option<Vec<Symbol>>,
+) -> anyhow::Result<NewPaperRun> {
+    let before = run.run.config.read()?;
+    let warmup_ms = match before.ranked {
+        Some(_) => run.run.from_ms - run.run.warmup_from_ms,
+        None => warmup_ms,
+    };
+    let mut config = gone_on_with(before);
+    if let (Some(_), Some(symbols)) = (&before.ranked, market) {
+        config.symbols = symbols;
+    }
+    Ok(NewPaperRun { warmup_from_ms: at_ms - warmup_ms, config })
 }
 
 #[cfg(test)]

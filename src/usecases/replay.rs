@@ -2,14 +2,16 @@
 //!
 //! Fetches nothing and stores nothing.
 
-use super::window::{Loaded, WindowSpec};
+use super::ran::Ran;
+use super::run_candles::{Cached, RunSpec, lacks};
 use anyhow::Context as _;
-use candles::{Coverage, Symbol, SymbolCoverage, Ticker};
-use engine::{DailyEquity, Engine, MEANING, MeaningChange, Outcome, Performance, Recipe, Wanted, Window};
-use genome::Strategy;
+use candles::{Coverage, SymbolCoverage, Ticker};
+use engine::{DailyEquity, Engine, MEANING, MeaningChange, Performance, Recipe, RunConfig};
+use genome::AnyStrategy;
 use lifecycle::State;
 use market::CandleCache;
 use market::cache::CacheError;
+use portfolio::Record;
 use serde::Serialize;
 use serde_json::Value;
 use store::{BacktestRow, NewServiceBacktest, StatSource, StrategyDetail};
@@ -34,6 +36,18 @@ pub(crate) struct StoredRun {
     pub(crate) data_version: Option<String>,
     /// Equity as it was stored: of paper runs and clients' backtests only.
     pub(crate) daily_equity: Option<Vec<DailyEquity>>,
+    /// What a paper run of a strategy that ranks the market has beside it.
+    pub(crate) portfolio: Option<Record>,
+}
+
+impl StoredRun {
+    /// Which candles it rests on.
+    pub(crate) fn candles(&self, recipe: &Recipe) -> RunSpec {
+        match self.paper_run {
+            Some(_) => RunSpec::of_run(&recipe.config, (recipe.warmup_from_ms, self.from_ms, self.to_ms)),
+            None => RunSpec::of_test(recipe, self.to_ms),
+        }
+    }
 }
 
 /// Backtest, hold-out and paper runs of a strategy, in order of their windows.
@@ -60,6 +74,7 @@ pub(crate) fn stored_runs(detail: &StrategyDetail, backtests: &[BacktestRow]) ->
             performance: Some(stat.performance.clone()),
             data_version: stat.data_version.clone(),
             daily_equity: None,
+            portfolio: None,
         }
     });
     let paper = detail.paper_runs.iter().map(|run| {
@@ -78,6 +93,7 @@ pub(crate) fn stored_runs(detail: &StrategyDetail, backtests: &[BacktestRow]) ->
             performance: run.performance.clone(),
             data_version: stat.and_then(|s| s.data_version.clone()),
             daily_equity: Some(run.daily_equity.clone()),
+            portfolio: run.portfolio.clone(),
         }
     });
     let mut runs: Vec<StoredRun> = tests.chain(paper).collect();
@@ -96,57 +112,54 @@ pub(crate) fn clients_run(backtest: &NewServiceBacktest) -> StoredRun {
         performance: Some(backtest.performance.clone()),
         data_version: Some(backtest.data_version.clone()),
         daily_equity: Some(backtest.daily_equity.clone()),
+        portfolio: None,
     }
 }
 
 /// A result computed again.
 #[derive(Clone, Debug)]
 pub(crate) struct Replayed {
-    /// With its ledger.
-    pub(crate) outcome: Outcome,
-    /// What it was computed on.
-    pub(crate) window: Window,
-    /// Names the candles that were there.
+    /// What it came to.
+    pub(crate) ran: Ran,
+    /// Names the candles that there were.
     pub(crate) data_version: String,
     /// What there was of them, by symbol.
     pub(crate) coverage: Vec<SymbolCoverage>,
 }
 
-/// Computes a strategy's result on the candles that open in `[from_ms, to_ms)` once more.
+/// Computes a strategy's stored result once more.
 ///
 /// # Errors
 /// When the candles are not cached, or the strategy cannot be evaluated.
 pub(crate) async fn replay(
-    cache: &CandleCache,
-    strategy: &Strategy,
+    cached: Cached<'_>,
+    strategy: &AnyStrategy,
     recipe: &Recipe,
+    run: &StoredRun,
+) -> anyhow::Result<Replayed> {
+    replay_on(cached, strategy, (&recipe.config, &run.candles(recipe)), (run.from_ms, run.to_ms)).await
+}
+
+/// The same of a result that is stored elsewhere, set up so and resting on these candles.
+///
+/// # Errors
+/// When the candles are not cached, or the strategy cannot be evaluated.
+pub(crate) async fn replay_on(
+    cached: Cached<'_>,
+    strategy: &AnyStrategy,
+    (config, spec): (&RunConfig, &RunSpec),
     (from_ms, to_ms): (i64, i64),
 ) -> anyhow::Result<Replayed> {
-    let config = &recipe.config;
-    let data_to_ms = recipe.data_to_ms.unwrap_or(to_ms).max(to_ms);
-    let spec = WindowSpec {
-        market: config.market,
-        symbols: config.symbols.clone(),
-        interval: config.interval,
-        warmup_from_ms: recipe.warmup_from_ms,
-        to_ms: data_to_ms,
-    };
-    let loaded = Loaded::read(cache, spec).await?;
-    let missing = || {
-        let names: Vec<&str> = config.symbols.iter().map(Symbol::as_str).collect();
-        format!("the cache in {} lacks {} candles of {}", cache.dir().display(), config.interval, names.join(", "))
-    };
-    let window = loaded.window(from_ms, to_ms).with_context(missing)?;
-    let whole = loaded.window(from_ms, data_to_ms).with_context(missing)?;
+    let missing = || lacks(cached.0, config);
+    let loaded = spec.load(cached).await?;
+    let part = loaded.part(from_ms, to_ms)?.with_context(missing)?;
+    let end_ms = spec.to_ms().max(to_ms);
+    let data_version = loaded.data_version(cached, (from_ms, end_ms)).await.with_context(missing)?;
     let coverage = loaded.coverage(from_ms, to_ms);
-    let (engine, terms, strategy) = (Engine::default(), config.terms(), strategy.clone());
-    let on = window.clone();
-    let computed = tokio::task::spawn_blocking(move || {
-        let wanted = Wanted { ledger: true, ..Wanted::default() };
-        (engine.evaluate(&[strategy], &on, &terms, wanted).pop(), whole.data_version())
-    });
-    let (outcome, data_version) = computed.await.context("the computation broke off")?;
-    Ok(Replayed { outcome: outcome.context("the engine gave no result")??, window, data_version, coverage })
+    let (strategy, config) = (strategy.clone(), config.clone());
+    let compute = move || part.ran_one(&Engine::default(), &strategy, &config);
+    let ran = tokio::task::spawn_blocking(compute).await.context("the computation broke off")??;
+    Ok(Replayed { ran, data_version, coverage })
 }
 
 /// By symbol, what the cache has of the candles that a stored result was computed from.
@@ -215,7 +228,7 @@ pub(crate) struct Comparison {
 }
 
 /// Computes a stored run again and says whether it is the same to the bit, or what differs and why.
-pub(crate) async fn compare(cache: &CandleCache, strategy: &Strategy, run: &StoredRun) -> Comparison {
+pub(crate) async fn compare(cached: Cached<'_>, strategy: &AnyStrategy, run: &StoredRun) -> Comparison {
     let of = |verdict, differences, why: Option<String>| Comparison {
         source: run.source,
         backtest_id: None,
@@ -232,7 +245,7 @@ pub(crate) async fn compare(cache: &CandleCache, strategy: &Strategy, run: &Stor
         Ok(recipe) => recipe,
         Err(why) => return of(Verdict::Impossible, Vec::new(), Some(why.clone())),
     };
-    let now = match replay(cache, strategy, recipe, (run.from_ms, run.to_ms)).await {
+    let now = match replay(cached, strategy, recipe, run).await {
         Ok(now) => now,
         Err(error) => return of(Verdict::Impossible, Vec::new(), Some(format!("{error:#}"))),
     };
@@ -240,7 +253,8 @@ pub(crate) async fn compare(cache: &CandleCache, strategy: &Strategy, run: &Stor
     if differences.is_empty() {
         return of(Verdict::Identical, differences, None);
     }
-    let changed = MeaningChange::since(recipe.config.engine_meaning, strategy, run.from_ms);
+    let since = |rules| MeaningChange::since(recipe.config.engine_meaning, rules, run.from_ms);
+    let changed = strategy.rules().map(since).unwrap_or_default();
     if !changed.is_empty() {
         let then = recipe.config.engine_meaning;
         let mut why =
@@ -293,14 +307,17 @@ fn differences(run: &StoredRun, stored: &Performance, now: &Replayed) -> Vec<Dif
     if let Some(version) = &run.data_version {
         hold("data_version", version.clone().into(), now.data_version.clone().into());
     }
-    if let (Value::Object(stored), Value::Object(recomputed)) = (as_json(stored), as_json(&now.outcome.performance)) {
+    if let (Value::Object(stored), Value::Object(recomputed)) = (as_json(stored), as_json(&now.ran.performance)) {
         for (what, value) in stored {
             let other = recomputed.get(&what).cloned().unwrap_or_default();
             hold(&what, value, other);
         }
     }
-    if let (Some(stored), Some(ledger)) = (&run.daily_equity, &now.outcome.ledger) {
-        hold("daily_equity", as_json(stored), as_json(&ledger.daily_equity));
+    if let Some(stored) = &run.daily_equity {
+        hold("daily_equity", as_json(stored), as_json(&now.ran.daily_equity));
+    }
+    if let Some(stored) = &run.portfolio {
+        hold("portfolio", as_json(stored), as_json(&now.ran.portfolio));
     }
     found
 }

@@ -2,15 +2,19 @@
 //!
 //! Fetches nothing and stores nothing. What a session began with (the best of the one before it) comes from the store.
 
+use super::ranked::terms_of;
+use super::recipe::run_config;
 use super::replay::{Difference, Verdict};
-use super::window::{Loaded, WindowSpec};
+use super::run_candles::{Cached, RunCandles, RunSpec};
 use anyhow::Context as _;
-use engine::{Costs, Engine, Terms};
-use market::CandleCache;
-use search::{self, SearchConfig, SearchState, WindowEvaluator};
+use engine::{Costs, Engine, EvaluationError, Outcome, RankedMarket, Recipe, RunConfig, Terms};
+use genome::AnyStrategy;
+use protocol::{Ground, Halves, RankingHalves, RulesHalves, SplitPanel};
+use search::{self, Evaluator, SearchConfig, SearchState};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use store::{GenerationRow, Session, Store};
+use std::sync::Arc;
+use store::{GenerationRow, NewSession, Session, Store};
 
 /// What a session's results rest on, as it is stored with it.
 #[derive(Deserialize)]
@@ -19,6 +23,29 @@ struct Settings {
     costs: Costs,
     initial_capital: f64,
     warmup_ms: i64,
+    /// Where the market was ranked.
+    #[serde(default)]
+    ranked: Option<RankedMarket>,
+}
+
+impl Settings {
+    fn config(&self, spec: &NewSession) -> RunConfig {
+        let terms = Terms { initial_capital: self.initial_capital, costs: self.costs, ..Terms::default() };
+        RunConfig {
+            ranked: self.ranked.clone(),
+            ..run_config(spec.market, spec.symbols.clone(), spec.timeframe, terms)
+        }
+    }
+}
+
+/// Backtests on what a session searched.
+#[derive(Debug)]
+struct OnGround<'a>(&'a dyn Ground);
+
+impl Evaluator for OnGround<'_> {
+    fn evaluate(&self, population: &[AnyStrategy]) -> Vec<Result<Outcome, EvaluationError>> {
+        self.0.evaluate(population)
+    }
 }
 
 /// One generation held against its replay.
@@ -52,7 +79,7 @@ pub(crate) struct SessionComparison {
 /// When the database does not answer. What cannot be computed again is a verdict, not an error.
 pub(crate) async fn compare_session(
     store: &Store,
-    cache: &CandleCache,
+    cached: Cached<'_>,
     session: &Session,
     last: Option<u32>,
 ) -> anyhow::Result<SessionComparison> {
@@ -63,7 +90,7 @@ pub(crate) async fn compare_session(
     if stored.is_empty() {
         return Ok(of(Verdict::Nothing, Vec::new(), Some("no generation of it is stored".to_owned())));
     }
-    let prepared = match prepare(store, cache, session).await {
+    let prepared = match prepare(store, cached, session).await {
         Ok(prepared) => prepared,
         Err(why) => return Ok(of(Verdict::Impossible, Vec::new(), Some(format!("{why:#}")))),
     };
@@ -86,38 +113,49 @@ pub(crate) async fn compare_session(
 /// Everything that a session is bred from.
 struct Prepared {
     settings: Settings,
-    window: engine::Window,
+    halves: Box<dyn Halves>,
     state: SearchState,
 }
 
-async fn prepare(store: &Store, cache: &CandleCache, session: &Session) -> anyhow::Result<Prepared> {
+async fn prepare(store: &Store, cached: Cached<'_>, session: &Session) -> anyhow::Result<Prepared> {
     let spec = &session.spec;
     let settings = Settings::deserialize(&spec.config).context("its stored settings do not read")?;
-    let window = WindowSpec {
-        market: spec.market,
-        symbols: spec.symbols.clone(),
-        interval: spec.timeframe,
+    let config = settings.config(spec);
+    let recipe = Recipe {
+        config,
         warmup_from_ms: spec.window_from_ms - settings.warmup_ms,
-        to_ms: spec.window_to_ms,
+        data_to_ms: Some(spec.window_to_ms),
     };
-    let loaded = Loaded::read(cache, window).await?;
-    let version = loaded.window(spec.window_from_ms, spec.window_to_ms)?.data_version();
+    let loaded = RunSpec::of_test(&recipe, spec.window_to_ms).load(cached).await?;
+    let version = loaded.data_version(cached, (spec.window_from_ms, spec.window_to_ms)).await?;
     anyhow::ensure!(
         version == spec.data_version,
         "the cached candles are not those that it was computed from: {version}, not {}",
         spec.data_version
     );
+    let (from_ms, split_ms, to_ms) = (spec.window_from_ms, spec.holdout_from_ms, spec.window_to_ms);
+    let halves: Box<dyn Halves> = match (loaded, &settings.ranked) {
+        (RunCandles::Market { panel, .. }, Some(ranked)) => {
+            let split = SplitPanel::cut(&panel, from_ms, split_ms, to_ms)?;
+            Box::new(RankingHalves::new(split, terms_of(&recipe.config, ranked), settings.search.ranking.clone()))
+        }
+        (RunCandles::Symbols(loaded), _) => {
+            let split = loaded.split(from_ms, split_ms, to_ms)?;
+            Box::new(RulesHalves::new(split, Arc::new(Engine::default()), recipe.config.terms()))
+        }
+        (RunCandles::Market { .. }, None) => anyhow::bail!("it does not say which market it ranked"),
+    };
     let mut warm_starts = Vec::new();
     let before = store.session_before(&spec.island, spec.number).await?;
     if let Some(before) = before {
         for champion in store.champions(&before).await? {
-            warm_starts.push(champion.rules()?.clone().into());
+            warm_starts.push(champion.genome.read()?.clone());
         }
     }
     let draws = settings.search.draws_by_lessons();
     let learnt = store.session_lessons(session.id).await?.and_then(|lessons| lessons.learnt).filter(|_| draws);
     let state = search::start(&settings.search, spec.seed, warm_starts, learnt);
-    Ok(Prepared { window: loaded.window(spec.window_from_ms, spec.holdout_from_ms)?, settings, state })
+    Ok(Prepared { settings, halves, state })
 }
 
 impl Prepared {
@@ -126,9 +164,9 @@ impl Prepared {
         stored: &[GenerationRow],
         champions: Option<&[String]>,
     ) -> anyhow::Result<Vec<GenerationComparison>> {
-        let Self { settings, window, mut state } = self;
-        let terms = Terms { initial_capital: settings.initial_capital, costs: settings.costs, ..Terms::default() };
-        let evaluator = WindowEvaluator { engine: &Engine::default(), window: &window, terms: &terms };
+        let Self { settings, halves, mut state } = self;
+        let ground = halves.ground()?;
+        let evaluator = OnGround(&*ground);
         let mut found = Vec::with_capacity(stored.len());
         for row in stored {
             let advanced = search::advance(&settings.search, state, &evaluator, &|_| false);

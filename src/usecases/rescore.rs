@@ -6,29 +6,29 @@
 
 use super::affected::AffectedStrategy;
 use super::messages::announce;
-use super::recipe::{computed_again, gone_on_with};
-use super::replay::{StoredRun, replay};
-use super::window::{Loaded, WindowSpec};
+use super::ran::Ran;
+use super::recipe::{computed_again, next_run};
+use super::replay::{replay, replay_on};
+use super::run_candles::{Cached, RunSpec};
 use anyhow::Context as _;
-use candles::DataVerdict;
 use candles::quality::QualityPolicy;
 use candles::stored::Part;
-use engine::{ExitReason, Outcome, Recipe};
-use genome::Strategy;
-use lifecycle::{Gate, GateEvidence, LiveEvidence, PaperEvidence, ShadowEvidence, State, Tested, Verdict};
-use market::CandleCache;
+use candles::{DataVerdict, Symbol};
+use engine::RunConfig;
+use genome::AnyStrategy;
+use lifecycle::{Gate, GateEvidence, LiveEvidence, ShadowEvidence, State, Tested, Verdict};
 use notify::Channel;
+use protocol::Standing;
 use serde::Serialize;
 use store::{
-    ActivePaperRun, LeaseToken, NewPaperRun, PaperPass, Rescore, Rescored, RevisionRow, StatSource, Store,
-    StrategyDetail, TransitionRecord,
+    ActivePaperRun, LeaseToken, Rescore, Rescored, RevisionRow, StatSource, Store, StrategyDetail, TransitionRecord,
 };
 use uuid::Uuid;
 
 /// What scoring again needs.
 pub(crate) struct Rescorer<'a> {
     /// The candles.
-    pub(crate) cache: &'a CandleCache,
+    pub(crate) cached: Cached<'a>,
     /// Where results are.
     pub(crate) store: &'a Store,
     /// Who decides.
@@ -122,7 +122,7 @@ impl Rescorer<'_> {
         affected: &AffectedStrategy,
         active: Option<&ActivePaperRun>,
     ) -> anyhow::Result<Outcomes> {
-        let genome = affected.detail.strategy.rules()?;
+        let genome = affected.detail.strategy.genome.read()?;
         let mut rescore = Rescore {
             strategy_id: affected.id,
             revision_ids: cause.revision_ids.clone(),
@@ -131,6 +131,7 @@ impl Rescorer<'_> {
             results: Vec::new(),
             pass: None,
             standing: None,
+            holdout_results: None,
             decision: None,
             transition: None,
         };
@@ -142,20 +143,24 @@ impl Rescorer<'_> {
         for affected in &affected.runs {
             let run = &affected.run;
             let recipe = run.recipe.as_ref().map_err(|why| anyhow::anyhow!("{why}"))?;
-            let again = replay(self.cache, genome, recipe, (run.from_ms, run.to_ms)).await;
+            let again = replay(self.cached, genome, recipe, run).await;
             let (new, version) = match again {
                 Ok(again) => {
-                    let performance = again.outcome.performance.clone();
+                    let performance = again.ran.performance.clone();
                     let is_newest = run.source == StatSource::Holdout && Some(run.from_ms) == newest_holdout_ms;
-                    if let (Some(ledger), true) = (&again.outcome.ledger, is_newest) {
+                    if is_newest {
                         let stood = standings.remove(&rescore.strategy_id);
-                        let moved = stood.map(|stood| (stood.holdout, stood.revised(ledger, &again.window)));
+                        let moved = stood.map(|stood| (stood.holdout, stood.revised(&again.ran.did)));
                         rescore.standing = moved.filter(|(before, now)| *before != now.holdout);
+                        let results = |(_, now): &(_, Standing)| now.book.results(&again.ran.did);
+                        let ranks = again.ran.portfolio.is_some();
+                        rescore.holdout_results = rescore.standing.as_ref().filter(|_| ranks).map(results);
                     }
                     let is_open = active.is_some_and(|a| Some(a.run.id) == run.paper_run);
                     if is_open {
-                        rescore.pass = Some(pass(run, &again.outcome, &again.data_version)?);
-                        paper = Some(again.outcome);
+                        let run_id = run.paper_run.context("a paper run has an id")?;
+                        rescore.pass = Some(again.ran.pass(run_id, run.to_ms, again.data_version.clone())?);
+                        paper = Some(again.ran);
                     }
                     (Some(performance), Some(again.data_version))
                 }
@@ -178,14 +183,14 @@ impl Rescorer<'_> {
         }
         let mut state = affected.state;
         if let Some(active) = active {
-            let outcome = match paper {
-                Some(outcome) => Some(outcome),
+            let ran = match paper {
+                Some(ran) => Some(ran),
                 None => self.paper_again(genome, active).await,
             };
-            if let Some(outcome) = outcome {
-                let verdict = self.judge(lease, active).await?;
+            if let Some(ran) = ran {
+                let (verdict, market) = self.judge(lease, active).await?;
                 if verdict.fit {
-                    state = self.decide(&mut rescore, cause.asks(), &affected.detail, active, &outcome)?;
+                    state = self.decide(&mut rescore, cause.asks(), &affected.detail, (active, market), &ran)?;
                 } else {
                     rescore.decision = Some(format!("the gate was not asked: {}", verdict.reason));
                 }
@@ -204,31 +209,33 @@ impl Rescorer<'_> {
         })
     }
 
-    /// An open paper run that is not affected itself, for evidence beside the results that are.
-    async fn paper_again(&self, genome: &Strategy, active: &ActivePaperRun) -> Option<Outcome> {
-        let config = active.run.config.read().ok()?.clone();
-        let recipe = Recipe { config, warmup_from_ms: active.run.warmup_from_ms, data_to_ms: None };
-        let again = replay(self.cache, genome, &recipe, (active.run.from_ms, active.run.to_ms)).await;
-        again.ok().map(|again| again.outcome)
+    /// Candles of an open paper run, up to where it is.
+    fn spec(active: &ActivePaperRun) -> anyhow::Result<(&RunConfig, RunSpec)> {
+        let (config, run) = (active.run.config.read()?, &active.run);
+        Ok((config, RunSpec::of_run(config, (run.warmup_from_ms, run.from_ms, run.to_ms))))
     }
 
-    /// Whether the candles of an open paper run may be evidence as they are now; kept with their version.
-    async fn judge(&self, lease: &LeaseToken, active: &ActivePaperRun) -> anyhow::Result<DataVerdict> {
-        let config = active.run.config.read()?;
+    /// An open paper run that is not affected itself, for evidence beside the results that are.
+    async fn paper_again(&self, genome: &AnyStrategy, active: &ActivePaperRun) -> Option<Ran> {
+        let (config, spec) = Self::spec(active).ok()?;
+        let range = (active.run.from_ms, active.run.to_ms);
+        replay_on(self.cached, genome, (config, &spec), range).await.ok().map(|again| again.ran)
+    }
+
+    /// Whether the candles of an open paper run may be evidence as they are now, kept with their version; and the symbols of
+    /// the market that it ranks, if it ranks one.
+    async fn judge(
+        &self,
+        lease: &LeaseToken,
+        active: &ActivePaperRun,
+    ) -> anyhow::Result<(DataVerdict, Option<Vec<Symbol>>)> {
         let (from_ms, to_ms) = (active.run.from_ms, active.run.to_ms);
-        let spec = WindowSpec {
-            market: config.market,
-            symbols: config.symbols.clone(),
-            interval: config.interval,
-            warmup_from_ms: active.run.warmup_from_ms,
-            to_ms,
-        };
-        let loaded = Loaded::read(self.cache, spec).await?;
-        let verdict = loaded.fit_for_evidence(from_ms, to_ms, &self.quality);
-        if let Ok(window) = loaded.window(from_ms, to_ms) {
-            self.store.record_data_verdict(lease, &window.data_version(), &verdict).await?;
-        }
-        Ok(verdict)
+        let loaded = Self::spec(active)?.1.load(self.cached).await?;
+        let part = loaded.part(from_ms, to_ms)?.context("a symbol has no candle of its run")?;
+        let verdict = loaded.fit_for_evidence(&part, &self.quality);
+        let version = loaded.data_version(self.cached, (from_ms, to_ms)).await?;
+        self.store.record_data_verdict(lease, &version, &verdict).await?;
+        Ok((verdict, part.market()))
     }
 
     /// Asks the gate with the new figures; the state after.
@@ -237,8 +244,8 @@ impl Rescorer<'_> {
         rescore: &mut Rescore,
         asks: &str,
         detail: &StrategyDetail,
-        active: &ActivePaperRun,
-        outcome: &Outcome,
+        (active, market): (&ActivePaperRun, Option<Vec<Symbol>>),
+        ran: &Ran,
     ) -> anyhow::Result<State> {
         let state = active.run.phase;
         let figures = |source: StatSource| {
@@ -246,7 +253,7 @@ impl Rescorer<'_> {
             new.or_else(|| detail.stats.iter().rev().find(|s| s.source == source).map(|s| s.performance.clone()))
         };
         let at_ms = active.run.to_ms;
-        let run = Some(PaperEvidence::of(outcome, active.run.from_ms, at_ms, self.recent_trades));
+        let run = Some(ran.evidence(active.run.from_ms, at_ms, self.recent_trades));
         let tested = Tested { backtest: figures(StatSource::Backtest), holdout: figures(StatSource::Holdout) };
         let demotions = active.demotions;
         // What a gate asks for beyond these stays unknown here, and it holds for want of it.
@@ -264,26 +271,10 @@ impl Rescorer<'_> {
         let mut record = made.context("a decision to move makes a record")?;
         record.summary = format!("{} (scored again: {})", record.summary, rescore.cause);
         if transition.to().trades_on_paper() {
-            let config = gone_on_with(active.run.config.read()?);
-            record.run = Some(NewPaperRun { warmup_from_ms: at_ms - self.warmup_ms, config });
+            record.run = Some(next_run(active, at_ms, self.warmup_ms, market)?);
         }
         announce(self.channels, &mut record, &detail.strategy.name, &detail.strategy.canonical);
         rescore.transition = Some(record);
         Ok(transition.to())
     }
-}
-
-fn pass(run: &StoredRun, outcome: &Outcome, data_version: &str) -> anyhow::Result<PaperPass> {
-    let ledger = outcome.ledger.clone().unwrap_or_default();
-    let (open, trades) = ledger.trades.into_iter().partition::<Vec<_>, _>(|t| t.exit_reason == ExitReason::EndOfWindow);
-    Ok(PaperPass {
-        run_id: run.paper_run.context("a paper run has an id")?,
-        to_ms: run.to_ms,
-        data_version: Some(data_version.to_owned()),
-        performance: outcome.performance.clone(),
-        closed_trades: u32::try_from(trades.len()).unwrap_or(u32::MAX),
-        open_positions: serde_json::to_value(open)?,
-        trades,
-        daily_equity: ledger.daily_equity,
-    })
 }

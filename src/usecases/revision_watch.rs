@@ -5,7 +5,7 @@
 //! reissued month shows. Decides nothing itself.
 
 use super::affected::affected;
-use super::candle_source::CandleSource;
+use super::candle_source::{CandleSource, is_paid_in};
 use super::meaning::A_PASS;
 use super::parts::{Did, Gates, Process, Turn};
 use super::rescore::{Cause, Rescorer};
@@ -47,6 +47,11 @@ impl RevisionWatch {
         let followed: BTreeSet<&Symbol> = settings.symbols.iter().chain(&settings.shadow_symbols).collect();
         let symbols: Vec<Symbol> = followed.into_iter().cloned().collect();
         candles.downloader.recheck(candles.market, &symbols, settings.interval).await;
+        for (quote, interval) in settings.ranked() {
+            let mut market = candles.cache.symbols(candles.market).await?;
+            market.retain(|symbol| is_paid_in(symbol, quote));
+            candles.downloader.recheck(candles.market, &market, interval).await;
+        }
         if candles.market == MarketKind::Um {
             for symbol in &symbols {
                 let oldest_ms = candles.cache.oldest_funding_ms(symbol).await?;
@@ -63,7 +68,7 @@ impl RevisionWatch {
 
     fn rescorer(&self) -> Rescorer<'_> {
         Rescorer {
-            cache: &self.candles.cache,
+            cached: self.candles.cached(),
             store: &self.process.store,
             gate: self.gates.gate.as_ref(),
             channels: &self.process.channels,
@@ -115,7 +120,7 @@ impl RevisionWatch {
         }
         let hashes: BTreeSet<&str> = open.iter().map(|r| r.old_sha256.as_str()).collect();
         let found: Vec<Change> = found.into_iter().filter(|c| hashes.contains(c.old_sha256.as_str())).collect();
-        let affected = affected(cache, store, &found).await?;
+        let affected = affected(self.candles.cached(), store, &found).await?;
         self.rescorer().rescore(&turn.token()?, &Cause::revised(&open), &affected.strategies).await?;
         for revision in &open {
             store.revision_handled(revision.id).await?;

@@ -6,14 +6,14 @@
 
 use super::judge;
 use super::lessons;
-use super::parts::{Did, SessionParts, Turn};
+use super::parts::{Did, SearchSetup, SessionParts, Turn};
 use super::placebo;
 use super::schedule::{Missed, session_due_ms};
-use super::window::{Loaded, WindowSpec};
-use crate::config::DaemonConfig;
-use candles::interval;
-use candles::time::DAY_MS;
-use protocol::{Advanced, Inherited, SeenUntil, Session as Searching, SessionError, SessionState, Split, WarmStart};
+use super::session_candles::{SessionCandles, names};
+use candles::time::{DAY_MS, rfc3339};
+use candles::{Interval, MarketKind, Symbol, interval};
+use engine::RankedMarket;
+use protocol::{Advanced, Halves, Inherited, RunError, SeenUntil, Session as Searching, SessionState, WarmStart};
 use search::{Counters, GenerationReport};
 use serde_json::json;
 use std::sync::Arc;
@@ -22,6 +22,9 @@ use store::{
     FailedBacktest, GenerationRecord, NewSession, ResumableSession, SearchedRecord, Session, TrialCounts, Trials,
 };
 use telemetry::metrics;
+
+/// Least days that are searched of a market that is ranked, where it is young.
+const LEAST_RANKED_DAYS: i64 = 180;
 
 /// Runs search sessions.
 pub(crate) struct SessionRunner {
@@ -63,14 +66,12 @@ impl SessionRunner {
             return self.abandon(&session, &reason).await;
         }
         // Another machine may have begun it, or the cache may be gone. What cannot be refreshed shows below.
-        let from_ms = spec.window_from_ms - self.parts.search.settings.warmup_ms();
-        let candles = &self.parts.candles;
-        if let Err(error) = candles.refresh(spec.market, &spec.symbols, spec.timeframe, from_ms).await {
+        let from_ms = spec.window_from_ms - self.parts.search.warmup_ms();
+        if let Err(error) = self.refresh(spec.market, spec.timeframe, &spec.symbols, from_ms).await {
             tracing::warn!(session = spec.number, error = format!("{error:#}"), "candles of an unfinished session");
         }
         let loaded = self.load(spec).await?;
-        let version = loaded.window(spec.window_from_ms, spec.window_to_ms).map(|window| window.data_version());
-        if version.as_ref() != Ok(&spec.data_version) {
+        if loaded.data_version(spec).ok().as_ref() != Some(&spec.data_version) {
             return self.abandon(&session, "the candles of its window are no longer those that it began on").await;
         }
         if spec.config != self.settings()? {
@@ -106,14 +107,33 @@ impl SessionRunner {
     /// Everything that a session's results rest on, beside its candles and its seed.
     fn settings(&self) -> anyhow::Result<serde_json::Value> {
         let SessionParts { compute, search, .. } = &self.parts;
-        Ok(json!({
+        let mut settings = json!({
             "search": search.search,
             "protocol": search.protocol,
             "candidates": search.settings.candidates_per_session,
             "costs": compute.terms.costs,
             "initial_capital": compute.terms.initial_capital,
-            "warmup_ms": search.settings.warmup_ms(),
-        }))
+            "warmup_ms": search.warmup_ms(),
+        });
+        if let Some(quote) = &search.ranks {
+            settings["ranked"] = json!(RankedMarket { quote: quote.clone(), execution: compute.execution });
+        }
+        Ok(settings)
+    }
+
+    /// Brings the candles that are searched up to date; the time up to which they are known, and their symbols.
+    async fn refresh(
+        &self,
+        market: MarketKind,
+        interval: Interval,
+        symbols: &[Symbol],
+        from_ms: i64,
+    ) -> anyhow::Result<(i64, Vec<Symbol>)> {
+        let candles = &self.parts.candles;
+        match &self.parts.search.ranks {
+            Some(quote) => candles.refresh_market(market, quote, interval, from_ms).await,
+            None => Ok((candles.refresh(market, symbols, interval, from_ms).await?, symbols.to_vec())),
+        }
     }
 
     async fn open_if_due(&self) -> anyhow::Result<Did> {
@@ -130,14 +150,15 @@ impl SessionRunner {
         if due_ms(interval::open_time_ms(settings.interval, now_ms)).is_none() {
             return Ok(Did::Nothing);
         }
-        let from_ms = now_ms - span_ms - settings.warmup_ms();
-        let newest_ms = candles.refresh(candles.market, &settings.symbols, settings.interval, from_ms).await?;
+        let from_ms = now_ms - span_ms - search.warmup_ms();
+        let (market, interval) = (candles.market, settings.interval);
+        let (newest_ms, symbols) = self.refresh(market, interval, &settings.symbols, from_ms).await?;
         let Some(to_ms) = due_ms(newest_ms) else { return Ok(Did::Nothing) };
         // The window may end before now, so its warm-up may begin before what was asked for: without this, candles that
         // come into the cache later would make it another window.
-        let first_ms = to_ms - span_ms - settings.warmup_ms();
+        let first_ms = to_ms - span_ms - search.warmup_ms();
         if first_ms < from_ms {
-            candles.refresh(candles.market, &settings.symbols, settings.interval, first_ms).await?;
+            self.refresh(market, interval, &settings.symbols, first_ms).await?;
         }
         let number = store.next_session_number(&self.island).await?;
         let mut spec = NewSession {
@@ -145,7 +166,7 @@ impl SessionRunner {
             number,
             seed: search.seed.child(&self.island, number),
             config: self.settings()?,
-            symbols: settings.symbols.clone(),
+            symbols,
             market: candles.market,
             timeframe: settings.interval,
             window_from_ms: to_ms - span_ms,
@@ -157,7 +178,8 @@ impl SessionRunner {
         let mut loaded = self.load(&spec).await?;
         // What was tested before was chosen by what lay before its split, which must lie before this one, too.
         let least_split_ms = store.newest_split_ms().await?;
-        let holdout_days = holdout_days(settings, to_ms, loaded.since_ms(), least_split_ms);
+        let since_ms = loaded.since_ms(search);
+        let holdout_days = holdout_days(search, to_ms, since_ms, least_split_ms);
         if holdout_days < settings.holdout_days {
             tracing::info!(
                 island = self.island,
@@ -166,81 +188,91 @@ impl SessionRunner {
             );
             spec.holdout_from_ms = to_ms - i64::from(holdout_days) * DAY_MS;
             spec.window_from_ms = spec.holdout_from_ms - i64::from(settings.backtest_days) * DAY_MS;
-            loaded = self.load(&spec).await?;
         }
-        spec.data_version = loaded.window(spec.window_from_ms, spec.window_to_ms)?.data_version();
-        let verdict = loaded.fit_for_evidence(spec.window_from_ms, spec.window_to_ms, &candles.quality);
+        // A market that is younger than what is looked at is searched since it is one.
+        if let Some(since_ms) = since_ms.filter(|since_ms| search.ranks.is_some() && *since_ms > spec.window_from_ms) {
+            let least_ms = spec.holdout_from_ms - LEAST_RANKED_DAYS * DAY_MS;
+            anyhow::ensure!(
+                since_ms <= least_ms,
+                "the market can be ranked since {}: the {LEAST_RANKED_DAYS} days before its hold-out are not there yet",
+                rfc3339(since_ms).unwrap_or_default()
+            );
+            spec.window_from_ms = since_ms;
+        }
+        loaded = self.load(&spec).await?;
+        if search.search.ranking.readings && loaded.lacks_readings() {
+            tracing::warn!(
+                island = self.island,
+                "search.ranking.readings is set, but nothing is cached of funding, premium or open interest: ideas that look \
+                 at them score nothing; `sg-ai data download --with funding,premium,metrics` brings some"
+            );
+        }
+        spec.data_version = loaded.data_version(&spec)?;
+        let verdict = loaded.fit_for_evidence(&spec, &candles.quality);
         store.record_data_verdict(&self.turn.token()?, &spec.data_version, &verdict).await?;
         anyhow::ensure!(verdict.fit, "the candles of its window are not fit for evidence: {}", verdict.reason);
         let session = store.open_session(&self.turn.token()?, &spec).await?;
-        tracing::info!(session = number, island = self.island, window_to_ms = to_ms, "search session opened");
+        let on = names(&spec.symbols);
+        tracing::info!(session = number, island = self.island, on, window_to_ms = to_ms, "search session opened");
         let state = self.first_state(&session, &loaded).await?;
         self.run(session, state, loaded).await
     }
 
-    fn split(spec: &NewSession, loaded: &Loaded) -> anyhow::Result<Split> {
-        Ok(loaded.split(spec.window_from_ms, spec.holdout_from_ms, spec.window_to_ms)?)
+    async fn load(&self, spec: &NewSession) -> anyhow::Result<SessionCandles> {
+        let SessionParts { candles, search, .. } = &self.parts;
+        SessionCandles::load(&candles.cache, &candles.instruments, search, spec).await
     }
 
-    async fn load(&self, spec: &NewSession) -> anyhow::Result<Loaded> {
-        let window = WindowSpec {
-            market: spec.market,
-            symbols: spec.symbols.clone(),
-            interval: spec.timeframe,
-            warmup_from_ms: spec.window_from_ms - self.parts.search.settings.warmup_ms(),
-            to_ms: spec.window_to_ms,
-        };
-        Loaded::read(&self.parts.candles.cache, window).await
+    fn halves(&self, spec: &NewSession, loaded: &SessionCandles) -> anyhow::Result<Arc<dyn Halves>> {
+        loaded.halves(spec, &self.parts.compute, &self.parts.search)
     }
 
     /// A session begins with the best of the one before it: all of them, whatever the hold-out said of each, so
     /// that nothing of the hold-out flows back.
-    async fn first_state(&self, session: &Session, loaded: &Loaded) -> anyhow::Result<SessionState> {
+    async fn first_state(&self, session: &Session, loaded: &SessionCandles) -> anyhow::Result<SessionState> {
         let mut warm_starts = Vec::new();
         if let Some(last) = self.parts.process.store.last_finished_session(&self.island).await? {
             for champion in self.parts.process.store.champions(&last).await? {
                 // One that does not say what shaped it was shaped by no more than the session before saw.
                 let seen = SeenUntil::stated(champion.seen_until_ms.unwrap_or(last.spec.holdout_from_ms));
-                warm_starts.push(WarmStart { strategy: champion.rules()?.clone().into(), seen });
+                warm_starts.push(WarmStart { strategy: champion.genome.read()?.clone(), seen });
             }
         }
-        let split = Arc::new(Self::split(&session.spec, loaded)?);
+        let halves = self.halves(&session.spec, loaded)?;
         // Whoever has seen part of the hold-out would bring it into the search.
-        warm_starts.retain(|warm_start| warm_start.seen <= split.searchable.seen_until());
-        let lessons = lessons::of_session(&self.parts, &self.turn.token()?, session, &split).await?;
+        warm_starts.retain(|warm_start| warm_start.seen <= halves.seen_until());
+        let lessons = lessons::of_session(&self.parts, &self.turn.token()?, session, &halves).await?;
         let draws = self.parts.search.search.draws_by_lessons();
         let learnt = lessons.and_then(|lessons| lessons.learnt).filter(|_| draws);
-        let compute = &self.parts.compute;
-        let ground = split.searchable.ground(&compute.engine, &compute.terms);
         let inherited = Inherited { warm_starts, learnt };
-        Ok(SessionState::begin(self.parts.search.plan(), session.spec.seed, inherited, &ground))
+        Ok(SessionState::begin(self.parts.search.plan(), session.spec.seed, inherited, &*halves.ground()?))
     }
 
     /// Breeds generation after generation, then searches null markets, then lets the gate judge the best.
-    async fn run(&self, session: Session, mut state: SessionState, loaded: Loaded) -> anyhow::Result<Did> {
+    async fn run(&self, session: Session, mut state: SessionState, loaded: SessionCandles) -> anyhow::Result<Did> {
         let SessionParts { compute, gates, search, process, .. } = &self.parts;
-        let split = Arc::new(Self::split(&session.spec, &loaded)?);
+        let halves = self.halves(&session.spec, &loaded)?;
+        drop(loaded);
         while !state.is_finished() {
             let began = Instant::now();
-            let (engine, terms, stop) = (Arc::clone(&compute.engine), compute.terms, process.stop.clone());
-            let (setup, split, before) = (Arc::clone(search), Arc::clone(&split), state);
+            let (stop, setup, halves, before) = (process.stop.clone(), Arc::clone(search), Arc::clone(&halves), state);
             let advanced = compute
                 .run(move || {
                     let stop = |_| stop.is_cancelled();
-                    let ground = split.searchable.ground(&engine, &terms);
-                    let mut searching = Searching::new(setup.plan(), &ground);
+                    let ground = halves.ground()?;
+                    let mut searching = Searching::new(setup.plan(), &*ground);
                     let nulls = before.null_searches();
                     let (mut state, mut advanced) = searching.advance(before, &stop)?;
                     // A null search is gone on with to its end: its market is made once.
                     while matches!(advanced, Advanced::Null(..)) && state.null_searches() == nulls {
                         (state, advanced) = searching.advance(state, &stop)?;
                     }
-                    Ok::<_, SessionError>((state, advanced))
+                    Ok::<_, RunError>((state, advanced))
                 })
                 .await?;
             let (after, advanced) = match advanced {
                 Ok(advanced) => advanced,
-                Err(SessionError::Stopped(_)) => {
+                Err(RunError::Stopped) => {
                     tracing::info!(
                         session = session.spec.number,
                         "search stopped; what was under way will be done again"
@@ -272,7 +304,7 @@ impl SessionRunner {
             selected: searched.p_value <= gates.limits.max_p_value,
         };
         let token = self.turn.token()?;
-        let (candidates, waiting) = judge::all(&self.parts, &token, &session, (&state, &record), &split).await?;
+        let (candidates, waiting) = judge::all(&self.parts, &token, &session, (&state, &record), &halves).await?;
         let report = process.store.finish_session(&self.turn.token()?, session.id, &candidates, &waiting).await?;
         tracing::info!(
             session = spec.number,
@@ -332,7 +364,7 @@ impl SessionRunner {
                         "costs": self.parts.compute.terms.costs,
                         "initial_capital": self.parts.compute.terms.initial_capital,
                         "code_version": crate::CODE_VERSION,
-                        "warmup_from_ms": session.spec.window_from_ms - self.parts.search.settings.warmup_ms(),
+                        "warmup_from_ms": session.spec.window_from_ms - self.parts.search.warmup_ms(),
                         "from_ms": session.spec.window_from_ms,
                         "to_ms": session.spec.holdout_from_ms,
                     }),
@@ -382,12 +414,18 @@ fn begun_by_another(code_version: &str) -> Option<String> {
 /// How long the hold-out before `to_ms` is, days: the whole of it, or what the search leaves of the candles that all
 /// symbols have since `since_ms`, but not less than the least; and in no case does it begin
 /// before one that a session has had.
-fn holdout_days(settings: &DaemonConfig, to_ms: i64, since_ms: Option<i64>, least_split_ms: Option<i64>) -> u32 {
+fn holdout_days(search: &SearchSetup, to_ms: i64, since_ms: Option<i64>, least_split_ms: Option<i64>) -> u32 {
     let days = |ms: i64| u32::try_from(ms / DAY_MS).unwrap_or(0);
+    let settings = &search.settings;
     let least = settings.holdout_min_days.min(settings.holdout_days);
-    let there = since_ms.map_or(u32::MAX, |since_ms| days(to_ms - since_ms - settings.warmup_ms()));
+    // Of a market it is known since when it can be ranked; its search may be shorter than it might be.
+    let (warmup_ms, searched) = match search.ranks {
+        Some(_) => (0, LEAST_RANKED_DAYS as u32),
+        None => (settings.warmup_ms(), settings.backtest_days),
+    };
+    let there = since_ms.map_or(u32::MAX, |since_ms| days(to_ms - since_ms - warmup_ms));
     let since_split = least_split_ms.map_or(u32::MAX, |split_ms| days(to_ms - split_ms));
-    there.saturating_sub(settings.backtest_days).clamp(least, settings.holdout_days).min(since_split).max(1)
+    there.saturating_sub(searched).clamp(least, settings.holdout_days).min(since_split).max(1)
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use market::{
     simulator::{ExchangeConfig, SimulatedExchange},
     snapshot,
 };
+use protocol::Did;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use simulated::{MarketSpec, SimulatedMarket};
@@ -253,11 +254,13 @@ async fn what_a_hold_out_proves_follows_its_revised_candles() {
         genome: strategy(6),
     };
     let (holdout, window) = (story.outcome(day(30), day(40)).await, story.window(day(30), day(40)).await);
-    assert_eq!(after[&id], before[&id].revised(&holdout.ledger.unwrap(), &window));
+    assert_eq!(after[&id], before[&id].revised(&Did::Traded(holdout.ledger.unwrap(), Arc::new(window))));
     // What the gate of shadow is told of both together rests on it.
     let (shadow, window) = (story.outcome(day(40), day(50)).await, story.window(day(40), day(50)).await);
     let ledger = shadow.ledger.unwrap();
-    let told = |standing: &protocol::Standing| standing.with(&ledger, &window).total.unwrap();
+    let told = |standing: &protocol::Standing| {
+        standing.since(&Did::Traded(ledger.clone(), Arc::new(window.clone()))).total.unwrap()
+    };
     assert_ne!(told(&after[&id]), told(&before[&id]));
 
     let audit = "select metadata ->> 'cause', metadata -> 'holdout' from audit_logs

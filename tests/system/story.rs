@@ -6,7 +6,7 @@ use engine::{Costs, Engine, ExitReason, Outcome, Recipe, RunConfig, SymbolWindow
 use genome::{Strategy, random::Seed};
 use lifecycle::{Check, Decision, Transition, Verdict, VersionStep};
 use market::CandleCache;
-use protocol::{Book, Standing, StepBook};
+use protocol::{Book, Did, Standing, StepBook};
 use serde_json::json;
 use std::sync::Arc;
 use store::{
@@ -45,6 +45,7 @@ impl Story<'_> {
             code_version: env!("CARGO_PKG_VERSION").to_owned(),
             engine_meaning: engine::MEANING,
             fill_on: engine::FillOn::NextOpen,
+            ranked: None,
         }
     }
 
@@ -122,6 +123,7 @@ impl Story<'_> {
             backtest: stat(day(10), day(30)).await,
             holdout: stat(day(30), day(40)).await,
             standing: Some(self.standing().await),
+            holdout_results: None,
             transition: Some(self.moves(id, Transition::EnterShadow, day(40))),
             ..Judgement::nothing(recipe.into())
         };
@@ -144,7 +146,7 @@ impl Story<'_> {
             holdout: book.values(),
             book,
         };
-        standing.revised(&holdout.ledger.unwrap(), &self.window(day(30), day(40)).await)
+        standing.revised(&Did::Traded(holdout.ledger.unwrap(), Arc::new(self.window(day(30), day(40)).await)))
     }
 
     pub(crate) fn moves(&self, id: Uuid, transition: Transition, at_ms: i64) -> TransitionRecord {
@@ -172,6 +174,7 @@ impl Story<'_> {
             open_positions: json!([]),
             trades: closed,
             daily_equity: ledger.daily_equity,
+            portfolio: None,
         };
         self.store.record_paper_pass(token, &pass).await.unwrap();
     }

@@ -8,6 +8,7 @@ use crate::usecases::database::Database;
 use crate::usecases::meaning::{Outdated, all_outdated};
 use crate::usecases::rescore::{Cause, Outcomes, Rescorer};
 use crate::usecases::revisions::{Change, changes, record};
+use crate::usecases::run_candles::Cached;
 use anyhow::{Context as _, anyhow};
 use candles::stored::Part;
 use clap::Args;
@@ -49,7 +50,8 @@ struct Report {
 pub(super) async fn run(args: AffectedArgs, ctx: &Context) -> Result<(), CliError> {
     let cache = ctx.cache()?;
     let opened = Database::open(ctx.config()).await?;
-    let done = look(&args, ctx, &cache, &opened.store).await;
+    let table = ctx.instruments()?;
+    let done = look(&args, ctx, (&cache, &table), &opened.store).await;
     opened.close().await;
     let report = done?;
     let written = if args.json { output::json(&report) } else { output::text(lines(&report)) };
@@ -131,11 +133,11 @@ async fn since(cache: &CandleCache, store: &Store, version: &str, now_ms: i64) -
 }
 
 /// What rests on one data version: of everything that was revised, what its results looked at.
-async fn of_version(cache: &CandleCache, store: &Store, uses: Vec<DataVersionUse>) -> anyhow::Result<Report> {
-    let all = changes(cache, |_| true).await?;
+async fn of_version(cached: Cached<'_>, store: &Store, uses: Vec<DataVersionUse>) -> anyhow::Result<Report> {
+    let all = changes(cached.0, |_| true).await?;
     let version = uses.first().map(|u| u.data_version.clone());
     let resting = async |changes: &[Change]| {
-        let mut found = affected(cache, store, changes).await?;
+        let mut found = affected(cached, store, changes).await?;
         for strategy in &mut found.strategies {
             strategy.runs.retain(|run| run.data_version == version);
         }
@@ -154,16 +156,17 @@ async fn of_version(cache: &CandleCache, store: &Store, uses: Vec<DataVersionUse
     Ok(Report { uses: Some(uses), changes: touching, affected: found, of_earlier_meaning: Vec::new(), rescored: None })
 }
 
-async fn look(args: &AffectedArgs, ctx: &Context, cache: &CandleCache, store: &Store) -> Result<Report, CliError> {
+async fn look(args: &AffectedArgs, ctx: &Context, cached: Cached<'_>, store: &Store) -> Result<Report, CliError> {
+    let cache = cached.0;
     let changes = match since(cache, store, &args.since, ctx.clock.now_ms()).await? {
         Since::Version(_) if args.rescore => {
             let why = "what was revised is scored again for all that rest on it: --rescore goes with a snapshot or all";
             return Err(CliError::usage(anyhow!(why)));
         }
-        Since::Version(uses) => return Ok(of_version(cache, store, uses).await?),
+        Since::Version(uses) => return Ok(of_version(cached, store, uses).await?),
         Since::Changes(changes) => changes,
     };
-    let affected = affected(cache, store, &changes).await?;
+    let affected = affected(cached, store, &changes).await?;
     let of_earlier_meaning = if args.since == "all" { all_outdated(store).await? } else { Vec::new() };
     let mut report = Report { uses: None, changes, affected, of_earlier_meaning, rescored: None };
     if !args.rescore {
@@ -175,7 +178,7 @@ async fn look(args: &AffectedArgs, ctx: &Context, cache: &CandleCache, store: &S
     let open = record(store, &report.changes).await?;
     let gate = lifecycle::gate(&config.lifecycle).map_err(CliError::usage)?;
     let rescorer = Rescorer {
-        cache,
+        cached,
         store,
         gate: gate.as_ref(),
         channels: &Channel::configured(&config.notify),

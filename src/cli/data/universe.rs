@@ -1,7 +1,7 @@
 //! `sg-ai data universe`: who belonged to a universe at a time, and why the others did not.
 
 use crate::cli::{CliError, Context, format::minute, input::time_ms, output};
-use crate::usecases::whole_market::load_market;
+use crate::usecases::whole_market::{Which, load_market};
 use anyhow::Context as _;
 use candles::time::rfc3339;
 use candles::universe::{Standing, Verdict, standings};
@@ -67,7 +67,8 @@ pub(super) async fn run(args: UniverseArgs, ctx: &Context) -> Result<(), CliErro
         )));
     }
     // Everything, since a name such as LUNAUSDT#1 is that of the cache as a whole; verdicts look at nothing later.
-    let loaded = load_market(&cache, args.market, interval, END_MS, false).await.context("candle cache")?;
+    let loaded =
+        load_market(&cache, args.market, interval, END_MS, &Which::All, false).await.context("candle cache")?;
     let market: Vec<(&Symbol, &CandleSeries)> = loaded.iter().map(|s| (&s.symbol, &s.candles)).collect();
     if !market.iter().any(|(_, candles)| candles.open_times_ms().first().is_some_and(|first_ms| *first_ms < args.at)) {
         let (kind, at) = (args.market, minute(args.at));

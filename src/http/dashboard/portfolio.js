@@ -1,4 +1,5 @@
-// A strategy that ranks the market: what its newest stored backtest came to, beside the market, by name and over time.
+// A strategy that ranks the market: what it came to on paper, or in its newest stored backtest, beside the market, by name
+// and over time.
 
 import { card, cell, day, h, number, percent, ratio, read, sign, table } from "./base.js";
 import { heatMap, lines, months } from "./charts.js";
@@ -73,7 +74,7 @@ function facts({ metrics: m, portfolio: p, instruments, data_version, code_versi
     ["Fees, slippage, funding", `${number(m.fees, 2)}, ${number(m.slippage, 2)}, ${number(m.funding, 2)}`],
     ["Gain of the long and of the short leg", `${percent(p.long_gain)}, ${percent(p.short_gain)}`],
     ["Computed by", code_version],
-    ["From candles", h("code", { title: data_version }, data_version.slice(0, 16))],
+    ["From candles", data_version ? h("code", { title: data_version }, data_version.slice(0, 16)) : "–"],
   ];
   const all = rows.map(([name, value]) => h("tr", {}, h("td", { class: "soft" }, name), cell(value)));
   return h("div", { class: "scroll" }, h("table", {}, h("tbody", {}, all)));
@@ -166,11 +167,20 @@ const legend = () =>
     LINES.map(([, color, name]) => h("span", { class: `dot ${color}` }, h("span", {}, name))),
   );
 
-/** The cards of the newest of these backtests that has the terms of every other result, and what fills them. */
-export function portfolio(backtests, signal) {
-  const newest = backtests.find((b) => b.has_usual_terms);
+/** Where a strategy's portfolio is read: its newest paper run, or the newest backtest that has the terms of every other. */
+function source(strategy, all) {
+  if (all.paper_runs.some((run) => run.has_portfolio)) return `/api/strategies/${strategy.id}/portfolio`;
+  const newest = all.backtests.find((b) => b.has_usual_terms);
+  return newest ? `/backtest/${newest.backtest_id}/portfolio` : null;
+}
+
+/** The cards of a strategy's portfolio, and what fills them. */
+export function portfolio(strategy, all, signal) {
+  const newest = source(strategy, all);
   const soft = (text) => h("p", { class: "soft" }, text);
-  const none = "No backtest of it is stored: POST /backtest stores one.";
+  const none = all.stats.length
+    ? "It was not traded on paper."
+    : "No backtest of it is stored: POST /backtest stores one.";
   const place = () => h("div", {}, soft(newest ? "Loading …" : none));
   const [first, second, curve, weights, held, traded, byYear, byName] = [0, 1, 2, 3, 4, 5, 6, 7].map(place);
   const cards = newest
@@ -184,13 +194,14 @@ export function portfolio(backtests, signal) {
     : [];
   async function load() {
     if (!newest) return;
-    const told = await read(`/backtest/${newest.backtest_id}/portfolio`, {}, signal);
+    const told = await read(newest, {}, signal);
+    const of = told.phase ? `Paper run, ${told.phase},` : `Backtest ${told.backtest_id}`;
     const { portfolio: p, weights: map } = told;
     first.replaceChildren(
       h(
         "p",
         { class: "small soft" },
-        `Backtest ${newest.backtest_id} on the ${told.market} market, ${day(told.from_ms)} to ${day(told.to_ms)}; ratios annualised from daily returns. Hedged: less beta times the market, beta from the 90 days before. Equal weight: the 30 names of greatest volume, without costs.`,
+        `${of} on the ${told.market} market, ${day(told.from_ms)} to ${day(told.to_ms)}; ratios annualised from daily returns. Hedged: less beta times the market, beta from the 90 days before. Equal weight: the 30 names of greatest volume, without costs.`,
       ),
       figures(told),
     );

@@ -228,7 +228,7 @@ function actions(s, again) {
       title,
     );
   if (s.state === "disabled") return button("revive", "Revive …");
-  const approve = s.form === "rules" && { candidate: "Approve for shadow …", shadow: "Approve for live …" }[s.state];
+  const approve = { candidate: "Approve for shadow …", shadow: "Approve for live …" }[s.state];
   return [approve && button("approve", approve), button("disable", "Disable …")];
 }
 
@@ -265,15 +265,13 @@ function tradeTable(trades) {
   ];
 }
 
-const UNTRADED =
-  "It stays a candidate: strategies that rank the market are stored, backtested and reproduced, but not yet traded on paper.";
-
 export async function page({ argument, signal }) {
   const path = `/api/strategies/${encodeURIComponent(argument)}`;
   const [all, top] = await Promise.all([read(path, {}, signal), read("/api/overview", {}, signal)]);
   const s = all.strategy;
   const again = () => dispatchEvent(new HashChangeEvent("hashchange"));
-  const ranked = s.form === "ranking" ? portfolio(all.backtests, signal) : null;
+  const ranked = s.form === "ranking" ? portfolio(s, all, signal) : null;
+  const judged = all.stats.length > 0;
   const curve = h("div", {}, h("p", { class: "soft" }, "Loading …"));
   const monthly = h("div");
   const spread = h("div");
@@ -299,6 +297,7 @@ export async function page({ argument, signal }) {
         : [h("p", { class: "soft" }, "No curve is known.")]),
       ...notes,
     );
+    if (ranked) return;
     const every = parts.flatMap((p) => p.trades);
     spread.replaceChildren(
       histogram(
@@ -320,7 +319,7 @@ export async function page({ argument, signal }) {
     pick.onchange = draw;
     await draw();
   }
-  const ofRules = () => [
+  const parts = () =>
     card(
       "",
       "Equity, in sample and after",
@@ -330,7 +329,9 @@ export async function page({ argument, signal }) {
         Object.entries(NAMES).map(([key, name]) => h("span", { class: `dot ${key}` }, h("span", {}, name))),
       ),
       curve,
-    ),
+    );
+  const ofRules = () => [
+    parts(),
     card("w6", "Monthly returns, percent", monthly),
     card("w6", "Distribution of trades", spread),
     card(
@@ -418,17 +419,13 @@ export async function page({ argument, signal }) {
             "",
             "Figures",
             all.no_holdout && !ranked ? h("p", { class: "soft" }, all.no_holdout) : null,
-            ranked ? ranked.figures : figures(all.stats),
+            judged || !ranked ? figures(all.stats) : null,
+            ranked?.figures,
           ),
           ranked?.right,
         ),
-        ranked ? ranked.cards : ofRules(),
-        card(
-          "w6",
-          "Evidence and every gate",
-          ranked ? h("p", {}, UNTRADED) : null,
-          ranked && !all.transitions.length ? null : gates(all.transitions),
-        ),
+        ranked ? [judged ? parts() : null, ...ranked.cards] : ofRules(),
+        card("w6", "Evidence and every gate", gates(all.transitions)),
         h("div", { class: "w6 stack" }, card("", "Score", scored(all.score)), card("", "Lineage", tree(all))),
         card(
           "w6",
@@ -461,7 +458,7 @@ export async function page({ argument, signal }) {
       },
     },
     ready: () =>
-      (ranked ? ranked.load() : load()).catch((error) => {
+      Promise.all([ranked?.load(), ranked && !judged ? null : load()]).catch((error) => {
         if (error.name !== "AbortError") {
           told.textContent = error.message;
           (ranked ? ranked.figures : curve).replaceChildren(h("p", { class: "error" }, error.message));

@@ -51,6 +51,8 @@ pub struct Rescore {
     pub pass: Option<PaperPass>,
     /// What its hold-out proved, and where it stands now, where that is not the same.
     pub standing: Option<(EValues, Standing)>,
+    /// Of a strategy that ranks the market: results of its hold-out now, deviations.
+    pub holdout_results: Option<Vec<f64>>,
     /// What the gate said, where it was asked.
     pub decision: Option<String>,
     /// The move that follows from it, if one does.
@@ -81,7 +83,8 @@ impl Store {
                 paper::correct_pass(tx, pass, columns).await?;
             }
             if let Some((_, standing)) = &rescore.standing {
-                protocol::revise_standing(tx, rescore.strategy_id, standing).await?;
+                let results = rescore.holdout_results.as_deref();
+                protocol::revise_standing(tx, rescore.strategy_id, (standing, results)).await?;
             }
             let figures = |performance: &Option<Performance>| {
                 json!(performance.as_ref().map(|p| json!({

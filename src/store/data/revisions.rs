@@ -74,6 +74,8 @@ pub struct SessionUse {
     pub data_version: String,
     /// Generations that were bred on it.
     pub generations: u64,
+    /// Whether it ranked the market of these symbols.
+    pub ranks: bool,
 }
 
 /// A result that was computed from the candles that a data version names.
@@ -295,7 +297,8 @@ impl Store {
         self.transaction("strategies_on", |tx| async move {
             let tx = &tx;
             let sql = "select s.id from strategies s where s.market = $1 and ($2 = any(s.symbols)
-                    or exists (select 1 from paper_runs r where r.strategy_id = s.id and r.config -> 'symbols' ? $2)
+                    or exists (select 1 from paper_runs r where r.strategy_id = s.id
+                        and (r.config -> 'symbols' ? $2 or r.config ? 'ranked'))
                     or exists (select 1 from backtest_results b
                         where b.strategy_id = s.id and b.parameters -> 'symbols' ? $2))
                 order by s.id";
@@ -318,7 +321,7 @@ impl Store {
             let tx = &tx;
             let sql = "select id, island, number, market, symbols, timeframe, window_from_ms, window_to_ms,
                     window_from_ms - coalesce((config ->> 'warmup_ms')::bigint, 0) as warmup_from_ms, data_version,
-                    coalesce(last_generation + 1, 0)::bigint as generations
+                    coalesce(last_generation + 1, 0)::bigint as generations, config ? 'ranked' as ranks
                 from search_sessions
                 where market = $1 and $2 = any(symbols) and window_to_ms > $3
                     and window_from_ms - coalesce((config ->> 'warmup_ms')::bigint, 0) <= $4
@@ -337,6 +340,7 @@ impl Store {
                     warmup_from_ms: row.try_get("warmup_from_ms")?,
                     data_version: row.try_get("data_version")?,
                     generations: row.count("generations")?,
+                    ranks: row.try_get("ranks")?,
                 })
             };
             rows.iter().map(read).collect()

@@ -102,7 +102,7 @@ async fn read(tx: &Tx) -> Result<MonitoringSnapshot, StoreError> {
     let numbers = "select
         (select coalesce(sum(allocation_pct), 0)::double precision from deployments where status = 'active')
             as allocated_pct,
-        (select count(*) from strategies where state = 'candidate' and form = 'rules') as candidates,
+        (select count(*) from strategies where state = 'candidate') as candidates,
         (select count(*) from backtest_runs where status in ('pending', 'running')) as backtests,
         (select max(finished_at) from daily_reviews where status = 'finished') as last_review_at";
     let moves = "select * from (

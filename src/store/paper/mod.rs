@@ -8,5 +8,5 @@ mod runs;
 pub use deployments::{Deployment, DeploymentChange, LiveRow, PerformanceDay, total_pct};
 pub use drift::{AlertOutcome, DriftAlert, DriftReading};
 pub use regimes::{NewVolatilityRegime, RegimeChange, VolatilityRegimeRow};
-pub use runs::{ActivePaperRun, PaperPass, PaperRun, PassOutcome};
+pub use runs::{ActivePaperRun, PaperPass, PaperRun, PassOutcome, ProvingDays};
 pub(crate) use runs::{TradeColumns, correct_pass, from_word, of_strategy, switch_run, word};

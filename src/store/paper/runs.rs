@@ -7,6 +7,7 @@ use crate::{
 use chrono::{DateTime, Utc};
 use engine::{DailyEquity, ExitReason, Performance, RunConfig, Side, Trade};
 use lifecycle::State;
+use portfolio::Record;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use tokio_postgres::{Row, types::Json};
@@ -35,6 +36,9 @@ pub struct PaperRun {
     /// Positions open at `to_ms`, a JSON array.
     pub open_positions: Value,
     pub daily_equity: Vec<DailyEquity>,
+    /// What a run of a strategy that ranks the market has beside these; `None` for rules, and before the first pass.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub portfolio: Option<Record>,
     pub opened_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
     /// `None` while it goes on.
@@ -70,6 +74,17 @@ pub struct PaperPass {
     pub trades: Vec<Trade>,
     /// Of the run so far.
     pub daily_equity: Vec<DailyEquity>,
+    /// What a strategy that ranks the market has beside these.
+    pub portfolio: Option<Record>,
+}
+
+/// Days on which the edge of a strategy that ranks the market was proven.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ProvingDays {
+    /// Results of its newest hold-out, deviations.
+    pub holdout: Vec<f64>,
+    /// Hedged daily returns of its ended shadow runs, in order.
+    pub shadow: Vec<f64>,
 }
 
 /// What recording a pass did.
@@ -84,7 +99,7 @@ pub enum PassOutcome {
 }
 
 const COLUMNS: &str = "r.id as run_id, r.strategy_id, r.phase, r.warmup_from_ms, r.from_ms, r.to_ms, r.config, \
-     r.performance, r.closed_trades, r.open_positions, r.daily_equity, r.opened_at, r.updated_at, r.ended_at";
+     r.performance, r.closed_trades, r.open_positions, r.daily_equity, r.portfolio, r.opened_at, r.updated_at, r.ended_at";
 
 fn read(row: &Row) -> Result<PaperRun, StoreError> {
     let id: Uuid = row.try_get("run_id")?;
@@ -100,6 +115,7 @@ fn read(row: &Row) -> Result<PaperRun, StoreError> {
         closed_trades: row.small("closed_trades")?,
         open_positions: row.try_get("open_positions")?,
         daily_equity: row.json("daily_equity")?,
+        portfolio: row.json_opt("portfolio")?,
         opened_at: row.try_get("opened_at")?,
         updated_at: row.try_get("updated_at")?,
         ended_at: row.try_get("ended_at")?,
@@ -154,10 +170,11 @@ async fn write_pass(
     let strategy_id: Uuid = row.try_get("strategy_id")?;
     let source: StatSource = row.parse("phase")?;
     let sql = "update paper_runs set to_ms = $2, performance = $3, closed_trades = $4, open_positions = $5,
-            daily_equity = $6, updated_at = now() where id = $1";
+            daily_equity = $6, portfolio = $7, updated_at = now() where id = $1";
     let (performance, equity) = (Json(&pass.performance), Json(&pass.daily_equity));
+    let portfolio = pass.portfolio.as_ref().map(Json);
     let params: crate::transaction::Params<'_> =
-        &[&pass.run_id, &pass.to_ms, &performance, &closed, &pass.open_positions, &equity];
+        &[&pass.run_id, &pass.to_ms, &performance, &closed, &pass.open_positions, &equity, &portfolio];
     tx.execute(sql, params).await?;
     columns.remove_others(tx, pass.run_id).await?;
     columns.insert(tx, pass.run_id, strategy_id).await?;
@@ -257,6 +274,28 @@ impl Store {
                 order by entry_time_ms, symbol";
             let rows = tx.rows(sql, &[&strategy_id]).await?;
             rows.iter().map(|row| Ok(row.try_get("result")?)).collect()
+        })
+        .await
+    }
+
+    /// Days on which a strategy that ranks the market was proven: those of its newest hold-out and of its ended shadow runs.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn proving_days(&self, strategy_id: Uuid) -> Result<ProvingDays, StoreError> {
+        self.transaction("proving_days", |tx| async move {
+            let tx = &tx;
+            let sql = "select holdout_results from strategy_standings where strategy_id = $1";
+            let row = tx.row_opt(sql, &[&strategy_id]).await?;
+            let holdout = row.map(|row| row.try_get::<_, Option<Vec<f64>>>("holdout_results")).transpose()?.flatten();
+            let sql = "select portfolio -> 'days' -> 'hedged' as hedged from paper_runs
+                where strategy_id = $1 and phase = 'shadow' and ended_at is not null and portfolio is not null
+                order by from_ms, id";
+            let mut shadow = Vec::new();
+            for row in tx.rows(sql, &[&strategy_id]).await? {
+                shadow.extend(row.json::<Vec<f64>>("hedged")?);
+            }
+            Ok(ProvingDays { holdout: holdout.unwrap_or_default(), shadow })
         })
         .await
     }

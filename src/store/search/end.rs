@@ -51,6 +51,8 @@ pub struct Judgement {
     pub score: Option<NewScore>,
     /// What was proved; `None` where nothing could be.
     pub standing: Option<Standing>,
+    /// Of a strategy that ranks the market: results of its hold-out, deviations.
+    pub holdout_results: Option<Vec<f64>>,
     /// The gate's decision; `None` leaves it a candidate.
     pub transition: Option<TransitionRecord>,
 }
@@ -67,6 +69,7 @@ impl Judgement {
             execution_time_ms: 0,
             score: None,
             standing: None,
+            holdout_results: None,
             transition: None,
         }
     }
@@ -117,21 +120,8 @@ pub struct FinishReport {
 pub struct Champion {
     /// What it does.
     pub genome: Stored<AnyStrategy>,
-    /// For people.
-    name: String,
     /// What shaped it, UTC ms; `None` where it is not stated.
     pub seen_until_ms: Option<i64>,
-}
-
-impl Champion {
-    /// Its rules.
-    ///
-    /// # Errors
-    /// [`StoreError::RanksMarket`] where it ranks the market; [`StoreError::Unreadable`] where its genome does not read.
-    pub fn rules(&self) -> Result<&genome::Strategy, StoreError> {
-        let ranks = || StoreError::RanksMarket { strategy: self.name.clone() };
-        self.genome.read()?.rules().ok_or_else(ranks)
-    }
 }
 
 impl Store {
@@ -251,7 +241,7 @@ impl Store {
                     let json = tx.keys().open_json(row.try_get("genome")?, &seal::genome_of(&hash))?;
                     let genome = known_genome(json, Some(&hash), None, format_args!("candidate {hash}"));
                     let seen_until_ms = Some(row.try_get("seen_until_ms")?);
-                    Ok((hash.clone(), Champion { genome, seen_until_ms, name: hash }))
+                    Ok((hash, Champion { genome, seen_until_ms }))
                 };
                 tx.rows(sql, &[&id]).await?.iter().map(read).collect()
             })
@@ -262,7 +252,7 @@ impl Store {
                 Some(champion) => champion,
                 None => {
                     let strategy = self.find_strategy(hash).await?;
-                    Champion { genome: strategy.genome, seen_until_ms: strategy.seen_until_ms, name: strategy.name }
+                    Champion { genome: strategy.genome, seen_until_ms: strategy.seen_until_ms }
                 }
             });
         }
@@ -323,7 +313,7 @@ impl Store {
         }
         rows.runs.push(run);
         if let Some(standing) = &judgement.standing {
-            protocol::put_standing(tx, session.id, id, standing).await?;
+            protocol::put_standing(tx, session.id, id, (standing, judgement.holdout_results.as_deref())).await?;
         }
         let Some(transition) = &judgement.transition else { return Ok(()) };
         if transition.strategy_id != id {

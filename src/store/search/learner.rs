@@ -8,7 +8,7 @@ use crate::{
 use ::learner::Learnt;
 use ::protocol::LESSONS;
 use candles::MarketKind;
-use genome::AnyStrategy;
+use genome::{AnyStrategy, StrategyForm};
 use serde::Serialize;
 use std::ops::Range;
 use tokio_postgres::{Row, types::Json};
@@ -33,7 +33,7 @@ pub struct SessionLessons {
 }
 
 impl Store {
-    /// Strategies that searches of this market had among their best, tested or not, with what had shaped them when they were
+    /// Strategies of this form that searches of this market had among their best, tested or not, with what had shaped them when they were
     /// first found: the newest [`LESSONS`] of those before `split_ms`.
     ///
     /// Why the first time: whether one is found again depends on how it went on, so what it earned since it was last found
@@ -41,17 +41,22 @@ impl Store {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn past_strategies(&self, market: MarketKind, split_ms: i64) -> Result<Vec<PastStrategy>, StoreError> {
-        let market = &market.to_string();
+    pub async fn past_strategies(
+        &self,
+        (market, form): (MarketKind, StrategyForm),
+        split_ms: i64,
+    ) -> Result<Vec<PastStrategy>, StoreError> {
+        let (market, form) = (&market.to_string(), &form.to_string());
         self.transaction("past_strategies", |tx| async move {
             let tx = &tx;
             let sql = "with found as (
                     select u.genome_hash, u.genome, u.seen_until_ms from untested_candidates u
                         join search_sessions e on e.id = u.session_id
                         where e.market = $1 and u.seen_until_ms < $2
+                            and coalesce(e.config -> 'search' ->> 'form', 'rules') = $4
                     union all
                     select genome_hash, genome, seen_until_ms from strategies
-                        where session_id is not null and market = $1 and seen_until_ms < $2 and form = 'rules'
+                        where session_id is not null and market = $1 and seen_until_ms < $2 and form = $4
                 ), first as (
                     select distinct on (genome_hash) genome_hash, genome, seen_until_ms from found
                     order by genome_hash, seen_until_ms
@@ -63,7 +68,7 @@ impl Store {
                 let genome = known_genome(json, Some(&hash), None, format_args!("strategy {hash}"));
                 Ok(PastStrategy { genome, seen_until_ms: row.try_get("seen_until_ms")? })
             };
-            tx.rows(sql, &[market, &split_ms, &i64::from(LESSONS)]).await?.iter().map(read).collect()
+            tx.rows(sql, &[market, &split_ms, &i64::from(LESSONS), form]).await?.iter().map(read).collect()
         })
         .await
     }

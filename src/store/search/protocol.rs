@@ -200,14 +200,15 @@ pub(crate) async fn put_standing(
     tx: &Tx,
     session_id: Uuid,
     strategy_id: Uuid,
-    standing: &Standing,
+    (standing, holdout_results): (&Standing, Option<&[f64]>),
 ) -> Result<(), StoreError> {
     let sql = "insert into strategy_standings (strategy_id, session_id, p_value, null_searches, level, seen_until_ms,
-            holdout_log_e, standing)
-        values ($1, $2, $3::double precision, $4, $5::double precision, $6, $7::double precision, $8)
+            holdout_log_e, standing, holdout_results)
+        values ($1, $2, $3::double precision, $4, $5::double precision, $6, $7::double precision, $8, $9)
         on conflict (strategy_id) do update set session_id = excluded.session_id, p_value = excluded.p_value,
             null_searches = excluded.null_searches, level = excluded.level, seen_until_ms = excluded.seen_until_ms,
-            holdout_log_e = excluded.holdout_log_e, standing = excluded.standing, created_at = now()";
+            holdout_log_e = excluded.holdout_log_e, standing = excluded.standing,
+            holdout_results = excluded.holdout_results, created_at = now()";
     let params: crate::transaction::Params<'_> = &[
         &strategy_id,
         &session_id,
@@ -217,15 +218,20 @@ pub(crate) async fn put_standing(
         &standing.seen_until_ms,
         &standing.holdout.log_excess,
         &Json(standing),
+        &holdout_results,
     ];
     tx.execute(sql, params).await.map(drop)
 }
 
 /// Puts what a strategy's hold-out proves, computed again, in the place of what it was thought to.
-pub(crate) async fn revise_standing(tx: &Tx, strategy_id: Uuid, standing: &Standing) -> Result<(), StoreError> {
-    let sql = "update strategy_standings set holdout_log_e = $2::double precision, standing = $3
+pub(crate) async fn revise_standing(
+    tx: &Tx,
+    strategy_id: Uuid,
+    (standing, holdout_results): (&Standing, Option<&[f64]>),
+) -> Result<(), StoreError> {
+    let sql = "update strategy_standings set holdout_log_e = $2::double precision, standing = $3, holdout_results = $4
         where strategy_id = $1";
-    tx.execute(sql, &[&strategy_id, &standing.holdout.log_excess, &Json(standing)]).await.map(drop)
+    tx.execute(sql, &[&strategy_id, &standing.holdout.log_excess, &Json(standing), &holdout_results]).await.map(drop)
 }
 
 /// Notes what became of a session's candidates.

@@ -131,7 +131,7 @@ impl Store {
             } else {
                 ("null::double precision".to_owned(), "null".to_owned())
             };
-            // What ranks the market has its newest portfolio's on the terms of every other: no session measures it.
+            // What ranks the market and was measured by no session has its newest portfolio's on the terms of every other.
             let newest = |wide: &str, wide_of_portfolio: &str| {
                 format!(
                     "left join lateral (

@@ -13,7 +13,6 @@ use crate::{
 };
 use chrono::{DateTime, Utc};
 use engine::RunConfig;
-use genome::StrategyForm;
 use lifecycle::{Decision, DisableReason, State, Transition, Verdict};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -147,11 +146,8 @@ pub(crate) async fn apply(
             if record.run.is_some() { "cannot have" } else { "needs" }
         )));
     }
-    let sql = "select state, form, name from strategies where id = $1 for update";
+    let sql = "select state from strategies where id = $1 for update";
     let current: State = match tx.row_opt(sql, &[&record.strategy_id]).await? {
-        Some(row) if to.trades_on_paper() && row.parse::<StrategyForm>("form")? == StrategyForm::Ranking => {
-            return Err(StoreError::RanksMarket { strategy: row.try_get("name")? });
-        }
         Some(row) => row.parse("state")?,
         None => return Err(StoreError::not_found("strategy", record.strategy_id)),
     };

@@ -138,7 +138,11 @@ const RULES: &[(&str, &str)] = &[
     (
         "no paper trade is outside its run, and there are as many as the run counts",
         "select r.id::text || ' counts ' || r.closed_trades || ', has ' || count(t.id) from paper_runs r
-         left join paper_trades t on t.run_id = r.id
+         left join (select run_id, id, entry_time_ms, exit_time_ms from paper_trades
+             union all
+             select p.id, n, (stay ->> 'entry_time_ms')::bigint, (stay ->> 'exit_time_ms')::bigint
+                 from paper_runs p, jsonb_array_elements(p.portfolio -> 'stays') with ordinality e (stay, n)
+                 where not (stay ->> 'open')::boolean) t on t.run_id = r.id
          group by r.id having count(t.id) <> r.closed_trades or min(t.entry_time_ms) < r.from_ms
              or max(t.exit_time_ms) > r.to_ms",
     ),
@@ -177,10 +181,11 @@ const RULES: &[(&str, &str)] = &[
         "what the search found has its run, with the trades that its figures count",
         "select s.id::text from strategies s left join backtest_runs r on r.strategy_id = s.id and r.session_id = s.session_id
          where s.created_by = 'search' and (r.id is null or (r.status = 'completed'
+             -- What ranks the market has stays, which a run does not list.
              and ((select count(*) from backtest_trades t where t.run_id = r.id and segment = 'train')
-                     <> (r.results #>> '{backtest,total_trades}')::int
+                     <> case s.form when 'rules' then (r.results #>> '{backtest,total_trades}')::int else 0 end
                  or (select count(*) from backtest_trades t where t.run_id = r.id and segment = 'test')
-                     <> (r.results #>> '{holdout,total_trades}')::int
+                     <> case s.form when 'rules' then (r.results #>> '{holdout,total_trades}')::int else 0 end
                  or (select count(*) from walk_forward_windows w where w.run_id = r.id) <> r.window_count)))",
     ),
     (

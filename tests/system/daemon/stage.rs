@@ -87,6 +87,34 @@ fn market(seed: u64, speed: f64) -> ExchangeConfig {
     config
 }
 
+/// Beside those: small windows of a market that is ranked.
+const RANKING_SETTINGS: &[(&str, &str)] = &[
+    ("SG__DAEMON__ISLANDS", "book:*USDT:4h"),
+    ("SG__DAEMON__RANKING_BACKTEST_DAYS", "300"),
+    ("SG__DAEMON__HOLDOUT_DAYS", "120"),
+    ("SG__SEARCH__RANKING__UNIVERSE_TOP", "8"),
+    ("SG__SEARCH__RANKING__UNIVERSE_LISTED_DAYS", "20"),
+    ("SG__SEARCH__RANKING__UNIVERSE_VOLUME_DAYS", "10"),
+    ("SG__SEARCH__RANKING__LOOKBACK_DAYS", "1,30"),
+    ("SG__SEARCH__RANKING__REBALANCE", "1d"),
+    // A stay of a name that won now and lost then says little of a ranking.
+    ("SG_CANDIDATE_MIN_PF", "0.5"),
+    ("SG__LIFECYCLE__HOLDOUT_MIN_PROFIT_FACTOR", "0.5"),
+    ("SG_SHADOW_MIN_PF", "0.8"),
+    ("MIN_WIN_RATE_PERCENT", "1"),
+    ("SG__LIFECYCLE__SHADOW_MAX_DAYS", "40"),
+];
+
+/// Coins that come and go over 480 days before the start and a year after it.
+fn coins(seed: u64) -> ExchangeConfig {
+    let start_ms = NOW_MS - 480 * DAY_MS;
+    let mut market = MarketSpec::coins(Seed(seed), start_ms, 12, 480 + 365).unwrap();
+    market.edges = vec!["rank_momentum:all:16".parse().unwrap()];
+    let mut config = ExchangeConfig { speed: 0.0, ..ExchangeConfig::new(market, NOW_MS) };
+    config.limits.spot_weight_per_minute = 1_000_000;
+    config
+}
+
 /// Everything around the daemon.
 pub(crate) struct Stage {
     pub(crate) exchange: SimulatedExchange,
@@ -104,11 +132,27 @@ impl Stage {
         Self::on(seed, speed, database, &url).await
     }
 
+    /// A stage whose exchange has 12 coins, of which some come and go, and momentum across them; one island ranks them. The
+    /// clock stands still.
+    pub(crate) async fn of_coins(seed: u64) -> Self {
+        let database = support::empty_database().await;
+        let url = database.url.expose_secret().to_owned();
+        let mut stage = Self::around(coins(seed), database, &url).await;
+        for (name, value) in RANKING_SETTINGS {
+            stage.set(name, value);
+        }
+        stage
+    }
+
     /// A stage on a server of the test's own.
     pub(crate) async fn on(seed: u64, speed: f64, database: TestDatabase, url: &str) -> Self {
+        Self::around(market(seed, speed), database, url).await
+    }
+
+    async fn around(market: ExchangeConfig, database: TestDatabase, url: &str) -> Self {
         // Fails only when another test of this binary was first.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let exchange = SimulatedExchange::start(market(seed, speed)).await.unwrap();
+        let exchange = SimulatedExchange::start(market).await.unwrap();
         let webhooks = Webhooks::start().await;
         let mut stage =
             Self { exchange, webhooks, database, dir: TempDir::new().unwrap(), settings: BTreeMap::default() };

@@ -3,6 +3,7 @@
 use super::{made, support};
 use ::learner::{Lesson, learn};
 use candles::{MarketKind, time::DAY_MS};
+use genome::StrategyForm;
 use std::slice;
 use store::SessionLessons;
 use uuid::Uuid;
@@ -24,7 +25,7 @@ async fn strategies_teach_from_when_they_were_first_found() {
     let past = |market, split_ms| {
         let store = store.clone();
         async move {
-            let found = store.past_strategies(market, split_ms).await.unwrap();
+            let found = store.past_strategies((market, StrategyForm::Rules), split_ms).await.unwrap();
             let mut named: Vec<_> = found
                 .iter()
                 .map(|p| (p.genome.read().unwrap().hash().to_string(), (p.seen_until_ms - made::T1) / DAY_MS))

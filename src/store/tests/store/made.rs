@@ -63,6 +63,7 @@ pub(crate) fn config() -> RunConfig {
         code_version: "0.1.0".to_owned(),
         engine_meaning: engine::MEANING,
         fill_on: engine::FillOn::NextOpen,
+        ranked: None,
     }
 }
 
@@ -161,6 +162,7 @@ pub(crate) fn judgement(strategy_id: Uuid, decided: Option<Transition>) -> Judge
         execution_time_ms: 250,
         score: Some(score(70.0)),
         standing: None,
+        holdout_results: None,
         transition: decided.map(|decided| transition(strategy_id, decided, T1)),
     }
 }

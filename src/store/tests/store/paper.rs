@@ -20,6 +20,7 @@ pub(crate) fn pass(run_id: Uuid, days: i64) -> PaperPass {
         daily_equity: (0..=days)
             .map(|day| DailyEquity { time_ms: made::T1 + day * made::DAY_MS, equity: 10_000.1 + day as f64 })
             .collect(),
+        portfolio: None,
     }
 }
 

@@ -1,6 +1,6 @@
-//! Strategies that rank the market are stored like others, with what their backtests came to, and stay candidates.
+//! Strategies that rank the market are stored and followed like others, with what their backtests and paper runs came to.
 
-use crate::{made, support};
+use crate::{made, paper, support};
 use candles::InstrumentId;
 use engine::Performance;
 use genome::{AnyStrategy, StrategyForm};
@@ -10,8 +10,8 @@ use portfolio::{
 };
 use serde_json::json;
 use store::{
-    NewServiceBacktest, NewStrategy, Page, PortfolioBacktest, SERVICE_KIND, StatSource, StoreError, StrategyFilter,
-    StrategyQuery, StrategySort,
+    NewServiceBacktest, NewStrategy, Page, PaperPass, PortfolioBacktest, ProvingDays, SERVICE_KIND, StatSource,
+    StoreError, StrategyFilter, StrategyQuery, StrategySort,
 };
 
 const TEXT: &str = "4h; universe top 30 by quote_volume(30d), listed 60d; score close / highest(high, 540); rebalance 1d; \
@@ -138,7 +138,7 @@ async fn one_that_ranks_the_market_is_stored_once_and_listed_with_its_form() {
     let entry = store.audit_of_strategy(stored.id, 1).await.unwrap().remove(0);
     assert_eq!((entry.event.as_str(), &entry.after.unwrap()["form"]), ("strategy_created", &json!("ranking")));
     let waiting = store.monitoring_snapshot().await.unwrap().candidates_waiting;
-    assert_eq!(waiting, 1, "no session will judge the other");
+    assert_eq!(waiting, 2, "sessions judge both forms");
 
     let client = database.client().await;
     let plain = "update strategies set form = 'rules', symbols = array['BTCUSDT'] where name = 'near-high'";
@@ -153,21 +153,27 @@ async fn one_that_ranks_the_market_is_stored_once_and_listed_with_its_form() {
 }
 
 #[tokio::test]
-async fn it_stays_a_candidate_whoever_asks() {
-    let (database, store) = support::database().await;
+async fn it_is_traded_on_paper_like_any_other_with_its_portfolio() {
+    let (_database, store) = support::database().await;
     let (stored, _) = store.put_strategy(&ranking(), 100).await.unwrap();
-    let to_shadow = made::transition(stored.id, Transition::EnterShadow, made::T1);
-    let refused = store.apply_transition(&to_shadow, None).await.unwrap_err();
-    assert!(matches!(refused, StoreError::RanksMarket { .. }) && !refused.is_transient(), "{refused}");
-    assert_eq!(store.strategy("near-high").await.unwrap().transitions, []);
-    // It can be put away and taken out again like any other.
-    for step in [made::REJECT, Transition::Revive] {
-        store.apply_transition(&made::transition(stored.id, step, made::T1), None).await.unwrap();
-    }
-    assert_eq!(store.find_strategy("near-high").await.unwrap().state, State::Candidate);
-    let client = database.client().await;
-    let error = client.execute("update strategies set state = 'shadow'", &[]).await.unwrap_err();
-    assert_eq!(error.as_db_error().unwrap().constraint(), Some("strategies_ranking_state"));
+    store.apply_transition(&made::transition(stored.id, Transition::EnterShadow, made::T1), None).await.unwrap();
+    let run = store.paper_runs(&[State::Shadow]).await.unwrap().remove(0);
+    assert_eq!((run.strategy.id, run.run.portfolio), (stored.id, None));
+    let lease = store.try_acquire_lease("paper").await.unwrap().unwrap();
+    let record = portfolio().record;
+    let pass = PaperPass { portfolio: Some(record.clone()), trades: Vec::new(), ..paper::pass(run.run.id, 1) };
+    store.record_paper_pass(&lease.token(), &pass).await.unwrap();
+    let run = store.paper_runs(&[State::Shadow]).await.unwrap().remove(0).run;
+    assert_eq!(run.portfolio.as_ref(), Some(&record));
+    // What proves it are days of runs that have ended.
+    assert_eq!(store.proving_days(stored.id).await.unwrap(), ProvingDays::default());
+    store
+        .apply_transition(&made::transition(stored.id, Transition::GoLive, made::T1 + made::DAY_MS), None)
+        .await
+        .unwrap();
+    let proven = store.proving_days(stored.id).await.unwrap();
+    assert_eq!(proven, ProvingDays { holdout: Vec::new(), shadow: record.days.hedged });
+    assert!(!proven.shadow.is_empty());
     assert_eq!(store.verify_audit_chain().await.unwrap().first_bad, None);
 }
 

@@ -176,6 +176,7 @@ async fn a_revision_is_dealt_with_once() {
         results: vec![holdout],
         pass: Some(pass),
         standing: None,
+        holdout_results: None,
         decision: Some("it stays".to_owned()),
         transition: None,
     };
