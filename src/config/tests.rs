@@ -241,6 +241,8 @@ fn islands_are_read_and_refused_with_the_reason() {
     );
     assert_eq!((found[1].interval, found[1].seed), (Some(candles::Interval::H1), Some(42)));
     assert_eq!(of("").unwrap(), []);
+    let book = of("book:*USDT:4h:7").unwrap().remove(0);
+    assert_eq!((book.ranks.as_deref(), book.symbols.len(), book.seed), (Some("USDT"), 0, Some(7)));
     for (text, why) in [
         ("majors", "no symbols"),
         ("review:BTCUSDT", "taken"),
@@ -250,6 +252,9 @@ fn islands_are_read_and_refused_with_the_reason() {
         ("a:BTCUSDT:1h:x", "seed"),
         ("a:BTCUSDT:1h:1:1", "four parts"),
         ("a:BTCUSDT,a:ETHUSDT", "twice"),
+        ("a:*", "quote asset"),
+        ("a:*usdt", "quote asset"),
+        ("a:*USDT+BTCUSDT", "quote asset"),
     ] {
         let error = of(text).unwrap_err().to_string();
         assert!(error.contains(why) && error.contains("islands"), "{text}: {error}");

@@ -48,7 +48,7 @@ pub enum Which {
 }
 
 impl Which {
-    const fn from_ms(&self) -> i64 {
+    const fn first_ms(&self) -> i64 {
         match self {
             Self::All => i64::MIN,
             Self::Named { from_ms, .. } => *from_ms,
@@ -85,7 +85,7 @@ pub async fn load_market(
 ) -> Result<Vec<MarketSymbol>, CacheError> {
     // Each decodes on a thread of its own.
     let at_once = std::thread::available_parallelism().map_or(1, usize::from) * 2;
-    let (from_ms, end_ms) = (which.from_ms(), interval::open_time_ms(interval, to_ms));
+    let (from_ms, end_ms) = (which.first_ms(), interval::open_time_ms(interval, to_ms));
     let each = cache.symbols(market).await?.into_iter().map(|symbol| async move {
         let ticker = Ticker::of(market, &symbol);
         if !which.names(&symbol) {

@@ -135,7 +135,12 @@ function curves(days) {
   });
   const kept = ends.map((t, i) => [t, traded[i]]).filter(([, v]) => v !== null);
   return {
-    growth: lines(times, series, { height: 320, log: true, form: (v) => `${number(v, 2)} ×` }),
+    // A scale of tens shows years; weeks would be a flat line on it.
+    growth: lines(times, series, {
+      height: 320,
+      log: Math.max(...series.flatMap((s) => s.data)) > 3,
+      form: (v) => `${number(v, 2)} ×`,
+    }),
     drawdown: lines(
       times,
       [{ name: "net", color: "live", data: drawdown(series[0].data), fill: true, points: false }],

@@ -3,7 +3,9 @@
 use crate::support::{APRIL_MS, QUARTER_MS, candle, provenance, run, symbol};
 use candles::agreement::Agreement;
 use candles::quality::{FindingKind, QualityPolicy, Severity, check_rows, check_series, gaps};
-use candles::{Candle, CandleSeries, Interval, Judged, MarketKind, Ticker, fit_for_evidence};
+use candles::{
+    Candle, CandleSeries, Interval, Judged, MarketKind, Symbol, Ticker, fit_for_evidence, market_fit_for_evidence,
+};
 use market::cache::CandleCache;
 use market::verify::verify;
 use proptest::prelude::*;
@@ -253,6 +255,40 @@ fn a_window_is_judged_with_its_ends_and_says_why() {
     assert_eq!((nothing.fit, nothing.symbols[0].expected), (false, 2_000));
     let none = fit_for_evidence(MarketKind::Spot, M15, (APRIL_MS, end_ms), [], &QualityPolicy::default());
     assert!(!none.fit, "no symbol is no evidence");
+}
+
+#[test]
+fn a_market_is_judged_by_its_symbols_between_their_first_and_last_candles() {
+    let (rows, end_ms) = (rows(), APRIL_MS + 2_000 * QUARTER_MS);
+    let whole = CandleSeries::from_candles(M15, &rows).unwrap();
+    // One that is listed and delisted within, and one with a hole that is too large.
+    let short = CandleSeries::from_candles(M15, &rows[300..900]).unwrap();
+    let holed: Vec<Candle> = rows[..400].iter().chain(&rows[1_200..]).copied().collect();
+    let holed = CandleSeries::from_candles(M15, &holed).unwrap();
+    let before = CandleSeries::from_candles(M15, &rows[..50]).unwrap();
+    let names: Vec<Symbol> = (0..13).map(|n| symbol(&format!("C{n:02}USDT"))).collect();
+    let of = |unfit: usize, (from_ms, to_ms): (i64, i64)| {
+        let judged = |(n, name)| {
+            let candles = match n {
+                0 => &short,
+                n if n <= unfit => &holed,
+                12 => &before,
+                _ => &whole,
+            };
+            Judged { symbol: name, candles, finer: None }
+        };
+        let all = names.iter().enumerate().map(judged);
+        market_fit_for_evidence(MarketKind::Spot, M15, (from_ms, to_ms), all, &QualityPolicy::default())
+    };
+    let (sound, window) = (of(0, (APRIL_MS, end_ms)), (APRIL_MS + 60 * QUARTER_MS, end_ms));
+    assert!(sound.fit && sound.symbols[0].fit && sound.symbols[0].candles == 600, "{}", sound.reason);
+    let one = of(1, window);
+    assert_eq!((one.fit, one.symbols.len()), (true, 12), "one without a candle there is not looked at: {}", one.reason);
+    assert!(one.reason.contains("of 12 symbols, 1 of them unfit, the first: C01USDT (800 of"), "{}", one.reason);
+    assert!(!one.symbols[1].findings.is_empty() && one.symbols[2].findings.is_empty());
+    assert!(!of(2, window).fit, "two of twelve are more than a tenth");
+    let nobody = of(0, (end_ms + QUARTER_MS, end_ms + 10 * QUARTER_MS));
+    assert_eq!((nobody.fit, nobody.reason.as_str()), (false, "there is no symbol to look at"));
 }
 
 #[test]
