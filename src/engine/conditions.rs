@@ -206,13 +206,9 @@ fn evaluate(frame: &Frame<'_>, vocabulary: &Vocabulary, part: &[Key], columns: &
         let candles = start..n.min(start + sources.tile);
         sources.advance(candles.clone());
         let mut rest = answers.as_mut_slice();
-        for (k, (tests, pair)) in pairs.iter().enumerate() {
+        for (tests, pair) in &pairs {
             let (own, after) = rest.split_at_mut(*tests);
             rest = after;
-            // What the next pair looks at is on its way while this one is told.
-            if let Some((_, Ok(next))) = pairs.get(k + 1) {
-                sources.expect(next.left);
-            }
             if let Ok(pair) = pair {
                 pair.tile(own, &mut sources, &candles, &mut buffers);
             }

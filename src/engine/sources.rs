@@ -9,7 +9,7 @@ use super::{
     frame::Frame,
     indicator::lanes::{LANES, Stream, WORD},
     plan::{Key, Right, Vocabulary},
-    simd::{Width, prefetch, rank},
+    simd::{Width, rank},
     way::{Way, prices, way},
 };
 use std::{cell::RefCell, ops::Range};
@@ -233,14 +233,6 @@ impl<'a> Sources<'a> {
         let (begin, defined_from) = self.views[place]?;
         let words = self.candles.len().div_ceil(WORD);
         Some((&self.memory.ranks[begin..][..WORD * words], defined_from))
-    }
-
-    /// Asks for the ranks of a place, soon to be looked at.
-    #[inline]
-    pub(super) fn expect(&self, place: usize) {
-        for line in self.ranks(place).into_iter().flat_map(|(ranks, _)| ranks.as_chunks::<16>().0) {
-            prefetch(line);
-        }
     }
 
     /// Exact values at the candles of a word of the tile; what is past its end means nothing.
