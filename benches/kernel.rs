@@ -5,12 +5,15 @@
 //! `cargo bench -p sg-ai-engine --bench kernel`. `SG_BENCH_DIR` names a folder with the workload's parameter sets
 //! (`params.csv`) and candles (`BTCUSDT-15m-small.zip` and so on); without it synthetic ones of the same size stand in.
 //! `SG_BENCH_RUNS` (7) runs are made of each; the median of wall time counts, and the median of processor time stands
-//! beside it. `SG_BENCH_ONLY` keeps the rows whose name holds it.
+//! beside it. `SG_BENCH_ONLY` keeps the rows whose name holds it. `SG_BENCH_WIDTH` (`plain`, `avx2`, `avx512`) makes the
+//! engine use narrower vectors than the processor has. `SG_BENCH_FIRST` (`small`, `large`) makes one run and no table, in a
+//! process that has done nothing before, and prints each result and what it took as lines of JSON, as `sg-ai backtest
+//! --batch` does; `SG_BENCH_THREADS` (1) are its threads, `SG_BENCH_FULL` (`total`, `each`) asks for full performance.
 // It prints a table, and a bench without its input has nothing better to do than to stop.
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
 use candles::{Candle, CandleSeries, MarketKind, interval};
-use engine::{Costs, Engine, SymbolWindow, Terms, Wanted, Window};
+use engine::{Costs, Engine, SymbolWindow, Terms, Wanted, Width, Window};
 use genome::{Strategy, Timeframe};
 use std::{
     path::{Path, PathBuf},
@@ -23,6 +26,11 @@ const START_MS: i64 = 1_704_067_200_000;
 
 fn main() {
     let folder = std::env::var_os("SG_BENCH_DIR").map(PathBuf::from);
+    if let Ok(name) = std::env::var("SG_BENCH_FIRST") {
+        let candles = if name == "small" { 8_640 } else { 70_080 };
+        return first(&population_of(Timeframe::M15, folder.as_deref()), &window(folder.as_deref(), &name, candles));
+    }
+    println!("vectors: {}", width().name());
     println!("candles: {}", folder.as_ref().map_or("synthetic".to_owned(), |f| f.display().to_string()));
     let population = population_of(Timeframe::M15, folder.as_deref());
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -87,6 +95,39 @@ fn main() {
     }
 }
 
+/// One run, the first of its process.
+fn first(population: &[Strategy], window: &Window) {
+    let threads = std::env::var("SG_BENCH_THREADS").ok().and_then(|n| n.parse().ok()).unwrap_or(1);
+    let full = std::env::var("SG_BENCH_FULL").ok();
+    let wanted = Wanted { per_symbol: full.as_deref() != Some("total"), summary_only: full.is_none(), ledger: false };
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+    let engine = Engine::default().of_width(width());
+    let (start, cpu_before) = (Instant::now(), cpu_ms());
+    let outcomes = pool.install(|| engine.evaluate(population, window, &terms(), wanted));
+    let (seconds, cpu_seconds) = (start.elapsed().as_secs_f64(), (cpu_ms() - cpu_before) / 1e3);
+    for (name, outcome) in outcomes.iter().enumerate() {
+        for (symbol, p) in SYMBOLS.iter().zip(&outcome.as_ref().unwrap().per_symbol) {
+            let (trades, total_return) = (p.total_trades, p.total_return.unwrap());
+            let performance = format!(r#"{{"total_trades": {trades}, "total_return": {total_return:e}}}"#);
+            println!(r#"{{"name": "{name}", "symbol": "{symbol}", "performance": {performance}}}"#);
+        }
+    }
+    let peak = peak_memory_mib().unwrap_or(0.0) * 1024.0 * 1024.0;
+    let took = format!(r#""seconds": {seconds}, "cpu_seconds": {cpu_seconds}"#);
+    println!(r#"{{"summary": {{{took}, "peak_memory_bytes": {peak}, "vectors": "{}"}}}}"#, width().name());
+}
+
+/// With the reference workload's fee.
+fn terms() -> Terms {
+    Terms { costs: Costs { fee_fraction: 0.0004, ..Costs::default() }, ..Terms::default() }
+}
+
+/// The vectors asked for, else the widest.
+fn width() -> Width {
+    let Ok(name) = std::env::var("SG_BENCH_WIDTH") else { return Width::widest() };
+    Width::all().into_iter().find(|width| width.name() == name).expect("the processor has no such vectors")
+}
+
 /// Gigabytes a second of summing up an array of that many bytes again and again.
 fn bandwidth(bytes: usize) -> f64 {
     let values = vec![1_u64; bytes / 8];
@@ -138,15 +179,14 @@ fn measure(name: &str, population: &[Strategy], window: &Window, threads: usize,
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
     let runs = std::env::var("SG_BENCH_RUNS").ok().and_then(|n| n.parse().ok()).unwrap_or(7);
     let wanted = Wanted { per_symbol: summary_only, summary_only, ledger: false };
-    // The reference workload's fee.
-    let terms = Terms { costs: Costs { fee_fraction: 0.0004, ..Costs::default() }, ..Terms::default() };
-    let kept = Engine::default();
+    let terms = terms();
+    let kept = Engine::default().of_width(width());
     if warm {
         pool.install(|| kept.evaluate(population, window, &terms, wanted));
     }
     let (mut wall, mut cpu) = (Vec::new(), Vec::new());
     for _ in 0..runs {
-        let fresh = Engine::default();
+        let fresh = Engine::default().of_width(width());
         let engine = if warm { &kept } else { &fresh };
         // A window of its own: what a window remembers of its candles is computed anew, too.
         let window = Window::new(window.from_ms(), window.to_ms(), window.symbols().to_vec()).unwrap();

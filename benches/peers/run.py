@@ -7,6 +7,10 @@
 A bar-evaluation is one candle of one symbol for one parameter set. Seconds run from candles in memory to the trade count
 and total return of every (set, symbol): columns, conditions, trades and results included; reading, parsing, compilation
 (numba) and JSON are not. Median of the runs; the slow system gets fewer sets and one run. One thread, unless said.
+
+With `SG_KERNEL`, the path of the engine's bench (`cargo bench -p sg-ai-engine --bench kernel --no-run` tells it), ours is
+the first run of a process of that instead of `sg-ai backtest --batch`. `SG_BENCH_WIDTH=avx2` then makes ours and numba use
+no wider vectors than those, on a processor that has wider ones.
 """
 
 import argparse
@@ -15,6 +19,8 @@ import os
 os.environ.setdefault("RAYON_NUM_THREADS", "1")
 os.environ.setdefault("NUMBA_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+if os.environ.get("SG_BENCH_WIDTH") == "avx2":
+    os.environ["NUMBA_CPU_NAME"] = "haswell"
 
 import resource
 import statistics
@@ -55,10 +61,10 @@ def main():
     tiny = {symbol: tuple(column[:400] for column in columns) for symbol, columns in candles.items()}
 
     found = []
-    ours = systems.SgAi(args.size, sets)
+    ours = systems.Kernel(args.size, sets) if "SG_KERNEL" in os.environ else systems.SgAi(args.size, sets)
     for threads in (1, 2):
         for full in (False, True):
-            name = f"sg-ai --batch, {threads} thread{'s' * (threads > 1)}, {'full performance' if full else 'trades and return'}"
+            name = f"{ours.name}, {threads} thread{'s' * (threads > 1)}, {'full performance' if full else 'trades and return'}"
             cpus, seconds, summaries, out = [], [], [], None
             for _ in range(args.runs):
                 before = resource.getrusage(resource.RUSAGE_CHILDREN)

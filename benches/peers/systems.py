@@ -151,6 +151,8 @@ class SgAi:
     """`sg-ai backtest --batch`, the candles imported into a cache of their own. Its own clock counts: from candles in
     memory to results, as for the others."""
 
+    name = "sg-ai --batch"
+
     def __init__(self, size, sets):
         self.binary = os.environ.get("SG_AI", str(workload.ROOT / "target" / "release" / "sg-ai"))
         self.folder = tempfile.TemporaryDirectory()
@@ -195,6 +197,30 @@ class SgAi:
         args = ["backtest", "--batch", str(self.batch), "--symbols", ",".join(SYMBOLS), *self.window, "--per-symbol"]
         args += ["--fee", str(FEE), "--slippage-bps", "0", "--threads", str(threads)]
         lines = [json.loads(line) for line in self.run(args + ([] if full else ["--summary-only"])).splitlines()]
+        out = {}
+        for line in lines[:-1]:
+            p = line["performance"]
+            out[int(line["name"]), line["symbol"]] = p["total_trades"], p["total_return"]
+        summary = lines[-1]["summary"]
+        return summary["seconds"], out, summary
+
+
+class Kernel:
+    """The engine's bench, making one run of a process: of all sets, whose file it reads by itself."""
+
+    name = "sg-ai's engine"
+
+    def __init__(self, size, sets):
+        self.size = size
+        if len(sets) != len(workload.params(None)):
+            raise ValueError("the engine's bench runs all sets")
+
+    def measure(self, threads, full):
+        """Seconds, results, and the closing summary."""
+        env = {**os.environ, "SG_BENCH_FIRST": self.size, "SG_BENCH_THREADS": str(threads)}
+        env |= {"SG_BENCH_FULL": "each"} if full else {}
+        done = subprocess.run([os.environ["SG_KERNEL"]], check=True, capture_output=True, text=True, env=env)
+        lines = [json.loads(line) for line in done.stdout.splitlines()]
         out = {}
         for line in lines[:-1]:
             p = line["performance"]

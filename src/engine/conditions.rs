@@ -10,20 +10,17 @@ use super::{
     events::{Collector, Events},
     frame::Frame,
     guarded,
-    indicator::{
-        Column,
-        lanes::{LANES, Stream},
-    },
+    indicator::{Column, lanes::WORD},
     plan::{self, Key, Relation, Vocabulary},
     readings,
-    simd::{Predicate, Right, above_and_below, compare},
-    way::{Way, higher, prices, way},
+    simd::{Predicate, Right, RightRanks, Wide, above_and_below, compare, order, rank},
+    sources::{MAX_TILE_WORDS, Sources},
+    way::{Way, higher, way},
 };
 use candles::{CandleSeries, resample};
 use genome::{Series, Timeframe};
 use rayon::prelude::*;
 use std::{
-    cell::RefCell,
     collections::{BTreeMap, BTreeSet},
     ops::Range,
     sync::Arc,
@@ -32,10 +29,6 @@ use std::{
 /// A column or a test's outcome, or why it could not be computed.
 pub(super) type Computed<T> = Result<T, EvaluationError>;
 
-/// Bytes of columns in a tile: they stay in the second-level cache while all tests look at them.
-const TILE_BYTES: usize = 1 << 20;
-/// Most words of a tile.
-const MAX_TILE_WORDS: usize = 16;
 /// Most bytes of columns that are alive at once for one symbol, beside those that the caller keeps.
 const GROUP_BYTES: usize = 32 << 20;
 
@@ -44,7 +37,7 @@ const GROUP_BYTES: usize = 32 << 20;
 pub(super) struct Held {
     pub column: Column,
     /// From here on every value is defined.
-    defined_from: usize,
+    pub defined_from: usize,
 }
 
 impl Held {
@@ -64,11 +57,6 @@ impl Weighed for Arc<Held> {
 
 /// Columns by series.
 pub(super) type Columns = BTreeMap<Series, Computed<Arc<Held>>>;
-
-thread_local! {
-    /// The tile that the thread used last: memory once touched is not touched anew for each symbol.
-    static TILE: RefCell<Vec<f64>> = const { RefCell::new(Vec::new()) };
-}
 
 /// Computes columns of one frame in parallel.
 pub(super) fn compute_columns(frame: &Frame<'_>, wanted: &BTreeSet<Series>) -> Columns {
@@ -169,122 +157,6 @@ struct Masks {
     after: u64,
 }
 
-/// Values of a series at the candles of a tile; from candle `defined_from` of the frame on all are defined.
-#[derive(Clone, Copy)]
-struct View<'a> {
-    values: &'a [f64],
-    defined_from: usize,
-}
-
-/// Where the values of a series are found.
-#[derive(Clone, Copy)]
-enum Place<'a> {
-    Whole(View<'a>),
-    Lane { stream: usize, lane: usize },
-}
-
-/// Everything that a part's tests look at.
-struct Sources<'a> {
-    closes: &'a [f64],
-    /// Places by number of the series; `None` for those that the part does not look at.
-    numbers: Vec<Option<Computed<usize>>>,
-    places: Vec<Place<'a>>,
-    streams: Vec<Stream>,
-    /// Lane after lane the values of a tile, on a cache line's border; and where the first of each stream begins.
-    tile: Vec<f64>,
-    begins: Vec<usize>,
-    stride: usize,
-}
-
-impl<'a> Sources<'a> {
-    fn new(frame: &'a Frame<'_>, vocabulary: &Vocabulary, part: &[Key], columns: &'a Columns) -> Self {
-        let candles = &*frame.candles;
-        let mut numbers = vec![None; vocabulary.series.len()];
-        let (mut places, mut streams) = (Vec::new(), Vec::new());
-        let (mut ema, mut rsi) = (Vec::new(), Vec::new());
-        for number in part.iter().copied().flat_map(series_of) {
-            if numbers[number].is_some() {
-                continue;
-            }
-            let series = &vocabulary.series[number];
-            let whole = |values| Place::Whole(View { values, defined_from: 0 });
-            let place = match way(frame, series) {
-                Way::Price(field) => Ok(whole(prices(candles, field).unwrap_or_default())),
-                Way::Ema(n) => {
-                    ema.push((n, places.len()));
-                    Ok(whole(&[]))
-                }
-                Way::Rsi(n) => {
-                    rsi.push((n, places.len()));
-                    Ok(whole(&[]))
-                }
-                Way::Column => match &columns[series] {
-                    Ok(held) => {
-                        let (values, defined_from) = (held.column.values(), held.defined_from);
-                        Ok(Place::Whole(View { values, defined_from }))
-                    }
-                    Err(error) => Err(error.clone()),
-                },
-            };
-            numbers[number] = Some(place.map(|place| {
-                places.push(place);
-                places.len() - 1
-            }));
-        }
-        let mut add = |wanted: Vec<(usize, usize)>, stream: fn(&[usize]) -> Stream| {
-            for wanted in wanted.chunks(LANES) {
-                let periods: Vec<usize> = wanted.iter().map(|(n, _)| *n).collect();
-                for (lane, (_, place)) in wanted.iter().enumerate() {
-                    places[*place] = Place::Lane { stream: streams.len(), lane };
-                }
-                streams.push(stream(&periods));
-            }
-        };
-        add(ema, Stream::ema);
-        add(rsi, Stream::rsi);
-        let words = (TILE_BYTES / (512 * places.len()).max(1)).clamp(2, MAX_TILE_WORDS);
-        let stride = 64 * words.min(candles.len().div_ceil(64)).max(1);
-        let lanes: usize = streams.iter().map(Stream::len).sum();
-        let mut tile = TILE.take();
-        tile.resize(tile.len().max(lanes * stride + 8), 0.0);
-        let border = tile.as_ptr().align_offset(64).min(8);
-        let begins = streams
-            .iter()
-            .scan(border, |next, stream| Some(std::mem::replace(next, *next + stream.len() * stride)))
-            .collect();
-        Self { closes: candles.closes(), numbers, places, streams, tile, begins, stride }
-    }
-
-    /// The place of a series that the part looks at.
-    fn place(&self, series: u32) -> Computed<usize> {
-        self.numbers[series as usize]
-            .clone()
-            .unwrap_or_else(|| Err(EvaluationError::Invalid("a series is missing".into())))
-    }
-
-    /// Computes what is computed tile by tile.
-    fn advance(&mut self, until: usize) {
-        for (stream, &begin) in self.streams.iter_mut().zip(&self.begins) {
-            stream.advance(self.closes, until, &mut self.tile[begin..], self.stride);
-        }
-    }
-
-    /// The values at the candles last gone through, source by source.
-    fn views(&self, candles: &Range<usize>) -> Vec<View<'_>> {
-        let mut views = Vec::with_capacity(self.places.len());
-        for place in &self.places {
-            views.push(match *place {
-                Place::Whole(whole) => View { values: &whole.values[candles.clone()], ..whole },
-                Place::Lane { stream, lane } => View {
-                    values: &self.tile[self.begins[stream] + lane * self.stride..][..candles.len()],
-                    defined_from: self.streams[stream].defined_from(lane).unwrap_or(usize::MAX),
-                },
-            });
-        }
-        views
-    }
-}
-
 /// What tests have in common that are neighbours: their sides.
 struct Pair {
     left: usize,
@@ -311,7 +183,7 @@ struct Answer {
 /// Words of a tile.
 type Words = [u64; MAX_TILE_WORDS];
 
-/// What is known of a pair in a tile, and buffers for a test's words.
+/// What is known of a pair in a tile, and room for a test's words.
 #[derive(Default)]
 struct TileBuffers {
     above: Words,
@@ -323,27 +195,26 @@ struct TileBuffers {
 fn evaluate(frame: &Frame<'_>, vocabulary: &Vocabulary, part: &[Key], columns: &Columns) -> Vec<Computed<Events>> {
     let n = frame.candles.len();
     let mut sources = Sources::new(frame, vocabulary, part, columns);
-    let words = n.div_ceil(64);
+    let words = n.div_ceil(WORD);
     let mut answers: Vec<Answer> = part.iter().map(|test| Answer::new(test.relation, words)).collect();
     let pairs: Vec<(usize, Computed<Pair>)> = part
         .chunk_by(|a, b| (a.left, a.right) == (b.left, b.right))
         .map(|tests| (tests.len(), Pair::new(tests, &sources)))
         .collect();
     let mut buffers = TileBuffers::default();
-    for start in (0..n).step_by(sources.stride) {
-        let candles = start..n.min(start + sources.stride);
-        sources.advance(candles.end);
-        let views = sources.views(&candles);
+    for start in (0..n).step_by(sources.tile) {
+        let candles = start..n.min(start + sources.tile);
+        sources.advance(candles.clone());
         let mut rest = answers.as_mut_slice();
         for (tests, pair) in &pairs {
             let (own, after) = rest.split_at_mut(*tests);
             rest = after;
             if let Ok(pair) = pair {
-                pair.tile(own, &views, &candles, &mut buffers);
+                pair.tile(own, &mut sources, &candles, &mut buffers);
             }
         }
     }
-    TILE.set(sources.tile);
+    sources.finish();
     let mut outcomes = Vec::with_capacity(part.len());
     let mut answers = answers.into_iter();
     for (tests, pair) in pairs {
@@ -376,42 +247,123 @@ impl Pair {
         })
     }
 
-    fn tile(&self, tests: &mut [Answer], views: &[View<'_>], candles: &Range<usize>, buffers: &mut TileBuffers) {
-        let words = candles.len().div_ceil(64);
-        let left = views[self.left];
-        let (right, mut defined_from) = match self.right {
-            RightSide::Source(number) => {
-                let right = views[number];
-                (Right::Values(right.values), right.defined_from)
+    fn tile(&self, tests: &mut [Answer], sources: &mut Sources<'_>, candles: &Range<usize>, buffers: &mut TileBuffers) {
+        let (width, words) = (sources.width, candles.len().div_ceil(WORD));
+        if !self.by_rank(sources, candles, buffers) && !self.whole(sources, candles, buffers) {
+            for word in 0..words {
+                self.exactly(sources, word, buffers);
             }
-            RightSide::Constant(constant) => (Right::Constant(constant), 0),
-        };
-        let TileBuffers { above, below, defined, outcome } = buffers;
-        if let [test] = tests
-            && let Some(predicate) = test.relation.predicate()
-        {
-            return test.outcome.add(words, outcome, |out| compare(predicate, left.values, right, out));
         }
+        // Candles past the end are no candles.
+        if !candles.len().is_multiple_of(WORD) {
+            let last = (1 << (candles.len() % WORD)) - 1;
+            for bits in [&mut buffers.defined, &mut buffers.above, &mut buffers.below] {
+                bits[words - 1] &= last;
+            }
+        }
+        width.run(Told { tests, buffers, words });
+    }
+
+    /// Finds above, below and defined by ranks, and by exact values where these are equal; false where there are none.
+    fn by_rank(&self, sources: &mut Sources<'_>, candles: &Range<usize>, buffers: &mut TileBuffers) -> bool {
+        let words = candles.len().div_ceil(WORD);
+        let Some((left, mut defined_from)) = sources.ranks(self.left) else { return false };
+        let right = match self.right {
+            RightSide::Source(place) => {
+                let Some((right, from)) = sources.ranks(place) else { return false };
+                defined_from = defined_from.max(from);
+                RightRanks::Values(right)
+            }
+            RightSide::Constant(constant) => RightRanks::Constant(rank(constant)),
+        };
+        let TileBuffers { above, below, defined, .. } = buffers;
         let (above, below, defined) = (&mut above[..words], &mut below[..words], &mut defined[..words]);
-        defined_from = defined_from.max(left.defined_from);
+        defined.fill(u64::MAX);
         if candles.start < defined_from {
-            compare(Predicate::Ordered, left.values, right, defined);
+            let undefined = defined_from - candles.start;
+            defined[..words.min(undefined / WORD)].fill(0);
+            if let Some(first) = defined.get_mut(undefined / WORD) {
+                *first = u64::MAX << (undefined % WORD);
+            }
+        }
+        // Candles past the end are no candles.
+        if !candles.len().is_multiple_of(WORD) {
+            defined[words - 1] &= (1 << (candles.len() % WORD)) - 1;
+        }
+        if !order(sources.width, left, right, defined, above, below) {
+            for word in 0..words {
+                if buffers.defined[word] & !(buffers.above[word] | buffers.below[word]) != 0 {
+                    self.exactly(sources, word, buffers);
+                }
+            }
+        }
+        true
+    }
+
+    /// As [`Pair::by_rank`], by the values of two whole columns, or of one and a constant.
+    fn whole(&self, sources: &Sources<'_>, candles: &Range<usize>, buffers: &mut TileBuffers) -> bool {
+        let (width, words) = (sources.width, candles.len().div_ceil(WORD));
+        let Some((left, mut defined_from)) = sources.whole(self.left) else { return false };
+        let right = match self.right {
+            RightSide::Source(place) => {
+                let Some((right, from)) = sources.whole(place) else { return false };
+                defined_from = defined_from.max(from);
+                Right::Values(right)
+            }
+            RightSide::Constant(constant) => Right::Constant(constant),
+        };
+        let TileBuffers { above, below, defined, .. } = buffers;
+        let (above, below, defined) = (&mut above[..words], &mut below[..words], &mut defined[..words]);
+        if candles.start < defined_from {
+            compare(width, Predicate::Ordered, left, right, defined);
         } else {
             defined.fill(u64::MAX);
         }
         match (self.looks_above, self.looks_below) {
-            (true, true) => above_and_below(left.values, right, above, below),
-            (true, false) => compare(Predicate::Above, left.values, right, above),
-            _ => compare(Predicate::Below, left.values, right, below),
+            (true, true) => above_and_below(width, left, right, above, below),
+            (true, false) => compare(width, Predicate::Above, left, right, above),
+            _ => compare(width, Predicate::Below, left, right, below),
         }
-        // Candles past the end are no candles.
-        if !candles.len().is_multiple_of(64) {
-            defined[words - 1] &= (1 << (candles.len() % 64)) - 1;
-        }
-        for test in tests {
-            let after = if test.relation.looks_above() { &*above } else { &*below };
-            let (relation, before) = (test.relation, &mut test.before);
-            test.outcome.add(words, outcome, |out| *before = relation.outcome(defined, after, *before, out));
+        true
+    }
+
+    /// Finds above, below and defined in one word of the tile by exact values.
+    #[cold]
+    fn exactly(&self, sources: &mut Sources<'_>, word: usize, buffers: &mut TileBuffers) {
+        let left = sources.exact(self.left, word);
+        let right_values;
+        let right = match self.right {
+            RightSide::Source(place) => {
+                right_values = sources.exact(place, word);
+                Right::Values(&right_values)
+            }
+            RightSide::Constant(constant) => Right::Constant(constant),
+        };
+        let words = word..=word;
+        compare(sources.width, Predicate::Above, &left, right, &mut buffers.above[words.clone()]);
+        compare(sources.width, Predicate::Below, &left, right, &mut buffers.below[words.clone()]);
+        compare(sources.width, Predicate::Ordered, &left, right, &mut buffers.defined[words]);
+    }
+}
+
+/// What a tile's above, below and defined tell the tests.
+struct Told<'a> {
+    tests: &'a mut [Answer],
+    buffers: &'a mut TileBuffers,
+    words: usize,
+}
+
+impl Wide for Told<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let TileBuffers { above, below, defined, outcome } = self.buffers;
+        let (defined, outcome) = (&defined[..self.words], &mut outcome[..self.words]);
+        for test in self.tests {
+            let after = if test.relation.looks_above() { &above[..self.words] } else { &below[..self.words] };
+            test.before = test.relation.outcome(defined, after, test.before, outcome);
+            test.outcome.add(outcome);
         }
     }
 }
@@ -419,6 +371,7 @@ impl Pair {
 impl Relation {
     /// Writes the words of a tile to `out`: from where both sides are defined, and where what the relation looks at
     /// holds. Returns what the next tile must know of this one, as `before` was known of the one before.
+    #[inline(always)]
     fn outcome(self, defined: &[u64], after: &[u64], before: Masks, out: &mut [u64]) -> Masks {
         // Each candle's neighbour before it: the word moved up by one, the last of the word before moved in.
         let earlier = |now: u64, before: u64| now << 1 | before >> 63;
@@ -446,17 +399,6 @@ impl Relation {
 }
 
 impl Relation {
-    /// The comparison, where no candle before matters.
-    fn predicate(self) -> Option<Predicate> {
-        match self {
-            Self::Above => Some(Predicate::Above),
-            Self::Below => Some(Predicate::Below),
-            Self::AtLeast => Some(Predicate::AtLeast),
-            Self::AtMost => Some(Predicate::AtMost),
-            _ => None,
-        }
-    }
-
     /// Whether it is made of "above", not of "below".
     fn looks_above(self) -> bool {
         matches!(self, Self::Above | Self::AtMost | Self::CrossesAbove | Self::NotCrossesAbove)

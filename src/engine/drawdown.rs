@@ -26,9 +26,8 @@ pub(super) struct Bounds {
 /// Memory for the search.
 #[derive(Debug, Default)]
 pub(super) struct DrawdownBuffers {
-    /// By chunk: the highest peak by its end, and the chunk of it, counted from one; the deepest fall that it can hold.
+    /// By chunk: the highest peak by its end; the deepest fall that it can hold.
     peaks: Vec<Lanes>,
-    peaks_at: Vec<[u32; LANES]>,
     falls: Vec<Lanes>,
     /// Chunks whose most was looked at closely.
     seen: Vec<bool>,
@@ -39,7 +38,6 @@ pub(super) struct DrawdownBuffers {
 pub(super) fn deepest(first: f64, bounds: &mut Bounds, buffers: &mut DrawdownBuffers, curve: &impl Curve) -> f64 {
     let vectors = bounds.least.len();
     buffers.peaks.resize(vectors, [0.0; LANES]);
-    buffers.peaks_at.resize(vectors, [0; LANES]);
     buffers.falls.resize(vectors, [0.0; LANES]);
     buffers.seen.clear();
     buffers.seen.resize(vectors * LANES, false);
@@ -56,7 +54,8 @@ pub(super) fn deepest(first: f64, bounds: &mut Bounds, buffers: &mut DrawdownBuf
         let mut peak = first;
         if let Some(before) = chunk.checked_sub(1) {
             peak = buffers.peaks.as_flattened()[before];
-            if let Some(highest) = (buffers.peaks_at.as_flattened()[before] as usize).checked_sub(1)
+            if peak > first
+                && let Some(highest) = bounds.most.as_flattened().iter().position(|most| *most == peak)
                 && !buffers.seen[highest]
             {
                 buffers.seen[highest] = true;
@@ -77,19 +76,13 @@ impl DrawdownBuffers {
     /// Marks peaks and falls from a vector of chunks on.
     #[inline(always)]
     fn mark(&mut self, first: f64, bounds: &Bounds, vector: usize) {
-        let before = vector.checked_sub(1);
-        let mut peak = before.map_or(first, |before| self.peaks[before][LANES - 1]);
-        let mut at = before.map_or(0, |before| self.peaks_at[before][LANES - 1]);
-        let mut chunk = (LANES * vector) as u32;
-        let marks = self.peaks[vector..].iter_mut().zip(&mut self.peaks_at[vector..]);
-        for ((peaks, peaks_at), most) in marks.zip(&bounds.most[vector..]) {
+        let mut peak = vector.checked_sub(1).map_or(first, |before| self.peaks[before][LANES - 1]);
+        for (peaks, most) in self.peaks[vector..].iter_mut().zip(&bounds.most[vector..]) {
+            let highest = so_far(first, most);
             for k in 0..LANES {
-                chunk += 1;
-                let higher = most[k] > peak;
-                peak = if higher { most[k] } else { peak };
-                at = if higher { chunk } else { at };
-                (peaks[k], peaks_at[k]) = (peak, at);
+                peaks[k] = if highest[k] > peak { highest[k] } else { peak };
             }
+            peak = peaks[LANES - 1];
         }
         let marks = self.falls[vector..].iter_mut().zip(&self.peaks[vector..]);
         for ((falls, peaks), least) in marks.zip(&bounds.least[vector..]) {
@@ -98,6 +91,23 @@ impl DrawdownBuffers {
             }
         }
     }
+}
+
+/// By lane: the highest value by then, `first` included. In three steps for all lanes, so that only from vector to vector
+/// one value waits for another.
+#[inline(always)]
+fn so_far(first: f64, values: &Lanes) -> Lanes {
+    let mut highest = *values;
+    for value in &mut highest {
+        *value = if *value > first { *value } else { first };
+    }
+    for step in [1, 2, 4] {
+        let before = highest;
+        for k in step..LANES {
+            highest[k] = if before[k - step] > before[k] { before[k - step] } else { before[k] };
+        }
+    }
+    highest
 }
 
 /// The lowest value, and where one is.

@@ -9,7 +9,7 @@ use super::{
     execution::Holding,
     ledger::DailyEquity,
     performance::Moments,
-    simd::{Wide, widest},
+    simd::{Wide, Width},
     timeline::{CHUNK, Closes, LANES, Lanes, Timeline},
 };
 use std::ops::Range;
@@ -62,8 +62,8 @@ struct Block {
 
 impl Curves {
     /// Reads the curves of sleeves: all together, and each alone if `each` asks for it.
-    pub(super) fn read(&mut self, sleeves: &[Sleeve<'_>], timeline: &Timeline<'_>, each: bool) {
-        widest(Reading { curves: self, sleeves, timeline, each });
+    pub(super) fn read(&mut self, width: Width, sleeves: &[Sleeve<'_>], timeline: &Timeline<'_>, each: bool) {
+        width.run(Reading { curves: self, sleeves, timeline, each });
     }
 
     /// What a curve is worth at a day.

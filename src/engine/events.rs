@@ -205,52 +205,56 @@ pub(super) struct Collector {
 impl Collector {
     /// For a column of `total` words; `seldom` tells that a list is worth trying.
     pub(super) fn new(total: usize, seldom: bool) -> Self {
-        let (few, words) = if seldom { (vec![0; total / 2], None) } else { (Vec::new(), Some(vec![0; total])) };
+        let (few, words) = if seldom { (vec![0; total / 2 + 64], None) } else { (Vec::new(), Some(vec![0; total])) };
         Self { total, seen: 0, few, listed: 0, words }
     }
 
-    /// Adds the next `words` words, in which no bit is set past the last candle: `write` gets room for them.
+    /// Adds the next words, in which no bit is set past the last candle.
     #[inline(always)]
-    pub(super) fn add(&mut self, words: usize, scratch: &mut [u64], write: impl FnOnce(&mut [u64])) {
+    pub(super) fn add(&mut self, words: &[u64]) {
         let seen = self.seen;
-        self.seen += words;
+        self.seen += words.len();
         if let Some(bits) = &mut self.words {
-            write(&mut bits[seen..seen + words]);
+            bits[seen..seen + words.len()].copy_from_slice(words);
             return;
         }
-        let scratch = &mut scratch[..words];
-        write(scratch);
-        self.list(seen, scratch);
+        self.list(seen, words);
         // Two listed candles take as much as one word.
         if self.listed > self.total {
-            let mut bits = Vec::new();
-            Set::Few(&self.few[..self.listed]).write(self.total, &mut bits);
-            self.words = Some(bits);
+            self.list_no_more();
         }
+    }
+
+    #[cold]
+    fn list_no_more(&mut self) {
+        let mut bits = Vec::new();
+        Set::Few(&self.few[..self.listed]).write(self.total, &mut bits);
+        self.words = Some(bits);
     }
 
     #[inline(always)]
     fn list(&mut self, seen: usize, words: &[u64]) {
+        /// Written without a branch, whether they are there or not; more in a word are rare.
+        const AT_ONCE: usize = 2;
         let mut listed = self.listed;
-        // A place for one of each word.
-        if self.few.len() <= listed + words.len() {
-            self.few.resize(listed + words.len() + 64, 0);
-        }
         for (w, &word) in words.iter().enumerate() {
-            let base = 64 * (seen + w) as u32;
-            let mut rest = word;
-            // The first, there or not, without a branch; a second one is rare.
-            self.few[listed] = base + (rest.trailing_zeros() & 63);
-            listed += usize::from(rest != 0);
-            rest &= rest.wrapping_sub(1);
-            while rest != 0 {
-                if self.few.len() <= listed + words.len() {
-                    self.few.resize(listed + words.len() + 64, 0);
-                }
-                self.few[listed] = base + rest.trailing_zeros();
-                listed += 1;
-                rest &= rest - 1;
+            let base = (64 * (seen + w)) as u32;
+            if self.few.len() < listed + 64 {
+                self.few.resize(listed + 128, 0);
             }
+            let places = &mut self.few[listed..listed + 64];
+            let mut rest = word;
+            for place in &mut places[..AT_ONCE] {
+                *place = base + (rest.trailing_zeros() & 63);
+                rest &= rest.wrapping_sub(1);
+            }
+            let mut more = AT_ONCE;
+            while rest != 0 {
+                places[more] = base + rest.trailing_zeros();
+                rest &= rest - 1;
+                more += 1;
+            }
+            listed += word.count_ones() as usize;
         }
         self.listed = listed;
     }
@@ -270,7 +274,7 @@ mod tests {
     fn collected(words: &[u64], tile: usize) -> Events {
         let mut collector = Collector::new(words.len(), true);
         for tile in words.chunks(tile) {
-            collector.add(tile.len(), &mut [0; 8], |out| out.copy_from_slice(tile));
+            collector.add(tile);
         }
         collector.finish()
     }

@@ -4,7 +4,7 @@
 
 use super::{
     EvaluationError, FundingRate, SymbolWindow,
-    simd::{BLOCK, Reach, prefetch},
+    simd::{BLOCK, Reach, Width, prefetch},
 };
 use candles::{CandleSeries, MarketReadings, Readings, Symbol, resample};
 use genome::{Series, Timeframe};
@@ -13,6 +13,8 @@ use std::{collections::BTreeMap, ops::Range, sync::Arc};
 /// A symbol's market on a base timeframe.
 #[derive(Debug)]
 pub(super) struct Frame<'a> {
+    /// Of the vectors that loops over it use.
+    pub width: Width,
     pub symbol: &'a Symbol,
     /// Candles of the base timeframe, warm-up included.
     pub candles: Arc<CandleSeries>,
@@ -35,7 +37,12 @@ pub(super) struct Frame<'a> {
 }
 
 impl<'a> Frame<'a> {
-    pub(super) fn new(data: &'a SymbolWindow, from_ms: i64, timeframe: Timeframe) -> Result<Self, EvaluationError> {
+    pub(super) fn new(
+        width: Width,
+        data: &'a SymbolWindow,
+        from_ms: i64,
+        timeframe: Timeframe,
+    ) -> Result<Self, EvaluationError> {
         let candles = if timeframe == data.candles.interval() {
             Arc::clone(&data.candles)
         } else {
@@ -46,8 +53,11 @@ impl<'a> Frame<'a> {
         let first = candles.open_times_ms().partition_point(|&t| t < from_ms);
         let lowest = |lows: &[f64]| lows.iter().copied().fold(f64::INFINITY, f64::min);
         let highest = |highs: &[f64]| highs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let block_lows = candles.lows().chunks(BLOCK).map(lowest).collect();
-        let block_highs = candles.highs().chunks(BLOCK).map(highest).collect();
+        let mut block_lows: Vec<f64> = candles.lows().chunks(BLOCK).map(lowest).collect();
+        let mut block_highs: Vec<f64> = candles.highs().chunks(BLOCK).map(highest).collect();
+        let blocks = block_lows.len().next_multiple_of(8);
+        block_lows.resize(blocks, f64::INFINITY);
+        block_highs.resize(blocks, f64::NEG_INFINITY);
         let (symbol, funding, finest) = (&data.symbol, &*data.funding, &*data.candles);
         let step_ms = timeframe.fixed_ms();
         let times_ms = candles.open_times_ms();
@@ -56,6 +66,7 @@ impl<'a> Frame<'a> {
         });
         let (readings, across) = (&*data.readings, &*data.across);
         Ok(Self {
+            width,
             symbol,
             candles,
             finest,
@@ -92,7 +103,7 @@ impl<'a> Frame<'a> {
     /// Where prices reach.
     pub(super) fn reach(&self) -> Reach<'_> {
         let (block_lows, block_highs) = (self.block_lows.as_slice(), self.block_highs.as_slice());
-        Reach { lows: self.candles.lows(), highs: self.candles.highs(), block_lows, block_highs }
+        Reach { width: self.width, lows: self.candles.lows(), highs: self.candles.highs(), block_lows, block_highs }
     }
 
     /// Asks for what a fill at the open after candle `signal` looks at.

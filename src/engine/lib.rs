@@ -31,6 +31,7 @@ mod readings;
 mod recipe;
 mod signal;
 mod simd;
+mod sources;
 mod stake;
 mod tally;
 mod terms;
@@ -44,7 +45,7 @@ pub use meaning::{MEANING, MeaningChange};
 pub use orders::{Execution, RankedMarket};
 pub use performance::{CalendarMonth, MonthlyReturn, Performance};
 pub use recipe::{Recipe, RunConfig};
-pub use simd::{Wide, widest};
+pub use simd::{Wide, Width, widest};
 pub use stake::Stake;
 pub use terms::{FillOn, Terms};
 pub use window::{FundingRate, SymbolWindow, Window, WindowError};
@@ -155,6 +156,7 @@ pub struct Engine {
     cache_mb: usize,
     /// Most memory that a population takes while it is evaluated, where that is limited.
     work_bytes: Option<usize>,
+    width: Width,
 }
 
 impl Default for Engine {
@@ -167,7 +169,7 @@ impl Engine {
     /// An engine with an empty cache of at most this many MiB.
     #[must_use]
     pub fn new(cache_mb: usize) -> Self {
-        Self { memory: Mutex::new(Memory::new(cache_mb)), cache_mb, work_bytes: None }
+        Self { memory: Mutex::new(Memory::new(cache_mb)), cache_mb, work_bytes: None, width: Width::widest() }
     }
 
     /// An engine with an empty cache that takes about `work_mb` MiB at most for what is under way: a larger population is
@@ -175,6 +177,12 @@ impl Engine {
     #[must_use]
     pub fn within(cache_mb: usize, work_mb: usize) -> Self {
         Self { work_bytes: Some(work_mb << 20), ..Self::new(cache_mb) }
+    }
+
+    /// The same engine with vectors of this width, which changes no result: for benches, and for tests that compare all.
+    #[must_use]
+    pub fn of_width(self, width: Width) -> Self {
+        Self { width, ..self }
     }
 
     /// Empties the cache, so that its memory is free for something else. What it held is computed anew when it is asked for.
@@ -214,7 +222,7 @@ impl Engine {
         terms: &Terms,
         wanted: Wanted,
     ) -> Vec<Result<Outcome, EvaluationError>> {
-        let prepared = Prepared::new(population, window, terms, &self.memory);
+        let prepared = Prepared::new(self.width, population, window, terms, &self.memory);
         let timelines = prepared.timelines();
         let together = (population.len() / (8 * rayon::current_num_threads())).clamp(1, STRATEGIES_TOGETHER);
         let mut outcomes: Vec<Option<Result<Outcome, EvaluationError>>> = Vec::new();
@@ -243,7 +251,7 @@ impl Engine {
         if symbol >= window.symbols().len() {
             return Err(EvaluationError::Invalid(format!("the window has no symbol number {symbol}")));
         }
-        let prepared = Prepared::new(std::slice::from_ref(strategy), window, terms, &self.memory);
+        let prepared = Prepared::new(self.width, std::slice::from_ref(strategy), window, terms, &self.memory);
         guarded(|| prepared.symbol_run(0, symbol))
     }
 }

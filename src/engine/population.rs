@@ -15,6 +15,7 @@ use super::{
     performance::{self, Moments, MonthlyReturn},
     plan::{Key, Plan, Planner, Test, Vocabulary},
     signal::SignalBuffers,
+    simd::Width,
     stake::Stake,
     tally::{Brief, Keep, Sums, Tally},
     timeline::Timeline,
@@ -77,6 +78,7 @@ pub(super) struct ScratchBuffers {
 
 /// A population with all that its strategies look at.
 pub(super) struct Prepared<'a> {
+    width: Width,
     population: &'a [Strategy],
     window: &'a Window,
     terms: &'a Terms,
@@ -99,6 +101,7 @@ struct Market<'a> {
 
 impl<'a> Prepared<'a> {
     pub(super) fn new(
+        width: Width,
         population: &'a [Strategy],
         window: &'a Window,
         terms: &'a Terms,
@@ -111,8 +114,8 @@ impl<'a> Prepared<'a> {
             memory.bits.begin_round();
             memory.columns.begin_round();
         }
-        let markets = planner.vocabularies.iter().map(|v| guarded(|| Market::new(v, window, memory))).collect();
-        Self { population, window, terms, plans, markets }
+        let markets = planner.vocabularies.iter().map(|v| guarded(|| Market::new(width, v, window, memory))).collect();
+        Self { width, population, window, terms, plans, markets }
     }
 
     /// The timeline of each vocabulary's frames.
@@ -242,7 +245,7 @@ impl<'a> Prepared<'a> {
             let runs = runs.iter().enumerate();
             let sleeves: Vec<Sleeve<'_>> =
                 runs.map(|(symbol, run)| Sleeve { symbol, holdings: &run.holdings, capital }).collect();
-            curves.read(&sleeves, timeline, wanted.per_symbol && !wanted.summary_only);
+            curves.read(self.width, &sleeves, timeline, wanted.per_symbol && !wanted.summary_only);
         }
         let performance = |of: Range<usize>, curve: usize, sums: &Sums, first: f64, last: f64| {
             let runs = &runs[of.clone()];
@@ -335,11 +338,16 @@ fn monthly_returns(curves: &Curves, curve: usize, timeline: &Timeline<'_>) -> Ve
 }
 
 impl<'a> Market<'a> {
-    fn new(vocabulary: &Vocabulary, window: &'a Window, memory: &Mutex<Memory>) -> Result<Self, EvaluationError> {
+    fn new(
+        width: Width,
+        vocabulary: &Vocabulary,
+        window: &'a Window,
+        memory: &Mutex<Memory>,
+    ) -> Result<Self, EvaluationError> {
         let frames: Vec<Frame<'a>> = window
             .symbols()
             .par_iter()
-            .map(|data| Frame::new(data, window.from_ms(), vocabulary.timeframe))
+            .map(|data| Frame::new(width, data, window.from_ms(), vocabulary.timeframe))
             .collect::<Result<_, _>>()?;
         let places: Vec<Place> = window.identities().iter().map(|&identity| (identity, vocabulary.timeframe)).collect();
         let (bits, failed) = tested(&frames, &places, vocabulary, memory);

@@ -11,7 +11,7 @@ use crate::{
 use candles::{Candle, CandleSeries, MarketKind, interval};
 use engine::{
     Costs, DailyEquity, Engine, FillOn, FundingRate, Outcome, Performance, Slippage, SymbolRun, SymbolWindow, Terms,
-    Trade, Wanted, Window,
+    Trade, Wanted, Width, Window,
 };
 use genome::{
     Comparison, Distance, Filters, IndicatorKind, Operand, PartialTakeProfit, PriceField, Recovery, Rule, Size,
@@ -299,6 +299,11 @@ fn the_engine_agrees_with_the_plain_backtest() {
             let without = engine.evaluate(&population, &window, &terms, Wanted { ledger: false, ..wanted });
             let stripped: Vec<_> = outcomes.iter().cloned().map(|o| o.map(|o| Outcome { ledger: None, ..o })).collect();
             assert_eq!(format!("{stripped:?}"), format!("{without:?}"));
+            // However wide the vectors are.
+            for width in Width::all() {
+                let of_width = Engine::new(1).of_width(width).evaluate(&population, &window, &terms, wanted);
+                assert_eq!(format!("{outcomes:?}"), format!("{of_width:?}"), "{}", width.name());
+            }
             // However little memory there is for it, and whatever was forgotten.
             let (narrow, none) = (Engine::within(1, 1), Engine::within(1, 0));
             for engine in [&narrow, &none, &narrow] {

@@ -16,3 +16,4 @@ mod reference;
 mod simulated_market;
 mod support;
 mod venues;
+mod widths;

@@ -7,7 +7,7 @@
 //! engine keeps cash and units, the definition multiplies equity.
 
 use crate::support::{Walk, compare, indicator, long_only, number, percent, random_walk, symbol_window, window};
-use engine::{Costs, Engine, Terms, Wanted};
+use engine::{Costs, Engine, Terms, Wanted, Width};
 use genome::{Comparison, IndicatorKind, Operand, Rule, Timeframe};
 
 fn strategy(row: &csv::StringRecord) -> genome::Strategy {
@@ -36,12 +36,14 @@ fn results_equal_the_reference() {
     let rows: Vec<_> = csv::Reader::from_reader(reference.as_bytes()).records().map(Result::unwrap).collect();
     let population: Vec<_> = rows.iter().map(strategy).collect();
     assert_eq!(population.len(), 100);
-    let outcomes = Engine::default().evaluate(
-        &population,
-        &window,
-        &Terms { costs: Costs { fee_fraction: 0.0004, ..Costs::default() }, ..Terms::default() },
-        Wanted { per_symbol: true, ..Wanted::default() },
-    );
+    let terms = Terms { costs: Costs { fee_fraction: 0.0004, ..Costs::default() }, ..Terms::default() };
+    let wanted = Wanted { per_symbol: true, ..Wanted::default() };
+    let widths = Width::all();
+    let of = |width: Width| Engine::default().of_width(width).evaluate(&population, &window, &terms, wanted);
+    let outcomes = of(widths[0]);
+    for &width in &widths[1..] {
+        assert_eq!(format!("{outcomes:?}"), format!("{:?}", of(width)), "{}", width.name());
+    }
     let mut compared = 0;
     for (set, (outcome, row)) in outcomes.iter().zip(&rows).enumerate() {
         for (s, performance) in outcome.as_ref().unwrap().per_symbol.iter().enumerate() {
