@@ -10,6 +10,7 @@
 
 pub mod account;
 mod across;
+mod betas;
 mod brief;
 mod columns;
 mod field;
@@ -19,6 +20,7 @@ mod hedge;
 mod lanes;
 mod members;
 mod operators;
+mod orders;
 mod panel;
 mod population;
 mod prepared;
@@ -29,9 +31,11 @@ mod rules;
 mod run;
 mod score;
 mod slopes;
+mod targets;
 mod terms;
 mod trading;
 mod weights;
+mod worth;
 
 pub use columns::ColumnError;
 pub use hedge::{Benchmark, Hedged};

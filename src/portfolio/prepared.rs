@@ -5,6 +5,7 @@
 
 use crate::{
     Benchmark, Members, Panel, PortfolioTerms, RunError, Seat,
+    betas::Betas,
     columns::{ColumnError, Kept, Source, compute, compute_with},
     field::{Column, Field},
     formulas::{Formulas, Id},
@@ -24,6 +25,8 @@ pub(crate) struct Ready {
     /// Those whose units can be borrowed, where not all can.
     pub(crate) lenders: Option<Arc<Members>>,
     pub(crate) atr: Option<Arc<Atr>>,
+    /// Slopes that weights are neutralised by, where several strategies share them.
+    pub(crate) betas: Option<Arc<Betas>>,
 }
 
 /// The average true range that slippage is a fraction of, at every candle.
@@ -48,6 +51,9 @@ pub(crate) struct Ground<P> {
     to_ms: i64,
     volumes: HashMap<u32, Arc<Volumes>>,
     members: HashMap<(Universe, Clock), Arc<Members>>,
+    /// By universe and returns, with the round in which they were asked for last.
+    betas: HashMap<(Universe, u32), (Arc<Betas>, u64)>,
+    round: u64,
     /// What is left for later populations, in bytes at most.
     most_bytes: usize,
     formulas: Formulas,
@@ -55,6 +61,9 @@ pub(crate) struct Ground<P> {
     looked_at: Vec<bool>,
     kept: Kept,
 }
+
+/// Slopes that are left for later populations at most, in bytes.
+const MOST_SLOPES: usize = 64 << 20;
 
 /// Formulas that are remembered at most.
 const MOST_FORMULAS: usize = 20_000;
@@ -67,6 +76,9 @@ enum Clock {
     /// Every slot of the panel.
     Every,
 }
+
+/// A score, numbers of its parts and of its volatility, and of the seating.
+type Plan = (Score, Vec<usize>, Option<usize>, usize);
 
 /// Where the values of a part are wanted.
 struct Part {
@@ -84,6 +96,8 @@ impl<P: Deref<Target = Panel> + Sync> Ground<P> {
             to_ms,
             volumes: HashMap::new(),
             members: HashMap::new(),
+            betas: HashMap::new(),
+            round: 0,
             most_bytes,
             formulas: Formulas::default(),
             field: None,
@@ -141,15 +155,46 @@ impl<P: Deref<Target = Panel> + Sync> Ground<P> {
         self.members.extend(found);
     }
 
+    /// The slopes that a strategy's weights are neutralised by, those of others with the same universe and returns. Where
+    /// nothing is left for others there are none.
+    fn betas(&mut self, strategy: &Ranking) -> Option<Arc<Betas>> {
+        let returns = strategy.weights.beta_neutral.filter(|_| self.most_bytes > 0)?;
+        let slots = self.panel.opens_ms().len();
+        let new = || (Arc::new(Betas::new(returns, slots)), 0);
+        let (betas, round) = self.betas.entry((strategy.universe, returns)).or_insert_with(new);
+        *round = self.round;
+        Some(betas.clone())
+    }
+
+    /// Drops slopes that nobody asked for in this round and the longest before, until few are left.
+    fn forget_betas(&mut self) {
+        self.round += 1;
+        let mut bytes: usize = self.betas.values().map(|(betas, _)| betas.bytes()).sum();
+        if bytes <= MOST_SLOPES {
+            return;
+        }
+        let mut oldest: Vec<_> = self.betas.iter().map(|(key, (betas, round))| (*round, *key, betas.bytes())).collect();
+        oldest.sort_unstable();
+        for (_, key, own) in oldest {
+            if bytes <= MOST_SLOPES {
+                break;
+            }
+            self.betas.remove(&key);
+            bytes -= own;
+        }
+    }
+
     /// Each strategy with what it looks at.
     pub(crate) fn prepare(&mut self, strategies: &[&Ranking], terms: &PortfolioTerms) -> Vec<Result<Ready, RunError>> {
+        self.forget_betas();
+        let betas: Vec<Option<Arc<Betas>>> = strategies.iter().map(|strategy| self.betas(strategy)).collect();
         let lends = terms.execution.borrowable_members > 0 && self.panel.market() == MarketKind::Spot;
         let lent = |universe| Universe { top: terms.execution.borrowable_members, ..universe };
         let mut formulas = std::mem::take(&mut self.formulas);
         if formulas.len() > MOST_FORMULAS {
             (formulas, self.kept) = (Formulas::default(), Kept::default());
         }
-        let mut plans = Vec::with_capacity(strategies.len());
+        let mut plans: Vec<Plan> = Vec::with_capacity(strategies.len());
         let (mut seatings, mut parts): (Vec<(Universe, Clock)>, Vec<Part>) = (Vec::new(), Vec::new());
         let mut known: HashMap<(Id, usize), usize> = HashMap::new();
         for strategy in strategies {
@@ -196,7 +241,7 @@ impl<P: Deref<Target = Panel> + Sync> Ground<P> {
                 Ok(Some(Arc::new(Atr { field: field.clone(), columns: columns? })))
             }
         });
-        let ready = |(score, own, volatility, seating): (Score, Vec<usize>, Option<usize>, usize)| {
+        let ready = |((score, own, volatility, seating), betas): (Plan, Option<Arc<Betas>>)| {
             let value = |part: usize| values[part].as_ref().map(Arc::clone).map_err(|error| error.clone());
             let (universe, clock) = seatings[seating];
             Ok(Ready {
@@ -208,9 +253,10 @@ impl<P: Deref<Target = Panel> + Sync> Ground<P> {
                 members: members[seating].clone(),
                 lenders: if lends { self.members(lent(universe), clock) } else { None },
                 atr: atr.as_ref().map_err(Clone::clone)?.clone(),
+                betas,
             })
         };
-        let ready = plans.into_iter().map(ready).collect();
+        let ready = plans.into_iter().zip(betas).map(ready).collect();
         (self.formulas, self.kept) = (formulas, kept);
         ready
     }
