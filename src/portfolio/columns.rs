@@ -6,7 +6,7 @@
 
 use crate::{
     Members, Panel, across,
-    field::{Column, Field, Group, LANES},
+    field::{Column, Field, Group, LANES, Room},
     formulas::{Formula, Formulas, Id},
     lanes::{self, Side},
 };
@@ -176,8 +176,14 @@ fn groups<T: Send>(
         .map(|group| {
             let mut uses = uses.clone();
             keep.iter().for_each(|&id| uses[id as usize] += 1);
-            let mut work = Work { source, given, group, uses, known: HashMap::new() };
-            let found = wanted.iter().enumerate().map(|(at, &id)| Ok(take(group, at, &work.take(id)?))).collect();
+            let mut work = Work { source, given, group, uses, known: HashMap::new(), room: Room::default() };
+            let of_wanted = |(at, &id): (usize, &Id)| {
+                let column = work.take(id)?;
+                let taken = take(group, at, &column);
+                work.room.take_back(column);
+                Ok(taken)
+            };
+            let found = wanted.iter().enumerate().map(of_wanted).collect();
             (found, keep.iter().map(|&id| work.take(id).ok()).collect())
         })
         .collect();
@@ -210,6 +216,7 @@ struct Work<'a> {
     group: usize,
     uses: Vec<u32>,
     known: HashMap<Id, Known>,
+    room: Room,
 }
 
 impl Work<'_> {
@@ -236,47 +243,59 @@ impl Work<'_> {
     fn make(&mut self, id: Id) -> Result<Column, ColumnError> {
         let source = self.source;
         let group = &source.field.groups[self.group];
-        Ok(match source.formulas.get(id) {
-            Formula::Constant(bits) => Column::new(vec![Eight([f64::from_bits(bits); LANES]); group.rows()], group),
-            Formula::Series(series) => series_column(source.panel, group, &series)?,
-            Formula::Squares => Column::of_lanes(
+        let formula = source.formulas.get(id);
+        let fixed = |id| match source.formulas.get(id) {
+            Formula::Constant(bits) => Some(f64::from_bits(bits)),
+            _ => None,
+        };
+        // Numbers of a binary operator stand for columns.
+        let [x, y] = match formula {
+            Formula::Binary(_, x, y) => match (fixed(x), fixed(y)) {
+                (None, Some(_)) => [Some(x), None],
+                (Some(_), _) => [None, Some(y)],
+                (None, None) => [Some(x), Some(y)],
+            },
+            formula => formula.parts(),
+        };
+        let x = x.map(|x| self.take(x)).transpose()?;
+        let y = y.map(|y| self.take(y)).transpose()?;
+        let room = &mut self.room;
+        let made = match (formula, x.as_deref(), y.as_deref()) {
+            (Formula::Constant(bits), ..) => {
+                let mut rows = room.rows(group);
+                rows.fill(Eight([f64::from_bits(bits); LANES]));
+                Column::new(rows, group)
+            }
+            (Formula::Series(series), ..) => series_column(source.panel, group, &series)?,
+            (Formula::Squares, ..) => Column::of_lanes(
                 by_lane(group, |instrument| {
                     let closes = source.panel.instruments()[instrument as usize].candles().closes();
                     Ok(std::iter::once(f64::NAN).chain(squared_moves(closes)).take(closes.len()).collect())
                 })?,
                 group,
             ),
-            Formula::Volatility(squares, n) => lanes::volatility(&*self.take(squares)?, n as usize, group),
-            Formula::Unary(operator, x) => lanes::unary(operator, &*self.take(x)?, group),
-            Formula::Binary(operator, x, y) => {
-                let fixed = |id| match source.formulas.get(id) {
-                    Formula::Constant(bits) => Some(f64::from_bits(bits)),
-                    _ => None,
-                };
-                match (fixed(x), fixed(y)) {
-                    (None, Some(y)) => lanes::binary(operator, Side::Column(&*self.take(x)?), Side::Fixed(y), group),
-                    (Some(x), _) => lanes::binary(operator, Side::Fixed(x), Side::Column(&*self.take(y)?), group),
-                    (None, None) => {
-                        let (x, y) = (self.take(x)?, self.take(y)?);
-                        lanes::binary(operator, Side::Column(&x), Side::Column(&y), group)
-                    }
-                }
+            (Formula::Volatility(_, n), Some(squares), _) => {
+                lanes::volatility(squares, n as usize, group, room.rows(group))
             }
-            Formula::Rolling(operator, x, n) => lanes::window(operator, &*self.take(x)?, n as usize, group),
-            Formula::Correlation(x, y, n) => {
-                let (x, y) = (self.take(x)?, self.take(y)?);
-                lanes::correlation(&x, &y, n as usize, group)
+            (Formula::Unary(operator, _), Some(x), _) => lanes::unary(operator, x, group, room.rows(group)),
+            (Formula::Binary(operator, a, b), x, y) => {
+                let [a, b] = [a, b].map(|id| Side::Fixed(fixed(id).unwrap_or(f64::NAN)));
+                let (x, y) = (x.map_or(a, Side::Column), y.map_or(b, Side::Column));
+                lanes::binary(operator, x, y, group, room.rows(group))
             }
-            Formula::Changes(x, relative) => lanes::changes(&*self.take(x)?, relative, group),
-            Formula::Slope(x, y, n) => {
-                let (x, y) = (self.take(x)?, self.take(y)?);
-                lanes::slope(&x, &y, n as usize, group)
+            (Formula::Rolling(operator, _, n), Some(x), _) => {
+                lanes::window(operator, x, n as usize, group, room.rows(group))
             }
+            (Formula::Correlation(_, _, n), Some(x), Some(y)) => {
+                lanes::correlation(x, y, n as usize, group, room.rows(group))
+            }
+            (Formula::Changes(_, relative), Some(x), _) => lanes::changes(x, relative, group, room.rows(group)),
+            (Formula::Slope(_, _, n), Some(x), Some(y)) => lanes::slope(x, y, n as usize, group, room.rows(group)),
             // Given before any group is computed that asks for it.
-            Formula::Across(..) | Formula::Market(..) => {
-                return Err(ColumnError("what looks across the market is not known yet; this is a bug".to_owned()));
-            }
-        })
+            _ => return Err(ColumnError("what looks across the market is not known yet; this is a bug".to_owned())),
+        };
+        x.into_iter().chain(y).for_each(|column| self.room.take_back(column));
+        Ok(made)
     }
 }
 
