@@ -5,10 +5,11 @@
 //! all groups come together: such formulas are computed stage by stage.
 
 use crate::{
-    Members, Panel, across,
+    Panel, across,
     field::{Column, Field, Group, LANES, Room},
     formulas::{Formula, Formulas, Id},
     lanes::{self, Side},
+    seating::Seating,
 };
 use engine::columns::compute_column_beside;
 use engine::indicator::{rolling::Eight, squared_moves};
@@ -83,8 +84,8 @@ pub(crate) struct Source<'a> {
     pub(crate) panel: &'a Panel,
     pub(crate) field: &'a Field,
     pub(crate) formulas: &'a Formulas,
-    /// By number of the sight: the members of every slot.
-    pub(crate) everywhere: &'a [Arc<Members>],
+    /// By number of the sight: where the members of every slot stand.
+    pub(crate) everywhere: &'a [Arc<Seating>],
 }
 
 /// Computes formulas and hands each group's column of each to `take` (number of the group, number in `wanted`, column);
@@ -340,29 +341,42 @@ fn look_across(
     let Some(sight) = formula.sight() else {
         return Err(ColumnError("nothing looks across the market here".to_owned()));
     };
-    let has_volatility = source.formulas.sights[sight as usize].1.is_some();
-    let seen = Seen { field: source.field, volatility: if has_volatility { needed.last().copied() } else { None } };
+    let volatility = source.formulas.sights[sight as usize].1.and(needed.last().copied());
+    let seating = &source.everywhere[sight as usize];
+    let (mut values, mut sieve) = (Vec::new(), Vec::new());
+    // Values as they are seen across the market: those of members with a positive volatility, where it is needed.
+    let mut see = |slot: usize, sheet: &Sheet, out: &mut Vec<f64>| {
+        seating.read(slot, sheet, out);
+        if let Some(volatility) = volatility {
+            seating.read(slot, volatility, &mut sieve);
+            out.iter_mut().zip(&sieve).for_each(|(x, v)| *x = if *v > 0.0 { *x } else { f64::NAN });
+        }
+    };
     let mut out: Vec<Vec<Eight>> = source.field.groups.iter().map(|g| vec![Eight::UNDEFINED; g.rows()]).collect();
-    let members = &source.everywhere[sight as usize];
-    let slots = source.panel.opens_ms().len();
     match formula {
         Formula::Across(operator, ..) => {
-            let mut values = Vec::new();
-            for slot in 0..slots {
-                let seats = members.at(slot);
-                values.clear();
-                values.extend(seats.iter().map(|seat| seen.value(needed[0], seat)));
+            for slot in 0..seating.slots() {
+                see(slot, needed[0], &mut values);
                 across::apply(operator, &mut values);
-                for (seat, value) in seats.iter().zip(&values) {
-                    if let Some((group, lane)) = source.field.place(seat.instrument) {
-                        out[group][seat.candle as usize].0[lane] = *value;
-                    }
+                seating.write(slot, &values, &mut out);
+            }
+            // Lanes that repeat an instrument repeat its values, so that eight are computed like one from here on, too.
+            for (group, rows) in source.field.groups.iter().zip(&mut out) {
+                for lane in (1..LANES).filter(|&lane| group.instruments[lane] == group.instruments[0]) {
+                    rows.iter_mut().for_each(|row| row.0[lane] = row.0[0]);
                 }
             }
         }
         Formula::Market(_, _, has_unit, _) => {
-            let means: Vec<f64> =
-                (0..slots).map(|slot| seen.mean_change(members.at(slot), needed[0], needed[1], has_unit)).collect();
+            let mut changes = Vec::new();
+            let mean = |slot: usize| {
+                see(slot, needed[0], &mut changes);
+                if !has_unit {
+                    seating.read(slot, needed[1], &mut values);
+                }
+                mean_change(&mut changes, (!has_unit).then_some(&values))
+            };
+            let means: Vec<f64> = (0..seating.slots()).map(mean).collect();
             for (group, rows) in source.field.groups.iter().zip(&mut out) {
                 for (lane, &instrument) in group.instruments.iter().enumerate() {
                     let slots = source.panel.instruments()[instrument as usize].slots();
@@ -378,40 +392,18 @@ fn look_across(
     Ok(columns.map(|(rows, group)| Arc::new(Column::new(rows, group))).collect())
 }
 
-/// Values as they are seen across the market: those of members with a positive volatility, where it is needed.
-struct Seen<'a> {
-    field: &'a Field,
-    volatility: Option<&'a Sheet>,
-}
-
-impl Seen<'_> {
-    #[inline]
-    fn at(&self, sheet: &Sheet, seat: &crate::Seat) -> f64 {
-        let Some((group, lane)) = self.field.place(seat.instrument) else { return f64::NAN };
-        sheet[group].at(seat.candle as usize, lane)
+/// Mean change over the members that have one. Changes that cancel, as those of `relative` do, have the mean 0 and not
+/// what rounding leaves of it: a change is known as well as the values that it is between (1 where changes are relative).
+fn mean_change(changes: &mut Vec<f64>, values: Option<&[f64]>) -> f64 {
+    let mut greatest = 0.0_f64;
+    for (at, change) in changes.iter().enumerate() {
+        let least = values.map_or(1.0, |values| values[at].abs());
+        greatest = if change.is_nan() { greatest } else { greatest.max(change.abs() + least) };
     }
-
-    #[inline]
-    fn value(&self, sheet: &Sheet, seat: &crate::Seat) -> f64 {
-        let is_seen = self.volatility.is_none_or(|volatility| self.at(volatility, seat) > 0.0);
-        if is_seen { self.at(sheet, seat) } else { f64::NAN }
+    changes.retain(|change| !change.is_nan());
+    if changes.is_empty() {
+        return f64::NAN;
     }
-
-    /// Mean change over the members that have one. Changes that cancel, as those of `relative` do, have the mean 0 and not
-    /// what rounding leaves of it: a change is known as well as the values that it is between.
-    fn mean_change(&self, seats: &[crate::Seat], changes: &Sheet, values: &Sheet, has_unit: bool) -> f64 {
-        let (mut all, mut greatest) = (Vec::new(), 0.0_f64);
-        for seat in seats {
-            let change = self.value(changes, seat);
-            if !change.is_nan() {
-                greatest = greatest.max(change.abs() + if has_unit { 1.0 } else { self.at(values, seat).abs() });
-                all.push(change);
-            }
-        }
-        if all.is_empty() {
-            return f64::NAN;
-        }
-        let mean = across::mean(&all);
-        if mean.abs() <= ROUNDING * greatest { 0.0 } else { mean }
-    }
+    let mean = across::mean(changes);
+    if mean.abs() <= ROUNDING * greatest { 0.0 } else { mean }
 }

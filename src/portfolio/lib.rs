@@ -30,6 +30,7 @@ mod rolling;
 mod rules;
 mod run;
 mod score;
+mod seating;
 mod slopes;
 mod targets;
 mod terms;

@@ -4,13 +4,14 @@
 //! their values kept where somebody decides by them: one a seat. Trades nothing.
 
 use crate::{
-    Benchmark, Members, Panel, PortfolioTerms, RunError, Seat,
+    Benchmark, Members, Panel, PortfolioTerms, RunError,
     betas::Betas,
     columns::{ColumnError, Kept, Source, compute, compute_with},
     field::{Column, Field},
     formulas::{Formulas, Id},
     members::{Volumes, volumes},
     score::{Score, Scores},
+    seating::Seating,
 };
 use candles::{MarketKind, interval};
 use engine::Slippage;
@@ -58,6 +59,8 @@ pub(crate) struct Ground<P> {
     most_bytes: usize,
     formulas: Formulas,
     field: Option<Arc<Field>>,
+    /// Where members stand in it.
+    seatings: HashMap<(Universe, Clock), Arc<Seating>>,
     looked_at: Vec<bool>,
     kept: Kept,
 }
@@ -101,6 +104,7 @@ impl<P: Deref<Target = Panel> + Sync> Ground<P> {
             most_bytes,
             formulas: Formulas::default(),
             field: None,
+            seatings: HashMap::new(),
             looked_at,
             kept: Kept::default(),
         }
@@ -115,6 +119,7 @@ impl<P: Deref<Target = Panel> + Sync> Ground<P> {
         if grown || self.field.is_none() {
             // Columns of other groups are of no use.
             self.kept = Kept::default();
+            self.seatings.clear();
             self.field = Some(Arc::new(Field::new(&self.panel, |instrument| self.looked_at[instrument as usize])));
         }
         self.field.clone().unwrap_or_else(|| Arc::new(Field::new(&self.panel, |_| false)))
@@ -133,6 +138,11 @@ impl<P: Deref<Target = Panel> + Sync> Ground<P> {
 
     fn members(&self, universe: Universe, clock: Clock) -> Option<Arc<Members>> {
         self.members.get(&(universe, clock)).cloned()
+    }
+
+    /// Where the members of a universe stand in the field.
+    fn seating(&mut self, field: &Field, key: (Universe, Clock), members: &Members) -> Arc<Seating> {
+        self.seatings.entry(key).or_insert_with(|| Arc::new(Seating::new(members, field))).clone()
     }
 
     /// Chooses the members of what is not known yet.
@@ -231,8 +241,13 @@ impl<P: Deref<Target = Panel> + Sync> Ground<P> {
             seatings.iter().filter_map(|(universe, clock)| self.members(*universe, *clock)).collect();
         let field = self.field(members.iter().chain(&everywhere));
         let mut kept = std::mem::take(&mut self.kept);
+        let seated: Vec<Arc<Seating>> =
+            seatings.iter().zip(&members).map(|(key, members)| self.seating(&field, *key, members)).collect();
+        let sights = formulas.sights.iter().zip(&everywhere);
+        let everywhere: Vec<Arc<Seating>> =
+            sights.map(|((universe, _), all)| self.seating(&field, (*universe, Clock::Every), all)).collect();
         let source = Source { panel: &self.panel, field: &field, formulas: &formulas, everywhere: &everywhere };
-        let values = taken(source, (&mut kept, self.most_bytes), &parts, &members);
+        let values = taken(source, (&mut kept, self.most_bytes), &parts, &seated);
         let atr = atr.map_err(RunError::Terms).and_then(|atr| match atr {
             None => Ok(None),
             Some(id) => {
@@ -267,34 +282,17 @@ fn taken(
     source: Source<'_>,
     kept: (&mut Kept, usize),
     parts: &[Part],
-    members: &[Arc<Members>],
+    seatings: &[Arc<Seating>],
 ) -> Vec<Result<Arc<Vec<f64>>, ColumnError>> {
-    // By seating and group: place of the seat, candle, lane.
-    let groups = source.field.groups.len();
-    let mut seats: Vec<Vec<Vec<(u32, u32, u32)>>> = vec![vec![Vec::new(); groups]; members.len()];
-    for (members, seats) in members.iter().zip(&mut seats) {
-        for (place, Seat { instrument, candle }) in (0..).zip(members.seats()) {
-            if let Some((group, lane)) = source.field.place(*instrument) {
-                seats[group].push((place, *candle, lane as u32));
-            }
-        }
-    }
     let wanted: Vec<Id> = parts.iter().map(|part| part.formula).collect();
-    let found = compute_with(source, kept, &wanted, |group, at, column| {
-        let seats = &seats[parts[at].seating][group];
-        seats.iter().map(|&(_, candle, lane)| column.at(candle as usize, lane as usize)).collect::<Vec<f64>>()
-    });
+    let found =
+        compute_with(source, kept, &wanted, |group, at, column| seatings[parts[at].seating].of_group(group, column));
     let of_part = |(at, part): (usize, &Part)| {
-        let mut values = vec![f64::NAN; members[part.seating].seats().len()];
-        for (found, seats) in found.iter().zip(&seats[part.seating]) {
-            let found = found[at].as_ref().map_err(Clone::clone)?;
-            for (&(place, ..), value) in seats.iter().zip(found) {
-                values[place as usize] = *value;
-            }
-        }
-        Ok(Arc::new(values))
+        let groups: Result<Vec<&Vec<f64>>, &ColumnError> = found.iter().map(|group| group[at].as_ref()).collect();
+        let groups = groups.map_err(Clone::clone)?;
+        Ok(Arc::new(seatings[part.seating].joined(groups.into_iter().map(Vec::as_slice))))
     };
-    parts.iter().enumerate().map(of_part).collect()
+    parts.par_iter().enumerate().map(of_part).collect()
 }
 
 /// The ATR that slippage is a fraction of.
