@@ -277,8 +277,8 @@ impl Account {
             self.prices[at] = price;
             self.greatest[at] = self.greatest[at].max((before * price).abs());
         }
-        let closes = if before * units < 0.0 { units.abs().min(before.abs()) } else { 0.0 };
-        let after = if closes == units.abs() && closes == before.abs() { 0.0 } else { before + units };
+        // Of what is closed wholly nothing is left: a number and its negative add up to 0.
+        let after = before + units;
         let value = units.abs() * price;
         let (fee, slippage) = (value * fill.fee_fraction, value * fill.slippage_fraction);
         let cost = fee + slippage;
@@ -289,7 +289,7 @@ impl Account {
         gain.slippage += slippage;
         gain.traded += value;
         let crosses = before * after < 0.0;
-        let share_before = if crosses { closes / units.abs() } else { 1.0 };
+        let share_before = if crosses { closed_share(before, units) } else { 1.0 };
         if let Ok(at) = place {
             self.book(at);
             *self.gains[instrument as usize].leg(before) -= cost * share_before;
@@ -389,6 +389,12 @@ impl Account {
         }
         self.cash = self.cash.max(0.0);
     }
+}
+
+/// The share of a change of units that closes what is held before.
+fn closed_share(before: f64, units: f64) -> f64 {
+    let closes = if before * units < 0.0 { units.abs().min(before.abs()) } else { 0.0 };
+    closes / units.abs()
 }
 
 impl Gain {

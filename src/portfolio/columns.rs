@@ -6,7 +6,7 @@
 
 use crate::{
     Panel, across,
-    field::{Column, Field, Group, LANES, Room},
+    field::{Column, Field, Group, LANES, Room, Spare},
     formulas::{Formula, Formulas, Id},
     lanes::{self, Side},
     seating::Seating,
@@ -86,6 +86,7 @@ pub(crate) struct Source<'a> {
     pub(crate) formulas: &'a Formulas,
     /// By number of the sight: where the members of every slot stand.
     pub(crate) everywhere: &'a [Arc<Seating>],
+    pub(crate) spare: &'a Spare,
 }
 
 /// Computes formulas and hands each group's column of each to `take` (number of the group, number in `wanted`, column);
@@ -146,6 +147,10 @@ pub(crate) fn compute_with<T: Send>(
         left.extend(shared);
         kept.add(left, &used, most_bytes);
     }
+    for sheet in given.into_values().flatten() {
+        let columns = sheet.into_iter().filter_map(Arc::into_inner);
+        source.spare.put(columns.map(|column| column.rows).collect());
+    }
     found
 }
 
@@ -177,7 +182,9 @@ fn groups<T: Send>(
         .map(|group| {
             let mut uses = uses.clone();
             keep.iter().for_each(|&id| uses[id as usize] += 1);
-            let mut work = Work { source, given, group, uses, known: HashMap::new(), room: Room::default() };
+            let group_rows = source.field.groups[group].rows();
+            let mut work =
+                Work { source, given, group, uses, known: HashMap::new(), room: Room::new(group_rows, source.spare) };
             let of_wanted = |(at, &id): (usize, &Id)| {
                 let column = work.take(id)?;
                 let taken = take(group, at, &column);
@@ -217,7 +224,7 @@ struct Work<'a> {
     group: usize,
     uses: Vec<u32>,
     known: HashMap<Id, Known>,
-    room: Room,
+    room: Room<'a>,
 }
 
 impl Work<'_> {
@@ -263,11 +270,11 @@ impl Work<'_> {
         let room = &mut self.room;
         let made = match (formula, x.as_deref(), y.as_deref()) {
             (Formula::Constant(bits), ..) => {
-                let mut rows = room.rows(group);
+                let mut rows = room.rows();
                 rows.fill(Eight([f64::from_bits(bits); LANES]));
                 Column::new(rows, group)
             }
-            (Formula::Series(series), ..) => series_column(source.panel, group, &series)?,
+            (Formula::Series(series), ..) => series_column(source.panel, group, &series, room.rows())?,
             (Formula::Squares, ..) => Column::of_lanes(
                 by_lane(group, |instrument| {
                     let closes = source.panel.instruments()[instrument as usize].candles().closes();
@@ -275,23 +282,21 @@ impl Work<'_> {
                 })?,
                 group,
             ),
-            (Formula::Volatility(_, n), Some(squares), _) => {
-                lanes::volatility(squares, n as usize, group, room.rows(group))
-            }
-            (Formula::Unary(operator, _), Some(x), _) => lanes::unary(operator, x, group, room.rows(group)),
+            (Formula::Volatility(_, n), Some(squares), _) => lanes::volatility(squares, n as usize, group, room.rows()),
+            (Formula::Unary(operator, _), Some(x), _) => lanes::unary(operator, x, group, room.rows()),
             (Formula::Binary(operator, a, b), x, y) => {
                 let [a, b] = [a, b].map(|id| Side::Fixed(fixed(id).unwrap_or(f64::NAN)));
                 let (x, y) = (x.map_or(a, Side::Column), y.map_or(b, Side::Column));
-                lanes::binary(operator, x, y, group, room.rows(group))
+                lanes::binary(operator, x, y, group, room.rows())
             }
             (Formula::Rolling(operator, _, n), Some(x), _) => {
-                lanes::window(operator, x, n as usize, group, room.rows(group))
+                lanes::window(operator, x, n as usize, group, room.rows())
             }
             (Formula::Correlation(_, _, n), Some(x), Some(y)) => {
-                lanes::correlation(x, y, n as usize, group, room.rows(group))
+                lanes::correlation(x, y, n as usize, group, room.rows())
             }
-            (Formula::Changes(_, relative), Some(x), _) => lanes::changes(x, relative, group, room.rows(group)),
-            (Formula::Slope(_, _, n), Some(x), Some(y)) => lanes::slope(x, y, n as usize, group, room.rows(group)),
+            (Formula::Changes(_, relative), Some(x), _) => lanes::changes(x, relative, group, room.rows()),
+            (Formula::Slope(_, _, n), Some(x), Some(y)) => lanes::slope(x, y, n as usize, group, room.rows()),
             // Given before any group is computed that asks for it.
             _ => return Err(ColumnError("what looks across the market is not known yet; this is a bug".to_owned())),
         };
@@ -300,7 +305,7 @@ impl Work<'_> {
     }
 }
 
-fn series_column(panel: &Panel, group: &Group, series: &Series) -> Result<Column, ColumnError> {
+fn series_column(panel: &Panel, group: &Group, series: &Series, rows: Vec<Eight>) -> Result<Column, ColumnError> {
     let lanes = by_lane(group, |instrument| {
         let instrument = &panel.instruments()[instrument as usize];
         let (candles, readings) = (instrument.candles(), instrument.readings());
@@ -308,7 +313,7 @@ fn series_column(panel: &Panel, group: &Group, series: &Series) -> Result<Column
             compute_column_beside(series, candles, candles, readings).map_err(|e| ColumnError(e.to_string()))?;
         Ok(column.values().to_vec())
     })?;
-    Ok(Column::of_lanes(lanes, group))
+    Ok(Column::of_lanes_in(rows, lanes, group))
 }
 
 /// A column a lane; those that repeat an instrument repeat its column.
@@ -352,7 +357,12 @@ fn look_across(
             out.iter_mut().zip(&sieve).for_each(|(x, v)| *x = if *v > 0.0 { *x } else { f64::NAN });
         }
     };
-    let mut out: Vec<Vec<Eight>> = source.field.groups.iter().map(|g| vec![Eight::UNDEFINED; g.rows()]).collect();
+    let undefined = |group: &Group| {
+        let mut rows = Room::new(group.rows(), source.spare).rows();
+        rows.fill(Eight::UNDEFINED);
+        rows
+    };
+    let mut out: Vec<Vec<Eight>> = source.field.groups.iter().map(undefined).collect();
     match formula {
         Formula::Across(operator, ..) => {
             for slot in 0..seating.slots() {

@@ -5,7 +5,7 @@
 
 use crate::Panel;
 use engine::{Wide, indicator::rolling::Eight, widest};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Instruments in a group.
 pub(crate) const LANES: usize = 8;
@@ -90,7 +90,11 @@ impl Column {
 
     /// Of a column for each lane.
     pub(crate) fn of_lanes(lanes: [Vec<f64>; LANES], group: &Group) -> Self {
-        let mut rows = vec![Eight::UNDEFINED; group.rows()];
+        Self::of_lanes_in(vec![Eight::UNDEFINED; group.rows()], lanes, group)
+    }
+
+    /// The same, into rows with anything in them.
+    pub(crate) fn of_lanes_in(mut rows: Vec<Eight>, lanes: [Vec<f64>; LANES], group: &Group) -> Self {
         for (lane, values) in lanes.iter().enumerate() {
             for (row, value) in rows.iter_mut().zip(values) {
                 row.0[lane] = *value;
@@ -155,22 +159,55 @@ impl Wide for Holes<'_> {
     }
 }
 
-/// Rows for the columns of one group, used again once a column goes: memory that was never touched costs more than what
-/// is computed into it.
+/// Rows that wait for another column: memory that was never touched costs more than what is computed into it.
 #[derive(Debug, Default)]
-pub(crate) struct Room {
-    spare: Vec<Vec<Eight>>,
+pub(crate) struct Spare(Mutex<Vec<Vec<Eight>>>);
+
+/// Rows that wait at most.
+const MOST_SPARE: usize = 24;
+
+impl Spare {
+    fn pop(&self) -> Option<Vec<Eight>> {
+        // Whole rows are there even if a thread panicked beside them.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
+
+    pub(crate) fn put(&self, mut rows: Vec<Vec<Eight>>) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        rows.truncate(MOST_SPARE.saturating_sub(all.len()));
+        all.append(&mut rows);
+    }
 }
 
-impl Room {
+/// Rows for the columns of one group, used again once a column goes.
+#[derive(Debug)]
+pub(crate) struct Room<'a> {
+    rows: usize,
+    own: Vec<Vec<Eight>>,
+    spare: &'a Spare,
+}
+
+impl<'a> Room<'a> {
+    pub(crate) const fn new(group_rows: usize, spare: &'a Spare) -> Self {
+        Self { rows: group_rows, own: Vec::new(), spare }
+    }
+
     /// Rows with anything in them.
-    pub(crate) fn rows(&mut self, group: &Group) -> Vec<Eight> {
-        self.spare.pop().unwrap_or_else(|| vec![Eight::UNDEFINED; group.rows()])
+    pub(crate) fn rows(&mut self) -> Vec<Eight> {
+        let mut rows = self.own.pop().or_else(|| self.spare.pop()).unwrap_or_default();
+        rows.resize(self.rows, Eight::UNDEFINED);
+        rows
     }
 
     /// Takes back the rows of a column that nobody else holds.
     pub(crate) fn take_back(&mut self, column: Arc<Column>) {
-        self.spare.extend(Arc::into_inner(column).map(|column| column.rows));
+        self.own.extend(Arc::into_inner(column).map(|column| column.rows));
+    }
+}
+
+impl Drop for Room<'_> {
+    fn drop(&mut self) {
+        self.spare.put(std::mem::take(&mut self.own));
     }
 }
 

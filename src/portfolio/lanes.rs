@@ -237,7 +237,8 @@ pub(crate) fn window(operator: Rolling, x: &Column, n: usize, group: &Group, mut
         _ => {}
     }
     let Some(from) = x.from.filter(|_| operator != Rolling::TsRank || n <= MOST_COUNTED) else {
-        return Column::of_lanes(std::array::from_fn(|lane| rolling::apply(operator, &x.lane(lane, group), n)), group);
+        let lanes = std::array::from_fn(|lane| rolling::apply(operator, &x.lane(lane, group), n));
+        return Column::of_lanes_in(out, lanes, group);
     };
     let first = (from + n.max(1) - 1).min(len);
     out[..first].fill(Eight::UNDEFINED);
@@ -306,7 +307,7 @@ fn pairs(kind: Pair, x: &Column, y: &Column, n: usize, group: &Group, mut out: V
             Pair::Slope => rolling::slope,
         };
         let lane = |lane| function(&x.lane(lane, group), &y.lane(lane, group), n);
-        return Column::of_lanes(std::array::from_fn(lane), group);
+        return Column::of_lanes_in(out, std::array::from_fn(lane), group);
     };
     let from = a.max(b);
     let first = (from + n.max(1) - 1).min(out.len());

@@ -50,6 +50,9 @@ impl Trader<'_> {
         let mut orders = std::mem::take(&mut state.orders);
         let prices = slot.map(|slot| if at_close { state.grid.closes(slot) } else { state.grid.opens(slot) });
         let (costs, execution) = (&self.terms.costs, &self.terms.execution);
+        // What is the same for every order is asked once.
+        let fixed =
+            matches!(costs.slippage, Slippage::Fixed { .. }).then(|| costs.slippage_fraction(1.0, 1.0, 0.0, 0.0));
         // Both orders and what is held are in ascending order of numbers.
         let mut at = 0;
         orders.open.retain_mut(|order| {
@@ -70,11 +73,19 @@ impl Trader<'_> {
             let place = if held.get(at) == Some(&order.instrument) { Ok(at) } else { Err(at) };
             let units = target - state.account.units_at(place);
             let value = units.abs() * price;
-            let (atr, volume) = self.of_candle(state, slot, order.instrument);
-            if (target != 0.0 && value < execution.least_notional) || atr.is_nan() {
+            if target != 0.0 && value < execution.least_notional {
                 return false;
             }
-            let slippage_fraction = costs.slippage_fraction(price, units.abs(), atr, volume);
+            let slippage_fraction = match fixed {
+                Some(fraction) => fraction,
+                None => {
+                    let (atr, volume) = self.of_candle(state, slot, order.instrument);
+                    if atr.is_nan() {
+                        return false;
+                    }
+                    costs.slippage_fraction(price, units.abs(), atr, volume)
+                }
+            };
             let fill = Fill { time_ms, units, price, fee_fraction: costs.fee_fraction, slippage_fraction };
             state.account.fill_at(place, order.instrument, &fill);
             turnover += value / orders.equity;
@@ -88,9 +99,6 @@ impl Trader<'_> {
     /// What slippage asks about the candle of an instrument in which an order fills: the ATR that is known at the fill, and
     /// its volume.
     fn of_candle(&self, state: &State<'_>, slot: Option<usize>, instrument: u32) -> (f64, f64) {
-        if matches!(self.terms.costs.slippage, Slippage::Fixed { .. }) {
-            return (0.0, 0.0);
-        }
         let Some(candle) = slot.and_then(|slot| state.grid.last(slot, instrument)) else { return (f64::NAN, 0.0) };
         let known = if self.terms.fill_on == FillOn::Close { Some(candle) } else { candle.checked_sub(1) };
         let atr_before = |atr: &Atr| known.map_or(f64::NAN, |known| atr.at(instrument, known));
