@@ -6,7 +6,7 @@
 
 use crate::{
     Panel, across,
-    field::{Column, Field, Group, LANES, Room, Spare},
+    field::{Column, Field, Group, LANES, Room},
     formulas::{Formula, Formulas, Id},
     lanes::{self, Side},
     seating::Seating,
@@ -44,6 +44,11 @@ pub(crate) struct Kept {
 }
 
 impl Kept {
+    /// What is known already.
+    pub(crate) fn of(known: &[(Id, Sheet)]) -> Self {
+        Self { sheets: known.iter().map(|(id, sheet)| (*id, (sheet.clone(), 0))).collect(), ..Self::default() }
+    }
+
     /// Takes sheets in and drops those that were of no use for longest, until `most` bytes are left.
     fn add(&mut self, sheets: Vec<(Id, Sheet)>, used: &[Id], most: usize) {
         self.round += 1;
@@ -86,7 +91,6 @@ pub(crate) struct Source<'a> {
     pub(crate) formulas: &'a Formulas,
     /// By number of the sight: where the members of every slot stand.
     pub(crate) everywhere: &'a [Arc<Seating>],
-    pub(crate) spare: &'a Spare,
 }
 
 /// Computes formulas and hands each group's column of each to `take` (number of the group, number in `wanted`, column);
@@ -96,7 +100,7 @@ pub(crate) fn compute<T: Send>(
     wanted: &[Id],
     take: impl Fn(usize, usize, &Column) -> T + Sync,
 ) -> Vec<Vec<Result<T, ColumnError>>> {
-    compute_with(source, (&mut Kept::default(), 0), wanted, take)
+    compute_with(source, (&mut Kept::default(), 0), wanted, |group, at, column| take(group, at, column))
 }
 
 /// The same with what earlier computations over the same field left, of which at most so many bytes are kept.
@@ -104,7 +108,7 @@ pub(crate) fn compute_with<T: Send>(
     source: Source<'_>,
     (kept, most_bytes): (&mut Kept, usize),
     wanted: &[Id],
-    take: impl Fn(usize, usize, &Column) -> T + Sync,
+    take: impl Fn(usize, usize, &Arc<Column>) -> T + Sync,
 ) -> Vec<Vec<Result<T, ColumnError>>> {
     let formulas = source.formulas;
     let mut across: Vec<Id> = Vec::new();
@@ -147,10 +151,6 @@ pub(crate) fn compute_with<T: Send>(
         left.extend(shared);
         kept.add(left, &used, most_bytes);
     }
-    for sheet in given.into_values().flatten() {
-        let columns = sheet.into_iter().filter_map(Arc::into_inner);
-        source.spare.put(columns.map(|column| column.rows).collect());
-    }
     found
 }
 
@@ -183,8 +183,7 @@ fn groups<T: Send>(
             let mut uses = uses.clone();
             keep.iter().for_each(|&id| uses[id as usize] += 1);
             let group_rows = source.field.groups[group].rows();
-            let mut work =
-                Work { source, given, group, uses, known: HashMap::new(), room: Room::new(group_rows, source.spare) };
+            let mut work = Work { source, given, group, uses, known: HashMap::new(), room: Room::new(group_rows) };
             let of_wanted = |(at, &id): (usize, &Id)| {
                 let column = work.take(id)?;
                 let taken = take(group, at, &column);
@@ -224,7 +223,7 @@ struct Work<'a> {
     group: usize,
     uses: Vec<u32>,
     known: HashMap<Id, Known>,
-    room: Room<'a>,
+    room: Room,
 }
 
 impl Work<'_> {
@@ -357,11 +356,7 @@ fn look_across(
             out.iter_mut().zip(&sieve).for_each(|(x, v)| *x = if *v > 0.0 { *x } else { f64::NAN });
         }
     };
-    let undefined = |group: &Group| {
-        let mut rows = Room::new(group.rows(), source.spare).rows();
-        rows.fill(Eight::UNDEFINED);
-        rows
-    };
+    let undefined = |group: &Group| vec![Eight::UNDEFINED; group.rows()];
     let mut out: Vec<Vec<Eight>> = source.field.groups.iter().map(undefined).collect();
     match formula {
         Formula::Across(operator, ..) => {

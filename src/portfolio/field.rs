@@ -5,7 +5,7 @@
 
 use crate::Panel;
 use engine::{Wide, indicator::rolling::Eight, widest};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// Instruments in a group.
 pub(crate) const LANES: usize = 8;
@@ -159,55 +159,27 @@ impl Wide for Holes<'_> {
     }
 }
 
-/// Rows that wait for another column: memory that was never touched costs more than what is computed into it.
-#[derive(Debug, Default)]
-pub(crate) struct Spare(Mutex<Vec<Vec<Eight>>>);
-
-/// Rows that wait at most.
-const MOST_SPARE: usize = 24;
-
-impl Spare {
-    fn pop(&self) -> Option<Vec<Eight>> {
-        // Whole rows are there even if a thread panicked beside them.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop()
-    }
-
-    pub(crate) fn put(&self, mut rows: Vec<Vec<Eight>>) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        rows.truncate(MOST_SPARE.saturating_sub(all.len()));
-        all.append(&mut rows);
-    }
-}
-
-/// Rows for the columns of one group, used again once a column goes.
+/// Rows for the columns of one group, used again once a column goes: memory that was never touched costs more than what
+/// is computed into it.
 #[derive(Debug)]
-pub(crate) struct Room<'a> {
+pub(crate) struct Room {
     rows: usize,
-    own: Vec<Vec<Eight>>,
-    spare: &'a Spare,
+    spare: Vec<Vec<Eight>>,
 }
 
-impl<'a> Room<'a> {
-    pub(crate) const fn new(group_rows: usize, spare: &'a Spare) -> Self {
-        Self { rows: group_rows, own: Vec::new(), spare }
+impl Room {
+    pub(crate) const fn new(group_rows: usize) -> Self {
+        Self { rows: group_rows, spare: Vec::new() }
     }
 
     /// Rows with anything in them.
     pub(crate) fn rows(&mut self) -> Vec<Eight> {
-        let mut rows = self.own.pop().or_else(|| self.spare.pop()).unwrap_or_default();
-        rows.resize(self.rows, Eight::UNDEFINED);
-        rows
+        self.spare.pop().unwrap_or_else(|| vec![Eight::UNDEFINED; self.rows])
     }
 
     /// Takes back the rows of a column that nobody else holds.
     pub(crate) fn take_back(&mut self, column: Arc<Column>) {
-        self.own.extend(Arc::into_inner(column).map(|column| column.rows));
-    }
-}
-
-impl Drop for Room<'_> {
-    fn drop(&mut self) {
-        self.spare.put(std::mem::take(&mut self.own));
+        self.spare.extend(Arc::into_inner(column).map(|column| column.rows));
     }
 }
 

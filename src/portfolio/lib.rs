@@ -10,6 +10,8 @@
 
 pub mod account;
 mod across;
+#[doc(hidden)]
+pub mod alone;
 mod betas;
 mod brief;
 mod columns;

@@ -7,7 +7,7 @@ use crate::{
     Benchmark, Members, Panel, PortfolioTerms, RunError,
     betas::Betas,
     columns::{ColumnError, Kept, Source, compute, compute_with},
-    field::{Column, Field, Spare},
+    field::{Column, Field},
     formulas::{Formulas, Id},
     members::{Volumes, volumes},
     score::{Score, Scores},
@@ -63,7 +63,6 @@ pub(crate) struct Ground<P> {
     seatings: HashMap<(Universe, Clock), Arc<Seating>>,
     looked_at: Vec<bool>,
     kept: Kept,
-    spare: Spare,
 }
 
 /// Slopes that are left for later populations at most, in bytes.
@@ -108,7 +107,6 @@ impl<P: Deref<Target = Panel> + Sync> Ground<P> {
             seatings: HashMap::new(),
             looked_at,
             kept: Kept::default(),
-            spare: Spare::default(),
         }
     }
 
@@ -248,8 +246,7 @@ impl<P: Deref<Target = Panel> + Sync> Ground<P> {
         let sights = formulas.sights.iter().zip(&everywhere);
         let everywhere: Vec<Arc<Seating>> =
             sights.map(|((universe, _), all)| self.seating(&field, (*universe, Clock::Every), all)).collect();
-        let (field, spare) = (&field, &self.spare);
-        let source = Source { panel: &self.panel, field, formulas: &formulas, everywhere: &everywhere, spare };
+        let source = Source { panel: &self.panel, field: &field, formulas: &formulas, everywhere: &everywhere };
         let values = taken(source, (&mut kept, self.most_bytes), &parts, &seated);
         let atr = atr.map_err(RunError::Terms).and_then(|atr| match atr {
             None => Ok(None),

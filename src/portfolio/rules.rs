@@ -5,7 +5,7 @@
 use crate::{
     Members, Panel,
     columns::{ColumnError, Source, compute},
-    field::{Field, Spare},
+    field::Field,
     formulas::Formulas,
     seating::Seating,
 };
@@ -34,8 +34,7 @@ pub fn across_readings(
     let field = Field::new(panel, |instrument| members.contains(&instrument));
     let everywhere = Arc::new(Seating::new(&everywhere, &field));
     let everywhere: Vec<_> = formulas.sights.iter().map(|_| Arc::clone(&everywhere)).collect();
-    let source =
-        Source { panel, field: &field, formulas: &formulas, everywhere: &everywhere, spare: &Spare::default() };
+    let source = Source { panel, field: &field, formulas: &formulas, everywhere: &everywhere };
     let columns = compute(source, &wanted, |_, _, column| column.clone());
     let mut out: BTreeMap<Symbol, BTreeMap<Series, Vec<(i64, f64)>>> = BTreeMap::new();
     for (at, series) in series.into_iter().enumerate() {
