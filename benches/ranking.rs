@@ -1,20 +1,27 @@
 //! How long populations of ranking strategies take: 50 symbols, six years of 4h candles of a simulated market.
 //!
-//! `cargo bench -p sg-ai-portfolio --bench ranking`. `SG_BENCH_STRATEGIES` (1,000); `SG_BENCH_ONE_BY_ONE=1` names the slowest;
+//! `cargo bench -p sg-ai-portfolio --bench ranking`. `SG_BENCH_STRATEGIES` (1,000); `SG_BENCH_THREADS` (1,2,4);
+//! `SG_BENCH_ONE_BY_ONE=1` names the slowest; `SG_BENCH_OPERATORS=0` leaves the operators out, each alone on one thread;
 //! `SG_BENCH_DUMP=FOLDER` writes market, strategies and results for other programs.
 // It prints a table, and a bench that cannot go on has nothing better to do than to stop.
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
 use candles::{Candle, CandleSeries, InstrumentTable, Interval, MarketKind, readings::MarketReadings, time::DAY_MS};
+use engine::{Wide, widest};
 use genome::{
-    Ranking,
+    Expression, Ranking, Universe,
     variation::{self, RankingVariation},
 };
-use portfolio::{Market, Panel, PortfolioTerms, Ticker, run};
+use portfolio::{
+    Market, Panel, PortfolioTerms, Ticker,
+    alone::{Alone, slopes_alone},
+    run,
+};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::{
     hash::{DefaultHasher, Hasher},
+    hint::black_box,
     path::Path,
     time::Instant,
 };
@@ -82,7 +89,9 @@ fn main() {
     if let Some(folder) = std::env::var_os("SG_BENCH_DUMP") {
         dump(Path::new(&folder), &panel, &Market::new(&panel, from_ms, to_ms, terms).unwrap(), &all);
     }
-    for threads in [1, 2] {
+    let threads = std::env::var("SG_BENCH_THREADS").unwrap_or_else(|_| "1,2,4".to_owned());
+    let mut digests = Vec::new();
+    for threads in threads.split(',').map(|n| n.trim().parse().unwrap()) {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
             let started = Instant::now();
@@ -96,7 +105,12 @@ fn main() {
             }
             let seconds = started.elapsed().as_secs_f64();
             println!("{threads} threads: {} strategies in {seconds:.2} s; digest {:016x}", all.len(), digest.finish());
+            digests.push(digest.finish());
         });
+    }
+    assert!(digests.windows(2).all(|pair| pair[0] == pair[1]), "results depend on the number of threads");
+    if setting("SG_BENCH_OPERATORS", 1) > 0 {
+        rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap().install(|| operators(&panel));
     }
     if setting("SG_BENCH_ONE_BY_ONE", 0) > 0 {
         one_by_one(&panel, from_ms, to_ms, terms, &all);
@@ -142,4 +156,90 @@ fn one_by_one(panel: &Panel, from_ms: i64, to_ms: i64, terms: PortfolioTerms, al
     let median = times[times.len() / 2].0;
     println!("alone: median {median:.1} ms; the slowest:");
     times.iter().take(12).for_each(|(ms, strategy)| println!("{ms:8.1} ms  {strategy}"));
+}
+
+/// Adds columns up, or reads one: how fast the machine moves bytes.
+struct Moved<'a>(&'a [f64], &'a [f64], &'a mut [f64]);
+
+impl Wide for Moved<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        for ((out, x), y) in self.2.iter_mut().zip(self.0).zip(self.1) {
+            *out = x + y;
+        }
+    }
+}
+
+/// Least seconds of several runs.
+fn least(times: usize, mut work: impl FnMut()) -> f64 {
+    let mut once = || {
+        let started = Instant::now();
+        work();
+        started.elapsed().as_secs_f64()
+    };
+    (0..times).map(|_| once()).fold(f64::INFINITY, f64::min)
+}
+
+/// Billion bytes a second of two columns read and one written, each of so many values.
+fn bandwidth(values: usize) -> f64 {
+    let (x, y, mut out) = (vec![1.0; values], vec![2.0; values], vec![0.0; values]);
+    let rounds = (40_000_000 / values).max(1);
+    let seconds =
+        least(7, || (0..rounds).for_each(|_| widest(Moved(black_box(&x), black_box(&y), black_box(&mut out)))));
+    (24 * values * rounds) as f64 / seconds / 1e9
+}
+
+/// Each operator over all symbols and candles, what it reads computed before: one thread, nothing of it known.
+fn operators(panel: &Panel) {
+    let universe = Universe { top: SYMBOLS as u32, volume_days: 30, listed_days: 60 };
+    let slots = panel.opens_ms().len();
+    let (small, group, memory) = (bandwidth(4 << 10), bandwidth(8 * slots), bandwidth(16 << 20));
+    println!(
+        "two columns read and one written: {small:.0} GB/s of 0.1 MB, {group:.0} of a group's 2.7 MB, {memory:.0} of 400 MB"
+    );
+    println!("| operator | million node-cells a second | bytes a node-cell | GB/s | of the group's |");
+    println!("|---|---|---|---|---|");
+    // Bytes: columns read, the one written, and that looked through for holes; windows read and write their suffixes, too.
+    let row = |name: &str, cells: usize, bytes: f64, seconds: f64| {
+        let rate = cells as f64 / seconds;
+        let moved = bytes * rate / 1e9;
+        println!("| {name} | {:.0} | {bytes:.0} | {moved:.1} | {:.0} % |", rate / 1e6, 100.0 * moved / group);
+    };
+    for (score, bytes) in [
+        ("close + open", 32.0),
+        ("close * 2", 24.0),
+        ("close / open", 32.0),
+        ("max(close, open)", 32.0),
+        ("abs(close)", 24.0),
+        ("log(close)", 24.0),
+        ("sign(close)", 24.0),
+        ("delay(close, 42)", 16.0),
+        ("delta(close, 42)", 32.0),
+        ("mean(close, 42)", 40.0),
+        ("mean(close, 540)", 40.0),
+        ("sum(close, 180)", 40.0),
+        ("deviation(close, 180)", 72.0),
+        ("highest(close, 180)", 40.0),
+        ("lowest(close, 180)", 40.0),
+        ("decay(close, 180)", 56.0),
+        ("ts_rank(close, 42)", 24.0),
+        ("ts_rank(close, 180)", 24.0),
+        ("ts_rank(close, 540)", 24.0),
+        ("correlation(close, volume, 180)", 112.0),
+        ("beta(close, 180)", 112.0),
+        ("realized_volatility(180)", 48.0),
+        ("cs_rank(close / open)", 32.0),
+        ("cs_demean(close / open)", 32.0),
+        ("cs_zscore(close / open)", 32.0),
+        ("relative(close / open)", 32.0),
+    ] {
+        let alone = Alone::new(panel, universe, &score.parse::<Expression>().unwrap()).unwrap();
+        let seconds = least(9, || assert!(black_box(alone.run().unwrap()) >= SYMBOLS, "{score} is not defined"));
+        row(score, SYMBOLS * slots, bytes, seconds);
+    }
+    let every: Vec<usize> = (1_200..slots).step_by(12).collect();
+    let seconds = least(3, || assert!(black_box(slopes_alone(panel, universe, 180, &every)) > 0));
+    row("slopes of `beta neutral(180)`, cells of the windows", SYMBOLS * every.len() * 180, 16.0, seconds);
 }

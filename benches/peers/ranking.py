@@ -77,7 +77,7 @@ def built():
 def ours(binary, count, folder=None):
     """Wall and processor seconds of one thread and of two, of a process of its own."""
     environment = {k: v for k, v in os.environ.items() if k != "RAYON_NUM_THREADS"}
-    environment["SG_BENCH_STRATEGIES"] = str(count)
+    environment |= {"SG_BENCH_STRATEGIES": str(count), "SG_BENCH_THREADS": "1,2", "SG_BENCH_OPERATORS": "0"}
     if folder is not None:
         environment["SG_BENCH_DUMP"] = str(folder)
     walls, marks = [], []

@@ -3,7 +3,9 @@
 //! Knows prices and numbers of instruments; decides nothing. Every sum of quote units that enters or leaves is booked
 //! with the instrument that it is of, so that the account's gain is the sum of what its instruments gave.
 
-use engine::{Wide, widest};
+pub use crate::worth::Worth;
+use crate::worth::{Totals, Valued};
+use engine::widest;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -52,20 +54,22 @@ impl Closed {
 }
 
 /// What is held. Stays stand side by side in the order of their instruments, so that valuing them all is one walk; what
-/// they gained is booked when their units change.
+/// they gained is booked when their units change. Fills come in batches, in the order of instruments: what they open and
+/// close is put into its place once the batch is over.
 #[derive(Clone, Debug)]
 pub struct Account {
     cash: f64,
-    /// Numbers of what is held, ascending; the next six go with it.
+    /// Numbers of what is held, ascending; the next four go with it.
     held: Vec<u32>,
     units: Vec<f64>,
     /// The newest price of each.
     prices: Vec<f64>,
     /// The greatest value of each so far.
     greatest: Vec<f64>,
-    /// Paid for what is borrowed of each and not booked yet.
-    borrowed: Vec<f64>,
     stays: Vec<Stay>,
+    /// What the fills of this batch opened, and whether they closed anything: that has no units left.
+    opened: Vec<Opened>,
+    closes: bool,
     /// By number of the instrument.
     gains: Vec<Gain>,
     /// Whether an instrument was ever held.
@@ -73,51 +77,14 @@ pub struct Account {
     closed: Vec<Closed>,
 }
 
-/// Sums of values and of absolute values, eight sums of each beside each other.
-struct Totals<'a> {
-    units: &'a [f64],
-    prices: &'a [f64],
-}
-
-impl Wide for Totals<'_> {
-    type Output = (f64, f64);
-
-    #[inline(always)]
-    fn run(self) -> (f64, f64) {
-        let (units, prices) = (self.units.chunks_exact(8), self.prices.chunks_exact(8));
-        let (mut net, mut gross) = ([0.0; 8], [0.0; 8]);
-        let rest = units.remainder().iter().zip(prices.remainder());
-        for (at, (units, price)) in rest.enumerate() {
-            net[at] += units * price;
-            gross[at] += (units * price).abs();
-        }
-        for (units, prices) in units.zip(prices) {
-            for at in 0..8 {
-                net[at] += units[at] * prices[at];
-                gross[at] += (units[at] * prices[at]).abs();
-            }
-        }
-        (net.iter().sum(), gross.iter().sum())
-    }
-}
-
-/// Greatest absolute values so far.
-struct Greatest<'a> {
-    units: &'a [f64],
-    prices: &'a [f64],
-    greatest: &'a mut [f64],
-}
-
-impl Wide for Greatest<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run(self) {
-        for ((greatest, units), price) in self.greatest.iter_mut().zip(self.units).zip(self.prices) {
-            let value = (units * price).abs();
-            *greatest = if value > *greatest { value } else { *greatest };
-        }
-    }
+/// What a fill opened, and the place before which it belongs.
+#[derive(Clone, Copy, Debug)]
+struct Opened {
+    at: usize,
+    instrument: u32,
+    units: f64,
+    price: f64,
+    stay: Stay,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -126,17 +93,8 @@ struct Stay {
     /// The price up to which the gain is booked.
     booked: f64,
     profit: f64,
-}
-
-/// What all that is held is worth at the marks, quote units.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Worth {
-    /// Cash and what is held.
-    pub equity: f64,
-    /// Sum of the absolute values held.
-    pub gross: f64,
-    /// Sum of the values held, short ones negative.
-    pub net: f64,
+    /// Paid for what is borrowed and not booked yet.
+    borrowed: f64,
 }
 
 /// A change of units and what it costs.
@@ -164,8 +122,9 @@ impl Account {
             units: Vec::new(),
             prices: Vec::new(),
             greatest: Vec::new(),
-            borrowed: Vec::new(),
             stays: Vec::new(),
+            opened: Vec::new(),
+            closes: false,
             gains: vec![Gain::default(); instruments],
             traded: vec![false; instruments],
             closed: Vec::new(),
@@ -175,15 +134,9 @@ impl Account {
     /// Values all that is held at new prices, by number of the instrument; NaN where there is none. Gives what all is worth
     /// and whether a price was missing.
     pub fn value(&mut self, prices: &[f64]) -> (Worth, bool) {
-        let mut missing = false;
-        for (price, &instrument) in self.prices.iter_mut().zip(&self.held) {
-            let new = prices[instrument as usize];
-            missing |= new.is_nan();
-            *price = if new.is_nan() { *price } else { new };
-        }
-        let worth = self.worth();
-        widest(Greatest { units: &self.units, prices: &self.prices, greatest: &mut self.greatest });
-        (worth, missing)
+        let Self { cash, held, units, prices: old, greatest, .. } = self;
+        let (net, gross, missing) = widest(Valued { new: prices, held, units, prices: old, greatest });
+        (Worth { equity: *cash + net, gross, net }, missing)
     }
 
     /// What all is worth at the newest prices.
@@ -205,9 +158,10 @@ impl Account {
         self.units_at(self.find(instrument))
     }
 
-    /// What is held and its newest price, in the order of numbers.
-    pub fn positions(&self) -> impl Iterator<Item = (u32, f64, f64)> {
-        self.held.iter().zip(&self.units).zip(&self.prices).map(|((i, units), price)| (*i, *units, *price))
+    /// Numbers of what is held, ascending, the units and the newest price of each.
+    #[must_use]
+    pub fn positions(&self) -> (&[u32], &[f64], &[f64]) {
+        (&self.held, &self.units, &self.prices)
     }
 
     /// Where an instrument stands among what is held, or would stand.
@@ -259,8 +213,8 @@ impl Account {
 
     /// Books what a stay gained up to its newest price, and what was borrowed for it.
     fn book(&mut self, at: usize) {
-        let (units, borrowed) = (self.units[at], std::mem::take(&mut self.borrowed[at]));
-        let stay = &mut self.stays[at];
+        let (units, stay) = (self.units[at], &mut self.stays[at]);
+        let borrowed = std::mem::take(&mut stay.borrowed);
         let change = units * (self.prices[at] - stay.booked);
         stay.booked = self.prices[at];
         stay.profit += change - borrowed;
@@ -288,10 +242,10 @@ impl Account {
 
     /// Pays for all that is sold short: `rate` of its value at the newest price.
     pub fn pay_borrow(&mut self, rate: f64) {
-        for (borrowed, (units, price)) in self.borrowed.iter_mut().zip(self.units.iter().zip(&self.prices)) {
+        for (stay, (units, price)) in self.stays.iter_mut().zip(self.units.iter().zip(&self.prices)) {
             let paid = if *units < 0.0 { -units * price * rate } else { 0.0 };
             self.cash -= paid;
-            *borrowed += paid;
+            stay.borrowed += paid;
         }
     }
 
@@ -307,9 +261,12 @@ impl Account {
     /// of both stays in proportion.
     pub fn fill(&mut self, instrument: u32, fill: &Fill) {
         self.fill_at(self.find(instrument), instrument, fill);
+        self.settle();
     }
 
-    /// The same, where it is known at which place the instrument stands.
+    /// One of a batch of fills in the order of instruments, where it is known at which place the instrument stands, or
+    /// would stand. Until the batch is settled, places stay as they are.
+    #[inline]
     pub(crate) fn fill_at(&mut self, place: Result<usize, usize>, instrument: u32, fill: &Fill) {
         let Fill { time_ms, units, price, .. } = *fill;
         if units == 0.0 {
@@ -320,8 +277,8 @@ impl Account {
             self.prices[at] = price;
             self.greatest[at] = self.greatest[at].max((before * price).abs());
         }
-        let closes = if before * units < 0.0 { units.abs().min(before.abs()) } else { 0.0 };
-        let after = if closes == units.abs() && closes == before.abs() { 0.0 } else { before + units };
+        // Of what is closed wholly nothing is left: a number and its negative add up to 0.
+        let after = before + units;
         let value = units.abs() * price;
         let (fee, slippage) = (value * fill.fee_fraction, value * fill.slippage_fraction);
         let cost = fee + slippage;
@@ -332,13 +289,16 @@ impl Account {
         gain.slippage += slippage;
         gain.traded += value;
         let crosses = before * after < 0.0;
-        let share_before = if crosses { closes / units.abs() } else { 1.0 };
+        let share_before = if crosses { closed_share(before, units) } else { 1.0 };
         if let Ok(at) = place {
             self.book(at);
             *self.gains[instrument as usize].leg(before) -= cost * share_before;
             self.stays[at].profit -= cost * share_before;
             if after == 0.0 || crosses {
                 self.closed.push(self.stay(at, time_ms));
+                // Until the batch is settled; what crosses gets its units below.
+                self.units[at] = 0.0;
+                self.closes |= after == 0.0;
             } else {
                 self.units[at] = after;
                 self.greatest[at] = self.greatest[at].max((after * price).abs());
@@ -347,24 +307,60 @@ impl Account {
         if after != 0.0 && (before == 0.0 || crosses) {
             let cost = if crosses { cost * (1.0 - share_before) } else { cost };
             *self.gains[instrument as usize].leg(after) -= cost;
-            let stay = Stay { entry_ms: time_ms, booked: price, profit: -cost };
-            let greatest = (after * price).abs();
+            let stay = Stay { entry_ms: time_ms, booked: price, profit: -cost, borrowed: 0.0 };
             match place {
                 Ok(at) => {
-                    (self.units[at], self.greatest[at], self.stays[at]) = (after, greatest, stay);
+                    (self.units[at], self.greatest[at], self.stays[at]) = (after, (after * price).abs(), stay);
                 }
-                Err(at) => {
-                    self.held.insert(at, instrument);
-                    self.units.insert(at, after);
-                    self.prices.insert(at, price);
-                    self.greatest.insert(at, greatest);
-                    self.borrowed.insert(at, 0.0);
-                    self.stays.insert(at, stay);
-                }
+                Err(at) => self.opened.push(Opened { at, instrument, units: after, price, stay }),
             }
-        } else if let (Ok(at), true) = (place, after == 0.0) {
-            self.remove(at);
         }
+    }
+
+    /// Puts what the fills of a batch opened into its place, and takes out what they closed.
+    pub(crate) fn settle(&mut self) {
+        if !self.opened.is_empty() {
+            let mut from = self.held.len();
+            let nothing = Stay { entry_ms: 0, booked: 0.0, profit: 0.0, borrowed: 0.0 };
+            let len = from + self.opened.len();
+            self.held.resize(len, 0);
+            self.units.resize(len, 0.0);
+            self.prices.resize(len, 0.0);
+            self.greatest.resize(len, 0.0);
+            self.stays.resize(len, nothing);
+            // From the back, so that nothing is written over that is still to be moved.
+            let mut to = len;
+            while let Some(Opened { at, instrument, units, price, stay }) = self.opened.pop() {
+                while from > at {
+                    (from, to) = (from - 1, to - 1);
+                    self.shift(from, to);
+                }
+                to -= 1;
+                (self.held[to], self.units[to], self.prices[to]) = (instrument, units, price);
+                (self.greatest[to], self.stays[to]) = ((units * price).abs(), stay);
+            }
+        }
+        if std::mem::take(&mut self.closes) {
+            let mut left = 0;
+            for at in 0..self.held.len() {
+                self.shift(at, left);
+                left += usize::from(self.units[at] != 0.0);
+            }
+            self.held.truncate(left);
+            self.units.truncate(left);
+            self.prices.truncate(left);
+            self.greatest.truncate(left);
+            self.stays.truncate(left);
+        }
+    }
+
+    #[inline]
+    fn shift(&mut self, from: usize, to: usize) {
+        self.held[to] = self.held[from];
+        self.units[to] = self.units[from];
+        self.prices[to] = self.prices[from];
+        self.greatest[to] = self.greatest[from];
+        self.stays[to] = self.stays[from];
     }
 
     fn remove(&mut self, at: usize) {
@@ -372,7 +368,6 @@ impl Account {
         self.units.remove(at);
         self.prices.remove(at);
         self.greatest.remove(at);
-        self.borrowed.remove(at);
         self.stays.remove(at);
     }
 
@@ -394,6 +389,12 @@ impl Account {
         }
         self.cash = self.cash.max(0.0);
     }
+}
+
+/// The share of a change of units that closes what is held before.
+fn closed_share(before: f64, units: f64) -> f64 {
+    let closes = if before * units < 0.0 { units.abs().min(before.abs()) } else { 0.0 };
+    closes / units.abs()
 }
 
 impl Gain {
@@ -461,5 +462,37 @@ mod tests {
         let before = account.worth().equity;
         account.pay_borrow(0.01);
         near(account.worth().equity, before - 1.0);
+    }
+
+    #[test]
+    fn a_batch_of_fills_comes_to_what_they_come_to_one_by_one() {
+        let mut state = 1_u64;
+        let mut next = |below: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) % below
+        };
+        let (mut batch, mut single) = (Account::new(1_000.0, 40), Account::new(1_000.0, 40));
+        for _ in 0..200 {
+            let mut at = 0;
+            for instrument in 0..40 {
+                if next(3) > 0 {
+                    continue;
+                }
+                let held = batch.units(instrument);
+                let units = [-held, 1.0, -1.0, -2.0 * held][next(4) as usize];
+                let fill = fill(units, 1.0 + next(50) as f64);
+                while batch.held().get(at).is_some_and(|i| *i < instrument) {
+                    at += 1;
+                }
+                let place = if batch.held().get(at) == Some(&instrument) { Ok(at) } else { Err(at) };
+                batch.fill_at(place, instrument, &fill);
+                single.fill(instrument, &fill);
+            }
+            batch.settle();
+            assert_eq!((batch.positions(), batch.worth()), (single.positions(), single.worth()));
+        }
+        assert!(!batch.held().is_empty() && batch.closed().len() > 500);
+        assert_eq!((batch.gains(), batch.open(9)), (single.gains(), single.open(9)));
+        assert_eq!(batch.into_closed(), single.into_closed());
     }
 }

@@ -6,7 +6,7 @@ use engine::{Wide, widest};
 use genome::Across;
 
 /// Values up to which each is compared with each; more are sorted.
-const MOST_COMPARED: usize = 128;
+pub(crate) const MOST_COMPARED: usize = 128;
 
 /// Puts the operator's value in the place of each member's; undefined for those whose own value is.
 pub(crate) fn apply(operator: Across, values: &mut [f64]) {
@@ -80,6 +80,54 @@ fn ranks(values: &mut [f64], count: usize) {
     }
 }
 
+/// By value its place in descending order, equal ones in the order in which they stand; nothing where they are too many.
+/// All are defined.
+pub(crate) fn places<'p>(values: &[f64], places: &'p mut [u32; MOST_COMPARED]) -> Option<&'p [u32]> {
+    let places = places.get_mut(..values.len())?;
+    let (mut rows, mut greater) = ([Eight::UNDEFINED; MOST_COMPARED / LANES], [[0; LANES]; MOST_COMPARED / LANES]);
+    let mut equal = [[0; LANES]; MOST_COMPARED / LANES];
+    let rows = &mut rows[..values.len().div_ceil(LANES)];
+    for (row, values) in rows.iter_mut().zip(values.chunks(LANES)) {
+        row.0[..values.len()].copy_from_slice(values);
+    }
+    widest(Above { values, rows, greater: &mut greater, equal: &mut equal });
+    let counts = greater.as_flattened().iter().zip(equal.as_flattened());
+    for (at, (place, (greater, equal))) in places.iter_mut().zip(counts).enumerate() {
+        *place = *greater as u32;
+        if *equal > 1 {
+            *place += values[..at].iter().filter(|v| **v == values[at]).count() as u32;
+        }
+    }
+    Some(places)
+}
+
+/// How many of the values are above each, and how many equal it.
+struct Above<'a> {
+    values: &'a [f64],
+    /// The same values, eight a row.
+    rows: &'a [Eight],
+    greater: &'a mut [[i64; LANES]],
+    equal: &'a mut [[i64; LANES]],
+}
+
+impl Wide for Above<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        for (row, (greater, equal)) in self.rows.iter().zip(self.greater.iter_mut().zip(self.equal)) {
+            let (mut above, mut same) = ([0_i64; LANES], [0_i64; LANES]);
+            for &value in self.values {
+                for lane in 0..LANES {
+                    above[lane] += i64::from(value > row.0[lane]);
+                    same[lane] += i64::from(value == row.0[lane]);
+                }
+            }
+            (*greater, *equal) = (above, same);
+        }
+    }
+}
+
 /// How many of the values are below each, and how many are not above it, added up.
 struct Compared<'a> {
     values: &'a [f64],
@@ -109,6 +157,7 @@ impl Wide for Compared<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     const NAN: f64 = f64::NAN;
 
@@ -146,5 +195,24 @@ mod tests {
         assert!(of(Across::ZScore, &[0.1; 7]).iter().all(|v| v.is_nan()));
         same(&of(Across::Rank, &[0.1; 7]), &[0.5; 7]);
         same(&of(Across::Demean, &[0.1; 7]), &[0.0; 7]);
+    }
+
+    proptest! {
+        #[test]
+        fn places_are_those_of_a_stable_sort(
+            values in proptest::collection::vec(prop_oneof![-1e3..1e3_f64, (-2..3).prop_map(f64::from), Just(-0.0)], 0..140)
+        ) {
+            let mut order: Vec<usize> = (0..values.len()).collect();
+            order.sort_by(|a, b| values[*b].partial_cmp(&values[*a]).unwrap_or(std::cmp::Ordering::Equal));
+            let mut room = [0; MOST_COMPARED];
+            match places(&values, &mut room) {
+                None => prop_assert!(values.len() > MOST_COMPARED),
+                Some(places) => {
+                    for (place, i) in order.iter().enumerate() {
+                        prop_assert_eq!(places[*i] as usize, place);
+                    }
+                }
+            }
+        }
     }
 }

@@ -20,12 +20,41 @@ pub(crate) fn known_slots<'t>(track: &'t Track, panel: &Panel, to_ms: i64) -> &'
     &track.slots[..track.slots.partition_point(|s| s.time_ms <= end_ms)]
 }
 
-/// Stays and whether the window ended them, by their begin.
+/// Stays and whether the window ended them, by their begin; those that began together as they ended.
 pub(crate) fn ended(track: &Track) -> Vec<(Closed, bool)> {
     let closed = track.closed.iter().map(|c| (*c, false));
     let mut all: Vec<(Closed, bool)> = closed.chain(track.open.iter().map(|c| (*c, true))).collect();
+    if let Some(counted) = counted(&all, &track.slots) {
+        return counted;
+    }
     all.sort_by_key(|(c, _)| c.entry_ms);
     all
+}
+
+/// The same order where begins are ends of slots, or the first slot's open, and slots are evenly apart: stays are counted
+/// into their places.
+fn counted(all: &[(Closed, bool)], slots: &[Slot]) -> Option<Vec<(Closed, bool)>> {
+    let (first, second) = (slots.first()?.time_ms, slots.get(1)?.time_ms);
+    let (step, origin) = (second - first, first - (second - first));
+    let slot = |(c, _): &(Closed, bool)| (c.entry_ms - origin) / step;
+    let fits = |one: &(Closed, bool)| {
+        one.0.entry_ms == origin + slot(one) * step && (0..=slots.len() as i64).contains(&slot(one))
+    };
+    if step <= 0 || !all.iter().all(fits) {
+        return None;
+    }
+    let mut next = vec![0_u32; slots.len() + 2];
+    all.iter().for_each(|one| next[slot(one) as usize + 1] += 1);
+    for at in 1..next.len() {
+        next[at] += next[at - 1];
+    }
+    let mut out = all.to_vec();
+    for one in all {
+        let place = &mut next[slot(one) as usize];
+        out[*place as usize] = *one;
+        *place += 1;
+    }
+    Some(out)
 }
 
 /// Performance and hedged days of a run over `[from_ms, to_ms)` that began with `capital`. The benchmark is that of the
@@ -109,9 +138,13 @@ fn monthly(slots: &[Slot], from_ms: i64, first: f64) -> Vec<MonthlyReturn> {
     };
     let mut out: Vec<(CalendarMonth, f64, f64)> = Vec::new();
     let (mut before, mut begin_ms) = (first, from_ms);
+    // The last day that was looked up: a calendar is slow.
+    let (mut day, mut month) = (i64::MIN, month_of(from_ms));
     for slot in slots {
         // A slot is of the month that it opens in.
-        let month = month_of(begin_ms);
+        if begin_ms.div_euclid(DAY_MS) != day {
+            (day, month) = (begin_ms.div_euclid(DAY_MS), month_of(begin_ms));
+        }
         match out.last_mut() {
             Some((last, _, end)) if *last == month => *end = slot.equity,
             _ => out.push((month, before, slot.equity)),
@@ -122,4 +155,33 @@ fn monthly(slots: &[Slot], from_ms: i64, first: f64) -> Vec<MonthlyReturn> {
         finite(end / begin - 1.0).map(|return_fraction| MonthlyReturn { month, return_fraction })
     };
     out.into_iter().filter_map(of).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn stays_are_counted_into_the_places_that_sorting_gives_them(
+            begins in proptest::collection::vec(0..40_i64, 0..200), odd in proptest::option::of(-50..700_i64)
+        ) {
+            let slot = |k: i64| Slot { time_ms: 1_000 + 10 * k, equity: 1.0, gross: 0.0, net: 0.0, names: 0, turnover: 0.0 };
+            let slots: Vec<Slot> = (1..=40).map(slot).collect();
+            let closed = |(number, at): (usize, &i64)| Closed {
+                instrument: number as u32, long: true, entry_ms: 1_000 + 10 * at, exit_ms: 0, profit: 0.0, greatest: 0.0,
+            };
+            let mut all: Vec<(Closed, bool)> = begins.iter().enumerate().map(|one| (closed(one), false)).collect();
+            if let (Some(odd), Some(first)) = (odd, all.first_mut()) {
+                first.0.entry_ms = 1_000 + odd;
+            }
+            let mut sorted = all.clone();
+            sorted.sort_by_key(|(c, _)| c.entry_ms);
+            match counted(&all, &slots) {
+                Some(found) => prop_assert_eq!(found, sorted),
+                None => prop_assert!(odd.is_some_and(|odd| odd % 10 != 0 || !(0..=400).contains(&odd))),
+            }
+        }
+    }
 }

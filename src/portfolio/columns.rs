@@ -5,10 +5,11 @@
 //! all groups come together: such formulas are computed stage by stage.
 
 use crate::{
-    Members, Panel, across,
-    field::{Column, Field, Group, LANES},
+    Panel, across,
+    field::{Column, Field, Group, LANES, Room},
     formulas::{Formula, Formulas, Id},
     lanes::{self, Side},
+    seating::Seating,
 };
 use engine::columns::compute_column_beside;
 use engine::indicator::{rolling::Eight, squared_moves};
@@ -43,6 +44,11 @@ pub(crate) struct Kept {
 }
 
 impl Kept {
+    /// What is known already.
+    pub(crate) fn of(known: &[(Id, Sheet)]) -> Self {
+        Self { sheets: known.iter().map(|(id, sheet)| (*id, (sheet.clone(), 0))).collect(), ..Self::default() }
+    }
+
     /// Takes sheets in and drops those that were of no use for longest, until `most` bytes are left.
     fn add(&mut self, sheets: Vec<(Id, Sheet)>, used: &[Id], most: usize) {
         self.round += 1;
@@ -83,8 +89,8 @@ pub(crate) struct Source<'a> {
     pub(crate) panel: &'a Panel,
     pub(crate) field: &'a Field,
     pub(crate) formulas: &'a Formulas,
-    /// By number of the sight: the members of every slot.
-    pub(crate) everywhere: &'a [Arc<Members>],
+    /// By number of the sight: where the members of every slot stand.
+    pub(crate) everywhere: &'a [Arc<Seating>],
 }
 
 /// Computes formulas and hands each group's column of each to `take` (number of the group, number in `wanted`, column);
@@ -94,7 +100,7 @@ pub(crate) fn compute<T: Send>(
     wanted: &[Id],
     take: impl Fn(usize, usize, &Column) -> T + Sync,
 ) -> Vec<Vec<Result<T, ColumnError>>> {
-    compute_with(source, (&mut Kept::default(), 0), wanted, take)
+    compute_with(source, (&mut Kept::default(), 0), wanted, |group, at, column| take(group, at, column))
 }
 
 /// The same with what earlier computations over the same field left, of which at most so many bytes are kept.
@@ -102,7 +108,7 @@ pub(crate) fn compute_with<T: Send>(
     source: Source<'_>,
     (kept, most_bytes): (&mut Kept, usize),
     wanted: &[Id],
-    take: impl Fn(usize, usize, &Column) -> T + Sync,
+    take: impl Fn(usize, usize, &Arc<Column>) -> T + Sync,
 ) -> Vec<Vec<Result<T, ColumnError>>> {
     let formulas = source.formulas;
     let mut across: Vec<Id> = Vec::new();
@@ -176,8 +182,15 @@ fn groups<T: Send>(
         .map(|group| {
             let mut uses = uses.clone();
             keep.iter().for_each(|&id| uses[id as usize] += 1);
-            let mut work = Work { source, given, group, uses, known: HashMap::new() };
-            let found = wanted.iter().enumerate().map(|(at, &id)| Ok(take(group, at, &work.take(id)?))).collect();
+            let group_rows = source.field.groups[group].rows();
+            let mut work = Work { source, given, group, uses, known: HashMap::new(), room: Room::new(group_rows) };
+            let of_wanted = |(at, &id): (usize, &Id)| {
+                let column = work.take(id)?;
+                let taken = take(group, at, &column);
+                work.room.take_back(column);
+                Ok(taken)
+            };
+            let found = wanted.iter().enumerate().map(of_wanted).collect();
             (found, keep.iter().map(|&id| work.take(id).ok()).collect())
         })
         .collect();
@@ -210,6 +223,7 @@ struct Work<'a> {
     group: usize,
     uses: Vec<u32>,
     known: HashMap<Id, Known>,
+    room: Room,
 }
 
 impl Work<'_> {
@@ -236,51 +250,61 @@ impl Work<'_> {
     fn make(&mut self, id: Id) -> Result<Column, ColumnError> {
         let source = self.source;
         let group = &source.field.groups[self.group];
-        Ok(match source.formulas.get(id) {
-            Formula::Constant(bits) => Column::new(vec![Eight([f64::from_bits(bits); LANES]); group.rows()], group),
-            Formula::Series(series) => series_column(source.panel, group, &series)?,
-            Formula::Squares => Column::of_lanes(
+        let formula = source.formulas.get(id);
+        let fixed = |id| match source.formulas.get(id) {
+            Formula::Constant(bits) => Some(f64::from_bits(bits)),
+            _ => None,
+        };
+        // Numbers of a binary operator stand for columns.
+        let [x, y] = match formula {
+            Formula::Binary(_, x, y) => match (fixed(x), fixed(y)) {
+                (None, Some(_)) => [Some(x), None],
+                (Some(_), _) => [None, Some(y)],
+                (None, None) => [Some(x), Some(y)],
+            },
+            formula => formula.parts(),
+        };
+        let x = x.map(|x| self.take(x)).transpose()?;
+        let y = y.map(|y| self.take(y)).transpose()?;
+        let room = &mut self.room;
+        let made = match (formula, x.as_deref(), y.as_deref()) {
+            (Formula::Constant(bits), ..) => {
+                let mut rows = room.rows();
+                rows.fill(Eight([f64::from_bits(bits); LANES]));
+                Column::new(rows, group)
+            }
+            (Formula::Series(series), ..) => series_column(source.panel, group, &series, room.rows())?,
+            (Formula::Squares, ..) => Column::of_lanes(
                 by_lane(group, |instrument| {
                     let closes = source.panel.instruments()[instrument as usize].candles().closes();
                     Ok(std::iter::once(f64::NAN).chain(squared_moves(closes)).take(closes.len()).collect())
                 })?,
                 group,
             ),
-            Formula::Volatility(squares, n) => lanes::volatility(&*self.take(squares)?, n as usize, group),
-            Formula::Unary(operator, x) => lanes::unary(operator, &*self.take(x)?, group),
-            Formula::Binary(operator, x, y) => {
-                let fixed = |id| match source.formulas.get(id) {
-                    Formula::Constant(bits) => Some(f64::from_bits(bits)),
-                    _ => None,
-                };
-                match (fixed(x), fixed(y)) {
-                    (None, Some(y)) => lanes::binary(operator, Side::Column(&*self.take(x)?), Side::Fixed(y), group),
-                    (Some(x), _) => lanes::binary(operator, Side::Fixed(x), Side::Column(&*self.take(y)?), group),
-                    (None, None) => {
-                        let (x, y) = (self.take(x)?, self.take(y)?);
-                        lanes::binary(operator, Side::Column(&x), Side::Column(&y), group)
-                    }
-                }
+            (Formula::Volatility(_, n), Some(squares), _) => lanes::volatility(squares, n as usize, group, room.rows()),
+            (Formula::Unary(operator, _), Some(x), _) => lanes::unary(operator, x, group, room.rows()),
+            (Formula::Binary(operator, a, b), x, y) => {
+                let [a, b] = [a, b].map(|id| Side::Fixed(fixed(id).unwrap_or(f64::NAN)));
+                let (x, y) = (x.map_or(a, Side::Column), y.map_or(b, Side::Column));
+                lanes::binary(operator, x, y, group, room.rows())
             }
-            Formula::Rolling(operator, x, n) => lanes::window(operator, &*self.take(x)?, n as usize, group),
-            Formula::Correlation(x, y, n) => {
-                let (x, y) = (self.take(x)?, self.take(y)?);
-                lanes::correlation(&x, &y, n as usize, group)
+            (Formula::Rolling(operator, _, n), Some(x), _) => {
+                lanes::window(operator, x, n as usize, group, room.rows())
             }
-            Formula::Changes(x, relative) => lanes::changes(&*self.take(x)?, relative, group),
-            Formula::Slope(x, y, n) => {
-                let (x, y) = (self.take(x)?, self.take(y)?);
-                lanes::slope(&x, &y, n as usize, group)
+            (Formula::Correlation(_, _, n), Some(x), Some(y)) => {
+                lanes::correlation(x, y, n as usize, group, room.rows())
             }
+            (Formula::Changes(_, relative), Some(x), _) => lanes::changes(x, relative, group, room.rows()),
+            (Formula::Slope(_, _, n), Some(x), Some(y)) => lanes::slope(x, y, n as usize, group, room.rows()),
             // Given before any group is computed that asks for it.
-            Formula::Across(..) | Formula::Market(..) => {
-                return Err(ColumnError("what looks across the market is not known yet; this is a bug".to_owned()));
-            }
-        })
+            _ => return Err(ColumnError("what looks across the market is not known yet; this is a bug".to_owned())),
+        };
+        x.into_iter().chain(y).for_each(|column| self.room.take_back(column));
+        Ok(made)
     }
 }
 
-fn series_column(panel: &Panel, group: &Group, series: &Series) -> Result<Column, ColumnError> {
+fn series_column(panel: &Panel, group: &Group, series: &Series, rows: Vec<Eight>) -> Result<Column, ColumnError> {
     let lanes = by_lane(group, |instrument| {
         let instrument = &panel.instruments()[instrument as usize];
         let (candles, readings) = (instrument.candles(), instrument.readings());
@@ -288,7 +312,7 @@ fn series_column(panel: &Panel, group: &Group, series: &Series) -> Result<Column
             compute_column_beside(series, candles, candles, readings).map_err(|e| ColumnError(e.to_string()))?;
         Ok(column.values().to_vec())
     })?;
-    Ok(Column::of_lanes(lanes, group))
+    Ok(Column::of_lanes_in(rows, lanes, group))
 }
 
 /// A column a lane; those that repeat an instrument repeat its column.
@@ -321,29 +345,43 @@ fn look_across(
     let Some(sight) = formula.sight() else {
         return Err(ColumnError("nothing looks across the market here".to_owned()));
     };
-    let has_volatility = source.formulas.sights[sight as usize].1.is_some();
-    let seen = Seen { field: source.field, volatility: if has_volatility { needed.last().copied() } else { None } };
-    let mut out: Vec<Vec<Eight>> = source.field.groups.iter().map(|g| vec![Eight::UNDEFINED; g.rows()]).collect();
-    let members = &source.everywhere[sight as usize];
-    let slots = source.panel.opens_ms().len();
+    let volatility = source.formulas.sights[sight as usize].1.and(needed.last().copied());
+    let seating = &source.everywhere[sight as usize];
+    let (mut values, mut sieve) = (Vec::new(), Vec::new());
+    // Values as they are seen across the market: those of members with a positive volatility, where it is needed.
+    let mut see = |slot: usize, sheet: &Sheet, out: &mut Vec<f64>| {
+        seating.read(slot, sheet, out);
+        if let Some(volatility) = volatility {
+            seating.read(slot, volatility, &mut sieve);
+            out.iter_mut().zip(&sieve).for_each(|(x, v)| *x = if *v > 0.0 { *x } else { f64::NAN });
+        }
+    };
+    let undefined = |group: &Group| vec![Eight::UNDEFINED; group.rows()];
+    let mut out: Vec<Vec<Eight>> = source.field.groups.iter().map(undefined).collect();
     match formula {
         Formula::Across(operator, ..) => {
-            let mut values = Vec::new();
-            for slot in 0..slots {
-                let seats = members.at(slot);
-                values.clear();
-                values.extend(seats.iter().map(|seat| seen.value(needed[0], seat)));
+            for slot in 0..seating.slots() {
+                see(slot, needed[0], &mut values);
                 across::apply(operator, &mut values);
-                for (seat, value) in seats.iter().zip(&values) {
-                    if let Some((group, lane)) = source.field.place(seat.instrument) {
-                        out[group][seat.candle as usize].0[lane] = *value;
-                    }
+                seating.write(slot, &values, &mut out);
+            }
+            // Lanes that repeat an instrument repeat its values, so that eight are computed like one from here on, too.
+            for (group, rows) in source.field.groups.iter().zip(&mut out) {
+                for lane in (1..LANES).filter(|&lane| group.instruments[lane] == group.instruments[0]) {
+                    rows.iter_mut().for_each(|row| row.0[lane] = row.0[0]);
                 }
             }
         }
         Formula::Market(_, _, has_unit, _) => {
-            let means: Vec<f64> =
-                (0..slots).map(|slot| seen.mean_change(members.at(slot), needed[0], needed[1], has_unit)).collect();
+            let mut changes = Vec::new();
+            let mean = |slot: usize| {
+                see(slot, needed[0], &mut changes);
+                if !has_unit {
+                    seating.read(slot, needed[1], &mut values);
+                }
+                mean_change(&mut changes, (!has_unit).then_some(&values))
+            };
+            let means: Vec<f64> = (0..seating.slots()).map(mean).collect();
             for (group, rows) in source.field.groups.iter().zip(&mut out) {
                 for (lane, &instrument) in group.instruments.iter().enumerate() {
                     let slots = source.panel.instruments()[instrument as usize].slots();
@@ -359,40 +397,18 @@ fn look_across(
     Ok(columns.map(|(rows, group)| Arc::new(Column::new(rows, group))).collect())
 }
 
-/// Values as they are seen across the market: those of members with a positive volatility, where it is needed.
-struct Seen<'a> {
-    field: &'a Field,
-    volatility: Option<&'a Sheet>,
-}
-
-impl Seen<'_> {
-    #[inline]
-    fn at(&self, sheet: &Sheet, seat: &crate::Seat) -> f64 {
-        let Some((group, lane)) = self.field.place(seat.instrument) else { return f64::NAN };
-        sheet[group].at(seat.candle as usize, lane)
+/// Mean change over the members that have one. Changes that cancel, as those of `relative` do, have the mean 0 and not
+/// what rounding leaves of it: a change is known as well as the values that it is between (1 where changes are relative).
+fn mean_change(changes: &mut Vec<f64>, values: Option<&[f64]>) -> f64 {
+    let mut greatest = 0.0_f64;
+    for (at, change) in changes.iter().enumerate() {
+        let least = values.map_or(1.0, |values| values[at].abs());
+        greatest = if change.is_nan() { greatest } else { greatest.max(change.abs() + least) };
     }
-
-    #[inline]
-    fn value(&self, sheet: &Sheet, seat: &crate::Seat) -> f64 {
-        let is_seen = self.volatility.is_none_or(|volatility| self.at(volatility, seat) > 0.0);
-        if is_seen { self.at(sheet, seat) } else { f64::NAN }
+    changes.retain(|change| !change.is_nan());
+    if changes.is_empty() {
+        return f64::NAN;
     }
-
-    /// Mean change over the members that have one. Changes that cancel, as those of `relative` do, have the mean 0 and not
-    /// what rounding leaves of it: a change is known as well as the values that it is between.
-    fn mean_change(&self, seats: &[crate::Seat], changes: &Sheet, values: &Sheet, has_unit: bool) -> f64 {
-        let (mut all, mut greatest) = (Vec::new(), 0.0_f64);
-        for seat in seats {
-            let change = self.value(changes, seat);
-            if !change.is_nan() {
-                greatest = greatest.max(change.abs() + if has_unit { 1.0 } else { self.at(values, seat).abs() });
-                all.push(change);
-            }
-        }
-        if all.is_empty() {
-            return f64::NAN;
-        }
-        let mean = across::mean(&all);
-        if mean.abs() <= ROUNDING * greatest { 0.0 } else { mean }
-    }
+    let mean = across::mean(changes);
+    if mean.abs() <= ROUNDING * greatest { 0.0 } else { mean }
 }

@@ -4,7 +4,8 @@
 //! values are; computes none.
 
 use crate::Panel;
-use engine::indicator::rolling::Eight;
+use engine::{Wide, indicator::rolling::Eight, widest};
+use std::sync::Arc;
 
 /// Instruments in a group.
 pub(crate) const LANES: usize = 8;
@@ -89,7 +90,11 @@ impl Column {
 
     /// Of a column for each lane.
     pub(crate) fn of_lanes(lanes: [Vec<f64>; LANES], group: &Group) -> Self {
-        let mut rows = vec![Eight::UNDEFINED; group.rows()];
+        Self::of_lanes_in(vec![Eight::UNDEFINED; group.rows()], lanes, group)
+    }
+
+    /// The same, into rows with anything in them.
+    pub(crate) fn of_lanes_in(mut rows: Vec<Eight>, lanes: [Vec<f64>; LANES], group: &Group) -> Self {
         for (lane, values) in lanes.iter().enumerate() {
             for (row, value) in rows.iter_mut().zip(values) {
                 row.0[lane] = *value;
@@ -128,13 +133,54 @@ fn shape(rows: &[Eight], group: &Group) -> Option<usize> {
     if from >= common {
         return None;
     }
-    // Summed up over stretches: a NaN anywhere is found without a branch a row.
-    let whole = rows[from..common].chunks(64).all(|stretch| {
-        let holes: u32 = stretch.iter().flat_map(|row| row.0).map(|x| u32::from(x.is_nan())).sum();
-        holes == 0
-    });
+    let whole = rows[from..common].chunks(STRETCH).all(|stretch| !widest(Holes(stretch)));
     let ends = (common..rows.len()).all(|i| (0..LANES).all(|lane| i >= group.lens[lane] || !rows[i].0[lane].is_nan()));
     (whole && ends).then_some(from)
+}
+
+/// Rows that are looked through for holes at once.
+const STRETCH: usize = 512;
+
+/// Whether any value is undefined; without a branch a row.
+struct Holes<'a>(&'a [Eight]);
+
+impl Wide for Holes<'_> {
+    type Output = bool;
+
+    #[inline(always)]
+    fn run(self) -> bool {
+        let mut holes = [0_u64; LANES];
+        for row in self.0 {
+            for (hole, x) in holes.iter_mut().zip(row.0) {
+                *hole |= u64::from(x.is_nan());
+            }
+        }
+        holes.iter().any(|hole| *hole > 0)
+    }
+}
+
+/// Rows for the columns of one group, used again once a column goes: memory that was never touched costs more than what
+/// is computed into it.
+#[derive(Debug)]
+pub(crate) struct Room {
+    rows: usize,
+    spare: Vec<Vec<Eight>>,
+}
+
+impl Room {
+    pub(crate) const fn new(group_rows: usize) -> Self {
+        Self { rows: group_rows, spare: Vec::new() }
+    }
+
+    /// Rows with anything in them.
+    pub(crate) fn rows(&mut self) -> Vec<Eight> {
+        self.spare.pop().unwrap_or_else(|| vec![Eight::UNDEFINED; self.rows])
+    }
+
+    /// Takes back the rows of a column that nobody else holds.
+    pub(crate) fn take_back(&mut self, column: Arc<Column>) {
+        self.spare.extend(Arc::into_inner(column).map(|column| column.rows));
+    }
 }
 
 #[cfg(test)]

@@ -4,8 +4,10 @@
 //! [`Benchmark::UNIVERSE`] at the day's beginning that have both closes; without costs. The hedged return of a day is
 //! the net return less beta x benchmark, where beta looks at days before it alone.
 
-use crate::{Members, Panel, across};
+use crate::{Members, Panel, across, field::LANES};
 use candles::time::DAY_MS;
+use engine::indicator::rolling::{Eight, Values};
+use engine::{Wide, widest};
 use genome::Universe;
 use serde::Serialize;
 
@@ -66,31 +68,74 @@ impl Benchmark {
 /// not hedged, and no beta looks at it.
 #[must_use]
 pub(crate) fn hedge(first_ms: i64, net: &[f64], benchmark: &Benchmark) -> Vec<Hedged> {
-    let mut both: Vec<(f64, f64)> = Vec::with_capacity(net.len());
-    let mut out = Vec::with_capacity(net.len());
-    for (day, (&net, &benchmark)) in net.iter().zip(&benchmark.daily_returns).enumerate() {
-        let beta = beta(&both[both.len().saturating_sub(BETA_DAYS)..]);
+    let days = || net.iter().zip(&benchmark.daily_returns);
+    let (y, x): (Vec<f64>, Vec<f64>) = days().filter_map(|(net, benchmark)| Some((*net, (*benchmark)?))).unzip();
+    let betas = betas(&x, &y);
+    let mut before = 0;
+    let of_day = |(day, (&net, &benchmark)): (usize, (&f64, &Option<f64>))| {
+        let beta = betas[before];
+        before += usize::from(benchmark.is_some());
         let hedged = net - beta * benchmark.unwrap_or(0.0);
-        out.push(Hedged { day_ms: first_ms + day as i64 * DAY_MS, net, benchmark, beta, hedged });
-        if let Some(benchmark) = benchmark {
-            both.push((net, benchmark));
-        }
-    }
-    out
+        Hedged { day_ms: first_ms + day as i64 * DAY_MS, net, benchmark, beta, hedged }
+    };
+    days().enumerate().map(of_day).collect()
 }
 
-/// Covariance over variance of (net, benchmark); 0 of too few days or a market that stood still.
-fn beta(days: &[(f64, f64)]) -> f64 {
-    if days.len() < LEAST_BETA_DAYS {
-        return 0.0;
+/// Before each day and after the last: covariance over variance of the days before it, at most so many; 0 of too few days
+/// or a market that stood still.
+fn betas(market: &[f64], net: &[f64]) -> Vec<f64> {
+    let days = market.len() + 1;
+    let mut betas = vec![0.0; days];
+    let whole = BETA_DAYS + days.saturating_sub(BETA_DAYS) / LANES * LANES;
+    for day in (LEAST_BETA_DAYS..BETA_DAYS.min(days)).chain(whole..days) {
+        let window = day.saturating_sub(BETA_DAYS)..day;
+        betas[day] = across::slope(&market[window.clone()], &net[window]).unwrap_or(0.0);
     }
-    let (net, market): (Vec<f64>, Vec<f64>) = days.iter().copied().unzip();
-    across::slope(&market, &net).unwrap_or(0.0)
+    if whole > BETA_DAYS && days > BETA_DAYS {
+        widest(Neighbours { market, net, betas: &mut betas[BETA_DAYS..whole] });
+    }
+    betas
+}
+
+/// The slopes of eight neighbouring days beside each other, each as [`across::slope`] has it.
+struct Neighbours<'a> {
+    market: &'a [f64],
+    net: &'a [f64],
+    /// From the first day on that has enough days before it, a multiple of eight.
+    betas: &'a mut [f64],
+}
+
+impl Wide for Neighbours<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let count = Eight::of(BETA_DAYS as f64);
+        // What a sum begins with changes nothing, not even the sign of a zero.
+        let nothing = Eight::of(-0.0);
+        for (number, betas) in self.betas.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
+            let days = number * LANES..number * LANES + BETA_DAYS + LANES - 1;
+            let (x, y) = (&self.market[days.clone()], &self.net[days]);
+            let at = |all: &[f64], day: usize| Eight(std::array::from_fn(|lane| all[day + lane]));
+            let (mut sum_x, mut sum_y) = (nothing, nothing);
+            for day in 0..BETA_DAYS {
+                (sum_x, sum_y) = (sum_x + at(x, day), sum_y + at(y, day));
+            }
+            let (mean_x, mean_y) = (sum_x / count, sum_y / count);
+            let (mut square, mut product) = (nothing, nothing);
+            for day in 0..BETA_DAYS {
+                let off = at(x, day) - mean_x;
+                (square, product) = (square + off * off, product + off * (at(y, day) - mean_y));
+            }
+            *betas = product.zip(square, |product, square| if square > 0.0 { product / square } else { 0.0 }).0;
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn a_beta_looks_at_days_before_alone() {
@@ -111,5 +156,24 @@ mod tests {
     fn a_day_without_a_market_is_not_hedged() {
         let benchmark = Benchmark { daily_returns: vec![None; 50] };
         assert!(hedge(0, &[0.01; 50], &benchmark).iter().all(|d| d.hedged == 0.01 && d.beta == 0.0));
+    }
+
+    proptest! {
+        #[test]
+        fn neighbouring_days_have_the_betas_that_each_has_alone(
+            days in proptest::collection::vec((-0.2..0.2_f64, -0.2..0.2_f64), 0..400), still in 0..400_usize
+        ) {
+            let (mut market, net): (Vec<f64>, Vec<f64>) = days.iter().copied().unzip();
+            let from = still.min(market.len());
+            market[from..].fill(0.01);
+            let found = betas(&market, &net);
+            prop_assert_eq!(found.len(), market.len() + 1);
+            for (day, beta) in found.iter().enumerate() {
+                let window = day.saturating_sub(BETA_DAYS)..day;
+                let plain = across::slope(&market[window.clone()], &net[window]).unwrap_or(0.0);
+                let plain = if day < LEAST_BETA_DAYS { 0.0 } else { plain };
+                prop_assert_eq!(beta.to_bits(), plain.to_bits());
+            }
+        }
     }
 }

@@ -10,6 +10,9 @@
 
 pub mod account;
 mod across;
+#[doc(hidden)]
+pub mod alone;
+mod betas;
 mod brief;
 mod columns;
 mod field;
@@ -19,6 +22,7 @@ mod hedge;
 mod lanes;
 mod members;
 mod operators;
+mod orders;
 mod panel;
 mod population;
 mod prepared;
@@ -28,10 +32,13 @@ mod rolling;
 mod rules;
 mod run;
 mod score;
+mod seating;
 mod slopes;
+mod targets;
 mod terms;
 mod trading;
 mod weights;
+mod worth;
 
 pub use columns::ColumnError;
 pub use hedge::{Benchmark, Hedged};

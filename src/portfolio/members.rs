@@ -91,6 +91,11 @@ impl Members {
         found.map_or(0..0, |i| self.starts[i]..self.starts[i + 1])
     }
 
+    /// Where the seats of each slot are, slot by slot.
+    pub(crate) fn each(&self) -> impl Iterator<Item = Range<usize>> {
+        self.starts.windows(2).map(|pair| pair[0]..pair[1])
+    }
+
     /// All seats, slot by slot.
     pub(crate) fn seats(&self) -> &[Seat] {
         &self.seats

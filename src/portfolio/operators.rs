@@ -15,6 +15,7 @@ pub(crate) fn changes(x: &[f64], has_unit: bool) -> Vec<f64> {
 }
 
 /// An operator on one value; NaN is undefined.
+#[inline(always)]
 pub(crate) fn unary(operator: Unary, x: f64) -> f64 {
     rolling::finite(match operator {
         Unary::Negate => -x,

@@ -151,7 +151,7 @@ impl<P: Deref<Target = Panel> + Clone + Send + Sync> Market<P> {
 
     fn outcome(&self, strategy: &Ranking, ready: &Ready) -> (Outcome, Track, Vec<Hedged>) {
         let trader = Trader { strategy, panel: &self.panel, terms: &self.terms, ready };
-        let track = trader.run(self.from_ms, self.to_ms);
+        let track = trader.run(self.from_ms, self.to_ms, false);
         let window = (self.from_ms, self.to_ms);
         let (performance, days) = brief(&track, &self.panel, window, self.terms.initial_capital, &self.benchmark);
         let outcome = Outcome {

@@ -4,12 +4,14 @@
 //! their values kept where somebody decides by them: one a seat. Trades nothing.
 
 use crate::{
-    Benchmark, Members, Panel, PortfolioTerms, RunError, Seat,
+    Benchmark, Members, Panel, PortfolioTerms, RunError,
+    betas::Betas,
     columns::{ColumnError, Kept, Source, compute, compute_with},
     field::{Column, Field},
     formulas::{Formulas, Id},
     members::{Volumes, volumes},
     score::{Score, Scores},
+    seating::Seating,
 };
 use candles::{MarketKind, interval};
 use engine::Slippage;
@@ -24,6 +26,8 @@ pub(crate) struct Ready {
     /// Those whose units can be borrowed, where not all can.
     pub(crate) lenders: Option<Arc<Members>>,
     pub(crate) atr: Option<Arc<Atr>>,
+    /// Slopes that weights are neutralised by, where several strategies share them.
+    pub(crate) betas: Option<Arc<Betas>>,
 }
 
 /// The average true range that slippage is a fraction of, at every candle.
@@ -48,13 +52,21 @@ pub(crate) struct Ground<P> {
     to_ms: i64,
     volumes: HashMap<u32, Arc<Volumes>>,
     members: HashMap<(Universe, Clock), Arc<Members>>,
+    /// By universe and returns, with the round in which they were asked for last.
+    betas: HashMap<(Universe, u32), (Arc<Betas>, u64)>,
+    round: u64,
     /// What is left for later populations, in bytes at most.
     most_bytes: usize,
     formulas: Formulas,
     field: Option<Arc<Field>>,
+    /// Where members stand in it.
+    seatings: HashMap<(Universe, Clock), Arc<Seating>>,
     looked_at: Vec<bool>,
     kept: Kept,
 }
+
+/// Slopes that are left for later populations at most, in bytes.
+const MOST_SLOPES: usize = 64 << 20;
 
 /// Formulas that are remembered at most.
 const MOST_FORMULAS: usize = 20_000;
@@ -67,6 +79,9 @@ enum Clock {
     /// Every slot of the panel.
     Every,
 }
+
+/// A score, numbers of its parts and of its volatility, and of the seating.
+type Plan = (Score, Vec<usize>, Option<usize>, usize);
 
 /// Where the values of a part are wanted.
 struct Part {
@@ -84,9 +99,12 @@ impl<P: Deref<Target = Panel> + Sync> Ground<P> {
             to_ms,
             volumes: HashMap::new(),
             members: HashMap::new(),
+            betas: HashMap::new(),
+            round: 0,
             most_bytes,
             formulas: Formulas::default(),
             field: None,
+            seatings: HashMap::new(),
             looked_at,
             kept: Kept::default(),
         }
@@ -101,6 +119,7 @@ impl<P: Deref<Target = Panel> + Sync> Ground<P> {
         if grown || self.field.is_none() {
             // Columns of other groups are of no use.
             self.kept = Kept::default();
+            self.seatings.clear();
             self.field = Some(Arc::new(Field::new(&self.panel, |instrument| self.looked_at[instrument as usize])));
         }
         self.field.clone().unwrap_or_else(|| Arc::new(Field::new(&self.panel, |_| false)))
@@ -119,6 +138,11 @@ impl<P: Deref<Target = Panel> + Sync> Ground<P> {
 
     fn members(&self, universe: Universe, clock: Clock) -> Option<Arc<Members>> {
         self.members.get(&(universe, clock)).cloned()
+    }
+
+    /// Where the members of a universe stand in the field.
+    fn seating(&mut self, field: &Field, key: (Universe, Clock), members: &Members) -> Arc<Seating> {
+        self.seatings.entry(key).or_insert_with(|| Arc::new(Seating::new(members, field))).clone()
     }
 
     /// Chooses the members of what is not known yet.
@@ -141,15 +165,46 @@ impl<P: Deref<Target = Panel> + Sync> Ground<P> {
         self.members.extend(found);
     }
 
+    /// The slopes that a strategy's weights are neutralised by, those of others with the same universe and returns. Where
+    /// nothing is left for others there are none.
+    fn betas(&mut self, strategy: &Ranking) -> Option<Arc<Betas>> {
+        let returns = strategy.weights.beta_neutral.filter(|_| self.most_bytes > 0)?;
+        let slots = self.panel.opens_ms().len();
+        let new = || (Arc::new(Betas::new(returns, slots)), 0);
+        let (betas, round) = self.betas.entry((strategy.universe, returns)).or_insert_with(new);
+        *round = self.round;
+        Some(betas.clone())
+    }
+
+    /// Drops slopes that nobody asked for in this round and the longest before, until few are left.
+    fn forget_betas(&mut self) {
+        self.round += 1;
+        let mut bytes: usize = self.betas.values().map(|(betas, _)| betas.bytes()).sum();
+        if bytes <= MOST_SLOPES {
+            return;
+        }
+        let mut oldest: Vec<_> = self.betas.iter().map(|(key, (betas, round))| (*round, *key, betas.bytes())).collect();
+        oldest.sort_unstable();
+        for (_, key, own) in oldest {
+            if bytes <= MOST_SLOPES {
+                break;
+            }
+            self.betas.remove(&key);
+            bytes -= own;
+        }
+    }
+
     /// Each strategy with what it looks at.
     pub(crate) fn prepare(&mut self, strategies: &[&Ranking], terms: &PortfolioTerms) -> Vec<Result<Ready, RunError>> {
+        self.forget_betas();
+        let betas: Vec<Option<Arc<Betas>>> = strategies.iter().map(|strategy| self.betas(strategy)).collect();
         let lends = terms.execution.borrowable_members > 0 && self.panel.market() == MarketKind::Spot;
         let lent = |universe| Universe { top: terms.execution.borrowable_members, ..universe };
         let mut formulas = std::mem::take(&mut self.formulas);
         if formulas.len() > MOST_FORMULAS {
             (formulas, self.kept) = (Formulas::default(), Kept::default());
         }
-        let mut plans = Vec::with_capacity(strategies.len());
+        let mut plans: Vec<Plan> = Vec::with_capacity(strategies.len());
         let (mut seatings, mut parts): (Vec<(Universe, Clock)>, Vec<Part>) = (Vec::new(), Vec::new());
         let mut known: HashMap<(Id, usize), usize> = HashMap::new();
         for strategy in strategies {
@@ -186,8 +241,13 @@ impl<P: Deref<Target = Panel> + Sync> Ground<P> {
             seatings.iter().filter_map(|(universe, clock)| self.members(*universe, *clock)).collect();
         let field = self.field(members.iter().chain(&everywhere));
         let mut kept = std::mem::take(&mut self.kept);
+        let seated: Vec<Arc<Seating>> =
+            seatings.iter().zip(&members).map(|(key, members)| self.seating(&field, *key, members)).collect();
+        let sights = formulas.sights.iter().zip(&everywhere);
+        let everywhere: Vec<Arc<Seating>> =
+            sights.map(|((universe, _), all)| self.seating(&field, (*universe, Clock::Every), all)).collect();
         let source = Source { panel: &self.panel, field: &field, formulas: &formulas, everywhere: &everywhere };
-        let values = taken(source, (&mut kept, self.most_bytes), &parts, &members);
+        let values = taken(source, (&mut kept, self.most_bytes), &parts, &seated);
         let atr = atr.map_err(RunError::Terms).and_then(|atr| match atr {
             None => Ok(None),
             Some(id) => {
@@ -196,7 +256,7 @@ impl<P: Deref<Target = Panel> + Sync> Ground<P> {
                 Ok(Some(Arc::new(Atr { field: field.clone(), columns: columns? })))
             }
         });
-        let ready = |(score, own, volatility, seating): (Score, Vec<usize>, Option<usize>, usize)| {
+        let ready = |((score, own, volatility, seating), betas): (Plan, Option<Arc<Betas>>)| {
             let value = |part: usize| values[part].as_ref().map(Arc::clone).map_err(|error| error.clone());
             let (universe, clock) = seatings[seating];
             Ok(Ready {
@@ -208,9 +268,10 @@ impl<P: Deref<Target = Panel> + Sync> Ground<P> {
                 members: members[seating].clone(),
                 lenders: if lends { self.members(lent(universe), clock) } else { None },
                 atr: atr.as_ref().map_err(Clone::clone)?.clone(),
+                betas,
             })
         };
-        let ready = plans.into_iter().map(ready).collect();
+        let ready = plans.into_iter().zip(betas).map(ready).collect();
         (self.formulas, self.kept) = (formulas, kept);
         ready
     }
@@ -221,34 +282,17 @@ fn taken(
     source: Source<'_>,
     kept: (&mut Kept, usize),
     parts: &[Part],
-    members: &[Arc<Members>],
+    seatings: &[Arc<Seating>],
 ) -> Vec<Result<Arc<Vec<f64>>, ColumnError>> {
-    // By seating and group: place of the seat, candle, lane.
-    let groups = source.field.groups.len();
-    let mut seats: Vec<Vec<Vec<(u32, u32, u32)>>> = vec![vec![Vec::new(); groups]; members.len()];
-    for (members, seats) in members.iter().zip(&mut seats) {
-        for (place, Seat { instrument, candle }) in (0..).zip(members.seats()) {
-            if let Some((group, lane)) = source.field.place(*instrument) {
-                seats[group].push((place, *candle, lane as u32));
-            }
-        }
-    }
     let wanted: Vec<Id> = parts.iter().map(|part| part.formula).collect();
-    let found = compute_with(source, kept, &wanted, |group, at, column| {
-        let seats = &seats[parts[at].seating][group];
-        seats.iter().map(|&(_, candle, lane)| column.at(candle as usize, lane as usize)).collect::<Vec<f64>>()
-    });
+    let found =
+        compute_with(source, kept, &wanted, |group, at, column| seatings[parts[at].seating].of_group(group, column));
     let of_part = |(at, part): (usize, &Part)| {
-        let mut values = vec![f64::NAN; members[part.seating].seats().len()];
-        for (found, seats) in found.iter().zip(&seats[part.seating]) {
-            let found = found[at].as_ref().map_err(Clone::clone)?;
-            for (&(place, ..), value) in seats.iter().zip(found) {
-                values[place as usize] = *value;
-            }
-        }
-        Ok(Arc::new(values))
+        let groups: Result<Vec<&Vec<f64>>, &ColumnError> = found.iter().map(|group| group[at].as_ref()).collect();
+        let groups = groups.map_err(Clone::clone)?;
+        Ok(Arc::new(seatings[part.seating].joined(groups.into_iter().map(Vec::as_slice))))
     };
-    parts.iter().enumerate().map(of_part).collect()
+    parts.par_iter().enumerate().map(of_part).collect()
 }
 
 /// The ATR that slippage is a fraction of.

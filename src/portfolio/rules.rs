@@ -7,6 +7,7 @@ use crate::{
     columns::{ColumnError, Source, compute},
     field::Field,
     formulas::Formulas,
+    seating::Seating,
 };
 use candles::{Readings, Symbol};
 use genome::{Series, Universe};
@@ -31,7 +32,7 @@ pub fn across_readings(
     let everywhere = Members::of(panel, universe, 0..panel.opens_ms().len());
     let members: BTreeSet<u32> = everywhere.seats().iter().map(|seat| seat.instrument).collect();
     let field = Field::new(panel, |instrument| members.contains(&instrument));
-    let everywhere = Arc::new(everywhere);
+    let everywhere = Arc::new(Seating::new(&everywhere, &field));
     let everywhere: Vec<_> = formulas.sights.iter().map(|_| Arc::clone(&everywhere)).collect();
     let source = Source { panel, field: &field, formulas: &formulas, everywhere: &everywhere };
     let columns = compute(source, &wanted, |_, _, column| column.clone());

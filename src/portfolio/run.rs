@@ -100,5 +100,5 @@ pub fn run(
     terms.validate().map_err(RunError::Terms)?;
     let mut ready = Ground::new(panel, from_ms, to_ms, 0).prepare(&[strategy], terms);
     let ready = ready.pop().unwrap_or(Err(RunError::EmptyWindow))?;
-    Ok(Trader { strategy, panel, terms, ready: &ready }.run(from_ms, to_ms))
+    Ok(Trader { strategy, panel, terms, ready: &ready }.run(from_ms, to_ms, true))
 }

@@ -38,28 +38,65 @@ impl Score {
     }
 
     /// Values of the places, in order.
-    fn values(&self, parts: &[Arc<Vec<f64>>], places: &[usize]) -> Vec<f64> {
+    fn values(&self, parts: &[Arc<Vec<f64>>], among: &Among<'_>, spare: &mut Vec<Vec<f64>>) -> Vec<f64> {
         match self {
             Self::Part(part) => {
-                let values = &parts[*part];
-                places.iter().map(|place| values[*place]).collect()
+                let (values, mut out) = (&parts[*part], spare.pop().unwrap_or_default());
+                out.clear();
+                match among {
+                    Among::All(places) => out.extend_from_slice(&values[places.clone()]),
+                    Among::Some(places) => out.extend(places.iter().map(|place| values[*place])),
+                }
+                out
             }
             Self::Unary(operator, x) => {
-                let mut values = x.values(parts, places);
+                let mut values = x.values(parts, among, spare);
                 values.iter_mut().for_each(|x| *x = unary(*operator, *x));
                 values
             }
             Self::Binary(operator, x, y) => {
-                let (mut values, y) = (x.values(parts, places), y.values(parts, places));
-                values.iter_mut().zip(y).for_each(|(x, y)| *x = binary(*operator, *x, y));
+                let (mut values, y) = (x.values(parts, among, spare), y.values(parts, among, spare));
+                values.iter_mut().zip(&y).for_each(|(x, y)| *x = binary(*operator, *x, *y));
+                spare.push(y);
                 values
             }
             Self::Across(operator, x) => {
-                let mut values = x.values(parts, places);
+                let mut values = x.values(parts, among, spare);
                 across::apply(*operator, &mut values);
                 values
             }
         }
+    }
+}
+
+/// Places whose values are wanted.
+enum Among<'a> {
+    All(Range<usize>),
+    Some(&'a [usize]),
+}
+
+/// Members that have a score at one candle, and room for the next.
+#[derive(Debug, Default)]
+pub(crate) struct Left {
+    whole: bool,
+    places: Vec<usize>,
+    scores: Vec<f64>,
+    spare: Vec<Vec<f64>>,
+}
+
+impl Left {
+    /// Whether all members have one; their places are then not told.
+    pub(crate) const fn is_whole(&self) -> bool {
+        self.whole
+    }
+
+    /// Places of those that have one, where not all do.
+    pub(crate) fn places(&self) -> &[usize] {
+        &self.places
+    }
+
+    pub(crate) fn scores(&self) -> &[f64] {
+        &self.scores
     }
 }
 
@@ -74,16 +111,34 @@ pub(crate) struct Scores {
 
 impl Scores {
     /// Which of these places have a score, and the scores.
-    pub(crate) fn at(&self, places: Range<usize>) -> (Vec<usize>, Vec<f64>) {
-        let may = |place: &usize| {
-            self.volatility.as_ref().is_none_or(|v| v[*place] > 0.0) && self.parts.iter().all(|v| !v[*place].is_nan())
+    pub(crate) fn at(&self, places: Range<usize>, out: &mut Left) {
+        let Left { whole, places: left, scores, spare } = out;
+        left.clear();
+        // Without a branch a place: at most candles all of them are defined.
+        let defined = |values: &[f64]| values.iter().fold(true, |all, x| all & !x.is_nan());
+        *whole = self.parts.iter().all(|part| defined(&part[places.clone()]))
+            && self.volatility.iter().all(|v| v[places.clone()].iter().fold(true, |all, x| all & (*x > 0.0)));
+        let among = if *whole {
+            Among::All(places.clone())
+        } else {
+            let may = |place: &usize| {
+                self.volatility.as_ref().is_none_or(|v| v[*place] > 0.0)
+                    && self.parts.iter().all(|v| !v[*place].is_nan())
+            };
+            left.extend(places.clone().filter(may));
+            Among::Some(left)
         };
-        let mut left: Vec<usize> = places.filter(may).collect();
-        let mut scores = self.score.values(&self.parts, &left);
-        if scores.iter().any(|score| score.is_nan()) {
-            (left, scores) = left.into_iter().zip(scores).filter(|(_, score)| !score.is_nan()).unzip();
+        let found = self.score.values(&self.parts, &among, spare);
+        spare.push(std::mem::replace(scores, found));
+        if !defined(scores) {
+            if *whole {
+                left.extend(places);
+                *whole = false;
+            }
+            let mut of_left = scores.iter();
+            left.retain(|_| of_left.next().is_some_and(|score| !score.is_nan()));
+            scores.retain(|score| !score.is_nan());
         }
-        (left, scores)
     }
 }
 

@@ -6,31 +6,16 @@
 //! taken, and those that found no candle are tried at further closes; what that trades counts as the next slot's.
 
 use crate::{
-    Execution, Panel, PortfolioTerms, Rebalance, Seat, Slot, Track,
-    account::{Account, Fill},
-    grid::Grid,
-    prepared::{Atr, Ready},
-    slopes::betas,
-    weights::{self, Ranked},
+    Execution, Panel, PortfolioTerms, Slot, Track, account::Account, grid::Grid, orders::Orders, prepared::Ready,
+    targets::Targets,
 };
 use candles::{MarketKind, interval, time::DAY_MS};
-use engine::{FillOn, Slippage};
-use genome::{Number, Ranking};
-use std::collections::VecDeque;
+use engine::FillOn;
+use genome::Ranking;
 
 /// An instrument ends once so much of its candles in a row is missing.
 const MISSING_MS: i64 = 7 * DAY_MS;
 const YEAR_MS: f64 = 365.0 * DAY_MS as f64;
-
-struct Order {
-    instrument: u32,
-    units: f64,
-    /// Equity at the decision.
-    equity: f64,
-    /// Number of the window's slot at whose open it is tried first.
-    due: usize,
-    tries: u32,
-}
 
 pub(crate) struct Trader<'a> {
     pub(crate) strategy: &'a Ranking,
@@ -40,23 +25,20 @@ pub(crate) struct Trader<'a> {
 }
 
 /// What changes from slot to slot.
-struct State<'a> {
-    account: Account,
-    grid: &'a Grid,
+pub(crate) struct State<'a> {
+    pub(crate) account: Account,
+    pub(crate) grid: &'a Grid,
     /// The last slot of the panel that has closed.
-    seen: Option<usize>,
-    /// By number of the instrument.
-    orders: Vec<Order>,
-    /// Unsmoothed weights of the last rebalances, the newest last, one place an instrument; and rows for the next.
-    history: VecDeque<Vec<f64>>,
-    spare: Vec<Vec<f64>>,
-    lapsed: u32,
+    pub(crate) seen: Option<usize>,
+    pub(crate) orders: Orders,
+    pub(crate) targets: Targets,
+    pub(crate) lapsed: u32,
     liquidated_ms: Option<i64>,
 }
 
 impl State<'_> {
     /// The last close of an instrument.
-    fn last_close(&self, panel: &Panel, instrument: u32) -> Option<f64> {
+    pub(crate) fn last_close(&self, panel: &Panel, instrument: u32) -> Option<f64> {
         let close = self.grid.closes(self.seen?)[instrument as usize];
         if !close.is_nan() {
             return Some(close);
@@ -71,19 +53,21 @@ impl State<'_> {
 }
 
 impl Trader<'_> {
-    pub(crate) fn run(&self, from_ms: i64, to_ms: i64) -> Track {
+    /// Slots that open in `[from_ms, to_ms)`; rebalances are told of where somebody wants to know.
+    pub(crate) fn run(&self, from_ms: i64, to_ms: i64, told: bool) -> Track {
         let timeframe = self.panel.interval();
         let mut state = State {
             account: Account::new(self.terms.initial_capital, self.panel.instruments().len()),
             grid: self.panel.grid(),
             seen: self.panel.opens_ms().partition_point(|&open| open < from_ms).checked_sub(1),
-            orders: Vec::new(),
-            history: VecDeque::new(),
-            spare: Vec::new(),
+            orders: Orders::default(),
+            targets: Targets::default(),
             lapsed: 0,
             liquidated_ms: None,
         };
-        let (mut slots, mut rebalances) = (Vec::new(), Vec::new());
+        let opens = self.panel.opens_ms();
+        let count = opens.partition_point(|&open| open < to_ms) - opens.partition_point(|&open| open < from_ms);
+        let (mut slots, mut rebalances) = (Vec::with_capacity(count), Vec::new());
         let at_close = self.terms.fill_on == FillOn::Close;
         let mut traded_at_close = 0.0;
         let mut open_ms = interval::first_open_time_ms(timeframe, from_ms);
@@ -126,7 +110,10 @@ impl Trader<'_> {
             });
             let on_clock = interval::open_time_ms(self.strategy.rebalance, close_ms) == close_ms;
             if on_clock && close_ms > from_ms && close_ms < to_ms && state.liquidated_ms.is_none() {
-                rebalances.push(self.rebalance(&mut state, slots.len(), slot, close_ms, worth.equity));
+                let (members, ranked) = self.rebalance(&mut state, slots.len(), slot, worth.equity);
+                if told {
+                    rebalances.push(state.targets.told(close_ms, members, ranked));
+                }
             }
             if at_close && close_ms < to_ms {
                 traded_at_close = self.fill_orders(&mut state, slots.len(), slot, close_ms);
@@ -145,61 +132,6 @@ impl Trader<'_> {
             lapsed: state.lapsed,
             liquidated_ms: state.liquidated_ms,
         }
-    }
-
-    /// Orders that are due fill at the open of the candle that opens in this slot, or at the close of that which closed with
-    /// it; without one they wait, or lapse. Gives what was traded over equity at the decision.
-    fn fill_orders(&self, state: &mut State<'_>, number: usize, slot: Option<usize>, time_ms: i64) -> f64 {
-        let at_close = self.terms.fill_on == FillOn::Close;
-        let mut turnover = 0.0;
-        if state.orders.is_empty() {
-            return turnover;
-        }
-        let mut orders = std::mem::take(&mut state.orders);
-        orders.retain_mut(|order| {
-            if order.due > number {
-                return true;
-            }
-            let prices = slot.map(|slot| if at_close { state.grid.closes(slot) } else { state.grid.opens(slot) });
-            let price = prices.map_or(f64::NAN, |prices| prices[order.instrument as usize]);
-            if price.is_nan() {
-                if order.tries == 0 {
-                    state.lapsed += 1;
-                    return false;
-                }
-                order.tries -= 1;
-                return true;
-            }
-            let target = in_lots(order.units, price, self.terms.execution.lot_notional);
-            let place = state.account.find(order.instrument);
-            let units = target - state.account.units_at(place);
-            let value = units.abs() * price;
-            let costs = self.terms.costs;
-            let (atr, volume) = self.of_candle(state, slot, order.instrument);
-            if (target != 0.0 && value < self.terms.execution.least_notional) || atr.is_nan() {
-                return false;
-            }
-            let slippage_fraction = costs.slippage_fraction(price, units.abs(), atr, volume);
-            let fill = Fill { time_ms, units, price, fee_fraction: costs.fee_fraction, slippage_fraction };
-            state.account.fill_at(place, order.instrument, &fill);
-            turnover += value / order.equity;
-            false
-        });
-        state.orders = orders;
-        turnover
-    }
-
-    /// What slippage asks about the candle of an instrument in which an order fills: the ATR that is known at the fill, and
-    /// its volume.
-    fn of_candle(&self, state: &State<'_>, slot: Option<usize>, instrument: u32) -> (f64, f64) {
-        if matches!(self.terms.costs.slippage, Slippage::Fixed { .. }) {
-            return (0.0, 0.0);
-        }
-        let Some(candle) = slot.and_then(|slot| state.grid.last(slot, instrument)) else { return (f64::NAN, 0.0) };
-        let known = if self.terms.fill_on == FillOn::Close { Some(candle) } else { candle.checked_sub(1) };
-        let atr_before = |atr: &Atr| known.map_or(f64::NAN, |known| atr.at(instrument, known));
-        let volumes = self.panel.instruments()[instrument as usize].candles().volumes();
-        (self.ready.atr.as_deref().map_or(0.0, atr_before), volumes[candle])
     }
 
     /// Funding that fell due after the slot's open, up to its close; and what borrowed units cost in it. Gives whether
@@ -253,126 +185,10 @@ impl Trader<'_> {
             let is_gone = close_ms - last_close_ms >= MISSING_MS && close_ms <= self.panel.end_ms();
             if is_followed || is_gone {
                 state.account.end(number, close_ms, cost);
-                state.orders.retain(|order| order.instrument != number);
+                state.orders.forget(number);
                 at -= 1;
             }
         }
         state.account.held().len() < before
     }
-
-    /// Sets targets and leaves their orders.
-    fn rebalance(
-        &self,
-        state: &mut State<'_>,
-        next: usize,
-        slot: Option<usize>,
-        time_ms: i64,
-        equity: f64,
-    ) -> Rebalance {
-        let Ready { scores, members, .. } = self.ready;
-        let places = slot.map_or(0..0, |slot| members.places(slot));
-        let count = places.len() as u32;
-        let (left, values) = scores.at(places);
-        let volatilities: Option<Vec<f64>> =
-            scores.volatility.as_ref().map(|v| left.iter().map(|place| v[*place]).collect());
-        let left: Vec<Seat> = left.into_iter().map(|place| members.seats()[place]).collect();
-        let betas = self.strategy.weights.beta_neutral.map(|returns| betas(self.panel, &left, returns as usize));
-        let ranked = Ranked { scores: &values, volatilities: volatilities.as_deref(), betas: betas.as_deref() };
-        let raw = weights::target(&self.strategy.weights, self.strategy.gross.get(), &ranked);
-        let mut targets = self.smoothed(state, &left, &raw);
-        self.hold_to_limits(&mut targets, slot);
-        self.order(state, &targets, next, equity);
-        Rebalance { time_ms, targets, members: count, ranked: left.len() as u32 }
-    }
-
-    /// The mean of these weights and those of the rebalances before, by number of the instrument; those that are not 0.
-    fn smoothed(&self, state: &mut State<'_>, left: &[Seat], raw: &[f64]) -> Vec<(u32, f64)> {
-        let instruments = self.panel.instruments().len();
-        if state.history.len() >= self.strategy.weights.smooth as usize {
-            state.spare.extend(state.history.pop_front());
-        }
-        let mut row = state.spare.pop().unwrap_or_default();
-        row.clear();
-        row.resize(instruments, 0.0);
-        left.iter().zip(raw).for_each(|(seat, weight)| row[seat.instrument as usize] = *weight);
-        state.history.push_back(row);
-        let mut sums = state.spare.pop().unwrap_or_default();
-        sums.clear();
-        sums.resize(instruments, 0.0);
-        for row in &state.history {
-            sums.iter_mut().zip(row).for_each(|(sum, weight)| *sum += weight);
-        }
-        let count = state.history.len() as f64;
-        sums.iter_mut().for_each(|sum| *sum /= count);
-        // Weights of opposite signs that cancel leave nothing but rounding, which is no target.
-        let least = weights::ROUNDING * sums.iter().fold(0.0_f64, |most, target| most.max(target.abs()));
-        let targets = (0..).zip(&sums).filter(|(_, target)| target.abs() > least).map(|(i, target)| (i, *target));
-        let targets = targets.collect();
-        state.spare.push(sums);
-        targets
-    }
-
-    /// What cannot be sold short is not, and no more is held than may be.
-    fn hold_to_limits(&self, targets: &mut Vec<(u32, f64)>, slot: Option<usize>) {
-        let Execution { greatest_gross, greatest_one_sided_gross, .. } = self.terms.execution;
-        if let Some(lenders) = &self.ready.lenders {
-            let seats = slot.map(|slot| lenders.at(slot)).unwrap_or_default();
-            let is_lent = |instrument: &u32| seats.binary_search_by_key(instrument, |s| s.instrument).is_ok();
-            targets.retain(|(instrument, target)| *target > 0.0 || is_lent(instrument));
-        }
-        let gross: f64 = targets.iter().map(|(_, t)| t.abs()).sum();
-        let one_sided = targets.iter().all(|(_, t)| *t > 0.0) || targets.iter().all(|(_, t)| *t < 0.0);
-        let limits = [(true, greatest_gross), (one_sided, greatest_one_sided_gross)];
-        let most = limits.into_iter().filter(|(holds, most)| *holds && *most > 0.0).map(|(_, most)| most);
-        let most = most.fold(f64::INFINITY, f64::min);
-        if gross > most {
-            targets.iter_mut().for_each(|(_, target)| *target *= most / gross);
-        }
-    }
-
-    fn order(&self, state: &mut State<'_>, targets: &[(u32, f64)], next: usize, equity: f64) {
-        let band = self.strategy.weights.band.map_or(0.0, Number::get);
-        let Execution { delay_candles, retry_candles, .. } = self.terms.execution;
-        let due = next + delay_candles as usize;
-        let mut orders = std::mem::take(&mut state.orders);
-        orders.clear();
-        let (mut wanted, mut held) = (targets.iter().peekable(), state.account.positions().peekable());
-        loop {
-            // Both are in ascending order of numbers.
-            let instrument = match (wanted.peek(), held.peek()) {
-                (Some((a, _)), Some((b, ..))) => *a.min(b),
-                (Some((a, _)), None) => *a,
-                (None, Some((b, ..))) => *b,
-                (None, None) => break,
-            };
-            let target = wanted.next_if(|(i, _)| *i == instrument).map_or(0.0, |(_, target)| *target);
-            let (units_held, price) = match held.next_if(|(i, ..)| *i == instrument) {
-                Some((_, units, price)) => (units, price),
-                None => match state.last_close(self.panel, instrument) {
-                    Some(price) => (0.0, price),
-                    None => continue,
-                },
-            };
-            if target != 0.0 && (target - units_held * price / equity).abs() < band {
-                continue;
-            }
-            let units = target * equity / price;
-            if units != units_held {
-                orders.push(Order { instrument, units, equity, due, tries: retry_candles });
-            }
-        }
-        state.orders = orders;
-    }
-}
-
-/// Units rounded toward 0 to whole multiples of the greatest power of ten that is worth at most `lot_notional`.
-fn in_lots(units: f64, price: f64, lot_notional: f64) -> f64 {
-    if lot_notional == 0.0 {
-        return units;
-    }
-    let exponent = (lot_notional / price).log10().floor() as i32;
-    let per_unit = 10.0_f64.powi(-exponent);
-    // 1e-9 of a lot: 3 lots that are 2.9999999999 after arithmetic are 3.
-    let lots = units * per_unit;
-    (lots + 1e-9 * lots.signum()).trunc() / per_unit
 }

@@ -1,6 +1,7 @@
 //! From scores to target weights at one candle (definitions, section 7.4), before they are smoothed. Pure numbers.
 
 use crate::across;
+use engine::{Wide, widest};
 use genome::{Across, Form, Weights};
 use std::cmp::Ordering;
 
@@ -17,28 +18,37 @@ pub(crate) struct Ranked<'a> {
     pub(crate) betas: Option<&'a [f64]>,
 }
 
+/// Room for the weights of one rebalance after another.
+#[derive(Debug, Default)]
+pub(crate) struct Weighing {
+    x: Vec<f64>,
+    capped: Vec<bool>,
+}
+
 /// The target weights: fractions of equity, negative for short. All 0 for fewer than two names.
-pub(crate) fn target(weights: &Weights, gross: f64, ranked: &Ranked<'_>) -> Vec<f64> {
+pub(crate) fn target<'w>(weights: &Weights, gross: f64, ranked: &Ranked<'_>, room: &'w mut Weighing) -> &'w [f64] {
+    let Weighing { x, capped } = room;
+    x.clear();
     let n = ranked.scores.len();
     if n < 2 {
-        return vec![0.0; n];
+        x.resize(n, 0.0);
+        return x;
     }
-    let mut x = match weights.form {
+    match weights.form {
         Form::Linear => {
-            let mut x = ranked.scores.to_vec();
-            across::apply(Across::Rank, &mut x);
+            x.extend_from_slice(ranked.scores);
+            across::apply(Across::Rank, x);
             x.iter_mut().for_each(|rank| *rank -= 0.5);
-            x
         }
         Form::TopBottom { top_pct, bottom_pct } => {
-            top_bottom(ranked.scores, top_pct.get(), bottom_pct.map(genome::Number::get))
+            top_bottom(ranked.scores, top_pct.get(), bottom_pct.map(genome::Number::get), x);
         }
-    };
+    }
     if let Some(volatilities) = ranked.volatilities {
         x.iter_mut().zip(volatilities).for_each(|(x, volatility)| *x /= volatility);
     }
     if weights.form == Form::Linear && !weights.long_only {
-        let mean = across::mean(&x);
+        let mean = across::mean(x);
         let least = ROUNDING * x.iter().fold(0.0_f64, |most, x| most.max(x.abs()));
         // A name in the middle holds nothing; what rounding leaves of it is no position.
         x.iter_mut().for_each(|x| *x = if (*x - mean).abs() <= least { 0.0 } else { *x - mean });
@@ -48,70 +58,87 @@ pub(crate) fn target(weights: &Weights, gross: f64, ranked: &Ranked<'_>) -> Vec<
         if weights.long_only {
             x.iter_mut().for_each(|x| *x = x.max(0.0));
         }
-        scale_legs(x, leg);
+        widest(Legs { x, leg });
     };
-    scale(&mut x);
+    scale(x);
     if let Some(cap) = weights.cap {
         for sign in [1.0, -1.0] {
-            cap_leg(&mut x, sign, cap.get());
+            cap_leg(x, sign, cap.get(), capped);
         }
     }
     if let Some(betas) = ranked.betas {
-        take_off_beta(&mut x, betas);
-        scale(&mut x);
+        take_off_beta(x, betas);
+        scale(x);
     }
     x
 }
 
-/// 1 for the best, -1 for the worst, 0 for the others; a name in both is at the bottom.
-fn top_bottom(scores: &[f64], top_pct: f64, bottom_pct: Option<f64>) -> Vec<f64> {
+/// 1 for the best, -1 for the worst, 0 for the others; a name in both is at the bottom. Equal scores stay in the order of
+/// names. 0 and -0 are equal, and all scores are defined.
+fn top_bottom(scores: &[f64], top_pct: f64, bottom_pct: Option<f64>, x: &mut Vec<f64>) {
     let n = scores.len();
-    let mut order: Vec<usize> = (0..n).collect();
-    // Stable: equal scores stay in the order of names. 0 and -0 are equal, and all scores are defined.
-    order.sort_by(|a, b| scores[*b].partial_cmp(&scores[*a]).unwrap_or(Ordering::Equal));
     let count = |pct: f64| ((pct * n as f64 / 100.0).floor() as usize).clamp(1, n);
-    let mut x = vec![0.0; n];
-    for &i in &order[..count(top_pct)] {
-        x[i] = 1.0;
+    let (top, bottom) = (count(top_pct), bottom_pct.map_or(0, count));
+    let of_place = |place: usize| match place {
+        place if place >= n - bottom => -1.0,
+        place if place < top => 1.0,
+        _ => 0.0,
+    };
+    x.resize(n, 0.0);
+    if let Some(places) = across::places(scores, &mut [0; across::MOST_COMPARED]) {
+        x.iter_mut().zip(places).for_each(|(x, place)| *x = of_place(*place as usize));
+        return;
     }
-    if let Some(pct) = bottom_pct {
-        for &i in &order[n - count(pct)..] {
-            x[i] = -1.0;
-        }
-    }
-    x
+    let mut order: Vec<usize> = (0..n).collect();
+    order.sort_by(|a, b| scores[*b].partial_cmp(&scores[*a]).unwrap_or(Ordering::Equal));
+    order.iter().enumerate().for_each(|(place, i)| x[*i] = of_place(place));
 }
 
 /// Scales the positive and the negative weights each to a sum of `leg`. An empty leg stays empty.
-fn scale_legs(x: &mut [f64], leg: f64) {
-    let (mut long, mut short) = (0.0, 0.0);
-    for x in &*x {
-        if *x > 0.0 { long += x } else { short -= x }
-    }
-    for x in x {
-        let sum = if *x > 0.0 { long } else { short };
-        *x = if *x == 0.0 || sum == 0.0 { 0.0 } else { *x / sum * leg };
+struct Legs<'a> {
+    x: &'a mut [f64],
+    leg: f64,
+}
+
+impl Wide for Legs<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        // Without a branch a weight: which leg it is of no processor guesses.
+        let (mut long, mut short) = (0.0, 0.0);
+        for &x in &*self.x {
+            let is_long = x > 0.0;
+            long += if is_long { x } else { 0.0 };
+            short -= if is_long { 0.0 } else { x };
+        }
+        for x in self.x {
+            let sum = if *x > 0.0 { long } else { short };
+            let scaled = *x / sum * self.leg;
+            *x = if *x == 0.0 || sum == 0.0 { 0.0 } else { scaled };
+        }
     }
 }
 
 /// What a weight of the leg has above `cap` goes to the rest of the leg in proportion, until none has more; if none is
 /// left to take it, the leg is smaller.
-fn cap_leg(x: &mut [f64], sign: f64, cap: f64) {
-    let mut capped = vec![false; x.len()];
+fn cap_leg(x: &mut [f64], sign: f64, cap: f64, capped: &mut Vec<bool>) {
+    capped.clear();
+    capped.resize(x.len(), false);
     loop {
         let mut excess = 0.0;
-        for (x, capped) in x.iter_mut().zip(&mut capped) {
+        for (x, capped) in x.iter_mut().zip(&mut *capped) {
             if sign * *x > cap {
                 excess += sign * *x - cap;
                 (*x, *capped) = (sign * cap, true);
             }
         }
         let free = |x: f64, capped: bool| sign * x > 0.0 && !capped;
-        let rest: f64 = x.iter().zip(&capped).filter(|(x, c)| free(**x, **c)).map(|(x, _)| sign * x).sum();
+        let rest: f64 = x.iter().zip(&*capped).filter(|(x, c)| free(**x, **c)).map(|(x, _)| sign * x).sum();
         if excess == 0.0 || rest == 0.0 {
             return;
         }
-        for (x, capped) in x.iter_mut().zip(&capped) {
+        for (x, capped) in x.iter_mut().zip(&*capped) {
             if free(*x, *capped) {
                 *x += *x / rest * excess;
             }
@@ -137,9 +164,10 @@ fn take_off_beta(x: &mut [f64], betas: &[f64]) {
 mod tests {
     use super::*;
     use genome::Number;
+    use proptest::prelude::*;
 
     fn of(weights: &Weights, scores: &[f64]) -> Vec<f64> {
-        target(weights, 1.0, &Ranked { scores, volatilities: None, betas: None })
+        target(weights, 1.0, &Ranked { scores, volatilities: None, betas: None }, &mut Weighing::default()).to_vec()
     }
 
     fn same(found: &[f64], expected: &[f64]) {
@@ -164,7 +192,7 @@ mod tests {
         same(&of(&long, &[3.0, 1.0, 2.0]), &[1.0, 0.0, 0.0]);
         // Divided by volatility, the mean taken off, each leg scaled: x = 0.5, -0.25, 0; mean 1/12.
         let ranked = Ranked { scores: &[3.0, 1.0, 2.0], volatilities: Some(&[1.0, 2.0, 1.0]), betas: None };
-        same(&target(&linear, 1.0, &ranked), &[0.5, -0.4, -0.1]);
+        same(target(&linear, 1.0, &ranked, &mut Weighing::default()), &[0.5, -0.4, -0.1]);
     }
 
     #[test]
@@ -180,7 +208,7 @@ mod tests {
     fn a_cap_moves_weight_within_its_leg() {
         let capped = |cap: f64, x: &[f64]| {
             let mut x = x.to_vec();
-            cap_leg(&mut x, 1.0, cap);
+            cap_leg(&mut x, 1.0, cap, &mut Vec::new());
             x
         };
         // 0.2 of excess goes 3 to 1 to the rest, which lifts the second above the cap in turn.
@@ -195,5 +223,24 @@ mod tests {
         take_off_beta(&mut x, &[2.0, 1.0, f64::NAN, 5.0]);
         // w.b = 0.75, b.b = 5.
         same(&x, &[0.5 - 0.3, -0.25 - 0.15, -0.25, 0.0]);
+    }
+
+    proptest! {
+        #[test]
+        fn legs_scale_as_one_after_another_would(
+            weights in proptest::collection::vec(prop_oneof![-1.0..1.0_f64, Just(0.0), Just(-0.0), Just(f64::INFINITY)], 0..70)
+        ) {
+            let mut found = weights.clone();
+            widest(Legs { x: &mut found, leg: 0.7 });
+            let (mut long, mut short) = (0.0, 0.0);
+            for x in &weights {
+                if *x > 0.0 { long += x } else { short -= x }
+            }
+            for (found, x) in found.iter().zip(&weights) {
+                let sum = if *x > 0.0 { long } else { short };
+                let plain = if *x == 0.0 || sum == 0.0 { 0.0 } else { x / sum * 0.7 };
+                prop_assert!(found.to_bits() == plain.to_bits() || (found.is_nan() && plain.is_nan()));
+            }
+        }
     }
 }

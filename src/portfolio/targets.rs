@@ -1,0 +1,147 @@
+//! Targets at a rebalance: weights of the members that have a score, smoothed and held to limits. Trades nothing.
+
+use crate::{
+    Execution, Rebalance, Seat,
+    prepared::Ready,
+    score::Left,
+    slopes::betas,
+    trading::{State, Trader},
+    weights::{self, Ranked, Weighing},
+};
+use std::collections::VecDeque;
+
+/// The targets that were set last, and room for the next.
+#[derive(Default)]
+pub(crate) struct Targets {
+    /// Those that are not 0, by number of the instrument.
+    newest: Vec<(u32, f64)>,
+    smoothing: Smoothing,
+    left: Left,
+    volatilities: Vec<f64>,
+    seats: Vec<Seat>,
+    weighing: Weighing,
+}
+
+impl Targets {
+    pub(crate) fn newest(&self) -> &[(u32, f64)] {
+        &self.newest
+    }
+
+    /// What is told of the last rebalance.
+    pub(crate) fn told(&self, time_ms: i64, members: u32, ranked: u32) -> Rebalance {
+        Rebalance { time_ms, targets: self.newest.clone(), members, ranked }
+    }
+}
+
+/// Weights of the rebalances before.
+#[derive(Default)]
+struct Smoothing {
+    /// Unsmoothed ones, the newest last, one place an instrument; and rows for the next.
+    history: VecDeque<Vec<f64>>,
+    spare: Vec<Vec<f64>>,
+}
+
+impl Smoothing {
+    /// The mean of these weights and those of the rebalances before, by number of the instrument; those that are not 0.
+    fn targets(
+        &mut self,
+        (seats, raw): (&[Seat], &[f64]),
+        smooth: usize,
+        instruments: usize,
+        out: &mut Vec<(u32, f64)>,
+    ) {
+        out.clear();
+        // Weights of opposite signs that cancel leave nothing but rounding, which is no target.
+        let least = |all: &[f64]| weights::ROUNDING * all.iter().fold(0.0_f64, |most, target| most.max(target.abs()));
+        if smooth <= 1 {
+            let least = least(raw);
+            let targets = seats.iter().zip(raw).filter(|(_, target)| target.abs() > least);
+            out.extend(targets.map(|(seat, target)| (seat.instrument, *target)));
+            return;
+        }
+        if self.history.len() >= smooth {
+            self.spare.extend(self.history.pop_front());
+        }
+        let mut empty = || {
+            let mut row = self.spare.pop().unwrap_or_default();
+            row.clear();
+            row.resize(instruments, 0.0);
+            row
+        };
+        let (mut row, mut sums) = (empty(), empty());
+        seats.iter().zip(raw).for_each(|(seat, weight)| row[seat.instrument as usize] = *weight);
+        self.history.push_back(row);
+        for row in &self.history {
+            sums.iter_mut().zip(row).for_each(|(sum, weight)| *sum += weight);
+        }
+        let count = self.history.len() as f64;
+        sums.iter_mut().for_each(|sum| *sum /= count);
+        let least = least(&sums);
+        out.extend((0..).zip(&sums).filter(|(_, target)| target.abs() > least).map(|(i, target)| (i, *target)));
+        self.spare.push(sums);
+    }
+}
+
+impl Trader<'_> {
+    /// Sets targets and leaves their orders; gives how many members there are, and how many have a score.
+    pub(crate) fn rebalance(&self, state: &mut State<'_>, next: usize, slot: Option<usize>, equity: f64) -> (u32, u32) {
+        let Ready { scores, members, .. } = self.ready;
+        let places = slot.map_or(0..0, |slot| members.places(slot));
+        let all = &members.seats()[places.clone()];
+        let Targets { newest, smoothing, left, volatilities, seats, weighing } = &mut state.targets;
+        scores.at(places.clone(), left);
+        let seats: &[Seat] = if left.is_whole() {
+            all
+        } else {
+            seats.clear();
+            seats.extend(left.places().iter().map(|place| members.seats()[*place]));
+            seats
+        };
+        let volatilities: Option<&[f64]> = scores.volatility.as_ref().map(|all| {
+            if left.is_whole() {
+                return &all[places.clone()];
+            }
+            volatilities.clear();
+            volatilities.extend(left.places().iter().map(|place| all[*place]));
+            &volatilities[..]
+        });
+        let computed;
+        let betas = match (self.strategy.weights.beta_neutral, &self.ready.betas, slot) {
+            (None, ..) => None,
+            (Some(_), Some(shared), Some(slot)) if left.is_whole() => Some(shared.at(self.panel, slot, all)),
+            (Some(returns), ..) => {
+                computed = betas(self.panel, seats, returns as usize);
+                Some(&computed[..])
+            }
+        };
+        let ranked = Ranked { scores: left.scores(), volatilities, betas };
+        let weights = &self.strategy.weights;
+        let raw = weights::target(weights, self.strategy.gross.get(), &ranked, weighing);
+        smoothing.targets((seats, raw), weights.smooth as usize, self.panel.instruments().len(), newest);
+        self.hold_to_limits(newest, slot);
+        let counts = (all.len() as u32, seats.len() as u32);
+        self.order(state, next, equity);
+        counts
+    }
+
+    /// What cannot be sold short is not, and no more is held than may be.
+    fn hold_to_limits(&self, targets: &mut Vec<(u32, f64)>, slot: Option<usize>) {
+        let Execution { greatest_gross, greatest_one_sided_gross, .. } = self.terms.execution;
+        if let Some(lenders) = &self.ready.lenders {
+            let seats = slot.map(|slot| lenders.at(slot)).unwrap_or_default();
+            let is_lent = |instrument: &u32| seats.binary_search_by_key(instrument, |s| s.instrument).is_ok();
+            targets.retain(|(instrument, target)| *target > 0.0 || is_lent(instrument));
+        }
+        if greatest_gross <= 0.0 && greatest_one_sided_gross <= 0.0 {
+            return;
+        }
+        let gross: f64 = targets.iter().map(|(_, t)| t.abs()).sum();
+        let one_sided = targets.iter().all(|(_, t)| *t > 0.0) || targets.iter().all(|(_, t)| *t < 0.0);
+        let limits = [(true, greatest_gross), (one_sided, greatest_one_sided_gross)];
+        let most = limits.into_iter().filter(|(holds, most)| *holds && *most > 0.0).map(|(_, most)| most);
+        let most = most.fold(f64::INFINITY, f64::min);
+        if gross > most {
+            targets.iter_mut().for_each(|(_, target)| *target *= most / gross);
+        }
+    }
+}
