@@ -113,8 +113,8 @@ impl<P: Deref<Target = Panel> + Clone + Send + Sync> Market<P> {
     /// What each strategy did and came to, in order: [`crate::run`] and [`Results::of`] of it.
     pub fn runs(&self, strategies: &[&Ranking]) -> Vec<Result<(Track, Results), RunError>> {
         self.of_each(strategies, &|strategy, ready| {
-            let track =
-                Trader { strategy, panel: &self.panel, terms: &self.terms, ready }.run(self.from_ms, self.to_ms);
+            let trader = Trader { strategy, panel: &self.panel, terms: &self.terms, ready };
+            let track = trader.run(self.from_ms, self.to_ms, true);
             let results = Results::of(&track, &self.panel, self.from_ms, self.to_ms, &self.terms);
             (track, results)
         })
