@@ -65,7 +65,7 @@ impl Benchmark {
 /// Hedged returns of daily net returns, the first of the day that begins at `first_ms`. A day without a benchmark is
 /// not hedged, and no beta looks at it.
 #[must_use]
-pub(crate) fn hedge(first_ms: i64, net: &[f64], benchmark: &Benchmark) -> Vec<Hedged> {
+pub fn hedge(first_ms: i64, net: &[f64], benchmark: &Benchmark) -> Vec<Hedged> {
     let mut both: Vec<(f64, f64)> = Vec::with_capacity(net.len());
     let mut out = Vec::with_capacity(net.len());
     for (day, (&net, &benchmark)) in net.iter().zip(&benchmark.daily_returns).enumerate() {
@@ -85,6 +85,10 @@ fn beta(days: &[(f64, f64)]) -> f64 {
         return 0.0;
     }
     let (net, market): (Vec<f64>, Vec<f64>) = days.iter().copied().unzip();
+    // Days that are all alike vary by nothing but rounding.
+    if market.iter().all(|m| *m == market[0]) {
+        return 0.0;
+    }
     across::slope(&market, &net).unwrap_or(0.0)
 }
 
@@ -105,6 +109,13 @@ mod tests {
         assert_eq!(after[..50], before[..50]);
         assert_eq!(after[50].beta, before[50].beta);
         assert_ne!(after[51].beta, before[51].beta);
+    }
+
+    #[test]
+    fn a_market_that_moves_by_the_same_every_day_has_no_beta() {
+        let benchmark = Benchmark { daily_returns: vec![Some(0.1); 120] };
+        let net: Vec<f64> = (0..120).map(|day| f64::from(day % 5) / 100.0).collect();
+        assert!(hedge(0, &net, &benchmark).iter().all(|d| d.beta == 0.0 && d.hedged == d.net));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! The same bits as [`crate::run`] for each, at any number of threads.
 
 use crate::{
-    Benchmark, Hedged, HedgedFigures, Panel, PortfolioTerms, RunError, Track,
+    Benchmark, Hedged, HedgedFigures, Panel, PortfolioTerms, Rebalance, RunError, Track,
     brief::brief,
     prepared::{Ground, Ready},
     results::hedged_figures,
@@ -110,6 +110,11 @@ impl<P: Deref<Target = Panel> + Clone + Send + Sync> Market<P> {
         })
     }
 
+    /// What each strategy wanted to hold and when, in order.
+    pub fn targets(&self, strategies: &[&Ranking]) -> Vec<Result<Vec<Rebalance>, RunError>> {
+        self.of_each(strategies, &|strategy, ready| self.outcome(strategy, ready).1.rebalances)
+    }
+
     fn of_each<T: Send>(
         &self,
         strategies: &[&Ranking],
@@ -140,7 +145,7 @@ impl<P: Deref<Target = Panel> + Clone + Send + Sync> Market<P> {
     }
 
     fn outcome(&self, strategy: &Ranking, ready: &Ready) -> (Outcome, Track, Vec<Hedged>) {
-        let trader = Trader { strategy, panel: &self.panel, terms: &self.terms, ready };
+        let trader = Trader { strategy, panel: &self.panel, terms: &self.terms, ready, told: None };
         let track = trader.run(self.from_ms, self.to_ms);
         let window = (self.from_ms, self.to_ms);
         let (performance, days) = brief(&track, &self.panel, window, self.terms.initial_capital, &self.benchmark);

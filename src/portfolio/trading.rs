@@ -37,6 +37,8 @@ pub(crate) struct Trader<'a> {
     pub(crate) panel: &'a Panel,
     pub(crate) terms: &'a PortfolioTerms,
     pub(crate) ready: &'a Ready,
+    /// Targets by time, ascending, in place of those that the strategy would set.
+    pub(crate) told: Option<&'a [Rebalance]>,
 }
 
 /// What changes from slot to slot.
@@ -124,7 +126,10 @@ impl Trader<'_> {
                 names,
                 turnover,
             });
-            let on_clock = interval::open_time_ms(self.strategy.rebalance, close_ms) == close_ms;
+            let on_clock = match self.told {
+                Some(told) => told.binary_search_by_key(&close_ms, |r| r.time_ms).is_ok(),
+                None => interval::open_time_ms(self.strategy.rebalance, close_ms) == close_ms,
+            };
             if on_clock && close_ms > from_ms && close_ms < to_ms && state.liquidated_ms.is_none() {
                 rebalances.push(self.rebalance(&mut state, slots.len(), slot, close_ms, worth.equity));
             }
@@ -269,6 +274,13 @@ impl Trader<'_> {
         time_ms: i64,
         equity: f64,
     ) -> Rebalance {
+        if let Some(told) = self.told {
+            let at = told.binary_search_by_key(&time_ms, |r| r.time_ms);
+            let mut rebalance = at.map_or_else(|_| Rebalance::nothing(time_ms), |at| told[at].clone());
+            self.hold_to_limits(&mut rebalance.targets, slot);
+            self.order(state, &rebalance.targets, next, equity);
+            return rebalance;
+        }
         let Ready { scores, members, .. } = self.ready;
         let places = slot.map_or(0..0, |slot| members.places(slot));
         let count = places.len() as u32;
