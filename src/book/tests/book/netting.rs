@@ -46,8 +46,10 @@ fn followed_targets_trade_to_the_bit_as_the_strategy_that_set_them() {
 }
 
 fn realistic() -> PortfolioTerms {
-    // No limit that targets meet: scaled twice they would differ in the last digit.
-    let execution = portfolio::Execution { greatest_one_sided_gross: 0.0, ..portfolio::Execution::realistic() };
+    // No limit that targets meet: scaled twice they would differ in the last digit, and who can be borrowed is asked of
+    // another universe.
+    let realistic = portfolio::Execution::realistic();
+    let execution = portfolio::Execution { greatest_one_sided_gross: 0.0, borrowable_members: 0, ..realistic };
     PortfolioTerms { execution, ..PortfolioTerms::default() }
 }
 

@@ -14,7 +14,7 @@ pub(crate) const START_MS: i64 = 1_577_836_800_000;
 pub(crate) fn panel(seed: u64, days: u32, sharpe: f64) -> Panel {
     let mut spec = MarketSpec::coins(Seed(seed), START_MS, 16, days).unwrap();
     if sharpe > 0.0 {
-        let lasting = EdgeSpec::lasting(EdgeKind::RankMomentum, Vec::new(), sharpe);
+        let lasting = EdgeSpec::lasting(EdgeKind::RankMomentum { days: 7 }, Vec::new(), sharpe);
         spec.edges = vec![EdgeSpec { interval: Interval::D1, ..lasting }];
     }
     let market = SimulatedMarket::new(spec).unwrap();
