@@ -96,7 +96,8 @@ mod tests {
     /// A candidate whose returns follow a pattern of two signs.
     fn candidate(text: &str, pattern: u32, expected_sharpe: f64) -> Candidate {
         let strategy: AnyStrategy = text.parse().unwrap();
-        let returns = (0..64_u32).map(|day| if (day & pattern).count_ones() % 2 == 0 { 0.01 } else { -0.01 }).collect();
+        let returns =
+            (0..64_u32).map(|day| if (day & pattern).count_ones().is_multiple_of(2) { 0.01 } else { -0.01 }).collect();
         Candidate {
             hash: strategy.hash(),
             strategy,

@@ -79,7 +79,6 @@ fn a_planted_edge_is_found_and_proven_and_noise_is_not() {
         let walk = walked(&settings, &panel, Walk::begin(Seed(1), FROM_MS, to_ms).unwrap());
         let figures = walk.figures();
         assert_eq!(figures.blocks, 13);
-        println!("{sharpe}: {figures:?}");
         figures
     };
     let found = log_e(11, 8.0);
