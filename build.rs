@@ -10,6 +10,7 @@ use std::{
 /// Everything that results can depend on. Pages, logs, notices and commands cannot change a number.
 const SOURCES: &[&str] = &[
     "genome/src",
+    "src/book",
     "src/candles",
     "src/engine",
     "src/evidence",

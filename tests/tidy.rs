@@ -23,6 +23,7 @@ use std::{
 /// Where nothing but values may be known.
 const PURE: &[&str] = &[
     "genome/src/",
+    "src/book/",
     "src/candles/",
     "src/engine/",
     "src/evidence/",

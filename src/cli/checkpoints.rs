@@ -36,6 +36,12 @@ pub(crate) enum Unfit {
 }
 
 impl CheckpointArgs {
+    /// Of a command that writes one after each of its few steps.
+    #[must_use]
+    pub(crate) const fn after_each(checkpoint: Option<PathBuf>) -> Self {
+        Self { checkpoint, checkpoint_every: 1, keep_last: 2 }
+    }
+
     /// How often; `None` without a file.
     #[must_use]
     pub(crate) fn every(&self) -> Option<usize> {

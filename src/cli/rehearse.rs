@@ -1,4 +1,7 @@
-//! `sg-ai rehearse`: what the protocol would have made of the candles in the cache. Stores nothing, fetches nothing.
+//! `sg-ai rehearse`: what the protocol, or the book, would have made of the candles in the cache. Stores nothing, fetches
+//! nothing.
+
+mod book;
 
 use super::{CliError, Context, output, size::SizeArgs, window::WindowArgs};
 use crate::usecases::window::finer_within;
@@ -11,20 +14,21 @@ use genome::random::Seed;
 use indicatif::ProgressBar;
 use protocol::{Account, Days, Plan, Program, Rehearsed, RunPlan, rehearse};
 use serde::Serialize;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Tell what the protocol would have made of cached candles: sessions, hold-outs, shadow and live, beside null markets
-/// of the same candles
+/// of the same candles; or walk the book over them
 #[derive(Args, Debug)]
 pub(crate) struct RehearseArgs {
     #[command(flatten)]
     window: WindowArgs,
     /// Days between two sessions
-    #[arg(long, value_name = "DAYS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=3650))]
+    #[arg(long, value_name = "DAYS", default_value_t = 30, conflicts_with = "book", value_parser = clap::value_parser!(u32).range(1..=3650))]
     every_days: u32,
     /// Sessions at most; those that reach the end of the candles are kept
-    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(long, value_name = "COUNT", conflicts_with = "book", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     sessions: Option<u32>,
     #[command(flatten)]
     size: SizeArgs,
@@ -37,7 +41,19 @@ pub(crate) struct RehearseArgs {
     /// Threads; the results do not depend on them [default: one a processor]
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
-    /// Print a JSON object a session
+    /// Walk the book over the whole cached market: month by month search, admit, weigh, freeze, trade on one account
+    #[arg(long)]
+    book: bool,
+    /// With --book: write date,net,benchmark,hedged,step,log_e of each day to this file
+    #[arg(long, value_name = "FILE", requires = "book")]
+    returns: Option<PathBuf>,
+    /// With --book: go on from this file, where it is there, and write to it after each block
+    #[arg(long, value_name = "FILE", requires = "book")]
+    checkpoint: Option<PathBuf>,
+    /// With --book: trade as paper runs do: late, in lots, with margin and borrow (settings `portfolio.execution.*`)
+    #[arg(long, requires = "book")]
+    realistic: bool,
+    /// Print a JSON object a session, or a block and one of the whole
     #[arg(long)]
     json: bool,
 }
@@ -57,6 +73,9 @@ struct Line<'a> {
 /// # Errors
 /// When the options are wrong, or the cache lacks the candles.
 pub(crate) async fn run(args: RehearseArgs, ctx: &Context) -> Result<(), CliError> {
+    if args.book {
+        return book::run(args, ctx).await;
+    }
     let config = ctx.config();
     let search = args.size.search(config, args.window.interval())?;
     let limits = &config.lifecycle;

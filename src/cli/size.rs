@@ -2,6 +2,7 @@
 
 use super::CliError;
 use crate::config::Config;
+use book::BookConfig;
 use candles::Interval;
 use clap::Args;
 use protocol::Days;
@@ -37,6 +38,28 @@ impl SizeArgs {
         search.remembered_hashes = search.remembered_hashes.max(search.population_size);
         search.validate().map_err(|e| CliError::Usage(format!("search.{e}")))?;
         Ok(search)
+    }
+
+    /// How each block of a book is searched on candles of `interval`, and how members are admitted.
+    ///
+    /// # Errors
+    /// When that makes no sense.
+    pub(crate) fn book(&self, config: &Config, interval: Interval) -> Result<(SearchConfig, BookConfig), CliError> {
+        if self.holdout_days.is_some() {
+            let why = "--holdout-days is for sessions: what a book has not seen is the block that it trades next";
+            return Err(CliError::Usage(why.to_owned()));
+        }
+        let mut book = BookConfig::default();
+        book.search_days = self.search_days.unwrap_or(book.search_days);
+        book.least_days = book.least_days.min(book.search_days);
+        book.validate().map_err(|e| CliError::Usage(format!("the book's {e}")))?;
+        let mut search = book.search(&config.search, interval);
+        search.population_size = self.population.unwrap_or(search.population_size);
+        search.generations = self.generations.unwrap_or(search.generations);
+        search.elites = search.elites.min(search.population_size);
+        search.remembered_hashes = search.remembered_hashes.max(search.population_size);
+        search.validate().map_err(|e| CliError::Usage(format!("search.{e}")))?;
+        Ok((search, book))
     }
 
     /// How long each period of a protocol run is; `live` days after shadow are watched.

@@ -74,7 +74,8 @@ pub(crate) fn brief(
 
 /// The midnight at which the first daily return's day begins, and the returns. A window that begins within a day has
 /// the rest of it as its first return.
-pub(crate) fn daily_returns(slots: &[Slot], from_ms: i64, first: f64) -> (i64, Vec<f64>) {
+#[must_use]
+pub fn daily_returns(slots: &[Slot], from_ms: i64, first: f64) -> (i64, Vec<f64>) {
     let first_day_ms = from_ms.div_euclid(DAY_MS) * DAY_MS;
     let (mut before, mut midnight_ms, mut returns) = (first, first_day_ms + DAY_MS, Vec::new());
     let mut known = first;

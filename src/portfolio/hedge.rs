@@ -67,7 +67,7 @@ impl Benchmark {
 /// Hedged returns of daily net returns, the first of the day that begins at `first_ms`. A day without a benchmark is
 /// not hedged, and no beta looks at it.
 #[must_use]
-pub(crate) fn hedge(first_ms: i64, net: &[f64], benchmark: &Benchmark) -> Vec<Hedged> {
+pub fn hedge(first_ms: i64, net: &[f64], benchmark: &Benchmark) -> Vec<Hedged> {
     let days = || net.iter().zip(&benchmark.daily_returns);
     let (y, x): (Vec<f64>, Vec<f64>) = days().filter_map(|(net, benchmark)| Some((*net, (*benchmark)?))).unzip();
     let betas = betas(&x, &y);
@@ -93,6 +93,19 @@ fn betas(market: &[f64], net: &[f64]) -> Vec<f64> {
     }
     if whole > BETA_DAYS && days > BETA_DAYS {
         widest(Neighbours { market, net, betas: &mut betas[BETA_DAYS..whole] });
+    }
+    // Days that are all alike vary by nothing but rounding.
+    let mut alike = 0;
+    for (day, beta) in betas.iter_mut().enumerate() {
+        alike = match day {
+            0 => 0,
+            1 => 1,
+            _ if market[day - 1] == market[day - 2] => alike + 1,
+            _ => 1,
+        };
+        if alike >= day.min(BETA_DAYS) {
+            *beta = 0.0;
+        }
     }
     betas
 }
@@ -153,6 +166,13 @@ mod tests {
     }
 
     #[test]
+    fn a_market_that_moves_by_the_same_every_day_has_no_beta() {
+        let benchmark = Benchmark { daily_returns: vec![Some(0.1); 120] };
+        let net: Vec<f64> = (0..120).map(|day| f64::from(day % 5) / 100.0).collect();
+        assert!(hedge(0, &net, &benchmark).iter().all(|d| d.beta == 0.0 && d.hedged == d.net));
+    }
+
+    #[test]
     fn a_day_without_a_market_is_not_hedged() {
         let benchmark = Benchmark { daily_returns: vec![None; 50] };
         assert!(hedge(0, &[0.01; 50], &benchmark).iter().all(|d| d.hedged == 0.01 && d.beta == 0.0));
@@ -170,8 +190,9 @@ mod tests {
             prop_assert_eq!(found.len(), market.len() + 1);
             for (day, beta) in found.iter().enumerate() {
                 let window = day.saturating_sub(BETA_DAYS)..day;
-                let plain = across::slope(&market[window.clone()], &net[window]).unwrap_or(0.0);
-                let plain = if day < LEAST_BETA_DAYS { 0.0 } else { plain };
+                let plain = across::slope(&market[window.clone()], &net[window.clone()]).unwrap_or(0.0);
+                let alike = market[window].windows(2).all(|pair| pair[0] == pair[1]);
+                let plain = if day < LEAST_BETA_DAYS || alike { 0.0 } else { plain };
                 prop_assert_eq!(beta.to_bits(), plain.to_bits());
             }
         }

@@ -3,7 +3,7 @@
 //! The same bits as [`crate::run`] for each, at any number of threads.
 
 use crate::{
-    Benchmark, Hedged, HedgedFigures, Panel, PortfolioTerms, Results, RunError, Track,
+    Benchmark, Hedged, HedgedFigures, Panel, PortfolioTerms, Rebalance, Results, RunError, Track,
     brief::brief,
     prepared::{Ground, Ready},
     results::hedged_figures,
@@ -113,10 +113,16 @@ impl<P: Deref<Target = Panel> + Clone + Send + Sync> Market<P> {
     /// What each strategy did and came to, in order: [`crate::run`] and [`Results::of`] of it.
     pub fn runs(&self, strategies: &[&Ranking]) -> Vec<Result<(Track, Results), RunError>> {
         self.of_each(strategies, &|strategy, ready| {
-            let trader = Trader { strategy, panel: &self.panel, terms: &self.terms, ready };
-            let track = trader.run(self.from_ms, self.to_ms, true);
+            let track = self.trader(strategy, ready).run(self.from_ms, self.to_ms, true);
             let results = Results::of(&track, &self.panel, self.from_ms, self.to_ms, &self.terms);
             (track, results)
+        })
+    }
+
+    /// What each strategy wanted to hold and when, in order.
+    pub fn targets(&self, strategies: &[&Ranking]) -> Vec<Result<Vec<Rebalance>, RunError>> {
+        self.of_each(strategies, &|strategy, ready| {
+            self.trader(strategy, ready).run(self.from_ms, self.to_ms, true).rebalances
         })
     }
 
@@ -149,9 +155,12 @@ impl<P: Deref<Target = Panel> + Clone + Send + Sync> Market<P> {
         all.into_par_iter().map(|(strategy, ready)| Ok(one(strategy, &ready?))).collect()
     }
 
+    fn trader<'a>(&'a self, strategy: &'a Ranking, ready: &'a Ready) -> Trader<'a> {
+        Trader { strategy, panel: &self.panel, terms: &self.terms, ready, told: None }
+    }
+
     fn outcome(&self, strategy: &Ranking, ready: &Ready) -> (Outcome, Track, Vec<Hedged>) {
-        let trader = Trader { strategy, panel: &self.panel, terms: &self.terms, ready };
-        let track = trader.run(self.from_ms, self.to_ms, false);
+        let track = self.trader(strategy, ready).run(self.from_ms, self.to_ms, false);
         let window = (self.from_ms, self.to_ms);
         let (performance, days) = brief(&track, &self.panel, window, self.terms.initial_capital, &self.benchmark);
         let outcome = Outcome {

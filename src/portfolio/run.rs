@@ -45,6 +45,14 @@ pub struct Rebalance {
     pub ranked: u32,
 }
 
+impl Rebalance {
+    /// Nothing is wanted.
+    #[must_use]
+    pub const fn nothing(time_ms: i64) -> Self {
+        Self { time_ms, targets: Vec::new(), members: 0, ranked: 0 }
+    }
+}
+
 /// What a run did.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Track {
@@ -100,5 +108,5 @@ pub fn run(
     terms.validate().map_err(RunError::Terms)?;
     let mut ready = Ground::new(panel, from_ms, to_ms, 0).prepare(&[strategy], terms);
     let ready = ready.pop().unwrap_or(Err(RunError::EmptyWindow))?;
-    Ok(Trader { strategy, panel, terms, ready: &ready }.run(from_ms, to_ms, true))
+    Ok(Trader { strategy, panel, terms, ready: &ready, told: None }.run(from_ms, to_ms, true))
 }

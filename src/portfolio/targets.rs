@@ -84,7 +84,21 @@ impl Smoothing {
 
 impl Trader<'_> {
     /// Sets targets and leaves their orders; gives how many members there are, and how many have a score.
-    pub(crate) fn rebalance(&self, state: &mut State<'_>, next: usize, slot: Option<usize>, equity: f64) -> (u32, u32) {
+    pub(crate) fn rebalance(
+        &self,
+        state: &mut State<'_>,
+        next: usize,
+        (slot, close_ms): (Option<usize>, i64),
+        equity: f64,
+    ) -> (u32, u32) {
+        if let Some(told) = self.told {
+            let at = told.binary_search_by_key(&close_ms, |rebalance| rebalance.time_ms);
+            let Some(rebalance) = at.ok().map(|at| &told[at]) else { return (0, 0) };
+            state.targets.newest.clone_from(&rebalance.targets);
+            self.hold_to_limits(&mut state.targets.newest, slot);
+            self.order(state, next, equity);
+            return (rebalance.members, rebalance.ranked);
+        }
         let Ready { scores, members, .. } = self.ready;
         let places = slot.map_or(0..0, |slot| members.places(slot));
         let all = &members.seats()[places.clone()];

@@ -6,8 +6,8 @@
 //! taken, and those that found no candle are tried at further closes; what that trades counts as the next slot's.
 
 use crate::{
-    Execution, Panel, PortfolioTerms, Slot, Track, account::Account, grid::Grid, orders::Orders, prepared::Ready,
-    targets::Targets,
+    Execution, Panel, PortfolioTerms, Rebalance, Slot, Track, account::Account, grid::Grid, orders::Orders,
+    prepared::Ready, targets::Targets,
 };
 use candles::{MarketKind, interval, time::DAY_MS};
 use engine::FillOn;
@@ -22,6 +22,8 @@ pub(crate) struct Trader<'a> {
     pub(crate) panel: &'a Panel,
     pub(crate) terms: &'a PortfolioTerms,
     pub(crate) ready: &'a Ready,
+    /// Targets by time, ascending, in place of those that the strategy would set.
+    pub(crate) told: Option<&'a [Rebalance]>,
 }
 
 /// What changes from slot to slot.
@@ -53,8 +55,8 @@ impl State<'_> {
 }
 
 impl Trader<'_> {
-    /// Slots that open in `[from_ms, to_ms)`; rebalances are told of where somebody wants to know.
-    pub(crate) fn run(&self, from_ms: i64, to_ms: i64, told: bool) -> Track {
+    /// Slots that open in `[from_ms, to_ms)`; rebalances are kept where somebody wants to know.
+    pub(crate) fn run(&self, from_ms: i64, to_ms: i64, keeps: bool) -> Track {
         let timeframe = self.panel.interval();
         let mut state = State {
             account: Account::new(self.terms.initial_capital, self.panel.instruments().len()),
@@ -108,10 +110,13 @@ impl Trader<'_> {
                 names,
                 turnover,
             });
-            let on_clock = interval::open_time_ms(self.strategy.rebalance, close_ms) == close_ms;
+            let on_clock = match self.told {
+                Some(told) => told.binary_search_by_key(&close_ms, |r| r.time_ms).is_ok(),
+                None => interval::open_time_ms(self.strategy.rebalance, close_ms) == close_ms,
+            };
             if on_clock && close_ms > from_ms && close_ms < to_ms && state.liquidated_ms.is_none() {
-                let (members, ranked) = self.rebalance(&mut state, slots.len(), slot, worth.equity);
-                if told {
+                let (members, ranked) = self.rebalance(&mut state, slots.len(), (slot, close_ms), worth.equity);
+                if keeps {
                     rebalances.push(state.targets.told(close_ms, members, ranked));
                 }
             }

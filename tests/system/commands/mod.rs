@@ -7,5 +7,6 @@ mod optimize_ranking;
 mod prove;
 mod ranking;
 mod rehearse;
+mod rehearse_book;
 mod search;
 mod support;

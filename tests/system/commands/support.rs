@@ -1,7 +1,7 @@
 //! A data directory with simulated candles, and the binary.
 
 pub(crate) use candles::time::DAY_MS;
-use candles::{Interval, MarketKind, Symbol, Ticker};
+use candles::{CandleSeries, Interval, MarketKind, Symbol, Ticker};
 use genome::random::Seed;
 use market::{CandleCache, cache::Provenance};
 use serde_json::Value;
@@ -39,6 +39,27 @@ impl Sandbox {
             runtime.block_on(cache.merge(&Ticker::of(MarketKind::Spot, &symbol), &candles, &provenance)).unwrap();
         }
         Self { dir }
+    }
+
+    /// `days` days of 4h candles of simulated coins in the cache.
+    pub(crate) fn with_coins(coins: u32, days: i64) -> Self {
+        let sandbox = Self { dir: TempDir::new().unwrap() };
+        let spec = MarketSpec::coins(Seed(3), START_MS, coins, u32::try_from(days).unwrap()).unwrap();
+        let market = SimulatedMarket::new(spec).unwrap();
+        for spec in &market.spec().symbols {
+            if let Ok(candles) = market.candles(&spec.symbol, Interval::H4, START_MS, START_MS + days * DAY_MS) {
+                sandbox.merge(&spec.symbol, &candles);
+            }
+        }
+        sandbox
+    }
+
+    /// Candles of a symbol into the cache.
+    pub(crate) fn merge(&self, symbol: &Symbol, candles: &CandleSeries) {
+        let cache = CandleCache::open(&self.dir.path().join("candles")).unwrap();
+        let provenance = Provenance { source: "simulated".into(), fetched_at_ms: START_MS };
+        let merged = cache.merge(&Ticker::of(MarketKind::Spot, symbol), candles, &provenance);
+        tokio::runtime::Runtime::new().unwrap().block_on(merged).unwrap();
     }
 
     /// Runs the binary with this data directory and nothing else from the outside.

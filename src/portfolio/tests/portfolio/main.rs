@@ -4,6 +4,7 @@
 
 mod agreement;
 mod cancelling;
+mod follow;
 mod golden;
 mod lookahead;
 mod plain;

@@ -1,0 +1,116 @@
+//! Whole walks.
+
+use crate::worlds::{START_MS, Settings, panel};
+use book::{BookError, Cash, Walk, Walker};
+use candles::time::DAY_MS;
+use genome::random::Seed;
+use portfolio::Panel;
+use std::collections::BTreeMap;
+
+/// 2020-07-01: 182 days of candles lie before.
+const FROM_MS: i64 = START_MS + 182 * DAY_MS;
+/// 2020-10-01.
+const TO_MS: i64 = FROM_MS + 92 * DAY_MS;
+
+fn walked(settings: &Settings, panel: &Panel, walk: Walk) -> Walk {
+    let mut walker = Walker::new(settings.pipeline(), panel, walk).unwrap();
+    while walker.advance().unwrap().is_some() {}
+    walker.walk().clone()
+}
+
+fn bytes(walk: &Walk) -> Vec<u8> {
+    Walk::to_bytes(std::slice::from_ref(walk), &BTreeMap::new())
+}
+
+fn with_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> T {
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(work)
+}
+
+#[test]
+fn a_walk_is_the_same_bytes_on_any_number_of_threads_and_however_often_it_was_killed() {
+    let (settings, panel) = (Settings::small(), panel(3, 300, 4.0));
+    let fresh = || Walk::begin(Seed(5), FROM_MS, TO_MS).unwrap();
+    let whole = with_threads(1, || bytes(&walked(&settings, &panel, fresh())));
+    for threads in [2, 4] {
+        assert_eq!(with_threads(threads, || bytes(&walked(&settings, &panel, fresh()))), whole, "{threads} threads");
+    }
+    // Killed after each block: nothing but what was stored goes on.
+    let mut stored = bytes(&fresh());
+    loop {
+        let walk = Walk::from_bytes(&stored, &BTreeMap::new()).unwrap().pop().unwrap();
+        if walk.is_finished() {
+            break;
+        }
+        let mut walker = Walker::new(settings.pipeline(), &panel, walk).unwrap();
+        walker.advance().unwrap();
+        stored = bytes(walker.walk());
+    }
+    assert_eq!(stored, whole);
+    let walk = Walk::from_bytes(&stored, &BTreeMap::new()).unwrap().pop().unwrap();
+    let names: Vec<String> = walk.blocks().iter().map(|b| b.block.name()).collect();
+    assert_eq!(names, ["2020-07", "2020-08", "2020-09"]);
+    assert_eq!(walk.days().count(), 92);
+    assert!(walk.blocks().iter().any(|b| !b.members.is_empty()), "{walk:?}");
+    // Another seed is another walk.
+    let other = walked(&settings, &panel, Walk::begin(Seed(6), FROM_MS, TO_MS).unwrap());
+    assert_ne!(bytes(&other), whole);
+}
+
+#[test]
+fn nothing_of_a_block_or_after_it_shapes_its_book() {
+    let settings = Settings::small();
+    let long = panel(3, 300, 4.0);
+    let short = long.until(FROM_MS + 31 * DAY_MS).unwrap();
+    let first = |panel: &Panel, to_ms: i64| {
+        let mut walker =
+            Walker::new(settings.pipeline(), panel, Walk::begin(Seed(5), FROM_MS, to_ms).unwrap()).unwrap();
+        walker.advance().unwrap().unwrap().clone()
+    };
+    // The same first block, members, days and all, whatever comes after it.
+    assert_eq!(first(&long, TO_MS), first(&short, FROM_MS + 31 * DAY_MS));
+}
+
+#[test]
+fn a_planted_edge_is_found_and_proven_and_noise_is_not() {
+    let settings = Settings::small();
+    let to_ms = FROM_MS + 367 * DAY_MS;
+    let log_e = |seed: u64, sharpe: f64| {
+        let panel = panel(seed, 550, sharpe);
+        let walk = walked(&settings, &panel, Walk::begin(Seed(1), FROM_MS, to_ms).unwrap());
+        let figures = walk.figures();
+        assert_eq!(figures.blocks, 13);
+        figures
+    };
+    let found = log_e(11, 8.0);
+    assert!(found.hedged_sharpe.unwrap() > 2.0 && found.log_e.unwrap() > 3.0, "{found:?}");
+    let noise = log_e(12, 0.0);
+    assert!(noise.max_log_e < 2.0 && noise.hedged_sharpe.unwrap_or(0.0) < 1.5, "{noise:?}");
+}
+
+#[test]
+fn a_book_without_members_holds_cash_and_says_why() {
+    let mut settings = Settings::small();
+    settings.book.least_sharpe = 50.0;
+    let panel = panel(3, 250, 0.0);
+    // From January on: first there is no history, then nothing that promises enough.
+    let walk = walked(&settings, &panel, Walk::begin(Seed(5), START_MS, START_MS + 244 * DAY_MS).unwrap());
+    let cash: Vec<Option<Cash>> = walk.blocks().iter().map(|b| b.cash).collect();
+    let short = |days| Some(Cash::ShortHistory { days, needed: 90 });
+    assert_eq!(cash[..4], [short(0), short(0), short(0), short(1)]);
+    assert!(cash[7..].iter().all(|c| matches!(c, Some(Cash::NothingExpected { candidates: 1.. }))), "{cash:?}");
+    assert!(cash[7].unwrap().to_string().contains("is expected to earn enough after costs"));
+    assert!(walk.days().all(|day| day.net == 0.0));
+    let figures = walk.figures();
+    assert_eq!((figures.log_e, figures.max_log_e, figures.members_mean), (Some(0.0), 0.0, Some(0.0)));
+    assert_eq!((figures.net_sharpe, figures.turnover_per_day), (None, Some(0.0)));
+}
+
+#[test]
+fn what_cannot_be_walked_is_told() {
+    let settings = Settings::small();
+    let panel = panel(3, 200, 0.0);
+    assert_eq!(Walk::begin(Seed(1), FROM_MS, FROM_MS + 30 * DAY_MS).unwrap_err(), BookError::NoBlock);
+    let walk = Walk::begin(Seed(1), FROM_MS, FROM_MS + 62 * DAY_MS).unwrap();
+    let error = Walker::new(settings.pipeline(), &panel, walk).unwrap_err();
+    assert_eq!(error, BookError::Ends { missing_days: 44 });
+}

@@ -1,0 +1,136 @@
+//! How admitted members share a book. Sums to 1; nobody is below 0. Admits nobody.
+
+use crate::Weighing;
+
+/// How far correlations are shrunk toward none.
+const SHRINKAGE: f64 = 0.5;
+
+/// Shares of members, of their hedged daily returns (columns of one length) and what they are expected to earn a day, in
+/// units of their deviation.
+#[must_use]
+pub fn weights(weighing: Weighing, returns: &[&[f64]], expected: &[f64]) -> Vec<f64> {
+    let deviations: Vec<f64> = returns.iter().map(|returns| deviation(returns)).collect();
+    let raw: Vec<f64> = match weighing {
+        Weighing::EqualRisk => vec![1.0; returns.len()],
+        Weighing::MeanVariance => in_units_of_risk(returns, expected),
+    };
+    let raw: Vec<f64> = raw
+        .iter()
+        .zip(&deviations)
+        .map(|(risk, deviation)| if *deviation > 0.0 { risk / deviation } else { 0.0 })
+        .collect();
+    let sum: f64 = raw.iter().sum();
+    if sum > 0.0 { raw.iter().map(|weight| weight / sum).collect() } else { vec![0.0; raw.len()] }
+}
+
+/// Shares of risk: the inverse of the shrunk correlations times the expected ratios, those below 0 left out.
+fn in_units_of_risk(returns: &[&[f64]], expected: &[f64]) -> Vec<f64> {
+    let n = returns.len();
+    let mut left: Vec<usize> = (0..n).collect();
+    loop {
+        let of = |i: usize, j: usize| {
+            if i == j { 1.0 } else { (1.0 - SHRINKAGE) * correlation(returns[i], returns[j]).unwrap_or(0.0) }
+        };
+        let matrix: Vec<Vec<f64>> = left.iter().map(|&i| left.iter().map(|&j| of(i, j)).collect()).collect();
+        let solved = solve(matrix, left.iter().map(|&i| expected[i]).collect());
+        if solved.iter().all(|weight| *weight >= 0.0) {
+            let mut weights = vec![0.0; n];
+            left.iter().zip(solved).for_each(|(&i, weight)| weights[i] = weight);
+            return weights;
+        }
+        left = left.into_iter().zip(solved).filter(|(_, weight)| *weight > 0.0).map(|(i, _)| i).collect();
+    }
+}
+
+/// Solves a symmetric system that is positive definite.
+fn solve(mut matrix: Vec<Vec<f64>>, mut right: Vec<f64>) -> Vec<f64> {
+    let n = right.len();
+    for pivot in 0..n {
+        let (head, tail) = matrix.split_at_mut(pivot + 1);
+        let row = &head[pivot];
+        for (below, other) in tail.iter_mut().enumerate() {
+            let factor = other[pivot] / row[pivot];
+            other.iter_mut().zip(row).skip(pivot).for_each(|(x, y)| *x -= factor * y);
+            right[pivot + 1 + below] -= factor * right[pivot];
+        }
+    }
+    for pivot in (0..n).rev() {
+        let known: f64 = (pivot + 1..n).map(|k| matrix[pivot][k] * right[k]).sum();
+        right[pivot] = (right[pivot] - known) / matrix[pivot][pivot];
+    }
+    right
+}
+
+/// Of one column (ddof 1); 0 of fewer than two days.
+pub(crate) fn deviation(returns: &[f64]) -> f64 {
+    let n = returns.len() as f64;
+    let mean = returns.iter().sum::<f64>() / n;
+    let variance = returns.iter().map(|r| (r - mean).powi(2)).sum::<f64>() / (n - 1.0);
+    if returns.len() >= 2 && variance.is_finite() { variance.sqrt() } else { 0.0 }
+}
+
+/// Of two columns of one length; `None` without variance.
+pub(crate) fn correlation(a: &[f64], b: &[f64]) -> Option<f64> {
+    let n = a.len().min(b.len()) as f64;
+    let (mean_a, mean_b) = (a.iter().sum::<f64>() / n, b.iter().sum::<f64>() / n);
+    let (mut ab, mut aa, mut bb) = (0.0, 0.0, 0.0);
+    for (a, b) in a.iter().zip(b) {
+        let (a, b) = (a - mean_a, b - mean_b);
+        ab += a * b;
+        aa += a * a;
+        bb += b * b;
+    }
+    Some(ab / (aa * bb).sqrt()).filter(|r| r.is_finite())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn columns(raw: &[Vec<f64>]) -> Vec<&[f64]> {
+        raw.iter().map(Vec::as_slice).collect()
+    }
+
+    #[test]
+    fn equal_risk_by_hand() {
+        let raw = [vec![0.01, -0.01, 0.01, -0.01], vec![0.02, 0.02, -0.02, -0.02], vec![0.0; 4]];
+        let found = weights(Weighing::EqualRisk, &columns(&raw), &[0.1, 0.2, 0.3]);
+        assert!((found[0] - 2.0 / 3.0).abs() < 1e-12 && (found[1] - 1.0 / 3.0).abs() < 1e-12, "{found:?}");
+        assert_eq!((found[2], weights(Weighing::EqualRisk, &[], &[])), (0.0, vec![]));
+    }
+
+    #[test]
+    fn mean_variance_pays_for_promise_and_for_being_different() {
+        let a = vec![0.01, -0.01, 0.01, -0.01, 0.01, -0.01];
+        let b = vec![0.01, -0.01, 0.01, -0.01, -0.01, 0.01];
+        let c = vec![0.01, 0.01, -0.01, -0.01, 0.01, -0.01];
+        let raw = [a, b, c];
+        let found = weights(Weighing::MeanVariance, &columns(&raw), &[1.0, 1.0, 1.0]);
+        assert!(found.iter().all(|w| *w > 0.0), "{found:?}");
+        let promising = weights(Weighing::MeanVariance, &columns(&raw), &[1.0, 1.0, 2.0]);
+        assert!(promising[2] > found[2]);
+        assert_eq!(weights(Weighing::MeanVariance, &columns(&raw), &[1.0, -9.0, 1.0])[1], 0.0);
+    }
+
+    #[test]
+    fn a_system_by_hand() {
+        let found = solve(vec![vec![2.0, 1.0], vec![1.0, 3.0]], vec![3.0, 5.0]);
+        assert!((found[0] - 0.8).abs() < 1e-12 && (found[1] - 1.4).abs() < 1e-12);
+    }
+
+    proptest! {
+        #[test]
+        fn shares_sum_to_one_and_nobody_is_below_nothing(
+            raw in prop::collection::vec(prop::collection::vec(-0.1..0.1_f64, 40), 1..12),
+            expected in prop::collection::vec(-1.0..3.0_f64, 12),
+        ) {
+            for weighing in [Weighing::EqualRisk, Weighing::MeanVariance] {
+                let found = weights(weighing, &columns(&raw), &expected[..raw.len()]);
+                let sum: f64 = found.iter().sum();
+                prop_assert!(found.iter().all(|w| *w >= 0.0 && w.is_finite()));
+                prop_assert!((sum - 1.0).abs() < 1e-9 || (sum == 0.0 && expected[..raw.len()].iter().all(|e| *e <= 0.0)));
+            }
+        }
+    }
+}
