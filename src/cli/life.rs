@@ -4,7 +4,6 @@
 use super::format::{self, genome_of, minute};
 use super::output;
 use comfy_table::{Table, presets};
-use genome::StrategyForm;
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -134,9 +133,7 @@ fn figures(life: &Life) -> String {
 
 fn moves(life: &Life) -> String {
     let mut text = "GATES".to_owned();
-    if life.detail.strategy.form == StrategyForm::Ranking {
-        text.push_str(&format!("\nnone: {}", life.detail.strategy.ranks_market()));
-    } else if life.detail.transitions.is_empty() {
+    if life.detail.transitions.is_empty() {
         text.push_str("\nno gate has decided yet");
     }
     for t in &life.detail.transitions {

@@ -13,7 +13,6 @@ use axum::{
     extract::{ConnectInfo, FromRequestParts, Path, State},
     http::{StatusCode, request::Parts},
 };
-use genome::StrategyForm;
 use hmac::{Hmac, KeyInit, Mac};
 use secrecy::ExposeSecret;
 use serde::Deserialize;
@@ -217,9 +216,6 @@ pub(super) async fn strategy_action(
     };
     let request = operator.request(reason)?;
     let strategy = api.store.find_strategy(&id.replace('\0', "")).await?;
-    if kind == CommandKind::Approve && strategy.form == StrategyForm::Ranking {
-        return Err(strategy.ranks_market().into());
-    }
     let target = &strategy.id.to_string();
     let new = NewCommand { kind, target, expected_state, key: key.as_deref(), seen_until_ms };
     obeyed(&api, api.store.leave_command(&new, &request).await?).await

@@ -147,13 +147,7 @@ impl Strategy {
     /// # Errors
     /// [`StoreError::RanksMarket`] where it ranks the market; [`StoreError::Unreadable`] where its genome does not read.
     pub fn rules(&self) -> Result<&genome::Strategy, StoreError> {
-        self.genome.read()?.rules().ok_or_else(|| self.ranks_market())
-    }
-
-    /// Says that it ranks the market, to who needs rules.
-    #[must_use]
-    pub fn ranks_market(&self) -> StoreError {
-        StoreError::RanksMarket { strategy: self.name.clone() }
+        self.genome.read()?.rules().ok_or_else(|| StoreError::RanksMarket { strategy: self.name.clone() })
     }
 }
 

@@ -58,7 +58,8 @@ impl Sandbox {
     pub(crate) fn merge(&self, symbol: &Symbol, candles: &CandleSeries) {
         let cache = CandleCache::open(&self.dir.path().join("candles")).unwrap();
         let provenance = Provenance { source: "simulated".into(), fetched_at_ms: START_MS };
-        let merged = cache.merge(&Ticker::of(MarketKind::Spot, symbol), candles, &provenance);
+        let ticker = Ticker::of(MarketKind::Spot, symbol);
+        let merged = cache.merge(&ticker, candles, &provenance);
         tokio::runtime::Runtime::new().unwrap().block_on(merged).unwrap();
     }
 

@@ -370,15 +370,22 @@ async fn one_that_ranks_the_market_has_its_page() {
         .await;
         let shown = page.evaluate("document.querySelector('main').innerText").await;
         let sharpe = format!("{:.2}", ran["portfolio"]["hedged"]["sharpe_ratio"].as_f64().unwrap());
-        let parts =
-            ["Ranks them by", "hedged", &sharpe, "equal weight", "Weights over time", "ETHUSDT", "not yet traded"];
+        let parts = [
+            "Ranks them by",
+            "hedged",
+            &sharpe,
+            "equal weight",
+            "Weights over time",
+            "ETHUSDT",
+            "Nothing has been decided",
+        ];
         for part in parts {
             assert!(shown.as_str().unwrap().contains(part), "{part} at {width}: {shown}");
         }
         let fits = "document.documentElement.scrollWidth <= document.documentElement.clientWidth";
         assert_eq!(page.evaluate(fits).await, true, "at {width}");
         let approve = "[...document.querySelectorAll('main button')].some((b) => b.textContent.startsWith('Approve'))";
-        assert_eq!(page.evaluate(approve).await, false, "nobody may trade it");
+        assert_eq!(page.evaluate(approve).await, true, "an operator may let it in");
     }
     page.call("Page.navigate", json!({ "url": format!("{}/#/strategies", client.base) })).await;
     page.until("document.querySelector('table.cards')?.textContent.includes('its universe') ?? false").await;
