@@ -4,7 +4,7 @@ use super::{CliError, Context, output};
 use crate::usecases::database::Database;
 use crate::usecases::replay::{Replayed, StoredRun, replay, stored_runs};
 use crate::usecases::robustness::prepare;
-use crate::usecases::run_candles::Cached;
+use crate::usecases::whole_market::Cached;
 use anyhow::Context as _;
 use candles::Ticker;
 use candles::quality::{self, QualityPolicy};

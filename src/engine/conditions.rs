@@ -5,12 +5,12 @@
 
 use super::{
     EvaluationError,
-    cache::Weighed,
     columns::source_column_beside,
+    computed::{Columns, Computed, Held, series_of},
     events::{Collector, Events},
     frame::Frame,
     guarded,
-    indicator::{Column, lanes::WORD},
+    indicator::lanes::WORD,
     plan::{self, Key, Relation, Vocabulary},
     readings,
     simd::{Predicate, Right, RightRanks, Wide, above_and_below, compare, order, rank},
@@ -26,37 +26,8 @@ use std::{
     sync::Arc,
 };
 
-/// A column or a test's outcome, or why it could not be computed.
-pub(super) type Computed<T> = Result<T, EvaluationError>;
-
 /// Most bytes of columns that are alive at once for one symbol, beside those that the caller keeps.
 const GROUP_BYTES: usize = 32 << 20;
-
-/// A column with what comparisons want to know of it.
-#[derive(Debug)]
-pub(super) struct Held {
-    pub column: Column,
-    /// From here on every value is defined.
-    pub defined_from: usize,
-}
-
-impl Held {
-    fn new(column: Column) -> Arc<Self> {
-        let first = column.first_defined();
-        let holes = column.values()[first..].iter().fold(false, |any, v| any | v.is_nan());
-        let defined_from = if holes { column.len() } else { first };
-        Arc::new(Self { column, defined_from })
-    }
-}
-
-impl Weighed for Arc<Held> {
-    fn bytes(&self) -> usize {
-        self.column.heap_bytes()
-    }
-}
-
-/// Columns by series.
-pub(super) type Columns = BTreeMap<Series, Computed<Arc<Held>>>;
 
 /// Computes columns of one frame in parallel.
 pub(super) fn compute_columns(frame: &Frame<'_>, wanted: &BTreeSet<Series>) -> Columns {
@@ -90,15 +61,6 @@ pub(super) fn compute_columns(frame: &Frame<'_>, wanted: &BTreeSet<Series>) -> C
 /// The series of a vocabulary, by number, that are computed as whole columns before tests look at them.
 pub(super) fn whole_columns(frame: &Frame<'_>, vocabulary: &Vocabulary) -> Vec<bool> {
     vocabulary.series.iter().map(|series| matches!(way(frame, series), Way::Column)).collect()
-}
-
-/// The series a test looks at, by number.
-pub(super) fn series_of(key: Key) -> impl Iterator<Item = usize> {
-    let right = match key.right {
-        plan::Right::Series(series) => Some(series as usize),
-        plan::Right::Constant(_) => None,
-    };
-    std::iter::once(key.left as usize).chain(right)
 }
 
 /// Computes the outcomes of `tests`, which are in order, over one frame. Columns in `known` are not computed again;

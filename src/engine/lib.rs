@@ -10,6 +10,7 @@
 
 mod cache;
 pub mod columns;
+mod computed;
 mod conditions;
 mod costs;
 mod distance;

@@ -5,7 +5,8 @@
 use super::{
     DailyEquity, EvaluationError, Ledger, Outcome, Performance, SymbolRun, Terms, Trade, Wanted, Window,
     cache::{Cache, Place},
-    conditions::{Held, compute_columns, compute_tests, series_of, whole_columns},
+    computed::{Held, series_of},
+    conditions::{compute_columns, compute_tests, whole_columns},
     equity::{Curves, Sleeve},
     events::Events,
     execution::{Atrs, Beginning, SleeveRun, simulate},

@@ -5,7 +5,7 @@
 
 use super::{
     EvaluationError,
-    conditions::{Columns, Computed, series_of},
+    computed::{Columns, Computed, series_of},
     frame::Frame,
     indicator::lanes::{LANES, Stream, WORD},
     plan::{Key, Right, Vocabulary},

@@ -3,7 +3,7 @@
 //!
 //! Decides nothing: who holds several strategies on one account nets their targets first.
 
-use crate::{Benchmark, Panel, PortfolioTerms, Rebalance, RunError, Track, prepared::Ground, trading::Trader};
+use crate::{Benchmark, Panel, PortfolioTerms, Rebalance, RunError, Track, prepared::Ground, state::Trader};
 use genome::{Expression, Form, Number, PriceField, Ranking, Series, Source, Weights};
 
 /// Trades `targets` (ascending by time; numbers of instruments are this panel's) over the slots that open in

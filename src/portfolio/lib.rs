@@ -35,6 +35,7 @@ mod run;
 mod score;
 mod seating;
 mod slopes;
+mod state;
 mod targets;
 mod terms;
 mod trading;

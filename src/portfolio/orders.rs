@@ -4,39 +4,10 @@ use crate::{
     Execution,
     account::Fill,
     prepared::Atr,
-    trading::{State, Trader},
+    state::{Order, State, Trader},
 };
 use engine::{FillOn, Slippage};
 use genome::Number;
-
-#[derive(Clone, Copy)]
-struct Order {
-    instrument: u32,
-    units: f64,
-    tries: u32,
-}
-
-/// What the last rebalance ordered and has not filled.
-#[derive(Default)]
-pub(crate) struct Orders {
-    /// By number of the instrument.
-    open: Vec<Order>,
-    /// Equity at the decision.
-    equity: f64,
-    /// Number of the window's slot at whose open they are tried first.
-    due: usize,
-}
-
-impl Orders {
-    pub(crate) fn clear(&mut self) {
-        self.open.clear();
-    }
-
-    /// Drops what is ordered of an instrument.
-    pub(crate) fn forget(&mut self, instrument: u32) {
-        self.open.retain(|order| order.instrument != instrument);
-    }
-}
 
 impl Trader<'_> {
     /// Orders that are due fill at the open of the candle that opens in this slot, or at the close of that which closed with

@@ -7,7 +7,7 @@ use crate::{
     brief::brief,
     prepared::{Ground, Ready},
     results::hedged_figures,
-    trading::Trader,
+    state::Trader,
 };
 use candles::time::DAY_MS;
 use engine::{Outcome, Performance, TradesDigest};

@@ -8,7 +8,7 @@ use crate::{
     account::{Closed, Gain},
     columns::ColumnError,
     prepared::Ground,
-    trading::Trader,
+    state::Trader,
 };
 use candles::Interval;
 use genome::Ranking;

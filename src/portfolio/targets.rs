@@ -1,86 +1,12 @@
 //! Targets at a rebalance: weights of the members that have a score, smoothed and held to limits. Trades nothing.
 
 use crate::{
-    Execution, Rebalance, Seat,
+    Execution, Seat,
     prepared::Ready,
-    score::Left,
     slopes::betas,
-    trading::{State, Trader},
-    weights::{self, Ranked, Weighing},
+    state::{State, Targets, Trader},
+    weights::{self, Ranked},
 };
-use std::collections::VecDeque;
-
-/// The targets that were set last, and room for the next.
-#[derive(Default)]
-pub(crate) struct Targets {
-    /// Those that are not 0, by number of the instrument.
-    newest: Vec<(u32, f64)>,
-    smoothing: Smoothing,
-    left: Left,
-    volatilities: Vec<f64>,
-    seats: Vec<Seat>,
-    weighing: Weighing,
-}
-
-impl Targets {
-    pub(crate) fn newest(&self) -> &[(u32, f64)] {
-        &self.newest
-    }
-
-    /// What is told of the last rebalance.
-    pub(crate) fn told(&self, time_ms: i64, members: u32, ranked: u32) -> Rebalance {
-        Rebalance { time_ms, targets: self.newest.clone(), members, ranked }
-    }
-}
-
-/// Weights of the rebalances before.
-#[derive(Default)]
-struct Smoothing {
-    /// Unsmoothed ones, the newest last, one place an instrument; and rows for the next.
-    history: VecDeque<Vec<f64>>,
-    spare: Vec<Vec<f64>>,
-}
-
-impl Smoothing {
-    /// The mean of these weights and those of the rebalances before, by number of the instrument; those that are not 0.
-    fn targets(
-        &mut self,
-        (seats, raw): (&[Seat], &[f64]),
-        smooth: usize,
-        instruments: usize,
-        out: &mut Vec<(u32, f64)>,
-    ) {
-        out.clear();
-        // Weights of opposite signs that cancel leave nothing but rounding, which is no target.
-        let least = |all: &[f64]| weights::ROUNDING * all.iter().fold(0.0_f64, |most, target| most.max(target.abs()));
-        if smooth <= 1 {
-            let least = least(raw);
-            let targets = seats.iter().zip(raw).filter(|(_, target)| target.abs() > least);
-            out.extend(targets.map(|(seat, target)| (seat.instrument, *target)));
-            return;
-        }
-        if self.history.len() >= smooth {
-            self.spare.extend(self.history.pop_front());
-        }
-        let mut empty = || {
-            let mut row = self.spare.pop().unwrap_or_default();
-            row.clear();
-            row.resize(instruments, 0.0);
-            row
-        };
-        let (mut row, mut sums) = (empty(), empty());
-        seats.iter().zip(raw).for_each(|(seat, weight)| row[seat.instrument as usize] = *weight);
-        self.history.push_back(row);
-        for row in &self.history {
-            sums.iter_mut().zip(row).for_each(|(sum, weight)| *sum += weight);
-        }
-        let count = self.history.len() as f64;
-        sums.iter_mut().for_each(|sum| *sum /= count);
-        let least = least(&sums);
-        out.extend((0..).zip(&sums).filter(|(_, target)| target.abs() > least).map(|(i, target)| (i, *target)));
-        self.spare.push(sums);
-    }
-}
 
 impl Trader<'_> {
     /// Sets targets and leaves their orders; gives how many members there are, and how many have a score.

@@ -6,53 +6,16 @@
 //! taken, and those that found no candle are tried at further closes; what that trades counts as the next slot's.
 
 use crate::{
-    Execution, Panel, PortfolioTerms, Rebalance, Slot, Track, account::Account, grid::Grid, orders::Orders,
-    prepared::Ready, targets::Targets,
+    Execution, Slot, Track,
+    account::Account,
+    state::{Orders, State, Targets, Trader},
 };
 use candles::{MarketKind, interval, time::DAY_MS};
 use engine::FillOn;
-use genome::Ranking;
 
 /// An instrument ends once so much of its candles in a row is missing.
 const MISSING_MS: i64 = 7 * DAY_MS;
 const YEAR_MS: f64 = 365.0 * DAY_MS as f64;
-
-pub(crate) struct Trader<'a> {
-    pub(crate) strategy: &'a Ranking,
-    pub(crate) panel: &'a Panel,
-    pub(crate) terms: &'a PortfolioTerms,
-    pub(crate) ready: &'a Ready,
-    /// Targets by time, ascending, in place of those that the strategy would set.
-    pub(crate) told: Option<&'a [Rebalance]>,
-}
-
-/// What changes from slot to slot.
-pub(crate) struct State<'a> {
-    pub(crate) account: Account,
-    pub(crate) grid: &'a Grid,
-    /// The last slot of the panel that has closed.
-    pub(crate) seen: Option<usize>,
-    pub(crate) orders: Orders,
-    pub(crate) targets: Targets,
-    pub(crate) lapsed: u32,
-    liquidated_ms: Option<i64>,
-}
-
-impl State<'_> {
-    /// The last close of an instrument.
-    pub(crate) fn last_close(&self, panel: &Panel, instrument: u32) -> Option<f64> {
-        let close = self.grid.closes(self.seen?)[instrument as usize];
-        if !close.is_nan() {
-            return Some(close);
-        }
-        Some(panel.instruments()[instrument as usize].candles().closes()[self.last(instrument)?])
-    }
-
-    /// The last candle of an instrument that has closed.
-    fn last(&self, instrument: u32) -> Option<usize> {
-        self.grid.last(self.seen?, instrument)
-    }
-}
 
 impl Trader<'_> {
     /// Slots that open in `[from_ms, to_ms)`; rebalances are kept where somebody wants to know.

@@ -7,7 +7,8 @@
 use super::ranked::RankedSpec;
 use super::replay::{StoredRun, stored_runs};
 use super::revisions::Change;
-use super::run_candles::{Cached, RunSpec};
+use super::run_candles::RunSpec;
+use super::whole_market::Cached;
 use super::window::WindowSpec;
 use candles::resample::can_resample;
 use candles::stored::Part;

@@ -3,7 +3,7 @@
 //! Never decides what to do with them.
 
 use super::holds::Holds;
-use super::run_candles::Cached;
+use super::whole_market::Cached;
 use anyhow::Context as _;
 use candles::quality::QualityPolicy;
 use candles::{InstrumentTable, Interval, MarketKind, Symbol, Ticker, interval, time::DAY_MS};

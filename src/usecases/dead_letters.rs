@@ -1,7 +1,8 @@
 //! Runs the failed backtest of a dead letter again. Resolves it, or leaves it open with the new error; decides nothing.
 
 use super::replay::replay_on;
-use super::run_candles::{Cached, RunSpec};
+use super::run_candles::RunSpec;
+use super::whole_market::Cached;
 use anyhow::Context as _;
 use engine::{Performance, Recipe};
 use serde::Deserialize;

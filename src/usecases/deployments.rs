@@ -5,8 +5,9 @@
 //! is ever sent. Never moves a strategy from state to state.
 
 use super::candle_source::CandleSource;
-use super::edge_decay::{EdgeDecayMonitor, LiveResults};
+use super::edge_decay::EdgeDecayMonitor;
 use super::parts::{Did, Process, Turn};
+use super::ran::LiveResults;
 use super::volatility_regimes::VolatilityRegimeMonitor;
 use crate::config::Config;
 use anyhow::Context as _;

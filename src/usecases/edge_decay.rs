@@ -3,22 +3,13 @@
 //! Asked by the gate's reviews and by the deployment manager; decides nothing.
 
 use super::parts::Compute;
-use engine::Trade;
+use super::ran::LiveResults;
 use genome::random::Seed;
 use lifecycle::{EdgeDecayConfig, EdgeDecayDetectors, EdgeDecayVerdict, results_in_risk};
 use protocol::{Book, DayBook};
 use std::collections::BTreeMap;
 use store::Store;
 use uuid::Uuid;
-
-/// What a live run did, one by one.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum LiveResults<'a> {
-    /// Trades of rules.
-    Trades(&'a [Trade]),
-    /// Hedged daily returns of what ranks the market.
-    Hedged(&'a [f64]),
-}
 
 /// Detectors of live strategies: what proved a strategy is settled when it goes live.
 pub(crate) struct EdgeDecayMonitor {

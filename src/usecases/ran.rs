@@ -1,7 +1,6 @@
 //! What a strategy did over a window of candles, in one shape for both forms: for reviews, for what is stored, and for what
 //! is computed again. Judges nothing and stores nothing.
 
-use super::edge_decay::LiveResults;
 use engine::{DailyEquity, ExitReason, Outcome, Performance, Trade, Window};
 use lifecycle::PaperEvidence;
 use portfolio::{Panel, Record, Results, Track, daily_equity};
@@ -9,6 +8,15 @@ use protocol::Did;
 use std::sync::Arc;
 use store::PaperPass;
 use uuid::Uuid;
+
+/// What a live run did, one by one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum LiveResults<'a> {
+    /// Trades of rules.
+    Trades(&'a [Trade]),
+    /// Hedged daily returns of what ranks the market.
+    Hedged(&'a [f64]),
+}
 
 /// What a strategy did.
 #[derive(Clone, Debug)]

@@ -3,7 +3,8 @@
 //! Fetches nothing and stores nothing.
 
 use super::ran::Ran;
-use super::run_candles::{Cached, RunSpec, lacks};
+use super::run_candles::{RunSpec, lacks};
+use super::whole_market::Cached;
 use anyhow::Context as _;
 use candles::{Coverage, SymbolCoverage, Ticker};
 use engine::{DailyEquity, Engine, MEANING, MeaningChange, Performance, Recipe, RunConfig};

@@ -5,7 +5,8 @@
 use super::ranked::terms_of;
 use super::recipe::run_config;
 use super::replay::{Difference, Verdict};
-use super::run_candles::{Cached, RunCandles, RunSpec};
+use super::run_candles::{RunCandles, RunSpec};
+use super::whole_market::Cached;
 use anyhow::Context as _;
 use engine::{Costs, Engine, EvaluationError, Outcome, RankedMarket, Recipe, RunConfig, Terms};
 use genome::AnyStrategy;

@@ -4,10 +4,11 @@
 use super::portfolio::WholeMarket;
 use super::ran::Ran;
 use super::ranked::{self, RankedSpec, ran, terms_of};
+use super::whole_market::Cached;
 use super::window::{Loaded, WindowSpec};
 use anyhow::Context as _;
 use candles::quality::QualityPolicy;
-use candles::{DataVerdict, InstrumentTable, Symbol, SymbolCoverage};
+use candles::{DataVerdict, Symbol, SymbolCoverage};
 use engine::{Engine, Recipe, RunConfig, Wanted, Window, WindowError};
 use genome::{AnyStrategy, Ranking, Strategy};
 use market::CandleCache;
@@ -33,9 +34,6 @@ enum On {
     Symbols(Arc<Window>),
     Market(Arc<Panel>),
 }
-
-/// Where candles are, and what divides them into instruments.
-pub(crate) type Cached<'a> = (&'a CandleCache, &'a InstrumentTable);
 
 /// When a run looks at candles: first of the warm-up, first traded, end, UTC ms.
 pub(crate) type Times = (i64, i64, i64);

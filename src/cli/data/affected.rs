@@ -8,7 +8,7 @@ use crate::usecases::database::Database;
 use crate::usecases::meaning::{Outdated, all_outdated};
 use crate::usecases::rescore::{Cause, Outcomes, Rescorer};
 use crate::usecases::revisions::{Change, changes, record};
-use crate::usecases::run_candles::Cached;
+use crate::usecases::whole_market::Cached;
 use anyhow::{Context as _, anyhow};
 use candles::stored::Part;
 use clap::Args;
