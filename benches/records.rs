@@ -126,6 +126,7 @@ fn recipe() -> Recipe {
         code_version: "0.1.0".to_owned(),
         engine_meaning: engine::MEANING,
         fill_on: engine::FillOn::NextOpen,
+        ranked: None,
     };
     Recipe { config, warmup_from_ms: 1_699_000_000_000, data_to_ms: Some(1_707_000_000_000) }
 }
