@@ -6,7 +6,7 @@ use super::messages::announce;
 use super::parts::SessionParts;
 use super::recipe::run_config;
 use candles::time::DAY_MS;
-use engine::{Performance, RankedMarket, Recipe, RunConfig, Trade};
+use engine::{Performance, Recipe, RunConfig, Trade};
 use genome::{AnyNiche, AnyStrategy, StrategyForm};
 use lifecycle::{
     CandidateEvidence, Check, Decision, DisableReason, GateEvidence, Policy, State, Tested, Transition, Verdict,
@@ -322,12 +322,8 @@ fn transition(
 
 /// What the session's backtests were run with.
 fn config(parts: &SessionParts, spec: &NewSession) -> RunConfig {
-    let compute = &parts.compute;
-    let ranked = |quote: &String| RankedMarket { quote: quote.clone(), execution: compute.execution };
-    RunConfig {
-        ranked: parts.search.ranks.as_ref().map(ranked),
-        ..run_config(spec.market, spec.symbols.clone(), spec.timeframe, compute.terms)
-    }
+    let config = run_config(spec.market, spec.symbols.clone(), spec.timeframe, parts.compute.terms);
+    RunConfig { ranked: parts.ranked(), ..config }
 }
 
 /// What a replay needs, and what the search thought of it.

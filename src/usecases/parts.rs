@@ -5,7 +5,7 @@ use super::candle_source::CandleSource;
 use crate::config::{DaemonConfig, IslandConfig};
 use anyhow::Context as _;
 use candles::time::DAY_MS;
-use engine::{Engine, Execution, Terms};
+use engine::{Engine, Execution, RankedMarket, Terms};
 use genome::{StrategyForm, random::Seed};
 use lifecycle::{EdgeDecayConfig, Gate, Thresholds};
 use notify::Channel;
@@ -180,6 +180,14 @@ pub(crate) struct SessionParts {
     pub(crate) gates: Gates,
     pub(crate) search: Arc<SearchSetup>,
     pub(crate) process: Process,
+}
+
+impl SessionParts {
+    /// The market that the session's strategies rank and how their orders meet it; `None` where they trade by rules.
+    pub(crate) fn ranked(&self) -> Option<RankedMarket> {
+        let quote = self.search.ranks.clone()?;
+        Some(RankedMarket { quote, execution: self.compute.execution })
+    }
 }
 
 /// Work that one process does at a time, by the name of its lease.

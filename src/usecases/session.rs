@@ -12,7 +12,6 @@ use super::schedule::{Missed, session_due_ms};
 use super::session_candles::{SessionCandles, names};
 use candles::time::{DAY_MS, rfc3339};
 use candles::{Interval, MarketKind, Symbol, interval};
-use engine::RankedMarket;
 use protocol::{Advanced, Halves, Inherited, RunError, SeenUntil, Session as Searching, SessionState, WarmStart};
 use search::{Counters, GenerationReport};
 use serde_json::json;
@@ -115,8 +114,8 @@ impl SessionRunner {
             "initial_capital": compute.terms.initial_capital,
             "warmup_ms": search.warmup_ms(),
         });
-        if let Some(quote) = &search.ranks {
-            settings["ranked"] = json!(RankedMarket { quote: quote.clone(), execution: compute.execution });
+        if let Some(ranked) = self.parts.ranked() {
+            settings["ranked"] = json!(ranked);
         }
         Ok(settings)
     }
@@ -199,7 +198,10 @@ impl SessionRunner {
             );
             spec.window_from_ms = since_ms;
         }
-        loaded = self.load(&spec).await?;
+        // A whole market is much to read: once, where once is enough.
+        if spec.window_from_ms != to_ms - span_ms {
+            loaded = self.load(&spec).await?;
+        }
         if search.search.ranking.readings && loaded.lacks_readings() {
             tracing::warn!(
                 island = self.island,
@@ -363,6 +365,8 @@ impl SessionRunner {
                         "interval": session.spec.timeframe,
                         "costs": self.parts.compute.terms.costs,
                         "initial_capital": self.parts.compute.terms.initial_capital,
+                        // What is tried again trades as it did.
+                        "ranked": self.parts.ranked(),
                         "code_version": crate::CODE_VERSION,
                         "warmup_from_ms": session.spec.window_from_ms - self.parts.search.warmup_ms(),
                         "from_ms": session.spec.window_from_ms,

@@ -2,6 +2,7 @@
 //! what it may not. Fetches nothing, decides nothing.
 
 use super::parts::{Compute, SearchSetup};
+use super::portfolio::WholeMarket;
 use super::ranked::{self, RankedSpec};
 use super::window::{Loaded, WindowSpec};
 use candles::quality::QualityPolicy;
@@ -12,8 +13,6 @@ use market::CandleCache;
 use protocol::{Halves, RankingHalves, RulesHalves, SplitPanel};
 use std::sync::Arc;
 use store::NewSession;
-
-use super::portfolio::WholeMarket;
 
 /// Candles of a session.
 pub(crate) enum SessionCandles {
