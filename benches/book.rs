@@ -14,7 +14,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for (day_ms, line) in (0..).step_by(DAY_MS as usize).zip(text.lines()) {
         let (net, benchmark) = line.split_once(',').ok_or("a line has net and benchmark")?;
         let benchmark = if benchmark.is_empty() { None } else { Some(benchmark.parse()?) };
-        days.push(Day { day_ms, net: net.parse()?, benchmark });
+        days.push(Day { day_ms, net: net.parse()?, benchmark, at_risk: true });
     }
     Ok(std::io::stdout().write_all(DayFigures::csv(&DayFigures::of(&days)).as_bytes())?)
 }

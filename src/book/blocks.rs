@@ -47,6 +47,14 @@ pub fn months(from_ms: i64, to_ms: i64) -> Option<Vec<Block>> {
     whole.then_some(blocks)
 }
 
+/// The block that begins at a time: to the end of its calendar month, or to where a walk ends before it. `None` where nothing
+/// is left.
+pub(crate) fn block(begin_ms: i64, to_ms: Option<i64>) -> Option<Block> {
+    let next_ms = month_begin_ms(begin_ms, 1)?;
+    let end_ms = to_ms.map_or(next_ms, |to_ms| to_ms.min(next_ms));
+    (begin_ms < end_ms).then_some(Block { begin_ms, end_ms })
+}
+
 /// Where the month of a time begins, or one so many months later.
 fn month_begin_ms(time_ms: i64, later: u32) -> Option<i64> {
     let date = DateTime::from_timestamp_millis(time_ms)?.date_naive();

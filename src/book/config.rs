@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 pub enum Weighing {
     /// In proportion to 1 / deviation of hedged daily returns.
     EqualRisk,
+    /// Hierarchical risk parity: members that move together share what one of their kind would have.
+    HierarchicalRiskParity,
     /// By expected return and a covariance whose correlations are shrunk by half; nobody below 0.
     MeanVariance,
 }
@@ -22,10 +24,13 @@ pub struct BookConfig {
     pub search_days: u32,
     /// Days with members that a search needs at least.
     pub least_days: u32,
-    /// Null searches of each block, as large as its search (count).
+    /// Strategies of a generation of a block's search (count).
+    pub population_size: usize,
+    /// Generations of it (count): few, since each begins with the best of the block before.
+    pub generations: u32,
+    /// Null searches of each block (count): as large as its search and, like it, begun with the best of the block before,
+    /// each on a null market of its own that lasts as long as the walk does.
     pub null_searches: u32,
-    /// Null searches that count, the newest (count): those of earlier blocks among them.
-    pub null_memory: u32,
     /// Most members (count).
     pub most_members: u32,
     /// Most members of one niche (count).
@@ -42,6 +47,12 @@ pub struct BookConfig {
     pub weighing: Weighing,
     /// A name whose target differs from what the book holds by less is left alone, a fraction of equity.
     pub band: f64,
+    /// Wealth (of 1) that the first pipeline of a daemon must reach to go live; the n-th n^2 times as much.
+    pub min_e_value: f64,
+    /// Wealth of the days since its life began that it must reach.
+    pub life_min_e_value: f64,
+    /// Such days, at least.
+    pub life_min_days: u32,
 }
 
 impl Default for BookConfig {
@@ -49,8 +60,9 @@ impl Default for BookConfig {
         Self {
             search_days: 1_095,
             least_days: 180,
-            null_searches: 1,
-            null_memory: 24,
+            population_size: 150,
+            generations: 4,
+            null_searches: 4,
             most_members: 20,
             most_of_niche: 4,
             max_correlation: 0.7,
@@ -59,6 +71,9 @@ impl Default for BookConfig {
             max_false_discovery: 0.5,
             weighing: Weighing::EqualRisk,
             band: 0.002,
+            min_e_value: 20.0,
+            life_min_e_value: 2.0,
+            life_min_days: 30,
         }
     }
 }
@@ -74,11 +89,6 @@ pub struct BookConfigError {
 }
 
 impl BookConfig {
-    /// Strategies of a generation where nobody says otherwise.
-    pub const POPULATION: usize = 150;
-    /// Generations of a block's search: few, since each begins with the best of the block before.
-    pub const GENERATIONS: u32 = 4;
-
     /// How a block is searched: as `search` says, but with more new blood than sessions have, since what is new keeps most
     /// of what it promises, and with strategies that rank on one timeframe.
     #[must_use]
@@ -86,8 +96,8 @@ impl BookConfig {
         let mut config = search.clone();
         config.form = StrategyForm::Ranking;
         config.ranking.timeframes = vec![timeframe];
-        config.population_size = Self::POPULATION;
-        config.generations = Self::GENERATIONS;
+        config.population_size = self.population_size;
+        config.generations = self.generations;
         config.elites = config.elites.min(config.population_size);
         config.immigrants_fraction = 0.5;
         config.learner_fraction = 0.0;
@@ -105,25 +115,29 @@ impl BookConfig {
         for (key, value, min, max) in [
             ("search_days", self.search_days, 90, 36_500),
             ("least_days", self.least_days, 60, self.search_days),
+            ("population_size", u32::try_from(self.population_size).unwrap_or(u32::MAX), 2, 100_000),
+            ("generations", self.generations, 1, 1_000),
             ("null_searches", self.null_searches, 1, 100),
-            ("null_memory", self.null_memory, 1, 10_000),
             ("most_members", self.most_members, 1, 1_000),
             ("most_of_niche", self.most_of_niche, 1, 1_000),
+            ("life_min_days", self.life_min_days, 1, 3_650),
         ] {
             if !(min..=max).contains(&value) {
                 return Err(BookConfigError { key, problem: format!("must be {min} to {max}, not {value}") });
             }
         }
-        for (key, value, max) in [
-            ("max_correlation", self.max_correlation, 1.0),
-            ("max_turnover_per_day", self.max_turnover_per_day, 1e3),
-            ("least_sharpe", self.least_sharpe, 1e3),
-            ("max_false_discovery", self.max_false_discovery, 1.0),
-            ("band", self.band, 1.0),
+        for (key, value, min, max) in [
+            ("max_correlation", self.max_correlation, 0.0, 1.0),
+            ("max_turnover_per_day", self.max_turnover_per_day, 0.0, 1e3),
+            ("least_sharpe", self.least_sharpe, 0.0, 1e3),
+            ("max_false_discovery", self.max_false_discovery, 0.0, 1.0),
+            ("band", self.band, 0.0, 1.0),
+            ("min_e_value", self.min_e_value, 1.0, 1e12),
+            ("life_min_e_value", self.life_min_e_value, 1.0, self.min_e_value),
         ] {
             // Written so that NaN is refused, too.
-            if !(0.0..=max).contains(&value) {
-                return Err(BookConfigError { key, problem: format!("must be 0 to {max}, not {value}") });
+            if !(min..=max).contains(&value) {
+                return Err(BookConfigError { key, problem: format!("must be {min} to {max}, not {value}") });
             }
         }
         Ok(())

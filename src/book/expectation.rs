@@ -6,8 +6,9 @@
 //! t_i = m + common + own_i + luck + luck_i
 //! ```
 //!
-//! - *m* and both lucks are those of null searches: searches of the same size on markets that hold nothing. Their means
-//!   differ from each other by `luck` (strategies of one market are lucky together), the strategies of one search by `luck_i`.
+//! - *m* and both lucks are those of null searches: searches of the same size, begun with the best of the block before as the
+//!   search is, on markets that hold nothing. Their means differ from each other by `luck` (strategies of one market are
+//!   lucky together), the strategies of one search by `luck_i`.
 //! - *common* is what the strategies of this block have beyond the null ones, shrunk against `luck` with a prior of
 //!   deviation 1: one market gives one reading of it, however many strategies were tried.
 //! - *own_i* has a prior that the block's own strategies give: weights over a grid, found by expectation maximisation
@@ -34,8 +35,6 @@ const ITERATIONS: usize = 200;
 /// t before costs of what one null search evaluated.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NullSample {
-    /// Beginning of the block whose candles it was made of, UTC ms.
-    pub begin_ms: i64,
     /// Distinct strategies.
     pub strategies: u32,
     /// Mean.
@@ -47,9 +46,9 @@ pub struct NullSample {
 impl NullSample {
     /// Of a null search's strategies; `None` for fewer than two.
     #[must_use]
-    pub fn of(begin_ms: i64, ts: &[f64]) -> Option<Self> {
+    pub fn of(ts: &[f64]) -> Option<Self> {
         let (mean, variance) = moments(ts)?;
-        Some(Self { begin_ms, strategies: u32::try_from(ts.len()).ok()?, mean, variance })
+        Some(Self { strategies: u32::try_from(ts.len()).ok()?, mean, variance })
     }
 }
 
@@ -106,8 +105,9 @@ impl Prior {
         let luck = Luck::of(nulls)?;
         let (centre, _) = moments(ts)?;
         let prior = COMMON_DEVIATION.powi(2);
-        let common =
-            (prior / (prior + luck.between) * (centre - luck.mean), prior * luck.between / (prior + luck.between));
+        // The mean of luck is known by as many readings as there are null searches.
+        let noise = luck.between * (1.0 + 1.0 / nulls.len() as f64);
+        let common = (prior / (prior + noise) * (centre - luck.mean), prior * noise / (prior + noise));
         let (least, most, points) = GRID;
         let at = |k: usize| least + (most - least) * k as f64 / (points - 1) as f64;
         let mut own: Vec<(f64, f64)> = (0..points).map(|k| (at(k), 1.0 / points as f64)).collect();
@@ -212,7 +212,7 @@ mod tests {
     }
 
     fn nulls() -> Vec<NullSample> {
-        (0..8).map(|k| NullSample::of(k, &normal(if k % 2 == 0 { 0.3 } else { -0.3 }, 1.0, 200)).unwrap()).collect()
+        (0..8).map(|k| NullSample::of(&normal(if k % 2 == 0 { 0.3 } else { -0.3 }, 1.0, 200)).unwrap()).collect()
     }
 
     #[test]
@@ -261,8 +261,8 @@ mod tests {
     fn without_a_null_search_nothing_is_said() {
         assert_eq!(Prior::of(&[1.0, 2.0], &[]), None);
         assert_eq!(Prior::of(&[1.0], &nulls()), None);
-        assert_eq!(NullSample::of(0, &[1.0]), None);
-        assert_eq!(NullSample::of(0, &[1.0, f64::NAN]), None);
+        assert_eq!(NullSample::of(&[1.0]), None);
+        assert_eq!(NullSample::of(&[1.0, f64::NAN]), None);
     }
 
     proptest! {

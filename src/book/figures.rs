@@ -1,6 +1,6 @@
 //! What a walk comes to: days with their hedge and bets, and the figures that are told of them. Judges nothing.
 
-use crate::{Day, Walk, bets, log_e};
+use crate::{Bet, Day, Walk, bets, bets_at_risk, log_e};
 use chrono::DateTime;
 use engine::performance;
 use portfolio::{Benchmark, hedge};
@@ -22,6 +22,11 @@ pub struct DayFigures {
     pub step: f64,
     /// Logarithm of the wealth at its end; `None` once all is lost.
     pub log_e: Option<f64>,
+    /// Of the bet that decides what becomes of a book: `hedged` over the deviation of days before on which it held something;
+    /// 0 on days on which it does not, and on the first 60 on which it does.
+    pub bet_step: f64,
+    /// Logarithm of its wealth at the day's end; `None` once all is lost.
+    pub bet_log_e: Option<f64>,
 }
 
 /// What is told of a walk.
@@ -55,15 +60,19 @@ impl DayFigures {
         let benchmark = Benchmark { daily_returns: days.iter().map(|day| day.benchmark).collect() };
         let hedged = hedge(days.first().map_or(0, |day| day.day_ms), &net, &benchmark);
         let returns: Vec<f64> = hedged.iter().map(|day| day.hedged).collect();
-        let told = |(day, bet): (&portfolio::Hedged, crate::Bet)| Self {
+        let at_risk: Vec<bool> = days.iter().map(|day| day.at_risk).collect();
+        let told = |(day, (told, decides)): (&portfolio::Hedged, (Bet, Bet))| Self {
             day_ms: day.day_ms,
             net: day.net,
             benchmark: day.benchmark,
             hedged: day.hedged,
-            step: bet.step,
-            log_e: bet.log_e,
+            step: told.step,
+            log_e: told.log_e,
+            bet_step: decides.step,
+            bet_log_e: decides.log_e,
         };
-        hedged.iter().zip(bets(&returns)).map(told).collect()
+        let decides = bets_at_risk(&returns, &at_risk);
+        hedged.iter().zip(bets(&returns).into_iter().zip(decides)).map(told).collect()
     }
 
     /// `date,net,benchmark,hedged,step,log_e`, a line a day; what is undefined is left empty.

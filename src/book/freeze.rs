@@ -12,7 +12,7 @@ use candles::time::DAY_MS;
 use engine::{EvaluationError, Outcome, performance};
 use genome::{AnyStrategy, random::Seed};
 use portfolio::PortfolioTerms;
-use protocol::{MarketEvaluator, SearchablePanel, SeenUntil, null_market};
+use protocol::{MarketEvaluator, SearchablePanel, null_market};
 use search::{Evaluator, SearchConfig, SearchState};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -44,8 +44,8 @@ pub struct Pipeline<'a> {
 pub struct Heritage {
     /// Strategies that the search begins with.
     pub warm: Vec<AnyStrategy>,
-    /// Null searches, the newest last.
-    pub nulls: Vec<NullSample>,
+    /// Of each null market, in order, strategies that its search begins with.
+    pub null_warm: Vec<Vec<AnyStrategy>>,
     /// What promises were worth.
     pub kept: Kept,
 }
@@ -84,46 +84,36 @@ impl fmt::Display for Cash {
     }
 }
 
-/// A block's book, before any of the block is looked at.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Frozen {
-    pub(crate) members: Vec<Member>,
-    /// Why there are none.
-    pub(crate) cash: Option<Cash>,
+/// What was chosen for a block.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Chosen {
+    /// Who trades.
+    pub members: Vec<Member>,
+    /// Why nobody does.
+    pub cash: Option<Cash>,
+    /// What luck did in null searches.
+    pub luck: Option<Luck>,
+    /// Strategies that the search evaluated.
+    pub evaluated: u64,
+    /// Of them, those that traded enough and unlike each other.
+    pub distinct: u32,
     /// Strategies and the daily mean over deviation that each promises; with its deviation.
     pub(crate) considered: Vec<(AnyStrategy, f64, f64)>,
-    pub(crate) luck: Option<Luck>,
-    pub(crate) evaluated: u64,
-    pub(crate) distinct: u32,
     /// What the next block has from this one; what promises were worth is known once the block is over.
     pub(crate) heritage: Heritage,
-    /// What shaped it.
-    pub(crate) seen: SeenUntil,
 }
 
-impl Frozen {
-    /// Its members.
-    #[must_use]
-    pub fn members(&self) -> &[Member] {
-        &self.members
-    }
-
-    /// Why there are none.
-    #[must_use]
-    pub const fn cash(&self) -> Option<Cash> {
-        self.cash
-    }
-
-    fn of_cash(cash: Cash, heritage: Heritage, seen: SeenUntil) -> Self {
+impl Chosen {
+    pub(crate) const fn cash(cash: Cash, heritage: Heritage) -> Self {
         Self {
             members: Vec::new(),
             cash: Some(cash),
-            considered: Vec::new(),
             luck: None,
             evaluated: 0,
             distinct: 0,
+            considered: Vec::new(),
             heritage,
-            seen,
         }
     }
 }
@@ -193,7 +183,7 @@ impl Evaluator for Recorder<'_> {
     }
 }
 
-/// The book of a block, frozen.
+/// The book of a block, frozen. `seed` is the walk's: its null markets last from block to block.
 ///
 /// # Errors
 /// When nothing can be evaluated on the candles, or their null market would have prices that are none.
@@ -202,35 +192,32 @@ pub fn freeze(
     seed: Seed,
     mut heritage: Heritage,
     searchable: &SearchablePanel,
-) -> Result<Frozen, BookError> {
+) -> Result<Chosen, BookError> {
     let Pipeline { search: settings, book, terms } = pipeline;
-    let (seen, (from_ms, to_ms)) = (searchable.seen_until(), searchable.window_ms());
+    let (from_ms, to_ms) = searchable.window_ms();
     let days = u32::try_from((to_ms - from_ms).div_euclid(DAY_MS)).unwrap_or(0);
     if days < book.least_days {
-        return Ok(Frozen::of_cash(Cash::ShortHistory { days, needed: book.least_days }, heritage, seen));
+        return Ok(Chosen::cash(Cash::ShortHistory { days, needed: book.least_days }, heritage));
     }
+    let block_seed = seed.child("block", to_ms.cast_unsigned());
     let market = MarketEvaluator::new(searchable.panel().clone(), (from_ms, to_ms), terms)?;
-    let recorder = Recorder::new(&market, &terms, settings.min_trades);
-    let state = evolve(settings, seed, std::mem::take(&mut heritage.warm), &recorder);
-    let all = recorder.into_seen();
-    // Both kinds of null market take turns over the blocks.
-    let first = u64::try_from(to_ms.div_euclid(28 * DAY_MS)).unwrap_or(0) * u64::from(book.null_searches);
-    for number in (first..).take(book.null_searches as usize) {
-        let number = u32::try_from(number).unwrap_or(u32::MAX);
-        let null = null_market(searchable, terms, &settings.ranking, seed, number)?;
-        let recorder = Recorder::new(&null, &terms, settings.min_trades);
-        evolve(settings, seed.child("null", u64::from(number)), Vec::new(), &recorder);
-        let ts: Vec<f64> = recorder.into_seen().iter().map(|seen| seen.t + seen.cost).collect();
-        heritage.nulls.extend(NullSample::of(to_ms, &ts));
+    let (state, all) = evolve(pipeline, block_seed, std::mem::take(&mut heritage.warm), &market);
+    let mut nulls = Vec::new();
+    heritage.null_warm.resize(book.null_searches as usize, Vec::new());
+    for (number, warm) in (0..book.null_searches).zip(&mut heritage.null_warm) {
+        let null = null_market(searchable, terms, &settings.ranking, seed, (number, true))?;
+        let seed = block_seed.child("null", u64::from(number));
+        let (state, all) = evolve(pipeline, seed, std::mem::take(warm), &null);
+        nulls.extend(NullSample::of(&all.iter().map(|seen| seen.t + seen.cost).collect::<Vec<_>>()));
+        // The real search begins with its members, too, which are champions but for their likeness.
+        *warm = champions(&state, CHAMPIONS + book.most_members as usize);
     }
-    let old = heritage.nulls.len().saturating_sub(book.null_memory as usize);
-    heritage.nulls.drain(..old);
-    let champions = search::champions(&state, CHAMPIONS).into_iter().map(|i| i.strategy);
+    let champions = champions(&state, CHAMPIONS);
     let gross: Vec<f64> = all.iter().map(|seen| seen.t + seen.cost).collect();
-    let prior = Prior::of(&gross, &heritage.nulls);
+    let prior = Prior::of(&gross, &nulls);
     let Some(prior) = prior else {
-        heritage.warm = champions.collect();
-        return Ok(Frozen::of_cash(Cash::NothingMeasured, heritage, seen));
+        heritage.warm = champions;
+        return Ok(Chosen::cash(Cash::NothingMeasured, heritage));
     };
     let (distinct, kept) = (all.len() as u32, heritage.kept.fraction());
     let per_year = |t: f64, days: usize| t * (DAYS_A_YEAR / days as f64).sqrt();
@@ -256,7 +243,7 @@ pub fn freeze(
     });
     let considered = considered.collect();
     heritage.warm = members.iter().map(|m| m.strategy.clone()).chain(champions).collect();
-    Ok(Frozen {
+    Ok(Chosen {
         cash: members.is_empty().then_some(Cash::NothingExpected { candidates: distinct }),
         members,
         considered,
@@ -264,17 +251,28 @@ pub fn freeze(
         evaluated: state.counters.evaluations,
         distinct,
         heritage,
-        seen,
     })
 }
 
-/// One search from its beginning to its end.
-fn evolve(config: &SearchConfig, seed: Seed, warm: Vec<AnyStrategy>, market: &dyn Evaluator) -> SearchState {
+/// One search from its beginning to its end, and every distinct strategy that it evaluated.
+fn evolve(
+    pipeline: Pipeline<'_>,
+    seed: Seed,
+    warm: Vec<AnyStrategy>,
+    market: &dyn Evaluator,
+) -> (SearchState, Vec<Seen>) {
+    let config = pipeline.search;
+    let recorder = Recorder::new(market, &pipeline.terms, config.min_trades);
     let mut state = search::start(config, seed, warm, None);
     while !state.is_finished(config) {
         // Nothing stops it but the signal that ends the program.
-        let Ok((next, _)) = search::advance(config, state.clone(), market, &|_| false) else { break };
+        let Ok((next, _)) = search::advance(config, state.clone(), &recorder, &|_| false) else { break };
         state = next;
     }
-    state
+    (state, recorder.into_seen())
+}
+
+/// The best of a search.
+fn champions(state: &SearchState, count: usize) -> Vec<AnyStrategy> {
+    search::champions(state, count).into_iter().map(|i| i.strategy).collect()
 }

@@ -1,10 +1,14 @@
 //! The walk: block after block, freeze, then trade, then go on. Its state is a value.
 //!
+//! A block that is not over is traded as far as there are candles: a walk over history goes on into the present by the same
+//! steps, and what a block came to is the same whether it was traded at once or day by day.
+//!
 //! A book's account goes on from block to block; it is traded anew from the walk's beginning for each block, by targets
 //! that were frozen, so that nothing but members and days has to be kept.
 
 use crate::{
-    Block, Cash, Frozen, Heritage, Member, Netted, Pipeline,
+    Block, Cash, Chosen, Heritage, Member, Netted, Pipeline,
+    blocks::block,
     expectation::Luck,
     freeze, months,
     netting::{net, numbered},
@@ -14,7 +18,7 @@ use candles::time::DAY_MS;
 use engine::performance;
 use genome::{AnyStrategy, Ranking, random::Seed};
 use portfolio::{Benchmark, Market, Panel, PanelError, PortfolioTerms, RunError, daily_returns, follow};
-use protocol::{NoNull, SeenBefore, SplitPanel, UnseenPanel};
+use protocol::{NoNull, SeenBefore, SplitPanel};
 use serde::{Deserialize, Serialize};
 
 /// Days that members run before a block, so that their targets are smoothed and their returns hedged when it begins.
@@ -52,9 +56,11 @@ pub struct Day {
     pub net: f64,
     /// Of the market; `None` where it has none.
     pub benchmark: Option<f64>,
+    /// Whether the book holds something, or ends it: known when it begins.
+    pub at_risk: bool,
 }
 
-/// A block that is over.
+/// A block that is over, or as far as it has been traded.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Traded {
@@ -85,15 +91,20 @@ pub struct Traded {
     pub max_drawdown: Option<f64>,
 }
 
-/// A walk between two blocks: all that is stored.
+/// A walk between two steps: all that is stored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Walk {
     seed: Seed,
     from_ms: i64,
-    to_ms: i64,
+    /// `None` for a walk that goes on for as long as candles come.
+    to_ms: Option<i64>,
     blocks: Vec<Traded>,
     heritage: Heritage,
+    /// The book of the block that is not over.
+    frozen: Option<Chosen>,
+    /// That block, as far as it was traded.
+    open: Option<Traded>,
 }
 
 impl Walk {
@@ -103,7 +114,20 @@ impl Walk {
     /// [`BookError::NoBlock`].
     pub fn begin(seed: Seed, from_ms: i64, to_ms: i64) -> Result<Self, BookError> {
         months(from_ms, to_ms).ok_or(BookError::NoBlock)?;
-        Ok(Self { seed, from_ms, to_ms, blocks: Vec::new(), heritage: Heritage::default() })
+        Ok(Self { to_ms: Some(to_ms), ..Self::endless(seed, from_ms) })
+    }
+
+    /// A walk that goes on for as long as candles come, from the first midnight at or after a time.
+    #[must_use]
+    pub fn endless(seed: Seed, from_ms: i64) -> Self {
+        let from_ms = from_ms + (-from_ms).rem_euclid(DAY_MS);
+        Self { seed, from_ms, to_ms: None, blocks: Vec::new(), heritage: Heritage::default(), frozen: None, open: None }
+    }
+
+    /// Where it begins, UTC ms.
+    #[must_use]
+    pub const fn from_ms(&self) -> i64 {
+        self.from_ms
     }
 
     /// Blocks that are over.
@@ -112,21 +136,40 @@ impl Walk {
         &self.blocks
     }
 
-    /// All blocks.
+    /// The block that is not over, as far as it was traded.
     #[must_use]
-    pub fn plan(&self) -> Vec<Block> {
-        months(self.from_ms, self.to_ms).unwrap_or_default()
+    pub const fn open(&self) -> Option<&Traded> {
+        self.open.as_ref()
+    }
+
+    /// What was frozen for the block that is not over.
+    #[must_use]
+    pub const fn frozen(&self) -> Option<&Chosen> {
+        self.frozen.as_ref()
+    }
+
+    /// The block that is not over, or comes next; `None` where nothing is left to do.
+    #[must_use]
+    pub fn next(&self) -> Option<Block> {
+        let begin_ms = self.blocks.last().map_or(self.from_ms, |last| last.block.end_ms);
+        block(begin_ms, self.to_ms)
+    }
+
+    /// Blocks of a walk with an end; those that there are of one without.
+    #[must_use]
+    pub fn planned(&self) -> usize {
+        self.to_ms.and_then(|to_ms| months(self.from_ms, to_ms)).map_or(self.blocks.len(), |all| all.len())
     }
 
     /// Whether nothing is left to do.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        self.blocks.len() >= self.plan().len()
+        self.next().is_none()
     }
 
-    /// Days of blocks that are over.
+    /// Days that were traded.
     pub fn days(&self) -> impl Iterator<Item = &Day> {
-        self.blocks.iter().flat_map(|block| &block.days)
+        self.blocks.iter().chain(&self.open).flat_map(|block| &block.days)
     }
 }
 
@@ -146,7 +189,7 @@ impl<'a> Walker<'a> {
     /// # Errors
     /// When the market ends before the walk does, or what was wanted cannot be computed again.
     pub fn new(pipeline: Pipeline<'a>, panel: &'a Panel, walk: Walk) -> Result<Self, BookError> {
-        let missing_ms = walk.to_ms - panel.end_ms();
+        let missing_ms = walk.to_ms.map_or(i64::MIN, |to_ms| to_ms - panel.end_ms());
         if missing_ms > 0 {
             return Err(BookError::Ends { missing_days: missing_ms.div_euclid(DAY_MS).max(1) });
         }
@@ -156,6 +199,19 @@ impl<'a> Walker<'a> {
             wanted.extend(wants(&traded.members, &known, traded.block, pipeline.terms)?);
         }
         Ok(Self { pipeline, panel, walk, wanted })
+    }
+
+    /// The same with what the book wanted in blocks that are over, as [`Walker::into_parts`] gave it: nothing is computed
+    /// again.
+    #[must_use]
+    pub fn with(pipeline: Pipeline<'a>, panel: &'a Panel, (walk, wanted): (Walk, Vec<Netted>)) -> Self {
+        Self { pipeline, panel, walk, wanted }
+    }
+
+    /// The state, and what the book wanted in blocks that are over: for when there are new candles.
+    #[must_use]
+    pub fn into_parts(self) -> (Walk, Vec<Netted>) {
+        (self.walk, self.wanted)
     }
 
     /// The state.
@@ -169,67 +225,75 @@ impl<'a> Walker<'a> {
     /// # Errors
     /// When it cannot be computed; the state stays as it was.
     pub fn advance(&mut self) -> Result<Option<&Traded>, BookError> {
-        let Some(&block) = self.walk.plan().get(self.walk.blocks.len()) else { return Ok(None) };
-        let first_ms = self.panel.opens_ms()[0] + FIRST_MEMBERS_DAYS * DAY_MS;
-        let first_ms = first_ms.div_euclid(DAY_MS) * DAY_MS;
-        let looks_back_ms = i64::from(self.pipeline.book.search_days) * DAY_MS;
-        let from_ms = first_ms.max(block.begin_ms - looks_back_ms).min(block.begin_ms);
-        let (frozen, traded, wanted) = if self.panel.close_ms(0) > block.begin_ms {
-            // Nothing had closed: there is nothing to freeze a book by, and nobody trades.
-            let known = self.panel.until(block.end_ms)?;
-            let needed = self.pipeline.book.least_days;
-            (None, self.nobody(block, &known, Cash::ShortHistory { days: 0, needed })?, Vec::new())
-        } else {
-            let split = SplitPanel::cut(self.panel, from_ms, block.begin_ms, block.end_ms)?;
-            let seed = self.walk.seed.child("block", block.begin_ms.cast_unsigned());
-            let frozen = freeze(self.pipeline, seed, self.walk.heritage.clone(), &split.searchable)?;
-            let (traded, wanted) = self.trade(&frozen, &split.unseen, block)?;
-            (Some(frozen), traded, wanted)
-        };
-        if let Some((frozen, came)) = frozen.map(|frozen| (frozen, &traded.1)) {
-            self.walk.heritage = frozen.heritage;
-            self.walk.heritage.kept.observe(block.days(), came);
-        }
-        self.wanted.extend(wanted);
-        self.walk.blocks.push(traded.0);
+        let Some(block) = self.walk.next() else { return Ok(None) };
+        self.freeze()?;
+        self.trade(block.end_ms)?;
         Ok(self.walk.blocks.last())
     }
 
-    /// A block through which nobody trades, and no promises.
-    fn nobody(&self, block: Block, known: &Panel, cash: Cash) -> Result<(Traded, Vec<(f64, f64)>), BookError> {
-        let nobody = Traded {
-            block,
-            evaluated: 0,
-            distinct: 0,
-            luck: None,
-            kept: self.walk.heritage.kept.fraction(),
-            members: Vec::new(),
-            cash: Some(cash),
-            came: Vec::new(),
-            days: Vec::new(),
-            turnover: 0.0,
-            mean_gross: None,
-            max_drawdown: None,
+    /// Freezes the book of the next block, where its beginning has come and that was not done. Whether it did.
+    ///
+    /// # Errors
+    /// When it cannot be computed; the state stays as it was.
+    pub fn freeze(&mut self) -> Result<bool, BookError> {
+        let next = self.walk.next().filter(|block| block.begin_ms <= self.panel.end_ms());
+        let Some(block) = next.filter(|_| self.walk.frozen.is_none()) else { return Ok(false) };
+        let chosen = if self.panel.close_ms(0) > block.begin_ms {
+            // Nothing had closed: there is nothing to freeze a book by, and nobody trades.
+            let cash = Cash::ShortHistory { days: 0, needed: self.pipeline.book.least_days };
+            Chosen::cash(cash, self.walk.heritage.clone())
+        } else {
+            let split = SplitPanel::cut(self.panel, self.searched_from_ms(block), block.begin_ms, block.end_ms)?;
+            freeze(self.pipeline, self.walk.seed, self.walk.heritage.clone(), &split.searchable)?
         };
-        Ok((self.account(nobody, known, &self.wanted)?, Vec::new()))
+        self.walk.frozen = Some(chosen);
+        Ok(true)
     }
 
-    /// What a frozen book does in its block, and what became of what was promised.
+    /// Trades the block of a frozen book up to a midnight for which there are candles; the block is over where that is
+    /// its end. Whether anything is new.
+    ///
+    /// # Errors
+    /// When it cannot be computed; the state stays as it was.
+    pub fn trade(&mut self, until_ms: i64) -> Result<bool, BookError> {
+        let (Some(frozen), Some(block)) = (&self.walk.frozen, self.walk.next()) else { return Ok(false) };
+        let until_ms = until_ms.min(block.end_ms).min(self.panel.end_ms()).div_euclid(DAY_MS) * DAY_MS;
+        let done_ms = block.begin_ms + self.walk.open.as_ref().map_or(0, |open| open.days.len() as i64 * DAY_MS);
+        if until_ms <= done_ms {
+            return Ok(false);
+        }
+        let so_far = Block { begin_ms: block.begin_ms, end_ms: until_ms };
+        let (traded, came, wanted) = self.traded(frozen, block, so_far)?;
+        if until_ms < block.end_ms {
+            self.walk.open = Some(traded);
+            return Ok(true);
+        }
+        if let Some(chosen) = self.walk.frozen.take() {
+            self.walk.heritage = chosen.heritage;
+            self.walk.heritage.kept.observe(block.days(), &came);
+        }
+        self.wanted.extend(wanted);
+        self.walk.open = None;
+        self.walk.blocks.push(traded);
+        Ok(true)
+    }
+
+    /// From when on a block's search trades, UTC ms.
+    fn searched_from_ms(&self, block: Block) -> i64 {
+        let first_ms = self.panel.opens_ms()[0] + FIRST_MEMBERS_DAYS * DAY_MS;
+        let first_ms = first_ms.div_euclid(DAY_MS) * DAY_MS;
+        let looks_back_ms = i64::from(self.pipeline.book.search_days) * DAY_MS;
+        first_ms.max(block.begin_ms - looks_back_ms).min(block.begin_ms)
+    }
+
+    /// What a frozen book did in its block, as far as asked, what became of what was promised, and what it wanted.
     #[allow(clippy::type_complexity)]
-    fn trade(
+    fn traded(
         &self,
-        frozen: &Frozen,
-        unseen: &UnseenPanel,
+        frozen: &Chosen,
         block: Block,
-    ) -> Result<((Traded, Vec<(f64, f64)>), Vec<Netted>), BookError> {
-        let (known, ..) = unseen.evidence(frozen.seen)?;
-        let wanted = wants(&frozen.members, known, block, self.pipeline.terms)?;
-        let promised = hedged_in(block, known, frozen.considered.iter().map(|(s, ..)| s), self.pipeline.terms)?;
-        let pairs = frozen.considered.iter().zip(&promised).filter_map(|((_, promised, deviation), days)| {
-            let came = performance::mean(days.as_ref()?)? / deviation;
-            came.is_finite().then_some((*promised, came))
-        });
-        let own = hedged_in(block, known, frozen.members.iter().map(|m| &m.strategy), self.pipeline.terms)?;
+        so_far: Block,
+    ) -> Result<(Traded, Vec<(f64, f64)>, Vec<Netted>), BookError> {
         let traded = Traded {
             block,
             evaluated: frozen.evaluated,
@@ -238,28 +302,53 @@ impl<'a> Walker<'a> {
             kept: self.walk.heritage.kept.fraction(),
             members: frozen.members.clone(),
             cash: frozen.cash,
-            came: own.iter().map(|days| sharpe(days.as_ref()?)).collect(),
+            came: Vec::new(),
             days: Vec::new(),
             turnover: 0.0,
             mean_gross: None,
             max_drawdown: None,
         };
+        if self.panel.close_ms(0) > block.begin_ms {
+            let known = self.panel.until(so_far.end_ms)?;
+            return Ok((self.account(traded, &known, &self.wanted, so_far)?, Vec::new(), Vec::new()));
+        }
+        // Only what the frozen book has not seen is handed out.
+        let split = SplitPanel::cut(self.panel, self.searched_from_ms(block), block.begin_ms, so_far.end_ms)?;
+        let (known, ..) = split.unseen.evidence(split.searchable.seen_until())?;
+        let terms = self.pipeline.terms;
+        let wanted = wants(&frozen.members, known, so_far, terms)?;
+        let came = if so_far == block {
+            let promised = hedged_in(block, known, frozen.considered.iter().map(|(s, ..)| s), terms)?;
+            let pairs = frozen.considered.iter().zip(&promised).filter_map(|((_, promised, deviation), days)| {
+                let came = performance::mean(days.as_ref()?)? / deviation;
+                came.is_finite().then_some((*promised, came))
+            });
+            pairs.collect()
+        } else {
+            Vec::new()
+        };
+        let own = hedged_in(so_far, known, frozen.members.iter().map(|m| &m.strategy), terms)?;
+        let traded = Traded { came: own.iter().map(|days| sharpe(days.as_ref()?)).collect(), ..traded };
         let all: Vec<Netted> = self.wanted.iter().chain(&wanted).cloned().collect();
-        Ok(((self.account(traded, known, &all)?, pairs.collect()), wanted))
+        Ok((self.account(traded, known, &all, so_far)?, came, wanted))
     }
 
-    /// The account over the block, which goes on from the walk's beginning.
-    fn account(&self, traded: Traded, known: &Panel, wanted: &[Netted]) -> Result<Traded, BookError> {
-        let (terms, block) = (self.pipeline.terms, traded.block);
+    /// The account over a block, which goes on from the walk's beginning.
+    fn account(&self, traded: Traded, known: &Panel, wanted: &[Netted], block: Block) -> Result<Traded, BookError> {
+        let terms = self.pipeline.terms;
         let window = (self.walk.from_ms, block.end_ms);
         let track = follow(&numbered(wanted, known), known, window, self.pipeline.book.band, &terms)?;
         let (_, net) = daily_returns(&track.slots, self.walk.from_ms, terms.initial_capital);
         let before = ((block.begin_ms - self.walk.from_ms) / DAY_MS) as usize;
         let benchmark = Benchmark::of(known, block.begin_ms, block.days()).daily_returns;
+        // What was held in the block before is sold on the first day.
+        let held = self.walk.blocks.last().is_some_and(|before| !before.members.is_empty());
+        let holds = !traded.members.is_empty();
         let day = |(k, (net, benchmark)): (i64, (&f64, Option<f64>))| Day {
             day_ms: block.begin_ms + k * DAY_MS,
             net: *net,
             benchmark,
+            at_risk: holds || k == 0 && held,
         };
         let days = (0..).zip(net.iter().skip(before).zip(benchmark)).map(day).collect();
         let slots = &track.slots[track.slots.partition_point(|s| s.time_ms <= block.begin_ms)..];

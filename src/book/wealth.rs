@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 pub const FRACTIONS: [f64; 6] = [0.02, 0.04, 0.06, 0.08, 0.12, 0.16];
 
 /// Days that bet nothing.
-const IDLE_DAYS: usize = 60;
+pub(crate) const IDLE_DAYS: usize = 60;
 
 /// A day's bet.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,16 +27,36 @@ pub struct Bet {
 /// The bets on daily hedged returns, in order.
 #[must_use]
 pub fn bets(hedged: &[f64]) -> Vec<Bet> {
+    let step = |day: usize| if day < IDLE_DAYS { 0.0 } else { step(&hedged[..day], hedged[day]) };
+    wealth(&(0..hedged.len()).map(step).collect::<Vec<_>>())
+}
+
+/// The same where a book may hold cash: nothing is bet on days that are not `at_risk`, and they tell no deviation. A book that
+/// held nothing for months would else bet its all on its first days. Where every day is at risk these are [`bets`].
+#[must_use]
+pub fn bets_at_risk(hedged: &[f64], at_risk: &[bool]) -> Vec<Bet> {
+    let mut before: Vec<f64> = Vec::with_capacity(hedged.len());
+    let one = |(&today, &at_risk): (&f64, &bool)| {
+        let bets = at_risk && before.len() >= IDLE_DAYS;
+        let found = if bets { step(&before, today) } else { 0.0 };
+        before.extend(at_risk.then_some(today));
+        found
+    };
+    wealth(&hedged.iter().zip(at_risk).map(one).collect::<Vec<_>>())
+}
+
+/// Wealth after each of these steps, begun anew before the first.
+#[must_use]
+pub fn wealth(steps: &[f64]) -> Vec<Bet> {
     let mut wealth = [1.0; FRACTIONS.len()];
-    let one = |day: usize| {
-        let step = if day < IDLE_DAYS { 0.0 } else { step(&hedged[..day], hedged[day]) };
+    let one = |&step: &f64| {
         for (wealth, fraction) in wealth.iter_mut().zip(FRACTIONS) {
             *wealth *= (1.0 + fraction * step).max(0.0);
         }
         let log_e = (wealth.iter().sum::<f64>() / FRACTIONS.len() as f64).ln();
         Bet { step, log_e: log_e.is_finite().then_some(log_e) }
     };
-    (0..hedged.len()).map(one).collect()
+    steps.iter().map(one).collect()
 }
 
 fn step(before: &[f64], today: f64) -> f64 {
@@ -86,6 +106,24 @@ mod tests {
         assert_eq!((lost[60].log_e, lost[61].log_e), (None, None));
         assert!(bets(&[0.0; 100]).iter().all(|bet| *bet == Bet { step: 0.0, log_e: Some(0.0) }));
         assert!(bets(&[0.1; 100]).iter().all(|bet| bet.step == 0.0));
+    }
+
+    #[test]
+    fn cash_is_no_bet_and_tells_no_deviation() {
+        let day = |n: u32| if n.is_multiple_of(3) { -0.01 } else { 0.01 + f64::from(n) * 1e-5 };
+        let traded: Vec<f64> = (0..150).map(day).collect();
+        assert_eq!(bets_at_risk(&traded, &[true; 150]), bets(&traded));
+        // A year of cash before, and a month of it within, change nothing of what is bet on the other days.
+        let mut with_cash = vec![(0.0, false); 365];
+        with_cash.extend(traded[..100].iter().map(|r| (*r, true)));
+        with_cash.extend([(0.003, false); 30]);
+        with_cash.extend(traded[100..].iter().map(|r| (*r, true)));
+        let (hedged, at_risk): (Vec<f64>, Vec<bool>) = with_cash.into_iter().unzip();
+        let found = bets_at_risk(&hedged, &at_risk);
+        assert_eq!(found.last(), bets(&traded).last());
+        assert!(found.iter().zip(&at_risk).all(|(bet, at_risk)| *at_risk || bet.step == 0.0));
+        // The plain one is decided by the first days after it.
+        assert!(bets(&hedged)[370].log_e.is_none_or(|log_e| log_e.abs() > 1.0));
     }
 
     proptest! {

@@ -12,6 +12,7 @@ pub fn weights(weighing: Weighing, returns: &[&[f64]], expected: &[f64]) -> Vec<
     let deviations: Vec<f64> = returns.iter().map(|returns| deviation(returns)).collect();
     let raw: Vec<f64> = match weighing {
         Weighing::EqualRisk => vec![1.0; returns.len()],
+        Weighing::HierarchicalRiskParity => hierarchical(returns, &deviations),
         Weighing::MeanVariance => in_units_of_risk(returns, expected),
     };
     let raw: Vec<f64> = raw
@@ -21,6 +22,63 @@ pub fn weights(weighing: Weighing, returns: &[&[f64]], expected: &[f64]) -> Vec<
         .collect();
     let sum: f64 = raw.iter().sum();
     if sum > 0.0 { raw.iter().map(|weight| weight / sum).collect() } else { vec![0.0; raw.len()] }
+}
+
+/// Hierarchical risk parity (Lopez de Prado 2016) in units of risk: members are put in the order of a single-linkage tree of
+/// their correlations' distances, and risk is halved along it, more of it to the half that varies less.
+fn hierarchical(returns: &[&[f64]], deviations: &[f64]) -> Vec<f64> {
+    let n = returns.len();
+    let of = |i: usize, j: usize| if i == j { 1.0 } else { correlation(returns[i], returns[j]).unwrap_or(0.0) };
+    let correlations: Vec<Vec<f64>> = (0..n).map(|i| (0..n).map(|j| of(i, j)).collect()).collect();
+    let mut shares = vec![1.0; n];
+    let mut parts = vec![tree_order(&correlations)];
+    while let Some(part) = parts.pop() {
+        if part.len() < 2 {
+            continue;
+        }
+        let (left, right) = part.split_at(part.len() / 2);
+        let (a, b) = (variance_of(left, &correlations, deviations), variance_of(right, &correlations, deviations));
+        let share = if a + b > 0.0 { 1.0 - a / (a + b) } else { 0.5 };
+        left.iter().for_each(|&i| shares[i] *= share);
+        right.iter().for_each(|&i| shares[i] *= 1.0 - share);
+        parts.extend([left.to_vec(), right.to_vec()]);
+    }
+    // Shares are of equity; what calls divides by deviation.
+    shares.iter().zip(deviations).map(|(share, deviation)| share * deviation).collect()
+}
+
+/// Members as the leaves of their tree: the two nearest clusters are joined, until one is left; equals in order.
+fn tree_order(correlations: &[Vec<f64>]) -> Vec<usize> {
+    let n = correlations.len();
+    let own = |i: usize, j: usize| ((1.0 - correlations[i][j]) / 2.0).max(0.0).sqrt();
+    // How differently two members stand to all.
+    let distance = |i: usize, j: usize| (0..n).map(|k| (own(i, k) - own(j, k)).powi(2)).sum::<f64>();
+    let mut clusters: Vec<Vec<usize>> = (0..n).map(|i| vec![i]).collect();
+    while clusters.len() > 1 {
+        let between = |a: usize, b: usize| {
+            let pairs = clusters[a].iter().flat_map(|&i| clusters[b].iter().map(move |&j| (i, j)));
+            pairs.map(|(i, j)| distance(i, j)).fold(f64::INFINITY, f64::min)
+        };
+        let pairs = (0..clusters.len()).flat_map(|a| (a + 1..clusters.len()).map(move |b| (a, b)));
+        let nearest = pairs.min_by(|x, y| between(x.0, x.1).total_cmp(&between(y.0, y.1)));
+        let Some((a, b)) = nearest else { break };
+        let joined = clusters.remove(b);
+        clusters[a].extend(joined);
+    }
+    clusters.pop().unwrap_or_default()
+}
+
+/// Variance of a part whose members are weighed by 1 / variance.
+fn variance_of(part: &[usize], correlations: &[Vec<f64>], deviations: &[f64]) -> f64 {
+    let raw: Vec<f64> = part.iter().map(|&i| if deviations[i] > 0.0 { deviations[i].powi(-2) } else { 0.0 }).collect();
+    let sum: f64 = raw.iter().sum();
+    let mut variance = 0.0;
+    for (&i, a) in part.iter().zip(&raw) {
+        for (&j, b) in part.iter().zip(&raw) {
+            variance += a * b * correlations[i][j] * deviations[i] * deviations[j];
+        }
+    }
+    if sum > 0.0 { (variance / sum / sum).max(0.0) } else { 0.0 }
 }
 
 /// Shares of risk: the inverse of the shrunk correlations times the expected ratios, those below 0 left out.
@@ -113,6 +171,23 @@ mod tests {
         assert_eq!(weights(Weighing::MeanVariance, &columns(&raw), &[1.0, -9.0, 1.0])[1], 0.0);
     }
 
+    /// By hand: three that are alike and one that is not, all of one variance. The tree puts the one at an end; the pair of
+    /// it varies half as much as the pair of twins.
+    #[test]
+    fn what_moves_together_shares() {
+        let a = vec![0.01, -0.01, 0.01, -0.01, 0.01, -0.01, 0.01, -0.01];
+        let d = vec![0.01, 0.01, -0.01, -0.01, 0.01, 0.01, -0.01, -0.01];
+        let raw = [a.clone(), a.clone(), d, a];
+        let found = weights(Weighing::HierarchicalRiskParity, &columns(&raw), &[0.0; 4]);
+        // Twins first, then the third of them beside the other: the first half varies 1, the second 1/2.
+        for (share, wanted) in found.iter().zip([1.0 / 6.0, 1.0 / 6.0, 1.0 / 3.0, 1.0 / 3.0]) {
+            assert!((share - wanted).abs() < 1e-12, "{found:?}");
+        }
+        let uncorrelated = [raw[0].clone(), raw[2].iter().map(|r| 2.0 * r).collect()];
+        let found = weights(Weighing::HierarchicalRiskParity, &columns(&uncorrelated), &[0.0; 2]);
+        assert!((found[0] - 0.8).abs() < 1e-12, "1 / variance: {found:?}");
+    }
+
     #[test]
     fn a_system_by_hand() {
         let found = solve(vec![vec![2.0, 1.0], vec![1.0, 3.0]], vec![3.0, 5.0]);
@@ -125,7 +200,7 @@ mod tests {
             raw in prop::collection::vec(prop::collection::vec(-0.1..0.1_f64, 40), 1..12),
             expected in prop::collection::vec(-1.0..3.0_f64, 12),
         ) {
-            for weighing in [Weighing::EqualRisk, Weighing::MeanVariance] {
+            for weighing in [Weighing::EqualRisk, Weighing::HierarchicalRiskParity, Weighing::MeanVariance] {
                 let found = weights(weighing, &columns(&raw), &expected[..raw.len()]);
                 let sum: f64 = found.iter().sum();
                 prop_assert!(found.iter().all(|w| *w >= 0.0 && w.is_finite()));

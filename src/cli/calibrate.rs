@@ -1,5 +1,6 @@
 //! `sg-ai calibrate`: how often the shipped protocol promotes, on simulated markets of which all is known.
 
+mod book;
 mod lives;
 
 use super::{CliError, Context, output, size::SizeArgs};
@@ -29,6 +30,9 @@ use std::{
     },
 };
 
+/// True annual Sharpe ratios, where none are named.
+const SHARPES: [f64; 3] = [3.5, 7.0, 10.0];
+
 /// Kinds of markets as the command line names them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum MarketName {
@@ -41,6 +45,8 @@ enum MarketName {
     RankMomentum,
     RankReversal,
     RankVolume,
+    Changing,
+    Lasting,
     All,
 }
 
@@ -56,6 +62,8 @@ impl MarketName {
             Self::RankMomentum => vec![Kind::RankMomentum],
             Self::RankReversal => vec![Kind::RankReversal],
             Self::RankVolume => vec![Kind::RankVolume],
+            // Of books alone.
+            Self::Changing | Self::Lasting => Vec::new(),
             Self::All => Kind::ALL.to_vec(),
         }
     }
@@ -64,19 +72,14 @@ impl MarketName {
 /// Measure how often the protocol promotes on simulated markets: false promotions on noise, power where there is an edge
 #[derive(Args, Debug)]
 pub(crate) struct CalibrateArgs {
-    /// What the markets have to be found; dying edges are gone once a strategy enters shadow. In those named rank-
-    /// strategies rank many coins; all are the others
+    /// What the markets have to be found; dying edges are gone once a strategy enters shadow, or a book's life begins. In
+    /// those named rank- strategies rank many coins; all are the others. With --book: noise, changing, dying, lasting, all
     #[arg(long, value_name = "KIND", value_enum, default_value = "all")]
     market: MarketName,
     /// True annual Sharpe ratios that the edges give whoever knows them, after costs (where strategies rank: before), on all
-    /// symbols together, separated by commas; dying edges have the largest
-    #[arg(
-        long,
-        value_name = "RATIOS",
-        value_delimiter = ',',
-        allow_negative_numbers = true,
-        default_value = "3.5,7,10"
-    )]
+    /// symbols together, separated by commas; dying edges have the largest [default: 3.5,7,10; with --book --lives
+    /// 1,1.5,2,3, of the whole book]
+    #[arg(long, value_name = "RATIOS", value_delimiter = ',', allow_negative_numbers = true)]
     sharpe: Vec<f64>,
     /// Coins of each market whose strategies rank it
     #[arg(long, value_name = "COUNT", default_value_t = 40, value_parser = clap::value_parser!(u32).range(10..=500))]
@@ -112,6 +115,15 @@ pub(crate) struct CalibrateArgs {
     /// Simulate so many whole lives of each kind instead, at the level of statistics: nothing is searched
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     lives: Option<u64>,
+    /// Walk books instead: month by month over years of each market, then a year of life
+    #[arg(long, conflicts_with_all = ["sessions", "age", "resume"])]
+    book: bool,
+    /// With --book: weak edges of each market that holds some, of Sharpe ratios of 0.3 to 1.5 each
+    #[arg(long, value_name = "COUNT", default_value_t = 12, requires = "book", value_parser = clap::value_parser!(u32).range(1..=100))]
+    edges: u32,
+    /// With --book: years of history before its life
+    #[arg(long, value_name = "YEARS", default_value_t = 4, requires = "book", value_parser = clap::value_parser!(u32).range(1..=20))]
+    history_years: u32,
     /// File to which each finished market is added, and from which a run that was broken off goes on
     #[arg(long, value_name = "FILE")]
     resume: Option<PathBuf>,
@@ -133,16 +145,25 @@ struct Line {
 ///
 /// # Errors
 /// When the options are wrong, or the file to resume from cannot be read or written.
-pub(crate) async fn run(args: CalibrateArgs, ctx: &Context) -> Result<(), CliError> {
+pub(crate) async fn run(mut args: CalibrateArgs, ctx: &Context) -> Result<(), CliError> {
+    if let Some(wrong) = args.sharpe.iter().find(|s| !(0.0..=100.0).contains(*s)) {
+        return Err(CliError::Usage(format!("--sharpe must be 0 to 100, not {wrong}")));
+    }
+    if args.book {
+        return book::run(args, ctx).await;
+    }
+    if args.sharpe.is_empty() {
+        args.sharpe = SHARPES.to_vec();
+    }
+    if args.market.kinds().is_empty() {
+        return Err(CliError::Usage("--market: changing and lasting edges are those of --book".to_owned()));
+    }
     let config = ctx.config();
     let mut search = args.size.search(config, config.daemon.interval)?;
     if args.market.kinds().iter().all(|kind| kind.ranks()) {
         search.form = StrategyForm::Ranking;
         search.ranking.timeframes = vec![candles::Interval::H4];
         search.validate().map_err(|e| CliError::Usage(format!("search.{e}")))?;
-    }
-    if let Some(wrong) = args.sharpe.iter().find(|s| !(0.0..=100.0).contains(*s)) {
-        return Err(CliError::Usage(format!("--sharpe must be 0 to 100, not {wrong}")));
     }
     if let Some(lives) = args.lives {
         return lives::run(&args, lives, ctx).await;

@@ -6,6 +6,7 @@
 mod archive;
 mod audit;
 mod backtest;
+mod book;
 mod calibrate;
 mod checkpoints;
 mod completions;
@@ -109,6 +110,7 @@ enum Command {
     /// Look at what a candidate has to show to go live, and plan for weaker edges
     Protocol(protocol::ProtocolArgs),
     Learner(learner::LearnerArgs),
+    Book(book::BookArgs),
     /// Look at deployments of live strategies, pause and resume them
     Deployments(deployments::DeploymentsArgs),
     /// Look at drift alerts and acknowledge them
@@ -164,6 +166,7 @@ async fn dispatch(command: Command, ctx: &Context) -> Result<(), CliError> {
         Command::Protocol(args) => protocol::run(args, ctx).await,
         Command::Learner(args) => learner::run(args, ctx).await,
         Command::Backtest(args) => backtest::run(args, ctx).await,
+        Command::Book(args) => book::run(args, ctx).await,
         Command::Calibrate(args) => calibrate::run(args, ctx).await,
         Command::Config(args) => config::run(args, ctx).await,
         Command::Completions(args) => completions::completions(&args),

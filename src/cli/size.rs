@@ -49,15 +49,13 @@ impl SizeArgs {
             let why = "--holdout-days is for sessions: what a book has not seen is the block that it trades next";
             return Err(CliError::Usage(why.to_owned()));
         }
-        let mut book = BookConfig::default();
+        let mut book = config.book.clone();
         book.search_days = self.search_days.unwrap_or(book.search_days);
         book.least_days = book.least_days.min(book.search_days);
-        book.validate().map_err(|e| CliError::Usage(format!("the book's {e}")))?;
-        let mut search = book.search(&config.search, interval);
-        search.population_size = self.population.unwrap_or(search.population_size);
-        search.generations = self.generations.unwrap_or(search.generations);
-        search.elites = search.elites.min(search.population_size);
-        search.remembered_hashes = search.remembered_hashes.max(search.population_size);
+        book.population_size = self.population.unwrap_or(book.population_size);
+        book.generations = self.generations.unwrap_or(book.generations);
+        book.validate().map_err(|e| CliError::Usage(format!("book.{e}")))?;
+        let search = book.search(&config.search, interval);
         search.validate().map_err(|e| CliError::Usage(format!("search.{e}")))?;
         Ok((search, book))
     }

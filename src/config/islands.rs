@@ -67,6 +67,30 @@ impl FromStr for IslandConfig {
     }
 }
 
+/// A whole market and the candles that it is ranked on, written `*USDT:4h`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BookMarket {
+    /// All symbols that are paid in this asset.
+    pub quote: String,
+    /// Candles.
+    pub interval: Interval,
+}
+
+impl FromStr for BookMarket {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = |why: String| format!("{text:?} is not a market such as *USDT:4h: {why}");
+        // Read as an island that ranks it.
+        let island = IslandConfig::from_str(&format!("market:{}", text.trim())).map_err(&wrong)?;
+        let parts = (island.ranks, island.interval, island.seed);
+        let (Some(quote), Some(interval), None) = parts else {
+            return Err(wrong("* and a quote asset, then an interval of candles are expected".to_owned()));
+        };
+        Ok(Self { quote, interval })
+    }
+}
+
 impl TryFrom<String> for IslandConfig {
     type Error = String;
 

@@ -10,12 +10,13 @@ mod origin;
 mod sections;
 mod settings;
 
-pub use islands::IslandConfig;
+pub use islands::{BookMarket, IslandConfig};
 pub use load::{Inputs, Loaded, load};
 pub use origin::{ConfigError, Origin};
 pub use sections::{DaemonConfig, ReviewConfig};
 pub use settings::{DEFAULT_TOML, ENV_NAMES, SECRET_KEYS, Settings, env_name};
 
+use book::BookConfig;
 use engine::{EngineConfig, VenueCosts};
 use evidence::volatility_regime::VolatilityRegimeConfig;
 use http::HttpConfig;
@@ -65,6 +66,8 @@ pub struct Config {
     pub staying: EdgeDecayConfig,
     /// The search.
     pub search: SearchConfig,
+    /// The book: how members are found, admitted and weighed, and what it needs to go live.
+    pub book: BookConfig,
     /// The runners.
     pub daemon: DaemonConfig,
     /// Our HTTP server.
@@ -88,6 +91,7 @@ impl Config {
         let found = found.or_else(|| named("deployment", self.deployment.validate()));
         let found = found.or_else(|| named("drift", self.drift.validate()));
         let found = found.or_else(|| named("regime", self.regime.validate()));
+        let found = found.or_else(|| self.book.validate().err().map(|e| (format!("book.{}", e.key), e.problem)));
         let found = found.or_else(|| self.review.problem().map(|(key, why)| (format!("review.{key}"), why)));
         let found = found.or_else(|| self.daemon.problem().map(|(key, why)| (format!("daemon.{key}"), why)));
         let found = found.or_else(|| self.http.problem().map(|(key, why)| (format!("http.{key}"), why)));

@@ -1,6 +1,6 @@
 //! The sections of the daemon itself.
 
-use super::IslandConfig;
+use super::{BookMarket, IslandConfig};
 use candles::time::DAY_MS;
 use candles::{Interval, MarketKind, Symbol};
 use serde::{Deserialize, Deserializer, de::IntoDeserializer};
@@ -8,6 +8,12 @@ use serde::{Deserialize, Deserializer, de::IntoDeserializer};
 /// Reads a choice through serde's own reader, whose error lists what may be chosen.
 fn choice<'de, D: Deserializer<'de>, T: Deserialize<'de>>(reader: D) -> Result<T, D::Error> {
     T::deserialize(String::deserialize(reader)?.into_deserializer())
+}
+
+/// An empty text is none.
+fn book_market<'de, D: Deserializer<'de>>(reader: D) -> Result<Option<BookMarket>, D::Error> {
+    let text = String::deserialize(reader)?;
+    (!text.trim().is_empty()).then(|| text.parse().map_err(serde::de::Error::custom)).transpose()
 }
 
 /// The runners: what they work on, how often, and how patiently.
@@ -37,6 +43,11 @@ pub struct DaemonConfig {
     pub ranking_backtest_days: u32,
     /// Share of the backtests that islands which rank the market get, where islands of both forms are searched, fraction.
     pub ranking_share: f64,
+    /// Market whose book is proven and traded; `None` for none.
+    #[serde(default, deserialize_with = "book_market")]
+    pub book: Option<BookMarket>,
+    /// History that a new book walks before its life begins, days.
+    pub rehearse_history: u32,
     /// Candles after them that no search sees, days, where there are as many.
     pub holdout_days: u32,
     /// Where there are fewer: as many as there are, but not fewer than these.

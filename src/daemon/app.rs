@@ -3,6 +3,7 @@
 use super::core::Core;
 use super::loops::anchors::AnchorLoop;
 use super::loops::audit::AuditWatch;
+use super::loops::books::Books;
 use super::loops::cache::CacheKeeper;
 use super::loops::commands::Commands;
 use super::loops::continuous::Continuous;
@@ -180,6 +181,9 @@ impl App {
                 islands: core.islands(plan.island, plan.missed),
                 period: plan.tick.unwrap_or(LOOK.min(seconds(config.daemon.generation_interval_s))),
             });
+        }
+        if let Some(runner) = core.book(config).filter(|_| plan.continuous) {
+            supervisor.spawn(Books { store: store.clone(), runner, period: shadow_period });
         }
         if plan.shadow {
             supervisor.spawn(Shadow { store: store.clone(), runner: core.paper(), period: shadow_period });

@@ -5,6 +5,8 @@
 use crate::config::Config;
 use crate::usecases::answers::Answers;
 use crate::usecases::archive_store::archive_store;
+use crate::usecases::book::BookRunner;
+use crate::usecases::book_setup::BookSetup;
 use crate::usecases::cache_budget::CacheBudget;
 use crate::usecases::candle_source::CandleSource;
 use crate::usecases::deployments::{DeploymentManager, Rules};
@@ -160,6 +162,12 @@ impl Core {
     fn staying(&self) -> EdgeDecayMonitor {
         let (store, compute) = (self.process.store.clone(), self.compute.clone());
         EdgeDecayMonitor::new(store, compute, self.gates.staying.clone(), self.search.seed)
+    }
+
+    /// What walks the book; `None` where the settings name none.
+    pub(crate) fn book(&self, config: &Config) -> Option<BookRunner> {
+        let setup = BookSetup::of(config)?;
+        Some(BookRunner::new(self.candles.clone(), self.compute.clone(), self.process.clone(), setup))
     }
 
     /// Paper trading.

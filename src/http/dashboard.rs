@@ -32,6 +32,7 @@ assets! {
     "portfolio.js" = "portfolio.js",
     "evolution.js" = "evolution.js",
     "optimizations.js" = "optimizations.js",
+    "book.js" = "book.js",
     "data.js" = "data.js",
     "media.js" = "media.js",
     "operations.js" = "operations.js",

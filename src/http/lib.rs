@@ -4,6 +4,7 @@ mod actions;
 mod answer;
 mod api;
 mod backtests;
+mod books;
 mod broadcast;
 mod config;
 mod connections;
@@ -45,8 +46,8 @@ pub use health::Limits;
 pub use reports::{backtest_report_of, portfolio_report_of};
 pub use server::Server;
 pub use snapshot::{
-    AUDIT_RUNNER, Audit, CONTINUOUS_RUNNER, Deployment, Feed, Island, Move, Passed, Protocol, Readings, Runner,
-    SHADOW_RUNNER, STREAM_RUNNER, Snapshot, Stream, Tests, Trials,
+    AUDIT_RUNNER, Audit, BOOK_RUNNER, CONTINUOUS_RUNNER, Deployment, Feed, Island, Move, Passed, Protocol, Readings,
+    Runner, SHADOW_RUNNER, STREAM_RUNNER, Snapshot, Stream, Tests, Trials,
 };
 pub use terms::AskedTerms;
 

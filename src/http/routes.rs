@@ -3,7 +3,7 @@
 use super::{
     actions,
     api::Api,
-    dashboard, events, media_items, media_proposals, optimizations, portfolios, probes,
+    books, dashboard, events, media_items, media_proposals, optimizations, portfolios, probes,
     quotas::{self, Clients},
     read, records, reports,
     response_cache::{self, ResponseCache},
@@ -93,6 +93,9 @@ pub(super) fn router(api: Arc<Api>, config: &HttpConfig) -> (Router, Router) {
         .routes(routes!(records::generations))
         .routes(routes!(records::sessions))
         .routes(routes!(records::scores))
+        .routes(routes!(books::books))
+        .routes(routes!(books::book))
+        .routes(routes!(books::days))
         .routes(routes!(optimizations::optimizations))
         .routes(routes!(optimizations::optimization))
         .routes(routes!(records::protocol))

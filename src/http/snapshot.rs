@@ -19,6 +19,9 @@ pub const SHADOW_RUNNER: &str = "shadow";
 /// Name of the runner that verifies the audit trail; its detail has the key `holds`.
 pub const AUDIT_RUNNER: &str = "audit";
 
+/// Name of the runner that walks the book, in the store's runner status.
+pub const BOOK_RUNNER: &str = "book";
+
 /// Name of the live tail, in the store's runner status; its detail is a [`TailState`](candles::tail::TailState).
 pub const STREAM_RUNNER: &str = "stream";
 

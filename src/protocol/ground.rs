@@ -162,7 +162,8 @@ impl<'a> RankingGround<'a> {
 }
 
 /// Backtests on null market number `number` of what a search looks at that breeds as `variation` says: even ones lack the
-/// order in time, odd ones which name is which.
+/// order in time, odd ones which name is which. Where it is to be `lasting`, even ones are mirrored instead: with the same
+/// seed and later candles it is the same as far as it went.
 ///
 /// # Errors
 /// Where candles are such that their null would have prices that are none.
@@ -171,11 +172,11 @@ pub fn null_market(
     terms: PortfolioTerms,
     variation: &RankingVariation,
     seed: Seed,
-    number: u32,
+    (number, lasting): (u32, bool),
 ) -> Result<MarketEvaluator, NoNull> {
     let panel = searchable.panel();
     let kind = if number.is_multiple_of(2) {
-        NullKind::Time
+        if lasting { NullKind::Mirrored } else { NullKind::Time }
     } else {
         let shortest = variation.rebalance.iter().filter_map(|clock| clock.fixed_ms()).min();
         let block_ms = shortest.or(panel.interval().fixed_ms()).unwrap_or(1);
@@ -216,7 +217,7 @@ impl Ground for RankingGround<'_> {
             let (panel, window_ms) = (Arc::clone(self.searchable.panel()), self.searchable.window_ms());
             return Ok(Box::new(MarketEvaluator::new(panel, window_ms, self.terms)?));
         };
-        Ok(Box::new(null_market(self.searchable, self.terms, self.variation, seed, number)?))
+        Ok(Box::new(null_market(self.searchable, self.terms, self.variation, seed, (number, false))?))
     }
 }
 

@@ -1,10 +1,13 @@
-//! Null markets for strategies that rank the market, from the panel that a search looked at. There are two, since a ranking
-//! may live on what follows what in time, and on which name does it.
+//! Null markets for strategies that rank the market, from the panel that a search looked at. A ranking may live on what
+//! follows what in time, and on which name does it.
 //!
 //! - **In time**: what happened in a slot happens in another one, upright or mirrored by a coin's fall, the same for all names:
 //!   each slot's cross-section stays and no past tells of a future. Without the coin a name that did well in a block would do
 //!   so in every part of it, and look-backs of months would find that. A name without a candle in the other slot gets one of
-//!   its own that is left over.
+//!   its own that is left over. A coin between r and -r in logarithms gains ln cosh r on average, more where prices move
+//!   more, and that could be ranked by: it is taken off, so that no name is expected to gain anything.
+//! - **Mirrored**: the same with each slot in its place. What follows what is left of the sizes of moves, and nothing of their
+//!   signs. As candles come, what was there stays as it was to the bit: for a placebo that goes on for years.
 //! - **Of names**: in each short block of time the members of a universe trade their paths. Every slot has the returns that
 //!   it had, so has the market, and each path stays whole within a block; what was known of a name says nothing of it.
 //!
@@ -26,6 +29,8 @@ const BLOCK_MS: i64 = 365 * DAY_MS;
 pub enum NullKind {
     /// The order in time.
     Time,
+    /// What the past says of the signs of moves.
+    Mirrored,
     /// Which name is which.
     Names {
         /// Length of a block: no longer than from one rebalance to the next.
@@ -61,8 +66,13 @@ pub fn null_panel(panel: &Panel, kind: NullKind, seed: Seed) -> Result<Panel, Nu
         .map(|(number, i)| bars(i.candles()).moves().ok_or_else(|| fail(number, NO_LOGARITHM.to_owned())))
         .collect::<Result<_, _>>()?;
     match kind {
-        NullKind::Time => {
-            let (within, gaps) = (orders(panel, seed, "within"), orders(panel, seed, "gaps"));
+        NullKind::Time | NullKind::Mirrored => {
+            let shuffles = kind == NullKind::Time;
+            let order = |label: &str| match shuffles {
+                true => orders(panel, seed, label),
+                false => (0..panel.opens_ms().len() as u32).collect(),
+            };
+            let (within, gaps) = (order("within"), order("gaps"));
             panel.remade(|number| {
                 let instrument = &panel.instruments()[number];
                 let (within, gaps) = (sources(instrument.slots(), &within), sources(instrument.slots(), &gaps));
@@ -72,11 +82,12 @@ pub fn null_panel(panel: &Panel, kind: NullKind, seed: Seed) -> Result<Panel, Nu
                     let flips = draw(seed, "mirror", slot_ms(candle)) & 1 == 1;
                     if flips { own.mirrored() } else { own }
                 };
-                let moved = within.iter().zip(&gaps).map(|(&w, &g)| Move { gap: mirrored(g).gap, ..mirrored(w) });
+                let moved = within.iter().zip(&gaps).map(|(&w, &g)| fair(Move { gap: mirrored(g).gap, ..mirrored(w) }));
                 // What was traded in a candle goes with what happened in it.
                 let volumes: Vec<usize> = std::iter::once(0).chain(within.iter().copied()).collect();
                 let candles = made(instrument.candles(), moved, &volumes).map_err(|why| fail(number, why))?;
-                Ok((candles, shuffled_payments(instrument.funding(), seed)))
+                let payments = instrument.funding();
+                Ok((candles, if shuffles { shuffled_payments(payments, seed) } else { payments.to_vec() }))
             })
         }
         NullKind::Names { block_ms, universe } => {
@@ -97,6 +108,14 @@ pub fn null_panel(panel: &Panel, kind: NullKind, seed: Seed) -> Result<Panel, Nu
             })
         }
     }
+}
+
+/// A move of which up and down are equally likely, less what it gains on average by that.
+fn fair(m: Move) -> Move {
+    // ln cosh x, without overflow.
+    let gain = |x: f64| x.abs() + (-2.0 * x.abs()).exp().ln_1p() - std::f64::consts::LN_2;
+    let close = m.close - gain(m.close);
+    Move { gap: m.gap - gain(m.gap), close, low: m.low.min(close), ..m }
 }
 
 /// For each slot the one whose moves it gets: slots of a block in the order of numbers drawn for them.
@@ -285,6 +304,12 @@ mod tests {
         (1..i.candles().len()).map(each).collect()
     }
 
+    /// A move before what it gains on average was taken off: x of c = x - ln cosh x.
+    fn was(c: f64) -> f64 {
+        // e^c = e^x / cosh x, so that e^2x = e^c / (2 - e^c).
+        (c.exp() / (2.0 - c.exp())).ln() / 2.0
+    }
+
     fn sorted(values: impl IntoIterator<Item = f64>) -> Vec<i64> {
         // Logarithms there and back round in the last digits.
         let mut all: Vec<i64> = values.into_iter().map(|v| (v * 1e10).round() as i64).collect();
@@ -300,21 +325,25 @@ mod tests {
             let (before, after) = (returns(&real, number), returns(&null, number));
             assert_ne!(before, after);
             for block in [0..2_190_u32, 2_190..2_600] {
-                let of = |all: &BTreeMap<u32, f64>| sorted(all.range(block.clone()).map(|(_, v)| v.abs()));
-                assert_eq!(of(&before), of(&after), "{number}");
+                let of = |all: &BTreeMap<u32, f64>, was: fn(f64) -> f64| {
+                    sorted(all.range(block.clone()).map(|(_, v)| was(*v).abs()))
+                };
+                assert_eq!(of(&before, |v| v), of(&after, was), "{number}");
             }
         }
         // Names that are always there move as they moved together.
-        let pairs = |panel: &Panel| {
+        let pairs = |panel: &Panel, was: fn(f64) -> f64| {
             let (a, b) = (returns(panel, 0), returns(panel, 4));
+            let digits = |v: f64| (v * 1e10).round() as i64;
             let mut all: Vec<(i64, i64)> = a
                 .iter()
-                .map(|(slot, a)| ((a.abs() * 1e10).round() as i64, (a.signum() * b[slot] * 1e10).round() as i64))
+                .map(|(slot, a)| (was(*a), was(b[slot])))
+                .map(|(a, b)| (digits(a.abs()), digits(a.signum() * b)))
                 .collect();
             all.sort_unstable();
             all
         };
-        assert_eq!(pairs(&real), pairs(&null));
+        assert_eq!(pairs(&real, |v| v), pairs(&null, was));
         let rates = |panel: &Panel| sorted(panel.instruments()[1].funding().iter().map(|f| f.rate));
         assert_eq!(rates(&real), rates(&null));
         assert_ne!(real.instruments()[1].funding(), null.instruments()[1].funding());
@@ -360,14 +389,48 @@ mod tests {
     }
 
     #[test]
+    fn mirrored_every_slot_stays_and_its_sign_is_a_coins_fall_for_all_names() {
+        let real = panel();
+        let null = null_panel(&real, NullKind::Mirrored, Seed(3)).unwrap();
+        let mut flips = BTreeMap::new();
+        for number in 0..6 {
+            let (before, after) = (returns(&real, number), returns(&null, number));
+            for (slot, v) in &after {
+                let (was, old) = (was(*v), before[slot]);
+                assert!((was.abs() - old.abs()).abs() < 1e-9, "{number} {slot}");
+                let flipped = was * old < 0.0;
+                assert!(old.abs() < 1e-9 || *flips.entry(*slot).or_insert(flipped) == flipped, "{number} {slot}");
+            }
+            assert_eq!(real.instruments()[number].funding(), null.instruments()[number].funding());
+        }
+        let share = flips.values().filter(|f| **f).count() as f64 / flips.len() as f64;
+        assert!((0.45..0.55).contains(&share), "{share}");
+    }
+
+    #[test]
+    fn up_and_down_gain_nothing_between_them() {
+        for x in [0.0, 1e-9, 1e-4, 0.03, 0.7, 5.0, 400.0] {
+            let [up, down] = [1.0, -1.0].map(|sign| {
+                let m = Move { gap: sign * x, high: x, low: -x, close: sign * x };
+                let fair = fair(m);
+                assert!(fair.low <= fair.close.min(0.0) && fair.high >= fair.close);
+                assert_eq!(fair.gap, fair.close);
+                fair.close.exp()
+            });
+            assert!((up + down - 2.0).abs() < 1e-12, "{x}: {up} {down}");
+        }
+    }
+
+    #[test]
     fn a_market_cut_short_has_the_null_of_the_whole_one_up_to_there() {
         let real = panel();
-        let end_ms = 2_190 * STEP_MS;
-        let short = real.until(end_ms).unwrap();
-        let (whole, cut) = (null_panel(&real, NAMES, Seed(8)).unwrap(), null_panel(&short, NAMES, Seed(8)).unwrap());
-        let known = whole.until(end_ms).unwrap();
-        for (a, b) in known.instruments().iter().zip(cut.instruments()) {
-            assert_eq!((a.id(), a.candles(), a.funding()), (b.id(), b.candles(), b.funding()));
+        for (kind, steps) in [(NAMES, 2_190), (NullKind::Mirrored, 1_234)] {
+            let short = real.until(steps * STEP_MS).unwrap();
+            let (whole, cut) = (null_panel(&real, kind, Seed(8)).unwrap(), null_panel(&short, kind, Seed(8)).unwrap());
+            let known = whole.until(steps * STEP_MS).unwrap();
+            for (a, b) in known.instruments().iter().zip(cut.instruments()) {
+                assert_eq!((a.id(), a.candles(), a.funding()), (b.id(), b.candles(), b.funding()));
+            }
         }
     }
 }

@@ -7,6 +7,7 @@
 mod archive;
 mod audit;
 mod backtests;
+mod books;
 mod connection;
 mod data;
 pub mod embedded;
@@ -33,6 +34,7 @@ pub use backtests::{
     RemovedOfClients, RunStatus, RunTrade, SERVICE_KIND, Segment, ServiceBacktest, ServiceBacktestLine,
     WalkForwardWindow,
 };
+pub use books::{BookBlock, BookDay, BookMove, BookRow, BookStep, BookTransition, NewBook};
 pub use connection::{ConnectOptions, RetentionConfig, StoreConfig, TlsMode};
 pub use data::{
     DataVerdictRow, DataVersionUse, MAX_REVISION_DETAIL, NewRevision, Rescore, Rescored, RevisionRow, SessionUse,

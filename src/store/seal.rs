@@ -178,6 +178,11 @@ pub(super) fn state_of(session_id: Uuid) -> String {
     format!("state of session {session_id}")
 }
 
+/// What the seals of a book's walks and blocks are bound to.
+pub(super) fn book_of(id: Uuid) -> String {
+    format!("book {id}")
+}
+
 /// What the seals of an optimisation are bound to.
 pub(super) fn optimization_of(id: Uuid) -> String {
     format!("optimisation {id}")
@@ -389,7 +394,34 @@ impl Store {
             Ok(())
         })
         .await?;
+        self.reseal_books().await?;
         Ok((letters, states))
+    }
+
+    async fn reseal_books(&self) -> Result<(), StoreError> {
+        let keys = &self.inner.keys;
+        self.transaction("reseal_books", |tx| async move {
+            let tx = &tx;
+            for row in tx.rows("select id, walks from books order by id for update", &[]).await? {
+                let id: Uuid = row.try_get("id")?;
+                let what = book_of(id);
+                let walks = keys.seal_text(&keys.open_text(row.try_get("walks")?, &what)?, &what)?;
+                tx.execute("update books set walks = $2 where id = $1", &[&id, &walks]).await?;
+            }
+            let sql = "select book_id, is_placebo, begin_ms, body from book_blocks
+                where (body ->> 'sealed_with') is distinct from $1 order by book_id, is_placebo, begin_ms for update";
+            for row in tx.rows(sql, &[&keys.current_id()]).await? {
+                let key: (Uuid, bool, i64) =
+                    (row.try_get("book_id")?, row.try_get("is_placebo")?, row.try_get("begin_ms")?);
+                let what = book_of(key.0);
+                let body = keys.seal_json(&keys.open_json(row.try_get("body")?, &what)?, &what)?;
+                let sql = "update book_blocks set body = $4
+                    where book_id = $1 and is_placebo = $2 and begin_ms = $3";
+                tx.execute(sql, &[&key.0, &key.1, &key.2, &body]).await?;
+            }
+            Ok(())
+        })
+        .await
     }
 }
 

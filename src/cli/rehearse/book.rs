@@ -157,14 +157,14 @@ impl Work {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(self.threads).build().context("cannot start threads")?;
         let (search, book) = (self.search.clone(), self.book.clone());
         let pipeline = Pipeline { search: &search, book: &book, terms: self.terms };
-        let bar = ProgressBar::new(self.walks.iter().map(|walk| walk.plan().len() as u64).sum());
+        let bar = ProgressBar::new(self.walks.iter().map(|walk| walk.planned() as u64).sum());
         bar.enable_steady_tick(Duration::from_secs(1));
         if !self.json {
             output::text(heading()).context("standard output")?;
         }
         for at in 0..self.walks.len() {
             let null = (at > 0)
-                .then(|| null_panel(&self.market.panel, NullKind::Time, self.seed.child("placebo", 0)))
+                .then(|| null_panel(&self.market.panel, NullKind::Mirrored, self.seed.child("placebo", 0)))
                 .transpose()
                 .context("the placebo")?;
             self.walk(at, null.as_ref(), pipeline, &pool, &bar)?;
@@ -196,7 +196,7 @@ impl Work {
         }
         let panel = null.unwrap_or(&self.market.panel);
         let mut walker = pool.install(|| Walker::new(pipeline, panel, state)).map_err(told)?;
-        let (began, planned) = (Instant::now(), walker.walk().plan().len());
+        let (began, planned) = (Instant::now(), walker.walk().planned());
         while !walker.walk().is_finished() {
             pool.install(|| walker.advance().map(|_| ())).map_err(told)?;
             let over = walker.walk().blocks().len();

@@ -141,7 +141,7 @@ impl Ground {
             }
             Kind::Ranking { split, terms, variation, .. } => {
                 let kind = if even { NullName::TimeShuffled } else { NullName::NamesShuffled };
-                (kind, Box::new(null_market(&split.searchable, *terms, variation, seed, number)?))
+                (kind, Box::new(null_market(&split.searchable, *terms, variation, seed, (number, false))?))
             }
         })
     }

@@ -2,6 +2,7 @@
 
 pub(crate) mod anchors;
 pub(crate) mod audit;
+pub(crate) mod books;
 pub(crate) mod cache;
 pub(crate) mod commands;
 pub(crate) mod continuous;

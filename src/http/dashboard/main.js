@@ -2,6 +2,7 @@
 
 import { ago, h, Trouble, toast } from "./base.js";
 import { themeChanged } from "./charts.js";
+import * as book from "./book.js";
 import * as data from "./data.js";
 import * as evolution from "./evolution.js";
 import * as media from "./media.js";
@@ -11,7 +12,7 @@ import * as overview from "./overview.js";
 import * as strategies from "./strategies.js";
 import * as strategy from "./strategy.js";
 
-const PAGES = { "": overview, strategies, strategy, evolution, optimizations, data, operations, media };
+const PAGES = { "": overview, strategies, strategy, book, evolution, optimizations, data, operations, media };
 const main = document.getElementById("main");
 let leaving = new AbortController();
 let live = {};
@@ -117,6 +118,7 @@ const KEYS = {
   5: "#/operations",
   6: "#/optimizations",
   7: "#/media",
+  8: "#/book",
 };
 addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea, dialog")) return;

@@ -5,6 +5,7 @@
 use crate::support;
 
 mod audit;
+mod book;
 mod books;
 mod browser;
 mod demo;

@@ -5,6 +5,7 @@ use book::{BookError, Cash, Walk, Walker};
 use candles::time::DAY_MS;
 use genome::random::Seed;
 use portfolio::Panel;
+use sha2::Digest as _;
 use std::collections::BTreeMap;
 
 /// 2020-07-01: 182 days of candles lie before.
@@ -54,6 +55,41 @@ fn a_walk_is_the_same_bytes_on_any_number_of_threads_and_however_often_it_was_ki
     // Another seed is another walk.
     let other = walked(&settings, &panel, Walk::begin(Seed(6), FROM_MS, TO_MS).unwrap());
     assert_ne!(bytes(&other), whole);
+}
+
+/// Where this fails, the code comes to other numbers of the same settings and candles: that is another hypothesis. Count
+/// [`book::VERSION`] up, and put the new digest here.
+#[test]
+fn another_version_is_another_hypothesis() {
+    let (settings, panel) = (Settings::small(), panel(3, 230, 4.0));
+    let walk = walked(&settings, &panel, Walk::begin(Seed(5), FROM_MS, FROM_MS + 31 * DAY_MS).unwrap());
+    let digest = hex::encode(sha2::Sha256::digest(bytes(&walk)));
+    assert_eq!((book::VERSION, &digest[..16]), (1, "3a30c543d2b63e25"));
+}
+
+#[test]
+fn a_block_comes_to_the_same_day_by_day() {
+    let (settings, panel) = (Settings::small(), panel(3, 300, 4.0));
+    let whole = walked(&settings, &panel, Walk::begin(Seed(5), FROM_MS, FROM_MS + 62 * DAY_MS).unwrap());
+    let mut parts = (Walk::endless(Seed(5), FROM_MS - 1), Vec::new());
+    let mut frozen = 0;
+    for days in 0..=62 {
+        // As much of the market as there is by then, and whatever was stored.
+        let known = panel.until(FROM_MS + days * DAY_MS).unwrap();
+        let stored = Walk::from_bytes(&bytes(&parts.0), &BTreeMap::new()).unwrap().pop().unwrap();
+        let mut walker = Walker::with(settings.pipeline(), &known, (stored, parts.1));
+        frozen += i32::from(walker.freeze().unwrap());
+        assert!(!walker.freeze().unwrap(), "once");
+        assert_eq!(walker.trade(known.end_ms()).unwrap(), days > 0);
+        assert!(!walker.trade(known.end_ms()).unwrap(), "nothing is traded twice");
+        assert_eq!(walker.walk().days().count() as i64, days);
+        // The last day of the first month ends it; the second is frozen at the next look.
+        assert_eq!(walker.walk().blocks().len(), usize::from(days >= 31) + usize::from(days == 62));
+        parts = walker.into_parts();
+    }
+    assert_eq!((frozen, parts.0.blocks()), (2, whole.blocks()));
+    let again = Walker::new(settings.pipeline(), &panel, parts.0).unwrap();
+    assert_eq!(again.into_parts().1, parts.1);
 }
 
 #[test]

@@ -1,0 +1,202 @@
+//! Whole walks over simulated markets of coins of which it is known what they hold: many weak edges that are born and die,
+//! none, or ones that are all gone once a book's life begins.
+//!
+//! Never writes a file, never prints.
+
+use crate::{BookError, Course, DayFigures, Pipeline, Rules, Traded, Walk, Walker, course};
+use candles::{CandleSeries, InstrumentTable, Interval, MarketKind, MarketReadings, time::DAY_MS};
+use engine::performance;
+use genome::random::Seed;
+use lifecycle::EdgeDecayConfig;
+use portfolio::{Panel, PanelError, Ticker};
+use protocol::{NullKind, NullPanelError, null_panel};
+use rand::{Rng, RngExt};
+use rand_distr::{Distribution, Exp};
+use serde::{Deserialize, Serialize};
+use simulated::{EdgeKind, EdgeSpec, MarketSpec, SimulatedMarket, SpecError};
+
+/// 2019-01-01, where every market begins.
+const START_MS: i64 = 1_546_300_800_000;
+/// Candles before a walk begins: two universes' worth of listing and the least that a search needs.
+const BEFORE_DAYS: i64 = 270;
+/// Annual Sharpe ratio of a planted edge, before costs, for whoever knows it.
+const SHARPE: (f64, f64) = (0.3, 1.5);
+/// Mean life of an edge, days.
+const MEAN_LIFE_DAYS: f64 = 730.0;
+
+/// What the markets hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BookWorld {
+    /// Nothing.
+    Noise,
+    /// Weak edges, born at any time, that live two years in the mean.
+    Changing,
+    /// Weak edges that are there from the beginning until the book's life begins.
+    Dying,
+    /// Weak edges for all time.
+    Lasting,
+}
+
+impl BookWorld {
+    /// All.
+    pub const ALL: [Self; 4] = [Self::Noise, Self::Changing, Self::Dying, Self::Lasting];
+
+    /// The name on the command line and in JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Noise => "noise",
+            Self::Changing => "changing",
+            Self::Dying => "dying",
+            Self::Lasting => "lasting",
+        }
+    }
+}
+
+/// How markets are made and walked.
+#[derive(Clone, Copy, Debug)]
+pub struct BookCalibration<'a> {
+    /// Names markets and walks.
+    pub seed: Seed,
+    /// Coins of each market.
+    pub coins: u32,
+    /// Edges of each that holds some.
+    pub edges: u32,
+    /// Years of history, and of life after it.
+    pub years: (u32, u32),
+    /// How books are chosen and traded.
+    pub pipeline: Pipeline<'a>,
+    /// What ends a live one.
+    pub decay: &'a EdgeDecayConfig,
+}
+
+/// What became of one market.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Calibrated {
+    pub world: BookWorld,
+    pub number: u64,
+    /// Annual Sharpe ratio of hedged days, history and life.
+    pub hedged_sharpe: Option<f64>,
+    pub history_log_e: Option<f64>,
+    pub log_e: Option<f64>,
+    pub placebo_max_log_e: f64,
+    pub live_after_days: Option<i64>,
+    pub left_after_days: Option<i64>,
+    /// Hedged return between the two, or to the end (fraction).
+    pub live_return: f64,
+    pub members_mean: Option<f64>,
+    /// Mean over members and blocks of the Sharpe ratios that were promised, and that came.
+    pub promised: Option<f64>,
+    pub came: Option<f64>,
+}
+
+/// Why a market could not be walked.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum BookCalibrationError {
+    #[error(transparent)]
+    Market(#[from] SpecError),
+    #[error(transparent)]
+    Panel(#[from] PanelError),
+    #[error(transparent)]
+    Null(#[from] NullPanelError),
+    #[error(transparent)]
+    Walk(#[from] BookError),
+}
+
+impl BookCalibration<'_> {
+    /// Walks the market with this number, and its placebo, and follows what becomes of the book.
+    ///
+    /// # Errors
+    /// When it cannot be made or walked.
+    pub fn run(&self, world: BookWorld, number: u64) -> Result<Calibrated, BookCalibrationError> {
+        let seed = self.seed.child(world.name(), number);
+        let from_ms = START_MS + BEFORE_DAYS * DAY_MS;
+        let began_ms = from_ms + i64::from(self.years.0) * 365 * DAY_MS;
+        let to_ms = began_ms + i64::from(self.years.1) * 365 * DAY_MS;
+        let panel = self.market(world, seed, began_ms, to_ms)?;
+        let (days, blocks) = self.walked(&panel, seed, from_ms, to_ms)?;
+        let placebo = null_panel(&panel, NullKind::Mirrored, seed.child("placebo", 0))?;
+        let (placebo, _) = self.walked(&placebo, seed, from_ms, to_ms)?;
+        let rules =
+            Rules { book: self.pipeline.book, decay: self.decay, pipeline: 1, began_ms, seed: seed.child("course", 0) };
+        let Course { live_ms, left_ms, .. } = course(&days, Some(&placebo), rules);
+        let hedged: Vec<f64> = days.iter().map(|day| day.hedged).collect();
+        let history = days.iter().take_while(|day| day.day_ms < began_ms).last();
+        let live = |day: &&DayFigures| {
+            live_ms.is_some_and(|live| day.day_ms >= live) && left_ms.is_none_or(|left| day.day_ms < left)
+        };
+        let of_members =
+            |of: fn(&Traded) -> Vec<f64>| performance::mean(&blocks.iter().flat_map(of).collect::<Vec<_>>());
+        let members: Vec<f64> = blocks.iter().map(|block| block.members.len() as f64).collect();
+        Ok(Calibrated {
+            world,
+            number,
+            hedged_sharpe: performance::sharpe_ratio(&hedged),
+            history_log_e: history.and_then(|day| day.bet_log_e),
+            log_e: days.last().and_then(|day| day.bet_log_e),
+            placebo_max_log_e: placebo.iter().filter_map(|day| day.bet_log_e).fold(0.0, f64::max),
+            live_after_days: live_ms.map(|live| (live - began_ms) / DAY_MS),
+            left_after_days: live_ms.zip(left_ms).map(|(live, left)| (left - live) / DAY_MS),
+            live_return: days.iter().filter(live).fold(1.0, |equity, day| equity * (1.0 + day.hedged)) - 1.0,
+            members_mean: performance::mean(&members),
+            promised: of_members(|block| block.members.iter().map(|m| m.expected_sharpe).collect()),
+            came: of_members(|block| block.came.iter().copied().flatten().collect()),
+        })
+    }
+
+    fn walked(
+        &self,
+        panel: &Panel,
+        seed: Seed,
+        from_ms: i64,
+        to_ms: i64,
+    ) -> Result<(Vec<DayFigures>, Vec<Traded>), BookCalibrationError> {
+        let walk = Walk::begin(seed.child("walk", 0), from_ms, to_ms)?;
+        let mut walker = Walker::new(self.pipeline, panel, walk)?;
+        while walker.advance()?.is_some() {}
+        Ok((walker.walk().day_figures(), walker.walk().blocks().to_vec()))
+    }
+
+    fn market(&self, world: BookWorld, seed: Seed, began_ms: i64, to_ms: i64) -> Result<Panel, BookCalibrationError> {
+        let days = u32::try_from((to_ms - START_MS) / DAY_MS).unwrap_or(u32::MAX);
+        let mut spec = MarketSpec::coins(seed.child("market", 0), START_MS, self.coins, days)?;
+        let mut rng = seed.stream("edges", 0);
+        let edges = if world == BookWorld::Noise { 0 } else { self.edges };
+        spec.edges = (0..edges).map(|_| edge(world, began_ms, to_ms, &mut rng)).collect();
+        let market = SimulatedMarket::new(spec)?;
+        let ticker = |symbol: &simulated::SymbolSpec| Ticker {
+            symbol: symbol.symbol.clone(),
+            // A coin that was listed and delisted between two candles has none.
+            candles: market
+                .candles(&symbol.symbol, Interval::H4, START_MS, to_ms)
+                .unwrap_or_else(|_| CandleSeries::new(Interval::H4)),
+            funding: Vec::new(),
+            readings: MarketReadings::default(),
+        };
+        let tickers = market.spec().symbols.iter().map(ticker).collect();
+        Ok(Panel::new(MarketKind::Spot, Interval::H4, tickers, &InstrumentTable::default())?)
+    }
+}
+
+/// One of the customary kinds, of any strength and horizon.
+fn edge(world: BookWorld, began_ms: i64, to_ms: i64, rng: &mut impl Rng) -> EdgeSpec {
+    let kind = match rng.random_range(0..3) {
+        0 => EdgeKind::RankMomentum { days: rng.random_range(3..=40) },
+        1 => EdgeKind::RankReversal { days: rng.random_range(1..=5) },
+        _ => EdgeKind::RankVolume { days: rng.random_range(1..=5), against: rng.random_range(15..=60) },
+    };
+    let sharpe = rng.random_range(SHARPE.0..SHARPE.1);
+    let born_ms = rng.random_range(START_MS..to_ms) / DAY_MS * DAY_MS;
+    let life = Exp::new(1.0 / MEAN_LIFE_DAYS).map_or(MEAN_LIFE_DAYS, |life| life.sample(rng));
+    // One that was there when the market began had been born before it.
+    let born_ms = if rng.random_bool(0.5) { START_MS } else { born_ms };
+    let (start_ms, end_ms) = match world {
+        BookWorld::Changing => (born_ms, Some(born_ms + (life * DAY_MS as f64) as i64)),
+        BookWorld::Dying => (START_MS, Some(began_ms)),
+        BookWorld::Noise | BookWorld::Lasting => (START_MS, None),
+    };
+    EdgeSpec { interval: Interval::D1, start_ms, end_ms, ..EdgeSpec::lasting(kind, Vec::new(), sharpe) }
+}

@@ -1,0 +1,231 @@
+// The book: what it has shown in history and since, what it needs to go live, who is in it, and what its placebo came to.
+
+import { card, cell, day, h, number, percent, ratio, read, sign, state, table, time, Trouble } from "./base.js";
+import { lines } from "./charts.js";
+
+const DAY_S = 86400;
+const ROLLING_DAYS = 180;
+// Requirements as the gate names them.
+const NEEDS = {
+  "book.log_e": "ln E, history and since",
+  "book.life_days": "Days since its life began",
+  "book.life_log_e": "ln E of these alone",
+  "book.log_e_above_placebo": "ln E above the placebo's",
+  "placebo.max_log_e": "ln E of the placebo at its highest",
+};
+
+const growth = (returns) => {
+  let level = 1;
+  return returns.map((r) => {
+    level *= 1 + (r ?? 0);
+    return level;
+  });
+};
+
+function underWater(levels) {
+  let peak = 1;
+  return levels.map((level) => {
+    peak = Math.max(peak, level);
+    return level / peak - 1;
+  });
+}
+
+/** Annual Sharpe ratio of the days before each, none before there are enough. */
+function rolling(returns) {
+  return returns.map((_, i) => {
+    if (i + 1 < ROLLING_DAYS) return null;
+    const some = returns.slice(i + 1 - ROLLING_DAYS, i + 1);
+    const mean = some.reduce((sum, r) => sum + r, 0) / some.length;
+    const variance = some.reduce((sum, r) => sum + (r - mean) ** 2, 0) / (some.length - 1);
+    return variance > 0 ? (mean / Math.sqrt(variance)) * Math.sqrt(365) : null;
+  });
+}
+
+/** One line in parts: a day belongs to the part in which it ended, and to the one before, so that they meet. */
+function parts(times, values, begins) {
+  return begins.map(([from], i) => {
+    const to = begins[i + 1]?.[0] ?? Number.POSITIVE_INFINITY;
+    return times.map((t, at) => (t >= from && (t < to || times[at - 1] < to) ? values[at] : null));
+  });
+}
+
+function needs(standing) {
+  const rows = standing.requirements.map((check) =>
+    h(
+      "tr",
+      {},
+      h("th", { scope: "row" }, NEEDS[check.name] ?? check.name),
+      cell(check.needed),
+      cell(ratio(check.had)),
+      h("td", { class: check.passed ? "up" : "down" }, check.passed ? "met" : "missing"),
+    ),
+  );
+  return table(["requirement", "#needed", "#had", ""], rows);
+}
+
+function figures(standing) {
+  const [f, p] = [standing.figures, standing.placebo_figures];
+  const rows = [
+    ["Hedged Sharpe ratio", ratio, "hedged_sharpe"],
+    ["Net Sharpe ratio", ratio, "net_sharpe"],
+    ["ln E (definitions)", ratio, "log_e"],
+    ["Growth a year", percent, "cagr"],
+    ["Max drawdown", percent, "max_drawdown"],
+    ["Turnover a day, both sides", percent, "turnover_per_day"],
+    ["Members, mean", ratio, "members_mean"],
+    ["Blocks", number, "blocks"],
+  ];
+  return table(
+    ["", "#book", "#placebo"],
+    rows.map(([name, form, key]) => h("tr", {}, h("th", { scope: "row" }, name), cell(form(f[key])), cell(form(p[key])))),
+  );
+}
+
+function members(blocks) {
+  const block = blocks.at(-1);
+  if (!block) return h("p", { class: "soft" }, "No block is frozen yet.");
+  const came = block.body.came ?? [];
+  const rows = (block.body.members ?? []).map((m, i) =>
+    h(
+      "tr",
+      {},
+      h("td", {}, m.niche),
+      cell(percent(m.weight)),
+      cell(ratio(m.expected_sharpe)),
+      cell(ratio(came[i]), sign(came[i])),
+      cell(percent(m.false_discovery)),
+      cell(ratio(m.t)),
+      cell(percent(m.turnover_per_day)),
+      h("td", { class: "wide" }, h("code", {}, m.strategy)),
+    ),
+  );
+  const until = block.is_over ? "was traded until" : "is traded until";
+  return [
+    h("p", { class: "soft" }, `Frozen ${day(block.begin_ms)}; ${until} ${day(block.end_ms)}, then the next are chosen.`),
+    table(
+      ["niche", "#weight", "#expected Sharpe", "#realised", "#local fdr", "#t", "#turnover a day", "strategy"],
+      rows,
+      block.cash ?? "It holds cash.",
+    ),
+  ];
+}
+
+function history(blocks, placebo) {
+  const others = new Map(placebo.map((b) => [b.begin_ms, b]));
+  const rows = blocks
+    .slice()
+    .reverse()
+    .map((b) => {
+      const all = b.body.members ?? [];
+      const mean = (values) => (values.length ? values.reduce((sum, v) => sum + v, 0) / values.length : null);
+      return h(
+        "tr",
+        {},
+        h("td", {}, day(b.begin_ms).slice(0, 7)),
+        cell(number(b.members)),
+        cell(ratio(mean(all.map((m) => m.expected_sharpe)))),
+        cell(ratio(mean((b.body.came ?? []).filter((c) => c !== null)))),
+        cell(percent(b.body.kept, 0)),
+        cell(number(others.get(b.begin_ms)?.members)),
+        h("td", { class: "wide soft" }, b.cash ?? ""),
+      );
+    });
+  return table(["block", "#members", "#expected", "#realised", "#kept", "#placebo's members", ""], rows);
+}
+
+function head(book) {
+  const s = book.standing;
+  const left = s.blocks_to_come > 0 && book.state === "candidate";
+  const progress = left
+    ? h(
+        "p",
+        {},
+        `Walks its history: ${number(s.blocks + s.placebo_blocks)} blocks done, ${number(s.blocks_to_come)} to come`,
+        s.seconds_left ? `, about ${number(Math.ceil(s.seconds_left / 60))} min.` : ".",
+      )
+    : null;
+  return [
+    h("h1", {}, `Book ${book.number} `, state(book.state, book.disable_reason)),
+    h(
+      "p",
+      { class: "soft" },
+      `All ${book.quote} symbols, ${book.market}, ${book.interval}. The null: this book earns nothing beyond its exposures. `,
+      `History from ${day(book.from_ms)}; its life began ${day(book.began_ms)}, and what came since nobody could know.`,
+    ),
+    progress,
+  ];
+}
+
+export async function page({ signal }) {
+  let found;
+  try {
+    found = await Promise.all([read("/api/book", {}, signal), read("/api/book/days", {}, signal)]);
+  } catch (error) {
+    if (!(error instanceof Trouble) || error.status !== 404) throw error;
+    const why = "No book is walked. Set daemon.book, such as \"*USDT:4h\", and start the daemon again.";
+    return { title: "Book", content: [h("h1", {}, "Book"), card("", "None", h("p", {}, why))] };
+  }
+  const [{ book, transitions, blocks, placebo_blocks: placebo }, days] = found;
+  if (!days.book.day_ms.length) return { title: "Book", content: [head(book), card("", "Members", members(blocks))] };
+  const times = days.book.day_ms.map((ms) => ms / 1000 + DAY_S);
+  const live = book.standing.live_ms ? [[book.standing.live_ms / 1000, "live", "live"]] : [];
+  const begins = [[Number.NEGATIVE_INFINITY, "backtest", "history"], [book.began_ms / 1000, "shadow", "shadow"], ...live];
+  const align = (column) => {
+    const by = new Map(days.placebo.day_ms.map((ms, i) => [ms, column[i]]));
+    return days.book.day_ms.map((ms) => by.get(ms) ?? null);
+  };
+  const stretch = (values) =>
+    parts(times, values, begins).map((data, i) => ({ name: begins[i][2], color: begins[i][1], data, points: false, width: 2 }));
+  const levels = growth(days.book.hedged);
+  const sizes = { height: 280 };
+  const equity = lines(
+    times,
+    [
+      ...stretch(growth(days.book.net)),
+      { name: "hedged", color: "holdout", data: levels, points: false },
+      { name: "equal weight", color: "soft", data: growth(days.book.benchmark), points: false, dash: [4, 4] },
+      { name: "placebo", color: "loss", data: growth(align(days.placebo.net)), points: false, dash: [2, 3] },
+    ],
+    { ...sizes, log: true, form: (v) => number(v, 2) },
+  );
+  const bar = times.map(() => book.standing.needed_log_e);
+  const evidence = lines(
+    times,
+    [
+      ...stretch(days.book.log_e),
+      { name: "placebo", color: "loss", data: align(days.placebo.log_e), points: false, dash: [2, 3] },
+      { name: "bar", color: "soft", data: bar, points: false, dash: [6, 4] },
+    ],
+    { ...sizes, form: (v) => number(v, 1) },
+  );
+  const water = lines(times, [{ name: "drawdown, net", color: "loss", data: underWater(growth(days.book.net)), fill: true, points: false }], {
+    height: 160,
+    form: (v) => percent(v, 0),
+  });
+  const sharpes = lines(times, [{ name: "Sharpe ratio, hedged", color: "holdout", data: rolling(days.book.hedged), points: false }], {
+    height: 160,
+    form: (v) => number(v, 1),
+  });
+  const moves = transitions.map((t) =>
+    h("tr", {}, h("td", { class: "when" }, time(t.at_market_ms)), h("td", {}, `${t.from} → ${t.to}`), h("td", { class: "wide" }, t.summary)),
+  );
+  const decay = (book.standing.decay?.readings ?? []).map((r) =>
+    h("tr", {}, h("th", { scope: "row" }, r.detector), cell(ratio(r.statistic)), cell(ratio(r.bar)), h("td", {}, r.level)),
+  );
+  return {
+    title: "Book",
+    content: [
+      head(book),
+      card("", "Growth of 1, after costs", equity),
+      card("", "Evidence: ln E", evidence, h("p", { class: "small soft" }, "Above the bar by luck with a chance of at most 5 %, ever.")),
+      card("half", "To go live", needs(book.standing)),
+      card("half", "Figures", figures(book.standing)),
+      card("half", "Under water", water),
+      card("half", `Sharpe ratio of ${ROLLING_DAYS} days`, sharpes),
+      card("", "Members", members(blocks)),
+      decay.length ? card("half", "Detectors of an edge that has gone", table(["detector", "#statistic", "#limit", "level"], decay)) : null,
+      card(decay.length ? "half" : "", "What happened", table(["when (UTC)", "move", "why"], moves)),
+      card("", "Blocks", history(blocks, placebo)),
+    ],
+  };
+}

@@ -1,0 +1,495 @@
+//! Books: the pipeline that runs and those before it, their blocks, days and moves. Walks and judges nothing.
+
+use crate::{
+    LeaseToken, NewEvent, Page, Store, StoreError, Tx, audit, clean, operations::outbox, row::Named as _, seal,
+    transaction::Params,
+};
+use candles::{Interval, MarketKind, Symbol};
+use chrono::{DateTime, Utc};
+use genome::random::Seed;
+use lifecycle::{Check, DisableReason, State};
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use tokio_postgres::{Row, types::Json};
+use uuid::Uuid;
+
+/// A book to begin.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs)]
+pub struct NewBook {
+    pub id: Uuid,
+    pub market: MarketKind,
+    pub interval: Interval,
+    /// All symbols that are paid in it.
+    pub quote: String,
+    /// What makes it this pipeline and no other, by name.
+    pub identity: BTreeMap<String, String>,
+    pub seed: Seed,
+    /// Symbols that there were when it began.
+    pub symbols: Vec<Symbol>,
+    /// First candle that is looked at, UTC ms.
+    pub first_ms: i64,
+    /// Beginning of its history, UTC ms.
+    pub from_ms: i64,
+    /// Of its life, UTC ms.
+    pub began_ms: i64,
+    /// Its walk and its placebo's, at their beginning.
+    pub walks: String,
+}
+
+/// A stored book.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct BookRow {
+    pub id: Uuid,
+    /// Which pipeline of this database, from 1.
+    pub number: u32,
+    pub market: MarketKind,
+    pub interval: Interval,
+    pub quote: String,
+    pub identity: BTreeMap<String, String>,
+    pub seed: Seed,
+    #[serde(skip)]
+    pub symbols: Vec<Symbol>,
+    pub first_ms: i64,
+    pub from_ms: i64,
+    pub began_ms: i64,
+    pub state: State,
+    pub disable_reason: Option<DisableReason>,
+    /// Counts what was written.
+    pub revision: u64,
+    /// What its runner says of it: progress, evidence, requirements, detectors; an object.
+    pub standing: Value,
+    pub created_at: DateTime<Utc>,
+    pub state_changed_at: DateTime<Utc>,
+}
+
+/// A block of a book.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct BookBlock {
+    pub is_placebo: bool,
+    pub begin_ms: i64,
+    pub end_ms: i64,
+    pub is_over: bool,
+    pub members: u32,
+    /// Why it holds cash.
+    pub cash: Option<String>,
+    /// All that is known of it, an object.
+    pub body: Value,
+}
+
+/// A day of a book.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct BookDay {
+    pub day_ms: i64,
+    pub net: f64,
+    pub benchmark: Option<f64>,
+    pub hedged: f64,
+    pub step: f64,
+    pub log_e: Option<f64>,
+    /// Of the bet that decides.
+    pub bet_log_e: Option<f64>,
+}
+
+/// A step of a book, to be stored as a whole.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BookStep {
+    /// Which.
+    pub book_id: Uuid,
+    /// What it was made from: [`BookRow::revision`].
+    pub revision: u64,
+    /// Both walks after it.
+    pub walks: String,
+    /// [`BookRow::standing`] after it.
+    pub standing: Value,
+    /// Blocks that are new or went on.
+    pub blocks: Vec<BookBlock>,
+    /// Whether `days` are its placebo's.
+    pub is_placebo: bool,
+    /// Days that are new.
+    pub days: Vec<BookDay>,
+}
+
+/// A move of a book, to be stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BookMove {
+    /// Names it for ever: carried out once however often it is asked for.
+    pub id: Uuid,
+    /// Whose.
+    pub book_id: Uuid,
+    /// The state that it must have.
+    pub from: State,
+    /// The state that it gets.
+    pub to: State,
+    /// Why it is disabled, where it is.
+    pub reason: Option<DisableReason>,
+    /// For people.
+    pub summary: String,
+    /// What was needed, and what there was.
+    pub checks: Vec<Check>,
+    /// Who moves it.
+    pub actor: String,
+    /// Market time, UTC ms.
+    pub at_market_ms: i64,
+    /// Messages about it.
+    pub events: Vec<NewEvent>,
+}
+
+/// A stored move.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct BookTransition {
+    pub id: Uuid,
+    pub from: State,
+    pub to: State,
+    pub reason: Option<DisableReason>,
+    pub summary: String,
+    pub checks: Vec<Check>,
+    pub actor: String,
+    pub at_market_ms: i64,
+    pub created_at: DateTime<Utc>,
+}
+
+const COLUMNS: &str = "id, number, market, interval, quote, identity, seed, symbols, first_ms, from_ms, began_ms, state, \
+     disable_reason, revision, standing, created_at, state_changed_at";
+
+fn reason(name: Option<&str>) -> Result<Option<DisableReason>, StoreError> {
+    let known = |name: &str| {
+        let found = DisableReason::ALL.into_iter().find(|reason| reason.name() == name);
+        found.ok_or_else(|| StoreError::decode(format!("{name:?} is no reason to disable")))
+    };
+    name.map(known).transpose()
+}
+
+fn read(row: &Row) -> Result<BookRow, StoreError> {
+    let symbols: Vec<String> = row.try_get("symbols")?;
+    Ok(BookRow {
+        id: row.try_get("id")?,
+        number: row.small("number")?,
+        market: row.parse("market")?,
+        interval: row.parse("interval")?,
+        quote: row.try_get("quote")?,
+        identity: row.json("identity")?,
+        seed: row.seed("seed")?,
+        symbols: symbols.iter().map(|s| s.parse().map_err(StoreError::decode)).collect::<Result<_, _>>()?,
+        first_ms: row.try_get("first_ms")?,
+        from_ms: row.try_get("from_ms")?,
+        began_ms: row.try_get("began_ms")?,
+        state: row.parse("state")?,
+        disable_reason: reason(row.try_get("disable_reason")?)?,
+        revision: row.count("revision")?,
+        standing: row.try_get("standing")?,
+        created_at: row.try_get("created_at")?,
+        state_changed_at: row.try_get("state_changed_at")?,
+    })
+}
+
+/// Moves a book inside the caller's transaction; whether it was not moved so before.
+async fn apply(tx: &Tx, key: &audit::ChainKey, record: &BookMove) -> Result<bool, StoreError> {
+    let sql = "select state from books where id = $1 for update";
+    let row = tx.row_opt(sql, &[&record.book_id]).await?;
+    let current: State = row.ok_or_else(|| StoreError::not_found("book", record.book_id))?.parse("state")?;
+    // Asked under the row's lock: a retry sees what its first try committed.
+    if tx.row_opt("select 1 from book_transitions where id = $1", &[&record.id]).await?.is_some() {
+        return Ok(false);
+    }
+    if current != record.from {
+        let why = format!("the book is {current}, not {}: its state changed meanwhile", record.from);
+        return Err(StoreError::Conflict(why));
+    }
+    let reason = record.reason.map(DisableReason::name);
+    let sql = "update books set state = $2, disable_reason = $3, state_changed_at = now() where id = $1";
+    tx.execute(sql, &[&record.book_id, &record.to.name(), &reason]).await?;
+    let sql = "insert into book_transitions
+            (id, book_id, from_state, to_state, reason, summary, checks, actor, at_market_ms)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+    let params: Params<'_> = &[
+        &record.id,
+        &record.book_id,
+        &record.from.name(),
+        &record.to.name(),
+        &reason,
+        &clean(&record.summary),
+        &Json(&record.checks),
+        &clean(&record.actor),
+        &record.at_market_ms,
+    ];
+    tx.execute(sql, params).await?;
+    for event in &record.events {
+        outbox::enqueue(tx, event).await?;
+    }
+    let entry = audit::AuditEntry {
+        event: "book_changed",
+        entity_type: "book",
+        entity_id: &record.book_id.to_string(),
+        actor: &record.actor,
+        before: Some(json!({ "state": record.from })),
+        after: Some(json!({ "state": record.to, "disable_reason": reason })),
+        metadata: json!({
+            "transition_id": record.id,
+            "summary": record.summary,
+            "checks": record.checks,
+            "at_market_ms": record.at_market_ms,
+        }),
+        correlation_id: Some(record.id),
+    };
+    audit::append(tx, key, &entry).await?;
+    Ok(true)
+}
+
+impl Store {
+    /// The book that runs: the newest that is not disabled.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn running_book(&self) -> Result<Option<BookRow>, StoreError> {
+        self.transaction("running_book", |tx| async move {
+            let sql = format!("select {COLUMNS} from books where state <> 'disabled'");
+            tx.row_opt(&sql, &[]).await?.as_ref().map(read).transpose()
+        })
+        .await
+    }
+
+    /// All books, the newest first.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn books(&self, page: Page) -> Result<Vec<BookRow>, StoreError> {
+        self.transaction("books", |tx| async move {
+            let sql = format!("select {COLUMNS} from books order by number desc limit $1 offset $2");
+            tx.rows(&sql, &[&page.limit(), &page.offset()]).await?.iter().map(read).collect()
+        })
+        .await
+    }
+
+    /// Begins a book, with the next number. One that ran is disabled first, as replaced.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`]; when the database does not answer.
+    pub async fn begin_book(&self, new: &NewBook, lease: &LeaseToken) -> Result<BookRow, StoreError> {
+        self.transaction("begin_book", |tx| async move {
+            let tx = &tx;
+            lease.verify(tx).await?;
+            let find = format!("select {COLUMNS} from books where id = $1");
+            if let Some(row) = tx.row_opt(&find, &[&new.id]).await? {
+                // A retry whose first try was committed.
+                return read(&row);
+            }
+            let sql = format!("select {COLUMNS} from books where state <> 'disabled' for update");
+            if let Some(row) = tx.row_opt(&sql, &[]).await? {
+                let before = read(&row)?;
+                let record = BookMove {
+                    id: Uuid::now_v7(),
+                    book_id: before.id,
+                    from: before.state,
+                    to: State::Disabled,
+                    reason: Some(DisableReason::Deprecated),
+                    summary: "other settings, or a program that comes to other numbers, began another pipeline"
+                        .to_owned(),
+                    checks: Vec::new(),
+                    actor: "book".to_owned(),
+                    at_market_ms: new.began_ms,
+                    events: Vec::new(),
+                };
+                apply(tx, &self.inner.audit_key, &record).await?;
+            }
+            let symbols: Vec<&str> = new.symbols.iter().map(Symbol::as_str).collect();
+            let walks = tx.keys().seal_text(&new.walks, &seal::book_of(new.id))?;
+            let sql = "insert into books
+                    (id, number, market, interval, quote, identity, seed, symbols, first_ms, from_ms, began_ms, walks)
+                select $1, coalesce(max(number), 0) + 1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11 from books";
+            let params: Params<'_> = &[
+                &new.id,
+                &new.market.to_string(),
+                &new.interval.to_string(),
+                &new.quote,
+                &Json(&new.identity),
+                &new.seed.0.to_string(),
+                &symbols,
+                &new.first_ms,
+                &new.from_ms,
+                &new.began_ms,
+                &walks,
+            ];
+            tx.execute(sql, params).await?;
+            let found = read(&tx.row(&find, &[&new.id]).await?)?;
+            let entry = audit::AuditEntry {
+                event: "book_changed",
+                entity_type: "book",
+                entity_id: &new.id.to_string(),
+                actor: "book",
+                before: None,
+                after: Some(json!({ "state": State::Candidate, "number": found.number })),
+                metadata: json!({ "identity": new.identity, "began_ms": new.began_ms, "from_ms": new.from_ms }),
+                correlation_id: None,
+            };
+            audit::append(tx, &self.inner.audit_key, &entry).await?;
+            Ok(found)
+        })
+        .await
+    }
+
+    /// Both walks of a book, as they were stored last, with the revision that they are of.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    pub async fn book_walks(&self, id: Uuid) -> Result<(u64, String), StoreError> {
+        self.transaction("book_walks", |tx| async move {
+            let row = tx.row_opt("select revision, walks from books where id = $1", &[&id]).await?;
+            let row = row.ok_or_else(|| StoreError::not_found("book", id))?;
+            Ok((row.count("revision")?, tx.keys().open_text(row.try_get("walks")?, &seal::book_of(id))?))
+        })
+        .await
+    }
+
+    /// Stores a step; the new revision.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] where another step was stored meanwhile, [`StoreError::LeaseLost`].
+    pub async fn store_book_step(&self, step: &BookStep, lease: &LeaseToken) -> Result<u64, StoreError> {
+        self.transaction("store_book_step", |tx| async move {
+            let tx = &tx;
+            lease.verify(tx).await?;
+            let what = seal::book_of(step.book_id);
+            let walks = tx.keys().seal_text(&step.walks, &what)?;
+            let sql = "update books set walks = $3, standing = $4, revision = revision + 1
+                where id = $1 and revision = $2";
+            let before = crate::count(step.revision);
+            if tx.execute(sql, &[&step.book_id, &before, &walks, &step.standing]).await? == 0 {
+                // A retry whose first try was committed finds its own walks.
+                let row = tx.row_opt("select revision, walks from books where id = $1", &[&step.book_id]).await?;
+                let row = row.ok_or_else(|| StoreError::not_found("book", step.book_id))?;
+                let stored = tx.keys().open_text(row.try_get("walks")?, &what)?;
+                if row.count("revision")? == step.revision + 1 && stored == step.walks {
+                    return Ok(step.revision + 1);
+                }
+                return Err(StoreError::Conflict("another process stored a step of the book meanwhile".to_owned()));
+            }
+            for block in &step.blocks {
+                let body = tx.keys().seal_json(&block.body, &what)?;
+                let members = i32::try_from(block.members).unwrap_or(i32::MAX);
+                let sql = "insert into book_blocks
+                        (book_id, is_placebo, begin_ms, end_ms, is_over, members, cash, body)
+                    values ($1, $2, $3, $4, $5, $6, $7, $8)
+                    on conflict (book_id, is_placebo, begin_ms)
+                        do update set is_over = excluded.is_over, body = excluded.body";
+                let params: Params<'_> = &[
+                    &step.book_id,
+                    &block.is_placebo,
+                    &block.begin_ms,
+                    &block.end_ms,
+                    &block.is_over,
+                    &members,
+                    &block.cash,
+                    &body,
+                ];
+                tx.execute(sql, params).await?;
+            }
+            for day in &step.days {
+                let sql = "insert into book_days (book_id, is_placebo, day_ms, net, benchmark, hedged, step, log_e,
+                        bet_log_e)
+                    values ($1, $2, $3, $4::double precision, $5::double precision, $6::double precision,
+                        $7::double precision, $8::double precision, $9::double precision)";
+                let BookDay { day_ms, net, benchmark, hedged, step: bet, log_e, bet_log_e } = day;
+                let params: Params<'_> =
+                    &[&step.book_id, &step.is_placebo, day_ms, net, benchmark, hedged, bet, log_e, bet_log_e];
+                tx.execute(sql, params).await?;
+            }
+            Ok(step.revision + 1)
+        })
+        .await
+    }
+
+    /// Moves a book; whether it was not moved so before. Runners show their lease; operators have none.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] where it is no longer in the state that it should leave, [`StoreError::LeaseLost`],
+    /// [`StoreError::NotFound`].
+    pub async fn move_book(&self, record: &BookMove, lease: Option<&LeaseToken>) -> Result<bool, StoreError> {
+        self.transaction("move_book", |tx| async move {
+            if let Some(lease) = lease {
+                lease.verify(&tx).await?;
+            }
+            apply(&tx, &self.inner.audit_key, record).await
+        })
+        .await
+    }
+
+    /// The blocks of a book, or of its placebo, in order of time.
+    ///
+    /// # Errors
+    /// When the database does not answer, or what is sealed does not open.
+    pub async fn book_blocks(&self, id: Uuid, is_placebo: bool) -> Result<Vec<BookBlock>, StoreError> {
+        self.transaction("book_blocks", |tx| async move {
+            let sql = "select is_placebo, begin_ms, end_ms, is_over, members, cash, body from book_blocks
+                where book_id = $1 and is_placebo = $2 order by begin_ms";
+            let read = |row: &Row| {
+                Ok(BookBlock {
+                    is_placebo: row.try_get("is_placebo")?,
+                    begin_ms: row.try_get("begin_ms")?,
+                    end_ms: row.try_get("end_ms")?,
+                    is_over: row.try_get("is_over")?,
+                    members: row.small("members")?,
+                    cash: row.try_get("cash")?,
+                    body: tx.keys().open_json(row.try_get("body")?, &seal::book_of(id))?,
+                })
+            };
+            tx.rows(sql, &[&id, &is_placebo]).await?.iter().map(read).collect()
+        })
+        .await
+    }
+
+    /// The days of a book, or of its placebo, in order.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn book_days(&self, id: Uuid, is_placebo: bool) -> Result<Vec<BookDay>, StoreError> {
+        self.transaction("book_days", |tx| async move {
+            let sql = "select day_ms, net::double precision, benchmark::double precision, hedged::double precision,
+                    step::double precision, log_e::double precision, bet_log_e::double precision
+                from book_days where book_id = $1 and is_placebo = $2 order by day_ms";
+            let read = |row: &Row| {
+                Ok(BookDay {
+                    day_ms: row.try_get("day_ms")?,
+                    net: row.try_get("net")?,
+                    benchmark: row.try_get("benchmark")?,
+                    hedged: row.try_get("hedged")?,
+                    step: row.try_get("step")?,
+                    log_e: row.try_get("log_e")?,
+                    bet_log_e: row.try_get("bet_log_e")?,
+                })
+            };
+            tx.rows(sql, &[&id, &is_placebo]).await?.iter().map(read).collect()
+        })
+        .await
+    }
+
+    /// The moves of a book, in order.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn book_transitions(&self, id: Uuid) -> Result<Vec<BookTransition>, StoreError> {
+        self.transaction("book_transitions", |tx| async move {
+            let sql = "select id, from_state, to_state, reason, summary, checks, actor, at_market_ms, created_at
+                from book_transitions where book_id = $1 order by seq";
+            let read = |row: &Row| {
+                Ok(BookTransition {
+                    id: row.try_get("id")?,
+                    from: row.parse("from_state")?,
+                    to: row.parse("to_state")?,
+                    reason: reason(row.try_get("reason")?)?,
+                    summary: row.try_get("summary")?,
+                    checks: row.json("checks")?,
+                    actor: row.try_get("actor")?,
+                    at_market_ms: row.try_get("at_market_ms")?,
+                    created_at: row.try_get("created_at")?,
+                })
+            };
+            tx.rows(sql, &[&id]).await?.iter().map(read).collect()
+        })
+        .await
+    }
+}
