@@ -21,6 +21,7 @@ mod optimizations;
 mod portfolios;
 mod probes;
 mod problem;
+mod progress;
 mod quotas;
 mod read;
 mod records;

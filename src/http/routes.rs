@@ -93,6 +93,7 @@ pub(super) fn router(api: Arc<Api>, config: &HttpConfig) -> (Router, Router) {
         .routes(routes!(records::generations))
         .routes(routes!(records::sessions))
         .routes(routes!(records::scores))
+        .routes(routes!(records::searches))
         .routes(routes!(optimizations::optimizations))
         .routes(routes!(optimizations::optimization))
         .routes(routes!(records::protocol))

@@ -144,6 +144,7 @@ impl Story<'_> {
             level: 0.01,
             shadow_level: 0.05,
             holdout: book.values(),
+            holdout_days: Vec::new(),
             book,
         };
         standing.revised(&Did::Traded(holdout.ledger.unwrap(), Arc::new(self.window(day(30), day(40)).await)))
