@@ -176,6 +176,7 @@ impl Story<'_> {
             trades: closed,
             daily_equity: ledger.daily_equity,
             portfolio: None,
+            progress: None,
         };
         self.store.record_paper_pass(token, &pass).await.unwrap();
     }
