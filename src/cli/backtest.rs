@@ -27,7 +27,7 @@ pub(crate) struct BacktestArgs {
     #[arg(long, value_name = "FILE", required_unless_present = "batch")]
     strategy: Option<PathBuf>,
     /// Strategies: a file with one a line, JSON or text form; prints a JSON line each and a summary; - for standard input
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["strategy", "json", "trades"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["strategy", "trades"])]
     batch: Option<PathBuf>,
     /// With --batch: a line for each symbol of each strategy
     #[arg(long, requires = "batch")]

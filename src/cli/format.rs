@@ -4,7 +4,7 @@ use comfy_table::{Table, presets};
 use engine::Performance;
 use genome::AnyStrategy;
 use std::collections::BTreeMap;
-use store::{Deployment, DriftAlert, Strategy};
+use store::{Deployment, DriftAlert, Store, Strategy};
 use uuid::Uuid;
 
 /// Who acts at the keyboard, as far as the system knows, for the record.
@@ -53,6 +53,19 @@ pub(super) fn number(value: Option<f64>) -> String {
 
 pub(super) fn percent(fraction: Option<f64>) -> String {
     fraction.map_or_else(|| "undefined".to_owned(), |v| format!("{:.2} %", 100.0 * v))
+}
+
+/// An E-value from its logarithm; a power of ten once it is huge.
+pub(super) fn e_value(log: f64) -> String {
+    if log > 1e5_f64.ln() { format!("10^{:.0}", log / std::f64::consts::LN_10) } else { lifecycle::figure(log.exp()) }
+}
+
+/// Says on standard error that what is shown rests on a simulated market, where it does.
+pub(super) async fn simulated(store: &Store) -> anyhow::Result<()> {
+    if store.is_simulated().await? {
+        eprintln!("SIMULATED market: nothing here says anything about real money.");
+    }
+    Ok(())
 }
 
 /// Deployments as rows for people.

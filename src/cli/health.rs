@@ -55,7 +55,9 @@ pub(crate) async fn run(args: HealthArgs, ctx: &Context) -> Result<(), CliError>
     let url = format!("{}/sg-ai/health{path}", base.trim_end_matches('/'));
     let client = reqwest::Client::builder().timeout(Duration::from_secs(args.timeout)).no_proxy().build();
     let client = client.context("HTTP client")?;
-    let response = client.get(&url).send().await.with_context(|| format!("no answer from {url}"))?;
+    let response = client.get(&url).send().await.with_context(|| {
+        format!("no answer from {url}: `sg-ai run` starts a daemon, --url or http.port name one that listens elsewhere")
+    })?;
     let answered = response.status();
     let body: Value = response.json().await.with_context(|| format!("{url} did not answer as sg-ai does"))?;
     let status = body["status"].as_str().unwrap_or("unknown").to_owned();

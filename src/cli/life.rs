@@ -7,7 +7,7 @@ use comfy_table::{Table, presets};
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use store::{AuditRow, DriftAlert, Lineage, PerformanceDay, Store, StrategyDetail};
+use store::{AuditRow, DriftAlert, Lineage, PerformanceDay, Proved, Store, StrategyDetail};
 
 /// Generations of ancestors that are told of.
 const ANCESTORS: u32 = 10;
@@ -28,6 +28,8 @@ struct Life {
     /// Days of each deployment, in the order of the deployments.
     performance_days: Vec<Vec<PerformanceDay>>,
     drift_alerts: Vec<DriftAlert>,
+    /// What was proved before shadow.
+    proved: Option<Proved>,
     audit: Vec<AuditRow>,
 }
 
@@ -39,7 +41,11 @@ pub(super) async fn show(store: &Store, selector: &str, json: bool) -> anyhow::R
     for deployment in &detail.deployments {
         performance_days.push(store.performance_days(deployment.id).await?);
     }
+    if !json {
+        format::simulated(store).await?;
+    }
     let life = Life {
+        proved: store.proved(id).await?,
         words: genome_of(&detail.strategy)?.describe(),
         lineage: store.lineage(id, ANCESTORS).await?,
         performance_days,
@@ -56,7 +62,16 @@ pub(super) async fn show(store: &Store, selector: &str, json: bool) -> anyhow::R
 }
 
 fn page(life: &Life) -> String {
-    let parts = [head(life), lineage(life), figures(life), moves(life), money(life), drifts(life), audit(life)];
+    let parts = [
+        head(life),
+        closeness(life),
+        figures(life),
+        moves(life),
+        lineage(life),
+        money(life),
+        drifts(life),
+        audit(life),
+    ];
     let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
     parts.join("\n\n")
 }
@@ -88,6 +103,42 @@ fn head(life: &Life) -> String {
     )
 }
 
+/// How close it is to its next state: evidence beside its threshold, each requirement, and when it may be met.
+fn closeness(life: &Life) -> String {
+    let mut text = "EVIDENCE".to_owned();
+    let e = |log: Option<f64>| log.map_or_else(|| "undefined".to_owned(), format::e_value);
+    if let Some(proved) = &life.proved {
+        let p = proved.p_value.map_or_else(|| "nobody searched".to_owned(), lifecycle::figure);
+        let (holdout, needed) = (e(proved.holdout_log_e), e(proved.log_needed));
+        text.push_str(&format!("\nsearch p  {p}\nhold-out  E {holdout}, promotion threshold {needed}"));
+    }
+    let Some(run) = life.detail.paper_runs.iter().rev().find(|run| run.progress.is_some()) else {
+        return if life.proved.is_some() { text } else { String::new() };
+    };
+    let Some(p) = &run.progress else { return text };
+    text.push_str(&format!("\n{:<9} {}, as of {}", p.state.name(), p.summary, minute(p.at_ms)));
+    if run.ended_at.is_some() {
+        return text;
+    }
+    if let Some(expected) = &p.expected {
+        let day = |ms: Option<i64>, none: &str| ms.map_or_else(|| none.to_owned(), |ms| minute(ms)[..10].to_owned());
+        let told = match expected.at_ms {
+            None => "cannot be told: its evidence does not grow, or it has closed no trade yet".to_owned(),
+            at => {
+                let late = expected
+                    .late_ms
+                    .map_or_else(|| " on, or never".to_owned(), |ms| format!(" to {}", &minute(ms)[..10]));
+                format!("about {}; 8 of 10 cases: from {}{late}", day(at, "never"), day(expected.early_ms, "now"))
+            }
+        };
+        text.push_str(&format!("\nlive      {told}; shadow ends on {}", day(Some(expected.until_ms), "never")));
+    }
+    for check in &p.checks {
+        text.push_str(&format!("\n    {check}"));
+    }
+    text
+}
+
 fn lineage(life: &Life) -> String {
     let s = &life.detail.strategy;
     let mut text = "LINEAGE".to_owned();
@@ -112,7 +163,18 @@ fn lineage(life: &Life) -> String {
 fn figures(life: &Life) -> String {
     let mut table = Table::new();
     table.load_style(presets::UTF8_HORIZONTAL_ONLY);
-    table.set_header(["source", "from", "to", "trades", "profit factor", "Sharpe", "win rate", "drawdown", "return"]);
+    table.set_header([
+        "period",
+        "from",
+        "to",
+        "trades",
+        "profit factor",
+        "Sharpe",
+        "win rate",
+        "max drawdown",
+        "return",
+        "costs",
+    ]);
     let number = |v: Option<f64>| v.map_or_else(|| "-".to_owned(), |v| format!("{v:.3}"));
     for stat in &life.detail.stats {
         let p = &stat.performance;
@@ -126,13 +188,14 @@ fn figures(life: &Life) -> String {
             number(p.win_rate),
             number(p.max_drawdown),
             number(p.total_return),
+            format!("{:.2}", p.fees + p.slippage + p.funding),
         ]);
     }
-    format!("FIGURES\n{table}")
+    format!("RESULTS BY PERIOD\n{table}")
 }
 
 fn moves(life: &Life) -> String {
-    let mut text = "GATES".to_owned();
+    let mut text = "DECISIONS".to_owned();
     if life.detail.transitions.is_empty() {
         text.push_str("\nno gate has decided yet");
     }

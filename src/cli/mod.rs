@@ -21,6 +21,7 @@ mod error;
 mod export;
 mod format;
 mod health;
+mod help;
 mod input;
 mod keys;
 mod learner;
@@ -46,7 +47,7 @@ pub(crate) use context::Context;
 pub(crate) use error::CliError;
 
 use crate::config::{Inputs, Origin, load};
-use clap::{Args, CommandFactory, Parser, Subcommand, error::ErrorKind};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind};
 use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, process::ExitCode};
 use telemetry::logs;
 
@@ -105,7 +106,7 @@ enum Command {
         mut_arg("to", |arg| arg.required(false).required_unless_present_any(["list_params", "stored"]))
     )]
     Optimize(Box<optimize::OptimizeArgs>),
-    /// Tell what is known about a strategy beyond its backtest
+    /// Run robustness tests on one strategy
     Prove(prove::ProveArgs),
     /// Look at what a candidate has to show to go live, and plan for weaker edges
     Protocol(protocol::ProtocolArgs),
@@ -121,7 +122,7 @@ enum Command {
     Rehearse(rehearse::RehearseArgs),
     /// Write a report about a strategy, backtest, search or generation: one file
     Report(report::ReportArgs),
-    /// Compute the stored results of a strategy or a session once more, and say whether they are the same to the bit
+    /// Compute stored results once more and compare them to the bit
     Reproduce(reproduce::ReproduceArgs),
     /// Run the daemon: both runners and HTTP
     Run,
@@ -197,7 +198,7 @@ async fn dispatch(command: Command, ctx: &Context) -> Result<(), CliError> {
 /// The whole command line as data: names of commands and options, for completions, manuals and tests.
 #[must_use]
 pub fn command() -> clap::Command {
-    Cli::command()
+    help::grouped(Cli::command())
 }
 
 /// Parses the arguments, loads the configuration, starts logging and runs the command.
@@ -205,7 +206,8 @@ pub fn command() -> clap::Command {
 /// Ends with 0 when done, 1 when it failed, 2 on wrong usage or configuration. Errors are one line on standard error.
 #[must_use]
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(args) {
+    let parsed = command().try_get_matches_from(args).and_then(|found| Cli::from_arg_matches(&found));
+    let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version go to standard output; a reader that went away is no reason to fail.

@@ -225,7 +225,9 @@ pub(crate) async fn run(args: OptimizeArgs, ctx: &Context) -> Result<(), CliErro
         opened.database.close().await;
     }
     let (done, noted) = done?;
-    let made = shown::Made { names: setting.names, noted: &noted, top: args.top, made_at_ms: ctx.clock.now_ms() };
+    let simulated = ctx.config().market.source.is_simulated();
+    let (names, made_at_ms) = (setting.names, ctx.clock.now_ms());
+    let made = shown::Made { names, noted: &noted, top: args.top, made_at_ms, simulated };
     if let Some(path) = &args.html {
         let text = shown::html(&done, &made);
         std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;

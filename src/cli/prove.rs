@@ -1,4 +1,4 @@
-//! `sg-ai prove`: what is known about one strategy beyond its backtest, a plain sentence each. Stores nothing.
+//! `sg-ai prove`: robustness tests of one strategy, a plain sentence each. Stores nothing.
 
 mod ranking;
 
@@ -20,7 +20,7 @@ use genome::{AnyFile, AnyStrategy, StrategyHash, random::Seed};
 use serde::Serialize;
 use std::path::PathBuf;
 
-/// Tell what is known about a strategy beyond its backtest
+/// Run robustness tests on one strategy: walk-forward, bootstrap, noise, higher costs, neighbours, other symbols
 #[derive(Args, Debug)]
 pub(crate) struct ProveArgs {
     /// Strategy: a JSON, TOML or text file; - for standard input

@@ -13,14 +13,14 @@ use engine::{Recipe, Trade};
 use genome::{AnyStrategy, StrategyForm};
 use market::CandleCache;
 use report::{
-    self, Ancestor, CandleQuality, GenerationLine, Move, Part, Period, SearchReport, Setup, StrategyLine,
+    self, Ancestor, CandleQuality, Evidence, GenerationLine, Move, Part, Period, SearchReport, Setup, StrategyLine,
     StrategyReport, render,
 };
 use serde_json::json;
 use std::path::PathBuf;
 use store::{
-    BacktestRow, Lineage, Page, ServiceBacktest, SessionStory, StatSource, Store, StrategyDetail, StrategyQuery,
-    TradeRow,
+    BacktestRow, Lineage, Page, Proved, ServiceBacktest, SessionStory, StatSource, Store, StrategyDetail,
+    StrategyQuery, TradeRow,
 };
 
 /// Steps back that the lineage goes.
@@ -115,7 +115,7 @@ async fn strategy(store: &Store, selector: &str, ctx: &Context, format: Format) 
             )
         })?;
         let stored = store.service_backtest(newest.id).await?;
-        return Ok((found.name, of_backtest(&stored, format, ctx.clock.now_ms())?));
+        return Ok((found.name, of_backtest(&stored, store.is_simulated().await?, format, ctx.clock.now_ms())?));
     }
     let cache = ctx.cache()?;
     let report = build(read(store, selector).await?, (&cache, &ctx.instruments()?), ctx.clock.now_ms()).await?;
@@ -125,7 +125,7 @@ async fn strategy(store: &Store, selector: &str, ctx: &Context, format: Format) 
 async fn backtest(store: &Store, number: &str, format: Format, now_ms: i64) -> anyhow::Result<(String, String)> {
     let number = number.parse().context("backtest: takes a number, as in backtest:12")?;
     let stored = store.service_backtest(number).await?;
-    Ok((format!("backtest-{number}"), of_backtest(&stored, format, now_ms)?))
+    Ok((format!("backtest-{number}"), of_backtest(&stored, store.is_simulated().await?, format, now_ms)?))
 }
 
 async fn optimization(store: &Store, id: &str, format: Format, now_ms: i64) -> anyhow::Result<(String, String)> {
@@ -156,6 +156,7 @@ async fn optimization(store: &Store, id: &str, format: Format, now_ms: i64) -> a
         window,
         own: Vec::new(),
         story: &story,
+        simulated: store.is_simulated().await?,
         made_at_ms: now_ms,
         made_by: crate::CODE_VERSION.to_owned(),
     });
@@ -163,9 +164,9 @@ async fn optimization(store: &Store, id: &str, format: Format, now_ms: i64) -> a
 }
 
 /// The report of a backtest of the service, by the form of its strategy.
-fn of_backtest(stored: &ServiceBacktest, format: Format, now_ms: i64) -> anyhow::Result<String> {
-    let Some(report) = http::portfolio_report_of(stored, now_ms) else {
-        return written(&http::backtest_report_of(stored, now_ms), format);
+fn of_backtest(stored: &ServiceBacktest, simulated: bool, format: Format, now_ms: i64) -> anyhow::Result<String> {
+    let Some(report) = http::portfolio_report_of(stored, simulated, now_ms) else {
+        return written(&http::backtest_report_of(stored, simulated, now_ms), format);
     };
     match format {
         Format::Html => Ok(report::portfolio_html(&report)),
@@ -251,6 +252,7 @@ async fn search(store: &Store, one: bool, name: &str, format: Format, now_ms: i6
         config,
         generations,
         strategies: lines,
+        simulated: store.is_simulated().await?,
         made_at_ms: now_ms,
         made_by: env!("CARGO_PKG_VERSION").to_owned(),
     };
@@ -279,6 +281,8 @@ struct Stored {
     trades: Vec<TradeRow>,
     /// Evaluations ever counted.
     trials: u64,
+    simulated: bool,
+    proved: Option<Proved>,
 }
 
 async fn read(store: &Store, selector: &str) -> anyhow::Result<Stored> {
@@ -287,7 +291,9 @@ async fn read(store: &Store, selector: &str) -> anyhow::Result<Stored> {
     let lineage = store.lineage(id, LINEAGE_DEPTH).await?;
     let trades = store.paper_trades(id, Page::first(MAX_STORED_TRADES)).await?;
     let trials = store.trial_totals().await?.evaluations;
-    Ok(Stored { detail, backtests, lineage, trades, trials })
+    let simulated = store.is_simulated().await?;
+    let proved = store.proved(id).await?;
+    Ok(Stored { detail, backtests, lineage, trades, trials, simulated, proved })
 }
 
 async fn build(stored: Stored, cached: Cached<'_>, now_ms: i64) -> anyhow::Result<StrategyReport> {
@@ -350,6 +356,13 @@ async fn build(stored: Stored, cached: Cached<'_>, now_ms: i64) -> anyhow::Resul
         periods,
         quality,
         proven,
+        evidence: stored.proved.map(|proved| Evidence {
+            holdout_log_e: proved.holdout_log_e,
+            holdout_days: proved.holdout_days,
+            log_needed: proved.log_needed,
+            progress: stored.detail.paper_runs.iter().rev().find_map(|run| run.progress.clone()),
+        }),
+        simulated: stored.simulated,
         made_at_ms: now_ms,
         made_by: env!("CARGO_PKG_VERSION").to_owned(),
     })

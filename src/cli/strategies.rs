@@ -2,7 +2,7 @@
 
 use super::{
     CliError, Context,
-    format::{number, operator, percent, trades},
+    format::{e_value, number, operator, percent, simulated, trades},
     input::{strategy_file, time_ms},
     output,
 };
@@ -17,7 +17,9 @@ use notify::Channel;
 use serde::Serialize;
 use serde_json::json;
 use std::path::{Path, PathBuf};
-use store::{ListedStrategy, NewStrategy, Page, StatSource, Store, Strategy, StrategyQuery, TransitionRecord};
+use store::{
+    ListedEvidence, ListedStrategy, NewStrategy, Page, StatSource, Store, Strategy, StrategyQuery, TransitionRecord,
+};
 use uuid::Uuid;
 
 /// Look at stored strategies and decide about them.
@@ -40,6 +42,9 @@ enum StrategiesCommand {
         /// Leave out so many first
         #[arg(long, default_value_t = 0)]
         offset: u64,
+        /// With symbols, timeframe, costs and rules, as wide as that is
+        #[arg(long)]
+        wide: bool,
         /// Print JSON, an array
         #[arg(long)]
         json: bool,
@@ -106,13 +111,14 @@ pub(crate) async fn run(args: StrategiesArgs, ctx: &Context) -> Result<(), CliEr
 
 async fn dispatch(command: StrategiesCommand, store: &Store, ctx: &Context) -> anyhow::Result<()> {
     match command {
-        StrategiesCommand::List { state, limit, offset, json } => {
+        StrategiesCommand::List { state, limit, offset, wide, json } => {
             let query = StrategyQuery { states: state, ..StrategyQuery::default() };
             let (found, _) = store.list_strategies(&query, Page { limit, offset }).await?;
             if json {
                 output::json(&found.iter().map(Listed::from).collect::<Vec<_>>())?
             } else {
-                output::line(table(&found))?
+                simulated(store).await?;
+                output::line(if wide { wide_table(&found) } else { table(&found) })?
             }
         }
         StrategiesCommand::Show { strategy, json } => {
@@ -230,15 +236,52 @@ struct Listed<'a> {
     /// What the figures were measured on.
     source: Option<StatSource>,
     performance: Option<&'a Performance>,
+    /// Out-of-sample evidence beside its threshold, as logarithms.
+    evidence: Option<ListedEvidence>,
 }
 
 impl<'a> From<&'a ListedStrategy> for Listed<'a> {
     fn from(row: &'a ListedStrategy) -> Self {
-        Self { strategy: &row.strategy, source: row.source, performance: row.performance.as_ref() }
+        Self {
+            strategy: &row.strategy,
+            source: row.source,
+            performance: row.performance.as_ref(),
+            evidence: row.evidence,
+        }
     }
 }
 
+/// What fits 80 columns: return, Sharpe ratio, state, and how far its evidence is from what is needed to go live.
 fn table(strategies: &[ListedStrategy]) -> String {
+    let mut text = format!(
+        "{:>5}  {:<NAME$}  {:<9}  {:>9}  {:>6}  {:>7}  {:>7}",
+        "no.", "name", "state", "return", "Sharpe", "E", "needed"
+    );
+    for row in strategies {
+        let (s, p) = (&row.strategy, row.performance.as_ref());
+        let told = |value: Option<f64>, show: &dyn Fn(f64) -> String| value.map_or_else(|| "-".to_owned(), show);
+        let e = |log: fn(&ListedEvidence) -> Option<f64>| told(row.evidence.as_ref().and_then(log), &e_value);
+        let name = match s.name.char_indices().nth(NAME) {
+            None => s.name.clone(),
+            Some(_) => format!("{}~", s.name.chars().take(NAME - 1).collect::<String>()),
+        };
+        text.push_str(&format!(
+            "\n{:>5}  {name:<NAME$}  {:<9}  {:>9}  {:>6}  {:>7}  {:>7}",
+            s.number,
+            s.state.name(),
+            told(p.and_then(|p| p.total_return), &|r| format!("{:.1} %", 100.0 * r)),
+            told(p.and_then(|p| p.sharpe_ratio), &|r| format!("{r:.2}")),
+            e(|e| e.log_e),
+            e(|e| e.log_needed),
+        ));
+    }
+    text
+}
+
+/// Columns of a name in the narrow list; a longer one is cut, with a sign of it.
+const NAME: usize = 20;
+
+fn wide_table(strategies: &[ListedStrategy]) -> String {
     let mut table = output::table();
     table.set_header([
         "no.",
@@ -247,15 +290,21 @@ fn table(strategies: &[ListedStrategy]) -> String {
         "since",
         "timeframe",
         "symbols",
-        "figures of",
+        "metrics from",
         "return",
         "Sharpe",
-        "drawdown",
+        "max drawdown",
+        "costs",
+        "E",
+        "needed",
         "rules",
     ]);
     for row in strategies {
         let (s, p) = (&row.strategy, row.performance.as_ref());
         let told = |of: fn(&Performance) -> String| p.map_or_else(|| "-".to_owned(), of);
+        let e = |log: fn(&ListedEvidence) -> Option<f64>| {
+            row.evidence.as_ref().and_then(log).map_or_else(|| "-".to_owned(), e_value)
+        };
         let state = s.disable_reason.map_or_else(|| s.state.to_string(), |r| format!("{} ({})", s.state, r.name()));
         let since = s.state_changed_at.format("%Y-%m-%d %H:%M").to_string();
         table.add_row([
@@ -269,6 +318,9 @@ fn table(strategies: &[ListedStrategy]) -> String {
             told(|p| percent(p.total_return)),
             told(|p| number(p.sharpe_ratio)),
             told(|p| percent(p.max_drawdown)),
+            told(|p| format!("{:.2}", p.fees + p.slippage + p.funding)),
+            e(|e| e.log_e),
+            e(|e| e.log_needed),
             s.canonical.clone(),
         ]);
     }

@@ -125,6 +125,8 @@ impl App {
         stopper: &Stopper,
         store: &Store,
     ) -> anyhow::Result<(Supervisor, http::Server, Option<http::Server>)> {
+        let source = String::from(config.market.source.clone());
+        store.note_market_source(&source, config.market.source.is_simulated()).await?;
         let stop = stopper.token();
         let core = Core::build(config, data_dir, store, stop.clone())?;
         let readings = Arc::new(store.clone());

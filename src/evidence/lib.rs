@@ -11,6 +11,7 @@ pub mod cross_validation;
 pub mod drift;
 pub mod effective_trials;
 pub mod eigenvalues;
+pub mod forecast;
 pub mod marked;
 pub mod monte_carlo;
 pub mod multiplicity;

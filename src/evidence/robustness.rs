@@ -103,21 +103,10 @@ pub struct WalkForwardWindow {
     pub end_day: usize,
     /// Which neighbour was chosen in sample, from 1; `None` for the strategy itself.
     pub neighbour: Option<usize>,
-    /// Sum of its daily returns in sample.
+    /// Return of its days in sample.
     pub inside_return_fraction: f64,
     /// The same out of sample.
     pub outside_return_fraction: f64,
-}
-
-impl WalkForwardWindow {
-    fn fold(&self) -> Fold {
-        Fold {
-            in_sample_profit: self.inside_return_fraction,
-            in_sample_days: (self.split_day - self.from_day) as f64,
-            out_of_sample_profit: self.outside_return_fraction,
-            out_of_sample_days: (self.end_day - self.split_day) as f64,
-        }
-    }
 }
 
 /// All findings, in a fixed order.
@@ -181,6 +170,11 @@ fn sum(returns: &[f64]) -> f64 {
     returns.iter().sum()
 }
 
+/// What days one after the other come to: never below -1, however many there are.
+fn compounded(returns: &[f64]) -> f64 {
+    returns.iter().fold(1.0_f64, |level, r| level * (1.0 + r)).max(0.0) - 1.0
+}
+
 /// On each fold the variant (the strategy or a neighbour) that earned most in sample is traded out of sample.
 fn walk_forward(m: &RobustnessInputs, config: &RobustnessConfig, anchor: Anchor) -> (Vec<WalkForwardWindow>, Finding) {
     let name = match anchor {
@@ -189,7 +183,7 @@ fn walk_forward(m: &RobustnessInputs, config: &RobustnessConfig, anchor: Anchor)
     };
     let days = m.base.daily_returns.len();
     let variants: Vec<&Run> = std::iter::once(&m.base).chain(&m.neighbours).collect();
-    let mut found = Vec::new();
+    let (mut found, mut all) = (Vec::new(), Vec::new());
     for ([from, split], [_, end]) in folds(days, config.inside_days, config.outside_days, anchor) {
         let trades = |run: &Run| run.trades_by_day.get(from..split).map_or(0, |d| d.iter().sum::<u32>());
         let usable = variants.iter().copied().enumerate().filter(|(_, run)| trades(run) >= config.min_inside_trades);
@@ -203,11 +197,16 @@ fn walk_forward(m: &RobustnessInputs, config: &RobustnessConfig, anchor: Anchor)
             split_day: split,
             end_day: end,
             neighbour: (place > 0).then_some(place),
-            inside_return_fraction: inside(best),
-            outside_return_fraction: sum(&best.daily_returns[split..end]),
+            inside_return_fraction: compounded(&best.daily_returns[from..split]),
+            outside_return_fraction: compounded(&best.daily_returns[split..end]),
+        });
+        all.push(Fold {
+            in_sample_profit: inside(best),
+            in_sample_days: (split - from) as f64,
+            out_of_sample_profit: sum(&best.daily_returns[split..end]),
+            out_of_sample_days: (end - split) as f64,
         });
     }
-    let all: Vec<Fold> = found.iter().map(WalkForwardWindow::fold).collect();
     let (ratio, won) = (efficiency(&all), profitable_folds(&all));
     let sentence = match (found.len(), ratio) {
         (0, _) => format!(
@@ -218,6 +217,10 @@ fn walk_forward(m: &RobustnessInputs, config: &RobustnessConfig, anchor: Anchor)
         (n, None) => {
             format!("In {n} folds the best variant in sample lost money even there, so nothing can be kept of it.")
         }
+        (n, Some(ratio)) if ratio < 0.0 => format!(
+            "Chosen anew among its neighbours on each of {n} folds, it lost money out of sample: nothing of its profit in \
+             sample was kept."
+        ),
         (n, Some(ratio)) => format!(
             "Chosen anew among its neighbours on each of {n} folds, it kept {} of its daily profit out of sample ({} by \
              convention is enough; two noisy means make a noisy ratio).",

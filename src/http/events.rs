@@ -1,6 +1,6 @@
 //! What happens now, as server-sent events: one look at the store a second, however many listen; none while nobody does.
 
-use super::{api::Api, stats::Stats};
+use super::{api::Api, health::assess, stats::Stats};
 use axum::{
     extract::State,
     response::sse::{Event, KeepAlive, Sse},
@@ -25,7 +25,7 @@ pub(super) fn watch(api: &Arc<Api>) {
 }
 
 async fn look(api: &Weak<Api>) {
-    let (mut seen, mut generation, mut numbers) = (None, None, Value::Null);
+    let (mut seen, mut generation, mut numbers, mut health) = (None, None, Value::Null, Value::Null);
     loop {
         tokio::time::sleep(LOOK).await;
         let Some(api) = api.upgrade() else { return };
@@ -62,8 +62,13 @@ async fn look(api: &Weak<Api>) {
             generation = Some((g.session_id, g.number));
             tell("generation", json!(g));
         }
-        // A daemon in trouble says nothing here; its health says why.
-        if let Ok(snapshot) = api.reader.read().await {
+        let read = api.reader.read().await;
+        let now = json!(assess(&read, api.health_limits, api.started_ms, api.clock.now_ms()));
+        if told_of(&now) != told_of(&health) {
+            tell("health", now.clone());
+            health = now;
+        }
+        if let Ok(snapshot) = read {
             let now = json!(Stats::from(snapshot));
             if now != numbers {
                 tell("stats", now.clone());
@@ -73,7 +78,14 @@ async fn look(api: &Weak<Api>) {
     }
 }
 
-/// What happens now, as server-sent events: transition, generation, stats; `behind` says that some were missed
+/// What is told of health once: ages, which grow by themselves, left out.
+fn told_of(health: &Value) -> Vec<(&str, &Value)> {
+    let checks = health["checks"].as_object().into_iter().flatten();
+    let checks = checks.map(|(name, check)| (name.as_str(), &check["status"]));
+    std::iter::once(("status", &health["status"])).chain(checks).collect()
+}
+
+/// What happens now, as server-sent events: transition, generation, stats, health; `behind` says that some were missed
 #[utoipa::path(get, path = "/api/events", tag = "read",
     responses((status = 200, description = "Events without an end", content_type = "text/event-stream", body = String)))]
 pub(super) async fn events(State(api): State<Arc<Api>>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {

@@ -191,11 +191,11 @@ fn shadow(snapshot: &Snapshot, limits: Limits, uptime_s: f64, now_ms: i64) -> Ch
 fn promotions(snapshot: &Snapshot) -> Check {
     let (real, placebo) = (snapshot.protocol.real, snapshot.protocol.placebo);
     let counts = format!(
-        "{} of {} real and {} of {} placebo sessions got through",
+        "{} of {} real and {} of {} placebo sessions entered shadow",
         real.entered, real.sessions, placebo.entered, placebo.sessions
     );
     if snapshot.protocol.frozen {
-        let detail = format!("frozen: real and placebo cannot be told apart ({counts})");
+        let detail = format!("frozen: real and placebo sessions do not differ significantly ({counts})");
         Check { status: Status::Degraded, detail, age_s: None }
     } else {
         Check { status: Status::Healthy, detail: format!("open ({counts})"), age_s: None }

@@ -22,6 +22,7 @@ mod optimizations;
 mod portfolios;
 mod probes;
 mod problem;
+mod progress;
 mod quotas;
 mod read;
 mod records;

@@ -6,6 +6,7 @@ use super::{
     extract::{At, PageParams, Params, short},
     health::assess,
     problem::Problem,
+    progress,
     stats::Stats,
     wire::{Metrics, TradeView},
 };
@@ -107,11 +108,19 @@ pub(super) struct StrategyRow {
     max_drawdown: Option<f64>,
     win_rate: Option<f64>,
     trades: Option<u32>,
+    /// Fees, slippage and funding, quote units.
+    costs: Option<f64>,
+    /// ln of the out-of-sample E: of the newest shadow run, or of the hold-out where there was none.
+    log_e: Option<f64>,
+    /// ln of the promotion threshold.
+    log_needed: Option<f64>,
+    /// When it may go live by what is known, market time, UTC ms; null where nobody can tell.
+    expected_ms: Option<i64>,
 }
 
 impl From<ListedStrategy> for StrategyRow {
     fn from(row: ListedStrategy) -> Self {
-        let (s, p) = (row.strategy, row.performance);
+        let (s, p, e) = (row.strategy, row.performance, row.evidence);
         let figure = |of: fn(&engine::Performance) -> Option<f64>| p.as_ref().and_then(of);
         Self {
             total_return: figure(|p| p.total_return),
@@ -120,6 +129,11 @@ impl From<ListedStrategy> for StrategyRow {
             max_drawdown: figure(|p| p.max_drawdown),
             win_rate: figure(|p| p.win_rate),
             trades: p.as_ref().map(|p| p.total_trades),
+            costs: p.as_ref().map(|p| p.fees + p.slippage + p.funding),
+            log_e: e.and_then(|e| e.log_e),
+            log_needed: e.and_then(|e| e.log_needed),
+            // What has moved on expects nothing any more.
+            expected_ms: e.and_then(|e| e.expected_ms).filter(|_| s.state == Phase::Shadow),
             strategy_id: s.number,
             uuid: s.id,
             name: s.name,
@@ -211,8 +225,10 @@ pub(super) async fn strategy(State(api): Api_, At(id): At<String>) -> Answer {
             "phase": run.phase, "from_ms": run.from_ms, "to_ms": run.to_ms, "ended_at": run.ended_at,
             "closed_trades": run.closed_trades, "open_positions": run.open_positions,
             "has_portfolio": run.portfolio.is_some(),
+            "progress": run.progress.as_ref().map(progress::told),
         })
     });
+    let proved = api.store.proved(found.id).await?;
     let children = children.into_iter().map(|c| json!({ "strategy_id": c.number, "name": c.name, "state": c.state }));
     Ok(Json(json!({
         "strategy": found,
@@ -220,7 +236,9 @@ pub(super) async fn strategy(State(api): Api_, At(id): At<String>) -> Answer {
         "words": words,
         "score": score,
         "stats": stats.collect::<Vec<_>>(),
-        "transitions": detail.transitions,
+        "proved": proved,
+        "simulated": api.store.is_simulated().await?,
+        "transitions": detail.transitions.iter().map(progress::transition).collect::<Vec<_>>(),
         "deployments": detail.deployments,
         "paper_runs": runs.collect::<Vec<_>>(),
         "lineage": lineage,
@@ -310,6 +328,11 @@ pub(super) async fn candles(State(api): Api_, At(id): At<String>, Params(p): Par
     })))
 }
 
+/// Days of live strategies that are told of, the newest.
+const LIVE_DAYS: u32 = 730;
+/// Strategies in shadow that are told of, those with the most evidence.
+const NEAREST: u32 = 12;
+
 /// Everything at a glance: counts, health, what happened last, live strategies
 #[utoipa::path(get, path = "/api/overview", tag = "read",
     responses((status = 200, description = "Everything at a glance", body = Value), Failures))]
@@ -325,11 +348,16 @@ pub(super) async fn overview(State(api): Api_) -> Answer {
         })
     });
     let facets = api.store.strategy_facets().await?;
+    let nearest = StrategyQuery { states: vec![Phase::Shadow], sort: StrategySort::LogE, ..StrategyQuery::default() };
+    let (shadow, _) = api.store.list_strategies(&nearest, Page::first(NEAREST)).await?;
     Ok(Json(json!({
         "stats": Stats::from(snapshot),
         "health": health,
         "news": news.collect::<Vec<_>>(),
         "live": api.store.live_strategies().await?,
+        "live_days": api.store.live_days(LIVE_DAYS).await?,
+        "shadow": shadow.into_iter().map(StrategyRow::from).collect::<Vec<_>>(),
+        "searches": api.store.searches_under_way().await?,
         "facets": facets,
         "may_act": api.action_token.is_some(),
     })))

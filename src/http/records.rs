@@ -27,11 +27,33 @@ pub(super) async fn sessions(State(api): Api_, Params(page): Params<PageParams>)
     Ok(Json(json!({ "items": form(api.store.sessions(api.page(page)?).await?) })))
 }
 
-/// Newest scores of strategies with their parts, best first
-#[utoipa::path(get, path = "/api/scores", tag = "read", params(PageParams),
+/// Which scores.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ScoreParams {
+    /// Those of disabled strategies, too.
+    all: Option<bool>,
+    /// At most so many; `http.max_page_size` is the most.
+    #[param(minimum = 1)]
+    limit: Option<u32>,
+    /// Leave out so many first.
+    #[param(minimum = 0, maximum = 1_000_000_000)]
+    offset: Option<u32>,
+}
+
+/// Newest in-sample scores of strategies with their parts, best first
+#[utoipa::path(get, path = "/api/scores", tag = "read", params(ScoreParams),
     responses((status = 200, description = "The page", body = Value), Failures))]
-pub(super) async fn scores(State(api): Api_, Params(page): Params<PageParams>) -> Answer {
-    Ok(Json(json!({ "items": form(api.store.ranking(api.page(page)?).await?) })))
+pub(super) async fn scores(State(api): Api_, Params(p): Params<ScoreParams>) -> Answer {
+    let page = api.page(PageParams { limit: p.limit, offset: p.offset })?;
+    Ok(Json(json!({ "items": form(api.store.ranking(p.all.unwrap_or(false), page).await?) })))
+}
+
+/// Searches under way: generation, null searches, rate, what is left
+#[utoipa::path(get, path = "/api/searches", tag = "read",
+    responses((status = 200, description = "One an island at most", body = Value), Failures))]
+pub(super) async fn searches(State(api): Api_) -> Answer {
+    Ok(Json(json!({ "items": form(api.store.searches_under_way().await?) })))
 }
 
 /// Sessions that ended, real ones and those of the placebo island, newest first, and what tests of candidates cost now

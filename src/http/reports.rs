@@ -22,10 +22,11 @@ use store::ServiceBacktest;
 ))]
 pub(super) async fn backtest_report(State(api): State<Arc<Api>>, At(id): At<i64>) -> Result<Response, Problem> {
     let stored = api.store.service_backtest(id).await?;
+    let simulated = api.store.is_simulated().await?;
     let now_ms = api.clock.now_ms();
-    let page_of = move || match portfolio_report_of(&stored, now_ms) {
+    let page_of = move || match portfolio_report_of(&stored, simulated, now_ms) {
         Some(report) => report::portfolio_html(&report),
-        None => report::render(&backtest_report_of(&stored, now_ms)),
+        None => report::render(&backtest_report_of(&stored, simulated, now_ms)),
     };
     // Thousands of paths are drawn for it: nothing for a thread that others wait for.
     let page = tokio::task::spawn_blocking(page_of).await;
@@ -39,7 +40,7 @@ pub(super) async fn backtest_report(State(api): State<Arc<Api>>, At(id): At<i64>
 
 /// What the report of a backtest of the service tells.
 #[must_use]
-pub fn backtest_report_of(stored: &ServiceBacktest, now_ms: i64) -> StrategyReport {
+pub fn backtest_report_of(stored: &ServiceBacktest, simulated: bool, now_ms: i64) -> StrategyReport {
     let (s, b) = (&stored.strategy, &stored.backtest);
     let Recipe { config, warmup_from_ms, .. } = &b.parameters;
     StrategyReport {
@@ -82,6 +83,8 @@ pub fn backtest_report_of(stored: &ServiceBacktest, now_ms: i64) -> StrategyRepo
         }],
         quality: Vec::new(),
         proven: None,
+        evidence: None,
+        simulated,
         made_at_ms: now_ms,
         made_by: env!("CARGO_PKG_VERSION").to_owned(),
     }
@@ -89,7 +92,7 @@ pub fn backtest_report_of(stored: &ServiceBacktest, now_ms: i64) -> StrategyRepo
 
 /// What the report of a stored backtest tells, if it is one of a strategy that ranks the market.
 #[must_use]
-pub fn portfolio_report_of(stored: &ServiceBacktest, now_ms: i64) -> Option<PortfolioReport<'_>> {
+pub fn portfolio_report_of(stored: &ServiceBacktest, simulated: bool, now_ms: i64) -> Option<PortfolioReport<'_>> {
     let (s, b) = (&stored.strategy, &stored.backtest);
     let portfolio = b.portfolio.as_ref()?;
     let config = &b.parameters.config;
@@ -111,6 +114,7 @@ pub fn portfolio_report_of(stored: &ServiceBacktest, now_ms: i64) -> Option<Port
         code_version: config.code_version.clone(),
         performance: &b.performance,
         record: &portfolio.record,
+        simulated,
         made_at_ms: now_ms,
         made_by: env!("CARGO_PKG_VERSION").to_owned(),
     })

@@ -96,6 +96,7 @@ pub(super) fn router(api: Arc<Api>, config: &HttpConfig) -> (Router, Router) {
         .routes(routes!(books::books))
         .routes(routes!(books::book))
         .routes(routes!(books::days))
+        .routes(routes!(records::searches))
         .routes(routes!(optimizations::optimizations))
         .routes(routes!(optimizations::optimization))
         .routes(routes!(records::protocol))

@@ -32,6 +32,8 @@ pub struct Snapshot {
     pub lacks_room: Option<String>,
     /// Why candles cannot be cached, where that was so lately.
     pub cache_lacks_room: Option<String>,
+    /// Whether anything here may rest on a simulated market.
+    pub simulated: bool,
     /// Strategies now in each state.
     pub strategies: BTreeMap<State, u64>,
     /// Strategies that ever were in each state.

@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 /// The whole answer.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct Stats {
+    /// Whether the market is simulated: nothing here says anything about real money then.
+    pub(crate) simulated: bool,
     /// Strategies now in each state, by name.
     pub(crate) strategies: BTreeMap<&'static str, u64>,
     /// Strategies that ever reached each state, by name.
@@ -181,6 +183,7 @@ impl From<Snapshot> for Stats {
             last_error: r.last_error,
         });
         Self {
+            simulated: s.simulated,
             strategies: by_name(&s.strategies),
             reached: by_name(&s.reached),
             transitions: s.transitions,

@@ -59,6 +59,7 @@ impl Readings for Store {
             audit: runners.iter().find(|r| r.name == AUDIT_RUNNER).and_then(audit),
             last_generation_ms: newest,
             shadow_profit_factor: median(overview.shadow_profit_factors.into_values().collect()),
+            simulated: overview.simulated,
             strategies: overview.strategies,
             reached: overview.reached,
             transitions: overview.transitions,

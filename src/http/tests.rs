@@ -57,6 +57,7 @@ fn full() -> Snapshot {
         stored_ms: NOW - 5_000,
     };
     Snapshot {
+        simulated: false,
         lacks_room: None,
         cache_lacks_room: None,
         strategies: [(lifecycle::State::Shadow, 5), (lifecycle::State::Live, 2)].into(),

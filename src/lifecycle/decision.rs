@@ -1,6 +1,6 @@
 //! A decision with its reasons: the seam behind which gates are exchanged.
 
-use super::{DisableReason, GateEvidence, State, Transition};
+use super::{DisableReason, GateEvidence, State, Transition, figure, needed, requirement};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -18,15 +18,12 @@ pub struct Check {
 }
 
 impl fmt::Display for Check {
-    /// One line: `ok  holdout.profit_factor >= 1.3: 1.42`.
+    /// One line: `ok  Hold-out profit factor: 1.42, needed >= 1.3`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mark = if self.passed { "ok " } else { "no " };
-        write!(f, "{mark} {} {}: ", self.name, self.needed)?;
-        match self.had {
-            // Three decimals for people; the stored value keeps every bit.
-            Some(value) => write!(f, "{}", (value * 1e3).round() / 1e3),
-            None => f.write_str("undefined"),
-        }
+        // Few digits for people; the stored value keeps every bit.
+        let had = self.had.map_or_else(|| "undefined".to_owned(), figure);
+        write!(f, "{mark} {}: {had}, needed {}", requirement(&self.name), needed(&self.needed))
     }
 }
 
@@ -53,12 +50,12 @@ pub struct Decision {
 
 impl Decision {
     /// To stay.
-    pub(super) fn hold(summary: &str, checks: Vec<Check>) -> Self {
+    pub(super) fn hold(summary: impl Into<String>, checks: Vec<Check>) -> Self {
         Self { verdict: Verdict::Hold, summary: summary.into(), checks }
     }
 
     /// To move.
-    pub(super) fn go(transition: Transition, summary: &str, checks: Vec<Check>) -> Self {
+    pub(super) fn go(transition: Transition, summary: impl Into<String>, checks: Vec<Check>) -> Self {
         Self { verdict: Verdict::Move(transition), summary: summary.into(), checks }
     }
 
@@ -74,13 +71,13 @@ impl Decision {
     }
 
     /// Of a candidate that was measured: to shadow where every check holds, or else to nowhere.
-    pub(super) fn of_candidate(passed: &str, checks: Vec<Check>) -> Self {
+    pub(super) fn of_candidate((passed, missed): (String, String), checks: Vec<Check>) -> Self {
         let failed = checks.iter().filter(|c| !c.passed).count();
         if failed == 0 {
             return Self::go(Transition::EnterShadow, passed, checks);
         }
         let reject = Transition::Disable { from: State::Candidate, reason: DisableReason::Rejected };
-        Self::go(reject, &format!("misses {failed} of {} requirements", checks.len()), checks)
+        Self::go(reject, format!("Rejected: misses {failed} of {} requirements: {missed}", checks.len()), checks)
     }
 
     /// Whatever the evidence.

@@ -10,14 +10,17 @@ mod edge_decay;
 mod gate_evidence;
 #[cfg(test)]
 mod golden_tests;
+mod progress;
 mod protocol_checks;
 mod protocol_gate;
 mod state;
+mod summaries;
 #[cfg(test)]
 mod tests;
 mod threshold_gate;
 mod thresholds;
 mod version;
+mod words;
 
 pub use allocation::{
     AllocationPlan, AllocationPolicy, DeploymentFacts, DeploymentStatus, Phase, PlannedDeployment, RiskLimits, plan,
@@ -34,12 +37,14 @@ pub use gate_evidence::{
     CandidateEvidence, EValues, GateEvidence, LiveEvidence, PaperEvidence, ProtocolEvidence, RecentTrades,
     ShadowEvidence, Tested,
 };
+pub use progress::{Expected, Progress};
 pub use protocol_checks::{backtest_misses, needed_of_shadow, promotion_level};
 pub use protocol_gate::ProtocolGate;
 pub use state::{DisableReason, IllegalTransition, State, Transition};
 pub use threshold_gate::ThresholdGate;
 pub use thresholds::{Policy, ThresholdError, Thresholds};
 pub use version::{ParseVersionError, Version, VersionStep};
+pub use words::{figure, needed, requirement};
 
 use std::sync::Arc;
 

@@ -16,7 +16,8 @@
 
 use super::{
     CandidateEvidence, Decision, DisableReason, EdgeDecayLevel, Gate, GateEvidence, LiveEvidence, ShadowEvidence,
-    State, ThresholdError, Thresholds, Transition, checks, protocol_checks, threshold_gate::broken_live_limit,
+    State, ThresholdError, Thresholds, Transition, checks, protocol_checks, summaries,
+    threshold_gate::broken_live_limit,
 };
 
 /// Moves strategies by evidence that luck cannot fake.
@@ -44,7 +45,7 @@ impl ProtocolGate {
                 ("holdout", tested.holdout.is_some()),
                 ("protocol", evidence.protocol.is_some()),
             ];
-            return Decision::wait("waits for its backtest, its hold-out and what they prove", &measured);
+            return Decision::wait("Candidate: waits for backtest, hold-out and their evidence", &measured);
         };
         let t = &self.thresholds;
         let [trades, drawdown] = protocol_checks::of_backtest(t, backtest);
@@ -57,12 +58,13 @@ impl ProtocolGate {
             drawdown,
             checks::drawdown(t, "holdout", holdout),
         ];
-        Decision::of_candidate("did what luck seldom does, in search and hold-out", checks)
+        let told = (summaries::entered_shadow(&checks), summaries::missed(&checks));
+        Decision::of_candidate(told, checks)
     }
 
     fn shadow(&self, evidence: &ShadowEvidence) -> Decision {
         let Some(run) = &evidence.run else {
-            return Decision::wait("waits for its first shadow candle", &[("shadow", false)]);
+            return Decision::wait("In shadow: waits for the first candle", &[("shadow", false)]);
         };
         let t = &self.thresholds;
         let mut checks = vec![
@@ -82,19 +84,16 @@ impl ProtocolGate {
         checks.extend([growth, days_left]);
         let failed = Transition::Disable { from: State::Shadow, reason: DisableReason::Failed };
         if checks::is_broken(t, run) {
-            Decision::go(failed, "lost more in shadow than the drawdown limit allows", checks)
+            let deep = checks.iter().find(|c| c.name == "shadow.max_drawdown_percent");
+            Decision::go(failed, format!("Failed: {}", summaries::beyond(deep)), checks)
         } else if passed {
-            Decision::go(Transition::GoLive, "has proven an edge on what nobody had seen", checks)
+            Decision::go(Transition::GoLive, summaries::promoted(&checks), checks)
         } else if withered {
-            Decision::go(
-                failed,
-                "is worth less than at the beginning of shadow, after the time that it had to grow",
-                checks,
-            )
+            Decision::go(failed, summaries::withered(&checks), checks)
         } else if expired {
-            Decision::go(failed, "has not proven an edge in the time that shadow gives", checks)
+            Decision::go(failed, summaries::out_of_time(&checks), checks)
         } else {
-            Decision::hold("stays in shadow until its edge is proven", checks)
+            Decision::hold(summaries::waits_in_shadow(&checks), checks)
         }
     }
 
@@ -105,11 +104,11 @@ impl ProtocolGate {
         let t = &self.thresholds;
         let last_chance = checks::live_demotions(t, evidence.demotions);
         let last_chance_gone = !last_chance.passed;
-        let (mut checks, mut broken, mut otherwise) = (Vec::new(), None, "waits for its first live candle");
+        let (mut checks, mut broken, mut otherwise) = (Vec::new(), None, "Live: waits for the first candle".to_owned());
         if let Some(run) = &evidence.run {
             let (fatal, deep) = (checks::live_max_drawdown(t, run), checks::live_drawdown(t, run));
-            broken = broken_live_limit(!fatal.passed, !deep.passed, false, last_chance_gone);
-            otherwise = "keeps within its live limits";
+            broken = broken_live_limit(&fatal, &deep, None, last_chance_gone);
+            otherwise = "Live: within its limits".to_owned();
             checks.extend([fatal, deep].into_iter().filter(|check| check.had.is_some()));
             checks.push(last_chance);
         }
@@ -122,9 +121,11 @@ impl ProtocolGate {
             Decision::hold(otherwise, checks)
         } else if last_chance_gone {
             let disable = Transition::Disable { from: State::Live, reason: DisableReason::Deactivated };
-            Decision::go(disable, "shows again after its last chance that its edge has gone", checks)
+            let why = format!("Disabled: {}, after its last demotion", summaries::alarm(evidence.staying.as_ref()));
+            Decision::go(disable, why, checks)
         } else {
-            Decision::go(Transition::Demote, "shows by its own trades that its edge has gone", checks)
+            let why = format!("Demoted: {}", summaries::alarm(evidence.staying.as_ref()));
+            Decision::go(Transition::Demote, why, checks)
         }
     }
 }

@@ -70,17 +70,17 @@ fn rendered(decision: &Decision) -> String {
 fn a_candidate_at_every_limit_enters_shadow() {
     assert_eq!(
         rendered(&of_candidate(&gate(), &candidate())),
-        "Move(EnterShadow): meets every requirement of backtest and hold-out
-ok  backtest.total_trades >= 50: 50
-ok  backtest.profit_factor >= 1.5, or no loss in 10 wins: 1.5
-ok  backtest.sharpe_ratio >= 1: 1
-ok  backtest.win_rate_percent >= 55, or profit factor >= 2: 55
-ok  backtest.max_drawdown_percent <= 25: 25
-ok  holdout.total_trades >= 10: 10
-ok  holdout.profit_factor >= 1.3, or no loss in 10 wins: 1.3
-ok  holdout.sharpe_ratio >= 1: 1
-ok  holdout.win_rate_percent >= 55, or profit factor >= 2: 55
-ok  holdout.max_drawdown_percent <= 25: 25
+        "Move(EnterShadow): Entered shadow: meets every requirement of backtest and hold-out
+ok  Backtest trades: 50, needed >= 50
+ok  Backtest profit factor: 1.5, needed >= 1.5, or no loss in 10 wins
+ok  Backtest Sharpe ratio: 1, needed >= 1
+ok  Backtest win rate, %: 55, needed >= 55, or profit factor >= 2
+ok  Backtest max drawdown, %: 25, needed <= 25
+ok  Hold-out trades: 10, needed >= 10
+ok  Hold-out profit factor: 1.3, needed >= 1.3, or no loss in 10 wins
+ok  Hold-out Sharpe ratio: 1, needed >= 1
+ok  Hold-out win rate, %: 55, needed >= 55, or profit factor >= 2
+ok  Hold-out max drawdown, %: 25, needed <= 25
 "
     );
 }
@@ -113,7 +113,8 @@ fn a_candidate_that_was_not_measured_yet_waits() {
     let tested = Tested { holdout: None, ..tested() };
     let evidence = CandidateEvidence { tested, ..candidate() };
     let decision = of_candidate(&gate(), &evidence);
-    assert_eq!(rendered(&decision), "Hold: waits for its backtest and its hold-out\nno  holdout measured: undefined\n");
+    let told = "Hold: Candidate: waits for backtest and hold-out\nno  Hold-out: undefined, needed measured\n";
+    assert_eq!(rendered(&decision), told);
 }
 
 #[test]

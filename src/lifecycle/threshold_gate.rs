@@ -8,7 +8,7 @@
 
 use super::{
     CandidateEvidence, Check, Decision, DisableReason, Gate, GateEvidence, LiveEvidence, ShadowEvidence, State,
-    ThresholdError, Thresholds, Transition, checks,
+    ThresholdError, Thresholds, Transition, checks, summaries,
 };
 use engine::Performance;
 
@@ -32,13 +32,14 @@ impl ThresholdGate {
         let tested = &evidence.tested;
         let (Some(backtest), Some(holdout)) = (&tested.backtest, &tested.holdout) else {
             let measured = [("backtest", tested.backtest.is_some()), ("holdout", tested.holdout.is_some())];
-            return Decision::wait("waits for its backtest and its hold-out", &measured);
+            return Decision::wait("Candidate: waits for backtest and hold-out", &measured);
         };
         let t = &self.thresholds;
         let before = self.window("backtest", backtest, t.candidate_min_profit_factor, t.candidate_min_trades);
         let after = self.window("holdout", holdout, t.holdout_min_profit_factor, t.holdout_min_trades);
         let checks = [before, after].concat();
-        Decision::of_candidate("meets every requirement of backtest and hold-out", checks)
+        let told = "Entered shadow: meets every requirement of backtest and hold-out".to_owned();
+        Decision::of_candidate((told, summaries::missed(&checks)), checks)
     }
 
     /// The requirements on one stretch of history.
@@ -55,7 +56,7 @@ impl ThresholdGate {
 
     fn shadow(&self, evidence: &ShadowEvidence) -> Decision {
         let Some(run) = &evidence.run else {
-            return Decision::wait("waits for its first shadow candle", &[("shadow", false)]);
+            return Decision::wait("In shadow: waits for the first candle", &[("shadow", false)]);
         };
         let t = &self.thresholds;
         let mut checks = vec![
@@ -70,31 +71,33 @@ impl ThresholdGate {
         checks.extend([floor, days_left]);
         let failed = Transition::Disable { from: State::Shadow, reason: DisableReason::Failed };
         if checks::is_broken(t, run) {
-            Decision::go(failed, "lost more in shadow than the drawdown limit allows", checks)
+            let deep = checks.iter().find(|c| c.name == "shadow.max_drawdown_percent");
+            Decision::go(failed, format!("Failed: {}", summaries::beyond(deep)), checks)
         } else if hopeless {
-            Decision::go(failed, "loses in shadow on enough trades to be sure", checks)
+            let floor = checks.iter().find(|c| c.name == "shadow.profit_factor_floor");
+            Decision::go(failed, format!("Failed: {}", summaries::beyond(floor)), checks)
         } else if passed {
-            Decision::go(Transition::GoLive, "meets every requirement of shadow", checks)
+            Decision::go(Transition::GoLive, "Promoted: meets every requirement of shadow", checks)
         } else if expired {
-            Decision::go(failed, "has not passed in the time that shadow gives", checks)
+            Decision::go(failed, format!("Failed: shadow time is over: {}", summaries::missed(&checks)), checks)
         } else {
-            Decision::hold("stays in shadow until the requirements are met", checks)
+            Decision::hold(format!("In shadow: {}", summaries::missed(&checks)), checks)
         }
     }
 
     fn live(&self, evidence: &LiveEvidence) -> Decision {
         let Some(run) = &evidence.run else {
-            return Decision::wait("waits for its first live candle", &[("live", false)]);
+            return Decision::wait("Live: waits for the first candle", &[("live", false)]);
         };
         let t = &self.thresholds;
         let (fatal, deep) = (checks::live_max_drawdown(t, run), checks::live_drawdown(t, run));
         let losing = checks::live_recent_profit_factor(t, run);
         let last_chance = checks::live_demotions(t, evidence.demotions);
-        let broken = broken_live_limit(!fatal.passed, !deep.passed, !losing.passed, !last_chance.passed);
+        let broken = broken_live_limit(&fatal, &deep, Some(&losing), !last_chance.passed);
         let checks = vec![fatal, deep, losing, last_chance];
         match broken {
             Some((transition, why)) => Decision::go(transition, why, checks),
-            None => Decision::hold("keeps within its live limits", checks),
+            None => Decision::hold("Live: within its limits", checks),
         }
     }
 }
@@ -115,23 +118,21 @@ impl Gate for ThresholdGate {
 }
 
 /// What follows for a live strategy from the limits that it broke, and why; `None` where it broke none. `fatal` and
-/// `deep` are its drawdowns, `losing` its newest trades.
+/// `deep` are on its drawdown, `losing` on its newest trades.
 pub(super) fn broken_live_limit(
-    fatal: bool,
-    deep: bool,
-    losing: bool,
+    fatal: &Check,
+    deep: &Check,
+    losing: Option<&Check>,
     last_chance_gone: bool,
-) -> Option<(Transition, &'static str)> {
+) -> Option<(Transition, String)> {
     let disable = Transition::Disable { from: State::Live, reason: DisableReason::Deactivated };
-    if fatal {
-        Some((disable, "lost more while live than the drawdown limit allows"))
-    } else if (deep || losing) && last_chance_gone {
-        Some((disable, "broke a live limit again after its last chance"))
-    } else if deep {
-        Some((Transition::Demote, "fell into a drawdown that calls for probation"))
-    } else if losing {
-        Some((Transition::Demote, "has lost its edge over its newest trades"))
-    } else {
-        None
+    if !fatal.passed {
+        return Some((disable, format!("Disabled: {}", summaries::beyond(Some(fatal)))));
     }
+    let broken = [Some(deep), losing].into_iter().flatten().find(|check| !check.passed)?;
+    let why = summaries::beyond(Some(broken));
+    Some(match last_chance_gone {
+        true => (disable, format!("Disabled: {why}, after its last demotion")),
+        false => (Transition::Demote, format!("Demoted: {why}")),
+    })
 }

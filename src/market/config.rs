@@ -27,6 +27,14 @@ pub enum Source {
     Simulated(Url),
 }
 
+impl Source {
+    /// Whether no real market is behind it.
+    #[must_use]
+    pub const fn is_simulated(&self) -> bool {
+        matches!(self, Self::Simulated(_))
+    }
+}
+
 impl TryFrom<String> for Source {
     type Error = String;
     fn try_from(text: String) -> Result<Self, String> {

@@ -5,7 +5,7 @@
 
 use super::{Channel, Day, Drifted, Moved, Notice, Trouble};
 use candles::time::rfc3339;
-use lifecycle::{Check, State};
+use lifecycle::{Check, State, figure, needed, requirement};
 use serde_json::{Value, json};
 
 /// What both services are given, before their own form.
@@ -49,7 +49,7 @@ fn strategy_card(what: &str, color: u32, moved: &Moved) -> Card {
     let mut fields = vec![("Transition", format!("{} -> {}", moved.from, moved.to))];
     fields.extend(moved.reason.map(|reason| ("Reason", reason.name().to_owned())));
     if !moved.checks.is_empty() {
-        fields.push(("Checks", moved.checks.iter().map(check_line).collect::<Vec<_>>().join("\n")));
+        fields.push(("Requirements", moved.checks.iter().map(check_line).collect::<Vec<_>>().join("\n")));
     }
     fields.push(("Strategy", moved.strategy_id.clone()));
     Card {
@@ -63,8 +63,13 @@ fn strategy_card(what: &str, color: u32, moved: &Moved) -> Card {
 }
 
 fn check_line(check: &Check) -> String {
-    let had = check.had.map_or_else(|| "undefined".to_owned(), number);
-    format!("{} {}: {had}, needed {}", if check.passed { "+" } else { "-" }, check.name, check.needed)
+    let had = check.had.map_or_else(|| "undefined".to_owned(), figure);
+    format!(
+        "{} {}: {had}, needed {}",
+        if check.passed { "+" } else { "-" },
+        requirement(&check.name),
+        needed(&check.needed)
+    )
 }
 
 fn trouble_card(trouble: &Trouble) -> Card {
@@ -88,7 +93,7 @@ fn drift_card(drifted: &Drifted) -> Card {
     ];
     Card {
         title: format!("Drift, {}: {}", drifted.severity, drifted.name),
-        body: format!("Live, its {} is not what backtest and shadow let expect.", drifted.figure),
+        body: format!("Live {} is away from what backtest, hold-out and shadow let expect.", drifted.figure),
         fields,
         code: None,
         color: if drifted.severity == "critical" { RED } else { AMBER },
@@ -118,9 +123,9 @@ fn day_card(day: &Day) -> Card {
         ("Best fitness", day.best_fitness.map_or_else(|| "none yet".to_owned(), number)),
         ("Generations", day.generations.to_string()),
         ("Evaluations", day.evaluations.to_string()),
-        ("Open dead letters", day.open_dead_letters.to_string()),
+        ("Failed jobs queued", day.open_dead_letters.to_string()),
         ("Open drift alerts", day.open_drift_alerts.to_string()),
-        ("Capital at work", format!("{} %", number(day.allocated_pct))),
+        ("Capital allocated", format!("{} %", number(day.allocated_pct))),
     ];
     if !day.review.is_empty() {
         fields.push(("Daily review", day.review.join("\n")));

@@ -8,6 +8,8 @@
 //! **The worst** that is reckoned with is the worst day of the search window, and at least 3.125 deviations: no bet is above
 //! 0.16 of the capital a deviation, as the definitions have it, and none is lost whole before a day twice as bad.
 
+use super::EvidenceDay;
+use candles::time::DAY_MS;
 use evidence::track::deviation;
 use evidence::wealth::{Bets, Stake, Wealth};
 use lifecycle::EValues;
@@ -64,6 +66,15 @@ impl DayBook {
         let stake = |result: f64| Stake { result: result / deviation, worst, drift: &[] };
         self.excess.observe(days.iter().map(|day| stake(day.hedged)));
         self.plain.observe(days.iter().map(|day| stake(day.net)));
+    }
+
+    /// The same, with ln E at the end of each.
+    pub(super) fn observe_by_day(&mut self, days: &[Hedged]) -> Vec<EvidenceDay> {
+        let mut one = |day: &Hedged| {
+            self.observe(std::slice::from_ref(day));
+            (day.day_ms + DAY_MS, self.excess.log_e())
+        };
+        days.iter().map(&mut one).collect()
     }
 
     /// What is no day of a ranking proves nothing, for good.

@@ -49,7 +49,7 @@ pub use null_panel::{NullKind, NullPanelError, null_panel};
 pub use rehearsal::{Cut, Program, Rehearsed, rehearse, rehearse_in};
 pub use run::{Days, ProtocolRun, RunError, RunPlan, run, run_in};
 pub use session::{Advanced, Candidate, Inherited, Plan, SearchedP, Session, SessionError, SessionState, WarmStart};
-pub use standing::{Book, Did, Judged, Standing, StepBook, UnderTest, asked, judge};
+pub use standing::{Book, Did, EvidenceDay, Judged, Standing, StepBook, UnderTest, asked, judge};
 pub use standing_rankings::{asked_rankings, judge_rankings};
 pub use status::TestStatus;
 pub use timeline::{Searchable, SearchablePanel, SeenBefore, SeenUntil, Split, SplitPanel, Unseen, UnseenPanel};

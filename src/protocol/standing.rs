@@ -3,9 +3,9 @@
 //! Stored with the strategy when its session ends and never changed after: shadow is computed anew from its ledger.
 
 use super::{Asked, Candidate, DayBook, Known, Named, Proposed, Searchable, SeenUntil, Test, Unseen};
-use candles::{Interval, Symbol};
+use candles::{Interval, Symbol, time::DAY_MS};
 use engine::{Engine, Ledger, Performance, Terms, Trade, Wanted, Window};
-use evidence::marked::{Hedge, Marked};
+use evidence::marked::{Hedge, Marked, Steps};
 use evidence::wealth::{Bets, Stake, Wealth};
 use genome::AnyStrategy;
 use lifecycle::{EValues, ProtocolEvidence, Thresholds, backtest_misses, results_in_risk};
@@ -25,6 +25,9 @@ pub enum Did {
     /// Days of a portfolio.
     Held(Vec<Hedged>),
 }
+
+/// Evidence at a day's end: UTC ms, and ln E on results in excess of exposure; `None` once everything is lost (E = 0).
+pub type EvidenceDay = (i64, Option<f64>);
 
 /// The bets on a strategy and what they have come to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -62,6 +65,18 @@ impl Book {
             (Self::Days(book), Did::Held(days)) => book.observe(days),
             (Self::Days(book), Did::Traded(..)) => book.ruin(),
             (Self::Steps(book), Did::Held(_)) => book.ruin(),
+        }
+    }
+
+    /// The same, with ln E at the end of each day of it.
+    pub fn observe_by_day(&mut self, did: &Did) -> Vec<EvidenceDay> {
+        match (&mut *self, did) {
+            (Self::Steps(book), Did::Traded(ledger, window)) => book.observe_by_day(ledger, window),
+            (Self::Days(book), Did::Held(days)) => book.observe_by_day(days),
+            _ => {
+                self.observe(did);
+                Vec::new()
+            }
         }
     }
 
@@ -136,10 +151,31 @@ impl StepBook {
     /// Takes a ledger in that follows what was seen so far. Of symbols that were not searched nothing is taken away, since
     /// nothing was known of their exposure: the bets have to hold out against every drift on all of it.
     pub fn observe(&mut self, ledger: &Ledger, window: &Window) {
-        let hedges: Vec<Hedge> = window.symbols().iter().map(|s| self.hedge(&s.symbol)).collect();
-        let steps = Marked::new(ledger, window, self.timeframe).steps(&hedges, self.exposure.len());
+        let steps = self.steps(ledger, window);
         self.excess.observe(steps.excess());
         self.plain.observe(steps.plain());
+    }
+
+    fn steps(&mut self, ledger: &Ledger, window: &Window) -> Steps {
+        let hedges: Vec<Hedge> = window.symbols().iter().map(|s| self.hedge(&s.symbol)).collect();
+        Marked::new(ledger, window, self.timeframe).steps(&hedges, self.exposure.len())
+    }
+
+    fn observe_by_day(&mut self, ledger: &Ledger, window: &Window) -> Vec<EvidenceDay> {
+        let steps = self.steps(ledger, window);
+        self.plain.observe(steps.plain());
+        let mut days: Vec<EvidenceDay> = Vec::new();
+        let ends = steps.each.iter().map(|step| step.end_ms);
+        let mut next = ends.clone().skip(1);
+        for (end_ms, stake) in ends.zip(steps.excess()) {
+            self.excess.observe([stake]);
+            // What ends at midnight belongs to the day before.
+            let day = |ms: i64| (ms - 1).div_euclid(DAY_MS);
+            if next.next().is_none_or(|next| day(next) != day(end_ms)) {
+                days.push((end_ms, self.excess.log_e()));
+            }
+        }
+        days
     }
 
     /// What is no step of rules proves nothing, for good.
@@ -183,6 +219,9 @@ pub struct Standing {
     pub shadow_level: f64,
     /// Over the hold-out.
     pub holdout: EValues,
+    /// The same at the end of each day of it; empty in what was stored before this was kept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holdout_days: Vec<EvidenceDay>,
     /// After the hold-out.
     pub book: Book,
 }
@@ -219,13 +258,20 @@ impl Standing {
         ProtocolEvidence { shadow: Some(alone.values()), total: Some(book.values()), ..self.evidence() }
     }
 
+    /// ln E of hold-out and what followed at the end of each day since; after a demotion (`first` is false) of what followed
+    /// alone.
+    #[must_use]
+    pub fn days_since(&self, did: &Did, first: bool) -> Vec<EvidenceDay> {
+        if first { self.book.clone() } else { self.book.succeeding() }.observe_by_day(did)
+    }
+
     /// The same after the candles of the hold-out were revised: what the strategy did there is taken in anew. The bets
     /// stay what they were: they were known before the hold-out began.
     #[must_use]
     pub fn revised(&self, did: &Did) -> Self {
         let mut book = self.book.anew();
-        book.observe(did);
-        Self { holdout: book.values(), book, ..self.clone() }
+        let holdout_days = book.observe_by_day(did);
+        Self { holdout: book.values(), holdout_days, book, ..self.clone() }
     }
 }
 
@@ -352,7 +398,7 @@ pub fn judge(
             let (backtest, holdout) = (backtest.map_err(|e| e.to_string())?, holdout.map_err(|e| e.to_string())?);
             let (before, after) = (backtest.ledger.unwrap_or_default(), holdout.ledger.unwrap_or_default());
             let mut book = StepBook::open(strategy, &before, searchable.window());
-            book.observe(&after, window);
+            let holdout_days = book.observe_by_day(&after, window);
             let book = Book::Steps(book);
             let standing = Standing {
                 p_value: *p_value,
@@ -361,6 +407,7 @@ pub fn judge(
                 level: test.level,
                 shadow_level: test.shadow_level,
                 holdout: book.values(),
+                holdout_days,
                 book,
             };
             Ok(Judged {

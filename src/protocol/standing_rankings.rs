@@ -74,7 +74,7 @@ pub fn judge_rankings(
             let (backtest, holdout) = (backtest?, holdout?);
             let mut book = DayBook::open(&backtest.days)
                 .ok_or_else(|| "its days over what the search saw do not vary".to_owned())?;
-            book.observe(&holdout.days);
+            let holdout_days = book.observe_by_day(&holdout.days);
             let holdout_results = book.results(&holdout.days);
             let standing = Standing {
                 p_value: *p_value,
@@ -83,6 +83,7 @@ pub fn judge_rankings(
                 level: test.level,
                 shadow_level: test.shadow_level,
                 holdout: book.values(),
+                holdout_days,
                 book: Book::Days(book),
             };
             Ok(Judged {

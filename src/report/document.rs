@@ -2,10 +2,16 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
+/// What every report of a simulated market says first.
+pub(super) const SIMULATED: &str = "SIMULATED market: nothing here says anything about real money.";
+
+/// Words of the watermark over a page; what is below a page's end is cut off.
+const WATERMARKS: usize = 8;
+
 const STYLE: &str = include_str!("style.css");
 
 /// A whole HTML file.
-pub(super) fn document(title: &str, body: &Markup) -> Markup {
+pub(super) fn document(title: &str, simulated: bool, body: &Markup) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -15,7 +21,13 @@ pub(super) fn document(title: &str, body: &Markup) -> Markup {
                 title { (title) }
                 style { (PreEscaped(STYLE)) }
             }
-            body { (body) }
+            body {
+                @if simulated {
+                    p.simulated role="note" { (SIMULATED) }
+                    div.watermark aria-hidden="true" { @for _ in 0..WATERMARKS { span { "SIMULATED" } } }
+                }
+                (body)
+            }
         }
     }
 }

@@ -5,6 +5,7 @@
 mod chart;
 mod curve;
 mod document;
+mod evidence;
 mod format;
 mod months;
 mod optimization;
@@ -19,6 +20,7 @@ mod text;
 mod trades;
 mod windows;
 
+pub use evidence::Evidence;
 pub use optimization::{OptimizationReport, optimization_html};
 pub use portfolio::{PortfolioReport, portfolio_html, portfolio_json};
 pub use quality::{DataQuality, SeriesQuality, render_quality};
@@ -182,6 +184,10 @@ pub struct StrategyReport {
     pub quality: Vec<CandleQuality>,
     /// What is known beyond the backtest; told of what is stored where it is `None`.
     pub proven: Option<RobustnessSection>,
+    /// What was proved out of sample; `None` where nothing was.
+    pub evidence: Option<Evidence>,
+    /// Whether what it tells of rests on a simulated market.
+    pub simulated: bool,
     /// When the report was made, UTC ms.
     pub made_at_ms: i64,
     /// Version of the program that made it.

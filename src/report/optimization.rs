@@ -39,6 +39,8 @@ pub struct OptimizationReport<'a> {
     pub own: Vec<Option<f64>>,
     /// What the run says.
     pub story: &'a Story,
+    /// Whether what it tells of rests on a simulated market.
+    pub simulated: bool,
     /// When the report was made, UTC ms.
     pub made_at_ms: i64,
     /// Version of the program that made it.
@@ -50,6 +52,7 @@ pub struct OptimizationReport<'a> {
 pub fn optimization_html(report: &OptimizationReport<'_>) -> String {
     let page = document(
         &format!("{} – sg-ai optimisation", report.name),
+        report.simulated,
         &html! {
             (head(report))
             (told(report.story))

@@ -4,6 +4,7 @@ use super::document::document;
 use super::{
     Move, Period, Setup, StrategyReport, chart,
     curve::{self, Stretch},
+    evidence,
     format::{self, UNDEFINED},
     months, names,
     robustness::{self, RobustnessSection},
@@ -18,10 +19,12 @@ const FILTER: &str = include_str!("filter.js");
 pub(super) fn page(report: &StrategyReport, proven: Option<&RobustnessSection>) -> Markup {
     document(
         &format!("{} – sg-ai strategy report", report.name),
+        report.simulated,
         &html! {
             (head(report))
             (rules(report))
             (figures(&report.periods))
+            (evidence::section(report.evidence.as_ref()))
             (curves(&curve::chain(&report.periods)))
             (monthly(&report.periods))
             (distribution(&report.periods))
@@ -53,8 +56,12 @@ fn head(report: &StrategyReport) -> Markup {
             (format::time(report.made_at_ms)) " UTC"
         }
         p.soft {
-            "Every result is on paper and net of fees, slippage and funding. The search chose this strategy on its backtest, "
-            "among many: only what came after says anything about it."
+            "Every result is on paper and net of fees, slippage and funding. "
+            @if report.created_by == "search" {
+                "The search chose this strategy on its backtest, among many: only what came after says anything about it."
+            } @else {
+                "It was made by " (report.created_by) "; only what came after its backtest says anything about it."
+            }
         }
     }
 }
@@ -72,20 +79,20 @@ pub(super) type Figure = fn(&Performance) -> String;
 
 pub(super) const FIGURES: &[(&str, Figure)] = &[
     ("Total return", |p| format::percent(p.total_return)),
-    ("Annual growth", |p| format::percent(p.cagr)),
+    ("CAGR", |p| format::percent(p.cagr)),
     ("Sharpe ratio", |p| format::ratio(p.sharpe_ratio)),
     ("Sortino ratio", |p| format::ratio(p.sortino_ratio)),
     ("Calmar ratio", |p| format::ratio(p.calmar_ratio)),
     ("t-statistic", |p| format::ratio(p.t_statistic)),
-    ("Largest drawdown", |p| format::percent(p.max_drawdown)),
+    ("Max drawdown", |p| format::percent(p.max_drawdown)),
     ("Profit factor", |p| format::ratio(p.profit_factor)),
     ("Win rate", |p| format::percent(p.win_rate)),
     ("Trades", |p| format::number(f64::from(p.total_trades), 0)),
     ("… closed by the period's end", |p| format::number(f64::from(p.end_of_window_trades), 0)),
-    ("Mean duration", |p| format::hours(p.avg_trade_duration_hours)),
-    ("Mean return of a trade", |p| format::percent(p.expectancy)),
+    ("Mean trade duration", |p| format::hours(p.avg_trade_duration_hours)),
+    ("Expectancy (mean trade return)", |p| format::percent(p.expectancy)),
     ("System quality number", |p| format::ratio(p.sqn)),
-    ("Time in a position", |p| format::percent(p.exposure)),
+    ("Exposure", |p| format::percent(p.exposure)),
     ("Days", |p| format::number(f64::from(p.days), 0)),
     ("Fees", |p| format::number(p.fees, 2)),
     ("Slippage", |p| format::number(p.slippage, 2)),
@@ -95,7 +102,7 @@ pub(super) const FIGURES: &[(&str, Figure)] = &[
 fn figures(periods: &[Period]) -> Markup {
     let names = names(periods);
     html! {
-        h2 { "Figures" }
+        h2 { "Results by period" }
         @if periods.is_empty() { p.soft { "Nothing has been measured yet." } }
         @else {
             div.scroll { table {
@@ -133,7 +140,7 @@ fn curves(stretches: &[Stretch]) -> Markup {
             h3 { "Drawdown" }
             figure {
                 (chart::over_time(stretches, chart::Curve::Drawdown, 180.0, "Distance from the highest value so far"))
-                figcaption { "Distance from the highest daily value so far. The largest drawdown among the figures is of every candle, and may be deeper." }
+                figcaption { "Distance from the highest daily value so far. Max drawdown among the results is of every candle, and may be deeper." }
             }
         }
     }
@@ -169,7 +176,7 @@ fn distribution(periods: &[Period]) -> Markup {
 fn one_after_the_other(windows: &[Window]) -> Markup {
     html! {
         @if !windows.is_empty() {
-            h2 { "Windows, one after the other" }
+            h2 { "Windows in order" }
             div.scroll { table {
                 thead { tr { th { "part" } th { "from" } th { "to" } th { "return" } th { "Sharpe ratio" } th { "drawdown" } th { "trades" } } }
                 tbody { @for w in windows { tr {
@@ -213,7 +220,7 @@ fn gates(moves: &[Move]) -> Markup {
                     div.scroll { table.words {
                         thead { tr { th { "requirement" } th { "needed" } th.figure { "had" } th { "" } } }
                         tbody { @for check in &m.checks { tr {
-                            th { (check.name) } td { (check.needed) }
+                            th { (lifecycle::requirement(&check.name)) } td { (lifecycle::needed(&check.needed)) }
                             td.figure { (check.had.map_or(UNDEFINED.to_owned(), format::measured)) }
                             @if check.passed { td.yes { "passed" } } @else { td.no { "not passed" } }
                         } } }

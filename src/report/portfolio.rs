@@ -47,6 +47,8 @@ pub struct PortfolioReport<'a> {
     pub performance: &'a Performance,
     /// The rest of it.
     pub record: &'a Record,
+    /// Whether what it tells of rests on a simulated market.
+    pub simulated: bool,
     /// When the report was made, UTC ms.
     pub made_at_ms: i64,
     /// Version of the program that made it.
@@ -58,6 +60,7 @@ pub struct PortfolioReport<'a> {
 pub fn portfolio_html(report: &PortfolioReport<'_>) -> String {
     let page = document(
         &format!("{} – sg-ai portfolio report", report.name),
+        report.simulated,
         &html! {
             (head(report))
             (figures(report))
@@ -117,12 +120,12 @@ fn figures(report: &PortfolioReport<'_>) -> Markup {
     let none = || format::UNDEFINED.to_owned();
     let rows: [(&str, [String; 4]); 7] = [
         ("Total return", [p.total_return, h.total_return, e.total_return, btc.total_return].map(format::percent)),
-        ("Annual growth", [format::percent(p.cagr), format::percent(h.cagr), none(), none()]),
+        ("CAGR", [format::percent(p.cagr), format::percent(h.cagr), none(), none()]),
         ("Sharpe ratio", [p.sharpe_ratio, h.sharpe_ratio, e.sharpe_ratio, btc.sharpe_ratio].map(format::ratio)),
         ("Sortino ratio", [format::ratio(p.sortino_ratio), format::ratio(h.sortino_ratio), none(), none()]),
         ("Calmar ratio", [format::ratio(p.calmar_ratio), format::ratio(h.calmar_ratio), none(), none()]),
         ("t-statistic", [format::ratio(p.t_statistic), format::ratio(h.t_statistic), none(), none()]),
-        ("Largest drawdown", [p.max_drawdown, h.max_drawdown, e.max_drawdown, btc.max_drawdown].map(format::percent)),
+        ("Max drawdown", [p.max_drawdown, h.max_drawdown, e.max_drawdown, btc.max_drawdown].map(format::percent)),
     ];
     let facts = [
         ("Turnover a day, both sides", format::percent(r.turnover_per_day)),
@@ -142,7 +145,7 @@ fn figures(report: &PortfolioReport<'_>) -> Markup {
         ("Gain of the short leg", format::percent(Some(r.short_gain))),
     ];
     html! {
-        h2 { "Figures" }
+        h2 { "Results" }
         div.scroll { table {
             thead { tr { th { "" } th { "net" } th { "hedged" } th { "equal weight" } th { "bitcoin" } } }
             tbody { @for (name, values) in &rows { tr { th { (name) } @for v in values { td { (v) } } } } }

@@ -135,6 +135,7 @@ fn severity(severity: Severity) -> &'static str {
 pub fn render_quality(quality: &DataQuality, made_at_ms: i64) -> String {
     let page = document(
         "Candles – sg-ai data report",
+        false,
         &html! {
             header { h1 { "Candles" } }
             p.soft { "checked " (format::time(made_at_ms)) " UTC" }

@@ -118,8 +118,8 @@ fn figure(figure: &Figure) -> String {
 pub(super) fn section(proven: Option<&RobustnessSection>) -> Markup {
     let Some(proven) = proven else { return html! {} };
     html! {
-        h2 { "What is known beyond the backtest" }
-        p { (proven.days()) " None of this is a gate: after a search each of it can be fooled, and it says how." }
+        h2 { "Robustness tests" }
+        p { (proven.days()) " No gate looks at these tests." }
         div.scroll { table.words.findings {
             tbody { @for f in &proven.robustness.findings { tr {
                 th { (f.name.replace('_', " ")) }
@@ -152,7 +152,7 @@ pub(super) fn section(proven: Option<&RobustnessSection>) -> Markup {
 
 pub(super) fn markdown(out: &mut String, proven: &RobustnessSection, cell: fn(&str) -> String) {
     // Writing to a string cannot fail, here and below.
-    let _ = writeln!(out, "\n## What is known beyond the backtest\n\n{}\n", proven.days());
+    let _ = writeln!(out, "\n## Robustness tests\n\n{}\n", proven.days());
     for f in &proven.robustness.findings {
         let _ = writeln!(out, "- **{}**: {}", f.name.replace('_', " "), f.sentence);
     }

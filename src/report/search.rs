@@ -65,6 +65,8 @@ pub struct SearchReport {
     pub generations: Vec<GenerationLine>,
     /// Best hold-out first.
     pub strategies: Vec<StrategyLine>,
+    /// Whether it searched a simulated market.
+    pub simulated: bool,
     pub made_at_ms: i64,
     pub made_by: String,
 }
@@ -156,7 +158,7 @@ pub fn search_html(report: &SearchReport) -> String {
         report.generations.iter().filter_map(|g| Some((f64::from(g.number), of(g)?))).collect()
     };
     let config = serde_json::to_string_pretty(&report.config).unwrap_or_default();
-    document(&format!("{} – sg-ai report", report.title()), &html! {
+    document(&format!("{} – sg-ai report", report.title()), report.simulated, &html! {
         header { h1 { "Search: " (report.title()) } }
         dl { @for (name, value) in report.facts() { dt { (name) } dd { (value) } } }
         @if report.generations.len() > 1 {
@@ -243,6 +245,7 @@ mod tests {
             stored_at_ms: 0,
         };
         SearchReport {
+            simulated: false,
             id: "id".into(),
             island: "<main>".into(),
             number: 3,

@@ -71,6 +71,8 @@ fn period(part: Part, from_day: i64, days: i64, trades: i64) -> Period {
 
 fn report() -> StrategyReport {
     StrategyReport {
+        evidence: None,
+        simulated: false,
         name: "reversion-1a2b3c4d".to_owned(),
         id: "0190-id".to_owned(),
         genome_hash: "ab".repeat(32),
@@ -132,7 +134,7 @@ fn what_went_in_comes_out() {
         "57.50 %",
         "1,234",
         "–",
-        "holdout.profit_factor",
+        "Hold-out profit factor",
         "&gt;= 1.3",
         "1.457",
         "passed every requirement",

@@ -1,7 +1,9 @@
 //! A strategy's report as Markdown and as CSV: the same numbers for other readers.
 
 use super::{
-    StrategyReport, format, names,
+    StrategyReport,
+    document::SIMULATED,
+    format, names,
     page::FIGURES,
     robustness::{self, RobustnessSection},
     windows,
@@ -28,6 +30,9 @@ pub(super) fn markdown(report: &StrategyReport, proven: Option<&RobustnessSectio
     let mut out = String::new();
     let reason = report.disable_reason.map(|r| format!(" ({})", r.name())).unwrap_or_default();
     let _ = writeln!(out, "# {}\n", cell(&report.name));
+    if report.simulated {
+        let _ = writeln!(out, "**{SIMULATED}**\n");
+    }
     let _ = writeln!(
         out,
         "{}{reason}, {} candles, {}. Id `{}`, genome `{}`.\n",
@@ -36,7 +41,7 @@ pub(super) fn markdown(report: &StrategyReport, proven: Option<&RobustnessSectio
     let _ = writeln!(out, "{}\n\n```\n{}\n```\n", report.words, report.rules);
     let names = names(&report.periods);
     if !report.periods.is_empty() {
-        let _ = writeln!(out, "## Figures\n");
+        let _ = writeln!(out, "## Results by period\n");
         let columns: Vec<&str> = std::iter::once("").chain(names.iter().map(String::as_str)).collect();
         heads(&mut out, &columns);
         let dates = report.periods.iter().map(|p| format!("{} to {}", format::date(p.from_ms), format::date(p.to_ms)));

@@ -6,7 +6,9 @@ use tokio_postgres::error::SqlState;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
     /// No connection, or it broke. Worth retrying.
-    #[error("the database is unreachable: {0}; check that the server runs and that DATABASE_URL names it")]
+    #[error(
+        "the database is unreachable: {0}; start the PostgreSQL server that DATABASE_URL names, or leave DATABASE_URL empty: sg-ai runs a private one then"
+    )]
     Unreachable(String),
     /// No free connection, a statement or a lock took too long. Worth retrying.
     #[error("the database took too long: {0}")]

@@ -48,22 +48,23 @@ pub use operations::{
     NewDeadLetter, NewEvent, OutboxDepth, Overview, Pause, Request, RunnerStatus,
 };
 pub use paper::{
-    ActivePaperRun, AlertOutcome, Deployment, DeploymentChange, DriftAlert, DriftReading, LiveRow, NewVolatilityRegime,
-    PaperPass, PaperRun, PassOutcome, PerformanceDay, ProvingDays, RegimeChange, VolatilityRegimeRow, total_pct,
+    ActivePaperRun, AlertOutcome, Deployment, DeploymentChange, DriftAlert, DriftReading, LiveDay, LiveRow,
+    NewVolatilityRegime, PaperPass, PaperRun, PassOutcome, PerformanceDay, ProvingDays, RegimeChange,
+    VolatilityRegimeRow, total_pct,
 };
 pub use seal::RotationReport;
 pub use search::{
     CandidateRecord, Champion, ChosenRow, FailedBacktest, FinishReport, GenerationRecord, GenerationRow, Judgement,
-    NewSession, NumberedSession, PastStrategy, PlaceboRecord, ProtocolSessionRow, ProtocolTotals, RecordOutcome,
-    ResumableSession, SearchedRecord, Session, SessionLessons, SessionNumbers, SessionRow, SessionStatus, SessionStory,
-    TrialCounts, TrialTotals, Trials, WaitingRecord, WindowStat,
+    NewSession, NumberedSession, PastStrategy, PlaceboRecord, ProtocolSessionRow, ProtocolTotals, Proved,
+    RecordOutcome, ResumableSession, SearchUnderWay, SearchedRecord, Session, SessionLessons, SessionNumbers,
+    SessionRow, SessionStatus, SessionStory, TrialCounts, TrialTotals, Trials, WaitingRecord, WindowStat,
 };
 pub use stored::Stored;
 pub use strategies::{
-    Lineage, ListedStrategy, MATERIALIZED_VIEWS, NewPaperRun, NewScore, NewStrategy, Page, PortfolioDay,
-    ProvenStrategy, RankedScore, Score, ScorePart, StatRow, StatSource, Strategy, StrategyDetail, StrategyFacets,
-    StrategyFilter, StrategyQuery, StrategySort, StrategySummary, TradeRow, TransitionOutcome, TransitionRecord,
-    TransitionRow, seen_until,
+    Lineage, ListedEvidence, ListedStrategy, MATERIALIZED_VIEWS, NewPaperRun, NewScore, NewStrategy, Page,
+    PortfolioDay, ProvenStrategy, RankedScore, Score, ScorePart, StatRow, StatSource, Strategy, StrategyDetail,
+    StrategyFacets, StrategyFilter, StrategyQuery, StrategySort, StrategySummary, TradeRow, TransitionOutcome,
+    TransitionRecord, TransitionRow, seen_until,
 };
 pub use transaction::{TransactionObserver, Tx};
 

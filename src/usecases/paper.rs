@@ -20,11 +20,13 @@ use candles::time::DAY_MS;
 use candles::{DataVerdict, Interval, MarketKind, Symbol, Ticker, interval};
 use engine::RunConfig;
 use genome::AnyStrategy;
-use lifecycle::{GateEvidence, LiveEvidence, ProtocolEvidence, ShadowEvidence, State, Tested, Verdict};
+use lifecycle::{
+    Decision, GateEvidence, LiveEvidence, Progress, ProtocolEvidence, ShadowEvidence, State, Tested, Verdict,
+};
 use protocol::Standing;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use store::{ActivePaperRun, ProtocolSessionRow, StatRow, StatSource, TransitionRecord};
+use store::{ActivePaperRun, PaperPass, ProtocolSessionRow, StatRow, StatSource, TransitionRecord};
 use uuid::Uuid;
 
 /// How far a run that is behind is taken at once, ms.
@@ -253,7 +255,11 @@ impl PaperRunner {
                     continue;
                 }
                 if to_ms == newest_ms {
-                    let pass = outcome.pass(run.run.id, to_ms, version.get(&self.candles).await?)?;
+                    let mut pass = outcome.pass(run.run.id, to_ms, version.get(&self.candles).await?)?;
+                    if verdict.fit {
+                        let (evidence, decision) = self.asked(&run, &outcome, &known, to_ms).await?;
+                        pass.progress = Some(self.progress((&run, &outcome), &known, (&evidence, &decision), to_ms));
+                    }
                     self.process.store.record_paper_pass(&self.turn.token()?, &pass).await?;
                 }
                 staying.push(run);
@@ -292,26 +298,9 @@ impl PaperRunner {
         (part, verdict, version): (&Part, &DataVerdict, &mut DataVersion<'_>),
     ) -> anyhow::Result<bool> {
         let at_ms = part.to_ms();
-        let paper = ran.evidence(run.run.from_ms, at_ms, self.gates.recent_trades());
-        let stat = |source| {
-            known
-                .stats
-                .iter()
-                .find(|s| s.strategy_id == run.strategy.id && s.source == source)
-                .map(|s| s.performance.clone())
-        };
-        let tested = Tested { backtest: stat(StatSource::Backtest), holdout: stat(StatSource::Holdout) };
-        let (paper, demotions) = (Some(paper), run.demotions);
-        let evidence = if run.run.phase == State::Live {
-            let staying = self.staying.verdict((run.strategy.id, run.run.id), ran.live_results()).await?;
-            GateEvidence::Live(LiveEvidence { tested, run: paper, demotions, staying })
-        } else {
-            let protocol = known.protocol(run.strategy.id, ran);
-            let placebo = placebo::comparison(&known.sessions, at_ms);
-            GateEvidence::Shadow(ShadowEvidence { tested, run: paper, demotions, protocol, placebo })
-        };
-        let decision = self.gates.gate.decide(&evidence);
+        let (evidence, decision) = self.asked(run, ran, known, at_ms).await?;
         let Verdict::Move(transition) = decision.verdict else { return Ok(false) };
+        let progress = self.progress((run, ran), known, (&evidence, &decision), at_ms);
         let evidence = serde_json::to_value(&evidence)?;
         let id = run.strategy.id;
         let mut record = TransitionRecord::from_decision(
@@ -338,8 +327,53 @@ impl PaperRunner {
         // A move rests on these candles: that they were fit for it is kept with their version.
         let (token, version) = (self.turn.token()?, version.get(&self.candles).await?);
         self.process.store.record_data_verdict(&token, &version, verdict).await?;
-        self.process.store.record_pass_and_move(&token, &ran.pass(run.run.id, at_ms, version)?, &record).await?;
+        let pass = PaperPass { progress: Some(progress), ..ran.pass(run.run.id, at_ms, version)? };
+        self.process.store.record_pass_and_move(&token, &pass, &record).await?;
         Ok(true)
+    }
+
+    /// What is told of how close it is: what the gate was asked, with ln E by day.
+    fn progress(
+        &self,
+        (run, ran): (&ActivePaperRun, &Ran),
+        known: &Known,
+        (evidence, decision): (&GateEvidence, &Decision),
+        at_ms: i64,
+    ) -> Progress {
+        let standing = known.standings.get(&run.strategy.id).filter(|_| run.run.phase == State::Shadow);
+        let days = standing.map(|standing| standing.days_since(&ran.did, run.demotions == 0));
+        let told = Progress::of(&self.gates.limits, evidence, decision, at_ms);
+        Progress { days: days.unwrap_or_default(), ..told }
+    }
+
+    /// Asks the gate about a run as of `at_ms`.
+    async fn asked(
+        &mut self,
+        run: &ActivePaperRun,
+        ran: &Ran,
+        known: &Known,
+        at_ms: i64,
+    ) -> anyhow::Result<(GateEvidence, Decision)> {
+        let paper = ran.evidence(run.run.from_ms, at_ms, self.gates.recent_trades());
+        let stat = |source| {
+            known
+                .stats
+                .iter()
+                .find(|s| s.strategy_id == run.strategy.id && s.source == source)
+                .map(|s| s.performance.clone())
+        };
+        let tested = Tested { backtest: stat(StatSource::Backtest), holdout: stat(StatSource::Holdout) };
+        let (paper, demotions) = (Some(paper), run.demotions);
+        let evidence = if run.run.phase == State::Live {
+            let staying = self.staying.verdict((run.strategy.id, run.run.id), ran.live_results()).await?;
+            GateEvidence::Live(LiveEvidence { tested, run: paper, demotions, staying })
+        } else {
+            let protocol = known.protocol(run.strategy.id, ran);
+            let placebo = placebo::comparison(&known.sessions, at_ms);
+            GateEvidence::Shadow(ShadowEvidence { tested, run: paper, demotions, protocol, placebo })
+        };
+        let decision = self.gates.gate.decide(&evidence);
+        Ok((evidence, decision))
     }
 }
 

@@ -170,8 +170,8 @@ async fn tell_if_frozen(process: &Process, at_ms: i64) -> anyhow::Result<()> {
     let sessions = process.store.protocol_sessions(10_000).await?;
     let Some(c) = comparison(&sessions, at_ms).filter(|c| c.frozen) else { return Ok(()) };
     let error = format!(
-        "promotions are frozen: {} of {} sessions on the real market and {} of {} on null markets got through to \
-         shadow, which cannot be told apart",
+        "promotions are frozen: {} of {} sessions on the real market and {} of {} on null markets entered shadow: \
+         no significant difference",
         c.real_passed, c.real_sessions, c.placebo_passed, c.placebo_sessions
     );
     tracing::warn!("{error}");

@@ -97,6 +97,7 @@ impl Ran {
             trades,
             daily_equity: self.daily_equity.clone(),
             portfolio: self.portfolio.clone(),
+            progress: None,
         })
     }
 }

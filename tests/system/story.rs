@@ -144,6 +144,7 @@ impl Story<'_> {
             level: 0.01,
             shadow_level: 0.05,
             holdout: book.values(),
+            holdout_days: Vec::new(),
             book,
         };
         standing.revised(&Did::Traded(holdout.ledger.unwrap(), Arc::new(self.window(day(30), day(40)).await)))
@@ -175,6 +176,7 @@ impl Story<'_> {
             trades: closed,
             daily_equity: ledger.daily_equity,
             portfolio: None,
+            progress: None,
         };
         self.store.record_paper_pass(token, &pass).await.unwrap();
     }

@@ -117,6 +117,7 @@ pub(super) async fn run(
             code_version: crate::CODE_VERSION.to_owned(),
             performance: &results.performance,
             record: &computed.record(),
+            simulated: ctx.config().market.source.is_simulated(),
             made_at_ms: ctx.clock.now_ms(),
             made_by: env!("CARGO_PKG_VERSION").to_owned(),
         };

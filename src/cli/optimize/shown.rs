@@ -17,6 +17,8 @@ pub(super) struct Made<'a> {
     pub(super) noted: &'a Noted,
     pub(super) top: usize,
     pub(super) made_at_ms: i64,
+    /// Whether its candles are of a simulated market.
+    pub(super) simulated: bool,
 }
 
 /// What is printed as JSON.
@@ -203,6 +205,7 @@ pub(super) fn html(done: &Done, made: &Made<'_>) -> String {
         window: made.names.clone(),
         own: settings.objectives.iter().map(|o| o.of(&done.own.figures)).collect(),
         story: &done.story,
+        simulated: made.simulated,
         made_at_ms: made.made_at_ms,
         made_by: crate::CODE_VERSION.to_owned(),
     })

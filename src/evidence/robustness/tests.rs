@@ -111,8 +111,11 @@ fn windows_are_told_one_by_one() {
     let m = inputs(0.003);
     for w in &found.windows {
         let chosen = w.neighbour.map_or(&m.base, |i| &m.neighbours[i - 1]);
-        assert_eq!(w.outside_return_fraction, sum(&chosen.daily_returns[w.split_day..w.end_day]));
+        let days = &chosen.daily_returns[w.split_day..w.end_day];
+        let (grown, summed) = (days.iter().map(|r| 1.0 + r).product::<f64>() - 1.0, sum(days));
+        assert!((w.outside_return_fraction - grown).abs() < 1e-12 && grown != summed, "{grown}");
     }
+    assert!((-1.0..-0.99).contains(&compounded(&[-0.6; 40])), "nobody loses more than all");
     // Few days get windows that fit, many the customary ones.
     let (few, many) = (RobustnessConfig::fitting(60), RobustnessConfig::fitting(300));
     assert_eq!((few.inside_days, few.outside_days, many), (30, 10, RobustnessConfig::default()));

@@ -99,6 +99,30 @@ export function ago(value) {
   return s < 172800 ? `${Math.round(s / 3600)} h ago` : `${Math.round(s / 86400)} days ago`;
 }
 
+/** The same as an element that goes on counting. */
+export const since = (value) => h("time", { class: "ago", datetime: value ?? "" }, ago(value));
+
+/** Brings every age on the page up to date. */
+export function countAges() {
+  for (const age of document.querySelectorAll("time.ago")) age.textContent = ago(age.getAttribute("datetime"));
+}
+
+/** `40 min`, `3 h`, `12 days`. */
+export function span(seconds) {
+  if (!isNumber(seconds)) return UNDEFINED;
+  if (seconds < 90) return `${Math.round(seconds)} s`;
+  if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
+  return seconds < 172800 ? `${Math.round(seconds / 3600)} h` : `${Math.round(seconds / 86400)} days`;
+}
+
+/** An E-value from its logarithm: three digits, and powers of ten once it is huge. */
+export function evalue(log) {
+  if (!isNumber(log)) return UNDEFINED;
+  if (log > 13.8) return `10^${number(log / Math.LN10, 1)}`;
+  const e = Math.exp(log);
+  return e >= 100 ? number(e) : e >= 10 ? number(e, 1) : number(e, 2);
+}
+
 export const state = (name, reason) => h("span", { class: `state ${name}` }, reason ? `${name} (${reason})` : name);
 export const cell = (text, kind = "") => h("td", { class: `n ${kind}`.trim() }, text);
 
@@ -109,13 +133,12 @@ export function label(row, heads) {
   return row;
 }
 
-export function table(heads, rows, empty = "nothing yet") {
+export function table(heads, rows, empty = "nothing yet", many = heads.length > 5) {
   if (!rows.length) return h("p", { class: "soft" }, empty);
   const head = heads.map((head) =>
     h("th", { scope: "col", class: head.startsWith("#") ? "n" : "" }, head.replace("#", "")),
   );
   // Where there is no room for many columns, a row is a card whose cells carry their headings.
-  const many = heads.length > 5;
   if (many) for (const row of rows) label(row, heads);
   return h(
     "div",

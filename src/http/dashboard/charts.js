@@ -120,21 +120,24 @@ export function lines(
   return host;
 }
 
-/** Gain since the first day by part, each going on where the one before ended. */
-export function chained(parts) {
+/** Gain by part: since the first day, each going on where the one before ended, or each from its own start. */
+export function chained(parts, rebased = false) {
   const points = [];
   let level = 1;
   for (const part of parts) {
     const first = part.equity[0];
     if (!(first > 0)) continue;
-    const start = level;
+    const start = rebased ? 1 : level;
     part.time_ms.forEach((t, i) => {
       level = start * (part.equity[i] / first);
       points.push({ t: t / 1000, gain: level - 1, source: part.source });
     });
   }
   let peak = 0;
+  let before = null;
   for (const point of points) {
+    if (rebased && point.source !== before) peak = 0;
+    before = point.source;
     peak = Math.max(peak, 1 + point.gain);
     point.drawdown = (1 + point.gain) / peak - 1;
   }
@@ -144,7 +147,7 @@ export function chained(parts) {
 export const SOURCES = ["backtest", "holdout", "shadow", "live"];
 export const NAMES = { backtest: "backtest (in sample)", holdout: "hold-out", shadow: "shadow", live: "live" };
 
-export function equity(points, what, height) {
+export function equity(points, what, height, log = false) {
   const sorted = [];
   for (const point of points) {
     // The last point of a part and the first of the next may be of one moment.
@@ -159,12 +162,12 @@ export function equity(points, what, height) {
     color: source,
     fill: what === "drawdown",
     points: false,
-    data: sorted.map((p) => (p.source === source || p.also === source ? p[what] : null)),
+    data: sorted.map((p) => (p.source === source || p.also === source ? p[what] + (log ? 1 : 0) : null)),
   }));
   return lines(
     sorted.map((p) => p.t),
     series,
-    { height, form: (v) => percent(v) },
+    { height, log, form: (v) => percent(v - (log ? 1 : 0)) },
   );
 }
 

@@ -108,7 +108,7 @@ export async function page({ signal }) {
           "",
           "Market regimes",
           table(
-            ["asset", "regime", "#percentile of volatility", "#volatility a year", "before", "since (UTC)"],
+            ["asset", "regime", "#volatility percentile", "#annualised volatility", "previous regime", "since (UTC)"],
             regimeRows,
             "No regime was determined yet.",
           ),
@@ -117,7 +117,7 @@ export async function page({ signal }) {
           "",
           "Feeds",
           table(
-            ["symbol", "candles", "newest close (UTC)", "#behind the exchange", "#gaps", "refreshed (UTC)", "trouble"],
+            ["symbol", "timeframe", "newest close (UTC)", "#behind the exchange", "#gaps", "refreshed (UTC)", "error"],
             feeds,
             "No candles were fetched yet.",
           ),
@@ -126,7 +126,7 @@ export async function page({ signal }) {
           "",
           "What is cached",
           table(
-            ["series", "candles", "#count", "#missing", "#share", "newest month's hash", "damage"],
+            ["series", "timeframe", "#candles", "#missing", "#missing, share", "newest month's hash", "damage"],
             totals,
             "No candles are cached yet.",
           ),

@@ -1,7 +1,8 @@
 // The search: fitness and diversity over generations, niches, islands, sessions.
 
-import { ago, card, cell, day, h, number, percent, ratio, read, short, state, table, time } from "./base.js";
+import { card, cell, day, h, number, percent, ratio, read, short, since, state, table, time } from "./base.js";
 import { lines } from "./charts.js";
+import { searches } from "./overview.js";
 
 /** One line an island over running generations. */
 function byIsland(rows, of) {
@@ -72,7 +73,7 @@ function niches(found) {
     };
     row.all += 1;
     if (row[s.state] !== undefined) row[s.state] += 1;
-    if (s.sharpe_ratio !== null) row.best = Math.max(row.best ?? -Infinity, s.sharpe_ratio);
+    if (s.sharpe_ratio !== null && s.state !== "disabled") row.best = Math.max(row.best ?? -Infinity, s.sharpe_ratio);
     families.set(key, row);
   }
   const rows = [...families.values()]
@@ -93,7 +94,7 @@ function niches(found) {
         cell(ratio(r.best)),
       ),
     );
-  return table(["family", "candles", "#strategies", "#shadow", "#live", "#best Sharpe"], rows);
+  return table(["family", "timeframe", "#strategies", "#shadow", "#live", "#best hold-out Sharpe, not disabled"], rows);
 }
 
 /** How many strategies of each kind of idea and timeframe the newest generations hold. */
@@ -186,7 +187,7 @@ function ranking(scores) {
     ),
   );
   return table(
-    ["strategy", "state", "grade", "#score", "#percentile", "parts", "#as of"],
+    ["strategy", "state", "in-sample grade", "#in-sample score", "#percentile", "parts", "#as of"],
     rows,
     "No strategy has a score yet.",
   );
@@ -214,7 +215,7 @@ function ended(rows) {
       h(
         "td",
         { class: "tight" },
-        h("span", { class: `dot ${s.placebo ? "backtest" : "live"}` }, h("span", {}, s.placebo ? "null" : "real")),
+        h("span", { class: `dot ${s.placebo ? "backtest" : "live"}` }, h("span", {}, s.placebo ? "placebo" : "real")),
       ),
       h("td", {}, s.island),
       cell(number(s.session_number)),
@@ -304,7 +305,7 @@ export async function page({ signal }) {
       cell(number(i.session)),
       cell(number(i.generation + 1)),
       cell(number(i.best_fitness, 1)),
-      h("td", { class: "when" }, ago(i.stored_at)),
+      h("td", { class: "when" }, since(i.stored_at)),
     ),
   );
   const rows = sessions.items.map((s) =>
@@ -325,13 +326,14 @@ export async function page({ signal }) {
   );
   const draw = () =>
     grid.replaceChildren(
+      card("", "Search under way", ...searches(all.searches, all.stats)),
       ...charts(listed.items),
-      card("w6", "Niches: what is bred", nicheMap(listed.items)),
+      card("w6", "Niches of the population", nicheMap(listed.items)),
       card("w6", "Niches of the newest 500 stored, by their hold-out", niches(found.items)),
-      card("", "Best scores", ranking(scores.items)),
-      card("", "What earlier strategies have taught", ...learnt(taught.newest)),
+      card("", "Best in-sample scores of strategies that are not disabled", ranking(scores.items)),
+      card("", "Learner: what building blocks are worth", ...learnt(taught.newest)),
       card("", "Islands", table(["island", "#session", "#generation", "#best", "stored"], islands)),
-      card("", "How sessions ended, real ones beside null ones", ended(protocol.items)),
+      card("", "Sessions: real and placebo", ended(protocol.items)),
       card(
         "",
         "Sessions",
@@ -346,23 +348,15 @@ export async function page({ signal }) {
             "#stored",
             "#to shadow",
             "started",
-            "candles",
+            "data version",
           ],
           rows,
         ),
       ),
     );
   draw();
-  let waiting;
   return {
     title: "Evolution",
     content: [h("h1", {}, "Evolution"), grid],
-    live: {
-      generation: (g) => {
-        listed.items.unshift(g);
-        clearTimeout(waiting);
-        waiting = setTimeout(draw, 1500);
-      },
-    },
   };
 }

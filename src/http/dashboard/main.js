@@ -1,6 +1,6 @@
 // Which page is shown, what is told live, and the keys.
 
-import { ago, h, Trouble, toast } from "./base.js";
+import { ago, countAges, h, read, Trouble, toast } from "./base.js";
 import { themeChanged } from "./charts.js";
 import * as book from "./book.js";
 import * as data from "./data.js";
@@ -14,6 +14,7 @@ import * as strategy from "./strategy.js";
 
 const PAGES = { "": overview, strategies, strategy, book, evolution, optimizations, data, operations, media };
 const main = document.getElementById("main");
+const root = document.documentElement;
 let leaving = new AbortController();
 let live = {};
 
@@ -58,6 +59,53 @@ async function show() {
   }
 }
 
+/** Whether somebody is at something that a new page would take away. */
+const busy = () =>
+  document.querySelector("dialog[open]") !== null ||
+  !getSelection().isCollapsed ||
+  (main.contains(document.activeElement) && document.activeElement.matches("input, select, textarea"));
+
+/** What is scrolled and opened on the page, so that the same page made anew stands as the old one did. */
+function standing() {
+  const all = (selector) => [...main.querySelectorAll(selector)];
+  const focus = all("a, button").indexOf(document.activeElement);
+  return {
+    opened: all("details").map((d) => d.open),
+    scrolled: all(".scroll, .tall").map((s) => [s.scrollLeft, s.scrollTop]),
+    focus,
+    top: scrollY,
+    again({ opened, scrolled, focus, top }) {
+      all("details").forEach((d, i) => {
+        d.open = opened[i] ?? d.open;
+      });
+      all(".scroll, .tall").forEach((s, i) => {
+        [s.scrollLeft, s.scrollTop] = scrolled[i] ?? [0, 0];
+      });
+      if (focus >= 0) all("a, button")[focus]?.focus({ preventScroll: true });
+      scrollTo(0, top);
+    },
+  };
+}
+
+/** The same page with what is known now; what cannot be read now stays as it is. */
+async function refresh() {
+  if (busy() || document.hidden) return false;
+  const { name, argument, params } = place();
+  const signal = leaving.signal;
+  try {
+    const shown = await (PAGES[name] ?? overview).page({ argument, params, signal, again: true });
+    if (signal.aborted || busy()) return false;
+    const stood = standing();
+    main.replaceChildren(...shown.content);
+    live = shown.live ?? {};
+    shown.ready?.();
+    stood.again(stood);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 addEventListener("hashchange", () => {
   show().then(() => {
     scrollTo(0, 0);
@@ -66,8 +114,49 @@ addEventListener("hashchange", () => {
 });
 show();
 
+// Between two readings of a page because something happened.
+const REFRESH_MS = 5000;
+let due = 0;
+let waiting = null;
+/** Something happened: the page that is shown is read again soon, unless it keeps itself up to date. */
+function happened() {
+  if (waiting !== null) return;
+  waiting = setTimeout(
+    async () => {
+      waiting = null;
+      due = Date.now() + REFRESH_MS;
+      if (live.tick) {
+        if (!document.hidden) live.tick();
+      } else if (!(await refresh())) happened();
+    },
+    Math.max(300, due - Date.now()),
+  );
+}
+
 const pulse = document.getElementById("pulse");
+const lost = document.getElementById("lost");
 let heard = null;
+let dropped = null;
+
+/** Figures that nobody brings up to date any more are not shown as if they were. */
+function drop() {
+  dropped ??= Date.now();
+  root.dataset.stale = "";
+  pulse.className = "pulse off";
+  pulse.textContent = "no connection";
+  lost.hidden = false;
+  lost.textContent = `The daemon does not answer: figures are as of ${new Date(heard ?? dropped).toISOString().slice(11, 19)} UTC, and nobody knows how it is now.`;
+}
+
+function found() {
+  pulse.className = "pulse on";
+  pulse.textContent = "live";
+  lost.hidden = true;
+  delete root.dataset.stale;
+  if (dropped !== null) show();
+  dropped = null;
+}
+
 function listen() {
   const source = new EventSource("/api/events");
   const on = (kind, handle) =>
@@ -75,28 +164,43 @@ function listen() {
       heard = Date.now();
       handle(JSON.parse(event.data));
     });
-  source.onopen = () => {
-    pulse.className = "pulse on";
-    pulse.textContent = "live";
-  };
+  source.onopen = found;
   source.onerror = () => {
-    pulse.className = "pulse off";
-    pulse.textContent = "no connection";
+    drop();
+    // A browser does not try again after an answer that is no stream.
+    if (source.readyState === EventSource.CLOSED) setTimeout(listen, 3000);
   };
   on("transition", (t) => {
     if (t.to !== "disabled" || t.from !== "candidate") toast(`${t.strategy}: ${t.from} → ${t.to}`);
     live.transition?.(t);
+    happened();
   });
-  on("generation", (g) => live.generation?.(g));
-  on("stats", (s) => live.stats?.(s));
+  on("generation", (g) => {
+    live.generation?.(g);
+    happened();
+  });
+  on("stats", (s) => {
+    simulated(s.simulated);
+    live.stats?.(s);
+    happened();
+  });
+  on("health", (health) => live.health?.(health));
   on("behind", () => show());
 }
+
+function simulated(is) {
+  document.getElementById("simulated").hidden = !is;
+}
+read("/sg-ai/stats").then(
+  (stats) => simulated(stats.simulated),
+  () => {},
+);
 listen();
 setInterval(() => {
+  countAges();
   if (heard && pulse.classList.contains("on")) pulse.title = `last event ${ago(heard)}`;
 }, 5000);
 
-const root = document.documentElement;
 function switchTheme() {
   const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
   root.dataset.theme = dark ? "light" : "dark";
@@ -111,19 +215,47 @@ document.getElementById("theme").addEventListener("click", switchTheme);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", themeChanged);
 
 const KEYS = {
-  1: "#/",
-  2: "#/strategies",
-  3: "#/evolution",
-  4: "#/data",
-  5: "#/operations",
-  6: "#/optimizations",
-  7: "#/media",
-  8: "#/book",
+  1: ["#/", "Overview"],
+  2: ["#/strategies", "Strategies"],
+  3: ["#/evolution", "Evolution"],
+  4: ["#/data", "Data"],
+  5: ["#/operations", "Operations"],
+  6: ["#/optimizations", "Optimisation"],
+  7: ["#/media", "Media"],
+  8: ["#/book", "Book"],
 };
+
+function listKeys() {
+  const rows = [
+    ...Object.entries(KEYS).map(([key, [, name]]) => [key, name]),
+    ["/", "Search in lists"],
+    ["t", "Light or dark"],
+    ["?", "This list"],
+    ["Esc", "Close"],
+  ];
+  const close = h("button", { type: "button", class: "main", onclick: () => dialog.close() }, "Close");
+  const dialog = h(
+    "dialog",
+    { "aria-label": "Keys" },
+    h("h2", {}, "Keys"),
+    h(
+      "dl",
+      { class: "keys" },
+      rows.map(([key, name]) => [h("dt", {}, h("kbd", {}, key)), h("dd", {}, name)]),
+    ),
+    h("div", { class: "buttons" }, close),
+  );
+  dialog.addEventListener("close", () => dialog.remove());
+  document.body.append(dialog);
+  dialog.showModal();
+}
+document.getElementById("help").addEventListener("click", listKeys);
+
 addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea, dialog")) return;
-  if (KEYS[event.key]) location.hash = KEYS[event.key];
+  if (KEYS[event.key]) location.hash = KEYS[event.key][0];
   else if (event.key === "t") switchTheme();
+  else if (event.key === "?") listKeys();
   else if (event.key === "/") {
     const search = document.querySelector("input[type=search]");
     if (search) {

@@ -1,6 +1,6 @@
 // Runners, alerts, dead letters, the audit trail and the settings: what an operator needs.
 
-import { ago, ask, card, cell, h, label, number, read, table, time } from "./base.js";
+import { ask, card, cell, h, label, number, read, since, table, time } from "./base.js";
 
 const LIMIT = 50;
 
@@ -44,7 +44,7 @@ export async function page({ params, signal }) {
         { class: `wide${pause ? " warn" : ""}` },
         pause ? `rests: ${pause.why} (${pause.actor})` : (r.detail?.did ?? "–"),
       ),
-      h("td", { class: "when" }, ago(r.last_succeeded_at)),
+      h("td", { class: "when" }, since(r.last_succeeded_at)),
       cell(number(r.consecutive_failures), r.consecutive_failures ? "down" : ""),
       h("td", { class: `wide ${r.last_error ? "error" : "soft"}` }, r.last_error ?? "none"),
       h("td", {}, button || ""),
@@ -69,7 +69,7 @@ export async function page({ params, signal }) {
               "button",
               {
                 type: "button",
-                onclick: () => ask(`Retry dead letter ${l.id}`, `/api/dead-letters/${l.id}/retry`, again),
+                onclick: () => ask(`Retry failed job ${l.id}`, `/api/dead-letters/${l.id}/retry`, again),
               },
               "Retry …",
             )
@@ -142,7 +142,9 @@ export async function page({ params, signal }) {
         h("td", {}, c.detail),
       ),
     );
-  const alerts = [card("w6", "Alerts of health", table(["part", "how", "why"], health, "Everything is healthy."))];
+  const alerts = [
+    card("w6", "Alerts of health", table(["part", "status", "detail"], health, "Everything is healthy.")),
+  ];
   const driftRows = drift.items.map((d) =>
     h(
       "tr",
@@ -185,8 +187,8 @@ export async function page({ params, signal }) {
         card(
           "w6",
           "Notifications",
-          h("p", {}, `${number(all.stats.outbox.pending)} wait, ${number(all.stats.outbox.dead)} were given up.`),
-          h("p", {}, `${number(all.stats.open_dead_letters)} dead letters are open.`),
+          h("p", {}, `Queued: ${number(all.stats.outbox.pending)}. Given up: ${number(all.stats.outbox.dead)}.`),
+          h("p", {}, `Failed jobs: ${number(all.stats.open_dead_letters)} queued.`),
         ),
         card(
           "",
@@ -194,13 +196,13 @@ export async function page({ params, signal }) {
           table(
             [
               "#no.",
-              "of",
-              "what",
-              "how bad",
+              "strategy",
+              "figure",
+              "severity",
               "#expected",
               "#observed",
               "#difference",
-              "advice",
+              "recommended",
               "as of (UTC)",
               "acknowledged by",
             ],
@@ -212,14 +214,14 @@ export async function page({ params, signal }) {
           "",
           "Runners",
           table(
-            ["runner", "doing", "succeeded", "#failures in a row", "newest error", ""],
+            ["runner", "activity", "last success", "#consecutive failures", "last error", ""],
             runnerRows,
             "No runner has run yet.",
           ),
         ),
         card(
           "",
-          "Dead letters",
+          "Failed jobs",
           h(
             "div",
             { class: "tall" },

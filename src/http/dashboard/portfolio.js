@@ -41,12 +41,12 @@ function figures({ metrics: m, portfolio: p }) {
   const btc = p.btc ?? {};
   const rows = [
     ["Total return", percent, m.total_return, p.hedged.total_return, p.equal_weight.total_return, btc.total_return],
-    ["Annual growth", percent, m.cagr, p.hedged.cagr],
+    ["CAGR", percent, m.cagr, p.hedged.cagr],
     ["Sharpe ratio", ratio, m.sharpe_ratio, p.hedged.sharpe_ratio, p.equal_weight.sharpe_ratio, btc.sharpe_ratio],
     ["Sortino ratio", ratio, m.sortino_ratio, p.hedged.sortino_ratio],
     ["Calmar ratio", ratio, m.calmar_ratio, p.hedged.calmar_ratio],
     ["t-statistic", ratio, m.t_statistic, p.hedged.t_statistic],
-    ["Largest drawdown", percent, m.max_drawdown, p.hedged.max_drawdown, p.equal_weight.max_drawdown, btc.max_drawdown],
+    ["Max drawdown", percent, m.max_drawdown, p.hedged.max_drawdown, p.equal_weight.max_drawdown, btc.max_drawdown],
   ];
   return table(
     ["", "#net", "#hedged", "#equal weight", "#bitcoin"],

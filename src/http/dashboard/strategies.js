@@ -1,22 +1,29 @@
 // All strategies: filtered and sorted by the server, a page at a time, so that ten thousand are no burden.
 
-import { card, cell, h, number, percent, ratio, read, sign, state, time } from "./base.js";
+import { card, cell, day, h, number, percent, ratio, read, sign, state, time } from "./base.js";
+import { meter } from "./evidence.js";
 
 const LIMIT = 50;
 const COLUMNS = [
   ["number", "no.", "n"],
   ["name", "name"],
   [null, "state"],
-  ["changed", "since (UTC)"],
-  [null, "candles"],
-  [null, "symbols"],
-  [null, "figures of"],
+  [
+    "log_e",
+    "E and threshold",
+    "",
+    "Out-of-sample E, of the promotion threshold; below it when it may go live, by its growth so far",
+  ],
+  [null, "metrics from"],
   ["total_return", "return", "n"],
   ["sharpe_ratio", "Sharpe", "n"],
-  ["profit_factor", "factor", "n", "Profit factor"],
-  ["max_drawdown", "drawdown", "n"],
-  ["win_rate", "won", "n"],
+  ["max_drawdown", "max DD", "n", "Max drawdown"],
   ["trades", "trades", "n"],
+  [null, "costs", "n", "Fees, slippage and funding, quote units"],
+  ["profit_factor", "PF", "n extra", "Profit factor"],
+  ["win_rate", "win rate", "n extra"],
+  [null, "trades on", ""],
+  ["changed", "since", "", "When it got into its state, UTC"],
 ];
 
 /** A cell that carries its own heading where there is no room for columns. */
@@ -24,6 +31,22 @@ const labelled = (label, cell) => {
   cell.dataset.label = label;
   return cell;
 };
+
+// What states are asked for by: disabled ones, most of all there are, are in no list that nobody asked for them.
+const STATES = { "": "candidate,shadow,live", all: "" };
+
+function stateChoice(now, change) {
+  const names = [
+    ["", "not disabled"],
+    ["live", "live"],
+    ["shadow", "shadow"],
+    ["candidate", "candidate"],
+    ["disabled", "disabled"],
+    ["all", "all"],
+  ];
+  const options = names.map(([value, name]) => h("option", { value, selected: value === (now ?? "") }, name));
+  return h("label", {}, "State", h("select", { name: "state", onchange: change }, options));
+}
 
 function choice(name, label, values, now, change) {
   const options = [
@@ -33,11 +56,15 @@ function choice(name, label, values, now, change) {
   return h("label", {}, label, h("select", { name, onchange: change }, options));
 }
 
-export async function page({ params, signal }) {
+export async function page({ params, signal, again }) {
   const asked = Object.fromEntries(params);
   const offset = Number(asked.offset ?? 0) || 0;
   const [found, all] = await Promise.all([
-    read("/api/strategies", { ...asked, limit: LIMIT, offset: offset || "" }, signal),
+    read(
+      "/api/strategies",
+      { ...asked, state: STATES[asked.state ?? ""] ?? asked.state, limit: LIMIT, offset: offset || "" },
+      signal,
+    ),
     read("/api/overview", {}, signal),
   ]);
   const go = (changes) => {
@@ -62,11 +89,11 @@ export async function page({ params, signal }) {
     "div",
     { class: "filters", role: "search" },
     h("label", {}, "Search", search),
-    choice("state", "State", ["candidate", "shadow", "live", "disabled"], asked.state, filter),
+    stateChoice(asked.state, filter),
     choice("symbol", "Symbol", f.symbols, asked.symbol, filter),
     choice("timeframe", "Timeframe", f.timeframes, asked.timeframe, filter),
     choice("family", "Family", f.families, asked.family, filter),
-    choice("source", "Figures of", ["backtest", "holdout", "shadow", "live"], asked.source, filter),
+    choice("source", "Metrics from", ["backtest", "holdout", "shadow", "live"], asked.source, filter),
   );
   const sorted = asked.sort ?? "changed";
   const ascending = asked.order === "asc";
@@ -101,28 +128,43 @@ export async function page({ params, signal }) {
       cell(s.strategy_id, "number"),
       h("td", { class: "name" }, h("a", { href: `#/strategy/${s.strategy_id}`, title: s.rules }, s.name)),
       h("td", { class: "in", title: s.reason ?? "" }, state(s.state)),
-      h("td", { class: "when" }, time(s.changed_at)),
-      labelled("candles", h("td", {}, s.timeframe)),
       labelled(
-        "symbols",
+        "E and threshold",
         h(
           "td",
-          { class: "tight", title: s.symbols.join(" ") },
-          s.symbols.length > 1
-            ? `${s.symbols[0]} +${s.symbols.length - 1}`
-            : (s.symbols[0] ?? h("span", { class: "soft" }, "its universe")),
+          {},
+          meter(s.log_e, s.log_needed),
+          s.state === "shadow"
+            ? h(
+                "div",
+                { class: "small soft" },
+                s.expected_ms === null ? "live: not foreseeable" : `live: ${day(s.expected_ms)}`,
+              )
+            : null,
         ),
       ),
       labelled(
-        "figures of",
+        "metrics from",
         h("td", {}, s.source ? h("span", { class: `dot ${s.source}` }, h("span", {}, s.source)) : "–"),
       ),
       labelled("return", cell(percent(s.total_return), sign(s.total_return))),
       labelled("Sharpe", cell(ratio(s.sharpe_ratio))),
-      labelled("profit factor", cell(ratio(s.profit_factor))),
-      labelled("drawdown", cell(percent(s.max_drawdown))),
-      labelled("won", cell(percent(s.win_rate, 0))),
+      labelled("max drawdown", cell(percent(s.max_drawdown))),
       labelled("trades", cell(number(s.trades))),
+      labelled("costs", cell(number(s.costs, 0))),
+      labelled("profit factor", cell(ratio(s.profit_factor), "extra")),
+      labelled("win rate", cell(percent(s.win_rate, 0), "extra")),
+      labelled(
+        "trades on",
+        h(
+          "td",
+          { class: "tight", title: `${s.timeframe} candles of ${s.symbols.join(" ") || "its universe"}` },
+          `${s.timeframe} ${
+            s.symbols.length > 1 ? `${s.symbols[0]} +${s.symbols.length - 1}` : (s.symbols[0] ?? "its universe")
+          }`,
+        ),
+      ),
+      labelled("since", h("td", { class: "when", title: `${time(s.changed_at)} UTC` }, day(s.changed_at))),
     ),
   );
   const last = Math.min(offset + LIMIT, found.total);
@@ -137,7 +179,7 @@ export async function page({ params, signal }) {
     h(
       "span",
       { class: "soft" },
-      found.total ? `${number(offset + 1)} to ${number(last)} of ${number(found.total)}` : "none fits",
+      found.total ? `${number(offset + 1)} to ${number(last)} of ${number(found.total)}` : "no strategy matches",
     ),
     h(
       "button",
@@ -162,7 +204,7 @@ export async function page({ params, signal }) {
       ),
     ],
     ready: () => {
-      if (asked.q !== undefined) {
+      if (asked.q !== undefined && !again) {
         search.focus();
         search.setSelectionRange(search.value.length, search.value.length);
       }

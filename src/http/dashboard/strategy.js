@@ -1,121 +1,17 @@
 // One strategy: what it does, what it did in and out of sample, why it is where it is.
 
-import { ask, card, cell, day, h, number, percent, price, ratio, read, sign, state, table, time } from "./base.js";
-import { candles, chained, equity, fan, histogram, months, NAMES } from "./charts.js";
-import { part } from "./evolution.js";
+import { ask, card, cell, day, h, number, percent, price, read, sign, state, table, time } from "./base.js";
+import { candles, fan, histogram, months, NAMES } from "./charts.js";
+import { curves, saveTrades } from "./curves.js";
+import { evidence } from "./evidence.js";
 import { portfolio } from "./portfolio.js";
+import { figures, gates, scored } from "./record.js";
 
-const FIGURES = [
-  ["Total return", (m) => percent(m.total_return), (m) => sign(m.total_return)],
-  ["Annual growth", (m) => percent(m.cagr)],
-  ["Sharpe ratio", (m) => ratio(m.sharpe_ratio)],
-  ["Sortino ratio", (m) => ratio(m.sortino_ratio)],
-  ["t-statistic", (m) => ratio(m.t_statistic)],
-  ["Largest drawdown", (m) => percent(m.max_drawdown)],
-  ["Profit factor", (m) => ratio(m.profit_factor)],
-  ["Win rate", (m) => percent(m.win_rate)],
-  ["Trades", (m) => number(m.num_trades)],
-  ["Mean duration", (m) => (m.avg_trade_duration === null ? "–" : `${number(m.avg_trade_duration, 1)} h`)],
-  ["Time in a position", (m) => percent(m.exposure)],
-  ["Days", (m) => number(m.days)],
-  ["Fees", (m) => number(m.fees, 2)],
-];
-
-function figures(stats) {
-  if (!stats.length) return h("p", { class: "soft" }, "Nothing has been measured yet.");
-  const heads = stats.map((s) =>
-    h(
-      "th",
-      { scope: "col", class: "n" },
-      h("span", { class: `dot ${s.source}` }, h("span", {}, s.source)),
-      h("div", { class: "when" }, day(s.from_ms)),
-      h("div", { class: "when" }, `to ${day(s.to_ms)}`),
-    ),
-  );
-  const rows = FIGURES.map(([name, form, kind]) =>
-    h(
-      "tr",
-      {},
-      h("th", { scope: "row" }, name),
-      stats.map((s) => cell(form(s.metrics), kind?.(s.metrics) ?? "")),
-    ),
-  );
-  return h(
-    "div",
-    { class: "scroll" },
-    h("table", {}, h("thead", {}, h("tr", {}, h("th"), heads)), h("tbody", {}, rows)),
-  );
-}
-
-function gates(transitions) {
-  if (!transitions.length) return h("p", { class: "soft" }, "Nothing has been decided yet.");
-  return [...transitions].reverse().map((t) => {
-    const checks = (t.decision?.checks ?? []).map((c) =>
-      h(
-        "tr",
-        {},
-        h("th", { scope: "row" }, c.name),
-        h("td", {}, c.needed),
-        cell(c.had === null ? "–" : number(c.had, 3)),
-        h("td", { class: c.passed ? "up" : "down" }, c.passed ? "passed" : "not passed"),
-      ),
-    );
-    return h(
-      "div",
-      { class: "gate" },
-      h(
-        "div",
-        {},
-        h("span", { class: "when" }, `${time(t.at_market_ms)} `),
-        state(t.from),
-        " → ",
-        state(t.to, t.reason),
-      ),
-      h("p", {}, t.summary),
-      h("p", { class: "small soft" }, `By ${t.actor}${t.policy ? `, policy ${t.policy}` : ""}`),
-      checks.length
-        ? h(
-            "details",
-            { open: t === transitions[transitions.length - 1] },
-            h("summary", { class: "small" }, `${checks.length} requirements`),
-            table(["requirement", "needed", "#had", ""], checks),
-          )
-        : null,
-    );
-  });
-}
-
-function scored(score) {
-  if (!score) return h("p", { class: "soft" }, "It was not scored.");
-  return [
-    h(
-      "p",
-      {},
-      h("b", { class: "grade" }, score.grade),
-      ` ${number(score.overall, 1)} of 100, above ${number(score.percentile, 0)} % of all that were scored`,
-      h("span", { class: "small soft" }, `, on ${day(score.calculated_at)}`),
-    ),
-    h("div", { class: "parts" }, Object.entries(score.components).map(part)),
-    score.warnings.length
-      ? h(
-          "details",
-          {},
-          h("summary", { class: "small" }, `${score.warnings.length} requirements of the gate that it missed then`),
-          h(
-            "ul",
-            { class: "small" },
-            score.warnings.map((w) => h("li", {}, w)),
-          ),
-        )
-      : null,
-  ].filter(Boolean);
-}
-
-/** What is known beyond the backtest, computed when somebody asks. */
+/** Robustness tests, computed when somebody asks. */
 function beyond(path, signal) {
   const place = h("div", { "aria-live": "polite" });
   const told = (d) => {
-    const days = `Of the ${number(d.days)} days from ${day(d.from_ms)} to ${day(d.to_ms)}, ${d.unseen ? "none of which the search saw" : "those of its backtest: where a search chose by them, they say little"}. None of this is a gate: after a search each of it can be fooled, and it says how.`;
+    const days = `Of the ${number(d.days)} days from ${day(d.from_ms)} to ${day(d.to_ms)}, ${d.unseen ? "none of which the search saw" : "those of its backtest: where a search chose by them, they say little"}. No gate looks at these tests.`;
     const figure = (f) => `${f.name.replaceAll("_", " ")} ${number(f.value, 3)}`;
     const rows = d.findings.map((f) =>
       h(
@@ -152,11 +48,11 @@ function beyond(path, signal) {
       h("div", { class: "scroll" }, h("table", { class: "findings" }, h("tbody", {}, rows))),
       h("h3", {}, "Walk-forward windows"),
       table(
-        ["in sample", "out of sample", "chosen", "#in sample", "#out of it"],
+        ["in sample", "out of sample", "chosen", "#return in sample", "#return out of sample"],
         windows,
         "There are too few days or trades for one.",
       ),
-      ...(d.fan ? [h("h3", {}, `Where days like these may lead: ${number(d.fan.paths)} paths`), fan(d.fan)] : []),
+      ...(d.fan ? [h("h3", {}, `Monte Carlo: ${number(d.fan.paths)} resampled paths`), fan(d.fan)] : []),
     );
   };
   const go = h(
@@ -182,7 +78,7 @@ function beyond(path, signal) {
     h(
       "p",
       { class: "soft" },
-      "Walk-forward, other orders of its days, noise, higher costs, its neighbours, other symbols, regimes: a sentence each, from the cached candles.",
+      "Walk-forward, bootstrap, noise, higher costs, neighbouring parameters, other symbols, regimes, from the cached candles.",
     ),
     go,
   );
@@ -272,6 +168,7 @@ export async function page({ argument, signal }) {
   const again = () => dispatchEvent(new HashChangeEvent("hashchange"));
   const ranked = s.form === "ranking" ? portfolio(s, all, signal) : null;
   const judged = all.stats.length > 0;
+  const searched = s.created_by === "search";
   const curve = h("div", {}, h("p", { class: "soft" }, "Loading …"));
   const monthly = h("div");
   const spread = h("div");
@@ -286,17 +183,7 @@ export async function page({ argument, signal }) {
 
   async function load() {
     const { parts } = await read(`${path}/curves`, {}, signal);
-    const points = chained(parts);
-    const said = (p) => [p.note, p.shortfall].filter(Boolean);
-    const notes = parts.flatMap((p) =>
-      said(p).map((text) => h("p", { class: "small soft" }, `${NAMES[p.source]}: ${text}`)),
-    );
-    curve.replaceChildren(
-      ...(points.length > 1
-        ? [equity(points, "gain", 300), h("h3", {}, "Drawdown"), equity(points, "drawdown", 160)]
-        : [h("p", { class: "soft" }, "No curve is known.")]),
-      ...notes,
-    );
+    curve.replaceChildren(...curves(parts));
     if (ranked) return;
     const every = parts.flatMap((p) => p.trades);
     spread.replaceChildren(
@@ -305,7 +192,7 @@ export async function page({ argument, signal }) {
         (v) => percent(v),
       ),
     );
-    trades.replaceChildren(...tradeTable(every).filter(Boolean));
+    trades.replaceChildren(saveTrades(parts, s.name), ...tradeTable(every).filter(Boolean));
     const draw = async () => {
       place.replaceChildren();
       const data = await read(`${path}/candles`, { symbol: pick.value }, signal);
@@ -322,7 +209,7 @@ export async function page({ argument, signal }) {
   const parts = () =>
     card(
       "",
-      "Equity, in sample and after",
+      "Equity by period",
       h(
         "div",
         { class: "legend" },
@@ -349,7 +236,7 @@ export async function page({ argument, signal }) {
       ),
     ),
     card("", "Trades", trades),
-    card("", "What is known beyond the backtest", beyond(path, signal)),
+    card("", "Robustness tests", beyond(path, signal)),
   ];
   monthly.append(months(all.stats.flatMap((stat) => stat.metrics.monthly_returns)));
   const backtests = all.backtests.map((b) =>
@@ -365,17 +252,37 @@ export async function page({ argument, signal }) {
       h("span", { class: "small soft" }, `  ${day(b.from_ms)} to ${day(b.to_ms)}`),
     ),
   );
-  const deployments = all.deployments.map((d) =>
-    h(
-      "tr",
-      {},
-      h("td", {}, d.phase),
-      h("td", {}, d.status),
-      cell(`${number(d.allocation_pct, 2)} %`),
-      cell(day(d.started_market_ms)),
-      cell(d.ended_market_ms ? day(d.ended_market_ms) : "–"),
-    ),
-  );
+  const deployments = (found) =>
+    table(
+      ["phase", "status", "#allocation", "#from", "#to", "why"],
+      found.map((d) =>
+        h(
+          "tr",
+          {},
+          h("td", {}, d.phase),
+          h("td", { class: d.status === "paused" ? "warn" : "" }, d.status),
+          cell(`${number(d.allocation_pct, 2)} %`),
+          cell(day(d.started_market_ms)),
+          cell(d.ended_market_ms ? day(d.ended_market_ms) : "–"),
+          h("td", { class: "wide soft" }, d.reason ?? "–"),
+        ),
+      ),
+      "It was never live.",
+    );
+  const measured = h("div");
+  const proof = h("div");
+  const decided = h("div");
+  const deployed = h("div");
+  const named = h("span");
+  /** What changes while it is looked at; curves and candles stay where the reader has put them. */
+  const fill = (now) => {
+    measured.replaceChildren(now.stats.length || !ranked ? figures(now.stats, searched) : "");
+    proof.replaceChildren(...evidence(now));
+    decided.replaceChildren(...gates(now.transitions));
+    deployed.replaceChildren(deployments(now.deployments));
+    named.replaceChildren(state(now.strategy.state, now.strategy.disable_reason));
+  };
+  fill(all);
   return {
     title: s.name,
     content: [
@@ -383,7 +290,7 @@ export async function page({ argument, signal }) {
         "div",
         { class: "head" },
         h("h1", {}, s.name),
-        state(s.state, s.disable_reason),
+        named,
         h("span", { class: "soft" }, `no. ${s.number}`),
         h(
           "div",
@@ -396,7 +303,7 @@ export async function page({ argument, signal }) {
       h(
         "p",
         { class: "soft" },
-        `${ranked ? "ranks its universe" : s.symbols.join(", ")} · ${s.market} · ${s.timeframe} candles · family ${s.family ?? "unknown"} · generation ${s.generation}${s.island ? ` of island ${s.island}` : ""} · by ${s.created_by}`,
+        `${ranked ? "ranks its universe" : s.symbols.join(", ")} · ${s.market} · ${s.timeframe} candles · family ${s.family ?? "unknown"} · generation ${s.generation}${s.island ? ` of island ${s.island}` : ""} · by ${s.created_by}${searched ? "" : ": no search chose it"}`,
       ),
       h(
         "div",
@@ -412,49 +319,51 @@ export async function page({ argument, signal }) {
           ),
           ranked?.left,
         ),
+        h("div", { class: "w6 stack" }, card("", "Results by period", measured, ranked?.figures), ranked?.right),
+        card("", "Evidence: how close it is to live", proof),
+        ranked ? [judged ? parts() : null, ...ranked.cards] : ofRules(),
+        card("", "Decisions and requirements", decided),
         h(
           "div",
           { class: "w6 stack" },
+          card("", "In-sample score", scored(all.score, s)),
+          card("", "Lineage", tree(all)),
+        ),
+        h(
+          "div",
+          { class: "w6 stack" },
+          card("", "Deployments", deployed),
           card(
             "",
-            "Figures",
-            all.no_holdout && !ranked ? h("p", { class: "soft" }, all.no_holdout) : null,
-            judged || !ranked ? figures(all.stats) : null,
-            ranked?.figures,
+            "Identity and reports",
+            h(
+              "dl",
+              {},
+              h("dt", {}, "Id"),
+              h("dd", {}, h("code", {}, s.id)),
+              h("dt", {}, "Genome"),
+              h("dd", {}, h("code", {}, s.genome_hash)),
+              h("dt", {}, "Stored"),
+              h("dd", {}, time(s.created_at)),
+              h("dt", {}, "Audit"),
+              h("dd", {}, h("a", { href: `#/operations?entity=${s.id}` }, "its entries")),
+            ),
+            backtests.length ? h("ul", {}, backtests) : null,
+            h("p", { class: "small soft" }, "Full report as a file: ", h("code", {}, `sg-ai report ${s.number}`)),
           ),
-          ranked?.right,
-        ),
-        ranked ? [judged ? parts() : null, ...ranked.cards] : ofRules(),
-        card("w6", "Evidence and every gate", gates(all.transitions)),
-        h("div", { class: "w6 stack" }, card("", "Score", scored(all.score)), card("", "Lineage", tree(all))),
-        card(
-          "w6",
-          "Deployments",
-          table(["phase", "status", "#allocation", "#from", "#to"], deployments, "It was never live."),
-        ),
-        card(
-          "w6",
-          "Identity and reports",
-          h(
-            "dl",
-            {},
-            h("dt", {}, "Id"),
-            h("dd", {}, h("code", {}, s.id)),
-            h("dt", {}, "Genome"),
-            h("dd", {}, h("code", {}, s.genome_hash)),
-            h("dt", {}, "Stored"),
-            h("dd", {}, time(s.created_at)),
-            h("dt", {}, "Audit"),
-            h("dd", {}, h("a", { href: `#/operations?entity=${s.id}` }, "its entries")),
-          ),
-          backtests.length ? h("ul", {}, backtests) : null,
-          h("p", { class: "small soft" }, "The whole story as a file: ", h("code", {}, `sg-ai report ${s.number}`)),
         ),
       ),
     ],
     live: {
       transition: (t) => {
         if (t.strategy_uuid === s.id) again();
+      },
+      tick: async () => {
+        try {
+          fill(await read(path, {}, signal));
+        } catch {
+          /* it is told that nothing answers */
+        }
       },
     },
     ready: () =>

@@ -3,6 +3,7 @@
 
 mod rescores;
 mod revisions;
+pub(crate) mod sources;
 mod verdicts;
 
 pub use rescores::{Rescore, Rescored};

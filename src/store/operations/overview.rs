@@ -2,6 +2,7 @@
 
 use crate::{
     GenerationRow, OutboxDepth, ProtocolTotals, Store, StoreError, TrialTotals, Tx,
+    data::sources,
     operations::outbox,
     row::Named as _,
     search::{
@@ -37,6 +38,8 @@ pub struct Overview {
     pub outbox: OutboxDepth,
     /// Real and placebo sessions.
     pub protocol: ProtocolTotals,
+    /// Whether anything here may rest on a simulated market.
+    pub simulated: bool,
 }
 
 async fn counts(tx: &Tx, sql: &str) -> Result<BTreeMap<String, u64>, StoreError> {
@@ -108,6 +111,7 @@ impl Store {
                 open_dead_letters: tx.row(dead, &[]).await?.count("n")?,
                 outbox: outbox::depth(tx).await?,
                 protocol: protocol::totals(tx).await?,
+                simulated: sources::simulated(tx).await?,
             })
         })
         .await

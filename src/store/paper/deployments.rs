@@ -102,10 +102,31 @@ pub struct LiveRow {
     pub total_return: Option<f64>,
     pub max_drawdown: Option<f64>,
     pub trades: Option<i32>,
+    /// Fees, slippage and funding of the run, quote units.
+    pub costs: Option<f64>,
     /// Of the newest deployment.
     pub phase: Option<String>,
     pub status: Option<String>,
     pub allocation_pct: Option<f64>,
+    /// Why it has this phase, status and share.
+    pub reason: Option<String>,
+    /// Until when it is paused, where that is known.
+    pub paused_until: Option<DateTime<Utc>>,
+}
+
+/// A day of all live strategies together. Returns are fractions; market time.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LiveDay {
+    /// UTC.
+    pub day: NaiveDate,
+    /// By allocation.
+    pub weighted_return: Option<f64>,
+    /// Every live strategy with the same share.
+    pub equal_return: f64,
+    /// Of holding the symbols of all live strategies, in equal parts; `None` where no one of them trades by symbol.
+    pub benchmark_return: Option<f64>,
+    /// Live strategies on that day.
+    pub strategies: u32,
 }
 
 const COLUMNS: &str = "id, strategy_id, phase, status, allocation_pct::double precision, risk_limits, \
@@ -333,7 +354,9 @@ impl Store {
                     (r.performance ->> 'total_return')::double precision as total_return,
                     (r.performance ->> 'max_drawdown')::double precision as max_drawdown,
                     (r.performance ->> 'total_trades')::integer as total_trades,
-                    d.phase, d.status, d.allocation_pct::double precision
+                    (r.performance ->> 'fees')::double precision + (r.performance ->> 'slippage')::double precision
+                        + (r.performance ->> 'funding')::double precision as costs,
+                    d.phase, d.status, d.allocation_pct::double precision, d.reason, d.paused_until
                 from strategies s join paper_runs r on r.strategy_id = s.id and r.ended_at is null and r.phase = 'live'
                 left join lateral (select * from deployments d where d.strategy_id = s.id
                     order by d.started_at desc limit 1) d on true
@@ -350,9 +373,40 @@ impl Store {
                     phase: row.try_get("phase")?,
                     status: row.try_get("status")?,
                     allocation_pct: row.try_get("allocation_pct")?,
+                    costs: row.try_get("costs")?,
+                    reason: row.try_get("reason")?,
+                    paused_until: row.try_get("paused_until")?,
                 })
             };
             tx.rows(sql, &[]).await?.iter().map(read).collect()
+        })
+        .await
+    }
+
+    /// The newest days of all live strategies together, oldest first, at most `limit`.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn live_days(&self, limit: u32) -> Result<Vec<LiveDay>, StoreError> {
+        self.transaction("live_days", |tx| async move {
+            let sql =
+                "select day, (sum(allocation_pct * daily_return) / nullif(sum(allocation_pct), 0))::double precision
+                        as weighted_return,
+                    avg(daily_return)::double precision as equal_return,
+                    avg(benchmark_return)::double precision as benchmark_return, count(*)::integer as strategies
+                from performance_metrics group by day order by day desc limit $1";
+            let read = |row: &Row| -> Result<LiveDay, StoreError> {
+                Ok(LiveDay {
+                    day: row.try_get("day")?,
+                    weighted_return: row.try_get("weighted_return")?,
+                    equal_return: row.try_get("equal_return")?,
+                    benchmark_return: row.try_get("benchmark_return")?,
+                    strategies: row.small("strategies")?,
+                })
+            };
+            let mut days = tx.rows(sql, &[&i64::from(limit)]).await?.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+            days.reverse();
+            Ok(days)
         })
         .await
     }

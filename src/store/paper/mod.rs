@@ -5,7 +5,7 @@ mod drift;
 mod regimes;
 mod runs;
 
-pub use deployments::{Deployment, DeploymentChange, LiveRow, PerformanceDay, total_pct};
+pub use deployments::{Deployment, DeploymentChange, LiveDay, LiveRow, PerformanceDay, total_pct};
 pub use drift::{AlertOutcome, DriftAlert, DriftReading};
 pub use regimes::{NewVolatilityRegime, RegimeChange, VolatilityRegimeRow};
 pub use runs::{ActivePaperRun, PaperPass, PaperRun, PassOutcome, ProvingDays};

@@ -6,7 +6,7 @@ use crate::{
 };
 use chrono::{DateTime, Utc};
 use engine::{DailyEquity, ExitReason, Performance, RunConfig, Side, Trade};
-use lifecycle::State;
+use lifecycle::{Progress, State};
 use portfolio::Record;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -39,6 +39,8 @@ pub struct PaperRun {
     /// What a run of a strategy that ranks the market has beside these; `None` for rules, and before the first pass.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub portfolio: Option<Record>,
+    /// What the gate was asked last; `None` before that.
+    pub progress: Option<Progress>,
     pub opened_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
     /// `None` while it goes on.
@@ -76,6 +78,8 @@ pub struct PaperPass {
     pub daily_equity: Vec<DailyEquity>,
     /// What a strategy that ranks the market has beside these.
     pub portfolio: Option<Record>,
+    /// What the gate was asked about it; where it was not asked what is stored stays.
+    pub progress: Option<Progress>,
 }
 
 /// Days on which the edge of a strategy that ranks the market was proven.
@@ -99,7 +103,7 @@ pub enum PassOutcome {
 }
 
 const COLUMNS: &str = "r.id as run_id, r.strategy_id, r.phase, r.warmup_from_ms, r.from_ms, r.to_ms, r.config, \
-     r.performance, r.closed_trades, r.open_positions, r.daily_equity, r.portfolio, r.opened_at, r.updated_at, r.ended_at";
+     r.performance, r.closed_trades, r.open_positions, r.daily_equity, r.portfolio, r.progress, r.opened_at, r.updated_at, r.ended_at";
 
 fn read(row: &Row) -> Result<PaperRun, StoreError> {
     let id: Uuid = row.try_get("run_id")?;
@@ -116,6 +120,7 @@ fn read(row: &Row) -> Result<PaperRun, StoreError> {
         open_positions: row.try_get("open_positions")?,
         daily_equity: row.json("daily_equity")?,
         portfolio: row.json_opt("portfolio")?,
+        progress: row.json_opt("progress")?,
         opened_at: row.try_get("opened_at")?,
         updated_at: row.try_get("updated_at")?,
         ended_at: row.try_get("ended_at")?,
@@ -170,11 +175,11 @@ async fn write_pass(
     let strategy_id: Uuid = row.try_get("strategy_id")?;
     let source: StatSource = row.parse("phase")?;
     let sql = "update paper_runs set to_ms = $2, performance = $3, closed_trades = $4, open_positions = $5,
-            daily_equity = $6, portfolio = $7, updated_at = now() where id = $1";
+            daily_equity = $6, portfolio = $7, progress = coalesce($8, progress), updated_at = now() where id = $1";
     let (performance, equity) = (Json(&pass.performance), Json(&pass.daily_equity));
-    let portfolio = pass.portfolio.as_ref().map(Json);
+    let (portfolio, progress) = (pass.portfolio.as_ref().map(Json), pass.progress.as_ref().map(Json));
     let params: crate::transaction::Params<'_> =
-        &[&pass.run_id, &pass.to_ms, &performance, &closed, &pass.open_positions, &equity, &portfolio];
+        &[&pass.run_id, &pass.to_ms, &performance, &closed, &pass.open_positions, &equity, &portfolio, &progress];
     tx.execute(sql, params).await?;
     columns.remove_others(tx, pass.run_id).await?;
     columns.insert(tx, pass.run_id, strategy_id).await?;

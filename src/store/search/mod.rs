@@ -6,7 +6,9 @@ pub(crate) mod generations;
 mod learner;
 mod listing;
 pub(crate) mod protocol;
+mod proved;
 pub(crate) mod sessions;
+mod under_way;
 
 pub use end::{CandidateRecord, Champion, FinishReport, Judgement, WaitingRecord, WindowStat};
 pub use generations::{GenerationRow, TrialTotals};
@@ -16,6 +18,8 @@ pub use protocol::{
     ChosenRow, NumberedSession, PlaceboRecord, ProtocolSessionRow, ProtocolTotals, SearchedRecord, SessionNumbers,
     TrialCounts, Trials,
 };
+pub use proved::Proved;
 pub use sessions::{
     FailedBacktest, GenerationRecord, NewSession, RecordOutcome, ResumableSession, Session, SessionStatus,
 };
+pub use under_way::SearchUnderWay;

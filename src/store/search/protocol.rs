@@ -115,7 +115,7 @@ pub struct ProtocolSessionRow {
     pub tests: u64,
     /// Strategies that entered shadow.
     pub entered: u64,
-    /// Null strategies that went live; of real sessions 0.
+    /// Strategies that went live: so far, of a real session; of a placebo session by the end of its run.
     pub promoted: u64,
     /// What became of each candidate before anything of the hold-out was looked at, in the order of asking: the session's
     /// best, then those that waited. Empty for placebo sessions, and for sessions of before there was an account.
@@ -166,7 +166,7 @@ pub struct ProtocolTotals {
 }
 
 const COLUMNS: &str = "session_id, placebo, island, at_market_ms, session_number, p_value::double precision, \
-     null_searches, as_good, candidates, entered, promoted, \
+     null_searches, as_good, candidates, entered, case when placebo then promoted else coalesce(live, 0) end as promoted, \
      coalesce((detail ->> 'tests')::bigint, candidates) as tests, coalesce(detail -> 'choices', '[]') as choices";
 
 fn read(row: &Row) -> Result<ProtocolSessionRow, StoreError> {
@@ -452,11 +452,13 @@ impl Store {
         self.transaction("protocol_sessions", |tx| async move {
             let tx = &tx;
             let sql = format!(
-                "(select {COLUMNS} from protocol_sessions where placebo and candidates is not null
-                    order by at_market_ms desc, session_number desc limit $1)
+                "with went_live as (select s.session_id, count(distinct s.id) as live
+                    from transitions t join strategies s on s.id = t.strategy_id where t.kind = 'go_live' group by 1)
+                 (select {COLUMNS} from protocol_sessions left join went_live using (session_id)
+                    where placebo and candidates is not null order by at_market_ms desc, session_number desc limit $1)
                  union all
-                 (select {COLUMNS} from protocol_sessions where not placebo and candidates is not null
-                    order by at_market_ms desc, session_number desc limit $1)"
+                 (select {COLUMNS} from protocol_sessions left join went_live using (session_id)
+                    where not placebo and candidates is not null order by at_market_ms desc, session_number desc limit $1)"
             );
             tx.rows(&sql, &[&i64::from(limit)]).await?.iter().map(read).collect()
         })

@@ -24,6 +24,8 @@ pub enum StrategySort {
     MaxDrawdown,
     WinRate,
     Trades,
+    /// ln of the out-of-sample E.
+    LogE,
 }
 
 impl StrategySort {
@@ -40,6 +42,7 @@ impl StrategySort {
             Self::MaxDrawdown => ("max_drawdown", true),
             Self::WinRate => ("win_rate", true),
             Self::Trades => ("total_trades", true),
+            Self::LogE => ("log_e", false),
         }
     }
 }
@@ -78,6 +81,21 @@ pub struct ListedStrategy {
     pub source: Option<StatSource>,
     /// Its figures; of one that ranks the market those of its newest stored portfolio.
     pub performance: Option<Performance>,
+    /// `None` where nothing out of sample was measured.
+    pub evidence: Option<ListedEvidence>,
+}
+
+/// How close a strategy is or was: evidence of its newest shadow run, or of its hold-out where it had none.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct ListedEvidence {
+    /// ln of the out-of-sample E; `None` once everything is lost.
+    pub log_e: Option<f64>,
+    /// ln of the promotion threshold; `None` where no test was bought.
+    pub log_needed: Option<f64>,
+    /// When it may go live, market time, UTC ms; `None` where nobody can tell, or where shadow ends before.
+    pub expected_ms: Option<i64>,
+    /// As of, market time, UTC ms; `None` where it is the hold-out's.
+    pub at_ms: Option<i64>,
 }
 
 /// What lists of strategies filter by, each sorted.
@@ -100,8 +118,28 @@ fn containing(text: &str) -> String {
 fn listed(tx: &Tx, row: &Row) -> Result<ListedStrategy, StoreError> {
     let source = row.parse_opt("source")?;
     let performance = row.json_opt("performance")?;
-    Ok(ListedStrategy { strategy: strategies::read(tx, row)?, source, performance })
+    let evidence = ListedEvidence {
+        log_e: row.try_get("log_e")?,
+        log_needed: row.try_get("log_needed")?,
+        expected_ms: row.try_get("expected_ms")?,
+        at_ms: row.try_get("evidence_ms")?,
+    };
+    let evidence = (evidence.log_e.is_some() || evidence.log_needed.is_some()).then_some(evidence);
+    Ok(ListedStrategy { strategy: strategies::read(tx, row)?, source, performance, evidence })
 }
+
+/// Evidence of a strategy `s`: of its newest shadow run that the gate was asked about, or of its hold-out.
+const EVIDENCE: &str = "left join lateral (
+        (select (r.progress ->> 'log_e')::double precision as log_e,
+            (r.progress ->> 'log_needed')::double precision as log_needed,
+            case when (r.progress #>> '{expected,at_ms}')::bigint <= (r.progress #>> '{expected,until_ms}')::bigint
+                then (r.progress #>> '{expected,at_ms}')::bigint end as expected_ms, (r.progress ->> 'at_ms')::bigint as evidence_ms
+        from (select progress from paper_runs where strategy_id = s.id and phase = 'shadow' order by opened_at desc limit 1) r
+        where r.progress is not null)
+        union all
+        (select h.holdout_log_e::double precision, case when h.level > 0 then -ln(h.level * FIRST_SHARE) end, null, null
+        from strategy_standings h where h.strategy_id = s.id and s.state <> 'candidate')
+        limit 1) e on true";
 
 impl Store {
     /// Strategies with their figures, and how many there are in all.
@@ -148,15 +186,17 @@ impl Store {
                 )
             };
             // The page first, and what is wide only for it: there may be ten thousand others.
-            let (figures, by) = match of_figures {
-                true => (newest("", ""), "f.figure".to_owned()),
-                false => (String::new(), format!("s.{column}")),
+            let evidence = EVIDENCE.replace("FIRST_SHARE", &lifecycle::promotion_level(1.0, true).to_string());
+            let (figures, by) = match query.sort {
+                StrategySort::LogE => (evidence.clone(), "e.log_e".to_owned()),
+                _ if of_figures => (newest("", ""), "f.figure".to_owned()),
+                _ => (String::new(), format!("s.{column}")),
             };
             let order = format!("order by {by} {order} nulls last, s.id {order}");
             let page_of = format!("select s.id from strategies s {figures} where {wanted} {order} limit $9 offset $10");
             let sql = format!(
-                "select {}, f.source, f.performance from strategies s join ({page_of}) p on p.id = s.id
-                 {} {order}",
+                "select {}, f.source, f.performance, e.log_e, e.log_needed, e.expected_ms, e.evidence_ms
+                 from strategies s join ({page_of}) p on p.id = s.id {} {evidence} {order}",
                 strategies::COLUMNS,
                 newest(", t.source, t.performance", ", 'backtest', b.performance"),
             );

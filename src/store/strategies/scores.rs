@@ -124,16 +124,17 @@ impl Store {
         .await
     }
 
-    /// Newest scores of all strategies, best first.
+    /// Newest scores of all strategies, best first; those of disabled ones where that is asked for.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn ranking(&self, page: Page) -> Result<Vec<RankedScore>, StoreError> {
+    pub async fn ranking(&self, disabled: bool, page: Page) -> Result<Vec<RankedScore>, StoreError> {
         self.transaction("ranking", |tx| async move {
             let tx = &tx;
             let sql = format!(
                 "select t.*, s.number, s.name, s.state from (
                     select {COLUMNS} from strategy_scores where is_latest
+                        and ($3 or exists (select from strategies a where a.id = strategy_id and a.state <> 'disabled'))
                     order by strategy_scores.overall desc, strategy_id limit $1 offset $2
                  ) t join strategies s on s.id = t.strategy_id order by t.overall desc, t.strategy_id"
             );
@@ -141,7 +142,7 @@ impl Store {
                 let (number, name) = (row.try_get("number")?, row.try_get("name")?);
                 Ok(RankedScore { number, name, state: row.parse("state")?, score: read(row)? })
             };
-            tx.rows(&sql, &[&page.limit(), &page.offset()]).await?.iter().map(ranked).collect()
+            tx.rows(&sql, &[&page.limit(), &page.offset(), &disabled]).await?.iter().map(ranked).collect()
         })
         .await
     }

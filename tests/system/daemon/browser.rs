@@ -228,6 +228,11 @@ async fn the_dashboard_loads_navigates_acts_and_is_told_live() {
     page.call("Page.navigate", json!({ "url": format!("{base}/") })).await;
     page.titled("Overview").await;
     page.until("document.getElementById('pulse').className === 'pulse on'").await;
+    page.until("!document.getElementById('simulated').hidden").await;
+    page.press("?").await;
+    page.until("document.querySelectorAll('dialog kbd').length === 11").await;
+    page.evaluate("document.querySelector('dialog').close(); true").await;
+    page.without_dialog().await;
     let bytes = page.received_bytes;
     assert!(bytes > 10_000.0 && bytes < 200_000.0, "{bytes} bytes at first");
 
@@ -331,7 +336,15 @@ async fn the_dashboard_loads_navigates_acts_and_is_told_live() {
     assert!(page.complaints.is_empty(), "{:?}", page.complaints);
     let left: Vec<_> = page.asked.iter().filter(|url| !url.starts_with(&base) && !url.starts_with("data:")).collect();
     assert!(left.is_empty(), "requests left the origin: {left:?}");
+
+    // Once nobody answers, nothing on the page is called healthy, and figures are no longer shown as if they were of now.
+    page.until("document.querySelector('.dot.health') !== null").await;
     daemon.stop().await;
+    page.until(
+        "'stale' in document.documentElement.dataset && !document.getElementById('lost').hidden
+         && getComputedStyle(document.querySelector('.dot.health')).visibility === 'hidden'",
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -93,7 +93,7 @@ async fn health_numbers_and_metrics_tell_of_the_work() {
     })
     .await;
     let (status, promotions) = get(&url, "/sg-ai/health/promotions").await;
-    assert!(status == 200 && promotions.contains("placebo sessions got through"), "{promotions}");
+    assert!(status == 200 && promotions.contains("placebo sessions entered shadow"), "{promotions}");
     wait_for("every promised metric is scraped", async || {
         let (status, text) = get(&url, "/metrics").await;
         assert_eq!(status, 200);

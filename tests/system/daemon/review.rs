@@ -171,7 +171,7 @@ async fn seen_by_operators(stage: &Stage, client: &Client, name: &str) {
     assert!(life["words"].as_str().is_some_and(|words| words.len() > 20));
     let output = stage.command(&["strategies", "show", name]).output().unwrap();
     let page = String::from_utf8(output.stdout).unwrap();
-    for part in ["LINEAGE", "FIGURES", "GATES", "DEPLOYMENTS", "DRIFT", "AUDIT", "holiday"] {
+    for part in ["LINEAGE", "EVIDENCE", "RESULTS BY PERIOD", "DECISIONS", "DEPLOYMENTS", "DRIFT", "AUDIT", "holiday"] {
         assert!(page.contains(part), "{part} is not in\n{page}");
     }
 

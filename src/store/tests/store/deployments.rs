@@ -150,6 +150,18 @@ async fn cumulative_returns_follow_from_daily_ones() {
     store.record_performance_days(None, id, &days).await.unwrap();
     store.record_performance_days(None, id, &days[1..]).await.unwrap();
     assert_eq!(store.performance_days(id).await.unwrap(), days);
+    let (_, other) = live(&store, 2).await;
+    store
+        .record_performance_days(None, other, &[PerformanceDay { allocation_pct: 6.0, ..day(4, -0.2, -0.2) }])
+        .await
+        .unwrap();
+    let all = store.live_days(2).await.unwrap();
+    assert_eq!(all.iter().map(|d| (d.day, d.strategies)).collect::<Vec<_>>(), [(days[1].day, 1), (days[2].day, 2)]);
+    assert!(
+        (all[1].weighted_return.unwrap() + 0.1).abs() < 1e-12,
+        "a quarter of it gained 20 %, the rest lost as much"
+    );
+    assert!(all[1].equal_return.abs() < 1e-12 && all[1].benchmark_return == Some(0.001), "{:?}", all[1]);
     for wrong in [
         &[day(5, 0.1, 0.1)][..],
         // In the middle: the row itself, or the one after it, would not follow any more.

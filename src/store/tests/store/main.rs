@@ -33,5 +33,6 @@ mod runs;
 mod sealed;
 mod seen;
 mod sessions;
+mod told;
 mod transitions;
 mod upgrades;

@@ -2,10 +2,31 @@
 
 use crate::{made, support};
 use engine::DailyEquity;
-use lifecycle::{State, Transition};
+use lifecycle::{Expected, Progress, State, Transition};
 use serde_json::json;
-use store::{Page, PaperPass, PassOutcome, StatSource, StoreError, TransitionOutcome};
+use store::{Page, PaperPass, PassOutcome, StatSource, StoreError, StrategyQuery, StrategySort, TransitionOutcome};
 use uuid::Uuid;
+
+/// What the gate was asked, when it was asked last.
+fn progress(at_ms: i64) -> Progress {
+    Progress {
+        state: State::Shadow,
+        at_ms,
+        summary: "In shadow".to_owned(),
+        log_e: Some(0.1 + 0.2),
+        log_needed: Some(125f64.ln()),
+        shadow_log_e: None,
+        shadow_log_needed: Some(1.6),
+        checks: Vec::new(),
+        expected: Some(Expected {
+            at_ms: Some(made::T1 + 90 * made::DAY_MS),
+            early_ms: None,
+            late_ms: None,
+            until_ms: made::T1 + 180 * made::DAY_MS,
+        }),
+        days: vec![(at_ms, Some(0.1 + 0.2))],
+    }
+}
 
 pub(crate) fn pass(run_id: Uuid, days: i64) -> PaperPass {
     let to_ms = made::T1 + days * made::DAY_MS;
@@ -21,6 +42,7 @@ pub(crate) fn pass(run_id: Uuid, days: i64) -> PaperPass {
             .map(|day| DailyEquity { time_ms: made::T1 + day * made::DAY_MS, equity: 10_000.1 + day as f64 })
             .collect(),
         portfolio: None,
+        progress: Some(progress(to_ms)),
     }
 }
 
@@ -46,6 +68,7 @@ async fn a_pass_is_recorded_once_and_never_goes_back() {
     assert_eq!(now.performance, Some(expected.performance.clone()));
     assert_eq!((now.to_ms, now.closed_trades), (expected.to_ms, 5));
     assert_eq!((&now.daily_equity, &now.open_positions), (&expected.daily_equity, &expected.open_positions));
+    assert_eq!(now.progress, expected.progress, "what the gate was asked last");
     let trades = store.paper_trades(id, Page::first(100)).await.unwrap();
     let stored: Vec<_> = trades.iter().rev().map(|row| row.trade.clone()).collect();
     assert_eq!(stored, expected.trades, "to the bit, each once");
@@ -53,6 +76,20 @@ async fn a_pass_is_recorded_once_and_never_goes_back() {
     assert_eq!(stats.len(), 1);
     assert_eq!((stats[0].source, stats[0].window_to_ms), (StatSource::Shadow, expected.to_ms));
     assert_eq!(store.overview().await.unwrap().shadow_profit_factors[&id], 1.625);
+
+    let unasked = PaperPass { progress: None, ..pass(run.id, 6) };
+    assert_eq!(store.record_paper_pass(&token, &unasked).await.unwrap(), PassOutcome::Recorded);
+    let kept = store.paper_runs(&[State::Shadow]).await.unwrap().remove(0).run;
+    assert_eq!(
+        (kept.to_ms, &kept.progress),
+        (unasked.to_ms, &expected.progress),
+        "it was not asked: what was told stays"
+    );
+    let by_evidence = StrategyQuery { sort: StrategySort::LogE, ..StrategyQuery::default() };
+    let (listed, _) = store.list_strategies(&by_evidence, Page::first(10)).await.unwrap();
+    let told = listed[0].evidence.unwrap();
+    assert_eq!((told.log_e, told.log_needed), (Some(0.1 + 0.2), Some(125f64.ln())));
+    assert_eq!(told.expected_ms, Some(made::T1 + 90 * made::DAY_MS));
 }
 
 #[tokio::test]

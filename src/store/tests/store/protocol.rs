@@ -38,6 +38,7 @@ pub(crate) fn standing() -> Standing {
         shadow_level: 0.05,
         seen_until_ms: made::T1 - 30 * made::DAY_MS,
         holdout: EValues { log_excess: None, log_plain: Some(0.1 + 0.2) },
+        holdout_days: vec![(made::T1 - made::DAY_MS, Some(0.1 + 0.2)), (made::T1, None)],
         book: book(),
     }
 }

@@ -112,7 +112,7 @@ async fn the_end_of_a_session_leaves_runs_trades_scores_and_an_optimisation() {
         "alone, it is in the middle"
     );
     assert_eq!((&score.backtest_run_ids[..], &score.warnings[..]), (&[run.id][..], &["few trades".to_owned()][..]));
-    let ranking = store.ranking(Page::first(9)).await.unwrap();
+    let ranking = store.ranking(true, Page::first(9)).await.unwrap();
     assert_eq!(ranking[0].name, store.strategy(&of(0).to_string()).await.unwrap().strategy.name);
     let ranking: Vec<_> =
         ranking.iter().map(|s| (s.score.strategy_id, s.score.grade.as_str(), s.score.percentile)).collect();
