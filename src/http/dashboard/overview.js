@@ -94,6 +94,9 @@ export const newsLine = (t) =>
     h("div", { class: "small soft" }, t.summary),
   );
 
+const COLORS = ["live", "holdout", "shadow", "backtest"];
+
+/** Best and median of the one island there is; of several the best of each: their searches go up by themselves. */
 function fitness(generations) {
   const rows = [...generations].reverse().filter((g) => g.best_fitness !== null);
   const xs = [];
@@ -101,17 +104,28 @@ function fitness(generations) {
     const at = new Date(g.created_at).getTime() / 1000;
     xs.push(xs.length && at <= xs[xs.length - 1] ? xs[xs.length - 1] + 0.001 : at);
   }
-  const columns = () => [rows.map((g) => g.best_fitness), rows.map((g) => g.median_fitness)];
-  const chart = lines(
-    xs,
-    [
-      { name: "best", color: "live", data: columns()[0] },
-      { name: "median", color: "holdout", data: columns()[1] },
-    ],
-    { height: 230, form: (v) => number(v, 0) },
-  );
+  const islands = [...new Set(rows.map((g) => g.island))].sort();
+  const columns = () =>
+    islands.length > 1
+      ? islands.map((name) => rows.map((g) => (g.island === name ? g.best_fitness : null)))
+      : [rows.map((g) => g.best_fitness), rows.map((g) => g.median_fitness)];
+  const names = islands.length > 1 ? islands.map((name) => `best of ${name}`) : ["best", "median"];
+  const series = columns().map((data, i) => ({
+    name: names[i],
+    color: COLORS[i % COLORS.length],
+    data,
+    spanGaps: islands.length > 1,
+  }));
+  const chart = lines(xs, series, { height: 230, form: (v) => number(v, 0) });
   chart.add = (g) => {
     if (g.best_fitness === null) return;
+    if (!islands.includes(g.island)) {
+      // One that was not there yet has a line of its own.
+      const drawn = fitness([g, ...[...rows].reverse()]);
+      chart.replaceWith(drawn);
+      chart.add = (next) => drawn.add(next);
+      return;
+    }
     rows.push(g);
     xs.push(Math.max(new Date(g.created_at).getTime() / 1000, (xs.at(-1) ?? 0) + 0.001));
     chart.update(xs, columns());
