@@ -125,7 +125,7 @@ impl App {
         store: &Store,
     ) -> anyhow::Result<(Supervisor, http::Server, Option<http::Server>)> {
         let stop = stopper.token();
-        let core = Core::build(config, data_dir, store, stop.clone())?;
+        let core = Core::build(config, data_dir, store, stop.clone()).await?;
         let readings = Arc::new(store.clone());
         let service = http::Service {
             store: store.clone(),

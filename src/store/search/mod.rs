@@ -7,15 +7,16 @@ mod learner;
 mod listing;
 pub(crate) mod protocol;
 pub(crate) mod sessions;
+pub(crate) mod totals;
 
 pub use end::{CandidateRecord, Champion, FinishReport, Judgement, WaitingRecord, WindowStat};
 pub use generations::{GenerationRow, TrialTotals};
 pub use learner::{PastStrategy, SessionLessons};
 pub use listing::{SessionRow, SessionStory};
 pub use protocol::{
-    ChosenRow, NumberedSession, PlaceboRecord, ProtocolSessionRow, ProtocolTotals, SearchedRecord, SessionNumbers,
-    TrialCounts, Trials,
+    ChosenRow, NumberedSession, PlaceboRecord, ProtocolSessionRow, SearchedRecord, SessionNumbers, TrialCounts, Trials,
 };
 pub use sessions::{
     FailedBacktest, GenerationRecord, NewSession, RecordOutcome, ResumableSession, Session, SessionStatus,
 };
+pub use totals::ProtocolTotals;
