@@ -87,18 +87,16 @@ fn news(row: &TransitionRow) -> String {
     )
 }
 
+/// Where each island's search is.
 fn fitness(generations: &[GenerationRow]) -> String {
-    generations.first().map_or_else(
-        || "first generation under way".to_owned(),
-        |g| {
-            format!(
-                "session {} generation {}, best fitness {:.1}",
-                g.session_number,
-                g.number + 1,
-                g.best_fitness.unwrap_or(0.0)
-            )
-        },
-    )
+    let of_island = |g: &GenerationRow| {
+        let best = g.best_fitness.unwrap_or(0.0);
+        format!("{} session {} generation {}, best fitness {best:.1}", g.island, g.session_number, g.number + 1)
+    };
+    match generations {
+        [] => "first generation under way".to_owned(),
+        some => some.iter().map(of_island).collect::<Vec<_>>().join("; "),
+    }
 }
 
 /// Plain lines, for pipes and logs.

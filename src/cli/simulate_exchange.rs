@@ -23,7 +23,8 @@ pub(crate) struct SimulateArgs {
     /// Root of all randomness: the same seed gives the same candles
     #[arg(long, default_value_t = 7)]
     seed: u64,
-    /// The demo's market: four symbols, two planted edges, one of which dies; --seed, --listen and --speed apply
+    /// The demo's market: four symbols with two planted edges, one of which dies, and a dozen coins of which those that rose
+    /// go on rising; --seed, --listen and --speed apply
     #[arg(long, conflicts_with_all = ["symbols", "coins", "start", "history_days", "base", "edges"])]
     demo: bool,
     /// Symbols to simulate

@@ -12,7 +12,7 @@ use crate::usecases::candle_source::CandleSource;
 use crate::usecases::deployments::{DeploymentManager, Rules};
 use crate::usecases::edge_decay::EdgeDecayMonitor;
 use crate::usecases::holds::Holds;
-use crate::usecases::memory::MemoryPlan;
+use crate::usecases::memory::{MarketSize, MemoryPlan};
 use crate::usecases::operators::OperatorCommands;
 use crate::usecases::paper::PaperRunner;
 use crate::usecases::parts::{Compute, Gates, Process, SearchSetup, SessionParts};
@@ -21,7 +21,7 @@ use crate::usecases::revision_watch::RevisionWatch;
 use crate::usecases::schedule::Missed;
 use crate::usecases::session::SessionRunner;
 use crate::usecases::volatility_regimes::VolatilityRegimeMonitor;
-use candles::InstrumentTable;
+use candles::{InstrumentTable, Interval, time::DAY_MS};
 use clock::Clock;
 use engine::{Engine, Terms, VenueCosts};
 use genome::random::Seed;
@@ -53,13 +53,30 @@ pub(crate) struct Core {
     pub(crate) memory: Option<MemoryPlan>,
 }
 
+/// The largest market that an island ranks, as far as it is cached.
+async fn largest_market(search: &SearchSetup, cache: &CandleCache) -> anyhow::Result<Option<MarketSize>> {
+    let settings = &search.settings;
+    let ranked = settings.ranked();
+    if ranked.is_empty() {
+        return Ok(None);
+    }
+    let cached = cache.symbols(settings.market).await?;
+    let days = i64::from(settings.ranking_backtest_days) + i64::from(settings.holdout_days);
+    let span_ms = days * DAY_MS + search.ranked_warmup_ms();
+    let of = |(quote, interval): (&str, Interval)| {
+        let symbols = cached.iter().filter(|symbol| symbol.as_str().ends_with(quote)).count();
+        MarketSize { symbols, span_ms, interval }
+    };
+    Ok(ranked.into_iter().map(of).max_by_key(|market| market.mb()))
+}
+
 impl Core {
     /// Builds them.
     ///
     /// # Errors
     /// When the candle cache cannot be opened, the file of instruments is none, `daemon.max_memory_mb` is too little, or threads
     /// or a client for the exchange cannot be had.
-    pub(crate) fn build(
+    pub(crate) async fn build(
         config: &Config,
         data_dir: &Path,
         store: &Store,
@@ -75,7 +92,14 @@ impl Core {
             .num_threads(config.daemon.threads as usize)
             .thread_name(|i| format!("compute-{i}"))
             .build()?;
-        let memory = MemoryPlan::of(config)?;
+        let search = SearchSetup {
+            settings: config.daemon.clone(),
+            search: config.search.clone().for_interval(config.daemon.interval),
+            protocol: config.protocol.clone(),
+            seed: Seed(config.daemon.seed),
+            ranks: None,
+        };
+        let memory = MemoryPlan::of(config, largest_market(&search, &cache).await?)?;
         let engine = match memory {
             Some(plan) => Engine::within(config.engine.cache_mb, usize::try_from(plan.work_mb)?),
             None => Engine::new(config.engine.cache_mb),
@@ -100,19 +124,14 @@ impl Core {
                 },
                 execution: config.portfolio.execution,
                 threads: Arc::new(threads),
+                memory,
             },
             gates: Gates {
                 gate: lifecycle::gate(&config.lifecycle)?,
                 limits: config.lifecycle.clone(),
                 staying: config.staying.clone(),
             },
-            search: Arc::new(SearchSetup {
-                settings: config.daemon.clone(),
-                search: config.search.clone().for_interval(config.daemon.interval),
-                protocol: config.protocol.clone(),
-                seed: Seed(config.daemon.seed),
-                ranks: None,
-            }),
+            search: Arc::new(search),
             process: Process { store: store.clone(), channels: Channel::configured(&config.notify), stop },
             portfolio: config.portfolio,
             costs: config.costs,

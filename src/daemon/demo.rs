@@ -6,13 +6,14 @@
 
 use super::app::{App, Plan};
 use super::runtime::stopper::Stopper;
-use crate::config::Config;
+use crate::config::{Config, IslandConfig};
 use crate::usecases::schedule::Missed;
 use anyhow::Context as _;
+use candles::{Interval, Symbol};
 use clock::Clock;
 use lifecycle::State;
 use market::config::Source;
-use market::simulator::{SimulatedExchange, demo_market};
+use market::simulator::{SimulatedExchange, demo_market, demo_symbols};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -193,6 +194,13 @@ async fn ensure_postgres(config: &StoreConfig, view: &mut dyn DemoView) -> anyho
     Ok(())
 }
 
+/// One island for each form of strategy: rules on the named symbols, rankings of the whole market.
+fn islands(symbols: &[Symbol]) -> anyhow::Result<Vec<IslandConfig>> {
+    let names: Vec<&str> = symbols.iter().map(Symbol::as_str).collect();
+    let texts = [format!("rules:{}", names.join("+")), "book:*USDT:4h".to_owned()];
+    texts.iter().map(|text| text.parse().map_err(anyhow::Error::msg)).collect()
+}
+
 /// The product's settings, but for what makes minutes out of months.
 fn configure(
     config: &mut Config,
@@ -207,18 +215,30 @@ fn configure(
     config.daemon.seed = options.seed;
     // Its market's edges are as strong as this fee lets them be found.
     config.costs.spot_fee_fraction = 0.0004;
-    config.daemon.symbols = exchange.market().spec().symbols.iter().map(|s| s.symbol.clone()).collect();
+    config.daemon.symbols = demo_symbols();
     config.daemon.shadow_symbols = Vec::new();
+    config.daemon.islands = islands(&config.daemon.symbols)?;
     config.daemon.generation_interval_s = SESSION_INTERVAL_S;
     config.daemon.candidates_per_session = 5;
     // The simulated market's history is no longer; its edges are strong enough to show in it.
     config.daemon.backtest_days = 90;
+    config.daemon.ranking_backtest_days = 270;
     config.daemon.holdout_days = 30;
     // Minutes are to be enough for an edge to go live: a demo may be wrong more often than what trades.
     config.protocol.false_promotions_per_year = 1.0;
     config.protocol.dead_promotions = 0.2;
-    config.search.population_size = config.search.population_size.min(300);
+    config.protocol.null_searches = config.protocol.null_searches.min(9);
+    config.lifecycle.max_p_value = config.lifecycle.max_p_value.max(0.1);
+    // And half a year of shadow is not there: what a hold-out promises is to be kept for two months.
+    config.lifecycle.shadow_max_days = 60.0;
+    config.lifecycle.shadow_growth_days = 40.0;
+    config.search.population_size = config.search.population_size.min(180);
     config.search.generations = config.search.generations.min(6);
+    config.daemon.ranking_share = 0.25;
+    // A market of a dozen coins, ranked by what is a few weeks old at most.
+    let ranking = &mut config.search.ranking;
+    (ranking.universe_top, ranking.universe_listed_days, ranking.universe_volume_days) = (vec![12, 16], 30, 10);
+    (ranking.lookback_days, ranking.rebalance) = ((1, 30), vec![Interval::H12, Interval::D1]);
     // Months go by in minutes: hourly reviews would cost more than they show.
     config.daemon.review_interval_s = REVIEW_INTERVAL_S;
     // A decayed edge shows within weeks of market time, not after months.

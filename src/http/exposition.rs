@@ -1,6 +1,7 @@
 //! A snapshot as mirrored metrics: what the database holds, in Prometheus's text format. Pure.
 
 use super::snapshot::{Snapshot, age_s};
+use genome::StrategyForm;
 use lifecycle::State;
 use std::collections::BTreeSet;
 use telemetry::metrics::{self as m, Exposition};
@@ -16,6 +17,12 @@ pub(super) fn render(snapshot: Option<&Snapshot>, now_ms: i64) -> String {
     let count = |map: &std::collections::BTreeMap<String, u64>, key: &str| map.get(key).copied().unwrap_or(0) as f64;
     let in_state = |state: State| ([state.name()], s.strategies.get(&state).copied().unwrap_or(0) as f64);
     out.write(&m::STRATEGIES_TOTAL, State::ALL.map(in_state));
+    let of_form = |(form, counts): (&StrategyForm, &std::collections::BTreeMap<State, u64>)| {
+        let form = form.name();
+        let in_state = |state: State| ([state.name(), form], counts.get(&state).copied().unwrap_or(0) as f64);
+        State::ALL.map(in_state)
+    };
+    out.write(&m::STRATEGIES, s.by_form.iter().flat_map(of_form));
     let promotions = [("shadow", "enter_shadow"), ("live", "go_live")];
     out.write(&m::PROMOTIONS_TOTAL, promotions.map(|(status, kind)| ([status], count(&s.transitions, kind))));
     out.write(&m::DEMOTIONS_TOTAL, [([], count(&s.transitions, "demote"))]);
@@ -23,13 +30,21 @@ pub(super) fn render(snapshot: Option<&Snapshot>, now_ms: i64) -> String {
     out.write(&m::SHADOW_PF, s.shadow_profit_factor.map(|factor| ([], factor)));
 
     let fitness = |i: &'_ super::snapshot::Island| i.best_fitness.unwrap_or(f64::NAN);
-    out.write(&m::GENERATION_FITNESS, s.islands.iter().map(|i| (["latest", i.name.as_str()], fitness(i))));
+    out.write(
+        &m::GENERATION_FITNESS,
+        s.islands.iter().map(|i| (["latest", i.name.as_str(), i.form.name()], fitness(i))),
+    );
     out.write(&m::LAST_GENERATION_TIMESTAMP, s.last_generation_ms.map(|at| ([], at as f64 / 1000.0)));
     out.write(&m::GENERATIONS_TOTAL, [([], s.trials.generations as f64)]);
     out.write(&m::EVALUATIONS_TOTAL, [([], s.trials.evaluations as f64)]);
 
     let markets = [("real", s.protocol.real), ("placebo", s.protocol.placebo)];
-    out.write(&m::PROTOCOL_SESSIONS_TOTAL, markets.map(|(market, p)| ([market], p.sessions as f64)));
+    let by_form = |(market, p): (&'static str, super::snapshot::Passed)| {
+        let rules = p.sessions.saturating_sub(p.ranking_sessions);
+        let forms = [(StrategyForm::Rules, rules), (StrategyForm::Ranking, p.ranking_sessions)];
+        forms.map(|(form, sessions)| ([market, form.name()], sessions as f64))
+    };
+    out.write(&m::PROTOCOL_SESSIONS_TOTAL, markets.into_iter().flat_map(by_form));
     out.write(&m::PROTOCOL_SELECTED_TOTAL, markets.map(|(market, p)| ([market], p.selected as f64)));
     out.write(&m::PROTOCOL_ENTERED_TOTAL, markets.map(|(market, p)| ([market], p.entered as f64)));
     out.write(&m::PROTOCOL_PROMOTED_TOTAL, markets.map(|(market, p)| ([market], p.promoted as f64)));

@@ -4,6 +4,7 @@
 
 use super::backtests::Backtests;
 use async_trait::async_trait;
+use genome::StrategyForm;
 use lifecycle::State;
 use std::{
     collections::BTreeMap,
@@ -36,6 +37,8 @@ pub struct Snapshot {
     pub simulated: bool,
     /// Strategies now in each state.
     pub strategies: BTreeMap<State, u64>,
+    /// The same by form.
+    pub by_form: BTreeMap<StrategyForm, BTreeMap<State, u64>>,
     /// Strategies that ever were in each state.
     pub reached: BTreeMap<State, u64>,
     /// Transitions ever, by kind: `enter_shadow`, `go_live`, `demote`, `disable`, `revive`.
@@ -122,6 +125,7 @@ pub struct Audit {
 #[allow(missing_docs)]
 pub struct Island {
     pub name: String,
+    pub form: StrategyForm,
     pub session: u64,
     pub generation: u32,
     /// 0 to 100.
@@ -185,6 +189,8 @@ pub struct Tests {
 pub struct Passed {
     /// Sessions that ended.
     pub sessions: u64,
+    /// Of them, those whose strategies rank the market.
+    pub ranking_sessions: u64,
     /// Of them, those whose search beat its null searches.
     pub selected: u64,
     /// Of them, those with a strategy that entered shadow.

@@ -61,6 +61,7 @@ impl Readings for Store {
             shadow_profit_factor: median(overview.shadow_profit_factors.into_values().collect()),
             simulated: overview.simulated,
             strategies: overview.strategies,
+            by_form: overview.by_form,
             reached: overview.reached,
             transitions: overview.transitions,
             disabled: overview.disabled,
@@ -92,12 +93,19 @@ fn protocol(totals: ProtocolTotals, promoted: u64) -> Protocol {
     let compared = PlaceboComparison::of(t.real_tested, t.real_passed, t.placebo_tested, t.placebo_passed);
     let placebo = Passed {
         sessions: t.placebo_sessions,
+        ranking_sessions: t.placebo_ranking_sessions,
         selected: t.placebo_selected,
         entered: t.placebo_passed,
         promoted: t.placebo_promoted,
     };
     Protocol {
-        real: Passed { sessions: t.real_sessions, selected: t.real_selected, entered: t.real_passed, promoted },
+        real: Passed {
+            sessions: t.real_sessions,
+            ranking_sessions: t.real_ranking_sessions,
+            selected: t.real_selected,
+            entered: t.real_passed,
+            promoted,
+        },
         placebo,
         null_searches: t.null_searches,
         null_evaluations: t.null_evaluations,
@@ -119,6 +127,7 @@ fn protocol(totals: ProtocolTotals, promoted: u64) -> Protocol {
 fn island(row: GenerationRow) -> Island {
     Island {
         name: row.island,
+        form: row.form,
         session: row.session_number,
         generation: row.number,
         best_fitness: row.best_fitness,

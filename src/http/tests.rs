@@ -3,6 +3,7 @@
 use super::*;
 use async_trait::async_trait;
 use clock::ManualClock;
+use genome::StrategyForm;
 use std::{io::Write, process::Stdio};
 
 #[path = "guards.rs"]
@@ -51,6 +52,7 @@ fn full() -> Snapshot {
     };
     let island = |name: &str, best_fitness| Island {
         name: name.into(),
+        form: if name == "main" { StrategyForm::Rules } else { StrategyForm::Ranking },
         session: 4,
         generation: 9,
         best_fitness,
@@ -61,6 +63,11 @@ fn full() -> Snapshot {
         lacks_room: None,
         cache_lacks_room: None,
         strategies: [(lifecycle::State::Shadow, 5), (lifecycle::State::Live, 2)].into(),
+        by_form: [
+            (StrategyForm::Rules, [(lifecycle::State::Shadow, 3), (lifecycle::State::Live, 2)].into()),
+            (StrategyForm::Ranking, [(lifecycle::State::Shadow, 2)].into()),
+        ]
+        .into(),
         reached: [(lifecycle::State::Candidate, 40), (lifecycle::State::Live, 3)].into(),
         transitions: [("enter_shadow".to_owned(), 12), ("go_live".to_owned(), 3), ("demote".to_owned(), 1)].into(),
         disabled: [("failed".to_owned(), 7)].into(),
@@ -69,8 +76,8 @@ fn full() -> Snapshot {
         trials: Trials { sessions: 4, generations: 40, evaluations: 20_000, failures: 2 },
         shadow_profit_factor: Some(1.25),
         protocol: Protocol {
-            real: Passed { sessions: 100, selected: 9, entered: 4, promoted: 3 },
-            placebo: Passed { sessions: 50, selected: 2, entered: 1, promoted: 0 },
+            real: Passed { sessions: 100, ranking_sessions: 40, selected: 9, entered: 4, promoted: 3 },
+            placebo: Passed { sessions: 50, ranking_sessions: 20, selected: 2, entered: 1, promoted: 0 },
             null_searches: 500,
             null_evaluations: 100_000,
             p_value: Some(0.5),

@@ -48,7 +48,7 @@ pub use follow::follow;
 pub use hedge::{Benchmark, Hedged, hedge};
 pub use members::{Members, Seat};
 pub use panel::{Panel, PanelError, PanelInstrument, Ticker};
-pub use population::{Brief, Market, Measured};
+pub use population::{Brief, KEPT_BYTES, Market, Measured};
 pub use record::{Days, NameWeights, Record, WeightMap, daily_equity};
 pub use results::{Attribution, Figures, HedgedFigures, Results, ReturnFigures, Stay, Year};
 pub use rules::across_readings;

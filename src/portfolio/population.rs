@@ -5,7 +5,7 @@
 use crate::{
     Benchmark, Hedged, HedgedFigures, Panel, PortfolioTerms, Rebalance, Results, RunError, Track,
     brief::brief,
-    prepared::{Ground, Ready},
+    prepared::{Ground, MOST_SLOPES, Ready},
     results::hedged_figures,
     state::Trader,
 };
@@ -23,6 +23,9 @@ const TOGETHER: usize = 64;
 
 /// Columns that populations leave for later ones, at most.
 const LEFT_BYTES: usize = 256 << 20;
+
+/// What a [`Market`] keeps for later populations at most, beside its panel, bytes.
+pub const KEPT_BYTES: usize = LEFT_BYTES + MOST_SLOPES;
 
 /// What a strategy comes to over a window.
 #[derive(Clone, Debug, PartialEq)]

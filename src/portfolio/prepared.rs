@@ -66,7 +66,7 @@ pub(crate) struct Ground<P> {
 }
 
 /// Slopes that are left for later populations at most, in bytes.
-const MOST_SLOPES: usize = 64 << 20;
+pub(crate) const MOST_SLOPES: usize = 64 << 20;
 
 /// Formulas that are remembered at most.
 const MOST_FORMULAS: usize = 20_000;

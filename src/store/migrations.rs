@@ -37,6 +37,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("V41__regimes_by_year", include_str!("../../migrations/V41__regimes_by_year.sql")),
     ("V42__regime_changes", include_str!("../../migrations/V42__regime_changes.sql")),
     ("V43__ranking_followed", include_str!("../../migrations/V43__ranking_followed.sql")),
+    ("V44__forms", include_str!("../../migrations/V44__forms.sql")),
     ("V45__how_close", include_str!("../../migrations/V45__how_close.sql")),
     ("V46__books", include_str!("../../migrations/V46__books.sql")),
 ];

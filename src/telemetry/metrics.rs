@@ -75,9 +75,9 @@ declare! {
     /// Time of one activation of a loop of the daemon.
     TimerBy STEP_SECONDS = "sg_ai_step_seconds" ["step"] (Histogram);
     /// Time of one generation of the search, from breeding to its commit.
-    Timer GENERATION_SECONDS = "sg_ai_generation_seconds" [] (Histogram);
+    TimerBy GENERATION_SECONDS = "sg_ai_generation_seconds" ["form"] (Histogram);
     /// Time of a generation over its backtests, one observation a generation.
-    Timer BACKTEST_SECONDS = "sg_ai_backtest_seconds" [] (Histogram);
+    TimerBy BACKTEST_SECONDS = "sg_ai_backtest_seconds" ["form"] (Histogram);
     /// Memory that the cache of indicator columns and condition results holds.
     Level CACHE_BYTES = "sg_ai_cache_bytes" [] (Gauge);
     /// Memory that the process holds (resident).
@@ -98,10 +98,10 @@ declare! {
     Level DISK_FREE_BYTES = "sg_ai_disk_free_bytes" ["directory"] (Gauge);
     /// Size of the file system that a directory lies on.
     Level DISK_SIZE_BYTES = "sg_ai_disk_size_bytes" ["directory"] (Gauge);
-    /// Backtests done by the search in this process.
-    Counter BACKTESTS_TOTAL = "sg_ai_backtests_total" [] (Counter);
+    /// Backtests done by the search in this process, by form of strategy: rules, ranking.
+    CounterBy BACKTESTS_TOTAL = "sg_ai_backtests_total" ["form"] (Counter);
     /// Backtests of the search that failed in this process.
-    Counter BACKTEST_FAILURES_TOTAL = "sg_ai_backtest_failures_total" [] (Counter);
+    CounterBy BACKTEST_FAILURES_TOTAL = "sg_ai_backtest_failures_total" ["form"] (Counter);
     /// Time of one extension of paper trading, all strategies together.
     Timer SHADOW_PASS_SECONDS = "sg_ai_shadow_pass_seconds" [] (Histogram);
     /// Time of one database transaction, by name.
@@ -134,9 +134,11 @@ declare! {
     /// Whether the database answered at this scrape: 1 or 0.
     Mirrored DATABASE_UP = "sg_ai_database_up" [] (Gauge);
     /// Best fitness (0 to 100) of the latest generation of each island; generation is always "latest".
-    Mirrored GENERATION_FITNESS = "sg_ai_generation_fitness" ["generation", "island"] (Gauge);
+    Mirrored GENERATION_FITNESS = "sg_ai_generation_fitness" ["generation", "island", "form"] (Gauge);
     /// Strategies in each state.
     Mirrored STRATEGIES_TOTAL = "sg_ai_strategies_total" ["status"] (Untyped);
+    /// Strategies in each state by form: rules, ranking. The sum over forms is sg_ai_strategies_total.
+    Mirrored STRATEGIES = "sg_ai_strategies" ["status", "form"] (Gauge);
     /// Median profit factor of the strategies now in shadow; absent while none has one.
     Mirrored SHADOW_PF = "sg_ai_shadow_pf" [] (Gauge);
     /// Promotions ever made, by the state that was reached: shadow or live.
@@ -151,8 +153,8 @@ declare! {
     Mirrored GENERATIONS_TOTAL = "sg_ai_generations_total" [] (Counter);
     /// Strategies ever evaluated by a search.
     Mirrored EVALUATIONS_TOTAL = "sg_ai_evaluations_total" [] (Counter);
-    /// Search sessions that ended, on the real market and on null markets (placebo).
-    Mirrored PROTOCOL_SESSIONS_TOTAL = "sg_ai_protocol_sessions_total" ["market"] (Counter);
+    /// Search sessions that ended, on the real market and on null markets (placebo), by form of strategy.
+    Mirrored PROTOCOL_SESSIONS_TOTAL = "sg_ai_protocol_sessions_total" ["market", "form"] (Counter);
     /// Sessions whose search beat its null searches.
     Mirrored PROTOCOL_SELECTED_TOTAL = "sg_ai_protocol_selected_total" ["market"] (Counter);
     /// Sessions with a strategy that entered shadow.
@@ -223,8 +225,13 @@ declare! {
 /// Upper bounds of histogram buckets, seconds: from a query to a long session.
 const BUCKETS_S: &[f64] = &[0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0];
 
+/// Forms of strategies, as the program's answers name them.
+const FORMS: &[&str] = &["rules", "ranking"];
+
 /// Constant label values of counters that start at zero.
 const STARTING: &[(CounterBy, &[&str])] = &[
+    (BACKTESTS_TOTAL, FORMS),
+    (BACKTEST_FAILURES_TOTAL, FORMS),
     (DELIVERIES_TOTAL, &["delivered", "retried", "given_up"]),
     (HTTP_RESPONSES_TOTAL, &["2xx", "4xx", "5xx"]),
     (
@@ -250,7 +257,12 @@ impl Counter {
 impl CounterBy {
     /// Counts one.
     pub fn increment(&self, label: &'static str) {
-        ::metrics::counter!(self.0.name, self.0.labels[0] => label).increment(1);
+        self.add(label, 1);
+    }
+
+    /// Counts several.
+    pub fn add(&self, label: &'static str, count: u64) {
+        ::metrics::counter!(self.0.name, self.0.labels[0] => label).increment(count);
     }
 }
 
@@ -418,10 +430,10 @@ mod tests {
     fn measured_metrics_start_at_zero_and_have_their_help() {
         let text = measured().render();
         for line in [
-            "sg_ai_backtests_total 0",
+            "sg_ai_backtests_total{form=\"ranking\"} 0",
             "sg_ai_deliveries_total{outcome=\"given_up\"} 0",
-            "sg_ai_generation_seconds_count 0",
-            "# HELP sg_ai_backtests_total Backtests done by the search in this process.",
+            "sg_ai_shadow_pass_seconds_count 0",
+            "# HELP sg_ai_deliveries_total Attempts at delivering a notification, by outcome: delivered, retried, given_up.",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
         }

@@ -14,6 +14,8 @@ const LEAST_WORK_MB: u64 = 32;
 const CANDLE_BYTES: u64 = 96;
 /// Copies of a session's candles that are there at once: as loaded, search and hold-out, a null market, other timeframes.
 const COPIES: u64 = 4;
+/// The same of a market that is ranked: as loaded, and a null market.
+const MARKET_COPIES: u64 = 2;
 /// Share of the limit at which the engine's cache is dropped.
 const NEAR_FRACTION: f64 = 0.9;
 
@@ -24,41 +26,100 @@ pub(crate) struct MemoryPlan {
     pub(crate) limit_mb: u64,
     /// What a population may take while it is evaluated.
     pub(crate) work_mb: u64,
+    /// What a market that is ranked may take while it is searched.
+    pub(crate) market_mb: u64,
 }
 
-/// Candles of the largest island of the search in all their copies, MB.
+/// A market that an island ranks, as far as memory goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct MarketSize {
+    pub(crate) symbols: usize,
+    /// Those that are searched, the hold-out and what warms up, ms.
+    pub(crate) span_ms: i64,
+    pub(crate) interval: Interval,
+}
+
+impl MarketSize {
+    /// What a session takes of it at most, MB: candles as if every symbol had all of them, and what is computed over them.
+    pub(crate) fn mb(self) -> u64 {
+        let candles = self.symbols as u64 * candles_in(self.span_ms.unsigned_abs(), self.interval);
+        let kept = portfolio::KEPT_BYTES as u64;
+        (candles * CANDLE_BYTES * MARKET_COPIES + kept).div_ceil(1_000_000)
+    }
+}
+
+/// Candles of an interval in a time.
+fn candles_in(span_ms: u64, interval: Interval) -> u64 {
+    span_ms / interval.fixed_ms().unwrap_or(DAY_MS).unsigned_abs().max(1)
+}
+
+/// Candles of the largest island of rules in all their copies, MB.
 fn candles_mb(config: &Config) -> u64 {
     let settings = &config.daemon;
     let days = u64::from(settings.backtest_days) + u64::from(settings.holdout_days);
     let ms = days * DAY_MS.unsigned_abs() + settings.warmup_ms().unsigned_abs();
-    let length_ms = |interval: Interval| interval.fixed_ms().unwrap_or(DAY_MS).unsigned_abs().max(1);
-    let of = |(symbols, interval): (Vec<_>, Interval)| symbols.len() as u64 * (ms / length_ms(interval));
+    let of = |(symbols, interval): (Vec<_>, Interval)| symbols.len() as u64 * candles_in(ms, interval);
     let most = settings.searched().into_iter().map(of).max().unwrap_or(0);
     (most * CANDLE_BYTES * COPIES).div_ceil(1_000_000)
 }
 
 impl MemoryPlan {
-    /// Of the settings; `None` without a limit.
+    /// Of the settings and the largest market that an island ranks, as far as it is cached; `None` without a limit. Islands
+    /// are searched one after the other, so the largest of all counts.
     ///
     /// # Errors
     /// When the parts that are set do not fit into it.
-    pub(crate) fn of(config: &Config) -> anyhow::Result<Option<Self>> {
+    pub(crate) fn of(config: &Config, ranked: Option<MarketSize>) -> anyhow::Result<Option<Self>> {
         let limit_mb = config.daemon.max_memory_mb;
         if limit_mb == 0 {
             return Ok(None);
         }
-        let (cache_mb, candles_mb) = (config.engine.cache_mb as u64, candles_mb(config));
-        let parts_mb = PROGRAM_MB + cache_mb + candles_mb;
+        let (cache_mb, rules_mb) = (config.engine.cache_mb as u64, candles_mb(config));
+        let (ranked_mb, symbols) = ranked.map_or((0, 0), |market| (market.mb(), market.symbols));
+        let (session_mb, what) = if ranked_mb > rules_mb {
+            let what = format!(
+                "the market that an island ranks ({symbols} symbols of it are cached; daemon.ranking_backtest_days and \
+                 daemon.holdout_days)"
+            );
+            (ranked_mb, what)
+        } else {
+            (rules_mb, "the candles of a session (symbols, days and interval of daemon.*)".to_owned())
+        };
+        let parts_mb = PROGRAM_MB + cache_mb + session_mb;
         let needed_mb = parts_mb + LEAST_WORK_MB;
+        // What is dropped near the limit is dropped before it.
+        let usable_mb = (limit_mb as f64 * NEAR_FRACTION) as u64;
         anyhow::ensure!(
-            // What is dropped near the limit is dropped before it.
-            (limit_mb as f64 * NEAR_FRACTION) as u64 >= needed_mb,
+            usable_mb >= needed_mb,
             "daemon.max_memory_mb is {limit_mb}, but {needed_mb} MB are needed within nine tenths of it: {PROGRAM_MB} for the \
-             program, {cache_mb} for engine.cache_mb, {candles_mb} for the candles of a session (symbols, days and interval of \
-             daemon.*), {LEAST_WORK_MB} to evaluate; set it to {} or more, or engine.cache_mb lower",
+             program, {cache_mb} for engine.cache_mb, {session_mb} for {what}, {LEAST_WORK_MB} to evaluate; set it to {} or \
+             more, or engine.cache_mb lower",
             (needed_mb as f64 / NEAR_FRACTION).ceil()
         );
-        Ok(Some(Self { limit_mb, work_mb: (limit_mb as f64 * NEAR_FRACTION) as u64 - parts_mb }))
+        let market_mb = usable_mb - PROGRAM_MB - cache_mb - LEAST_WORK_MB;
+        Ok(Some(Self { limit_mb, work_mb: usable_mb - parts_mb, market_mb }))
+    }
+
+    /// Whether a market may be ranked within the limit.
+    ///
+    /// # Errors
+    /// When it takes more than there is: how much, and what to do.
+    pub(crate) fn admits(self, market: MarketSize) -> anyhow::Result<()> {
+        let needed_mb = market.mb();
+        let apart_mb = (self.limit_mb as f64 * NEAR_FRACTION) as u64 - self.market_mb;
+        let least_mb = ((apart_mb + needed_mb) as f64 / NEAR_FRACTION).ceil();
+        anyhow::ensure!(
+            needed_mb <= self.market_mb,
+            "daemon.max_memory_mb is {}, of which {} MB are left for a market that is ranked, but {} symbols over {} days of \
+             {} candles take up to {needed_mb} MB; set it to {least_mb} or more, or daemon.ranking_backtest_days or \
+             engine.cache_mb lower",
+            self.limit_mb,
+            self.market_mb,
+            market.symbols,
+            market.span_ms / DAY_MS,
+            market.interval,
+        );
+        Ok(())
     }
 
     /// The limit, bytes.
@@ -92,18 +153,41 @@ mod tests {
 
     #[test]
     fn what_cannot_fit_is_refused_with_what_would() {
-        assert_eq!(MemoryPlan::of(&config(&[])).unwrap(), None);
+        let of = |set: &[(&str, &str)]| MemoryPlan::of(&config(set), None);
+        assert_eq!(of(&[]).unwrap(), None);
         // 4 symbols x 790 days x 96 candles x 96 bytes x 4 copies = 116.5 MB.
         assert_eq!(candles_mb(&config(&[])), 117);
-        let why = MemoryPlan::of(&config(&[("SG__DAEMON__MAX_MEMORY_MB", "300")])).unwrap_err().to_string();
+        let why = of(&[("SG__DAEMON__MAX_MEMORY_MB", "300")]).unwrap_err().to_string();
         assert!(why.contains("533 MB are needed") && why.contains("256 for engine.cache_mb"), "{why}");
         assert!(why.contains("set it to 593 or more"), "{why}");
-        let just = config(&[("SG__DAEMON__MAX_MEMORY_MB", "593")]);
-        assert_eq!(MemoryPlan::of(&just).unwrap(), Some(MemoryPlan { limit_mb: 593, work_mb: 32 }));
+        let just = of(&[("SG__DAEMON__MAX_MEMORY_MB", "593")]).unwrap();
+        assert_eq!(just, Some(MemoryPlan { limit_mb: 593, work_mb: 32, market_mb: 117 }));
         let less = [("SG__DAEMON__MAX_MEMORY_MB", "340"), ("SG__ENGINE__CACHE_MB", "16")];
-        let plan = MemoryPlan::of(&config(&less)).unwrap().unwrap();
-        assert_eq!(plan, MemoryPlan { limit_mb: 340, work_mb: 306 - 128 - 16 - 117 });
+        let plan = of(&less).unwrap().unwrap();
+        let work_mb = 306 - 128 - 16 - 117;
+        assert_eq!(plan, MemoryPlan { limit_mb: 340, work_mb, market_mb: work_mb + 117 - 32 });
         assert!(plan.is_near(306_000_000) && !plan.is_near(305_000_000));
+    }
+
+    #[test]
+    fn a_ranked_market_counts_by_what_is_there_of_it() {
+        let of = |symbols: usize| MarketSize { symbols, span_ms: 2_190 * DAY_MS, interval: Interval::H4 };
+        // 350 symbols x 2,190 days x 6 candles x 96 bytes x 2 copies = 883 MB, and 320 MiB that are kept beside them.
+        assert_eq!((of(350).mb(), of(0).mb()), (1_219, 336));
+        let with = |mb: &str, market| MemoryPlan::of(&config(&[("SG__DAEMON__MAX_MEMORY_MB", mb)]), Some(market));
+        let why = with("800", of(350)).unwrap_err().to_string();
+        assert!(why.contains("1635 MB are needed") && why.contains("350 symbols of it are cached"), "{why}");
+        assert!(why.contains("set it to 1817 or more"), "{why}");
+        let plan = with("1817", of(350)).unwrap().unwrap();
+        assert_eq!((plan.work_mb, plan.market_mb), (32, 1_219));
+        assert!(plan.admits(of(350)).is_ok());
+        // More are listed than there were at the start.
+        let why = plan.admits(of(360)).unwrap_err().to_string();
+        assert!(why.contains("360 symbols over 2190 days of 4h candles take up to 1244 MB"), "{why}");
+        assert!(why.contains("1219 MB are left") && why.contains("set it to 1845 or more"), "{why}");
+        // Hardly a candle: what is kept beside it counts all the same.
+        let small = MarketSize { symbols: 10, span_ms: 30 * DAY_MS, interval: Interval::H4 };
+        assert_eq!(with("900", small).unwrap().unwrap().work_mb, 810 - 128 - 256 - 336);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! everything together; decides nothing.
 
 use super::candle_source::CandleSource;
+use super::memory::MemoryPlan;
 use crate::config::{DaemonConfig, IslandConfig};
 use anyhow::Context as _;
 use candles::time::DAY_MS;
@@ -51,6 +52,8 @@ pub(crate) struct Compute {
     /// How orders of strategies that rank the market meet it.
     pub(crate) execution: Execution,
     pub(crate) threads: Arc<rayon::ThreadPool>,
+    /// Where memory is limited.
+    pub(crate) memory: Option<MemoryPlan>,
 }
 
 impl Compute {

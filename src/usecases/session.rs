@@ -6,6 +6,7 @@
 
 use super::judge;
 use super::lessons;
+use super::memory::MarketSize;
 use super::parts::{Did, SearchSetup, SessionParts, Turn};
 use super::placebo;
 use super::schedule::{Missed, session_due_ms};
@@ -158,6 +159,10 @@ impl SessionRunner {
         let first_ms = to_ms - span_ms - search.warmup_ms();
         if first_ms < from_ms {
             self.refresh(market, interval, &settings.symbols, first_ms).await?;
+        }
+        if let (Some(memory), Some(_)) = (self.parts.compute.memory, &search.ranks) {
+            let span_ms = to_ms - first_ms;
+            memory.admits(MarketSize { symbols: symbols.len(), span_ms, interval })?;
         }
         let number = store.next_session_number(&self.island).await?;
         let mut spec = NewSession {
@@ -389,12 +394,13 @@ impl SessionRunner {
         };
         let bytes = serde_json::to_vec(state)?;
         self.parts.process.store.record_generation(&self.turn.token()?, session.id, &record, &bytes, &failures).await?;
-        metrics::GENERATION_SECONDS.record(took);
+        let form = self.parts.search.search.form.name();
+        metrics::GENERATION_SECONDS.record(form, took);
         if let Some(each) = u32::try_from(evaluations).ok().and_then(|count| took.checked_div(count)) {
-            metrics::BACKTEST_SECONDS.record(each);
+            metrics::BACKTEST_SECONDS.record(form, each);
         }
-        metrics::BACKTESTS_TOTAL.add(evaluations);
-        metrics::BACKTEST_FAILURES_TOTAL.add(failures.len() as u64);
+        metrics::BACKTESTS_TOTAL.add(form, evaluations);
+        metrics::BACKTEST_FAILURES_TOTAL.add(form, failures.len() as u64);
         tracing::info!(
             session = session.spec.number,
             generation = report.generation,

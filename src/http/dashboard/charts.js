@@ -53,13 +53,18 @@ function axis(values, extra = {}) {
 const utc = (seconds) => new Date(seconds * 1000);
 function when(seconds, step) {
   const text = utc(seconds).toISOString();
-  return step >= 86400 * 28 ? text.slice(0, 7) : step >= 86400 ? text.slice(5, 10) : text.slice(11, 16);
+  if (step >= 86400) return step >= 86400 * 28 ? text.slice(0, 7) : text.slice(5, 10);
+  return text.slice(11, step >= 60 ? 16 : 19);
 }
+
+/** Room for an axis's labels: `least` pixels, or as many as the longest of them takes. */
+const room = (least) => (_, labels) =>
+  Math.max(least, 14 + 7 * Math.max(0, ...(labels ?? []).map((label) => String(label).length)));
 
 // Steps of an axis that counts.
 const WHOLE = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000];
 
-/** Lines over time (seconds) or number; series: {name, color, data, fill?, width?, dash?}. */
+/** Lines over time (seconds) or number; series: {name, color, data, fill?, width?, dash?, spanGaps?}. */
 export function lines(
   xs,
   series,
@@ -85,7 +90,7 @@ export function lines(
                 ? { values: (_, all, __, ___, step) => all.map((s) => when(s, step)), space: 64 }
                 : { incrs: WHOLE },
             ),
-            axis(form, { size: 62 }),
+            axis(form, { size: room(62) }),
           ],
           series: [
             {
@@ -103,7 +108,7 @@ export function lines(
               width: s.width ?? 1.6,
               dash: s.dash,
               fill: s.fill ? `${color(s.color)}2e` : undefined,
-              spanGaps: false,
+              spanGaps: s.spanGaps ?? false,
               points: { show: s.points ?? xs.length < 40, size: 4 },
               value: (_, v) => (v === null || v === undefined ? "–" : form(v)),
             })),

@@ -14,7 +14,7 @@ mod query;
 mod server;
 
 pub use clock::SimulatedClock;
-pub use demo::demo_market;
+pub use demo::{demo_market, demo_symbols};
 pub use faults::{FaultKind, FaultSpec};
 pub use in_process::InProcessExchange;
 pub use limits::{LimitSpec, WeightUse};

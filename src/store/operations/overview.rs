@@ -7,9 +7,10 @@ use crate::{
     row::Named as _,
     search::{
         generations::{GENERATION, read_generation, trials},
-        protocol,
+        totals,
     },
 };
+use genome::StrategyForm;
 use lifecycle::State;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -20,6 +21,8 @@ use uuid::Uuid;
 pub struct Overview {
     /// Strategies now in each state.
     pub strategies: BTreeMap<State, u64>,
+    /// The same by form.
+    pub by_form: BTreeMap<StrategyForm, BTreeMap<State, u64>>,
     /// Strategies that ever were in each state.
     pub reached: BTreeMap<State, u64>,
     /// Transitions ever, by kind (`enter_shadow`, `go_live`, `demote`, `disable`, `revive`).
@@ -55,6 +58,16 @@ async fn by_state(tx: &Tx, sql: &str) -> Result<BTreeMap<State, u64>, StoreError
     Ok(counts)
 }
 
+/// Strategies of each form in each state, with a zero where there are none.
+async fn by_form(tx: &Tx) -> Result<BTreeMap<StrategyForm, BTreeMap<State, u64>>, StoreError> {
+    let none: BTreeMap<State, u64> = State::ALL.into_iter().map(|state| (state, 0)).collect();
+    let mut counts = BTreeMap::from([StrategyForm::Rules, StrategyForm::Ranking].map(|form| (form, none.clone())));
+    for row in tx.rows("select form, state, count(*) as n from strategies group by 1, 2", &[]).await? {
+        counts.entry(row.parse("form")?).or_default().insert(row.parse("state")?, row.count("n")?);
+    }
+    Ok(counts)
+}
+
 impl Store {
     /// Everything in numbers.
     ///
@@ -71,7 +84,7 @@ impl Store {
             let last_generations = format!(
                 "select {GENERATION} from (select distinct island from search_sessions) i
                  cross join lateral (
-                     select e.id, e.island, e.number from search_sessions e
+                     select e.id, e.island, e.form, e.number from search_sessions e
                      where e.island = i.island and e.last_generation is not null order by e.number desc limit 1
                  ) e join lateral (
                      select * from generations g where g.session_id = e.id order by g.number desc limit 1
@@ -82,12 +95,17 @@ impl Store {
                 from paper_runs where ended_at is null and phase = 'shadow'
                     and performance ->> 'profit_factor' is not null";
             let dead = "select count(*) as n from dead_letters where status = 'open'";
-            let strategies = by_state(tx, "select state, count(*) as n from strategies group by 1").await?;
+            let by_form = by_form(tx).await?;
+            let strategies = State::ALL
+                .map(|state| (state, by_form.values().filter_map(|of| of.get(&state)).sum()))
+                .into_iter()
+                .collect::<BTreeMap<_, u64>>();
             let mut reached = by_state(tx, reached).await?;
             // Each strategy began as one.
             reached.insert(State::Candidate, strategies.values().sum());
             Ok(Overview {
                 strategies,
+                by_form,
                 reached,
                 transitions: counts(tx, "select kind as name, count(*) as n from transitions group by 1").await?,
                 disabled: counts(
@@ -110,7 +128,7 @@ impl Store {
                     .collect::<Result<_, StoreError>>()?,
                 open_dead_letters: tx.row(dead, &[]).await?.count("n")?,
                 outbox: outbox::depth(tx).await?,
-                protocol: protocol::totals(tx).await?,
+                protocol: totals::of_sessions(tx).await?,
                 simulated: sources::simulated(tx).await?,
             })
         })

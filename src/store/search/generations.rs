@@ -2,6 +2,7 @@
 
 use crate::{Page, Store, StoreError, Tx, backtests::optimizations, row::Named as _};
 use chrono::{DateTime, Utc};
+use genome::StrategyForm;
 use serde::Serialize;
 use serde_json::Value;
 use tokio_postgres::Row;
@@ -27,6 +28,8 @@ pub struct TrialTotals {
 pub struct GenerationRow {
     pub session_id: Uuid,
     pub island: String,
+    /// Form of the strategies that its session searches.
+    pub form: StrategyForm,
     pub session_number: u64,
     pub number: u32,
     pub best_fitness: Option<f64>,
@@ -41,7 +44,7 @@ pub struct GenerationRow {
     pub created_at: DateTime<Utc>,
 }
 
-pub(crate) const GENERATION: &str = "g.session_id, e.island, e.number as session_number, g.number, g.best_fitness, \
+pub(crate) const GENERATION: &str = "g.session_id, e.island, e.form, e.number as session_number, g.number, g.best_fitness, \
      g.median_fitness, g.mean_fitness, g.evaluations, g.distinct_strategies, g.failures, g.archive_size, g.duration_ms, g.detail, \
      g.created_at";
 
@@ -49,6 +52,7 @@ pub(crate) fn read_generation(row: &Row) -> Result<GenerationRow, StoreError> {
     Ok(GenerationRow {
         session_id: row.try_get("session_id")?,
         island: row.try_get("island")?,
+        form: row.parse("form")?,
         session_number: row.count("session_number")?,
         number: row.small("number")?,
         best_fitness: row.try_get("best_fitness")?,

@@ -53,7 +53,7 @@ impl Store {
                     select u.genome_hash, u.genome, u.seen_until_ms from untested_candidates u
                         join search_sessions e on e.id = u.session_id
                         where e.market = $1 and u.seen_until_ms < $2
-                            and coalesce(e.config -> 'search' ->> 'form', 'rules') = $4
+                            and e.form = $4
                     union all
                     select genome_hash, genome, seen_until_ms from strategies
                         where session_id is not null and market = $1 and seen_until_ms < $2 and form = $4

@@ -8,6 +8,7 @@ mod listing;
 pub(crate) mod protocol;
 mod proved;
 pub(crate) mod sessions;
+pub(crate) mod totals;
 mod under_way;
 
 pub use end::{CandidateRecord, Champion, FinishReport, Judgement, WaitingRecord, WindowStat};
@@ -15,11 +16,11 @@ pub use generations::{GenerationRow, TrialTotals};
 pub use learner::{PastStrategy, SessionLessons};
 pub use listing::{SessionRow, SessionStory};
 pub use protocol::{
-    ChosenRow, NumberedSession, PlaceboRecord, ProtocolSessionRow, ProtocolTotals, SearchedRecord, SessionNumbers,
-    TrialCounts, Trials,
+    ChosenRow, NumberedSession, PlaceboRecord, ProtocolSessionRow, SearchedRecord, SessionNumbers, TrialCounts, Trials,
 };
 pub use proved::Proved;
 pub use sessions::{
     FailedBacktest, GenerationRecord, NewSession, RecordOutcome, ResumableSession, Session, SessionStatus,
 };
+pub use totals::ProtocolTotals;
 pub use under_way::SearchUnderWay;

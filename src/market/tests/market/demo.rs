@@ -4,7 +4,7 @@ use candles::time::DAY_MS;
 use candles::{Interval, MarketKind};
 use engine::{Costs, Engine, Outcome, SymbolWindow, Terms, Wanted, Window};
 use genome::{Strategy, StrategyFile};
-use market::simulator::demo_market;
+use market::simulator::{demo_market, demo_symbols};
 use simulated::SimulatedMarket;
 use std::sync::Arc;
 
@@ -25,12 +25,12 @@ impl Demo {
     /// Trades days `[from, to)`, counted from the demo's start.
     fn trade(&self, strategy: &str, from: i64, to: i64) -> Outcome {
         let (from_ms, to_ms) = (self.now_ms + from * DAY_MS, self.now_ms + to * DAY_MS);
-        let symbols = self.market.spec().symbols.iter().map(|s| {
+        let symbols = demo_symbols().into_iter().map(|symbol| {
             let warm_ms = from_ms - 10 * DAY_MS;
-            let candles = self.market.candles(&s.symbol, Interval::M15, warm_ms, to_ms).expect("its candles");
+            let candles = self.market.candles(&symbol, Interval::M15, warm_ms, to_ms).expect("its candles");
             SymbolWindow {
                 market: MarketKind::Spot,
-                symbol: s.symbol.clone(),
+                symbol,
                 candles: Arc::new(candles),
                 finer: Vec::new(),
                 funding: Arc::new([]),
@@ -108,5 +108,57 @@ fn the_hours_of_the_day_last() {
         assert!(passes_the_gate(&before), "seed {seed}: {}", told(&before));
         let long_after = demo.trade(AFTERNOONS, 40, 130);
         assert!(long_after.performance.profit_factor.is_some_and(|f| f > 1.2), "seed {seed}: {}", told(&long_after));
+    }
+}
+
+/// Mean of a day's return of the coins above the middle by their 14 days less that of those below, in units of its standard
+/// error, over days `[from, to)` from the demo's start.
+fn momentum_pays(demo: &Demo, from: i64, to: i64) -> f64 {
+    let coins = demo.market.spec().symbols.iter().filter(|s| s.symbol.as_str().starts_with('C'));
+    let (from_ms, to_ms) = (demo.now_ms + (from - 15) * DAY_MS, demo.now_ms + to * DAY_MS);
+    let closes: Vec<_> = coins
+        .map(|s| demo.market.candles(&s.symbol, Interval::D1, from_ms, to_ms).expect("its candles"))
+        .filter(|series| series.len() == (to - from + 15) as usize)
+        .map(|series| series.closes().to_vec())
+        .collect();
+    assert!(closes.len() >= 8, "{}", closes.len());
+    let day = |at: usize| {
+        let change = |c: &[f64], since: usize, to: usize| c[to] / c[since] - 1.0;
+        let mut order: Vec<&Vec<f64>> = closes.iter().collect();
+        order.sort_by(|a, b| change(a, at - 14, at).total_cmp(&change(b, at - 14, at)));
+        let half = order.len() / 2;
+        let mean = |part: &[&Vec<f64>]| part.iter().map(|c| change(c, at, at + 1)).sum::<f64>() / part.len() as f64;
+        mean(&order[order.len() - half..]) - mean(&order[..half])
+    };
+    let earned: Vec<f64> = (14..(to - from + 14) as usize).map(day).collect();
+    let n = earned.len() as f64;
+    let mean = earned.iter().sum::<f64>() / n;
+    let variance = earned.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (n - 1.0);
+    mean / (variance / n).sqrt()
+}
+
+#[test]
+fn coins_come_and_go_and_those_that_rose_go_on_rising() {
+    for seed in [7, 1] {
+        let demo = Demo::new(seed);
+        for (from, to, least) in [(-300, -30, 6.0), (-30, 0, 1.0), (30, 90, 2.0)] {
+            let t = momentum_pays(&demo, from, to);
+            assert!(t > least, "seed {seed}, {from} to {to}: {t}");
+        }
+        let listed = |day: i64| {
+            let at_ms = demo.now_ms + day * DAY_MS;
+            let spec = demo.market.spec();
+            spec.symbols.iter().filter(|s| s.is_traded(spec.start_ms, at_ms)).map(|s| s.symbol.to_string()).collect()
+        };
+        let (before, start, after, end): (Vec<String>, Vec<String>, Vec<String>, Vec<String>) =
+            (listed(-200), listed(0), listed(8), listed(25));
+        let change =
+            |a: &[String], b: &[String]| -> Vec<String> { b.iter().filter(|x| !a.contains(x)).cloned().collect() };
+        assert_eq!(
+            (change(&before, &start), change(&start, &before)),
+            (vec!["C09USDT".into()], vec!["C11USDT".into()])
+        );
+        assert_eq!((change(&start, &after), change(&after, &start)), (vec!["C10USDT".into()], vec![]));
+        assert_eq!((change(&after, &end), change(&end, &after)), (vec![], vec!["C12USDT".into()]));
     }
 }

@@ -3,6 +3,7 @@
 use crate::{made, support};
 use candles::{Candle, CandleSeries, Interval, MarketKind};
 use engine::{Ledger, SymbolWindow, Window};
+use genome::StrategyForm;
 use lifecycle::{EValues, Transition};
 use protocol::{Account, Book, Choice, ProtocolConfig, Standing, StepBook, Test};
 use serde_json::json;
@@ -281,7 +282,7 @@ async fn standings_and_placebo_sessions_are_kept() {
         detail: json!({ "selected": false }),
     };
     store.record_placebo(&token, &placebo, &config()).await.unwrap();
-    store.record_placebo(&token, &PlaceboRecord { entered: 5, ..placebo }, &config()).await.unwrap();
+    store.record_placebo(&token, &PlaceboRecord { entered: 5, ..placebo.clone() }, &config()).await.unwrap();
     let account = store.placebo_account(&config(), made::T1).await.unwrap();
     assert!((account.balance - 0.0125 * 0.64).abs() < 1e-12, "its tests were bought once");
     assert!(store.session_numbers(session.id).await.unwrap().unwrap().has_placebo);
@@ -292,4 +293,23 @@ async fn standings_and_placebo_sessions_are_kept() {
     assert_eq!((totals.real_sessions, totals.real_selected, totals.real_passed), (1, 1, 1));
     assert_eq!((totals.real_tested, totals.placebo_tested), (0, 1), "a session without a test is not compared");
     assert_eq!((totals.placebo_sessions, totals.placebo_passed, totals.placebo_promoted), (1, 0, 0));
+    assert_eq!((totals.real_ranking_sessions, totals.placebo_ranking_sessions), (0, 0));
+
+    // A session of the other form, and where its newest generation says so.
+    let settings = json!({ "search": { "form": "ranking" } });
+    let other = store::NewSession { config: settings, ..made::session("book", 1) };
+    let other = store.open_session(&token, &other).await.unwrap();
+    number(&store, &token, &searched(other.id, true)).await;
+    store.record_generation(&token, other.id, &made::generation(0), b"", &[]).await.unwrap();
+    let strategy = store::NewStrategy { session_id: Some(other.id), ..made::strategy(2) };
+    let judgement = made::judgement(strategy.id, None);
+    let candidate = CandidateRecord { strategy, judgement, untested: None };
+    store.finish_session(&token, other.id, &[candidate], &[]).await.unwrap();
+    store.record_placebo(&token, &PlaceboRecord { session_id: other.id, ..placebo }, &config()).await.unwrap();
+    let overview = store.overview().await.unwrap();
+    let totals = overview.protocol;
+    assert_eq!((totals.real_sessions, totals.real_ranking_sessions), (2, 1));
+    assert_eq!((totals.placebo_sessions, totals.placebo_ranking_sessions), (2, 1));
+    let forms: Vec<_> = overview.last_generations.iter().map(|g| (g.island.as_str(), g.form)).collect();
+    assert_eq!(forms, [("book", StrategyForm::Ranking)]);
 }

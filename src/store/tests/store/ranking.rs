@@ -139,6 +139,10 @@ async fn one_that_ranks_the_market_is_stored_once_and_listed_with_its_form() {
     assert_eq!((entry.event.as_str(), &entry.after.unwrap()["form"]), ("strategy_created", &json!("ranking")));
     let waiting = store.monitoring_snapshot().await.unwrap().candidates_waiting;
     assert_eq!(waiting, 2, "sessions judge both forms");
+    let overview = store.overview().await.unwrap();
+    let of = |form| overview.by_form[&form].values().copied().collect::<Vec<u64>>();
+    assert_eq!((of(StrategyForm::Rules), of(StrategyForm::Ranking)), (vec![1, 0, 0, 0], vec![1, 0, 0, 0]));
+    assert_eq!(overview.strategies[&State::Candidate], 2);
 
     let client = database.client().await;
     let plain = "update strategies set form = 'rules', symbols = array['BTCUSDT'] where name = 'near-high'";
