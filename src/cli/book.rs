@@ -256,7 +256,7 @@ fn head(row: &BookRow) -> String {
     if s["figures"].is_object() {
         let _ = writeln!(
             text,
-            "hedged Sharpe {}, net {}, ln E {} (bar {}), placebo: hedged {}, ln E {}",
+            "hedged Sharpe {}, net {}, ln E {} (threshold {}), placebo: hedged {}, ln E {}",
             figure(&s["figures"]["hedged_sharpe"]),
             figure(&s["figures"]["net_sharpe"]),
             figure(&s["proof"]["log_e"]),

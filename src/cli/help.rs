@@ -5,7 +5,7 @@ use clap::Command;
 /// Groups of commands in the order in which people meet them. A command that is in none is a defect that a test finds.
 const GROUPS: [(&str, &[&str]); 6] = [
     ("Run", &["demo", "run", "continuous", "shadow", "health"]),
-    ("Look", &["strategies", "report", "protocol", "deployments", "drift", "learner"]),
+    ("Look", &["strategies", "book", "report", "protocol", "deployments", "drift", "learner"]),
     ("Research", &["backtest", "search", "optimize", "prove", "rehearse", "calibrate"]),
     ("Candles", &["data", "simulate-exchange", "media"]),
     ("Trust", &["reproduce", "audit", "keys", "dead-letters", "archive", "export"]),

@@ -3,7 +3,7 @@
 //! Names in stored checks stay as they are. Knows no check.
 
 /// Names that are not a period and a figure.
-const WHOLE: [(&str, &str); 12] = [
+const WHOLE: [(&str, &str); 17] = [
     ("protocol.test", "Test bought (level)"),
     ("protocol.e_value", "Out-of-sample E (hold-out and shadow)"),
     ("search.p_value", "Search p-value"),
@@ -16,6 +16,11 @@ const WHOLE: [(&str, &str); 12] = [
     ("staying.cusum", "CUSUM decay detector"),
     ("staying.drawdown", "Drawdown decay detector"),
     ("staying.e_detector", "E-detector of decay"),
+    ("book.log_e", "ln E, history and life"),
+    ("book.life_days", "Days of its life"),
+    ("book.life_log_e", "ln E of its life alone"),
+    ("book.log_e_above_placebo", "ln E above the placebo's"),
+    ("placebo.max_log_e", "ln E of the placebo at its highest"),
 ];
 
 /// Periods of a strategy's record.

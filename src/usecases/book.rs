@@ -113,12 +113,8 @@ impl BookRunner {
             if others.is_empty() {
                 return Ok(running);
             }
-            tracing::warn!(
-                book = row.number,
-                "another pipeline begins, with more to prove than book {}: other {}",
-                row.number,
-                others.join(", ")
-            );
+            let other = others.join(", ");
+            tracing::warn!(ends = row.number, other, "another pipeline begins, with more to prove");
         } else if let Some(last) = store.books(Page::first(1)).await?.first()
             && last.identity == identity
         {
@@ -263,7 +259,8 @@ impl BookRunner {
         }
         let mut moved = false;
         if row.state == State::Candidate {
-            let summary = "its history is walked: what it trades from here on nobody could know".to_owned();
+            let summary =
+                "Entered shadow: its history is walked, and what it trades from here on nobody could know".to_owned();
             self.carry_out(row, State::Shadow, summary, Vec::new(), row.began_ms).await?;
             moved = true;
         }
@@ -292,16 +289,18 @@ impl BookRunner {
         if let (State::Shadow, Some(live_ms)) = (row.state, course.live_ms) {
             let checks = checks.unwrap_or_default();
             let log_e = checks.first().and_then(|check| check.had).unwrap_or(f64::NAN);
-            let summary =
-                format!("out-of-sample ln E {log_e:.2}, bar {:.2}", book::needed_log_e(&self.setup.book, row.number));
+            let summary = {
+                let threshold = book::needed_log_e(&self.setup.book, row.number);
+                format!("Promoted: ln E {log_e:.2}, threshold {threshold:.2}")
+            };
             self.carry_out(row, State::Live, summary, checks, live_ms).await?;
             moved = true;
         }
         if let (State::Live, Some(left_ms)) = (row.state, course.left_ms) {
             let alarm = course.decay.iter().flat_map(|verdict| &verdict.readings).max_by_key(|reading| reading.level);
             let summary = alarm.map_or_else(
-                || "its edge has gone".to_owned(),
-                |r| format!("{} decay alarm {:.1} above {:.1}", r.detector, r.statistic, r.control_limit),
+                || "Disabled: its edge has gone".to_owned(),
+                |r| format!("Disabled: {} decay alarm {:.1} above {:.1}", r.detector, r.statistic, r.control_limit),
             );
             self.carry_out(row, State::Disabled, summary, Vec::new(), left_ms).await?;
             moved = true;
@@ -334,8 +333,9 @@ impl BookRunner {
             State::Disabled => Some(Notice::Disabled(told)),
             State::Candidate | State::Shadow => None,
         };
-        let key = format!("book:{}:{to}", row.id);
-        let events = notice.map(|notice| notice.events(&key, &self.process.channels)).unwrap_or_default();
+        // A book makes one move at one market time: the key names the event for ever.
+        let key = |notice: &Notice| format!("{}:{}:{at_market_ms}", notice.kind(), row.id);
+        let events = notice.map(|n| n.events(&key(&n), &self.process.channels)).unwrap_or_default();
         let record = BookMove {
             id: Uuid::now_v7(),
             book_id: row.id,

@@ -7,9 +7,9 @@ const DAY_S = 86400;
 const ROLLING_DAYS = 180;
 // Requirements as the gate names them.
 const NEEDS = {
-  "book.log_e": "ln E, history and since",
-  "book.life_days": "Days since its life began",
-  "book.life_log_e": "ln E of these alone",
+  "book.log_e": "ln E, history and life",
+  "book.life_days": "Days of its life",
+  "book.life_log_e": "ln E of its life alone",
   "book.log_e_above_placebo": "ln E above the placebo's",
   "placebo.max_log_e": "ln E of the placebo at its highest",
 };
@@ -188,13 +188,13 @@ export async function page({ signal }) {
     ],
     { ...sizes, log: true, form: (v) => number(v, 2) },
   );
-  const bar = times.map(() => book.standing.needed_log_e);
+  const threshold = times.map(() => book.standing.needed_log_e);
   const evidence = lines(
     times,
     [
       ...stretch(days.book.log_e),
       { name: "placebo", color: "loss", data: align(days.placebo.log_e), points: false, dash: [2, 3] },
-      { name: "bar", color: "soft", data: bar, points: false, dash: [6, 4] },
+      { name: "threshold", color: "soft", data: threshold, points: false, dash: [6, 4] },
     ],
     { ...sizes, form: (v) => number(v, 1) },
   );
@@ -217,7 +217,7 @@ export async function page({ signal }) {
     content: [
       head(book),
       card("", "Growth of 1, after costs", equity),
-      card("", "Evidence: ln E", evidence, h("p", { class: "small soft" }, "Above the bar by luck with a chance of at most 5 %, ever.")),
+      card("", "Evidence: ln E", evidence, h("p", { class: "small soft" }, "Above the threshold by luck with a chance of at most 5 %, ever.")),
       card("half", "To go live", needs(book.standing)),
       card("half", "Figures", figures(book.standing)),
       card("half", "Under water", water),

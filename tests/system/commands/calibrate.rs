@@ -50,3 +50,26 @@ fn wrong_options_are_named() {
     let text = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.code() == Some(2) && text.contains("--sharpe"), "{text}");
 }
+
+#[test]
+fn books_are_calibrated_by_days_and_by_walks() {
+    let sandbox = Sandbox::with_candles(&market(5, None), 1);
+    let run = |more: &[&str]| sandbox.stdout(&[&["calibrate", "--book", "--json"], more].concat());
+    let lives = run(&["--lives", "12", "--sharpe", "4", "--threads", "2"]);
+    assert_eq!(lives, run(&["--lives", "12", "--sharpe", "4", "--threads", "1"]));
+    let rows: Value = serde_json::from_str(&lives).unwrap();
+    let of = |world: &str| rows.as_array().unwrap().iter().find(|row| row["world"] == world).unwrap().clone();
+    assert!(of("noise")["live"].as_u64().unwrap() <= 1 && of("Sharpe 4")["live"].as_u64().unwrap() >= 11, "{rows}");
+    assert!(of("Sharpe 4, dies after a year of life")["left"].as_f64().unwrap() > 0.5, "{rows}");
+
+    let size = ["--population", "12", "--generations", "1", "--search-days", "200", "--coins", "12"];
+    let walk = ["--market", "changing", "--markets", "1", "--history-years", "1", "--edges", "3"];
+    let rows: Value = serde_json::from_str(&run(&[&size[..], &walk].concat())).unwrap();
+    assert_eq!((&rows[0]["world"], &rows[0]["books"]), (&"changing".into(), &1.into()), "{rows}");
+    assert!(rows[0]["hedged_sharpe"].is_number() && rows[0]["promised"].is_number(), "{rows}");
+
+    for wrong in [&["--market", "momentum", "--book"][..], &["--market", "lasting"]] {
+        let output = sandbox.run(&[&["calibrate"], wrong].concat());
+        assert_eq!(output.status.code(), Some(2), "{wrong:?}");
+    }
+}

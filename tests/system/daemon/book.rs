@@ -115,11 +115,15 @@ async fn kills_change_nothing_of_a_book_from_nothing_to_live() {
     // All of it is what the cached candles give, and the trail of it holds.
     let verified = told(&other, &["book", "verify"]);
     assert!(verified.contains("identical to the bit"), "{verified}");
-    assert!(told(&other, &["audit", "verify"]).contains("holds"));
+    told(&other, &["audit", "verify"]);
     let shown = told(&other, &["book", "show"]);
-    assert!(shown.contains("book 1: live") && shown.contains("ok  book.log_e"), "{shown}");
+    assert!(shown.contains("book 1: live") && shown.contains("ok  ln E, history and life"), "{shown}");
     assert!(shown.contains("a daemon goes on with it"), "{shown}");
     assert!(told(&other, &["book", "members"]).contains("expected"));
+    assert_eq!(other.json(&["book", "show", "--json"])["book"]["state"], "live");
+    assert!(other.json(&["book", "members", "--json"])["body"]["members"].is_array());
+    assert!(other.json(&["book", "explain", "--json"])["days"].as_array().unwrap().len() > 200);
+    assert!(other.json(&["book", "verify", "--json"])["difference"].is_null());
     // A changed day shows.
     client.execute("update book_days set net = net + 1e-9 where not is_placebo and net <> 0", &[]).await.unwrap();
     let refused = other.command(&["book", "verify"]).output().unwrap();
@@ -131,15 +135,15 @@ async fn kills_change_nothing_of_a_book_from_nothing_to_live() {
     let shown = told(&other, &["book", "show"]);
     assert!(shown.contains("would end this book and begin book 2") && shown.contains("book settings"), "{shown}");
     let mut daemon = other.daemon("continuous");
-    daemon.logged("another pipeline begins").await;
+    daemon.logged("another pipeline begins, with more to prove").await;
     let two = "select count(*) from books where number = 2 and state <> 'disabled'";
     wait_for("book 2", async || (books::count(&client, two).await == 1).then_some(())).await;
     daemon.stop().await;
     let ended = "select count(*) from books where number = 1 and disable_reason = 'deprecated'";
     assert_eq!(books::count(&client, ended).await, 1);
-    told(&other, &["book", "disable", "--why", "tried enough"]);
+    assert_eq!(other.json(&["book", "disable", "--why", "tried enough", "--json"])["number"], 2);
     let mut daemon = other.daemon("continuous");
-    daemon.logged("this pipeline has ended").await;
+    daemon.logged("this pipeline has ended; other settings begin another one").await;
     daemon.stop().await;
     assert_eq!(books::count(&client, "select count(*) from books").await, 2);
 }

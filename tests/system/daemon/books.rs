@@ -159,12 +159,21 @@ const RULES: &[(&str, &str)] = &[
         "with told as (
              select case kind when 'go_live' then 'promotion' when 'demote' then 'demotion' else 'disabled' end
                  || ':' || strategy_id || ':' || at_market_ms as key
-             from transitions where kind in ('go_live', 'demote') or (kind = 'disable' and from_state <> 'candidate')),
+             from transitions where kind in ('go_live', 'demote') or (kind = 'disable' and from_state <> 'candidate')
+             union all
+             select case to_state when 'live' then 'promotion' else 'disabled' end || ':' || book_id || ':' || at_market_ms
+             from book_transitions where to_state = 'live' or reason = 'deactivated'),
          wanted as (select key, channel from told, unnest(array['discord', 'slack']) channel),
          had as (select event_key, channel from outbox where kind in ('promotion', 'demotion', 'disabled'))
          select coalesce(event_key, key) || ' ' || coalesce(h.channel, w.channel)
          from had h full join wanted w on (event_key, h.channel) = (key, w.channel)
          where event_key is null or key is null",
+    ),
+    (
+        "a book and its placebo have each day once from the beginning of its history on",
+        "select book_id || ' ' || is_placebo from book_days d join books b on b.id = d.book_id
+         group by book_id, is_placebo, from_ms
+         having min(day_ms) <> from_ms or max(day_ms) - min(day_ms) <> (count(*) - 1) * 86400000",
     ),
     ("no notification was given up", "select event_key || ': ' || coalesce(last_error, '') from outbox where status = 'dead'"),
     (

@@ -230,7 +230,7 @@ async fn the_dashboard_loads_navigates_acts_and_is_told_live() {
     page.until("document.getElementById('pulse').className === 'pulse on'").await;
     page.until("!document.getElementById('simulated').hidden").await;
     page.press("?").await;
-    page.until("document.querySelectorAll('dialog kbd').length === 11").await;
+    page.until("document.querySelectorAll('dialog kbd').length === 12").await;
     page.evaluate("document.querySelector('dialog').close(); true").await;
     page.without_dialog().await;
     let bytes = page.received_bytes;

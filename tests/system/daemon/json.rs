@@ -9,10 +9,21 @@ const TOKEN: &str = "a token of this test alone";
 /// What prints no results: scripts for a shell, pages for `man`, and daemons, whose words are their log's.
 const WITHOUT: [&str; 5] = ["completions", "continuous", "man", "run", "shadow"];
 /// What takes a while or a port, and is tried with `--json` by a test of its own: demo (`demo.rs`), simulate-exchange
-/// (`../simulated/command.rs`), calibrate (`../commands/calibrate.rs`); what would start or install a server, which
+/// (`../simulated/command.rs`), calibrate (`../commands/calibrate.rs`), book (`book.rs`); what would start or install a server, which
 /// `../store/embedded.rs` does by the library.
-const ELSEWHERE: [&str; 6] =
-    ["calibrate", "demo", "postgres install", "postgres start", "postgres url", "simulate-exchange"];
+const ELSEWHERE: [&str; 11] = [
+    "book disable",
+    "book explain",
+    "book members",
+    "book show",
+    "book verify",
+    "calibrate",
+    "demo",
+    "postgres install",
+    "postgres start",
+    "postgres url",
+    "simulate-exchange",
+];
 
 /// Names of all commands that can be run, such as `audit verify`, and whether they take `--json`.
 fn leaves(command: &clap::Command, before: &str, found: &mut Vec<(String, bool)>) {
