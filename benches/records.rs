@@ -388,7 +388,7 @@ async fn queries(sizes: &Sizes) {
                 }
                 _ => {
                     store.backtest_trades(run, Page::first(1_000)).await.unwrap();
-                    store.ranking(Page::first(50)).await.unwrap();
+                    store.ranking(false, Page::first(50)).await.unwrap();
                     store.strategies(&StrategyFilter::default(), Page::first(50)).await.unwrap();
                     store.strategy_summaries(&[State::Shadow], Page::first(50)).await.unwrap();
                     store.recent_generations(Page::first(50)).await.unwrap();

@@ -109,13 +109,13 @@ impl BookLife<'_> {
         let mut log_volatility = 0.0_f64;
         // Their means over time, so that a Sharpe ratio is what it says: E v^2 of exp of the autoregression, and 5/3.
         let mean_square = (2.0 * shock * shock / (1.0 - persistence * persistence)).exp() * 5.0 / 3.0;
-        let (mut n, mut mean, mut squares) = (0.0, 0.0, 0.0);
+        let (mut n, mut mean, mut squares) = (0.0_f64, 0.0_f64, 0.0_f64);
         let mut one = |day: u32| {
             let normal: f64 = rng.sample(StandardNormal);
             log_volatility = persistence * log_volatility + shock * normal;
             let noise = log_volatility.exp() * student.sample(&mut rng) / mean_square.sqrt();
             let hedged: f64 = 0.01 * (self.sharpe_on(day) / 365.0_f64.sqrt() + noise);
-            let deviation = (squares / (n - 1.0) as f64).sqrt();
+            let deviation = (squares / (n - 1.0)).sqrt();
             let step = if (day as usize) < IDLE_DAYS { 0.0 } else { hedged / deviation };
             n += 1.0;
             let from_mean = hedged - mean;

@@ -118,7 +118,7 @@ mod tests {
 
     /// 200 days of which most are good, then 60 that are as `later` says.
     fn book(later: f64) -> Proof {
-        let day = |n: usize| if n % 3 == 0 { -0.01 } else { 0.01 };
+        let day = |n: usize| if n.is_multiple_of(3) { -0.01 } else { 0.01 };
         let returns: Vec<f64> = (0..260).map(|n| if n < 200 { day(n) } else { later * day(n) }).collect();
         Proof::of(&days(&returns), 200 * DAY_MS)
     }

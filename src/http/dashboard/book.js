@@ -1,6 +1,6 @@
 // The book: what it has shown in history and since, what it needs to go live, who is in it, and what its placebo came to.
 
-import { card, cell, day, h, number, percent, ratio, read, sign, state, table, time, Trouble } from "./base.js";
+import { card, cell, day, h, number, percent, ratio, read, sign, state, Trouble, table, time } from "./base.js";
 import { lines } from "./charts.js";
 
 const DAY_S = 86400;
@@ -77,7 +77,9 @@ function figures(standing) {
   ];
   return table(
     ["", "#book", "#placebo"],
-    rows.map(([name, form, key]) => h("tr", {}, h("th", { scope: "row" }, name), cell(form(f[key])), cell(form(p[key])))),
+    rows.map(([name, form, key]) =>
+      h("tr", {}, h("th", { scope: "row" }, name), cell(form(f[key])), cell(form(p[key]))),
+    ),
   );
 }
 
@@ -101,7 +103,11 @@ function members(blocks) {
   );
   const until = block.is_over ? "was traded until" : "is traded until";
   return [
-    h("p", { class: "soft" }, `Frozen ${day(block.begin_ms)}; ${until} ${day(block.end_ms)}, then the next are chosen.`),
+    h(
+      "p",
+      { class: "soft" },
+      `Frozen ${day(block.begin_ms)}; ${until} ${day(block.end_ms)}, then the next are chosen.`,
+    ),
     table(
       ["niche", "#weight", "#expected Sharpe", "#realised", "#local fdr", "#t", "#turnover a day", "strategy"],
       rows,
@@ -143,7 +149,7 @@ function head(book) {
         `Walks its history: ${number(s.blocks + s.placebo_blocks)} blocks done, ${number(s.blocks_to_come)} to come`,
         s.seconds_left ? `, about ${number(Math.ceil(s.seconds_left / 60))} min.` : ".",
       )
-    : null;
+    : "";
   return [
     h("h1", {}, `Book ${book.number} `, state(book.state, book.disable_reason)),
     h(
@@ -162,20 +168,31 @@ export async function page({ signal }) {
     found = await Promise.all([read("/api/book", {}, signal), read("/api/book/days", {}, signal)]);
   } catch (error) {
     if (!(error instanceof Trouble) || error.status !== 404) throw error;
-    const why = "No book is walked. Set daemon.book, such as \"*USDT:4h\", and start the daemon again.";
+    const why = 'No book is walked. Set daemon.book, such as "*USDT:4h", and start the daemon again.';
     return { title: "Book", content: [h("h1", {}, "Book"), card("", "None", h("p", {}, why))] };
   }
   const [{ book, transitions, blocks, placebo_blocks: placebo }, days] = found;
-  if (!days.book.day_ms.length) return { title: "Book", content: [head(book), card("", "Members", members(blocks))] };
+  if (!days.book.day_ms.length)
+    return { title: "Book", content: [...head(book), card("", "Members", members(blocks))] };
   const times = days.book.day_ms.map((ms) => ms / 1000 + DAY_S);
   const live = book.standing.live_ms ? [[book.standing.live_ms / 1000, "live", "live"]] : [];
-  const begins = [[Number.NEGATIVE_INFINITY, "backtest", "history"], [book.began_ms / 1000, "shadow", "shadow"], ...live];
+  const begins = [
+    [Number.NEGATIVE_INFINITY, "backtest", "history"],
+    [book.began_ms / 1000, "shadow", "shadow"],
+    ...live,
+  ];
   const align = (column) => {
     const by = new Map(days.placebo.day_ms.map((ms, i) => [ms, column[i]]));
     return days.book.day_ms.map((ms) => by.get(ms) ?? null);
   };
   const stretch = (values) =>
-    parts(times, values, begins).map((data, i) => ({ name: begins[i][2], color: begins[i][1], data, points: false, width: 2 }));
+    parts(times, values, begins).map((data, i) => ({
+      name: begins[i][2],
+      color: begins[i][1],
+      data,
+      points: false,
+      width: 2,
+    }));
   const levels = growth(days.book.hedged);
   const sizes = { height: 280 };
   const equity = lines(
@@ -198,34 +215,70 @@ export async function page({ signal }) {
     ],
     { ...sizes, form: (v) => number(v, 1) },
   );
-  const water = lines(times, [{ name: "drawdown, net", color: "loss", data: underWater(growth(days.book.net)), fill: true, points: false }], {
-    height: 160,
-    form: (v) => percent(v, 0),
-  });
-  const sharpes = lines(times, [{ name: "Sharpe ratio, hedged", color: "holdout", data: rolling(days.book.hedged), points: false }], {
-    height: 160,
-    form: (v) => number(v, 1),
-  });
+  const water = lines(
+    times,
+    [{ name: "drawdown, net", color: "loss", data: underWater(growth(days.book.net)), fill: true, points: false }],
+    {
+      height: 160,
+      form: (v) => percent(v, 0),
+    },
+  );
+  const sharpes = lines(
+    times,
+    [{ name: "Sharpe ratio, hedged", color: "holdout", data: rolling(days.book.hedged), points: false }],
+    {
+      height: 160,
+      form: (v) => number(v, 1),
+    },
+  );
   const moves = transitions.map((t) =>
-    h("tr", {}, h("td", { class: "when" }, time(t.at_market_ms)), h("td", {}, `${t.from} → ${t.to}`), h("td", { class: "wide" }, t.summary)),
+    h(
+      "tr",
+      {},
+      h("td", { class: "when" }, time(t.at_market_ms)),
+      h("td", {}, `${t.from} → ${t.to}`),
+      h("td", { class: "wide" }, t.summary),
+    ),
   );
   const decay = (book.standing.decay?.readings ?? []).map((r) =>
-    h("tr", {}, h("th", { scope: "row" }, r.detector), cell(ratio(r.statistic)), cell(ratio(r.bar)), h("td", {}, r.level)),
+    h(
+      "tr",
+      {},
+      h("th", { scope: "row" }, r.detector),
+      cell(ratio(r.statistic)),
+      cell(ratio(r.bar)),
+      h("td", {}, r.level),
+    ),
   );
   return {
     title: "Book",
     content: [
-      head(book),
-      card("", "Growth of 1, after costs", equity),
-      card("", "Evidence: ln E", evidence, h("p", { class: "small soft" }, "Above the threshold by luck with a chance of at most 5 %, ever.")),
-      card("half", "To go live", needs(book.standing)),
-      card("half", "Figures", figures(book.standing)),
-      card("half", "Under water", water),
-      card("half", `Sharpe ratio of ${ROLLING_DAYS} days`, sharpes),
-      card("", "Members", members(blocks)),
-      decay.length ? card("half", "Detectors of an edge that has gone", table(["detector", "#statistic", "#limit", "level"], decay)) : null,
-      card(decay.length ? "half" : "", "What happened", table(["when (UTC)", "move", "why"], moves)),
-      card("", "Blocks", history(blocks, placebo)),
+      ...head(book),
+      h(
+        "div",
+        { class: "grid" },
+        card("", "Growth of 1, after costs", equity),
+        card(
+          "",
+          "Evidence: ln E",
+          evidence,
+          h("p", { class: "small soft" }, "Above the threshold by luck with a chance of at most 5 %, ever."),
+        ),
+        card("w6", "To go live", needs(book.standing)),
+        card("w6", "Figures", figures(book.standing)),
+        card("w6", "Under water", water),
+        card("w6", `Sharpe ratio of ${ROLLING_DAYS} days`, sharpes),
+        card("", "Members", members(blocks)),
+        decay.length
+          ? card(
+              "w6",
+              "Detectors of an edge that has gone",
+              table(["detector", "#statistic", "#limit", "level"], decay),
+            )
+          : null,
+        card(decay.length ? "w6" : "", "What happened", table(["when (UTC)", "move", "why"], moves)),
+        card("", "Blocks", history(blocks, placebo)),
+      ),
     ],
   };
 }

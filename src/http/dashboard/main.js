@@ -1,8 +1,8 @@
 // Which page is shown, what is told live, and the keys.
 
 import { ago, countAges, h, read, Trouble, toast } from "./base.js";
-import { themeChanged } from "./charts.js";
 import * as book from "./book.js";
+import { themeChanged } from "./charts.js";
 import * as data from "./data.js";
 import * as evolution from "./evolution.js";
 import * as media from "./media.js";
