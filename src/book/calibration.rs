@@ -4,12 +4,12 @@
 //! Never writes a file, never prints.
 
 use crate::{BookError, Course, DayFigures, Pipeline, Rules, Traded, Walk, Walker, course};
-use candles::{CandleSeries, InstrumentTable, Interval, MarketKind, MarketReadings, time::DAY_MS};
+use candles::{Interval, time::DAY_MS};
 use engine::performance;
 use genome::random::Seed;
 use lifecycle::EdgeDecayConfig;
-use portfolio::{Panel, PanelError, Ticker};
-use protocol::{NullKind, NullPanelError, null_panel};
+use portfolio::{Panel, PanelError};
+use protocol::NullPanelError;
 use rand::{Rng, RngExt};
 use rand_distr::{Distribution, Exp};
 use serde::{Deserialize, Serialize};
@@ -118,7 +118,7 @@ impl BookCalibration<'_> {
         let to_ms = began_ms + i64::from(self.years.1) * 365 * DAY_MS;
         let panel = self.market(world, seed, began_ms, to_ms)?;
         let (days, blocks) = self.walked(&panel, seed, from_ms, to_ms)?;
-        let placebo = null_panel(&panel, NullKind::Mirrored, seed.child("placebo", 0))?;
+        let placebo = crate::placebo(&panel, seed)?;
         let (placebo, _) = self.walked(&placebo, seed, from_ms, to_ms)?;
         let rules =
             Rules { book: self.pipeline.book, decay: self.decay, pipeline: 1, began_ms, seed: seed.child("course", 0) };
@@ -167,17 +167,7 @@ impl BookCalibration<'_> {
         let edges = if world == BookWorld::Noise { 0 } else { self.edges };
         spec.edges = (0..edges).map(|_| edge(world, began_ms, to_ms, &mut rng)).collect();
         let market = SimulatedMarket::new(spec)?;
-        let ticker = |symbol: &simulated::SymbolSpec| Ticker {
-            symbol: symbol.symbol.clone(),
-            // A coin that was listed and delisted between two candles has none.
-            candles: market
-                .candles(&symbol.symbol, Interval::H4, START_MS, to_ms)
-                .unwrap_or_else(|_| CandleSeries::new(Interval::H4)),
-            funding: Vec::new(),
-            readings: MarketReadings::default(),
-        };
-        let tickers = market.spec().symbols.iter().map(ticker).collect();
-        Ok(Panel::new(MarketKind::Spot, Interval::H4, tickers, &InstrumentTable::default())?)
+        Ok(protocol::calibration::panel(&market, START_MS, to_ms)?)
     }
 }
 

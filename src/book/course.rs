@@ -76,17 +76,7 @@ mod tests {
     use crate::bets;
 
     fn days(returns: &[f64]) -> Vec<DayFigures> {
-        let day = |(n, (hedged, bet)): (i64, (&f64, crate::Bet))| DayFigures {
-            day_ms: n * DAY_MS,
-            net: *hedged,
-            benchmark: Some(0.0),
-            hedged: *hedged,
-            step: bet.step,
-            log_e: bet.log_e,
-            bet_step: bet.step,
-            bet_log_e: bet.log_e,
-        };
-        (0..).zip(returns.iter().zip(bets(returns))).map(day).collect()
+        DayFigures::of_hedged(returns, &bets(returns))
     }
 
     #[test]

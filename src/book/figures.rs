@@ -1,6 +1,7 @@
 //! What a walk comes to: days with their hedge and bets, and the figures that are told of them. Judges nothing.
 
 use crate::{Bet, Day, Walk, bets, bets_at_risk, log_e};
+use candles::time::DAY_MS;
 use chrono::DateTime;
 use engine::performance;
 use portfolio::{Benchmark, hedge};
@@ -73,6 +74,21 @@ impl DayFigures {
         };
         let decides = bets_at_risk(&returns, &at_risk);
         hedged.iter().zip(bets(&returns).into_iter().zip(decides)).map(told).collect()
+    }
+
+    /// Of hedged returns alone, at risk each day from the first of 1970 on, with their bets: a book that has no market beside it.
+    pub(crate) fn of_hedged(returns: &[f64], bets: &[Bet]) -> Vec<Self> {
+        let day = |(n, (hedged, bet)): (i64, (&f64, &Bet))| Self {
+            day_ms: n * DAY_MS,
+            net: *hedged,
+            benchmark: Some(0.0),
+            hedged: *hedged,
+            step: bet.step,
+            log_e: bet.log_e,
+            bet_step: bet.step,
+            bet_log_e: bet.log_e,
+        };
+        (0..).zip(returns.iter().zip(bets)).map(day).collect()
     }
 
     /// `date,net,benchmark,hedged,step,log_e`, a line a day; what is undefined is left empty.

@@ -12,7 +12,7 @@ use candles::time::DAY_MS;
 use engine::{EvaluationError, Outcome, performance};
 use genome::{AnyStrategy, random::Seed};
 use portfolio::PortfolioTerms;
-use protocol::{MarketEvaluator, SearchablePanel, null_market};
+use protocol::{MarketEvaluator, SearchablePanel, SeenUntil, null_market};
 use search::{Evaluator, SearchConfig, SearchState};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -102,10 +102,12 @@ pub struct Chosen {
     pub(crate) considered: Vec<(AnyStrategy, f64, f64)>,
     /// What the next block has from this one; what promises were worth is known once the block is over.
     pub(crate) heritage: Heritage,
+    /// What shaped it.
+    pub(crate) seen: SeenUntil,
 }
 
 impl Chosen {
-    pub(crate) const fn cash(cash: Cash, heritage: Heritage) -> Self {
+    pub(crate) const fn cash(cash: Cash, heritage: Heritage, seen: SeenUntil) -> Self {
         Self {
             members: Vec::new(),
             cash: Some(cash),
@@ -114,6 +116,7 @@ impl Chosen {
             distinct: 0,
             considered: Vec::new(),
             heritage,
+            seen,
         }
     }
 }
@@ -194,10 +197,10 @@ pub fn freeze(
     searchable: &SearchablePanel,
 ) -> Result<Chosen, BookError> {
     let Pipeline { search: settings, book, terms } = pipeline;
-    let (from_ms, to_ms) = searchable.window_ms();
+    let (seen, (from_ms, to_ms)) = (searchable.seen_until(), searchable.window_ms());
     let days = u32::try_from((to_ms - from_ms).div_euclid(DAY_MS)).unwrap_or(0);
     if days < book.least_days {
-        return Ok(Chosen::cash(Cash::ShortHistory { days, needed: book.least_days }, heritage));
+        return Ok(Chosen::cash(Cash::ShortHistory { days, needed: book.least_days }, heritage, seen));
     }
     let block_seed = seed.child("block", to_ms.cast_unsigned());
     let market = MarketEvaluator::new(searchable.panel().clone(), (from_ms, to_ms), terms)?;
@@ -217,7 +220,7 @@ pub fn freeze(
     let prior = Prior::of(&gross, &nulls);
     let Some(prior) = prior else {
         heritage.warm = champions;
-        return Ok(Chosen::cash(Cash::NothingMeasured, heritage));
+        return Ok(Chosen::cash(Cash::NothingMeasured, heritage, seen));
     };
     let (distinct, kept) = (all.len() as u32, heritage.kept.fraction());
     let per_year = |t: f64, days: usize| t * (DAYS_A_YEAR / days as f64).sqrt();
@@ -251,6 +254,7 @@ pub fn freeze(
         evaluated: state.counters.evaluations,
         distinct,
         heritage,
+        seen,
     })
 }
 

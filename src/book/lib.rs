@@ -45,6 +45,6 @@ pub use freeze::{Cash, Chosen, Heritage, Pipeline, freeze};
 pub use lives::{BookLife, BookLived, LifeWorld};
 pub use netting::{Netted, net};
 pub use proof::{Proof, needed_log_e, requirements};
-pub use walk::{BookError, Day, Traded, Walk, Walker};
+pub use walk::{BookError, Day, Traded, Walk, Walker, placebo};
 pub use wealth::{Bet, FRACTIONS, bets, bets_at_risk, log_e, wealth};
 pub use weighing::weights;

@@ -5,7 +5,7 @@
 //! with heavy tails (Student, 5 degrees of freedom) and volatility that clusters (an autoregression of its logarithm, 0.95 a
 //! day, deviation 0.38). Searches nothing, and knows no placebo: a placebo only ever forbids.
 
-use crate::{BookConfig, DayFigures, course, course::Rules, needed_log_e, wealth, wealth::IDLE_DAYS};
+use crate::{BookConfig, Course, DayFigures, course, course::Rules, needed_log_e, wealth, wealth::IDLE_DAYS};
 use candles::time::DAY_MS;
 use genome::random::Seed;
 use lifecycle::EdgeDecayConfig;
@@ -73,12 +73,12 @@ impl BookLife<'_> {
             Rules { book: self.book, decay: self.decay, pipeline: 1, began_ms, seed: seed.child("detectors", 0) };
         let history = days[..self.history_days as usize].last().and_then(|day| day.bet_log_e);
         let history_proves = history >= Some(needed_log_e(self.book, 1));
-        let within = (self.history_days + self.days) as usize;
-        let Some(live_ms) = course(&days[..within.min(days.len())], None, rules).live_ms else {
+        let Course { live_ms, left_ms: left, .. } = course(&days, None, rules);
+        let end_ms = began_ms + i64::from(self.days) * DAY_MS;
+        let Some(live_ms) = live_ms.filter(|live_ms| *live_ms <= end_ms) else {
             return BookLived { history_proves, ..BookLived::default() };
         };
         let count = |ms: i64| u32::try_from(ms / DAY_MS).unwrap_or(0);
-        let left = course(&days, None, rules).left_ms;
         let end = left.map_or(days.len(), |left| count(left) as usize);
         BookLived {
             history_proves,
@@ -123,19 +123,9 @@ impl BookLife<'_> {
             squares += from_mean * (hedged - mean);
             (hedged, step)
         };
-        let all: Vec<(f64, f64)> = (0..self.history_days + self.days + self.watched_days).map(&mut one).collect();
-        let steps: Vec<f64> = all.iter().map(|(_, step)| *step).collect();
-        let day = |(n, ((hedged, step), bet)): (i64, (&(f64, f64), crate::Bet))| DayFigures {
-            day_ms: n * DAY_MS,
-            net: *hedged,
-            benchmark: Some(0.0),
-            hedged: *hedged,
-            step: *step,
-            log_e: bet.log_e,
-            bet_step: *step,
-            bet_log_e: bet.log_e,
-        };
-        (0..).zip(all.iter().zip(wealth(&steps))).map(day).collect()
+        let (hedged, steps): (Vec<f64>, Vec<f64>) =
+            (0..self.history_days + self.days + self.watched_days).map(&mut one).unzip();
+        DayFigures::of_hedged(&hedged, &wealth(&steps))
     }
 }
 

@@ -99,21 +99,11 @@ pub fn requirements(config: &BookConfig, pipeline: u32, book: &Proof, placebo: O
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Bet, bets};
+    use crate::bets;
     use candles::time::DAY_MS;
 
     fn days(returns: &[f64]) -> Vec<DayFigures> {
-        let day = |(n, (hedged, bet)): (i64, (&f64, Bet))| DayFigures {
-            day_ms: n * DAY_MS,
-            net: *hedged,
-            benchmark: Some(0.0),
-            hedged: *hedged,
-            step: bet.step,
-            log_e: bet.log_e,
-            bet_step: bet.step,
-            bet_log_e: bet.log_e,
-        };
-        (0..).zip(returns.iter().zip(bets(returns))).map(day).collect()
+        DayFigures::of_hedged(returns, &bets(returns))
     }
 
     /// 200 days of which most are good, then 60 that are as `later` says.

@@ -18,7 +18,7 @@ use candles::time::DAY_MS;
 use engine::performance;
 use genome::{AnyStrategy, Ranking, random::Seed};
 use portfolio::{Benchmark, Market, Panel, PanelError, PortfolioTerms, RunError, daily_returns, follow};
-use protocol::{NoNull, SeenBefore, SplitPanel};
+use protocol::{NoNull, NullKind, NullPanelError, SeenBefore, SeenUntil, SplitPanel, null_panel};
 use serde::{Deserialize, Serialize};
 
 /// Days that members run before a block, so that their targets are smoothed and their returns hedged when it begins.
@@ -122,12 +122,6 @@ impl Walk {
     pub fn endless(seed: Seed, from_ms: i64) -> Self {
         let from_ms = from_ms + (-from_ms).rem_euclid(DAY_MS);
         Self { seed, from_ms, to_ms: None, blocks: Vec::new(), heritage: Heritage::default(), frozen: None, open: None }
-    }
-
-    /// Where it begins, UTC ms.
-    #[must_use]
-    pub const fn from_ms(&self) -> i64 {
-        self.from_ms
     }
 
     /// Blocks that are over.
@@ -241,7 +235,7 @@ impl<'a> Walker<'a> {
         let chosen = if self.panel.close_ms(0) > block.begin_ms {
             // Nothing had closed: there is nothing to freeze a book by, and nobody trades.
             let cash = Cash::ShortHistory { days: 0, needed: self.pipeline.book.least_days };
-            Chosen::cash(cash, self.walk.heritage.clone())
+            Chosen::cash(cash, self.walk.heritage.clone(), SeenUntil::stated(block.begin_ms))
         } else {
             let split = SplitPanel::cut(self.panel, self.searched_from_ms(block), block.begin_ms, block.end_ms)?;
             freeze(self.pipeline, self.walk.seed, self.walk.heritage.clone(), &split.searchable)?
@@ -314,7 +308,7 @@ impl<'a> Walker<'a> {
         }
         // Only what the frozen book has not seen is handed out.
         let split = SplitPanel::cut(self.panel, self.searched_from_ms(block), block.begin_ms, so_far.end_ms)?;
-        let (known, ..) = split.unseen.evidence(split.searchable.seen_until())?;
+        let (known, ..) = split.unseen.evidence(frozen.seen)?;
         let terms = self.pipeline.terms;
         let wanted = wants(&frozen.members, known, so_far, terms)?;
         let came = if so_far == block {
@@ -362,6 +356,14 @@ impl<'a> Walker<'a> {
             ..traded
         })
     }
+}
+
+/// The null market over which the placebo of a walk with this seed goes: it lasts as candles come.
+///
+/// # Errors
+/// Prices so far apart that a null candle would be none.
+pub fn placebo(panel: &Panel, seed: Seed) -> Result<Panel, NullPanelError> {
+    null_panel(panel, NullKind::Mirrored, seed.child("placebo", 0))
 }
 
 /// Annual ratio of daily returns.

@@ -18,7 +18,7 @@ use lifecycle::{Check, DisableReason, State};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
-use store::{BookBlock, BookMove, BookRow, Page, Store};
+use store::{BookBlock, BookMove, BookRow, Store};
 use uuid::Uuid;
 
 /// Look at the daemon's book
@@ -210,13 +210,11 @@ async fn dispatch(command: BookCommand, store: &Store, ctx: &Context) -> Result<
 }
 
 async fn find(store: &Store, number: Option<u32>) -> Result<BookRow, CliError> {
-    let all = store.books(Page::first(1_000)).await.context("the books")?;
-    let none = match number {
+    let none = || match number {
         Some(number) => format!("there is no book {number}"),
         None => "there is no book: set daemon.book, such as \"*USDT:4h\", and start the daemon".to_owned(),
     };
-    let found = all.into_iter().find(|row| number.is_none_or(|number| row.number == number));
-    found.ok_or(CliError::Usage(none))
+    store.book(number).await.context("the book")?.ok_or_else(|| CliError::Usage(none()))
 }
 
 /// What the settings of now would do to it.

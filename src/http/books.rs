@@ -11,7 +11,7 @@ use genome::AnyStrategy;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
-use store::{BookDay, BookRow, Page};
+use store::{BookDay, BookRow};
 use utoipa::IntoParams;
 
 type Api_ = State<Arc<Api>>;
@@ -81,16 +81,9 @@ fn columns(days: &[BookDay]) -> Value {
 }
 
 async fn find(api: &Api, number: Option<u32>) -> Result<BookRow, Problem> {
-    let none = |what: String| Problem::new(StatusCode::NOT_FOUND, what);
-    let all = api.store.books(Page::first(1_000)).await?;
-    match number {
-        Some(number) => {
-            let found = all.into_iter().find(|row| row.number == number);
-            found.ok_or_else(|| none(format!("there is no book {number}")))
-        }
-        None => {
-            let first = all.into_iter().next();
-            first.ok_or_else(|| none("there is no book: set daemon.book, such as \"*USDT:4h\"".to_owned()))
-        }
-    }
+    let none = match number {
+        Some(number) => format!("there is no book {number}"),
+        None => "there is no book: set daemon.book, such as \"*USDT:4h\"".to_owned(),
+    };
+    api.store.book(number).await?.ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, none))
 }

@@ -10,7 +10,7 @@ use engine::{Costs, Engine, Slippage, SymbolWindow, Terms, Window, WindowError};
 use evidence::binomial::clopper_pearson;
 use genome::random::Seed;
 use lifecycle::{EdgeDecayConfig, Gate, Thresholds};
-use portfolio::{Panel, PortfolioTerms, Ticker};
+use portfolio::{Panel, PanelError, PortfolioTerms, Ticker};
 use serde::{Deserialize, Serialize};
 use simulated::{EdgeKind, EdgeSpec, MarketSpec, SimulatedMarket, SpecError};
 use std::collections::{BTreeMap, btree_map::Entry};
@@ -253,7 +253,7 @@ impl Calibration<'_> {
         let splits: Vec<i64> = (0..self.sessions.max(1)).map(|n| split_ms + i64::from(n) * DAY_MS).collect();
         let program = Program { splits_ms: &splits, until_ms: i64::MAX, placebo: false, seed };
         let found = if job.kind.ranks() {
-            let panel = panel(&market, all_ms)?;
+            let panel = panel(&market, START_MS, all_ms).map_err(RunError::from)?;
             let variation = &self.session.search.ranking;
             let world = RankingWorld { panel: &panel, terms: *self.portfolio, variation };
             rehearse_in(&plan, &world, program, stop, &mut |_| {})?
@@ -314,19 +314,22 @@ fn edge(job: Job) -> Option<EdgeKind> {
     }
 }
 
-/// All coins of a market on 4h candles, up to a time.
-fn panel(market: &SimulatedMarket, to_ms: i64) -> Result<Panel, RunError> {
+/// All coins of a simulated market on 4h candles of a range; one that was listed and delisted between two has none.
+///
+/// # Errors
+/// Where no coin has a candle.
+pub fn panel(market: &SimulatedMarket, from_ms: i64, to_ms: i64) -> Result<Panel, PanelError> {
     let ticker = |spec: &simulated::SymbolSpec| Ticker {
         symbol: spec.symbol.clone(),
         // The market's own symbols: nothing is refused.
         candles: market
-            .candles(&spec.symbol, Interval::H4, START_MS, to_ms)
+            .candles(&spec.symbol, Interval::H4, from_ms, to_ms)
             .unwrap_or_else(|_| candles::CandleSeries::new(Interval::H4)),
         funding: Vec::new(),
         readings: MarketReadings::default(),
     };
     let tickers = market.spec().symbols.iter().map(ticker).collect();
-    Ok(Panel::new(MarketKind::Spot, Interval::H4, tickers, &InstrumentTable::default())?)
+    Panel::new(MarketKind::Spot, Interval::H4, tickers, &InstrumentTable::default())
 }
 
 impl Tried {

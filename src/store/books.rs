@@ -253,6 +253,20 @@ impl Store {
         .await
     }
 
+    /// The book with this number, or the newest.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn book(&self, number: Option<u32>) -> Result<Option<BookRow>, StoreError> {
+        self.transaction("book", |tx| async move {
+            let sql =
+                format!("select {COLUMNS} from books where number = $1 or $1 is null order by number desc limit 1");
+            let number = number.map(|number| i32::try_from(number).unwrap_or(i32::MAX));
+            tx.row_opt(&sql, &[&number]).await?.as_ref().map(read).transpose()
+        })
+        .await
+    }
+
     /// All books, the newest first.
     ///
     /// # Errors

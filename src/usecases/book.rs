@@ -3,22 +3,20 @@
 //! One block or a few days at a time, each stored before the next, so that whoever comes after a kill goes on where it was.
 //! Decides nothing itself: [`book::course()`] does.
 
-use super::book_setup::{BookSetup, differences};
+use super::book_setup::{BookSetup, differences, market_of};
 use super::candle_source::CandleSource;
 use super::parts::{Compute, Did, Process, Turn};
 use super::ranked::RankedSpec;
-use super::whole_market::Which;
 use anyhow::Context as _;
 use book::{Course, DayFigures, Netted, Proof, Rules, Traded, Walk, Walker};
 use candles::time::DAY_MS;
 use lifecycle::{Check, DisableReason, State};
 use notify::{Moved, Notice};
 use portfolio::Panel;
-use protocol::{NullKind, null_panel};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Instant;
-use store::{BookBlock, BookDay, BookMove, BookRow, BookStep, NewBook, Page};
+use store::{BookBlock, BookDay, BookMove, BookRow, BookStep, NewBook};
 use uuid::Uuid;
 
 /// Candles before a history that a book looks back on, beside what a search looks at, days: listing, volume, look-backs.
@@ -62,23 +60,20 @@ impl BookRunner {
             self.held = None;
             return Ok(Did::StoodBy);
         }
-        let Some(row) = self.running().await? else { return Ok(Did::Nothing) };
+        let Some(mut row) = self.running().await? else { return Ok(Did::Nothing) };
         let (market, of) = (self.setup.market, self.setup.of.clone());
         let (to_ms, _) = self.candles.refresh_market(market, &of.quote, of.interval, row.first_ms).await?;
-        let mut row = row;
         let until_ms = to_ms.div_euclid(DAY_MS) * DAY_MS;
         let mut did = Did::Nothing;
+        // Whoever was here before may have been killed between a step and the move that follows from it.
+        let is_of = |held: &Held| held.book_id == row.id && held.revision == row.revision;
+        let mut is_decided = self.held.as_ref().is_some_and(is_of);
         let mut held = self.walks(&row).await?;
         if held.walks.iter().any(|(walk, _)| is_due(walk, until_ms)) {
-            let which = Which::Named {
-                symbols: row.symbols.clone(),
-                listed_since: Some((row.began_ms, row.quote.clone())),
-                from_ms: row.first_ms,
-            };
-            let spec = RankedSpec { market, interval: of.interval, which, to_ms: until_ms };
-            let real = Arc::new(spec.load(&self.candles.cache, &self.candles.instruments).await?.panel);
+            let (cache, table) = self.candles.cached();
+            let real = Arc::new(market_of(&row, until_ms).load(cache, table).await?.panel);
             let (panel, seed) = (Arc::clone(&real), row.seed);
-            let null = move || null_panel(&panel, NullKind::Mirrored, seed.child("placebo", 0));
+            let null = move || book::placebo(&panel, seed);
             let null = Arc::new(self.compute.run(null).await??);
             let mut began = None;
             for at in [0, 1] {
@@ -87,7 +82,7 @@ impl BookRunner {
                     if self.process.stop.is_cancelled() {
                         return Ok(Did::Stopped);
                     }
-                    did = Did::Work;
+                    (did, is_decided) = (Did::Work, false);
                     let pace = began.map(|(then, blocks): (Instant, usize)| {
                         then.elapsed().as_secs_f64() / (done(&held) - blocks).max(1) as f64
                     });
@@ -97,7 +92,7 @@ impl BookRunner {
             }
         }
         row.revision = held.revision;
-        if self.decide(&mut row, &held, until_ms).await? {
+        if !is_decided && self.decide(&mut row, &held, until_ms).await? {
             did = Did::Work;
         }
         self.held = Some(held);
@@ -115,7 +110,7 @@ impl BookRunner {
             }
             let other = others.join(", ");
             tracing::warn!(ends = row.number, other, "another pipeline begins, with more to prove");
-        } else if let Some(last) = store.books(Page::first(1)).await?.first()
+        } else if let Some(last) = store.book(None).await?
             && last.identity == identity
         {
             if !self.said {
@@ -135,7 +130,12 @@ impl BookRunner {
         let (to_ms, symbols) =
             self.candles.refresh_market(setup.market, &setup.of.quote, setup.of.interval, first_ms).await?;
         let began_ms = to_ms.div_euclid(DAY_MS) * DAY_MS;
-        let from_ms = began_ms - i64::from(setup.history_days) * DAY_MS;
+        // History begins with the first day of candles, where there are fewer.
+        let spec = RankedSpec::fixed((setup.market, &symbols, setup.of.interval), first_ms, began_ms);
+        let (cache, table) = self.candles.cached();
+        let oldest_ms = spec.load(cache, table).await?.panel.opens_ms()[0];
+        let oldest_ms = oldest_ms.div_euclid(DAY_MS) * DAY_MS;
+        let from_ms = (began_ms - i64::from(setup.history_days) * DAY_MS).max(oldest_ms).min(began_ms);
         let fresh = Walk::endless(setup.seed, from_ms);
         let new = NewBook {
             id: Uuid::now_v7(),
@@ -151,7 +151,7 @@ impl BookRunner {
             walks: text(&[&fresh, &fresh])?,
         };
         let row = self.process.store.begin_book(&new, &self.turn.token()?).await?;
-        let history_days = setup.history_days;
+        let history_days = (began_ms - from_ms) / DAY_MS;
         tracing::info!(
             book = row.number,
             symbols = row.symbols.len(),
@@ -218,16 +218,11 @@ impl BookRunner {
         Ok(Held { book_id, revision, walks })
     }
 
-    fn rules<'a>(&'a self, row: &BookRow) -> Rules<'a> {
-        let (book, decay) = (&self.setup.book, &self.setup.decay);
-        Rules { book, decay, pipeline: row.number, began_ms: row.began_ms, seed: row.seed.child("course", 0) }
-    }
-
     /// What is told of the book beside its blocks and days.
     fn standing(&self, row: &BookRow, walks: &[Parts; 2], until_ms: i64, seconds_a_block: Option<f64>) -> Value {
         let days = walks.each_ref().map(|(walk, _)| walk.day_figures());
         let proof = days.each_ref().map(|days| Proof::of(days, row.began_ms));
-        let course = course_of(&days, self.rules(row));
+        let course = course_of(&days, self.setup.rules(row));
         let checks = book::requirements(&self.setup.book, row.number, &proof[0], Some(&proof[1]));
         let blocks = walks.each_ref().map(|(walk, _)| walk.blocks().len());
         // Months of history in both walks, less those that are over.
@@ -265,23 +260,15 @@ impl BookRunner {
             moved = true;
         }
         let walks = [&held.walks[0].0, &held.walks[1].0];
-        let (days, rules) = (walks.map(Walk::day_figures), (self.setup.clone(), row.clone()));
+        let (days, setup, known) = (walks.map(Walk::day_figures), self.setup.clone(), row.clone());
         let found = move || {
-            let (setup, row) = rules;
-            let rules = Rules {
-                book: &setup.book,
-                decay: &setup.decay,
-                pipeline: row.number,
-                began_ms: row.began_ms,
-                seed: row.seed.child("course", 0),
-            };
-            let course = course_of(&days, rules);
+            let course = course_of(&days, setup.rules(&known));
             // As it was known when it went live.
             let at = course.live_ms.map(|live| {
                 let proofs = days
                     .each_ref()
-                    .map(|days| Proof::of(&days[..days.partition_point(|day| day.day_ms < live)], row.began_ms));
-                book::requirements(&setup.book, row.number, &proofs[0], Some(&proofs[1]))
+                    .map(|days| Proof::of(&days[..days.partition_point(|day| day.day_ms < live)], known.began_ms));
+                book::requirements(&setup.book, known.number, &proofs[0], Some(&proofs[1]))
             });
             (course, at)
         };

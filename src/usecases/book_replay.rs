@@ -2,14 +2,11 @@
 //! Stores nothing.
 
 use super::book::{block, day};
-use super::book_setup::BookSetup;
-use super::ranked::RankedSpec;
-use super::whole_market::Which;
+use super::book_setup::{BookSetup, market_of};
 use anyhow::Context as _;
 use book::{Walk, Walker};
 use candles::{InstrumentTable, time::DAY_MS};
 use market::CandleCache;
-use protocol::{NullKind, null_panel};
 use serde::Serialize;
 use std::fmt;
 use store::{BookDay, BookRow, Store};
@@ -68,18 +65,11 @@ pub(crate) async fn replayed(
     let Some(last) = stored.iter().filter_map(|days| days.last()).map(|day| day.day_ms + DAY_MS).max() else {
         return Ok(found);
     };
-    let which = Which::Named {
-        symbols: row.symbols.clone(),
-        listed_since: Some((row.began_ms, row.quote.clone())),
-        from_ms: row.first_ms,
-    };
-    let spec = RankedSpec { market: row.market, interval: row.interval, which, to_ms: last };
-    let real = spec.load(cache, &table).await?.panel;
+    let real = market_of(row, last).load(cache, &table).await?.panel;
     for (is_placebo, stored) in [false, true].into_iter().zip(stored) {
         let blocks = store.book_blocks(row.id, is_placebo).await?;
         let Some(until_ms) = stored.last().map(|day| day.day_ms + DAY_MS) else { continue };
-        let null =
-            is_placebo.then(|| null_panel(&real, NullKind::Mirrored, row.seed.child("placebo", 0))).transpose()?;
+        let null = is_placebo.then(|| book::placebo(&real, row.seed)).transpose()?;
         let panel = null.unwrap_or_else(|| real.clone());
         let (setup, row) = (setup.clone(), row.clone());
         let walked = tokio::task::spawn_blocking(move || {

@@ -1,8 +1,10 @@
 //! What a book's pipeline is made of, and what makes it this one and no other. Walks nothing.
 
+use super::ranked::RankedSpec;
+use super::whole_market::Which;
 use crate::config::{BookMarket, Config};
 use anyhow::Context as _;
-use book::{BookConfig, Pipeline};
+use book::{BookConfig, Pipeline, Rules};
 use candles::MarketKind;
 use genome::random::Seed;
 use lifecycle::EdgeDecayConfig;
@@ -91,9 +93,25 @@ impl BookSetup {
         })
     }
 
+    /// By what the days of a stored book are judged.
+    pub(crate) fn rules(&self, row: &store::BookRow) -> Rules<'_> {
+        let seed = row.seed.child("course", 0);
+        Rules { book: &self.book, decay: &self.decay, pipeline: row.number, began_ms: row.began_ms, seed }
+    }
+
     pub(crate) const fn pipeline(&self) -> Pipeline<'_> {
         Pipeline { search: &self.search, book: &self.book, terms: self.terms }
     }
+}
+
+/// The candles that a stored book looks at, up to a time: of the symbols that there were, and of those listed since.
+pub(crate) fn market_of(row: &store::BookRow, to_ms: i64) -> RankedSpec {
+    let which = Which::Named {
+        symbols: row.symbols.clone(),
+        listed_since: Some((row.began_ms, row.quote.clone())),
+        from_ms: row.first_ms,
+    };
+    RankedSpec { market: row.market, interval: row.interval, which, to_ms }
 }
 
 /// What of a pipeline differs from another, by name.

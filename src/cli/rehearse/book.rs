@@ -16,7 +16,6 @@ use engine::performance;
 use genome::random::Seed;
 use indicatif::ProgressBar;
 use portfolio::{Panel, PortfolioTerms};
-use protocol::{NullKind, null_panel};
 use search::SearchConfig;
 use serde::Serialize;
 use std::{
@@ -163,10 +162,8 @@ impl Work {
             output::text(heading()).context("standard output")?;
         }
         for at in 0..self.walks.len() {
-            let null = (at > 0)
-                .then(|| null_panel(&self.market.panel, NullKind::Mirrored, self.seed.child("placebo", 0)))
-                .transpose()
-                .context("the placebo")?;
+            let null =
+                (at > 0).then(|| book::placebo(&self.market.panel, self.seed)).transpose().context("the placebo")?;
             self.walk(at, null.as_ref(), pipeline, &pool, &bar)?;
         }
         bar.finish_and_clear();

@@ -132,12 +132,17 @@ async fn kills_change_nothing_of_a_book_from_nothing_to_live() {
 
     // Another setting is another hypothesis: it is said before it happens, and then the old book has ended.
     other.set("SG__BOOK__MOST_MEMBERS", "7");
+    // It asks for more history than there is.
+    other.set("SG__DAEMON__REHEARSE_HISTORY", "3000");
     let shown = told(&other, &["book", "show"]);
     assert!(shown.contains("would end this book and begin book 2") && shown.contains("book settings"), "{shown}");
     let mut daemon = other.daemon("continuous");
     daemon.logged("another pipeline begins, with more to prove").await;
     let two = "select count(*) from books where number = 2 and state <> 'disabled'";
     wait_for("book 2", async || (books::count(&client, two).await == 1).then_some(())).await;
+    let walks =
+        "select count(*) from book_days d join books b on b.id = d.book_id and b.number = 2 and day_ms = from_ms";
+    wait_for("its first day", async || (books::count(&client, walks).await > 0).then_some(())).await;
     daemon.stop().await;
     let ended = "select count(*) from books where number = 1 and disable_reason = 'deprecated'";
     assert_eq!(books::count(&client, ended).await, 1);

@@ -1,9 +1,9 @@
 //! A market of simulated coins, and a small pipeline for it.
 
 use book::{BookConfig, Pipeline};
-use candles::{CandleSeries, InstrumentTable, Interval, MarketKind, MarketReadings, time::DAY_MS};
+use candles::{Interval, time::DAY_MS};
 use genome::{random::Seed, variation::RankingVariation};
-use portfolio::{Panel, PortfolioTerms, Ticker};
+use portfolio::{Panel, PortfolioTerms};
 use search::SearchConfig;
 use simulated::{EdgeKind, EdgeSpec, MarketSpec, SimulatedMarket};
 
@@ -19,16 +19,7 @@ pub(crate) fn panel(seed: u64, days: u32, sharpe: f64) -> Panel {
     }
     let market = SimulatedMarket::new(spec).unwrap();
     let end_ms = START_MS + i64::from(days) * DAY_MS;
-    let ticker = |spec: &simulated::SymbolSpec| Ticker {
-        symbol: spec.symbol.clone(),
-        candles: market
-            .candles(&spec.symbol, Interval::H4, START_MS, end_ms)
-            .unwrap_or_else(|_| CandleSeries::new(Interval::H4)),
-        funding: Vec::new(),
-        readings: MarketReadings::default(),
-    };
-    let tickers = market.spec().symbols.iter().map(ticker).collect();
-    Panel::new(MarketKind::Spot, Interval::H4, tickers, &InstrumentTable::default()).unwrap()
+    protocol::calibration::panel(&market, START_MS, end_ms).unwrap()
 }
 
 /// Settings that outlive their pipelines.
