@@ -1,157 +1,18 @@
 //! Books: the pipeline that runs and those before it, their blocks, days and moves. Walks and judges nothing.
 
+mod rows;
+
+pub use rows::{BookBlock, BookDay, BookMove, BookRow, BookStep, BookTransition, NewBook};
+
 use crate::{
-    LeaseToken, NewEvent, Page, Store, StoreError, Tx, audit, clean, operations::outbox, row::Named as _, seal,
+    LeaseToken, Page, Store, StoreError, Tx, audit, clean, operations::outbox, row::Named as _, seal,
     transaction::Params,
 };
-use candles::{Interval, MarketKind, Symbol};
-use chrono::{DateTime, Utc};
-use genome::random::Seed;
-use lifecycle::{Check, DisableReason, State};
-use serde::Serialize;
-use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use candles::Symbol;
+use lifecycle::{DisableReason, State};
+use serde_json::json;
 use tokio_postgres::{Row, types::Json};
 use uuid::Uuid;
-
-/// A book to begin.
-#[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs)]
-pub struct NewBook {
-    pub id: Uuid,
-    pub market: MarketKind,
-    pub interval: Interval,
-    /// All symbols that are paid in it.
-    pub quote: String,
-    /// What makes it this pipeline and no other, by name.
-    pub identity: BTreeMap<String, String>,
-    pub seed: Seed,
-    /// Symbols that there were when it began.
-    pub symbols: Vec<Symbol>,
-    /// First candle that is looked at, UTC ms.
-    pub first_ms: i64,
-    /// Beginning of its history, UTC ms.
-    pub from_ms: i64,
-    /// Of its life, UTC ms.
-    pub began_ms: i64,
-    /// Its walk and its placebo's, at their beginning.
-    pub walks: String,
-}
-
-/// A stored book.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[allow(missing_docs)]
-pub struct BookRow {
-    pub id: Uuid,
-    /// Which pipeline of this database, from 1.
-    pub number: u32,
-    pub market: MarketKind,
-    pub interval: Interval,
-    pub quote: String,
-    pub identity: BTreeMap<String, String>,
-    pub seed: Seed,
-    #[serde(skip)]
-    pub symbols: Vec<Symbol>,
-    pub first_ms: i64,
-    pub from_ms: i64,
-    pub began_ms: i64,
-    pub state: State,
-    pub disable_reason: Option<DisableReason>,
-    /// Counts what was written.
-    pub revision: u64,
-    /// What its runner says of it: progress, evidence, requirements, detectors; an object.
-    pub standing: Value,
-    pub created_at: DateTime<Utc>,
-    pub state_changed_at: DateTime<Utc>,
-}
-
-/// A block of a book.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[allow(missing_docs)]
-pub struct BookBlock {
-    pub is_placebo: bool,
-    pub begin_ms: i64,
-    pub end_ms: i64,
-    pub is_over: bool,
-    pub members: u32,
-    /// Why it holds cash.
-    pub cash: Option<String>,
-    /// All that is known of it, an object.
-    pub body: Value,
-}
-
-/// A day of a book.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-#[allow(missing_docs)]
-pub struct BookDay {
-    pub day_ms: i64,
-    pub net: f64,
-    pub benchmark: Option<f64>,
-    pub hedged: f64,
-    pub step: f64,
-    pub log_e: Option<f64>,
-    /// Of the bet that decides.
-    pub bet_log_e: Option<f64>,
-}
-
-/// A step of a book, to be stored as a whole.
-#[derive(Clone, Debug, PartialEq)]
-pub struct BookStep {
-    /// Which.
-    pub book_id: Uuid,
-    /// What it was made from: [`BookRow::revision`].
-    pub revision: u64,
-    /// Both walks after it.
-    pub walks: String,
-    /// [`BookRow::standing`] after it.
-    pub standing: Value,
-    /// Blocks that are new or went on.
-    pub blocks: Vec<BookBlock>,
-    /// Whether `days` are its placebo's.
-    pub is_placebo: bool,
-    /// Days that are new.
-    pub days: Vec<BookDay>,
-}
-
-/// A move of a book, to be stored.
-#[derive(Clone, Debug, PartialEq)]
-pub struct BookMove {
-    /// Names it for ever: carried out once however often it is asked for.
-    pub id: Uuid,
-    /// Whose.
-    pub book_id: Uuid,
-    /// The state that it must have.
-    pub from: State,
-    /// The state that it gets.
-    pub to: State,
-    /// Why it is disabled, where it is.
-    pub reason: Option<DisableReason>,
-    /// For people.
-    pub summary: String,
-    /// What was needed, and what there was.
-    pub checks: Vec<Check>,
-    /// Who moves it.
-    pub actor: String,
-    /// Market time, UTC ms.
-    pub at_market_ms: i64,
-    /// Messages about it.
-    pub events: Vec<NewEvent>,
-}
-
-/// A stored move.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[allow(missing_docs)]
-pub struct BookTransition {
-    pub id: Uuid,
-    pub from: State,
-    pub to: State,
-    pub reason: Option<DisableReason>,
-    pub summary: String,
-    pub checks: Vec<Check>,
-    pub actor: String,
-    pub at_market_ms: i64,
-    pub created_at: DateTime<Utc>,
-}
 
 const COLUMNS: &str = "id, number, market, interval, quote, identity, seed, symbols, first_ms, from_ms, began_ms, state, \
      disable_reason, revision, standing, created_at, state_changed_at";
@@ -185,6 +46,12 @@ fn read(row: &Row) -> Result<BookRow, StoreError> {
         created_at: row.try_get("created_at")?,
         state_changed_at: row.try_get("state_changed_at")?,
     })
+}
+
+/// The first of these books.
+async fn first(tx: &Tx, which: &str, params: Params<'_>) -> Result<Option<BookRow>, StoreError> {
+    let sql = format!("select {COLUMNS} from books {which}");
+    tx.row_opt(&sql, params).await?.as_ref().map(read).transpose()
 }
 
 /// Moves a book inside the caller's transaction; whether it was not moved so before.
@@ -246,11 +113,7 @@ impl Store {
     /// # Errors
     /// When the database does not answer.
     pub async fn running_book(&self) -> Result<Option<BookRow>, StoreError> {
-        self.transaction("running_book", |tx| async move {
-            let sql = format!("select {COLUMNS} from books where state <> 'disabled'");
-            tx.row_opt(&sql, &[]).await?.as_ref().map(read).transpose()
-        })
-        .await
+        self.transaction("running_book", |tx| async move { first(&tx, "where state <> 'disabled'", &[]).await }).await
     }
 
     /// The book with this number, or the newest.
@@ -259,10 +122,8 @@ impl Store {
     /// When the database does not answer.
     pub async fn book(&self, number: Option<u32>) -> Result<Option<BookRow>, StoreError> {
         self.transaction("book", |tx| async move {
-            let sql =
-                format!("select {COLUMNS} from books where number = $1 or $1 is null order by number desc limit 1");
             let number = number.map(|number| i32::try_from(number).unwrap_or(i32::MAX));
-            tx.row_opt(&sql, &[&number]).await?.as_ref().map(read).transpose()
+            first(&tx, "where number = $1 or $1 is null order by number desc limit 1", &[&number]).await
         })
         .await
     }
@@ -287,14 +148,11 @@ impl Store {
         self.transaction("begin_book", |tx| async move {
             let tx = &tx;
             lease.verify(tx).await?;
-            let find = format!("select {COLUMNS} from books where id = $1");
-            if let Some(row) = tx.row_opt(&find, &[&new.id]).await? {
+            if let Some(found) = first(tx, "where id = $1", &[&new.id]).await? {
                 // A retry whose first try was committed.
-                return read(&row);
+                return Ok(found);
             }
-            let sql = format!("select {COLUMNS} from books where state <> 'disabled' for update");
-            if let Some(row) = tx.row_opt(&sql, &[]).await? {
-                let before = read(&row)?;
+            if let Some(before) = first(tx, "where state <> 'disabled' for update", &[]).await? {
                 let record = BookMove {
                     id: Uuid::now_v7(),
                     book_id: before.id,
@@ -329,7 +187,8 @@ impl Store {
                 &walks,
             ];
             tx.execute(sql, params).await?;
-            let found = read(&tx.row(&find, &[&new.id]).await?)?;
+            let found = first(tx, "where id = $1", &[&new.id]).await?;
+            let found = found.ok_or_else(|| StoreError::not_found("book", new.id))?;
             let entry = audit::AuditEntry {
                 event: "book_changed",
                 entity_type: "book",
