@@ -187,12 +187,12 @@ impl From<tokio_postgres::Error> for StoreError {
     fn from(error: tokio_postgres::Error) -> Self {
         let Some(db) = error.as_db_error() else {
             let chain = error_chain(&error);
-            // Without a server's answer it is the connection, unless our own types did not fit.
-            let ours = ["serializing", "deserializing", "invalid column", "unexpected number of rows", "expected"];
-            return if ours.iter().any(|s| chain.contains(s)) && !error.is_closed() {
-                Self::decode(chain)
-            } else {
+            // Without a server's answer it is the connection, unless our own types did not fit. Only the error's own text
+            // tells: that of its cause may well be "unexpected end of file".
+            return if error.is_closed() || !is_of_types(&error.to_string()) {
                 Self::Unreachable(chain)
+            } else {
+                Self::decode(chain)
             };
         };
         let (code, message) = (db.code(), db.message().to_owned());
@@ -217,6 +217,18 @@ impl From<tokio_postgres::Error> for StoreError {
             _ => Self::Query { operation: String::new(), code: code.code().to_owned(), message },
         }
     }
+}
+
+/// Whether the text of an error of the client says that parameters or columns are not what the caller took them for.
+fn is_of_types(text: &str) -> bool {
+    let ours = [
+        "error serializing parameter",
+        "error deserializing column",
+        "invalid column",
+        "query returned an unexpected number of",
+        "expected ",
+    ];
+    ours.iter().any(|start| text.starts_with(start))
 }
 
 impl From<deadpool_postgres::PoolError> for StoreError {

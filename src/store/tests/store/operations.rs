@@ -239,3 +239,26 @@ async fn errors_and_debug_keep_secrets() {
     let bad = ConnectOptions::from_url(&"postgresql://me:s3cr3t@host:port/x".to_owned().into()).unwrap_err();
     assert!(!bad.to_string().contains("s3cr3t") && bad.to_string().contains("postgresql://"), "{bad}");
 }
+
+#[tokio::test]
+async fn whatever_comes_of_a_broken_connection_is_no_database_and_worth_another_try() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    // Nothing; half a message; one of a type that does not belong there; no PostgreSQL at all.
+    let answers: [&[u8]; 4] = [b"", b"R\0\0\0\x08\0\0", b"Z\0\0\0\x05I", b"HTTP/1.1 400 Bad Request\r\n\r\n"];
+    for answer in answers {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let server = tokio::spawn(async move {
+            loop {
+                let (mut client, _) = listener.accept().await.unwrap();
+                _ = client.read(&mut [0; 64]).await;
+                _ = client.write_all(answer).await;
+            }
+        });
+        let url = SecretString::from(format!("postgresql://me@127.0.0.1:{port}/nowhere?sslmode=disable"));
+        let options = ConnectOptions::from_url(&url).unwrap();
+        let error = Store::connect(&options, &StoreConfig::default()).await.unwrap_err();
+        assert!(matches!(error, StoreError::Unreachable(_)), "{:?}: {error:?}", String::from_utf8_lossy(answer));
+        server.abort();
+    }
+}
