@@ -17,7 +17,7 @@ use super::loops::shadow::Shadow;
 use super::loops::stream::StreamWatch;
 use super::runtime::stopper::Stopper;
 use super::runtime::supervisor::{Patience, Supervisor};
-use super::trouble::{Troubles, is_unreachable};
+use super::trouble::{Keeper, Troubles, is_unreachable};
 use crate::config::{Config, DaemonConfig};
 use crate::usecases::audit_anchors::AuditAnchors;
 use crate::usecases::database::Database;
@@ -83,6 +83,7 @@ pub(crate) struct App {
     http: http::Server,
     /// Where existing clients of the service look for it, unless the port is taken.
     service: Option<http::Server>,
+    troubles: Keeper,
     grace: Duration,
 }
 
@@ -106,9 +107,9 @@ impl App {
             None => Database::open(config).await?,
         };
         match Self::assemble(config, data_dir, clock, plan, stopper, &database.store).await {
-            Ok((supervisor, http, service)) => {
+            Ok((supervisor, http, service, troubles)) => {
                 let grace = Duration::from_secs(config.daemon.shutdown_grace_s);
-                Ok(Self { database, supervisor, http, service, grace })
+                Ok(Self { database, supervisor, http, service, troubles, grace })
             }
             Err(error) => {
                 database.close().await;
@@ -124,7 +125,7 @@ impl App {
         plan: Plan,
         stopper: &Stopper,
         store: &Store,
-    ) -> anyhow::Result<(Supervisor, http::Server, Option<http::Server>)> {
+    ) -> anyhow::Result<(Supervisor, http::Server, Option<http::Server>, Keeper)> {
         let source = String::from(config.market.source.clone());
         store.note_market_source(&source, config.market.source.is_simulated()).await?;
         let stop = stopper.token();
@@ -158,11 +159,10 @@ impl App {
         };
 
         let patience = Patience::from(&config.daemon);
-        let troubles = Troubles::new(core.process.clone(), Arc::clone(clock));
-        tokio::spawn(Arc::clone(&troubles).keep());
+        let (troubles, keeper) = Troubles::start(core.process.clone(), Arc::clone(clock));
         let mut supervisor = Supervisor::new(stop, patience, is_unreachable, move |event| troubles.tell(event));
         Self::start_loops(&mut supervisor, &core, config, data_dir, clock, plan)?;
-        Ok((supervisor, http, service))
+        Ok((supervisor, http, service, keeper))
     }
 
     /// Starts every loop that the plan and the settings ask for.
@@ -253,7 +253,8 @@ impl App {
                 service.drain(grace).await;
             }
         };
-        tokio::join!(self.http.drain(grace), service);
+        // The loops have ended: nothing more is told.
+        tokio::join!(self.http.drain(grace), service, self.troubles.end(grace));
         self.database.close().await;
         tracing::info!("stopped");
     }

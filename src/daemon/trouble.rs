@@ -10,10 +10,12 @@ use clock::Clock;
 use notify::{Channel, Notice, Trouble};
 use serde_json::json;
 use std::collections::{BTreeSet, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use store::{DeadLetterKind, NewDeadLetter, NewEvent, StoreError};
 use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 /// Most that waits in memory: each part of the daemon could be told of many times before it is reached.
 const MOST_WAITING: usize = 256;
@@ -98,45 +100,81 @@ pub(crate) struct Troubles {
     clock: Arc<dyn Clock>,
     told: Mutex<Told>,
     news: Notify,
+    /// Nothing more will be told.
+    ended: CancellationToken,
+}
+
+/// The task that stores what is told.
+pub(crate) struct Keeper {
+    troubles: Arc<Troubles>,
+    task: JoinHandle<()>,
+}
+
+impl Keeper {
+    /// Stores what still waits, trying each once; whatever cannot be stored within the time is logged.
+    pub(crate) async fn end(self, within: Duration) {
+        self.troubles.ended.cancel();
+        let _ = tokio::time::timeout(within, self.task).await;
+        for waiting in &self.troubles.locked().waiting {
+            let events: Vec<&str> = waiting.events.iter().map(|event| event.key.as_str()).collect();
+            let subject = waiting.letter.as_ref().map(|letter| letter.subject.as_str());
+            tracing::error!(?events, subject, "stopped before trouble could be stored: it is only in this log");
+        }
+    }
 }
 
 impl Troubles {
-    /// Nothing is wrong yet.
-    pub(crate) fn new(process: Process, clock: Arc<dyn Clock>) -> Arc<Self> {
-        Arc::new(Self { process, clock, told: Mutex::default(), news: Notify::new() })
+    /// Nothing is wrong yet; the task ends when it is asked to.
+    pub(crate) fn start(process: Process, clock: Arc<dyn Clock>) -> (Arc<Self>, Keeper) {
+        let ended = CancellationToken::new();
+        let troubles = Arc::new(Self { process, clock, told: Mutex::default(), news: Notify::new(), ended });
+        let task = tokio::spawn(Arc::clone(&troubles).keep());
+        (Arc::clone(&troubles), Keeper { troubles, task })
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Told> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes note of what happened to a loop. Does not wait.
     pub(crate) fn tell(&self, event: &Event) {
         let now_ms = self.clock.now_ms();
-        self.told.lock().unwrap_or_else(PoisonError::into_inner).take(event, &self.process.channels, now_ms);
+        self.locked().take(event, &self.process.channels, now_ms);
         self.news.notify_one();
     }
 
-    /// Stores what is told, in its order, until everybody is asked to stop.
-    pub(crate) async fn keep(self: Arc<Self>) {
-        while !self.process.stop.is_cancelled() {
+    /// Stores what is told, in its order. Once ended, until nothing waits or the database does not answer.
+    async fn keep(self: Arc<Self>) {
+        loop {
             let (next, dropped) = {
-                let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut told = self.locked();
                 (told.waiting.front().cloned(), std::mem::take(&mut told.dropped))
             };
             if dropped > 0 {
                 tracing::error!(dropped, "too much trouble waited to be stored: the oldest is only in this log");
             }
+            let ended = self.ended.is_cancelled();
             let Some(next) = next else {
+                if ended {
+                    return;
+                }
                 tokio::select! {
-                    () = self.process.stop.cancelled() => {}
+                    () = self.ended.cancelled() => {}
                     () = self.news.notified() => {}
                 }
                 continue;
             };
             match self.store(&next).await {
-                Err(error) if error.is_transient() => _ = self.process.wait(AGAIN).await,
+                Err(error) if error.is_transient() && ended => return,
+                Err(error) if error.is_transient() => tokio::select! {
+                    () = self.ended.cancelled() => {}
+                    () = tokio::time::sleep(AGAIN) => {}
+                },
                 outcome => {
                     if let Err(error) = outcome {
                         tracing::error!(%error, "cannot store trouble that was told of");
                     }
-                    let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+                    let mut told = self.locked();
                     // While it was stored, the oldest may have gone to make room.
                     if told.waiting.front() == Some(&next) {
                         told.waiting.pop_front();

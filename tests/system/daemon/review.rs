@@ -62,7 +62,9 @@ async fn days_are_reviewed_once_and_live_strategies_are_looked_after() {
     }
     let url = daemon.url().await;
 
-    // While the market goes on: at any one moment nothing may be in shadow, say.
+    // While the market goes on: at any one moment nothing may be in shadow, say. Slower, so that what is in shadow stays
+    // there for many passes also where a pass takes seconds.
+    stage.exchange.clock().set_speed(DAY_PER_SECOND / 8.0);
     let mut missing = named_metrics();
     assert!(missing.len() > 25, "{missing:?}");
     wait_for("every metric that a dashboard or a rule names was emitted", async || {
@@ -79,6 +81,7 @@ async fn days_are_reviewed_once_and_live_strategies_are_looked_after() {
         missing.is_empty().then_some(())
     })
     .await;
+    stage.exchange.clock().set_speed(DAY_PER_SECOND / 2.0);
     let name = stand_still_with_a_live_one(&stage, &client).await;
     daemon.stop().await;
     books::check(&mut client).await;
