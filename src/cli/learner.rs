@@ -5,10 +5,11 @@ use crate::usecases::database::Database;
 use anyhow::Context as _;
 use candles::time::rfc3339;
 use clap::{Args, Subcommand};
-use learner::{Belief, HALF_LIFE_DAYS, Learnt};
+use learner::{Belief, Contrast, HALF_LIFE_DAYS, Learnt};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use store::{Session, SessionLessons};
+use store::{SearchScores, Session, SessionLessons};
 
 /// Look at what the search has learnt from earlier strategies
 #[derive(Args, Debug)]
@@ -19,7 +20,8 @@ pub(crate) struct LearnerArgs {
 
 #[derive(Debug, Subcommand)]
 enum LearnerCommand {
-    /// Tell which building blocks keep their promise, as the newest session was taught, and from how much that is known
+    /// Tell which building blocks keep their promise, as the newest session was taught, and from how much that is known; and
+    /// which ones score better on the real market than on null ones
     Explain {
         /// Of this island [default: the newest session of all]
         #[arg(long, value_name = "NAME")]
@@ -35,7 +37,15 @@ enum LearnerCommand {
 
 /// What is told as JSON.
 #[derive(Serialize)]
-struct Told {
+struct Told<'a> {
+    #[serde(flatten)]
+    taught: Option<Taught>,
+    scores: Vec<ToldScores<'a>>,
+}
+
+/// What the newest session was taught.
+#[derive(Serialize)]
+struct Taught {
     /// `ISLAND/NUMBER` of the session that was taught.
     session: String,
     /// When it began, by the market's clock, UTC ms: since then nothing else was learnt.
@@ -46,6 +56,48 @@ struct Told {
     lessons: SessionLessons,
 }
 
+/// How building blocks scored in the searches of a market and form.
+#[derive(Serialize)]
+struct ToldScores<'a> {
+    market: String,
+    form: String,
+    /// Of the newest sessions, and of all.
+    sessions: u64,
+    all_sessions: u64,
+    from: String,
+    to: String,
+    blocks: BTreeMap<&'a str, ToldContrast>,
+}
+
+#[derive(Serialize)]
+struct ToldContrast {
+    #[serde(flatten)]
+    contrast: Contrast,
+    deviations: f64,
+    /// Of all sessions.
+    all_deviations: Option<f64>,
+}
+
+/// Newest sessions of which is told how building blocks scored in them.
+const NEWEST: u64 = 1_000;
+
+fn told<'a>(newest: &'a SearchScores, all: &SearchScores) -> ToldScores<'a> {
+    let of_all = all.scores.contrasts();
+    let one = |(name, contrast): (&'a str, Contrast)| {
+        let all_deviations = of_all.get(name).map(Contrast::deviations);
+        (name, ToldContrast { contrast, deviations: contrast.deviations(), all_deviations })
+    };
+    ToldScores {
+        market: newest.market.to_string(),
+        form: newest.form.to_string(),
+        sessions: newest.sessions,
+        all_sessions: all.sessions,
+        from: newest.from.to_string(),
+        to: newest.to.to_string(),
+        blocks: newest.scores.contrasts().into_iter().map(one).collect(),
+    }
+}
+
 /// Runs `sg-ai learner`.
 ///
 /// # Errors
@@ -53,19 +105,29 @@ struct Told {
 pub(crate) async fn run(args: LearnerArgs, ctx: &Context) -> Result<(), CliError> {
     let LearnerCommand::Explain { island, top, json } = args.command;
     let opened = Database::open(ctx.config()).await?;
-    let found = opened.store.newest_lessons(island.as_deref()).await;
+    let store = &opened.store;
+    let found = tokio::try_join!(
+        store.newest_lessons(island.as_deref()),
+        store.search_scores(Some(NEWEST)),
+        store.search_scores(None)
+    );
     opened.close().await;
-    let found = found.context("what was learnt cannot be read")?;
-    let printed = match (&found, json) {
-        (None, true) => output::json(&serde_json::Value::Null),
-        (None, false) => output::text(NOTHING),
-        (Some((session, lessons)), true) => output::json(&Told {
-            session: name(session),
+    let (lessons, newest, all) = found.context("what was learnt cannot be read")?;
+    let of_all = |of: &SearchScores| all.iter().find(|all| (all.market, all.form) == (of.market, of.form));
+    let pairs = || newest.iter().filter_map(|newest| Some((newest, of_all(newest)?)));
+    let printed = if json {
+        let taught = lessons.map(|(session, lessons)| Taught {
+            session: name(&session),
             taught_at_ms: session.spec.window_to_ms,
             until_ms: session.spec.holdout_from_ms,
-            lessons: lessons.clone(),
-        }),
-        (Some((session, lessons)), false) => output::text(text(session, lessons, top as usize)),
+            lessons,
+        });
+        output::json(&Told { taught, scores: pairs().map(|(newest, all)| told(newest, all)).collect() })
+    } else {
+        let mut out =
+            lessons.map_or_else(|| NOTHING.to_owned(), |(session, lessons)| text(&session, &lessons, top as usize));
+        pairs().for_each(|(newest, all)| out.push_str(&scores_text(newest, all, top as usize)));
+        output::text(out)
     };
     Ok(printed.context("standard output")?)
 }
@@ -107,6 +169,38 @@ fn text(session: &Session, lessons: &SessionLessons, top: usize) -> String {
         for (name, Belief { mean, sd, strategies }) in found {
             let how = if mean.abs() > 2.0 * sd { "" } else { ", may be luck" };
             let _ = writeln!(out, "  {mean:+6.2} ± {sd:4.2}  {strategies:>6}  {name}{how}");
+        }
+    }
+    out
+}
+
+fn scores_text(newest: &SearchScores, all: &SearchScores, top: usize) -> String {
+    let of_all = all.scores.contrasts();
+    let SearchScores { market, form, sessions, from, to, .. } = newest;
+    let mut out = String::new();
+    // A string takes everything.
+    let _ = writeln!(
+        out,
+        "\nIn the newest {sessions} search sessions of {market}, {form} (what they searched ended {from} to {to}): how much better \
+         strategies with a building block scored in sample than those without it, 0 to 100 points, on the real market and on null \
+         markets. First how far the real market is from null ones, in standard deviations of one null search (in brackets of all \
+         {} sessions); below 2 it may be luck.",
+        all.sessions
+    );
+    let [good, bad] = newest.scores.furthest(top);
+    for (title, found) in [("Better than on null markets", good), ("Worse than on null markets", bad)] {
+        let _ = writeln!(out, "\n{title}: deviations, points real and null, searches real and null");
+        if found.is_empty() {
+            let _ = writeln!(out, "  nothing");
+        }
+        for (name, contrast) in found {
+            let Contrast { real, null, null_sd, searches, null_searches } = contrast;
+            let all = of_all.get(name).map_or(f64::NAN, Contrast::deviations);
+            let _ = writeln!(
+                out,
+                "  {:+5.1} ({all:+5.1})  {real:+6.1} and {null:+5.1} ± {null_sd:4.1}  {searches:>5} and {null_searches:>5}  {name}",
+                contrast.deviations()
+            );
         }
     }
     out

@@ -14,7 +14,7 @@ use super::{ProtocolConfig, SeenUntil};
 use engine::{EvaluationError, Outcome};
 use evidence::null_market::SequentialP;
 use genome::{AnyStrategy, random::Seed};
-use learner::Learnt;
+use learner::{Learnt, Scores};
 use search::{self, Counters, Evaluator, GenerationReport, Individual, SearchConfig, SearchState, Step, Stopped};
 use serde::{Deserialize, Serialize};
 
@@ -81,6 +81,9 @@ pub struct SessionState {
     null_kinds: u32,
     real: Counters,
     null: Counters,
+    /// How building blocks scored in the search that is compared, and in null searches.
+    #[serde(default, skip_serializing_if = "Scores::is_empty")]
+    scores: Scores,
 }
 
 const fn one() -> u32 {
@@ -168,6 +171,7 @@ impl SessionState {
             null_kinds: ground.null_kinds(),
             real: Counters::default(),
             null: Counters::default(),
+            scores: Scores::default(),
         }
     }
 
@@ -201,6 +205,12 @@ impl SessionState {
     pub fn null_counters(&self) -> Counters {
         let under_way = self.search.as_ref().filter(|_| self.stage == Stage::Null);
         under_way.map_or(self.null, |s| added(self.null, s.counters))
+    }
+
+    /// How building blocks scored in the search that is compared, and in null searches, as far as they are finished.
+    #[must_use]
+    pub const fn scores(&self) -> &Scores {
+        &self.scores
     }
 
     /// The best statistics of the null searches of one kind.
@@ -348,6 +358,10 @@ impl<'a> Session<'a> {
         let best = best_statistic(&found);
         let counters = if state.stage == Stage::Null { &mut state.null } else { &mut state.real };
         *counters = added(*counters, search.counters);
+        // What a session inherits would score well of itself: null searches begin with nothing.
+        if state.stage != Stage::Search || !state.compared_apart {
+            state.scores.add(&search.scored, state.stage == Stage::Null);
+        }
         match state.stage {
             Stage::Search => {
                 state.found = found;

@@ -150,6 +150,11 @@ pub fn advance(
         counters.t_sum_of_squares += t * t;
         counters.t_max = Some(counters.t_max.map_or(t, |most| most.max(t)));
     }
+    for individual in &measured {
+        if let Some(components) = individual.measured.as_ref().and_then(|m| m.components) {
+            state.scored.add(&individual.strategy, components.significance);
+        }
+    }
 
     enter(Step::Replace)?;
     let contenders = state.population.drain(..).chain(measured).collect();

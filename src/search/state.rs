@@ -3,7 +3,7 @@
 use super::{Components, Profile, SearchConfig};
 use engine::Performance;
 use genome::{AnyStrategy, StrategyHash, random::Seed};
-use learner::Learnt;
+use learner::{Learnt, Scored};
 use serde::{Deserialize, Serialize};
 use std::collections::{HashSet, VecDeque};
 
@@ -223,13 +223,24 @@ pub struct SearchState {
     /// What earlier strategies have taught, if anything: a share of each generation is drawn by it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) learnt: Option<Learnt>,
+    /// What was evaluated so far, by building block: the part of the fitness that grows with t.
+    #[serde(default, skip_serializing_if = "Scored::is_empty")]
+    pub scored: Scored,
     pub(super) remembered: Remembered,
 }
 
 impl SearchState {
     pub(super) fn new(seed: Seed, population: Vec<Individual>, learnt: Option<Learnt>) -> Self {
-        let (archive, counters, remembered) = (Vec::new(), Counters::default(), Remembered::default());
-        Self { seed, generation: 0, population, archive, counters, learnt, remembered }
+        Self {
+            seed,
+            generation: 0,
+            population,
+            archive: Vec::new(),
+            counters: Counters::default(),
+            learnt,
+            scored: Scored::default(),
+            remembered: Remembered::default(),
+        }
     }
 
     /// Whether the configured generations are done.

@@ -56,8 +56,9 @@ pub use seal::RotationReport;
 pub use search::{
     CandidateRecord, Champion, ChosenRow, FailedBacktest, FinishReport, GenerationRecord, GenerationRow, Judgement,
     NewSession, NumberedSession, PastStrategy, PlaceboRecord, ProtocolSessionRow, ProtocolTotals, Proved,
-    RecordOutcome, ResumableSession, SearchUnderWay, SearchedRecord, Session, SessionLessons, SessionNumbers,
-    SessionRow, SessionStatus, SessionStory, TrialCounts, TrialTotals, Trials, WaitingRecord, WindowStat,
+    RecordOutcome, ResumableSession, SearchScores, SearchUnderWay, SearchedRecord, Session, SessionLessons,
+    SessionNumbers, SessionRow, SessionStatus, SessionStory, TrialCounts, TrialTotals, Trials, WaitingRecord,
+    WindowStat,
 };
 pub use stored::Stored;
 pub use strategies::{

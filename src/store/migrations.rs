@@ -40,6 +40,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("V44__forms", include_str!("../../migrations/V44__forms.sql")),
     ("V45__how_close", include_str!("../../migrations/V45__how_close.sql")),
     ("V46__books", include_str!("../../migrations/V46__books.sql")),
+    ("V47__search_scores", include_str!("../../migrations/V47__search_scores.sql")),
 ];
 
 /// The newest schema version that this program knows.

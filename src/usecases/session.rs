@@ -312,7 +312,8 @@ impl SessionRunner {
         };
         let token = self.turn.token()?;
         let (candidates, waiting) = judge::all(&self.parts, &token, &session, (&state, &record), &halves).await?;
-        let report = process.store.finish_session(&self.turn.token()?, session.id, &candidates, &waiting).await?;
+        let (token, scores) = (self.turn.token()?, state.scores());
+        let report = process.store.finish_session(&token, session.id, &candidates, &waiting, scores).await?;
         tracing::info!(
             session = spec.number,
             island = self.island,

@@ -128,7 +128,7 @@ impl Story<'_> {
             ..Judgement::nothing(recipe.into())
         };
         let candidate = CandidateRecord { strategy, judgement, untested: None };
-        self.store.finish_session(token, session.id, &[candidate], &[]).await.unwrap();
+        self.store.finish_session(token, session.id, &[candidate], &[], &learner::Scores::default()).await.unwrap();
         id
     }
 

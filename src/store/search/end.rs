@@ -6,12 +6,13 @@ use crate::{
     backtests::{results, runs, service},
     seal,
     search::{
-        protocol,
+        learner, protocol,
         sessions::{lock, must_run},
     },
     stored::{Stored, known_genome, to_json},
     strategies::{self, scores, transitions},
 };
+use ::learner::Scores;
 use ::protocol::Standing;
 use chrono::DateTime;
 use engine::{Performance, Trade};
@@ -127,7 +128,7 @@ pub struct Champion {
 impl Store {
     /// Ends a session: stores its tested strategies and what is known of those that waited as candidates, and applies
     /// what the gate decided. Those of its best that were not tested are kept for
-    /// the next session.
+    /// the next session; how building blocks scored is added to what earlier sessions said.
     ///
     /// A genome that is stored already is left alone, unless a client posted it and nobody has judged it; so is a waiting
     /// strategy that moved meanwhile. Finishing twice gives the first report again.
@@ -141,6 +142,7 @@ impl Store {
         session_id: Uuid,
         candidates: &[CandidateRecord],
         waiting: &[WaitingRecord],
+        scores: &Scores,
     ) -> Result<FinishReport, StoreError> {
         // Parents before children, so that lineage finds their ids.
         let mut ordered: Vec<&CandidateRecord> = candidates.iter().filter(|c| c.untested.is_none()).collect();
@@ -194,6 +196,7 @@ impl Store {
             protocol::end_session(tx, session_id, judged.count() as u64, entered).await?;
             results::copy(tx, &rows.results).await?;
             runs::insert(tx, &rows.runs).await?;
+            learner::add_scores(tx, session_id, scores).await?;
             runs::note_optimization(tx, session_id, report.champions.first().map(String::as_str), None).await?;
             let sql =
                 "update search_sessions set status = 'finished', report = $2, ended_at = now(), updated_at = now()

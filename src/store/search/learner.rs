@@ -2,12 +2,15 @@
 
 use super::sessions;
 use crate::{
-    LeaseToken, Session, Store, StoreError, Tx, seal,
+    LeaseToken, Session, Store, StoreError, Tx,
+    row::Named as _,
+    seal,
     stored::{Stored, known_genome},
 };
-use ::learner::Learnt;
+use ::learner::{Learnt, Scores};
 use ::protocol::LESSONS;
 use candles::MarketKind;
+use chrono::NaiveDate;
 use genome::{AnyStrategy, StrategyForm};
 use serde::Serialize;
 use std::ops::Range;
@@ -30,6 +33,23 @@ pub struct SessionLessons {
     pub strategies: u32,
     /// What they taught; `None` where none had earned anything since.
     pub learnt: Option<Learnt>,
+}
+
+/// How building blocks scored in the searches of one market and form.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SearchScores {
+    /// Market that was searched.
+    pub market: MarketKind,
+    /// Form of the strategies.
+    pub form: StrategyForm,
+    /// Sessions, and the days on which what they searched ended: first and last.
+    pub sessions: u64,
+    /// First day.
+    pub from: NaiveDate,
+    /// Last day.
+    pub to: NaiveDate,
+    /// What they said.
+    pub scores: Scores,
 }
 
 impl Store {
@@ -69,6 +89,35 @@ impl Store {
                 Ok(PastStrategy { genome, seen_until_ms: row.try_get("seen_until_ms")? })
             };
             tx.rows(sql, &[market, &split_ms, &i64::from(LESSONS), form]).await?.iter().map(read).collect()
+        })
+        .await
+    }
+
+    /// How building blocks scored in the newest sessions of each market and form, at least `sessions` of them where there are as
+    /// many (whole days are counted), or in all; in order of market and form.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn search_scores(&self, sessions: Option<u64>) -> Result<Vec<SearchScores>, StoreError> {
+        self.transaction("search_scores", |tx| async move {
+            let sql = "select market, form, day, sessions, scores from search_scores order by market, form, day desc";
+            let mut all: Vec<SearchScores> = Vec::new();
+            for row in tx.rows(sql, &[]).await? {
+                let (market, form): (&str, &str) = (row.try_get("market")?, row.try_get("form")?);
+                let read = |error: &dyn std::fmt::Display| StoreError::decode(format!("search_scores: {error}"));
+                let (market, form) = (market.parse().map_err(|e| read(&e))?, form.parse().map_err(|e| read(&e))?);
+                let (day, count): (NaiveDate, u64) = (row.try_get("day")?, row.count("sessions")?);
+                let scores: Scores = row.json("scores")?;
+                match all.last_mut().filter(|last| (last.market, last.form) == (market, form)) {
+                    Some(last) if sessions.is_some_and(|most| last.sessions >= most) => {}
+                    Some(last) => {
+                        (last.sessions, last.from) = (last.sessions + count, day);
+                        last.scores.join(&scores);
+                    }
+                    None => all.push(SearchScores { market, form, sessions: count, from: day, to: day, scores }),
+                }
+            }
+            Ok(all)
         })
         .await
     }
@@ -136,6 +185,35 @@ impl Store {
         })
         .await
     }
+}
+
+/// Adds what the searches of a session said to what others of its market, form and day did.
+pub(super) async fn add_scores(tx: &Tx, session_id: Uuid, scores: &Scores) -> Result<(), StoreError> {
+    if scores.is_empty() {
+        return Ok(());
+    }
+    let of_session = "select market, form, date '1970-01-01' + ceil(holdout_from_ms / 86400000.0)::integer as day
+        from search_sessions where id = $1";
+    let insert = format!(
+        "insert into search_scores (market, form, day, sessions, scores) select market, form, day, 1, $2 from ({of_session}) s
+        on conflict (market, form, day) do nothing"
+    );
+    if tx.execute(&insert, &[&session_id, &Json(scores)]).await? == 1 {
+        return Ok(());
+    }
+    let lock = format!(
+        "select c.market, c.form, c.day, c.scores from search_scores c join ({of_session}) s using (market, form, day)
+        for update of c"
+    );
+    let row = tx.row(&lock, &[&session_id]).await?;
+    let mut sum: Scores = row.json("scores")?;
+    sum.join(scores);
+    let (market, form): (String, String) = (row.try_get("market")?, row.try_get("form")?);
+    let day: NaiveDate = row.try_get("day")?;
+    let sql =
+        "update search_scores set sessions = sessions + 1, scores = $4 where market = $1 and form = $2 and day = $3";
+    tx.execute(sql, &[&market, &form, &day, &Json(sum)]).await?;
+    Ok(())
 }
 
 async fn of_session(tx: &Tx, session_id: Uuid) -> Result<Option<SessionLessons>, StoreError> {

@@ -13,7 +13,7 @@ mod under_way;
 
 pub use end::{CandidateRecord, Champion, FinishReport, Judgement, WaitingRecord, WindowStat};
 pub use generations::{GenerationRow, TrialTotals};
-pub use learner::{PastStrategy, SessionLessons};
+pub use learner::{PastStrategy, SearchScores, SessionLessons};
 pub use listing::{SessionRow, SessionStory};
 pub use protocol::{
     ChosenRow, NumberedSession, PlaceboRecord, ProtocolSessionRow, SearchedRecord, SessionNumbers, TrialCounts, Trials,

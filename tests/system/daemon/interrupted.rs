@@ -108,7 +108,12 @@ async fn first_session(stage: &mut Stage, (population, days): (u32, i64), kills:
     };
     let bred = "select concat_ws(' ', number, best_fitness, median_fitness, mean_fitness, evaluations,
         distinct_strategies, failures, archive_size) from generations order by number";
-    let (found, bred) = (rows.iter().map(row_texts).collect(), texts(&client, bred).await);
+    let scores = "select concat_ws(' ', market, form, day, sessions, scores) from search_scores";
+    let (found, mut bred) = (rows.iter().map(row_texts).collect(), texts(&client, bred).await);
+    bred.extend(texts(&client, scores).await);
+    let learnt = stage.json(&["learner", "explain", "--json"]);
+    let blocks = learnt["scores"][0]["blocks"].as_object().unwrap();
+    assert!(blocks.len() > 10 && blocks.values().all(|b| b["null_searches"].as_u64() >= Some(10)), "{learnt}");
     let traded = paper_trading(stage, &mut client, (days, u64::from(kills) * 2)).await;
     (found, bred, traded)
 }
@@ -166,7 +171,8 @@ async fn kills_change_nothing_of_what_ranks_the_market_either() {
 /// What was killed found and did what was not.
 #[track_caller]
 fn same(whole: &Found, interrupted: &Found) {
-    assert_eq!(whole.1.len(), 6, "{:?}", whole.1);
+    // Six generations, and how building blocks scored in one session.
+    assert_eq!(whole.1.len(), 7, "{:?}", whole.1);
     assert!(!whole.0.is_empty());
     assert_eq!(interrupted.1, whole.1);
     assert_eq!(interrupted.0, whole.0);

@@ -28,7 +28,7 @@ impl Place {
         let session = store.open_session(&token, &made::session("main", 1)).await.unwrap().id;
         store.record_generation(&token, session, &made::generation(0), b"state", &[]).await.unwrap();
         let candidates: Vec<_> = (1..=10).map(|n| made::candidate(n, session, None)).collect();
-        store.finish_session(&token, session, &candidates, &[]).await.unwrap();
+        store.finish_session(&token, session, &candidates, &[], &learner::Scores::default()).await.unwrap();
         let live = made::in_shadow(&store, 99).await;
         store.apply_transition(&made::transition(live, Transition::GoLive, made::T1), None).await.unwrap();
         let sql = "set session_replication_role = replica;

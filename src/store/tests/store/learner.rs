@@ -1,9 +1,9 @@
 //! What sessions learn from: each strategy with what had shaped it when it was first found, and nothing from after a split.
 
 use super::{made, support};
-use ::learner::{Lesson, learn};
+use ::learner::{self, Lesson, Scores, learn};
 use candles::{MarketKind, time::DAY_MS};
-use genome::StrategyForm;
+use genome::{AnyStrategy, StrategyForm, random::Seed, variation};
 use std::slice;
 use store::SessionLessons;
 use uuid::Uuid;
@@ -20,7 +20,7 @@ async fn strategies_teach_from_when_they_were_first_found() {
             candidate.strategy.seen_until_ms = Some(made::T1 + number as i64 * DAY_MS);
             candidate.untested = [1, 3].contains(&n).then(|| "no test is free".to_owned());
         }
-        store.finish_session(&token, session.id, &candidates, &[]).await.unwrap();
+        store.finish_session(&token, session.id, &candidates, &[], &learner::Scores::default()).await.unwrap();
     }
     let past = |market, split_ms| {
         let store = store.clone();
@@ -70,4 +70,49 @@ async fn what_a_session_was_taught_stays() {
     assert_eq!((of.id, newest), (session.id, lessons));
     assert_eq!(store.newest_lessons(Some("other")).await.unwrap(), None);
     assert!(store.record_lessons(&token, Uuid::now_v7(), &other).await.is_err(), "no such session");
+}
+
+#[tokio::test]
+async fn what_searches_said_is_added_up_by_day_once_a_session() {
+    let (_database, store) = support::database().await;
+    let (_lease, token) = made::lease(&store).await;
+    let said = |worth: f64, is_null: bool| {
+        let mut search = learner::Scored::default();
+        let rng = &mut Seed(worth as u64).stream("said", 0);
+        for n in 0..80 {
+            let strategy = AnyStrategy::from(variation::random(&variation::VariationConfig::default(), rng));
+            let has = learner::features(&strategy).contains(&"sides long".to_owned());
+            search.add(&strategy, f64::from(n % 7) + if has { worth } else { 0.0 });
+        }
+        let mut scores = Scores::default();
+        scores.add(&search, is_null);
+        scores
+    };
+    let mut expected = Scores::default();
+    for number in 1..=3 {
+        // The first two look at candles up to the same day.
+        let mut new = made::session("main", number);
+        let later_ms = if number == 3 { DAY_MS } else { 0 };
+        (new.holdout_from_ms, new.window_to_ms) = (new.holdout_from_ms + later_ms, new.window_to_ms + later_ms);
+        let session = store.open_session(&token, &new).await.unwrap();
+        let mut scores = said(number as f64 * 3.0, false);
+        (0..10).for_each(|null| scores.join(&said(f64::from(null), true)));
+        let report = store.finish_session(&token, session.id, &[], &[], &scores).await.unwrap();
+        let again = store.finish_session(&token, session.id, &[], &[], &scores).await.unwrap();
+        assert_eq!(report, again, "finishing twice adds nothing");
+        expected.join(&scores);
+    }
+    let all = store.search_scores(None).await.unwrap();
+    assert_eq!(all.len(), 1);
+    assert_eq!((all[0].sessions, all[0].market, all[0].form), (3, MarketKind::Spot, StrategyForm::Rules));
+    assert_eq!((all[0].to - all[0].from).num_days(), 1);
+    let (found, wanted) = (all[0].scores.contrasts(), expected.contrasts());
+    assert!(found.len() > 10 && found.keys().eq(wanted.keys()));
+    for (name, contrast) in found {
+        let close = |a: f64, b: f64| (a - b).abs() < 1e-9;
+        assert!(close(contrast.real, wanted[name].real) && close(contrast.null_sd, wanted[name].null_sd), "{name}");
+    }
+    // The newest day alone has as many as are asked for; two days have more.
+    assert_eq!(store.search_scores(Some(1)).await.unwrap()[0].sessions, 1);
+    assert_eq!(store.search_scores(Some(2)).await.unwrap()[0].sessions, 3);
 }

@@ -55,7 +55,7 @@ async fn a_former_holder_is_fenced_off() {
     assert_eq!(lease.check().await.unwrap_err(), lost);
     let record = made::generation(0);
     assert_eq!(one.record_generation(&token, session.id, &record, b"old", &[]).await.unwrap_err(), lost);
-    assert_eq!(one.finish_session(&token, session.id, &[], &[]).await.unwrap_err(), lost);
+    assert_eq!(one.finish_session(&token, session.id, &[], &[], &learner::Scores::default()).await.unwrap_err(), lost);
     assert_eq!(one.abandon_session(&token, session.id, "late").await.unwrap_err(), lost);
     assert_eq!(one.open_session(&token, &made::session("main", 2)).await.unwrap_err(), lost);
     // The new holder goes on with the same session.

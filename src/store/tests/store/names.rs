@@ -154,7 +154,7 @@ async fn a_session_stores_what_it_found_whoever_has_the_names() {
     let posted = store.put_strategy(&client(2, "mine"), 100).await.unwrap().0;
     store.put_strategy(&client(8, "made-2"), 100).await.unwrap();
     let found = [made::candidate(1, id, Some(Transition::EnterShadow)), made::candidate(2, id, Some(made::REJECT))];
-    let report = store.finish_session(&token, id, &found, &[]).await.unwrap();
+    let report = store.finish_session(&token, id, &found, &[], &learner::Scores::default()).await.unwrap();
     assert_eq!((report.stored, report.rediscovered), (2, 0));
     let [one, two] = [found[0].strategy.id, posted.id].map(|id| id.to_string());
     assert_eq!(store.find_strategy(&one).await.unwrap().name, "made-1-2");
@@ -195,7 +195,7 @@ async fn versions_rise_from_stored_parents_to_children() {
     let mut found = [made::candidate(22, id, None), made::candidate(21, id, Some(disabled))];
     (found[0].strategy.step, found[0].strategy.parent_hashes) = (Patch, vec![made::hash(21)]);
     (found[1].strategy.step, found[1].strategy.parent_hashes) = (Minor, vec![made::hash(8)]);
-    store.finish_session(&token, id, &found, &[]).await.unwrap();
+    store.finish_session(&token, id, &found, &[], &learner::Scores::default()).await.unwrap();
     let versions = ["made-21", "made-22"].map(async |name| store.find_strategy(name).await.unwrap().version);
     let [parent, child] = versions;
     assert_eq!((parent.await.as_str(), child.await.as_str()), ("2.1.0", "2.1.1"));

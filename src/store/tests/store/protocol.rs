@@ -188,7 +188,7 @@ async fn what_was_not_tested_is_kept_for_the_next_session() {
     let mut candidates = [1, 2, 3].map(|n| made::candidate(n, session.id, None));
     candidates[0].untested = Some("no test is free".to_owned());
     candidates[2].untested = Some("it earns on the days of another".to_owned());
-    let report = store.finish_session(&token, session.id, &candidates, &[]).await.unwrap();
+    let report = store.finish_session(&token, session.id, &candidates, &[], &learner::Scores::default()).await.unwrap();
     assert_eq!((report.stored, report.untested, report.champions.len()), (1, 2, 3));
     let hashes: Vec<String> = candidates.iter().map(|c| c.strategy.genome_hash.clone()).collect();
     let found = store.find_strategy(&hashes[0]).await;
@@ -262,7 +262,13 @@ async fn standings_and_placebo_sessions_are_kept() {
     judgement.standing = Some(standing.clone());
     let id = strategy.id;
     store
-        .finish_session(&token, session.id, &[CandidateRecord { strategy, judgement, untested: None }], &[])
+        .finish_session(
+            &token,
+            session.id,
+            &[CandidateRecord { strategy, judgement, untested: None }],
+            &[],
+            &learner::Scores::default(),
+        )
         .await
         .unwrap();
     assert_eq!(store.standings(&[id, Uuid::now_v7()]).await.unwrap(), [(id, standing)].into());
@@ -304,7 +310,7 @@ async fn standings_and_placebo_sessions_are_kept() {
     let strategy = store::NewStrategy { session_id: Some(other.id), ..made::strategy(2) };
     let judgement = made::judgement(strategy.id, None);
     let candidate = CandidateRecord { strategy, judgement, untested: None };
-    store.finish_session(&token, other.id, &[candidate], &[]).await.unwrap();
+    store.finish_session(&token, other.id, &[candidate], &[], &learner::Scores::default()).await.unwrap();
     store.record_placebo(&token, &PlaceboRecord { session_id: other.id, ..placebo }, &config()).await.unwrap();
     let overview = store.overview().await.unwrap();
     let totals = overview.protocol;

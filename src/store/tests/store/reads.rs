@@ -23,7 +23,7 @@ async fn ended(store: &Store) -> [Uuid; 3] {
     for (candidate, risk) in candidates.iter_mut().zip([Some(3.0), None, Some(0.0)]) {
         candidate.judgement.holdout.as_mut().unwrap().trades[0].risk = risk;
     }
-    store.finish_session(&token, session, &candidates, &[]).await.unwrap();
+    store.finish_session(&token, session, &candidates, &[], &learner::Scores::default()).await.unwrap();
     [0, 1, 2].map(|i: usize| candidates[i].strategy.id)
 }
 

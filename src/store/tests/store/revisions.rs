@@ -70,7 +70,7 @@ async fn in_shadow(store: &Store) -> (Uuid, Uuid) {
     store.record_generation(&token, session, &made::generation(0), b"state", &[]).await.unwrap();
     let candidate = made::candidate(1, session, Some(Transition::EnterShadow));
     let id = candidate.strategy.id;
-    store.finish_session(&token, session, &[candidate], &[]).await.unwrap();
+    store.finish_session(&token, session, &[candidate], &[], &learner::Scores::default()).await.unwrap();
     let run = store.paper_runs(&[State::Shadow]).await.unwrap()[0].run.id;
     store.record_paper_pass(&token, &paper::pass(run, 3)).await.unwrap();
     (id, run)

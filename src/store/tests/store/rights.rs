@@ -38,7 +38,7 @@ async fn the_daemon_works_as_a_writer_and_cannot_rewrite_history() {
     let session = store.open_session(&token, &made::session("main", 1)).await.unwrap().id;
     store.record_generation(&token, session, &made::generation(0), b"state", &[]).await.unwrap();
     let candidates = [made::candidate(1, session, Some(Transition::EnterShadow)), made::candidate(2, session, None)];
-    store.finish_session(&token, session, &candidates, &[]).await.unwrap();
+    store.finish_session(&token, session, &candidates, &[], &learner::Scores::default()).await.unwrap();
     let id = candidates[0].strategy.id;
     let run = store.strategy(&id.to_string()).await.unwrap().paper_runs[0].id;
     assert_eq!(store.record_paper_pass(&token, &crate::paper::pass(run, 3)).await.unwrap(), PassOutcome::Recorded);

@@ -90,8 +90,8 @@ async fn the_end_of_a_session_leaves_runs_trades_scores_and_an_optimisation() {
     broken.judgement.failure = Some("no candles".to_owned());
     broken.judgement.score = None;
     let candidates = [best, broken, made::candidate(3, session.id, None)];
-    store.finish_session(&token, session.id, &candidates, &[]).await.unwrap();
-    store.finish_session(&token, session.id, &candidates, &[]).await.unwrap();
+    store.finish_session(&token, session.id, &candidates, &[], &learner::Scores::default()).await.unwrap();
+    store.finish_session(&token, session.id, &candidates, &[], &learner::Scores::default()).await.unwrap();
 
     let of = |n: usize| candidates[n].strategy.id;
     let [run] = &store.backtest_runs(of(0), Page::first(9)).await.unwrap()[..] else { panic!("one run") };

@@ -57,7 +57,7 @@ async fn a_revived_strategy_has_seen_all_candles_up_to_then_and_stands_nowhere()
     let mut judgement = made::judgement(id, Some(made::REJECT));
     judgement.standing = Some(protocol::standing());
     let waiting = WaitingRecord { strategy_id: id, judgement };
-    store.finish_session(&token, session.id, &[], &[waiting]).await.unwrap();
+    store.finish_session(&token, session.id, &[], &[waiting], &learner::Scores::default()).await.unwrap();
     assert_eq!(store.standings(&[id]).await.unwrap().len(), 1);
     assert_eq!(store.strategy("made-1").await.unwrap().no_holdout, None, "nobody asks for proof of what is disabled");
 

@@ -118,7 +118,10 @@ async fn a_genome_that_a_client_posted_first_is_judged_all_the_same() {
     assert_eq!(store.strategies(&waiting, Page::first(9)).await.unwrap(), []);
 
     let candidate = made::candidate(1, id, Some(Transition::EnterShadow));
-    let report = store.finish_session(&token, id, std::slice::from_ref(&candidate), &[]).await.unwrap();
+    let report = store
+        .finish_session(&token, id, std::slice::from_ref(&candidate), &[], &learner::Scores::default())
+        .await
+        .unwrap();
     assert_eq!((report.stored, report.rediscovered, report.to_shadow), (1, 0, 1));
     let found = store.find_strategy(&stranger.id.to_string()).await.unwrap();
     assert_eq!((found.number, found.state, found.session_id), (stranger.number, State::Shadow, Some(id)));
@@ -141,10 +144,14 @@ async fn finishing_stores_candidates_with_what_was_decided() {
         made::candidate(2, id, None),
         made::candidate(2, id, Some(Transition::EnterShadow)),
     ];
-    let report = store.finish_session(&token, id, &candidates, &[]).await.unwrap();
+    let report = store.finish_session(&token, id, &candidates, &[], &learner::Scores::default()).await.unwrap();
     assert_eq!((report.stored, report.rediscovered, report.to_shadow, report.disabled), (3, 1, 1, 1));
     assert_eq!(report.champions.len(), 4);
-    assert_eq!(store.finish_session(&token, id, &candidates, &[]).await.unwrap(), report, "finishing twice");
+    assert_eq!(
+        store.finish_session(&token, id, &candidates, &[], &learner::Scores::default()).await.unwrap(),
+        report,
+        "finishing twice"
+    );
     assert_eq!(store.unfinished_session("main").await.unwrap(), None);
     let finished = store.last_finished_session("main").await.unwrap().unwrap();
     assert_eq!((finished.id, finished.report), (id, Some(report)));
@@ -198,7 +205,7 @@ async fn a_session_that_cannot_be_finished_as_a_whole_is_not_finished_at_all() {
     let mut broken = made::candidate(2, id, Some(Transition::EnterShadow));
     broken.judgement.transition.as_mut().unwrap().run = None;
     let candidates = [made::candidate(1, id, Some(made::REJECT)), broken];
-    let error = store.finish_session(&token, id, &candidates, &[]).await.unwrap_err();
+    let error = store.finish_session(&token, id, &candidates, &[], &learner::Scores::default()).await.unwrap_err();
     assert!(matches!(&error, StoreError::Invalid(text) if text.contains("needs a new paper run")), "{error}");
     assert_eq!(store.strategies(&StrategyFilter::default(), Page::first(9)).await.unwrap(), []);
     assert_eq!(store.outbox_depth().await.unwrap().pending, 0);
@@ -212,10 +219,13 @@ async fn an_abandoned_session_makes_room() {
     let id = store.open_session(&token, &made::session("main", 1)).await.unwrap().id;
     store.abandon_session(&token, id, "the window is stale").await.unwrap();
     store.abandon_session(&token, id, "twice").await.unwrap();
-    assert!(matches!(store.finish_session(&token, id, &[], &[]).await, Err(StoreError::Conflict(_))));
+    assert!(matches!(
+        store.finish_session(&token, id, &[], &[], &learner::Scores::default()).await,
+        Err(StoreError::Conflict(_))
+    ));
     assert_eq!(store.last_finished_session("main").await.unwrap(), None);
     store.open_session(&token, &made::session("main", 2)).await.unwrap();
-    let unknown = store.finish_session(&token, uuid::Uuid::nil(), &[], &[]).await;
+    let unknown = store.finish_session(&token, uuid::Uuid::nil(), &[], &[], &learner::Scores::default()).await;
     assert!(matches!(unknown, Err(StoreError::NotFound { what: "session", .. })));
 }
 
@@ -238,7 +248,8 @@ async fn strategies_that_waited_are_judged_with_the_session_or_not_at_all() {
     let mut broken = record(&fails, Some(Transition::EnterShadow));
     broken.judgement.transition.as_mut().unwrap().strategy_id = stays.id;
     let enter = || record(&passes, Some(Transition::EnterShadow));
-    let error = store.finish_session(&token, id, &[], &[enter(), broken]).await.unwrap_err();
+    let error =
+        store.finish_session(&token, id, &[], &[enter(), broken], &learner::Scores::default()).await.unwrap_err();
     assert!(matches!(&error, StoreError::Invalid(text) if text.contains("another strategy")), "{error}");
     assert_eq!(store.find_strategy("made-11").await.unwrap().state, State::Candidate);
     assert_eq!(store.strategy("made-11").await.unwrap().stats, []);
@@ -250,7 +261,7 @@ async fn strategies_that_waited_are_judged_with_the_session_or_not_at_all() {
         record(&moved, Some(Transition::EnterShadow)),
         record(&fails, Some(made::REJECT)),
     ];
-    let report = store.finish_session(&token, id, &[], &all).await.unwrap();
+    let report = store.finish_session(&token, id, &[], &all, &learner::Scores::default()).await.unwrap();
     assert_eq!((report.stored, report.to_shadow), (0, 0), "what the session itself found");
     let mut found = Vec::new();
     for name in ["made-11", "made-12", "made-13", "made-14"] {
@@ -259,6 +270,10 @@ async fn strategies_that_waited_are_judged_with_the_session_or_not_at_all() {
     }
     let expected = [(State::Shadow, 2, 1), (State::Candidate, 2, 0), (State::Disabled, 0, 0), (State::Disabled, 2, 0)];
     assert_eq!(found, expected, "one that moved meanwhile is left alone");
-    assert_eq!(store.finish_session(&token, id, &[], &all).await.unwrap(), report, "finishing twice");
+    assert_eq!(
+        store.finish_session(&token, id, &[], &all, &learner::Scores::default()).await.unwrap(),
+        report,
+        "finishing twice"
+    );
     assert_eq!(store.strategy("made-12").await.unwrap().stats.len(), 2);
 }
