@@ -225,6 +225,7 @@ fn operators(panel: &Panel) {
         ("lowest(close, 180)", 40.0),
         ("decay(close, 180)", 56.0),
         ("ts_rank(close, 42)", 24.0),
+        ("ts_rank(close, 90)", 24.0),
         ("ts_rank(close, 180)", 24.0),
         ("ts_rank(close, 540)", 24.0),
         ("correlation(close, volume, 180)", 112.0),

@@ -1,21 +1,22 @@
-//! Whole walks over simulated markets of coins of which it is known what they hold: many weak edges that are born and die,
+//! Whole walks over markets, simulated or of shuffled candles, of which it is known what they hold: many weak edges that are born and die,
 //! none, or ones that are all gone once a book's life begins.
 //!
 //! Never writes a file, never prints.
 
+use crate::planting::planted;
 use crate::{BookError, Course, DayFigures, Pipeline, Rules, Traded, Walk, Walker, course};
 use candles::{Interval, time::DAY_MS};
 use engine::performance;
 use genome::random::Seed;
 use lifecycle::EdgeDecayConfig;
 use portfolio::{Panel, PanelError};
-use protocol::NullPanelError;
+use protocol::{NullKind, NullPanelError, null_panel};
 use rand::{Rng, RngExt};
 use rand_distr::{Distribution, Exp};
 use serde::{Deserialize, Serialize};
 use simulated::{EdgeKind, EdgeSpec, MarketSpec, SimulatedMarket, SpecError};
 
-/// 2019-01-01, where every market begins.
+/// 2019-01-01, where every simulated market begins.
 const START_MS: i64 = 1_546_300_800_000;
 /// Candles before a walk begins: two universes' worth of listing and the least that a search needs.
 const BEFORE_DAYS: i64 = 270;
@@ -54,13 +55,22 @@ impl BookWorld {
     }
 }
 
+/// What markets are made of.
+#[derive(Clone, Copy, Debug)]
+pub enum MadeOf<'a> {
+    /// So many simulated coins, from 2019 on.
+    Coins(u32),
+    /// Candles that there are, shuffled in time within blocks of a year, with their listings and volumes.
+    Candles(&'a Panel),
+}
+
 /// How markets are made and walked.
 #[derive(Clone, Copy, Debug)]
 pub struct BookCalibration<'a> {
     /// Names markets and walks.
     pub seed: Seed,
-    /// Coins of each market.
-    pub coins: u32,
+    /// What the markets are made of.
+    pub made_of: MadeOf<'a>,
     /// Edges of each that holds some.
     pub edges: u32,
     /// Years of history, and of life after it.
@@ -100,6 +110,19 @@ pub enum BookCalibrationError {
     Market(#[from] SpecError),
     #[error(transparent)]
     Panel(#[from] PanelError),
+    /// The candles do not last as long as history and life.
+    #[error(
+        "the candles end after {has} days, and a book of {years} years of history and life needs {needs}; ask for less \
+         history, or download more"
+    )]
+    TooShort {
+        /// Days that there are.
+        has: i64,
+        /// Years that are asked for.
+        years: u32,
+        /// Days that they need.
+        needs: i64,
+    },
     #[error(transparent)]
     Null(#[from] NullPanelError),
     #[error(transparent)]
@@ -113,10 +136,11 @@ impl BookCalibration<'_> {
     /// When it cannot be made or walked.
     pub fn run(&self, world: BookWorld, number: u64) -> Result<Calibrated, BookCalibrationError> {
         let seed = self.seed.child(world.name(), number);
-        let from_ms = START_MS + BEFORE_DAYS * DAY_MS;
+        let start_ms = self.start_ms()?;
+        let from_ms = start_ms + BEFORE_DAYS * DAY_MS;
         let began_ms = from_ms + i64::from(self.years.0) * 365 * DAY_MS;
         let to_ms = began_ms + i64::from(self.years.1) * 365 * DAY_MS;
-        let panel = self.market(world, seed, began_ms, to_ms)?;
+        let panel = self.market(world, seed, (start_ms, began_ms, to_ms))?;
         let (days, blocks) = self.walked(&panel, seed, from_ms, to_ms)?;
         let placebo = crate::placebo(&panel, seed)?;
         let (placebo, _) = self.walked(&placebo, seed, from_ms, to_ms)?;
@@ -160,33 +184,59 @@ impl BookCalibration<'_> {
         Ok((walker.walk().day_figures(), walker.walk().blocks().to_vec()))
     }
 
-    fn market(&self, world: BookWorld, seed: Seed, began_ms: i64, to_ms: i64) -> Result<Panel, BookCalibrationError> {
-        let days = u32::try_from((to_ms - START_MS) / DAY_MS).unwrap_or(u32::MAX);
-        let mut spec = MarketSpec::coins(seed.child("market", 0), START_MS, self.coins, days)?;
+    /// When markets begin: the first whole day, UTC ms.
+    ///
+    /// # Errors
+    /// [`BookCalibrationError::TooShort`].
+    pub fn start_ms(&self) -> Result<i64, BookCalibrationError> {
+        let MadeOf::Candles(panel) = self.made_of else { return Ok(START_MS) };
+        let first = panel.opens_ms().first().map_or(0, |ms| (ms + DAY_MS - 1).div_euclid(DAY_MS));
+        let last = panel.opens_ms().len().checked_sub(1).map_or(0, |slot| panel.close_ms(slot).div_euclid(DAY_MS));
+        let years = self.years.0 + self.years.1;
+        let (has, needs) = (last - first, BEFORE_DAYS + i64::from(years) * 365);
+        if has < needs { Err(BookCalibrationError::TooShort { has, years, needs }) } else { Ok(first * DAY_MS) }
+    }
+
+    fn market(
+        &self,
+        world: BookWorld,
+        seed: Seed,
+        (start_ms, began_ms, to_ms): (i64, i64, i64),
+    ) -> Result<Panel, BookCalibrationError> {
         let mut rng = seed.stream("edges", 0);
-        let edges = if world == BookWorld::Noise { 0 } else { self.edges };
-        spec.edges = (0..edges).map(|_| edge(world, began_ms, to_ms, &mut rng)).collect();
-        let market = SimulatedMarket::new(spec)?;
-        Ok(protocol::calibration::panel(&market, START_MS, to_ms)?)
+        let count = if world == BookWorld::Noise { 0 } else { self.edges };
+        let edges = (0..count).map(|_| edge(world, (start_ms, began_ms, to_ms), &mut rng)).collect();
+        match self.made_of {
+            MadeOf::Coins(coins) => {
+                let days = u32::try_from((to_ms - start_ms) / DAY_MS).unwrap_or(u32::MAX);
+                let spec = MarketSpec::coins(seed.child("market", 0), start_ms, coins, days)?;
+                let market = SimulatedMarket::new(MarketSpec { edges, ..spec })?;
+                Ok(protocol::calibration::panel(&market, start_ms, to_ms)?)
+            }
+            MadeOf::Candles(panel) => {
+                let shuffled = null_panel(&panel.until(to_ms)?, NullKind::Time, seed.child("market", 0))?;
+                Ok(planted(&shuffled, &edges)?)
+            }
+        }
     }
 }
 
 /// One of the customary kinds, of any strength and horizon.
-fn edge(world: BookWorld, began_ms: i64, to_ms: i64, rng: &mut impl Rng) -> EdgeSpec {
+fn edge(world: BookWorld, (start_ms, began_ms, to_ms): (i64, i64, i64), rng: &mut impl Rng) -> EdgeSpec {
     let kind = match rng.random_range(0..3) {
         0 => EdgeKind::RankMomentum { days: rng.random_range(3..=40) },
         1 => EdgeKind::RankReversal { days: rng.random_range(1..=5) },
         _ => EdgeKind::RankVolume { days: rng.random_range(1..=5), against: rng.random_range(15..=60) },
     };
     let sharpe = rng.random_range(SHARPE.0..SHARPE.1);
-    let born_ms = rng.random_range(START_MS..to_ms) / DAY_MS * DAY_MS;
+    let born_ms = rng.random_range(start_ms..to_ms) / DAY_MS * DAY_MS;
     let life = Exp::new(1.0 / MEAN_LIFE_DAYS).map_or(MEAN_LIFE_DAYS, |life| life.sample(rng));
     // One that was there when the market began had been born before it.
-    let born_ms = if rng.random_bool(0.5) { START_MS } else { born_ms };
+    let born_ms = if rng.random_bool(0.5) { start_ms } else { born_ms };
     let (start_ms, end_ms) = match world {
         BookWorld::Changing => (born_ms, Some(born_ms + (life * DAY_MS as f64) as i64)),
-        BookWorld::Dying => (START_MS, Some(began_ms)),
-        BookWorld::Noise | BookWorld::Lasting => (START_MS, None),
+        BookWorld::Dying => (start_ms, Some(began_ms)),
+        BookWorld::Noise | BookWorld::Lasting => (start_ms, None),
     };
     EdgeSpec { interval: Interval::D1, start_ms, end_ms, ..EdgeSpec::lasting(kind, Vec::new(), sharpe) }
 }

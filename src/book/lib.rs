@@ -28,6 +28,7 @@ mod figures;
 mod freeze;
 mod lives;
 mod netting;
+mod planting;
 mod proof;
 mod walk;
 mod wealth;
@@ -35,7 +36,7 @@ mod weighing;
 
 pub use admission::{Candidate, Member};
 pub use blocks::{Block, months};
-pub use calibration::{BookCalibration, BookCalibrationError, BookWorld, Calibrated};
+pub use calibration::{BookCalibration, BookCalibrationError, BookWorld, Calibrated, MadeOf};
 pub use checkpoint::CheckpointError;
 pub use config::{BookConfig, BookConfigError, Weighing};
 pub use course::{Course, Rules, course};

@@ -118,6 +118,10 @@ pub(crate) struct CalibrateArgs {
     /// Walk books instead: month by month over years of each market, then a year of life
     #[arg(long, conflicts_with_all = ["sessions", "age", "resume"])]
     book: bool,
+    /// With --book: plant edges in all cached 4h candles of this market, spot or um, shuffled in time within blocks of a year,
+    /// instead of simulating coins
+    #[arg(long, value_name = "MARKET", requires = "book", conflicts_with_all = ["coins", "lives"])]
+    candles: Option<MarketKind>,
     /// With --book: weak edges of each market that holds some, of Sharpe ratios of 0.3 to 1.5 each
     #[arg(long, value_name = "COUNT", default_value_t = 12, requires = "book", value_parser = clap::value_parser!(u32).range(1..=100))]
     edges: u32,

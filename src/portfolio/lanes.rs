@@ -4,15 +4,12 @@
 
 use crate::{
     field::{Column, Group, LANES},
-    operators,
+    operators, ordered,
     rolling::{self, finite},
 };
 use engine::indicator::rolling::Eight;
 use engine::{Wide, widest};
 use genome::{Binary, Rolling, Unary};
-
-/// Above this many candles ranks in time are kept in order lane by lane instead of being counted anew.
-const MOST_COUNTED: usize = 2_000;
 
 /// A side of an operator.
 #[derive(Clone, Copy)]
@@ -236,7 +233,7 @@ pub(crate) fn window(operator: Rolling, x: &Column, n: usize, group: &Group, mut
         }
         _ => {}
     }
-    let Some(from) = x.from.filter(|_| operator != Rolling::TsRank || n <= MOST_COUNTED) else {
+    let Some(from) = x.from.filter(|_| operator != Rolling::TsRank || n < ordered::LEAST) else {
         let lanes = std::array::from_fn(|lane| rolling::apply(operator, &x.lane(lane, group), n));
         return Column::of_lanes_in(out, lanes, group);
     };

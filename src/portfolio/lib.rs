@@ -23,6 +23,7 @@ mod hedge;
 mod lanes;
 mod members;
 mod operators;
+mod ordered;
 mod orders;
 mod panel;
 mod population;

@@ -3,10 +3,14 @@
 //! Columns are cut into runs of defined values, so that what is computed over one run knows nothing of another. Values
 //! depend on nothing that comes later.
 
+use crate::ordered;
 pub(crate) use engine::indicator::rolling::sum;
 use engine::indicator::rolling::{self, Eight, Values};
 use genome::Rolling;
 use std::ops::Range;
+
+/// Candles of a window below which its values are kept in order, one column alone.
+const LEAST_ORDERED: usize = 16;
 
 /// The runs of defined values.
 fn runs(len: usize, defined: impl Fn(usize) -> bool) -> impl Iterator<Item = Range<usize>> {
@@ -108,6 +112,9 @@ pub(crate) fn windowed<T: ByLane>(operator: Rolling, values: &[T], n: usize, out
 
 /// (average rank - 1) / (n - 1) of the newest of the last n values.
 fn ts_rank(values: &[f64], n: usize, out: &mut [f64]) {
+    if (LEAST_ORDERED..=ordered::MOST).contains(&n) {
+        return ordered::ranks(values, n, out);
+    }
     let mut sorted: Vec<f64> = Vec::with_capacity(n + 1);
     for (i, &value) in values.iter().enumerate() {
         sorted.insert(sorted.partition_point(|v| *v < value), value);

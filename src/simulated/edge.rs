@@ -69,7 +69,8 @@ impl EdgeKind {
     }
 
     /// Days of closed candles that an edge of the cross-section looks at; 0 for others.
-    pub(crate) const fn days(self) -> u32 {
+    #[must_use]
+    pub const fn days(self) -> u32 {
         match self {
             // A change over n days is between n + 1 closes.
             Self::RankMomentum { days } | Self::RankReversal { days } => days + 1,

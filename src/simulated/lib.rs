@@ -12,7 +12,7 @@ mod limits;
 mod path;
 mod planting;
 mod published;
-mod ranks;
+pub mod ranks;
 mod spec;
 
 pub use base_candle::BaseCandle;

@@ -6,15 +6,16 @@ use super::edge::EdgeKind;
 
 /// What an edge of the cross-section remembers of a symbol's day.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct DayTotals {
+pub struct DayTotals {
     /// Its last price.
-    pub(crate) close: f64,
+    pub close: f64,
     /// Its volume in coins, smallest units: in money it would know what rose.
-    pub(crate) volume: f64,
+    pub volume: f64,
 }
 
 /// What members are ranked by; `day(n)` is what it was n days before the last that closed. Finite where prices are.
-pub(crate) fn score(kind: EdgeKind, day: impl Fn(usize) -> DayTotals) -> f64 {
+#[must_use]
+pub fn score(kind: EdgeKind, day: impl Fn(usize) -> DayTotals) -> f64 {
     let change = |days: u32| day(0).close / day(days as usize).close - 1.0;
     let mean = |days: u32| (0..days as usize).map(|n| day(n).volume).sum::<f64>() / f64::from(days);
     match kind {
@@ -29,7 +30,8 @@ pub(crate) fn score(kind: EdgeKind, day: impl Fn(usize) -> DayTotals) -> f64 {
 }
 
 /// Linear weights, gross 1: by average rank from the middle, each leg a half. Fewer than two members: none.
-pub(crate) fn weights(scores: &[f64]) -> Vec<f64> {
+#[must_use]
+pub fn weights(scores: &[f64]) -> Vec<f64> {
     let from_middle = from_middle(scores);
     let leg: f64 = from_middle.iter().filter(|x| **x > 0.0).sum();
     if leg > 0.0 { from_middle.iter().map(|x| 0.5 * x / leg).collect() } else { vec![0.0; scores.len()] }
@@ -50,8 +52,9 @@ pub(crate) fn tilts(scores: &[f64], deviations: &[f64], common_share: f64) -> Ve
     from_middle.iter().map(|x| x * scale).collect()
 }
 
-/// `(average rank - 1) / (n - 1) - 0.5` of each value, the lowest first; empty-handed below two.
-fn from_middle(values: &[f64]) -> Vec<f64> {
+/// `(average rank - 1) / (n - 1) - 0.5` of each value, the lowest first; all 0 below two.
+#[must_use]
+pub fn from_middle(values: &[f64]) -> Vec<f64> {
     let n = values.len();
     let mut out = vec![0.0; n];
     if n < 2 {

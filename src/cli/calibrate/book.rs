@@ -1,5 +1,5 @@
 //! `sg-ai calibrate --book`: how often a book goes live with an edge and without, and how soon it leaves: over whole walks on
-//! simulated markets, or, with `--lives`, at the level of days.
+//! simulated markets or shuffled candles, or, with `--lives`, at the level of days.
 
 use super::{CalibrateArgs, MarketName};
 use crate::cli::{
@@ -7,8 +7,9 @@ use crate::cli::{
     format::{number, percent},
     output,
 };
+use crate::usecases::portfolio::{MarketSpan, load_panel};
 use anyhow::Context as _;
-use book::{BookCalibration, BookConfig, BookLife, BookLived, BookWorld, Calibrated, LifeWorld, Pipeline};
+use book::{BookCalibration, BookConfig, BookLife, BookLived, BookWorld, Calibrated, LifeWorld, MadeOf, Pipeline};
 use candles::{Interval, MarketKind};
 use evidence::binomial::clopper_pearson;
 use genome::random::Seed;
@@ -79,14 +80,22 @@ pub(super) async fn run(args: CalibrateArgs, ctx: &Context) -> Result<(), CliErr
     let worlds = worlds(&args)?;
     let (search, book) = args.size.book(config, Interval::H4)?;
     let decay = config.staying.clone();
-    // Its markets are spot markets.
+    // Simulated markets are spot markets.
+    let market = args.candles.unwrap_or(MarketKind::Spot);
     let terms = PortfolioTerms {
         initial_capital: config.engine.initial_capital,
-        costs: config.costs.of(MarketKind::Spot),
+        costs: config.costs.of(market),
         ..PortfolioTerms::default()
     };
+    let panel = match args.candles {
+        Some(market) => {
+            let span = MarketSpan { market, interval: Interval::H4, to_ms: i64::MAX };
+            Some(load_panel(&ctx.cache_to_read()?, span, Interval::H4, ctx.instruments()?).await?.panel)
+        }
+        None => None,
+    };
     let json = args.json;
-    let work = move || -> anyhow::Result<Vec<Row>> {
+    let work = move || -> Result<Vec<Row>, CliError> {
         let threads = usize::from(args.threads.unwrap_or(0));
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().context("cannot start threads")?;
         if let Some(lives) = args.lives {
@@ -95,13 +104,15 @@ pub(super) async fn run(args: CalibrateArgs, ctx: &Context) -> Result<(), CliErr
         let pipeline = Pipeline { search: &search, book: &book, terms };
         let calibration = BookCalibration {
             seed: Seed(args.seed),
-            coins: args.coins,
+            made_of: panel.as_ref().map_or(MadeOf::Coins(args.coins), MadeOf::Candles),
             edges: args.edges,
             years: (args.history_years, 1),
             pipeline,
             decay: &decay,
         };
-        pool.install(|| of_walks(&args, &worlds, &calibration))
+        // Said before anything is walked.
+        calibration.start_ms().map_err(|error| CliError::Usage(error.to_string()))?;
+        Ok(pool.install(|| of_walks(&args, &worlds, &calibration))?)
     };
     let rows = tokio::task::spawn_blocking(work).await.context("the calibration broke off")??;
     if json { output::json(&rows) } else { output::text(table(&rows)) }.context("standard output")?;
