@@ -16,6 +16,21 @@ pub enum Weighing {
     MeanVariance,
 }
 
+impl Weighing {
+    /// All.
+    pub const ALL: [Self; 3] = [Self::EqualRisk, Self::HierarchicalRiskParity, Self::MeanVariance];
+
+    /// The name in settings and JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::EqualRisk => "equal_risk",
+            Self::HierarchicalRiskParity => "hierarchical_risk_parity",
+            Self::MeanVariance => "mean_variance",
+        }
+    }
+}
+
 /// Settings of a book.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -7,12 +7,12 @@
 //! that were frozen, so that nothing but members and days has to be kept.
 
 use crate::{
-    Block, Cash, Chosen, Heritage, Member, Netted, Pipeline,
+    Block, Cash, Chosen, Heritage, Member, Netted, Pipeline, Weighing,
     blocks::block,
     expectation::Luck,
     freeze, months,
     netting::{net, numbered},
-    weighing::deviation,
+    weighing::{deviation, weights},
 };
 use candles::time::DAY_MS;
 use engine::performance;
@@ -270,6 +270,40 @@ impl<'a> Walker<'a> {
         self.walk.open = None;
         self.walk.blocks.push(traded);
         Ok(true)
+    }
+
+    /// The same walk with the members of each block that is over weighed in another way: all is traded anew, nothing is
+    /// searched. Who is a member does not depend on weights.
+    ///
+    /// # Errors
+    /// When it cannot be computed.
+    pub fn weighed(&self, weighing: Weighing) -> Result<Walk, BookError> {
+        let walk = Walk { to_ms: self.walk.to_ms, ..Walk::endless(self.walk.seed, self.walk.from_ms) };
+        let mut other = Self::with(self.pipeline, self.panel, (walk, Vec::new()));
+        for traded in &self.walk.blocks {
+            let seen = SeenUntil::stated(traded.block.begin_ms);
+            let (members, cash) = (self.members_weighed(traded, weighing)?, traded.cash);
+            let nothing = Chosen::cash(Cash::NothingMeasured, Heritage::default(), seen);
+            other.walk.frozen = Some(Chosen { members, cash, ..nothing });
+            other.trade(traded.block.end_ms)?;
+        }
+        Ok(other.walk)
+    }
+
+    fn members_weighed(&self, traded: &Traded, weighing: Weighing) -> Result<Vec<Member>, BookError> {
+        let (block, members) = (traded.block, &traded.members);
+        if members.is_empty() {
+            return Ok(Vec::new());
+        }
+        let known = self.panel.until(block.begin_ms)?;
+        let market = Market::new(&known, self.searched_from_ms(block), block.begin_ms, self.pipeline.terms)?;
+        let rankings: Vec<&Ranking> = members.iter().filter_map(|m| m.strategy.ranking()).collect();
+        let briefs = market.days(&rankings).into_iter().collect::<Result<Vec<_>, _>>()?;
+        let returns: Vec<Vec<f64>> = briefs.iter().map(|b| b.days.iter().map(|day| day.hedged).collect()).collect();
+        let returns: Vec<&[f64]> = returns.iter().map(Vec::as_slice).collect();
+        let expected: Vec<f64> = members.iter().map(|m| m.expected_sharpe).collect();
+        let shares = weights(weighing, &returns, &expected);
+        Ok(members.iter().zip(shares).map(|(m, weight)| Member { weight, ..m.clone() }).collect())
     }
 
     /// From when on a block's search trades, UTC ms.

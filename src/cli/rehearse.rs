@@ -50,6 +50,9 @@ pub(crate) struct RehearseArgs {
     /// With --book: go on from this file, where it is there, and write to it after each block
     #[arg(long, value_name = "FILE", requires = "book")]
     checkpoint: Option<PathBuf>,
+    /// With --book: trade the members of the finished walk once more, weighed in each way that book.weighing names
+    #[arg(long, requires = "book")]
+    compare_weights: bool,
     /// With --book: trade as paper runs do: late, in lots, with margin and borrow (settings `portfolio.execution.*`)
     #[arg(long, requires = "book")]
     realistic: bool,

@@ -10,7 +10,9 @@ use crate::cli::{
 };
 use crate::usecases::portfolio::{MarketSpan, WholeMarket, load_panel};
 use anyhow::Context as _;
-use book::{BookConfig, BookError, CheckpointError, DayFigures, Figures, Member, Pipeline, Traded, Walk, Walker};
+use book::{
+    BookConfig, BookError, CheckpointError, DayFigures, Figures, Member, Pipeline, Traded, Walk, Walker, Weighing,
+};
 use candles::time::DAY_MS;
 use engine::performance;
 use genome::random::Seed;
@@ -68,6 +70,9 @@ struct Whole {
     #[serde(flatten)]
     book: Figures,
     placebo: Option<Figures>,
+    /// The same members in other weights, by the name of the way.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    weights: BTreeMap<&'static str, Figures>,
 }
 
 /// All that a walk needs, and where it goes.
@@ -83,6 +88,7 @@ struct Work {
     threads: usize,
     json: bool,
     returns: Option<PathBuf>,
+    compare_weights: bool,
 }
 
 pub(super) async fn run(args: RehearseArgs, ctx: &Context) -> Result<(), CliError> {
@@ -139,6 +145,7 @@ pub(super) async fn run(args: RehearseArgs, ctx: &Context) -> Result<(), CliErro
         threads: usize::from(args.threads.unwrap_or(0)),
         json: args.json,
         returns: args.returns,
+        compare_weights: args.compare_weights,
     };
     tokio::task::spawn_blocking(move || work.run()).await.context("the walk broke off")?
 }
@@ -166,12 +173,22 @@ impl Work {
                 (at > 0).then(|| book::placebo(&self.market.panel, self.seed)).transpose().context("the placebo")?;
             self.walk(at, null.as_ref(), pipeline, &pool, &bar)?;
         }
+        let mut weights = BTreeMap::new();
+        if self.compare_weights {
+            let walker =
+                pool.install(|| Walker::new(pipeline, &self.market.panel, self.walks[0].clone())).map_err(told)?;
+            for weighing in Weighing::ALL {
+                let walk = pool.install(|| walker.weighed(weighing)).map_err(told)?;
+                weights.insert(weighing.name(), walk.figures());
+            }
+        }
         bar.finish_and_clear();
         if let Some(path) = &self.returns {
             fs::write(path, DayFigures::csv(&self.walks[0].day_figures()))
                 .with_context(|| format!("cannot write {}", path.display()))?;
         }
-        let whole = Whole { book: self.walks[0].figures(), placebo: self.walks.get(1).map(Walk::figures) };
+        let placebo = self.walks.get(1).map(Walk::figures);
+        let whole = Whole { book: self.walks[0].figures(), placebo, weights };
         let printed = if self.json { output::json_line(&whole) } else { output::text(lines(&whole)) };
         Ok(printed.context("standard output")?)
     }
@@ -276,7 +293,7 @@ fn row(line: &Line<'_>) -> String {
 fn lines(whole: &Whole) -> String {
     let of = |name: &str, f: &Figures| {
         format!(
-            "{name:<8} net Sharpe {}, hedged {}, ln E {} (at most {:.2}), growth {} a year, drawdown {}, turnover {} a day, {} \
+            "{name:<25} net Sharpe {}, hedged {}, ln E {} (at most {:.2}), growth {} a year, drawdown {}, turnover {} a day, {} \
              blocks, {} members\n",
             number(f.net_sharpe),
             number(f.hedged_sharpe),
@@ -290,5 +307,6 @@ fn lines(whole: &Whole) -> String {
         )
     };
     let placebo = whole.placebo.as_ref().map(|f| of("placebo", f)).unwrap_or_default();
-    format!("\n{}{placebo}", of("real", &whole.book))
+    let weights: String = whole.weights.iter().map(|(name, figures)| of(name, figures)).collect();
+    format!("\n{}{placebo}{weights}", of("real", &whole.book))
 }

@@ -1,7 +1,7 @@
 //! Whole walks.
 
 use crate::worlds::{START_MS, Settings, panel};
-use book::{BookError, Cash, Walk, Walker};
+use book::{BookError, Cash, Walk, Walker, Weighing};
 use candles::time::DAY_MS;
 use genome::random::Seed;
 use portfolio::Panel;
@@ -121,6 +121,28 @@ fn a_planted_edge_is_found_and_proven_and_noise_is_not() {
     assert!(found.hedged_sharpe.unwrap() > 2.0 && found.log_e.unwrap() > 3.0, "{found:?}");
     let noise = log_e(12, 0.0);
     assert!(noise.max_log_e < 2.0 && noise.hedged_sharpe.unwrap_or(0.0) < 1.5, "{noise:?}");
+}
+
+#[test]
+fn members_are_weighed_otherwise_without_another_search() {
+    let settings = Settings::small();
+    assert_eq!(settings.book.weighing, Weighing::EqualRisk);
+    let panel = panel(11, 330, 8.0);
+    let walk = walked(&settings, &panel, Walk::begin(Seed(1), FROM_MS, FROM_MS + 123 * DAY_MS).unwrap());
+    let walker = Walker::new(settings.pipeline(), &panel, walk.clone()).unwrap();
+    let [equal, parity, variance] = Weighing::ALL.map(|weighing| walker.weighed(weighing).unwrap());
+    let days = |walk: &Walk| walk.days().map(|day| day.net.to_bits()).collect::<Vec<_>>();
+    assert_eq!(days(&equal), days(&walk), "the same weights are the same days, to the bit");
+    for other in [&parity, &variance] {
+        assert_ne!(days(other), days(&walk));
+        assert_eq!(other.blocks().len(), walk.blocks().len());
+        for (a, b) in other.blocks().iter().zip(walk.blocks()) {
+            let names = |block: &book::Traded| block.members.iter().map(|m| m.strategy.hash()).collect::<Vec<_>>();
+            assert_eq!(names(a), names(b));
+            let sum: f64 = a.members.iter().map(|m| m.weight).sum();
+            assert!(a.members.is_empty() || (sum - 1.0).abs() < 1e-9, "{sum}");
+        }
+    }
 }
 
 #[test]
