@@ -68,6 +68,16 @@ fn books_are_calibrated_by_days_and_by_walks() {
     assert_eq!((&rows[0]["world"], &rows[0]["books"]), (&"changing".into(), &1.into()), "{rows}");
     assert!(rows[0]["hedged_sharpe"].is_number() && rows[0]["promised"].is_number(), "{rows}");
 
+    // Edges planted into cached candles that are shuffled.
+    let cached = Sandbox::with_coins(12, 1_010);
+    let size = &size[..size.len() - 2];
+    let args = [&["calibrate", "--book", "--json", "--candles", "spot"], &walk[..], size].concat();
+    let rows: Value = serde_json::from_str(&cached.stdout(&args)).unwrap();
+    assert!(rows[0]["books"] == 1 && rows[0]["hedged_sharpe"].is_number(), "{rows}");
+    let output = cached.run(&["calibrate", "--book", "--candles", "spot"]);
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(2) && text.contains("end after 1010 days"), "{text}");
+
     for wrong in [&["--market", "momentum", "--book"][..], &["--market", "lasting"]] {
         let output = sandbox.run(&[&["calibrate"], wrong].concat());
         assert_eq!(output.status.code(), Some(2), "{wrong:?}");

@@ -94,6 +94,15 @@ fn a_book_is_walked_and_a_killed_walk_ends_in_the_same_bytes() {
     assert_eq!(sandbox.stdout(&args), whole);
     assert_eq!(sandbox.read("killed.csv"), returns);
 
+    // Its members in other weights: those it was walked with come to what it came to.
+    let weighed = sandbox.stdout(&[&args[..], &["--compare-weights"]].concat());
+    let weighed: Value = serde_json::from_str(weighed.lines().last().unwrap()).unwrap();
+    let figures = |of: &Value| ["net_sharpe", "log_e", "turnover_per_day", "max_drawdown"].map(|key| of[key].clone());
+    assert_eq!(figures(&weighed["weights"]["equal_risk"]), figures(&lines[4]));
+    for other in ["hierarchical_risk_parity", "mean_variance"] {
+        assert!(weighed["weights"][other]["blocks"] == lines[4]["blocks"], "{weighed}");
+    }
+
     // Of another walk, or another market, nothing is gone on with.
     let more = ["--checkpoint", "walk.checkpoint"];
     refused(&sandbox, &[set("--fee", "0.002"), more.to_vec()].concat(), "another set of costs and terms");
