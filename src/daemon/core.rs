@@ -114,6 +114,7 @@ impl Core {
                 quality: config.market.quality,
                 instruments: instruments.clone(),
                 store: store.clone(),
+                premium_ms: config.search.ranking.readings.then(Arc::default),
             },
             compute: Compute {
                 engine: Arc::new(engine),

@@ -6,12 +6,14 @@ use super::holds::Holds;
 use super::whole_market::Cached;
 use anyhow::Context as _;
 use candles::quality::QualityPolicy;
+use candles::stored::Part;
 use candles::{InstrumentTable, Interval, MarketKind, Symbol, Ticker, interval, time::DAY_MS};
 use chrono::DateTime;
 use market::download::Downloader;
 use market::{CandleCache, Feed, SymbolFreshness, SymbolInfo};
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use store::{FeedStatus, Store};
 
 /// What reads candles.
@@ -30,7 +32,13 @@ pub(crate) struct CandleSource {
     pub(crate) instruments: InstrumentTable,
     /// Where it is noted how fresh they are.
     pub(crate) store: Store,
+    /// Open time of the candle for which the premium index was brought last, UTC ms; `None` where the search does not look at
+    /// it.
+    pub(crate) premium_ms: Option<Arc<AtomicI64>>,
 }
+
+/// Days of the premium index that are brought of a symbol without any: what is older comes by `sg-ai data download --with`.
+const PREMIUM_DAYS: i64 = 30;
 
 impl CandleSource {
     /// The cache, and what divides its candles into instruments.
@@ -92,7 +100,7 @@ impl CandleSource {
         Ok(interval::open_time_ms(candles, newest_ms))
     }
 
-    /// Brings candles, and funding on futures, as far as the exchange has them.
+    /// Brings candles, and on futures funding and the premium index, as far as the exchange has them.
     async fn bring(
         &self,
         market: MarketKind,
@@ -108,8 +116,31 @@ impl CandleSource {
                     tracing::warn!(symbol = %row.symbol, error, "no fresh funding rates; going on with cached ones");
                 }
             }
+            self.bring_premium(symbols, candles).await;
         }
         report
+    }
+
+    /// Brings the premium index, once for each closed candle: from where the cache ends, of a symbol without any of the last
+    /// month. Nothing of it holds anybody up: what is missing is undefined to who looks at it. Metrics take the exchange's
+    /// thousand requests of five minutes for two hundred symbols: they come by `sg-ai data download --with metrics`.
+    async fn bring_premium(&self, symbols: &[Symbol], candles: Interval) {
+        let Some(last_ms) = &self.premium_ms else { return };
+        let Ok(now_ms) = self.feed.exchange().server_time_ms(MarketKind::Um).await else { return };
+        let candle_ms = interval::open_time_ms(candles, now_ms);
+        if last_ms.swap(candle_ms, Ordering::Relaxed) == candle_ms {
+            return;
+        }
+        let mut failed = Vec::new();
+        for symbol in symbols {
+            let cached = self.cache.readings_range_ms(symbol, Part::Premium).await.ok().flatten();
+            let from_ms = cached.map_or(now_ms - PREMIUM_DAYS * DAY_MS, |(_, newest_ms)| newest_ms);
+            let rows = self.feed.refresh_premium(std::slice::from_ref(symbol), candles, from_ms, false).await;
+            failed.extend(rows.into_iter().filter_map(|row| Some((row.symbol, row.error?))));
+        }
+        if let Some((symbol, error)) = failed.first() {
+            tracing::warn!(symbols = failed.len(), first = %symbol, error, "no fresh premium index; going on with the cached one");
+        }
     }
 
     /// Close time of the newest cached candle of any symbol that is paid in `quote`, UTC ms.

@@ -287,3 +287,19 @@ async fn a_point_of_its_optimisation_is_stored_and_becomes_a_candidate() {
     assert!(text.contains(&TEXT.replace("delay(close, 6)", "delay(close, 9)")), "{text}");
     assert!(text.contains("optimized") && text.contains("candidate"), "{text}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_premium_index_of_futures_comes_with_the_candles_where_ideas_may_look_at_it() {
+    let mut stage = Stage::of_coins(29).await;
+    stage.set("SG__DAEMON__MARKET", "um");
+    stage.set("SG__SEARCH__RANKING__READINGS", "true");
+    let mut daemon = stage.daemon("continuous");
+    daemon.logged("search session opened").await;
+    let without = |line: &Value| line["message"].as_str().is_some_and(|text| text.contains("readings is set, but"));
+    assert!(!daemon.log().iter().any(without), "nothing was cached");
+    daemon.stop().await;
+    let listed = stage.json(&["data", "list", "--json"]);
+    let of_premium: Vec<&Value> = listed.as_array().unwrap().iter().filter(|row| row["part"] == "premium").collect();
+    // A month of candles of four hours, and of no symbol more.
+    assert!(of_premium.len() >= 6 && of_premium.iter().all(|row| row["rows"].as_u64() <= Some(181)), "{listed}");
+}

@@ -111,7 +111,7 @@ fn coins(seed: u64) -> ExchangeConfig {
     let mut market = MarketSpec::coins(Seed(seed), start_ms, 12, 480 + 365).unwrap();
     market.edges = vec!["rank_momentum:all:16".parse().unwrap()];
     let mut config = ExchangeConfig { speed: 0.0, ..ExchangeConfig::new(market, NOW_MS) };
-    config.limits.spot_weight_per_minute = 1_000_000;
+    (config.limits.spot_weight_per_minute, config.limits.um_weight_per_minute) = (1_000_000, 1_000_000);
     config
 }
 
