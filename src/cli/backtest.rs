@@ -1,6 +1,7 @@
 //! `sg-ai backtest`: one strategy over cached candles, its performance and its trades; or a file of strategies.
 
 mod batch;
+mod page;
 mod ranking;
 mod terms;
 
@@ -50,6 +51,9 @@ pub(crate) struct BacktestArgs {
     /// Write every trade to this file as CSV; - for standard output
     #[arg(long, value_name = "FILE")]
     trades: Option<PathBuf>,
+    /// Which trades of a strategy of rules --report lists one by one: all, none, or so many, the newest
+    #[arg(long, value_name = "all|none|N", requires = "report", default_value = "all")]
+    trade_rows: report::TradeRows,
     #[command(flatten)]
     ranking: ranking::RankingArgs,
 }
@@ -123,6 +127,7 @@ pub(crate) async fn run(args: BacktestArgs, ctx: &Context) -> Result<(), CliErro
     let names = args.window.names(&window, &terms.costs);
     let engine = Engine::new(ctx.config().engine.cache_mb);
     let (hash, canonical) = (strategy.hash(), strategy.to_string());
+    let told = (strategy.clone(), window.clone());
     let outcome = tokio::task::spawn_blocking(move || {
         engine
             .evaluate(&[strategy], &window, &terms, Wanted { ledger: true, per_symbol: true, ..Wanted::default() })
@@ -139,6 +144,18 @@ pub(crate) async fn run(args: BacktestArgs, ctx: &Context) -> Result<(), CliErro
             trades_csv(trades).and_then(|csv| std::fs::write(path, csv).map_err(Into::into))
         };
         written.with_context(|| format!("cannot write trades to {}", path.display()))?;
+    }
+    if let Some(path) = &args.ranking.report {
+        let remarks = args.terms.remarks().replace("# ", "").trim_end().replace('\n', "; ");
+        let html = page::page(
+            (file.name.as_deref(), &told.0),
+            &args.window,
+            (&told.1, &terms),
+            &outcome,
+            (args.trade_rows, Some(remarks).filter(|text| !text.is_empty())),
+            ctx,
+        );
+        std::fs::write(path, html).with_context(|| format!("cannot write the report to {}", path.display()))?;
     }
     let report = Report {
         name: file.name.as_deref(),

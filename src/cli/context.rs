@@ -1,7 +1,7 @@
 //! What every command is handed: configuration, data directory, clock. Opens nothing unasked.
 
 use super::CliError;
-use crate::config::{Config, Loaded};
+use crate::config::{self, Config, Loaded};
 use anyhow::Context as _;
 use candles::InstrumentTable;
 use clock::{Clock, SystemClock};
@@ -61,11 +61,15 @@ impl Context {
 
     /// Every setting as it may be shown: key, value, who set it.
     #[must_use]
-    pub(crate) fn shown_settings(&self) -> Vec<(String, serde_json::Value, String)> {
+    pub(crate) fn shown_settings(&self) -> Vec<http::ShownSetting> {
         let settings = &self.loaded.settings;
-        let row = |key: &str| {
-            let origin = settings.origin(key).map(ToString::to_string).unwrap_or_default();
-            (key.to_owned(), settings.shown_json(key).unwrap_or_default(), origin)
+        let meanings = config::meanings();
+        let row = |key: &str| http::ShownSetting {
+            key: key.to_owned(),
+            value: settings.shown_json(key).unwrap_or_default(),
+            origin: settings.origin(key).map(ToString::to_string).unwrap_or_default(),
+            meaning: meanings.get(key).cloned().unwrap_or_default(),
+            variable: config::variable_of(key),
         };
         settings.keys().map(row).collect()
     }

@@ -8,6 +8,7 @@ use crossterm::{cursor, execute, terminal};
 use lifecycle::State;
 use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 use store::{GenerationRow, TransitionRow};
 
@@ -29,6 +30,9 @@ pub(crate) struct DemoArgs {
     /// Port on which clients of the strategy and backtest service look for it; 0 picks a free one and prints it
     #[arg(long, value_name = "PORT", default_value_t = 8001)]
     service_port: u16,
+    /// Leave everything in this directory, which must be new or empty, and print the commands that open it
+    #[arg(long, value_name = "DIR")]
+    keep: Option<PathBuf>,
     /// Print the summary as JSON, an object
     #[arg(long)]
     json: bool,
@@ -39,8 +43,13 @@ pub(crate) struct DemoArgs {
 /// # Errors
 /// When Postgres cannot be started, or the port is taken.
 pub(crate) async fn run(args: DemoArgs, ctx: &Context) -> Result<(), CliError> {
-    let options =
-        DemoOptions { seed: args.seed, duration: args.duration, day: args.day, settings: ctx.shown_settings() };
+    let options = DemoOptions {
+        seed: args.seed,
+        duration: args.duration,
+        day: args.day,
+        keep: args.keep,
+        settings: ctx.shown_settings(),
+    };
     let mut config = ctx.config().clone();
     config.http.port = args.http_port;
     config.http.service_port = args.service_port;
@@ -213,7 +222,23 @@ fn sentences(summary: &DemoSummary) -> String {
         reached(State::Live),
         reached(State::Disabled),
         summary.transitions
-    )
+    ) + &further(summary)
+}
+
+/// The commands that open what was kept.
+fn further(summary: &DemoSummary) -> String {
+    let Some(kept) = &summary.kept else { return String::new() };
+    // In single quotes a shell takes everything as it is, but for the quote itself.
+    let quoted = format!("'{}'", kept.display().to_string().replace('\'', r"'\''"));
+    let mut commands = vec!["strategies list --state live,shadow".to_owned()];
+    if let Some(name) = &summary.strategy {
+        commands.push(format!("strategies show {name}"));
+        commands.push(format!("report {name}"));
+        commands.push(format!("reproduce {name}"));
+    }
+    commands.push("audit verify".to_owned());
+    let lines = commands.iter().map(|command| format!("  SG_DATA_DIR={quoted} sg-ai {command}\n"));
+    format!("All of it is in {}. To look further:\n{}", kept.display(), lines.collect::<String>())
 }
 
 #[cfg(test)]

@@ -2,31 +2,14 @@
 
 use super::{CliError, Context, output};
 use crate::usecases::database::Database;
-use crate::usecases::replay::{Replayed, StoredRun, replay, stored_runs};
-use crate::usecases::robustness::prepare;
-use crate::usecases::whole_market::Cached;
+use crate::usecases::strategy_report::strategy_report;
 use anyhow::Context as _;
-use candles::Ticker;
-use candles::quality::{self, QualityPolicy};
 use clap::{Args, ValueEnum};
-use engine::{Recipe, Trade};
 use genome::{AnyStrategy, StrategyForm};
-use market::CandleCache;
-use report::{
-    self, Ancestor, CandleQuality, Evidence, GenerationLine, Move, Part, Period, SearchReport, Setup, StrategyLine,
-    StrategyReport, render,
-};
+use report::{self, GenerationLine, SearchReport, StrategyLine, StrategyReport, TradeRows, render};
 use serde_json::json;
 use std::path::PathBuf;
-use store::{
-    BacktestRow, Lineage, Page, Proved, ServiceBacktest, SessionStory, StatSource, Store, StrategyDetail,
-    StrategyQuery, TradeRow,
-};
-
-/// Steps back that the lineage goes.
-const LINEAGE_DEPTH: u32 = 5;
-/// Most stored trades that are read where candles are missing to compute them again.
-const MAX_STORED_TRADES: u32 = 100_000;
+use store::{Page, ServiceBacktest, SessionStory, StatSource, Store, StrategyQuery};
 
 /// Write a report about a strategy, a backtest of the service, a search session, a generation or an optimisation
 #[derive(Args, Debug)]
@@ -41,6 +24,9 @@ pub(crate) struct ReportArgs {
     /// One self-contained HTML file, Markdown, everything as JSON, or the trades (generations) as CSV
     #[arg(long, value_enum, default_value_t = Format::Html)]
     format: Format,
+    /// Which trades an HTML file lists one by one: all, none, or so many, the newest; its figures are of all of them
+    #[arg(long, value_name = "all|none|N", default_value = "all")]
+    trades: TradeRows,
     /// Print one JSON object about the file instead of its path
     #[arg(long)]
     json: bool,
@@ -64,11 +50,11 @@ pub(crate) async fn run(args: ReportArgs, ctx: &Context) -> Result<(), CliError>
     let now_ms = ctx.clock.now_ms();
     let made = match args.what.split_once(':') {
         Some(("optimization", id)) => optimization(&opened.store, id, args.format, now_ms).await,
-        Some(("backtest", number)) => backtest(&opened.store, number, args.format, now_ms).await,
+        Some(("backtest", number)) => backtest(&opened.store, number, (args.format, args.trades), now_ms).await,
         Some((kind @ ("search" | "generation"), name)) => {
             search(&opened.store, kind == "generation", name, args.format, now_ms).await
         }
-        _ => strategy(&opened.store, &args.what, ctx, args.format).await,
+        _ => strategy(&opened.store, &args.what, ctx, (args.format, args.trades)).await,
     };
     opened.close().await;
     wait.finish_and_clear();
@@ -92,16 +78,21 @@ pub(crate) async fn run(args: ReportArgs, ctx: &Context) -> Result<(), CliError>
     Ok(printed.context("standard output")?)
 }
 
-fn written(report: &StrategyReport, format: Format) -> anyhow::Result<String> {
+fn written(report: &StrategyReport, format: Format, rows: TradeRows) -> anyhow::Result<String> {
     Ok(match format {
-        Format::Html => render(report),
+        Format::Html => render(report, rows),
         Format::Md => report::markdown(report),
         Format::Csv => report::csv(report),
         Format::Json => report::json(report)? + "\n",
     })
 }
 
-async fn strategy(store: &Store, selector: &str, ctx: &Context, format: Format) -> anyhow::Result<(String, String)> {
+async fn strategy(
+    store: &Store,
+    selector: &str,
+    ctx: &Context,
+    (format, rows): (Format, TradeRows),
+) -> anyhow::Result<(String, String)> {
     let found = store.find_strategy(selector).await?;
     let judged = !store.latest_stats(&[found.id]).await?.is_empty();
     if found.form == StrategyForm::Ranking && !judged {
@@ -115,17 +106,23 @@ async fn strategy(store: &Store, selector: &str, ctx: &Context, format: Format) 
             )
         })?;
         let stored = store.service_backtest(newest.id).await?;
-        return Ok((found.name, of_backtest(&stored, store.is_simulated().await?, format, ctx.clock.now_ms())?));
+        let simulated = store.is_simulated().await?;
+        return Ok((found.name, of_backtest(&stored, simulated, (format, rows), ctx.clock.now_ms())?));
     }
     let cache = ctx.cache()?;
-    let report = build(read(store, selector).await?, (&cache, &ctx.instruments()?), ctx.clock.now_ms()).await?;
-    Ok((report.name.clone(), written(&report, format)?))
+    let report = strategy_report(store, selector, (&cache, &ctx.instruments()?), ctx.clock.now_ms()).await?;
+    Ok((report.name.clone(), written(&report, format, rows)?))
 }
 
-async fn backtest(store: &Store, number: &str, format: Format, now_ms: i64) -> anyhow::Result<(String, String)> {
+async fn backtest(
+    store: &Store,
+    number: &str,
+    told: (Format, TradeRows),
+    now_ms: i64,
+) -> anyhow::Result<(String, String)> {
     let number = number.parse().context("backtest: takes a number, as in backtest:12")?;
     let stored = store.service_backtest(number).await?;
-    Ok((format!("backtest-{number}"), of_backtest(&stored, store.is_simulated().await?, format, now_ms)?))
+    Ok((format!("backtest-{number}"), of_backtest(&stored, store.is_simulated().await?, told, now_ms)?))
 }
 
 async fn optimization(store: &Store, id: &str, format: Format, now_ms: i64) -> anyhow::Result<(String, String)> {
@@ -164,9 +161,14 @@ async fn optimization(store: &Store, id: &str, format: Format, now_ms: i64) -> a
 }
 
 /// The report of a backtest of the service, by the form of its strategy.
-fn of_backtest(stored: &ServiceBacktest, simulated: bool, format: Format, now_ms: i64) -> anyhow::Result<String> {
+fn of_backtest(
+    stored: &ServiceBacktest,
+    simulated: bool,
+    (format, rows): (Format, TradeRows),
+    now_ms: i64,
+) -> anyhow::Result<String> {
     let Some(report) = http::portfolio_report_of(stored, simulated, now_ms) else {
-        return written(&http::backtest_report_of(stored, simulated, now_ms), format);
+        return written(&http::backtest_report_of(stored, simulated, now_ms), format, rows);
     };
     match format {
         Format::Html => Ok(report::portfolio_html(&report)),
@@ -271,191 +273,6 @@ async fn search(store: &Store, one: bool, name: &str, format: Format, now_ms: i6
 fn file_name(name: &str) -> String {
     let kept = |c: char| if c.is_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '_' };
     name.chars().map(kept).take(100).collect()
-}
-
-/// What the store knows.
-struct Stored {
-    detail: StrategyDetail,
-    backtests: Vec<BacktestRow>,
-    lineage: Vec<Lineage>,
-    trades: Vec<TradeRow>,
-    /// Evaluations ever counted.
-    trials: u64,
-    simulated: bool,
-    proved: Option<Proved>,
-}
-
-async fn read(store: &Store, selector: &str) -> anyhow::Result<Stored> {
-    let (detail, backtests) = super::reproduce::read(store, selector).await?;
-    let id = detail.strategy.id;
-    let lineage = store.lineage(id, LINEAGE_DEPTH).await?;
-    let trades = store.paper_trades(id, Page::first(MAX_STORED_TRADES)).await?;
-    let trials = store.trial_totals().await?.evaluations;
-    let simulated = store.is_simulated().await?;
-    let proved = store.proved(id).await?;
-    Ok(Stored { detail, backtests, lineage, trades, trials, simulated, proved })
-}
-
-async fn build(stored: Stored, cached: Cached<'_>, now_ms: i64) -> anyhow::Result<StrategyReport> {
-    let s = &stored.detail.strategy;
-    let (cache, strategy) = (cached.0, s.genome.read()?.clone());
-    let mut periods = Vec::new();
-    let runs = stored_runs(&stored.detail, &stored.backtests);
-    // Where candles are missing it is told of what is stored.
-    let prepared = match strategy.rules() {
-        Some(rules) => prepare(cache, rules, &runs, Some(stored.trials)).await.ok(),
-        None => None,
-    };
-    let proven = match prepared {
-        Some(prepared) => tokio::task::spawn_blocking(|| prepared.told()).await?.ok(),
-        None => None,
-    };
-    for run in runs {
-        let replayed = match (&run.recipe, &run.performance) {
-            (_, None) => Err("it has not had its first pass".to_owned()),
-            (Err(why), _) => Err(why.clone()),
-            (Ok(recipe), Some(_)) => replay(cached, &strategy, recipe, &run).await.map_err(|e| format!("{e:#}")),
-        };
-        periods.push(period(run, replayed, &stored.trades));
-    }
-    let quality = data_quality(cache, &periods).await;
-    let moves = stored.detail.transitions.iter().map(|t| Move {
-        at_ms: t.at_market_ms,
-        from: t.from,
-        to: t.to,
-        actor: t.actor.clone(),
-        policy: t.policy.clone(),
-        summary: t.summary.clone(),
-        checks: t.decision.as_ref().map(|d| d.checks.clone()).unwrap_or_default(),
-    });
-    let ancestors = stored.lineage.iter().map(|a| Ancestor {
-        depth: a.depth,
-        name: a.name.clone(),
-        genome_hash: a.genome_hash.clone(),
-        generation: a.generation,
-        state: a.state,
-    });
-    Ok(StrategyReport {
-        name: s.name.clone(),
-        id: s.id.to_string(),
-        genome_hash: s.genome_hash.clone(),
-        state: s.state,
-        disable_reason: s.disable_reason,
-        rules: strategy.to_string(),
-        words: strategy.describe(),
-        market: s.market,
-        symbols: s.symbols.clone(),
-        timeframe: s.timeframe,
-        created_by: s.created_by.clone(),
-        created_at_ms: s.created_at.timestamp_millis(),
-        generation: s.generation,
-        island: s.island.clone(),
-        session: s.session_id.map(|id| id.to_string()),
-        ancestors: ancestors.collect(),
-        moves: moves.collect(),
-        periods,
-        quality,
-        proven,
-        evidence: stored.proved.map(|proved| Evidence {
-            holdout_log_e: proved.holdout_log_e,
-            holdout_days: proved.holdout_days,
-            log_needed: proved.log_needed,
-            progress: stored.detail.paper_runs.iter().rev().find_map(|run| run.progress.clone()),
-        }),
-        simulated: stored.simulated,
-        made_at_ms: now_ms,
-        made_by: env!("CARGO_PKG_VERSION").to_owned(),
-    })
-}
-
-/// What is wrong with the cached candles of the whole story; what is not cached is left out.
-async fn data_quality(cache: &CandleCache, periods: &[Period]) -> Vec<CandleQuality> {
-    let from_ms = periods.iter().map(|p| p.from_ms).min();
-    let to_ms = periods.iter().map(|p| p.to_ms).max();
-    let (Some(from_ms), Some(to_ms)) = (from_ms, to_ms) else { return Vec::new() };
-    let mut series: Vec<_> = periods
-        .iter()
-        .filter_map(|p| p.setup.as_ref())
-        .flat_map(|s| s.symbols.iter().map(|symbol| (Ticker::of(s.market, symbol), s.interval)))
-        .collect();
-    series.sort();
-    series.dedup();
-    let mut found = Vec::new();
-    for (ticker, interval) in series {
-        let Ok(candles) = cache.load(&ticker, interval, from_ms, to_ms).await else { continue };
-        let report = quality::check_series(&candles, &QualityPolicy::default());
-        let word = |value: serde_json::Value| value.as_str().unwrap_or_default().to_owned();
-        found.push(CandleQuality {
-            symbol: ticker.symbol,
-            interval,
-            expected: report.expected,
-            present: candles.len() as u64,
-            findings: report
-                .findings
-                .iter()
-                .map(|f| [word(json!(f.kind)), word(json!(f.severity)), f.detail.clone()])
-                .collect(),
-        });
-    }
-    found
-}
-
-/// Figures as they are stored; curve and trades as the candles give them, and what is stored where they are missing.
-fn period(run: StoredRun, replayed: Result<Replayed, String>, stored_trades: &[TradeRow]) -> Period {
-    let part = match run.source {
-        StatSource::Backtest => Part::Backtest,
-        StatSource::Holdout => Part::Holdout,
-        StatSource::Shadow => Part::Shadow,
-        StatSource::Live => Part::Live,
-    };
-    let (daily_equity, trades, coverage, note) = match replayed {
-        Ok(Replayed { ran, coverage, .. }) => {
-            let same = run.performance.as_ref() == Some(&ran.performance);
-            let note = (!same).then(|| {
-                "curve and trades are computed anew, and not to the bit what the stored figures rest on; \
-                 sg-ai reproduce says why"
-                    .to_owned()
-            });
-            let trades = ran.trades().to_vec();
-            (ran.daily_equity, trades, coverage, note)
-        }
-        Err(why) => match run.daily_equity {
-            Some(equity) => {
-                let of_run = |row: &&TradeRow| Some(row.run_id) == run.paper_run;
-                let mut trades: Vec<Trade> = stored_trades.iter().filter(of_run).map(|row| row.trade.clone()).collect();
-                trades.sort_by(|a, b| (a.entry_time_ms, &a.symbol).cmp(&(b.entry_time_ms, &b.symbol)));
-                let note = run.performance.is_some().then(|| format!("curve and trades are those stored: {why}"));
-                (equity, trades, Vec::new(), note)
-            }
-            None => (Vec::new(), Vec::new(), Vec::new(), Some(format!("no curve and no trades: {why}"))),
-        },
-    };
-    let setup = run.recipe.ok().map(|recipe| setup(recipe, run.data_version));
-    Period {
-        part,
-        from_ms: run.from_ms,
-        to_ms: run.to_ms,
-        performance: run.performance,
-        daily_equity,
-        trades,
-        setup,
-        coverage,
-        note,
-    }
-}
-
-fn setup(recipe: Recipe, data_version: Option<String>) -> Setup {
-    let c = recipe.config;
-    Setup {
-        market: c.market,
-        symbols: c.symbols,
-        interval: c.interval,
-        costs: c.costs,
-        initial_capital: c.initial_capital,
-        warmup_from_ms: recipe.warmup_from_ms,
-        data_version,
-        code_version: c.code_version,
-    }
 }
 
 #[cfg(test)]

@@ -154,7 +154,7 @@ impl WindowArgs {
         self.dates_ms().0.saturating_sub(i64::from(self.warm_up_days) * DAY_MS)
     }
 
-    fn coverage(&self, candles: &CandleSeries) -> Coverage {
+    pub(crate) fn coverage(&self, candles: &CandleSeries) -> Coverage {
         let (from_ms, to_ms) = self.dates_ms();
         Coverage::of(candles, self.first_ms(), from_ms, to_ms)
     }

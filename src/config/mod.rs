@@ -14,7 +14,7 @@ pub use islands::{BookMarket, IslandConfig};
 pub use load::{Inputs, Loaded, load};
 pub use origin::{ConfigError, Origin};
 pub use sections::{DaemonConfig, ReviewConfig};
-pub use settings::{DEFAULT_TOML, ENV_NAMES, SECRET_KEYS, Settings, env_name};
+pub use settings::{DEFAULT_TOML, ENV_NAMES, SECRET_KEYS, Settings, env_name, meanings, variable_of};
 
 use book::BookConfig;
 use engine::{EngineConfig, VenueCosts};

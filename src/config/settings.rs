@@ -81,6 +81,32 @@ pub fn env_name(key: &str) -> String {
     format!("SG__{}", key.replace('.', "__").to_ascii_uppercase())
 }
 
+/// The environment variable that sets a key: the one with a name of its own, where there is one.
+#[must_use]
+pub fn variable_of(key: &str) -> String {
+    ENV_NAMES.iter().find(|(_, known)| *known == key).map_or_else(|| env_name(key), |(name, _)| (*name).to_owned())
+}
+
+/// What each key means, with its unit: the comment above it in the file of defaults.
+#[must_use]
+pub fn meanings() -> BTreeMap<String, String> {
+    let (mut section, mut comment, mut found) = (String::new(), Vec::new(), BTreeMap::new());
+    for line in DEFAULT_TOML.lines() {
+        if let Some(text) = line.strip_prefix('#') {
+            comment.push(text.trim());
+        } else if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.split(']').next()) {
+            section = format!("{name}.");
+            comment.clear();
+        } else if let Some((key, _)) = line.split_once(" = ").filter(|_| !line.starts_with(' ')) {
+            found.insert(format!("{section}{key}"), comment.join(" "));
+            comment.clear();
+        } else {
+            comment.clear();
+        }
+    }
+    found
+}
+
 /// Values by key from one source, each with its origin.
 #[derive(Clone)]
 struct Layer(Map<String, Value>);

@@ -56,7 +56,7 @@ pub(crate) struct Plan {
     /// Name of the database to make when the configured one holds data: for what must not mix with it.
     pub(crate) own_database: Option<String>,
     /// Settings as they may be shown: key, value, who set it.
-    pub(crate) settings: Vec<(String, serde_json::Value, String)>,
+    pub(crate) settings: Vec<http::ShownSetting>,
 }
 
 impl Plan {

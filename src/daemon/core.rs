@@ -141,8 +141,8 @@ impl Core {
         })
     }
 
-    /// What answers clients over HTTP; `shown_settings` are key, value and who set it.
-    pub(crate) fn answers(&self, shown_settings: Vec<(String, serde_json::Value, String)>) -> Answers {
+    /// What answers clients over HTTP; `shown_settings` are without secrets.
+    pub(crate) fn answers(&self, shown_settings: Vec<http::ShownSetting>) -> Answers {
         Answers {
             candles: self.candles.clone(),
             compute: self.compute.clone(),

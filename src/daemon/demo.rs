@@ -17,11 +17,11 @@ use market::simulator::{SimulatedExchange, demo_market, demo_symbols};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use store::embedded::{self, EmbeddedConfig, EmbeddedError};
-use store::{Overview, StoreConfig, TransitionRow};
+use store::{Overview, Page, StoreConfig, StrategyQuery, StrategySort, TransitionRow};
 
 /// What the demo is asked to do.
 #[derive(Clone, Debug)]
@@ -32,8 +32,10 @@ pub(crate) struct DemoOptions {
     pub(crate) duration: Option<Duration>,
     /// Wall time of one simulated day.
     pub(crate) day: Duration,
+    /// Leaves everything in this directory, which is new or empty, for other commands.
+    pub(crate) keep: Option<PathBuf>,
     /// Settings as they may be shown: key, value, who set it.
-    pub(crate) settings: Vec<(String, serde_json::Value, String)>,
+    pub(crate) settings: Vec<http::ShownSetting>,
 }
 
 /// What the demo did.
@@ -59,6 +61,12 @@ pub(crate) struct DemoSummary {
     pub(crate) simulated_days: f64,
     /// How long it ran.
     pub(crate) seconds: f64,
+    /// Where everything was left.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) kept: Option<PathBuf>,
+    /// A strategy that is worth a look: of those live or in shadow the one with the most evidence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) strategy: Option<String>,
 }
 
 /// What the terminal shows of a demo under way.
@@ -107,18 +115,28 @@ pub(crate) async fn demo(
 ) -> anyhow::Result<DemoSummary> {
     let stopper = Stopper::new();
     let _signals = stopper.listen()?;
-    std::fs::create_dir_all(data_dir)
-        .with_context(|| format!("cannot make the data directory {}", data_dir.display()))?;
     // Candles and the private database of a simulated market never mix with real ones.
-    let home =
-        tempfile::Builder::new().prefix("demo-").tempdir_in(data_dir).context("cannot make the demo's directory")?;
+    let (home, _removed) = match &options.keep {
+        Some(kept) => (empty_directory(kept)?, None),
+        None => {
+            std::fs::create_dir_all(data_dir)
+                .with_context(|| format!("cannot make the data directory {}", data_dir.display()))?;
+            let made = tempfile::Builder::new().prefix("demo-").tempdir_in(data_dir);
+            let made = made.context("cannot make the demo's directory")?;
+            (made.path().to_owned(), Some(made))
+        }
+    };
+    if options.keep.is_some() {
+        // What is kept is one directory, the database with it.
+        config.store.database_url = None;
+    }
 
     let mut market = demo_market(options.seed);
     let start_ms = market.now_ms;
     // Time stands still until everything runs: the first session sees the same candles on every machine.
     market.speed = 0.0;
     let exchange = SimulatedExchange::start(market).await?;
-    configure(&mut config, &options, &exchange, home.path())?;
+    configure(&mut config, &options, &exchange, &home)?;
 
     let plan = Plan {
         continuous: true,
@@ -135,7 +153,7 @@ pub(crate) async fn demo(
         ensure_postgres(&config.store, view).await?;
     }
     let began = Instant::now();
-    let app = App::start(&config, home.path(), clock, plan, &stopper).await?;
+    let app = App::start(&config, &home, clock, plan, &stopper).await?;
     exchange.clock().set_speed(86_400.0 / options.day.as_secs_f64());
     view.started(app.http(), app.service(), &options);
     let store = app.store();
@@ -155,6 +173,13 @@ pub(crate) async fn demo(
     }
     let simulated_days = days(exchange.clock().now_ms());
     let overview = store.overview().await.context("cannot read what the demo did")?;
+    let followed = StrategyQuery {
+        states: vec![State::Live, State::Shadow],
+        sort: StrategySort::LogE,
+        ..StrategyQuery::default()
+    };
+    let (nearest, _) =
+        store.list_strategies(&followed, Page::first(1)).await.context("cannot read what the demo did")?;
     stopper.stop();
     app.finish().await;
     exchange.stop().await;
@@ -169,7 +194,18 @@ pub(crate) async fn demo(
         transitions_by_kind: overview.transitions,
         simulated_days,
         seconds: began.elapsed().as_secs_f64(),
+        kept: options.keep.is_some().then_some(home),
+        strategy: nearest.into_iter().next().map(|row| row.strategy.name),
     })
+}
+
+/// The directory with its full path, made where there is none. What is in it already would be mixed with what comes.
+fn empty_directory(path: &Path) -> anyhow::Result<PathBuf> {
+    let shown = path.display();
+    std::fs::create_dir_all(path).with_context(|| format!("cannot make the directory {shown}"))?;
+    let mut inside = std::fs::read_dir(path).with_context(|| format!("cannot read the directory {shown}"))?;
+    anyhow::ensure!(inside.next().is_none(), "{shown} is not empty: --keep takes a new directory");
+    path.canonicalize().with_context(|| format!("cannot find the directory {shown}"))
 }
 
 /// Installs PostgreSQL's programs where none are found: the demo is a newcomer's first command.

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use candles::{CandleSeries, MarketKind, Symbol, SymbolCoverage};
 use engine::{DailyEquity, Performance, Recipe, Trade};
 use genome::{Ranking, Strategy, Timeframe};
-use report::RobustnessSection;
+use report::{RobustnessSection, StrategyReport};
 use serde_json::Value;
 use store::{PortfolioBacktest, Strategy as StoredStrategy};
 
@@ -83,12 +83,64 @@ pub struct Stretch {
     pub to_ms: i64,
     /// Equity at each 00:00 UTC; empty where it is not known.
     pub daily_equity: Vec<DailyEquity>,
+    /// Buy and hold of its symbols in equal parts, worth what the curve begins with: a value for each of its points;
+    /// empty where candles are missing or nobody chose symbols.
+    pub benchmark: Vec<f64>,
     /// In order of entry.
     pub trades: Vec<Trade>,
+    /// How far each trade was ahead and behind while it was held; as many as trades.
+    pub excursions: Vec<Option<Excursion>>,
     /// What the cache has of its candles, by symbol; empty where it is not known which those are.
     pub coverage: Vec<SymbolCoverage>,
     /// What a reader should know, such as why there is no curve.
     pub note: Option<String>,
+}
+
+/// How far a trade was ahead and behind, by the highs and lows of the candles in which it was held; fractions of the entry
+/// price, before costs. A stop that filled within a candle may have been passed by it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Excursion {
+    /// At best; 0 or more.
+    pub best: f64,
+    /// At worst; 0 or less.
+    pub worst: f64,
+}
+
+/// A series that a strategy's rules look at, a value for each candle.
+#[derive(Clone, Debug)]
+pub struct RuleSeries {
+    /// As the language writes it.
+    pub name: String,
+    /// What its values are measured on: series of one scale share an axis. `price`: the candles' own.
+    pub scale: String,
+    /// `None` where it is not defined.
+    pub values: Vec<Option<f32>>,
+}
+
+/// Candles of a strategy, with what its rules see of them.
+#[derive(Clone, Debug)]
+pub struct RuleCandles {
+    /// In order of time.
+    pub candles: CandleSeries,
+    /// As the rules name them; none of a strategy that ranks the market.
+    pub series: Vec<RuleSeries>,
+    /// Series that these candles alone do not give: of the market's readings, or compared with other instruments.
+    pub not_shown: Vec<String>,
+}
+
+/// A setting, for people.
+#[derive(Clone, Debug)]
+pub struct ShownSetting {
+    /// Its key.
+    pub key: String,
+    /// Its value; no secret.
+    pub value: Value,
+    /// Who set it.
+    pub origin: String,
+    /// What it means, with its unit.
+    pub meaning: String,
+    /// The environment variable that sets it.
+    pub variable: String,
 }
 
 /// What is cached of one symbol and interval.
@@ -148,17 +200,25 @@ pub trait Backtests: Send + Sync + 'static {
     /// [`Refusal::Missing`] where nothing was measured yet or the candles are not cached.
     async fn proven(&self, strategy: &StoredStrategy) -> Result<RobustnessSection, Refusal>;
 
-    /// Cached candles that open in `[from_ms, to_ms)`; nothing is fetched.
+    /// Cached candles of a strategy's symbol that open in `[from_ms, to_ms)`, the newest `most` of them, with the series of
+    /// its rules; nothing is fetched. And how many candles were left out.
     ///
     /// # Errors
     /// When the cache cannot be read.
     async fn candles(
         &self,
+        strategy: &StoredStrategy,
         symbol: &Symbol,
-        interval: Timeframe,
         from_ms: i64,
         to_ms: i64,
-    ) -> Result<CandleSeries, Refusal>;
+        most: usize,
+    ) -> Result<(RuleCandles, usize), Refusal>;
+
+    /// The whole story of a strategy, for a report; takes its time.
+    ///
+    /// # Errors
+    /// When the store or the cache cannot be read.
+    async fn report(&self, strategy: &StoredStrategy, now_ms: i64) -> Result<StrategyReport, Refusal>;
 
     /// What is cached.
     ///
@@ -169,6 +229,6 @@ pub trait Backtests: Send + Sync + 'static {
     /// Why candles cannot be cached, where that was so lately.
     fn lacks_room(&self) -> Option<String>;
 
-    /// The settings, in the order of their keys, without secrets: key, value, who set it.
-    fn settings(&self) -> Vec<(String, Value, String)>;
+    /// The settings, in the order of their keys, without secrets.
+    fn settings(&self) -> Vec<ShownSetting>;
 }

@@ -22,6 +22,10 @@ pub struct HttpConfig {
     pub max_media_kb: usize,
     /// Names by which the server may be called, beside localhost and the address that it listens on.
     pub public_names: Vec<String>,
+    /// What the path begins with under which a proxy serves this server, such as `/sg-ai`; empty: nothing.
+    pub base_path: String,
+    /// Networks of the proxies whose `X-Forwarded-For` and `X-Forwarded-Host` are believed; of nobody else.
+    pub trusted_proxies: Vec<String>,
     /// Connections of one port at most; one more takes the place of the one that has been silent longest.
     pub max_connections: u32,
     /// Longest time for the head of a request, for its body, and for a client to take a part of an answer, and how
@@ -61,6 +65,11 @@ impl HttpConfig {
         };
         let names =
             || self.public_names.iter().find_map(|name| Some(("public_names", super::hosts::problem_of(name)?)));
+        let proxies = || {
+            let wrong = |network: &String| super::proxies::problem_of(network);
+            Some(("trusted_proxies", self.trusted_proxies.iter().find_map(wrong)?))
+        };
+        let path = || Some(("base_path", super::proxies::path_problem(&self.base_path)?));
         zero("request_timeout_ms", self.request_timeout_ms)
             .or_else(|| zero("health_timeout_ms", self.health_timeout_ms))
             .or_else(|| zero("max_page_size", self.max_page_size.into()))
@@ -71,6 +80,8 @@ impl HttpConfig {
             .or_else(|| zero("client_timeout_ms", self.client_timeout_ms))
             .or_else(|| zero("client_posts_per_minute", self.client_posts_per_minute.into()))
             .or_else(names)
+            .or_else(path)
+            .or_else(proxies)
             .or_else(|| token("client_token", &self.client_token))
             .or_else(|| token("action_token", &self.action_token))
     }

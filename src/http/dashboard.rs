@@ -24,7 +24,14 @@ assets! {
     "style.css" = "style.css",
     "theme.js" = "theme.js",
     "base.js" = "base.js",
+    "candles.js" = "candles.js",
     "charts.js" = "charts.js",
+    "compare.js" = "compare.js",
+    "limits.js" = "limits.js",
+    "rolling.js" = "rolling.js",
+    "settings.js" = "settings.js",
+    "terms.js" = "terms.js",
+    "trades.js" = "trades.js",
     "main.js" = "main.js",
     "overview.js" = "overview.js",
     "strategies.js" = "strategies.js",
@@ -103,7 +110,8 @@ mod tests {
         let page = text("index.html");
         assert!(!page.contains("style=") && !page.contains("onclick=") && !page.contains("<style"), "{page}");
         for tag in page.split('<').filter(|tag| tag.starts_with("script") || tag.starts_with("link")) {
-            let source = tag.split("=\"/assets/").nth(1).and_then(|rest| rest.split('"').next());
+            // Below the page, under whichever path a proxy serves it.
+            let source = tag.split("=\"assets/").nth(1).and_then(|rest| rest.split('"').next());
             assert!(source.is_some_and(|name| ASSETS.iter().any(|(known, _)| *known == name)), "{tag}");
         }
         for (name, content) in

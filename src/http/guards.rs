@@ -170,6 +170,28 @@ async fn other_names_and_other_pages_are_refused() {
 }
 
 #[tokio::test]
+async fn it_is_reached_below_a_path_and_believes_only_its_proxy() {
+    let running = start(Fake::Good).await;
+    for path in ["/trade/sg-ai/health/live", "/sg-ai/health/live"] {
+        assert_eq!(running.get(path).await.0, 200, "{path}");
+    }
+    assert_eq!(running.get("/trade/nothing").await.0, 404);
+    let straight = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let bare = straight.get(format!("{}/trade", running.base)).send().await.unwrap();
+    assert_eq!((bare.status().as_u16(), &bare.headers()["location"]), (308, &"/trade/".parse().unwrap()));
+    // From 127.0.0.2 calls the proxy of these settings, from 127.0.0.1 somebody else.
+    for (from, said, status) in [
+        ([127, 0, 0, 1], "rebound.example", 200),
+        ([127, 0, 0, 2], "rebound.example", 421),
+        ([127, 0, 0, 2], "sg-ai.example", 200),
+    ] {
+        let client = reqwest::Client::builder().local_address(std::net::IpAddr::from(from)).build().unwrap();
+        let asked = client.get(format!("{}/sg-ai/stats", running.base)).header("x-forwarded-host", said);
+        assert_eq!(asked.send().await.unwrap().status().as_u16(), status, "{said} from {from:?}");
+    }
+}
+
+#[tokio::test]
 async fn every_answer_has_the_headers_that_keep_it_harmless() {
     let running = start(Fake::Good).await;
     let large = vec![b'x'; 2048];

@@ -8,10 +8,12 @@ mod books;
 mod broadcast;
 mod config;
 mod connections;
+mod correlations;
 mod dashboard;
 mod events;
 mod exposition;
 mod extract;
+mod figure_limits;
 mod hardened;
 mod health;
 mod hosts;
@@ -23,6 +25,7 @@ mod portfolios;
 mod probes;
 mod problem;
 mod progress;
+mod proxies;
 mod quotas;
 mod read;
 mod records;
@@ -41,7 +44,10 @@ mod terms;
 mod tests;
 mod wire;
 
-pub use backtests::{BacktestDone, BacktestOrder, Backtests, CachedSeries, PortfolioOrder, Refusal, Stretch};
+pub use backtests::{
+    BacktestDone, BacktestOrder, Backtests, CachedSeries, Excursion, PortfolioOrder, Refusal, RuleCandles, RuleSeries,
+    ShownSetting, Stretch,
+};
 pub use config::HttpConfig;
 pub use health::Limits;
 pub use reports::{backtest_report_of, portfolio_report_of};
@@ -102,6 +108,16 @@ pub const ROUTES: &[&str] = &[
     "/api/strategies/{id}/curves",
     "/api/strategies/{id}/candles",
     "/api/strategies/{id}/dossier",
+    "/api/strategies/{id}/report",
+    "/api/strategies/{id}/portfolio",
+    "/backtest/{id}/portfolio",
+    "/api/correlations",
+    "/api/searches",
+    "/api/books",
+    "/api/book",
+    "/api/book/days",
+    "/api/optimizations",
+    "/api/optimizations/{id}",
     "/api/strategies/{id}/{action}",
     "/api/generations",
     "/api/sessions",
@@ -182,7 +198,7 @@ pub fn router(
     );
     // Without a service, its health is still asked for.
     let api = api.unwrap_or_else(|| Router::new().route("/health", get(probes::live)));
-    probes::router(shared)
+    let app = probes::router(shared)
         .layer(late)
         .merge(api)
         .fallback(not_found)
@@ -200,7 +216,8 @@ pub fn router(
                 .into_response()
         }))
         .layer(from_fn_with_state(Arc::new(hosts::Hosts::new(config)), hosts::check))
-        .layer(from_fn(measure))
+        .layer(from_fn(measure));
+    proxies::behind(config, app)
 }
 
 async fn not_found(uri: Uri) -> Problem {

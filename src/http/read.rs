@@ -3,7 +3,9 @@
 use super::{
     answer::{Answer, Failures, form, wrong},
     api::Api,
+    backtests::Excursion,
     extract::{At, PageParams, Params, short},
+    figure_limits,
     health::assess,
     problem::Problem,
     progress,
@@ -41,6 +43,17 @@ pub(super) struct StrategiesParams {
     /// That trade this symbol.
     #[param(pattern = r"^[A-Z0-9]{1,20}$", example = "BTCUSDT")]
     symbol: Option<String>,
+    /// Of rules, or ranking the market.
+    #[param(pattern = r"^(rules|ranking)$")]
+    form: Option<String>,
+    /// What figures have to be, separated by commas: a figure, `<`, `<=`, `>` or `>=`, a number. Figures are those that are
+    /// sorted by: total_return, sharpe_ratio, profit_factor, max_drawdown and win_rate (fractions), trades, log_e.
+    #[param(
+        max_length = 200,
+        pattern = r"^(total_return|sharpe_ratio|profit_factor|max_drawdown|win_rate|trades|log_e)(<|<=|>|>=)-?[0-9]+([.][0-9]+)?(,(total_return|sharpe_ratio|profit_factor|max_drawdown|win_rate|trades|log_e)(<|<=|>|>=)-?[0-9]+([.][0-9]+)?)*$",
+        example = "sharpe_ratio>1,trades>=30"
+    )]
+    figures: Option<String>,
     /// On these candles.
     #[param(pattern = r"^(1m|3m|5m|15m|30m|1h|2h|4h|6h|8h|12h|1d|3d|1w|1M)$", example = "15m")]
     timeframe: Option<String>,
@@ -174,7 +187,10 @@ pub(super) async fn strategies(
         Ok(timeframe) if timeframe.name() == text => Ok(text),
         _ => Err(wrong("timeframe", "an interval such as 15m is expected")),
     };
+    let form = |text: &str| text.parse::<genome::StrategyForm>().map_err(|why| wrong("form", why));
     let query = StrategyQuery {
+        form: p.form.as_deref().map(form).transpose()?,
+        limits: figure_limits::read(short("figures", p.figures)?.as_deref().unwrap_or_default())?,
         states: states.collect::<Result<_, _>>()?,
         symbol: symbol(p.symbol.as_deref())?.map(|symbol| symbol.to_string()),
         timeframe: p.timeframe.map(timeframe).transpose()?,
@@ -192,7 +208,7 @@ pub(super) async fn strategies(
 }
 
 /// The strategy that a path names.
-async fn find(api: &Api, id: &str) -> Result<Strategy, Problem> {
+pub(super) async fn find(api: &Api, id: &str) -> Result<Strategy, Problem> {
     if id.contains('\0') {
         return Err(wrong("id", "a number, id, name or the first characters of an id are expected"));
     }
@@ -260,10 +276,19 @@ pub(super) async fn curves(State(api): Api_, At(id): At<String>) -> Answer {
             "candles": s.coverage, "shortfall": candles::SymbolCoverage::shortfall(&s.coverage),
             "time_ms": s.daily_equity.iter().map(|p| p.time_ms).collect::<Vec<_>>(),
             "equity": s.daily_equity.iter().map(|p| p.equity).collect::<Vec<_>>(),
-            "trades": s.trades.iter().map(TradeView::from).collect::<Vec<_>>(),
+            "benchmark": s.benchmark,
+            "trades": s.trades.iter().zip(&s.excursions).map(held_trade).collect::<Vec<_>>(),
         })
     });
     Ok(Json(json!({ "parts": parts.collect::<Vec<_>>() })))
+}
+
+/// A trade with how far it was ahead and behind while it was held.
+fn held_trade((trade, excursion): (&engine::Trade, &Option<Excursion>)) -> serde_json::Value {
+    let mut view = form(TradeView::from(trade));
+    view["best_fraction"] = excursion.map(|e| e.best).into();
+    view["worst_fraction"] = excursion.map(|e| e.worst).into();
+    view
 }
 
 /// What is known of a strategy beyond its backtest: walk-forward, other orders of its days, higher costs, neighbours
@@ -297,7 +322,7 @@ pub(super) struct CandleParams {
 /// Most candles in one answer.
 const MAX_CANDLES: usize = 200_000;
 
-/// Cached candles of a strategy's symbol and timeframe, by columns
+/// Cached candles of a strategy's symbol and timeframe, by columns, with the series that its rules look at
 #[utoipa::path(get, path = "/api/strategies/{id}/candles", tag = "read",
     params(("id" = String, Path, description = "Number, id, name, or the first characters of id or genome hash"), CandleParams),
     responses((status = 200, description = "Columns of open times (ms) and prices", body = Value), Failures))]
@@ -319,11 +344,12 @@ pub(super) async fn candles(State(api): Api_, At(id): At<String>, Params(p): Par
     if from_ms >= to_ms {
         return Ok(Json(json!({ "symbol": symbol, "time_ms": [], "open": [], "high": [], "low": [], "close": [] })));
     }
-    let all = api.backtests.candles(&symbol, found.timeframe, from_ms, to_ms).await?;
-    let skip = all.len().saturating_sub(MAX_CANDLES);
-    let all = if skip > 0 { all.slice(all.open_times_ms()[skip], i64::MAX) } else { all };
+    let (seen, left_out) = api.backtests.candles(&found, &symbol, from_ms, to_ms, MAX_CANDLES).await?;
+    let all = &seen.candles;
+    let series = seen.series.iter().map(|s| json!({ "name": s.name, "scale": s.scale, "values": s.values }));
     Ok(Json(json!({
-        "symbol": symbol, "interval": found.timeframe, "left_out": skip,
+        "symbol": symbol, "interval": found.timeframe, "left_out": left_out,
+        "series": series.collect::<Vec<_>>(), "not_shown": seen.not_shown,
         "time_ms": all.open_times_ms(), "open": all.opens(), "high": all.highs(), "low": all.lows(), "close": all.closes(),
     })))
 }

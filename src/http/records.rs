@@ -197,12 +197,16 @@ pub(super) async fn dead_letters(State(api): Api_, Params(page): Params<PagePara
     Ok(Json(json!({ "items": form(api.store.dead_letters(None, api.page(page)?).await?) })))
 }
 
-/// Every setting and who set it; secrets are hidden
+/// Every setting, who set it and what it means; secrets are hidden
 #[utoipa::path(get, path = "/api/settings", tag = "read",
     responses((status = 200, description = "The settings", body = Value)))]
 pub(super) async fn settings(State(api): Api_) -> Json<Value> {
     let rows = api.backtests.settings().into_iter();
-    let rows = rows.map(|(key, value, origin)| json!({ "key": key, "value": value, "origin": origin }));
+    let rows = rows.map(|s| {
+        json!({
+            "key": s.key, "value": s.value, "origin": s.origin, "meaning": s.meaning, "variable": s.variable,
+        })
+    });
     Json(json!({ "items": rows.collect::<Vec<_>>() }))
 }
 

@@ -3,7 +3,7 @@
 use super::{
     actions,
     api::Api,
-    books, dashboard, events, media_items, media_proposals, optimizations, portfolios, probes,
+    books, correlations, dashboard, events, media_items, media_proposals, optimizations, portfolios, probes,
     quotas::{self, Clients},
     read, records, reports,
     response_cache::{self, ResponseCache},
@@ -89,6 +89,7 @@ pub(super) fn router(api: Arc<Api>, config: &HttpConfig) -> (Router, Router) {
         .routes(routes!(read::curves))
         .routes(routes!(portfolios::paper_portfolio))
         .routes(routes!(read::candles))
+        .routes(routes!(correlations::correlations))
         .routes(routes!(media_items::media_items))
         .routes(routes!(records::generations))
         .routes(routes!(records::sessions))
@@ -115,6 +116,7 @@ pub(super) fn router(api: Arc<Api>, config: &HttpConfig) -> (Router, Router) {
         .layer(limit(quick));
     let computed = OpenApiRouter::new()
         .routes(routes!(read::dossier))
+        .routes(routes!(reports::strategy_report))
         .layer(CompressionLayer::new())
         .layer(from_fn_with_state(Arc::clone(&response_cache), response_cache::shared))
         .layer(limit(Duration::from_secs(config.backtest_timeout_s)));

@@ -151,6 +151,8 @@ fn config() -> HttpConfig {
         max_body_kb: 1,
         max_media_kb: 2,
         public_names: vec!["sg-ai.example".to_owned()],
+        base_path: "/trade".to_owned(),
+        trusted_proxies: vec!["127.0.0.2".to_owned()],
         max_connections: 8,
         client_timeout_ms: 10_000,
         service_port: 0,

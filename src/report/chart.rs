@@ -53,8 +53,9 @@ impl Curve {
 /// A curve over time, each part in its colour.
 pub(super) fn over_time(stretches: &[Stretch], curve: Curve, height: f64, label: &str) -> Markup {
     let points = || stretches.iter().flat_map(|s| curve.points(s));
+    let beside = || stretches.iter().filter(|_| curve == Curve::Gain).flat_map(|s| &s.benchmark);
     let x = range(points().map(|p| p.0));
-    let (low, high) = range(points().map(|p| p.1).chain([0.0]));
+    let (low, high) = range(points().chain(beside()).map(|p| p.1).chain([0.0]));
     let step = nice_step((high - low) / 4.0);
     let y = ((low / step).floor() * step, if high > 0.0 { (high / step).ceil() * step } else { 0.0 });
     let axes = Axes { height, x, y };
@@ -79,6 +80,9 @@ pub(super) fn over_time(stretches: &[Stretch], curve: Curve, height: f64, label:
                 @let at = axes.x(time_ms);
                 line class="grid" x1=(px(at)) x2=(px(at)) y1=(px(bottom)) y2=(px(bottom + 4.0)) {}
                 text class="tick middle" x=(px(at)) y=(px(height - 4.0)) { (date(time_ms as i64)) }
+            }
+            @for s in stretches.iter().filter(|s| curve == Curve::Gain && !s.benchmark.is_empty()) {
+                path class="line benchmark" d=(path(&axes, &s.benchmark)) {}
             }
             @for s in stretches {
                 @let line = path(&axes, curve.points(s));
@@ -435,6 +439,7 @@ mod tests {
             part: Part::Live,
             gain: vec![(day(1.0), 0.0), (day(2.0), 0.0)],
             drawdown: vec![(day(1.0), 0.0), (day(2.0), 0.0)],
+            benchmark: Vec::new(),
         };
         for curve in [Curve::Gain, Curve::Drawdown] {
             let text = over_time(std::slice::from_ref(&flat), curve, 200.0, "flat").into_string();

@@ -14,11 +14,13 @@ pub(super) struct Stretch {
     pub(super) gain: Vec<(f64, f64)>,
     /// Time in UTC ms, distance from the highest value so far as a fraction: never positive.
     pub(super) drawdown: Vec<(f64, f64)>,
+    /// Gain of buy and hold, as that of the strategy; empty where it is not known.
+    pub(super) benchmark: Vec<(f64, f64)>,
 }
 
 /// Every period whose daily equity is known.
 pub(super) fn chain(periods: &[Period]) -> Vec<Stretch> {
-    let (mut level, mut peak) = (1.0_f64, 1.0_f64);
+    let (mut level, mut peak, mut market) = (1.0_f64, 1.0_f64, 1.0_f64);
     let mut stretches = Vec::new();
     for period in periods {
         let Some(first) = period.daily_equity.first().filter(|first| first.equity > 0.0) else { continue };
@@ -33,8 +35,16 @@ pub(super) fn chain(periods: &[Period]) -> Vec<Stretch> {
             gain.push((point.time_ms as f64, level - 1.0));
             drawdown.push((point.time_ms as f64, level / peak - 1.0));
         }
+        let held = market;
+        let mut benchmark = Vec::new();
+        if let (Some(bought), true) = (period.benchmark.first(), period.benchmark.len() == period.daily_equity.len()) {
+            for (point, worth) in period.daily_equity.iter().zip(&period.benchmark) {
+                market = held * worth / bought;
+                benchmark.push((point.time_ms as f64, market - 1.0));
+            }
+        }
         let part = period.part;
-        stretches.push(Stretch { part, gain: thin(&gain), drawdown: thin(&drawdown) });
+        stretches.push(Stretch { part, gain: thin(&gain), drawdown: thin(&drawdown), benchmark: thin(&benchmark) });
     }
     stretches
 }

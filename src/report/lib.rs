@@ -31,6 +31,7 @@ use candles::{Interval, MarketKind, Symbol, SymbolCoverage};
 use engine::{Costs, DailyEquity, Performance, Trade};
 use lifecycle::{Check, DisableReason, State};
 use serde::{Deserialize, Serialize};
+use std::str::FromStr;
 
 /// What a period was measured on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -93,6 +94,9 @@ pub struct Period {
     pub performance: Option<Performance>,
     /// Equity at each 00:00 UTC, start and end included; empty where it is not known.
     pub daily_equity: Vec<DailyEquity>,
+    /// Buy and hold of its symbols in equal parts, without costs: a value for each point of the equity, worth at first
+    /// the same; empty where it is not known.
+    pub benchmark: Vec<f64>,
     /// In order of entry.
     pub trades: Vec<Trade>,
     /// How it was computed, where that is stored.
@@ -146,12 +150,12 @@ pub struct Move {
 pub struct StrategyReport {
     /// For people.
     pub name: String,
-    /// In the store.
-    pub id: String,
+    /// In the store; `None` of a backtest that was stored nowhere.
+    pub id: Option<String>,
     /// SHA-256 of its canonical form.
     pub genome_hash: String,
-    /// Where it is in its life.
-    pub state: State,
+    /// Where it is in its life; `None` where it has none.
+    pub state: Option<State>,
     /// Why it is disabled.
     pub disable_reason: Option<DisableReason>,
     /// Canonical text.
@@ -225,10 +229,33 @@ fn names(periods: &[Period]) -> Vec<String> {
     periods.iter().map(name).collect()
 }
 
-/// The report as one HTML file.
+/// Which trades a page lists one by one; its figures and charts are of all of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TradeRows {
+    /// Every one.
+    #[default]
+    All,
+    /// None.
+    None,
+    /// So many, the newest.
+    Newest(usize),
+}
+
+impl FromStr for TradeRows {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "all" => Ok(Self::All),
+            "none" => Ok(Self::None),
+            _ => text.parse().map(Self::Newest).map_err(|_| format!("{text:?} is neither all, none nor a number")),
+        }
+    }
+}
+
+/// The report as one HTML file, with these of its trades.
 #[must_use]
-pub fn render(report: &StrategyReport) -> String {
-    page::page(report, report.told().as_ref()).into_string()
+pub fn render(report: &StrategyReport, rows: TradeRows) -> String {
+    page::page(report, report.told().as_ref(), rows).into_string()
 }
 
 /// The report as Markdown.

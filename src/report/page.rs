@@ -2,7 +2,7 @@
 
 use super::document::document;
 use super::{
-    Move, Period, Setup, StrategyReport, chart,
+    Move, Period, Setup, StrategyReport, TradeRows, chart,
     curve::{self, Stretch},
     evidence,
     format::{self, UNDEFINED},
@@ -16,7 +16,7 @@ use maud::{Markup, PreEscaped, html};
 
 const FILTER: &str = include_str!("filter.js");
 
-pub(super) fn page(report: &StrategyReport, proven: Option<&RobustnessSection>) -> Markup {
+pub(super) fn page(report: &StrategyReport, proven: Option<&RobustnessSection>, rows: TradeRows) -> Markup {
     document(
         &format!("{} – sg-ai strategy report", report.name),
         report.simulated,
@@ -30,13 +30,13 @@ pub(super) fn page(report: &StrategyReport, proven: Option<&RobustnessSection>) 
             (distribution(&report.periods))
             (one_after_the_other(&windows::of(&report.periods)))
             (robustness::section(proven))
-            (gates(&report.moves))
+            @if report.state.is_some() { (gates(&report.moves)) }
             (lineage(report))
             (quality(report))
             (setup(report))
-            @if report.periods.iter().any(|p| !p.trades.is_empty()) {
+            @if rows != TradeRows::None && report.periods.iter().any(|p| !p.trades.is_empty()) {
                 h2 { "Trades" }
-                (trades::section(&report.periods))
+                (trades::section(&report.periods, rows))
                 script { (PreEscaped(FILTER)) }
             }
         },
@@ -49,7 +49,7 @@ fn head(report: &StrategyReport) -> Markup {
     html! {
         header {
             h1 { (report.name) }
-            span class=(format!("state {}", report.state.name())) { (report.state) (reason) }
+            @if let Some(state) = report.state { span class=(format!("state {}", state.name())) { (state) (reason) } }
         }
         p.soft {
             (symbols.join(", ")) " · " (report.market) " · " (report.timeframe) " candles · report of "
@@ -135,7 +135,12 @@ fn curves(stretches: &[Stretch]) -> Markup {
             h2 { "Equity" }
             figure {
                 (chart::over_time(stretches, chart::Curve::Gain, 320.0, "Gain since the first day, by part"))
-                figcaption { "Gain since the first day, at 00:00 UTC of each day; each part goes on from where the one before ended." }
+                figcaption {
+                    "Gain since the first day, at 00:00 UTC of each day; each part goes on from where the one before ended."
+                    @if stretches.iter().any(|s| !s.benchmark.is_empty()) {
+                        " Dashed: buy and hold of its symbols in equal parts, bought when a part begins, without costs."
+                    }
+                }
             }
             h3 { "Drawdown" }
             figure {
@@ -210,7 +215,7 @@ fn quality(report: &StrategyReport) -> Markup {
 fn gates(moves: &[Move]) -> Markup {
     html! {
         h2 { "Decisions" }
-        @if moves.is_empty() { p.soft { "Nothing has been decided yet." } }
+        @if moves.is_empty() { p.soft { "Nothing has been decided." } }
         @for m in moves {
             div.gate {
                 h3 { (format::time(m.at_ms)) ": " (m.from) " → " (m.to) }
@@ -240,12 +245,14 @@ fn lineage(report: &StrategyReport) -> Markup {
                 @if report.generation > 0 { ", generation " (report.generation) }
                 @if let Some(island) = &report.island { ", island " (island) }
             }
-            dt { "Stored" } dd { (format::time(report.created_at_ms)) " UTC" }
-            dt { "Id" } dd { code { (report.id) } }
+            @if let Some(id) = &report.id {
+                dt { "Stored" } dd { (format::time(report.created_at_ms)) " UTC" }
+                dt { "Id" } dd { code { (id) } }
+            }
             dt { "Genome" } dd { code { (report.genome_hash) } }
             @if let Some(session) = &report.session { dt { "Session" } dd { code { (session) } } }
         }
-        @if report.ancestors.is_empty() { p.soft { "No stored ancestors." } }
+        @if report.ancestors.is_empty() { @if report.id.is_some() { p.soft { "No stored ancestors." } } }
         @else {
             div.scroll { table.words {
                 thead { tr { th { "ancestor" } th.figure { "steps back" } th.figure { "generation" } th { "state" } th { "genome" } } }
@@ -265,8 +272,12 @@ fn setup(report: &StrategyReport) -> Markup {
         @for (period, name) in report.periods.iter().zip(&names) {
             @if let Some(s) = &period.setup { h3 { (name) } (period_setup(period, s)) }
         }
-        p { "The same figures, to the bit, on the machine that has the candles:" }
-        pre { "sg-ai reproduce " (report.id) "\nsg-ai strategies show " (report.id) }
+        @if let Some(id) = &report.id {
+            p { "The same figures, to the bit, on the machine that has the candles:" }
+            pre { "sg-ai reproduce " (id) "\nsg-ai strategies show " (id) }
+        } @else {
+            p { "The same candles, named by the data version, and the same settings give the same figures, to the bit." }
+        }
         p.soft { "Made by sg-ai " (report.made_by) "." }
     }
 }

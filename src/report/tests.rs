@@ -53,6 +53,7 @@ fn period(part: Part, from_day: i64, days: i64, trades: i64) -> Period {
         to_ms: T0 + (from_day + days) * DAY_MS,
         performance: Some(performance()),
         daily_equity: (0..=days).map(equity).collect(),
+        benchmark: (0..=days).map(|day| 10_000.0 * (1.0 + day as f64 / 100.0)).collect(),
         trades: (0..trades).map(trade).collect(),
         setup: Some(Setup {
             market: MarketKind::Spot,
@@ -74,9 +75,9 @@ fn report() -> StrategyReport {
         evidence: None,
         simulated: false,
         name: "reversion-1a2b3c4d".to_owned(),
-        id: "0190-id".to_owned(),
+        id: Some("0190-id".to_owned()),
         genome_hash: "ab".repeat(32),
-        state: State::Live,
+        state: Some(State::Live),
         disable_reason: None,
         rules: "long entry rsi(14) < 30".to_owned(),
         words: "Decides at the close of every 15m candle.\nBuys when RSI is low.".to_owned(),
@@ -123,7 +124,7 @@ fn report() -> StrategyReport {
 
 #[test]
 fn what_went_in_comes_out() {
-    let html = render(&report());
+    let html = render(&report(), TradeRows::All);
     for wanted in [
         "reversion-1a2b3c4d",
         "long entry rsi(14) &lt; 30",
@@ -169,7 +170,7 @@ fn the_curve_goes_on_where_the_part_before_ended() {
 
 #[test]
 fn nothing_is_fetched() {
-    let html = render(&report());
+    let html = render(&report(), TradeRows::All);
     for forbidden in ["http://", "https://", "src=", "href=", "@import", "url("] {
         assert!(!html.contains(forbidden), "{forbidden}");
     }
@@ -187,7 +188,7 @@ fn hostile_names_stay_text() {
     report.moves[0].summary = hostile.to_owned();
     report.moves[0].checks[0].name = hostile.to_owned();
     report.periods[0].note = Some(hostile.to_owned());
-    let html = render(&report);
+    let html = render(&report, TradeRows::All);
     assert!(!html.contains("alert(1)</script>") && !html.contains("<script>alert"));
     assert_eq!(html.matches("</script>").count(), 1);
     assert!(!html.contains("</title><script>"));
@@ -197,7 +198,7 @@ fn hostile_names_stay_text() {
 fn ten_thousand_trades_stay_below_two_megabytes() {
     let mut report = report();
     report.periods = vec![period(Part::Backtest, 0, 4_000, 9_000), period(Part::Live, 4_000, 1_000, 1_000)];
-    let html = render(&report);
+    let html = render(&report, TradeRows::All);
     assert!(html.len() < 2_000_000, "{} bytes", html.len());
     assert!(html.matches("<tr class=").count() == 10_000);
 }
@@ -208,7 +209,7 @@ fn a_strategy_without_a_past_has_a_page() {
     report.periods.clear();
     report.moves.clear();
     report.ancestors.clear();
-    let html = render(&report);
+    let html = render(&report, TradeRows::All);
     assert!(html.contains("Nothing has been measured yet") && html.contains("Nothing has been decided yet"));
     assert!(!html.contains("<svg") && !html.contains("<script"));
 }
@@ -218,7 +219,7 @@ fn what_is_known_beyond_the_backtest_is_told_the_same_in_every_form() {
     let report = report();
     let proven: serde_json::Value =
         serde_json::from_str::<serde_json::Value>(&json(&report).unwrap()).unwrap()["proven"].take();
-    let (html, markdown) = (render(&report), markdown(&report));
+    let (html, markdown) = (render(&report, TradeRows::All), markdown(&report));
     // Hold-out and shadow, 50 days: the search chose by the backtest alone.
     assert_eq!((&proven["days"], &proven["unseen"], &proven["backtested"]), (&50.into(), &true.into(), &false.into()));
     let findings = proven["findings"].as_array().unwrap();
@@ -232,5 +233,29 @@ fn what_is_known_beyond_the_backtest_is_told_the_same_in_every_form() {
 
     let mut in_sample = report;
     in_sample.periods.truncate(1);
-    assert!(render(&in_sample).contains("where a search chose by them"));
+    assert!(render(&in_sample, TradeRows::All).contains("where a search chose by them"));
+}
+
+#[test]
+fn a_page_lists_the_trades_that_were_asked_for_and_has_the_market_beside_the_strategy() {
+    let rows = |rows| {
+        let html = render(&report(), rows);
+        (html.matches("<tr class=g>").count() + html.matches("<tr class=l>").count(), html)
+    };
+    let (all, html) = rows(TradeRows::All);
+    assert_eq!(all, 69);
+    assert_eq!(html.matches("line benchmark").count(), 3, "each period has buy and hold");
+    assert!(html.contains("buy and hold of its symbols"));
+    let (some, html) = rows(TradeRows::Newest(10));
+    assert!(some == 10 && html.contains("The newest 10 of 69 trades"), "{some}");
+    let (none, html) = rows(TradeRows::None);
+    assert!(none == 0 && html.contains("Distribution of trades"), "figures are of all of them");
+    for (text, read) in [("all", Ok(TradeRows::All)), ("none", Ok(TradeRows::None)), ("25", Ok(TradeRows::Newest(25)))]
+    {
+        assert_eq!(text.parse::<TradeRows>(), read);
+    }
+    assert!("some".parse::<TradeRows>().is_err());
+    // What nobody stored has neither an id nor a state, and no command that would look for it.
+    let html = render(&StrategyReport { id: None, state: None, moves: Vec::new(), ..report() }, TradeRows::None);
+    assert!(!html.contains("sg-ai reproduce") && !html.contains("Nothing has been decided"));
 }

@@ -35,8 +35,12 @@ pub(super) fn markdown(report: &StrategyReport, proven: Option<&RobustnessSectio
     }
     let _ = writeln!(
         out,
-        "{}{reason}, {} candles, {}. Id `{}`, genome `{}`.\n",
-        report.state, report.timeframe, report.market, report.id, report.genome_hash
+        "{}{} candles, {}. {}genome `{}`.\n",
+        report.state.map(|state| format!("{state}{reason}, ")).unwrap_or_default(),
+        report.timeframe,
+        report.market,
+        report.id.as_ref().map(|id| format!("Id `{id}`, ")).unwrap_or_default(),
+        report.genome_hash
     );
     let _ = writeln!(out, "{}\n\n```\n{}\n```\n", report.words, report.rules);
     let names = names(&report.periods);
@@ -103,11 +107,10 @@ pub(super) fn markdown(report: &StrategyReport, proven: Option<&RobustnessSectio
             }
         }
     }
-    let _ = writeln!(
-        out,
-        "\n## How to reproduce it\n\n```\nsg-ai reproduce {}\n```\n\nMade by sg-ai {}.",
-        report.id, report.made_by
-    );
+    if let Some(id) = &report.id {
+        let _ = writeln!(out, "\n## How to reproduce it\n\n```\nsg-ai reproduce {id}\n```");
+    }
+    let _ = writeln!(out, "\nMade by sg-ai {}.", report.made_by);
     out
 }
 

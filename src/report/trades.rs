@@ -1,16 +1,24 @@
 //! Every trade as a row of a table that can be filtered.
 
-use super::{Period, format};
+use super::{Period, TradeRows, format};
 use engine::{ExitReason, Side, Trade};
 use maud::{Escaper, Markup, PreEscaped, html};
 use std::fmt::Write;
 
 /// The table, closed at first: ten thousand rows are nothing to scroll past or to print unasked.
-pub(super) fn section(periods: &[Period]) -> Markup {
+pub(super) fn section(periods: &[Period], rows: TradeRows) -> Markup {
     let count: usize = periods.iter().map(|p| p.trades.len()).sum();
+    let shown = match rows {
+        TradeRows::All => count,
+        TradeRows::None => 0,
+        TradeRows::Newest(most) => most.min(count),
+    };
     html! {
         details #trades {
-            summary { "All " (format::number(count as f64, 0)) " trades" }
+            summary {
+                @if shown < count { "The newest " (format::number(shown as f64, 0)) " of " } @else { "All " }
+                (format::number(count as f64, 0)) " trades"
+            }
             div.tools {
                 label { "Only rows with " input #words type="search" placeholder="such as: live btc short stop"; }
                 label { "Outcome " select #outcome {
@@ -23,7 +31,7 @@ pub(super) fn section(periods: &[Period]) -> Markup {
                     thead { tr {
                         @for name in HEADER { th { (name) } }
                     } }
-                    tbody #rows { (rows(periods)) }
+                    tbody #rows { (table_rows(periods, count - shown)) }
                 }
             }
         }
@@ -45,12 +53,11 @@ const HEADER: [&str; 11] = [
 ];
 
 /// Rows without closing tags, which HTML allows: a third of the file's size with many trades.
-fn rows(periods: &[Period]) -> Markup {
+fn table_rows(periods: &[Period], skip: usize) -> Markup {
     let mut out = String::new();
-    for period in periods {
-        for trade in &period.trades {
-            row(&mut out, period.part.name(), trade);
-        }
+    let all = periods.iter().flat_map(|period| period.trades.iter().map(|trade| (period.part.name(), trade)));
+    for (part, trade) in all.skip(skip) {
+        row(&mut out, part, trade);
     }
     PreEscaped(out)
 }

@@ -49,7 +49,7 @@ pub use operations::{
 };
 pub use paper::{
     ActivePaperRun, AlertOutcome, Deployment, DeploymentChange, DriftAlert, DriftReading, LiveDay, LiveRow,
-    NewVolatilityRegime, PaperPass, PaperRun, PassOutcome, PerformanceDay, ProvingDays, RegimeChange,
+    NewVolatilityRegime, PaperDays, PaperPass, PaperRun, PassOutcome, PerformanceDay, ProvingDays, RegimeChange,
     VolatilityRegimeRow, total_pct,
 };
 pub use seal::RotationReport;
@@ -62,7 +62,7 @@ pub use search::{
 };
 pub use stored::Stored;
 pub use strategies::{
-    Lineage, ListedEvidence, ListedStrategy, MATERIALIZED_VIEWS, NewPaperRun, NewScore, NewStrategy, Page,
+    FigureLimit, Lineage, ListedEvidence, ListedStrategy, MATERIALIZED_VIEWS, NewPaperRun, NewScore, NewStrategy, Page,
     PortfolioDay, ProvenStrategy, RankedScore, Score, ScorePart, StatRow, StatSource, Strategy, StrategyDetail,
     StrategyFacets, StrategyFilter, StrategyQuery, StrategySort, StrategySummary, TradeRow, TransitionOutcome,
     TransitionRecord, TransitionRow, seen_until,

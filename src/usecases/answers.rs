@@ -10,18 +10,22 @@ use super::portfolio_backtest::run_over;
 use super::recipe::run_config;
 use super::replay::{coverage, replay, stored_runs};
 use super::robustness::prepare;
+use super::rule_chart::{benchmark, excursions, of_symbols, rule_series};
+use super::strategy_report::strategy_report;
 use super::window::{Loaded, WindowSpec};
 use crate::config::DaemonConfig;
 use async_trait::async_trait;
 use candles::stored::CandleRange;
-use candles::{CandleSeries, InstrumentTable, MarketKind, Symbol, SymbolCoverage, Ticker, interval, time};
-use engine::{Costs, Ledger, Recipe, Terms, VenueCosts, Wanted};
-use genome::Timeframe;
-use http::{AskedTerms, BacktestDone, BacktestOrder, Backtests, CachedSeries, PortfolioOrder, Refusal, Stretch};
+use candles::{InstrumentTable, MarketKind, Symbol, SymbolCoverage, Ticker, interval, time};
+use engine::{Costs, DailyEquity, Ledger, Recipe, Terms, Trade, VenueCosts, Wanted};
+use genome::{AnyStrategy, Timeframe};
+use http::{
+    AskedTerms, BacktestDone, BacktestOrder, Backtests, CachedSeries, PortfolioOrder, Refusal, RuleCandles,
+    ShownSetting, Stretch,
+};
 use market::cache::CacheError;
 use portfolio::{Execution, Panel, PanelError, PortfolioConfig, PortfolioTerms, RunError};
-use report::RobustnessSection;
-use serde_json::Value;
+use report::{RobustnessSection, StrategyReport};
 use std::sync::Arc;
 use store::{Page, Store, StoreError, Strategy};
 
@@ -45,8 +49,8 @@ pub(crate) struct Answers {
     pub(crate) instruments: InstrumentTable,
     /// Where memory is limited.
     pub(crate) memory: Option<MemoryPlan>,
-    /// Key, value, who set it; no secret.
-    pub(crate) shown_settings: Vec<(String, Value, String)>,
+    /// Without secrets.
+    pub(crate) shown_settings: Vec<ShownSetting>,
 }
 
 /// Trouble of ours, told in one line. Want of room is nobody's defect: it may work when somebody has made some.
@@ -318,11 +322,14 @@ impl Backtests for Answers {
                 Ok(recipe) => coverage(&self.candles.cache, recipe, (from_ms, to_ms)).await.unwrap_or_default(),
                 Err(_) => Vec::new(),
             };
-            let stretch = |daily_equity, trades, note| Stretch {
+            let candles = of_symbols(&self.candles.cache, strategy, (from_ms, to_ms)).await;
+            let stretch = |daily_equity: Vec<DailyEquity>, trades: Vec<Trade>, note| Stretch {
                 source,
                 from_ms,
                 to_ms,
+                benchmark: benchmark(&candles, &daily_equity),
                 daily_equity,
+                excursions: excursions(&candles, &trades),
                 trades,
                 coverage: counted,
                 note,
@@ -369,13 +376,38 @@ impl Backtests for Answers {
 
     async fn candles(
         &self,
+        strategy: &Strategy,
         symbol: &Symbol,
-        interval: Timeframe,
         from_ms: i64,
         to_ms: i64,
-    ) -> Result<CandleSeries, Refusal> {
-        let ticker = Ticker::of(self.candles.market, symbol);
-        self.candles.cache.load(&ticker, interval, from_ms, to_ms).await.map_err(failed)
+        most: usize,
+    ) -> Result<(RuleCandles, usize), Refusal> {
+        let detail = self.store.strategy(&strategy.id.to_string()).await.map_err(failed)?;
+        let backtests = self.store.backtest_results(strategy.id).await.map_err(failed)?;
+        // From where its own runs warmed up, so that a series is worth what they saw.
+        let runs = stored_runs(&detail, &backtests);
+        let warm = runs.iter().filter_map(|run| run.recipe.as_ref().ok()).map(|recipe| recipe.warmup_from_ms);
+        let warm_ms = warm.min().map_or(from_ms, |warm_ms| warm_ms.min(from_ms));
+        let ticker = Ticker::of(strategy.market, symbol);
+        let all = self.candles.cache.load(&ticker, strategy.timeframe, warm_ms, to_ms).await.map_err(failed)?;
+        let before = all.open_times_ms().partition_point(|open_ms| *open_ms < from_ms);
+        let left_out = (all.len() - before).saturating_sub(most);
+        let skip = before + left_out;
+        let rules = match strategy.genome.read().map_err(failed)? {
+            AnyStrategy::Rules(rules) => Some(rules.clone()),
+            AnyStrategy::Ranking(_) => None,
+        };
+        let seen = tokio::task::spawn_blocking(move || {
+            let (series, not_shown) = rules.map(|rules| rule_series(&rules, &all, skip)).unwrap_or_default();
+            let first_ms = all.open_times_ms().get(skip).copied().unwrap_or(i64::MAX);
+            RuleCandles { candles: all.slice(first_ms, i64::MAX), series, not_shown }
+        });
+        Ok((seen.await.map_err(failed)?, left_out))
+    }
+
+    async fn report(&self, strategy: &Strategy, now_ms: i64) -> Result<StrategyReport, Refusal> {
+        let id = strategy.id.to_string();
+        strategy_report(&self.store, &id, self.candles.cached(), now_ms).await.map_err(failed)
     }
 
     async fn coverage(&self) -> Result<Vec<CachedSeries>, Refusal> {
@@ -402,7 +434,7 @@ impl Backtests for Answers {
         self.candles.cache.lacks_room().map(ToOwned::to_owned)
     }
 
-    fn settings(&self) -> Vec<(String, Value, String)> {
+    fn settings(&self) -> Vec<ShownSetting> {
         self.shown_settings.clone()
     }
 }

@@ -32,7 +32,7 @@ pub(super) struct RankingArgs {
     weights: Option<PathBuf>,
     /// Write a report to this file: one self-contained HTML page
     #[arg(long, value_name = "FILE")]
-    report: Option<PathBuf>,
+    pub(super) report: Option<PathBuf>,
     /// Trade as paper runs do: late, in lots, with margin and borrow (settings `portfolio.execution.*`)
     #[arg(long)]
     realistic: bool,
@@ -44,7 +44,6 @@ impl RankingArgs {
         let given = [
             (self.equity.is_some(), "--equity"),
             (self.weights.is_some(), "--weights"),
-            (self.report.is_some(), "--report"),
             (self.realistic, "--realistic"),
         ];
         given.into_iter().find_map(|(given, name)| given.then_some(name))

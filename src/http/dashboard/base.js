@@ -1,5 +1,7 @@
 // Reading, numbers and elements: what every page uses. Text goes in as text, never as HTML.
 
+import { TERMS } from "./terms.js";
+
 export const UNDEFINED = "–";
 
 export class Trouble extends Error {
@@ -22,6 +24,9 @@ async function answer(response) {
   return body;
 }
 
+/** An address of this server as the page reaches it, under whichever path a proxy serves it. */
+export const address = (path) => path.replace(/^\//, "");
+
 /** Reads a path; parameters that are empty are left out. */
 export async function read(path, params = {}, signal) {
   const query = new URLSearchParams(
@@ -30,7 +35,7 @@ export async function read(path, params = {}, signal) {
   const text = query.toString();
   let response;
   try {
-    response = await fetch(path + (text ? `?${text}` : ""), { signal });
+    response = await fetch(address(path) + (text ? `?${text}` : ""), { signal });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Trouble({ detail: "the daemon does not answer" }, 0);
@@ -51,7 +56,7 @@ export async function act(path, token, reason, name) {
     authorization: `Bearer ${token}`,
     "idempotency-key": name,
   };
-  return answer(await fetch(path, { method: "POST", headers, body: JSON.stringify(reason) }));
+  return answer(await fetch(address(path), { method: "POST", headers, body: JSON.stringify(reason) }));
 }
 
 /** An element: attributes, `on...` handlers, children that are elements, texts or lists of them. */
@@ -69,6 +74,12 @@ export function h(tag, attributes = {}, ...children) {
 
 export const card = (width, title, ...children) =>
   h("section", { class: `card ${width}` }, title && h("h2", {}, title), ...children);
+
+/** Attributes of something that is called by a term of the glossary: its line is told when it is pointed at or focused. */
+export function explained(name) {
+  const line = TERMS[name.toLowerCase()];
+  return line ? { "data-tip": line, tabindex: 0, "aria-description": line } : {};
+}
 
 const plain = (digits) => new Intl.NumberFormat("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
 // Made once: making one costs a hundred times as much as using it.
@@ -135,9 +146,12 @@ export function label(row, heads) {
 
 export function table(heads, rows, empty = "nothing yet", many = heads.length > 5) {
   if (!rows.length) return h("p", { class: "soft" }, empty);
-  const head = heads.map((head) =>
-    h("th", { scope: "col", class: head.startsWith("#") ? "n" : "" }, head.replace("#", "")),
-  );
+  const head = heads.map((head) => {
+    const name = head.replace("#", "");
+    const attributes = { class: head.startsWith("#") ? "n" : "", ...explained(name) };
+    // A head without a name heads nothing.
+    return name ? h("th", { scope: "col", ...attributes }, name) : h("td", {});
+  });
   // Where there is no room for many columns, a row is a card whose cells carry their headings.
   if (many) for (const row of rows) label(row, heads);
   return h(

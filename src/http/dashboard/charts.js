@@ -1,13 +1,13 @@
 // Charts in the colours of the theme, drawn again when it or the width changes.
 
-import { day, h, number, percent, price } from "./base.js";
+import { day, h, number, percent } from "./base.js";
 
 export const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
 const drawn = new Set();
 
 /** Draws into an element that stays; `make(width)` gives a chart with `destroy` and, where it can, `setSize`. */
-function keep(host, make) {
+export function keep(host, make) {
   const chart = { host, make, now: null, width: 0 };
   const draw = () => {
     if (!host.isConnected) {
@@ -129,13 +129,21 @@ export function lines(
 export function chained(parts, rebased = false) {
   const points = [];
   let level = 1;
+  let market = 1;
   for (const part of parts) {
     const first = part.equity[0];
     if (!(first > 0)) continue;
-    const start = rebased ? 1 : level;
+    const [start, before] = rebased ? [1, 1] : [level, market];
+    const bench = part.benchmark ?? [];
     part.time_ms.forEach((t, i) => {
       level = start * (part.equity[i] / first);
-      points.push({ t: t / 1000, gain: level - 1, source: part.source });
+      if (bench[i] !== undefined) market = before * (bench[i] / bench[0]);
+      points.push({
+        t: t / 1000,
+        gain: level - 1,
+        market: bench[i] === undefined ? null : market - 1,
+        source: part.source,
+      });
     });
   }
   let peak = 0;
@@ -152,6 +160,7 @@ export function chained(parts, rebased = false) {
 export const SOURCES = ["backtest", "holdout", "shadow", "live"];
 export const NAMES = { backtest: "backtest (in sample)", holdout: "hold-out", shadow: "shadow", live: "live" };
 
+/** Gain or drawdown by period, the gain with buy and hold beside it where that is known. */
 export function equity(points, what, height, log = false) {
   const sorted = [];
   for (const point of points) {
@@ -169,6 +178,14 @@ export function equity(points, what, height, log = false) {
     points: false,
     data: sorted.map((p) => (p.source === source || p.also === source ? p[what] + (log ? 1 : 0) : null)),
   }));
+  if (what === "gain" && sorted.some((p) => p.market !== null))
+    series.push({
+      name: "buy and hold",
+      color: "soft",
+      dash: [5, 4],
+      points: false,
+      data: sorted.map((p) => (p.market === null ? null : p.market + (log ? 1 : 0))),
+    });
   return lines(
     sorted.map((p) => p.t),
     series,
@@ -337,127 +354,4 @@ export function months(rows) {
       ),
     ),
   );
-}
-
-let library = null;
-function candleLibrary() {
-  library ??= new Promise((resolve, reject) => {
-    const script = h("script", { src: "/assets/lightweight-charts.js" });
-    script.onload = () => resolve(window.LightweightCharts);
-    script.onerror = () => {
-      library = null;
-      reject(new Error("the chart library did not load"));
-    };
-    document.head.append(script);
-  });
-  return library;
-}
-
-// Pixels that an entry or exit takes at least, and one with its return in words.
-const MARKER_PX = 2;
-const WORDED_PX = 11;
-
-/** Candles with entries and exits; zooms and pans by wheel, drag and touch. */
-export async function candles(host, data, trades) {
-  const lib = await candleLibrary();
-  const rows = data.time_ms.map((t, i) => ({
-    time: t / 1000,
-    open: data.open[i],
-    high: data.high[i],
-    low: data.low[i],
-    close: data.close[i],
-  }));
-  const length = rows.length > 1 ? rows[1].time - rows[0].time : 60;
-  const markers = [];
-  const at = (text) => Math.floor(new Date(text).getTime() / 1000 / length) * length;
-  for (const t of trades) {
-    const long = t.side === "long";
-    markers.push({
-      time: at(t.entry_time),
-      position: long ? "belowBar" : "aboveBar",
-      shape: long ? "arrowUp" : "arrowDown",
-      color: "accent",
-      text: "",
-    });
-    markers.push({
-      time: at(t.exit_time),
-      position: long ? "aboveBar" : "belowBar",
-      shape: "circle",
-      color: t.profit > 0 ? "gain" : "loss",
-      text: percent(t.return_fraction),
-    });
-  }
-  markers.sort((a, b) => a.time - b.time);
-  const before = (time) => {
-    let [low, high] = [0, markers.length];
-    while (low < high) {
-      const mid = (low + high) >> 1;
-      if (markers[mid].time < time) low = mid + 1;
-      else high = mid;
-    }
-    return low;
-  };
-  keep(host, () => {
-    const chart = lib.createChart(host, {
-      autoSize: true,
-      layout: {
-        background: { color: "transparent" },
-        textColor: color("soft"),
-        attributionLogo: false,
-        fontFamily: "system-ui, sans-serif",
-      },
-      grid: { vertLines: { color: color("rule") }, horzLines: { color: color("rule") } },
-      // Candles narrower than a pixel are drawn as one: a hundred thousand at once would stutter.
-      timeScale: {
-        timeVisible: true,
-        borderColor: color("rule"),
-        minBarSpacing: 0.001,
-        enableConflation: true,
-        precomputeConflationOnInit: true,
-        fixLeftEdge: true,
-        fixRightEdge: true,
-      },
-      rightPriceScale: { borderColor: color("rule") },
-      localization: { priceFormatter: price },
-    });
-    const series = chart.addSeries(lib.CandlestickSeries, {
-      upColor: color("gain"),
-      downColor: color("loss"),
-      wickUpColor: color("gain"),
-      wickDownColor: color("loss"),
-      borderVisible: false,
-    });
-    series.setData(rows);
-    const shown = lib.createSeriesMarkers(series, []);
-    let [waiting, last] = [false, null];
-    // Only the trades in view, with words where there is room for them; none where they would hide everything.
-    const mark = () => {
-      waiting = false;
-      const range = chart.timeScale().getVisibleLogicalRange();
-      if (!range) return;
-      const row = (i) => rows[Math.min(rows.length - 1, Math.max(0, Math.round(i)))].time;
-      const [from, to] = [before(row(range.from - 1)), before(row(range.to + 1) + 1)];
-      const many = (to - from) * MARKER_PX > host.clientWidth;
-      const key = many ? "many" : `${from} ${to}`;
-      if (key === last) return;
-      last = key;
-      const words = (to - from) * WORDED_PX <= host.clientWidth;
-      shown.setMarkers(
-        many ? [] : markers.slice(from, to).map((m) => ({ ...m, color: color(m.color), text: words ? m.text : "" })),
-      );
-      host.dataset.hidden = many ? "Zoom in to see the trades." : "";
-    };
-    chart.timeScale().subscribeVisibleLogicalRangeChange(() => {
-      if (!waiting) {
-        waiting = true;
-        requestAnimationFrame(mark);
-      }
-    });
-    // The end first, at a width at which candles can be told apart; zooming out shows all.
-    chart.timeScale().setVisibleLogicalRange({ from: Math.max(0, rows.length - 300), to: rows.length - 1 });
-    mark();
-    host.chart = chart;
-    return { destroy: () => chart.remove() };
-  });
-  return `${number(rows.length)} candles, ${day(data.time_ms[0])} to ${day(data.time_ms[rows.length - 1])}`;
 }

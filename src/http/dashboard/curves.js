@@ -1,5 +1,5 @@
-// A strategy's equity: every period after the one before or each from its own start, plain or logarithmic, its worst
-// drawdowns, and its trades as a file.
+// A strategy's equity beside buy and hold: every period after the one before or each from its own start, plain or
+// logarithmic, and its worst drawdowns.
 
 import { cell, day, h, number, percent, table } from "./base.js";
 import { chained, equity, NAMES } from "./charts.js";
@@ -80,34 +80,11 @@ export function curves(parts) {
       h("label", { class: "check" }, rebase, "each period from its own start"),
     ),
     place,
+    h(
+      "p",
+      { class: "small soft" },
+      "Buy and hold: the strategy's symbols in equal parts, bought when a period begins, without costs.",
+    ),
     ...notes,
   ];
-}
-
-const FIELDS = [
-  "symbol",
-  "side",
-  "entry_time",
-  "entry_price",
-  "exit_time",
-  "exit_price",
-  "profit",
-  "return_fraction",
-  "exit_reason",
-];
-
-/** A button that saves every trade as CSV, with the period that it belongs to. */
-export function saveTrades(parts, name) {
-  const quote = (value) =>
-    /[",\n]/.test(String(value)) ? `"${String(value).replaceAll('"', '""')}"` : String(value ?? "");
-  const save = () => {
-    const lines = parts.flatMap((p) =>
-      p.trades.map((t) => [p.source, ...FIELDS.map((f) => t[f])].map(quote).join(",")),
-    );
-    const text = `${["period", ...FIELDS].join(",")}\n${lines.join("\n")}\n`;
-    const url = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
-    h("a", { href: url, download: `${name}-trades.csv` }).click();
-    setTimeout(() => URL.revokeObjectURL(url), 10000);
-  };
-  return h("button", { type: "button", onclick: save }, "Save all trades as CSV");
 }

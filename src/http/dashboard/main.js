@@ -1,18 +1,32 @@
 // Which page is shown, what is told live, and the keys.
 
-import { ago, countAges, h, read, Trouble, toast } from "./base.js";
+import { address, ago, countAges, h, read, Trouble, toast } from "./base.js";
 import * as book from "./book.js";
 import { themeChanged } from "./charts.js";
+import * as compare from "./compare.js";
 import * as data from "./data.js";
 import * as evolution from "./evolution.js";
 import * as media from "./media.js";
 import * as operations from "./operations.js";
 import * as optimizations from "./optimizations.js";
 import * as overview from "./overview.js";
+import * as settings from "./settings.js";
 import * as strategies from "./strategies.js";
 import * as strategy from "./strategy.js";
 
-const PAGES = { "": overview, strategies, strategy, book, evolution, optimizations, data, operations, media };
+const PAGES = {
+  "": overview,
+  strategies,
+  strategy,
+  compare,
+  book,
+  evolution,
+  optimizations,
+  data,
+  operations,
+  media,
+  settings,
+};
 const main = document.getElementById("main");
 const root = document.documentElement;
 let leaving = new AbortController();
@@ -32,7 +46,7 @@ async function show() {
   leaving = new AbortController();
   const signal = leaving.signal;
   live = {};
-  const tab = page === overview ? "overview" : page === strategy ? "strategies" : name;
+  const tab = page === overview ? "overview" : page === strategy || page === compare ? "strategies" : name;
   for (const link of document.querySelectorAll("nav a")) {
     if (link.dataset.page === tab) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
@@ -158,7 +172,7 @@ function found() {
 }
 
 function listen() {
-  const source = new EventSource("/api/events");
+  const source = new EventSource(address("/api/events"));
   const on = (kind, handle) =>
     source.addEventListener(kind, (event) => {
       heard = Date.now();
@@ -201,6 +215,26 @@ setInterval(() => {
   if (heard && pulse.classList.contains("on")) pulse.title = `last event ${ago(heard)}`;
 }, 5000);
 
+// A line of the glossary beside what it explains: at a pointer, and without one where the focus is.
+const tip = document.getElementById("tip");
+let told = null;
+function explain(target) {
+  const of = target?.closest?.("[data-tip]") ?? null;
+  if (of === told) return;
+  told = of;
+  tip.hidden = of === null;
+  if (of === null) return;
+  tip.textContent = of.dataset.tip;
+  const at = of.getBoundingClientRect();
+  const room = document.documentElement.clientWidth - tip.offsetWidth - 8;
+  tip.style.left = `${Math.max(8, Math.min(at.left, room))}px`;
+  const below = at.bottom + 6 + tip.offsetHeight < innerHeight;
+  tip.style.top = `${below ? at.bottom + 6 : at.top - tip.offsetHeight - 6}px`;
+}
+for (const event of ["pointerover", "focusin"]) addEventListener(event, (e) => explain(e.target));
+addEventListener("focusout", () => explain(null));
+addEventListener("scroll", () => explain(null), { capture: true, passive: true });
+
 function switchTheme() {
   const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
   root.dataset.theme = dark ? "light" : "dark";
@@ -223,11 +257,13 @@ const KEYS = {
   6: ["#/optimizations", "Optimisation"],
   7: ["#/media", "Media"],
   8: ["#/book", "Book"],
+  9: ["#/settings", "Settings"],
 };
 
 function listKeys() {
   const rows = [
     ...Object.entries(KEYS).map(([key, [, name]]) => [key, name]),
+    ["c", "Compare strategies"],
     ["/", "Search in lists"],
     ["t", "Light or dark"],
     ["?", "This list"],
@@ -252,9 +288,11 @@ function listKeys() {
 document.getElementById("help").addEventListener("click", listKeys);
 
 addEventListener("keydown", (event) => {
+  if (event.key === "Escape") explain(null);
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea, dialog")) return;
   if (KEYS[event.key]) location.hash = KEYS[event.key][0];
   else if (event.key === "t") switchTheme();
+  else if (event.key === "c") location.hash = "#/compare";
   else if (event.key === "?") listKeys();
   else if (event.key === "/") {
     const search = document.querySelector("input[type=search]");

@@ -1,4 +1,4 @@
-// Runners, alerts, dead letters, the audit trail and the settings: what an operator needs.
+// Runners, alerts, dead letters and the audit trail: what an operator needs.
 
 import { ask, card, cell, h, label, number, read, since, table, time } from "./base.js";
 
@@ -6,12 +6,11 @@ const LIMIT = 50;
 
 export async function page({ params, signal }) {
   const entity = params.get("entity") ?? "";
-  const [all, runners, letters, audit, settings, drift] = await Promise.all([
+  const [all, runners, letters, audit, drift] = await Promise.all([
     read("/api/overview", {}, signal),
     read("/api/runners", {}, signal),
     read("/api/dead-letters", { limit: 100 }, signal),
     read("/api/audit", { limit: LIMIT, entity }, signal),
-    read("/api/settings", {}, signal),
     read("/api/drift-alerts", { limit: 100 }, signal),
   ]);
   const again = () => dispatchEvent(new HashChangeEvent("hashchange"));
@@ -110,27 +109,6 @@ export async function page({ params, signal }) {
     },
     "Earlier entries",
   );
-  const rows = settings.items.map((s) =>
-    h(
-      "tr",
-      {},
-      h("td", {}, h("code", {}, s.key)),
-      h(
-        "td",
-        {},
-        h("code", {}, s.value === null ? "not set" : typeof s.value === "string" ? s.value : JSON.stringify(s.value)),
-      ),
-      h("td", { class: "small soft" }, s.origin),
-    ),
-  );
-  const narrow = h("input", {
-    type: "search",
-    placeholder: "part of a key  ( / )",
-    oninput: () =>
-      rows.forEach((row) => {
-        row.hidden = !row.textContent.includes(narrow.value);
-      }),
-  });
   const health = Object.entries(all.health.checks)
     .filter(([, c]) => c.status !== "healthy")
     .map(([name, c]) =>
@@ -240,7 +218,6 @@ export async function page({ params, signal }) {
           more,
           h("p", { class: "small soft" }, "Whether the chain holds: ", h("code", {}, "sg-ai audit verify")),
         ),
-        card("", "Settings", narrow, h("div", { class: "tall" }, table(["setting", "value", "set by"], rows))),
       ),
     ].filter(Boolean),
   };

@@ -1,11 +1,15 @@
 // One strategy: what it does, what it did in and out of sample, why it is where it is.
 
-import { ask, card, cell, day, h, number, percent, price, read, sign, state, table, time } from "./base.js";
-import { candles, fan, histogram, months, NAMES } from "./charts.js";
-import { curves, saveTrades } from "./curves.js";
+import { address, ask, card, cell, day, h, number, percent, read, sign, state, table, time, toast } from "./base.js";
+import { candles } from "./candles.js";
+import { fan, histogram, months, NAMES } from "./charts.js";
+import { choose, chosen } from "./compare.js";
+import { curves } from "./curves.js";
 import { evidence } from "./evidence.js";
 import { portfolio } from "./portfolio.js";
 import { figures, gates, scored } from "./record.js";
+import { rollingCharts } from "./rolling.js";
+import { tradeCards, tradesOf } from "./trades.js";
 
 /** Robustness tests, computed when somebody asks. */
 function beyond(path, signal) {
@@ -128,39 +132,6 @@ function actions(s, again) {
   return [approve && button("approve", approve), button("disable", "Disable …")];
 }
 
-function tradeTable(trades) {
-  const newest = [...trades].reverse().slice(0, 300);
-  const rows = newest.map((t) =>
-    h(
-      "tr",
-      {},
-      h("td", {}, t.symbol),
-      h("td", {}, t.side),
-      h("td", { class: "when" }, time(t.entry_time)),
-      cell(price(t.entry_price)),
-      h("td", { class: "when" }, time(t.exit_time)),
-      cell(price(t.exit_price)),
-      cell(number(t.profit, 2), sign(t.profit)),
-      cell(percent(t.return_fraction, 2), sign(t.return_fraction)),
-      h("td", {}, t.exit_reason.replaceAll("_", " ")),
-    ),
-  );
-  return [
-    h(
-      "div",
-      { class: "tall" },
-      table(
-        ["symbol", "side", "entry (UTC)", "#price", "exit (UTC)", "#price", "#profit", "#return", "exit by"],
-        rows,
-        "No trade.",
-      ),
-    ),
-    trades.length > newest.length
-      ? h("p", { class: "small soft" }, `The newest ${newest.length} of ${number(trades.length)}.`)
-      : null,
-  ];
-}
-
 export async function page({ argument, signal }) {
   const path = `/api/strategies/${encodeURIComponent(argument)}`;
   const [all, top] = await Promise.all([read(path, {}, signal), read("/api/overview", {}, signal)]);
@@ -172,12 +143,14 @@ export async function page({ argument, signal }) {
   const curve = h("div", {}, h("p", { class: "soft" }, "Loading …"));
   const monthly = h("div");
   const spread = h("div");
-  const trades = h("div");
+  const trades = h("div", { class: "stack" });
+  const lately = h("div");
   const place = h("div", { class: "candles" });
+  const looked = h("div", { class: "filters" });
   const told = h("p", { class: "small soft" }, "Loading …");
   const pick = h(
     "select",
-    { "aria-label": "Symbol" },
+    { name: "symbol" },
     s.symbols.map((symbol) => h("option", {}, symbol)),
   );
 
@@ -185,14 +158,15 @@ export async function page({ argument, signal }) {
     const { parts } = await read(`${path}/curves`, {}, signal);
     curve.replaceChildren(...curves(parts));
     if (ranked) return;
-    const every = parts.flatMap((p) => p.trades);
+    const every = tradesOf(parts);
+    lately.replaceChildren(...rollingCharts(parts));
     spread.replaceChildren(
       histogram(
         every.map((t) => t.return_fraction),
         (v) => percent(v),
       ),
     );
-    trades.replaceChildren(saveTrades(parts, s.name), ...tradeTable(every).filter(Boolean));
+    trades.replaceChildren(...tradeCards(every, s.name));
     const draw = async () => {
       place.replaceChildren();
       const data = await read(`${path}/candles`, { symbol: pick.value }, signal);
@@ -201,7 +175,10 @@ export async function page({ argument, signal }) {
         return;
       }
       const ofSymbol = every.filter((t) => t.symbol === pick.value);
-      told.textContent = `${await candles(place, data, ofSymbol)}. Wheel or pinch zooms, dragging moves.`;
+      const { text, boxes } = await candles(place, data, ofSymbol);
+      const missing = data.not_shown.length ? ` Not shown: ${data.not_shown.join(", ")}.` : "";
+      looked.replaceChildren(...boxes);
+      told.textContent = `${text}. Wheel or pinch zooms, dragging moves.${missing}`;
     };
     pick.onchange = draw;
     await draw();
@@ -221,10 +198,12 @@ export async function page({ argument, signal }) {
     parts(),
     card("w6", "Monthly returns, percent", monthly),
     card("w6", "Distribution of trades", spread),
+    card("", "Rolling Sharpe ratio, volatility and exposure", lately),
     card(
       "",
-      "Trades on candles",
-      pick,
+      "Trades on candles, with the series of its rules",
+      h("div", { class: "filters" }, h("label", {}, "Symbol", pick)),
+      looked,
       place,
       told,
       h(
@@ -235,7 +214,7 @@ export async function page({ argument, signal }) {
         " Lightweight Charts™, © 2026 TradingView, Inc.",
       ),
     ),
-    card("", "Trades", trades),
+    trades,
     card("", "Robustness tests", beyond(path, signal)),
   ];
   monthly.append(months(all.stats.flatMap((stat) => stat.metrics.monthly_returns)));
@@ -245,7 +224,7 @@ export async function page({ argument, signal }) {
       {},
       h(
         "a",
-        { href: `/backtest/${b.backtest_id}/report`, target: "_blank", rel: "noopener" },
+        { href: address(`/backtest/${b.backtest_id}/report`), target: "_blank", rel: "noopener" },
         `Report of backtest ${b.backtest_id}`,
       ),
       b.has_usual_terms ? null : " (on terms of its own)",
@@ -295,6 +274,25 @@ export async function page({ argument, signal }) {
         h(
           "div",
           { class: "buttons" },
+          h(
+            "a",
+            {
+              class: "button",
+              href: "#/compare",
+              onclick: () => choose(s.number, true) || toast(`Six are chosen: ${chosen().join(", ")}.`),
+            },
+            "Compare",
+          ),
+          h(
+            "a",
+            {
+              class: "button",
+              href: address(`/api/strategies/${s.number}/report?trades=1000`),
+              target: "_blank",
+              rel: "noopener",
+            },
+            "Open report",
+          ),
           top.may_act
             ? actions(s, again)
             : h("span", { class: "small soft" }, "Actions are off: http.action_token is not set."),

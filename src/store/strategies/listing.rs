@@ -2,6 +2,7 @@
 
 use crate::{Page, StatSource, Store, StoreError, Strategy, Tx, row::Named as _, strategies};
 use engine::Performance;
+use genome::StrategyForm;
 use lifecycle::State;
 use serde::{Deserialize, Serialize};
 use tokio_postgres::Row;
@@ -29,6 +30,12 @@ pub enum StrategySort {
 }
 
 impl StrategySort {
+    /// Whether it is a number that lists can be limited by.
+    #[must_use]
+    pub const fn is_figure(self) -> bool {
+        self.column().1 || matches!(self, Self::LogE)
+    }
+
     /// Its column, and whether that is of the figures.
     const fn column(self) -> (&'static str, bool) {
         match self {
@@ -47,9 +54,41 @@ impl StrategySort {
     }
 }
 
+/// What a figure of a listed strategy has to be; one that is undefined is not.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FigureLimit {
+    /// The figure: one of performance, or the evidence.
+    pub figure: StrategySort,
+    /// Above the value, else below it.
+    pub above: bool,
+    /// The value itself will do, too.
+    pub or_equal: bool,
+    /// In the figure's own unit.
+    pub value: f64,
+}
+
+impl FigureLimit {
+    /// As SQL; `k` is its place among the limits.
+    fn condition(&self, k: usize) -> String {
+        let column = if self.figure == StrategySort::LogE { "e.log_e".to_owned() } else { format!("f.limit{k}") };
+        let comparison = match (self.above, self.or_equal) {
+            (true, false) => ">",
+            (true, true) => ">=",
+            (false, false) => "<",
+            (false, true) => "<=",
+        };
+        // A finite number that Rust has written: digits, sign, point and exponent.
+        format!(" and {column} {comparison} '{:e}'::double precision", self.value)
+    }
+}
+
 /// Which strategies to list, and how.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct StrategyQuery {
+    /// Of this form; any where nothing is said.
+    pub form: Option<StrategyForm>,
+    /// What their figures have to be, of the source below; finite values only.
+    pub limits: Vec<FigureLimit>,
     /// In one of these states; any when empty.
     pub states: Vec<State>,
     /// That trade this symbol.
@@ -157,11 +196,23 @@ impl Store {
         let order = if query.ascending { "asc" } else { "desc" };
         self.transaction("list_strategies", |tx| async move {
             let tx = &tx;
-            let wanted =
+            let mut wanted =
                 "(cardinality($1::text[]) = 0 or s.state = any($1)) and ($2::text is null or $2 = any(s.symbols))
                 and ($3::text is null or s.timeframe = $3) and ($4::text is null or s.family = $4)
                 and ($5::text is null or s.island = $5) and ($6::uuid is null or s.session_id = $6)
-                and ($7::text is null or s.name ilike $7 or s.canonical ilike $7)";
+                and ($7::text is null or s.name ilike $7 or s.canonical ilike $7)"
+                    .to_owned();
+            if let Some(form) = query.form {
+                wanted += &format!(" and s.form = '{}'", form.name());
+            }
+            let (mut limited, mut limited_of_portfolio) = (String::new(), String::new());
+            for (k, limit) in query.limits.iter().enumerate() {
+                wanted += &limit.condition(k);
+                if let (column, true) = limit.figure.column() {
+                    limited += &format!(", t.{column}::double precision as limit{k}");
+                    limited_of_portfolio += &format!(", (b.performance ->> '{column}')::double precision");
+                }
+            }
             let (column, of_figures) = query.sort.column();
             let (figure, of_portfolio) = if of_figures {
                 let of_portfolio = format!("(b.performance ->> '{column}')::double precision");
@@ -187,11 +238,21 @@ impl Store {
             };
             // The page first, and what is wide only for it: there may be ten thousand others.
             let evidence = EVIDENCE.replace("FIRST_SHARE", &lifecycle::promotion_level(1.0, true).to_string());
-            let (figures, by) = match query.sort {
-                StrategySort::LogE => (evidence.clone(), "e.log_e".to_owned()),
-                _ if of_figures => (newest("", ""), "f.figure".to_owned()),
-                _ => (String::new(), format!("s.{column}")),
+            let by = match query.sort {
+                StrategySort::LogE => "e.log_e".to_owned(),
+                _ if of_figures => "f.figure".to_owned(),
+                _ => format!("s.{column}"),
             };
+            let is_limited = |by_evidence| {
+                query.limits.iter().any(|limit| (limit.figure == StrategySort::LogE) == by_evidence)
+            };
+            // What the page is chosen by, and what its size is counted by.
+            let joined = |figures: bool, by_evidence: bool| {
+                let figures = if figures { newest(&limited, &limited_of_portfolio) } else { String::new() };
+                figures + " " + if by_evidence { evidence.as_str() } else { "" }
+            };
+            let (by_figures, by_evidence) = (is_limited(false), is_limited(true));
+            let figures = joined(by_figures || of_figures, by_evidence || query.sort == StrategySort::LogE);
             let order = format!("order by {by} {order} nulls last, s.id {order}");
             let page_of = format!("select s.id from strategies s {figures} where {wanted} {order} limit $9 offset $10");
             let sql = format!(
@@ -205,8 +266,9 @@ impl Store {
             let params: crate::transaction::Params<'_> =
                 &[states, &q.symbol, &q.timeframe, &q.family, &q.island, &q.session_id, text, source, &limit, &offset];
             let rows = tx.rows(&sql, params).await?.iter().map(|row| listed(tx, row)).collect::<Result<Vec<_>, _>>()?;
-            let sql = format!("select count(*) as n from strategies s where {wanted}");
-            let total = tx.row(&sql, &params[..7]).await?.count("n")?;
+            let counted = joined(by_figures, by_evidence);
+            let sql = format!("select count(*) as n from strategies s {counted} where {wanted}");
+            let total = tx.row(&sql, if by_figures { &params[..8] } else { &params[..7] }).await?.count("n")?;
             Ok((rows, total))
         })
         .await

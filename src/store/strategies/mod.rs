@@ -11,7 +11,7 @@ pub(crate) mod transitions;
 mod views;
 
 pub use lineage::Lineage;
-pub use listing::{ListedEvidence, ListedStrategy, StrategyFacets, StrategyQuery, StrategySort};
+pub use listing::{FigureLimit, ListedEvidence, ListedStrategy, StrategyFacets, StrategyQuery, StrategySort};
 pub use scores::{NewScore, RankedScore, Score, ScorePart};
 pub use seen::seen_until;
 pub(crate) use stats::put_stat;

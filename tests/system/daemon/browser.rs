@@ -1,186 +1,12 @@
 //! The dashboard in a real headless browser against a real daemon: loads, navigates, acts, is told live.
-//!
-//! Speaks the browser's own debugging protocol, to the Chromium that there is.
 
-use super::{process::wait_for, ranking, service::Client, stage::Stage, support::tools::not_checked};
-use futures::{SinkExt, StreamExt};
+use super::{page::Page, ranking, service::Client, stage::Stage, support::tools::not_checked};
 use serde_json::{Value, json};
-use std::{
-    io::{BufRead, BufReader},
-    process::{Child, Command, Stdio},
-    time::Duration,
-};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async, tungstenite::Message};
 
 const TOKEN: &str = "a token of this test alone";
 
-/// A page of a browser of the test's own.
-struct Page {
-    browser: Child,
-    socket: WebSocketStream<MaybeTlsStream<tokio::net::TcpStream>>,
-    session: Option<String>,
-    next: u64,
-    /// What the page complained of.
-    complaints: Vec<String>,
-    /// Where it asked.
-    asked: Vec<String>,
-    received_bytes: f64,
-    _home: tempfile::TempDir,
-}
-
-impl Page {
-    /// `None` where there is no browser, or none that starts.
-    async fn open() -> Option<Self> {
-        let home = tempfile::TempDir::new().unwrap();
-        let programs = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"];
-        let mut browser = programs.iter().find_map(|program| {
-            Command::new(program)
-                .args([
-                    "--headless=new",
-                    "--no-sandbox",
-                    "--disable-gpu",
-                    "--no-first-run",
-                    "--remote-debugging-port=0",
-                ])
-                .arg(format!("--user-data-dir={}", home.path().display()))
-                .arg("about:blank")
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(Stdio::piped())
-                .spawn()
-                .ok()
-        })?;
-        let lines = BufReader::new(browser.stderr.take().unwrap()).lines();
-        let (found, address) = tokio::sync::oneshot::channel();
-        std::thread::spawn(move || {
-            let mut found = Some(found);
-            for line in lines.map_while(Result::ok) {
-                if let Some((_, address)) = line.split_once("listening on ") {
-                    let _ = found.take().map(|found| found.send(address.trim().to_owned()));
-                }
-            }
-        });
-        // What is called a browser may be a stub that tells how to install one.
-        let Ok(Ok(address)) = tokio::time::timeout(Duration::from_secs(60), address).await else {
-            let _ = browser.kill();
-            let _ = browser.wait();
-            return None;
-        };
-        let socket = connect_async(address).await.unwrap().0;
-        let (complaints, asked) = (Vec::new(), Vec::new());
-        let mut page =
-            Self { browser, socket, session: None, next: 0, complaints, asked, received_bytes: 0.0, _home: home };
-        let target = page.call("Target.createTarget", json!({ "url": "about:blank" })).await;
-        let attach = json!({ "targetId": target["targetId"], "flatten": true });
-        page.session = page.call("Target.attachToTarget", attach).await["sessionId"].as_str().map(str::to_owned);
-        for domain in ["Page.enable", "Runtime.enable", "Network.enable", "Log.enable"] {
-            page.call(domain, json!({})).await;
-        }
-        Some(page)
-    }
-
-    async fn call(&mut self, method: &str, params: Value) -> Value {
-        self.next += 1;
-        let id = self.next;
-        let mut message = json!({ "id": id, "method": method, "params": params });
-        if let Some(session) = &self.session {
-            message["sessionId"] = session.clone().into();
-        }
-        self.socket.send(Message::text(message.to_string())).await.unwrap();
-        loop {
-            let told =
-                tokio::time::timeout(Duration::from_secs(60), self.socket.next()).await.expect("the browser answers");
-            let Ok(told) = serde_json::from_str::<Value>(told.unwrap().unwrap().to_text().unwrap_or_default()) else {
-                continue;
-            };
-            if told["id"] == id {
-                assert!(told["error"].is_null(), "{method}: {told}");
-                return told["result"].clone();
-            }
-            let event = &told["params"];
-            match told["method"].as_str().unwrap_or_default() {
-                "Runtime.exceptionThrown" => self.complaints.push(event["exceptionDetails"].to_string()),
-                "Runtime.consoleAPICalled" if event["type"] == "error" => {
-                    self.complaints.push(event["args"].to_string())
-                }
-                "Log.entryAdded" if event["entry"]["level"] == "error" => {
-                    self.complaints.push(event["entry"].to_string())
-                }
-                "Network.requestWillBeSent" => {
-                    self.asked.push(event["request"]["url"].as_str().unwrap_or_default().to_owned());
-                }
-                "Network.loadingFinished" => self.received_bytes += event["encodedDataLength"].as_f64().unwrap_or(0.0),
-                _ => {}
-            }
-        }
-    }
-
-    async fn evaluate(&mut self, script: &str) -> Value {
-        let params = json!({ "expression": script, "returnByValue": true, "awaitPromise": true });
-        let done = self.call("Runtime.evaluate", params).await;
-        assert!(done["exceptionDetails"].is_null(), "{script}: {done}");
-        done["result"]["value"].clone()
-    }
-
-    /// Waits until a script says true.
-    async fn until(&mut self, script: &str) {
-        wait_for(script, async || (self.evaluate(script).await == true).then_some(())).await;
-    }
-
-    async fn press(&mut self, key: &str) {
-        // Keys that are no text are told by their numbers.
-        let (code, text) = match key {
-            "Tab" => (9, ""),
-            "Enter" => (13, "\r"),
-            _ => (0, key),
-        };
-        for kind in ["keyDown", "keyUp"] {
-            let event = json!({ "type": kind, "key": key, "text": text, "windowsVirtualKeyCode": code });
-            self.call("Input.dispatchKeyEvent", event).await;
-        }
-    }
-
-    /// Waits for the page with this heading.
-    async fn titled(&mut self, title: &str) {
-        self.until(&format!("document.querySelector('h1')?.textContent.startsWith('{title}') ?? false")).await;
-    }
-
-    /// Waits until no dialog is open. What the daemon did may be told before its answer closes the dialog, and while
-    /// one is open, keys belong to it.
-    async fn without_dialog(&mut self) {
-        self.until("document.querySelector('dialog') === null").await;
-    }
-
-    /// Presses a button of the page and fills in the dialog that asks for a reason.
-    async fn act(&mut self, button: &str, why: &str, token: &str) {
-        self.without_dialog().await;
-        let find =
-            format!("[...document.querySelectorAll('main button')].find((b) => b.textContent.startsWith('{button}'))");
-        self.until(&format!("{find} !== undefined")).await;
-        self.evaluate(&format!(
-            "{find}.click();
-             document.querySelector('dialog textarea').value = '{why}';
-             document.querySelector('dialog input[type=password]').value = '{token}';
-             document.querySelector('dialog form').requestSubmit(); true"
-        ))
-        .await;
-    }
-
-    async fn width(&mut self, width: u32) {
-        let size = json!({ "width": width, "height": 844, "deviceScaleFactor": 1, "mobile": false });
-        self.call("Emulation.setDeviceMetricsOverride", size).await;
-    }
-}
-
-impl Drop for Page {
-    fn drop(&mut self) {
-        let _ = self.browser.kill();
-        let _ = self.browser.wait();
-    }
-}
-
 /// Pages by the key that opens them.
-const PAGES: [(&str, &str); 7] = [
+const PAGES: [(&str, &str); 10] = [
     ("1", "Overview"),
     ("2", "Strategies"),
     ("3", "Evolution"),
@@ -188,6 +14,9 @@ const PAGES: [(&str, &str); 7] = [
     ("5", "Operations"),
     ("6", "Optimisation"),
     ("7", "Media"),
+    ("8", "Book"),
+    ("9", "Settings"),
+    ("c", "Compare"),
 ];
 
 /// The id of a stored optimisation of twelve points.
@@ -230,7 +59,7 @@ async fn the_dashboard_loads_navigates_acts_and_is_told_live() {
     page.until("document.getElementById('pulse').className === 'pulse on'").await;
     page.until("!document.getElementById('simulated').hidden").await;
     page.press("?").await;
-    page.until("document.querySelectorAll('dialog kbd').length === 12").await;
+    page.until("document.querySelectorAll('dialog kbd').length === 14").await;
     page.evaluate("document.querySelector('dialog').close(); true").await;
     page.without_dialog().await;
     let bytes = page.received_bytes;
