@@ -1,5 +1,5 @@
 //! `sg-ai search`: evolves a population over cached candles and prints the best, what null markets gave to the same search,
-//! and what the best earn on candles that it did not see. Stores nothing.
+//! and what the best earn on candles that it did not see. Stores nothing in the database.
 
 mod ground;
 
@@ -14,11 +14,13 @@ use anyhow::Context as _;
 use clap::Args;
 use engine::{Performance, performance};
 use evidence::null_market::rank_p_value;
-use genome::{StrategyForm, StrategyHash, random::Seed};
+use genome::{AnyStrategy, StrategyForm, StrategyHash, random::Seed};
 use ground::{Ground, NullName};
 use indicatif::{ProgressBar, ProgressStyle};
+use report::{FoundNull, FoundReport, FoundStrategy};
 use search::{self, Evaluator, Individual, Origin, SearchConfig, SearchState};
 use serde::Serialize;
+use std::path::PathBuf;
 use std::time::Instant;
 
 /// Search for strategies
@@ -53,6 +55,12 @@ pub(crate) struct SearchArgs {
     /// Ranking strategies trade as paper runs do: late, in lots, with margin and borrow (settings `portfolio.execution.*`)
     #[arg(long)]
     realistic: bool,
+    /// Write the best to this file, a strategy a line as JSON; those of rules are what `sg-ai backtest --batch` reads
+    #[arg(long, value_name = "FILE")]
+    save: Option<PathBuf>,
+    /// Write a report to this file: one self-contained HTML page
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
     /// Print one JSON object instead of lines
     #[arg(long)]
     json: bool,
@@ -83,6 +91,9 @@ struct Row {
     rank: usize,
     hash: StrategyHash,
     strategy: String,
+    /// The strategy itself.
+    #[serde(skip)]
+    bred: AnyStrategy,
     origin: Origin,
     born: u32,
     /// What it was selected by, 0 to 100.
@@ -162,15 +173,66 @@ pub(crate) async fn run(args: SearchArgs, ctx: &Context) -> Result<(), CliError>
     tracing::debug!(from = iso(from_ms), to = iso(to_ms), form = %args.form, "search begins");
     let threads = usize::from(args.threads.unwrap_or(0));
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().context("cannot start threads")?;
-    let json = args.json;
+    let (json, save, page) = (args.json, args.save.clone(), args.report.clone());
+    let window = told(&args);
     let search = move || pool.install(|| report(&args, &config, &ground));
     let report = tokio::task::spawn_blocking(search).await.context("the search broke off")??;
+    if let Some(path) = save {
+        let lines: Result<Vec<String>, _> = report.top.iter().map(|row| serde_json::to_string(&row.bred)).collect();
+        let text = lines.context("strategies")?.into_iter().map(|line| line + "\n").collect::<String>();
+        std::fs::write(&path, text).with_context(|| format!("cannot save the best to {}", path.display()))?;
+    }
+    if let Some(path) = page {
+        let html = report::found_html(&found(&report, window, ctx));
+        std::fs::write(&path, html).with_context(|| format!("cannot write the report to {}", path.display()))?;
+    }
     if json {
         output::json(&report).context("standard output")?;
     } else {
         output::text(lines(&report)).context("standard output")?;
     }
     Ok(())
+}
+
+/// Which candles, for people.
+fn told(args: &SearchArgs) -> String {
+    let (from_ms, to_ms) = args.window.dates_ms();
+    let symbols: Vec<&str> = args.window.symbols().iter().map(candles::Symbol::as_str).collect();
+    let what = if symbols.is_empty() { "the whole cached market".to_owned() } else { symbols.join(", ") };
+    let unseen = args.unseen_to.map(|ms| format!(", unseen to {}", iso(ms))).unwrap_or_default();
+    let (market, interval) = (args.window.market(), args.window.interval());
+    format!("{what} · {market} · {interval} candles · {} to {}{unseen}", iso(from_ms), iso(to_ms))
+}
+
+/// The same for a page.
+fn found(report: &Report, window: String, ctx: &Context) -> FoundReport {
+    let strategy = |row: &Row| FoundStrategy {
+        strategy: row.strategy.clone(),
+        hash: row.hash.to_string(),
+        fitness: row.fitness,
+        performance: row.performance.clone(),
+        sharpe_ratio: row.seen.sharpe_ratio,
+        unseen: row.unseen.map(|unseen| (unseen.sharpe_ratio, unseen.days)),
+    };
+    let null = |null: &NullRow| FoundNull {
+        kind: null.kind.words(),
+        best_significance: null.best_significance,
+        best_sharpe_ratio: null.best_sharpe_ratio,
+        unseen_sharpe_ratio: null.unseen_sharpe_ratio,
+    };
+    FoundReport {
+        window,
+        seed: report.seed,
+        evaluations: report.evaluations,
+        generations: report.generations,
+        top: report.top.iter().map(strategy).collect(),
+        best_significance: report.best_significance,
+        p_value: report.p_value,
+        nulls: report.nulls.iter().map(null).collect(),
+        simulated: ctx.config().market.source.is_simulated(),
+        made_at_ms: ctx.clock.now_ms(),
+        made_by: env!("CARGO_PKG_VERSION").to_owned(),
+    }
 }
 
 fn report(args: &SearchArgs, config: &SearchConfig, ground: &Ground) -> anyhow::Result<Report> {
@@ -291,6 +353,7 @@ fn row(rank: usize, champion: Individual, performance: Performance, (seen, unsee
         rank,
         hash: champion.hash,
         strategy: champion.strategy.to_string(),
+        bred: champion.strategy.clone(),
         origin: champion.origin,
         born: champion.born,
         fitness: champion.fitness(),

@@ -21,7 +21,7 @@ pub(super) fn read(text: &str) -> Result<Vec<FigureLimit>, Problem> {
 
 fn one(text: &str) -> Result<FigureLimit, Problem> {
     let refused =
-        |why: &str| wrong("figures", format!("{why}, such as sharpe_ratio>1 or max_drawdown<=0.2, not {text:?}"));
+        |why: &str| wrong("figures", format!("{why}, such as sharpe_ratio>1 or max_drawdown>-0.2, not {text:?}"));
     let at = text.find(['<', '>']).ok_or_else(|| refused("a figure, < or >, and a number are expected"))?;
     let (name, rest) = text.split_at(at);
     let or_equal = rest[1..].starts_with('=');
@@ -45,10 +45,10 @@ mod tests {
     fn limits_are_read_as_people_write_them() {
         let limit = |figure, above, or_equal, value| FigureLimit { figure, above, or_equal, value };
         assert_eq!(
-            read("sharpe_ratio>1, max_drawdown <= 0.25,total_return<-1e-3,").unwrap(),
+            read("sharpe_ratio>1, max_drawdown <= -0.25,total_return<-1e-3,").unwrap(),
             [
                 limit(StrategySort::SharpeRatio, true, false, 1.0),
-                limit(StrategySort::MaxDrawdown, false, true, 0.25),
+                limit(StrategySort::MaxDrawdown, false, true, -0.25),
                 limit(StrategySort::TotalReturn, false, false, -0.001),
             ]
         );

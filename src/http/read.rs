@@ -47,7 +47,7 @@ pub(super) struct StrategiesParams {
     #[param(pattern = r"^(rules|ranking)$")]
     form: Option<String>,
     /// What figures have to be, separated by commas: a figure, `<`, `<=`, `>` or `>=`, a number. Figures are those that are
-    /// sorted by: total_return, sharpe_ratio, profit_factor, max_drawdown and win_rate (fractions), trades, log_e.
+    /// sorted by: total_return, sharpe_ratio, profit_factor, max_drawdown (a fraction, 0 or below) and win_rate (fractions), trades, log_e.
     #[param(
         max_length = 200,
         pattern = r"^(total_return|sharpe_ratio|profit_factor|max_drawdown|win_rate|trades|log_e)(<|<=|>|>=)-?[0-9]+([.][0-9]+)?(,(total_return|sharpe_ratio|profit_factor|max_drawdown|win_rate|trades|log_e)(<|<=|>|>=)-?[0-9]+([.][0-9]+)?)*$",

@@ -7,6 +7,7 @@ mod curve;
 mod document;
 mod evidence;
 mod format;
+mod found;
 mod months;
 mod optimization;
 mod page;
@@ -21,6 +22,7 @@ mod trades;
 mod windows;
 
 pub use evidence::Evidence;
+pub use found::{FoundNull, FoundReport, FoundStrategy, found_html};
 pub use optimization::{OptimizationReport, optimization_html};
 pub use portfolio::{PortfolioReport, portfolio_html, portfolio_json};
 pub use quality::{DataQuality, SeriesQuality, render_quality};

@@ -114,7 +114,6 @@ export async function candles(host, data, trades) {
       const options = {
         color: color(s.color),
         lineWidth: 1,
-        title: s.name,
         priceLineVisible: false,
         lastValueVisible: false,
         crosshairMarkerVisible: false,

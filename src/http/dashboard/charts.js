@@ -319,7 +319,7 @@ export function months(rows) {
   if (!years.length) return h("p", { class: "soft" }, "no month yet");
   const most = Math.max(0.05, ...[...by.values()].map(Math.abs));
   const shade = (v) =>
-    `color-mix(in srgb, var(--${v < 0 ? "loss" : "gain"}) ${Math.round((70 * Math.abs(v)) / most)}%, transparent)`;
+    `color-mix(in srgb, var(--${v < 0 ? "loss" : "gain"}) ${Math.round((42 * Math.abs(v)) / most)}%, transparent)`;
   const names = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
   return h(
     "div",
@@ -333,7 +333,7 @@ export function months(rows) {
         h(
           "tr",
           {},
-          h("th"),
+          h("td", {}),
           names.map((n) => h("th", { scope: "col" }, n)),
           h("th", { scope: "col" }, "year"),
         ),

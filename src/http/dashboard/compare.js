@@ -1,6 +1,6 @@
 // Strategies beside each other: figures and curves of up to six, and how alike those in shadow and live move.
 
-import { card, cell, day, evalue, explained, h, number, percent, ratio, read, sign, state, UNDEFINED } from "./base.js";
+import { card, cell, evalue, explained, h, number, percent, ratio, read, sign, state, UNDEFINED } from "./base.js";
 import { chained, lines, NAMES, SOURCES } from "./charts.js";
 
 const MOST = 6;
@@ -110,16 +110,16 @@ function curveChart(all, curves, source) {
 }
 
 const shade = (v) =>
-  `color-mix(in srgb, var(--${v < 0 ? "holdout" : "loss"}) ${Math.round(62 * Math.abs(v))}%, transparent)`;
+  `color-mix(in srgb, var(--${v < 0 ? "holdout" : "loss"}) ${Math.round(42 * Math.abs(v))}%, transparent)`;
 
 /** Correlations as a map: red moves alike, blue opposite. */
-export function correlationMap({ strategies, correlation, common_days, least_days, left_out }) {
+export function correlationMap({ strategies, correlation, common_days, least_days, left_out }, name) {
   if (strategies.length < 2) return [h("p", { class: "soft" }, "Fewer than two of them have traded on paper.")];
   const head = (s, i) =>
     h(
       "th",
       { scope: "col", title: s.name },
-      h("a", { href: `#/strategy/${s.strategy_id}`, "aria-label": s.name }, String(i + 1)),
+      h("a", { href: `#/strategy/${s.strategy_id}`, "aria-label": `${i + 1} ${s.name}` }, String(i + 1)),
     );
   const rows = strategies.map((s, i) =>
     h(
@@ -146,7 +146,7 @@ export function correlationMap({ strategies, correlation, common_days, least_day
   return [
     h(
       "div",
-      { class: "scroll", tabindex: 0, role: "region", "aria-label": "Correlations" },
+      { class: "scroll", tabindex: 0, role: "region", "aria-label": name },
       h(
         "table",
         { class: "heat correlations" },
@@ -194,7 +194,7 @@ export async function page({ argument, signal }) {
   );
   let curves = null;
   const draw = () => curves && drawn.replaceChildren(curveChart(all, curves, pick.value));
-  map.append(...correlationMap(live));
+  map.append(...correlationMap(live, "Correlations of what is in shadow and live"));
   const alike = h("div", {});
   return {
     title: "Compare",
@@ -254,7 +254,7 @@ export async function page({ argument, signal }) {
         const own = numbers.length > 1 ? read("/api/correlations", { strategies: numbers.join(",") }, signal) : null;
         curves = await Promise.all(numbers.map((n) => read(`/api/strategies/${n}/curves`, {}, signal)));
         draw();
-        if (own) alike.replaceChildren(...correlationMap(await own));
+        if (own) alike.replaceChildren(...correlationMap(await own, "Correlations of those compared"));
       } catch (error) {
         if (error.name !== "AbortError")
           drawn.replaceChildren(h("p", { class: "error", role: "alert" }, error.message));

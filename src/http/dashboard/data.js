@@ -32,7 +32,7 @@ function coverage(items) {
     h(
       "div",
       { class: "scroll" },
-      h("table", { class: "heat coverage" }, h("thead", {}, h("tr", {}, h("th"), heads)), h("tbody", {}, rows)),
+      h("table", { class: "heat coverage" }, h("thead", {}, h("tr", {}, h("td", {}), heads)), h("tbody", {}, rows)),
     ),
     h(
       "p",

@@ -149,7 +149,7 @@ function nicheMap(generations) {
           h(
             "tr",
             {},
-            h("th"),
+            h("td", {}),
             frames.map((f) => h("th", { scope: "col" }, f)),
           ),
         ),

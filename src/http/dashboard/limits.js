@@ -31,7 +31,13 @@ export function figureLimits(text) {
       if (value <= 0) return { problem: "E is above 0" };
       value = Math.log(value);
     }
-    limits.push(`${name}${read[2]}${Number(value.toFixed(6))}`);
+    let comparison = read[2];
+    // A drawdown of 20 % is stored as -0.2; whoever writes "drawdown < 20 %" wants a smaller one.
+    if (name === "max_drawdown" && value > 0) {
+      value = -value;
+      comparison = comparison.replace(/[<>]/, (sign) => (sign === "<" ? ">" : "<"));
+    }
+    limits.push(`${name}${comparison}${Number(value.toFixed(6))}`);
   }
   return { text: limits.join(",") };
 }

@@ -143,7 +143,7 @@ export async function page({ argument, signal }) {
   const curve = h("div", {}, h("p", { class: "soft" }, "Loading …"));
   const monthly = h("div");
   const spread = h("div");
-  const trades = h("div", { class: "stack" });
+  const trades = h("div", { class: "full stack" });
   const lately = h("div");
   const place = h("div", { class: "candles" });
   const looked = h("div", { class: "filters" });

@@ -2,7 +2,7 @@
 
 import { card, cell, explained, h, number, percent, price, ratio, sign, table, time, UNDEFINED } from "./base.js";
 
-const LIMIT = 50;
+const LIMIT = 25;
 
 const moment = (text) => (text ? new Date(text).getTime() : null);
 // Key, heading, what it is sorted by, its cell; and whether it is a number.

@@ -193,6 +193,19 @@ pub(super) fn axe() -> Option<String> {
 }
 
 impl Page {
+    /// A picture of a page once its charts are drawn, as PNG.
+    pub(super) async fn screenshot(&mut self, url: &str, path: &Path) {
+        self.width(1180).await;
+        self.call("Page.navigate", json!({ "url": url })).await;
+        self.until("document.querySelector('.candles canvas') !== null").await;
+        let clip = json!({ "x": 0, "y": 0, "width": 1180, "height": 1330, "scale": 0.8 });
+        let params = json!({ "format": "png", "clip": clip, "captureBeyondViewport": true });
+        let told = self.call("Page.captureScreenshot", params).await;
+        let picture = decoded(told["data"].as_str().unwrap());
+        assert!(picture.len() < 200_000, "{} bytes are too many for a README", picture.len());
+        std::fs::write(path, picture).unwrap();
+    }
+
     /// What axe finds serious or critical on the page as it stands: rule, what is wrong, and where.
     pub(super) async fn serious(&mut self, axe: &str) -> Vec<String> {
         if self.evaluate("typeof axe === 'object'").await != true {
@@ -208,6 +221,18 @@ impl Page {
         let found = found.as_array().cloned().unwrap_or_default();
         found.into_iter().map(|one| one.as_str().unwrap_or_default().to_owned()).collect()
     }
+}
+
+/// Bytes from base 64.
+fn decoded(text: &str) -> Vec<u8> {
+    let digits = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let value = |byte: u8| digits.iter().position(|digit| *digit == byte).expect("a digit of base 64") as u32;
+    let text = text.trim_end_matches('=').as_bytes();
+    let of_four = text.chunks(4).flat_map(|four| {
+        let bits = four.iter().fold(0, |bits, byte| bits << 6 | value(*byte)) << (6 * (4 - four.len()));
+        bits.to_be_bytes()[1..four.len()].to_vec()
+    });
+    of_four.collect()
 }
 
 impl Drop for Page {

@@ -4,7 +4,9 @@ use crate::{made, support};
 use engine::DailyEquity;
 use lifecycle::{Expected, Progress, State, Transition};
 use serde_json::json;
-use store::{Page, PaperPass, PassOutcome, StatSource, StoreError, StrategyQuery, StrategySort, TransitionOutcome};
+use store::{
+    FigureLimit, Page, PaperPass, PassOutcome, StatSource, StoreError, StrategyQuery, StrategySort, TransitionOutcome,
+};
 use uuid::Uuid;
 
 /// What the gate was asked, when it was asked last.
@@ -90,6 +92,32 @@ async fn a_pass_is_recorded_once_and_never_goes_back() {
     let told = listed[0].evidence.unwrap();
     assert_eq!((told.log_e, told.log_needed), (Some(0.1 + 0.2), Some(125f64.ln())));
     assert_eq!(told.expected_ms, Some(made::T1 + 90 * made::DAY_MS));
+    for (above, found) in [(true, 1), (false, 0)] {
+        let limits = vec![FigureLimit { figure: StrategySort::LogE, above, or_equal: false, value: 0.3 }];
+        let (rows, total) =
+            store.list_strategies(&StrategyQuery { limits, ..by_evidence.clone() }, Page::first(9)).await.unwrap();
+        assert_eq!((rows.len(), total), (found, found as u64), "{above}");
+    }
+}
+
+#[tokio::test]
+async fn days_on_paper_are_those_of_all_runs() {
+    let (_database, store) = support::database().await;
+    let (_lease, token) = made::lease(&store).await;
+    let (first, second) = (made::in_shadow(&store, 1).await, made::in_shadow(&store, 2).await);
+    for run in store.paper_runs(&[State::Shadow]).await.unwrap() {
+        store.record_paper_pass(&token, &pass(run.run.id, 14)).await.unwrap();
+    }
+    let at = made::T1 + 14 * made::DAY_MS;
+    store.apply_transition(&made::transition(second, Transition::GoLive, at), Some(&token)).await.unwrap();
+    let (found, total) = store.paper_days(&[], &[State::Shadow, State::Live], 9).await.unwrap();
+    assert_eq!(total, 2);
+    let told: Vec<_> = found.iter().map(|s| (s.id, s.state, s.runs.len(), s.runs[0].len())).collect();
+    assert_eq!(told, [(second, State::Live, 2, 15), (first, State::Shadow, 1, 15)], "live ones first");
+    let (one, total) = store.paper_days(&[], &[State::Shadow, State::Live], 1).await.unwrap();
+    assert_eq!((one.len(), one[0].id, total), (1, second, 2));
+    let (asked, total) = store.paper_days(&[found[1].number, 987_654], &[], 9).await.unwrap();
+    assert_eq!((asked.len(), asked[0].id, total), (1, first, 1));
 }
 
 #[tokio::test]

@@ -2,13 +2,14 @@
 
 use crate::{clients, made, paper, support};
 use candles::MarketKind;
+use genome::StrategyForm;
 use lifecycle::{State, Transition};
 use serde_json::{Value, json};
 use std::sync::Mutex;
 use store::{
-    AuditRow, CandidateRecord, DriftReading, DriftType, EXPORTED, NewStrategy, NewVolatilityRegime, Page, Pseudonyms,
-    RecommendedAction, ServiceBacktestLine, SessionStory, StatSource, Store, StoreError, Strategy, StrategyFacets,
-    StrategyQuery, StrategySort,
+    AuditRow, CandidateRecord, DriftReading, DriftType, EXPORTED, FigureLimit, NewStrategy, NewVolatilityRegime, Page,
+    Pseudonyms, RecommendedAction, ServiceBacktestLine, SessionStory, StatSource, Store, StoreError, Strategy,
+    StrategyFacets, StrategyQuery, StrategySort,
 };
 use uuid::Uuid;
 
@@ -80,6 +81,29 @@ async fn strategies_are_listed_by_any_figure_and_filter() {
     assert_eq!(searched[0].performance, Some(made::performance(Some(1.9))));
     let none = list(StrategyQuery { source: Some(StatSource::Live), ..StrategyQuery::default() }).await;
     assert_eq!((none[0].source, &none[0].performance), (None, &None), "the strategy is there without figures");
+
+    // By limits of figures: of what is asked for, and never where there is none.
+    let factor = |above, or_equal, source| StrategyQuery {
+        limits: vec![FigureLimit { figure: StrategySort::ProfitFactor, above, or_equal, value: 1.9 }],
+        source,
+        ..StrategyQuery::default()
+    };
+    for (above, or_equal, source, found) in [
+        (true, true, Some(StatSource::Backtest), 3),
+        (false, true, Some(StatSource::Backtest), 3),
+        (true, false, Some(StatSource::Backtest), 0),
+        (false, false, Some(StatSource::Backtest), 0),
+        (true, true, None, 0),
+        (false, true, None, 0),
+    ] {
+        assert_eq!(list(factor(above, or_equal, source)).await.len(), found, "{above} {or_equal} {source:?}");
+    }
+    let tiny = FigureLimit { figure: StrategySort::Trades, above: true, or_equal: false, value: 1e-300 };
+    let both = vec![tiny, FigureLimit { value: 1e300, above: false, ..tiny }];
+    assert_eq!(list(StrategyQuery { limits: both, ..StrategyQuery::default() }).await.len(), 3);
+    for (form, found) in [(StrategyForm::Rules, 3), (StrategyForm::Ranking, 0)] {
+        assert_eq!(list(StrategyQuery { form: Some(form), ..StrategyQuery::default() }).await.len(), found, "{form}");
+    }
 
     let family = genome::Niche::of(&made::genome(1)).family.to_string();
     let session_id = all[0].strategy.session_id;
