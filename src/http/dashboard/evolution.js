@@ -129,7 +129,7 @@ function nicheMap(generations) {
           "td",
           {
             title,
-            background: `color-mix(in srgb, var(--holdout) ${Math.round(12 + (58 * (now + kept)) / most)}%, transparent)`,
+            background: `color-mix(in srgb, var(--holdout) ${Math.round(12 + (34 * (now + kept)) / most)}%, transparent)`,
           },
           `${now} · ${kept}`,
         );

@@ -62,7 +62,7 @@ function told(report) {
 
 const strength = (value, most) => Math.round(100 * Math.min(1, Math.abs(value) / Math.max(most, 1e-12)));
 const tint = (value, most) =>
-  `color-mix(in srgb, var(--${value < 0 ? "loss" : "gain"}) ${Math.round(0.7 * strength(value, most))}%, transparent)`;
+  `color-mix(in srgb, var(--${value < 0 ? "loss" : "gain"}) ${Math.round(0.42 * strength(value, most))}%, transparent)`;
 
 /** In-sample by out-of-sample length: what was kept, what that earned, what a point at random earned. */
 function matrix(analysis) {

@@ -1,6 +1,6 @@
 // A strategy's record: results of every period, decisions with their requirements, the in-sample score.
 
-import { cell, day, h, number, percent, ratio, sign, state, time } from "./base.js";
+import { cell, day, explained, h, number, percent, ratio, sign, state, time } from "./base.js";
 import { requirements } from "./evidence.js";
 import { part } from "./evolution.js";
 
@@ -45,7 +45,7 @@ export function figures(stats, searched) {
     h(
       "tr",
       {},
-      h("th", { scope: "row" }, name),
+      h("th", { scope: "row", ...explained(name) }, name),
       // What was selected on is no success: only what came after has a colour.
       stats.map((s) => cell(form(s.metrics), s.source === "backtest" ? "" : (kind?.(s.metrics) ?? ""))),
     ),
