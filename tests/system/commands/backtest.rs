@@ -46,6 +46,22 @@ fn prints_performance_and_writes_every_trade() {
 }
 
 #[test]
+fn a_report_needs_no_database() {
+    let sandbox = sandbox();
+    let told = sandbox.json(&args(&["--json", "--report", "report.html"]));
+    let trades = told["performance"]["total_trades"].as_u64().unwrap() as usize;
+    let page = sandbox.read("report.html");
+    let rows = |page: &str| page.matches("<tr class=g>").count() + page.matches("<tr class=l>").count();
+    assert_eq!(rows(&page), trades);
+    for part in ["cross", "line benchmark", "Results by period", "ema(5) crosses above ema(30)", "Data version"] {
+        assert!(page.contains(part), "{part}");
+    }
+    assert!(!page.contains("sg-ai reproduce"), "nothing is stored that could be reproduced by id");
+    sandbox.json(&args(&["--json", "--report", "short.html", "--trade-rows", "5"]));
+    assert_eq!(rows(&sandbox.read("short.html")), 5);
+}
+
+#[test]
 fn costs_come_from_options_before_configuration() {
     let sandbox = sandbox();
     let total = |more: &[&str]| {

@@ -51,6 +51,28 @@ fn prints_the_best_and_the_same_at_any_thread_count() {
 }
 
 #[test]
+fn the_best_are_saved_and_reported_without_a_database() {
+    let sandbox = Sandbox::with_candles(&market(5, Some((MOMENTUM, 8.0))), 51);
+    let small = ["--population", "30", "--generations", "2", "--nulls", "1", "--json"];
+    let told = sandbox.json(&args(&[&small[..], &["--save", "best.jsonl", "--report", "search.html"]].concat()));
+    let top = told["top"].as_array().unwrap();
+    let saved = sandbox.read("best.jsonl");
+    assert!(!top.is_empty() && saved.lines().count() == top.len(), "{saved}");
+    // They are read back as what was found.
+    let window = ["--symbols", "BTCUSDT,ETHUSDT", "--from", "2024-01-20", "--to", "2024-02-20", "--warm-up-days", "19"];
+    let lines = sandbox.stdout(&[&["backtest", "--batch", "best.jsonl"], &window[..]].concat());
+    for row in top {
+        assert!(lines.contains(row["hash"].as_str().unwrap()), "{row}");
+    }
+    let page = sandbox.read("search.html");
+    for part in ["BTCUSDT, ETHUSDT", "The same search on null markets", "null: signs flipped", "#1"] {
+        assert!(page.contains(part), "{part}");
+    }
+    let strategy = top[0]["strategy"].as_str().unwrap().replace('<', "&lt;").replace('>', "&gt;");
+    assert!(page.contains(strategy.trim_end()), "{strategy}");
+}
+
+#[test]
 fn wrong_settings_are_named() {
     let sandbox = Sandbox::with_candles(&market(5, None), 51);
     let output = sandbox.run(&args(&["--population", "1"]));
