@@ -81,7 +81,7 @@ function figureTable(all) {
   );
   return h(
     "div",
-    { class: "scroll", tabindex: 0, role: "region", "aria-label": "Figures" },
+    { class: "scroll" },
     h("table", {}, h("thead", {}, h("tr", {}, h("td", {}), heads)), h("tbody", {}, standing, parts)),
   );
 }
@@ -113,7 +113,7 @@ const shade = (v) =>
   `color-mix(in srgb, var(--${v < 0 ? "holdout" : "loss"}) ${Math.round(42 * Math.abs(v))}%, transparent)`;
 
 /** Correlations as a map: red moves alike, blue opposite. */
-export function correlationMap({ strategies, correlation, common_days, least_days, left_out }, name) {
+export function correlationMap({ strategies, correlation, common_days, least_days, left_out }) {
   if (strategies.length < 2) return [h("p", { class: "soft" }, "Fewer than two of them have traded on paper.")];
   const head = (s, i) =>
     h(
@@ -146,7 +146,7 @@ export function correlationMap({ strategies, correlation, common_days, least_day
   return [
     h(
       "div",
-      { class: "scroll", tabindex: 0, role: "region", "aria-label": name },
+      { class: "scroll" },
       h(
         "table",
         { class: "heat correlations" },
@@ -194,7 +194,7 @@ export async function page({ argument, signal }) {
   );
   let curves = null;
   const draw = () => curves && drawn.replaceChildren(curveChart(all, curves, pick.value));
-  map.append(...correlationMap(live, "Correlations of what is in shadow and live"));
+  map.append(...correlationMap(live));
   const alike = h("div", {});
   return {
     title: "Compare",
@@ -254,7 +254,7 @@ export async function page({ argument, signal }) {
         const own = numbers.length > 1 ? read("/api/correlations", { strategies: numbers.join(",") }, signal) : null;
         curves = await Promise.all(numbers.map((n) => read(`/api/strategies/${n}/curves`, {}, signal)));
         draw();
-        if (own) alike.replaceChildren(...correlationMap(await own, "Correlations of those compared"));
+        if (own) alike.replaceChildren(...correlationMap(await own));
       } catch (error) {
         if (error.name !== "AbortError")
           drawn.replaceChildren(h("p", { class: "error", role: "alert" }, error.message));

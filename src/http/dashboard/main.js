@@ -73,6 +73,22 @@ async function show() {
   }
 }
 
+/** What scrolls is reached by the keyboard, too; what fits is no stop on the way. */
+function reachable() {
+  for (const part of main.querySelectorAll(".scroll, .tall, ul.feed")) {
+    const scrolls = part.scrollWidth > part.clientWidth || part.scrollHeight > part.clientHeight;
+    if (scrolls === part.hasAttribute("tabindex")) continue;
+    if (scrolls) {
+      part.tabIndex = 0;
+      part.setAttribute("role", "group");
+      part.setAttribute("aria-label", part.closest(".card")?.querySelector("h2")?.textContent ?? document.title);
+    } else for (const name of ["tabindex", "role", "aria-label"]) part.removeAttribute(name);
+  }
+}
+// Whatever changes the page may change what fits.
+new MutationObserver(() => requestAnimationFrame(reachable)).observe(main, { childList: true, subtree: true });
+addEventListener("resize", reachable);
+
 /** Whether somebody is at something that a new page would take away. */
 const busy = () =>
   document.querySelector("dialog[open]") !== null ||

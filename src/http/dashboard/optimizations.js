@@ -141,7 +141,7 @@ function heatMap(map, objective) {
   const foot = h(
     "tr",
     {},
-    h("th"),
+    h("td", {}),
     map.x_values.map((x) => h("th", { scope: "col" }, shown(x))),
   );
   return card(

@@ -53,7 +53,7 @@ export function figures(stats, searched) {
   return h(
     "div",
     {},
-    h("div", { class: "scroll" }, h("table", {}, h("thead", {}, h("tr", {}, h("th"), heads)), h("tbody", {}, rows))),
+    h("div", { class: "scroll" }, h("table", {}, h("thead", {}, h("tr", {}, h("td", {}), heads)), h("tbody", {}, rows))),
     h(
       "p",
       { class: "small soft" },

@@ -226,7 +226,7 @@ export async function page({ params, signal }) {
     list.replaceChildren(
       h(
         "div",
-        { class: "scroll", tabindex: 0, role: "region", "aria-label": "Strategies" },
+        { class: "scroll" },
         h(
           "table",
           { class: "cards listed" },

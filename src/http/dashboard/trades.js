@@ -144,7 +144,7 @@ export function trades(all, name) {
       found.length
         ? h(
             "div",
-            { class: "scroll", tabindex: 0, role: "region", "aria-label": "Trades" },
+            { class: "scroll" },
             h("table", { class: "cards trades" }, h("thead", {}, h("tr", {}, heads)), h("tbody", {}, rows)),
           )
         : h("p", { class: "soft" }, "No trade."),
