@@ -53,7 +53,11 @@ export function figures(stats, searched) {
   return h(
     "div",
     {},
-    h("div", { class: "scroll" }, h("table", {}, h("thead", {}, h("tr", {}, h("td", {}), heads)), h("tbody", {}, rows))),
+    h(
+      "div",
+      { class: "scroll" },
+      h("table", {}, h("thead", {}, h("tr", {}, h("td", {}), heads)), h("tbody", {}, rows)),
+    ),
     h(
       "p",
       { class: "small soft" },
