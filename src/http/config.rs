@@ -22,7 +22,7 @@ pub struct HttpConfig {
     pub max_media_kb: usize,
     /// Names by which the server may be called, beside localhost and the address that it listens on.
     pub public_names: Vec<String>,
-    /// What the path begins with under which a proxy serves this server, such as `/sg-ai`; empty: nothing.
+    /// What the path begins with under which a proxy serves this server, such as `/trade`; empty: nothing.
     #[serde(default)]
     pub base_path: String,
     /// Networks of the proxies whose `X-Forwarded-For` and `X-Forwarded-Host` are believed; of nobody else.

@@ -73,7 +73,14 @@ pub(super) fn path_problem(path: &str) -> Option<String> {
             && piece.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b))
     };
     let fits = path.is_empty() || path.strip_prefix('/').is_some_and(|rest| rest.split('/').all(piece));
-    (!fits).then(|| format!("{path:?} is no path such as /sg-ai, which begins with / and does not end with it"))
+    if !fits {
+        return Some(format!("{path:?} is no path such as /trade, which begins with / and does not end with it"));
+    }
+    // What is asked for there would be taken for something below the path.
+    let is_taken =
+        |route: &&&str| route.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let taken = super::ROUTES.iter().find(is_taken).filter(|_| !path.is_empty())?;
+    Some(format!("{path:?} is where {taken} is: choose another path, such as /trade"))
 }
 
 /// Whom to believe, and what the server's path begins with.
@@ -242,10 +249,10 @@ mod tests {
         for path in ["/api/overview", "/trade/sg-aitch", "/"] {
             assert_eq!(below(path), (path.to_owned(), None));
         }
-        for path in ["", "/a", "/a/b-c.d"] {
+        for path in ["", "/a", "/a/b-c.d", "/sg-ai-1", "/ap"] {
             assert_eq!(path_problem(path), None, "{path}");
         }
-        for path in ["a", "/", "/a/", "//a", "/a b", "/..", "/a?b"] {
+        for path in ["/sg-ai", "/api", "/strategies", "/sg-ai/health", "a", "/", "/a/", "//a", "/a b", "/..", "/a?b"] {
             assert!(path_problem(path).is_some(), "{path}");
         }
     }

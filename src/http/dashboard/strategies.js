@@ -348,6 +348,7 @@ export async function page({ params, signal }) {
   return {
     title: "Strategies",
     content: [h("h1", {}, "Strategies"), filters, card("", null, list, pages)],
-    live: { tick: load },
+    // Whoever is at a row keeps it; the next event tries again.
+    live: { tick: () => list.contains(document.activeElement) || load() },
   };
 }
