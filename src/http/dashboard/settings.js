@@ -63,6 +63,7 @@ export async function page({ params, signal }) {
     type: "search",
     name: "q",
     value: params.get("q") ?? "",
+    size: 34,
     placeholder: "key, variable or meaning  ( / )",
     oninput: () => filter(),
   });
