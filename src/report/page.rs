@@ -215,7 +215,7 @@ fn quality(report: &StrategyReport) -> Markup {
 fn gates(moves: &[Move]) -> Markup {
     html! {
         h2 { "Decisions" }
-        @if moves.is_empty() { p.soft { "Nothing has been decided." } }
+        @if moves.is_empty() { p.soft { "Nothing has been decided yet." } }
         @for m in moves {
             div.gate {
                 h3 { (format::time(m.at_ms)) ": " (m.from) " → " (m.to) }
