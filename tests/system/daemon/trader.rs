@@ -77,6 +77,9 @@ impl Demo {
 
 impl Drop for Demo {
     fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(Some(_))) {
+            return;
+        }
         // Where the test broke off: it ends its own server, too.
         let _ = Command::new("kill").arg(self.child.id().to_string()).status();
         let _ = self.child.wait();
