@@ -80,6 +80,7 @@ pub(super) fn render(snapshot: Option<&Snapshot>, now_ms: i64) -> String {
         s.moves.iter().map(|m| ([m.strategy.as_str(), m.strategy_id.as_str(), m.kind.as_str()], moved(m))),
     );
     out.write(&m::ALLOCATED_RATIO, [([], s.allocated)]);
+    out.write(&m::SHADOW_EVIDENCE_RATIO, s.shadow_evidence.map(|share| ([], share)));
     out.write(&m::SHADOW_WIN_RATE, s.shadow_win_rate.map(|rate| ([], rate)));
     out.write(&m::SHADOW_TRADES, [([], s.shadow_trades as f64)]);
     out.write(&m::QUEUE_DEPTH, s.queues.iter().map(|(name, n)| ([*name], *n as f64)));

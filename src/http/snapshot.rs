@@ -77,6 +77,8 @@ pub struct Snapshot {
     pub allocated: f64,
     /// Median win rate of the strategies now in shadow (fraction).
     pub shadow_win_rate: Option<f64>,
+    /// ln E / ln threshold of the strategy in shadow that is nearest to live.
+    pub shadow_evidence: Option<f64>,
     /// Trades that these have closed.
     pub shadow_trades: u64,
     /// What waits, by queue.

@@ -47,6 +47,7 @@ impl Readings for Store {
                 .collect(),
             allocated: snapshot.allocated_pct / 100.0,
             shadow_win_rate: median(snapshot.shadow_win_rates),
+            shadow_evidence: snapshot.shadow_evidence,
             shadow_trades: snapshot.shadow_trades,
             queues: [
                 ("backtests", snapshot.backtests_waiting),

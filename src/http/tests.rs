@@ -128,6 +128,7 @@ fn full() -> Snapshot {
         ],
         allocated: 0.045,
         shadow_win_rate: Some(0.58),
+        shadow_evidence: Some(0.75),
         shadow_trades: 87,
         queues: [("backtests", 0), ("candidates", 4), ("notifications", 1)].into(),
         regimes: vec![("BTCUSDT".into(), 1), ("um:ETHUSDT".into(), 3)],

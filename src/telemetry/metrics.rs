@@ -200,6 +200,9 @@ declare! {
     Mirrored STRATEGY_MOVED_TIMESTAMP_SECONDS = "sg_ai_strategy_moved_timestamp_seconds" ["strategy", "strategy_id", "move"] (Gauge);
     /// Share of the capital that all active deployments have, a fraction.
     Mirrored ALLOCATED_RATIO = "sg_ai_allocated_ratio" [] (Gauge);
+    /// How far the strategy in shadow that is nearest to live has come: ln E / ln of its promotion threshold, above 1 where only
+    /// other requirements are missing; absent while no gate was asked of any.
+    Mirrored SHADOW_EVIDENCE_RATIO = "sg_ai_shadow_evidence_ratio" [] (Gauge);
     /// Median win rate, a fraction, of the strategies now in shadow; absent while none has one.
     Mirrored SHADOW_WIN_RATE = "sg_ai_shadow_win_rate" [] (Gauge);
     /// Trades closed by the strategies now in shadow.

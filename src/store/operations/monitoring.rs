@@ -60,6 +60,9 @@ pub struct MonitoringSnapshot {
     pub allocated_pct: f64,
     /// Win rates of the open shadow runs, undefined ones left out.
     pub shadow_win_rates: Vec<f64>,
+    /// ln of the out-of-sample E / ln of the promotion threshold, of the shadow run that is nearest to it; `None` where no gate was
+    /// asked yet.
+    pub shadow_evidence: Option<f64>,
     /// Trades that these have closed.
     pub shadow_trades: u64,
     /// Strategies that wait as candidates for a session to judge them.
@@ -97,7 +100,8 @@ async fn read(tx: &Tx) -> Result<MonitoringSnapshot, StoreError> {
         where d.status <> 'deactivated' order by 2 desc, d.started_at, d.id limit $1";
     let shadow = "select coalesce(array_agg((performance ->> 'win_rate')::double precision)
             filter (where performance ->> 'win_rate' is not null), '{}') as win_rates,
-            coalesce(sum(closed_trades), 0)::bigint as closed_trades
+            coalesce(sum(closed_trades), 0)::bigint as closed_trades,
+            max((progress ->> 'log_e')::double precision / nullif((progress ->> 'log_needed')::double precision, 0)) as evidence
         from paper_runs where ended_at is null and phase = 'shadow'";
     let numbers = "select
         (select coalesce(sum(allocation_pct), 0)::double precision from deployments where status = 'active')
@@ -147,6 +151,7 @@ async fn read(tx: &Tx) -> Result<MonitoringSnapshot, StoreError> {
             .collect::<Result<_, StoreError>>()?,
         allocated_pct: numbers.try_get("allocated_pct")?,
         shadow_win_rates: shadow.try_get("win_rates")?,
+        shadow_evidence: shadow.try_get("evidence")?,
         shadow_trades: shadow.count("closed_trades")?,
         candidates_waiting: numbers.count("candidates")?,
         backtests_waiting: numbers.count("backtests")?,

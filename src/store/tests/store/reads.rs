@@ -224,6 +224,12 @@ async fn monitoring_sees_everything_at_once() {
     let [line] = &snapshot.deployments[..] else { panic!("one: {snapshot:?}") };
     assert_eq!((line.strategy.as_str(), line.allocation_pct, line.total_return), ("made-1", 0.0, Some(0.1 + 0.2)));
     assert_eq!((snapshot.allocated_pct, snapshot.shadow_win_rates, snapshot.shadow_trades), (0.0, vec![0.6], 4));
+    let nearest = (0.1 + 0.2) / 125_f64.ln();
+    assert!(
+        snapshot.shadow_evidence.is_some_and(|share| (share - nearest).abs() < 1e-12),
+        "{:?}",
+        snapshot.shadow_evidence
+    );
     assert_eq!((snapshot.candidates_waiting, snapshot.backtests_waiting, snapshot.last_review_at), (1, 0, None));
     let regimes: Vec<&str> = snapshot.regimes.iter().map(|regime| regime.asset.as_str()).collect();
     assert_eq!(regimes, ["BTCUSDT", "um:BTCUSDT"]);
