@@ -252,6 +252,33 @@ function ended(rows) {
   );
 }
 
+/**
+ * How sessions fared against their null searches: the share of them whose p-value is at most so much. Where there is nothing to
+ * find, the curve follows the diagonal; above it, searches find more than luck does.
+ */
+function againstNulls(rows) {
+  const of = (placebo) => rows.filter((s) => s.placebo === placebo && typeof s.p_value === "number");
+  const [real, placebo] = [of(false), of(true)];
+  if (real.length + placebo.length < 2) return h("p", { class: "soft" }, "Fewer than two sessions have ended.");
+  const xs = Array.from({ length: 21 }, (_, i) => 5 * i);
+  const share = (all) =>
+    xs.map((x) => (all.length ? all.filter((s) => 100 * s.p_value <= x + 1e-9).length / all.length : null));
+  const form = (v) => percent(v, 0);
+  const series = [
+    { name: `real (${real.length})`, color: "live", points: false, width: 2, data: share(real) },
+    { name: `placebo (${placebo.length})`, color: "backtest", points: false, data: share(placebo) },
+    { name: "nothing to find", color: "soft", dash: [5, 4], points: false, data: xs.map((x) => x / 100) },
+  ];
+  return [
+    lines(xs, series, { overTime: false, xname: "p-value at most, %", height: 230, form, range: [0, 1.02] }),
+    h(
+      "p",
+      { class: "small soft" },
+      "Share of sessions whose best beat its null searches at this p-value, of the newest 40 of each kind.",
+    ),
+  ];
+}
+
 /** The building blocks that are most surely worth something, and those that most surely cost. */
 function learnt(newest) {
   if (!newest?.learnt) return [h("p", { class: "soft" }, "Nothing has been learnt from earlier strategies yet.")];
@@ -328,8 +355,9 @@ export async function page({ signal }) {
     grid.replaceChildren(
       card("", "Search under way", ...searches(all.searches, all.stats)),
       ...charts(listed.items),
+      card("w6", "Best of each session against null searches", againstNulls(protocol.items)),
       card("w6", "Niches of the population", nicheMap(listed.items)),
-      card("w6", "Niches of the newest 500 stored, by their hold-out", niches(found.items)),
+      card("", "Niches of the newest 500 stored, by their hold-out", niches(found.items)),
       card("", "Best in-sample scores of strategies that are not disabled", ranking(scores.items)),
       card("", "Learner: what building blocks are worth", ...learnt(taught.newest)),
       card("", "Islands", table(["island", "#session", "#generation", "#best", "stored"], islands)),

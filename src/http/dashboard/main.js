@@ -80,7 +80,8 @@ function reachable() {
     if (scrolls === part.hasAttribute("tabindex")) continue;
     if (scrolls) {
       part.tabIndex = 0;
-      part.setAttribute("role", "group");
+      // A list stays one.
+      if (part.matches("div")) part.setAttribute("role", "group");
       part.setAttribute("aria-label", part.closest(".card")?.querySelector("h2")?.textContent ?? document.title);
     } else for (const name of ["tabindex", "role", "aria-label"]) part.removeAttribute(name);
   }
