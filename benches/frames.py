@@ -2,7 +2,8 @@
 """Frame times of the dashboard with 10,000 strategies and 100,000 candles: docs/BENCHMARKS.md, Frames.
 
     sg-ai simulate-exchange --listen 127.0.0.1:8900 --demo &
-    SG__MARKET__SOURCE=http://127.0.0.1:8900 SG__HTTP__CLIENT_POSTS_PER_MINUTE=1000000 sg-ai shadow &
+    SG__MARKET__SOURCE=http://127.0.0.1:8900 SG__HTTP__CLIENT_POSTS_PER_MINUTE=1000000 \\
+        SG__HTTP__MAX_CLIENT_STRATEGIES=20000 sg-ai shadow &
     python3 benches/frames.py http://127.0.0.1:8080 --post 10000
 
 Needs Chromium and the Python package websocket-client. Prints median, 95th percentile and maximum in ms.
