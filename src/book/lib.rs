@@ -18,6 +18,7 @@
 pub const VERSION: u32 = 1;
 
 mod admission;
+mod allocation;
 mod blocks;
 mod calibration;
 mod checkpoint;
@@ -26,6 +27,7 @@ mod course;
 mod expectation;
 mod figures;
 mod freeze;
+mod insight;
 mod lives;
 mod netting;
 mod planting;
@@ -35,6 +37,7 @@ mod wealth;
 mod weighing;
 
 pub use admission::{Candidate, Member};
+pub use allocation::{Share, ShareEvidence, ShareRules, share};
 pub use blocks::{Block, months};
 pub use calibration::{BookCalibration, BookCalibrationError, BookWorld, Calibrated, MadeOf};
 pub use checkpoint::CheckpointError;
@@ -43,6 +46,7 @@ pub use course::{Course, Rules, course};
 pub use expectation::{Expected, Kept, NullSample, Prior};
 pub use figures::{DayFigures, Figures};
 pub use freeze::{Cash, Chosen, Heritage, Pipeline, freeze};
+pub use insight::{Exposure, Insight, MemberInsight, Source, Sources};
 pub use lives::{BookLife, BookLived, LifeWorld};
 pub use netting::{Netted, net};
 pub use proof::{Proof, needed_log_e, requirements};

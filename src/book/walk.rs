@@ -124,6 +124,12 @@ impl Walk {
         Self { seed, from_ms, to_ms: None, blocks: Vec::new(), heritage: Heritage::default(), frozen: None, open: None }
     }
 
+    /// Its beginning, UTC ms.
+    #[must_use]
+    pub const fn from_ms(&self) -> i64 {
+        self.from_ms
+    }
+
     /// Blocks that are over.
     #[must_use]
     pub fn blocks(&self) -> &[Traded] {
@@ -212,6 +218,19 @@ impl<'a> Walker<'a> {
     #[must_use]
     pub const fn walk(&self) -> &Walk {
         &self.walk
+    }
+
+    pub(crate) const fn pipeline(&self) -> Pipeline<'a> {
+        self.pipeline
+    }
+
+    pub(crate) const fn panel(&self) -> &'a Panel {
+        self.panel
+    }
+
+    /// What the book wanted in blocks that are over.
+    pub(crate) fn wanted(&self) -> &[Netted] {
+        &self.wanted
     }
 
     /// One block more; `None` where nothing is left to do.
@@ -408,12 +427,17 @@ fn sharpe(days: &[f64]) -> Option<f64> {
 }
 
 /// From when members run, UTC ms.
-const fn lead_ms(block: Block) -> i64 {
+pub(crate) const fn lead_ms(block: Block) -> i64 {
     block.begin_ms - LEAD_DAYS * DAY_MS
 }
 
 /// What members want in a block, netted.
-fn wants(members: &[Member], known: &Panel, block: Block, terms: PortfolioTerms) -> Result<Vec<Netted>, BookError> {
+pub(crate) fn wants(
+    members: &[Member],
+    known: &Panel,
+    block: Block,
+    terms: PortfolioTerms,
+) -> Result<Vec<Netted>, BookError> {
     let rankings: Vec<&Ranking> = members.iter().filter_map(|m| m.strategy.ranking()).collect();
     let market = Market::new(known, lead_ms(block), block.end_ms, terms)?;
     let rebalances = market.targets(&rankings).into_iter().collect::<Result<Vec<_>, _>>()?;

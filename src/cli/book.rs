@@ -14,11 +14,11 @@ use anyhow::Context as _;
 use book::Member;
 use clap::{Args, Subcommand};
 use genome::AnyStrategy;
-use lifecycle::{Check, DisableReason, State};
+use lifecycle::{Check, DeploymentStatus, DisableReason, State};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
-use store::{BookBlock, BookMove, BookRow, Store};
+use store::{BookBlock, BookDeployment, BookMove, BookRow, Store, total_pct};
 use uuid::Uuid;
 
 /// Look at the daemon's book
@@ -53,6 +53,22 @@ enum BookCommand {
         #[command(flatten)]
         which: Which,
     },
+    /// Pause what a live one has at work: it is followed on, with nothing at work, until it is resumed
+    Pause {
+        /// Why, for the record
+        #[arg(long, value_name = "TEXT")]
+        why: String,
+        #[command(flatten)]
+        which: Which,
+    },
+    /// End a pause: it has its share of before again, and the daemon sets it anew with the next day
+    Resume {
+        /// Why, for the record
+        #[arg(long, value_name = "TEXT")]
+        why: String,
+        #[command(flatten)]
+        which: Which,
+    },
     /// End it: its paper trading stops, and the same settings begin no other one
     Disable {
         /// Why, for the record
@@ -75,11 +91,11 @@ struct Which {
 
 /// What is shown of a member.
 #[derive(Deserialize)]
-struct Body {
+pub(super) struct Body {
     #[serde(default)]
-    members: Vec<Member>,
+    pub(super) members: Vec<Member>,
     #[serde(default)]
-    came: Vec<Option<f64>>,
+    pub(super) came: Vec<Option<f64>>,
     kept: Option<f64>,
 }
 
@@ -100,14 +116,29 @@ async fn dispatch(command: BookCommand, store: &Store, ctx: &Context) -> Result<
             let row = find(store, which.number).await?;
             let transitions = store.book_transitions(row.id).await.context("its moves")?;
             let next = next_pipeline(&row, ctx);
+            let deployment = store.book_deployment(row.id).await.context("its deployment")?;
             if which.json {
-                let all = json!({ "book": row, "transitions": transitions, "settings": next });
+                let all = json!({
+                    "book": row, "transitions": transitions, "settings": next, "deployment": deployment,
+                });
                 return Ok(output::json(&all).context("standard output")?);
             }
             let mut text = head(&row);
             let checks: Vec<Check> = serde_json::from_value(row.standing["requirements"].clone()).unwrap_or_default();
             for check in checks {
                 let _ = writeln!(text, "  {check}");
+            }
+            if let Some(d) = &deployment {
+                let _ = writeln!(
+                    text,
+                    "deployment: {}, {}, {:.2} % of capital",
+                    d.status.name(),
+                    d.phase.name(),
+                    d.at_work_pct()
+                );
+                for reason in &d.reasons {
+                    let _ = writeln!(text, "  {reason}");
+                }
             }
             for t in transitions {
                 let _ = writeln!(text, "{}  {} -> {}: {}", minute(t.at_market_ms), t.from, t.to, t.summary);
@@ -179,6 +210,8 @@ async fn dispatch(command: BookCommand, store: &Store, ctx: &Context) -> Result<
                 Err(anyhow::anyhow!("what is stored is not what the candles give").into())
             }
         }
+        BookCommand::Pause { why, which } => hold(store, which, why, true, ctx).await,
+        BookCommand::Resume { why, which } => hold(store, which, why, false, ctx).await,
         BookCommand::Disable { why, which } => {
             let row = find(store, which.number).await?;
             if row.state == State::Disabled {
@@ -207,6 +240,42 @@ async fn dispatch(command: BookCommand, store: &Store, ctx: &Context) -> Result<
             Ok(printed.context("standard output")?)
         }
     }
+}
+
+/// Pauses what a live book has at work, or ends that.
+async fn hold(store: &Store, which: Which, why: String, holds: bool, ctx: &Context) -> Result<(), CliError> {
+    let row = find(store, which.number).await?;
+    let none = || {
+        CliError::Usage(format!("book {} is {} and has nothing at work: only a live one has", row.number, row.state))
+    };
+    let now = store.book_deployment(row.id).await.context("its deployment")?;
+    let now = now.filter(|_| row.state == State::Live).ok_or_else(none)?;
+    let mut wanted = BookDeployment { held: holds, reasons: vec![why], ..now.clone() };
+    if holds {
+        wanted.status = DeploymentStatus::Paused;
+    } else if now.held {
+        // In hundredths, down. Where nothing is left it waits for the daemon's next look.
+        let of_strategies = total_pct(&store.open_deployments().await.context("deployments")?);
+        let left = ((ctx.config().deployment.max_total_pct - of_strategies) * 100.0 + 1e-6).floor() / 100.0;
+        wanted.allocation_pct = now.allocation_pct.min(left.max(0.0));
+        let has_some = wanted.allocation_pct >= 0.01;
+        wanted.status = if has_some { DeploymentStatus::Active } else { DeploymentStatus::Paused };
+    }
+    let is_new = now.held != holds;
+    if is_new {
+        let set = store.set_book_deployment(&wanted, &operator(), None).await;
+        set.context("the deployment could not be changed")?;
+    }
+    let status = if is_new { wanted.status } else { now.status };
+    let told = json!({ "number": row.number, "status": status, "held": holds, "changed": is_new });
+    let already = if is_new { "" } else { " already" };
+    let what = if holds { "is held" } else { "is not held" };
+    let printed = if which.json {
+        output::json(&told)
+    } else {
+        output::text(format!("the deployment of book {} {what}{already}: {}\n", row.number, status.name()))
+    };
+    Ok(printed.context("standard output")?)
 }
 
 async fn find(store: &Store, number: Option<u32>) -> Result<BookRow, CliError> {
@@ -270,7 +339,7 @@ fn head(row: &BookRow) -> String {
     text
 }
 
-fn body(block: &BookBlock) -> anyhow::Result<Body> {
+pub(super) fn body(block: &BookBlock) -> anyhow::Result<Body> {
     serde_json::from_value(block.body.clone()).context("a block of another form")
 }
 

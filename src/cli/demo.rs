@@ -1,7 +1,7 @@
 //! `sg-ai demo`: the whole product on a simulated market, offline, before your eyes.
 
 use super::{CliError, Context, output};
-use crate::daemon::{DemoOptions, DemoStatus, DemoSummary, DemoView, demo};
+use crate::daemon::{DemoBook, DemoOptions, DemoStatus, DemoSummary, DemoView, demo};
 use clap::Args;
 use comfy_table::{Table, presets};
 use crossterm::{cursor, execute, terminal};
@@ -96,6 +96,15 @@ fn news(row: &TransitionRow) -> String {
     )
 }
 
+/// Where the book of rankings stands, in a line.
+fn book(book: Option<&DemoBook>) -> String {
+    let Some(book) = book else { return "book: not begun".to_owned() };
+    let at = book.at_market_ms.and_then(chrono::DateTime::from_timestamp_millis);
+    let at = at.map(|t| t.format("%Y-%m-%d %H:%M  ").to_string()).unwrap_or_default();
+    let why = book.why.as_deref().unwrap_or("walks its history");
+    format!("{at}book {}: {why}", book.state)
+}
+
 /// Where each island's search is.
 fn fitness(generations: &[GenerationRow]) -> String {
     let of_island = |g: &GenerationRow| {
@@ -112,6 +121,7 @@ fn fitness(generations: &[GenerationRow]) -> String {
 #[derive(Default)]
 struct LineView {
     last: String,
+    book: Option<DemoBook>,
 }
 
 impl DemoView for LineView {
@@ -124,6 +134,10 @@ impl DemoView for LineView {
     fn status(&mut self, status: &DemoStatus) {
         for row in status.news.iter().filter(|row| worth_a_line(row)) {
             eprintln!("{}", news(row));
+        }
+        if self.book != status.book {
+            self.book.clone_from(&status.book);
+            eprintln!("{}", book(status.book.as_ref()));
         }
         let o = &status.overview;
         let counts: Vec<String> = o.strategies.iter().map(|(state, n)| format!("{n} {state}")).collect();
@@ -179,7 +193,7 @@ impl DemoView for TableView {
             fitness(&o.last_generations),
             o.trials.evaluations
         );
-        let text = format!("{head}\n{table}\n{}\n", self.recent.join("\n"));
+        let text = format!("{head}\n{table}\n{}\n{}\n", book(status.book.as_ref()), self.recent.join("\n"));
         let width = usize::from(terminal::size().map_or(100, |(w, _)| w)).max(20);
         let lines: Vec<String> = text.lines().map(|line| line.chars().take(width - 1).collect()).collect();
         let mut out = io::stderr().lock();
@@ -211,7 +225,7 @@ fn sentences(summary: &DemoSummary) -> String {
     let reached = |state| summary.reached.get(&state).copied().unwrap_or(0);
     format!(
         "The market was simulated (seed {}): {:.1} days of it in {:.0} s.\n{} generations, {} backtests.\n\
-         {} strategies became candidates, {} reached shadow, {} reached live, {} were disabled; {} moves in all.\n",
+         {} strategies became candidates, {} reached shadow, {} reached live, {} were disabled; {} moves in all.\n{}\n",
         summary.seed,
         summary.simulated_days,
         summary.seconds,
@@ -221,7 +235,8 @@ fn sentences(summary: &DemoSummary) -> String {
         reached(State::Shadow),
         reached(State::Live),
         reached(State::Disabled),
-        summary.transitions
+        summary.transitions,
+        book(summary.book.as_ref())
     ) + &further(summary)
 }
 

@@ -116,7 +116,8 @@ async fn change(
     let resumes = paused.is_none();
     if resumes {
         // In hundredths, down. Where nothing is left it waits: the deployment manager shares anew at its next look.
-        let left = ((max_total_pct - total_pct(&others)) * 100.0 + 1e-6).floor() / 100.0;
+        let others = total_pct(&others) + store.books_at_work_pct().await?;
+        let left = ((max_total_pct - others) * 100.0 + 1e-6).floor() / 100.0;
         if left >= 0.01 {
             allocation_pct = allocation_pct.min(left);
         } else {

@@ -7,6 +7,7 @@ mod archive;
 mod audit;
 mod backtest;
 mod book;
+mod book_report;
 mod calibrate;
 mod checkpoints;
 mod completions;

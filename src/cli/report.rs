@@ -1,6 +1,6 @@
 //! `sg-ai report`: a strategy, backtest, search or generation as one file.
 
-use super::{CliError, Context, output};
+use super::{CliError, Context, book_report, output};
 use crate::usecases::database::Database;
 use crate::usecases::strategy_report::strategy_report;
 use anyhow::Context as _;
@@ -11,11 +11,11 @@ use serde_json::json;
 use std::path::PathBuf;
 use store::{Page, ServiceBacktest, SessionStory, StatSource, Store, StrategyQuery};
 
-/// Write a report about a strategy, a backtest of the service, a search session, a generation or an optimisation
+/// Write a report about a strategy, a backtest of the service, a search session, a generation, an optimisation or a book
 #[derive(Args, Debug)]
 pub(crate) struct ReportArgs {
     /// A strategy (number, id, name, or the first characters of id or genome hash), backtest:NUMBER,
-    /// search:ISLAND/NUMBER, generation:ISLAND/NUMBER/GENERATION, optimization:ID
+    /// search:ISLAND/NUMBER, generation:ISLAND/NUMBER/GENERATION, optimization:ID, book for the newest book, book:NUMBER
     #[arg(value_name = "ID")]
     what: String,
     /// Where to write it; - for standard output [default: report-NAME.FORMAT]
@@ -50,6 +50,8 @@ pub(crate) async fn run(args: ReportArgs, ctx: &Context) -> Result<(), CliError>
     let now_ms = ctx.clock.now_ms();
     let made = match args.what.split_once(':') {
         Some(("optimization", id)) => optimization(&opened.store, id, args.format, now_ms).await,
+        None if args.what == "book" => book(&opened.store, None, args.format, now_ms).await,
+        Some(("book", number)) => book(&opened.store, Some(number), args.format, now_ms).await,
         Some(("backtest", number)) => backtest(&opened.store, number, (args.format, args.trades), now_ms).await,
         Some((kind @ ("search" | "generation"), name)) => {
             search(&opened.store, kind == "generation", name, args.format, now_ms).await
@@ -112,6 +114,17 @@ async fn strategy(
     let cache = ctx.cache()?;
     let report = strategy_report(store, selector, (&cache, &ctx.instruments()?), ctx.clock.now_ms()).await?;
     Ok((report.name.clone(), written(&report, format, rows)?))
+}
+
+async fn book(store: &Store, number: Option<&str>, format: Format, now_ms: i64) -> anyhow::Result<(String, String)> {
+    let number = number.map(|n| n.parse().context("book: takes a number, as in book:2")).transpose()?;
+    let report = book_report::read(store, number, now_ms).await?;
+    let text = match format {
+        Format::Html => report::book_html(&report),
+        Format::Json => report::book_json(&report)? + "\n",
+        Format::Md | Format::Csv => anyhow::bail!("a book is reported as html or json, not in this format"),
+    };
+    Ok((report.name.replace(' ', "-"), text))
 }
 
 async fn backtest(

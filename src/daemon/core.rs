@@ -7,6 +7,7 @@ use crate::usecases::answers::Answers;
 use crate::usecases::archive_store::archive_store;
 use crate::usecases::book::BookRunner;
 use crate::usecases::book_setup::BookSetup;
+use crate::usecases::book_watch::BookLimits;
 use crate::usecases::cache_budget::CacheBudget;
 use crate::usecases::candle_source::CandleSource;
 use crate::usecases::deployments::{DeploymentManager, Rules};
@@ -187,7 +188,8 @@ impl Core {
     /// What walks the book; `None` where the settings name none.
     pub(crate) fn book(&self, config: &Config) -> Option<BookRunner> {
         let setup = BookSetup::of(config)?;
-        Some(BookRunner::new(self.candles.clone(), self.compute.clone(), self.process.clone(), setup))
+        let limits = BookLimits::of(config);
+        Some(BookRunner::new(self.candles.clone(), self.compute.clone(), self.process.clone(), setup, limits))
     }
 
     /// Paper trading.

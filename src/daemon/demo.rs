@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use store::embedded::{self, EmbeddedConfig, EmbeddedError};
-use store::{Overview, Page, StoreConfig, StrategyQuery, StrategySort, TransitionRow};
+use store::{Overview, Page, Store, StoreConfig, StoreError, StrategyQuery, StrategySort, TransitionRow};
 
 /// What the demo is asked to do.
 #[derive(Clone, Debug)]
@@ -67,6 +67,28 @@ pub(crate) struct DemoSummary {
     /// A strategy that is worth a look: of those live or in shadow the one with the most evidence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) strategy: Option<String>,
+    /// The book of rankings; none before it began.
+    pub(crate) book: Option<DemoBook>,
+}
+
+/// Where the demo's book stands.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct DemoBook {
+    /// Its state.
+    pub(crate) state: State,
+    /// Its newest move in words; none before the first.
+    pub(crate) why: Option<String>,
+    /// When that was, market time, UTC ms.
+    pub(crate) at_market_ms: Option<i64>,
+}
+
+impl DemoBook {
+    async fn of(store: &Store) -> Result<Option<Self>, StoreError> {
+        let Some(row) = store.book(None).await? else { return Ok(None) };
+        let last = store.book_transitions(row.id).await?.pop();
+        let (why, at_market_ms) = last.map(|last| (last.summary, last.at_market_ms)).unzip();
+        Ok(Some(Self { state: row.state, why, at_market_ms }))
+    }
 }
 
 /// What the terminal shows of a demo under way.
@@ -80,6 +102,8 @@ pub(crate) struct DemoStatus {
     pub(crate) overview: Overview,
     /// Transitions since the last status, oldest first.
     pub(crate) news: Vec<TransitionRow>,
+    /// The book of rankings.
+    pub(crate) book: Option<DemoBook>,
 }
 
 /// Whoever shows what happens.
@@ -98,6 +122,9 @@ const LOOK: Duration = Duration::from_millis(500);
 const TICK: Duration = Duration::from_millis(250);
 /// Simulated time between two search sessions.
 const SESSION_INTERVAL_S: u64 = 7 * 86_400;
+
+/// History that the book walks before its life begins, days.
+const BOOK_HISTORY_DAYS: u32 = 200;
 
 /// Simulated time between two reviews of every shadow and live strategy.
 const REVIEW_INTERVAL_S: u64 = 6 * 3_600;
@@ -165,10 +192,11 @@ pub(crate) async fn demo(
             () = tokio::time::sleep(LOOK) => {}
         }
         // A look that fails shows nothing; the runners report their own trouble.
-        if let (Ok(overview), Ok(news)) = (store.overview().await, store.transitions_after(seen, 1_000).await) {
+        let news = store.transitions_after(seen, 1_000).await;
+        if let (Ok(overview), Ok(news), Ok(book)) = (store.overview().await, news, DemoBook::of(&store).await) {
             seen = news.last().map_or(seen, |row| row.seq);
             let simulated_days = days(exchange.clock().now_ms());
-            view.status(&DemoStatus { simulated_days, elapsed: began.elapsed(), overview, news });
+            view.status(&DemoStatus { simulated_days, elapsed: began.elapsed(), overview, news, book });
         }
     }
     let simulated_days = days(exchange.clock().now_ms());
@@ -180,6 +208,7 @@ pub(crate) async fn demo(
     };
     let (nearest, _) =
         store.list_strategies(&followed, Page::first(1)).await.context("cannot read what the demo did")?;
+    let book = DemoBook::of(&store).await.context("cannot read what became of the book")?;
     stopper.stop();
     app.finish().await;
     exchange.stop().await;
@@ -196,6 +225,7 @@ pub(crate) async fn demo(
         seconds: began.elapsed().as_secs_f64(),
         kept: options.keep.is_some().then_some(home),
         strategy: nearest.into_iter().next().map(|row| row.strategy.name),
+        book,
     })
 }
 
@@ -275,6 +305,13 @@ fn configure(
     let ranking = &mut config.search.ranking;
     (ranking.universe_top, ranking.universe_listed_days, ranking.universe_volume_days) = (vec![12, 16], 30, 10);
     (ranking.lookback_days, ranking.rebalance) = ((1, 30), vec![Interval::H12, Interval::D1]);
+    // A book of them: a history of months, as many strategies as a dozen coins are worth, and the evidence that it needs in
+    // earnest but for the days of its life.
+    config.daemon.book = Some("*USDT:4h".parse().map_err(anyhow::Error::msg)?);
+    config.daemon.rehearse_history = BOOK_HISTORY_DAYS;
+    let book = &mut config.book;
+    (book.search_days, book.least_days, book.life_min_days) = (150, 60, 14);
+    (book.population_size, book.generations, book.null_searches) = (24, 2, 2);
     // Months go by in minutes: hourly reviews would cost more than they show.
     config.daemon.review_interval_s = REVIEW_INTERVAL_S;
     // A decayed edge shows within weeks of market time, not after months.

@@ -10,5 +10,5 @@ mod runtime;
 mod trouble;
 
 pub(crate) use app::{Plan, run};
-pub(crate) use demo::{DemoOptions, DemoStatus, DemoSummary, DemoView, demo};
+pub(crate) use demo::{DemoBook, DemoOptions, DemoStatus, DemoSummary, DemoView, demo};
 pub(crate) use runtime::stopper::Stopper;

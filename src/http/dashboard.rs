@@ -43,6 +43,7 @@ assets! {
     "evolution.js" = "evolution.js",
     "optimizations.js" = "optimizations.js",
     "book.js" = "book.js",
+    "book-parts.js" = "book-parts.js",
     "data.js" = "data.js",
     "media.js" = "media.js",
     "operations.js" = "operations.js",

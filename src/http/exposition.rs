@@ -1,6 +1,6 @@
 //! A snapshot as mirrored metrics: what the database holds, in Prometheus's text format. Pure.
 
-use super::snapshot::{Snapshot, age_s};
+use super::snapshot::{Book, Snapshot, age_s};
 use genome::StrategyForm;
 use lifecycle::State;
 use std::collections::BTreeSet;
@@ -99,6 +99,10 @@ pub(super) fn render(snapshot: Option<&Snapshot>, now_ms: i64) -> String {
     out.write(&m::STREAM_LAST_CANDLE_TIMESTAMP_SECONDS, told.map(|at| ([], at as f64 / 1000.0)));
     out.write(&m::STREAM_RECONNECTS_TOTAL, tail.map(|t| ([], t.reconnects as f64)));
 
+    if let Some(b) = &s.book {
+        book(&mut out, b);
+    }
+
     let success = |at: i64| at as f64 / 1000.0;
     let succeeded = s.runners.iter().filter_map(|r| Some(([r.name.as_str()], success(r.last_success_ms?))));
     out.write(&m::RUNNER_LAST_SUCCESS_TIMESTAMP_SECONDS, succeeded);
@@ -109,4 +113,22 @@ pub(super) fn render(snapshot: Option<&Snapshot>, now_ms: i64) -> String {
         s.runners.iter().map(|r| ([r.name.as_str()], age_s(now_ms, r.heartbeat_ms))),
     );
     out.finish()
+}
+
+fn book(out: &mut Exposition, b: &Book) {
+    let seconds = |at: Option<i64>| at.map(|at| ([], at as f64 / 1000.0));
+    let pairs = |values: [Option<f64>; 2]| {
+        ["real", "placebo"].into_iter().zip(values).filter_map(|(market, value)| Some(([market], value?)))
+    };
+    out.write(&m::BOOK_STATE, State::ALL.map(|state| ([state.name()], f64::from(u8::from(state == b.state)))));
+    out.write(&m::BOOK_LOG_E, pairs(b.log_e));
+    out.write(&m::BOOK_NEEDED_LOG_E, b.needed_log_e.map(|value| ([], value)));
+    out.write(&m::BOOK_LIFE_LOG_E, b.life_log_e.map(|value| ([], value)));
+    out.write(&m::BOOK_HEDGED_SHARPE_RATIO, pairs(b.hedged_sharpe));
+    out.write(&m::BOOK_MAX_DRAWDOWN_RATIO, b.max_drawdown.map(|value| ([], value)));
+    out.write(&m::BOOK_MEMBERS, [([], f64::from(b.members))]);
+    out.write(&m::BOOK_ALLOCATED_RATIO, [([], b.allocated)]);
+    out.write(&m::BOOK_BLOCK_END_TIMESTAMP_SECONDS, seconds(b.block_end_ms));
+    out.write(&m::BOOK_DAY_TIMESTAMP_SECONDS, seconds(b.day_end_ms));
+    out.write(&m::BOOK_STEP_TIMESTAMP_SECONDS, seconds(Some(b.stepped_ms)));
 }

@@ -53,8 +53,8 @@ pub use health::Limits;
 pub use reports::{backtest_report_of, portfolio_report_of};
 pub use server::Server;
 pub use snapshot::{
-    AUDIT_RUNNER, Audit, BOOK_RUNNER, CONTINUOUS_RUNNER, Deployment, Feed, Island, Move, Passed, Protocol, Readings,
-    Runner, SHADOW_RUNNER, STREAM_RUNNER, Snapshot, Stream, Tests, Trials,
+    AUDIT_RUNNER, Audit, BOOK_RUNNER, Book, CONTINUOUS_RUNNER, Deployment, Feed, Island, Move, Passed, Protocol,
+    Readings, Runner, SHADOW_RUNNER, STREAM_RUNNER, Snapshot, Stream, Tests, Trials,
 };
 pub use terms::AskedTerms;
 

@@ -229,6 +229,13 @@ pub(super) async fn strategy(State(api): Api_, At(id): At<String>) -> Answer {
     let children = api.store.children(found.id, Page::first(50)).await?;
     let backtests = api.store.service_backtests_of(found.id, Page::first(50)).await?;
     let score = api.store.scores(found.id).await?.into_iter().next();
+    // Live as a member, whatever it is by itself.
+    let members = api.store.live_book_members().await?;
+    let live_books = members
+        .iter()
+        .filter(|m| m.strategy_id == Some(found.id))
+        .map(|m| json!({ "book": m.book, "weight": m.weight }));
+    let live_books: Vec<serde_json::Value> = live_books.collect();
     let words = found.genome.read().map(genome::AnyStrategy::describe).unwrap_or_default();
     let stats = detail.stats.iter().map(|stat| {
         json!({
@@ -257,6 +264,7 @@ pub(super) async fn strategy(State(api): Api_, At(id): At<String>) -> Answer {
         "transitions": detail.transitions.iter().map(progress::transition).collect::<Vec<_>>(),
         "deployments": detail.deployments,
         "paper_runs": runs.collect::<Vec<_>>(),
+        "live_books": live_books,
         "lineage": lineage,
         "children": children.collect::<Vec<_>>(),
         "backtests": backtests.into_iter().map(backtest_line).collect::<Vec<_>>(),

@@ -97,6 +97,8 @@ pub(super) fn router(api: Arc<Api>, config: &HttpConfig) -> (Router, Router) {
         .routes(routes!(books::books))
         .routes(routes!(books::book))
         .routes(routes!(books::days))
+        .routes(routes!(books::insight))
+        .routes(routes!(books::members))
         .routes(routes!(records::searches))
         .routes(routes!(optimizations::optimizations))
         .routes(routes!(optimizations::optimization))

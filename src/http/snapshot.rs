@@ -89,6 +89,35 @@ pub struct Snapshot {
     pub last_review_ms: Option<i64>,
     /// What the last verification of the audit trail said; `None` before the first.
     pub audit: Option<Audit>,
+    /// The newest book; `None` where there is none.
+    pub book: Option<Book>,
+}
+
+/// The newest book in a line; pairs are the book's and its placebo's.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Book {
+    /// Where it stands.
+    pub state: State,
+    /// ln E of all days.
+    pub log_e: [Option<f64>; 2],
+    /// What it must reach to go live.
+    pub needed_log_e: Option<f64>,
+    /// ln E of the days since its life began.
+    pub life_log_e: Option<f64>,
+    /// Annual, of hedged daily returns.
+    pub hedged_sharpe: [Option<f64>; 2],
+    /// Most negative equity / running peak - 1.
+    pub max_drawdown: Option<f64>,
+    /// Members of its newest block.
+    pub members: u32,
+    /// When that block ends, market time, UTC ms.
+    pub block_end_ms: Option<i64>,
+    /// End of its newest day, market time, UTC ms.
+    pub day_end_ms: Option<i64>,
+    /// When its newest step was stored, wall time, UTC ms.
+    pub stepped_ms: i64,
+    /// Share of capital that it has at work (fraction).
+    pub allocated: f64,
 }
 
 /// A live deployment in a line.

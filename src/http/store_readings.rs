@@ -1,14 +1,14 @@
 //! Snapshots from the store: four short reads at once.
 
 use super::snapshot::{
-    AUDIT_RUNNER, Audit, Deployment, Feed, Island, Move, Passed, Protocol, Readings, Runner, STREAM_RUNNER, Snapshot,
-    Stream, Tests, Trials,
+    AUDIT_RUNNER, Audit, Book, Deployment, Feed, Island, Move, Passed, Protocol, Readings, Runner, STREAM_RUNNER,
+    Snapshot, Stream, Tests, Trials,
 };
 use async_trait::async_trait;
 use candles::MarketKind;
 use candles::tail::TailState;
 use evidence::{placebo::PlaceboComparison, volatility_regime::VolatilityRegime};
-use store::{AssetRegime, FeedStatus, GenerationRow, ProtocolTotals, RunnerStatus, Store};
+use store::{AssetRegime, BookLine, FeedStatus, GenerationRow, ProtocolTotals, RunnerStatus, Store};
 
 /// A calendar month has no fixed length.
 const LONGEST_MONTH_MS: i64 = 31 * 86_400_000;
@@ -57,6 +57,7 @@ impl Readings for Store {
             .into(),
             regimes: snapshot.regimes.into_iter().filter_map(regime).collect(),
             last_review_ms: snapshot.last_review_at.map(|at| at.timestamp_millis()),
+            book: snapshot.book.map(book).transpose()?,
             audit: runners.iter().find(|r| r.name == AUDIT_RUNNER).and_then(audit),
             last_generation_ms: newest,
             shadow_profit_factor: median(overview.shadow_profit_factors.into_values().collect()),
@@ -188,6 +189,22 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
     let upper = *values.get(values.len() / 2)?;
     let lower = if values.len().is_multiple_of(2) { values[values.len() / 2 - 1] } else { upper };
     Some((lower + upper) / 2.0)
+}
+
+fn book(line: BookLine) -> Result<Book, String> {
+    Ok(Book {
+        state: line.state.parse()?,
+        log_e: line.log_e,
+        needed_log_e: line.needed_log_e,
+        life_log_e: line.life_log_e,
+        hedged_sharpe: line.hedged_sharpe,
+        max_drawdown: line.max_drawdown,
+        members: line.members,
+        block_end_ms: line.block_end_ms,
+        day_end_ms: line.day_end_ms,
+        stepped_ms: line.stepped_at.timestamp_millis(),
+        allocated: line.allocated_pct / 100.0,
+    })
 }
 
 #[cfg(test)]

@@ -134,6 +134,19 @@ fn full() -> Snapshot {
         regimes: vec![("BTCUSDT".into(), 1), ("um:ETHUSDT".into(), 3)],
         last_review_ms: Some(NOW - 3_600_000),
         audit: Some(Audit { holds: true, verified_ms: NOW - 60_000 }),
+        book: Some(Book {
+            state: lifecycle::State::Shadow,
+            log_e: [Some(2.5), Some(-0.4)],
+            needed_log_e: Some(2.996),
+            life_log_e: Some(0.3),
+            hedged_sharpe: [Some(1.5), Some(-0.25)],
+            max_drawdown: Some(-0.12),
+            members: 7,
+            block_end_ms: Some(NOW + 86_400_000),
+            day_end_ms: Some(NOW - 3_600_000),
+            stepped_ms: NOW - 1_800_000,
+            allocated: 0.0,
+        }),
     }
 }
 

@@ -78,6 +78,12 @@ pub struct AllocationPolicy {
     pub high_volatility_fraction: f64,
     /// For how long drift or an extreme regime pauses a deployment before it is looked at again (hours).
     pub pause_hours: u32,
+    /// Share of what growth asks for that a live book gets: fractional Kelly (fraction).
+    pub book_kelly_fraction: f64,
+    /// How surely a book's growth is at least what that rests on (probability).
+    pub book_confidence: f64,
+    /// Largest fall of the capital within a year by a book alone, with 95 % (percent of the peak).
+    pub book_max_drawdown_pct: f64,
 }
 
 impl AllocationPolicy {
@@ -108,6 +114,9 @@ impl AllocationPolicy {
             ("full_min_trades", f64::from(self.full_min_trades), f64::from(self.growth_min_trades) + 1.0, 1e6),
             ("growth_min_trades", f64::from(self.growth_min_trades), 1.0, 1e6),
             ("pause_hours", f64::from(self.pause_hours), 1.0, 1e4),
+            ("book_kelly_fraction", self.book_kelly_fraction, 0.0, 1.0),
+            ("book_confidence", self.book_confidence, 0.5, 0.999),
+            ("book_max_drawdown_pct", self.book_max_drawdown_pct, 0.1, 100.0),
         ] {
             // Written so that NaN is refused too.
             if !(min..=max).contains(&value) {
@@ -117,7 +126,9 @@ impl AllocationPolicy {
         Ok(())
     }
 
-    const fn range(&self, phase: Phase) -> [f64; 2] {
+    /// Least and most of a phase, percent of capital.
+    #[must_use]
+    pub const fn range(&self, phase: Phase) -> [f64; 2] {
         match phase {
             Phase::Initial => self.initial_pct,
             Phase::Growth => self.growth_pct,

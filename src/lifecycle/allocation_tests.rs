@@ -24,6 +24,9 @@ fn policy() -> AllocationPolicy {
         warning_fraction: 0.5,
         high_volatility_fraction: 0.5,
         pause_hours: 24,
+        book_kelly_fraction: 0.5,
+        book_confidence: 0.9,
+        book_max_drawdown_pct: 5.0,
     }
 }
 

@@ -113,6 +113,9 @@ pub struct Day {
     /// What the daily review found, a line each.
     #[serde(default)]
     pub review: Vec<String>,
+    /// The newest book, in a line.
+    #[serde(default)]
+    pub book: Option<String>,
     /// Number and hash of the newest audit entry: a copy outside the database, against which a cut-off tail shows.
     pub audit_head: Option<String>,
 }

@@ -130,6 +130,7 @@ fn day_card(day: &Day) -> Card {
     if !day.review.is_empty() {
         fields.push(("Daily review", day.review.join("\n")));
     }
+    fields.extend(day.book.clone().map(|book| ("Book", book)));
     fields.extend(day.audit_head.clone().map(|head| ("Audit head", head)));
     Card { title: format!("Daily summary {}", day.date), body, fields, code: None, color: BLUE, time: None }
 }
@@ -261,6 +262,7 @@ mod tests {
             open_drift_alerts: 1,
             allocated_pct: 6.5,
             review: vec!["500 generated and tested, 7 stored, 1 to shadow".into()],
+            book: Some("book 1 shadow: ln E 2.50 of 3.00, placebo -0.40".into()),
             audit_head: Some("9f2c".into()),
         };
         let drifted = Drifted {

@@ -114,6 +114,16 @@ pub(super) fn lines_over_time(lines: &[Line<'_>], height: f64, label: &str) -> M
     drawn_over_time(lines, y, &marks, height, label)
 }
 
+/// The same with plain numbers.
+pub(super) fn numbers_over_time(lines: &[Line<'_>], height: f64, label: &str) -> Markup {
+    let (low, high) = range(lines.iter().flat_map(|l| l.points).map(|p| p.1).chain([0.0]));
+    let step = nice_step((high - low) / 4.0);
+    let y = ((low / step).floor() * step, (high / step).ceil() * step);
+    let digits = if step < 1.0 { 2 } else { 0 };
+    let marks: Vec<(f64, String)> = ticks(y, step).map(|value| (value, number(value, digits))).collect();
+    drawn_over_time(lines, y, &marks, height, label)
+}
+
 /// Gains over time on a logarithmic scale of what one unit became: a doubling is as high anywhere.
 pub(super) fn growth_over_time(lines: &[Line<'_>], height: f64, label: &str) -> Markup {
     // What lost everything is drawn at a thousandth.

@@ -2,6 +2,7 @@
 //!
 //! Pure rendering: never reads the store, never computes a performance, never judges.
 
+mod book;
 mod chart;
 mod curve;
 mod document;
@@ -21,6 +22,7 @@ mod text;
 mod trades;
 mod windows;
 
+pub use book::{BookReport, BookReportBlock, BookReportDay, BookReportMember, BookReportName, book_html, book_json};
 pub use evidence::Evidence;
 pub use found::{FoundNull, FoundReport, FoundStrategy, found_html};
 pub use optimization::{OptimizationReport, optimization_html};

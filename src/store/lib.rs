@@ -34,7 +34,9 @@ pub use backtests::{
     RemovedOfClients, RunStatus, RunTrade, SERVICE_KIND, Segment, ServiceBacktest, ServiceBacktestLine,
     WalkForwardWindow,
 };
-pub use books::{BookBlock, BookDay, BookMove, BookRow, BookStep, BookTransition, NewBook};
+pub use books::{
+    BookBlock, BookDay, BookDeployment, BookMember, BookMove, BookRow, BookStep, BookTransition, LiveMember, NewBook,
+};
 pub use connection::{ConnectOptions, RetentionConfig, StoreConfig, TlsMode};
 pub use data::{
     DataVerdictRow, DataVersionUse, MAX_REVISION_DETAIL, NewRevision, Rescore, Rescored, RevisionRow, SessionUse,
@@ -43,9 +45,9 @@ pub use error::StoreError;
 pub use media_items::{Imported, MediaItem, MediaLine, MediaStrategy, ProposalKind, Proposed, media_digest};
 pub use migrations::{MigrationReport, SCHEMA_VERSION};
 pub use operations::{
-    AssetRegime, ClaimedEvent, Command, CommandKind, DailyReview, DeadLetter, DeadLetterKind, DeadLetterStatus,
-    Delivery, DeploymentLine, EXPIRED, FeedStatus, Lease, LeaseToken, MonitoringSnapshot, MoveLine, NewCommand,
-    NewDeadLetter, NewEvent, OutboxDepth, Overview, Pause, Request, RunnerStatus,
+    AssetRegime, BookLine, ClaimedEvent, Command, CommandKind, DailyReview, DeadLetter, DeadLetterKind,
+    DeadLetterStatus, Delivery, DeploymentLine, EXPIRED, FeedStatus, Lease, LeaseToken, MonitoringSnapshot, MoveLine,
+    NewCommand, NewDeadLetter, NewEvent, OutboxDepth, Overview, Pause, Request, RunnerStatus,
 };
 pub use paper::{
     ActivePaperRun, AlertOutcome, Deployment, DeploymentChange, DriftAlert, DriftReading, LiveDay, LiveRow,

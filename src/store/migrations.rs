@@ -41,6 +41,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("V45__how_close", include_str!("../../migrations/V45__how_close.sql")),
     ("V46__books", include_str!("../../migrations/V46__books.sql")),
     ("V47__search_scores", include_str!("../../migrations/V47__search_scores.sql")),
+    ("V48__book_watch", include_str!("../../migrations/V48__book_watch.sql")),
 ];
 
 /// The newest schema version that this program knows.

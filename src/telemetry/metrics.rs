@@ -217,6 +217,28 @@ declare! {
     Mirrored AUDIT_VERIFIED_TIMESTAMP_SECONDS = "sg_ai_audit_verified_timestamp_seconds" [] (Gauge);
     /// Candles known to be missing in a feed.
     Mirrored DATA_GAPS = "sg_ai_data_gaps" ["symbol"] (Gauge);
+    /// State of the newest book: 1 for the one that it is in, 0 for the others; absent where there is none.
+    Mirrored BOOK_STATE = "sg_ai_book_state" ["status"] (Gauge);
+    /// Logarithm of the newest book's wealth E over all its days, on the real market and its placebo's; absent once all is lost.
+    Mirrored BOOK_LOG_E = "sg_ai_book_log_e" ["market"] (Gauge);
+    /// What that must reach for the book to go live.
+    Mirrored BOOK_NEEDED_LOG_E = "sg_ai_book_needed_log_e" [] (Gauge);
+    /// The same of the days since the book's life began alone.
+    Mirrored BOOK_LIFE_LOG_E = "sg_ai_book_life_log_e" [] (Gauge);
+    /// Annual Sharpe ratio of the newest book's hedged daily returns, on the real market and its placebo's.
+    Mirrored BOOK_HEDGED_SHARPE_RATIO = "sg_ai_book_hedged_sharpe_ratio" ["market"] (Gauge);
+    /// Deepest fall of the newest book from a peak, 0 or negative, a fraction.
+    Mirrored BOOK_MAX_DRAWDOWN_RATIO = "sg_ai_book_max_drawdown_ratio" [] (Gauge);
+    /// Members of the newest book's newest block.
+    Mirrored BOOK_MEMBERS = "sg_ai_book_members" [] (Gauge);
+    /// Share of the capital that the newest book has at work, a fraction.
+    Mirrored BOOK_ALLOCATED_RATIO = "sg_ai_book_allocated_ratio" [] (Gauge);
+    /// When the newest block that the book has frozen ends, the exchange's time, seconds since the Unix epoch.
+    Mirrored BOOK_BLOCK_END_TIMESTAMP_SECONDS = "sg_ai_book_block_end_timestamp_seconds" [] (Gauge);
+    /// When the newest day that the book has traded ended, the exchange's time, seconds since the Unix epoch.
+    Mirrored BOOK_DAY_TIMESTAMP_SECONDS = "sg_ai_book_day_timestamp_seconds" [] (Gauge);
+    /// When the book's newest step was stored, or it was begun, seconds since the Unix epoch.
+    Mirrored BOOK_STEP_TIMESTAMP_SECONDS = "sg_ai_book_step_timestamp_seconds" [] (Gauge);
     /// When a runner last succeeded, seconds since the Unix epoch.
     Mirrored RUNNER_LAST_SUCCESS_TIMESTAMP_SECONDS = "sg_ai_runner_last_success_timestamp_seconds" ["runner"] (Gauge);
     /// Time since the last sign of life of a runner.
@@ -239,7 +261,18 @@ const STARTING: &[(CounterBy, &[&str])] = &[
     (HTTP_RESPONSES_TOTAL, &["2xx", "4xx", "5xx"]),
     (
         STEP_FAILURES_TOTAL,
-        &["continuous", "shadow", "deployments", "review", "outbox", "audit", "audit-anchor", "gauges", "cache"],
+        &[
+            "continuous",
+            "shadow",
+            "deployments",
+            "review",
+            "outbox",
+            "audit",
+            "audit-anchor",
+            "book",
+            "gauges",
+            "cache",
+        ],
     ),
     // Of so many transactions the two that every scrape makes.
     (QUERY_FAILURES_TOTAL, &["overview", "eyes"]),

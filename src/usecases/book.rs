@@ -4,6 +4,7 @@
 //! Decides nothing itself: [`book::course()`] does.
 
 use super::book_setup::{BookSetup, differences, market_of};
+use super::book_watch::{BookLimits, BookWatch, members_of};
 use super::candle_source::CandleSource;
 use super::parts::{Compute, Did, Process, Turn};
 use super::ranked::RankedSpec;
@@ -41,14 +42,22 @@ pub(crate) struct BookRunner {
     setup: BookSetup,
     turn: Turn,
     held: Option<Held>,
+    watch: BookWatch,
     /// That it rests was said.
     said: bool,
 }
 
 impl BookRunner {
-    pub(crate) fn new(candles: CandleSource, compute: Compute, process: Process, setup: BookSetup) -> Self {
+    pub(crate) fn new(
+        candles: CandleSource,
+        compute: Compute,
+        process: Process,
+        setup: BookSetup,
+        limits: BookLimits,
+    ) -> Self {
         let turn = Turn::new(&process.store, "book");
-        Self { candles, compute, process, setup, turn, held: None, said: false }
+        let watch = BookWatch::new(process.store.clone(), compute.clone(), limits);
+        Self { candles, compute, process, setup, turn, held: None, watch, said: false }
     }
 
     /// Goes on as far as there are candles.
@@ -92,8 +101,12 @@ impl BookRunner {
             }
         }
         row.revision = held.revision;
-        if !is_decided && self.decide(&mut row, &held, until_ms).await? {
-            did = Did::Work;
+        if !is_decided {
+            if self.decide(&mut row, &held, until_ms).await? {
+                did = Did::Work;
+            }
+            let walks = [&held.walks[0].0, &held.walks[1].0];
+            self.watch.size(&row, walks, &self.setup, &self.turn.token()?).await?;
         }
         self.held = Some(held);
         Ok(did)
@@ -184,7 +197,7 @@ impl BookRunner {
         (until_ms, seconds_a_block): (i64, Option<f64>),
     ) -> anyhow::Result<Held> {
         let Held { book_id, revision, walks } = held;
-        let (setup, panel) = (self.setup.clone(), Arc::clone(panel));
+        let (setup, panel, life_ms) = (self.setup.clone(), Arc::clone(panel), row.began_ms);
         let work = move || {
             let mut walks = walks;
             let (walk, wanted) = walks[at].clone();
@@ -197,10 +210,12 @@ impl BookRunner {
             if !walker.freeze()? {
                 walker.trade(until_ms)?;
             }
+            let is_newest = at == 0 && !is_due(walker.walk(), until_ms);
+            let insight = if is_newest { walker.insight(life_ms)? } else { None };
             walks[at] = walker.into_parts();
-            Ok::<_, book::BookError>((walks, before))
+            Ok::<_, book::BookError>((walks, before, insight))
         };
-        let (walks, before) = self.compute.run(work).await??;
+        let (walks, before, insight) = self.compute.run(work).await??;
         let walk = &walks[at].0;
         let days = walk.day_figures();
         let new = days[before..].iter().map(day);
@@ -210,6 +225,8 @@ impl BookRunner {
             revision,
             walks: text(&[&walks[0].0, &walks[1].0])?,
             standing: self.standing(row, &walks, until_ms, seconds_a_block),
+            members: if at == 0 { members_of(walk) } else { Vec::new() },
+            insight: insight.map(serde_json::to_value).transpose().context("an insight cannot be written")?,
             blocks,
             is_placebo: at == 1,
             days: new.collect(),

@@ -363,7 +363,11 @@ impl DeploymentManager {
                 }
             })
             .collect();
-        Ok(plan(&facts, &self.rules.allocation, at_ms))
+        // A live book has its share first.
+        let of_books = self.process.store.books_at_work_pct().await?;
+        let max_total_pct = (self.rules.allocation.max_total_pct - of_books).max(0.0);
+        let policy = AllocationPolicy { max_total_pct, ..self.rules.allocation.clone() };
+        Ok(plan(&facts, &policy, at_ms))
     }
 
     /// Stores what the plan changes, each deployment with its audit entry in a transaction of its own.

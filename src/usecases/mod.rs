@@ -10,6 +10,7 @@ pub(crate) mod audit_anchors;
 pub(crate) mod book;
 pub(crate) mod book_replay;
 pub(crate) mod book_setup;
+pub(crate) mod book_watch;
 pub(crate) mod cache_budget;
 pub(crate) mod candle_source;
 pub(crate) mod database;

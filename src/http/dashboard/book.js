@@ -1,6 +1,7 @@
 // The book: what it has shown in history and since, what it needs to go live, who is in it, and what its placebo came to.
 
 import { card, cell, day, h, number, percent, ratio, read, sign, state, Trouble, table, time } from "./base.js";
+import { alike, earned, held, nextFreeze, sources } from "./book-parts.js";
 import { lines } from "./charts.js";
 
 const DAY_S = 86400;
@@ -60,7 +61,7 @@ function needs(standing) {
       h("td", { class: check.passed ? "up" : "down" }, check.passed ? "met" : "missing"),
     ),
   );
-  return table(["requirement", "#needed", "#had", ""], rows);
+  return table(["requirement", "#needed", "#had", ""], rows, undefined, true);
 }
 
 function figures(standing) {
@@ -98,7 +99,7 @@ function members(blocks) {
       cell(percent(m.false_discovery)),
       cell(ratio(m.t)),
       cell(percent(m.turnover_per_day)),
-      h("td", { class: "wide" }, h("code", {}, m.strategy)),
+      h("td", { class: "wide" }, h("details", {}, h("summary", {}, "text"), h("code", {}, m.strategy))),
     ),
   );
   const until = block.is_over ? "was traded until" : "is traded until";
@@ -162,18 +163,36 @@ function head(book) {
   ];
 }
 
-export async function page({ signal }) {
-  let found;
-  try {
-    found = await Promise.all([read("/api/book", {}, signal), read("/api/book/days", {}, signal)]);
-  } catch (error) {
-    if (!(error instanceof Trouble) || error.status !== 404) throw error;
-    const why = 'No book is walked. Set daemon.book, such as "*USDT:4h", and start the daemon again.';
-    return { title: "Book", content: [h("h1", {}, "Book"), card("", "None", h("p", {}, why))] };
-  }
-  const [{ book, transitions, blocks, placebo_blocks: placebo }, days] = found;
-  if (!days.book.day_ms.length)
-    return { title: "Book", content: [...head(book), card("", "Members", members(blocks))] };
+/** What a live one has at work, and why. */
+function deployed(d) {
+  if (!d) return null;
+  const work = d.status === "active" ? percent(d.allocation_pct / 100, 2) : "nothing";
+  return card(
+    "",
+    "At work, on paper",
+    h(
+      "p",
+      {},
+      `${work} of the capital; phase ${d.phase} since ${day(d.phase_market_ms)}, ${d.status}`,
+      d.held ? " by an operator." : ".",
+    ),
+    h(
+      "ul",
+      {},
+      d.reasons.map((reason) => h("li", { class: "soft" }, reason)),
+    ),
+  );
+}
+
+/** Growth of one coin of the market, where it was there on each day that is told of. */
+function bitcoin(days, told) {
+  const by = new Map((told?.day_ms ?? []).map((ms, i) => [ms, told.btc[i]]));
+  const returns = days.book.day_ms.map((ms) => by.get(ms) ?? null);
+  if (!returns.some((r) => r !== null)) return [];
+  return [{ name: "bitcoin", color: "ink", data: growth(returns), points: false, width: 0.9 }];
+}
+
+function curves(book, days, told) {
   const times = days.book.day_ms.map((ms) => ms / 1000 + DAY_S);
   const live = book.standing.live_ms ? [[book.standing.live_ms / 1000, "live", "live"]] : [];
   const begins = [
@@ -193,45 +212,49 @@ export async function page({ signal }) {
       points: false,
       width: 2,
     }));
-  const levels = growth(days.book.hedged);
-  const sizes = { height: 280 };
-  const equity = lines(
-    times,
-    [
-      ...stretch(growth(days.book.net)),
-      { name: "hedged", color: "holdout", data: levels, points: false },
-      { name: "equal weight", color: "soft", data: growth(days.book.benchmark), points: false, dash: [4, 4] },
-      { name: "placebo", color: "loss", data: growth(align(days.placebo.net)), points: false, dash: [2, 3] },
-    ],
-    { ...sizes, log: true, form: (v) => number(v, 2) },
-  );
+  const { low, high } = days.placebo_band;
+  const edge = (name, data) => ({ name, color: "loss", data, points: false, width: 0.5 });
+  const band = low.length === times.length ? [edge("placebo, 5 %", low), edge("placebo, 95 %", high)] : [];
+  const grown = [
+    ...stretch(growth(days.book.net)),
+    { name: "hedged", color: "holdout", data: growth(days.book.hedged), points: false },
+    { name: "equal weight", color: "soft", data: growth(days.book.benchmark), points: false, dash: [4, 4] },
+    ...bitcoin(days, told),
+    { name: "placebo", color: "loss", data: growth(align(days.placebo.net)), points: false, dash: [2, 3] },
+    ...band,
+  ];
   const threshold = times.map(() => book.standing.needed_log_e);
-  const evidence = lines(
-    times,
-    [
-      ...stretch(days.book.log_e),
-      { name: "placebo", color: "loss", data: align(days.placebo.log_e), points: false, dash: [2, 3] },
-      { name: "threshold", color: "soft", data: threshold, points: false, dash: [6, 4] },
-    ],
-    { ...sizes, form: (v) => number(v, 1) },
-  );
-  const water = lines(
-    times,
-    [{ name: "drawdown, net", color: "loss", data: underWater(growth(days.book.net)), fill: true, points: false }],
-    {
+  const proof = [
+    ...stretch(days.book.log_e),
+    { name: "placebo", color: "loss", data: align(days.placebo.log_e), points: false, dash: [2, 3] },
+    { name: "threshold", color: "soft", data: threshold, points: false, dash: [6, 4] },
+  ];
+  const fall = { name: "drawdown, net", color: "loss", fill: true, points: false };
+  const sharpe = { name: "Sharpe ratio, hedged", color: "holdout", points: false };
+  const all = grown.flatMap((one) => one.data).filter((value) => value !== null);
+  return {
+    hasBand: band.length > 0 && low.at(-1) !== high.at(-1),
+    // A scale of tens shows years; weeks would be a flat line on it. Series are numbered from 1: the times come before them.
+    growth: lines(times, grown, {
+      height: 300,
+      log: Math.max(...all) > 3,
+      form: (v) => number(v, 2),
+      bands: band.length ? [[grown.length, grown.length - 1, "loss"]] : undefined,
+    }),
+    evidence: lines(times, proof, { height: 280, form: (v) => number(v, 1) }),
+    water: lines(times, [{ ...fall, data: underWater(growth(days.book.net)) }], {
       height: 160,
       form: (v) => percent(v, 0),
-    },
-  );
-  const sharpes = lines(
-    times,
-    [{ name: "Sharpe ratio, hedged", color: "holdout", data: rolling(days.book.hedged), points: false }],
-    {
+    }),
+    sharpes: lines(times, [{ ...sharpe, data: rolling(days.book.hedged) }], {
       height: 160,
       form: (v) => number(v, 1),
-    },
-  );
-  const moves = transitions.map((t) =>
+    }),
+  };
+}
+
+function moves(transitions) {
+  const rows = transitions.map((t) =>
     h(
       "tr",
       {},
@@ -240,7 +263,11 @@ export async function page({ signal }) {
       h("td", { class: "wide" }, t.summary),
     ),
   );
-  const decay = (book.standing.decay?.readings ?? []).map((r) =>
+  return table(["when (UTC)", "move", "why"], rows);
+}
+
+function detectors(decay) {
+  const rows = (decay?.readings ?? []).map((r) =>
     h(
       "tr",
       {},
@@ -250,6 +277,30 @@ export async function page({ signal }) {
       h("td", {}, r.level),
     ),
   );
+  if (!rows.length) return null;
+  return card("w6", "Detectors of an edge that has gone", table(["detector", "#statistic", "#limit", "level"], rows));
+}
+
+export async function page({ signal }) {
+  let found;
+  try {
+    found = await Promise.all([
+      read("/api/book", {}, signal),
+      read("/api/book/days", {}, signal),
+      read("/api/book/insight", {}, signal),
+      read("/api/book/members", {}, signal),
+    ]);
+  } catch (error) {
+    if (!(error instanceof Trouble) || error.status !== 404) throw error;
+    const why = 'No book is walked. Set daemon.book, such as "*USDT:4h", and start the daemon again.';
+    return { title: "Book", content: [h("h1", {}, "Book"), card("", "None", h("p", {}, why))] };
+  }
+  const [{ book, deployment, transitions, blocks, placebo_blocks: placebo }, days, parted, live] = found;
+  const { insight } = parted;
+  if (!days.book.day_ms.length)
+    return { title: "Book", content: [...head(book), card("", "Members", members(blocks))] };
+  const drawn = curves(book, days, insight.days);
+  const gone = detectors(book.standing.decay);
   return {
     title: "Book",
     content: [
@@ -257,26 +308,31 @@ export async function page({ signal }) {
       h(
         "div",
         { class: "grid" },
-        card("", "Growth of 1, after costs", equity),
+        card(
+          "",
+          "Growth of 1, after costs",
+          drawn.growth,
+          drawn.hasBand &&
+            h("p", { class: "small soft" }, "Shaded: where 90 of 100 resamplings of the placebo's days end by then."),
+        ),
         card(
           "",
           "Evidence: ln E",
-          evidence,
+          drawn.evidence,
           h("p", { class: "small soft" }, "Above the threshold by luck with a chance of at most 5 %, ever."),
         ),
         card("w6", "To go live", needs(book.standing)),
         card("w6", "Figures", figures(book.standing)),
-        card("w6", "Under water", water),
-        card("w6", `Sharpe ratio of ${ROLLING_DAYS} days`, sharpes),
-        card("", "Members", members(blocks)),
-        decay.length
-          ? card(
-              "w6",
-              "Detectors of an edge that has gone",
-              table(["detector", "#statistic", "#limit", "level"], decay),
-            )
-          : null,
-        card(decay.length ? "w6" : "", "What happened", table(["when (UTC)", "move", "why"], moves)),
+        deployed(deployment),
+        card("w6", "Under water", drawn.water),
+        card("w6", `Sharpe ratio of ${ROLLING_DAYS} days`, drawn.sharpes),
+        card("", "Members", members(blocks), nextFreeze(parted.next_freeze)),
+        earned(insight, live.items),
+        alike(insight),
+        sources(insight),
+        held(insight.days),
+        gone,
+        card(gone ? "w6" : "", "What happened", moves(transitions)),
         card("", "Blocks", history(blocks, placebo)),
       ),
     ],

@@ -21,6 +21,10 @@ const NAMED: [&str; 4] = ["BTCUSDT", "ETHUSDT", "SOLUSDT", "ARBUSDT"];
 const COINS: u32 = 12;
 /// Annual Sharpe ratio of whoever ranks the coins by the right thing, before costs.
 const MOMENTUM_SHARPE: f64 = 14.0;
+/// The same of the two weaker ones beside it: one that dies, one that is born, days from the start.
+const WEAKER_SHARPE: f64 = 5.0;
+const REVERSAL_UNTIL: i64 = 30;
+const VOLUME_FROM: i64 = 20;
 /// Days from the start at which a coin is listed: one while there are only old candles, one before your eyes.
 const LISTED: [(usize, i64); 2] = [(8, -150), (9, 8)];
 /// The same of delistings; the second fades away.
@@ -39,7 +43,7 @@ pub fn demo_symbols() -> Vec<Symbol> {
 /// BTCUSDT and ETHUSDT rise from 13:00 to 17:00 UTC and fall from 01:00 to 05:00, for ever.
 ///
 /// Beside them twelve coins, `C01USDT` and so on: those that rose most over 14 days rise against those that rose least, for
-/// ever. `C09USDT` is listed and `C11USDT` delisted before the start, `C10USDT` is listed on day 8 and `C12USDT` delisted on
+/// ever. Two weaker edges are between them: yesterday's losers rise until day 30, and from day 20 on those whose volume grew. `C09USDT` is listed and `C11USDT` delisted before the start, `C10USDT` is listed on day 8 and `C12USDT` delisted on
 /// day 25, after its volume has faded.
 ///
 /// The clock runs a simulated day in two wall seconds.
@@ -49,9 +53,9 @@ pub fn demo_market(seed: u64) -> ExchangeConfig {
     let some = |wanted: &[usize]| wanted.iter().filter_map(|i| symbols.get(*i).cloned()).collect();
     let start_ms = NOW_MS - HISTORY_DAYS * DAY_MS;
     let mut market = MarketSpec::noise(Seed(seed), start_ms, &symbols);
-    let coins = coins(seed, start_ms);
-    let names = coins.iter().map(|coin| coin.symbol.clone()).collect();
-    market.symbols.extend(coins);
+    let listed = coins(seed, start_ms);
+    let coins: Vec<Symbol> = listed.iter().map(|coin| coin.symbol.clone()).collect();
+    market.symbols.extend(listed);
     let reversion = EdgeKind::MeanReversion { lookback: 20, deviations: 2.2, hold: 16 };
     market.edges = vec![
         EdgeSpec {
@@ -61,7 +65,16 @@ pub fn demo_market(seed: u64) -> ExchangeConfig {
             ..EdgeSpec::lasting(reversion, some(&[0, 2, 3]), 26.0)
         },
         EdgeSpec::lasting(EdgeKind::TimeOfDay { hour: 13, hours: 4 }, some(&[0, 1]), 18.0),
-        EdgeSpec::lasting(EdgeKind::RankMomentum { days: 14 }, names, MOMENTUM_SHARPE),
+        EdgeSpec {
+            end_ms: Some(NOW_MS + REVERSAL_UNTIL * DAY_MS),
+            decay_ms: DECAY_DAYS * DAY_MS,
+            ..EdgeSpec::lasting(EdgeKind::RankReversal { days: 1 }, coins.clone(), WEAKER_SHARPE)
+        },
+        EdgeSpec {
+            start_ms: NOW_MS + VOLUME_FROM * DAY_MS,
+            ..EdgeSpec::lasting(EdgeKind::RankVolume { days: 1, against: 20 }, coins.clone(), WEAKER_SHARPE)
+        },
+        EdgeSpec::lasting(EdgeKind::RankMomentum { days: 14 }, coins, MOMENTUM_SHARPE),
     ];
     let mut config = ExchangeConfig { speed: 43_200.0, ..ExchangeConfig::new(market, NOW_MS) };
     // Months of requests come in minutes.

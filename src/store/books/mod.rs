@@ -1,8 +1,12 @@
 //! Books: the pipeline that runs and those before it, their blocks, days and moves. Walks and judges nothing.
 
+mod deployments;
 mod rows;
 
-pub use rows::{BookBlock, BookDay, BookMove, BookRow, BookStep, BookTransition, NewBook};
+pub(crate) use deployments::total_of_books;
+pub use rows::{
+    BookBlock, BookDay, BookDeployment, BookMember, BookMove, BookRow, BookStep, BookTransition, LiveMember, NewBook,
+};
 
 use crate::{
     LeaseToken, Page, Store, StoreError, Tx, audit, clean, operations::outbox, row::Named as _, seal,
@@ -15,7 +19,7 @@ use tokio_postgres::{Row, types::Json};
 use uuid::Uuid;
 
 const COLUMNS: &str = "id, number, market, interval, quote, identity, seed, symbols, first_ms, from_ms, began_ms, state, \
-     disable_reason, revision, standing, created_at, state_changed_at";
+     disable_reason, revision, standing, created_at, state_changed_at, stepped_at";
 
 fn reason(name: Option<&str>) -> Result<Option<DisableReason>, StoreError> {
     let known = |name: &str| {
@@ -45,6 +49,7 @@ fn read(row: &Row) -> Result<BookRow, StoreError> {
         standing: row.try_get("standing")?,
         created_at: row.try_get("created_at")?,
         state_changed_at: row.try_get("state_changed_at")?,
+        stepped_at: row.try_get("stepped_at")?,
     })
 }
 
@@ -85,6 +90,9 @@ async fn apply(tx: &Tx, key: &audit::ChainKey, record: &BookMove) -> Result<bool
         &record.at_market_ms,
     ];
     tx.execute(sql, params).await?;
+    if record.from == State::Live {
+        deployments::end(tx, record.book_id, record.at_market_ms).await?;
+    }
     for event in &record.events {
         outbox::enqueue(tx, event).await?;
     }
@@ -228,10 +236,12 @@ impl Store {
             lease.verify(tx).await?;
             let what = seal::book_of(step.book_id);
             let walks = tx.keys().seal_text(&step.walks, &what)?;
-            let sql = "update books set walks = $3, standing = $4, revision = revision + 1
+            let sql = "update books set walks = $3, standing = $4, revision = revision + 1, stepped_at = now(),
+                    insight = coalesce($5, insight)
                 where id = $1 and revision = $2";
             let before = crate::count(step.revision);
-            if tx.execute(sql, &[&step.book_id, &before, &walks, &step.standing]).await? == 0 {
+            let params: Params<'_> = &[&step.book_id, &before, &walks, &step.standing, &step.insight];
+            if tx.execute(sql, params).await? == 0 {
                 // A retry whose first try was committed finds its own walks.
                 let row = tx.row_opt("select revision, walks from books where id = $1", &[&step.book_id]).await?;
                 let row = row.ok_or_else(|| StoreError::not_found("book", step.book_id))?;
@@ -258,6 +268,24 @@ impl Store {
                     &members,
                     &block.cash,
                     &body,
+                ];
+                tx.execute(sql, params).await?;
+            }
+            for m in &step.members {
+                let sql = "insert into book_members
+                        (book_id, begin_ms, place, genome_hash, niche, weight, expected_sharpe, false_discovery)
+                    values ($1, $2, $3, $4, $5, $6::double precision, $7::double precision, $8::double precision)
+                    on conflict do nothing";
+                let place = i32::try_from(m.place).unwrap_or(i32::MAX);
+                let params: Params<'_> = &[
+                    &step.book_id,
+                    &m.begin_ms,
+                    &place,
+                    &m.genome_hash,
+                    &m.niche,
+                    &m.weight,
+                    &m.expected_sharpe,
+                    &m.false_discovery,
                 ];
                 tx.execute(sql, params).await?;
             }

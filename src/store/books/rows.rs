@@ -4,7 +4,7 @@ use crate::NewEvent;
 use candles::{Interval, MarketKind, Symbol};
 use chrono::{DateTime, Utc};
 use genome::random::Seed;
-use lifecycle::{Check, DisableReason, State};
+use lifecycle::{Check, DeploymentStatus, DisableReason, Phase, State};
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -59,6 +59,8 @@ pub struct BookRow {
     pub standing: Value,
     pub created_at: DateTime<Utc>,
     pub state_changed_at: DateTime<Utc>,
+    /// Wall time of its newest step; `None` before the first.
+    pub stepped_at: Option<DateTime<Utc>>,
 }
 
 /// A block of a book.
@@ -103,6 +105,10 @@ pub struct BookStep {
     pub standing: Value,
     /// Blocks that are new or went on.
     pub blocks: Vec<BookBlock>,
+    /// Who trades in them, by hash; none of its placebo's.
+    pub members: Vec<BookMember>,
+    /// What the newest block is made of, where that was computed anew; an object.
+    pub insight: Option<Value>,
     /// Whether `days` are its placebo's.
     pub is_placebo: bool,
     /// Days that are new.
@@ -147,4 +153,60 @@ pub struct BookTransition {
     pub actor: String,
     pub at_market_ms: i64,
     pub created_at: DateTime<Utc>,
+}
+
+/// Who trades in a block, without its genome.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct BookMember {
+    pub begin_ms: i64,
+    /// From 0, the greatest expectation first.
+    pub place: u32,
+    /// SHA-256 of its canonical text.
+    pub genome_hash: String,
+    pub niche: String,
+    /// Share of the book's equity that its targets are of.
+    pub weight: f64,
+    /// Annual, after costs.
+    pub expected_sharpe: f64,
+    pub false_discovery: f64,
+}
+
+/// A member of a live book, with the stored strategy of the same genome.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct LiveMember {
+    pub book: u32,
+    pub weight: f64,
+    pub genome_hash: String,
+    pub niche: String,
+    pub strategy_id: Option<Uuid>,
+    pub strategy: Option<String>,
+}
+
+/// What a live book has at work.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct BookDeployment {
+    pub book_id: Uuid,
+    pub phase: Phase,
+    /// When that phase began, market time, UTC ms.
+    pub phase_market_ms: i64,
+    pub status: DeploymentStatus,
+    /// Percent of capital; while paused what it had.
+    pub allocation_pct: f64,
+    /// Paused by an operator: until one resumes it.
+    pub held: bool,
+    /// Everything that made it what it is, in order.
+    pub reasons: Vec<String>,
+    pub started_market_ms: i64,
+    pub ended_market_ms: Option<i64>,
+}
+
+impl BookDeployment {
+    /// Percent of capital that is at work now.
+    #[must_use]
+    pub fn at_work_pct(&self) -> f64 {
+        if self.status == DeploymentStatus::Active { self.allocation_pct } else { 0.0 }
+    }
 }

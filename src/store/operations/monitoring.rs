@@ -4,6 +4,7 @@
 use crate::{Store, StoreError, Tx, row::Named as _};
 use chrono::{DateTime, Utc};
 use evidence::volatility_regime::VolatilityRegime;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -47,6 +48,37 @@ pub struct AssetRegime {
     pub regime: VolatilityRegime,
 }
 
+/// The newest book, in numbers; what is undefined is `None`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct BookLine {
+    /// Which pipeline of this database.
+    pub number: u32,
+    /// Its state, by name.
+    pub state: String,
+    /// ln E of all its days, and of its placebo's.
+    pub log_e: [Option<f64>; 2],
+    /// What it must reach to go live.
+    pub needed_log_e: Option<f64>,
+    /// ln E of the days since its life began.
+    pub life_log_e: Option<f64>,
+    /// Annual Sharpe ratio of hedged daily returns, and its placebo's.
+    pub hedged_sharpe: [Option<f64>; 2],
+    /// Most negative equity / running peak - 1.
+    pub max_drawdown: Option<f64>,
+    /// Members of its newest block.
+    pub members: u32,
+    /// When that block ends, market time, UTC ms; `None` before one is frozen.
+    pub block_end_ms: Option<i64>,
+    /// End of its newest day, market time, UTC ms.
+    pub day_end_ms: Option<i64>,
+    /// Return of that day, after costs.
+    pub day_return: Option<f64>,
+    /// When its newest step was stored, or it was begun, wall time.
+    pub stepped_at: DateTime<Utc>,
+    /// Percent of capital that it has at work.
+    pub allocated_pct: f64,
+}
+
 /// Everything monitoring asks for.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct MonitoringSnapshot {
@@ -73,6 +105,8 @@ pub struct MonitoringSnapshot {
     pub regimes: Vec<AssetRegime>,
     /// When a daily review was last finished, wall time.
     pub last_review_at: Option<DateTime<Utc>>,
+    /// The newest book.
+    pub book: Option<BookLine>,
 }
 
 impl Store {
@@ -105,6 +139,7 @@ async fn read(tx: &Tx) -> Result<MonitoringSnapshot, StoreError> {
         from paper_runs where ended_at is null and phase = 'shadow'";
     let numbers = "select
         (select coalesce(sum(allocation_pct), 0)::double precision from deployments where status = 'active')
+            + (select coalesce(sum(allocation_pct), 0)::double precision from book_deployments where status = 'active')
             as allocated_pct,
         (select count(*) from strategies where state = 'candidate') as candidates,
         (select count(*) from backtest_runs where status in ('pending', 'running')) as backtests,
@@ -157,5 +192,37 @@ async fn read(tx: &Tx) -> Result<MonitoringSnapshot, StoreError> {
         backtests_waiting: numbers.count("backtests")?,
         regimes: tx.rows(regimes, &[]).await?.iter().map(regime).collect::<Result<_, StoreError>>()?,
         last_review_at: numbers.try_get("last_review_at")?,
+        book: book(tx).await?,
     })
+}
+
+/// The newest book in a line.
+async fn book(tx: &Tx) -> Result<Option<BookLine>, StoreError> {
+    let sql = "select b.number, b.state, b.standing, coalesce(b.stepped_at, b.created_at) as stepped_at, k.end_ms,
+            coalesce(k.members, 0) as members, d.day_ms + 86400000 as day_end_ms, d.net::double precision as day_return,
+            coalesce((select allocation_pct::double precision from book_deployments
+                where book_id = b.id and status = 'active'), 0) as allocated_pct
+        from (select * from books order by number desc limit 1) b
+        left join lateral (select end_ms, members from book_blocks
+            where book_id = b.id and not is_placebo order by begin_ms desc limit 1) k on true
+        left join lateral (select day_ms, net from book_days
+            where book_id = b.id and not is_placebo order by day_ms desc limit 1) d on true";
+    let Some(row) = tx.row_opt(sql, &[]).await? else { return Ok(None) };
+    let standing: Value = row.try_get("standing")?;
+    let number = |part: &str, key: &str| standing[part][key].as_f64();
+    Ok(Some(BookLine {
+        number: row.small("number")?,
+        state: row.try_get("state")?,
+        log_e: [number("proof", "log_e"), number("placebo_proof", "log_e")],
+        needed_log_e: standing["needed_log_e"].as_f64(),
+        life_log_e: number("proof", "life_log_e"),
+        hedged_sharpe: [number("figures", "hedged_sharpe"), number("placebo_figures", "hedged_sharpe")],
+        max_drawdown: number("figures", "max_drawdown"),
+        members: row.small("members")?,
+        block_end_ms: row.try_get("end_ms")?,
+        day_end_ms: row.try_get("day_end_ms")?,
+        day_return: row.try_get("day_return")?,
+        stepped_at: row.try_get("stepped_at")?,
+        allocated_pct: row.try_get("allocated_pct")?,
+    }))
 }

@@ -1,7 +1,8 @@
 //! Deployments of live strategies and their days. How large one is and when it grows is decided elsewhere.
 
 use crate::{
-    LeaseToken, Store, StoreError, Tx, audit, partitions::ensure_partition, row::Named as _, transaction::Params,
+    LeaseToken, Store, StoreError, Tx, audit, books::total_of_books, partitions::ensure_partition, row::Named as _,
+    transaction::Params,
 };
 use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, Utc};
 use lifecycle::{DeploymentStatus, Phase, RiskLimits};
@@ -230,7 +231,8 @@ impl Store {
             ];
             let Some(row) = tx.row_opt(&sql, params).await? else { return Ok(false) };
             let after = read(&row)?;
-            let (had, has, others) = (before.at_work_pct(), after.at_work_pct(), total_pct(&others));
+            let others = total_pct(&others) + total_of_books(tx).await?;
+            let (had, has) = (before.at_work_pct(), after.at_work_pct());
             // Less is always welcome: a limit that was lowered is reached step by step.
             if has > had && others + has > change.max_total_pct + 1e-6 {
                 return Err(StoreError::Conflict(format!(

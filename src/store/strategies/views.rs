@@ -27,6 +27,8 @@ pub struct ProvenStrategy {
     pub status: String,
     /// When it last went live, wall time.
     pub promoted_at: DateTime<Utc>,
+    /// By what: `own proof`, or as a member of a book that was live, `book 1`; joined by ` and `.
+    pub proven_by: String,
 }
 
 /// Where a strategy stands, as of the last refresh.
@@ -121,7 +123,7 @@ impl Store {
             let tx = &tx;
             let sql =
                 "select strategy_id, name, genome_hash, source, sharpe_ratio, win_rate, max_drawdown, total_return,
-                    num_trades, avg_trade_duration, status, promoted_at
+                    num_trades, avg_trade_duration, status, promoted_at, proven_by
                 from proven_strategies order by promoted_at desc, strategy_id limit $1 offset $2";
             tx.rows(sql, &[&page.limit(), &page.offset()])
                 .await?
@@ -140,6 +142,7 @@ impl Store {
                         avg_trade_duration: row.try_get("avg_trade_duration")?,
                         status: row.try_get("status")?,
                         promoted_at: row.try_get("promoted_at")?,
+                        proven_by: row.try_get("proven_by")?,
                     })
                 })
                 .collect()

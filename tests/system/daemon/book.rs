@@ -9,6 +9,7 @@ use super::{
 use candles::time::DAY_MS;
 use genome::random::Seed;
 use rand::RngExt;
+use serde_json::{Value, json};
 use std::time::Duration;
 use tokio_postgres::Client;
 
@@ -65,6 +66,8 @@ async fn catch_up(stage: &Stage, client: &mut Client, kills: u64, salt: u64) {
     }
     let mut daemon = stage.daemon("continuous");
     daemon.logged("listening").await;
+    // Of two at a freeze one walks, and the other stands by.
+    let beside = (kills > 0).then(|| stage.daemon("continuous"));
     let until_ms = stage.exchange.clock().now_ms().div_euclid(DAY_MS) * DAY_MS - DAY_MS;
     let reached = format!("select count(distinct is_placebo) from book_days where day_ms >= {until_ms}");
     wait_for("book and placebo come to the newest day", async || {
@@ -75,10 +78,87 @@ async fn catch_up(stage: &Stage, client: &mut Client, kills: u64, salt: u64) {
     let settled = "select count(*) from books where state = 'candidate'";
     wait_for("its history is walked", async || (books::count(client, settled).await == 0).then_some(())).await;
     daemon.stop().await;
+    if let Some(beside) = beside {
+        beside.stop().await;
+    }
     books::check(client).await;
 }
 
+/// What operators and programs are told of a live book, and what they may do to it.
+async fn looked_at(stage: &Stage, client: &Client) {
+    let mut daemon = stage.daemon("continuous");
+    let base = daemon.url().await;
+    let sized = "select count(*) from book_deployments where status <> 'deactivated'";
+    wait_for("it is sized", async || (books::count(client, sized).await == 1).then_some(())).await;
+    let get = async |path: &str| reqwest::get(format!("{base}{path}")).await.unwrap();
+    let json = async |path: &str| -> Value { get(path).await.json().await.unwrap() };
+    let metrics = get("/metrics").await.text().await.unwrap();
+    assert!(metrics.contains("sg_ai_book_state{status=\"live\"} 1"), "{metrics}");
+    let of_book = telemetry::metrics::ALL.iter().filter(|metric| metric.name.starts_with("sg_ai_book_"));
+    for metric in of_book {
+        let emitted = metrics.lines().any(|line| line.split([' ', '{']).next() == Some(metric.name));
+        assert!(emitted, "{}: {metrics}", metric.name);
+    }
+    let answer = json("/api/book/insight").await;
+    let (insight, days) = (&answer["insight"], &answer["insight"]["days"]);
+    let members = insight["members"].as_array().unwrap();
+    assert!(!members.is_empty() && insight["correlations"][0][0] == 1.0, "{insight}");
+    assert_eq!(days["gross"].as_array().unwrap().len(), days["day_ms"].as_array().unwrap().len());
+    assert!(days["gross"].as_array().unwrap().iter().any(|gross| gross.as_f64() > Some(0.0)));
+    assert!(insight["life"]["names"].as_array().is_some_and(|names| !names.is_empty()));
+    assert!(
+        answer["next_freeze"]["why"].is_string()
+            && answer["next_freeze"]["at_ms"].as_i64() > insight["until_ms"].as_i64()
+    );
+    let band = json("/api/book/days").await;
+    let drawn = band["placebo_band"]["low"].as_array().unwrap().len();
+    assert_eq!(drawn, band["book"]["day_ms"].as_array().unwrap().len());
+    let live = json("/api/book/members").await;
+    assert_eq!(live["items"].as_array().unwrap().len(), members.len());
+    assert_eq!((&live["items"][0]["book"], &live["items"][0]["strategy_id"]), (&json!(1), &Value::Null));
+    // The same strategy in the list of strategies is live as a member, whatever its own state.
+    let book = json("/api/book").await;
+    let text = book["blocks"].as_array().unwrap().last().unwrap()["body"]["members"][0]["strategy"].clone();
+    std::fs::write(stage.dir.path().join("member.txt"), text.as_str().unwrap()).unwrap();
+    told_by_member(stage, client).await;
+    let stored = "select strategy_id::text from live_book_members where strategy_id is not null";
+    let id: String = client.query_one(stored, &[]).await.unwrap().get(0);
+    assert_eq!(json(&format!("/api/strategies/{id}")).await["live_books"][0]["book"], 1);
+    // A book is no strategy: nobody approves it.
+    let approve = format!("{base}/api/strategies/{}/approve", book["book"]["id"].as_str().unwrap());
+    let answer = reqwest::Client::new().post(approve).json(&json!({ "why": "I like it" })).send().await.unwrap();
+    assert!(answer.status().is_client_error(), "{}", answer.status());
+    daemon.stop().await;
+    assert!(!stage.command(&["book", "approve"]).output().unwrap().status.success());
+
+    let paused = stage.json(&["book", "pause", "--why", "to try", "--json"]);
+    let expected = json!({ "number": 1, "status": "paused", "held": true, "changed": true });
+    assert_eq!(paused, expected);
+    assert_eq!(stage.json(&["book", "pause", "--why", "again", "--json"])["changed"], false);
+    assert!(told(stage, &["book", "show"]).contains("deployment: paused"));
+    let resumed = stage.json(&["book", "resume", "--why", "tried", "--json"]);
+    assert_eq!((&resumed["held"], &resumed["changed"]), (&json!(false), &json!(true)));
+    let audited = "select count(*) from audit_logs where event_type = 'deployment_changed' and entity_type = 'book'";
+    assert!(books::count(client, audited).await >= 3);
+    let page = told(stage, &["report", "book", "--out", "-"]);
+    assert!(page.contains("sg-ai book report") && page.contains("Where it came from"), "{}", page.len());
+    let file = stage.json(&["report", "book:1", "--format", "json", "--json"]);
+    assert_eq!(file["of"], "book-1");
+    let refused = stage.command(&["report", "book:7"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("there is no book 7"));
+}
+
+/// A member of a live book that is a stored strategy, too.
+async fn told_by_member(stage: &Stage, client: &Client) {
+    let said = told(stage, &["strategies", "add", "member.txt"]);
+    let sql = "select proven_by || ' ' || status from proven_strategies";
+    let rows: Vec<String> = client.query(sql, &[]).await.unwrap().iter().map(|row| row.get(0)).collect();
+    assert_eq!(rows, ["book 1 active"], "{said}");
+}
+
 async fn life(stage: &Stage, kills: u64) -> Vec<Vec<String>> {
+    let none = stage.command(&["book", "show"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&none.stderr).contains("there is no book: set daemon.book"), "{none:?}");
     let mut first = stage.daemon("continuous");
     first.logged("a book begins to walk its history").await;
     first.kill();
@@ -124,6 +204,7 @@ async fn kills_change_nothing_of_a_book_from_nothing_to_live() {
     assert!(other.json(&["book", "members", "--json"])["body"]["members"].is_array());
     assert!(other.json(&["book", "explain", "--json"])["days"].as_array().unwrap().len() > 200);
     assert!(other.json(&["book", "verify", "--json"])["difference"].is_null());
+    looked_at(&other, &client).await;
     // A changed day shows.
     client.execute("update book_days set net = net + 1e-9 where not is_placebo and net <> 0", &[]).await.unwrap();
     let refused = other.command(&["book", "verify"]).output().unwrap();
@@ -146,6 +227,10 @@ async fn kills_change_nothing_of_a_book_from_nothing_to_live() {
     daemon.stop().await;
     let ended = "select count(*) from books where number = 1 and disable_reason = 'deprecated'";
     assert_eq!(books::count(&client, ended).await, 1);
+    let at_work = "select count(*) from book_deployments where status <> 'deactivated'";
+    assert_eq!(books::count(&client, at_work).await, 0);
+    let refused = other.command(&["book", "pause", "--why", "too late"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("has nothing at work"), "{refused:?}");
     assert_eq!(other.json(&["book", "disable", "--why", "tried enough", "--json"])["number"], 2);
     let mut daemon = other.daemon("continuous");
     daemon.logged("this pipeline has ended; other settings begin another one").await;

@@ -100,6 +100,21 @@ const RULES: &[(&str, &str)] = &[
              having sum(allocation_pct) > 50",
     ),
     (
+        "a live book has one deployment at most, any other none that goes on; what it changed is on record",
+        "select b.number || ' ' || b.state || ' ' || d.status from books b join book_deployments d on d.book_id = b.id
+         where (d.status <> 'deactivated') <> (b.state = 'live') or not exists (select from audit_logs
+             where event_type = 'deployment_changed' and entity_type = 'book' and entity_id = b.id::text)
+         union all select number::text from books where state <> 'disabled' and number < (select max(number) from books)",
+    ),
+    (
+        "each move of a book is in the audit trail once, and starts where the one before it ended",
+        "select t.id::text from book_transitions t
+         where (select count(*) from audit_logs where correlation_id = t.id and event_type = 'book_changed') <> 1
+         union all select book_id::text || ' ' || from_state from (select book_id, from_state,
+                 lag(to_state) over (partition by book_id order by seq) as before from book_transitions) m
+             where from_state <> coalesce(before, 'candidate')",
+    ),
+    (
         "a deployment that has grown, or no longer waits for its first share, was changed on record",
         "select d.id::text from deployments d where (d.phase <> 'initial' or d.status = 'active' or (d.status = 'paused'
              and d.paused_until is distinct from to_timestamp(d.started_market_ms / 1000.0)))

@@ -40,6 +40,10 @@ async fn it_ends_with_its_summary_and_leaves_nothing_behind() {
     assert!(number(&summary["transitions"]) >= reached[1], "{summary}");
     let searched = |island: &str| said.contains(&format!("{island} session 1 generation"));
     assert!(searched("rules") && searched("book"), "both forms of strategy: {said}");
+    assert!(
+        summary["book"]["state"].is_string() && said.contains("book candidate: walks its history"),
+        "{summary}\n{said}"
+    );
     assert!(said.contains("SIMULATED") && said.contains("http://127.0.0.1:"), "{said}");
     let left: Vec<_> = std::fs::read_dir(&data).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert!(left.is_empty(), "{left:?}");

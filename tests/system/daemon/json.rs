@@ -11,10 +11,12 @@ const WITHOUT: [&str; 5] = ["completions", "continuous", "man", "run", "shadow"]
 /// What takes a while or a port, and is tried with `--json` by a test of its own: demo (`demo.rs`), simulate-exchange
 /// (`../simulated/command.rs`), calibrate (`../commands/calibrate.rs`), book (`book.rs`); what would start or install a server, which
 /// `../store/embedded.rs` does by the library.
-const ELSEWHERE: [&str; 11] = [
+const ELSEWHERE: [&str; 13] = [
     "book disable",
     "book explain",
     "book members",
+    "book pause",
+    "book resume",
     "book show",
     "book verify",
     "calibrate",

@@ -2,6 +2,7 @@
 //! before it, and a walk is the same bytes however it was cut and on however many threads.
 #![allow(clippy::unwrap_used)]
 
+mod insight;
 mod netting;
 mod walks;
 mod worlds;

@@ -8,6 +8,7 @@ mod support;
 
 mod archive;
 mod audit;
+mod books;
 mod clients;
 mod commands;
 mod deployments;
