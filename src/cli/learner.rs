@@ -5,7 +5,7 @@ use crate::usecases::database::Database;
 use anyhow::Context as _;
 use candles::time::rfc3339;
 use clap::{Args, Subcommand};
-use learner::{Belief, Contrast, HALF_LIFE_DAYS, Learnt};
+use learner::{Belief, Contrast, HALF_LIFE_DAYS, LEAST_NULLS, Learnt};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -177,6 +177,12 @@ fn text(session: &Session, lessons: &SessionLessons, top: usize) -> String {
 fn scores_text(newest: &SearchScores, all: &SearchScores, top: usize) -> String {
     let of_all = all.scores.contrasts();
     let SearchScores { market, form, sessions, from, to, .. } = newest;
+    if newest.scores.contrasts().is_empty() {
+        return format!(
+            "\nSearch sessions of {market}, {form}: {sessions} so far. How building blocks score can be compared once \
+             {LEAST_NULLS} null searches have told of them.\n"
+        );
+    }
     let mut out = String::new();
     // A string takes everything.
     let _ = writeln!(

@@ -14,4 +14,4 @@ mod scores;
 pub use features::features;
 pub use fit::{HALF_LIFE_DAYS, LEAST_DAYS, Lesson, learn};
 pub use learnt::{Belief, DRAWS, Learnt};
-pub use scores::{Contrast, Scored, Scores};
+pub use scores::{Contrast, LEAST_NULLS, Scored, Scores};

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 /// Strategies with a block, and without it, below which a search says nothing of it.
 const LEAST_STRATEGIES: u64 = 5;
 /// Null searches below which nothing is compared with them.
-const LEAST_NULLS: u64 = 10;
+pub const LEAST_NULLS: u64 = 10;
 
 /// Count and sum of scores.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
