@@ -107,6 +107,8 @@ pub(super) struct StrategyRow {
     state: Phase,
     reason: Option<&'static str>,
     changed_at: String,
+    /// When it moved last, market time, UTC ms; null before its first move.
+    moved_ms: Option<i64>,
     symbols: Vec<String>,
     timeframe: String,
     family: Option<String>,
@@ -154,6 +156,7 @@ impl From<ListedStrategy> for StrategyRow {
             state: s.state,
             reason: s.disable_reason.map(lifecycle::DisableReason::name),
             changed_at: s.state_changed_at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
+            moved_ms: row.moved_ms,
             symbols: s.symbols.iter().map(ToString::to_string).collect(),
             timeframe: s.timeframe.to_string(),
             family: s.family,

@@ -321,7 +321,7 @@ export async function page({ signal }) {
           drawn.evidence,
           h("p", { class: "small soft" }, "Above the threshold by luck with a chance of at most 5 %, ever."),
         ),
-        card("w6", "To go live", needs(book.standing)),
+        card("w6", book.state === "live" ? "To go live, if it were asked now" : "To go live", needs(book.standing)),
         card("w6", "Figures", figures(book.standing)),
         deployed(deployment),
         card("w6", "Under water", drawn.water),

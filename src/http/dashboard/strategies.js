@@ -77,7 +77,8 @@ const COLUMNS = [
     "since",
     "changed",
     "",
-    (s) => h("td", { class: "when", title: `${time(s.changed_at)} UTC` }, day(s.changed_at)),
+    (s) =>
+      h("td", { class: "when", title: `${time(s.moved_ms ?? s.changed_at)} UTC` }, day(s.moved_ms ?? s.changed_at)),
   ],
 ];
 // What is named by its place where a row is a card.

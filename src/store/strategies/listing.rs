@@ -122,6 +122,8 @@ pub struct ListedStrategy {
     pub performance: Option<Performance>,
     /// `None` where nothing out of sample was measured.
     pub evidence: Option<ListedEvidence>,
+    /// When it moved last, market time, UTC ms; `None` before its first move.
+    pub moved_ms: Option<i64>,
 }
 
 /// How close a strategy is or was: evidence of its newest shadow run, or of its hold-out where it had none.
@@ -164,7 +166,8 @@ fn listed(tx: &Tx, row: &Row) -> Result<ListedStrategy, StoreError> {
         at_ms: row.try_get("evidence_ms")?,
     };
     let evidence = (evidence.log_e.is_some() || evidence.log_needed.is_some()).then_some(evidence);
-    Ok(ListedStrategy { strategy: strategies::read(tx, row)?, source, performance, evidence })
+    let moved_ms = row.try_get("moved_ms")?;
+    Ok(ListedStrategy { strategy: strategies::read(tx, row)?, source, performance, evidence, moved_ms })
 }
 
 /// Evidence of a strategy `s`: of its newest shadow run that the gate was asked about, or of its hold-out.
@@ -256,7 +259,8 @@ impl Store {
             let order = format!("order by {by} {order} nulls last, s.id {order}");
             let page_of = format!("select s.id from strategies s {figures} where {wanted} {order} limit $9 offset $10");
             let sql = format!(
-                "select {}, f.source, f.performance, e.log_e, e.log_needed, e.expected_ms, e.evidence_ms
+                "select {}, f.source, f.performance, e.log_e, e.log_needed, e.expected_ms, e.evidence_ms,
+                     (select max(t.at_market_ms) from transitions t where t.strategy_id = s.id) as moved_ms
                  from strategies s join ({page_of}) p on p.id = s.id {} {evidence} {order}",
                 strategies::COLUMNS,
                 newest(", t.source, t.performance", ", 'backtest', b.performance"),
