@@ -45,7 +45,7 @@ fn names(found: &[Strategy]) -> Vec<&str> {
 
 #[tokio::test]
 async fn strategies_are_listed_by_any_figure_and_filter() {
-    let (_database, store) = support::database().await;
+    let (database, store) = support::database().await;
     let [shadow, waiting, rejected] = ended(&store).await;
     for sort in [
         StrategySort::Changed,
@@ -77,6 +77,13 @@ async fn strategies_are_listed_by_any_figure_and_filter() {
     let newest = (Some(StatSource::Holdout), Some(made::performance(None)));
     let row = |id, state| (id, state, newest.0, newest.1.clone());
     assert_eq!(told, [row(shadow, State::Shadow), row(waiting, State::Candidate), row(rejected, State::Disabled)]);
+    // A candidate has not moved yet.
+    let client = database.client().await;
+    let moved = "select max(at_market_ms) from transitions where strategy_id = $1";
+    for row in &all {
+        let newest: Option<i64> = client.query_one(moved, &[&row.strategy.id]).await.unwrap().get(0);
+        assert_eq!((row.moved_ms, newest.is_none()), (newest, row.strategy.state == State::Candidate));
+    }
     let searched = list(StrategyQuery { source: Some(StatSource::Backtest), ..StrategyQuery::default() }).await;
     assert_eq!(searched[0].performance, Some(made::performance(Some(1.9))));
     let none = list(StrategyQuery { source: Some(StatSource::Live), ..StrategyQuery::default() }).await;
