@@ -259,7 +259,11 @@ export async function page({ argument, signal }) {
     proof.replaceChildren(...evidence(now));
     decided.replaceChildren(...gates(now.transitions));
     deployed.replaceChildren(deployments(now.deployments));
-    named.replaceChildren(state(now.strategy.state, now.strategy.disable_reason));
+    // Live as a member of a book, whatever it is by itself.
+    const books = now.live_books.map((b) =>
+      h("a", { class: "small", href: "#/book" }, ` member of live book ${b.book}, ${number(100 * b.weight, 1)} %`),
+    );
+    named.replaceChildren(state(now.strategy.state, now.strategy.disable_reason), ...books);
   };
   fill(all);
   return {
