@@ -1,7 +1,7 @@
 // What a book is made of: what its members earned and how alike they are, names and legs, what it held and traded.
 
 import { card, cell, day, h, number, percent, sign, table } from "./base.js";
-import { lines } from "./charts.js";
+import { alikeShade, lines } from "./charts.js";
 
 const DAY_S = 86400;
 // Days that a line of what is traded takes together: single ones make no readable line.
@@ -46,12 +46,10 @@ export function earned(insight, live) {
 export function alike(insight) {
   const all = insight.correlations ?? [];
   if (all.length < 2) return null;
-  const shade = (v) =>
-    `color-mix(in srgb, var(--${v < 0 ? "loss" : "holdout"}) ${Math.round(75 * Math.abs(v))}%, transparent)`;
   const one = (value) =>
     value === null
       ? h("td", { class: "none" }, "–")
-      : h("td", { background: shade(value) }, all.length > 12 ? "" : number(value, 2));
+      : h("td", { background: alikeShade(value) }, all.length > 12 ? "" : number(value, 2));
   const rows = all.map((row, i) => {
     const cells = row.map((value, k) => {
       const found = one(value);
@@ -78,7 +76,7 @@ export function alike(insight) {
     ),
     soft(
       `Correlations of hedged daily returns over ${number(insight.correlation_days)} days, the run-up to the block included; ` +
-        `${number(mean, 2)} in the mean of all pairs.`,
+        `${number(mean, 2)} in the mean of all pairs. Red moves alike, blue opposite.`,
     ),
   );
 }

@@ -157,6 +157,10 @@ export function chained(parts, rebased = false) {
   return points;
 }
 
+/** The colour of a correlation: red moves alike, blue opposite; pale enough to be written on in either theme. */
+export const alikeShade = (v) =>
+  `color-mix(in srgb, var(--${v < 0 ? "holdout" : "loss"}) ${Math.round(42 * Math.abs(v))}%, transparent)`;
+
 export const SOURCES = ["backtest", "holdout", "shadow", "live"];
 export const NAMES = { backtest: "backtest (in sample)", holdout: "hold-out", shadow: "shadow", live: "live" };
 

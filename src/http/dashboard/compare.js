@@ -1,7 +1,7 @@
 // Strategies beside each other: figures and curves of up to six, and how alike those in shadow and live move.
 
 import { card, cell, evalue, explained, h, number, percent, ratio, read, sign, state, UNDEFINED } from "./base.js";
-import { chained, lines, NAMES, SOURCES } from "./charts.js";
+import { alikeShade, chained, lines, NAMES, SOURCES } from "./charts.js";
 
 const MOST = 6;
 const COLORS = ["live", "holdout", "shadow", "loss", "accent", "backtest"];
@@ -109,10 +109,7 @@ function curveChart(all, curves, source) {
   );
 }
 
-const shade = (v) =>
-  `color-mix(in srgb, var(--${v < 0 ? "holdout" : "loss"}) ${Math.round(42 * Math.abs(v))}%, transparent)`;
-
-/** Correlations as a map: red moves alike, blue opposite. */
+/** Correlations as a map. */
 export function correlationMap({ strategies, correlation, common_days, least_days, left_out }) {
   if (strategies.length < 2) return [h("p", { class: "soft" }, "Fewer than two of them have traded on paper.")];
   const head = (s, i) =>
@@ -139,7 +136,7 @@ export function correlationMap({ strategies, correlation, common_days, least_day
         const days = common_days[i][k];
         const title = `${s.name} and ${other.name}: ${value === null ? `${number(days)} common days` : `${ratio(value)} over ${number(days)} common days`}`;
         if (value === null) return h("td", { class: "none", title }, UNDEFINED);
-        return h("td", { title, background: shade(value) }, ratio(value));
+        return h("td", { title, background: alikeShade(value) }, ratio(value));
       }),
     ),
   );

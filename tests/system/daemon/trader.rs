@@ -37,6 +37,8 @@ fn clean(program: &str, dir: &Path) -> Command {
 impl Demo {
     fn start(dir: &Path) -> Self {
         let mut command = clean(env!("CARGO_BIN_EXE_sg-ai"), dir);
+        // Fails only when another test of this binary was first.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         command.env("SG_POPULATION_SIZE", "60");
         command.args(["demo", "--keep", "kept", "--day", "1s", "--service-port", "0"]);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
