@@ -219,17 +219,12 @@ fn phase(live: &[DayFigures], live_ms: i64, policy: &AllocationPolicy) -> (Phase
 
 /// The limits that every deployment begins with.
 fn broken_limit(live: &[f64]) -> Option<String> {
-    let limits = RiskLimits::default();
-    let lost = |what: &str, percent: f64, limit: f64| {
-        (percent > limit).then(|| format!("stopped: {what} is {percent:.2} %, its limit {limit} %"))
-    };
     let (mut equity, mut peak) = (1.0_f64, 1.0_f64);
     for r in live {
         equity *= 1.0 + r;
         peak = peak.max(equity);
     }
-    lost("the loss of the last day", -100.0 * live.last().copied().unwrap_or(0.0), limits.max_daily_loss_pct)
-        .or_else(|| lost("the fall from its peak", 100.0 * (1.0 - equity / peak), limits.max_drawdown_pct))
+    RiskLimits::default().broken_by(live.last().copied(), Some(equity / peak - 1.0))
 }
 
 /// Live days against those before.

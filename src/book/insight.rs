@@ -4,14 +4,13 @@
 use crate::{
     Block, BookError, Walker,
     netting::numbered,
-    walk::{lead_ms, wants},
+    walk::{hedged_days, lead_ms, wants},
     weighing::correlation,
 };
 use candles::time::DAY_MS;
 use engine::performance;
-use genome::Ranking;
-use portfolio::{Market, Results, Slot, follow};
-use serde::Serialize;
+use portfolio::{Results, Slot, follow};
+use serde::{Deserialize, Serialize};
 
 /// Common days below which nothing is said of likeness.
 const LEAST_DAYS: usize = 30;
@@ -19,7 +18,7 @@ const LEAST_DAYS: usize = 30;
 const NAMES: usize = 12;
 
 /// What the newest block is made of, and the account since the walk's beginning. Fractions.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Insight {
     /// 00:00 UTC at the end of the newest day, ms.
     pub until_ms: i64,
@@ -41,7 +40,7 @@ pub struct Insight {
 }
 
 /// A member in the newest block.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MemberInsight {
     /// SHA-256 of its canonical text.
     pub hash: String,
@@ -60,7 +59,7 @@ pub struct MemberInsight {
 }
 
 /// Where gains came from, as fractions of the first capital.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sources {
     /// When the account began, UTC ms.
     pub from_ms: i64,
@@ -75,7 +74,7 @@ pub struct Sources {
 }
 
 /// One name.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub struct Source {
     pub name: String,
@@ -86,7 +85,7 @@ pub struct Source {
 }
 
 /// What was held at the end of a day, over equity, and what was traded on it.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Exposure {
     /// 00:00 UTC at its beginning, ms.
     pub day_ms: i64,
@@ -127,13 +126,9 @@ impl Walker<'_> {
         };
         let (track, results) = account(walk.from_ms())?;
         let life = (life_ms < until_ms && life_ms > walk.from_ms()).then(|| account(life_ms)).transpose()?;
-        let rankings: Vec<&Ranking> = traded.members.iter().filter_map(|m| m.strategy.ranking()).collect();
-        let market = Market::new(&known, lead_ms(block), until_ms, terms)?;
-        let days: Vec<Vec<(i64, f64)>> = market
-            .days(&rankings)
-            .into_iter()
-            .map(|brief| Ok(brief?.days.iter().map(|day| (day.day_ms, day.hedged)).collect()))
-            .collect::<Result<_, BookError>>()?;
+        let strategies = traded.members.iter().map(|m| &m.strategy);
+        let days = hedged_days(&known, (lead_ms(block), until_ms), strategies, terms)?;
+        let days = days.into_iter().collect::<Result<Vec<_>, _>>()?;
         let member = |(m, days): (&crate::Member, &Vec<(i64, f64)>)| {
             let own: Vec<f64> = days.iter().filter(|(day, _)| *day >= block.begin_ms).map(|(_, r)| *r).collect();
             let hedged: f64 = own.iter().sum();

@@ -315,10 +315,10 @@ impl<'a> Walker<'a> {
             return Ok(Vec::new());
         }
         let known = self.panel.until(block.begin_ms)?;
-        let market = Market::new(&known, self.searched_from_ms(block), block.begin_ms, self.pipeline.terms)?;
-        let rankings: Vec<&Ranking> = members.iter().filter_map(|m| m.strategy.ranking()).collect();
-        let briefs = market.days(&rankings).into_iter().collect::<Result<Vec<_>, _>>()?;
-        let returns: Vec<Vec<f64>> = briefs.iter().map(|b| b.days.iter().map(|day| day.hedged).collect()).collect();
+        let window = (self.searched_from_ms(block), block.begin_ms);
+        let days = hedged_days(&known, window, members.iter().map(|m| &m.strategy), self.pipeline.terms)?;
+        let returns = |days: Result<HedgedDays, _>| Ok(days?.into_iter().map(|(_, r)| r).collect());
+        let returns: Vec<Vec<f64>> = days.into_iter().map(returns).collect::<Result<_, BookError>>()?;
         let returns: Vec<&[f64]> = returns.iter().map(Vec::as_slice).collect();
         let expected: Vec<f64> = members.iter().map(|m| m.expected_sharpe).collect();
         let shares = weights(weighing, &returns, &expected);
@@ -451,10 +451,25 @@ fn hedged_in<'s>(
     strategies: impl Iterator<Item = &'s AnyStrategy>,
     terms: PortfolioTerms,
 ) -> Result<Vec<Option<Vec<f64>>>, BookError> {
-    let rankings: Vec<&Ranking> = strategies.filter_map(AnyStrategy::ranking).collect();
-    let market = Market::new(known, lead_ms(block), block.end_ms, terms)?;
-    let within = |brief: portfolio::Brief| {
-        brief.days.iter().filter(|day| day.day_ms >= block.begin_ms).map(|day| day.hedged).collect()
+    let within = |days: Vec<(i64, f64)>| {
+        days.into_iter().filter(|(day_ms, _)| *day_ms >= block.begin_ms).map(|(_, r)| r).collect()
     };
-    Ok(market.days(&rankings).into_iter().map(|brief| brief.ok().map(within)).collect())
+    let all = hedged_days(known, (lead_ms(block), block.end_ms), strategies, terms)?;
+    Ok(all.into_iter().map(|days| days.ok().map(within)).collect())
+}
+
+/// 00:00 UTC at each day's beginning, ms, and its hedged return.
+type HedgedDays = Vec<(i64, f64)>;
+
+/// Hedged daily returns of strategies traded by themselves over a window, UTC ms.
+pub(crate) fn hedged_days<'s>(
+    known: &Panel,
+    (from_ms, to_ms): (i64, i64),
+    strategies: impl Iterator<Item = &'s AnyStrategy>,
+    terms: PortfolioTerms,
+) -> Result<Vec<Result<HedgedDays, RunError>>, BookError> {
+    let rankings: Vec<&Ranking> = strategies.filter_map(AnyStrategy::ranking).collect();
+    let market = Market::new(known, from_ms, to_ms, terms)?;
+    let days = |brief: portfolio::Brief| brief.days.iter().map(|day| (day.day_ms, day.hedged)).collect();
+    Ok(market.days(&rankings).into_iter().map(|brief| brief.map(days)).collect())
 }

@@ -1,10 +1,11 @@
 //! What `sg-ai report book` tells, read from the store. Renders nothing.
 
 use super::book::{Body, body};
+use ::book::{Insight, Source};
 use anyhow::Context as _;
 use engine::performance;
+use lifecycle::Check;
 use report::{BookReport, BookReportBlock, BookReportDay, BookReportMember, BookReportName};
-use serde_json::Value;
 use store::{BookDay, Store};
 
 /// What is read of one book, or of the newest.
@@ -19,9 +20,19 @@ pub(super) async fn read(store: &Store, number: Option<u32>, now_ms: i64) -> any
     let (days, placebo) = (store.book_days(row.id, false).await?, store.book_days(row.id, true).await?);
     let blocks = store.book_blocks(row.id, false).await?;
     let insight = store.book_insight(row.id).await?;
+    // Empty before a first block was traded.
+    let has_insight = insight.as_object().is_some_and(|all| !all.is_empty());
+    let insight: Option<Insight> = has_insight
+        .then(|| serde_json::from_value(insight))
+        .transpose()
+        .context("what the book is made of does not read")?;
     let deployment = store.book_deployment(row.id).await?;
     let moves = store.book_transitions(row.id).await?;
     let s = &row.standing;
+    // Nothing is said of them before its first step.
+    let checks: Option<Vec<Check>> =
+        serde_json::from_value(s["requirements"].clone()).context("the book's requirements do not read")?;
+    let checks = checks.unwrap_or_default();
     let figure = |name: &str, key: &str| {
         let of = |part: &str| s[part][key].as_f64();
         (name.to_owned(), of("figures"), of("placebo_figures"))
@@ -61,16 +72,9 @@ pub(super) async fn read(store: &Store, number: Option<u32>, now_ms: i64) -> any
         };
         members = found.members.iter().enumerate().map(member).collect();
     }
-    let of_days = insight["days"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let number = |value: &Value| value.as_f64().unwrap_or(0.0);
-    let day_ms = |day: &Value| day["day_ms"].as_i64().unwrap_or(0);
-    let name = |n: &Value| BookReportName {
-        name: n["name"].as_str().unwrap_or_default().to_owned(),
-        total: number(&n["total"]),
-        long: number(&n["long"]),
-        short: number(&n["short"]),
-    };
-    let all = &insight["all"];
+    let (days_held, all) = insight.map(|insight| (insight.days, insight.all)).unzip();
+    let days_held = days_held.unwrap_or_default();
+    let name = |n: &Source| BookReportName { name: n.name.clone(), total: n.total, long: n.long, short: n.short };
     let deployment = deployment.into_iter().flat_map(|d| {
         let head =
             format!("At work: {:.2} % of capital, phase {}, {}", d.at_work_pct(), d.phase.name(), d.status.name());
@@ -85,7 +89,7 @@ pub(super) async fn read(store: &Store, number: Option<u32>, now_ms: i64) -> any
         began_ms: row.began_ms,
         live_ms: s["live_ms"].as_i64(),
         needed_log_e: s["needed_log_e"].as_f64(),
-        checks: serde_json::from_value(s["requirements"].clone()).unwrap_or_default(),
+        checks,
         figures: vec![
             figure("Hedged Sharpe ratio", "hedged_sharpe"),
             figure("Net Sharpe ratio", "net_sharpe"),
@@ -97,10 +101,10 @@ pub(super) async fn read(store: &Store, number: Option<u32>, now_ms: i64) -> any
         ],
         days: told(&days),
         placebo: told(&placebo),
-        bitcoin: of_days.iter().map(|d| (day_ms(d), d["btc"].as_f64())).collect(),
-        held: of_days.iter().map(|d| (day_ms(d), number(&d["gross"]), number(&d["net"]))).collect(),
-        legs: all["long"].as_f64().zip(all["short"].as_f64()),
-        names: all["names"].as_array().into_iter().flatten().map(name).collect(),
+        bitcoin: days_held.iter().map(|d| (d.day_ms, d.btc)).collect(),
+        held: days_held.iter().map(|d| (d.day_ms, d.gross, d.net)).collect(),
+        legs: all.as_ref().map(|all| (all.long, all.short)),
+        names: all.iter().flat_map(|all| &all.names).map(name).collect(),
         members,
         blocks: months,
         moves: moves.into_iter().map(|t| (t.at_market_ms, format!("{} to {}", t.from, t.to), t.summary)).collect(),

@@ -81,20 +81,20 @@ struct ToldContrast {
 /// Newest sessions of which is told how building blocks scored in them.
 const NEWEST: u64 = 1_000;
 
-fn told<'a>(newest: &'a SearchScores, all: &SearchScores) -> ToldScores<'a> {
-    let of_all = all.scores.contrasts();
-    let one = |(name, contrast): (&'a str, Contrast)| {
+fn told(found: &SearchScores) -> ToldScores<'_> {
+    let of_all = found.all.contrasts();
+    let one = |(name, contrast)| {
         let all_deviations = of_all.get(name).map(Contrast::deviations);
         (name, ToldContrast { contrast, deviations: contrast.deviations(), all_deviations })
     };
     ToldScores {
-        market: newest.market.to_string(),
-        form: newest.form.to_string(),
-        sessions: newest.sessions,
-        all_sessions: all.sessions,
-        from: newest.from.to_string(),
-        to: newest.to.to_string(),
-        blocks: newest.scores.contrasts().into_iter().map(one).collect(),
+        market: found.market.to_string(),
+        form: found.form.to_string(),
+        sessions: found.sessions,
+        all_sessions: found.all_sessions,
+        from: found.days.0.to_string(),
+        to: found.days.1.to_string(),
+        blocks: found.scores.contrasts().into_iter().map(one).collect(),
     }
 }
 
@@ -106,15 +106,9 @@ pub(crate) async fn run(args: LearnerArgs, ctx: &Context) -> Result<(), CliError
     let LearnerCommand::Explain { island, top, json } = args.command;
     let opened = Database::open(ctx.config()).await?;
     let store = &opened.store;
-    let found = tokio::try_join!(
-        store.newest_lessons(island.as_deref()),
-        store.search_scores(Some(NEWEST)),
-        store.search_scores(None)
-    );
+    let found = tokio::try_join!(store.newest_lessons(island.as_deref()), store.search_scores(NEWEST));
     opened.close().await;
-    let (lessons, newest, all) = found.context("what was learnt cannot be read")?;
-    let of_all = |of: &SearchScores| all.iter().find(|all| (all.market, all.form) == (of.market, of.form));
-    let pairs = || newest.iter().filter_map(|newest| Some((newest, of_all(newest)?)));
+    let (lessons, scores) = found.context("what was learnt cannot be read")?;
     let printed = if json {
         let taught = lessons.map(|(session, lessons)| Taught {
             session: name(&session),
@@ -122,11 +116,11 @@ pub(crate) async fn run(args: LearnerArgs, ctx: &Context) -> Result<(), CliError
             until_ms: session.spec.holdout_from_ms,
             lessons,
         });
-        output::json(&Told { taught, scores: pairs().map(|(newest, all)| told(newest, all)).collect() })
+        output::json(&Told { taught, scores: scores.iter().map(told).collect() })
     } else {
         let mut out =
             lessons.map_or_else(|| NOTHING.to_owned(), |(session, lessons)| text(&session, &lessons, top as usize));
-        pairs().for_each(|(newest, all)| out.push_str(&scores_text(newest, all, top as usize)));
+        scores.iter().for_each(|found| out.push_str(&scores_text(found, top as usize)));
         output::text(out)
     };
     Ok(printed.context("standard output")?)
@@ -174,10 +168,10 @@ fn text(session: &Session, lessons: &SessionLessons, top: usize) -> String {
     out
 }
 
-fn scores_text(newest: &SearchScores, all: &SearchScores, top: usize) -> String {
-    let of_all = all.scores.contrasts();
-    let SearchScores { market, form, sessions, from, to, .. } = newest;
-    if newest.scores.contrasts().is_empty() {
+fn scores_text(found: &SearchScores, top: usize) -> String {
+    let of_all = found.all.contrasts();
+    let SearchScores { market, form, sessions, days: (from, to), all_sessions, .. } = found;
+    if found.scores.contrasts().is_empty() {
         return format!(
             "\nSearch sessions of {market}, {form}: {sessions} so far. How building blocks score can be compared once \
              {LEAST_NULLS} null searches have told of them.\n"
@@ -190,10 +184,9 @@ fn scores_text(newest: &SearchScores, all: &SearchScores, top: usize) -> String 
         "\nIn the newest {sessions} search sessions of {market}, {form} (what they searched ended {from} to {to}): how much better \
          strategies with a building block scored in sample than those without it, 0 to 100 points, on the real market and on null \
          markets. First how far the real market is from null ones, in standard deviations of one null search (in brackets of all \
-         {} sessions); below 2 it may be luck.",
-        all.sessions
+         {all_sessions} sessions); below 2 it may be luck.",
     );
-    let [good, bad] = newest.scores.furthest(top);
+    let [good, bad] = found.scores.furthest(top);
     for (title, found) in [("Better than on null markets", good), ("Worse than on null markets", bad)] {
         let _ = writeln!(out, "\n{title}: deviations, points real and null, searches real and null");
         if found.is_empty() {

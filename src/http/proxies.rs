@@ -10,59 +10,24 @@ use axum::{
 };
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
+use ipnet::IpNet;
 use std::{
     net::{IpAddr, SocketAddr},
-    str::FromStr,
     sync::Arc,
 };
 
 const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
-/// An address and those that share its first bits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Network {
-    address: IpAddr,
-    bits: u8,
-}
-
-impl Network {
-    fn holds(self, address: IpAddr) -> bool {
-        match (self.address, address.to_canonical()) {
-            (IpAddr::V4(network), IpAddr::V4(address)) => {
-                let mask = u32::MAX.checked_shl(32 - u32::from(self.bits)).unwrap_or(0);
-                network.to_bits() & mask == address.to_bits() & mask
-            }
-            (IpAddr::V6(network), IpAddr::V6(address)) => {
-                let mask = u128::MAX.checked_shl(128 - u32::from(self.bits)).unwrap_or(0);
-                network.to_bits() & mask == address.to_bits() & mask
-            }
-            _ => false,
-        }
-    }
-}
-
-impl FromStr for Network {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("{text:?} is no network such as 10.0.0.0/8, and no address");
-        let (address, bits) = match text.split_once('/') {
-            Some((address, bits)) => (address, Some(bits.parse::<u8>().map_err(|_| wrong())?)),
-            None => (text, None),
-        };
-        let address = address.parse::<IpAddr>().map_err(|_| wrong())?;
-        let most = if address.is_ipv4() { 32 } else { 128 };
-        let bits = bits.unwrap_or(most);
-        if bits > most {
-            return Err(wrong());
-        }
-        Ok(Self { address, bits })
-    }
+/// A network, or an address alone.
+fn network(text: &str) -> Result<IpNet, String> {
+    let address = text.parse::<IpAddr>().map(IpNet::from);
+    address.or_else(|_| text.parse()).map_err(|_| format!("{text:?} is no network such as 10.0.0.0/8, and no address"))
 }
 
 /// Why a network in the settings is none.
 pub(super) fn problem_of(network: &str) -> Option<String> {
-    network.parse::<Network>().err()
+    self::network(network).err()
 }
 
 /// Why a path in the settings is none.
@@ -85,13 +50,14 @@ pub(super) fn path_problem(path: &str) -> Option<String> {
 
 /// Whom to believe, and what the server's path begins with.
 struct Proxies {
-    trusted: Vec<Network>,
+    trusted: Vec<IpNet>,
     base_path: String,
 }
 
 impl Proxies {
     fn is_trusted(&self, address: IpAddr) -> bool {
-        self.trusted.iter().any(|network| network.holds(address))
+        let address = address.to_canonical();
+        self.trusted.iter().any(|network| network.contains(&address))
     }
 
     /// The caller behind the proxies: the last address of the list that is no proxy of ours. Each proxy appends the one it
@@ -153,7 +119,7 @@ impl Proxies {
 
 /// The routes as they are reached through proxies.
 pub(super) fn behind(config: &HttpConfig, app: Router) -> Router {
-    let read = |text: &String| text.parse().ok();
+    let read = |text: &String| network(text).ok();
     let proxies = Proxies {
         // Those that cannot be read were refused with the settings.
         trusted: config.trusted_proxies.iter().filter_map(read).collect(),
@@ -177,7 +143,7 @@ mod tests {
 
     fn proxies(trusted: &[&str]) -> Proxies {
         Proxies {
-            trusted: trusted.iter().map(|text| text.parse().unwrap()).collect(),
+            trusted: trusted.iter().map(|text| network(text).unwrap()).collect(),
             base_path: "/trade/sg-ai".into(),
         }
     }
@@ -220,15 +186,15 @@ mod tests {
 
     #[test]
     fn a_network_is_one() {
-        for (network, inside, outside) in [
+        for (text, inside, outside) in [
             ("10.0.0.0/8", "10.255.0.1", "11.0.0.1"),
             ("192.0.2.7", "192.0.2.7", "192.0.2.8"),
             ("0.0.0.0/0", "203.0.113.1", "::1"),
             ("2001:db8::/32", "2001:db8:1::1", "2001:db9::1"),
             ("::/0", "::1", "127.0.0.1"),
         ] {
-            let network: Network = network.parse().unwrap();
-            assert!(network.holds(inside.parse().unwrap()) && !network.holds(outside.parse().unwrap()), "{network:?}");
+            let of = proxies(&[text]);
+            assert!(of.is_trusted(inside.parse().unwrap()) && !of.is_trusted(outside.parse().unwrap()), "{text}");
         }
         for text in ["", "10.0.0.0/33", "10.0.0/8", "proxy.example", "::/129", "10.0.0.0/x"] {
             assert!(problem_of(text).is_some(), "{text}");

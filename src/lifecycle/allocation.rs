@@ -168,6 +168,19 @@ impl Default for RiskLimits {
     }
 }
 
+impl RiskLimits {
+    /// Which limit a day's return or a fall from the peak has broken (fractions, losses below 0), for people.
+    #[must_use]
+    pub fn broken_by(&self, last_return: Option<f64>, drawdown: Option<f64>) -> Option<String> {
+        let lost = |name: &str, had: Option<f64>, limit: f64| {
+            let percent = had.map(|fraction| -100.0 * fraction).filter(|percent| *percent > limit)?;
+            Some(format!("stopped: {name} is {percent:.2} %, its limit {limit} %"))
+        };
+        lost("the loss of the last day", last_return, self.max_daily_loss_pct)
+            .or_else(|| lost("the fall from its peak", drawdown, self.max_drawdown_pct))
+    }
+}
+
 /// A deployment as it is, with what is known of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DeploymentFacts {
@@ -386,16 +399,10 @@ fn wish(facts: &DeploymentFacts, policy: &AllocationPolicy, at_ms: i64) -> Wish 
 /// Which of its own limits a deployment has broken.
 fn broken_limit(facts: &DeploymentFacts) -> Option<String> {
     let limits = &facts.limits;
-    let lost = |name: &str, had: Option<f64>, limit: f64| {
-        let percent = had.map(|fraction| -100.0 * fraction).filter(|percent| *percent > limit)?;
-        Some(format!("stopped: {name} is {percent:.2} %, its limit {limit} %"))
-    };
-    lost("the loss of the last day", facts.last_return, limits.max_daily_loss_pct)
-        .or_else(|| lost("the fall from its peak", facts.drawdown, limits.max_drawdown_pct))
-        .or_else(|| {
-            let over = facts.leverage > limits.max_leverage;
-            over.then(|| format!("stopped: its leverage is {}, its limit {}", facts.leverage, limits.max_leverage))
-        })
+    limits.broken_by(facts.last_return, facts.drawdown).or_else(|| {
+        let over = facts.leverage > limits.max_leverage;
+        over.then(|| format!("stopped: its leverage is {}, its limit {}", facts.leverage, limits.max_leverage))
+    })
 }
 
 /// What the next phase needs, what there is, and whether it begins.

@@ -5,21 +5,22 @@
 //! is made once for all windows of the stretch.
 
 use engine::{Wide, widest};
+use genome::Expression;
 use std::cmp::Ordering;
 
 /// Candles of a window from which on this is faster than comparing the values of eight columns side by side: with AVX-512; where
 /// vectors are narrower, from half as many on.
 pub(crate) const LEAST: usize = 180;
-/// Candles of a window up to which a stretch holds it.
-pub(crate) const MOST: usize = 8_000;
-/// Values of a stretch: their places fit an `i16`.
+/// Values of a stretch: their places fit an `i16`. It holds any window, and mostly far more than one.
 const STRETCH: usize = 32_000;
+const _: () = assert!(2 * Expression::MAX_CANDLES as usize <= STRETCH);
 /// Values whose upper halves are alike up to which they are put in order by insertion.
 const FEW: usize = 24;
 const DIGIT_BITS: u32 = 11;
 const DIGITS: usize = 1 << DIGIT_BITS;
 
-/// (average rank - 1) / (n - 1) of the newest of the last `n` values, where there are as many; `n` is from 2 to [`MOST`].
+/// (average rank - 1) / (n - 1) of the newest of the last `n` values, where there are as many; `n` is from 2 to
+/// [`Expression::MAX_CANDLES`].
 pub(crate) fn ranks(values: &[f64], n: usize, out: &mut [f64]) {
     let mut order = Order::default();
     let mut from = 0;
@@ -242,7 +243,8 @@ mod tests {
             same(&values, 73);
         }
         // Windows as long as they may be, of values that are all equal and of such that only rise.
-        same(&vec![0.25; STRETCH + 5], MOST);
-        same(&(0..STRETCH + 5).map(|i| i as f64).collect::<Vec<_>>(), MOST);
+        let most = Expression::MAX_CANDLES as usize;
+        same(&vec![0.25; STRETCH + 5], most);
+        same(&(0..STRETCH + 5).map(|i| i as f64).collect::<Vec<_>>(), most);
     }
 }

@@ -9,9 +9,6 @@ use engine::indicator::rolling::{self, Eight, Values};
 use genome::Rolling;
 use std::ops::Range;
 
-/// Candles of a window below which its values are kept in order, one column alone.
-const LEAST_ORDERED: usize = 16;
-
 /// The runs of defined values.
 fn runs(len: usize, defined: impl Fn(usize) -> bool) -> impl Iterator<Item = Range<usize>> {
     let mut at = 0;
@@ -81,7 +78,7 @@ pub(crate) fn apply(operator: Rolling, values: &[f64], n: usize) -> Vec<f64> {
         _ => {
             for run in runs(values.len(), |i| !values[i].is_nan()) {
                 match operator {
-                    Rolling::TsRank => ts_rank(&values[run.clone()], n, &mut out[run]),
+                    Rolling::TsRank => ordered::ranks(&values[run.clone()], n, &mut out[run]),
                     _ => windowed(operator, &values[run.clone()], n, &mut out[run]),
                 }
             }
@@ -107,25 +104,6 @@ pub(crate) fn windowed<T: ByLane>(operator: Rolling, values: &[T], n: usize, out
             rolling::weighted(values, n, |i, w| out[i] = (w.reference + w.weighted / weights).each(finite));
         }
         Rolling::Delay | Rolling::Delta | Rolling::TsRank => {}
-    }
-}
-
-/// (average rank - 1) / (n - 1) of the newest of the last n values.
-fn ts_rank(values: &[f64], n: usize, out: &mut [f64]) {
-    if (LEAST_ORDERED..=ordered::MOST).contains(&n) {
-        return ordered::ranks(values, n, out);
-    }
-    let mut sorted: Vec<f64> = Vec::with_capacity(n + 1);
-    for (i, &value) in values.iter().enumerate() {
-        sorted.insert(sorted.partition_point(|v| *v < value), value);
-        if i >= n {
-            sorted.remove(sorted.partition_point(|v| *v < values[i - n]));
-        }
-        if i + 1 >= n {
-            let below = sorted.partition_point(|v| *v < value);
-            let equal = sorted[below..].partition_point(|v| *v <= value);
-            out[i] = (below as f64 + 0.5 * (equal - 1) as f64) / (n - 1) as f64;
-        }
     }
 }
 

@@ -5,6 +5,7 @@
 
 use super::{
     chart::{self, Line},
+    curve::{drawdowns, gains},
     document::document,
     format,
 };
@@ -149,29 +150,6 @@ fn head(report: &BookReport) -> Markup {
     }
 }
 
-/// Gain after each day, from 0 at the first day's beginning.
-fn gains(returns: impl Iterator<Item = (i64, f64)>) -> Vec<(f64, f64)> {
-    let mut level = 1.0;
-    let mut points = Vec::new();
-    for (day_ms, r) in returns {
-        if points.is_empty() {
-            points.push((day_ms as f64, 0.0));
-        }
-        level *= 1.0 + r;
-        points.push(((day_ms + DAY_MS) as f64, level - 1.0));
-    }
-    points
-}
-
-fn falls(gains: &[(f64, f64)]) -> Vec<(f64, f64)> {
-    let mut peak = 1.0_f64;
-    let from_peak = |&(time, gain): &(f64, f64)| {
-        peak = peak.max(1.0 + gain);
-        (time, (1.0 + gain) / peak - 1.0)
-    };
-    gains.iter().map(from_peak).collect()
-}
-
 /// One line in three: history, shadow, live; each begins where the one before ends.
 fn stretches<'a>(report: &BookReport, points: &'a [(f64, f64)]) -> Vec<Line<'a>> {
     let at = |time_ms: i64| points.partition_point(|(time, _)| *time <= time_ms as f64);
@@ -212,7 +190,7 @@ fn curves(report: &BookReport) -> Markup {
     proof.push(Line { class: "holdout", name: "threshold", points: &threshold });
     proof.retain(|line| line.points.len() > 1);
     proof.extend(stretches(report, &own));
-    let fall = falls(&net);
+    let fall = drawdowns(&net);
     let gross: Vec<(f64, f64)> = report.held.iter().map(|(day, gross, _)| ((day + DAY_MS) as f64, *gross)).collect();
     let exposure: Vec<(f64, f64)> = report.held.iter().map(|(day, _, net)| ((day + DAY_MS) as f64, *net)).collect();
     html! {

@@ -3,6 +3,7 @@
 //! Each period began with its own capital; here each begins with what the one before left.
 
 use super::{Part, Period};
+use candles::time::DAY_MS;
 
 /// Most points drawn of one period: more than a screen has pixels is of no use.
 const MAX_POINTS: usize = 1_000;
@@ -47,6 +48,30 @@ pub(super) fn chain(periods: &[Period]) -> Vec<Stretch> {
         stretches.push(Stretch { part, gain: thin(&gain), drawdown: thin(&drawdown), benchmark: thin(&benchmark) });
     }
     stretches
+}
+
+/// Gain after each day, from 0 at the first day's beginning, of days (00:00 UTC at their beginning, ms) with their returns.
+pub(super) fn gains(returns: impl Iterator<Item = (i64, f64)>) -> Vec<(f64, f64)> {
+    let mut level = 1.0;
+    let mut points = Vec::new();
+    for (day_ms, r) in returns {
+        if points.is_empty() {
+            points.push((day_ms as f64, 0.0));
+        }
+        level *= 1.0 + r;
+        points.push(((day_ms + DAY_MS) as f64, level - 1.0));
+    }
+    points
+}
+
+/// Distance from the highest value so far.
+pub(super) fn drawdowns(gains: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    let mut peak = 1.0_f64;
+    let from_peak = |&(time, gain): &(f64, f64)| {
+        peak = peak.max(1.0 + gain);
+        (time, (1.0 + gain) / peak - 1.0)
+    };
+    gains.iter().map(from_peak).collect()
 }
 
 /// At most [`MAX_POINTS`], first and last, lowest and highest of each stretch among them.

@@ -6,6 +6,7 @@
 use super::document::document;
 use super::{
     chart::{self, Line},
+    curve::{drawdowns, gains},
     format, months,
 };
 use ::portfolio::{Attribution, PortfolioTerms, Record};
@@ -160,33 +161,16 @@ fn figures(report: &PortfolioReport<'_>) -> Markup {
     }
 }
 
-/// Gain after each day, from 0 at the first day's beginning.
-fn gains(first_ms: i64, returns: impl Iterator<Item = f64>) -> Vec<(f64, f64)> {
-    let mut level = 1.0;
-    let mut points = vec![(first_ms as f64, 0.0)];
-    for (day, r) in returns.enumerate() {
-        level *= 1.0 + r;
-        points.push(((first_ms + (day as i64 + 1) * DAY_MS) as f64, level - 1.0));
-    }
-    points
-}
-
-fn drawdowns(gains: &[(f64, f64)]) -> Vec<(f64, f64)> {
-    let mut peak = 1.0_f64;
-    let from_peak = |&(time, gain): &(f64, f64)| {
-        peak = peak.max(1.0 + gain);
-        (time, (1.0 + gain) / peak - 1.0)
-    };
-    gains.iter().map(from_peak).collect()
-}
-
 fn curves(report: &PortfolioReport<'_>) -> Markup {
     let days = &report.record.days;
-    let Some(&first_ms) = days.day_ms.first() else { return html! {} };
+    if days.day_ms.is_empty() {
+        return html! {};
+    }
     // A day without a return of the market is one on which its line stays where it is.
-    let known = |returns: &[Option<f64>]| gains(first_ms, returns.iter().map(|r| r.unwrap_or(0.0)));
-    let net = gains(first_ms, days.net.iter().copied());
-    let hedged = gains(first_ms, days.hedged.iter().copied());
+    let of = |returns: &[f64]| gains(days.day_ms.iter().copied().zip(returns.iter().copied()));
+    let known = |returns: &[Option<f64>]| of(&returns.iter().map(|r| r.unwrap_or(0.0)).collect::<Vec<_>>());
+    let net = of(&days.net);
+    let hedged = of(&days.hedged);
     let (market, btc) = (known(&days.equal_weight), known(&days.btc));
     let fall = drawdowns(&net);
     let lines = [

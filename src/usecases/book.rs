@@ -101,12 +101,12 @@ impl BookRunner {
             }
         }
         row.revision = held.revision;
-        if !is_decided {
-            if self.decide(&mut row, &held, until_ms).await? {
+        if !is_decided && let Some(decided) = self.decide(&mut row, &held, until_ms).await? {
+            if decided.moved {
                 did = Did::Work;
             }
-            let walks = [&held.walks[0].0, &held.walks[1].0];
-            self.watch.size(&row, walks, &self.setup, &self.turn.token()?).await?;
+            let frozen_ms = held.walks[0].0.next().map_or(row.began_ms, |block| block.begin_ms);
+            self.watch.size(&row, decided, frozen_ms, &self.turn.token()?).await?;
         }
         self.held = Some(held);
         Ok(did)
@@ -263,11 +263,11 @@ impl BookRunner {
         })
     }
 
-    /// Moves the book as its days say; whether it was moved.
-    async fn decide(&self, row: &mut BookRow, held: &Held, until_ms: i64) -> anyhow::Result<bool> {
+    /// Moves the book as its days say; `None` while its history is not walked.
+    async fn decide(&self, row: &mut BookRow, held: &Held, until_ms: i64) -> anyhow::Result<Option<Decided>> {
         let whole = held.walks.iter().all(|(walk, _)| !is_due(walk, until_ms));
         if !whole || until_ms < row.began_ms {
-            return Ok(false);
+            return Ok(None);
         }
         let mut moved = false;
         if row.state == State::Candidate {
@@ -287,9 +287,9 @@ impl BookRunner {
                     .map(|days| Proof::of(&days[..days.partition_point(|day| day.day_ms < live)], known.began_ms));
                 book::requirements(&setup.book, known.number, &proofs[0], Some(&proofs[1]))
             });
-            (course, at)
+            (course, at, days)
         };
-        let (course, checks) = self.compute.run(found).await?;
+        let (course, checks, [days, _]) = self.compute.run(found).await?;
         if let (State::Shadow, Some(live_ms)) = (row.state, course.live_ms) {
             let checks = checks.unwrap_or_default();
             let log_e = checks.first().and_then(|check| check.had).unwrap_or(f64::NAN);
@@ -309,7 +309,7 @@ impl BookRunner {
             self.carry_out(row, State::Disabled, summary, Vec::new(), left_ms).await?;
             moved = true;
         }
-        Ok(moved)
+        Ok(Some(Decided { moved, course, days }))
     }
 
     async fn carry_out(
@@ -359,8 +359,16 @@ impl BookRunner {
     }
 }
 
+/// What a book's days said of it.
+pub(crate) struct Decided {
+    /// Whether it was moved by that.
+    moved: bool,
+    pub(crate) course: Course,
+    pub(crate) days: Vec<DayFigures>,
+}
+
 /// What becomes of a book; its placebo is asked as far as both are known.
-pub(crate) fn course_of(days: &[Vec<DayFigures>; 2], rules: Rules<'_>) -> Course {
+fn course_of(days: &[Vec<DayFigures>; 2], rules: Rules<'_>) -> Course {
     let common = days[0].len().min(days[1].len());
     book::course(&days[0][..common], Some(&days[1][..common]), rules)
 }

@@ -1,7 +1,6 @@
 //! What a live book has at work: its share, as its days and the limits say, set and told. Moves no book.
 
-use super::book::course_of;
-use super::book_setup::BookSetup;
+use super::book::Decided;
 use super::parts::Compute;
 use crate::config::Config;
 use ::book::{Share, ShareRules, Walk, share};
@@ -33,15 +32,16 @@ impl BookWatch {
         Self { store, compute, limits }
     }
 
-    /// Sets what a live book has at work after its newest day. One that an operator holds stays as it is.
+    /// Sets what a live book has at work after its newest day; `frozen_ms` is when its newest block began. One that an
+    /// operator holds stays as it is.
     ///
     /// # Errors
     /// When the store does not answer.
     pub(crate) async fn size(
         &self,
         row: &BookRow,
-        walks: [&Walk; 2],
-        setup: &BookSetup,
+        decided: Decided,
+        frozen_ms: i64,
         token: &LeaseToken,
     ) -> anyhow::Result<()> {
         if row.state != State::Live {
@@ -51,19 +51,17 @@ impl BookWatch {
         if now.as_ref().is_some_and(|now| now.held) {
             return Ok(());
         }
-        let days = walks.map(Walk::day_figures);
-        let frozen_ms = walks[0].next().map_or(row.began_ms, |block| block.begin_ms);
+        let Decided { course, days, .. } = decided;
+        let Some(live_ms) = course.live_ms else { return Ok(()) };
         let of_strategies = store::total_pct(&self.store.open_deployments().await?);
-        let (limits, setup, known) = (self.limits.clone(), setup.clone(), row.clone());
+        let (limits, seed) = (self.limits.clone(), row.seed);
         let room_pct = limits.allocation.max_total_pct - of_strategies;
         let found = move || {
-            let course = course_of(&days, setup.rules(&known));
-            let live_ms = course.live_ms?;
             let level = course.decay.map(|verdict| verdict.level);
-            let rules = ShareRules { policy: &limits.allocation, drift: &limits.drift, room_pct, seed: known.seed };
-            Some((live_ms, share(&days[0], (live_ms, frozen_ms), level, rules)))
+            let rules = ShareRules { policy: &limits.allocation, drift: &limits.drift, room_pct, seed };
+            share(&days, (live_ms, frozen_ms), level, rules)
         };
-        let Some((live_ms, found)) = self.compute.run(found).await? else { return Ok(()) };
+        let found = self.compute.run(found).await?;
         let wanted = deployment(row, live_ms, now.as_ref(), &found);
         let changes = now.as_ref().is_none_or(|now| {
             (now.phase, now.status, now.allocation_pct) != (wanted.phase, wanted.status, wanted.allocation_pct)

@@ -3,6 +3,7 @@
 import { card, cell, day, h, number, percent, ratio, read, sign, state, Trouble, table, time } from "./base.js";
 import { alike, earned, held, nextFreeze, sources } from "./book-parts.js";
 import { lines } from "./charts.js";
+import { figures as lately } from "./rolling.js";
 
 const DAY_S = 86400;
 const ROLLING_DAYS = 180;
@@ -32,15 +33,8 @@ function underWater(levels) {
 }
 
 /** Annual Sharpe ratio of the days before each, none before there are enough. */
-function rolling(returns) {
-  return returns.map((_, i) => {
-    if (i + 1 < ROLLING_DAYS) return null;
-    const some = returns.slice(i + 1 - ROLLING_DAYS, i + 1);
-    const mean = some.reduce((sum, r) => sum + r, 0) / some.length;
-    const variance = some.reduce((sum, r) => sum + (r - mean) ** 2, 0) / (some.length - 1);
-    return variance > 0 ? (mean / Math.sqrt(variance)) * Math.sqrt(365) : null;
-  });
-}
+const rolling = (returns) =>
+  returns.map((_, i) => (i + 1 < ROLLING_DAYS ? null : lately(returns.slice(i + 1 - ROLLING_DAYS, i + 1)).sharpe));
 
 /** One line in parts: a day belongs to the part in which it ended, and to the one before, so that they meet. */
 function parts(times, values, begins) {

@@ -5,7 +5,8 @@ import { lines, NAMES, SOURCES } from "./charts.js";
 
 const DAY_S = 86400;
 
-function figures(returns) {
+/** Annual volatility and Sharpe ratio of daily returns; a ratio of null where they do not vary. */
+export function figures(returns) {
   const n = returns.length;
   const mean = returns.reduce((a, b) => a + b, 0) / n;
   const deviation = Math.sqrt(returns.reduce((a, r) => a + (r - mean) ** 2, 0) / (n - 1));

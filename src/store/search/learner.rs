@@ -42,14 +42,16 @@ pub struct SearchScores {
     pub market: MarketKind,
     /// Form of the strategies.
     pub form: StrategyForm,
-    /// Sessions, and the days on which what they searched ended: first and last.
+    /// Newest sessions.
     pub sessions: u64,
-    /// First day.
-    pub from: NaiveDate,
-    /// Last day.
-    pub to: NaiveDate,
+    /// First and last day on which what they searched ended.
+    pub days: (NaiveDate, NaiveDate),
     /// What they said.
     pub scores: Scores,
+    /// Sessions in all.
+    pub all_sessions: u64,
+    /// What all said.
+    pub all: Scores,
 }
 
 impl Store {
@@ -93,31 +95,35 @@ impl Store {
         .await
     }
 
-    /// How building blocks scored in the newest sessions of each market and form, at least `sessions` of them where there are as
-    /// many (whole days are counted), or in all; in order of market and form.
+    /// How building blocks scored in the newest sessions of each market and form, at least so many of them where there are as
+    /// many (whole days are counted), and in all; in order of market and form.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn search_scores(&self, sessions: Option<u64>) -> Result<Vec<SearchScores>, StoreError> {
+    pub async fn search_scores(&self, newest: u64) -> Result<Vec<SearchScores>, StoreError> {
         self.transaction("search_scores", |tx| async move {
             let sql = "select market, form, day, sessions, scores from search_scores order by market, form, day desc";
-            let mut all: Vec<SearchScores> = Vec::new();
+            let mut found: Vec<SearchScores> = Vec::new();
             for row in tx.rows(sql, &[]).await? {
                 let (market, form): (&str, &str) = (row.try_get("market")?, row.try_get("form")?);
                 let read = |error: &dyn std::fmt::Display| StoreError::decode(format!("search_scores: {error}"));
                 let (market, form) = (market.parse().map_err(|e| read(&e))?, form.parse().map_err(|e| read(&e))?);
-                let (day, count): (NaiveDate, u64) = (row.try_get("day")?, row.count("sessions")?);
+                let (day, sessions): (NaiveDate, u64) = (row.try_get("day")?, row.count("sessions")?);
                 let scores: Scores = row.json("scores")?;
-                match all.last_mut().filter(|last| (last.market, last.form) == (market, form)) {
-                    Some(last) if sessions.is_some_and(|most| last.sessions >= most) => {}
-                    Some(last) => {
-                        (last.sessions, last.from) = (last.sessions + count, day);
+                if found.last().is_none_or(|last| (last.market, last.form) != (market, form)) {
+                    let (days, scores, all) = ((day, day), Scores::default(), Scores::default());
+                    found.push(SearchScores { market, form, sessions: 0, days, scores, all_sessions: 0, all });
+                }
+                if let Some(last) = found.last_mut() {
+                    if last.sessions < newest {
+                        (last.sessions, last.days.0) = (last.sessions + sessions, day);
                         last.scores.join(&scores);
                     }
-                    None => all.push(SearchScores { market, form, sessions: count, from: day, to: day, scores }),
+                    last.all_sessions += sessions;
+                    last.all.join(&scores);
                 }
             }
-            Ok(all)
+            Ok(found)
         })
         .await
     }

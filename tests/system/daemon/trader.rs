@@ -215,8 +215,6 @@ async fn a_trader_finds_why_the_nearest_is_not_live_compares_exports_and_reads()
             }
         }
     }
-    // There is no book, and the browser logs the answer that says so.
-    page.complaints.retain(|complaint| !complaint.contains("/api/book"));
     assert!(page.complaints.is_empty(), "{:?}", page.complaints);
 
     // The demo ends, and what it kept is opened by the commands that it names.

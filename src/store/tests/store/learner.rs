@@ -102,17 +102,19 @@ async fn what_searches_said_is_added_up_by_day_once_a_session() {
         assert_eq!(report, again, "finishing twice adds nothing");
         expected.join(&scores);
     }
-    let all = store.search_scores(None).await.unwrap();
+    let all = store.search_scores(2).await.unwrap();
     assert_eq!(all.len(), 1);
     assert_eq!((all[0].sessions, all[0].market, all[0].form), (3, MarketKind::Spot, StrategyForm::Rules));
-    assert_eq!((all[0].to - all[0].from).num_days(), 1);
-    let (found, wanted) = (all[0].scores.contrasts(), expected.contrasts());
+    assert_eq!(((all[0].days.1 - all[0].days.0).num_days(), all[0].all_sessions), (1, 3));
+    assert_eq!(all[0].scores, all[0].all);
+    let (found, wanted) = (all[0].all.contrasts(), expected.contrasts());
     assert!(found.len() > 10 && found.keys().eq(wanted.keys()));
     for (name, contrast) in found {
         let close = |a: f64, b: f64| (a - b).abs() < 1e-9;
         assert!(close(contrast.real, wanted[name].real) && close(contrast.null_sd, wanted[name].null_sd), "{name}");
     }
     // The newest day alone has as many as are asked for; two days have more.
-    assert_eq!(store.search_scores(Some(1)).await.unwrap()[0].sessions, 1);
-    assert_eq!(store.search_scores(Some(2)).await.unwrap()[0].sessions, 3);
+    let newest = store.search_scores(1).await.unwrap().remove(0);
+    assert_eq!((newest.sessions, newest.all_sessions, newest.all == all[0].all), (1, 3, true));
+    assert_ne!(newest.scores, newest.all);
 }
