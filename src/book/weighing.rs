@@ -81,23 +81,46 @@ fn variance_of(part: &[usize], correlations: &[Vec<f64>], deviations: &[f64]) ->
     if sum > 0.0 { (variance / sum / sum).max(0.0) } else { 0.0 }
 }
 
-/// Shares of risk: the inverse of the shrunk correlations times the expected ratios, those below 0 left out.
+/// Shares of risk that nobody can better: of the shrunk correlations C and the expected ratios e, the w >= 0 with the
+/// largest e'w - w'Cw / 2. There is one, and it is 0 only where nobody is expected to earn. By the active sets of Lawson and
+/// Hanson (1974): members come in one at a time, the one first that adds most, and leave where their share would fall below 0.
 fn in_units_of_risk(returns: &[&[f64]], expected: &[f64]) -> Vec<f64> {
     let n = returns.len();
-    let mut left: Vec<usize> = (0..n).collect();
+    let correlations = shrunk(returns);
+    let least = 1e-12 * expected.iter().fold(0.0, |most: f64, e| most.max(e.abs()));
+    let mut shares = vec![0.0; n];
+    let mut held: Vec<usize> = Vec::new();
     loop {
-        let of = |i: usize, j: usize| {
-            if i == j { 1.0 } else { (1.0 - SHRINKAGE) * correlation(returns[i], returns[j]).unwrap_or(0.0) }
-        };
-        let matrix: Vec<Vec<f64>> = left.iter().map(|&i| left.iter().map(|&j| of(i, j)).collect()).collect();
-        let solved = solve(matrix, left.iter().map(|&i| expected[i]).collect());
-        if solved.iter().all(|weight| *weight >= 0.0) {
-            let mut weights = vec![0.0; n];
-            left.iter().zip(solved).for_each(|(&i, weight)| weights[i] = weight);
-            return weights;
+        let gain = |i: usize| expected[i] - (0..n).map(|j| correlations[i][j] * shares[j]).sum::<f64>();
+        let next = (0..n).filter(|i| !held.contains(i)).max_by(|&i, &j| gain(i).total_cmp(&gain(j)));
+        let Some(next) = next.filter(|&i| gain(i) > least) else { return shares };
+        held.push(next);
+        loop {
+            let matrix = held.iter().map(|&i| held.iter().map(|&j| correlations[i][j]).collect()).collect();
+            let solved = solve(matrix, held.iter().map(|&i| expected[i]).collect());
+            // How far all may move towards what was solved before the first of them reaches 0.
+            let below = held.iter().zip(&solved).filter(|(_, to)| **to <= 0.0);
+            let step = below.map(|(&i, to)| shares[i] / (shares[i] - to)).fold(1.0, f64::min);
+            let leaves: Vec<bool> =
+                held.iter().zip(&solved).map(|(&i, &to)| to <= 0.0 && shares[i] / (shares[i] - to) <= step).collect();
+            for ((&i, to), leaves) in held.iter().zip(&solved).zip(&leaves) {
+                shares[i] = if *leaves { 0.0 } else { shares[i] + step * (to - shares[i]) };
+            }
+            if !leaves.contains(&true) {
+                break;
+            }
+            let mut leaves = leaves.into_iter();
+            held.retain(|_| leaves.next() == Some(false));
         }
-        left = left.into_iter().zip(solved).filter(|(_, weight)| *weight > 0.0).map(|(i, _)| i).collect();
     }
+}
+
+/// Correlations shrunk halfway toward none: no eigenvalue is below a half.
+fn shrunk(returns: &[&[f64]]) -> Vec<Vec<f64>> {
+    let of = |i: usize, j: usize| {
+        if i == j { 1.0 } else { (1.0 - SHRINKAGE) * correlation(returns[i], returns[j]).unwrap_or(0.0) }
+    };
+    (0..returns.len()).map(|i| (0..returns.len()).map(|j| of(i, j)).collect()).collect()
 }
 
 /// Solves a symmetric system that is positive definite.
@@ -188,6 +211,15 @@ mod tests {
         assert!((found[0] - 0.8).abs() < 1e-12, "1 / variance: {found:?}");
     }
 
+    /// What one loses beside the other is no reason to hold neither: by hand, correlations of -0.4 (shrunk from -0.8).
+    #[test]
+    fn who_promises_nothing_takes_nobody_along() {
+        let b = vec![-1.0, 1.0, -1.0, 1.0, -1.0, 1.0, -1.0, 1.0, 1.0, -1.0];
+        let a = vec![1.0, -1.0, 1.0, -1.0, 1.0, -1.0, 1.0, -1.0, 1.0, -1.0];
+        let found = weights(Weighing::MeanVariance, &columns(&[a, b]), &[-0.62, 0.08]);
+        assert_eq!(found, vec![0.0, 1.0]);
+    }
+
     #[test]
     fn a_system_by_hand() {
         let found = solve(vec![vec![2.0, 1.0], vec![1.0, 3.0]], vec![3.0, 5.0]);
@@ -204,7 +236,29 @@ mod tests {
                 let found = weights(weighing, &columns(&raw), &expected[..raw.len()]);
                 let sum: f64 = found.iter().sum();
                 prop_assert!(found.iter().all(|w| *w >= 0.0 && w.is_finite()));
-                prop_assert!((sum - 1.0).abs() < 1e-9 || (sum == 0.0 && expected[..raw.len()].iter().all(|e| *e <= 0.0)));
+                let promising = || raw.iter().zip(&expected).any(|(raw, e)| deviation(raw) > 0.0 && *e > 0.0);
+                prop_assert!((sum - 1.0).abs() < 1e-9 || (sum == 0.0 && !promising()));
+            }
+        }
+
+        /// The conditions of Karush, Kuhn and Tucker: who holds a share would gain nothing by more or less of it, who holds
+        /// none would gain nothing by any. Of a concave function they hold at its largest value alone.
+        #[test]
+        fn no_share_of_risk_can_be_bettered(
+            raw in prop::collection::vec(prop::collection::vec(prop_oneof![Just(0.0), -0.1..0.1_f64], 8), 1..12),
+            expected in prop::collection::vec(prop_oneof![Just(0.0), -1.0..3.0_f64], 12),
+            twins in any::<bool>(),
+        ) {
+            let mut raw = raw;
+            if twins {
+                raw.extend(raw.clone().into_iter().take(12 - raw.len()));
+            }
+            let (columns, expected) = (columns(&raw), &expected[..raw.len()]);
+            let shares = in_units_of_risk(&columns, expected);
+            let correlations = shrunk(&columns);
+            for (i, share) in shares.iter().enumerate() {
+                let gain = expected[i] - correlations[i].iter().zip(&shares).map(|(c, w)| c * w).sum::<f64>();
+                prop_assert!(*share >= 0.0 && gain < 1e-9 && (*share == 0.0 || gain > -1e-9), "{} {}: {:?}", share, gain, shares);
             }
         }
     }
