@@ -287,6 +287,12 @@ pub fn sharpe_ratio(daily_returns: &[f64]) -> Option<f64> {
     Moments::of_values(daily_returns).ratio(DAYS_A_YEAR.sqrt())
 }
 
+/// std x sqrt(365) of daily returns; std with ddof 1, `None` where they do not vary.
+#[must_use]
+pub fn volatility(daily_returns: &[f64]) -> Option<f64> {
+    Moments::of_values(daily_returns).deviation().map(|deviation| deviation * DAYS_A_YEAR.sqrt())
+}
+
 /// mean / sqrt(sum(min(r, 0)^2) / N) x sqrt(365) of daily returns; `None` without a losing day.
 #[must_use]
 pub fn sortino_ratio(daily_returns: &[f64]) -> Option<f64> {

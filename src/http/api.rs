@@ -2,7 +2,7 @@
 
 use super::{
     backtests::Backtests, broadcast::Events, extract::PageParams, health::Limits, problem::Problem, snapshot::Reader,
-    wire::time_ms,
+    targets::Targets, wire::time_ms,
 };
 use crate::HttpConfig;
 use axum::http::StatusCode;
@@ -42,6 +42,8 @@ pub(super) struct Api {
     pub(super) reader: Arc<Reader>,
     pub(super) health_limits: Limits,
     pub(super) started_ms: i64,
+    /// What the operator wants, for the overview.
+    pub(super) targets: Targets,
     /// Who shows it may act.
     pub(super) action_token: Option<SecretString>,
     pub(super) events: Events,

@@ -1,5 +1,6 @@
 //! Settings of the HTTP server. Never loads them.
 
+use super::targets::Targets;
 use secrecy::SecretString;
 use serde::Deserialize;
 use std::net::IpAddr;
@@ -49,6 +50,8 @@ pub struct HttpConfig {
     pub client_posts_per_minute: u32,
     /// Strategies of clients that are stored at most.
     pub max_client_strategies: u32,
+    /// What the overview holds against what is.
+    pub targets: Targets,
     /// Who shows it may act; without one nobody may.
     #[serde(default)]
     pub action_token: Option<SecretString>,

@@ -39,6 +39,7 @@ mod snapshot;
 mod stats;
 mod store_readings;
 mod stream;
+mod targets;
 mod terms;
 #[cfg(test)]
 mod tests;
@@ -184,6 +185,7 @@ pub fn router(
             reader: Arc::clone(&reader),
             health_limits: limits,
             started_ms,
+            targets: config.targets,
             action_token: config.action_token.clone(),
             events: broadcast::Events::new(),
             stop: s.stop,

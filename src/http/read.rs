@@ -396,6 +396,7 @@ pub(super) async fn overview(State(api): Api_) -> Answer {
         "shadow": shadow.into_iter().map(StrategyRow::from).collect::<Vec<_>>(),
         "searches": api.store.searches_under_way().await?,
         "facets": facets,
+        "targets": api.targets,
         "may_act": api.action_token.is_some(),
     })))
 }

@@ -73,6 +73,8 @@ pub struct Snapshot {
     pub deployments: Vec<Deployment>,
     /// Strategies that went live or were demoted within the hour: a bounded number of them.
     pub moves: Vec<Move>,
+    /// Strategies that went live, and those that were demoted, in the last 30 days of market time.
+    pub moved_lately: [u64; 2],
     /// Share of capital that all active deployments have (fraction).
     pub allocated: f64,
     /// Median win rate of the strategies now in shadow (fraction).
@@ -161,6 +163,8 @@ pub struct Island {
     pub generation: u32,
     /// 0 to 100.
     pub best_fitness: Option<f64>,
+    /// Of the population, 0 to 100.
+    pub mean_fitness: Option<f64>,
     /// UTC ms.
     pub stored_ms: i64,
 }

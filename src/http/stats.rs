@@ -17,6 +17,10 @@ pub(crate) struct Stats {
     pub(crate) reached: BTreeMap<&'static str, u64>,
     /// Transitions ever, by kind.
     pub(crate) transitions: BTreeMap<String, u64>,
+    /// Strategies that went live in the last 30 days of market time.
+    pub(crate) promoted_lately: u64,
+    /// Strategies that were demoted in these.
+    pub(crate) demoted_lately: u64,
     /// Disabled strategies, by reason.
     pub(crate) disabled: BTreeMap<String, u64>,
     /// Search sessions ever.
@@ -55,6 +59,7 @@ pub(crate) struct IslandStats {
     pub(crate) session: u64,
     pub(crate) generation: u32,
     pub(crate) best_fitness: Option<f64>,
+    pub(crate) mean_fitness: Option<f64>,
     pub(crate) stored_at: Option<String>,
 }
 
@@ -164,6 +169,7 @@ impl From<Snapshot> for Stats {
             session: i.session,
             generation: i.generation,
             best_fitness: i.best_fitness,
+            mean_fitness: i.mean_fitness,
             stored_at: rfc3339(i.stored_ms),
         });
         let feeds = s.feeds.into_iter().map(|f| FeedStats {
@@ -187,6 +193,8 @@ impl From<Snapshot> for Stats {
             strategies: by_name(&s.strategies),
             reached: by_name(&s.reached),
             transitions: s.transitions,
+            promoted_lately: s.moved_lately[0],
+            demoted_lately: s.moved_lately[1],
             disabled: s.disabled,
             sessions: s.trials.sessions,
             generations: s.trials.generations,

@@ -45,6 +45,7 @@ impl Readings for Store {
                     at_ms: m.at.timestamp_millis(),
                 })
                 .collect(),
+            moved_lately: snapshot.moved_lately,
             allocated: snapshot.allocated_pct / 100.0,
             shadow_win_rate: median(snapshot.shadow_win_rates),
             shadow_evidence: snapshot.shadow_evidence,
@@ -133,6 +134,7 @@ fn island(row: GenerationRow) -> Island {
         session: row.session_number,
         generation: row.number,
         best_fitness: row.best_fitness,
+        mean_fitness: row.mean_fitness,
         stored_ms: row.created_at.timestamp_millis(),
     }
 }

@@ -56,6 +56,7 @@ fn full() -> Snapshot {
         session: 4,
         generation: 9,
         best_fitness,
+        mean_fitness: best_fitness.map(|best: f64| best - 40.0),
         stored_ms: NOW - 5_000,
     };
     Snapshot {
@@ -126,6 +127,7 @@ fn full() -> Snapshot {
                 at_ms: NOW - 120_000,
             },
         ],
+        moved_lately: [3, 1],
         allocated: 0.045,
         shadow_win_rate: Some(0.58),
         shadow_evidence: Some(0.75),
@@ -177,6 +179,13 @@ fn config() -> HttpConfig {
         client_token: None,
         client_posts_per_minute: 100,
         max_client_strategies: 100,
+        targets: targets::Targets {
+            live_strategies: 3,
+            mean_fitness: 40.0,
+            promotions_per_30_days: 1,
+            demotions_per_30_days: 0,
+            failed_backtests: 0.01,
+        },
         action_token: None,
     }
 }

@@ -193,6 +193,18 @@ impl SessionState {
         self.nulls.len()
     }
 
+    /// Best statistic of the search that is compared; `None` before it is done, or where it found nothing.
+    #[must_use]
+    pub const fn statistic(&self) -> Option<f64> {
+        self.statistic
+    }
+
+    /// The best statistic of each null search that is done; `None` where one found nothing. Kinds of null market take turns.
+    #[must_use]
+    pub fn null_statistics(&self) -> &[Option<f64>] {
+        &self.nulls
+    }
+
     /// Evaluations on the real candles, of finished searches and of the one under way.
     #[must_use]
     pub fn real_counters(&self) -> Counters {

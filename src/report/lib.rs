@@ -9,6 +9,7 @@ mod document;
 mod evidence;
 mod format;
 mod found;
+mod lately;
 mod months;
 mod optimization;
 mod page;
@@ -16,6 +17,7 @@ mod portfolio;
 mod quality;
 mod robustness;
 mod search;
+mod sums;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -281,6 +283,10 @@ pub fn csv(report: &StrategyReport) -> String {
 pub fn json(report: &StrategyReport) -> serde_json::Result<String> {
     let mut value = serde_json::to_value(report)?;
     value["windows"] = serde_json::to_value(windows::of(&report.periods))?;
+    for (period, told) in report.periods.iter().zip(value["periods"].as_array_mut().into_iter().flatten()) {
+        told["by_symbol_and_side"] = serde_json::to_value(sums::of(&period.trades))?;
+        told["rolling"] = serde_json::to_value(lately::of(period))?;
+    }
     value["proven"] = serde_json::to_value(report.told())?;
     serde_json::to_string_pretty(&value)
 }

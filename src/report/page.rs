@@ -6,9 +6,9 @@ use super::{
     curve::{self, Stretch},
     evidence,
     format::{self, UNDEFINED},
-    months, names,
+    lately, months, names,
     robustness::{self, RobustnessSection},
-    trades,
+    sums, trades,
     windows::{self, Window},
 };
 use engine::Performance;
@@ -27,6 +27,8 @@ pub(super) fn page(report: &StrategyReport, proven: Option<&RobustnessSection>, 
             (evidence::section(report.evidence.as_ref()))
             (curves(&curve::chain(&report.periods)))
             (monthly(&report.periods))
+            (lately::section(&report.periods))
+            (sums::section(&report.periods))
             (distribution(&report.periods))
             (one_after_the_other(&windows::of(&report.periods)))
             (robustness::section(proven))

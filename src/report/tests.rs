@@ -44,7 +44,7 @@ fn trade(i: i64) -> Trade {
     }
 }
 
-fn period(part: Part, from_day: i64, days: i64, trades: i64) -> Period {
+pub(crate) fn period(part: Part, from_day: i64, days: i64, trades: i64) -> Period {
     let equity =
         |day: i64| DailyEquity { time_ms: T0 + (from_day + day) * DAY_MS, equity: 10_000.0 + 25.0 * day as f64 };
     Period {

@@ -63,10 +63,7 @@ fn table_rows(periods: &[Period], skip: usize) -> Markup {
 }
 
 fn row(out: &mut String, part: &str, t: &Trade) {
-    let side = match t.side {
-        Side::Long => "long",
-        Side::Short => "short",
-    };
+    let side = side(t.side);
     let sign = if t.profit > 0.0 { 'g' } else { 'l' };
     let _ = write!(out, "<tr class={sign}>");
     for cell in [
@@ -85,6 +82,14 @@ fn row(out: &mut String, part: &str, t: &Trade) {
         out.push_str("<td>");
         // Writing to a string cannot fail, here and above.
         let _ = Escaper::new(out).write_str(cell);
+    }
+}
+
+/// In words.
+pub(super) const fn side(side: Side) -> &'static str {
+    match side {
+        Side::Long => "long",
+        Side::Short => "short",
     }
 }
 

@@ -342,9 +342,10 @@ impl SessionRunner {
         let trials = Trials {
             real: counts(state.real_counters()),
             null: counts(state.null_counters()),
-            null_searches: state.null_searches() as u64,
+            statistic: state.statistic(),
+            null_statistics: state.null_statistics().to_vec(),
         };
-        self.parts.process.store.record_searching(&self.turn.token()?, session.id, &bytes, trials).await?;
+        self.parts.process.store.record_searching(&self.turn.token()?, session.id, &bytes, &trials).await?;
         tracing::debug!(session = session.spec.number, null_searches = state.null_searches(), "null search finished");
         Ok(())
     }

@@ -86,7 +86,7 @@ const plain = (digits) => new Intl.NumberFormat("en", { minimumFractionDigits: d
 const forms = [0, 1, 2, 3, 4].map(plain);
 const compact = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
 const significant = new Intl.NumberFormat("en", { maximumSignificantDigits: 6 });
-const isNumber = (v) => typeof v === "number" && Number.isFinite(v);
+export const isNumber = (v) => typeof v === "number" && Number.isFinite(v);
 export const number = (v, digits = 0) => (isNumber(v) ? forms[digits].format(Object.is(v, -0) ? 0 : v) : UNDEFINED);
 export const ratio = (v) => number(v, 2);
 export const percent = (v, digits = 1) => (isNumber(v) ? `${number(100 * v, digits)} %` : UNDEFINED);

@@ -1,6 +1,21 @@
 // The search: fitness and diversity over generations, niches, islands, sessions.
 
-import { card, cell, day, h, number, percent, ratio, read, short, since, state, table, time } from "./base.js";
+import {
+  card,
+  cell,
+  day,
+  h,
+  isNumber,
+  number,
+  percent,
+  ratio,
+  read,
+  short,
+  since,
+  state,
+  table,
+  time,
+} from "./base.js";
 import { lines } from "./charts.js";
 import { searches } from "./overview.js";
 
@@ -279,6 +294,18 @@ function againstNulls(rows) {
   ];
 }
 
+/** The best of a search under way beside the best of each of its null searches: points below the line were beaten. */
+function bestAgainstNulls(s) {
+  const nulls = s.null_statistics ?? [];
+  if (!isNumber(s.statistic) || !nulls.length) return null;
+  const series = [
+    { name: "null search", color: "backtest", width: 0, points: true, data: nulls },
+    { name: "this search", color: "live", points: false, width: 2, data: nulls.map(() => s.statistic) },
+  ];
+  const xs = nulls.map((_, i) => i + 1);
+  return lines(xs, series, { overTime: false, xname: "null search", height: 170 });
+}
+
 /** The building blocks that are most surely worth something, and those that most surely cost. */
 function learnt(newest) {
   if (!newest?.learnt) return [h("p", { class: "soft" }, "Nothing has been learnt from earlier strategies yet.")];
@@ -353,7 +380,7 @@ export async function page({ signal }) {
   );
   const draw = () =>
     grid.replaceChildren(
-      card("", "Search under way", ...searches(all.searches, all.stats)),
+      card("", "Search under way", ...searches(all.searches, all.stats, bestAgainstNulls)),
       ...charts(listed.items),
       card("w6", "Best of each session against null searches", againstNulls(protocol.items)),
       card("w6", "Niches of the population", nicheMap(listed.items)),

@@ -1,7 +1,23 @@
 // Everything at a glance: what is live beside the market, what is on its way, whether the search finds more than luck,
 // what happened last, whether it is well.
 
-import { card, cell, day, h, number, percent, read, short, sign, since, span, state, table, time } from "./base.js";
+import {
+  card,
+  cell,
+  day,
+  h,
+  isNumber,
+  number,
+  percent,
+  read,
+  short,
+  sign,
+  since,
+  span,
+  state,
+  table,
+  time,
+} from "./base.js";
 import { lines } from "./charts.js";
 import { meter } from "./evidence.js";
 
@@ -192,7 +208,20 @@ const news = (all) =>
     ? [...all].sort((a, b) => b.at_ms - a.at_ms || b.seq - a.seq).map(newsLine)
     : [h("li", { class: "soft" }, "Nothing has moved yet.")];
 
-export function searches(all, stats) {
+/** The best of a search under way beside its null searches, in words; nothing before there is anything to compare. */
+function besideNulls(s) {
+  const nulls = s.null_statistics ?? [];
+  if (!isNumber(s.statistic) || !nulls.length) return null;
+  const good = nulls.filter((v) => isNumber(v) && v >= s.statistic).length;
+  return h(
+    "p",
+    { class: "small soft" },
+    `Best statistic ${number(s.statistic, 1)}; ${number(good)} of ${number(nulls.length)} null searches as good.`,
+  );
+}
+
+/** `draw(session)` adds what there is room for. */
+export function searches(all, stats, draw = () => null) {
   if (!all.length) {
     const newest = stats.last_generation;
     return [h("p", { class: "soft" }, "No search is under way. Last generation: ", since(newest), ".")];
@@ -215,6 +244,8 @@ export function searches(all, stats) {
         `${percent(s.done_fraction, 0)} of the most there is to do; ${short(s.evaluations)} backtests, ` +
           `${took > 0 ? short(s.evaluations / took) : "–"} a second; at most ${span(s.left_s)} to go. Best fitness ${number(s.best_fitness, 1)}.`,
       ),
+      besideNulls(s),
+      draw(s),
     );
   });
 }
@@ -245,6 +276,32 @@ function tests(t) {
   ];
 }
 
+/** What the operator wants beside what is. */
+function targets(wanted, stats) {
+  const known = stats.islands.map((i) => i.mean_fitness).filter(isNumber);
+  const fitness = known.length ? known.reduce((a, b) => a + b, 0) / known.length : null;
+  const failed = stats.evaluations ? stats.failed_backtests / stats.evaluations : null;
+  const rows = [
+    ["live strategies", stats.strategies.live, wanted.live_strategies, true, number],
+    ["mean fitness, newest generation", fitness, wanted.mean_fitness, true, (v) => number(v, 1)],
+    ["promotions in 30 market days", stats.promoted_lately, wanted.promotions_per_30_days, true, number],
+    ["demotions in 30 market days", stats.demoted_lately, wanted.demotions_per_30_days, false, number],
+    ["backtests that failed", failed, wanted.failed_backtests, false, (v) => percent(v, 2)],
+  ];
+  const line = ([name, is, goal, least, form]) => {
+    const met = isNumber(is) && (least ? is >= goal : is <= goal);
+    return h(
+      "tr",
+      {},
+      h("th", { scope: "row" }, name),
+      cell(form(is)),
+      cell(`${least ? "≥" : "≤"} ${form(goal)}`),
+      h("td", { class: isNumber(is) ? (met ? "ok" : "warn") : "soft" }, isNumber(is) ? (met ? "met" : "missed") : "–"),
+    );
+  };
+  return [table(["", "#is", "#target", ""], rows.map(line))];
+}
+
 /** What is filled anew by each reading, by the name of its card. */
 function contents(all) {
   return {
@@ -255,6 +312,7 @@ function contents(all) {
     news: [h("ul", { class: "feed" }, news(all.news))],
     tests: tests(all.stats.protocol.tests),
     health: [healthRows(all.health.checks)],
+    targets: targets(all.targets, all.stats),
   };
 }
 
@@ -275,6 +333,7 @@ export async function page({ signal }) {
       news: all.news,
       tests: all.stats.protocol.tests,
       health: all.health.checks,
+      targets: [all.stats.islands, all.stats.evaluations, all.stats.promoted_lately, all.stats.demoted_lately],
     };
     const made = contents(all);
     for (const [name, value] of Object.entries(data)) {
@@ -307,6 +366,7 @@ export async function page({ signal }) {
           card("", "Placebo control", parts.placebo),
           card("", "Search under way", parts.search),
           card("", "Price of a test", parts.tests),
+          card("", "Targets", parts.targets),
           card("", "Health", parts.health),
         ),
       ),

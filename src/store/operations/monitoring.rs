@@ -88,6 +88,8 @@ pub struct MonitoringSnapshot {
     pub deployments: Vec<DeploymentLine>,
     /// The newest strategies that went live or were demoted within the hour.
     pub moves: Vec<MoveLine>,
+    /// Strategies that went live, and those that were demoted, in the last 30 days of market time.
+    pub moved_lately: [u64; 2],
     /// Percent of capital that all active deployments have.
     pub allocated_pct: f64,
     /// Win rates of the open shadow runs, undefined ones left out.
@@ -137,12 +139,18 @@ async fn read(tx: &Tx) -> Result<MonitoringSnapshot, StoreError> {
             coalesce(sum(closed_trades), 0)::bigint as closed_trades,
             max((progress ->> 'log_e')::double precision / nullif((progress ->> 'log_needed')::double precision, 0)) as evidence
         from paper_runs where ended_at is null and phase = 'shadow'";
-    let numbers = "select
+    let numbers = "with lately as (
+            select kind from transitions where kind in ('go_live', 'demote') and at_market_ms >
+                (select max(newest_close_ms) from feed_status) - 30 * 86400000::bigint
+        )
+        select
         (select coalesce(sum(allocation_pct), 0)::double precision from deployments where status = 'active')
             + (select coalesce(sum(allocation_pct), 0)::double precision from book_deployments where status = 'active')
             as allocated_pct,
         (select count(*) from strategies where state = 'candidate') as candidates,
         (select count(*) from backtest_runs where status in ('pending', 'running')) as backtests,
+        (select count(*) from lately where kind = 'go_live') as promoted,
+        (select count(*) from lately where kind = 'demote') as demoted,
         (select max(finished_at) from daily_reviews where status = 'finished') as last_review_at";
     let moves = "select * from (
             select distinct on (t.strategy_id, t.kind) t.strategy_id, s.name, t.kind, t.created_at
@@ -184,6 +192,7 @@ async fn read(tx: &Tx) -> Result<MonitoringSnapshot, StoreError> {
             .iter()
             .map(moved)
             .collect::<Result<_, StoreError>>()?,
+        moved_lately: [numbers.count("promoted")?, numbers.count("demoted")?],
         allocated_pct: numbers.try_get("allocated_pct")?,
         shadow_win_rates: shadow.try_get("win_rates")?,
         shadow_evidence: shadow.try_get("evidence")?,

@@ -31,14 +31,16 @@ pub struct TrialCounts {
 }
 
 /// How often luck was tried in a session so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Trials {
     /// By its own search and the one that it is compared by.
     pub real: TrialCounts,
     /// By its null searches.
     pub null: TrialCounts,
-    /// How many of these there were.
-    pub null_searches: u64,
+    /// Best statistic of the search that is compared; `None` before it is done, or where it found nothing.
+    pub statistic: Option<f64>,
+    /// That of each null search that is done, in order; `None` where one found nothing.
+    pub null_statistics: Vec<Option<f64>>,
 }
 
 /// What the searches of a session said.
@@ -236,7 +238,7 @@ impl Store {
         lease: &LeaseToken,
         session_id: Uuid,
         state: &[u8],
-        Trials { real, null, null_searches }: Trials,
+        Trials { real, null, statistic, null_statistics }: &Trials,
     ) -> Result<(), StoreError> {
         self.transaction("record_searching", |tx| async move {
             let tx = &tx;
@@ -251,7 +253,7 @@ impl Store {
                     t_sum_of_squares = $4::double precision, compared_evaluations = greatest($5 - evaluations, 0),
                     null_searches = $6, null_evaluations = $7, null_distinct = $8, null_t_count = $9,
                     null_t_sum = $10::double precision, null_t_sum_of_squares = $11::double precision,
-                    updated_at = now()
+                    statistic = $12::double precision, null_statistics = $13, updated_at = now()
                 where session_id = $1";
             let params: crate::transaction::Params<'_> = &[
                 &session_id,
@@ -259,12 +261,14 @@ impl Store {
                 &real.t_sum,
                 &real.t_sum_of_squares,
                 &count(real.evaluations),
-                &count(null_searches),
+                &count(null_statistics.len() as u64),
                 &count(null.evaluations),
                 &count(null.distinct),
                 &count(null.t_count),
                 &null.t_sum,
                 &null.t_sum_of_squares,
+                statistic,
+                null_statistics,
             ];
             tx.execute(sql, params).await.map(drop)
         })

@@ -21,6 +21,11 @@ pub struct SearchUnderWay {
     /// Null searches that are done, and at most.
     pub null_searches_done: u64,
     pub null_searches: u64,
+    /// Best statistic of the search that is compared: the part of the fitness that grows with the t of daily net returns.
+    /// `None` before that search is done.
+    pub statistic: Option<f64>,
+    /// The best of each null search that is done; `None` where one found nothing.
+    pub null_statistics: Vec<Option<f64>>,
     /// Strategies evaluated so far, in searches of every kind.
     pub evaluations: u64,
     /// Best fitness of its newest generation.
@@ -60,6 +65,8 @@ impl Store {
                     coalesce(l.compared_evaluations, 0) > 0 as compared,
                     coalesce(l.null_searches, 0)::bigint as null_searches_done,
                     coalesce((e.config #>> '{protocol,null_searches}')::bigint, 0) as null_searches,
+                    l.statistic::double precision as statistic,
+                    coalesce(l.null_statistics, '{}') as null_statistics,
                     (coalesce(l.evaluations, 0) + coalesce(l.compared_evaluations, 0)
                         + coalesce(l.null_evaluations, 0))::bigint as evaluations,
                     g.best_fitness::double precision as best_fitness,
@@ -80,6 +87,8 @@ impl Store {
                     compared: row.try_get("compared")?,
                     null_searches_done: row.count("null_searches_done")?,
                     null_searches: row.count("null_searches")?,
+                    statistic: row.try_get("statistic")?,
+                    null_statistics: row.try_get("null_statistics")?,
                     evaluations: row.count("evaluations")?,
                     best_fitness: row.try_get("best_fitness")?,
                     stored_at: row.try_get("stored_at")?,

@@ -220,8 +220,9 @@ async fn null_searches_are_counted_apart_and_once() {
         t_sum_of_squares: t_sum * t_sum,
     };
     for _ in 0..2 {
-        let trials = Trials { real: counts(130, -2.5), null: counts(500, 3.5), null_searches: 2 };
-        store.record_searching(&token, id, b"second", trials).await.unwrap();
+        let null_statistics = vec![Some(3.5), None];
+        let trials = Trials { real: counts(130, -2.5), null: counts(500, 3.5), statistic: None, null_statistics };
+        store.record_searching(&token, id, b"second", &trials).await.unwrap();
     }
     let found = store.unfinished_session("main").await.unwrap().unwrap();
     assert_eq!(found.state.unwrap(), b"second");
@@ -242,8 +243,8 @@ async fn null_searches_are_counted_apart_and_once() {
     assert_eq!((totals.null_searches, totals.null_evaluations), (2, 500));
 
     store.abandon_session(&token, id, "made up").await.unwrap();
-    let trials = Trials { real: counts(1, 0.0), null: counts(1, 0.0), null_searches: 1 };
-    let late = store.record_searching(&token, id, b"late", trials).await;
+    let trials = Trials { real: counts(1, 0.0), null: counts(1, 0.0), ..Trials::default() };
+    let late = store.record_searching(&token, id, b"late", &trials).await;
     assert!(matches!(late, Err(StoreError::Conflict(_))), "{late:?}");
     let totals = store.overview().await.unwrap().protocol;
     assert_eq!(totals.null_evaluations, 500, "an abandoned session's trials were trials");

@@ -39,7 +39,7 @@ async fn with_everything(store: &Store) {
     };
     store.record_generation(&token, session, &made::generation(0), b"population", &[failure]).await.unwrap();
     // Between two null searches the state is stored by another statement.
-    store.record_searching(&token, session, b"population", Trials::default()).await.unwrap();
+    store.record_searching(&token, session, b"population", &Trials::default()).await.unwrap();
     for n in 1..=7 {
         made::in_shadow(store, n).await;
     }

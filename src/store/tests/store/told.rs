@@ -15,16 +15,19 @@ async fn a_search_under_way_says_how_far_it_is() {
     let [begun] = &store.searches_under_way().await.unwrap()[..] else { panic!("one") };
     assert_eq!((begun.generations_done, begun.generations, begun.compared, begun.done_fraction), (0, 2, false, 0.0));
     assert_eq!(begun.left_s, None, "nothing is done yet");
+    assert_eq!((begun.statistic, begun.null_statistics.len()), (None, 0));
 
     for number in 0..2 {
         store.record_generation(&token, id, &made::generation(number), b"state", &[]).await.unwrap();
     }
     let counts = |evaluations| TrialCounts { evaluations, ..TrialCounts::default() };
-    let trials = Trials { real: counts(300), null: counts(150), null_searches: 1 };
-    store.record_searching(&token, id, b"state", trials).await.unwrap();
+    let trials =
+        Trials { real: counts(300), null: counts(150), statistic: Some(21.5), null_statistics: vec![Some(8.25)] };
+    store.record_searching(&token, id, b"state", &trials).await.unwrap();
     let [now] = &store.searches_under_way().await.unwrap()[..] else { panic!("one") };
     assert_eq!((now.session_id, now.island.as_str(), now.number), (id, "main", 1));
     assert_eq!((now.generations_done, now.compared, now.null_searches_done, now.null_searches), (2, true, 1, 4));
+    assert_eq!((now.statistic, now.null_statistics.as_slice()), (Some(21.5), &[Some(8.25)][..]));
     // Two generations of its own, two of the compared search, two of one null search, of twelve in all.
     assert_eq!((now.done_fraction, now.evaluations, now.best_fitness), (0.5, 450, Some(61.5)));
     let took_s = (now.stored_at - now.started_at).as_seconds_f64();
