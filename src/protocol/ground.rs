@@ -15,6 +15,16 @@ use std::fmt::Debug;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+/// Kinds of null market that searches of strategies of a form are compared with, each with as many searches and a p-value of
+/// its own. Sign-flipped and shuffled markets of rules take turns, and are one kind.
+#[must_use]
+pub const fn null_kinds(form: StrategyForm) -> u32 {
+    match form {
+        StrategyForm::Rules => 1,
+        StrategyForm::Ranking => 2,
+    }
+}
+
 /// What a session searches.
 pub trait Ground: Sync + Debug {
     /// Form of the strategies that can be evaluated on it.
@@ -93,8 +103,7 @@ impl Ground for RulesGround<'_> {
     }
 
     fn null_kinds(&self) -> u32 {
-        // Sign-flipped and shuffled ones take turns, and are ranked together.
-        1
+        null_kinds(StrategyForm::Rules)
     }
 
     fn evaluate(&self, population: &[AnyStrategy]) -> Vec<Result<Outcome, EvaluationError>> {
@@ -205,7 +214,7 @@ impl Ground for RankingGround<'_> {
     }
 
     fn null_kinds(&self) -> u32 {
-        2
+        null_kinds(StrategyForm::Ranking)
     }
 
     fn evaluate(&self, population: &[AnyStrategy]) -> Vec<Result<Outcome, EvaluationError>> {

@@ -42,7 +42,7 @@ pub use choice::{
 };
 pub use config::{ProtocolConfig, ProtocolConfigError};
 pub use day_book::DayBook;
-pub use ground::{Compared, Ground, MarketEvaluator, NoNull, RankingGround, RulesGround, null_market};
+pub use ground::{Compared, Ground, MarketEvaluator, NoNull, RankingGround, RulesGround, null_kinds, null_market};
 pub use lessons::{LESSONS, learnt};
 pub use null::null_window;
 pub use null_panel::{NullKind, NullPanelError, null_panel};

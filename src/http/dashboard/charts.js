@@ -64,7 +64,7 @@ const room = (least) => (_, labels) =>
 // Steps of an axis that counts.
 const WHOLE = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000];
 
-/** Lines over time (seconds) or number; series: {name, color, data, fill?, width?, dash?, spanGaps?}. */
+/** Lines over time (seconds) or number; series: {name, color, data, fill?, width?, dash?, spanGaps?, size? of filled points}. */
 export function lines(
   xs,
   series,
@@ -109,7 +109,7 @@ export function lines(
               dash: s.dash,
               fill: s.fill ? `${color(s.color)}2e` : undefined,
               spanGaps: s.spanGaps ?? false,
-              points: { show: s.points ?? xs.length < 40, size: 4 },
+              points: { show: s.points ?? xs.length < 40, size: s.size ?? 4, ...(s.size && { fill: color(s.color) }) },
               value: (_, v) => (v === null || v === undefined ? "–" : form(v)),
             })),
           ],

@@ -299,11 +299,11 @@ function bestAgainstNulls(s) {
   const nulls = s.null_statistics ?? [];
   if (!isNumber(s.statistic) || !nulls.length) return null;
   const series = [
-    { name: "null search", color: "backtest", width: 0, points: true, data: nulls },
+    { name: "best of a null search", color: "shadow", width: 0, points: true, size: 8, data: nulls },
     { name: "this search", color: "live", points: false, width: 2, data: nulls.map(() => s.statistic) },
   ];
   const xs = nulls.map((_, i) => i + 1);
-  return lines(xs, series, { overTime: false, xname: "null search", height: 170 });
+  return lines(xs, series, { overTime: false, xname: "number", height: 170 });
 }
 
 /** The building blocks that are most surely worth something, and those that most surely cost. */

@@ -19,7 +19,12 @@ export async function page({ params, signal }) {
           {},
           s.key.split(".").flatMap((part, i) => (i ? [h("wbr"), `.${part}`] : [part])),
         ),
-        h("div", { class: "small soft variable" }, s.variable),
+        // Broken where a word ends, if it must be.
+        h(
+          "div",
+          { class: "small soft variable" },
+          s.variable.split(/(?<=_)/).map((part) => [part, h("wbr")]),
+        ),
       ),
       h("td", {}, h("code", {}, shown(s.value))),
       h("td", { class: changed(s) ? "" : "soft" }, s.origin.replace("the built-in ", "")),

@@ -18,7 +18,7 @@ pub struct SearchUnderWay {
     pub generations: u64,
     /// Whether the search that is compared with null searches is done.
     pub compared: bool,
-    /// Null searches that are done, and at most.
+    /// Null searches that are done, and at most, of every kind of null market.
     pub null_searches_done: u64,
     pub null_searches: u64,
     /// Best statistic of the search that is compared: the part of the fitness that grows with the t of daily net returns.
@@ -59,7 +59,7 @@ impl Store {
     /// When the database does not answer.
     pub async fn searches_under_way(&self) -> Result<Vec<SearchUnderWay>, StoreError> {
         self.transaction("searches_under_way", |tx| async move {
-            let sql = "select e.id, e.island, e.number, e.started_at,
+            let sql = "select e.id, e.form, e.island, e.number, e.started_at,
                     coalesce(e.last_generation + 1, 0)::bigint as generations_done,
                     coalesce((e.config #>> '{search,generations}')::bigint, 0) as generations,
                     coalesce(l.compared_evaluations, 0) > 0 as compared,
@@ -77,6 +77,7 @@ impl Store {
                 where e.status = 'running' order by e.island";
             let rows = tx.rows(sql, &[]).await?;
             let read = |row: &tokio_postgres::Row| {
+                let kinds = u64::from(protocol::null_kinds(row.parse("form")?));
                 let session = SearchUnderWay {
                     session_id: row.try_get("id")?,
                     island: row.try_get("island")?,
@@ -86,7 +87,7 @@ impl Store {
                     generations: row.count("generations")?,
                     compared: row.try_get("compared")?,
                     null_searches_done: row.count("null_searches_done")?,
-                    null_searches: row.count("null_searches")?,
+                    null_searches: row.count("null_searches")? * kinds,
                     statistic: row.try_get("statistic")?,
                     null_statistics: row.try_get("null_statistics")?,
                     evaluations: row.count("evaluations")?,

@@ -37,6 +37,15 @@ async fn a_search_under_way_says_how_far_it_is() {
 }
 
 #[tokio::test]
+async fn rankings_are_compared_with_two_kinds_of_null_market() {
+    let (_database, store) = support::database().await;
+    let (_lease, token) = made::lease(&store).await;
+    let config = json!({ "search": { "generations": 2, "form": "ranking" }, "protocol": { "null_searches": 4 } });
+    store.open_session(&token, &NewSession { config, ..made::session("main", 1) }).await.unwrap();
+    assert_eq!(store.searches_under_way().await.unwrap()[0].null_searches, 8);
+}
+
+#[tokio::test]
 async fn disabled_strategies_are_among_the_best_only_if_asked_for() {
     let (_database, store) = support::database().await;
     let id = made::in_shadow(&store, 1).await;
