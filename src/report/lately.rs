@@ -8,7 +8,7 @@ use maud::{Markup, html};
 use serde::Serialize;
 
 /// Length of the window, whole days.
-const WINDOW_DAYS: usize = 60;
+const WINDOW_DAYS: usize = 30;
 
 /// The window that ends at a day's end.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -24,7 +24,7 @@ pub(super) struct Lately {
     pub(super) exposure: Option<f64>,
 }
 
-/// Of one period; empty where it has no 60 whole days in a row.
+/// Of one period; empty where it has no 30 whole days in a row.
 pub(super) fn of(period: &Period) -> Vec<Lately> {
     let points = &period.daily_equity;
     let returns: Vec<Option<f64>> = points.windows(2).map(|pair| whole_day(pair[0], pair[1])).collect();
@@ -110,7 +110,7 @@ mod tests {
     /// Returns of +1 % and -0.5 % in turn, one trade over the second half of the last window.
     #[test]
     fn by_hand() {
-        let mut period = period(Part::Shadow, 0, 61, 1);
+        let mut period = period(Part::Shadow, 0, 31, 1);
         let start_ms = period.daily_equity[0].time_ms;
         let mut equity = 1000.0;
         for (i, point) in period.daily_equity.iter_mut().enumerate() {
@@ -119,27 +119,27 @@ mod tests {
             }
             point.equity = equity;
         }
-        period.trades[0].entry_time_ms = start_ms + 31 * DAY_MS;
+        period.trades[0].entry_time_ms = start_ms + 16 * DAY_MS;
         period.trades[0].exit_time_ms = start_ms + 90 * DAY_MS;
         let found = of(&period);
         assert_eq!(found.len(), 2);
         // Mean 0.0025, deviation 0.0075 by as many of each, ddof 1.
-        let deviation = 0.0075 * (60.0_f64 / 59.0).sqrt();
+        let deviation = 0.0075 * (30.0_f64 / 29.0).sqrt();
         let last = &found[1];
         assert!((last.volatility.unwrap() - deviation * 365.0_f64.sqrt()).abs() < 1e-12);
         assert!((last.sharpe_ratio.unwrap() - 0.0025 / deviation * 365.0_f64.sqrt()).abs() < 1e-9);
-        assert_eq!((last.to_ms, last.exposure), (start_ms + 61 * DAY_MS, Some(0.5)));
+        assert_eq!((last.to_ms, last.exposure), (start_ms + 31 * DAY_MS, Some(0.5)));
         assert!(section(&[period]).into_string().contains("Rolling figures"));
     }
 
     #[test]
     fn a_missing_day_is_in_no_window_and_short_periods_have_none() {
         let mut period = period(Part::Live, 0, 130, 0);
-        assert_eq!(of(&period).len(), 71);
+        assert_eq!(of(&period).len(), 101);
         period.daily_equity.remove(65);
-        // 65 points before the gap, 65 after it: 5 windows each.
-        assert_eq!(of(&period).len(), 10);
-        period.daily_equity.truncate(40);
+        // 65 points before the gap, 65 after it: 35 windows each.
+        assert_eq!(of(&period).len(), 70);
+        period.daily_equity.truncate(30);
         assert_eq!((of(&period), section(&[period]).into_string()), (Vec::new(), String::new()));
     }
 
@@ -150,6 +150,6 @@ mod tests {
         for (trade, days) in period.trades.iter_mut().zip([(0, 12), (6, 18), (30, 36)]) {
             (trade.entry_time_ms, trade.exit_time_ms) = (start_ms + days.0 * DAY_MS, start_ms + days.1 * DAY_MS);
         }
-        assert_eq!(of(&period)[0].exposure, Some(0.4));
+        assert_eq!(of(&period)[0].exposure, Some(0.6));
     }
 }
