@@ -31,6 +31,9 @@ const LEAST_WITHIN: f64 = 1.0;
 /// Own effects that are considered, in units of t.
 const GRID: (f64, f64, usize) = (-6.0, 6.0, 49);
 const ITERATIONS: usize = 200;
+/// Half squares of a distance in deviations above which likelihoods are told by their ratios: e to the power of less is a number
+/// with all its digits.
+const FAR: f64 = 600.0;
 
 /// t before costs of what one null search evaluated.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -111,10 +114,7 @@ impl Prior {
         let (least, most, points) = GRID;
         let at = |k: usize| least + (most - least) * k as f64 / (points - 1) as f64;
         let mut own: Vec<(f64, f64)> = (0..points).map(|k| (at(k), 1.0 / points as f64)).collect();
-        let likelihoods: Vec<Vec<f64>> = ts
-            .iter()
-            .map(|t| own.iter().map(|(effect, _)| likelihood(t - centre - effect, luck.within)).collect())
-            .collect();
+        let likelihoods: Vec<Vec<f64>> = ts.iter().map(|t| likelihoods(t - centre, &own, luck.within)).collect();
         for _ in 0..ITERATIONS {
             let mut next = vec![0.0; points];
             for row in &likelihoods {
@@ -140,14 +140,15 @@ impl Prior {
     /// Of a strategy of the block with this t before costs.
     #[must_use]
     pub fn expected(&self, t: f64) -> Expected {
-        let weigh = |(effect, p): &(f64, f64)| (*effect, p * likelihood(t - self.centre - effect, self.luck.within));
-        let posterior: Vec<(f64, f64)> = self.own.iter().map(weigh).collect();
+        let likelihoods = likelihoods(t - self.centre, &self.own, self.luck.within);
+        let weigh = |((effect, p), likelihood): (&(f64, f64), f64)| (*effect, p * likelihood);
+        let posterior: Vec<(f64, f64)> = self.own.iter().zip(likelihoods).map(weigh).collect();
         let total: f64 = posterior.iter().map(|(_, p)| p).sum();
         let (common, variance) = self.common;
         let deviation = variance.sqrt();
         let none = |effect: f64| Normal::standard().cdf(-(common + effect) / deviation);
         if total.is_nan() || total <= 0.0 {
-            // Beyond everything that was considered.
+            // No number, or no effect near it has any probability.
             return Expected { t: common, false_discovery: none(0.0) };
         }
         let mean = posterior.iter().map(|(effect, p)| effect * p).sum::<f64>() / total;
@@ -188,8 +189,13 @@ impl Kept {
     }
 }
 
-fn likelihood(distance: f64, variance: f64) -> f64 {
-    (-distance * distance / (2.0 * variance)).exp()
+/// Of each effect, for a t that lies so far above the centre; up to a factor that they share.
+fn likelihoods(above: f64, own: &[(f64, f64)], variance: f64) -> Vec<f64> {
+    let half_square = |effect: f64| (above - effect).powi(2) / (2.0 * variance);
+    let least = own.iter().map(|(effect, _)| half_square(*effect)).fold(f64::INFINITY, f64::min);
+    // So far from all of them none of the numbers would be above 0: they count by how much nearer one is than another.
+    let beyond = if least > FAR { least } else { 0.0 };
+    own.iter().map(|(effect, _)| (beyond - half_square(*effect)).exp()).collect()
 }
 
 /// Mean and variance (ddof 1).
@@ -241,6 +247,19 @@ mod tests {
         let common = prior.expected(1.4).t;
         assert!(common > 0.8 && common < 1.2, "{common}");
         assert!((prior.expected(4.5).t - common).abs() < 0.4);
+    }
+
+    /// 50 deviations away e to the power of half the square is no number: more was promised, less was expected.
+    #[test]
+    fn what_lies_beyond_all_that_was_considered_is_expected_to_have_the_most_of_it() {
+        let mut ts = normal(0.0, 1.0, 200);
+        ts.extend([48.0, 60.0]);
+        let prior = Prior::of(&ts, &nulls()).unwrap();
+        let [some, more, most] = [30.0, 48.0, 60.0].map(|t| prior.expected(t));
+        assert!(some.t > 5.0 && more.t >= some.t && most.t >= more.t, "{some:?} {more:?} {most:?}");
+        assert!(most.false_discovery < 1e-6, "{most:?}");
+        let worst = prior.expected(-60.0);
+        assert!(worst.t < 0.0 && worst.false_discovery > 0.5, "{worst:?}");
     }
 
     #[test]
