@@ -9,8 +9,12 @@
 mod crates;
 #[path = "tidy/deployment.rs"]
 mod deployment;
+#[path = "tidy/kubernetes.rs"]
+mod kubernetes;
 #[path = "tidy/links.rs"]
 mod links;
+#[path = "tidy/manifests.rs"]
+mod manifests;
 #[path = "support/tools.rs"]
 mod tools;
 

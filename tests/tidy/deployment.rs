@@ -13,11 +13,11 @@ use std::{
 };
 use telemetry::metrics;
 
-fn root() -> PathBuf {
+pub(super) fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn text(path: &str) -> String {
+pub(super) fn text(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
@@ -94,7 +94,7 @@ fn compose() -> Compose {
 }
 
 /// Checks `sg-ai ARGS` against the command line as it is: every word must be a command, a known option or a value.
-fn check_command(args: &[&str]) -> Result<(), String> {
+pub(super) fn check_command(args: &[&str]) -> Result<(), String> {
     let root = sg_ai::cli::command();
     let globals: BTreeSet<String> = root.get_arguments().filter_map(|arg| arg.get_long().map(str::to_owned)).collect();
     let (mut command, mut at_commands) = (&root, true);
@@ -115,7 +115,7 @@ fn check_command(args: &[&str]) -> Result<(), String> {
 }
 
 /// Whether an environment variable is read by the program.
-fn is_setting(name: &str) -> bool {
+pub(super) fn is_setting(name: &str) -> bool {
     let defaults = config::Settings::defaults().unwrap();
     let general = defaults.keys().any(|key| config::env_name(key) == name);
     general || name == "SG_CONFIG" || config::ENV_NAMES.iter().any(|(known, _)| *known == name)
@@ -242,7 +242,7 @@ fn the_image_is_not_root_and_runs_what_exists() {
 }
 
 /// The names of ours in a text, without the suffixes of histograms.
-fn metric_names(text: &str) -> BTreeSet<String> {
+pub(super) fn metric_names(text: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for word in text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_') {
         if word.starts_with("sg_ai_") {
