@@ -17,6 +17,8 @@ mod links;
 mod manifests;
 #[path = "support/tools.rs"]
 mod tools;
+#[path = "tidy/units.rs"]
+mod units;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

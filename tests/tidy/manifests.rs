@@ -65,7 +65,7 @@ fn bytes(quantity: &str) -> Option<u64> {
 /// The words behind a keyword of the Dockerfile, of its last such line.
 fn image(keyword: &str) -> String {
     let dockerfile = text("Dockerfile");
-    dockerfile.lines().filter_map(|line| line.strip_prefix(keyword)).last().unwrap_or_default().trim().to_owned()
+    dockerfile.lines().filter_map(|line| line.strip_prefix(keyword)).next_back().unwrap_or_default().trim().to_owned()
 }
 
 /// The account that the image runs as.
