@@ -1,44 +1,72 @@
 """A cluster of two nodes on this machine computes what one process computes, to the bit."""
 
-import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 
 import sgai
 
 ray = pytest.importorskip("ray", reason="Ray is not installed")
-cluster_utils = pytest.importorskip("ray.cluster_utils")
 import sgai.ray as spread  # noqa: E402
 
 from .test_local import DAY, SMALL, START, WALK  # noqa: E402
 
-# On loopback: nothing here is for the network.
-NODE = {"num_cpus": 1, "object_store_memory": 100 << 20, "node_ip_address": "127.0.0.1"}
+
+def node(*options):
+    """Start a node on loopback that lives as long as its process."""
+    given = ["--node-ip-address=127.0.0.1", "--num-cpus=1", f"--object-store-memory={100 << 20}", "--disable-usage-stats", *options]
+    script = Path(sys.executable).with_name("ray")
+    return subprocess.Popen([script, "start", "--block", *given], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def alive(wanted):
+    """Wait until there are so many nodes."""
+    ends = time.monotonic() + 60
+    while (found := len([one for one in ray.nodes() if one["Alive"]])) != wanted:
+        assert time.monotonic() < ends, f"{found} nodes, not {wanted}"
+        time.sleep(0.2)
 
 
 @pytest.fixture(scope="module")
 def cluster():
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    cluster = cluster_utils.Cluster(initialize_head=True, head_node_args={**NODE, "include_dashboard": False})
-    cluster.add_node(**NODE)
-    ray.init(address=cluster.address, log_to_driver=False)
-    yield cluster
-    ray.shutdown()
-    cluster.shutdown()
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    head = node("--head", f"--port={address.rpartition(':')[2]}", "--include-dashboard=false")
+    started = [head]
+    try:
+        ends = time.monotonic() + 60
+        while True:
+            try:
+                ray.init(address=address, _node_ip_address="127.0.0.1", log_to_driver=False)
+                break
+            except Exception:
+                assert head.poll() is None and time.monotonic() < ends, "the head did not start"
+                time.sleep(1)
+        started.append(node(f"--address={address}"))
+        alive(2)
+        yield address
+    finally:
+        ray.shutdown()
+        for process in reversed(started):
+            process.terminate()
+        for process in started:
+            process.wait(30)
 
 
 def test_work_reaches_both_nodes(cluster):
-    assert len([node for node in ray.nodes() if node["Alive"]]) == 2
-
     @ray.remote(num_cpus=1)
     def where(settings, jobs):
         return ray.get_runtime_context().get_node_id(), sgai.digest(sgai.calibrate(settings, jobs, threads=1))
 
     # Each node by name: both have the package, and it comes to the same there.
     strategy = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy
-    jobs, nodes = sgai.jobs("noise", 1), [node["NodeID"] for node in ray.nodes() if node["Alive"]]
-    pinned = [where.options(scheduling_strategy=strategy(node, soft=False)).remote(SMALL, jobs) for node in nodes]
-    assert ray.get(pinned) == [(node, sgai.digest(sgai.calibrate(SMALL, jobs))) for node in nodes]
+    jobs, nodes = sgai.jobs("noise", 1), [one["NodeID"] for one in ray.nodes() if one["Alive"]]
+    pinned = [where.options(scheduling_strategy=strategy(one, soft=False)).remote(SMALL, jobs) for one in nodes]
+    assert ray.get(pinned) == [(one, sgai.digest(sgai.calibrate(SMALL, jobs))) for one in nodes]
 
 
 def test_calibrations_are_those_of_one_process(cluster):
@@ -78,13 +106,15 @@ def test_another_build_is_refused(cluster, monkeypatch):
 
 
 def test_a_lost_node_costs_time_and_nothing_else(cluster):
-    lost = cluster.add_node(**NODE)
+    lost = node(f"--address={cluster}")
+    alive(3)
     jobs = sgai.jobs("noise", 6)
     settings = {**SMALL, "seed": 3}
     task, pieces = spread._task(spread._calibrate, 1), [[job] for job in jobs]
     waiting = [task.remote(sgai.CODE_VERSION, settings, piece, 1) for piece in pieces]
     ray.wait(waiting, num_returns=1)
-    cluster.remove_node(lost, allow_graceful=False)
+    lost.kill()
+    lost.wait(30)
     assert sgai.digest([tried for piece in ray.get(waiting) for tried in piece]) == sgai.digest(sgai.calibrate(settings, jobs))
 
 
