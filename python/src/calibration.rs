@@ -4,7 +4,7 @@
 
 use crate::{Interrupted, computed, read, strategies::TermsRead, written, wrong};
 use candles::{Interval, MarketKind, Symbol};
-use engine::{Engine, EngineConfig};
+use engine::{Engine, EngineConfig, Terms};
 use genome::{StrategyForm, random::Seed};
 use lifecycle::{EdgeDecayConfig, Thresholds};
 use portfolio::{Execution, PortfolioTerms};
@@ -16,6 +16,10 @@ use pyo3::prelude::*;
 use rayon::prelude::*;
 use search::SearchConfig;
 use serde::{Deserialize, Serialize};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Mutex, PoisonError},
+};
 
 /// How markets are made and tried: what `sg-ai calibrate` takes from options and configuration, with the defaults of both.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -72,6 +76,27 @@ pub(crate) fn calibration_settings(settings: &str) -> PyResult<String> {
     written("settings", &read::<Settings>("settings", settings)?)
 }
 
+/// What was measured in this process, by what it depends on: seconds a strength, and many tasks ask for the same.
+static MEASURED: Mutex<BTreeMap<String, Strengths>> = Mutex::new(BTreeMap::new());
+
+/// How strongly the edges of these jobs are planted.
+fn strengths(settings: &Settings, jobs: &[Job], terms: &Terms, engine: &Engine) -> PyResult<Strengths> {
+    let wanted: BTreeSet<(&str, u64)> = jobs.iter().map(|job| (job.kind.name(), job.sharpe.to_bits())).collect();
+    // Edges that die are of two kinds, in turn.
+    let turns: BTreeSet<u64> = jobs.iter().map(|job| job.number % 2).collect();
+    let (symbols, interval) = (&settings.symbols, settings.interval);
+    let on = (terms.initial_capital, terms.costs, terms.fill_on);
+    let key = written("strength", &(wanted, turns, symbols, interval, on))?;
+    let mut measured = MEASURED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(found) = measured.get(&key) {
+        return Ok(found.clone());
+    }
+    let found = Strengths::of(jobs, symbols, interval, terms, engine)
+        .map_err(|error| wrong("how strongly edges are planted", error))?;
+    measured.insert(key, found.clone());
+    Ok(found)
+}
+
 /// Tries each market, in parallel; a JSON list of what became of them, in order.
 #[pyfunction]
 pub(crate) fn calibrate(py: Python<'_>, settings: &str, jobs: &str, threads: usize) -> PyResult<String> {
@@ -100,8 +125,7 @@ pub(crate) fn calibrate(py: Python<'_>, settings: &str, jobs: &str, threads: usi
     let interrupted = Interrupted::default();
     let tried = computed(py, threads, || {
         let engine = Engine::new(EngineConfig::default().cache_mb);
-        let strengths = Strengths::of(&jobs, &settings.symbols, settings.interval, &terms, &engine)
-            .map_err(|error| wrong("how strongly edges are planted", error))?;
+        let strengths = strengths(&settings, &jobs, &terms, &engine)?;
         let calibration = Calibration {
             seed: Seed(settings.seed),
             symbols: &settings.symbols,

@@ -181,6 +181,17 @@ def test_the_defaults_are_those_of_the_program():
     assert here["execution"] == told["portfolio"]["execution"] and here["terms"]["costs"] is None
 
 
+def test_what_it_is_built_of_is_what_the_program_is_built_of():
+    def packages(path):
+        return {(one["name"], one["version"]) for one in tomllib.loads(path.read_text())["package"]}
+
+    here, there = packages(ROOT / "python/Cargo.lock"), packages(ROOT / "Cargo.lock")
+    names = {name for name, _ in there}
+    assert {one for one in here if one[0] in names} <= there
+    ours = tomllib.loads((ROOT / "python/Cargo.toml").read_text())["package"]["version"]
+    assert sgai.CODE_VERSION.startswith(f"{ours}+") and ("sg-ai", ours) in there
+
+
 def test_costs_that_are_not_told_are_those_of_the_venue(candles, strategies):
     told = tomllib.loads((ROOT / "config/default.toml").read_text())["costs"]
     costs = {name: told[name] for name in ("slippage", "maintenance_margin_fraction", "delisting_fraction")}
