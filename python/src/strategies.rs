@@ -37,7 +37,7 @@ impl TermsRead {
         }
         let costs = costs.unwrap_or_else(|| VenueCosts::default().of(venue));
         costs.validate().map_err(|error| wrong("terms", error))?;
-        Ok(Terms { initial_capital, costs, fill_on, ..Terms::default() })
+        Ok(Terms { initial_capital, costs, fill_on })
     }
 }
 
@@ -62,11 +62,20 @@ pub(crate) fn describe(text: &str) -> PyResult<String> {
     Ok(strategy.describe())
 }
 
+/// Of a strategy that could be evaluated.
+#[derive(Serialize)]
+struct Came {
+    performance: Performance,
+    per_symbol: Vec<Performance>,
+    daily_returns: Vec<f64>,
+    trades_digest: String,
+}
+
 /// What came of a strategy.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Told {
-    Came { performance: Performance, per_symbol: Vec<Performance>, daily_returns: Vec<f64>, trades_digest: String },
+    Came(Box<Came>),
     Failed { error: String },
 }
 
@@ -98,12 +107,12 @@ pub(crate) fn backtest(
             // One outcome a strategy that was evaluated.
             let outcome = parsed.map(|_| outcomes.next().map(|outcome| outcome.map_err(|error| error.to_string())));
             let told = match outcome {
-                Ok(Some(Ok(outcome))) => Told::Came {
+                Ok(Some(Ok(outcome))) => Told::Came(Box::new(Came {
                     performance: outcome.performance,
                     per_symbol: outcome.per_symbol,
                     daily_returns: outcome.daily_returns,
                     trades_digest: format!("{:016x}", outcome.trades_digest),
-                },
+                })),
                 Ok(Some(Err(error))) | Err(error) => Told::Failed { error },
                 Ok(None) => Told::Failed { error: "the engine left it out".to_owned() },
             };
@@ -133,6 +142,7 @@ struct Searched {
 
 /// Breeds strategies of rules on the window, and tells of each generation and the best at the end, as JSON.
 #[pyfunction]
+#[allow(clippy::too_many_arguments, reason = "the wrapper in Python names each")]
 pub(crate) fn search(
     py: Python<'_>,
     candles: Vec<Py<Candles>>,

@@ -158,8 +158,8 @@ const BY_REFERENCE: &[(&str, &str, &str)] = &[
     ("- port: http\n", "- port: web\n", "is not there"),
     ("maxUnavailable: 1\n", "maxUnavailable: 0\n", "no node be drained"),
     (
-        "  podSelector:\n    matchLabels:\n      app.kubernetes.io/component: worker",
-        "  podSelector:\n    matchLabels:\n      app.kubernetes.io/component: wroker",
+        "  podSelector:\n    matchLabels:\n      app.kubernetes.io/component: daemon",
+        "  podSelector:\n    matchLabels:\n      app.kubernetes.io/component: deamon",
         "is for no pod",
     ),
     (
