@@ -26,10 +26,13 @@ const SOURCES: &[&str] = &[
 ];
 
 fn main() -> io::Result<()> {
-    let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default());
+    let package = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default());
+    // The package for Python stands in a folder beside the sources, and names them alike.
+    let above = package.parent().filter(|_| !package.join("genome").exists());
+    let root = above.unwrap_or(&package);
     let mut files = Vec::new();
     for source in SOURCES {
-        println!("cargo::rerun-if-changed={source}");
+        println!("cargo::rerun-if-changed={}", root.join(source).display());
         collect(&root.join(source), &mut files)?;
     }
     files.sort();
@@ -40,7 +43,7 @@ fn main() -> io::Result<()> {
         }
     };
     for file in files {
-        let name = file.strip_prefix(&root).unwrap_or(&file).to_string_lossy().replace('\\', "/");
+        let name = file.strip_prefix(root).unwrap_or(&file).to_string_lossy().replace('\\', "/");
         let content = fs::read(&file)?;
         take(&(name.len() as u64).to_be_bytes());
         take(name.as_bytes());

@@ -9,10 +9,16 @@
 mod crates;
 #[path = "tidy/deployment.rs"]
 mod deployment;
+#[path = "tidy/kubernetes.rs"]
+mod kubernetes;
 #[path = "tidy/links.rs"]
 mod links;
+#[path = "tidy/manifests.rs"]
+mod manifests;
 #[path = "support/tools.rs"]
 mod tools;
+#[path = "tidy/units.rs"]
+mod units;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
