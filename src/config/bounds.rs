@@ -216,6 +216,7 @@ const BOUNDS: &[(&str, f64, f64)] = &[
     ("daemon.retry_max_ms", 1.0, 86_400_000.0),
     ("daemon.park_s", 1.0, 86_400.0),
     ("daemon.shutdown_grace_s", 1.0, 600.0),
+    ("work.lease_s", 1.0, 86_400.0),
     ("http.port", 0.0, 65_535.0),
     ("http.request_timeout_ms", 1.0, 3_600_000.0),
     ("http.health_timeout_ms", 1.0, 3_600_000.0),
