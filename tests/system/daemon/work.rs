@@ -28,9 +28,18 @@ fn nulls(stage: &mut Stage) {
         ("SG__PROTOCOL__PLACEBO_EVERY_SESSIONS", "0"),
         ("SG_LOG_LEVEL", "debug"),
         ("SG__WORK__LEASE_S", "2"),
+        ("SG__DAEMON__THREADS", "1"),
     ] {
         stage.set(name, value);
     }
+}
+
+/// A stage of two symbols, whose null searches take longer than a worker that found nothing waits before it looks again.
+async fn symbols() -> Stage {
+    let mut stage = Stage::new(21, 0.0).await;
+    stage.set("SG_POPULATION_SIZE", "200");
+    stage.set("SG__SEARCH__GENERATIONS", "6");
+    stage
 }
 
 /// What the first session came to: its generations, its null searches, what it stored; in a digest.
@@ -61,8 +70,7 @@ const BY_WORKERS: &str = "select count(*) from work_items where state = 'done' a
 
 /// A session with so many workers, killed so many times: its digest, null searches that were posted and done, and those of them
 /// that workers did.
-async fn with_workers(workers: usize, kills: usize) -> (String, i64, i64) {
-    let mut stage = Stage::new(21, 0.0).await;
+async fn with_workers(mut stage: Stage, workers: usize, kills: usize) -> (String, i64, i64) {
     nulls(&mut stage);
     if workers > 0 {
         stage.set("SG__WORK__ENABLED", "true");
@@ -111,13 +119,30 @@ async fn with_workers(workers: usize, kills: usize) -> (String, i64, i64) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sessions_are_the_same_with_any_number_of_workers_whoever_is_killed() {
-    let (alone, posted, _) = with_workers(0, 0).await;
+    let (alone, posted, _) = with_workers(symbols().await, 0, 0).await;
     assert_eq!(posted, 0, "nothing is shared unless it is asked for");
     for (workers, kills) in [(1, 0), (2, 0), (2, 3)] {
-        let (digest, done, by_workers) = with_workers(workers, kills).await;
+        let (digest, done, by_workers) = with_workers(symbols().await, workers, kills).await;
         assert_eq!(digest, alone, "{workers} workers, killed {kills} times");
-        assert!(done >= 12 && by_workers > 0, "{workers} workers made {by_workers} of {done}");
+        assert!(done >= 12, "{done}");
+        // Whoever is killed again and again may finish nothing.
+        assert!(kills > 0 || by_workers > 0, "{workers} workers made {by_workers} of {done}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_that_rank_a_market_are_the_same_with_workers() {
+    let stage = async || {
+        let mut stage = Stage::of_coins(23).await;
+        stage.set("SG_POPULATION_SIZE", "20");
+        stage.set("SG__SEARCH__GENERATIONS", "2");
+        stage
+    };
+    let (alone, posted, _) = with_workers(stage().await, 0, 0).await;
+    assert_eq!(posted, 0);
+    let (digest, done, _) = with_workers(stage().await, 2, 1).await;
+    assert_eq!(digest, alone);
+    assert!(done >= 12, "{done}");
 }
 
 /// Null searches of a few strategies on ten days: small enough for thousands.
@@ -221,7 +246,7 @@ async fn nothing_is_lost_and_nothing_done_twice_whoever_is_killed() {
     let status = store.work_status(Duration::from_secs(2)).await.unwrap();
     eprintln!("{items} items in {:.1} s, {} taken again from whoever was gone", took.as_secs_f64(), status.lost);
     assert_eq!((status.done, status.failed, status.disagreements), (u64::from(items), 0, 0));
-    assert!(status.lost > 0, "nobody was killed with work in its hands");
+    assert!(!full || status.lost > 0, "nobody was killed with work in its hands");
     // One process comes to the same.
     let elsewhere = PackedGround::read(&ground, Arc::default()).unwrap();
     for some in all.chunks(500) {
