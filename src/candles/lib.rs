@@ -9,6 +9,7 @@ pub mod cuts;
 pub mod funding;
 pub mod instrument;
 pub mod interval;
+pub mod packed;
 pub mod quality;
 pub mod readings;
 pub mod resample;

@@ -4,8 +4,8 @@ use clap::Command;
 
 /// Groups of commands in the order in which people meet them. A command that is in none is a defect that a test finds.
 const GROUPS: [(&str, &[&str]); 6] = [
-    ("Run", &["demo", "run", "continuous", "shadow", "health"]),
-    ("Look", &["strategies", "book", "report", "protocol", "deployments", "drift", "learner"]),
+    ("Run", &["demo", "run", "continuous", "shadow", "worker", "health"]),
+    ("Look", &["strategies", "book", "report", "protocol", "deployments", "drift", "learner", "work"]),
     ("Research", &["backtest", "search", "optimize", "prove", "rehearse", "calibrate"]),
     ("Candles", &["data", "simulate-exchange", "media"]),
     ("Trust", &["reproduce", "audit", "keys", "dead-letters", "archive", "export"]),

@@ -43,6 +43,7 @@ mod simulate_exchange;
 mod size;
 mod strategies;
 mod window;
+mod work;
 
 pub(crate) use context::Context;
 pub(crate) use error::CliError;
@@ -149,12 +150,16 @@ enum Command {
     SimulateExchange(simulate_exchange::SimulateArgs),
     /// Look at stored strategies, add, disable or revive one
     Strategies(strategies::StrategiesArgs),
+    /// Look at work that is shared with workers
+    Work(work::WorkArgs),
+    /// Do work that a daemon of the same build posts, here or on another machine
+    Worker(work::WorkerArgs),
 }
 
 impl Command {
     /// Whether it runs the daemon, whole, in part or for show.
     const fn is_daemon(&self) -> bool {
-        matches!(self, Self::Run | Self::Continuous | Self::Shadow | Self::Demo(_))
+        matches!(self, Self::Run | Self::Continuous | Self::Shadow | Self::Demo(_) | Self::Worker(_))
     }
 }
 
@@ -193,6 +198,8 @@ async fn dispatch(command: Command, ctx: &Context) -> Result<(), CliError> {
         Command::Shadow => run::run(run::Half::Shadow, ctx).await,
         Command::SimulateExchange(args) => simulate_exchange::run(args, ctx).await,
         Command::Strategies(args) => strategies::run(args, ctx).await,
+        Command::Work(args) => work::run(args, ctx).await,
+        Command::Worker(args) => work::worker(args, ctx).await,
     }
 }
 

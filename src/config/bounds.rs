@@ -221,6 +221,7 @@ const BOUNDS: &[(&str, f64, f64)] = &[
     ("http.targets.promotions_per_30_days", 0.0, 1_000_000.0),
     ("http.targets.demotions_per_30_days", 0.0, 1_000_000.0),
     ("http.targets.failed_backtests", 0.0, 1.0),
+    ("work.lease_s", 1.0, 86_400.0),
     ("http.port", 0.0, 65_535.0),
     ("http.request_timeout_ms", 1.0, 3_600_000.0),
     ("http.health_timeout_ms", 1.0, 3_600_000.0),

@@ -13,7 +13,7 @@ mod settings;
 pub use islands::{BookMarket, IslandConfig};
 pub use load::{Inputs, Loaded, load};
 pub use origin::{ConfigError, Origin};
-pub use sections::{DaemonConfig, ReviewConfig};
+pub use sections::{DaemonConfig, ReviewConfig, WorkConfig};
 pub use settings::{DEFAULT_TOML, ENV_NAMES, SECRET_KEYS, Settings, env_name, meanings, variable_of};
 
 use book::BookConfig;
@@ -70,6 +70,8 @@ pub struct Config {
     pub book: BookConfig,
     /// The runners.
     pub daemon: DaemonConfig,
+    /// Work that is shared with workers.
+    pub work: WorkConfig,
     /// Our HTTP server.
     pub http: HttpConfig,
     /// Discord and Slack.

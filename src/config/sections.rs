@@ -151,6 +151,19 @@ impl DaemonConfig {
     }
 }
 
+/// Work that is shared with workers.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WorkConfig {
+    /// Whether null searches of sessions are posted for workers.
+    pub enabled: bool,
+    /// Where what jobs look at lies: a directory, or `s3://BUCKET[/PREFIX]`; `None` for `work` in the data directory.
+    #[serde(default)]
+    pub blobs: Option<String>,
+    /// How long whoever takes work has it without being heard of, seconds.
+    pub lease_s: u64,
+}
+
 /// The daily review.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -21,6 +21,7 @@ use crate::usecases::review::{Kept, REVIEW, ReviewRunner};
 use crate::usecases::revision_watch::RevisionWatch;
 use crate::usecases::schedule::Missed;
 use crate::usecases::session::SessionRunner;
+use crate::usecases::shared::{Sharing, blobs::Blobs, own_name};
 use crate::usecases::volatility_regimes::VolatilityRegimeMonitor;
 use candles::{InstrumentTable, Interval, time::DAY_MS};
 use clock::Clock;
@@ -52,6 +53,17 @@ pub(crate) struct Core {
     instruments: InstrumentTable,
     /// Where memory is limited.
     pub(crate) memory: Option<MemoryPlan>,
+    /// Where work is shared with workers.
+    sharing: Option<Sharing>,
+}
+
+/// What it takes to share work under a name.
+///
+/// # Errors
+/// When the place of what jobs look at cannot be opened.
+pub(super) fn sharing(config: &Config, data_dir: &Path, store: &Store, name: String) -> anyhow::Result<Sharing> {
+    let blobs = Blobs::open(config, data_dir)?;
+    Ok(Sharing { store: store.clone(), blobs, lease: Duration::from_secs(config.work.lease_s), name })
 }
 
 /// The largest market that an island ranks, as far as it is cached.
@@ -105,6 +117,7 @@ impl Core {
             Some(plan) => Engine::within(config.engine.cache_mb, usize::try_from(plan.work_mb)?),
             None => Engine::new(config.engine.cache_mb),
         };
+        let sharing = config.work.enabled.then(|| sharing(config, data_dir, store, own_name("daemon"))).transpose()?;
         Ok(Self {
             candles: CandleSource {
                 market: config.daemon.market,
@@ -139,6 +152,7 @@ impl Core {
             costs: config.costs,
             instruments,
             memory,
+            sharing,
         })
     }
 
@@ -177,6 +191,7 @@ impl Core {
             gates: self.gates.clone(),
             search,
             process: self.process.clone(),
+            sharing: self.sharing.clone(),
         }
     }
 

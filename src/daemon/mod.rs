@@ -8,7 +8,9 @@ mod demo;
 mod loops;
 mod runtime;
 mod trouble;
+mod work;
 
 pub(crate) use app::{Plan, run};
 pub(crate) use demo::{DemoBook, DemoOptions, DemoStatus, DemoSummary, DemoView, demo};
 pub(crate) use runtime::stopper::Stopper;
+pub(crate) use work::work;

@@ -4,6 +4,7 @@ use super::snapshot::{Book, Snapshot, age_s};
 use genome::StrategyForm;
 use lifecycle::State;
 use std::collections::BTreeSet;
+use store::WorkStatus;
 use telemetry::metrics::{self as m, Exposition};
 
 /// Writes the mirrored metrics; without a snapshot only that the database is down.
@@ -103,6 +104,8 @@ pub(super) fn render(snapshot: Option<&Snapshot>, now_ms: i64) -> String {
         book(&mut out, b);
     }
 
+    work(&mut out, &s.work);
+
     let success = |at: i64| at as f64 / 1000.0;
     let succeeded = s.runners.iter().filter_map(|r| Some(([r.name.as_str()], success(r.last_success_ms?))));
     out.write(&m::RUNNER_LAST_SUCCESS_TIMESTAMP_SECONDS, succeeded);
@@ -113,6 +116,17 @@ pub(super) fn render(snapshot: Option<&Snapshot>, now_ms: i64) -> String {
         s.runners.iter().map(|r| ([r.name.as_str()], age_s(now_ms, r.heartbeat_ms))),
     );
     out.finish()
+}
+
+fn work(out: &mut Exposition, w: &WorkStatus) {
+    let states = [("waiting", w.waiting), ("taken", w.taken), ("failed", w.failed)];
+    out.write(&m::WORK_JOBS, states.map(|(state, n)| ([state], n as f64)));
+    out.write(&m::WORK_QUEUE_DEPTH, [([], w.waiting as f64)]);
+    out.write(&m::WORK_OLDEST_SECONDS, w.oldest_s.map(|oldest_s| ([], oldest_s)));
+    out.write(&m::WORK_WORKERS, [([], w.workers.iter().filter(|w| w.is_there).count() as f64)]);
+    out.write(&m::WORK_DONE_PER_SECOND, [([], w.done_per_second)]);
+    out.write(&m::WORK_LOST, [([], w.lost as f64)]);
+    out.write(&m::WORK_DISAGREEMENTS, [([], w.disagreements as f64)]);
 }
 
 fn book(out: &mut Exposition, b: &Book) {

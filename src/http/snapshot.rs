@@ -93,6 +93,8 @@ pub struct Snapshot {
     pub audit: Option<Audit>,
     /// The newest book; `None` where there is none.
     pub book: Option<Book>,
+    /// How work that is shared with workers stands.
+    pub work: store::WorkStatus,
 }
 
 /// The newest book in a line; pairs are the book's and its placebo's.

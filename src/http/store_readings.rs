@@ -1,4 +1,4 @@
-//! Snapshots from the store: four short reads at once.
+//! Snapshots from the store: five short reads at once.
 
 use super::snapshot::{
     AUDIT_RUNNER, Audit, Book, Deployment, Feed, Island, Move, Passed, Protocol, Readings, Runner, STREAM_RUNNER,
@@ -8,16 +8,26 @@ use async_trait::async_trait;
 use candles::MarketKind;
 use candles::tail::TailState;
 use evidence::{placebo::PlaceboComparison, volatility_regime::VolatilityRegime};
+use std::time::Duration;
 use store::{AssetRegime, BookLine, FeedStatus, GenerationRow, ProtocolTotals, RunnerStatus, Store};
 
 /// A calendar month has no fixed length.
 const LONGEST_MONTH_MS: i64 = 31 * 86_400_000;
 
+/// Whoever works and was heard of within that time counts as there.
+const HEARD_OF: Duration = Duration::from_secs(60);
+
 #[async_trait]
 impl Readings for Store {
     async fn snapshot(&self) -> Result<Snapshot, String> {
-        let read = tokio::try_join!(self.overview(), self.feeds(), self.runners(), self.monitoring_snapshot());
-        let (overview, feeds, runners, snapshot) = read.map_err(|error| error.to_string())?;
+        let read = tokio::try_join!(
+            self.overview(),
+            self.feeds(),
+            self.runners(),
+            self.monitoring_snapshot(),
+            self.work_status(HEARD_OF)
+        );
+        let (overview, feeds, runners, snapshot, work) = read.map_err(|error| error.to_string())?;
         let newest = overview.last_generations.iter().map(|row| row.created_at.timestamp_millis()).max();
         let promoted = overview.transitions.get("go_live").copied().unwrap_or(0);
         let regime = |AssetRegime { asset, regime }: AssetRegime| {
@@ -58,6 +68,7 @@ impl Readings for Store {
             .into(),
             regimes: snapshot.regimes.into_iter().filter_map(regime).collect(),
             last_review_ms: snapshot.last_review_at.map(|at| at.timestamp_millis()),
+            work,
             book: snapshot.book.map(book).transpose()?,
             audit: runners.iter().find(|r| r.name == AUDIT_RUNNER).and_then(audit),
             last_generation_ms: newest,

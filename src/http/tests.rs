@@ -136,6 +136,15 @@ fn full() -> Snapshot {
         regimes: vec![("BTCUSDT".into(), 1), ("um:ETHUSDT".into(), 3)],
         last_review_ms: Some(NOW - 3_600_000),
         audit: Some(Audit { holds: true, verified_ms: NOW - 60_000 }),
+        work: store::WorkStatus {
+            waiting: 7,
+            taken: 3,
+            failed: 1,
+            lost: 2,
+            oldest_s: Some(12.5),
+            done_per_second: 0.25,
+            ..store::WorkStatus::default()
+        },
         book: Some(Book {
             state: lifecycle::State::Shadow,
             log_e: [Some(2.5), Some(-0.4)],

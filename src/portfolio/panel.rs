@@ -2,6 +2,8 @@
 //!
 //! A slot is a candle of the base timeframe that any instrument could have. Loads nothing, fills no gap.
 
+mod packed;
+
 use crate::grid::Grid;
 use candles::{
     CandleSeries, FundingRate, InstrumentId, InstrumentTable, Interval, MarketKind, Symbol, interval,

@@ -22,6 +22,8 @@ mod lessons;
 pub mod lives;
 mod null;
 mod null_panel;
+mod null_search;
+mod packed;
 #[cfg(test)]
 mod ranking_tests;
 mod rehearsal;
@@ -46,6 +48,8 @@ pub use ground::{Compared, Ground, MarketEvaluator, NoNull, RankingGround, Rules
 pub use lessons::{LESSONS, learnt};
 pub use null::null_window;
 pub use null_panel::{NullKind, NullPanelError, null_panel};
+pub use null_search::{NullFound, NullSearch};
+pub use packed::PackedGround;
 pub use rehearsal::{Cut, Program, Rehearsed, rehearse, rehearse_in};
 pub use run::{Days, ProtocolRun, RunError, RunPlan, run, run_in};
 pub use session::{Advanced, Candidate, Inherited, Plan, SearchedP, Session, SessionError, SessionState, WarmStart};

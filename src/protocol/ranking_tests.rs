@@ -10,6 +10,7 @@ use genome::{AnyStrategy, StrategyForm, random::Seed, variation::RankingVariatio
 use lifecycle::{EdgeDecayConfig, ProtocolGate, Thresholds};
 use portfolio::{Panel, PortfolioTerms, Ticker};
 use search::{Evaluator, SearchConfig};
+use std::sync::Arc;
 
 const STEP_MS: i64 = 4 * 3_600_000;
 const DAYS: i64 = 700;
@@ -243,4 +244,23 @@ fn a_strong_edge_across_names_goes_live_and_noise_does_not() {
     assert!(strong.promoted > 0 && strong.watched, "{strong:?}");
     let noise = run(Kind::RankNoise, 0.0);
     assert_eq!(noise.promoted, 0, "{noise:?}");
+}
+
+#[test]
+fn null_searches_of_a_market_are_the_same_from_what_was_packed() {
+    let panel = panel(1, 0.004);
+    let (search, protocol) = settings();
+    let split = SplitPanel::cut(&panel, 40 * DAY_MS, 500 * DAY_MS, DAYS * DAY_MS).unwrap();
+    let halves = RankingHalves::new(split, PortfolioTerms::default(), search.ranking.clone());
+    let bytes = halves.packed().unwrap();
+    let elsewhere = PackedGround::read(&bytes, Arc::default()).unwrap();
+    let (state, _, _) = session(&panel, false);
+    let nulls = serde_json::to_value(&state).unwrap()["nulls"].clone();
+    let task = NullSearch { search: protocol.compared(&search), seed: Seed(11), candidates: 3, learnt: None };
+    for number in [5, 0, 1] {
+        let found = task.run(&*elsewhere.ground(), number, &|_| false).unwrap();
+        assert_eq!(serde_json::json!(found.best), nulls[number as usize], "null search {number}");
+    }
+    // A cut in the middle is no market.
+    assert!(PackedGround::read(&bytes[..bytes.len() / 2], Arc::default()).is_err());
 }

@@ -9,6 +9,7 @@ use super::{
     Account, Followed, Inherited, Named, NoNull, Plan, Proposed, RulesWorld, SearchedP, SeenBefore, SeenUntil, Session,
     SessionError, SessionState, Standing, UnderTest, WarmStart, World, choose, lessons,
 };
+use candles::packed::PackedError;
 use candles::time::DAY_MS;
 use engine::{Engine, EvaluationError, Terms, Window, WindowError};
 use genome::{AnyStrategy, random::Seed};
@@ -147,6 +148,8 @@ pub enum RunError {
     Panel(#[from] PanelError),
     #[error(transparent)]
     Portfolio(#[from] portfolio::RunError),
+    #[error(transparent)]
+    Packed(#[from] PackedError),
 }
 
 impl From<SessionError> for RunError {

@@ -10,6 +10,7 @@
 //! would beat every null search, noise or not. Null searches stop once enough were as good (Besag and Clifford).
 
 use super::ground::{Compared, Ground, NoNull};
+use super::null_search::{NullFound, null_seed};
 use super::{ProtocolConfig, SeenUntil};
 use engine::{EvaluationError, Outcome};
 use evidence::null_market::SequentialP;
@@ -225,6 +226,50 @@ impl SessionState {
         &self.scores
     }
 
+    /// The number of the null search that comes next, and what it draws by, where none is under way; `None` where it is another
+    /// search's turn. Those after it may be made before it is, and be of no use in the end.
+    #[must_use]
+    pub fn next_null(&self) -> Option<(u32, Option<&Learnt>)> {
+        let is_next = self.stage == Stage::Null && self.search.is_none();
+        is_next.then_some((self.nulls.len() as u32, self.learnt.as_ref()))
+    }
+
+    /// The root of what it draws.
+    #[must_use]
+    pub const fn seed(&self) -> Seed {
+        self.seed
+    }
+
+    /// Takes up what null search `number` came to, wherever it was made: the state is that of a session that made it itself.
+    ///
+    /// # Errors
+    /// Where another one comes next: that is handed back, and nothing has changed.
+    pub fn absorb(&mut self, number: u32, found: NullFound, protocol: &ProtocolConfig) -> Result<(), Option<u32>> {
+        let next = self.next_null().map(|(next, _)| next);
+        if next != Some(number) {
+            return Err(next);
+        }
+        self.note_null(found, protocol);
+        Ok(())
+    }
+
+    fn note_null(&mut self, found: NullFound, protocol: &ProtocolConfig) {
+        self.null = added(self.null, found.counters);
+        self.scores.add(&found.scored, true);
+        self.nulls.push(found.best);
+        self.end_where_known(protocol);
+    }
+
+    /// Whether further null searches would say anything.
+    fn end_where_known(&mut self, protocol: &ProtocolConfig) {
+        let sequential = self.sequential(protocol.null_exceedances);
+        let hopeless = sequential.is_none_or(|all| all.iter().any(SequentialP::stopped));
+        let enough = self.nulls.len() >= (protocol.null_searches * self.null_kinds.max(1)) as usize;
+        if self.stage == Stage::Null && (self.found.is_empty() || hopeless || enough) {
+            self.stage = Stage::Done;
+        }
+    }
+
     /// The best statistics of the null searches of one kind.
     fn nulls_of(&self, kind: u32) -> impl Iterator<Item = Option<f64>> {
         self.nulls.iter().copied().skip(kind as usize).step_by(self.null_kinds.max(1) as usize)
@@ -285,7 +330,7 @@ fn statistic(individual: &Individual) -> Option<f64> {
     Some(individual.measured.as_ref()?.components?.significance)
 }
 
-fn best_statistic(found: &[Individual]) -> Option<f64> {
+pub(super) fn best_statistic(found: &[Individual]) -> Option<f64> {
     found.iter().filter_map(statistic).reduce(f64::max)
 }
 
@@ -334,7 +379,7 @@ impl<'a> Session<'a> {
         let seed = match state.stage {
             Stage::Search => state.seed,
             Stage::Compared => state.seed.child("compared", 0),
-            Stage::Null => state.seed.child("null", u64::from(number)),
+            Stage::Null => null_seed(state.seed, number),
             Stage::Done => return Ok((state, Advanced::Finished)),
         };
         let config = if state.stage == Stage::Search { self.plan.search } else { &self.compared };
@@ -366,13 +411,16 @@ impl<'a> Session<'a> {
 
     /// A search has ended: what becomes of it, and what comes next.
     fn conclude(&self, state: &mut SessionState, search: &SearchState) {
+        if state.stage == Stage::Null {
+            let found = NullFound::of(search, self.plan.candidates);
+            return state.note_null(found, self.plan.protocol);
+        }
         let found = search::champions(search, self.plan.candidates);
         let best = best_statistic(&found);
-        let counters = if state.stage == Stage::Null { &mut state.null } else { &mut state.real };
-        *counters = added(*counters, search.counters);
+        state.real = added(state.real, search.counters);
         // What a session inherits would score well of itself: null searches begin with nothing.
         if state.stage != Stage::Search || !state.compared_apart {
-            state.scores.add(&search.scored, state.stage == Stage::Null);
+            state.scores.add(&search.scored, false);
         }
         match state.stage {
             Stage::Search => {
@@ -384,15 +432,9 @@ impl<'a> Session<'a> {
                 state.statistic = best;
                 state.stage = Stage::Null;
             }
-            Stage::Null | Stage::Done => state.nulls.push(best),
+            Stage::Null | Stage::Done => {}
         }
-        let protocol = self.plan.protocol;
-        let sequential = state.sequential(protocol.null_exceedances);
-        let hopeless = sequential.is_none_or(|all| all.iter().any(SequentialP::stopped));
-        let enough = state.nulls.len() >= (protocol.null_searches * state.null_kinds.max(1)) as usize;
-        if state.stage == Stage::Null && (state.found.is_empty() || hopeless || enough) {
-            state.stage = Stage::Done;
-        }
+        state.end_where_known(self.plan.protocol);
     }
 }
 

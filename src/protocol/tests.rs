@@ -349,3 +349,62 @@ fn a_strong_edge_goes_live_and_noise_does_not() {
         Err(calibration::CalibrationError::Run(RunError::Stopped))
     ));
 }
+
+/// The same session whose null searches are made elsewhere, the last of each handful first; stored between any two.
+fn posted(halves: &dyn Halves, plan: Plan<'_>, inherited: Inherited, ahead: u32) -> SessionState {
+    let bytes = halves.packed().unwrap();
+    let elsewhere = PackedGround::read(&bytes, Arc::new(Engine::default())).unwrap();
+    let ground = halves.ground().unwrap();
+    let mut session = Session::new(plan, &*ground);
+    let mut state = SessionState::begin(plan, Seed(3), inherited, &*ground);
+    while !state.is_finished() {
+        let Some((next, learnt)) = state.next_null() else {
+            (state, _) = session.advance(state, &|_| false).unwrap();
+            continue;
+        };
+        let search = plan.protocol.compared(plan.search);
+        let task = NullSearch { search, seed: state.seed(), candidates: plan.candidates, learnt: learnt.cloned() };
+        let task: NullSearch = serde_json::from_slice(&serde_json::to_vec(&task).unwrap()).unwrap();
+        let made = (next..next + ahead).rev().map(|number| {
+            let found = task.run(&*elsewhere.ground(), number, &|_| false).unwrap();
+            (number, serde_json::to_vec(&found).unwrap())
+        });
+        let made: std::collections::BTreeMap<u32, Vec<u8>> = made.collect();
+        for (number, found) in made {
+            let found: NullFound = serde_json::from_slice(&found).unwrap();
+            assert!(state.absorb(number + 1, found.clone(), plan.protocol).is_err(), "out of turn");
+            match state.absorb(number, found, plan.protocol) {
+                Ok(()) => state = serde_json::from_slice(&serde_json::to_vec(&state).unwrap()).unwrap(),
+                // Made in vain: enough were as good.
+                Err(next) => assert!(next.is_none() && state.is_finished()),
+            }
+        }
+    }
+    state
+}
+
+#[test]
+fn a_session_is_the_same_wherever_its_null_searches_are_made() {
+    let (engine, search) = (Engine::default(), search());
+    for (sharpe, exceedances) in [(30.0, 3), (0.0, 1)] {
+        let world = market(1, sharpe);
+        let split = split(&world, &world, SPLIT_MS, TO_MS);
+        let protocol = ProtocolConfig { null_exceedances: exceedances, ..protocol(5) };
+        let inherited = || Inherited { warm_starts: past().into_iter().take(5).collect(), learnt: None };
+        let (alone, _) = finish_from(inherited(), &split, &protocol, |_| false);
+        let halves = RulesHalves::new(split, &engine, Terms::default());
+        let plan = Plan { search: &search, protocol: &protocol, candidates: 4 };
+        for ahead in [1, 3] {
+            assert_eq!(posted(&halves, plan, inherited(), ahead), alone, "{ahead} at a time");
+        }
+        // What is packed is what is read, and no byte may be another.
+        let bytes = halves.packed().unwrap();
+        assert!(PackedGround::read(&bytes[..bytes.len() - 1], Arc::default()).is_err());
+        assert!(
+            PackedGround::read(&[&[2], &bytes[1..]].concat(), Arc::default())
+                .unwrap_err()
+                .to_string()
+                .contains("format 2")
+        );
+    }
+}

@@ -1,6 +1,6 @@
 //! Time, split once: what a search may look at, and what it may not.
 //!
-//! Holds the split in types. A [`Searchable`] is made by [`Split::cut`] alone and ends at the split; the candles of an
+//! Holds the split in types. A [`Searchable`] is made by [`Split::cut`] alone (or read back where one was packed) and ends at the split; the candles of an
 //! [`Unseen`] are handed out only against a [`SeenUntil`] that ends before them. The same of a whole market: [`SplitPanel`].
 
 use engine::{Window, WindowError};
@@ -41,6 +41,11 @@ pub struct Searchable {
 }
 
 impl Searchable {
+    /// What a session packed, where it ended at its split.
+    pub(super) const fn restored(window: Window) -> Self {
+        Self { window }
+    }
+
     /// What somebody who looked at all of it has seen.
     #[must_use]
     pub fn seen_until(&self) -> SeenUntil {
@@ -63,6 +68,11 @@ pub struct SearchablePanel {
 }
 
 impl SearchablePanel {
+    /// What a session packed, where it ended at its split.
+    pub(super) const fn restored(panel: Arc<Panel>, from_ms: i64, to_ms: i64) -> Self {
+        Self { panel, from_ms, to_ms }
+    }
+
     /// What somebody who looked at all of it has seen.
     #[must_use]
     pub const fn seen_until(&self) -> SeenUntil {

@@ -6,6 +6,7 @@ use super::run::RunError;
 use super::standing::{self, Did, Judged, UnderTest};
 use super::standing_rankings;
 use super::{Asked, Known, Named, Proposed, SeenUntil, Split, SplitPanel};
+use candles::packed::PackedError;
 use engine::{Engine, EvaluationError, Terms, Wanted, Window, WindowError};
 use genome::{AnyStrategy, variation::RankingVariation};
 use lifecycle::{PaperEvidence, Thresholds};
@@ -56,6 +57,12 @@ pub trait Halves: Send + Sync {
     /// When it cannot be evaluated on.
     fn ground(&self) -> Result<Box<dyn Ground + '_>, RunError>;
 
+    /// What null searches look at, as bytes for another machine ([`super::PackedGround`]).
+    ///
+    /// # Errors
+    /// Where there is something that cannot be packed.
+    fn packed(&self) -> Result<Vec<u8>, PackedError>;
+
     /// What is asked of each strategy before a test of it is bought: of those found, and of those that were tested before.
     fn asked(&self, found: &[Proposed], known: &[Named], limits: &Thresholds) -> (Vec<Asked>, Vec<Known>);
 
@@ -79,6 +86,12 @@ pub struct RulesHalves<E> {
     split: Split,
     engine: E,
     terms: Terms,
+}
+
+impl<E> RulesHalves<E> {
+    pub(super) const fn parts(&self) -> (&Split, Terms) {
+        (&self.split, self.terms)
+    }
 }
 
 impl<E: Deref<Target = Engine> + Send + Sync> RulesHalves<E> {
@@ -122,6 +135,10 @@ impl<E: Deref<Target = Engine> + Send + Sync> Halves for RulesHalves<E> {
         Ok(Box::new(self.split.searchable.ground(&self.engine, &self.terms)))
     }
 
+    fn packed(&self) -> Result<Vec<u8>, PackedError> {
+        self.packed_ground()
+    }
+
     fn asked(&self, found: &[Proposed], known: &[Named], limits: &Thresholds) -> (Vec<Asked>, Vec<Known>) {
         standing::asked((found, known), &self.split.searchable, (&self.engine, &self.terms), limits)
     }
@@ -156,6 +173,10 @@ impl RankingHalves {
     #[must_use]
     pub const fn new(split: SplitPanel, terms: PortfolioTerms, variation: RankingVariation) -> Self {
         Self { split, terms, variation, market: OnceLock::new() }
+    }
+
+    pub(super) const fn parts(&self) -> (&SplitPanel, PortfolioTerms, &RankingVariation) {
+        (&self.split, self.terms, &self.variation)
     }
 }
 
@@ -200,6 +221,10 @@ impl Halves for RankingHalves {
             }
         };
         Ok(Box::new(RankingGround::on(searchable, self.terms, &self.variation, Arc::clone(market))))
+    }
+
+    fn packed(&self) -> Result<Vec<u8>, PackedError> {
+        self.packed_ground()
     }
 
     fn asked(&self, found: &[Proposed], known: &[Named], limits: &Thresholds) -> (Vec<Asked>, Vec<Known>) {

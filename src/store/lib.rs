@@ -25,6 +25,7 @@ mod search;
 mod stored;
 mod strategies;
 mod transaction;
+mod work;
 
 pub use archive::{Archive, EXPORTED, Pseudonyms};
 pub use audit::{AnchorFile, AuditAnchor, AuditBreak, AuditHead, AuditReport, AuditRow, Beginning};
@@ -70,6 +71,7 @@ pub use strategies::{
     TransitionRecord, TransitionRow, seen_until,
 };
 pub use transaction::{TransactionObserver, Tx};
+pub use work::{NewWork, Posted, TakenWork, WorkKind, WorkStatus, WorkWorker, work_digest};
 
 // What these crates decide is what the tables hold.
 pub use lifecycle::{

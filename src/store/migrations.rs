@@ -42,7 +42,8 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("V46__books", include_str!("../../migrations/V46__books.sql")),
     ("V47__search_scores", include_str!("../../migrations/V47__search_scores.sql")),
     ("V48__book_watch", include_str!("../../migrations/V48__book_watch.sql")),
-    ("V51__null_statistics", include_str!("../../migrations/V51__null_statistics.sql")),
+    ("V49__work", include_str!("../../migrations/V49__work.sql")),
+    ("V50__null_statistics", include_str!("../../migrations/V50__null_statistics.sql")),
 ];
 
 /// The newest schema version that this program knows.

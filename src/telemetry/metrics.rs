@@ -76,6 +76,8 @@ declare! {
     TimerBy STEP_SECONDS = "sg_ai_step_seconds" ["step"] (Histogram);
     /// Time of one generation of the search, from breeding to its commit.
     TimerBy GENERATION_SECONDS = "sg_ai_generation_seconds" ["form"] (Histogram);
+    /// Time of one item of shared work that this process did for a daemon.
+    TimerBy WORK_SECONDS = "sg_ai_work_seconds" ["kind"] (Histogram);
     /// Time of a generation over its backtests, one observation a generation.
     TimerBy BACKTEST_SECONDS = "sg_ai_backtest_seconds" ["form"] (Histogram);
     /// Memory that the cache of indicator columns and condition results holds.
@@ -239,6 +241,20 @@ declare! {
     Mirrored BOOK_DAY_TIMESTAMP_SECONDS = "sg_ai_book_day_timestamp_seconds" [] (Gauge);
     /// When the book's newest step was stored, or it was begun, seconds since the Unix epoch.
     Mirrored BOOK_STEP_TIMESTAMP_SECONDS = "sg_ai_book_step_timestamp_seconds" [] (Gauge);
+    /// Items of shared work that wait, that somebody has, and that failed for good.
+    Mirrored WORK_JOBS = "sg_ai_work_jobs" ["state"] (Gauge);
+    /// Items of shared work that nobody has yet.
+    Mirrored WORK_QUEUE_DEPTH = "sg_ai_work_queue_depth" [] (Gauge);
+    /// How long the oldest item of shared work waits; absent where none does.
+    Mirrored WORK_OLDEST_SECONDS = "sg_ai_work_oldest_seconds" [] (Gauge);
+    /// Processes that do shared work and were heard of within a minute.
+    Mirrored WORK_WORKERS = "sg_ai_work_workers" [] (Gauge);
+    /// Items finished in the last five minutes, one a second on average.
+    Mirrored WORK_DONE_PER_SECOND = "sg_ai_work_done_per_second" [] (Gauge);
+    /// Times in 30 days that whoever had an item of shared work was not heard of any more.
+    Mirrored WORK_LOST = "sg_ai_work_lost" [] (Gauge);
+    /// Results in 30 days that were not those that another machine stored: 0, or machines compute differently.
+    Mirrored WORK_DISAGREEMENTS = "sg_ai_work_disagreements" [] (Gauge);
     /// When a runner last succeeded, seconds since the Unix epoch.
     Mirrored RUNNER_LAST_SUCCESS_TIMESTAMP_SECONDS = "sg_ai_runner_last_success_timestamp_seconds" ["runner"] (Gauge);
     /// Time since the last sign of life of a runner.
@@ -445,50 +461,4 @@ fn escape(value: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::collections::BTreeSet;
-
-    #[test]
-    fn names_are_unique_prefixed_and_explained() {
-        let names: BTreeSet<_> = ALL.iter().map(|metric| metric.name).collect();
-        assert_eq!(names.len(), ALL.len());
-        for metric in ALL {
-            assert!(metric.name.starts_with("sg_ai_"), "{}", metric.name);
-            assert!(metric.help.trim().ends_with('.'), "{}", metric.name);
-            let counts = matches!(metric.kind, Kind::Counter | Kind::Untyped);
-            assert_eq!(metric.name.ends_with("_total"), counts, "{}", metric.name);
-            assert!(metric.kind != Kind::Histogram || metric.name.ends_with("_seconds"), "{}", metric.name);
-        }
-    }
-
-    #[test]
-    fn measured_metrics_start_at_zero_and_have_their_help() {
-        let text = measured().render();
-        for line in [
-            "sg_ai_backtests_total{form=\"ranking\"} 0",
-            "sg_ai_deliveries_total{outcome=\"given_up\"} 0",
-            "sg_ai_shadow_pass_seconds_count 0",
-            "# HELP sg_ai_deliveries_total Attempts at delivering a notification, by outcome: delivered, retried, given_up.",
-        ] {
-            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
-        }
-        assert!(!text.contains("sg_ai_promotions_total"));
-    }
-
-    #[test]
-    fn mirrored_metrics_are_written_once_with_labels_escaped_and_without_undefined_values() {
-        let mut text = Exposition::default();
-        text.write(&STRATEGIES_TOTAL, [(["live"], 2.0), (["shadow"], 0.0)]);
-        text.write(&SHADOW_PF, [([], f64::NAN)]);
-        text.write(&BUILD_INFO, [(["a\"b\\c"], 1.0)]);
-        let expected = "# HELP sg_ai_strategies_total Strategies in each state.\n\
-                        # TYPE sg_ai_strategies_total untyped\n\
-                        sg_ai_strategies_total{status=\"live\"} 2\n\
-                        sg_ai_strategies_total{status=\"shadow\"} 0\n\
-                        # HELP sg_ai_build_info Version of the running program; always 1.\n\
-                        # TYPE sg_ai_build_info gauge\n\
-                        sg_ai_build_info{version=\"a\\\"b\\\\c\"} 1\n";
-        assert_eq!(text.finish(), expected);
-    }
-}
+mod tests;

@@ -46,6 +46,7 @@ pub(crate) mod run_candles;
 pub(crate) mod schedule;
 pub(crate) mod session;
 mod session_candles;
+pub(crate) mod shared;
 pub(crate) mod strategy_report;
 pub(crate) mod volatility_regimes;
 pub mod whole_market;

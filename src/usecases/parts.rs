@@ -3,6 +3,7 @@
 
 use super::candle_source::CandleSource;
 use super::memory::MemoryPlan;
+use super::shared::Sharing;
 use crate::config::{DaemonConfig, IslandConfig};
 use anyhow::Context as _;
 use candles::time::DAY_MS;
@@ -183,6 +184,8 @@ pub(crate) struct SessionParts {
     pub(crate) gates: Gates,
     pub(crate) search: Arc<SearchSetup>,
     pub(crate) process: Process,
+    /// Where null searches are shared with workers.
+    pub(crate) sharing: Option<Sharing>,
 }
 
 impl SessionParts {

@@ -11,6 +11,8 @@ use super::parts::{Did, SearchSetup, SessionParts, Turn};
 use super::placebo;
 use super::schedule::{Missed, session_due_ms};
 use super::session_candles::{SessionCandles, names};
+use super::shared::nulls::{Notes, Nulls};
+use async_trait::async_trait;
 use candles::time::{DAY_MS, rfc3339};
 use candles::{Interval, MarketKind, Symbol, interval};
 use protocol::{Advanced, Halves, Inherited, RunError, SeenUntil, Session as Searching, SessionState, WarmStart};
@@ -261,6 +263,14 @@ impl SessionRunner {
         let halves = self.halves(&session.spec, &loaded)?;
         drop(loaded);
         while !state.is_finished() {
+            if let (Some(sharing), Some(_)) = (&self.parts.sharing, state.next_null()) {
+                let (plan, stop, session_id) = (search.plan(), &process.stop, session.id);
+                let nulls = Nulls { sharing, compute, stop, session: session_id, plan, halves: &halves };
+                if !nulls.run(&mut state, &Noted(self, &session)).await? {
+                    return Ok(Did::Stopped);
+                }
+                continue;
+            }
             let began = Instant::now();
             let (stop, setup, halves, before) = (process.stop.clone(), Arc::clone(search), Arc::clone(&halves), state);
             let advanced = compute
@@ -414,6 +424,16 @@ impl SessionRunner {
             "generation finished"
         );
         Ok(())
+    }
+}
+
+/// Stores what lies between two null searches of a session.
+struct Noted<'a>(&'a SessionRunner, &'a Session);
+
+#[async_trait]
+impl Notes for Noted<'_> {
+    async fn note(&self, state: &SessionState) -> anyhow::Result<()> {
+        self.0.record_searching(self.1, state).await
     }
 }
 

@@ -140,12 +140,8 @@ impl<'a> Judge<'a> {
             self.expect(w, ports.contains_key(port), || format!("{probe} asks port {port:?}, which it has not"));
         }
         let command = words(&container["args"]);
-        // Until the program has workers, nothing can be said of their options.
-        let known = sg_ai::cli::command();
-        if command.first() != Some(&"worker") || known.find_subcommand("worker").is_some() {
-            let checked = check_command(&command);
-            self.expect(w, checked.is_ok(), || checked.unwrap_err());
-        }
+        let checked = check_command(&command);
+        self.expect(w, checked.is_ok(), || checked.unwrap_err());
         let image = word(&container["image"]);
         let version = image.rsplit_once(':').map(|(_, version)| version);
         self.expect(w, version == Some(env!("CARGO_PKG_VERSION")), || format!("{image} is not this version"));
@@ -364,12 +360,7 @@ impl<'a> Judge<'a> {
                 let PrometheusTrigger { query, threshold, activation_threshold, server_address, .. } =
                     &trigger.metadata;
                 let names = metric_names(query);
-                // Until the program has workers, it has no metrics of theirs.
-                let has_work = metrics::ALL.iter().any(|metric| metric.name.starts_with("sg_ai_work_"));
-                let known = |name: &String| {
-                    name.starts_with("sg_ai_work_") && !has_work
-                        || metrics::ALL.iter().any(|metric| metric.name == *name)
-                };
+                let known = |name: &String| metrics::ALL.iter().any(|metric| metric.name == *name);
                 self.expect(document, !names.is_empty() && names.iter().all(known), || {
                     format!("{query}: not declared")
                 });

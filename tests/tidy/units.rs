@@ -25,8 +25,6 @@ fn problems(unit: &str) -> Vec<String> {
     let mut found = Vec::new();
     let command: Vec<&str> = values(unit, "ExecStart").iter().flat_map(|line| line.split_whitespace()).collect();
     match command.split_first() {
-        // Until the program has workers, nothing can be said of their options.
-        Some((_, ["worker", ..])) if sg_ai::cli::command().find_subcommand("worker").is_none() => {}
         Some((&"/usr/local/bin/sg-ai", args)) => found.extend(check_command(args).err()),
         _ => found.push(format!("starts {command:?}")),
     }

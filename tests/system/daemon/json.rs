@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 const TOKEN: &str = "a token of this test alone";
 
 /// What prints no results: scripts for a shell, pages for `man`, and daemons, whose words are their log's.
-const WITHOUT: [&str; 5] = ["completions", "continuous", "man", "run", "shadow"];
+const WITHOUT: [&str; 6] = ["completions", "continuous", "man", "run", "shadow", "worker"];
 /// What takes a while or a port, and is tried with `--json` by a test of its own: demo (`demo.rs`), simulate-exchange
 /// (`../simulated/command.rs`), calibrate (`../commands/calibrate.rs`), book (`book.rs`); what would start or install a server, which
 /// `../store/embedded.rs` does by the library.
@@ -66,6 +66,7 @@ async fn every_command_that_prints_results_prints_json() {
     let window = "--symbols BTCUSDT --from 2024-12-10 --to 2024-12-24";
     run("migrate");
     run("config show");
+    run("work status");
     run("data download --symbols BTCUSDT --intervals 15m --from 2024-12-01 --to 2024-12-31");
     let csv = "<DATE>\t<TIME>\t<OPEN>\t<HIGH>\t<LOW>\t<CLOSE>\t<TICKVOL>\t<VOL>\t<SPREAD>\r\n\
                2024.04.01\t00:00:00\t1\t2\t0.5\t1.5\t7\t0\t2\r\n2024.04.01\t00:15:00\t1.5\t2\t1\t1.2\t7\t0\t2\r\n";

@@ -28,3 +28,4 @@ mod trader;
 mod unfit;
 mod upgraded;
 mod webhooks;
+mod work;

@@ -37,3 +37,4 @@ mod sessions;
 mod told;
 mod transitions;
 mod upgrades;
+mod work;

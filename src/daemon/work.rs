@@ -1,0 +1,80 @@
+//! A process that works for daemons: the store, threads, HTTP for probes and scrapers. Searches, trades and decides nothing of
+//! its own.
+
+use super::core::sharing;
+use super::runtime::stopper::Stopper;
+use crate::config::Config;
+use crate::usecases::database::Database;
+use crate::usecases::parts::Compute;
+use crate::usecases::shared::{own_name, worker::Worker};
+use clock::Clock;
+use engine::{Engine, Terms};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use telemetry::metrics;
+
+/// Works until SIGTERM or SIGINT.
+///
+/// # Errors
+/// When something that nothing works without cannot be had: database, place of blobs, threads.
+pub(crate) async fn work(
+    config: &Config,
+    data_dir: &Path,
+    clock: &Arc<dyn Clock>,
+    slots: u32,
+    name: Option<String>,
+) -> anyhow::Result<()> {
+    metrics::measured();
+    let stopper = Stopper::new();
+    let _signals = stopper.listen()?;
+    let database = Database::open(config).await?;
+    let worked = serve(config, data_dir, clock, (slots, name), &database, &stopper).await;
+    database.close().await;
+    worked
+}
+
+async fn serve(
+    config: &Config,
+    data_dir: &Path,
+    clock: &Arc<dyn Clock>,
+    (slots, name): (u32, Option<String>),
+    database: &Database,
+    stopper: &Stopper,
+) -> anyhow::Result<()> {
+    let (store, stop) = (&database.store, stopper.token());
+    let name = name.unwrap_or_else(|| own_name("worker"));
+    let sharing = sharing(config, data_dir, store, name.clone())?;
+    let threads = rayon::ThreadPoolBuilder::new()
+        // 0: one for each processor.
+        .num_threads(config.daemon.threads as usize)
+        .thread_name(|i| format!("compute-{i}"))
+        .build()?;
+    let compute = Compute {
+        engine: Arc::new(Engine::new(config.engine.cache_mb)),
+        // Jobs say on what terms they trade.
+        terms: Terms::default(),
+        execution: config.portfolio.execution,
+        threads: Arc::new(threads),
+        memory: None,
+    };
+    let limits = http::Limits {
+        generation_interval_s: config.daemon.generation_interval_s,
+        shadow_interval_s: config.daemon.shadow_interval_s,
+    };
+    let router = http::router(Arc::new(store.clone()), None, &config.http, limits, Arc::clone(clock));
+    let server = match http::Server::start(&config.http, config.http.port, router, stop.clone()).await {
+        Ok(server) => Some(server),
+        // A daemon or another worker of this machine may have the port; work does not depend on it.
+        Err(error) => {
+            tracing::warn!(%error, setting = "http.port", "nobody can ask this worker how it is");
+            None
+        }
+    };
+    tracing::info!(name, slots, code_version = crate::CODE_VERSION, "working");
+    let worked = Worker::new(sharing, compute, slots, stop).run().await;
+    if let Some(server) = server {
+        server.drain(Duration::from_millis(500)).await;
+    }
+    worked
+}

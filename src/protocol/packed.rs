@@ -1,0 +1,177 @@
+//! What the null searches of a session look at, as bytes for another machine: candles up to the split, terms, and nothing of
+//! what comes after it.
+//!
+//! Whoever reads it has exactly the candles that the session has; digests are for whoever carries it.
+
+use super::ground::{Ground, RankingGround, RulesGround};
+use super::run::RunError;
+use super::world::{RankingHalves, RulesHalves};
+use super::{MarketEvaluator, Searchable, SearchablePanel};
+use candles::packed::{PackedError, Packer, Unpacker};
+use candles::{MarketKind, Symbol};
+use engine::{Costs, Engine, FillOn, SymbolWindow, Terms, Window};
+use genome::variation::RankingVariation;
+use portfolio::{Panel, PortfolioTerms};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// Format of the bytes; another number is not read.
+const FORMAT: u64 = 1;
+
+/// What a session searches, unpacked.
+#[derive(Debug)]
+pub struct PackedGround {
+    what: What,
+}
+
+#[derive(Debug)]
+enum What {
+    Rules {
+        market: Searchable,
+        engine: Arc<Engine>,
+        terms: Terms,
+    },
+    Ranking {
+        searchable: SearchablePanel,
+        terms: PortfolioTerms,
+        variation: RankingVariation,
+        market: Arc<MarketEvaluator>,
+    },
+}
+
+/// Terms of rules, as they are packed.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RulesTerms {
+    initial_capital: f64,
+    costs: Costs,
+    fill_on: FillOn,
+}
+
+/// Terms of rankings, as they are packed.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RankingTerms {
+    terms: PortfolioTerms,
+    variation: RankingVariation,
+}
+
+fn json<T: Serialize>(value: &T) -> Result<String, PackedError> {
+    serde_json::to_string(value).map_err(|error| PackedError(error.to_string()))
+}
+
+fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, PackedError> {
+    serde_json::from_str(text).map_err(|error| PackedError(error.to_string()))
+}
+
+fn begun(form: &str) -> Packer {
+    let mut packer = Packer::default();
+    packer.number(FORMAT);
+    packer.text(form);
+    packer
+}
+
+impl<E> RulesHalves<E> {
+    /// What null searches look at. They have no finer candles, so none are packed.
+    pub(super) fn packed_ground(&self) -> Result<Vec<u8>, PackedError> {
+        let (split, Terms { initial_capital, costs, fill_on }) = self.parts();
+        let window = split.searchable.window();
+        let mut packer = begun("rules");
+        packer.text(&json(&RulesTerms { initial_capital, costs, fill_on })?);
+        packer.time(window.from_ms());
+        packer.time(window.to_ms());
+        packer.number(window.symbols().len() as u64);
+        for s in window.symbols() {
+            if !s.across.is_empty() {
+                return Err(PackedError(format!("{} has values across the market, which are not packed", s.symbol)));
+            }
+            packer.text(&s.market.to_string());
+            packer.text(s.symbol.as_str());
+            packer.candles(&s.candles);
+            packer.funding(&s.funding);
+            packer.market_readings(&s.readings);
+        }
+        Ok(packer.finish())
+    }
+}
+
+impl RankingHalves {
+    /// What null searches look at.
+    pub(super) fn packed_ground(&self) -> Result<Vec<u8>, PackedError> {
+        let (split, terms, variation) = self.parts();
+        let (from_ms, to_ms) = split.searchable.window_ms();
+        let mut packer = begun("ranking");
+        packer.text(&json(&RankingTerms { terms, variation: variation.clone() })?);
+        packer.time(from_ms);
+        packer.time(to_ms);
+        split.searchable.panel().pack(&mut packer);
+        Ok(packer.finish())
+    }
+}
+
+impl PackedGround {
+    /// Reads what a session packed.
+    ///
+    /// # Errors
+    /// Where the bytes are none of it, or of another format.
+    pub fn read(bytes: &[u8], engine: Arc<Engine>) -> Result<Self, RunError> {
+        let mut from = Unpacker::new(bytes);
+        let format = from.number()?;
+        if format != FORMAT {
+            return Err(PackedError(format!("they have format {format}, where {FORMAT} is read")).into());
+        }
+        let what = match from.text()? {
+            "rules" => Self::rules(&mut from, engine)?,
+            "ranking" => Self::ranking(&mut from)?,
+            other => return Err(PackedError(format!("{other:?} is no form of strategy")).into()),
+        };
+        from.end()?;
+        Ok(Self { what })
+    }
+
+    fn rules(from: &mut Unpacker<'_>, engine: Arc<Engine>) -> Result<What, RunError> {
+        let RulesTerms { initial_capital, costs, fill_on } = read(from.text()?)?;
+        let (from_ms, to_ms) = (from.time()?, from.time()?);
+        let count = from.count(64)?;
+        let mut symbols = Vec::with_capacity(count);
+        for _ in 0..count {
+            let (market, symbol): (MarketKind, Symbol) = (from.named()?, from.named()?);
+            symbols.push(SymbolWindow {
+                market,
+                symbol,
+                candles: Arc::new(from.candles()?),
+                finer: Vec::new(),
+                funding: from.funding()?.into(),
+                readings: Arc::new(from.market_readings()?),
+                across: Arc::default(),
+            });
+        }
+        let market = Searchable::restored(Window::new(from_ms, to_ms, symbols)?);
+        Ok(What::Rules { market, engine, terms: Terms { initial_capital, costs, fill_on } })
+    }
+
+    fn ranking(from: &mut Unpacker<'_>) -> Result<What, RunError> {
+        let RankingTerms { terms, variation } = read(from.text()?)?;
+        let (from_ms, to_ms) = (from.time()?, from.time()?);
+        let panel = Arc::new(Panel::unpack(from)?);
+        if panel.end_ms() > to_ms {
+            return Err(PackedError("the market goes on after the split".into()).into());
+        }
+        let market = Arc::new(MarketEvaluator::new(Arc::clone(&panel), (from_ms, to_ms), terms)?);
+        Ok(What::Ranking { searchable: SearchablePanel::restored(panel, from_ms, to_ms), terms, variation, market })
+    }
+
+    /// What is searched.
+    #[must_use]
+    pub fn ground(&self) -> Box<dyn Ground + '_> {
+        match &self.what {
+            What::Rules { market, engine, terms } => {
+                let ground: RulesGround<'_> = market.ground(engine, terms);
+                Box::new(ground)
+            }
+            What::Ranking { searchable, terms, variation, market } => {
+                Box::new(RankingGround::on(searchable, *terms, variation, Arc::clone(market)))
+            }
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! The null searches of a session, made together with workers: posted ahead, taken up in order, the rest cancelled.
+//!
+//! The session's own process does its share, the search that is needed next first, and all of it where nobody else is there; what
+//! a worker has and is not heard of for a lease comes back to whoever is next. Where another result would come out, it is
+//! an error; none is chosen.
+
+use super::{NullJob, Sharing};
+use crate::CODE_VERSION;
+use crate::usecases::parts::Compute;
+use anyhow::Context as _;
+use async_trait::async_trait;
+use protocol::{Halves, NullFound, NullSearch, Plan, RunError, SessionState};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use store::{NewWork, TakenWork, WorkKind};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// Between two looks at whether a result has come.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// What null searches of a session are made of.
+pub(crate) struct Nulls<'a> {
+    pub(crate) sharing: &'a Sharing,
+    pub(crate) compute: &'a Compute,
+    pub(crate) stop: &'a CancellationToken,
+    /// Of the session.
+    pub(crate) session: Uuid,
+    pub(crate) plan: Plan<'a>,
+    pub(crate) halves: &'a Arc<dyn Halves>,
+}
+
+/// Who stores what lies between two null searches.
+#[async_trait]
+pub(crate) trait Notes: Sync {
+    async fn note(&self, state: &SessionState) -> anyhow::Result<()>;
+}
+
+/// A search of our own came to nothing.
+enum Own {
+    Stopped,
+    Done,
+}
+
+impl Nulls<'_> {
+    /// Makes null searches until none is needed; `notes` stores the state after each. False where it was stopped before.
+    ///
+    /// # Errors
+    /// When something could not be stored or fetched, or machines computed differently; what is stored is gone on from.
+    pub(crate) async fn run(&self, state: &mut SessionState, notes: &dyn Notes) -> anyhow::Result<bool> {
+        let Some((_, learnt)) = state.next_null() else { return Ok(true) };
+        let search = self.plan.protocol.compared(self.plan.search);
+        let candidates = self.plan.candidates;
+        let task = Arc::new(NullSearch { search, seed: state.seed(), candidates, learnt: learnt.cloned() });
+        let (most, ground) = self.packed().await?;
+        let blobs = &self.sharing.blobs;
+        let (ground, told) = (blobs.put(ground).await?, blobs.put(serde_json::to_vec(&*task)?).await?);
+        let finished = self.rounds(state, &task, (ground, told), most, notes).await;
+        // What is not needed any more costs nobody anything, whatever ended this.
+        let cancelled = self.sharing.store.end_batch(self.session).await;
+        self.sharing.store.end_worker(&self.sharing.name).await?;
+        let (finished, cancelled) = (finished?, cancelled?);
+        tracing::debug!(cancelled, null_searches = state.null_searches(), "null searches of a session ended");
+        Ok(finished)
+    }
+
+    /// How many null searches there can be, and what they look at.
+    async fn packed(&self) -> anyhow::Result<(u32, Vec<u8>)> {
+        let halves = Arc::clone(self.halves);
+        let packed = self.compute.run(move || {
+            let kinds = halves.ground()?.null_kinds().max(1);
+            Ok::<_, RunError>((kinds, halves.packed()?))
+        });
+        let (kinds, ground) = packed.await??;
+        Ok((self.plan.protocol.null_searches.saturating_mul(kinds), ground))
+    }
+
+    async fn rounds(
+        &self,
+        state: &mut SessionState,
+        task: &Arc<NullSearch>,
+        (ground, told): (String, String),
+        most: u32,
+        notes: &dyn Notes,
+    ) -> anyhow::Result<bool> {
+        let Sharing { store, lease, name, .. } = self.sharing;
+        while let Some((next, _)) = state.next_null() {
+            if self.stop.is_cancelled() {
+                return Ok(false);
+            }
+            // One for each slot of the others, and one that waits for whoever is done first.
+            let slots = u32::try_from(store.work_slots(CODE_VERSION, *lease).await?).unwrap_or(u32::MAX);
+            let upto = next.saturating_add(1).saturating_add(slots).min(most.max(next + 1));
+            let item = |number: u32| {
+                let job = NullJob { ground: ground.clone(), task: told.clone(), number };
+                let input = serde_json::to_string(&job)?;
+                Ok::<_, serde_json::Error>(NewWork { kind: WorkKind::NullSearch, input, place: number })
+            };
+            let items = (next..upto).map(item).collect::<Result<Vec<_>, _>>()?;
+            let posted = store.post_work(CODE_VERSION, self.session, &items).await?;
+            let mut absorbed = false;
+            for one in &posted {
+                let Some(output) = &one.output else { break };
+                let found: NullFound = serde_json::from_str(output).context("the result of a null search")?;
+                // Where the session has ended, those after it were made in vain.
+                if state.absorb(one.place, found, self.plan.protocol).is_err() {
+                    break;
+                }
+                absorbed = true;
+                notes.note(state).await?;
+            }
+            if absorbed {
+                continue;
+            }
+            let mut own = store.take_work((CODE_VERSION, name), Some(self.session), *lease, 1).await?.pop();
+            if own.is_none()
+                && let Some(failed) = posted.first().filter(|one| one.failed)
+            {
+                // Nobody could do it: it is ours, and fails here if it must.
+                let input = items.first().map(|item| item.input.clone()).unwrap_or_default();
+                own =
+                    Some(TakenWork { id: failed.id, kind: WorkKind::NullSearch, input, place: next, was_lost: false });
+            }
+            match own {
+                Some(own) => match self.own(task, &own).await? {
+                    Own::Stopped => {
+                        store.give_back_work(&[own.id], name).await?;
+                        return Ok(false);
+                    }
+                    Own::Done => {}
+                },
+                None => tokio::select! {
+                    () = self.stop.cancelled() => return Ok(false),
+                    () = tokio::time::sleep(LOOK) => {}
+                },
+            }
+        }
+        Ok(true)
+    }
+
+    /// Makes a search on this process's own candles, keeping its lease.
+    async fn own(&self, task: &Arc<NullSearch>, item: &TakenWork) -> anyhow::Result<Own> {
+        let Sharing { store, lease, name, .. } = self.sharing;
+        let (task, halves, stop, number) = (Arc::clone(task), Arc::clone(self.halves), self.stop.clone(), item.place);
+        let made = self.compute.run(move || {
+            let ground = halves.ground()?;
+            Ok::<_, RunError>(task.run(&*ground, number, &|_| stop.is_cancelled())?)
+        });
+        tokio::pin!(made);
+        let mut beat = tokio::time::interval(*lease / 4);
+        let made = loop {
+            tokio::select! {
+                made = &mut made => break made?,
+                // A lease that cannot be renewed costs work, and no result.
+                _ = beat.tick() => drop(store.keep_work((CODE_VERSION, name), 1, &[item.id], *lease).await),
+            }
+        };
+        let found = match made {
+            Ok(found) => found,
+            Err(RunError::Stopped) => return Ok(Own::Stopped),
+            Err(error) => return Err(error.into()),
+        };
+        let same = store.finish_work(item.id, name, &serde_json::to_string(&found)?).await?;
+        anyhow::ensure!(
+            same,
+            "null search {number} of session {} came to another result here than on the machine that stored one first: \
+             the same build must compute the same; look at work item {} and take one of the machines away",
+            self.session,
+            item.id
+        );
+        Ok(Own::Done)
+    }
+}
+
+/// What a worker keeps of the sessions that it works for: little else is as dear to read again.
+#[derive(Default)]
+pub(crate) struct Grounds {
+    known: BTreeMap<String, Arc<protocol::PackedGround>>,
+    order: Vec<String>,
+}
+
+impl Grounds {
+    /// Sessions that are kept at most.
+    const MOST: usize = 2;
+
+    pub(crate) fn get(&self, digest: &str) -> Option<Arc<protocol::PackedGround>> {
+        self.known.get(digest).cloned()
+    }
+
+    pub(crate) fn keep(&mut self, digest: &str, ground: Arc<protocol::PackedGround>) {
+        self.known.insert(digest.to_owned(), ground);
+        self.order.retain(|one| one != digest);
+        self.order.push(digest.to_owned());
+        while self.order.len() > Self::MOST {
+            self.known.remove(&self.order.remove(0));
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! Does work that others posted: takes it for a while, does it, stores what it came to; on a stop gives back what it has.
+//!
+//! Takes only what this very build posted. A database that is away is waited for: what was computed is not lost.
+
+use super::nulls::Grounds;
+use super::{NullJob, Sharing};
+use crate::CODE_VERSION;
+use crate::usecases::parts::Compute;
+use anyhow::Context as _;
+use protocol::{NullSearch, PackedGround, RunError};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use store::{StoreError, TakenWork, WorkKind};
+use telemetry::metrics;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// Between two looks for work: soon after there was some, later after there was none.
+const LOOK: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+/// Between two tries while the database is away.
+const AWAY: Duration = Duration::from_secs(1);
+
+/// A process that works.
+#[derive(Clone)]
+pub(crate) struct Worker {
+    pub(crate) sharing: Sharing,
+    pub(crate) compute: Compute,
+    /// Items that it does at once.
+    pub(crate) slots: u32,
+    pub(crate) stop: CancellationToken,
+    /// Items that it has, each with what ends it.
+    pub(crate) has: Arc<Mutex<BTreeMap<i64, CancellationToken>>>,
+    pub(crate) grounds: Arc<tokio::sync::Mutex<Grounds>>,
+}
+
+impl Worker {
+    pub(crate) fn new(sharing: Sharing, compute: Compute, slots: u32, stop: CancellationToken) -> Self {
+        Self { sharing, compute, slots, stop, has: Arc::default(), grounds: Arc::default() }
+    }
+
+    fn has(&self) -> std::sync::MutexGuard<'_, BTreeMap<i64, CancellationToken>> {
+        // A map is whole even where its holder panicked.
+        self.has.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Works until it is stopped.
+    ///
+    /// # Errors
+    /// When at the end what it has could not be given back: others take it when its lease ends.
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        let Sharing { store, lease, name, .. } = &self.sharing;
+        let keeper = tokio::spawn(self.clone().keep());
+        let mut work = JoinSet::new();
+        let mut pause = LOOK.0;
+        while !self.stop.is_cancelled() {
+            let free = self.slots.saturating_sub(u32::try_from(work.len()).unwrap_or(u32::MAX));
+            let found = if free == 0 {
+                Vec::new()
+            } else {
+                match store.take_work((CODE_VERSION, name), None, *lease, free).await {
+                    Ok(found) => found,
+                    Err(error) => {
+                        tracing::warn!(%error, "no work can be taken now");
+                        tokio::select! { () = self.stop.cancelled() => {}, () = tokio::time::sleep(AWAY) => {} }
+                        continue;
+                    }
+                }
+            };
+            pause = if found.is_empty() { (pause * 2).min(LOOK.1) } else { LOOK.0 };
+            for item in found {
+                let end = self.stop.child_token();
+                self.has().insert(item.id, end.clone());
+                work.spawn(self.clone().item(item, end));
+            }
+            tokio::select! {
+                () = self.stop.cancelled() => {}
+                Some(_) = work.join_next(), if !work.is_empty() => pause = LOOK.0,
+                () = tokio::time::sleep(pause), if work.len() < self.slots as usize => {}
+            }
+        }
+        // Searches look at the token between steps.
+        while work.join_next().await.is_some() {}
+        keeper.abort();
+        let left: Vec<i64> = self.has().keys().copied().collect();
+        store.give_back_work(&left, name).await.context("giving work back")?;
+        store.end_worker(name).await.context("taking leave")?;
+        tracing::info!(given_back = left.len(), "stopped");
+        Ok(())
+    }
+
+    /// Says that it is there, and ends what is no longer its own: cancelled, or taken by another.
+    async fn keep(self) {
+        let Sharing { store, lease, name, .. } = &self.sharing;
+        loop {
+            let ids: Vec<i64> = self.has().keys().copied().collect();
+            match store.keep_work((CODE_VERSION, name), self.slots, &ids, *lease).await {
+                Ok(kept) => {
+                    let mut has = self.has();
+                    for id in ids.into_iter().filter(|id| !kept.contains(id)) {
+                        if let Some(end) = has.remove(&id) {
+                            end.cancel();
+                        }
+                    }
+                }
+                Err(error) => tracing::warn!(%error, "leases of work cannot be renewed now"),
+            }
+            tokio::time::sleep(*lease / 4).await;
+        }
+    }
+
+    /// Does an item and stores what it came to.
+    async fn item(self, item: TakenWork, end: CancellationToken) {
+        let began = Instant::now();
+        let done = self.output(&item, &end).await;
+        let Sharing { store, name, .. } = &self.sharing;
+        let stored = match done {
+            Ok(Some(output)) => loop {
+                match store.finish_work(item.id, name, &output).await {
+                    Ok(same) => {
+                        let took = began.elapsed();
+                        metrics::WORK_SECONDS.record(item.kind.name(), took);
+                        if same {
+                            tracing::info!(item = item.id, seconds = took.as_secs_f64(), "work done");
+                        } else {
+                            tracing::error!(
+                                item = item.id,
+                                "another machine came to another result: one of the two is wrong"
+                            );
+                        }
+                        break true;
+                    }
+                    Err(error) if is_away(&error) && !end.is_cancelled() => tokio::time::sleep(AWAY).await,
+                    Err(error) => {
+                        tracing::warn!(item = item.id, %error, "a result could not be stored; another will make it again");
+                        break false;
+                    }
+                }
+            },
+            // Stopped: given back at the end; or nobody wants it any more.
+            Ok(None) => false,
+            Err(error) => {
+                let error = format!("{error:#}");
+                tracing::warn!(item = item.id, error, "work failed");
+                store.fail_work(item.id, name, &error).await.is_ok()
+            }
+        };
+        if stored || !self.stop.is_cancelled() {
+            self.has().remove(&item.id);
+        }
+    }
+
+    /// What an item comes to; `None` where it was ended.
+    async fn output(&self, item: &TakenWork, end: &CancellationToken) -> anyhow::Result<Option<String>> {
+        match item.kind {
+            WorkKind::NullSearch => self.null_search(&item.input, end.clone()).await,
+        }
+    }
+
+    async fn null_search(&self, input: &str, end: CancellationToken) -> anyhow::Result<Option<String>> {
+        let job: NullJob = serde_json::from_str(input).context("what a null search is told")?;
+        let task: NullSearch = serde_json::from_slice(&self.sharing.blobs.get(&job.task).await?)?;
+        let ground = self.ground(&job.ground).await?;
+        let number = job.number;
+        let made = self.compute.run(move || task.run(&*ground.ground(), number, &|_| end.is_cancelled()));
+        match made.await?.map_err(RunError::from) {
+            Ok(found) => Ok(Some(serde_json::to_string(&found)?)),
+            Err(RunError::Stopped) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// What a session searches; fetched and unpacked once.
+    async fn ground(&self, digest: &str) -> anyhow::Result<Arc<PackedGround>> {
+        let mut grounds = self.grounds.lock().await;
+        if let Some(known) = grounds.get(digest) {
+            return Ok(known);
+        }
+        let bytes = self.sharing.blobs.get(digest).await?;
+        let engine = Arc::clone(&self.compute.engine);
+        let ground = Arc::new(self.compute.run(move || PackedGround::read(&bytes, engine)).await??);
+        grounds.keep(digest, Arc::clone(&ground));
+        Ok(ground)
+    }
+}
+
+fn is_away(error: &StoreError) -> bool {
+    error.is_unreachable() || matches!(error, StoreError::Timeout(_))
+}

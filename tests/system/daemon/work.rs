@@ -1,0 +1,314 @@
+//! Null searches shared with workers: the same sessions to the bit with none, one and two of them, whoever is killed; and thousands of items, none lost and
+//! none done twice.
+
+use super::{
+    process::{Daemon, wait_for},
+    stage::{NOW_MS, Stage},
+    support::{self, TestDatabase},
+};
+use candles::{Interval, MarketKind, Symbol, time::DAY_MS};
+use engine::{Engine, SymbolWindow, Terms, Window};
+use genome::random::Seed;
+use protocol::{Halves as _, NullSearch, PackedGround, RulesHalves, Split};
+use search::SearchConfig;
+use sha2::{Digest as _, Sha256};
+use simulated::{MarketSpec, SimulatedMarket};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use store::{NewWork, WorkKind};
+use tokio_postgres::Client;
+
+/// A stage whose sessions make 19 null searches, all of them.
+fn nulls(stage: &mut Stage) {
+    for (name, value) in [
+        ("SG__PROTOCOL__NULL_EXCEEDANCES", "12"),
+        ("SG__PROTOCOL__NULL_SEARCHES", "12"),
+        ("SG__PROTOCOL__PLACEBO_EVERY_SESSIONS", "0"),
+        ("SG_LOG_LEVEL", "debug"),
+        ("SG__WORK__LEASE_S", "2"),
+        ("SG__DAEMON__THREADS", "1"),
+    ] {
+        stage.set(name, value);
+    }
+}
+
+/// A stage of two symbols, whose null searches take longer than a worker that found nothing waits before it looks again.
+async fn symbols() -> Stage {
+    let mut stage = Stage::new(21, 0.0).await;
+    stage.set("SG_POPULATION_SIZE", "200");
+    stage.set("SG__SEARCH__GENERATIONS", "6");
+    stage
+}
+
+/// What the first session came to: its generations, its null searches, what it stored; in a digest.
+async fn session(client: &Client) -> String {
+    wait_for("the first session has ended", async || ended(client).await.then_some(())).await;
+    let sql = "select concat_ws('|',
+            (select string_agg(g.detail::text, '|' order by g.number) from generations g where g.session_id = s.id),
+            (select string_agg(concat(r.p_value, ' ', r.null_searches, ' ', r.as_good), '|')
+                from protocol_sessions r where r.session_id = s.id),
+            (select string_agg(genome_hash, '|' order by genome_hash) from strategies),
+            (select string_agg(concat(u.genome_hash, ' ', u.why), '|' order by u.rank) from untested_candidates u),
+            (select string_agg(x.scores::text, '|' order by x.day) from search_scores x))
+        from search_sessions s where s.number = 1";
+    let told: String = client.query_one(sql, &[]).await.unwrap().get(0);
+    assert!(told.len() > 1_000, "{told}");
+    hex::encode(Sha256::digest(told))
+}
+
+async fn count(client: &Client, sql: &str) -> i64 {
+    client.query_one(sql, &[]).await.unwrap().get(0)
+}
+
+async fn ended(client: &Client) -> bool {
+    count(client, "select count(*) from search_sessions where number = 1 and status = 'finished'").await > 0
+}
+
+const BY_WORKERS: &str = "select count(*) from work_items where state = 'done' and worker like 'worker%'";
+
+/// A session with so many workers, killed so many times: its digest, null searches that were posted and done, and those of them
+/// that workers did.
+async fn with_workers(mut stage: Stage, workers: usize, kills: usize) -> (String, i64, i64) {
+    nulls(&mut stage);
+    if workers > 0 {
+        stage.set("SG__WORK__ENABLED", "true");
+    }
+    // The workers are there before there is work.
+    stage.json(&["migrate", "--json"]);
+    let mut others: Vec<Daemon> = Vec::new();
+    for _ in 0..workers {
+        let mut worker = stage.daemon("worker");
+        worker.logged("working").await;
+        others.push(worker);
+    }
+    let mut daemon = stage.daemon("continuous");
+    daemon.logged("listening").await;
+    let client = stage.client().await;
+    for kill in 0..kills {
+        // Whoever has an item is gone with it; in the middle the daemon, too.
+        wait_for("a worker has work", async || {
+            let taken = "select count(*) from work_items where state = 'taken' and worker like 'worker%'";
+            (count(&client, taken).await > 0 || ended(&client).await).then_some(())
+        })
+        .await;
+        for worker in std::mem::take(&mut others) {
+            worker.kill();
+            others.push(stage.daemon("worker"));
+        }
+        if kill == kills / 2 {
+            daemon.kill();
+            daemon = stage.daemon("continuous");
+        }
+    }
+    let digest = session(&client).await;
+    daemon.stop().await;
+    for worker in others {
+        worker.stop().await;
+    }
+    let done = count(&client, "select count(*) from work_items where state = 'done'").await;
+    assert_eq!(count(&client, "select coalesce(sum(disagreements), 0)::bigint from work_items").await, 0);
+    // Whoever stopped has given back what it had, and is not looked for.
+    assert_eq!(count(&client, "select count(*) from work_items where state = 'taken'").await, 0);
+    if kills == 0 {
+        assert_eq!(count(&client, "select count(*) from work_workers").await, 0);
+    }
+    (digest, done, count(&client, BY_WORKERS).await)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_are_the_same_with_any_number_of_workers_whoever_is_killed() {
+    let (alone, posted, _) = with_workers(symbols().await, 0, 0).await;
+    assert_eq!(posted, 0, "nothing is shared unless it is asked for");
+    for (workers, kills) in [(1, 0), (2, 0), (2, 3)] {
+        let (digest, done, by_workers) = with_workers(symbols().await, workers, kills).await;
+        assert_eq!(digest, alone, "{workers} workers, killed {kills} times");
+        assert!(done >= 12, "{done}");
+        // Whoever is killed again and again may finish nothing.
+        assert!(kills > 0 || by_workers > 0, "{workers} workers made {by_workers} of {done}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_that_rank_a_market_are_the_same_with_workers() {
+    let stage = async || {
+        let mut stage = Stage::of_coins(23).await;
+        stage.set("SG_POPULATION_SIZE", "20");
+        stage.set("SG__SEARCH__GENERATIONS", "2");
+        stage
+    };
+    let (alone, posted, _) = with_workers(stage().await, 0, 0).await;
+    assert_eq!(posted, 0);
+    let (digest, done, _) = with_workers(stage().await, 2, 1).await;
+    assert_eq!(digest, alone);
+    assert!(done >= 12, "{done}");
+}
+
+/// Null searches of a few strategies on ten days: small enough for thousands.
+fn small() -> (Vec<u8>, NullSearch) {
+    let symbols: Vec<Symbol> = vec!["BTCUSDT".parse().unwrap()];
+    let market = SimulatedMarket::new(MarketSpec::noise(Seed(5), NOW_MS, &symbols)).unwrap();
+    let cut = |from_ms, to_ms| {
+        let window = |symbol: &Symbol| SymbolWindow {
+            market: MarketKind::Spot,
+            symbol: symbol.clone(),
+            candles: Arc::new(market.candles(symbol, Interval::M15, NOW_MS, to_ms).unwrap()),
+            finer: Vec::new(),
+            funding: Arc::from([]),
+            readings: Arc::default(),
+            across: Arc::default(),
+        };
+        Window::new(from_ms, to_ms, symbols.iter().map(window).collect())
+    };
+    let split = Split::cut(cut, NOW_MS + 5 * DAY_MS, NOW_MS + 10 * DAY_MS, NOW_MS + 11 * DAY_MS).unwrap();
+    let halves = RulesHalves::new(split, Arc::new(Engine::default()), Terms::default());
+    let mut search =
+        SearchConfig { population_size: 6, generations: 1, elites: 1, min_trades: 1, ..SearchConfig::default() };
+    search.variation.timeframes = vec![Interval::M15];
+    search.variation.max_lookback_days = 2;
+    (halves.packed().unwrap(), NullSearch { search, seed: Seed(5), candidates: 3, learnt: None })
+}
+
+/// Many small items, workers and server killed over and over. `SG_TEST_CHAOS=full` makes it 10,000 items, 20 kills of workers and
+/// 5 of Postgres.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_lost_and_nothing_done_twice_whoever_is_killed() {
+    let full = std::env::var("SG_TEST_CHAOS").is_ok_and(|what| what == "full");
+    let (items, kills, server_kills) = if full { (10_000_u32, 20, 5) } else { (400, 4, 1) };
+    let server = support::server(|folder| folder.with_extension("chaos")).await;
+    let (options, url) = (server.connect_options(), server.url());
+    let database = TestDatabase { options, name: "postgres".to_owned(), url: url.clone().into() };
+    let mut stage = Stage::on(22, 0.0, database, &url).await;
+    for (name, value) in [("SG__WORK__LEASE_S", "2"), ("SG__DAEMON__THREADS", "1")] {
+        stage.set(name, value);
+    }
+    stage.json(&["migrate", "--json"]);
+    let (ground, task) = small();
+    let work = stage.dir.path().join("data/work");
+    std::fs::create_dir_all(&work).unwrap();
+    let put = |bytes: &[u8]| {
+        let digest = hex::encode(Sha256::digest(bytes));
+        std::fs::write(work.join(format!("{digest}.zst")), zstd::bulk::compress(bytes, 1).unwrap()).unwrap();
+        digest
+    };
+    let (ground_digest, told) = (put(&ground), put(&serde_json::to_vec(&task).unwrap()));
+    let input = |number: u32| {
+        let input = format!(r#"{{"ground":"{ground_digest}","task":"{told}","number":{number}}}"#);
+        NewWork { kind: WorkKind::NullSearch, input, place: number }
+    };
+    let all: Vec<NewWork> = (0..items).map(input).collect();
+    let store = stage.database.store().await;
+    let batch = uuid::Uuid::now_v7();
+    for some in all.chunks(500) {
+        store.post_work(sg_ai::CODE_VERSION, batch, some).await.unwrap();
+    }
+    let began = Instant::now();
+    let worker = async || {
+        let mut worker = Daemon::start(stage.command(&["worker", "--slots", "2"]));
+        worker.logged("working").await;
+        worker
+    };
+    let mut workers = Vec::new();
+    for _ in 0..4 {
+        workers.push(worker().await);
+    }
+    let done = async || {
+        let client = stage.database.client().await;
+        count(&client, "select count(*) from work_items where state = 'done'").await
+    };
+    let many = i64::from(items);
+    for kill in 1..=kills {
+        let enough = many * i64::from(kill) / i64::from(kills + 1);
+        wait_for("work goes on", async || (done().await >= enough).then_some(())).await;
+        workers.remove(0).kill();
+        workers.push(worker().await);
+        if kill % (kills / server_kills) == 0 {
+            let pid = i32::try_from(server.pid().unwrap()).unwrap();
+            nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL).unwrap();
+            wait_for("the server is there again", async || {
+                let there = server.pid().is_some_and(|now| i32::try_from(now).unwrap() != pid);
+                (there && store.work_status(Duration::from_secs(2)).await.is_ok()).then_some(())
+            })
+            .await;
+        }
+    }
+    // Longer than anything else here may wait: thousands of items.
+    let deadline = Instant::now() + Duration::from_secs(600);
+    while done().await < many {
+        assert!(Instant::now() < deadline, "{} of {many}", done().await);
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let took = began.elapsed();
+    for worker in workers {
+        worker.stop().await;
+    }
+    let status = store.work_status(Duration::from_secs(2)).await.unwrap();
+    eprintln!("{items} items in {:.1} s, {} taken again from whoever was gone", took.as_secs_f64(), status.lost);
+    assert_eq!((status.done, status.failed, status.disagreements), (u64::from(items), 0, 0));
+    assert!(!full || status.lost > 0, "nobody was killed with work in its hands");
+    // One process comes to the same.
+    let elsewhere = PackedGround::read(&ground, Arc::default()).unwrap();
+    for some in all.chunks(500) {
+        for posted in store.post_work(sg_ai::CODE_VERSION, batch, some).await.unwrap() {
+            let found = task.run(&*elsewhere.ground(), posted.place, &|_| false).unwrap();
+            assert_eq!(posted.output, Some(serde_json::to_string(&found).unwrap()), "item {}", posted.place);
+        }
+    }
+}
+
+/// Seconds of a session with all its null searches, a thread each process: what docs/SCALING.md tells. `SG_TEST_SESSION` is
+/// population, generations and workers, such as `1000,30,0`.
+#[tokio::test(flavor = "multi_thread")]
+async fn seconds_of_a_session() {
+    let asked = std::env::var("SG_TEST_SESSION").unwrap_or_else(|_| "20,2,1".to_owned());
+    let asked: Vec<&str> = asked.split(',').collect();
+    let mut stage = Stage::new(21, 0.0).await;
+    for (name, value) in [
+        ("SG__PROTOCOL__NULL_EXCEEDANCES", "19"),
+        ("SG__PROTOCOL__NULL_SEARCHES", "19"),
+        ("SG__PROTOCOL__PLACEBO_EVERY_SESSIONS", "0"),
+        ("SG__DAEMON__THREADS", "1"),
+        ("SG_POPULATION_SIZE", asked[0]),
+        ("SG__SEARCH__GENERATIONS", asked[1]),
+        ("SG__WORK__ENABLED", if asked[2] == "0" { "false" } else { "true" }),
+    ] {
+        stage.set(name, value);
+    }
+    stage.json(&["migrate", "--json"]);
+    let mut workers = Vec::new();
+    for _ in 0..asked[2].parse().unwrap() {
+        let mut worker = stage.daemon("worker");
+        worker.logged("working").await;
+        workers.push(worker);
+    }
+    let daemon = stage.daemon("continuous");
+    let client = stage.client().await;
+    while !ended(&client).await {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let sql = "select extract(epoch from ended_at - started_at)::double precision,
+            (select count(*) from generations g where g.session_id = s.id),
+            extract(epoch from (select max(created_at) from generations g where g.session_id = s.id) - started_at)::double precision
+        from search_sessions s where number = 1";
+    let row = client.query_one(sql, &[]).await.unwrap();
+    let (all, own): (f64, f64) = (row.get(0), row.get(2));
+    let items = "select coalesce(avg(extract(epoch from finished_at - taken_at)), 0)::double precision,
+            coalesce(avg(length(output)), 0)::double precision, coalesce(avg(length(input)), 0)::double precision, count(*)
+        from work_items where state = 'done'";
+    let items = client.query_one(items, &[]).await.unwrap();
+    let (seconds, output, input): (f64, f64, f64) = (items.get(0), items.get(1), items.get(2));
+    let by_workers = count(&client, BY_WORKERS).await;
+    let folder = stage.dir.path().join("data/work");
+    let blobs: u64 =
+        std::fs::read_dir(folder).into_iter().flatten().map(|file| file.unwrap().metadata().unwrap().len()).sum();
+    eprintln!(
+        "{asked:?}: {all:.1} s, of which {own:.1} s its own search; {by_workers} of {} null searches by workers, {seconds:.2} s \
+         each, {input:.0} bytes told and {output:.0} bytes found, blobs of {blobs} bytes",
+        items.get::<_, i64>(3)
+    );
+    daemon.stop().await;
+    for worker in workers {
+        worker.stop().await;
+    }
+}
