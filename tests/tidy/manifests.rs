@@ -209,11 +209,7 @@ impl<'a> Judge<'a> {
     }
 
     /// What the program makes of the variables.
-    fn configuration(&mut self, w: &Value, pod: &Value, container: &Value, mut env: BTreeMap<String, String>) {
-        // Settings of workers, until the program has them.
-        let has_work =
-            config::Settings::defaults().is_ok_and(|settings| settings.keys().any(|key| key.starts_with("work.")));
-        env.retain(|variable, _| has_work || !variable.starts_with("SG__WORK__"));
+    fn configuration(&mut self, w: &Value, pod: &Value, container: &Value, env: BTreeMap<String, String>) {
         for variable in env.keys() {
             self.expect(w, is_setting(variable), || format!("{variable} is no setting"));
         }
