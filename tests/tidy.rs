@@ -30,6 +30,7 @@ const PURE: &[&str] = &[
     "src/learner/",
     "src/lifecycle/",
     "src/media/",
+    "src/models/",
     "src/optimize/",
     "src/protocol/",
     "src/report/",
