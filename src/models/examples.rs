@@ -63,6 +63,15 @@ impl Examples {
         Ok(Self { symbols, horizon_ms })
     }
 
+    /// Forgets what came of closes whose target was not known by a time.
+    pub fn forget_after(&mut self, time_ms: i64) {
+        for symbol in &mut self.symbols {
+            let known = symbol.close_ms.partition_point(|close_ms| close_ms + self.horizon_ms <= time_ms);
+            symbol.labels[known..].fill(None);
+            symbol.scaled[known..].fill(f64::NAN);
+        }
+    }
+
     /// First and last close of any symbol, UTC ms; `None` without candles.
     #[must_use]
     pub fn range_ms(&self) -> Option<(i64, i64)> {
