@@ -106,6 +106,12 @@ impl AnyStrategy {
         all.into_iter().filter(|series| series.source.model().is_some()).collect()
     }
 
+    /// Whether it looks at what the daemon does not bring along: what rules see beside the candles of their symbol, or models.
+    #[must_use]
+    pub fn looks_beyond_the_daemon(&self) -> bool {
+        self.rules().is_some_and(Strategy::looks_beside_its_candles) || !self.model_series().is_empty()
+    }
+
     /// What it does, in plain sentences.
     #[must_use]
     pub fn describe(&self) -> String {

@@ -114,6 +114,12 @@ impl ModelFile {
             }
             #[cfg(not(feature = "trees"))]
             KindSettings::Trees { .. } => Err(ModelError::NotBuilt { kind: "trees", feature: "models" }),
+            #[cfg(feature = "onnx")]
+            KindSettings::Onnx { .. } => {
+                let bytes = network.ok_or_else(|| ModelError::Network("its bytes are not there".to_owned()))?;
+                Ok(Box::new(super::onnx::Onnx::read(bytes, self.features.len())?))
+            }
+            #[cfg(not(feature = "onnx"))]
             KindSettings::Onnx { .. } => {
                 let _ = network;
                 Err(ModelError::NotBuilt { kind: "onnx", feature: "models-onnx" })

@@ -13,6 +13,8 @@ mod importance;
 mod kinds;
 mod logistic;
 pub mod metrics;
+#[cfg(feature = "onnx")]
+mod onnx;
 #[cfg(feature = "trees")]
 mod trees;
 mod walk;

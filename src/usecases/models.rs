@@ -195,9 +195,12 @@ impl Models {
         let panel = whole.with_context(|| format!("model {name}"))?.panel;
         let cached = self.cached.clone();
         let (model, now_ms) = (model.clone(), self.now_ms);
+        let is_by_name = file.named().is_some();
         let work = move || {
+            // A pattern means what a universe can have: no stablecoin, no leveraged token.
+            let is_one = |i: &portfolio::PanelInstrument| is_by_name || i.excluded().is_none();
             let candles: Vec<(String, &portfolio::PanelInstrument)> =
-                panel.instruments().iter().map(|i| (i.id().to_string(), i)).collect();
+                panel.instruments().iter().filter(|i| is_one(i)).map(|i| (i.id().to_string(), i)).collect();
             let of = |(name, i): &'_ (String, &portfolio::PanelInstrument)| {
                 (name.clone(), i.candles().clone(), i.readings().clone())
             };

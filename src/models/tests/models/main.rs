@@ -6,6 +6,8 @@
 mod edge;
 mod files;
 mod look_ahead;
+#[cfg(feature = "onnx")]
+mod networks;
 mod numbers;
 mod support;
 mod together;
