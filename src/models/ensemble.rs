@@ -6,7 +6,7 @@
 //! whose outcome was not known.
 
 use super::evaluate::resolved;
-use super::metrics::log_loss_of;
+use super::figures::log_loss_of;
 use super::{Examples, ModelFile, Predictions};
 use candles::time::DAY_MS;
 use std::collections::BTreeMap;

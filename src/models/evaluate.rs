@@ -2,7 +2,7 @@
 //!
 //! Takes no prediction whose target is not known, and fits nothing.
 
-use super::metrics::{self, Bin, Forecast, log_loss_of};
+use super::figures::{self, Bin, Forecast, log_loss_of};
 use super::{Examples, Predictions, calendar::year_of};
 use candles::time::DAY_MS;
 use serde::{Deserialize, Serialize};
@@ -85,7 +85,7 @@ pub fn evaluate(examples: &Examples, predictions: &Predictions, (from_ms, to_ms)
 fn scores(of: &[Resolved]) -> Option<Scores> {
     let model: Vec<Forecast> = of.iter().map(|r| (r.probability, r.above)).collect();
     let base: Vec<Forecast> = of.iter().map(|r| (r.base, r.above)).collect();
-    let (log_loss, base_log_loss) = (metrics::log_loss(&model)?, metrics::log_loss(&base)?);
+    let (log_loss, base_log_loss) = (figures::log_loss(&model)?, figures::log_loss(&base)?);
     Some(Scores {
         predictions: of.len(),
         share: of.iter().filter(|r| r.above).count() as f64 / of.len() as f64,
@@ -93,10 +93,10 @@ fn scores(of: &[Resolved]) -> Option<Scores> {
         base_log_loss,
         improvement: base_log_loss - log_loss,
         t: t_of_blocks(of),
-        brier: metrics::brier(&model)?,
-        auc: metrics::auc(&model),
-        calibration_error: metrics::calibration_error(&model)?,
-        reliability: metrics::reliability(&model),
+        brier: figures::brier(&model)?,
+        auc: figures::auc(&model),
+        calibration_error: figures::calibration_error(&model)?,
+        reliability: figures::reliability(&model),
     })
 }
 

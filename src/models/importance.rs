@@ -2,7 +2,7 @@
 //! predictions of a year (Breiman 2001). The models are those of the walk; none is fitted on permuted values.
 
 use super::calendar::year_of;
-use super::metrics::log_loss_of;
+use super::figures::log_loss_of;
 use super::walk::{Span, probabilities};
 use super::{ModelError, Rows, Walk};
 use genome::random::Seed;

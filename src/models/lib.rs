@@ -8,11 +8,11 @@ mod calendar;
 mod ensemble;
 mod evaluate;
 mod examples;
+pub mod figures;
 mod file;
 mod importance;
 mod kinds;
 mod logistic;
-pub mod metrics;
 #[cfg(feature = "onnx")]
 mod onnx;
 #[cfg(feature = "trees")]

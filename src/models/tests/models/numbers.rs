@@ -1,7 +1,7 @@
 //! Metrics and logistic regression beside scikit-learn, and beside their definitions.
 
 use genome::random::Seed;
-use models::{ModelFile, Rows, TrainingSet, metrics};
+use models::{ModelFile, Rows, TrainingSet, figures};
 use rand::RngExt;
 use serde_json::Value;
 
@@ -26,10 +26,10 @@ fn metrics_are_those_of_scikit_learn() {
     let golden = golden();
     let forecasts: Vec<(f64, bool)> =
         floats(&golden["p"]).into_iter().zip(floats(&golden["y"]).into_iter().map(|y| y > 0.5)).collect();
-    near(metrics::log_loss(&forecasts).unwrap(), &golden["log_loss"], 1e-12);
-    near(metrics::brier(&forecasts).unwrap(), &golden["brier"], 1e-12);
-    near(metrics::auc(&forecasts).unwrap(), &golden["auc"], 1e-12);
-    near(metrics::calibration_error(&forecasts).unwrap(), &golden["calibration_error"], 1e-12);
+    near(figures::log_loss(&forecasts).unwrap(), &golden["log_loss"], 1e-12);
+    near(figures::brier(&forecasts).unwrap(), &golden["brier"], 1e-12);
+    near(figures::auc(&forecasts).unwrap(), &golden["auc"], 1e-12);
+    near(figures::calibration_error(&forecasts).unwrap(), &golden["calibration_error"], 1e-12);
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn the_area_is_the_share_of_pairs_in_order() {
                 };
             }
         }
-        let found = metrics::auc(&forecasts);
+        let found = figures::auc(&forecasts);
         assert_eq!(found.is_some(), pairs > 0.0);
         assert!(found.is_none_or(|auc| (auc - sum / pairs).abs() < 1e-12), "{forecasts:?}");
     }
@@ -80,11 +80,11 @@ fn the_area_is_the_share_of_pairs_in_order() {
 
 #[test]
 fn hostile_forecasts_have_finite_figures_or_none() {
-    assert_eq!((metrics::log_loss(&[]), metrics::auc(&[]), metrics::calibration_error(&[])), (None, None, None));
+    assert_eq!((figures::log_loss(&[]), figures::auc(&[]), figures::calibration_error(&[])), (None, None, None));
     let sure = [(0.0, true), (1.0, false)];
-    assert!((metrics::log_loss(&sure).unwrap() - 34.5).abs() < 0.1);
-    assert_eq!((metrics::auc(&sure), metrics::brier(&sure)), (Some(0.0), Some(1.0)));
-    assert_eq!(metrics::reliability(&sure).len(), 2);
+    assert!((figures::log_loss(&sure).unwrap() - 34.5).abs() < 0.1);
+    assert_eq!((figures::auc(&sure), figures::brier(&sure)), (Some(0.0), Some(1.0)));
+    assert_eq!(figures::reliability(&sure).len(), 2);
     // Features that never move, that are the same twice, or that tell everything.
     let constant = vec![3.0; 100];
     let ramp: Vec<f64> = (0..100).map(f64::from).collect();
