@@ -49,7 +49,7 @@ fn names_are_read_as_people_write_them_and_mistakes_are_told() {
         ("model() > 0.5", "the name of a model"),
         ("model(14) > 0.5", "the name of a model"),
         ("model(trend, 2) > 0.5", "`)`"),
-        ("model(abcdefghijklmnopqrstuvwxy) > 0.5", "at most 24"),
+        ("model(abcdefghijklmnopqrstuvwxy) > 0.5", "at most 23"),
         ("ensemble_direction(trend) > 0", "`)`"),
         ("ensemble_directon > 0", "ensemble_direction"),
     ] {

@@ -94,16 +94,18 @@ impl Logistic {
             .map(|f| z.column(f).iter().zip(&errors).map(|(v, e)| v * e).sum::<f64>() + self.l2 * weights[f])
             .collect();
         gradient.push(errors.iter().sum());
-        let mut curvature = vec![vec![0.0; size]; size];
+        // The lower half, row by row; the intercept's comes last.
+        let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+        let (mut curvature, mut intercept) = (Vec::with_capacity(size), Vec::with_capacity(size));
         for f in 0..z.features {
             let weighted: Vec<f64> = z.column(f).iter().zip(&variances).map(|(v, w)| v * w).collect();
-            for g in 0..=f {
-                curvature[f][g] = weighted.iter().zip(z.column(g)).map(|(a, b)| a * b).sum();
-            }
-            curvature[f][f] += self.l2;
-            curvature[z.features][f] = weighted.iter().sum();
+            let mut row: Vec<f64> = (0..=f).map(|g| dot(&weighted, z.column(g))).collect();
+            row[f] += self.l2;
+            intercept.push(weighted.iter().sum());
+            curvature.push(row);
         }
-        curvature[z.features][z.features] = variances.iter().sum();
+        intercept.push(variances.iter().sum());
+        curvature.push(intercept);
         solve(curvature, gradient).ok_or_else(|| ModelError::Fit("the features are not told apart".to_owned()))
     }
 }

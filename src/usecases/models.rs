@@ -45,6 +45,9 @@ pub(crate) struct Asked {
     models: Vec<Model>,
 }
 
+/// By name of the instrument and series, pairs of close (UTC ms) and value.
+type ByInstrument = BTreeMap<String, BTreeMap<ModelSeries, Vec<(i64, f64)>>>;
+
 /// What a model predicts up to a time, with what it was made of.
 pub(crate) struct Predicted {
     pub(crate) model: Model,
@@ -229,12 +232,8 @@ impl Models {
     }
 
     /// Predictions of all models asked, by instrument.
-    async fn readings(
-        &self,
-        asked: &Asked,
-        to_ms: i64,
-    ) -> anyhow::Result<BTreeMap<String, BTreeMap<ModelSeries, Vec<(i64, f64)>>>> {
-        let mut out: BTreeMap<String, BTreeMap<ModelSeries, Vec<(i64, f64)>>> = BTreeMap::new();
+    async fn readings(&self, asked: &Asked, to_ms: i64) -> anyhow::Result<ByInstrument> {
+        let mut out: ByInstrument = BTreeMap::new();
         let mut all = Vec::with_capacity(asked.models.len());
         for model in &asked.models {
             all.push(self.predict(model, to_ms).await?);
@@ -329,7 +328,7 @@ impl Models {
 /// Readings of every series asked, of the instruments that `is_own` says; empty where the models say nothing.
 fn of_instruments(
     asked: &Asked,
-    found: &BTreeMap<String, BTreeMap<ModelSeries, Vec<(i64, f64)>>>,
+    found: &ByInstrument,
     is_own: impl Fn(&InstrumentId) -> bool,
 ) -> anyhow::Result<BTreeMap<ModelSeries, Readings>> {
     let mut out = BTreeMap::new();
