@@ -16,6 +16,7 @@ const SOURCES: &[&str] = &[
     "src/evidence",
     "src/lifecycle",
     "src/market",
+    "src/models",
     "src/portfolio",
     "src/protocol",
     "src/search",

@@ -36,6 +36,7 @@ const PURE: &[&str] = &[
     "src/learner/",
     "src/lifecycle/",
     "src/media/",
+    "src/models/",
     "src/optimize/",
     "src/protocol/",
     "src/report/",

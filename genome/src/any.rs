@@ -1,8 +1,8 @@
 //! A strategy of either kind, of rules or by rank, for those who take both.
 
-use crate::{Ranking, Strategy, StrategyHash, Timeframe, describe, describe_ranking};
+use crate::{Ranking, Series, Strategy, StrategyHash, Timeframe, describe, describe_ranking};
 use serde::{Deserialize, Serialize};
-use std::{fmt, str::FromStr};
+use std::{collections::BTreeSet, fmt, str::FromStr};
 
 /// Which kind of strategy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -94,6 +94,22 @@ impl AnyStrategy {
             Self::Rules(strategy) => strategy.timeframe,
             Self::Ranking(ranking) => ranking.timeframe,
         }
+    }
+
+    /// Series that models predict, each once, in order. Whoever evaluates the strategy has to bring their values along.
+    #[must_use]
+    pub fn model_series(&self) -> BTreeSet<Series> {
+        let all: Vec<Series> = match self {
+            Self::Rules(strategy) => strategy.series().into_iter().collect(),
+            Self::Ranking(ranking) => ranking.score.series(),
+        };
+        all.into_iter().filter(|series| series.source.model().is_some()).collect()
+    }
+
+    /// Whether it looks at what the daemon does not bring along: what rules see beside the candles of their symbol, or models.
+    #[must_use]
+    pub fn looks_beyond_the_daemon(&self) -> bool {
+        self.rules().is_some_and(Strategy::looks_beside_its_candles) || !self.model_series().is_empty()
     }
 
     /// What it does, in plain sentences.

@@ -66,12 +66,14 @@ impl Strategy {
         !self.across_series().is_empty()
     }
 
-    /// Whether a rule looks at more than the candles of its own symbol: at other instruments, or at what the futures market
-    /// publishes beside them. Whoever evaluates such a strategy has to bring that along.
+    /// Whether a rule looks at more than the candles of its own symbol: at other instruments, at what the futures market
+    /// publishes beside them, or at models. Whoever evaluates such a strategy has to bring that along.
     #[must_use]
     pub fn looks_beside_its_candles(&self) -> bool {
-        let is_published = |series: &Series| matches!(series.source, Source::Indicator(i) if i.kind().is_of_market());
-        self.series().iter().any(|series| series.across.is_some() || is_published(series))
+        let beside = |series: &Series| {
+            series.across.is_some() || series.source.is_of_market() || series.source.model().is_some()
+        };
+        self.series().iter().any(beside)
     }
 
     /// Whether the strategy is valid and in canonical form.

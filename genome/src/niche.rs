@@ -176,7 +176,7 @@ fn family(strategy: &Strategy) -> Family {
 /// What a condition says to a trader who enters on the given side.
 fn condition_family(condition: &Condition, long: bool) -> Family {
     let side = |source: Source| match source {
-        Source::Price(_) => None,
+        Source::Price(_) | Source::Model(_) => None,
         Source::Indicator(indicator) => Some(indicator.kind()),
     };
     let right = match condition.right {
@@ -298,6 +298,13 @@ fn shapes(strategy: &Strategy) -> Shapes {
                 Source::Indicator(indicator) => {
                     numbers.extend(indicator.params().iter().map(|p| p.get()));
                     Some(indicator.kind())
+                }
+                // Models, too, by which they are.
+                Source::Model(model) => {
+                    let name = model.to_string();
+                    numbers
+                        .push(100.0 + f64::from(name.bytes().fold(0_u32, |sum, b| (31 * sum + u32::from(b)) % 1000)));
+                    None
                 }
             };
             let left = kind(c.left.source);

@@ -4,7 +4,9 @@
 
 use crate::{Across, Number, Timeframe};
 
+mod model;
 mod table;
+pub use model::{ModelName, ModelSeries};
 pub use table::IndicatorKind;
 
 /// A field of the candle itself.
@@ -292,6 +294,7 @@ impl Indicator {
 pub enum Source {
     Price(PriceField),
     Indicator(Indicator),
+    Model(ModelSeries),
 }
 
 impl Source {
@@ -301,7 +304,23 @@ impl Source {
         match self {
             Self::Price(field) => field.scale(),
             Self::Indicator(indicator) => indicator.kind().spec().scale,
+            Self::Model(model) => model.scale(),
         }
+    }
+
+    /// What it asks of models, if it is their series.
+    #[must_use]
+    pub const fn model(&self) -> Option<ModelSeries> {
+        match self {
+            Self::Model(model) => Some(*model),
+            Self::Price(_) | Self::Indicator(_) => None,
+        }
+    }
+
+    /// Whether its values are published beside the candles: they need readings of the market.
+    #[must_use]
+    pub const fn is_of_market(&self) -> bool {
+        matches!(self, Self::Indicator(indicator) if indicator.kind().is_of_market())
     }
 }
 

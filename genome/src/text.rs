@@ -3,7 +3,7 @@
 //! Reading never panics, and its time and depth are bounded whatever the bytes. A [`Rule`] is read as
 //! written; a [`Strategy`] is read, checked and made canonical.
 
-use crate::{AnyStrategy, Distance, Expression, InvalidStrategy, Ranking, Rule, Strategy, Universe, Weights};
+use crate::{AnyStrategy, Distance, Expression, InvalidStrategy, Ranking, Rule, Series, Strategy, Universe, Weights};
 use std::str::FromStr;
 
 mod clauses;
@@ -70,6 +70,17 @@ impl FromStr for Expression {
         let mut expected = expression::OPERATORS.to_vec();
         expected.push("the end");
         end(&parser, &expected)?;
+        Ok(value)
+    }
+}
+
+impl FromStr for Series {
+    type Err = ParseError;
+    /// `rsi(14)`, `close@1d`: as written.
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        let mut parser = Parser::new(text)?;
+        let value = parser.series(&["a series"])?;
+        end(&parser, &["the end"])?;
         Ok(value)
     }
 }

@@ -92,7 +92,7 @@ impl Timeframe {
 
     /// Whether candles of `longer` are made of whole candles of this interval: same or higher, and aligned.
     #[must_use]
-    pub(crate) fn is_multiple(self, longer: Self) -> bool {
+    pub fn is_multiple(self, longer: Self) -> bool {
         match (self.fixed_ms(), longer.fixed_ms()) {
             (Some(short), Some(long)) => long % short == 0,
             // Months begin at midnight, so that only days and their parts fill them.

@@ -1,8 +1,8 @@
 //! Strategies in plain English, for reports and terminals. Not read back: the text form is for that.
 
 use crate::{
-    Across, AcrossSeries, Comparison, Condition, Distance, Operand, Rule, Series, SideRules, Size, Source, Strategy,
-    TrendRegimeFilter,
+    Across, AcrossSeries, Comparison, Condition, Distance, ModelSeries, Operand, Rule, Series, SideRules, Size, Source,
+    Strategy, TrendRegimeFilter,
 };
 use std::fmt::Write;
 
@@ -111,6 +111,12 @@ fn own_words(series: Series) -> String {
             let name = name.split(' ').map(word).collect::<Vec<_>>().join(" ");
             if numbers.is_empty() { format!("the {name}") } else { format!("the {name} ({})", numbers.join(", ")) }
         }
+        Source::Model(model) => match model {
+            ModelSeries::Probability(name) => format!("the probability that model {name} gives"),
+            ModelSeries::Confidence(name) => format!("the confidence of model {name}"),
+            ModelSeries::EnsembleDirection => "the direction that the models together expect".to_owned(),
+            ModelSeries::EnsembleConfidence => "the confidence of the models together".to_owned(),
+        },
     };
     series.timeframe.map_or(source.clone(), |t| format!("{source} of the last closed {t} candle"))
 }

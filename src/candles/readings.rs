@@ -1,7 +1,10 @@
-//! What the market publishes beside candles: funding, premium, open interest, ratios of longs and shorts, each with the
-//! time at which it was known.
+//! What is known beside candles: what the market publishes (funding, premium, open interest, ratios of longs and shorts),
+//! and what models predict, each with the time at which it was known.
 //!
 //! Never looks at a reading that was not known at the time asked for, and never fetches one.
+
+use genome::ModelSeries;
+use std::collections::BTreeMap;
 
 /// Values of one kind in time order, each from the time on at which it was known.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -27,10 +30,13 @@ pub struct MarketReadings {
     pub top_long_short_ratio: Readings,
     /// Bought over sold volume of takers.
     pub taker_long_short_ratio: Readings,
+    /// What models predict, by series, at closes (open + interval) of the models' candles. Whoever attaches predictions
+    /// gives every series that a strategy asks for, an empty one where its model says nothing.
+    pub models: BTreeMap<ModelSeries, Readings>,
 }
 
 impl MarketReadings {
-    /// Every kind with its name in the language, in one order.
+    /// Every kind that the market publishes with its name in the language, in one order.
     #[must_use]
     pub fn named(&self) -> [(&'static str, &Readings); 7] {
         [

@@ -2,11 +2,15 @@
 
 use super::CliError;
 use crate::config::{self, Config, Loaded};
+use crate::usecases::models::{Models, PredictionCache};
 use anyhow::Context as _;
 use candles::InstrumentTable;
 use clock::{Clock, SystemClock};
 use market::CandleCache;
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 /// What every command is handed.
 pub(crate) struct Context {
@@ -57,6 +61,26 @@ impl Context {
     /// When the file that the settings name is no such table any more.
     pub(crate) fn instruments(&self) -> Result<InstrumentTable, CliError> {
         self.config().market.instruments().map_err(|why| CliError::Usage(format!("market.instruments_file {why}")))
+    }
+
+    /// The models of the directory that the settings name, with the candles that they look at.
+    ///
+    /// # Errors
+    /// When the cache cannot be opened, or the table of instruments is none.
+    pub(crate) fn models(&self) -> Result<Models, CliError> {
+        let config = &self.config().models;
+        let named = PathBuf::from(&config.dir);
+        Ok(Models {
+            dir: if config.dir.is_empty() { self.data_dir().join("models") } else { named },
+            cached: PredictionCache {
+                dir: self.data_dir().join("predictions"),
+                budget_bytes: config.cache_budget_mb << 20,
+                days: config.cache_days,
+            },
+            candles: self.cache_to_read()?,
+            table: self.instruments()?,
+            now_ms: self.clock.now_ms(),
+        })
     }
 
     /// Every setting as it may be shown: key, value, who set it.

@@ -6,7 +6,7 @@ use clap::Command;
 const GROUPS: [(&str, &[&str]); 6] = [
     ("Run", &["demo", "run", "continuous", "shadow", "worker", "health"]),
     ("Look", &["strategies", "book", "report", "protocol", "deployments", "drift", "learner", "work"]),
-    ("Research", &["backtest", "search", "optimize", "prove", "rehearse", "calibrate"]),
+    ("Research", &["backtest", "search", "optimize", "prove", "rehearse", "calibrate", "models"]),
     ("Candles", &["data", "simulate-exchange", "media"]),
     ("Trust", &["reproduce", "audit", "keys", "dead-letters", "archive", "export"]),
     ("Set up", &["config", "migrate", "postgres", "completions", "man"]),

@@ -29,6 +29,7 @@ mod learner;
 mod life;
 mod media;
 mod migrate;
+mod models;
 mod optimize;
 mod output;
 mod postgres;
@@ -113,6 +114,7 @@ enum Command {
     /// Look at what a candidate has to show to go live, and plan for weaker edges
     Protocol(protocol::ProtocolArgs),
     Learner(learner::LearnerArgs),
+    Models(models::ModelsArgs),
     Book(book::BookArgs),
     /// Look at deployments of live strategies, pause and resume them
     Deployments(deployments::DeploymentsArgs),
@@ -172,6 +174,7 @@ async fn dispatch(command: Command, ctx: &Context) -> Result<(), CliError> {
         Command::Keys(args) => keys::run(args, ctx).await,
         Command::Protocol(args) => protocol::run(args, ctx).await,
         Command::Learner(args) => learner::run(args, ctx).await,
+        Command::Models(args) => models::run(args, ctx).await,
         Command::Backtest(args) => backtest::run(args, ctx).await,
         Command::Book(args) => book::run(args, ctx).await,
         Command::Calibrate(args) => calibrate::run(args, ctx).await,

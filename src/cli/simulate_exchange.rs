@@ -50,7 +50,7 @@ pub(crate) struct SimulateArgs {
     #[arg(long, value_name = "SECONDS")]
     day_seconds: Option<f64>,
     /// Plant an edge; its strength is the true annual Sharpe ratio before costs. Kinds of one symbol: mean_reversion,
-    /// momentum, time_of_day, volume_spike; of symbols against each other: rank_momentum, rank_reversal, rank_volume.
+    /// momentum, time_of_day, volume_spike, product; of symbols against each other: rank_momentum, rank_reversal, rank_volume.
     /// `all` stands for every symbol. May be given more than once
     #[arg(long = "edge", value_name = "KIND:SYMBOL[+SYMBOL...]:SHARPE[:FROM[:TO[:DECAY_DAYS[:RESIDUAL]]]]")]
     edges: Vec<EdgeSpec>,

@@ -189,9 +189,9 @@ async fn add(
     let text = strategy_file(path).with_context(|| format!("cannot read {}", path.display()))?;
     let file = AnyFile::parse(&text).with_context(|| format!("{} is not a strategy", path.display()))?;
     anyhow::ensure!(
-        !file.strategy.rules().is_some_and(genome::Strategy::looks_beside_its_candles),
-        "the daemon trades strategies that look at the candles of their own symbols; one that looks at other instruments or at \
-         funding, premium, open interest and ratios is tested by `sg-ai backtest`"
+        !file.strategy.looks_beyond_the_daemon(),
+        "the daemon trades strategies that look at the candles of their own symbols; one that looks at other instruments, at \
+         funding, premium, open interest and ratios, or at models is tested by `sg-ai backtest`"
     );
     let hash = file.strategy.hash().to_string();
     let settings = &ctx.config().daemon;

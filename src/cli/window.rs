@@ -13,7 +13,7 @@ use candles::{CandleSeries, Coverage, Interval, MarketKind, Symbol, SymbolCovera
 use chrono::{DateTime, SecondsFormat};
 use clap::Args;
 use engine::{Costs, Slippage, SymbolWindow, Terms, Window};
-use genome::Strategy;
+use genome::{AnyStrategy, Strategy};
 use portfolio::{Execution, PortfolioTerms};
 use serde::Serialize;
 use std::sync::Arc;
@@ -210,9 +210,13 @@ impl WindowArgs {
         let window = self.load(ctx).await?;
         let cache = ctx.cache_to_read()?;
         let window = beside_the_readings(&cache, window, strategy, self.dates_ms().1).await?;
+        let models = ctx.models()?;
+        let asked = models.asked(&AnyStrategy::from(strategy.clone()), self.market).map_err(CliError::usage)?;
+        let window = models.beside_window(&asked, window).await?;
         let Some(universe) = strategy.universe else { return Ok(window) };
         let span = MarketSpan { market: self.market, interval: self.interval, to_ms: self.dates_ms().1 };
         let whole = load_panel(&cache, span, strategy.timeframe, ctx.instruments()?).await?;
+        let whole = models.beside_market(&asked, whole).await?;
         Ok(beside_the_market(&window, &whole.panel, universe, strategy)?)
     }
 

@@ -55,6 +55,8 @@ const BOUNDS: &[(&str, f64, f64)] = &[
     ("portfolio.execution.borrow_rate_per_year", 0.0, 100.0),
     ("portfolio.execution.borrowable_members", 0.0, 10_000.0),
     ("portfolio.execution.frozen_exit_fraction", 0.0, 1.0),
+    ("models.cache_budget_mb", 0.0, 100_000_000.0),
+    ("models.cache_days", 1.0, 36_500.0),
     ("lifecycle.max_p_value", 0.000_001, 1.0),
     ("lifecycle.holdout_min_e_value", 0.0, 1e12),
     ("lifecycle.shadow_min_e_value", 0.0, 1e12),

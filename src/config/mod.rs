@@ -13,7 +13,7 @@ mod settings;
 pub use islands::{BookMarket, IslandConfig};
 pub use load::{Inputs, Loaded, load};
 pub use origin::{ConfigError, Origin};
-pub use sections::{DaemonConfig, ReviewConfig, WorkConfig};
+pub use sections::{DaemonConfig, ModelsConfig, ReviewConfig, WorkConfig};
 pub use settings::{DEFAULT_TOML, ENV_NAMES, SECRET_KEYS, Settings, env_name, meanings, variable_of};
 
 use book::BookConfig;
@@ -50,6 +50,8 @@ pub struct Config {
     pub costs: VenueCosts,
     /// How orders of portfolios meet the market.
     pub portfolio: PortfolioConfig,
+    /// Models that strategies may ask.
+    pub models: ModelsConfig,
     /// Limits between the states.
     pub lifecycle: Thresholds,
     /// Null searches, the account of tests, the placebo island.

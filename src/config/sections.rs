@@ -76,6 +76,19 @@ pub struct DaemonConfig {
     pub shutdown_grace_s: u64,
 }
 
+/// Models that strategies may ask.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelsConfig {
+    /// Directory of model files; empty means `models` in the data directory.
+    #[serde(default)]
+    pub dir: String,
+    /// Size above which cached predictions are removed, the oldest first, MB.
+    pub cache_budget_mb: u64,
+    /// Days after which predictions that nobody asked for are removed.
+    pub cache_days: u32,
+}
+
 /// A key (without its section) and why its value makes no sense.
 pub(super) type Problem = (&'static str, String);
 

@@ -60,6 +60,7 @@ pub fn source_column_beside(source: &Source, candles: &CandleSeries, market: &Ma
     match source {
         Source::Indicator(indicator) if indicator.kind().is_of_market() => readings::column(indicator, candles, market),
         Source::Indicator(indicator) => indicator::compute(indicator, candles),
+        Source::Model(model) => readings::of_model(*model, candles, market),
         Source::Price(PriceField::TakerBuyRatio) => liquidity::taker_buy_ratios(candles),
         Source::Price(field) => Column::new(match field {
             PriceField::Open => candles.opens().to_vec(),

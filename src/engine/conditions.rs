@@ -42,6 +42,11 @@ pub(super) fn compute_columns(frame: &Frame<'_>, wanted: &BTreeSet<Series>) -> C
                 let values = frame.across.get(series).ok_or(EvaluationError::NoMarket(*series))?;
                 return Ok(Held::new(readings::at_closes(values, &frame.candles)));
             }
+            if let Some(model) = series.source.model()
+                && !frame.readings.models.contains_key(&model)
+            {
+                return Err(EvaluationError::NoModel(*series));
+            }
             let column = |candles| source_column_beside(&series.source, candles, frame.readings);
             let column = match higher(frame, series) {
                 None => column(&frame.candles),

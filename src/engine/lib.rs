@@ -115,6 +115,10 @@ pub enum EvaluationError {
     Invalid(String),
     #[error("{0} compares the symbol with the others of a universe, and this window has no values of it")]
     NoMarket(genome::Series),
+    #[error(
+        "{0} is predicted by models, and this evaluation was given no predictions; see docs/MODELS.md for what takes them"
+    )]
+    NoModel(genome::Series),
     #[error("the strategy ranks a market, and these candles are of single symbols; strategies of rules run on them")]
     Ranks,
     #[error("the strategy trades symbols by rules, and this is evaluated over a whole market")]

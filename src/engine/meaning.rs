@@ -96,6 +96,7 @@ fn compares_prices(strategy: &Strategy) -> bool {
 fn is_of_sums(series: &Series) -> bool {
     let indicator = match &series.source {
         Source::Price(field) => return *field == PriceField::Typical,
+        Source::Model(_) => return false,
         Source::Indicator(indicator) => indicator,
     };
     matches!(

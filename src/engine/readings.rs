@@ -1,10 +1,10 @@
-//! Columns of what the market publishes beside candles, as it was known at each candle's close.
+//! Columns of what the market publishes beside candles and of what models predict, as it was known at each candle's close.
 //!
 //! Never looks at a reading that was not known by then, and never fills in for a source that has stopped.
 
 use super::indicator::Column;
 use candles::{CandleSeries, MarketReadings, Readings};
-use genome::{Indicator, IndicatorKind as Kind};
+use genome::{Indicator, IndicatorKind as Kind, ModelSeries};
 
 const DAY_MS: i64 = 86_400_000;
 /// A source whose newest reading is older than this has stopped: nothing is known any more. The slowest source, funding,
@@ -58,6 +58,16 @@ fn value(readings: &Readings, of: &Of, now_ms: i64) -> Option<f64> {
         Of::Last => Some(last),
         Of::Mean(days_ms) => readings.mean_since(from(*days_ms)?, now_ms),
         Of::Sum(days_ms) => readings.sum_since(from(*days_ms)?, now_ms),
+    }
+}
+
+/// What a model predicts, at each candle that closes where it predicts something; undefined everywhere where nobody
+/// attached its predictions.
+#[must_use]
+pub(super) fn of_model(model: ModelSeries, candles: &CandleSeries, market: &MarketReadings) -> Column {
+    match market.models.get(&model) {
+        Some(values) => at_closes(values, candles),
+        None => Column::new(vec![f64::NAN; candles.len()]),
     }
 }
 

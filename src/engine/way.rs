@@ -29,7 +29,7 @@ pub(super) fn way(frame: &Frame<'_>, series: &Series) -> Way {
     }
     match series.source {
         Source::Price(field) if prices(&frame.candles, field).is_some() => Way::Price(field),
-        Source::Price(_) => Way::Column,
+        Source::Price(_) | Source::Model(_) => Way::Column,
         Source::Indicator(i) => match (i.kind(), i.params()) {
             (IndicatorKind::Ema, [n]) => Way::Ema(n.get().round() as usize),
             (IndicatorKind::Rsi, [n]) => Way::Rsi(n.get().round() as usize),

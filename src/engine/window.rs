@@ -27,7 +27,7 @@ pub struct SymbolWindow {
     pub finer: Vec<Arc<CandleSeries>>,
     /// Funding payments in time order; empty on spot or where none are cached.
     pub funding: Arc<[FundingRate]>,
-    /// What the market published beside the candles; empty on spot or where nothing is cached.
+    /// What the market published beside the candles, and what models predict; empty on spot or where nothing is cached.
     pub readings: Arc<MarketReadings>,
     /// Values of series that compare the symbol with others, at closes (open + interval) of the strategy's base timeframe;
     /// none where it is no member or has no value. Whoever knows the whole market computes them.
@@ -173,8 +173,9 @@ fn hash_candles(hasher: &mut Sha256, candles: &CandleSeries) {
 /// What is known beside the candles, by name, where there is any.
 fn beside(symbol: &SymbolWindow) -> impl Iterator<Item = (String, &Readings)> {
     let named = symbol.readings.named().map(|(name, readings)| (name.to_owned(), readings));
+    let models = symbol.readings.models.iter().map(|(series, readings)| (series.to_string(), readings));
     let across = symbol.across.iter().map(|(series, readings)| (series.to_string(), readings));
-    named.into_iter().chain(across).filter(|(_, readings)| !readings.is_empty())
+    named.into_iter().chain(models).chain(across).filter(|(_, readings)| !readings.is_empty())
 }
 
 /// Two digests with different beginnings, of everything that a column can look at.

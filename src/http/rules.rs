@@ -23,7 +23,7 @@ const DEFAULT_EXIT: &str = "ema(12) crosses below ema(26)";
 
 /// Why rules that look beside their candles are not taken.
 const BESIDE: &str = "rules of the service look at the candles of one symbol; those that look at funding, premium, open \
-     interest, ratios or other instruments are tested by `sg-ai backtest`";
+     interest, ratios, other instruments or models are tested by `sg-ai backtest`";
 
 /// A condition in the language, such as `RSI < 30`.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
@@ -156,7 +156,7 @@ impl StrategyRequest {
             WholeStrategy::Json(map) => serde_json::to_string(map).unwrap_or_default(),
         };
         let file = AnyFile::parse(&text).map_err(|why| Problem::field("strategy", why.to_string()))?;
-        if file.strategy.rules().is_some_and(Strategy::looks_beside_its_candles) {
+        if file.strategy.looks_beyond_the_daemon() {
             return Err(Problem::field("strategy", BESIDE));
         }
         Ok(file.strategy)

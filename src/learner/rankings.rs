@@ -80,6 +80,7 @@ fn of_score(score: &Expression, candle_days: f64, found: &mut BTreeSet<String>) 
             found.insert(match series.source {
                 Source::Indicator(indicator) => format!("indicator {}", indicator.kind()),
                 Source::Price(field) => format!("field {}", field.name()),
+                Source::Model(model) => format!("model {model}"),
             });
         }
         Expression::Constant(_) | Expression::Unary(..) | Expression::Binary(..) => {}

@@ -37,6 +37,11 @@ pub fn market_sha256(market: MarketKind, symbols: &[SymbolData<'_>], table: &Ins
         for (_, readings) in data.readings.named() {
             add(&mut hash, readings);
         }
+        // None is no part, so that names from before there were models stay.
+        for (series, readings) in &data.readings.models {
+            hash.update(format!("predicted {series}\n"));
+            add(&mut hash, readings);
+        }
     }
     hex::encode(hash.finalize())
 }

@@ -11,8 +11,8 @@ use crate::{
     lanes::{self, Side},
     seating::Seating,
 };
-use engine::columns::compute_column_beside;
 use engine::indicator::{rolling::Eight, squared_moves};
+use engine::{EvaluationError, columns::compute_column_beside};
 use genome::Series;
 use rayon::prelude::*;
 use std::{collections::HashMap, sync::Arc};
@@ -308,6 +308,9 @@ fn series_column(panel: &Panel, group: &Group, series: &Series, rows: Vec<Eight>
     let lanes = by_lane(group, |instrument| {
         let instrument = &panel.instruments()[instrument as usize];
         let (candles, readings) = (instrument.candles(), instrument.readings());
+        if series.source.model().is_some_and(|model| !readings.models.contains_key(&model)) {
+            return Err(ColumnError(EvaluationError::NoModel(*series).to_string()));
+        }
         let column =
             compute_column_beside(series, candles, candles, readings).map_err(|e| ColumnError(e.to_string()))?;
         Ok(column.values().to_vec())

@@ -7,11 +7,12 @@ mod packed;
 use crate::grid::Grid;
 use candles::{
     CandleSeries, FundingRate, InstrumentId, InstrumentTable, Interval, MarketKind, Symbol, interval,
-    readings::MarketReadings,
+    readings::{MarketReadings, Readings},
     resample::{ResampleError, resample},
 };
+use genome::ModelSeries;
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, OnceLock},
 };
 
@@ -249,7 +250,21 @@ impl Panel {
             instrument.candles = candles;
             instrument.funding = Arc::new(on_the_minute(funding));
         }
-        Ok(Self { instruments, grid: Arc::default(), ..self.clone() })
+        // What models predict was made of the old candles.
+        Ok(Self { instruments, grid: Arc::default(), ..self.clone() }.with_models(|_| BTreeMap::new()))
+    }
+
+    /// The same market with what models predict of each instrument beside it; what was there of models goes.
+    #[must_use]
+    pub fn with_models(&self, of: impl Fn(&InstrumentId) -> BTreeMap<ModelSeries, Readings>) -> Self {
+        let mut instruments = self.instruments.clone();
+        for instrument in &mut instruments {
+            let models = of(&instrument.id);
+            if models != instrument.readings.models {
+                instrument.readings = Arc::new(MarketReadings { models, ..(*instrument.readings).clone() });
+            }
+        }
+        Self { instruments, ..self.clone() }
     }
 
     /// Which market.

@@ -4,11 +4,11 @@
 //! alike (their correlation stays), and windows that overlap have the same null candles where they do.
 
 use candles::series::SeriesError;
-use candles::{Candle, CandleSeries};
+use candles::{Candle, CandleSeries, MarketReadings};
 use engine::{SymbolWindow, Window, WindowError};
 use evidence::null_market::Bars;
 use genome::random::Seed;
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// The null market number `number`: even ones are sign-flipped (volatility keeps its clusters, drift goes), odd ones
 /// shuffled (drift stays, clusters go). Volumes go with their candles. Without finer candles, which have no null.
@@ -24,7 +24,12 @@ pub fn null_window(window: &Window, seed: Seed, number: u64) -> Result<Window, W
             symbol: s.symbol.clone(),
             why: format!("they have no null market: {why}"),
         })?;
-        Ok(SymbolWindow { candles: Arc::new(candles), finer: Vec::new(), ..s.clone() })
+        // What models predict was made of the real candles.
+        let readings = match s.readings.models.is_empty() {
+            true => Arc::clone(&s.readings),
+            false => Arc::new(MarketReadings { models: BTreeMap::new(), ..(*s.readings).clone() }),
+        };
+        Ok(SymbolWindow { candles: Arc::new(candles), finer: Vec::new(), readings, ..s.clone() })
     };
     let symbols = window.symbols().iter().map(null).collect::<Result<_, WindowError>>()?;
     Window::new(window.from_ms(), window.to_ms(), symbols)

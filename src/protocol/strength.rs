@@ -54,6 +54,7 @@ fn knowing(kind: EdgeKind, interval: Interval) -> Option<Strategy> {
         }
         EdgeKind::TimeOfDay { .. }
         | EdgeKind::VolumeSpike { .. }
+        | EdgeKind::Product { .. }
         | EdgeKind::RankMomentum { .. }
         | EdgeKind::RankReversal { .. }
         | EdgeKind::RankVolume { .. } => return None,

@@ -34,6 +34,11 @@ pub enum EdgeKind {
     /// price drifts on in that candle's direction over the next `hold` candles.
     #[allow(missing_docs)]
     VolumeSpike { lookback: u32, multiple: f64, hold: u32 },
+    /// The sign of a product: after a candle that rose on more than the mean volume of the `lookback` candles before it, or
+    /// fell on less, the price drifts up over the next `hold` candles; after one that fell on more or rose on less, down.
+    /// Neither the move nor the volume alone says anything.
+    #[allow(missing_docs)]
+    Product { lookback: u32, hold: u32 },
     /// Each day from 00:00 UTC, symbols that rose more over the last `days` days drift up against those that rose less:
     /// each in proportion to how far its rank is from the middle, and to its own deviation.
     #[allow(missing_docs)]
@@ -56,6 +61,7 @@ impl EdgeKind {
             Self::Momentum { .. } => "momentum",
             Self::TimeOfDay { .. } => "time_of_day",
             Self::VolumeSpike { .. } => "volume_spike",
+            Self::Product { .. } => "product",
             Self::RankMomentum { .. } => "rank_momentum",
             Self::RankReversal { .. } => "rank_reversal",
             Self::RankVolume { .. } => "rank_volume",
@@ -81,7 +87,11 @@ impl EdgeKind {
                     against
                 }
             }
-            Self::MeanReversion { .. } | Self::Momentum { .. } | Self::TimeOfDay { .. } | Self::VolumeSpike { .. } => 0,
+            Self::MeanReversion { .. }
+            | Self::Momentum { .. }
+            | Self::TimeOfDay { .. }
+            | Self::VolumeSpike { .. }
+            | Self::Product { .. } => 0,
         }
     }
 
@@ -102,7 +112,11 @@ impl EdgeKind {
             Self::RankVolume { days, against } => {
                 format!("mean(volume, {}) / mean(volume, {})", 6 * days, 6 * against)
             }
-            Self::MeanReversion { .. } | Self::Momentum { .. } | Self::TimeOfDay { .. } | Self::VolumeSpike { .. } => {
+            Self::MeanReversion { .. }
+            | Self::Momentum { .. }
+            | Self::TimeOfDay { .. }
+            | Self::VolumeSpike { .. }
+            | Self::Product { .. } => {
                 return None;
             }
         };
@@ -116,7 +130,8 @@ impl EdgeKind {
         match self {
             Self::MeanReversion { lookback, .. }
             | Self::Momentum { lookback, .. }
-            | Self::VolumeSpike { lookback, .. } => lookback as usize,
+            | Self::VolumeSpike { lookback, .. }
+            | Self::Product { lookback, .. } => lookback as usize,
             Self::TimeOfDay { .. }
             | Self::RankMomentum { .. }
             | Self::RankReversal { .. }
@@ -140,12 +155,13 @@ impl FromStr for EdgeKind {
             "momentum" => Ok(Self::Momentum { lookback: 48, hold: 16 }),
             "time_of_day" => Ok(Self::TimeOfDay { hour: 13, hours: 4 }),
             "volume_spike" => Ok(Self::VolumeSpike { lookback: 20, multiple: 2.5, hold: 12 }),
+            "product" => Ok(Self::Product { lookback: 20, hold: 1 }),
             "rank_momentum" => Ok(Self::RankMomentum { days: 14 }),
             "rank_reversal" => Ok(Self::RankReversal { days: 1 }),
             "rank_volume" => Ok(Self::RankVolume { days: 1, against: 20 }),
             _ => Err(format!(
-                "unknown kind {text:?}; expected mean_reversion, momentum, time_of_day, volume_spike, rank_momentum, \
-                 rank_reversal or rank_volume"
+                "unknown kind {text:?}; expected mean_reversion, momentum, time_of_day, volume_spike, product, \
+                 rank_momentum, rank_reversal or rank_volume"
             )),
         }
     }
@@ -228,7 +244,7 @@ impl EdgeSpec {
                 counts(lookback, hold)?;
                 within("an edge's deviations", deviations, 0.1, 4.0, "0.1 to 4")
             }
-            EdgeKind::Momentum { lookback, hold } => counts(lookback, hold),
+            EdgeKind::Momentum { lookback, hold } | EdgeKind::Product { lookback, hold } => counts(lookback, hold),
             EdgeKind::TimeOfDay { hour, hours } => {
                 within("an edge's hour", f64::from(hour), 0.0, 23.0, "0 to 23")?;
                 within("an edge's hours", f64::from(hours), 1.0, 12.0, "1 to 12")
@@ -340,7 +356,11 @@ impl EdgeState {
             return;
         }
         let signal = self.signal(kind, candle.close, lookback);
-        let last = if matches!(kind, EdgeKind::VolumeSpike { .. }) { self.volume } else { candle.close };
+        let last = if matches!(kind, EdgeKind::VolumeSpike { .. } | EdgeKind::Product { .. }) {
+            self.volume
+        } else {
+            candle.close
+        };
         self.seen.push_back((self.high, self.low, last));
         if self.seen.len() > lookback {
             self.seen.pop_front();
@@ -351,7 +371,8 @@ impl EdgeState {
             self.remaining = match kind {
                 EdgeKind::MeanReversion { hold, .. }
                 | EdgeKind::Momentum { hold, .. }
-                | EdgeKind::VolumeSpike { hold, .. } => hold,
+                | EdgeKind::VolumeSpike { hold, .. }
+                | EdgeKind::Product { hold, .. } => hold,
                 EdgeKind::TimeOfDay { .. }
                 | EdgeKind::RankMomentum { .. }
                 | EdgeKind::RankReversal { .. }
@@ -400,6 +421,11 @@ impl EdgeState {
             EdgeKind::VolumeSpike { multiple, .. } if self.seen.len() == lookback => {
                 let mean = self.seen.iter().map(|c| c.2).sum::<f64>() / lookback as f64;
                 if self.volume >= multiple * mean && close != self.open { (close - self.open).signum() } else { 0.0 }
+            }
+            EdgeKind::Product { .. } if self.seen.len() == lookback => {
+                let mean = self.seen.iter().map(|c| c.2).sum::<f64>() / lookback as f64;
+                let sign = |x: f64| if x == 0.0 { 0.0 } else { x.signum() };
+                sign(close - self.open) * sign(self.volume - mean)
             }
             _ => 0.0,
         }

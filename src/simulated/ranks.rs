@@ -25,7 +25,8 @@ pub fn score(kind: EdgeKind, day: impl Fn(usize) -> DayTotals) -> f64 {
         EdgeKind::MeanReversion { .. }
         | EdgeKind::Momentum { .. }
         | EdgeKind::TimeOfDay { .. }
-        | EdgeKind::VolumeSpike { .. } => 0.0,
+        | EdgeKind::VolumeSpike { .. }
+        | EdgeKind::Product { .. } => 0.0,
     }
 }
 

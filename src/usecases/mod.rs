@@ -24,6 +24,8 @@ pub(crate) mod meaning;
 pub(crate) mod media_lines;
 pub(crate) mod memory;
 pub(crate) mod messages;
+mod model_cache;
+pub(crate) mod models;
 pub(crate) mod operators;
 pub(crate) mod paper;
 pub(crate) mod parts;

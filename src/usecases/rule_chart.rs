@@ -79,7 +79,7 @@ fn excursion(series: &CandleSeries, trade: &Trade) -> Option<Excursion> {
 pub(crate) fn rule_series(strategy: &Strategy, candles: &CandleSeries, skip: usize) -> (Vec<RuleSeries>, Vec<String>) {
     let (mut shown, mut not_shown) = (Vec::new(), Vec::new());
     for series in strategy.series() {
-        let published = matches!(&series.source, Source::Indicator(i) if i.kind().is_of_market());
+        let published = series.source.is_of_market() || series.source.model().is_some();
         // A price of the strategy's own candles is on the chart already.
         let is_drawn = series.timeframe.is_none()
             && matches!(&series.source, Source::Price(field) if field.scale() == Scale::Price);

@@ -44,7 +44,8 @@ impl Unit {
     }
 
     /// The unit of a series.
-    pub(crate) fn of_series(series: &Series) -> Self {
+    #[must_use]
+    pub fn of_series(series: &Series) -> Self {
         match series.source.scale() {
             Scale::Price | Scale::PriceDifference | Scale::Range => Self::PRICE,
             Scale::Volume | Scale::Cumulative => Self::COINS,

@@ -158,6 +158,7 @@ fn is_of_volume(series: &Series) -> bool {
                 | K::WyckoffSpring
                 | K::WyckoffUpthrust
         ),
+        Source::Model(_) => false,
     }
 }
 

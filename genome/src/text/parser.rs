@@ -5,8 +5,8 @@ use super::functions::{Function, function};
 use super::lexer::{Kind, Signs, Token, tokens};
 use super::percent;
 use crate::{
-    AcrossSeries, Comparison, Condition, Indicator, IndicatorKind, Number, Operand, PriceField, Rule, Series, Source,
-    Timeframe, bounds,
+    AcrossSeries, Comparison, Condition, Indicator, IndicatorKind, ModelSeries, Number, Operand, PriceField, Rule,
+    Series, Source, Timeframe, bounds,
 };
 
 /// Longest text that is read, in bytes. The longest canonical strategy is shorter.
@@ -301,6 +301,8 @@ impl<'a> Parser<'a> {
             Source::Price(field)
         } else if let Some(kind) = IndicatorKind::named(&name) {
             Source::Indicator(self.indicator(kind, token.start)?)
+        } else if ModelSeries::NAMES.contains(&name.as_str()) {
+            Source::Model(self.model(&name)?)
         } else {
             let functions = ["cs_rank", "cs_zscore", "cs_demean", "relative", "beta"];
             let near = nearest(&name, series_names().chain(functions));
@@ -339,6 +341,24 @@ impl<'a> Parser<'a> {
         let compared = Series { across: Some(across), ..series };
         compared.check_across().map_err(|text| self.invalid(token.start, self.last_end(), text))?;
         Ok(compared)
+    }
+
+    /// `model(trend)`, `ensemble_direction`: what follows the name.
+    fn model(&mut self, name: &str) -> Result<ModelSeries, ParseError> {
+        let [probability, _, direction, confidence] = ModelSeries::NAMES;
+        let of_all = [(direction, ModelSeries::EnsembleDirection), (confidence, ModelSeries::EnsembleConfidence)];
+        if let Some((_, series)) = of_all.into_iter().find(|(own, _)| *own == name) {
+            if self.eat(Kind::Open) {
+                self.expect(Kind::Close, "`)`")?;
+            }
+            return Ok(series);
+        }
+        self.expect(Kind::Open, "`(` and the name of a model")?;
+        let token = self.expect(Kind::Word, "the name of a model")?;
+        let model = keyword(self.text(token)).parse();
+        let model = model.map_err(|text: String| self.invalid(token.start, token.end, text))?;
+        self.expect(Kind::Close, "`)`")?;
+        Ok(if name == probability { ModelSeries::Probability(model) } else { ModelSeries::Confidence(model) })
     }
 
     fn indicator(&mut self, kind: IndicatorKind, start: usize) -> Result<Indicator, ParseError> {
@@ -412,7 +432,7 @@ fn price_field(name: &str) -> Option<PriceField> {
 pub(super) fn series_names() -> impl Iterator<Item = &'static str> {
     let fields = PriceField::ALL.into_iter().map(PriceField::name);
     let indicators = IndicatorKind::all().iter().flat_map(|s| std::iter::once(s.name).chain(s.aliases.iter().copied()));
-    fields.chain(indicators)
+    fields.chain(indicators).chain(ModelSeries::NAMES)
 }
 
 /// The name closest to `word`, if one is close enough to be meant.

@@ -22,6 +22,7 @@ impl Display for Source {
         match self {
             Self::Price(field) => f.write_str(field.name()),
             Self::Indicator(indicator) => indicator.fmt(f),
+            Self::Model(model) => model.fmt(f),
         }
     }
 }

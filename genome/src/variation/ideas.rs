@@ -83,7 +83,7 @@ impl Maker<'_> {
         let (mut fast, mut slow) = (self.any(&AVERAGES, rng)?, self.any(&AVERAGES, rng)?);
         let period = |s: &Series| match s.source {
             crate::Source::Indicator(i) => i.params().first().map_or(0.0, |p| p.get()),
-            crate::Source::Price(_) => 0.0,
+            crate::Source::Price(_) | crate::Source::Model(_) => 0.0,
         };
         if period(&fast) > period(&slow) {
             std::mem::swap(&mut fast, &mut slow);

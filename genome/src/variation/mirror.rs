@@ -1,8 +1,8 @@
 //! The mirror image of a rule: what it says of a rising market, said of a falling one.
 
 use crate::{
-    Across, AcrossSeries, Comparison, Condition, Indicator, IndicatorKind as K, Number, Operand, PriceField, Rule,
-    Series, Source,
+    Across, AcrossSeries, Comparison, Condition, Indicator, IndicatorKind as K, ModelSeries, Number, Operand,
+    PriceField, Rule, Series, Source,
 };
 
 /// What becomes of a series' value when prices are turned upside down.
@@ -79,6 +79,14 @@ fn turned_source(series: Series) -> (Series, Image) {
             // Partners have the same parameters; where a table change breaks that, the series stays.
             let turned = Indicator::new(kind, indicator.params()).unwrap_or(indicator);
             (Source::Indicator(turned), image)
+        }
+        Source::Model(model) => {
+            let image = match model {
+                ModelSeries::Probability(_) => Image::Turned(1.0),
+                ModelSeries::EnsembleDirection => Image::Turned(0.0),
+                ModelSeries::Confidence(_) | ModelSeries::EnsembleConfidence => Image::Same,
+            };
+            (series.source, image)
         }
     };
     (Series { source, ..series }, image)

@@ -95,7 +95,10 @@ async fn of_market(
     asked.check_dates()?;
     let (from_ms, to_ms) = asked.dates_ms();
     let span = MarketSpan { market: asked.market(), interval: asked.interval(), to_ms };
+    let models = ctx.models()?;
+    let needed = models.asked(&AnyStrategy::Ranking(ranking.clone()), asked.market()).map_err(CliError::usage)?;
     let whole = load_panel(&ctx.cache_to_read()?, span, ranking.timeframe, ctx.instruments()?).await?;
+    let whole = models.beside_market(&needed, whole).await?;
     let terms = asked.portfolio_terms(args.realistic, ctx);
     let (panel, data_version) = (Arc::new(whole.panel), whole.data_version);
     if panel.end_ms() < to_ms {

@@ -246,10 +246,10 @@ async fn candidate(
     let moved: Vec<(&Parameter, f64)> = values.iter().filter_map(|(name, v)| Some((find(name)?, *v))).collect();
     let genome = with_any_parameters(of.strategy, &moved)
         .map_err(|e| CliError::Usage(format!("--add {}: the point is no strategy: {e}", of.point)))?;
-    if genome.rules().is_some_and(genome::Strategy::looks_beside_its_candles) {
+    if genome.looks_beyond_the_daemon() {
         return Err(CliError::Usage(
             "the daemon trades strategies that look at the candles of their own symbols; this one looks at funding, premium, \
-             open interest or ratios, too"
+             open interest, ratios or models, too"
                 .into(),
         ));
     }

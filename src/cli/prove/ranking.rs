@@ -7,7 +7,7 @@ use crate::usecases::portfolio_proof::PortfolioProof;
 use anyhow::Context as _;
 use candles::{Interval, MarketKind};
 use evidence::robustness::Finding;
-use genome::{Ranking, StrategyHash, random::Seed};
+use genome::{AnyStrategy, Ranking, StrategyHash, random::Seed};
 use serde::Serialize;
 
 /// What is printed as JSON.
@@ -38,8 +38,10 @@ pub(super) async fn run(strategy: Ranking, args: &ProveArgs, ctx: &Context) -> R
     }
     let (from_ms, to_ms) = window.dates_ms();
     let span = MarketSpan { market: window.market(), interval: window.interval(), to_ms };
-    let WholeMarket { panel, data_version } =
-        load_panel(&ctx.cache_to_read()?, span, strategy.timeframe, ctx.instruments()?).await?;
+    let models = ctx.models()?;
+    let asked = models.asked(&AnyStrategy::Ranking(strategy.clone()), window.market()).map_err(CliError::usage)?;
+    let market = load_panel(&ctx.cache_to_read()?, span, strategy.timeframe, ctx.instruments()?).await?;
+    let WholeMarket { panel, data_version } = models.beside_market(&asked, market).await?;
     let terms = window.portfolio_terms(false, ctx);
     let (hash, text) = (strategy.hash(), strategy.to_string());
     let proof = PortfolioProof {

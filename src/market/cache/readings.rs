@@ -10,6 +10,7 @@ use candles::readings::{MarketReadings, Readings};
 use candles::stored::Part;
 use candles::time::MINUTE_MS;
 use candles::{Interval, MarketKind, Symbol};
+use std::collections::BTreeMap;
 
 /// How long after its stamp a row of metrics counts as known. The exchange stamps rows with the end of their five
 /// minutes and says nothing of when it publishes them; one interval later is never too early by more than its own
@@ -185,6 +186,7 @@ impl CandleCache {
             long_short_ratio: column(&metrics, "account_ratio")?,
             top_long_short_ratio: column(&metrics, "top_trader_position_ratio")?,
             taker_long_short_ratio: column(&metrics, "taker_volume_ratio")?,
+            models: BTreeMap::new(),
         })
     }
 

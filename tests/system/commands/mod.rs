@@ -2,6 +2,7 @@
 
 mod backtest;
 mod calibrate;
+mod models;
 mod optimize;
 mod optimize_ranking;
 mod prove;

@@ -54,6 +54,12 @@ async fn every_command_that_prints_results_prints_json() {
             "exit": "ema(5) crosses below ema(30)"}, "risk": {"stop_loss": "2%"}}"#,
     )
     .unwrap();
+    std::fs::create_dir(stage.dir.path().join("models")).unwrap();
+    let lean = "timeframe = \"1h\"\nsymbols = [\"BTCUSDT\"]\ntarget = \"direction\"\nhorizon_candles = 1\nvolatility_candles = 24\n\
+                features = [\"roc(4)\"]\ntrain_days = 20\nrefit_days = 5\n[fit]\nkind = \"logistic\"\n";
+    std::fs::write(stage.dir.path().join("models/lean.toml"), lean).unwrap();
+    let models = stage.dir.path().join("models").to_str().unwrap().to_owned();
+    stage.set("SG__MODELS__DIR", &models);
     let mut tried = BTreeSet::new();
     let mut run = |words: &str| {
         let name = all.iter().map(|(name, _)| name).find(|name| format!("{words} ").starts_with(&format!("{name} ")));
@@ -78,6 +84,10 @@ async fn every_command_that_prints_results_prints_json() {
     run("data instruments");
     run("data universe --at 2024-12-20 --interval 15m");
     run("data export --symbols BTCUSDT --interval 15m --out candles.csv --format csv");
+    run("models list");
+    run("models fit lean");
+    run("models evaluate lean");
+    run("models explain lean");
     run("data snapshot first");
     run("data diff first");
     run("data affected all");

@@ -164,7 +164,7 @@ fn rebuilt(
                     .map_err(|problem| InvalidStrategy { field: format!("score.{at}"), problem })?;
                 Expression::Series(Series { source: Source::Indicator(indicator), ..*series })
             }
-            Source::Price(_) => Expression::Series(*series),
+            Source::Price(_) | Source::Model(_) => Expression::Series(*series),
         },
         Expression::Volatility { .. } => Expression::Volatility { returns: count },
         Expression::Unary(op, x) => Expression::Unary(*op, inner(x)?),

@@ -111,6 +111,7 @@ fn each_series_reads_its_own_source() {
         long_short_ratio: only(5.0),
         top_long_short_ratio: only(6.0),
         taker_long_short_ratio: only(7.0),
+        ..MarketReadings::default()
     };
     for (kind, value) in [
         (Kind::Funding, 1.0),
