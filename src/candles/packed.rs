@@ -74,7 +74,7 @@ impl Packer {
         self.column(readings.values().iter(), |value| value.to_bits());
     }
 
-    /// What a market published, every kind.
+    /// What a market published, every kind. Not what models predict: null markets have no predictions.
     pub fn market_readings(&mut self, readings: &MarketReadings) {
         readings.named().into_iter().for_each(|(_, readings)| self.readings(readings));
     }
@@ -244,6 +244,7 @@ impl<'a> Unpacker<'a> {
             long_short_ratio: self.readings()?,
             top_long_short_ratio: self.readings()?,
             taker_long_short_ratio: self.readings()?,
+            models: std::collections::BTreeMap::new(),
         })
     }
 }
