@@ -72,8 +72,30 @@ export function h(tag, attributes = {}, ...children) {
   return element;
 }
 
-export const card = (width, title, ...children) =>
-  h("section", { class: `card ${width}` }, title && h("h2", {}, title), ...children);
+const phone = matchMedia("(max-width: 40rem)");
+// Cards that the reader opened or closed, by page and title.
+const chosen = new Map();
+
+/** On a phone a page shows its first cards, where they are not too long, and of the others the titles. */
+function fold(element, frames = 30) {
+  if (!element.isConnected) {
+    if (frames) requestAnimationFrame(() => fold(element, frames - 1));
+    return;
+  }
+  const place = [...document.querySelectorAll(".card")].indexOf(element);
+  element.open = place < 2 && element.offsetHeight < 2 * innerHeight;
+}
+
+/** A part of a page; on a phone it opens and closes by its title. */
+export function card(width, title, ...children) {
+  const head = title && h("h2", {}, title);
+  if (!head || !phone.matches) return h("section", { class: `card ${width}` }, head, ...children);
+  const key = `${location.hash.split("?")[0]} ${title}`;
+  const summary = h("summary", { onclick: () => chosen.set(key, !element.open) }, head);
+  const element = h("details", { class: `card ${width}`, open: chosen.get(key) ?? true }, summary, ...children);
+  if (!chosen.has(key)) requestAnimationFrame(() => fold(element));
+  return element;
+}
 
 /** Attributes of something that is called by a term of the glossary: its line is told when it is pointed at or focused. */
 export function explained(name) {

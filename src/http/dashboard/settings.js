@@ -85,6 +85,8 @@ export async function page({ params, signal }) {
         left += fits;
       }
       element.hidden = !some;
+      // What is looked for is shown, also where cards are folded.
+      if (words.length || only.checked) element.open = true;
     }
     count.textContent = `${number(left)} of ${number(rows.length)}`;
   }
