@@ -170,6 +170,21 @@ impl Page {
         let size = json!({ "width": width, "height": 844, "deviceScaleFactor": 1, "mobile": false });
         self.call("Emulation.setDeviceMetricsOverride", size).await;
     }
+
+    /// Opens by their titles the cards that a phone folds.
+    pub(super) async fn unfold(&mut self) {
+        // One that was opened stays open; each folds a moment after it is there.
+        self.until(
+            "(() => {
+                const folded = document.querySelectorAll('details.card:not([open]) > summary');
+                for (const title of folded) title.click();
+                window.calm = folded.length ? 0 : (window.calm ?? 0) + 1;
+                return window.calm > 10;
+            })()",
+        )
+        .await;
+        self.evaluate("window.calm = 0; true").await;
+    }
 }
 
 /// The version of axe that `.ci/run` names.
