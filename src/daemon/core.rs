@@ -21,7 +21,7 @@ use crate::usecases::review::{Kept, REVIEW, ReviewRunner};
 use crate::usecases::revision_watch::RevisionWatch;
 use crate::usecases::schedule::Missed;
 use crate::usecases::session::SessionRunner;
-use crate::usecases::shared::{Sharing, blobs::Blobs, own_name};
+use crate::usecases::shared::{Sharing, blobs::Blobs, host, own_name};
 use crate::usecases::volatility_regimes::VolatilityRegimeMonitor;
 use candles::{InstrumentTable, Interval, time::DAY_MS};
 use clock::Clock;
@@ -63,7 +63,7 @@ pub(crate) struct Core {
 /// When the place of what jobs look at cannot be opened.
 pub(super) fn sharing(config: &Config, data_dir: &Path, store: &Store, name: String) -> anyhow::Result<Sharing> {
     let blobs = Blobs::open(config, data_dir)?;
-    Ok(Sharing { store: store.clone(), blobs, lease: Duration::from_secs(config.work.lease_s), name })
+    Ok(Sharing { store: store.clone(), blobs, lease: Duration::from_secs(config.work.lease_s), name, host: host() })
 }
 
 /// The largest market that an island ranks, as far as it is cached.

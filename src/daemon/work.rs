@@ -61,6 +61,7 @@ async fn serve(
     let limits = http::Limits {
         generation_interval_s: config.daemon.generation_interval_s,
         shadow_interval_s: config.daemon.shadow_interval_s,
+        work_lease_s: config.work.enabled.then_some(config.work.lease_s),
     };
     let router = http::router(Arc::new(store.clone()), None, &config.http, limits, Arc::clone(clock));
     let server = match http::Server::start(&config.http, config.http.port, router, stop.clone()).await {

@@ -21,6 +21,8 @@ pub(crate) struct Sharing {
     pub(crate) lease: Duration,
     /// Name of this process among those who work.
     pub(crate) name: String,
+    /// Of this machine, where it has a name.
+    pub(crate) host: Option<String>,
 }
 
 /// A null search as it is posted: blobs of its ground and of what all null searches of the session are told, and its number.
@@ -32,8 +34,12 @@ pub(crate) struct NullJob {
     pub(crate) number: u32,
 }
 
+/// The name of this machine.
+pub(crate) fn host() -> Option<String> {
+    nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok())
+}
+
 /// A name of this process that no other has: of the machine, the process, and what it is.
 pub(crate) fn own_name(what: &str) -> String {
-    let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
-    format!("{what} {} {}", host.as_deref().unwrap_or("unknown"), std::process::id())
+    format!("{what} {} {}", host().as_deref().unwrap_or("unknown"), std::process::id())
 }

@@ -141,7 +141,7 @@ impl Nulls<'_> {
 
     /// Makes a search on this process's own candles, keeping its lease.
     async fn own(&self, task: &Arc<NullSearch>, item: &TakenWork) -> anyhow::Result<Own> {
-        let Sharing { store, lease, name, .. } = self.sharing;
+        let Sharing { store, lease, name, host, .. } = self.sharing;
         let (task, halves, stop, number) = (Arc::clone(task), Arc::clone(self.halves), self.stop.clone(), item.place);
         let made = self.compute.run(move || {
             let ground = halves.ground()?;
@@ -153,7 +153,7 @@ impl Nulls<'_> {
             tokio::select! {
                 made = &mut made => break made?,
                 // A lease that cannot be renewed costs work, and no result.
-                _ = beat.tick() => drop(store.keep_work((CODE_VERSION, name), 1, &[item.id], *lease).await),
+                _ = beat.tick() => drop(store.keep_work((CODE_VERSION, name, host.as_deref()), 1, &[item.id], *lease).await),
             }
         };
         let found = match made {

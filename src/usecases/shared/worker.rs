@@ -91,10 +91,10 @@ impl Worker {
 
     /// Says that it is there, and ends what is no longer its own: cancelled, or taken by another.
     async fn keep(self) {
-        let Sharing { store, lease, name, .. } = &self.sharing;
+        let Sharing { store, lease, name, host, .. } = &self.sharing;
         loop {
             let ids: Vec<i64> = self.has().keys().copied().collect();
-            match store.keep_work((CODE_VERSION, name), self.slots, &ids, *lease).await {
+            match store.keep_work((CODE_VERSION, name, host.as_deref()), self.slots, &ids, *lease).await {
                 Ok(kept) => {
                     let mut has = self.has();
                     for id in ids.into_iter().filter(|id| !kept.contains(id)) {
