@@ -49,7 +49,7 @@ pub use lessons::{LESSONS, learnt};
 pub use null::null_window;
 pub use null_panel::{NullKind, NullPanelError, null_panel};
 pub use null_search::{NullFound, NullSearch};
-pub use packed::PackedGround;
+pub use packed::{PackedGround, pack_ranking};
 pub use rehearsal::{Cut, Program, Rehearsed, rehearse, rehearse_in};
 pub use run::{Days, ProtocolRun, RunError, RunPlan, run, run_in};
 pub use session::{Advanced, Candidate, Inherited, Plan, SearchedP, Session, SessionError, SessionState, WarmStart};

@@ -7,6 +7,7 @@ use super::{NullJob, Sharing};
 use crate::CODE_VERSION;
 use crate::usecases::parts::Compute;
 use anyhow::Context as _;
+use book::BlockNulls;
 use protocol::{NullSearch, PackedGround, RunError};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -154,6 +155,7 @@ impl Worker {
     async fn output(&self, item: &TakenWork, end: &CancellationToken) -> anyhow::Result<Option<String>> {
         match item.kind {
             WorkKind::NullSearch => self.null_search(&item.input, end.clone()).await,
+            WorkKind::BookNullSearch => self.block_null(&item.input, end.clone()).await,
         }
     }
 
@@ -168,6 +170,17 @@ impl Worker {
             Err(RunError::Stopped) => Ok(None),
             Err(error) => Err(error.into()),
         }
+    }
+
+    async fn block_null(&self, input: &str, end: CancellationToken) -> anyhow::Result<Option<String>> {
+        let job: NullJob = serde_json::from_str(input).context("what a null search of a block is told")?;
+        let nulls: BlockNulls = serde_json::from_slice(&self.sharing.blobs.get(&job.task).await?)?;
+        let ground = self.ground(&job.ground).await?;
+        let made = self.compute.run(move || {
+            let (searchable, terms) = ground.ranked().context("a block is searched on a market that is ranked")?;
+            Ok::<_, anyhow::Error>(nulls.run(searchable, terms, job.number, &|_| end.is_cancelled())?)
+        });
+        Ok(made.await??.map(|found| serde_json::to_string(&found)).transpose()?)
     }
 
     /// What a session searches; fetched and unpacked once.
