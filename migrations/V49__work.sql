@@ -3,7 +3,7 @@
 
 create table work_items (
     id bigint primary key generated always as identity,
-    kind text not null check (kind in ('null_search', 'book_null_search')),
+    kind text not null check (kind in ('null_search', 'book_null_search', 'calibration_market')),
     -- Another build might come to other numbers: it takes none of these.
     code_version text not null check (code_version <> ''),
     -- SHA-256 of the input; the same work is posted once.

@@ -2,10 +2,10 @@
 //!
 //! Judges progress, not profit. Reads nothing itself.
 
+use super::health_of_work::work;
 use super::snapshot::{CONTINUOUS_RUNNER, Runner, SHADOW_RUNNER, Snapshot, age_s};
 use candles::time::rfc3339;
 use serde::Serialize;
-use telemetry::without_user_info;
 
 /// How one thing is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -76,9 +76,7 @@ pub struct Limits {
 }
 
 /// Nothing is late before this, however short its period, seconds: a busy machine is not a broken one.
-const LEAST_PATIENCE_S: f64 = 60.0;
-/// Leases for which an item may wait beside a worker that has nothing to do.
-const IDLE_LEASES: f64 = 4.0;
+pub(super) const LEAST_PATIENCE_S: f64 = 60.0;
 
 /// Judges what was read; `Err` says why nothing could be read.
 #[must_use]
@@ -230,33 +228,6 @@ fn stream(snapshot: &Snapshot, limits: Limits, uptime_s: f64, now_ms: i64) -> Ch
     Check { status, detail, age_s: age }
 }
 
-/// Shared work that nobody takes though somebody could, and work at which workers fail. The daemon does by itself what
-/// nobody else does, so that neither makes it unhealthy.
-fn work(snapshot: &Snapshot, limits: Limits) -> Option<Check> {
-    let patience_s = (IDLE_LEASES * limits.work_lease_s? as f64).max(LEAST_PATIENCE_S);
-    let work = &snapshot.work;
-    let there = work.workers.iter().filter(|worker| worker.is_there);
-    let (count, idle) = (there.clone().count(), there.filter(|worker| worker.has < u64::from(worker.slots)).count());
-    let (failed, waiting) = (work.failed, work.waiting);
-    let failure = work.failures.iter().find(|failure| failure.is_final).filter(|_| failed > 0);
-    let (status, detail) = if failed > 0 {
-        let why = failure.map(|failure| format!(", the newest: {}", without_user_info(&failure.error)));
-        (Status::Degraded, format!("workers failed at {failed} items{}", why.unwrap_or_default()))
-    } else if idle > 0
-        && let Some(oldest_s) = work.oldest_s.filter(|oldest_s| *oldest_s > patience_s)
-    {
-        let detail = format!(
-            "{waiting} items wait, the oldest for {}, though {idle} of {count} workers could take more; are they of the \
-             build that posted them?",
-            span(oldest_s)
-        );
-        (Status::Degraded, detail)
-    } else {
-        (Status::Healthy, format!("{count} workers, {waiting} items wait, {} are taken", work.taken))
-    };
-    Some(Check { status, detail, age_s: work.oldest_s })
-}
-
 /// A runner that fails makes its check degraded at least, and its error says why.
 fn with_runner(mut check: Check, snapshot: &Snapshot, name: &str) -> Check {
     if let Some(Runner { consecutive_failures: failures @ 1.., last_error, .. }) = runner(snapshot, name) {
@@ -272,7 +243,7 @@ fn runner<'a>(snapshot: &'a Snapshot, name: &str) -> Option<&'a Runner> {
 }
 
 /// A length of time for people: `42 s`, `3 min`, `5.1 h`, `2.0 d`.
-fn span(seconds: f64) -> String {
+pub(super) fn span(seconds: f64) -> String {
     match seconds {
         s if s < 120.0 => format!("{s:.0} s"),
         s if s < 7200.0 => format!("{:.0} min", s / 60.0),
@@ -446,58 +417,6 @@ mod tests {
         assert_eq!((torn.status, torn.checks.stream.status), (Status::Degraded, Status::Degraded));
         assert!(torn.checks.stream.detail.starts_with("not connected: refused; candles are polled"), "{torn:?}");
         assert_eq!(told(false, 90_000).status, Status::Degraded, "never unhealthy");
-    }
-
-    #[test]
-    fn work_that_waits_beside_idle_workers_or_fails_is_degraded() {
-        use store::{WorkFailure, WorkWorker};
-        let told = |oldest_s: f64, has: u64, is_there: bool| {
-            judge(|s| {
-                let name = "one".to_owned();
-                let (started_at, seen_at) = Default::default();
-                let host = None;
-                let worker = WorkWorker {
-                    name,
-                    code_version: "a".into(),
-                    host,
-                    slots: 2,
-                    has,
-                    done: 9,
-                    started_at,
-                    seen_at,
-                    is_there,
-                };
-                (s.work.waiting, s.work.oldest_s, s.work.workers) = (3, Some(oldest_s), vec![worker]);
-            })
-        };
-        let well = told(119.0, 1, true);
-        assert_eq!((well.status, well.checks.work.unwrap().status), (Status::Healthy, Status::Healthy));
-        let waits = told(121.0, 1, true);
-        let check = waits.checks.work.unwrap();
-        assert_eq!((waits.status, check.status, check.age_s), (Status::Degraded, Status::Degraded, Some(121.0)));
-        assert!(
-            check.detail.starts_with("3 items wait, the oldest for 2 min, though 1 of 1 workers"),
-            "{}",
-            check.detail
-        );
-        // Whoever is busy takes it later; where nobody is there the daemon does it.
-        assert_eq!(told(1e6, 2, true).status, Status::Healthy);
-        assert_eq!(told(1e6, 0, false).status, Status::Healthy);
-        let failed = judge(|s| {
-            let error = "postgres://me:secret@host/db is away".to_owned();
-            let kind = "null_search".to_owned();
-            s.work.failures = vec![WorkFailure { id: 1, kind, worker: None, attempts: 5, is_final: true, error }];
-            s.work.failed = 1;
-        });
-        let check = failed.checks.work.unwrap();
-        assert_eq!((failed.status, check.status), (Status::Degraded, Status::Degraded));
-        assert!(check.detail.starts_with("workers failed at 1 items, the newest: postgres://"), "{}", check.detail);
-        assert!(!check.detail.contains("secret"), "{}", check.detail);
-        // Where no work is shared, nothing is told.
-        let limits = Limits { work_lease_s: None, ..LIMITS };
-        let health = assess(&Ok(good()), limits, LONG_AGO, NOW);
-        assert_eq!(health.checks.work, None);
-        assert!(serde_json::to_value(&health).unwrap()["checks"].get("work").is_none());
     }
 
     #[test]

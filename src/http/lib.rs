@@ -16,6 +16,7 @@ mod extract;
 mod figure_limits;
 mod hardened;
 mod health;
+mod health_of_work;
 mod hosts;
 mod media_items;
 mod media_proposals;

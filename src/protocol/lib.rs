@@ -14,6 +14,7 @@
 
 mod account;
 pub mod calibration;
+mod calibration_settings;
 mod choice;
 mod config;
 mod day_book;
@@ -39,6 +40,7 @@ mod timeline;
 mod world;
 
 pub use account::{Account, YEAR_MS};
+pub use calibration_settings::CalibrationSettings;
 pub use choice::{
     Asked, Choice, Known, Named, Proposed, REMEMBERED_DAYS, SAME_EDGE, TESTS_PER_SESSION, Test, choose, moves_with,
 };

@@ -28,8 +28,16 @@ pub enum WorkKind {
     NullSearch,
     /// A null search of a book's block.
     BookNullSearch,
+    /// A market of a calibration.
+    CalibrationMarket,
 }
-names!(WorkKind, "kind of work", NullSearch = "null_search", BookNullSearch = "book_null_search");
+names!(
+    WorkKind,
+    "kind of work",
+    NullSearch = "null_search",
+    BookNullSearch = "book_null_search",
+    CalibrationMarket = "calibration_market"
+);
 
 /// Something to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]

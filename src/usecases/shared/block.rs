@@ -90,7 +90,7 @@ impl BlockSearches<'_> {
 }
 
 /// The name of a batch follows from what is asked, so that whoever asks again after a kill finds what was posted.
-fn batch_of(ground: &str, task: &str) -> anyhow::Result<Uuid> {
+pub(super) fn batch_of(ground: &str, task: &str) -> anyhow::Result<Uuid> {
     let digest = hex::decode(work_digest(&format!("{ground} {task}")))?;
     let first = digest.get(..16).and_then(|bytes| bytes.try_into().ok()).context("a digest is too short")?;
     Ok(uuid::Builder::from_custom_bytes(first).into_uuid())

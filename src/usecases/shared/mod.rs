@@ -5,6 +5,7 @@
 
 pub(crate) mod blobs;
 pub(crate) mod block;
+pub(crate) mod markets;
 pub(crate) mod nulls;
 pub(crate) mod worker;
 

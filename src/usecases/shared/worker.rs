@@ -2,13 +2,15 @@
 //!
 //! Takes only what this very build posted. A database that is away is waited for: what was computed is not lost.
 
+use super::markets::MarketJob;
 use super::nulls::Grounds;
 use super::{NullJob, Sharing};
 use crate::CODE_VERSION;
 use crate::usecases::parts::Compute;
 use anyhow::Context as _;
 use book::BlockNulls;
-use protocol::{NullSearch, PackedGround, RunError};
+use protocol::calibration::CalibrationError;
+use protocol::{CalibrationSettings, NullSearch, PackedGround, RunError};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -16,6 +18,7 @@ use store::{StoreError, TakenWork, WorkKind};
 use telemetry::metrics;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 /// Between two looks for work: soon after there was some, later after there was none.
 const LOOK: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
@@ -29,6 +32,8 @@ pub(crate) struct Worker {
     pub(crate) compute: Compute,
     /// Items that it does at once.
     pub(crate) slots: u32,
+    /// Of this batch alone.
+    pub(crate) batch: Option<Uuid>,
     pub(crate) stop: CancellationToken,
     /// Items that it has, each with what ends it.
     pub(crate) has: Arc<Mutex<BTreeMap<i64, CancellationToken>>>,
@@ -37,7 +42,7 @@ pub(crate) struct Worker {
 
 impl Worker {
     pub(crate) fn new(sharing: Sharing, compute: Compute, slots: u32, stop: CancellationToken) -> Self {
-        Self { sharing, compute, slots, stop, has: Arc::default(), grounds: Arc::default() }
+        Self { sharing, compute, slots, batch: None, stop, has: Arc::default(), grounds: Arc::default() }
     }
 
     fn has(&self) -> std::sync::MutexGuard<'_, BTreeMap<i64, CancellationToken>> {
@@ -59,7 +64,7 @@ impl Worker {
             let found = if free == 0 {
                 Vec::new()
             } else {
-                match store.take_work((CODE_VERSION, name), None, *lease, free).await {
+                match store.take_work((CODE_VERSION, name), self.batch, *lease, free).await {
                     Ok(found) => found,
                     Err(error) => {
                         tracing::warn!(%error, "no work can be taken now");
@@ -155,6 +160,7 @@ impl Worker {
     async fn output(&self, item: &TakenWork, end: &CancellationToken) -> anyhow::Result<Option<String>> {
         match item.kind {
             WorkKind::NullSearch => self.null_search(&item.input, end.clone()).await,
+            WorkKind::CalibrationMarket => self.market(&item.input, end.clone()).await,
             WorkKind::BookNullSearch => self.block_null(&item.input, end.clone()).await,
         }
     }
@@ -183,6 +189,18 @@ impl Worker {
         Ok(made.await??.map(|found| serde_json::to_string(&found)).transpose()?)
     }
 
+    async fn market(&self, input: &str, end: CancellationToken) -> anyhow::Result<Option<String>> {
+        let told: MarketJob = serde_json::from_str(input).context("what a market of a calibration is told")?;
+        let settings: CalibrationSettings = serde_json::from_slice(&self.sharing.blobs.get(&told.task).await?)?;
+        let engine = Arc::clone(&self.compute.engine);
+        let made = self.compute.run(move || settings.run(told.job, &engine, &|| end.is_cancelled()));
+        match made.await? {
+            Ok(tried) => Ok(Some(serde_json::to_string(&tried)?)),
+            Err(CalibrationError::Run(RunError::Stopped)) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// What a session searches; fetched and unpacked once.
     async fn ground(&self, digest: &str) -> anyhow::Result<Arc<PackedGround>> {
         let mut grounds = self.grounds.lock().await;
@@ -197,6 +215,6 @@ impl Worker {
     }
 }
 
-fn is_away(error: &StoreError) -> bool {
+pub(super) fn is_away(error: &StoreError) -> bool {
     error.is_unreachable() || matches!(error, StoreError::Timeout(_))
 }
