@@ -3,7 +3,7 @@
 
 create table work_items (
     id bigint primary key generated always as identity,
-    kind text not null check (kind in ('null_search')),
+    kind text not null check (kind in ('null_search', 'book_null_search', 'calibration_market')),
     -- Another build might come to other numbers: it takes none of these.
     code_version text not null check (code_version <> ''),
     -- SHA-256 of the input; the same work is posted once.
@@ -41,6 +41,8 @@ create index work_items_finished_at on work_items (finished_at) where finished_a
 create table work_workers (
     name text primary key check (name <> ''),
     code_version text not null check (code_version <> ''),
+    -- Of the machine that it runs on, where that has a name.
+    host text check (host <> ''),
     slots integer not null check (slots >= 1),
     done bigint not null default 0 check (done >= 0),
     started_at timestamptz not null default now(),

@@ -1,28 +1,21 @@
-//! A block's book, from what was known at its beginning: search, null searches, expectation, admission, weights.
+//! A block's book, from what was known at its beginning: expectation, admission, weights, of what its searches found.
 //!
 //! Is handed a [`SearchablePanel`], which ends there, and nothing of the block itself.
 
 use crate::{
-    BookConfig, BookError, Candidate, Kept, Member, NullSample, Prior,
+    BlockNullFound, BookConfig, Candidate, Kept, Member, NullSample, Prior, Searched,
     admission::{admit, rank},
     expectation::Luck,
+    searches::{CHAMPIONS, Seen, champions, days_of},
     weighing::deviation,
 };
-use candles::time::DAY_MS;
-use engine::{EvaluationError, Outcome, performance};
-use genome::{AnyStrategy, random::Seed};
+use genome::AnyStrategy;
 use portfolio::PortfolioTerms;
-use protocol::{MarketEvaluator, SearchablePanel, SeenUntil, null_market};
-use search::{Evaluator, SearchConfig, SearchState};
+use protocol::{SearchablePanel, SeenUntil};
+use search::SearchConfig;
 use serde::{Deserialize, Serialize};
-use std::{
-    collections::HashSet,
-    fmt,
-    sync::{Mutex, PoisonError},
-};
+use std::fmt;
 
-/// The best of a search that the next one begins with, beside the members.
-const CHAMPIONS: usize = 40;
 /// Candidates whose promises are compared with what came.
 const CONSIDERED: usize = 40;
 const DAYS_A_YEAR: f64 = 365.0;
@@ -121,106 +114,28 @@ impl Chosen {
     }
 }
 
-/// A strategy that was evaluated.
-struct Seen {
-    strategy: AnyStrategy,
-    returns: Vec<f64>,
-    t: f64,
-    /// Mean daily costs over deviation times the root of days: what they take of t.
-    cost: f64,
-    turnover_per_day: Option<f64>,
-}
-
-/// Notes what every distinct strategy came to that a search evaluates, in order.
-struct Recorder<'a> {
-    market: &'a dyn Evaluator,
-    terms: &'a PortfolioTerms,
-    least_trades: u32,
-    seen: Mutex<(HashSet<u64>, Vec<Seen>)>,
-}
-
-impl<'a> Recorder<'a> {
-    fn new(market: &'a dyn Evaluator, terms: &'a PortfolioTerms, least_trades: u32) -> Self {
-        Self { market, terms, least_trades, seen: Mutex::default() }
-    }
-
-    fn note(&self, strategy: &AnyStrategy, outcome: &Outcome) -> Option<Seen> {
-        let (p, returns) = (&outcome.performance, &outcome.daily_returns);
-        let (t, deviation) = (performance::t_statistic(returns)?, deviation(returns));
-        let capital = self.terms.initial_capital;
-        // Costs are paid of an equity that grows: of its mean, as near as the first and the last tell it.
-        let equity = capital * (1.0 + (p.total_return? / 2.0).max(-0.45));
-        let days = returns.len() as f64;
-        let cost = (p.fees + p.slippage) / equity / days;
-        let fee = self.terms.costs.fee_fraction;
-        (p.total_trades >= self.least_trades && deviation > 0.0).then(|| Seen {
-            strategy: strategy.clone(),
-            returns: returns.clone(),
-
-            t,
-            cost: cost / deviation * days.sqrt(),
-            turnover_per_day: (fee > 0.0).then(|| p.fees / fee / equity / days),
-        })
-    }
-
-    fn into_seen(self) -> Vec<Seen> {
-        self.seen.into_inner().unwrap_or_else(PoisonError::into_inner).1
-    }
-}
-
-impl Evaluator for Recorder<'_> {
-    fn evaluate(&self, population: &[AnyStrategy]) -> Vec<Result<Outcome, EvaluationError>> {
-        let outcomes = self.market.evaluate(population);
-        // What was noted is whole even if somebody panicked beside it.
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let (digests, noted) = &mut *seen;
-        for (strategy, outcome) in population.iter().zip(&outcomes) {
-            let Ok(outcome) = outcome else { continue };
-            // Strategies that traded alike are one.
-            if let Some(one) = self.note(strategy, outcome).filter(|_| digests.insert(outcome.trades_digest)) {
-                noted.push(one);
-            }
-        }
-        drop(seen);
-        outcomes
-    }
-}
-
-/// The book of a block, frozen. `seed` is the walk's: its null markets last from block to block.
-///
-/// # Errors
-/// When nothing can be evaluated on the candles, or their null market would have prices that are none.
-pub fn freeze(
+/// The book of a block, frozen, by the search of its own and null searches that were made of what [`BlockSearch::of`] told.
+/// `None` for both where there are too few days to search.
+pub(crate) fn frozen(
     pipeline: Pipeline<'_>,
-    seed: Seed,
     mut heritage: Heritage,
     searchable: &SearchablePanel,
-) -> Result<Chosen, BookError> {
-    let Pipeline { search: settings, book, terms } = pipeline;
-    let (seen, (from_ms, to_ms)) = (searchable.seen_until(), searchable.window_ms());
-    let days = u32::try_from((to_ms - from_ms).div_euclid(DAY_MS)).unwrap_or(0);
-    if days < book.least_days {
-        return Ok(Chosen::cash(Cash::ShortHistory { days, needed: book.least_days }, heritage, seen));
-    }
-    let block_seed = seed.child("block", to_ms.cast_unsigned());
-    let market = MarketEvaluator::new(searchable.panel().clone(), (from_ms, to_ms), terms)?;
-    let (state, all) = evolve(pipeline, block_seed, std::mem::take(&mut heritage.warm), &market);
-    let mut nulls = Vec::new();
-    heritage.null_warm.resize(book.null_searches as usize, Vec::new());
-    for (number, warm) in (0..book.null_searches).zip(&mut heritage.null_warm) {
-        let null = null_market(searchable, terms, &settings.ranking, seed, (number, true))?;
-        let seed = block_seed.child("null", u64::from(number));
-        let (state, all) = evolve(pipeline, seed, std::mem::take(warm), &null);
-        nulls.extend(NullSample::of(&all.iter().map(|seen| seen.t + seen.cost).collect::<Vec<_>>()));
-        // The real search begins with its members, too, which are champions but for their likeness.
-        *warm = champions(&state, CHAMPIONS + book.most_members as usize);
-    }
+    made: Option<(Searched, Vec<BlockNullFound>)>,
+) -> Chosen {
+    let (book, seen) = (pipeline.book, searchable.seen_until());
+    let Some((Searched { state, all }, made)) = made else {
+        let cash = Cash::ShortHistory { days: days_of(searchable), needed: book.least_days };
+        return Chosen::cash(cash, heritage, seen);
+    };
+    let (samples, warm): (Vec<_>, Vec<_>) = made.into_iter().map(|null| (null.sample, null.warm)).unzip();
+    let nulls: Vec<NullSample> = samples.into_iter().flatten().collect();
+    heritage.null_warm = warm;
     let champions = champions(&state, CHAMPIONS);
     let gross: Vec<f64> = all.iter().map(|seen| seen.t + seen.cost).collect();
     let prior = Prior::of(&gross, &nulls);
     let Some(prior) = prior else {
         heritage.warm = champions;
-        return Ok(Chosen::cash(Cash::NothingMeasured, heritage, seen));
+        return Chosen::cash(Cash::NothingMeasured, heritage, seen);
     };
     let (distinct, kept) = (all.len() as u32, heritage.kept.fraction());
     let per_year = |t: f64, days: usize| t * (DAYS_A_YEAR / days as f64).sqrt();
@@ -246,7 +161,7 @@ pub fn freeze(
     });
     let considered = considered.collect();
     heritage.warm = members.iter().map(|m| m.strategy.clone()).chain(champions).collect();
-    Ok(Chosen {
+    Chosen {
         cash: members.is_empty().then_some(Cash::NothingExpected { candidates: distinct }),
         members,
         considered,
@@ -255,28 +170,5 @@ pub fn freeze(
         distinct,
         heritage,
         seen,
-    })
-}
-
-/// One search from its beginning to its end, and every distinct strategy that it evaluated.
-fn evolve(
-    pipeline: Pipeline<'_>,
-    seed: Seed,
-    warm: Vec<AnyStrategy>,
-    market: &dyn Evaluator,
-) -> (SearchState, Vec<Seen>) {
-    let config = pipeline.search;
-    let recorder = Recorder::new(market, &pipeline.terms, config.min_trades);
-    let mut state = search::start(config, seed, warm, None);
-    while !state.is_finished(config) {
-        // Nothing stops it but the signal that ends the program.
-        let Ok((next, _)) = search::advance(config, state.clone(), &recorder, &|_| false) else { break };
-        state = next;
     }
-    (state, recorder.into_seen())
-}
-
-/// The best of a search.
-fn champions(state: &SearchState, count: usize) -> Vec<AnyStrategy> {
-    search::champions(state, count).into_iter().map(|i| i.strategy).collect()
 }

@@ -4,7 +4,7 @@
 use crate::{
     Block, BookError, Walker,
     netting::numbered,
-    walk::{hedged_days, lead_ms, wants},
+    trading::{hedged_days, lead_ms, wants},
     weighing::correlation,
 };
 use candles::time::DAY_MS;

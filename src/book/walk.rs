@@ -7,22 +7,22 @@
 //! that were frozen, so that nothing but members and days has to be kept.
 
 use crate::{
-    Block, Cash, Chosen, Heritage, Member, Netted, Pipeline, Weighing,
+    Block, BlockNullFound, BlockSearch, Cash, Chosen, Heritage, Member, Netted, Pipeline, Searched, Weighing,
     blocks::block,
     expectation::Luck,
-    freeze, months,
-    netting::{net, numbered},
+    freeze::frozen,
+    months,
+    netting::numbered,
+    trading::{HedgedDays, hedged_days, hedged_in, wants},
     weighing::{deviation, weights},
 };
 use candles::time::DAY_MS;
 use engine::performance;
-use genome::{AnyStrategy, Ranking, random::Seed};
-use portfolio::{Benchmark, Market, Panel, PanelError, PortfolioTerms, RunError, daily_returns, follow};
-use protocol::{NoNull, NullKind, NullPanelError, SeenBefore, SeenUntil, SplitPanel, null_panel};
+use genome::random::Seed;
+use portfolio::{Benchmark, Panel, PanelError, RunError, daily_returns, follow};
+use protocol::{NoNull, NullKind, NullPanelError, SearchablePanel, SeenBefore, SeenUntil, SplitPanel, null_panel};
 use serde::{Deserialize, Serialize};
 
-/// Days that members run before a block, so that their targets are smoothed and their returns hedged when it begins.
-const LEAD_DAYS: i64 = 150;
 /// A universe has members once its names were listed for two months and traded for one.
 const FIRST_MEMBERS_DAYS: i64 = 90;
 
@@ -42,6 +42,10 @@ pub enum BookError {
     Run(#[from] RunError),
     #[error("there is no null market to tell luck by: {0}")]
     NoNull(#[from] NoNull),
+    #[error("there is no null search {number} of a block that has {count} of them")]
+    NoSuchNull { number: u32, count: u32 },
+    #[error("a block needs {needed:?} null searches, and {had:?} were made")]
+    NotSearched { needed: Option<u32>, had: Option<u32> },
     #[error(transparent)]
     Seen(#[from] SeenBefore),
 }
@@ -238,8 +242,17 @@ impl<'a> Walker<'a> {
     /// # Errors
     /// When it cannot be computed; the state stays as it was.
     pub fn advance(&mut self) -> Result<Option<&Traded>, BookError> {
+        let made = self.block_search()?.map(|search| search.all()).transpose()?.flatten();
+        self.advance_by(made)
+    }
+
+    /// The same by searches of [`Walker::block_search`].
+    ///
+    /// # Errors
+    /// When it cannot be computed, or what is to be searched was not; the state stays as it was.
+    pub fn advance_by(&mut self, made: Option<(Searched, Vec<BlockNullFound>)>) -> Result<Option<&Traded>, BookError> {
         let Some(block) = self.walk.next() else { return Ok(None) };
-        self.freeze()?;
+        self.freeze_by(made)?;
         self.trade(block.end_ms)?;
         Ok(self.walk.blocks.last())
     }
@@ -249,15 +262,53 @@ impl<'a> Walker<'a> {
     /// # Errors
     /// When it cannot be computed; the state stays as it was.
     pub fn freeze(&mut self) -> Result<bool, BookError> {
+        let made = self.block_search()?.map(|search| search.all()).transpose()?.flatten();
+        self.freeze_by(made)
+    }
+
+    /// The block whose book is to be frozen next, where its beginning has come and that was not done.
+    fn to_freeze(&self) -> Option<Block> {
         let next = self.walk.next().filter(|block| block.begin_ms <= self.panel.end_ms());
-        let Some(block) = next.filter(|_| self.walk.frozen.is_none()) else { return Ok(false) };
-        let chosen = if self.panel.close_ms(0) > block.begin_ms {
+        next.filter(|_| self.walk.frozen.is_none())
+    }
+
+    /// What a block may be searched on; `None` where nothing had closed before it.
+    fn searchable(&self, block: Block) -> Result<Option<SearchablePanel>, BookError> {
+        if self.panel.close_ms(0) > block.begin_ms {
+            return Ok(None);
+        }
+        let split = SplitPanel::cut(self.panel, self.searched_from_ms(block), block.begin_ms, block.end_ms)?;
+        Ok(Some(split.searchable))
+    }
+
+    /// What is to be searched before [`Walker::freeze_by`]; `None` where that needs no search.
+    ///
+    /// # Errors
+    /// When the market cannot be cut.
+    pub fn block_search(&self) -> Result<Option<BlockSearch>, BookError> {
+        let Some(block) = self.to_freeze() else { return Ok(None) };
+        let searchable = self.searchable(block)?;
+        Ok(searchable.and_then(|on| BlockSearch::of(self.pipeline, self.walk.seed, &self.walk.heritage, &on)))
+    }
+
+    /// [`Walker::freeze`] by searches of [`Walker::block_search`], made elsewhere or in another order.
+    ///
+    /// # Errors
+    /// When it cannot be computed, or what is to be searched was not; the state stays as it was.
+    pub fn freeze_by(&mut self, made: Option<(Searched, Vec<BlockNullFound>)>) -> Result<bool, BookError> {
+        let Some(block) = self.to_freeze() else { return Ok(false) };
+        let heritage = self.walk.heritage.clone();
+        let chosen = if let Some(searchable) = self.searchable(block)? {
+            let needed = BlockSearch::of(self.pipeline, self.walk.seed, &heritage, &searchable);
+            let (needed, had) = (needed.map(|s| s.nulls().count()), made.as_ref().map(|(_, nulls)| nulls.len() as u32));
+            if needed != had {
+                return Err(BookError::NotSearched { needed, had });
+            }
+            frozen(self.pipeline, heritage, &searchable, made)
+        } else {
             // Nothing had closed: there is nothing to freeze a book by, and nobody trades.
             let cash = Cash::ShortHistory { days: 0, needed: self.pipeline.book.least_days };
-            Chosen::cash(cash, self.walk.heritage.clone(), SeenUntil::stated(block.begin_ms))
-        } else {
-            let split = SplitPanel::cut(self.panel, self.searched_from_ms(block), block.begin_ms, block.end_ms)?;
-            freeze(self.pipeline, self.walk.seed, self.walk.heritage.clone(), &split.searchable)?
+            Chosen::cash(cash, heritage, SeenUntil::stated(block.begin_ms))
         };
         self.walk.frozen = Some(chosen);
         Ok(true)
@@ -424,52 +475,4 @@ fn sharpe(days: &[f64]) -> Option<f64> {
     let deviation = deviation(days);
     let ratio = performance::mean(days)? / deviation * 365.0_f64.sqrt();
     ratio.is_finite().then_some(ratio)
-}
-
-/// From when members run, UTC ms.
-pub(crate) const fn lead_ms(block: Block) -> i64 {
-    block.begin_ms - LEAD_DAYS * DAY_MS
-}
-
-/// What members want in a block, netted.
-pub(crate) fn wants(
-    members: &[Member],
-    known: &Panel,
-    block: Block,
-    terms: PortfolioTerms,
-) -> Result<Vec<Netted>, BookError> {
-    let rankings: Vec<&Ranking> = members.iter().filter_map(|m| m.strategy.ranking()).collect();
-    let market = Market::new(known, lead_ms(block), block.end_ms, terms)?;
-    let rebalances = market.targets(&rankings).into_iter().collect::<Result<Vec<_>, _>>()?;
-    Ok(net(members, &rebalances, known, block))
-}
-
-/// Hedged returns of strategies on the days of a block; `None` where one cannot be evaluated.
-fn hedged_in<'s>(
-    block: Block,
-    known: &Panel,
-    strategies: impl Iterator<Item = &'s AnyStrategy>,
-    terms: PortfolioTerms,
-) -> Result<Vec<Option<Vec<f64>>>, BookError> {
-    let within = |days: Vec<(i64, f64)>| {
-        days.into_iter().filter(|(day_ms, _)| *day_ms >= block.begin_ms).map(|(_, r)| r).collect()
-    };
-    let all = hedged_days(known, (lead_ms(block), block.end_ms), strategies, terms)?;
-    Ok(all.into_iter().map(|days| days.ok().map(within)).collect())
-}
-
-/// 00:00 UTC at each day's beginning, ms, and its hedged return.
-type HedgedDays = Vec<(i64, f64)>;
-
-/// Hedged daily returns of strategies traded by themselves over a window, UTC ms.
-pub(crate) fn hedged_days<'s>(
-    known: &Panel,
-    (from_ms, to_ms): (i64, i64),
-    strategies: impl Iterator<Item = &'s AnyStrategy>,
-    terms: PortfolioTerms,
-) -> Result<Vec<Result<HedgedDays, RunError>>, BookError> {
-    let rankings: Vec<&Ranking> = strategies.filter_map(AnyStrategy::ranking).collect();
-    let market = Market::new(known, from_ms, to_ms, terms)?;
-    let days = |brief: portfolio::Brief| brief.days.iter().map(|day| (day.day_ms, day.hedged)).collect();
-    Ok(market.days(&rankings).into_iter().map(|brief| brief.map(days)).collect())
 }

@@ -2,6 +2,7 @@
 
 mod book;
 mod lives;
+mod shared;
 
 use super::{CliError, Context, output, size::SizeArgs};
 use anyhow::Context as _;
@@ -10,11 +11,11 @@ use clap::{Args, ValueEnum};
 use engine::{Engine, Terms};
 use genome::{StrategyForm, random::Seed};
 use indicatif::{ProgressBar, ProgressStyle};
-use lifecycle::{self, Gate};
 use portfolio::PortfolioTerms;
 use protocol::{
-    Days, Plan,
-    calibration::{Calibration, Job, Kind, Row, Strengths, Tried, rows},
+    CalibrationSettings, Days,
+    calibration::{Job, Kind, Row, Strengths, Tried, rows},
+    strength::StrengthError,
 };
 use search::SearchConfig;
 use serde::{Deserialize, Serialize};
@@ -131,6 +132,9 @@ pub(crate) struct CalibrateArgs {
     /// File to which each finished market is added, and from which a run that was broken off goes on
     #[arg(long, value_name = "FILE")]
     resume: Option<PathBuf>,
+    /// Share the markets with workers (`sg-ai worker`, settings `work.*`, DATABASE_URL); the results are the same
+    #[arg(long, conflicts_with_all = ["book", "lives"])]
+    workers: bool,
     /// Print JSON: an object a kind and strength
     #[arg(long)]
     json: bool,
@@ -175,8 +179,7 @@ pub(crate) async fn run(mut args: CalibrateArgs, ctx: &Context) -> Result<(), Cl
     if args.age.len() > 1 {
         return Err(CliError::Usage("--age takes one age, or several with --lives".to_owned()));
     }
-    let gate = lifecycle::gate(&config.lifecycle).context("the gate's limits")?;
-    let thresholds = &config.lifecycle;
+    lifecycle::gate(&config.lifecycle).context("the gate's limits")?;
     let days = args.size.days(config, args.decay_days);
     let settings = settings(&args, ctx, &search, days);
     let done = args.resume.as_deref().map(|path| read(path, &settings)).transpose()?.unwrap_or_default();
@@ -199,36 +202,42 @@ pub(crate) async fn run(mut args: CalibrateArgs, ctx: &Context) -> Result<(), Cl
         execution: config.portfolio.execution,
         ..PortfolioTerms::default()
     };
-    let (symbols, protocol) = (config.daemon.symbols.clone(), config.protocol.clone());
-    let candidates = config.daemon.candidates_per_session as usize;
-    let (interval, warmup_days) = (config.daemon.interval, config.daemon.warmup_days);
-    let (limits, staying) = (thresholds.clone(), config.staying.clone());
-    let all = move || {
-        let gate: &dyn Gate = &*gate;
-        let engine = Engine::new(work.cache_mb);
-        let strengths = Strengths::of(&work.jobs, &symbols, interval, &terms, &engine)?;
-        let session = Plan { search: &search, protocol: &protocol, candidates };
-        work.run(&Calibration {
-            seed: Seed(args.seed),
-            symbols: &symbols,
-            interval,
-            session,
-            terms: &terms,
-            portfolio: &portfolio,
-            coins: args.coins,
-            gate,
-            staying: &staying,
-            strengths: &strengths,
-            limits: &limits,
-            days,
-            warmup_days,
-            review_ms: i64::from(args.review_hours) * 3_600_000,
-            sessions: args.sessions,
-            age_ms: args.age.first().copied().unwrap_or(0),
-            sessions_per_day: args.sessions_per_day,
-        })
+    let mut calibration = CalibrationSettings {
+        seed: Seed(args.seed),
+        symbols: config.daemon.symbols.clone(),
+        interval: config.daemon.interval,
+        search,
+        protocol: config.protocol.clone(),
+        candidates: config.daemon.candidates_per_session as usize,
+        initial_capital: terms.initial_capital,
+        costs,
+        fill_on: terms.fill_on,
+        portfolio,
+        coins: args.coins,
+        limits: config.lifecycle.clone(),
+        staying: config.staying.clone(),
+        strengths: Strengths::default(),
+        days,
+        warmup_days: config.daemon.warmup_days,
+        review_ms: i64::from(args.review_hours) * 3_600_000,
+        sessions: args.sessions,
+        age_ms: args.age.first().copied().unwrap_or(0),
+        sessions_per_day: args.sessions_per_day,
     };
-    let tried = tokio::task::spawn_blocking(all).await.context("the calibration broke off")??;
+    let measured = move || {
+        calibration.measure(&work.jobs, &Engine::new(work.cache_mb))?;
+        Ok::<_, StrengthError>((work, calibration))
+    };
+    let (work, calibration) = tokio::task::spawn_blocking(measured)
+        .await
+        .context("the calibration broke off")?
+        .map_err(anyhow::Error::from)?;
+    let tried = if args.workers {
+        shared::run(work, &calibration, ctx).await?
+    } else {
+        let all = move || work.run(&calibration);
+        tokio::task::spawn_blocking(all).await.context("the calibration broke off")??
+    };
     let rows = rows(&tried);
     if args.json {
         output::json(&rows).context("standard output")?;
@@ -236,6 +245,12 @@ pub(crate) async fn run(mut args: CalibrateArgs, ctx: &Context) -> Result<(), Cl
         output::text(table(&rows)).context("standard output")?;
     }
     Ok(())
+}
+
+/// By kind, strength and number, whoever ended first.
+fn in_order(mut found: Vec<Tried>) -> Vec<Tried> {
+    found.sort_by_key(|t| (t.job.kind, t.job.sharpe.to_bits(), t.job.number));
+    found
 }
 
 /// Everything that the results rest on, as a digest.
@@ -337,10 +352,12 @@ struct Work {
 }
 
 impl Work {
-    /// Tries all markets, each on one thread.
-    fn run(self, calibration: &Calibration<'_>) -> anyhow::Result<Vec<Tried>> {
+    fn threads(&self) -> usize {
         let available = std::thread::available_parallelism().map_or(1, usize::from);
-        let threads = if self.threads == 0 { available } else { self.threads };
+        if self.threads == 0 { available } else { self.threads }
+    }
+
+    fn bar(&self) -> ProgressBar {
         let bar = ProgressBar::new((self.jobs.len() + self.done.len()) as u64).with_position(self.done.len() as u64);
         // The template is a constant that parses; a plain bar would do as well.
         if let Ok(style) =
@@ -349,6 +366,12 @@ impl Work {
             bar.set_style(style);
         }
         bar.tick();
+        bar
+    }
+
+    /// Tries all markets, each on one thread.
+    fn run(self, calibration: &CalibrationSettings) -> anyhow::Result<Vec<Tried>> {
+        let (threads, bar) = (self.threads(), self.bar());
         let (next, failed) = (AtomicUsize::new(0), Mutex::new(None));
         let found = Mutex::new(self.done.clone());
         std::thread::scope(|scope| -> anyhow::Result<()> {
@@ -387,11 +410,7 @@ impl Work {
         bar.finish_and_clear();
         match failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
             Some(error) => Err(error),
-            None => {
-                let mut found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
-                found.sort_by_key(|t| (t.job.kind, t.job.sharpe.to_bits(), t.job.number));
-                Ok(found)
-            }
+            None => Ok(in_order(found.into_inner().unwrap_or_else(PoisonError::into_inner))),
         }
     }
 

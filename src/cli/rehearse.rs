@@ -56,6 +56,9 @@ pub(crate) struct RehearseArgs {
     /// With --book: trade as paper runs do: late, in lots, with margin and borrow (settings `portfolio.execution.*`)
     #[arg(long, requires = "book")]
     realistic: bool,
+    /// With --book: share null searches with workers (`sg-ai worker`, settings `work.*`, DATABASE_URL); the results are the same
+    #[arg(long, requires = "book")]
+    workers: bool,
     /// Print a JSON object a session, or a block and one of the whole
     #[arg(long)]
     json: bool,

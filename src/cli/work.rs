@@ -74,11 +74,26 @@ fn told(s: &WorkStatus) -> String {
         s.waiting, s.taken, s.overdue, s.failed, s.done, s.done_per_second
     );
     text += &format!("{} were lost by a worker and done by another; {} results disagreed\n", s.lost, s.disagreements);
+    for (kind, n) in &s.kinds {
+        text += &format!(
+            "{kind}: {} wait, {} taken, {} done, {} failed, {} cancelled\n",
+            n.waiting, n.taken, n.done, n.failed, n.cancelled
+        );
+    }
+    for f in &s.failures {
+        let (who, error) = (f.worker.as_deref().unwrap_or("nobody"), telemetry::without_user_info(&f.error));
+        text += &format!("item {} ({}) failed at {who}, taken {} times: {error}\n", f.id, f.kind, f.attempts);
+    }
     for w in &s.workers {
         let there = if w.is_there { "there" } else { "not heard of any more" };
         text += &format!(
-            "{}: {there}, {} of {} slots at work, {} done, build {}\n",
-            w.name, w.has, w.slots, w.done, w.code_version
+            "{}: {there}, on {}, {} of {} slots at work, {} done, build {}\n",
+            w.name,
+            w.host.as_deref().unwrap_or("a machine without a name"),
+            w.has,
+            w.slots,
+            w.done,
+            w.code_version
         );
     }
     text

@@ -146,6 +146,7 @@ impl App {
         let limits = http::Limits {
             generation_interval_s: config.daemon.generation_interval_s,
             shadow_interval_s: config.daemon.shadow_interval_s,
+            work_lease_s: config.work.enabled.then_some(config.work.lease_s),
         };
         let router = http::router(readings, Some(service), &config.http, limits, Arc::clone(clock));
         let http = http::Server::start(&config.http, config.http.port, router.clone(), stop.clone()).await?;

@@ -21,7 +21,7 @@ use crate::usecases::review::{Kept, REVIEW, ReviewRunner};
 use crate::usecases::revision_watch::RevisionWatch;
 use crate::usecases::schedule::Missed;
 use crate::usecases::session::SessionRunner;
-use crate::usecases::shared::{Sharing, blobs::Blobs, own_name};
+use crate::usecases::shared::{Sharing, own_name};
 use crate::usecases::volatility_regimes::VolatilityRegimeMonitor;
 use candles::{InstrumentTable, Interval, time::DAY_MS};
 use clock::Clock;
@@ -55,15 +55,6 @@ pub(crate) struct Core {
     pub(crate) memory: Option<MemoryPlan>,
     /// Where work is shared with workers.
     sharing: Option<Sharing>,
-}
-
-/// What it takes to share work under a name.
-///
-/// # Errors
-/// When the place of what jobs look at cannot be opened.
-pub(super) fn sharing(config: &Config, data_dir: &Path, store: &Store, name: String) -> anyhow::Result<Sharing> {
-    let blobs = Blobs::open(config, data_dir)?;
-    Ok(Sharing { store: store.clone(), blobs, lease: Duration::from_secs(config.work.lease_s), name })
 }
 
 /// The largest market that an island ranks, as far as it is cached.
@@ -117,7 +108,8 @@ impl Core {
             Some(plan) => Engine::within(config.engine.cache_mb, usize::try_from(plan.work_mb)?),
             None => Engine::new(config.engine.cache_mb),
         };
-        let sharing = config.work.enabled.then(|| sharing(config, data_dir, store, own_name("daemon"))).transpose()?;
+        let sharing =
+            config.work.enabled.then(|| Sharing::of(config, data_dir, store, own_name("daemon"))).transpose()?;
         Ok(Self {
             candles: CandleSource {
                 market: config.daemon.market,
@@ -204,7 +196,8 @@ impl Core {
     pub(crate) fn book(&self, config: &Config) -> Option<BookRunner> {
         let setup = BookSetup::of(config)?;
         let limits = BookLimits::of(config);
-        Some(BookRunner::new(self.candles.clone(), self.compute.clone(), self.process.clone(), setup, limits))
+        let (candles, compute, process) = (self.candles.clone(), self.compute.clone(), self.process.clone());
+        Some(BookRunner::new(candles, compute, process, setup, limits, self.sharing.clone()))
     }
 
     /// Paper trading.

@@ -1,12 +1,11 @@
 //! A process that works for daemons: the store, threads, HTTP for probes and scrapers. Searches, trades and decides nothing of
 //! its own.
 
-use super::core::sharing;
 use super::runtime::stopper::Stopper;
 use crate::config::Config;
 use crate::usecases::database::Database;
 use crate::usecases::parts::Compute;
-use crate::usecases::shared::{own_name, worker::Worker};
+use crate::usecases::shared::{Sharing, own_name, worker::Worker};
 use clock::Clock;
 use engine::{Engine, Terms};
 use std::path::Path;
@@ -44,7 +43,7 @@ async fn serve(
 ) -> anyhow::Result<()> {
     let (store, stop) = (&database.store, stopper.token());
     let name = name.unwrap_or_else(|| own_name("worker"));
-    let sharing = sharing(config, data_dir, store, name.clone())?;
+    let sharing = Sharing::of(config, data_dir, store, name.clone())?;
     let threads = rayon::ThreadPoolBuilder::new()
         // 0: one for each processor.
         .num_threads(config.daemon.threads as usize)
@@ -61,6 +60,7 @@ async fn serve(
     let limits = http::Limits {
         generation_interval_s: config.daemon.generation_interval_s,
         shadow_interval_s: config.daemon.shadow_interval_s,
+        work_lease_s: config.work.enabled.then_some(config.work.lease_s),
     };
     let router = http::router(Arc::new(store.clone()), None, &config.http, limits, Arc::clone(clock));
     let server = match http::Server::start(&config.http, config.http.port, router, stop.clone()).await {

@@ -17,7 +17,7 @@ use tokio::{
 const AT_LAST: Duration = Duration::from_secs(60);
 
 async fn serve(config: &HttpConfig, more: Router) -> Running {
-    let limits = Limits { generation_interval_s: 3600, shadow_interval_s: 900 };
+    let limits = Limits { generation_interval_s: 3600, shadow_interval_s: 900, work_lease_s: Some(30) };
     let app = router(Arc::new(Fake::Good), None, config, limits, Arc::new(ManualClock::at(NOW)));
     let stop = CancellationToken::new();
     let server = Server::start(config, 0, more.merge(app), stop.clone()).await.unwrap();

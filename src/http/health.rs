@@ -2,6 +2,7 @@
 //!
 //! Judges progress, not profit. Reads nothing itself.
 
+use super::health_of_work::work;
 use super::snapshot::{CONTINUOUS_RUNNER, Runner, SHADOW_RUNNER, Snapshot, age_s};
 use candles::time::rfc3339;
 use serde::Serialize;
@@ -42,6 +43,9 @@ pub(crate) struct Checks {
     pub(crate) shadow: Check,
     pub(crate) promotions: Check,
     pub(crate) stream: Check,
+    /// Absent where no work is shared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) work: Option<Check>,
 }
 
 /// The whole answer of `GET /sg-ai/health`.
@@ -67,10 +71,12 @@ pub struct Limits {
     /// Between two extensions of paper trading, which also refresh the candles, seconds. Where paper trading never ran
     /// the search refreshes them, once in its own interval.
     pub shadow_interval_s: u64,
+    /// How long whoever takes shared work has it without being heard of, seconds; `None` where no work is shared.
+    pub work_lease_s: Option<u64>,
 }
 
 /// Nothing is late before this, however short its period, seconds: a busy machine is not a broken one.
-const LEAST_PATIENCE_S: f64 = 60.0;
+pub(super) const LEAST_PATIENCE_S: f64 = 60.0;
 
 /// Judges what was read; `Err` says why nothing could be read.
 #[must_use]
@@ -83,7 +89,7 @@ pub(crate) fn assess(read: &Result<Snapshot, String>, limits: Limits, started_ms
                 || Check { status: Status::Unknown, detail: "the database did not answer".into(), age_s: None };
             let database = Check { status: Status::Unhealthy, detail: why.clone(), age_s: None };
             let (candles, generations, shadow, promotions) = (unknown(), unknown(), unknown(), unknown());
-            Checks { process, database, candles, generations, shadow, promotions, stream: unknown() }
+            Checks { process, database, candles, generations, shadow, promotions, stream: unknown(), work: None }
         }
         Ok(snapshot) => Checks {
             process,
@@ -93,12 +99,14 @@ pub(crate) fn assess(read: &Result<Snapshot, String>, limits: Limits, started_ms
             shadow: shadow(snapshot, limits, uptime_s, now_ms),
             promotions: promotions(snapshot),
             stream: stream(snapshot, limits, uptime_s, now_ms),
+            work: work(snapshot, limits),
         },
     };
     let all = [&checks.process, &checks.database, &checks.candles, &checks.generations, &checks.shadow];
     let status = all
         .into_iter()
         .chain([&checks.promotions, &checks.stream])
+        .chain(&checks.work)
         .map(|check| check.status)
         .max()
         .unwrap_or(Status::Unknown);
@@ -235,7 +243,7 @@ fn runner<'a>(snapshot: &'a Snapshot, name: &str) -> Option<&'a Runner> {
 }
 
 /// A length of time for people: `42 s`, `3 min`, `5.1 h`, `2.0 d`.
-fn span(seconds: f64) -> String {
+pub(super) fn span(seconds: f64) -> String {
     match seconds {
         s if s < 120.0 => format!("{s:.0} s"),
         s if s < 7200.0 => format!("{:.0} min", s / 60.0),
@@ -250,7 +258,7 @@ mod tests {
     use crate::snapshot::Feed;
 
     const NOW: i64 = 1_764_449_100_000;
-    const LIMITS: Limits = Limits { generation_interval_s: 3600, shadow_interval_s: 900 };
+    const LIMITS: Limits = Limits { generation_interval_s: 3600, shadow_interval_s: 900, work_lease_s: Some(30) };
     const LONG_AGO: i64 = NOW - 30 * 86_400_000;
 
     fn feed() -> Feed {
@@ -413,7 +421,7 @@ mod tests {
 
     #[test]
     fn short_periods_are_judged_with_patience() {
-        let limits = Limits { generation_interval_s: 1, shadow_interval_s: 1 };
+        let limits = Limits { generation_interval_s: 1, shadow_interval_s: 1, work_lease_s: None };
         let ran = |ago_s: i64| Ok(Snapshot { last_generation_ms: Some(NOW - ago_s * 1000), ..good() });
         assert_eq!(assess(&ran(59), limits, LONG_AGO, NOW).checks.generations.status, Status::Healthy);
         assert_eq!(assess(&ran(61), limits, LONG_AGO, NOW).checks.generations.status, Status::Degraded);

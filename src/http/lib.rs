@@ -16,6 +16,7 @@ mod extract;
 mod figure_limits;
 mod hardened;
 mod health;
+mod health_of_work;
 mod hosts;
 mod media_items;
 mod media_proposals;
@@ -91,6 +92,7 @@ pub const ROUTES: &[&str] = &[
     "/sg-ai/health/shadow",
     "/sg-ai/health/promotions",
     "/sg-ai/health/stream",
+    "/sg-ai/health/work",
     "/sg-ai/stats",
     "/openapi.json",
     "/strategies",
@@ -132,6 +134,7 @@ pub const ROUTES: &[&str] = &[
     "/api/drift-alerts/{id}/acknowledge",
     "/api/data",
     "/api/runners",
+    "/api/work",
     "/api/runners/{name}/{action}",
     "/api/audit",
     "/api/dead-letters",

@@ -48,6 +48,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/sg-ai/health/shadow", get(async |State(s): Shared_| check(s.health().await.checks.shadow)))
         .route("/sg-ai/health/promotions", get(async |State(s): Shared_| check(s.health().await.checks.promotions)))
         .route("/sg-ai/health/stream", get(async |State(s): Shared_| check(s.health().await.checks.stream)))
+        .route("/sg-ai/health/work", get(work))
         .route("/sg-ai/stats", get(stats))
         .with_state(shared)
 }
@@ -72,6 +73,14 @@ pub(super) async fn live() -> Response {
 async fn health(State(shared): Shared_) -> Response {
     let health = shared.health().await;
     uncached(status_code(health.status), health)
+}
+
+async fn work(State(shared): Shared_) -> Response {
+    match shared.health().await.checks.work {
+        Some(work) => check(work),
+        None => Problem::new(StatusCode::NOT_FOUND, "no work is shared (work.enabled), or the database did not answer")
+            .into_response(),
+    }
 }
 
 fn check(check: Check) -> Response {

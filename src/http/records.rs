@@ -8,7 +8,7 @@ use super::{
 use axum::{Json, extract::State};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use utoipa::IntoParams;
 
 type Api_ = State<Arc<Api>>;
@@ -78,6 +78,21 @@ pub(super) async fn learner(State(api): Api_) -> Answer {
         })
     });
     Ok(Json(json!({ "newest": told })))
+}
+
+/// Where no work is shared, whoever was heard of within that time counts as there, seconds.
+const HEARD_OF_S: u64 = 60;
+
+/// Work that is shared with workers: items by kind and state, who does it, what failed
+#[utoipa::path(get, path = "/api/work", tag = "read",
+    responses((status = 200, description = "Whether it is shared here, and how it stands", body = Value), Failures))]
+pub(super) async fn work(State(api): Api_) -> Answer {
+    let lease_s = api.health_limits.work_lease_s;
+    let mut status = api.store.work_status(Duration::from_secs(lease_s.unwrap_or(HEARD_OF_S))).await?;
+    for failure in &mut status.failures {
+        failure.error = telemetry::without_user_info(&failure.error).into_owned();
+    }
+    Ok(Json(json!({ "is_shared": lease_s.is_some(), "work": form(status) })))
 }
 
 /// Deployments: what is live, and how much it may use

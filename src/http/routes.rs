@@ -110,6 +110,7 @@ pub(super) fn router(api: Arc<Api>, config: &HttpConfig) -> (Router, Router) {
         .routes(routes!(records::drift_alerts))
         .routes(routes!(records::data))
         .routes(routes!(records::runners))
+        .routes(routes!(records::work))
         .routes(routes!(records::audit))
         .routes(routes!(records::dead_letters))
         .routes(routes!(records::settings))

@@ -24,7 +24,12 @@ enum Fake {
 impl Readings for Fake {
     async fn snapshot(&self) -> Result<Snapshot, String> {
         match self {
-            Self::Good => Ok(full()),
+            Self::Good => {
+                let mut snapshot = full();
+                // Workers that failed for good are nothing healthy.
+                snapshot.work.failed = 0;
+                Ok(snapshot)
+            }
             Self::Refuses => Err("the database is unreachable: connection refused".into()),
             Self::Hangs => std::future::pending().await,
             Self::Panics => panic!("a defect"),
@@ -201,7 +206,7 @@ fn config() -> HttpConfig {
 
 async fn start(readings: Fake) -> Running {
     let config = config();
-    let limits = Limits { generation_interval_s: 3600, shadow_interval_s: 900 };
+    let limits = Limits { generation_interval_s: 3600, shadow_interval_s: 900, work_lease_s: Some(30) };
     let app = router(Arc::new(readings), None, &config, limits, Arc::new(ManualClock::at(NOW)));
     let stop = CancellationToken::new();
     let server = Server::start(&config, 0, app, stop.clone()).await.unwrap();

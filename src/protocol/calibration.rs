@@ -117,8 +117,21 @@ pub struct Calibration<'a> {
 }
 
 /// How strongly edges are planted: see [`Planting::strength`].
-#[derive(Clone, Debug, Default)]
-pub struct Strengths(BTreeMap<(&'static str, u64), f64>);
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Vec<(String, u64, f64)>", into = "Vec<(String, u64, f64)>")]
+pub struct Strengths(BTreeMap<(String, u64), f64>);
+
+impl From<Vec<(String, u64, f64)>> for Strengths {
+    fn from(all: Vec<(String, u64, f64)>) -> Self {
+        Self(all.into_iter().map(|(kind, sharpe_bits, strength)| ((kind, sharpe_bits), strength)).collect())
+    }
+}
+
+impl From<Strengths> for Vec<(String, u64, f64)> {
+    fn from(all: Strengths) -> Self {
+        all.0.into_iter().map(|((kind, sharpe_bits), strength)| (kind, sharpe_bits, strength)).collect()
+    }
+}
 
 impl Strengths {
     /// Of the edges of all jobs.
@@ -136,7 +149,7 @@ impl Strengths {
         for job in jobs {
             // Those of markets that are ranked are planted as they are stated.
             let Some(kind) = edge(*job).filter(|kind| !kind.ranks()) else { continue };
-            if let Entry::Vacant(new) = found.entry((kind.name(), job.sharpe.to_bits())) {
+            if let Entry::Vacant(new) = found.entry((kind.name().to_owned(), job.sharpe.to_bits())) {
                 new.insert(Planting { kind, symbols, interval, terms }.strength(job.sharpe, engine)?);
             }
         }
@@ -147,11 +160,11 @@ impl Strengths {
     #[cfg(test)]
     pub(super) fn known(kind: Kind, sharpe: f64, strength: f64) -> Self {
         let edge = edge(Job { kind, sharpe, number: 0 }).expect("a kind with an edge");
-        Self(BTreeMap::from([((edge.name(), sharpe.to_bits()), strength)]))
+        Self(BTreeMap::from([((edge.name().to_owned(), sharpe.to_bits()), strength)]))
     }
 
     fn get(&self, kind: EdgeKind, sharpe: f64) -> Result<f64, CalibrationError> {
-        let found = self.0.get(&(kind.name(), sharpe.to_bits())).copied();
+        let found = self.0.get(&(kind.name().to_owned(), sharpe.to_bits())).copied();
         found.ok_or(CalibrationError::NotMeasured { kind, sharpe })
     }
 }
@@ -197,6 +210,8 @@ pub enum CalibrationError {
     Run(#[from] RunError),
     #[error("it was not measured how strongly a {kind} edge has to be planted to earn a Sharpe ratio of {sharpe}")]
     NotMeasured { kind: EdgeKind, sharpe: f64 },
+    #[error("the limits of the gates make no sense: {0}")]
+    Limits(String),
 }
 
 impl Calibration<'_> {

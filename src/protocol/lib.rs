@@ -14,6 +14,7 @@
 
 mod account;
 pub mod calibration;
+mod calibration_settings;
 mod choice;
 mod config;
 mod day_book;
@@ -39,6 +40,7 @@ mod timeline;
 mod world;
 
 pub use account::{Account, YEAR_MS};
+pub use calibration_settings::CalibrationSettings;
 pub use choice::{
     Asked, Choice, Known, Named, Proposed, REMEMBERED_DAYS, SAME_EDGE, TESTS_PER_SESSION, Test, choose, moves_with,
 };
@@ -49,7 +51,7 @@ pub use lessons::{LESSONS, learnt};
 pub use null::null_window;
 pub use null_panel::{NullKind, NullPanelError, null_panel};
 pub use null_search::{NullFound, NullSearch};
-pub use packed::PackedGround;
+pub use packed::{PackedGround, pack_ranking};
 pub use rehearsal::{Cut, Program, Rehearsed, rehearse, rehearse_in};
 pub use run::{Days, ProtocolRun, RunError, RunPlan, run, run_in};
 pub use session::{Advanced, Candidate, Inherited, Plan, SearchedP, Session, SessionError, SessionState, WarmStart};

@@ -99,14 +99,26 @@ impl RankingHalves {
     /// What null searches look at.
     pub(super) fn packed_ground(&self) -> Result<Vec<u8>, PackedError> {
         let (split, terms, variation) = self.parts();
-        let (from_ms, to_ms) = split.searchable.window_ms();
-        let mut packer = begun("ranking");
-        packer.text(&json(&RankingTerms { terms, variation: variation.clone() })?);
-        packer.time(from_ms);
-        packer.time(to_ms);
-        split.searchable.panel().pack(&mut packer);
-        Ok(packer.finish())
+        pack_ranking(&split.searchable, terms, variation)
     }
+}
+
+/// A market that is ranked up to its split, with terms and what is bred, as bytes for another machine.
+///
+/// # Errors
+/// Where terms have no JSON form.
+pub fn pack_ranking(
+    searchable: &SearchablePanel,
+    terms: PortfolioTerms,
+    variation: &RankingVariation,
+) -> Result<Vec<u8>, PackedError> {
+    let (from_ms, to_ms) = searchable.window_ms();
+    let mut packer = begun("ranking");
+    packer.text(&json(&RankingTerms { terms, variation: variation.clone() })?);
+    packer.time(from_ms);
+    packer.time(to_ms);
+    searchable.panel().pack(&mut packer);
+    Ok(packer.finish())
 }
 
 impl PackedGround {
@@ -159,6 +171,15 @@ impl PackedGround {
         }
         let market = Arc::new(MarketEvaluator::new(Arc::clone(&panel), (from_ms, to_ms), terms)?);
         Ok(What::Ranking { searchable: SearchablePanel::restored(panel, from_ms, to_ms), terms, variation, market })
+    }
+
+    /// A market that is ranked, and the terms; `None` for strategies of rules.
+    #[must_use]
+    pub const fn ranked(&self) -> Option<(&SearchablePanel, PortfolioTerms)> {
+        match &self.what {
+            What::Rules { .. } => None,
+            What::Ranking { searchable, terms, .. } => Some((searchable, *terms)),
+        }
     }
 
     /// What is searched.

@@ -71,7 +71,7 @@ pub use strategies::{
     TransitionRecord, TransitionRow, seen_until,
 };
 pub use transaction::{TransactionObserver, Tx};
-pub use work::{NewWork, Posted, TakenWork, WorkKind, WorkStatus, WorkWorker, work_digest};
+pub use work::{NewWork, Posted, TakenWork, WorkCounts, WorkFailure, WorkKind, WorkStatus, WorkWorker, work_digest};
 
 // What these crates decide is what the tables hold.
 pub use lifecycle::{

@@ -8,6 +8,7 @@ use super::book_watch::{BookLimits, BookWatch, members_of};
 use super::candle_source::CandleSource;
 use super::parts::{Compute, Did, Process, Turn};
 use super::ranked::RankedSpec;
+use super::shared::{Sharing, block::BlockSearches};
 use anyhow::Context as _;
 use book::{Course, DayFigures, Netted, Proof, Rules, Traded, Walk, Walker};
 use candles::time::DAY_MS;
@@ -43,6 +44,8 @@ pub(crate) struct BookRunner {
     turn: Turn,
     held: Option<Held>,
     watch: BookWatch,
+    /// Where null searches are shared with workers.
+    sharing: Option<Sharing>,
     /// That it rests was said.
     said: bool,
 }
@@ -54,10 +57,11 @@ impl BookRunner {
         process: Process,
         setup: BookSetup,
         limits: BookLimits,
+        sharing: Option<Sharing>,
     ) -> Self {
         let turn = Turn::new(&process.store, "book");
         let watch = BookWatch::new(process.store.clone(), compute.clone(), limits);
-        Self { candles, compute, process, setup, turn, held: None, watch, said: false }
+        Self { candles, compute, process, setup, turn, held: None, watch, sharing, said: false }
     }
 
     /// Goes on as far as there are candles.
@@ -196,18 +200,33 @@ impl BookRunner {
         panel: &Arc<Panel>,
         (until_ms, seconds_a_block): (i64, Option<f64>),
     ) -> anyhow::Result<Held> {
-        let Held { book_id, revision, walks } = held;
+        let Held { book_id, revision, mut walks } = held;
+        let mut made = None;
+        if let Some(sharing) = self.sharing.as_ref().filter(|_| walks[at].0.frozen().is_none()) {
+            let (setup, panel) = (self.setup.clone(), Arc::clone(panel));
+            let begun = move || {
+                let walker = walker(&setup, &panel, walks[at].clone())?;
+                let search = walker.block_search()?;
+                walks[at] = walker.into_parts();
+                Ok::<_, book::BookError>((walks, search))
+            };
+            let search;
+            (walks, search) = self.compute.run(begun).await??;
+            if let Some(search) = search {
+                made = BlockSearches { sharing, compute: &self.compute, stop: &self.process.stop }.run(search).await?;
+                if made.is_none() {
+                    // Stopped: nothing was done.
+                    return Ok(Held { book_id, revision, walks });
+                }
+            }
+        }
         let (setup, panel, life_ms) = (self.setup.clone(), Arc::clone(panel), row.began_ms);
         let work = move || {
             let mut walks = walks;
-            let (walk, wanted) = walks[at].clone();
-            let before = walk.days().count();
-            let knows = !wanted.is_empty() || walk.blocks().is_empty();
-            let mut walker = match knows {
-                true => Walker::with(setup.pipeline(), &panel, (walk, wanted)),
-                false => Walker::new(setup.pipeline(), &panel, walk)?,
-            };
-            if !walker.freeze()? {
+            let before = walks[at].0.days().count();
+            let mut walker = walker(&setup, &panel, walks[at].clone())?;
+            let froze = if made.is_some() { walker.freeze_by(made)? } else { walker.freeze()? };
+            if !froze {
                 walker.trade(until_ms)?;
             }
             let is_newest = at == 0 && !is_due(walker.walk(), until_ms);
@@ -371,6 +390,14 @@ pub(crate) struct Decided {
 fn course_of(days: &[Vec<DayFigures>; 2], rules: Rules<'_>) -> Course {
     let common = days[0].len().min(days[1].len());
     book::course(&days[0][..common], Some(&days[1][..common]), rules)
+}
+
+/// A walk on its market. What it wanted is computed again where that is not known.
+fn walker<'a>(setup: &'a BookSetup, panel: &'a Panel, (walk, wanted): Parts) -> Result<Walker<'a>, book::BookError> {
+    if wanted.is_empty() && !walk.blocks().is_empty() {
+        return Walker::new(setup.pipeline(), panel, walk);
+    }
+    Ok(Walker::with(setup.pipeline(), panel, (walk, wanted)))
 }
 
 /// Whether there is a step to do with candles up to a midnight.

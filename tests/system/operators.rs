@@ -141,7 +141,7 @@ async fn http_says_what_the_database_holds_and_that_it_is_gone() {
     let mut config = sg_ai::config::load(&sg_ai::config::Inputs::default()).unwrap().config.http;
     // The machine may be busy.
     config.health_timeout_ms = 5_000;
-    let limits = http::Limits { generation_interval_s: 3600, shadow_interval_s: 900 };
+    let limits = http::Limits { generation_interval_s: 3600, shadow_interval_s: 900, work_lease_s: None };
     let app = http::router(Arc::new(store.clone()), None, &config, limits, Arc::new(SystemClock));
     let stop = CancellationToken::new();
     let server = Server::start(&config, 0, app, stop.clone()).await.unwrap();

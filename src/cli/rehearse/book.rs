@@ -8,10 +8,18 @@ use crate::cli::{
     output,
     window::iso,
 };
+use crate::usecases::database::Database;
+use crate::usecases::parts::Compute;
 use crate::usecases::portfolio::{MarketSpan, WholeMarket, load_panel};
+use crate::usecases::shared::{
+    Sharing,
+    block::{BlockSearches, Made},
+    own_name,
+};
 use anyhow::Context as _;
 use book::{
-    BookConfig, BookError, CheckpointError, DayFigures, Figures, Member, Pipeline, Traded, Walk, Walker, Weighing,
+    BlockSearch, BookConfig, BookError, CheckpointError, DayFigures, Figures, Member, Pipeline, Traded, Walk, Walker,
+    Weighing,
 };
 use candles::time::DAY_MS;
 use engine::performance;
@@ -24,8 +32,10 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
     time::{Duration, Instant},
 };
+use tokio_util::sync::CancellationToken;
 
 /// A block as it is printed. Nothing in it is of the machine or the hour, so that a walk that was killed and resumed prints
 /// the same bytes.
@@ -85,10 +95,33 @@ struct Work {
     checkpoints: CheckpointArgs,
     walks: Vec<Walk>,
     seed: Seed,
-    threads: usize,
     json: bool,
     returns: Option<PathBuf>,
     compare_weights: bool,
+    shared: Option<Shared>,
+}
+
+/// What it takes to share null searches with workers.
+struct Shared {
+    sharing: Sharing,
+    compute: Compute,
+    runtime: tokio::runtime::Handle,
+}
+
+impl Shared {
+    fn of(sharing: Sharing, threads: &Arc<rayon::ThreadPool>) -> Self {
+        // Searches say on what terms they trade.
+        let (terms, execution) = (engine::Terms::default(), engine::Execution::default());
+        let compute = Compute { engine: Arc::default(), terms, execution, threads: Arc::clone(threads), memory: None };
+        Self { sharing, compute, runtime: tokio::runtime::Handle::current() }
+    }
+
+    /// Makes the searches of a block together with workers.
+    fn searched(&self, search: BlockSearch) -> anyhow::Result<Made> {
+        let (sharing, compute, stop) = (&self.sharing, &self.compute, &CancellationToken::new());
+        let made = self.runtime.block_on(BlockSearches { sharing, compute, stop }.run(search))?;
+        made.context("nobody stops it but the signal that ends the program")
+    }
 }
 
 pub(super) async fn run(args: RehearseArgs, ctx: &Context) -> Result<(), CliError> {
@@ -133,6 +166,15 @@ pub(super) async fn run(args: RehearseArgs, ctx: &Context) -> Result<(), CliErro
         })
     })?;
     let walks = found.unwrap_or_else(|| vec![fresh; if args.no_placebo { 1 } else { 2 }]);
+    let threads = usize::from(args.threads.unwrap_or(0));
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().context("cannot start threads")?;
+    let pool = Arc::new(pool);
+    let (mut database, mut shared) = (None, None);
+    if args.workers {
+        let opened = Database::open(ctx.config()).await?;
+        let sharing = Sharing::of(ctx.config(), ctx.data_dir(), &opened.store, own_name("rehearsal"))?;
+        (database, shared) = (Some(opened), Some(Shared::of(sharing, &pool)));
+    }
     let work = Work {
         search,
         book,
@@ -142,12 +184,16 @@ pub(super) async fn run(args: RehearseArgs, ctx: &Context) -> Result<(), CliErro
         checkpoints,
         walks,
         seed,
-        threads: usize::from(args.threads.unwrap_or(0)),
         json: args.json,
         returns: args.returns,
         compare_weights: args.compare_weights,
+        shared,
     };
-    tokio::task::spawn_blocking(move || work.run()).await.context("the walk broke off")?
+    let walked = tokio::task::spawn_blocking(move || work.run(&pool)).await.context("the walk broke off");
+    if let Some(database) = database {
+        database.close().await;
+    }
+    walked?
 }
 
 /// What is wrong with what was asked for, and what is wrong with the machine.
@@ -159,8 +205,7 @@ fn told(error: BookError) -> CliError {
 }
 
 impl Work {
-    fn run(mut self) -> Result<(), CliError> {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(self.threads).build().context("cannot start threads")?;
+    fn run(mut self, pool: &rayon::ThreadPool) -> Result<(), CliError> {
         let (search, book) = (self.search.clone(), self.book.clone());
         let pipeline = Pipeline { search: &search, book: &book, terms: self.terms };
         let bar = ProgressBar::new(self.walks.iter().map(|walk| walk.planned() as u64).sum());
@@ -171,7 +216,7 @@ impl Work {
         for at in 0..self.walks.len() {
             let null =
                 (at > 0).then(|| book::placebo(&self.market.panel, self.seed)).transpose().context("the placebo")?;
-            self.walk(at, null.as_ref(), pipeline, &pool, &bar)?;
+            self.walk(at, null.as_ref(), pipeline, pool, &bar)?;
         }
         let mut weights = BTreeMap::new();
         if self.compare_weights {
@@ -212,7 +257,14 @@ impl Work {
         let mut walker = pool.install(|| Walker::new(pipeline, panel, state)).map_err(told)?;
         let (began, planned) = (Instant::now(), walker.walk().planned());
         while !walker.walk().is_finished() {
-            pool.install(|| walker.advance().map(|_| ())).map_err(told)?;
+            let search = pool.install(|| walker.block_search()).map_err(told)?;
+            match (&self.shared, search) {
+                (Some(shared), Some(search)) => {
+                    let made = Some(shared.searched(search)?);
+                    pool.install(|| walker.advance_by(made).map(|_| ())).map_err(told)?;
+                }
+                _ => pool.install(|| walker.advance().map(|_| ())).map_err(told)?,
+            }
             let over = walker.walk().blocks().len();
             self.walks[at] = walker.walk().clone();
             self.checkpoints.write(&Walk::to_bytes(&self.walks, &self.identity))?;

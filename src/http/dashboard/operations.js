@@ -1,17 +1,79 @@
 // Runners, alerts, dead letters and the audit trail: what an operator needs.
 
-import { ask, card, cell, h, label, number, read, since, table, time } from "./base.js";
+import { ask, card, cell, h, label, number, read, since, span, table, time } from "./base.js";
 
 const LIMIT = 50;
 
+/** Work that is shared with workers: how much, who does it, what failed. */
+function workCard({ is_shared, work: w }) {
+  const nothing = !w.workers.length && !Object.keys(w.kinds).length;
+  if (!is_shared && nothing) return null;
+  const kinds = Object.entries(w.kinds).map(([kind, n]) =>
+    h(
+      "tr",
+      {},
+      h("td", {}, kind.replaceAll("_", " ")),
+      cell(number(n.waiting)),
+      cell(number(n.taken)),
+      cell(number(n.done)),
+      cell(number(n.failed), n.failed ? "down" : ""),
+      cell(number(n.cancelled)),
+    ),
+  );
+  const workers = w.workers.map((one) =>
+    h(
+      "tr",
+      {},
+      h("td", {}, one.name),
+      h("td", {}, one.host ?? "–"),
+      h("td", {}, h("code", {}, one.code_version)),
+      cell(`${number(one.has)} of ${number(one.slots)}`),
+      cell(number(one.done)),
+      h("td", { class: one.is_there ? "when" : "when warn" }, since(one.seen_at)),
+    ),
+  );
+  const failures = w.failures.map((f) =>
+    h(
+      "tr",
+      {},
+      cell(f.id),
+      h("td", {}, f.kind.replaceAll("_", " ")),
+      h("td", {}, f.worker ?? "–"),
+      cell(number(f.attempts)),
+      h("td", { class: f.is_final ? "down" : "warn" }, f.is_final ? "the daemon does it" : "tried again"),
+      h("td", { class: "wide error" }, f.error),
+    ),
+  );
+  return card(
+    "",
+    "Shared work",
+    is_shared ? null : h("p", { class: "soft" }, "This daemon shares none: work.enabled is false."),
+    h(
+      "p",
+      {},
+      `Waiting: ${number(w.waiting)}, the oldest for ${span(w.oldest_s)}. Done in a minute of the last hour: ${number(w.done_per_minute, 2)}. `,
+      `Lost by a worker and done again, in 30 days: ${number(w.lost)}.`,
+      w.disagreements ? h("span", { class: "down" }, ` Results that disagreed: ${number(w.disagreements)}.`) : null,
+    ),
+    table(["kind", "#waiting", "#taken", "#done", "#failed", "#cancelled"], kinds, "No work was posted yet."),
+    table(
+      ["worker", "machine", "build", "#slots at work", "#done", "last heard of"],
+      workers,
+      "No worker was heard of: the daemon does all of it.",
+    ),
+    failures.length ? table(["#item", "kind", "worker", "#tries", "what follows", "error"], failures) : null,
+  );
+}
+
 export async function page({ params, signal }) {
   const entity = params.get("entity") ?? "";
-  const [all, runners, letters, audit, drift] = await Promise.all([
+  const [all, runners, letters, audit, drift, work] = await Promise.all([
     read("/api/overview", {}, signal),
     read("/api/runners", {}, signal),
     read("/api/dead-letters", { limit: 100 }, signal),
     read("/api/audit", { limit: LIMIT, entity }, signal),
     read("/api/drift-alerts", { limit: 100 }, signal),
+    read("/api/work", {}, signal),
   ]);
   const again = () => dispatchEvent(new HashChangeEvent("hashchange"));
   const may = all.may_act;
@@ -197,6 +259,7 @@ export async function page({ params, signal }) {
             "No runner has run yet.",
           ),
         ),
+        workCard(work),
         card(
           "",
           "Failed jobs",

@@ -6,7 +6,7 @@
 
 mod status;
 
-pub use status::{WorkStatus, WorkWorker};
+pub use status::{WorkCounts, WorkFailure, WorkStatus, WorkWorker};
 
 use crate::{Store, StoreError, Tx, clean, names::names, row::Named as _};
 use serde::Serialize;
@@ -26,8 +26,18 @@ const KEPT_DAYS: i32 = 30;
 pub enum WorkKind {
     /// A null search of a session.
     NullSearch,
+    /// A null search of a book's block.
+    BookNullSearch,
+    /// A market of a calibration.
+    CalibrationMarket,
 }
-names!(WorkKind, "kind of work", NullSearch = "null_search");
+names!(
+    WorkKind,
+    "kind of work",
+    NullSearch = "null_search",
+    BookNullSearch = "book_null_search",
+    CalibrationMarket = "calibration_market"
+);
 
 /// Something to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -178,23 +188,24 @@ impl Store {
             .await
     }
 
-    /// Renews the leases of what a worker has, and notes that it was heard of; those of `ids` that it still has.
+    /// Renews the leases of what a worker on a host has, and notes that it was heard of; those of `ids` that it still has.
     ///
     /// # Errors
     /// When the database does not answer.
     pub async fn keep_work(
         &self,
-        (code_version, worker): (&str, &str),
+        (code_version, worker, host): (&str, &str, Option<&str>),
         slots: u32,
         ids: &[i64],
         lease: Duration,
     ) -> Result<Vec<i64>, StoreError> {
         let (worker, slots) = (&clean(worker), i32::try_from(slots).unwrap_or(i32::MAX));
+        let host = &host.map(clean).filter(|host| !host.is_empty());
         self.transaction("keep_work", |tx| async move {
-            let sql = "insert into work_workers as w (name, code_version, slots) values ($1, $2, $3)
-                on conflict (name) do update set seen_at = now(), code_version = $2, slots = $3,
+            let sql = "insert into work_workers as w (name, code_version, slots, host) values ($1, $2, $3, $4)
+                on conflict (name) do update set seen_at = now(), code_version = $2, slots = $3, host = $4,
                     started_at = case when w.code_version = $2 then w.started_at else now() end";
-            tx.execute(sql, &[worker, &code_version, &slots]).await?;
+            tx.execute(sql, &[worker, &code_version, &slots, host]).await?;
             let sql = "update work_items set leased_until = now() + $3 * interval '1 second'
                 where id = any($1) and state = 'taken' and worker = $2 returning id";
             let rows = tx.rows(sql, &[&ids, worker, &lease.as_secs_f64()]).await?;

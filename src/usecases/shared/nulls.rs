@@ -141,34 +141,20 @@ impl Nulls<'_> {
 
     /// Makes a search on this process's own candles, keeping its lease.
     async fn own(&self, task: &Arc<NullSearch>, item: &TakenWork) -> anyhow::Result<Own> {
-        let Sharing { store, lease, name, .. } = self.sharing;
         let (task, halves, stop, number) = (Arc::clone(task), Arc::clone(self.halves), self.stop.clone(), item.place);
         let made = self.compute.run(move || {
             let ground = halves.ground()?;
             Ok::<_, RunError>(task.run(&*ground, number, &|_| stop.is_cancelled())?)
         });
-        tokio::pin!(made);
-        let mut beat = tokio::time::interval(*lease / 4);
-        let made = loop {
-            tokio::select! {
-                made = &mut made => break made?,
-                // A lease that cannot be renewed costs work, and no result.
-                _ = beat.tick() => drop(store.keep_work((CODE_VERSION, name), 1, &[item.id], *lease).await),
-            }
-        };
+        let made = self.sharing.while_keeping(item.id, made).await?;
         let found = match made {
             Ok(found) => found,
             Err(RunError::Stopped) => return Ok(Own::Stopped),
             Err(error) => return Err(error.into()),
         };
-        let same = store.finish_work(item.id, name, &serde_json::to_string(&found)?).await?;
-        anyhow::ensure!(
-            same,
-            "null search {number} of session {} came to another result here than on the machine that stored one first: \
-             the same build must compute the same; look at work item {} and take one of the machines away",
-            self.session,
-            item.id
-        );
+        let output = serde_json::to_string(&found)?;
+        let stored = self.sharing.finish(item.id, output).await;
+        stored.with_context(|| format!("null search {number} of session {}", self.session))?;
         Ok(Own::Done)
     }
 }

@@ -2,12 +2,15 @@
 //!
 //! Takes only what this very build posted. A database that is away is waited for: what was computed is not lost.
 
+use super::markets::MarketJob;
 use super::nulls::Grounds;
 use super::{NullJob, Sharing};
 use crate::CODE_VERSION;
 use crate::usecases::parts::Compute;
 use anyhow::Context as _;
-use protocol::{NullSearch, PackedGround, RunError};
+use book::BlockNulls;
+use protocol::calibration::CalibrationError;
+use protocol::{CalibrationSettings, NullSearch, PackedGround, RunError};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,6 +18,7 @@ use store::{StoreError, TakenWork, WorkKind};
 use telemetry::metrics;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 /// Between two looks for work: soon after there was some, later after there was none.
 const LOOK: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
@@ -28,6 +32,8 @@ pub(crate) struct Worker {
     pub(crate) compute: Compute,
     /// Items that it does at once.
     pub(crate) slots: u32,
+    /// Of this batch alone.
+    pub(crate) batch: Option<Uuid>,
     pub(crate) stop: CancellationToken,
     /// Items that it has, each with what ends it.
     pub(crate) has: Arc<Mutex<BTreeMap<i64, CancellationToken>>>,
@@ -36,7 +42,7 @@ pub(crate) struct Worker {
 
 impl Worker {
     pub(crate) fn new(sharing: Sharing, compute: Compute, slots: u32, stop: CancellationToken) -> Self {
-        Self { sharing, compute, slots, stop, has: Arc::default(), grounds: Arc::default() }
+        Self { sharing, compute, slots, batch: None, stop, has: Arc::default(), grounds: Arc::default() }
     }
 
     fn has(&self) -> std::sync::MutexGuard<'_, BTreeMap<i64, CancellationToken>> {
@@ -58,7 +64,7 @@ impl Worker {
             let found = if free == 0 {
                 Vec::new()
             } else {
-                match store.take_work((CODE_VERSION, name), None, *lease, free).await {
+                match store.take_work((CODE_VERSION, name), self.batch, *lease, free).await {
                     Ok(found) => found,
                     Err(error) => {
                         tracing::warn!(%error, "no work can be taken now");
@@ -91,10 +97,10 @@ impl Worker {
 
     /// Says that it is there, and ends what is no longer its own: cancelled, or taken by another.
     async fn keep(self) {
-        let Sharing { store, lease, name, .. } = &self.sharing;
+        let Sharing { store, lease, name, host, .. } = &self.sharing;
         loop {
             let ids: Vec<i64> = self.has().keys().copied().collect();
-            match store.keep_work((CODE_VERSION, name), self.slots, &ids, *lease).await {
+            match store.keep_work((CODE_VERSION, name, host.as_deref()), self.slots, &ids, *lease).await {
                 Ok(kept) => {
                     let mut has = self.has();
                     for id in ids.into_iter().filter(|id| !kept.contains(id)) {
@@ -154,6 +160,8 @@ impl Worker {
     async fn output(&self, item: &TakenWork, end: &CancellationToken) -> anyhow::Result<Option<String>> {
         match item.kind {
             WorkKind::NullSearch => self.null_search(&item.input, end.clone()).await,
+            WorkKind::CalibrationMarket => self.market(&item.input, end.clone()).await,
+            WorkKind::BookNullSearch => self.block_null(&item.input, end.clone()).await,
         }
     }
 
@@ -166,6 +174,29 @@ impl Worker {
         match made.await?.map_err(RunError::from) {
             Ok(found) => Ok(Some(serde_json::to_string(&found)?)),
             Err(RunError::Stopped) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn block_null(&self, input: &str, end: CancellationToken) -> anyhow::Result<Option<String>> {
+        let job: NullJob = serde_json::from_str(input).context("what a null search of a block is told")?;
+        let nulls: BlockNulls = serde_json::from_slice(&self.sharing.blobs.get(&job.task).await?)?;
+        let ground = self.ground(&job.ground).await?;
+        let made = self.compute.run(move || {
+            let (searchable, terms) = ground.ranked().context("a block is searched on a market that is ranked")?;
+            Ok::<_, anyhow::Error>(nulls.run(searchable, terms, job.number, &|_| end.is_cancelled())?)
+        });
+        Ok(made.await??.map(|found| serde_json::to_string(&found)).transpose()?)
+    }
+
+    async fn market(&self, input: &str, end: CancellationToken) -> anyhow::Result<Option<String>> {
+        let told: MarketJob = serde_json::from_str(input).context("what a market of a calibration is told")?;
+        let settings: CalibrationSettings = serde_json::from_slice(&self.sharing.blobs.get(&told.task).await?)?;
+        let engine = Arc::clone(&self.compute.engine);
+        let made = self.compute.run(move || settings.run(told.job, &engine, &|| end.is_cancelled()));
+        match made.await? {
+            Ok(tried) => Ok(Some(serde_json::to_string(&tried)?)),
+            Err(CalibrationError::Run(RunError::Stopped)) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
@@ -184,6 +215,6 @@ impl Worker {
     }
 }
 
-fn is_away(error: &StoreError) -> bool {
+pub(super) fn is_away(error: &StoreError) -> bool {
     error.is_unreachable() || matches!(error, StoreError::Timeout(_))
 }

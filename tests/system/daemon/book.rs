@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio_postgres::Client;
 
 /// A small pipeline: seven months of history, three months of life.
-const SETTINGS: &[(&str, &str)] = &[
+pub(super) const SETTINGS: &[(&str, &str)] = &[
     ("SG__DAEMON__BOOK", "*USDT:4h"),
     ("SG__DAEMON__REHEARSE_HISTORY", "150"),
     ("SG__BOOK__SEARCH_DAYS", "150"),
@@ -38,7 +38,7 @@ const DID: [&str; 3] = [
     "select concat_ws(' ', from_state, to_state, summary, checks, at_market_ms) from book_transitions order by seq",
 ];
 
-async fn did(client: &Client) -> Vec<Vec<String>> {
+pub(super) async fn did(client: &Client) -> Vec<Vec<String>> {
     let mut all = Vec::new();
     for query in DID {
         all.push(client.query(query, &[]).await.unwrap().iter().map(|row| row.get(0)).collect());

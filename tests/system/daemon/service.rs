@@ -220,6 +220,9 @@ async fn clients_store_backtest_read_and_operators_act() {
     assert_eq!(client.post("/api/runners/shadow/pause", &why, Some(TOKEN)).await.0, 200);
     let (_, runners) = client.get("/api/runners").await;
     assert_eq!(runners["pauses"][0]["runner"], "shadow");
+    let (_, work) = client.get("/api/work").await;
+    assert_eq!((&work["is_shared"], &work["work"]["waiting"]), (&json!(false), &json!(0)), "{work}");
+    assert!(work["work"]["workers"].is_array() && work["work"]["kinds"].is_object(), "{work}");
     assert_eq!(client.post("/api/runners/shadow/resume", &why, Some(TOKEN)).await.0, 200);
     let (_, audit) = client.get("/api/audit?limit=50").await;
     let acted: Vec<&Value> =

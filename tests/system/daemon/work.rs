@@ -2,6 +2,7 @@
 //! none done twice.
 
 use super::{
+    book,
     process::{Daemon, wait_for},
     stage::{NOW_MS, Stage},
     support::{self, TestDatabase},
@@ -143,6 +144,191 @@ async fn sessions_that_rank_a_market_are_the_same_with_workers() {
     let (digest, done, _) = with_workers(stage().await, 2, 1).await;
     assert_eq!(digest, alone);
     assert!(done >= 12, "{done}");
+}
+
+/// Of a book's blocks: those that were done, and those of them that workers did.
+const BOOK_NULLS: [&str; 2] = [
+    "select count(*) from work_items where state = 'done' and kind = 'book_null_search'",
+    "select count(*) from work_items where state = 'done' and kind = 'book_null_search' and worker like 'worker%'",
+];
+
+/// A book's history walked with so many workers, killed so many times: what it did, null searches of its blocks that were posted and done,
+/// and those of them that workers did.
+async fn walked(workers: usize, kills: usize) -> (Stage, Vec<Vec<String>>, i64, i64) {
+    let mut stage = Stage::of_coins(27).await;
+    book::SETTINGS.iter().for_each(|(name, value)| stage.set(name, value));
+    for (name, value) in [
+        ("SG__BOOK__POPULATION_SIZE", "24"),
+        ("SG__BOOK__NULL_SEARCHES", "4"),
+        ("SG__PROTOCOL__NULL_SEARCHES", "1"),
+        ("SG__PROTOCOL__PLACEBO_EVERY_SESSIONS", "0"),
+        ("SG__WORK__LEASE_S", "2"),
+        ("SG__DAEMON__THREADS", "1"),
+        ("SG__WORK__ENABLED", if workers > 0 { "true" } else { "false" }),
+    ] {
+        stage.set(name, value);
+    }
+    stage.json(&["migrate", "--json"]);
+    let mut others: Vec<Daemon> = Vec::new();
+    for _ in 0..workers {
+        let mut worker = stage.daemon("worker");
+        worker.logged("working").await;
+        others.push(worker);
+    }
+    let mut daemon = stage.daemon("continuous");
+    daemon.logged("listening").await;
+    let client = stage.client().await;
+    let settled = async || count(&client, "select count(*) from books where state <> 'candidate'").await > 0;
+    for kill in 0..kills {
+        wait_for("a worker has work", async || {
+            let taken = "select count(*) from work_items
+                where state = 'taken' and kind = 'book_null_search' and worker like 'worker%'";
+            (count(&client, taken).await > 0 || settled().await).then_some(())
+        })
+        .await;
+        for worker in std::mem::take(&mut others) {
+            worker.kill();
+            others.push(stage.daemon("worker"));
+        }
+        if kill == kills / 2 {
+            daemon.kill();
+            daemon = stage.daemon("continuous");
+        }
+    }
+    wait_for("its history is walked", async || settled().await.then_some(())).await;
+    daemon.stop().await;
+    for worker in others {
+        worker.stop().await;
+    }
+    assert_eq!(count(&client, "select coalesce(sum(disagreements), 0)::bigint from work_items").await, 0);
+    let open = "select count(*) from work_items where state in ('waiting', 'taken') and kind = 'book_null_search'";
+    assert_eq!(count(&client, open).await, 0);
+    let [done, by_workers] = [count(&client, BOOK_NULLS[0]).await, count(&client, BOOK_NULLS[1]).await];
+    let did = book::did(&client).await;
+    (stage, did, done, by_workers)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_book_walks_the_same_with_any_number_of_workers_whoever_is_killed() {
+    let (stage, alone, posted, _) = walked(0, 0).await;
+    assert!(alone[0].len() > 200, "{} days", alone[0].len());
+    assert_eq!(posted, 0, "nothing is shared unless it is asked for");
+    for (workers, kills) in [(1, 0), (2, 0), (2, 3)] {
+        let began = Instant::now();
+        let (_, did, done, by_workers) = walked(workers, kills).await;
+        let took = began.elapsed().as_secs_f64();
+        eprintln!("{workers} workers, killed {kills} times: {took:.1} s, {by_workers} of {done} by workers");
+        assert!(did == alone, "{workers} workers, killed {kills} times, came to another book");
+        assert!(done >= 8, "{done}");
+        assert!(kills > 0 || by_workers > 0, "{workers} workers made {by_workers} of {done}");
+    }
+    rehearsed(&stage).await;
+}
+
+/// A rehearsal on the candles that a daemon has fetched prints the same bytes with a worker.
+async fn rehearsed(stage: &Stage) {
+    let run = async |more: &[&str]| {
+        let args = [
+            "rehearse",
+            "--book",
+            "--market",
+            "spot",
+            "--interval",
+            "4h",
+            "--from",
+            "2024-11-01",
+            "--to",
+            "2025-01-01",
+            "--search-days",
+            "120",
+            "--population",
+            "24",
+            "--generations",
+            "2",
+            "--threads",
+            "1",
+            "--json",
+        ];
+        let mut command = stage.command(&[&args[..], more].concat());
+        let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let alone = run(&[]).await;
+    assert_eq!(alone.lines().count(), 5, "two blocks, those of the placebo, and the whole: {alone}");
+    let mut worker = stage.daemon("worker");
+    worker.logged("working").await;
+    assert_eq!(run(&["--workers"]).await, alone);
+    let client = stage.client().await;
+    let [done, by_workers] = [count(&client, BOOK_NULLS[0]).await, count(&client, BOOK_NULLS[1]).await];
+    eprintln!("a rehearsal: {by_workers} of {done} null searches by the worker");
+    assert!(done >= 8 && by_workers > 0, "{by_workers} of {done}");
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_calibration_has_the_same_rows_with_workers_whoever_is_killed() {
+    let mut stage = Stage::new(24, 0.0).await;
+    stage.set("SG__WORK__LEASE_S", "2");
+    stage.json(&["migrate", "--json"]);
+    let args = [
+        "calibrate",
+        "--json",
+        "--markets",
+        "3",
+        "--population",
+        "8",
+        "--generations",
+        "1",
+        "--threads",
+        "1",
+        "--market",
+        "mean-reversion",
+        "--sharpe",
+        "7",
+        "--search-days",
+        "30",
+        "--holdout-days",
+        "10",
+        "--seed",
+        "3",
+    ];
+    let run = async |more: &[&str]| {
+        let mut command = stage.command(&[&args[..], more].concat());
+        let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let alone = run(&[]).await;
+    let mut workers = Vec::new();
+    for _ in 0..2 {
+        let mut worker = stage.daemon("worker");
+        worker.logged("working").await;
+        workers.push(worker);
+    }
+    let client = stage.client().await;
+    let killed = async {
+        wait_for("a worker has a market", async || {
+            let has = "select count(*) from work_items where kind = 'calibration_market' and worker like 'worker%'";
+            (count(&client, has).await > 0).then_some(())
+        })
+        .await;
+        workers.remove(0).kill();
+    };
+    let resumed = stage.dir.path().join("markets.jsonl");
+    let more = ["--workers", "--resume", resumed.to_str().unwrap()];
+    let (shared, ()) = tokio::join!(run(&more), killed);
+    assert_eq!(shared, alone);
+    // Each market is kept once, and nothing is left to do for whoever asks again.
+    let lines = std::fs::read_to_string(&resumed).unwrap();
+    assert_eq!(lines.lines().filter(|line| !line.is_empty()).count(), 3, "{lines}");
+    assert_eq!(run(&more).await, alone);
+    for worker in workers {
+        worker.stop().await;
+    }
+    let done = "select count(*) from work_items where state = 'done' and kind = 'calibration_market'";
+    assert_eq!(count(&client, done).await, 3);
+    assert_eq!(count(&client, "select coalesce(sum(disagreements), 0)::bigint from work_items").await, 0);
 }
 
 /// Null searches of a few strategies on ten days: small enough for thousands.

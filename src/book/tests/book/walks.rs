@@ -1,12 +1,13 @@
 //! Whole walks.
 
 use crate::worlds::{START_MS, Settings, panel};
-use book::{BookError, Cash, Walk, Walker, Weighing};
+use book::{BlockNullFound, BlockNulls, BookError, Cash, Walk, Walker, Weighing};
 use candles::time::DAY_MS;
 use genome::random::Seed;
 use portfolio::Panel;
+use protocol::PackedGround;
 use sha2::Digest as _;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// 2020-07-01: 182 days of candles lie before.
 const FROM_MS: i64 = START_MS + 182 * DAY_MS;
@@ -55,6 +56,44 @@ fn a_walk_is_the_same_bytes_on_any_number_of_threads_and_however_often_it_was_ki
     // Another seed is another walk.
     let other = walked(&settings, &panel, Walk::begin(Seed(6), FROM_MS, TO_MS).unwrap());
     assert_ne!(bytes(&other), whole);
+}
+
+#[test]
+fn searches_of_a_block_that_are_made_elsewhere_in_any_order_come_to_the_same_walk() {
+    let (settings, panel) = (Settings::small(), panel(3, 300, 4.0));
+    let fresh = || Walk::begin(Seed(5), FROM_MS, TO_MS).unwrap();
+    let whole = bytes(&walked(&settings, &panel, fresh()));
+    let mut walker = Walker::new(settings.pipeline(), &panel, fresh()).unwrap();
+    let never = |_| false;
+    while let Some(search) = walker.block_search().unwrap() {
+        // All that goes to another machine are these bytes.
+        let (ground, told) = (search.packed().unwrap(), serde_json::to_string(search.nulls()).unwrap());
+        let ground = PackedGround::read(&ground, Arc::default()).unwrap();
+        let (searchable, terms) = ground.ranked().unwrap();
+        let nulls: BlockNulls = serde_json::from_str(&told).unwrap();
+        assert_eq!(&nulls, search.nulls());
+        let mut found: Vec<BlockNullFound> = (0..nulls.count())
+            .rev()
+            .map(|number| {
+                let found = nulls.run(searchable, terms, number, &never).unwrap().unwrap();
+                serde_json::from_str(&serde_json::to_string(&found).unwrap()).unwrap()
+            })
+            .collect();
+        found.reverse();
+        assert!(nulls.run(searchable, terms, 0, &|_| true).unwrap().is_none(), "it can be stopped");
+        let error = nulls.run(searchable, terms, nulls.count(), &never).unwrap_err();
+        assert!(matches!(error, BookError::NoSuchNull { .. }), "{error}");
+        // None missing, and none left out.
+        assert!(matches!(walker.freeze_by(None), Err(BookError::NotSearched { .. })));
+        let own = search.own(&never).unwrap().unwrap();
+        let fewer = found[1..].to_vec();
+        assert!(matches!(walker.freeze_by(Some((own.clone(), fewer))), Err(BookError::NotSearched { .. })));
+        assert!(walker.freeze_by(Some((own, found))).unwrap());
+        assert!(walker.block_search().unwrap().is_none(), "it is frozen");
+        walker.trade(TO_MS).unwrap();
+    }
+    assert!(walker.walk().is_finished());
+    assert_eq!(bytes(walker.walk()), whole);
 }
 
 /// Where this fails, the code comes to other numbers of the same settings and candles: that is another hypothesis. Count

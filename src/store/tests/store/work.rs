@@ -3,7 +3,7 @@
 use crate::{made, support};
 use std::collections::BTreeSet;
 use std::time::Duration;
-use store::{NewWork, Store, StoreError, WorkKind, work_digest};
+use store::{NewWork, Store, StoreError, WorkCounts, WorkKind, work_digest};
 use tokio_postgres::Client;
 use uuid::Uuid;
 
@@ -66,13 +66,13 @@ async fn a_result_is_stored_once_and_compared_with_every_other() {
     let (database, store) = support::database().await;
     let client = database.client().await;
     let id = store.post_work(BUILD, Uuid::now_v7(), &items(0..1)).await.unwrap()[0].id;
-    store.keep_work((BUILD, "one"), 2, &[], SHORT).await.unwrap();
+    store.keep_work((BUILD, "one", Some("host")), 2, &[], SHORT).await.unwrap();
     assert_eq!(places(&store, "one", SHORT, 1).await, [0]);
     // Nobody heard of it for a lease: it is another's, and the former one learns it.
     let again = made::eventually(|| async { places(&store, "two", LONG, 1).await == [0] }).await;
     assert!(again);
-    assert!(store.keep_work((BUILD, "one"), 2, &[id], LONG).await.unwrap().is_empty());
-    assert_eq!(store.keep_work((BUILD, "two"), 1, &[id], LONG).await.unwrap(), [id]);
+    assert!(store.keep_work((BUILD, "one", Some("host")), 2, &[id], LONG).await.unwrap().is_empty());
+    assert_eq!(store.keep_work((BUILD, "two", Some("host")), 1, &[id], LONG).await.unwrap(), [id]);
     // It was done all the same: the first result stands, the same one again changes nothing, another one is noted.
     assert!(store.finish_work(id, "one", "{\"best\":1}").await.unwrap());
     assert!(store.finish_work(id, "two", "{\"best\":1}").await.unwrap());
@@ -89,6 +89,9 @@ async fn a_result_is_stored_once_and_compared_with_every_other() {
     assert_eq!((status.done, status.lost, status.disagreements, status.waiting), (1, 1, 1, 0));
     let known: Vec<(&str, u64)> = status.workers.iter().map(|w| (w.name.as_str(), w.done)).collect();
     assert_eq!(known, [("one", 1), ("two", 0)]);
+    assert!(status.workers.iter().all(|w| w.host.as_deref() == Some("host")));
+    // One in the last hour.
+    assert!((status.done_per_minute - 1.0 / 60.0).abs() < 1e-12, "{}", status.done_per_minute);
     assert_eq!(store.work_slots(BUILD, LONG).await.unwrap(), 3);
     // What somebody changed behind our back is no result.
     client.execute("update work_items set output = '{\"best\":9}'", &[]).await.unwrap();
@@ -117,13 +120,22 @@ async fn what_is_given_back_or_fails_or_is_not_needed_ends_well() {
         assert_eq!(store.take_work((BUILD, "two"), None, LONG, 9).await.unwrap().len(), usize::from(failure == 1));
     }
     assert_eq!(states(&client).await, ["failed", "taken"]);
+    let status = store.work_status(LONG).await.unwrap();
+    let counts = WorkCounts { taken: 1, failed: 1, ..WorkCounts::default() };
+    assert_eq!(status.kinds, [("null_search".to_owned(), counts)].into());
+    let [failure] = &status.failures[..] else { panic!("{:?}", status.failures) };
+    assert_eq!((failure.id, failure.error.as_str(), failure.is_final), (ids[0], "no candles", true));
+    assert_eq!((failure.worker.as_deref(), failure.attempts, status.done_per_minute), (Some("one"), 5, 0.0));
     let posted = store.post_work(BUILD, batch, &items(0..2)).await.unwrap();
     assert_eq!(posted.iter().map(|one| one.failed).collect::<Vec<_>>(), [true, false]);
     // Whoever must have it makes it itself.
     assert!(store.finish_work(ids[0], "daemon", "{}").await.unwrap());
     assert_eq!(store.end_batch(batch).await.unwrap(), 1);
     assert_eq!(states(&client).await, ["done", "cancelled"]);
-    assert!(store.keep_work((BUILD, "two"), 1, &[ids[1]], LONG).await.unwrap().is_empty(), "whoever has it learns it");
+    assert!(
+        store.keep_work((BUILD, "two", Some("host")), 1, &[ids[1]], LONG).await.unwrap().is_empty(),
+        "whoever has it learns it"
+    );
     // Needed after all.
     store.post_work(BUILD, batch, &items(0..2)).await.unwrap();
     assert_eq!(states(&client).await, ["done", "waiting"]);
