@@ -175,15 +175,15 @@ impl Store {
         .await
     }
 
-    /// Slots of other workers of this build that were heard of within the time of a lease.
+    /// Slots of workers of this build other than `own` that were heard of within the time of a lease.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn work_slots(&self, code_version: &str, lease: Duration) -> Result<u64, StoreError> {
+    pub async fn work_slots(&self, (code_version, own): (&str, &str), lease: Duration) -> Result<u64, StoreError> {
         self.transaction("work_slots", |tx| async move {
             let sql = "select coalesce(sum(slots), 0)::bigint as slots from work_workers
-                where code_version = $1 and seen_at > now() - $2 * interval '1 second'";
-            tx.row(sql, &[&code_version, &lease.as_secs_f64()]).await?.count("slots")
+                where code_version = $1 and name <> $3 and seen_at > now() - $2 * interval '1 second'";
+            tx.row(sql, &[&code_version, &lease.as_secs_f64(), &own]).await?.count("slots")
         })
         .await
     }

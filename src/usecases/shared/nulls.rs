@@ -90,7 +90,7 @@ impl Nulls<'_> {
                 return Ok(false);
             }
             // One for each slot of the others, and one that waits for whoever is done first.
-            let slots = u32::try_from(store.work_slots(CODE_VERSION, *lease).await?).unwrap_or(u32::MAX);
+            let slots = u32::try_from(store.work_slots((CODE_VERSION, name), *lease).await?).unwrap_or(u32::MAX);
             let upto = next.saturating_add(1).saturating_add(slots).min(most.max(next + 1));
             let item = |number: u32| {
                 let job = NullJob { ground: ground.clone(), task: told.clone(), number };

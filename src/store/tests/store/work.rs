@@ -92,7 +92,8 @@ async fn a_result_is_stored_once_and_compared_with_every_other() {
     assert!(status.workers.iter().all(|w| w.host.as_deref() == Some("host")));
     // One in the last hour.
     assert!((status.done_per_minute - 1.0 / 60.0).abs() < 1e-12, "{}", status.done_per_minute);
-    assert_eq!(store.work_slots(BUILD, LONG).await.unwrap(), 3);
+    assert_eq!(store.work_slots((BUILD, "other"), LONG).await.unwrap(), 3);
+    assert_eq!(store.work_slots((BUILD, "two"), LONG).await.unwrap(), 2, "whoever asks is no other");
     // What somebody changed behind our back is no result.
     client.execute("update work_items set output = '{\"best\":9}'", &[]).await.unwrap();
     let error = store.post_work(BUILD, Uuid::now_v7(), &items(0..1)).await.unwrap_err();
