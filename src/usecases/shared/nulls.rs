@@ -89,9 +89,10 @@ impl Nulls<'_> {
             if self.stop.is_cancelled() {
                 return Ok(false);
             }
-            // One for each slot of the others, and one that waits for whoever is done first.
+            // Its own, and two for each slot of the others: one that is made and one that waits, so that nobody who is done
+            // waits for this process to post more.
             let slots = u32::try_from(store.work_slots((CODE_VERSION, name), *lease).await?).unwrap_or(u32::MAX);
-            let upto = next.saturating_add(1).saturating_add(slots).min(most.max(next + 1));
+            let upto = next.saturating_add(1).saturating_add(slots.saturating_mul(2)).min(most.max(next + 1));
             let item = |number: u32| {
                 let job = NullJob { ground: ground.clone(), task: told.clone(), number };
                 let input = serde_json::to_string(&job)?;
