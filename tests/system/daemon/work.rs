@@ -271,28 +271,10 @@ async fn a_calibration_has_the_same_rows_with_workers_whoever_is_killed() {
     let mut stage = Stage::new(24, 0.0).await;
     stage.set("SG__WORK__LEASE_S", "2");
     stage.json(&["migrate", "--json"]);
-    let args = [
-        "calibrate",
-        "--json",
-        "--markets",
-        "3",
-        "--population",
-        "8",
-        "--generations",
-        "1",
-        "--threads",
-        "1",
-        "--market",
-        "mean-reversion",
-        "--sharpe",
-        "7",
-        "--search-days",
-        "30",
-        "--holdout-days",
-        "10",
-        "--seed",
-        "3",
-    ];
+    // As many markets as one process needs longer for than a worker looks away.
+    let args = "calibrate --json --markets 16 --population 40 --generations 4 --threads 1 --market mean-reversion --sharpe 7 \
+        --search-days 30 --holdout-days 10 --seed 3";
+    let args: Vec<&str> = args.split_whitespace().collect();
     let run = async |more: &[&str]| {
         let mut command = stage.command(&[&args[..], more].concat());
         let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
@@ -321,13 +303,13 @@ async fn a_calibration_has_the_same_rows_with_workers_whoever_is_killed() {
     assert_eq!(shared, alone);
     // Each market is kept once, and nothing is left to do for whoever asks again.
     let lines = std::fs::read_to_string(&resumed).unwrap();
-    assert_eq!(lines.lines().filter(|line| !line.is_empty()).count(), 3, "{lines}");
+    assert_eq!(lines.lines().filter(|line| !line.is_empty()).count(), 16, "{lines}");
     assert_eq!(run(&more).await, alone);
     for worker in workers {
         worker.stop().await;
     }
     let done = "select count(*) from work_items where state = 'done' and kind = 'calibration_market'";
-    assert_eq!(count(&client, done).await, 3);
+    assert_eq!(count(&client, done).await, 16);
     assert_eq!(count(&client, "select coalesce(sum(disagreements), 0)::bigint from work_items").await, 0);
 }
 
