@@ -1,5 +1,6 @@
 """Golden vectors of the metrics and of logistic regression, by scikit-learn: prints JSON for metrics.json."""
 import json
+
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score

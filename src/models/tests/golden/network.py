@@ -1,5 +1,6 @@
 """Writes network.onnx: sigmoid(x W + b) of four features, the coefficients of `networks.rs`."""
 import sys
+
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
