@@ -51,7 +51,7 @@ function workCard({ is_shared, work: w }) {
     h(
       "p",
       {},
-      `Waiting: ${number(w.waiting)}, the oldest for ${span(w.oldest_s)}. Done in a minute of the last hour: ${number(w.done_per_minute, 2)}. `,
+      `Waiting: ${number(w.waiting)}${w.waiting ? `, the oldest for ${span(w.oldest_s)}` : ""}. Done a minute, in the last hour: ${number(w.done_per_minute, 2)}. `,
       `Lost by a worker and done again, in 30 days: ${number(w.lost)}.`,
       w.disagreements ? h("span", { class: "down" }, ` Results that disagreed: ${number(w.disagreements)}.`) : null,
     ),
