@@ -7,7 +7,7 @@ use crate::usecases::database::Database;
 use crate::usecases::parts::Compute;
 use crate::usecases::shared::{Sharing, own_name, worker::Worker};
 use clock::Clock;
-use engine::{Engine, Terms};
+use engine::Engine;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,14 +49,7 @@ async fn serve(
         .num_threads(config.daemon.threads as usize)
         .thread_name(|i| format!("compute-{i}"))
         .build()?;
-    let compute = Compute {
-        engine: Arc::new(Engine::new(config.engine.cache_mb)),
-        // Jobs say on what terms they trade.
-        terms: Terms::default(),
-        execution: config.portfolio.execution,
-        threads: Arc::new(threads),
-        memory: None,
-    };
+    let compute = Compute::of_work(Engine::new(config.engine.cache_mb), Arc::new(threads));
     let limits = http::Limits {
         generation_interval_s: config.daemon.generation_interval_s,
         shadow_interval_s: config.daemon.shadow_interval_s,

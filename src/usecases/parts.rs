@@ -58,6 +58,12 @@ pub(crate) struct Compute {
 }
 
 impl Compute {
+    /// For work that says itself on what terms it trades; memory is not limited.
+    pub(crate) fn of_work(engine: Engine, threads: Arc<rayon::ThreadPool>) -> Self {
+        let (terms, execution) = (Terms::default(), Execution::default());
+        Self { engine: Arc::new(engine), terms, execution, threads, memory: None }
+    }
+
     /// The terms of what ranks the market.
     pub(crate) fn portfolio_terms(&self) -> PortfolioTerms {
         let Terms { initial_capital, costs, fill_on } = self.terms;

@@ -6,7 +6,7 @@ use crate::usecases::database::Database;
 use crate::usecases::parts::Compute;
 use crate::usecases::shared::{Sharing, markets::Markets, own_name};
 use anyhow::Context as _;
-use engine::{Engine, Execution, Terms};
+use engine::Engine;
 use protocol::{CalibrationSettings, calibration::Tried};
 use std::sync::Arc;
 
@@ -14,14 +14,7 @@ use std::sync::Arc;
 pub(super) async fn run(work: Work, calibration: &CalibrationSettings, ctx: &Context) -> Result<Vec<Tried>, CliError> {
     let threads = work.threads();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().context("cannot start threads")?;
-    let compute = Compute {
-        engine: Arc::new(Engine::new(work.cache_mb)),
-        // Markets say on what terms they are traded.
-        terms: Terms::default(),
-        execution: Execution::default(),
-        threads: Arc::new(pool),
-        memory: None,
-    };
+    let compute = Compute::of_work(Engine::new(work.cache_mb), Arc::new(pool));
     let database = Database::open(ctx.config()).await?;
     let tried = async {
         let sharing = Sharing::of(ctx.config(), ctx.data_dir(), &database.store, own_name("calibration"))?;

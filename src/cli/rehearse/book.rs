@@ -110,9 +110,7 @@ struct Shared {
 
 impl Shared {
     fn of(sharing: Sharing, threads: &Arc<rayon::ThreadPool>) -> Self {
-        // Searches say on what terms they trade.
-        let (terms, execution) = (engine::Terms::default(), engine::Execution::default());
-        let compute = Compute { engine: Arc::default(), terms, execution, threads: Arc::clone(threads), memory: None };
+        let compute = Compute::of_work(engine::Engine::default(), Arc::clone(threads));
         Self { sharing, compute, runtime: tokio::runtime::Handle::current() }
     }
 

@@ -67,6 +67,17 @@ async fn ended(client: &Client) -> bool {
     count(client, "select count(*) from search_sessions where number = 1 and status = 'finished'").await > 0
 }
 
+/// So many workers, each ready for work.
+async fn workers_of(stage: &Stage, count: usize) -> Vec<Daemon> {
+    let mut workers = Vec::new();
+    for _ in 0..count {
+        let mut worker = stage.daemon("worker");
+        worker.logged("working").await;
+        workers.push(worker);
+    }
+    workers
+}
+
 const BY_WORKERS: &str = "select count(*) from work_items where state = 'done' and worker like 'worker%'";
 
 /// A session with so many workers, killed so many times: its digest, null searches that were posted and done, and those of them
@@ -78,12 +89,7 @@ async fn with_workers(mut stage: Stage, workers: usize, kills: usize) -> (String
     }
     // The workers are there before there is work.
     stage.json(&["migrate", "--json"]);
-    let mut others: Vec<Daemon> = Vec::new();
-    for _ in 0..workers {
-        let mut worker = stage.daemon("worker");
-        worker.logged("working").await;
-        others.push(worker);
-    }
+    let mut others = workers_of(&stage, workers).await;
     let mut daemon = stage.daemon("continuous");
     daemon.logged("listening").await;
     let client = stage.client().await;
@@ -169,12 +175,7 @@ async fn walked(workers: usize, kills: usize) -> (Stage, Vec<Vec<String>>, i64, 
         stage.set(name, value);
     }
     stage.json(&["migrate", "--json"]);
-    let mut others: Vec<Daemon> = Vec::new();
-    for _ in 0..workers {
-        let mut worker = stage.daemon("worker");
-        worker.logged("working").await;
-        others.push(worker);
-    }
+    let mut others = workers_of(&stage, workers).await;
     let mut daemon = stage.daemon("continuous");
     daemon.logged("listening").await;
     let client = stage.client().await;
@@ -282,12 +283,7 @@ async fn a_calibration_has_the_same_rows_with_workers_whoever_is_killed() {
         String::from_utf8(output.stdout).unwrap()
     };
     let alone = run(&[]).await;
-    let mut workers = Vec::new();
-    for _ in 0..2 {
-        let mut worker = stage.daemon("worker");
-        worker.logged("working").await;
-        workers.push(worker);
-    }
+    let mut workers = workers_of(&stage, 2).await;
     let client = stage.client().await;
     let killed = async {
         wait_for("a worker has a market", async || {
@@ -444,12 +440,7 @@ async fn seconds_of_a_session() {
         stage.set(name, value);
     }
     stage.json(&["migrate", "--json"]);
-    let mut workers = Vec::new();
-    for _ in 0..asked[2].parse().unwrap() {
-        let mut worker = stage.daemon("worker");
-        worker.logged("working").await;
-        workers.push(worker);
-    }
+    let workers = workers_of(&stage, asked[2].parse().unwrap()).await;
     let daemon = stage.daemon("continuous");
     let client = stage.client().await;
     while !ended(&client).await {
