@@ -235,7 +235,7 @@ fn parabolic(candles: &[Candle], step: f64, maximum: f64) -> Values {
         return out;
     }
     let step = step.min(maximum);
-    let (fall, rise) = (candles[0].low - candles[1].low, candles[1].high - candles[0].high);
+    let (fall, rise) = (summed(&[candles[0].low, -candles[1].low]), summed(&[candles[1].high, -candles[0].high]));
     let mut long = !(fall > 0.0 && fall > rise);
     let mut stop = if long { candles[0].low } else { candles[0].high };
     let mut extreme = if long { candles[1].high } else { candles[1].low };
