@@ -34,8 +34,8 @@ pub use number::Number;
 pub use ranking::{Form, Ranking, Universe, Weights};
 pub use rule::{Comparison, Condition, Operand, Rule};
 pub use series::{
-    AcrossSeries, ConstantRange, Indicator, IndicatorKind, ModelName, ModelSeries, ParamSpec, PriceField, Scale,
-    Series, SeriesSpec, Source,
+    AcrossSeries, ConstantRange, Indicator, IndicatorKind, ModelName, ModelSeries, OfferedModel, ParamSpec, PriceField,
+    Scale, Series, SeriesSpec, Source,
 };
 pub use strategy::{
     Distance, Filters, PartialTakeProfit, Recovery, RiskPlan, SideRules, Size, Strategy, TrendRegimeFilter,

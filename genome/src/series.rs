@@ -6,7 +6,7 @@ use crate::{Across, Number, Timeframe};
 
 mod model;
 mod table;
-pub use model::{ModelName, ModelSeries};
+pub use model::{ModelName, ModelSeries, OfferedModel};
 pub use table::IndicatorKind;
 
 /// A field of the candle itself.
@@ -305,6 +305,16 @@ impl Source {
             Self::Price(field) => field.scale(),
             Self::Indicator(indicator) => indicator.kind().spec().scale,
             Self::Model(model) => model.scale(),
+        }
+    }
+
+    /// Levels worth comparing it with; `None` where a number means nothing across symbols.
+    #[must_use]
+    pub fn constants(&self) -> Option<ConstantRange> {
+        match self {
+            Self::Price(_) => None,
+            Self::Indicator(indicator) => indicator.kind().spec().constants,
+            Self::Model(model) => Some(model.constants()),
         }
     }
 

@@ -144,6 +144,7 @@ fn finish(mut strategy: Strategy, config: &VariationConfig) -> Option<Strategy> 
     for slot in Slot::ALL {
         if let Some(rule) = rule_mut(&mut strategy, slot) {
             rebase(rule, base);
+            on_own_candles(rule, base, config)?;
             prune(rule, &mut config.max_conditions.clamp(1, Rule::MAX_CONDITIONS).clone());
         }
     }
@@ -171,6 +172,26 @@ fn rebase(rule: &mut Rule, base: Timeframe) {
             fit(right);
         }
     });
+}
+
+/// Asks each model on the candles that it predicts on; `None` where those of `base` cannot, or nobody offered it.
+fn on_own_candles(rule: &mut Rule, base: Timeframe, config: &VariationConfig) -> Option<()> {
+    let mut all = Some(());
+    rule.for_each_condition_mut(&mut |condition| {
+        let mut fit = |series: &mut Series| {
+            let Some(model) = series.source.model() else { return };
+            let offered = config.models.iter().find(|offered| offered.series == model);
+            match offered.and_then(|offered| offered.on(base)) {
+                Some(own) => series.timeframe = own.timeframe,
+                None => all = None,
+            }
+        };
+        fit(&mut condition.left);
+        if let Operand::Series(right) = &mut condition.right {
+            fit(right);
+        }
+    });
+    all
 }
 
 /// Keeps the first conditions, as many as `left` allows.

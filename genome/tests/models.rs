@@ -1,7 +1,12 @@
 //! Series that models predict, in rules and in scores.
 
-use genome::variation::{RankingVariation, VariationConfig, crossover, mutate, random, random_ranking};
-use genome::{AnyFile, AnyStrategy, ModelSeries, Ranking, Rule, Strategy, StrategyFile, describe, random::Seed};
+use genome::variation::{RankingVariation, VariationConfig, crossover, mutate, mutate_ranking, random, random_ranking};
+use genome::{
+    AnyFile, AnyStrategy, OfferedModel, Ranking, Rule, Strategy, StrategyFile, Timeframe, describe, random::Seed,
+};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use std::collections::BTreeMap;
 
 const TEXT: &str = "4h; long when ensemble_direction > 0 and model(trend_4h) > 0.6 and ensemble_confidence > 0.2 \
     exit when model_confidence(trend_4h)@1d < 0.1; stop 5%";
@@ -73,7 +78,7 @@ fn the_other_side_asks_for_the_other_outcome() {
 }
 
 #[test]
-fn search_draws_none_by_itself_and_varies_what_has_some() {
+fn a_search_that_is_offered_none_draws_none() {
     let config = VariationConfig::default();
     let rankings = RankingVariation { readings: true, ..RankingVariation::default() };
     for i in 0..500 {
@@ -82,20 +87,73 @@ fn search_draws_none_by_itself_and_varies_what_has_some() {
         let drawn = random_ranking(&rankings, &mut Seed(3).stream("ranking", i));
         assert!(AnyStrategy::from(drawn).model_series().is_empty());
     }
-    let (one, mut kept) = (strategy(TEXT), 0);
-    for i in 0..300 {
-        let mut rng = Seed(4).stream("varied", i);
-        let other = random(&config, &mut rng);
-        for varied in [mutate(&one, &config, &mut rng), crossover(&one, &other, &config, &mut rng)] {
-            assert!(varied.is_canonical(), "{varied}");
-            let models = AnyStrategy::from(varied).model_series();
-            assert!(
-                models
-                    .iter()
-                    .all(|s| s.source.model().is_some_and(|m| m.model().is_none_or(|n| n.as_str() == "trend_4h")))
-            );
-            kept += usize::from(models.iter().any(|s| s.source.model() != Some(ModelSeries::EnsembleDirection)));
+}
+
+fn offers(all: &[(&str, &str)]) -> Vec<OfferedModel> {
+    let one = |(series, timeframe): &(&str, &str)| OfferedModel {
+        series: series.parse().unwrap(),
+        timeframe: timeframe.parse().unwrap(),
+    };
+    all.iter().map(one).collect()
+}
+
+#[test]
+fn a_search_asks_the_models_that_it_is_offered_on_their_own_candles_and_no_other() {
+    let mut config = VariationConfig { timeframes: vec![Timeframe::M15, Timeframe::H4], ..VariationConfig::default() };
+    config.models = offers(&[
+        ("model(trend)", "4h"),
+        ("model_confidence(trend)", "4h"),
+        ("model(day)", "1d"),
+        ("model_confidence(day)", "1d"),
+        ("ensemble_direction", "4h"),
+        ("ensemble_confidence", "4h"),
+    ]);
+    let mut rng = ChaCha8Rng::seed_from_u64(3);
+    let mut population: Vec<Strategy> = (0..300).map(|_| random(&config, &mut rng)).collect();
+    for at in 0..600 {
+        let (a, b) = (population[at % 300].clone(), population[(7 * at) % 300].clone());
+        population.push(if at % 2 == 0 { mutate(&a, &config, &mut rng) } else { crossover(&a, &b, &config, &mut rng) });
+    }
+    let mut asked: BTreeMap<String, usize> = BTreeMap::new();
+    for strategy in &population {
+        let any: AnyStrategy = strategy.clone().into();
+        for series in any.model_series() {
+            let model = series.source.model().unwrap();
+            let own = config.models.iter().find(|o| o.series == model).unwrap().timeframe;
+            assert_eq!(series.timeframe.unwrap_or(strategy.timeframe), own, "{strategy}");
+            *asked.entry(model.to_string()).or_default() += 1;
+        }
+        // What is written reads back as the same.
+        assert_eq!(strategy.to_string().parse::<Strategy>().unwrap(), *strategy);
+    }
+    assert_eq!(asked.len(), 6, "{asked:?}");
+    let some = population.iter().filter(|s| !AnyStrategy::from((*s).clone()).model_series().is_empty()).count();
+    assert!((250..750).contains(&some), "{some} of 900 ask a model");
+    // A search that is offered none makes none, whatever its parents ask.
+    let none = VariationConfig { models: Vec::new(), ..config };
+    for parent in population.iter().take(100) {
+        let child: AnyStrategy = mutate(parent, &none, &mut rng).into();
+        assert!(child.model_series().is_empty(), "{child}");
+    }
+}
+
+#[test]
+fn scores_ask_models_of_their_own_candles_alone() {
+    let config = RankingVariation {
+        models: offers(&[("model(best)", "4h"), ("model(day)", "1d")]),
+        ..RankingVariation::default()
+    };
+    let mut rng = ChaCha8Rng::seed_from_u64(4);
+    let mut asks = 0;
+    for _ in 0..400 {
+        let ranking = random_ranking(&config, &mut rng);
+        let child = mutate_ranking(&ranking, &config, &mut rng);
+        for one in [ranking, child] {
+            let any: AnyStrategy = one.into();
+            let series = any.model_series();
+            assert!(series.iter().all(|s| s.to_string() == "model(best)"), "{any}");
+            asks += usize::from(!series.is_empty());
         }
     }
-    assert!(kept > 100, "{kept}");
+    assert!((160..640).contains(&asks), "{asks} of 800 ask the model");
 }

@@ -1,6 +1,7 @@
 //! Series that models predict: named models, and the ensemble of all of them. Names alone; nothing here predicts.
 
-use crate::Scale;
+use crate::{ConstantRange, Scale, Series, Source, Timeframe};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::{fmt, str::FromStr};
 
 /// The name of a model: its file's, without the ending.
@@ -99,6 +100,77 @@ impl ModelSeries {
     }
 }
 
+impl ModelSeries {
+    /// Levels worth comparing it with.
+    #[must_use]
+    pub const fn constants(self) -> ConstantRange {
+        let (min, max, step) = match self {
+            Self::Probability(_) => (0.3, 0.7, 0.01),
+            Self::Confidence(_) | Self::EnsembleConfidence => (0.0, 0.4, 0.02),
+            Self::EnsembleDirection => (0.0, 0.0, 1.0),
+        };
+        ConstantRange { min, max, step }
+    }
+}
+
+impl FromStr for ModelSeries {
+    type Err = String;
+
+    /// Reads it as the language writes it, such as `model(trend)`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let series: Series = text.parse().map_err(|e| format!("{text:?}: {e}"))?;
+        match series {
+            Series { source: Source::Model(model), timeframe: None, across: None } => Ok(model),
+            _ => Err(format!("{text:?} asks no model; write {}(NAME), for instance", Self::NAMES[0])),
+        }
+    }
+}
+
+impl Serialize for ModelSeries {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for ModelSeries {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        String::deserialize(from)?.parse().map_err(de::Error::custom)
+    }
+}
+
+impl Serialize for ModelName {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for ModelName {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        String::deserialize(from)?.parse().map_err(de::Error::custom)
+    }
+}
+
+/// What a search may ask of models, and on which candles they predict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OfferedModel {
+    /// What is asked.
+    pub series: ModelSeries,
+    /// The candles that it predicts on.
+    pub timeframe: Timeframe,
+}
+
+impl OfferedModel {
+    /// The series as a strategy on candles of `base` asks for it; `None` where it cannot.
+    #[must_use]
+    pub fn on(&self, base: Timeframe) -> Option<Series> {
+        let is_own = self.timeframe == base;
+        let above = self.timeframe > base && base.is_multiple(self.timeframe);
+        let timeframe = above.then_some(self.timeframe);
+        (is_own || above).then_some(Series { source: Source::Model(self.series), timeframe, across: None })
+    }
+}
+
 impl fmt::Display for ModelSeries {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())?;
@@ -117,6 +189,14 @@ mod tests {
         }
         for text in ["", "4h", "_a", "Trend", "a-b", "a b", "abcdefghijklmnopqrstuvwx", "ä", "a\0b"] {
             assert!(text.parse::<ModelName>().is_err(), "{text:?}");
+        }
+        for text in ["model(a)", "model_confidence(trend_4h)", "ensemble_direction", "ensemble_confidence"] {
+            let series: ModelSeries = text.parse().unwrap();
+            assert_eq!(series.to_string(), text);
+            assert_eq!(serde_json::from_value::<ModelSeries>(serde_json::json!(series)).unwrap(), series);
+        }
+        for text in ["rsi(14)", "model(a)@1d", "model", "model()"] {
+            assert!(text.parse::<ModelSeries>().is_err(), "{text:?}");
         }
         assert_eq!(size_of::<crate::Source>(), size_of::<crate::Indicator>());
         assert!("a".parse::<ModelName>().unwrap() < "ab".parse().unwrap());

@@ -1,6 +1,6 @@
 //! What variation may produce.
 
-use crate::{IndicatorKind, Number, Rule, Timeframe, bounds};
+use crate::{IndicatorKind, Number, OfferedModel, Rule, Series, Timeframe, bounds};
 use serde::{Deserialize, Serialize};
 
 /// An inclusive range of a number and the grid on which it is drawn.
@@ -106,6 +106,9 @@ pub struct VariationConfig {
     pub allow_short: bool,
     /// Indicators that may be used, of those of [`IndicatorKind::bred`]; all of them when empty.
     pub indicators: Vec<IndicatorKind>,
+    /// What may be asked of models. Set by whoever begins the search, which has to bring their predictions.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub models: Vec<OfferedModel>,
     /// Whether every strategy has a stop-loss.
     pub stop_required: bool,
     /// Stop distances in percent.
@@ -137,6 +140,7 @@ impl Default for VariationConfig {
             max_conditions: 5,
             allow_short: true,
             indicators: Vec::new(),
+            models: Vec::new(),
             stop_required: true,
             stop_percent: Span::new(0.5, 6.0, 0.05),
             target_percent: Span::new(0.5, 12.0, 0.05),
@@ -196,6 +200,11 @@ impl VariationConfig {
             return Err("mutation: weights must be 0 or more, and one above 0".to_owned());
         }
         Ok(())
+    }
+
+    /// What a strategy on candles of `base` may ask of models.
+    pub(super) fn models_on(&self, base: Timeframe) -> Vec<Series> {
+        self.models.iter().filter_map(|offered| offered.on(base)).collect()
     }
 
     pub(super) fn allows(&self, kind: IndicatorKind) -> bool {

@@ -61,9 +61,13 @@ pub(super) fn nudge(value: Number, step: f64, rng: &mut impl Rng, grid: impl Fn(
 
 /// A constant worth comparing the indicator with, where there is one.
 pub(super) fn constant(kind: IndicatorKind, rng: &mut impl Rng) -> Option<Operand> {
-    let range = kind.spec().constants?;
+    Some(level(kind.spec().constants?, rng))
+}
+
+/// A level anywhere in a range.
+pub(super) fn level(range: ConstantRange, rng: &mut impl Rng) -> Operand {
     let value = range.min + (range.max - range.min) * rng.random::<f64>();
-    Some(Operand::Constant(range.nearest(value)))
+    Operand::Constant(range.nearest(value))
 }
 
 /// How many candles of `timeframe` the longest look-back holds.
@@ -94,6 +98,11 @@ pub(super) fn series(config: &VariationConfig, kind: IndicatorKind, base: Timefr
 
 /// Another source of the scale; price fields count as one choice among the indicators.
 pub(super) fn of_scale(config: &VariationConfig, scale: Scale, base: Timeframe, rng: &mut impl Rng) -> Option<Series> {
+    let mut models = config.models_on(base);
+    models.retain(|series| series.source.scale() == scale);
+    if !models.is_empty() && chance(0.5, rng) {
+        return pick(&models, rng).copied();
+    }
     let mut kinds: Vec<Option<IndicatorKind>> = IndicatorKind::bred()
         .iter()
         .filter(|s| s.scale == scale && config.allows(s.kind))

@@ -1,7 +1,10 @@
 //! Customary trading ideas with random parts: where a search does better to begin than at pure noise.
 
 use super::{VariationConfig, chance, condition, constant, draw, pick, pick_weighted, plan, side_rules};
-use crate::{Comparison as C, IndicatorKind as K, Operand, PriceField, Rule, Scale, Series, Strategy, Timeframe};
+use crate::{
+    Comparison as C, IndicatorKind as K, ModelSeries, Operand, PriceField, Rule, Scale, Series, Source, Strategy,
+    Timeframe,
+};
 use rand::{Rng, RngExt};
 
 /// Entry and exit of the long side.
@@ -53,13 +56,16 @@ impl Maker<'_> {
             if chance(self.config.free_probability, rng) {
                 break;
             }
-            let idea = match pick_weighted(&[2.0, 2.0, 2.5, 3.0, 2.0, 1.0, 1.0], rng) {
+            // Where models may be asked, a third of all ideas ask one.
+            let of_models = if self.config.models_on(self.base).is_empty() { 0.0 } else { 6.5 };
+            let idea = match pick_weighted(&[2.0, 2.0, 2.5, 3.0, 2.0, 1.0, 1.0, of_models], rng) {
                 Some(0) => self.average_cross(rng),
                 Some(1) => self.momentum(rng),
                 Some(2) => self.break_out(rng),
                 Some(3) => self.reversion(rng),
                 Some(4) => self.trend(rng),
                 Some(5) => self.pattern(rng),
+                Some(7) => self.forecast(rng),
                 _ => self.volume(rng),
             };
             if let Some(idea) = idea {
@@ -250,8 +256,44 @@ impl Maker<'_> {
         Some((entry, None))
     }
 
+    /// What models expect, where they are sure enough; out when they no longer expect it.
+    fn forecast(&self, rng: &mut impl Rng) -> Option<Idea> {
+        let offered = self.config.models_on(self.base);
+        let is_confidence = |s: &Series| {
+            matches!(s.source, Source::Model(ModelSeries::Confidence(_) | ModelSeries::EnsembleConfidence))
+        };
+        let (sure, expected): (Vec<Series>, Vec<Series>) = offered.into_iter().partition(is_confidence);
+        let left = *pick(&expected, rng)?;
+        if left.source.scale() == Scale::Flag {
+            let entry = condition(left, C::Above, constant(0.0));
+            let how_sure = sure.iter().find(|s| s.source.model() == Some(ModelSeries::EnsembleConfidence)).copied()?;
+            let entry = Rule::And(vec![entry, condition(how_sure, C::Above, self.sure(rng))]);
+            return Some((entry, Some(condition(left, C::Below, constant(0.0)))));
+        }
+        let hundredths = f64::from(rng.random_range(50..=58_u32));
+        let compared = if chance(0.8, rng) { C::Above } else { C::CrossesAbove };
+        let out = 0.5 - 0.01 * f64::from(rng.random_range(0..=4_u32));
+        let entry = condition(left, compared, constant(hundredths / 100.0));
+        Some((entry, Some(condition(left, C::Below, constant((out * 100.0).round() / 100.0)))))
+    }
+
+    /// A confidence that few forecasts have.
+    fn sure(&self, rng: &mut impl Rng) -> Operand {
+        constant(0.02 * f64::from(rng.random_range(0..=8_u32)))
+    }
+
+    /// A condition on what a model expects.
+    fn of_model(&self, rng: &mut impl Rng) -> Option<Rule> {
+        let left = *pick(&self.config.models_on(self.base), rng)?;
+        let compared = if chance(0.7, rng) { C::Above } else { C::Below };
+        Some(condition(left, compared, draw::level(left.source.constants()?, rng)))
+    }
+
     /// A condition that narrows an idea: trend above, volatility, volume, strength, time.
     pub(super) fn filter(&self, rng: &mut impl Rng) -> Option<Rule> {
+        if !self.config.models_on(self.base).is_empty() && chance(0.2, rng) {
+            return self.of_model(rng);
+        }
         if chance(self.config.higher_timeframe_probability, rng) {
             let line = self.any(&[K::Ema, K::Sma, K::Supertrend, K::DonchianMiddle, K::IchimokuBase], rng)?;
             let close = draw::price(PriceField::Close);
@@ -296,6 +338,9 @@ impl Maker<'_> {
 
     /// A random condition: a series against a constant of its range, or against another of its scale.
     pub(super) fn condition(&self, rng: &mut impl Rng) -> Option<Rule> {
+        if !self.config.models_on(self.base).is_empty() && chance(0.15, rng) {
+            return self.of_model(rng);
+        }
         let kinds: Vec<K> = K::bred().iter().map(|s| s.kind).filter(|k| self.config.allows(*k)).collect();
         let kind = *pick(&kinds, rng)?;
         let mut left = draw::series(self.config, kind, self.base, rng);

@@ -117,10 +117,8 @@ fn constant(draft: &mut Strategy, rng: &mut impl Rng) {
     });
     let Some(index) = pick(&with_constant, rng).copied() else { return };
     let Some(condition) = condition_mut(rule, index) else { return };
-    let (Operand::Constant(value), Source::Indicator(indicator)) = (condition.right, condition.left.source) else {
-        return;
-    };
-    if let Some(range) = indicator.kind().spec().constants {
+    let Operand::Constant(value) = condition.right else { return };
+    if let Some(range) = condition.left.source.constants() {
         condition.right = Operand::Constant(draw::nudged_constant(&range, value, rng));
     }
 }
@@ -139,8 +137,7 @@ fn series(draft: &mut Strategy, config: &VariationConfig, rng: &mut impl Rng) {
         Operand::Series(_) => condition.left = new,
         Operand::Constant(level) => {
             // The level means something else for another series: it goes to the same place of its range.
-            let Source::Indicator(indicator) = new.source else { return };
-            let Some(range) = indicator.kind().spec().constants else { return };
+            let Some(range) = new.source.constants() else { return };
             *level = range.nearest(level.get());
             condition.left = new;
         }

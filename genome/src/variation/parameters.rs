@@ -301,8 +301,7 @@ fn of_condition(slot: Slot, condition: usize, c: &Condition, found: &mut Vec<Par
 
 /// What a series is usefully compared with.
 pub(super) fn constants(series: Series) -> Option<crate::ConstantRange> {
-    let Source::Indicator(indicator) = series.source else { return None };
-    indicator.kind().spec().constants
+    series.source.constants()
 }
 
 fn of_plan(strategy: &Strategy, found: &mut Vec<Parameter>) {

@@ -86,7 +86,9 @@ fn finish(draft: Ranking, config: &RankingVariation) -> Option<Ranking> {
     let (size, depth) = config.room();
     let fits = score.size() <= size && score.depth() <= depth;
     let readable = config.readings || !has_readings(score);
-    (fits && readable).then_some(ranking)
+    let offered = config.models_on(base);
+    let asked = score.series().into_iter().filter(|series| series.source.model().is_some()).collect::<Vec<Series>>();
+    (fits && readable && asked.iter().all(|series| offered.contains(series))).then_some(ranking)
 }
 
 /// Whether a score looks at what the futures market publishes beside the candles.

@@ -1,6 +1,6 @@
 //! What variation of ranking strategies may produce.
 
-use crate::{Expression, Timeframe, Universe, bounds};
+use crate::{Expression, OfferedModel, Series, Timeframe, Universe, bounds};
 use serde::{Deserialize, Serialize};
 
 /// Milliseconds of a day.
@@ -31,6 +31,9 @@ pub struct RankingVariation {
     pub max_depth: usize,
     /// Whether scores may look at funding, premium, open interest and the like, which only the futures market publishes.
     pub readings: bool,
+    /// What may be asked of models. Set by whoever begins the search, which has to bring their predictions.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub models: Vec<OfferedModel>,
     /// Most rebalances that targets are the mean of, 1 to 365.
     pub max_smooth: u32,
     /// Share of random strategies without a short leg, 0 to 1.
@@ -51,6 +54,7 @@ impl Default for RankingVariation {
             max_size: 32,
             max_depth: 10,
             readings: false,
+            models: Vec::new(),
             max_smooth: 10,
             long_only_probability: 0.1,
             free_probability: 0.5,
@@ -121,6 +125,11 @@ impl RankingVariation {
             }
         }
         Ok(())
+    }
+
+    /// What a score on candles of `base` may ask of models: those that predict on such candles.
+    pub(super) fn models_on(&self, base: Timeframe) -> Vec<Series> {
+        self.models.iter().filter_map(|offered| offered.on(base)).filter(|series| series.timeframe.is_none()).collect()
     }
 
     /// The universe of so many members.

@@ -3,7 +3,7 @@
 
 use super::draw::{Maker, price};
 use super::ideas::{boxed, rolling, unary};
-use crate::variation::{pick, pick_weighted};
+use crate::variation::{chance, pick, pick_weighted};
 use crate::{Across, Binary, Expression, IndicatorKind as Kind, Number, PriceField as Field, Rolling, Unary, Unit};
 use rand::{Rng, RngExt};
 
@@ -242,6 +242,15 @@ impl Maker<'_> {
     pub(super) fn leaf(&self, measure: Measure, rng: &mut impl Rng) -> Expression {
         let readings = self.config.readings;
         let field = |of: &[Field], rng: &mut _| price(pick(of, rng).copied().unwrap_or(Field::Close));
+        if measure == Measure::Plain {
+            let models = self.config.models_on(self.base);
+            if !models.is_empty()
+                && chance(0.2, rng)
+                && let Some(series) = pick(&models, rng)
+            {
+                return Expression::Series(*series);
+            }
+        }
         match measure {
             Measure::Plain => match rng.random_range(0..if readings { 10 } else { 6 }) {
                 0 | 1 => Expression::Volatility { returns: self.window(rng) },

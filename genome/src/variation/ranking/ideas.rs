@@ -106,6 +106,15 @@ impl Maker<'_> {
 
     /// An idea, now and then turned around.
     fn signed(&self, rng: &mut impl Rng) -> Expression {
+        let models = self.config.models_on(self.base);
+        if !models.is_empty()
+            && chance(0.33, rng)
+            && let Some(series) = pick(&models, rng)
+        {
+            // What a model expects needs no turning around; the mean of its last forecasts trades less.
+            let forecast = Expression::Series(*series);
+            return if chance(0.5, rng) { rolling(Rolling::Mean, forecast, self.window(rng)) } else { forecast };
+        }
         let mut ideas = OF_CANDLES.to_vec();
         if self.config.readings {
             // As often as all ideas on candles together are half of: else they would hardly be seen.
