@@ -1,6 +1,7 @@
 //! (state, evidence, policy) -> decision with reasons. Pure: never runs a backtest, never writes, no clock.
 
 mod allocation;
+mod allocation_policy;
 #[cfg(test)]
 mod allocation_tests;
 mod checks;
@@ -22,9 +23,8 @@ mod thresholds;
 mod version;
 mod words;
 
-pub use allocation::{
-    AllocationPlan, AllocationPolicy, DeploymentFacts, DeploymentStatus, Phase, PlannedDeployment, RiskLimits, plan,
-};
+pub use allocation::{AllocationPlan, DeploymentFacts, PlannedDeployment, plan};
+pub use allocation_policy::{AllocationPolicy, DeploymentStatus, Phase, RiskLimits};
 pub use decision::{Check, Decision, Gate, Verdict};
 pub use drift::{
     DriftAction, DriftConfig, DriftKind, DriftReading, DriftSeverity, Expectation, Observation,
