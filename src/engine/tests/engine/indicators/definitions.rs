@@ -334,7 +334,8 @@ pub(crate) fn definition(indicator: &Indicator, candles: &[Candle]) -> Values {
         Kind::StochasticD => average(&average(&fast_k(n(0)), n(1)), n(2)),
         Kind::WilliamsR => fast_k(n(0)).iter().map(|k| Some((*k)? - 100.0)).collect(),
         Kind::Cci => windows(candles, n(0), |w| {
-            let prices: Vec<f64> = w.iter().map(typical).collect();
+            // Three times the price: the index has no unit, and equal sums of decimals are equal.
+            let prices: Vec<f64> = w.iter().map(|c| summed(&[c.high, c.low, c.close])).collect();
             let last = prices[prices.len() - 1];
             let mean = mean(&prices);
             let away = prices.iter().map(|x| (x - mean).abs()).sum::<f64>() / prices.len() as f64;
