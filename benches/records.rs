@@ -16,7 +16,7 @@ mod support;
 use bytes::Bytes;
 use candles::{Interval, MarketKind};
 use chrono::Utc;
-use engine::{Costs, Recipe, RunConfig};
+use engine::{Costs, ModelsUsed, Recipe, RunConfig};
 use futures::SinkExt;
 use lifecycle::State;
 use serde_json::json;
@@ -127,6 +127,7 @@ fn recipe() -> Recipe {
         engine_meaning: engine::MEANING,
         fill_on: engine::FillOn::NextOpen,
         ranked: None,
+        models: ModelsUsed::default(),
     };
     Recipe { config, warmup_from_ms: 1_699_000_000_000, data_to_ms: Some(1_707_000_000_000) }
 }

@@ -106,10 +106,10 @@ impl AnyStrategy {
         all.into_iter().filter(|series| series.source.model().is_some()).collect()
     }
 
-    /// Whether it looks at what the daemon does not bring along: what rules see beside the candles of their symbol, or models.
+    /// Whether it looks at what the daemon does not bring along: what rules see beside the candles of their symbol.
     #[must_use]
     pub fn looks_beyond_the_daemon(&self) -> bool {
-        self.rules().is_some_and(Strategy::looks_beside_its_candles) || !self.model_series().is_empty()
+        self.rules().is_some_and(Strategy::looks_beside_its_candles)
     }
 
     /// What it does, in plain sentences.

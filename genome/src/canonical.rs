@@ -66,14 +66,12 @@ impl Strategy {
         !self.across_series().is_empty()
     }
 
-    /// Whether a rule looks at more than the candles of its own symbol: at other instruments, at what the futures market
-    /// publishes beside them, or at models. Whoever evaluates such a strategy has to bring that along.
+    /// Whether a rule looks at more than the candles of its own symbol: at other instruments, or at what the futures market
+    /// publishes beside them. Whoever evaluates such a strategy has to bring that along (and what models predict, which is asked
+    /// elsewhere: [`crate::AnyStrategy::model_series`]).
     #[must_use]
     pub fn looks_beside_its_candles(&self) -> bool {
-        let beside = |series: &Series| {
-            series.across.is_some() || series.source.is_of_market() || series.source.model().is_some()
-        };
-        self.series().iter().any(beside)
+        self.series().iter().any(|series| series.across.is_some() || series.source.is_of_market())
     }
 
     /// Whether the strategy is valid and in canonical form.

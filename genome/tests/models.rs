@@ -22,7 +22,7 @@ fn rules_and_scores_with_models_round_trip_in_every_form() {
     let canonical = strategy(TEXT).to_string();
     let strategy = strategy(&canonical);
     assert_eq!(strategy.to_string(), canonical);
-    assert!(strategy.is_canonical() && strategy.looks_beside_its_candles() && !strategy.looks_across());
+    assert!(strategy.is_canonical() && !strategy.looks_beside_its_candles() && !strategy.looks_across());
     let json = serde_json::to_string(&strategy).unwrap();
     assert_eq!(StrategyFile::parse(&json).unwrap().strategy, strategy);
     assert_eq!(StrategyFile::parse(&toml::to_string(&strategy).unwrap()).unwrap().strategy, strategy);

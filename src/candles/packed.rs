@@ -36,8 +36,13 @@ impl Packer {
 
     /// A text.
     pub fn text(&mut self, text: &str) {
-        self.number(text.len() as u64);
-        self.bytes.extend_from_slice(text.as_bytes());
+        self.bytes(text.as_bytes());
+    }
+
+    /// Bytes of any kind.
+    pub fn bytes(&mut self, bytes: &[u8]) {
+        self.number(bytes.len() as u64);
+        self.bytes.extend_from_slice(bytes);
     }
 
     fn column<T: Copy>(&mut self, values: impl ExactSizeIterator<Item = T>, bits: impl Fn(T) -> u64) {
@@ -74,7 +79,7 @@ impl Packer {
         self.column(readings.values().iter(), |value| value.to_bits());
     }
 
-    /// What a market published, every kind. Not what models predict: null markets have no predictions.
+    /// What a market published, every kind. Not what models predict: those of null markets are fitted where they are made.
     pub fn market_readings(&mut self, readings: &MarketReadings) {
         readings.named().into_iter().for_each(|(_, readings)| self.readings(readings));
     }
@@ -144,8 +149,16 @@ impl<'a> Unpacker<'a> {
     /// # Errors
     /// Where the bytes end or are no text.
     pub fn text(&mut self) -> Result<&'a str, PackedError> {
+        std::str::from_utf8(self.bytes()?).map_err(|error| PackedError(error.to_string()))
+    }
+
+    /// Bytes of any kind.
+    ///
+    /// # Errors
+    /// Where they end too early.
+    pub fn bytes(&mut self) -> Result<&'a [u8], PackedError> {
         let count = self.count(1)?;
-        std::str::from_utf8(self.take(count)?).map_err(|error| PackedError(error.to_string()))
+        self.take(count)
     }
 
     /// A name of something.

@@ -107,6 +107,13 @@ impl Readings {
         &self.values
     }
 
+    /// Those that were known at `time_ms`.
+    #[must_use]
+    pub fn until(&self, time_ms: i64) -> Self {
+        let known = self.known_at(time_ms);
+        Self { times_ms: self.times_ms[..known].to_vec(), values: self.values[..known].to_vec() }
+    }
+
     /// How many were known at `time_ms`.
     fn known_at(&self, time_ms: i64) -> usize {
         self.times_ms.partition_point(|t| *t <= time_ms)

@@ -197,8 +197,7 @@ async fn dispatch(command: BookCommand, store: &Store, ctx: &Context) -> Result<
         }
         BookCommand::Verify { which } => {
             let row = find(store, which.number).await?;
-            let cache = ctx.cache_to_read()?;
-            let found = replayed(store, &cache, ctx.instruments()?, &row).await?;
+            let found = replayed(store, &ctx.models()?, &row).await?;
             if which.json {
                 output::json(&found).context("standard output")?;
             } else {

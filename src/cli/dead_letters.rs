@@ -95,7 +95,7 @@ fn table(letters: &[DeadLetter]) -> String {
 
 async fn retry(store: &Store, ctx: &Context, id: i64, json: bool) -> anyhow::Result<()> {
     let actor = format::operator();
-    let retried = dead_letters::retry(store, (&ctx.cache()?, &ctx.instruments()?), id, &actor).await?;
+    let retried = dead_letters::retry(store, &ctx.models()?, id, &actor).await?;
     match &retried {
         Ok(performance) if json => {
             output::json(&json!({ "id": id, "resolved": true, "performance": performance }))?;

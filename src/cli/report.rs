@@ -111,8 +111,7 @@ async fn strategy(
         let simulated = store.is_simulated().await?;
         return Ok((found.name, of_backtest(&stored, simulated, (format, rows), ctx.clock.now_ms())?));
     }
-    let cache = ctx.cache()?;
-    let report = strategy_report(store, selector, (&cache, &ctx.instruments()?), ctx.clock.now_ms()).await?;
+    let report = strategy_report(store, selector, &ctx.models()?, ctx.clock.now_ms()).await?;
     Ok((report.name.clone(), written(&report, format, rows)?))
 }
 

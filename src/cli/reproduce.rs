@@ -50,22 +50,22 @@ pub(crate) async fn run(args: ReproduceArgs, ctx: &Context) -> Result<(), CliErr
     let found = found(&opened.store, &args.what).await;
     opened.close().await;
     let (strategy, found) = found?;
-    let (cache, table) = (ctx.cache()?, ctx.instruments()?);
+    let models = ctx.models()?;
     let genome = || strategy.genome.read().context("its genome");
     let mut compared = Vec::new();
     match &found {
         Found::Results(runs) => {
             for run in runs {
-                compared.push(compare((&cache, &table), genome()?, run).await);
+                compared.push(compare(&models, genome()?, run).await);
             }
         }
         Found::Backtests(all) => {
             for stored in all {
                 compared.push(match &stored.backtest.portfolio {
-                    Some(portfolio) => compare_portfolio(&cache, &table, stored, portfolio).await,
+                    Some(portfolio) => compare_portfolio(&models, stored, portfolio).await,
                     None => {
                         let run = clients_run(&stored.backtest);
-                        let compared = compare((&cache, &table), genome()?, &run).await;
+                        let compared = compare(&models, genome()?, &run).await;
                         Comparison { backtest_id: Some(stored.id), ..compared }
                     }
                 });
@@ -131,11 +131,11 @@ async fn found(store: &Store, what: &str) -> anyhow::Result<(Strategy, Found)> {
 /// Breeds a session again.
 async fn session(args: &ReproduceArgs, ctx: &Context) -> Result<(), CliError> {
     let (selector, last) = generation(&args.what);
-    let cache = ctx.cache()?;
+    let models = ctx.models()?;
     let opened = Database::open(ctx.config()).await?;
     let compared = async {
         let session = opened.store.session(&selector).await?;
-        compare_session(&opened.store, (&cache, &ctx.instruments()?), &session, last).await
+        compare_session(&opened.store, &models, &session, last).await
     };
     let compared = compared.await;
     opened.close().await;

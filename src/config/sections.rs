@@ -3,6 +3,7 @@
 use super::{BookMarket, IslandConfig};
 use candles::time::DAY_MS;
 use candles::{Interval, MarketKind, Symbol};
+use genome::ModelName;
 use serde::{Deserialize, Deserializer, de::IntoDeserializer};
 
 /// Reads a choice through serde's own reader, whose error lists what may be chosen.
@@ -87,6 +88,9 @@ pub struct ModelsConfig {
     pub cache_budget_mb: u64,
     /// Days after which predictions that nobody asked for are removed.
     pub cache_days: u32,
+    /// Names of the models that strategies of the search may ask.
+    #[serde(default)]
+    pub search: Vec<ModelName>,
 }
 
 /// A key (without its section) and why its value makes no sense.

@@ -14,6 +14,7 @@ use crate::usecases::deployments::{DeploymentManager, Rules};
 use crate::usecases::edge_decay::EdgeDecayMonitor;
 use crate::usecases::holds::Holds;
 use crate::usecases::memory::{MarketSize, MemoryPlan};
+use crate::usecases::models::{Chosen, Models};
 use crate::usecases::operators::OperatorCommands;
 use crate::usecases::paper::PaperRunner;
 use crate::usecases::parts::{Compute, Gates, Process, SearchSetup, SessionParts};
@@ -24,13 +25,14 @@ use crate::usecases::session::SessionRunner;
 use crate::usecases::shared::{Sharing, own_name};
 use crate::usecases::volatility_regimes::VolatilityRegimeMonitor;
 use candles::{InstrumentTable, Interval, time::DAY_MS};
-use clock::Clock;
+use clock::{Clock, SystemClock};
 use engine::{Engine, Terms, VenueCosts};
 use genome::random::Seed;
 use market::download::Downloader;
 use market::{Binance, CandleCache, Exchange, Feed};
 use notify::Channel;
 use portfolio::PortfolioConfig;
+use search::SearchConfig;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -74,6 +76,13 @@ async fn largest_market(search: &SearchSetup, cache: &CandleCache) -> anyhow::Re
     Ok(ranked.into_iter().map(of).max_by_key(|market| market.mb()))
 }
 
+/// Settings of a search that is offered models.
+fn offering(mut search: SearchConfig, chosen: &Chosen) -> SearchConfig {
+    search.variation.models = chosen.offered();
+    search.ranking.models = chosen.offered();
+    search
+}
+
 impl Core {
     /// Builds them.
     ///
@@ -96,12 +105,16 @@ impl Core {
             .num_threads(config.daemon.threads as usize)
             .thread_name(|i| format!("compute-{i}"))
             .build()?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let models = Models::of(&config.models, data_dir, cache.clone(), (instruments.clone(), clock));
+        let chosen = models.for_search(&config.models.search, config.daemon.market)?;
         let search = SearchSetup {
             settings: config.daemon.clone(),
-            search: config.search.clone().for_interval(config.daemon.interval),
+            search: offering(config.search.clone(), &chosen).for_interval(config.daemon.interval),
             protocol: config.protocol.clone(),
             seed: Seed(config.daemon.seed),
             ranks: None,
+            models: chosen,
         };
         let memory = MemoryPlan::of(config, largest_market(&search, &cache).await?)?;
         let engine = match memory {
@@ -118,7 +131,7 @@ impl Core {
                 cache,
                 holds: Holds::default(),
                 quality: config.market.quality,
-                instruments: instruments.clone(),
+                models,
                 store: store.clone(),
                 premium_ms: config.search.ranking.readings.then(Arc::default),
             },

@@ -45,7 +45,7 @@ pub use ledger::{DailyEquity, Digest as TradesDigest, ExitReason, Holding, Ledge
 pub use meaning::{MEANING, MeaningChange};
 pub use orders::{Execution, RankedMarket};
 pub use performance::{CalendarMonth, MonthlyReturn, Performance};
-pub use recipe::{Recipe, RunConfig};
+pub use recipe::{ModelsUsed, Recipe, RunConfig};
 pub use simd::{Wide, Width, widest};
 pub use stake::Stake;
 pub use terms::{FillOn, Terms};

@@ -4,7 +4,9 @@
 
 use crate::{Costs, FillOn, RankedMarket, Terms, meaning};
 use candles::{Interval, MarketKind, Symbol};
+use genome::{ModelName, Timeframe};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// How a backtest or paper run was set up; stored with it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,6 +32,27 @@ pub struct RunConfig {
     /// Of a strategy that ranks the market; its symbols are those that there were when it began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ranked: Option<RankedMarket>,
+    /// The models whose predictions it was told; not said where there were none.
+    #[serde(default, skip_serializing_if = "ModelsUsed::is_none")]
+    pub models: ModelsUsed,
+}
+
+/// Models, as they were when something began that looks at what they predict.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ModelsUsed {
+    /// By name, the SHA-256 in hex of what each is: its file, and its network where it has one.
+    pub digests: BTreeMap<ModelName, String>,
+    /// On which candles they predict together, where that is asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub together: Option<Timeframe>,
+}
+
+impl ModelsUsed {
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        self.digests.is_empty()
+    }
 }
 
 impl RunConfig {
@@ -69,6 +92,7 @@ mod tests {
             engine_meaning: 2,
             fill_on: FillOn::NextOpen,
             ranked: None,
+            models: ModelsUsed::default(),
         };
         let recipe = Recipe { config, warmup_from_ms: 900_000, data_to_ms: None };
         let costs = serde_json::to_string(&Costs::default()).unwrap();
@@ -89,6 +113,11 @@ mod tests {
         let text = serde_json::to_string(&at_close).unwrap();
         assert!(text.contains(r#""fill_on":"close""#), "{text}");
         assert_eq!(serde_json::from_str::<RunConfig>(&text).unwrap().terms().fill_on, FillOn::Close);
+        let digests = [("trend".parse().unwrap(), "ab".to_owned())].into();
+        let asking = RunConfig { models: ModelsUsed { digests, together: None }, ..recipe.config.clone() };
+        let text = serde_json::to_string(&asking).unwrap();
+        assert!(text.contains(r#""models":{"digests":{"trend":"ab"}}"#), "{text}");
+        assert_eq!(serde_json::from_str::<RunConfig>(&text).unwrap(), asking);
         assert!(serde_json::from_str::<Recipe>("{}").unwrap_err().to_string().contains("missing field"));
     }
 }

@@ -150,6 +150,7 @@ pub struct ModelFile {
     pub seed: u64,
     /// How it is fitted.
     pub fit: KindSettings,
+    text: String,
     digest: String,
 }
 
@@ -250,8 +251,15 @@ impl ModelFile {
             max_examples: meant.max_examples,
             seed: meant.seed,
             fit: meant.fit,
+            text: canonical,
             digest,
         })
+    }
+
+    /// What it means as a file: customary values are written out.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
     }
 
     /// SHA-256, in hex, of name and meaning: two files share it only if they predict alike from the same candles.

@@ -15,6 +15,8 @@ mod kinds;
 mod logistic;
 #[cfg(feature = "onnx")]
 mod onnx;
+mod refit;
+mod series;
 #[cfg(feature = "trees")]
 mod trees;
 mod walk;
@@ -25,4 +27,6 @@ pub use examples::{Examples, ModelCandles, SymbolExamples};
 pub use file::{KindSettings, ModelFile, ModelFileError, Target};
 pub use importance::{FeatureImportance, importance};
 pub use kinds::{Fitted, Kind, ModelError, Rows, TrainingSet, confidence};
+pub use refit::{Beside, RefitError, RefitModel, Refits};
+pub use series::{Found, Said, said, unsaid};
 pub use walk::{Fit, Point, Predictions, SymbolPredictions, Walk};

@@ -221,6 +221,7 @@ impl Panel {
                 quote_volumes: i.quote_volumes[..count].to_vec(),
                 next_opens_ms: i.next_opens_ms.filter(|&next| next < end_ms),
                 funding: Arc::new(i.funding.iter().filter(|f| f.time_ms <= end_ms).copied().collect()),
+                readings: predicted_until(&i.readings, end_ms),
                 ..i.clone()
             })
         };
@@ -327,4 +328,12 @@ impl Panel {
 fn on_the_minute(funding: Vec<FundingRate>) -> Vec<FundingRate> {
     let due = |f: FundingRate| FundingRate { time_ms: f.time_ms.div_euclid(MINUTE_MS) * MINUTE_MS, ..f };
     funding.into_iter().map(due).collect()
+}
+/// Readings with what models had predicted by a time; what the market published names its time itself.
+fn predicted_until(readings: &Arc<MarketReadings>, end_ms: i64) -> Arc<MarketReadings> {
+    if readings.models.is_empty() {
+        return Arc::clone(readings);
+    }
+    let models = readings.models.iter().map(|(series, of)| (*series, of.until(end_ms))).collect();
+    Arc::new(MarketReadings { models, ..(**readings).clone() })
 }

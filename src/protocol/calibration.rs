@@ -270,7 +270,7 @@ impl Calibration<'_> {
         let found = if job.kind.ranks() {
             let panel = panel(&market, START_MS, all_ms).map_err(RunError::from)?;
             let variation = &self.session.search.ranking;
-            let world = RankingWorld { panel: &panel, terms: *self.portfolio, variation };
+            let world = RankingWorld { panel: &panel, terms: *self.portfolio, variation, refits: None };
             rehearse_in(&plan, &world, program, stop, &mut |_| {})?
         } else {
             rehearse(&plan, engine, &cut, program, stop, &mut |_| {})?

@@ -5,10 +5,12 @@
 
 use super::null::null_window;
 use super::null_panel::{NullKind, NullPanelError, null_panel};
+use super::refits::{null_refits, panel_beside, window_beside};
 use super::{Searchable, SearchablePanel, SeenUntil};
 use engine::{Engine, EvaluationError, Outcome, SymbolWindow, Terms, Window, WindowError};
 use genome::variation::RankingVariation;
 use genome::{AnyStrategy, Ranking, StrategyForm, random::Seed};
+use models::RefitError;
 use portfolio::{Market, Panel, PortfolioTerms, RunError};
 use search::{Evaluator, WindowEvaluator};
 use std::fmt::Debug;
@@ -67,6 +69,8 @@ pub enum NoNull {
     Panel(#[from] NullPanelError),
     #[error(transparent)]
     Run(#[from] RunError),
+    #[error("a null market has no models: {0}")]
+    Models(#[from] RefitError),
 }
 
 /// Candles of some symbols, for strategies of rules.
@@ -113,7 +117,14 @@ impl Ground for RulesGround<'_> {
     fn compared(&self, seed: Seed, null: Option<u32>) -> Result<Box<dyn Compared + '_>, NoNull> {
         let real = self.market.window();
         let window = match null {
-            Some(number) => null_window(real, seed.child("null market", u64::from(number)), u64::from(number))?,
+            Some(number) => {
+                let seed = seed.child("null market", u64::from(number));
+                let null = null_window(real, seed, u64::from(number))?;
+                match self.market.refits() {
+                    Some(refits) => window_beside(&null, &null_refits(refits, seed)?)?,
+                    None => null,
+                }
+            }
             None => {
                 let plain = real.symbols().iter().map(|s| SymbolWindow { finer: Vec::new(), ..s.clone() });
                 Window::new(real.from_ms(), real.to_ms(), plain.collect())?
@@ -192,7 +203,11 @@ pub fn null_market(
         let top = variation.universe_top.iter().copied().max().unwrap_or(0);
         NullKind::Names { block_ms, universe: variation.universe(top) }
     };
-    let null = null_panel(panel, kind, seed.child("null market", u64::from(number)))?;
+    let seed = seed.child("null market", u64::from(number));
+    let mut null = null_panel(panel, kind, seed)?;
+    if let Some(refits) = searchable.refits() {
+        null = panel_beside(&null, &null_refits(refits, seed)?)?;
+    }
     Ok(MarketEvaluator::new(Arc::new(null), searchable.window_ms(), terms)?)
 }
 

@@ -27,6 +27,9 @@ mod null_search;
 mod packed;
 #[cfg(test)]
 mod ranking_tests;
+mod refits;
+#[cfg(test)]
+mod refits_tests;
 mod rehearsal;
 mod run;
 mod session;
@@ -52,6 +55,7 @@ pub use null::null_window;
 pub use null_panel::{NullKind, NullPanelError, null_panel};
 pub use null_search::{NullFound, NullSearch};
 pub use packed::{PackedGround, pack_ranking};
+pub use refits::{null_refits, panel_beside, window_beside};
 pub use rehearsal::{Cut, Program, Rehearsed, rehearse, rehearse_in};
 pub use run::{Days, ProtocolRun, RunError, RunPlan, run, run_in};
 pub use session::{Advanced, Candidate, Inherited, Plan, SearchedP, Session, SessionError, SessionState, WarmStart};

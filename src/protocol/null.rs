@@ -11,15 +11,15 @@ use genome::random::Seed;
 use std::{collections::BTreeMap, sync::Arc};
 
 /// The null market number `number`: even ones are sign-flipped (volatility keeps its clusters, drift goes), odd ones
-/// shuffled (drift stays, clusters go). Volumes go with their candles. Without finer candles, which have no null.
+/// shuffled (drift stays, clusters go). Volumes go with their candles. Without finer candles, which have no null, and without
+/// predictions, which its own models make (`refits.rs`).
 ///
 /// # Errors
 /// [`WindowError::Candles`] where prices lie so far apart that a null candle would be none: a market that lacks it would
 /// be another one.
 pub fn null_window(window: &Window, seed: Seed, number: u64) -> Result<Window, WindowError> {
     let null = |s: &SymbolWindow| {
-        let candles =
-            if number.is_multiple_of(2) { sign_flipped(&s.candles, seed) } else { shuffled(&s.candles, seed) };
+        let candles = if number.is_multiple_of(2) { mirrored(&s.candles, seed) } else { shuffled(&s.candles, seed) };
         let candles = candles.map_err(|why| WindowError::Candles {
             symbol: s.symbol.clone(),
             why: format!("they have no null market: {why}"),
@@ -44,7 +44,7 @@ pub(super) fn draw(seed: Seed, label: &str, time_ms: i64) -> u64 {
 }
 
 /// Candles whose moves go up where they went down, in a random half of all times.
-fn sign_flipped(candles: &CandleSeries, seed: Seed) -> Result<CandleSeries, String> {
+pub(super) fn mirrored(candles: &CandleSeries, seed: Seed) -> Result<CandleSeries, String> {
     let times = candles.open_times_ms().get(1..).unwrap_or_default();
     let flipped: Vec<bool> = times.iter().map(|&t| draw(seed, "mirror", t) & 1 == 1).collect();
     let order: Vec<usize> = (0..candles.len()).collect();

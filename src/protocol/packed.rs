@@ -4,6 +4,7 @@
 //! Whoever reads it has exactly the candles that the session has; digests are for whoever carries it.
 
 use super::ground::{Ground, RankingGround, RulesGround};
+use super::refits::{pack, unpack};
 use super::run::RunError;
 use super::world::{RankingHalves, RulesHalves};
 use super::{MarketEvaluator, Searchable, SearchablePanel};
@@ -16,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// Format of the bytes; another number is not read.
-const FORMAT: u64 = 1;
+const FORMAT: u64 = 2;
 
 /// What a session searches, unpacked.
 #[derive(Debug)]
@@ -91,6 +92,7 @@ impl<E> RulesHalves<E> {
             packer.funding(&s.funding);
             packer.market_readings(&s.readings);
         }
+        pack(&mut packer, split.searchable.refits().map(|refits| &**refits));
         Ok(packer.finish())
     }
 }
@@ -118,6 +120,7 @@ pub fn pack_ranking(
     packer.time(from_ms);
     packer.time(to_ms);
     searchable.panel().pack(&mut packer);
+    pack(&mut packer, searchable.refits().map(|refits| &**refits));
     Ok(packer.finish())
 }
 
@@ -158,7 +161,7 @@ impl PackedGround {
                 across: Arc::default(),
             });
         }
-        let market = Searchable::restored(Window::new(from_ms, to_ms, symbols)?);
+        let market = Searchable::restored(Window::new(from_ms, to_ms, symbols)?, unpack(from)?);
         Ok(What::Rules { market, engine, terms: Terms { initial_capital, costs, fill_on } })
     }
 
@@ -166,11 +169,17 @@ impl PackedGround {
         let RankingTerms { terms, variation } = read(from.text()?)?;
         let (from_ms, to_ms) = (from.time()?, from.time()?);
         let panel = Arc::new(Panel::unpack(from)?);
+        let refits = unpack(from)?;
         if panel.end_ms() > to_ms {
             return Err(PackedError("the market goes on after the split".into()).into());
         }
         let market = Arc::new(MarketEvaluator::new(Arc::clone(&panel), (from_ms, to_ms), terms)?);
-        Ok(What::Ranking { searchable: SearchablePanel::restored(panel, from_ms, to_ms), terms, variation, market })
+        Ok(What::Ranking {
+            searchable: SearchablePanel::restored(panel, (from_ms, to_ms), refits),
+            terms,
+            variation,
+            market,
+        })
     }
 
     /// A market that is ranked, and the terms; `None` for strategies of rules.

@@ -16,7 +16,7 @@ const STEP_MS: i64 = 4 * 3_600_000;
 const DAYS: i64 = 700;
 
 /// Twelve names. With `edge`, a name that did better than the others in a day tends to do so in the next one.
-fn panel(seed: u64, edge: f64) -> Panel {
+pub(super) fn panel(seed: u64, edge: f64) -> Panel {
     turning(seed, edge, edge)
 }
 

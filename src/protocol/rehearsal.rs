@@ -59,7 +59,7 @@ pub fn rehearse(
     let null_seed = placebo_seed(program.seed);
     let null = |from_ms: i64, to_ms: i64| null_window(&cut(from_ms, to_ms)?, null_seed, 0);
     let candles: &Cut<'_> = if program.placebo { &null } else { cut };
-    rehearse_in(plan, &RulesWorld { engine, terms: plan.terms, cut: candles }, program, stop, each)
+    rehearse_in(plan, &RulesWorld { engine, terms: plan.terms, cut: candles, refits: None }, program, stop, each)
 }
 
 /// The seed of a null market of all candles and of what is drawn on it.

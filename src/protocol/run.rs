@@ -175,7 +175,7 @@ pub fn run(
     warm_starts: Vec<WarmStart>,
     stop: &dyn Fn() -> bool,
 ) -> Result<ProtocolRun, RunError> {
-    run_in(plan, &RulesWorld { engine, terms: plan.terms, cut }, split_ms, seed, warm_starts, stop)
+    run_in(plan, &RulesWorld { engine, terms: plan.terms, cut, refits: None }, split_ms, seed, warm_starts, stop)
 }
 
 /// The same in a world of either kind.

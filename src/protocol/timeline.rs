@@ -4,6 +4,7 @@
 //! [`Unseen`] are handed out only against a [`SeenUntil`] that ends before them. The same of a whole market: [`SplitPanel`].
 
 use engine::{Window, WindowError};
+use models::Refits;
 use portfolio::{Panel, PanelError};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -38,12 +39,19 @@ impl SeenUntil {
 #[derive(Clone, Debug)]
 pub struct Searchable {
     window: Window,
+    refits: Option<Arc<Refits>>,
 }
 
 impl Searchable {
     /// What a session packed, where it ended at its split.
-    pub(super) const fn restored(window: Window) -> Self {
-        Self { window }
+    pub(super) const fn restored(window: Window, refits: Option<Arc<Refits>>) -> Self {
+        Self { window, refits }
+    }
+
+    /// The models whose predictions it has, for its null markets.
+    #[must_use]
+    pub fn refits(&self) -> Option<&Arc<Refits>> {
+        self.refits.as_ref()
     }
 
     /// What somebody who looked at all of it has seen.
@@ -65,12 +73,19 @@ pub struct SearchablePanel {
     panel: Arc<Panel>,
     from_ms: i64,
     to_ms: i64,
+    refits: Option<Arc<Refits>>,
 }
 
 impl SearchablePanel {
     /// What a session packed, where it ended at its split.
-    pub(super) const fn restored(panel: Arc<Panel>, from_ms: i64, to_ms: i64) -> Self {
-        Self { panel, from_ms, to_ms }
+    pub(super) const fn restored(panel: Arc<Panel>, (from_ms, to_ms): (i64, i64), refits: Option<Arc<Refits>>) -> Self {
+        Self { panel, from_ms, to_ms, refits }
+    }
+
+    /// The models whose predictions it has, for its null markets.
+    #[must_use]
+    pub fn refits(&self) -> Option<&Arc<Refits>> {
+        self.refits.as_ref()
     }
 
     /// What somebody who looked at all of it has seen.
@@ -133,9 +148,16 @@ impl SplitPanel {
         let before = Arc::new(panel.until(split_ms)?);
         let whole = Arc::new(panel.until(to_ms)?);
         Ok(Self {
-            searchable: SearchablePanel { panel: before, from_ms, to_ms: split_ms },
+            searchable: SearchablePanel { panel: before, from_ms, to_ms: split_ms, refits: None },
             unseen: UnseenPanel { panel: whole, from_ms: split_ms, to_ms },
         })
+    }
+
+    /// The same with the models whose predictions the market has, for null markets: of them what was known at the split.
+    #[must_use]
+    pub fn with_models(mut self, refits: Option<&Arc<Refits>>) -> Self {
+        self.searchable.refits = refits.map(|refits| Arc::new(refits.until(self.searchable.to_ms)));
+        self
     }
 }
 
@@ -199,6 +221,14 @@ impl Split {
         if let Some(late) = late {
             return Err(WindowError::PastEnd(late.symbol.clone()));
         }
-        Ok(Self { searchable: Searchable { window: searchable }, unseen: Unseen { window: cut(split_ms, to_ms)? } })
+        let unseen = Unseen { window: cut(split_ms, to_ms)? };
+        Ok(Self { searchable: Searchable { window: searchable, refits: None }, unseen })
+    }
+
+    /// The same with the models whose predictions the candles have, for null markets: of them what was known at the split.
+    #[must_use]
+    pub fn with_models(mut self, refits: Option<&Arc<Refits>>) -> Self {
+        self.searchable.refits = refits.map(|refits| Arc::new(refits.until(self.searchable.window.to_ms())));
+        self
     }
 }

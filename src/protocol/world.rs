@@ -10,6 +10,7 @@ use candles::packed::PackedError;
 use engine::{Engine, EvaluationError, Terms, Wanted, Window, WindowError};
 use genome::{AnyStrategy, variation::RankingVariation};
 use lifecycle::{PaperEvidence, Thresholds};
+use models::Refits;
 use portfolio::{Market, Panel, PortfolioTerms};
 use search::evaluate_rules;
 use std::ops::Deref;
@@ -78,6 +79,8 @@ pub struct RulesWorld<'a> {
     pub terms: &'a Terms,
     /// The candles that open in a range, with warm-up before it.
     pub cut: &'a (dyn Fn(i64, i64) -> Result<Window, WindowError> + Sync),
+    /// The models whose predictions the candles have.
+    pub refits: Option<Arc<Refits>>,
 }
 
 /// Both sides of a split of candles, for strategies of rules. The engine is borrowed or shared.
@@ -103,7 +106,7 @@ impl<E: Deref<Target = Engine> + Send + Sync> RulesHalves<E> {
 
 impl World for RulesWorld<'_> {
     fn split(&self, from_ms: i64, split_ms: i64, to_ms: i64) -> Result<Box<dyn Halves + '_>, RunError> {
-        let split = Split::cut(self.cut, from_ms, split_ms, to_ms)?;
+        let split = Split::cut(self.cut, from_ms, split_ms, to_ms)?.with_models(self.refits.as_ref());
         Ok(Box::new(RulesHalves::new(split, self.engine, *self.terms)))
     }
 
@@ -156,6 +159,8 @@ pub struct RankingWorld<'a> {
     pub terms: PortfolioTerms,
     /// What is bred.
     pub variation: &'a RankingVariation,
+    /// The models whose predictions the market has.
+    pub refits: Option<Arc<Refits>>,
 }
 
 /// Both sides of a split of a whole market, for strategies that rank it.
@@ -182,7 +187,7 @@ impl RankingHalves {
 
 impl World for RankingWorld<'_> {
     fn split(&self, from_ms: i64, split_ms: i64, to_ms: i64) -> Result<Box<dyn Halves + '_>, RunError> {
-        let split = SplitPanel::cut(self.panel, from_ms, split_ms, to_ms)?;
+        let split = SplitPanel::cut(self.panel, from_ms, split_ms, to_ms)?.with_models(self.refits.as_ref());
         Ok(Box::new(RankingHalves::new(split, self.terms, self.variation.clone())))
     }
 

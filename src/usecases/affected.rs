@@ -138,7 +138,7 @@ async fn looked_at(
 /// # Errors
 /// When the store does not answer or the cache cannot be read.
 pub(crate) async fn affected(cached: Cached<'_>, store: &Store, changes: &[Change]) -> anyhow::Result<Affected> {
-    let cache = cached.0;
+    let cache = &cached.candles;
     let mut ids = BTreeSet::new();
     let mut sessions: BTreeMap<Uuid, SessionUse> = BTreeMap::new();
     for change in changes {
@@ -169,13 +169,18 @@ pub(crate) async fn affected(cached: Cached<'_>, store: &Store, changes: &[Chang
             continue;
         }
         let spec = match session.ranks {
-            true => RunSpec::Market(RankedSpec::fixed(window, session.warmup_from_ms, session.window_to_ms)),
+            true => RunSpec::Market(RankedSpec::fixed(
+                window,
+                (session.warmup_from_ms, session.window_to_ms),
+                session.models.clone(),
+            )),
             false => RunSpec::Symbols(WindowSpec {
                 market: session.market,
                 symbols: session.symbols.clone(),
                 interval: session.interval,
                 warmup_from_ms: session.warmup_from_ms,
                 to_ms: session.window_to_ms,
+                models: session.models.clone(),
             }),
         };
         if versions.of(spec, session.window_from_ms).await.as_ref() != Some(&session.data_version) {

@@ -4,6 +4,7 @@
 
 use super::candle_source::CandleSource;
 use super::memory::{self, MemoryPlan};
+use super::models::Chosen;
 use super::parts::Compute;
 use super::portfolio::{MarketSpan, load_panel};
 use super::portfolio_backtest::run_over;
@@ -17,7 +18,7 @@ use crate::config::DaemonConfig;
 use async_trait::async_trait;
 use candles::stored::CandleRange;
 use candles::{InstrumentTable, MarketKind, Symbol, SymbolCoverage, Ticker, interval, time};
-use engine::{Costs, DailyEquity, Ledger, Recipe, Terms, Trade, VenueCosts, Wanted};
+use engine::{Costs, DailyEquity, Ledger, Recipe, RunConfig, Terms, Trade, VenueCosts, Wanted};
 use genome::{AnyStrategy, Timeframe};
 use http::{
     AskedTerms, BacktestDone, BacktestOrder, Backtests, CachedSeries, PortfolioOrder, Refusal, RuleCandles,
@@ -101,15 +102,21 @@ impl Answers {
         Ok(())
     }
 
+    /// The models that a strategy asks.
+    fn models_of(&self, strategy: AnyStrategy, market: MarketKind) -> Result<Chosen, Refusal> {
+        let asked = self.candles.models.asked(&strategy, market);
+        asked.map_err(|error| Refusal::Field("strategy_id", format!("{error:#}")))
+    }
+
     /// Fetches what is missing of a window and reads it; what went wrong with the fetching, if anything did.
     async fn fetch(&self, spec: &WindowSpec, to_ms: i64) -> Result<(Loaded, Option<Trouble>), Refusal> {
-        let CandleSource { cache, feed, .. } = &self.candles;
+        let feed = &self.candles.feed;
         let fetched = feed.refresh_until(spec.market, &spec.symbols, spec.interval, spec.warmup_from_ms, to_ms).await;
         if spec.market == MarketKind::Um {
             // Without rates the backtest has no funding, and says so by costs of zero.
             feed.refresh_funding(&spec.symbols, spec.warmup_from_ms, false).await;
         }
-        let loaded = Loaded::read(cache, spec.clone()).await.map_err(failed)?;
+        let loaded = Loaded::read(self.candles.cached(), spec.clone()).await.map_err(failed)?;
         let trouble = fetched.into_iter().next();
         let trouble = trouble.and_then(|row| Some(Trouble { error: row.error?, no_room: row.no_room }));
         Ok((loaded, trouble))
@@ -182,6 +189,7 @@ impl Backtests for Answers {
             interval: candles,
             warmup_from_ms,
             to_ms: interval::open_time_ms(candles, order.to_ms),
+            models: self.models_of(AnyStrategy::from(order.strategy.clone()), market)?.used(),
         };
         let (mut loaded, mut trouble) = self.fetch(&spec, order.to_ms).await?;
         if trouble.is_none() && self.too_few(&count(&loaded, &spec, order.from_ms, false)) {
@@ -223,16 +231,12 @@ impl Backtests for Answers {
             });
         }
         let window = loaded.window(order.from_ms, to_ms).map_err(|error| none(error.to_string()))?;
-        let config = run_config(
-            market,
-            symbols,
-            candles,
-            Terms {
-                initial_capital: order.initial_capital,
-                costs: asked(self.compute.terms.costs, &order.terms),
-                fill_on: order.terms.fill_on,
-            },
-        );
+        let terms = Terms {
+            initial_capital: order.initial_capital,
+            costs: asked(self.compute.terms.costs, &order.terms),
+            fill_on: order.terms.fill_on,
+        };
+        let config = RunConfig { models: spec.models, ..run_config(market, symbols, candles, terms) };
         let (engine, terms) = (Arc::clone(&self.compute.engine), config.terms());
         let recipe = Recipe { config, warmup_from_ms, data_to_ms: Some(to_ms) };
         let computed = self
@@ -291,7 +295,10 @@ impl Backtests for Answers {
         } else {
             (span, loaded)
         };
+        let chosen = self.models_of(AnyStrategy::Ranking(order.strategy.clone()), market)?;
+        let loaded = self.candles.models.beside_market(&chosen, loaded).await.map_err(failed)?;
         drop((held, told));
+        let of = (span, chosen.used());
         let terms = PortfolioTerms {
             initial_capital: order.initial_capital,
             costs: asked(self.costs.of(market), &order.terms),
@@ -300,7 +307,7 @@ impl Backtests for Answers {
         };
         let window_ms = (order.from_ms, to_ms);
         let work =
-            move || Ok(run_over(loaded, &order.strategy, window_ms, &terms)?.done(span, window_ms, missing, &terms));
+            move || Ok(run_over(loaded, &order.strategy, window_ms, &terms)?.done(of, window_ms, missing, &terms));
         let done: Result<_, RunError> = self.compute.run(work).await.map_err(failed)?;
         done.map_err(|error| Refusal::Field("strategy_id", error.to_string()))
     }
@@ -370,7 +377,7 @@ impl Backtests for Answers {
         };
         let missing = |error: anyhow::Error| Refusal::Missing("id", format!("{error:#}"));
         let runs = stored_runs(&detail, &backtests);
-        let prepared = prepare(&self.candles.cache, genome, &runs, Some(trials)).await.map_err(missing)?;
+        let prepared = prepare(self.candles.cached(), genome, &runs, Some(trials)).await.map_err(missing)?;
         self.compute.run(move || prepared.told()).await.map_err(failed)?.map_err(failed)
     }
 

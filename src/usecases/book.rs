@@ -12,6 +12,7 @@ use super::shared::{Sharing, block::BlockSearches};
 use anyhow::Context as _;
 use book::{Course, DayFigures, Netted, Proof, Rules, Traded, Walk, Walker};
 use candles::time::DAY_MS;
+use engine::ModelsUsed;
 use lifecycle::{Check, DisableReason, State};
 use notify::{Moved, Notice};
 use portfolio::Panel;
@@ -83,8 +84,7 @@ impl BookRunner {
         let mut is_decided = self.held.as_ref().is_some_and(is_of);
         let mut held = self.walks(&row).await?;
         if held.walks.iter().any(|(walk, _)| is_due(walk, until_ms)) {
-            let (cache, table) = self.candles.cached();
-            let real = Arc::new(market_of(&row, until_ms).load(cache, table).await?.panel);
+            let real = Arc::new(market_of(&row, until_ms).load(self.candles.cached()).await?.panel);
             let (panel, seed) = (Arc::clone(&real), row.seed);
             let null = move || book::placebo(&panel, seed);
             let null = Arc::new(self.compute.run(null).await??);
@@ -148,9 +148,9 @@ impl BookRunner {
             self.candles.refresh_market(setup.market, &setup.of.quote, setup.of.interval, first_ms).await?;
         let began_ms = to_ms.div_euclid(DAY_MS) * DAY_MS;
         // History begins with the first day of candles, where there are fewer.
-        let spec = RankedSpec::fixed((setup.market, &symbols, setup.of.interval), first_ms, began_ms);
-        let (cache, table) = self.candles.cached();
-        let oldest_ms = spec.load(cache, table).await?.panel.opens_ms()[0];
+        let spec =
+            RankedSpec::fixed((setup.market, &symbols, setup.of.interval), (first_ms, began_ms), ModelsUsed::default());
+        let oldest_ms = spec.load(self.candles.cached()).await?.panel.opens_ms()[0];
         let oldest_ms = oldest_ms.div_euclid(DAY_MS) * DAY_MS;
         let from_ms = (began_ms - i64::from(setup.history_days) * DAY_MS).max(oldest_ms).min(began_ms);
         let fresh = Walk::endless(setup.seed, from_ms);

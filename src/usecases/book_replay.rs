@@ -3,10 +3,10 @@
 
 use super::book::{block, day};
 use super::book_setup::{BookSetup, market_of};
+use super::whole_market::Cached;
 use anyhow::Context as _;
 use book::{Walk, Walker};
-use candles::{InstrumentTable, time::DAY_MS};
-use market::CandleCache;
+use candles::time::DAY_MS;
 use serde::Serialize;
 use std::fmt;
 use store::{BookDay, BookRow, Store};
@@ -46,12 +46,7 @@ impl fmt::Display for Replayed {
 ///
 /// # Errors
 /// When the cache lacks its candles, or it is of a program that came to other numbers.
-pub(crate) async fn replayed(
-    store: &Store,
-    cache: &CandleCache,
-    table: InstrumentTable,
-    row: &BookRow,
-) -> anyhow::Result<Replayed> {
+pub(crate) async fn replayed(store: &Store, cached: Cached<'_>, row: &BookRow) -> anyhow::Result<Replayed> {
     let version = row.identity.get("version of the pipeline").map_or("", String::as_str);
     anyhow::ensure!(
         version == book::VERSION.to_string(),
@@ -65,7 +60,7 @@ pub(crate) async fn replayed(
     let Some(last) = stored.iter().filter_map(|days| days.last()).map(|day| day.day_ms + DAY_MS).max() else {
         return Ok(found);
     };
-    let real = market_of(row, last).load(cache, &table).await?.panel;
+    let real = market_of(row, last).load(cached).await?.panel;
     for (is_placebo, stored) in [false, true].into_iter().zip(stored) {
         let blocks = store.book_blocks(row.id, is_placebo).await?;
         let Some(until_ms) = stored.last().map(|day| day.day_ms + DAY_MS) else { continue };

@@ -6,6 +6,7 @@ use crate::config::{BookMarket, Config};
 use anyhow::Context as _;
 use book::{BookConfig, Pipeline, Rules};
 use candles::MarketKind;
+use engine::ModelsUsed;
 use genome::random::Seed;
 use lifecycle::EdgeDecayConfig;
 use portfolio::PortfolioTerms;
@@ -111,7 +112,8 @@ pub(crate) fn market_of(row: &store::BookRow, to_ms: i64) -> RankedSpec {
         listed_since: Some((row.began_ms, row.quote.clone())),
         from_ms: row.first_ms,
     };
-    RankedSpec { market: row.market, interval: row.interval, which, to_ms }
+    // The book's own search is offered no models.
+    RankedSpec { market: row.market, interval: row.interval, which, to_ms, models: ModelsUsed::default() }
 }
 
 /// What of a pipeline differs from another, by name.

@@ -3,11 +3,12 @@
 //! Never decides what to do with them.
 
 use super::holds::Holds;
+use super::models::Models;
 use super::whole_market::Cached;
 use anyhow::Context as _;
 use candles::quality::QualityPolicy;
 use candles::stored::Part;
-use candles::{InstrumentTable, Interval, MarketKind, Symbol, Ticker, interval, time::DAY_MS};
+use candles::{Interval, MarketKind, Symbol, Ticker, interval, time::DAY_MS};
 use chrono::DateTime;
 use market::download::Downloader;
 use market::{CandleCache, Feed, SymbolFreshness, SymbolInfo};
@@ -28,8 +29,8 @@ pub(crate) struct CandleSource {
     pub(crate) holds: Holds,
     /// When candles are good enough to be evidence.
     pub(crate) quality: QualityPolicy,
-    /// Cuts and exclusions in force, for whoever ranks the market.
-    pub(crate) instruments: InstrumentTable,
+    /// Models that look at them, and the cuts and exclusions in force.
+    pub(crate) models: Models,
     /// Where it is noted how fresh they are.
     pub(crate) store: Store,
     /// Open time of the candle for which the premium index was brought last, UTC ms; `None` where the search does not look at
@@ -41,9 +42,9 @@ pub(crate) struct CandleSource {
 const PREMIUM_DAYS: i64 = 30;
 
 impl CandleSource {
-    /// The cache, and what divides its candles into instruments.
+    /// The cache, what divides its candles into instruments, and models.
     pub(crate) const fn cached(&self) -> Cached<'_> {
-        (&self.cache, &self.instruments)
+        &self.models
     }
 
     /// The exchange's time, UTC ms; where it does not answer, the newest cached candle of these symbols (of any, where none is

@@ -74,12 +74,12 @@ pub(crate) async fn all(
         });
     }
     let mut held = Vec::new();
-    for ((stored, ..), choice) in waiting.iter().zip(of_waiting) {
+    for ((stored, strategy, _), choice) in waiting.iter().zip(of_waiting) {
         match choice {
             Ok(_) => {
                 let (outcome, twin) = next();
-                let names = (stored.name.as_str(), stored.canonical.as_str());
-                let judgement = judgement(parts, &session.spec, (stored.id, names), (&outcome, took_ms, twin), None)?;
+                let named = (stored.id, stored.name.as_str(), strategy);
+                let judgement = judgement(parts, &session.spec, named, (&outcome, took_ms, twin), None)?;
                 held.push(WaitingRecord { strategy_id: stored.id, judgement });
             }
             Err(why) => tracing::info!(strategy = stored.name, "a candidate waits for a test: {why}"),
@@ -206,6 +206,8 @@ fn is_beside(strategy: &store::Strategy, parts: &SessionParts, spec: &NewSession
             // A panel has one timeframe.
             StrategyForm::Ranking => strategy.timeframe == spec.timeframe,
         }
+        // One that asks a model that the session is not told of cannot be evaluated there.
+        && strategy.genome.read().is_ok_and(|genome| parts.search.models.say_all(genome))
 }
 
 /// Strategies that wait as candidates on what the session looks at and have seen nothing of its hold-out. The others wait
@@ -248,7 +250,7 @@ type Outcome = Result<protocol::Judged, String>;
 fn judgement(
     parts: &SessionParts,
     spec: &NewSession,
-    (id, names): (Uuid, (&str, &str)),
+    named: (Uuid, &str, &AnyStrategy),
     (outcome, execution_time_ms, twin): (&Outcome, u64, Option<Twin>),
     champion: Option<&Individual>,
 ) -> anyhow::Result<Judgement> {
@@ -277,7 +279,7 @@ fn judgement(
         standing: judged.map(|j| j.standing.clone()),
         // Those of rules are in the trades.
         holdout_results: judged.filter(|_| parts.search.ranks.is_some()).map(|j| j.holdout_results.clone()),
-        transition: transition(parts, spec, id, names, decision, &evidence)?,
+        transition: transition(parts, spec, named, decision, &evidence)?,
     })
 }
 
@@ -297,8 +299,7 @@ fn score(champion: &Individual, decision: &Decision) -> Option<NewScore> {
 fn transition(
     parts: &SessionParts,
     spec: &NewSession,
-    id: Uuid,
-    (name, text): (&str, &str),
+    (id, name, strategy): (Uuid, &str, &AnyStrategy),
     decision: Decision,
     evidence: &GateEvidence,
 ) -> anyhow::Result<Option<TransitionRecord>> {
@@ -306,24 +307,26 @@ fn transition(
     let made = TransitionRecord::from_decision(id, parts.gates.gate.name(), decision, json, "candidate gate", at_ms);
     let Some(mut record) = made else { return Ok(None) };
     if record.transition.to() == State::Shadow {
+        // A run asks the models of its own strategy, and stands still where one of them is gone.
+        let models = parts.search.models.used_by(strategy);
         let config = match parts.search.ranks {
-            Some(_) => config(parts, spec),
+            Some(_) => RunConfig { models, ..config(parts, spec) },
             None => {
                 let symbols = parts.search.settings.followed_symbols(&spec.symbols).to_vec();
-                RunConfig { symbols, ..config(parts, spec) }
+                RunConfig { symbols, models, ..config(parts, spec) }
             }
         };
         let warmup_from_ms = at_ms - parts.search.warmup_ms();
         record.run = Some(NewPaperRun { warmup_from_ms, config });
     }
-    announce(&parts.process.channels, &mut record, name, text);
+    announce(&parts.process.channels, &mut record, name, &strategy.to_string());
     Ok(Some(record))
 }
 
 /// What the session's backtests were run with.
 fn config(parts: &SessionParts, spec: &NewSession) -> RunConfig {
     let config = run_config(spec.market, spec.symbols.clone(), spec.timeframe, parts.compute.terms);
-    RunConfig { ranked: parts.ranked(), ..config }
+    RunConfig { ranked: parts.ranked(), models: parts.search.models.used(), ..config }
 }
 
 /// What a replay needs, and what the search thought of it.
@@ -379,7 +382,7 @@ fn record(
         seen_is_stated: false,
         created_by: "search".to_owned(),
     };
-    let names = (strategy.name.as_str(), strategy.canonical.as_str());
-    let judgement = judgement(parts, spec, (strategy.id, names), measured, Some(champion))?;
+    let named = (strategy.id, strategy.name.as_str(), &champion.strategy);
+    let judgement = judgement(parts, spec, named, measured, Some(champion))?;
     Ok(CandidateRecord { strategy, judgement, untested })
 }

@@ -33,6 +33,7 @@ mod placebo;
 pub(crate) mod portfolio;
 pub(crate) mod portfolio_backtest;
 pub(crate) mod portfolio_proof;
+mod predictions;
 pub(crate) mod ran;
 pub(crate) mod ranked;
 pub(crate) mod recipe;

@@ -1,17 +1,17 @@
-//! Models over cached candles: which files there are, what they predict, and predictions beside the candles of a window or of
-//! a whole market. Fetches nothing; that predictions know nothing of later candles is the affair of the crate `models`.
+//! Models over cached candles: which files there are, which of them something asks, and what one predicts. Fetches nothing; that predictions know nothing of later candles is the affair of the crate `models`.
 
-pub(crate) use super::model_cache::PredictionCache;
-use super::model_cache::{Key, prefix_sha256};
-use super::portfolio::{MarketSpan, WholeMarket, load_panel_of};
+use super::model_cache::{Key, PredictionCache, prefix_sha256};
+use super::portfolio::{MarketSpan, load_panel_of};
 use super::whole_market::Which;
+use crate::config::ModelsConfig;
 use anyhow::Context as _;
-use candles::{InstrumentId, InstrumentTable, MarketKind, MarketReadings, Readings, Symbol};
-use engine::{SymbolWindow, Window};
-use genome::{AnyStrategy, ModelName, ModelSeries, Timeframe};
+use candles::{InstrumentTable, MarketKind, Symbol};
+use clock::Clock;
+use engine::ModelsUsed;
+use genome::{AnyStrategy, ModelName, ModelSeries, OfferedModel, Timeframe};
 use market::CandleCache;
-use models::{EnsemblePoint, Examples, Kind, ModelCandles, ModelFile, Predictions, Target, Walk, confidence, ensemble};
-use portfolio::Panel;
+use models::{Examples, Kind, ModelCandles, ModelFile, Predictions, Target, Walk};
+use portfolio::PanelInstrument;
 use sha2::{Digest, Sha256};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -24,29 +24,104 @@ const MAX_FILE_BYTES: u64 = 1 << 20;
 const MAX_NETWORK_BYTES: u64 = 256 << 20;
 
 /// Model files of a directory, and the candles that they look at.
+#[derive(Clone)]
 pub(crate) struct Models {
     pub(crate) dir: PathBuf,
     pub(crate) cached: PredictionCache,
     pub(crate) candles: CandleCache,
+    /// Cuts and exclusions in force.
     pub(crate) table: InstrumentTable,
-    pub(crate) now_ms: i64,
+    pub(crate) clock: Arc<dyn Clock>,
 }
 
 /// A model file with its network, where it names one.
 #[derive(Clone, Debug)]
 pub(crate) struct Model {
     pub(crate) file: ModelFile,
-    network: Option<Arc<Vec<u8>>>,
+    pub(super) network: Option<Arc<Vec<u8>>>,
 }
 
-/// What a strategy asks of models.
-pub(crate) struct Asked {
-    series: BTreeSet<ModelSeries>,
-    models: Vec<Model>,
+/// Models whose predictions something looks at.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Chosen {
+    /// In order of their names.
+    pub(crate) models: Vec<Model>,
+    /// On which candles they predict together, where that is asked.
+    pub(crate) together: Option<Timeframe>,
 }
 
-/// By name of the instrument and series, pairs of close (UTC ms) and value.
-type ByInstrument = BTreeMap<String, BTreeMap<ModelSeries, Vec<(i64, f64)>>>;
+impl Chosen {
+    pub(crate) const fn is_none(&self) -> bool {
+        self.models.is_empty()
+    }
+
+    /// As it is stored with what looks at them.
+    pub(crate) fn used(&self) -> ModelsUsed {
+        let digests = self.models.iter().map(|model| (model.file.name, model.digest())).collect();
+        ModelsUsed { digests, together: self.together }
+    }
+
+    /// Their files, by name, for whoever has to know later what they were.
+    pub(crate) fn files(&self) -> BTreeMap<ModelName, &str> {
+        self.models.iter().map(|model| (model.file.name, model.file.text())).collect()
+    }
+
+    /// Those of them that a strategy asks.
+    pub(crate) fn used_by(&self, strategy: &AnyStrategy) -> ModelsUsed {
+        let series: Vec<ModelSeries> = strategy.model_series().iter().filter_map(|one| one.source.model()).collect();
+        let together = self.together.filter(|_| series.iter().any(|series| series.model().is_none()));
+        let is_asked = |model: &&Model| {
+            let named = series.iter().any(|series| series.model() == Some(model.file.name));
+            named || (model.file.target == Target::Direction && Some(model.file.timeframe) == together)
+        };
+        let digests = self.models.iter().filter(is_asked).map(|model| (model.file.name, model.digest())).collect();
+        ModelsUsed { digests, together }
+    }
+
+    /// What a search may ask of them: each of its own, and, where two or more predict a direction, what they say together.
+    pub(crate) fn offered(&self) -> Vec<OfferedModel> {
+        let mut all = Vec::new();
+        for Model { file, .. } in &self.models {
+            all.extend(
+                [ModelSeries::Probability(file.name), ModelSeries::Confidence(file.name)]
+                    .map(|series| OfferedModel { series, timeframe: file.timeframe }),
+            );
+        }
+        if let Some(timeframe) = self.together {
+            all.extend(
+                [ModelSeries::EnsembleDirection, ModelSeries::EnsembleConfidence]
+                    .map(|series| OfferedModel { series, timeframe }),
+            );
+        }
+        all
+    }
+
+    /// These and others.
+    ///
+    /// # Errors
+    /// Where both ask the models together, on different candles.
+    pub(crate) fn join(&mut self, other: Self) -> anyhow::Result<()> {
+        if let (Some(a), Some(b)) = (self.together, other.together) {
+            anyhow::ensure!(a == b, "others ask the ensemble on {a} candles, and this one on {b}: test it apart");
+        }
+        self.together = self.together.or(other.together);
+        self.models.extend(other.models);
+        self.models.sort_by_key(|model| model.file.name);
+        self.models.dedup_by_key(|model| model.file.name);
+        Ok(())
+    }
+
+    /// Whether they say all that a strategy asks.
+    pub(crate) fn say_all(&self, strategy: &AnyStrategy) -> bool {
+        let offered = self.offered();
+        let says = |series: &genome::Series| {
+            offered.iter().any(|o| {
+                Some(o.series) == series.source.model() && o.on(strategy.timeframe()).is_some_and(|own| own == *series)
+            })
+        };
+        strategy.model_series().iter().all(says)
+    }
+}
 
 /// What a model predicts up to a time, with what it was made of.
 pub(crate) struct Predicted {
@@ -78,7 +153,17 @@ impl Model {
         Ok(Self { file, network })
     }
 
-    fn kind(&self) -> anyhow::Result<Box<dyn Kind>> {
+    /// SHA-256, in hex, of what it is: its file's meaning and its network.
+    pub(crate) fn digest(&self) -> String {
+        let network = self.network_sha256().unwrap_or_default();
+        hex::encode(Sha256::digest(format!("{}\n{network}\n", self.file.digest())))
+    }
+
+    fn network_sha256(&self) -> Option<String> {
+        self.network.as_ref().map(|bytes| hex::encode(Sha256::digest(&**bytes)))
+    }
+
+    pub(crate) fn kind(&self) -> anyhow::Result<Box<dyn Kind>> {
         let kind = self.file.kind(self.network.as_ref().map(|bytes| bytes.as_slice()));
         kind.with_context(|| format!("model {}", self.file.name))
     }
@@ -91,6 +176,22 @@ fn read(path: &Path, most: u64) -> anyhow::Result<Vec<u8>> {
 }
 
 impl Models {
+    /// Those of the directory that the settings name; predictions are kept in the data directory.
+    pub(crate) fn of(
+        config: &ModelsConfig,
+        data_dir: &Path,
+        candles: CandleCache,
+        (table, clock): (InstrumentTable, Arc<dyn Clock>),
+    ) -> Self {
+        let dir = if config.dir.is_empty() { data_dir.join("models") } else { PathBuf::from(&config.dir) };
+        let cached = PredictionCache {
+            dir: data_dir.join("predictions"),
+            budget_bytes: config.cache_budget_mb << 20,
+            days: config.cache_days,
+        };
+        Self { dir, cached, candles, table, clock }
+    }
+
     /// Every model file, in order of names: the model, or what is wrong with it.
     ///
     /// # Errors
@@ -129,13 +230,12 @@ impl Models {
     ///
     /// # Errors
     /// When one is not there, is wrong, or predicts on another market or on other candles than it is asked on.
-    pub(crate) fn asked(&self, strategy: &AnyStrategy, market: MarketKind) -> anyhow::Result<Asked> {
-        let (mut series, mut models) = (BTreeSet::new(), BTreeMap::new());
+    pub(crate) fn asked(&self, strategy: &AnyStrategy, market: MarketKind) -> anyhow::Result<Chosen> {
+        let mut models = BTreeMap::new();
         let mut together: Option<Timeframe> = None;
         for one in strategy.model_series() {
             let Some(model) = one.source.model() else { continue };
             let timeframe = one.timeframe.unwrap_or(strategy.timeframe());
-            series.insert(model);
             let Some(name) = model.model() else {
                 anyhow::ensure!(
                     together.is_none_or(|other| other == timeframe),
@@ -169,7 +269,55 @@ impl Models {
                 self.dir.display()
             );
         }
-        Ok(Asked { series, models: models.into_values().collect() })
+        Ok(Chosen { models: models.into_values().collect(), together })
+    }
+
+    /// The models that a search is offered: those named that predict on the market's candles.
+    ///
+    /// # Errors
+    /// When one is not there, is wrong, predicts on another market, or cannot be fitted by this build.
+    pub(crate) fn for_search(&self, names: &[ModelName], market: MarketKind) -> anyhow::Result<Chosen> {
+        let mut models = BTreeMap::new();
+        for name in names {
+            let model = self.named(*name).with_context(|| format!("models.search names {name}"))?;
+            let of = model.file.market;
+            anyhow::ensure!(
+                of == market,
+                "models.search names {name}, which is of the {of} market: daemon.market is {market}"
+            );
+            model.kind()?;
+            models.insert(*name, model);
+        }
+        let models: Vec<Model> = models.into_values().collect();
+        let of_direction: Vec<Timeframe> =
+            models.iter().filter(|m| m.file.target == Target::Direction).map(|m| m.file.timeframe).collect();
+        // Together they have one clock.
+        let together = match &of_direction[..] {
+            [first, _, ..] if of_direction.iter().all(|timeframe| timeframe == first) => Some(*first),
+            _ => None,
+        };
+        Ok(Chosen { models, together })
+    }
+
+    /// The models that something stored looks at, if they are still what they were.
+    ///
+    /// # Errors
+    /// When one is not there, is wrong, or is another one now.
+    pub(crate) fn used(&self, used: &ModelsUsed) -> anyhow::Result<Chosen> {
+        let mut models = Vec::with_capacity(used.digests.len());
+        for (name, digest) in &used.digests {
+            let model = self.named(*name)?;
+            let now = model.digest();
+            anyhow::ensure!(
+                now == *digest,
+                "model {name} is not the one that it was ({}, now {}): put its former file back into {}, or give the new one another name",
+                &digest[..digest.len().min(12)],
+                &now[..12],
+                self.dir.display()
+            );
+            models.push(model);
+        }
+        Ok(Chosen { models, together: used.together })
     }
 
     /// What a model predicts at closes up to `to_ms`: what is cached, gone on with.
@@ -179,37 +327,20 @@ impl Models {
     pub(crate) async fn predict(&self, model: &Model, to_ms: i64) -> anyhow::Result<Predicted> {
         let (file, name) = (model.file.clone(), model.file.name);
         let kind = model.kind()?;
-        let which = match file.named() {
-            Some(named) => named.iter().filter_map(|symbol| symbol.parse().ok()).collect(),
-            None => {
-                let cached = self.candles.symbols(file.market).await.context("candle cache")?;
-                cached.into_iter().filter(|symbol| file.names(symbol.as_str())).collect::<BTreeSet<Symbol>>()
-            }
-        };
-        anyhow::ensure!(!which.is_empty(), "model {name}: no cached symbol of the {} market is called so", file.market);
-        let network = model.network.as_ref().map(|bytes| hex::encode(Sha256::digest(&**bytes)));
-        let key = Key::new(&file, network.as_deref());
+        let key = Key::new(&file, model.network_sha256().as_deref());
         let before = self.cached.read(name, &key)?;
         // What is cached is held against all the candles that it was made of, then cut.
         let end_ms = before.as_ref().map_or(to_ms, |before| before.predictions.until_ms.max(to_ms));
-        let which = Which::Named { symbols: which.into_iter().collect(), listed_since: None, from_ms: i64::MIN };
-        let span = MarketSpan { market: file.market, interval: file.timeframe, to_ms: end_ms };
-        let whole = load_panel_of(&self.candles, span, &which, file.timeframe, self.table.clone()).await;
-        let panel = whole.with_context(|| format!("model {name}"))?.panel;
+        let panel = self.panel(&file, end_ms).await?;
         let cached = self.cached.clone();
-        let (model, now_ms) = (model.clone(), self.now_ms);
-        let is_by_name = file.named().is_some();
+        let (model, now_ms) = (model.clone(), self.clock.now_ms());
         let work = move || {
-            // A pattern means what a universe can have: no stablecoin, no leveraged token.
-            let is_one = |i: &portfolio::PanelInstrument| is_by_name || i.excluded().is_none();
-            let candles: Vec<(String, &portfolio::PanelInstrument)> =
-                panel.instruments().iter().filter(|i| is_one(i)).map(|i| (i.id().to_string(), i)).collect();
-            let of = |(name, i): &'_ (String, &portfolio::PanelInstrument)| {
-                (name.clone(), i.candles().clone(), i.readings().clone())
-            };
-            let owned: Vec<_> = candles.iter().map(of).collect();
-            let given: Vec<ModelCandles<'_>> =
-                owned.iter().map(|(name, candles, readings)| ModelCandles { name, candles, readings }).collect();
+            let named: Vec<(String, &PanelInstrument)> =
+                members(&file, &panel).into_iter().map(|i| (i.id().to_string(), i)).collect();
+            let given: Vec<ModelCandles<'_>> = named
+                .iter()
+                .map(|(name, i)| ModelCandles { name, candles: i.candles(), readings: i.readings() })
+                .collect();
             let mut examples = Examples::new(&file, &given)?;
             let before =
                 before.filter(|before| prefix_sha256(&given, before.predictions.until_ms) == before.data_sha256);
@@ -231,115 +362,29 @@ impl Models {
         made.with_context(|| format!("model {name}"))
     }
 
-    /// Predictions of all models asked, by instrument.
-    async fn readings(&self, asked: &Asked, to_ms: i64) -> anyhow::Result<ByInstrument> {
-        let mut out: ByInstrument = BTreeMap::new();
-        let mut all = Vec::with_capacity(asked.models.len());
-        for model in &asked.models {
-            all.push(self.predict(model, to_ms).await?);
-        }
-        for found in &all {
-            let name = found.model.file.name;
-            if let Some(failed) = found.predictions.fits.last().and_then(|fit| fit.failed.as_ref()) {
-                tracing::warn!("model {name} stands still since its last fit, and whoever asks it: {failed}");
-            }
-            for symbol in &found.predictions.symbols {
-                let of = out.entry(symbol.name.clone()).or_default();
-                let points = symbol.points.iter();
-                of.insert(ModelSeries::Probability(name), points.clone().map(|p| (p.at_ms, p.probability)).collect());
-                of.insert(
-                    ModelSeries::Confidence(name),
-                    points.map(|p| (p.at_ms, confidence(p.probability))).collect(),
-                );
-            }
-        }
-        if asked.series.iter().any(|series| series.model().is_none()) {
-            let members = all.iter().filter(|found| found.model.file.target == Target::Direction);
-            let members: Vec<_> = members.map(|f| (&f.model.file, &f.examples, &f.predictions)).collect();
-            for (name, points) in ensemble(&members) {
-                let of = out.entry(name).or_default();
-                let each = |value: fn(&EnsemblePoint) -> f64| points.iter().map(|p| (p.at_ms, value(p))).collect();
-                of.insert(ModelSeries::EnsembleDirection, each(EnsemblePoint::direction));
-                of.insert(ModelSeries::EnsembleConfidence, each(|p| confidence(p.probability)));
-            }
-        }
-        Ok(out)
-    }
-
-    /// The window with what the models asked predict of its symbols.
+    /// The instruments of the symbols that a model names, at its timeframe, as far as they closed by a time.
     ///
     /// # Errors
-    /// As [`Self::predict`], and where a model does not name a symbol of the window.
-    pub(crate) async fn beside_window(&self, asked: &Asked, window: Window) -> anyhow::Result<Window> {
-        if asked.series.is_empty() {
-            return Ok(window);
-        }
-        for model in asked.models.iter().filter(|m| asked.series.iter().any(|s| s.model() == Some(m.file.name))) {
-            let unknown = window.symbols().iter().find(|s| !model.file.names(s.symbol.as_str()));
-            if let Some(s) = unknown {
-                anyhow::bail!(
-                    "model {} says nothing of {}: its symbols are {}",
-                    model.file.name,
-                    s.symbol,
-                    model.file.symbols.join(", ")
-                );
+    /// When no symbol is called so, or the cache cannot be read.
+    pub(super) async fn panel(&self, file: &ModelFile, to_ms: i64) -> anyhow::Result<portfolio::Panel> {
+        let name = file.name;
+        let which = match file.named() {
+            Some(named) => named.iter().filter_map(|symbol| symbol.parse().ok()).collect(),
+            None => {
+                let cached = self.candles.symbols(file.market).await.context("candle cache")?;
+                cached.into_iter().filter(|symbol| file.names(symbol.as_str())).collect::<BTreeSet<Symbol>>()
             }
-        }
-        let found = self.readings(asked, window.to_ms()).await?;
-        let mut symbols = Vec::with_capacity(window.symbols().len());
-        for s in window.symbols() {
-            let models = of_instruments(asked, &found, |id| id.symbol == s.symbol)?;
-            let readings = Arc::new(MarketReadings { models, ..(*s.readings).clone() });
-            symbols.push(SymbolWindow { readings, ..s.clone() });
-        }
-        Ok(Window::new(window.from_ms(), window.to_ms(), symbols)?)
-    }
-
-    /// The market with what the models asked predict of its instruments, under a name of its own.
-    ///
-    /// # Errors
-    /// As [`Self::predict`].
-    pub(crate) async fn beside_market(&self, asked: &Asked, market: WholeMarket) -> anyhow::Result<WholeMarket> {
-        if asked.series.is_empty() {
-            return Ok(market);
-        }
-        let found = self.readings(asked, market.panel.end_ms()).await?;
-        let mut by_name = BTreeMap::new();
-        for instrument in market.panel.instruments() {
-            let own = instrument.id();
-            by_name.insert(own.to_string(), of_instruments(asked, &found, |id| id == own)?);
-        }
-        let panel: Panel = market.panel.with_models(|id| by_name.get(&id.to_string()).cloned().unwrap_or_default());
-        let mut hash = Sha256::new();
-        hash.update(format!("market {}\n", market.data_version));
-        for (name, models) in &by_name {
-            for (series, readings) in models {
-                hash.update(format!("{name} {series} {}\n", readings.len()));
-                for (time_ms, value) in readings.times_ms().iter().zip(readings.values()) {
-                    hash.update(time_ms.to_le_bytes());
-                    hash.update(value.to_le_bytes());
-                }
-            }
-        }
-        Ok(WholeMarket { panel, data_version: hex::encode(hash.finalize()) })
+        };
+        anyhow::ensure!(!which.is_empty(), "model {name}: no cached symbol of the {} market is called so", file.market);
+        let which = Which::Named { symbols: which.into_iter().collect(), listed_since: None, from_ms: i64::MIN };
+        let span = MarketSpan { market: file.market, interval: file.timeframe, to_ms };
+        let whole = load_panel_of(&self.candles, span, &which, file.timeframe, self.table.clone()).await;
+        Ok(whole.with_context(|| format!("model {name}"))?.panel)
     }
 }
 
-/// Readings of every series asked, of the instruments that `is_own` says; empty where the models say nothing.
-fn of_instruments(
-    asked: &Asked,
-    found: &ByInstrument,
-    is_own: impl Fn(&InstrumentId) -> bool,
-) -> anyhow::Result<BTreeMap<ModelSeries, Readings>> {
-    let mut out = BTreeMap::new();
-    for &series in &asked.series {
-        let mut pairs = Vec::new();
-        for (name, of) in found {
-            if name.parse().is_ok_and(|id| is_own(&id)) {
-                pairs.extend(of.get(&series).into_iter().flatten().copied());
-            }
-        }
-        out.insert(series, Readings::new(pairs)?);
-    }
-    Ok(out)
+/// The instruments of a panel that a model predicts. A pattern means what a universe can have: no stablecoin, no leveraged token.
+pub(super) fn members<'a>(file: &ModelFile, panel: &'a portfolio::Panel) -> Vec<&'a PanelInstrument> {
+    let is_by_name = file.named().is_some();
+    panel.instruments().iter().filter(|i| is_by_name || i.excluded().is_none()).collect()
 }

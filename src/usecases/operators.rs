@@ -135,10 +135,16 @@ impl OperatorCommands {
         let detail = self.process.store.strategy(&strategy.id.to_string()).await?;
         let before = detail.paper_runs.last().filter(|_| from == State::Shadow);
         let begun = before.map(|run| Ok::<_, anyhow::Error>((run, run.config.read()?))).transpose()?;
+        // What it was proven with; where nothing was proven yet, what there is now.
+        let models = match begun {
+            Some((_, config)) => config.models.clone(),
+            None => self.candles.models.asked(strategy.genome.read()?, strategy.market)?.used(),
+        };
         if strategy.form == StrategyForm::Rules {
             let followed = settings.followed_symbols(&strategy.symbols).to_vec();
             let anew = || run_config(strategy.market, followed, settings.interval, self.compute.terms);
             let config = begun.map_or_else(anew, |(_, config)| gone_on_with(config));
+            let config = RunConfig { models, ..config };
             return Ok(NewPaperRun { warmup_from_ms: at_ms - settings.warmup_ms(), config });
         }
         let quote = match begun {
@@ -166,7 +172,7 @@ impl OperatorCommands {
             None => {
                 let ranked = Some(RankedMarket { quote, execution: self.compute.execution });
                 let config = run_config(strategy.market, symbols, strategy.timeframe, self.compute.terms);
-                (self.search.ranked_warmup_ms(), RunConfig { ranked, ..config })
+                (self.search.ranked_warmup_ms(), RunConfig { ranked, models, ..config })
             }
         };
         Ok(NewPaperRun { warmup_from_ms: at_ms - warmup_ms, config })

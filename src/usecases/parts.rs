@@ -3,6 +3,7 @@
 
 use super::candle_source::CandleSource;
 use super::memory::MemoryPlan;
+use super::models::Chosen;
 use super::shared::Sharing;
 use crate::config::{DaemonConfig, IslandConfig};
 use anyhow::Context as _;
@@ -103,6 +104,8 @@ pub(crate) struct SearchSetup {
     pub(crate) seed: Seed,
     /// Quote asset of the market that is ranked; `None` where strategies of rules are searched on `settings.symbols`.
     pub(crate) ranks: Option<String>,
+    /// Models that strategies may ask.
+    pub(crate) models: Chosen,
 }
 
 impl SearchSetup {

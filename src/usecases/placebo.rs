@@ -5,12 +5,19 @@
 
 use super::lessons;
 use super::parts::{Did, Process, SessionParts};
-use super::session_candles::SessionCandles;
+use super::session_candles::{Of, SessionCandles};
 use candles::time::DAY_MS;
+use candles::{MarketReadings, Symbol};
+use engine::{SymbolWindow, Window, WindowError};
 use evidence::placebo::PlaceboComparison;
 use notify::{Notice, Trouble};
-use protocol::{self, Account, Days, NoNull, NullKind, RankingWorld, RunError, RunPlan, null_panel, null_window};
+use protocol::{
+    self, Account, Days, NoNull, NullKind, RankingWorld, RulesWorld, RunError, RunPlan, null_panel, null_refits,
+    null_window, panel_beside, window_beside,
+};
 use serde_json::json;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use store::{LeaseToken, NewSession, NumberedSession, PlaceboRecord, ProtocolSessionRow, Session, SessionNumbers};
 
 /// Real sessions beside placebo sessions, as of a market time; `None` while there is no placebo session.
@@ -75,6 +82,7 @@ async fn run(
     let draws = parts.search.search.draws_by_lessons();
     let past = if draws { lessons::past(parts, spec.market, split_ms).await? } else { Vec::new() };
     let seed = spec.seed.child("placebo", 0);
+    let window_ms = (split_ms - i64::from(days.search) * DAY_MS, spec.window_to_ms);
     let SessionParts { compute, gates, search, process, .. } = parts.clone();
     let tried = parts
         .compute
@@ -92,17 +100,30 @@ async fn run(
                 review_ms: DAY_MS,
             };
             let stop = || process.stop.is_cancelled();
-            match candles {
-                SessionCandles::Symbols(loaded) => {
-                    // Drawn by the time of each candle: every range of it is part of one null market.
-                    let cut = |from_ms, to_ms| null_window(&loaded.window(from_ms, to_ms)?, seed, 0);
-                    protocol::run(&plan, &compute.engine, &cut, split_ms, seed, Vec::new(), &stop)
+            let refits = candles.refits.map(|refits| null_refits(&refits, seed)).transpose()?.map(Arc::new);
+            match candles.of {
+                Of::Symbols(loaded) => {
+                    // Drawn by the time of each candle: every range of it is part of one null market, and what its models
+                    // predict of all of it is, up to a time, what they predicted by then.
+                    let null = null_window(&loaded.window(window_ms.0, window_ms.1)?, seed, 0)?;
+                    let mut said = BTreeMap::new();
+                    if let Some(refits) = &refits {
+                        let beside = window_beside(&null, refits)?;
+                        said.extend(beside.symbols().iter().map(|s| (s.symbol.clone(), Arc::clone(&s.readings))));
+                    }
+                    let cut =
+                        |from_ms, to_ms| with_models(&null_window(&loaded.window(from_ms, to_ms)?, seed, 0)?, &said);
+                    let world = RulesWorld { engine: &compute.engine, terms: &compute.terms, cut: &cut, refits };
+                    protocol::run_in(&plan, &world, split_ms, seed, Vec::new(), &stop)
                 }
-                SessionCandles::Market(market) => {
-                    let null = null_panel(&market.panel, NullKind::Time, seed).map_err(NoNull::from)?;
+                Of::Market(market) => {
+                    let mut null = null_panel(&market.panel, NullKind::Time, seed).map_err(NoNull::from)?;
                     drop(market);
+                    if let Some(refits) = &refits {
+                        null = panel_beside(&null, refits)?;
+                    }
                     let (terms, variation) = (compute.portfolio_terms(), &search.search.ranking);
-                    let world = RankingWorld { panel: &null, terms, variation };
+                    let world = RankingWorld { panel: &null, terms, variation, refits };
                     protocol::run_in(&plan, &world, split_ms, seed, Vec::new(), &stop)
                 }
             }
@@ -137,11 +158,23 @@ async fn run(
     }))
 }
 
+/// A window with what models predict of its symbols up to its end.
+fn with_models(window: &Window, said: &BTreeMap<Symbol, Arc<MarketReadings>>) -> Result<Window, WindowError> {
+    let to_ms = window.to_ms();
+    let with = |s: &SymbolWindow| {
+        let models =
+            said.get(&s.symbol).map(|said| said.models.iter().map(|(of, all)| (*of, all.until(to_ms))).collect());
+        let readings = MarketReadings { models: models.unwrap_or_default(), ..(*s.readings).clone() };
+        SymbolWindow { readings: Arc::new(readings), ..s.clone() }
+    };
+    Window::new(window.from_ms(), to_ms, window.symbols().iter().map(with).collect())
+}
+
 /// The session's candles, with a shadow period more before them where the exchange has them.
 async fn load(parts: &SessionParts, spec: &NewSession, shadow_days: u32) -> anyhow::Result<(SessionCandles, u32)> {
     let SessionParts { candles, search, .. } = parts;
     let warmup_from_ms = spec.window_from_ms - search.warmup_ms();
-    let from = |from_ms| SessionCandles::load_from(&candles.cache, &candles.instruments, search, spec, from_ms);
+    let from = |from_ms| SessionCandles::load_from(candles.cached(), search, spec, from_ms);
     let shadow_ms = i64::from(shadow_days) * DAY_MS;
     // Without the exchange it goes on with what is cached.
     let (market, interval, longer_ms) = (spec.market, spec.timeframe, warmup_from_ms - shadow_ms);
@@ -153,11 +186,9 @@ async fn load(parts: &SessionParts, spec: &NewSession, shadow_days: u32) -> anyh
         tracing::debug!(error = format!("{error:#}"), "candles of the placebo island");
     }
     let loaded = from(longer_ms).await?;
-    let reaches_back = match &loaded {
-        SessionCandles::Symbols(loaded) => loaded.reaches_back_to(spec.window_from_ms - shadow_ms),
-        SessionCandles::Market(_) => {
-            loaded.since_ms(search).is_some_and(|since_ms| since_ms <= spec.window_from_ms - shadow_ms)
-        }
+    let reaches_back = match &loaded.of {
+        Of::Symbols(loaded) => loaded.reaches_back_to(spec.window_from_ms - shadow_ms),
+        Of::Market(_) => loaded.since_ms(search).is_some_and(|since_ms| since_ms <= spec.window_from_ms - shadow_ms),
     };
     if reaches_back {
         return Ok((loaded, shadow_days));

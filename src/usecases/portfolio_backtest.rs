@@ -5,12 +5,11 @@
 use super::portfolio::{MarketSpan, WholeMarket, load_panel};
 use super::recipe::run_config;
 use super::replay::{Comparison, Verdict, as_json, differing, why_differs};
+use super::whole_market::Cached;
 use anyhow::Context as _;
-use candles::InstrumentTable;
-use engine::{Recipe, Terms};
+use engine::{ModelsUsed, Recipe, RunConfig, Terms};
 use genome::Ranking;
 use http::BacktestDone;
-use market::CandleCache;
 use portfolio::{PortfolioTerms, Record, Results, RunError, Track, daily_equity};
 use serde_json::Value;
 use store::{PortfolioBacktest, ServiceBacktest, StatSource};
@@ -46,7 +45,7 @@ impl PortfolioRun {
     /// The run as it is stored.
     pub(crate) fn done(
         self,
-        span: MarketSpan,
+        (span, models): (MarketSpan, ModelsUsed),
         (from_ms, to_ms): (i64, i64),
         missing_candles: u64,
         terms: &PortfolioTerms,
@@ -57,7 +56,7 @@ impl PortfolioRun {
         let plain = Terms { initial_capital: terms.initial_capital, costs: terms.costs, fill_on: terms.fill_on };
         BacktestDone {
             parameters: Recipe {
-                config: run_config(span.market, Vec::new(), span.interval, plain),
+                config: RunConfig { models, ..run_config(span.market, Vec::new(), span.interval, plain) },
                 // All that is cached warms up.
                 warmup_from_ms: panel.opens_ms().first().copied().unwrap_or(from_ms),
                 data_to_ms: Some(span.to_ms),
@@ -78,8 +77,7 @@ impl PortfolioRun {
 
 /// Computes a stored backtest of the service again and says whether it is the same to the bit, or what differs and why.
 pub(crate) async fn compare_portfolio(
-    cache: &CandleCache,
-    table: &InstrumentTable,
+    cached: Cached<'_>,
     stored: &ServiceBacktest,
     portfolio: &PortfolioBacktest,
 ) -> Comparison {
@@ -92,7 +90,7 @@ pub(crate) async fn compare_portfolio(
         differences,
         why,
     });
-    let now = match again(cache, table, stored, portfolio).await {
+    let now = match again(cached, stored, portfolio).await {
         Ok(now) => now,
         Err(error) => return of(Verdict::Impossible, Vec::new(), Some(format!("{error:#}"))),
     };
@@ -121,8 +119,7 @@ fn fields<'a>(then: &'a Value, now: &Value) -> Vec<(&'a str, Value, Value)> {
 }
 
 async fn again(
-    cache: &CandleCache,
-    table: &InstrumentTable,
+    cached: Cached<'_>,
     stored: &ServiceBacktest,
     portfolio: &PortfolioBacktest,
 ) -> anyhow::Result<BacktestDone> {
@@ -141,7 +138,10 @@ async fn again(
         fill_on: config.fill_on,
     };
     let window_ms = (b.from_ms, b.to_ms);
-    let market = load_panel(cache, span, strategy.timeframe, table.clone()).await?;
+    let chosen = cached.used(&config.models)?;
+    let market = load_panel(&cached.candles, span, strategy.timeframe, cached.table.clone()).await?;
+    let market = cached.beside_market(&chosen, market).await?;
+    let span = (span, config.models.clone());
     let missing = b.missing_candles;
     let work = move || Ok(run_over(market, &strategy, window_ms, &terms)?.done(span, window_ms, missing, &terms));
     tokio::task::spawn_blocking(work).await.context("the computation broke off")?

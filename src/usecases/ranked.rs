@@ -3,13 +3,12 @@
 
 use super::portfolio::{MarketSpan, WholeMarket, load_panel_of};
 use super::ran::Ran;
-use super::whole_market::Which;
+use super::whole_market::{Cached, Which};
 use anyhow::Context as _;
 use candles::quality::QualityPolicy;
-use candles::{DataVerdict, InstrumentTable, Interval, Judged, MarketKind, Symbol, market_fit_for_evidence};
-use engine::{RankedMarket, RunConfig, Terms};
+use candles::{DataVerdict, Interval, Judged, MarketKind, Symbol, market_fit_for_evidence};
+use engine::{ModelsUsed, RankedMarket, RunConfig, Terms};
 use genome::Ranking;
-use market::CandleCache;
 use portfolio::{Market, Panel, PortfolioTerms};
 use std::sync::Arc;
 
@@ -21,17 +20,19 @@ pub(crate) struct RankedSpec {
     pub(crate) which: Which,
     /// End, exclusive.
     pub(crate) to_ms: i64,
+    /// Models whose predictions go with them.
+    pub(crate) models: ModelsUsed,
 }
 
 impl RankedSpec {
     /// Of a session or a test: what there was, and nothing that came later.
     pub(crate) fn fixed(
         (market, symbols, interval): (MarketKind, &[Symbol], Interval),
-        warmup_from_ms: i64,
-        to_ms: i64,
+        (warmup_from_ms, to_ms): (i64, i64),
+        models: ModelsUsed,
     ) -> Self {
         let which = Which::Named { symbols: sorted(symbols), listed_since: None, from_ms: warmup_from_ms };
-        Self { market, interval, which, to_ms }
+        Self { market, interval, which, to_ms, models }
     }
 
     /// Of a paper run that began at `from_ms`: what was listed since counts, too.
@@ -42,16 +43,18 @@ impl RankedSpec {
     ) -> Self {
         let listed_since = Some((from_ms, ranked.quote.clone()));
         let which = Which::Named { symbols: sorted(&config.symbols), listed_since, from_ms: warmup_from_ms };
-        Self { market: config.market, interval: config.interval, which, to_ms }
+        Self { market: config.market, interval: config.interval, which, to_ms, models: config.models.clone() }
     }
 
     /// Loads it.
     ///
     /// # Errors
-    /// When the cache cannot be read or has nothing of that.
-    pub(crate) async fn load(&self, cache: &CandleCache, table: &InstrumentTable) -> anyhow::Result<WholeMarket> {
+    /// When the cache cannot be read or has nothing of that, or a model is no longer what it was.
+    pub(crate) async fn load(&self, cached: Cached<'_>) -> anyhow::Result<WholeMarket> {
         let span = MarketSpan { market: self.market, interval: self.interval, to_ms: self.to_ms };
-        load_panel_of(cache, span, &self.which, self.interval, table.clone()).await
+        let chosen = cached.used(&self.models)?;
+        let whole = load_panel_of(&cached.candles, span, &self.which, self.interval, cached.table.clone()).await?;
+        cached.beside_market(&chosen, whole).await
     }
 }
 

@@ -4,7 +4,7 @@
 //! nothing.
 
 use candles::{Interval, MarketKind, Symbol};
-use engine::{MEANING, Recipe, RunConfig, Terms};
+use engine::{MEANING, ModelsUsed, Recipe, RunConfig, Terms};
 use store::{ActivePaperRun, NewPaperRun};
 
 /// The set-up of a run that this build computes.
@@ -19,6 +19,7 @@ pub(crate) fn run_config(market: MarketKind, symbols: Vec<Symbol>, interval: Int
         engine_meaning: MEANING,
         fill_on: terms.fill_on,
         ranked: None,
+        models: ModelsUsed::default(),
     }
 }
 

@@ -151,7 +151,7 @@ pub(crate) async fn replay_on(
     (config, spec): (&RunConfig, &RunSpec),
     (from_ms, to_ms): (i64, i64),
 ) -> anyhow::Result<Replayed> {
-    let missing = || lacks(cached.0, config);
+    let missing = || lacks(&cached.candles, config);
     let loaded = spec.load(cached).await?;
     let part = loaded.part(from_ms, to_ms)?.with_context(missing)?;
     let end_ms = spec.to_ms().max(to_ms);

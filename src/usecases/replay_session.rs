@@ -8,7 +8,7 @@ use super::replay::{Difference, Verdict};
 use super::run_candles::{RunCandles, RunSpec};
 use super::whole_market::Cached;
 use anyhow::Context as _;
-use engine::{Costs, Engine, EvaluationError, Outcome, RankedMarket, Recipe, RunConfig, Terms};
+use engine::{Costs, Engine, EvaluationError, ModelsUsed, Outcome, RankedMarket, Recipe, RunConfig, Terms};
 use genome::AnyStrategy;
 use protocol::{Ground, Halves, RankingHalves, RulesHalves, SplitPanel};
 use search::{self, Evaluator, SearchConfig, SearchState};
@@ -27,6 +27,8 @@ struct Settings {
     /// Where the market was ranked.
     #[serde(default)]
     ranked: Option<RankedMarket>,
+    #[serde(default)]
+    models: ModelsUsed,
 }
 
 impl Settings {
@@ -34,6 +36,7 @@ impl Settings {
         let terms = Terms { initial_capital: self.initial_capital, costs: self.costs, ..Terms::default() };
         RunConfig {
             ranked: self.ranked.clone(),
+            models: self.models.clone(),
             ..run_config(spec.market, spec.symbols.clone(), spec.timeframe, terms)
         }
     }

@@ -3,6 +3,7 @@
 //! Stores nothing, fetches nothing and judges nothing.
 
 use super::replay::StoredRun;
+use super::whole_market::Cached;
 use super::window::{Loaded, WindowSpec};
 use anyhow::Context as _;
 use candles::time::DAY_MS;
@@ -12,7 +13,6 @@ use evidence::robustness::{
     RobustnessConfig, RobustnessInputs, Run, first_whole_day_ms, robustness_report, trade_returns, volatility_by_day,
 };
 use genome::{Strategy, random::Seed, variation::neighbours};
-use market::CandleCache;
 use report::RobustnessSection;
 use store::StatSource;
 
@@ -117,7 +117,7 @@ pub(crate) struct Prepared {
 /// # Errors
 /// When nothing was measured yet, or the candles are not cached.
 pub(crate) async fn prepare(
-    cache: &CandleCache,
+    cached: Cached<'_>,
     strategy: &Strategy,
     runs: &[StoredRun],
     trials: Option<u64>,
@@ -137,11 +137,12 @@ pub(crate) async fn prepare(
         // As much before the first candle as the stored run had.
         warmup_from_ms: from_ms - (recipe_from_ms - recipe.warmup_from_ms).max(0),
         to_ms,
+        models: config.models.clone(),
     };
     let load =
-        async |symbols| Ok::<_, anyhow::Error>(Loaded::read(cache, spec(symbols)).await?.window(from_ms, to_ms)?);
+        async |symbols| Ok::<_, anyhow::Error>(Loaded::read(cached, spec(symbols)).await?.window(from_ms, to_ms)?);
     let window = load(config.symbols.clone()).await.context("the candles of its days are not cached")?;
-    let others = cache.coverage().await?.into_iter();
+    let others = cached.candles.coverage().await?.into_iter();
     let others =
         others.filter(|c| (c.ticker.market, c.interval) == (config.market, config.interval)).map(|c| c.ticker.symbol);
     let mut elsewhere = Vec::new();

@@ -60,7 +60,7 @@ impl RunSpec {
         match &config.ranked {
             Some(_) => {
                 let looked_at = (config.market, &config.symbols[..], config.interval);
-                Self::Market(RankedSpec::fixed(looked_at, recipe.warmup_from_ms, end_ms))
+                Self::Market(RankedSpec::fixed(looked_at, (recipe.warmup_from_ms, end_ms), config.models.clone()))
             }
             None => Self::Symbols(window_spec(config, (recipe.warmup_from_ms, to_ms, end_ms))),
         }
@@ -78,11 +78,11 @@ impl RunSpec {
     ///
     /// # Errors
     /// When the cache cannot be read or a symbol has no candle there at all.
-    pub(crate) async fn load(&self, (cache, table): Cached<'_>) -> anyhow::Result<RunCandles> {
+    pub(crate) async fn load(&self, cached: Cached<'_>) -> anyhow::Result<RunCandles> {
         Ok(match self {
-            Self::Symbols(spec) => RunCandles::Symbols(Loaded::read(cache, spec.clone()).await?),
+            Self::Symbols(spec) => RunCandles::Symbols(Loaded::read(cached, spec.clone()).await?),
             Self::Market(spec) => {
-                let WholeMarket { panel, data_version } = spec.load(cache, table).await?;
+                let WholeMarket { panel, data_version } = spec.load(cached).await?;
                 RunCandles::Market { spec: spec.clone(), panel: Arc::new(panel), data_version }
             }
         })
@@ -96,6 +96,7 @@ fn window_spec(config: &RunConfig, (warmup_from_ms, _, to_ms): Times) -> WindowS
         interval: config.interval,
         warmup_from_ms,
         to_ms,
+        models: config.models.clone(),
     }
 }
 
@@ -122,15 +123,13 @@ impl RunCandles {
     /// When the cache cannot be read, or a symbol has no candle in `[from_ms, to_ms)`.
     pub(crate) async fn data_version(
         &self,
-        (cache, table): Cached<'_>,
+        cached: Cached<'_>,
         (from_ms, to_ms): (i64, i64),
     ) -> anyhow::Result<String> {
         match self {
             Self::Symbols(loaded) => Ok(loaded.window(from_ms, to_ms)?.data_version()),
             Self::Market { spec, data_version, .. } if to_ms == spec.to_ms => Ok(data_version.clone()),
-            Self::Market { spec, .. } => {
-                Ok(RankedSpec { to_ms, ..spec.clone() }.load(cache, table).await?.data_version)
-            }
+            Self::Market { spec, .. } => Ok(RankedSpec { to_ms, ..spec.clone() }.load(cached).await?.data_version),
         }
     }
 

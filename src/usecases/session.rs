@@ -120,6 +120,10 @@ impl SessionRunner {
         if let Some(ranked) = self.parts.ranked() {
             settings["ranked"] = json!(ranked);
         }
+        if !search.models.is_none() {
+            settings["models"] = json!(search.models.used());
+            settings["model_files"] = json!(search.models.files());
+        }
         Ok(settings)
     }
 
@@ -228,8 +232,7 @@ impl SessionRunner {
     }
 
     async fn load(&self, spec: &NewSession) -> anyhow::Result<SessionCandles> {
-        let SessionParts { candles, search, .. } = &self.parts;
-        SessionCandles::load(&candles.cache, &candles.instruments, search, spec).await
+        SessionCandles::load(self.parts.candles.cached(), &self.parts.search, spec).await
     }
 
     fn halves(&self, spec: &NewSession, loaded: &SessionCandles) -> anyhow::Result<Arc<dyn Halves>> {
@@ -384,6 +387,7 @@ impl SessionRunner {
                         "initial_capital": self.parts.compute.terms.initial_capital,
                         // What is tried again trades as it did.
                         "ranked": self.parts.ranked(),
+                        "models": self.parts.search.models.used(),
                         "code_version": crate::CODE_VERSION,
                         "warmup_from_ms": session.spec.window_from_ms - self.parts.search.warmup_ms(),
                         "from_ms": session.spec.window_from_ms,

@@ -4,18 +4,26 @@
 use super::parts::{Compute, SearchSetup};
 use super::portfolio::WholeMarket;
 use super::ranked::{self, RankedSpec};
+use super::whole_market::Cached;
 use super::window::{Loaded, WindowSpec};
 use candles::quality::QualityPolicy;
 use candles::readings::Readings;
 use candles::time::DAY_MS;
-use candles::{DataVerdict, InstrumentTable, Symbol};
-use market::CandleCache;
+use candles::{DataVerdict, Symbol};
+use models::Refits;
 use protocol::{Halves, RankingHalves, RulesHalves, SplitPanel};
 use std::sync::Arc;
 use store::NewSession;
 
-/// Candles of a session.
-pub(crate) enum SessionCandles {
+/// Candles of a session, with what models predict where it asks some.
+pub(crate) struct SessionCandles {
+    pub(crate) of: Of,
+    /// What it takes to fit the session's models anew on its null markets.
+    pub(crate) refits: Option<Arc<Refits>>,
+}
+
+/// The candles, by what strategies do with them.
+pub(crate) enum Of {
     /// Of some symbols, for strategies of rules.
     Symbols(Loaded),
     /// Of a whole market, for strategies that rank it.
@@ -27,13 +35,8 @@ impl SessionCandles {
     ///
     /// # Errors
     /// When the cache cannot be read or candles are missing altogether.
-    pub(crate) async fn load(
-        cache: &CandleCache,
-        table: &InstrumentTable,
-        search: &SearchSetup,
-        spec: &NewSession,
-    ) -> anyhow::Result<Self> {
-        Self::load_from(cache, table, search, spec, spec.window_from_ms - search.warmup_ms()).await
+    pub(crate) async fn load(cached: Cached<'_>, search: &SearchSetup, spec: &NewSession) -> anyhow::Result<Self> {
+        Self::load_from(cached, search, spec, spec.window_from_ms - search.warmup_ms()).await
     }
 
     /// The same from another first candle on.
@@ -41,16 +44,17 @@ impl SessionCandles {
     /// # Errors
     /// When the cache cannot be read or candles are missing altogether.
     pub(crate) async fn load_from(
-        cache: &CandleCache,
-        table: &InstrumentTable,
+        cached: Cached<'_>,
         search: &SearchSetup,
         spec: &NewSession,
         warmup_from_ms: i64,
     ) -> anyhow::Result<Self> {
+        let refits = cached.refits(&search.models, (warmup_from_ms, spec.window_to_ms)).await?.map(Arc::new);
+        let models = search.models.used();
         if search.ranks.is_some() {
             let looked_at = (spec.market, &spec.symbols[..], spec.timeframe);
-            let ranked = RankedSpec::fixed(looked_at, warmup_from_ms, spec.window_to_ms);
-            return Ok(Self::Market(ranked.load(cache, table).await?));
+            let ranked = RankedSpec::fixed(looked_at, (warmup_from_ms, spec.window_to_ms), models);
+            return Ok(Self { of: Of::Market(ranked.load(cached).await?), refits });
         }
         let window = WindowSpec {
             market: spec.market,
@@ -58,8 +62,9 @@ impl SessionCandles {
             interval: spec.timeframe,
             warmup_from_ms,
             to_ms: spec.window_to_ms,
+            models,
         };
-        Ok(Self::Symbols(Loaded::read(cache, window).await?))
+        Ok(Self { of: Of::Symbols(Loaded::read(cached, window).await?), refits })
     }
 
     /// Names what was loaded.
@@ -67,18 +72,18 @@ impl SessionCandles {
     /// # Errors
     /// When a symbol has no candle in the session's window.
     pub(crate) fn data_version(&self, spec: &NewSession) -> anyhow::Result<String> {
-        Ok(match self {
-            Self::Symbols(loaded) => loaded.window(spec.window_from_ms, spec.window_to_ms)?.data_version(),
-            Self::Market(market) => market.data_version.clone(),
+        Ok(match &self.of {
+            Of::Symbols(loaded) => loaded.window(spec.window_from_ms, spec.window_to_ms)?.data_version(),
+            Of::Market(market) => market.data_version.clone(),
         })
     }
 
     /// From when on there is something to search, UTC ms: every symbol has candles; of a market, a universe of
     /// `least` names can be chosen.
     pub(crate) fn since_ms(&self, search: &SearchSetup) -> Option<i64> {
-        match self {
-            Self::Symbols(loaded) => loaded.since_ms(),
-            Self::Market(market) => {
+        match &self.of {
+            Of::Symbols(loaded) => loaded.since_ms(),
+            Of::Market(market) => {
                 let ranking = &search.search.ranking;
                 let firsts = market.panel.instruments().iter().filter_map(|i| i.candles().open_times_ms().first());
                 let mut firsts: Vec<i64> = firsts.copied().collect();
@@ -94,15 +99,15 @@ impl SessionCandles {
     /// Whether the session's candles may count as evidence, and why not.
     pub(crate) fn fit_for_evidence(&self, spec: &NewSession, policy: &QualityPolicy) -> DataVerdict {
         let window = (spec.window_from_ms, spec.window_to_ms);
-        match self {
-            Self::Symbols(loaded) => loaded.fit_for_evidence(window.0, window.1, policy),
-            Self::Market(market) => ranked::fit_for_evidence(&market.panel, window, policy),
+        match &self.of {
+            Of::Symbols(loaded) => loaded.fit_for_evidence(window.0, window.1, policy),
+            Of::Market(market) => ranked::fit_for_evidence(&market.panel, window, policy),
         }
     }
 
     /// Whether a market that is ranked has nothing beside candles.
     pub(crate) fn lacks_readings(&self) -> bool {
-        let Self::Market(market) = self else { return false };
+        let Of::Market(market) = &self.of else { return false };
         let has_some = |(_, readings): (_, &Readings)| !readings.is_empty();
         let instruments = market.panel.instruments().iter();
         !instruments.clone().any(|i| !i.funding().is_empty() || i.readings().named().into_iter().any(has_some))
@@ -119,13 +124,14 @@ impl SessionCandles {
         search: &SearchSetup,
     ) -> anyhow::Result<Arc<dyn Halves>> {
         let (from_ms, split_ms, to_ms) = (spec.window_from_ms, spec.holdout_from_ms, spec.window_to_ms);
-        Ok(match self {
-            Self::Symbols(loaded) => {
-                let split = loaded.split(from_ms, split_ms, to_ms)?;
+        let refits = self.refits.as_ref();
+        Ok(match &self.of {
+            Of::Symbols(loaded) => {
+                let split = loaded.split(from_ms, split_ms, to_ms)?.with_models(refits);
                 Arc::new(RulesHalves::new(split, Arc::clone(&compute.engine), compute.terms))
             }
-            Self::Market(market) => {
-                let split = SplitPanel::cut(&market.panel, from_ms, split_ms, to_ms)?;
+            Of::Market(market) => {
+                let split = SplitPanel::cut(&market.panel, from_ms, split_ms, to_ms)?.with_models(refits);
                 Arc::new(RankingHalves::new(split, compute.portfolio_terms(), search.search.ranking.clone()))
             }
         })

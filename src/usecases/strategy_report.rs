@@ -58,12 +58,12 @@ async fn read(store: &Store, selector: &str) -> anyhow::Result<Stored> {
 
 async fn build(stored: Stored, cached: Cached<'_>, now_ms: i64) -> anyhow::Result<StrategyReport> {
     let s = &stored.detail.strategy;
-    let (cache, strategy) = (cached.0, s.genome.read()?.clone());
+    let strategy = s.genome.read()?.clone();
     let mut periods = Vec::new();
     let runs = stored_runs(&stored.detail, &stored.backtests);
     // Where candles are missing it is told of what is stored.
     let prepared = match strategy.rules() {
-        Some(rules) => prepare(cache, rules, &runs, Some(stored.trials)).await.ok(),
+        Some(rules) => prepare(cached, rules, &runs, Some(stored.trials)).await.ok(),
         None => None,
     };
     let proven = match prepared {
@@ -77,10 +77,10 @@ async fn build(stored: Stored, cached: Cached<'_>, now_ms: i64) -> anyhow::Resul
             (Ok(recipe), Some(_)) => replay(cached, &strategy, recipe, &run).await.map_err(|e| format!("{e:#}")),
         };
         let span = (run.from_ms, run.to_ms);
-        let candles = rule_chart::of_symbols(cache, s, span).await;
+        let candles = rule_chart::of_symbols(&cached.candles, s, span).await;
         periods.push(period(run, replayed, &stored.trades, &candles));
     }
-    let quality = data_quality(cache, &periods).await;
+    let quality = data_quality(&cached.candles, &periods).await;
     let moves = stored.detail.transitions.iter().map(|t| Move {
         at_ms: t.at_market_ms,
         from: t.from,

@@ -2,15 +2,16 @@
 //!
 //! Fetches nothing, chooses no universe, and never looks beyond the time asked for.
 
+use super::models::Models;
 use candles::readings::MarketReadings;
-use candles::{CandleSeries, FundingRate, InstrumentTable, Interval, MarketKind, Symbol, Ticker, interval};
+use candles::{CandleSeries, FundingRate, Interval, MarketKind, Symbol, Ticker, interval};
 use futures::{StreamExt, TryStreamExt, stream};
 use market::CandleCache;
 use market::cache::CacheError;
 use market::version::SymbolData;
 
-/// Where candles are, and what divides them into instruments.
-pub(crate) type Cached<'a> = (&'a CandleCache, &'a InstrumentTable);
+/// Where candles are, what divides them into instruments, and the models that look at them.
+pub(crate) type Cached<'a> = &'a Models;
 
 /// What the cache holds of one symbol.
 #[derive(Clone, Debug)]

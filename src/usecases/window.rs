@@ -1,12 +1,14 @@
 //! Windows of closed cached candles. Fetches nothing, and never decides what to do with them.
 
+use super::predictions::OfSymbol;
+use super::whole_market::Cached;
 use anyhow::Context as _;
 use candles::quality::{Finding, FindingKind, QualityPolicy, Severity};
 use candles::{
-    CandleSeries, Coverage, DataVerdict, FundingRate, Interval, Judged, MarketKind, Symbol, SymbolCoverage, Ticker,
-    fit_for_evidence, interval,
+    CandleSeries, Coverage, DataVerdict, FundingRate, Interval, Judged, MarketKind, MarketReadings, Symbol,
+    SymbolCoverage, Ticker, fit_for_evidence, interval,
 };
-use engine::{SymbolWindow, Window, WindowError};
+use engine::{ModelsUsed, SymbolWindow, Window, WindowError};
 use market::CandleCache;
 use market::cache::CacheError;
 use protocol::Split;
@@ -22,6 +24,8 @@ pub(crate) struct WindowSpec {
     pub(crate) warmup_from_ms: i64,
     /// End, exclusive.
     pub(crate) to_ms: i64,
+    /// Models whose predictions go with them.
+    pub(crate) models: ModelsUsed,
 }
 
 /// Candles loaded once, from which windows of several ranges are cut.
@@ -42,6 +46,8 @@ pub(crate) struct LoadedSymbol {
     pub(crate) finer: Vec<CandleSeries>,
     /// Funding payments in time order; none on spot.
     pub(crate) funding: Vec<FundingRate>,
+    /// What models predict of it.
+    pub(crate) models: OfSymbol,
 }
 
 /// Loads what the cache holds of a symbol: candles that open from `from_ms` on and close before `to_ms`.
@@ -67,7 +73,8 @@ pub(crate) async fn load_symbol(
         MarketKind::Um => cache.load_funding(&ticker.symbol, from_ms, to_ms).await?,
         MarketKind::Spot => Vec::new(),
     };
-    Ok(LoadedSymbol { symbol: ticker.symbol.clone(), candles: coarse, finer, funding })
+    let models = OfSymbol::new();
+    Ok(LoadedSymbol { symbol: ticker.symbol.clone(), candles: coarse, finer, funding, models })
 }
 
 /// Those of `finer` that cover a whole candle of `coarse`, so that what is stored of other times changes nothing.
@@ -104,15 +111,20 @@ impl Loaded {
     /// Reads the spec's candles from the cache.
     ///
     /// # Errors
-    /// When the cache cannot be read or a symbol has no candle there at all.
-    pub(crate) async fn read(cache: &CandleCache, spec: WindowSpec) -> anyhow::Result<Self> {
+    /// When the cache cannot be read, a symbol has no candle there at all, or a model is no longer what it was.
+    pub(crate) async fn read(cached: Cached<'_>, spec: WindowSpec) -> anyhow::Result<Self> {
         let mut symbols = Vec::with_capacity(spec.symbols.len());
         for symbol in &spec.symbols {
             let span = (spec.warmup_from_ms, spec.to_ms);
-            let loaded = load_symbol(cache, &Ticker::of(spec.market, symbol), spec.interval, span).await;
+            let loaded = load_symbol(&cached.candles, &Ticker::of(spec.market, symbol), spec.interval, span).await;
             symbols.push(
                 loaded.with_context(|| format!("cannot load {} {symbol} {} candles", spec.market, spec.interval))?,
             );
+        }
+        let chosen = cached.used(&spec.models)?;
+        let mut said = cached.said_of(&chosen, &spec.symbols, spec.to_ms).await?;
+        for loaded in &mut symbols {
+            loaded.models = said.remove(&loaded.symbol).unwrap_or_default();
         }
         Ok(Self { spec, symbols })
     }
@@ -150,7 +162,10 @@ impl Loaded {
             candles: Arc::new(s.candles.slice(first_ms, to_ms)),
             finer: finer_within(s.finer.iter(), first_ms, to_ms),
             funding: s.funding.iter().copied().filter(|f| f.time_ms < to_ms).collect(),
-            readings: Arc::default(),
+            readings: Arc::new(MarketReadings {
+                models: s.models.iter().map(|(series, of)| (*series, of.until(to_ms))).collect(),
+                ..MarketReadings::default()
+            }),
             across: Arc::default(),
         };
         Window::new(from_ms, to_ms, self.symbols.iter().map(cut).collect())

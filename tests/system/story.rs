@@ -2,7 +2,7 @@
 
 pub(crate) use candles::time::DAY_MS;
 use candles::{Interval, MarketKind, Symbol, Ticker};
-use engine::{Costs, Engine, ExitReason, Outcome, Recipe, RunConfig, SymbolWindow, Terms, Wanted, Window};
+use engine::{Costs, Engine, ExitReason, ModelsUsed, Outcome, Recipe, RunConfig, SymbolWindow, Terms, Wanted, Window};
 use genome::{Strategy, random::Seed};
 use lifecycle::{Check, Decision, Transition, Verdict, VersionStep};
 use market::CandleCache;
@@ -46,6 +46,7 @@ impl Story<'_> {
             engine_meaning: engine::MEANING,
             fill_on: engine::FillOn::NextOpen,
             ranked: None,
+            models: ModelsUsed::default(),
         }
     }
 

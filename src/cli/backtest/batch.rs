@@ -9,10 +9,11 @@ use super::super::{
     window::WindowArgs,
 };
 use super::terms::{TermsArgs, TermsNames};
+use crate::usecases::models::Chosen;
 use anyhow::Context as _;
 use candles::{CandleSeries, Symbol};
 use engine::{Engine, Outcome, Performance, Wanted};
-use genome::{MAX_TEXT_BYTES, Strategy, StrategyFile};
+use genome::{AnyStrategy, MAX_TEXT_BYTES, Strategy, StrategyFile};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::{
@@ -146,12 +147,18 @@ struct Closing {
 /// Evaluates the strategies of a file and prints a JSON line for each, then the summary.
 pub(super) async fn run(path: &Path, window: &WindowArgs, options: Options, ctx: &Context) -> Result<(), CliError> {
     let mut strategies = Vec::new();
-    let mut entries =
-        read(path, &mut strategies).with_context(|| format!("cannot read strategies from {}", path.display()))?;
+    let (models, mut asked) = (ctx.models()?, Chosen::default());
+    let mut asks = |strategy: &Strategy| {
+        let own = models.asked(&AnyStrategy::from(strategy.clone()), window.market());
+        own.and_then(|own| asked.join(own)).map_err(|error| format!("{error:#}"))
+    };
+    let mut entries = read(path, &mut strategies, &mut asks)
+        .with_context(|| format!("cannot read strategies from {}", path.display()))?;
     if entries.is_empty() {
         return Err(CliError::Usage(format!("{}: there is no strategy in it", path.display())));
     }
-    let (loaded, terms) = (window.load(ctx).await?, options.terms.of(window.terms(ctx)));
+    let loaded = models.beside_window(&asked, window.load(ctx).await?).await?;
+    let terms = options.terms.of(window.terms(ctx));
     let wanted = Wanted { per_symbol: options.per_symbol, summary_only: options.summary_only, ledger: false };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(options.threads).build().context("threads")?;
     let threads = pool.current_num_threads();
@@ -225,8 +232,12 @@ pub(super) async fn run(path: &Path, window: &WindowArgs, options: Options, ctx:
     Err(anyhow::anyhow!("{}: {} of {} lines failed: {shown}{more}", path.display(), failed.len(), entries.len()).into())
 }
 
-/// The lines of a file, blank ones and comments left out; strategies apart.
-fn read(path: &Path, strategies: &mut Vec<Strategy>) -> io::Result<Vec<Entry>> {
+/// The lines of a file, blank ones and comments left out; strategies apart. `asks` is told of each, and may refuse it.
+fn read(
+    path: &Path,
+    strategies: &mut Vec<Strategy>,
+    asks: &mut dyn FnMut(&Strategy) -> Result<(), String>,
+) -> io::Result<Vec<Entry>> {
     let source: Box<dyn Read> =
         if path == Path::new("-") { Box::new(io::stdin()) } else { Box::new(File::open(path)?) };
     let mut source = BufReader::new(source);
@@ -256,8 +267,11 @@ fn read(path: &Path, strategies: &mut Vec<Strategy>) -> io::Result<Vec<Entry>> {
                 Entry { line, name: file.name.unwrap_or_else(unnamed), strategy: Err(why) }
             }
             Ok(file) => {
-                strategies.push(file.strategy);
-                Entry { line, name: file.name.unwrap_or_else(unnamed), strategy: Ok(strategies.len() - 1) }
+                let strategy = asks(&file.strategy).map(|()| {
+                    strategies.push(file.strategy);
+                    strategies.len() - 1
+                });
+                Entry { line, name: file.name.unwrap_or_else(unnamed), strategy }
             }
             Err(error) => Entry { line, name: unnamed(), strategy: Err(error.to_string()) },
         });

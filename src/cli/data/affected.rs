@@ -48,10 +48,9 @@ struct Report {
 }
 
 pub(super) async fn run(args: AffectedArgs, ctx: &Context) -> Result<(), CliError> {
-    let cache = ctx.cache()?;
+    let models = ctx.models()?;
     let opened = Database::open(ctx.config()).await?;
-    let table = ctx.instruments()?;
-    let done = look(&args, ctx, (&cache, &table), &opened.store).await;
+    let done = look(&args, ctx, &models, &opened.store).await;
     opened.close().await;
     let report = done?;
     let written = if args.json { output::json(&report) } else { output::text(lines(&report)) };
@@ -134,7 +133,7 @@ async fn since(cache: &CandleCache, store: &Store, version: &str, now_ms: i64) -
 
 /// What rests on one data version: of everything that was revised, what its results looked at.
 async fn of_version(cached: Cached<'_>, store: &Store, uses: Vec<DataVersionUse>) -> anyhow::Result<Report> {
-    let all = changes(cached.0, |_| true).await?;
+    let all = changes(&cached.candles, |_| true).await?;
     let version = uses.first().map(|u| u.data_version.clone());
     let resting = async |changes: &[Change]| {
         let mut found = affected(cached, store, changes).await?;
@@ -157,7 +156,7 @@ async fn of_version(cached: Cached<'_>, store: &Store, uses: Vec<DataVersionUse>
 }
 
 async fn look(args: &AffectedArgs, ctx: &Context, cached: Cached<'_>, store: &Store) -> Result<Report, CliError> {
-    let cache = cached.0;
+    let cache = &cached.candles;
     let changes = match since(cache, store, &args.since, ctx.clock.now_ms()).await? {
         Since::Version(_) if args.rescore => {
             let why = "what was revised is scored again for all that rest on it: --rescore goes with a snapshot or all";

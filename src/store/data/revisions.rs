@@ -5,6 +5,7 @@ use candles::stored::CandleRange;
 use candles::stored::Part;
 use candles::{Interval, MarketKind, Symbol, Ticker};
 use chrono::{DateTime, Utc};
+use engine::ModelsUsed;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -76,6 +77,19 @@ pub struct SessionUse {
     pub generations: u64,
     /// Whether it ranked the market of these symbols.
     pub ranks: bool,
+    /// The models whose predictions it was told.
+    #[serde(skip_serializing_if = "ModelsUsed::is_none")]
+    pub models: ModelsUsed,
+}
+
+/// The models of a session's settings; none where nothing is said.
+fn models(stored: Option<Value>) -> Result<ModelsUsed, StoreError> {
+    match stored {
+        None => Ok(ModelsUsed::default()),
+        Some(value) => {
+            serde_json::from_value(value).map_err(|error| StoreError::unreadable("models", "a session", &error))
+        }
+    }
 }
 
 /// A result that was computed from the candles that a data version names.
@@ -321,7 +335,7 @@ impl Store {
             let tx = &tx;
             let sql = "select id, island, number, market, symbols, timeframe, window_from_ms, window_to_ms,
                     window_from_ms - coalesce((config ->> 'warmup_ms')::bigint, 0) as warmup_from_ms, data_version,
-                    coalesce(last_generation + 1, 0)::bigint as generations, config ? 'ranked' as ranks
+                    coalesce(last_generation + 1, 0)::bigint as generations, config ? 'ranked' as ranks, config -> 'models' as models
                 from search_sessions
                 where market = $1 and $2 = any(symbols) and window_to_ms > $3
                     and window_from_ms - coalesce((config ->> 'warmup_ms')::bigint, 0) <= $4
@@ -341,6 +355,7 @@ impl Store {
                     data_version: row.try_get("data_version")?,
                     generations: row.count("generations")?,
                     ranks: row.try_get("ranks")?,
+                    models: models(row.try_get("models")?)?,
                 })
             };
             rows.iter().map(read).collect()

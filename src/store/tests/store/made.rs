@@ -2,7 +2,7 @@
 
 pub(crate) use candles::time::DAY_MS;
 use candles::{Interval, MarketKind};
-use engine::{Costs, ExitReason, MonthlyReturn, Performance, Recipe, RunConfig, Side, Trade};
+use engine::{Costs, ExitReason, ModelsUsed, MonthlyReturn, Performance, Recipe, RunConfig, Side, Trade};
 use genome::{Strategy, random::Seed};
 use lifecycle::{Check, Decision, DisableReason, State, Transition, Verdict, VersionStep};
 use serde_json::json;
@@ -64,6 +64,7 @@ pub(crate) fn config() -> RunConfig {
         engine_meaning: engine::MEANING,
         fill_on: engine::FillOn::NextOpen,
         ranked: None,
+        models: ModelsUsed::default(),
     }
 }
 
