@@ -69,6 +69,7 @@ fn the_other_side_asks_for_the_other_outcome() {
     let turned = |text: &str| text.parse::<Rule>().unwrap().mirrored();
     for (rule, other) in [
         ("model(a) > 0.75", "model(a) < 0.25"),
+        ("model(a) > 0.57", "model(a) < 0.43"),
         ("ensemble_direction > 0", "ensemble_direction < 0"),
         ("model_confidence(a) > 0.5", "model_confidence(a) > 0.5"),
     ] {

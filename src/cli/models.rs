@@ -145,7 +145,7 @@ async fn predicted(args: &OneArgs, ctx: &Context) -> Result<Predicted, CliError>
     if args.from.is_some_and(|from_ms| from_ms >= to_ms) {
         return Err(CliError::Usage("--from must be before --to".into()));
     }
-    Ok(models.predict(&model, to_ms).await?)
+    Ok(models.predict(&model, (i64::MIN, to_ms)).await?)
 }
 
 fn print<T: Serialize>(json: bool, value: &T, lines: impl Fn(&T) -> String) -> Result<(), CliError> {

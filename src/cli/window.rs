@@ -216,7 +216,7 @@ impl WindowArgs {
         let Some(universe) = strategy.universe else { return Ok(window) };
         let span = MarketSpan { market: self.market, interval: self.interval, to_ms: self.dates_ms().1 };
         let whole = load_panel(&cache, span, strategy.timeframe, ctx.instruments()?).await?;
-        let whole = models.beside_market(&asked, whole).await?;
+        let whole = models.beside_market(&asked, whole, i64::MIN).await?;
         Ok(beside_the_market(&window, &whole.panel, universe, strategy)?)
     }
 

@@ -134,6 +134,7 @@ impl Core {
                 models,
                 store: store.clone(),
                 premium_ms: config.search.ranking.readings.then(Arc::default),
+                brought: Arc::default(),
             },
             compute: Compute {
                 engine: Arc::new(engine),

@@ -296,7 +296,7 @@ impl Backtests for Answers {
             (span, loaded)
         };
         let chosen = self.models_of(AnyStrategy::Ranking(order.strategy.clone()), market)?;
-        let loaded = self.candles.models.beside_market(&chosen, loaded).await.map_err(failed)?;
+        let loaded = self.candles.models.beside_market(&chosen, loaded, i64::MIN).await.map_err(failed)?;
         drop((held, told));
         let of = (span, chosen.used());
         let terms = PortfolioTerms {

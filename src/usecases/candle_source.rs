@@ -3,18 +3,19 @@
 //! Never decides what to do with them.
 
 use super::holds::Holds;
-use super::models::Models;
+use super::models::{Chosen, Models};
 use super::whole_market::Cached;
 use anyhow::Context as _;
 use candles::quality::QualityPolicy;
 use candles::stored::Part;
 use candles::{Interval, MarketKind, Symbol, Ticker, interval, time::DAY_MS};
 use chrono::DateTime;
+use genome::ModelName;
 use market::download::Downloader;
 use market::{CandleCache, Feed, SymbolFreshness, SymbolInfo};
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use store::{FeedStatus, Store};
 
 /// What reads candles.
@@ -36,6 +37,8 @@ pub(crate) struct CandleSource {
     /// Open time of the candle for which the premium index was brought last, UTC ms; `None` where the search does not look at
     /// it.
     pub(crate) premium_ms: Option<Arc<AtomicI64>>,
+    /// For each model from when to when its candles were brought, UTC ms.
+    pub(crate) brought: Arc<Mutex<BTreeMap<ModelName, (i64, i64)>>>,
 }
 
 /// Days of the premium index that are brought of a symbol without any: what is older comes by `sg-ai data download --with`.
@@ -120,6 +123,47 @@ impl CandleSource {
             self.bring_premium(symbols, candles).await;
         }
         report
+    }
+
+    /// Brings the candles that models look at, once for each that closes, and from where they begin to learn for what begins at
+    /// `from_ms`. Returns the time up to which everything is known that they predict from: `newest_ms`, or less where a candle
+    /// of theirs is still to come, so that nobody decides before it what it would decide otherwise after it.
+    ///
+    /// # Errors
+    /// When the cache cannot be read.
+    pub(crate) async fn refresh_models(
+        &self,
+        chosen: &Chosen,
+        candles: Interval,
+        (from_ms, newest_ms): (i64, i64),
+    ) -> anyhow::Result<i64> {
+        let mut known_ms = newest_ms;
+        for model in &chosen.models {
+            let file = &model.file;
+            let learns_ms = chosen.first_ms(file, from_ms);
+            // What closes next, as far as it matters.
+            let due_ms = interval::open_time_ms(file.timeframe, newest_ms);
+            let brought = self.brought.lock().unwrap_or_else(PoisonError::into_inner).get(&file.name).copied();
+            if brought.is_some_and(|(first_ms, reached_ms)| first_ms <= learns_ms && reached_ms >= due_ms) {
+                continue;
+            }
+            let symbols = self.models.symbols(file).await?;
+            let report = self.bring(file.market, &symbols, file.timeframe, learns_ms).await;
+            let failed: Vec<&SymbolFreshness> = report.iter().filter(|row| row.error.is_some()).collect();
+            if let Some(first) = failed.first() {
+                let (name, error) = (file.name, first.error.as_deref());
+                tracing::warn!(model = %name, symbols = failed.len(), first = %first.symbol, error, "no fresh candles of a model");
+            }
+            let closes = report.iter().filter_map(|row| row.newest_close_ms);
+            let Some(last_ms) = closes.clone().max() else { continue };
+            // One that has ceased to trade holds up nobody.
+            let reached_ms = closes.filter(|close_ms| *close_ms > last_ms - DAY_MS).min().unwrap_or(last_ms) + 1;
+            self.brought.lock().unwrap_or_else(PoisonError::into_inner).insert(file.name, (learns_ms, reached_ms));
+            let next_ms =
+                interval::next_open_time_ms(file.timeframe, interval::open_time_ms(file.timeframe, reached_ms));
+            known_ms = known_ms.min(interval::open_time_ms(candles, next_ms - 1));
+        }
+        Ok(known_ms)
     }
 
     /// Brings the premium index, once for each closed candle: from where the cache ends, of a symbol without any of the last

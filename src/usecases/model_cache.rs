@@ -23,14 +23,18 @@ pub(crate) struct PredictionCache {
     pub(crate) days: u32,
 }
 
-/// Names what predicts: the model's meaning, its network, and the code.
+/// Names what predicts: the model's meaning, its network, where candles begin, and the code.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Key(String);
 
 impl Key {
-    pub(super) fn new(file: &ModelFile, network_sha256: Option<&str>) -> Self {
+    pub(super) fn new(file: &ModelFile, network_sha256: Option<&str>, first_ms: i64) -> Self {
         let network = network_sha256.unwrap_or("none");
-        let text = format!("model {}\nnetwork {network}\ncode {}\n", file.digest(), crate::CODE_VERSION);
+        let text = format!(
+            "model {}\nnetwork {network}\ncandles from {first_ms}\ncode {}\n",
+            file.digest(),
+            crate::CODE_VERSION
+        );
         Self(hex::encode(Sha256::digest(text)))
     }
 }

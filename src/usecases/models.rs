@@ -5,7 +5,7 @@ use super::portfolio::{MarketSpan, load_panel_of};
 use super::whole_market::Which;
 use crate::config::ModelsConfig;
 use anyhow::Context as _;
-use candles::{InstrumentTable, MarketKind, Symbol};
+use candles::{InstrumentTable, MarketKind, Symbol, Ticker, time::DAY_MS};
 use clock::Clock;
 use engine::ModelsUsed;
 use genome::{AnyStrategy, ModelName, ModelSeries, OfferedModel, Timeframe};
@@ -53,6 +53,15 @@ pub(crate) struct Chosen {
 impl Chosen {
     pub(crate) const fn is_none(&self) -> bool {
         self.models.is_empty()
+    }
+
+    /// Where the candles of a model begin for what begins at a time, UTC ms: from where its first fit there learns, with two months to warm
+    /// up, and two years more where forecasts weigh the models together. On a grid of 365 days, so that most share one.
+    pub(crate) fn first_ms(&self, file: &ModelFile, from_ms: i64) -> i64 {
+        const GRID_MS: i64 = 365 * DAY_MS;
+        let weighed_days = if self.together.is_some() { 730 } else { 0 };
+        let days = i64::from(file.train_days) + i64::from(file.refit_days) + 60 + weighed_days;
+        from_ms.saturating_sub(days * DAY_MS).div_euclid(GRID_MS).saturating_mul(GRID_MS)
     }
 
     /// As it is stored with what looks at them.
@@ -320,18 +329,19 @@ impl Models {
         Ok(Chosen { models, together: used.together })
     }
 
-    /// What a model predicts at closes up to `to_ms`: what is cached, gone on with.
+    /// What a model predicts at closes up to the end of a span, UTC ms, from candles that open from its begin on: what is cached, gone on
+    /// with. It depends on where candles begin; whoever keeps what comes of it says where that is ([`Chosen::first_ms`]).
     ///
     /// # Errors
     /// When candles are missing, this build has no such kind, or the model gives no probabilities.
-    pub(crate) async fn predict(&self, model: &Model, to_ms: i64) -> anyhow::Result<Predicted> {
+    pub(crate) async fn predict(&self, model: &Model, (first_ms, to_ms): (i64, i64)) -> anyhow::Result<Predicted> {
         let (file, name) = (model.file.clone(), model.file.name);
         let kind = model.kind()?;
-        let key = Key::new(&file, model.network_sha256().as_deref());
+        let key = Key::new(&file, model.network_sha256().as_deref(), first_ms);
         let before = self.cached.read(name, &key)?;
         // What is cached is held against all the candles that it was made of, then cut.
         let end_ms = before.as_ref().map_or(to_ms, |before| before.predictions.until_ms.max(to_ms));
-        let panel = self.panel(&file, end_ms).await?;
+        let panel = self.panel(&file, (first_ms, end_ms)).await?;
         let cached = self.cached.clone();
         let (model, now_ms) = (model.clone(), self.clock.now_ms());
         let work = move || {
@@ -362,21 +372,45 @@ impl Models {
         made.with_context(|| format!("model {name}"))
     }
 
-    /// The instruments of the symbols that a model names, at its timeframe, as far as they closed by a time.
+    /// The symbols that a model names, in order: of a pattern those that have candles.
+    ///
+    /// # Errors
+    /// When the cache cannot be read.
+    pub(super) async fn symbols(&self, file: &ModelFile) -> anyhow::Result<Vec<Symbol>> {
+        if let Some(named) = file.named() {
+            let named: BTreeSet<Symbol> = named.iter().filter_map(|symbol| symbol.parse().ok()).collect();
+            return Ok(named.into_iter().collect());
+        }
+        let mut found = BTreeSet::new();
+        for symbol in self.candles.symbols(file.market).await.context("candle cache")? {
+            // Of a symbol that was cached for something else there may be no such candles.
+            let ticker = Ticker::of(file.market, &symbol);
+            if file.names(symbol.as_str()) && self.candles.newest_close_ms(&ticker, file.timeframe).await?.is_some() {
+                found.insert(symbol);
+            }
+        }
+        Ok(found.into_iter().collect())
+    }
+
+    /// The instruments of the symbols that a model names, at its timeframe: candles that open from a time on and closed by another.
     ///
     /// # Errors
     /// When no symbol is called so, or the cache cannot be read.
-    pub(super) async fn panel(&self, file: &ModelFile, to_ms: i64) -> anyhow::Result<portfolio::Panel> {
+    pub(super) async fn panel(
+        &self,
+        file: &ModelFile,
+        (first_ms, to_ms): (i64, i64),
+    ) -> anyhow::Result<portfolio::Panel> {
         let name = file.name;
-        let which = match file.named() {
-            Some(named) => named.iter().filter_map(|symbol| symbol.parse().ok()).collect(),
-            None => {
-                let cached = self.candles.symbols(file.market).await.context("candle cache")?;
-                cached.into_iter().filter(|symbol| file.names(symbol.as_str())).collect::<BTreeSet<Symbol>>()
-            }
-        };
-        anyhow::ensure!(!which.is_empty(), "model {name}: no cached symbol of the {} market is called so", file.market);
-        let which = Which::Named { symbols: which.into_iter().collect(), listed_since: None, from_ms: i64::MIN };
+        let symbols = self.symbols(file).await?;
+        anyhow::ensure!(
+            !symbols.is_empty(),
+            "model {name}: no symbol of the {} market that is called so has {} candles in {}; `sg-ai data download` brings some",
+            file.market,
+            file.timeframe,
+            self.candles.dir().display()
+        );
+        let which = Which::Named { symbols, listed_since: None, from_ms: first_ms };
         let span = MarketSpan { market: file.market, interval: file.timeframe, to_ms };
         let whole = load_panel_of(&self.candles, span, &which, file.timeframe, self.table.clone()).await;
         Ok(whole.with_context(|| format!("model {name}"))?.panel)

@@ -192,6 +192,9 @@ impl PaperRunner {
             }
         };
         let newest_ms = newest_ms.min(horizon_ms);
+        let chosen = self.candles.models.used(&group.config.models)?;
+        let span_ms = (group.warmup_from_ms, newest_ms);
+        let newest_ms = self.candles.refresh_models(&chosen, group.config.interval, span_ms).await?;
         if newest_ms <= group.to_ms { Ok(Did::Nothing) } else { self.extend(group, newest_ms, failed).await }
     }
 

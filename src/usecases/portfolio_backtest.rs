@@ -140,7 +140,7 @@ async fn again(
     let window_ms = (b.from_ms, b.to_ms);
     let chosen = cached.used(&config.models)?;
     let market = load_panel(&cached.candles, span, strategy.timeframe, cached.table.clone()).await?;
-    let market = cached.beside_market(&chosen, market).await?;
+    let market = cached.beside_market(&chosen, market, i64::MIN).await?;
     let span = (span, config.models.clone());
     let missing = b.missing_candles;
     let work = move || Ok(run_over(market, &strategy, window_ms, &terms)?.done(span, window_ms, missing, &terms));

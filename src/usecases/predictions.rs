@@ -3,7 +3,7 @@
 
 use super::models::{Chosen, Model, Models, members};
 use super::portfolio::WholeMarket;
-use candles::{InstrumentId, MarketReadings, Readings, Symbol, time::DAY_MS};
+use candles::{InstrumentId, MarketReadings, Readings, Symbol};
 use engine::{SymbolWindow, Window};
 use genome::ModelSeries;
 use models::{Beside, ModelFile, RefitModel, Refits, Said, Target, said, unsaid};
@@ -14,19 +14,15 @@ use std::{collections::BTreeMap, sync::Arc};
 /// What models say of one instrument, by series.
 pub(crate) type OfSymbol = BTreeMap<ModelSeries, Readings>;
 
-/// Candles before the first fit on which features warm up, and over which forecasts earned the weights of models together.
-const WARM_UP_MS: i64 = 365 * DAY_MS;
-const WEIGHED_MS: i64 = 730 * DAY_MS;
-
 impl Models {
-    /// What chosen models say at closes up to a time, UTC ms. A model whose last fit failed says nothing since.
+    /// What chosen models say at closes of a span, UTC ms, and before it where they do. A model whose last fit failed says nothing since.
     ///
     /// # Errors
     /// When candles are missing, this build has no such kind of model, or one gives no probabilities.
-    pub(crate) async fn said(&self, chosen: &Chosen, to_ms: i64) -> anyhow::Result<Said> {
+    async fn said(&self, chosen: &Chosen, (from_ms, to_ms): (i64, i64)) -> anyhow::Result<Said> {
         let mut all = Vec::with_capacity(chosen.models.len());
         for model in &chosen.models {
-            let found = self.predict(model, to_ms).await?;
+            let found = self.predict(model, (chosen.first_ms(&model.file, from_ms), to_ms)).await?;
             if let Some(failed) = found.predictions.fits.last().and_then(|fit| fit.failed.as_ref()) {
                 let name = model.file.name;
                 tracing::warn!("model {name} stands still since its last fit, and whoever asks it: {failed}");
@@ -37,7 +33,7 @@ impl Models {
         Ok(said(&found, chosen.together)?)
     }
 
-    /// What chosen models say of each of some symbols up to a time.
+    /// What chosen models say of each of some symbols in a span, UTC ms.
     ///
     /// # Errors
     /// As [`Self::said`].
@@ -45,12 +41,12 @@ impl Models {
         &self,
         chosen: &Chosen,
         symbols: impl IntoIterator<Item = &Symbol>,
-        to_ms: i64,
+        span_ms: (i64, i64),
     ) -> anyhow::Result<BTreeMap<Symbol, OfSymbol>> {
         if chosen.is_none() {
             return Ok(BTreeMap::new());
         }
-        let found = self.said(chosen, to_ms).await?;
+        let found = self.said(chosen, span_ms).await?;
         let one = |symbol: &Symbol| Ok((symbol.clone(), of_symbol(chosen, &found, symbol)?));
         symbols.into_iter().map(one).collect()
     }
@@ -71,7 +67,8 @@ impl Models {
                 anyhow::bail!("model {} says nothing of {}: its symbols are {known}", file.name, s.symbol);
             }
         }
-        let mut said = self.said_of(asked, window.symbols().iter().map(|s| &s.symbol), window.to_ms()).await?;
+        let mut said =
+            self.said_of(asked, window.symbols().iter().map(|s| &s.symbol), (i64::MIN, window.to_ms())).await?;
         let with = |s: &SymbolWindow| {
             let models = said.remove(&s.symbol).unwrap_or_default();
             SymbolWindow { readings: Arc::new(MarketReadings { models, ..(*s.readings).clone() }), ..s.clone() }
@@ -80,15 +77,21 @@ impl Models {
         Ok(Window::new(window.from_ms(), window.to_ms(), symbols)?)
     }
 
-    /// The market with what the models asked predict of its instruments, under a name of its own.
+    /// The market, whose candles begin at `from_ms` or where there are any, with what the models asked predict of its instruments, under
+    /// a name of its own.
     ///
     /// # Errors
     /// As [`Self::said`].
-    pub(crate) async fn beside_market(&self, asked: &Chosen, market: WholeMarket) -> anyhow::Result<WholeMarket> {
+    pub(crate) async fn beside_market(
+        &self,
+        asked: &Chosen,
+        market: WholeMarket,
+        from_ms: i64,
+    ) -> anyhow::Result<WholeMarket> {
         if asked.is_none() {
             return Ok(market);
         }
-        let found = self.said(asked, market.panel.end_ms()).await?;
+        let found = self.said(asked, (from_ms, market.panel.end_ms())).await?;
         let nothing = nothing_of(asked);
         let of = |id: &InstrumentId| found.get(&id.to_string()).unwrap_or(&nothing).clone();
         let panel: Panel = market.panel.with_models(of);
@@ -117,14 +120,11 @@ impl Models {
         let (mut models, mut beside) = (Vec::new(), BTreeMap::new());
         for model in &chosen.models {
             let (file, network) = (model.file.clone(), model.network.clone());
-            let panel = self.panel(&file, to_ms).await?;
-            let learns_ms = i64::from(file.train_days) * DAY_MS + WARM_UP_MS;
-            let weighed_ms = if chosen.together.is_some() { WEIGHED_MS } else { 0 };
-            let first_ms = from_ms.saturating_sub(learns_ms + weighed_ms);
+            let panel = self.panel(&file, (chosen.first_ms(&file, from_ms), to_ms)).await?;
             let mut names = Vec::new();
             for instrument in members(&file, &panel) {
                 let name = instrument.id().to_string();
-                let candles = instrument.candles().slice(first_ms, i64::MAX);
+                let candles = instrument.candles().clone();
                 names.push(name.clone());
                 // Two models on the same candles: what reaches further back serves both.
                 let known: &mut Beside = beside.entry((file.timeframe, name.clone())).or_insert_with(|| Beside {

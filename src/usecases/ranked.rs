@@ -54,7 +54,7 @@ impl RankedSpec {
         let span = MarketSpan { market: self.market, interval: self.interval, to_ms: self.to_ms };
         let chosen = cached.used(&self.models)?;
         let whole = load_panel_of(&cached.candles, span, &self.which, self.interval, cached.table.clone()).await?;
-        cached.beside_market(&chosen, whole).await
+        cached.beside_market(&chosen, whole, self.which.first_ms()).await
     }
 }
 

@@ -135,11 +135,12 @@ impl SessionRunner {
         symbols: &[Symbol],
         from_ms: i64,
     ) -> anyhow::Result<(i64, Vec<Symbol>)> {
-        let candles = &self.parts.candles;
-        match &self.parts.search.ranks {
-            Some(quote) => candles.refresh_market(market, quote, interval, from_ms).await,
-            None => Ok((candles.refresh(market, symbols, interval, from_ms).await?, symbols.to_vec())),
-        }
+        let SessionParts { candles, search, .. } = &self.parts;
+        let (newest_ms, symbols) = match &search.ranks {
+            Some(quote) => candles.refresh_market(market, quote, interval, from_ms).await?,
+            None => (candles.refresh(market, symbols, interval, from_ms).await?, symbols.to_vec()),
+        };
+        Ok((candles.refresh_models(&search.models, interval, (from_ms, newest_ms)).await?, symbols))
     }
 
     async fn open_if_due(&self) -> anyhow::Result<Did> {

@@ -52,7 +52,8 @@ pub enum Which {
 }
 
 impl Which {
-    const fn first_ms(&self) -> i64 {
+    /// The first candle looked at, UTC ms.
+    pub(crate) const fn first_ms(&self) -> i64 {
         match self {
             Self::All => i64::MIN,
             Self::Named { from_ms, .. } => *from_ms,

@@ -122,7 +122,7 @@ impl Loaded {
             );
         }
         let chosen = cached.used(&spec.models)?;
-        let mut said = cached.said_of(&chosen, &spec.symbols, spec.to_ms).await?;
+        let mut said = cached.said_of(&chosen, &spec.symbols, (spec.warmup_from_ms, spec.to_ms)).await?;
         for loaded in &mut symbols {
             loaded.models = said.remove(&loaded.symbol).unwrap_or_default();
         }

@@ -40,7 +40,11 @@ fn mirror(condition: &Condition) -> Condition {
         (Operand::Series(right), _) => Operand::Series(turned(right).0),
         // The level of a price or of a running total has no mirror image.
         (Operand::Constant(c), Image::Turned(sum)) if condition.left.source.scale() != crate::Scale::Price => {
-            Operand::Constant(Number::new(sum - c.get()).unwrap_or(c))
+            let level = sum - c.get();
+            // 1 - 0.57 is 0.43 to people.
+            let is_model = condition.left.source.model().is_some();
+            let level = if is_model { (level * 1e12).round() / 1e12 } else { level };
+            Operand::Constant(Number::new(level).unwrap_or(c))
         }
         (constant, _) => constant,
     };

@@ -92,7 +92,7 @@ pub(super) async fn run(
     let models = ctx.models()?;
     let needed = models.asked(&AnyStrategy::Ranking(strategy.clone()), window.market()).map_err(CliError::usage)?;
     let market = load_panel(&ctx.cache_to_read()?, span, strategy.timeframe, ctx.instruments()?).await?;
-    let market = models.beside_market(&needed, market).await?;
+    let market = models.beside_market(&needed, market, i64::MIN).await?;
     let (text, words, hash, timeframe) =
         (strategy.to_string(), AnyStrategy::Ranking(strategy.clone()).describe(), strategy.hash(), strategy.timeframe);
     let computed = tokio::task::spawn_blocking(move || run_over(market, &strategy, (from_ms, to_ms), &terms));

@@ -98,7 +98,7 @@ async fn of_market(
     let models = ctx.models()?;
     let needed = models.asked(&AnyStrategy::Ranking(ranking.clone()), asked.market()).map_err(CliError::usage)?;
     let whole = load_panel(&ctx.cache_to_read()?, span, ranking.timeframe, ctx.instruments()?).await?;
-    let whole = models.beside_market(&needed, whole).await?;
+    let whole = models.beside_market(&needed, whole, i64::MIN).await?;
     let terms = asked.portfolio_terms(args.realistic, ctx);
     let (panel, data_version) = (Arc::new(whole.panel), whole.data_version);
     if panel.end_ms() < to_ms {

@@ -41,7 +41,7 @@ pub(super) async fn run(strategy: Ranking, args: &ProveArgs, ctx: &Context) -> R
     let models = ctx.models()?;
     let asked = models.asked(&AnyStrategy::Ranking(strategy.clone()), window.market()).map_err(CliError::usage)?;
     let market = load_panel(&ctx.cache_to_read()?, span, strategy.timeframe, ctx.instruments()?).await?;
-    let WholeMarket { panel, data_version } = models.beside_market(&asked, market).await?;
+    let WholeMarket { panel, data_version } = models.beside_market(&asked, market, i64::MIN).await?;
     let terms = window.portfolio_terms(false, ctx);
     let (hash, text) = (strategy.hash(), strategy.to_string());
     let proof = PortfolioProof {
