@@ -70,6 +70,8 @@ pub(crate) struct PaperRunner {
     process: Process,
     turn: Turn,
     staying: EdgeDecayMonitor,
+    /// Why strategies stand still, as far as it was told.
+    still: BTreeSet<String>,
 }
 
 impl PaperRunner {
@@ -81,7 +83,7 @@ impl PaperRunner {
         process: Process,
     ) -> Self {
         let turn = Turn::new(&process.store, "paper");
-        Self { candles, compute, gates, settings, process, turn, staying }
+        Self { candles, compute, gates, settings, process, turn, staying, still: BTreeSet::new() }
     }
 
     /// Brings every run up to the newest closed candle.
@@ -192,7 +194,18 @@ impl PaperRunner {
             }
         };
         let newest_ms = newest_ms.min(horizon_ms);
-        let chosen = self.candles.models.used(&group.config.models)?;
+        let chosen = match self.candles.models.used(&group.config.models) {
+            Ok(chosen) => chosen,
+            // Its strategies stand still, the others go on. Told once.
+            Err(error) => {
+                let error = format!("{error:#}");
+                if self.still.insert(error.clone()) {
+                    let strategies: Vec<&str> = group.runs.iter().map(|run| run.strategy.name.as_str()).collect();
+                    tracing::warn!(?strategies, error, "strategies stand still");
+                }
+                return Ok(Did::Nothing);
+            }
+        };
         let span_ms = (group.warmup_from_ms, newest_ms);
         let newest_ms = self.candles.refresh_models(&chosen, group.config.interval, span_ms).await?;
         if newest_ms <= group.to_ms { Ok(Did::Nothing) } else { self.extend(group, newest_ms, failed).await }

@@ -182,7 +182,9 @@ async fn load(parts: &SessionParts, spec: &NewSession, shadow_days: u32) -> anyh
         Some(quote) => candles.refresh_market(market, quote, interval, longer_ms).await.map(drop),
         None => candles.refresh(market, &spec.symbols, interval, longer_ms).await.map(drop),
     };
-    if let Err(error) = refreshed {
+    let span_ms = (longer_ms, spec.window_to_ms);
+    let of_models = candles.refresh_models(&search.models, interval, span_ms).await.map(drop);
+    if let Err(error) = refreshed.and(of_models) {
         tracing::debug!(error = format!("{error:#}"), "candles of the placebo island");
     }
     let loaded = from(longer_ms).await?;

@@ -54,7 +54,7 @@ async fn models_are_searched_followed_and_computed_again_and_stand_still_when_ch
     daemon.kill();
     daemon = stage.daemon("run");
     let url = daemon.url().await;
-    let placebos = "select count(*) from placebo_sessions";
+    let placebos = "select count(*) from protocol_sessions where placebo";
     wait_for("a placebo session ends", async || (books::count(&client, placebos).await > 0).then_some(())).await;
     let (name, _) = followed(&client, at_ms).await;
     stage.exchange.clock().set_speed(0.0);
@@ -101,7 +101,7 @@ async fn models_are_searched_followed_and_computed_again_and_stand_still_when_ch
         (books::count(&client, runs).await, books::count(&client, "select count(*) from search_sessions").await);
     stage.exchange.clock().set_speed(DAY_PER_SECOND / 3.0);
     daemon = stage.daemon("run");
-    daemon.logged("is not the one that it was").await;
+    daemon.logged("strategies stand still").await;
     wait_for("a session of the new model ends", async || {
         let ended = "select count(*) from search_sessions where status = 'finished'";
         (books::count(&client, ended).await > sessions).then_some(())
