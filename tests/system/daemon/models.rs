@@ -67,7 +67,7 @@ async fn models_are_searched_followed_and_computed_again_and_stand_still_when_ch
     let order = json!({ "strategy_id": stored["strategy_id"], "symbol": "BTCUSDT",
         "start_date": "2024-12-10", "end_date": "2024-12-20" });
     let (status, done) = service.post("/backtest", &order, None).await;
-    assert!(status == 200 && done["total_trades"].as_u64().is_some_and(|n| n > 3), "{status} {done}");
+    assert!(status == 200 && done["metrics"]["total_trades"].as_u64().is_some_and(|n| n > 3), "{status} {done}");
     let unknown = rules.replace("line", "nobody");
     let (_, stored) = service.post("/strategies", &json!({ "name": "asks none", "strategy": unknown }), None).await;
     let order = json!({ "strategy_id": stored["strategy_id"], "symbol": "BTCUSDT",
