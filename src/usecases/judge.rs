@@ -207,7 +207,7 @@ fn is_beside(strategy: &store::Strategy, parts: &SessionParts, spec: &NewSession
             StrategyForm::Ranking => strategy.timeframe == spec.timeframe,
         }
         // One that asks a model that the session is not told of cannot be evaluated there.
-        && strategy.genome.read().is_ok_and(|genome| parts.search.models.say_all(genome))
+        && strategy.genome.read().is_ok_and(|genome| parts.search.chosen().say_all(genome))
 }
 
 /// Strategies that wait as candidates on what the session looks at and have seen nothing of its hold-out. The others wait
@@ -308,7 +308,7 @@ fn transition(
     let Some(mut record) = made else { return Ok(None) };
     if record.transition.to() == State::Shadow {
         // A run asks the models of its own strategy, and stands still where one of them is gone.
-        let models = parts.search.models.used_by(strategy);
+        let models = parts.search.chosen().used_by(strategy);
         let config = match parts.search.ranks {
             Some(_) => RunConfig { models, ..config(parts, spec) },
             None => {
@@ -326,7 +326,7 @@ fn transition(
 /// What the session's backtests were run with.
 fn config(parts: &SessionParts, spec: &NewSession) -> RunConfig {
     let config = run_config(spec.market, spec.symbols.clone(), spec.timeframe, parts.compute.terms);
-    RunConfig { ranked: parts.ranked(), models: parts.search.models.used(), ..config }
+    RunConfig { ranked: parts.ranked(), models: parts.search.chosen().used(), ..config }
 }
 
 /// What a replay needs, and what the search thought of it.

@@ -55,6 +55,12 @@ impl Chosen {
         self.models.is_empty()
     }
 
+    /// Those on candles that `fits` says.
+    pub(crate) fn only(&self, fits: impl Fn(Timeframe) -> bool) -> Self {
+        let models = self.models.iter().filter(|model| fits(model.file.timeframe)).cloned().collect();
+        Self { models, together: self.together.filter(|timeframe| fits(*timeframe)) }
+    }
+
     /// Where the candles of a model begin for what begins at a time, UTC ms: from where its first fit there learns, with two months to warm
     /// up, and two years more where forecasts weigh the models together. On a grid of 365 days, so that most share one.
     pub(crate) fn first_ms(&self, file: &ModelFile, from_ms: i64) -> i64 {

@@ -104,7 +104,7 @@ pub(crate) struct SearchSetup {
     pub(crate) seed: Seed,
     /// Quote asset of the market that is ranked; `None` where strategies of rules are searched on `settings.symbols`.
     pub(crate) ranks: Option<String>,
-    /// Models that strategies may ask.
+    /// Models that searches are offered, whatever their candles.
     pub(crate) models: Chosen,
 }
 
@@ -136,6 +136,12 @@ impl SearchSetup {
         }
         let share = if island.ranks.is_some() { settings.ranking_share } else { 1.0 - settings.ranking_share };
         ((2.0 * share * all as f64).round() as usize).max(2)
+    }
+
+    /// Of the models those that its strategies can ask: on its own candles, by rules on higher ones, too.
+    pub(crate) fn chosen(&self) -> Chosen {
+        let (base, ranks) = (self.settings.interval, self.ranks.is_some());
+        self.models.only(|own| own == base || (!ranks && own > base && base.is_multiple(own)))
     }
 
     /// The same for one generation of a batch, due whenever there are newer candles.

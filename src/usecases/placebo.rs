@@ -183,7 +183,7 @@ async fn load(parts: &SessionParts, spec: &NewSession, shadow_days: u32) -> anyh
         None => candles.refresh(market, &spec.symbols, interval, longer_ms).await.map(drop),
     };
     let span_ms = (longer_ms, spec.window_to_ms);
-    let of_models = candles.refresh_models(&search.models, interval, span_ms).await.map(drop);
+    let of_models = candles.refresh_models(&search.chosen(), interval, span_ms).await.map(drop);
     if let Err(error) = refreshed.and(of_models) {
         tracing::debug!(error = format!("{error:#}"), "candles of the placebo island");
     }

@@ -120,9 +120,9 @@ impl SessionRunner {
         if let Some(ranked) = self.parts.ranked() {
             settings["ranked"] = json!(ranked);
         }
-        if !search.models.is_none() {
-            settings["models"] = json!(search.models.used());
-            settings["model_files"] = json!(search.models.files());
+        if !search.chosen().is_none() {
+            settings["models"] = json!(search.chosen().used());
+            settings["model_files"] = json!(search.chosen().files());
         }
         Ok(settings)
     }
@@ -140,7 +140,7 @@ impl SessionRunner {
             Some(quote) => candles.refresh_market(market, quote, interval, from_ms).await?,
             None => (candles.refresh(market, symbols, interval, from_ms).await?, symbols.to_vec()),
         };
-        Ok((candles.refresh_models(&search.models, interval, (from_ms, newest_ms)).await?, symbols))
+        Ok((candles.refresh_models(&search.chosen(), interval, (from_ms, newest_ms)).await?, symbols))
     }
 
     async fn open_if_due(&self) -> anyhow::Result<Did> {
@@ -388,7 +388,7 @@ impl SessionRunner {
                         "initial_capital": self.parts.compute.terms.initial_capital,
                         // What is tried again trades as it did.
                         "ranked": self.parts.ranked(),
-                        "models": self.parts.search.models.used(),
+                        "models": self.parts.search.chosen().used(),
                         "code_version": crate::CODE_VERSION,
                         "warmup_from_ms": session.spec.window_from_ms - self.parts.search.warmup_ms(),
                         "from_ms": session.spec.window_from_ms,

@@ -49,8 +49,8 @@ impl SessionCandles {
         spec: &NewSession,
         warmup_from_ms: i64,
     ) -> anyhow::Result<Self> {
-        let refits = cached.refits(&search.models, (warmup_from_ms, spec.window_to_ms)).await?.map(Arc::new);
-        let models = search.models.used();
+        let refits = cached.refits(&search.chosen(), (warmup_from_ms, spec.window_to_ms)).await?.map(Arc::new);
+        let models = search.chosen().used();
         if search.ranks.is_some() {
             let looked_at = (spec.market, &spec.symbols[..], spec.timeframe);
             let ranked = RankedSpec::fixed(looked_at, (warmup_from_ms, spec.window_to_ms), models);
