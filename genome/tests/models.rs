@@ -92,8 +92,8 @@ fn a_search_that_is_offered_none_draws_none() {
 
 fn offers(all: &[(&str, &str)]) -> Vec<OfferedModel> {
     let one = |(series, timeframe): &(&str, &str)| OfferedModel {
-        series: series.parse().unwrap(),
-        timeframe: timeframe.parse().unwrap(),
+        series: series.parse().unwrap_or_else(|e| panic!("{e}")),
+        timeframe: timeframe.parse().unwrap_or_else(|e| panic!("{e}")),
     };
     all.iter().map(one).collect()
 }
