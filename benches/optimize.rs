@@ -8,7 +8,7 @@
 
 use candles::time::DAY_MS;
 use candles::{Candle, CandleSeries, Interval, MarketKind, Symbol};
-use engine::{Engine, SymbolWindow, Terms, Window};
+use engine::{SymbolWindow, Terms, Window};
 use genome::{StrategyFile, random::Seed, variation::parameters};
 use optimize::{AnalysisConfig, Axis, Method, Objective, Points, Run, Settings, Space, Story, SymbolsGround};
 use simulated::{MarketSpec, SimulatedMarket};
@@ -98,7 +98,7 @@ fn main() {
         space: Space::new(axes).unwrap(),
     };
     let points = Points {
-        ground: Box::new(SymbolsGround { engine: Engine::default(), window: window(), terms: Terms::default() }),
+        ground: Arc::new(SymbolsGround { engine: Arc::default(), window: window(), terms: Terms::default() }),
         strategy,
         parameters: known,
     };
@@ -108,7 +108,7 @@ fn main() {
     let mut run = Run::new(settings, days).unwrap();
     while !run.is_finished() {
         let batch = run.propose(1_000);
-        let results = pool.install(|| points.evaluate(&run.settings().space, &batch));
+        let results = pool.install(|| points.evaluate(&run.settings().space, &batch.points));
         run.record(batch, results);
     }
     let evaluated = began.elapsed();

@@ -127,23 +127,30 @@ pub enum BookCalibrationError {
     Null(#[from] NullPanelError),
     #[error(transparent)]
     Walk(#[from] BookError),
+    #[error("it was told to stop")]
+    Stopped,
 }
 
 impl BookCalibration<'_> {
     /// Walks the market with this number, and its placebo, and follows what becomes of the book.
     ///
     /// # Errors
-    /// When it cannot be made or walked.
-    pub fn run(&self, world: BookWorld, number: u64) -> Result<Calibrated, BookCalibrationError> {
+    /// When it cannot be made or walked; [`BookCalibrationError::Stopped`] where `stop` says so before.
+    pub fn run(
+        &self,
+        world: BookWorld,
+        number: u64,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Calibrated, BookCalibrationError> {
         let seed = self.seed.child(world.name(), number);
         let start_ms = self.start_ms()?;
         let from_ms = start_ms + BEFORE_DAYS * DAY_MS;
         let began_ms = from_ms + i64::from(self.years.0) * 365 * DAY_MS;
         let to_ms = began_ms + i64::from(self.years.1) * 365 * DAY_MS;
         let panel = self.market(world, seed, (start_ms, began_ms, to_ms))?;
-        let (days, blocks) = self.walked(&panel, seed, from_ms, to_ms)?;
+        let (days, blocks) = self.walked(&panel, seed, (from_ms, to_ms), stop)?;
         let placebo = crate::placebo(&panel, seed)?;
-        let (placebo, _) = self.walked(&placebo, seed, from_ms, to_ms)?;
+        let (placebo, _) = self.walked(&placebo, seed, (from_ms, to_ms), stop)?;
         let rules =
             Rules { book: self.pipeline.book, decay: self.decay, pipeline: 1, began_ms, seed: seed.child("course", 0) };
         let Course { live_ms, left_ms, .. } = course(&days, Some(&placebo), rules);
@@ -175,12 +182,19 @@ impl BookCalibration<'_> {
         &self,
         panel: &Panel,
         seed: Seed,
-        from_ms: i64,
-        to_ms: i64,
+        (from_ms, to_ms): (i64, i64),
+        stop: &dyn Fn() -> bool,
     ) -> Result<(Vec<DayFigures>, Vec<Traded>), BookCalibrationError> {
         let walk = Walk::begin(seed.child("walk", 0), from_ms, to_ms)?;
         let mut walker = Walker::new(self.pipeline, panel, walk)?;
-        while walker.advance()?.is_some() {}
+        loop {
+            let search = walker.block_search()?;
+            let made =
+                search.map(|search| search.all(&|_| stop())?.ok_or(BookCalibrationError::Stopped)).transpose()?;
+            if walker.advance_by(made)?.is_none() {
+                break;
+            }
+        }
         Ok((walker.walk().day_figures(), walker.walk().blocks().to_vec()))
     }
 

@@ -51,7 +51,7 @@ pub struct BookLife<'a> {
 }
 
 /// What became of it.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct BookLived {
     /// Days of its life until it went live; `None` where it did not within `days`.
     pub live_after_days: Option<u32>,

@@ -147,15 +147,16 @@ impl BlockSearch {
         self.nulls.run(&self.searchable, self.terms, number, stop)
     }
 
-    /// Makes all of them, one after the other.
+    /// Makes all of them, one after the other; `None` where `stop` says so before their end.
     ///
     /// # Errors
     /// Where one of them cannot be made.
-    pub(crate) fn all(&self) -> Result<Option<(Searched, Vec<BlockNullFound>)>, BookError> {
-        // Nothing stops it but the signal that ends the program.
-        let never = |_| false;
-        let Some(own) = self.own(&never)? else { return Ok(None) };
-        let nulls = (0..self.nulls.count()).map(|number| self.null(number, &never));
+    pub(crate) fn all(
+        &self,
+        stop: &dyn Fn(Step) -> bool,
+    ) -> Result<Option<(Searched, Vec<BlockNullFound>)>, BookError> {
+        let Some(own) = self.own(stop)? else { return Ok(None) };
+        let nulls = (0..self.nulls.count()).map(|number| self.null(number, stop));
         let nulls = nulls.collect::<Result<Option<Vec<_>>, _>>()?;
         Ok(nulls.map(|nulls| (own, nulls)))
     }

@@ -21,6 +21,7 @@ use engine::performance;
 use genome::random::Seed;
 use portfolio::{Benchmark, Panel, PanelError, RunError, daily_returns, follow};
 use protocol::{NoNull, NullKind, NullPanelError, SearchablePanel, SeenBefore, SeenUntil, SplitPanel, null_panel};
+use search::Step;
 use serde::{Deserialize, Serialize};
 
 /// A universe has members once its names were listed for two months and traded for one.
@@ -187,6 +188,9 @@ pub struct Walker<'a> {
     wanted: Vec<Netted>,
 }
 
+/// Nothing stops a search but the signal that ends the program.
+const NEVER: fn(Step) -> bool = |_| false;
+
 impl<'a> Walker<'a> {
     /// Ready to go on with any state of a walk of this pipeline over this market.
     ///
@@ -242,7 +246,7 @@ impl<'a> Walker<'a> {
     /// # Errors
     /// When it cannot be computed; the state stays as it was.
     pub fn advance(&mut self) -> Result<Option<&Traded>, BookError> {
-        let made = self.block_search()?.map(|search| search.all()).transpose()?.flatten();
+        let made = self.block_search()?.map(|search| search.all(&NEVER)).transpose()?.flatten();
         self.advance_by(made)
     }
 
@@ -262,7 +266,7 @@ impl<'a> Walker<'a> {
     /// # Errors
     /// When it cannot be computed; the state stays as it was.
     pub fn freeze(&mut self) -> Result<bool, BookError> {
-        let made = self.block_search()?.map(|search| search.all()).transpose()?.flatten();
+        let made = self.block_search()?.map(|search| search.all(&NEVER)).transpose()?.flatten();
         self.freeze_by(made)
     }
 

@@ -4,6 +4,8 @@
 //! their digest names them. What is read back is checked as if it were new. Compresses nothing, stores nothing.
 
 use crate::{Candle, CandleSeries, FundingRate, Interval, MarketReadings, Readings};
+use genome::Series;
+use std::collections::BTreeMap;
 use std::str::FromStr;
 
 /// Why bytes are not what they should be.
@@ -79,9 +81,14 @@ impl Packer {
         self.column(readings.values().iter(), |value| value.to_bits());
     }
 
-    /// What a market published, every kind. Not what models predict: those of null markets are fitted where they are made.
+    /// What a market published, every kind, and what models predict.
     pub fn market_readings(&mut self, readings: &MarketReadings) {
         readings.named().into_iter().for_each(|(_, readings)| self.readings(readings));
+        self.number(readings.models.len() as u64);
+        for (series, readings) in &readings.models {
+            self.text(&series.to_string());
+            self.readings(readings);
+        }
     }
 }
 
@@ -244,12 +251,12 @@ impl<'a> Unpacker<'a> {
         if readings.len() == count { Ok(readings) } else { Err(PackedError("two readings of one time".into())) }
     }
 
-    /// What a market published.
+    /// What a market published, and what models predict.
     ///
     /// # Errors
-    /// As [`Unpacker::readings`].
+    /// As [`Unpacker::readings`], or where what is predicted is no series of models, or twice there.
     pub fn market_readings(&mut self) -> Result<MarketReadings, PackedError> {
-        Ok(MarketReadings {
+        let mut found = MarketReadings {
             funding: self.readings()?,
             premium: self.readings()?,
             open_interest: self.readings()?,
@@ -257,8 +264,18 @@ impl<'a> Unpacker<'a> {
             long_short_ratio: self.readings()?,
             top_long_short_ratio: self.readings()?,
             taker_long_short_ratio: self.readings()?,
-            models: std::collections::BTreeMap::new(),
-        })
+            models: BTreeMap::new(),
+        };
+        for _ in 0..self.count(16)? {
+            let series: Series = self.named()?;
+            let none = || PackedError(format!("{series} is no series of models"));
+            let series =
+                series.source.model().filter(|model| model.to_string() == series.to_string()).ok_or_else(none)?;
+            if found.models.insert(series, self.readings()?).is_some() {
+                return Err(PackedError(format!("{series} is there twice")));
+            }
+        }
+        Ok(found)
     }
 }
 
@@ -294,7 +311,9 @@ mod tests {
         packer.candles(&candles());
         packer.funding(&[FundingRate { time_ms: -1, rate: -0.0001 }]);
         let premium = Readings::new([(1, 0.1), (2, -0.2)]).unwrap();
-        packer.market_readings(&MarketReadings { premium, ..MarketReadings::default() });
+        let series: Series = "model_confidence(trend)".parse().unwrap();
+        let models = BTreeMap::from([(series.source.model().unwrap(), Readings::new([(3, 0.25)]).unwrap())]);
+        packer.market_readings(&MarketReadings { premium, models, ..MarketReadings::default() });
         packer.finish()
     }
 
@@ -307,6 +326,7 @@ mod tests {
         unpacker.end().unwrap();
         let (old, new): (Vec<_>, Vec<_>) = (candles().candles().collect(), read.candles().collect());
         assert_eq!(old, new);
+        assert_eq!(readings.models.len(), 1);
         assert_eq!(read.volumes()[0].to_bits(), (-0.0_f64).to_bits(), "equal numbers may differ in bits");
         let mut again = Packer::default();
         again.candles(&read);

@@ -9,6 +9,7 @@ use crate::usecases::{
     book_replay::replayed,
     book_setup::{BookSetup, differences},
     database::Database,
+    shared::{Sharing, block::OnThread, own_name},
 };
 use anyhow::Context as _;
 use book::Member;
@@ -18,6 +19,7 @@ use lifecycle::{Check, DeploymentStatus, DisableReason, State};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
+use std::sync::Arc;
 use store::{BookBlock, BookDeployment, BookMove, BookRow, Store, total_pct};
 use uuid::Uuid;
 
@@ -52,6 +54,9 @@ enum BookCommand {
     Verify {
         #[command(flatten)]
         which: Which,
+        /// Share null searches with workers (`sg-ai worker`, settings `work.*`); the result is the same
+        #[arg(long)]
+        workers: bool,
     },
     /// Pause what a live one has at work: it is followed on, with nothing at work, until it is resumed
     Pause {
@@ -195,9 +200,16 @@ async fn dispatch(command: BookCommand, store: &Store, ctx: &Context) -> Result<
             }
             Ok(output::text(text).context("standard output")?)
         }
-        BookCommand::Verify { which } => {
+        BookCommand::Verify { which, workers } => {
             let row = find(store, which.number).await?;
-            let found = replayed(store, &ctx.models()?, &row).await?;
+            let shared = if workers {
+                let threads = rayon::ThreadPoolBuilder::new().build().context("cannot start threads")?;
+                let sharing = Sharing::of(ctx.config(), ctx.data_dir(), store, own_name("verification"))?;
+                Some(OnThread::of(sharing, &Arc::new(threads)))
+            } else {
+                None
+            };
+            let found = replayed(store, &ctx.models()?, &row, shared).await?;
             if which.json {
                 output::json(&found).context("standard output")?;
             } else {

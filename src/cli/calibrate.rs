@@ -132,8 +132,8 @@ pub(crate) struct CalibrateArgs {
     /// File to which each finished market is added, and from which a run that was broken off goes on
     #[arg(long, value_name = "FILE")]
     resume: Option<PathBuf>,
-    /// Share the markets with workers (`sg-ai worker`, settings `work.*`, DATABASE_URL); the results are the same
-    #[arg(long, conflicts_with_all = ["book", "lives"])]
+    /// Share markets, or lives, with workers (`sg-ai worker`, settings `work.*`, DATABASE_URL); the results are the same
+    #[arg(long)]
     workers: bool,
     /// Print JSON: an object a kind and strength
     #[arg(long)]
@@ -247,6 +247,12 @@ pub(crate) async fn run(mut args: CalibrateArgs, ctx: &Context) -> Result<(), Cl
     Ok(())
 }
 
+/// So many threads; 0: one a processor.
+fn threads(asked: usize) -> usize {
+    let available = std::thread::available_parallelism().map_or(1, usize::from);
+    if asked == 0 { available } else { asked }
+}
+
 /// By kind, strength and number, whoever ended first.
 fn in_order(mut found: Vec<Tried>) -> Vec<Tried> {
     found.sort_by_key(|t| (t.job.kind, t.job.sharpe.to_bits(), t.job.number));
@@ -353,8 +359,7 @@ struct Work {
 
 impl Work {
     fn threads(&self) -> usize {
-        let available = std::thread::available_parallelism().map_or(1, usize::from);
-        if self.threads == 0 { available } else { self.threads }
+        threads(self.threads)
     }
 
     fn bar(&self) -> ProgressBar {

@@ -2,6 +2,7 @@
 
 mod evaluate;
 mod ground;
+mod shared;
 mod shown;
 mod stored;
 
@@ -63,6 +64,9 @@ pub(crate) struct OptimizeArgs {
     forward: ForwardArgs,
     #[command(flatten)]
     checkpoints: CheckpointArgs,
+    /// Share the points with workers (`sg-ai worker`, settings `work.*`, DATABASE_URL); the results are the same
+    #[arg(long)]
+    workers: bool,
     /// Send a point on as a candidate: its number, best, or plateau for the one with the best surroundings
     #[arg(long, value_name = "POINT")]
     add: Option<String>,
@@ -215,7 +219,7 @@ pub(crate) async fn run(args: OptimizeArgs, ctx: &Context) -> Result<(), CliErro
     let (ground, setting) = ground::load(&strategy, &args, ctx).await?;
     let points = Points { ground, strategy, parameters: known };
     let opened = stored::open(&args, ctx).await?;
-    let done = evaluate::run(&args, name, settings, (points, &setting), opened.as_ref()).await;
+    let done = shared::evaluated(&args, name, settings, (points, &setting), opened.as_ref(), ctx).await;
     let done = match (done, &opened) {
         (Ok(done), Some(opened)) => stored::finish(&done, opened, add, args.name.clone(), ctx).await.map(|s| (done, s)),
         (Ok(done), None) => Ok((done, stored::Noted::default())),

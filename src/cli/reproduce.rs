@@ -1,6 +1,8 @@
 //! `sg-ai reproduce`: computes what is stored of a strategy or of a search session once more, and says whether it is the
 //! same to the bit.
 
+mod sessions;
+
 use super::format::minute;
 use super::{CliError, Context, output};
 use crate::usecases::database::Database;
@@ -19,8 +21,12 @@ use uuid::Uuid;
 pub(crate) struct ReproduceArgs {
     /// A strategy (id, name, or the first characters of id or genome hash): its backtest, hold-out, shadow and live
     /// periods, or its stored backtests where it ranks the market. Or backtest:NUMBER. Or a search session
-    /// (ISLAND/NUMBER): its generations; ISLAND/NUMBER/GENERATION: up to that one, from 0
+    /// (ISLAND/NUMBER): its generations; ISLAND/NUMBER/GENERATION: up to that one, from 0; ISLAND/FIRST..LAST: all sessions that
+    /// there are from one number to another
     what: String,
+    /// Share sessions with workers (`sg-ai worker`, settings `work.*`, DATABASE_URL); the result is the same
+    #[arg(long)]
+    workers: bool,
     /// Print one JSON object instead of lines
     #[arg(long)]
     json: bool,
@@ -43,6 +49,12 @@ struct Report<'a> {
 /// # Errors
 /// When something is not the same, or could not be computed; when there is no such strategy.
 pub(crate) async fn run(args: ReproduceArgs, ctx: &Context) -> Result<(), CliError> {
+    if let Some(range) = sessions::range(&args.what)? {
+        return sessions::run(range, &args, ctx).await;
+    }
+    if args.workers {
+        return Err(CliError::Usage("--workers shares sessions: give several, as in main/1..20".to_owned()));
+    }
     if args.what.contains('/') {
         return session(&args, ctx).await;
     }

@@ -23,6 +23,7 @@ pub mod indicator;
 mod ledger;
 mod meaning;
 mod orders;
+mod packed;
 pub mod performance;
 mod pieces;
 mod plan;

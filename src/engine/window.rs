@@ -89,6 +89,11 @@ impl Window {
         Ok(Self { interval, from_ms, to_ms, symbols, data_version: Arc::default(), identities: Arc::default() })
     }
 
+    /// The same span of these symbols, of which it is known that they form a window of it.
+    pub(super) fn with_symbols(&self, symbols: Vec<SymbolWindow>) -> Self {
+        Self { symbols, data_version: Arc::default(), identities: Arc::default(), ..self.clone() }
+    }
+
     /// Interval of the candles.
     #[must_use]
     pub fn interval(&self) -> Interval {

@@ -2,7 +2,8 @@
 //!
 //! Works on the threads of whoever calls. Chooses nothing and stores nothing.
 
-use super::{Batch, Figures, Measured, Point, Space};
+use super::{Figures, Measured, Point, Space};
+use candles::packed::PackedError;
 use engine::{Engine, EvaluationError, Outcome, Terms, Wanted, Window};
 use evidence::robustness::Run as Days;
 use genome::variation::{Parameter, with_any_parameters};
@@ -12,18 +13,26 @@ use std::{fmt::Debug, sync::Arc};
 
 /// Strategies that are evaluated at once: each keeps its trades until its days are counted.
 const TOGETHER: usize = 256;
+/// Points after which whoever wants to stop is heard: few seconds, and enough to share what they look at.
+const BETWEEN_STOPS: usize = 64;
 
 /// What strategies are measured on.
 pub trait Ground: Debug + Send + Sync {
     /// What each strategy came to, in their order, or why it cannot be evaluated.
     fn measure(&self, strategies: &[AnyStrategy]) -> Vec<Result<Measured, String>>;
+
+    /// All of it as bytes for another machine, which [`super::unpacked`] reads.
+    ///
+    /// # Errors
+    /// Where something is among it that is not packed.
+    fn packed(&self) -> Result<Vec<u8>, PackedError>;
 }
 
 /// Candles of some symbols, for strategies of rules.
 #[derive(Debug)]
 pub struct SymbolsGround {
     /// What runs them.
-    pub engine: Engine,
+    pub engine: Arc<Engine>,
     /// On what.
     pub window: Window,
     /// Capital and costs.
@@ -47,6 +56,10 @@ impl Ground for SymbolsGround {
         let wanted = Wanted { ledger: true, ..Wanted::default() };
         let outcomes = |part| search::evaluate_rules(&self.engine, part, &self.window, &self.terms, wanted);
         strategies.chunks(TOGETHER).flat_map(outcomes).map(|outcome| self.measured(outcome)).collect()
+    }
+
+    fn packed(&self) -> Result<Vec<u8>, PackedError> {
+        self.bytes()
     }
 }
 
@@ -74,13 +87,17 @@ impl Ground for MarketGround {
         };
         strategies.iter().map(one).collect()
     }
+
+    fn packed(&self) -> Result<Vec<u8>, PackedError> {
+        self.bytes()
+    }
 }
 
 /// What evaluates points.
 #[derive(Debug)]
 pub struct Points {
     /// On what; it must be one for strategies of this form.
-    pub ground: Box<dyn Ground>,
+    pub ground: Arc<dyn Ground>,
     /// Whose numbers are varied.
     pub strategy: AnyStrategy,
     /// Its numbers.
@@ -111,15 +128,31 @@ impl Points {
         one.unwrap_or_else(|| Err("no result".to_owned()))
     }
 
-    /// What the points of a batch came to, in their order.
+    /// What points came to, in their order.
     #[must_use]
-    pub fn evaluate(&self, space: &Space, batch: &Batch) -> Vec<Result<Measured, String>> {
-        let made: Vec<Result<AnyStrategy, String>> =
-            batch.points.iter().map(|point| self.strategy(space, point)).collect();
+    pub fn evaluate(&self, space: &Space, points: &[Point]) -> Vec<Result<Measured, String>> {
+        let made: Vec<Result<AnyStrategy, String>> = points.iter().map(|point| self.strategy(space, point)).collect();
         let sound: Vec<AnyStrategy> = made.iter().filter_map(|made| made.as_ref().ok().cloned()).collect();
         let mut measured = self.ground.measure(&sound).into_iter();
         made.into_iter()
             .map(|made| made.and_then(|_| measured.next().unwrap_or_else(|| Err("no result".to_owned()))))
             .collect()
+    }
+    /// The same a few points at a time; `None` where `stop` says so in between.
+    #[must_use]
+    pub fn evaluate_until(
+        &self,
+        space: &Space,
+        points: &[Point],
+        stop: &dyn Fn() -> bool,
+    ) -> Option<Vec<Result<Measured, String>>> {
+        let mut found = Vec::with_capacity(points.len());
+        for some in points.chunks(BETWEEN_STOPS) {
+            if stop() {
+                return None;
+            }
+            found.extend(self.evaluate(space, some));
+        }
+        Some(found)
     }
 }

@@ -110,7 +110,8 @@ pub struct Evaluated {
 }
 
 /// What an evaluation gave.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Measured {
     /// Figures over the whole window.
     pub figures: Figures,
@@ -231,23 +232,15 @@ impl Run {
     /// The points to evaluate next, about `most` of them; the genetic method gives a generation at a time. Empty at the end.
     #[must_use]
     pub fn propose(&self, most: usize) -> Batch {
-        let left = self.budget().saturating_sub(self.evaluated.len());
         let mut batch = Batch { points: Vec::new(), draws: self.draws };
-        if left == 0 {
+        if self.is_finished() {
             return batch;
         }
         match self.settings.method {
-            Method::Grid => {
-                let first = self.evaluated.len() as u128;
-                let count = left.min(most.max(1)) as u128;
-                batch.points = (first..first + count).map(|rank| self.settings.space.point(rank)).collect();
-            }
-            Method::Random => {
-                let mut seen = self.seen();
-                self.draw(left.min(most.max(1)), &mut seen, &mut batch);
-            }
+            Method::Grid | Method::Random => return self.ahead(&[most]).pop().unwrap_or(batch),
             Method::Genetic => {
                 let mut seen = self.seen();
+                let left = self.budget().saturating_sub(self.evaluated.len());
                 let count = left.min(self.settings.population as usize);
                 if self.parents.is_empty() {
                     self.draw(count, &mut seen, &mut batch);
@@ -257,6 +250,38 @@ impl Run {
             }
         }
         batch
+    }
+
+    /// Batches of these sizes to be recorded one after the other, of which none depends on what came of those before it; fewer
+    /// at the end. Each is what [`Run::propose`] would give in its turn. The genetic method has one, of its own size.
+    #[must_use]
+    pub fn ahead(&self, sizes: &[usize]) -> Vec<Batch> {
+        if self.settings.method == Method::Genetic {
+            let batch = self.propose(0);
+            return if batch.points.is_empty() { Vec::new() } else { vec![batch] };
+        }
+        let (mut seen, mut draws) = (self.seen(), self.draws);
+        let (mut first, mut batches) = (self.evaluated.len(), Vec::new());
+        for size in sizes {
+            let count = self.budget().saturating_sub(first).min((*size).max(1));
+            if count == 0 {
+                break;
+            }
+            let mut batch = Batch { points: Vec::new(), draws };
+            match self.settings.method {
+                Method::Grid => batch.points = self.ranked(first, count),
+                Method::Random | Method::Genetic => self.draw(count, &mut seen, &mut batch),
+            }
+            draws = batch.draws;
+            first += count;
+            batches.push(batch);
+        }
+        batches
+    }
+
+    /// So many points of the grid, from this number on.
+    fn ranked(&self, first: usize, count: usize) -> Vec<Point> {
+        (first..first + count).map(|rank| self.settings.space.point(rank as u128)).collect()
     }
 
     /// Adds children of the parents, and a point at random where there is no new child.

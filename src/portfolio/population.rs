@@ -82,6 +82,21 @@ impl<P: Deref<Target = Panel> + Clone + Send + Sync> Market<P> {
         })
     }
 
+    /// On which candles.
+    pub fn panel(&self) -> &P {
+        &self.panel
+    }
+
+    /// First slot and end, exclusive, UTC ms.
+    pub const fn span_ms(&self) -> (i64, i64) {
+        (self.from_ms, self.to_ms)
+    }
+
+    /// On which terms.
+    pub const fn terms(&self) -> PortfolioTerms {
+        self.terms
+    }
+
     /// What each strategy comes to, in order. Daily returns are hedged and after all costs; `performance` is of the plain
     /// ones. No symbol has a result of its own.
     pub fn evaluate(&self, strategies: &[&Ranking]) -> Vec<Result<Outcome, RunError>> {

@@ -59,7 +59,7 @@ pub struct Life<'a> {
 }
 
 /// What became of it, by year of life.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Lived {
     /// Tests that were bought.
     pub tests: Vec<u32>,

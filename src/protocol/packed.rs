@@ -1,4 +1,4 @@
-//! What the null searches of a session look at, as bytes for another machine: candles up to the split, terms, and nothing of
+//! What a session or its null searches look at, as bytes for another machine: candles up to the split, terms, and nothing of
 //! what comes after it.
 //!
 //! Whoever reads it has exactly the candles that the session has; digests are for whoever carries it.
@@ -9,8 +9,7 @@ use super::run::RunError;
 use super::world::{RankingHalves, RulesHalves};
 use super::{MarketEvaluator, Searchable, SearchablePanel};
 use candles::packed::{PackedError, Packer, Unpacker};
-use candles::{MarketKind, Symbol};
-use engine::{Costs, Engine, FillOn, SymbolWindow, Terms, Window};
+use engine::{Costs, Engine, FillOn, Terms, Window};
 use genome::variation::RankingVariation;
 use portfolio::{Panel, PortfolioTerms};
 use serde::{Deserialize, Serialize};
@@ -73,24 +72,16 @@ fn begun(form: &str) -> Packer {
 }
 
 impl<E> RulesHalves<E> {
-    /// What null searches look at. They have no finer candles, so none are packed.
-    pub(super) fn packed_ground(&self) -> Result<Vec<u8>, PackedError> {
+    /// What is searched. Null searches have no finer candles, so none are packed for them.
+    pub(super) fn packed_ground(&self, with_finer: bool) -> Result<Vec<u8>, PackedError> {
         let (split, Terms { initial_capital, costs, fill_on }) = self.parts();
-        let window = split.searchable.window();
         let mut packer = begun("rules");
         packer.text(&json(&RulesTerms { initial_capital, costs, fill_on })?);
-        packer.time(window.from_ms());
-        packer.time(window.to_ms());
-        packer.number(window.symbols().len() as u64);
-        for s in window.symbols() {
-            if !s.across.is_empty() {
-                return Err(PackedError(format!("{} has values across the market, which are not packed", s.symbol)));
-            }
-            packer.text(&s.market.to_string());
-            packer.text(s.symbol.as_str());
-            packer.candles(&s.candles);
-            packer.funding(&s.funding);
-            packer.market_readings(&s.readings);
+        let window = split.searchable.window();
+        if with_finer {
+            window.pack(&mut packer)?
+        } else {
+            window.without_finer().pack(&mut packer)?
         }
         pack(&mut packer, split.searchable.refits().map(|refits| &**refits));
         Ok(packer.finish())
@@ -98,7 +89,7 @@ impl<E> RulesHalves<E> {
 }
 
 impl RankingHalves {
-    /// What null searches look at.
+    /// What is searched, by null searches, too.
     pub(super) fn packed_ground(&self) -> Result<Vec<u8>, PackedError> {
         let (split, terms, variation) = self.parts();
         pack_ranking(&split.searchable, terms, variation)
@@ -146,22 +137,7 @@ impl PackedGround {
 
     fn rules(from: &mut Unpacker<'_>, engine: Arc<Engine>) -> Result<What, RunError> {
         let RulesTerms { initial_capital, costs, fill_on } = read(from.text()?)?;
-        let (from_ms, to_ms) = (from.time()?, from.time()?);
-        let count = from.count(64)?;
-        let mut symbols = Vec::with_capacity(count);
-        for _ in 0..count {
-            let (market, symbol): (MarketKind, Symbol) = (from.named()?, from.named()?);
-            symbols.push(SymbolWindow {
-                market,
-                symbol,
-                candles: Arc::new(from.candles()?),
-                finer: Vec::new(),
-                funding: from.funding()?.into(),
-                readings: Arc::new(from.market_readings()?),
-                across: Arc::default(),
-            });
-        }
-        let market = Searchable::restored(Window::new(from_ms, to_ms, symbols)?, unpack(from)?);
+        let market = Searchable::restored(Window::unpack(from)?, unpack(from)?);
         Ok(What::Rules { market, engine, terms: Terms { initial_capital, costs, fill_on } })
     }
 

@@ -401,10 +401,10 @@ fn a_session_is_the_same_wherever_its_null_searches_are_made() {
         let bytes = halves.packed().unwrap();
         assert!(PackedGround::read(&bytes[..bytes.len() - 1], Arc::default()).is_err());
         assert!(
-            PackedGround::read(&[&[2], &bytes[1..]].concat(), Arc::default())
+            PackedGround::read(&[&[3], &bytes[1..]].concat(), Arc::default())
                 .unwrap_err()
                 .to_string()
-                .contains("format 2")
+                .contains("format 3")
         );
     }
 }

@@ -64,6 +64,12 @@ pub trait Halves: Send + Sync {
     /// Where there is something that cannot be packed.
     fn packed(&self) -> Result<Vec<u8>, PackedError>;
 
+    /// What the session itself searches, in the same form.
+    ///
+    /// # Errors
+    /// Where there is something that cannot be packed.
+    fn packed_own(&self) -> Result<Vec<u8>, PackedError>;
+
     /// What is asked of each strategy before a test of it is bought: of those found, and of those that were tested before.
     fn asked(&self, found: &[Proposed], known: &[Named], limits: &Thresholds) -> (Vec<Asked>, Vec<Known>);
 
@@ -139,7 +145,11 @@ impl<E: Deref<Target = Engine> + Send + Sync> Halves for RulesHalves<E> {
     }
 
     fn packed(&self) -> Result<Vec<u8>, PackedError> {
-        self.packed_ground()
+        self.packed_ground(false)
+    }
+
+    fn packed_own(&self) -> Result<Vec<u8>, PackedError> {
+        self.packed_ground(true)
     }
 
     fn asked(&self, found: &[Proposed], known: &[Named], limits: &Thresholds) -> (Vec<Asked>, Vec<Known>) {
@@ -229,6 +239,10 @@ impl Halves for RankingHalves {
     }
 
     fn packed(&self) -> Result<Vec<u8>, PackedError> {
+        self.packed_ground()
+    }
+
+    fn packed_own(&self) -> Result<Vec<u8>, PackedError> {
         self.packed_ground()
     }
 

@@ -3,12 +3,13 @@
 
 use super::book::{block, day};
 use super::book_setup::{BookSetup, market_of};
+use super::shared::block::OnThread;
 use super::whole_market::Cached;
 use anyhow::Context as _;
 use book::{Walk, Walker};
 use candles::time::DAY_MS;
 use serde::Serialize;
-use std::fmt;
+use std::{fmt, sync::Arc};
 use store::{BookDay, BookRow, Store};
 
 /// What came of it.
@@ -42,11 +43,17 @@ impl fmt::Display for Replayed {
     }
 }
 
-/// Walks it again.
+/// Walks it again, the searches of its blocks together with workers where that is asked for.
 ///
 /// # Errors
 /// When the cache lacks its candles, or it is of a program that came to other numbers.
-pub(crate) async fn replayed(store: &Store, cached: Cached<'_>, row: &BookRow) -> anyhow::Result<Replayed> {
+pub(crate) async fn replayed(
+    store: &Store,
+    cached: Cached<'_>,
+    row: &BookRow,
+    shared: Option<OnThread>,
+) -> anyhow::Result<Replayed> {
+    let shared = shared.map(Arc::new);
     let version = row.identity.get("version of the pipeline").map_or("", String::as_str);
     anyhow::ensure!(
         version == book::VERSION.to_string(),
@@ -66,12 +73,21 @@ pub(crate) async fn replayed(store: &Store, cached: Cached<'_>, row: &BookRow) -
         let Some(until_ms) = stored.last().map(|day| day.day_ms + DAY_MS) else { continue };
         let null = is_placebo.then(|| book::placebo(&real, row.seed)).transpose()?;
         let panel = null.unwrap_or_else(|| real.clone());
-        let (setup, row) = (setup.clone(), row.clone());
+        let (setup, row, shared) = (setup.clone(), row.clone(), shared.clone());
         let walked = tokio::task::spawn_blocking(move || {
             let walk = Walk::endless(row.seed, row.from_ms);
             let mut walker = Walker::with(setup.pipeline(), &panel, (walk, Vec::new()));
-            while walker.freeze()? || walker.trade(until_ms)? {}
-            Ok::<_, book::BookError>(walker.into_parts().0)
+            loop {
+                let searched = match &shared {
+                    Some(shared) => walker.block_search()?.map(|search| shared.searched(search)).transpose()?,
+                    None => None,
+                };
+                let froze = if shared.is_some() { walker.freeze_by(searched)? } else { walker.freeze()? };
+                if !froze && !walker.trade(until_ms)? {
+                    break;
+                }
+            }
+            Ok::<_, anyhow::Error>(walker.into_parts().0)
         });
         let walk = walked.await.context("the walk broke off")??;
         let whose = if is_placebo { "of its placebo" } else { "of its own" };

@@ -1,21 +1,25 @@
 //! `sg-ai calibrate --book`: how often a book goes live with an edge and without, and how soon it leaves: over whole walks on
 //! simulated markets or shuffled candles, or, with `--lives`, at the level of days.
 
-use super::{CalibrateArgs, MarketName};
+use super::{CalibrateArgs, MarketName, shared};
 use crate::cli::{
     CliError, Context,
     format::{number, percent},
     output,
 };
 use crate::usecases::portfolio::{MarketSpan, load_panel};
+use crate::usecases::shared::{
+    lives::{Came, Kind, LivesTask, Of},
+    markets::{self, BookTask},
+};
 use anyhow::Context as _;
-use book::{BookCalibration, BookConfig, BookLife, BookLived, BookWorld, Calibrated, LifeWorld, MadeOf, Pipeline};
+use book::{BookConfig, BookWorld, Calibrated, LifeWorld};
 use candles::{Interval, MarketKind};
 use evidence::binomial::clopper_pearson;
 use genome::random::Seed;
 use indicatif::ProgressBar;
 use lifecycle::EdgeDecayConfig;
-use portfolio::PortfolioTerms;
+use portfolio::{Panel, PortfolioTerms};
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -95,61 +99,82 @@ pub(super) async fn run(args: CalibrateArgs, ctx: &Context) -> Result<(), CliErr
         None => None,
     };
     let json = args.json;
-    let work = move || -> Result<Vec<Row>, CliError> {
-        let threads = usize::from(args.threads.unwrap_or(0));
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().context("cannot start threads")?;
-        if let Some(lives) = args.lives {
-            return Ok(pool.install(|| of_lives(&args, lives, &book, &decay)));
-        }
-        let pipeline = Pipeline { search: &search, book: &book, terms };
-        let calibration = BookCalibration {
+    let rows = if let Some(lives) = args.lives {
+        of_lives(&args, lives, (book, decay), ctx).await?
+    } else {
+        let task = BookTask {
             seed: Seed(args.seed),
-            made_of: panel.as_ref().map_or(MadeOf::Coins(args.coins), MadeOf::Candles),
+            coins: args.coins,
             edges: args.edges,
             years: (args.history_years, 1),
-            pipeline,
-            decay: &decay,
+            search,
+            book,
+            terms,
+            decay,
         };
-        // Said before anything is walked.
-        calibration.start_ms().map_err(|error| CliError::Usage(error.to_string()))?;
-        Ok(pool.install(|| of_walks(&args, &worlds, &calibration))?)
+        of_walks(args, worlds, (task, panel), ctx).await?
     };
-    let rows = tokio::task::spawn_blocking(work).await.context("the calibration broke off")??;
     if json { output::json(&rows) } else { output::text(table(&rows)) }.context("standard output")?;
     Ok(())
 }
 
-fn of_walks(args: &CalibrateArgs, worlds: &[BookWorld], calibration: &BookCalibration<'_>) -> anyhow::Result<Vec<Row>> {
+async fn of_walks(
+    args: CalibrateArgs,
+    worlds: Vec<BookWorld>,
+    (task, panel): (BookTask, Option<Panel>),
+    ctx: &Context,
+) -> Result<Vec<Row>, CliError> {
+    // Said before anything is walked.
+    task.on(panel.as_ref()).start_ms().map_err(|error| CliError::Usage(error.to_string()))?;
+    let needed = book::needed_log_e(&task.book, 1);
     let jobs: Vec<(BookWorld, u64)> =
         worlds.iter().flat_map(|world| (0..args.markets).map(move |number| (*world, number))).collect();
     let bar = ProgressBar::new(jobs.len() as u64);
-    let one = |&(world, number): &(BookWorld, u64)| {
-        let found = calibration.run(world, number).with_context(|| format!("market {number} with {}", world.name()))?;
-        bar.inc(1);
-        tracing::info!("{}", serde_json::to_string(&found).unwrap_or_default());
-        Ok(found)
+    let told = {
+        let bar = bar.clone();
+        move |found: &Calibrated| {
+            bar.inc(1);
+            tracing::info!("{}", serde_json::to_string(found).unwrap_or_default());
+        }
     };
-    let all: Vec<Calibrated> = jobs.par_iter().map(one).collect::<anyhow::Result<_>>()?;
-    bar.finish_and_clear();
-    let needed = book::needed_log_e(calibration.pipeline.book, 1);
-    let row = |world: &BookWorld| {
-        let of: Vec<&Calibrated> = all.iter().filter(|found| found.world == *world).collect();
-        let lives = of.iter().map(|found| Life {
-            proves: found.history_log_e >= Some(needed),
-            live_after_days: found.live_after_days.map(|days| days as f64),
-            left_after_days: found.left_after_days.map(|days| days as f64),
-            earned: found.live_return,
-        });
-        let medians = |value: fn(&Calibrated) -> Option<f64>| median(of.iter().filter_map(|f| value(f)).collect());
-        let walked = Walked {
-            hedged_sharpe: medians(|f| f.hedged_sharpe),
-            promised: medians(|f| f.promised),
-            came: medians(|f| f.came),
-            placebos_that_prove: of.iter().filter(|f| f.placebo_max_log_e >= needed).count() as u64,
+    let all = if args.workers {
+        let (mut told, panel) = (told, panel.as_ref());
+        let walked = async |together| markets::walked(together, &task, panel, &jobs, &mut told).await;
+        shared::together(&args, ctx, walked).await?
+    } else {
+        let walked = move || {
+            let threads = usize::from(args.threads.unwrap_or(0));
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().context("cannot start threads")?;
+            let one = |&(world, number): &(BookWorld, u64)| {
+                let found = task.on(panel.as_ref()).run(world, number, &|| false);
+                let found = found.with_context(|| format!("market {number} with {}", world.name()))?;
+                told(&found);
+                Ok(found)
+            };
+            pool.install(|| jobs.par_iter().map(one).collect::<anyhow::Result<Vec<Calibrated>>>())
         };
-        row(world.name().to_owned(), lives.collect(), Some(walked))
+        tokio::task::spawn_blocking(walked).await.context("the calibration broke off")??
     };
-    Ok(worlds.iter().map(row).collect())
+    bar.finish_and_clear();
+    Ok(worlds.iter().map(|world| row_of_walks(*world, &all, needed)).collect())
+}
+
+fn row_of_walks(world: BookWorld, all: &[Calibrated], needed: f64) -> Row {
+    let of: Vec<&Calibrated> = all.iter().filter(|found| found.world == world).collect();
+    let lives = of.iter().map(|found| Life {
+        proves: found.history_log_e >= Some(needed),
+        live_after_days: found.live_after_days.map(|days| days as f64),
+        left_after_days: found.left_after_days.map(|days| days as f64),
+        earned: found.live_return,
+    });
+    let medians = |value: fn(&Calibrated) -> Option<f64>| median(of.iter().filter_map(|f| value(f)).collect());
+    let walked = Walked {
+        hedged_sharpe: medians(|f| f.hedged_sharpe),
+        promised: medians(|f| f.promised),
+        came: medians(|f| f.came),
+        placebos_that_prove: of.iter().filter(|f| f.placebo_max_log_e >= needed).count() as u64,
+    };
+    row(world.name().to_owned(), lives.collect(), Some(walked))
 }
 
 /// What a row is made of.
@@ -180,7 +205,12 @@ fn row(world: String, lives: Vec<Life>, walked: Option<Walked>) -> Row {
     }
 }
 
-fn of_lives(args: &CalibrateArgs, lives: u64, book: &BookConfig, decay: &EdgeDecayConfig) -> Vec<Row> {
+async fn of_lives(
+    args: &CalibrateArgs,
+    lives: u64,
+    (book, decay): (BookConfig, EdgeDecayConfig),
+    ctx: &Context,
+) -> Result<Vec<Row>, CliError> {
     let sharpes = if args.sharpe.is_empty() { SHARPES.to_vec() } else { args.sharpe.clone() };
     let days = |years: u32| i64::from(years * YEAR);
     let mut worlds = vec![("noise".to_owned(), LifeWorld::Noise)];
@@ -197,26 +227,27 @@ fn of_lives(args: &CalibrateArgs, lives: u64, book: &BookConfig, decay: &EdgeDec
         let name = format!("Sharpe {sharpe}, dies after a year of life");
         worlds.push((name, LifeWorld::Dying { sharpe, days_before: -days(1) }));
     }
-    let one = |(name, world): (String, LifeWorld)| {
-        let life = BookLife {
-            world,
-            book,
-            decay,
-            history_days: args.history_years * YEAR,
-            days: YEAR,
-            watched_days: WATCHED_DAYS,
-        };
-        let seed = Seed(args.seed).child("book", 0);
-        let all: Vec<BookLived> = (0..lives).into_par_iter().map(|n| life.live(seed.child("life", n))).collect();
+    let task = LivesTask::Books {
+        book: Box::new(book),
+        decay: Box::new(decay),
+        history_days: args.history_years * YEAR,
+        days: YEAR,
+        watched_days: WATCHED_DAYS,
+    };
+    let seed = Seed(args.seed).child("book", 0);
+    let kinds: Vec<Kind> = worlds.iter().map(|&(_, world)| Kind { seed, of: Of::Book { world } }).collect();
+    let came = shared::lived(args, lives, task, kinds, ctx).await?;
+    let one = |((name, _), came): ((String, LifeWorld), Came)| {
+        let Came::Books(all) = came else { anyhow::bail!("no lives of books") };
         let lives = all.iter().map(|lived| Life {
             proves: lived.history_proves,
             live_after_days: lived.live_after_days.map(f64::from),
             left_after_days: lived.left_after_days.map(f64::from),
             earned: lived.earned,
         });
-        row(name, lives.collect(), None)
+        Ok(row(name, lives.collect(), None))
     };
-    worlds.into_iter().map(one).collect()
+    Ok(worlds.into_iter().zip(came).map(one).collect::<anyhow::Result<_>>()?)
 }
 
 fn table(rows: &[Row]) -> String {

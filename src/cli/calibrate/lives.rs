@@ -1,13 +1,13 @@
 //! `sg-ai calibrate --lives`: what becomes of tests and of edges in whole lives of a daemon, at the level of statistics.
 //! Searches nothing: see [`protocol::lives`].
 
-use super::CalibrateArgs;
+use super::{CalibrateArgs, shared};
 use crate::cli::{CliError, Context, output};
+use crate::usecases::shared::lives::{Came, Kind, LivesTask, Of};
 use anyhow::Context as _;
 use evidence::binomial::clopper_pearson;
 use genome::random::Seed;
-use protocol::lives::{Life, Lived, World};
-use rayon::prelude::*;
+use protocol::lives::{Lived, World};
 use serde::Serialize;
 
 const HOUR_MS: i64 = 3_600_000;
@@ -72,22 +72,27 @@ struct Found {
 /// Simulates the lives and prints what became of them.
 pub(super) async fn run(args: &CalibrateArgs, lives: u64, ctx: &Context) -> Result<(), CliError> {
     let config = ctx.config();
-    let (protocol, limits) = (config.protocol.clone(), config.lifecycle.clone());
-    let holdout_days = args.size.days(config, 0).holdout;
-    let ages = if args.age.is_empty() { AGES_MS.to_vec() } else { args.age.clone() };
-    let (sharpe, seed, sessions_per_day) = (args.sharpe.clone(), Seed(args.seed), args.sessions_per_day);
-    let threads = usize::from(args.threads.unwrap_or(0));
-    let all = move || {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().context("cannot start threads")?;
-        let life =
-            |world, years| Life { world, protocol: &protocol, limits: &limits, holdout_days, sessions_per_day, years };
-        Ok::<_, anyhow::Error>(pool.install(|| Found {
-            candidates: sharpe.iter().map(|s| candidate(&life(World::Noise(0.0), 1), *s, lives, seed)).collect(),
-            begins: sharpe.iter().flat_map(|s| ages.iter().map(|age| begins(&life, *s, *age, lives, seed))).collect(),
-            years: worlds(&sharpe).into_iter().map(|world| years(&life(world, YEARS), lives, seed)).collect(),
-        }))
+    let allowed = config.protocol.false_promotions_per_year;
+    let task = LivesTask::Daemons {
+        protocol: Box::new(config.protocol.clone()),
+        limits: Box::new(config.lifecycle.clone()),
+        holdout_days: args.size.days(config, 0).holdout,
+        sessions_per_day: args.sessions_per_day,
     };
-    let found = tokio::task::spawn_blocking(all).await.context("the simulation broke off")??;
+    let ages = if args.age.is_empty() { AGES_MS.to_vec() } else { args.age.clone() };
+    let (sharpe, seed) = (&args.sharpe, Seed(args.seed));
+    let begin: Vec<(f64, i64)> = sharpe.iter().flat_map(|s| ages.iter().map(move |age| (*s, *age))).collect();
+    let worlds = worlds(sharpe);
+    // Rows in the order in which they are printed, each of one kind of life, of candidates three.
+    let tests = sharpe.iter().flat_map(|s| of_candidate(*s, seed));
+    let begins_of = begin.iter().map(|(s, age)| of_beginning(*s, *age, seed));
+    let kinds = tests.chain(begins_of).chain(worlds.iter().map(|world| of_world(*world, seed))).collect();
+    let mut came = shared::lived(args, lives, task, kinds, ctx).await?.into_iter();
+    let found = Found {
+        candidates: sharpe.iter().map(|s| candidate(*s, lives, &mut came)).collect::<anyhow::Result<_>>()?,
+        begins: begin.iter().map(|of| begins(*of, lives, &mut came)).collect::<anyhow::Result<_>>()?,
+        years: worlds.iter().map(|w| years(*w, (lives, allowed), &mut came)).collect::<anyhow::Result<_>>()?,
+    };
     if args.json { output::json(&found) } else { output::text(table(&found)) }.context("standard output")?;
     Ok(())
 }
@@ -97,32 +102,43 @@ fn worlds(sharpe: &[f64]) -> Vec<World> {
     noise.into_iter().chain(sharpe.iter().map(|s| World::Changing(*s))).collect()
 }
 
-fn candidate(life: &Life<'_>, sharpe: f64, tests: u64, seed: Seed) -> Candidate {
+/// What became of lives, kind by kind.
+type AllCame<'a> = &'a mut dyn Iterator<Item = Came>;
+
+fn tests_of(came: AllCame<'_>) -> anyhow::Result<Vec<bool>> {
+    let Some(Came::Tests(all)) = came.next() else { anyhow::bail!("no tests of candidates") };
+    Ok(all)
+}
+
+fn lived_of(came: AllCame<'_>) -> anyhow::Result<Vec<Lived>> {
+    let Some(Came::Daemons(all)) = came.next() else { anyhow::bail!("no lives of daemons") };
+    Ok(all)
+}
+
+fn of_candidate(sharpe: f64, seed: Seed) -> [Kind; 3] {
     let seed = seed.child("candidate", sharpe.to_bits());
-    let share = |live: &(dyn Fn(Seed) -> bool + Sync)| {
-        let count = (0..tests).into_par_iter().filter(|n| live(seed.child("test", *n))).count();
-        count as f64 / tests as f64
+    let dying = |after| Of::Dying { sharpe, after };
+    [Of::Candidate { sharpe }, dying(0.0), dying(COSTS)].map(|of| Kind { seed, of })
+}
+
+fn candidate(sharpe: f64, tests: u64, came: AllCame<'_>) -> anyhow::Result<Candidate> {
+    let mut share = || {
+        let count = tests_of(came)?.into_iter().filter(|live| *live).count();
+        Ok::<_, anyhow::Error>(count as f64 / tests as f64)
     };
-    Candidate {
-        sharpe,
-        tests,
-        live: share(&|seed| life.candidate_goes_live(sharpe, seed)),
-        dead_breaks_even: share(&|seed| life.dying_goes_live(sharpe, 0.0, seed)),
-        dead_pays_costs: share(&|seed| life.dying_goes_live(sharpe, COSTS, seed)),
-    }
+    Ok(Candidate { sharpe, tests, live: share()?, dead_breaks_even: share()?, dead_pays_costs: share()? })
 }
 
-fn lived(life: &Life<'_>, lives: u64, seed: Seed) -> Vec<Lived> {
-    (0..lives).into_par_iter().map(|n| life.live(seed.child("life", n))).collect()
-}
-
-fn begins<'a>(life: &dyn Fn(World, u32) -> Life<'a>, sharpe: f64, age_ms: i64, lives: u64, seed: Seed) -> Begins {
+fn of_beginning(sharpe: f64, age_ms: i64, seed: Seed) -> Kind {
     let from_day = u32::try_from(age_ms / (24 * HOUR_MS)).unwrap_or(u32::MAX / 2);
-    let years = from_day.div_ceil(365) + 1;
     let seed = seed.child("begins", sharpe.to_bits()).child("age", age_ms.unsigned_abs());
-    let all = lived(&life(World::Lasting { sharpe, from_day }, years), lives, seed);
+    Kind { seed, of: Of::Daemon { world: World::Lasting { sharpe, from_day }, years: from_day.div_ceil(365) + 1 } }
+}
+
+fn begins((sharpe, age_ms): (f64, i64), lives: u64, came: AllCame<'_>) -> anyhow::Result<Begins> {
+    let all = lived_of(came)?;
     let live: u64 = all.iter().map(|l| u64::from(l.edges_live)).sum();
-    Begins {
+    Ok(Begins {
         sharpe,
         age_hours: age_ms / HOUR_MS,
         lives,
@@ -131,37 +147,46 @@ fn begins<'a>(life: &dyn Fn(World, u32) -> Life<'a>, sharpe: f64, age_ms: i64, l
         ci95: clopper_pearson(live, lives, 0.95).unwrap_or((0.0, 1.0)),
         median_days_to_test: median(all.iter().flat_map(|l| l.days_to_test.clone()).collect()),
         median_days_to_live: median(all.iter().flat_map(|l| l.days_to_live.clone()).collect()),
-    }
+    })
 }
 
-fn years(life: &Life<'_>, lives: u64, seed: Seed) -> Years {
-    let (world, sharpe) = match life.world {
+const fn named(world: World) -> (&'static str, Option<f64>) {
+    match world {
         World::Noise(0.0) => ("noise", None),
         World::Noise(_) => ("noise and costs", None),
         World::Lasting { sharpe, .. } => ("lasting", Some(sharpe)),
         World::Changing(sharpe) => ("changing", Some(sharpe)),
-    };
-    let all = lived(life, lives, seed.child(world, sharpe.unwrap_or(0.0).to_bits()));
+    }
+}
+
+fn of_world(world: World, seed: Seed) -> Kind {
+    let (name, sharpe) = named(world);
+    Kind { seed: seed.child(name, sharpe.unwrap_or(0.0).to_bits()), of: Of::Daemon { world, years: YEARS } }
+}
+
+fn years(world: World, (lives, allowed): (u64, f64), came: AllCame<'_>) -> anyhow::Result<Years> {
+    let (world, sharpe) = named(world);
+    let all = lived_of(came)?;
     let by_year = |of: fn(&Lived) -> &Vec<u32>| -> Vec<f64> {
         let sum = |year: usize| all.iter().map(|l| f64::from(of(l)[year])).sum::<f64>();
-        (0..life.years as usize).map(|year| sum(year) / lives as f64).collect()
+        (0..YEARS as usize).map(|year| sum(year) / lives as f64).collect()
     };
     let false_promotions = by_year(|l| &l.false_promotions);
     let error = |(year, mean): (usize, &f64)| {
         let squares = all.iter().map(|l| (f64::from(l.false_promotions[year]) - mean).powi(2)).sum::<f64>();
         (squares / (lives.max(2) - 1) as f64 / lives as f64).sqrt()
     };
-    Years {
+    Ok(Years {
         world: world.to_owned(),
         sharpe,
         lives,
         tests: by_year(|l| &l.tests),
         standard_errors: false_promotions.iter().enumerate().map(error).collect(),
         false_promotions,
-        allowed: life.protocol.false_promotions_per_year,
+        allowed,
         dead_promotions: by_year(|l| &l.dead_promotions),
         true_promotions: by_year(|l| &l.true_promotions),
-    }
+    })
 }
 
 fn median(mut values: Vec<f64>) -> Option<f64> {

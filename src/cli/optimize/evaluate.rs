@@ -2,9 +2,12 @@
 
 use super::{Done, OptimizeArgs, ground::Setting, stored};
 use crate::cli::{CliError, checkpoints::Unfit, window::iso};
+use crate::usecases::parts::Compute;
+use crate::usecases::shared::{Sharing, slices::Slices};
 use anyhow::Context as _;
+use engine::Engine;
 use indicatif::{ProgressBar, ProgressStyle};
-use optimize::{CheckpointError, Points, Run, Settings, Story};
+use optimize::{Batch, CheckpointError, Measured, Points, Run, Settings, Story};
 use sha2::{Digest, Sha256};
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
 use uuid::Uuid;
@@ -51,15 +54,14 @@ pub(super) async fn run(
     settings: Settings,
     (points, setting): (Points, &Setting),
     opened: Option<&stored::Opened>,
+    sharing: Option<Sharing>,
 ) -> Result<Done, CliError> {
     let points = Arc::new(points);
     let threads = usize::from(args.threads.unwrap_or(0));
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().context("cannot start threads")?;
-    let pool = Arc::new(pool);
-    let itself = {
-        let (points, pool) = (Arc::clone(&points), Arc::clone(&pool));
-        tokio::task::spawn_blocking(move || pool.install(|| points.itself())).await.context("the backtest broke off")?
-    };
+    let compute = Compute::of_work(Engine::default(), Arc::new(pool));
+    let on = Arc::clone(&points);
+    let itself = compute.run(move || on.itself()).await.context("the backtest broke off")?;
     let own = itself.map_err(|e| CliError::Usage(format!("the strategy as it stands: {e}")))?;
     let days = own.daily_returns.len();
     let mut config = args.forward.config(days)?;
@@ -81,6 +83,12 @@ pub(super) async fn run(
         }
         None => None,
     };
+    let mut work = match sharing {
+        Some(sharing) if !run.is_finished() => {
+            Work::Shared(Box::new(Slices::open(sharing, compute, Arc::clone(&points), &run).await?))
+        }
+        _ => Work::Alone(compute, Arc::clone(&points)),
+    };
     let bar = progress_bar(&run);
     let (every, began, already) = (args.checkpoints.every(), Instant::now(), run.evaluated().len());
     if already > 0 {
@@ -88,16 +96,7 @@ pub(super) async fn run(
     }
     let (mut noted, mut last_told) = (already, Instant::now());
     while !run.is_finished() {
-        let left =
-            every.map_or(AT_ONCE, |every| (noted + every).saturating_sub(run.evaluated().len()).clamp(1, AT_ONCE));
-        let batch = run.propose(left);
-        let (worker, workers) = (Arc::clone(&points), Arc::clone(&pool));
-        let space = settings.space.clone();
-        let evaluated = tokio::task::spawn_blocking(move || {
-            let results = workers.install(|| worker.evaluate(&space, &batch));
-            (batch, results)
-        });
-        let (batch, results) = evaluated.await.context("the evaluation broke off")?;
+        let (batch, results) = work.next(&run, every, noted).await?;
         run.record(batch, results);
         let count = run.evaluated().len();
         bar.set_position(count as u64);
@@ -116,6 +115,7 @@ pub(super) async fn run(
         }
     }
     bar.finish_and_clear();
+    work.end().await?;
     if let Some(told) = &mut told {
         told.tell(&run).await?;
     }
@@ -130,6 +130,68 @@ pub(super) async fn run(
     let made = tokio::task::spawn_blocking(move || (Story::of(&run, &config), run));
     let (story, run) = made.await.context("the analysis broke off")?;
     Ok(Done { name, strategy: points.strategy.clone(), run, story, own })
+}
+
+/// Who evaluates.
+enum Work {
+    Alone(Compute, Arc<Points>),
+    Shared(Box<Slices>),
+}
+
+impl Work {
+    /// What the next points came to, which are those up to the next checkpoint at most: one is due `every` so many after
+    /// those that are `noted`.
+    async fn next(
+        &mut self,
+        run: &Run,
+        every: Option<usize>,
+        noted: usize,
+    ) -> anyhow::Result<(Batch, Vec<Result<Measured, String>>)> {
+        match self {
+            Self::Alone(compute, points) => {
+                let batch = run.propose(sizes(run, (every, noted), AT_ONCE, 1).pop().unwrap_or(AT_ONCE));
+                let (points, space) = (Arc::clone(points), run.settings().space.clone());
+                let evaluated = compute.run(move || {
+                    let results = points.evaluate(&space, &batch.points);
+                    (batch, results)
+                });
+                evaluated.await.context("the evaluation broke off")
+            }
+            Self::Shared(slices) => {
+                let ahead = slices.ahead().await?;
+                let mut batches = run.ahead(&sizes(run, (every, noted), slices.size(), ahead));
+                let results = slices.evaluate(run.evaluated().len(), &batches).await;
+                if results.is_err() {
+                    // What failed says more than that nobody heard of it.
+                    let _ = slices.end().await;
+                }
+                let results = results?;
+                anyhow::ensure!(!batches.is_empty(), "no point is left, and the run is not finished");
+                Ok((batches.swap_remove(0), results))
+            }
+        }
+    }
+
+    async fn end(&self) -> anyhow::Result<()> {
+        match self {
+            Self::Alone(..) => Ok(()),
+            Self::Shared(slices) => slices.end().await,
+        }
+    }
+}
+
+/// Sizes of the next batches, so many of them, none larger than `most` and none across a checkpoint.
+fn sizes(run: &Run, (every, mut noted): (Option<usize>, usize), most: usize, count: usize) -> Vec<usize> {
+    let (mut at, budget, mut sizes) = (run.evaluated().len(), run.budget(), Vec::new());
+    while sizes.len() < count && at < budget {
+        let size = every.map_or(most, |every| (noted + every).saturating_sub(at).clamp(1, most));
+        at += size;
+        if every.is_some_and(|every| at >= noted + every) {
+            noted = at;
+        }
+        sizes.push(size);
+    }
+    sizes
 }
 
 fn progress_bar(run: &Run) -> ProgressBar {

@@ -36,7 +36,7 @@ pub(super) async fn load(
     strategy: &AnyStrategy,
     args: &OptimizeArgs,
     ctx: &Context,
-) -> Result<(Box<dyn Ground>, Setting), CliError> {
+) -> Result<(Arc<dyn Ground>, Setting), CliError> {
     match strategy {
         AnyStrategy::Rules(strategy) => of_symbols(strategy, args, ctx).await,
         AnyStrategy::Ranking(ranking) => of_market(ranking, args, ctx).await,
@@ -72,7 +72,7 @@ async fn of_symbols(
     strategy: &Strategy,
     args: &OptimizeArgs,
     ctx: &Context,
-) -> Result<(Box<dyn Ground>, Setting), CliError> {
+) -> Result<(Arc<dyn Ground>, Setting), CliError> {
     let asked = &args.window;
     let window = asked.load_for(strategy, ctx).await?;
     let terms = asked.terms(ctx);
@@ -82,15 +82,15 @@ async fn of_symbols(
         execution: None,
         data_version: window.data_version(),
     };
-    let engine = Engine::new(ctx.config().engine.cache_mb);
-    Ok((Box::new(SymbolsGround { engine, window, terms }), setting))
+    let engine = Arc::new(Engine::new(ctx.config().engine.cache_mb));
+    Ok((Arc::new(SymbolsGround { engine, window, terms }), setting))
 }
 
 async fn of_market(
     ranking: &Ranking,
     args: &OptimizeArgs,
     ctx: &Context,
-) -> Result<(Box<dyn Ground>, Setting), CliError> {
+) -> Result<(Arc<dyn Ground>, Setting), CliError> {
     let asked = &args.window;
     asked.check_dates()?;
     let (from_ms, to_ms) = asked.dates_ms();
@@ -124,7 +124,7 @@ async fn of_market(
     };
     let market = tokio::task::spawn_blocking(move || Market::new(panel, from_ms, to_ms, terms));
     let market = market.await.context("the market could not be prepared")?.map_err(CliError::usage)?;
-    Ok((Box::new(MarketGround { market }), setting))
+    Ok((Arc::new(MarketGround { market }), setting))
 }
 
 fn recipe(args: &OptimizeArgs, symbols: Vec<Symbol>, terms: Terms, warmup_from_ms: i64) -> Recipe {

@@ -9,17 +9,11 @@ use crate::cli::{
     window::iso,
 };
 use crate::usecases::database::Database;
-use crate::usecases::parts::Compute;
 use crate::usecases::portfolio::{MarketSpan, WholeMarket, load_panel};
-use crate::usecases::shared::{
-    Sharing,
-    block::{BlockSearches, Made},
-    own_name,
-};
+use crate::usecases::shared::{Sharing, block::OnThread, own_name};
 use anyhow::Context as _;
 use book::{
-    BlockSearch, BookConfig, BookError, CheckpointError, DayFigures, Figures, Member, Pipeline, Traded, Walk, Walker,
-    Weighing,
+    BookConfig, BookError, CheckpointError, DayFigures, Figures, Member, Pipeline, Traded, Walk, Walker, Weighing,
 };
 use candles::time::DAY_MS;
 use engine::performance;
@@ -35,7 +29,6 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use tokio_util::sync::CancellationToken;
 
 /// A block as it is printed. Nothing in it is of the machine or the hour, so that a walk that was killed and resumed prints
 /// the same bytes.
@@ -98,28 +91,7 @@ struct Work {
     json: bool,
     returns: Option<PathBuf>,
     compare_weights: bool,
-    shared: Option<Shared>,
-}
-
-/// What it takes to share null searches with workers.
-struct Shared {
-    sharing: Sharing,
-    compute: Compute,
-    runtime: tokio::runtime::Handle,
-}
-
-impl Shared {
-    fn of(sharing: Sharing, threads: &Arc<rayon::ThreadPool>) -> Self {
-        let compute = Compute::of_work(engine::Engine::default(), Arc::clone(threads));
-        Self { sharing, compute, runtime: tokio::runtime::Handle::current() }
-    }
-
-    /// Makes the searches of a block together with workers.
-    fn searched(&self, search: BlockSearch) -> anyhow::Result<Made> {
-        let (sharing, compute, stop) = (&self.sharing, &self.compute, &CancellationToken::new());
-        let made = self.runtime.block_on(BlockSearches { sharing, compute, stop }.run(search))?;
-        made.context("nobody stops it but the signal that ends the program")
-    }
+    shared: Option<OnThread>,
 }
 
 pub(super) async fn run(args: RehearseArgs, ctx: &Context) -> Result<(), CliError> {
@@ -171,7 +143,7 @@ pub(super) async fn run(args: RehearseArgs, ctx: &Context) -> Result<(), CliErro
     if args.workers {
         let opened = Database::open(ctx.config()).await?;
         let sharing = Sharing::of(ctx.config(), ctx.data_dir(), &opened.store, own_name("rehearsal"))?;
-        (database, shared) = (Some(opened), Some(Shared::of(sharing, &pool)));
+        (database, shared) = (Some(opened), Some(OnThread::of(sharing, &pool)));
     }
     let work = Work {
         search,

@@ -44,6 +44,26 @@ fn a_run_goes_on_to_the_bit_from_any_checkpoint_and_at_any_batch_size() {
 }
 
 #[test]
+fn batches_ahead_are_those_that_are_proposed_in_their_turn() {
+    for method in METHODS {
+        let mut one = Run::new(settings(method, 20, 400), DAYS).unwrap();
+        let mut ahead = one.clone();
+        while !ahead.is_finished() {
+            let batches = ahead.ahead(&[13, 7, 20]);
+            assert!(batches.len() <= if method == Method::Genetic { 1 } else { 3 }, "{method}");
+            for batch in batches {
+                assert_eq!(one.propose(batch.points.len()), batch, "{method}");
+                for run in [&mut one, &mut ahead] {
+                    run.record(batch.clone(), batch.points.iter().map(|point| measured(point, hill)).collect());
+                }
+            }
+        }
+        assert_eq!(one, ahead, "{method}");
+        assert!(ahead.ahead(&[5]).is_empty(), "{method}");
+    }
+}
+
+#[test]
 fn no_point_is_evaluated_twice_and_a_small_space_is_evaluated_whole() {
     for method in METHODS {
         for (side, points, expected) in [(20, 400, 400), (6, 1000, 36), (20, 400, 400)] {

@@ -19,6 +19,8 @@ use uuid::Uuid;
 const MAX_FAILURES: i32 = 5;
 /// Days for which finished items are kept.
 const KEPT_DAYS: i32 = 30;
+/// The same of slices of optimisations, whose results are long: as long as what they looked at.
+const KEPT_SLICE_DAYS: i32 = 3;
 
 /// What is to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -30,13 +32,25 @@ pub enum WorkKind {
     BookNullSearch,
     /// A market of a calibration.
     CalibrationMarket,
+    /// Some points of an optimisation.
+    OptimizationSlice,
+    /// A session that is bred again.
+    SessionReplay,
+    /// A market of a calibration of books.
+    BookMarket,
+    /// Some lives of a calibration.
+    Lives,
 }
 names!(
     WorkKind,
     "kind of work",
     NullSearch = "null_search",
     BookNullSearch = "book_null_search",
-    CalibrationMarket = "calibration_market"
+    CalibrationMarket = "calibration_market",
+    OptimizationSlice = "optimization_slice",
+    SessionReplay = "session_replay",
+    BookMarket = "book_market",
+    Lives = "lives"
 );
 
 /// Something to be done.
@@ -156,8 +170,9 @@ impl Store {
         self.transaction("post_work", |tx| async move {
             // In one order, so that two who post the same do not wait for each other in a circle.
             let sql = "insert into work_items as w (kind, code_version, input_digest, input, batch, place)
-                select kind, $1, digest, input, $2, place
-                from unnest($3::text[], $4::text[], $5::text[], $6::integer[]) as t (kind, digest, input, place)
+                select kind, $1, digest, input, $2, place from (
+                    select distinct on (kind, digest) * from unnest($3::text[], $4::text[], $5::text[], $6::integer[])
+                        as t (kind, digest, input, place) order by kind, digest, place) t
                 order by place, digest
                 on conflict on constraint work_items_once do update set state = 'waiting', worker = null, attempts = 0,
                     not_before = '-infinity', finished_at = null, batch = excluded.batch, place = excluded.place
@@ -292,8 +307,10 @@ impl Store {
             let sql = "update work_items set state = 'cancelled', leased_until = null, finished_at = now()
                 where batch = $1 and state in ('waiting', 'taken', 'failed')";
             let cancelled = tx.execute(sql, &[&batch]).await?;
-            let sql = "delete from work_items where finished_at < now() - $1 * interval '1 day'";
-            tx.execute(sql, &[&f64::from(KEPT_DAYS)]).await?;
+            let sql = "delete from work_items where finished_at < now() - interval '1 day'
+                * case kind when $2 then $3::double precision else $1::double precision end";
+            let slice = WorkKind::OptimizationSlice.name();
+            tx.execute(sql, &[&f64::from(KEPT_DAYS), &slice, &f64::from(KEPT_SLICE_DAYS)]).await?;
             tx.execute("delete from work_workers where seen_at < now() - interval '7 days'", &[]).await?;
             Ok(cancelled)
         })

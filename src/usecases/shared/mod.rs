@@ -3,10 +3,15 @@
 //! The store is the queue (`store::TakenWork`); what jobs look at goes as blobs named by their digests. Whoever does a job,
 //! it comes to the same bits, so that nothing here can change a number.
 
+pub(crate) mod batch;
 pub(crate) mod blobs;
 pub(crate) mod block;
+pub(crate) mod lives;
 pub(crate) mod markets;
 pub(crate) mod nulls;
+pub(crate) mod replays;
+pub(crate) mod slices;
+pub(crate) mod together;
 pub(crate) mod worker;
 
 use crate::CODE_VERSION;

@@ -4,21 +4,19 @@
 //! a worker has and is not heard of for a lease comes back to whoever is next. Where another result would come out, it is
 //! an error; none is chosen.
 
+use super::batch::{Batch, Mine};
 use super::{NullJob, Sharing};
 use crate::CODE_VERSION;
 use crate::usecases::parts::Compute;
 use anyhow::Context as _;
 use async_trait::async_trait;
 use protocol::{Halves, NullFound, NullSearch, Plan, RunError, SessionState};
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
-use store::{NewWork, TakenWork, WorkKind};
+use store::{NewWork, WorkKind};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
-
-/// Between two looks at whether a result has come.
-const LOOK: Duration = Duration::from_millis(100);
 
 /// What null searches of a session are made of.
 pub(crate) struct Nulls<'a> {
@@ -37,12 +35,6 @@ pub(crate) trait Notes: Sync {
     async fn note(&self, state: &SessionState) -> anyhow::Result<()>;
 }
 
-/// A search of our own came to nothing.
-enum Own {
-    Stopped,
-    Done,
-}
-
 impl Nulls<'_> {
     /// Makes null searches until none is needed; `notes` stores the state after each. False where it was stopped before.
     ///
@@ -56,10 +48,9 @@ impl Nulls<'_> {
         let (most, ground) = self.packed().await?;
         let blobs = &self.sharing.blobs;
         let (ground, told) = (blobs.put(ground).await?, blobs.put(serde_json::to_vec(&*task)?).await?);
-        let finished = self.rounds(state, &task, (ground, told), most, notes).await;
-        // What is not needed any more costs nobody anything, whatever ended this.
-        let cancelled = self.sharing.store.end_batch(self.session).await;
-        self.sharing.store.end_worker(&self.sharing.name).await?;
+        let batch = Batch { sharing: self.sharing, stop: self.stop, id: self.session };
+        let finished = self.rounds(state, &task, (ground, told), (most, &batch), notes).await;
+        let cancelled = batch.end().await;
         let (finished, cancelled) = (finished?, cancelled?);
         tracing::debug!(cancelled, null_searches = state.null_searches(), "null searches of a session ended");
         Ok(finished)
@@ -81,7 +72,7 @@ impl Nulls<'_> {
         state: &mut SessionState,
         task: &Arc<NullSearch>,
         (ground, told): (String, String),
-        most: u32,
+        (most, batch): (u32, &Batch<'_>),
         notes: &dyn Notes,
     ) -> anyhow::Result<bool> {
         let Sharing { store, lease, name, .. } = self.sharing;
@@ -99,7 +90,7 @@ impl Nulls<'_> {
                 Ok::<_, serde_json::Error>(NewWork { kind: WorkKind::NullSearch, input, place: number })
             };
             let items = (next..upto).map(item).collect::<Result<Vec<_>, _>>()?;
-            let posted = store.post_work(CODE_VERSION, self.session, &items).await?;
+            let posted = batch.post(&items).await?;
             let mut absorbed = false;
             for one in &posted {
                 let Some(output) = &one.output else { break };
@@ -114,68 +105,48 @@ impl Nulls<'_> {
             if absorbed {
                 continue;
             }
-            let mut own = store.take_work((CODE_VERSION, name), Some(self.session), *lease, 1).await?.pop();
-            if own.is_none()
-                && let Some(failed) = posted.first().filter(|one| one.failed)
-            {
-                // Nobody could do it: it is ours, and fails here if it must.
-                let input = items.first().map(|item| item.input.clone()).unwrap_or_default();
-                own =
-                    Some(TakenWork { id: failed.id, kind: WorkKind::NullSearch, input, place: next, was_lost: false });
-            }
-            match own {
-                Some(own) => match self.own(task, &own).await? {
-                    Own::Stopped => {
-                        store.give_back_work(&[own.id], name).await?;
-                        return Ok(false);
-                    }
-                    Own::Done => {}
-                },
-                None => tokio::select! {
-                    () = self.stop.cancelled() => return Ok(false),
-                    () = tokio::time::sleep(LOOK) => {}
-                },
+            let own = |mine: Mine| self.own(task, mine.place);
+            // Of those at which workers failed only the next one is certainly needed.
+            if !batch.make_one(&items[..1], &posted[..1], own).await? {
+                return Ok(false);
             }
         }
         Ok(true)
     }
 
-    /// Makes a search on this process's own candles, keeping its lease.
-    async fn own(&self, task: &Arc<NullSearch>, item: &TakenWork) -> anyhow::Result<Own> {
-        let (task, halves, stop, number) = (Arc::clone(task), Arc::clone(self.halves), self.stop.clone(), item.place);
+    /// Makes a search on this process's own candles; `None` where it was stopped before.
+    async fn own(&self, task: &Arc<NullSearch>, number: u32) -> anyhow::Result<Option<String>> {
+        let (task, halves, stop) = (Arc::clone(task), Arc::clone(self.halves), self.stop.clone());
         let made = self.compute.run(move || {
             let ground = halves.ground()?;
             Ok::<_, RunError>(task.run(&*ground, number, &|_| stop.is_cancelled())?)
         });
-        let made = self.sharing.while_keeping(item.id, made).await?;
-        let found = match made {
-            Ok(found) => found,
-            Err(RunError::Stopped) => return Ok(Own::Stopped),
-            Err(error) => return Err(error.into()),
-        };
-        let output = serde_json::to_string(&found)?;
-        let stored = self.sharing.finish(item.id, output).await;
-        stored.with_context(|| format!("null search {number} of session {}", self.session))?;
-        Ok(Own::Done)
+        match made.await? {
+            Ok(found) => Ok(Some(serde_json::to_string(&found)?)),
+            Err(RunError::Stopped) => Ok(None),
+            Err(error) => {
+                Err(anyhow::Error::from(error).context(format!("null search {number} of session {}", self.session)))
+            }
+        }
     }
 }
 
-/// What a worker keeps of the sessions that it works for: little else is as dear to read again.
+/// What a worker keeps of what items look at, by digest: little else is as dear to read again.
 #[derive(Default)]
 pub(crate) struct Grounds {
-    known: BTreeMap<String, Arc<protocol::PackedGround>>,
+    known: BTreeMap<String, Arc<dyn Any + Send + Sync>>,
     order: Vec<String>,
 }
 
 impl Grounds {
-    /// Sessions that are kept at most.
+    /// How many are kept at most.
     const MOST: usize = 2;
 
-    pub(crate) fn get(&self, digest: &str) -> Option<Arc<protocol::PackedGround>> {
-        self.known.get(digest).cloned()
+    pub(crate) fn get<T: Any + Send + Sync>(&self, digest: &str) -> Option<Arc<T>> {
+        Arc::clone(self.known.get(digest)?).downcast().ok()
     }
 
-    pub(crate) fn keep(&mut self, digest: &str, ground: Arc<protocol::PackedGround>) {
+    pub(crate) fn keep(&mut self, digest: &str, ground: Arc<dyn Any + Send + Sync>) {
         self.known.insert(digest.to_owned(), ground);
         self.order.retain(|one| one != digest);
         self.order.push(digest.to_owned());

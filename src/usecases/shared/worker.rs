@@ -2,15 +2,21 @@
 //!
 //! Takes only what this very build posted. A database that is away is waited for: what was computed is not lost.
 
-use super::markets::MarketJob;
+use super::lives::{LivesJob, LivesTask};
+use super::markets::{self, BookMarketJob, BookTask, MarketJob};
 use super::nulls::Grounds;
+use super::replays::ReplayJob;
+use super::slices::{SliceJob, SliceTask};
 use super::{NullJob, Sharing};
 use crate::CODE_VERSION;
 use crate::usecases::parts::Compute;
+use crate::usecases::replay_session::Breeding;
 use anyhow::Context as _;
-use book::BlockNulls;
+use book::{BlockNulls, BookCalibrationError};
+use engine::Engine;
 use protocol::calibration::CalibrationError;
 use protocol::{CalibrationSettings, NullSearch, PackedGround, RunError};
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -162,6 +168,10 @@ impl Worker {
             WorkKind::NullSearch => self.null_search(&item.input, end.clone()).await,
             WorkKind::CalibrationMarket => self.market(&item.input, end.clone()).await,
             WorkKind::BookNullSearch => self.block_null(&item.input, end.clone()).await,
+            WorkKind::OptimizationSlice => self.slice(&item.input, end.clone()).await,
+            WorkKind::SessionReplay => self.replay(&item.input, end.clone()).await,
+            WorkKind::BookMarket => self.book_market(&item.input, end.clone()).await,
+            WorkKind::Lives => self.lives(&item.input).await,
         }
     }
 
@@ -201,16 +211,66 @@ impl Worker {
         }
     }
 
-    /// What a session searches; fetched and unpacked once.
+    async fn slice(&self, input: &str, end: CancellationToken) -> anyhow::Result<Option<String>> {
+        let job: SliceJob = serde_json::from_str(input).context("what a slice of an optimisation is told")?;
+        let task: SliceTask = serde_json::from_slice(&self.sharing.blobs.get(&job.task).await?)?;
+        let read = |bytes: &[u8], engine| optimize::unpacked(bytes, engine).map(Arc::<dyn optimize::Ground>::from);
+        let ground = self.kept(&job.ground, read).await?;
+        let points = task.points(Arc::clone(&ground))?;
+        let made = self.compute.run(move || task.output(&points, &job.points, &|| end.is_cancelled()));
+        Ok(made.await??)
+    }
+
+    async fn replay(&self, input: &str, end: CancellationToken) -> anyhow::Result<Option<String>> {
+        let job: ReplayJob = serde_json::from_str(input).context("what a session to breed again is told")?;
+        let task: Breeding = serde_json::from_slice(&self.sharing.blobs.get(&job.task).await?)?;
+        let ground = self.ground(&job.ground).await?;
+        let bred = self.compute.run(move || task.run(&*ground.ground(), &|| end.is_cancelled(), &mut |_, _| true));
+        Ok(bred.await??.map(|bred| serde_json::to_string(&bred)).transpose()?)
+    }
+
+    async fn book_market(&self, input: &str, end: CancellationToken) -> anyhow::Result<Option<String>> {
+        let job: BookMarketJob = serde_json::from_str(input).context("what a market of a book is told")?;
+        let task: BookTask = serde_json::from_slice(&self.sharing.blobs.get(&job.task).await?)?;
+        let candles = match &job.candles {
+            Some(digest) => Some(self.kept(digest, |bytes, _| markets::unpacked(bytes)).await?),
+            None => None,
+        };
+        let made =
+            self.compute.run(move || task.on(candles.as_deref()).run(job.world, job.number, &|| end.is_cancelled()));
+        match made.await? {
+            Ok(came) => Ok(Some(serde_json::to_string(&came)?)),
+            Err(BookCalibrationError::Stopped) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn lives(&self, input: &str) -> anyhow::Result<Option<String>> {
+        let job: LivesJob = serde_json::from_str(input).context("what lives are told")?;
+        let task: LivesTask = serde_json::from_slice(&self.sharing.blobs.get(&job.task).await?)?;
+        let came = self.compute.run(move || task.lived(job.kind, job.from, job.to)).await??;
+        Ok(Some(serde_json::to_string(&came)?))
+    }
+
+    /// What a session searches.
     async fn ground(&self, digest: &str) -> anyhow::Result<Arc<PackedGround>> {
+        self.kept(digest, PackedGround::read).await
+    }
+
+    /// What an item looks at; fetched and unpacked once.
+    async fn kept<T: Any + Send + Sync, E: Into<anyhow::Error> + Send + 'static>(
+        &self,
+        digest: &str,
+        read: impl FnOnce(&[u8], Arc<Engine>) -> Result<T, E> + Send + 'static,
+    ) -> anyhow::Result<Arc<T>> {
         let mut grounds = self.grounds.lock().await;
         if let Some(known) = grounds.get(digest) {
             return Ok(known);
         }
         let bytes = self.sharing.blobs.get(digest).await?;
         let engine = Arc::clone(&self.compute.engine);
-        let ground = Arc::new(self.compute.run(move || PackedGround::read(&bytes, engine)).await??);
-        grounds.keep(digest, Arc::clone(&ground));
+        let ground = Arc::new(self.compute.run(move || read(&bytes, engine)).await?.map_err(Into::into)?);
+        grounds.keep(digest, Arc::<T>::clone(&ground));
         Ok(ground)
     }
 }

@@ -203,7 +203,14 @@ async fn kills_change_nothing_of_a_book_from_nothing_to_live() {
     assert_eq!(other.json(&["book", "show", "--json"])["book"]["state"], "live");
     assert!(other.json(&["book", "members", "--json"])["body"]["members"].is_array());
     assert!(other.json(&["book", "explain", "--json"])["days"].as_array().unwrap().len() > 200);
-    assert!(other.json(&["book", "verify", "--json"])["difference"].is_null());
+    // And to the same with a worker, whoever made which null search.
+    let mut worker = other.daemon("worker");
+    worker.logged("working").await;
+    let verified = other.json(&["book", "verify", "--workers", "--json"]);
+    assert!(verified["difference"].is_null() && verified["blocks"].as_u64() > Some(0), "{verified}");
+    worker.stop().await;
+    let made = "select count(*) from work_items where state = 'done' and kind = 'book_null_search'";
+    assert!(books::count(&client, made).await > 0);
     looked_at(&other, &client).await;
     // A changed day shows.
     client.execute("update book_days set net = net + 1e-9 where not is_placebo and net <> 0", &[]).await.unwrap();

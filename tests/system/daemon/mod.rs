@@ -30,3 +30,4 @@ mod unfit;
 mod upgraded;
 mod webhooks;
 mod work;
+mod work_kinds;

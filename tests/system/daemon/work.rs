@@ -59,7 +59,7 @@ async fn session(client: &Client) -> String {
     hex::encode(Sha256::digest(told))
 }
 
-async fn count(client: &Client, sql: &str) -> i64 {
+pub(super) async fn count(client: &Client, sql: &str) -> i64 {
     client.query_one(sql, &[]).await.unwrap().get(0)
 }
 
@@ -68,7 +68,7 @@ async fn ended(client: &Client) -> bool {
 }
 
 /// So many workers, each ready for work.
-async fn workers_of(stage: &Stage, count: usize) -> Vec<Daemon> {
+pub(super) async fn workers_of(stage: &Stage, count: usize) -> Vec<Daemon> {
     let mut workers = Vec::new();
     for _ in 0..count {
         let mut worker = stage.daemon("worker");

@@ -37,6 +37,9 @@ async fn work_is_posted_once_and_taken_by_one() {
         [(0, None), (1, None), (2, None)]
     );
     assert_eq!(store.post_work(BUILD, batch, &items(0..3)).await.unwrap(), posted, "posted again it is the same");
+    // Asked for twice at once it is one item.
+    let twice = store.post_work(BUILD, batch, &[items(0..1), items(0..1)].concat()).await.unwrap();
+    assert_eq!(twice, [posted[0].clone(), posted[0].clone()]);
     // The oldest first, and nothing twice.
     assert_eq!(places(&store, "one", LONG, 2).await, [0, 1]);
     assert_eq!(places(&other, "two", LONG, 2).await, [2]);
