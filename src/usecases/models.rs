@@ -3,6 +3,7 @@
 
 pub(crate) use super::model_cache::PredictionCache;
 use super::model_cache::{Key, prefix_sha256};
+use super::model_members::members;
 use super::portfolio::{MarketSpan, WholeMarket, load_panel_of};
 use super::whole_market::Which;
 use anyhow::Context as _;
@@ -202,14 +203,17 @@ impl Models {
         let work = move || {
             // A pattern means what a universe can have: no stablecoin, no leveraged token.
             let is_one = |i: &portfolio::PanelInstrument| is_by_name || i.excluded().is_none();
-            let candles: Vec<(String, &portfolio::PanelInstrument)> =
-                panel.instruments().iter().filter(|i| is_one(i)).map(|i| (i.id().to_string(), i)).collect();
-            let of = |(name, i): &'_ (String, &portfolio::PanelInstrument)| {
-                (name.clone(), i.candles().clone(), i.readings().clone())
-            };
-            let owned: Vec<_> = candles.iter().map(of).collect();
-            let given: Vec<ModelCandles<'_>> =
-                owned.iter().map(|(name, candles, readings)| ModelCandles { name, candles, readings }).collect();
+            let members = file.universe.map(|universe| members(&panel, universe));
+            let names: Vec<String> = panel.instruments().iter().map(|i| i.id().to_string()).collect();
+            let all = panel.instruments().iter().enumerate().filter(|(_, i)| is_one(i));
+            let given: Vec<ModelCandles<'_>> = all
+                .map(|(number, i)| ModelCandles {
+                    name: &names[number],
+                    candles: i.candles(),
+                    readings: i.readings(),
+                    members: members.as_ref().map(|of| of[number].as_slice()),
+                })
+                .collect();
             let mut examples = Examples::new(&file, &given)?;
             let before =
                 before.filter(|before| prefix_sha256(&given, before.predictions.until_ms) == before.data_sha256);
