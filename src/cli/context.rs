@@ -2,15 +2,12 @@
 
 use super::CliError;
 use crate::config::{self, Config, Loaded};
-use crate::usecases::models::{Models, PredictionCache};
+use crate::usecases::models::Models;
 use anyhow::Context as _;
 use candles::InstrumentTable;
 use clock::{Clock, SystemClock};
 use market::CandleCache;
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{path::Path, sync::Arc};
 
 /// What every command is handed.
 pub(crate) struct Context {
@@ -68,19 +65,8 @@ impl Context {
     /// # Errors
     /// When the cache cannot be opened, or the table of instruments is none.
     pub(crate) fn models(&self) -> Result<Models, CliError> {
-        let config = &self.config().models;
-        let named = PathBuf::from(&config.dir);
-        Ok(Models {
-            dir: if config.dir.is_empty() { self.data_dir().join("models") } else { named },
-            cached: PredictionCache {
-                dir: self.data_dir().join("predictions"),
-                budget_bytes: config.cache_budget_mb << 20,
-                days: config.cache_days,
-            },
-            candles: self.cache_to_read()?,
-            table: self.instruments()?,
-            now_ms: self.clock.now_ms(),
-        })
+        let (cache, table) = (self.cache_to_read()?, self.instruments()?);
+        Ok(Models::configured(&self.config().models, self.data_dir(), cache, table, self.clock.now_ms()))
     }
 
     /// Every setting as it may be shown: key, value, who set it.

@@ -44,6 +44,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("V48__book_watch", include_str!("../../migrations/V48__book_watch.sql")),
     ("V49__work", include_str!("../../migrations/V49__work.sql")),
     ("V50__null_statistics", include_str!("../../migrations/V50__null_statistics.sql")),
+    ("V53__model_watch", include_str!("../../migrations/V53__model_watch.sql")),
 ];
 
 /// The newest schema version that this program knows.

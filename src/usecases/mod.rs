@@ -26,6 +26,7 @@ pub(crate) mod memory;
 pub(crate) mod messages;
 mod model_cache;
 mod model_members;
+pub(crate) mod model_watch;
 pub(crate) mod models;
 pub(crate) mod operators;
 pub(crate) mod paper;

@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn members_are_those_of_the_verdicts_at_each_close_and_later_candles_change_none() {
-        let (market, table) = (market(), InstrumentTable::built_in());
+        let (market, table) = (market(), InstrumentTable::default());
         let wanted: Universe = "top 4 by quote_volume(5d), listed 10d".parse().unwrap();
         let whole = panel(&market, &table, i64::MAX / 2);
         let all = members(&whole, wanted);

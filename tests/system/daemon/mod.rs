@@ -15,6 +15,7 @@ mod json;
 mod kills;
 mod limits;
 mod media;
+mod models;
 mod operators;
 mod page;
 mod process;

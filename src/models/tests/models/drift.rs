@@ -107,16 +107,16 @@ fn by_definition(examples: &Examples, predictions: &Predictions, until_ms: i64) 
     for begin in (0..=last).filter(|begin| *begin >= 60 && last - begin < 90) {
         bets += 1;
         for kind in 0..2 {
-            let before: Vec<f64> =
-                (begin.saturating_sub(729)..begin).map(|k| error(k, kind, &came)).collect();
+            let before: Vec<f64> = (begin.saturating_sub(729)..begin).map(|k| error(k, kind, &came)).collect();
             let m = mean(&before);
             let squares: f64 = before.iter().map(|v| (v - m) * (v - m)).sum();
             let error_of_mean = (squares / (before.len() - 1) as f64 / before.len() as f64).sqrt();
             for side in [1.0, -1.0] {
                 for stake in [0.1, 0.3, 0.7] {
                     let factor = |k: usize| {
-                        let claim =
-                            mean(&all[k][1].iter().zip(&steps[k].1).map(|(w, (p, b, _))| w * (p - b)).collect::<Vec<_>>());
+                        let claim = mean(
+                            &all[k][1].iter().zip(&steps[k].1).map(|(w, (p, b, _))| w * (p - b)).collect::<Vec<_>>(),
+                        );
                         let allowed = 2.0 * error_of_mean + if kind == 0 { 0.02 } else { 0.25 * claim };
                         let beyond = |e: f64| side * (e - m) - allowed;
                         let against = error(k, kind, &|w, _| f64::from(u8::from(w * side < 0.0)));
@@ -140,7 +140,11 @@ fn the_evidence_is_that_of_the_definition_and_knows_nothing_of_later_targets() {
         let found = drift(&file, &examples, &predictions, until_ms);
         let (bets, evidence) = if day > 60 { by_definition(&examples, &predictions, until_ms) } else { (0, 0.0) };
         assert_eq!(found.bets, bets, "day {day}");
-        assert!((found.evidence - evidence).abs() <= 1e-9 * (1.0 + evidence), "day {day}: {} is not {evidence}", found.evidence);
+        assert!(
+            (found.evidence - evidence).abs() <= 1e-9 * (1.0 + evidence),
+            "day {day}: {} is not {evidence}",
+            found.evidence
+        );
         greatest = greatest.max(evidence);
         // A target becomes known a horizon after its close.
         let mut known = examples.clone();

@@ -19,7 +19,9 @@ fn a_file_is_read_and_what_is_left_out_is_customary() {
 
 #[test]
 fn a_universe_stands_in_place_of_symbols_or_beside_them() {
-    let of = |keys: &str| ModelFile::parse("best", &text("rank", "logistic").replace("symbols = [\"*USDT\"]", keys)).unwrap();
+    let of = |keys: &str| {
+        ModelFile::parse("best", &text("rank", "logistic").replace("symbols = [\"*USDT\"]", keys)).unwrap()
+    };
     let file = of("universe = \"top 30 by quote_volume(30d), listed 60d\"");
     let universe = file.universe.unwrap();
     assert_eq!((universe.top, universe.volume_days, universe.listed_days), (30, 30, 60));
@@ -40,7 +42,11 @@ fn mistakes_are_told_with_their_key() {
         ("timeframe = \"4h\"\n", "", "missing field `timeframe`"),
         ("[\"*USDT\"]", "[]", "symbols: name at least one"),
         ("[\"*USDT\"]", "[\"*US*\"]", "symbols: \"*US*\""),
-        ("symbols = [\"*USDT\"]\n", "", "symbols: name at least one, such as \"BTCUSDT\" or \"*USDT\", or say a universe"),
+        (
+            "symbols = [\"*USDT\"]\n",
+            "",
+            "symbols: name at least one, such as \"BTCUSDT\" or \"*USDT\", or say a universe",
+        ),
         ("symbols = [\"*USDT\"]", "universe = \"top 30\"", "universe: "),
         ("symbols = [\"*USDT\"]", "universe = \"top 1 by quote_volume(30d)\"", "universe: "),
         ("horizon_candles = 3", "horizon_candles = 0", "horizon_candles: 0 is not 1 to 1000"),

@@ -97,9 +97,11 @@ fn members_alone_teach_and_are_compared_and_all_are_predicted() {
             compared += usize::from(expected.is_some());
         }
         let found = predict(&file, &*kind, &all, None);
-        strangers += found.of(&symbol.name).iter().filter(|p| {
-            !of[number][symbol.close_ms.binary_search(&p.at_ms).unwrap()]
-        }).count();
+        strangers += found
+            .of(&symbol.name)
+            .iter()
+            .filter(|p| !of[number][symbol.close_ms.binary_search(&p.at_ms).unwrap()])
+            .count();
     }
     assert!(compared > 2000 && strangers > 2000, "{compared} compared, {strangers} predictions of others");
     let taught = Walk { file: &file, kind: &*kind, examples: &all }.training_set(START_MS + 1400 * H4_MS).labels.len();
