@@ -32,7 +32,7 @@ async fn ask(stage: &Stage, name: &str, text: &str) {
         created_by: "service".to_owned(),
         genome,
     };
-    assert_eq!(store.add_strategy(&new).await.unwrap(), None);
+    assert_eq!(store.add_strategy(&new).await.unwrap().as_deref(), Some(name));
 }
 
 /// What was told of models, by channel; the market time is left out of the keys.
@@ -52,7 +52,8 @@ async fn models_are_looked_at_told_of_and_shown() {
     let models = stage.dir.path().join("data/models");
     std::fs::create_dir_all(&models).unwrap();
     let download = ["data", "download", "--symbols", "BTCUSDT,ETHUSDT", "--intervals", "15m"];
-    let output = stage.command(&[&download[..], &["--from", "2024-11-17", "--to", "2025-01-01"]].concat()).output().unwrap();
+    let output =
+        stage.command(&[&download[..], &["--from", "2024-11-17", "--to", "2025-01-01"]].concat()).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let mut daemon = stage.daemon("shadow");
     let client = Client { base: daemon.url().await, http: reqwest::Client::new() };
@@ -73,10 +74,20 @@ async fn models_are_looked_at_told_of_and_shown() {
     let [broken, lean] = [&both["items"][0], &both["items"][1]];
     assert_eq!((&broken["model"], &broken["state"]), (&json!("broken"), &json!("failing")));
     assert!(broken["reason"].as_str().unwrap().contains("horizon_candles: 0 is not 1 to 1000"), "{broken}");
-    assert_eq!((&lean["model"], &lean["state"], &lean["reason"]), (&json!("lean"), &json!("young"), &Value::Null), "{lean}");
+    assert_eq!(
+        (&lean["model"], &lean["state"], &lean["reason"]),
+        (&json!("lean"), &json!("young"), &Value::Null),
+        "{lean}"
+    );
     let report = &lean["report"];
-    assert_eq!((&report["kind"], &report["target"], &report["predicted_symbols"]), (&json!("logistic"), &json!("direction"), &json!(2)));
-    assert!(report["lately"]["predictions"].as_u64().unwrap() > 500 && report["last_fit"]["failed"].is_null(), "{report}");
+    assert_eq!(
+        (&report["kind"], &report["target"], &report["predicted_symbols"]),
+        (&json!("logistic"), &json!("direction"), &json!(2))
+    );
+    assert!(
+        report["lately"]["predictions"].as_u64().unwrap() > 500 && report["last_fit"]["failed"].is_null(),
+        "{report}"
+    );
     // The command scores the same predictions.
     let scored = stage.json(&["models", "evaluate", "lean", "--json"]);
     for year in ["2024", "2025"] {
@@ -109,8 +120,11 @@ async fn models_are_looked_at_told_of_and_shown() {
             page.call("Page.navigate", json!({ "url": format!("{}/#/models", client.base) })).await;
             page.titled("Models").await;
             page.unfold().await;
-            page.until("['Strategies that ask models', 'Model lean', 'lean: what it knew', 'Model broken'].every((part) =>
-                [...document.querySelectorAll('h2')].some((head) => head.textContent === part))").await;
+            page.until(
+                "['Strategies that ask models', 'Model lean', 'lean: what it knew', 'Model broken'].every((part) =>
+                [...document.querySelectorAll('h2')].some((head) => head.textContent === part))",
+            )
+            .await;
             let fits = "document.documentElement.scrollWidth <= document.documentElement.clientWidth";
             assert_eq!(page.evaluate(fits).await, true, "models at {width}");
         }
