@@ -162,7 +162,7 @@ impl ModelWatch {
             model: name.to_owned(),
             at_market_ms: now_ms,
             state: ModelState::Failing,
-            reason: Some(reason),
+            reason: Some(in_a_line(&reason)),
             digest,
             report: json!({}),
         };
@@ -211,8 +211,8 @@ impl ModelWatch {
             let (model, state, was) = (&found.model, found.state.name(), was.map_or("not there", ModelState::name));
             let reason = found.reason.as_deref().unwrap_or_default();
             match found.state.is_trouble() {
-                true => tracing::warn!(model, state, was, reason, "a model"),
-                false => tracing::info!(model, state, was, "a model"),
+                true => tracing::warn!(model, state, was, reason, "a model is in another state"),
+                false => tracing::info!(model, state, was, "a model is in another state"),
             }
         }
         Ok(())
@@ -321,6 +321,12 @@ fn judged(of: &Predicted, now_ms: i64) -> (Report, ModelState, Option<String>) {
     }
 }
 
+/// What is wrong, in one line: lines that only point at something are left out.
+fn in_a_line(text: &str) -> String {
+    let says = |line: &&str| line.chars().any(char::is_alphabetic);
+    text.lines().map(str::trim).filter(says).collect::<Vec<&str>>().join("; ")
+}
+
 /// Scores without the reliability table.
 fn short(scores: &Scores) -> Value {
     let mut value = serde_json::to_value(scores).unwrap_or_default();
@@ -344,6 +350,13 @@ fn drifted(way: Way, found: &Drift) -> String {
 mod tests {
     use super::*;
     use chrono::DateTime;
+
+    #[test]
+    fn what_is_wrong_is_told_in_a_line() {
+        let text = "trend.toml: TOML parse error at line 3, column 1\n  |\n3 | horizon = 6\n  | ^^^^^^^\nunknown field `horizon`";
+        let expected = "trend.toml: TOML parse error at line 3, column 1; 3 | horizon = 6; unknown field `horizon`";
+        assert_eq!(in_a_line(text), expected);
+    }
 
     #[test]
     fn a_model_is_due_once_a_day_when_it_changes_and_soon_again_where_it_fails() {

@@ -9,7 +9,7 @@ const WORDS = {
   ok: "predicts; its calibration is what it was",
   young: "predicts; too little came due to tell of its calibration",
   drifting: "its calibration is no longer what it was",
-  failing: "fails; whoever asks it stands still",
+  failing: "predicts nothing, or nothing new; whoever asks it stands still",
 };
 const SHADE = { ok: "healthy", young: "unknown", drifting: "degraded", failing: "unhealthy" };
 
@@ -53,7 +53,7 @@ function about(row, strategies) {
   const asking = strategies.filter((s) => s.models.includes(row.model));
   const known = r.kind !== undefined;
   const rows = [
-    ["State", h("span", {}, badge(row), ` ${WORDS[row.state]}`)],
+    ["State", h("span", {}, badge(row), `: ${WORDS[row.state]}`)],
     ["Why", row.reason && h("span", { class: row.state === "failing" ? "down" : "warn" }, row.reason)],
     known && ["Kind", r.kind],
     known && ["Target", `${r.target}, ${number(r.horizon_candles)} candles of ${r.timeframe} ahead, ${r.market}`],
@@ -98,7 +98,7 @@ function worth(row) {
     scored("two years before", r.before),
   ].filter(Boolean);
   return card(
-    "w6",
+    "w8",
     `${row.model}: what it knew`,
     table(["", "#forecasts", "#log loss", "#constant", "#gain", "#t", "#AUC", "#calibration error"], rows),
     soft("Gain: log loss of the constant forecast known before, less the model's; above 0, it knew something."),
@@ -114,7 +114,7 @@ function calibration(row) {
     h(
       "tr",
       {},
-      h("th", { scope: "row" }, `${percent(b.from, 0)} to ${percent(b.to, 0)}`),
+      h("th", { scope: "row" }, `${number(100 * b.from)} to ${percent(b.to, 0)}`),
       cell(percent(b.mean_probability)),
       cell(percent(b.share), Math.abs(b.share - b.mean_probability) > 0.1 ? "warn" : ""),
       cell(number(b.forecasts)),
@@ -131,9 +131,9 @@ function calibration(row) {
     ),
   );
   return card(
-    "w6",
+    "w4",
     `${row.model}: calibration of ${row.report.window_days} days`,
-    table(["bin", "#said", "#came", "#forecasts", "0 to 100 %"], bars, undefined, false),
+    table(["bin", "#said", "#came", "#forecasts", "0 to 100 %"], bars, undefined, true),
     soft(
       "A mark for what was said (grey) and a bar for what came. Of a calibrated model they meet. Targets overlap: few forecasts are independent.",
     ),
@@ -274,8 +274,8 @@ export async function page({ signal }) {
   }
   content.push(asking(strategies));
   items.forEach((row, i) => {
-    const parts = [about(row, strategies), worth(row), calibration(row), drift(row, histories[i].items)];
-    content.push(...parts.filter(Boolean));
+    const parts = [about(row, strategies), drift(row, histories[i].items), worth(row), calibration(row)];
+    content.push(h("div", { class: "grid" }, parts));
   });
   return { title: "Models", content };
 }

@@ -14,7 +14,8 @@ y = (x[:, 0] * (x[:, 1] - 50) + 5 * rng.normal(size=2000) > 0).astype(int)
 model = make_pipeline(StandardScaler(), MLPClassifier((8,), max_iter=300, random_state=1)).fit(x, y)
 folder = sys.argv[1]
 with open(f"{folder}/pipeline.onnx", "wb") as file:
-    file.write(to_onnx(model, x[:1], options={"zipmap": False}).SerializeToString())
+    opset = {"": 18, "ai.onnx.ml": 1}
+    file.write(to_onnx(model, x[:1], target_opset=opset, options={"zipmap": False}).SerializeToString())
 with open(f"{folder}/pipeline.json", "w") as file:
     rows = x[:50]
     json.dump({"rows": rows.tolist(), "probabilities": model.predict_proba(rows)[:, 1].tolist()}, file)
