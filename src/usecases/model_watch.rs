@@ -350,6 +350,78 @@ fn drifted(way: Way, found: &Drift) -> String {
 mod tests {
     use super::*;
     use chrono::DateTime;
+    use genome::random::Seed;
+    use models::{Examples, Point, Predictions, SymbolExamples, SymbolPredictions};
+    use rand::RngExt;
+
+    const START_MS: i64 = 1_546_300_800_000;
+
+    /// A model of five coins that says each day 0.3 or 0.7, in turns: right with the chance that it says for so many days, then
+    /// never more often than by luck.
+    fn predicted(days: i64, right_days: i64) -> Predicted {
+        let dir = tempfile::TempDir::new().unwrap();
+        let text = "timeframe = \"1d\"\nsymbols = [\"*USDT\"]\ntarget = \"direction\"\nhorizon_candles = 1\n\
+                    features = [\"roc(1)\"]\n[fit]\nkind = \"logistic\"\n";
+        std::fs::write(dir.path().join("trend.toml"), text).unwrap();
+        let cache = CandleCache::open(dir.path()).unwrap();
+        let config = ModelsConfig { dir: dir.path().display().to_string(), cache_budget_mb: 1, cache_days: 1 };
+        let models = Models::configured(&config, dir.path(), cache, InstrumentTable::default(), 0);
+        let model = models.named("trend".parse().unwrap()).unwrap();
+        let mut rng = Seed(1).stream("predicted", 0);
+        let (mut symbols, mut examples) = (Vec::new(), Vec::new());
+        for number in 0..5 {
+            let (mut points, mut labels) = (Vec::new(), Vec::new());
+            for day in 0..days {
+                let probability = if (day + number) % 2 == 0 { 0.3 } else { 0.7 };
+                points.push(Point { at_ms: START_MS + day * DAY_MS, probability, base: 0.5 });
+                let chance = if day < right_days { probability } else { 1.0 - probability };
+                labels.push((day + 1 < days).then(|| rng.random::<f64>() < chance));
+            }
+            let (name, close_ms) = (format!("S{number}USDT"), points.iter().map(|p| p.at_ms).collect());
+            let (features, scaled) = (Vec::new(), Vec::new());
+            examples.push(SymbolExamples { name: name.clone(), close_ms, features, scaled, labels });
+            symbols.push(SymbolPredictions { name, points });
+        }
+        let fit = Fit { at_ms: START_MS, examples: 100, base: Some(0.5), failed: None };
+        Predicted {
+            kind: model.file.kind(None).unwrap(),
+            model,
+            examples: Examples { symbols: examples, horizon_ms: DAY_MS },
+            predictions: Predictions { until_ms: START_MS + (days - 1) * DAY_MS, symbols, fits: vec![fit] },
+        }
+    }
+
+    #[test]
+    fn states_and_their_reasons_are_those_of_the_predictions() {
+        let state = |of: &Predicted, late_days: i64| {
+            let (report, state, reason) = judged(of, of.predictions.until_ms + late_days * DAY_MS);
+            (report, state, reason.unwrap_or_default())
+        };
+        let (report, well, why) = state(&predicted(500, 500), 0);
+        assert_eq!((well, why.as_str(), report.lately.unwrap().predictions), (ModelState::Ok, "", 5 * 90));
+        assert_eq!(report.before.unwrap()["predictions"], 5 * 409);
+        assert_eq!(state(&predicted(40, 40), 0).1, ModelState::Young);
+        let (report, drifts, why) = state(&predicted(500, 430), 0);
+        assert_eq!((drifts, report.drift.way), (ModelState::Drifting, Some(Way::TooSure)));
+        assert!(why.starts_with("what is said for or against holds less than it did: mean error -0."), "{why}");
+        let (_, fails, why) = state(&predicted(500, 500), 4);
+        assert!(
+            fails == ModelState::Failing && why.starts_with("the newest 1d candle of its symbols closed 2020-05-14T"),
+            "{why}"
+        );
+        let mut broken = predicted(500, 430);
+        broken.predictions.fits.push(Fit { failed: Some("too few".into()), ..broken.predictions.fits[0].clone() });
+        let (report, fails, why) = state(&broken, 0);
+        assert_eq!(
+            (fails, report.failed_fits, why.as_str()),
+            (ModelState::Failing, 1, "the fit of 2019-01-01T00:00:00Z failed: too few")
+        );
+        let mut silent = predicted(500, 500);
+        silent.predictions.symbols.iter_mut().for_each(|s| s.points.truncate(400));
+        assert!(state(&silent, 0).2.starts_with("nothing is predicted since 2020-02-04T"), "{}", state(&silent, 0).2);
+        silent.predictions.symbols.clear();
+        assert!(state(&silent, 0).2.starts_with("nothing was ever predicted"));
+    }
 
     #[test]
     fn what_is_wrong_is_told_in_a_line() {

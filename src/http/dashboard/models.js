@@ -204,7 +204,7 @@ function asking(strategies) {
     ),
   );
   return card(
-    "",
+    "w12",
     "Strategies that ask models",
     table(["strategy", "state", "asks", "stands still"], rows, "No strategy asks a model.", true),
   );
@@ -223,7 +223,7 @@ function how(dir) {
     'kind = "logistic"',
   ].join("\n");
   return card(
-    "",
+    "w12",
     "No model yet",
     h("p", {}, "A model gives a probability that strategies can ask: write a file ", h("code", {}, place), ", such as"),
     h("pre", {}, text),
@@ -244,7 +244,7 @@ export async function page({ signal }) {
   const histories = await Promise.all(
     items.map((row) => read(`/api/models/${encodeURIComponent(row.model)}`, { limit: HISTORY }, signal)),
   );
-  const content = [h("h1", {}, "Models")];
+  const content = [];
   if (!items.length) content.push(how(dir));
   else if (items.length > 1) {
     const rows = items.map((row) => {
@@ -263,7 +263,7 @@ export async function page({ signal }) {
     });
     content.push(
       card(
-        "",
+        "w12",
         "All models",
         table(
           ["model", "state", "kind", "target", "predicts until (UTC)", "#gain, 90 days", "#calibration error"],
@@ -275,7 +275,7 @@ export async function page({ signal }) {
   content.push(asking(strategies));
   items.forEach((row, i) => {
     const parts = [about(row, strategies), drift(row, histories[i].items), worth(row), calibration(row)];
-    content.push(h("div", { class: "grid" }, parts));
+    content.push(...parts.filter(Boolean));
   });
-  return { title: "Models", content };
+  return { title: "Models", content: [h("h1", {}, "Models"), h("div", { class: "grid" }, content)] };
 }

@@ -75,9 +75,12 @@ fn false_alarms_are_rarer_than_one_a_year_in_twenty_and_real_drift_is_seen() {
     assert!(seen.iter().all(|n| *n >= 16), "seen within 90 days in {seen:?} of 20");
 }
 
+/// Of a step: what was said, the constant forecast, and 1 if it came, else 0.
+type Forecasts = Vec<(f64, f64, f64)>;
+
 /// The definition, bet by bet and from the forecasts each time.
 fn by_definition(examples: &Examples, predictions: &Predictions, until_ms: i64) -> (usize, f64) {
-    let mut steps: Vec<(i64, Vec<(f64, f64, f64)>)> = Vec::new();
+    let mut steps: Vec<Forecasts> = Vec::new();
     let mut end_ms = START_MS + DAY_MS;
     while end_ms <= until_ms {
         let mut of = Vec::new();
@@ -87,18 +90,18 @@ fn by_definition(examples: &Examples, predictions: &Predictions, until_ms: i64) 
                 of.push((said.points[at].probability, said.points[at].base, f64::from(u8::from(above))));
             }
         }
-        steps.push((end_ms, of));
+        steps.push(of);
         end_ms += DAY_MS;
     }
     let weights = |k: usize| -> Vec<f64> {
-        let before: Vec<f64> = steps[..k].iter().flat_map(|s| &s.1).map(|(p, b, _)| (p - b).abs()).collect();
+        let before: Vec<f64> = steps[..k].iter().flatten().map(|(p, b, _)| (p - b).abs()).collect();
         let scale = before.iter().sum::<f64>() / before.len() as f64;
-        steps[k].1.iter().map(|(p, b, _)| if k == 0 { 0.0 } else { ((p - b) / scale / 2.0).clamp(-1.0, 1.0) }).collect()
+        steps[k].iter().map(|(p, b, _)| if k == 0 { 0.0 } else { ((p - b) / scale / 2.0).clamp(-1.0, 1.0) }).collect()
     };
-    let all: Vec<[Vec<f64>; 2]> = (0..steps.len()).map(|k| [vec![1.0; steps[k].1.len()], weights(k)]).collect();
+    let all: Vec<[Vec<f64>; 2]> = (0..steps.len()).map(|k| [vec![1.0; steps[k].len()], weights(k)]).collect();
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
     let error = |k: usize, kind: usize, y: &dyn Fn(f64, f64) -> f64| {
-        let each = all[k][kind].iter().zip(&steps[k].1).map(|(w, (p, _, came))| w * (y(*w, *came) - p));
+        let each = all[k][kind].iter().zip(&steps[k]).map(|(w, (p, _, came))| w * (y(*w, *came) - p));
         mean(&each.collect::<Vec<f64>>())
     };
     let came = |_: f64, came: f64| came;
@@ -115,7 +118,7 @@ fn by_definition(examples: &Examples, predictions: &Predictions, until_ms: i64) 
                 for stake in [0.1, 0.3, 0.7] {
                     let factor = |k: usize| {
                         let claim = mean(
-                            &all[k][1].iter().zip(&steps[k].1).map(|(w, (p, b, _))| w * (p - b)).collect::<Vec<_>>(),
+                            &all[k][1].iter().zip(&steps[k]).map(|(w, (p, b, _))| w * (p - b)).collect::<Vec<_>>(),
                         );
                         let allowed = 2.0 * error_of_mean + if kind == 0 { 0.02 } else { 0.25 * claim };
                         let beyond = |e: f64| side * (e - m) - allowed;
