@@ -110,6 +110,10 @@ async fn models_are_looked_at_told_of_and_shown() {
         "sg_ai_model_failing{model=\"lean\"} 0\n",
         "sg_ai_model_drifting{model=\"lean\"} 0\n",
         "sg_ai_model_log_loss_gain{model=\"lean\"} ",
+        "sg_ai_model_calibration_error_ratio{model=\"lean\"} ",
+        "sg_ai_model_drift_evidence_ratio{model=\"lean\"} 0\n",
+        "sg_ai_model_failed_fits{model=\"lean\"} 0\n",
+        "sg_ai_model_watched_timestamp_seconds{model=\"broken\"} ",
         "sg_ai_model_predicted_timestamp_seconds{model=\"lean\"} 1735",
     ] {
         assert!(metrics.contains(wanted), "{wanted} is not in\n{metrics}");
