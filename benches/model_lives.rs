@@ -74,10 +74,9 @@ impl World {
             readings: Arc::default(),
         };
         let beside = members.iter().zip(&self.candles).map(of).collect();
-        let mut sorted = members.clone();
-        sorted.sort();
+        let members = members.into_iter().map(|name| (name, None)).collect();
         let file = ModelFile::parse("grown", FILE).unwrap();
-        Refits { models: vec![RefitModel { file, network: None, members: sorted }], together: None, beside }
+        Refits { models: vec![RefitModel { file, network: None, members }], together: None, beside }
     }
 
     fn run(&self, seed: Seed, with_models: bool, nulls: u32) -> ProtocolRun {

@@ -39,7 +39,7 @@ fn predicted(candles: &[(Symbol, CandleSeries)]) -> Vec<MarketReadings> {
         let file = ModelFile::parse(name, &format!("{FILE}{kind}")).unwrap();
         let given: Vec<ModelCandles<'_>> = candles
             .iter()
-            .map(|(symbol, candles)| ModelCandles { name: symbol.as_str(), candles, readings: &nothing })
+            .map(|(symbol, candles)| ModelCandles { name: symbol.as_str(), candles, readings: &nothing, members: None })
             .collect();
         let examples = Examples::new(&file, &given).unwrap();
         let kind = file.kind(None).unwrap();

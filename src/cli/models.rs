@@ -3,12 +3,13 @@
 use super::{CliError, Context, format::minute, input::time_ms, output};
 use crate::usecases::models::{Model, Predicted};
 use anyhow::Context as _;
+use candles::time::rfc3339;
 use clap::{Args, Subcommand};
 use comfy_table::CellAlignment;
 use genome::ModelName;
 use models::{Evaluation, FeatureImportance, Fit, KindSettings, Scores, Target, evaluate, importance};
 use serde::Serialize;
-use std::fmt::Write as _;
+use std::{fmt::Write as _, path::PathBuf};
 
 /// Look at models that strategies may ask: fit them, score them, explain them
 #[derive(Args, Debug)]
@@ -31,6 +32,17 @@ enum ModelsCommand {
     Evaluate(OneArgs),
     /// Tell what each feature is worth to a model, by year
     Explain(OneArgs),
+    /// Write a model's features and targets as CSV, to fit a network of your own on them
+    Examples(ExamplesArgs),
+}
+
+#[derive(Args, Debug)]
+struct ExamplesArgs {
+    #[command(flatten)]
+    one: OneArgs,
+    /// File to write
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
 }
 
 #[derive(Args, Debug)]
@@ -57,6 +69,7 @@ struct Listed {
     timeframe: Option<String>,
     horizon_candles: Option<u32>,
     symbols: Vec<String>,
+    universe: Option<String>,
     features: Vec<String>,
     digest: Option<String>,
     problem: Option<String>,
@@ -81,6 +94,15 @@ struct Evaluated {
     symbols: usize,
     #[serde(flatten)]
     evaluation: Evaluation,
+}
+
+#[derive(Serialize)]
+struct Exported {
+    name: String,
+    file: PathBuf,
+    rows: usize,
+    with_target: usize,
+    columns: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -131,7 +153,41 @@ pub(crate) async fn run(args: ModelsArgs, ctx: &Context) -> Result<(), CliError>
             let explained = Explained { name: args.name.to_string(), kind, features };
             print(args.json, &explained, explained_lines)
         }
+        ModelsCommand::Examples(args) => {
+            let found = predicted(&args.one, ctx).await?;
+            let exported = export(&found, &args).map_err(|e| e.context(args.out.display().to_string()))?;
+            let lines = |e: &Exported| {
+                format!("{} rows, {} of them with a target, in {}\n", e.rows, e.with_target, e.file.display())
+            };
+            print(args.one.json, &exported, lines)
+        }
     }
+}
+
+/// Writes a row a symbol and close at which all features are there: symbol, close, features, and 1 or 0 where the target is known.
+fn export(found: &Predicted, args: &ExamplesArgs) -> anyhow::Result<Exported> {
+    let (file, range_ms) = (&found.model.file, range(&args.one));
+    let features = file.features.iter().map(ToString::to_string);
+    let columns: Vec<String> =
+        ["symbol".to_owned(), "close".to_owned()].into_iter().chain(features).chain(["above".to_owned()]).collect();
+    let mut writer = csv::Writer::from_path(&args.out)?;
+    writer.write_record(&columns)?;
+    let (mut rows, mut with_target) = (0, 0);
+    for symbol in &found.examples.symbols {
+        for (candle, &close_ms) in symbol.close_ms.iter().enumerate() {
+            if !symbol.is_whole(candle) || !(range_ms.0..range_ms.1).contains(&close_ms) {
+                continue;
+            }
+            let above = symbol.labels[candle].map(|above| if above { "1" } else { "0" });
+            let values = symbol.features.iter().map(|column| column[candle].to_string());
+            let close = rfc3339(close_ms).unwrap_or_default();
+            let start = [symbol.name.clone(), close].into_iter();
+            writer.write_record(start.chain(values).chain([above.unwrap_or_default().to_owned()]))?;
+            (rows, with_target) = (rows + 1, with_target + usize::from(above.is_some()));
+        }
+    }
+    writer.flush()?;
+    Ok(Exported { name: args.one.name.to_string(), file: args.out.clone(), rows, with_target, columns })
 }
 
 fn range(args: &OneArgs) -> (i64, i64) {
@@ -175,6 +231,7 @@ fn list(json: bool, ctx: &Context) -> Result<(), CliError> {
                 timeframe: file.as_ref().map(|f| f.timeframe.to_string()),
                 horizon_candles: file.as_ref().map(|f| f.horizon_candles),
                 symbols: file.as_ref().map(|f| f.symbols.clone()).unwrap_or_default(),
+                universe: file.as_ref().and_then(|f| f.universe).map(|universe| universe.to_string()),
                 features: file.as_ref().map(|f| texts(&f.features)).unwrap_or_default(),
                 digest: file.as_ref().map(|f| f.digest().to_owned()),
                 name,
@@ -195,7 +252,7 @@ fn list(json: bool, ctx: &Context) -> Result<(), CliError> {
                 one.target.map_or("-", |t| if t == Target::Rank { "rank" } else { "direction" }).to_owned(),
                 one.timeframe.clone().unwrap_or_else(|| "-".to_owned()),
                 one.horizon_candles.map_or_else(|| "-".to_owned(), |n| n.to_string()),
-                one.symbols.join(" "),
+                one.universe.clone().unwrap_or_else(|| one.symbols.join(" ")),
                 one.features.len().to_string(),
                 one.problem.clone().unwrap_or_default(),
             ]);

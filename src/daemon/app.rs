@@ -10,6 +10,7 @@ use super::loops::continuous::Continuous;
 use super::loops::deployments::Deployments;
 use super::loops::gauges::Gauges;
 use super::loops::memory::MemoryWatch;
+use super::loops::models::Models;
 use super::loops::outbox::OutboxLoop;
 use super::loops::review::Review;
 use super::loops::revisions::Revisions;
@@ -200,6 +201,8 @@ impl App {
         }
         if plan.shadow {
             supervisor.spawn(Revisions { watch: core.revisions(), period: shadow_period });
+            let watch = core.model_watch(clock);
+            supervisor.spawn(Models { store: store.clone(), watch, period: shadow_period });
         }
         if config.market.cache_budget_mb > 0 {
             let budget = core.cache_budget(config.market.cache_budget_mb << 20);

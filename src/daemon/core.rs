@@ -14,6 +14,7 @@ use crate::usecases::deployments::{DeploymentManager, Rules};
 use crate::usecases::edge_decay::EdgeDecayMonitor;
 use crate::usecases::holds::Holds;
 use crate::usecases::memory::{MarketSize, MemoryPlan};
+use crate::usecases::model_watch::ModelWatch;
 use crate::usecases::models::{Chosen, Models};
 use crate::usecases::operators::OperatorCommands;
 use crate::usecases::paper::PaperRunner;
@@ -256,6 +257,12 @@ impl Core {
     pub(crate) fn revisions(&self) -> RevisionWatch {
         let settings = self.search.settings.clone();
         RevisionWatch::new(self.candles.clone(), self.gates.clone(), settings, self.process.clone())
+    }
+
+    /// What watches models.
+    pub(crate) fn model_watch(&self, clock: &Arc<dyn Clock>) -> ModelWatch {
+        let (candles, compute, process) = (self.candles.clone(), self.compute.clone(), self.process.clone());
+        ModelWatch::new(candles, compute, process, Arc::clone(clock), self.search.settings.clone())
     }
 
     /// What keeps the candle cache within its budget.

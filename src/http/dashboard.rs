@@ -46,6 +46,7 @@ assets! {
     "book-parts.js" = "book-parts.js",
     "data.js" = "data.js",
     "media.js" = "media.js",
+    "models.js" = "models.js",
     "operations.js" = "operations.js",
     "uPlot.iife.min.js" = "vendor/uPlot.iife.min.js",
     "uPlot.min.css" = "vendor/uPlot.min.css",

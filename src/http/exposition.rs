@@ -1,10 +1,10 @@
 //! A snapshot as mirrored metrics: what the database holds, in Prometheus's text format. Pure.
 
-use super::snapshot::{Book, Snapshot, age_s};
+use super::snapshot::{Book, Model, Snapshot, age_s};
 use genome::StrategyForm;
 use lifecycle::State;
 use std::collections::BTreeSet;
-use store::WorkStatus;
+use store::{ModelState, WorkStatus};
 use telemetry::metrics::{self as m, Exposition};
 
 /// Writes the mirrored metrics; without a snapshot only that the database is down.
@@ -104,6 +104,7 @@ pub(super) fn render(snapshot: Option<&Snapshot>, now_ms: i64) -> String {
         book(&mut out, b);
     }
 
+    models(&mut out, &s.models);
     work(&mut out, &s.work);
 
     let success = |at: i64| at as f64 / 1000.0;
@@ -116,6 +117,20 @@ pub(super) fn render(snapshot: Option<&Snapshot>, now_ms: i64) -> String {
         s.runners.iter().map(|r| ([r.name.as_str()], age_s(now_ms, r.heartbeat_ms))),
     );
     out.finish()
+}
+
+fn models(out: &mut Exposition, all: &[Model]) {
+    let each = |value: fn(&Model) -> Option<f64>| {
+        all.iter().filter_map(move |model| Some(([model.name.as_str()], value(model)?)))
+    };
+    out.write(&m::MODEL_PREDICTED_TIMESTAMP_SECONDS, each(|m| m.predicted_ms.map(|at_ms| at_ms as f64 / 1000.0)));
+    out.write(&m::MODEL_LOG_LOSS_GAIN, each(|m| m.gain));
+    out.write(&m::MODEL_CALIBRATION_ERROR_RATIO, each(|m| m.calibration_error));
+    out.write(&m::MODEL_DRIFT_EVIDENCE_RATIO, each(|m| m.drift));
+    out.write(&m::MODEL_DRIFTING, each(|m| Some(f64::from(u8::from(m.state == ModelState::Drifting)))));
+    out.write(&m::MODEL_FAILING, each(|m| Some(f64::from(u8::from(m.state == ModelState::Failing)))));
+    out.write(&m::MODEL_FAILED_FITS, each(|m| Some(m.failed_fits as f64)));
+    out.write(&m::MODEL_WATCHED_TIMESTAMP_SECONDS, each(|m| Some(m.watched_ms as f64 / 1000.0)));
 }
 
 fn work(out: &mut Exposition, w: &WorkStatus) {

@@ -2,6 +2,7 @@
 //!
 //! Judges progress, not profit. Reads nothing itself.
 
+use super::health_of_models::models;
 use super::health_of_work::work;
 use super::snapshot::{CONTINUOUS_RUNNER, Runner, SHADOW_RUNNER, Snapshot, age_s};
 use candles::time::rfc3339;
@@ -46,6 +47,9 @@ pub(crate) struct Checks {
     /// Absent where no work is shared.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) work: Option<Check>,
+    /// Absent where there is no model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) models: Option<Check>,
 }
 
 /// The whole answer of `GET /sg-ai/health`.
@@ -89,7 +93,17 @@ pub(crate) fn assess(read: &Result<Snapshot, String>, limits: Limits, started_ms
                 || Check { status: Status::Unknown, detail: "the database did not answer".into(), age_s: None };
             let database = Check { status: Status::Unhealthy, detail: why.clone(), age_s: None };
             let (candles, generations, shadow, promotions) = (unknown(), unknown(), unknown(), unknown());
-            Checks { process, database, candles, generations, shadow, promotions, stream: unknown(), work: None }
+            Checks {
+                process,
+                database,
+                candles,
+                generations,
+                shadow,
+                promotions,
+                stream: unknown(),
+                work: None,
+                models: None,
+            }
         }
         Ok(snapshot) => Checks {
             process,
@@ -100,6 +114,7 @@ pub(crate) fn assess(read: &Result<Snapshot, String>, limits: Limits, started_ms
             promotions: promotions(snapshot),
             stream: stream(snapshot, limits, uptime_s, now_ms),
             work: work(snapshot, limits),
+            models: models(snapshot, now_ms),
         },
     };
     let all = [&checks.process, &checks.database, &checks.candles, &checks.generations, &checks.shadow];
@@ -107,6 +122,7 @@ pub(crate) fn assess(read: &Result<Snapshot, String>, limits: Limits, started_ms
         .into_iter()
         .chain([&checks.promotions, &checks.stream])
         .chain(&checks.work)
+        .chain(&checks.models)
         .map(|check| check.status)
         .max()
         .unwrap_or(Status::Unknown);

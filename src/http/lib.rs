@@ -16,10 +16,12 @@ mod extract;
 mod figure_limits;
 mod hardened;
 mod health;
+mod health_of_models;
 mod health_of_work;
 mod hosts;
 mod media_items;
 mod media_proposals;
+mod models;
 mod names;
 mod optimizations;
 mod portfolios;
@@ -55,7 +57,7 @@ pub use health::Limits;
 pub use reports::{backtest_report_of, portfolio_report_of};
 pub use server::Server;
 pub use snapshot::{
-    AUDIT_RUNNER, Audit, BOOK_RUNNER, Book, CONTINUOUS_RUNNER, Deployment, Feed, Island, Move, Passed, Protocol,
+    AUDIT_RUNNER, Audit, BOOK_RUNNER, Book, CONTINUOUS_RUNNER, Deployment, Feed, Island, Model, Move, Passed, Protocol,
     Readings, Runner, SHADOW_RUNNER, STREAM_RUNNER, Snapshot, Stream, Tests, Trials,
 };
 pub use terms::AskedTerms;
@@ -93,6 +95,7 @@ pub const ROUTES: &[&str] = &[
     "/sg-ai/health/promotions",
     "/sg-ai/health/stream",
     "/sg-ai/health/work",
+    "/sg-ai/health/models",
     "/sg-ai/stats",
     "/openapi.json",
     "/strategies",
@@ -135,6 +138,8 @@ pub const ROUTES: &[&str] = &[
     "/api/data",
     "/api/runners",
     "/api/work",
+    "/api/models",
+    "/api/models/{name}",
     "/api/runners/{name}/{action}",
     "/api/audit",
     "/api/dead-letters",

@@ -49,6 +49,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/sg-ai/health/promotions", get(async |State(s): Shared_| check(s.health().await.checks.promotions)))
         .route("/sg-ai/health/stream", get(async |State(s): Shared_| check(s.health().await.checks.stream)))
         .route("/sg-ai/health/work", get(work))
+        .route("/sg-ai/health/models", get(models))
         .route("/sg-ai/stats", get(stats))
         .with_state(shared)
 }
@@ -80,6 +81,15 @@ async fn work(State(shared): Shared_) -> Response {
         Some(work) => check(work),
         None => Problem::new(StatusCode::NOT_FOUND, "no work is shared (work.enabled), or the database did not answer")
             .into_response(),
+    }
+}
+
+async fn models(State(shared): Shared_) -> Response {
+    match shared.health().await.checks.models {
+        Some(models) => check(models),
+        None => {
+            Problem::new(StatusCode::NOT_FOUND, "there is no model, or the database did not answer").into_response()
+        }
     }
 }
 

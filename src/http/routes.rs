@@ -3,7 +3,7 @@
 use super::{
     actions,
     api::Api,
-    books, correlations, dashboard, events, media_items, media_proposals, optimizations, portfolios, probes,
+    books, correlations, dashboard, events, media_items, media_proposals, models, optimizations, portfolios, probes,
     quotas::{self, Clients},
     read, records, reports,
     response_cache::{self, ResponseCache},
@@ -100,6 +100,8 @@ pub(super) fn router(api: Arc<Api>, config: &HttpConfig) -> (Router, Router) {
         .routes(routes!(books::insight))
         .routes(routes!(books::members))
         .routes(routes!(records::searches))
+        .routes(routes!(models::models))
+        .routes(routes!(models::model))
         .routes(routes!(optimizations::optimizations))
         .routes(routes!(optimizations::optimization))
         .routes(routes!(records::protocol))

@@ -95,6 +95,31 @@ pub struct Snapshot {
     pub book: Option<Book>,
     /// How work that is shared with workers stands.
     pub work: store::WorkStatus,
+    /// Models as they were last looked at: a bounded number of them.
+    pub models: Vec<Model>,
+}
+
+/// A model in a line; figures are of targets that came due in 90 days.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Model {
+    /// Its name.
+    pub name: String,
+    /// How it is.
+    pub state: store::ModelState,
+    /// Why it fails, or what has drifted.
+    pub reason: Option<String>,
+    /// When it was looked at, wall time, UTC ms.
+    pub watched_ms: i64,
+    /// Close of its newest prediction, market time, UTC ms.
+    pub predicted_ms: Option<i64>,
+    /// Log loss of the constant forecast less the model's.
+    pub gain: Option<f64>,
+    /// Calibration error (fraction).
+    pub calibration_error: Option<f64>,
+    /// Evidence of drift over what it needs.
+    pub drift: Option<f64>,
+    /// Fits in a row, up to the newest, that failed.
+    pub failed_fits: u64,
 }
 
 /// The newest book in a line; pairs are the book's and its placebo's.

@@ -1,15 +1,15 @@
 //! Snapshots from the store: five short reads at once.
 
 use super::snapshot::{
-    AUDIT_RUNNER, Audit, Book, Deployment, Feed, Island, Move, Passed, Protocol, Readings, Runner, STREAM_RUNNER,
-    Snapshot, Stream, Tests, Trials,
+    AUDIT_RUNNER, Audit, Book, Deployment, Feed, Island, Model, Move, Passed, Protocol, Readings, Runner,
+    STREAM_RUNNER, Snapshot, Stream, Tests, Trials,
 };
 use async_trait::async_trait;
 use candles::MarketKind;
 use candles::tail::TailState;
 use evidence::{placebo::PlaceboComparison, volatility_regime::VolatilityRegime};
 use std::time::Duration;
-use store::{AssetRegime, BookLine, FeedStatus, GenerationRow, ProtocolTotals, RunnerStatus, Store};
+use store::{AssetRegime, BookLine, FeedStatus, GenerationRow, ModelLine, ProtocolTotals, RunnerStatus, Store};
 
 /// A calendar month has no fixed length.
 const LONGEST_MONTH_MS: i64 = 31 * 86_400_000;
@@ -70,6 +70,7 @@ impl Readings for Store {
             last_review_ms: snapshot.last_review_at.map(|at| at.timestamp_millis()),
             work,
             book: snapshot.book.map(book).transpose()?,
+            models: snapshot.models.into_iter().map(model).collect(),
             audit: runners.iter().find(|r| r.name == AUDIT_RUNNER).and_then(audit),
             last_generation_ms: newest,
             shadow_profit_factor: median(overview.shadow_profit_factors.into_values().collect()),
@@ -202,6 +203,20 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
     let upper = *values.get(values.len() / 2)?;
     let lower = if values.len().is_multiple_of(2) { values[values.len() / 2 - 1] } else { upper };
     Some((lower + upper) / 2.0)
+}
+
+fn model(line: ModelLine) -> Model {
+    Model {
+        name: line.model,
+        state: line.state,
+        reason: line.reason,
+        watched_ms: line.watched_at.timestamp_millis(),
+        predicted_ms: line.predicted_ms,
+        gain: line.gain,
+        calibration_error: line.calibration_error,
+        drift: line.drift,
+        failed_fits: line.failed_fits,
+    }
 }
 
 fn book(line: BookLine) -> Result<Book, String> {

@@ -150,6 +150,30 @@ fn full() -> Snapshot {
             done_per_second: 0.25,
             ..store::WorkStatus::default()
         },
+        models: vec![
+            Model {
+                name: "trend".into(),
+                state: store::ModelState::Drifting,
+                reason: Some("what is said for or against holds less than it did".into()),
+                watched_ms: NOW - 3_600_000,
+                predicted_ms: Some(NOW - 7_200_000),
+                gain: Some(-0.0125),
+                calibration_error: Some(0.08),
+                drift: Some(1.75),
+                failed_fits: 0,
+            },
+            Model {
+                name: "best".into(),
+                state: store::ModelState::Young,
+                reason: None,
+                watched_ms: NOW - 3_600_000,
+                predicted_ms: Some(NOW - 7_200_000),
+                gain: Some(0.002),
+                calibration_error: None,
+                drift: Some(0.0),
+                failed_fits: 1,
+            },
+        ],
         book: Some(Book {
             state: lifecycle::State::Shadow,
             log_e: [Some(2.5), Some(-0.4)],

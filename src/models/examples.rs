@@ -1,7 +1,8 @@
 //! Examples from candles: at each close the features, and what came of it over the horizon. Fits nothing.
 //!
 //! Features are the engine's columns, so that a candle's are made of candles that had closed. A target belongs to a close and
-//! is known one horizon later; it exists only where the candle that ends the horizon is in its place.
+//! is known one horizon later; it exists only where the candle that ends the horizon is in its place, and in a universe only
+//! for who was a member at the close.
 
 use super::{ModelFile, Target};
 use candles::{CandleSeries, MarketReadings, resample::ResampleError};
@@ -16,6 +17,8 @@ pub struct ModelCandles<'a> {
     pub candles: &'a CandleSeries,
     /// What the market published beside them.
     pub readings: &'a MarketReadings,
+    /// Whether it is a member of the model's universe at each candle's close; `None` where the model has none.
+    pub members: Option<&'a [bool]>,
 }
 
 /// Examples of one symbol, an entry a candle.
@@ -28,7 +31,7 @@ pub struct SymbolExamples {
     /// Columns of features, in the file's order; NaN where undefined.
     pub features: Vec<Vec<f64>>,
     /// Return over the horizon over its volatility, ln(close then / close) / (volatility x sqrt(horizon)), where volatility is the
-    /// root mean square of the last log returns; NaN where it is not known or not defined.
+    /// root mean square of the last log returns; NaN where it is not known or not defined, or of no member.
     pub scaled: Vec<f64>,
     /// Whether the target is above its middle; `None` where it is not known, or lies on it.
     pub labels: Vec<Option<bool>>,
@@ -99,7 +102,8 @@ fn symbol(file: &ModelFile, of: &ModelCandles<'_>) -> Result<SymbolExamples, Res
     let horizon_ms = i64::from(file.horizon_candles) * file.candle_ms();
     let scaled = |i: usize| {
         let end = i + horizon;
-        if end >= len || i < window || close_ms[end] != close_ms[i] + horizon_ms {
+        let is_compared = of.members.is_none_or(|members| members.get(i) == Some(&true));
+        if !is_compared || end >= len || i < window || close_ms[end] != close_ms[i] + horizon_ms {
             return f64::NAN;
         }
         // Summed anew at each candle, so that it is the same bits wherever the candles begin.

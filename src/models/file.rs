@@ -2,7 +2,7 @@
 
 use super::calendar::date_ms;
 use candles::{Interval, MarketKind};
-use genome::{ModelName, Series, Timeframe, Unit};
+use genome::{ModelName, Series, Timeframe, Unit, Universe};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -97,7 +97,9 @@ struct Written {
     timeframe: String,
     #[serde(default)]
     market: MarketKind,
+    #[serde(default)]
     symbols: Vec<String>,
+    universe: Option<String>,
     target: Target,
     horizon_candles: u32,
     #[serde(default = "Defaults::volatility")]
@@ -126,8 +128,10 @@ pub struct ModelFile {
     pub timeframe: Timeframe,
     /// Of which market.
     pub market: MarketKind,
-    /// Names of symbols, or patterns with one `*`.
+    /// Names of symbols, or patterns with one `*`; of a universe, those that can be members.
     pub symbols: Vec<String>,
+    /// Who of them teaches and is compared, as of each candle; `None`: all of them.
+    pub universe: Option<Universe>,
     /// What is predicted.
     pub target: Target,
     /// Over how many candles.
@@ -189,10 +193,17 @@ impl ModelFile {
         if timeframe > Timeframe::D1 {
             return Err(bad("timeframe", format!("{timeframe} is longer than 1d")));
         }
-        if written.symbols.is_empty() {
-            return Err(bad("symbols", "name at least one, such as \"BTCUSDT\" or \"*USDT\"".to_owned()));
+        let parse = |text: &String| text.parse().map_err(|e: genome::ParseError| bad("universe", e.to_string()));
+        let universe: Option<Universe> = written.universe.as_ref().map(parse).transpose()?;
+        let symbols = match universe {
+            Some(_) if written.symbols.is_empty() => vec!["*".to_owned()],
+            _ => written.symbols.clone(),
+        };
+        if symbols.is_empty() {
+            let why = "name at least one, such as \"BTCUSDT\" or \"*USDT\", or say a universe such as \"top 30 by quote_volume(30d)\"";
+            return Err(bad("symbols", why.to_owned()));
         }
-        for symbol in &written.symbols {
+        for symbol in &symbols {
             let plain = symbol.replacen('*', "", 1);
             if plain.contains('*')
                 || (!plain.is_empty() && plain.parse::<candles::Symbol>().is_err())
@@ -232,7 +243,8 @@ impl ModelFile {
         }
         // What is written stands for what is meant: customary values are in it.
         let embargo_candles = written.embargo_candles.unwrap_or(written.horizon_candles);
-        let meant = Written { embargo_candles: Some(embargo_candles), ..written };
+        let text = universe.map(|universe| universe.to_string());
+        let meant = Written { embargo_candles: Some(embargo_candles), symbols, universe: text, ..written };
         let canonical = toml::to_string(&meant).map_err(|e| ModelFileError::Toml { name, text: e.to_string() })?;
         let digest = hex::encode(Sha256::digest(format!("sg-ai model 1\n{name}\n{canonical}")));
         Ok(Self {
@@ -240,6 +252,7 @@ impl ModelFile {
             timeframe,
             market: meant.market,
             symbols: meant.symbols,
+            universe,
             target: meant.target,
             horizon_candles: meant.horizon_candles,
             volatility_candles: meant.volatility_candles,
@@ -279,9 +292,12 @@ impl ModelFile {
         })
     }
 
-    /// The symbols, where each is named in full.
+    /// The symbols, where each is named in full and all of them are meant.
     #[must_use]
     pub fn named(&self) -> Option<&[String]> {
+        if self.universe.is_some() {
+            return None;
+        }
         self.symbols.iter().all(|s| !s.contains('*')).then_some(&self.symbols)
     }
 

@@ -5,6 +5,7 @@
 //! network; never looks at a candle that had not closed.
 
 mod calendar;
+mod drift;
 mod ensemble;
 mod evaluate;
 mod examples;
@@ -21,6 +22,7 @@ mod series;
 mod trees;
 mod walk;
 
+pub use drift::{Drift, Errors, WINDOW_DAYS, Way, drift};
 pub use ensemble::{EnsemblePoint, ensemble};
 pub use evaluate::{Evaluation, Scores, evaluate};
 pub use examples::{Examples, ModelCandles, SymbolExamples};

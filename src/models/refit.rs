@@ -20,8 +20,8 @@ pub struct RefitModel {
     pub file: ModelFile,
     /// Its network, where its file names one.
     pub network: Option<Arc<Vec<u8>>>,
-    /// Names of its instruments.
-    pub members: Vec<String>,
+    /// Its instruments by name; of a model with a universe, when the candles open at whose closes each is a member, UTC ms, ascending.
+    pub members: BTreeMap<String, Option<Vec<i64>>>,
 }
 
 /// Candles of an instrument at the timeframe of some models.
@@ -81,7 +81,13 @@ impl Refits {
             let end_ms = closed.map_or(i64::MIN, |last| one.candles.open_times_ms()[last] + 1);
             Beside { candles: one.candles.slice(i64::MIN, end_ms), ..one.clone() }
         };
-        Self { beside: self.beside.iter().map(of).collect(), ..self.clone() }
+        let seated = |model: &RefitModel| {
+            let until = |seats: &Vec<i64>| seats[..seats.partition_point(|open_ms| *open_ms < time_ms)].to_vec();
+            let of = |(name, seats): (&String, &Option<Vec<i64>>)| (name.clone(), seats.as_ref().map(until));
+            RefitModel { members: model.members.iter().map(of).collect(), ..model.clone() }
+        };
+        let (models, beside) = (self.models.iter().map(seated).collect(), self.beside.iter().map(of).collect());
+        Self { models, beside, ..self.clone() }
     }
 
     /// What each series is where nothing is said of an instrument.
@@ -116,21 +122,33 @@ impl Refits {
         first_ms: i64,
     ) -> Result<(Examples, Predictions), RefitError> {
         let fail = |source| RefitError::Model { model: model.file.name.to_string(), source };
-        let mut owned: Vec<(&str, CandleSeries, &MarketReadings)> = Vec::with_capacity(model.members.len());
+        let mut owned: Vec<(&str, CandleSeries, &MarketReadings, Option<Vec<bool>>)> =
+            Vec::with_capacity(model.members.len());
         for one in &self.beside {
-            if one.candles.interval() != model.file.timeframe || model.members.binary_search(&one.name).is_err() {
+            let Some(seats) = model.members.get(&one.name).filter(|_| one.candles.interval() == model.file.timeframe)
+            else {
                 continue;
-            }
+            };
             let searched = market.iter().find(|of| of.name == one.name);
             let candles = match searched {
                 Some(of) => joined(&one.candles, &resample(of.candles, model.file.timeframe)?)
                     .map_err(|error| RefitError::Candles { name: one.name.clone(), why: error.to_string() })?,
                 None => one.candles.clone(),
             };
-            owned.push((&one.name, candles, searched.map_or(&*one.readings, |of| of.readings)));
+            // Who was a member on the real market is one on those that are made of it.
+            let is_seated = |open_ms: &i64| seats.as_ref().is_some_and(|seats| seats.binary_search(open_ms).is_ok());
+            let seated = seats.as_ref().map(|_| candles.open_times_ms().iter().map(is_seated).collect());
+            owned.push((&one.name, candles, searched.map_or(&*one.readings, |of| of.readings), seated));
         }
-        let given: Vec<ModelCandles<'_>> =
-            owned.iter().map(|(name, candles, readings)| ModelCandles { name, candles, readings }).collect();
+        let given: Vec<ModelCandles<'_>> = owned
+            .iter()
+            .map(|(name, candles, readings, seated)| ModelCandles {
+                name,
+                candles,
+                readings,
+                members: seated.as_deref(),
+            })
+            .collect();
         let examples = Examples::new(&model.file, &given)?;
         let kind = model.file.kind(model.network.as_ref().map(|bytes| bytes.as_slice())).map_err(fail)?;
         let walk = Walk { file: &model.file, kind: &*kind, examples: &examples };

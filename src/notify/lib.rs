@@ -10,7 +10,7 @@ mod tests;
 
 pub use config::NotifyConfig;
 pub use deliver::{Deliverer, DelivererError, Outbox, Round};
-pub use notice::{Day, Drifted, Moved, Notice, Trouble};
+pub use notice::{Day, Drifted, ModelTold, Moved, Notice, Trouble};
 pub use render::render;
 pub use summary::enqueue_daily_summary;
 

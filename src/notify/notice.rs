@@ -20,6 +20,8 @@ pub enum Notice {
     SystemError(Trouble),
     /// A live strategy does not do what was expected of it.
     Drift(Drifted),
+    /// A model began to fail or to drift, or no longer does.
+    Model(ModelTold),
     /// What a day brought.
     DailySummary(Day),
 }
@@ -83,6 +85,24 @@ pub struct Drifted {
     /// `monitor`, `reduce_allocation` or `deactivate`.
     pub action: String,
     /// Market time of the reading, UTC ms.
+    pub market_time_ms: i64,
+}
+
+/// A model that changed its state.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelTold {
+    /// Its name.
+    pub model: String,
+    /// `ok`, `young`, `drifting`, `failing` or `gone`.
+    pub state: String,
+    /// The same before; `None` where it was not there.
+    pub was: Option<String>,
+    /// Why it fails, or what has drifted.
+    pub reason: Option<String>,
+    /// Names of the strategies that ask it.
+    pub strategies: Vec<String>,
+    /// Market time of the look, UTC ms.
     pub market_time_ms: i64,
 }
 
@@ -158,6 +178,7 @@ impl Notice {
             Self::Disabled(_) => "disabled",
             Self::SystemError(_) => "system_error",
             Self::Drift(_) => "drift",
+            Self::Model(_) => "model",
             Self::DailySummary(_) => "daily_summary",
         }
     }

@@ -3,7 +3,7 @@
 //! Texts are cut to the limits of each service and cannot mention anybody. Each body carries the key of its event, so
 //! that a repeated delivery can be recognised.
 
-use super::{Channel, Day, Drifted, Moved, Notice, Trouble};
+use super::{Channel, Day, Drifted, ModelTold, Moved, Notice, Trouble};
 use candles::time::rfc3339;
 use lifecycle::{Check, State, figure, needed, requirement};
 use serde_json::{Value, json};
@@ -41,6 +41,7 @@ fn card(notice: &Notice) -> Card {
         Notice::Disabled(moved) => strategy_card("Disabled", RED, moved),
         Notice::SystemError(trouble) => trouble_card(trouble),
         Notice::Drift(drifted) => drift_card(drifted),
+        Notice::Model(told) => model_card(told),
         Notice::DailySummary(day) => day_card(day),
     }
 }
@@ -98,6 +99,31 @@ fn drift_card(drifted: &Drifted) -> Card {
         code: None,
         color: if drifted.severity == "critical" { RED } else { AMBER },
         time: rfc3339(drifted.market_time_ms),
+    }
+}
+
+fn model_card(told: &ModelTold) -> Card {
+    let (what, color) = match told.state.as_str() {
+        "failing" => ("Model fails", RED),
+        "drifting" => ("Model drifts", AMBER),
+        "gone" => ("Model is gone", BLUE),
+        _ => ("Model is well again", GREEN),
+    };
+    let usual = match told.state.as_str() {
+        "gone" => "Its file is no longer there.",
+        _ => "It predicts, and its calibration is what it was.",
+    };
+    let mut fields = vec![("Before", told.was.clone().unwrap_or_else(|| "not there".to_owned()))];
+    if !told.strategies.is_empty() {
+        fields.push(("Strategies that ask it", told.strategies.join(", ")));
+    }
+    Card {
+        title: format!("{what}: {}", told.model),
+        body: told.reason.clone().unwrap_or_else(|| usual.to_owned()),
+        fields,
+        code: None,
+        color,
+        time: rfc3339(told.market_time_ms),
     }
 }
 
@@ -276,7 +302,21 @@ mod tests {
             action: "deactivate".into(),
             market_time_ms: 1_764_449_100_000,
         };
+        let told = |state: &str, was: Option<&str>, reason: Option<&str>| {
+            Notice::Model(ModelTold {
+                model: "trend".into(),
+                state: state.into(),
+                was: was.map(Into::into),
+                reason: reason.map(Into::into),
+                strategies: if state == "ok" { vec![] } else { vec!["asks the model".into(), "and another".into()] },
+                market_time_ms: 1_764_449_100_000,
+            })
+        };
         vec![
+            told("failing", None, Some("model trend: the cache lacks 4h candles of spot BTCUSDT")),
+            told("drifting", Some("ok"), Some("what is said for or against holds less than it did")),
+            told("ok", Some("drifting"), None),
+            told("gone", Some("failing"), None),
             Notice::Drift(drifted),
             Notice::Promotion(moved()),
             Notice::Demotion(demoted),

@@ -12,6 +12,7 @@ use engine::{SymbolWindow, Window};
 use genome::random::Seed;
 use models::{Beside, ModelCandles, ModelFile, RefitModel, Refits};
 use portfolio::Panel;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The models of the null market of a seed: what is beside the market mirrored as the market is.
@@ -30,7 +31,7 @@ pub fn window_beside(window: &Window, refits: &Refits) -> Result<Window, NoNull>
     let given: Vec<ModelCandles<'_>> = window
         .symbols()
         .iter()
-        .map(|s| ModelCandles { name: s.symbol.as_str(), candles: &s.candles, readings: &s.readings })
+        .map(|s| ModelCandles { name: s.symbol.as_str(), candles: &s.candles, readings: &s.readings, members: None })
         .collect();
     let mut said = refits.predict(&given)?;
     let with = |s: &SymbolWindow| {
@@ -50,7 +51,7 @@ pub fn panel_beside(panel: &Panel, refits: &Refits) -> Result<Panel, NoNull> {
     let given: Vec<ModelCandles<'_>> = names
         .iter()
         .zip(panel.instruments())
-        .map(|(name, i)| ModelCandles { name, candles: i.candles(), readings: i.readings() })
+        .map(|(name, i)| ModelCandles { name, candles: i.candles(), readings: i.readings(), members: None })
         .collect();
     let said = refits.predict(&given)?;
     Ok(panel.with_models(|id| said.get(&id.to_string()).cloned().unwrap_or_else(|| refits.unsaid())))
@@ -67,7 +68,13 @@ pub(super) fn pack(packer: &mut Packer, refits: Option<&Refits>) {
         packer.number(u64::from(network.is_some()));
         packer.bytes(bytes);
         packer.number(members.len() as u64);
-        members.iter().for_each(|name| packer.text(name));
+        for (name, seats) in members {
+            packer.text(name);
+            packer.number(u64::from(seats.is_some()));
+            let seats = seats.as_deref().unwrap_or_default();
+            packer.number(seats.len() as u64);
+            seats.iter().for_each(|open_ms| packer.time(*open_ms));
+        }
     }
     packer.text(refits.together.map_or("", |timeframe| timeframe.name()));
     packer.number(refits.beside.len() as u64);
@@ -91,7 +98,12 @@ pub(super) fn unpack(from: &mut Unpacker<'_>) -> Result<Option<Arc<Refits>>, Run
         let has_network = from.number()? == 1;
         let bytes = from.bytes()?;
         let network = has_network.then(|| Arc::new(bytes.to_vec()));
-        let members = (0..from.count(8)?).map(|_| from.text().map(str::to_owned)).collect::<Result<_, _>>()?;
+        let mut members = BTreeMap::new();
+        for _ in 0..from.count(24)? {
+            let (name, has_seats) = (from.text()?.to_owned(), from.number()? == 1);
+            let seats = (0..from.count(8)?).map(|_| from.time()).collect::<Result<Vec<i64>, _>>()?;
+            members.insert(name, has_seats.then_some(seats));
+        }
         models.push(RefitModel { file, network, members });
     }
     let together = match from.text()? {

@@ -55,6 +55,7 @@ fn refits(together: Option<Timeframe>) -> Refits {
     let beside = members.iter().zip(candles(Interval::H4, TO_MS));
     let beside =
         beside.map(|(name, candles)| Beside { name: name.clone(), candles, readings: Arc::default() }).collect();
+    let members = members.into_iter().map(|name| (name, None)).collect();
     Refits { models: vec![RefitModel { file, network: None, members }], together, beside }
 }
 
@@ -75,7 +76,7 @@ fn what_lies_before_a_null_window_is_part_of_the_same_null_market() {
         .symbols()
         .iter()
         .zip(&names)
-        .map(|(s, name)| ModelCandles { name, candles: &s.candles, readings: &nothing })
+        .map(|(s, name)| ModelCandles { name, candles: &s.candles, readings: &nothing, members: None })
         .collect();
     let file = &refits.models[0].file;
     let examples = Examples::new(file, &given).unwrap();
@@ -154,6 +155,7 @@ fn panel_refits(panel: &Panel) -> Refits {
     let file = model("best", "rank", "\"roc(6)\", \"roc(1)\"");
     let file = ModelFile::parse("best", &file.text().replace("market = \"spot\"", "market = \"um\"")).unwrap();
     let beside = panel.instruments().iter().map(of).collect();
+    let members = members.into_iter().map(|name| (name, None)).collect();
     Refits { models: vec![RefitModel { file, network: None, members }], together: None, beside }
 }
 

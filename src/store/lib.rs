@@ -40,15 +40,16 @@ pub use books::{
 };
 pub use connection::{ConnectOptions, RetentionConfig, StoreConfig, TlsMode};
 pub use data::{
-    DataVerdictRow, DataVersionUse, MAX_REVISION_DETAIL, NewRevision, Rescore, Rescored, RevisionRow, SessionUse,
+    AskingStrategy, DataVerdictRow, DataVersionUse, MAX_REVISION_DETAIL, ModelDay, ModelState, ModelWatchRow,
+    NewModelWatch, NewRevision, Rescore, Rescored, RevisionRow, SessionUse,
 };
 pub use error::StoreError;
 pub use media_items::{Imported, MediaItem, MediaLine, MediaStrategy, ProposalKind, Proposed, media_digest};
 pub use migrations::{MigrationReport, SCHEMA_VERSION};
 pub use operations::{
     AssetRegime, BookLine, ClaimedEvent, Command, CommandKind, DailyReview, DeadLetter, DeadLetterKind,
-    DeadLetterStatus, Delivery, DeploymentLine, EXPIRED, FeedStatus, Lease, LeaseToken, MonitoringSnapshot, MoveLine,
-    NewCommand, NewDeadLetter, NewEvent, OutboxDepth, Overview, Pause, Request, RunnerStatus,
+    DeadLetterStatus, Delivery, DeploymentLine, EXPIRED, FeedStatus, Lease, LeaseToken, ModelLine, MonitoringSnapshot,
+    MoveLine, NewCommand, NewDeadLetter, NewEvent, OutboxDepth, Overview, Pause, Request, RunnerStatus,
 };
 pub use paper::{
     ActivePaperRun, AlertOutcome, Deployment, DeploymentChange, DriftAlert, DriftReading, LiveDay, LiveRow,

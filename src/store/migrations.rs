@@ -45,6 +45,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("V49__work", include_str!("../../migrations/V49__work.sql")),
     ("V50__null_statistics", include_str!("../../migrations/V50__null_statistics.sql")),
     ("V51__work_kinds", include_str!("../../migrations/V51__work_kinds.sql")),
+    ("V53__model_watch", include_str!("../../migrations/V53__model_watch.sql")),
 ];
 
 /// The newest schema version that this program knows.

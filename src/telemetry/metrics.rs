@@ -241,6 +241,23 @@ declare! {
     Mirrored BOOK_DAY_TIMESTAMP_SECONDS = "sg_ai_book_day_timestamp_seconds" [] (Gauge);
     /// When the book's newest step was stored, or it was begun, seconds since the Unix epoch.
     Mirrored BOOK_STEP_TIMESTAMP_SECONDS = "sg_ai_book_step_timestamp_seconds" [] (Gauge);
+    /// Close of a model's newest prediction, the exchange's time, seconds since the Unix epoch: of twenty models at most, as all that
+    /// is told of models; absent where it never predicted.
+    Mirrored MODEL_PREDICTED_TIMESTAMP_SECONDS = "sg_ai_model_predicted_timestamp_seconds" ["model"] (Gauge);
+    /// By how much the log loss of a model was below that of the constant forecast, of targets that came due in 90 days.
+    Mirrored MODEL_LOG_LOSS_GAIN = "sg_ai_model_log_loss_gain" ["model"] (Gauge);
+    /// Calibration error of a model, a fraction, of targets that came due in 90 days.
+    Mirrored MODEL_CALIBRATION_ERROR_RATIO = "sg_ai_model_calibration_error_ratio" ["model"] (Gauge);
+    /// Evidence that a model's calibration is no longer what it was, over what it takes to be told.
+    Mirrored MODEL_DRIFT_EVIDENCE_RATIO = "sg_ai_model_drift_evidence_ratio" ["model"] (Gauge);
+    /// Whether a model's calibration is no longer what it was: 1 or 0.
+    Mirrored MODEL_DRIFTING = "sg_ai_model_drifting" ["model"] (Gauge);
+    /// Whether a model predicts nothing, or nothing new: 1 or 0.
+    Mirrored MODEL_FAILING = "sg_ai_model_failing" ["model"] (Gauge);
+    /// Fits of a model in a row, up to the newest, that failed.
+    Mirrored MODEL_FAILED_FITS = "sg_ai_model_failed_fits" ["model"] (Gauge);
+    /// When a model was last looked at, seconds since the Unix epoch.
+    Mirrored MODEL_WATCHED_TIMESTAMP_SECONDS = "sg_ai_model_watched_timestamp_seconds" ["model"] (Gauge);
     /// Items of shared work that wait, that somebody has, and that failed for good.
     Mirrored WORK_JOBS = "sg_ai_work_jobs" ["state"] (Gauge);
     /// Items of shared work that nobody has yet.
@@ -288,6 +305,7 @@ const STARTING: &[(CounterBy, &[&str])] = &[
             "book",
             "gauges",
             "cache",
+            "models",
         ],
     ),
     // Of so many transactions the two that every scrape makes.

@@ -25,6 +25,8 @@ pub(crate) mod media_lines;
 pub(crate) mod memory;
 pub(crate) mod messages;
 mod model_cache;
+mod model_members;
+pub(crate) mod model_watch;
 pub(crate) mod models;
 pub(crate) mod operators;
 pub(crate) mod paper;

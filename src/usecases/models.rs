@@ -1,6 +1,7 @@
 //! Models over cached candles: which files there are, which of them something asks, and what one predicts. Fetches nothing; that predictions know nothing of later candles is the affair of the crate `models`.
 
 use super::model_cache::{Key, PredictionCache, prefix_sha256};
+use super::model_members::members;
 use super::portfolio::{MarketSpan, load_panel_of};
 use super::whole_market::Which;
 use crate::config::ModelsConfig;
@@ -351,11 +352,19 @@ impl Models {
         let cached = self.cached.clone();
         let (model, now_ms) = (model.clone(), self.clock.now_ms());
         let work = move || {
-            let named: Vec<(String, &PanelInstrument)> =
-                members(&file, &panel).into_iter().map(|i| (i.id().to_string(), i)).collect();
+            let seats = file.universe.map(|universe| members(&panel, universe));
+            let named: Vec<(String, &PanelInstrument, Option<&[bool]>)> = instruments(&file, &panel)
+                .into_iter()
+                .map(|(at, i)| (i.id().to_string(), i, seats.as_ref().map(|of| of[at].as_slice())))
+                .collect();
             let given: Vec<ModelCandles<'_>> = named
                 .iter()
-                .map(|(name, i)| ModelCandles { name, candles: i.candles(), readings: i.readings() })
+                .map(|(name, i, members)| ModelCandles {
+                    name,
+                    candles: i.candles(),
+                    readings: i.readings(),
+                    members: *members,
+                })
                 .collect();
             let mut examples = Examples::new(&file, &given)?;
             let before =
@@ -423,8 +432,9 @@ impl Models {
     }
 }
 
-/// The instruments of a panel that a model predicts. A pattern means what a universe can have: no stablecoin, no leveraged token.
-pub(super) fn members<'a>(file: &ModelFile, panel: &'a portfolio::Panel) -> Vec<&'a PanelInstrument> {
+/// The instruments of a panel that a model predicts, with their places. A pattern means what a universe can have: no stablecoin, no
+/// leveraged token.
+pub(super) fn instruments<'a>(file: &ModelFile, panel: &'a portfolio::Panel) -> Vec<(usize, &'a PanelInstrument)> {
     let is_by_name = file.named().is_some();
-    panel.instruments().iter().filter(|i| is_by_name || i.excluded().is_none()).collect()
+    panel.instruments().iter().enumerate().filter(|(_, i)| is_by_name || i.excluded().is_none()).collect()
 }

@@ -1,7 +1,8 @@
 //! What models predict, beside the candles of a window, of what was loaded, or of a whole market; and what it takes to fit them
 //! anew on markets made from these. Decides nothing.
 
-use super::models::{Chosen, Model, Models, members};
+use super::model_members::members;
+use super::models::{Chosen, Model, Models, instruments};
 use super::portfolio::WholeMarket;
 use candles::{InstrumentId, MarketReadings, Readings, Symbol};
 use engine::{SymbolWindow, Window};
@@ -121,11 +122,21 @@ impl Models {
         for model in &chosen.models {
             let (file, network) = (model.file.clone(), model.network.clone());
             let panel = self.panel(&file, (chosen.first_ms(&file, from_ms), to_ms)).await?;
-            let mut names = Vec::new();
-            for instrument in members(&file, &panel) {
+            let seats = file.universe.map(|universe| members(&panel, universe));
+            let mut names = BTreeMap::new();
+            for (at, instrument) in instruments(&file, &panel) {
                 let name = instrument.id().to_string();
+                let opens = instrument.candles().open_times_ms();
+                let seated = |of: &Vec<Vec<bool>>| {
+                    opens
+                        .iter()
+                        .zip(&of[at])
+                        .filter(|(_, is_member)| **is_member)
+                        .map(|(open_ms, _)| *open_ms)
+                        .collect()
+                };
                 let candles = instrument.candles().clone();
-                names.push(name.clone());
+                names.insert(name.clone(), seats.as_ref().map(seated));
                 // Two models on the same candles: what reaches further back serves both.
                 let known: &mut Beside = beside.entry((file.timeframe, name.clone())).or_insert_with(|| Beside {
                     name,
@@ -136,7 +147,6 @@ impl Models {
                     known.candles = candles;
                 }
             }
-            names.sort();
             models.push(RefitModel { file, network, members: names });
         }
         Ok(Some(Refits { models, together: chosen.together, beside: beside.into_values().collect() }))

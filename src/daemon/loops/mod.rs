@@ -9,6 +9,7 @@ pub(crate) mod continuous;
 pub(crate) mod deployments;
 pub(crate) mod gauges;
 pub(crate) mod memory;
+pub(crate) mod models;
 mod noted;
 pub(crate) mod outbox;
 pub(crate) mod review;

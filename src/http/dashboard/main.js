@@ -7,6 +7,7 @@ import * as compare from "./compare.js";
 import * as data from "./data.js";
 import * as evolution from "./evolution.js";
 import * as media from "./media.js";
+import * as models from "./models.js";
 import * as operations from "./operations.js";
 import * as optimizations from "./optimizations.js";
 import * as overview from "./overview.js";
@@ -22,6 +23,7 @@ const PAGES = {
   book,
   evolution,
   optimizations,
+  models,
   data,
   operations,
   media,
@@ -275,6 +277,7 @@ const KEYS = {
   7: ["#/media", "Media"],
   8: ["#/book", "Book"],
   9: ["#/settings", "Settings"],
+  0: ["#/models", "Models"],
 };
 
 function listKeys() {

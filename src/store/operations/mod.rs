@@ -13,7 +13,7 @@ mod status;
 pub use commands::{Command, CommandKind, EXPIRED, NewCommand, Pause, Request};
 pub use dead_letters::{DeadLetter, DeadLetterKind, DeadLetterStatus, NewDeadLetter};
 pub use lease::{Lease, LeaseToken};
-pub use monitoring::{AssetRegime, BookLine, DeploymentLine, MonitoringSnapshot, MoveLine};
+pub use monitoring::{AssetRegime, BookLine, DeploymentLine, ModelLine, MonitoringSnapshot, MoveLine};
 pub use outbox::{ClaimedEvent, Delivery, NewEvent, OutboxDepth};
 pub use overview::Overview;
 pub use reviews::DailyReview;

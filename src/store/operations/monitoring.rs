@@ -1,7 +1,7 @@
 //! What monitoring asks beside the overview: live deployments, drift, queues, regimes, and when things were last done.
 //! Read in one snapshot; holds no history.
 
-use crate::{Store, StoreError, Tx, row::Named as _};
+use crate::{ModelState, Store, StoreError, Tx, data::model_watch::FIGURES, row::Named as _};
 use chrono::{DateTime, Utc};
 use evidence::volatility_regime::VolatilityRegime;
 use serde_json::Value;
@@ -79,6 +79,32 @@ pub struct BookLine {
     pub allocated_pct: f64,
 }
 
+/// Models that are told of by name at most: those that fail and those that drift first, then by name.
+const MOST_MODELS: i64 = 20;
+
+/// What the newest look at a model found, in numbers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelLine {
+    /// Its name.
+    pub model: String,
+    /// How it is.
+    pub state: ModelState,
+    /// Why it fails, or what has drifted.
+    pub reason: Option<String>,
+    /// When it was looked at, wall time.
+    pub watched_at: DateTime<Utc>,
+    /// Close of its newest prediction, market time, UTC ms.
+    pub predicted_ms: Option<i64>,
+    /// Log loss of the constant forecast less the model's, in the window.
+    pub gain: Option<f64>,
+    /// Calibration error in the window.
+    pub calibration_error: Option<f64>,
+    /// Evidence of drift over what it needs.
+    pub drift: Option<f64>,
+    /// Fits in a row, up to the newest, that failed.
+    pub failed_fits: u64,
+}
+
 /// Everything monitoring asks for.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct MonitoringSnapshot {
@@ -109,6 +135,8 @@ pub struct MonitoringSnapshot {
     pub last_review_at: Option<DateTime<Utc>>,
     /// The newest book.
     pub book: Option<BookLine>,
+    /// The models whose files are there: a bounded number of them.
+    pub models: Vec<ModelLine>,
 }
 
 impl Store {
@@ -202,7 +230,35 @@ async fn read(tx: &Tx) -> Result<MonitoringSnapshot, StoreError> {
         regimes: tx.rows(regimes, &[]).await?.iter().map(regime).collect::<Result<_, StoreError>>()?,
         last_review_at: numbers.try_get("last_review_at")?,
         book: book(tx).await?,
+        models: models(tx).await?,
     })
+}
+
+/// What the newest look at each model found.
+async fn models(tx: &Tx) -> Result<Vec<ModelLine>, StoreError> {
+    let sql = format!(
+        "select * from (
+            select distinct on (model) model, state, reason, watched_at, {FIGURES},
+                (report ->> 'predicted_ms')::double precision::bigint as predicted_ms,
+                coalesce((report ->> 'failed_fits')::double precision::bigint, 0) as failed_fits
+            from model_watch order by model, day_ms desc
+        ) newest where state <> 'gone'
+        order by array_position(array['failing', 'drifting'], state) nulls last, model limit $1"
+    );
+    let line = |row: &Row| {
+        Ok(ModelLine {
+            model: row.try_get("model")?,
+            state: row.parse("state")?,
+            reason: row.try_get("reason")?,
+            watched_at: row.try_get("watched_at")?,
+            predicted_ms: row.try_get("predicted_ms")?,
+            gain: row.try_get("gain")?,
+            calibration_error: row.try_get("calibration_error")?,
+            drift: row.try_get("drift")?,
+            failed_fits: row.count("failed_fits")?,
+        })
+    };
+    tx.rows(&sql, &[&MOST_MODELS]).await?.iter().map(line).collect()
 }
 
 /// The newest book in a line.

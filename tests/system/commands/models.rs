@@ -1,7 +1,7 @@
 //! `sg-ai models`, and strategies that ask models.
 
 use super::support::{DAY_MS, START_MS, Sandbox, market, symbols};
-use candles::Interval;
+use candles::{Interval, time::rfc3339};
 use simulated::SimulatedMarket;
 
 const LEAN: &str = "timeframe = \"1h\"\nsymbols = [\"*USDT\"]\ntarget = \"direction\"\nhorizon_candles = 4\nvolatility_candles = 24\n\
@@ -135,4 +135,42 @@ fn what_is_wrong_is_told_before_anything_is_computed() {
     sandbox.write("rule.txt", "4h; long when ensemble_direction > 0");
     let dates = ["--from", "2024-01-10", "--to", "2024-01-20"];
     says(&[&["backtest", "--strategy", "rule.txt"], &WINDOW[..], &dates].concat(), "the ensemble has no member");
+}
+
+#[test]
+fn members_of_a_universe_alone_have_targets_and_examples_are_written() {
+    let of_universe = LEAN.replace("symbols = [\"*USDT\"]", "universe = \"top 2 by quote_volume(3d), listed 20d\"");
+    let sandbox = with_models(&market(4, None), 50, &[("lean", LEAN), ("members", &of_universe)]);
+    let rows = |name: &str| {
+        let out = format!("{name}.csv");
+        let told = sandbox.json(&["models", "examples", name, "--out", &out, "--json"]);
+        let text = std::fs::read_to_string(sandbox.dir.path().join(&out)).unwrap();
+        let rows: Vec<Vec<String>> =
+            text.lines().map(|line| line.split(',').map(ToOwned::to_owned).collect()).collect();
+        assert_eq!(rows[0], ["symbol", "close", "roc(4)", "rsi(14)", "natr(14)@4h", "above"]);
+        assert_eq!(told["rows"], rows.len() - 1);
+        assert_eq!(told["with_target"], rows[1..].iter().filter(|row| !row[5].is_empty()).count());
+        rows
+    };
+    let (all, members) = (rows("lean"), rows("members"));
+    assert_eq!(all.len(), members.len(), "all are predicted, members or not");
+    let listed = rfc3339(START_MS + 20 * DAY_MS).unwrap();
+    let (mut young, mut old) = (0, 0);
+    for (one, other) in all.iter().zip(&members).skip(1) {
+        assert_eq!(one[..5], other[..5]);
+        if other[1] < listed {
+            assert_eq!(other[5], "", "{other:?}");
+            young += usize::from(!one[5].is_empty());
+        } else {
+            assert_eq!(one[5], other[5], "{other:?}");
+            old += usize::from(!one[5].is_empty());
+        }
+    }
+    assert!(young > 700 && old > 1200, "{young} {old}");
+    let listed = sandbox.json(&["models", "list", "--json"]);
+    assert_eq!(listed[1]["universe"], "top 2 by quote_volume(3d), listed 20d");
+    let fitted = sandbox.json(&["models", "fit", "members", "--json"]);
+    let of =
+        |fitted: &serde_json::Value| fitted["fits"].as_array().unwrap().last().unwrap()["examples"].as_u64().unwrap();
+    assert!(of(&fitted) < of(&sandbox.json(&["models", "fit", "lean", "--json"])), "{fitted}");
 }

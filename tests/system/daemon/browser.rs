@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 const TOKEN: &str = "a token of this test alone";
 
 /// Pages by the key that opens them.
-const PAGES: [(&str, &str); 10] = [
+const PAGES: [(&str, &str); 11] = [
     ("1", "Overview"),
     ("2", "Strategies"),
     ("3", "Evolution"),
@@ -16,6 +16,7 @@ const PAGES: [(&str, &str); 10] = [
     ("7", "Media"),
     ("8", "Book"),
     ("9", "Settings"),
+    ("0", "Models"),
     ("c", "Compare"),
 ];
 
@@ -59,7 +60,7 @@ async fn the_dashboard_loads_navigates_acts_and_is_told_live() {
     page.until("document.getElementById('pulse').className === 'pulse on'").await;
     page.until("!document.getElementById('simulated').hidden").await;
     page.press("?").await;
-    page.until("document.querySelectorAll('dialog kbd').length === 14").await;
+    page.until("document.querySelectorAll('dialog kbd').length === 15").await;
     page.evaluate("document.querySelector('dialog').close(); true").await;
     page.without_dialog().await;
     let bytes = page.received_bytes;

@@ -88,6 +88,7 @@ async fn every_command_that_prints_results_prints_json() {
     run("models fit lean");
     run("models evaluate lean");
     run("models explain lean");
+    run("models examples lean --out examples.csv");
     run("data snapshot first");
     run("data diff first");
     run("data affected all");

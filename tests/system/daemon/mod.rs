@@ -15,6 +15,7 @@ mod json;
 mod kills;
 mod limits;
 mod media;
+mod model_watch;
 mod models;
 mod operators;
 mod page;

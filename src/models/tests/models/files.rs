@@ -18,6 +18,22 @@ fn a_file_is_read_and_what_is_left_out_is_customary() {
 }
 
 #[test]
+fn a_universe_stands_in_place_of_symbols_or_beside_them() {
+    let of = |keys: &str| {
+        ModelFile::parse("best", &text("rank", "logistic").replace("symbols = [\"*USDT\"]", keys)).unwrap()
+    };
+    let file = of("universe = \"top 30 by quote_volume(30d), listed 60d\"");
+    let universe = file.universe.unwrap();
+    assert_eq!((universe.top, universe.volume_days, universe.listed_days), (30, 30, 60));
+    assert!(file.names("BTCUSDT") && file.names("X") && file.named().is_none());
+    assert_eq!(of("universe = \"top 30  by quote_volume(30d), listed 60d\"").digest(), file.digest());
+    assert_eq!(of("universe = \"top 30 by quote_volume(30d), listed 60d\"\nsymbols = [\"*\"]").digest(), file.digest());
+    assert_ne!(of("universe = \"top 31 by quote_volume(30d), listed 60d\"").digest(), file.digest());
+    let some = of("universe = \"top 2 by quote_volume(30d)\"\nsymbols = [\"AUSDT\", \"BUSDT\", \"CUSDT\"]");
+    assert!(some.named().is_none() && some.names("AUSDT") && !some.names("DUSDT"), "named and yet compared by volume");
+}
+
+#[test]
 fn mistakes_are_told_with_their_key() {
     let good = text("direction", "logistic");
     let cases = [
@@ -26,6 +42,13 @@ fn mistakes_are_told_with_their_key() {
         ("timeframe = \"4h\"\n", "", "missing field `timeframe`"),
         ("[\"*USDT\"]", "[]", "symbols: name at least one"),
         ("[\"*USDT\"]", "[\"*US*\"]", "symbols: \"*US*\""),
+        (
+            "symbols = [\"*USDT\"]\n",
+            "",
+            "symbols: name at least one, such as \"BTCUSDT\" or \"*USDT\", or say a universe",
+        ),
+        ("symbols = [\"*USDT\"]", "universe = \"top 30\"", "universe: "),
+        ("symbols = [\"*USDT\"]", "universe = \"top 1 by quote_volume(30d)\"", "universe: "),
         ("horizon_candles = 3", "horizon_candles = 0", "horizon_candles: 0 is not 1 to 1000"),
         ("horizon_candles = 3", "horizon_candles = -3", "horizon_candles"),
         ("horizon_candles = 3", "horizon = 3", "unknown field `horizon`"),

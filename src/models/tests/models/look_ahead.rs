@@ -1,6 +1,6 @@
 //! Predictions know nothing of later candles; a model that does is caught by the same checks.
 
-use super::support::{H4_MS, START_MS, changed_after, examples, file, kinds, market, until};
+use super::support::{H4_MS, START_MS, changed_after, examples, file, kinds, market, members, of_universe, until};
 use candles::time::DAY_MS;
 use genome::random::Seed;
 use models::{Examples, Fitted, Kind, ModelError, ModelFile, Predictions, Rows, TrainingSet, Walk};
@@ -56,6 +56,61 @@ fn the_predictions_of_a_prefix_are_the_prefix_of_the_predictions() {
             assert_eq!(betrayed(&file, &|_| file.kind(None).unwrap()), (0, 0), "{kind}, {target}");
         }
     }
+}
+
+/// Volumes wander, so that members change.
+const UNIVERSE: &str = "top 3 by quote_volume(2d), listed 20d";
+
+#[test]
+fn a_universe_is_known_as_of_each_close() {
+    for target in ["direction", "rank"] {
+        let file = of_universe(target, "logistic", UNIVERSE);
+        assert_eq!(betrayed(&file, &|_| file.kind(None).unwrap()), (0, 0), "{target}");
+    }
+}
+
+#[test]
+fn members_alone_teach_and_are_compared_and_all_are_predicted() {
+    let file = of_universe("rank", "logistic", UNIVERSE);
+    let whole = market(4, 6, 1500, 0.0);
+    let (of, kind) = (members(&file.universe.unwrap(), &whole), file.kind(None).unwrap());
+    let all = examples(&file, &whole);
+    let everybody = examples(&support_of_all(), &whole);
+    let (mut compared, mut strangers) = (0, 0);
+    for (number, symbol) in all.symbols.iter().enumerate() {
+        for (i, close_ms) in symbol.close_ms.iter().enumerate() {
+            if !of[number][i] {
+                assert_eq!((symbol.labels[i], symbol.scaled[i].is_nan()), (None, true));
+                continue;
+            }
+            assert_eq!(symbol.scaled[i].to_bits(), everybody.symbols[number].scaled[i].to_bits());
+            // By hand: the middle of the three members whose return is known.
+            let others = (0..6).filter_map(|n| {
+                let k = all.symbols[n].close_ms.binary_search(close_ms).ok()?;
+                (of[n][k] && everybody.symbols[n].scaled[k].is_finite()).then(|| everybody.symbols[n].scaled[k])
+            });
+            let others: Vec<f64> = others.collect();
+            let own = symbol.scaled[i];
+            let side = others.iter().filter(|v| **v < own).count().cmp(&others.iter().filter(|v| **v > own).count());
+            let expected = (own.is_finite() && others.len() == 3 && side.is_ne()).then(|| side.is_gt());
+            assert_eq!(symbol.labels[i], expected, "{others:?}");
+            compared += usize::from(expected.is_some());
+        }
+        let found = predict(&file, &*kind, &all, None);
+        strangers += found
+            .of(&symbol.name)
+            .iter()
+            .filter(|p| !of[number][symbol.close_ms.binary_search(&p.at_ms).unwrap()])
+            .count();
+    }
+    assert!(compared > 2000 && strangers > 2000, "{compared} compared, {strangers} predictions of others");
+    let taught = Walk { file: &file, kind: &*kind, examples: &all }.training_set(START_MS + 1400 * H4_MS).labels.len();
+    let days = 120 * 6;
+    assert!(taught <= 2 * days && taught > days, "two of three members at a close are not in the middle: {taught}");
+}
+
+fn support_of_all() -> ModelFile {
+    file("rank", "logistic")
 }
 
 /// Fitted on everything that there is, whatever the training set is.

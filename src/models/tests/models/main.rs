@@ -3,6 +3,7 @@
 // Helpers outside test functions may fail a test.
 #![allow(clippy::unwrap_used)]
 
+mod drift;
 mod edge;
 mod files;
 mod look_ahead;

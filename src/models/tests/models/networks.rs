@@ -34,6 +34,24 @@ fn a_network_is_run_row_by_row_and_predicts_nothing_before_its_date() {
     assert!(compared > 500, "{compared}");
 }
 
+/// Of scikit-learn, with a scaler and two outputs: `golden/pipeline.py` writes it and what it says itself.
+#[test]
+fn a_pipeline_of_scikit_learn_says_here_what_it_says_there() {
+    let file = file("");
+    let kind = file.kind(Some(include_bytes!("../golden/pipeline.onnx"))).unwrap();
+    let golden: serde_json::Value = serde_json::from_str(include_str!("../golden/pipeline.json")).unwrap();
+    let numbers = |value: &serde_json::Value| -> Vec<f64> {
+        value.as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect()
+    };
+    let rows: Vec<Vec<f64>> = golden["rows"].as_array().unwrap().iter().map(numbers).collect();
+    let values = (0..4).flat_map(|feature| rows.iter().map(move |row| row[feature])).collect();
+    let fitted = kind.fit(&models::TrainingSet::default(), genome::random::Seed(1)).unwrap();
+    let found = fitted.predict(&Rows { values, rows: rows.len(), features: 4 }).unwrap();
+    for (found, expected) in found.iter().zip(numbers(&golden["probabilities"])) {
+        assert!((found - expected).abs() < 1e-5, "{found} is not {expected}");
+    }
+}
+
 #[test]
 fn what_is_no_network_or_another_one_is_told() {
     let file = file("");

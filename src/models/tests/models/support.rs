@@ -1,7 +1,8 @@
 //! Markets and model files for the tests.
 
-use candles::{Candle, CandleSeries, Interval, MarketReadings, interval};
-use genome::random::Seed;
+use candles::universe::{Verdict, standings};
+use candles::{Candle, CandleSeries, InstrumentTable, Interval, MarketReadings, Symbol, interval};
+use genome::{Universe, random::Seed};
 use models::{Examples, ModelCandles, ModelFile};
 use rand::{Rng, RngExt};
 
@@ -81,11 +82,34 @@ pub(crate) fn changed_after(market: &Market, close_ms: i64, rng: &mut impl Rng) 
 
 pub(crate) fn examples(file: &ModelFile, market: &Market) -> Examples {
     let readings = MarketReadings::default();
-    let of = |(name, candles): &'_ (String, CandleSeries)| (name.clone(), candles.clone());
-    let market: Vec<(String, CandleSeries)> = market.iter().map(of).collect();
-    let candles: Vec<ModelCandles<'_>> =
-        market.iter().map(|(name, candles)| ModelCandles { name, candles, readings: &readings }).collect();
+    let members = file.universe.map(|universe| members(&universe, market));
+    let candles: Vec<ModelCandles<'_>> = market
+        .iter()
+        .enumerate()
+        .map(|(number, (name, candles))| ModelCandles {
+            name,
+            candles,
+            readings: &readings,
+            members: members.as_ref().map(|of| of[number].as_slice()),
+        })
+        .collect();
     Examples::new(file, &candles).unwrap()
+}
+
+/// Who of a market is a member at each of its candles' closes, by the verdicts on each.
+pub(crate) fn members(universe: &Universe, market: &Market) -> Vec<Vec<bool>> {
+    let symbols: Vec<Symbol> = market.iter().map(|(name, _)| name.parse().unwrap()).collect();
+    let views: Vec<(&Symbol, &CandleSeries)> = symbols.iter().zip(market.iter().map(|(_, candles)| candles)).collect();
+    let table = InstrumentTable::default();
+    let at = |number: usize, close_ms: i64| {
+        let found = standings(universe, close_ms, &table, &views);
+        let own = found.iter().find(|s| s.instrument.symbol == symbols[number]).unwrap();
+        matches!(own.verdict, Verdict::Member { .. })
+    };
+    let of = |(number, (_, candles)): (usize, &(String, CandleSeries))| {
+        (0..candles.len()).map(|i| at(number, candles.close_time_ms(i) + 1)).collect()
+    };
+    market.iter().enumerate().map(of).collect()
 }
 
 /// A model file with the keys given in place of the usual ones.
@@ -105,4 +129,10 @@ pub(crate) fn text(target: &str, kind: &str) -> String {
 /// Kinds that this build has.
 pub(crate) fn kinds() -> Vec<&'static str> {
     if cfg!(feature = "trees") { vec!["logistic", "trees"] } else { vec!["logistic"] }
+}
+
+/// The same of the members of a universe alone.
+pub(crate) fn of_universe(target: &str, kind: &str, universe: &str) -> ModelFile {
+    let text = text(target, kind).replace("symbols = [\"*USDT\"]", &format!("universe = \"{universe}\""));
+    ModelFile::parse("planted", &text).unwrap_or_else(|e| panic!("{e}"))
 }

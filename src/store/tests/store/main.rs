@@ -19,6 +19,7 @@ mod leases;
 mod made;
 mod media;
 mod migrations;
+mod models;
 mod names;
 mod operations;
 mod optimizations;
