@@ -49,7 +49,6 @@ impl BlockSearches<'_> {
         let made = self.made(&search, batch, &items).await;
         // Whatever ended this: what is not needed any more costs nobody anything.
         let ended = store.end_batch(batch).await;
-        store.end_worker(&self.sharing.name).await?;
         let (made, _) = (made?, ended?);
         Ok(made)
     }

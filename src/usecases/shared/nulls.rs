@@ -10,7 +10,6 @@ use crate::usecases::parts::Compute;
 use anyhow::Context as _;
 use async_trait::async_trait;
 use protocol::{Halves, NullFound, NullSearch, Plan, RunError, SessionState};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use store::{NewWork, TakenWork, WorkKind};
@@ -59,7 +58,6 @@ impl Nulls<'_> {
         let finished = self.rounds(state, &task, (ground, told), most, notes).await;
         // What is not needed any more costs nobody anything, whatever ended this.
         let cancelled = self.sharing.store.end_batch(self.session).await;
-        self.sharing.store.end_worker(&self.sharing.name).await?;
         let (finished, cancelled) = (finished?, cancelled?);
         tracing::debug!(cancelled, null_searches = state.null_searches(), "null searches of a session ended");
         Ok(finished)
@@ -157,30 +155,5 @@ impl Nulls<'_> {
         let stored = self.sharing.finish(item.id, output).await;
         stored.with_context(|| format!("null search {number} of session {}", self.session))?;
         Ok(Own::Done)
-    }
-}
-
-/// What a worker keeps of the sessions that it works for: little else is as dear to read again.
-#[derive(Default)]
-pub(crate) struct Grounds {
-    known: BTreeMap<String, Arc<protocol::PackedGround>>,
-    order: Vec<String>,
-}
-
-impl Grounds {
-    /// Sessions that are kept at most.
-    const MOST: usize = 2;
-
-    pub(crate) fn get(&self, digest: &str) -> Option<Arc<protocol::PackedGround>> {
-        self.known.get(digest).cloned()
-    }
-
-    pub(crate) fn keep(&mut self, digest: &str, ground: Arc<protocol::PackedGround>) {
-        self.known.insert(digest.to_owned(), ground);
-        self.order.retain(|one| one != digest);
-        self.order.push(digest.to_owned());
-        while self.order.len() > Self::MOST {
-            self.known.remove(&self.order.remove(0));
-        }
     }
 }

@@ -2,15 +2,17 @@
 //!
 //! Takes only what this very build posted. A database that is away is waited for: what was computed is not lost.
 
+use super::fetch::Away;
+use super::grounds::{Grounds, Held};
 use super::markets::MarketJob;
-use super::nulls::Grounds;
 use super::{NullJob, Sharing};
 use crate::CODE_VERSION;
+use crate::usecases::memory::resident_bytes;
 use crate::usecases::parts::Compute;
 use anyhow::Context as _;
 use book::BlockNulls;
 use protocol::calibration::CalibrationError;
-use protocol::{CalibrationSettings, NullSearch, PackedGround, RunError};
+use protocol::{CalibrationSettings, NullSearch, RunError};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -37,12 +39,12 @@ pub(crate) struct Worker {
     pub(crate) stop: CancellationToken,
     /// Items that it has, each with what ends it.
     pub(crate) has: Arc<Mutex<BTreeMap<i64, CancellationToken>>>,
-    pub(crate) grounds: Arc<tokio::sync::Mutex<Grounds>>,
+    pub(crate) grounds: Grounds,
 }
 
 impl Worker {
     pub(crate) fn new(sharing: Sharing, compute: Compute, slots: u32, stop: CancellationToken) -> Self {
-        Self { sharing, compute, slots, batch: None, stop, has: Arc::default(), grounds: Arc::default() }
+        Self { sharing, compute, slots, batch: None, stop, has: Arc::default(), grounds: Grounds::default() }
     }
 
     fn has(&self) -> std::sync::MutexGuard<'_, BTreeMap<i64, CancellationToken>> {
@@ -60,7 +62,9 @@ impl Worker {
         let mut work = JoinSet::new();
         let mut pause = LOOK.0;
         while !self.stop.is_cancelled() {
-            let free = self.slots.saturating_sub(u32::try_from(work.len()).unwrap_or(u32::MAX));
+            let busy = u32::try_from(work.len()).unwrap_or(u32::MAX);
+            // Near the limit of its memory it takes nothing beside what it has.
+            let free = if busy > 0 && self.is_near_limit() { 0 } else { self.slots.saturating_sub(busy) };
             let found = if free == 0 {
                 Vec::new()
             } else {
@@ -95,12 +99,22 @@ impl Worker {
         Ok(())
     }
 
+    fn is_near_limit(&self) -> bool {
+        let near = self.compute.memory.zip(resident_bytes());
+        near.is_some_and(|(plan, held)| plan.is_near(held))
+    }
+
     /// Says that it is there, and ends what is no longer its own: cancelled, or taken by another.
     async fn keep(self) {
         let Sharing { store, lease, name, host, .. } = &self.sharing;
         loop {
             let ids: Vec<i64> = self.has().keys().copied().collect();
-            match store.keep_work((CODE_VERSION, name, host.as_deref()), self.slots, &ids, *lease).await {
+            let kept = match self.batch {
+                None => store.keep_work((CODE_VERSION, name, host.as_deref()), self.slots, &ids, *lease).await,
+                // Who takes nothing else has no slot for anybody.
+                Some(_) => store.renew_work(name, &ids, *lease).await,
+            };
+            match kept {
                 Ok(kept) => {
                     let mut has = self.has();
                     for id in ids.into_iter().filter(|id| !kept.contains(id)) {
@@ -145,6 +159,11 @@ impl Worker {
             },
             // Stopped: given back at the end; or nobody wants it any more.
             Ok(None) => false,
+            // Nobody's failure: another has what it takes, or the daemon comes back.
+            Err(error) if error.is::<Away>() => {
+                tracing::warn!(item = item.id, error = format!("{error:#}"), "work is given back");
+                store.give_back_work(&[item.id], name).await.is_ok()
+            }
             Err(error) => {
                 let error = format!("{error:#}");
                 tracing::warn!(item = item.id, error, "work failed");
@@ -202,16 +221,8 @@ impl Worker {
     }
 
     /// What a session searches; fetched and unpacked once.
-    async fn ground(&self, digest: &str) -> anyhow::Result<Arc<PackedGround>> {
-        let mut grounds = self.grounds.lock().await;
-        if let Some(known) = grounds.get(digest) {
-            return Ok(known);
-        }
-        let bytes = self.sharing.blobs.get(digest).await?;
-        let engine = Arc::clone(&self.compute.engine);
-        let ground = Arc::new(self.compute.run(move || PackedGround::read(&bytes, engine)).await??);
-        grounds.keep(digest, Arc::clone(&ground));
-        Ok(ground)
+    async fn ground(&self, digest: &str) -> anyhow::Result<Held> {
+        self.grounds.hold(digest, &self.sharing.blobs, &self.compute).await
     }
 }
 

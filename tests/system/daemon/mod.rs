@@ -29,3 +29,5 @@ mod unfit;
 mod upgraded;
 mod webhooks;
 mod work;
+mod work_far;
+mod work_seconds;
