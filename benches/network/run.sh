@@ -42,6 +42,7 @@ for _ in $(seq "$times"); do
                 namespace=${namespace:0:12}
                 ip netns add "$namespace"
                 namespaces+=("$namespace")
+                : > "/tmp/$namespace.link"
                 python3 "$here/link.py" "$namespace" "10.77.$i.1" "10.77.$i.2" "$delay" "$loss" > "/tmp/$namespace.link" &
                 links+=($!)
                 until grep -q ready "/tmp/$namespace.link"; do

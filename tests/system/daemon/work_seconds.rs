@@ -8,7 +8,7 @@ use super::{
 };
 use secrecy::ExposeSecret;
 use std::{fs, net::SocketAddr, process::Command, time::Duration};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, UnixStream};
 use tokio_postgres::Client;
 
 /// A network namespace for workers: its name, which is that of the device that leads there, and our address on that.
@@ -36,18 +36,15 @@ impl Far {
         [of("tx_bytes") + of("rx_bytes"), of("tx_packets") + of("rx_packets")]
     }
 
-    /// Where the server of this machine alone is found from there.
-    async fn leads_to(&self, server: SocketAddr) -> SocketAddr {
+    /// Where the database server of this machine alone, which listens on a socket in a folder, is found from there.
+    async fn leads_to(&self, folder: &str) -> SocketAddr {
         let listener = TcpListener::bind((self.address.as_str(), 0)).await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let (address, socket) = (listener.local_addr().unwrap(), format!("{folder}/.s.PGSQL.5432"));
         tokio::spawn(async move {
             while let Ok((mut near, _)) = listener.accept().await {
-                tokio::spawn(async move {
-                    let mut far = TcpStream::connect(server).await?;
-                    near.set_nodelay(true)?;
-                    far.set_nodelay(true)?;
-                    tokio::io::copy_bidirectional(&mut near, &mut far).await
-                });
+                near.set_nodelay(true).unwrap();
+                let mut server = UnixStream::connect(&socket).await.unwrap();
+                tokio::spawn(async move { tokio::io::copy_bidirectional(&mut near, &mut server).await });
             }
         });
         address
@@ -56,11 +53,10 @@ impl Far {
     /// A worker there, which has the database and the daemon over the network and nothing else.
     async fn worker(&self, stage: &Stage, daemon: &str) -> Daemon {
         let url = stage.database.url.expose_secret();
-        let mut parsed: reqwest::Url = url.parse().unwrap();
-        let server = SocketAddr::new([127, 0, 0, 1].into(), parsed.port().unwrap_or(5432));
-        let there = self.leads_to(server).await;
-        parsed.set_host(Some(&there.ip().to_string())).unwrap();
-        parsed.set_port(Some(there.port())).unwrap();
+        let (who, folder) = url.split_once("?host=").unwrap();
+        let folder = url::form_urlencoded::parse(format!("host={folder}").as_bytes()).next().unwrap().1.into_owned();
+        let there = self.leads_to(&folder).await;
+        let url = who.replace("@/", &format!("@{there}/")) + "?sslmode=disable";
         let port = daemon.rsplit_once(':').unwrap().1;
         let own = stage.command(&["worker", "--name", &format!("worker {}", self.name)]);
         let mut command = Command::new("ip");
@@ -68,7 +64,7 @@ impl Far {
         command.current_dir(stage.dir.path()).env_clear();
         command.envs(own.get_envs().filter_map(|(name, value)| Some((name, value?))));
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
-        command.env("SG_DATA_DIR", stage.dir.path().join(&self.name)).env("DATABASE_URL", parsed.as_str());
+        command.env("SG_DATA_DIR", stage.dir.path().join(&self.name)).env("DATABASE_URL", url);
         command.env("SG__WORK__BLOBS", format!("http://{}:{port}", self.address));
         Daemon::start(command)
     }
