@@ -2,14 +2,17 @@
 # Seconds of a session with workers on this machine and behind networks with delay and loss: a row each, in the form of
 # docs/SCALING.md. As root, after `cargo test --no-run`:
 #
-#   benches/network/run.sh [POPULATION,GENERATIONS] [TIMES]
+#   benches/network/run.sh [POPULATION,GENERATIONS | items=COUNT] [TIMES]
 #
+# With items=COUNT, so many items that take hardly any time to compute, in place of a session: what is left is what each costs beside.
 # Workers behind a network are in network namespaces; each has a link of its own (link.py) and shares no directory: candles come over
 # HTTP from the daemon. All of them share the processors of this machine, so that rows say what a network costs, not what machines
-# bring. ROWS chooses other rows: workers, milliseconds there and back, percent lost; "-" for workers without a network.
+# bring. SLOTS is what each worker does at once (1). ROWS chooses other rows: workers, milliseconds there and back, percent lost; "-" for workers without a network.
 set -euo pipefail
 session=${1:-1000,30}
 times=${2:-2}
+test=seconds_of_a_session
+if [ "${session#items=}" != "$session" ]; then test=seconds_of_small_items; fi
 rows=${ROWS:-"0 - -;1 - -;2 - -;4 - -;1 20 0;2 20 0;4 20 0;1 100 0;2 100 0;4 100 0;1 20 1;1 100 1;4 100 1"}
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -59,8 +62,8 @@ for _ in $(seq "$times"); do
             near=$workers
         fi
         load=$(cut -d' ' -f1 /proc/loadavg)
-        said=$(cd "$root" && CARGO_MANIFEST_DIR="$root" CI=true SG_TEST_SESSION="$session,$near" SG_TEST_NAMESPACES="$named" \
-            "$binary" --exact daemon::work_seconds::seconds_of_a_session --nocapture 2>&1) || { echo "$said" >&2; exit 1; }
+        said=$(cd "$root" && CARGO_MANIFEST_DIR="$root" CI=true SG_TEST_SESSION="$session,$near" SG_TEST_ITEMS="${session#items=},$near" \
+            SG_TEST_SLOTS="${SLOTS:-1}" SG_TEST_NAMESPACES="$named" "$binary" --exact "daemon::work_seconds::$test" --nocapture 2>&1) || { echo "$said" >&2; exit 1; }
         figures=$(sed -nE 's/.* far: ([0-9.]+) s, of which ([0-9.]+) s its own search; ([0-9]+) of ([0-9]+) .*\(([0-9.]+) s those of workers\).*; ([0-9]+) bytes in ([0-9]+) packets.*; ([0-9]+) transactions.*/\1 | \2 | \3 of \4 | \5 | \6 | \7 | \8/p' <<< "$said")
         echo "| $workers | $network | $load | ${figures:-$said} |"
         cleanup

@@ -15,6 +15,7 @@ use search::SearchConfig;
 use sha2::{Digest as _, Sha256};
 use simulated::{MarketSpec, SimulatedMarket};
 use std::{
+    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -334,6 +335,23 @@ fn small() -> (Vec<u8>, NullSearch) {
     (halves.packed().unwrap(), NullSearch { search, seed: Seed(5), candidates: 3, learnt: None })
 }
 
+/// So many null searches of a few strategies, whose blobs are put into a folder.
+pub(super) fn small_items(folder: &Path, items: u32) -> Vec<NewWork> {
+    let (ground, task) = small();
+    std::fs::create_dir_all(folder).unwrap();
+    let put = |bytes: &[u8]| {
+        let digest = hex::encode(Sha256::digest(bytes));
+        std::fs::write(folder.join(format!("{digest}.zst")), zstd::bulk::compress(bytes, 1).unwrap()).unwrap();
+        digest
+    };
+    let (ground, told) = (put(&ground), put(&serde_json::to_vec(&task).unwrap()));
+    let item = |number: u32| {
+        let input = format!(r#"{{"ground":"{ground}","task":"{told}","number":{number}}}"#);
+        NewWork { kind: WorkKind::NullSearch, input, place: number }
+    };
+    (0..items).map(item).collect()
+}
+
 /// Many small items, workers and server killed over and over. `SG_TEST_CHAOS=full` makes it 10,000 items, 20 kills of workers and
 /// 5 of Postgres.
 #[tokio::test(flavor = "multi_thread")]
@@ -349,19 +367,7 @@ async fn nothing_is_lost_and_nothing_done_twice_whoever_is_killed() {
     }
     stage.json(&["migrate", "--json"]);
     let (ground, task) = small();
-    let work = stage.dir.path().join("data/work");
-    std::fs::create_dir_all(&work).unwrap();
-    let put = |bytes: &[u8]| {
-        let digest = hex::encode(Sha256::digest(bytes));
-        std::fs::write(work.join(format!("{digest}.zst")), zstd::bulk::compress(bytes, 1).unwrap()).unwrap();
-        digest
-    };
-    let (ground_digest, told) = (put(&ground), put(&serde_json::to_vec(&task).unwrap()));
-    let input = |number: u32| {
-        let input = format!(r#"{{"ground":"{ground_digest}","task":"{told}","number":{number}}}"#);
-        NewWork { kind: WorkKind::NullSearch, input, place: number }
-    };
-    let all: Vec<NewWork> = (0..items).map(input).collect();
+    let all = small_items(&stage.dir.path().join("data/work"), items);
     let store = stage.database.store().await;
     let batch = uuid::Uuid::now_v7();
     for some in all.chunks(500) {
