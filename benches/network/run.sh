@@ -26,13 +26,17 @@ done
 
 links=()
 namespaces=()
+running=""
+told=$(mktemp)
 cleanup() {
+    # The test, with the daemon and the workers that it started.
+    [ -z "$running" ] || kill -- "-$running" 2>/dev/null || true
     for link in "${links[@]}"; do kill "$link" 2>/dev/null || true; done
     for link in "${links[@]}"; do wait "$link" 2>/dev/null || true; done
     for namespace in "${namespaces[@]}"; do ip netns del "$namespace"; done
     links=() namespaces=()
 }
-trap cleanup EXIT
+trap 'cleanup; rm -f "$told"' EXIT
 
 echo "| workers | network | load before | session, s | own search, s | by workers | a search of theirs, s | bytes | packets | transactions |"
 echo "|---|---|---|---|---|---|---|---|---|---|"
@@ -62,10 +66,14 @@ for _ in $(seq "$times"); do
             near=$workers
         fi
         load=$(cut -d' ' -f1 /proc/loadavg)
-        said=$(cd "$root" && CARGO_MANIFEST_DIR="$root" CI=true SG_TEST_SESSION="$session,$near" SG_TEST_ITEMS="${session#items=},$near" \
-            SG_TEST_SLOTS="${SLOTS:-1}" SG_TEST_NAMESPACES="$named" "$binary" --exact "daemon::work_seconds::$test" --nocapture 2>&1) || { echo "$said" >&2; exit 1; }
-        figures=$(sed -nE 's/.* far: ([0-9.]+) s, of which ([0-9.]+) s its own search; ([0-9]+) of ([0-9]+) .*\(([0-9.]+) s those of workers\).*; ([0-9]+) bytes in ([0-9]+) packets.*; ([0-9]+) transactions.*/\1 | \2 | \3 of \4 | \5 | \6 | \7 | \8/p' <<< "$said")
-        echo "| $workers | $network | $load | ${figures:-$said} |"
+        CARGO_MANIFEST_DIR="$root" CI=true SG_TEST_SESSION="$session,$near" SG_TEST_ITEMS="${session#items=},$near" \
+            SG_TEST_SLOTS="${SLOTS:-1}" SG_TEST_NAMESPACES="$named" \
+            setsid "$binary" --exact "daemon::work_seconds::$test" --nocapture > "$told" 2>&1 < /dev/null &
+        running=$!
+        wait "$running" || { cat "$told" >&2; exit 1; }
+        running=""
+        figures=$(sed -nE 's/.* far: ([0-9.]+) s, of which ([0-9.]+) s its own search; ([0-9]+) of ([0-9]+) .*\(([0-9.]+) s those of workers\).*; ([0-9]+) bytes in ([0-9]+) packets.*; ([0-9]+) transactions.*/\1 | \2 | \3 of \4 | \5 | \6 | \7 | \8/p' "$told")
+        echo "| $workers | $network | $load | ${figures:-$(tail -1 "$told")} |"
         cleanup
     done < <(tr ';' '\n' <<< "$rows")
 done
