@@ -10,7 +10,8 @@ use store::WorkStatus;
 
 /// Do work that a daemon of the same build posts, here or on another machine
 ///
-/// Needs the daemon's database (DATABASE_URL) and the place of its candles for workers (`work.blobs`).
+/// Needs the daemon's database (DATABASE_URL) and the place of its candles for workers (`work.blobs`): the daemon's own address with
+/// `work.token`, a bucket or a directory.
 #[derive(Args, Debug)]
 pub(crate) struct WorkerArgs {
     /// Items that it does at once; each uses all threads (`daemon.threads`) that the others leave

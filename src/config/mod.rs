@@ -101,6 +101,7 @@ impl Config {
         let found = found.or_else(|| self.http.problem().map(|(key, why)| (format!("http.{key}"), why)));
         let found =
             found.or_else(|| self.store.retention.problem().map(|(key, why)| (format!("store.retention.{key}"), why)));
+        let found = found.or_else(|| self.work.problem().map(|(key, why)| (format!("work.{key}"), why)));
         found.or_else(|| self.notify.problem().map(|(key, why)| (format!("notify.{key}"), why)))
     }
 }

@@ -4,7 +4,9 @@ use super::{BookMarket, IslandConfig};
 use candles::time::DAY_MS;
 use candles::{Interval, MarketKind, Symbol};
 use genome::ModelName;
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, de::IntoDeserializer};
+use url::Url;
 
 /// Reads a choice through serde's own reader, whose error lists what may be chosen.
 fn choice<'de, D: Deserializer<'de>, T: Deserialize<'de>>(reader: D) -> Result<T, D::Error> {
@@ -174,11 +176,52 @@ impl DaemonConfig {
 pub struct WorkConfig {
     /// Whether null searches of sessions are posted for workers.
     pub enabled: bool,
-    /// Where what jobs look at lies: a directory, or `s3://BUCKET[/PREFIX]`; `None` for `work` in the data directory.
+    /// Where what jobs look at lies: a directory, `s3://BUCKET[/PREFIX]`, or for a worker the address of a daemon; `None` for
+    /// `work` in the data directory.
     #[serde(default)]
     pub blobs: Option<String>,
+    /// Who shows it may fetch from a daemon what jobs look at: the daemon asks for it, workers show it. Without one nobody may.
+    #[serde(default)]
+    pub token: Option<SecretString>,
     /// How long whoever takes work has it without being heard of, seconds.
     pub lease_s: u64,
+}
+
+impl WorkConfig {
+    /// The daemon that a worker fetches from, where `blobs` is its address.
+    ///
+    /// # Errors
+    /// When it is one that cannot be asked, and why.
+    pub fn daemon(&self) -> Result<Option<Url>, String> {
+        let Some(text) = self.blobs.as_deref().filter(|text| text.starts_with("http:") || text.starts_with("https:"))
+        else {
+            return Ok(None);
+        };
+        let url = Url::parse(text).map_err(|error| format!("{text:?} is no address: {error}"))?;
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err("it must not hold a user or a password: who may fetch shows work.token".to_owned());
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err("an address ends with its path: ? and # make no sense in it".to_owned());
+        }
+        Ok(Some(url))
+    }
+
+    pub(super) fn problem(&self) -> Option<Problem> {
+        let daemon = match self.daemon() {
+            Ok(daemon) => daemon,
+            Err(why) => return Some(("blobs", why)),
+        };
+        let other = self.blobs.as_deref().filter(|text| text.contains("://") && !text.starts_with("s3://"));
+        if let Some(text) = other.filter(|_| daemon.is_none()) {
+            return Some((
+                "blobs",
+                format!("{text:?} is no directory, s3://BUCKET[/PREFIX] or http(s)://DAEMON[:PORT]"),
+            ));
+        }
+        let short = self.token.as_ref().is_some_and(|token| token.expose_secret().len() < 16);
+        short.then(|| ("token", "must have at least 16 characters".to_owned()))
+    }
 }
 
 /// The daily review.

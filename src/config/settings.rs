@@ -24,6 +24,7 @@ pub const SECRET_KEYS: &[&str] = &[
     "market.s3_secret_access_key",
     "http.client_token",
     "http.action_token",
+    "work.token",
     "notify.discord_webhook_url",
     "notify.slack_webhook_url",
 ];
@@ -71,6 +72,7 @@ pub const ENV_NAMES: &[(&str, &str)] = &[
     ("SHADOW_SYMBOLS", "daemon.shadow_symbols"),
     ("SG_CLIENT_TOKEN", "http.client_token"),
     ("SG_ACTION_TOKEN", "http.action_token"),
+    ("SG_WORK_TOKEN", "work.token"),
     ("DISCORD_WEBHOOK_URL", "notify.discord_webhook_url"),
     ("SLACK_WEBHOOK_URL", "notify.slack_webhook_url"),
 ];

@@ -283,3 +283,29 @@ fn a_table_of_instruments_that_is_none_is_blamed_on_its_setting_at_the_start() {
     let said = with_env(&[("SG__MARKET__INSTRUMENTS_FILE", table.to_str().unwrap())]).err().unwrap().to_string();
     assert!(said.contains("market.instruments_file") && said.contains("own.csv"), "{said}");
 }
+
+#[test]
+fn the_place_of_blobs_is_a_directory_a_bucket_or_a_daemon() {
+    let of = |place: &str| with_env(&[("SG__WORK__BLOBS", place)]);
+    for (place, daemon) in [
+        ("", None),
+        ("/srv/work", None),
+        ("s3://bucket/work", None),
+        ("http://daemon.example:8080", Some("http://daemon.example:8080/")),
+        ("https://daemon.example/trade", Some("https://daemon.example/trade")),
+    ] {
+        let work = of(place).unwrap().config.work;
+        assert_eq!(work.daemon().unwrap().map(String::from).as_deref(), daemon, "{place}");
+    }
+    for (place, why) in [
+        ("http://", "is no address"),
+        ("https://me:s3cr3t@daemon.example", "shows work.token"),
+        ("https://daemon.example/?a=1", "ends with its path"),
+        ("gs://bucket/work", "is no directory, s3://BUCKET[/PREFIX] or http(s)://DAEMON[:PORT]"),
+    ] {
+        let said = of(place).err().unwrap().to_string();
+        assert!(said.contains("work.blobs") && said.contains(why) && !said.contains("s3cr3t"), "{place}: {said}");
+    }
+    let short = with_env(&[("SG_WORK_TOKEN", "s3cr3t")]).err().unwrap().to_string();
+    assert!(short.contains("work.token") && !short.contains("s3cr3t"), "{short}");
+}

@@ -23,6 +23,7 @@ use crate::config::{Config, DaemonConfig};
 use crate::usecases::audit_anchors::AuditAnchors;
 use crate::usecases::database::Database;
 use crate::usecases::schedule::Missed;
+use crate::usecases::shared::blobs::Blobs;
 use anyhow::Context as _;
 use clock::Clock;
 use market::stream::{Follow, Tail};
@@ -142,6 +143,7 @@ impl App {
                 max_drawdown_percent: config.lifecycle.max_drawdown_percent,
             },
             backtest_days: config.daemon.backtest_days,
+            work_blobs: work_blobs(config, data_dir)?,
             stop: stop.clone(),
         };
         let limits = http::Limits {
@@ -274,6 +276,14 @@ pub(crate) async fn run(config: &Config, data_dir: &Path, clock: &Arc<dyn Clock>
     let app = App::start(config, data_dir, clock, plan, &stopper).await?;
     app.finish().await;
     Ok(())
+}
+
+/// What workers fetch over HTTP, where there is a token for it.
+fn work_blobs(config: &Config, data_dir: &Path) -> anyhow::Result<Option<http::WorkBlobs>> {
+    let Some(token) = config.work.token.clone() else { return Ok(None) };
+    let place = Blobs::open(config, data_dir)?;
+    place.is_writable()?;
+    Ok(Some(http::WorkBlobs { token, place: Arc::new(place) }))
 }
 
 /// What the live tail follows.

@@ -1,17 +1,21 @@
 //! A process that works for daemons: the store, threads, HTTP for probes and scrapers. Searches, trades and decides nothing of
 //! its own.
 
+use super::loops::memory::MemoryWatch;
 use super::runtime::stopper::Stopper;
+use super::runtime::supervisor::Activation as _;
 use crate::config::Config;
 use crate::usecases::database::Database;
+use crate::usecases::memory::{MemoryPlan, resident_bytes};
 use crate::usecases::parts::Compute;
-use crate::usecases::shared::{Sharing, own_name, worker::Worker};
+use crate::usecases::shared::{Sharing, grounds::Grounds, own_name, worker::Worker};
 use clock::Clock;
 use engine::Engine;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use telemetry::metrics;
+use tokio_util::sync::CancellationToken;
 
 /// Works until SIGTERM or SIGINT.
 ///
@@ -43,13 +47,20 @@ async fn serve(
 ) -> anyhow::Result<()> {
     let (store, stop) = (&database.store, stopper.token());
     let name = name.unwrap_or_else(|| own_name("worker"));
-    let sharing = Sharing::of(config, data_dir, store, name.clone())?;
+    let memory = MemoryPlan::of_worker(config, slots)?;
+    let mut sharing = Sharing::of_worker(config, data_dir, store, name.clone())?;
+    sharing.blobs = sharing.blobs.of_worker(stop.clone(), memory.map(MemoryPlan::room_bytes));
+    tokio::select! { () = stop.cancelled() => return Ok(()), checked = sharing.blobs.check() => checked? }
     let threads = rayon::ThreadPoolBuilder::new()
         // 0: one for each processor.
         .num_threads(config.daemon.threads as usize)
         .thread_name(|i| format!("compute-{i}"))
         .build()?;
-    let compute = Compute::of_work(Engine::new(config.engine.cache_mb), Arc::new(threads));
+    let engine = match memory {
+        Some(plan) => Engine::within(config.engine.cache_mb, usize::try_from(plan.work_mb)?),
+        None => Engine::new(config.engine.cache_mb),
+    };
+    let compute = Compute { memory, ..Compute::of_work(engine, Arc::new(threads)) };
     let limits = http::Limits {
         generation_interval_s: config.daemon.generation_interval_s,
         shadow_interval_s: config.daemon.shadow_interval_s,
@@ -65,9 +76,28 @@ async fn serve(
         }
     };
     tracing::info!(name, slots, code_version = crate::CODE_VERSION, "working");
-    let worked = Worker::new(sharing, compute, slots, stop).run().await;
+    let engine = Arc::clone(&compute.engine);
+    let worker = Worker::new(sharing, compute, slots, stop.clone());
+    let watch = memory.map(|plan| tokio::spawn(stay_within(plan, engine, worker.grounds.clone(), stop)));
+    let worked = worker.run().await;
+    if let Some(watch) = watch {
+        watch.abort();
+    }
     if let Some(server) = server {
         server.drain(Duration::from_millis(500)).await;
     }
     worked
+}
+
+/// Drops what can be had again while the process is near the limit of its memory, until it is stopped.
+async fn stay_within(plan: MemoryPlan, engine: Arc<Engine>, grounds: Grounds, stop: CancellationToken) {
+    let mut watch = MemoryWatch { engine, plan, was_near: false };
+    loop {
+        // A look that fails says nothing.
+        let _ = watch.run(&stop).await;
+        if resident_bytes().is_some_and(|held| plan.is_near(held)) {
+            grounds.forget();
+        }
+        tokio::select! { () = stop.cancelled() => return, () = tokio::time::sleep(watch.period()) => {} }
+    }
 }

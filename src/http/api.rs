@@ -2,7 +2,7 @@
 
 use super::{
     backtests::Backtests, broadcast::Events, extract::PageParams, health::Limits, problem::Problem, snapshot::Reader,
-    targets::Targets, wire::time_ms,
+    targets::Targets, wire::time_ms, work_blobs::WorkBlobs,
 };
 use crate::HttpConfig;
 use axum::http::StatusCode;
@@ -46,6 +46,8 @@ pub(super) struct Api {
     pub(super) targets: Targets,
     /// Who shows it may act.
     pub(super) action_token: Option<SecretString>,
+    /// What workers fetch.
+    pub(super) work_blobs: Option<WorkBlobs>,
     pub(super) events: Events,
     pub(super) stop: CancellationToken,
 }

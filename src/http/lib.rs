@@ -47,6 +47,7 @@ mod terms;
 #[cfg(test)]
 mod tests;
 mod wire;
+mod work_blobs;
 
 pub use backtests::{
     BacktestDone, BacktestOrder, Backtests, CachedSeries, Excursion, PortfolioOrder, Refusal, RuleCandles, RuleSeries,
@@ -61,6 +62,7 @@ pub use snapshot::{
     Readings, Runner, SHADOW_RUNNER, STREAM_RUNNER, Snapshot, Stream, Tests, Trials,
 };
 pub use terms::AskedTerms;
+pub use work_blobs::{BlobPlace, StoredBlob, WorkBlobs};
 
 use axum::{
     Router,
@@ -140,6 +142,7 @@ pub const ROUTES: &[&str] = &[
     "/api/work",
     "/api/models",
     "/api/models/{name}",
+    "/api/blobs/{sha256}",
     "/api/runners/{name}/{action}",
     "/api/audit",
     "/api/dead-letters",
@@ -164,6 +167,8 @@ pub struct Service {
     pub media_limits: media::ClientLimits,
     /// Days of such a backtest where nobody says which.
     pub backtest_days: u32,
+    /// What workers fetch over HTTP; `None` where nobody may.
+    pub work_blobs: Option<WorkBlobs>,
     /// Ends streams without an end.
     pub stop: CancellationToken,
 }
@@ -195,6 +200,7 @@ pub fn router(
             started_ms,
             targets: config.targets,
             action_token: config.action_token.clone(),
+            work_blobs: s.work_blobs,
             events: broadcast::Events::new(),
             stop: s.stop,
         };

@@ -7,7 +7,7 @@ use super::{
     quotas::{self, Clients},
     read, records, reports,
     response_cache::{self, ResponseCache},
-    service,
+    service, work_blobs,
 };
 use crate::HttpConfig;
 use axum::{Json, Router, http::StatusCode, middleware::from_fn_with_state, routing::get};
@@ -125,7 +125,14 @@ pub(super) fn router(api: Arc<Api>, config: &HttpConfig) -> (Router, Router) {
         .layer(CompressionLayer::new())
         .layer(from_fn_with_state(Arc::clone(&response_cache), response_cache::shared))
         .layer(limit(Duration::from_secs(config.backtest_timeout_s)));
-    let all = OpenApiRouter::with_openapi(Document::openapi()).merge(posted).merge(stored).merge(read).merge(computed);
+    // Compressed already, and for no cache of ours.
+    let blobs = OpenApiRouter::new().routes(routes!(work_blobs::work_blob)).layer(limit(quick));
+    let all = OpenApiRouter::with_openapi(Document::openapi())
+        .merge(posted)
+        .merge(stored)
+        .merge(read)
+        .merge(computed)
+        .merge(blobs);
     let (large, large_document) = large.split_for_parts();
     let (router, mut document) = all.routes(routes!(events::events)).routes(routes!(probes::live)).split_for_parts();
     document.merge(large_document);

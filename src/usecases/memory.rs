@@ -16,6 +16,10 @@ const CANDLE_BYTES: u64 = 96;
 const COPIES: u64 = 4;
 /// The same of a market that is ranked: as loaded, and a null market.
 const MARKET_COPIES: u64 = 2;
+/// Least that a slot of a worker has for what it searches, and to evaluate.
+const SLOT_MB: u64 = 2 * LEAST_WORK_MB;
+/// Candles in memory, as a share of what they are unpacked for travelling: ten columns of eight bytes.
+const IN_MEMORY: (u64, u64) = (CANDLE_BYTES, 80);
 /// Share of the limit at which the engine's cache is dropped.
 const NEAR_FRACTION: f64 = 0.9;
 
@@ -100,6 +104,50 @@ impl MemoryPlan {
         Ok(Some(Self { limit_mb, work_mb: usable_mb - parts_mb, market_mb }))
     }
 
+    /// Of a worker that does so many items at once: what is left for what they search, and for themselves, is `market_mb`; what
+    /// evaluating a population may take in each is `work_mb`. `None` without a limit.
+    ///
+    /// # Errors
+    /// When the parts that are set do not fit into it.
+    pub(crate) fn of_worker(config: &Config, slots: u32) -> anyhow::Result<Option<Self>> {
+        let limit_mb = config.daemon.max_memory_mb;
+        if limit_mb == 0 {
+            return Ok(None);
+        }
+        let (cache_mb, slots) = (config.engine.cache_mb as u64, u64::from(slots.max(1)));
+        let usable_mb = (limit_mb as f64 * NEAR_FRACTION) as u64;
+        let needed_mb = PROGRAM_MB + cache_mb + SLOT_MB * slots;
+        anyhow::ensure!(
+            usable_mb >= needed_mb,
+            "daemon.max_memory_mb is {limit_mb}, but {needed_mb} MB are needed within nine tenths of it: {PROGRAM_MB} for the \
+             program, {cache_mb} for engine.cache_mb, {SLOT_MB} for each of {slots} slots; set it to {} or more, or \
+             engine.cache_mb or --slots lower",
+            (needed_mb as f64 / NEAR_FRACTION).ceil()
+        );
+        let market_mb = usable_mb - PROGRAM_MB - cache_mb;
+        Ok(Some(Self { limit_mb, work_mb: (market_mb / slots / 4).max(LEAST_WORK_MB), market_mb }))
+    }
+
+    /// What a worker has for what it searches and for items under way, bytes.
+    pub(crate) const fn room_bytes(self) -> u64 {
+        self.market_mb * 1_000_000
+    }
+
+    /// What an item takes while it is under way on a ground that is so large in memory, bytes: null markets, and what is computed
+    /// over them.
+    pub(crate) const fn item_bytes(self, ground_bytes: u64, ranks: bool) -> u64 {
+        if ranks {
+            ground_bytes * (MARKET_COPIES - 1) + portfolio::KEPT_BYTES as u64
+        } else {
+            ground_bytes * (COPIES - 1) + self.work_mb * 1_000_000
+        }
+    }
+
+    /// The least `daemon.max_memory_mb` with so many bytes more for what is searched.
+    pub(crate) fn with_more_mb(self, bytes: u64) -> u64 {
+        self.limit_mb + (bytes as f64 / 1e6 / NEAR_FRACTION).ceil() as u64
+    }
+
     /// Whether a market may be ranked within the limit.
     ///
     /// # Errors
@@ -131,6 +179,11 @@ impl MemoryPlan {
     pub(crate) fn is_near(self, resident_bytes: u64) -> bool {
         resident_bytes as f64 >= NEAR_FRACTION * self.limit_bytes() as f64
     }
+}
+
+/// What a ground takes in memory that travels as so many bytes once they are unpacked.
+pub(crate) const fn ground_bytes(unpacked: u64) -> u64 {
+    unpacked / IN_MEMORY.1 * IN_MEMORY.0
 }
 
 /// What this process holds (resident), bytes; `None` where the system does not tell.

@@ -104,8 +104,8 @@ impl ModelWatch {
                 return Ok(Did::Stopped);
             }
             let before = known.get(name.as_str()).copied();
-            let digest = model.as_ref().ok().map(|model| model.file.digest());
-            if !is_due(before, digest, (now_ms, self.clock.now_ms())) {
+            let digest = model.as_ref().ok().map(Model::digest);
+            if !is_due(before, digest.as_deref(), (now_ms, self.clock.now_ms())) {
                 continue;
             }
             let found = self.look(&models, name, model, now_ms).await?;
@@ -141,7 +141,7 @@ impl ModelWatch {
             Ok(model) => model,
             Err(error) => return Ok(failing(format!("{error:#}"), None)),
         };
-        let digest = Some(model.file.digest().to_owned());
+        let digest = Some(model.digest());
         let predicted = match models.predict(model, (i64::MIN, now_ms)).await {
             Ok(predicted) => predicted,
             Err(error) => {

@@ -10,7 +10,7 @@ use serde_json::Value;
 use sg_ai::config;
 use std::{collections::BTreeSet, fs, path::Path, process::Command};
 
-const OVERLAYS: [&str; 2] = ["small", "cluster"];
+const OVERLAYS: [&str; 3] = ["small", "workers", "cluster"];
 
 /// Whether both programs are there; says what is not checked without them.
 fn are_there() -> bool {
@@ -95,6 +95,8 @@ fn overlays_run_what_they_say() {
     };
     let row = |name: &str, command: &str, replicas: Option<u64>| (name.to_owned(), command.to_owned(), replicas);
     assert_eq!(of("small"), [row("StatefulSet sg-ai", "run", Some(1))].into());
+    let workers = [row("Deployment sg-ai-worker", "worker", Some(2)), row("StatefulSet sg-ai", "run", Some(1))];
+    assert_eq!(of("workers"), workers.into());
     let cluster = [
         row("Deployment sg-ai-worker", "worker", None),
         row("StatefulSet sg-ai", "continuous", Some(2)),

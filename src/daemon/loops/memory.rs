@@ -35,7 +35,7 @@ impl Activation for MemoryWatch {
             tracing::warn!(
                 held_mb = held / 1_000_000,
                 limit_mb = self.plan.limit_mb,
-                "the process comes near daemon.max_memory_mb: the engine's cache is dropped, clients' backtests wait"
+                "the process comes near daemon.max_memory_mb: the engine's cache is dropped, what can wait waits"
             );
         }
         self.was_near = is_near;

@@ -150,6 +150,14 @@ async fn take(
     Ok(found)
 }
 
+/// Renews the leases of those of `ids` that a worker still has.
+async fn renew(tx: &Tx, worker: &str, ids: &[i64], lease: Duration) -> Result<Vec<i64>, StoreError> {
+    let sql = "update work_items set leased_until = now() + $3 * interval '1 second'
+        where id = any($1) and state = 'taken' and worker = $2 returning id";
+    let rows = tx.rows(sql, &[&ids, &worker, &lease.as_secs_f64()]).await?;
+    rows.iter().map(|row| Ok(row.try_get("id")?)).collect()
+}
+
 impl Store {
     /// Posts work, once however often it is posted, and says what became of it, in the order of `items`. What was cancelled
     /// waits again.
@@ -221,12 +229,18 @@ impl Store {
                 on conflict (name) do update set seen_at = now(), code_version = $2, slots = $3, host = $4,
                     started_at = case when w.code_version = $2 then w.started_at else now() end";
             tx.execute(sql, &[worker, &code_version, &slots, host]).await?;
-            let sql = "update work_items set leased_until = now() + $3 * interval '1 second'
-                where id = any($1) and state = 'taken' and worker = $2 returning id";
-            let rows = tx.rows(sql, &[&ids, worker, &lease.as_secs_f64()]).await?;
-            rows.iter().map(|row| Ok(row.try_get("id")?)).collect()
+            renew(&tx, worker, ids, lease).await
         })
         .await
+    }
+
+    /// Renews the leases of what a process has that takes its own work alone: it is no worker, and not listed among them.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn renew_work(&self, worker: &str, ids: &[i64], lease: Duration) -> Result<Vec<i64>, StoreError> {
+        let worker = &clean(worker);
+        self.transaction("renew_work", |tx| async move { renew(&tx, worker, ids, lease).await }).await
     }
 
     /// Stores what an item came to, unless that is stored already, whoever has it by now. False where another result was

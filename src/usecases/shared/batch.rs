@@ -75,9 +75,7 @@ impl Batch<'_> {
     /// # Errors
     /// When the database does not answer.
     pub(crate) async fn end(&self) -> Result<u64, StoreError> {
-        let ended = self.sharing.store.end_batch(self.id).await;
-        self.sharing.store.end_worker(&self.sharing.name).await?;
-        ended
+        self.sharing.store.end_batch(self.id).await
     }
 }
 

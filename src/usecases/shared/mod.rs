@@ -6,6 +6,9 @@
 pub(crate) mod batch;
 pub(crate) mod blobs;
 pub(crate) mod block;
+mod copies;
+pub(crate) mod fetch;
+pub(crate) mod grounds;
 pub(crate) mod lives;
 pub(crate) mod markets;
 pub(crate) mod nulls;
@@ -14,7 +17,6 @@ pub(crate) mod slices;
 pub(crate) mod together;
 pub(crate) mod worker;
 
-use crate::CODE_VERSION;
 use crate::config::Config;
 use blobs::Blobs;
 use serde::{Deserialize, Serialize};
@@ -36,25 +38,34 @@ pub(crate) struct Sharing {
 }
 
 impl Sharing {
-    /// What it takes to share work under a name.
+    /// What it takes to post work under a name.
+    ///
+    /// # Errors
+    /// When the place of what jobs look at cannot be opened, or written to.
+    pub(crate) fn of(config: &Config, data_dir: &Path, store: &Store, name: String) -> anyhow::Result<Self> {
+        let sharing = Self::of_worker(config, data_dir, store, name)?;
+        sharing.blobs.is_writable()?;
+        Ok(sharing)
+    }
+
+    /// What it takes to do work under a name.
     ///
     /// # Errors
     /// When the place of what jobs look at cannot be opened.
-    pub(crate) fn of(config: &Config, data_dir: &Path, store: &Store, name: String) -> anyhow::Result<Self> {
+    pub(crate) fn of_worker(config: &Config, data_dir: &Path, store: &Store, name: String) -> anyhow::Result<Self> {
         let blobs = Blobs::open(config, data_dir)?;
         Ok(Self { store: store.clone(), blobs, lease: Duration::from_secs(config.work.lease_s), name, host: host() })
     }
 
     /// Waits for something that is computed here, and keeps the lease of its item meanwhile.
     pub(crate) async fn while_keeping<T>(&self, id: i64, made: impl Future<Output = T>) -> T {
-        let who = (CODE_VERSION, self.name.as_str(), self.host.as_deref());
         tokio::pin!(made);
         let mut beat = tokio::time::interval(self.lease / 4);
         loop {
             tokio::select! {
                 made = &mut made => return made,
                 // A lease that cannot be renewed costs work, and no result.
-                _ = beat.tick() => drop(self.store.keep_work(who, 1, &[id], self.lease).await),
+                _ = beat.tick() => drop(self.store.renew_work(&self.name, &[id], self.lease).await),
             }
         }
     }

@@ -11,8 +11,6 @@ use crate::usecases::parts::Compute;
 use anyhow::Context as _;
 use async_trait::async_trait;
 use protocol::{Halves, NullFound, NullSearch, Plan, RunError, SessionState};
-use std::any::Any;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use store::{NewWork, WorkKind};
 use tokio_util::sync::CancellationToken;
@@ -127,31 +125,6 @@ impl Nulls<'_> {
             Err(error) => {
                 Err(anyhow::Error::from(error).context(format!("null search {number} of session {}", self.session)))
             }
-        }
-    }
-}
-
-/// What a worker keeps of what items look at, by digest: little else is as dear to read again.
-#[derive(Default)]
-pub(crate) struct Grounds {
-    known: BTreeMap<String, Arc<dyn Any + Send + Sync>>,
-    order: Vec<String>,
-}
-
-impl Grounds {
-    /// How many are kept at most.
-    const MOST: usize = 2;
-
-    pub(crate) fn get<T: Any + Send + Sync>(&self, digest: &str) -> Option<Arc<T>> {
-        Arc::clone(self.known.get(digest)?).downcast().ok()
-    }
-
-    pub(crate) fn keep(&mut self, digest: &str, ground: Arc<dyn Any + Send + Sync>) {
-        self.known.insert(digest.to_owned(), ground);
-        self.order.retain(|one| one != digest);
-        self.order.push(digest.to_owned());
-        while self.order.len() > Self::MOST {
-            self.known.remove(&self.order.remove(0));
         }
     }
 }

@@ -49,6 +49,11 @@ pub(crate) struct SliceTask {
 }
 
 impl SliceTask {
+    /// Whether its strategy ranks the market.
+    pub(crate) fn ranks(&self) -> bool {
+        self.strategy.parse::<AnyStrategy>().is_ok_and(|strategy| strategy.ranking().is_some())
+    }
+
     /// What evaluates its points on such a ground.
     ///
     /// # Errors

@@ -2,13 +2,15 @@
 //!
 //! Takes only what this very build posted. A database that is away is waited for: what was computed is not lost.
 
+use super::fetch::Away;
+use super::grounds::{Grounds, Held};
 use super::lives::{LivesJob, LivesTask};
 use super::markets::{self, BookMarketJob, BookTask, MarketJob};
-use super::nulls::Grounds;
 use super::replays::ReplayJob;
 use super::slices::{SliceJob, SliceTask};
 use super::{NullJob, Sharing};
 use crate::CODE_VERSION;
+use crate::usecases::memory::resident_bytes;
 use crate::usecases::parts::Compute;
 use crate::usecases::replay_session::Breeding;
 use anyhow::Context as _;
@@ -43,12 +45,12 @@ pub(crate) struct Worker {
     pub(crate) stop: CancellationToken,
     /// Items that it has, each with what ends it.
     pub(crate) has: Arc<Mutex<BTreeMap<i64, CancellationToken>>>,
-    pub(crate) grounds: Arc<tokio::sync::Mutex<Grounds>>,
+    pub(crate) grounds: Grounds,
 }
 
 impl Worker {
     pub(crate) fn new(sharing: Sharing, compute: Compute, slots: u32, stop: CancellationToken) -> Self {
-        Self { sharing, compute, slots, batch: None, stop, has: Arc::default(), grounds: Arc::default() }
+        Self { sharing, compute, slots, batch: None, stop, has: Arc::default(), grounds: Grounds::default() }
     }
 
     fn has(&self) -> std::sync::MutexGuard<'_, BTreeMap<i64, CancellationToken>> {
@@ -66,7 +68,9 @@ impl Worker {
         let mut work = JoinSet::new();
         let mut pause = LOOK.0;
         while !self.stop.is_cancelled() {
-            let free = self.slots.saturating_sub(u32::try_from(work.len()).unwrap_or(u32::MAX));
+            let busy = u32::try_from(work.len()).unwrap_or(u32::MAX);
+            // Near the limit of its memory it takes nothing beside what it has.
+            let free = if busy > 0 && self.is_near_limit() { 0 } else { self.slots.saturating_sub(busy) };
             let found = if free == 0 {
                 Vec::new()
             } else {
@@ -101,12 +105,22 @@ impl Worker {
         Ok(())
     }
 
+    fn is_near_limit(&self) -> bool {
+        let near = self.compute.memory.zip(resident_bytes());
+        near.is_some_and(|(plan, held)| plan.is_near(held))
+    }
+
     /// Says that it is there, and ends what is no longer its own: cancelled, or taken by another.
     async fn keep(self) {
         let Sharing { store, lease, name, host, .. } = &self.sharing;
         loop {
             let ids: Vec<i64> = self.has().keys().copied().collect();
-            match store.keep_work((CODE_VERSION, name, host.as_deref()), self.slots, &ids, *lease).await {
+            let kept = match self.batch {
+                None => store.keep_work((CODE_VERSION, name, host.as_deref()), self.slots, &ids, *lease).await,
+                // Who takes nothing else has no slot for anybody.
+                Some(_) => store.renew_work(name, &ids, *lease).await,
+            };
+            match kept {
                 Ok(kept) => {
                     let mut has = self.has();
                     for id in ids.into_iter().filter(|id| !kept.contains(id)) {
@@ -151,6 +165,11 @@ impl Worker {
             },
             // Stopped: given back at the end; or nobody wants it any more.
             Ok(None) => false,
+            // Nobody's failure: another has what it takes, or the daemon comes back.
+            Err(error) if error.is::<Away>() => {
+                tracing::warn!(item = item.id, error = format!("{error:#}"), "work is given back");
+                store.give_back_work(&[item.id], name).await.is_ok()
+            }
             Err(error) => {
                 let error = format!("{error:#}");
                 tracing::warn!(item = item.id, error, "work failed");
@@ -215,9 +234,12 @@ impl Worker {
         let job: SliceJob = serde_json::from_str(input).context("what a slice of an optimisation is told")?;
         let task: SliceTask = serde_json::from_slice(&self.sharing.blobs.get(&job.task).await?)?;
         let read = |bytes: &[u8], engine| optimize::unpacked(bytes, engine).map(Arc::<dyn optimize::Ground>::from);
-        let ground = self.kept(&job.ground, read).await?;
+        let ground = self.kept(&job.ground, read, |_| task.ranks()).await?;
         let points = task.points(Arc::clone(&ground))?;
-        let made = self.compute.run(move || task.output(&points, &job.points, &|| end.is_cancelled()));
+        let made = self.compute.run(move || {
+            let _ground = ground;
+            task.output(&points, &job.points, &|| end.is_cancelled())
+        });
         Ok(made.await??)
     }
 
@@ -233,11 +255,12 @@ impl Worker {
         let job: BookMarketJob = serde_json::from_str(input).context("what a market of a book is told")?;
         let task: BookTask = serde_json::from_slice(&self.sharing.blobs.get(&job.task).await?)?;
         let candles = match &job.candles {
-            Some(digest) => Some(self.kept(digest, |bytes, _| markets::unpacked(bytes)).await?),
+            Some(digest) => Some(self.kept(digest, |bytes, _| markets::unpacked(bytes), |_| true).await?),
             None => None,
         };
-        let made =
-            self.compute.run(move || task.on(candles.as_deref()).run(job.world, job.number, &|| end.is_cancelled()));
+        let made = self.compute.run(move || {
+            task.on(candles.as_deref().map(|panel| &**panel)).run(job.world, job.number, &|| end.is_cancelled())
+        });
         match made.await? {
             Ok(came) => Ok(Some(serde_json::to_string(&came)?)),
             Err(BookCalibrationError::Stopped) => Ok(None),
@@ -253,25 +276,18 @@ impl Worker {
     }
 
     /// What a session searches.
-    async fn ground(&self, digest: &str) -> anyhow::Result<Arc<PackedGround>> {
-        self.kept(digest, PackedGround::read).await
+    async fn ground(&self, digest: &str) -> anyhow::Result<Held<PackedGround>> {
+        self.kept(digest, PackedGround::read, |ground| ground.ranked().is_some()).await
     }
 
-    /// What an item looks at; fetched and unpacked once.
+    /// What an item looks at; fetched and unpacked once. `ranks` says whether it is a whole market.
     async fn kept<T: Any + Send + Sync, E: Into<anyhow::Error> + Send + 'static>(
         &self,
         digest: &str,
         read: impl FnOnce(&[u8], Arc<Engine>) -> Result<T, E> + Send + 'static,
-    ) -> anyhow::Result<Arc<T>> {
-        let mut grounds = self.grounds.lock().await;
-        if let Some(known) = grounds.get(digest) {
-            return Ok(known);
-        }
-        let bytes = self.sharing.blobs.get(digest).await?;
-        let engine = Arc::clone(&self.compute.engine);
-        let ground = Arc::new(self.compute.run(move || read(&bytes, engine)).await?.map_err(Into::into)?);
-        grounds.keep(digest, Arc::<T>::clone(&ground));
-        Ok(ground)
+        ranks: impl Fn(&T) -> bool,
+    ) -> anyhow::Result<Held<T>> {
+        self.grounds.hold(digest, (&self.sharing.blobs, &self.compute), read, ranks).await
     }
 }
 

@@ -31,4 +31,6 @@ mod unfit;
 mod upgraded;
 mod webhooks;
 mod work;
+mod work_far;
 mod work_kinds;
+mod work_seconds;

@@ -15,6 +15,7 @@ use search::SearchConfig;
 use sha2::{Digest as _, Sha256};
 use simulated::{MarketSpec, SimulatedMarket};
 use std::{
+    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -22,7 +23,7 @@ use store::{NewWork, WorkKind};
 use tokio_postgres::Client;
 
 /// A stage whose sessions make 19 null searches, all of them.
-fn nulls(stage: &mut Stage) {
+pub(super) fn nulls(stage: &mut Stage) {
     for (name, value) in [
         ("SG__PROTOCOL__NULL_EXCEEDANCES", "12"),
         ("SG__PROTOCOL__NULL_SEARCHES", "12"),
@@ -44,7 +45,7 @@ async fn symbols() -> Stage {
 }
 
 /// What the first session came to: its generations, its null searches, what it stored; in a digest.
-async fn session(client: &Client) -> String {
+pub(super) async fn session(client: &Client) -> String {
     wait_for("the first session has ended", async || ended(client).await.then_some(())).await;
     let sql = "select concat_ws('|',
             (select string_agg(g.detail::text, '|' order by g.number) from generations g where g.session_id = s.id),
@@ -63,7 +64,7 @@ pub(super) async fn count(client: &Client, sql: &str) -> i64 {
     client.query_one(sql, &[]).await.unwrap().get(0)
 }
 
-async fn ended(client: &Client) -> bool {
+pub(super) async fn ended(client: &Client) -> bool {
     count(client, "select count(*) from search_sessions where number = 1 and status = 'finished'").await > 0
 }
 
@@ -78,7 +79,7 @@ pub(super) async fn workers_of(stage: &Stage, count: usize) -> Vec<Daemon> {
     workers
 }
 
-const BY_WORKERS: &str = "select count(*) from work_items where state = 'done' and worker like 'worker%'";
+pub(super) const BY_WORKERS: &str = "select count(*) from work_items where state = 'done' and worker like 'worker%'";
 
 /// A session with so many workers, killed so many times: its digest, null searches that were posted and done, and those of them
 /// that workers did.
@@ -334,6 +335,23 @@ fn small() -> (Vec<u8>, NullSearch) {
     (halves.packed().unwrap(), NullSearch { search, seed: Seed(5), candidates: 3, learnt: None })
 }
 
+/// So many null searches of a few strategies, whose blobs are put into a folder.
+pub(super) fn small_items(folder: &Path, items: u32) -> Vec<NewWork> {
+    let (ground, task) = small();
+    std::fs::create_dir_all(folder).unwrap();
+    let put = |bytes: &[u8]| {
+        let digest = hex::encode(Sha256::digest(bytes));
+        std::fs::write(folder.join(format!("{digest}.zst")), zstd::bulk::compress(bytes, 1).unwrap()).unwrap();
+        digest
+    };
+    let (ground, told) = (put(&ground), put(&serde_json::to_vec(&task).unwrap()));
+    let item = |number: u32| {
+        let input = format!(r#"{{"ground":"{ground}","task":"{told}","number":{number}}}"#);
+        NewWork { kind: WorkKind::NullSearch, input, place: number }
+    };
+    (0..items).map(item).collect()
+}
+
 /// Many small items, workers and server killed over and over. `SG_TEST_CHAOS=full` makes it 10,000 items, 20 kills of workers and
 /// 5 of Postgres.
 #[tokio::test(flavor = "multi_thread")]
@@ -349,19 +367,7 @@ async fn nothing_is_lost_and_nothing_done_twice_whoever_is_killed() {
     }
     stage.json(&["migrate", "--json"]);
     let (ground, task) = small();
-    let work = stage.dir.path().join("data/work");
-    std::fs::create_dir_all(&work).unwrap();
-    let put = |bytes: &[u8]| {
-        let digest = hex::encode(Sha256::digest(bytes));
-        std::fs::write(work.join(format!("{digest}.zst")), zstd::bulk::compress(bytes, 1).unwrap()).unwrap();
-        digest
-    };
-    let (ground_digest, told) = (put(&ground), put(&serde_json::to_vec(&task).unwrap()));
-    let input = |number: u32| {
-        let input = format!(r#"{{"ground":"{ground_digest}","task":"{told}","number":{number}}}"#);
-        NewWork { kind: WorkKind::NullSearch, input, place: number }
-    };
-    let all: Vec<NewWork> = (0..items).map(input).collect();
+    let all = small_items(&stage.dir.path().join("data/work"), items);
     let store = stage.database.store().await;
     let batch = uuid::Uuid::now_v7();
     for some in all.chunks(500) {
@@ -418,56 +424,5 @@ async fn nothing_is_lost_and_nothing_done_twice_whoever_is_killed() {
             let found = task.run(&*elsewhere.ground(), posted.place, &|_| false).unwrap();
             assert_eq!(posted.output, Some(serde_json::to_string(&found).unwrap()), "item {}", posted.place);
         }
-    }
-}
-
-/// Seconds of a session with all its null searches, a thread each process: what docs/SCALING.md tells. `SG_TEST_SESSION` is
-/// population, generations and workers, such as `1000,30,0`.
-#[tokio::test(flavor = "multi_thread")]
-async fn seconds_of_a_session() {
-    let asked = std::env::var("SG_TEST_SESSION").unwrap_or_else(|_| "20,2,1".to_owned());
-    let asked: Vec<&str> = asked.split(',').collect();
-    let mut stage = Stage::new(21, 0.0).await;
-    for (name, value) in [
-        ("SG__PROTOCOL__NULL_EXCEEDANCES", "19"),
-        ("SG__PROTOCOL__NULL_SEARCHES", "19"),
-        ("SG__PROTOCOL__PLACEBO_EVERY_SESSIONS", "0"),
-        ("SG__DAEMON__THREADS", "1"),
-        ("SG_POPULATION_SIZE", asked[0]),
-        ("SG__SEARCH__GENERATIONS", asked[1]),
-        ("SG__WORK__ENABLED", if asked[2] == "0" { "false" } else { "true" }),
-    ] {
-        stage.set(name, value);
-    }
-    stage.json(&["migrate", "--json"]);
-    let workers = workers_of(&stage, asked[2].parse().unwrap()).await;
-    let daemon = stage.daemon("continuous");
-    let client = stage.client().await;
-    while !ended(&client).await {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    let sql = "select extract(epoch from ended_at - started_at)::double precision,
-            (select count(*) from generations g where g.session_id = s.id),
-            extract(epoch from (select max(created_at) from generations g where g.session_id = s.id) - started_at)::double precision
-        from search_sessions s where number = 1";
-    let row = client.query_one(sql, &[]).await.unwrap();
-    let (all, own): (f64, f64) = (row.get(0), row.get(2));
-    let items = "select coalesce(avg(extract(epoch from finished_at - taken_at)), 0)::double precision,
-            coalesce(avg(length(output)), 0)::double precision, coalesce(avg(length(input)), 0)::double precision, count(*)
-        from work_items where state = 'done'";
-    let items = client.query_one(items, &[]).await.unwrap();
-    let (seconds, output, input): (f64, f64, f64) = (items.get(0), items.get(1), items.get(2));
-    let by_workers = count(&client, BY_WORKERS).await;
-    let folder = stage.dir.path().join("data/work");
-    let blobs: u64 =
-        std::fs::read_dir(folder).into_iter().flatten().map(|file| file.unwrap().metadata().unwrap().len()).sum();
-    eprintln!(
-        "{asked:?}: {all:.1} s, of which {own:.1} s its own search; {by_workers} of {} null searches by workers, {seconds:.2} s \
-         each, {input:.0} bytes told and {output:.0} bytes found, blobs of {blobs} bytes",
-        items.get::<_, i64>(3)
-    );
-    daemon.stop().await;
-    for worker in workers {
-        worker.stop().await;
     }
 }

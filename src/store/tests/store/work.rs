@@ -76,6 +76,11 @@ async fn a_result_is_stored_once_and_compared_with_every_other() {
     assert!(again);
     assert!(store.keep_work((BUILD, "one", Some("host")), 2, &[id], LONG).await.unwrap().is_empty());
     assert_eq!(store.keep_work((BUILD, "two", Some("host")), 1, &[id], LONG).await.unwrap(), [id]);
+    // Who takes its own work alone renews leases, too, and is no worker.
+    assert_eq!(store.renew_work("two", &[id], LONG).await.unwrap(), [id]);
+    assert!(store.renew_work("three", &[id], LONG).await.unwrap().is_empty());
+    let workers = store.work_status(LONG).await.unwrap().workers;
+    assert_eq!(workers.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), ["one", "two"]);
     // It was done all the same: the first result stands, the same one again changes nothing, another one is noted.
     assert!(store.finish_work(id, "one", "{\"best\":1}").await.unwrap());
     assert!(store.finish_work(id, "two", "{\"best\":1}").await.unwrap());
