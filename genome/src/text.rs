@@ -7,6 +7,7 @@ use crate::{AnyStrategy, Distance, Expression, InvalidStrategy, Ranking, Rule, S
 use std::str::FromStr;
 
 mod clauses;
+mod ensemble;
 mod error;
 mod expression;
 mod functions;

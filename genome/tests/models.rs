@@ -158,3 +158,29 @@ fn scores_ask_models_of_their_own_candles_alone() {
     }
     assert!((160..640).contains(&asks), "{asks} of 800 ask the model");
 }
+
+#[test]
+fn an_entry_by_the_ensemble_is_a_rule_and_reads_the_least_confidence() {
+    let written = |text: &str| text.parse::<Strategy>().map(|s| s.to_string()).map_err(|e| e.to_string());
+    for (short, long) in [
+        ("4h; long when ensemble; stop 5%", "4h; long when ensemble_direction > 0; stop 5%"),
+        (
+            "15m; long when ensemble@4h exit when ensemble_direction@4h < 0; short when ENSEMBLE@4h; stop 5%; confidence 20%",
+            "15m; long when ensemble_direction@4h > 0 and ensemble_confidence@4h >= 0.2 exit when ensemble_direction@4h < 0; \
+             short when ensemble_direction@4h < 0 and ensemble_confidence@4h >= 0.2; stop 5%",
+        ),
+        // The least confidence may stand before it.
+        (
+            "4h; confidence 0.1; short when ensemble; stop 5%",
+            "4h; short when ensemble_direction < 0 and ensemble_confidence >= 0.1; stop 5%",
+        ),
+    ] {
+        assert_eq!(written(short).unwrap(), written(long).unwrap(), "{short}");
+        assert!(strategy(short).filters.min_confidence.is_none());
+    }
+    let said = written("4h; long when ensemble; short when rsi(14) > 70; stop 5%; confidence 0.2").unwrap_err();
+    assert!(said.contains("column 59") && said.contains("the other by a rule"), "{said}");
+    for text in ["4h; long when ensemble > 0; stop 5%", "4h; long when ensemble and rsi(14) < 30; stop 5%"] {
+        assert!(written(text).is_err(), "{text}");
+    }
+}

@@ -1,5 +1,6 @@
 //! A whole strategy: clauses separated by `;` or ends of lines.
 
+use super::ensemble;
 use super::error::ParseError;
 use super::lexer::Kind;
 use super::parser::{Parser, keyword, nearest};
@@ -50,6 +51,8 @@ struct Draft {
     risk: RiskPlan,
     filters: Filters,
     universe: Option<Universe>,
+    /// Of the long and of the short side: entered as the models together expect, on these candles (`None`: the strategy's own).
+    ensembles: [Option<Option<Timeframe>>; 2],
     spans: Vec<(&'static str, usize, usize)>,
 }
 
@@ -73,12 +76,37 @@ pub(super) fn strategy(parser: &mut Parser<'_>) -> Result<Written, ParseError> {
     if draft.long.is_none() && draft.short.is_none() {
         return Err(parser.unexpected(&["`long when ...`", "`short when ...`"]));
     }
+    ensemble_entries(parser, &mut draft)?;
     let mut risk = draft.risk;
     risk.size = draft.size.unwrap_or(risk.size);
     risk.leverage = draft.leverage.unwrap_or(risk.leverage);
     let Draft { long, short, filters, universe, spans, .. } = draft;
     let strategy = Strategy { timeframe, long, short, risk, filters, universe };
     Ok(Written { strategy, spans })
+}
+
+/// Entries by the ensemble have the least confidence of the strategy, which is theirs then.
+fn ensemble_entries(parser: &Parser<'_>, draft: &mut Draft) -> Result<(), ParseError> {
+    let by_ensemble = |is_short: bool| draft.ensembles[usize::from(is_short)];
+    let sides = [(false, draft.long.is_some()), (true, draft.short.is_some())];
+    let Some(least) = draft.filters.min_confidence else { return Ok(()) };
+    if sides.iter().all(|(is_short, _)| by_ensemble(*is_short).is_none()) {
+        return Ok(());
+    }
+    if sides.iter().any(|(is_short, is_there)| *is_there && by_ensemble(*is_short).is_none()) {
+        let span = draft.spans.iter().find(|(field, ..)| *field == "filters.min_confidence");
+        let (start, end) = span.map_or((0, 0), |(_, start, end)| (*start, *end));
+        let text = "one side is entered as the models together expect, the other by a rule, and `confidence` means something else for each; write \
+                    `ensemble_direction > 0 and ensemble_confidence > ...` for the one";
+        return Err(parser.invalid(start, end, text));
+    }
+    for (is_short, side) in [(false, &mut draft.long), (true, &mut draft.short)] {
+        if let (Some(side), Some(timeframe)) = (side, draft.ensembles[usize::from(is_short)]) {
+            side.entry = ensemble::entry(is_short, timeframe, Some(least));
+        }
+    }
+    draft.filters.min_confidence = None;
+    Ok(())
 }
 
 /// What may follow the clause just read.
@@ -120,7 +148,14 @@ fn clause(parser: &mut Parser<'_>, draft: &mut Draft) -> Result<(), ParseError> 
             parser.expect_word(&["when"], "`when`")?;
             let is_short = side == "short";
             draft.last_is_short = Some(is_short);
-            let rules = SideRules { entry: parser.rule()?, exit: None };
+            let entry = if parser.eat_word(&[ensemble::ENTRY]) {
+                let timeframe = if parser.eat(Kind::At) { Some(parser.timeframe()?) } else { None };
+                draft.ensembles[usize::from(is_short)] = Some(timeframe);
+                ensemble::entry(is_short, timeframe, None)
+            } else {
+                parser.rule()?
+            };
+            let rules = SideRules { entry, exit: None };
             let field = if is_short { "short.entry" } else { "long.entry" };
             once(parser, draft, field, start, |d| if is_short { &mut d.short } else { &mut d.long }, rules)
         }
