@@ -6,6 +6,7 @@ use super::portfolio::{MarketSpan, load_panel_of};
 use super::whole_market::Which;
 use crate::config::ModelsConfig;
 use anyhow::Context as _;
+use candles::resample::can_resample;
 use candles::{InstrumentTable, MarketKind, Symbol, Ticker, time::DAY_MS};
 use clock::Clock;
 use engine::ModelsUsed;
@@ -400,7 +401,11 @@ impl Models {
         for symbol in self.candles.symbols(file.market).await.context("candle cache")? {
             // Of a symbol that was cached for something else there may be no such candles.
             let ticker = Ticker::of(file.market, &symbol);
-            if file.names(symbol.as_str()) && self.candles.newest_close_ms(&ticker, file.timeframe).await?.is_some() {
+            if !file.names(symbol.as_str()) {
+                continue;
+            }
+            let stored = self.candles.stored_intervals(&ticker).await?;
+            if stored.into_iter().any(|stored| can_resample(stored, file.timeframe)) {
                 found.insert(symbol);
             }
         }
