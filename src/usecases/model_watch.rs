@@ -261,10 +261,11 @@ fn judged(of: &Predicted, now_ms: i64) -> (Report, ModelState, Option<String>) {
         Some(format!("the fit of {} failed: {why}", at(fit_ms)))
     } else if now_ms - report.until_ms > late_ms {
         Some(format!(
-            "the newest {} candle of its symbols closed {}: nothing brings these candles; run `sg-ai data download --update-only`, or \
-             let the daemon follow them",
+            "the newest {} candle of its symbols closed {}, and the market is at {}: its candles are late; where the daemon does not follow these \
+             symbols, name the model in models.search or run `sg-ai data download --update-only`",
             report.timeframe,
-            at(report.until_ms)
+            at(report.until_ms),
+            at(now_ms)
         ))
     } else {
         match report.predicted_ms {
