@@ -368,8 +368,15 @@ impl Models {
                 })
                 .collect();
             let mut examples = Examples::new(&file, &given)?;
+            let there_was = before.is_some();
             let before =
                 before.filter(|before| prefix_sha256(&given, before.predictions.until_ms) == before.data_sha256);
+            if there_was && before.is_none() {
+                tracing::warn!(
+                    "the candles of model {name} are not those that it predicted from before: it is predicted anew, and whoever asks it may \
+                     come to other numbers"
+                );
+            }
             let had_ms = before.as_ref().map(|before| before.predictions.until_ms);
             let walk = Walk { file: &file, kind: &*kind, examples: &examples };
             let mut predictions = walk.predict(before.map(|before| before.predictions))?;
