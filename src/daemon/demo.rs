@@ -64,7 +64,7 @@ pub(crate) struct DemoSummary {
     /// Where everything was left.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) kept: Option<PathBuf>,
-    /// A strategy that is worth a look: of those live or in shadow the one with the most evidence.
+    /// A strategy that is worth a look: of those live or in shadow the one with the most evidence, else of those that are disabled.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) strategy: Option<String>,
     /// The book of rankings; none before it began.
@@ -201,13 +201,14 @@ pub(crate) async fn demo(
     }
     let simulated_days = days(exchange.clock().now_ms());
     let overview = store.overview().await.context("cannot read what the demo did")?;
-    let followed = StrategyQuery {
-        states: vec![State::Live, State::Shadow],
-        sort: StrategySort::LogE,
-        ..StrategyQuery::default()
-    };
-    let (nearest, _) =
-        store.list_strategies(&followed, Page::first(1)).await.context("cannot read what the demo did")?;
+    let mut nearest = Vec::new();
+    // Where nobody is followed any more, one that was.
+    for states in [vec![State::Live, State::Shadow], vec![State::Disabled]] {
+        if nearest.is_empty() {
+            let of = StrategyQuery { states, sort: StrategySort::LogE, ..StrategyQuery::default() };
+            (nearest, _) = store.list_strategies(&of, Page::first(1)).await.context("cannot read what the demo did")?;
+        }
+    }
     let book = DemoBook::of(&store).await.context("cannot read what became of the book")?;
     stopper.stop();
     app.finish().await;
