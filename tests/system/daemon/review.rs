@@ -175,7 +175,9 @@ async fn seen_by_operators(stage: &Stage, client: &Client, name: &str) {
     for event in ["strategy_created", "strategy_transition", "deployment_changed", "operator_action"] {
         assert!(events.contains(event), "{event} is not in {events:?}");
     }
-    assert!(!life["performance_days"][0].as_array().unwrap().is_empty());
+    // One deployment has a day behind it; one that ended within its first day has none.
+    let days = life["performance_days"].as_array().unwrap();
+    assert!(days.iter().any(|days| !days.as_array().unwrap().is_empty()), "{days:?}");
     assert!(life["words"].as_str().is_some_and(|words| words.len() > 20));
     let output = stage.command(&["strategies", "show", name]).output().unwrap();
     let page = String::from_utf8(output.stdout).unwrap();
