@@ -6,6 +6,9 @@
 // It prints a table, and has nothing better to do than to stop where it cannot go on.
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
+#[path = "share.rs"]
+mod share;
+
 use candles::time::DAY_MS;
 use candles::{CandleSeries, Interval, MarketKind, MarketReadings, Symbol};
 use engine::{Engine, SymbolWindow, Terms, Window};
@@ -97,14 +100,8 @@ impl World {
             said = whole.symbols().iter().map(|s| (s.symbol.clone(), Arc::clone(&s.readings))).collect();
         }
         let cut = |from_ms, to_ms| {
-            let window = self.window(from_ms, to_ms);
-            let with = |s: &SymbolWindow| {
-                let until =
-                    |said: &Arc<MarketReadings>| said.models.iter().map(|(of, r)| (*of, r.until(to_ms))).collect();
-                let models = said.get(&s.symbol).map(until).unwrap_or_default();
-                SymbolWindow { readings: Arc::new(MarketReadings { models, ..MarketReadings::default() }), ..s.clone() }
-            };
-            Window::new(from_ms, to_ms, window.symbols().iter().map(with).collect())
+            let until = |s: &SymbolWindow| said.get(&s.symbol).map(|said| said.models_until(to_ms)).unwrap_or_default();
+            Ok(self.window(from_ms, to_ms).with_models(until))
         };
         let protocol = ProtocolConfig { null_searches: nulls, ..ProtocolConfig::default() };
         let gate = ProtocolGate::new(limits.clone()).unwrap();
@@ -123,14 +120,6 @@ impl World {
         let world = RulesWorld { engine: &engine, terms: &terms, cut: &cut, refits };
         run_in(&plan, &world, split_ms, seed, Vec::new(), &|| false).unwrap()
     }
-}
-
-/// Wilson's interval of a share, 95 %.
-fn interval(found: usize, of: usize) -> (f64, f64) {
-    let (n, p, z) = (of as f64, found as f64 / of as f64, 1.96_f64);
-    let middle = (p + z * z / (2.0 * n)) / (1.0 + z * z / n);
-    let width = z / (1.0 + z * z / n) * (p * (1.0 - p) / n + z * z / (4.0 * n * n)).sqrt();
-    (middle - width, middle + width)
 }
 
 fn main() {
@@ -164,7 +153,7 @@ fn main() {
     for ((planted, with_models), runs) in all.iter().rev() {
         let share = |what: &dyn Fn(&ProtocolRun) -> bool| {
             let found = runs.iter().filter(|run| what(run)).count();
-            let (least, most) = interval(found, runs.len());
+            let (least, most) = share::interval(found, runs.len());
             format!("{found} of {} ({:.0} to {:.0} %)", runs.len(), 100.0 * least, 100.0 * most)
         };
         println!(

@@ -7,6 +7,9 @@
 // It prints a table, and has nothing better to do than to stop where it cannot go on.
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
+#[path = "share.rs"]
+mod share;
+
 use candles::time::DAY_MS;
 use candles::{CandleSeries, Interval, MarketKind, MarketReadings, Readings, Symbol};
 use engine::{Engine, SymbolWindow, Terms, Wanted, Window};
@@ -101,14 +104,6 @@ fn champion(searched: &Window, later: &Window, seed: Seed, ideas: Vec<AnyStrateg
     (t.unwrap_or(0.0), best.strategy.to_string())
 }
 
-/// Wilson's interval of a share, 95 %.
-fn interval(found: usize, of: usize) -> (f64, f64) {
-    let (n, p, z) = (of as f64, found as f64 / of as f64, 1.96_f64);
-    let middle = (p + z * z / (2.0 * n)) / (1.0 + z * z / n);
-    let width = z / (1.0 + z * z / n) * (p * (1.0 - p) / n + z * z / (4.0 * n * n)).sqrt();
-    (middle - width, middle + width)
-}
-
 fn main() {
     let (markets, first) = (setting("SG_BENCH_MARKETS", 12.0) as u64, setting("SG_BENCH_FROM", 0.0) as u64);
     let strength = setting("SG_BENCH_SHARPE", 10.0);
@@ -143,7 +138,7 @@ fn main() {
     println!();
     for ((planted, arm), all) in found.iter().rev() {
         let hits = all.iter().filter(|t| **t > 2.0).count();
-        let (least, most) = interval(hits, all.len());
+        let (least, most) = share::interval(hits, all.len());
         println!(
             "{} {arm:<8} found (t > 2 in the year after) {hits} of {}, {:.0} to {:.0} %; mean t {:.2}",
             if *planted { "planted" } else { "noise  " },

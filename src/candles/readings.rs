@@ -36,6 +36,18 @@ pub struct MarketReadings {
 }
 
 impl MarketReadings {
+    /// The same with other predictions in place of those that were there.
+    #[must_use]
+    pub fn with_models(&self, models: BTreeMap<ModelSeries, Readings>) -> Self {
+        Self { models, ..self.clone() }
+    }
+
+    /// What models had predicted by a time, UTC ms.
+    #[must_use]
+    pub fn models_until(&self, time_ms: i64) -> BTreeMap<ModelSeries, Readings> {
+        self.models.iter().map(|(series, readings)| (*series, readings.until(time_ms))).collect()
+    }
+
     /// Every kind that the market publishes with its name in the language, in one order.
     #[must_use]
     pub fn named(&self) -> [(&'static str, &Readings); 7] {

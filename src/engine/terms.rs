@@ -56,7 +56,8 @@ impl FromStr for FillOn {
 }
 
 /// Capital, costs and fills of a backtest.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Terms {
     /// Capital at the start of a window, in quote units, split evenly over the symbols.
     pub initial_capital: f64,

@@ -4,7 +4,7 @@
 
 use super::ledger::Digest as Fold;
 use candles::{CandleSeries, Interval, MarketKind, MarketReadings, Readings, Symbol};
-use genome::Series;
+use genome::{ModelSeries, Series};
 use sha2::{Digest, Sha256};
 use std::{
     collections::BTreeMap,
@@ -92,6 +92,13 @@ impl Window {
     /// The same span of these symbols, of which it is known that they form a window of it.
     pub(super) fn with_symbols(&self, symbols: Vec<SymbolWindow>) -> Self {
         Self { symbols, data_version: Arc::default(), identities: Arc::default(), ..self.clone() }
+    }
+
+    /// The same candles with what models predict of each symbol beside them; what was there of models goes.
+    #[must_use]
+    pub fn with_models(&self, mut of: impl FnMut(&SymbolWindow) -> BTreeMap<ModelSeries, Readings>) -> Self {
+        let with = |s: &SymbolWindow| SymbolWindow { readings: Arc::new(s.readings.with_models(of(s))), ..s.clone() };
+        self.with_symbols(self.symbols.iter().map(with).collect())
     }
 
     /// Interval of the candles.

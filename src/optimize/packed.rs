@@ -4,7 +4,7 @@
 
 use super::{Ground, MarketGround, SymbolsGround};
 use candles::packed::{PackedError, Packer, Unpacker};
-use engine::{Costs, Engine, FillOn, Terms, Window};
+use engine::{Engine, Window};
 use portfolio::{Market, Panel, PortfolioTerms};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -13,15 +13,6 @@ use std::sync::Arc;
 const FORMAT: u64 = 1;
 const SYMBOLS: &str = "symbols";
 const MARKET: &str = "market";
-
-/// Terms of rules, as they are packed.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RulesTerms {
-    initial_capital: f64,
-    costs: Costs,
-    fill_on: FillOn,
-}
 
 fn begun(form: &str, terms: &impl Serialize) -> Result<Packer, PackedError> {
     let mut packer = Packer::default();
@@ -37,8 +28,7 @@ fn terms<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, PackedError> {
 
 impl SymbolsGround {
     pub(super) fn bytes(&self) -> Result<Vec<u8>, PackedError> {
-        let Terms { initial_capital, costs, fill_on } = self.terms;
-        let mut packer = begun(SYMBOLS, &RulesTerms { initial_capital, costs, fill_on })?;
+        let mut packer = begun(SYMBOLS, &self.terms)?;
         self.window.pack(&mut packer)?;
         Ok(packer.finish())
     }
@@ -67,9 +57,9 @@ pub fn unpacked(bytes: &[u8], engine: Arc<Engine>) -> Result<Box<dyn Ground>, Pa
     }
     let ground: Box<dyn Ground> = match from.text()? {
         SYMBOLS => {
-            let RulesTerms { initial_capital, costs, fill_on } = terms(from.text()?)?;
+            let terms = terms(from.text()?)?;
             let window = Window::unpack(&mut from)?;
-            Box::new(SymbolsGround { engine, window, terms: Terms { initial_capital, costs, fill_on } })
+            Box::new(SymbolsGround { engine, window, terms })
         }
         MARKET => {
             let terms: PortfolioTerms = terms(from.text()?)?;

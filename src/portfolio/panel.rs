@@ -262,7 +262,7 @@ impl Panel {
         for instrument in &mut instruments {
             let models = of(&instrument.id);
             if models != instrument.readings.models {
-                instrument.readings = Arc::new(MarketReadings { models, ..(*instrument.readings).clone() });
+                instrument.readings = Arc::new(instrument.readings.with_models(models));
             }
         }
         Self { instruments, ..self.clone() }
@@ -334,6 +334,5 @@ fn predicted_until(readings: &Arc<MarketReadings>, end_ms: i64) -> Arc<MarketRea
     if readings.models.is_empty() {
         return Arc::clone(readings);
     }
-    let models = readings.models.iter().map(|(series, of)| (*series, of.until(end_ms))).collect();
-    Arc::new(MarketReadings { models, ..(**readings).clone() })
+    Arc::new(readings.with_models(readings.models_until(end_ms)))
 }

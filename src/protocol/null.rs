@@ -4,7 +4,7 @@
 //! alike (their correlation stays), and windows that overlap have the same null candles where they do.
 
 use candles::series::SeriesError;
-use candles::{Candle, CandleSeries, MarketReadings};
+use candles::{Candle, CandleSeries};
 use engine::{SymbolWindow, Window, WindowError};
 use evidence::null_market::Bars;
 use genome::random::Seed;
@@ -27,7 +27,7 @@ pub fn null_window(window: &Window, seed: Seed, number: u64) -> Result<Window, W
         // What models predict was made of the real candles.
         let readings = match s.readings.models.is_empty() {
             true => Arc::clone(&s.readings),
-            false => Arc::new(MarketReadings { models: BTreeMap::new(), ..(*s.readings).clone() }),
+            false => Arc::new(s.readings.with_models(BTreeMap::new())),
         };
         Ok(SymbolWindow { candles: Arc::new(candles), finer: Vec::new(), readings, ..s.clone() })
     };

@@ -9,7 +9,7 @@ use super::run::RunError;
 use super::world::{RankingHalves, RulesHalves};
 use super::{MarketEvaluator, Searchable, SearchablePanel};
 use candles::packed::{PackedError, Packer, Unpacker};
-use engine::{Costs, Engine, FillOn, Terms, Window};
+use engine::{Engine, Terms, Window};
 use genome::variation::RankingVariation;
 use portfolio::{Panel, PortfolioTerms};
 use serde::{Deserialize, Serialize};
@@ -39,15 +39,6 @@ enum What {
     },
 }
 
-/// Terms of rules, as they are packed.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RulesTerms {
-    initial_capital: f64,
-    costs: Costs,
-    fill_on: FillOn,
-}
-
 /// Terms of rankings, as they are packed.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -74,9 +65,9 @@ fn begun(form: &str) -> Packer {
 impl<E> RulesHalves<E> {
     /// What is searched. Null searches have no finer candles, so none are packed for them.
     pub(super) fn packed_ground(&self, with_finer: bool) -> Result<Vec<u8>, PackedError> {
-        let (split, Terms { initial_capital, costs, fill_on }) = self.parts();
+        let (split, terms) = self.parts();
         let mut packer = begun("rules");
-        packer.text(&json(&RulesTerms { initial_capital, costs, fill_on })?);
+        packer.text(&json(&terms)?);
         let window = split.searchable.window();
         if with_finer {
             window.pack(&mut packer)?
@@ -136,9 +127,9 @@ impl PackedGround {
     }
 
     fn rules(from: &mut Unpacker<'_>, engine: Arc<Engine>) -> Result<What, RunError> {
-        let RulesTerms { initial_capital, costs, fill_on } = read(from.text()?)?;
+        let terms = read(from.text()?)?;
         let market = Searchable::restored(Window::unpack(from)?, unpack(from)?);
-        Ok(What::Rules { market, engine, terms: Terms { initial_capital, costs, fill_on } })
+        Ok(What::Rules { market, engine, terms })
     }
 
     fn ranking(from: &mut Unpacker<'_>) -> Result<What, RunError> {

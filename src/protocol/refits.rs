@@ -6,9 +6,8 @@
 use super::ground::NoNull;
 use super::null::mirrored;
 use super::run::RunError;
-use candles::MarketReadings;
 use candles::packed::{PackedError, Packer, Unpacker};
-use engine::{SymbolWindow, Window};
+use engine::Window;
 use genome::random::Seed;
 use models::{Beside, ModelCandles, ModelFile, RefitModel, Refits};
 use portfolio::Panel;
@@ -34,12 +33,7 @@ pub fn window_beside(window: &Window, refits: &Refits) -> Result<Window, NoNull>
         .map(|s| ModelCandles { name: s.symbol.as_str(), candles: &s.candles, readings: &s.readings, members: None })
         .collect();
     let mut said = refits.predict(&given)?;
-    let with = |s: &SymbolWindow| {
-        let models = said.remove(s.symbol.as_str()).unwrap_or_else(|| refits.unsaid());
-        SymbolWindow { readings: Arc::new(MarketReadings { models, ..(*s.readings).clone() }), ..s.clone() }
-    };
-    let symbols = window.symbols().iter().map(with).collect();
-    Ok(Window::new(window.from_ms(), window.to_ms(), symbols)?)
+    Ok(window.with_models(|s| said.remove(s.symbol.as_str()).unwrap_or_else(|| refits.unsaid())))
 }
 
 /// A whole market with what models that are fitted on it predict.

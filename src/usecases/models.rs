@@ -41,6 +41,8 @@ pub(crate) struct Models {
 pub(crate) struct Model {
     pub(crate) file: ModelFile,
     pub(super) network: Option<Arc<Vec<u8>>>,
+    /// SHA-256 of the network, hex; made once, for it may be large.
+    network_sha256: Option<String>,
 }
 
 /// Models whose predictions something looks at.
@@ -167,17 +169,14 @@ impl Model {
             }
             _ => None,
         };
-        Ok(Self { file, network })
+        let network_sha256 = network.as_ref().map(|bytes| hex::encode(Sha256::digest(&**bytes)));
+        Ok(Self { file, network, network_sha256 })
     }
 
     /// SHA-256, in hex, of what it is: its file's meaning and its network.
     pub(crate) fn digest(&self) -> String {
-        let network = self.network_sha256().unwrap_or_default();
+        let network = self.network_sha256.as_deref().unwrap_or_default();
         hex::encode(Sha256::digest(format!("{}\n{network}\n", self.file.digest())))
-    }
-
-    fn network_sha256(&self) -> Option<String> {
-        self.network.as_ref().map(|bytes| hex::encode(Sha256::digest(&**bytes)))
     }
 
     pub(crate) fn kind(&self) -> anyhow::Result<Box<dyn Kind>> {
@@ -345,7 +344,7 @@ impl Models {
     pub(crate) async fn predict(&self, model: &Model, (first_ms, to_ms): (i64, i64)) -> anyhow::Result<Predicted> {
         let (file, name) = (model.file.clone(), model.file.name);
         let kind = model.kind()?;
-        let key = Key::new(&file, model.network_sha256().as_deref(), first_ms);
+        let key = Key::new(&file, model.network_sha256.as_deref(), first_ms);
         let before = self.cached.read(name, &key)?;
         // What is cached is held against all the candles that it was made of, then cut.
         let end_ms = before.as_ref().map_or(to_ms, |before| before.predictions.until_ms.max(to_ms));

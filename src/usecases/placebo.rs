@@ -7,8 +7,7 @@ use super::lessons;
 use super::parts::{Did, Process, SessionParts};
 use super::session_candles::{Of, SessionCandles};
 use candles::time::DAY_MS;
-use candles::{MarketReadings, Symbol};
-use engine::{SymbolWindow, Window, WindowError};
+use engine::SymbolWindow;
 use evidence::placebo::PlaceboComparison;
 use notify::{Notice, Trouble};
 use protocol::{
@@ -111,8 +110,13 @@ async fn run(
                         let beside = window_beside(&null, refits)?;
                         said.extend(beside.symbols().iter().map(|s| (s.symbol.clone(), Arc::clone(&s.readings))));
                     }
-                    let cut =
-                        |from_ms, to_ms| with_models(&null_window(&loaded.window(from_ms, to_ms)?, seed, 0)?, &said);
+                    let by = |s: &SymbolWindow, ms| {
+                        said.get(&s.symbol).map(|said| said.models_until(ms)).unwrap_or_default()
+                    };
+                    let cut = |from_ms, to_ms| {
+                        let null = null_window(&loaded.window(from_ms, to_ms)?, seed, 0)?;
+                        Ok(null.with_models(|s| by(s, to_ms)))
+                    };
                     let world = RulesWorld { engine: &compute.engine, terms: &compute.terms, cut: &cut, refits };
                     protocol::run_in(&plan, &world, split_ms, seed, Vec::new(), &stop)
                 }
@@ -156,18 +160,6 @@ async fn run(
             "live_after_days": run.live_after_days,
         }),
     }))
-}
-
-/// A window with what models predict of its symbols up to its end.
-fn with_models(window: &Window, said: &BTreeMap<Symbol, Arc<MarketReadings>>) -> Result<Window, WindowError> {
-    let to_ms = window.to_ms();
-    let with = |s: &SymbolWindow| {
-        let models =
-            said.get(&s.symbol).map(|said| said.models.iter().map(|(of, all)| (*of, all.until(to_ms))).collect());
-        let readings = MarketReadings { models: models.unwrap_or_default(), ..(*s.readings).clone() };
-        SymbolWindow { readings: Arc::new(readings), ..s.clone() }
-    };
-    Window::new(window.from_ms(), to_ms, window.symbols().iter().map(with).collect())
 }
 
 /// The session's candles, with a shadow period more before them where the exchange has them.

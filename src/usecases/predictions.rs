@@ -4,8 +4,8 @@
 use super::model_members::members;
 use super::models::{Chosen, Model, Models, instruments};
 use super::portfolio::WholeMarket;
-use candles::{InstrumentId, MarketReadings, Readings, Symbol};
-use engine::{SymbolWindow, Window};
+use candles::{InstrumentId, Readings, Symbol};
+use engine::Window;
 use genome::ModelSeries;
 use models::{Beside, ModelFile, RefitModel, Refits, Said, Target, said, unsaid};
 use portfolio::Panel;
@@ -70,12 +70,7 @@ impl Models {
         }
         let mut said =
             self.said_of(asked, window.symbols().iter().map(|s| &s.symbol), (i64::MIN, window.to_ms())).await?;
-        let with = |s: &SymbolWindow| {
-            let models = said.remove(&s.symbol).unwrap_or_default();
-            SymbolWindow { readings: Arc::new(MarketReadings { models, ..(*s.readings).clone() }), ..s.clone() }
-        };
-        let symbols = window.symbols().iter().map(with).collect();
-        Ok(Window::new(window.from_ms(), window.to_ms(), symbols)?)
+        Ok(window.with_models(|s| said.remove(&s.symbol).unwrap_or_default()))
     }
 
     /// The market, whose candles begin at `from_ms` or where there are any, with what the models asked predict of its instruments, under
@@ -141,7 +136,7 @@ impl Models {
                 let known: &mut Beside = beside.entry((file.timeframe, name.clone())).or_insert_with(|| Beside {
                     name,
                     candles: candles.clone(),
-                    readings: Arc::new(MarketReadings { models: BTreeMap::new(), ..instrument.readings().clone() }),
+                    readings: Arc::new(instrument.readings().with_models(BTreeMap::new())),
                 });
                 if known.candles.len() < candles.len() {
                     known.candles = candles;

@@ -4,7 +4,7 @@ use crate::{
     LeaseToken, NewEvent, Page, Store, StoreError, Strategy, clean, operations::outbox, row::Named as _, strategies,
     transaction::Params,
 };
-use candles::MarketKind;
+use candles::{MarketKind, time::DAY_MS};
 use chrono::{DateTime, Utc};
 use genome::{AnyStrategy, Series, Timeframe};
 use lifecycle::State;
@@ -16,7 +16,6 @@ use uuid::Uuid;
 
 /// Rows older than this before the newest of their model go.
 const KEPT_DAYS: i64 = 400;
-const DAY_MS: i64 = 86_400_000;
 
 /// How a model is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
