@@ -233,6 +233,13 @@ impl CandleSeries {
         let covered_ms = self.interval.fixed_ms()? * i64::try_from(inside.len()).ok()?;
         (covered_ms == close_ms + 1 - open_ms).then_some(inside)
     }
+    /// The candles that closed before a time, UTC ms.
+    #[must_use]
+    pub fn closed_before(&self, time_ms: i64) -> Self {
+        let is_closed = |open_ms: &i64| interval::close_time_ms(self.interval, *open_ms) < time_ms;
+        let count = self.open_time_ms.partition_point(is_closed);
+        self.slice(i64::MIN, self.open_time_ms.get(count).copied().unwrap_or(i64::MAX))
+    }
     /// The candles that open in `[from_ms, to_ms)`.
     #[must_use]
     pub fn slice(&self, from_ms: i64, to_ms: i64) -> Self {
@@ -267,5 +274,36 @@ pub fn impossible(c: &Candle) -> Option<&'static str> {
         Some("open or close outside low to high")
     } else {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_candle_has_closed_once_its_last_millisecond_is_over() {
+        let mut series = CandleSeries::new(Interval::H4);
+        // One is missing.
+        for slot in [0, 1, 3] {
+            let open_time_ms = slot * 14_400_000;
+            let candle = Candle {
+                open_time_ms,
+                open: 1.0,
+                high: 1.0,
+                low: 1.0,
+                close: 1.0,
+                volume: 0.0,
+                close_time_ms: open_time_ms + 14_399_999,
+                quote_volume: 0.0,
+                trade_count: 0,
+                taker_buy_volume: 0.0,
+                taker_buy_quote_volume: 0.0,
+            };
+            series.push(&candle).unwrap();
+        }
+        let closed = |time_ms: i64| series.closed_before(time_ms).len();
+        assert_eq!([i64::MIN, 0, 14_399_999, 14_400_000, 28_800_000].map(closed), [0, 0, 0, 1, 2]);
+        assert_eq!([43_200_000, 57_599_999, 57_600_000, i64::MAX].map(closed), [2, 2, 3, 3]);
     }
 }

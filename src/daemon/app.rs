@@ -131,7 +131,7 @@ impl App {
         let source = String::from(config.market.source.clone());
         store.note_market_source(&source, config.market.source.is_simulated()).await?;
         let stop = stopper.token();
-        let core = Core::build(config, data_dir, store, stop.clone()).await?;
+        let core = Core::build(config, data_dir, store, clock, stop.clone()).await?;
         let readings = Arc::new(store.clone());
         let service = http::Service {
             store: store.clone(),

@@ -26,7 +26,7 @@ use crate::usecases::session::SessionRunner;
 use crate::usecases::shared::{Sharing, own_name};
 use crate::usecases::volatility_regimes::VolatilityRegimeMonitor;
 use candles::{InstrumentTable, Interval, time::DAY_MS};
-use clock::{Clock, SystemClock};
+use clock::Clock;
 use engine::{Engine, Terms, VenueCosts};
 use genome::random::Seed;
 use market::download::Downloader;
@@ -94,6 +94,7 @@ impl Core {
         config: &Config,
         data_dir: &Path,
         store: &Store,
+        clock: &Arc<dyn Clock>,
         stop: CancellationToken,
     ) -> anyhow::Result<Self> {
         let instruments = config.market.instruments();
@@ -106,8 +107,7 @@ impl Core {
             .num_threads(config.daemon.threads as usize)
             .thread_name(|i| format!("compute-{i}"))
             .build()?;
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let models = Models::of(&config.models, data_dir, cache.clone(), (instruments.clone(), clock));
+        let models = Models::of(&config.models, data_dir, cache.clone(), (instruments.clone(), Arc::clone(clock)));
         let chosen = models.for_search(&config.models.search, config.daemon.market)?;
         let search = SearchSetup {
             settings: config.daemon.clone(),

@@ -76,11 +76,7 @@ impl Refits {
     /// The same up to a time, UTC ms: candles that closed by then.
     #[must_use]
     pub fn until(&self, time_ms: i64) -> Self {
-        let of = |one: &Beside| {
-            let closed = (0..one.candles.len()).take_while(|&i| one.candles.close_time_ms(i) < time_ms).last();
-            let end_ms = closed.map_or(i64::MIN, |last| one.candles.open_times_ms()[last] + 1);
-            Beside { candles: one.candles.slice(i64::MIN, end_ms), ..one.clone() }
-        };
+        let of = |one: &Beside| Beside { candles: one.candles.closed_before(time_ms), ..one.clone() };
         let seated = |model: &RefitModel| {
             let until = |seats: &Vec<i64>| seats[..seats.partition_point(|open_ms| *open_ms < time_ms)].to_vec();
             let of = |(name, seats): (&String, &Option<Vec<i64>>)| (name.clone(), seats.as_ref().map(until));

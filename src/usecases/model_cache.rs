@@ -179,10 +179,11 @@ fn parsed(bytes: &[u8]) -> Option<(Header, Vec<SymbolPredictions>)> {
 pub(super) fn prefix_sha256(candles: &[ModelCandles<'_>], until_ms: i64) -> String {
     let mut hash = Sha256::new();
     for of in candles {
-        let closed = (0..of.candles.len()).take_while(|&i| of.candles.close_time_ms(i) < until_ms).last();
+        let known = of.candles.closed_before(until_ms);
         // One that had no candle by then is no part: it may be listed later.
-        let Some(last) = closed else { continue };
-        let known = of.candles.slice(i64::MIN, of.candles.open_times_ms()[last] + 1);
+        if known.is_empty() {
+            continue;
+        }
         hash.update(format!("symbol {}\ncandles {}\n", of.name, content_sha256(&known)));
         for (name, readings) in MarketReadings::named(of.readings) {
             let count = Readings::times_ms(readings).partition_point(|time_ms| *time_ms <= until_ms);
